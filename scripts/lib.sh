@@ -1,0 +1,48 @@
+# Shared by scripts/setup, scripts/test and scripts/demo; sourced, never run.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+# Every script works on the clone it lies in, wherever it is called from.
+muster_root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+readonly muster_root
+
+# A service, a cron job or a CI runner may come without these folders in PATH.
+for muster_folder in "${CARGO_HOME:-${HOME:-/root}/.cargo}/bin" /usr/local/bin; do
+  case ":$PATH:" in
+    *":$muster_folder:"*) ;;
+    *) PATH="$PATH:$muster_folder" ;;
+  esac
+done
+unset muster_folder
+export PATH
+
+# Standard output is for results, so everything said on the way goes to standard error.
+say() { printf '%s\n' "$*" >&2; }
+
+# fail CODE MESSAGE...: one line that says what is wrong, then the end.
+fail() {
+  local code=$1
+  shift
+  say "${0##*/}: $*"
+  exit "$code"
+}
+
+# Where cargo builds: CARGO_TARGET_DIR, or a configuration file of cargo, or target/ in the clone.
+target_directory() {
+  (cd "$muster_root" && cargo metadata --no-deps --format-version 1 --offline 2>/dev/null) |
+    sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
+}
+
+# The one build that the demo, the tests and the benches share.
+build_binaries() {
+  local target
+  target="$(target_directory)"
+  [[ -n $target ]] || fail 1 'cargo cannot read the workspace: run cargo metadata to see why'
+  if ! compgen -G "$target/release/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null; then
+    say '    First build: RocksDB is compiled from its C++ sources, which takes about 10 minutes on'
+    say '    2 cores; everything else takes a few more. It is done once: later builds compile only'
+    say "    what changed. Built in $target"
+  fi
+  (cd "$muster_root" && cargo build --release --locked --workspace --bins 1>&2)
+}
