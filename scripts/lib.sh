@@ -28,6 +28,9 @@ fail() {
   exit "$code"
 }
 
+# The comment that opens the script is its help.
+usage() { awk 'NR == 1 { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$0"; }
+
 # Where cargo builds: CARGO_TARGET_DIR, or a configuration file of cargo, or target/ in the clone.
 target_directory() {
   (cd "$muster_root" && cargo metadata --no-deps --format-version 1 --offline 2>/dev/null) |
