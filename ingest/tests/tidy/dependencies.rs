@@ -1,0 +1,166 @@
+//! The direction of dependencies, as the manifests state it.
+
+use super::{CRATES, assert_none, read, root};
+use std::process::Command;
+
+/// For each crate, the crates of this workspace it may depend on. Every other edge is a fault.
+const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
+    ("wire", &[]),
+    ("engine", &["wire"]),
+    ("store", &["engine", "wire"]),
+    ("client", &["wire"]),
+    ("ingest", &["store", "engine", "wire"]),
+    ("loadgen", &["client", "wire", "engine"]),
+    (
+        "benches",
+        &["wire", "engine", "store", "client", "ingest", "loadgen"],
+    ),
+];
+
+/// Packages that only these crates may depend on: each is wrapped once, and nobody else sees it.
+const ONLY_IN: [(&str, &[&str]); 4] = [
+    // The bench of the physical limits measures the bare engine below our store.
+    ("rocksdb", &["store", "benches"]),
+    ("quinn", &["client", "ingest", "benches"]),
+    ("axum", &["ingest"]),
+    ("prometheus-client", &["ingest"]),
+];
+
+/// What would bring IO, threads or a clock into the crates that must stay pure.
+const NEVER_IN_PURE_CRATES: [&str; 12] = [
+    "async-std",
+    "axum",
+    "crossbeam",
+    "dashmap",
+    "mio",
+    "quinn",
+    "rayon",
+    "rocksdb",
+    "rustls",
+    "socket2",
+    "time",
+    "tokio",
+];
+
+struct Dependency {
+    of: String,
+    on: String,
+    development: bool,
+}
+
+/// Every direct dependency of every crate, from the manifests alone.
+fn dependencies() -> Vec<Dependency> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs the tests, so it can be run");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    list(&metadata["packages"])
+        .iter()
+        .flat_map(|package| {
+            let of = folder_of(&text(&package["name"]));
+            list(&package["dependencies"])
+                .into_iter()
+                .map(move |dependency| Dependency {
+                    of: of.clone(),
+                    on: folder_of(&text(&dependency["name"])),
+                    development: dependency["kind"] == "dev",
+                })
+        })
+        .collect()
+}
+
+/// Packages of this workspace are named after their folder.
+fn folder_of(package: &str) -> String {
+    package
+        .strip_prefix("muster-")
+        .unwrap_or(package)
+        .to_owned()
+}
+
+#[test]
+fn crates_depend_only_in_the_agreed_direction() {
+    let mut faults = Vec::new();
+    for Dependency {
+        of,
+        on,
+        development,
+    } in dependencies()
+    {
+        if !CRATES.contains(&on.as_str()) || of == on {
+            continue;
+        }
+        let (_, allowed) = MAY_DEPEND_ON
+            .iter()
+            .find(|(name, _)| *name == of)
+            .unwrap_or_else(|| panic!("{of} is a new crate: it needs an ADR and a line here"));
+        // Tests of the outer crates may drive any other; the pure crates stay pure in tests too.
+        let free = development && !["wire", "engine", "store"].contains(&of.as_str());
+        if !free && !allowed.contains(&on.as_str()) {
+            faults.push(format!("{of} must not depend on {on}"));
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn wrapped_packages_are_named_by_their_wrapper_only() {
+    let mut faults = Vec::new();
+    for Dependency {
+        of,
+        on,
+        development,
+    } in dependencies()
+    {
+        for (package, crates) in ONLY_IN {
+            // Tests of the server speak to it with a bare client, to send what ours never would.
+            let free = development && package == "quinn";
+            if on == package && !free && !crates.contains(&of.as_str()) {
+                faults.push(format!(
+                    "{of} must not depend on {package}, only {crates:?} may"
+                ));
+            }
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn wire_and_engine_bring_in_no_io_threads_or_clock() {
+    let faults: Vec<String> = dependencies()
+        .into_iter()
+        .filter(|dependency| ["wire", "engine"].contains(&dependency.of.as_str()))
+        .filter(|dependency| !dependency.development)
+        .filter(|dependency| NEVER_IN_PURE_CRATES.contains(&dependency.on.as_str()))
+        .map(|dependency| format!("{} must not depend on {}", dependency.of, dependency.on))
+        .collect();
+    assert_none(&faults);
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    let faults: Vec<String> = CRATES
+        .iter()
+        .filter(|name| {
+            !read(&root().join(name).join("Cargo.toml")).contains("[lints]\nworkspace = true")
+        })
+        .map(|name| format!("{name}/Cargo.toml lacks [lints] workspace = true"))
+        .collect();
+    assert_none(&faults);
+}

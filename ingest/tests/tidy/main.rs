@@ -1,0 +1,68 @@
+//! Holds the shape of the project: which crate may name which, how sources and documents look.
+//!
+//! Every test reads files of the clone and nothing else, so it fails the same on every machine.
+//! What one lint of rustc or clippy can see is not repeated here.
+
+mod dependencies;
+mod documents;
+mod sources;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates of the workspace, each in the folder of its name.
+const CRATES: [&str; 7] = [
+    "wire", "engine", "store", "client", "ingest", "loadgen", "benches",
+];
+
+/// The clone this test was built from.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("ingest lies in the clone")
+        .to_owned()
+}
+
+/// Every file below `folder` with this extension, in a stable order. An absent folder holds none.
+fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.expect("a folder of the clone can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|own| own == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The path as a reader of the clone writes it.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// Fails with all faults at once, one a line.
+#[track_caller]
+fn assert_none(faults: &[String]) {
+    assert!(
+        faults.is_empty(),
+        "{} fault(s):\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
