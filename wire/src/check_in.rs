@@ -1,0 +1,279 @@
+//! The check-in: one fixed 48-byte rkyv archive, in owned, raw and validated form.
+//!
+//! Purpose: [`CheckIn`] is what a sender fills, [`CheckInBytes`] what travels, [`CheckInRecord`] what a receiver keeps:
+//! the same bytes, checked once, aligned, read in place.
+//!
+//! Bounds: exactly 48 bytes, no padding but the reserved last byte, which must be zero.
+//!
+//! What it does not do: no duplicate detection and no rules. On the hot path: nothing here allocates or locks.
+
+use std::fmt;
+
+use rkyv::{Archive, Serialize, api::low, rancor::Failure, ser::writer::Buffer};
+
+use crate::{
+    codes::{ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk},
+    device_id::DeviceId,
+    flags::Flags,
+    limits::CHECK_IN_BYTES,
+    reject::RejectReason,
+};
+
+/// One check-in as it travels: not validated, not aligned.
+pub type CheckInBytes = [u8; CHECK_IN_BYTES];
+
+/// One device's report, as a sender fills it in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize)]
+pub struct CheckIn {
+    /// The device that reports; not zero.
+    pub device_id: DeviceId,
+    /// The device's own number of this check-in: from 1, strictly increasing, never reused, also across restarts.
+    pub seq: u64,
+    /// When the sender made it, in milliseconds since 1970-01-01T00:00:00Z. For statistics only.
+    pub sent_at_ms: u64,
+    /// A number that changes with every restart of the device.
+    pub boot_id: u32,
+    /// A short hash of the onboarding payload in force; 0 if there is none.
+    pub payload: u32,
+    /// Flag bits.
+    pub flags: Flags,
+    /// The risk score the sensor reports.
+    pub risk: Risk,
+    /// What a threat defence partner says.
+    pub partner_threat_state: PartnerThreatState,
+    /// The sensor's onboarding state.
+    pub onboarding: Onboarding,
+    /// The operating system family.
+    pub platform: Platform,
+    /// What manages the device.
+    pub management_agent: ManagementAgent,
+}
+
+// The archived layout is the wire format: docs/PROTOCOL.md gives these numbers to people who have no rkyv.
+const _: () = {
+    use std::mem::{align_of, offset_of, size_of};
+    assert!(size_of::<ArchivedCheckIn>() == CHECK_IN_BYTES && align_of::<ArchivedCheckIn>() == 8);
+    assert!(offset_of!(ArchivedCheckIn, device_id) == 0);
+    assert!(offset_of!(ArchivedCheckIn, seq) == 16);
+    assert!(offset_of!(ArchivedCheckIn, sent_at_ms) == 24);
+    assert!(offset_of!(ArchivedCheckIn, boot_id) == 32);
+    assert!(offset_of!(ArchivedCheckIn, payload) == 36);
+    assert!(offset_of!(ArchivedCheckIn, flags) == 40);
+    assert!(offset_of!(ArchivedCheckIn, risk) == 42);
+    assert!(offset_of!(ArchivedCheckIn, partner_threat_state) == 43);
+    assert!(offset_of!(ArchivedCheckIn, onboarding) == 44);
+    assert!(offset_of!(ArchivedCheckIn, platform) == 45);
+    assert!(offset_of!(ArchivedCheckIn, management_agent) == 46);
+    assert!(size_of::<CheckInRecord>() == CHECK_IN_BYTES && align_of::<CheckInRecord>() == 16);
+};
+
+/// Where the reserved byte is: the padding of the archived form.
+const RESERVED_AT: usize = 47;
+
+impl CheckIn {
+    /// The 48 bytes of this check-in. They are valid unless `device_id` or `seq` is zero.
+    #[must_use]
+    pub fn to_bytes(&self) -> CheckInBytes {
+        let mut bytes = [0; CHECK_IN_BYTES];
+        let mut buffer = Buffer::from(&mut bytes);
+        let written = rkyv::api::serialize_using::<_, Failure>(self, &mut buffer);
+        assert!(
+            written.is_ok(),
+            "the archive has exactly the size of its buffer"
+        );
+        bytes
+    }
+
+    /// The validated record of this check-in.
+    ///
+    /// # Errors
+    /// [`RejectReason::DeviceIdZero`] or [`RejectReason::SeqZero`]; everything else is valid by type.
+    pub fn to_record(&self) -> Result<CheckInRecord, RejectReason> {
+        CheckInRecord::validate(&self.to_bytes())
+    }
+}
+
+/// The 48 bytes of a check-in that has been validated: known codes, reserved bits zero, a device id, a sequence number.
+///
+/// The only ways to one are [`CheckInRecord::validate`] and [`CheckIn::to_record`], so no reader checks again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct CheckInRecord(CheckInBytes);
+
+impl CheckInRecord {
+    /// Checks and copies one record from the wire, the journal or anywhere else.
+    ///
+    /// # Errors
+    /// The first fault found. Whatever the fault, the bytes tell the device and sequence number at
+    /// [`CheckInRecord::peek`].
+    #[inline]
+    pub fn validate(bytes: &CheckInBytes) -> Result<Self, RejectReason> {
+        let record = Self(*bytes);
+        let view = record.view();
+        let known = Platform::from_code(view.platform).is_some()
+            & ManagementAgent::from_code(view.management_agent).is_some()
+            & Risk::from_code(view.risk).is_some()
+            & PartnerThreatState::from_code(view.partner_threat_state).is_some()
+            & Onboarding::from_code(view.onboarding).is_some()
+            & Flags::from_bits(view.flags.to_native()).is_some()
+            & (record.0[RESERVED_AT] == 0)
+            & (view.device_id != [0; 16])
+            & (view.seq.to_native() != 0);
+        if known {
+            Ok(record)
+        } else {
+            Err(record.fault())
+        }
+    }
+
+    /// The device id and sequence number of bytes that need not be valid, to name a record that is refused.
+    #[must_use]
+    pub fn peek(bytes: &CheckInBytes) -> (DeviceId, u64) {
+        let record = Self(*bytes);
+        (record.device_id(), record.seq())
+    }
+
+    /// Why the bytes are not valid.
+    #[cold]
+    fn fault(&self) -> RejectReason {
+        let view = self.view();
+        if view.device_id == [0; 16] {
+            RejectReason::DeviceIdZero
+        } else if view.seq.to_native() == 0 {
+            RejectReason::SeqZero
+        } else if Platform::from_code(view.platform).is_none() {
+            RejectReason::UnknownPlatform
+        } else if ManagementAgent::from_code(view.management_agent).is_none() {
+            RejectReason::UnknownManagementAgent
+        } else if Risk::from_code(view.risk).is_none() {
+            RejectReason::UnknownRisk
+        } else if PartnerThreatState::from_code(view.partner_threat_state).is_none() {
+            RejectReason::UnknownPartnerThreatState
+        } else if Onboarding::from_code(view.onboarding).is_none() {
+            RejectReason::UnknownOnboarding
+        } else {
+            RejectReason::ReservedNotZero
+        }
+    }
+
+    /// The archived check-in, read in place: rkyv's bounds and alignment check against a constant size, so nothing of
+    /// it is left in the machine code.
+    #[inline]
+    #[must_use]
+    pub fn view(&self) -> &ArchivedCheckIn {
+        match low::access::<ArchivedCheckIn, Failure>(&self.0) {
+            Ok(archived) => archived,
+            // 48 bytes aligned to 16 hold an archive of 48 bytes aligned to 8, whatever is in them.
+            Err(_) => unreachable!("size and alignment are right by type"),
+        }
+    }
+
+    /// The 48 bytes, as they travel and as they are stored.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &CheckInBytes {
+        &self.0
+    }
+
+    /// The owned form.
+    #[must_use]
+    pub fn to_check_in(&self) -> CheckIn {
+        CheckIn {
+            device_id: self.device_id(),
+            seq: self.seq(),
+            sent_at_ms: self.sent_at_ms(),
+            boot_id: self.boot_id(),
+            payload: self.payload(),
+            flags: self.flags(),
+            risk: self.risk(),
+            partner_threat_state: self.partner_threat_state(),
+            onboarding: self.onboarding(),
+            platform: self.platform(),
+            management_agent: self.management_agent(),
+        }
+    }
+
+    /// The device that reports.
+    #[inline]
+    #[must_use]
+    pub fn device_id(&self) -> DeviceId {
+        DeviceId::from_bytes(self.view().device_id)
+    }
+
+    /// The device's number of this check-in.
+    #[inline]
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.view().seq.to_native()
+    }
+
+    /// When the sender made it, in milliseconds since 1970-01-01T00:00:00Z. For statistics only.
+    #[inline]
+    #[must_use]
+    pub fn sent_at_ms(&self) -> u64 {
+        self.view().sent_at_ms.to_native()
+    }
+
+    /// The number that changes with every restart of the device.
+    #[inline]
+    #[must_use]
+    pub fn boot_id(&self) -> u32 {
+        self.view().boot_id.to_native()
+    }
+
+    /// The short hash of the onboarding payload in force; 0 if there is none.
+    #[inline]
+    #[must_use]
+    pub fn payload(&self) -> u32 {
+        self.view().payload.to_native()
+    }
+
+    /// Flag bits.
+    #[inline]
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        Flags::from_bits_truncate(self.view().flags.to_native())
+    }
+
+    /// The risk score the sensor reports.
+    #[inline]
+    #[must_use]
+    pub fn risk(&self) -> Risk {
+        Risk::from_code(self.view().risk).unwrap_or(Risk::NotReported)
+    }
+
+    /// What a threat defence partner says.
+    #[inline]
+    #[must_use]
+    pub fn partner_threat_state(&self) -> PartnerThreatState {
+        PartnerThreatState::from_code(self.view().partner_threat_state)
+            .unwrap_or(PartnerThreatState::Unknown)
+    }
+
+    /// The sensor's onboarding state.
+    #[inline]
+    #[must_use]
+    pub fn onboarding(&self) -> Onboarding {
+        Onboarding::from_code(self.view().onboarding).unwrap_or(Onboarding::NotOnboarded)
+    }
+
+    /// The operating system family.
+    #[inline]
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        Platform::from_code(self.view().platform).unwrap_or(Platform::Unknown)
+    }
+
+    /// What manages the device.
+    #[inline]
+    #[must_use]
+    pub fn management_agent(&self) -> ManagementAgent {
+        ManagementAgent::from_code(self.view().management_agent).unwrap_or(ManagementAgent::Unknown)
+    }
+}
+
+impl fmt::Debug for CheckInRecord {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_check_in().fmt(out)
+    }
+}

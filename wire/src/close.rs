@@ -1,0 +1,154 @@
+//! With which code a connection is closed, and who must act.
+//!
+//! Purpose: the closed table of QUIC application error codes, used both by `CONNECTION_CLOSE` and by Goodbye.
+//! What it does not hold: failures of the TLS handshake; those are TLS alerts (QUIC code 0x100 + alert).
+
+use std::fmt;
+
+/// Who has to do something before a connection can succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// Nobody: this is the normal end, or it passes by itself. Reconnect as usual.
+    Nobody,
+    /// Whoever wrote the client: it breaks the protocol. Reconnecting does not help.
+    ClientDeveloper,
+    /// Whoever issues certificates or configures tenants. Reconnecting does not help until then.
+    ClientOperator,
+    /// Whoever runs the server. Clients reconnect with back-off.
+    ServerOperator,
+}
+
+impl Actor {
+    /// The words in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::ClientDeveloper => "client developer",
+            Self::ClientOperator => "client operator",
+            Self::ServerOperator => "server operator",
+        }
+    }
+}
+
+macro_rules! close_table {
+    ( $( $close:ident = $code:literal, $name:literal, $actor:ident, $meaning:literal; )+ ) => {
+        /// With which code a connection is closed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u32)]
+        pub enum CloseCode {
+            $( #[doc = $meaning] $close = $code, )+
+        }
+
+        impl CloseCode {
+            /// Every code, in ascending order.
+            pub const ALL: &[Self] = &[ $( Self::$close, )+ ];
+
+            /// The member with this QUIC application error code, or `None` if there is none.
+            #[must_use]
+            pub const fn from_code(code: u64) -> Option<Self> {
+                match code {
+                    $( $code => Some(Self::$close), )+
+                    _ => None,
+                }
+            }
+
+            /// The QUIC application error code.
+            #[must_use]
+            pub const fn code(self) -> u32 {
+                self as u32
+            }
+
+            /// The name in metrics, logs and documents.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( Self::$close => $name, )+
+                }
+            }
+
+            /// What happened, as one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $( Self::$close => $meaning, )+
+                }
+            }
+
+            /// Who has to do something about it.
+            #[must_use]
+            pub const fn actor(self) -> Actor {
+                match self {
+                    $( Self::$close => Actor::$actor, )+
+                }
+            }
+        }
+    };
+}
+
+close_table! {
+    Done = 0, "done", Nobody, "The client said Goodbye and everything is acknowledged.";
+    Internal = 0x01, "internal", ServerOperator, "The session failed inside the server; its log says why.";
+    UnsupportedVersion = 0x10, "unsupportedVersion", ClientDeveloper, "No protocol version is common to both sides.";
+    MalformedFrame = 0x11, "malformedFrame", ClientDeveloper, "A frame is not what this document describes.";
+    FrameTooLarge = 0x12, "frameTooLarge", ClientDeveloper, "A frame's count or length is over its limit.";
+    UnexpectedFrame = 0x13, "unexpectedFrame", ClientDeveloper, "A frame came where its kind is not allowed.";
+    TruncatedFrame = 0x14, "truncatedFrame", ClientDeveloper, "The stream ended within a frame or before Hello.";
+    EmptyFrame = 0x15, "emptyFrame", ClientDeveloper, "A frame that must carry records has a count of zero.";
+    HelloTimeout = 0x16, "helloTimeout", ClientDeveloper, "No Hello came in time.";
+    FrameTimeout = 0x17, "frameTimeout", ClientDeveloper, "A frame that had begun did not come to its end in time.";
+    WindowExceeded = 0x18, "windowExceeded", ClientDeveloper, "More frames are unacknowledged than the window allows.";
+    IdentityMissing = 0x20, "identityMissing", ClientOperator, "The certificate carries no muster URI.";
+    IdentityInvalid = 0x21, "identityInvalid", ClientOperator, "The certificate's muster URI is malformed, or not the only one.";
+    UnknownTenant = 0x22, "unknownTenant", ClientOperator, "The server does not serve this tenant.";
+    Draining = 0x30, "draining", Nobody, "The server is shutting down or restarting.";
+    Overloaded = 0x31, "overloaded", ServerOperator, "The server sheds load.";
+    StoreUnavailable = 0x32, "storeUnavailable", ServerOperator, "The server cannot make anything durable.";
+    TooManyConnections = 0x33, "tooManyConnections", ServerOperator, "A limit of connections is reached.";
+}
+
+impl CloseCode {
+    /// The dense number of the code, `0..ALL.len()`, for counters.
+    #[must_use]
+    pub fn index(self) -> usize {
+        Self::ALL
+            .iter()
+            .position(|code| *code == self)
+            .unwrap_or_default()
+    }
+
+    /// Whether reconnecting with back-off can help without anybody changing the client or its certificate.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(self.actor(), Actor::Nobody | Actor::ServerOperator)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_reversible_and_ascending() {
+        for (index, code) in CloseCode::ALL.iter().enumerate() {
+            assert_eq!(CloseCode::from_code(u64::from(code.code())), Some(*code));
+            assert_eq!(code.index(), index);
+        }
+        assert!(CloseCode::ALL.is_sorted());
+        assert_eq!(CloseCode::from_code(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_client_retries_only_what_can_pass() {
+        assert!(CloseCode::Draining.is_retryable());
+        assert!(CloseCode::StoreUnavailable.is_retryable());
+        assert!(!CloseCode::MalformedFrame.is_retryable());
+        assert!(!CloseCode::UnknownTenant.is_retryable());
+    }
+}

@@ -1,0 +1,283 @@
+//! The enumerations of a check-in and an inventory: one table each of code, name and meaning.
+//!
+//! Purpose: the codes are those of the wire and of storage, the names those of the API, the metrics and the docs.
+//! Bounds: every table is closed; a code that is not in it is a rejection of the record that carries it.
+//! What it does not do: no rules. What a state means for compliance is the engine's business.
+
+use std::fmt;
+
+use rkyv::{Archive, Place, Serialize, rancor::Fallible};
+
+macro_rules! code_table {
+    (
+        $(#[$attribute:meta])*
+        $table:ident {
+            $( $(#[$member_attribute:meta])* $member:ident = $code:literal, $name:literal; )+
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum $table {
+            $( $(#[$member_attribute])* $member = $code, )+
+        }
+
+        impl $table {
+            /// Every member, in ascending order of code. A member's place here is its [`Self::index`].
+            pub const ALL: &[Self] = &[ $( Self::$member, )+ ];
+
+            /// The member with this code, or `None` if there is none.
+            #[inline]
+            #[must_use]
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code {
+                    $( $code => Some(Self::$member), )+
+                    _ => None,
+                }
+            }
+
+            /// The member with this name (exact case), or `None` if there is none.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $( $name => Some(Self::$member), )+
+                    _ => None,
+                }
+            }
+
+            /// The member at this place of [`Self::ALL`], or `None` past its end.
+            #[inline]
+            #[must_use]
+            pub fn from_index(index: usize) -> Option<Self> {
+                Self::ALL.get(index).copied()
+            }
+
+            /// The code on the wire and in storage.
+            #[inline]
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// The name in the API, in metrics and in documents.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( Self::$member => $name, )+
+                }
+            }
+
+            /// The dense number of the member, `0..ALL.len()`: a code may be sparse, this is not.
+            #[inline]
+            #[must_use]
+            pub const fn index(self) -> usize {
+                // A throw-away enum without discriminants numbers the members for us.
+                #[allow(dead_code, reason = "only its numbering is used")]
+                enum Dense { $( $member, )+ }
+                match self {
+                    $( Self::$member => Dense::$member as usize, )+
+                }
+            }
+        }
+
+        impl fmt::Display for $table {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.pad(self.name())
+            }
+        }
+
+        // Archived as its code. Readers get a plain byte and look it up, so a code of a newer table cannot make a
+        // reference to the record invalid.
+        impl Archive for $table {
+            type Archived = u8;
+            type Resolver = ();
+
+            fn resolve(&self, (): (), out: Place<u8>) {
+                out.write(self.code());
+            }
+        }
+
+        impl<S: Fallible + ?Sized> Serialize<S> for $table {
+            fn serialize(&self, _: &mut S) -> Result<(), S::Error> {
+                Ok(())
+            }
+        }
+    };
+}
+
+code_table! {
+    /// The operating system family of a device.
+    Platform {
+        /// Not known to the sender.
+        Unknown = 0, "unknown";
+        /// Windows client.
+        Windows = 1, "windows";
+        /// Windows Server.
+        WindowsServer = 2, "windowsServer";
+        /// macOS.
+        MacOs = 3, "macOS";
+        /// Linux.
+        Linux = 4, "linux";
+        /// iOS and iPadOS.
+        Ios = 5, "iOS";
+        /// Android managed as device administrator.
+        Android = 6, "android";
+        /// Android Enterprise.
+        AndroidEnterprise = 7, "androidEnterprise";
+        /// Anything else.
+        Other = 8, "other";
+    }
+}
+
+code_table! {
+    /// What manages a device (Graph `managementAgentType`).
+    ManagementAgent {
+        /// Exchange ActiveSync.
+        Eas = 1, "eas";
+        /// Mobile device management.
+        Mdm = 2, "mdm";
+        /// Exchange ActiveSync and mobile device management.
+        EasMdm = 3, "easMdm";
+        /// The Intune client.
+        IntuneClient = 4, "intuneClient";
+        /// Exchange ActiveSync and the Intune client.
+        EasIntuneClient = 5, "easIntuneClient";
+        /// Configuration Manager alone.
+        ConfigurationManagerClient = 8, "configurationManagerClient";
+        /// Configuration Manager and mobile device management (co-managed).
+        ConfigurationManagerClientMdm = 10, "configurationManagerClientMdm";
+        /// Configuration Manager, mobile device management and Exchange ActiveSync (co-managed).
+        ConfigurationManagerClientMdmEas = 11, "configurationManagerClientMdmEas";
+        /// Not known.
+        Unknown = 16, "unknown";
+        /// Jamf.
+        Jamf = 32, "jamf";
+        /// Google's cloud device policy controller.
+        GoogleCloudDevicePolicyController = 64, "googleCloudDevicePolicyController";
+        /// Microsoft Defender for Endpoint (security settings management). Graph's number is 1024.
+        MsSense = 128, "msSense";
+        /// Microsoft 365 managed mobile device management. Graph's number is 258.
+        Microsoft365ManagedMdm = 129, "microsoft365ManagedMdm";
+    }
+}
+
+impl ManagementAgent {
+    /// The number of this member in Microsoft Graph; two of them do not fit the byte on the wire.
+    #[must_use]
+    pub const fn graph_value(self) -> u32 {
+        match self {
+            Self::MsSense => 1024,
+            Self::Microsoft365ManagedMdm => 258,
+            other => other.code() as u32,
+        }
+    }
+}
+
+code_table! {
+    /// The risk score the threat sensor reports for a device.
+    Risk {
+        /// The sensor has not reported one.
+        NotReported = 0, "notReported";
+        /// No known risk.
+        None = 1, "none";
+        /// Informational.
+        Informational = 2, "informational";
+        /// Low.
+        Low = 3, "low";
+        /// Medium.
+        Medium = 4, "medium";
+        /// High.
+        High = 5, "high";
+    }
+}
+
+code_table! {
+    /// What a threat defence partner says of a device (Graph `managedDevicePartnerReportedHealthState`).
+    PartnerThreatState {
+        /// Not reported.
+        Unknown = 0, "unknown";
+        /// Agent on, no health yet.
+        Activated = 1, "activated";
+        /// Agent off.
+        Deactivated = 2, "deactivated";
+        /// No threat.
+        Secured = 3, "secured";
+        /// A threat of low severity.
+        LowSeverity = 4, "lowSeverity";
+        /// A threat of medium severity.
+        MediumSeverity = 5, "mediumSeverity";
+        /// A threat of high severity.
+        HighSeverity = 6, "highSeverity";
+        /// The agent does not answer.
+        Unresponsive = 7, "unresponsive";
+        /// Compromised; the user cannot fix it.
+        Compromised = 8, "compromised";
+        /// The agent is not set up correctly.
+        Misconfigured = 9, "misconfigured";
+    }
+}
+
+code_table! {
+    /// The sensor's onboarding state (CSP `OnboardingState`).
+    Onboarding {
+        /// Not onboarded.
+        NotOnboarded = 0, "notOnboarded";
+        /// Onboarded.
+        Onboarded = 1, "onboarded";
+    }
+}
+
+code_table! {
+    /// Who owns a device (Graph `managedDeviceOwnerType`).
+    Owner {
+        /// Not known.
+        Unknown = 0, "unknown";
+        /// The organization.
+        Company = 1, "company";
+        /// The user.
+        Personal = 2, "personal";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! assert_table {
+        ($table:ident) => {
+            for (index, member) in $table::ALL.iter().enumerate() {
+                assert_eq!(member.index(), index);
+                assert_eq!($table::from_index(index), Some(*member));
+                assert_eq!($table::from_code(member.code()), Some(*member));
+                assert_eq!($table::from_name(member.name()), Some(*member));
+            }
+            assert!($table::ALL.is_sorted_by_key(|member| member.code()));
+            let known = (0..=255)
+                .filter(|code| $table::from_code(*code).is_some())
+                .count();
+            assert_eq!(known, $table::ALL.len());
+            assert_eq!($table::from_index($table::ALL.len()), None);
+        };
+    }
+
+    #[test]
+    fn every_table_is_closed_dense_and_reversible() {
+        assert_table!(Platform);
+        assert_table!(ManagementAgent);
+        assert_table!(Risk);
+        assert_table!(PartnerThreatState);
+        assert_table!(Onboarding);
+        assert_table!(Owner);
+    }
+
+    #[test]
+    fn graph_numbers_differ_only_where_a_byte_is_too_small() {
+        for agent in ManagementAgent::ALL {
+            match agent {
+                ManagementAgent::MsSense => assert_eq!(agent.graph_value(), 1024),
+                ManagementAgent::Microsoft365ManagedMdm => assert_eq!(agent.graph_value(), 258),
+                other => assert_eq!(other.graph_value(), u32::from(other.code())),
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Bytes to frames: a resumable decoder that is handed chunks as they come.
+//!
+//! Purpose: a session feeds it whatever QUIC delivers; it yields items, and check-ins as runs borrowed from the chunk,
+//! so no frame is ever assembled in memory.
+//!
+//! Bounds: it keeps at most one header, one record cut in two by a chunk boundary, and one small payload (an inventory
+//! of 8 KiB at most), and only after the header has passed every limit.
+//!
+//! What it does not do: it neither validates records (that is [`crate::CheckInRecord::validate`]) nor counts frames
+//! against a window. It never panics, and an error is final: every later call gives the same one. On the hot path.
+
+use std::mem;
+
+use crate::{
+    check_in::CheckInBytes,
+    error::DecodeError,
+    frame::{Ack, Busy, ClientHello, FrameHeader, FrameKind, Goodbye, Role, ServerHello},
+    limits::{CHECK_IN_BYTES, HEADER_BYTES},
+};
+
+/// What a decoder found. `'a` is the life of the chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A client's Hello; always the first item a server gets.
+    ClientHello(ClientHello),
+    /// A server's Hello; always the first item a client gets.
+    ServerHello(ServerHello),
+    /// A frame of check-ins begins; exactly `count` records follow, then [`Item::CheckInsEnd`].
+    CheckInsBegin {
+        /// Records in the frame, 1 to 4096.
+        count: u16,
+    },
+    /// The next records of the frame, at least one, straight from the chunk; not validated.
+    Records(&'a [CheckInBytes]),
+    /// The next record of the frame, put together because a chunk boundary cut it; not validated.
+    Record(CheckInBytes),
+    /// The frame of check-ins is complete.
+    CheckInsEnd,
+    /// A complete inventory archive; not validated.
+    Inventory(Vec<u8>),
+    /// An Ack.
+    Ack(Ack),
+    /// A Busy.
+    Busy(Busy),
+    /// A Goodbye.
+    Goodbye(Goodbye),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Between frames, or within a header.
+    Header,
+    /// Within a payload that is kept until it is complete.
+    Payload(FrameHeader),
+    /// Within a frame of check-ins; so many records are still to come, the one in `partial` included.
+    Records { remaining: u16 },
+    /// An error was found; it is final.
+    Failed(DecodeError),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing but Hello may come.
+    Opening,
+    /// Hello has come.
+    Open,
+    /// Goodbye has come.
+    Closing,
+}
+
+/// The state between two chunks of a stream. About 120 bytes, plus a payload while one is incomplete.
+#[derive(Debug)]
+pub struct Decoder {
+    role: Role,
+    phase: Phase,
+    state: State,
+    /// The part of a header or of a record that has come; a header is done before a record begins.
+    partial: CheckInBytes,
+    partial_bytes: usize,
+    payload: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder at the start of a stream, for the end that has this role.
+    #[must_use]
+    pub const fn new(role: Role) -> Self {
+        Self {
+            role,
+            phase: Phase::Opening,
+            state: State::Header,
+            partial: [0; CHECK_IN_BYTES],
+            partial_bytes: 0,
+            payload: Vec::new(),
+        }
+    }
+
+    /// The next item, taking its bytes off the front of `input`. `None` means that `input` is used up and more must
+    /// come first; call until then.
+    ///
+    /// # Errors
+    /// The first fault of the stream, and the same one ever after.
+    pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, DecodeError> {
+        let result = match self.state {
+            State::Header => self.next_header(input),
+            State::Payload(header) => self.next_payload(header, input),
+            State::Records { remaining } => Ok(self.next_records(remaining, input)),
+            State::Failed(error) => Err(error),
+        };
+        if let Err(error) = result {
+            self.state = State::Failed(error);
+            self.payload = Vec::new();
+        }
+        result
+    }
+
+    /// To be called when the stream has ended.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`] if it ended within a frame or before Hello; an earlier error if there was one.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.state {
+            State::Failed(error) => Err(error),
+            State::Header if self.partial_bytes == 0 && self.phase != Phase::Opening => Ok(()),
+            _ => Err(DecodeError::Truncated),
+        }
+    }
+
+    /// Whether a frame has begun and is not complete, so that a receiver can bound how long that may last.
+    #[must_use]
+    pub fn is_mid_frame(&self) -> bool {
+        match self.state {
+            State::Header => self.partial_bytes > 0,
+            State::Payload(_) | State::Records { .. } => true,
+            State::Failed(_) => false,
+        }
+    }
+
+    fn next_header<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, DecodeError> {
+        let Some(bytes) = self.take_partial::<HEADER_BYTES>(input) else {
+            return Ok(None);
+        };
+        let header = FrameHeader::from_bytes(&bytes)?;
+        self.check_order(header.kind)?;
+        header.check(self.role)?;
+        if header.kind == FrameKind::CheckIns {
+            self.state = State::Records {
+                remaining: header.count,
+            };
+            return Ok(Some(Item::CheckInsBegin {
+                count: header.count,
+            }));
+        }
+        self.state = State::Payload(header);
+        self.next_payload(header, input)
+    }
+
+    fn check_order(&self, kind: FrameKind) -> Result<(), DecodeError> {
+        if !self.role.receives(kind) {
+            return Err(DecodeError::WrongSide { kind });
+        }
+        match (self.phase, kind) {
+            (Phase::Opening, FrameKind::Hello) => Ok(()),
+            (Phase::Opening, _) => Err(DecodeError::HelloExpected { kind }),
+            (_, FrameKind::Hello) => Err(DecodeError::SecondHello),
+            // A draining server says Goodbye first and then acknowledges what it already has.
+            (Phase::Closing, kind) if kind != FrameKind::Ack => {
+                Err(DecodeError::AfterGoodbye { kind })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn next_payload<'a>(
+        &mut self,
+        header: FrameHeader,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Item<'a>>, DecodeError> {
+        let missing = (header.length as usize).saturating_sub(self.payload.len());
+        let (head, rest) = input.split_at(missing.min(input.len()));
+        *input = rest;
+        // The payload grows with what has come, not with what the header promises.
+        self.payload.extend_from_slice(head);
+        if head.len() < missing {
+            return Ok(None);
+        }
+        self.state = State::Header;
+        let payload = mem::take(&mut self.payload);
+        let item = match (header.kind, self.role) {
+            (FrameKind::Hello, role) => {
+                self.phase = Phase::Open;
+                match role {
+                    Role::Server => Item::ClientHello(ClientHello::read(&header, &payload)?),
+                    Role::Client => Item::ServerHello(ServerHello::read(&header, &payload)?),
+                }
+            }
+            (FrameKind::Inventory, _) => Item::Inventory(payload),
+            (FrameKind::Ack, _) => Item::Ack(Ack::read(&header, &payload)?),
+            (FrameKind::Busy, _) => Item::Busy(Busy::read(&header, &payload)?),
+            (FrameKind::Goodbye, _) => {
+                self.phase = Phase::Closing;
+                Item::Goodbye(Goodbye::read(&header, &payload)?)
+            }
+            // Check-ins never come here: their records are not kept.
+            (FrameKind::CheckIns, _) => return Err(DecodeError::WrongSide { kind: header.kind }),
+        };
+        Ok(Some(item))
+    }
+
+    fn next_records<'a>(&mut self, remaining: u16, input: &mut &'a [u8]) -> Option<Item<'a>> {
+        if remaining == 0 {
+            self.state = State::Header;
+            return Some(Item::CheckInsEnd);
+        }
+        if self.partial_bytes == 0 {
+            let (records, _) = input.as_chunks::<CHECK_IN_BYTES>();
+            let count = records.len().min(usize::from(remaining));
+            if let Some((run, rest)) = split_run(input, count) {
+                *input = rest;
+                // `count` is at most `remaining`, so it fits.
+                let taken = u16::try_from(run.len()).unwrap_or(remaining);
+                self.state = State::Records {
+                    remaining: remaining - taken,
+                };
+                return Some(Item::Records(run));
+            }
+        }
+        let record = self.take_partial::<CHECK_IN_BYTES>(input)?;
+        self.state = State::Records {
+            remaining: remaining - 1,
+        };
+        Some(Item::Record(record))
+    }
+
+    /// Takes bytes off the front of `input` until `COUNT` of them are together.
+    fn take_partial<const COUNT: usize>(&mut self, input: &mut &[u8]) -> Option<[u8; COUNT]> {
+        if self.partial_bytes == 0
+            && let Some((whole, rest)) = input.split_first_chunk::<COUNT>()
+        {
+            *input = rest;
+            return Some(*whole);
+        }
+        let missing = self.partial.get_mut(self.partial_bytes..COUNT)?;
+        let (head, rest) = input.split_at(missing.len().min(input.len()));
+        *input = rest;
+        for (slot, byte) in missing.iter_mut().zip(head) {
+            *slot = *byte;
+        }
+        self.partial_bytes += head.len();
+        if self.partial_bytes < COUNT {
+            return None;
+        }
+        self.partial_bytes = 0;
+        self.partial.first_chunk().copied()
+    }
+}
+
+/// The first `count` records of `input` and the bytes behind them; `None` if `count` is zero.
+fn split_run(input: &[u8], count: usize) -> Option<(&[CheckInBytes], &[u8])> {
+    let (run, rest) = input.split_at_checked(count * CHECK_IN_BYTES)?;
+    let (records, _) = run.as_chunks();
+    (!records.is_empty()).then_some((records, rest))
+}

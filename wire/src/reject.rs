@@ -1,0 +1,143 @@
+//! Why a server refuses one record, and how an Ack spells that out.
+//!
+//! Bounds: the table is closed for a server; a client tolerates codes it does not know, because a rejection of any
+//! kind means the same to it: do not send this record again.
+//! What it does not do: count. Counters are kept by the session.
+
+use std::fmt;
+
+use crate::device_id::DeviceId;
+
+macro_rules! reject_table {
+    ( $( $reason:ident = $code:literal, $name:literal, $meaning:literal; )+ ) => {
+        /// Why a server refuses one record. The record changed nothing and must not be sent again as it is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum RejectReason {
+            $( #[doc = $meaning] $reason = $code, )+
+        }
+
+        impl RejectReason {
+            /// Every reason, in ascending order of code.
+            pub const ALL: &[Self] = &[ $( Self::$reason, )+ ];
+
+            /// The reason with this code, or `None` if there is none.
+            #[must_use]
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code {
+                    $( $code => Some(Self::$reason), )+
+                    _ => None,
+                }
+            }
+
+            /// The code on the wire.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// The name in metrics, logs and documents.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( Self::$reason => $name, )+
+                }
+            }
+
+            /// What the reason means, as one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $( Self::$reason => $meaning, )+
+                }
+            }
+        }
+    };
+}
+
+reject_table! {
+    UnknownPlatform = 1, "unknownPlatform", "The platform code is not in the table.";
+    UnknownManagementAgent = 2, "unknownManagementAgent", "The management agent code is not in the table.";
+    UnknownRisk = 3, "unknownRisk", "The risk code is not in the table.";
+    UnknownPartnerThreatState = 4, "unknownPartnerThreatState", "The partner threat state code is not in the table.";
+    UnknownOnboarding = 5, "unknownOnboarding", "The onboarding code is not in the table.";
+    ReservedNotZero = 6, "reservedNotZero", "A reserved byte or flag bit is set.";
+    DeviceIdZero = 7, "deviceIdZero", "The device id is all zero.";
+    SeqZero = 8, "seqZero", "The sequence number (or inventory revision) is zero.";
+    IdentityMismatch = 9, "identityMismatch", "The certificate may not speak for this device.";
+    UnknownDevice = 10, "unknownDevice", "The tenant does not accept devices it does not know.";
+    InvalidInventory = 11, "invalidInventory", "The inventory archive cannot be read or breaks a limit.";
+    CohortLimit = 12, "cohortLimit", "The tenant's limit of cohorts is reached.";
+    DeviceLimit = 13, "deviceLimit", "The server's limit of devices is reached.";
+    CellLimit = 14, "cellLimit", "The server's limit of counter cells is reached.";
+    UnknownOwner = 15, "unknownOwner", "The owner code is not in the table.";
+}
+
+impl RejectReason {
+    /// The dense number of the reason, `0..ALL.len()`, for counters.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        // Codes are dense from 1; a test holds it.
+        self.code() as usize - 1
+    }
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.name())
+    }
+}
+
+/// One refused record, as an Ack spells it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rejection {
+    /// The device of the record; [`DeviceId::ZERO`] if the record did not tell.
+    pub device_id: DeviceId,
+    /// The check-in's sequence number, or the inventory's revision.
+    pub seq: u64,
+    /// The code of the reason; see [`Rejection::reason`].
+    pub reason_code: u8,
+}
+
+impl Rejection {
+    /// The rejection of one record.
+    #[must_use]
+    pub const fn new(device_id: DeviceId, seq: u64, reason: RejectReason) -> Self {
+        Self {
+            device_id,
+            seq,
+            reason_code: reason.code(),
+        }
+    }
+
+    /// The reason, or `None` if a newer server sent one that is not in this table.
+    #[must_use]
+    pub const fn reason(&self) -> Option<RejectReason> {
+        RejectReason::from_code(self.reason_code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_dense_from_one_and_reversible() {
+        for (index, reason) in RejectReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            assert_eq!(RejectReason::from_code(reason.code()), Some(*reason));
+        }
+        assert_eq!(RejectReason::from_code(0), None);
+        assert_eq!(RejectReason::from_code(16), None);
+    }
+
+    #[test]
+    fn a_reason_of_a_newer_server_is_kept_as_a_code() {
+        let rejection = Rejection {
+            device_id: DeviceId::ZERO,
+            seq: 1,
+            reason_code: 200,
+        };
+        assert_eq!(rejection.reason(), None);
+    }
+}
