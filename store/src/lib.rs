@@ -1,1 +1,1 @@
-
+//! Muster's durable half.
