@@ -8,7 +8,7 @@ muster_root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly muster_root
 
 # A service, a cron job or a CI runner may come without these folders in PATH.
-for muster_folder in "${CARGO_HOME:-${HOME:-/root}/.cargo}/bin" /usr/local/bin; do
+for muster_folder in "${CARGO_HOME:-${HOME:-}/.cargo}/bin" /usr/local/bin; do
   case ":$PATH:" in
     *":$muster_folder:"*) ;;
     *) PATH="$PATH:$muster_folder" ;;
