@@ -1,7 +1,8 @@
 //! With which code a connection is closed, and who must act.
 //!
-//! Purpose: the closed table of QUIC application error codes, used both by `CONNECTION_CLOSE` and by Goodbye.
-//! What it does not hold: failures of the TLS handshake; those are TLS alerts (QUIC code 0x100 + alert).
+//! Purpose: the closed table of QUIC application error codes, used both by `CONNECTION_CLOSE` and
+//! by Goodbye. What it does not hold: failures of the TLS handshake; those are TLS alerts (QUIC
+//! code 0x100 + alert).
 
 use std::fmt;
 
@@ -117,7 +118,8 @@ impl CloseCode {
             .unwrap_or_default()
     }
 
-    /// Whether reconnecting with back-off can help without anybody changing the client or its certificate.
+    /// Whether reconnecting with back-off can help without anybody changing the client or its
+    /// certificate.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self.actor(), Actor::Nobody | Actor::ServerOperator)

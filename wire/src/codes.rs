@@ -1,8 +1,9 @@
 //! The enumerations of a check-in and an inventory: one table each of code, name and meaning.
 //!
-//! Purpose: the codes are those of the wire and of storage, the names those of the API, the metrics and the docs.
-//! Bounds: every table is closed; a code that is not in it is a rejection of the record that carries it.
-//! What it does not do: no rules. What a state means for compliance is the engine's business.
+//! Purpose: the codes are those of the wire and of storage, the names those of the API, the metrics
+//! and the docs. Bounds: every table is closed; a code that is not in it is a rejection of the
+//! record that carries it. What it does not do: no rules. What a state means for compliance is the
+//! engine's business.
 
 use std::fmt;
 
@@ -23,17 +24,38 @@ macro_rules! code_table {
         }
 
         impl $table {
-            /// Every member, in ascending order of code. A member's place here is its [`Self::index`].
+            /// Every member, in ascending order of code. A member's place here is its
+            /// [`Self::index`].
             pub const ALL: &[Self] = &[ $( Self::$member, )+ ];
+
+            /// The member by code. A table, because a `match` over sparse codes becomes a jump that
+            /// mixed fleets mispredict.
+            const BY_CODE: [Option<Self>; 256] = {
+                let mut table = [None; 256];
+                let mut index = 0;
+                while index < Self::ALL.len() {
+                    table[Self::ALL[index] as usize] = Some(Self::ALL[index]);
+                    index += 1;
+                }
+                table
+            };
+
+            /// The dense number by code; 0 for codes without a member, which nobody can ask for.
+            const INDEX_BY_CODE: [u8; 256] = {
+                let mut table = [0; 256];
+                let mut index = 0;
+                while index < Self::ALL.len() {
+                    table[Self::ALL[index] as usize] = index as u8;
+                    index += 1;
+                }
+                table
+            };
 
             /// The member with this code, or `None` if there is none.
             #[inline]
             #[must_use]
             pub const fn from_code(code: u8) -> Option<Self> {
-                match code {
-                    $( $code => Some(Self::$member), )+
-                    _ => None,
-                }
+                Self::BY_CODE[code as usize]
             }
 
             /// The member with this name (exact case), or `None` if there is none.
@@ -71,12 +93,7 @@ macro_rules! code_table {
             #[inline]
             #[must_use]
             pub const fn index(self) -> usize {
-                // A throw-away enum without discriminants numbers the members for us.
-                #[allow(dead_code, reason = "only its numbering is used")]
-                enum Dense { $( $member, )+ }
-                match self {
-                    $( Self::$member => Dense::$member as usize, )+
-                }
+                Self::INDEX_BY_CODE[self as usize] as usize
             }
         }
 
@@ -86,8 +103,8 @@ macro_rules! code_table {
             }
         }
 
-        // Archived as its code. Readers get a plain byte and look it up, so a code of a newer table cannot make a
-        // reference to the record invalid.
+        // Archived as its code. Readers get a plain byte and look it up, so a code of a newer table
+        // cannot make a reference to the record invalid.
         impl Archive for $table {
             type Archived = u8;
             type Resolver = ();
@@ -192,7 +209,8 @@ code_table! {
 }
 
 code_table! {
-    /// What a threat defence partner says of a device (Graph `managedDevicePartnerReportedHealthState`).
+    /// What a threat defence partner says of a device (Graph
+    /// `managedDevicePartnerReportedHealthState`).
     PartnerThreatState {
         /// Not reported.
         Unknown = 0, "unknown";

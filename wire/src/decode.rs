@@ -1,13 +1,14 @@
 //! Bytes to frames: a resumable decoder that is handed chunks as they come.
 //!
-//! Purpose: a session feeds it whatever QUIC delivers; it yields items, and check-ins as runs borrowed from the chunk,
-//! so no frame is ever assembled in memory.
+//! Purpose: a session feeds it whatever QUIC delivers; it yields items, and check-ins as runs
+//! borrowed from the chunk, so no frame is ever assembled in memory.
 //!
-//! Bounds: it keeps at most one header, one record cut in two by a chunk boundary, and one small payload (an inventory
-//! of 8 KiB at most), and only after the header has passed every limit.
+//! Bounds: it keeps at most one header, one record cut in two by a chunk boundary, and one small
+//! payload (an inventory of 8 KiB at most), and only after the header has passed every limit.
 //!
-//! What it does not do: it neither validates records (that is [`crate::CheckInRecord::validate`]) nor counts frames
-//! against a window. It never panics, and an error is final: every later call gives the same one. On the hot path.
+//! What it does not do: it neither validates records (that is [`crate::CheckInRecord::validate`])
+//! nor counts frames against a window. It never panics, and an error is final: every later call
+//! gives the same one. On the hot path.
 
 use std::mem;
 
@@ -52,7 +53,8 @@ enum State {
     Header,
     /// Within a payload that is kept until it is complete.
     Payload(FrameHeader),
-    /// Within a frame of check-ins; so many records are still to come, the one in `partial` included.
+    /// Within a frame of check-ins; so many records are still to come, the one in `partial`
+    /// included.
     Records { remaining: u16 },
     /// An error was found; it is final.
     Failed(DecodeError),
@@ -68,7 +70,8 @@ enum Phase {
     Closing,
 }
 
-/// The state between two chunks of a stream. About 120 bytes, plus a payload while one is incomplete.
+/// The state between two chunks of a stream. About 120 bytes, plus a payload while one is
+/// incomplete.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
@@ -94,8 +97,8 @@ impl Decoder {
         }
     }
 
-    /// The next item, taking its bytes off the front of `input`. `None` means that `input` is used up and more must
-    /// come first; call until then.
+    /// The next item, taking its bytes off the front of `input`. `None` means that `input` is used
+    /// up and more must come first; call until then.
     ///
     /// # Errors
     /// The first fault of the stream, and the same one ever after.
@@ -116,7 +119,8 @@ impl Decoder {
     /// To be called when the stream has ended.
     ///
     /// # Errors
-    /// [`DecodeError::Truncated`] if it ended within a frame or before Hello; an earlier error if there was one.
+    /// [`DecodeError::Truncated`] if it ended within a frame or before Hello; an earlier error if
+    /// there was one.
     pub fn finish(&self) -> Result<(), DecodeError> {
         match self.state {
             State::Failed(error) => Err(error),
@@ -125,7 +129,8 @@ impl Decoder {
         }
     }
 
-    /// Whether a frame has begun and is not complete, so that a receiver can bound how long that may last.
+    /// Whether a frame has begun and is not complete, so that a receiver can bound how long that
+    /// may last.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
         match self.state {

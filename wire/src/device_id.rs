@@ -1,7 +1,7 @@
 //! The id of a device: 16 bytes, written as a hyphenated UUID.
 //!
-//! Bounds: exactly 16 bytes, exactly 36 characters. What it does not do: it neither makes ids nor cares about UUID
-//! versions; any 16 bytes but all zero name a device.
+//! Bounds: exactly 16 bytes, exactly 36 characters. What it does not do: it neither makes ids nor
+//! cares about UUID versions; any 16 bytes but all zero name a device.
 
 use std::{fmt, str::FromStr};
 

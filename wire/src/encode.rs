@@ -1,7 +1,8 @@
 //! Frames to bytes: one function per frame, each appending to a buffer the caller owns.
 //!
-//! Bounds: nothing longer than [`crate::limits`] allows is written; a frame that cannot be written leaves the buffer
-//! as it was. What it does not do: no session rules; which frame may come when is the caller's business.
+//! Bounds: nothing longer than [`crate::limits`] allows is written; a frame that cannot be written
+//! leaves the buffer as it was. What it does not do: no session rules; which frame may come when is
+//! the caller's business.
 
 use crate::{
     check_in::CheckInRecord,
@@ -15,7 +16,8 @@ use crate::{
     reject::Rejection,
 };
 
-/// Appends the header of a frame. Lengths are bounded by the limits, far below the ends of `u16` and `u32`.
+/// Appends the header of a frame. Lengths are bounded by the limits, far below the ends of `u16`
+/// and `u32`.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "limits.rs asserts that the largest values fit"
@@ -52,7 +54,8 @@ pub fn encode_server_hello(out: &mut Vec<u8>, hello: &ServerHello) {
     out.extend_from_slice(&[0; 4]);
 }
 
-/// The header of a frame of `count` check-ins, for callers that put the records behind it themselves.
+/// The header of a frame of `count` check-ins, for callers that put the records behind it
+/// themselves.
 ///
 /// # Errors
 /// If `count` is 0 or over [`CHECK_INS_PER_FRAME_MAX`].
@@ -112,7 +115,8 @@ pub fn encode_inventory(out: &mut Vec<u8>, archive: &[u8]) -> Result<(), EncodeE
     Ok(())
 }
 
-/// Appends an Ack with the first [`REJECTIONS_PER_ACK_MAX`] of the rejections; the totals are exact in any case.
+/// Appends an Ack with the first [`REJECTIONS_PER_ACK_MAX`] of the rejections; the totals are exact
+/// in any case.
 pub fn encode_ack(out: &mut Vec<u8>, totals: &AckTotals, rejections: &[Rejection]) {
     let count = rejections.len().min(REJECTIONS_PER_ACK_MAX);
     push_header(

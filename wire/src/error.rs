@@ -1,11 +1,13 @@
 //! What can be wrong with bytes from a peer, and with a frame we are asked to write.
 //!
-//! Purpose: every fault of a frame as one variant with its numbers, and the one function that maps it to a close code.
-//! What it does not hold: faults of a single record; those are a [`crate::RejectReason`] and do not end the session.
+//! Purpose: every fault of a frame as one variant with its numbers, and the one function that maps
+//! it to a close code. What it does not hold: faults of a single record; those are a
+//! [`crate::RejectReason`] and do not end the session.
 
 use crate::{close::CloseCode, frame::FrameKind};
 
-/// Why bytes are not the frames of this protocol. The session ends; whoever wrote the peer must act.
+/// Why bytes are not the frames of this protocol. The session ends; whoever wrote the peer must
+/// act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The header's kind is not in the table.
@@ -75,7 +77,8 @@ pub enum DecodeError {
         /// The magic received.
         magic: u32,
     },
-    /// A range of versions that is empty or begins at zero; or a server's version that was not offered.
+    /// A range of versions that is empty or begins at zero; or a server's version that was not
+    /// offered.
     #[error("versions {version_min} to {version_max} cannot be spoken")]
     BadVersionRange {
         /// The lower end.

@@ -1,6 +1,7 @@
 //! A reader of fixed little-endian fields, front to back.
 //!
-//! Purpose: the one way frames take integers out of bytes; a read past the end is `None`, never a panic.
+//! Purpose: the one way frames take integers out of bytes; a read past the end is `None`, never a
+//! panic.
 
 use crate::device_id::DeviceId;
 

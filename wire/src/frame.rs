@@ -1,8 +1,9 @@
 //! Frames: the header, the kinds, and what each small frame says.
 //!
 //! Purpose: the shape of every frame but the records themselves, and the negotiation of a version.
-//! Bounds: see [`crate::limits`]; [`FrameHeader::check`] holds them against a header before a byte of its payload is
-//! kept. What it does not do: no buffering (that is [`crate::Decoder`]) and no session rules such as the window.
+//! Bounds: see [`crate::limits`]; [`FrameHeader::check`] holds them against a header before a byte
+//! of its payload is kept. What it does not do: no buffering (that is [`crate::Decoder`]) and no
+//! session rules such as the window.
 
 use std::fmt;
 
@@ -181,12 +182,14 @@ impl FrameHeader {
         ]
     }
 
-    /// Holds count and length against the limits of the kind, before anything of the payload is kept.
+    /// Holds count and length against the limits of the kind, before anything of the payload is
+    /// kept.
     ///
     /// # Errors
     /// [`DecodeError::TooLarge`], [`DecodeError::Empty`] and [`DecodeError::LengthMismatch`].
     pub fn check(&self, role: Role) -> Result<(), DecodeError> {
-        // Per kind: records at least and at most, bytes that do not depend on the count, bytes of a record.
+        // Per kind: records at least and at most, bytes that do not depend on the count, bytes of a
+        // record.
         let (count_min, count_max, fixed, each) = match (self.kind, role) {
             (FrameKind::Hello, Role::Server) => (0, 0, CLIENT_HELLO_BYTES, 0),
             (FrameKind::Hello, Role::Client) => (0, 0, SERVER_HELLO_BYTES, 0),
@@ -305,7 +308,8 @@ impl ClientHello {
 pub struct ServerHello {
     /// The version both sides speak from here on.
     pub version: u16,
-    /// Frames (CheckIns and Inventory) the client may have sent and not yet seen acknowledged; at least 1.
+    /// Frames (CheckIns and Inventory) the client may have sent and not yet seen acknowledged; at
+    /// least 1.
     pub window_frames: u16,
     /// Check-ins in one frame, at most.
     pub check_ins_per_frame_max: u32,
@@ -317,11 +321,12 @@ pub struct ServerHello {
     pub next_check_in_seconds: u32,
 }
 
-/// What a server has done with the frames of a stream so far. Every number is a total since the stream opened and only
-/// grows.
+/// What a server has done with the frames of a stream so far. Every number is a total since the
+/// stream opened and only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AckTotals {
-    /// CheckIns and Inventory frames, counted from the first, whose accepted records are all durable.
+    /// CheckIns and Inventory frames, counted from the first, whose accepted records are all
+    /// durable.
     pub frames: u64,
     /// Records that changed something.
     pub accepted: u64,
@@ -331,7 +336,8 @@ pub struct AckTotals {
     pub stale: u64,
     /// Records refused for what they are.
     pub rejected: u64,
-    /// The revision of the policy set that judged the last frame; not a total, but the value in force.
+    /// The revision of the policy set that judged the last frame; not a total, but the value in
+    /// force.
     pub policy_revision: u32,
     /// After how many seconds the client should check in again; 0 if the server has no wish.
     pub next_check_in_seconds: u32,
@@ -346,7 +352,8 @@ pub struct Ack {
     pub rejections: Vec<Rejection>,
 }
 
-/// A request to send no new frame for a while. Frames already sent stay in force and are acknowledged.
+/// A request to send no new frame for a while. Frames already sent stay in force and are
+/// acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy {
     /// For how many milliseconds.
@@ -358,7 +365,8 @@ pub struct Busy {
 pub struct Goodbye {
     /// The close code that will follow; see [`Goodbye::close_code`].
     pub code: u32,
-    /// After how many milliseconds the client may reconnect, at the earliest; 0 if the server has no wish.
+    /// After how many milliseconds the client may reconnect, at the earliest; 0 if the server has
+    /// no wish.
     pub retry_after_ms: u32,
 }
 
@@ -379,8 +387,8 @@ impl Goodbye {
     }
 }
 
-// Payload readers. A header that passed `check` has the right length, so a payload that is too short for its fields
-// cannot come here; it is an error all the same, not a panic.
+// Payload readers. A header that passed `check` has the right length, so a payload that is too
+// short for its fields cannot come here; it is an error all the same, not a panic.
 
 fn required<T>(header: &FrameHeader, field: Option<T>) -> Result<T, DecodeError> {
     field.ok_or(header.length_mismatch())

@@ -1,10 +1,12 @@
 //! Who a peer is: the URI in its certificate.
 //!
-//! Purpose: `muster://<tenant>/device/<uuid>` or `muster://<tenant>/gateway/<name>`, parsed once into types that cannot
-//! hold anything else. Denied by default: a certificate with no such URI, or with two, is nobody's.
+//! Purpose: `muster://<tenant>/device/<uuid>` or `muster://<tenant>/gateway/<name>`, parsed once
+//! into types that cannot hold anything else. Denied by default: a certificate with no such URI, or
+//! with two, is nobody's.
 //!
-//! Bounds: names of 1 to 63 characters. What it does not do: no X.509; the caller hands over the URIs of a
-//! certificate whose chain has been verified. Whether a tenant exists is the server's configuration.
+//! Bounds: names of 1 to 63 characters. What it does not do: no X.509; the caller hands over the
+//! URIs of a certificate whose chain has been verified. Whether a tenant exists is the server's
+//! configuration.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
@@ -147,8 +149,9 @@ impl IdentityError {
 }
 
 impl Identity {
-    /// The identity among the URIs (subject alternative names) of a verified certificate. URIs of other schemes are
-    /// ignored; exactly one of scheme `muster` (in any case, so that none slips by) must be there and be well formed.
+    /// The identity among the URIs (subject alternative names) of a verified certificate. URIs of
+    /// other schemes are ignored; exactly one of scheme `muster` (in any case, so that none slips
+    /// by) must be there and be well formed.
     ///
     /// # Errors
     /// See [`IdentityError`].

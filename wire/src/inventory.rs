@@ -1,10 +1,12 @@
 //! The inventory record: everything about a device that is long or rare.
 //!
-//! Purpose: one rkyv archive per record. [`Inventory`] is the owned form on both sides; reading checks the archive with
-//! bytecheck first and then every limit, so an `Inventory` from bytes is always within bounds.
+//! Purpose: one rkyv archive per record. [`Inventory`] is the owned form on both sides; reading
+//! checks the archive with bytecheck first and then every limit, so an `Inventory` from bytes is
+//! always within bounds.
 //!
-//! Bounds: 8192 bytes an archive, 256 bytes a string, 16 tags of 200 bytes; nesting is flat, so the work is bounded by
-//! the bytes. What it does not do: no merging with earlier records; a newer revision replaces the older whole.
+//! Bounds: 8192 bytes an archive, 256 bytes a string, 16 tags of 200 bytes; nesting is flat, so the
+//! work is bounded by the bytes. What it does not do: no merging with earlier records; a newer
+//! revision replaces the older whole.
 
 use rkyv::{Archive, Serialize, rancor::Failure, util::AlignedVec};
 
@@ -23,9 +25,11 @@ use crate::{
 pub struct Inventory {
     /// The device; not zero.
     pub device_id: DeviceId,
-    /// Version of the operating system: four parts of 16 bits, most significant first; see [`Inventory::pack_version`].
+    /// Version of the operating system: four parts of 16 bits, most significant first; see
+    /// [`Inventory::pack_version`].
     pub os_version: u64,
-    /// The device's own number of this record: from 1, strictly increasing, apart from that of check-ins.
+    /// The device's own number of this record: from 1, strictly increasing, apart from that of
+    /// check-ins.
     pub revision: u32,
     /// Who owns the device.
     pub owner: Owner,
@@ -45,7 +49,8 @@ pub struct Inventory {
     pub tags: Vec<String>,
 }
 
-// The archived layout is the wire format: docs/PROTOCOL.md gives these numbers to people who have no rkyv.
+// The archived layout is the wire format: docs/PROTOCOL.md gives these numbers to people who have
+// no rkyv.
 const _: () = {
     use std::mem::{align_of, offset_of, size_of};
     assert!(size_of::<ArchivedInventory>() == INVENTORY_ROOT_BYTES);
@@ -102,7 +107,8 @@ pub enum InventoryError {
         /// Its length.
         bytes: usize,
     },
-    /// A string or tag has a control character, which has no place in a name and could reach a terminal.
+    /// A string or tag has a control character, which has no place in a name and could reach a
+    /// terminal.
     #[error("{field} has a control character")]
     ControlCharacter {
         /// The field's name.
@@ -206,8 +212,8 @@ impl Inventory {
         archived.to_inventory()
     }
 
-    /// The device id and revision an archive claims, to name a record that is refused. Zero where it is too short to
-    /// claim anything.
+    /// The device id and revision an archive claims, to name a record that is refused. Zero where
+    /// it is too short to claim anything.
     #[must_use]
     pub fn peek(bytes: &[u8]) -> (DeviceId, u32) {
         let root = bytes.last_chunk::<INVENTORY_ROOT_BYTES>();
@@ -223,8 +229,8 @@ impl Inventory {
 }
 
 impl ArchivedInventory {
-    /// The owned form. Limits are held before anything is copied, so what an archive can make us allocate is bounded
-    /// by the limits, not by what it claims.
+    /// The owned form. Limits are held before anything is copied, so what an archive can make us
+    /// allocate is bounded by the limits, not by what it claims.
     fn to_inventory(&self) -> Result<Inventory, InventoryError> {
         let owner = Owner::from_code(self.owner)
             .ok_or(InventoryError::UnknownOwner { code: self.owner })?;

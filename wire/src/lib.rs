@@ -1,15 +1,17 @@
 //! The wire format of Muster: what a device or gateway and a server say to each other.
 //!
-//! Purpose: one crate that knows every byte of the protocol, used by the server, the client SDK and the load
-//! generator alike. `docs/PROTOCOL.md` describes the same bytes for people who do not read Rust, and a test compares
-//! the two.
+//! Purpose: one crate that knows every byte of the protocol, used by the server, the client SDK and
+//! the load generator alike. `docs/PROTOCOL.md` describes the same bytes for people who do not read
+//! Rust, and a test compares the two.
 //!
-//! Owner: nobody; everything here is a value or a pure function. A [`Decoder`] belongs to the session that feeds it.
+//! Owner: nobody; everything here is a value or a pure function. A [`Decoder`] belongs to the
+//! session that feeds it.
 //!
 //! Bounds: every one is a constant in [`limits`].
 //!
-//! What it does not do: no sockets, no clock, no threads, no X.509 parsing, and no judgement about a device. It never
-//! panics on bytes from a peer, whatever they are and however they are cut into chunks.
+//! What it does not do: no sockets, no clock, no threads, no X.509 parsing, and no judgement about
+//! a device. It never panics on bytes from a peer, whatever they are and however they are cut into
+//! chunks.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

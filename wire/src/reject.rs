@@ -1,8 +1,8 @@
 //! Why a server refuses one record, and how an Ack spells that out.
 //!
-//! Bounds: the table is closed for a server; a client tolerates codes it does not know, because a rejection of any
-//! kind means the same to it: do not send this record again.
-//! What it does not do: count. Counters are kept by the session.
+//! Bounds: the table is closed for a server; a client tolerates codes it does not know, because a
+//! rejection of any kind means the same to it: do not send this record again. What it does not do:
+//! count. Counters are kept by the session.
 
 use std::fmt;
 
@@ -10,7 +10,8 @@ use crate::device_id::DeviceId;
 
 macro_rules! reject_table {
     ( $( $reason:ident = $code:literal, $name:literal, $meaning:literal; )+ ) => {
-        /// Why a server refuses one record. The record changed nothing and must not be sent again as it is.
+        /// Why a server refuses one record. The record changed nothing and must not be sent again
+        /// as it is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum RejectReason {
