@@ -1,1 +1,46 @@
+//! The rules of Muster, as a functional core: time and events come in, effects go out.
+//!
+//! A [`Shard`] is a deterministic state machine over the devices of one partition. The journal is
+//! the ordered list of the events it accepted; replaying it gives the identical state (design D4).
+//! Rule functions cite `domain.md` by number (R2, R17 …) and look like its tables. [`model`] is the
+//! slow, obvious oracle everything else is compared with.
+//!
+//! Deliberately absent: IO, clocks, threads, randomness, logging. Bytes of journal values, pages and
+//! cells are made and read here; where they are kept is the store's business.
+#![forbid(unsafe_code)]
 
+mod bytes;
+pub mod cell;
+pub mod cohort;
+pub mod counts;
+pub mod device;
+pub mod effects;
+pub mod facet;
+mod index;
+pub mod journal;
+pub mod model;
+pub mod page;
+pub mod policy;
+pub mod rules;
+mod shard;
+mod shard_map;
+mod slab;
+mod time;
+
+pub use cell::{CellId, CellKey, CellTable};
+pub use cohort::{Cohort, CohortId, CohortTable};
+pub use counts::Counts;
+pub use device::DeviceRecord;
+pub use effects::{Effects, Outcome, Transition};
+pub use facet::{FacetWord, Facets};
+pub use policy::{PolicySet, Revision, TenantIndex, TenantPolicy};
+pub use rules::compliance::Compliance;
+pub use rules::managed_by::ManagedBy;
+pub use rules::onboarding::OnboardingStatus;
+pub use rules::sensor::SensorState;
+pub use rules::threat::{ThreatSetting, Threshold};
+pub use shard::recovery::{Recovery, RecoveryError};
+pub use shard::{CheckpointProgress, Shard, ShardLimits};
+pub use shard_map::{ShardId, ShardMap};
+pub use slab::{PAGE_RECORDS, SlotIndex};
+pub use time::Timestamp;

@@ -1,0 +1,157 @@
+//! Cohorts: devices that policies will treat alike, by what their inventory says of owner and tags.
+//!
+//! A cohort is interned per shard in the order of first use and never removed; cohort 0 holds the
+//! devices without inventory. Bounded by `cohorts_max`: an inventory that needs one more is rejected.
+
+use foldhash::HashMap;
+use muster_wire::Owner;
+
+use crate::bytes::Reader;
+
+/// Number of a cohort in its shard, dense from 0; 0 is the default cohort.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CohortId(pub u32);
+
+/// What the devices of a cohort share. Tags are sorted and without repeats.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cohort {
+    owner: Owner,
+    tags: Vec<String>,
+}
+
+impl Default for Cohort {
+    /// The devices without inventory: owner unknown, no tags.
+    fn default() -> Self {
+        Self {
+            owner: Owner::Unknown,
+            tags: Vec::new(),
+        }
+    }
+}
+
+impl Cohort {
+    /// The cohort of an owner and a set of tags, in any order.
+    pub fn new(owner: Owner, tags: impl IntoIterator<Item = String>) -> Self {
+        let mut tags: Vec<String> = tags.into_iter().collect();
+        tags.sort_unstable();
+        tags.dedup();
+        Self { owner, tags }
+    }
+
+    /// Company or personal.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The tags, sorted.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// The bytes the store keeps: owner u8, number of tags u8, then each tag as u16 length and text.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![self.owner.code(), self.tags.len() as u8];
+        for tag in &self.tags {
+            bytes.extend((tag.len() as u16).to_le_bytes());
+            bytes.extend(tag.as_bytes());
+        }
+        bytes
+    }
+
+    /// Reads [`Cohort::encode`]; `None` if the bytes are no cohort.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let owner = Owner::from_code(reader.u8()?)?;
+        let count = reader.u8()?;
+        let tags = (0..count)
+            .map(|_| {
+                let length = reader.u16()?;
+                let text = reader.take(usize::from(length))?;
+                String::from_utf8(text.to_vec()).ok()
+            })
+            .collect::<Option<Vec<_>>>()?;
+        reader.is_empty().then_some(Self { owner, tags })
+    }
+}
+
+/// The cohorts of one shard.
+#[derive(Debug)]
+pub struct CohortTable {
+    cohorts: Vec<Cohort>,
+    ids: HashMap<Cohort, CohortId>,
+    max: usize,
+}
+
+impl CohortTable {
+    /// A table with the default cohort alone, that never grows beyond `max`.
+    pub fn new(max: usize) -> Self {
+        let default = Cohort::default();
+        let mut ids = HashMap::default();
+        ids.insert(default.clone(), CohortId(0));
+        Self {
+            cohorts: vec![default],
+            ids,
+            max,
+        }
+    }
+
+    /// Changes the bound. Cohorts beyond it stay; new ones are refused.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
+    /// The id of a cohort, and whether it is new; `None` if the table is full.
+    pub fn intern(&mut self, cohort: Cohort) -> Option<(CohortId, bool)> {
+        if let Some(&id) = self.ids.get(&cohort) {
+            return Some((id, false));
+        }
+        if self.cohorts.len() >= self.max {
+            return None;
+        }
+        let id = CohortId(self.cohorts.len() as u32);
+        self.cohorts.push(cohort.clone());
+        self.ids.insert(cohort, id);
+        Some((id, true))
+    }
+
+    /// The cohort with this id.
+    pub fn get(&self, id: CohortId) -> Option<&Cohort> {
+        self.cohorts.get(id.0 as usize)
+    }
+
+    /// Number of cohorts, the default one included.
+    pub fn len(&self) -> usize {
+        self.cohorts.len()
+    }
+
+    /// Never: the default cohort is always there.
+    pub fn is_empty(&self) -> bool {
+        self.cohorts.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_repeats_of_tags_do_not_matter() {
+        let tags = |list: &[&str]| list.iter().map(|t| t.to_string()).collect::<Vec<_>>();
+        let one = Cohort::new(Owner::Company, tags(&["b", "a", "b"]));
+        assert_eq!(one, Cohort::new(Owner::Company, tags(&["a", "b"])));
+        assert_eq!(Cohort::decode(&one.encode()), Some(one.clone()));
+        let mut table = CohortTable::new(2);
+        assert_eq!(table.intern(Cohort::default()), Some((CohortId(0), false)));
+        assert_eq!(table.intern(one.clone()), Some((CohortId(1), true)));
+        assert_eq!(table.intern(one), Some((CohortId(1), false)));
+        assert_eq!(table.intern(Cohort::new(Owner::Personal, [])), None);
+    }
+
+    #[test]
+    fn other_bytes_are_refused() {
+        let bytes = Cohort::new(Owner::Company, ["tag".to_owned()]).encode();
+        for length in 0..bytes.len() {
+            assert_eq!(Cohort::decode(&bytes[..length]), None);
+        }
+    }
+}

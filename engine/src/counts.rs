@@ -1,0 +1,150 @@
+//! Counts that operators read (`domain.md` section 4), folded from cells.
+
+use muster_wire::{PartnerThreatState, Platform, Risk};
+
+use crate::facet::Facets;
+use crate::rules::compliance::{Compliance, is_enrolled};
+use crate::rules::managed_by::ManagedBy;
+use crate::rules::onboarding::OnboardingStatus;
+use crate::rules::sensor::SensorState;
+use crate::rules::threat::ThreatSetting;
+
+/// One dimension: every member of a closed set with its number of devices.
+pub type Dimension = Vec<(&'static str, u64)>;
+
+/// Numbers of devices, in total and by dimension. The sum over any dimension is the total.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    devices: u64,
+    onboarding_status: [u64; OnboardingStatus::ALL.len()],
+    compliance: [u64; Compliance::ALL.len()],
+    sensor: [u64; SensorState::ALL.len()],
+    risk: [u64; Risk::ALL.len()],
+    platform: [u64; Platform::ALL.len()],
+    managed_by: [u64; ManagedBy::ALL.len()],
+    partner_threat: [u64; PartnerThreatState::ALL.len()],
+    compliant_without_data: u64,
+    compliant_without_policy: u64,
+    not_enrolled: u64,
+}
+
+impl Counts {
+    /// Adds `number` devices that share these facets.
+    pub fn add(&mut self, facets: &Facets, number: u64) {
+        self.devices += number;
+        self.onboarding_status[facets.onboarding_status().index() as usize] += number;
+        self.compliance[facets.compliance.index() as usize] += number;
+        self.sensor[facets.sensor.index() as usize] += number;
+        self.risk[facets.risk.index()] += number;
+        self.platform[facets.platform.index()] += number;
+        self.managed_by[facets.managed_by().index() as usize] += number;
+        self.partner_threat[facets.partner_threat.index()] += number;
+        let compliant = facets.compliance == Compliance::Compliant;
+        if compliant && facets.threat_setting == ThreatSetting::CompliantWithoutData {
+            self.compliant_without_data += number;
+        }
+        if compliant && facets.threat_setting == ThreatSetting::NotApplicable {
+            self.compliant_without_policy += number;
+        }
+        if !is_enrolled(facets.registered, facets.management_agent) {
+            self.not_enrolled += number;
+        }
+    }
+
+    /// Devices in total.
+    pub fn devices(&self) -> u64 {
+        self.devices
+    }
+
+    /// Devices onboarded to their tenant's own organisation (C2).
+    pub fn onboarded(&self) -> u64 {
+        self.onboarding_status[OnboardingStatus::Onboarded.index() as usize]
+    }
+
+    /// All other devices (C2).
+    pub fn not_onboarded(&self) -> u64 {
+        self.devices - self.onboarded()
+    }
+
+    /// C4's own counters: subsets of `compliant`, and the devices outside of enrolment.
+    pub fn subsets(&self) -> Dimension {
+        vec![
+            ("compliantWithoutData", self.compliant_without_data),
+            ("compliantWithoutPolicy", self.compliant_without_policy),
+            ("notEnrolled", self.not_enrolled),
+        ]
+    }
+
+    /// Every dimension by the name it has in the API, in the order of a report.
+    pub fn dimensions(&self) -> [(&'static str, Dimension); 7] {
+        fn named<T: Copy>(
+            all: &[T],
+            name: impl Fn(T) -> &'static str,
+            numbers: &[u64],
+        ) -> Dimension {
+            all.iter()
+                .map(|member| name(*member))
+                .zip(numbers.iter().copied())
+                .collect()
+        }
+        [
+            (
+                "onboarding_status",
+                named(
+                    OnboardingStatus::ALL,
+                    OnboardingStatus::name,
+                    &self.onboarding_status,
+                ),
+            ),
+            (
+                "compliance",
+                named(Compliance::ALL, Compliance::name, &self.compliance),
+            ),
+            (
+                "sensor",
+                named(SensorState::ALL, SensorState::name, &self.sensor),
+            ),
+            ("risk", named(Risk::ALL, Risk::name, &self.risk)),
+            (
+                "platform",
+                named(Platform::ALL, Platform::name, &self.platform),
+            ),
+            (
+                "managed_by",
+                named(ManagedBy::ALL, ManagedBy::name, &self.managed_by),
+            ),
+            (
+                "partner_threat",
+                named(
+                    PartnerThreatState::ALL,
+                    PartnerThreatState::name,
+                    &self.partner_threat,
+                ),
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dimension_sums_to_the_total() {
+        let mut counts = Counts::default();
+        counts.add(&Facets::default(), 3);
+        counts.add(
+            &Facets {
+                onboarded: true,
+                sensor: SensorState::Active,
+                ..Facets::default()
+            },
+            4,
+        );
+        assert_eq!(counts.devices(), 7);
+        assert_eq!((counts.onboarded(), counts.not_onboarded()), (4, 3));
+        for (name, members) in counts.dimensions() {
+            assert_eq!(members.iter().map(|(_, n)| n).sum::<u64>(), 7, "{name}");
+        }
+    }
+}

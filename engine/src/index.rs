@@ -1,0 +1,63 @@
+//! From (tenant, device id) to the slot of a device.
+//!
+//! Holds slots only; the key is compared in the record itself, so the index costs about 5 bytes a
+//! device. Device ids come from outside, so the hash is keyed with a seed that only this process knows.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use muster_wire::DeviceId;
+use std::hash::{BuildHasher, Hasher};
+
+use crate::policy::TenantIndex;
+use crate::slab::{DeviceSlab, SlotIndex};
+
+#[derive(Debug)]
+pub(crate) struct DeviceIndex {
+    slots: HashTable<SlotIndex>,
+    hash: FixedState,
+}
+
+impl DeviceIndex {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            slots: HashTable::new(),
+            hash: FixedState::with_seed(seed),
+        }
+    }
+
+    /// The hash under which a device is kept.
+    pub(crate) fn hash(&self, tenant: TenantIndex, device: &DeviceId) -> u64 {
+        hash_device(&self.hash, tenant, device)
+    }
+
+    /// The slot of a device, if it is known.
+    pub(crate) fn find(
+        &self,
+        hash: u64,
+        tenant: TenantIndex,
+        device: &DeviceId,
+        slab: &DeviceSlab,
+    ) -> Option<SlotIndex> {
+        let same = |slot: &SlotIndex| {
+            let record = slab.get(*slot);
+            record.device_id == *device && record.tenant == tenant
+        };
+        self.slots.find(hash, same).copied()
+    }
+
+    /// Adds the slot of a device that is not in the index yet.
+    pub(crate) fn insert(&mut self, hash: u64, slot: SlotIndex, slab: &DeviceSlab) {
+        let Self { slots, hash: state } = self;
+        slots.insert_unique(hash, slot, |slot| {
+            let record = slab.get(*slot);
+            hash_device(state, record.tenant, &record.device_id)
+        });
+    }
+}
+
+fn hash_device(state: &FixedState, tenant: TenantIndex, device: &DeviceId) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write_u128(u128::from_le_bytes(*device.as_bytes()));
+    hasher.write_u16(tenant);
+    hasher.finish()
+}

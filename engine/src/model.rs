@@ -1,0 +1,214 @@
+//! The oracle: the rules once more, slow and obvious, to compare everything else with.
+//!
+//! Shares nothing with the evaluator but the names of states: it keeps one plain record per device,
+//! writes the tables of `domain.md` out row by row, and counts by looking at every device. Property
+//! tests, the recount and the load generator's verdict stand on it.
+
+mod rules;
+
+use std::collections::BTreeMap;
+
+use muster_wire::{CheckInRecord, DeviceId, Flags, Inventory, Onboarding};
+
+use crate::cohort::Cohort;
+use crate::facet::Facets;
+use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
+use crate::time::Timestamp;
+
+/// How the oracle answers one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Counts from now on.
+    Accepted,
+    /// Same number as the last accepted one.
+    Duplicate,
+    /// Lower number than the last accepted one.
+    Stale,
+    /// The tenant does not create devices by itself.
+    UnknownDevice,
+}
+
+/// What the oracle remembers of one device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ModelDevice {
+    last: Option<CheckInRecord>,
+    ever_onboarded: bool,
+    first_seen: u32,
+    last_check_in: u32,
+    last_contact: Option<u32>,
+    last_telemetry: Option<u32>,
+    last_full_report: Option<u32>,
+}
+
+impl ModelDevice {
+    /// A device first seen at `now` that has not checked in yet.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            first_seen: now.as_seconds(),
+            ..Self::default()
+        }
+    }
+
+    /// Seq of the last accepted check-in; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.last.map_or(0, |check_in| check_in.seq())
+    }
+
+    /// Takes a check-in, or does not.
+    pub fn check_in(&mut self, check_in: &CheckInRecord, now: Timestamp) -> Answer {
+        match check_in.seq().cmp(&self.seq()) {
+            std::cmp::Ordering::Less => return Answer::Stale,
+            std::cmp::Ordering::Equal => return Answer::Duplicate,
+            std::cmp::Ordering::Greater => (),
+        }
+        let now = now.as_seconds();
+        let flags = check_in.flags();
+        let onboarded = check_in.onboarding() == Onboarding::Onboarded;
+        self.last = Some(*check_in);
+        self.last_check_in = now;
+        self.ever_onboarded |= onboarded;
+        if onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
+            self.last_contact = Some(now);
+        }
+        if onboarded && flags.contains(Flags::TELEMETRY_OK) {
+            self.last_telemetry = Some(now);
+        }
+        if flags.contains(Flags::FULL_REPORT) {
+            self.last_full_report = Some(now);
+        }
+        Answer::Accepted
+    }
+
+    /// The facets of the device at `now`, by the tables.
+    pub fn facets(&self, policy: &TenantPolicy, now: Timestamp) -> Facets {
+        let mut facets = Facets {
+            ever_onboarded: self.ever_onboarded,
+            ..Facets::default()
+        };
+        if let Some(check_in) = &self.last {
+            facets.platform = check_in.platform();
+            facets.management_agent = check_in.management_agent();
+            facets.onboarded = check_in.onboarding() == Onboarding::Onboarded;
+            facets.foreign_org = check_in.flags().contains(Flags::FOREIGN_ORG);
+            facets.risk = check_in.risk();
+            facets.partner_threat = check_in.partner_threat_state();
+            facets.registered = check_in.flags().contains(Flags::REGISTERED);
+        }
+        facets.sensor = rules::r17(self, policy, now.as_seconds());
+        facets.threat_setting = rules::r3(self, policy);
+        facets.compliance = rules::r7(&facets, policy);
+        facets
+    }
+
+    fn flag(&self, flag: Flags) -> bool {
+        self.last
+            .is_some_and(|check_in| check_in.flags().contains(flag))
+    }
+}
+
+/// What all devices of a model cell have in common; like a cell, with the cohort spelt out.
+pub type ModelCell = (TenantIndex, Cohort, Facets);
+
+/// The state of a whole server, one plain record a device.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    devices: BTreeMap<(TenantIndex, DeviceId), ModelEntry>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ModelEntry {
+    device: ModelDevice,
+    inventory_revision: u32,
+    cohort: Cohort,
+}
+
+impl Model {
+    /// Takes a check-in of a tenant's device.
+    pub fn check_in(
+        &mut self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        check_in: &CheckInRecord,
+        now: Timestamp,
+    ) -> Answer {
+        match self.entry(policy, tenant, check_in.device_id(), now) {
+            Some(entry) => entry.device.check_in(check_in, now),
+            None => Answer::UnknownDevice,
+        }
+    }
+
+    /// Takes an inventory of a tenant's device.
+    pub fn inventory(
+        &mut self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        inventory: &Inventory,
+        now: Timestamp,
+    ) -> Answer {
+        let Some(entry) = self.entry(policy, tenant, inventory.device_id, now) else {
+            return Answer::UnknownDevice;
+        };
+        match inventory.revision.cmp(&entry.inventory_revision) {
+            std::cmp::Ordering::Less => Answer::Stale,
+            std::cmp::Ordering::Equal => Answer::Duplicate,
+            std::cmp::Ordering::Greater => {
+                entry.inventory_revision = inventory.revision;
+                entry.cohort = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
+                Answer::Accepted
+            }
+        }
+    }
+
+    fn entry(
+        &mut self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        now: Timestamp,
+    ) -> Option<&mut ModelEntry> {
+        let creates = policy.tenant(tenant)?.auto_create_devices;
+        match self.devices.entry((tenant, device_id)) {
+            std::collections::btree_map::Entry::Occupied(entry) => Some(entry.into_mut()),
+            std::collections::btree_map::Entry::Vacant(entry) if creates => {
+                let device = ModelDevice::new(now);
+                Some(entry.insert(ModelEntry {
+                    device,
+                    ..ModelEntry::default()
+                }))
+            }
+            std::collections::btree_map::Entry::Vacant(_) => None,
+        }
+    }
+
+    /// Number of devices.
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// The facets of one device at `now`.
+    pub fn device(
+        &self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        now: Timestamp,
+    ) -> Option<Facets> {
+        let entry = self.devices.get(&(tenant, device_id))?;
+        Some(entry.device.facets(policy.tenant(tenant)?, now))
+    }
+
+    /// Every cell with its number of devices at `now`, counted from scratch.
+    pub fn cells(&self, policy: &PolicySet, now: Timestamp) -> BTreeMap<ModelCell, u64> {
+        let mut cells = BTreeMap::new();
+        for ((tenant, _), entry) in &self.devices {
+            let Some(rules) = policy.tenant(*tenant) else {
+                continue;
+            };
+            let facets = entry.device.facets(rules, now);
+            *cells
+                .entry((*tenant, entry.cohort.clone(), facets))
+                .or_default() += 1;
+        }
+        cells
+    }
+}

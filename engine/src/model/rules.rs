@@ -1,0 +1,140 @@
+//! The tables of `domain.md`, written out a second time without regard for speed.
+
+use muster_wire::{Flags, ManagementAgent, PartnerThreatState, Platform, Risk};
+
+use super::ModelDevice;
+use crate::facet::Facets;
+use crate::policy::TenantPolicy;
+use crate::rules::compliance::Compliance;
+use crate::rules::sensor::SensorState;
+use crate::rules::threat::{ThreatSetting, Threshold};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// R17, row by row.
+pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> SensorState {
+    let older = |then: u32, seconds: u64| u64::from(now) > u64::from(then) + seconds;
+    let onboarded = device
+        .last
+        .is_some_and(|check_in| check_in.onboarding() == muster_wire::Onboarding::Onboarded);
+    let inactive = u64::from(policy.sensor_limits.inactive_seconds);
+    let no_data = u64::from(policy.sensor_limits.no_sensor_data_seconds);
+
+    // 0: not onboarded and never was.
+    if !device.ever_onboarded {
+        return SensorState::NeverOnboarded;
+    }
+    // 1: now - max(C,T) > 7 days.
+    match device.last_contact.max(device.last_telemetry) {
+        Some(sign) if older(sign, inactive) => return SensorState::Inactive,
+        None if older(device.last_check_in, inactive) => return SensorState::Inactive,
+        _ => (),
+    }
+    let impaired = onboarded && !device.flag(Flags::COMMAND_AND_CONTROL_OK);
+    let stopped = onboarded && !device.flag(Flags::SENSOR_RUNNING);
+    let telemetry_missing = match device.last_telemetry {
+        None => true,
+        Some(telemetry) => older(telemetry, no_data) || stopped,
+    };
+    // 2: C impaired and T missing.
+    if impaired && telemetry_missing {
+        return SensorState::NoSensorDataImpairedCommunication;
+    }
+    // 3: C flagged impaired.
+    if impaired {
+        return SensorState::ImpairedCommunication;
+    }
+    // 3: no full report for more than 24 h while heartbeats come.
+    let report = device
+        .last_full_report
+        .map_or(device.first_seen, |r| r.max(device.first_seen));
+    if onboarded && older(report, DAY) && !older(device.last_check_in, DAY) {
+        return SensorState::ImpairedCommunication;
+    }
+    // 5 before 4, as it is the narrower one: never contacted.
+    let never = device.last_contact.is_none() && device.last_telemetry.is_none();
+    if never && !onboarded {
+        return SensorState::Unknown;
+    }
+    // 4: T missing.
+    if telemetry_missing {
+        return SensorState::NoSensorData;
+    }
+    // 6
+    SensorState::Active
+}
+
+/// R2 and R3: the twelve cells and the rows around them.
+pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
+    let Some(check_in) = &device.last else {
+        return ThreatSetting::NotApplicable;
+    };
+    let platform = check_in.platform();
+    let covered = [
+        Platform::Windows,
+        Platform::Ios,
+        Platform::Android,
+        Platform::AndroidEnterprise,
+    ];
+    let threshold = policy.threshold(platform);
+    if !covered.contains(&platform) || threshold == Threshold::NotSet {
+        return ThreatSetting::NotApplicable;
+    }
+    if device.flag(Flags::SETTING_ERROR) {
+        return ThreatSetting::Error;
+    }
+    let level = match (check_in.partner_threat_state(), check_in.risk()) {
+        (PartnerThreatState::Activated, _)
+        | (PartnerThreatState::Deactivated, _)
+        | (PartnerThreatState::Unresponsive, _)
+        | (PartnerThreatState::Misconfigured, _) => None,
+        (PartnerThreatState::Unknown, Risk::NotReported) => None,
+        (PartnerThreatState::HighSeverity, _)
+        | (PartnerThreatState::Compromised, _)
+        | (_, Risk::High) => Some(3),
+        (PartnerThreatState::MediumSeverity, _) | (_, Risk::Medium) => Some(2),
+        (PartnerThreatState::LowSeverity, _) | (_, Risk::Low) => Some(1),
+        (PartnerThreatState::Secured, _) | (PartnerThreatState::Unknown, _) => Some(0),
+    };
+    let compliant = match (level, threshold) {
+        (None, _) if policy.blocked_on_missing(platform) => {
+            return ThreatSetting::MissingPartnerData;
+        }
+        (None, _) => return ThreatSetting::CompliantWithoutData,
+        (_, Threshold::High) | (Some(0), _) => true,
+        (Some(1), Threshold::Low | Threshold::Medium) => true,
+        (Some(2), Threshold::Medium) => true,
+        _ => false,
+    };
+    if compliant {
+        ThreatSetting::Compliant
+    } else {
+        ThreatSetting::NonCompliant
+    }
+}
+
+/// R7, the rows that are built.
+pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
+    let enrolled = facets.registered && facets.management_agent != ManagementAgent::MsSense;
+    let fails = [
+        ThreatSetting::NonCompliant,
+        ThreatSetting::MissingPartnerData,
+    ];
+    if !enrolled {
+        Compliance::Unknown
+    } else if facets.management_agent == ManagementAgent::ConfigurationManagerClient {
+        Compliance::ConfigManager
+    } else if facets.threat_setting == ThreatSetting::NotApplicable {
+        if policy.secure_by_default {
+            Compliance::Noncompliant
+        } else {
+            Compliance::Compliant
+        }
+    } else if facets.threat_setting == ThreatSetting::Error {
+        Compliance::Error
+    } else if fails.contains(&facets.threat_setting) {
+        Compliance::Noncompliant
+    } else {
+        Compliance::Compliant
+    }
+}

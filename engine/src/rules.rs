@@ -1,0 +1,38 @@
+//! The rules of `domain.md` section 3, one module a rule, each a pure function over a few facts.
+
+pub mod compliance;
+pub mod managed_by;
+pub mod onboarding;
+pub mod sensor;
+pub mod threat;
+
+/// Declares a closed set of states: dense index (its bits in a facet word) and the reference's name.
+macro_rules! states {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $index:literal $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$doc])* $variant = $index),+ }
+
+        impl $name {
+            /// Every member, in the order of its index.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Dense index from 0, the member's bits in a facet word.
+            pub const fn index(self) -> u32 {
+                self as u32
+            }
+
+            /// The member with this index.
+            pub fn from_index(index: u32) -> Option<Self> {
+                match index { $($index => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// The name in the API, metrics and reports.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+pub(crate) use states;

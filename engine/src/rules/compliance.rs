@@ -1,0 +1,159 @@
+//! R7: the compliance state of a device.
+//!
+//! Built: rows 1, 2, 4, 6 and 10 with the one threat-level policy a tenant has per platform, and the
+//! device's own error. Not built yet: validity (row 5), grace (R6) and the error hold (R5); until then
+//! a reported error shows as `error` at once.
+
+use muster_wire::ManagementAgent;
+
+use super::managed_by::ManagedBy;
+use super::states;
+use super::threat::ThreatSetting;
+
+states! {
+    /// `complianceState` of a device.
+    Compliance {
+        /// Not enrolled, or not evaluated yet.
+        #[default]
+        Unknown = 0 "unknown",
+        /// Every applicable policy passes.
+        Compliant = 1 "compliant",
+        /// Some applicable policy fails.
+        Noncompliant = 2 "noncompliant",
+        /// Two policies contradict each other.
+        Conflict = 3 "conflict",
+        /// The device could not apply a setting.
+        Error = 4 "error",
+        /// Some policy fails, and its grace period runs.
+        InGracePeriod = 5 "inGracePeriod",
+        /// Configuration Manager decides.
+        ConfigManager = 6 "configManager",
+    }
+}
+
+impl Compliance {
+    /// Whether access rules take the device as compliant (`isCompliant`, below R7).
+    pub const fn is_compliant(self) -> bool {
+        matches!(self, Self::Compliant | Self::InGracePeriod)
+    }
+}
+
+/// Whether compliance policies reach the device: registered, and not managed by the sensor alone.
+pub const fn is_enrolled(registered: bool, agent: ManagementAgent) -> bool {
+    registered && !matches!(agent, ManagementAgent::MsSense)
+}
+
+/// R7, first matching row wins.
+pub fn compliance_state(
+    registered: bool,
+    agent: ManagementAgent,
+    secure_by_default: bool,
+    setting: ThreatSetting,
+) -> Compliance {
+    if !is_enrolled(registered, agent) {
+        return Compliance::Unknown; // row 1
+    }
+    if ManagedBy::of(agent) == ManagedBy::ConfigMgr {
+        return Compliance::ConfigManager; // row 2
+    }
+    match setting {
+        ThreatSetting::NotApplicable if secure_by_default => Compliance::Noncompliant, // row 4
+        ThreatSetting::NotApplicable => Compliance::Compliant,                         // row 4
+        ThreatSetting::NonCompliant | ThreatSetting::MissingPartnerData => {
+            Compliance::Noncompliant // row 6
+        }
+        ThreatSetting::Error => Compliance::Error, // row 7 without the hold
+        ThreatSetting::Compliant | ThreatSetting::CompliantWithoutData => Compliance::Compliant, // row 10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r7_row_by_row() {
+        use ManagementAgent as Agent;
+        use ThreatSetting as Setting;
+        let table = [
+            (
+                false,
+                Agent::Mdm,
+                false,
+                Setting::NonCompliant,
+                Compliance::Unknown,
+            ),
+            (
+                true,
+                Agent::MsSense,
+                false,
+                Setting::NonCompliant,
+                Compliance::Unknown,
+            ),
+            (
+                true,
+                Agent::ConfigurationManagerClient,
+                true,
+                Setting::NonCompliant,
+                Compliance::ConfigManager,
+            ),
+            (
+                true,
+                Agent::ConfigurationManagerClientMdm,
+                false,
+                Setting::NonCompliant,
+                Compliance::Noncompliant,
+            ),
+            (
+                true,
+                Agent::Mdm,
+                true,
+                Setting::NotApplicable,
+                Compliance::Noncompliant,
+            ),
+            (
+                true,
+                Agent::Mdm,
+                false,
+                Setting::NotApplicable,
+                Compliance::Compliant,
+            ),
+            (
+                true,
+                Agent::Mdm,
+                false,
+                Setting::NonCompliant,
+                Compliance::Noncompliant,
+            ),
+            (
+                true,
+                Agent::Mdm,
+                false,
+                Setting::MissingPartnerData,
+                Compliance::Noncompliant,
+            ),
+            (true, Agent::Mdm, false, Setting::Error, Compliance::Error),
+            (
+                true,
+                Agent::Mdm,
+                true,
+                Setting::Compliant,
+                Compliance::Compliant,
+            ),
+            (
+                true,
+                Agent::Mdm,
+                true,
+                Setting::CompliantWithoutData,
+                Compliance::Compliant,
+            ),
+        ];
+        for (registered, agent, secure, setting, expected) in table {
+            assert_eq!(
+                compliance_state(registered, agent, secure, setting),
+                expected,
+                "registered {registered} {agent:?} secure by default {secure} {setting:?}"
+            );
+        }
+    }
+}

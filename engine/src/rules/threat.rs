@@ -1,0 +1,211 @@
+//! R2 and R3: the threat level of a device, and what the compliance threshold makes of it.
+//!
+//! Not built yet, and read as the reference's normal case: the connector (R2 rows 3 to 5 take it as
+//! enabled), its minimum OS version (row 6) and its staleness (row 8).
+
+use muster_wire::{PartnerThreatState, Platform, Risk};
+
+use super::states;
+
+states! {
+    /// `deviceThreatProtectionLevel`: the highest threat level that still is compliant.
+    Threshold {
+        /// No rule.
+        #[default]
+        NotSet = 0 "notSet",
+        /// `secured`; the page says Clear.
+        Clear = 1 "clear",
+        /// Low and below.
+        Low = 2 "low",
+        /// Medium and below.
+        Medium = 3 "medium",
+        /// Any level: reporting only.
+        High = 4 "high",
+    }
+}
+
+/// The effective threat level (R2), by rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ThreatLevel {
+    /// No known risk.
+    None,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High, or compromised.
+    High,
+}
+
+impl ThreatLevel {
+    /// The level of a Defender risk score; `None` where nothing was reported.
+    pub const fn of_risk(risk: Risk) -> Option<Self> {
+        match risk {
+            Risk::NotReported => None,
+            Risk::None | Risk::Informational => Some(Self::None),
+            Risk::Low => Some(Self::Low),
+            Risk::Medium => Some(Self::Medium),
+            Risk::High => Some(Self::High),
+        }
+    }
+
+    /// R2 rows 7 and 9: `None` is the table's Missing.
+    ///
+    /// A partner that reports nothing (unknown) leaves the word to the risk score; a partner agent
+    /// that is there without giving a level (activated, deactivated, unresponsive, misconfigured) is
+    /// Missing whatever the score; where both give a level the higher rank wins.
+    pub fn effective(partner: PartnerThreatState, risk: Risk) -> Option<Self> {
+        use PartnerThreatState as State;
+        let by_partner = match partner {
+            State::Unknown => return Self::of_risk(risk),
+            State::Activated | State::Deactivated | State::Unresponsive | State::Misconfigured => {
+                return None;
+            }
+            State::Secured => Self::None,
+            State::LowSeverity => Self::Low,
+            State::MediumSeverity => Self::Medium,
+            State::HighSeverity | State::Compromised => Self::High,
+        };
+        Some(Self::of_risk(risk).map_or(by_partner, |by_risk| by_risk.max(by_partner)))
+    }
+}
+
+states! {
+    /// The result of the threat-level setting on one device (R3), with its reason.
+    ThreatSetting {
+        /// Off: no threshold, or a platform the rule does not cover (R2 rows 1, 2).
+        #[default]
+        NotApplicable = 0 "notApplicable",
+        /// The level is at or below the threshold.
+        Compliant = 1 "compliant",
+        /// Nothing is known and the tenant lets that pass (`missingDataAllowed`).
+        CompliantWithoutData = 2 "compliantWithoutData",
+        /// The level is above the threshold.
+        NonCompliant = 3 "nonCompliant",
+        /// Nothing is known and the tenant blocks that (`missingPartnerData`).
+        MissingPartnerData = 4 "missingPartnerData",
+        /// The device reported that the setting failed.
+        Error = 5 "error",
+    }
+}
+
+/// R2 row 2: the platforms whose compliance policies carry the threshold.
+pub const fn platform_has_threshold(platform: Platform) -> bool {
+    matches!(
+        platform,
+        Platform::Windows | Platform::Ios | Platform::Android | Platform::AndroidEnterprise
+    )
+}
+
+/// R3: the setting's result for one device under one threshold.
+pub fn threat_setting(
+    threshold: Threshold,
+    blocked_on_missing: bool,
+    level: Option<ThreatLevel>,
+    setting_error: bool,
+) -> ThreatSetting {
+    let highest_compliant = match threshold {
+        Threshold::NotSet => return ThreatSetting::NotApplicable,
+        Threshold::Clear => ThreatLevel::None,
+        Threshold::Low => ThreatLevel::Low,
+        Threshold::Medium => ThreatLevel::Medium,
+        Threshold::High => ThreatLevel::High,
+    };
+    match level {
+        _ if setting_error => ThreatSetting::Error,
+        None if blocked_on_missing => ThreatSetting::MissingPartnerData,
+        None => ThreatSetting::CompliantWithoutData,
+        Some(level) if level <= highest_compliant => ThreatSetting::Compliant,
+        Some(_) => ThreatSetting::NonCompliant,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r3_cell_by_cell() {
+        use ThreatSetting::{Compliant as Yes, NonCompliant as Non};
+        let thresholds = [
+            Threshold::Clear,
+            Threshold::Low,
+            Threshold::Medium,
+            Threshold::High,
+        ];
+        let table = [
+            (ThreatLevel::None, [Yes, Yes, Yes, Yes]),
+            (ThreatLevel::Low, [Non, Yes, Yes, Yes]),
+            (ThreatLevel::Medium, [Non, Non, Yes, Yes]),
+            (ThreatLevel::High, [Non, Non, Non, Yes]),
+        ];
+        for (level, row) in table {
+            for (threshold, expected) in thresholds.into_iter().zip(row) {
+                assert_eq!(
+                    threat_setting(threshold, false, Some(level), false),
+                    expected,
+                    "{level:?} under {threshold:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn missing_data_is_allowed_or_blocked_as_the_tenant_says() {
+        assert_eq!(
+            threat_setting(Threshold::Clear, false, None, false),
+            ThreatSetting::CompliantWithoutData
+        );
+        assert_eq!(
+            threat_setting(Threshold::High, true, None, false),
+            ThreatSetting::MissingPartnerData
+        );
+    }
+
+    #[test]
+    fn no_threshold_is_not_applicable_and_an_error_is_an_error() {
+        let high = Some(ThreatLevel::High);
+        assert_eq!(
+            threat_setting(Threshold::NotSet, true, high, true),
+            ThreatSetting::NotApplicable
+        );
+        assert_eq!(
+            threat_setting(Threshold::High, false, high, true),
+            ThreatSetting::Error
+        );
+    }
+
+    #[test]
+    fn r2_rows_7_and_9() {
+        use PartnerThreatState as State;
+        for state in [
+            State::Activated,
+            State::Deactivated,
+            State::Unresponsive,
+            State::Misconfigured,
+        ] {
+            assert_eq!(ThreatLevel::effective(state, Risk::High), None, "{state:?}");
+        }
+        assert_eq!(
+            ThreatLevel::effective(State::Unknown, Risk::NotReported),
+            None
+        );
+        let table = [
+            (State::Unknown, Risk::Informational, ThreatLevel::None),
+            (State::Unknown, Risk::Medium, ThreatLevel::Medium),
+            (State::Secured, Risk::NotReported, ThreatLevel::None),
+            (State::LowSeverity, Risk::None, ThreatLevel::Low),
+            (State::LowSeverity, Risk::High, ThreatLevel::High),
+            (State::MediumSeverity, Risk::Low, ThreatLevel::Medium),
+            (State::HighSeverity, Risk::NotReported, ThreatLevel::High),
+            (State::Compromised, Risk::None, ThreatLevel::High),
+        ];
+        for (partner, risk, expected) in table {
+            assert_eq!(
+                ThreatLevel::effective(partner, risk),
+                Some(expected),
+                "{partner:?} {risk:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One shard: the deterministic state machine over the devices of one partition (design D4).
+//!
+//! Owned by one thread; nothing here waits, locks or reads a clock. A batch is
+//! [`Shard::begin`], then events ([`Shard::apply_check_ins`] …), then [`Shard::seal`], and optionally
+//! a slice of a checkpoint ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them
+//! durable and only then answers. Bounded by [`ShardLimits`]: what does not fit is rejected with a
+//! reason. Recovery is [`recovery::Recovery`].
+//!
+//! Hot path: [`Shard::apply_check_ins`] allocates nothing once buffers have grown, except for a new
+//! device (a slab chunk per 8,192 of them) and a new cell.
+
+mod apply;
+mod checkpoint;
+mod dirty;
+pub(crate) mod recovery;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use muster_wire::DeviceId;
+
+use crate::cell::{CellKey, CellTable};
+use crate::cohort::{Cohort, CohortId, CohortTable};
+use crate::device::DeviceRecord;
+use crate::effects::Effects;
+use crate::index::DeviceIndex;
+use crate::policy::{PolicySet, Revision, TenantIndex};
+use crate::shard_map::ShardId;
+use crate::slab::DeviceSlab;
+use crate::time::Timestamp;
+
+pub use checkpoint::CheckpointProgress;
+
+use checkpoint::Checkpoint;
+
+/// What bounds a shard's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardLimits {
+    /// Devices; about 75 bytes each. Beyond: `deviceLimit`.
+    pub devices_max: u32,
+    /// Cells; about 60 bytes each. Beyond: `cellLimit`.
+    pub cells_max: usize,
+    /// Cohorts; at most about 4 KiB each. Beyond: `cohortLimit`.
+    pub cohorts_max: usize,
+}
+
+/// The state of one shard.
+#[derive(Debug)]
+pub struct Shard {
+    id: ShardId,
+    limits: ShardLimits,
+    policy: Arc<PolicySet>,
+    /// Number of the last sealed batch that changed anything.
+    sequence: u64,
+    devices: DeviceSlab,
+    index: DeviceIndex,
+    cells: CellTable,
+    cohorts: CohortTable,
+    checkpoint: Checkpoint,
+}
+
+impl Shard {
+    /// An empty shard. `hash_seed` keys the device index and should be unpredictable to clients.
+    pub fn new(id: ShardId, limits: ShardLimits, hash_seed: u64) -> Self {
+        Self {
+            id,
+            limits,
+            policy: Arc::new(PolicySet::default()),
+            sequence: 0,
+            devices: DeviceSlab::default(),
+            index: DeviceIndex::new(hash_seed),
+            cells: CellTable::new(limits.cells_max),
+            cohorts: CohortTable::new(limits.cohorts_max),
+            checkpoint: Checkpoint::default(),
+        }
+    }
+
+    /// Opens a batch: empties `effects` and notes the one receive time of everything in it.
+    pub fn begin(&self, now: Timestamp, effects: &mut Effects) {
+        effects.clear();
+        effects.now = now;
+        effects.journal.begin(self.policy.revision(), now);
+    }
+
+    /// Closes a batch and returns the sequence under which it is to be committed. A batch that
+    /// changed nothing has an empty journal value and keeps the previous sequence.
+    pub fn seal(&mut self, effects: &mut Effects) -> u64 {
+        effects.journal.seal();
+        if !effects.journal_value().is_empty() {
+            self.sequence += 1;
+        }
+        self.sequence
+    }
+
+    /// Which shard this is.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Number of the last sealed batch that changed anything.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The policy set in force.
+    pub fn revision(&self) -> Revision {
+        self.policy.revision()
+    }
+
+    /// Number of devices.
+    pub fn devices(&self) -> u32 {
+        self.devices.devices()
+    }
+
+    /// One past the highest slot; [`Shard::apply_time`] sweeps up to here.
+    pub fn slots(&self) -> u32 {
+        self.devices.slots()
+    }
+
+    /// The counters: every cell with its number of devices.
+    pub fn cells(&self) -> impl Iterator<Item = (CellKey, u32)> + '_ {
+        self.cells.iter()
+    }
+
+    /// The cohort of a cell.
+    pub fn cohort(&self, id: CohortId) -> Option<&Cohort> {
+        self.cohorts.get(id)
+    }
+
+    /// The state of one device, with the cell it is counted in.
+    pub fn device(&self, tenant: TenantIndex, id: &DeviceId) -> Option<(&DeviceRecord, CellKey)> {
+        let hash = self.index.hash(tenant, id);
+        let slot = self.index.find(hash, tenant, id, &self.devices)?;
+        let record = self.devices.get(slot);
+        Some((record, self.cells.key(record.cell)))
+    }
+
+    /// Every device, in the order of creation.
+    pub fn iter(&self) -> impl Iterator<Item = (&DeviceRecord, CellKey)> {
+        self.devices
+            .iter()
+            .map(|(_, record)| (record, self.cells.key(record.cell)))
+    }
+}

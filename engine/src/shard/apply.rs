@@ -1,0 +1,429 @@
+//! Events, applied. This is the hot path: see the rules at the head of [`super`].
+
+use std::sync::Arc;
+
+use muster_wire::{CheckInRecord, Flags, Inventory, Onboarding, RejectReason, Rejection};
+
+use super::Shard;
+use super::dirty::page_of;
+use crate::cell::{CellId, CellKey};
+use crate::cohort::{Cohort, CohortId};
+use crate::device::DeviceRecord;
+use crate::effects::{Effects, InventoryWrite, Outcome, Transition};
+use crate::facet::Facets;
+use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
+use crate::rules::compliance::compliance_state;
+use crate::rules::sensor::{SensorFacts, sensor_state};
+use crate::rules::threat::{ThreatLevel, threat_setting};
+use crate::slab::SlotIndex;
+
+/// How one record fared.
+pub(super) enum Verdict {
+    Accepted,
+    Duplicate,
+    Stale,
+    Rejected(RejectReason),
+}
+
+impl Shard {
+    /// Applies the check-ins of one tenant in order: exactly-once by (device, seq) (design D9).
+    pub fn apply_check_ins(
+        &mut self,
+        tenant: TenantIndex,
+        records: &[CheckInRecord],
+        effects: &mut Effects,
+    ) -> Outcome {
+        let policy = Arc::clone(&self.policy);
+        let mut outcome = Outcome::default();
+        let Some(policy) = policy.tenant(tenant) else {
+            // Sessions admit tenants of the policy set only; deny by default.
+            for record in records {
+                let reason = RejectReason::UnknownDevice;
+                effects
+                    .rejections
+                    .push(Rejection::new(record.device_id(), record.seq(), reason));
+            }
+            outcome.rejected = records.len() as u32;
+            return outcome;
+        };
+        for record in records {
+            match self.apply_check_in(tenant, policy, record, effects) {
+                Verdict::Accepted => {
+                    effects.journal.check_in(tenant, record);
+                    outcome.accepted += 1;
+                }
+                Verdict::Duplicate => outcome.duplicate += 1,
+                Verdict::Stale => outcome.stale += 1,
+                Verdict::Rejected(reason) => {
+                    effects.rejections.push(Rejection::new(
+                        record.device_id(),
+                        record.seq(),
+                        reason,
+                    ));
+                    outcome.rejected += 1;
+                }
+            }
+        }
+        outcome
+    }
+
+    /// One check-in. Nothing changes unless the verdict is accepted.
+    pub(super) fn apply_check_in(
+        &mut self,
+        tenant: TenantIndex,
+        policy: &TenantPolicy,
+        check_in: &CheckInRecord,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let now = effects.now.as_seconds();
+        let device_id = check_in.device_id();
+        let hash = self.index.hash(tenant, &device_id);
+        let Some(slot) = self.index.find(hash, tenant, &device_id, &self.devices) else {
+            if let Some(reason) = self.refuses_new_device(policy) {
+                return Verdict::Rejected(reason);
+            }
+            let record = DeviceRecord {
+                device_id,
+                tenant,
+                first_seen: now,
+                ..DeviceRecord::default()
+            };
+            let (record, facets) = observe(record, false, check_in, policy, now);
+            let key = CellKey {
+                tenant,
+                cohort: CohortId::default(),
+                facets: facets.word(),
+            };
+            return self.create(hash, record, key, effects);
+        };
+        let record = *self.devices.get(slot);
+        if check_in.seq() <= record.seq {
+            return match check_in.seq() == record.seq {
+                true => Verdict::Duplicate,
+                false => Verdict::Stale,
+            };
+        }
+        let before = self.cells.key(record.cell);
+        let ever_onboarded = Facets::word_ever_onboarded(before.facets);
+        let (after, facets) = observe(record, ever_onboarded, check_in, policy, now);
+        let key = CellKey {
+            facets: facets.word(),
+            ..before
+        };
+        self.update(slot, after, key, effects)
+    }
+
+    /// Keeps an inventory and moves its device into the cohort it describes. `archive` are the bytes
+    /// that `inventory` was read from.
+    pub fn apply_inventory(
+        &mut self,
+        tenant: TenantIndex,
+        inventory: &Inventory,
+        archive: &[u8],
+        effects: &mut Effects,
+    ) -> Outcome {
+        match self.inventory(tenant, inventory, effects) {
+            Verdict::Accepted => {
+                effects.journal.inventory(tenant, archive);
+                effects.inventories.push(InventoryWrite {
+                    tenant,
+                    device_id: inventory.device_id,
+                    bytes: archive.to_vec(),
+                });
+                Outcome {
+                    accepted: 1,
+                    ..Outcome::default()
+                }
+            }
+            Verdict::Duplicate => Outcome {
+                duplicate: 1,
+                ..Outcome::default()
+            },
+            Verdict::Stale => Outcome {
+                stale: 1,
+                ..Outcome::default()
+            },
+            Verdict::Rejected(reason) => {
+                let revision = u64::from(inventory.revision);
+                effects
+                    .rejections
+                    .push(Rejection::new(inventory.device_id, revision, reason));
+                Outcome {
+                    rejected: 1,
+                    ..Outcome::default()
+                }
+            }
+        }
+    }
+
+    pub(super) fn inventory(
+        &mut self,
+        tenant: TenantIndex,
+        inventory: &Inventory,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let policy = Arc::clone(&self.policy);
+        let Some(policy) = policy.tenant(tenant) else {
+            return Verdict::Rejected(RejectReason::UnknownDevice);
+        };
+        let hash = self.index.hash(tenant, &inventory.device_id);
+        let slot = self
+            .index
+            .find(hash, tenant, &inventory.device_id, &self.devices);
+        let stored = slot
+            .map(|slot| self.devices.get(slot).inventory_revision)
+            .unwrap_or(0);
+        if inventory.revision <= stored {
+            return match inventory.revision == stored {
+                true => Verdict::Duplicate,
+                false => Verdict::Stale,
+            };
+        }
+        if slot.is_none()
+            && let Some(reason) = self.refuses_new_device(policy)
+        {
+            return Verdict::Rejected(reason);
+        }
+        let cohort = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
+        let bytes = cohort.encode();
+        let Some((cohort, new)) = self.cohorts.intern(cohort) else {
+            return Verdict::Rejected(RejectReason::CohortLimit);
+        };
+        if new {
+            effects.cohorts.push((cohort.0, bytes));
+        }
+        let inventory_revision = inventory.revision;
+        match slot {
+            Some(slot) => {
+                let record = *self.devices.get(slot);
+                let key = CellKey {
+                    cohort,
+                    ..self.cells.key(record.cell)
+                };
+                self.update(
+                    slot,
+                    DeviceRecord {
+                        inventory_revision,
+                        ..record
+                    },
+                    key,
+                    effects,
+                )
+            }
+            None => {
+                let record = DeviceRecord {
+                    device_id: inventory.device_id,
+                    tenant,
+                    inventory_revision,
+                    first_seen: effects.now.as_seconds(),
+                    ..DeviceRecord::default()
+                };
+                let facets = evaluate(&record, Facets::default(), policy, record.first_seen);
+                self.create(
+                    hash,
+                    record,
+                    CellKey {
+                        tenant,
+                        cohort,
+                        facets: facets.word(),
+                    },
+                    effects,
+                )
+            }
+        }
+    }
+
+    /// Puts a policy set in force and judges every device by it (R21). The first event of its batch.
+    /// Returns how many devices changed cell.
+    pub fn apply_policy(&mut self, policy: Arc<PolicySet>, effects: &mut Effects) -> u32 {
+        effects.journal.policy(policy.revision());
+        self.policy = policy;
+        self.judge_anew(0..self.slots(), effects, |_| true)
+    }
+
+    /// Judges the devices of `slots` slots from `first` again, because time has passed (R17). Leaves
+    /// no trace in the journal if nothing changed. Returns how many devices changed cell.
+    pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
+        let end = first.saturating_add(slots).min(self.slots());
+        let changed = self.judge_anew(first..end, effects, |_| true);
+        if changed > 0 {
+            effects.journal.time(first, end - first);
+        }
+        changed
+    }
+
+    /// Evaluates stored state again; `wanted` lets a replay leave out pages that have seen it.
+    pub(super) fn judge_anew(
+        &mut self,
+        slots: std::ops::Range<SlotIndex>,
+        effects: &mut Effects,
+        wanted: impl Fn(SlotIndex) -> bool,
+    ) -> u32 {
+        let policies = Arc::clone(&self.policy);
+        let now = effects.now.as_seconds();
+        let mut changed = 0;
+        for slot in slots {
+            let record = *self.devices.get(slot);
+            if !record.is_occupied() || !wanted(slot) {
+                continue;
+            }
+            let before = self.cells.key(record.cell);
+            let (Some(policy), Some(reported)) = (
+                policies.tenant(record.tenant),
+                Facets::from_word(before.facets),
+            ) else {
+                continue; // a tenant that is configured no more keeps its last verdict
+            };
+            let facets = evaluate(&record, reported, policy, now);
+            let key = CellKey {
+                facets: facets.word(),
+                ..before
+            };
+            // A full cell table leaves the device where it is; the next sweep tries again.
+            if key != before && matches!(self.update(slot, record, key, effects), Verdict::Accepted)
+            {
+                changed += 1;
+            }
+        }
+        changed
+    }
+
+    fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {
+        if !policy.auto_create_devices {
+            return Some(RejectReason::UnknownDevice);
+        }
+        (self.devices.devices() >= self.limits.devices_max).then_some(RejectReason::DeviceLimit)
+    }
+
+    fn create(
+        &mut self,
+        hash: u64,
+        mut record: DeviceRecord,
+        key: CellKey,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let Some(cell) = self.cell(key, effects) else {
+            return Verdict::Rejected(RejectReason::CellLimit);
+        };
+        record.cell = cell;
+        let slot = self.devices.insert(record);
+        self.index.insert(hash, slot, &self.devices);
+        self.cells.enter(cell);
+        self.checkpoint.dirty.insert(page_of(slot));
+        effects.transitions.push(Transition {
+            slot,
+            from: None,
+            to: cell,
+        });
+        Verdict::Accepted
+    }
+
+    fn update(
+        &mut self,
+        slot: SlotIndex,
+        mut record: DeviceRecord,
+        key: CellKey,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let from = record.cell;
+        if key != self.cells.key(from) {
+            let Some(to) = self.cell(key, effects) else {
+                return Verdict::Rejected(RejectReason::CellLimit);
+            };
+            record.cell = to;
+            self.cells.leave(from);
+            self.cells.enter(to);
+            effects.transitions.push(Transition {
+                slot,
+                from: Some(from),
+                to,
+            });
+        }
+        *self.devices.get_mut(slot) = record;
+        self.checkpoint.dirty.insert(page_of(slot));
+        Verdict::Accepted
+    }
+
+    fn cell(&mut self, key: CellKey, effects: &mut Effects) -> Option<CellId> {
+        let (id, new) = self.cells.intern(key)?;
+        if new {
+            effects.cells.push((id.0, key.encode().to_vec()));
+        }
+        Some(id)
+    }
+}
+
+/// The record and the facets of a device after an accepted check-in.
+fn observe(
+    mut record: DeviceRecord,
+    ever_onboarded: bool,
+    check_in: &CheckInRecord,
+    policy: &TenantPolicy,
+    now: u32,
+) -> (DeviceRecord, Facets) {
+    let flags = check_in.flags();
+    let onboarded = check_in.onboarding() == Onboarding::Onboarded;
+    record.seq = check_in.seq();
+    record.boot_id = check_in.boot_id();
+    record.payload = check_in.payload();
+    record.flags = flags;
+    record.last_check_in = now;
+    if onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
+        record.last_contact = now;
+    }
+    if onboarded && flags.contains(Flags::TELEMETRY_OK) {
+        record.last_telemetry = now;
+    }
+    if flags.contains(Flags::FULL_REPORT) {
+        record.last_full_report = now;
+    }
+    let reported = Facets {
+        platform: check_in.platform(),
+        management_agent: check_in.management_agent(),
+        onboarded,
+        foreign_org: flags.contains(Flags::FOREIGN_ORG),
+        ever_onboarded: ever_onboarded || onboarded,
+        risk: check_in.risk(),
+        partner_threat: check_in.partner_threat_state(),
+        registered: flags.contains(Flags::REGISTERED),
+        ..Facets::default()
+    };
+    let facets = evaluate(&record, reported, policy, now);
+    (record, facets)
+}
+
+/// Fills the derived facets (R17, R2, R3, R7) of a device from what it reported.
+fn evaluate(record: &DeviceRecord, reported: Facets, policy: &TenantPolicy, now: u32) -> Facets {
+    let sensor = sensor_state(
+        &SensorFacts {
+            onboarded: reported.onboarded,
+            ever_onboarded: reported.ever_onboarded,
+            sensor_running: record.flags.contains(Flags::SENSOR_RUNNING),
+            command_and_control_ok: record.flags.contains(Flags::COMMAND_AND_CONTROL_OK),
+            last_contact: record.last_contact,
+            last_telemetry: record.last_telemetry,
+            last_full_report: record.last_full_report.max(record.first_seen),
+            last_check_in: record.last_check_in,
+        },
+        &policy.sensor_limits,
+        now,
+    );
+    let threat_setting = threat_setting(
+        policy.threshold(reported.platform),
+        policy.blocked_on_missing(reported.platform),
+        ThreatLevel::effective(reported.partner_threat, reported.risk),
+        record.flags.contains(Flags::SETTING_ERROR),
+    );
+    let compliance = compliance_state(
+        reported.registered,
+        reported.management_agent,
+        policy.secure_by_default,
+        threat_setting,
+    );
+    Facets {
+        sensor,
+        threat_setting,
+        compliance,
+        ..reported
+    }
+}

@@ -1,0 +1,68 @@
+//! A set of page numbers, one bit each: which pages differ from what is on disk.
+
+use crate::slab::{PAGE_RECORDS, SlotIndex};
+
+#[derive(Debug, Default)]
+pub(super) struct PageSet {
+    words: Vec<u64>,
+    /// No page below this word is in the set; lets `pop` run through the set in one pass.
+    first: usize,
+}
+
+/// The page a slot belongs to.
+pub(super) fn page_of(slot: SlotIndex) -> u32 {
+    slot / PAGE_RECORDS as u32
+}
+
+impl PageSet {
+    pub(super) fn insert(&mut self, page: u32) {
+        let word = page as usize / 64;
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] |= 1 << (page % 64);
+        self.first = self.first.min(word);
+    }
+
+    pub(super) fn remove(&mut self, page: u32) {
+        if let Some(word) = self.words.get_mut(page as usize / 64) {
+            *word &= !(1 << (page % 64));
+        }
+    }
+
+    /// Takes the lowest page out.
+    pub(super) fn pop(&mut self) -> Option<u32> {
+        while let Some(word) = self.words.get_mut(self.first) {
+            if *word != 0 {
+                let bit = word.trailing_zeros();
+                *word &= *word - 1;
+                return Some(self.first as u32 * 64 + bit);
+            }
+            self.first += 1;
+        }
+        None
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.iter().skip(self.first).all(|word| *word == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_come_out_once_in_ascending_order() {
+        let mut set = PageSet::default();
+        for page in [700, 3, 64, 3, 63] {
+            set.insert(page);
+        }
+        set.remove(64);
+        assert_eq!(set.pop(), Some(3));
+        set.insert(1);
+        let rest: Vec<u32> = std::iter::from_fn(|| set.pop()).collect();
+        assert_eq!(rest, [1, 63, 700]);
+        assert!(set.is_empty());
+    }
+}

@@ -1,0 +1,264 @@
+//! A shard rebuilt from what is durable: cell and cohort tables, then pages, then the journal tail.
+//!
+//! A page may be newer than the checkpoint's cursor. Check-ins and inventories the page has already
+//! seen fall out by seq and revision; judgements (policy, time) are left out by the page's sequence. So
+//! the result is the state after the last journal value, whichever pages were written when.
+
+use std::sync::Arc;
+
+use muster_wire::{CheckInRecord, Inventory};
+
+use super::apply::Verdict;
+use super::dirty::page_of;
+use super::{Shard, ShardLimits};
+use crate::cell::{CellId, CellKey};
+use crate::cohort::{Cohort, CohortId};
+use crate::effects::Effects;
+use crate::journal::{JournalValue, Segment};
+use crate::page;
+use crate::policy::{PolicySet, Revision};
+use crate::shard_map::ShardId;
+use crate::slab::{PAGE_RECORDS, SlotIndex};
+
+/// What is on disk contradicts itself; the data directory must not be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecoveryError {
+    /// Cell table entries are numbered without a gap.
+    #[error("cell {id} is unreadable or out of order")]
+    Cell {
+        /// Which entry.
+        id: u32,
+    },
+    /// Cohort table entries are numbered without a gap.
+    #[error("cohort {id} is unreadable or out of order")]
+    Cohort {
+        /// Which entry.
+        id: u32,
+    },
+    /// A page does not decode, or names a cell that does not exist.
+    #[error("page {page}: {fault}")]
+    Page {
+        /// Which page.
+        page: u32,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// A journal value does not decode, or does not fit the state before it.
+    #[error("journal value {sequence}: {fault}")]
+    Journal {
+        /// Sequence of the value.
+        sequence: u64,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// A page holds events that the journal has lost.
+    #[error(
+        "a page holds events up to {page_sequence}, but the journal ends at {journal_sequence}"
+    )]
+    JournalEndsEarly {
+        /// Highest sequence of a page.
+        page_sequence: u64,
+        /// Last sequence of the journal.
+        journal_sequence: u64,
+    },
+}
+
+/// A shard in recovery. Feed cohorts and cells, pages, the cursor, then journal values in order.
+#[derive(Debug)]
+pub struct Recovery {
+    shard: Shard,
+    limits: ShardLimits,
+    /// By page: the sequence it is true for; 0 for a page that is not on disk.
+    page_sequences: Vec<u64>,
+    revision: Revision,
+    effects: Effects,
+}
+
+impl Recovery {
+    /// Begins with an empty shard. Limits bind only once it serves: what was accepted comes back.
+    pub fn new(id: ShardId, limits: ShardLimits, hash_seed: u64) -> Self {
+        let unlimited = ShardLimits {
+            devices_max: u32::MAX,
+            cells_max: usize::MAX,
+            cohorts_max: usize::MAX,
+        };
+        Self {
+            shard: Shard::new(id, unlimited, hash_seed),
+            limits,
+            page_sequences: Vec::new(),
+            revision: Revision::default(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// Restores the next cohort table entry.
+    pub fn cohort(&mut self, id: u32, bytes: &[u8]) -> Result<(), RecoveryError> {
+        let cohort = Cohort::decode(bytes).ok_or(RecoveryError::Cohort { id })?;
+        match self.shard.cohorts.intern(cohort) {
+            Some((CohortId(given), true)) if given == id => Ok(()),
+            _ => Err(RecoveryError::Cohort { id }),
+        }
+    }
+
+    /// Restores the next cell table entry.
+    pub fn cell(&mut self, id: u32, bytes: &[u8]) -> Result<(), RecoveryError> {
+        let key = CellKey::decode(bytes).ok_or(RecoveryError::Cell { id })?;
+        if self.shard.cohorts.get(key.cohort).is_none() {
+            return Err(RecoveryError::Cell { id });
+        }
+        match self.shard.cells.intern(key) {
+            Some((CellId(given), true)) if given == id => Ok(()),
+            _ => Err(RecoveryError::Cell { id }),
+        }
+    }
+
+    /// Restores a page. Pages may come in any order.
+    pub fn page(&mut self, number: u32, bytes: &[u8]) -> Result<(), RecoveryError> {
+        let fault = |fault| RecoveryError::Page {
+            page: number,
+            fault,
+        };
+        let page = page::decode(bytes).ok_or_else(|| fault("not a page of a known format"))?;
+        let index = number as usize;
+        if self.page_sequences.len() <= index {
+            self.page_sequences.resize(index + 1, 0);
+        }
+        self.page_sequences[index] = page.sequence;
+        self.revision = self.revision.max(page.revision);
+        let shard = &mut self.shard;
+        for (offset, record) in (0..).zip(page.records) {
+            if !record.is_occupied() {
+                continue;
+            }
+            let key = shard
+                .cells
+                .get(record.cell)
+                .ok_or_else(|| fault("a device in no cell"))?;
+            if key.tenant != record.tenant {
+                return Err(fault("a device in another tenant's cell"));
+            }
+            let slot = number * PAGE_RECORDS as u32 + offset;
+            let hash = shard.index.hash(record.tenant, &record.device_id);
+            let known = shard
+                .index
+                .find(hash, record.tenant, &record.device_id, &shard.devices);
+            if known.is_some() {
+                return Err(fault("a device in two slots"));
+            }
+            shard.devices.place(slot, record);
+            shard.index.insert(hash, slot, &shard.devices);
+            shard.cells.enter(record.cell);
+        }
+        Ok(())
+    }
+
+    /// Ends the pages: everything up to `sequence` is in them.
+    pub fn cursor(&mut self, sequence: u64) {
+        self.shard.sequence = sequence;
+    }
+
+    /// Applies the next journal value. `policy_set` finds the policy set of a revision.
+    pub fn replay(
+        &mut self,
+        sequence: u64,
+        bytes: &[u8],
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+    ) -> Result<(), RecoveryError> {
+        let fault = |fault| RecoveryError::Journal { sequence, fault };
+        if sequence != self.shard.sequence + 1 {
+            return Err(fault("a gap before it"));
+        }
+        let mut value =
+            JournalValue::decode(bytes).map_err(|_| fault("not a value of a known format"))?;
+        if self.shard.policy.revision() != value.revision {
+            self.shard.policy =
+                policy_set(value.revision).ok_or_else(|| fault("its policy set is missing"))?;
+        }
+        self.revision = self.revision.max(value.revision);
+        self.shard.begin(value.now, &mut self.effects);
+        while let Some(segment) = value
+            .next_segment()
+            .map_err(|_| fault("not a value of a known format"))?
+        {
+            self.segment(sequence, segment).map_err(fault)?;
+        }
+        if !self.effects.cells.is_empty() || !self.effects.cohorts.is_empty() {
+            return Err(fault("it needs a cell or cohort that is not in the tables"));
+        }
+        self.shard.sequence = sequence;
+        Ok(())
+    }
+
+    fn segment(&mut self, sequence: u64, segment: Segment<'_>) -> Result<(), &'static str> {
+        let Self {
+            shard,
+            effects,
+            page_sequences,
+            ..
+        } = self;
+        let unseen = |slot: SlotIndex| {
+            page_sequences
+                .get(page_of(slot) as usize)
+                .is_none_or(|page| *page < sequence)
+        };
+        match segment {
+            Segment::CheckIns { tenant, records } => {
+                let policies = Arc::clone(&shard.policy);
+                let policy = policies
+                    .tenant(tenant)
+                    .ok_or("its tenant is not in the policy set")?;
+                for bytes in records {
+                    let record =
+                        CheckInRecord::validate(bytes).map_err(|_| "an invalid check-in")?;
+                    if let Verdict::Rejected(_) =
+                        shard.apply_check_in(tenant, policy, &record, effects)
+                    {
+                        return Err("a check-in that is not acceptable");
+                    }
+                }
+            }
+            Segment::Inventory { tenant, archive } => {
+                let inventory =
+                    Inventory::from_bytes(archive).map_err(|_| "an invalid inventory")?;
+                if let Verdict::Rejected(_) = shard.inventory(tenant, &inventory, effects) {
+                    return Err("an inventory that is not acceptable");
+                }
+            }
+            Segment::Policy { .. } => {
+                shard.judge_anew(0..shard.slots(), effects, unseen);
+            }
+            Segment::Time { first, slots } => {
+                let end = first.saturating_add(slots).min(shard.slots());
+                shard.judge_anew(first.min(end)..end, effects, unseen);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the recovery with the shard under the policy set it was last judged by. If a newer one is
+    /// configured the caller applies it as an event ([`Shard::apply_policy`]).
+    pub fn finish(
+        mut self,
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+    ) -> Result<Shard, RecoveryError> {
+        let page_sequence = self.page_sequences.iter().copied().max().unwrap_or(0);
+        let journal_sequence = self.shard.sequence;
+        if page_sequence > journal_sequence {
+            return Err(RecoveryError::JournalEndsEarly {
+                page_sequence,
+                journal_sequence,
+            });
+        }
+        if self.shard.policy.revision() != self.revision {
+            let fault = "the policy set of its pages is missing";
+            self.shard.policy = policy_set(self.revision).ok_or(RecoveryError::Journal {
+                sequence: journal_sequence,
+                fault,
+            })?;
+        }
+        self.shard.limits = self.limits;
+        self.shard.cells.set_max(self.limits.cells_max);
+        self.shard.cohorts.set_max(self.limits.cohorts_max);
+        Ok(self.shard)
+    }
+}

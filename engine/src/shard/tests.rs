@@ -1,0 +1,307 @@
+//! The shard against the oracle: whatever the order, the batching, the sharding and the crashes.
+
+mod disk;
+mod properties;
+
+use std::sync::Arc;
+
+use muster_wire::{
+    CheckIn, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner,
+    PartnerThreatState, Platform, RejectReason, Risk,
+};
+
+use super::recovery::RecoveryError;
+use super::*;
+use crate::effects::Outcome;
+use crate::facet::Facets;
+use crate::policy::TenantPolicy;
+use crate::rules::sensor::SensorState;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const LIMITS: ShardLimits = ShardLimits {
+    devices_max: 1000,
+    cells_max: 100_000,
+    cohorts_max: 100,
+};
+
+pub(super) fn device_id(number: u16) -> DeviceId {
+    DeviceId::from_bytes((u128::from(number) + 1).to_be_bytes())
+}
+
+fn check_in(number: u16, seq: u64) -> CheckIn {
+    CheckIn {
+        device_id: device_id(number),
+        seq,
+        sent_at_ms: 0,
+        boot_id: 1,
+        payload: 2,
+        flags: Flags::from_bits(0b1000_1111).unwrap(),
+        risk: Risk::Low,
+        partner_threat_state: PartnerThreatState::Unknown,
+        onboarding: Onboarding::Onboarded,
+        platform: Platform::Windows,
+        management_agent: ManagementAgent::Mdm,
+    }
+}
+
+fn inventory(number: u16, revision: u32, tags: &[&str]) -> Inventory {
+    Inventory {
+        device_id: device_id(number),
+        revision,
+        os_version: 0,
+        owner: Owner::Company,
+        device_name: format!("device {number}"),
+        os_name: String::new(),
+        model: String::new(),
+        manufacturer: String::new(),
+        serial_number: String::new(),
+        user_principal_name: String::new(),
+        tags: tags.iter().map(|tag| tag.to_string()).collect(),
+    }
+}
+
+fn policy(revision: u32) -> Arc<PolicySet> {
+    Arc::new(PolicySet::new(
+        Revision(revision),
+        vec![TenantPolicy::default(); 2],
+    ))
+}
+
+fn shard_with(limits: ShardLimits, policy: Arc<PolicySet>) -> Shard {
+    let mut shard = Shard::new(ShardId(0), limits, 1);
+    let mut effects = Effects::default();
+    shard.begin(NOW, &mut effects);
+    shard.apply_policy(policy, &mut effects);
+    shard.seal(&mut effects);
+    shard
+}
+
+fn shard() -> Shard {
+    shard_with(LIMITS, policy(1))
+}
+
+/// Applies one batch of check-ins of tenant 0.
+fn apply(shard: &mut Shard, records: &[CheckInRecord], effects: &mut Effects) -> Outcome {
+    shard.begin(NOW, effects);
+    let outcome = shard.apply_check_ins(0, records, effects);
+    shard.seal(effects);
+    outcome
+}
+
+fn record(check_in: CheckIn) -> CheckInRecord {
+    check_in.to_record().unwrap()
+}
+
+#[test]
+fn a_check_in_counts_once_and_only_forward() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let records = [
+        record(check_in(1, 5)),
+        record(check_in(1, 5)),
+        record(check_in(1, 4)),
+    ];
+    let outcome = apply(&mut shard, &records, &mut effects);
+    assert_eq!(
+        outcome,
+        Outcome {
+            accepted: 1,
+            duplicate: 1,
+            stale: 1,
+            rejected: 0
+        }
+    );
+    assert_eq!(shard.devices(), 1);
+    assert_eq!(shard.cells().map(|(_, count)| count).sum::<u32>(), 1);
+    let (device, cell) = shard.device(0, &device_id(1)).unwrap();
+    assert_eq!((device.seq, device.last_check_in), (5, NOW.as_seconds()));
+    let facets = Facets::from_word(cell.facets).unwrap();
+    assert_eq!(
+        (facets.sensor, facets.risk),
+        (SensorState::Active, Risk::Low)
+    );
+}
+
+#[test]
+fn a_batch_that_changes_nothing_leaves_no_journal_value() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let records = [record(check_in(1, 5))];
+    apply(&mut shard, &records, &mut effects);
+    let sequence = shard.sequence();
+    assert!(!effects.journal_value().is_empty());
+    apply(&mut shard, &records, &mut effects);
+    assert!(effects.journal_value().is_empty());
+    assert_eq!(shard.sequence(), sequence);
+}
+
+#[test]
+fn a_change_of_facets_is_one_transition_between_two_cells() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
+    assert_eq!(effects.transitions.len(), 1);
+    assert_eq!(effects.transitions[0].from, None);
+    apply(&mut shard, &[record(check_in(1, 2))], &mut effects);
+    assert!(effects.transitions.is_empty(), "same facets");
+    apply(
+        &mut shard,
+        &[record(CheckIn {
+            risk: Risk::High,
+            ..check_in(1, 3)
+        })],
+        &mut effects,
+    );
+    assert_eq!(effects.transitions.len(), 1);
+    let moved = effects.transitions[0];
+    let counts: Vec<u32> = shard.cells().map(|(_, count)| count).collect();
+    assert_eq!(counts[moved.from.unwrap().0 as usize], 0);
+    assert_eq!(counts[moved.to.0 as usize], 1);
+}
+
+#[test]
+fn tenants_with_the_same_device_id_do_not_touch_each_other() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    shard.begin(NOW, &mut effects);
+    shard.apply_check_ins(0, &[record(check_in(1, 9))], &mut effects);
+    let outcome = shard.apply_check_ins(1, &[record(check_in(1, 1))], &mut effects);
+    assert_eq!(outcome.accepted, 1);
+    assert_eq!(shard.device(0, &device_id(1)).unwrap().0.seq, 9);
+    assert_eq!(shard.device(1, &device_id(1)).unwrap().0.seq, 1);
+}
+
+#[test]
+fn an_unknown_device_is_rejected_where_the_tenant_does_not_create_devices() {
+    let mut closed = TenantPolicy::default();
+    closed.auto_create_devices = false;
+    let mut shard = shard_with(LIMITS, Arc::new(PolicySet::new(Revision(1), vec![closed])));
+    let mut effects = Effects::default();
+    let outcome = apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
+    assert_eq!(outcome.rejected, 1);
+    assert_eq!(
+        effects.rejections[0].reason(),
+        Some(RejectReason::UnknownDevice)
+    );
+    assert_eq!(shard.devices(), 0);
+    assert!(effects.journal_value().is_empty());
+}
+
+#[test]
+fn a_tenant_that_the_policy_set_does_not_know_is_rejected() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    shard.begin(NOW, &mut effects);
+    let outcome = shard.apply_check_ins(7, &[record(check_in(1, 1))], &mut effects);
+    assert_eq!(outcome.rejected, 1);
+    assert_eq!(shard.devices(), 0);
+}
+
+#[test]
+fn limits_reject_and_change_nothing() {
+    let limits = ShardLimits {
+        devices_max: 1,
+        cells_max: 1,
+        cohorts_max: 1,
+    };
+    let mut shard = shard_with(limits, policy(1));
+    let mut effects = Effects::default();
+    let risky = CheckIn {
+        risk: Risk::High,
+        ..check_in(1, 2)
+    };
+    let records = [
+        record(check_in(1, 1)),
+        record(risky),
+        record(check_in(2, 1)),
+    ];
+    let outcome = apply(&mut shard, &records, &mut effects);
+    assert_eq!(
+        outcome,
+        Outcome {
+            accepted: 1,
+            duplicate: 0,
+            stale: 0,
+            rejected: 2
+        }
+    );
+    let reasons: Vec<_> = effects
+        .rejections
+        .iter()
+        .filter_map(|r| r.reason())
+        .collect();
+    assert_eq!(
+        reasons,
+        [RejectReason::CellLimit, RejectReason::DeviceLimit]
+    );
+    assert_eq!(shard.device(0, &device_id(1)).unwrap().0.seq, 1);
+    let tagged = inventory(1, 1, &["a"]);
+    shard.begin(NOW, &mut effects);
+    let outcome = shard.apply_inventory(0, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
+    assert_eq!(outcome.rejected, 1);
+    assert_eq!(
+        effects.rejections[0].reason(),
+        Some(RejectReason::CohortLimit)
+    );
+}
+
+#[test]
+fn an_inventory_moves_its_device_to_the_cohort_it_describes() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
+    for (revision, expected) in [(2, (1, 0, 0)), (2, (0, 1, 0)), (1, (0, 0, 1))] {
+        let inventory = inventory(1, revision, &["b", "a"]);
+        shard.begin(NOW, &mut effects);
+        let outcome =
+            shard.apply_inventory(0, &inventory, &inventory.to_bytes().unwrap(), &mut effects);
+        assert_eq!(
+            (outcome.accepted, outcome.duplicate, outcome.stale),
+            expected
+        );
+        assert_eq!(effects.inventories.len() as u32, outcome.accepted);
+    }
+    let (device, cell) = shard.device(0, &device_id(1)).unwrap();
+    assert_eq!((device.inventory_revision, device.seq), (2, 1));
+    let cohort = shard.cohort(cell.cohort).unwrap();
+    assert_eq!(
+        (cohort.owner(), cohort.tags()),
+        (Owner::Company, &["a".into(), "b".into()][..])
+    );
+}
+
+#[test]
+fn silence_alone_takes_a_sensor_from_active_to_no_data_to_inactive() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
+    let hours = |hours: u32| Timestamp::from_seconds(NOW.as_seconds() + hours * 3600);
+    for (now, changed, expected) in [
+        (hours(48), 0, SensorState::Active),
+        (hours(49), 1, SensorState::NoSensorData),
+        (hours(50), 0, SensorState::NoSensorData),
+        (hours(7 * 24 + 1), 1, SensorState::Inactive),
+    ] {
+        shard.begin(now, &mut effects);
+        assert_eq!(shard.apply_time(0, shard.slots(), &mut effects), changed);
+        shard.seal(&mut effects);
+        assert_eq!(effects.journal_value().is_empty(), changed == 0);
+        let (_, cell) = shard.device(0, &device_id(1)).unwrap();
+        assert_eq!(Facets::from_word(cell.facets).unwrap().sensor, expected);
+    }
+}
+
+#[test]
+fn a_new_policy_set_judges_every_device_anew() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let medium = CheckIn {
+        risk: Risk::Medium,
+        ..check_in(1, 1)
+    };
+    apply(&mut shard, &[record(medium)], &mut effects);
+    let mut strict = TenantPolicy::default();
+    strict.set_threshold(Platform::Windows, crate::Threshold::Clear);
+    shard.begin(NOW, &mut effects);
+    let changed = shard.apply_policy(
+        Arc::new(PolicySet::new(Revision(2), vec![strict])),
+        &mut effects,
+    );
+    assert_eq!(changed, 1);
+    assert_eq!(shard.revision(), Revision(2));
+    let (_, cell) = shard.device(0, &device_id(1)).unwrap();
+    let facets = Facets::from_word(cell.facets).unwrap();
+    assert_eq!(facets.compliance, crate::Compliance::Noncompliant);
+}

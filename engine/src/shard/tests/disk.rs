@@ -1,0 +1,71 @@
+//! What a store keeps of one shard, in memory: enough to crash and recover at any commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::shard::recovery::Recovery;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    cells: BTreeMap<u32, Vec<u8>>,
+    cohorts: BTreeMap<u32, Vec<u8>>,
+    pages: BTreeMap<u32, Vec<u8>>,
+    journal: BTreeMap<u64, Vec<u8>>,
+    cursor: u64,
+    begun: u64,
+    policies: BTreeMap<u32, Arc<PolicySet>>,
+}
+
+impl Disk {
+    pub(super) fn add_policy(&mut self, policy: &Arc<PolicySet>) {
+        self.policies
+            .insert(policy.revision().0, Arc::clone(policy));
+    }
+
+    /// One atomic commit of everything a sealed batch asks for.
+    pub(super) fn commit(&mut self, sequence: u64, effects: &Effects) {
+        self.cells.extend(effects.cells.iter().cloned());
+        self.cohorts.extend(effects.cohorts.iter().cloned());
+        for write in &effects.pages {
+            self.pages.insert(write.page, write.bytes.clone());
+        }
+        if !effects.journal_value().is_empty() {
+            self.journal
+                .insert(sequence, effects.journal_value().to_vec());
+        }
+    }
+
+    pub(super) fn checkpoint_begins(&mut self, sequence: u64) {
+        self.begun = sequence;
+    }
+
+    /// The checkpoint is complete: the journal up to its beginning goes.
+    pub(super) fn checkpoint_is_complete(&mut self) {
+        self.cursor = self.begun;
+        self.journal = self.journal.split_off(&(self.cursor + 1));
+    }
+
+    pub(super) fn lose_journal_tail(&mut self) {
+        self.journal.pop_last();
+    }
+
+    pub(super) fn recover(&self, limits: ShardLimits, seed: u64) -> Result<Shard, RecoveryError> {
+        let mut recovery = Recovery::new(ShardId(0), limits, seed);
+        let mut policy_set = |revision: Revision| self.policies.get(&revision.0).cloned();
+        for (id, bytes) in &self.cohorts {
+            recovery.cohort(*id, bytes)?;
+        }
+        for (id, bytes) in &self.cells {
+            recovery.cell(*id, bytes)?;
+        }
+        for (page, bytes) in &self.pages {
+            recovery.page(*page, bytes)?;
+        }
+        recovery.cursor(self.cursor);
+        for (sequence, bytes) in &self.journal {
+            recovery.replay(*sequence, bytes, &mut policy_set)?;
+        }
+        recovery.finish(&mut policy_set)
+    }
+}

@@ -1,0 +1,392 @@
+//! Properties: any batching, sharding, duplication, reordering, checkpoint and crash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::disk::Disk;
+use super::*;
+use crate::cohort::Cohort;
+use crate::model::{Answer, Model, ModelCell};
+use crate::rules::threat::Threshold;
+use crate::{FacetWord, ShardMap};
+
+/// One thing that happens to a server.
+#[derive(Clone, Debug)]
+enum Event {
+    CheckIn {
+        tenant: u16,
+        record: CheckInRecord,
+    },
+    Inventory {
+        tenant: u16,
+        inventory: Inventory,
+    },
+    Policy {
+        threshold: Threshold,
+        blocked: bool,
+        secure: bool,
+    },
+    /// Time passes, in seconds, and every device is looked at.
+    Time(u32),
+}
+
+/// What the server does between events.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Commit,
+    Checkpoint { pages: usize },
+    Crash,
+}
+
+fn any_member<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
+    prop::sample::select(all)
+}
+
+fn any_check_in() -> impl Strategy<Value = Event> {
+    (
+        (0..2u16, 0..300u16, 1..12u64, 0..0x1000u16, 0..3u32),
+        any_member(Risk::ALL),
+        any_member(PartnerThreatState::ALL),
+        any_member(Onboarding::ALL),
+        any_member(Platform::ALL),
+        any_member(ManagementAgent::ALL),
+    )
+        .prop_map(
+            |(numbers, risk, partner_threat_state, onboarding, platform, management_agent)| {
+                let (tenant, number, seq, flags, boot_id) = numbers;
+                let check_in = CheckIn {
+                    flags: Flags::from_bits(flags).unwrap(),
+                    boot_id,
+                    risk,
+                    partner_threat_state,
+                    onboarding,
+                    platform,
+                    management_agent,
+                    ..check_in(number, seq)
+                };
+                Event::CheckIn {
+                    tenant,
+                    record: record(check_in),
+                }
+            },
+        )
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let inventory = (
+        0..2u16,
+        0..300u16,
+        1..5u32,
+        prop::sample::subsequence(vec!["a", "b"], 0..=2),
+    )
+        .prop_map(|(tenant, number, revision, tags)| Event::Inventory {
+            tenant,
+            inventory: inventory(number, revision, &tags),
+        });
+    let policy = (any_member(Threshold::ALL), any::<bool>(), any::<bool>()).prop_map(
+        |(threshold, blocked, secure)| Event::Policy {
+            threshold,
+            blocked,
+            secure,
+        },
+    );
+    let time = (0..200_000u32).prop_map(Event::Time);
+    prop_oneof![60 => any_check_in(), 6 => inventory, 1 => policy, 2 => time]
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Commit),
+        3 => (0..3usize).prop_map(|pages| Step::Checkpoint { pages }),
+        1 => Just(Step::Crash),
+    ]
+}
+
+/// A server of some shards on some disks, without threads.
+struct Server {
+    map: ShardMap,
+    shards: Vec<(Shard, Disk, Effects)>,
+    policy: Arc<PolicySet>,
+    now: Timestamp,
+}
+
+impl Server {
+    fn new(shards: u16) -> Self {
+        let policy = policy(1);
+        let start = |number| {
+            let mut shard = Shard::new(ShardId(number), LIMITS, u64::from(number));
+            let (mut disk, mut effects) = (Disk::default(), Effects::default());
+            disk.add_policy(&policy);
+            shard.begin(NOW, &mut effects);
+            shard.apply_policy(Arc::clone(&policy), &mut effects);
+            let sequence = shard.seal(&mut effects);
+            disk.commit(sequence, &effects);
+            shard.begin(NOW, &mut effects);
+            (shard, disk, effects)
+        };
+        let map = ShardMap::new(shards);
+        Self {
+            map,
+            shards: (0..shards).map(start).collect(),
+            policy,
+            now: NOW,
+        }
+    }
+
+    fn owner(&mut self, device: &DeviceId) -> &mut (Shard, Disk, Effects) {
+        let shard = self.map.shard_of(device);
+        &mut self.shards[usize::from(shard.0)]
+    }
+
+    /// Seals and commits the open batch of every shard and opens the next.
+    fn commit(&mut self) {
+        let now = self.now;
+        for (shard, disk, effects) in &mut self.shards {
+            let sequence = shard.seal(effects);
+            disk.commit(sequence, effects);
+            shard.begin(now, effects);
+        }
+    }
+
+    fn checkpoint(&mut self, pages: usize) {
+        let now = self.now;
+        for (shard, disk, effects) in &mut self.shards {
+            let sequence = shard.seal(effects);
+            if shard.checkpoint_begin() {
+                disk.checkpoint_begins(sequence);
+            }
+            let progress = shard.checkpoint_step(pages, effects);
+            disk.commit(sequence, effects);
+            if progress == CheckpointProgress::Complete {
+                disk.checkpoint_is_complete();
+            }
+            shard.begin(now, effects);
+        }
+    }
+
+    /// Loses everything but the disks. The open batch is committed first: what is not committed is
+    /// not acknowledged, and this test answers each record at once.
+    fn crash(&mut self) {
+        self.commit();
+        let now = self.now;
+        for (shard, disk, effects) in &mut self.shards {
+            *shard = disk.recover(LIMITS, 99).unwrap();
+            shard.begin(now, effects);
+            if shard.revision() != self.policy.revision() {
+                // As a server does: nothing on disk was left to say which rules were in force.
+                shard.apply_policy(Arc::clone(&self.policy), effects);
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Option<Answer> {
+        match event {
+            Event::CheckIn { tenant, record } => {
+                let (shard, _, effects) = self.owner(&record.device_id());
+                Some(answer(shard.apply_check_ins(
+                    *tenant,
+                    std::slice::from_ref(record),
+                    effects,
+                )))
+            }
+            Event::Inventory { tenant, inventory } => {
+                let archive = inventory.to_bytes().unwrap();
+                let (shard, _, effects) = self.owner(&inventory.device_id);
+                Some(answer(
+                    shard.apply_inventory(*tenant, inventory, &archive, effects),
+                ))
+            }
+            Event::Policy {
+                threshold,
+                blocked,
+                secure,
+            } => {
+                self.commit();
+                let mut rules = TenantPolicy::default();
+                rules.secure_by_default = *secure;
+                for &platform in Platform::ALL {
+                    rules.set_threshold(platform, *threshold);
+                    rules.set_blocked_on_missing(platform, *blocked);
+                }
+                let revision = Revision(self.policy.revision().0 + 1);
+                self.policy = Arc::new(PolicySet::new(
+                    revision,
+                    vec![rules, TenantPolicy::default()],
+                ));
+                for (shard, disk, effects) in &mut self.shards {
+                    disk.add_policy(&self.policy);
+                    shard.apply_policy(Arc::clone(&self.policy), effects);
+                }
+                None
+            }
+            Event::Time(seconds) => {
+                self.now = Timestamp::from_seconds(self.now.as_seconds() + seconds);
+                self.commit();
+                self.sweep();
+                None
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        for (shard, _, effects) in &mut self.shards {
+            shard.apply_time(0, shard.slots(), effects);
+        }
+    }
+
+    fn cells(&self) -> BTreeMap<ModelCell, u64> {
+        let mut cells = BTreeMap::new();
+        for (shard, ..) in &self.shards {
+            add_cells(shard, &mut cells);
+        }
+        cells
+    }
+}
+
+/// The counters of a shard, with cohorts spelt out; empty cells left out.
+fn add_cells(shard: &Shard, into: &mut BTreeMap<ModelCell, u64>) {
+    for (key, count) in shard.cells().filter(|(_, count)| *count > 0) {
+        let cohort: Cohort = shard.cohort(key.cohort).unwrap().clone();
+        let facets = Facets::from_word(FacetWord(key.facets.0)).unwrap();
+        *into.entry((key.tenant, cohort, facets)).or_default() += u64::from(count);
+    }
+}
+
+fn answer(outcome: Outcome) -> Answer {
+    match outcome {
+        Outcome { accepted: 1, .. } => Answer::Accepted,
+        Outcome { duplicate: 1, .. } => Answer::Duplicate,
+        Outcome { stale: 1, .. } => Answer::Stale,
+        _ => Answer::UnknownDevice,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// The heart of the matter: one stream of events, however it is split over shards, batches,
+    /// checkpoints and crashes, gives the oracle's answers and the oracle's cells; and the cells
+    /// always sum to the devices.
+    #[test]
+    fn any_interleaving_gives_the_oracles_counts(
+        shards in 1..5u16,
+        history in prop::collection::vec((any_event(), prop::option::of(any_step())), 1..400),
+    ) {
+        let mut server = Server::new(shards);
+        let mut model = Model::default();
+        for (event, step) in &history {
+            let given = server.event(event);
+            let expected = match event {
+                Event::CheckIn { tenant, record } => {
+                    Some(model.check_in(&server.policy, *tenant, record, server.now))
+                }
+                Event::Inventory { tenant, inventory } => {
+                    Some(model.inventory(&server.policy, *tenant, inventory, server.now))
+                }
+                Event::Policy { .. } | Event::Time(_) => None,
+            };
+            prop_assert_eq!(given, expected);
+            match step {
+                None => (),
+                Some(Step::Commit) => server.commit(),
+                Some(Step::Checkpoint { pages }) => server.checkpoint(*pages),
+                Some(Step::Crash) => server.crash(),
+            }
+            let devices: u32 = server.shards.iter().map(|(shard, ..)| shard.devices()).sum();
+            prop_assert_eq!(devices as usize, model.devices());
+        }
+        server.sweep();
+        prop_assert_eq!(server.cells(), model.cells(&server.policy, server.now));
+        server.crash();
+        prop_assert_eq!(server.cells(), model.cells(&server.policy, server.now));
+    }
+
+    /// What follows from the latest check-in alone does not depend on the order of arrival.
+    #[test]
+    fn reported_state_is_that_of_the_highest_seq_in_any_order(
+        events in prop::collection::vec(any_check_in(), 1..60),
+        seed in any::<u64>(),
+    ) {
+        let mut records: Vec<CheckInRecord> = events
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::CheckIn { record, .. } => Some(record),
+                _ => None,
+            })
+            .collect();
+        // One content per (device, seq), as a device would send.
+        records.sort_by_key(|record| (record.device_id(), record.seq()));
+        records.dedup_by_key(|record| (record.device_id(), record.seq()));
+        let highest: BTreeMap<DeviceId, CheckInRecord> =
+            records.iter().map(|record| (record.device_id(), *record)).collect();
+        let mut state = seed | 1;
+        for index in (1..records.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            records.swap(index, (state >> 33) as usize % (index + 1));
+        }
+        let (mut shard, mut effects) = (shard(), Effects::default());
+        apply(&mut shard, &records, &mut effects);
+        for (device, last) in highest {
+            let (stored, cell) = shard.device(0, &device).unwrap();
+            let facets = Facets::from_word(cell.facets).unwrap();
+            prop_assert_eq!(stored.seq, last.seq());
+            prop_assert_eq!(facets.risk, last.risk());
+            prop_assert_eq!(facets.platform, last.platform());
+            prop_assert_eq!(facets.management_agent, last.management_agent());
+            prop_assert_eq!(facets.onboarded, last.onboarding() == Onboarding::Onboarded);
+        }
+    }
+}
+
+#[test]
+fn a_page_that_is_ahead_of_a_lost_journal_tail_is_refused() {
+    let mut server = Server::new(1);
+    server.event(&Event::CheckIn {
+        tenant: 0,
+        record: record(check_in(1, 1)),
+    });
+    server.commit();
+    server.event(&Event::CheckIn {
+        tenant: 0,
+        record: record(check_in(1, 2)),
+    });
+    server.checkpoint(0);
+    let (shard, disk, effects) = &mut server.shards[0];
+    shard.seal(effects);
+    shard.checkpoint_step(1, effects);
+    disk.commit(shard.sequence(), effects);
+    assert!(disk.recover(LIMITS, 5).is_ok());
+    disk.lose_journal_tail();
+    assert!(matches!(
+        disk.recover(LIMITS, 5),
+        Err(RecoveryError::JournalEndsEarly { .. })
+    ));
+}
+
+#[test]
+fn lower_limits_do_not_lose_what_was_accepted() {
+    let mut server = Server::new(1);
+    for number in 0..20 {
+        server.event(&Event::CheckIn {
+            tenant: 0,
+            record: record(check_in(number, 1)),
+        });
+    }
+    server.commit();
+    let (shard, disk, _) = &server.shards[0];
+    let limits = ShardLimits {
+        devices_max: 3,
+        cells_max: 0,
+        cohorts_max: 0,
+    };
+    let mut recovered = disk.recover(limits, 5).unwrap();
+    assert_eq!(recovered.devices(), shard.devices());
+    let outcome = apply(
+        &mut recovered,
+        &[record(check_in(99, 1))],
+        &mut Effects::default(),
+    );
+    assert_eq!(outcome.rejected, 1);
+}

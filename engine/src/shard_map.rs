@@ -1,0 +1,78 @@
+//! Which shard owns a device: stable across restarts, machines and versions.
+
+use muster_wire::DeviceId;
+
+/// Number of a shard, dense from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// Spreads devices over a fixed number of shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardMap {
+    shards: u16,
+}
+
+impl ShardMap {
+    /// A map over `shards` shards, at least one.
+    pub fn new(shards: u16) -> Self {
+        Self {
+            shards: shards.max(1),
+        }
+    }
+
+    /// How many shards there are.
+    pub fn shards(self) -> u16 {
+        self.shards
+    }
+
+    /// The owner of a device. The function is part of the storage format: it never changes.
+    ///
+    /// Both halves of the id go through one 64x64->128 bit multiplication; the high bits pick the
+    /// shard, so sequential and random ids spread alike.
+    pub fn shard_of(self, device: &DeviceId) -> ShardId {
+        let id = u128::from_le_bytes(*device.as_bytes());
+        let low = id as u64 ^ 0x9e37_79b9_7f4a_7c15;
+        let high = (id >> 64) as u64 ^ 0xd1b5_4a32_d192_ed03;
+        let product = u128::from(low) * u128::from(high.rotate_left(23) | 1);
+        let mixed = (product as u64) ^ ((product >> 64) as u64);
+        let mixed = mixed.wrapping_mul(0xa076_1d64_78bd_642f);
+        ShardId(((u128::from(mixed) * u128::from(self.shards)) >> 64) as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Golden values: a change here strands every device of every existing data directory.
+    #[test]
+    fn the_map_never_changes() {
+        let owners: Vec<u16> = (1..=16u128)
+            .map(|n| {
+                ShardMap::new(8)
+                    .shard_of(&DeviceId::from_bytes(n.to_le_bytes()))
+                    .0
+            })
+            .collect();
+        assert_eq!(owners, [1, 1, 4, 2, 7, 6, 0, 7, 0, 3, 3, 3, 5, 4, 7, 2]);
+    }
+
+    #[test]
+    fn sequential_and_random_ids_spread_evenly() {
+        for step in [1u128, 1 << 64, 0x1234_5678_9abc_def0_0fed_cba9_8765_4321] {
+            let mut counts = [0u32; 7];
+            let mut id = step;
+            for _ in 0..70_000 {
+                let device = DeviceId::from_bytes(id.to_le_bytes());
+                counts[usize::from(ShardMap::new(7).shard_of(&device).0)] += 1;
+                id = id.wrapping_add(step);
+            }
+            for count in counts {
+                assert!(
+                    (9_000..11_000).contains(&count),
+                    "step {step:#x}: {counts:?}"
+                );
+            }
+        }
+    }
+}

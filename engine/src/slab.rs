@@ -1,0 +1,86 @@
+//! The device records of one shard, in slots that never move.
+//!
+//! Memory grows a chunk at a time, so growth neither copies the fleet nor doubles its footprint. A
+//! slot is given once and kept for the device's life; slots are given in ascending order, which makes
+//! the order of creation, and so every replay, deterministic. A page is a fixed run of slots: the unit
+//! of a checkpoint.
+
+use crate::device::DeviceRecord;
+
+/// Number of a device's slot in its shard.
+pub type SlotIndex = u32;
+
+/// Devices in a page: 8 KiB of records, small enough to rewrite for one dirty device, large enough
+/// that 10 M devices are 78 k keys.
+pub const PAGE_RECORDS: usize = 128;
+
+/// Records in a chunk of memory (512 KiB); a whole number of pages.
+const CHUNK_RECORDS: usize = 64 * PAGE_RECORDS;
+
+/// The records of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct DeviceSlab {
+    chunks: Vec<Box<[DeviceRecord]>>,
+    /// Slots below this are given, or were found empty in a page and skipped on purpose.
+    next: SlotIndex,
+    devices: u32,
+}
+
+impl DeviceSlab {
+    /// Number of devices.
+    pub(crate) fn devices(&self) -> u32 {
+        self.devices
+    }
+
+    /// One past the highest slot that can hold a device.
+    pub(crate) fn slots(&self) -> SlotIndex {
+        (self.chunks.len() * CHUNK_RECORDS) as SlotIndex
+    }
+
+    /// The record in a slot that this slab gave.
+    pub(crate) fn get(&self, slot: SlotIndex) -> &DeviceRecord {
+        &self.chunks[slot as usize / CHUNK_RECORDS][slot as usize % CHUNK_RECORDS]
+    }
+
+    /// The record in a slot that this slab gave, to change.
+    pub(crate) fn get_mut(&mut self, slot: SlotIndex) -> &mut DeviceRecord {
+        &mut self.chunks[slot as usize / CHUNK_RECORDS][slot as usize % CHUNK_RECORDS]
+    }
+
+    /// Puts a new device into the lowest empty slot.
+    pub(crate) fn insert(&mut self, record: DeviceRecord) -> SlotIndex {
+        while self.next < self.slots() && self.get(self.next).is_occupied() {
+            self.next += 1;
+        }
+        let slot = self.next;
+        self.place(slot, record);
+        self.next += 1;
+        slot
+    }
+
+    /// Puts a record read from a page into its slot.
+    pub(crate) fn place(&mut self, slot: SlotIndex, record: DeviceRecord) {
+        while self.slots() <= slot {
+            self.chunks
+                .push(vec![DeviceRecord::default(); CHUNK_RECORDS].into_boxed_slice());
+        }
+        self.devices += 1;
+        *self.get_mut(slot) = record;
+    }
+
+    /// The records of one page, empty slots included; `None` past the end.
+    pub(crate) fn page(&self, page: u32) -> Option<&[DeviceRecord]> {
+        let first = page as usize * PAGE_RECORDS;
+        let chunk = self.chunks.get(first / CHUNK_RECORDS)?;
+        let start = first % CHUNK_RECORDS;
+        chunk.get(start..start + PAGE_RECORDS)
+    }
+
+    /// Every device with its slot, in the order of slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SlotIndex, &DeviceRecord)> {
+        let records = self.chunks.iter().flat_map(|chunk| chunk.iter());
+        (0..)
+            .zip(records)
+            .filter(|(_, record)| record.is_occupied())
+    }
+}
