@@ -299,3 +299,85 @@ impl fmt::Debug for CheckInRecord {
         self.to_check_in().fmt(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> CheckIn {
+        CheckIn {
+            device_id: DeviceId::from_bytes(*b"0123456789abcdef"),
+            seq: 0x0102_0304_0506_0708,
+            sent_at_ms: 0x1112_1314_1516_1718,
+            boot_id: 0x2122_2324,
+            payload: 0x3132_3334,
+            flags: Flags::SENSOR_RUNNING | Flags::FOREIGN_ORG,
+            risk: Risk::High,
+            partner_threat_state: PartnerThreatState::Misconfigured,
+            onboarding: Onboarding::Onboarded,
+            platform: Platform::Other,
+            management_agent: ManagementAgent::Microsoft365ManagedMdm,
+        }
+    }
+
+    fn with(at: usize, byte: u8) -> Result<CheckInRecord, RejectReason> {
+        let mut bytes = sample().to_bytes();
+        bytes[at] = byte;
+        CheckInRecord::validate(&bytes)
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_protocol() {
+        let bytes = sample().to_bytes();
+        assert_eq!(&bytes[..16], b"0123456789abcdef");
+        assert_eq!(bytes[16..24], [8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(
+            bytes[24..32],
+            [0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11]
+        );
+        assert_eq!(
+            bytes[32..40],
+            [0x24, 0x23, 0x22, 0x21, 0x34, 0x33, 0x32, 0x31]
+        );
+        assert_eq!(bytes[40..], [0x01, 0x08, 5, 9, 1, 8, 129, 0]);
+    }
+
+    #[test]
+    fn a_record_reads_back_what_was_written() {
+        let record = sample().to_record().unwrap();
+        assert_eq!(record.to_check_in(), sample());
+        assert_eq!(record.as_bytes(), &sample().to_bytes());
+        assert_eq!(
+            CheckInRecord::peek(record.as_bytes()),
+            (sample().device_id, sample().seq)
+        );
+    }
+
+    #[test]
+    fn every_unknown_code_is_refused_with_its_own_reason() {
+        assert_eq!(with(42, 6), Err(RejectReason::UnknownRisk));
+        assert_eq!(with(43, 10), Err(RejectReason::UnknownPartnerThreatState));
+        assert_eq!(with(44, 2), Err(RejectReason::UnknownOnboarding));
+        assert_eq!(with(45, 9), Err(RejectReason::UnknownPlatform));
+        assert_eq!(with(46, 0), Err(RejectReason::UnknownManagementAgent));
+        assert_eq!(with(46, 255), Err(RejectReason::UnknownManagementAgent));
+    }
+
+    #[test]
+    fn reserved_bits_and_bytes_must_be_zero() {
+        assert_eq!(with(41, 0x10), Err(RejectReason::ReservedNotZero));
+        assert_eq!(with(41, 0x80), Err(RejectReason::ReservedNotZero));
+        assert_eq!(with(47, 1), Err(RejectReason::ReservedNotZero));
+    }
+
+    #[test]
+    fn a_record_needs_a_device_and_a_sequence_number() {
+        let nobody = CheckIn {
+            device_id: DeviceId::ZERO,
+            ..sample()
+        };
+        assert_eq!(nobody.to_record(), Err(RejectReason::DeviceIdZero));
+        let unnumbered = CheckIn { seq: 0, ..sample() };
+        assert_eq!(unnumbered.to_record(), Err(RejectReason::SeqZero));
+    }
+}

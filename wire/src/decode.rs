@@ -265,3 +265,6 @@ fn split_run(input: &[u8], count: usize) -> Option<(&[CheckInBytes], &[u8])> {
     let (records, _) = run.as_chunks();
     (!records.is_empty()).then_some((records, rest))
 }
+
+#[cfg(test)]
+mod tests;

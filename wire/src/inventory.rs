@@ -286,3 +286,6 @@ fn check_characters(field: &'static str, text: &str) -> Result<(), InventoryErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
