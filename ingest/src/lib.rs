@@ -1,1 +1,10 @@
+//! The Muster server as a library: what the binary `muster` is made of, so that tests can use its parts.
+//!
+//! Owner: the binary; nothing here runs before it is called. The crates `wire`, `engine` and `store` hold
+//! the format, the rules and the durable state; this crate connects them to sockets, threads and people.
 
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod pki;
+pub mod telemetry;

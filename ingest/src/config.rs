@@ -1,0 +1,135 @@
+//! The configuration of the server: one TOML file, one struct for each component.
+//!
+//! A configuration is either valid in full or refused with everything that is wrong with it: unknown
+//! keys, wrong types, values out of range and values that contradict each other, each with its line.
+//! Nothing is adjusted silently, and nothing is read from the environment.
+//! [`Config::parse`] is pure; [`Config::load`] adds the reading of the file.
+//!
+//! Every key is declared once (see `config/key.rs`); [`keys`] lists them, and docs/CONFIGURATION.md is
+//! compared with that list by a test.
+
+mod fault;
+mod key;
+mod listen;
+mod log;
+mod ops;
+mod reader;
+mod shards;
+mod shutdown;
+mod store;
+mod tenants;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use fault::{ConfigFault, ConfigFaults};
+pub use key::KeyRow;
+pub use listen::ListenConfig;
+pub use log::{LogConfig, LogFormat};
+pub use ops::OpsConfig;
+pub use shards::ShardsConfig;
+pub use shutdown::ShutdownConfig;
+pub use store::StoreConfig;
+pub use tenants::{ByPlatform, TenantConfig, ThreatThreshold};
+pub use units::{ByteSize, ConfigDuration, UnitError};
+
+/// The most bytes a configuration file may have; a larger one is some other file.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The whole configuration of a server, valid by construction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// The QUIC endpoint for devices and gateways.
+    pub listen: ListenConfig,
+    /// The HTTP endpoint for operators.
+    pub ops: OpsConfig,
+    /// The data directory.
+    pub store: StoreConfig,
+    /// The shards and their bounds.
+    pub shards: ShardsConfig,
+    /// The graceful stop.
+    pub shutdown: ShutdownConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// The tenants, at least one, each name once.
+    pub tenants: Vec<TenantConfig>,
+}
+
+impl Config {
+    /// Reads a configuration from TOML text. Relative paths in it are taken against `base_directory`.
+    pub fn parse(text: &str, base_directory: &Path) -> Result<Self, ConfigFaults> {
+        let mut reader = reader::Reader::new(text, base_directory);
+        let table = reader.document();
+        let mut document = reader::Section::new(&mut reader, String::new(), table);
+        let config = Self {
+            listen: ListenConfig::read(document.section("listen")),
+            ops: OpsConfig::read(document.section("ops")),
+            store: StoreConfig::read(document.section("store")),
+            shards: ShardsConfig::read(document.section("shards")),
+            shutdown: ShutdownConfig::read(document.section("shutdown")),
+            log: LogConfig::read(document.section("log")),
+            tenants: TenantConfig::read_all(&mut document),
+        };
+        document.finish("");
+        let faults = reader.into_faults();
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigFaults::new(faults))
+        }
+    }
+
+    /// Reads a configuration from a file. Relative paths in it are taken against its directory.
+    pub fn load(file: &Path) -> Result<Self, ConfigFaults> {
+        let unreadable =
+            |error: std::io::Error| ConfigFaults::of_file(file, format!("cannot be read: {error}"));
+        let size = std::fs::metadata(file).map_err(unreadable)?.len();
+        if size > FILE_BYTES_MAX {
+            let message = format!("has {size} bytes; a configuration has at most {FILE_BYTES_MAX}");
+            return Err(ConfigFaults::of_file(file, message));
+        }
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        let absolute = std::path::absolute(file).map_err(unreadable)?;
+        let base_directory = absolute.parent().unwrap_or(Path::new("/"));
+        Self::parse(&text, base_directory).map_err(|faults| faults.in_file(file))
+    }
+
+    /// The configuration as TOML with every key, defaults included. It parses back to an equal one.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self)
+            .expect("structs of strings, numbers, booleans and tables are always TOML")
+    }
+}
+
+/// Every key of the configuration, in the order of the reference.
+pub fn keys() -> Vec<KeyRow> {
+    let mut rows = ListenConfig::rows();
+    rows.extend(OpsConfig::rows());
+    rows.extend(StoreConfig::rows());
+    rows.extend(ShardsConfig::rows());
+    rows.extend(ShutdownConfig::rows());
+    rows.extend(LogConfig::rows());
+    rows.extend(TenantConfig::rows());
+    rows
+}
+
+/// A path as a value of a key; it may not be empty.
+fn file_path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        Err("it is empty".to_owned())
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+/// An IP address with a port as a value of a key. Host names are not looked up: what they mean can change.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("\"{text}\" is no IP address with a port"))
+}
+
+#[cfg(test)]
+mod tests;

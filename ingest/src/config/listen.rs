@@ -1,0 +1,258 @@
+//! `[listen]`: the QUIC endpoint that devices and gateways connect to, and the bounds of a connection.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::key::{Integer, Key, KeyRow, Required, Size, Span, Text};
+use super::reader::Section;
+use super::units::{ByteSize, ConfigDuration};
+use super::{file_path, socket_address};
+use crate::pki::tls::ServerTls;
+
+/// The listener and the bounds of its connections. The reference in docs/CONFIGURATION.md says what each
+/// key means, allows and costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListenConfig {
+    /// The UDP address to listen on; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The server's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// The private key of the server's certificate, PEM.
+    pub key: PathBuf,
+    /// The authorities whose client certificates are accepted, PEM.
+    pub client_ca: PathBuf,
+    /// Connections at the same time.
+    pub connections_max: u32,
+    /// Handshakes at the same time.
+    pub handshakes_max: u32,
+    /// From the end of the handshake to a complete Hello.
+    pub hello_timeout: ConfigDuration,
+    /// From the first byte of a frame to its last.
+    pub frame_timeout: ConfigDuration,
+    /// Silence after which a connection is dropped.
+    pub idle_timeout: ConfigDuration,
+    /// Threads of the network runtime; 0 takes one for each core, at most 64.
+    pub network_threads: u32,
+    /// What the kernel may hold for the socket.
+    pub udp_receive_buffer: ByteSize,
+    /// Frames a gateway may have unacknowledged.
+    pub window_frames_gateway: u16,
+    /// Frames a device may have unacknowledged.
+    pub window_frames_device: u16,
+    /// When a device should check in again.
+    pub next_check_in: ConfigDuration,
+}
+
+const ADDRESS: Key<Text<SocketAddr>> = Key {
+    path: "listen.address",
+    kind: Text {
+        default: || SocketAddr::from((Ipv4Addr::LOCALHOST, 7440)),
+        allowed: "an IP address and a port, like \"0.0.0.0:7440\" or \"[::]:7440\"",
+        parse: socket_address,
+    },
+    meaning: "UDP address on which devices and gateways connect over QUIC. Port 0 takes a free port and logs it.",
+};
+
+const CERTIFICATE: Key<Required<PathBuf>> = Key {
+    path: "listen.certificate",
+    kind: Required {
+        allowed: "a path, relative to the configuration file",
+        parse: file_path,
+    },
+    meaning: "The server's certificate chain, PEM, its own first. Read once at start.",
+};
+
+const KEY: Key<Required<PathBuf>> = Key {
+    path: "listen.key",
+    kind: Required {
+        allowed: "a path, relative to the configuration file",
+        parse: file_path,
+    },
+    meaning: "The private key of the first certificate, PEM. Read once at start; only the owner should be able to read it.",
+};
+
+const CLIENT_CA: Key<Required<PathBuf>> = Key {
+    path: "listen.client_ca",
+    kind: Required {
+        allowed: "a path, relative to the configuration file",
+        parse: file_path,
+    },
+    meaning: "The authorities, PEM, whose client certificates are accepted. Whoever they sign for is believed to be the device or gateway the certificate names.",
+};
+
+const CONNECTIONS_MAX: Key<Integer<u32>> = Key {
+    path: "listen.connections_max",
+    kind: Integer {
+        default: 20_000,
+        min: 1,
+        max: 1_000_000,
+    },
+    meaning: "Connections at the same time; further ones are closed with `tooManyConnections`. Memory: about 43 kB for each idle connection, 860 MB at the default.",
+};
+
+const HANDSHAKES_MAX: Key<Integer<u32>> = Key {
+    path: "listen.handshakes_max",
+    kind: Integer {
+        default: 256,
+        min: 1,
+        max: 65_536,
+    },
+    meaning: "Unfinished handshakes at the same time; further attempts are refused before any signature is computed. Not above `listen.connections_max`. Memory: up to 64 kB each.",
+};
+
+const HELLO_TIMEOUT: Key<Span> = Key {
+    path: "listen.hello_timeout",
+    kind: Span {
+        default: ConfigDuration::from_secs(5),
+        min: ConfigDuration::from_millis(100),
+        max: ConfigDuration::from_secs(300),
+    },
+    meaning: "How long a connection may take from its first packet to a complete Hello, handshake included.",
+};
+
+const FRAME_TIMEOUT: Key<Span> = Key {
+    path: "listen.frame_timeout",
+    kind: Span {
+        default: ConfigDuration::from_secs(10),
+        min: ConfigDuration::from_millis(100),
+        max: ConfigDuration::from_secs(300),
+    },
+    meaning: "How long a frame may take from its first byte to its last. Time in which the server itself does not read does not count.",
+};
+
+const IDLE_TIMEOUT: Key<Span> = Key {
+    path: "listen.idle_timeout",
+    kind: Span {
+        default: ConfigDuration::from_secs(30),
+        min: ConfigDuration::from_secs(1),
+        max: ConfigDuration::from_secs(3_600),
+    },
+    meaning: "Silence after which a connection is dropped. Longer keeps more idle connections in memory.",
+};
+
+const NETWORK_THREADS: Key<Integer<u32>> = Key {
+    path: "listen.network_threads",
+    kind: Integer {
+        default: 0,
+        min: 0,
+        max: 64,
+    },
+    meaning: "Threads of the network runtime. 0 takes one for each core, at most 64.",
+};
+
+const UDP_RECEIVE_BUFFER: Key<Size> = Key {
+    path: "listen.udp_receive_buffer",
+    kind: Size {
+        default: ByteSize::from_mib(8),
+        min: ByteSize::from_kib(64),
+        max: ByteSize::from_mib(1024),
+    },
+    meaning: "What the kernel may hold for the socket while the server is busy. The kernel caps it at `net.core.rmem_max`; the server logs what it got.",
+};
+
+const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
+    path: "listen.window_frames_gateway",
+    kind: Integer {
+        default: 64,
+        min: 1,
+        max: 1_024,
+    },
+    meaning: "Frames a gateway may have unacknowledged. One frame is up to 4,096 check-ins (192 KiB), so a full window is up to 12 MiB for each gateway connection at the default.",
+};
+
+const WINDOW_FRAMES_DEVICE: Key<Integer<u16>> = Key {
+    path: "listen.window_frames_device",
+    kind: Integer {
+        default: 4,
+        min: 1,
+        max: 64,
+    },
+    meaning: "Frames a device may have unacknowledged.",
+};
+
+const NEXT_CHECK_IN: Key<Span> = Key {
+    path: "listen.next_check_in",
+    kind: Span {
+        default: ConfigDuration::from_secs(8 * 3_600),
+        min: ConfigDuration::from_secs(1),
+        max: ConfigDuration::from_secs(7 * 86_400),
+    },
+    meaning: "When a device is asked to check in again, told in every Hello and ack, in whole seconds.",
+};
+
+impl ListenConfig {
+    /// The files of the listener's certificates.
+    pub fn tls(&self) -> ServerTls {
+        ServerTls {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            client_ca: self.client_ca.clone(),
+        }
+    }
+
+    pub(super) fn rows() -> Vec<KeyRow> {
+        vec![
+            ADDRESS.row(),
+            CERTIFICATE.row(),
+            KEY.row(),
+            CLIENT_CA.row(),
+            CONNECTIONS_MAX.row(),
+            HANDSHAKES_MAX.row(),
+            HELLO_TIMEOUT.row(),
+            FRAME_TIMEOUT.row(),
+            IDLE_TIMEOUT.row(),
+            NETWORK_THREADS.row(),
+            UDP_RECEIVE_BUFFER.row(),
+            WINDOW_FRAMES_GATEWAY.row(),
+            WINDOW_FRAMES_DEVICE.row(),
+            NEXT_CHECK_IN.row(),
+        ]
+    }
+
+    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+        let base = section.base_directory();
+        let mut path = |key| {
+            section
+                .read_required(key)
+                .map(|path| base.join(path))
+                .unwrap_or_default()
+        };
+        let (certificate, key, client_ca) = (path(&CERTIFICATE), path(&KEY), path(&CLIENT_CA));
+        let config = Self {
+            address: section.read(&ADDRESS),
+            certificate,
+            key,
+            client_ca,
+            connections_max: section.read(&CONNECTIONS_MAX),
+            handshakes_max: section.read(&HANDSHAKES_MAX),
+            hello_timeout: section.read(&HELLO_TIMEOUT),
+            frame_timeout: section.read(&FRAME_TIMEOUT),
+            idle_timeout: section.read(&IDLE_TIMEOUT),
+            network_threads: section.read(&NETWORK_THREADS),
+            udp_receive_buffer: section.read(&UDP_RECEIVE_BUFFER),
+            window_frames_gateway: section.read(&WINDOW_FRAMES_GATEWAY),
+            window_frames_device: section.read(&WINDOW_FRAMES_DEVICE),
+            next_check_in: section.read(&NEXT_CHECK_IN),
+        };
+        if config.handshakes_max > config.connections_max {
+            let message = format!(
+                "{} is more than listen.connections_max, which is {}",
+                config.handshakes_max, config.connections_max
+            );
+            section.note(HANDSHAKES_MAX.name(), message);
+        }
+        if !config.next_check_in.get().subsec_nanos().eq(&0) {
+            section.note(
+                NEXT_CHECK_IN.name(),
+                format!(
+                    "\"{}\" is not a whole number of seconds",
+                    config.next_check_in
+                ),
+            );
+        }
+        section.finish("");
+        config
+    }
+}

@@ -1,0 +1,49 @@
+//! `[ops]`: the HTTP endpoint for operators.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::Serialize;
+
+use super::key::{Key, KeyRow, Text};
+use super::reader::Section;
+use super::socket_address;
+
+/// The HTTP endpoint for operators. The reference in docs/CONFIGURATION.md says what each key means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpsConfig {
+    /// The TCP address to listen on, a loopback address; port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+const ADDRESS: Key<Text<SocketAddr>> = Key {
+    path: "ops.address",
+    kind: Text {
+        default: || SocketAddr::from((Ipv4Addr::LOCALHOST, 7441)),
+        allowed: "a loopback IP address and a port, like \"127.0.0.1:7441\" or \"[::1]:7441\"",
+        parse: socket_address,
+    },
+    meaning: "TCP address of counts, devices, health and metrics over HTTP. It asks nobody who they are, so it must be a loopback address. Port 0 takes a free port and logs it.",
+};
+
+impl OpsConfig {
+    pub(super) fn rows() -> Vec<KeyRow> {
+        vec![ADDRESS.row()]
+    }
+
+    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+        let config = Self {
+            address: section.read(&ADDRESS),
+        };
+        if !config.address.ip().is_loopback() {
+            let message = format!(
+                "{} can be reached from other machines and asks nobody who they are; use a loopback \
+                 address, like 127.0.0.1:{}",
+                config.address,
+                config.address.port()
+            );
+            section.note(ADDRESS.name(), message);
+        }
+        section.finish("");
+        config
+    }
+}

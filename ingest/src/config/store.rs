@@ -1,0 +1,79 @@
+//! `[store]`: the data directory and how much is written at once.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::file_path;
+use super::key::{Key, KeyRow, Required, Size};
+use super::reader::Section;
+use super::units::ByteSize;
+
+/// The data directory and its bounds. The reference in docs/CONFIGURATION.md says what each key means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreConfig {
+    /// The data directory.
+    pub directory: PathBuf,
+    /// Bytes of journal the writer puts into one write and sync.
+    pub group_bytes_max: ByteSize,
+    /// Bytes of journal after which dirty pages are checkpointed and the journal is trimmed.
+    pub checkpoint_journal_bytes: ByteSize,
+}
+
+const DIRECTORY: Key<Required<PathBuf>> = Key {
+    path: "store.directory",
+    kind: Required {
+        allowed: "a path, relative to the configuration file",
+        parse: file_path,
+    },
+    meaning: "The data directory, made if it does not exist. One server at a time; on a file system that honours fsync, or acknowledged check-ins can be lost.",
+};
+
+const GROUP_BYTES_MAX: Key<Size> = Key {
+    path: "store.group_bytes_max",
+    kind: Size {
+        default: ByteSize::from_mib(16),
+        min: ByteSize::from_kib(64),
+        max: ByteSize::from_mib(1024),
+    },
+    meaning: "Bytes of journal the writer puts into one write and one fsync; one waiting batch is always taken, however large. More gives throughput, and takes that much memory twice.",
+};
+
+const CHECKPOINT_JOURNAL_BYTES: Key<Size> = Key {
+    path: "store.checkpoint_journal_bytes",
+    kind: Size {
+        default: ByteSize::from_mib(256),
+        min: ByteSize::from_kib(64),
+        max: ByteSize::from_mib(65_536),
+    },
+    meaning: "Bytes of journal after which changed pages are written and the journal is trimmed. More means fewer page writes, a larger directory and a longer recovery. Durability is the same. Not below `store.group_bytes_max`.",
+};
+
+impl StoreConfig {
+    pub(super) fn rows() -> Vec<KeyRow> {
+        vec![
+            DIRECTORY.row(),
+            GROUP_BYTES_MAX.row(),
+            CHECKPOINT_JOURNAL_BYTES.row(),
+        ]
+    }
+
+    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+        let base = section.base_directory();
+        let directory = section.read_required(&DIRECTORY);
+        let config = Self {
+            directory: directory.map(|path| base.join(path)).unwrap_or_default(),
+            group_bytes_max: section.read(&GROUP_BYTES_MAX),
+            checkpoint_journal_bytes: section.read(&CHECKPOINT_JOURNAL_BYTES),
+        };
+        if config.checkpoint_journal_bytes < config.group_bytes_max {
+            let message = format!(
+                "\"{}\" is less than store.group_bytes_max, which is \"{}\": every write would checkpoint",
+                config.checkpoint_journal_bytes, config.group_bytes_max
+            );
+            section.note(CHECKPOINT_JOURNAL_BYTES.name(), message);
+        }
+        section.finish("");
+        config
+    }
+}

@@ -1,0 +1,149 @@
+//! The TLS settings of the listener, built by hand.
+//!
+//! Every default that would weaken the front door is set here and held by a test: TLS 1.3 only, a client
+//! certificate is mandatory, no early data (it can be replayed), and no resumption, because a resumed
+//! session does not run the certificate verifier again and would outlive the certificate.
+//! The crypto provider is passed in explicitly; the process has no global one to depend on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use muster_wire::ALPN;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+
+/// Where the certificates of the listener are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The server's certificate chain, PEM, the server's own first.
+    pub certificate: PathBuf,
+    /// The private key of the first certificate, PEM.
+    pub key: PathBuf,
+    /// The authorities whose client certificates are accepted, PEM.
+    pub client_ca: PathBuf,
+}
+
+/// Why the listener's certificates cannot be used. The operator must act; each variant names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {} ({key}): {source}; check the path and who may read it", file.display())]
+    Unreadable {
+        /// The configuration key that names the file.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file holds something else than what it should.
+    #[error("{} ({key}) holds no usable {expected}: {problem}; it must be PEM text", file.display())]
+    Unusable {
+        /// The configuration key that names the file.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What should be in the file.
+        expected: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Certificate and private key do not belong together, or the key has a type TLS cannot use.
+    #[error("{} and {} do not work together: {source}; issue both in one step", certificate.display(), key.display())]
+    Mismatch {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What TLS said.
+        source: rustls::Error,
+    },
+    /// The crypto provider lacks what TLS 1.3 needs: a fault of the build.
+    #[error("the crypto provider cannot do TLS 1.3: {0}")]
+    Provider(rustls::Error),
+}
+
+/// Builds the TLS settings of the listener. Reads the files once; nothing is read again later.
+pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
+    let chain = certificates("listen.certificate", &files.certificate)?;
+    let key = private_key(&files.key)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let roots = Arc::new(client_roots(&files.client_ca)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(|error| unusable("listen.client_ca", &files.client_ca, "certificate", &error))?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Provider)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|source| TlsError::Mismatch {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+            source,
+        })?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.max_early_data_size = 0;
+    config.send_half_rtt_data = false;
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+fn client_roots(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("listen.client_ca", file)? {
+        roots
+            .add(certificate)
+            .map_err(|error| unusable("listen.client_ca", file, "certificate", &error))?;
+    }
+    Ok(roots)
+}
+
+fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(key, file)?;
+    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(unusable(
+            key,
+            file,
+            "certificate",
+            &pem::Error::NoItemsFound,
+        )),
+        Ok(found) => Ok(found),
+        Err(error) => Err(unusable(key, file, "certificate", &error)),
+    }
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = read("listen.key", file)?;
+    PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|error| unusable("listen.key", file, "private key", &error))
+}
+
+fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|source| TlsError::Unreadable {
+        key,
+        file: file.to_owned(),
+        source,
+    })
+}
+
+fn unusable(
+    key: &'static str,
+    file: &Path,
+    expected: &'static str,
+    problem: &dyn std::fmt::Display,
+) -> TlsError {
+    TlsError::Unusable {
+        key,
+        file: file.to_owned(),
+        expected,
+        problem: problem.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
