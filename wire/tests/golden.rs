@@ -1,7 +1,9 @@
 //! The bytes of every frame, held against files that other implementations can use too.
 //!
-//! `MUSTER_GOLDEN_WRITE=1 cargo nextest run -p muster-wire` writes the files anew; a changed file is a changed
-//! protocol and needs a new version. The same bytes are the worked examples of docs/PROTOCOL.md.
+//! `MUSTER_GOLDEN_WRITE=1 cargo nextest run -p muster-wire` writes the files anew; a changed file
+//! is a changed protocol and needs a new version. The same bytes are the worked examples of
+//! docs/PROTOCOL.md.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::{fs, path::PathBuf};
 

@@ -1,5 +1,6 @@
-//! Builds inventory archives byte by byte from the rules of docs/PROTOCOL.md, without rkyv, and reads them with the
-//! crate: what a client in another language would do.
+//! Builds inventory archives byte by byte from the rules of docs/PROTOCOL.md, without rkyv, and
+//! reads them with the crate: what a client in another language would do.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use muster_wire::{DeviceId, Inventory, InventoryError, Owner};
 
@@ -34,8 +35,8 @@ impl Archive {
         }
     }
 
-    /// Rule: an outside string is its length with bits 6 and 7 made `10` and the higher bits moved up by two, then the
-    /// distance from the start of the slot to the text.
+    /// Rule: an outside string is its length with bits 6 and 7 made `10` and the higher bits moved
+    /// up by two, then the distance from the start of the slot to the text.
     fn push_slot(&mut self, slot: &Slot) {
         match slot {
             Slot::Inline(bytes) => self.0.extend_from_slice(bytes),

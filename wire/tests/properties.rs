@@ -1,6 +1,8 @@
 //! What must hold for any bytes in any chunking, and for any value.
 //!
-//! A failure prints the smallest case; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many and which.
+//! A failure prints the smallest case; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many and
+//! which.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use muster_wire::{
     Ack, AckTotals, Busy, CheckIn, CheckInBytes, CheckInRecord, ClientHello, DecodeError, Decoder,
@@ -13,7 +15,8 @@ use proptest::{
     collection::vec, option, prelude::*, sample::Index, sample::select, strategy::Union,
 };
 
-/// An item without a life, with the runs of a frame taken apart into records: what must not depend on chunking.
+/// An item without a life, with the runs of a frame taken apart into records: what must not depend
+/// on chunking.
 #[derive(Debug, Clone, PartialEq)]
 enum Flat {
     Record(Box<CheckInBytes>),
