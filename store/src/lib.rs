@@ -1,1 +1,57 @@
-//! Muster's durable half.
+//! Muster's durable half: journal, pages, inventory and control objects in RocksDB.
+//!
+//! Values come in and go out as bytes; what they mean is the engine's. This is the only crate that names
+//! RocksDB. It starts no thread of its own: [`Writer`] is driven by the writer thread of `ingest`, everything
+//! else may be called from any thread. docs/STORAGE.md describes keys, values and the life of a commit.
+//!
+//! ```
+//! use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};
+//!
+//! struct Print;
+//! impl Sink<()> for Print {
+//!     fn committed(&mut self, commit: Commit<()>, _: std::time::Instant) {
+//!         println!("shard {} sequence {} is durable", commit.shard, commit.sequence);
+//!     }
+//!     fn failed(&mut self, _: Commit<()>, reason: &PoisonReason) {
+//!         println!("refused: {reason}");
+//!     }
+//! }
+//!
+//! let directory = tempfile::tempdir()?;
+//! let store = Store::open(&StoreConfig::new(directory.path()).with_shards(4))?;
+//! let mut writer = store.recover(|entry| {
+//!     println!("replay {} bytes of shard {}", entry.bytes.len(), entry.shard);
+//!     Ok::<(), ReadError>(())
+//! })?;
+//! let sequence = writer.sequence(0) + 1;
+//! let mut group = vec![Commit { sequence, journal: b"events".to_vec(), ..Commit::default() }];
+//! writer.write(&mut group, &mut Print);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod commit;
+mod config;
+mod control;
+mod error;
+mod format;
+mod health;
+mod keys;
+mod keyspace;
+mod ledger;
+mod metrics;
+mod store;
+mod trim_gate;
+mod value;
+mod view;
+mod writer;
+
+pub use commit::{CheckpointMark, Commit, InventoryWrite, PageWrite, Sink};
+pub use config::StoreConfig;
+pub use error::{OpenError, ReadError, WriteError};
+pub use format::FORMAT_VERSION;
+pub use health::{Health, PoisonReason};
+pub use metrics::{StoreMetrics, WriterMetrics};
+pub use store::{ReadOnlyStore, Store};
+pub use value::CheckpointRecord;
+pub use view::{JournalEntry, JournalTail, StoreView};
+pub use writer::Writer;

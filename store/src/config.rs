@@ -1,0 +1,62 @@
+//! What a store is opened with: where it lies and the bounds on what it holds.
+//!
+//! Plain values, checked where they are used. The keys of the configuration file belong to `ingest`.
+
+use std::path::PathBuf;
+
+const MIB: usize = 1024 * 1024;
+
+/// Where a store lies and how much memory and disk it may hold.
+///
+/// Memory, worst case: three memtables of `journal`, three of `pages`, the small ones of the other
+/// column families (40 MiB), the block cache, and one batch of `group_bytes_max`. With the defaults
+/// that is about 400 MiB; a store that takes little holds little.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The data directory. It is created when missing; it must be empty or a data directory of Muster.
+    pub directory: PathBuf,
+    /// Number of shards, 1 or more. A new directory needs it and keeps it for ever; for an existing one
+    /// `None` takes what the directory says.
+    pub shards: Option<u16>,
+    /// One write stops taking further commits once it holds this many bytes. Bounds the batch in memory
+    /// and the time of one sync. A single larger commit is written alone.
+    pub group_bytes_max: usize,
+    /// Size at which the memtable of the journal is flushed to a file; also about the size of one
+    /// journal file, which is what trim drops at once.
+    pub journal_memtable_bytes: usize,
+    /// Size at which the memtable of the pages is flushed.
+    pub pages_memtable_bytes: usize,
+    /// Size of all write-ahead logs together at which the oldest is released by flushing what it holds.
+    /// Bounds the disk they take and the bytes read again after a crash.
+    pub wal_bytes_max: u64,
+    /// Memory for blocks read by point (inventory, control); scans do not use it.
+    pub block_cache_bytes: usize,
+    /// Files RocksDB keeps open.
+    pub open_files_max: u16,
+}
+
+impl StoreConfig {
+    /// The defaults, for the data directory given.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            shards: None,
+            group_bytes_max: 8 * MIB,
+            journal_memtable_bytes: 64 * MIB,
+            pages_memtable_bytes: 32 * MIB,
+            wal_bytes_max: 256 * MIB as u64,
+            block_cache_bytes: 32 * MIB,
+            open_files_max: 512,
+        }
+    }
+
+    /// The same with a number of shards.
+    #[must_use]
+    pub fn with_shards(self, shards: u16) -> Self {
+        Self {
+            shards: Some(shards),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Control objects: tenants and policy sets. Written rarely, each with its own sync, from any thread.
+//!
+//! They are durable before the call returns, hence before any journal value can name them.
+
+use std::sync::PoisonError;
+
+use rocksdb::WriteOptions;
+
+use crate::error::{ReadError, WriteError};
+use crate::keys;
+use crate::keyspace::Keyspace;
+use crate::store::Store;
+use crate::value;
+
+impl Store {
+    /// The index of a tenant, given on first sight: 0, 1, 2 and so on. It never changes.
+    ///
+    /// The first call for a name waits for a sync; ask at start and when a tenant first connects, not for
+    /// each check-in.
+    pub fn tenant_index(&self, name: &str) -> Result<u16, WriteError> {
+        let mut tenants = self
+            .inner
+            .tenants
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(&index) = tenants.get(name) {
+            return Ok(index);
+        }
+        let index = u16::try_from(tenants.len()).map_err(|_| WriteError::TenantLimit)?;
+        self.put_control(&keys::tenant(name), index.to_le_bytes().to_vec())?;
+        tenants.insert(name.to_owned(), index);
+        Ok(index)
+    }
+
+    /// Every tenant with its index, in order of name.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<(String, u16)> {
+        let tenants = self
+            .inner
+            .tenants
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tenants
+            .iter()
+            .map(|(name, &index)| (name.clone(), index))
+            .collect()
+    }
+
+    /// Writes a policy set. The same bytes again are welcome, other bytes under the same revision are not:
+    /// the journal names the revision, and replay must find what was in force.
+    pub fn put_policy_set(&self, revision: u32, bytes: &[u8]) -> Result<(), WriteError> {
+        match self.policy_set(revision)? {
+            Some(present) if present == bytes => Ok(()),
+            Some(_) => Err(WriteError::PolicyRevisionTaken { revision }),
+            None => self.put_control(&keys::policy_set(revision), bytes.to_vec()),
+        }
+    }
+
+    /// A policy set by revision.
+    pub fn policy_set(&self, revision: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        self.latest().policy_set(revision)
+    }
+
+    /// The policy set with the highest revision.
+    pub fn policy_set_latest(&self) -> Result<Option<(u32, Vec<u8>)>, ReadError> {
+        self.latest().policy_set_latest()
+    }
+
+    fn put_control(&self, key: &[u8], mut payload: Vec<u8>) -> Result<(), WriteError> {
+        if let Some(reason) = self.inner.health.poisoned() {
+            return Err(WriteError::Poisoned(reason.clone()));
+        }
+        value::seal(Keyspace::Control, key, &mut payload);
+        let mut synced = WriteOptions::default();
+        synced.set_sync(true);
+        let db = &self.inner.db;
+        db.put_cf_opt(Keyspace::Control.of(db), key, payload, &synced)
+            .map_err(|error| {
+                let reason = format!("write of a control object failed: {error}");
+                WriteError::Poisoned(self.inner.health.poison(reason).clone())
+            })
+    }
+}

@@ -1,0 +1,203 @@
+//! The file FORMAT: what a data directory is, and who has it open. Checked before RocksDB is touched.
+//!
+//! ```text
+//! muster-store 1
+//! shards 4
+//! ```
+//!
+//! It is locked (flock) while a store is open: exclusively by a server, shared by offline readers. The kernel
+//! releases the lock with the process, however it ends.
+//!
+//! Creation: the same file is written as FORMAT.creating, then RocksDB is made, then the file is renamed. A
+//! crash in between leaves FORMAT.creating and nothing that was ever acknowledged; the next start goes on.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+
+/// The format this program writes, and the newest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+const NAME: &str = "FORMAT";
+const NAME_CREATING: &str = "FORMAT.creating";
+const MAGIC: &str = "muster-store";
+/// More than any format file has; a larger one is something else.
+const FILE_BYTES_MAX: u64 = 4096;
+
+/// A data directory that is ours until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    directory: PathBuf,
+    /// Holds the lock.
+    _file: File,
+    pub(crate) shards: u16,
+    /// Creation is not finished: [`Claim::finish_creation`] must follow.
+    pub(crate) creating: bool,
+}
+
+/// Takes a directory for writing, beginning its creation if it is missing or empty.
+pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, OpenError> {
+    if let Some(mut file) = open(directory, NAME)? {
+        lock(directory, &file, File::try_lock)?;
+        let found = parse(directory, &read(directory, &mut file)?)?;
+        return match shards {
+            Some(configured) if configured != found => {
+                let directory = directory.to_path_buf();
+                Err(OpenError::ShardCountDiffers {
+                    directory,
+                    found,
+                    configured,
+                })
+            }
+            _ => Ok(claimed(directory, file, found, false)),
+        };
+    }
+    let missing = || OpenError::ShardCountMissing {
+        directory: directory.to_path_buf(),
+    };
+    let resumed = open(directory, NAME_CREATING)?.is_some();
+    if !resumed {
+        require_empty(directory)?;
+    }
+    let shards = shards.filter(|&shards| shards > 0).ok_or_else(missing)?;
+    let file = begin_creation(directory, shards)?;
+    Ok(claimed(directory, file, shards, true))
+}
+
+/// Takes a directory for reading only; several readers may, a server and a reader may not.
+pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
+    let Some(mut file) = open(directory, NAME)? else {
+        let what = format!("no file {NAME} in it");
+        let directory = directory.to_path_buf();
+        return Err(OpenError::NotADataDirectory { directory, what });
+    };
+    lock(directory, &file, File::try_lock_shared)?;
+    let shards = parse(directory, &read(directory, &mut file)?)?;
+    Ok(claimed(directory, file, shards, false))
+}
+
+impl Claim {
+    /// Makes the directory a data directory: from now on everything must be there.
+    pub(crate) fn finish_creation(&mut self) -> Result<(), OpenError> {
+        let done = fs::rename(
+            self.directory.join(NAME_CREATING),
+            self.directory.join(NAME),
+        )
+        .and_then(|()| File::open(&self.directory)?.sync_all());
+        done.map_err(|error| {
+            OpenError::io(&self.directory, format!("rename {NAME_CREATING}"), error)
+        })?;
+        self.creating = false;
+        Ok(())
+    }
+}
+
+fn claimed(directory: &Path, file: File, shards: u16, creating: bool) -> Claim {
+    Claim {
+        directory: directory.to_path_buf(),
+        _file: file,
+        shards,
+        creating,
+    }
+}
+
+fn open(directory: &Path, name: &str) -> Result<Option<File>, OpenError> {
+    match File::open(directory.join(name)) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::io(directory, format!("open {name}"), error)),
+    }
+}
+
+fn lock(
+    directory: &Path,
+    file: &File,
+    take: fn(&File) -> Result<(), TryLockError>,
+) -> Result<(), OpenError> {
+    match take(file) {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            directory: directory.to_path_buf(),
+        }),
+        Err(TryLockError::Error(error)) => Err(OpenError::io(directory, "lock", error)),
+    }
+}
+
+fn read(directory: &Path, file: &mut File) -> Result<String, OpenError> {
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| OpenError::io(directory, format!("read {NAME}"), error))?;
+    Ok(text)
+}
+
+/// The version is read before anything else: the rest of the file may be different in a newer format.
+fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
+    let mut lines = text.lines();
+    let mut number = |word: &str| {
+        lines
+            .next()?
+            .strip_prefix(word)?
+            .strip_prefix(' ')?
+            .parse::<u32>()
+            .ok()
+            .filter(|&n| n > 0)
+    };
+    let Some(found) = number(MAGIC) else {
+        let what = format!("its file {NAME} does not begin with \"{MAGIC}\" and a version");
+        return Err(OpenError::NotADataDirectory {
+            directory: directory.to_path_buf(),
+            what,
+        });
+    };
+    if found > FORMAT_VERSION {
+        let directory = directory.to_path_buf();
+        return Err(OpenError::NewerFormat {
+            directory,
+            found,
+            supported: FORMAT_VERSION,
+        });
+    }
+    number("shards")
+        .and_then(|shards| u16::try_from(shards).ok())
+        .ok_or_else(|| OpenError::corrupt(directory, format!("file {NAME} names no shards")))
+}
+
+fn require_empty(directory: &Path) -> Result<(), OpenError> {
+    let mut entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(OpenError::io(directory, "list", error)),
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => {
+            let what = format!("it is not empty and has no file {NAME}");
+            Err(OpenError::NotADataDirectory {
+                directory: directory.to_path_buf(),
+                what,
+            })
+        }
+    }
+}
+
+fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
+    fs::create_dir_all(directory).map_err(|error| OpenError::io(directory, "create", error))?;
+    let failed = |error| OpenError::io(directory, format!("write {NAME_CREATING}"), error);
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join(NAME_CREATING))
+        .map_err(failed)?;
+    lock(directory, &file, File::try_lock)?;
+    let text = format!("{MAGIC} {FORMAT_VERSION}\nshards {shards}\n");
+    file.set_len(0)
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(directory)?.sync_all())
+        .map_err(failed)?;
+    Ok(file)
+}

@@ -1,0 +1,62 @@
+//! Healthy, or poisoned with a reason: set once, read by anyone at the cost of one atomic load.
+//!
+//! A failed write or sync leaves unknown what the disk holds; a second sync may report success for
+//! bytes the kernel has thrown away. So nothing is tried again: writes are refused until a restart
+//! reads what is really there. Reads go on.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+/// Why the store refuses writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoisonReason(Arc<str>);
+
+impl PoisonReason {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(Arc::from(reason.into()))
+    }
+
+    /// The reason as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PoisonReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Shared state of the store: healthy until the first failed write, then poisoned for good.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<OnceLock<PoisonReason>>);
+
+impl Health {
+    /// `None` while healthy, else why writes are refused.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<&PoisonReason> {
+        self.0.get()
+    }
+
+    /// Poisons the store and returns the reason in force, which is the first one ever given.
+    pub(crate) fn poison(&self, reason: impl Into<String>) -> &PoisonReason {
+        self.0.get_or_init(|| PoisonReason::new(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_stays() {
+        let health = Health::default();
+        let seen_elsewhere = health.clone();
+        assert_eq!(health.poisoned(), None);
+        health.poison("disk full");
+        assert_eq!(health.poison("later").as_str(), "disk full");
+        assert_eq!(seen_elsewhere.poisoned().unwrap().as_str(), "disk full");
+    }
+}

@@ -1,0 +1,200 @@
+//! Every key of every column family: its bytes, its size, its bounds.
+//!
+//! Numbers in keys are big-endian, so that the order of bytes is the order of numbers and everything of
+//! one shard lies together. docs/STORAGE.md shows the same table. No IO, no values.
+
+/// `position u64`
+pub(crate) const JOURNAL_KEY_BYTES: usize = 8;
+/// `shard u16 | page u32`
+pub(crate) const PAGE_KEY_BYTES: usize = 6;
+/// `tenant u16 | device id 16`
+pub(crate) const INVENTORY_KEY_BYTES: usize = 18;
+/// `kind u8 | shard u16 | index u32`, for cells and cohorts
+pub(crate) const INDEXED_KEY_BYTES: usize = 7;
+/// `kind u8 | revision u32`
+pub(crate) const POLICY_SET_KEY_BYTES: usize = 5;
+/// `kind u8 | shard u16`
+pub(crate) const CHECKPOINT_KEY_BYTES: usize = 3;
+
+/// `meta`: the format version.
+pub(crate) const FORMAT: &[u8] = b"format";
+/// `meta`: the number of shards.
+pub(crate) const SHARDS: &[u8] = b"shards";
+/// `meta`: the journal position below which nothing is needed any more.
+pub(crate) const TRIM: &[u8] = b"trim";
+
+const CELL: u8 = b'c';
+const COHORT: u8 = b'h';
+const POLICY_SET: u8 = b'p';
+const TENANT: u8 = b't';
+const CHECKPOINT: u8 = b'k';
+
+/// Keys from `first` up to, not including, `end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyRange {
+    pub(crate) first: Vec<u8>,
+    pub(crate) end: Vec<u8>,
+}
+
+impl KeyRange {
+    /// Both ends included: the end is the last key with a zero byte appended, its direct successor.
+    fn including(first: &[u8], last: &[u8]) -> Self {
+        Self {
+            first: first.to_vec(),
+            end: [last, &[0]].concat(),
+        }
+    }
+}
+
+pub(crate) fn journal(position: u64) -> [u8; JOURNAL_KEY_BYTES] {
+    position.to_be_bytes()
+}
+
+pub(crate) fn journal_position(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}
+
+/// From a position to the end of the journal.
+pub(crate) fn journal_from(position: u64) -> KeyRange {
+    KeyRange::including(&journal(position), &journal(u64::MAX))
+}
+
+/// From position `first` up to, not including, `end`.
+pub(crate) fn journal_between(first: u64, end: u64) -> KeyRange {
+    KeyRange {
+        first: journal(first).to_vec(),
+        end: journal(end).to_vec(),
+    }
+}
+
+pub(crate) fn page(shard: u16, page: u32) -> [u8; PAGE_KEY_BYTES] {
+    let mut key = [0; PAGE_KEY_BYTES];
+    key[..2].copy_from_slice(&shard.to_be_bytes());
+    key[2..].copy_from_slice(&page.to_be_bytes());
+    key
+}
+
+pub(crate) fn pages_of(shard: u16) -> KeyRange {
+    KeyRange::including(&page(shard, 0), &page(shard, u32::MAX))
+}
+
+pub(crate) fn inventory(tenant: u16, device: &[u8; 16]) -> [u8; INVENTORY_KEY_BYTES] {
+    let mut key = [0; INVENTORY_KEY_BYTES];
+    key[..2].copy_from_slice(&tenant.to_be_bytes());
+    key[2..].copy_from_slice(device);
+    key
+}
+
+fn indexed(kind: u8, shard: u16, index: u32) -> [u8; INDEXED_KEY_BYTES] {
+    let mut key = [kind; INDEXED_KEY_BYTES];
+    key[1..3].copy_from_slice(&shard.to_be_bytes());
+    key[3..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+pub(crate) fn cell(shard: u16, cell: u32) -> [u8; INDEXED_KEY_BYTES] {
+    indexed(CELL, shard, cell)
+}
+
+pub(crate) fn cells_of(shard: u16) -> KeyRange {
+    KeyRange::including(&cell(shard, 0), &cell(shard, u32::MAX))
+}
+
+pub(crate) fn cohort(shard: u16, cohort: u32) -> [u8; INDEXED_KEY_BYTES] {
+    indexed(COHORT, shard, cohort)
+}
+
+pub(crate) fn cohorts_of(shard: u16) -> KeyRange {
+    KeyRange::including(&cohort(shard, 0), &cohort(shard, u32::MAX))
+}
+
+pub(crate) fn policy_set(revision: u32) -> [u8; POLICY_SET_KEY_BYTES] {
+    let mut key = [POLICY_SET; POLICY_SET_KEY_BYTES];
+    key[1..].copy_from_slice(&revision.to_be_bytes());
+    key
+}
+
+pub(crate) fn policy_sets() -> KeyRange {
+    KeyRange::including(&policy_set(0), &policy_set(u32::MAX))
+}
+
+pub(crate) fn tenant(name: &str) -> Vec<u8> {
+    [&[TENANT], name.as_bytes()].concat()
+}
+
+pub(crate) fn tenant_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.strip_prefix(&[TENANT])?).ok()
+}
+
+pub(crate) fn tenants() -> KeyRange {
+    KeyRange {
+        first: vec![TENANT],
+        end: vec![TENANT + 1],
+    }
+}
+
+pub(crate) fn checkpoint(shard: u16) -> [u8; CHECKPOINT_KEY_BYTES] {
+    let [high, low] = shard.to_be_bytes();
+    [CHECKPOINT, high, low]
+}
+
+/// The number in the last four bytes: page, cell, cohort or policy revision.
+pub(crate) fn last_u32(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*key.last_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_bytes_of_the_document() {
+        assert_eq!(journal(0x0102), [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(page(0x0102, 0x0304_0506), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(inventory(0x0102, &[7; 16])[..3], [1, 2, 7]);
+        assert_eq!(cell(0x0102, 0x0304_0506), [b'c', 1, 2, 3, 4, 5, 6]);
+        assert_eq!(cohort(1, 2), [b'h', 0, 1, 0, 0, 0, 2]);
+        assert_eq!(policy_set(9), [b'p', 0, 0, 0, 9]);
+        assert_eq!(tenant("contoso"), b"tcontoso");
+        assert_eq!(checkpoint(0x0102), [b'k', 1, 2]);
+    }
+
+    #[test]
+    fn keys_read_back() {
+        assert_eq!(journal_position(&journal(u64::MAX)), Some(u64::MAX));
+        assert_eq!(journal_position(&[1, 2]), None);
+        assert_eq!(last_u32(&page(3, 77)), Some(77));
+        assert_eq!(last_u32(&policy_set(78)), Some(78));
+        assert_eq!(tenant_name(&tenant("a-b")), Some("a-b"));
+        assert_eq!(tenant_name(b"x"), None);
+    }
+
+    #[test]
+    fn ranges_hold_their_shard_and_no_other() {
+        for shard in [0, 1, 255, 256, u16::MAX] {
+            let range = pages_of(shard);
+            for index in [0, 1, u32::MAX] {
+                let key = page(shard, index).to_vec();
+                assert!(range.first <= key && key < range.end);
+                assert!(!cells_of(shard).first.starts_with(&key));
+            }
+            if let Some(next) = shard.checked_add(1) {
+                assert!(page(next, 0).to_vec() >= range.end);
+                assert!(cell(next, 0).to_vec() >= cells_of(shard).end);
+            }
+        }
+        assert!(journal(u64::MAX).to_vec() < journal_from(0).end);
+        assert!(cohort(0, 0).to_vec() >= cells_of(u16::MAX).end);
+    }
+
+    #[test]
+    fn order_of_keys_is_order_of_numbers() {
+        let positions = [0, 1, 255, 256, 1 << 32, u64::MAX];
+        assert!(
+            positions
+                .windows(2)
+                .all(|pair| journal(pair[0]) < journal(pair[1]))
+        );
+        assert!(page(1, u32::MAX) < page(2, 0));
+    }
+}

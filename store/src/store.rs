@@ -1,0 +1,243 @@
+//! Opening and closing: from a directory to a [`Store`] or a [`ReadOnlyStore`].
+//!
+//! Order of checks: the file FORMAT (lock, version, shards), then RocksDB, then that `meta` says the same.
+//! Whatever is refused before RocksDB leaves every byte as it was.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rocksdb::{DB, Options, WriteBatch, WriteOptions};
+
+use crate::config::StoreConfig;
+use crate::error::{OpenError, ReadError, WriteError};
+use crate::format::{self, Claim, FORMAT_VERSION};
+use crate::health::Health;
+use crate::keyspace::{self, Keyspace, Mode};
+use crate::metrics::StoreMetrics;
+use crate::trim_gate::TrimGate;
+use crate::view::{JournalEntry, StoreView};
+use crate::writer::Writer;
+use crate::{keys, value};
+
+/// An open data directory: cheap to clone, shared by all threads. It is closed with its last clone and its
+/// [`Writer`].
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    // Fields are dropped in order: the database first, its lock last.
+    pub(crate) db: DB,
+    pub(crate) options: Options,
+    pub(crate) config: StoreConfig,
+    pub(crate) health: Health,
+    pub(crate) trim_gate: TrimGate,
+    /// Index of every tenant; held while one is added.
+    pub(crate) tenants: Mutex<BTreeMap<String, u16>>,
+    /// Whether a [`Writer`] exists: journal positions have one owner.
+    pub(crate) has_writer: AtomicBool,
+    pub(crate) claim: Claim,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = &self.inner.config.directory;
+        formatter
+            .debug_struct("Store")
+            .field("directory", directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a data directory for reading and writing, creating it if it is missing or empty.
+    pub fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        let directory = &config.directory;
+        let mut claim = format::claim(directory, config.shards)?;
+        let mode = if claim.creating {
+            Mode::Create
+        } else {
+            Mode::Existing
+        };
+        let (db, options) = keyspace::open(directory, config, mode)
+            .map_err(|error| OpenError::database(directory, &error))?;
+        if claim.creating {
+            write_meta(&db, claim.shards)
+                .map_err(|error| OpenError::database(directory, &error))?;
+            claim.finish_creation()?;
+        }
+        check_meta(config, &db, claim.shards)?;
+        let mut tenants = BTreeMap::new();
+        StoreView::latest(&db, claim.shards)
+            .tenants(|name, index| {
+                tenants.insert(name.to_owned(), index);
+                Ok::<(), ReadError>(())
+            })
+            .map_err(|error| OpenError::read(directory, error))?;
+        let inner = Inner {
+            db,
+            options,
+            config: config.clone(),
+            health: Health::default(),
+            trim_gate: TrimGate::default(),
+            tenants: Mutex::new(tenants),
+            has_writer: AtomicBool::new(false),
+            claim,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Opens a data directory that no server has open, stopped or killed, and changes nothing in it. The
+    /// end of the journal that is still in RocksDB's log is seen as well.
+    pub fn open_read_only(config: &StoreConfig) -> Result<ReadOnlyStore, OpenError> {
+        ReadOnlyStore::open(config)
+    }
+
+    /// Number of shards.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        self.inner.claim.shards
+    }
+
+    /// Healthy, or why writes are refused.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.inner.health
+    }
+
+    /// The store at this instant. Journal files stay on disk while the view exists.
+    #[must_use]
+    pub fn snapshot(&self) -> StoreView<'_> {
+        StoreView::snapshot(&self.inner.db, self.shards(), self.inner.trim_gate.hold())
+    }
+
+    /// The inventory of a device, as it is now.
+    pub fn inventory(&self, tenant: u16, device: &[u8; 16]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.latest().inventory(tenant, device)
+    }
+
+    /// Passes over the journal, hands every value that no checkpoint covers to `each`, and returns the one
+    /// writer, which goes on where the journal ends.
+    ///
+    /// Pages, cells and cohorts are read before, from a [`Store::snapshot`], in parallel by shard.
+    ///
+    /// # Panics
+    ///
+    /// While another writer of this store exists.
+    pub fn recover<E: From<ReadError>>(
+        &self,
+        each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+    ) -> Result<Writer, E> {
+        let taken = self.inner.has_writer.swap(true, Ordering::AcqRel);
+        assert!(!taken, "a store has one writer");
+        match self.snapshot().journal(each) {
+            Ok(tail) => Ok(Writer::new(Arc::clone(&self.inner), tail)),
+            Err(error) => {
+                self.inner.has_writer.store(false, Ordering::Release);
+                Err(error)
+            }
+        }
+    }
+
+    /// Numbers of RocksDB and of the directory, read now. Lists the directory: for a scrape, not for a loop.
+    #[must_use]
+    pub fn metrics(&self) -> StoreMetrics {
+        StoreMetrics::read(&self.inner)
+    }
+
+    /// Flushes what is in memory, so that the next start has no log to read again, and lets go of the
+    /// directory once the other clones and the writer are dropped. Durable is everything either way.
+    pub fn close(self) -> Result<(), WriteError> {
+        if let Some(reason) = self.inner.health.poisoned() {
+            return Err(WriteError::Poisoned(reason.clone()));
+        }
+        for keyspace in Keyspace::ALL {
+            self.inner
+                .db
+                .flush_cf(keyspace.of(&self.inner.db))
+                .map_err(|error| {
+                    let reason = format!("flush of {} failed: {error}", keyspace.name());
+                    WriteError::Poisoned(self.inner.health.poison(reason).clone())
+                })?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn latest(&self) -> StoreView<'_> {
+        StoreView::latest(&self.inner.db, self.shards())
+    }
+}
+
+/// A data directory opened for reading only, by a tool.
+pub struct ReadOnlyStore {
+    // Dropped before its lock.
+    db: DB,
+    claim: Claim,
+}
+
+impl fmt::Debug for ReadOnlyStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ReadOnlyStore")
+            .field("claim", &self.claim)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ReadOnlyStore {
+    fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        let directory = &config.directory;
+        let claim = format::claim_read_only(directory)?;
+        let (db, _) = keyspace::open(directory, config, Mode::ReadOnly)
+            .map_err(|error| OpenError::database(directory, &error))?;
+        check_meta(config, &db, claim.shards)?;
+        Ok(Self { db, claim })
+    }
+
+    /// All reads. Nothing can change while this store is open, so there is one instant only.
+    #[must_use]
+    pub fn view(&self) -> StoreView<'_> {
+        StoreView::latest(&self.db, self.claim.shards)
+    }
+}
+
+fn write_meta(db: &DB, shards: u16) -> Result<(), rocksdb::Error> {
+    let mut batch = WriteBatch::new();
+    let format = FORMAT_VERSION.to_le_bytes().to_vec();
+    for (key, mut payload) in [
+        (keys::FORMAT, format),
+        (keys::SHARDS, shards.to_le_bytes().to_vec()),
+    ] {
+        value::seal(Keyspace::Meta, key, &mut payload);
+        batch.put_cf(Keyspace::Meta.of(db), key, payload);
+    }
+    let mut synced = WriteOptions::default();
+    synced.set_sync(true);
+    db.write_opt(batch, &synced)
+}
+
+/// The file FORMAT and the database belong together.
+fn check_meta(config: &StoreConfig, db: &DB, shards: u16) -> Result<(), OpenError> {
+    let directory = &config.directory;
+    let view = StoreView::latest(db, shards);
+    let get = |key| {
+        view.get(Keyspace::Meta, key)
+            .map_err(|error| OpenError::read(directory, error))
+    };
+    if get(keys::FORMAT)?.as_deref() != Some(&FORMAT_VERSION.to_le_bytes()) {
+        return Err(OpenError::corrupt(
+            directory,
+            "meta: its format is not that of file FORMAT",
+        ));
+    }
+    if get(keys::SHARDS)?.as_deref() != Some(&shards.to_le_bytes()) {
+        let what = "meta: its number of shards is not that of file FORMAT";
+        return Err(OpenError::corrupt(directory, what));
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! How every stored value is closed: a checksum that also covers where the value lies.
+//!
+//! `payload | crc32c u32`, little-endian; a journal value has its stamp between the two. The checksum covers
+//! column family, key and everything before it, so a value that is intact but under another key is found as
+//! well. It stands at the end because a caller's buffer can then be closed in place, with no copy.
+//!
+//! CRC-32C is the one RocksDB, iSCSI and ext4 use; processors compute it in hardware, several bytes a cycle.
+//! No IO. What a payload means is not known here.
+
+use crate::keyspace::Keyspace;
+
+/// Checksum at the end of every value.
+pub(crate) const CRC_BYTES: usize = 4;
+/// Stamp of a journal value, before the checksum: `shard u16 | reserved u16 | sequence u64`.
+pub(crate) const STAMP_BYTES: usize = 12;
+/// Checkpoint record: `cursor sequence u64 | next position u64`.
+const CHECKPOINT_BYTES: usize = 16;
+
+fn checksum(keyspace: Keyspace, key: &[u8], body: &[u8]) -> u32 {
+    let place = crc32c::crc32c_append(crc32c::crc32c(&[keyspace.tag()]), key);
+    crc32c::crc32c_append(place, body)
+}
+
+/// Appends the checksum to a payload.
+pub(crate) fn seal(keyspace: Keyspace, key: &[u8], payload: &mut Vec<u8>) {
+    let crc = checksum(keyspace, key, payload);
+    payload.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// The payload of a stored value, or `None` when it is not what was written under this key.
+pub(crate) fn unseal<'a>(keyspace: Keyspace, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+    let (payload, crc) = value.split_last_chunk::<CRC_BYTES>()?;
+    (checksum(keyspace, key, payload) == u32::from_le_bytes(*crc)).then_some(payload)
+}
+
+/// Whose journal value it is and the how-manieth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) shard: u16,
+    pub(crate) sequence: u64,
+}
+
+impl Stamp {
+    /// Appends the stamp to the engine's bytes; [`seal`] follows.
+    pub(crate) fn append_to(self, payload: &mut Vec<u8>) {
+        let mut bytes = [0; STAMP_BYTES];
+        bytes[..2].copy_from_slice(&self.shard.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.sequence.to_le_bytes());
+        payload.extend_from_slice(&bytes);
+    }
+
+    /// Splits an unsealed journal value into stamp and engine's bytes.
+    pub(crate) fn split(payload: &[u8]) -> Option<(Self, &[u8])> {
+        let (bytes, stamp) = payload.split_last_chunk::<STAMP_BYTES>()?;
+        let (shard, rest) = stamp.split_first_chunk()?;
+        let (reserved, sequence) = rest.split_first_chunk::<2>()?;
+        let sequence = u64::from_le_bytes(sequence.try_into().ok()?);
+        (*reserved == [0; 2]).then_some((
+            Self {
+                shard: u16::from_le_bytes(*shard),
+                sequence,
+            },
+            bytes,
+        ))
+    }
+}
+
+/// What a completed checkpoint of a shard says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointRecord {
+    /// The pages hold everything up to and including this sequence of the shard.
+    pub cursor_sequence: u64,
+    /// The position the next journal value got when the record was written. A journal that ends before it
+    /// has lost its end.
+    pub next_position: u64,
+}
+
+impl CheckpointRecord {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(CHECKPOINT_BYTES + CRC_BYTES);
+        bytes.extend_from_slice(&self.cursor_sequence.to_le_bytes());
+        bytes.extend_from_slice(&self.next_position.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
+        let bytes: &[u8; CHECKPOINT_BYTES] = payload.try_into().ok()?;
+        let (cursor, next) = bytes.split_first_chunk()?;
+        Some(Self {
+            cursor_sequence: u64::from_le_bytes(*cursor),
+            next_position: u64::from_le_bytes(next.try_into().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_value_has_the_bytes_of_the_document() {
+        // CRC-32C of "6789" continues that of "12345": the well-known check value.
+        assert_eq!(
+            crc32c::crc32c_append(crc32c::crc32c(b"12345"), b"6789"),
+            0xE306_9283
+        );
+        let mut value = b"abc".to_vec();
+        Stamp {
+            shard: 0x0102,
+            sequence: 0x0304,
+        }
+        .append_to(&mut value);
+        seal(Keyspace::Journal, &[9], &mut value);
+        assert_eq!(
+            value[..15],
+            [b'a', b'b', b'c', 2, 1, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0]
+        );
+        let mut covered = vec![b'j', 9];
+        covered.extend_from_slice(&value[..15]);
+        assert_eq!(value[15..], crc32c::crc32c(&covered).to_le_bytes());
+    }
+
+    #[test]
+    fn any_flipped_bit_other_key_or_other_column_family_is_found() {
+        let key = [1, 2, 3];
+        let mut value = b"payload".to_vec();
+        seal(Keyspace::Pages, &key, &mut value);
+        assert_eq!(unseal(Keyspace::Pages, &key, &value), Some(&b"payload"[..]));
+        assert_eq!(unseal(Keyspace::Pages, &[1, 2, 4], &value), None);
+        assert_eq!(unseal(Keyspace::Inventory, &key, &value), None);
+        assert_eq!(unseal(Keyspace::Pages, &key, &value[..3]), None);
+        for bit in 0..value.len() * 8 {
+            let mut flipped = value.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(unseal(Keyspace::Pages, &key, &flipped), None);
+        }
+    }
+
+    #[test]
+    fn stamp_and_checkpoint_read_back() {
+        let stamp = Stamp {
+            shard: 7,
+            sequence: u64::MAX,
+        };
+        let mut value = vec![1, 2];
+        stamp.append_to(&mut value);
+        assert_eq!(Stamp::split(&value), Some((stamp, &[1, 2][..])));
+        assert_eq!(Stamp::split(&value[..5]), None);
+        let record = CheckpointRecord {
+            cursor_sequence: 5,
+            next_position: 6,
+        };
+        assert_eq!(CheckpointRecord::decode(&record.encode()), Some(record));
+        assert_eq!(CheckpointRecord::decode(&[0; 15]), None);
+    }
+}

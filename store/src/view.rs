@@ -1,0 +1,341 @@
+//! All reads: one type over a snapshot of a running store or over a store opened for reading only.
+//!
+//! Every value is checked against its checksum before anyone sees it. Scans hold one value at a time, pass
+//! by the block cache, and end at the first damage. Iterators never leave a method: the binding would let
+//! them outlive their snapshot. Safe to use from several threads at once, one shard each.
+
+use std::fmt;
+
+use rocksdb::{DB, DBRawIterator, ReadOptions, Snapshot};
+
+use crate::error::ReadError;
+use crate::keys::{self, KeyRange};
+use crate::keyspace::Keyspace;
+use crate::ledger::Ledger;
+use crate::trim_gate::TrimHold;
+use crate::value::{self, CheckpointRecord, Stamp};
+
+/// Read ahead of a scan: a recovery reads hundreds of megabytes in order.
+const SCAN_READAHEAD_BYTES: usize = 2 * 1024 * 1024;
+
+/// The first position of a new journal; 0 stays free to mean "before everything".
+const FIRST_POSITION: u64 = 1;
+
+/// A store at one instant.
+///
+/// While a view of a running store exists, trimmed journal files stay on disk: drop it when done.
+pub struct StoreView<'a> {
+    db: &'a DB,
+    shards: u16,
+    // Before the hold: fields are dropped in order.
+    snapshot: Option<Snapshot<'a>>,
+    _hold: Option<TrimHold<'a>>,
+}
+
+/// One journal value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalEntry<'a> {
+    /// Its place in the journal of all shards.
+    pub position: u64,
+    /// Its shard.
+    pub shard: u16,
+    /// Its number within the shard.
+    pub sequence: u64,
+    /// The engine's bytes.
+    pub bytes: &'a [u8],
+}
+
+/// What a pass over the journal found.
+#[derive(Clone, Debug)]
+pub struct JournalTail {
+    pub(crate) ledger: Ledger,
+}
+
+impl JournalTail {
+    /// The position the next journal value gets.
+    #[must_use]
+    pub fn next_position(&self) -> u64 {
+        self.ledger.next_position()
+    }
+
+    /// Last sequence of a shard, from the journal or else from its checkpoint; 0 if it has none.
+    #[must_use]
+    pub fn sequence(&self, shard: u16) -> u64 {
+        self.ledger.sequence(shard)
+    }
+
+    /// Bytes of journal values after the shards' checkpoints.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.ledger.live_bytes_total()
+    }
+}
+
+impl fmt::Debug for StoreView<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoreView")
+            .field("shards", &self.shards)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> StoreView<'a> {
+    /// Whatever is there at each read; nothing may be trimmed meanwhile, or only single keys are read.
+    pub(crate) fn latest(db: &'a DB, shards: u16) -> Self {
+        Self {
+            db,
+            shards,
+            snapshot: None,
+            _hold: None,
+        }
+    }
+
+    pub(crate) fn snapshot(db: &'a DB, shards: u16, hold: TrimHold<'a>) -> Self {
+        Self {
+            db,
+            shards,
+            snapshot: Some(db.snapshot()),
+            _hold: Some(hold),
+        }
+    }
+
+    /// Number of shards.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        self.shards
+    }
+
+    /// The last completed checkpoint of a shard.
+    pub fn checkpoint(&self, shard: u16) -> Result<Option<CheckpointRecord>, ReadError> {
+        let decode = |payload: Vec<u8>| {
+            CheckpointRecord::decode(&payload).ok_or_else(|| {
+                ReadError::corrupt(
+                    Keyspace::Meta,
+                    format!("checkpoint record of shard {shard}"),
+                )
+            })
+        };
+        self.get(Keyspace::Meta, &keys::checkpoint(shard))?
+            .map(decode)
+            .transpose()
+    }
+
+    /// Every page of a shard, in order.
+    pub fn pages<E: From<ReadError>>(
+        &self,
+        shard: u16,
+        each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.scan_indexed(Keyspace::Pages, &keys::pages_of(shard), each)
+    }
+
+    /// The cell table of a shard, in order of index.
+    pub fn cells<E: From<ReadError>>(
+        &self,
+        shard: u16,
+        each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.scan_indexed(Keyspace::Control, &keys::cells_of(shard), each)
+    }
+
+    /// The cohort table of a shard, in order of index.
+    pub fn cohorts<E: From<ReadError>>(
+        &self,
+        shard: u16,
+        each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.scan_indexed(Keyspace::Control, &keys::cohorts_of(shard), each)
+    }
+
+    /// Every journal value that its shard's checkpoint does not cover, in order of position.
+    ///
+    /// Positions without a gap from the trim position on, sequences without a gap in every shard, and an end
+    /// no earlier than the checkpoints have seen: anything else is corrupt.
+    pub fn journal<E: From<ReadError>>(
+        &self,
+        mut each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+    ) -> Result<JournalTail, E> {
+        let corrupt = |what: String| ReadError::corrupt(Keyspace::Journal, what);
+        let mut cursors = vec![0; usize::from(self.shards)];
+        let mut seen_end = FIRST_POSITION;
+        for (shard, cursor) in (0..self.shards).zip(&mut cursors) {
+            if let Some(record) = self.checkpoint(shard)? {
+                *cursor = record.cursor_sequence;
+                seen_end = seen_end.max(record.next_position);
+            }
+        }
+        let trim = self.trim_position()?;
+        let mut ledger = Ledger::new(trim, &cursors);
+        self.scan(
+            Keyspace::Journal,
+            &keys::journal_from(trim),
+            |key, payload| {
+                let expected = ledger.next_position();
+                if keys::journal_position(key) != Some(expected) {
+                    let what = format!("position {expected} is missing, key {key:02x?} follows");
+                    return Err(corrupt(what).into());
+                }
+                let (Stamp { shard, sequence }, bytes) = Stamp::split(payload)
+                    .ok_or_else(|| corrupt(format!("position {expected} has no stamp")))?;
+                if cursors
+                    .get(usize::from(shard))
+                    .is_some_and(|&cursor| sequence <= cursor)
+                {
+                    ledger.skip();
+                    return Ok(());
+                }
+                let position = ledger
+                    .append(shard, sequence, bytes.len() as u64)
+                    .map_err(|error| corrupt(format!("position {expected}: {error}")))?;
+                each(JournalEntry {
+                    position,
+                    shard,
+                    sequence,
+                    bytes,
+                })
+            },
+        )?;
+        let end = ledger.next_position();
+        if end < seen_end {
+            let what = format!("it ends before position {end}, a checkpoint has seen {seen_end}");
+            return Err(corrupt(what).into());
+        }
+        Ok(JournalTail { ledger })
+    }
+
+    /// Every tenant, in order of name, with its index.
+    pub fn tenants<E: From<ReadError>>(
+        &self,
+        mut each: impl FnMut(&str, u16) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.scan(Keyspace::Control, &keys::tenants(), |key, payload| {
+            let index = payload.try_into().map(u16::from_le_bytes).ok();
+            let (Some(name), Some(index)) = (keys::tenant_name(key), index) else {
+                let what = format!("tenant under key {key:02x?}");
+                return Err(ReadError::corrupt(Keyspace::Control, what).into());
+            };
+            each(name, index)
+        })
+    }
+
+    /// The inventory of a device.
+    pub fn inventory(&self, tenant: u16, device: &[u8; 16]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.get(Keyspace::Inventory, &keys::inventory(tenant, device))
+    }
+
+    /// A policy set by revision.
+    pub fn policy_set(&self, revision: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        self.get(Keyspace::Control, &keys::policy_set(revision))
+    }
+
+    /// The policy set with the highest revision.
+    pub fn policy_set_latest(&self) -> Result<Option<(u32, Vec<u8>)>, ReadError> {
+        let keyspace = Keyspace::Control;
+        let mut cursor = self.cursor(keyspace, &keys::policy_sets());
+        cursor.seek_to_last();
+        let latest = match cursor.item() {
+            Some((key, stored)) => {
+                keys::last_u32(key).zip(Some(checked(keyspace, key, stored)?.to_vec()))
+            }
+            None => None,
+        };
+        cursor
+            .status()
+            .map_err(|error| ReadError::database(keyspace, &error))?;
+        Ok(latest)
+    }
+
+    /// The journal position below which nothing is needed.
+    fn trim_position(&self) -> Result<u64, ReadError> {
+        match self.get(Keyspace::Meta, keys::TRIM)? {
+            None => Ok(FIRST_POSITION),
+            Some(payload) => payload
+                .try_into()
+                .map(u64::from_le_bytes)
+                .map_err(|_| ReadError::corrupt(Keyspace::Meta, "trim position")),
+        }
+    }
+
+    /// The payload under a key.
+    pub(crate) fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let family = keyspace.of(self.db);
+        let stored = self
+            .db
+            .get_pinned_cf_opt(family, key, &self.read_options())
+            .map_err(|error| ReadError::database(keyspace, &error))?;
+        stored
+            .map(|stored| checked(keyspace, key, &stored).map(<[u8]>::to_vec))
+            .transpose()
+    }
+
+    /// The first key of a range.
+    pub(crate) fn first_key(
+        &self,
+        keyspace: Keyspace,
+        range: &KeyRange,
+    ) -> Result<Option<Vec<u8>>, rocksdb::Error> {
+        let mut cursor = self.cursor(keyspace, range);
+        cursor.seek_to_first();
+        let key = cursor.key().map(<[u8]>::to_vec);
+        cursor.status().map(|()| key)
+    }
+
+    fn scan_indexed<E: From<ReadError>>(
+        &self,
+        keyspace: Keyspace,
+        range: &KeyRange,
+        mut each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.scan(keyspace, range, |key, payload| match keys::last_u32(key) {
+            Some(index) if key.len() == range.first.len() => each(index, payload),
+            _ => {
+                Err(ReadError::corrupt(keyspace, format!("key {key:02x?} has a wrong size")).into())
+            }
+        })
+    }
+
+    fn scan<E: From<ReadError>>(
+        &self,
+        keyspace: Keyspace,
+        range: &KeyRange,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut cursor = self.cursor(keyspace, range);
+        cursor.seek_to_first();
+        while let Some((key, stored)) = cursor.item() {
+            each(key, checked(keyspace, key, stored)?)?;
+            cursor.next();
+        }
+        // An iterator that met damage looks like one at its end: only the status tells them apart.
+        cursor
+            .status()
+            .map_err(|error| ReadError::database(keyspace, &error))?;
+        Ok(())
+    }
+
+    fn cursor(&self, keyspace: Keyspace, range: &KeyRange) -> DBRawIterator<'_> {
+        let mut options = self.read_options();
+        options.fill_cache(false);
+        options.set_readahead_size(SCAN_READAHEAD_BYTES);
+        options.set_iterate_range(range.first.clone()..range.end.clone());
+        self.db.raw_iterator_cf_opt(keyspace.of(self.db), options)
+    }
+
+    fn read_options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        if let Some(snapshot) = &self.snapshot {
+            options.set_snapshot(snapshot);
+        }
+        options
+    }
+}
+
+fn checked<'v>(keyspace: Keyspace, key: &[u8], stored: &'v [u8]) -> Result<&'v [u8], ReadError> {
+    value::unseal(keyspace, key, stored).ok_or_else(|| {
+        ReadError::corrupt(
+            keyspace,
+            format!("checksum of the value under key {key:02x?} differs"),
+        )
+    })
+}

@@ -1,0 +1,301 @@
+//! The writer: all waiting commits of all shards, one atomic batch, one sync, then the completions.
+//!
+//! Owned by one thread of `ingest`, which collects what waits and calls [`Writer::write`]; no thread, queue or
+//! timer in here. Order of commits is order of arrival. Bounds: one batch holds `group_bytes_max`, or one
+//! commit that is larger by itself. A failed write poisons the store and is never tried again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use rocksdb::{WriteBatch, WriteOptions};
+
+use crate::commit::{CheckpointMark, Commit, Sink};
+use crate::health::PoisonReason;
+use crate::keys;
+use crate::keyspace::Keyspace;
+use crate::ledger::{Ledger, LedgerError};
+use crate::metrics::WriterMetrics;
+use crate::store::Inner;
+use crate::value::{self, Stamp};
+use crate::view::{JournalTail, StoreView};
+
+/// Key, checksum and headers around a value in a batch: only used to size the batch once.
+const VALUE_OVERHEAD_BYTES: usize = 64;
+
+/// The one writer of a store; made by [`Store::recover`](crate::Store::recover).
+pub struct Writer {
+    inner: Arc<Inner>,
+    ledger: Ledger,
+    /// Positions below are needed no more; this is on disk.
+    trim: u64,
+    /// Positions below are deleted.
+    deleted: u64,
+    synced: WriteOptions,
+    metrics: WriterMetrics,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Writer")
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.inner.has_writer.store(false, Ordering::Release);
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(inner: Arc<Inner>, tail: JournalTail) -> Self {
+        let mut synced = WriteOptions::default();
+        synced.set_sync(true);
+        let metrics = WriterMetrics::default();
+        Self {
+            inner,
+            ledger: tail.ledger,
+            trim: 0,
+            deleted: 0,
+            synced,
+            metrics,
+        }
+    }
+
+    /// Makes every commit of the group durable and hands each to `sink`, in order; the group is empty then.
+    ///
+    /// After a failure, this and every later commit goes to [`Sink::failed`].
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "measures the sync and stamps its end, once a write"
+    )]
+    pub fn write<P>(&mut self, group: &mut Vec<Commit<P>>, sink: &mut impl Sink<P>) {
+        while !group.is_empty() {
+            let count = self.fitting(group);
+            let started = Instant::now();
+            let written = self.write_at_once(&mut group[..count]);
+            let ended = Instant::now();
+            match written {
+                Err(reason) => {
+                    group
+                        .drain(..)
+                        .for_each(|commit| sink.failed(commit, &reason));
+                    return;
+                }
+                Ok(synced) => {
+                    if synced {
+                        let nanoseconds = (ended - started).as_nanos();
+                        let nanoseconds = u64::try_from(nanoseconds).unwrap_or(u64::MAX);
+                        self.metrics.sync_nanoseconds.saturating_record(nanoseconds);
+                    }
+                    self.metrics.commits += count as u64;
+                    group
+                        .drain(..count)
+                        .for_each(|commit| sink.committed(commit, ended));
+                }
+            }
+            // Behind the completions: nobody waits for it.
+            self.delete_trimmed();
+        }
+    }
+
+    /// Bytes at which collecting a group may stop: [`Writer::write`] would split it there.
+    #[must_use]
+    pub fn group_bytes_max(&self) -> usize {
+        self.inner.config.group_bytes_max
+    }
+
+    /// Bytes of journal that a recovery would replay; the measure for when to checkpoint.
+    #[must_use]
+    pub fn journal_bytes_live(&self) -> u64 {
+        self.ledger.live_bytes_total()
+    }
+
+    /// The same for one shard.
+    #[must_use]
+    pub fn journal_bytes_live_of(&self, shard: u16) -> u64 {
+        self.ledger.live_bytes(shard)
+    }
+
+    /// Last sequence of a shard in the journal or under its checkpoint; its next commit has one more.
+    #[must_use]
+    pub fn sequence(&self, shard: u16) -> u64 {
+        self.ledger.sequence(shard)
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn metrics(&self) -> &WriterMetrics {
+        &self.metrics
+    }
+
+    /// How many commits, from the first, go into one batch: at least one.
+    fn fitting<P>(&self, group: &[Commit<P>]) -> usize {
+        let mut bytes = 0;
+        let fits = |commit: &&Commit<P>| {
+            bytes += commit.bytes();
+            bytes <= self.inner.config.group_bytes_max
+        };
+        group.iter().take_while(fits).count().max(1)
+    }
+
+    /// One batch, one sync. Returns whether there was anything to write.
+    fn write_at_once<P>(&mut self, commits: &mut [Commit<P>]) -> Result<bool, PoisonReason> {
+        if let Some(reason) = self.inner.health.poisoned() {
+            return Err(reason.clone());
+        }
+        let capacity = commits
+            .iter()
+            .map(|commit| commit.bytes() + (commit.values() + 2) * VALUE_OVERHEAD_BYTES)
+            .sum();
+        let mut batch = WriteBatch::with_capacity_bytes(capacity);
+        for commit in commits.iter_mut() {
+            self.add(&mut batch, commit)
+                .map_err(|error| self.poison(format!("commit refused: {error}")))?;
+        }
+        // Nothing to write is nothing to sync: everything before it is durable already.
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        self.metrics.bytes += batch.size_in_bytes() as u64;
+        self.inner
+            .db
+            .write_opt(batch, &self.synced)
+            .map_err(|error| {
+                self.poison(format!("write or sync of the journal failed: {error}"))
+            })?;
+        self.metrics.groups += 1;
+        self.metrics.syncs += 1;
+        Ok(true)
+    }
+
+    /// Puts all values of a commit into the batch; the buffers come out as they went in.
+    fn add<P>(
+        &mut self,
+        batch: &mut WriteBatch,
+        commit: &mut Commit<P>,
+    ) -> Result<(), LedgerError> {
+        let shard = commit.shard;
+        if !commit.journal.is_empty() {
+            let bytes = commit.journal.len();
+            let position = self.ledger.append(shard, commit.sequence, bytes as u64)?;
+            Stamp {
+                shard,
+                sequence: commit.sequence,
+            }
+            .append_to(&mut commit.journal);
+            self.put(
+                batch,
+                Keyspace::Journal,
+                &keys::journal(position),
+                &mut commit.journal,
+            );
+            commit.journal.truncate(bytes);
+            self.metrics.journal_values += 1;
+        }
+        for (cell, bytes) in &mut commit.cells {
+            self.put(batch, Keyspace::Control, &keys::cell(shard, *cell), bytes);
+        }
+        for (cohort, bytes) in &mut commit.cohorts {
+            self.put(
+                batch,
+                Keyspace::Control,
+                &keys::cohort(shard, *cohort),
+                bytes,
+            );
+        }
+        for page in &mut commit.pages {
+            self.put(
+                batch,
+                Keyspace::Pages,
+                &keys::page(shard, page.page),
+                &mut page.bytes,
+            );
+        }
+        self.metrics.pages += commit.pages.len() as u64;
+        for inventory in &mut commit.inventories {
+            let key = keys::inventory(inventory.tenant, &inventory.device);
+            self.put(batch, Keyspace::Inventory, &key, &mut inventory.bytes);
+        }
+        match commit.checkpoint {
+            None => Ok(()),
+            Some(CheckpointMark::Begin) => self.ledger.begin(shard),
+            Some(CheckpointMark::Complete) => self.complete(batch, shard),
+        }
+    }
+
+    /// The checkpoint record and, in the same batch, the trim position that it makes true. Values are only
+    /// deleted after this is durable, so a journal that lacks them is never without its reason.
+    fn complete(&mut self, batch: &mut WriteBatch, shard: u16) -> Result<(), LedgerError> {
+        let record = self.ledger.complete(shard)?;
+        self.put(
+            batch,
+            Keyspace::Meta,
+            &keys::checkpoint(shard),
+            &mut record.encode(),
+        );
+        self.metrics.checkpoints += 1;
+        self.trim = self.ledger.trim();
+        self.put(
+            batch,
+            Keyspace::Meta,
+            keys::TRIM,
+            &mut self.trim.to_le_bytes().to_vec(),
+        );
+        Ok(())
+    }
+
+    fn put(&self, batch: &mut WriteBatch, keyspace: Keyspace, key: &[u8], payload: &mut Vec<u8>) {
+        let bytes = payload.len();
+        value::seal(keyspace, key, payload);
+        batch.put_cf(keyspace.of(&self.inner.db), key, &*payload);
+        payload.truncate(bytes);
+    }
+
+    /// Deletes the journal below the trim position, unless a view still reads it.
+    fn delete_trimmed(&mut self) {
+        if self.trim <= self.deleted {
+            return;
+        }
+        let inner = Arc::clone(&self.inner);
+        match inner
+            .trim_gate
+            .pass(|| delete_between(&inner, self.deleted, self.trim))
+        {
+            None => {}
+            Some(Ok(())) => {
+                self.deleted = self.trim;
+                self.metrics.trims += 1;
+            }
+            Some(Err(error)) => {
+                self.poison(format!("trim of the journal failed: {error}"));
+            }
+        }
+    }
+
+    fn poison(&self, reason: String) -> PoisonReason {
+        self.inner.health.poison(reason).clone()
+    }
+}
+
+/// Whole files first, by dropping them. What is left is at most the head of a file or a memtable: one range
+/// tombstone, from the first key that exists, so that it overlaps no older file and files stay movable.
+fn delete_between(inner: &Inner, first: u64, end: u64) -> Result<(), rocksdb::Error> {
+    let family = Keyspace::Journal.of(&inner.db);
+    inner
+        .db
+        .delete_file_in_range_cf(family, keys::journal(0), keys::journal(end - 1))?;
+    let range = keys::journal_between(first, end);
+    let view = StoreView::latest(&inner.db, inner.claim.shards);
+    let Some(left) = view.first_key(Keyspace::Journal, &range)? else {
+        return Ok(());
+    };
+    let mut batch = WriteBatch::new();
+    batch.delete_range_cf(family, left, range.end);
+    // Not synced: were it lost, the next trim would do it again.
+    inner.db.write(batch)
+}
