@@ -62,7 +62,9 @@ impl Config {
     /// Reads a configuration from TOML text. Relative paths in it are taken against `base_directory`.
     pub fn parse(text: &str, base_directory: &Path) -> Result<Self, ConfigFaults> {
         let mut reader = reader::Reader::new(text, base_directory);
-        let table = reader.document();
+        let Some(table) = reader.document() else {
+            return Err(ConfigFaults::new(reader.into_faults()));
+        };
         let mut document = reader::Section::new(&mut reader, String::new(), table);
         let config = Self {
             listen: ListenConfig::read(document.section("listen")),

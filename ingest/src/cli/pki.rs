@@ -54,7 +54,7 @@ pub(super) struct IssueArguments {
     #[command(flatten)]
     subjects: Subjects,
     /// Makes the ids of --random-devices reproducible.
-    #[arg(long, value_name = "S", requires = "random_devices")]
+    #[arg(long, value_name = "S", conflicts_with_all = ["gateway", "devices"])]
     seed: Option<u64>,
     /// How many days the certificates are valid.
     #[arg(long, value_name = "D", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=DAYS_MAX))]

@@ -27,7 +27,7 @@ pub struct ListenConfig {
     pub connections_max: u32,
     /// Handshakes at the same time.
     pub handshakes_max: u32,
-    /// From the end of the handshake to a complete Hello.
+    /// From the first packet of a connection to a complete Hello.
     pub hello_timeout: ConfigDuration,
     /// From the first byte of a frame to its last.
     pub frame_timeout: ConfigDuration,
@@ -159,7 +159,7 @@ const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
         min: 1,
         max: 1_024,
     },
-    meaning: "Frames a gateway may have unacknowledged. One frame is up to 4,096 check-ins (192 KiB), so a full window is up to 12 MiB for each gateway connection at the default.",
+    meaning: "Frames a gateway may have unacknowledged. One frame is up to 4,096 check-ins (192 KiB), so up to 12 MiB of each gateway can be between its socket and the journal at the default; the inboxes bound what all of them together hold.",
 };
 
 const WINDOW_FRAMES_DEVICE: Key<Integer<u16>> = Key {

@@ -29,8 +29,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The document as its outermost section. Faults of its syntax are noted.
-    pub(super) fn document(&mut self) -> DeTable<'t> {
+    /// The document as its outermost section; none if its syntax has faults, which are then noted. What
+    /// can be read of such a document would only add faults that go away with the first ones.
+    pub(super) fn document(&mut self) -> Option<DeTable<'t>> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             let line = error.span().map(|span| self.line(span.start));
@@ -40,7 +41,7 @@ impl<'t> Reader<'t> {
                 format!("not valid TOML: {}", error.message()),
             );
         }
-        document.into_inner()
+        self.faults.is_empty().then(|| document.into_inner())
     }
 
     /// Notes a fault.
@@ -128,8 +129,13 @@ impl<'r, 't> Section<'r, 't> {
         Section::new(self.reader, prefix, table)
     }
 
-    /// Calls `each` for every table in a list of tables.
-    pub(super) fn sections(&mut self, name: &'static str, mut each: impl FnMut(Section<'_, 't>)) {
+    /// Calls `each` for every table in a list of tables. Whether there was anything to look at, right or
+    /// wrong: a missing or empty list is for the caller to judge.
+    pub(super) fn sections(
+        &mut self,
+        name: &'static str,
+        mut each: impl FnMut(Section<'_, 't>),
+    ) -> bool {
         let elements = match self.take(name) {
             Some(DeValue::Array(elements)) => elements,
             Some(other) => {
@@ -137,10 +143,11 @@ impl<'r, 't> Section<'r, 't> {
                     name,
                     format!("expected a list of tables, found {}", other.type_str()),
                 );
-                return;
+                return true;
             }
-            None => return,
+            None => return false,
         };
+        let any = !elements.is_empty();
         for (index, element) in elements.into_iter().enumerate() {
             let line = self.reader.line(element.span().start);
             let prefix = format!("{}{name}[{index}].", self.prefix);
@@ -153,6 +160,7 @@ impl<'r, 't> Section<'r, 't> {
                 }
             }
         }
+        any
     }
 
     /// Notes a fault of the key `name` of this section, on its line if it has one.

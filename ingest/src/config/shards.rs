@@ -9,7 +9,7 @@ use super::reader::Section;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShardsConfig {
     /// Number of shards; 0 takes the number of the data directory, or one for each core for a new one.
-    pub count: u32,
+    pub count: u16,
     /// Parts of frames that may wait in the inbox of a shard.
     pub inbox_parts: u32,
     /// Check-ins a shard takes out of its inbox in one turn.
@@ -24,7 +24,7 @@ pub struct ShardsConfig {
     pub cohorts_max: u32,
 }
 
-const COUNT: Key<Integer<u32>> = Key {
+const COUNT: Key<Integer<u16>> = Key {
     path: "shards.count",
     kind: Integer {
         default: 0,

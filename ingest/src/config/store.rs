@@ -32,11 +32,11 @@ const DIRECTORY: Key<Required<PathBuf>> = Key {
 const GROUP_BYTES_MAX: Key<Size> = Key {
     path: "store.group_bytes_max",
     kind: Size {
-        default: ByteSize::from_mib(16),
+        default: ByteSize::from_mib(8),
         min: ByteSize::from_kib(64),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "Bytes of journal the writer puts into one write and one fsync; one waiting batch is always taken, however large. More gives throughput, and takes that much memory twice.",
+    meaning: "Bytes of journal after which the writer takes no further batches into one write and one fsync; a single larger batch is written alone. More gives throughput and a longer fsync. Memory: one such write.",
 };
 
 const CHECKPOINT_JOURNAL_BYTES: Key<Size> = Key {

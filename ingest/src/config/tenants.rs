@@ -158,12 +158,10 @@ impl TenantConfig {
     pub(super) fn read_all(document: &mut Section<'_, '_>) -> Vec<Self> {
         let mut tenants = Vec::new();
         let mut names = BTreeSet::new();
-        let mut elements = 0;
-        document.sections("tenants", |section| {
-            elements += 1;
+        let any = document.sections("tenants", |section| {
             tenants.extend(Self::read(section, &mut names));
         });
-        if elements == 0 {
+        if !any {
             let message = format!(
                 "at least one [[tenants]] with a name is needed; allowed: {}",
                 NAME.kind.allowed()

@@ -1,1 +1,268 @@
+//! What a configuration accepts, what it refuses and how, and that its reference is complete.
 
+mod reference;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Config, ConfigFaults, LogFormat, ThreatThreshold};
+
+/// The smallest configuration that is valid: every key without a default.
+pub(super) const MINIMAL: &str = r#"
+[listen]
+certificate = "pki/server.pem"
+key = "pki/server.key"
+client_ca = "/etc/muster/ca.pem"
+
+[store]
+directory = "data"
+
+[[tenants]]
+name = "contoso"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigFaults> {
+    Config::parse(text, Path::new("/srv/muster"))
+}
+
+/// The faults of `text` as lines.
+#[track_caller]
+fn faults(text: &str) -> Vec<String> {
+    match parse(text) {
+        Ok(_) => panic!("this is valid:\n{text}"),
+        Err(faults) => faults.lines().collect(),
+    }
+}
+
+/// The one fault of the minimal configuration with `section` added.
+#[track_caller]
+fn fault_with(section: &str) -> String {
+    let found = faults(&format!("{MINIMAL}\n{section}"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn the_minimal_configuration_is_filled_with_defaults() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(config.listen.address.to_string(), "127.0.0.1:7440");
+    assert_eq!(config.ops.address.to_string(), "127.0.0.1:7441");
+    assert_eq!(config.listen.idle_timeout.get(), Duration::from_secs(30));
+    assert_eq!(
+        config.listen.next_check_in.get(),
+        Duration::from_secs(8 * 3_600)
+    );
+    assert_eq!(config.listen.udp_receive_buffer.get(), 8 << 20);
+    assert_eq!(config.store.checkpoint_journal_bytes.get(), 256 << 20);
+    assert_eq!((config.shards.count, config.shards.inbox_parts), (0, 256));
+    assert_eq!(
+        (config.log.level.as_str(), config.log.format),
+        ("info", LogFormat::Text)
+    );
+    let tenant = &config.tenants[0];
+    assert!(tenant.auto_create_devices && !tenant.secure_by_default);
+    assert_eq!(
+        tenant.threat_threshold.android_enterprise,
+        ThreatThreshold::Medium
+    );
+    assert!(!tenant.blocked_on_missing_partner_data.windows);
+}
+
+#[test]
+fn relative_paths_are_taken_against_the_directory_of_the_file() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(
+        config.listen.certificate,
+        PathBuf::from("/srv/muster/pki/server.pem")
+    );
+    assert_eq!(config.listen.client_ca, PathBuf::from("/etc/muster/ca.pem"));
+    assert_eq!(config.store.directory, PathBuf::from("/srv/muster/data"));
+}
+
+#[test]
+fn what_is_printed_parses_back_to_the_same() {
+    let text = format!(
+        "{MINIMAL}\nsecure_by_default = true\nthreat_threshold = {{ iOS = \"notSet\", windows = \"low\" }}\n\
+         blocked_on_missing_partner_data.android = true\n\
+         [listen.unused]\n[log]\nlevel = \"warn,muster_ingest=debug\"\nformat = \"json\"\n\
+         [[tenants]]\nname = \"fabrikam\"\n"
+    )
+    .replace("[listen.unused]\n", "");
+    let config = parse(&text).unwrap();
+    assert_eq!(
+        config.tenants[0].threat_threshold.ios,
+        ThreatThreshold::NotSet
+    );
+    assert_eq!(
+        config.tenants[0].threat_threshold.windows,
+        ThreatThreshold::Low
+    );
+    assert!(config.tenants[0].blocked_on_missing_partner_data.android);
+    let printed = config.to_toml();
+    assert_eq!(
+        Config::parse(&printed, Path::new("/elsewhere")).unwrap(),
+        config,
+        "{printed}"
+    );
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_line() {
+    let found = faults(
+        r#"[listen]
+adress = "0.0.0.0:7440"
+certificate = "server.pem"
+key = 7
+connections_max = 0
+idle_timeout = "30"
+
+[ops]
+address = "0.0.0.0:7441"
+
+[stor]
+directory = "data"
+
+[[tenants]]
+name = "Contoso"
+threat_threshold = { macOS = "low", windows = "severe" }
+"#,
+    );
+    let expected = [
+        "line 2: listen.adress: unknown key; known here: ",
+        "line 4: listen.key: expected string, found integer",
+        "line 5: listen.connections_max: 0 is out of range; allowed: 1 to 1000000",
+        "line 6: listen.idle_timeout: \"30\" is no duration: its unit is missing or unknown (ms, s, m, h or d); allowed: ",
+        "line 9: ops.address: 0.0.0.0:7441 can be reached from other machines",
+        "line 11: stor: unknown key; known here: listen, ops, store, shards, shutdown, log, tenants",
+        "line 15: tenants[0].name: \"Contoso\" is no name of a tenant",
+        "line 16: tenants[0].threat_threshold.windows: \"severe\" is not known; allowed: \"clear\", \"low\", ",
+        "line 16: tenants[0].threat_threshold.macOS: unknown key; known here: windows, iOS, android, androidEnterprise",
+        "listen.client_ca: missing",
+        "store.directory: missing",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for start in expected {
+        assert!(
+            found.iter().any(|line| line.starts_with(start)),
+            "no line starts with {start:?}: {found:#?}"
+        );
+    }
+    let numbered: Vec<bool> = found.iter().map(|line| line.starts_with("line ")).collect();
+    assert!(
+        numbered.is_sorted_by(|one, two| one >= two),
+        "faults without a line come last: {found:#?}"
+    );
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let text = MINIMAL.replace("[listen]", "[listen]\nconnections_max = 10");
+    let found = faults(&text);
+    assert_eq!(
+        found,
+        ["listen.handshakes_max: 256 is more than listen.connections_max, which is 10"],
+        "the key with its default has no line"
+    );
+    let text = MINIMAL.replace("[store]", "[store]\ncheckpoint_journal_bytes = \"1MiB\"");
+    assert!(faults(&text)[0].contains("less than store.group_bytes_max"));
+    let text = MINIMAL.replace("[listen]", "[listen]\nnext_check_in = \"1500ms\"");
+    assert!(faults(&text)[0].contains("not a whole number of seconds"));
+}
+
+#[test]
+fn a_tenant_is_needed_and_named_once() {
+    let without = MINIMAL.split("[[tenants]]").next().unwrap();
+    assert!(faults(without)[0].starts_with("tenants: at least one [[tenants]]"));
+    assert!(fault_with("[[tenants]]\nname = \"contoso\"").contains("the name of another tenant"));
+    assert!(
+        fault_with("[[tenants]]\nsecure_by_default = true").contains("tenants[1].name: missing")
+    );
+    let scalar = format!("tenants = 3\n{without}");
+    assert!(
+        faults(&scalar)
+            .iter()
+            .any(|line| line.contains("expected a list of tables"))
+    );
+}
+
+#[test]
+fn sections_and_elements_of_another_type_are_refused() {
+    assert_eq!(
+        faults(&format!("ops = 1\n{MINIMAL}")),
+        ["line 1: ops: expected a table, found integer"]
+    );
+    let text = MINIMAL.replace("[[tenants]]\nname = \"contoso\"", "");
+    let found = faults(&format!("tenants = [\"contoso\"]\n{text}"));
+    assert_eq!(
+        found,
+        ["line 1: tenants[0]: expected a table, found string"]
+    );
+}
+
+#[test]
+fn numbers_that_fit_no_integer_are_out_of_range() {
+    for number in [
+        "-1",
+        "65537",
+        "9223372036854775808",
+        "99999999999999999999999",
+    ] {
+        let found = fault_with(&format!("[shards]\ninbox_parts = {number}"));
+        assert!(
+            found.contains("out of range; allowed: 16 to 65536"),
+            "{found}"
+        );
+    }
+    let text = format!("{MINIMAL}\n[shards]\ninbox_parts = 0x1_00");
+    assert_eq!(parse(&text).unwrap().shards.inbox_parts, 256);
+}
+
+#[test]
+fn a_log_level_that_would_silence_everything_is_refused() {
+    for level in ["", "verbose", "info,loud", "muster_ingest=loud"] {
+        let found = fault_with(&format!("[log]\nlevel = \"{level}\""));
+        assert!(found.contains("log.level"), "{found}");
+    }
+}
+
+#[test]
+fn every_error_of_syntax_is_reported_and_nothing_else() {
+    let found = faults("[listen\naddress = \nkey = \"a\"\n= 3\n");
+    assert!(found.len() >= 2, "{found:#?}");
+    assert!(
+        found.iter().all(|line| line.contains("not valid TOML")),
+        "{found:#?}"
+    );
+    let found = faults(&format!("{MINIMAL}name = \"twice\"\n"));
+    assert!(found[0].contains("duplicate key"), "{found:#?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_fault() {
+    let missing = Path::new("/nonexistent/muster.toml");
+    let found: Vec<String> = Config::load(missing).unwrap_err().lines().collect();
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("/nonexistent/muster.toml: cannot be read: "),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_file_is_named_in_each_of_its_faults() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("muster.toml");
+    std::fs::write(&file, format!("{MINIMAL}\n[ops]\nport = 1\n")).unwrap();
+    let found: Vec<String> = Config::load(&file).unwrap_err().lines().collect();
+    assert!(
+        found[0].starts_with(&format!("{}:14: ops.port: unknown key", file.display())),
+        "{found:?}"
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[\\[\\]a-z0-9.=\"{}\n ,#-]{0,200}") {
+        let _ = parse(&text);
+    }
+}

@@ -1,3 +1,5 @@
+//! What the authority puts into certificates, and what it refuses to start from.
+
 use std::time::{Duration, SystemTime};
 
 use muster_wire::Identity;

@@ -1,3 +1,5 @@
+//! What is written where, with which mode, and what is never overwritten.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

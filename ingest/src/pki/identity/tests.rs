@@ -1,3 +1,5 @@
+//! Which certificates name somebody, and that no bytes make the reader panic.
+
 use std::time::{Duration, SystemTime};
 
 use muster_wire::{CloseCode, Identity};

@@ -1,3 +1,5 @@
+//! The settings of the listener, and real handshakes against them in memory.
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

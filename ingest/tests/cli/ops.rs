@@ -1,0 +1,143 @@
+//! `muster counts`, `device` and `recount` against a server that answers as told.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+use crate::muster;
+
+const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
+
+/// An HTTP server that gives one answer. Joining it returns the first line of the request.
+fn answer_once(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let request = lines.next().unwrap().unwrap();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        request
+    });
+    (url, answering)
+}
+
+const COUNTS: &str = r#"{"tenants":[{"tenant":"contoso","devices":1200,"onboarded":1100,"risk":{"none":1199,"high":1}},
+{"tenant":"fabrikam","devices":5,"onboarded":0,"risk":{"none":5,"high":0}}],"total":{"devices":1205,"onboarded":1100,"risk":{"none":1204,"high":1}}}"#;
+
+#[test]
+fn counts_are_tables_for_people_and_the_servers_json_for_scripts() {
+    let (url, answering) = answer_once("200 OK", COUNTS);
+    let ended = muster(&["counts", "--server", &url]);
+    let out = ended.done();
+    for word in [
+        "contoso", "fabrikam", "total", "devices", "1,205", "risk", "1,204",
+    ] {
+        assert!(out.contains(word), "{word} is not in\n{out}");
+    }
+    assert_eq!(answering.join().unwrap(), "GET /counts HTTP/1.1");
+
+    let (url, answering) = answer_once("200 OK", COUNTS);
+    let ended = muster(&["counts", "--server", &url, "--tenant", "contoso", "--json"]);
+    assert_eq!(ended.done(), format!("{COUNTS}\n"));
+    assert_eq!(
+        answering.join().unwrap(),
+        "GET /counts?tenant=contoso HTTP/1.1"
+    );
+}
+
+#[test]
+fn a_device_is_shown_without_letting_it_command_the_terminal() {
+    let (url, answering) = answer_once(
+        "200 OK",
+        "{\"id\":\"x\",\"inventory\":{\"model\":\"a\\u001b[2J\"}}",
+    );
+    let ended = muster(&["device", DEVICE, "--tenant", "contoso", "--server", &url]);
+    let out = ended.done();
+    assert!(
+        out.contains("inventory.model") && !out.contains('\u{1b}'),
+        "{out:?}"
+    );
+    assert_eq!(
+        answering.join().unwrap(),
+        format!("GET /devices/contoso/{DEVICE} HTTP/1.1")
+    );
+}
+
+#[test]
+fn what_the_server_refuses_is_one_line_with_its_reason() {
+    let (url, answering) = answer_once(
+        "404 Not Found",
+        r#"{"code":"notFound","message":"no such device"}"#,
+    );
+    let ended = muster(&["device", DEVICE, "--tenant", "contoso", "--server", &url]);
+    assert_eq!(
+        ended.one_line(1),
+        format!("{url} answered 404: no such device")
+    );
+    answering.join().unwrap();
+}
+
+#[test]
+fn an_answer_of_another_shape_is_not_understood() {
+    for body in ["hello", "[]", "{}", r#"{"tenants":[{"devices":1}]}"#] {
+        let (url, answering) = answer_once("200 OK", body);
+        let ended = muster(&["counts", "--server", &url]);
+        assert!(ended.one_line(1).contains("not understood"), "{body}");
+        answering.join().unwrap();
+    }
+}
+
+#[test]
+fn a_recount_ends_by_what_it_found() {
+    let (url, answering) = answer_once(
+        "200 OK",
+        r#"{"verified":true,"devices":5,"differences":[]}"#,
+    );
+    let ended = muster(&["recount", "--server", &url]);
+    assert!(ended.done().contains("verified"));
+    assert_eq!(answering.join().unwrap(), "POST /recount HTTP/1.1");
+
+    let (url, answering) = answer_once(
+        "200 OK",
+        r#"{"verified":false,"differences":[{"shard":1,"counted":3,"recounted":4}]}"#,
+    );
+    let ended = muster(&["recount", "--server", &url]);
+    assert_eq!(ended.code, 7);
+    assert!(
+        ended.out.contains("recounted"),
+        "the difference is data: {}",
+        ended.out
+    );
+    assert_eq!(
+        ended.err,
+        "muster: the recount differs from the counts (1 listed)\n"
+    );
+    answering.join().unwrap();
+}
+
+#[test]
+fn a_server_that_is_not_there_is_not_reachable() {
+    let unused = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    for arguments in [
+        &["counts"][..],
+        &["device", DEVICE, "--tenant", "contoso"],
+        &["recount"],
+    ] {
+        let ended = muster(&[arguments, &["--server", &unused]].concat());
+        assert!(
+            ended.one_line(8).contains("connection refused"),
+            "{}",
+            ended.err
+        );
+    }
+}
