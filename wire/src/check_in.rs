@@ -121,8 +121,8 @@ impl CheckInRecord {
     /// The first fault found; [`CheckInRecord::peek`] names the record all the same.
     #[inline]
     pub fn validate(bytes: &CheckInBytes) -> Result<Self, RejectReason> {
-        // Looked up in place, before the one copy: reading back what was just copied costs more than
-        // all the checks together. No early return: the checks are cheaper than branches.
+        // Looked up in place, before the one copy: reading back what was just copied costs more
+        // than all the checks together. No early return: the checks are cheaper than branches.
         let known = Platform::from_code(bytes[offset_of!(ArchivedCheckIn, platform)]).is_some()
             & ManagementAgent::from_code(bytes[offset_of!(ArchivedCheckIn, management_agent)])
                 .is_some()

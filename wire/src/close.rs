@@ -89,23 +89,36 @@ macro_rules! close_table {
 
 close_table! {
     Done = 0, "done", Nobody, "The client said Goodbye and everything is acknowledged.";
-    Internal = 0x01, "internal", ServerOperator, "The session failed inside the server; its log says why.";
-    UnsupportedVersion = 0x10, "unsupportedVersion", ClientDeveloper, "No protocol version is common to both sides.";
-    MalformedFrame = 0x11, "malformedFrame", ClientDeveloper, "A frame is not what this document describes.";
-    FrameTooLarge = 0x12, "frameTooLarge", ClientDeveloper, "A frame's count or length is over its limit.";
-    UnexpectedFrame = 0x13, "unexpectedFrame", ClientDeveloper, "A frame came where its kind is not allowed.";
-    TruncatedFrame = 0x14, "truncatedFrame", ClientDeveloper, "The stream ended within a frame or before Hello.";
-    EmptyFrame = 0x15, "emptyFrame", ClientDeveloper, "A frame that must carry records has a count of zero.";
+    Internal = 0x01, "internal", ServerOperator,
+        "The session failed inside the server; its log says why.";
+    UnsupportedVersion = 0x10, "unsupportedVersion", ClientDeveloper,
+        "No protocol version is common to both sides.";
+    MalformedFrame = 0x11, "malformedFrame", ClientDeveloper,
+        "A frame is not what this document describes.";
+    FrameTooLarge = 0x12, "frameTooLarge", ClientDeveloper,
+        "A frame's count or length is over its limit.";
+    UnexpectedFrame = 0x13, "unexpectedFrame", ClientDeveloper,
+        "A frame came where its kind is not allowed.";
+    TruncatedFrame = 0x14, "truncatedFrame", ClientDeveloper,
+        "The stream ended within a frame or before Hello.";
+    EmptyFrame = 0x15, "emptyFrame", ClientDeveloper,
+        "A frame that must carry records has a count of zero.";
     HelloTimeout = 0x16, "helloTimeout", ClientDeveloper, "No Hello came in time.";
-    FrameTimeout = 0x17, "frameTimeout", ClientDeveloper, "A frame that had begun did not come to its end in time.";
-    WindowExceeded = 0x18, "windowExceeded", ClientDeveloper, "More frames are unacknowledged than the window allows.";
-    IdentityMissing = 0x20, "identityMissing", ClientOperator, "The certificate carries no muster URI.";
-    IdentityInvalid = 0x21, "identityInvalid", ClientOperator, "The certificate's muster URI is malformed, or not the only one.";
+    FrameTimeout = 0x17, "frameTimeout", ClientDeveloper,
+        "A frame that had begun did not come to its end in time.";
+    WindowExceeded = 0x18, "windowExceeded", ClientDeveloper,
+        "More frames are unacknowledged than the window allows.";
+    IdentityMissing = 0x20, "identityMissing", ClientOperator,
+        "The certificate carries no muster URI.";
+    IdentityInvalid = 0x21, "identityInvalid", ClientOperator,
+        "The certificate's muster URI is malformed, or not the only one.";
     UnknownTenant = 0x22, "unknownTenant", ClientOperator, "The server does not serve this tenant.";
     Draining = 0x30, "draining", Nobody, "The server is shutting down or restarting.";
     Overloaded = 0x31, "overloaded", ServerOperator, "The server sheds load.";
-    StoreUnavailable = 0x32, "storeUnavailable", ServerOperator, "The server cannot make anything durable.";
-    TooManyConnections = 0x33, "tooManyConnections", ServerOperator, "A limit of connections is reached.";
+    StoreUnavailable = 0x32, "storeUnavailable", ServerOperator,
+        "The server cannot make anything durable.";
+    TooManyConnections = 0x33, "tooManyConnections", ServerOperator,
+        "A limit of connections is reached.";
 }
 
 impl CloseCode {

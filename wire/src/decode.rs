@@ -13,9 +13,11 @@
 use std::mem;
 
 use crate::{
+    ack::{Ack, Busy, Goodbye},
     check_in::CheckInBytes,
     error::DecodeError,
-    frame::{Ack, Busy, ClientHello, FrameHeader, FrameKind, Goodbye, Role, ServerHello},
+    frame::{FrameHeader, FrameKind, Role},
+    hello::{ClientHello, ServerHello},
     limits::{CHECK_IN_BYTES, HEADER_BYTES},
 };
 

@@ -5,9 +5,11 @@
 //! the caller's business.
 
 use crate::{
+    ack::{AckTotals, Busy, Goodbye},
     check_in::CheckInRecord,
     error::EncodeError,
-    frame::{AckTotals, Busy, ClientHello, FrameHeader, FrameKind, Goodbye, MAGIC, ServerHello},
+    frame::{FrameHeader, FrameKind},
+    hello::{ClientHello, MAGIC, ServerHello},
     limits::{
         ACK_TOTALS_BYTES, BUSY_BYTES, CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, CLIENT_HELLO_BYTES,
         GOODBYE_BYTES, HEADER_BYTES, INVENTORY_BYTES_MAX, REJECTION_BYTES, REJECTIONS_PER_ACK_MAX,

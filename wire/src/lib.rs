@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod ack;
 mod check_in;
 mod close;
 mod codes;
@@ -25,11 +26,13 @@ mod error;
 mod fields;
 mod flags;
 mod frame;
+mod hello;
 mod identity;
 mod inventory;
 pub mod limits;
 mod reject;
 
+pub use ack::{Ack, AckTotals, Busy, Goodbye};
 pub use check_in::{ArchivedCheckIn, CheckIn, CheckInBytes, CheckInRecord};
 pub use close::{Actor, CloseCode};
 pub use codes::{ManagementAgent, Onboarding, Owner, PartnerThreatState, Platform, Risk};
@@ -41,9 +44,9 @@ pub use encode::{
 };
 pub use error::{DecodeError, EncodeError};
 pub use flags::Flags;
-pub use frame::{
-    ALPN, Ack, AckTotals, Busy, ClientHello, FrameHeader, FrameKind, Goodbye, MAGIC, Role,
-    ServerHello, VERSION_MAX, VERSION_MIN, VersionError, negotiate,
+pub use frame::{FrameHeader, FrameKind, Role};
+pub use hello::{
+    ALPN, ClientHello, MAGIC, ServerHello, VERSION_MAX, VERSION_MIN, VersionError, negotiate,
 };
 pub use identity::{GatewayName, Identity, IdentityError, NameError, Subject, TenantName};
 pub use inventory::{Inventory, InventoryError};

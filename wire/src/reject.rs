@@ -58,16 +58,19 @@ macro_rules! reject_table {
 
 reject_table! {
     UnknownPlatform = 1, "unknownPlatform", "The platform code is not in the table.";
-    UnknownManagementAgent = 2, "unknownManagementAgent", "The management agent code is not in the table.";
+    UnknownManagementAgent = 2, "unknownManagementAgent",
+        "The management agent code is not in the table.";
     UnknownRisk = 3, "unknownRisk", "The risk code is not in the table.";
-    UnknownPartnerThreatState = 4, "unknownPartnerThreatState", "The partner threat state code is not in the table.";
+    UnknownPartnerThreatState = 4, "unknownPartnerThreatState",
+        "The partner threat state code is not in the table.";
     UnknownOnboarding = 5, "unknownOnboarding", "The onboarding code is not in the table.";
     ReservedNotZero = 6, "reservedNotZero", "A reserved byte or flag bit is set.";
     DeviceIdZero = 7, "deviceIdZero", "The device id is all zero.";
     SeqZero = 8, "seqZero", "The sequence number (or inventory revision) is zero.";
     IdentityMismatch = 9, "identityMismatch", "The certificate may not speak for this device.";
     UnknownDevice = 10, "unknownDevice", "The tenant does not accept devices it does not know.";
-    InvalidInventory = 11, "invalidInventory", "The inventory archive cannot be read or breaks a limit.";
+    InvalidInventory = 11, "invalidInventory",
+        "The inventory archive cannot be read or breaks a limit.";
     CohortLimit = 12, "cohortLimit", "The tenant's limit of cohorts is reached.";
     DeviceLimit = 13, "deviceLimit", "The server's limit of devices is reached.";
     CellLimit = 14, "cellLimit", "The server's limit of counter cells is reached.";

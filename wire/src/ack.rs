@@ -1,0 +1,126 @@
+//! What a server answers: Ack and Busy; and Goodbye, the last word of either side.
+//!
+//! Bounds: an Ack spells out at most [`crate::limits::REJECTIONS_PER_ACK_MAX`] rejections; its
+//! totals are exact. What it does not do: no counting. A session keeps the totals and decides when
+//! to send them.
+
+use crate::{
+    close::CloseCode,
+    error::DecodeError,
+    fields::Fields,
+    frame::{FrameHeader, check_reserved, required},
+    reject::Rejection,
+};
+
+/// What a server has done with the frames of a stream so far. Every number is a total since the
+/// stream opened and only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AckTotals {
+    /// CheckIns and Inventory frames, counted from the first, whose accepted records are all
+    /// durable.
+    pub frames: u64,
+    /// Records that changed something.
+    pub accepted: u64,
+    /// Records whose sequence number (or revision) is the one the server already has.
+    pub duplicate: u64,
+    /// Records whose sequence number (or revision) is lower than the one the server has.
+    pub stale: u64,
+    /// Records refused for what they are.
+    pub rejected: u64,
+    /// The revision of the policy set that judged the last frame; not a total, but the value in
+    /// force.
+    pub policy_revision: u32,
+    /// After how many seconds the client should check in again; 0 if the server has no wish.
+    pub next_check_in_seconds: u32,
+}
+
+/// What is durable, and which records were refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ack {
+    /// The totals of the stream.
+    pub totals: AckTotals,
+    /// The first [`crate::limits::REJECTIONS_PER_ACK_MAX`] refused records since the last Ack.
+    pub rejections: Vec<Rejection>,
+}
+
+/// A request to send no new frame for a while. Frames already sent stay in force and are
+/// acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy {
+    /// For how many milliseconds.
+    pub retry_after_ms: u32,
+}
+
+/// The end of a session, announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goodbye {
+    /// The close code that will follow; see [`Goodbye::close_code`].
+    pub code: u32,
+    /// After how many milliseconds the client may reconnect, at the earliest; 0 if the server has
+    /// no wish.
+    pub retry_after_ms: u32,
+}
+
+impl Goodbye {
+    /// A Goodbye with a known code.
+    #[must_use]
+    pub const fn new(code: CloseCode, retry_after_ms: u32) -> Self {
+        Self {
+            code: code.code(),
+            retry_after_ms,
+        }
+    }
+
+    /// The code, or `None` if a newer peer sent one that is not in this table.
+    #[must_use]
+    pub const fn close_code(&self) -> Option<CloseCode> {
+        CloseCode::from_code(self.code as u64)
+    }
+}
+
+impl Ack {
+    pub(crate) fn read(header: &FrameHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut fields = Fields(payload);
+        let totals = AckTotals {
+            frames: required(header, fields.u64())?,
+            accepted: required(header, fields.u64())?,
+            duplicate: required(header, fields.u64())?,
+            stale: required(header, fields.u64())?,
+            rejected: required(header, fields.u64())?,
+            policy_revision: required(header, fields.u32())?,
+            next_check_in_seconds: required(header, fields.u32())?,
+        };
+        let mut rejections = Vec::with_capacity(usize::from(header.count));
+        for _ in 0..header.count {
+            rejections.push(Rejection {
+                device_id: required(header, fields.device_id())?,
+                seq: required(header, fields.u64())?,
+                reason_code: required(header, fields.u8())?,
+            });
+            let reserved: [u8; 7] = required(header, fields.take())?;
+            if reserved != [0; 7] {
+                return Err(DecodeError::ReservedNotZero { kind: header.kind });
+            }
+        }
+        Ok(Self { totals, rejections })
+    }
+}
+
+impl Busy {
+    pub(crate) fn read(header: &FrameHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut fields = Fields(payload);
+        let retry_after_ms = required(header, fields.u32())?;
+        check_reserved(header.kind, u64::from(required(header, fields.u32())?))?;
+        Ok(Self { retry_after_ms })
+    }
+}
+
+impl Goodbye {
+    pub(crate) fn read(header: &FrameHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut fields = Fields(payload);
+        Ok(Self {
+            code: required(header, fields.u32())?,
+            retry_after_ms: required(header, fields.u32())?,
+        })
+    }
+}
