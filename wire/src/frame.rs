@@ -224,7 +224,7 @@ impl FrameHeader {
     }
 }
 
-// Helpers of payload readers. A header that passed `check` has the right length, so a payload that
+// For payload readers. A header that passed `check` has the right length, so a payload that
 // is too short for its fields cannot come; it is an error all the same, not a panic.
 
 pub(crate) fn required<T>(header: &FrameHeader, field: Option<T>) -> Result<T, DecodeError> {

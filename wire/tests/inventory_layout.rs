@@ -1,6 +1,6 @@
 //! Builds inventory archives byte by byte from the rules of docs/PROTOCOL.md, without rkyv, and
 //! reads them with the crate: what a client in another language would do.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use muster_wire::{DeviceId, Inventory, InventoryError, Owner};
 

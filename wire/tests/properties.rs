@@ -2,7 +2,7 @@
 //!
 //! A failure prints the smallest case; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many and
 //! which.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use muster_wire::{
     Ack, AckTotals, Busy, CheckIn, CheckInBytes, CheckInRecord, ClientHello, DecodeError, Decoder,

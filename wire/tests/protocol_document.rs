@@ -1,5 +1,5 @@
 //! docs/PROTOCOL.md held against the code: its examples, its tables of codes, fields and limits.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
