@@ -10,19 +10,24 @@ const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
 
 /// An HTTP server that gives one answer. Joining it returns the first line of the request.
 fn answer_once(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener
+        .local_addr()
+        .expect("a bound listener has an address");
+    let url = format!("http://{address}");
     let answering = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-        let request = lines.next().unwrap().unwrap();
-        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let (mut stream, _) = listener.accept().expect("the command connects");
+        let mut lines = BufReader::new(stream.try_clone().expect("a second handle"))
+            .lines()
+            .map_while(Result::ok);
+        let request = lines.next().expect("a request has a line");
+        while lines.next().is_some_and(|line| !line.is_empty()) {}
         let length = body.len();
         write!(
             stream,
             "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         )
-        .unwrap();
+        .expect("the command reads");
         request
     });
     (url, answering)

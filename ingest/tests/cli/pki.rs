@@ -26,8 +26,10 @@ fn init(directory: &Path) {
 }
 
 fn identity(file: &Path) -> String {
-    let der = CertificateDer::from_pem_file(file).unwrap();
-    identity_of(&der).unwrap().to_string()
+    let der = CertificateDer::from_pem_file(file).expect("the file holds a certificate");
+    identity_of(&der)
+        .expect("the certificate names somebody")
+        .to_string()
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn set_up(scratch: &Path) -> PathBuf {
         [[tenants]]
         name = "contoso"
     "#;
-    fs::write(&file, configuration).unwrap();
+    fs::write(&file, configuration).expect("a scratch directory is writable");
     file
 }
 
