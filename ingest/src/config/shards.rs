@@ -71,7 +71,7 @@ const DEVICES_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 200_000_000,
     },
-    meaning: "Devices on the whole server; a check-in of a further device is rejected with `deviceLimit`. Memory: about 64 bytes a device and its place in the index, taken as devices appear.",
+    meaning: "Devices on the whole server; a check-in of a further device is rejected with `deviceLimit`. Memory: about 75 bytes a device, taken as devices appear.",
 };
 
 const CELLS_MAX: Key<Integer<u32>> = Key {
@@ -81,7 +81,7 @@ const CELLS_MAX: Key<Integer<u32>> = Key {
         min: 16,
         max: 1_048_576,
     },
-    meaning: "Cells (different combinations of everything that is counted) in each shard; a check-in that needs a further one is rejected with `cellLimit`. Memory: about 32 bytes each.",
+    meaning: "Cells (different combinations of everything that is counted) in each shard; a check-in that needs a further one is rejected with `cellLimit`. Memory: about 60 bytes each.",
 };
 
 const COHORTS_MAX: Key<Integer<u32>> = Key {
@@ -91,7 +91,7 @@ const COHORTS_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 65_535,
     },
-    meaning: "Cohorts (different combinations of tenant and tags) in each shard; an inventory that needs a further one is rejected with `cohortLimit`.",
+    meaning: "Cohorts (different combinations of tenant and tags) in each shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 4 KiB each.",
 };
 
 impl ShardsConfig {
