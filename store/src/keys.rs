@@ -59,14 +59,6 @@ pub(crate) fn journal_from(position: u64) -> KeyRange {
     KeyRange::including(&journal(position), &journal(u64::MAX))
 }
 
-/// From position `first` up to, not including, `end`.
-pub(crate) fn journal_between(first: u64, end: u64) -> KeyRange {
-    KeyRange {
-        first: journal(first).to_vec(),
-        end: journal(end).to_vec(),
-    }
-}
-
 pub(crate) fn page(shard: u16, page: u32) -> [u8; PAGE_KEY_BYTES] {
     let mut key = [0; PAGE_KEY_BYTES];
     key[..2].copy_from_slice(&shard.to_be_bytes());

@@ -269,18 +269,6 @@ impl<'a> StoreView<'a> {
             .transpose()
     }
 
-    /// The first key of a range.
-    pub(crate) fn first_key(
-        &self,
-        keyspace: Keyspace,
-        range: &KeyRange,
-    ) -> Result<Option<Vec<u8>>, rocksdb::Error> {
-        let mut cursor = self.cursor(keyspace, range);
-        cursor.seek_to_first();
-        let key = cursor.key().map(<[u8]>::to_vec);
-        cursor.status().map(|()| key)
-    }
-
     fn scan_indexed<E: From<ReadError>>(
         &self,
         keyspace: Keyspace,

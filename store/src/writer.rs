@@ -19,10 +19,13 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::WriterMetrics;
 use crate::store::Inner;
 use crate::value::{self, Stamp};
-use crate::view::{JournalTail, StoreView};
+use crate::view::JournalTail;
 
 /// Key, checksum and headers around a value in a batch: only used to size the batch once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
+
+/// RocksDB's name for the number of memtables that are being flushed.
+const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
 
 /// The one writer of a store; made by [`Store::recover`](crate::Store::recover).
 pub struct Writer {
@@ -282,20 +285,34 @@ impl Writer {
     }
 }
 
-/// Whole files first, by dropping them. What is left is at most the head of a file or a memtable: one range
-/// tombstone, from the first key that exists, so that it overlaps no older file and files stay movable.
+/// Whole files first, by dropping them. The rest is the head of one file, which goes with that file at the next
+/// trim, and the head of the memtable, which one range tombstone keeps from being flushed.
 fn delete_between(inner: &Inner, first: u64, end: u64) -> Result<(), rocksdb::Error> {
     let family = Keyspace::Journal.of(&inner.db);
     inner
         .db
         .delete_file_in_range_cf(family, keys::journal(0), keys::journal(end - 1))?;
-    let range = keys::journal_between(first, end);
-    let view = StoreView::latest(&inner.db, inner.claim.shards);
-    let Some(left) = view.first_key(Keyspace::Journal, &range)? else {
+    // The tombstone must not reach back into a file, nor into a memtable that is just becoming one: files
+    // that overlap are merged by compaction, the others only moved. What is left out goes with its file.
+    if inner
+        .db
+        .property_int_value_cf(family, IMMUTABLE_MEMTABLES)?
+        != Some(0)
+    {
         return Ok(());
-    };
+    }
+    let files = inner.db.live_files()?;
+    let in_files = files
+        .iter()
+        .filter(|file| file.column_family_name == Keyspace::Journal.name())
+        .filter_map(|file| keys::journal_position(file.end_key.as_deref()?))
+        .max();
+    let first = in_files.map_or(first, |last| first.max(last.saturating_add(1)));
+    if first >= end {
+        return Ok(());
+    }
     let mut batch = WriteBatch::new();
-    batch.delete_range_cf(family, left, range.end);
-    // Not synced: were it lost, the next trim would do it again.
+    batch.delete_range_cf(family, keys::journal(first), keys::journal(end));
+    // Not synced: were it lost, the values would be flushed and go with their file.
     inner.db.write(batch)
 }

@@ -1,0 +1,203 @@
+//! What was written with sync is there again, whatever the end of the process.
+
+use muster_store::{Commit, InventoryWrite, ReadError, Store};
+use tempfile::tempdir;
+
+use crate::support::*;
+
+#[test]
+fn reopening_without_close_shows_everything() {
+    let directory = tempdir().unwrap();
+    let config = config(directory.path());
+    {
+        let store = Store::open(&config).unwrap();
+        let (mut writer, entries) = recover(&store);
+        assert_eq!(entries, []);
+        let everything = Commit {
+            cells: vec![(0, b"cell 0".to_vec()), (1, b"cell 1".to_vec())],
+            cohorts: vec![(7, b"cohort 7".to_vec())],
+            pages: vec![page(0, b"page 0"), page(3, b"page 3")],
+            inventories: vec![InventoryWrite {
+                tenant: 1,
+                device: [9; 16],
+                bytes: b"laptop".to_vec(),
+            }],
+            ..journal(2, 1, "two")
+        };
+        write(
+            &mut writer,
+            vec![journal(0, 1, "zero"), everything, journal(0, 2, "more")],
+        );
+    }
+    let store = Store::open(&config).unwrap();
+    let (writer, entries) = recover(&store);
+    let expected: [Entry; 3] = [
+        (1, 0, 1, b"zero".to_vec()),
+        (2, 2, 1, b"two".to_vec()),
+        (3, 0, 2, b"more".to_vec()),
+    ];
+    assert_eq!(entries, expected);
+    assert_eq!(
+        (writer.sequence(0), writer.sequence(1), writer.sequence(2)),
+        (2, 0, 1)
+    );
+    assert_eq!(
+        (writer.journal_bytes_live(), writer.journal_bytes_live_of(2)),
+        (11, 3)
+    );
+
+    let view = store.snapshot();
+    assert_eq!(
+        pages(&view, 2).unwrap(),
+        [(0, b"page 0".to_vec()), (3, b"page 3".to_vec())]
+    );
+    assert_eq!(pages(&view, 1).unwrap(), []);
+    let (mut cells, mut cohorts) = (Vec::new(), Vec::new());
+    let keep = |list: &mut Vec<(u32, Vec<u8>)>, index, bytes: &[u8]| {
+        list.push((index, bytes.to_vec()));
+        Ok::<(), ReadError>(())
+    };
+    view.cells(2, |index, bytes| keep(&mut cells, index, bytes))
+        .unwrap();
+    view.cohorts(2, |index, bytes| keep(&mut cohorts, index, bytes))
+        .unwrap();
+    assert_eq!(cells, [(0, b"cell 0".to_vec()), (1, b"cell 1".to_vec())]);
+    assert_eq!(cohorts, [(7, b"cohort 7".to_vec())]);
+    assert_eq!(
+        store.inventory(1, &[9; 16]).unwrap().as_deref(),
+        Some(&b"laptop"[..])
+    );
+    assert_eq!(view.inventory(0, &[9; 16]).unwrap(), None);
+}
+
+#[test]
+fn a_copy_taken_while_running_recovers_what_was_acknowledged() {
+    let (directory, crashed) = (tempdir().unwrap(), tempdir().unwrap());
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    // Enough to flush memtables several times, so files and logs both hold some of it.
+    for sequence in 1..=300 {
+        write(
+            &mut writer,
+            vec![journal(1, sequence, vec![sequence as u8; 10_000])],
+        );
+    }
+    copy(directory.path(), crashed.path());
+    let (writer, entries) = recover(&Store::open(&config(crashed.path())).unwrap());
+    assert_eq!(entries.len(), 300);
+    assert!(entries.iter().all(|(position, shard, sequence, bytes)| {
+        position == sequence && *shard == 1 && *bytes == vec![*sequence as u8; 10_000]
+    }));
+    assert_eq!(writer.sequence(1), 300);
+}
+
+#[test]
+fn a_torn_record_at_the_end_of_the_log_was_never_acknowledged() {
+    let (directory, crashed) = (tempdir().unwrap(), tempdir().unwrap());
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    write(&mut writer, vec![journal(0, 1, vec![1; 5_000])]);
+    write(&mut writer, vec![journal(0, 2, vec![2; 5_000])]);
+    copy(directory.path(), crashed.path());
+    let log = with_extension(crashed.path(), "log").pop().unwrap();
+    let bytes = std::fs::read(&log).unwrap();
+    std::fs::write(&log, &bytes[..bytes.len() - 1_000]).unwrap();
+    let (_, entries) = recover(&Store::open(&config(crashed.path())).unwrap());
+    assert_eq!(entries, [(1, 0, 1, vec![1; 5_000])]);
+}
+
+#[test]
+fn close_leaves_nothing_to_replay_from_the_log() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    write(&mut writer, vec![journal(0, 1, vec![7; 100_000])]);
+    drop(writer);
+    store.close().unwrap();
+    let logs = with_extension(directory.path(), "log");
+    assert!(
+        logs.iter()
+            .all(|path| std::fs::metadata(path).unwrap().len() < 1_000)
+    );
+    let (_, entries) = recover(&Store::open(&config(directory.path())).unwrap());
+    assert_eq!(entries, [(1, 0, 1, vec![7; 100_000])]);
+}
+
+#[test]
+fn a_new_writer_goes_on_where_the_last_one_ended() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    write(&mut writer, vec![journal(0, 1, "a")]);
+    drop(writer);
+    let (mut writer, _) = recover(&store);
+    write(&mut writer, vec![journal(0, 2, "b")]);
+    let (tail, entries) = entries(&store.snapshot()).unwrap();
+    assert_eq!(
+        entries,
+        [(1, 0, 1, b"a".to_vec()), (2, 0, 2, b"b".to_vec())]
+    );
+    assert_eq!(
+        (tail.next_position(), tail.sequence(0), tail.bytes()),
+        (3, 2, 2)
+    );
+}
+
+#[test]
+#[should_panic(expected = "a store has one writer")]
+fn a_second_writer_is_a_broken_rule() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (_writer, _) = recover(&store);
+    let _ = try_recover(&store);
+}
+
+#[test]
+fn a_snapshot_shows_one_instant() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    write(
+        &mut writer,
+        vec![Commit {
+            pages: vec![page(0, b"old")],
+            ..journal(0, 1, "a")
+        }],
+    );
+    let view = store.snapshot();
+    write(
+        &mut writer,
+        vec![Commit {
+            pages: vec![page(0, b"new")],
+            ..journal(0, 2, "b")
+        }],
+    );
+    assert_eq!(pages(&view, 0).unwrap(), [(0, b"old".to_vec())]);
+    assert_eq!(entries(&view).unwrap().1, [(1, 0, 1, b"a".to_vec())]);
+    assert_eq!(pages(&store.snapshot(), 0).unwrap(), [(0, b"new".to_vec())]);
+}
+
+#[test]
+fn shards_are_read_in_parallel_from_one_view() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    let pages_of = |shard: u16| (0..50).map(|n| page(n, &[shard as u8; 500])).collect();
+    let commit = |shard| Commit {
+        shard,
+        pages: pages_of(shard),
+        ..Commit::default()
+    };
+    write(&mut writer, (0..4).map(commit).collect());
+    let view = store.snapshot();
+    std::thread::scope(|scope| {
+        for shard in 0..4_u16 {
+            let view = &view;
+            scope.spawn(move || {
+                let pages = pages(view, shard).unwrap();
+                assert_eq!(pages.len(), 50);
+                assert!(pages.iter().all(|(_, bytes)| *bytes == [shard as u8; 500]));
+            });
+        }
+    });
+}

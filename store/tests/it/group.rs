@@ -1,0 +1,140 @@
+//! Group commit: how many syncs, in which order, in how many batches.
+
+use muster_store::{CheckpointMark, Commit, Store, StoreConfig};
+use tempfile::tempdir;
+
+use crate::support::*;
+
+#[test]
+fn many_commits_share_one_sync() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    let syncs_before = store.metrics().wal_syncs;
+    let group: Vec<_> = (0..100_u64)
+        .map(|n| journal((n % 4) as u16, n / 4 + 1, "x"))
+        .collect();
+    let handed_in: Vec<_> = group
+        .iter()
+        .map(|commit| (commit.shard, commit.sequence))
+        .collect();
+    let outcomes = write(&mut writer, group);
+    assert_eq!(outcomes.committed, handed_in, "order of arrival");
+    assert!(
+        outcomes
+            .durable_at
+            .windows(2)
+            .all(|pair| pair[0] == pair[1])
+    );
+    let metrics = writer.metrics();
+    assert_eq!(
+        (metrics.groups, metrics.commits, metrics.syncs),
+        (1, 100, 1)
+    );
+    assert_eq!(metrics.sync_nanoseconds.len(), 1);
+    assert_eq!(
+        store.metrics().wal_syncs - syncs_before,
+        1,
+        "RocksDB counts the same"
+    );
+}
+
+#[test]
+fn a_group_with_nothing_to_write_is_not_synced() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    let begin = Commit {
+        checkpoint: Some(CheckpointMark::Begin),
+        ..Commit::default()
+    };
+    let outcomes = write(
+        &mut writer,
+        vec![journal(0, 0, ""), begin, journal(3, 0, "")],
+    );
+    assert_eq!(outcomes.committed.len(), 3);
+    assert_eq!((writer.metrics().commits, writer.metrics().syncs), (3, 0));
+}
+
+#[test]
+fn a_group_over_the_bound_is_split_and_a_large_commit_goes_alone() {
+    let directory = tempdir().unwrap();
+    let config = StoreConfig {
+        group_bytes_max: 1_000,
+        ..config(directory.path())
+    };
+    let store = Store::open(&config).unwrap();
+    let (mut writer, _) = recover(&store);
+    let sizes = [400, 400, 400, 5_000, 10, 10];
+    let commit = |(n, size): (usize, &usize)| journal(0, n as u64 + 1, vec![0; *size]);
+    let outcomes = write(&mut writer, sizes.iter().enumerate().map(commit).collect());
+    assert_eq!(outcomes.committed.len(), 6);
+    assert_eq!(writer.metrics().groups, 4, "400 + 400, 400, 5000, 10 + 10");
+    drop((writer, store));
+    assert_eq!(recover(&Store::open(&config).unwrap()).1.len(), 6);
+}
+
+#[test]
+fn buffers_come_back_as_they_went_in() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    let mut commit = Commit {
+        cells: vec![(0, b"cell".to_vec())],
+        pages: vec![page(1, b"page")],
+        ..journal(0, 1, "value")
+    };
+    commit.journal.reserve(10_000);
+    let (address, capacity) = (commit.journal.as_ptr(), commit.journal.capacity());
+    let mut commit = write(&mut writer, vec![commit]).returned.pop().unwrap();
+    assert_eq!(
+        (&commit.journal[..], &commit.cells[0].1[..]),
+        (&b"value"[..], &b"cell"[..])
+    );
+    assert_eq!(commit.pages, [page(1, b"page")]);
+    commit.clear();
+    assert!(commit.writes_nothing());
+    assert_eq!(
+        (commit.journal.as_ptr(), commit.journal.capacity()),
+        (address, capacity)
+    );
+}
+
+#[test]
+fn the_values_of_a_commit_are_atomic_with_its_journal() {
+    // The log is cut at every length: pages and journal value are there together or not at all.
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    let log_end = |directory| {
+        let log = with_extension(directory, "log").pop().unwrap();
+        std::fs::read(log)
+            .unwrap()
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |at| at + 1)
+    };
+    let created = log_end(directory.path());
+    let commit = Commit {
+        pages: vec![page(0, &[5; 40])],
+        ..journal(0, 1, [6; 40])
+    };
+    write(&mut writer, vec![commit]);
+    let crashed = tempdir().unwrap();
+    copy(directory.path(), crashed.path());
+    let log = with_extension(crashed.path(), "log").pop().unwrap();
+    let bytes = std::fs::read(&log).unwrap();
+    let written = log_end(crashed.path());
+    assert!(written > created + 80);
+    for length in (created..=written).rev().step_by(23) {
+        let cut = tempdir().unwrap();
+        copy(crashed.path(), cut.path());
+        let log = cut.path().join(log.file_name().unwrap());
+        std::fs::write(&log, &bytes[..length]).unwrap();
+        let store = Store::open(&config(cut.path())).unwrap();
+        let (_, journal) = recover(&store);
+        let pages = pages(&store.snapshot(), 0).unwrap();
+        assert_eq!(journal.len(), pages.len());
+        assert_eq!(journal.len(), usize::from(length == written));
+    }
+}

@@ -1,0 +1,16 @@
+//! The store through its public face, on real directories. Each file is one promise.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is test code; clippy sees that of test functions only"
+)]
+
+mod checkpoint;
+mod control;
+mod damage;
+mod durability;
+mod group;
+mod poison;
+mod read_only;
+mod refusal;
+mod support;

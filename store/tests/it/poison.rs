@@ -1,0 +1,108 @@
+//! After a failed write nothing is written or acknowledged any more, and reads go on.
+
+use std::fs;
+
+use muster_store::{CheckpointMark, Commit, Store, WriteError};
+use tempfile::tempdir;
+
+use crate::support::*;
+
+/// A real failure: the directory is moved away, so that RocksDB cannot begin its next log.
+#[test]
+fn a_failed_write_poisons_and_what_was_acknowledged_is_recovered() {
+    let parent = tempdir().unwrap();
+    let (place, moved) = (parent.path().join("data"), parent.path().join("moved"));
+    let store = Store::open(&config(&place)).unwrap();
+    let (mut writer, _) = recover(&store);
+    write(&mut writer, vec![journal(0, 1, "first")]);
+    fs::rename(&place, &moved).unwrap();
+
+    let mut outcomes = Outcomes::default();
+    for sequence in 2..100 {
+        let mut group = vec![
+            journal(0, sequence, vec![3; 100_000]),
+            journal(1, sequence - 1, "b"),
+        ];
+        writer.write(&mut group, &mut outcomes);
+        assert!(group.is_empty());
+        if !outcomes.failed.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(
+        outcomes.failed.len(),
+        2,
+        "the whole group of the failed write, and no other"
+    );
+    let reason = store.health().poisoned().unwrap().clone();
+    assert!(
+        reason
+            .as_str()
+            .starts_with("write or sync of the journal failed"),
+        "{reason}"
+    );
+
+    // Refused with the first reason, even though the directory is back.
+    fs::rename(&moved, &place).unwrap();
+    let acknowledged = outcomes.committed.len();
+    let sequence = writer.sequence(0) + 1;
+    writer.write(&mut vec![journal(0, sequence, "late")], &mut outcomes);
+    assert_eq!(outcomes.failed.last().unwrap().2, reason.as_str());
+    assert_eq!(outcomes.committed.len(), acknowledged);
+    assert_eq!(
+        store.tenant_index("contoso"),
+        Err(WriteError::Poisoned(reason.clone()))
+    );
+    assert_eq!(
+        store.put_policy_set(1, b"x"),
+        Err(WriteError::Poisoned(reason.clone()))
+    );
+
+    // Reads go on.
+    let (_, entries) = entries(&store.snapshot()).unwrap();
+    assert_eq!(entries[0], (1, 0, 1, b"first".to_vec()));
+    drop(writer);
+    assert_eq!(store.close(), Err(WriteError::Poisoned(reason)));
+
+    let (_, entries) = recover(&Store::open(&config(&place)).unwrap());
+    let recovered: Vec<_> = entries.iter().map(|entry| (entry.1, entry.2)).collect();
+    assert_eq!(recovered[0], (0, 1));
+    assert_eq!(
+        recovered[1..],
+        outcomes.committed,
+        "acknowledged is recovered, the failed group is not"
+    );
+}
+
+#[test]
+fn a_broken_rule_between_shard_and_writer_poisons_before_anything_is_written() {
+    let cases: [(Commit<()>, &str); 3] = [
+        (journal(0, 3, "x"), "shard 0 sent sequence 3 after 1"),
+        (journal(9, 1, "x"), "shard 9 does not exist, there are 4"),
+        (
+            Commit {
+                checkpoint: Some(CheckpointMark::Complete),
+                ..Commit::default()
+            },
+            "completed a checkpoint that it had not begun",
+        ),
+    ];
+    for (commit, reason) in cases {
+        let directory = tempdir().unwrap();
+        let store = Store::open(&config(directory.path())).unwrap();
+        let (mut writer, _) = recover(&store);
+        write(&mut writer, vec![journal(0, 1, "a")]);
+        let mut outcomes = Outcomes::default();
+        writer.write(&mut vec![journal(1, 1, "b"), commit], &mut outcomes);
+        assert_eq!((outcomes.committed.len(), outcomes.failed.len()), (0, 2));
+        assert!(
+            outcomes.failed[0].2.contains(reason),
+            "{}",
+            outcomes.failed[0].2
+        );
+        assert_eq!(
+            entries(&store.snapshot()).unwrap().1,
+            [(1, 0, 1, b"a".to_vec())]
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! An offline reader sees the end of the log and leaves every file as it was.
+
+use muster_store::{Commit, Store};
+use tempfile::tempdir;
+
+use crate::support::*;
+
+#[test]
+fn a_reader_of_a_killed_server_sees_the_log_and_changes_nothing() {
+    let (directory, crashed) = (tempdir().unwrap(), tempdir().unwrap());
+    let store = Store::open(&config(directory.path())).unwrap();
+    let tenant = store.tenant_index("contoso").unwrap();
+    let (mut writer, _) = recover(&store);
+    for sequence in 1..=100 {
+        let pages = vec![page(sequence as u32, &[sequence as u8; 1_000])];
+        write(
+            &mut writer,
+            vec![Commit {
+                pages,
+                ..journal(1, sequence, vec![1; 30_000])
+            }],
+        );
+    }
+    checkpoint(&mut writer, 1, Vec::new());
+    write(&mut writer, vec![journal(1, 101, "only in the log")]);
+    copy(directory.path(), crashed.path());
+
+    let before = files(crashed.path());
+    let reader = Store::open_read_only(&config(crashed.path())).unwrap();
+    let view = reader.view();
+    assert_eq!(view.shards(), 4);
+    assert_eq!(
+        entries(&view).unwrap().1,
+        [(101, 1, 101, b"only in the log".to_vec())]
+    );
+    assert_eq!(pages(&view, 1).unwrap().len(), 100);
+    assert_eq!(view.checkpoint(1).unwrap().unwrap().cursor_sequence, 100);
+    let mut tenants = Vec::new();
+    view.tenants(|name, index| {
+        tenants.push((name.to_owned(), index));
+        Ok::<(), muster_store::ReadError>(())
+    })
+    .unwrap();
+    assert_eq!(tenants, [("contoso".to_owned(), tenant)]);
+    drop(view);
+    drop(reader);
+    assert_eq!(files(crashed.path()), before);
+
+    // The server starts from the same bytes.
+    let (_, entries) = recover(&Store::open(&config(crashed.path())).unwrap());
+    assert_eq!(entries, [(101, 1, 101, b"only in the log".to_vec())]);
+}
+
+#[test]
+fn a_reader_of_a_closed_store_changes_nothing() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    let (mut writer, _) = recover(&store);
+    write(&mut writer, vec![journal(0, 1, "a")]);
+    drop(writer);
+    store.close().unwrap();
+    let before = files(directory.path());
+    let reader = Store::open_read_only(&config(directory.path())).unwrap();
+    assert_eq!(
+        entries(&reader.view()).unwrap().1,
+        [(1, 0, 1, b"a".to_vec())]
+    );
+    drop(reader);
+    assert_eq!(files(directory.path()), before);
+}

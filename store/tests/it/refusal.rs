@@ -1,0 +1,221 @@
+//! Directories that are refused: by type, with a message, and untouched.
+
+use std::fs;
+
+use muster_store::{OpenError, Store, StoreConfig};
+use tempfile::tempdir;
+
+use crate::support::*;
+
+#[test]
+fn open_twice_is_in_use_and_free_again_after() {
+    let directory = tempdir().unwrap();
+    let config = config(directory.path());
+    let store = Store::open(&config).unwrap();
+    let error = Store::open(&config).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }));
+    assert!(
+        error
+            .to_string()
+            .contains(&directory.path().display().to_string())
+    );
+    assert!(matches!(
+        Store::open_read_only(&config),
+        Err(OpenError::InUse { .. })
+    ));
+    let (writer, _) = recover(&store);
+    drop(store);
+    assert!(
+        matches!(Store::open(&config), Err(OpenError::InUse { .. })),
+        "the writer lives"
+    );
+    drop(writer);
+    Store::open(&config).unwrap();
+}
+
+#[test]
+fn readers_share_a_directory_and_keep_a_server_out() {
+    let directory = tempdir().unwrap();
+    let config = config(directory.path());
+    drop(Store::open(&config).unwrap());
+    let first = Store::open_read_only(&config).unwrap();
+    let second = Store::open_read_only(&config).unwrap();
+    assert!(matches!(Store::open(&config), Err(OpenError::InUse { .. })));
+    drop((first, second));
+    Store::open(&config).unwrap();
+}
+
+#[test]
+fn a_newer_format_is_refused_and_no_file_changes() {
+    let directory = tempdir().unwrap();
+    let config = config(directory.path());
+    let store = Store::open(&config).unwrap();
+    write(&mut recover(&store).0, vec![journal(0, 1, "kept")]);
+    drop(store);
+    // A newer format may say anything after its version.
+    fs::write(
+        directory.path().join("FORMAT"),
+        "muster-store 2\nsomething = new\n",
+    )
+    .unwrap();
+    let before = files(directory.path());
+    for error in [
+        Store::open(&config).unwrap_err(),
+        Store::open_read_only(&config).unwrap_err(),
+    ] {
+        assert!(matches!(
+            error,
+            OpenError::NewerFormat {
+                found: 2,
+                supported: 1,
+                ..
+            }
+        ));
+        assert!(error.to_string().contains("run the newer version"));
+    }
+    assert_eq!(files(directory.path()), before);
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_no_file_changes() {
+    let directory = tempdir().unwrap();
+    fs::write(directory.path().join("thesis.txt"), "years of work").unwrap();
+    let before = files(directory.path());
+    let config = config(directory.path());
+    assert!(matches!(
+        Store::open(&config),
+        Err(OpenError::NotADataDirectory { .. })
+    ));
+    assert!(matches!(
+        Store::open_read_only(&config),
+        Err(OpenError::NotADataDirectory { .. })
+    ));
+    fs::write(directory.path().join("FORMAT"), "something else 1\n").unwrap();
+    assert!(matches!(
+        Store::open(&config),
+        Err(OpenError::NotADataDirectory { .. })
+    ));
+    fs::remove_file(directory.path().join("FORMAT")).unwrap();
+    assert_eq!(files(directory.path()), before);
+}
+
+#[test]
+fn another_number_of_shards_is_refused_and_no_file_changes() {
+    let directory = tempdir().unwrap();
+    let config = config(directory.path());
+    drop(Store::open(&config).unwrap());
+    let before = files(directory.path());
+    let error = Store::open(&config.clone().with_shards(8)).unwrap_err();
+    assert!(matches!(
+        error,
+        OpenError::ShardCountDiffers {
+            found: 4,
+            configured: 8,
+            ..
+        }
+    ));
+    assert!(
+        error
+            .to_string()
+            .ends_with("set the number of shards to 4, it cannot change")
+    );
+    assert_eq!(files(directory.path()), before);
+    let any = StoreConfig {
+        shards: None,
+        ..config
+    };
+    assert_eq!(Store::open(&any).unwrap().shards(), 4);
+}
+
+#[test]
+fn a_new_directory_needs_a_number_of_shards() {
+    let directory = tempdir().unwrap();
+    for shards in [None, Some(0)] {
+        let config = StoreConfig {
+            shards,
+            ..StoreConfig::new(directory.path().join("data"))
+        };
+        assert!(matches!(
+            Store::open(&config),
+            Err(OpenError::ShardCountMissing { .. })
+        ));
+    }
+    assert!(files(directory.path()).is_empty(), "nothing was created");
+}
+
+#[test]
+fn a_missing_directory_is_created_and_a_reader_creates_none() {
+    let directory = tempdir().unwrap();
+    let config = config(&directory.path().join("deep/data"));
+    assert!(matches!(
+        Store::open_read_only(&config),
+        Err(OpenError::NotADataDirectory { .. })
+    ));
+    assert!(!config.directory.exists());
+    drop(Store::open(&config).unwrap());
+    assert_eq!(
+        fs::read_to_string(config.directory.join("FORMAT")).unwrap(),
+        "muster-store 1\nshards 4\n"
+    );
+    assert!(!config.directory.join("FORMAT.creating").exists());
+}
+
+#[test]
+fn a_creation_cut_short_is_finished_by_the_next_start() {
+    // Every state a crash can leave: the file empty or torn, then RocksDB half or wholly made.
+    let whole = tempdir().unwrap();
+    drop(Store::open(&config(whole.path())).unwrap());
+    for text in ["", "muster-st", "muster-store 1\nshards 4\n"] {
+        for keep_database in [false, true] {
+            let directory = tempdir().unwrap();
+            if keep_database {
+                copy(whole.path(), directory.path());
+                fs::remove_file(directory.path().join("FORMAT")).unwrap();
+            }
+            fs::write(directory.path().join("FORMAT.creating"), text).unwrap();
+            let config = config(directory.path());
+            assert!(matches!(
+                Store::open_read_only(&config),
+                Err(OpenError::NotADataDirectory { .. })
+            ));
+            let store = Store::open(&config).unwrap();
+            write(&mut recover(&store).0, vec![journal(0, 1, "works")]);
+            drop(store);
+            assert_eq!(recover(&Store::open(&config).unwrap()).1.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_half_made_database_is_finished_by_the_next_start() {
+    // RocksDB writes a manifest, CURRENT, a log, one column family after the other; then we write meta.
+    let families: [&[&str]; 3] = [
+        &[],
+        &["journal", "pages"],
+        &["journal", "pages", "inventory", "control", "meta"],
+    ];
+    for (made, manifest_only) in [(0, true), (0, false), (1, false), (2, false)] {
+        let directory = tempdir().unwrap();
+        let mut options = rocksdb::Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        drop(rocksdb::DB::open_cf(&options, directory.path(), families[made]).unwrap());
+        if manifest_only {
+            for name in files(directory.path()).into_keys() {
+                if name == "CURRENT" || name.ends_with(".log") {
+                    fs::remove_file(directory.path().join(name)).unwrap();
+                }
+            }
+        }
+        fs::write(directory.path().join("FORMAT.creating"), "").unwrap();
+        let store = Store::open(&config(directory.path())).unwrap();
+        write(&mut recover(&store).0, vec![journal(0, 1, "works")]);
+        drop(store);
+        assert_eq!(
+            recover(&Store::open(&config(directory.path())).unwrap())
+                .1
+                .len(),
+            1
+        );
+    }
+}

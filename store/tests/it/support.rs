@@ -1,0 +1,174 @@
+//! A shard and a sink in a few lines, and what a directory looks like from outside.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use muster_store::{
+    CheckpointMark, Commit, JournalTail, PageWrite, PoisonReason, ReadError, Sink, Store,
+    StoreConfig, StoreView, Writer,
+};
+
+pub(crate) const MIB: usize = 1024 * 1024;
+
+/// Small memtables, so that files appear soon.
+pub(crate) fn config(directory: &Path) -> StoreConfig {
+    StoreConfig {
+        journal_memtable_bytes: MIB,
+        pages_memtable_bytes: MIB,
+        wal_bytes_max: 8 * MIB as u64,
+        ..StoreConfig::new(directory).with_shards(4)
+    }
+}
+
+/// Remembers what became of each commit.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    pub(crate) committed: Vec<(u16, u64)>,
+    pub(crate) failed: Vec<(u16, u64, String)>,
+    pub(crate) returned: Vec<Commit<()>>,
+    pub(crate) durable_at: Vec<Instant>,
+}
+
+impl Sink<()> for Outcomes {
+    fn committed(&mut self, commit: Commit<()>, durable_at: Instant) {
+        self.committed.push((commit.shard, commit.sequence));
+        self.durable_at.push(durable_at);
+        self.returned.push(commit);
+    }
+
+    fn failed(&mut self, commit: Commit<()>, reason: &PoisonReason) {
+        self.failed
+            .push((commit.shard, commit.sequence, reason.to_string()));
+    }
+}
+
+/// A commit with a journal value and nothing else.
+pub(crate) fn journal(shard: u16, sequence: u64, bytes: impl Into<Vec<u8>>) -> Commit<()> {
+    Commit {
+        shard,
+        sequence,
+        journal: bytes.into(),
+        ..Commit::default()
+    }
+}
+
+pub(crate) fn page(page: u32, bytes: &[u8]) -> PageWrite {
+    PageWrite {
+        page,
+        bytes: bytes.to_vec(),
+    }
+}
+
+/// Begin and complete in two commits without journal.
+pub(crate) fn checkpoint(writer: &mut Writer, shard: u16, pages: Vec<PageWrite>) {
+    let mark = |mark, pages| Commit {
+        shard,
+        checkpoint: Some(mark),
+        pages,
+        ..Commit::default()
+    };
+    let begin = mark(CheckpointMark::Begin, Vec::new());
+    write(writer, vec![begin, mark(CheckpointMark::Complete, pages)]);
+}
+
+/// Writes and expects success.
+pub(crate) fn write(writer: &mut Writer, mut group: Vec<Commit<()>>) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    writer.write(&mut group, &mut outcomes);
+    assert_eq!(outcomes.failed, []);
+    outcomes
+}
+
+/// `(position, shard, sequence, bytes)` of a journal value.
+pub(crate) type Entry = (u64, u16, u64, Vec<u8>);
+
+pub(crate) fn recover(store: &Store) -> (Writer, Vec<Entry>) {
+    try_recover(store).unwrap()
+}
+
+pub(crate) fn try_recover(store: &Store) -> Result<(Writer, Vec<Entry>), ReadError> {
+    let mut entries = Vec::new();
+    let writer = store.recover(|entry| {
+        entries.push((
+            entry.position,
+            entry.shard,
+            entry.sequence,
+            entry.bytes.to_vec(),
+        ));
+        Ok::<(), ReadError>(())
+    })?;
+    Ok((writer, entries))
+}
+
+pub(crate) fn entries(view: &StoreView<'_>) -> Result<(JournalTail, Vec<Entry>), ReadError> {
+    let mut entries = Vec::new();
+    let tail = view.journal(|entry| {
+        entries.push((
+            entry.position,
+            entry.shard,
+            entry.sequence,
+            entry.bytes.to_vec(),
+        ));
+        Ok::<(), ReadError>(())
+    })?;
+    Ok((tail, entries))
+}
+
+pub(crate) fn pages(view: &StoreView<'_>, shard: u16) -> Result<Vec<(u32, Vec<u8>)>, ReadError> {
+    let mut pages = Vec::new();
+    view.pages(shard, |page, bytes| {
+        pages.push((page, bytes.to_vec()));
+        Ok::<(), ReadError>(())
+    })?;
+    Ok(pages)
+}
+
+/// Name, size and checksum of every file of a directory.
+pub(crate) fn files(directory: &Path) -> BTreeMap<String, (usize, u32)> {
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.unwrap();
+        let bytes = fs::read(entry.path()).unwrap();
+        (
+            entry.file_name().into_string().unwrap(),
+            (bytes.len(), crc32c::crc32c(&bytes)),
+        )
+    };
+    fs::read_dir(directory).unwrap().map(file).collect()
+}
+
+/// A copy of the directory as a kill -9 at this moment would leave it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+pub(crate) fn with_extension(directory: &Path, extension: &str) -> Vec<std::path::PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Flips one bit in the middle of the first place where `needle` stands in a file of that extension.
+pub(crate) fn flip(directory: &Path, extension: &str, needle: &[u8]) -> std::path::PathBuf {
+    for path in with_extension(directory, extension) {
+        let mut bytes = fs::read(&path).unwrap();
+        if let Some(at) = bytes
+            .windows(needle.len())
+            .position(|window| window == needle)
+        {
+            bytes[at + needle.len() / 2] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            return path;
+        }
+    }
+    panic!("no .{extension} file holds the bytes");
+}
