@@ -1,0 +1,185 @@
+//! One connection: from nothing to the server's Hello, and what comes after it.
+//!
+//! Purpose: everything about QUIC that the driver need not know. Owner: the driver task.
+//! Bounds: an attempt takes `handshake_timeout` at most; received bytes wait in QUIC's window.
+//! What it does not do: no retry and no window; see `driver` and `session`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::{Buf, Bytes};
+use muster_wire::{
+    Ack, Busy, ClientHello, CloseCode, DecodeError, Decoder, Goodbye, Item, Role, ServerHello,
+    encode_client_hello,
+};
+use quinn::{ConnectError, ReadError, RecvStream, SendStream, VarInt};
+
+use crate::{
+    endpoint::Endpoint,
+    error::{ClientError, Disconnect, Fault, refused},
+};
+
+/// What it takes to connect, the same for every attempt.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) quic: quinn::ClientConfig,
+    pub(crate) server: SocketAddr,
+    pub(crate) server_name: String,
+    pub(crate) handshake_timeout: Duration,
+}
+
+/// An open connection after both Hellos.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) quic: quinn::Connection,
+    pub(crate) send: SendStream,
+    pub(crate) receiver: Receiver,
+    pub(crate) hello: ServerHello,
+}
+
+/// What a server says after its Hello.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Ack(Ack),
+    Busy(Busy),
+    Goodbye(Goodbye),
+}
+
+impl Connector {
+    /// One attempt.
+    pub(crate) async fn connect(&self) -> Result<Connection, Fault> {
+        tokio::time::timeout(self.handshake_timeout, self.open())
+            .await
+            .unwrap_or(Err(Fault::Passing(Disconnect::Timeout)))
+    }
+
+    async fn open(&self) -> Result<Connection, Fault> {
+        let attempt = self
+            .endpoint
+            .quic()
+            .connect_with(self.quic.clone(), self.server, &self.server_name)
+            .map_err(invalid)?;
+        let quic = attempt.await?;
+        let (mut send, recv) = quic.open_bi().await?;
+        let mut receiver = Receiver::new(recv);
+        let mut bytes = Vec::new();
+        let version_min = muster_wire::VERSION_MIN;
+        encode_client_hello(
+            &mut bytes,
+            &ClientHello {
+                version_min,
+                version_max: muster_wire::VERSION_MAX,
+            },
+        );
+        // A refused certificate shows here or at the read below: with TLS 1.3 a client is done
+        // before the server has looked at it. The read has the reason.
+        let _ = send.write_all(&bytes).await;
+        let hello = receiver.hello().await?;
+        Ok(Connection {
+            quic,
+            send,
+            receiver,
+            hello,
+        })
+    }
+}
+
+impl Connection {
+    /// Closes at once, saying why.
+    pub(crate) fn close(&self, code: CloseCode) {
+        self.quic
+            .close(VarInt::from_u32(code.code()), code.name().as_bytes());
+    }
+}
+
+/// The receiving half of the stream. Every method is cancel safe.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    stream: RecvStream,
+    decoder: Decoder,
+    /// Bytes received and not decoded.
+    chunk: Bytes,
+}
+
+impl Receiver {
+    fn new(stream: RecvStream) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::new(Role::Client),
+            chunk: Bytes::new(),
+        }
+    }
+
+    async fn hello(&mut self) -> Result<ServerHello, Fault> {
+        self.next_item(|item| match item {
+            Item::ServerHello(hello) => Some(hello),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next message of the server. An error is the end of the connection.
+    pub(crate) async fn message(&mut self) -> Result<Message, Fault> {
+        self.next_item(|item| match item {
+            Item::Ack(ack) => Some(Message::Ack(ack)),
+            Item::Busy(busy) => Some(Message::Busy(busy)),
+            Item::Goodbye(goodbye) => Some(Message::Goodbye(goodbye)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next item, of which `pick` makes what the caller wants. The decoder yields no item out of
+    /// order, so one that is not wanted cannot come; it would be skipped.
+    async fn next_item<T>(&mut self, pick: impl Fn(Item<'_>) -> Option<T>) -> Result<T, Fault> {
+        loop {
+            while let Some(item) = self.decode(&pick)? {
+                if let Some(item) = item {
+                    return Ok(item);
+                }
+            }
+            match self.stream.read_chunk(usize::MAX, true).await {
+                Ok(Some(chunk)) => self.chunk = chunk.bytes,
+                Ok(None) => {
+                    self.decoder.finish()?;
+                    return Err(Fault::Passing(Disconnect::StreamEnded));
+                }
+                Err(error) => return Err(read_fault(error)),
+            }
+        }
+    }
+
+    /// Decodes one item of the chunk: `None` when the chunk is used up.
+    fn decode<T>(
+        &mut self,
+        pick: &impl Fn(Item<'_>) -> Option<T>,
+    ) -> Result<Option<Option<T>>, DecodeError> {
+        let mut input: &[u8] = &self.chunk;
+        let item = self.decoder.next(&mut input)?.map(pick);
+        let used = self.chunk.len() - input.len();
+        self.chunk.advance(used);
+        Ok(item)
+    }
+}
+
+fn read_fault(error: ReadError) -> Fault {
+    match error {
+        ReadError::ConnectionLost(error) => error.into(),
+        // A reset stream carries a close code like a closed connection.
+        ReadError::Reset(code) => match refused(code.into_inner()) {
+            Some(error) => Fault::Final(error),
+            None => Fault::Passing(Disconnect::StreamEnded),
+        },
+        ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => {
+            Fault::Passing(Disconnect::StreamEnded)
+        }
+    }
+}
+
+/// Nothing about these depends on the network: they are settings, or the end of the runtime.
+fn invalid(error: ConnectError) -> Fault {
+    Fault::Final(match error {
+        ConnectError::EndpointStopping => ClientError::Stopped,
+        error => ClientError::Configuration(error.to_string()),
+    })
+}

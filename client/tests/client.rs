@@ -1,0 +1,427 @@
+//! The client against a scripted server over real QUIC, on a port the system chooses.
+
+use std::time::Duration;
+
+use muster_client::{
+    AckFault, Client, ClientConfig, ClientError, Disconnect, Pem,
+    testing::{Act, FakeServer, Outcome, ReceivedFrame, Script, TestPki, within},
+};
+use muster_wire::{
+    CheckIn, CheckInRecord, CloseCode, DeviceId, Flags, FrameKind, Inventory, ManagementAgent,
+    Onboarding, Owner, PartnerThreatState, Platform, RejectReason, Rejection, Risk,
+};
+
+const GATEWAY: &str = "muster://demo/gateway/g";
+
+fn config(pki: &TestPki, server: &FakeServer) -> ClientConfig {
+    let ca = Pem::text(pki.ca_pem());
+    let identity = Pem::text(pki.identity(GATEWAY));
+    ClientConfig {
+        back_off_min: Duration::from_millis(1),
+        back_off_max: Duration::from_millis(5),
+        ..ClientConfig::new(server.address(), ca, identity)
+    }
+}
+
+/// A server with this script, and a client connected to it.
+async fn connected(script: Script) -> (FakeServer, Client) {
+    let pki = TestPki::new();
+    let server = FakeServer::start(&pki, script);
+    let client = within(Client::connect(config(&pki, &server)))
+        .await
+        .expect("the server listens");
+    (server, client)
+}
+
+fn record(seq: u64) -> CheckInRecord {
+    let check_in = CheckIn {
+        device_id: DeviceId::from_bytes([7; 16]),
+        seq,
+        sent_at_ms: 0,
+        boot_id: 1,
+        payload: 0,
+        flags: Flags::REGISTERED,
+        risk: Risk::Low,
+        partner_threat_state: PartnerThreatState::Unknown,
+        onboarding: Onboarding::Onboarded,
+        platform: Platform::Linux,
+        management_agent: ManagementAgent::MsSense,
+    };
+    check_in.to_record().expect("seq is not zero")
+}
+
+/// The sequence numbers of the frames a server got, by connection.
+fn sequences(frames: &[ReceivedFrame], connection: usize) -> Vec<u64> {
+    frames
+        .iter()
+        .filter(|frame| frame.connection == connection)
+        .flat_map(|frame| {
+            frame
+                .check_ins
+                .iter()
+                .map(|bytes| CheckInRecord::peek(bytes).1)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn frames_arrive_in_order_and_are_acknowledged() {
+    let (server, client) = connected(Script::new([Act::Acknowledge])).await;
+    for seq in 1..=100 {
+        within(client.send(&[record(seq)])).await.unwrap();
+    }
+    within(client.flush()).await.unwrap();
+    let progress = within(client.close()).await.unwrap();
+    assert_eq!((progress.frames_taken, progress.frames_acked), (100, 100));
+    assert_eq!((progress.accepted, progress.connections), (100, 1));
+    assert_eq!(progress.next_check_in_seconds, 0, "the acks say so");
+    assert_eq!(
+        sequences(&server.frames(), 0),
+        (1..=100).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn records_are_cut_into_frames_that_the_server_allows() {
+    let script = Script {
+        check_ins_per_frame_max: 3,
+        ..Script::new([Act::Acknowledge])
+    };
+    let (server, client) = connected(script).await;
+    let records: Vec<_> = (1..=8).map(record).collect();
+    within(client.send(&records)).await.unwrap();
+    within(client.flush()).await.unwrap();
+    let sizes: Vec<usize> = server
+        .frames()
+        .iter()
+        .map(|frame| frame.check_ins.len())
+        .collect();
+    assert_eq!(sizes, [3, 3, 2]);
+    assert_eq!(sequences(&server.frames(), 0), (1..=8).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_inventory_arrives_as_it_was() {
+    let (server, client) = connected(Script::new([Act::Acknowledge])).await;
+    let inventory = Inventory {
+        device_id: DeviceId::from_bytes([7; 16]),
+        os_version: Inventory::pack_version([10, 0, 22631, 1]),
+        revision: 1,
+        owner: Owner::Company,
+        device_name: "laptop".to_owned(),
+        os_name: "Windows".to_owned(),
+        model: String::new(),
+        manufacturer: String::new(),
+        serial_number: String::new(),
+        user_principal_name: String::new(),
+        tags: vec!["Finance".to_owned()],
+    };
+    within(client.send_inventory(&inventory)).await.unwrap();
+    within(client.flush()).await.unwrap();
+    let frames = server.frames();
+    assert_eq!(frames[0].kind, FrameKind::Inventory);
+    assert_eq!(Inventory::from_bytes(&frames[0].inventory), Ok(inventory));
+}
+
+#[tokio::test]
+async fn a_full_window_makes_send_wait_and_close_says_what_is_unknown() {
+    let script = Script {
+        window_frames: 2,
+        ..Script::new([Act::Ignore])
+    };
+    let pki = TestPki::new();
+    let server = FakeServer::start(&pki, script);
+    let close_timeout = Duration::from_millis(50);
+    let config = ClientConfig {
+        close_timeout,
+        ..config(&pki, &server)
+    };
+    let client = within(Client::connect(config)).await.unwrap();
+    // Two are on their way and one waits in the channel; the fourth has no place.
+    for seq in 1..=3 {
+        within(client.send(&[record(seq)])).await.unwrap();
+    }
+    let fourth = [record(4)];
+    let blocked = tokio::time::timeout(Duration::from_millis(50), client.send(&fourth)).await;
+    assert!(blocked.is_err(), "the window is full");
+    let error = within(client.close()).await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::CloseTimeout { unacknowledged: 3 }),
+        "{error}"
+    );
+    assert_eq!(sequences(&server.frames(), 0), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_lost_connection_gets_its_unacknowledged_frames_sent_again() {
+    let lose = Act::Lose {
+        frames: 3,
+        acked: 0,
+    };
+    let (server, client) = connected(Script::new([lose, Act::Acknowledge])).await;
+    for seq in 1..=5 {
+        within(client.send(&[record(seq)])).await.unwrap();
+    }
+    within(client.flush()).await.unwrap();
+    let progress = within(client.close()).await.unwrap();
+    assert_eq!(progress.frames_acked, 5);
+    assert_eq!(progress.connections, 2);
+    assert!(progress.frames_resent >= 3, "{progress:?}");
+    assert_eq!(sequences(&server.frames(), 0), [1, 2, 3]);
+    assert_eq!(
+        sequences(&server.frames(), 1),
+        [1, 2, 3, 4, 5],
+        "from the first on, same numbers"
+    );
+}
+
+#[tokio::test]
+async fn a_client_survives_one_loss_after_the_other() {
+    let lose = Act::Lose {
+        frames: 2,
+        acked: 1,
+    };
+    let acts = [
+        lose,
+        lose,
+        Act::Refuse(CloseCode::Overloaded),
+        lose,
+        Act::Acknowledge,
+    ];
+    let (server, client) = connected(Script::new(acts)).await;
+    for seq in 1..=20 {
+        within(client.send(&[record(seq)])).await.unwrap();
+    }
+    within(client.flush()).await.unwrap();
+    let progress = client.progress();
+    assert_eq!(progress.frames_acked, 20);
+    assert_eq!(progress.connections, 4, "the refused one never opened");
+    let mut arrived: Vec<u64> = (0..5)
+        .flat_map(|at| sequences(&server.frames(), at))
+        .collect();
+    arrived.sort_unstable();
+    arrived.dedup();
+    assert_eq!(arrived, (1..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn busy_holds_new_frames_back_for_its_time() {
+    let (server, client) = connected(Script::new([Act::Busy {
+        retry_after_ms: 150,
+    }]))
+    .await;
+    within(client.send(&[record(1)])).await.unwrap();
+    within(client.flush()).await.unwrap();
+    within(client.send(&[record(2)])).await.unwrap();
+    within(client.flush()).await.unwrap();
+    let frames = server.frames();
+    assert!(frames[1].at - frames[0].at >= Duration::from_millis(150));
+    assert_eq!(client.progress().busy, 1);
+}
+
+#[tokio::test]
+async fn a_draining_server_is_left_and_found_again_after_its_time() {
+    let drain = Act::Drain {
+        frames: 1,
+        retry_after_ms: 150,
+    };
+    let (server, client) = connected(Script::new([drain, Act::Acknowledge])).await;
+    for seq in 1..=3 {
+        within(client.send(&[record(seq)])).await.unwrap();
+        within(client.flush()).await.unwrap();
+    }
+    let frames = server.frames();
+    assert_eq!(
+        frames
+            .iter()
+            .map(|frame| frame.connection)
+            .collect::<Vec<_>>(),
+        [0, 1, 1]
+    );
+    assert!(frames[1].at - frames[0].at >= Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn a_client_with_nothing_to_send_does_not_reconnect() {
+    let drain = Act::Drain {
+        frames: 1,
+        retry_after_ms: 0,
+    };
+    let (_server, client) = connected(Script::new([drain, Act::Acknowledge])).await;
+    within(client.send(&[record(1)])).await.unwrap();
+    within(client.flush()).await.unwrap();
+    let mut watch = client.watch();
+    while watch.progress().is_connected {
+        within(watch.changed()).await.unwrap();
+    }
+    let progress = within(client.close()).await.unwrap();
+    assert_eq!(progress.connections, 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_lasts_ends_the_client_and_says_who_must_act() {
+    let pki = TestPki::new();
+    let server = FakeServer::start(&pki, Script::new([Act::Refuse(CloseCode::UnknownTenant)]));
+    let error = within(Client::connect(config(&pki, &server)))
+        .await
+        .unwrap_err();
+    let ClientError::Refused { code } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(code, CloseCode::UnknownTenant);
+}
+
+#[tokio::test]
+async fn a_refusal_after_a_loss_reaches_whoever_sends() {
+    let acts = [
+        Act::Lose {
+            frames: 1,
+            acked: 0,
+        },
+        Act::Refuse(CloseCode::IdentityInvalid),
+    ];
+    let (_server, client) = connected(Script::new(acts)).await;
+    within(client.send(&[record(1)])).await.unwrap();
+    let expected = |error: ClientError| {
+        matches!(
+            error,
+            ClientError::Refused {
+                code: CloseCode::IdentityInvalid
+            }
+        )
+    };
+    assert!(expected(within(client.flush()).await.unwrap_err()));
+    assert!(expected(
+        within(client.send(&[record(2)])).await.unwrap_err()
+    ));
+    assert!(expected(within(client.close()).await.unwrap_err()));
+}
+
+#[tokio::test]
+async fn an_ack_of_more_than_was_sent_is_a_fault_of_the_server() {
+    let (_server, client) = connected(Script::new([Act::Overclaim])).await;
+    within(client.send(&[record(1)])).await.unwrap();
+    let error = within(client.flush()).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ClientError::Ack(AckFault::Ahead { acked: 2, sent: 1 })
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn rejections_are_counted_and_told_as_far_as_there_is_room() {
+    let reject = |frame: &ReceivedFrame| {
+        let (device_id, seq) = CheckInRecord::peek(&frame.check_ins[0]);
+        let rejection = Rejection::new(device_id, seq, RejectReason::IdentityMismatch);
+        Outcome {
+            rejections: vec![rejection; 3],
+            ..Outcome::default()
+        }
+    };
+    let pki = TestPki::new();
+    let script = Script {
+        judge: std::sync::Arc::new(reject),
+        ..Script::new([Act::Acknowledge])
+    };
+    let server = FakeServer::start(&pki, script);
+    let config = ClientConfig {
+        rejections_max: 2,
+        ..config(&pki, &server)
+    };
+    let mut client = within(Client::connect(config)).await.unwrap();
+    within(client.send(&[record(9)])).await.unwrap();
+    within(client.flush()).await.unwrap();
+    let progress = client.progress();
+    assert_eq!((progress.rejected, progress.rejections_dropped), (3, 1));
+    let mut rejections = client.take_rejections().unwrap();
+    let first = within(rejections.next()).await.unwrap();
+    assert_eq!(
+        (first.seq, first.reason()),
+        (9, Some(RejectReason::IdentityMismatch))
+    );
+    assert!(rejections.try_next().is_some() && rejections.try_next().is_none());
+    assert!(
+        client.take_rejections().is_none(),
+        "they are handed out once"
+    );
+}
+
+#[tokio::test]
+async fn a_server_of_another_authority_is_not_trusted() {
+    let pki = TestPki::new();
+    let server = FakeServer::start(&pki, Script::new([Act::Acknowledge]));
+    let ca = Pem::text(TestPki::new().ca_pem());
+    let config = ClientConfig {
+        ca,
+        ..config(&pki, &server)
+    };
+    let error = within(Client::connect(config)).await.unwrap_err();
+    assert!(matches!(error, ClientError::ServerNotTrusted(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_of_another_name_is_not_trusted() {
+    let pki = TestPki::new();
+    let server = FakeServer::start(&pki, Script::new([Act::Acknowledge]));
+    let config = ClientConfig {
+        server_name: "example.org".to_owned(),
+        ..config(&pki, &server)
+    };
+    let error = within(Client::connect(config)).await.unwrap_err();
+    assert!(matches!(error, ClientError::ServerNotTrusted(_)), "{error}");
+}
+
+#[tokio::test]
+async fn an_identity_of_another_authority_is_refused_by_tls() {
+    let pki = TestPki::new();
+    let server = FakeServer::start(&pki, Script::new([Act::Acknowledge]));
+    let identity = Pem::text(TestPki::new().identity(GATEWAY));
+    let config = ClientConfig {
+        identity,
+        ..config(&pki, &server)
+    };
+    let error = within(Client::connect(config)).await.unwrap_err();
+    assert!(
+        matches!(error, ClientError::CertificateRefused { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_given_up_after_offline_max() {
+    let pki = TestPki::new();
+    // A socket that is bound and never read: nobody answers, and nobody else gets the port.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let ca = Pem::text(pki.ca_pem());
+    let identity = Pem::text(pki.identity(GATEWAY));
+    let config = ClientConfig {
+        offline_max: Some(Duration::from_secs(3600)),
+        ..ClientConfig::new(silent.local_addr().unwrap(), ca, identity)
+    };
+    let start = tokio::time::Instant::now();
+    let error = Client::connect(config).await.unwrap_err();
+    let ClientError::Unreachable {
+        attempts,
+        last: Disconnect::Timeout,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    // An hour of paused time: waits of 60 s at most and attempts of 10 s.
+    assert!(start.elapsed() <= Duration::from_secs(3600 + 10));
+    assert!(attempts >= 3600 / 70, "{attempts}");
+}
+
+#[tokio::test]
+async fn a_dropped_client_leaves_at_once() {
+    let (server, client) = connected(Script::new([Act::Ignore])).await;
+    within(client.send(&[record(1)])).await.unwrap();
+    let mut watch = client.watch();
+    drop(client);
+    while within(watch.changed()).await.is_some() {}
+    assert!(server.frames().len() <= 1);
+}
