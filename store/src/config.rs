@@ -8,9 +8,9 @@ const MIB: usize = 1024 * 1024;
 
 /// Where a store lies and how much memory and disk it may hold.
 ///
-/// Memory, worst case: three memtables of `journal`, three of `pages`, the small ones of the other
-/// column families (40 MiB), the block cache, and one batch of `group_bytes_max`. With the defaults
-/// that is about 400 MiB; a store that takes little holds little.
+/// Memory, worst case: three memtables of `journal`, three of `pages`, those of the other column families
+/// (48 MiB), the block cache, and twice `group_bytes_max` for the commits and RocksDB's copy of them. With
+/// the defaults that is 384 MiB; a store that takes little holds little.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// The data directory. It is created when missing; it must be empty or a data directory of Muster.
@@ -18,8 +18,8 @@ pub struct StoreConfig {
     /// Number of shards, 1 or more. A new directory needs it and keeps it for ever; for an existing one
     /// `None` takes what the directory says.
     pub shards: Option<u16>,
-    /// One write stops taking further commits once it holds this many bytes. Bounds the batch in memory
-    /// and the time of one sync. A single larger commit is written alone.
+    /// One write stops taking further commits once it holds this many bytes. Bounds its memory and
+    /// the time of one sync. A single larger commit is written alone.
     pub group_bytes_max: usize,
     /// Size at which the memtable of the journal is flushed to a file; also about the size of one
     /// journal file, which is what trim drops at once.

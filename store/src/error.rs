@@ -108,7 +108,9 @@ impl OpenError {
     pub(crate) fn database(directory: &Path, error: &rocksdb::Error) -> Self {
         let text = error.as_ref();
         let io = error.kind() == rocksdb::ErrorKind::IOError;
-        if io && text.contains("lock") {
+        // Our own lock on FORMAT was free, so this is another tool of RocksDB.
+        let locked = text.contains("temporarily unavailable") && text.contains("While lock file");
+        if io && (locked || text.contains("lock hold by current process")) {
             return Self::InUse {
                 directory: directory.to_path_buf(),
             };

@@ -81,8 +81,8 @@ impl Keyspace {
 fn journal_options(options: &mut Options, table: &mut BlockBasedOptions, config: &StoreConfig) {
     // Values are dense binary, written once and read only by a recovery.
     options.set_compression_type(DBCompressionType::None);
-    // Larger than the default (64 MiB is, in this version, also the default): what is trimmed before
-    // its memtable is flushed never becomes a file. It bounds the size of a file, too.
+    // What is trimmed while still in the memtable never becomes a file. Also about the size of a file, hence of
+    // what trim drops at once and of the garbage that may lie below the trim position.
     options.set_write_buffer_size(config.journal_memtable_bytes);
     // One filling, two flushing: a slow disk shows as waiting writes only after two full memtables.
     options.set_max_write_buffer_number(3);

@@ -207,18 +207,18 @@ impl ReadOnlyStore {
 }
 
 fn write_meta(db: &DB, shards: u16) -> Result<(), rocksdb::Error> {
-    let mut batch = WriteBatch::new();
+    let mut writes = WriteBatch::new();
     let format = FORMAT_VERSION.to_le_bytes().to_vec();
     for (key, mut payload) in [
         (keys::FORMAT, format),
         (keys::SHARDS, shards.to_le_bytes().to_vec()),
     ] {
         value::seal(Keyspace::Meta, key, &mut payload);
-        batch.put_cf(Keyspace::Meta.of(db), key, payload);
+        writes.put_cf(Keyspace::Meta.of(db), key, payload);
     }
     let mut synced = WriteOptions::default();
     synced.set_sync(true);
-    db.write_opt(batch, &synced)
+    db.write_opt(writes, &synced)
 }
 
 /// The file FORMAT and the database belong together.

@@ -1,7 +1,7 @@
-//! The writer: all waiting commits of all shards, one atomic batch, one sync, then the completions.
+//! The writer: all waiting commits of all shards, one atomic write, one sync, then the completions.
 //!
 //! Owned by one thread of `ingest`, which collects what waits and calls [`Writer::write`]; no thread, queue or
-//! timer in here. Order of commits is order of arrival. Bounds: one batch holds `group_bytes_max`, or one
+//! timer in here. Order of commits is order of arrival. Bounds: one write holds `group_bytes_max`, or one
 //! commit that is larger by itself. A failed write poisons the store and is never tried again.
 
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::store::Inner;
 use crate::value::{self, Stamp};
 use crate::view::JournalTail;
 
-/// Key, checksum and headers around a value in a batch: only used to size the batch once.
+/// Key, checksum and headers around a value: only used to size a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
 
 /// RocksDB's name for the number of memtables that are being flushed.
@@ -136,7 +136,7 @@ impl Writer {
         &self.metrics
     }
 
-    /// How many commits, from the first, go into one batch: at least one.
+    /// How many commits, from the first, go into one write: at least one.
     fn fitting<P>(&self, group: &[Commit<P>]) -> usize {
         let mut bytes = 0;
         let fits = |commit: &&Commit<P>| {
@@ -146,7 +146,7 @@ impl Writer {
         group.iter().take_while(fits).count().max(1)
     }
 
-    /// One batch, one sync. Returns whether there was anything to write.
+    /// One write, one sync. Returns whether there was anything to write.
     fn write_at_once<P>(&mut self, commits: &mut [Commit<P>]) -> Result<bool, PoisonReason> {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(reason.clone());
@@ -155,19 +155,19 @@ impl Writer {
             .iter()
             .map(|commit| commit.bytes() + (commit.values() + 2) * VALUE_OVERHEAD_BYTES)
             .sum();
-        let mut batch = WriteBatch::with_capacity_bytes(capacity);
+        let mut writes = WriteBatch::with_capacity_bytes(capacity);
         for commit in commits.iter_mut() {
-            self.add(&mut batch, commit)
+            self.add(&mut writes, commit)
                 .map_err(|error| self.poison(format!("commit refused: {error}")))?;
         }
         // Nothing to write is nothing to sync: everything before it is durable already.
-        if batch.is_empty() {
+        if writes.is_empty() {
             return Ok(false);
         }
-        self.metrics.bytes += batch.size_in_bytes() as u64;
+        self.metrics.bytes += writes.size_in_bytes() as u64;
         self.inner
             .db
-            .write_opt(batch, &self.synced)
+            .write_opt(writes, &self.synced)
             .map_err(|error| {
                 self.poison(format!("write or sync of the journal failed: {error}"))
             })?;
@@ -176,10 +176,10 @@ impl Writer {
         Ok(true)
     }
 
-    /// Puts all values of a commit into the batch; the buffers come out as they went in.
+    /// Adds all values of a commit; the buffers come out as they went in.
     fn add<P>(
         &mut self,
-        batch: &mut WriteBatch,
+        writes: &mut WriteBatch,
         commit: &mut Commit<P>,
     ) -> Result<(), LedgerError> {
         let shard = commit.shard;
@@ -192,7 +192,7 @@ impl Writer {
             }
             .append_to(&mut commit.journal);
             self.put(
-                batch,
+                writes,
                 Keyspace::Journal,
                 &keys::journal(position),
                 &mut commit.journal,
@@ -201,11 +201,11 @@ impl Writer {
             self.metrics.journal_values += 1;
         }
         for (cell, bytes) in &mut commit.cells {
-            self.put(batch, Keyspace::Control, &keys::cell(shard, *cell), bytes);
+            self.put(writes, Keyspace::Control, &keys::cell(shard, *cell), bytes);
         }
         for (cohort, bytes) in &mut commit.cohorts {
             self.put(
-                batch,
+                writes,
                 Keyspace::Control,
                 &keys::cohort(shard, *cohort),
                 bytes,
@@ -213,7 +213,7 @@ impl Writer {
         }
         for page in &mut commit.pages {
             self.put(
-                batch,
+                writes,
                 Keyspace::Pages,
                 &keys::page(shard, page.page),
                 &mut page.bytes,
@@ -222,21 +222,21 @@ impl Writer {
         self.metrics.pages += commit.pages.len() as u64;
         for inventory in &mut commit.inventories {
             let key = keys::inventory(inventory.tenant, &inventory.device);
-            self.put(batch, Keyspace::Inventory, &key, &mut inventory.bytes);
+            self.put(writes, Keyspace::Inventory, &key, &mut inventory.bytes);
         }
         match commit.checkpoint {
             None => Ok(()),
             Some(CheckpointMark::Begin) => self.ledger.begin(shard),
-            Some(CheckpointMark::Complete) => self.complete(batch, shard),
+            Some(CheckpointMark::Complete) => self.complete(writes, shard),
         }
     }
 
-    /// The checkpoint record and, in the same batch, the trim position that it makes true. Values are only
+    /// The checkpoint record and, in the same write, the trim position that it makes true. Values are only
     /// deleted after this is durable, so a journal that lacks them is never without its reason.
-    fn complete(&mut self, batch: &mut WriteBatch, shard: u16) -> Result<(), LedgerError> {
+    fn complete(&mut self, writes: &mut WriteBatch, shard: u16) -> Result<(), LedgerError> {
         let record = self.ledger.complete(shard)?;
         self.put(
-            batch,
+            writes,
             Keyspace::Meta,
             &keys::checkpoint(shard),
             &mut record.encode(),
@@ -244,7 +244,7 @@ impl Writer {
         self.metrics.checkpoints += 1;
         self.trim = self.ledger.trim();
         self.put(
-            batch,
+            writes,
             Keyspace::Meta,
             keys::TRIM,
             &mut self.trim.to_le_bytes().to_vec(),
@@ -252,10 +252,10 @@ impl Writer {
         Ok(())
     }
 
-    fn put(&self, batch: &mut WriteBatch, keyspace: Keyspace, key: &[u8], payload: &mut Vec<u8>) {
+    fn put(&self, writes: &mut WriteBatch, keyspace: Keyspace, key: &[u8], payload: &mut Vec<u8>) {
         let bytes = payload.len();
         value::seal(keyspace, key, payload);
-        batch.put_cf(keyspace.of(&self.inner.db), key, &*payload);
+        writes.put_cf(keyspace.of(&self.inner.db), key, &*payload);
         payload.truncate(bytes);
     }
 
@@ -311,8 +311,8 @@ fn delete_between(inner: &Inner, first: u64, end: u64) -> Result<(), rocksdb::Er
     if first >= end {
         return Ok(());
     }
-    let mut batch = WriteBatch::new();
-    batch.delete_range_cf(family, keys::journal(first), keys::journal(end));
+    let mut writes = WriteBatch::new();
+    writes.delete_range_cf(family, keys::journal(first), keys::journal(end));
     // Not synced: were it lost, the values would be flushed and go with their file.
-    inner.db.write(batch)
+    inner.db.write(writes)
 }
