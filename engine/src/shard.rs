@@ -12,6 +12,7 @@
 mod apply;
 mod checkpoint;
 mod dirty;
+mod judge;
 pub(crate) mod recovery;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,18 @@
 //! the format, the rules and the durable state; this crate connects them to sockets, threads and people.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod metrics;
+pub mod net;
+pub mod ops;
+pub mod phase;
 pub mod pki;
+pub mod recount;
+pub mod recovery;
+pub mod route;
+pub mod server;
+pub mod shard;
+mod shutdown;
 pub mod telemetry;

@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
-use muster_wire::{CheckInRecord, Flags, Inventory, Onboarding, RejectReason, Rejection};
+use muster_wire::{CheckInRecord, Inventory, RejectReason, Rejection};
 
 use super::Shard;
 use super::dirty::page_of;
+use super::judge::{evaluate, observe};
 use crate::cell::{CellId, CellKey};
 use crate::cohort::{Cohort, CohortId};
 use crate::device::DeviceRecord;
 use crate::effects::{Effects, InventoryWrite, Outcome, Transition};
 use crate::facet::Facets;
 use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
-use crate::rules::compliance::compliance_state;
-use crate::rules::sensor::{SensorFacts, sensor_state};
-use crate::rules::threat::{ThreatLevel, threat_setting};
 use crate::slab::SlotIndex;
 
 /// How one record fared.
@@ -350,80 +348,5 @@ impl Shard {
             effects.cells.push((id.0, key.encode().to_vec()));
         }
         Some(id)
-    }
-}
-
-/// The record and the facets of a device after an accepted check-in.
-fn observe(
-    mut record: DeviceRecord,
-    ever_onboarded: bool,
-    check_in: &CheckInRecord,
-    policy: &TenantPolicy,
-    now: u32,
-) -> (DeviceRecord, Facets) {
-    let flags = check_in.flags();
-    let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-    record.seq = check_in.seq();
-    record.boot_id = check_in.boot_id();
-    record.payload = check_in.payload();
-    record.flags = flags;
-    record.last_check_in = now;
-    if onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
-        record.last_contact = now;
-    }
-    if onboarded && flags.contains(Flags::TELEMETRY_OK) {
-        record.last_telemetry = now;
-    }
-    if flags.contains(Flags::FULL_REPORT) {
-        record.last_full_report = now;
-    }
-    let reported = Facets {
-        platform: check_in.platform(),
-        management_agent: check_in.management_agent(),
-        onboarded,
-        foreign_org: flags.contains(Flags::FOREIGN_ORG),
-        ever_onboarded: ever_onboarded || onboarded,
-        risk: check_in.risk(),
-        partner_threat: check_in.partner_threat_state(),
-        registered: flags.contains(Flags::REGISTERED),
-        ..Facets::default()
-    };
-    let facets = evaluate(&record, reported, policy, now);
-    (record, facets)
-}
-
-/// Fills the derived facets (R17, R2, R3, R7) of a device from what it reported.
-fn evaluate(record: &DeviceRecord, reported: Facets, policy: &TenantPolicy, now: u32) -> Facets {
-    let sensor = sensor_state(
-        &SensorFacts {
-            onboarded: reported.onboarded,
-            ever_onboarded: reported.ever_onboarded,
-            sensor_running: record.flags.contains(Flags::SENSOR_RUNNING),
-            command_and_control_ok: record.flags.contains(Flags::COMMAND_AND_CONTROL_OK),
-            last_contact: record.last_contact,
-            last_telemetry: record.last_telemetry,
-            last_full_report: record.last_full_report.max(record.first_seen),
-            last_check_in: record.last_check_in,
-        },
-        &policy.sensor_limits,
-        now,
-    );
-    let threat_setting = threat_setting(
-        policy.threshold(reported.platform),
-        policy.blocked_on_missing(reported.platform),
-        ThreatLevel::effective(reported.partner_threat, reported.risk),
-        record.flags.contains(Flags::SETTING_ERROR),
-    );
-    let compliance = compliance_state(
-        reported.registered,
-        reported.management_agent,
-        policy.secure_by_default,
-        threat_setting,
-    );
-    Facets {
-        sensor,
-        threat_setting,
-        compliance,
-        ..reported
     }
 }

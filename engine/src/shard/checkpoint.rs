@@ -34,6 +34,11 @@ impl Shard {
         self.checkpoint.running
     }
 
+    /// Whether every page on disk is as in memory.
+    pub fn checkpoint_is_clean(&self) -> bool {
+        self.checkpoint.dirty.is_empty() && self.checkpoint.owed.is_empty()
+    }
+
     /// Begins a checkpoint; call it after [`Shard::seal`], and commit the batch as its beginning.
     /// Does nothing and returns `false` if one runs already.
     pub fn checkpoint_begin(&mut self) -> bool {

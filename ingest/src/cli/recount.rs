@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::ops_client::{DEFAULT_SERVER, OpsClient, ServerUrl};
 use super::{output, table};
 use crate::exit::Failure;
+use crate::recount;
 
 /// What `muster recount` is told.
 #[derive(Debug, Args)]
@@ -53,11 +54,7 @@ pub(super) fn run(arguments: &RecountArguments) -> Result<(), Failure> {
 }
 
 fn offline(directory: &Path) -> Result<Map<String, Value>, Failure> {
-    // lead: call recount::offline here
-    Err(Failure::Internal(format!(
-        "this build cannot recount {}",
-        directory.display()
-    )))
+    recount::offline(directory).map_err(|error| Failure::DataDirectory(error.to_string()))
 }
 
 /// Prints the report and fails if it found a difference.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::net::EndpointError;
 use crate::pki::tls;
+use crate::server::{self, ServerError};
 use crate::telemetry;
 
 /// What `muster serve` is told.
@@ -24,9 +26,21 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     serve(config, tls)
 }
 
-fn serve(_config: Config, _tls: rustls::ServerConfig) -> Result<(), Failure> {
-    // lead: call server::run here
-    Err(Failure::Internal(
-        "this build has no server in it".to_owned(),
-    ))
+fn serve(config: Config, tls: rustls::ServerConfig) -> Result<(), Failure> {
+    server::run(config, tls).map_err(|error| {
+        let line = error.to_string();
+        match &error {
+            ServerError::Endpoint(EndpointError::Bind { source, .. })
+            | ServerError::Ops { source, .. }
+                if source.kind() == std::io::ErrorKind::AddrInUse =>
+            {
+                Failure::AddressInUse(line)
+            }
+            ServerError::Open(_)
+            | ServerError::Recover { .. }
+            | ServerError::Read(_)
+            | ServerError::Policy(_) => Failure::DataDirectory(line),
+            _ => Failure::Internal(line),
+        }
+    })
 }

@@ -1,0 +1,204 @@
+//! Counters that everything increments and operators read.
+//!
+//! Plain atomics, relaxed: a reader may be a moment behind, no count is ever lost. Incremented once a
+//! frame or once a connection, never once a check-in. Names and meanings for Prometheus are in
+//! [`crate::ops`], so a counter has one name in the product.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hdrhistogram::Histogram;
+use muster_wire::{CloseCode, RejectReason};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to the number.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Reads the number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down; written by one thread.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets the number.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Reads the number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a handshake failed, by the TLS alert or what stands for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum HandshakeFailure {
+    /// The client showed no certificate.
+    CertificateMissing,
+    /// The certificate is not signed by an authority of ours.
+    CertificateUntrusted,
+    /// The certificate is expired or not valid yet.
+    CertificateExpired,
+    /// The certificate is unusable for another reason.
+    CertificateInvalid,
+    /// No common application protocol: not a Muster client, or a future one.
+    ProtocolUnknown,
+    /// Anything else: timeouts, resets, transport errors.
+    Other,
+}
+
+impl HandshakeFailure {
+    /// Every member.
+    pub const ALL: [Self; 6] = [
+        Self::CertificateMissing,
+        Self::CertificateUntrusted,
+        Self::CertificateExpired,
+        Self::CertificateInvalid,
+        Self::ProtocolUnknown,
+        Self::Other,
+    ];
+
+    /// The label in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CertificateMissing => "certificateMissing",
+            Self::CertificateUntrusted => "certificateUntrusted",
+            Self::CertificateExpired => "certificateExpired",
+            Self::CertificateInvalid => "certificateInvalid",
+            Self::ProtocolUnknown => "protocolUnknown",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Why a connection attempt was turned away before any handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Refusal {
+    /// Too many unfinished handshakes.
+    Handshakes,
+    /// The server is draining.
+    Draining,
+    /// The store takes no more writes.
+    Store,
+}
+
+impl Refusal {
+    /// Every member.
+    pub const ALL: [Self; 3] = [Self::Handshakes, Self::Draining, Self::Store];
+
+    /// The label in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handshakes => "handshakes",
+            Self::Draining => "draining",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// How many histograms sessions share, so that two of them rarely meet at one.
+const ACK_HISTOGRAMS: usize = 8;
+
+/// The counters of the front door and its sessions.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Connections that completed their handshake.
+    pub connections: Counter,
+    /// Attempts answered with a Retry to prove their address.
+    pub retries: Counter,
+    /// Attempts turned away, by [`Refusal`].
+    pub refused: [Counter; Refusal::ALL.len()],
+    /// Handshakes that failed, by [`HandshakeFailure`].
+    pub handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
+    /// Connections that ended, by close code; ours and the clients' own.
+    pub closed: [Counter; CloseCode::ALL.len()],
+    /// Connections that ended without a close code of the protocol (idle, reset, transport).
+    pub closed_otherwise: Counter,
+    /// Frames of check-ins and inventories read.
+    pub frames: Counter,
+    /// Records read: check-ins and inventories.
+    pub received: Counter,
+    /// Records acknowledged as accepted.
+    pub accepted: Counter,
+    /// Records acknowledged as duplicate.
+    pub duplicate: Counter,
+    /// Records acknowledged as stale.
+    pub stale: Counter,
+    /// Records refused, by reason.
+    pub rejected: [Counter; RejectReason::ALL.len()],
+    /// Acks written.
+    pub acks: Counter,
+    /// Busy frames written.
+    pub busy: Counter,
+    durable_to_ack: [Mutex<Histogram<u64>>; ACK_HISTOGRAMS],
+}
+
+/// A latency histogram in nanoseconds: up to a minute, two significant digits, about 30 KiB.
+pub fn latency_histogram() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000_000, 2).expect("constant bounds within the library's")
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        fn counters<const N: usize>() -> [Counter; N] {
+            std::array::from_fn(|_| Counter::default())
+        }
+        Self {
+            connections: Counter::default(),
+            retries: Counter::default(),
+            refused: counters(),
+            handshakes_failed: counters(),
+            closed: counters(),
+            closed_otherwise: Counter::default(),
+            frames: Counter::default(),
+            received: Counter::default(),
+            accepted: Counter::default(),
+            duplicate: Counter::default(),
+            stale: Counter::default(),
+            rejected: counters(),
+            acks: Counter::default(),
+            busy: Counter::default(),
+            durable_to_ack: std::array::from_fn(|_| Mutex::new(latency_histogram())),
+        }
+    }
+}
+
+impl Metrics {
+    /// Records how long a durable frame waited for its ack; once a frame, by the session.
+    pub fn record_durable_to_ack(&self, session: u64, nanos: u64) {
+        let histogram = &self.durable_to_ack[session as usize % ACK_HISTOGRAMS];
+        if let Ok(mut histogram) = histogram.lock() {
+            histogram.saturating_record(nanos);
+        }
+    }
+
+    /// The latencies recorded so far.
+    pub fn durable_to_ack(&self) -> Histogram<u64> {
+        let mut sum = latency_histogram();
+        for histogram in &self.durable_to_ack {
+            if let Ok(histogram) = histogram.lock() {
+                sum.add(&*histogram).expect("histograms of the same bounds");
+            }
+        }
+        sum
+    }
+
+    /// Records refused, of any reason.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.iter().map(Counter::get).sum()
+    }
+}

@@ -1,0 +1,15 @@
+//! The QUIC front door: endpoint, listener, sessions.
+//!
+//! Everything here runs on the net runtime. A task of this module never touches device state or the
+//! store, and never blocks; it decodes, routes, waits for room, and acknowledges. A panic in a
+//! connection's task ends that connection only.
+
+mod endpoint;
+mod handshake;
+mod listener;
+mod registry;
+mod session;
+
+pub use endpoint::{EndpointError, bind, endpoint};
+pub use listener::{Listener, ListenerContext};
+pub use registry::{SessionInfo, SessionRegistry};

@@ -1,0 +1,106 @@
+//! The UDP socket and the QUIC endpoint on it. The figures are those of research on hostile peers:
+//! small windows, one stream, a bounded number of attempts that have not proven their address.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::ListenConfig;
+
+/// What a device may have in flight towards us: a frame of one check-in is 56 bytes, an inventory at
+/// most 8 KiB.
+const DEVICE_RECEIVE_WINDOW: u32 = 64 << 10;
+
+/// What a gateway may have in flight: 16 full frames. Set once its certificate is known.
+pub(super) const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
+
+/// Acks, Busy and Goodbye only.
+const SEND_WINDOW: u64 = 64 << 10;
+
+/// Connection attempts that wait to be looked at; beyond, the first packet is dropped.
+const INCOMING_MAX: usize = 4096;
+
+/// Bytes that one, and all, of those may park before they are looked at.
+const INCOMING_BUFFER: u64 = 16 << 10;
+const INCOMING_BUFFER_TOTAL: u64 = 16 << 20;
+
+/// Why the front door cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// The address is taken or not ours; the operator chooses another.
+    #[error("cannot listen on {address} (UDP): {source}")]
+    Bind {
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The TLS configuration cannot serve QUIC.
+    #[error("the TLS configuration cannot be used for QUIC: {0}")]
+    Tls(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
+    /// The socket cannot be handed to the runtime.
+    #[error("cannot start the QUIC endpoint: {0}")]
+    Start(std::io::Error),
+}
+
+/// Binds the UDP socket with a large receive buffer, and says what the kernel gave.
+pub fn bind(config: &ListenConfig) -> Result<UdpSocket, EndpointError> {
+    let address = config.address;
+    let bind = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
+        let wanted = config.udp_receive_buffer.get() as usize;
+        socket.set_recv_buffer_size(wanted)?;
+        socket.set_send_buffer_size(wanted)?;
+        socket.bind(&address.into())?;
+        // Linux reports twice what it gives.
+        let given = socket.recv_buffer_size()? / 2;
+        if given < wanted {
+            tracing::info!(
+                wanted,
+                given,
+                "kernel capped the udp receive buffer, raise net.core.rmem_max for large fleets"
+            );
+        }
+        Ok(UdpSocket::from(socket))
+    };
+    bind().map_err(|source| EndpointError::Bind { address, source })
+}
+
+/// Starts the endpoint on a bound socket. Must be called inside the net runtime.
+pub fn endpoint(
+    config: &ListenConfig,
+    tls: rustls::ServerConfig,
+    socket: UdpSocket,
+) -> Result<quinn::Endpoint, EndpointError> {
+    let mut server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    server
+        .transport_config(Arc::new(transport(config)))
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BUFFER)
+        .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL);
+    let runtime = Arc::new(TokioRuntime);
+    quinn::Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime)
+        .map_err(EndpointError::Start)
+}
+
+fn transport(config: &ListenConfig) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    let idle = u32::try_from(config.idle_timeout.get().as_millis()).unwrap_or(u32::MAX);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        // The connection's window is the bound that holds; it grows for gateways, the stream's cannot.
+        .stream_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW))
+        .receive_window(VarInt::from_u32(DEVICE_RECEIVE_WINDOW))
+        .send_window(SEND_WINDOW)
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))));
+    transport
+}

@@ -1,0 +1,156 @@
+//! The accept loop: decides about each connection attempt before it costs anything.
+//!
+//! One task. Order of pressure: attempts that have not proven their address are asked to (Retry) once
+//! half of the handshake budget is in use, and refused when all of it is; a connection beyond
+//! `connections_max` gets a typed close code. Ends when the server drains.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use muster_engine::{PolicySet, TenantIndex};
+use muster_wire::CloseCode;
+use quinn::{Connecting, Incoming, VarInt};
+
+use super::handshake;
+use super::registry::SessionRegistry;
+use super::session;
+use crate::clock;
+use crate::config::ListenConfig;
+use crate::metrics::{HandshakeFailure, Metrics, Refusal};
+use crate::phase::{Phase, PhaseSwitch};
+use crate::route::RouteTable;
+use crate::telemetry::OncePerCause;
+
+/// How many distinct causes the log keeps apart.
+const LOGGED_CAUSES_MAX: usize = 64;
+
+/// What every session needs; shared.
+#[derive(Debug)]
+pub struct ListenerContext {
+    /// [listen] of the configuration.
+    pub config: ListenConfig,
+    /// The configured tenants and their indexes; nobody else gets in.
+    pub tenants: HashMap<String, TenantIndex>,
+    /// The rules in force, told in every ack by their revision.
+    pub policy: Arc<PolicySet>,
+    /// Where check-ins go.
+    pub routes: Arc<RouteTable>,
+    /// Who is connected.
+    pub registry: Arc<SessionRegistry>,
+    /// What happened.
+    pub metrics: Arc<Metrics>,
+    /// What the server is doing.
+    pub phase: PhaseSwitch,
+    /// Logs a cause once a minute.
+    pub log: OncePerCause<&'static str>,
+}
+
+impl ListenerContext {
+    /// The bounded log of causes that a context needs.
+    pub fn new_log() -> OncePerCause<&'static str> {
+        OncePerCause::new(LOGGED_CAUSES_MAX)
+    }
+
+    /// Logs a refusal by cause, at most once a minute, with the number left out.
+    pub(super) fn log_cause(&self, cause: &'static str, detail: &dyn std::fmt::Display) {
+        if let Some(suppressed) = self.log.permit(cause, clock::wall().as_millis()) {
+            tracing::warn!(cause, suppressed, %detail, "refused");
+        }
+    }
+}
+
+/// The accept loop. Owned by its task.
+#[derive(Debug)]
+pub struct Listener {
+    endpoint: quinn::Endpoint,
+    context: Arc<ListenerContext>,
+    handshakes: Arc<AtomicUsize>,
+}
+
+/// A handshake that is under way; counts down when it ends, however it ends.
+struct Handshake(Arc<AtomicUsize>);
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Listener {
+    /// A listener on a started endpoint.
+    pub fn new(endpoint: quinn::Endpoint, context: Arc<ListenerContext>) -> Self {
+        Self {
+            endpoint,
+            context,
+            handshakes: Arc::default(),
+        }
+    }
+
+    /// Accepts until the endpoint is closed. While draining, attempts are refused.
+    pub async fn run(self) {
+        while let Some(incoming) = self.endpoint.accept().await {
+            self.admit(incoming);
+        }
+    }
+
+    fn admit(&self, incoming: Incoming) {
+        let refusal = match self.context.phase.get() {
+            Phase::Starting | Phase::Serving => None,
+            Phase::Draining => Some(Refusal::Draining),
+            Phase::Poisoned => Some(Refusal::Store),
+        };
+        let max = self.context.config.handshakes_max as usize;
+        let under_way = self.handshakes.load(Ordering::Relaxed);
+        let refusal = refusal.or((under_way >= max).then_some(Refusal::Handshakes));
+        if let Some(refusal) = refusal {
+            self.context.metrics.refused[refusal as usize].add(1);
+            self.context
+                .log_cause(refusal.name(), &incoming.remote_address());
+            incoming.refuse();
+            return;
+        }
+        if under_way >= max / 2 && incoming.may_retry() && !incoming.remote_address_validated() {
+            self.context.metrics.retries.add(1);
+            // Only fails for an attempt that was validated, which it was not.
+            let _ = incoming.retry();
+            return;
+        }
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        let handshake = Handshake(Arc::clone(&self.handshakes));
+        match incoming.accept() {
+            Ok(connecting) => {
+                tokio::spawn(connect(connecting, handshake, Arc::clone(&self.context)));
+            }
+            Err(error) => failed(&self.context, &error),
+        }
+    }
+}
+
+async fn connect(connecting: Connecting, handshake: Handshake, context: Arc<ListenerContext>) {
+    let remote = connecting.remote_address();
+    let deadline = tokio::time::Instant::now() + context.config.hello_timeout.get();
+    let connection = match tokio::time::timeout_at(deadline, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return failed(&context, &error),
+        Err(_) => return failed(&context, &quinn::ConnectionError::TimedOut),
+    };
+    drop(handshake);
+    context.metrics.connections.add(1);
+    if context.registry.len() >= context.config.connections_max as usize {
+        let code = CloseCode::TooManyConnections;
+        context.metrics.closed[code.index()].add(1);
+        context.log_cause(code.name(), &remote);
+        connection.close(VarInt::from_u32(code.code()), code.name().as_bytes());
+        return;
+    }
+    session::run(connection, deadline, context).await;
+}
+
+fn failed(context: &ListenerContext, error: &quinn::ConnectionError) {
+    let failure = handshake::failure(error);
+    context.metrics.handshakes_failed[failure as usize].add(1);
+    if failure != HandshakeFailure::Other {
+        context.log_cause(failure.name(), error);
+    }
+}

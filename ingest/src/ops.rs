@@ -1,0 +1,187 @@
+//! The HTTP endpoint for operators: health, counts, devices, sessions, recount, metrics. Its reference
+//! is docs/API.md.
+//!
+//! Owner: the ops runtime, a current-thread tokio on a thread of its own, so a slow reader here costs
+//! the sessions nothing. It reads published atomics, asks shards over their control lane, and reads the
+//! store on blocking threads; the one order it can give is a recount. Bounded by the connections of
+//! `listen` and by a deadline on every question. It asks nobody who they are: it listens on a loopback
+//! address, and `guard` keeps web pages out.
+
+mod cells;
+mod counts;
+mod device;
+mod error;
+mod guard;
+mod listen;
+mod metrics;
+mod policy;
+mod probes;
+mod recount;
+mod sessions;
+mod shards;
+mod times;
+mod why;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use crossbeam::channel::Sender;
+use muster_engine::{PolicySet, TenantIndex, TenantPolicy, Timestamp};
+use muster_store::Store;
+use tokio::sync::Semaphore;
+
+use self::error::ApiError;
+use crate::metrics::Metrics;
+use crate::net::SessionRegistry;
+use crate::phase::PhaseSwitch;
+use crate::route::RouteTable;
+use crate::shard::Control;
+use crate::shard::writer::WriterReport;
+
+/// What the endpoint reads; built once by the server.
+#[derive(Debug)]
+pub struct OpsContext {
+    /// What the server is doing.
+    pub phase: PhaseSwitch,
+    /// Counters of the front door and its sessions.
+    pub metrics: Arc<Metrics>,
+    /// Who is connected.
+    pub registry: Arc<SessionRegistry>,
+    /// Which shard owns a device, and how full the inboxes are.
+    pub routes: Arc<RouteTable>,
+    /// By shard: its control lane.
+    pub controls: Vec<Sender<Control>>,
+    /// What the writer last published.
+    pub writer: Arc<Mutex<WriterReport>>,
+    /// For inventories, snapshots and its own numbers.
+    pub store: Arc<Store>,
+    /// The rules in force.
+    pub policy: Arc<PolicySet>,
+    /// By tenant index; also tenants that are no longer configured.
+    pub tenants: Vec<String>,
+    /// When the process started.
+    pub started_at: Timestamp,
+}
+
+impl OpsContext {
+    /// The index of a tenant by its name.
+    fn tenant_index(&self, name: &str) -> Result<TenantIndex, ApiError> {
+        let index = self.tenants.iter().position(|tenant| tenant == name);
+        index
+            .and_then(|index| TenantIndex::try_from(index).ok())
+            .ok_or(ApiError::UnknownTenant)
+    }
+
+    /// The name of a tenant by its index.
+    fn tenant_name(&self, index: TenantIndex) -> String {
+        let name = self.tenants.get(usize::from(index)).cloned();
+        name.unwrap_or_else(|| format!("tenant-{index}"))
+    }
+
+    /// The rules of a tenant.
+    fn tenant_policy(&self, index: TenantIndex) -> Option<&TenantPolicy> {
+        self.policy.tenant(index)
+    }
+}
+
+/// How long the endpoint waits for shards and disk.
+#[derive(Clone, Copy, Debug)]
+struct Deadlines {
+    /// For an answer that a request is about.
+    answer: Duration,
+    /// For the numbers of a scrape, which goes on without them.
+    scrape: Duration,
+}
+
+/// A commit takes milliseconds; a disk that takes seconds is stuck, and the operator must learn of it.
+const DEADLINES: Deadlines = Deadlines {
+    answer: Duration::from_secs(5),
+    scrape: Duration::from_secs(2),
+};
+
+/// The state behind the routes.
+#[derive(Debug)]
+struct Ops {
+    context: Arc<OpsContext>,
+    /// Where the listener is bound; its own address is a good Host.
+    bound: IpAddr,
+    deadlines: Deadlines,
+    /// Held by the recount that runs: it takes the memory of a shard, so there is one at a time.
+    recounting: Arc<tokio::sync::Mutex<()>>,
+    /// Held by the read of the store's numbers: on a stuck disk, scrapes must not pile up threads.
+    reading_store: Arc<Semaphore>,
+}
+
+impl Ops {
+    fn new(context: Arc<OpsContext>, bound: IpAddr, deadlines: Deadlines) -> Self {
+        let recounting = Arc::default();
+        let reading_store = Arc::new(Semaphore::new(1));
+        Self {
+            context,
+            bound,
+            deadlines,
+            recounting,
+            reading_store,
+        }
+    }
+}
+
+/// Serves until `stop` resolves. Requests under way may finish for a few seconds longer.
+///
+/// # Errors
+/// The listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    context: Arc<OpsContext>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let bound = listener.local_addr()?.ip();
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let router = router(Arc::new(Ops::new(context, bound, DEADLINES)));
+    listen::run(listener, router, stop).await;
+    Ok(())
+}
+
+/// Every route: method, path, handler. docs/API.md has a section for each, which a test compares.
+fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Ops>>); 10] {
+    [
+        ("GET", "/live", get(probes::live)),
+        ("GET", "/ready", get(probes::ready)),
+        ("GET", "/counts", get(counts::counts)),
+        ("GET", "/cells", get(cells::cells)),
+        ("GET", "/policy", get(policy::policy)),
+        ("GET", "/devices/{tenant}/{id}", get(device::device)),
+        ("GET", "/sessions", get(sessions::sessions)),
+        ("POST", "/recount", post(recount::recount)),
+        ("GET", "/metrics", get(metrics::metrics)),
+        ("GET", "/", get(index)),
+    ]
+}
+
+/// The routes, for somebody who opens the address by hand.
+async fn index() -> axum::Json<serde_json::Value> {
+    let routes = routes().map(|(method, path, _)| format!("{method} {path}"));
+    axum::Json(
+        serde_json::json!({ "server": "muster", "version": env!("CARGO_PKG_VERSION"), "routes": routes }),
+    )
+}
+
+fn router(ops: Arc<Ops>) -> Router {
+    let mut router = Router::new();
+    for (_, path, handler) in routes() {
+        router = router.route(path, handler);
+    }
+    router
+        .fallback(async || ApiError::UnknownRoute)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(from_fn_with_state(Arc::clone(&ops), guard::guard))
+        .with_state(ops)
+}

@@ -1,0 +1,89 @@
+//! The accept loop: HTTP/1.1, with the bounds that a plain accept loop lacks.
+//!
+//! Runs until it is told to stop, then lets requests under way finish for [`GRACE`]. Bounded by
+//! [`CONNECTIONS_MAX`]; what comes beyond waits in the kernel's backlog.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Connections at a time: people, scripts and scrapers, not devices. Each costs a descriptor and at
+/// most [`HEADER_BYTES_MAX`].
+const CONNECTIONS_MAX: usize = 128;
+
+/// Bytes of a request line with its headers, and of the read buffer.
+const HEADER_BYTES_MAX: usize = 16 << 10;
+
+/// How long a connection may take for the next request; also how long it may idle between two, so it
+/// is longer than the interval of a scraper.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How long requests under way may take once the endpoint is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Pause after an accept that failed for want of descriptors or memory, which would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) async fn run(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let (stream, slot) = tokio::select! {
+            () = &mut stop => break,
+            // Reaps; the pattern turns this branch off while there is nothing to reap.
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_TIMEOUT)
+            .max_buf_size(HEADER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        connections.spawn(async move {
+            // An error is the peer's: it went away, or it does not speak HTTP.
+            let _ = connection.await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests of operators were cut off by the stop");
+    }
+}
+
+/// The next connection, once there is a slot for it.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    let slot = Arc::clone(slots)
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true); // an answer is whole, there is nothing to wait for
+                return (stream, slot);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection of an operator was not accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

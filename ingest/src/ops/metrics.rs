@@ -1,0 +1,94 @@
+//! `GET /metrics`: the numbers of the whole server as OpenMetrics text.
+//!
+//! Nothing is registered and nothing is counted twice: a scrape reads the plain atomics and histograms
+//! that the other threads keep, and renders [`families`]. Shards and disk get a deadline; a scrape never
+//! fails for want of them, but says what is missing, because a stuck disk is when metrics are needed.
+
+mod distribution;
+mod families;
+mod page;
+mod process;
+mod render;
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use muster_store::StoreMetrics;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::Registry;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::error::ApiError;
+use super::{Ops, OpsContext};
+use crate::shard::writer::WriterReport;
+use crate::shard::{Control, ShardReport};
+
+/// What the text encoder writes.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything a page is rendered from, read once.
+#[derive(Debug)]
+struct Scrape {
+    context: Arc<OpsContext>,
+    /// By shard; `None` for one that did not answer.
+    shards: Vec<Option<Box<ShardReport>>>,
+    writer: WriterReport,
+    /// `None` if the disk did not answer.
+    store: Option<StoreMetrics>,
+    resident_bytes: u64,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        render::render(self, page::Page::new(encoder))
+    }
+}
+
+pub(super) async fn metrics(State(ops): State<Arc<Ops>>) -> Result<Response, ApiError> {
+    let (shards, store) = tokio::join!(
+        ops.ask_each(ops.deadlines.scrape, Control::Report),
+        store_numbers(&ops)
+    );
+    let scrape = Scrape {
+        context: Arc::clone(&ops.context),
+        shards: shards.into_iter().map(Result::ok).collect(),
+        writer: writer_report(&ops.context),
+        store,
+        resident_bytes: process::resident_bytes(),
+    };
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(scrape));
+    let mut page = String::new();
+    text::encode(&mut page, &registry).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], page).into_response())
+}
+
+/// The store's numbers, which list the directory: on a blocking thread, one at a time, with a deadline.
+async fn store_numbers(ops: &Ops) -> Option<StoreMetrics> {
+    let alone = Arc::clone(&ops.reading_store).try_acquire_owned().ok()?;
+    let store = Arc::clone(&ops.context.store);
+    let read = spawn_blocking(move || {
+        let numbers = store.metrics();
+        drop(alone);
+        numbers
+    });
+    timeout(ops.deadlines.scrape, read).await.ok()?.ok()
+}
+
+/// A copy of what the writer published; its lock is held for a copy only.
+fn writer_report(context: &OpsContext) -> WriterReport {
+    let report = context
+        .writer
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    WriterReport {
+        metrics: report.metrics.clone(),
+        journal_bytes_live: report.journal_bytes_live,
+        apply_to_durable: report.apply_to_durable.clone(),
+    }
+}

@@ -1,0 +1,32 @@
+//! What the kernel says of this process.
+
+/// Resident memory in bytes; 0 where the kernel does not tell (not Linux).
+pub(super) fn resident_bytes() -> u64 {
+    // `status` rather than `statm`: it is in kB, whatever the size of a memory page.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    resident_kilobytes(&status).unwrap_or(0) * 1024
+}
+
+fn resident_kilobytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_from_its_line() {
+        assert_eq!(
+            resident_kilobytes("VmPeak:\t 9 kB\nVmRSS:\t  1234 kB\n"),
+            Some(1234)
+        );
+        assert_eq!(resident_kilobytes("VmPeak:\t 9 kB\n"), None);
+        if cfg!(target_os = "linux") {
+            assert!(resident_bytes() > 0);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Which number goes into which family.
+
+use std::fmt;
+
+use muster_engine::Timestamp;
+use muster_store::{StoreMetrics, WriterMetrics};
+use muster_wire::{CloseCode, RejectReason};
+
+use super::distribution::{Distribution, latency, merged, quantiles, sizes};
+use super::page::{Page, Value};
+use super::{Scrape, families};
+use crate::metrics::{Counter, HandshakeFailure, Metrics, Refusal};
+use crate::phase::Phase;
+use crate::shard::ShardReport;
+
+const PHASES: [Phase; 4] = [
+    Phase::Starting,
+    Phase::Serving,
+    Phase::Draining,
+    Phase::Poisoned,
+];
+
+pub(super) fn render(scrape: &Scrape, mut page: Page<'_>) -> fmt::Result {
+    let page = &mut page;
+    server(scrape, page)?;
+    front_door(scrape, page)?;
+    sessions(&scrape.context.metrics, page)?;
+    stages(scrape, page)?;
+    shards(scrape, page)?;
+    writer(
+        &scrape.writer.metrics,
+        scrape.writer.journal_bytes_live,
+        page,
+    )?;
+    let poisoned = scrape.context.store.health().poisoned().is_some();
+    page.one(&families::POISONED, poisoned)?;
+    page.one(&families::STORE_MISSING, scrape.store.is_none())?;
+    scrape
+        .store
+        .as_ref()
+        .map_or(Ok(()), |numbers| store(numbers, page))
+}
+
+fn server(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
+    page.many(
+        &families::BUILD,
+        [([env!("CARGO_PKG_VERSION").to_owned()], 1_u64)],
+    )?;
+    page.one(&families::START_TIME, seconds(scrape.context.started_at))?;
+    page.one(&families::RESIDENT, scrape.resident_bytes)?;
+    let now = scrape.context.phase.get();
+    page.many(
+        &families::PHASE,
+        PHASES.map(|phase| ([phase.name().to_owned()], phase == now)),
+    )
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_millis() as f64 / 1000.0
+}
+
+fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
+    let metrics = &scrape.context.metrics;
+    page.one(&families::CONNECTIONS, metrics.connections.get())?;
+    page.one(&families::RETRIES, metrics.retries.get())?;
+    let refused = labelled(Refusal::ALL.map(Refusal::name), &metrics.refused);
+    page.many(&families::REFUSED, refused)?;
+    let failed = HandshakeFailure::ALL.map(HandshakeFailure::name);
+    page.many(
+        &families::HANDSHAKES_FAILED,
+        labelled(failed, &metrics.handshakes_failed),
+    )?;
+    let closed = labelled(
+        CloseCode::ALL.iter().map(|code| code.name()),
+        &metrics.closed,
+    );
+    let otherwise = (["none".to_owned()], metrics.closed_otherwise.get());
+    page.many(&families::CLOSED, closed.chain([otherwise]))?;
+    page.one(&families::SESSIONS, scrape.context.registry.len())
+}
+
+/// The counters of an array by the names of its index.
+fn labelled(
+    names: impl IntoIterator<Item = &'static str>,
+    counters: &[Counter],
+) -> impl Iterator<Item = ([String; 1], u64)> {
+    names
+        .into_iter()
+        .zip(counters)
+        .map(|(name, counter)| ([name.to_owned()], counter.get()))
+}
+
+fn sessions(metrics: &Metrics, page: &mut Page<'_>) -> fmt::Result {
+    page.one(&families::FRAMES, metrics.frames.get())?;
+    page.one(&families::RECEIVED, metrics.received.get())?;
+    let outcomes = [
+        ("accepted", &metrics.accepted),
+        ("duplicate", &metrics.duplicate),
+        ("stale", &metrics.stale),
+    ];
+    let outcomes = outcomes.map(|(outcome, counter)| ([outcome.to_owned()], counter.get()));
+    page.many(&families::ACKNOWLEDGED, outcomes)?;
+    let reasons = RejectReason::ALL.iter().map(|reason| reason.name());
+    page.many(&families::REJECTED, labelled(reasons, &metrics.rejected))?;
+    page.one(&families::ACKS, metrics.acks.get())?;
+    page.one(&families::BUSY, metrics.busy.get())
+}
+
+/// The stages in the order of a check-in's life. A sum over shards is shown only if it is whole: a
+/// counter that falls for a moment looks like a restart.
+fn stages(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
+    let reports = whole(scrape);
+    let over_shards = |histogram: fn(&ShardReport) -> &hdrhistogram::Histogram<u64>| {
+        merged(reports.iter().flatten().map(|report| histogram(report)))
+    };
+    let stages = [
+        (
+            "decode_to_inbox",
+            over_shards(|report| &report.decode_to_inbox),
+        ),
+        (
+            "inbox_to_apply",
+            over_shards(|report| &report.inbox_to_apply),
+        ),
+        (
+            "apply_to_durable",
+            Some(scrape.writer.apply_to_durable.clone()),
+        ),
+        (
+            "durable_to_ack",
+            Some(scrape.context.metrics.durable_to_ack()),
+        ),
+    ];
+    let known = || {
+        stages
+            .iter()
+            .filter_map(|(stage, known)| Some((*stage, known.as_ref()?)))
+    };
+    let latencies = known().map(|(stage, histogram)| ([stage.to_owned()], latency(histogram)));
+    page.many(&families::STAGE_LATENCY, latencies)?;
+    let quantiles = known().flat_map(|(stage, histogram)| {
+        quantiles(histogram).map(|(quantile, at)| ([stage.to_owned(), quantile.to_owned()], at))
+    });
+    page.many(&families::STAGE_QUANTILE, quantiles)
+}
+
+/// The reports of all shards; `None` if one is missing.
+fn whole(scrape: &Scrape) -> Option<Vec<&ShardReport>> {
+    scrape.shards.iter().map(Option::as_deref).collect()
+}
+
+fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
+    let by_shard = |number: fn(&ShardReport) -> u64| {
+        let known = scrape.shards.iter().enumerate();
+        known.filter_map(move |(shard, report)| {
+            Some(([shard.to_string()], number(report.as_deref()?)))
+        })
+    };
+    page.many(
+        &families::SHARD_DEVICES,
+        by_shard(|report| report.devices.into()),
+    )?;
+    page.many(
+        &families::SHARD_CELLS,
+        by_shard(|report| report.cells as u64),
+    )?;
+    page.many(
+        &families::SHARD_SEQUENCE,
+        by_shard(|report| report.sequence),
+    )?;
+    page.many(
+        &families::SHARD_REVISION,
+        by_shard(|report| report.revision.0.into()),
+    )?;
+    page.many(
+        &families::SHARD_TRANSITIONS,
+        by_shard(|report| report.transitions),
+    )?;
+    page.many(&families::SHARD_BATCHES, by_shard(|report| report.batches))?;
+    page.many(
+        &families::SHARD_CHECKPOINTS,
+        by_shard(|report| report.checkpoints),
+    )?;
+    let reports = whole(scrape).unwrap_or_default();
+    let batches = merged(reports.iter().map(|report| &report.batch_check_ins));
+    page.many(
+        &families::BATCH_CHECK_INS,
+        batches.iter().map(|batches| ([], sizes(batches))),
+    )?;
+    let inboxes = scrape.context.routes.inboxes.iter().enumerate();
+    let depths = inboxes.map(|(shard, inbox)| ([shard.to_string()], inbox.depth()));
+    page.many(&families::INBOX_PARTS, depths)?;
+    let missing = scrape.shards.iter().enumerate();
+    let missing = missing.map(|(shard, report)| ([shard.to_string()], report.is_none()));
+    page.many(&families::SHARD_MISSING, missing)
+}
+
+fn writer(numbers: &WriterMetrics, journal_bytes_live: u64, page: &mut Page<'_>) -> fmt::Result {
+    page.one(&families::GROUPS, numbers.groups)?;
+    page.one(&families::COMMITS, numbers.commits)?;
+    page.one(&families::SYNCS, numbers.syncs)?;
+    page.one(&families::WRITER_BYTES, numbers.bytes)?;
+    page.one(&families::JOURNAL_VALUES, numbers.journal_values)?;
+    page.one(&families::PAGES, numbers.pages)?;
+    page.one(&families::CHECKPOINTS, numbers.checkpoints)?;
+    page.one(&families::TRIMS, numbers.trims)?;
+    page.one(&families::JOURNAL_LIVE, journal_bytes_live)?;
+    let syncs: Distribution = latency(&numbers.sync_nanoseconds);
+    page.one(&families::SYNC_LATENCY, syncs)?;
+    let quantiles = quantiles(&numbers.sync_nanoseconds);
+    page.many(
+        &families::SYNC_QUANTILE,
+        quantiles.map(|(label, at)| ([label.to_owned()], at)),
+    )
+}
+
+fn store(numbers: &StoreMetrics, page: &mut Page<'_>) -> fmt::Result {
+    page.one(&families::DIRECTORY, numbers.directory_bytes)?;
+    page.one(&families::WAL, numbers.wal_bytes)?;
+    page.one(&families::JOURNAL_FILES, numbers.journal_file_bytes)?;
+    page.one(&families::TABLE_FILES, numbers.table_file_bytes)?;
+    page.one(&families::MEMTABLE, numbers.memtable_bytes)?;
+    page.one(&families::STALLED, numbers.stalled)?;
+    page.one(
+        &families::STALL,
+        Value::Real(numbers.stall_microseconds as f64 / 1e6),
+    )?;
+    page.one(&families::FLUSH, numbers.flush_bytes)?;
+    page.one(&families::COMPACTION, numbers.compaction_bytes)?;
+    page.one(&families::WAL_SYNCS, numbers.wal_syncs)
+}

@@ -1,0 +1,8 @@
+//! The endpoint over shards that answer as told: threads with a control lane and nothing behind it.
+
+mod documents;
+mod errors;
+mod fixture;
+mod metrics;
+mod routes;
+mod socket;

@@ -1,0 +1,158 @@
+//! docs/METRICS.md and docs/API.md say what the server does, no more and no less.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::fixture::Server;
+use crate::ops::routes;
+
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a document and a scrape both say of a family.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Family {
+    kind: String,
+    labels: BTreeSet<String>,
+    help: String,
+}
+
+/// The families by the name their series have, apart from what a histogram adds to it.
+fn rendered(page: &str) -> BTreeMap<String, Family> {
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    let mut name = String::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (family, help) = rest.split_once(' ').unwrap();
+            name = family.to_owned();
+            families.entry(name.clone()).or_default().help = help.to_owned();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            families.get_mut(&name).unwrap().kind = rest.split_once(' ').unwrap().1.to_owned();
+        } else if !line.starts_with('#') {
+            let family = families.get_mut(&name).unwrap();
+            let (_, labels) = line.split_once('{').unwrap_or_default();
+            let labels = labels.split_once('}').unwrap_or_default().0.split(',');
+            let names = labels.filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+            let bucket = |name: &String| family.kind == "histogram" && name == "le";
+            family
+                .labels
+                .extend(names.filter(|name| !bucket(name)).collect::<Vec<_>>());
+        }
+    }
+    let with_suffix = |(name, family): (String, Family)| match family.kind.as_str() {
+        "counter" => (format!("{name}_total"), family),
+        "info" => (format!("{name}_info"), family),
+        _ => (name, family),
+    };
+    families.into_iter().map(with_suffix).collect()
+}
+
+fn documented(text: &str) -> BTreeMap<String, Family> {
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `muster_"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
+        let [name, kind, labels, help, action] = cells[..] else {
+            panic!("not five cells: {row}")
+        };
+        assert!(!action.is_empty(), "{name} does not say what to do");
+        let labels = labels
+            .split(", ")
+            .map(|label| label.trim_matches(['`', ' ']).to_owned());
+        let labels = labels.filter(|label| !label.is_empty()).collect();
+        let family = Family {
+            kind: kind.to_owned(),
+            labels,
+            help: help.to_owned(),
+        };
+        (format!("muster_{}", name.trim_end_matches('`')), family)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_as_it_is_rendered() {
+    let rendered = rendered(&Server::new().get("/metrics").await.text);
+    let documented = documented(&document("METRICS.md"));
+    assert!(rendered.len() > 40, "{}", rendered.len());
+    let names = |families: &BTreeMap<String, Family>| families.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&rendered), names(&documented));
+    for (name, family) in &rendered {
+        assert_eq!(family, &documented[name], "{name}");
+    }
+}
+
+#[test]
+fn every_route_has_a_section_in_the_reference() {
+    let text = document("API.md");
+    let sections: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
+        .map(|route| route.split(['?', '[']).next().unwrap().to_owned())
+        .collect();
+    let routes = routes().map(|(method, path, _)| format!("{method} {path}"));
+    assert_eq!(sections, BTreeSet::from(routes));
+}
+
+#[tokio::test]
+async fn the_examples_of_the_reference_have_the_shape_of_the_answers() {
+    let server = Server::new();
+    let text = document("API.md");
+    for (route, path) in [
+        ("/ready", "/ready"),
+        ("/counts", "/counts?tenant=demo"),
+        ("/cells", "/cells?tenant=demo"),
+        ("/policy", "/policy?tenant=demo"),
+        (
+            "/devices",
+            "/devices/demo/00112233-4455-6677-8899-aabbccddeeff",
+        ),
+    ] {
+        let section = text
+            .split("\n## `")
+            .find(|section| section.starts_with(&format!("GET {route}")));
+        let example = section
+            .unwrap()
+            .split("```json\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let example: serde_json::Value = serde_json::from_str(example).unwrap();
+        assert_eq!(
+            keys(&example),
+            keys(&server.get(path).await.json()),
+            "{route}"
+        );
+    }
+}
+
+/// The names of all values; of a list, those of its first element.
+fn keys(value: &serde_json::Value) -> Vec<String> {
+    use serde_json::Value;
+    let named = |name: &str, value: &Value| -> Vec<String> {
+        let inner = keys(value).into_iter().map(|key| format!("{name}.{key}"));
+        std::iter::once(name.to_owned()).chain(inner).collect()
+    };
+    match value {
+        // An inventory may be missing, so the example shows one and the answer need not.
+        Value::Object(object) => object
+            .iter()
+            .flat_map(|(name, value)| {
+                if name == "inventory" {
+                    vec![name.clone()]
+                } else {
+                    named(name, value)
+                }
+            })
+            .collect(),
+        Value::Array(list) => list.first().map(keys).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}

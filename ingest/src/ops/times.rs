@@ -1,0 +1,36 @@
+//! Times as the API writes them: RFC 3339, UTC.
+
+use muster_engine::Timestamp;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A time of a device record: seconds since the epoch, 0 = never.
+pub(super) fn seconds(seconds: u32) -> Option<String> {
+    if seconds == 0 {
+        return None;
+    }
+    timestamp(Timestamp::from_seconds(seconds))
+}
+
+/// A timestamp; `None` beyond the year 9999.
+pub(super) fn timestamp(at: Timestamp) -> Option<String> {
+    let nanos = i128::from(at.as_millis()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()?
+        .format(&Rfc3339)
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_and_zero_is_never() {
+        assert_eq!(seconds(0), None);
+        assert_eq!(seconds(1_767_225_600).unwrap(), "2026-01-01T00:00:00Z");
+        let at = Timestamp::from_millis(1_767_225_600_250);
+        assert_eq!(timestamp(at).unwrap(), "2026-01-01T00:00:00.25Z");
+        assert_eq!(timestamp(Timestamp::from_millis(u64::MAX)), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! From a data directory to shards that can serve: tables and pages in parallel by shard, then the
+//! journal tail, which one pass over the journal hands to all of them.
+//!
+//! Runs before anything listens. Its memory is the state itself plus a few journal values in flight.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use muster_engine::{PolicySet, Recovery, RecoveryError, Revision, Shard, ShardId, ShardLimits};
+use muster_store::{JournalTail, ReadError, Store, StoreView, Writer};
+
+/// Journal values on their way to one shard; bounds memory while one shard is slower.
+const VALUES_IN_FLIGHT: usize = 16;
+
+/// The data directory cannot be served. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// A read failed or found damage.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What is stored contradicts itself.
+    #[error("shard {shard}: {source}")]
+    Shard {
+        /// Which shard.
+        shard: u16,
+        /// What is wrong.
+        source: RecoveryError,
+    },
+    /// A shard found a fault and stopped taking values; its own error is reported instead of this.
+    #[error("recovery was given up")]
+    GivenUp,
+}
+
+/// How shards are rebuilt.
+#[derive(Clone, Copy, Debug)]
+pub struct RecoverOptions {
+    /// Limits of each shard once it serves.
+    pub limits: ShardLimits,
+    /// Keys the device indexes.
+    pub hash_seed: u64,
+}
+
+/// One journal value on its way to its shard.
+struct Value {
+    sequence: u64,
+    bytes: Vec<u8>,
+}
+
+/// Policy sets by revision, read once.
+struct PolicySets<'a> {
+    view: &'a StoreView<'a>,
+    known: Mutex<HashMap<Revision, Option<Arc<PolicySet>>>>,
+}
+
+impl PolicySets<'_> {
+    fn get(&self, revision: Revision) -> Option<Arc<PolicySet>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.entry(revision).or_insert_with(|| {
+            if revision == Revision::default() {
+                return Some(Arc::default()); // before the first policy set
+            }
+            let bytes = self.view.policy_set(revision.0).ok()??;
+            PolicySet::decode(&bytes).map(Arc::new)
+        });
+        entry.clone()
+    }
+}
+
+/// Rebuilds every shard of a store and returns them with the one writer.
+pub fn recover(
+    store: &Store,
+    options: RecoverOptions,
+) -> Result<(Vec<Shard>, Writer), RecoverError> {
+    let view = store.snapshot();
+    rebuild(&view, options, |senders| {
+        store.recover(|entry| feed(senders, entry))
+    })
+}
+
+/// Rebuilds every shard from a view that nothing writes to.
+pub fn recover_view(
+    view: &StoreView<'_>,
+    options: RecoverOptions,
+) -> Result<(Vec<Shard>, JournalTail), RecoverError> {
+    rebuild(view, options, |senders| {
+        view.journal(|entry| feed(senders, entry))
+    })
+}
+
+/// Rebuilds one shard from a view, passing over the values of the others.
+pub fn recover_one(
+    view: &StoreView<'_>,
+    shard: u16,
+    options: RecoverOptions,
+) -> Result<Shard, RecoverError> {
+    let fault = |source| RecoverError::Shard { shard, source };
+    let policies = PolicySets {
+        view,
+        known: Mutex::default(),
+    };
+    let mut recovery = restore(view, shard, options)?;
+    let mut policy_set = |revision| policies.get(revision);
+    view.journal(|entry| match entry.shard == shard {
+        true => recovery
+            .replay(entry.sequence, entry.bytes, &mut policy_set)
+            .map_err(fault),
+        false => Ok(()),
+    })?;
+    recovery.finish(&mut policy_set).map_err(fault)
+}
+
+fn feed(
+    senders: &[Sender<Value>],
+    entry: muster_store::JournalEntry<'_>,
+) -> Result<(), RecoverError> {
+    let value = Value {
+        sequence: entry.sequence,
+        bytes: entry.bytes.to_vec(),
+    };
+    let sender = senders
+        .get(usize::from(entry.shard))
+        .ok_or(RecoverError::GivenUp)?;
+    sender.send(value).map_err(|_| RecoverError::GivenUp)
+}
+
+fn rebuild<T>(
+    view: &StoreView<'_>,
+    options: RecoverOptions,
+    journal: impl FnOnce(&[Sender<Value>]) -> Result<T, RecoverError>,
+) -> Result<(Vec<Shard>, T), RecoverError> {
+    let policies = PolicySets {
+        view,
+        known: Mutex::default(),
+    };
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..view.shards())
+        .map(|_| bounded(VALUES_IN_FLIGHT))
+        .unzip();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..view.shards())
+            .zip(receivers)
+            .map(|(shard, values)| {
+                let policies = &policies;
+                scope.spawn(move || rebuild_one(view, shard, options, policies, values))
+            })
+            .collect();
+        let outcome = journal(&senders);
+        drop(senders); // the end of the journal
+        let mut shards = Vec::with_capacity(threads.len());
+        for thread in threads {
+            match thread.join() {
+                Ok(shard) => shards.push(shard?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok((shards, outcome?))
+    })
+}
+
+fn rebuild_one(
+    view: &StoreView<'_>,
+    shard: u16,
+    options: RecoverOptions,
+    policies: &PolicySets<'_>,
+    values: Receiver<Value>,
+) -> Result<Shard, RecoverError> {
+    let fault = |source| RecoverError::Shard { shard, source };
+    let mut recovery = restore(view, shard, options)?;
+    let mut policy_set = |revision| policies.get(revision);
+    for Value { sequence, bytes } in values {
+        recovery
+            .replay(sequence, &bytes, &mut policy_set)
+            .map_err(fault)?;
+    }
+    recovery.finish(&mut policy_set).map_err(fault)
+}
+
+/// Tables, pages and cursor: everything but the journal tail.
+fn restore(
+    view: &StoreView<'_>,
+    shard: u16,
+    options: RecoverOptions,
+) -> Result<Recovery, RecoverError> {
+    let fault = |source| RecoverError::Shard { shard, source };
+    let mut recovery = Recovery::new(ShardId(shard), options.limits, options.hash_seed);
+    view.cohorts(shard, |id, bytes| recovery.cohort(id, bytes).map_err(fault))?;
+    view.cells(shard, |id, bytes| recovery.cell(id, bytes).map_err(fault))?;
+    view.pages(shard, |page, bytes| {
+        recovery.page(page, bytes).map_err(fault)
+    })?;
+    recovery.cursor(
+        view.checkpoint(shard)?
+            .map_or(0, |record| record.cursor_sequence),
+    );
+    Ok(recovery)
+}

@@ -1,0 +1,42 @@
+//! A part: what one frame has for one shard.
+
+use muster_engine::TenantIndex;
+use muster_wire::{CheckInRecord, Inventory};
+
+use super::window::Receipt;
+use crate::clock::Stamp;
+
+/// An inventory with the bytes it was read from.
+#[derive(Debug)]
+pub struct InventoryPart {
+    /// What the archive says, validated.
+    pub inventory: Inventory,
+    /// The archive.
+    pub archive: Vec<u8>,
+}
+
+/// The records of a part. A frame of one check-in, the device's shape, needs no buffer.
+#[derive(Debug)]
+pub enum Payload {
+    /// One check-in.
+    CheckIn(CheckInRecord),
+    /// Several check-ins, in a buffer of the pool.
+    CheckIns(Vec<CheckInRecord>),
+    /// An inventory; rare, so it may cost an allocation.
+    Inventory(Box<InventoryPart>),
+}
+
+/// What travels through an inbox.
+#[derive(Debug)]
+pub struct Part {
+    /// Whose devices; from the certificate.
+    pub tenant: TenantIndex,
+    /// The records.
+    pub payload: Payload,
+    /// Where the outcome goes once it is durable.
+    pub receipt: Receipt,
+    /// When the bytes were read from the connection.
+    pub read_at: Stamp,
+    /// When the part was offered to the inbox.
+    pub routed_at: Stamp,
+}

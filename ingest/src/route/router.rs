@@ -1,0 +1,126 @@
+//! Cuts the frames of one session into parts by shard.
+//!
+//! Hot path: one hash and one 48-byte copy per check-in, into a pooled buffer.
+
+use std::sync::Arc;
+
+use muster_engine::{ShardMap, TenantIndex};
+use muster_wire::CheckInRecord;
+
+use super::inbox::Inbox;
+use super::part::{InventoryPart, Part, Payload};
+use super::pool::BufferPool;
+use super::window::WindowCursor;
+use crate::clock::{self, Stamp};
+
+/// Where parts go; shared by all sessions.
+#[derive(Debug)]
+pub struct RouteTable {
+    /// Which shard owns a device.
+    pub map: ShardMap,
+    /// By shard.
+    pub inboxes: Box<[Inbox]>,
+    /// Buffers for parts.
+    pub pool: BufferPool,
+}
+
+/// What has been cut for one shard so far.
+#[derive(Debug, Default)]
+enum Cut {
+    #[default]
+    Nothing,
+    One(CheckInRecord),
+    Many(Vec<CheckInRecord>),
+}
+
+/// Cuts frames. Owned by one session.
+#[derive(Debug)]
+pub struct Router {
+    table: Arc<RouteTable>,
+    tenant: TenantIndex,
+    /// By shard: what the frame being read has for it.
+    cuts: Box<[Cut]>,
+}
+
+impl Router {
+    /// A router for the frames of one session.
+    pub fn new(table: Arc<RouteTable>, tenant: TenantIndex) -> Self {
+        let cuts = table.inboxes.iter().map(|_| Cut::Nothing).collect();
+        Self {
+            table,
+            tenant,
+            cuts,
+        }
+    }
+
+    /// Takes one check-in of the frame being read.
+    pub fn check_in(&mut self, record: CheckInRecord) {
+        let shard = usize::from(self.table.map.shard_of(&record.device_id()).0);
+        let cut = &mut self.cuts[shard];
+        match cut {
+            Cut::Many(buffer) => buffer.push(record),
+            Cut::Nothing => *cut = Cut::One(record),
+            Cut::One(first) => {
+                let mut buffer = self.table.pool.take();
+                buffer.extend([*first, record]);
+                *cut = Cut::Many(buffer);
+            }
+        }
+    }
+
+    /// Number of shards; a frame has at most one part for each.
+    pub fn shards(&self) -> usize {
+        self.cuts.len()
+    }
+
+    /// Takes what the frame that has been read has for a shard.
+    pub fn part(&mut self, shard: usize, window: &WindowCursor, read_at: Stamp) -> Option<Part> {
+        let payload = match std::mem::take(&mut self.cuts[shard]) {
+            Cut::Nothing => return None,
+            Cut::One(record) => Payload::CheckIn(record),
+            Cut::Many(buffer) => Payload::CheckIns(buffer),
+        };
+        let (tenant, receipt, routed_at) = (self.tenant, window.receipt(), clock::stamp());
+        Some(Part {
+            tenant,
+            payload,
+            receipt,
+            read_at,
+            routed_at,
+        })
+    }
+
+    /// The one part of an inventory frame, with the index of its shard.
+    pub fn inventory(
+        &self,
+        inventory: Box<InventoryPart>,
+        window: &WindowCursor,
+        read_at: Stamp,
+    ) -> (usize, Part) {
+        let shard = self.table.map.shard_of(&inventory.inventory.device_id);
+        let part = Part {
+            tenant: self.tenant,
+            payload: Payload::Inventory(inventory),
+            receipt: window.receipt(),
+            read_at,
+            routed_at: clock::stamp(),
+        };
+        (usize::from(shard.0), part)
+    }
+
+    /// The inbox of a shard.
+    pub fn inbox(&self, shard: usize) -> &Inbox {
+        &self.table.inboxes[shard]
+    }
+}
+
+impl Drop for Router {
+    /// A session that ends in the middle of a frame leaves buffers behind; nothing of it was applied.
+    fn drop(&mut self) {
+        for cut in &mut self.cuts {
+            if let Cut::Many(buffer) = std::mem::take(cut) {
+                self.table.pool.give(buffer);
+            }
+        }
+    }
+}

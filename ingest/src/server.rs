@@ -1,0 +1,289 @@
+//! The assembly: what is started in which order, and stopped in which order. Nothing else knows.
+//!
+//! Start: bind both addresses (early, so that a conflict costs nothing), open the store, recover the
+//! shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
+//! [`crate::shutdown`]. Runs on the main thread, which owns the net runtime and every join handle.
+
+mod parts;
+mod policy;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use muster_engine::{PolicySet, ShardLimits};
+use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError};
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::config::Config;
+use crate::net::{self, EndpointError, Listener, ListenerContext};
+use crate::ops::{self, OpsContext};
+use crate::phase::Phase;
+use crate::recovery::{self, RecoverError, RecoverOptions};
+use crate::shutdown::{self, Running};
+
+pub(crate) use parts::Parts;
+
+/// Why a server does not start, or does not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The QUIC address cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The ops address cannot be used.
+    #[error("cannot listen on {address} (TCP): {source}")]
+    Ops {
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The data directory is refused.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The data directory cannot be rebuilt.
+    #[error("data directory {directory}: {source}: restore it from a copy; nothing was changed")]
+    Recover {
+        /// The data directory.
+        directory: String,
+        /// What is wrong.
+        source: RecoverError,
+    },
+    /// The store refused a read while starting.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store refused a write while starting or stopping.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A stored policy set is of an unknown encoding.
+    #[error(
+        "data directory {0}: its latest policy set is unreadable: run the version of Muster that wrote it"
+    )]
+    Policy(String),
+    /// A thread or runtime cannot be started.
+    #[error("cannot start {what}: {source}")]
+    Start {
+        /// Which one.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A shard ended before the server listened.
+    #[error("a shard ended before the server listened; the log says why")]
+    ShardEnded,
+}
+
+/// Runs a server until it is told to stop.
+pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError> {
+    let socket = net::bind(&config.listen)?;
+    let ops_listener = bind_ops(config.ops.address)?;
+    let store = Arc::new(open_store(&config)?);
+    let (tenants, policy) = policy::put_in_store(&config, &store)?;
+    let parts = start_parts(&config, &store, &policy)?;
+
+    let runtime = net_runtime(&config)?;
+    let context = listener_context(&config, &parts, &tenants, &policy);
+    let endpoint = {
+        let _guard = runtime.enter();
+        net::endpoint(&config.listen, tls, socket)?
+    };
+    let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
+    let http = ops_listener
+        .local_addr()
+        .map_err(|source| ServerError::Ops {
+            address: config.ops.address,
+            source,
+        })?;
+    runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
+
+    let (ops_stop, ops_stopped) = oneshot::channel::<()>();
+    let ops = start_ops(
+        ops_listener,
+        ops_context(&parts, &store, &policy, &tenants),
+        ops_stopped,
+    )?;
+    parts.phase.advance(Phase::Serving);
+    tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
+    announce(quic, http);
+
+    runtime.block_on(shutdown::signal());
+    let deadline = config.shutdown.deadline.get();
+    let running = Running {
+        runtime,
+        endpoint,
+        registry: Arc::clone(&context.registry),
+    };
+    shutdown::drain(running, parts, deadline);
+    let closed = match Arc::into_inner(store) {
+        Some(store) => store.close(),
+        None => Ok(()), // the ops thread still holds it; what is acknowledged is durable anyway
+    };
+    drop(ops_stop);
+    // Only fails if the thread panicked, which its own message has told.
+    let _ = ops.join();
+    closed?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The line that scripts wait for.
+fn announce(quic: SocketAddr, http: SocketAddr) {
+    let mut out = std::io::stdout();
+    // Nobody may be reading: the server serves all the same.
+    let _ = writeln!(out, "ready quic={quic} ops=http://{http}").and_then(|()| out.flush());
+}
+
+fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    let bind = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|source| ServerError::Ops { address, source })
+}
+
+/// Opens the data directory; a new one gets the configured number of shards, or one for each core.
+fn open_store(config: &Config) -> Result<Store, ServerError> {
+    let mut wanted = StoreConfig::new(&config.store.directory);
+    wanted.group_bytes_max = config.store.group_bytes_max.get() as usize;
+    if config.shards.count > 0 {
+        return Ok(Store::open(&wanted.with_shards(config.shards.count))?);
+    }
+    match Store::open(&wanted) {
+        Err(OpenError::ShardCountMissing { .. }) => {
+            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+            Ok(Store::open(
+                &wanted.with_shards(u16::try_from(cores).unwrap_or(u16::MAX)),
+            )?)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn start_parts(
+    config: &Config,
+    store: &Arc<Store>,
+    policy: &Arc<PolicySet>,
+) -> Result<Parts, ServerError> {
+    let began = clock::stamp();
+    let options = RecoverOptions {
+        limits: ShardLimits {
+            devices_max: config
+                .shards
+                .devices_max
+                .div_ceil(u32::from(store.shards())),
+            cells_max: config.shards.cells_max as usize,
+            cohorts_max: config.shards.cohorts_max as usize,
+        },
+        hash_seed: random_seed(),
+    };
+    let (shards, writer) =
+        recovery::recover(store, options).map_err(|source| ServerError::Recover {
+            directory: config.store.directory.display().to_string(),
+            source,
+        })?;
+    let devices: u64 = shards.iter().map(|shard| u64::from(shard.devices())).sum();
+    let seconds = clock::stamp().since(began).as_secs_f64();
+    tracing::info!(
+        devices,
+        seconds,
+        journal_bytes = writer.journal_bytes_live(),
+        "recovered"
+    );
+    Parts::start(config, shards, writer, policy)
+}
+
+/// A number that clients cannot know.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+fn net_runtime(config: &Config) -> Result<tokio::runtime::Runtime, ServerError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = match config.listen.network_threads {
+        0 => cores.min(64),
+        threads => threads as usize,
+    };
+    builder
+        .worker_threads(threads)
+        .thread_name("net")
+        .enable_all();
+    builder.build().map_err(|source| ServerError::Start {
+        what: "the net runtime",
+        source,
+    })
+}
+
+fn listener_context(
+    config: &Config,
+    parts: &Parts,
+    tenants: &[String],
+    policy: &Arc<PolicySet>,
+) -> Arc<ListenerContext> {
+    let configured = config.tenants.iter().map(|tenant| tenant.name.as_str());
+    let indexes: HashMap<&str, u16> = (0..)
+        .zip(tenants)
+        .map(|(i, name)| (name.as_str(), i))
+        .collect();
+    let admitted = configured.filter_map(|name| Some((name.to_owned(), *indexes.get(name)?)));
+    Arc::new(ListenerContext {
+        config: config.listen.clone(),
+        tenants: admitted.collect(),
+        policy: Arc::clone(policy),
+        routes: Arc::clone(&parts.routes),
+        registry: Arc::clone(&parts.registry),
+        metrics: Arc::clone(&parts.metrics),
+        phase: parts.phase.clone(),
+        log: ListenerContext::new_log(),
+    })
+}
+
+fn ops_context(
+    parts: &Parts,
+    store: &Arc<Store>,
+    policy: &Arc<PolicySet>,
+    tenants: &[String],
+) -> Arc<OpsContext> {
+    Arc::new(OpsContext {
+        phase: parts.phase.clone(),
+        metrics: Arc::clone(&parts.metrics),
+        registry: Arc::clone(&parts.registry),
+        routes: Arc::clone(&parts.routes),
+        controls: parts.controls.clone(),
+        writer: Arc::clone(&parts.writer_report),
+        store: Arc::clone(store),
+        policy: Arc::clone(policy),
+        tenants: tenants.to_vec(),
+        started_at: clock::wall(),
+    })
+}
+
+/// The ops runtime: a thread and a runtime of its own, so that questions never compete with check-ins.
+fn start_ops(
+    listener: TcpListener,
+    context: Arc<OpsContext>,
+    stop: oneshot::Receiver<()>,
+) -> Result<std::thread::JoinHandle<()>, ServerError> {
+    let start = |source| ServerError::Start {
+        what: "the ops thread",
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(start)?;
+    let serve = move || {
+        let stopped = async move { drop(stop.await) };
+        if let Err(error) = runtime.block_on(ops::serve(listener, context, stopped)) {
+            tracing::error!(%error, "ops endpoint ended");
+        }
+    };
+    std::thread::Builder::new()
+        .name("ops".to_owned())
+        .spawn(serve)
+        .map_err(start)
+}

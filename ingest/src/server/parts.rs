@@ -1,0 +1,183 @@
+//! The threads behind the front door: shards, writer, and the channels between them.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use muster_engine::{PolicySet, Shard, ShardMap};
+use muster_store::{Commit, Writer};
+use tokio::sync::oneshot;
+
+use super::ServerError;
+use crate::config::Config;
+use crate::metrics::{Gauge, Metrics};
+use crate::net::SessionRegistry;
+use crate::phase::PhaseSwitch;
+use crate::route::{BufferPool, RouteTable, inbox};
+use crate::shard::writer::{self, WriterReport, WriterThread};
+use crate::shard::{Batch, Control, Worker, WorkerChannels, WorkerConfig};
+
+/// Questions and orders that may wait for one shard.
+const CONTROL_LANE: usize = 64;
+
+/// Everything that runs behind the front door.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) routes: Arc<RouteTable>,
+    pub(crate) registry: Arc<SessionRegistry>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) phase: PhaseSwitch,
+    pub(crate) controls: Vec<Sender<Control>>,
+    pub(crate) writer_report: Arc<Mutex<WriterReport>>,
+    pub(crate) shard_threads: Vec<JoinHandle<()>>,
+    pub(crate) writer_thread: JoinHandle<()>,
+}
+
+/// The channel ends of the threads, made before any of them starts.
+struct Channels {
+    workers: Vec<WorkerChannels>,
+    controls: Vec<Sender<Control>>,
+    commits: Receiver<Commit<Batch>>,
+    returns: Vec<Sender<Commit<Batch>>>,
+    routes: Arc<RouteTable>,
+}
+
+impl Parts {
+    /// Starts the writer and the shards, and waits until `policy` is in force in every shard.
+    pub(super) fn start(
+        config: &Config,
+        shards: Vec<Shard>,
+        writer: Writer,
+        policy: &Arc<PolicySet>,
+    ) -> Result<Self, ServerError> {
+        let Channels {
+            workers,
+            controls,
+            commits,
+            returns,
+            routes,
+        } = Channels::new(config, shards.len());
+        let metrics = Arc::new(Metrics::default());
+        let phase = PhaseSwitch::default();
+        let writer_report = Arc::new(Mutex::new(WriterReport::default()));
+        let journal_live = Arc::new(Gauge::default());
+        let thread = WriterThread {
+            writer,
+            commits,
+            returns,
+            report: Arc::clone(&writer_report),
+            journal_live: Arc::clone(&journal_live),
+            phase: phase.clone(),
+        };
+        let writer_thread = spawn("writer".to_owned(), move || writer::run(thread))?;
+        let worker_config = WorkerConfig {
+            batch_check_ins_max: config.shards.batch_check_ins_max as usize,
+            checkpoint_journal_bytes: config
+                .store
+                .checkpoint_journal_bytes
+                .get()
+                .div_ceil(shards.len() as u64),
+        };
+        let mut shard_threads = Vec::with_capacity(shards.len());
+        for (shard, channels) in shards.into_iter().zip(workers) {
+            let name = format!("shard-{}", shard.id().0);
+            let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
+            let live = Arc::clone(&journal_live);
+            let worker = Worker::new(shard, worker_config, channels, routes, metrics, live);
+            shard_threads.push(spawn(name, move || worker.run())?);
+        }
+        let parts = Self {
+            routes,
+            registry: Arc::default(),
+            metrics,
+            phase,
+            controls,
+            writer_report,
+            shard_threads,
+            writer_thread,
+        };
+        parts.put_in_force(policy)?;
+        Ok(parts)
+    }
+
+    /// Judges every device by `policy` where a shard was last judged by another one, and waits until
+    /// that is durable: no check-in may meet a shard that does not know its tenant.
+    fn put_in_force(&self, policy: &Arc<PolicySet>) -> Result<(), ServerError> {
+        for control in &self.controls {
+            let (reply, report) = oneshot::channel();
+            control
+                .send(Control::Report(reply))
+                .map_err(|_| ServerError::ShardEnded)?;
+            let report = report
+                .blocking_recv()
+                .map_err(|_| ServerError::ShardEnded)?;
+            if report.revision == policy.revision() {
+                continue;
+            }
+            let order = Control::Policy(Arc::clone(policy));
+            control.send(order).map_err(|_| ServerError::ShardEnded)?;
+            let (reply, done) = oneshot::channel();
+            control
+                .send(Control::Report(reply))
+                .map_err(|_| ServerError::ShardEnded)?;
+            done.blocking_recv().map_err(|_| ServerError::ShardEnded)?;
+        }
+        Ok(())
+    }
+}
+
+impl Channels {
+    fn new(config: &Config, shards: usize) -> Self {
+        let in_flight = (config.shards.commits_in_flight as usize).max(1);
+        let inbox_parts = config.shards.inbox_parts as usize;
+        let (commit_sender, commits) = bounded(in_flight * shards);
+        let mut workers = Vec::with_capacity(shards);
+        let (mut controls, mut returns, mut inboxes) = (Vec::new(), Vec::new(), Vec::new());
+        for shard in 0..shards as u16 {
+            let (sender, receiver) = inbox(inbox_parts);
+            let (control, control_receiver) = bounded(CONTROL_LANE);
+            let (returning, returned) = bounded(in_flight);
+            for _ in 0..in_flight {
+                let commit = Commit {
+                    shard,
+                    ..Commit::default()
+                };
+                returning
+                    .send(commit)
+                    .expect("an empty channel with room for all of them");
+            }
+            inboxes.push(sender);
+            controls.push(control);
+            returns.push(returning);
+            workers.push(WorkerChannels {
+                inbox: receiver,
+                control: control_receiver,
+                commits: commit_sender.clone(),
+                returned,
+            });
+        }
+        let routes = Arc::new(RouteTable {
+            map: ShardMap::new(shards as u16),
+            inboxes: inboxes.into_boxed_slice(),
+            // Every part that waits, every one being evaluated, and some being cut.
+            pool: BufferPool::new((inbox_parts + 16) * shards),
+        });
+        Self {
+            workers,
+            controls,
+            commits,
+            returns,
+            routes,
+        }
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ServerError> {
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(run)
+        .map_err(|source| ServerError::Start {
+            what: "a thread",
+            source,
+        })
+}

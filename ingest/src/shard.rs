@@ -1,0 +1,26 @@
+//! The shard threads: each owns one [`muster_engine::Shard`] and is the only one to touch it.
+//!
+//! [`Worker`] drains the inbox in batches, hands [`Batch`]es to the writer and answers the control
+//! lane; [`writer::run`] is the one writer thread behind them.
+
+mod batch;
+mod control;
+mod worker;
+pub mod writer;
+
+pub use batch::{Batch, Reply};
+pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
+pub use worker::{Worker, WorkerChannels, WorkerConfig};
+
+/// Aborts the process if the thread that holds it panics: a shard or writer that is gone would leave
+/// a server that looks alive and is not. Recovery is the answer.
+#[derive(Debug)]
+pub struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}

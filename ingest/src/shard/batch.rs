@@ -1,0 +1,49 @@
+//! What travels with a commit to the writer and back: who waits for it.
+
+use muster_engine::Outcome;
+
+use crate::clock::Stamp;
+use crate::route::Receipt;
+
+/// An answer that may be given once everything before it is durable.
+pub type Reply = Box<dyn FnOnce() + Send>;
+
+/// The payload of a commit. Its buffers go round with it; bounded by the parts of a batch.
+#[derive(Default)]
+pub struct Batch {
+    /// The parts of the batch and how they fared.
+    pub receipts: Vec<(Receipt, Outcome)>,
+    /// Answers to the control lane.
+    pub replies: Vec<Reply>,
+    /// When the batch was evaluated.
+    pub applied_at: Stamp,
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Batch")
+            .field("receipts", &self.receipts.len())
+            .field("replies", &self.replies.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Batch {
+    /// Everything in the batch is durable: frames complete, questions are answered.
+    pub fn durable(&mut self, at: Stamp) {
+        for (receipt, outcome) in self.receipts.drain(..) {
+            receipt.complete(outcome, at);
+        }
+        for reply in self.replies.drain(..) {
+            reply();
+        }
+    }
+
+    /// The batch will never be durable: nobody is told that it is. Sessions learn of it by the phase,
+    /// questions by their reply being dropped.
+    pub fn abandon(&mut self) {
+        self.receipts.clear();
+        self.replies.clear();
+    }
+}

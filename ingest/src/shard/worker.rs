@@ -1,0 +1,292 @@
+//! A shard's thread: take a batch, evaluate it, hand it to the writer.
+//!
+//! Loop: wait for a typed [`Event`], apply it without waiting, commit. The clock is read once a batch.
+//! Commits come from a fixed set that goes round (`shards.commits_in_flight`), so the next batch is
+//! evaluated while the last one syncs, and a slow disk stops the shard instead of growing a queue.
+//! This thread never locks, never touches a socket, and allocates nothing per check-in.
+
+mod checkpoint;
+mod control;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender};
+use crossbeam::select;
+use hdrhistogram::Histogram;
+use muster_engine::{Effects, Outcome, Shard, Timestamp};
+use muster_store::{Commit, InventoryWrite, PageWrite};
+
+use super::AbortOnPanic;
+use super::batch::{Batch, Reply};
+use super::control::Control;
+use crate::clock::{self, Stamp};
+use crate::metrics::{Gauge, Metrics, latency_histogram};
+use crate::route::{InboxReceiver, Part, Payload, RouteTable};
+
+/// How often a shard looks for devices whose state changes by time alone.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How many sweeps it takes to look at every device: each is looked at once a minute.
+const SWEEPS_PER_ROUND: u32 = 60;
+
+/// Numbers of one worker.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerConfig {
+    /// A batch ends once it has this many check-ins.
+    pub batch_check_ins_max: usize,
+    /// A checkpoint begins once the shard's journal since the last one has this many bytes.
+    pub checkpoint_journal_bytes: u64,
+}
+
+/// What the thread owns.
+pub struct Worker {
+    shard: Shard,
+    config: WorkerConfig,
+    inbox: InboxReceiver,
+    control: Receiver<Control>,
+    commits: Sender<Commit<Batch>>,
+    returned: Receiver<Commit<Batch>>,
+    routes: Arc<RouteTable>,
+    metrics: Arc<Metrics>,
+    journal_live: Arc<Gauge>,
+    effects: Effects,
+    /// Answers that go with the next commit.
+    replies: Vec<Reply>,
+    /// The receive time of the last batch; time never goes back within a shard.
+    now: Timestamp,
+    swept_at: Stamp,
+    sweep_next: u32,
+    /// Journal bytes since the last checkpoint began.
+    journal_bytes: u64,
+    batches: u64,
+    transitions: u64,
+    checkpoints: u64,
+    decode_to_inbox: Histogram<u64>,
+    inbox_to_apply: Histogram<u64>,
+    batch_check_ins: Histogram<u64>,
+}
+
+/// The ends of the channels a worker holds.
+#[derive(Debug)]
+pub struct WorkerChannels {
+    /// Parts from sessions.
+    pub inbox: InboxReceiver,
+    /// Questions and orders.
+    pub control: Receiver<Control>,
+    /// To the writer.
+    pub commits: Sender<Commit<Batch>>,
+    /// Finished commits, back from the writer; filled with the fixed set at the start.
+    pub returned: Receiver<Commit<Batch>>,
+}
+
+/// What woke the shard.
+enum Event {
+    Part(Part),
+    Control(Control),
+    Tick,
+    Closed,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Worker")
+            .field("shard", &self.shard.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker around a recovered shard.
+    pub fn new(
+        shard: Shard,
+        config: WorkerConfig,
+        channels: WorkerChannels,
+        routes: Arc<RouteTable>,
+        metrics: Arc<Metrics>,
+        journal_live: Arc<Gauge>,
+    ) -> Self {
+        let WorkerChannels {
+            inbox,
+            control,
+            commits,
+            returned,
+        } = channels;
+        Self {
+            shard,
+            config,
+            inbox,
+            control,
+            commits,
+            returned,
+            routes,
+            metrics,
+            journal_live,
+            effects: Effects::default(),
+            replies: Vec::new(),
+            now: clock::wall(),
+            swept_at: clock::stamp(),
+            sweep_next: 0,
+            journal_bytes: 0,
+            batches: 0,
+            transitions: 0,
+            checkpoints: 0,
+            decode_to_inbox: latency_histogram(),
+            inbox_to_apply: latency_histogram(),
+            batch_check_ins: Histogram::new_with_max(1 << 24, 2).expect("constant bounds"),
+        }
+    }
+
+    /// Runs until told to drain, or until the server is gone.
+    pub fn run(mut self) {
+        let _abort = AbortOnPanic;
+        let _span = tracing::info_span!("shard", id = self.shard.id().0).entered();
+        while self.apply(self.wait()) {}
+    }
+
+    fn wait(&self) -> Event {
+        select! {
+            recv(self.control) -> message => message.map_or(Event::Closed, Event::Control),
+            recv(self.inbox.channel()) -> part => part.map_or(Event::Closed, Event::Part),
+            default(SWEEP_EVERY) => Event::Tick,
+        }
+    }
+
+    /// Returns whether to go on.
+    fn apply(&mut self, event: Event) -> bool {
+        match event {
+            Event::Part(part) => self.batch(Some(part)),
+            Event::Tick => self.batch(None),
+            Event::Control(Control::Drain) => {
+                self.drain();
+                return false;
+            }
+            Event::Control(control) => self.answer(control),
+            Event::Closed => return false,
+        }
+        true
+    }
+
+    /// One batch: the first part and whatever waits behind it, up to the bound.
+    fn batch(&mut self, first: Option<Part>) {
+        let mut commit = self.begin();
+        let mut check_ins = 0;
+        let mut next = first;
+        while let Some(part) = next {
+            check_ins += self.part(part, commit.payload.applied_at, &mut commit.payload);
+            self.inbox.freed(1);
+            next = match check_ins < self.config.batch_check_ins_max {
+                true => self.inbox.try_take(),
+                false => None,
+            };
+        }
+        if check_ins > 0 {
+            self.batch_check_ins.saturating_record(check_ins as u64);
+        }
+        self.sweep(commit.payload.applied_at);
+        self.commit(commit);
+    }
+
+    /// Opens a batch, waiting for a commit to be free: the back-pressure of the disk.
+    fn begin(&mut self) -> Commit<Batch> {
+        let mut commit = self
+            .returned
+            .recv()
+            .expect("the writer outlives its shards");
+        self.now = self.now.max(clock::wall());
+        commit.payload.applied_at = clock::stamp();
+        self.shard.begin(self.now, &mut self.effects);
+        commit
+    }
+
+    /// Evaluates one part; returns its number of records.
+    fn part(&mut self, part: Part, applied_at: Stamp, batch: &mut Batch) -> usize {
+        let Part {
+            tenant,
+            payload,
+            receipt,
+            read_at,
+            routed_at,
+        } = part;
+        self.decode_to_inbox
+            .saturating_record(routed_at.nanos_since(read_at));
+        self.inbox_to_apply
+            .saturating_record(applied_at.nanos_since(routed_at));
+        let (shard, effects) = (&mut self.shard, &mut self.effects);
+        let outcome: Outcome = match payload {
+            Payload::CheckIn(record) => {
+                shard.apply_check_ins(tenant, std::slice::from_ref(&record), effects)
+            }
+            Payload::CheckIns(records) => {
+                let outcome = shard.apply_check_ins(tenant, &records, effects);
+                self.routes.pool.give(records);
+                outcome
+            }
+            Payload::Inventory(part) => {
+                shard.apply_inventory(tenant, &part.inventory, &part.archive, effects)
+            }
+        };
+        for rejection in self.effects.rejections.drain(..) {
+            if let Some(reason) = rejection.reason() {
+                self.metrics.rejected[reason.index()].add(1);
+            }
+            receipt.note_rejection(rejection);
+        }
+        batch.receipts.push((receipt, outcome));
+        outcome.total() as usize
+    }
+
+    /// Looks at the next slice of devices for changes by time alone, if it is due.
+    fn sweep(&mut self, now: Stamp) {
+        if now.since(self.swept_at) < SWEEP_EVERY {
+            return;
+        }
+        self.swept_at = now;
+        let slots = self.shard.slots();
+        if self.sweep_next >= slots {
+            self.sweep_next = 0;
+        }
+        let count = slots.div_ceil(SWEEPS_PER_ROUND);
+        self.shard
+            .apply_time(self.sweep_next, count, &mut self.effects);
+        self.sweep_next += count;
+    }
+
+    /// Closes the batch and hands it to the writer, with a slice of a checkpoint if one runs.
+    fn commit(&mut self, mut commit: Commit<Batch>) {
+        commit.sequence = self.shard.seal(&mut self.effects);
+        self.journal_bytes += self.effects.journal_bytes() as u64;
+        commit.checkpoint = self.checkpoint_slice();
+        self.hand_over(commit);
+    }
+
+    /// Moves the effects of the sealed batch into the commit and sends it.
+    fn hand_over(&mut self, mut commit: Commit<Batch>) {
+        self.effects.swap_journal(&mut commit.journal);
+        std::mem::swap(&mut self.effects.cells, &mut commit.cells);
+        std::mem::swap(&mut self.effects.cohorts, &mut commit.cohorts);
+        commit
+            .pages
+            .extend(self.effects.pages.drain(..).map(|write| PageWrite {
+                page: write.page,
+                bytes: write.bytes,
+            }));
+        commit
+            .inventories
+            .extend(self.effects.inventories.drain(..).map(|write| {
+                let device = write.device_id.to_bytes();
+                InventoryWrite {
+                    tenant: write.tenant,
+                    device,
+                    bytes: write.bytes,
+                }
+            }));
+        commit.payload.replies.append(&mut self.replies);
+        self.batches += 1;
+        self.transitions += self.effects.transitions.len() as u64;
+        self.commits
+            .send(commit)
+            .expect("the writer outlives its shards");
+    }
+}

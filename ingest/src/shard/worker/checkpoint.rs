@@ -1,0 +1,104 @@
+//! When a shard checkpoints, and how much of one rides in a commit.
+
+use muster_engine::CheckpointProgress;
+use muster_engine::page::PAGE_BYTES;
+use muster_store::CheckpointMark;
+
+use super::Worker;
+
+/// Pages that ride in a commit even if its journal value is small.
+const PAGES_MIN: usize = 8;
+
+/// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
+const PAGES_IDLE: usize = 256;
+
+/// Pages a commit when nothing else is to be done.
+const PAGES_DRAINING: usize = 1024;
+
+impl Worker {
+    /// Adds the next slice of a checkpoint to the sealed batch, beginning one if it is due.
+    ///
+    /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the
+    /// configured bytes and by twice the size of the state: then pages cost at most half of what the
+    /// journal does, whatever the number of devices. A slice is as large as the journal value beside
+    /// it, so a checkpoint at most doubles a write.
+    pub(super) fn checkpoint_slice(&mut self) -> Option<CheckpointMark> {
+        let state = u64::from(self.shard.devices()) * 64;
+        let due_at = self.config.checkpoint_journal_bytes.max(2 * state);
+        // A shard with little traffic must not keep the journal of the busy ones alive.
+        let holds_back = self.journal_bytes > 0
+            && self.journal_live.get() >= 2 * due_at * self.routes.inboxes.len() as u64;
+        let due = self.journal_bytes >= due_at || holds_back;
+        let begun = due && self.begin_checkpoint();
+        if begun {
+            return Some(CheckpointMark::Begin);
+        }
+        let pages = match self.effects.journal_bytes() {
+            0 => PAGES_IDLE,
+            bytes => PAGES_MIN + bytes / PAGE_BYTES,
+        };
+        self.checkpoint_pages(pages)
+    }
+
+    fn begin_checkpoint(&mut self) -> bool {
+        let begun = self.shard.checkpoint_begin();
+        if begun {
+            self.journal_bytes = 0;
+        }
+        begun
+    }
+
+    fn checkpoint_pages(&mut self, pages_max: usize) -> Option<CheckpointMark> {
+        if !self.shard.checkpoint_is_running() {
+            return None;
+        }
+        match self.shard.checkpoint_step(pages_max, &mut self.effects) {
+            CheckpointProgress::Running => None,
+            CheckpointProgress::Complete => {
+                self.checkpoints += 1;
+                Some(CheckpointMark::Complete)
+            }
+        }
+    }
+
+    /// Takes what is left in the inbox, then writes every page that is owed, then one whole checkpoint
+    /// more, so that the next start has no journal to replay.
+    pub(super) fn drain(&mut self) {
+        while let Some(part) = self.inbox.try_take() {
+            self.batch(Some(part));
+        }
+        self.whole_checkpoint();
+        if self.journal_bytes > 0 || self.begin_is_owed() {
+            self.whole_checkpoint();
+        }
+        tracing::info!(
+            devices = self.shard.devices(),
+            sequence = self.shard.sequence(),
+            "shard drained"
+        );
+    }
+
+    /// A checkpoint that ran already when the drain began does not cover what came after its beginning.
+    fn begin_is_owed(&self) -> bool {
+        !self.shard.checkpoint_is_clean()
+    }
+
+    fn whole_checkpoint(&mut self) {
+        let mut mark = match self.begin_checkpoint() {
+            true => Some(CheckpointMark::Begin),
+            false => None,
+        };
+        loop {
+            let mut commit = self.begin();
+            commit.sequence = self.shard.seal(&mut self.effects);
+            commit.checkpoint = mark
+                .take()
+                .or_else(|| self.checkpoint_pages(PAGES_DRAINING));
+            let complete = commit.checkpoint == Some(CheckpointMark::Complete);
+            self.hand_over(commit);
+            if complete || !self.shard.checkpoint_is_running() {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The order of stopping, each phase with what is left of one deadline and a line on who is late.
+//!
+//! Sessions say Goodbye and finish what they have read; then the shards take what is in their inboxes
+//! and checkpoint; then the writer ends. Whatever the deadline cuts short is in the journal: nothing
+//! that was acknowledged depends on an orderly stop.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use muster_wire::CloseCode;
+use quinn::VarInt;
+use tokio::signal::unix::{SignalKind, signal as on_signal};
+
+use crate::clock::{self, Stamp};
+use crate::net::SessionRegistry;
+use crate::phase::Phase;
+use crate::server::Parts;
+use crate::shard::Control;
+
+/// How often a phase that lasts is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The front door, while it is open.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) endpoint: quinn::Endpoint,
+    pub(crate) registry: Arc<SessionRegistry>,
+}
+
+/// Waits for SIGTERM or SIGINT. A second one ends the process at once: recovery is the answer.
+pub(crate) async fn signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        on_signal(SignalKind::terminate()),
+        on_signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("cannot listen for signals, only SIGKILL will stop this server");
+        return std::future::pending().await;
+    };
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    };
+    let first = next().await;
+    tracing::info!(signal = first, "draining");
+    tokio::spawn(async move {
+        let second = next().await;
+        tracing::warn!(signal = second, "second signal, aborting");
+        std::process::abort();
+    });
+}
+
+/// Stops everything, in order.
+pub(crate) fn drain(running: Running, parts: Parts, deadline: Duration) {
+    let ends_at = Stamp(clock::stamp().0 + deadline.as_nanos() as u64);
+    let Running {
+        runtime,
+        endpoint,
+        registry,
+    } = running;
+    parts.phase.advance(Phase::Draining);
+    runtime.block_on(async {
+        while !registry.is_empty() && clock::stamp() < ends_at {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        if !registry.is_empty() {
+            tracing::warn!(
+                sessions = registry.len(),
+                "deadline passed, closing sessions"
+            );
+        }
+        let code = CloseCode::Draining;
+        endpoint.close(VarInt::from_u32(code.code()), code.name().as_bytes());
+        // Lets the last packets go out; bounded, since a peer may never answer.
+        let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
+    });
+    // Sessions hold the inboxes; with them gone nothing more comes in.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    for control in &parts.controls {
+        // A shard that has ended needs no order to.
+        let _ = control.send(Control::Drain);
+    }
+    for thread in parts.shard_threads {
+        if !join_before(thread, ends_at) {
+            tracing::warn!("deadline passed while shards checkpoint, the journal has the rest");
+            return;
+        }
+    }
+    if !join_before(parts.writer_thread, ends_at) {
+        tracing::warn!("deadline passed while the writer ends");
+    }
+}
+
+/// Joins a thread if it ends before the deadline.
+fn join_before(thread: JoinHandle<()>, ends_at: Stamp) -> bool {
+    while !thread.is_finished() {
+        if clock::stamp() >= ends_at {
+            return false;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+    // A panic there has aborted the process already.
+    let _ = thread.join();
+    true
+}
