@@ -70,83 +70,27 @@ pub fn compliance_state(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ManagementAgent as Agent;
+    use ThreatSetting as Setting;
 
     #[test]
     fn r7_row_by_row() {
-        use ManagementAgent as Agent;
-        use ThreatSetting as Setting;
+        use Compliance::{Compliant, ConfigManager, Error, Noncompliant, Unknown};
+        let co_managed = Agent::ConfigurationManagerClientMdm;
+        // registered, agent, secure by default, setting, state
+        #[rustfmt::skip]
         let table = [
-            (
-                false,
-                Agent::Mdm,
-                false,
-                Setting::NonCompliant,
-                Compliance::Unknown,
-            ),
-            (
-                true,
-                Agent::MsSense,
-                false,
-                Setting::NonCompliant,
-                Compliance::Unknown,
-            ),
-            (
-                true,
-                Agent::ConfigurationManagerClient,
-                true,
-                Setting::NonCompliant,
-                Compliance::ConfigManager,
-            ),
-            (
-                true,
-                Agent::ConfigurationManagerClientMdm,
-                false,
-                Setting::NonCompliant,
-                Compliance::Noncompliant,
-            ),
-            (
-                true,
-                Agent::Mdm,
-                true,
-                Setting::NotApplicable,
-                Compliance::Noncompliant,
-            ),
-            (
-                true,
-                Agent::Mdm,
-                false,
-                Setting::NotApplicable,
-                Compliance::Compliant,
-            ),
-            (
-                true,
-                Agent::Mdm,
-                false,
-                Setting::NonCompliant,
-                Compliance::Noncompliant,
-            ),
-            (
-                true,
-                Agent::Mdm,
-                false,
-                Setting::MissingPartnerData,
-                Compliance::Noncompliant,
-            ),
-            (true, Agent::Mdm, false, Setting::Error, Compliance::Error),
-            (
-                true,
-                Agent::Mdm,
-                true,
-                Setting::Compliant,
-                Compliance::Compliant,
-            ),
-            (
-                true,
-                Agent::Mdm,
-                true,
-                Setting::CompliantWithoutData,
-                Compliance::Compliant,
-            ),
+            (false, Agent::Mdm,                        false, Setting::NonCompliant,         Unknown),
+            (true,  Agent::MsSense,                    false, Setting::NonCompliant,         Unknown),
+            (true,  Agent::ConfigurationManagerClient, true,  Setting::NonCompliant,         ConfigManager),
+            (true,  co_managed,                        false, Setting::NonCompliant,         Noncompliant),
+            (true,  Agent::Mdm,                        true,  Setting::NotApplicable,        Noncompliant),
+            (true,  Agent::Mdm,                        false, Setting::NotApplicable,        Compliant),
+            (true,  Agent::Mdm,                        false, Setting::NonCompliant,         Noncompliant),
+            (true,  Agent::Mdm,                        false, Setting::MissingPartnerData,   Noncompliant),
+            (true,  Agent::Mdm,                        false, Setting::Error,                Error),
+            (true,  Agent::Mdm,                        true,  Setting::Compliant,            Compliant),
+            (true,  Agent::Mdm,                        true,  Setting::CompliantWithoutData, Compliant),
         ];
         for (registered, agent, secure, setting, expected) in table {
             assert_eq!(

@@ -39,7 +39,7 @@ pub struct Window {
 
 impl Window {
     /// A window of `frames` frames, at least one, and the session's cursor into it.
-    pub fn new(frames: u16) -> WindowCursor {
+    pub fn open(frames: u16) -> WindowCursor {
         let slots = (0..frames.max(1)).map(|_| FrameSlot::default()).collect();
         let window = Arc::new(Self {
             slots,
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn frames_are_collected_in_order_once_every_part_is_durable() {
-        let mut cursor = Window::new(2);
+        let mut cursor = Window::open(2);
         cursor.open_frame();
         let (one, two) = (cursor.receipt(), cursor.receipt());
         cursor.close_frame();
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_slot_starts_from_zero_when_it_is_used_again() {
-        let mut cursor = Window::new(1);
+        let mut cursor = Window::open(1);
         for count in 1..4 {
             cursor.open_frame();
             let receipt = cursor.receipt();
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_frame_without_parts_is_durable_as_it_is() {
-        let mut cursor = Window::new(1);
+        let mut cursor = Window::open(1);
         cursor.open_frame();
         assert_eq!(cursor.collect(), None, "still being cut");
         let rejection = Rejection::new(DeviceId::ZERO, 1, RejectReason::SeqZero);
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn rejection_details_are_bounded_and_counts_exact() {
-        let mut cursor = Window::new(1);
+        let mut cursor = Window::open(1);
         cursor.open_frame();
         let total = REJECTIONS_PER_ACK_MAX as u32 + 10;
         for seq in 0..u64::from(total) {

@@ -74,7 +74,7 @@ impl Session {
             own_device,
             decoder,
             router: Router::new(Arc::clone(&context.routes), tenant),
-            window: Window::new(window_frames),
+            window: Window::open(window_frames),
             totals: AckTotals {
                 policy_revision: context.policy.revision().0,
                 next_check_in_seconds,
