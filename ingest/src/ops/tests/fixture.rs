@@ -208,7 +208,7 @@ fn answer(shard: usize, control: Control) {
                 cells,
                 release,
             }));
-            drop(released.recv());
+            let _ = released.recv();
         }
         Control::Policy(_) | Control::Drain => (),
     }
@@ -296,10 +296,8 @@ fn report(shard: usize) -> ShardReport {
 }
 
 fn policy() -> PolicySet {
-    let mut strict = TenantPolicy {
-        secure_by_default: true,
-        ..TenantPolicy::default()
-    };
+    let mut strict = TenantPolicy::default();
+    strict.secure_by_default = true;
     strict.set_blocked_on_missing(Platform::Ios, true);
     PolicySet::new(Revision(4), vec![TenantPolicy::default(), strict])
 }

@@ -86,7 +86,7 @@ async fn cells_of_all_shards_are_merged_and_sorted() {
     assert_eq!(cells.len(), 2);
     let expected = json!({
         "tenant": "demo", "owner": "company", "tags": ["floor"], "facets": at_risk().word().0,
-        "count": 6, "platform": "windows", "management_agent": "mdm", "managed_by": "Intune",
+        "count": 6, "platform": "windows", "management_agent": "mdm", "managed_by": "intune",
         "onboarding_status": "onboarded", "risk": "high", "partner_threat": "unknown",
         "registered": true, "sensor": "active", "compliance": "noncompliant",
         "threat_setting": "nonCompliant",
