@@ -153,7 +153,7 @@ impl Facets {
         OnboardingStatus::of(self.platform, self.onboarded, self.foreign_org)
     }
 
-    /// `domain.md` 2.3, which follows from the agent.
+    /// `managedBy` of docs/DOMAIN.md, which follows from the agent.
     pub fn managed_by(&self) -> ManagedBy {
         ManagedBy::of(self.management_agent)
     }

@@ -41,7 +41,7 @@ impl SensorState {
 /// A full report is due every 24 h; heartbeats without one for longer mean impaired communication.
 pub const FULL_REPORT_DUE_SECONDS: u32 = 24 * 3600;
 
-/// How long silence may last before it changes the state; tenant settings of `domain.md` 2.1.
+/// How long silence may last before it changes the state; see docs/DOMAIN.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SensorLimits {
     /// `sensorInactiveDays`, in seconds.
@@ -51,7 +51,7 @@ pub struct SensorLimits {
 }
 
 impl Default for SensorLimits {
-    /// 7 days and 48 hours, the defaults of `domain.md` 2.1.
+    /// 7 days and 48 hours, as in docs/DOMAIN.md.
     fn default() -> Self {
         Self {
             inactive_seconds: 7 * 24 * 3600,

@@ -1,7 +1,7 @@
 //! `[[tenants]]`: whose devices may check in, and the rules they are held to.
 //!
-//! Threat thresholds exist for Windows, iOS, Android and Android Enterprise only (domain.md R2, row 2):
-//! on other platforms a threat signal does not decide about compliance.
+//! Threat thresholds exist for Windows, iOS, Android and Android Enterprise only (R2 row 2 of
+//! docs/DOMAIN.md): on other platforms a threat signal does not decide about compliance.
 
 use std::collections::BTreeSet;
 
@@ -19,11 +19,12 @@ pub struct TenantConfig {
     pub name: TenantName,
     /// Whether the first check-in of an unknown device makes it known.
     pub auto_create_devices: bool,
-    /// Whether a device to which no compliance rule applies is noncompliant (domain.md R7, row 4).
+    /// Whether a device to which no compliance rule applies is noncompliant (R7 row 4 of
+    /// docs/DOMAIN.md).
     pub secure_by_default: bool,
-    /// The highest threat level that is still compliant, by platform (domain.md R3).
+    /// The highest threat level that is still compliant, by platform (docs/DOMAIN.md, R3).
     pub threat_threshold: ByPlatform<ThreatThreshold>,
-    /// Whether a device without threat data is noncompliant, by platform (domain.md R3).
+    /// Whether a device without threat data is noncompliant, by platform (docs/DOMAIN.md, R3).
     pub blocked_on_missing_partner_data: ByPlatform<bool>,
 }
 
