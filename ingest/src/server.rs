@@ -2,7 +2,7 @@
 //!
 //! Start: bind both addresses (early, so that a conflict costs nothing), open the store, recover the
 //! shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
-//! [`crate::shutdown`]. Runs on the main thread, which owns the net runtime and every join handle.
+//! `shutdown.rs`. Runs on the main thread, which owns the net runtime and every join handle.
 
 mod parts;
 mod policy;
@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
-use muster_engine::{PolicySet, ShardLimits};
+use muster_engine::{PolicySet, ShardLimits, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError};
 use tokio::sync::oneshot;
 
@@ -25,6 +26,9 @@ use crate::recovery::{self, RecoverError, RecoverOptions};
 use crate::shutdown::{self, Running};
 
 pub(crate) use parts::Parts;
+
+/// How long a question to the store may still run once everything else has ended.
+const OPS_FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Why a server does not start, or does not end well.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +81,7 @@ pub enum ServerError {
 
 /// Runs a server until it is told to stop.
 pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError> {
+    let started_at = clock::wall();
     let socket = net::bind(&config.listen)?;
     let ops_listener = bind_ops(config.ops.address)?;
     let store = Arc::new(open_store(&config)?);
@@ -101,7 +106,7 @@ pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError>
     let (ops_stop, ops_stopped) = oneshot::channel::<()>();
     let ops = start_ops(
         ops_listener,
-        ops_context(&parts, &store, &policy, &tenants),
+        ops_context(&parts, &store, &policy, &tenants, started_at),
         ops_stopped,
     )?;
     parts.phase.advance(Phase::Serving);
@@ -116,14 +121,13 @@ pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError>
         registry: Arc::clone(&context.registry),
     };
     shutdown::drain(running, parts, deadline);
-    let closed = match Arc::into_inner(store) {
-        Some(store) => store.close(),
-        None => Ok(()), // the ops thread still holds it; what is acknowledged is durable anyway
-    };
+    // Last, so that operators can watch the drain; it holds the store too.
     drop(ops_stop);
     // Only fails if the thread panicked, which its own message has told.
     let _ = ops.join();
-    closed?;
+    if let Some(store) = Arc::into_inner(store) {
+        store.close()?;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -247,6 +251,7 @@ fn ops_context(
     store: &Arc<Store>,
     policy: &Arc<PolicySet>,
     tenants: &[String],
+    started_at: Timestamp,
 ) -> Arc<OpsContext> {
     Arc::new(OpsContext {
         phase: parts.phase.clone(),
@@ -258,7 +263,7 @@ fn ops_context(
         store: Arc::clone(store),
         policy: Arc::clone(policy),
         tenants: tenants.to_vec(),
-        started_at: clock::wall(),
+        started_at,
     })
 }
 
@@ -281,6 +286,8 @@ fn start_ops(
         if let Err(error) = runtime.block_on(ops::serve(listener, context, stopped)) {
             tracing::error!(%error, "ops endpoint ended");
         }
+        // A recount or a read of a stuck disk must not hold up the end of the process.
+        runtime.shutdown_timeout(OPS_FAREWELL_MAX);
     };
     std::thread::Builder::new()
         .name("ops".to_owned())
