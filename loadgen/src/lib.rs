@@ -1,1 +1,31 @@
+//! The load generator of Muster: simulated fleets, and a verdict on every count.
+//!
+//! A run makes a fleet from a seed, sends its check-ins over connections of gateways or devices, and
+//! then compares the server's counts with what the engine's model says they must be, cell by cell.
+//! The binary `muster-loadgen` is a thin shell over [`run::run`].
+//!
+//! Bounds: 24 bytes a device, and for each connection one frame and the client's window. What it
+//! does not do: it is no client for real devices (that is `muster-client`), and it measures no server
+//! but the one it is pointed at.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a generator measures: it reads the clocks where it sends and where an ack comes in"
+)]
 
+pub mod cli;
+pub mod device;
+pub mod driver;
+pub mod error;
+pub mod fleet;
+pub mod identities;
+pub mod latency;
+pub mod mix;
+pub mod ops;
+pub mod oracle;
+pub mod process;
+pub mod random;
+pub mod rate;
+pub mod report;
+pub mod run;
+pub mod verify;

@@ -1,0 +1,299 @@
+//! The command line.
+//!
+//! What can be judged from the arguments alone is judged here; the rest is up to `run`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
+
+use crate::{error::RunError, fleet::Shape, identities::Kind};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 verified, 1 internal, 2 usage, 3 the tenant's settings rule a prediction out,
+4 certificate or key unusable, 7 the server's counts differ, 8 server not reachable.";
+
+/// Simulates a fleet of devices that check in with a Muster server, and verifies its counts.
+#[derive(Debug, Parser)]
+#[command(name = "muster-loadgen", version, after_help = AFTER_HELP)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send check-ins to a server and compare its counts with the prediction.
+    Run(Box<RunArguments>),
+    /// Measure how fast check-ins are made here, on one core and without a server.
+    Rate(RateArguments),
+}
+
+/// The options of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct RunArguments {
+    /// UDP address of the server.
+    #[arg(long, value_name = "IP:PORT")]
+    pub target: SocketAddr,
+    /// HTTP endpoint of the server for operators; only --no-verify goes without.
+    #[arg(long, value_name = "URL", required_unless_present = "no_verify")]
+    pub ops: Option<String>,
+    /// Certificate of the authority that signed the server's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: PathBuf,
+    /// Directory with certificates of gateways or devices, as `muster pki issue` writes them.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub identities: PathBuf,
+    /// Tenant to send for.
+    #[arg(long)]
+    pub tenant: String,
+    /// Many devices on each connection, or one connection for each device.
+    #[arg(long = "as", value_name = "KIND", value_enum, default_value_t = Kind::Gateway)]
+    pub kind: Kind,
+    /// Devices of the fleet. As devices: at most, and at most one for each certificate.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub devices: u64,
+    /// Check-ins to send in all, duplicates included.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub check_ins: u64,
+    /// Connections of gateways; they share the certificates found. [default: 2]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub gateways: Option<u64>,
+    /// Check-ins in a frame. [default: 4096 as gateway, 1 as device]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=CHECK_INS_PER_FRAME_MAX as u64))]
+    pub frame: Option<u64>,
+    /// Frames of a connection that may be unacknowledged; the server may allow fewer.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub window: u16,
+    /// Check-ins a second, on a fixed schedule (open loop). [default: as many as the server takes]
+    #[arg(long, value_parser = positive)]
+    pub rate: Option<f64>,
+    /// The fleet; the same seed is the same fleet.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Check-ins that are sent twice, as a fraction.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    pub duplicates: f64,
+    /// Check-ins that are overtaken by the next one of their device, as a fraction.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    pub reorder: f64,
+    /// Check-ins before which a device changes, mostly its risk, as a fraction.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.02, value_parser = fraction)]
+    pub churn: f64,
+    /// Devices that send an inventory first, as a fraction.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    pub inventory: f64,
+    /// Process of the server, to report its memory.
+    #[arg(long, value_name = "PID")]
+    pub server_pid: Option<u32>,
+    /// Threads of the generator. [default: one for each core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Print one JSON object on standard output instead of tables.
+    #[arg(long)]
+    pub json: bool,
+    /// Send only; compare nothing.
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Allow a target that is not this machine.
+    #[arg(long)]
+    pub i_own_this_target: bool,
+}
+
+/// The options of `rate`.
+#[derive(Debug, clap::Args)]
+pub struct RateArguments {
+    /// Devices of the fleet.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub devices: u64,
+    /// Check-ins to make.
+    #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub check_ins: u64,
+    /// The fleet.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+impl RunArguments {
+    /// The fleet that is asked for.
+    pub const fn shape(&self) -> Shape {
+        Shape {
+            seed: self.seed,
+            churn: self.churn,
+            duplicates: self.duplicates,
+            reorder: self.reorder,
+            inventory: self.inventory,
+        }
+    }
+
+    /// Check-ins in a frame.
+    pub fn frame(&self) -> usize {
+        let default = match self.kind {
+            Kind::Gateway => CHECK_INS_PER_FRAME_MAX,
+            Kind::Device => 1,
+        };
+        self.frame
+            .and_then(|frame| usize::try_from(frame).ok())
+            .unwrap_or(default)
+    }
+
+    /// Holds what one option alone cannot tell.
+    ///
+    /// # Errors
+    /// [`RunError::Usage`].
+    pub fn check(&self) -> Result<(), RunError> {
+        let usage = |text: String| Err(RunError::Usage(text));
+        if !self.target.ip().is_loopback() && !self.i_own_this_target {
+            return usage(format!(
+                "{} is not this machine; a load test of somebody else's server is an attack. \
+                 Pass --i-own-this-target if it is yours",
+                self.target
+            ));
+        }
+        if self.duplicates + self.reorder > 1.0 {
+            return usage("--duplicates and --reorder together are above 1".to_owned());
+        }
+        if self
+            .gateways
+            .is_some_and(|gateways| gateways > self.devices)
+        {
+            return usage("--gateways is above --devices".to_owned());
+        }
+        if self.kind == Kind::Device && self.gateways.is_some() {
+            return usage("--gateways goes with --as gateway only".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("it must be a fraction from 0 to 1".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        // The upper end keeps the time between two frames above a nanosecond.
+        Ok(value) if (0.001..=1e9).contains(&value) => Ok(value),
+        _ => Err("it must be a number from 0.001 to 1000000000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: [&str; 18] = [
+        "muster-loadgen",
+        "run",
+        "--target",
+        "127.0.0.1:4433",
+        "--ops",
+        "http://127.0.0.1:7441",
+        "--ca",
+        "ca.pem",
+        "--identities",
+        "pki",
+        "--tenant",
+        "demo",
+        "--devices",
+        "10",
+        "--check-ins",
+        "100",
+        "--seed",
+        "3",
+    ];
+
+    fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
+        let arguments = RUN.iter().chain(more);
+        match Cli::try_parse_from(arguments)?.command {
+            Command::Run(arguments) => Ok(*arguments),
+            Command::Rate(_) => unreachable!("the arguments say run"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_depend_on_the_kind() {
+        let gateway = parse(&[]).unwrap();
+        assert_eq!(
+            (gateway.kind, gateway.frame(), gateway.shape().seed),
+            (Kind::Gateway, 4096, 3)
+        );
+        assert_eq!(parse(&["--as", "device"]).unwrap().frame(), 1);
+        assert!(gateway.check().is_ok());
+    }
+
+    #[test]
+    fn a_target_elsewhere_needs_a_word() {
+        let elsewhere = ["--target", "192.0.2.1:4433"];
+        let arguments: Vec<&str> = RUN
+            .iter()
+            .copied()
+            .filter(|word| *word != "--target" && *word != RUN[3])
+            .collect();
+        let parse = |more: &[&str]| {
+            let all = arguments.iter().chain(&elsewhere).chain(more);
+            let Command::Run(run) = Cli::try_parse_from(all).unwrap().command else {
+                panic!("run")
+            };
+            run.check()
+        };
+        let error = parse(&[]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--i-own-this-target"), "{error}");
+        assert!(parse(&["--i-own-this-target"]).is_ok());
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for more in [
+            ["--duplicates", "1.5"],
+            ["--churn", "-0.1"],
+            ["--rate", "0"],
+            ["--rate", "nan"],
+            ["--frame", "4097"],
+            ["--window", "0"],
+            ["--gateways", "0"],
+        ] {
+            assert!(parse(&more).is_err(), "{more:?}");
+        }
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for more in [
+            ["--duplicates", "0.6", "--reorder", "0.6"].as_slice(),
+            &["--gateways", "11"],
+            &["--as", "device", "--gateways", "2"],
+        ] {
+            assert_eq!(
+                parse(more).unwrap().check().unwrap_err().exit_code(),
+                2,
+                "{more:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn verification_needs_the_endpoint_for_operators() {
+        let without: Vec<&str> = RUN
+            .iter()
+            .copied()
+            .filter(|word| *word != "--ops" && *word != RUN[5])
+            .collect();
+        assert!(Cli::try_parse_from(&without).is_err());
+        assert!(Cli::try_parse_from(without.iter().chain(&["--no-verify"])).is_ok());
+    }
+}

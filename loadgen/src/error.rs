@@ -1,0 +1,97 @@
+//! How a run fails, and with which exit code; the same table as that of `muster`.
+
+use muster_client::ClientError;
+use muster_wire::CloseCode;
+
+/// Why there is no result. Whatever the text quotes is on one line.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Options contradict each other or the server's state. Whoever runs the generator must act.
+    #[error("{0}")]
+    Usage(String),
+    /// The tenant's settings make a prediction impossible. Whoever runs the server must act.
+    #[error("{0}")]
+    Configuration(String),
+    /// No certificate that can be used. Whoever runs the generator must act.
+    #[error("{0}")]
+    Certificate(String),
+    /// The server does not answer. Whoever runs it must act.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A connection failed for good.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    /// A fault of the program or of the machine.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The verification found a difference.
+pub const EXIT_DIFFERENCE: u8 = 7;
+
+impl RunError {
+    /// The exit code, as documented for both binaries.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Client(ClientError::Configuration(_)) => 2,
+            Self::Configuration(_) => 3,
+            Self::Certificate(_) => 4,
+            Self::Client(error) if is_about_certificates(error) => 4,
+            Self::Unreachable(_) | Self::Client(ClientError::Unreachable { .. }) => 8,
+            Self::Client(_) | Self::Internal(_) => 1,
+        }
+    }
+
+    /// The line for people: one line, without characters a terminal would obey.
+    pub fn line(&self) -> String {
+        printable(&self.to_string())
+    }
+}
+
+fn is_about_certificates(error: &ClientError) -> bool {
+    use CloseCode::{IdentityInvalid, IdentityMissing, UnknownTenant};
+    match error {
+        ClientError::Credentials(_)
+        | ClientError::ServerNotTrusted(_)
+        | ClientError::CertificateRefused { .. } => true,
+        ClientError::Refused { code } => {
+            matches!(code, IdentityInvalid | IdentityMissing | UnknownTenant)
+        }
+        _ => false,
+    }
+}
+
+/// `text` on one line, without control characters.
+pub fn printable(text: &str) -> String {
+    let visible = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    text.chars().map(visible).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_follow_the_table() {
+        let refused = |code| RunError::Client(ClientError::Refused { code }).exit_code();
+        assert_eq!(refused(CloseCode::UnknownTenant), 4);
+        assert_eq!(refused(CloseCode::MalformedFrame), 1);
+        assert_eq!(RunError::Usage(String::new()).exit_code(), 2);
+        assert_eq!(RunError::Unreachable(String::new()).exit_code(), 8);
+        assert_eq!(RunError::Client(ClientError::Stopped).exit_code(), 1);
+        let alert = ClientError::CertificateRefused { alert: 48 };
+        assert_eq!(RunError::Client(alert).exit_code(), 4);
+    }
+
+    #[test]
+    fn a_line_is_a_line() {
+        let error = RunError::Internal("a\nb\u{1b}[31m".to_owned());
+        assert_eq!(error.line(), "a b [31m");
+    }
+}

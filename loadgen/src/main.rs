@@ -1,0 +1,65 @@
+//! The binary `muster-loadgen`: arguments in, a report out, an exit code.
+#![forbid(unsafe_code)]
+
+use std::{
+    io::Write,
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::Parser;
+use muster_loadgen::{
+    cli::{Cli, Command, RateArguments, RunArguments},
+    error::EXIT_DIFFERENCE,
+    rate, run,
+};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(arguments) => run_fleet(&arguments),
+        Command::Rate(arguments) => measure_rate(&arguments),
+    }
+}
+
+fn run_fleet(arguments: &RunArguments) -> ExitCode {
+    let report = match run::run(arguments) {
+        Ok(report) => report,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "muster-loadgen: {}", error.line());
+            return error.exit_code().into();
+        }
+    };
+    let text = if arguments.json {
+        format!("{}\n", report.to_json())
+    } else {
+        report.to_text()
+    };
+    print(&text);
+    if report.is_wrong() {
+        EXIT_DIFFERENCE.into()
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn measure_rate(arguments: &RateArguments) -> ExitCode {
+    #[allow(clippy::disallowed_methods, reason = "this is the measurement")]
+    let clock = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+    };
+    let rate = rate::measure(arguments, clock);
+    let seconds = rate.elapsed.as_secs_f64();
+    let per_second = rate.check_ins as f64 / seconds / 1e6;
+    print(&format!(
+        "{} check-ins in {seconds:.3} s: {per_second:.2} M/s\n",
+        rate.check_ins
+    ));
+    ExitCode::SUCCESS
+}
+
+/// Whoever closed the pipe does not want to read on.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,301 @@
+//! What a fleet is made of: every share of every simulated fleet, in one place.
+//!
+//! All numbers are weights within their table, in thousandths. They are chosen to look like the
+//! fleet of a mid-sized organization with a Windows majority; no measurement is behind them.
+
+use muster_wire::{Flags, ManagementAgent, Owner, PartnerThreatState, Platform, Risk};
+
+/// A table of values with their weights.
+pub type Weights<T> = &'static [(T, u16)];
+
+/// The devices of one platform.
+#[derive(Debug, Clone, Copy)]
+pub struct PlatformMix {
+    /// The platform.
+    pub platform: Platform,
+    /// What manages them.
+    pub agents: Weights<ManagementAgent>,
+    /// How many have an onboarded sensor, in thousandths.
+    pub onboarded: u16,
+    /// What a threat defence partner says of them.
+    pub partner: Weights<PartnerThreatState>,
+    /// How many are supervised, in thousandths.
+    pub supervised: u16,
+    /// How many are jailbroken or rooted, in thousandths.
+    pub jailbroken: u16,
+    /// Name of the operating system in inventories.
+    pub os_name: &'static str,
+    /// The newest version of it, four parts.
+    pub os_version: [u16; 4],
+    /// Manufacturer and model in inventories.
+    pub models: Weights<(&'static str, &'static str)>,
+}
+
+/// Desktops and servers rarely have a mobile threat defence partner.
+const PARTNER_RARE: Weights<PartnerThreatState> = &[
+    (PartnerThreatState::Unknown, 950),
+    (PartnerThreatState::Secured, 40),
+    (PartnerThreatState::LowSeverity, 10),
+];
+
+/// Phones often have one, in every state it knows.
+const PARTNER_COMMON: Weights<PartnerThreatState> = &[
+    (PartnerThreatState::Unknown, 250),
+    (PartnerThreatState::Activated, 60),
+    (PartnerThreatState::Deactivated, 20),
+    (PartnerThreatState::Secured, 520),
+    (PartnerThreatState::LowSeverity, 60),
+    (PartnerThreatState::MediumSeverity, 40),
+    (PartnerThreatState::HighSeverity, 15),
+    (PartnerThreatState::Unresponsive, 20),
+    (PartnerThreatState::Compromised, 5),
+    (PartnerThreatState::Misconfigured, 10),
+];
+
+const WINDOWS: PlatformMix = PlatformMix {
+    platform: Platform::Windows,
+    agents: &[
+        (ManagementAgent::Mdm, 560),
+        (ManagementAgent::ConfigurationManagerClientMdm, 160),
+        (ManagementAgent::ConfigurationManagerClient, 110),
+        (ManagementAgent::ConfigurationManagerClientMdmEas, 10),
+        (ManagementAgent::MsSense, 120),
+        (ManagementAgent::IntuneClient, 10),
+        (ManagementAgent::EasIntuneClient, 5),
+        (ManagementAgent::Unknown, 25),
+    ],
+    onboarded: 930,
+    partner: PARTNER_RARE,
+    supervised: 0,
+    jailbroken: 0,
+    os_name: "Windows",
+    os_version: [10, 0, 26100, 4652],
+    models: &[
+        (("Lenovo", "ThinkPad T14"), 400),
+        (("Dell Inc.", "Latitude 7450"), 350),
+        (("HP", "EliteBook 840"), 250),
+    ],
+};
+
+const WINDOWS_SERVER: PlatformMix = PlatformMix {
+    platform: Platform::WindowsServer,
+    agents: &[
+        (ManagementAgent::ConfigurationManagerClient, 450),
+        (ManagementAgent::MsSense, 450),
+        (ManagementAgent::Unknown, 100),
+    ],
+    onboarded: 880,
+    os_name: "Windows Server",
+    os_version: [10, 0, 20348, 3932],
+    models: &[
+        (("VMware, Inc.", "VMware20,1"), 600),
+        (("Microsoft Corporation", "Virtual Machine"), 300),
+        (("Dell Inc.", "PowerEdge R660"), 100),
+    ],
+    ..WINDOWS
+};
+
+const MAC_OS: PlatformMix = PlatformMix {
+    platform: Platform::MacOs,
+    agents: &[
+        (ManagementAgent::Mdm, 640),
+        (ManagementAgent::Jamf, 250),
+        (ManagementAgent::MsSense, 80),
+        (ManagementAgent::Unknown, 30),
+    ],
+    onboarded: 850,
+    supervised: 800,
+    os_name: "macOS",
+    os_version: [15, 5, 0, 0],
+    models: &[
+        (("Apple", "MacBook Air"), 550),
+        (("Apple", "MacBook Pro"), 450),
+    ],
+    ..WINDOWS
+};
+
+const LINUX: PlatformMix = PlatformMix {
+    platform: Platform::Linux,
+    agents: &[
+        (ManagementAgent::MsSense, 700),
+        (ManagementAgent::Mdm, 150),
+        (ManagementAgent::Unknown, 150),
+    ],
+    onboarded: 750,
+    jailbroken: 0,
+    os_name: "Linux",
+    os_version: [6, 1, 0, 0],
+    models: &[
+        (("QEMU", "Standard PC"), 700),
+        (("Supermicro", "SYS-621C"), 300),
+    ],
+    ..WINDOWS
+};
+
+const IOS: PlatformMix = PlatformMix {
+    platform: Platform::Ios,
+    agents: &[
+        (ManagementAgent::Mdm, 880),
+        (ManagementAgent::EasMdm, 80),
+        (ManagementAgent::Unknown, 40),
+    ],
+    onboarded: 700,
+    partner: PARTNER_COMMON,
+    supervised: 600,
+    jailbroken: 2,
+    os_name: "iOS",
+    os_version: [18, 5, 0, 0],
+    models: &[(("Apple", "iPhone 15"), 700), (("Apple", "iPad Air"), 300)],
+};
+
+const ANDROID: PlatformMix = PlatformMix {
+    platform: Platform::Android,
+    agents: &[
+        (ManagementAgent::Mdm, 600),
+        (ManagementAgent::Eas, 250),
+        (ManagementAgent::Microsoft365ManagedMdm, 100),
+        (ManagementAgent::Unknown, 50),
+    ],
+    onboarded: 600,
+    supervised: 0,
+    jailbroken: 8,
+    os_name: "Android",
+    os_version: [11, 0, 0, 0],
+    models: &[
+        (("Zebra", "TC52"), 600),
+        (("Samsung", "Galaxy Tab Active3"), 400),
+    ],
+    ..IOS
+};
+
+const ANDROID_ENTERPRISE: PlatformMix = PlatformMix {
+    platform: Platform::AndroidEnterprise,
+    agents: &[
+        (ManagementAgent::GoogleCloudDevicePolicyController, 600),
+        (ManagementAgent::Mdm, 380),
+        (ManagementAgent::Unknown, 20),
+    ],
+    onboarded: 720,
+    supervised: 250,
+    jailbroken: 3,
+    os_version: [15, 0, 0, 0],
+    models: &[
+        (("Samsung", "Galaxy S24"), 550),
+        (("Google", "Pixel 9"), 450),
+    ],
+    ..ANDROID
+};
+
+const OTHER: PlatformMix = PlatformMix {
+    platform: Platform::Other,
+    agents: &[(ManagementAgent::Unknown, 1000)],
+    onboarded: 0,
+    os_name: "Other",
+    os_version: [0; 4],
+    models: &[(("", ""), 1000)],
+    ..WINDOWS
+};
+
+const UNKNOWN: PlatformMix = PlatformMix {
+    platform: Platform::Unknown,
+    os_name: "",
+    ..OTHER
+};
+
+/// Every platform with its share of the fleet.
+pub const PLATFORMS: Weights<&PlatformMix> = &[
+    (&WINDOWS, 530),
+    (&WINDOWS_SERVER, 90),
+    (&MAC_OS, 110),
+    (&LINUX, 55),
+    (&IOS, 110),
+    (&ANDROID, 15),
+    (&ANDROID_ENTERPRISE, 80),
+    (&OTHER, 5),
+    (&UNKNOWN, 5),
+];
+
+const WELL: Flags = Flags::SENSOR_RUNNING
+    .union(Flags::COMMAND_AND_CONTROL_OK)
+    .union(Flags::TELEMETRY_OK);
+
+/// What the sensors of onboarded devices say of themselves.
+pub const SENSORS: Weights<Flags> = &[
+    (WELL, 935),
+    (
+        Flags::SENSOR_RUNNING.union(Flags::COMMAND_AND_CONTROL_OK),
+        25,
+    ),
+    (Flags::SENSOR_RUNNING.union(Flags::TELEMETRY_OK), 15),
+    (Flags::COMMAND_AND_CONTROL_OK.union(Flags::TELEMETRY_OK), 15),
+    (Flags::NONE, 10),
+];
+
+/// The risk that onboarded devices start with; all others report none.
+pub const RISKS: Weights<Risk> = &[
+    (Risk::NotReported, 30),
+    (Risk::None, 760),
+    (Risk::Informational, 70),
+    (Risk::Low, 80),
+    (Risk::Medium, 40),
+    (Risk::High, 20),
+];
+
+/// Onboarded to the organization of somebody else, in thousandths of the onboarded.
+pub const FOREIGN_ORG: u16 = 3;
+
+/// Registered in the directory, in thousandths: devices of a management channel, and all others.
+pub const REGISTERED: (u16, u16) = (970, 300);
+
+/// A policy setting failed, in thousandths.
+pub const SETTING_ERROR: u16 = 4;
+
+/// Encrypted storage, in thousandths.
+pub const ENCRYPTED: u16 = 940;
+
+/// Activated app of the threat defence partner, in thousandths of the devices that have a partner.
+pub const MTD_APP_ACTIVATED: u16 = 900;
+
+/// Owner and tags of the devices that send an inventory.
+pub const COHORTS: Weights<(Owner, &'static [&'static str])> = &[
+    ((Owner::Company, &[]), 400),
+    ((Owner::Company, &["Finance"]), 100),
+    ((Owner::Company, &["Engineering"]), 150),
+    ((Owner::Company, &["Kiosk", "Retail"]), 80),
+    ((Owner::Company, &["Executive"]), 20),
+    ((Owner::Personal, &[]), 200),
+    ((Owner::Personal, &["Contractor"]), 30),
+    ((Owner::Unknown, &[]), 20),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum<T>(table: &[(T, u16)]) -> u32 {
+        table.iter().map(|(_, weight)| u32::from(*weight)).sum()
+    }
+
+    #[test]
+    fn every_table_is_in_thousandths() {
+        for (mix, _) in PLATFORMS {
+            for total in [sum(mix.agents), sum(mix.partner), sum(mix.models)] {
+                assert_eq!(total, 1000, "{}", mix.platform);
+            }
+            assert!(mix.onboarded <= 1000 && mix.supervised <= 1000 && mix.jailbroken <= 1000);
+        }
+        for total in [sum(PLATFORMS), sum(SENSORS), sum(RISKS), sum(COHORTS)] {
+            assert_eq!(total, 1000);
+        }
+    }
+
+    #[test]
+    fn every_platform_has_a_share() {
+        for platform in Platform::ALL {
+            let mixes = PLATFORMS
+                .iter()
+                .filter(|(mix, _)| mix.platform == *platform);
+            assert_eq!(mixes.count(), 1, "{platform}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The condensed oracle against the engine's whole model, record by record.
+
+use muster_engine::{PolicySet, Revision, Threshold, model::Model};
+use muster_wire::{
+    CheckInRecord, Platform,
+    limits::{CHECK_IN_BYTES, HEADER_BYTES},
+};
+
+use super::*;
+use crate::fleet::{Members, Shape, Tally};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_750_000_000);
+
+/// Sends everything of a part to the model, as a server would get it.
+fn feed(part: &mut Part, model: &mut Model, policy: &PolicySet) -> Tally {
+    use muster_engine::model::Answer;
+    for inventory in part.inventories().collect::<Vec<_>>() {
+        assert_eq!(
+            model.inventory(policy, 0, &inventory, NOW),
+            Answer::Accepted
+        );
+    }
+    let mut tally = Tally::default();
+    let mut frame = Vec::new();
+    while part.make_frame(&mut frame, 100, 1) > 0 {
+        let (records, rest) = frame[HEADER_BYTES..].as_chunks::<CHECK_IN_BYTES>();
+        assert!(rest.is_empty());
+        for bytes in records {
+            let record = CheckInRecord::validate(bytes).unwrap();
+            match model.check_in(policy, 0, &record, NOW) {
+                Answer::Accepted => tally.accepted += 1,
+                Answer::Duplicate => tally.duplicate += 1,
+                Answer::Stale => tally.stale += 1,
+                Answer::UnknownDevice => panic!("the tenant creates devices"),
+            }
+        }
+    }
+    tally
+}
+
+/// The model's cells in the names of this crate.
+fn cells_of(model: &Model, policy: &PolicySet) -> Cells {
+    let cells = model.cells(policy, NOW);
+    let named = cells.into_iter().map(|((_, cohort, facets), count)| {
+        let owner = cohort.owner().name().to_owned();
+        let name = CellName {
+            owner,
+            tags: cohort.tags().to_vec(),
+            facets: facets.word().0,
+        };
+        (name, count)
+    });
+    named.collect()
+}
+
+fn policies() -> [TenantPolicy; 2] {
+    let mut strict = TenantPolicy::default();
+    strict.secure_by_default = true;
+    for platform in Platform::ALL {
+        strict.set_threshold(*platform, Threshold::Clear);
+        strict.set_blocked_on_missing(*platform, true);
+    }
+    [TenantPolicy::default(), strict]
+}
+
+#[test]
+fn a_disordered_fleet_is_predicted_as_the_model_counts_it() {
+    for (policy, seed) in policies().into_iter().zip([1, 2]) {
+        let shape = Shape {
+            churn: 0.3,
+            duplicates: 0.2,
+            reorder: 0.2,
+            inventory: 0.4,
+            ..Shape::new(seed)
+        };
+        let set = PolicySet::new(Revision(1), vec![policy.clone()]);
+        let mut model = Model::default();
+        let mut parts = [
+            Part::new(
+                &shape,
+                &Members::Numbered {
+                    first: 0,
+                    count: 700,
+                },
+                14_000,
+            ),
+            Part::new(
+                &shape,
+                &Members::Numbered {
+                    first: 700,
+                    count: 300,
+                },
+                100,
+            ),
+            Part::new(
+                &shape,
+                &Members::One(DeviceId::from_bytes([9; 16]), 1000),
+                25,
+            ),
+        ];
+        for part in &mut parts {
+            let tally = feed(part, &mut model, &set);
+            assert_eq!(part.tally(), tally, "the answers are predicted too");
+            assert!(tally.duplicate > 0 || tally.accepted < 1000);
+        }
+        let prediction = Prediction::of(&parts, &policy, NOW);
+        assert_eq!(prediction.cells, cells_of(&model, &set));
+        assert_eq!(prediction.counts.devices(), model.devices() as u64);
+        assert!(
+            prediction.cells.len() > 100,
+            "the comparison is about many cells"
+        );
+    }
+}
+
+#[test]
+fn devices_that_said_nothing_are_not_predicted() {
+    let shape = Shape::new(5);
+    let mut part = Part::new(
+        &shape,
+        &Members::Numbered {
+            first: 0,
+            count: 100,
+        },
+        40,
+    );
+    let mut frame = Vec::new();
+    while part.make_frame(&mut frame, 7, 1) > 0 {}
+    let prediction = Prediction::of([&part], &TenantPolicy::default(), NOW);
+    assert_eq!(
+        prediction.counts.devices(),
+        40,
+        "40 check-ins of a first round are 40 devices"
+    );
+}

@@ -1,0 +1,197 @@
+//! The report for people.
+
+use std::fmt::Write;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use serde_json::Value;
+
+use super::{DIFFERENCES_SHOWN, Report, reason_name};
+use crate::{error::printable, verify::Verdict};
+
+/// The whole report, a section after the other.
+pub(super) fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for section in [run(report), latency(report), counts(report)] {
+        let _ = writeln!(text, "{section}");
+    }
+    rejections(&mut text, report);
+    match &report.verdict {
+        Some(verdict) => verdict_lines(&mut text, verdict),
+        None => text.push_str("Not verified: --no-verify.\n"),
+    }
+    text
+}
+
+fn new_table(header: [&str; 2]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header([Cell::new(header[0]), right(header[1])]);
+    table
+}
+
+fn right(text: impl ToString) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+fn run(report: &Report) -> Table {
+    let (setup, measured) = (&report.setup, &report.measured);
+    let mut table = new_table(["run", setup.mode]);
+    let mut row = |name: &str, value: String| {
+        table.add_row([Cell::new(name), right(value)]);
+    };
+    row("devices", grouped(setup.devices));
+    row("connections", grouped(setup.connections as u64));
+    row("seed", setup.seed.to_string());
+    row("check-ins sent", grouped(measured.sent));
+    row("check-ins acknowledged", grouped(measured.acked));
+    for (name, count) in report.answers() {
+        row(&format!("  {name}"), grouped(count));
+    }
+    if measured.inventories > 0 {
+        row("inventories", grouped(measured.inventories));
+    }
+    row("seconds", format!("{:.3}", measured.seconds));
+    if let Some(rate) = setup.rate {
+        row("check-ins offered per second", grouped(rate.round() as u64));
+    }
+    row(
+        "durable check-ins per second",
+        grouped(report.check_ins_per_second().round() as u64),
+    );
+    let progress = &measured.progress;
+    let reconnects = progress.connections - setup.connections as u64;
+    for (name, count) in [
+        ("reconnects", reconnects),
+        ("frames sent again", progress.frames_resent),
+        ("pauses asked for", progress.busy),
+    ] {
+        if count > 0 {
+            row(name, grouped(count));
+        }
+    }
+    if let Some(bytes) = report.server_rss_bytes {
+        row("memory of the server, MiB", grouped(bytes >> 20));
+    }
+    if let Some((after, before)) = report.server_rss_bytes.zip(report.server_rss_base_bytes)
+        && setup.devices > 0
+    {
+        let each = after.saturating_sub(before) / setup.devices;
+        row("  bytes a device, over that before", grouped(each));
+    }
+    table
+}
+
+fn latency(report: &Report) -> Table {
+    let latency = &report.measured.latency;
+    let mut table = new_table(["ack latency of a frame, after fsync", "ms"]);
+    for (name, quantile) in [
+        ("p50", 0.5),
+        ("p90", 0.9),
+        ("p99", 0.99),
+        ("p99.9", 0.999),
+        ("p99.99", 0.9999),
+    ] {
+        table.add_row([
+            Cell::new(name),
+            right(format!("{:.2}", latency.quantile_ms(quantile))),
+        ]);
+    }
+    table.add_row([Cell::new("max"), right(format!("{:.2}", latency.max_ms()))]);
+    if report.is_saturated() {
+        let note = "saturated: below the rate asked for, so these are waits in a queue that grows";
+        table.add_row([Cell::new(note)]);
+    }
+    table
+}
+
+/// The server's numbers: the plain ones, then each dimension without its zeros.
+fn counts(report: &Report) -> Table {
+    let mut table = new_table(["counted by the server", "devices"]);
+    let Some(counts) = &report.counts else {
+        return table;
+    };
+    for (name, value) in counts {
+        match value {
+            Value::Number(number) => {
+                let number = number.as_u64().unwrap_or(0);
+                table.add_row([Cell::new(printable(name)), right(grouped(number))]);
+            }
+            Value::Object(members) => {
+                table.add_row([Cell::new(printable(name))]);
+                for (member, number) in members {
+                    let number = number.as_u64().unwrap_or(0);
+                    if number > 0 {
+                        let member = format!("  {}", printable(member));
+                        table.add_row([Cell::new(member), right(grouped(number))]);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    table
+}
+
+fn rejections(text: &mut String, report: &Report) {
+    for rejection in &report.measured.rejections {
+        let reason = reason_name(rejection);
+        let (device, seq) = (rejection.device_id, rejection.seq);
+        let _ = writeln!(text, "rejected: device {device} seq {seq}: {reason}");
+    }
+}
+
+fn verdict_lines(text: &mut String, verdict: &Verdict) {
+    for dimension in &verdict.dimensions_right {
+        let _ = writeln!(text, "{dimension}: as predicted");
+    }
+    for difference in verdict.differences.iter().take(DIFFERENCES_SHOWN) {
+        let (expected, found) = (grouped(difference.expected), grouped(difference.found));
+        let _ = writeln!(
+            text,
+            "{}: predicted {expected}, counted {found}",
+            difference.what
+        );
+    }
+    for difference in verdict.cell_differences.iter().take(DIFFERENCES_SHOWN) {
+        let (expected, found) = (grouped(difference.expected), grouped(difference.found));
+        let what = printable(&difference.what);
+        let _ = writeln!(text, "cell {what}: predicted {expected}, counted {found}");
+    }
+    let cells = grouped(verdict.cells);
+    let _ = if verdict.is_right() {
+        writeln!(
+            text,
+            "VERIFIED: every one of {cells} cells equals the prediction."
+        )
+    } else {
+        let wrong = grouped(verdict.cell_differences.len() as u64);
+        writeln!(
+            text,
+            "NOT VERIFIED: {wrong} cells differ from the {cells} predicted."
+        )
+    };
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let texts = [0, 999, 1000, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
+    }
+}
