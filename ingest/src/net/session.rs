@@ -20,6 +20,7 @@ use muster_wire::{AckTotals, CloseCode, Decoder, DeviceId, Goodbye, encode_goodb
 use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::listener::ListenerContext;
 use super::registry::SessionEntry;
@@ -96,7 +97,11 @@ struct Session {
 pub(super) async fn run(connection: Connection, deadline: Instant, context: Arc<ListenerContext>) {
     let watched = connection.clone();
     let end = match Session::open(connection, deadline, Arc::clone(&context)).await {
-        Ok(mut session) => session.serve().await,
+        Ok(mut session) => {
+            let (id, identity) = (session.entry.id, &session.entry.identity);
+            let span = tracing::info_span!("session", id, %identity);
+            session.serve().instrument(span).await
+        }
         Err(end) => end,
     };
     match end {
@@ -126,10 +131,14 @@ fn peer_code(reason: &quinn::ConnectionError) -> Option<CloseCode> {
 
 impl Session {
     async fn serve(&mut self) -> End {
+        tracing::debug!(remote = %self.entry.remote, "session opened");
         loop {
             match self.turn().await {
                 Ok(()) => (),
-                Err(end) => return end,
+                Err(end) => {
+                    tracing::debug!(?end, frames = self.totals.frames, "session ends");
+                    return end;
+                }
             }
         }
     }

@@ -88,7 +88,6 @@ impl Session {
             draining: false,
             context,
         };
-        tracing::debug!(session = session.entry.id, identity = %session.entry.identity, "opened");
         session.take_chunk(&rest).await?;
         Ok(session)
     }
