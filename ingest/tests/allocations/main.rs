@@ -1,0 +1,150 @@
+//! Between decoder and journal, a check-in of a known device takes no memory from the allocator.
+//!
+//! The pipeline of the server runs as it does in production, threads and store included; only the
+//! connection is left out. Counted are the thread of the session and those of the shards. The writer
+//! is not: it builds one write a group, however many check-ins are in it.
+
+mod counting;
+mod fleet;
+mod pipeline;
+
+use counting::Meter;
+use fleet::{Fleet, ROUNDS_OF_CELLS};
+use pipeline::{Pipeline, Shape};
+
+const CHECK_INS: u64 = 1_000_000;
+
+/// A checkpoint begins after so many journal bytes: never in these tests, and far from overflowing.
+const NEVER: u64 = 1 << 40;
+
+/// Stalls in the warm-up. Each makes the largest possible batches; the buffers of a shard go round,
+/// so it takes several until every one has held such a batch.
+const STALLS: usize = 16;
+
+/// What a run of check-ins in the steady state took from the allocator.
+#[derive(Debug, PartialEq, Eq)]
+struct Allocations {
+    session: u64,
+    shards: u64,
+}
+
+const NONE: Allocations = Allocations {
+    session: 0,
+    shards: 0,
+};
+
+/// A pipeline that has seen every device in every cell and every buffer at its largest.
+struct Steady {
+    pipeline: Pipeline,
+    fleet: Fleet,
+    window_frames: usize,
+    bursts_per_round: u64,
+    session: Meter,
+}
+
+impl Steady {
+    fn new(frame_len: usize, frames: usize, shape: Shape) -> Self {
+        let mut steady = Self {
+            pipeline: Pipeline::start(shape),
+            fleet: Fleet::new(frame_len, frames),
+            window_frames: usize::from(shape.window_frames),
+            bursts_per_round: frames.div_ceil(usize::from(shape.window_frames)) as u64,
+            session: Meter::new(),
+        };
+        let warm_up = ROUNDS_OF_CELLS * steady.fleet.round_len();
+        steady.run(warm_up);
+        for _ in 0..STALLS {
+            let held = steady.pipeline.hold();
+            let burst = steady.fleet.take(steady.window_frames);
+            steady.pipeline.receive(burst);
+            drop(held);
+            steady.pipeline.finish();
+        }
+        steady
+    }
+
+    /// Sends at least so many check-ins, waits until they are durable, and says how many it sent.
+    fn run(&mut self, check_ins: u64) -> u64 {
+        let before = self.pipeline.totals.accepted;
+        let bursts = check_ins.div_ceil(self.fleet.round_len()) * self.bursts_per_round;
+        for _ in 0..bursts {
+            self.pipeline.receive(self.fleet.take(self.window_frames));
+        }
+        self.pipeline.finish();
+        self.pipeline.totals.accepted - before
+    }
+
+    /// Counts what `check_ins` more take, all of them accepted and all of them moving their device.
+    fn measure(&mut self, check_ins: u64) -> Allocations {
+        let transitions = |pipeline: &Pipeline| -> u64 {
+            let reports = pipeline.report();
+            reports.iter().map(|report| report.transitions).sum()
+        };
+        let moved = transitions(&self.pipeline);
+        let (session, shards) = (self.session.count(), self.pipeline.shards.count());
+        let sent = self.run(check_ins);
+        let allocations = Allocations {
+            session: self.session.count() - session,
+            shards: self.pipeline.shards.count() - shards,
+        };
+        assert!(sent >= check_ins);
+        assert_eq!(self.pipeline.totals.rejected, 0);
+        assert_eq!(transitions(&self.pipeline) - moved, sent);
+        allocations
+    }
+}
+
+/// About 65,536 devices, all of them in flight at most.
+fn gateway(frame_len: usize, frames: u16) -> Steady {
+    let shape = Shape {
+        window_frames: frames,
+        checkpoint_journal_bytes: NEVER,
+    };
+    let steady = Steady::new(frame_len, usize::from(frames), shape);
+    steady.session.enter();
+    steady
+}
+
+#[test]
+fn full_frames_of_a_gateway_take_no_memory() {
+    let mut steady = gateway(4096, 16);
+    assert_eq!(steady.measure(CHECK_INS), NONE);
+    steady.pipeline.stop();
+}
+
+#[test]
+fn frames_of_a_thousand_take_no_memory() {
+    let mut steady = gateway(1000, 64);
+    assert_eq!(steady.measure(CHECK_INS), NONE);
+    steady.pipeline.stop();
+}
+
+/// A window of 8192 stands for two thousand devices with four frames in flight each.
+#[test]
+fn frames_of_a_single_check_in_take_no_memory() {
+    let shape = Shape {
+        window_frames: 8192,
+        checkpoint_journal_bytes: NEVER,
+    };
+    let mut steady = Steady::new(1, 65_536, shape);
+    steady.session.enter();
+    assert_eq!(steady.measure(CHECK_INS), NONE);
+    steady.pipeline.stop();
+}
+
+/// The tests above can fail: a buffer for each frame is seen, on either side of the inbox.
+#[test]
+fn an_allocation_on_either_thread_is_counted() {
+    let mut steady = gateway(1000, 64);
+    let shards = steady.pipeline.shards.count();
+    let session = steady.session.count();
+    for _ in 0..64 {
+        let frame = steady.fleet.take(1).to_vec();
+        steady.pipeline.receive(&frame);
+    }
+    steady.pipeline.finish();
+    assert_eq!(steady.session.count() - session, 64);
+    drop(steady.pipeline.report());
+    assert!(steady.pipeline.shards.count() > shards, "a report is boxed");
+    steady.pipeline.stop();
+}
