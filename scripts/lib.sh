@@ -37,7 +37,8 @@ target_directory() {
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# The one build that the demo, the tests and the benches share.
+# The one build that the demo, the tests and the benches share. Only the two binaries are built, but with
+# --workspace, because cargo builds a dependency once for each set of features that is asked of it.
 build_binaries() {
   local target
   target="$(target_directory)"
@@ -47,5 +48,5 @@ build_binaries() {
     say '    2 cores; everything else takes a few more. It is done once: later builds compile only'
     say "    what changed. Built in $target"
   fi
-  (cd "$muster_root" && cargo build --release --locked --workspace --bins 1>&2)
+  (cd "$muster_root" && cargo build --release --locked --workspace --bin muster --bin muster-loadgen 1>&2)
 }
