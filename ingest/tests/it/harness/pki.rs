@@ -1,0 +1,109 @@
+//! Certificates of every kind, good and bad.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use muster_ingest::clock;
+use muster_ingest::pki::{CertificateAuthority, Validity};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A certificate and its key, PEM in one text.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials(pub(crate) String);
+
+/// An authority that signs for whatever a test wants.
+#[derive(Debug)]
+pub(crate) struct Pki {
+    authority: CertificateAuthority,
+}
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(clock::wall().as_millis())
+}
+
+impl Pki {
+    pub(crate) fn new() -> Self {
+        let authority = CertificateAuthority::create(Validity::from_now(now(), 10));
+        Self {
+            authority: authority.expect("an authority can be made"),
+        }
+    }
+
+    /// The authority's certificate, PEM.
+    pub(crate) fn ca(&self) -> &str {
+        self.authority.certificate_pem()
+    }
+
+    /// A server's certificate and its key, PEM, apart.
+    pub(crate) fn server(&self) -> (String, String) {
+        let issued = self
+            .authority
+            .issue_server(&[], Validity::from_now(now(), 1));
+        let issued = issued.expect("a server certificate can be issued");
+        (issued.certificate_pem, issued.key_pem)
+    }
+
+    pub(crate) fn gateway(&self, tenant: &str, name: &str) -> Credentials {
+        self.identity(&format!("muster://{tenant}/gateway/{name}"))
+    }
+
+    pub(crate) fn device(&self, tenant: &str, device: muster_wire::DeviceId) -> Credentials {
+        self.identity(&format!("muster://{tenant}/device/{device}"))
+    }
+
+    fn identity(&self, uri: &str) -> Credentials {
+        self.valid_in(uri, Validity::from_now(now(), 1))
+    }
+
+    /// Valid until yesterday.
+    pub(crate) fn expired(&self, uri: &str) -> Credentials {
+        self.valid_in(
+            uri,
+            Validity {
+                not_before: now() - 2 * DAY,
+                not_after: now() - DAY,
+            },
+        )
+    }
+
+    /// Valid from tomorrow.
+    pub(crate) fn not_yet_valid(&self, uri: &str) -> Credentials {
+        self.valid_in(
+            uri,
+            Validity {
+                not_before: now() + DAY,
+                not_after: now() + 2 * DAY,
+            },
+        )
+    }
+
+    fn valid_in(&self, uri: &str, validity: Validity) -> Credentials {
+        let identity = uri.parse().expect("an identity");
+        let issued = self.authority.issue_client(&identity, validity);
+        let issued = issued.expect("a client certificate can be issued");
+        Credentials(format!("{}{}", issued.certificate_pem, issued.key_pem))
+    }
+
+    /// A certificate for clients that carries these URIs and no others.
+    pub(crate) fn with_uris(&self, uris: &[&str]) -> Credentials {
+        self.sign(uris, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// A certificate that is good but meant for servers.
+    pub(crate) fn for_servers(&self, uri: &str) -> Credentials {
+        self.sign(&[uri], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn sign(&self, uris: &[&str], usage: ExtendedKeyUsagePurpose) -> Credentials {
+        let mut params = CertificateParams::default();
+        let uri = |uri: &&str| SanType::URI((*uri).try_into().expect("an ASCII text"));
+        params.subject_alt_names = uris.iter().map(uri).collect();
+        params.extended_key_usages = vec![usage];
+        let authority_key = KeyPair::from_pem(&self.authority.key_pem()).expect("a key");
+        let issuer = Issuer::from_ca_cert_pem(self.ca(), authority_key).expect("an authority");
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.signed_by(&key, &issuer).expect("it can be signed");
+        Credentials(format!("{}{}", certificate.pem(), key.serialize_pem()))
+    }
+}

@@ -1,0 +1,185 @@
+//! A scratch directory with everything a server needs, and the configuration it is started with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::cli::{Ended, muster, text};
+use super::pki::Pki;
+use super::process::Server;
+
+/// What differs from the defaults of the tests: lines of TOML, by section.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// 0 takes a free port.
+    pub(crate) quic_port: u16,
+    /// 0 takes a free port.
+    pub(crate) ops_port: u16,
+    pub(crate) listen: String,
+    pub(crate) store: String,
+    pub(crate) shards: String,
+    /// The tables of the tenants.
+    pub(crate) tenants: String,
+}
+
+impl Default for Settings {
+    /// Two shards; the tenants contoso and fabrikam with the default rules.
+    fn default() -> Self {
+        Self {
+            quic_port: 0,
+            ops_port: 0,
+            listen: String::new(),
+            store: String::new(),
+            shards: "count = 2".to_owned(),
+            tenants: "[[tenants]]\nname = \"contoso\"\n[[tenants]]\nname = \"fabrikam\"\n"
+                .to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    fn to_toml(&self) -> String {
+        let Self {
+            quic_port,
+            ops_port,
+            listen,
+            store,
+            shards,
+            tenants,
+        } = self;
+        format!(
+            r#"
+[listen]
+address = "127.0.0.1:{quic_port}"
+certificate = "pki/server.pem"
+key = "pki/server.key"
+client_ca = "pki/ca.pem"
+{listen}
+[ops]
+address = "127.0.0.1:{ops_port}"
+[store]
+directory = "data"
+{store}
+[shards]
+{shards}
+[log]
+format = "json"
+{tenants}
+"#
+        )
+    }
+}
+
+/// A place where servers run, one after the other, on the same data directory.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    scratch: TempDir,
+    pub(crate) pki: Pki,
+}
+
+impl Installation {
+    pub(crate) fn new() -> Self {
+        let installation = Self {
+            scratch: tempfile::tempdir().expect("a scratch directory can be made"),
+            pki: Pki::new(),
+        };
+        let folder = installation.path("pki");
+        fs::create_dir(&folder).expect("a scratch directory is writable");
+        let (certificate, key) = installation.pki.server();
+        let ca = installation.pki.ca();
+        for (name, text) in [
+            ("server.pem", &*certificate),
+            ("server.key", &*key),
+            ("ca.pem", ca),
+        ] {
+            fs::write(folder.join(name), text).expect("a scratch directory is writable");
+        }
+        installation
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Writes the configuration.
+    pub(crate) fn configure(&self, settings: &Settings) -> PathBuf {
+        let file = self.path("muster.toml");
+        fs::write(&file, settings.to_toml()).expect("a scratch directory is writable");
+        file
+    }
+
+    /// Starts a server with the default settings.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Server {
+        self.start_with(&Settings::default())
+    }
+
+    /// Starts a server and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start_with(&self, settings: &Settings) -> Server {
+        let file = self.configure(settings);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+        command.args(["serve", "--config", text(&file)]);
+        Server::start(command)
+    }
+
+    /// Starts a server that cannot make a file larger than so many bytes: its disk is full.
+    #[track_caller]
+    pub(crate) fn start_on_small_disk(&self, settings: &Settings, file_bytes_max: u64) -> Server {
+        let file = self.configure(settings);
+        let mut command = Command::new("sh");
+        // Ignored, the signal becomes an error of the write, as of a disk that is full. The limit is
+        // in blocks of 512 bytes.
+        let script = format!(
+            "trap '' 25; ulimit -f {}; exec \"$@\"",
+            file_bytes_max / 512
+        );
+        let binary = env!("CARGO_BIN_EXE_muster");
+        command.args([
+            "-c",
+            &script,
+            "sh",
+            binary,
+            "serve",
+            "--config",
+            text(&file),
+        ]);
+        Server::start(command)
+    }
+
+    /// Runs a server that must refuse to start.
+    pub(crate) fn refused(&self, settings: &Settings) -> Ended {
+        let file = self.configure(settings);
+        muster(&["serve", "--config", text(&file)])
+    }
+
+    /// Counts the data directory again, with no server on it, and returns the report.
+    #[track_caller]
+    pub(crate) fn recount(&self) -> serde_json::Value {
+        let ended = muster(&["recount", "--json", "--data-dir", text(&self.data())]);
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
+        serde_json::from_str(&ended.out).expect("the report is JSON")
+    }
+
+    /// The files of a directory with their content, save for RocksDB's diary and lock.
+    pub(crate) fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+        let entries = fs::read_dir(directory).expect("the directory exists");
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.expect("the directory can be listed").path())
+            .filter_map(|path| {
+                let name = path.file_name()?.to_str()?.to_owned();
+                let is_data = !name.starts_with("LOG") && name != "LOCK";
+                is_data.then(|| (name, fs::read(&path).expect("the file can be read")))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+}

@@ -1,0 +1,9 @@
+//! Runs whole servers, as processes, against real clients: what a check-in, a crash, a stop and every
+//! kind of bad input do.
+//!
+//! One file for each promise. Each test has a server of its own; all of them run side by side.
+
+mod counting;
+mod durability;
+mod harness;
+mod policies;
