@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_wire::{CheckInRecord, Inventory, RejectReason, Rejection};
+use muster_wire::{CheckInRecord, DeviceId, Inventory, RejectReason, Rejection};
 
 use super::Shard;
 use super::dirty::page_of;
@@ -14,6 +14,17 @@ use crate::effects::{Effects, InventoryWrite, Outcome, Transition};
 use crate::facet::Facets;
 use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
 use crate::slab::SlotIndex;
+
+/// How many devices are looked up before the first of them is applied. The look-ups do not depend on
+/// each other, so the processor waits for their cache misses side by side instead of one by one.
+const LOOKAHEAD: usize = 32;
+
+/// What was found of a device.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Lookup {
+    hash: u64,
+    slot: Option<SlotIndex>,
+}
 
 /// How one record fared.
 pub(super) enum Verdict {
@@ -44,39 +55,54 @@ impl Shard {
             outcome.rejected = records.len() as u32;
             return outcome;
         };
-        for record in records {
-            match self.apply_check_in(tenant, policy, record, effects) {
-                Verdict::Accepted => {
-                    effects.journal.check_in(tenant, record);
-                    outcome.accepted += 1;
-                }
-                Verdict::Duplicate => outcome.duplicate += 1,
-                Verdict::Stale => outcome.stale += 1,
-                Verdict::Rejected(reason) => {
-                    effects.rejections.push(Rejection::new(
-                        record.device_id(),
-                        record.seq(),
-                        reason,
-                    ));
-                    outcome.rejected += 1;
+        let mut found = [Lookup::default(); LOOKAHEAD];
+        for records in records.chunks(LOOKAHEAD) {
+            for (lookup, record) in found.iter_mut().zip(records) {
+                *lookup = self.look_up(tenant, &record.device_id());
+            }
+            for (lookup, record) in found.iter().zip(records) {
+                match self.apply_check_in(tenant, policy, record, *lookup, effects) {
+                    Verdict::Accepted => {
+                        effects.journal.check_in(tenant, record);
+                        outcome.accepted += 1;
+                    }
+                    Verdict::Duplicate => outcome.duplicate += 1,
+                    Verdict::Stale => outcome.stale += 1,
+                    Verdict::Rejected(reason) => {
+                        let rejection = Rejection::new(record.device_id(), record.seq(), reason);
+                        effects.rejections.push(rejection);
+                        outcome.rejected += 1;
+                    }
                 }
             }
         }
         outcome
     }
 
-    /// One check-in. Nothing changes unless the verdict is accepted.
+    /// Finds a device, and with it brings its record near.
+    pub(super) fn look_up(&self, tenant: TenantIndex, device_id: &DeviceId) -> Lookup {
+        let hash = self.index.hash(tenant, device_id);
+        Lookup {
+            hash,
+            slot: self.index.find(hash, tenant, device_id, &self.devices),
+        }
+    }
+
+    /// One check-in, with what was found of its device, which may be some check-ins old: a slot stays
+    /// good, and a device that was not there is looked for again. Nothing changes unless the verdict
+    /// is accepted.
     pub(super) fn apply_check_in(
         &mut self,
         tenant: TenantIndex,
         policy: &TenantPolicy,
         check_in: &CheckInRecord,
+        Lookup { hash, slot }: Lookup,
         effects: &mut Effects,
     ) -> Verdict {
         let now = effects.now.as_seconds();
         let device_id = check_in.device_id();
-        let hash = self.index.hash(tenant, &device_id);
-        let Some(slot) = self.index.find(hash, tenant, &device_id, &self.devices) else {
+        let slot = slot.or_else(|| self.index.find(hash, tenant, &device_id, &self.devices));
+        let Some(slot) = slot else {
             if let Some(reason) = self.refuses_new_device(policy) {
                 return Verdict::Rejected(reason);
             }

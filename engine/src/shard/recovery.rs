@@ -210,8 +210,9 @@ impl Recovery {
                 for bytes in records {
                     let record =
                         CheckInRecord::validate(bytes).map_err(|_| "an invalid check-in")?;
+                    let lookup = shard.look_up(tenant, &record.device_id());
                     if let Verdict::Rejected(_) =
-                        shard.apply_check_in(tenant, policy, &record, effects)
+                        shard.apply_check_in(tenant, policy, &record, lookup, effects)
                     {
                         return Err("a check-in that is not acceptable");
                     }
