@@ -48,5 +48,6 @@ build_binaries() {
     say '    2 cores; everything else takes a few more. It is done once: later builds compile only'
     say "    what changed. Built in $target"
   fi
-  (cd "$muster_root" && cargo build --release --locked --workspace --bin muster --bin muster-loadgen 1>&2)
+  (cd "$muster_root" && cargo build --release --locked --workspace --bin muster --bin muster-loadgen 1>&2) ||
+    fail 1 'the build failed, see above'
 }
