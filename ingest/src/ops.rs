@@ -26,16 +26,18 @@ mod why;
 mod tests;
 
 use std::net::{IpAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use crossbeam::channel::Sender;
 use muster_engine::{PolicySet, TenantIndex, TenantPolicy, Timestamp};
 use muster_store::Store;
 use tokio::sync::Semaphore;
+use tower::ServiceExt;
 
 use self::error::ApiError;
 use crate::metrics::Metrics;
@@ -133,20 +135,44 @@ impl Ops {
     }
 }
 
+/// What stands between the listener and the routes while the server recovers.
+#[derive(Debug, Default)]
+pub struct OpsGate {
+    router: OnceLock<Router>,
+}
+
+impl OpsGate {
+    /// Opens the routes: the server has recovered. `bound` is where the listener is.
+    pub fn open(&self, context: Arc<OpsContext>, bound: IpAddr) {
+        self.router
+            .get_or_init(|| router(Arc::new(Ops::new(context, bound, DEADLINES))));
+    }
+
+    /// The routes behind the gate. A server that recovers is live, and answers nothing else.
+    fn router(self: Arc<Self>) -> Router {
+        let starting = Router::new()
+            .route("/live", get(probes::live))
+            .fallback(async || ApiError::Starting);
+        let answer = move |request: Request| {
+            let router = self.router.get().unwrap_or(&starting).clone();
+            router.oneshot(request)
+        };
+        Router::new().fallback_service(tower::service_fn(answer))
+    }
+}
+
 /// Serves until `stop` resolves. Requests under way may finish for a few seconds longer.
 ///
 /// # Errors
 /// The listener cannot be used.
 pub async fn serve(
     listener: TcpListener,
-    context: Arc<OpsContext>,
+    gate: Arc<OpsGate>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let bound = listener.local_addr()?.ip();
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = router(Arc::new(Ops::new(context, bound, DEADLINES)));
-    listen::run(listener, router, stop).await;
+    listen::run(listener, gate.router(), stop).await;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The assembly: what is started in which order, and stopped in which order. Nothing else knows.
 //!
-//! Start: bind both addresses (early, so that a conflict costs nothing), open the store, recover the
-//! shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
+//! Start: bind both addresses (early, so that a conflict costs nothing), answer liveness probes, open
+//! the store, recover the shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
 //! `shutdown.rs`. Runs on the main thread, which owns the net runtime and every join handle.
 
 mod parts;
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::config::Config;
 use crate::net::{self, EndpointError, Listener, ListenerContext};
-use crate::ops::{self, OpsContext};
+use crate::ops::{self, OpsContext, OpsGate};
 use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
 use crate::shutdown::{self, Running};
@@ -84,6 +84,16 @@ pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError>
     let started_at = clock::wall();
     let socket = net::bind(&config.listen)?;
     let ops_listener = bind_ops(config.ops.address)?;
+    let http = ops_listener
+        .local_addr()
+        .map_err(|source| ServerError::Ops {
+            address: config.ops.address,
+            source,
+        })?;
+    let gate = Arc::new(OpsGate::default());
+    let (ops_stop, ops_stopped) = oneshot::channel::<()>();
+    let ops = start_ops(ops_listener, Arc::clone(&gate), ops_stopped)?;
+
     let store = Arc::new(open_store(&config)?);
     let (tenants, policy) = policy::put_in_store(&config, &store)?;
     let parts = start_parts(&config, &store, &policy)?;
@@ -95,21 +105,11 @@ pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError>
         net::endpoint(&config.listen, tls, socket)?
     };
     let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
-    let http = ops_listener
-        .local_addr()
-        .map_err(|source| ServerError::Ops {
-            address: config.ops.address,
-            source,
-        })?;
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
 
-    let (ops_stop, ops_stopped) = oneshot::channel::<()>();
-    let ops = start_ops(
-        ops_listener,
-        ops_context(&parts, &store, &policy, &tenants, started_at),
-        ops_stopped,
-    )?;
+    let ops_context = ops_context(&parts, &store, &policy, &tenants, started_at);
     parts.phase.advance(Phase::Serving);
+    gate.open(ops_context, http.ip());
     tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
     announce(quic, http);
 
@@ -122,6 +122,7 @@ pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError>
     };
     shutdown::drain(running, parts, deadline);
     // Last, so that operators can watch the drain; it holds the store too.
+    drop(gate);
     drop(ops_stop);
     // Only fails if the thread panicked, which its own message has told.
     let _ = ops.join();
@@ -270,7 +271,7 @@ fn ops_context(
 /// The ops runtime: a thread and a runtime of its own, so that questions never compete with check-ins.
 fn start_ops(
     listener: TcpListener,
-    context: Arc<OpsContext>,
+    gate: Arc<OpsGate>,
     stop: oneshot::Receiver<()>,
 ) -> Result<std::thread::JoinHandle<()>, ServerError> {
     let start = |source| ServerError::Start {
@@ -283,7 +284,7 @@ fn start_ops(
         .map_err(start)?;
     let serve = move || {
         let stopped = async move { drop(stop.await) };
-        if let Err(error) = runtime.block_on(ops::serve(listener, context, stopped)) {
+        if let Err(error) = runtime.block_on(ops::serve(listener, gate, stopped)) {
             tracing::error!(%error, "ops endpoint ended");
         }
         // A recount or a read of a stuck disk must not hold up the end of the process.

@@ -52,6 +52,9 @@ pub(super) enum ApiError {
         "the store is poisoned, so there is no durable state to answer from; GET /ready says why"
     )]
     StorePoisoned,
+    /// The data directory is being read.
+    #[error("the server is starting: it recovers what is stored")]
+    Starting,
     /// The shards have stopped.
     #[error("the server is draining")]
     Draining,
@@ -77,6 +80,7 @@ impl ApiError {
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::StorePoisoned => (StatusCode::SERVICE_UNAVAILABLE, "storePoisoned"),
+            Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             Self::StoreUnreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "storeUnreadable"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
