@@ -66,12 +66,22 @@ pub struct Listener {
     endpoint: quinn::Endpoint,
     context: Arc<ListenerContext>,
     handshakes: Arc<AtomicUsize>,
+    /// Also those that have not said Hello yet, which are no session.
+    connections: Arc<AtomicUsize>,
 }
 
-/// A handshake that is under way; counts down when it ends, however it ends.
-struct Handshake(Arc<AtomicUsize>);
+/// One of something that is limited; counts down when it ends, however it ends.
+struct Place(Arc<AtomicUsize>);
 
-impl Drop for Handshake {
+impl Place {
+    /// Takes a place, and says how many were taken before.
+    fn take(places: &Arc<AtomicUsize>) -> (Self, usize) {
+        let before = places.fetch_add(1, Ordering::Relaxed);
+        (Self(Arc::clone(places)), before)
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -84,6 +94,7 @@ impl Listener {
             endpoint,
             context,
             handshakes: Arc::default(),
+            connections: Arc::default(),
         }
     }
 
@@ -116,18 +127,24 @@ impl Listener {
             let _ = incoming.retry();
             return;
         }
-        self.handshakes.fetch_add(1, Ordering::Relaxed);
-        let handshake = Handshake(Arc::clone(&self.handshakes));
+        let (handshake, _) = Place::take(&self.handshakes);
         match incoming.accept() {
             Ok(connecting) => {
-                tokio::spawn(connect(connecting, handshake, Arc::clone(&self.context)));
+                let (connections, context) =
+                    (Arc::clone(&self.connections), Arc::clone(&self.context));
+                tokio::spawn(connect(connecting, handshake, connections, context));
             }
             Err(error) => failed(&self.context, &error),
         }
     }
 }
 
-async fn connect(connecting: Connecting, handshake: Handshake, context: Arc<ListenerContext>) {
+async fn connect(
+    connecting: Connecting,
+    handshake: Place,
+    connections: Arc<AtomicUsize>,
+    context: Arc<ListenerContext>,
+) {
     let remote = connecting.remote_address();
     let deadline = tokio::time::Instant::now() + context.config.hello_timeout.get();
     let connection = match tokio::time::timeout_at(deadline, connecting).await {
@@ -137,7 +154,8 @@ async fn connect(connecting: Connecting, handshake: Handshake, context: Arc<List
     };
     drop(handshake);
     context.metrics.connections.add(1);
-    if context.registry.len() >= context.config.connections_max as usize {
+    let (_place, before) = Place::take(&connections);
+    if before >= context.config.connections_max as usize {
         let code = CloseCode::TooManyConnections;
         context.metrics.closed[code.index()].add(1);
         context.log_cause(code.name(), &remote);

@@ -5,9 +5,9 @@
 //! Memory is bounded by the window (frames in flight) and the connection's receive window.
 //!
 //! A frame is routed only once all of it has been read, so a stream that ends in the middle of one
-//! leaves nothing half-applied. The session waits in three places, each watching the server's phase:
-//! for bytes, for room in its window, for room in an inbox. Time spent in the latter two is not held
-//! against the client.
+//! leaves nothing half-applied. The session waits in two places, each watching the server's phase: for
+//! bytes, and for room in an inbox. Time spent in the latter is not held against the client. It never
+//! waits for its window: a client that sends more than that allows is closed.
 
 mod acknowledge;
 mod decode;
@@ -234,14 +234,6 @@ impl Session {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(CloseCode::FrameTimeout.into()),
-        }
-    }
-
-    /// Waits, in the middle of a frame, until some frame in flight has become durable.
-    async fn progress(&mut self) -> Result<(), End> {
-        tokio::select! {
-            () = self.window.progress() => Ok(()),
-            end = poisoned(&mut self.phase) => Err(end),
         }
     }
 }

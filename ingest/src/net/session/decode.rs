@@ -40,7 +40,7 @@ impl Session {
                 .map_err(|error| error.close_code())?;
             match item {
                 None => break,
-                Some(Item::CheckInsBegin { .. }) => self.begin_frame().await?,
+                Some(Item::CheckInsBegin { .. }) => self.begin_frame()?,
                 Some(Item::Records(records)) => self.route(records),
                 Some(Item::Record(record)) => self.route(std::slice::from_ref(&record)),
                 Some(Item::CheckInsEnd) => self.end_check_ins().await?,
@@ -58,13 +58,11 @@ impl Session {
         Ok(())
     }
 
-    /// Opens a frame in the window, waiting for room first.
-    async fn begin_frame(&mut self) -> Result<(), End> {
-        while !self.window.has_room() {
-            self.acknowledge().await?;
-            if !self.window.has_room() {
-                self.progress().await?;
-            }
+    /// Opens a frame in the window. What fills the window has not been acknowledged yet, so a client
+    /// that begins a frame all the same does not keep to it.
+    fn begin_frame(&mut self) -> Result<(), End> {
+        if !self.window.has_room() {
+            return Err(CloseCode::WindowExceeded.into());
         }
         self.window.open_frame();
         Ok(())
@@ -107,7 +105,7 @@ impl Session {
     }
 
     async fn inventory(&mut self, archive: Vec<u8>) -> Result<(), End> {
-        self.begin_frame().await?;
+        self.begin_frame()?;
         self.frame_records = 1;
         match Inventory::from_bytes(&archive) {
             Ok(inventory) if self.speaks_for(inventory.device_id) => {
