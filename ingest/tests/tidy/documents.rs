@@ -209,6 +209,67 @@ fn unknown_options(script: &str, call: &str) -> Vec<String> {
         .collect()
 }
 
+/// What the sources of all crates cite after `docs/`: a file, or the number an ADR begins with.
+fn cited_documents(text: &str) -> Vec<&str> {
+    text.split("docs/")
+        .skip(1)
+        .map(|rest| {
+            let part = |letter: char| letter.is_ascii_alphanumeric() || "/-_.".contains(letter);
+            let end = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
+            rest[..end].trim_end_matches('.')
+        })
+        .collect()
+}
+
+#[test]
+fn documents_that_sources_cite_exist() {
+    let below = root().join("docs");
+    let known: Vec<String> = files_below(&below, "md")
+        .iter()
+        .filter_map(|path| Some(path.strip_prefix(&below).ok()?.display().to_string()))
+        .collect();
+    let mut faults = Vec::new();
+    for path in CRATES
+        .iter()
+        .flat_map(|name| files_below(&root().join(name).join("src"), "rs"))
+    {
+        for cited in cited_documents(&read(&path)) {
+            let is_adr = cited.starts_with("adr/") && !cited.ends_with(".md");
+            let found = known
+                .iter()
+                .any(|known| known == cited || (is_adr && known.starts_with(cited)));
+            if !cited.is_empty() && !found {
+                faults.push(format!("{}: docs/{cited}: no such file", shown(&path)));
+            }
+        }
+    }
+    assert_none(&faults);
+}
+
+#[test]
+fn rules_that_sources_cite_are_in_the_domain() {
+    let domain = read(&root().join("docs/DOMAIN.md"));
+    let words = |text: &str| -> Vec<String> {
+        text.split(|letter: char| !letter.is_ascii_alphanumeric())
+            .map(str::to_owned)
+            .collect()
+    };
+    let known = words(&domain);
+    let is_rule = |word: &String| {
+        let number = word.strip_prefix('R').unwrap_or_default();
+        (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let mut faults = Vec::new();
+    for path in files_below(&root().join("engine/src"), "rs") {
+        for rule in words(&read(&path)).into_iter().filter(is_rule) {
+            if !known.contains(&rule) {
+                faults.push(format!("{}: {rule} is not in docs/DOMAIN.md", shown(&path)));
+            }
+        }
+    }
+    assert_none(&faults);
+}
+
 #[test]
 fn headings_become_anchors_as_on_github() {
     let text = "# The `Ack` frame, kind 4\n## a\n```\n# no\n```\n## a\n";
