@@ -3,7 +3,10 @@
 //!
 //! One file for each promise. Each test has a server of its own; all of them run side by side.
 
+mod bad_input;
 mod counting;
 mod durability;
 mod harness;
 mod policies;
+mod pressure;
+mod start_up;

@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, bounded};
 use muster_client::{Client, ClientConfig, Pem};
 use serde_json::Value;
 
+use super::cli::Ended;
 use super::ops::Ops;
 use super::pki::{Credentials, Pki};
 use super::raw::Session;
@@ -26,8 +27,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts the process and waits for its ready line.
+    ///
+    /// # Errors
+    /// How it ended instead.
     #[track_caller]
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Result<Self, Ended> {
         command.env_clear().stdin(Stdio::null());
         let mut child = command
             .stdout(Stdio::piped())
@@ -46,22 +51,23 @@ impl Server {
         let line = line
             .recv_timeout(DEADLINE)
             .expect("a line before the deadline");
-        let line = line.expect("standard output is text");
-        let Some((quic, ops)) = parse_ready(&line) else {
-            let ended = child.wait();
-            let _ = log_ended.recv_timeout(DEADLINE);
-            panic!(
-                "not ready: {line:?}, {ended:?}\n{}",
-                log.lock().expect("no panic there")
-            );
+        let out = line.expect("standard output is text");
+        let Some((quic, ops)) = parse_ready(&out) else {
+            let status = child.wait().expect("it ends");
+            log_ended
+                .recv_timeout(DEADLINE)
+                .expect("the log ends with the process");
+            let err = log.lock().expect("no panic there").clone();
+            let code = status.code().expect("no signal ended it");
+            return Err(Ended { code, out, err });
         };
-        Self {
+        Ok(Self {
             child,
             quic,
             ops: Ops::new(ops),
             log,
             log_ended,
-        }
+        })
     }
 
     /// The settings of a client for this server; it notices a lost server and comes back quickly.

@@ -7,6 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::cli::{Ended, muster, text};
+use super::eventually;
 use super::pki::Pki;
 use super::process::Server;
 
@@ -125,9 +126,17 @@ impl Installation {
     #[track_caller]
     pub(crate) fn start_with(&self, settings: &Settings) -> Server {
         let file = self.configure(settings);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-        command.args(["serve", "--config", text(&file)]);
-        Server::start(command)
+        let is_free = settings.quic_port == 0;
+        eventually("the server starts", || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+            command.args(["serve", "--config", text(&file)]);
+            match Server::start(command) {
+                Ok(server) => Some(server),
+                // A client of another test took the port while no server had it; it will go.
+                Err(ended) if ended.code == 5 && !is_free => None,
+                Err(ended) => panic!("it does not start: {ended:?}"),
+            }
+        })
     }
 
     /// Starts a server that cannot make a file larger than so many bytes: its disk is full.
@@ -151,7 +160,7 @@ impl Installation {
             "--config",
             text(&file),
         ]);
-        Server::start(command)
+        Server::start(command).expect("it starts")
     }
 
     /// Runs a server that must refuse to start.

@@ -1,0 +1,54 @@
+//! Clients that begin and do not go on.
+
+use super::{CLOSED, Victim, closed};
+use crate::harness::*;
+
+#[test]
+fn a_client_that_says_no_hello_is_closed() {
+    // Ample for those who do, on a busy machine.
+    let listen = "hello_timeout = \"2s\"".to_owned();
+    let victim = Victim::new(&Settings {
+        listen,
+        ..Settings::default()
+    });
+    let credentials = victim.place.pki.gateway("contoso", "gw-1");
+    let dial = || Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials)).unwrap();
+    // Both causes at the same time: each takes as long as the deadline.
+    let silent = dial();
+    let mut half = dial().stream();
+    half.write(&hello(1, 1)[..20]);
+    assert_eq!(closed(&mut half), Closed::Application(0x16));
+    assert_eq!(silent.closed(), Closed::Application(0x16));
+    assert_eq!(
+        victim.server.ops.metrics().by_label(CLOSED)["helloTimeout"],
+        2
+    );
+    victim.causes.borrow_mut().insert("helloTimeout");
+    victim.finish();
+}
+
+#[test]
+fn a_frame_that_is_never_completed_is_closed() {
+    let listen = "frame_timeout = \"300ms\"".to_owned();
+    let victim = Victim::new(&Settings {
+        listen,
+        ..Settings::default()
+    });
+    let fleet: Vec<_> = (900..910)
+        .map(|number| random_check_in(&mut Random(number), device(number), 1))
+        .collect();
+    let bytes = frame(&fleet).to_vec();
+    for length in [3, 100] {
+        victim.closes("frameTimeout", 0x17, |session| {
+            session.write(&bytes[..length])
+        });
+    }
+    // Between frames, silence is nothing bad.
+    let mut session = victim.session();
+    wait(async { tokio::time::sleep(std::time::Duration::from_millis(400)).await });
+    session.check_ins(&fleet);
+    assert_eq!(session.acknowledged(1).0.accepted, 10);
+    victim.oracle.borrow_mut().check_ins("contoso", &fleet);
+    session.goodbye();
+    victim.finish();
+}
