@@ -54,7 +54,7 @@ pub struct RunArguments {
     /// Many devices on each connection, or one connection for each device.
     #[arg(long = "as", value_name = "KIND", value_enum, default_value_t = Kind::Gateway)]
     pub kind: Kind,
-    /// Devices of the fleet. As devices: at most, and at most one for each certificate.
+    /// Devices of the fleet. As devices there must be a certificate for each.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub devices: u64,
     /// Check-ins to send in all, duplicates included.

@@ -18,7 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -33,6 +33,7 @@ use tokio::{
 };
 
 use crate::{
+    clock,
     fleet::Part,
     latency::{Latency, LatencyLanes},
 };
@@ -333,12 +334,8 @@ impl Sender {
     }
 
     fn make(&mut self, part: &mut Part) -> Option<Frame> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let sent_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.frame * CHECK_IN_BYTES);
-        let check_ins = part.make_frame(&mut bytes, self.frame, sent_at_ms) as u64;
+        let check_ins = part.make_frame(&mut bytes, self.frame, clock::millis()) as u64;
         let due = self.pace.as_mut().map_or_else(Instant::now, Pace::take);
         (check_ins > 0).then(|| Frame {
             bytes: bytes.into(),

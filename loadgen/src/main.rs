@@ -1,15 +1,12 @@
 //! The binary `muster-loadgen`: arguments in, a report out, an exit code.
 #![forbid(unsafe_code)]
 
-use std::{
-    io::Write,
-    process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use muster_loadgen::{
     cli::{Cli, Command, RateArguments, RunArguments},
+    clock,
     error::EXIT_DIFFERENCE,
     rate, run,
 };
@@ -43,13 +40,7 @@ fn run_fleet(arguments: &RunArguments) -> ExitCode {
 }
 
 fn measure_rate(arguments: &RateArguments) -> ExitCode {
-    #[allow(clippy::disallowed_methods, reason = "this is the measurement")]
-    let clock = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-    };
-    let rate = rate::measure(arguments, clock);
+    let rate = rate::measure(arguments, clock::since_epoch);
     let seconds = rate.elapsed.as_secs_f64();
     let per_second = rate.check_ins as f64 / seconds / 1e6;
     print(&format!(

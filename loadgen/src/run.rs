@@ -5,7 +5,7 @@
 use std::{
     io::IsTerminal,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     cli::RunArguments,
+    clock,
     driver::{self, Live, Measured, Member, Plan},
     error::RunError,
     fleet::{Members, Part, Tally},
@@ -38,6 +39,14 @@ const TICK: Duration = Duration::from_millis(100);
 pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
     arguments.check()?;
     let found = identities::find(&arguments.identities, &arguments.tenant, arguments.kind)?;
+    if arguments.kind == Kind::Device && (found.len() as u64) < arguments.devices {
+        return Err(RunError::Usage(format!(
+            "{} holds certificates of {} devices, fewer than --devices {}",
+            arguments.identities.display(),
+            found.len(),
+            arguments.devices
+        )));
+    }
     let ops = arguments
         .ops
         .as_ref()
@@ -52,7 +61,7 @@ pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
     let setup = Setup {
         mode: arguments.kind.name(),
         seed: arguments.seed,
-        devices: devices(arguments, &found),
+        devices: arguments.devices,
         connections: members.len(),
         frame: arguments.frame(),
         window: arguments.window,
@@ -97,16 +106,9 @@ fn look(ops: &Ops, arguments: &RunArguments) -> Result<TenantPolicy, RunError> {
     Ok(policy)
 }
 
-fn devices(arguments: &RunArguments, found: &[IdentityFile]) -> u64 {
-    match arguments.kind {
-        Kind::Gateway => arguments.devices,
-        Kind::Device => arguments.devices.min(found.len() as u64),
-    }
-}
-
 /// The fleet, cut into one part for each connection.
 fn members(arguments: &RunArguments, found: &[IdentityFile]) -> Vec<Member> {
-    let devices = devices(arguments, found);
+    let devices = arguments.devices;
     let connections = match arguments.kind {
         Kind::Gateway => arguments.gateways.unwrap_or(GATEWAYS_DEFAULT).min(devices),
         Kind::Device => devices,
@@ -191,10 +193,7 @@ fn compare(
     policy: &TenantPolicy,
     ops: &Ops,
 ) -> Result<Verdict, RunError> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now = Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    let now = Timestamp::from_millis(clock::millis());
     let prediction = Prediction::of(parts, policy, now);
     let counts = report.counts.clone().unwrap_or_default();
     let mut verdict = Verdict::of(&prediction, &counts, &ops.cells()?);

@@ -24,7 +24,7 @@ pub(super) fn text(report: &Report) -> String {
 
 fn new_table(header: [&str; 2]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header([Cell::new(header[0]), right(header[1])]);
     table
 }

@@ -1,0 +1,204 @@
+//! Whole runs against a server that keeps the engine's model, and the exit codes of the binary.
+
+mod model_server;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use clap::Parser;
+use model_server::{Lie, ModelServer};
+use muster_client::testing::Act;
+use muster_loadgen::{
+    cli::{Cli, Command as Subcommand, RunArguments},
+    report::Report,
+    run::run,
+};
+
+/// The words of a run against this server.
+fn words(server: &ModelServer, more: &[&str]) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
+    let mut words = vec![
+        "muster-loadgen".to_owned(),
+        "run".to_owned(),
+        format!("--target={}", server.address()),
+        format!("--ops={}", server.ops()),
+        format!("--ca={}", path(&server.ca())),
+        format!("--identities={}", path(server.directory())),
+        "--tenant=demo".to_owned(),
+    ];
+    words.extend(more.iter().map(|word| (*word).to_owned()));
+    words
+}
+
+fn arguments(server: &ModelServer, more: &[&str]) -> RunArguments {
+    match Cli::parse_from(words(server, more)).command {
+        Subcommand::Run(arguments) => *arguments,
+        Subcommand::Rate(_) => unreachable!("the words say run"),
+    }
+}
+
+fn report(server: &ModelServer, more: &[&str]) -> Report {
+    run(&arguments(server, more)).expect("the server takes the run")
+}
+
+fn binary(words: &[String]) -> Output {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_muster-loadgen"));
+    Command::new(binary)
+        .args(&words[1..])
+        .output()
+        .expect("the binary runs")
+}
+
+const SMALL: [&str; 3] = ["--devices=300", "--check-ins=5000", "--frame=64"];
+
+#[test]
+fn a_disordered_fleet_on_three_gateways_is_verified() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let disorder = [
+        "--duplicates=0.1",
+        "--reorder=0.1",
+        "--churn=0.3",
+        "--inventory=0.5",
+        "--gateways=3",
+    ];
+    let report = report(&server, &[&SMALL[..], &disorder[..]].concat());
+    assert!(report.is_verified(), "{}", report.to_text());
+    assert_eq!(report.measured.acked, 5000);
+    assert_eq!(report.measured.progress.connections, 3);
+    let answers = report.answers().map(|(_, count)| count);
+    assert_eq!(answers.iter().sum::<u64>(), 5000);
+    assert!(answers[1] > 0 && answers[2] > 0, "{answers:?}");
+    assert!(report.measured.inventories > 100);
+    assert_eq!(
+        report.measured.latency.count(),
+        5000_u64.div_ceil(64 * 3) * 3
+    );
+}
+
+#[test]
+fn a_server_that_loses_connections_is_verified_all_the_same() {
+    let lose = Act::Lose {
+        frames: 5,
+        acked: 2,
+    };
+    let server = ModelServer::start(&[lose, lose, Act::Acknowledge], Lie::None);
+    let report = report(&server, &[&SMALL[..], &["--gateways=1"]].concat());
+    assert!(report.is_verified(), "{}", report.to_text());
+    assert_eq!(report.measured.progress.connections, 3);
+    assert!(report.measured.progress.frames_resent > 0);
+}
+
+#[test]
+fn devices_have_a_connection_each() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let words = [
+        "--as=device",
+        "--devices=3",
+        "--check-ins=20",
+        "--inventory=1",
+    ];
+    let report = report(&server, &words);
+    assert!(report.is_verified(), "{}", report.to_text());
+    assert_eq!(report.measured.progress.connections, 3);
+    assert_eq!(
+        report.measured.latency.count(),
+        20,
+        "a frame for each check-in"
+    );
+}
+
+#[test]
+fn an_open_loop_keeps_its_schedule() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let words = [
+        "--devices=10",
+        "--check-ins=100",
+        "--frame=10",
+        "--rate=1000",
+    ];
+    let report = report(&server, &words);
+    assert!(report.is_verified(), "{}", report.to_text());
+    // The tenth frame is due 90 ms after the first.
+    assert!(
+        report.measured.seconds >= 0.09,
+        "{}",
+        report.measured.seconds
+    );
+}
+
+#[test]
+fn a_server_that_counts_one_device_wrong_is_found_out() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::OneDevice);
+    let output = binary(&words(&server, &[&SMALL[..], &["--json"]].concat()));
+    assert_eq!(output.status.code(), Some(7));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(json["verified"], false);
+    assert_eq!(json["differences"]["cells"], 1);
+}
+
+#[test]
+fn a_verified_run_prints_one_json_object_and_ends_with_0() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let output = binary(&words(&server, &[&SMALL[..], &["--json"]].concat()));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(json["verified"], true);
+    assert_eq!(json["counts"]["devices"], 300);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
+}
+
+#[test]
+fn a_tenant_with_devices_is_refused_but_can_be_loaded() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    assert!(report(&server, &SMALL).is_verified());
+    let again = binary(&words(&server, &SMALL));
+    assert_eq!(again.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&again.stderr);
+    assert!(text.contains("already has 300 devices"), "{text}");
+    let report = report(&server, &[&SMALL[..], &["--no-verify"]].concat());
+    assert!(!report.is_verified() && !report.is_wrong());
+}
+
+#[test]
+fn faults_end_with_the_code_of_the_table() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let code = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut words = words(&server, &SMALL);
+        change(&mut words);
+        let output = binary(&words);
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().expect("it was not killed"), text)
+    };
+    let (usage, text) = code(&|words| words[2] = "--target=192.0.2.1:1".to_owned());
+    assert!(
+        usage == 2 && text.contains("--i-own-this-target"),
+        "{usage} {text}"
+    );
+    assert_eq!(code(&|words| words.push("--frame=0".to_owned())).0, 2);
+    assert_eq!(
+        code(&|words| words[3] = "--ops=http://127.0.0.1:1".to_owned()).0,
+        8
+    );
+    assert_eq!(
+        code(&|words| words[4] = "--ca=/nowhere/ca.pem".to_owned()).0,
+        4
+    );
+    assert_eq!(
+        code(&|words| words[5] = "--identities=/nowhere".to_owned()).0,
+        4
+    );
+    assert_eq!(code(&|words| words[6] = "--tenant=nobody".to_owned()).0, 4);
+    let as_device = |words: &mut Vec<String>| words.push("--as=device".to_owned());
+    let (usage, text) = code(&as_device);
+    assert!(usage == 2 && text.contains("3 devices"), "{usage} {text}");
+}
+
+#[test]
+fn no_arguments_print_the_help() {
+    let output = binary(&["muster-loadgen".to_owned()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: muster-loadgen"));
+}

@@ -1,0 +1,211 @@
+//! A server that keeps the engine's model behind the client's scripted server, and answers the
+//! questions of operators from it.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use muster_client::testing::{Act, FakeServer, Outcome, ReceivedFrame, Script, TestPki};
+use muster_engine::{
+    Counts, PolicySet, Revision, TenantPolicy, Timestamp,
+    model::{Answer, Model},
+};
+use muster_wire::{CheckInRecord, FrameKind, Inventory};
+use serde_json::{Map, Value, json};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_750_000_000);
+
+/// What the server says of its cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// The truth.
+    None,
+    /// One cell has a device too many.
+    OneDevice,
+}
+
+pub(crate) struct ModelServer {
+    directory: tempfile::TempDir,
+    server: FakeServer,
+    ops: SocketAddr,
+    /// The server's tasks; dropped last.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl ModelServer {
+    /// Starts with certificates of two gateways and three devices.
+    pub(crate) fn start(acts: &[Act], lie: Lie) -> Self {
+        let pki = TestPki::new();
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let write = |name: &str, text: &str| {
+            fs::write(directory.path().join(name), text).expect("files can be written");
+        };
+        write("ca.pem", pki.ca_pem());
+        for name in ["one", "two"] {
+            write(
+                &format!("{name}.pem"),
+                &pki.identity(&format!("muster://demo/gateway/{name}")),
+            );
+        }
+        for number in 1..=3 {
+            let device = format!("00000000-0000-4000-8000-00000000000{number}");
+            let identity = pki.identity(&format!("muster://demo/device/{device}"));
+            write(&format!("{device}.pem"), &identity);
+        }
+
+        let model = Arc::new(Mutex::new(Model::default()));
+        let judged = Arc::clone(&model);
+        let judge = Arc::new(move |frame: &ReceivedFrame| judge(frame, &judged));
+        let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+        let server = {
+            let _inside = runtime.enter();
+            FakeServer::start(
+                &pki,
+                Script {
+                    judge,
+                    ..Script::new(acts)
+                },
+            )
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let ops = listener.local_addr().expect("it is bound");
+        // Ends with the process, which in nextest is the test.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.expect("a connection"), &model, lie);
+            }
+        });
+        Self {
+            directory,
+            server,
+            ops,
+            _runtime: runtime,
+        }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    pub(crate) fn ops(&self) -> String {
+        format!("http://{}", self.ops)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.directory().join("ca.pem")
+    }
+}
+
+fn policy() -> PolicySet {
+    PolicySet::new(Revision(1), vec![TenantPolicy::default()])
+}
+
+fn judge(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
+    let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
+    let policy = policy();
+    let mut outcome = Outcome::default();
+    let mut count = |answer| match answer {
+        Answer::Accepted => outcome.accepted += 1,
+        Answer::Duplicate => outcome.duplicate += 1,
+        Answer::Stale => outcome.stale += 1,
+        Answer::UnknownDevice => panic!("the tenant creates devices"),
+    };
+    if frame.kind == FrameKind::Inventory {
+        let inventory = Inventory::from_bytes(&frame.inventory).expect("a valid inventory");
+        count(model.inventory(&policy, 0, &inventory, NOW));
+    }
+    for bytes in &frame.check_ins {
+        let record = CheckInRecord::validate(bytes).expect("a valid check-in");
+        count(model.check_in(&policy, 0, &record, NOW));
+    }
+    outcome
+}
+
+fn answer(mut stream: TcpStream, model: &Mutex<Model>, lie: Lie) {
+    let mut request = String::new();
+    let mut lines = BufReader::new(&stream);
+    lines.read_line(&mut request).expect("a request line");
+    let mut header = String::new();
+    while lines.read_line(&mut header).expect("a header") > 2 {
+        header.clear();
+    }
+    let what = request
+        .split(['/', '?'])
+        .nth(1)
+        .unwrap_or_default()
+        .to_owned();
+    let model = model.lock().unwrap_or_else(PoisonError::into_inner);
+    let body = match what.as_str() {
+        "policy" => policy_json(),
+        "counts" => counts_json(&model),
+        "cells" => cells_json(&model, lie),
+        other => panic!("{other} is not asked for"),
+    };
+    let body = body.to_string();
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .expect("the answer can be sent");
+}
+
+fn policy_json() -> Value {
+    json!({
+        "tenant": "demo",
+        "revision": 1,
+        "secure_by_default": false,
+        "auto_create_devices": true,
+        "thresholds": {"windows": "medium", "iOS": "medium"},
+        "blocked_on_missing_partner_data": {"windows": false},
+    })
+}
+
+fn counts_json(model: &Model) -> Value {
+    let mut counts = Counts::default();
+    for ((_, _, facets), count) in model.cells(&policy(), NOW) {
+        counts.add(&facets, count);
+    }
+    let mut object = Map::new();
+    object.insert("tenant".to_owned(), "demo".into());
+    object.insert("devices".to_owned(), counts.devices().into());
+    object.insert("onboarded".to_owned(), counts.onboarded().into());
+    object.insert("not_onboarded".to_owned(), counts.not_onboarded().into());
+    for (name, members) in counts
+        .dimensions()
+        .into_iter()
+        .chain([("subsets", counts.subsets())])
+    {
+        object.insert(
+            name.to_owned(),
+            json!(members.into_iter().collect::<HashMap<_, _>>()),
+        );
+    }
+    json!({"tenants": [object], "total": {}})
+}
+
+fn cells_json(model: &Model, lie: Lie) -> Value {
+    let mut excess = u64::from(lie == Lie::OneDevice);
+    let cells = model
+        .cells(&policy(), NOW)
+        .into_iter()
+        .map(|((_, cohort, facets), count)| {
+            json!({
+                "tenant": "demo",
+                "owner": cohort.owner().name(),
+                "tags": cohort.tags(),
+                "facets": facets.word().0,
+                "count": count + std::mem::take(&mut excess),
+            })
+        });
+    json!({"cells": cells.collect::<Vec<_>>()})
+}
