@@ -1,0 +1,77 @@
+//! The command line. Exit codes: 0 done, 1 a bench failed, 2 wrong usage.
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::machine::Machine;
+use crate::parts::{self, Plan, Size};
+use crate::report::Report;
+
+/// What the parts of Muster cost on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "muster-benches", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure each part alone: decode, apply, journal, QUIC, disk.
+    Parts(PartsArguments),
+}
+
+#[derive(Debug, Args)]
+struct PartsArguments {
+    /// A small size of every bench: shows that it works, in less than 20 seconds.
+    #[arg(long)]
+    quick: bool,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Runs of every bench.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeats: Option<u32>,
+    /// Only the benches whose part has this name; may be given several times.
+    #[arg(long, value_name = "PART")]
+    only: Vec<parts::Name>,
+    /// Where the data directories are made (and removed); the disk under it is what is measured.
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let Command::Parts(arguments) = Cli::parse().command;
+    match run_parts(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("muster-benches: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_parts(arguments: PartsArguments) -> anyhow::Result<()> {
+    let size = match arguments.quick {
+        true => Size::Quick,
+        false => Size::Full,
+    };
+    let mut plan = Plan::new(size);
+    plan.repeats = arguments.repeats.unwrap_or(plan.repeats);
+    plan.directory = arguments.directory.unwrap_or(plan.directory);
+    if !arguments.only.is_empty() {
+        plan.only = arguments.only;
+    }
+    let machine = Machine::read();
+    let rows = parts::run(&plan)?;
+    let report = Report::new(&plan, machine, rows);
+    match arguments.json {
+        true => println!("{}", report.json()),
+        false => println!("{report}"),
+    }
+    Ok(())
+}

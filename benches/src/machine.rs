@@ -1,0 +1,69 @@
+//! The machine and the state it is in: without them a figure means nothing.
+
+use std::fs;
+use std::process::Command;
+
+/// What is printed above every table.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gib: u64,
+    pub(crate) kernel: String,
+    /// Load of the last minute before the first bench.
+    pub(crate) load: String,
+    /// The commit, with a mark if files differ from it.
+    pub(crate) commit: String,
+}
+
+impl Machine {
+    pub(crate) fn read() -> Self {
+        let cpu_info = read("/proc/cpuinfo");
+        let memory_kib = field(&read("/proc/meminfo"), "MemTotal")
+            .and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok());
+        Self {
+            cpu: field(&cpu_info, "model name").unwrap_or_else(unknown),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gib: memory_kib.unwrap_or_default().div_ceil(1 << 20),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load: read("/proc/loadavg")
+                .split(' ')
+                .next()
+                .map_or_else(unknown, str::to_owned),
+            commit: commit().unwrap_or_else(unknown),
+        }
+    }
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The value of the first line `name : value`.
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// The commit of the clone this was built from, if it is still there.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .args(["-C", env!("CARGO_MANIFEST_DIR")])
+            .args(arguments)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(match changed.is_empty() {
+        true => commit,
+        false => format!("{commit} with changes"),
+    })
+}

@@ -1,0 +1,138 @@
+//! One shard: dedup, rules, cells, journal value; for devices in random order.
+//!
+//! Only the shard is on the clock, a batch at a time; making the check-ins is not. All devices are in
+//! one shard, where a server spreads them over one for each core.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use muster_engine::{
+    Effects, Outcome, PolicySet, Revision, Shard, ShardId, ShardLimits, TenantPolicy, Timestamp,
+};
+use muster_wire::CheckInRecord;
+
+use super::{Name, Plan, Size};
+use crate::fleet::{self, Random};
+use crate::measure::{Digest, Row, Run, Stopwatch};
+
+/// Check-ins a part, and parts a batch: what a loaded server has.
+const PART: usize = 4096;
+const PARTS: usize = 16;
+
+pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let fleets: &[(u64, &str, &str)] = match plan.size {
+        Size::Quick => &[(20_000, "20 k known devices *", "20 k new devices")],
+        Size::Full => &[
+            (100_000, "0.1 M known devices", "0.1 M new devices"),
+            (1_000_000, "1 M known devices *", "1 M new devices"),
+            (10_000_000, "10 M known devices", "10 M new devices"),
+        ],
+    };
+    let updates = plan.size.pick(200_000, 8_000_000);
+    let mut rows = Vec::new();
+    for (devices, known, new) in fleets {
+        let (mut created, mut updated) = (Vec::new(), Vec::new());
+        for _ in 0..plan.repeats {
+            let mut bench = Bench::new(*devices);
+            created.push(bench.create()?);
+            bench.update(*devices)?; // leaves the order of creation behind
+            updated.push(bench.update(updates)?);
+        }
+        rows.push(Row::new(Name::Apply, *known, updated)?);
+        rows.push(Row::new(Name::Apply, *new, created)?);
+    }
+    Ok(rows)
+}
+
+struct Bench {
+    shard: Shard,
+    effects: Effects,
+    journal: Vec<u8>,
+    batch: Vec<CheckInRecord>,
+    random: Random,
+    devices: u64,
+    /// The sequence number of the next check-in of whichever device: it only grows.
+    seq: u64,
+}
+
+impl Bench {
+    fn new(devices: u64) -> Self {
+        let limits = ShardLimits {
+            devices_max: u32::MAX,
+            cells_max: 65_536,
+            cohorts_max: 16,
+        };
+        let mut shard = Shard::new(ShardId(0), limits, 1);
+        let mut effects = Effects::default();
+        let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default()]);
+        shard.begin(Timestamp::from_seconds(1), &mut effects);
+        shard.apply_policy(Arc::new(policy), &mut effects);
+        shard.seal(&mut effects);
+        Self {
+            shard,
+            effects,
+            journal: Vec::new(),
+            batch: Vec::with_capacity(PART * PARTS),
+            random: Random::new(devices),
+            devices,
+            seq: 1,
+        }
+    }
+
+    fn create(&mut self) -> anyhow::Result<Run> {
+        let devices = self.devices;
+        let mut next = 0..devices;
+        self.apply(devices, |_| next.next().unwrap_or_default())
+    }
+
+    fn update(&mut self, check_ins: u64) -> anyhow::Result<Run> {
+        let devices = self.devices;
+        self.apply(check_ins, |random| random.below(devices))
+    }
+
+    fn apply(
+        &mut self,
+        check_ins: u64,
+        mut device: impl FnMut(&mut Random) -> u64,
+    ) -> anyhow::Result<Run> {
+        let (mut stopwatch, mut left) = (Stopwatch::default(), check_ins);
+        let mut outcome = Outcome::default();
+        while left > 0 {
+            let count = left.min((PART * PARTS) as u64);
+            left -= count;
+            self.batch.clear();
+            for _ in 0..count {
+                let number = device(&mut self.random);
+                self.batch.push(fleet::check_in(number, self.seq));
+                self.seq += 1;
+            }
+            let running = stopwatch.start();
+            self.one_batch(&mut outcome);
+            stopwatch = running.stop();
+            ensure!(outcome.total() == outcome.accepted, "not all were accepted");
+            outcome = Outcome::default();
+        }
+        Ok(stopwatch.run(check_ins, self.digest()))
+    }
+
+    /// What a shard's thread does with a batch, without its channels.
+    fn one_batch(&mut self, outcome: &mut Outcome) {
+        let now = Timestamp::from_seconds(1_700_000_000);
+        self.shard.begin(now, &mut self.effects);
+        for part in self.batch.chunks(PART) {
+            *outcome += self.shard.apply_check_ins(0, part, &mut self.effects);
+        }
+        self.shard.seal(&mut self.effects);
+        self.effects.swap_journal(&mut self.journal);
+    }
+
+    fn digest(&self) -> u64 {
+        let mut digest = Digest::default();
+        for (cell, count) in self.shard.cells() {
+            digest.add(u64::from(cell.facets.0) << 32 | u64::from(count));
+        }
+        digest.add(u64::from(self.shard.devices()));
+        digest.add(self.journal.len() as u64);
+        digest.value()
+    }
+}

@@ -1,0 +1,185 @@
+//! Journal values to disk: through the store as the server does, and through bare RocksDB to see what
+//! a sync and what a value costs.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};
+use muster_wire::CheckInRecord;
+use rocksdb::{DB, DBCompressionType, Options, WriteOptions};
+
+use super::disk::Flushes;
+use super::{Name, Plan};
+use crate::fleet;
+use crate::measure::{Digest, Row, Run, Stopwatch};
+
+/// Check-ins that the values are made of.
+const DISTINCT: u64 = 65_536;
+
+/// A case through the store.
+struct Grouping {
+    case: &'static str,
+    /// Check-ins a value.
+    value_len: usize,
+    /// Values a write, with one sync.
+    group: usize,
+}
+
+const GROUPINGS: [Grouping; 3] = [
+    Grouping {
+        case: "store, 1,000 a value, a sync each",
+        value_len: 1000,
+        group: 1,
+    },
+    Grouping {
+        case: "store, 1,000 a value, a sync for 16",
+        value_len: 1000,
+        group: 16,
+    },
+    Grouping {
+        case: "store, 65,536 a value, a sync each *",
+        value_len: 65_536,
+        group: 1,
+    },
+];
+
+pub(super) fn run(plan: &Plan, flushes: &mut Vec<Flushes>) -> anyhow::Result<Vec<Row>> {
+    let check_ins = plan.size.pick(65_536, 4_194_304);
+    let records: Vec<CheckInRecord> = (0..DISTINCT)
+        .map(|number| fleet::check_in(number, 1))
+        .collect();
+    let mut beside = [Flushes::new(4 << 10), Flushes::new(48_000)];
+    let mut rows = Vec::new();
+    let mut bench = |case: &'static str, one: &dyn Fn(&Path) -> anyhow::Result<Run>| {
+        let mut runs = Vec::new();
+        for _ in 0..plan.repeats {
+            let directory = tempfile::tempdir_in(&plan.directory)?;
+            for flushes in &mut beside {
+                flushes.sample(directory.path(), plan.size.pick(4, 40))?;
+            }
+            runs.push(one(directory.path())?);
+        }
+        rows.push(Row::new(Name::Journal, case, runs)?);
+        anyhow::Ok(())
+    };
+    for grouping in &GROUPINGS {
+        bench(grouping.case, &|directory| {
+            through_store(&directory.join("store"), grouping, &records, check_ins)
+        })?;
+    }
+    for (case, sync) in [
+        ("rocksdb, 1,000 a value, a sync each", true),
+        ("rocksdb, 1,000 a value, no sync", false),
+    ] {
+        bench(case, &|directory| {
+            bare_values(&directory.join("bare"), &records, check_ins, sync)
+        })?;
+    }
+    bench("rocksdb, a put for each check-in, no sync", &|directory| {
+        bare_puts(&directory.join("bare"), &records, check_ins / 4)
+    })?;
+    flushes.extend(beside);
+    Ok(rows)
+}
+
+/// Takes commits back, or notes why not.
+#[derive(Default)]
+struct Returned {
+    commits: Vec<Commit<()>>,
+    failure: Option<String>,
+}
+
+impl Sink<()> for Returned {
+    fn committed(&mut self, commit: Commit<()>, _durable_at: Instant) {
+        self.commits.push(commit);
+    }
+
+    fn failed(&mut self, _commit: Commit<()>, reason: &PoisonReason) {
+        self.failure = Some(reason.to_string());
+    }
+}
+
+fn through_store(
+    directory: &Path,
+    grouping: &Grouping,
+    records: &[CheckInRecord],
+    check_ins: u64,
+) -> anyhow::Result<Run> {
+    let store = Store::open(&StoreConfig::new(directory).with_shards(1))?;
+    let mut writer = store.recover(|_| Ok::<(), ReadError>(()))?;
+    let writes = check_ins.div_ceil((grouping.value_len * grouping.group) as u64);
+    let mut returned = Returned::default();
+    let mut group: Vec<Commit<()>> = vec![Commit::default(); grouping.group];
+    let value = bytes_of(&records[..grouping.value_len]);
+    for commit in &mut group {
+        commit.journal.clone_from(&value);
+    }
+    let mut sequence = 0;
+    let running = Stopwatch::default().start();
+    for _ in 0..writes {
+        for commit in &mut group {
+            sequence += 1;
+            commit.sequence = sequence;
+        }
+        writer.write(&mut group, &mut returned);
+        if let Some(failure) = &returned.failure {
+            bail!("the store failed: {failure}");
+        }
+        std::mem::swap(&mut group, &mut returned.commits);
+    }
+    let stopwatch = running.stop();
+    let items = writes * (grouping.value_len * grouping.group) as u64;
+    let mut digest = Digest::default();
+    digest.add(writer.journal_bytes_live());
+    digest.add(writer.sequence(0));
+    Ok(stopwatch.run(items, digest.value()))
+}
+
+fn bare_values(
+    directory: &Path,
+    records: &[CheckInRecord],
+    check_ins: u64,
+    sync: bool,
+) -> anyhow::Result<Run> {
+    let db = open_bare(directory)?;
+    let mut options = WriteOptions::default();
+    options.set_sync(sync);
+    let value = bytes_of(&records[..1000]);
+    let values = check_ins / 1000;
+    let running = Stopwatch::default().start();
+    for position in 0..values {
+        db.put_opt(position.to_be_bytes(), &value, &options)?;
+    }
+    let stopwatch = running.stop();
+    ensure!(db.latest_sequence_number() == values, "values were lost");
+    Ok(stopwatch.run(values * 1000, Digest::of(values)))
+}
+
+fn bare_puts(directory: &Path, records: &[CheckInRecord], check_ins: u64) -> anyhow::Result<Run> {
+    let db = open_bare(directory)?;
+    let running = Stopwatch::default().start();
+    for record in records.iter().cycle().take(check_ins as usize) {
+        db.put(record.device_id().as_bytes(), record.as_bytes())?;
+    }
+    let stopwatch = running.stop();
+    ensure!(db.latest_sequence_number() == check_ins, "puts were lost");
+    Ok(stopwatch.run(check_ins, Digest::of(check_ins)))
+}
+
+fn open_bare(directory: &Path) -> anyhow::Result<DB> {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    // As the journal of the store: dense binary, large memtables.
+    options.set_compression_type(DBCompressionType::None);
+    options.set_write_buffer_size(64 << 20);
+    options.set_max_write_buffer_number(3);
+    DB::open(&options, directory).context("cannot open RocksDB")
+}
+
+fn bytes_of(records: &[CheckInRecord]) -> Vec<u8> {
+    records
+        .iter()
+        .flat_map(|record| *record.as_bytes())
+        .collect()
+}

@@ -1,0 +1,161 @@
+//! The table and the JSON object of a run.
+
+use std::fmt;
+
+use comfy_table::{CellAlignment, Table};
+use serde_json::{Value, json};
+
+use crate::machine::Machine;
+use crate::measure::Row;
+use crate::parts::disk::Flushes;
+use crate::parts::{Figures, Name, Plan, Size};
+
+/// Everything a run has to say.
+#[derive(Debug)]
+pub(crate) struct Report {
+    size: Size,
+    machine: Machine,
+    figures: Figures,
+}
+
+impl Report {
+    pub(crate) fn new(plan: &Plan, machine: Machine, figures: Figures) -> Self {
+        Self {
+            size: plan.size,
+            machine,
+            figures,
+        }
+    }
+
+    /// One object, on one line.
+    pub(crate) fn json(&self) -> Value {
+        let machine = &self.machine;
+        let rows: Vec<Value> = self.figures.rows.iter().map(row_json).collect();
+        let flushes = self.figures.flushes.iter().map(|flushes| {
+            json!({
+                "bytes": flushes.bytes,
+                "flushes": flushes.count(),
+                "p50_us": flushes.percentile_us(50.0),
+                "p99_us": flushes.percentile_us(99.0),
+                "max_us": flushes.percentile_us(100.0),
+            })
+        });
+        json!({
+            "size": self.size.name(),
+            "machine": {
+                "cpu": machine.cpu,
+                "cores": machine.cores,
+                "memory_gib": machine.memory_gib,
+                "kernel": machine.kernel,
+                "load": machine.load,
+            },
+            "commit": machine.commit,
+            "parts": rows,
+            "flushes": flushes.collect::<Vec<_>>(),
+            "check_ins_per_second_limit": self.limit().map(|(_, rate)| rate.round()),
+        })
+    }
+
+    /// Core nanoseconds of the parts that every check-in of a gateway passes, and the rate at which
+    /// they would keep all cores busy. None unless all of them were measured.
+    fn limit(&self) -> Option<(f64, f64)> {
+        let core_ns = |name: Name| {
+            let row = self
+                .figures
+                .rows
+                .iter()
+                .find(|row| row.part == name && row.case.ends_with('*'))?;
+            Some(row.core_ns())
+        };
+        let sum = core_ns(Name::Quic)?
+            + core_ns(Name::Decode)?
+            + core_ns(Name::Apply)?
+            + core_ns(Name::Journal)?;
+        Some((sum, self.machine.cores as f64 * 1e9 / sum))
+    }
+}
+
+fn row_json(row: &Row) -> Value {
+    json!({
+        "part": row.part.name(),
+        "case": row.case,
+        "check_ins": row.items(),
+        "repeats": row.repeats(),
+        "check_ins_per_second": row.rate().round(),
+        "spread": row.spread(),
+        "core_ns_per_check_in": row.core_ns(),
+        "result": format!("{:016x}", row.result()),
+    })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = &self.machine;
+        writeln!(
+            out,
+            "{}, {} cores, {} GiB, Linux {}, load {} before, commit {}, size {}\n",
+            machine.cpu,
+            machine.cores,
+            machine.memory_gib,
+            machine.kernel,
+            machine.load,
+            machine.commit,
+            self.size.name()
+        )?;
+        let mut table = markdown([
+            "part",
+            "case",
+            "M check-ins/s",
+            "spread",
+            "core ns each",
+            "runs",
+            "result",
+        ]);
+        for row in &self.figures.rows {
+            table.add_row([
+                row.part.name().to_owned(),
+                row.case.clone(),
+                format!("{:.2}", row.rate() / 1e6),
+                format!("{:.0} %", row.spread() * 100.0),
+                format!("{:.1}", row.core_ns()),
+                format!("{} x {}", row.repeats(), row.items()),
+                format!("{:08x}", row.result() >> 32),
+            ]);
+        }
+        writeln!(out, "{table}\n")?;
+        for flushes in &self.figures.flushes {
+            writeln!(out, "{}", flush_line(flushes))?;
+        }
+        if let Some((sum, rate)) = self.limit() {
+            writeln!(
+                out,
+                "Sum of the parts marked *: {sum:.0} ns of core time, so at most {:.2} M check-ins/s on {} cores.",
+                rate / 1e6,
+                machine.cores
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn flush_line(flushes: &Flushes) -> String {
+    format!(
+        "Disk beside the runs: {} B appended and flushed {} times: p50 {} us, p99 {} us, max {} us.",
+        flushes.bytes,
+        flushes.count(),
+        flushes.percentile_us(50.0),
+        flushes.percentile_us(99.0),
+        flushes.percentile_us(100.0)
+    )
+}
+
+/// A table that can be pasted into a document.
+fn markdown<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    table.set_header(header);
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
