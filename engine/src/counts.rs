@@ -56,12 +56,12 @@ impl Counts {
         self.devices
     }
 
-    /// Devices onboarded to their tenant's own organisation (C2).
+    /// Devices onboarded to their tenant's own organisation (R18), however they are managed.
     pub fn onboarded(&self) -> u64 {
         self.onboarding_status[OnboardingStatus::Onboarded.index() as usize]
     }
 
-    /// All other devices (C2).
+    /// All other devices.
     pub fn not_onboarded(&self) -> u64 {
         self.devices - self.onboarded()
     }

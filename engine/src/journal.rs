@@ -1,6 +1,6 @@
 //! The journal value of one shard batch: the events it accepted, in order (design D4, D5).
 //!
-//! Layout, little-endian: format u8 = 1, zero [3], policy revision u32, receive time u64 (ms), then
+//! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, receive time u64 (ms), then
 //! segments: kind u8, zero u8, tenant u16, number u32, body.
 //!
 //! | kind | number | body |

@@ -4,7 +4,10 @@
 //! writes the tables of docs/DOMAIN.md out row by row, and counts by looking at every device.
 //! Property tests, the recount and the load generator's verdict stand on it.
 
+mod disk;
 mod rules;
+
+pub use disk::{DiskError, ModelDisk};
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! A page on disk: a fixed run of device records with the sequence up to which they are true.
 //!
-//! Layout, little-endian: format u8 = 1, zero [3], policy revision u32, sequence u64, then
+//! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, sequence u64, then
 //! [`PAGE_RECORDS`] records of 64 bytes; an empty slot is all zero. The sequence lets a replay skip
 //! events that the page has already seen, so pages of one checkpoint may be written at different
 //! moments and ingest never waits for them (docs/adr/0004).

@@ -1,18 +1,20 @@
 //! The recount: every device counted again from what is on disk, compared with the counters.
 //!
-//! Offline, a stopped or killed server's directory is rebuilt read-only and every record is looked at.
-//! Online, each shard in turn stands still at a committed state while a snapshot is taken, goes on, and
-//! is rebuilt from that snapshot beside itself; its counters of that moment must equal the recount.
-//! Costs the memory of the shard that is being recounted.
+//! What is on disk is read by the oracle ([`ModelDisk`]), which shares no code with the shards but the
+//! codecs. Offline, it is compared with the counters that a server would start with on a stopped or
+//! killed server's directory, which is only read. Online, each shard in turn stands still at a
+//! committed state while a snapshot is taken, and goes on; its counters of that moment must equal the
+//! recount of the snapshot. Costs about 300 bytes for each device of the shard that is recounted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use muster_engine::{Cohort, Facets, Shard, ShardLimits, TenantIndex};
+use muster_engine::model::{DiskError, ModelDisk};
+use muster_engine::{Cohort, Facets, Revision, Shard, ShardLimits, TenantIndex};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, StoreView};
 use serde_json::{Map, Value, json};
 
-use crate::recovery::{RecoverError, RecoverOptions, recover_view};
+use crate::recovery::{RecoverError, RecoverOptions, policy_set_of, recover_view};
 use crate::shard::CellCount;
 
 /// Differences listed in a report; all are counted.
@@ -40,6 +42,14 @@ pub enum RecountError {
     /// The directory cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The oracle cannot make sense of what is stored.
+    #[error("shard {shard}: {source}")]
+    Model {
+        /// Which shard.
+        shard: u16,
+        /// What it found.
+        source: DiskError,
+    },
 }
 
 /// Numbers of devices by cell.
@@ -100,21 +110,6 @@ impl RecountReport {
     }
 }
 
-/// Counts the records of a shard, device by device.
-pub fn count_devices(shard: &Shard) -> Cells {
-    let mut cells = Cells::new();
-    for (record, key) in shard.iter() {
-        if let (Some(cohort), Some(facets)) =
-            (shard.cohort(key.cohort), Facets::from_word(key.facets))
-        {
-            *cells
-                .entry((record.tenant, cohort.clone(), facets))
-                .or_default() += 1;
-        }
-    }
-    cells
-}
-
 /// The counters of a shard.
 pub fn counters(shard: &Shard) -> Cells {
     let mut cells = Cells::new();
@@ -153,13 +148,30 @@ pub fn offline(directory: &Path) -> Result<Map<String, Value>, RecountError> {
     let (shards, _) = recover_view(&view, UNLIMITED)?;
     let mut report = RecountReport::default();
     for shard in &shards {
-        report.add(count_devices(shard), counters(shard));
+        report.add(count_shard(&view, shard.id().0)?, counters(shard));
     }
     Ok(report.to_json(|index| names.get(&index).cloned().unwrap_or_default()))
 }
 
-/// Rebuilds one shard from a snapshot and counts its devices.
-pub fn count_shard(view: &StoreView<'_>, shard: u16) -> Result<Cells, RecoverError> {
-    let shards = crate::recovery::recover_one(view, shard, UNLIMITED)?;
-    Ok(count_devices(&shards))
+/// Counts the devices of one shard from its pages and its journal, by the oracle's rules alone.
+pub fn count_shard(view: &StoreView<'_>, shard: u16) -> Result<Cells, RecountError> {
+    let fault = |source| RecountError::Model { shard, source };
+    let mut model = ModelDisk::default();
+    view.cohorts(shard, |_, bytes| model.cohort(bytes).map_err(fault))?;
+    view.cells(shard, |_, bytes| model.cell(bytes).map_err(fault))?;
+    view.pages(shard, |page, bytes| model.page(page, bytes).map_err(fault))?;
+    let mut known = HashMap::new();
+    let mut policy_set = |revision: Revision| {
+        let entry = known
+            .entry(revision)
+            .or_insert_with(|| policy_set_of(view, revision));
+        entry.clone()
+    };
+    view.journal(|entry| match entry.shard == shard {
+        true => model
+            .journal(entry.sequence, entry.bytes, &mut policy_set)
+            .map_err(fault),
+        false => Ok(()),
+    })?;
+    Ok(model.cells())
 }

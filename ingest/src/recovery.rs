@@ -56,15 +56,20 @@ struct PolicySets<'a> {
 impl PolicySets<'_> {
     fn get(&self, revision: Revision) -> Option<Arc<PolicySet>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = known.entry(revision).or_insert_with(|| {
-            if revision == Revision::default() {
-                return Some(Arc::default()); // before the first policy set
-            }
-            let bytes = self.view.policy_set(revision.0).ok()??;
-            PolicySet::decode(&bytes).map(Arc::new)
-        });
+        let entry = known
+            .entry(revision)
+            .or_insert_with(|| policy_set_of(self.view, revision));
         entry.clone()
     }
+}
+
+/// A policy set by revision, as the store has it; none was in force before the first.
+pub fn policy_set_of(view: &StoreView<'_>, revision: Revision) -> Option<Arc<PolicySet>> {
+    if revision == Revision::default() {
+        return Some(Arc::default());
+    }
+    let bytes = view.policy_set(revision.0).ok()??;
+    PolicySet::decode(&bytes).map(Arc::new)
 }
 
 /// Rebuilds every shard of a store and returns them with the one writer.
@@ -86,28 +91,6 @@ pub fn recover_view(
     rebuild(view, options, |senders| {
         view.journal(|entry| feed(senders, entry))
     })
-}
-
-/// Rebuilds one shard from a view, passing over the values of the others.
-pub fn recover_one(
-    view: &StoreView<'_>,
-    shard: u16,
-    options: RecoverOptions,
-) -> Result<Shard, RecoverError> {
-    let fault = |source| RecoverError::Shard { shard, source };
-    let policies = PolicySets {
-        view,
-        known: Mutex::default(),
-    };
-    let mut recovery = restore(view, shard, options)?;
-    let mut policy_set = |revision| policies.get(revision);
-    view.journal(|entry| match entry.shard == shard {
-        true => recovery
-            .replay(entry.sequence, entry.bytes, &mut policy_set)
-            .map_err(fault),
-        false => Ok(()),
-    })?;
-    recovery.finish(&mut policy_set).map_err(fault)
 }
 
 fn feed(

@@ -73,7 +73,7 @@ fn section(title: &str, names: &[&str], objects: &[Option<&Map<String, Value>>])
 
 fn new_table() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table
 }
 

@@ -28,7 +28,7 @@ const LOGGED_CAUSES_MAX: usize = 64;
 /// What every session needs; shared.
 #[derive(Debug)]
 pub struct ListenerContext {
-    /// [listen] of the configuration.
+    /// The `listen` section of the configuration.
     pub config: ListenConfig,
     /// The configured tenants and their indexes; nobody else gets in.
     pub tenants: HashMap<String, TenantIndex>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::model::{ModelCell, ModelDisk};
 use crate::shard::recovery::Recovery;
 
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,25 @@ impl Disk {
 
     pub(super) fn lose_journal_tail(&mut self) {
         self.journal.pop_last();
+    }
+
+    /// The cells on this disk by the model's rules alone.
+    pub(super) fn recount(&self) -> BTreeMap<ModelCell, u64> {
+        let mut model = ModelDisk::default();
+        let mut policy_set = |revision: Revision| self.policies.get(&revision.0).cloned();
+        self.cohorts
+            .values()
+            .for_each(|bytes| model.cohort(bytes).unwrap());
+        self.cells
+            .values()
+            .for_each(|bytes| model.cell(bytes).unwrap());
+        self.pages
+            .iter()
+            .for_each(|(page, bytes)| model.page(*page, bytes).unwrap());
+        for (sequence, bytes) in &self.journal {
+            model.journal(*sequence, bytes, &mut policy_set).unwrap();
+        }
+        model.cells()
     }
 
     pub(super) fn recover(&self, limits: ShardLimits, seed: u64) -> Result<Shard, RecoveryError> {

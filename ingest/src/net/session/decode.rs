@@ -146,6 +146,7 @@ impl Session {
     /// Hands a part to its shard, waiting for room; after a while the client is told to hold back.
     async fn deliver(&mut self, shard: usize, part: Part) -> Result<(), End> {
         let mut part = part;
+        let mut busy_at = Instant::now() + BUSY_AFTER;
         loop {
             let inbox = self.router.inbox(shard);
             part = match inbox.try_send(part) {
@@ -153,13 +154,18 @@ impl Session {
                 Ok(Some(part)) => part,
                 Err(_) => return Err(CloseCode::Draining.into()),
             };
+            let in_flight = self.window.in_flight() > 1;
             let full_for_long = tokio::select! {
                 () = inbox.room() => false,
-                () = tokio::time::sleep(BUSY_AFTER) => true,
+                // Earlier frames are acknowledged meanwhile; this one is still open.
+                () = self.window.progress(), if in_flight => false,
+                () = tokio::time::sleep_until(busy_at) => true,
                 end = poisoned(&mut self.phase) => return Err(end),
             };
+            self.acknowledge().await?;
             if full_for_long {
                 self.say_busy(BUSY_RETRY_AFTER_MS).await?;
+                busy_at = Instant::now() + BUSY_AFTER;
             }
         }
     }

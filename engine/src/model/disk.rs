@@ -1,0 +1,290 @@
+//! The oracle reading a disk: one shard's state from its tables, pages and journal tail, by the model's
+//! rules alone.
+//!
+//! Shares the codecs with [`crate::Recovery`] and nothing else: no slab, no index, no cells counted up
+//! and down, no evaluator. Each device is a plain entry; each judgement is the model's, made at the
+//! moment and under the policy set that the journal names. A recount stands on it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use muster_wire::{CheckIn, CheckInRecord, DeviceId, Inventory, Onboarding};
+
+use super::{Answer, ModelCell, ModelDevice};
+use crate::cell::CellKey;
+use crate::cohort::Cohort;
+use crate::device::DeviceRecord;
+use crate::facet::Facets;
+use crate::journal::{JournalValue, Segment};
+use crate::page;
+use crate::policy::{PolicySet, Revision, TenantIndex};
+use crate::slab::PAGE_RECORDS;
+use crate::time::Timestamp;
+
+/// What is on disk cannot be read as the state of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DiskError(String);
+
+/// One device as the oracle reads it.
+#[derive(Clone, Debug)]
+struct Entry {
+    tenant: TenantIndex,
+    device_id: DeviceId,
+    device: ModelDevice,
+    inventory_revision: u32,
+    cohort: Cohort,
+    /// As last judged.
+    facets: Facets,
+    /// Events up to this sequence are in it.
+    sequence: u64,
+}
+
+/// The state of one shard. Feed cohorts, cells, pages, then journal values in order.
+#[derive(Debug, Default)]
+pub struct ModelDisk {
+    cohorts: Vec<Cohort>,
+    cells: Vec<CellKey>,
+    /// By slot; the slot of a device matters only because judgements by time name slots.
+    slots: Vec<Option<Entry>>,
+    by_device: HashMap<(TenantIndex, DeviceId), usize>,
+    /// No slot below is empty.
+    full_below: usize,
+}
+
+impl ModelDisk {
+    /// Reads the next cohort.
+    pub fn cohort(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        if self.cohorts.is_empty() {
+            self.cohorts.push(Cohort::default());
+        }
+        self.cohorts
+            .push(Cohort::decode(bytes).ok_or_else(|| fault("an unreadable cohort"))?);
+        Ok(())
+    }
+
+    /// Reads the next cell.
+    pub fn cell(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.cells
+            .push(CellKey::decode(bytes).ok_or_else(|| fault("an unreadable cell"))?);
+        Ok(())
+    }
+
+    /// Reads a page.
+    pub fn page(&mut self, number: u32, bytes: &[u8]) -> Result<(), DiskError> {
+        let page = page::decode(bytes).ok_or_else(|| fault("an unreadable page"))?;
+        let first = number as usize * PAGE_RECORDS;
+        if self.slots.len() < first + PAGE_RECORDS {
+            self.slots.resize(first + PAGE_RECORDS, None);
+        }
+        for (offset, record) in page.records.iter().enumerate() {
+            if !record.device_id.is_zero() {
+                let entry = self.entry(record, page.sequence)?;
+                self.by_device
+                    .insert((record.tenant, record.device_id), first + offset);
+                self.slots[first + offset] = Some(entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, record: &DeviceRecord, sequence: u64) -> Result<Entry, DiskError> {
+        let key = self.cells.get(record.cell.0 as usize);
+        let key = key.ok_or_else(|| fault("a device in a cell that is not there"))?;
+        let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
+        let cohort = match key.cohort.0 {
+            0 => Cohort::default(),
+            id => self
+                .cohorts
+                .get(id as usize)
+                .cloned()
+                .ok_or_else(|| fault("no such cohort"))?,
+        };
+        Ok(Entry {
+            tenant: record.tenant,
+            device_id: record.device_id,
+            device: ModelDevice::of_record(record, &facets),
+            inventory_revision: record.inventory_revision,
+            cohort,
+            facets,
+            sequence,
+        })
+    }
+
+    /// Takes the events of the next journal value.
+    pub fn journal(
+        &mut self,
+        sequence: u64,
+        bytes: &[u8],
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+    ) -> Result<(), DiskError> {
+        let unreadable = |_| fault("an unreadable journal value");
+        let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
+        let policy = policy_set(value.revision).ok_or_else(|| fault("a missing policy set"))?;
+        let now = value.now;
+        while let Some(segment) = value.next_segment().map_err(unreadable)? {
+            match segment {
+                Segment::CheckIns { tenant, records } => {
+                    for bytes in records {
+                        let record = CheckInRecord::validate(bytes)
+                            .map_err(|_| fault("an invalid check-in in the journal"))?;
+                        self.check_in(&policy, tenant, &record, now);
+                    }
+                }
+                Segment::Inventory { tenant, archive } => {
+                    let inventory = Inventory::from_bytes(archive)
+                        .map_err(|_| fault("an invalid inventory in the journal"))?;
+                    self.inventory(&policy, tenant, &inventory, now);
+                }
+                Segment::Policy { .. } => self.judge(&policy, 0..self.slots.len(), sequence, now),
+                Segment::Time { first, slots } => {
+                    let end = (first as usize + slots as usize).min(self.slots.len());
+                    self.judge(&policy, first as usize..end, sequence, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_in(
+        &mut self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        record: &CheckInRecord,
+        now: Timestamp,
+    ) {
+        let entry = self.get_or_create(tenant, record.device_id(), now);
+        if entry.device.check_in(record, now) == Answer::Accepted
+            && let Some(rules) = policy.tenant(tenant)
+        {
+            entry.facets = entry.device.facets(rules, now);
+        }
+    }
+
+    fn inventory(
+        &mut self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        inventory: &Inventory,
+        now: Timestamp,
+    ) {
+        let entry = self.get_or_create(tenant, inventory.device_id, now);
+        if inventory.revision > entry.inventory_revision {
+            entry.inventory_revision = inventory.revision;
+            entry.cohort = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
+        }
+        if entry.device.seq() == 0
+            && let Some(rules) = policy.tenant(tenant)
+        {
+            entry.facets = entry.device.facets(rules, now);
+        }
+    }
+
+    /// A new device takes the lowest empty slot, as it did when it was first seen.
+    fn get_or_create(
+        &mut self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        now: Timestamp,
+    ) -> &mut Entry {
+        let slot = match self.by_device.get(&(tenant, device_id)) {
+            Some(slot) => *slot,
+            None => {
+                let slot = self.lowest_empty();
+                self.by_device.insert((tenant, device_id), slot);
+                slot
+            }
+        };
+        self.slots[slot].get_or_insert_with(|| Entry {
+            tenant,
+            device_id,
+            device: ModelDevice::new(now),
+            inventory_revision: 0,
+            cohort: Cohort::default(),
+            facets: Facets::default(),
+            sequence: 0,
+        })
+    }
+
+    fn lowest_empty(&mut self) -> usize {
+        while self.slots.get(self.full_below).is_some_and(Option::is_some) {
+            self.full_below += 1;
+        }
+        if self.full_below == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.full_below
+    }
+
+    fn judge(
+        &mut self,
+        policy: &PolicySet,
+        slots: std::ops::Range<usize>,
+        sequence: u64,
+        now: Timestamp,
+    ) {
+        for entry in self.slots[slots].iter_mut().flatten() {
+            if entry.sequence < sequence
+                && let Some(rules) = policy.tenant(entry.tenant)
+            {
+                entry.facets = entry.device.facets(rules, now);
+            }
+        }
+    }
+
+    /// Every cell with its number of devices, counted by looking at each.
+    pub fn cells(&self) -> BTreeMap<ModelCell, u64> {
+        let mut cells = BTreeMap::new();
+        for entry in self.slots.iter().flatten() {
+            *cells
+                .entry((entry.tenant, entry.cohort.clone(), entry.facets))
+                .or_default() += 1;
+        }
+        cells
+    }
+
+    /// Seq of the last accepted check-in of a device, if it is known.
+    pub fn seq(&self, tenant: TenantIndex, device_id: DeviceId) -> Option<u64> {
+        let slot = *self.by_device.get(&(tenant, device_id))?;
+        let entry = self.slots.get(slot)?.as_ref()?;
+        debug_assert_eq!(entry.device_id, device_id);
+        Some(entry.device.seq())
+    }
+}
+
+impl ModelDevice {
+    /// What the model would remember of the device in a record, whose reported attributes are `facets`.
+    fn of_record(record: &DeviceRecord, facets: &Facets) -> Self {
+        let sometime = |seconds: u32| (seconds != 0).then_some(seconds);
+        let last = CheckIn {
+            device_id: record.device_id,
+            seq: record.seq,
+            sent_at_ms: 0,
+            boot_id: record.boot_id,
+            payload: record.payload,
+            flags: record.flags,
+            risk: facets.risk,
+            partner_threat_state: facets.partner_threat,
+            onboarding: match facets.onboarded {
+                true => Onboarding::Onboarded,
+                false => Onboarding::NotOnboarded,
+            },
+            platform: facets.platform,
+            management_agent: facets.management_agent,
+        };
+        Self {
+            // A device that has not checked in has seq 0, which is no record.
+            last: last.to_record().ok(),
+            ever_onboarded: facets.ever_onboarded,
+            first_seen: record.first_seen,
+            last_check_in: record.last_check_in,
+            last_contact: sometime(record.last_contact),
+            last_telemetry: sometime(record.last_telemetry),
+            last_full_report: sometime(record.last_full_report),
+        }
+    }
+}
+
+fn fault(what: &str) -> DiskError {
+    DiskError(what.to_owned())
+}
