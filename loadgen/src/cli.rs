@@ -57,6 +57,9 @@ pub struct RunArguments {
     /// Devices of the fleet. As devices there must be a certificate for each.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub devices: u64,
+    /// As gateway: so many of the devices connect by themselves, side by side with the gateways.
+    #[arg(long, default_value_t = 0)]
+    pub direct: u64,
     /// Check-ins to send in all, duplicates included.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub check_ins: u64,
@@ -67,7 +70,7 @@ pub struct RunArguments {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=CHECK_INS_PER_FRAME_MAX as u64))]
     pub frame: Option<u64>,
     /// Frames of a connection that may be unacknowledged; the server may allow fewer.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub window: u16,
     /// Check-ins a second, on a fixed schedule (open loop). [default: as many as the server takes]
     #[arg(long, value_parser = positive)]
@@ -141,6 +144,25 @@ impl RunArguments {
             .unwrap_or(default)
     }
 
+    /// Connections of gateways.
+    pub fn gateways(&self) -> u64 {
+        match self.kind {
+            // The fewest that show devices spread over several, and enough for two cores.
+            Kind::Gateway => self
+                .gateways
+                .unwrap_or_else(|| 2.min(self.devices - self.direct)),
+            Kind::Device => 0,
+        }
+    }
+
+    /// Devices with a connection of their own.
+    pub const fn direct(&self) -> u64 {
+        match self.kind {
+            Kind::Gateway => self.direct,
+            Kind::Device => self.devices,
+        }
+    }
+
     /// Holds what one option alone cannot tell.
     ///
     /// # Errors
@@ -157,14 +179,15 @@ impl RunArguments {
         if self.duplicates + self.reorder > 1.0 {
             return usage("--duplicates and --reorder together are above 1".to_owned());
         }
-        if self
-            .gateways
-            .is_some_and(|gateways| gateways > self.devices)
-        {
-            return usage("--gateways is above --devices".to_owned());
+        let is_gateway = self.kind == Kind::Gateway;
+        if is_gateway && self.direct >= self.devices {
+            return usage("--direct leaves the gateways no device".to_owned());
         }
-        if self.kind == Kind::Device && self.gateways.is_some() {
-            return usage("--gateways goes with --as gateway only".to_owned());
+        if is_gateway && self.gateways() > self.devices - self.direct {
+            return usage("there are more gateways than devices for them".to_owned());
+        }
+        if !is_gateway && (self.gateways.is_some() || self.direct > 0) {
+            return usage("--gateways and --direct go with --as gateway only".to_owned());
         }
         Ok(())
     }
@@ -277,6 +300,9 @@ mod tests {
             ["--duplicates", "0.6", "--reorder", "0.6"].as_slice(),
             &["--gateways", "11"],
             &["--as", "device", "--gateways", "2"],
+            &["--as", "device", "--direct", "2"],
+            &["--direct", "10"],
+            &["--direct", "9", "--gateways", "2"],
         ] {
             assert_eq!(
                 parse(more).unwrap().check().unwrap_err().exit_code(),

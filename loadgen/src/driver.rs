@@ -60,8 +60,6 @@ pub struct Plan {
     pub server: SocketAddr,
     /// The authority of the server's certificate.
     pub ca: PathBuf,
-    /// Check-ins in a frame, at most.
-    pub frame: usize,
     /// Frames that are not acknowledged, at most, for each connection.
     pub window: u16,
     /// Check-ins a second over all connections; `None` for as many as the server takes.
@@ -75,6 +73,8 @@ pub struct Member {
     pub identity: PathBuf,
     /// Its devices.
     pub part: Part,
+    /// Check-ins in a frame, at most.
+    pub frame: usize,
 }
 
 /// What was measured.
@@ -109,6 +109,7 @@ pub struct Live {
 struct Connected {
     client: Client,
     part: Part,
+    frame: usize,
     inventories: u64,
 }
 
@@ -129,19 +130,30 @@ pub async fn run(
 
     let lanes = Arc::new(LatencyLanes::new());
     let count = connected.len();
+    let total: u64 = connected
+        .iter()
+        .map(|connected| connected.part.remaining())
+        .sum();
     let start = Instant::now();
     let numbered: Vec<_> = connected.into_iter().enumerate().collect();
     let finished = in_parallel(numbered, usize::MAX, |(number, connected)| {
+        let share = connected.part.remaining() as f64 / total as f64;
+        let phase = number as f64 / count as f64;
         let pace = plan
             .rate
-            .map(|rate| Pace::new(start, rate, plan.frame, number, count));
-        let sender = Sender::new(
-            plan.frame,
+            .map(|rate| Pace::new(start, rate * share, connected.frame, phase));
+        let sender = Sender {
+            frame: connected.frame,
             pace,
-            Arc::clone(&live),
-            Arc::clone(&lanes),
+            live: Arc::clone(&live),
+            lanes: Arc::clone(&lanes),
             number,
-        );
+            in_flight: VecDeque::new(),
+            frames_acked: 0,
+            sent: 0,
+            acked: 0,
+            last_ack: start,
+        };
         sender.run(connected)
     })
     .await?;
@@ -220,6 +232,7 @@ async fn connect_all(plan: &Plan, members: Vec<Member>) -> Result<Vec<Connected>
             Ok(Connected {
                 client,
                 part: member.part,
+                frame: member.frame,
                 inventories: 0,
             })
         }
@@ -236,7 +249,8 @@ async fn send_inventories(mut connected: Connected) -> Result<Connected, ClientE
     Ok(connected)
 }
 
-/// When the frames of a connection are due. The frames of all connections are spread evenly.
+/// When the frames of a connection are due: at its share of the rate, and out of step with the
+/// others.
 #[derive(Debug)]
 struct Pace {
     next: Instant,
@@ -244,13 +258,13 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(start: Instant, rate: f64, frame: usize, number: usize, connections: usize) -> Self {
-        let between = Duration::from_secs_f64(frame as f64 / rate);
-        let connections = connections as f64;
-        let offset = between.mul_f64(number as f64);
+    /// For a connection that sends so many check-ins a second, its first frame after `phase` of an
+    /// interval. One without check-ins has no pace to keep.
+    fn new(start: Instant, rate: f64, frame: usize, phase: f64) -> Self {
+        let interval = Duration::try_from_secs_f64(frame as f64 / rate).unwrap_or_default();
         Self {
-            next: start + offset,
-            interval: between.mul_f64(connections),
+            next: start + interval.mul_f64(phase),
+            interval,
         }
     }
 
@@ -286,27 +300,6 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(
-        frame: usize,
-        pace: Option<Pace>,
-        live: Arc<Live>,
-        lanes: Arc<LatencyLanes>,
-        number: usize,
-    ) -> Self {
-        Self {
-            frame,
-            pace,
-            live,
-            lanes,
-            number,
-            in_flight: VecDeque::new(),
-            frames_acked: 0,
-            sent: 0,
-            acked: 0,
-            last_ack: Instant::now(),
-        }
-    }
-
     async fn run(mut self, mut connected: Connected) -> Result<(Connected, Self), ClientError> {
         let Connected { client, part, .. } = &mut connected;
         let mut watch = client.watch();

@@ -26,9 +26,6 @@ use crate::{
     verify::Verdict,
 };
 
-/// Connections of gateways where nobody says how many: enough to keep two cores busy with TLS.
-const GATEWAYS_DEFAULT: u64 = 2;
-
 /// How often the progress bar moves.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -38,15 +35,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Whatever keeps it from having a result. Counts that differ are a result.
 pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
     arguments.check()?;
-    let found = identities::find(&arguments.identities, &arguments.tenant, arguments.kind)?;
-    if arguments.kind == Kind::Device && (found.len() as u64) < arguments.devices {
-        return Err(RunError::Usage(format!(
-            "{} holds certificates of {} devices, fewer than --devices {}",
-            arguments.identities.display(),
-            found.len(),
-            arguments.devices
-        )));
-    }
+    let members = members(arguments)?;
     let ops = arguments
         .ops
         .as_ref()
@@ -57,7 +46,6 @@ pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
     };
     let server_rss_base_bytes = arguments.server_pid.and_then(resident_bytes);
 
-    let members = members(arguments, &found);
     let setup = Setup {
         mode: arguments.kind.name(),
         seed: arguments.seed,
@@ -106,35 +94,66 @@ fn look(ops: &Ops, arguments: &RunArguments) -> Result<TenantPolicy, RunError> {
     Ok(policy)
 }
 
-/// The fleet, cut into one part for each connection.
-fn members(arguments: &RunArguments, found: &[IdentityFile]) -> Vec<Member> {
-    let devices = arguments.devices;
-    let connections = match arguments.kind {
-        Kind::Gateway => arguments.gateways.unwrap_or(GATEWAYS_DEFAULT).min(devices),
-        Kind::Device => devices,
+/// The fleet, cut into one part for each connection: those of the gateways, then the devices that
+/// connect by themselves.
+fn members(arguments: &RunArguments) -> Result<Vec<Member>, RunError> {
+    let find = |kind| identities::find(&arguments.identities, &arguments.tenant, kind);
+    let (gateways, direct) = (arguments.gateways(), arguments.direct());
+    let behind_gateways = arguments.devices - direct;
+    let mut members = Vec::new();
+    if gateways > 0 {
+        // Several connections of one gateway are as good as several gateways.
+        for (number, file) in (0..gateways).zip(find(Kind::Gateway)?.iter().cycle()) {
+            let first = behind_gateways * number / gateways;
+            let count = behind_gateways * (number + 1) / gateways - first;
+            let devices = Members::Numbered { first, count };
+            members.push(member(arguments, file, &devices, arguments.frame()));
+        }
+    }
+    if direct > 0 {
+        let found = find(Kind::Device)?;
+        if (found.len() as u64) < direct {
+            return Err(RunError::Usage(format!(
+                "{} holds certificates of {} devices, and {direct} are to connect",
+                arguments.identities.display(),
+                found.len(),
+            )));
+        }
+        let frame = if arguments.kind == Kind::Device {
+            arguments.frame()
+        } else {
+            1
+        };
+        for (number, file) in (behind_gateways..arguments.devices).zip(&found) {
+            let Some(id) = file.device_id() else { continue };
+            members.push(member(arguments, file, &Members::One(id, number), frame));
+        }
+    }
+    Ok(members)
+}
+
+/// One connection, with the share of the check-ins that its devices have in the fleet.
+fn member(
+    arguments: &RunArguments,
+    file: &IdentityFile,
+    devices: &Members,
+    frame: usize,
+) -> Member {
+    let (first, count) = match *devices {
+        Members::Numbered { first, count } => (first, count),
+        Members::One(_, number) => (number, 1),
     };
-    let shape = arguments.shape();
-    // The share of connection n of a total: what is left over goes to the first ones.
-    let share =
-        |total: u64, number: u64| total / connections + u64::from(number < total % connections);
-    let mut first = 0;
-    let cycled = found.iter().cycle();
-    (0..connections)
-        .zip(cycled)
-        .map(|(number, file)| {
-            let count = share(devices, number);
-            let members = match (arguments.kind, file.device_id()) {
-                (Kind::Device, Some(id)) => Members::One(id, number),
-                _ => Members::Numbered { first, count },
-            };
-            first += count;
-            let part = Part::new(&shape, &members, share(arguments.check_ins, number));
-            Member {
-                identity: file.path.clone(),
-                part,
-            }
-        })
-        .collect()
+    // Where the check-ins of the devices before this number end; the shares add up exactly.
+    let end = |number: u64| {
+        let check_ins = u128::from(arguments.check_ins) * u128::from(number);
+        u64::try_from(check_ins / u128::from(arguments.devices)).unwrap_or(u64::MAX)
+    };
+    let part = Part::new(&arguments.shape(), devices, end(first + count) - end(first));
+    Member {
+        identity: file.path.clone(),
+        part,
+        frame,
+    }
 }
 
 fn send(arguments: &RunArguments, members: Vec<Member>) -> Result<(Vec<Part>, Measured), RunError> {
@@ -150,7 +169,6 @@ fn send(arguments: &RunArguments, members: Vec<Member>) -> Result<(Vec<Part>, Me
     let plan = Plan {
         server: arguments.target,
         ca: arguments.ca.clone(),
-        frame: arguments.frame(),
         window: arguments.window,
         rate: arguments.rate,
     };

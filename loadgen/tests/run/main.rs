@@ -110,6 +110,19 @@ fn devices_have_a_connection_each() {
 }
 
 #[test]
+fn devices_and_gateways_go_side_by_side() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let report = report(
+        &server,
+        &[&SMALL[..], &["--direct=3", "--rate=20000"]].concat(),
+    );
+    assert!(report.is_verified(), "{}", report.to_text());
+    assert_eq!(report.measured.progress.connections, 5);
+    assert_eq!(report.measured.acked, 5000);
+    assert_eq!(report.counts.unwrap()["devices"], 300);
+}
+
+#[test]
 fn an_open_loop_keeps_its_schedule() {
     let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
     let words = [
@@ -193,7 +206,10 @@ fn faults_end_with_the_code_of_the_table() {
     assert_eq!(code(&|words| words[6] = "--tenant=nobody".to_owned()).0, 4);
     let as_device = |words: &mut Vec<String>| words.push("--as=device".to_owned());
     let (usage, text) = code(&as_device);
-    assert!(usage == 2 && text.contains("3 devices"), "{usage} {text}");
+    assert!(
+        usage == 2 && text.contains("of 3 devices"),
+        "{usage} {text}"
+    );
 }
 
 #[test]
