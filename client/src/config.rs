@@ -7,6 +7,9 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::error::ClientError;
 
+/// Longer silence helps nobody: the server drops the connection before.
+const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
 /// PEM text, or the file that holds it. Debug output never shows the text, which may be a key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Pem {
@@ -53,6 +56,10 @@ pub struct ClientConfig {
     /// are kept for a resend, so this bounds the memory of a client: 64 frames (the default) of
     /// 4096 check-ins are 12 MiB, of one check-in 4 KiB. At least 1.
     pub window_frames: u16,
+    /// Silence of the server after which a connection counts as lost; the server may ask for less.
+    /// A server that is alive answers at once, even one that cannot acknowledge yet, so this is how
+    /// fast a crash is noticed. Default: 10 s.
+    pub idle_timeout: Duration,
     /// Send something this often, so that a connection without check-ins stays open. Default: not
     /// at all; a lost connection is opened again when there is something to send.
     pub keep_alive: Option<Duration>,
@@ -83,6 +90,7 @@ impl ClientConfig {
             ca,
             identity,
             window_frames: 64,
+            idle_timeout: Duration::from_secs(10),
             keep_alive: None,
             back_off_min: Duration::from_millis(100),
             back_off_max: Duration::from_secs(60),
@@ -104,6 +112,13 @@ impl ClientConfig {
             "back_off_min is above back_off_max"
         } else if self.handshake_timeout.is_zero() {
             "handshake_timeout is 0"
+        } else if self.idle_timeout.is_zero() || self.idle_timeout > IDLE_TIMEOUT_MAX {
+            "idle_timeout is not between 0 and 10 minutes"
+        } else if self
+            .keep_alive
+            .is_some_and(|interval| interval >= self.idle_timeout)
+        {
+            "keep_alive is not below idle_timeout, so it would keep nothing alive"
         } else {
             return Ok(());
         };
@@ -128,12 +143,15 @@ mod tests {
 
     #[test]
     fn values_that_cannot_work_are_refused() {
-        let changes: [fn(&mut ClientConfig); 5] = [
+        let changes: [fn(&mut ClientConfig); 8] = [
             |config| config.window_frames = 0,
             |config| config.rejections_max = 0,
             |config| config.back_off_min = Duration::ZERO,
             |config| config.back_off_max = Duration::from_millis(1),
             |config| config.handshake_timeout = Duration::ZERO,
+            |config| config.idle_timeout = Duration::ZERO,
+            |config| config.idle_timeout = Duration::from_secs(601),
+            |config| config.keep_alive = Some(Duration::from_secs(10)),
         ];
         for change in changes {
             let mut config = config();

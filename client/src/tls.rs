@@ -4,7 +4,7 @@
 //! client's certificate always sent. No early data, because it can be replayed, and no resumption,
 //! because the server verifies certificates anew for every connection anyway.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use muster_wire::ALPN;
 use quinn::{IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig};
@@ -19,9 +19,6 @@ use crate::{
     error::ClientError,
 };
 
-/// Silence after which a connection is given up. The server may ask for less.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Bytes the server may have in flight to us. It sends acks, 2 KiB each at most, so this is never
 /// what it waits for, and it bounds what an idle connection may hold.
 const RECEIVE_WINDOW_BYTES: u32 = 64 * 1024;
@@ -35,7 +32,7 @@ pub(crate) fn quic_config(config: &ClientConfig) -> Result<quinn::ClientConfig, 
     let tls = QuicClientConfig::try_from(tls_config(config)?)
         .map_err(|error| ClientError::Configuration(error.to_string()))?;
     let mut quic = quinn::ClientConfig::new(Arc::new(tls));
-    quic.transport_config(Arc::new(transport(config.keep_alive)));
+    quic.transport_config(Arc::new(transport(config)));
     Ok(quic)
 }
 
@@ -54,11 +51,11 @@ fn tls_config(config: &ClientConfig) -> Result<rustls::ClientConfig, ClientError
     Ok(tls)
 }
 
-fn transport(keep_alive: Option<Duration>) -> TransportConfig {
+fn transport(config: &ClientConfig) -> TransportConfig {
     let mut transport = TransportConfig::default();
-    // 30 s of milliseconds fit a variable-length integer many times over.
-    transport.max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok());
-    transport.keep_alive_interval(keep_alive);
+    // At most ten minutes, which fit the milliseconds of the format many times over.
+    transport.max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok());
+    transport.keep_alive_interval(config.keep_alive);
     // The server opens no streams and sends no datagrams.
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
     transport.max_concurrent_uni_streams(VarInt::from_u32(0));

@@ -51,7 +51,7 @@ const REJECTIONS_SHOWN: usize = 20;
 const OFFLINE_MAX: Duration = Duration::from_secs(15);
 
 /// Connections that wait for their turn must not be closed for silence meanwhile.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// How to send.
 #[derive(Debug, Clone)]
