@@ -79,8 +79,12 @@ pub enum ServerError {
     ShardEnded,
 }
 
-/// Runs a server until it is told to stop.
-pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError> {
+/// Runs a server until it is told to stop. `restart_secret` is [`crate::pki::tls::restart_secret`].
+pub fn run(
+    config: Config,
+    tls: rustls::ServerConfig,
+    restart_secret: [u8; 32],
+) -> Result<(), ServerError> {
     let started_at = clock::wall();
     let socket = net::bind(&config.listen)?;
     let ops_listener = bind_ops(config.ops.address)?;
@@ -102,7 +106,7 @@ pub fn run(config: Config, tls: rustls::ServerConfig) -> Result<(), ServerError>
     let context = listener_context(&config, &parts, &tenants, &policy);
     let endpoint = {
         let _guard = runtime.enter();
-        net::endpoint(&config.listen, tls, socket)?
+        net::endpoint(&config.listen, tls, restart_secret, socket)?
     };
     let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());

@@ -21,13 +21,19 @@ pub(super) struct ServeArguments {
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
-    let tls = tls::server_config(&config.listen.tls())?;
+    let files = config.listen.tls();
+    let tls = tls::server_config(&files)?;
+    let restart_secret = tls::restart_secret(&files)?;
     telemetry::init(&config.log)?;
-    serve(config, tls)
+    serve(config, tls, restart_secret)
 }
 
-fn serve(config: Config, tls: rustls::ServerConfig) -> Result<(), Failure> {
-    server::run(config, tls).map_err(|error| {
+fn serve(
+    config: Config,
+    tls: rustls::ServerConfig,
+    restart_secret: [u8; 32],
+) -> Result<(), Failure> {
+    server::run(config, tls, restart_secret).map_err(|error| {
         let line = error.to_string();
         match &error {
             ServerError::Endpoint(EndpointError::Bind { source, .. })

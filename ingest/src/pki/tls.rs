@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use muster_wire::ALPN;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -90,6 +91,16 @@ pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
+}
+
+/// A secret that stays the same for as long as the listener's private key does: with it, a restarted
+/// server can tell clients of the process before it that their connections are gone.
+pub fn restart_secret(files: &ServerTls) -> Result<[u8; 32], TlsError> {
+    let key = private_key(&files.key)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.secret_der());
+    let mut secret = [0; 32];
+    secret.copy_from_slice(hmac::sign(&key, b"muster restart secret 1").as_ref());
+    Ok(secret)
 }
 
 fn client_roots(file: &Path) -> Result<RootCertStore, TlsError> {

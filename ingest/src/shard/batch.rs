@@ -5,8 +5,17 @@ use muster_engine::Outcome;
 use crate::clock::Stamp;
 use crate::route::Receipt;
 
-/// An answer that may be given once everything before it is durable.
-pub type Reply = Box<dyn FnOnce() + Send>;
+/// What became of the commit that an answer waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Everything before the answer is durable.
+    Durable,
+    /// The store is poisoned: what came before the answer may be lost with the process.
+    Unknown,
+}
+
+/// An answer that waits for everything before it to be durable.
+pub type Reply = Box<dyn FnOnce(Fate) + Send>;
 
 /// The payload of a commit. Its buffers go round with it; bounded by the parts of a batch.
 #[derive(Default)]
@@ -36,14 +45,16 @@ impl Batch {
             receipt.complete(outcome, at);
         }
         for reply in self.replies.drain(..) {
-            reply();
+            reply(Fate::Durable);
         }
     }
 
-    /// The batch will never be durable: nobody is told that it is. Sessions learn of it by the phase,
-    /// questions by their reply being dropped.
+    /// The batch will never be durable: no frame completes, and sessions learn of it by the phase.
+    /// Reads go on, so questions are answered all the same.
     pub fn abandon(&mut self) {
         self.receipts.clear();
-        self.replies.clear();
+        for reply in self.replies.drain(..) {
+            reply(Fate::Unknown);
+        }
     }
 }

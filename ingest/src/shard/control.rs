@@ -71,7 +71,7 @@ pub struct RecountPoint {
     pub release: channel::Sender<()>,
 }
 
-/// What can be asked of a shard. Replies are dropped unanswered if the store is poisoned first.
+/// What can be asked of a shard. On a poisoned store only a recount is dropped unanswered.
 #[derive(Debug)]
 pub enum Control {
     /// The counters.

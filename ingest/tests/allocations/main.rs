@@ -3,6 +3,10 @@
 //! The pipeline of the server runs as it does in production, threads and store included; only the
 //! connection is left out. Counted are the thread of the session and those of the shards. The writer
 //! is not: it builds one write a group, however many check-ins are in it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests may panic as the tests do"
+)]
 
 mod counting;
 mod fleet;
@@ -10,12 +14,9 @@ mod pipeline;
 
 use counting::Meter;
 use fleet::{Fleet, ROUNDS_OF_CELLS};
-use pipeline::{Pipeline, Shape};
+use pipeline::Pipeline;
 
 const CHECK_INS: u64 = 1_000_000;
-
-/// A checkpoint begins after so many journal bytes: never in these tests, and far from overflowing.
-const NEVER: u64 = 1 << 40;
 
 /// Stalls in the warm-up. Each makes the largest possible batches; the buffers of a shard go round,
 /// so it takes several until every one has held such a batch.
@@ -43,12 +44,12 @@ struct Steady {
 }
 
 impl Steady {
-    fn new(frame_len: usize, frames: usize, shape: Shape) -> Self {
+    fn new(frame_len: usize, frames: usize, window_frames: u16) -> Self {
         let mut steady = Self {
-            pipeline: Pipeline::start(shape),
+            pipeline: Pipeline::start(window_frames),
             fleet: Fleet::new(frame_len, frames),
-            window_frames: usize::from(shape.window_frames),
-            bursts_per_round: frames.div_ceil(usize::from(shape.window_frames)) as u64,
+            window_frames: usize::from(window_frames),
+            bursts_per_round: frames.div_ceil(usize::from(window_frames)) as u64,
             session: Meter::new(),
         };
         let warm_up = ROUNDS_OF_CELLS * steady.fleet.round_len();
@@ -96,11 +97,7 @@ impl Steady {
 
 /// About 65,536 devices, all of them in flight at most.
 fn gateway(frame_len: usize, frames: u16) -> Steady {
-    let shape = Shape {
-        window_frames: frames,
-        checkpoint_journal_bytes: NEVER,
-    };
-    let steady = Steady::new(frame_len, usize::from(frames), shape);
+    let steady = Steady::new(frame_len, usize::from(frames), frames);
     steady.session.enter();
     steady
 }
@@ -122,11 +119,7 @@ fn frames_of_a_thousand_take_no_memory() {
 /// A window of 8192 stands for two thousand devices with four frames in flight each.
 #[test]
 fn frames_of_a_single_check_in_take_no_memory() {
-    let shape = Shape {
-        window_frames: 8192,
-        checkpoint_journal_bytes: NEVER,
-    };
-    let mut steady = Steady::new(1, 65_536, shape);
+    let mut steady = Steady::new(1, 65_536, 8192);
     steady.session.enter();
     assert_eq!(steady.measure(CHECK_INS), NONE);
     steady.pipeline.stop();

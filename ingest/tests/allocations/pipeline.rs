@@ -3,11 +3,13 @@
 //!
 //! The caller's part is that of a session without its connection: the same calls in the same order.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Revision, ShardLimits, ShardMap, TenantPolicy};
+use muster_engine::{PolicySet, Revision, Shard, ShardLimits, ShardMap, TenantPolicy};
 use muster_ingest::clock::{self, Stamp};
 use muster_ingest::metrics::{Gauge, Metrics};
 use muster_ingest::phase::PhaseSwitch;
@@ -17,7 +19,7 @@ use muster_ingest::shard::writer::{self, WriterThread};
 use muster_ingest::shard::{
     Batch, Control, RecountPoint, ShardReport, Worker, WorkerChannels, WorkerConfig,
 };
-use muster_store::{Commit, Store, StoreConfig};
+use muster_store::{Commit, Store, StoreConfig, Writer};
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX};
 use muster_wire::{
     AckTotals, CheckInBytes, CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX,
@@ -37,14 +39,8 @@ const BATCH_CHECK_INS_MAX: usize = 4096;
 /// What QUIC delivers at a time: a packet's share of the stream, no multiple of a record.
 const CHUNK_BYTES: usize = 1415;
 
-/// How the pipeline is loaded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// Frames in flight.
-    pub(crate) window_frames: u16,
-    /// Bytes of a shard's journal after which it checkpoints.
-    pub(crate) checkpoint_journal_bytes: u64,
-}
+/// A checkpoint begins after so many journal bytes: never in these tests, and far from overflowing.
+const NEVER: u64 = 1 << 40;
 
 /// A running pipeline.
 pub(crate) struct Pipeline {
@@ -62,22 +58,12 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts all threads on an empty data directory.
-    pub(crate) fn start(shape: Shape) -> Self {
+    /// Starts all threads on an empty data directory; so many frames may be in flight.
+    pub(crate) fn start(window_frames: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&StoreConfig::new(directory.path()).with_shards(SHARDS)).unwrap();
-        let limits = ShardLimits {
-            devices_max: 1 << 20,
-            cells_max: 4096,
-            cohorts_max: 16,
-        };
-        let options = RecoverOptions {
-            limits,
-            hash_seed: 1,
-        };
-        let (shards, writer) = recovery::recover(&Arc::new(store), options).unwrap();
+        let (shards, writer) = recovered(directory.path());
         let (commit_sender, commits) = bounded(COMMITS_IN_FLIGHT * shards.len());
-        let parts_max = usize::from(shape.window_frames);
+        let parts_max = usize::from(window_frames);
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
             shards.iter().map(|_| inbox(parts_max)).unzip();
         let routes = Arc::new(RouteTable {
@@ -99,13 +85,15 @@ impl Pipeline {
         let meter = Meter::new();
         let config = WorkerConfig {
             batch_check_ins_max: BATCH_CHECK_INS_MAX,
-            checkpoint_journal_bytes: shape.checkpoint_journal_bytes,
+            checkpoint_journal_bytes: NEVER,
         };
         let metrics = Arc::new(Metrics::default());
         let mut controls = Vec::new();
         for ((shard, inbox), returned) in shards.into_iter().zip(receivers).zip(returned) {
             let (control, control_receiver) = bounded(8);
             controls.push(control);
+            wait_once(inbox.channel());
+            wait_once(&control_receiver);
             let channels = WorkerChannels {
                 inbox,
                 control: control_receiver,
@@ -120,14 +108,10 @@ impl Pipeline {
                 worker.run();
             }));
         }
-        let policy = Arc::new(PolicySet::new(Revision(1), vec![TenantPolicy::default()]));
-        for control in &controls {
-            control.send(Control::Policy(Arc::clone(&policy))).unwrap();
-        }
-        let mut pipeline = Self {
+        let pipeline = Self {
             decoder: Decoder::new(Role::Server),
             router: Router::new(routes, 0),
-            window: Window::open(shape.window_frames),
+            window: Window::open(window_frames),
             totals: AckTotals::default(),
             out: Vec::with_capacity(256),
             shards: meter,
@@ -135,17 +119,25 @@ impl Pipeline {
             threads,
             _directory: directory,
         };
+        pipeline.open()
+    }
+
+    /// Puts the policy set in force and says Hello.
+    fn open(mut self) -> Self {
+        let policy = Arc::new(PolicySet::new(Revision(1), vec![TenantPolicy::default()]));
+        for control in &self.controls {
+            control.send(Control::Policy(Arc::clone(&policy))).unwrap();
+        }
+        // Answered behind the policy: no check-in meets a shard that does not know its tenant.
+        drop(self.report());
         let mut hello = Vec::new();
-        let (version_min, version_max) = (VERSION_MIN, VERSION_MAX);
-        encode_client_hello(
-            &mut hello,
-            &ClientHello {
-                version_min,
-                version_max,
-            },
-        );
-        pipeline.receive(&hello);
-        pipeline
+        let versions = ClientHello {
+            version_min: VERSION_MIN,
+            version_max: VERSION_MAX,
+        };
+        encode_client_hello(&mut hello, &versions);
+        self.receive(&hello);
+        self
     }
 
     /// Takes bytes of the stream in the pieces in which packets bring them.
@@ -227,8 +219,9 @@ impl Pipeline {
     }
 
     /// How the shards are doing.
-    pub(crate) fn report(&self) -> Vec<Box<ShardReport>> {
-        self.ask(Control::Report)
+    pub(crate) fn report(&self) -> Vec<ShardReport> {
+        let reports = self.ask(Control::Report);
+        reports.into_iter().map(|report| *report).collect()
     }
 
     fn ask<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Control) -> Vec<T> {
@@ -251,6 +244,28 @@ impl Pipeline {
     }
 }
 
+/// Empty shards and the writer of a new store.
+fn recovered(directory: &Path) -> (Vec<Shard>, Writer) {
+    let store = Store::open(&StoreConfig::new(directory).with_shards(SHARDS)).unwrap();
+    let limits = ShardLimits {
+        devices_max: 1 << 20,
+        cells_max: 4096,
+        cohorts_max: 16,
+    };
+    let options = RecoverOptions {
+        limits,
+        hash_seed: 1,
+    };
+    recovery::recover(&store, options).unwrap()
+}
+
+/// Waits for what does not come. A channel makes its list of waiters with the first wait, once in its
+/// life; when a shard first waits, for a part or for the disk, is a matter of chance.
+fn wait_once<T>(receiver: &Receiver<T>) {
+    let nothing = receiver.recv_timeout(Duration::from_millis(20));
+    assert!(nothing.is_err(), "the channel is new");
+}
+
 /// A pool in which every buffer has held a full frame once, which a server reaches by and by.
 fn grown_pool(buffers: usize) -> BufferPool {
     let pool = BufferPool::new(buffers + usize::from(SHARDS));
@@ -263,6 +278,7 @@ fn grown_pool(buffers: usize) -> BufferPool {
 /// The commits of a shard, their buffers as after the largest batch.
 fn grown_commits(shard: u16) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
     let (sender, receiver) = bounded(COMMITS_IN_FLIGHT);
+    wait_once(&receiver);
     let check_ins_max = BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX;
     for _ in 0..COMMITS_IN_FLIGHT {
         let commit = Commit {

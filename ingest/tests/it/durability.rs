@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::harness::*;
 
-/// Clients take their server for lost after a second of silence, so that they come back quickly.
+/// Clients take their server for lost after a second of silence, so that they come back quickly even
+/// where nobody tells them that it has restarted.
 fn settings() -> Settings {
     Settings {
         listen: "idle_timeout = \"1s\"".to_owned(),
@@ -221,6 +222,21 @@ fn a_server_without_devices_stops_and_starts_again() {
 }
 
 /// A disk that is full: the log of the store cannot grow any more.
+/// A poisoned server answers from memory, but does not vouch for it.
+#[track_caller]
+fn reads_go_on(server: &Server) {
+    let (status, body) = server.ops.get("/counts");
+    assert!(
+        status == 200 && body.contains("contoso"),
+        "{status}: {body}"
+    );
+    let (status, body) = server.ops.recount();
+    assert!(
+        status == 503 && body["code"] == "storePoisoned",
+        "{status}: {body}"
+    );
+}
+
 #[test]
 fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged() {
     let place = Installation::new();
@@ -260,12 +276,7 @@ fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged()
         "{body}"
     );
     assert_eq!(server.ops.get("/live").0, 200);
-    // What the shards hold may be more than what is durable: there is no answer, and that at once.
-    let (status, body) = server.ops.get("/counts");
-    assert!(
-        status == 503 && body.contains("storePoisoned"),
-        "{status}: {body}"
-    );
+    reads_go_on(&server);
     let metrics = server.ops.metrics();
     assert_eq!(metrics.get("muster_store_poisoned"), 1.0);
     assert_eq!(metrics.get("muster_session_acks_total"), acked as f64);
@@ -296,4 +307,22 @@ fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged()
     wait(client.close()).unwrap();
     assert_eq!(server.ops.cells(), oracle.cells());
     server.ops.recount_is_verified();
+}
+
+#[test]
+fn a_restarted_server_tells_clients_that_their_connections_are_gone() {
+    let place = Installation::new();
+    let server = place.start();
+    let port = server.quic.port();
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    server.kill();
+    let _server = place.start_with(&Settings {
+        quic_port: port,
+        ..Settings::default()
+    });
+    // Long before either side's idle timeout of 30 s.
+    let check_in = random_check_in(&mut Random(1), device(1), 1);
+    session.check_ins(&[check_in]);
+    let reset = Closed::Otherwise("reset by peer".to_owned());
+    assert_eq!(session.raw.closed(), reset);
 }

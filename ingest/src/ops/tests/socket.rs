@@ -14,10 +14,6 @@ use crate::ops::{OpsGate, serve};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-#[expect(
-    clippy::unwrap_used,
-    reason = "a helper of tests: a failure here is the test's"
-)]
 async fn ask(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

@@ -1,4 +1,5 @@
-//! Answers to the control lane, each given once everything before it is durable.
+//! Answers to the control lane, each given once everything before it is durable. On a poisoned store
+//! reads go on: they are answered from memory, which may hold check-ins that nobody was told of.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use muster_engine::{CellKey, Cohort, Facets};
 use tokio::sync::oneshot;
 
 use super::Worker;
+use crate::shard::batch::Fate;
 use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 
 /// How long a shard stands still for a recount at most: that of taking a snapshot, with ample room.
@@ -45,9 +47,9 @@ impl Worker {
             }
             Control::Recount(reply) => {
                 let (durable, is_durable) = channel::bounded(1);
-                self.replies.push(Box::new(move || {
+                self.replies.push(Box::new(move |fate| {
                     // The shard waits for it, so there is room.
-                    let _ = durable.try_send(());
+                    let _ = durable.try_send(fate);
                 }));
                 self.commit(commit);
                 return self.stand_still(reply, &is_durable);
@@ -58,19 +60,19 @@ impl Worker {
         self.commit(commit);
     }
 
-    /// Gives an answer once the next commit is durable. Whoever asked may have gone.
+    /// Gives an answer once the next commit is durable, or cannot be. Whoever asked may have gone.
     fn later<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.replies
-            .push(Box::new(move || drop(reply.send(answer))));
+            .push(Box::new(move |_| drop(reply.send(answer))));
     }
 
     /// Waits until everything is durable, hands out the counters, and goes on when told to.
     fn stand_still(
         &self,
         reply: oneshot::Sender<RecountPoint>,
-        is_durable: &channel::Receiver<()>,
+        is_durable: &channel::Receiver<Fate>,
     ) {
-        if is_durable.recv().is_err() {
+        if is_durable.recv() != Ok(Fate::Durable) {
             return; // poisoned: the question is dropped unanswered
         }
         let (release, released) = channel::bounded(1);

@@ -90,6 +90,9 @@ impl Sender {
     }
 }
 
+/// Distinct reports that are sent: however fast the machine, they stay below the limit of cells.
+const REPORTS: u64 = 500;
+
 async fn send(client: Client, number: u64, frames: Frames, stop: Arc<AtomicBool>) -> Progress {
     let mut random = Random(number);
     let mut seq = 0;
@@ -100,7 +103,8 @@ async fn send(client: Client, number: u64, frames: Frames, stop: Arc<AtomicBool>
             // Now and then a number falls back.
             let said = seq - random.below(3).min(seq - 1);
             let own = device(number * 1000 + random.below(DEVICES));
-            records.push(random_check_in(&mut random, own, said));
+            let mut report = Random(random.below(REPORTS));
+            records.push(random_check_in(&mut report, own, said));
         }
         let bytes = frame(&records);
         frames.lock().expect("no panic there").push(records);
