@@ -129,7 +129,7 @@ impl fmt::Display for Report {
         if let Some((sum, rate)) = self.limit() {
             writeln!(
                 out,
-                "Sum of the parts marked *: {sum:.0} ns of core time, so at most {:.2} M check-ins/s on {} cores.",
+                "Sum of the parts marked *: {sum:.0} ns of core time; {:.2} M check-ins/s would fill {} cores.",
                 rate / 1e6,
                 machine.cores
             )?;
