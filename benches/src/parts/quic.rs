@@ -113,7 +113,7 @@ fn one_run(directory: &Path, pki: &Pki, check_ins: u64) -> anyhow::Result<Run> {
     let client_runtime = runtime()?;
     let server = {
         let _guard = server_runtime.enter();
-        net::endpoint(&config.listen, tls, net::bind(&config.listen)?)?
+        net::endpoint(&config.listen, tls, [0; 32], net::bind(&config.listen)?)?
     };
     let address = server.local_addr()?;
     let sending = client_runtime.spawn(send(address, pki.client_config()?, check_ins));
