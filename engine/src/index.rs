@@ -45,6 +45,11 @@ impl DeviceIndex {
         self.slots.find(hash, same).copied()
     }
 
+    /// A slot that a device with this hash may have; seldom the wrong one.
+    pub(crate) fn candidate(&self, hash: u64) -> Option<SlotIndex> {
+        self.slots.find(hash, |_| true).copied()
+    }
+
     /// Adds the slot of a device that is not in the index yet.
     pub(crate) fn insert(&mut self, hash: u64, slot: SlotIndex, slab: &DeviceSlab) {
         let Self { slots, hash: state } = self;

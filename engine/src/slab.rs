@@ -42,6 +42,12 @@ impl DeviceSlab {
         &self.chunks[slot as usize / CHUNK_RECORDS][slot as usize % CHUNK_RECORDS]
     }
 
+    /// Reads a word of a record, so that it comes near.
+    pub(crate) fn touch(&self, slot: SlotIndex) -> u64 {
+        let chunk = self.chunks.get(slot as usize / CHUNK_RECORDS);
+        chunk.map_or(0, |chunk| chunk[slot as usize % CHUNK_RECORDS].seq)
+    }
+
     /// The record in a slot that this slab gave, to change.
     pub(crate) fn get_mut(&mut self, slot: SlotIndex) -> &mut DeviceRecord {
         &mut self.chunks[slot as usize / CHUNK_RECORDS][slot as usize % CHUNK_RECORDS]
