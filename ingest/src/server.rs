@@ -117,7 +117,7 @@ pub fn run(
     tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
     announce(quic, http);
 
-    runtime.block_on(shutdown::signal());
+    shutdown::wait_for_signal()?;
     let deadline = config.shutdown.deadline.get();
     let running = Running {
         runtime,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam::channel::SendTimeoutError;
 use muster_wire::CloseCode;
 use quinn::VarInt;
 use tokio::signal::unix::{SignalKind, signal as on_signal};
@@ -15,8 +16,9 @@ use tokio::signal::unix::{SignalKind, signal as on_signal};
 use crate::clock::{self, Stamp};
 use crate::net::SessionRegistry;
 use crate::phase::Phase;
-use crate::server::Parts;
+use crate::server::{Parts, ServerError};
 use crate::shard::Control;
+use tokio::sync::oneshot;
 
 /// How often a phase that lasts is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -29,33 +31,56 @@ pub(crate) struct Running {
     pub(crate) registry: Arc<SessionRegistry>,
 }
 
-/// Waits for SIGTERM or SIGINT. A second one ends the process at once: recovery is the answer.
-pub(crate) async fn signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        on_signal(SignalKind::terminate()),
-        on_signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("cannot listen for signals, only SIGKILL will stop this server");
-        return std::future::pending().await;
+/// Waits for SIGTERM or SIGINT. A second one ends the process at once, whatever the stop is waiting for:
+/// recovery is the answer. So signals have a thread and a runtime of their own, until the process ends.
+pub(crate) fn wait_for_signal() -> Result<(), ServerError> {
+    let start = |source| ServerError::Start {
+        what: "the signal thread",
+        source,
     };
-    let mut next = async move || {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(start)?;
+    let (first, stop) = oneshot::channel();
+    let listen = move || {
+        runtime.block_on(async {
+            let (Ok(mut terminate), Ok(mut interrupt)) = (
+                on_signal(SignalKind::terminate()),
+                on_signal(SignalKind::interrupt()),
+            ) else {
+                tracing::error!("cannot listen for signals, only SIGKILL will stop this server");
+                return std::future::pending().await;
+            };
+            let mut next = async move || {
+                tokio::select! {
+                    _ = terminate.recv() => "SIGTERM",
+                    _ = interrupt.recv() => "SIGINT",
+                }
+            };
+            let signal = next().await;
+            tracing::info!(signal, "draining");
+            let _ = first.send(()); // the main thread waits for it
+            let signal = next().await;
+            tracing::warn!(signal, "second signal, aborting");
+            std::process::abort();
+        });
     };
-    let first = next().await;
-    tracing::info!(signal = first, "draining");
-    tokio::spawn(async move {
-        let second = next().await;
-        tracing::warn!(signal = second, "second signal, aborting");
-        std::process::abort();
-    });
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(listen)
+        .map_err(start)?;
+    // An error would be the end of the thread above, which never ends.
+    let _ = stop.blocking_recv();
+    Ok(())
 }
 
 /// Stops everything, in order.
 pub(crate) fn drain(running: Running, parts: Parts, deadline: Duration) {
-    let ends_at = Stamp(clock::stamp().0 + deadline.as_nanos() as u64);
+    let now = clock::stamp();
+    let ends_at = Stamp(now.0 + deadline.as_nanos() as u64);
+    // Half of the time is the shards', whatever sessions do with theirs.
+    let sessions_end_at = Stamp(now.0 + deadline.as_nanos() as u64 / 2);
     let Running {
         runtime,
         endpoint,
@@ -63,13 +88,13 @@ pub(crate) fn drain(running: Running, parts: Parts, deadline: Duration) {
     } = running;
     parts.phase.advance(Phase::Draining);
     runtime.block_on(async {
-        while !registry.is_empty() && clock::stamp() < ends_at {
+        while !registry.is_empty() && clock::stamp() < sessions_end_at {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         if !registry.is_empty() {
             tracing::warn!(
                 sessions = registry.len(),
-                "deadline passed, closing sessions"
+                "half of the deadline passed, closing sessions"
             );
         }
         let code = CloseCode::Draining;
@@ -80,8 +105,12 @@ pub(crate) fn drain(running: Running, parts: Parts, deadline: Duration) {
     // Sessions hold the inboxes; with them gone nothing more comes in.
     runtime.shutdown_timeout(Duration::from_millis(500));
     for control in &parts.controls {
-        // A shard that has ended needs no order to.
-        let _ = control.send(Control::Drain);
+        // On a stuck disk the lane may be full of questions. A shard that has ended needs no order.
+        let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);
+        if let Err(SendTimeoutError::Timeout(_)) = control.send_timeout(Control::Drain, left) {
+            tracing::warn!("a shard does not answer, the journal has what it holds");
+            return;
+        }
     }
     for thread in parts.shard_threads {
         if !join_before(thread, ends_at) {

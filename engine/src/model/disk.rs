@@ -5,7 +5,7 @@
 //! and down, no evaluator. Each device is a plain entry; each judgement is the model's, made at the
 //! moment and under the policy set that the journal names. A recount stands on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use muster_wire::{CheckIn, CheckInRecord, DeviceId, Inventory, Onboarding};
@@ -45,6 +45,8 @@ struct Entry {
 pub struct ModelDisk {
     cohorts: Vec<Cohort>,
     cells: Vec<CellKey>,
+    /// The same, cohorts spelt out. A device that a full table kept from moving has stayed.
+    places: HashSet<ModelCell>,
     /// By slot; the slot of a device matters only because judgements by time name slots.
     slots: Vec<Option<Entry>>,
     by_device: HashMap<(TenantIndex, DeviceId), usize>,
@@ -65,8 +67,11 @@ impl ModelDisk {
 
     /// Reads the next cell.
     pub fn cell(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        self.cells
-            .push(CellKey::decode(bytes).ok_or_else(|| fault("an unreadable cell"))?);
+        let key = CellKey::decode(bytes).ok_or_else(|| fault("an unreadable cell"))?;
+        let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
+        self.places
+            .insert((key.tenant, self.cohort_of(key)?, facets));
+        self.cells.push(key);
         Ok(())
     }
 
@@ -88,18 +93,22 @@ impl ModelDisk {
         Ok(())
     }
 
-    fn entry(&self, record: &DeviceRecord, sequence: u64) -> Result<Entry, DiskError> {
-        let key = self.cells.get(record.cell.0 as usize);
-        let key = key.ok_or_else(|| fault("a device in a cell that is not there"))?;
-        let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
-        let cohort = match key.cohort.0 {
-            0 => Cohort::default(),
+    fn cohort_of(&self, key: CellKey) -> Result<Cohort, DiskError> {
+        match key.cohort.0 {
+            0 => Ok(Cohort::default()),
             id => self
                 .cohorts
                 .get(id as usize)
                 .cloned()
-                .ok_or_else(|| fault("no such cohort"))?,
-        };
+                .ok_or_else(|| fault("no such cohort")),
+        }
+    }
+
+    fn entry(&self, record: &DeviceRecord, sequence: u64) -> Result<Entry, DiskError> {
+        let key = self.cells.get(record.cell.0 as usize);
+        let key = key.ok_or_else(|| fault("a device in a cell that is not there"))?;
+        let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
+        let cohort = self.cohort_of(*key)?;
         Ok(Entry {
             tenant: record.tenant,
             device_id: record.device_id,
@@ -224,10 +233,18 @@ impl ModelDisk {
         now: Timestamp,
     ) {
         for entry in self.slots[slots].iter_mut().flatten() {
-            if entry.sequence < sequence
-                && let Some(rules) = policy.tenant(entry.tenant)
+            if entry.sequence >= sequence {
+                continue;
+            }
+            let Some(rules) = policy.tenant(entry.tenant) else {
+                continue;
+            };
+            let facets = entry.device.facets(rules, now);
+            if self
+                .places
+                .contains(&(entry.tenant, entry.cohort.clone(), facets))
             {
-                entry.facets = entry.device.facets(rules, now);
+                entry.facets = facets;
             }
         }
     }

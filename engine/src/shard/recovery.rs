@@ -152,8 +152,12 @@ impl Recovery {
         Ok(())
     }
 
-    /// Ends the pages: everything up to `sequence` is in them.
+    /// Ends the pages: everything up to `sequence` is in them. The tables are complete too, since a new
+    /// cell is in the commit that first uses it: what a full table refused then is refused again.
     pub fn cursor(&mut self, sequence: u64) {
+        let shard = &mut self.shard;
+        shard.cells.set_max(shard.cells.len());
+        shard.cohorts.set_max(shard.cohorts.len());
         self.shard.sequence = sequence;
     }
 

@@ -85,6 +85,8 @@ struct Session {
     read_at: Stamp,
     /// Records in the frame that is being read.
     frame_records: u64,
+    /// Whether a frame is open in the window that has not been read to its end.
+    frame_is_open: bool,
     /// When the frame that is incomplete began to be read.
     frame_since: Option<Instant>,
     /// The client said Goodbye or ended its stream.
@@ -147,7 +149,8 @@ impl Session {
     async fn turn(&mut self) -> Result<(), End> {
         self.check_phase().await?;
         self.acknowledge().await?;
-        if self.window.in_flight() == 0 {
+        // A draining server reads no more: the frame it stopped in has handed nothing to a shard.
+        if self.window.in_flight() == usize::from(self.frame_is_open) {
             if self.client_is_done {
                 return Err(self.farewell(CloseCode::Done).await);
             }

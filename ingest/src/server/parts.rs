@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::ServerError;
 use crate::config::Config;
-use crate::metrics::{Gauge, Metrics};
+use crate::metrics::Metrics;
 use crate::net::SessionRegistry;
 use crate::phase::PhaseSwitch;
 use crate::route::{BufferPool, RouteTable, inbox};
@@ -60,13 +60,14 @@ impl Parts {
         let metrics = Arc::new(Metrics::default());
         let phase = PhaseSwitch::default();
         let writer_report = Arc::new(Mutex::new(WriterReport::default()));
-        let journal_live = Arc::new(Gauge::default());
+        let replayed: Vec<u64> = (0..shards.len() as u16)
+            .map(|shard| writer.journal_bytes_live_of(shard))
+            .collect();
         let thread = WriterThread {
             writer,
             commits,
             returns,
             report: Arc::clone(&writer_report),
-            journal_live: Arc::clone(&journal_live),
             phase: phase.clone(),
         };
         let writer_thread = spawn("writer".to_owned(), move || writer::run(thread))?;
@@ -77,13 +78,17 @@ impl Parts {
                 .checkpoint_journal_bytes
                 .get()
                 .div_ceil(shards.len() as u64),
+            journal_bytes_replayed: 0,
         };
         let mut shard_threads = Vec::with_capacity(shards.len());
         for (shard, channels) in shards.into_iter().zip(workers) {
             let name = format!("shard-{}", shard.id().0);
             let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
-            let live = Arc::clone(&journal_live);
-            let worker = Worker::new(shard, worker_config, channels, routes, metrics, live);
+            let worker_config = WorkerConfig {
+                journal_bytes_replayed: replayed[usize::from(shard.id().0)],
+                ..worker_config
+            };
+            let worker = Worker::new(shard, worker_config, channels, routes, metrics);
             shard_threads.push(spawn(name, move || worker.run())?);
         }
         let parts = Self {

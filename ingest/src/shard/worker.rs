@@ -16,12 +16,13 @@ use crossbeam::select;
 use hdrhistogram::Histogram;
 use muster_engine::{Effects, Outcome, Shard, Timestamp};
 use muster_store::{Commit, InventoryWrite, PageWrite};
+use muster_wire::limits::CHECK_IN_BYTES;
 
 use super::AbortOnPanic;
 use super::batch::{Batch, Reply};
 use super::control::Control;
 use crate::clock::{self, Stamp};
-use crate::metrics::{Gauge, Metrics, latency_histogram};
+use crate::metrics::{Metrics, latency_histogram};
 use crate::route::{InboxReceiver, Part, Payload, RouteTable};
 
 /// How often a shard looks for devices whose state changes by time alone.
@@ -37,6 +38,8 @@ pub struct WorkerConfig {
     pub batch_check_ins_max: usize,
     /// A checkpoint begins once the shard's journal since the last one has this many bytes.
     pub checkpoint_journal_bytes: u64,
+    /// Journal bytes that the shard's recovery has replayed and no checkpoint covers yet.
+    pub journal_bytes_replayed: u64,
 }
 
 /// What the thread owns.
@@ -49,7 +52,6 @@ pub struct Worker {
     returned: Receiver<Commit<Batch>>,
     routes: Arc<RouteTable>,
     metrics: Arc<Metrics>,
-    journal_live: Arc<Gauge>,
     effects: Effects,
     /// Answers that go with the next commit.
     replies: Vec<Reply>,
@@ -59,6 +61,8 @@ pub struct Worker {
     sweep_next: u32,
     /// Journal bytes since the last checkpoint began.
     journal_bytes: u64,
+    /// When the last checkpoint began, or the worker.
+    checkpointed_at: Stamp,
     batches: u64,
     transitions: u64,
     checkpoints: u64,
@@ -105,7 +109,6 @@ impl Worker {
         channels: WorkerChannels,
         routes: Arc<RouteTable>,
         metrics: Arc<Metrics>,
-        journal_live: Arc<Gauge>,
     ) -> Self {
         let WorkerChannels {
             inbox,
@@ -122,13 +125,13 @@ impl Worker {
             returned,
             routes,
             metrics,
-            journal_live,
             effects: Effects::default(),
             replies: Vec::new(),
             now: clock::wall(),
             swept_at: clock::stamp(),
             sweep_next: 0,
-            journal_bytes: 0,
+            journal_bytes: config.journal_bytes_replayed,
+            checkpointed_at: clock::stamp(),
             batches: 0,
             transitions: 0,
             checkpoints: 0,
@@ -176,7 +179,11 @@ impl Worker {
         while let Some(part) = next {
             check_ins += self.part(part, commit.payload.applied_at, &mut commit.payload);
             self.inbox.freed(1);
-            next = match check_ins < self.config.batch_check_ins_max {
+            // Inventories are longer than check-ins: the bound is on bytes as well.
+            let bytes_max = self.config.batch_check_ins_max * CHECK_IN_BYTES;
+            let has_room = check_ins < self.config.batch_check_ins_max
+                && self.effects.journal_bytes() < bytes_max;
+            next = match has_room {
                 true => self.inbox.try_take(),
                 false => None,
             };

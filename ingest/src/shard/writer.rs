@@ -13,7 +13,7 @@ use muster_store::{Commit, PoisonReason, Sink, Writer, WriterMetrics};
 use super::AbortOnPanic;
 use super::batch::Batch;
 use crate::clock;
-use crate::metrics::{Gauge, latency_histogram};
+use crate::metrics::latency_histogram;
 use crate::phase::{Phase, PhaseSwitch};
 
 /// What operators see of the writer; updated once a group.
@@ -48,8 +48,6 @@ pub struct WriterThread {
     pub returns: Vec<Sender<Commit<Batch>>>,
     /// Where the numbers go.
     pub report: Arc<Mutex<WriterReport>>,
-    /// Told how many journal bytes a recovery would replay; shards read it.
-    pub journal_live: Arc<Gauge>,
     /// Told of a failed write.
     pub phase: PhaseSwitch,
 }
@@ -79,7 +77,6 @@ pub fn run(mut thread: WriterThread) {
                 phase,
             };
             thread.writer.write(&mut group, &mut finish);
-            thread.journal_live.set(thread.writer.journal_bytes_live());
         }
         let now = clock::stamp();
         if idle || now.since(published_at) >= REPORT_EVERY {

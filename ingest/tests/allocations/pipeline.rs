@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{PolicySet, Revision, Shard, ShardLimits, ShardMap, TenantPolicy};
 use muster_ingest::clock::{self, Stamp};
-use muster_ingest::metrics::{Gauge, Metrics};
+use muster_ingest::metrics::Metrics;
 use muster_ingest::phase::PhaseSwitch;
 use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, Part, RouteTable, Router, Window, WindowCursor, inbox};
@@ -72,13 +72,11 @@ impl Pipeline {
             pool: grown_pool(parts_max * shards.len()),
         });
         let (returns, returned): (Vec<_>, Vec<_>) = (0..SHARDS).map(grown_commits).unzip();
-        let journal_live = Arc::new(Gauge::default());
         let thread = WriterThread {
             writer,
             commits,
             returns,
             report: Arc::default(),
-            journal_live: Arc::clone(&journal_live),
             phase: PhaseSwitch::default(),
         };
         let mut threads = vec![thread::spawn(move || writer::run(thread))];
@@ -86,6 +84,7 @@ impl Pipeline {
         let config = WorkerConfig {
             batch_check_ins_max: BATCH_CHECK_INS_MAX,
             checkpoint_journal_bytes: NEVER,
+            journal_bytes_replayed: 0,
         };
         let metrics = Arc::new(Metrics::default());
         let mut controls = Vec::new();
@@ -101,8 +100,7 @@ impl Pipeline {
                 returned,
             };
             let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
-            let live = Arc::clone(&journal_live);
-            let worker = Worker::new(shard, config, channels, routes, metrics, live);
+            let worker = Worker::new(shard, config, channels, routes, metrics);
             threads.push(thread::spawn(move || {
                 meter.enter();
                 worker.run();

@@ -326,3 +326,26 @@ fn a_restarted_server_tells_clients_that_their_connections_are_gone() {
     let reset = Closed::Otherwise("reset by peer".to_owned());
     assert_eq!(session.raw.closed(), reset);
 }
+
+#[test]
+fn a_stop_does_not_wait_for_the_rest_of_a_frame() {
+    let place = Installation::new();
+    let tenants = Settings::default().tenants;
+    let server = place.start_with(&Settings {
+        // Twice as long as a test waits for anything.
+        tenants: format!("[shutdown]\ndeadline = \"120s\"\n{tenants}"),
+        ..Settings::default()
+    });
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    let records: Vec<_> = (1..=40)
+        .map(|seq| random_check_in(&mut Random(seq), device(seq), 1))
+        .collect();
+    session.check_ins(&records);
+    session.acknowledged(1);
+    let half = frame(&records);
+    session.write(&half[..half.len() / 2]);
+    server.terminate();
+    assert!(matches!(session.reply(), Reply::Goodbye(_)));
+    let (code, log) = server.ended();
+    assert_eq!(code, 0, "{log:#?}");
+}

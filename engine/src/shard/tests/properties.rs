@@ -404,3 +404,45 @@ fn lower_limits_do_not_lose_what_was_accepted() {
     );
     assert_eq!(outcome.rejected, 1);
 }
+
+#[test]
+fn what_a_full_table_refused_is_refused_again_after_a_crash() {
+    let limits = ShardLimits {
+        cells_max: 3,
+        ..LIMITS
+    };
+    let mut shard = Shard::new(ShardId(0), limits, 1);
+    let (mut disk, mut effects) = (Disk::default(), Effects::default());
+    let rules = policy(1);
+    disk.add_policy(&rules);
+    shard.begin(NOW, &mut effects);
+    shard.apply_policy(rules, &mut effects);
+    disk.commit(shard.seal(&mut effects), &effects);
+    // Two devices that will fall silent, and one that already is where the first of them will go.
+    let without_telemetry = check_in(3, 1).flags.with(Flags::TELEMETRY_OK, false);
+    let records = [
+        record(check_in(1, 1)),
+        record(CheckIn {
+            platform: Platform::Linux,
+            ..check_in(2, 1)
+        }),
+        record(CheckIn {
+            flags: without_telemetry,
+            ..check_in(3, 1)
+        }),
+    ];
+    assert_eq!(apply(&mut shard, &records, &mut effects).accepted, 3);
+    disk.commit(shard.sequence(), &effects);
+    shard.begin(
+        Timestamp::from_seconds(NOW.as_seconds() + 49 * 3600),
+        &mut effects,
+    );
+    let moved = shard.apply_time(0, shard.slots(), &mut effects);
+    assert_eq!(moved, 1, "the other one finds no cell");
+    disk.commit(shard.seal(&mut effects), &effects);
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    add_cells(&shard, &mut before);
+    add_cells(&disk.recover(limits, 2).unwrap(), &mut after);
+    assert_eq!(after, before);
+    assert_eq!(disk.recount(), before);
+}

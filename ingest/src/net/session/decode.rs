@@ -65,6 +65,7 @@ impl Session {
             return Err(CloseCode::WindowExceeded.into());
         }
         self.window.open_frame();
+        self.frame_is_open = true;
         Ok(())
     }
 
@@ -132,6 +133,7 @@ impl Session {
 
     fn end_frame(&mut self) {
         self.window.close_frame();
+        self.frame_is_open = false;
         let records = std::mem::take(&mut self.frame_records);
         self.context.metrics.frames.add(1);
         self.context.metrics.received.add(records);

@@ -61,7 +61,10 @@ impl Session {
             next_check_in_seconds,
         };
         encode_server_hello(&mut out, &hello);
-        send.write_all(&out).await.map_err(|_| End::Gone)?;
+        match tokio::time::timeout_at(deadline, send.write_all(&out)).await {
+            Ok(written) => written.map_err(|_| End::Gone)?,
+            Err(_) => return Err(CloseCode::HelloTimeout.into()),
+        }
         out.clear();
         let remote = connection.remote_address();
         let mut session = Self {
@@ -83,6 +86,7 @@ impl Session {
             out,
             read_at: clock::stamp(),
             frame_records: 0,
+            frame_is_open: false,
             frame_since: None,
             client_is_done: false,
             draining: false,

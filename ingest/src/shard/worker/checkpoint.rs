@@ -1,16 +1,22 @@
 //! When a shard checkpoints, and how much of one rides in a commit.
 
+use std::time::Duration;
+
 use muster_engine::CheckpointProgress;
 use muster_engine::page::PAGE_BYTES;
 use muster_store::CheckpointMark;
 
 use super::Worker;
+use crate::clock;
 
 /// Pages that ride in a commit even if its journal value is small.
 const PAGES_MIN: usize = 8;
 
 /// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
 const PAGES_IDLE: usize = 256;
+
+/// How long a shard may have something in the journal without beginning a checkpoint.
+const CHECKPOINT_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Pages a commit when nothing else is to be done.
 const PAGES_DRAINING: usize = 1024;
@@ -25,10 +31,11 @@ impl Worker {
     pub(super) fn checkpoint_slice(&mut self) -> Option<CheckpointMark> {
         let state = u64::from(self.shard.devices()) * 64;
         let due_at = self.config.checkpoint_journal_bytes.max(2 * state);
-        // A shard with little traffic must not keep the journal of the busy ones alive.
-        let holds_back = self.journal_bytes > 0
-            && self.journal_live.get() >= 2 * due_at * self.routes.inboxes.len() as u64;
-        let due = self.journal_bytes >= due_at || holds_back;
+        // The journal is trimmed up to the oldest value that any shard needs, so a shard with little
+        // traffic must not keep that of the busy ones.
+        let since = clock::stamp().since(self.checkpointed_at);
+        let is_old = self.journal_bytes > 0 && since >= CHECKPOINT_AGE_MAX;
+        let due = self.journal_bytes >= due_at || is_old;
         let begun = due && self.begin_checkpoint();
         if begun {
             return Some(CheckpointMark::Begin);
@@ -44,6 +51,7 @@ impl Worker {
         let begun = self.shard.checkpoint_begin();
         if begun {
             self.journal_bytes = 0;
+            self.checkpointed_at = clock::stamp();
         }
         begun
     }
