@@ -30,7 +30,6 @@ pub struct DiskError(String);
 #[derive(Clone, Debug)]
 struct Entry {
     tenant: TenantIndex,
-    device_id: DeviceId,
     device: ModelDevice,
     inventory_revision: u32,
     cohort: Cohort,
@@ -111,7 +110,6 @@ impl ModelDisk {
         let cohort = self.cohort_of(*key)?;
         Ok(Entry {
             tenant: record.tenant,
-            device_id: record.device_id,
             device: ModelDevice::of_record(record, &facets),
             inventory_revision: record.inventory_revision,
             cohort,
@@ -206,7 +204,6 @@ impl ModelDisk {
         };
         self.slots[slot].get_or_insert_with(|| Entry {
             tenant,
-            device_id,
             device: ModelDevice::new(now),
             inventory_revision: 0,
             cohort: Cohort::default(),
@@ -258,14 +255,6 @@ impl ModelDisk {
                 .or_default() += 1;
         }
         cells
-    }
-
-    /// Seq of the last accepted check-in of a device, if it is known.
-    pub fn seq(&self, tenant: TenantIndex, device_id: DeviceId) -> Option<u64> {
-        let slot = *self.by_device.get(&(tenant, device_id))?;
-        let entry = self.slots.get(slot)?.as_ref()?;
-        debug_assert_eq!(entry.device_id, device_id);
-        Some(entry.device.seq())
     }
 }
 

@@ -26,18 +26,6 @@ states! {
     }
 }
 
-impl SensorState {
-    /// Rows 2 to 4 together: what the reference's page calls misconfigured.
-    pub const fn is_misconfigured(self) -> bool {
-        matches!(
-            self,
-            Self::NoSensorDataImpairedCommunication
-                | Self::ImpairedCommunication
-                | Self::NoSensorData
-        )
-    }
-}
-
 /// A full report is due every 24 h; heartbeats without one for longer mean impaired communication.
 pub const FULL_REPORT_DUE_SECONDS: u32 = 24 * 3600;
 

@@ -91,7 +91,7 @@ const COHORTS_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 65_535,
     },
-    meaning: "Cohorts (different combinations of tenant and tags) in each shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 4 KiB each.",
+    meaning: "Cohorts (different combinations of owner and tags) in each shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 4 KiB each.",
 };
 
 impl ShardsConfig {

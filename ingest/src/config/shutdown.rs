@@ -20,7 +20,7 @@ const DEADLINE: Key<Span> = Key {
         min: ConfigDuration::from_millis(100),
         max: ConfigDuration::from_secs(600),
     },
-    meaning: "How long the drain after SIGTERM or SIGINT may take: sessions get Goodbye, shards commit and checkpoint. What is acknowledged is durable even when the time runs out; only the next start takes longer.",
+    meaning: "How long the drain after SIGTERM or SIGINT may take: sessions get Goodbye and at most half of it, shards commit and checkpoint. What is acknowledged is durable even when the time runs out; only the next start takes longer.",
 };
 
 impl ShutdownConfig {
