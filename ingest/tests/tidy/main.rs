@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace, each in the folder of its name.
-const CRATES: [&str; 7] = [
-    "wire", "engine", "store", "client", "ingest", "loadgen", "benches",
+const CRATES: [&str; 8] = [
+    "wire", "engine", "store", "client", "ingest", "loadgen", "crash", "benches",
 ];
 
 /// The clone this test was built from.
