@@ -7,6 +7,7 @@ mod bad_input;
 mod counting;
 mod durability;
 mod harness;
+mod old_formats;
 mod policies;
 mod pressure;
 mod start_up;
