@@ -45,6 +45,11 @@ impl DeviceIndex {
         self.slots.find(hash, same).copied()
     }
 
+    /// Number of devices.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// A slot that a device with this hash may have; seldom the wrong one.
     pub(crate) fn candidate(&self, hash: u64) -> Option<SlotIndex> {
         self.slots.find(hash, |_| true).copied()
@@ -57,6 +62,14 @@ impl DeviceIndex {
             let record = slab.get(*slot);
             hash_device(state, record.tenant, &record.device_id)
         });
+    }
+
+    /// Forgets a slot, which nothing but damage does.
+    #[cfg(test)]
+    pub(crate) fn remove(&mut self, hash: u64, slot: SlotIndex) {
+        if let Ok(entry) = self.slots.find_entry(hash, |found| *found == slot) {
+            entry.remove();
+        }
     }
 }
 

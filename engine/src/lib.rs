@@ -40,7 +40,7 @@ pub use rules::onboarding::OnboardingStatus;
 pub use rules::sensor::SensorState;
 pub use rules::threat::{ThreatSetting, Threshold};
 pub use shard::recovery::{Recovery, RecoveryError};
-pub use shard::{CheckpointProgress, Shard, ShardLimits};
+pub use shard::{AuditRound, CheckpointProgress, Shard, ShardLimits};
 pub use shard_map::{ShardId, ShardMap};
 pub use slab::{PAGE_RECORDS, SlotIndex};
 pub use time::Timestamp;

@@ -10,6 +10,7 @@
 //! device (a slab chunk per 8,192 of them) and a new cell.
 
 mod apply;
+mod audit;
 mod checkpoint;
 mod dirty;
 mod judge;
@@ -31,8 +32,10 @@ use crate::shard_map::ShardId;
 use crate::slab::DeviceSlab;
 use crate::time::Timestamp;
 
+pub use audit::AuditRound;
 pub use checkpoint::CheckpointProgress;
 
+use audit::Audit;
 use checkpoint::Checkpoint;
 
 /// What bounds a shard's memory.
@@ -59,6 +62,7 @@ pub struct Shard {
     cells: CellTable,
     cohorts: CohortTable,
     checkpoint: Checkpoint,
+    audit: Audit,
 }
 
 impl Shard {
@@ -74,6 +78,7 @@ impl Shard {
             cells: CellTable::new(limits.cells_max),
             cohorts: CohortTable::new(limits.cohorts_max),
             checkpoint: Checkpoint::default(),
+            audit: Audit::default(),
         }
     }
 

@@ -26,6 +26,22 @@ impl Counter {
     }
 }
 
+/// The highest number seen since the start.
+#[derive(Debug, Default)]
+pub struct Highest(AtomicU64);
+
+impl Highest {
+    /// Takes note of a number.
+    pub fn raise(&self, number: u64) {
+        self.0.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// Reads the highest.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Why a handshake failed, by the TLS alert or what stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
@@ -128,6 +144,9 @@ pub struct Metrics {
     pub acks: Counter,
     /// Busy frames written.
     pub busy: Counter,
+    /// By how much the counters of a shard differed from a recount. Anything but 0 is a fault of the program
+    /// or the memory; the server is not ready any more.
+    pub audit_drift: Highest,
     durable_to_ack: [Mutex<Histogram<u64>>; ACK_HISTOGRAMS],
 }
 
@@ -156,6 +175,7 @@ impl Default for Metrics {
             rejected: counters(),
             acks: Counter::default(),
             busy: Counter::default(),
+            audit_drift: Highest::default(),
             durable_to_ack: std::array::from_fn(|_| Mutex::new(latency_histogram())),
         }
     }

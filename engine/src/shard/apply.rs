@@ -348,6 +348,7 @@ impl Shard {
         };
         record.cell = cell;
         let slot = self.devices.insert(record);
+        self.audit.written(slot, &DeviceRecord::default(), &record);
         self.index.insert(hash, slot, &self.devices);
         self.cells.enter(cell);
         self.checkpoint.dirty.insert(page_of(slot));
@@ -380,7 +381,9 @@ impl Shard {
                 to,
             });
         }
-        *self.devices.get_mut(slot) = record;
+        let stored = self.devices.get_mut(slot);
+        self.audit.written(slot, stored, &record);
+        *stored = record;
         self.checkpoint.dirty.insert(page_of(slot));
         Verdict::Accepted
     }

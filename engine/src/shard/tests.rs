@@ -1,5 +1,6 @@
 //! The shard against the oracle: whatever the order, the batching, the sharding and the crashes.
 
+mod audit;
 mod disk;
 mod properties;
 
@@ -12,6 +13,7 @@ use muster_wire::{
 
 use super::recovery::RecoveryError;
 use super::*;
+use crate::ShardMap;
 use crate::effects::Outcome;
 use crate::facet::Facets;
 use crate::policy::TenantPolicy;

@@ -16,11 +16,15 @@ pub(super) async fn live() -> Json<Value> {
     Json(json!({ "live": true }))
 }
 
-/// Ready is serving and nothing else.
+/// What `reason` says when the audit has found the counters wrong.
+const DRIFT: &str = "drift";
+
+/// Ready is serving, with counters that no audit has found wrong.
 pub(super) async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, Json<Value>) {
     let phase = ops.context.phase.get();
     let name = phase.name();
-    if phase == Phase::Serving {
+    let drift = ops.context.metrics.audit_drift.get();
+    if phase == Phase::Serving && drift == 0 {
         return (
             StatusCode::OK,
             Json(json!({ "ready": true, "phase": name })),
@@ -37,6 +41,11 @@ pub(super) async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, Json<Valu
             .map(|reason| reason.as_str());
         message.extend(reason.map(|reason| format!(": {reason}")));
         body["reason"] = reason.into();
+    } else if drift != 0 {
+        message = format!(
+            "the server is {name}, but its audit has found counters wrong by {drift}: restart to count anew"
+        );
+        body["reason"] = DRIFT.into();
     }
     body["code"] = "notReady".into();
     body["message"] = message.into();

@@ -11,6 +11,8 @@ use muster_engine::{Cohort, DeviceRecord, Facets, PolicySet, Revision, TenantInd
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 
+use crate::clock::Stamp;
+
 /// One cell with devices in it, its cohort spelt out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellCount {
@@ -52,6 +54,12 @@ pub struct ShardReport {
     pub batches: u64,
     /// Checkpoints completed since the start.
     pub checkpoints: u64,
+    /// Rounds of the audit since the start.
+    pub audit_rounds: u64,
+    /// Devices that they recounted.
+    pub audit_devices: u64,
+    /// When the last of them ended, or the shard began.
+    pub audit_round_at: Stamp,
     /// Nanoseconds from the reading of a chunk to the offer to the inbox.
     pub decode_to_inbox: Histogram<u64>,
     /// Nanoseconds from the offer to the inbox to the evaluation.

@@ -5,6 +5,7 @@
 //! evaluated while the last one syncs, and a slow disk stops the shard instead of growing a queue.
 //! This thread never locks, never touches a socket, and allocates nothing per check-in.
 
+mod audit;
 mod checkpoint;
 mod control;
 
@@ -17,6 +18,8 @@ use hdrhistogram::Histogram;
 use muster_engine::{Effects, Outcome, Shard, Timestamp};
 use muster_store::{Commit, InventoryWrite, PageWrite};
 use muster_wire::limits::CHECK_IN_BYTES;
+
+use audit::AuditLog;
 
 use super::AbortOnPanic;
 use super::batch::{Batch, Reply};
@@ -59,6 +62,7 @@ pub struct Worker {
     now: Timestamp,
     swept_at: Stamp,
     sweep_next: u32,
+    audited: AuditLog,
     /// Journal bytes since the last checkpoint began.
     journal_bytes: u64,
     /// When the last checkpoint began, or the worker.
@@ -130,6 +134,7 @@ impl Worker {
             now: clock::wall(),
             swept_at: clock::stamp(),
             sweep_next: 0,
+            audited: AuditLog::new(clock::stamp()),
             journal_bytes: config.journal_bytes_replayed,
             checkpointed_at: clock::stamp(),
             batches: 0,
@@ -152,7 +157,7 @@ impl Worker {
         select! {
             recv(self.control) -> message => message.map_or(Event::Closed, Event::Control),
             recv(self.inbox.channel()) -> part => part.map_or(Event::Closed, Event::Part),
-            default(SWEEP_EVERY) => Event::Tick,
+            default(audit::EVERY) => Event::Tick,
         }
     }
 
@@ -160,7 +165,7 @@ impl Worker {
     fn apply(&mut self, event: Event) -> bool {
         match event {
             Event::Part(part) => self.batch(Some(part)),
-            Event::Tick => self.batch(None),
+            Event::Tick => self.tick(),
             Event::Control(Control::Drain) => {
                 self.drain();
                 return false;
@@ -192,7 +197,17 @@ impl Worker {
             self.batch_check_ins.saturating_record(check_ins as u64);
         }
         self.sweep(commit.payload.applied_at);
+        self.audit(commit.payload.applied_at);
         self.commit(commit);
+    }
+
+    /// Nothing came in: an empty batch for what is due by time, or just the audit.
+    fn tick(&mut self) {
+        let now = clock::stamp();
+        match now.since(self.swept_at) >= SWEEP_EVERY {
+            true => self.batch(None),
+            false => self.audit(now),
+        }
     }
 
     /// Opens a batch, waiting for a commit to be free: the back-pressure of the disk.

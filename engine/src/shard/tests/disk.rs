@@ -70,8 +70,13 @@ impl Disk {
         model.cells()
     }
 
-    pub(super) fn recover(&self, limits: ShardLimits, seed: u64) -> Result<Shard, RecoveryError> {
-        let mut recovery = Recovery::new(ShardId(0), limits, seed);
+    pub(super) fn recover(
+        &self,
+        shard: ShardId,
+        limits: ShardLimits,
+        seed: u64,
+    ) -> Result<Shard, RecoveryError> {
+        let mut recovery = Recovery::new(shard, limits, seed);
         let mut policy_set = |revision: Revision| self.policies.get(&revision.0).cloned();
         for (id, bytes) in &self.cohorts {
             recovery.cohort(*id, bytes)?;

@@ -14,7 +14,7 @@ use crate::{FacetWord, ShardMap};
 
 /// One thing that happens to a server.
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     CheckIn {
         tenant: u16,
         record: CheckInRecord,
@@ -34,7 +34,7 @@ enum Event {
 
 /// What the server does between events.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(super) enum Step {
     Commit,
     Checkpoint { pages: usize },
     Crash,
@@ -74,7 +74,7 @@ fn any_check_in() -> impl Strategy<Value = Event> {
         )
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+pub(super) fn any_event() -> impl Strategy<Value = Event> {
     let inventory = (
         0..2u16,
         0..300u16,
@@ -96,7 +96,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![60 => any_check_in(), 6 => inventory, 1 => policy, 2 => time]
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+pub(super) fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => Just(Step::Commit),
         3 => (0..3usize).prop_map(|pages| Step::Checkpoint { pages }),
@@ -105,15 +105,15 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 /// A server of some shards on some disks, without threads.
-struct Server {
-    map: ShardMap,
-    shards: Vec<(Shard, Disk, Effects)>,
+pub(super) struct Server {
+    pub(super) map: ShardMap,
+    pub(super) shards: Vec<(Shard, Disk, Effects)>,
     policy: Arc<PolicySet>,
     now: Timestamp,
 }
 
 impl Server {
-    fn new(shards: u16) -> Self {
+    pub(super) fn new(shards: u16) -> Self {
         let policy = policy(1);
         let start = |number| {
             let mut shard = Shard::new(ShardId(number), LIMITS, u64::from(number));
@@ -141,7 +141,7 @@ impl Server {
     }
 
     /// Seals and commits the open batch of every shard and opens the next.
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let now = self.now;
         for (shard, disk, effects) in &mut self.shards {
             let sequence = shard.seal(effects);
@@ -150,7 +150,7 @@ impl Server {
         }
     }
 
-    fn checkpoint(&mut self, pages: usize) {
+    pub(super) fn checkpoint(&mut self, pages: usize) {
         let now = self.now;
         for (shard, disk, effects) in &mut self.shards {
             let sequence = shard.seal(effects);
@@ -168,11 +168,11 @@ impl Server {
 
     /// Loses everything but the disks. The open batch is committed first: what is not committed is
     /// not acknowledged, and this test answers each record at once.
-    fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         self.commit();
         let now = self.now;
         for (shard, disk, effects) in &mut self.shards {
-            *shard = disk.recover(LIMITS, 99).unwrap();
+            *shard = disk.recover(shard.id(), LIMITS, 99).unwrap();
             shard.begin(now, effects);
             if shard.revision() != self.policy.revision() {
                 // As a server does: nothing on disk was left to say which rules were in force.
@@ -181,7 +181,7 @@ impl Server {
         }
     }
 
-    fn event(&mut self, event: &Event) -> Option<Answer> {
+    pub(super) fn event(&mut self, event: &Event) -> Option<Answer> {
         match event {
             Event::CheckIn { tenant, record } => {
                 let (shard, _, effects) = self.owner(&record.device_id());
@@ -371,10 +371,10 @@ fn a_page_that_is_ahead_of_a_lost_journal_tail_is_refused() {
     shard.seal(effects);
     shard.checkpoint_step(1, effects);
     disk.commit(shard.sequence(), effects);
-    assert!(disk.recover(LIMITS, 5).is_ok());
+    assert!(disk.recover(shard.id(), LIMITS, 5).is_ok());
     disk.lose_journal_tail();
     assert!(matches!(
-        disk.recover(LIMITS, 5),
+        disk.recover(shard.id(), LIMITS, 5),
         Err(RecoveryError::JournalEndsEarly { .. })
     ));
 }
@@ -395,7 +395,7 @@ fn lower_limits_do_not_lose_what_was_accepted() {
         cells_max: 0,
         cohorts_max: 0,
     };
-    let mut recovered = disk.recover(limits, 5).unwrap();
+    let mut recovered = disk.recover(shard.id(), limits, 5).unwrap();
     assert_eq!(recovered.devices(), shard.devices());
     let outcome = apply(
         &mut recovered,
@@ -442,7 +442,7 @@ fn what_a_full_table_refused_is_refused_again_after_a_crash() {
     disk.commit(shard.seal(&mut effects), &effects);
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     add_cells(&shard, &mut before);
-    add_cells(&disk.recover(limits, 2).unwrap(), &mut after);
+    add_cells(&disk.recover(shard.id(), limits, 2).unwrap(), &mut after);
     assert_eq!(after, before);
     assert_eq!(disk.recount(), before);
 }

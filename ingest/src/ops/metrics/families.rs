@@ -170,6 +170,30 @@ pub(super) const SHARD_MISSING: Family = family(
     &["shard"],
     "1 if the shard did not answer this scrape in time; its other numbers are left out.",
 );
+pub(super) const AUDIT_DRIFT: Family = family(
+    "muster_audit_drift",
+    Gauge,
+    &[],
+    "Most devices by which a round of the audit has found a shard's counters wrong since the start; must be 0.",
+);
+pub(super) const AUDIT_ROUNDS: Family = family(
+    "muster_audit_rounds",
+    Counter,
+    &["shard"],
+    "Rounds of the audit: every device of the shard counted anew and compared with the counters.",
+);
+pub(super) const AUDIT_DEVICES: Family = family(
+    "muster_audit_devices",
+    Counter,
+    &["shard"],
+    "Devices that these rounds have counted.",
+);
+pub(super) const AUDIT_ROUND_AGE: Family = family(
+    "muster_audit_round_age_seconds",
+    Gauge,
+    &["shard"],
+    "Time since the end of the last round, or since the start before the first.",
+);
 pub(super) const GROUPS: Family = family(
     "muster_writer_groups",
     Counter,

@@ -9,6 +9,7 @@ use muster_wire::{CloseCode, RejectReason};
 use super::distribution::{Distribution, latency, merged, quantiles, sizes};
 use super::page::{Page, Value};
 use super::{Scrape, families};
+use crate::clock;
 use crate::metrics::{Counter, HandshakeFailure, Metrics, Refusal};
 use crate::phase::Phase;
 use crate::shard::ShardReport;
@@ -27,6 +28,7 @@ pub(super) fn render(scrape: &Scrape, mut page: Page<'_>) -> fmt::Result {
     sessions(&scrape.context.metrics, page)?;
     stages(scrape, page)?;
     shards(scrape, page)?;
+    audit(scrape, page)?;
     writer(
         &scrape.writer.metrics,
         scrape.writer.journal_bytes_live,
@@ -149,13 +151,39 @@ fn whole(scrape: &Scrape) -> Option<Vec<&ShardReport>> {
     scrape.shards.iter().map(Option::as_deref).collect()
 }
 
+/// A number of each shard that answered.
+fn by_shard<'a, V: Into<Value>>(
+    scrape: &'a Scrape,
+    number: impl Fn(&ShardReport) -> V + 'a,
+) -> impl Iterator<Item = ([String; 1], V)> + 'a {
+    let known = scrape.shards.iter().enumerate();
+    known.filter_map(move |(shard, report)| Some(([shard.to_string()], number(report.as_deref()?))))
+}
+
+fn audit(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
+    page.one(
+        &families::AUDIT_DRIFT,
+        scrape.context.metrics.audit_drift.get(),
+    )?;
+    page.many(
+        &families::AUDIT_ROUNDS,
+        by_shard(scrape, |report| report.audit_rounds),
+    )?;
+    page.many(
+        &families::AUDIT_DEVICES,
+        by_shard(scrape, |report| report.audit_devices),
+    )?;
+    let now = clock::stamp();
+    page.many(
+        &families::AUDIT_ROUND_AGE,
+        by_shard(scrape, |report| {
+            now.since(report.audit_round_at).as_secs_f64()
+        }),
+    )
+}
+
 fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
-    let by_shard = |number: fn(&ShardReport) -> u64| {
-        let known = scrape.shards.iter().enumerate();
-        known.filter_map(move |(shard, report)| {
-            Some(([shard.to_string()], number(report.as_deref()?)))
-        })
-    };
+    let by_shard = |number: fn(&ShardReport) -> u64| by_shard(scrape, number);
     page.many(
         &families::SHARD_DEVICES,
         by_shard(|report| report.devices.into()),

@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use crate::clock;
 use crate::metrics::{Metrics, latency_histogram};
 use crate::net::SessionRegistry;
 use crate::ops::{Deadlines, Ops, OpsContext, router};
@@ -289,6 +290,9 @@ fn report(shard: usize) -> ShardReport {
         transitions: 6,
         batches: 8,
         checkpoints: 1,
+        audit_rounds: 3,
+        audit_devices: 15,
+        audit_round_at: clock::stamp(),
         decode_to_inbox: latencies.clone(),
         inbox_to_apply: latencies,
         batch_check_ins,

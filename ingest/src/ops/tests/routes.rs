@@ -40,6 +40,25 @@ async fn only_a_serving_server_is_ready_and_any_is_live() {
 }
 
 #[tokio::test]
+async fn a_server_whose_counters_have_drifted_is_not_ready_and_goes_on_answering() {
+    let server = Server::new();
+    server.context.metrics.audit_drift.raise(2);
+    let ready = server.get("/ready").await;
+    assert_eq!(
+        (ready.status.as_u16(), ready.code()),
+        (503, "notReady".to_owned())
+    );
+    let body = ready.json();
+    assert_eq!(
+        (&body["ready"], &body["phase"], &body["reason"]),
+        (&json!(false), &json!("serving"), &json!("drift"))
+    );
+    let page = server.get("/metrics").await.text;
+    assert!(page.contains("\nmuster_audit_drift 2\n"), "{page}");
+    assert_eq!(server.get("/counts").await.status, 200);
+}
+
+#[tokio::test]
 async fn counts_add_up_over_shards_and_show_every_member() {
     let answer = Server::new().get("/counts").await.json();
     let tenants = answer["tenants"].as_array().unwrap();
