@@ -7,7 +7,7 @@
 mod disk;
 mod rules;
 
-pub use disk::{DiskError, ModelDisk};
+pub use disk::{DiskError, ModelDisk, ModelListing};
 
 use std::collections::BTreeMap;
 

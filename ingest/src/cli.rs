@@ -6,6 +6,7 @@
 mod check;
 mod counts;
 mod device;
+mod devices;
 mod ops_client;
 mod output;
 mod pki;
@@ -44,6 +45,8 @@ enum Command {
     Counts(counts::CountsArguments),
     /// Show one device.
     Device(device::DeviceArguments),
+    /// List every device in a data directory that no server uses, one JSON object a line.
+    Devices(devices::DevicesArguments),
     /// Count every device again, independently, and compare with the counts the server keeps.
     Recount(recount::RecountArguments),
     /// Look at a configuration.
@@ -74,6 +77,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Pki(command) => pki::run(&command),
         Command::Counts(arguments) => counts::run(&arguments),
         Command::Device(arguments) => device::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
         Command::Recount(arguments) => recount::run(&arguments),
         Command::Config(ConfigCommand::Check(file)) => check::check(&file.config),
         Command::Config(ConfigCommand::Print(file)) => check::print(&file.config),

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod listing;
 pub mod metrics;
 pub mod net;
 pub mod ops;

@@ -140,11 +140,7 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
 pub fn offline(directory: &Path) -> Result<Map<String, Value>, RecountError> {
     let store = Store::open_read_only(&StoreConfig::new(directory))?;
     let view = store.view();
-    let mut names = BTreeMap::new();
-    view.tenants(|name, index| {
-        names.insert(index, name.to_owned());
-        Ok::<(), ReadError>(())
-    })?;
+    let names = tenant_names(&view)?;
     let (shards, _) = recover_view(&view, UNLIMITED)?;
     let mut report = RecountReport::default();
     for shard in &shards {
@@ -153,8 +149,23 @@ pub fn offline(directory: &Path) -> Result<Map<String, Value>, RecountError> {
     Ok(report.to_json(|index| names.get(&index).cloned().unwrap_or_default()))
 }
 
+/// The tenants of a store by index.
+pub fn tenant_names(view: &StoreView<'_>) -> Result<BTreeMap<TenantIndex, String>, ReadError> {
+    let mut names = BTreeMap::new();
+    view.tenants(|name, index| {
+        names.insert(index, name.to_owned());
+        Ok::<(), ReadError>(())
+    })?;
+    Ok(names)
+}
+
 /// Counts the devices of one shard from its pages and its journal, by the oracle's rules alone.
 pub fn count_shard(view: &StoreView<'_>, shard: u16) -> Result<Cells, RecountError> {
+    Ok(read_shard(view, shard)?.cells())
+}
+
+/// One shard as the oracle reads it from its tables, its pages and its journal.
+pub fn read_shard(view: &StoreView<'_>, shard: u16) -> Result<ModelDisk, RecountError> {
     let fault = |source| RecountError::Model { shard, source };
     let mut model = ModelDisk::default();
     view.cohorts(shard, |_, bytes| model.cohort(bytes).map_err(fault))?;
@@ -173,5 +184,5 @@ pub fn count_shard(view: &StoreView<'_>, shard: u16) -> Result<Cells, RecountErr
             .map_err(fault),
         false => Ok(()),
     })?;
-    Ok(model.cells())
+    Ok(model)
 }

@@ -21,6 +21,7 @@ mod close;
 mod codes;
 mod decode;
 mod device_id;
+mod digest;
 mod encode;
 mod error;
 mod fields;
@@ -38,6 +39,7 @@ pub use close::{Actor, CloseCode};
 pub use codes::{ManagementAgent, Onboarding, Owner, PartnerThreatState, Platform, Risk};
 pub use decode::{Decoder, Item};
 pub use device_id::{DeviceId, DeviceIdError};
+pub use digest::Digest;
 pub use encode::{
     encode_ack, encode_busy, encode_check_ins, encode_check_ins_header, encode_client_hello,
     encode_goodbye, encode_inventory, encode_server_hello,

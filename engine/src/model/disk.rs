@@ -29,6 +29,7 @@ pub struct DiskError(String);
 /// One device as the oracle reads it.
 #[derive(Clone, Debug)]
 struct Entry {
+    device_id: DeviceId,
     tenant: TenantIndex,
     device: ModelDevice,
     inventory_revision: u32,
@@ -37,6 +38,23 @@ struct Entry {
     facets: Facets,
     /// Events up to this sequence are in it.
     sequence: u64,
+}
+
+/// What the oracle says of one device.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelListing<'a> {
+    /// Its tenant.
+    pub tenant: TenantIndex,
+    /// The device.
+    pub device_id: DeviceId,
+    /// The last accepted check-in, if there is one. Nobody keeps the time of sending, so that may be 0.
+    pub last: Option<&'a CheckInRecord>,
+    /// Highest accepted inventory revision; 0 before the first.
+    pub inventory_revision: u32,
+    /// Owner and tags.
+    pub cohort: &'a Cohort,
+    /// As last judged.
+    pub facets: &'a Facets,
 }
 
 /// The state of one shard. Feed cohorts, cells, pages, then journal values in order.
@@ -109,6 +127,7 @@ impl ModelDisk {
         let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
         let cohort = self.cohort_of(*key)?;
         Ok(Entry {
+            device_id: record.device_id,
             tenant: record.tenant,
             device: ModelDevice::of_record(record, &facets),
             inventory_revision: record.inventory_revision,
@@ -203,6 +222,7 @@ impl ModelDisk {
             }
         };
         self.slots[slot].get_or_insert_with(|| Entry {
+            device_id,
             tenant,
             device: ModelDevice::new(now),
             inventory_revision: 0,
@@ -244,6 +264,18 @@ impl ModelDisk {
                 entry.facets = facets;
             }
         }
+    }
+
+    /// Every device, slot by slot. One that is in two slots comes twice, so that a reader sees it.
+    pub fn devices(&self) -> impl Iterator<Item = ModelListing<'_>> {
+        self.slots.iter().flatten().map(|entry| ModelListing {
+            tenant: entry.tenant,
+            device_id: entry.device_id,
+            last: entry.device.last.as_ref(),
+            inventory_revision: entry.inventory_revision,
+            cohort: &entry.cohort,
+            facets: &entry.facets,
+        })
     }
 
     /// Every cell with its number of devices, counted by looking at each.

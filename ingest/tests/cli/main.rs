@@ -67,6 +67,7 @@ fn wrong_arguments_end_with_the_code_of_usage() {
         &["roll-call"][..],
         &[],
         &["serve"],
+        &["devices"],
         &["device", "not-a-uuid", "--tenant", "contoso"],
         &["counts", "--tenant", "Contoso"],
         &["counts", "--server", "https://127.0.0.1:7441"],

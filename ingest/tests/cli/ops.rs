@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
-use crate::muster;
+use crate::{muster, text};
 
 const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
 
@@ -145,4 +145,13 @@ fn a_server_that_is_not_there_is_not_reachable() {
             ended.err
         );
     }
+}
+
+#[test]
+fn a_listing_of_what_is_no_data_directory_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let absent = scratch.path().join("absent");
+    let ended = muster(&["devices", "--data-dir", text(&absent)]);
+    ended.one_line(6);
+    assert!(!absent.exists(), "a listing makes nothing");
 }

@@ -8,6 +8,7 @@ mod bad_input;
 mod counting;
 mod durability;
 mod harness;
+mod listing;
 mod old_formats;
 mod policies;
 mod pressure;
