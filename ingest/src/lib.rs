@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod kill_points;
 pub mod listing;
 pub mod metrics;
 pub mod net;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_engine::{PolicySet, ShardLimits, Timestamp};
-use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError};
+use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use tokio::sync::oneshot;
 
 use crate::clock;
@@ -98,10 +98,12 @@ pub fn run(
     let (ops_stop, ops_stopped) = oneshot::channel::<()>();
     let ops = start_ops(ops_listener, Arc::clone(&gate), ops_stopped)?;
 
+    kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
     let (tenants, policy) = policy::put_in_store(&config, &store)?;
     let parts = start_parts(&config, &store, &policy)?;
 
+    kill_point("ingest.start.before_serving");
     let runtime = net_runtime(&config)?;
     let context = listener_context(&config, &parts, &tenants, &policy);
     let endpoint = {
@@ -130,9 +132,11 @@ pub fn run(
     drop(ops_stop);
     // Only fails if the thread panicked, which its own message has told.
     let _ = ops.join();
+    kill_point("ingest.stop.before_close");
     if let Some(store) = Arc::into_inner(store) {
         store.close()?;
     }
+    kill_point("ingest.stop.after_close");
     tracing::info!("stopped");
     Ok(())
 }

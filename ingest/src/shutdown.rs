@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::SendTimeoutError;
+use muster_store::kill_point;
 use muster_wire::CloseCode;
 use quinn::VarInt;
 use tokio::signal::unix::{SignalKind, signal as on_signal};
@@ -104,6 +105,7 @@ pub(crate) fn drain(running: Running, parts: Parts, deadline: Duration) {
     });
     // Sessions hold the inboxes; with them gone nothing more comes in.
     runtime.shutdown_timeout(Duration::from_millis(500));
+    kill_point("ingest.stop.before_shards");
     for control in &parts.controls {
         // On a stuck disk the lane may be full of questions. A shard that has ended needs no order.
         let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);

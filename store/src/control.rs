@@ -9,6 +9,7 @@ use rocksdb::WriteOptions;
 use crate::error::{ReadError, WriteError};
 use crate::keys;
 use crate::keyspace::Keyspace;
+use crate::kill_point::kill_point;
 use crate::store::Store;
 use crate::value;
 
@@ -27,7 +28,9 @@ impl Store {
             return Ok(index);
         }
         let index = u16::try_from(tenants.len()).map_err(|_| WriteError::TenantLimit)?;
+        kill_point("store.tenant.before_put");
         self.put_control(&keys::tenant(name), index.to_le_bytes().to_vec())?;
+        kill_point("store.tenant.after_put");
         tenants.insert(name.to_owned(), index);
         Ok(index)
     }
@@ -52,7 +55,12 @@ impl Store {
         match self.policy_set(revision)? {
             Some(present) if present == bytes => Ok(()),
             Some(_) => Err(WriteError::PolicyRevisionTaken { revision }),
-            None => self.put_control(&keys::policy_set(revision), bytes.to_vec()),
+            None => {
+                kill_point("store.policy_set.before_put");
+                self.put_control(&keys::policy_set(revision), bytes.to_vec())?;
+                kill_point("store.policy_set.after_put");
+                Ok(())
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
+use crate::kill_point::kill_point;
 
 /// The format this program writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -81,14 +82,19 @@ pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
 impl Claim {
     /// Makes the directory a data directory: from now on everything must be there.
     pub(crate) fn finish_creation(&mut self) -> Result<(), OpenError> {
+        kill_point("store.create.before_rename");
         let done = fs::rename(
             self.directory.join(NAME_CREATING),
             self.directory.join(NAME),
         )
-        .and_then(|()| File::open(&self.directory)?.sync_all());
+        .and_then(|()| {
+            kill_point("store.create.before_directory_sync");
+            File::open(&self.directory)?.sync_all()
+        });
         done.map_err(|error| {
             OpenError::io(&self.directory, format!("rename {NAME_CREATING}"), error)
         })?;
+        kill_point("store.create.after_directory_sync");
         self.creating = false;
         Ok(())
     }
@@ -185,6 +191,7 @@ fn require_empty(directory: &Path) -> Result<(), OpenError> {
 
 fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
     fs::create_dir_all(directory).map_err(|error| OpenError::io(directory, "create", error))?;
+    kill_point("store.create.before_format");
     let failed = |error| OpenError::io(directory, format!("write {NAME_CREATING}"), error);
     let mut file = OpenOptions::new()
         .create(true)
@@ -199,5 +206,6 @@ fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
         .and_then(|()| file.sync_all())
         .and_then(|()| File::open(directory)?.sync_all())
         .map_err(failed)?;
+    kill_point("store.create.after_format");
     Ok(file)
 }

@@ -15,6 +15,7 @@ use crate::error::{OpenError, ReadError, WriteError};
 use crate::format::{self, Claim, FORMAT_VERSION};
 use crate::health::Health;
 use crate::keyspace::{self, Keyspace, Mode};
+use crate::kill_point::kill_point;
 use crate::metrics::StoreMetrics;
 use crate::trim_gate::TrimGate;
 use crate::view::{JournalEntry, StoreView};
@@ -65,10 +66,12 @@ impl Store {
         let (db, options) = keyspace::open(directory, config, mode)
             .map_err(|error| OpenError::database(directory, &error))?;
         if claim.creating {
+            kill_point("store.create.before_meta");
             write_meta(&db, claim.shards)
                 .map_err(|error| OpenError::database(directory, &error))?;
             claim.finish_creation()?;
         }
+        kill_point("store.open.after_database");
         check_meta(config, &db, claim.shards)?;
         let mut tenants = BTreeMap::new();
         StoreView::latest(&db, claim.shards)
@@ -136,7 +139,10 @@ impl Store {
         let taken = self.inner.has_writer.swap(true, Ordering::AcqRel);
         assert!(!taken, "a store has one writer");
         match self.snapshot().journal(each) {
-            Ok(tail) => Ok(Writer::new(Arc::clone(&self.inner), tail)),
+            Ok(tail) => {
+                kill_point("store.recover.after_journal");
+                Ok(Writer::new(Arc::clone(&self.inner), tail))
+            }
             Err(error) => {
                 self.inner.has_writer.store(false, Ordering::Release);
                 Err(error)
@@ -156,6 +162,7 @@ impl Store {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(WriteError::Poisoned(reason.clone()));
         }
+        kill_point("store.close.before_flush");
         for keyspace in Keyspace::ALL {
             self.inner
                 .db
@@ -164,7 +171,9 @@ impl Store {
                     let reason = format!("flush of {} failed: {error}", keyspace.name());
                     WriteError::Poisoned(self.inner.health.poison(reason).clone())
                 })?;
+            kill_point("store.close.between_flushes");
         }
+        kill_point("store.close.after_flush");
         Ok(())
     }
 

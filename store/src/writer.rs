@@ -15,6 +15,7 @@ use crate::commit::{CheckpointMark, Commit, Sink};
 use crate::health::PoisonReason;
 use crate::keys;
 use crate::keyspace::Keyspace;
+use crate::kill_point::{self, kill_point};
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::WriterMetrics;
 use crate::store::Inner;
@@ -96,9 +97,11 @@ impl Writer {
                         self.metrics.sync_nanoseconds.saturating_record(nanoseconds);
                     }
                     self.metrics.commits += count as u64;
-                    group
-                        .drain(..count)
-                        .for_each(|commit| sink.committed(commit, ended));
+                    for commit in group.drain(..count) {
+                        sink.committed(commit, ended);
+                        kill_point("store.group.between_completions");
+                    }
+                    kill_point("store.group.after_completions");
                 }
             }
             // Behind the completions: nobody waits for it.
@@ -165,12 +168,14 @@ impl Writer {
             return Ok(false);
         }
         self.metrics.bytes += writes.size_in_bytes() as u64;
+        kill_point::before_write(commits);
         self.inner
             .db
             .write_opt(writes, &self.synced)
             .map_err(|error| {
                 self.poison(format!("write or sync of the journal failed: {error}"))
             })?;
+        kill_point::after_sync(commits);
         self.metrics.groups += 1;
         self.metrics.syncs += 1;
         Ok(true)
@@ -289,9 +294,11 @@ impl Writer {
 /// trim, and the head of the memtable, which one range tombstone keeps from being flushed.
 fn delete_between(inner: &Inner, first: u64, end: u64) -> Result<(), rocksdb::Error> {
     let family = Keyspace::Journal.of(&inner.db);
+    kill_point("store.trim.before_files");
     inner
         .db
         .delete_file_in_range_cf(family, keys::journal(0), keys::journal(end - 1))?;
+    kill_point("store.trim.after_files");
     // The tombstone must not reach back into a file, nor into a memtable that is just becoming one: files
     // that overlap are merged by compaction, the others only moved. What is left out goes with its file.
     if inner
@@ -314,5 +321,8 @@ fn delete_between(inner: &Inner, first: u64, end: u64) -> Result<(), rocksdb::Er
     let mut writes = WriteBatch::new();
     writes.delete_range_cf(family, keys::journal(first), keys::journal(end));
     // Not synced: were it lost, the values would be flushed and go with their file.
-    inner.db.write(writes)
+    kill_point("store.trim.before_range");
+    inner.db.write(writes)?;
+    kill_point("store.trim.after_range");
+    Ok(())
 }

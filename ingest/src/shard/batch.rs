@@ -1,6 +1,7 @@
 //! What travels with a commit to the writer and back: who waits for it.
 
 use muster_engine::Outcome;
+use muster_store::kill_point;
 
 use crate::clock::Stamp;
 use crate::route::Receipt;
@@ -41,9 +42,12 @@ impl std::fmt::Debug for Batch {
 impl Batch {
     /// Everything in the batch is durable: frames complete, questions are answered.
     pub fn durable(&mut self, at: Stamp) {
+        kill_point("ingest.batch.before_complete");
         for (receipt, outcome) in self.receipts.drain(..) {
             receipt.complete(outcome, at);
+            kill_point("ingest.batch.between_completions");
         }
+        kill_point("ingest.batch.after_complete");
         for reply in self.replies.drain(..) {
             reply(Fate::Durable);
         }

@@ -5,6 +5,7 @@
 
 mod dependencies;
 mod documents;
+mod kill_points;
 mod sources;
 
 use std::fs;

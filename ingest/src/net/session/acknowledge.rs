@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use muster_store::kill_point;
 use muster_wire::limits::REJECTIONS_PER_ACK_MAX;
 use muster_wire::{Busy, encode_ack, encode_busy};
 
@@ -50,7 +51,10 @@ impl Session {
             }
         }
         encode_ack(&mut self.out, &totals, &rejections);
-        self.write_out().await
+        kill_point("ingest.ack.before_write");
+        self.write_out().await?;
+        kill_point("ingest.ack.after_write");
+        Ok(())
     }
 
     /// Asks the client to send no new frame for a while.
