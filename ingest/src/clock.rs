@@ -1,7 +1,11 @@
 //! The one place that reads a clock; everything else gets the time as an argument.
+//!
+//! Sessions, shards and the writer read it through a [`Clock`] of their own, so that a simulation can let years
+//! pass in a second.
 #![expect(clippy::disallowed_methods, reason = "this is the clock module")]
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use muster_engine::Timestamp;
@@ -20,6 +24,65 @@ impl Stamp {
     /// Time from `earlier` to here; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
+    }
+}
+
+/// Where a part of the server takes its time from.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The clocks of this machine.
+    #[default]
+    System,
+    /// Time that stands still until it is moved.
+    Simulated(Arc<SimulatedTime>),
+}
+
+impl Clock {
+    /// Now, by the monotonic clock.
+    pub fn stamp(&self) -> Stamp {
+        match self {
+            Self::System => stamp(),
+            Self::Simulated(time) => Stamp(time.stamp.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Now, by the wall clock.
+    pub fn wall(&self) -> Timestamp {
+        match self {
+            Self::System => wall(),
+            Self::Simulated(time) => Timestamp::from_millis(time.wall_ms.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// Both clocks of a simulation; moved by the one thread that runs it.
+#[derive(Debug, Default)]
+pub struct SimulatedTime {
+    /// Nanoseconds.
+    stamp: AtomicU64,
+    wall_ms: AtomicU64,
+}
+
+impl SimulatedTime {
+    /// Time that stands at `wall`.
+    pub fn at(wall: Timestamp) -> Self {
+        Self {
+            stamp: AtomicU64::new(1),
+            wall_ms: AtomicU64::new(wall.as_millis()),
+        }
+    }
+
+    /// Lets time pass on both clocks.
+    pub fn pass(&self, time: Duration) {
+        self.stamp
+            .fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+        self.wall_ms
+            .fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Sets the wall clock, as an operator or NTP does: also backwards.
+    pub fn set_wall(&self, wall: Timestamp) {
+        self.wall_ms.store(wall.as_millis(), Ordering::Relaxed);
     }
 }
 

@@ -13,3 +13,4 @@ mod session;
 pub use endpoint::{EndpointError, bind, endpoint};
 pub use listener::{Listener, ListenerContext};
 pub use registry::{SessionInfo, SessionRegistry};
+pub use session::{Opening, SessionCore, Speaker, Take};

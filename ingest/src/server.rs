@@ -17,7 +17,7 @@ use muster_engine::{PolicySet, ShardLimits, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use tokio::sync::oneshot;
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::net::{self, EndpointError, Listener, ListenerContext};
 use crate::ops::{self, OpsContext, OpsGate};
@@ -252,6 +252,7 @@ fn listener_context(
         metrics: Arc::clone(&parts.metrics),
         phase: parts.phase.clone(),
         log: ListenerContext::new_log(),
+        clock: Clock::System,
     })
 }
 

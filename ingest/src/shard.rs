@@ -10,7 +10,7 @@ pub mod writer;
 
 pub use batch::{Batch, Reply};
 pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
-pub use worker::{Worker, WorkerChannels, WorkerConfig};
+pub use worker::{Lane, Stepped, Worker, WorkerChannels, WorkerConfig};
 
 /// Aborts the process if the thread that holds it panics: a shard or writer that is gone would leave
 /// a server that looks alive and is not. Recovery is the answer.

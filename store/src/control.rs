@@ -4,8 +4,6 @@
 
 use std::sync::PoisonError;
 
-use rocksdb::WriteOptions;
-
 use crate::error::{ReadError, WriteError};
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -79,13 +77,11 @@ impl Store {
             return Err(WriteError::Poisoned(reason.clone()));
         }
         value::seal(Keyspace::Control, key, &mut payload);
-        let mut synced = WriteOptions::default();
-        synced.set_sync(true);
-        let db = &self.inner.db;
-        db.put_cf_opt(Keyspace::Control.of(db), key, payload, &synced)
-            .map_err(|error| {
-                let reason = format!("write of a control object failed: {error}");
-                WriteError::Poisoned(self.inner.health.poison(reason).clone())
-            })
+        let mut writes = self.inner.db.writes(key.len() + payload.len());
+        writes.put(Keyspace::Control, key, &payload);
+        writes.commit().map_err(|error| {
+            let reason = format!("write of a control object failed: {error}");
+            WriteError::Poisoned(self.inner.health.poison(reason).clone())
+        })
     }
 }

@@ -16,18 +16,24 @@ const MIB: usize = 1024 * 1024;
 /// A trigger that is never reached.
 const NEVER: i32 = 1 << 30;
 
-/// A column family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keyspace {
+/// A column family; docs/STORAGE.md has the keys of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keyspace {
+    /// Batches by position.
     Journal,
+    /// Pages by shard and number.
     Pages,
+    /// Inventories by device.
     Inventory,
+    /// Cells, cohorts, tenants, policy sets.
     Control,
+    /// Format, shards, trim position, checkpoints.
     Meta,
 }
 
 impl Keyspace {
-    pub(crate) const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 5] = [
         Self::Journal,
         Self::Pages,
         Self::Inventory,
@@ -35,7 +41,9 @@ impl Keyspace {
         Self::Meta,
     ];
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// Its name in RocksDB.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Journal => "journal",
             Self::Pages => "pages",

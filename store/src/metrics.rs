@@ -1,12 +1,13 @@
 //! Numbers for operators: plain structs, filled here, named and exposed by `ingest`.
 
 use std::fs;
+use std::path::Path;
 
 use hdrhistogram::Histogram;
 use rocksdb::statistics::Ticker;
 
 use crate::keyspace::Keyspace;
-use crate::store::Inner;
+use crate::rocks::Rocks;
 
 /// Longest sync told apart from longer ones.
 const SYNC_NANOSECONDS_MAX: u64 = 60_000_000_000;
@@ -78,9 +79,9 @@ pub struct StoreMetrics {
 }
 
 impl StoreMetrics {
-    pub(crate) fn read(inner: &Inner) -> Self {
+    pub(crate) fn read(rocks: &Rocks) -> Self {
         let property = |keyspace: Keyspace, name: &str| {
-            let value = inner.db.property_int_value_cf(keyspace.of(&inner.db), name);
+            let value = rocks.db.property_int_value_cf(keyspace.of(&rocks.db), name);
             value.ok().flatten().unwrap_or(0)
         };
         let total = |name: &str| {
@@ -89,8 +90,8 @@ impl StoreMetrics {
                 .iter()
                 .sum()
         };
-        let ticker = |ticker| inner.options.get_ticker_count(ticker);
-        let (directory_bytes, wal_bytes) = directory_bytes(inner);
+        let ticker = |ticker| rocks.options.get_ticker_count(ticker);
+        let (directory_bytes, wal_bytes) = directory_bytes(&rocks.directory);
         Self {
             directory_bytes,
             wal_bytes,
@@ -108,13 +109,9 @@ impl StoreMetrics {
 }
 
 /// All files and the logs among them. A file that goes away meanwhile counts as nothing.
-fn directory_bytes(inner: &Inner) -> (u64, u64) {
+fn directory_bytes(directory: &Path) -> (u64, u64) {
     let (mut all, mut logs) = (0, 0);
-    for entry in fs::read_dir(&inner.config.directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
         all += bytes;
         if entry

@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rocksdb::{DB, Options, WriteBatch, WriteOptions};
-
 use crate::config::StoreConfig;
+use crate::database::{Database, DatabaseError};
 use crate::error::{OpenError, ReadError, WriteError};
 use crate::format::{self, Claim, FORMAT_VERSION};
 use crate::health::Health;
-use crate::keyspace::{self, Keyspace, Mode};
+use crate::keyspace::{Keyspace, Mode};
 use crate::kill_point::kill_point;
 use crate::metrics::StoreMetrics;
+use crate::rocks::Rocks;
 use crate::trim_gate::TrimGate;
 use crate::view::{JournalEntry, StoreView};
 use crate::writer::Writer;
@@ -31,8 +33,8 @@ pub struct Store {
 
 pub(crate) struct Inner {
     // Fields are dropped in order: the database first, its lock last.
-    pub(crate) db: DB,
-    pub(crate) options: Options,
+    pub(crate) db: Box<dyn Database>,
+    pub(crate) shards: u16,
     pub(crate) config: StoreConfig,
     pub(crate) health: Health,
     pub(crate) trim_gate: TrimGate,
@@ -40,7 +42,8 @@ pub(crate) struct Inner {
     pub(crate) tenants: Mutex<BTreeMap<String, u16>>,
     /// Whether a [`Writer`] exists: journal positions have one owner.
     pub(crate) has_writer: AtomicBool,
-    pub(crate) claim: Claim,
+    /// The lock on the directory; none on a database that is in no directory.
+    _claim: Option<Claim>,
 }
 
 impl fmt::Debug for Store {
@@ -63,32 +66,58 @@ impl Store {
         } else {
             Mode::Existing
         };
-        let (db, options) = keyspace::open(directory, config, mode)
+        let db = Rocks::open(directory, config, mode)
             .map_err(|error| OpenError::database(directory, &error))?;
         if claim.creating {
             kill_point("store.create.before_meta");
             write_meta(&db, claim.shards)
-                .map_err(|error| OpenError::database(directory, &error))?;
+                .map_err(|error| OpenError::io(directory, "write meta", io::Error::other(error)))?;
             claim.finish_creation()?;
         }
         kill_point("store.open.after_database");
-        check_meta(config, &db, claim.shards)?;
+        Self::assemble(config, Box::new(db), claim.shards, Some(claim))
+    }
+
+    /// Opens a store on another database than RocksDB, in no directory. An empty one is created with
+    /// `config.shards`; another must have been created so.
+    pub fn open_on(db: Box<dyn Database>, config: &StoreConfig) -> Result<Self, OpenError> {
+        let directory = &config.directory;
+        let shards = config.shards.ok_or_else(|| OpenError::ShardCountMissing {
+            directory: directory.clone(),
+        })?;
+        let format = StoreView::latest(&*db, shards)
+            .get(Keyspace::Meta, keys::FORMAT)
+            .map_err(|error| OpenError::read(directory, error))?;
+        if format.is_none() {
+            write_meta(&*db, shards)
+                .map_err(|error| OpenError::io(directory, "write meta", io::Error::other(error)))?;
+        }
+        Self::assemble(config, db, shards, None)
+    }
+
+    fn assemble(
+        config: &StoreConfig,
+        db: Box<dyn Database>,
+        shards: u16,
+        claim: Option<Claim>,
+    ) -> Result<Self, OpenError> {
+        check_meta(&config.directory, &*db, shards)?;
         let mut tenants = BTreeMap::new();
-        StoreView::latest(&db, claim.shards)
+        StoreView::latest(&*db, shards)
             .tenants(|name, index| {
                 tenants.insert(name.to_owned(), index);
                 Ok::<(), ReadError>(())
             })
-            .map_err(|error| OpenError::read(directory, error))?;
+            .map_err(|error| OpenError::read(&config.directory, error))?;
         let inner = Inner {
             db,
-            options,
+            shards,
             config: config.clone(),
             health: Health::default(),
             trim_gate: TrimGate::default(),
             tenants: Mutex::new(tenants),
             has_writer: AtomicBool::new(false),
-            claim,
+            _claim: claim,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -104,7 +133,7 @@ impl Store {
     /// Number of shards.
     #[must_use]
     pub fn shards(&self) -> u16 {
-        self.inner.claim.shards
+        self.inner.shards
     }
 
     /// Healthy, or why writes are refused.
@@ -116,7 +145,7 @@ impl Store {
     /// The store at this instant. Journal files stay on disk while the view exists.
     #[must_use]
     pub fn snapshot(&self) -> StoreView<'_> {
-        StoreView::snapshot(&self.inner.db, self.shards(), self.inner.trim_gate.hold())
+        StoreView::snapshot(&*self.inner.db, self.shards(), self.inner.trim_gate.hold())
     }
 
     /// The inventory of a device, as it is now.
@@ -153,7 +182,7 @@ impl Store {
     /// Numbers of RocksDB and of the directory, read now. Lists the directory: for a scrape, not for a loop.
     #[must_use]
     pub fn metrics(&self) -> StoreMetrics {
-        StoreMetrics::read(&self.inner)
+        self.inner.db.metrics()
     }
 
     /// Flushes what is in memory, so that the next start has no log to read again, and lets go of the
@@ -163,29 +192,22 @@ impl Store {
             return Err(WriteError::Poisoned(reason.clone()));
         }
         kill_point("store.close.before_flush");
-        for keyspace in Keyspace::ALL {
-            self.inner
-                .db
-                .flush_cf(keyspace.of(&self.inner.db))
-                .map_err(|error| {
-                    let reason = format!("flush of {} failed: {error}", keyspace.name());
-                    WriteError::Poisoned(self.inner.health.poison(reason).clone())
-                })?;
-            kill_point("store.close.between_flushes");
-        }
+        self.inner.db.flush().map_err(|error| {
+            WriteError::Poisoned(self.inner.health.poison(error.to_string()).clone())
+        })?;
         kill_point("store.close.after_flush");
         Ok(())
     }
 
     pub(crate) fn latest(&self) -> StoreView<'_> {
-        StoreView::latest(&self.inner.db, self.shards())
+        StoreView::latest(&*self.inner.db, self.shards())
     }
 }
 
 /// A data directory opened for reading only, by a tool.
 pub struct ReadOnlyStore {
     // Dropped before its lock.
-    db: DB,
+    db: Rocks,
     claim: Claim,
 }
 
@@ -202,9 +224,9 @@ impl ReadOnlyStore {
     fn open(config: &StoreConfig) -> Result<Self, OpenError> {
         let directory = &config.directory;
         let claim = format::claim_read_only(directory)?;
-        let (db, _) = keyspace::open(directory, config, Mode::ReadOnly)
+        let db = Rocks::open(directory, config, Mode::ReadOnly)
             .map_err(|error| OpenError::database(directory, &error))?;
-        check_meta(config, &db, claim.shards)?;
+        check_meta(directory, &db, claim.shards)?;
         Ok(Self { db, claim })
     }
 
@@ -215,24 +237,21 @@ impl ReadOnlyStore {
     }
 }
 
-fn write_meta(db: &DB, shards: u16) -> Result<(), rocksdb::Error> {
-    let mut writes = WriteBatch::new();
+fn write_meta(db: &dyn Database, shards: u16) -> Result<(), DatabaseError> {
+    let mut writes = db.writes(0);
     let format = FORMAT_VERSION.to_le_bytes().to_vec();
     for (key, mut payload) in [
         (keys::FORMAT, format),
         (keys::SHARDS, shards.to_le_bytes().to_vec()),
     ] {
         value::seal(Keyspace::Meta, key, &mut payload);
-        writes.put_cf(Keyspace::Meta.of(db), key, payload);
+        writes.put(Keyspace::Meta, key, &payload);
     }
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
-    db.write_opt(writes, &synced)
+    writes.commit()
 }
 
 /// The file FORMAT and the database belong together.
-fn check_meta(config: &StoreConfig, db: &DB, shards: u16) -> Result<(), OpenError> {
-    let directory = &config.directory;
+fn check_meta(directory: &Path, db: &dyn Database, shards: u16) -> Result<(), OpenError> {
     let view = StoreView::latest(db, shards);
     let get = |key| {
         view.get(Keyspace::Meta, key)

@@ -1,22 +1,18 @@
 //! All reads: one type over a snapshot of a running store or over a store opened for reading only.
 //!
 //! Every value is checked against its checksum before anyone sees it. Scans hold one value at a time, pass
-//! by the block cache, and end at the first damage. Iterators never leave a method: the binding would let
-//! them outlive their snapshot. Safe to use from several threads at once, one shard each.
+//! by the block cache, and end at the first damage. Safe to use from several threads at once, one shard each.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
-use rocksdb::{DB, DBRawIterator, ReadOptions, Snapshot};
-
+use crate::database::{Database, Reads};
 use crate::error::ReadError;
 use crate::keys::{self, KeyRange};
 use crate::keyspace::Keyspace;
 use crate::ledger::Ledger;
 use crate::trim_gate::TrimHold;
 use crate::value::{self, CheckpointRecord, Stamp};
-
-/// Read ahead of a scan: a recovery reads hundreds of megabytes in order.
-const SCAN_READAHEAD_BYTES: usize = 2 * 1024 * 1024;
 
 /// The first position of a new journal; 0 stays free to mean "before everything".
 const FIRST_POSITION: u64 = 1;
@@ -25,10 +21,9 @@ const FIRST_POSITION: u64 = 1;
 ///
 /// While a view of a running store exists, trimmed journal files stay on disk: drop it when done.
 pub struct StoreView<'a> {
-    db: &'a DB,
-    shards: u16,
     // Before the hold: fields are dropped in order.
-    snapshot: Option<Snapshot<'a>>,
+    reads: Box<dyn Reads + 'a>,
+    shards: u16,
     _hold: Option<TrimHold<'a>>,
 }
 
@@ -82,20 +77,18 @@ impl fmt::Debug for StoreView<'_> {
 
 impl<'a> StoreView<'a> {
     /// Whatever is there at each read; nothing may be trimmed meanwhile, or only single keys are read.
-    pub(crate) fn latest(db: &'a DB, shards: u16) -> Self {
+    pub(crate) fn latest(db: &'a dyn Database, shards: u16) -> Self {
         Self {
-            db,
+            reads: db.latest(),
             shards,
-            snapshot: None,
             _hold: None,
         }
     }
 
-    pub(crate) fn snapshot(db: &'a DB, shards: u16, hold: TrimHold<'a>) -> Self {
+    pub(crate) fn snapshot(db: &'a dyn Database, shards: u16, hold: TrimHold<'a>) -> Self {
         Self {
-            db,
+            reads: db.snapshot(),
             shards,
-            snapshot: Some(db.snapshot()),
             _hold: Some(hold),
         }
     }
@@ -232,18 +225,12 @@ impl<'a> StoreView<'a> {
     /// The policy set with the highest revision.
     pub fn policy_set_latest(&self) -> Result<Option<(u32, Vec<u8>)>, ReadError> {
         let keyspace = Keyspace::Control;
-        let mut cursor = self.cursor(keyspace, &keys::policy_sets());
-        cursor.seek_to_last();
-        let latest = match cursor.item() {
-            Some((key, stored)) => {
-                keys::last_u32(key).zip(Some(checked(keyspace, key, stored)?.to_vec()))
-            }
-            None => None,
+        let KeyRange { first, end } = keys::policy_sets();
+        let Some((key, stored)) = self.reads.last(keyspace, &first, &end)? else {
+            return Ok(None);
         };
-        cursor
-            .status()
-            .map_err(|error| ReadError::database(keyspace, &error))?;
-        Ok(latest)
+        let payload = checked(keyspace, &key, &stored)?.to_vec();
+        Ok(keys::last_u32(&key).zip(Some(payload)))
     }
 
     /// The journal position below which nothing is needed.
@@ -259,11 +246,7 @@ impl<'a> StoreView<'a> {
 
     /// The payload under a key.
     pub(crate) fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let family = keyspace.of(self.db);
-        let stored = self
-            .db
-            .get_pinned_cf_opt(family, key, &self.read_options())
-            .map_err(|error| ReadError::database(keyspace, &error))?;
+        let stored = self.reads.get(keyspace, key)?;
         stored
             .map(|stored| checked(keyspace, key, &stored).map(<[u8]>::to_vec))
             .transpose()
@@ -289,33 +272,21 @@ impl<'a> StoreView<'a> {
         range: &KeyRange,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut cursor = self.cursor(keyspace, range);
-        cursor.seek_to_first();
-        while let Some((key, stored)) = cursor.item() {
-            each(key, checked(keyspace, key, stored)?)?;
-            cursor.next();
-        }
-        // An iterator that met damage looks like one at its end: only the status tells them apart.
-        cursor
-            .status()
-            .map_err(|error| ReadError::database(keyspace, &error))?;
-        Ok(())
-    }
-
-    fn cursor(&self, keyspace: Keyspace, range: &KeyRange) -> DBRawIterator<'_> {
-        let mut options = self.read_options();
-        options.fill_cache(false);
-        options.set_readahead_size(SCAN_READAHEAD_BYTES);
-        options.set_iterate_range(range.first.clone()..range.end.clone());
-        self.db.raw_iterator_cf_opt(keyspace.of(self.db), options)
-    }
-
-    fn read_options(&self) -> ReadOptions {
-        let mut options = ReadOptions::default();
-        if let Some(snapshot) = &self.snapshot {
-            options.set_snapshot(snapshot);
-        }
-        options
+        let mut fault = None;
+        self.reads
+            .scan(keyspace, &range.first, &range.end, &mut |key, stored| {
+                let taken = checked(keyspace, key, stored)
+                    .map_err(E::from)
+                    .and_then(|payload| each(key, payload));
+                match taken {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        fault = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            })?;
+        fault.map_or(Ok(()), Err)
     }
 }
 

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use rocksdb::{WriteBatch, WriteOptions};
-
 use crate::commit::{CheckpointMark, Commit, Sink};
+use crate::database::WriteSet;
 use crate::health::PoisonReason;
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -25,9 +24,6 @@ use crate::view::JournalTail;
 /// Key, checksum and headers around a value: only used to size a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
 
-/// RocksDB's name for the number of memtables that are being flushed.
-const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
-
 /// The one writer of a store; made by [`Store::recover`](crate::Store::recover).
 pub struct Writer {
     inner: Arc<Inner>,
@@ -36,7 +32,6 @@ pub struct Writer {
     trim: u64,
     /// Positions below are deleted.
     deleted: u64,
-    synced: WriteOptions,
     metrics: WriterMetrics,
 }
 
@@ -57,15 +52,12 @@ impl Drop for Writer {
 
 impl Writer {
     pub(crate) fn new(inner: Arc<Inner>, tail: JournalTail) -> Self {
-        let mut synced = WriteOptions::default();
-        synced.set_sync(true);
         let metrics = WriterMetrics::default();
         Self {
             inner,
             ledger: tail.ledger,
             trim: 0,
             deleted: 0,
-            synced,
             metrics,
         }
     }
@@ -158,23 +150,21 @@ impl Writer {
             .iter()
             .map(|commit| commit.bytes() + (commit.values() + 2) * VALUE_OVERHEAD_BYTES)
             .sum();
-        let mut writes = WriteBatch::with_capacity_bytes(capacity);
+        let inner = Arc::clone(&self.inner);
+        let mut writes = inner.db.writes(capacity);
         for commit in commits.iter_mut() {
-            self.add(&mut writes, commit)
+            self.add(&mut *writes, commit)
                 .map_err(|error| self.poison(format!("commit refused: {error}")))?;
         }
         // Nothing to write is nothing to sync: everything before it is durable already.
         if writes.is_empty() {
             return Ok(false);
         }
-        self.metrics.bytes += writes.size_in_bytes() as u64;
+        self.metrics.bytes += writes.bytes() as u64;
         kill_point::before_write(commits);
-        self.inner
-            .db
-            .write_opt(writes, &self.synced)
-            .map_err(|error| {
-                self.poison(format!("write or sync of the journal failed: {error}"))
-            })?;
+        writes.commit().map_err(|error| {
+            self.poison(format!("write or sync of the journal failed: {error}"))
+        })?;
         kill_point::after_sync(commits);
         self.metrics.groups += 1;
         self.metrics.syncs += 1;
@@ -184,7 +174,7 @@ impl Writer {
     /// Adds all values of a commit; the buffers come out as they went in.
     fn add<P>(
         &mut self,
-        writes: &mut WriteBatch,
+        writes: &mut dyn WriteSet,
         commit: &mut Commit<P>,
     ) -> Result<(), LedgerError> {
         let shard = commit.shard;
@@ -196,7 +186,7 @@ impl Writer {
                 sequence: commit.sequence,
             }
             .append_to(&mut commit.journal);
-            self.put(
+            Self::put(
                 writes,
                 Keyspace::Journal,
                 &keys::journal(position),
@@ -206,10 +196,10 @@ impl Writer {
             self.metrics.journal_values += 1;
         }
         for (cell, bytes) in &mut commit.cells {
-            self.put(writes, Keyspace::Control, &keys::cell(shard, *cell), bytes);
+            Self::put(writes, Keyspace::Control, &keys::cell(shard, *cell), bytes);
         }
         for (cohort, bytes) in &mut commit.cohorts {
-            self.put(
+            Self::put(
                 writes,
                 Keyspace::Control,
                 &keys::cohort(shard, *cohort),
@@ -217,7 +207,7 @@ impl Writer {
             );
         }
         for page in &mut commit.pages {
-            self.put(
+            Self::put(
                 writes,
                 Keyspace::Pages,
                 &keys::page(shard, page.page),
@@ -227,7 +217,7 @@ impl Writer {
         self.metrics.pages += commit.pages.len() as u64;
         for inventory in &mut commit.inventories {
             let key = keys::inventory(inventory.tenant, &inventory.device);
-            self.put(writes, Keyspace::Inventory, &key, &mut inventory.bytes);
+            Self::put(writes, Keyspace::Inventory, &key, &mut inventory.bytes);
         }
         match commit.checkpoint {
             None => Ok(()),
@@ -238,9 +228,9 @@ impl Writer {
 
     /// The checkpoint record and, in the same write, the trim position that it makes true. Values are only
     /// deleted after this is durable, so a journal that lacks them is never without its reason.
-    fn complete(&mut self, writes: &mut WriteBatch, shard: u16) -> Result<(), LedgerError> {
+    fn complete(&mut self, writes: &mut dyn WriteSet, shard: u16) -> Result<(), LedgerError> {
         let record = self.ledger.complete(shard)?;
-        self.put(
+        Self::put(
             writes,
             Keyspace::Meta,
             &keys::checkpoint(shard),
@@ -248,7 +238,7 @@ impl Writer {
         );
         self.metrics.checkpoints += 1;
         self.trim = self.ledger.trim();
-        self.put(
+        Self::put(
             writes,
             Keyspace::Meta,
             keys::TRIM,
@@ -257,10 +247,10 @@ impl Writer {
         Ok(())
     }
 
-    fn put(&self, writes: &mut WriteBatch, keyspace: Keyspace, key: &[u8], payload: &mut Vec<u8>) {
+    fn put(writes: &mut dyn WriteSet, keyspace: Keyspace, key: &[u8], payload: &mut Vec<u8>) {
         let bytes = payload.len();
         value::seal(keyspace, key, payload);
-        writes.put_cf(keyspace.of(&self.inner.db), key, &*payload);
+        writes.put(keyspace, key, payload);
         payload.truncate(bytes);
     }
 
@@ -272,7 +262,7 @@ impl Writer {
         let inner = Arc::clone(&self.inner);
         match inner
             .trim_gate
-            .pass(|| delete_between(&inner, self.deleted, self.trim))
+            .pass(|| inner.db.trim(self.deleted, self.trim))
         {
             None => {}
             Some(Ok(())) => {
@@ -288,41 +278,4 @@ impl Writer {
     fn poison(&self, reason: String) -> PoisonReason {
         self.inner.health.poison(reason).clone()
     }
-}
-
-/// Whole files first, by dropping them. The rest is the head of one file, which goes with that file at the next
-/// trim, and the head of the memtable, which one range tombstone keeps from being flushed.
-fn delete_between(inner: &Inner, first: u64, end: u64) -> Result<(), rocksdb::Error> {
-    let family = Keyspace::Journal.of(&inner.db);
-    kill_point("store.trim.before_files");
-    inner
-        .db
-        .delete_file_in_range_cf(family, keys::journal(0), keys::journal(end - 1))?;
-    kill_point("store.trim.after_files");
-    // The tombstone must not reach back into a file, nor into a memtable that is just becoming one: files
-    // that overlap are merged by compaction, the others only moved. What is left out goes with its file.
-    if inner
-        .db
-        .property_int_value_cf(family, IMMUTABLE_MEMTABLES)?
-        != Some(0)
-    {
-        return Ok(());
-    }
-    let files = inner.db.live_files()?;
-    let in_files = files
-        .iter()
-        .filter(|file| file.column_family_name == Keyspace::Journal.name())
-        .filter_map(|file| keys::journal_position(file.end_key.as_deref()?))
-        .max();
-    let first = in_files.map_or(first, |last| first.max(last.saturating_add(1)));
-    if first >= end {
-        return Ok(());
-    }
-    let mut writes = WriteBatch::new();
-    writes.delete_range_cf(family, keys::journal(first), keys::journal(end));
-    // Not synced: were it lost, the values would be flushed and go with their file.
-    kill_point("store.trim.before_range");
-    inner.db.write(writes)?;
-    kill_point("store.trim.after_range");
-    Ok(())
 }

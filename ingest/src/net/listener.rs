@@ -15,7 +15,7 @@ use quinn::{Connecting, Incoming, VarInt};
 use super::handshake;
 use super::registry::SessionRegistry;
 use super::session;
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::ListenConfig;
 use crate::metrics::{HandshakeFailure, Metrics, Refusal};
 use crate::phase::{Phase, PhaseSwitch};
@@ -44,6 +44,8 @@ pub struct ListenerContext {
     pub phase: PhaseSwitch,
     /// Logs a cause once a minute.
     pub log: OncePerCause<&'static str>,
+    /// Where sessions take their time from.
+    pub clock: Clock,
 }
 
 impl ListenerContext {
@@ -54,7 +56,7 @@ impl ListenerContext {
 
     /// Logs a refusal by cause, at most once a minute, with the number left out.
     pub(super) fn log_cause(&self, cause: &'static str, detail: &dyn std::fmt::Display) {
-        if let Some(suppressed) = self.log.permit(cause, clock::wall().as_millis()) {
+        if let Some(suppressed) = self.log.permit(cause, self.clock.wall().as_millis()) {
             tracing::warn!(cause, suppressed, %detail, "refused");
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Life: identity from the certificate, one stream, Hello both ways, then frames in and cumulative
 //! acks out until a Goodbye, a fault, or the server drains. Owned by one task of the net runtime.
+//! What it decides is in [`SessionCore`], which knows no connection; here is what it waits for.
 //! Memory is bounded by the window (frames in flight) and the connection's receive window.
 //!
 //! A frame is routed only once all of it has been read, so a stream that ends in the middle of one
@@ -9,30 +10,33 @@
 //! bytes, and for room in an inbox. Time spent in the latter is not held against the client. It never
 //! waits for its window: a client that sends more than that allows is closed.
 
-mod acknowledge;
+mod core;
 mod decode;
 mod open;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_wire::{AckTotals, CloseCode, Decoder, DeviceId, Goodbye, encode_goodbye};
+use muster_store::kill_point;
+use muster_wire::CloseCode;
 use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::listener::ListenerContext;
-use super::registry::SessionEntry;
-use crate::clock::{self, Stamp};
 use crate::phase::Phase;
-use crate::route::{Router, WindowCursor};
+
+pub use self::core::{Opening, SessionCore, Speaker, Take};
 
 /// The most a session takes from its stream at once before its Hello.
 const CHUNK_BYTES_MAX: usize = 4 << 10;
 
-/// What a draining server tells its clients to wait before they come back.
-const DRAIN_RETRY_AFTER_MS: u32 = 1000;
+/// How long an inbox may be full before the client is told to hold back.
+const BUSY_AFTER: Duration = Duration::from_millis(250);
+
+/// For how long it is told to.
+const BUSY_RETRY_AFTER_MS: u32 = 500;
 
 /// How long the last frames may take to reach the peer before the connection is closed on them.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
@@ -66,33 +70,15 @@ enum Wake {
 #[derive(Debug)]
 struct Session {
     context: Arc<ListenerContext>,
-    entry: SessionEntry,
+    core: SessionCore,
     connection: Connection,
     send: SendStream,
     receive: RecvStream,
     phase: watch::Receiver<Phase>,
-    /// The one device a device certificate may speak for; none for a gateway.
-    own_device: Option<DeviceId>,
-    decoder: Decoder,
-    router: Router,
-    window: WindowCursor,
-    totals: AckTotals,
-    /// Frame bytes on their way out; reused.
-    out: Vec<u8>,
     /// What was read and not yet taken; as many at once as its length.
     chunks: Box<[bytes::Bytes]>,
-    /// When the current chunks were read.
-    read_at: Stamp,
-    /// Records in the frame that is being read.
-    frame_records: u64,
-    /// Whether a frame is open in the window that has not been read to its end.
-    frame_is_open: bool,
-    /// When the frame that is incomplete began to be read.
-    frame_since: Option<Instant>,
-    /// The client said Goodbye or ended its stream.
-    client_is_done: bool,
-    /// We said Goodbye because the server drains.
-    draining: bool,
+    /// The number of the frame that is incomplete, and when it began to be read.
+    frame_since: Option<(u64, Instant)>,
 }
 
 /// Runs the session of a connection to its end.
@@ -100,7 +86,7 @@ pub(super) async fn run(connection: Connection, deadline: Instant, context: Arc<
     let watched = connection.clone();
     let end = match Session::open(connection, deadline, Arc::clone(&context)).await {
         Ok(mut session) => {
-            let (id, identity) = (session.entry.id, &session.entry.identity);
+            let (id, identity) = (session.core.entry.id, &session.core.entry.identity);
             let span = tracing::info_span!("session", id, %identity);
             session.serve().instrument(span).await
         }
@@ -133,12 +119,12 @@ fn peer_code(reason: &quinn::ConnectionError) -> Option<CloseCode> {
 
 impl Session {
     async fn serve(&mut self) -> End {
-        tracing::debug!(remote = %self.entry.remote, "session opened");
+        tracing::debug!(remote = %self.core.entry.remote, "session opened");
         loop {
             match self.turn().await {
                 Ok(()) => (),
                 Err(end) => {
-                    tracing::debug!(?end, frames = self.totals.frames, "session ends");
+                    tracing::debug!(?end, frames = self.core.totals().frames, "session ends");
                     return end;
                 }
             }
@@ -149,20 +135,13 @@ impl Session {
     async fn turn(&mut self) -> Result<(), End> {
         self.check_phase().await?;
         self.acknowledge().await?;
-        // A draining server reads no more: the frame it stopped in has handed nothing to a shard.
-        if self.window.in_flight() == usize::from(self.frame_is_open) {
-            if self.client_is_done {
-                return Err(self.farewell(CloseCode::Done).await);
-            }
-            if self.draining {
-                return Err(self.farewell(CloseCode::Draining).await);
-            }
+        if let Some(code) = self.core.is_over() {
+            return Err(self.farewell(code).await);
         }
         match self.wake().await? {
             Wake::Chunks(count) => self.take(count).await,
             Wake::EndOfStream => {
-                self.decoder.finish().map_err(|error| error.close_code())?;
-                self.client_is_done = true;
+                self.core.end_of_stream()?;
                 Ok(())
             }
             Wake::Progress | Wake::Phase => Ok(()),
@@ -172,14 +151,14 @@ impl Session {
 
     /// Waits for bytes, durability, or a change of phase, whichever comes first.
     async fn wake(&mut self) -> Result<Wake, End> {
-        let reading = !self.client_is_done && !self.draining;
+        let reading = self.core.is_reading();
         let timeout = self.context.config.frame_timeout.get();
-        let frame_deadline = self.frame_since.map(|since| since + timeout);
-        let in_flight = self.window.in_flight() > 0;
+        let frame_deadline = self.frame_since.map(|(_, since)| since + timeout);
+        let in_flight = self.core.in_flight() > 0;
         tokio::select! {
             read = self.receive.read_chunks(&mut self.chunks), if reading => match read {
                 Ok(Some(count)) => {
-                    self.read_at = clock::stamp();
+                    self.core.note_read();
                     Ok(Wake::Chunks(count))
                 }
                 Ok(None) => Ok(Wake::EndOfStream),
@@ -187,7 +166,7 @@ impl Session {
                 Err(ReadError::Reset(_)) => Err(CloseCode::TruncatedFrame.into()),
                 Err(_) => Err(End::Gone),
             },
-            () = self.window.progress(), if in_flight => Ok(Wake::Progress),
+            () = self.core.window.progress(), if in_flight => Ok(Wake::Progress),
             changed = self.phase.changed() => match changed {
                 Ok(()) => Ok(Wake::Phase),
                 Err(_) => Err(CloseCode::Draining.into()),
@@ -203,23 +182,72 @@ impl Session {
         match phase {
             Phase::Starting | Phase::Serving => Ok(()),
             Phase::Poisoned => Err(CloseCode::StoreUnavailable.into()),
-            Phase::Draining if self.draining => Ok(()),
-            Phase::Draining => {
-                self.draining = true;
-                let goodbye = Goodbye::new(CloseCode::Draining, DRAIN_RETRY_AFTER_MS);
-                encode_goodbye(&mut self.out, goodbye);
-                self.write_out().await
-            }
+            Phase::Draining if self.core.drain() => self.write_out().await,
+            Phase::Draining => Ok(()),
         }
+    }
+
+    /// Takes the chunks that were read.
+    async fn take(&mut self, count: usize) -> Result<(), End> {
+        for index in 0..count {
+            let chunk = std::mem::take(&mut self.chunks[index]);
+            self.take_chunk(&chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything a chunk holds.
+    async fn take_chunk(&mut self, chunk: &[u8]) -> Result<(), End> {
+        let mut rest = chunk;
+        while self.core.take(&mut rest)? == Take::Blocked {
+            self.wait_for_room().await?;
+        }
+        // One reading of the clock a chunk, and only while a frame is incomplete. A client that never pauses
+        // is in the middle of some frame at the end of each chunk: what counts is the age of that one.
+        self.frame_since = self.core.frame_being_read().map(|frame| {
+            let same = self.frame_since.filter(|(number, _)| *number == frame);
+            same.unwrap_or_else(|| (frame, Instant::now()))
+        });
+        Ok(())
+    }
+
+    /// Waits until an inbox has taken the part that waits for it; after a while the client is told to hold back.
+    async fn wait_for_room(&mut self) -> Result<(), End> {
+        let mut busy_at = Instant::now() + BUSY_AFTER;
+        while let Some(inbox) = self.core.blocked_on() {
+            let in_flight = self.core.in_flight() > 1;
+            let full_for_long = tokio::select! {
+                () = inbox.room() => false,
+                // Earlier frames are acknowledged meanwhile; this one is still open.
+                () = self.core.window.progress(), if in_flight => false,
+                () = tokio::time::sleep_until(busy_at) => true,
+                end = poisoned(&mut self.phase) => return Err(end),
+            };
+            self.acknowledge().await?;
+            if full_for_long {
+                self.core.say_busy(BUSY_RETRY_AFTER_MS);
+                self.write_out().await?;
+                busy_at = Instant::now() + BUSY_AFTER;
+            }
+            self.core.offer()?;
+        }
+        Ok(())
+    }
+
+    /// Writes one cumulative ack for what has become durable since the last one.
+    async fn acknowledge(&mut self) -> Result<(), End> {
+        if self.core.acknowledge() {
+            kill_point("ingest.ack.before_write");
+            self.write_out().await?;
+            kill_point("ingest.ack.after_write");
+        }
+        Ok(())
     }
 
     /// Ends an orderly session: the last frame out, then a moment for it to arrive.
     async fn farewell(&mut self, code: CloseCode) -> End {
-        if code == CloseCode::Done {
-            encode_goodbye(&mut self.out, Goodbye::new(code, 0));
-            if let Err(end) = self.write_out().await {
-                return end;
-            }
+        if let Err(end) = self.write_out().await {
+            return end;
         }
         // Fails only on a stream that is finished or reset, where there is nothing left to say.
         let _ = self.send.finish();
@@ -231,8 +259,8 @@ impl Session {
     /// Writes and empties `out`. A peer that does not read its acks gets as long as for a frame.
     async fn write_out(&mut self) -> Result<(), End> {
         let timeout = self.context.config.frame_timeout.get();
-        let written = tokio::time::timeout(timeout, self.send.write_all(&self.out)).await;
-        self.out.clear();
+        let written = tokio::time::timeout(timeout, self.send.write_all(self.core.out())).await;
+        self.core.out().clear();
         match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),

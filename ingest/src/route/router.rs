@@ -11,7 +11,7 @@ use super::inbox::Inbox;
 use super::part::{InventoryPart, Part, Payload};
 use super::pool::BufferPool;
 use super::window::WindowCursor;
-use crate::clock::{self, Stamp};
+use crate::clock::{Clock, Stamp};
 
 /// Where parts go; shared by all sessions.
 #[derive(Debug)]
@@ -38,17 +38,19 @@ enum Cut {
 pub struct Router {
     table: Arc<RouteTable>,
     tenant: TenantIndex,
+    clock: Clock,
     /// By shard: what the frame being read has for it.
     cuts: Box<[Cut]>,
 }
 
 impl Router {
     /// A router for the frames of one session.
-    pub fn new(table: Arc<RouteTable>, tenant: TenantIndex) -> Self {
+    pub fn new(table: Arc<RouteTable>, tenant: TenantIndex, clock: Clock) -> Self {
         let cuts = table.inboxes.iter().map(|_| Cut::Nothing).collect();
         Self {
             table,
             tenant,
+            clock,
             cuts,
         }
     }
@@ -80,7 +82,7 @@ impl Router {
             Cut::One(record) => Payload::CheckIn(record),
             Cut::Many(buffer) => Payload::CheckIns(buffer),
         };
-        let (tenant, receipt, routed_at) = (self.tenant, window.receipt(), clock::stamp());
+        let (tenant, receipt, routed_at) = (self.tenant, window.receipt(), self.clock.stamp());
         Some(Part {
             tenant,
             payload,
@@ -103,7 +105,7 @@ impl Router {
             payload: Payload::Inventory(inventory),
             receipt: window.receipt(),
             read_at,
-            routed_at: clock::stamp(),
+            routed_at: self.clock.stamp(),
         };
         (usize::from(shard.0), part)
     }

@@ -9,6 +9,7 @@ use muster_store::{Commit, Writer};
 use tokio::sync::oneshot;
 
 use super::ServerError;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::SessionRegistry;
@@ -69,6 +70,7 @@ impl Parts {
             returns,
             report: Arc::clone(&writer_report),
             phase: phase.clone(),
+            clock: Clock::System,
         };
         let writer_thread = spawn("writer".to_owned(), move || writer::run(thread))?;
         let worker_config = WorkerConfig {
@@ -88,7 +90,14 @@ impl Parts {
                 journal_bytes_replayed: replayed[usize::from(shard.id().0)],
                 ..worker_config
             };
-            let worker = Worker::new(shard, worker_config, channels, routes, metrics);
+            let worker = Worker::new(
+                shard,
+                worker_config,
+                channels,
+                routes,
+                metrics,
+                Clock::System,
+            );
             shard_threads.push(spawn(name, move || worker.run())?);
         }
         let parts = Self {

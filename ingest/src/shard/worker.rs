@@ -3,11 +3,14 @@
 //! Loop: wait for a typed [`Event`], apply it without waiting, commit. The clock is read once a batch.
 //! Commits come from a fixed set that goes round (`shards.commits_in_flight`), so the next batch is
 //! evaluated while the last one syncs, and a slow disk stops the shard instead of growing a queue.
-//! This thread never locks, never touches a socket, and allocates nothing per check-in.
+//! This thread never locks, never touches a socket, and allocates nothing per check-in. What takes several
+//! commits, a drain or standing still, is kept as a state, so that a simulation can take the same steps one by
+//! one ([`Worker::step`]).
 
 mod audit;
 mod checkpoint;
 mod control;
+mod step;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +22,14 @@ use muster_engine::{Effects, Outcome, Shard, Timestamp};
 use muster_store::{Commit, InventoryWrite, PageWrite};
 use muster_wire::limits::CHECK_IN_BYTES;
 
-use audit::AuditLog;
-
+use self::audit::AuditLog;
+use self::checkpoint::Drain;
+use self::control::Still;
+pub use self::step::{Lane, Stepped};
 use super::AbortOnPanic;
 use super::batch::{Batch, Reply};
 use super::control::Control;
-use crate::clock::{self, Stamp};
+use crate::clock::{Clock, Stamp};
 use crate::metrics::{Metrics, latency_histogram};
 use crate::route::{InboxReceiver, Part, Payload, RouteTable};
 
@@ -55,7 +60,10 @@ pub struct Worker {
     returned: Receiver<Commit<Batch>>,
     routes: Arc<RouteTable>,
     metrics: Arc<Metrics>,
+    clock: Clock,
     effects: Effects,
+    /// What goes on over several commits.
+    task: Task,
     /// Answers that go with the next commit.
     replies: Vec<Reply>,
     /// The receive time of the last batch; time never goes back within a shard.
@@ -96,6 +104,18 @@ enum Event {
     Closed,
 }
 
+/// What a shard is at, beyond one event.
+enum Task {
+    /// Takes events.
+    Serve,
+    /// Stands still for a recount.
+    Still(Still),
+    /// Ends.
+    Drain(Drain),
+    /// Nothing any more.
+    Ended,
+}
+
 impl std::fmt::Debug for Worker {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -113,6 +133,7 @@ impl Worker {
         channels: WorkerChannels,
         routes: Arc<RouteTable>,
         metrics: Arc<Metrics>,
+        clock: Clock,
     ) -> Self {
         let WorkerChannels {
             inbox,
@@ -130,19 +151,21 @@ impl Worker {
             routes,
             metrics,
             effects: Effects::default(),
+            task: Task::Serve,
             replies: Vec::new(),
-            now: clock::wall(),
-            swept_at: clock::stamp(),
+            now: clock.wall(),
+            swept_at: clock.stamp(),
             sweep_next: 0,
-            audited: AuditLog::new(clock::stamp()),
+            audited: AuditLog::new(clock.stamp()),
             journal_bytes: config.journal_bytes_replayed,
-            checkpointed_at: clock::stamp(),
+            checkpointed_at: clock.stamp(),
             batches: 0,
             transitions: 0,
             checkpoints: 0,
             decode_to_inbox: latency_histogram(),
             inbox_to_apply: latency_histogram(),
             batch_check_ins: Histogram::new_with_max(1 << 24, 2).expect("constant bounds"),
+            clock,
         }
     }
 
@@ -150,7 +173,14 @@ impl Worker {
     pub fn run(mut self) {
         let _abort = AbortOnPanic;
         let _span = tracing::info_span!("shard", id = self.shard.id().0).entered();
-        while self.apply(self.wait()) {}
+        loop {
+            match std::mem::replace(&mut self.task, Task::Serve) {
+                Task::Serve => self.apply(self.wait()),
+                Task::Still(still) => still.wait(&self),
+                Task::Drain(drain) => self.drain(drain),
+                Task::Ended => break,
+            }
+        }
     }
 
     fn wait(&self) -> Event {
@@ -161,19 +191,14 @@ impl Worker {
         }
     }
 
-    /// Returns whether to go on.
-    fn apply(&mut self, event: Event) -> bool {
+    fn apply(&mut self, event: Event) {
         match event {
             Event::Part(part) => self.batch(Some(part)),
             Event::Tick => self.tick(),
-            Event::Control(Control::Drain) => {
-                self.drain();
-                return false;
-            }
+            Event::Control(Control::Drain) => self.task = Task::Drain(Drain::Inbox),
             Event::Control(control) => self.answer(control),
-            Event::Closed => return false,
+            Event::Closed => self.task = Task::Ended,
         }
-        true
     }
 
     /// One batch: the first part and whatever waits behind it, up to the bound.
@@ -203,7 +228,7 @@ impl Worker {
 
     /// Nothing came in: an empty batch for what is due by time, or just the audit.
     fn tick(&mut self) {
-        let now = clock::stamp();
+        let now = self.clock.stamp();
         match now.since(self.swept_at) >= SWEEP_EVERY {
             true => self.batch(None),
             false => self.audit(now),
@@ -216,8 +241,8 @@ impl Worker {
             .returned
             .recv()
             .expect("the writer outlives its shards");
-        self.now = self.now.max(clock::wall());
-        commit.payload.applied_at = clock::stamp();
+        self.now = self.now.max(self.clock.wall());
+        commit.payload.applied_at = self.clock.stamp();
         self.shard.begin(self.now, &mut self.effects);
         commit
     }

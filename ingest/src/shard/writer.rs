@@ -1,7 +1,8 @@
 //! The writer thread: everything that waits, from all shards, in one write with one sync.
 //!
 //! No delay at low load: a lone commit is written at once, and while it syncs the next group gathers.
-//! Bounded by the commits the shards have (`shards.commits_in_flight` each).
+//! Bounded by the commits the shards have (`shards.commits_in_flight` each). [`run`] waits for commits; a
+//! simulation drives [`Groups`] itself.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use muster_store::{Commit, PoisonReason, Sink, Writer, WriterMetrics};
 
 use super::AbortOnPanic;
 use super::batch::Batch;
-use crate::clock;
+use crate::clock::{Clock, Stamp};
 use crate::metrics::latency_histogram;
 use crate::phase::{Phase, PhaseSwitch};
 
@@ -50,62 +51,106 @@ pub struct WriterThread {
     pub report: Arc<Mutex<WriterReport>>,
     /// Told of a failed write.
     pub phase: PhaseSwitch,
+    /// Where time comes from.
+    pub clock: Clock,
 }
 
 /// How old the published numbers may be.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs until every shard has ended.
-pub fn run(mut thread: WriterThread) {
+pub fn run(thread: WriterThread) {
     let _abort = AbortOnPanic;
-    let mut group: Vec<Commit<Batch>> = Vec::new();
-    let mut latencies = latency_histogram();
-    let mut published_at = clock::stamp();
+    let mut groups = Groups::new(thread);
     loop {
-        let first = match thread.commits.recv_timeout(REPORT_EVERY) {
-            Ok(commit) => Some(commit),
-            Err(RecvTimeoutError::Timeout) => None,
+        match groups.thread.commits.recv_timeout(REPORT_EVERY) {
+            Ok(commit) => groups.write(commit),
+            Err(RecvTimeoutError::Timeout) => groups.publish(),
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        groups.publish_if_due();
+    }
+    groups.publish();
+}
+
+/// The writer at work, one group at a time.
+#[derive(Debug)]
+pub struct Groups {
+    thread: WriterThread,
+    group: Vec<Commit<Batch>>,
+    latencies: Histogram<u64>,
+    published_at: Stamp,
+}
+
+impl Groups {
+    /// A writer that has written nothing yet.
+    pub fn new(thread: WriterThread) -> Self {
+        Self {
+            published_at: thread.clock.stamp(),
+            thread,
+            group: Vec::new(),
+            latencies: latency_histogram(),
+        }
+    }
+
+    /// Writes what waits, without waiting for it. Returns whether anything did.
+    pub fn step(&mut self) -> bool {
+        let Ok(first) = self.thread.commits.try_recv() else {
+            return false;
         };
-        let idle = first.is_none();
-        if let Some(first) = first {
-            gather(&thread, first, &mut group);
-            let (returns, phase) = (&thread.returns, &thread.phase);
-            let mut finish = Finish {
-                returns,
-                latencies: &mut latencies,
-                phase,
-            };
-            thread.writer.write(&mut group, &mut finish);
-        }
-        let now = clock::stamp();
-        if idle || now.since(published_at) >= REPORT_EVERY {
-            published_at = now;
-            publish(&thread, &latencies);
+        self.write(first);
+        true
+    }
+
+    /// Whether a commit waits.
+    pub fn has_work(&self) -> bool {
+        !self.thread.commits.is_empty()
+    }
+
+    /// The store's writer.
+    pub fn writer(&self) -> &Writer {
+        &self.thread.writer
+    }
+
+    fn write(&mut self, first: Commit<Batch>) {
+        self.gather(first);
+        let mut finish = Finish {
+            returns: &self.thread.returns,
+            latencies: &mut self.latencies,
+            phase: &self.thread.phase,
+            clock: &self.thread.clock,
+        };
+        self.thread.writer.write(&mut self.group, &mut finish);
+    }
+
+    /// Everything that waits, up to the bytes of one write.
+    fn gather(&mut self, first: Commit<Batch>) {
+        let mut bytes = first.bytes();
+        self.group.push(first);
+        while bytes < self.thread.writer.group_bytes_max()
+            && let Ok(next) = self.thread.commits.try_recv()
+        {
+            bytes += next.bytes();
+            self.group.push(next);
         }
     }
-    publish(&thread, &latencies);
-}
 
-/// Everything that waits, up to the bytes of one write.
-fn gather(thread: &WriterThread, first: Commit<Batch>, group: &mut Vec<Commit<Batch>>) {
-    let mut bytes = first.bytes();
-    group.push(first);
-    while bytes < thread.writer.group_bytes_max()
-        && let Ok(next) = thread.commits.try_recv()
-    {
-        bytes += next.bytes();
-        group.push(next);
+    fn publish_if_due(&mut self) {
+        if self.thread.clock.stamp().since(self.published_at) >= REPORT_EVERY {
+            self.publish();
+        }
     }
-}
 
-fn publish(thread: &WriterThread, latencies: &Histogram<u64>) {
-    let Ok(mut report) = thread.report.lock() else {
-        return;
-    };
-    report.metrics.clone_from(thread.writer.metrics());
-    report.journal_bytes_live = thread.writer.journal_bytes_live();
-    report.apply_to_durable.clone_from(latencies);
+    fn publish(&mut self) {
+        self.published_at = self.thread.clock.stamp();
+        let Ok(mut report) = self.thread.report.lock() else {
+            return;
+        };
+        let writer = &self.thread.writer;
+        report.metrics.clone_from(writer.metrics());
+        report.journal_bytes_live = writer.journal_bytes_live();
+        report.apply_to_durable.clone_from(&self.latencies);
+    }
 }
 
 /// Takes finished commits from the store: tells who waits, gives the buffers back to the shard.
@@ -113,6 +158,7 @@ struct Finish<'a> {
     returns: &'a [Sender<Commit<Batch>>],
     latencies: &'a mut Histogram<u64>,
     phase: &'a PhaseSwitch,
+    clock: &'a Clock,
 }
 
 impl Finish<'_> {
@@ -127,7 +173,7 @@ impl Finish<'_> {
 
 impl Sink<Batch> for Finish<'_> {
     fn committed(&mut self, mut commit: Commit<Batch>, _durable_at: Instant) {
-        let now = clock::stamp();
+        let now = self.clock.stamp();
         self.latencies
             .saturating_record(now.nanos_since(commit.payload.applied_at));
         commit.payload.durable(now);

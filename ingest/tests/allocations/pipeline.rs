@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{PolicySet, Revision, Shard, ShardLimits, ShardMap, TenantPolicy};
-use muster_ingest::clock::{self, Stamp};
+use muster_ingest::clock::{self, Clock, Stamp};
 use muster_ingest::metrics::Metrics;
 use muster_ingest::phase::PhaseSwitch;
 use muster_ingest::recovery::{self, RecoverOptions};
@@ -78,6 +78,7 @@ impl Pipeline {
             returns,
             report: Arc::default(),
             phase: PhaseSwitch::default(),
+            clock: Clock::System,
         };
         let mut threads = vec![thread::spawn(move || writer::run(thread))];
         let meter = Meter::new();
@@ -100,7 +101,7 @@ impl Pipeline {
                 returned,
             };
             let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
-            let worker = Worker::new(shard, config, channels, routes, metrics);
+            let worker = Worker::new(shard, config, channels, routes, metrics, Clock::System);
             threads.push(thread::spawn(move || {
                 meter.enter();
                 worker.run();
@@ -108,7 +109,7 @@ impl Pipeline {
         }
         let pipeline = Self {
             decoder: Decoder::new(Role::Server),
-            router: Router::new(routes, 0),
+            router: Router::new(routes, 0, Clock::System),
             window: Window::open(window_frames),
             totals: AckTotals::default(),
             out: Vec::with_capacity(256),

@@ -1,75 +1,91 @@
 //! Bytes to parts: the session's share of the hot path.
 //!
 //! Each 48-byte record is checked where it lies in the chunk and copied once, into the buffer of its
-//! shard.
+//! shard. Nothing here waits.
+
+use std::sync::atomic::Ordering;
 
 use muster_wire::{
-    CheckInBytes, CheckInRecord, DeviceId, Inventory, Item, RejectReason, Rejection,
+    CheckInBytes, CheckInRecord, CloseCode, DeviceId, Inventory, Item, RejectReason, Rejection,
 };
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use tokio::time::Instant;
 
-use super::{End, Session, poisoned};
+use super::core::{SessionCore, Take};
 use crate::route::{InventoryPart, Part};
-use muster_wire::CloseCode;
 
-/// How long an inbox may be full before the client is told to hold back.
-const BUSY_AFTER: Duration = Duration::from_millis(250);
+/// A part that found its inbox full.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    part: Part,
+    shard: usize,
+    /// The next shard to look for a part for.
+    next: usize,
+}
 
-/// For how long it is told to.
-const BUSY_RETRY_AFTER_MS: u32 = 500;
-
-impl Session {
-    /// Takes the chunks that were read.
-    pub(super) async fn take(&mut self, count: usize) -> Result<(), End> {
-        for index in 0..count {
-            let chunk = std::mem::take(&mut self.chunks[index]);
-            self.take_chunk(&chunk).await?;
-        }
-        Ok(())
+impl Delivery {
+    pub(super) fn shard(&self) -> usize {
+        self.shard
     }
+}
 
-    /// Takes everything a chunk holds.
-    pub(super) async fn take_chunk(&mut self, chunk: &[u8]) -> Result<(), End> {
-        let mut rest = chunk;
+impl SessionCore {
+    /// Takes bytes off the front of `rest`, until all are taken or a part finds its inbox full.
+    pub fn take(&mut self, rest: &mut &[u8]) -> Result<Take, CloseCode> {
+        if !self.offer()? {
+            return Ok(Take::Blocked);
+        }
         loop {
             let item = self
                 .decoder
-                .next(&mut rest)
+                .next(rest)
                 .map_err(|error| error.close_code())?;
-            match item {
-                None => break,
+            let delivered = match item {
+                None => return Ok(Take::NeedsMore),
                 Some(Item::CheckInsBegin { .. }) => self.begin_frame()?,
                 Some(Item::Records(records)) => self.route(records),
                 Some(Item::Record(record)) => self.route(std::slice::from_ref(&record)),
-                Some(Item::CheckInsEnd) => self.end_check_ins().await?,
-                Some(Item::Inventory(archive)) => self.inventory(archive).await?,
-                Some(Item::Goodbye(_)) => self.client_is_done = true,
+                Some(Item::CheckInsEnd) => self.deliver_from(0)?,
+                Some(Item::Inventory(archive)) => self.inventory(archive)?,
+                Some(Item::Goodbye(_)) => {
+                    self.client_is_done = true;
+                    true
+                }
                 // The decoder lets nothing else through in this role.
-                Some(_) => return Err(CloseCode::UnexpectedFrame.into()),
+                Some(_) => return Err(CloseCode::UnexpectedFrame),
+            };
+            if !delivered {
+                return Ok(Take::Blocked);
             }
         }
-        // One reading of the clock a chunk, and only while a frame is incomplete.
-        self.frame_since = match self.decoder.is_mid_frame() {
-            true => Some(self.frame_since.unwrap_or_else(Instant::now)),
-            false => None,
-        };
-        Ok(())
+    }
+
+    /// Offers the part that waits for room once more, and then the rest of its frame. Returns whether nothing
+    /// waits any more.
+    pub fn offer(&mut self) -> Result<bool, CloseCode> {
+        match self.delivery.take() {
+            None => Ok(true),
+            Some(Delivery { part, shard, next }) => {
+                Ok(self.deliver(part, shard, next)? && self.deliver_from(next)?)
+            }
+        }
+    }
+
+    /// The number of the frame that has begun and is not complete.
+    pub fn frame_being_read(&self) -> Option<u64> {
+        self.decoder.is_mid_frame().then_some(self.frames_read)
     }
 
     /// Opens a frame in the window. What fills the window has not been acknowledged yet, so a client
     /// that begins a frame all the same does not keep to it.
-    fn begin_frame(&mut self) -> Result<(), End> {
+    fn begin_frame(&mut self) -> Result<bool, CloseCode> {
         if !self.window.has_room() {
-            return Err(CloseCode::WindowExceeded.into());
+            return Err(CloseCode::WindowExceeded);
         }
         self.window.open_frame();
         self.frame_is_open = true;
-        Ok(())
+        Ok(true)
     }
 
-    fn route(&mut self, records: &[CheckInBytes]) {
+    fn route(&mut self, records: &[CheckInBytes]) -> bool {
         for bytes in records {
             match CheckInRecord::validate(bytes) {
                 Ok(record) if self.speaks_for(record.device_id()) => self.router.check_in(record),
@@ -84,6 +100,7 @@ impl Session {
             }
         }
         self.frame_records += records.len() as u64;
+        true
     }
 
     fn speaks_for(&self, device_id: DeviceId) -> bool {
@@ -95,24 +112,15 @@ impl Session {
         self.window.reject(Rejection::new(device_id, seq, reason));
     }
 
-    async fn end_check_ins(&mut self) -> Result<(), End> {
-        for shard in 0..self.router.shards() {
-            if let Some(part) = self.router.part(shard, &self.window, self.read_at) {
-                self.deliver(shard, part).await?;
-            }
-        }
-        self.end_frame();
-        Ok(())
-    }
-
-    async fn inventory(&mut self, archive: Vec<u8>) -> Result<(), End> {
+    fn inventory(&mut self, archive: Vec<u8>) -> Result<bool, CloseCode> {
         self.begin_frame()?;
         self.frame_records = 1;
         match Inventory::from_bytes(&archive) {
             Ok(inventory) if self.speaks_for(inventory.device_id) => {
                 let inventory = Box::new(InventoryPart { inventory, archive });
                 let (shard, part) = self.router.inventory(inventory, &self.window, self.read_at);
-                self.deliver(shard, part).await?;
+                let none = self.router.shards();
+                return Ok(self.deliver(part, shard, none)? && self.deliver_from(none)?);
             }
             Ok(inventory) => {
                 let revision = u64::from(inventory.revision);
@@ -128,12 +136,38 @@ impl Session {
             }
         }
         self.end_frame();
-        Ok(())
+        Ok(true)
+    }
+
+    /// Hands over what the frame that was read has for each shard from `first` on, and ends the frame.
+    fn deliver_from(&mut self, first: usize) -> Result<bool, CloseCode> {
+        for shard in first..self.router.shards() {
+            if let Some(part) = self.router.part(shard, &self.window, self.read_at)
+                && !self.deliver(part, shard, shard + 1)?
+            {
+                return Ok(false);
+            }
+        }
+        self.end_frame();
+        Ok(true)
+    }
+
+    /// Hands a part to its shard, or keeps it and returns `false` if there is no room.
+    fn deliver(&mut self, part: Part, shard: usize, next: usize) -> Result<bool, CloseCode> {
+        match self.router.inbox(shard).try_send(part) {
+            Ok(None) => Ok(true),
+            Ok(Some(part)) => {
+                self.delivery = Some(Delivery { part, shard, next });
+                Ok(false)
+            }
+            Err(_) => Err(CloseCode::Draining),
+        }
     }
 
     fn end_frame(&mut self) {
         self.window.close_frame();
         self.frame_is_open = false;
+        self.frames_read += 1;
         let records = std::mem::take(&mut self.frame_records);
         self.context.metrics.frames.add(1);
         self.context.metrics.received.add(records);
@@ -143,32 +177,5 @@ impl Session {
         self.entry
             .frames_in_flight
             .store(self.window.in_flight() as u64, Ordering::Relaxed);
-    }
-
-    /// Hands a part to its shard, waiting for room; after a while the client is told to hold back.
-    async fn deliver(&mut self, shard: usize, part: Part) -> Result<(), End> {
-        let mut part = part;
-        let mut busy_at = Instant::now() + BUSY_AFTER;
-        loop {
-            let inbox = self.router.inbox(shard);
-            part = match inbox.try_send(part) {
-                Ok(None) => return Ok(()),
-                Ok(Some(part)) => part,
-                Err(_) => return Err(CloseCode::Draining.into()),
-            };
-            let in_flight = self.window.in_flight() > 1;
-            let full_for_long = tokio::select! {
-                () = inbox.room() => false,
-                // Earlier frames are acknowledged meanwhile; this one is still open.
-                () = self.window.progress(), if in_flight => false,
-                () = tokio::time::sleep_until(busy_at) => true,
-                end = poisoned(&mut self.phase) => return Err(end),
-            };
-            self.acknowledge().await?;
-            if full_for_long {
-                self.say_busy(BUSY_RETRY_AFTER_MS).await?;
-                busy_at = Instant::now() + BUSY_AFTER;
-            }
-        }
     }
 }

@@ -6,8 +6,7 @@ use muster_engine::CheckpointProgress;
 use muster_engine::page::PAGE_BYTES;
 use muster_store::CheckpointMark;
 
-use super::Worker;
-use crate::clock;
+use super::{Task, Worker};
 
 /// Pages that ride in a commit even if its journal value is small.
 const PAGES_MIN: usize = 8;
@@ -21,6 +20,19 @@ const CHECKPOINT_AGE_MAX: Duration = Duration::from_secs(300);
 /// Pages a commit when nothing else is to be done.
 const PAGES_DRAINING: usize = 1024;
 
+/// How far a drain is.
+pub(super) enum Drain {
+    /// Takes what is left in the inbox.
+    Inbox,
+    /// Writes a checkpoint.
+    Checkpoint {
+        /// Whether the next commit is its beginning.
+        begins: bool,
+        /// Whether it covers everything, so that none need follow.
+        last: bool,
+    },
+}
+
 impl Worker {
     /// Adds the next slice of a checkpoint to the sealed batch, beginning one if it is due.
     ///
@@ -33,7 +45,7 @@ impl Worker {
         let due_at = self.config.checkpoint_journal_bytes.max(2 * state);
         // The journal is trimmed up to the oldest value that any shard needs, so a shard with little
         // traffic must not keep that of the busy ones.
-        let since = clock::stamp().since(self.checkpointed_at);
+        let since = self.clock.stamp().since(self.checkpointed_at);
         let is_old = self.journal_bytes > 0 && since >= CHECKPOINT_AGE_MAX;
         let due = self.journal_bytes >= due_at || is_old;
         let begun = due && self.begin_checkpoint();
@@ -51,7 +63,7 @@ impl Worker {
         let begun = self.shard.checkpoint_begin();
         if begun {
             self.journal_bytes = 0;
-            self.checkpointed_at = clock::stamp();
+            self.checkpointed_at = self.clock.stamp();
         }
         begun
     }
@@ -69,21 +81,38 @@ impl Worker {
         }
     }
 
-    /// Takes what is left in the inbox, then writes every page that is owed, then one whole checkpoint
-    /// more, so that the next start has no journal to replay.
-    pub(super) fn drain(&mut self) {
-        while let Some(part) = self.inbox.try_take() {
-            self.batch(Some(part));
-        }
-        self.whole_checkpoint();
-        if self.journal_bytes > 0 || self.begin_is_owed() {
-            self.whole_checkpoint();
-        }
-        tracing::info!(
-            devices = self.shard.devices(),
-            sequence = self.shard.sequence(),
-            "shard drained"
-        );
+    /// One commit of a drain: takes what is left in the inbox, then writes every page that is owed, then one
+    /// whole checkpoint more, so that the next start has no journal to replay.
+    pub(super) fn drain(&mut self, drain: Drain) {
+        self.task = match drain {
+            Drain::Inbox => match self.inbox.try_take() {
+                Some(part) => {
+                    self.batch(Some(part));
+                    Task::Drain(Drain::Inbox)
+                }
+                None => self.drain_checkpoint(false),
+            },
+            Drain::Checkpoint { begins, last } => {
+                if !self.drain_pages(begins) {
+                    let begins = false;
+                    Task::Drain(Drain::Checkpoint { begins, last })
+                } else if !last && (self.journal_bytes > 0 || self.begin_is_owed()) {
+                    self.drain_checkpoint(true)
+                } else {
+                    tracing::info!(
+                        devices = self.shard.devices(),
+                        sequence = self.shard.sequence(),
+                        "shard drained"
+                    );
+                    Task::Ended
+                }
+            }
+        };
+    }
+
+    fn drain_checkpoint(&mut self, last: bool) -> Task {
+        let begins = self.begin_checkpoint();
+        Task::Drain(Drain::Checkpoint { begins, last })
     }
 
     /// A checkpoint that ran already when the drain began does not cover what came after its beginning.
@@ -91,22 +120,16 @@ impl Worker {
         !self.shard.checkpoint_is_clean()
     }
 
-    fn whole_checkpoint(&mut self) {
-        let mut mark = match self.begin_checkpoint() {
+    /// Commits the next pages; returns whether the checkpoint is complete.
+    fn drain_pages(&mut self, begins: bool) -> bool {
+        let mut commit = self.begin();
+        commit.sequence = self.shard.seal(&mut self.effects);
+        commit.checkpoint = match begins {
             true => Some(CheckpointMark::Begin),
-            false => None,
+            false => self.checkpoint_pages(PAGES_DRAINING),
         };
-        loop {
-            let mut commit = self.begin();
-            commit.sequence = self.shard.seal(&mut self.effects);
-            commit.checkpoint = mark
-                .take()
-                .or_else(|| self.checkpoint_pages(PAGES_DRAINING));
-            let complete = commit.checkpoint == Some(CheckpointMark::Complete);
-            self.hand_over(commit);
-            if complete || !self.shard.checkpoint_is_running() {
-                break;
-            }
-        }
+        let complete = commit.checkpoint == Some(CheckpointMark::Complete);
+        self.hand_over(commit);
+        complete || !self.shard.checkpoint_is_running()
     }
 }

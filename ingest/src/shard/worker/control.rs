@@ -7,12 +7,58 @@ use crossbeam::channel;
 use muster_engine::{CellKey, Cohort, Facets};
 use tokio::sync::oneshot;
 
-use super::Worker;
+use super::{Task, Worker};
+use crate::clock::Stamp;
 use crate::shard::batch::Fate;
 use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 
 /// How long a shard stands still for a recount at most: that of taking a snapshot, with ample room.
 const STANDSTILL_MAX: Duration = Duration::from_secs(10);
+
+/// A shard that stands still for a recount.
+pub(super) enum Still {
+    /// Until everything is durable.
+    Committing {
+        reply: oneshot::Sender<RecountPoint>,
+        is_durable: channel::Receiver<Fate>,
+    },
+    /// Until told to go on.
+    Waiting {
+        released: channel::Receiver<()>,
+        since: Stamp,
+    },
+}
+
+impl Still {
+    /// Waits until the shard may go on.
+    pub(super) fn wait(self, worker: &Worker) {
+        match self {
+            Self::Committing { reply, is_durable } => {
+                let fate = is_durable.recv();
+                if let Some(next) = worker.hand_out(reply, fate.ok()) {
+                    next.wait(worker);
+                }
+            }
+            // An error is the other end being dropped: the sign to go on.
+            Self::Waiting { released, .. } => drop(released.recv_timeout(STANDSTILL_MAX)),
+        }
+    }
+
+    /// Looks whether the shard may go on; if not, what it is at.
+    pub(super) fn look(self, worker: &Worker) -> Option<Self> {
+        match self {
+            Self::Committing { reply, is_durable } => match is_durable.try_recv() {
+                Err(channel::TryRecvError::Empty) => Some(Self::Committing { reply, is_durable }),
+                fate => worker.hand_out(reply, fate.ok()),
+            },
+            Self::Waiting { released, since } => {
+                let waits = released.try_recv() == Err(channel::TryRecvError::Empty)
+                    && worker.clock.stamp().since(since) < STANDSTILL_MAX;
+                waits.then_some(Self::Waiting { released, since })
+            }
+        }
+    }
+}
 
 impl Worker {
     /// Answers at a batch boundary: the answer travels with a commit of its own.
@@ -51,8 +97,7 @@ impl Worker {
                     // The shard waits for it, so there is room.
                     let _ = durable.try_send(fate);
                 }));
-                self.commit(commit);
-                return self.stand_still(reply, &is_durable);
+                self.task = Task::Still(Still::Committing { reply, is_durable });
             }
             // Taken by the loop itself.
             Control::Drain => (),
@@ -66,26 +111,22 @@ impl Worker {
             .push(Box::new(move |_| drop(reply.send(answer))));
     }
 
-    /// Waits until everything is durable, hands out the counters, and goes on when told to.
-    fn stand_still(
-        &self,
-        reply: oneshot::Sender<RecountPoint>,
-        is_durable: &channel::Receiver<Fate>,
-    ) {
-        if is_durable.recv() != Ok(Fate::Durable) {
-            return; // poisoned: the question is dropped unanswered
+    /// Everything is durable: hands out the counters. Returns whether to stand still until told to go on.
+    fn hand_out(&self, reply: oneshot::Sender<RecountPoint>, fate: Option<Fate>) -> Option<Still> {
+        if fate != Some(Fate::Durable) {
+            return None; // poisoned: the question is dropped unanswered
         }
         let (release, released) = channel::bounded(1);
-        let sequence = self.shard.sequence();
         let point = RecountPoint {
-            sequence,
+            sequence: self.shard.sequence(),
             cells: self.cell_counts(),
             release,
         };
-        if reply.send(point).is_ok() {
-            // An error is the other end being dropped: the sign to go on.
-            let _ = released.recv_timeout(STANDSTILL_MAX);
-        }
+        let since = self.clock.stamp();
+        reply
+            .send(point)
+            .is_ok()
+            .then_some(Still::Waiting { released, since })
     }
 
     fn cell_counts(&self) -> Vec<CellCount> {

@@ -1,4 +1,8 @@
-//! Clients that begin and do not go on.
+//! Clients that begin and do not go on, and those that never pause.
+
+use std::time::Duration;
+
+use muster_ingest::clock;
 
 use super::{CLOSED, Victim, closed};
 use crate::harness::*;
@@ -49,5 +53,36 @@ fn a_frame_that_is_never_completed_is_closed() {
     assert_eq!(patient.acknowledged(1).0.accepted, 10);
     victim.oracle.borrow_mut().check_ins("contoso", &fleet);
     patient.goodbye();
+    victim.finish();
+}
+
+#[test]
+fn a_client_that_never_pauses_is_not_taken_for_one_that_stalls() {
+    const FRAME_TIMEOUT: Duration = Duration::from_secs(1);
+    let listen = format!("frame_timeout = \"{}s\"", FRAME_TIMEOUT.as_secs());
+    let victim = Victim::new(&Settings {
+        listen,
+        ..Settings::default()
+    });
+    let check_in = |seq| random_check_in(&mut Random(seq), device(900), seq);
+    let mut session = victim.session();
+    let began = clock::stamp();
+    let mut sent = 0;
+    // Whenever the server has read everything, it is in the middle of a frame: never of the same for long.
+    while clock::stamp().since(began) < 3 * FRAME_TIMEOUT {
+        let (this, next) = (frame(&[check_in(sent + 1)]), frame(&[check_in(sent + 2)]));
+        let from = if sent == 0 { 0 } else { this.len() / 2 };
+        session.write(&[&this[from..], &next[..next.len() / 2]].concat());
+        sent += 1;
+        assert_eq!(session.acknowledged(sent).0.accepted, sent);
+    }
+    let last = frame(&[check_in(sent + 1)]);
+    session.write(&last[last.len() / 2..]);
+    assert_eq!(session.acknowledged(sent + 1).0.accepted, sent + 1);
+    for seq in 1..=sent + 1 {
+        let mut oracle = victim.oracle.borrow_mut();
+        oracle.check_in("contoso", &check_in(seq));
+    }
+    session.goodbye();
     victim.finish();
 }

@@ -1,0 +1,274 @@
+//! A session without its connection: bytes in, parts to shards, bytes out.
+//!
+//! Decoder, router and window of one session, and what its acks say. Owned by the task of the session, or by a
+//! simulation. Nothing here waits: a full inbox is reported ([`Take::Blocked`]) and offered to again, what is to
+//! be sent lies in [`SessionCore::out`]. Bounded by the window. Connection, timeouts and phase are the driver's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use muster_engine::TenantIndex;
+use muster_wire::limits::{CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX, REJECTIONS_PER_ACK_MAX};
+use muster_wire::{
+    AckTotals, Busy, CloseCode, Decoder, DeviceId, Goodbye, Identity, Item, Role, ServerHello,
+    Subject, encode_ack, encode_busy, encode_goodbye, encode_server_hello,
+};
+
+use super::decode::Delivery;
+use crate::clock::Stamp;
+use crate::net::listener::ListenerContext;
+use crate::net::registry::SessionEntry;
+use crate::route::{Inbox, Router, Window, WindowCursor};
+
+/// What a draining server tells its clients to wait before they come back.
+const DRAIN_RETRY_AFTER_MS: u32 = 1000;
+
+/// How far a session came with the bytes it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// All of them are taken.
+    NeedsMore,
+    /// A part waits for room in an inbox: see [`SessionCore::offer`]. What was given is not all taken.
+    Blocked,
+}
+
+/// Who a session speaks for, from its certificate and the configuration.
+#[derive(Clone, Debug)]
+pub struct Speaker {
+    /// Who speaks.
+    pub identity: Identity,
+    /// The index of its tenant.
+    pub tenant: TenantIndex,
+}
+
+impl Speaker {
+    /// Admits an identity, or says why it may not come in.
+    pub fn admit(identity: Identity, context: &ListenerContext) -> Result<Self, CloseCode> {
+        match context.tenants.get(identity.tenant.as_str()) {
+            Some(&tenant) => Ok(Self { identity, tenant }),
+            None => Err(CloseCode::UnknownTenant),
+        }
+    }
+}
+
+/// A session that waits for its Hello.
+#[derive(Debug)]
+pub struct Opening(Decoder);
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self(Decoder::new(Role::Server))
+    }
+}
+
+impl Opening {
+    /// Takes bytes off the front of `rest` until the Hello is complete: then the version to speak.
+    pub fn take(&mut self, rest: &mut &[u8]) -> Result<Option<u16>, CloseCode> {
+        match self.0.next(rest).map_err(|error| error.close_code())? {
+            None => Ok(None),
+            Some(Item::ClientHello(hello)) => {
+                let version = hello.negotiate().map_err(|error| error.close_code())?;
+                Ok(Some(version))
+            }
+            Some(_) => Err(CloseCode::UnexpectedFrame),
+        }
+    }
+
+    /// The stream has ended before the Hello.
+    pub(super) fn finish(&self) -> CloseCode {
+        let fault = self.0.finish().err();
+        fault.map_or(CloseCode::TruncatedFrame, |error| error.close_code())
+    }
+
+    /// Opens the session; its Hello is to be sent.
+    pub fn open(
+        self,
+        version: u16,
+        speaker: Speaker,
+        remote: std::net::SocketAddr,
+        context: Arc<ListenerContext>,
+    ) -> SessionCore {
+        let Speaker { identity, tenant } = speaker;
+        let (own_device, window_frames) = match &identity.subject {
+            Subject::Device(device) => (Some(*device), context.config.window_frames_device),
+            Subject::Gateway(_) => (None, context.config.window_frames_gateway),
+        };
+        let next_check_in_seconds = context.config.next_check_in.get().as_secs() as u32;
+        let mut out = Vec::with_capacity(256);
+        let hello = ServerHello {
+            version,
+            window_frames,
+            check_ins_per_frame_max: CHECK_INS_PER_FRAME_MAX as u32,
+            inventory_bytes_max: INVENTORY_BYTES_MAX as u32,
+            server_time_ms: context.clock.wall().as_millis(),
+            next_check_in_seconds,
+        };
+        encode_server_hello(&mut out, &hello);
+        let now = context.clock.wall();
+        SessionCore {
+            entry: context.registry.enter(identity, remote, now),
+            own_device,
+            decoder: self.0,
+            router: Router::new(Arc::clone(&context.routes), tenant, context.clock.clone()),
+            window: Window::open(window_frames),
+            totals: AckTotals {
+                policy_revision: context.policy.revision().0,
+                next_check_in_seconds,
+                ..AckTotals::default()
+            },
+            out,
+            read_at: context.clock.stamp(),
+            frames_read: 0,
+            frame_records: 0,
+            frame_is_open: false,
+            delivery: None,
+            client_is_done: false,
+            draining: false,
+            context,
+        }
+    }
+}
+
+/// The state of one session, apart from its connection.
+#[derive(Debug)]
+pub struct SessionCore {
+    pub(super) context: Arc<ListenerContext>,
+    pub(super) entry: SessionEntry,
+    /// The one device a device certificate may speak for; none for a gateway.
+    pub(super) own_device: Option<DeviceId>,
+    pub(super) decoder: Decoder,
+    pub(super) router: Router,
+    pub(super) window: WindowCursor,
+    totals: AckTotals,
+    /// Frame bytes on their way out; reused.
+    out: Vec<u8>,
+    /// When the current chunks were read.
+    pub(super) read_at: Stamp,
+    /// Frames read to their end.
+    pub(super) frames_read: u64,
+    /// Records in the frame that is being read.
+    pub(super) frame_records: u64,
+    /// Whether a frame is open in the window that has not been read to its end.
+    pub(super) frame_is_open: bool,
+    /// What of a frame waits for room.
+    pub(super) delivery: Option<Delivery>,
+    /// The client said Goodbye or ended its stream.
+    pub(super) client_is_done: bool,
+    /// We said Goodbye because the server drains.
+    draining: bool,
+}
+
+impl SessionCore {
+    /// Notes that bytes were read now.
+    pub fn note_read(&mut self) {
+        self.read_at = self.context.clock.stamp();
+    }
+
+    /// Collects durable frames from the oldest on and puts one cumulative ack for them into `out`. Returns
+    /// whether there was any.
+    pub fn acknowledge(&mut self) -> bool {
+        let before = self.totals;
+        let metrics = &self.context.metrics;
+        let now = self.context.clock.stamp();
+        while let Some(frame) = self.window.collect() {
+            self.totals.frames += 1;
+            self.totals.accepted += u64::from(frame.outcome.accepted);
+            self.totals.duplicate += u64::from(frame.outcome.duplicate);
+            self.totals.stale += u64::from(frame.outcome.stale);
+            self.totals.rejected += u64::from(frame.outcome.rejected);
+            if frame.durable_at != Stamp::default() {
+                metrics.record_durable_to_ack(self.entry.id, now.nanos_since(frame.durable_at));
+            }
+        }
+        let totals = self.totals;
+        if totals.frames == before.frames {
+            return false;
+        }
+        metrics.accepted.add(totals.accepted - before.accepted);
+        metrics.duplicate.add(totals.duplicate - before.duplicate);
+        metrics.stale.add(totals.stale - before.stale);
+        metrics.acks.add(1);
+        let answered = totals.accepted + totals.duplicate + totals.stale + totals.rejected;
+        self.entry
+            .records_acknowledged
+            .store(answered, Ordering::Relaxed);
+        self.entry
+            .frames_in_flight
+            .store(self.window.in_flight() as u64, Ordering::Relaxed);
+        let mut rejections = Vec::new(); // no allocation while it stays empty
+        if totals.rejected != before.rejected {
+            let details = std::iter::from_fn(|| self.window.take_rejection());
+            rejections.extend(details.take(REJECTIONS_PER_ACK_MAX));
+            for rejection in &rejections {
+                if let Some(reason) = rejection.reason() {
+                    self.context.log_cause(reason.name(), &self.entry.identity);
+                }
+            }
+        }
+        encode_ack(&mut self.out, &totals, &rejections);
+        true
+    }
+
+    /// Asks the client to send no new frame for a while.
+    pub fn say_busy(&mut self, retry_after_ms: u32) {
+        self.context.metrics.busy.add(1);
+        encode_busy(&mut self.out, Busy { retry_after_ms });
+    }
+
+    /// The server drains: says Goodbye, once. Returns whether there is something to send.
+    pub fn drain(&mut self) -> bool {
+        if self.draining {
+            return false;
+        }
+        self.draining = true;
+        let goodbye = Goodbye::new(CloseCode::Draining, DRAIN_RETRY_AFTER_MS);
+        encode_goodbye(&mut self.out, goodbye);
+        true
+    }
+
+    /// The stream of the client has ended.
+    pub fn end_of_stream(&mut self) -> Result<(), CloseCode> {
+        self.decoder.finish().map_err(|error| error.close_code())?;
+        self.client_is_done = true;
+        Ok(())
+    }
+
+    /// Whether everything is said, and with which code to end; the last frame is then to be sent.
+    pub fn is_over(&mut self) -> Option<CloseCode> {
+        // A draining server reads no more: the frame it stopped in has handed nothing to a shard.
+        if self.window.in_flight() != usize::from(self.frame_is_open) {
+            return None;
+        }
+        if self.client_is_done {
+            encode_goodbye(&mut self.out, Goodbye::new(CloseCode::Done, 0));
+            return Some(CloseCode::Done);
+        }
+        self.draining.then_some(CloseCode::Draining)
+    }
+
+    /// Whether more is to be read.
+    pub fn is_reading(&self) -> bool {
+        !self.client_is_done && !self.draining
+    }
+
+    /// Frames read and not acknowledged, one that is being read included.
+    pub fn in_flight(&self) -> usize {
+        self.window.in_flight()
+    }
+
+    /// What is to be sent; the caller empties it.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// The inbox that a part waits for, if one does.
+    pub fn blocked_on(&self) -> Option<&Inbox> {
+        let shard = self.delivery.as_ref()?.shard();
+        Some(self.router.inbox(shard))
+    }
+
+    /// What the acks have said so far.
+    pub fn totals(&self) -> &AckTotals {
+        &self.totals
+    }
+}

@@ -1,0 +1,84 @@
+//! One step of a shard at a time, without waiting: how a simulation drives it on a thread of its own choosing.
+//!
+//! The same events, tasks and commits as [`Worker::run`](super::Worker::run); only what that waits for is looked
+//! at instead. Not used by the server.
+
+use muster_engine::Shard;
+
+use super::{Event, SWEEP_EVERY, Task, Worker};
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// Something was done.
+    Worked,
+    /// Nothing can be done now: no event, no free commit, or standing still.
+    Idle,
+    /// The shard has ended.
+    Ended,
+}
+
+/// Where a step looks first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Questions and orders.
+    Control,
+    /// Parts of frames.
+    Inbox,
+}
+
+impl Worker {
+    /// Does the next thing that can be done without waiting.
+    pub fn step(&mut self, first: Lane) -> Stepped {
+        let has_commit = !self.returned.is_empty();
+        match std::mem::replace(&mut self.task, Task::Serve) {
+            Task::Serve if !has_commit => Stepped::Idle,
+            Task::Serve => match self.look(first) {
+                Some(event) => {
+                    self.apply(event);
+                    Stepped::Worked
+                }
+                None => Stepped::Idle,
+            },
+            Task::Still(still) => match still.look(self) {
+                Some(still) => {
+                    self.task = Task::Still(still);
+                    Stepped::Idle
+                }
+                None => Stepped::Worked,
+            },
+            Task::Drain(drain) if !has_commit => {
+                self.task = Task::Drain(drain);
+                Stepped::Idle
+            }
+            Task::Drain(drain) => {
+                self.drain(drain);
+                Stepped::Worked
+            }
+            Task::Ended => {
+                self.task = Task::Ended;
+                Stepped::Ended
+            }
+        }
+    }
+
+    /// The state that the shard is in, which may be ahead of what is durable.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    fn look(&self, first: Lane) -> Option<Event> {
+        let control = || match self.control.try_recv() {
+            Ok(control) => Some(Event::Control(control)),
+            Err(crossbeam::channel::TryRecvError::Disconnected) => Some(Event::Closed),
+            Err(crossbeam::channel::TryRecvError::Empty) => None,
+        };
+        let inbox = || self.inbox.try_take().map(Event::Part);
+        let event = match first {
+            Lane::Control => control().or_else(inbox),
+            Lane::Inbox => inbox().or_else(control),
+        };
+        let is_due = self.clock.stamp().since(self.swept_at) >= SWEEP_EVERY;
+        event.or_else(|| is_due.then_some(Event::Tick))
+    }
+}
