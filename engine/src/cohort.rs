@@ -58,7 +58,8 @@ impl Cohort {
         bytes
     }
 
-    /// Reads [`Cohort::encode`]; `None` if the bytes are no cohort.
+    /// Reads [`Cohort::encode`]; `None` if the bytes are no cohort. Tags in another order, or twice, would be
+    /// a second cohort of the same devices.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let owner = Owner::from_code(reader.u8()?)?;
@@ -70,7 +71,8 @@ impl Cohort {
                 String::from_utf8(text.to_vec()).ok()
             })
             .collect::<Option<Vec<_>>>()?;
-        reader.is_empty().then_some(Self { owner, tags })
+        let in_form = tags.is_sorted_by(|one, next| one < next);
+        (in_form && reader.is_empty()).then_some(Self { owner, tags })
     }
 }
 
@@ -152,6 +154,11 @@ mod tests {
         let bytes = Cohort::new(Owner::Company, ["tag".to_owned()]).encode();
         for length in 0..bytes.len() {
             assert_eq!(Cohort::decode(&bytes[..length]), None);
+        }
+        for tags in [["b", "a"], ["a", "a"]] {
+            let tags = tags.map(str::to_owned).to_vec();
+            let owner = Owner::Company;
+            assert_eq!(Cohort::decode(&Cohort { owner, tags }.encode()), None);
         }
     }
 }

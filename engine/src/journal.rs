@@ -206,10 +206,11 @@ impl<'a> JournalValue<'a> {
                 tenant,
                 archive: reader.take(number as usize)?,
             }),
-            POLICY => Some(Segment::Policy {
+            // These two are of no tenant; the reader takes one form of everything, like the rest on disk.
+            POLICY if tenant == 0 => Some(Segment::Policy {
                 revision: Revision(number),
             }),
-            TIME => Some(Segment::Time {
+            TIME if tenant == 0 => Some(Segment::Time {
                 first: reader.u32()?,
                 slots: number,
             }),

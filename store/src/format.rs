@@ -140,7 +140,7 @@ fn read(directory: &Path, file: &mut File) -> Result<String, OpenError> {
 }
 
 /// The version is read before anything else: the rest of the file may be different in a newer format.
-fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
+pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
     let mut lines = text.lines();
     let mut number = |word: &str| {
         lines

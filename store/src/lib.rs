@@ -43,6 +43,8 @@ mod ledger;
 mod metrics;
 mod rocks;
 mod store;
+#[doc(hidden)]
+pub mod stored;
 mod trim_gate;
 mod value;
 mod view;

@@ -164,8 +164,9 @@ impl ModelDisk {
                 }
                 Segment::Policy { .. } => self.judge(&policy, 0..self.slots.len(), sequence, now),
                 Segment::Time { first, slots } => {
+                    // No server names slots that it does not have; what is on disk may.
                     let end = (first as usize + slots as usize).min(self.slots.len());
-                    self.judge(&policy, first as usize..end, sequence, now);
+                    self.judge(&policy, (first as usize).min(end)..end, sequence, now);
                 }
             }
         }

@@ -20,6 +20,9 @@ use crate::policy::{PolicySet, Revision};
 use crate::shard_map::ShardId;
 use crate::slab::{PAGE_RECORDS, SlotIndex};
 
+/// The highest number of a page whose slots have a number each.
+const PAGES_MAX: u32 = SlotIndex::MAX / PAGE_RECORDS as u32 - 1;
+
 /// What is on disk contradicts itself; the data directory must not be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryError {
@@ -119,6 +122,9 @@ impl Recovery {
             fault,
         };
         let page = page::decode(bytes).ok_or_else(|| fault("not a page of a known format"))?;
+        if number > PAGES_MAX {
+            return Err(fault("its slots are beyond the last there can be"));
+        }
         let index = number as usize;
         if self.page_sequences.len() <= index {
             self.page_sequences.resize(index + 1, 0);

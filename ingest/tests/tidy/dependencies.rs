@@ -4,7 +4,7 @@ use super::{CRATES, assert_none, read, root};
 use std::process::Command;
 
 /// For each crate, the crates of this workspace it may depend on. Every other edge is a fault.
-const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
     ("wire", &[]),
     ("engine", &["wire"]),
     ("store", &["engine", "wire"]),
@@ -12,6 +12,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("ingest", &["store", "engine", "wire"]),
     ("loadgen", &["client", "wire", "engine"]),
     ("crash", &["client", "loadgen", "wire", "engine"]),
+    ("fuzz", &["ingest", "store", "engine", "wire"]),
     (
         "benches",
         &["wire", "engine", "store", "client", "ingest", "loadgen"],

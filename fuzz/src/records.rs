@@ -1,0 +1,90 @@
+//! Targets for one record: the check-in and the inventory.
+//!
+//! What must hold: the tables of docs/PROTOCOL.md, written out once more here, decide like the validator; a
+//! good record is one to one with its bytes; a bad one is named by what it claims.
+
+use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, RejectReason, limits};
+
+use crate::Input;
+
+/// 48 bytes as a check-in.
+pub fn check_in(data: &[u8]) {
+    let bytes: CheckInBytes = Input(data).array();
+    let found = CheckInRecord::validate(&bytes);
+    assert_eq!(found.as_ref().err().copied(), fault(&bytes));
+    let (device_id, seq) = CheckInRecord::peek(&bytes);
+    assert_eq!(device_id.as_bytes()[..], bytes[..16]);
+    assert_eq!(seq.to_le_bytes()[..], bytes[16..24]);
+    let Ok(record) = found else { return };
+    assert_eq!((record.device_id(), record.seq()), (device_id, seq));
+    let check_in = record.to_check_in();
+    assert_eq!(check_in.to_bytes(), bytes);
+    assert_eq!(check_in.to_record(), Ok(record));
+    let view = record.view();
+    assert_eq!(
+        (
+            view.sent_at_ms.to_native(),
+            view.boot_id.to_native(),
+            view.payload.to_native()
+        ),
+        (record.sent_at_ms(), record.boot_id(), record.payload())
+    );
+    assert_eq!(view.flags.to_native(), record.flags().bits());
+}
+
+/// What is wrong with a check-in by the tables of the document, which has no names here, only codes. Faults
+/// are told in this order.
+fn fault(bytes: &CheckInBytes) -> Option<RejectReason> {
+    let agents = [1, 2, 3, 4, 5, 8, 10, 11, 16, 32, 64, 128, 129];
+    let faults = [
+        (bytes[..16] == [0; 16], RejectReason::DeviceIdZero),
+        (bytes[16..24] == [0; 8], RejectReason::SeqZero),
+        (bytes[45] > 8, RejectReason::UnknownPlatform),
+        (
+            !agents.contains(&bytes[46]),
+            RejectReason::UnknownManagementAgent,
+        ),
+        (bytes[42] > 5, RejectReason::UnknownRisk),
+        (bytes[43] > 9, RejectReason::UnknownPartnerThreatState),
+        (bytes[44] > 1, RejectReason::UnknownOnboarding),
+        (
+            bytes[41] > 0x0f || bytes[47] != 0,
+            RejectReason::ReservedNotZero,
+        ),
+    ];
+    faults
+        .into_iter()
+        .find_map(|(is_bad, reason)| is_bad.then_some(reason))
+}
+
+/// Bytes as an inventory archive.
+pub fn inventory(data: &[u8]) {
+    let found = Inventory::from_bytes(data);
+    let (device_id, revision) = Inventory::peek(data);
+    if data.len() < limits::INVENTORY_ROOT_BYTES {
+        assert_eq!((device_id, revision), (DeviceId::ZERO, 0));
+    }
+    let inventory = match found {
+        Ok(inventory) => inventory,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            assert!(RejectReason::ALL.contains(&error.reject_reason()));
+            return;
+        }
+    };
+    assert_eq!(
+        (inventory.device_id, inventory.revision),
+        (device_id, revision)
+    );
+    assert_eq!(
+        inventory.check(),
+        Ok(()),
+        "what was read is within the limits"
+    );
+    let bytes = inventory.to_bytes().expect("what was read can be written");
+    assert!(bytes.len() <= limits::INVENTORY_BYTES_MAX);
+    assert_eq!(Inventory::from_bytes(&bytes), Ok(inventory));
+    // An archive in the one form that the document describes is written back as it came.
+    let again = Inventory::from_bytes(&bytes).and_then(|inventory| inventory.to_bytes());
+    assert_eq!(again, Ok(bytes));
+}

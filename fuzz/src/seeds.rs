@@ -1,0 +1,253 @@
+//! Good inputs of every target, as the crates themselves write them: where mutation begins.
+//!
+//! Deterministic: the same bytes on every machine and at every time.
+
+use muster_engine::{
+    CellId, CellKey, Cohort, CohortId, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet,
+    Revision, Shard, ShardId, ShardLimits, TenantPolicy, Timestamp, page,
+};
+use muster_wire::{
+    AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
+    Inventory, ManagementAgent, Onboarding, Owner, PartnerThreatState, Platform, RejectReason,
+    Rejection, Risk, ServerHello, encode_ack, encode_busy, encode_check_ins, encode_client_hello,
+    encode_goodbye, encode_inventory, encode_server_hello,
+};
+
+/// As little as a configuration can say.
+const CONFIGURATION: &str = r#"
+[[tenants]]
+name = "contoso"
+secure_by_default = true
+threat_threshold = { windows = "low", iOS = "clear" }
+[store]
+directory = "data"
+[listen]
+certificate = "server.pem"
+key = "server.key"
+client_ca = "ca.pem"
+"#;
+
+/// Keys of every type, after it.
+const WHOLE: &str = r#"
+address = "127.0.0.1:0"
+window_frames_device = 2
+hello_timeout = "5s"
+udp_receive_buffer = "4MiB"
+[log]
+level = "info,quinn=warn"
+format = "json"
+"#;
+
+/// The good inputs of a target; none of one that is not known.
+pub fn of(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "decoder" => vec![client_stream()],
+        "answers" => vec![server_stream()],
+        "hello" => {
+            let (client, server) = (client_stream(), server_stream());
+            vec![client[10..26].to_vec(), server[10..42].to_vec()]
+        }
+        "check_in" => (1..4)
+            .map(|seq| check_in(seq).as_bytes().to_vec())
+            .collect(),
+        "inventory" => vec![
+            archive(1, &[]),
+            archive(2, &["berlin", "a tag of more than eight"]),
+        ],
+        "identity" => vec![
+            b"muster://contoso/device/00112233-4455-6677-8899-aabbccddeeff".to_vec(),
+            b"https://contoso.example/\nmuster://contoso/gateway/gw-1".to_vec(),
+        ],
+        "stored_records" => stored_records(),
+        "recovery" => vec![disk()],
+        "shard" => vec![events()],
+        "configuration" => ["", WHOLE]
+            .map(|more| format!("{CONFIGURATION}{more}").into_bytes())
+            .to_vec(),
+        "stored_values" => vec![
+            b"\x00\x01\x00\x02\x00\x00\x00\x05\x00payload".to_vec(),
+            [&[1][..], b"bytes", &[7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]].concat(),
+            [&[2][..], &[3; 16]].concat(),
+            b"\x03muster-store 1\nshards 4\n".to_vec(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+fn device(number: u8) -> DeviceId {
+    let mut id = [0; 16];
+    id[15] = number;
+    DeviceId::from_bytes(id)
+}
+
+fn check_in(seq: u64) -> CheckInRecord {
+    let check_in = CheckIn {
+        device_id: device(1),
+        seq,
+        sent_at_ms: 1_800_000_000_000,
+        boot_id: 1,
+        payload: 2,
+        flags: Flags::SENSOR_RUNNING | Flags::COMMAND_AND_CONTROL_OK | Flags::REGISTERED,
+        risk: Risk::Low,
+        partner_threat_state: PartnerThreatState::Secured,
+        onboarding: Onboarding::Onboarded,
+        platform: Platform::Windows,
+        management_agent: ManagementAgent::Mdm,
+    };
+    check_in.to_record().expect("neither id nor seq is zero")
+}
+
+fn archive(revision: u32, tags: &[&str]) -> Vec<u8> {
+    let inventory = Inventory {
+        device_id: device(1),
+        os_version: Inventory::pack_version([10, 0, 22631, 4317]),
+        revision,
+        owner: Owner::Company,
+        device_name: "device-1".to_owned(),
+        os_name: "Windows".to_owned(),
+        model: "Notebook 14".to_owned(),
+        manufacturer: String::new(),
+        serial_number: "SN-000042".to_owned(),
+        user_principal_name: "somebody@contoso.example".to_owned(),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+    };
+    inventory.to_bytes().expect("within the limits")
+}
+
+/// Two bytes for the cuts, then a stream.
+fn client_stream() -> Vec<u8> {
+    let mut out = vec![1, 2];
+    encode_client_hello(&mut out, &ClientHello::CURRENT);
+    encode_check_ins(&mut out, &[check_in(1), check_in(2)]).expect("a frame");
+    encode_inventory(&mut out, &archive(1, &["berlin"])).expect("a frame");
+    encode_goodbye(&mut out, Goodbye::new(CloseCode::Done, 0));
+    out
+}
+
+fn server_stream() -> Vec<u8> {
+    let mut out = vec![1, 2];
+    let hello = ServerHello {
+        version: 1,
+        window_frames: 4,
+        check_ins_per_frame_max: 4096,
+        inventory_bytes_max: 8192,
+        server_time_ms: 1_800_000_000_000,
+        next_check_in_seconds: 300,
+    };
+    encode_server_hello(&mut out, &hello);
+    let totals = AckTotals {
+        frames: 2,
+        accepted: 3,
+        rejected: 1,
+        policy_revision: 1,
+        ..AckTotals::default()
+    };
+    let rejections = [Rejection::new(device(1), 5, RejectReason::UnknownRisk)];
+    encode_ack(&mut out, &totals, &rejections);
+    encode_busy(
+        &mut out,
+        Busy {
+            retry_after_ms: 500,
+        },
+    );
+    encode_goodbye(&mut out, Goodbye::new(CloseCode::Draining, 1000));
+    encode_ack(&mut out, &totals, &[]);
+    out
+}
+
+fn cell() -> CellKey {
+    CellKey {
+        tenant: 0,
+        cohort: CohortId(0),
+        facets: Facets::default().word(),
+    }
+}
+
+/// A journal value with every kind of segment that an honest shard writes.
+fn journal_value() -> Vec<u8> {
+    let limits = ShardLimits {
+        devices_max: 10,
+        cells_max: 10,
+        cohorts_max: 10,
+    };
+    let mut shard = Shard::new(ShardId(0), limits, 1);
+    let mut effects = Effects::default();
+    let rules = PolicySet::new(Revision(1), vec![TenantPolicy::default(); 2]);
+    shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
+    shard.apply_policy(rules.into(), &mut effects);
+    shard.apply_check_ins(0, &[check_in(1), check_in(2)], &mut effects);
+    let bytes = archive(1, &["berlin"]);
+    let inventory = Inventory::from_bytes(&bytes).expect("a good archive");
+    shard.apply_inventory(0, &inventory, &bytes, &mut effects);
+    shard.seal(&mut effects);
+    effects.journal_value().to_vec()
+}
+
+fn stored_records() -> Vec<Vec<u8>> {
+    let kind = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
+    let tags = ["berlin", "pilot"].map(str::to_owned);
+    let rules = PolicySet::new(Revision(3), vec![TenantPolicy::default(); 2]);
+    vec![
+        kind(0, &journal_value()),
+        kind(1, &[&[1][..], &page_head(), &record(0).encode()].concat()),
+        kind(2, &cell().encode()),
+        kind(3, &Cohort::new(Owner::Company, tags).encode()),
+        kind(4, &rules.encode()),
+    ]
+}
+
+fn record(cell: u32) -> DeviceRecord {
+    DeviceRecord {
+        device_id: device(1),
+        seq: 1,
+        cell: CellId(cell),
+        first_seen: 1_800_000_000,
+        last_check_in: 1_800_000_000,
+        ..DeviceRecord::default()
+    }
+}
+
+fn page_head() -> Vec<u8> {
+    let empty = [DeviceRecord::default(); PAGE_RECORDS];
+    page::encode(Revision(1), 1, &empty)[..16].to_vec()
+}
+
+/// A disk for the target `recovery`: a cohort, two cells, a page with one device, a policy change and time.
+fn disk() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut value = |kind: u8, number: Option<u8>, units: usize, bytes: &[u8]| {
+        out.extend([kind, (bytes.len() / units) as u8]);
+        out.extend(number);
+        out.extend_from_slice(bytes);
+    };
+    value(0, None, 1, &Cohort::new(Owner::Company, []).encode());
+    value(1, None, 1, &cell().encode());
+    let other = CellKey {
+        cohort: CohortId(1),
+        ..cell()
+    };
+    value(1, None, 1, &other.encode());
+    value(
+        2,
+        Some(0),
+        1,
+        &[page_head(), record(1).encode().to_vec()].concat(),
+    );
+    let mut journal = vec![1, 0, 0, 0, 1, 0, 0, 0];
+    journal.extend(1_800_000_000_000_u64.to_le_bytes());
+    journal.extend([3, 0, 0, 0, 1, 0, 0, 0]);
+    journal.extend([4, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0]);
+    value(4, None, 4, &journal);
+    out
+}
+
+/// Events for the target `shard`: a check-in, an inventory, an hour, a crash.
+fn events() -> Vec<u8> {
+    let mut out = vec![0, 0, 0];
+    out.extend(&check_in(1).as_bytes()[16..24]);
+    out.extend(&check_in(1).as_bytes()[40..48]);
+    out.extend([4, 0, 0, 1, 0, 0, 0, 1, 3]);
+    out.extend([5, 60, 0]);
+    out.push(7);
+    out
+}
