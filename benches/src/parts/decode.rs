@@ -87,7 +87,7 @@ struct FrontDoor {
 
 impl FrontDoor {
     fn new() -> anyhow::Result<Self> {
-        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| inbox(16)).unzip();
+        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| inbox(16, 1)).unzip();
         let routes = Arc::new(RouteTable {
             map: ShardMap::new(SHARDS),
             inboxes: inboxes.into_boxed_slice(),

@@ -41,7 +41,7 @@ const INBOX_PARTS: Key<Integer<u32>> = Key {
         min: 16,
         max: 65_536,
     },
-    meaning: "Parts of frames that may wait in the inbox of a shard; when it is full, sessions stop reading. A part holds up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB for each shard at the default.",
+    meaning: "Parts of frames that may wait in the inbox of a shard, divided evenly among the tenants (among 64 lanes if there are more, or a quarter of the places if that is less): a tenant that floods fills its own lane, and its sessions stop reading. A part holds up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB for each shard at the default. More when many tenants connect device by device.",
 };
 
 const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {

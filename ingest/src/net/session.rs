@@ -214,10 +214,10 @@ impl Session {
     /// Waits until an inbox has taken the part that waits for it; after a while the client is told to hold back.
     async fn wait_for_room(&mut self) -> Result<(), End> {
         let mut busy_at = Instant::now() + BUSY_AFTER;
-        while let Some(inbox) = self.core.blocked_on() {
+        while let Some((inbox, tenant)) = self.core.blocked_on() {
             let in_flight = self.core.in_flight() > 1;
             let full_for_long = tokio::select! {
-                () = inbox.room() => false,
+                () = inbox.room(tenant) => false,
                 // Earlier frames are acknowledged meanwhile; this one is still open.
                 () = self.core.window.progress(), if in_flight => false,
                 () = tokio::time::sleep_until(busy_at) => true,

@@ -1,66 +1,116 @@
-//! The bounded input of one shard: many sessions push, one thread takes.
+//! The bounded input of one shard: many sessions push, one thread takes, tenants take turns.
 //!
-//! A full inbox is the first stage of back-pressure: the session stops reading its stream until there
-//! is room, and QUIC's flow control stops the peer. Nothing is dropped here.
+//! Places are divided among lanes, and a tenant pushes into one lane only (its index modulo their
+//! number). So a tenant that floods fills its own lane and waits there, while [`Turns`] gives every lane
+//! with parts the same number of check-ins. Tenants of one lane share what it gets; order within a lane,
+//! and so within a session, is kept.
+//!
+//! A full lane is the first stage of back-pressure: its sessions stop reading their streams until there
+//! is room, and QUIC's flow control stops the peers. Nothing is dropped here. Lock-free; bounded by
+//! `shards.inbox_parts`.
+
+mod turns;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::queue::ArrayQueue;
+use muster_engine::TenantIndex;
 use tokio::sync::Notify;
 
 use super::part::Part;
+use turns::{LANES_MAX, Turns};
+
+/// Places that a lane has at least: while a shard evaluates one part, others can come in.
+const LANE_PLACES_MIN: usize = 4;
 
 /// The shard has stopped; nothing is taken any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shard has stopped")]
 pub struct InboxClosed;
 
-/// Where sessions wait for room.
-#[derive(Debug, Default)]
-struct Room {
+/// The parts of some tenants, and where their sessions wait for room.
+#[derive(Debug)]
+struct Lane {
+    parts: ArrayQueue<Part>,
     freed: Notify,
     waiting: AtomicUsize,
 }
 
-/// Makes an inbox for at most `parts_max` parts.
-pub fn inbox(parts_max: usize) -> (Inbox, InboxReceiver) {
-    let (sender, receiver) = bounded(parts_max.max(1));
-    let room = Arc::new(Room::default());
-    (
-        Inbox {
-            sender,
-            room: Arc::clone(&room),
-        },
-        InboxReceiver {
-            parts: receiver,
-            room,
-        },
-    )
+/// What both sides see.
+#[derive(Debug)]
+struct Shared {
+    lanes: Box<[Lane]>,
+    /// Lanes that got a part since the shard looked, a bit each.
+    ready: AtomicU64,
+    /// Holds a token whenever the shard must look.
+    wake: Sender<()>,
+    closed: AtomicBool,
+}
+
+/// Makes an inbox of `parts_max` places at most, at least one, for so many tenants.
+pub fn inbox(parts_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
+    let parts_max = parts_max.max(1);
+    let lanes = tenants
+        .min(LANES_MAX)
+        .min(parts_max / LANE_PLACES_MIN)
+        .max(1);
+    let lane = |_| Lane {
+        parts: ArrayQueue::new(parts_max / lanes),
+        freed: Notify::new(),
+        waiting: AtomicUsize::new(0),
+    };
+    let (wake, woken) = bounded(1);
+    let shared = Arc::new(Shared {
+        lanes: (0..lanes).map(lane).collect(),
+        ready: AtomicU64::new(0),
+        wake,
+        closed: AtomicBool::new(false),
+    });
+    let receiver = InboxReceiver {
+        shared: Arc::clone(&shared),
+        woken,
+        turns: Turns::new(lanes),
+    };
+    (Inbox(shared), receiver)
 }
 
 /// The pushing side, shared by all sessions.
 #[derive(Clone, Debug)]
-pub struct Inbox {
-    sender: Sender<Part>,
-    room: Arc<Room>,
-}
+pub struct Inbox(Arc<Shared>);
 
 impl Inbox {
-    /// Pushes a part, or gives it back if there is no room.
+    fn lane(&self, tenant: TenantIndex) -> usize {
+        usize::from(tenant) % self.0.lanes.len()
+    }
+
+    /// Pushes a part, or gives it back if its tenant's lane has no room.
     ///
     /// # Errors
     /// [`InboxClosed`] if the shard has stopped.
     pub fn try_send(&self, part: Part) -> Result<Option<Part>, InboxClosed> {
-        match self.sender.try_send(part) {
-            Ok(()) => Ok(None),
-            Err(TrySendError::Full(part)) => Ok(Some(part)),
-            Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
+        let shared = &*self.0;
+        let lane = self.lane(part.tenant);
+        let refused = shared.lanes[lane].parts.push(part).err();
+        if refused.is_none() {
+            // AcqRel, here and where the shard swaps: of the two, one sees what the other did before.
+            // Either the shard finds this part, or the bit was clear here and there is a token after
+            // the shard took the last one. A token that is there already is as good.
+            let before = shared.ready.fetch_or(1 << lane, Ordering::AcqRel);
+            if before == 0 {
+                let _ = shared.wake.try_send(());
+            }
+        }
+        match shared.closed.load(Ordering::Acquire) {
+            true => Err(InboxClosed),
+            false => Ok(refused),
         }
     }
 
-    /// Waits until there may be room. Another session may be faster: try again, wait again.
-    pub async fn room(&self) {
+    /// Waits until there may be room for a part of the tenant. Another session may be faster: try
+    /// again, wait again.
+    pub async fn room(&self, tenant: TenantIndex) {
         /// Counts a waiter for as long as it waits, also when its future is dropped.
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {
@@ -68,46 +118,88 @@ impl Inbox {
                 self.0.fetch_sub(1, Ordering::SeqCst);
             }
         }
-        // SeqCst pairs with `InboxReceiver::freed`: either the shard sees this waiter, or the waiter
+        let lane = &self.0.lanes[self.lane(tenant)];
+        // SeqCst pairs with `InboxReceiver::try_take`: either the shard sees this waiter, or the waiter
         // sees the room the shard made.
-        self.room.waiting.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(&self.room.waiting);
-        let mut freed = std::pin::pin!(self.room.freed.notified());
+        lane.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&lane.waiting);
+        let mut freed = std::pin::pin!(lane.freed.notified());
         freed.as_mut().enable();
-        if self.sender.is_full() {
+        if lane.parts.is_full() {
             freed.await;
         }
     }
 
     /// Parts waiting now.
     pub fn depth(&self) -> usize {
-        self.sender.len()
+        self.0.lanes.iter().map(|lane| lane.parts.len()).sum()
     }
 }
 
 /// The taking side, owned by the shard's thread.
 #[derive(Debug)]
 pub struct InboxReceiver {
-    parts: Receiver<Part>,
-    room: Arc<Room>,
+    shared: Arc<Shared>,
+    woken: Receiver<()>,
+    turns: Turns,
 }
 
 impl InboxReceiver {
-    /// The channel, for a `select!` with the control lane.
-    pub fn channel(&self) -> &Receiver<Part> {
-        &self.parts
+    /// Gets a token whenever there may be a part, for a `select!` with the control lane.
+    pub fn wake(&self) -> &Receiver<()> {
+        &self.woken
     }
 
-    /// The next part, if one is waiting.
-    pub fn try_take(&self) -> Option<Part> {
-        self.parts.try_recv().ok()
+    /// The next part, if one is waiting, and tells a session that waits in its lane of the room.
+    pub fn try_take(&mut self) -> Option<Part> {
+        loop {
+            let lane = match self.turns.lane() {
+                Some(lane) => lane,
+                None => {
+                    self.turns
+                        .add_ready(self.shared.ready.swap(0, Ordering::AcqRel));
+                    self.turns.pass()?
+                }
+            };
+            let Lane {
+                parts,
+                freed,
+                waiting,
+            } = &self.shared.lanes[lane];
+            match parts.pop() {
+                Some(part) => {
+                    self.turns.served(part.payload.weight());
+                    if waiting.load(Ordering::SeqCst) > 0 {
+                        freed.notify_one();
+                    }
+                    return Some(part);
+                }
+                None => self.turns.emptied(),
+            }
+        }
     }
 
-    /// Tells as many waiting sessions as there is room for that `taken` parts were taken.
-    pub fn freed(&self, taken: usize) {
-        let waiting = self.room.waiting.load(Ordering::SeqCst);
-        for _ in 0..taken.min(waiting) {
-            self.room.freed.notify_one();
+    /// Ends a turn that may have left parts behind: there is a token for them.
+    pub fn rearm(&self) {
+        if self.turns.any_ready() {
+            // Full: there is one.
+            let _ = self.shared.wake.try_send(());
         }
     }
 }
+
+impl Drop for InboxReceiver {
+    /// Parts that nobody takes any more go now, with their claims on frames.
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        // AcqRel pairs with `Inbox::try_send`: a part that this does not see is told of the end.
+        self.shared.ready.swap(0, Ordering::AcqRel);
+        for lane in &self.shared.lanes {
+            while lane.parts.pop().is_some() {}
+            lane.freed.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

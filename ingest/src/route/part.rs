@@ -1,6 +1,7 @@
 //! A part: what one frame has for one shard.
 
 use muster_engine::TenantIndex;
+use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInRecord, Inventory};
 
 use super::window::Receipt;
@@ -24,6 +25,17 @@ pub enum Payload {
     CheckIns(Vec<CheckInRecord>),
     /// An inventory; rare, so it may cost an allocation.
     Inventory(Box<InventoryPart>),
+}
+
+impl Payload {
+    /// What it costs a shard and the journal, in check-ins: an inventory by its bytes.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::CheckIn(_) => 1,
+            Self::CheckIns(records) => records.len(),
+            Self::Inventory(part) => part.archive.len().div_ceil(CHECK_IN_BYTES),
+        }
+    }
 }
 
 /// What travels through an inbox.

@@ -57,7 +57,7 @@ impl Parts {
             commits,
             returns,
             routes,
-        } = Channels::new(config, shards.len());
+        } = Channels::new(config, shards.len(), policy.tenants().len());
         let metrics = Arc::new(Metrics::default());
         let phase = PhaseSwitch::default();
         let writer_report = Arc::new(Mutex::new(WriterReport::default()));
@@ -141,14 +141,14 @@ impl Parts {
 }
 
 impl Channels {
-    fn new(config: &Config, shards: usize) -> Self {
+    fn new(config: &Config, shards: usize, tenants: usize) -> Self {
         let in_flight = (config.shards.commits_in_flight as usize).max(1);
         let inbox_parts = config.shards.inbox_parts as usize;
         let (commit_sender, commits) = bounded(in_flight * shards);
         let mut workers = Vec::with_capacity(shards);
         let (mut controls, mut returns, mut inboxes) = (Vec::new(), Vec::new(), Vec::new());
         for shard in 0..shards as u16 {
-            let (sender, receiver) = inbox(inbox_parts);
+            let (sender, receiver) = inbox(inbox_parts, tenants);
             let (control, control_receiver) = bounded(CONTROL_LANE);
             let (returning, returned) = bounded(in_flight);
             for _ in 0..in_flight {

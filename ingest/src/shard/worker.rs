@@ -175,7 +175,10 @@ impl Worker {
         let _span = tracing::info_span!("shard", id = self.shard.id().0).entered();
         loop {
             match std::mem::replace(&mut self.task, Task::Serve) {
-                Task::Serve => self.apply(self.wait()),
+                Task::Serve => {
+                    let event = self.wait();
+                    self.apply(event);
+                }
                 Task::Still(still) => still.wait(&self),
                 Task::Drain(drain) => self.drain(drain),
                 Task::Ended => break,
@@ -183,11 +186,19 @@ impl Worker {
         }
     }
 
-    fn wait(&self) -> Event {
-        select! {
-            recv(self.control) -> message => message.map_or(Event::Closed, Event::Control),
-            recv(self.inbox.channel()) -> part => part.map_or(Event::Closed, Event::Part),
-            default(audit::EVERY) => Event::Tick,
+    fn wait(&mut self) -> Event {
+        loop {
+            select! {
+                recv(self.control) -> message => {
+                    return message.map_or(Event::Closed, Event::Control);
+                }
+                recv(self.inbox.wake()) -> _ => (),
+                default(audit::EVERY) => return Event::Tick,
+            }
+            // The last batch may have taken what the token was for.
+            if let Some(part) = self.inbox.try_take() {
+                return Event::Part(part);
+            }
         }
     }
 
@@ -208,7 +219,6 @@ impl Worker {
         let mut next = first;
         while let Some(part) = next {
             check_ins += self.part(part, commit.payload.applied_at, &mut commit.payload);
-            self.inbox.freed(1);
             // Inventories are longer than check-ins: the bound is on bytes as well.
             let bytes_max = self.config.batch_check_ins_max * CHECK_IN_BYTES;
             let has_room = check_ins < self.config.batch_check_ins_max
@@ -218,6 +228,7 @@ impl Worker {
                 false => None,
             };
         }
+        self.inbox.rearm();
         if check_ins > 0 {
             self.batch_check_ins.saturating_record(check_ins as u64);
         }

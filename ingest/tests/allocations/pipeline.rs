@@ -65,7 +65,7 @@ impl Pipeline {
         let (commit_sender, commits) = bounded(COMMITS_IN_FLIGHT * shards.len());
         let parts_max = usize::from(window_frames);
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            shards.iter().map(|_| inbox(parts_max)).unzip();
+            shards.iter().map(|_| inbox(parts_max, 1)).unzip();
         let routes = Arc::new(RouteTable {
             map: ShardMap::new(SHARDS),
             inboxes: inboxes.into_boxed_slice(),
@@ -92,7 +92,7 @@ impl Pipeline {
         for ((shard, inbox), returned) in shards.into_iter().zip(receivers).zip(returned) {
             let (control, control_receiver) = bounded(8);
             controls.push(control);
-            wait_once(inbox.channel());
+            wait_once(inbox.wake());
             wait_once(&control_receiver);
             let channels = WorkerChannels {
                 inbox,

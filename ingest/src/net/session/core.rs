@@ -261,10 +261,10 @@ impl SessionCore {
         &mut self.out
     }
 
-    /// The inbox that a part waits for, if one does.
-    pub fn blocked_on(&self) -> Option<&Inbox> {
-        let shard = self.delivery.as_ref()?.shard();
-        Some(self.router.inbox(shard))
+    /// The inbox that a part waits for, if one does, and the tenant whose lane is full.
+    pub fn blocked_on(&self) -> Option<(&Inbox, TenantIndex)> {
+        let delivery = self.delivery.as_ref()?;
+        Some((self.router.inbox(delivery.shard()), delivery.tenant()))
     }
 
     /// What the acks have said so far.

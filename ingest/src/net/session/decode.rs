@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use muster_engine::TenantIndex;
 use muster_wire::{
     CheckInBytes, CheckInRecord, CloseCode, DeviceId, Inventory, Item, RejectReason, Rejection,
 };
@@ -24,6 +25,10 @@ pub(super) struct Delivery {
 impl Delivery {
     pub(super) fn shard(&self) -> usize {
         self.shard
+    }
+
+    pub(super) fn tenant(&self) -> TenantIndex {
+        self.part.tenant
     }
 }
 

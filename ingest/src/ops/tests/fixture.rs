@@ -90,7 +90,7 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig::new(directory.path()).with_shards(SHARDS);
         let store = Store::open(&config).unwrap();
-        let (inboxes, _): (Vec<_>, Vec<_>) = conducts.iter().map(|_| inbox(4)).unzip();
+        let (inboxes, _): (Vec<_>, Vec<_>) = conducts.iter().map(|_| inbox(4, 1)).unzip();
         let mut lanes = Vec::new();
         let controls = conducts.iter().enumerate().map(|(shard, conduct)| {
             let (control, lane) = bounded(2);

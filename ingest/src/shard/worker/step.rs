@@ -67,13 +67,14 @@ impl Worker {
         &self.shard
     }
 
-    fn look(&self, first: Lane) -> Option<Event> {
-        let control = || match self.control.try_recv() {
+    fn look(&mut self, first: Lane) -> Option<Event> {
+        let (control, inbox) = (&self.control, &mut self.inbox);
+        let control = || match control.try_recv() {
             Ok(control) => Some(Event::Control(control)),
             Err(crossbeam::channel::TryRecvError::Disconnected) => Some(Event::Closed),
             Err(crossbeam::channel::TryRecvError::Empty) => None,
         };
-        let inbox = || self.inbox.try_take().map(Event::Part);
+        let mut inbox = || inbox.try_take().map(Event::Part);
         let event = match first {
             Lane::Control => control().or_else(inbox),
             Lane::Inbox => inbox().or_else(control),

@@ -1,0 +1,323 @@
+//! The inbox, one thread and several; fairness is computed, never timed.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::task::{Context, Waker};
+
+use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
+use muster_wire::{
+    CheckIn, DeviceId, Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk,
+};
+use proptest::prelude::*;
+
+use super::turns::QUANTUM;
+use super::*;
+use crate::clock::Stamp;
+use crate::route::{Payload, Window};
+
+const FULL: usize = CHECK_INS_PER_FRAME_MAX;
+
+/// A part of so many check-ins; `tag` tells it from others.
+fn part(tenant: TenantIndex, check_ins: usize, tag: u64) -> Part {
+    let mut window = Window::open(1);
+    window.open_frame();
+    let check_in = CheckIn {
+        device_id: DeviceId::from_bytes([1; 16]),
+        seq: tag + 1,
+        sent_at_ms: 1,
+        boot_id: 1,
+        payload: 0,
+        flags: Flags::default(),
+        risk: Risk::ALL[0],
+        partner_threat_state: PartnerThreatState::ALL[0],
+        onboarding: Onboarding::ALL[0],
+        platform: Platform::ALL[0],
+        management_agent: ManagementAgent::ALL[0],
+    };
+    let record = check_in.to_record().expect("neither id nor seq is zero");
+    Part {
+        tenant,
+        payload: match check_ins {
+            1 => Payload::CheckIn(record),
+            _ => Payload::CheckIns(vec![record; check_ins]),
+        },
+        receipt: window.receipt(),
+        read_at: Stamp(tag),
+        routed_at: Stamp(tag),
+    }
+}
+
+/// Pushes a part that has room.
+#[track_caller]
+fn push(inbox: &Inbox, part: Part) {
+    assert!(inbox.try_send(part).unwrap().is_none(), "there is room");
+}
+
+/// What was taken: tenant, check-ins, tag.
+fn taken(part: &Part) -> (TenantIndex, usize, u64) {
+    (part.tenant, part.payload.weight(), part.routed_at.0)
+}
+
+/// One batch, as a shard takes it: up to so many check-ins, plus the rest of the last part.
+fn batch(receiver: &mut InboxReceiver, check_ins_max: usize) -> Vec<(TenantIndex, usize, u64)> {
+    let (mut batch, mut check_ins) = (Vec::new(), 0);
+    while check_ins < check_ins_max
+        && let Some(part) = receiver.try_take()
+    {
+        check_ins += part.payload.weight();
+        batch.push(taken(&part));
+    }
+    receiver.rearm();
+    batch
+}
+
+fn is_ready(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+    future
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_ready()
+}
+
+#[test]
+fn a_lone_tenant_has_every_place_and_its_order_is_kept() {
+    let (inbox, mut receiver) = inbox(100, 1);
+    for tag in 0..100 {
+        push(&inbox, part(0, 2, tag));
+    }
+    let refused = inbox.try_send(part(0, 2, 100)).unwrap();
+    assert_eq!(refused.as_ref().map(taken), Some((0, 2, 100)));
+    assert_eq!(inbox.depth(), 100);
+    let all = batch(&mut receiver, usize::MAX);
+    assert!(all.iter().map(|part| part.2).eq(0..100), "{all:?}");
+    assert_eq!(inbox.depth(), 0);
+}
+
+#[test]
+fn places_are_divided_and_never_more_than_configured() {
+    for (parts_max, tenants) in [(16, 1), (16, 7), (16, 4000), (256, 3), (256, 64), (256, 65)] {
+        let (inbox, _receiver) = inbox(parts_max, tenants);
+        let mut places = 0;
+        for tenant in 0..tenants as TenantIndex {
+            while inbox.try_send(part(tenant, 1, 0)).unwrap().is_none() {
+                places += 1;
+            }
+        }
+        assert_eq!(places, inbox.depth());
+        // What does not divide evenly is left out, less than a place a lane.
+        let left_out = parts_max - places;
+        assert!(left_out < tenants.min(LANES_MAX), "{parts_max} {tenants}");
+        let of_one = inbox.0.lanes[0].parts.capacity();
+        assert!(of_one >= LANE_PLACES_MIN, "{parts_max} {tenants}");
+    }
+}
+
+#[test]
+fn a_flood_fills_its_own_lane_only() {
+    let (inbox, mut receiver) = inbox(32, 2);
+    while inbox.try_send(part(0, FULL, 0)).unwrap().is_none() {}
+    let (flooder, quiet) = (inbox.room(0), inbox.room(1));
+    let (mut flooder, mut quiet) = (std::pin::pin!(flooder), std::pin::pin!(quiet));
+    assert!(!is_ready(flooder.as_mut()), "its lane is full");
+    assert!(is_ready(quiet.as_mut()), "the other lane has room");
+    push(&inbox, part(1, 1, 1));
+    let first_two = batch(&mut receiver, FULL + 1);
+    assert!(first_two.contains(&(1, 1, 1)), "{first_two:?}");
+    assert!(is_ready(flooder.as_mut()), "a part of its lane was taken");
+}
+
+/// Fifteen tenants flood with full frames: all of them together delay a part of another by no more
+/// than one batch of the default size.
+#[test]
+fn what_a_quiet_tenant_sends_is_in_the_next_batch_whatever_the_others_flood() {
+    const QUIET: TenantIndex = 15;
+    let (inbox, mut receiver) = inbox(256, 16);
+    let fill = |inbox: &Inbox| {
+        for tenant in 0..QUIET {
+            while inbox.try_send(part(tenant, FULL, 0)).unwrap().is_none() {}
+        }
+    };
+    for tag in 1..200 {
+        fill(&inbox);
+        push(&inbox, part(QUIET, 1, tag));
+        let batch = batch(&mut receiver, 65_536);
+        assert!(batch.contains(&(QUIET, 1, tag)), "batch {tag}: {batch:?}");
+        let flooders = batch.iter().filter(|part| part.0 != QUIET);
+        assert_eq!(flooders.count(), 16, "the rest of the batch is theirs");
+    }
+}
+
+#[test]
+fn tenants_that_always_have_parts_get_the_same_number_of_check_ins() {
+    let sizes = [1, 7, 100, 1000, FULL];
+    let (inbox, mut receiver) = inbox(256, sizes.len());
+    let mut got = vec![0_usize; sizes.len()];
+    for _ in 0..20_000 {
+        for (tenant, size) in sizes.into_iter().enumerate() {
+            while inbox
+                .try_send(part(tenant as TenantIndex, size, 0))
+                .unwrap()
+                .is_none()
+            {}
+        }
+        // A lane of single check-ins holds less than a quantum; it must not run empty here.
+        for _ in 0..40 {
+            let part = receiver.try_take().unwrap();
+            got[usize::from(part.tenant)] += part.payload.weight();
+        }
+    }
+    let (least, most) = (got.iter().min().unwrap(), got.iter().max().unwrap());
+    assert!(most - least < 2 * QUANTUM as usize, "{got:?}");
+}
+
+#[test]
+fn a_token_waits_whenever_parts_do() {
+    let (inbox, mut receiver) = inbox(16, 2);
+    assert!(receiver.wake().is_empty());
+    push(&inbox, part(0, 1, 0));
+    push(&inbox, part(1, 1, 1));
+    assert!(receiver.wake().try_recv().is_ok());
+    assert_eq!(batch(&mut receiver, 1).len(), 1);
+    assert!(
+        receiver.wake().try_recv().is_ok(),
+        "one part was left behind"
+    );
+    assert_eq!(batch(&mut receiver, usize::MAX).len(), 1);
+    push(&inbox, part(0, 1, 2));
+    assert!(receiver.wake().try_recv().is_ok());
+}
+
+#[test]
+fn a_shard_that_is_gone_takes_nothing_and_lets_go_of_what_it_had() {
+    let (inbox, receiver) = inbox(4, 1);
+    while inbox.try_send(part(0, 1, 0)).unwrap().is_none() {}
+    let mut room = std::pin::pin!(inbox.room(0));
+    assert!(!is_ready(room.as_mut()));
+    drop(receiver);
+    assert!(is_ready(room.as_mut()), "whoever waits looks again");
+    assert_eq!(inbox.try_send(part(0, 1, 0)).err(), Some(InboxClosed));
+    assert!(inbox.depth() <= 1, "the parts that waited are gone");
+}
+
+/// Four threads push through lanes of four places each; nothing is lost, nothing comes twice, the order
+/// of each is kept, and the shard never sleeps on parts.
+#[test]
+fn every_part_of_every_thread_arrives_once_and_in_order() {
+    const SENDERS: u16 = 4;
+    const PARTS: u64 = 20_000;
+    let (inbox, mut receiver) = inbox(16, 4);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    for sender in 0..SENDERS {
+        let inbox = inbox.clone();
+        // Two senders share a lane.
+        let tenant = sender % 3;
+        runtime.spawn(async move {
+            for tag in 0..PARTS {
+                let mut next = part(tenant, 1, tag);
+                next.read_at = Stamp(u64::from(sender));
+                while let Some(refused) = inbox.try_send(next).unwrap() {
+                    next = refused;
+                    inbox.room(tenant).await;
+                }
+            }
+        });
+    }
+    let mut next = [0; SENDERS as usize];
+    while next.iter().sum::<u64>() < PARTS * u64::from(SENDERS) {
+        // Far beyond what a push takes: only a lost token gets there.
+        let token = receiver
+            .wake()
+            .recv_timeout(std::time::Duration::from_secs(60));
+        token.expect("a token for every part that waits");
+        let mut taken = 0;
+        while taken < 3
+            && let Some(part) = receiver.try_take()
+        {
+            taken += 1;
+            let expected = &mut next[part.read_at.0 as usize];
+            assert_eq!(part.routed_at.0, *expected);
+            *expected += 1;
+        }
+        receiver.rearm();
+    }
+    assert!(receiver.try_take().is_none());
+}
+
+/// What may happen to an inbox.
+#[derive(Clone, Debug)]
+enum Step {
+    Push(TenantIndex, usize),
+    Batch(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let size = prop_oneof![Just(1), 2..50_usize, Just(FULL)];
+    prop_oneof![
+        3 => (0..6_u16, size).prop_map(|(tenant, size)| Step::Push(tenant, size)),
+        1 => (1..3 * FULL).prop_map(Step::Batch),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Against queues that are obvious: what goes in comes out once, in order within its lane; a lane
+    /// refuses only when it is full; a batch ends early only when nothing waits; and no lane with parts
+    /// falls behind another by three quanta.
+    #[test]
+    fn it_behaves_like_queues_that_take_turns(steps in prop::collection::vec(step(), 1..400)) {
+        const LANES: usize = 4;
+        const PLACES: usize = 8;
+        let (inbox, mut receiver) = inbox(LANES * PLACES, LANES);
+        let mut queues: [VecDeque<(TenantIndex, usize, u64)>; LANES] = Default::default();
+        // By pair: what the first got more than the second since both last had parts.
+        let mut ahead = [[0_i64; LANES]; LANES];
+        let mut tag = 0;
+        for step in steps {
+            match step {
+                Step::Push(tenant, size) => {
+                    tag += 1;
+                    let queue = &mut queues[usize::from(tenant) % LANES];
+                    let refused = inbox.try_send(part(tenant, size, tag)).unwrap();
+                    prop_assert_eq!(refused.is_some(), queue.len() == PLACES);
+                    if refused.is_none() {
+                        queue.push_back((tenant, size, tag));
+                    }
+                }
+                Step::Batch(check_ins_max) => {
+                    let is_woken = receiver.wake().try_recv().is_ok();
+                    prop_assert!(is_woken || inbox.depth() == 0, "parts wait for ever");
+                    let mut check_ins = 0;
+                    while check_ins < check_ins_max {
+                        let Some(got) = receiver.try_take().as_ref().map(taken) else {
+                            prop_assert!(queues.iter().all(VecDeque::is_empty));
+                            break;
+                        };
+                        check_ins += got.1;
+                        let lane = usize::from(got.0) % LANES;
+                        let waits: Vec<bool> = queues.iter().map(|queue| !queue.is_empty()).collect();
+                        prop_assert_eq!(queues[lane].pop_front(), Some(got));
+                        for other in (0..LANES).filter(|other| *other != lane) {
+                            let got = got.1 as i64;
+                            match waits[other] {
+                                true => {
+                                    ahead[lane][other] += got;
+                                    ahead[other][lane] -= got;
+                                    prop_assert!(ahead[lane][other] < 3 * i64::from(QUANTUM));
+                                }
+                                false => (ahead[lane][other], ahead[other][lane]) = (0, 0),
+                            }
+                        }
+                        if queues[lane].is_empty() {
+                            ahead[lane] = [0; LANES];
+                            ahead.iter_mut().for_each(|others| others[lane] = 0);
+                        }
+                    }
+                    receiver.rearm();
+                }
+            }
+            prop_assert_eq!(inbox.depth(), queues.iter().map(VecDeque::len).sum::<usize>());
+        }
+    }
+}
