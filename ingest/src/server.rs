@@ -100,6 +100,9 @@ pub fn run(
 
     kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
+    for notice in store.notices() {
+        tracing::warn!(what = notice.as_str(), "the data directory was set right");
+    }
     let (tenants, policy) = policy::put_in_store(&config, &store)?;
     let parts = start_parts(&config, &store, &policy)?;
 

@@ -56,6 +56,22 @@ pub enum OpenError {
         /// What is damaged, with file or key.
         what: String,
     },
+    /// The log ends before what was acknowledged: a part of it was cut off. The operator restores a backup.
+    #[error(
+        "data directory {} has lost what was acknowledged: its log ends at write {reached}{damage}, write \
+         {acknowledged} was acknowledged (file ACKNOWLEDGED): restore it from a backup; nothing was changed",
+        directory.display()
+    )]
+    AcknowledgedMissing {
+        /// The data directory.
+        directory: PathBuf,
+        /// RocksDB's sequence number of the last write that is there.
+        reached: u64,
+        /// What RocksDB found there, in parentheses; empty if the log just ends.
+        damage: String,
+        /// The same of the last write that was acknowledged for certain.
+        acknowledged: u64,
+    },
     /// Devices are spread over a fixed number of shards. The operator sets the number of the directory.
     #[error(
         "data directory {} has {} shards, the configuration says {configured}: set the \

@@ -2,12 +2,14 @@
 //!
 //! docs/STORAGE.md repeats the reasons for operators. No IO but opening.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rocksdb::statistics::StatsLevel;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, LogLevel, Options,
+    DBRecoveryMode, InfoLogger, LogLevel, Options,
 };
 
 use crate::config::StoreConfig;
@@ -125,11 +127,14 @@ fn pages_options(options: &mut Options, table: &mut BlockBasedOptions, config: &
     table.set_block_size(64 * 1024);
 }
 
-fn database_options(config: &StoreConfig) -> Options {
+fn database_options(config: &StoreConfig, log_end: LogEnd) -> Options {
     let mut options = Options::default();
-    // A torn record at the end of a log was never acknowledged. Damage anywhere else is refused, where the
-    // default (point in time) would silently drop everything after it, acknowledged or not.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // Point in time drops everything after the first damage, acknowledged or not, so it is right only where the
+    // acknowledged mark is compared. Where there is none, no more than a record that is cut short is dropped.
+    options.set_wal_recovery_mode(match log_end {
+        LogEnd::MayBeTorn => DBRecoveryMode::PointInTime,
+        LogEnd::Strict => DBRecoveryMode::TolerateCorruptedTailRecords,
+    });
     // A log that is missing or shorter than its last sync is found, instead of being taken for a clean end.
     options.set_track_and_verify_wals_in_manifest(true);
     // The default, named because so much rests on it: stop at the first damage.
@@ -168,13 +173,28 @@ pub(crate) enum Mode {
     ReadOnly,
 }
 
-/// Opens RocksDB with every column family. The options come along because they hold the statistics.
+/// How the end of the log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogEnd {
+    /// A record that is cut short at the end was never acknowledged; any other damage is refused.
+    Strict,
+    /// The log ends before the first damage, whatever that is: somebody else knows how far it must reach.
+    MayBeTorn,
+}
+
+/// Opens RocksDB with every column family. The options come along because they hold the statistics, and for a
+/// reader what RocksDB said that it dropped.
 pub(crate) fn open(
     directory: &Path,
     config: &StoreConfig,
     mode: Mode,
-) -> Result<(DB, Options), rocksdb::Error> {
-    let mut options = database_options(config);
+    log_end: LogEnd,
+) -> Result<(DB, Options, Vec<String>), rocksdb::Error> {
+    let mut options = database_options(config, log_end);
+    let said = Arc::new(Mutex::new(Vec::new()));
+    if mode == Mode::ReadOnly {
+        options.set_info_logger(dropped_into(directory, &said));
+    }
     options.create_if_missing(mode == Mode::Create);
     options.create_missing_column_families(mode == Mode::Create);
     let cache = Cache::new_lru_cache(config.block_cache_bytes);
@@ -185,12 +205,86 @@ pub(crate) fn open(
         Mode::ReadOnly => DB::open_cf_descriptors_read_only(&options, directory, families, false),
         Mode::Create | Mode::Existing => DB::open_cf_descriptors(&options, directory, families),
     }?;
-    Ok((db, options))
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let dropped = said.iter().map(Dropped::to_string).collect();
+    Ok((db, options, dropped))
+}
+
+/// A part of a log that RocksDB passed over.
+#[derive(Debug)]
+struct Dropped {
+    file: String,
+    bytes: u64,
+    reason: String,
+}
+
+/// Collects what RocksDB says about parts of logs that it passes over. A reader writes no diary.
+fn dropped_into(directory: &Path, said: &Arc<Mutex<Vec<Dropped>>>) -> InfoLogger {
+    let said = Arc::clone(said);
+    let prefix = format!("{}/", directory.display());
+    InfoLogger::new_callback_logger(LogLevel::Warn, move |_, line| {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        note_dropped(&mut said, &line.replace(&prefix, ""));
+    })
+}
+
+/// A damaged record is told of fragment by fragment: the bytes are added up, the first reason stays.
+fn note_dropped(said: &mut Vec<Dropped>, line: &str) {
+    // In front stands the line of RocksDB's source.
+    let line = line.split_once("] ").map_or(line, |(_, line)| line);
+    let parsed = line.split_once(": dropping ").and_then(|(file, rest)| {
+        let (bytes, reason) = rest.split_once(" bytes")?;
+        Some((file, bytes.parse::<u64>().ok()?, reason))
+    });
+    let Some((file, bytes, reason)) = parsed else {
+        return;
+    };
+    match said.iter_mut().find(|dropped| dropped.file == file) {
+        Some(dropped) => dropped.bytes += bytes,
+        None => said.push(Dropped {
+            file: file.to_owned(),
+            bytes,
+            reason: match reason.trim_start_matches("; ").trim() {
+                "" => "behind the damage".to_owned(),
+                reason => reason.to_owned(),
+            },
+        }),
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            bytes,
+            reason,
+        } = self;
+        write!(formatter, "{file}: dropping {bytes} bytes: {reason}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_rocksdb_drops_of_a_file_is_one_line() {
+        let mut said = Vec::new();
+        for line in [
+            "[db/db_impl/db_impl_open.cc:1170] 000004.log: dropping 24036 bytes; Corruption: checksum mismatch\n",
+            "[db/db_impl/db_impl_open.cc:1170] 000004.log: dropping 10 bytes; Corruption: missing start",
+            "[db/db_impl/db_impl_open.cc:1302] 000009.log: dropping 5 bytes",
+            "[db/version_set.cc:1] something else",
+        ] {
+            note_dropped(&mut said, line);
+        }
+        let said: Vec<_> = said.iter().map(Dropped::to_string).collect();
+        let first = "000004.log: dropping 24046 bytes: Corruption: checksum mismatch";
+        assert_eq!(
+            said,
+            [first, "000009.log: dropping 5 bytes: behind the damage"]
+        );
+    }
 
     #[test]
     fn every_column_family_has_its_own_tag() {

@@ -62,6 +62,14 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
         "a group of commits is durable, nobody knows it yet",
     ),
     (
+        "store.mark.before_write",
+        "something is durable, the acknowledged mark does not say so",
+    ),
+    (
+        "store.mark.after_write",
+        "the acknowledged mark has advanced, nobody knows it yet",
+    ),
+    (
         "store.group.between_completions",
         "a group is durable, some of its commits were told so",
     ),
@@ -107,7 +115,7 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.trim.after_range",
-        "trim: the tombstone over the rest is written, not synced",
+        "trim: the tombstone over the rest is durable",
     ),
     (
         "store.close.before_flush",

@@ -40,6 +40,7 @@ mod keys;
 mod keyspace;
 mod kill_point;
 mod ledger;
+mod mark;
 mod metrics;
 mod rocks;
 mod store;

@@ -3,16 +3,19 @@
 //! Iterators never leave a method: the binding would let them outlive their snapshot. Scans hold one value at a
 //! time and pass by the block cache. Bounds are those of `keyspace.rs`.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rocksdb::{DB, DBRawIterator, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions};
 
 use crate::config::StoreConfig;
 use crate::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
-use crate::error::ReadError;
+use crate::error::{OpenError, ReadError};
 use crate::keys;
-use crate::keyspace::{self, Keyspace, Mode};
+use crate::keyspace::{self, Keyspace, LogEnd, Mode};
 use crate::kill_point::kill_point;
+use crate::mark::{self, Found, Mark};
 use crate::metrics::StoreMetrics;
 
 /// Read ahead of a scan: a recovery reads hundreds of megabytes in order.
@@ -27,20 +30,84 @@ pub(crate) struct Rocks {
     /// They hold the statistics.
     pub(crate) options: Options,
     pub(crate) directory: PathBuf,
+    /// None where nothing is written.
+    mark: Option<Mutex<Mark>>,
+    /// What was found wrong and set right, for operators.
+    pub(crate) notices: Vec<String>,
 }
 
 impl Rocks {
+    /// Opens RocksDB once it is sure that nothing acknowledged is missing; until then nothing is changed.
     pub(crate) fn open(
         directory: &Path,
         config: &StoreConfig,
         mode: Mode,
-    ) -> Result<Self, rocksdb::Error> {
-        let (db, options) = keyspace::open(directory, config, mode)?;
+    ) -> Result<Self, OpenError> {
+        let on_mark = |error| OpenError::io(directory, "read or write ACKNOWLEDGED", error);
+        let found = match mode {
+            // Nothing was acknowledged before a creation was finished.
+            Mode::Create => Found::Missing,
+            Mode::Existing | Mode::ReadOnly => mark::read(directory).map_err(on_mark)?,
+        };
+        let mut notices = Vec::new();
+        let log_end = match found {
+            // The mark tells a torn end of the log, which is dropped, from a lost one.
+            Found::Sequence(_) => LogEnd::MayBeTorn,
+            Found::Missing => LogEnd::Strict,
+            Found::Damaged => {
+                let what =
+                    "file ACKNOWLEDGED is damaged and was made anew; the log was read without it";
+                notices.push(what.to_owned());
+                LogEnd::Strict
+            }
+        };
+        let open = |mode, notices: &mut Vec<String>| {
+            let (db, options, dropped) = keyspace::open(directory, config, mode, log_end)
+                .map_err(|error| OpenError::database(directory, &error))?;
+            notices.extend(dropped);
+            let reached = db.latest_sequence_number();
+            match found {
+                Found::Sequence(acknowledged) if reached < acknowledged => {
+                    Err(OpenError::AcknowledgedMissing {
+                        directory: directory.to_path_buf(),
+                        reached,
+                        damage: in_parentheses(notices),
+                        acknowledged,
+                    })
+                }
+                _ => Ok((db, options)),
+            }
+        };
+        if mode == Mode::Existing && log_end == LogEnd::MayBeTorn {
+            drop(open(Mode::ReadOnly, &mut notices)?);
+        }
+        let (db, options) = open(mode, &mut notices)?;
+        let mark = match mode {
+            Mode::ReadOnly => None,
+            Mode::Create | Mode::Existing => {
+                // Opening has put into files and synced whatever the logs held.
+                let mark = Mark::begin(directory, found, db.latest_sequence_number());
+                Some(Mutex::new(mark.map_err(on_mark)?))
+            }
+        };
         Ok(Self {
             db,
             options,
             directory: directory.to_path_buf(),
+            mark,
+            notices,
         })
+    }
+
+    /// Notes that everything written so far is durable. Every write here is synced, so what RocksDB has
+    /// published is.
+    fn acknowledge(&self) -> io::Result<()> {
+        let Some(mark) = &self.mark else {
+            return Ok(());
+        };
+        // A mark that a panic left half written is written whole the next time.
+        let mut mark = mark.lock().unwrap_or_else(PoisonError::into_inner);
+        mark.advance(self.db.latest_sequence_number())
     }
 }
 
@@ -53,7 +120,7 @@ impl From<rocksdb::Error> for DatabaseError {
 impl Database for Rocks {
     fn writes(&self, bytes: usize) -> Box<dyn WriteSet + '_> {
         Box::new(RocksWrites {
-            db: &self.db,
+            rocks: self,
             batch: WriteBatch::with_capacity_bytes(bytes),
         })
     }
@@ -97,9 +164,10 @@ impl Database for Rocks {
         }
         let mut writes = WriteBatch::new();
         writes.delete_range_cf(family, keys::journal(first), keys::journal(end));
-        // Not synced: were it lost, the values would be flushed and go with their file.
+        // Synced, although its loss would cost nothing: the mark may count what has a sequence number, from
+        // any thread. It is one sync a checkpoint, behind all completions.
         kill_point("store.trim.before_range");
-        self.db.write(writes)?;
+        self.db.write_opt(writes, &synced())?;
         kill_point("store.trim.after_range");
         Ok(())
     }
@@ -120,13 +188,13 @@ impl Database for Rocks {
 }
 
 struct RocksWrites<'a> {
-    db: &'a DB,
+    rocks: &'a Rocks,
     batch: WriteBatch,
 }
 
 impl WriteSet for RocksWrites<'_> {
     fn put(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8]) {
-        self.batch.put_cf(keyspace.of(self.db), key, value);
+        self.batch.put_cf(keyspace.of(&self.rocks.db), key, value);
     }
 
     fn is_empty(&self) -> bool {
@@ -138,10 +206,24 @@ impl WriteSet for RocksWrites<'_> {
     }
 
     fn commit(self: Box<Self>) -> Result<(), DatabaseError> {
-        let mut synced = WriteOptions::default();
-        synced.set_sync(true);
-        Ok(self.db.write_opt(self.batch, &synced)?)
+        self.rocks.db.write_opt(self.batch, &synced())?;
+        self.rocks
+            .acknowledge()
+            .map_err(|error| DatabaseError(format!("write of file ACKNOWLEDGED: {error}")))
     }
+}
+
+fn in_parentheses(notices: &[String]) -> String {
+    match notices {
+        [] => String::new(),
+        notices => format!(" ({})", notices.join("; ")),
+    }
+}
+
+fn synced() -> WriteOptions {
+    let mut synced = WriteOptions::default();
+    synced.set_sync(true);
+    synced
 }
 
 struct RocksReads<'a> {

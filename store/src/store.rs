@@ -42,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) tenants: Mutex<BTreeMap<String, u16>>,
     /// Whether a [`Writer`] exists: journal positions have one owner.
     pub(crate) has_writer: AtomicBool,
+    pub(crate) notices: Vec<String>,
     /// The lock on the directory; none on a database that is in no directory.
     _claim: Option<Claim>,
 }
@@ -66,8 +67,8 @@ impl Store {
         } else {
             Mode::Existing
         };
-        let db = Rocks::open(directory, config, mode)
-            .map_err(|error| OpenError::database(directory, &error))?;
+        let mut db = Rocks::open(directory, config, mode)?;
+        let notices = std::mem::take(&mut db.notices);
         if claim.creating {
             kill_point("store.create.before_meta");
             write_meta(&db, claim.shards)
@@ -75,7 +76,7 @@ impl Store {
             claim.finish_creation()?;
         }
         kill_point("store.open.after_database");
-        Self::assemble(config, Box::new(db), claim.shards, Some(claim))
+        Self::assemble(config, Box::new(db), claim.shards, Some(claim), notices)
     }
 
     /// Opens a store on another database than RocksDB, in no directory. An empty one is created with
@@ -92,7 +93,7 @@ impl Store {
             write_meta(&*db, shards)
                 .map_err(|error| OpenError::io(directory, "write meta", io::Error::other(error)))?;
         }
-        Self::assemble(config, db, shards, None)
+        Self::assemble(config, db, shards, None, Vec::new())
     }
 
     fn assemble(
@@ -100,6 +101,7 @@ impl Store {
         db: Box<dyn Database>,
         shards: u16,
         claim: Option<Claim>,
+        notices: Vec<String>,
     ) -> Result<Self, OpenError> {
         check_meta(&config.directory, &*db, shards)?;
         let mut tenants = BTreeMap::new();
@@ -117,6 +119,7 @@ impl Store {
             trim_gate: TrimGate::default(),
             tenants: Mutex::new(tenants),
             has_writer: AtomicBool::new(false),
+            notices,
             _claim: claim,
         };
         Ok(Self {
@@ -140,6 +143,13 @@ impl Store {
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.inner.health
+    }
+
+    /// What was found wrong at the opening and set right: the torn end of a log that was dropped, say. Nothing of
+    /// it was acknowledged. One line each, for operators.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.inner.notices
     }
 
     /// The store at this instant. Journal files stay on disk while the view exists.
@@ -224,8 +234,7 @@ impl ReadOnlyStore {
     fn open(config: &StoreConfig) -> Result<Self, OpenError> {
         let directory = &config.directory;
         let claim = format::claim_read_only(directory)?;
-        let db = Rocks::open(directory, config, Mode::ReadOnly)
-            .map_err(|error| OpenError::database(directory, &error))?;
+        let db = Rocks::open(directory, config, Mode::ReadOnly)?;
         check_meta(directory, &db, claim.shards)?;
         Ok(Self { db, claim })
     }

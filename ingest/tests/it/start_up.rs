@@ -228,7 +228,7 @@ fn a_damaged_log_is_refused_instead_of_losing_its_end() {
         &place,
         &Settings::default(),
         6,
-        &["corrupt", text(&place.data())],
+        &["has lost what was acknowledged", text(&place.data())],
     );
 }
 

@@ -92,21 +92,6 @@ fn a_copy_taken_while_running_recovers_what_was_acknowledged() {
 }
 
 #[test]
-fn a_torn_record_at_the_end_of_the_log_was_never_acknowledged() {
-    let (directory, crashed) = (tempdir().unwrap(), tempdir().unwrap());
-    let store = Store::open(&config(directory.path())).unwrap();
-    let (mut writer, _) = recover(&store);
-    write(&mut writer, vec![journal(0, 1, vec![1; 5_000])]);
-    write(&mut writer, vec![journal(0, 2, vec![2; 5_000])]);
-    copy(directory.path(), crashed.path());
-    let log = with_extension(crashed.path(), "log").pop().unwrap();
-    let bytes = std::fs::read(&log).unwrap();
-    std::fs::write(&log, &bytes[..bytes.len() - 1_000]).unwrap();
-    let (_, entries) = recover(&Store::open(&config(crashed.path())).unwrap());
-    assert_eq!(entries, [(1, 0, 1, vec![1; 5_000])]);
-}
-
-#[test]
 fn close_leaves_nothing_to_replay_from_the_log() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();

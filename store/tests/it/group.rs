@@ -115,6 +115,7 @@ fn the_values_of_a_commit_are_atomic_with_its_journal() {
             .map_or(0, |at| at + 1)
     };
     let created = log_end(directory.path());
+    let mark = std::fs::read(directory.path().join("ACKNOWLEDGED")).unwrap();
     let commit = Commit {
         pages: vec![page(0, &[5; 40])],
         ..journal(0, 1, [6; 40])
@@ -131,6 +132,8 @@ fn the_values_of_a_commit_are_atomic_with_its_journal() {
         copy(crashed.path(), cut.path());
         let log = cut.path().join(log.file_name().unwrap());
         std::fs::write(&log, &bytes[..length]).unwrap();
+        // The write was under way, so the mark is that of before.
+        std::fs::write(cut.path().join("ACKNOWLEDGED"), &mark).unwrap();
         let store = Store::open(&config(cut.path())).unwrap();
         let (_, journal) = recover(&store);
         let pages = pages(&store.snapshot(), 0).unwrap();

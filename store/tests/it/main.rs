@@ -10,6 +10,7 @@ mod control;
 mod damage;
 mod durability;
 mod group;
+mod log_end;
 mod poison;
 mod read_only;
 mod refusal;

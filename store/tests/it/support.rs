@@ -1,6 +1,7 @@
 //! A shard and a sink in a few lines, and what a directory looks like from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
@@ -138,12 +139,23 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, (usize, u32)> {
     fs::read_dir(directory).unwrap().map(file).collect()
 }
 
-/// A copy of the directory as a kill -9 at this moment would leave it.
+/// A copy of the directory as a kill -9 at this moment would leave it. RocksDB may delete a file meanwhile, in
+/// the background: then the copy is of no moment, and another is made.
 pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    let names = |directory| -> BTreeSet<OsString> {
+        let entries = fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    loop {
+        let _ = fs::remove_dir_all(to);
+        fs::create_dir_all(to).unwrap();
+        let before = names(from);
+        let copied = before
+            .iter()
+            .all(|name| fs::copy(from.join(name), to.join(name)).is_ok());
+        if copied && names(from) == before {
+            return;
+        }
     }
 }
 

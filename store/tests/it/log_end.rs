@@ -1,0 +1,225 @@
+//! Where the log ends: a torn end that was never acknowledged is dropped, a lost one that was is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use muster_store::{OpenError, Store};
+use tempfile::{TempDir, tempdir};
+
+use crate::support::*;
+
+const MARK: &str = "ACKNOWLEDGED";
+
+/// A directory as a kill leaves it after two writes, and its mark as it was after each of them.
+struct Killed {
+    directory: TempDir,
+    marks: [Vec<u8>; 2],
+}
+
+const FIRST: [u8; 5_000] = [1; 5_000];
+/// Of several blocks of the log.
+static SECOND: [u8; 100_000] = [2; 100_000];
+
+impl Killed {
+    fn new() -> Self {
+        let (running, directory) = (tempdir().unwrap(), tempdir().unwrap());
+        let store = Store::open(&config(running.path())).unwrap();
+        let (mut writer, _) = recover(&store);
+        let mark = || fs::read(running.path().join(MARK)).unwrap();
+        write(&mut writer, vec![journal(0, 1, FIRST)]);
+        let first = mark();
+        write(&mut writer, vec![journal(0, 2, SECOND)]);
+        copy(running.path(), directory.path());
+        let marks = [first, mark()];
+        Self { directory, marks }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn log(&self) -> PathBuf {
+        let logs = with_extension(self.path(), "log");
+        logs.into_iter()
+            .max_by_key(|log| log.metadata().unwrap().len())
+            .unwrap()
+    }
+
+    /// As after a loss of power: the second write was under way, the mark had not reached the disk either.
+    fn with_first_mark(self) -> Self {
+        fs::write(self.path().join(MARK), &self.marks[0]).unwrap();
+        self
+    }
+
+    fn change_log(self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let log = self.log();
+        let mut bytes = fs::read(&log).unwrap();
+        change(&mut bytes);
+        fs::write(log, bytes).unwrap();
+        self
+    }
+}
+
+#[track_caller]
+fn is_refused_and_unchanged(killed: &Killed) {
+    let before = files(killed.path());
+    let config = config(killed.path());
+    for error in [
+        Store::open(&config).unwrap_err(),
+        Store::open_read_only(&config).unwrap_err(),
+    ] {
+        let OpenError::AcknowledgedMissing {
+            reached,
+            acknowledged,
+            ..
+        } = &error
+        else {
+            panic!("{error}")
+        };
+        assert!(reached < acknowledged);
+        assert!(
+            error.to_string().contains("restore it from a backup"),
+            "{error}"
+        );
+    }
+    assert_eq!(files(killed.path()), before);
+}
+
+/// Opens it, finds the first write only, goes on writing and opens it again.
+#[track_caller]
+fn goes_on_after_the_first_write(killed: &Killed) {
+    let config = config(killed.path());
+    let read_only = Store::open_read_only(&config).unwrap();
+    assert_eq!(entries(&read_only.view()).unwrap().1.len(), 1);
+    drop(read_only);
+    let store = Store::open(&config).unwrap();
+    let notices = store.notices().join("\n");
+    assert!(
+        notices.contains(".log: dropping ") && notices.contains(" bytes: "),
+        "{notices}"
+    );
+    assert!(
+        !notices.contains('/'),
+        "a file is named, not its directory: {notices}"
+    );
+    let (mut writer, entries) = recover(&store);
+    assert_eq!(entries, [(1, 0, 1, FIRST.to_vec())]);
+    write(&mut writer, vec![journal(0, 2, "again")]);
+    drop((writer, store));
+    let store = Store::open(&config).unwrap();
+    assert_eq!(store.notices(), [] as [&str; 0]);
+    assert_eq!(recover(&store).1[1..], [(2, 0, 2, b"again".to_vec())]);
+}
+
+#[test]
+fn a_log_cut_below_the_mark_is_refused_and_nothing_changes() {
+    for missing in [1, 1_000, 40_000, 99_000, 104_000] {
+        is_refused_and_unchanged(
+            &Killed::new().change_log(|log| log.truncate(log.len() - missing)),
+        );
+    }
+    is_refused_and_unchanged(&Killed::new().change_log(Vec::clear));
+}
+
+#[test]
+fn a_log_damaged_below_the_mark_is_refused_and_nothing_changes() {
+    for from_end in [10, 50_000, 99_000, 103_000] {
+        is_refused_and_unchanged(&Killed::new().change_log(|log| {
+            let at = log.len() - from_end;
+            log[at] ^= 4;
+        }));
+    }
+    // The first write is damaged and the second is not.
+    let early = Killed::new().with_first_mark().change_log(|log| {
+        let at = log
+            .windows(100)
+            .position(|bytes| bytes == &FIRST[..100])
+            .unwrap();
+        log[at] ^= 1;
+    });
+    is_refused_and_unchanged(&early);
+}
+
+#[test]
+fn a_write_torn_above_the_mark_is_dropped_and_said_so() {
+    // Cut short, and whole in length with blocks that never reached the disk.
+    for missing in [1, 1_000, 40_000, 99_000] {
+        let cut = |log: &mut Vec<u8>| log.truncate(log.len() - missing);
+        goes_on_after_the_first_write(&Killed::new().with_first_mark().change_log(cut));
+        let zeroed = |log: &mut Vec<u8>| {
+            let at = log.len() - missing;
+            log[at..].fill(0);
+        };
+        goes_on_after_the_first_write(&Killed::new().with_first_mark().change_log(zeroed));
+    }
+    let middle = |log: &mut Vec<u8>| {
+        let at = log.len() - 60_000;
+        log[at..at + 4_096].fill(0);
+    };
+    goes_on_after_the_first_write(&Killed::new().with_first_mark().change_log(middle));
+}
+
+#[test]
+fn a_mark_older_than_the_log_takes_nothing_away() {
+    let killed = Killed::new().with_first_mark();
+    let store = Store::open(&config(killed.path())).unwrap();
+    assert_eq!(store.notices(), [] as [&str; 0]);
+    assert_eq!(recover(&store).1.len(), 2);
+}
+
+#[test]
+fn a_missing_mark_is_that_of_an_older_version_and_made_anew() {
+    let killed = Killed::new();
+    fs::remove_file(killed.path().join(MARK)).unwrap();
+    let store = Store::open(&config(killed.path())).unwrap();
+    assert_eq!(store.notices(), [] as [&str; 0]);
+    assert_eq!(recover(&store).1.len(), 2);
+    assert!(killed.path().join(MARK).exists());
+}
+
+#[test]
+fn a_damaged_mark_is_said_so_and_made_anew() {
+    for bytes in [&b""[..], b"muster", &[0; 1024]] {
+        let killed = Killed::new();
+        fs::write(killed.path().join(MARK), bytes).unwrap();
+        let store = Store::open(&config(killed.path())).unwrap();
+        assert!(
+            store.notices()[0].contains("ACKNOWLEDGED is damaged"),
+            "{:?}",
+            store.notices()
+        );
+        assert_eq!(recover(&store).1.len(), 2);
+        drop(store);
+        // What the log holds is known again.
+        is_refused_and_unchanged_after_loss(&killed);
+    }
+}
+
+#[track_caller]
+fn is_refused_and_unchanged_after_loss(killed: &Killed) {
+    let store = Store::open(&config(killed.path())).unwrap();
+    assert_eq!(store.notices(), [] as [&str; 0]);
+    write(&mut recover(&store).0, vec![journal(0, 3, "third")]);
+    drop(store);
+    for log in with_extension(killed.path(), "log") {
+        fs::write(log, "").unwrap();
+    }
+    is_refused_and_unchanged(killed);
+}
+
+#[test]
+fn control_objects_are_below_the_mark_too() {
+    let directory = tempdir().unwrap();
+    let store = Store::open(&config(directory.path())).unwrap();
+    store.tenant_index("contoso").unwrap();
+    store.put_policy_set(1, b"rules").unwrap();
+    drop(store);
+    for log in with_extension(directory.path(), "log") {
+        fs::write(log, "").unwrap();
+    }
+    let error = Store::open(&config(directory.path())).unwrap_err();
+    assert!(
+        matches!(error, OpenError::AcknowledgedMissing { .. }),
+        "{error}"
+    );
+}
