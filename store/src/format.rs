@@ -12,7 +12,7 @@
 //! crash in between leaves FORMAT.creating and nothing that was ever acknowledged; the next start goes on.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
@@ -190,7 +190,7 @@ fn require_empty(directory: &Path) -> Result<(), OpenError> {
 }
 
 fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
-    fs::create_dir_all(directory).map_err(|error| OpenError::io(directory, "create", error))?;
+    create_directory(directory).map_err(|error| OpenError::io(directory, "create", error))?;
     kill_point("store.create.before_format");
     let failed = |error| OpenError::io(directory, format!("write {NAME_CREATING}"), error);
     let mut file = OpenOptions::new()
@@ -208,4 +208,33 @@ fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
         .map_err(failed)?;
     kill_point("store.create.after_format");
     Ok(file)
+}
+
+/// Makes the directory and what is missing above it. Its name is an entry of its parent: without a sync there,
+/// a loss of power takes the directory and everything that was acknowledged from it.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    let above = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        parent => parent.map(Path::to_path_buf),
+    };
+    // Also where it exists: the start that made it may have been cut short before the sync.
+    let mut parents: Vec<(PathBuf, bool)> = Vec::new();
+    let mut path = directory.to_path_buf();
+    while let Some(parent) = above(&path) {
+        let existed = path.exists();
+        parents.push((parent.clone(), existed));
+        if existed {
+            break;
+        }
+        path = parent;
+    }
+    fs::create_dir_all(directory)?;
+    for (parent, existed) in parents {
+        match File::open(&parent).and_then(|parent| parent.sync_all()) {
+            // Whoever made the directory for us may keep what is above it to himself.
+            Err(error) if existed && error.kind() == ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
