@@ -1,4 +1,4 @@
-# Shared by scripts/setup, scripts/test and scripts/demo; sourced, never run.
+# Shared by all scripts; sourced, never run.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -37,7 +37,7 @@ target_directory() {
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# The one build that the demo, the tests and the benches share. Only the two binaries are built, but with
+# The one build that the demo, the tests and the benches share. Only the binaries are built, but with
 # --workspace, because cargo builds a dependency once for each set of features that is asked of it.
 build_binaries() {
   local target
@@ -48,6 +48,14 @@ build_binaries() {
     say '    2 cores; everything else takes a few more. It is done once: later builds compile only'
     say "    what changed. Built in $target"
   fi
-  (cd "$muster_root" && cargo build --release --locked --workspace --bin muster --bin muster-loadgen 1>&2) ||
+  (cd "$muster_root" && cargo build --release --locked --workspace \
+    --bin muster --bin muster-loadgen --bin muster-crash 1>&2) ||
+    fail 1 'the build failed, see above'
+}
+
+# The same server with kill points, for scripts/crash --kill-points.
+build_kill_points() {
+  (cd "$muster_root" && cargo build --release --locked --workspace \
+    --bin muster-failpoints --features muster-ingest/failpoints 1>&2) ||
     fail 1 'the build failed, see above'
 }

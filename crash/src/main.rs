@@ -1,9 +1,103 @@
 //! The binary `muster-crash`: arguments in, a report out, an exit code.
 #![forbid(unsafe_code)]
 
-use clap::Parser;
-use muster_crash::cli::Cli;
+use std::io::Write;
+use std::process::ExitCode;
 
-fn main() {
-    let Cli {} = Cli::parse();
+use clap::Parser;
+use muster_crash::cli::{Cli, Command, PointsArguments, RunArguments};
+use muster_crash::error::{CrashError, EXIT_FINDING};
+use muster_crash::medium::{Medium, Plain, Rollback};
+use muster_crash::report::Report;
+use muster_crash::{points, run};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(arguments) => run_loop(&arguments),
+        Command::Points(arguments) => visit_points(&arguments),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => EXIT_FINDING.into(),
+        Err(error) => {
+            say(&format!("muster-crash: {error}"));
+            error.exit_code().into()
+        }
+    }
+}
+
+fn run_loop(arguments: &RunArguments) -> Result<bool, CrashError> {
+    let mut medium: Box<dyn Medium> = match arguments.sabotage {
+        true => Box::new(Rollback::default()),
+        false => Box::new(Plain),
+    };
+    let report = run::run(&arguments.plan(), &mut *medium, &mut say)?;
+    if let Some(failure) = report.failure() {
+        for finding in &failure.findings {
+            say(&format!("found: {finding}"));
+        }
+        say(&format!("the files: {}", failure.folder.display()));
+        let sabotage = if arguments.sabotage {
+            " --sabotage"
+        } else {
+            ""
+        };
+        say(&format!(
+            "again: muster-crash run --server {} --seed {} --cycles {}{sabotage}",
+            arguments.common.server.display(),
+            failure.seed,
+            failure.replay_cycles,
+        ));
+    }
+    print(arguments.common.json, &report.to_json(), &sentence(&report));
+    Ok(report.is_clean())
+}
+
+fn sentence(report: &Report) -> String {
+    let json = report.to_json();
+    format!(
+        "{} cycles, {} records acknowledged, {} lost, counters off by {}, {} findings",
+        json["cycles"], json["acked"], json["lost"], json["counter_drift"], json["findings"],
+    )
+}
+
+fn visit_points(arguments: &PointsArguments) -> Result<bool, CrashError> {
+    let plan = arguments.common.plan();
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let report = points::run(&plan, only, arguments.visits, &mut Plain, &mut say)?;
+    for finding in &report.findings {
+        say(&format!("found: {finding}"));
+    }
+    for name in &report.never_reached {
+        say(&format!("never reached: {name}"));
+    }
+    let sentence = format!(
+        "{} kill points, {} servers, {} records acknowledged, {} lost, counters off by {}, {} findings, {} points never reached",
+        report.points.len(),
+        report.cycles,
+        report.acked,
+        report.lost,
+        report.counter_drift,
+        report.findings.len(),
+        report.never_reached.len(),
+    );
+    let json = serde_json::to_value(&report)
+        .map_err(|error| CrashError::Internal(format!("the report is no JSON: {error}")))?;
+    print(arguments.common.json, &json, &sentence);
+    Ok(report.is_clean())
+}
+
+/// Progress, for whoever looks on. There is nowhere to complain that nobody does.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Whoever closed the pipe does not want to read on.
+fn print(is_json: bool, json: &Value, sentence: &str) {
+    let text = match is_json {
+        true => json.to_string(),
+        false => sentence.to_owned(),
+    };
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

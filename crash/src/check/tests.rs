@@ -1,0 +1,191 @@
+//! The checker on listings that somebody tampered with.
+
+use muster_engine::Compliance;
+use muster_wire::{DeviceId, Digest};
+
+use super::*;
+use crate::ledger::Entry;
+
+fn key(number: u8) -> DeviceKey {
+    (0, DeviceId::from_bytes([number; 16]))
+}
+
+fn entry(device: u8, kind: Kind, number: u64) -> Entry {
+    Entry {
+        device: key(device),
+        kind,
+        number,
+        digest: digest(device, number),
+    }
+}
+
+fn digest(device: u8, number: u64) -> Digest {
+    Digest(u64::from(device) << 32 | number)
+}
+
+fn listed(device: u8, seq: u64, revision: u64) -> ListedDevice {
+    let last = |number| (number, (number > 0).then(|| digest(device, number)));
+    ListedDevice {
+        device: key(device),
+        check_in: last(seq),
+        inventory: last(revision),
+        cell: CellName {
+            owner: "unknown".to_owned(),
+            tags: Vec::new(),
+            facets: Facets::default().word().0,
+        },
+    }
+}
+
+/// Devices 1 to 3 sent check-ins 1 to 4, of which 2 are acknowledged; device 3 also an inventory.
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::default();
+    for device in 1..=3 {
+        for number in 1..=4 {
+            ledger.sent(&[entry(device, Kind::CheckIn, number)]);
+        }
+        ledger.acknowledged(&[
+            entry(device, Kind::CheckIn, 1),
+            entry(device, Kind::CheckIn, 2),
+        ]);
+    }
+    ledger.sent(&[entry(3, Kind::Inventory, 1)]);
+    ledger.acknowledged(&[entry(3, Kind::Inventory, 1)]);
+    ledger
+}
+
+fn right() -> Vec<ListedDevice> {
+    vec![listed(1, 2, 0), listed(2, 4, 0), listed(3, 3, 1)]
+}
+
+fn findings(listing: &[ListedDevice]) -> Vec<Finding> {
+    devices(&ledger(), listing).1
+}
+
+#[test]
+fn what_is_acknowledged_or_newer_is_right() {
+    let (seen, findings) = devices(&ledger(), &right());
+    assert_eq!(findings, []);
+    let expected = Seen {
+        devices: 3,
+        unacknowledged: 2,
+    };
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_device_that_is_missing_is_lost_with_everything_it_was_promised() {
+    let found = findings(&right()[..2]);
+    assert_eq!(found.len(), 2, "check-ins and inventory: {found:?}");
+    assert_eq!(lost(&found), 3);
+}
+
+#[test]
+fn a_lower_number_is_lost() {
+    let mut listing = right();
+    listing[0] = listed(1, 1, 0);
+    assert_eq!(lost(&findings(&listing)), 1);
+    listing[2] = listed(3, 3, 0);
+    assert_eq!(lost(&findings(&listing)), 2, "and so is an inventory");
+}
+
+#[test]
+fn the_right_number_with_other_content_is_lost() {
+    let mut listing = right();
+    listing[0].check_in.1 = Some(Digest(9));
+    assert_eq!(lost(&findings(&listing)), 1);
+    listing[0].check_in.1 = None;
+    assert_eq!(lost(&findings(&listing)), 1);
+    listing[2].inventory.1 = None;
+    assert_eq!(lost(&findings(&listing)), 2);
+}
+
+#[test]
+fn what_nobody_sent_is_a_finding() {
+    let mut listing = right();
+    listing[0] = listed(1, 5, 0);
+    listing.push(listed(9, 1, 0));
+    let found = findings(&listing);
+    let never_sent = |finding: &&Finding| matches!(finding, Finding::NeverSent { .. });
+    // Device 9 has sent nothing at all, neither check-ins nor inventories.
+    assert_eq!(found.iter().filter(never_sent).count(), 3, "{found:?}");
+}
+
+#[test]
+fn a_device_that_is_there_twice_is_a_drift() {
+    let mut listing = right();
+    listing.push(listed(1, 2, 0));
+    let found = findings(&listing);
+    assert_eq!(found, [Finding::Twice(key(1))]);
+    assert_eq!((lost(&found), drift(&found)), (0, 1));
+}
+
+#[test]
+fn a_state_must_not_fall_behind_an_earlier_recovery() {
+    let mut ledger = ledger();
+    settle(&mut ledger, &right());
+    let mut later = right();
+    later[1] = listed(2, 3, 0);
+    let (_, found) = devices(&ledger, &later);
+    assert_eq!(lost(&found), 1, "3 was never acknowledged, 4 was recovered");
+}
+
+#[test]
+fn a_recount_must_be_verified_and_count_every_device() {
+    let verified = Recount {
+        verified: true,
+        devices: 3,
+        differing_cells: 0,
+    };
+    assert_eq!(recount("on disk", verified, 3), None);
+    let other_number = Recount {
+        devices: 5,
+        ..verified
+    };
+    let unverified = Recount {
+        verified: false,
+        ..verified
+    };
+    let cells = Recount {
+        differing_cells: 4,
+        ..unverified
+    };
+    for (wrong, expected) in [(other_number, 2), (unverified, 1), (cells, 4)] {
+        let finding = recount("on disk", wrong, 3).expect("a finding");
+        assert_eq!(finding.drift(), expected, "{wrong:?}");
+    }
+}
+
+fn counted(facets: &Facets, count: u64) -> BTreeMap<usize, Cells> {
+    let cell = CellName {
+        facets: facets.word().0,
+        ..right()[0].cell.clone()
+    };
+    BTreeMap::from([(0, Cells::from([(cell, count)]))])
+}
+
+#[test]
+fn the_counts_of_a_server_are_those_of_the_devices_on_disk() {
+    let facets = Facets::default();
+    assert_eq!(cells(Depth::Full, &right(), &counted(&facets, 3)), []);
+    let found = cells(Depth::Full, &right(), &counted(&facets, 2));
+    assert_eq!(drift(&found), 1);
+    let onboarded = Facets {
+        onboarded: true,
+        ..facets
+    };
+    for depth in [Depth::Full, Depth::Said] {
+        let found = cells(depth, &right(), &counted(&onboarded, 3));
+        assert_eq!(drift(&found), 6, "three are missed, three are too many");
+    }
+}
+
+#[test]
+fn another_policy_set_may_have_judged_otherwise() {
+    let judged = Facets {
+        compliance: Compliance::Noncompliant,
+        ..Facets::default()
+    };
+    assert_eq!(cells(Depth::Said, &right(), &counted(&judged, 3)), []);
+    assert_eq!(cells(Depth::Full, &right(), &counted(&judged, 3)).len(), 2);
+}

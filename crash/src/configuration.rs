@@ -1,0 +1,48 @@
+//! The configuration file of a server.
+
+use std::path::Path;
+
+use crate::options::Settings;
+use crate::policy::Policy;
+
+/// The file for this data directory, with the certificates of a site.
+pub fn to_toml(settings: &Settings, policy: &Policy, data: &Path, pki: &Path) -> String {
+    let Settings {
+        shards,
+        batch_check_ins_max,
+        inbox_parts,
+        commits_in_flight,
+        group_bytes_max,
+        checkpoint_journal_bytes,
+        window_frames_gateway,
+        window_frames_device,
+        network_threads,
+    } = settings;
+    let (data, pki, tenants) = (data.display(), pki.display(), policy.to_toml());
+    format!(
+        r#"[listen]
+address = "127.0.0.1:0"
+certificate = "{pki}/server.pem"
+key = "{pki}/server.key"
+client_ca = "{pki}/ca.pem"
+window_frames_gateway = {window_frames_gateway}
+window_frames_device = {window_frames_device}
+network_threads = {network_threads}
+
+[ops]
+address = "127.0.0.1:0"
+
+[store]
+directory = "{data}"
+group_bytes_max = "{group_bytes_max}B"
+checkpoint_journal_bytes = "{checkpoint_journal_bytes}B"
+
+[shards]
+count = {shards}
+batch_check_ins_max = {batch_check_ins_max}
+inbox_parts = {inbox_parts}
+commits_in_flight = {commits_in_flight}
+
+{tenants}"#
+    )
+}

@@ -1,0 +1,106 @@
+//! The devices of a data directory, as `muster devices` lists them.
+//!
+//! One line at a time is read and kept in short. What it does not do: it judges nothing.
+
+use muster_loadgen::oracle::CellName;
+use muster_wire::{DeviceId, Digest};
+use serde::Deserialize;
+
+use crate::ledger::{DeviceKey, Kind};
+use crate::site::TENANTS;
+
+/// A device on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDevice {
+    /// Which.
+    pub device: DeviceKey,
+    /// Seq and digest of its last check-in; 0 and nothing before the first.
+    pub check_in: (u64, Option<Digest>),
+    /// Revision and digest of its last inventory; 0 and nothing before the first.
+    pub inventory: (u64, Option<Digest>),
+    /// Where it is counted.
+    pub cell: CellName,
+}
+
+impl ListedDevice {
+    /// Number and digest of the last record of a kind.
+    pub const fn last(&self, kind: Kind) -> (u64, Option<Digest>) {
+        match kind {
+            Kind::CheckIn => self.check_in,
+            Kind::Inventory => self.inventory,
+        }
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is strange about it.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let tenant = TENANTS.iter().position(|name| *name == line.tenant);
+        let tenant = tenant.ok_or_else(|| format!("no such tenant: \"{}\"", line.tenant))?;
+        let id: DeviceId = (line.id.parse()).map_err(|_| format!("no device id: {}", line.id))?;
+        let digest = |text: Option<String>| match text {
+            None => Ok(None),
+            Some(text) => Digest::from_hex(&text)
+                .map(Some)
+                .ok_or_else(|| format!("no digest: {text}")),
+        };
+        let mut tags = line.tags;
+        tags.sort_unstable();
+        Ok(Self {
+            device: (tenant, id),
+            check_in: (line.seq, digest(line.digest)?),
+            inventory: (line.inventory_revision, digest(line.inventory_digest)?),
+            cell: CellName {
+                owner: line.owner,
+                tags,
+                facets: line.facets,
+            },
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Line {
+    tenant: String,
+    id: String,
+    seq: u64,
+    digest: Option<String>,
+    inventory_revision: u64,
+    inventory_digest: Option<String>,
+    owner: String,
+    tags: Vec<String>,
+    facets: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"tenant":"contoso","id":"0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01","shard":1,
+        "seq":7,"digest":"00000000000000ff","inventory_revision":0,"inventory_digest":null,
+        "owner":"company","tags":["b","a"],"facets":5}"#;
+
+    #[test]
+    fn a_line_is_read() {
+        let device = ListedDevice::parse(LINE).unwrap();
+        assert_eq!(device.last(Kind::CheckIn), (7, Some(Digest(255))));
+        assert_eq!(device.last(Kind::Inventory), (0, None));
+        assert_eq!((device.device.0, device.cell.facets), (0, 5));
+        assert_eq!(device.cell.tags, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_strange_line_is_told() {
+        for (from, to, told) in [
+            ("contoso", "nobody", "no such tenant"),
+            ("0fd1a9f4-", "", "no device id"),
+            ("00000000000000ff", "ff", "no digest"),
+            ("\"seq\":7,", "", "seq"),
+        ] {
+            let error = ListedDevice::parse(&LINE.replace(from, to)).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One server under load, up to its end.
+//!
+//! The senders run as tasks; this one waits for the moment, lets the server die, and collects what the
+//! senders saw. The server dies before the senders are told, so they send until the very end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_client::{Endpoint, Progress};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::answers::Numbers;
+use crate::book::Book;
+use crate::check::Finding;
+use crate::error::CrashError;
+use crate::medium::Medium;
+use crate::moment::Moment;
+use crate::process::{Addresses, DEADLINE, Ended, Server};
+use crate::sender::{Order, Sender, Target};
+use crate::site::Site;
+
+/// How long a number of acknowledgements is waited for. A server that has given none by then hangs.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What became of a server under load.
+#[derive(Debug)]
+pub struct Result {
+    /// The senders, for the next server.
+    pub senders: Vec<Sender>,
+    /// What they were answered, summed up.
+    pub progress: Progress,
+    /// What was wrong.
+    pub findings: Vec<Finding>,
+    /// How the server ended.
+    pub ended: Ended,
+}
+
+/// Puts a ready server under load until the moment comes, and lets it end.
+///
+/// # Errors
+/// If no socket can be opened.
+pub async fn run(
+    site: &Site,
+    server: &mut Server,
+    addresses: &Addresses,
+    senders: Vec<(Sender, Numbers)>,
+    book: &Arc<Book>,
+    moment: &Moment,
+    medium: &mut dyn Medium,
+) -> std::result::Result<Result, CrashError> {
+    let endpoint = Endpoint::for_server(addresses.quic)
+        .map_err(|error| CrashError::Internal(error.to_string()))?;
+    let (orders, receiver) = watch::channel(Order::Send);
+    let target = Target {
+        server: addresses.quic,
+        ca: site.ca(),
+        endpoint,
+        book: Arc::clone(book),
+        orders: receiver,
+    };
+    let mut load = Load {
+        acknowledged: book.count_anew(),
+        orders,
+        tasks: JoinSet::new(),
+        done: Vec::new(),
+        findings: Vec::new(),
+    };
+    for (sender, numbers) in senders {
+        load.tasks.spawn(sender.run(target.clone(), numbers));
+    }
+    let ended = load.until_end(server, moment, medium).await;
+    load.orders.send_replace(Order::Stop);
+    load.collect().await;
+
+    let mut result = Result {
+        senders: Vec::with_capacity(load.done.len()),
+        progress: Progress::default(),
+        findings: load.findings,
+        ended,
+    };
+    for (sender, outcome) in load.done {
+        result.senders.push(sender);
+        result.findings.extend(outcome.findings);
+        let (sum, one) = (&mut result.progress, outcome.progress);
+        sum.connections += one.connections;
+        sum.accepted += one.accepted;
+        sum.duplicate += one.duplicate;
+        sum.stale += one.stale;
+        sum.rejected += one.rejected;
+        sum.frames_resent += one.frames_resent;
+        sum.busy += one.busy;
+    }
+    Ok(result)
+}
+
+struct Load {
+    /// Records acknowledged since the load began.
+    acknowledged: watch::Receiver<u64>,
+    orders: watch::Sender<Order>,
+    tasks: JoinSet<(Sender, crate::sender::Outcome)>,
+    done: Vec<(Sender, crate::sender::Outcome)>,
+    findings: Vec<Finding>,
+}
+
+impl Load {
+    async fn until_end(
+        &mut self,
+        server: &mut Server,
+        moment: &Moment,
+        medium: &mut dyn Medium,
+    ) -> Ended {
+        match moment {
+            // The server was ready sooner.
+            Moment::StartUp(_) => strike(server, medium),
+            Moment::Acknowledged(records) => {
+                self.wait_for(*records).await;
+                strike(server, medium)
+            }
+            Moment::Elapsed(time) => {
+                sleep(*time).await;
+                strike(server, medium)
+            }
+            Moment::Drain(records, time) => {
+                self.wait_for(*records).await;
+                server.terminate();
+                sleep(*time).await;
+                strike(server, medium)
+            }
+            Moment::Quiet(records) => {
+                self.wait_for(*records).await;
+                self.orders.send_replace(Order::Finish);
+                if timeout(DEADLINE, self.collect()).await.is_err() {
+                    let text = "what was sent before a quiet end is not acknowledged in time";
+                    self.findings.push(Finding::Conduct(text.to_owned()));
+                }
+                strike(server, medium)
+            }
+            Moment::Stop(records) => {
+                self.wait_for(*records).await;
+                self.stop(server).await
+            }
+            Moment::KillPoint(_, _, records) => {
+                let is_gone = tokio::select! {
+                    () = server.gone() => true,
+                    () = self.wait_for(*records) => false,
+                };
+                if is_gone {
+                    return server.end().await;
+                }
+                self.stop(server).await
+            }
+        }
+    }
+
+    /// Waits for so many acknowledgements, or as long as a cycle may take.
+    async fn wait_for(&mut self, records: u64) {
+        let reached = self.acknowledged.wait_for(|count| *count >= records);
+        if timeout(PATIENCE, reached).await.is_ok() {
+            return;
+        }
+        let some = self.acknowledged.wait_for(|count| *count > 0);
+        if timeout(DEADLINE, some).await.is_err() {
+            let text = "a server under load acknowledges nothing";
+            self.findings.push(Finding::Conduct(text.to_owned()));
+        }
+    }
+
+    /// An orderly stop. It may end at a kill point, but not otherwise.
+    async fn stop(&mut self, server: &mut Server) -> Ended {
+        server.terminate();
+        let ended = server.end().await;
+        if !matches!(ended, Ended::Code(0) | Ended::Killed) {
+            let text = format!("an orderly stop ended as {ended:?}");
+            self.findings.push(Finding::Conduct(text));
+        }
+        ended
+    }
+
+    async fn collect(&mut self) {
+        while let Some(joined) = self.tasks.join_next().await {
+            match joined {
+                Ok(done) => self.done.push(done),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+}
+
+/// The death of a server under test: from here on it reaches neither its disk nor anybody.
+pub fn strike(server: &mut Server, medium: &mut dyn Medium) -> Ended {
+    medium.cut();
+    server.kill()
+}

@@ -1,0 +1,117 @@
+//! What a data directory lies on, and what that does when a server dies.
+//!
+//! The loop kills processes; a medium adds what happens to the bytes. [`Plain`] is the file system as it
+//! is, which keeps everything that a killed process had written. A disk that loses power plugs in here:
+//! [`Medium::cut`] is the moment from which nothing arrives any more, [`Medium::settle`] brings back
+//! what had been synced. [`Rollback`] is a medium that lies, to show that the checks can fail.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What data directories lie on. One at a time is in use.
+pub trait Medium: Send {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Makes an empty data directory for the servers of `folder`, which belongs to it alone; returns its
+    /// path. `seed` is that of the directory.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn prepare(&mut self, folder: &Path, seed: u64) -> io::Result<PathBuf>;
+
+    /// A server has just been started on it: cycle `cycle` of the directory.
+    fn started(&mut self, _cycle: u64) {}
+
+    /// The server is about to be killed: what it does from here on must have no effect. Not called
+    /// before an end that the server chooses itself.
+    fn cut(&mut self) {}
+
+    /// The server is gone, however it went, and nobody has looked yet.
+    ///
+    /// # Errors
+    /// If the directory cannot be brought back.
+    fn settle(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The directory is no longer needed; the folder is removed next.
+    ///
+    /// # Errors
+    /// If it cannot be given up.
+    fn release(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What it did, in numbers for the report.
+    fn notes(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+}
+
+/// The file system as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain;
+
+impl Medium for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn prepare(&mut self, folder: &Path, _seed: u64) -> io::Result<PathBuf> {
+        let data = folder.join("data");
+        fs::create_dir(&data)?;
+        Ok(data)
+    }
+}
+
+/// Brings back an older state once: whatever was acknowledged since is lost. For `--sabotage`.
+#[derive(Debug, Clone, Default)]
+pub struct Rollback {
+    data: PathBuf,
+    copy: Option<PathBuf>,
+    rolled_back: u64,
+}
+
+impl Medium for Rollback {
+    fn name(&self) -> &'static str {
+        "sabotage"
+    }
+
+    fn prepare(&mut self, folder: &Path, seed: u64) -> io::Result<PathBuf> {
+        self.copy = None;
+        self.data = Plain.prepare(folder, seed)?;
+        Ok(self.data.clone())
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        match self.copy.take() {
+            None => {
+                let copy = self.data.with_file_name("older");
+                copy_files(&self.data, &copy)?;
+                self.copy = Some(copy);
+            }
+            Some(copy) => {
+                fs::remove_dir_all(&self.data)?;
+                fs::rename(copy, &self.data)?;
+                self.rolled_back += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn notes(&self) -> Vec<(&'static str, u64)> {
+        vec![("rolled_back", self.rolled_back)]
+    }
+}
+
+/// A data directory has no folders in it.
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Every kill point in turn: a server that dies exactly there, and the same checks as after any death.
+//!
+//! A point is visited on a fresh directory each time, at its first passing and then at later ones drawn by
+//! seed, with small checkpoints so that all points come up. Servers are started and stopped in order until
+//! the point is met; one that is never met is a failure, because nobody knows then what a death there
+//! leaves.
+
+use muster_loadgen::random::Random;
+use serde::Serialize;
+
+use crate::check;
+use crate::directory::{Cycle, Directory};
+use crate::draw::{next_seed, spread};
+use crate::error::CrashError;
+use crate::medium::Medium;
+use crate::moment::Moment;
+use crate::muster::Muster;
+use crate::options::{Options, Settings};
+use crate::process::Ended;
+use crate::run::{Plan, Say, runtime};
+use crate::site::Site;
+
+/// Servers started for a visit before the point counts as not met.
+const SERVERS_MAX: u64 = 4;
+
+/// Records acknowledged by a server before it is stopped without having met the point.
+const RECORDS: u64 = 20_000;
+
+/// The latest passing that is drawn.
+const PASSING_MAX: u64 = 200;
+
+/// How the visits of one point went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Point {
+    /// Its name.
+    pub name: String,
+    /// Visits at which a server died there.
+    pub killed: u64,
+    /// Visits at which it was not passed often enough.
+    pub missed: u64,
+}
+
+/// What all visits showed.
+#[derive(Debug, Default, Serialize)]
+pub struct PointsReport {
+    /// Servers started.
+    pub cycles: u64,
+    /// Records acknowledged.
+    pub acked: u64,
+    /// Promises broken.
+    pub lost: u64,
+    /// By how much counters were off.
+    pub counter_drift: u64,
+    /// The seed of the first directory.
+    pub seed: u64,
+    /// Everything that was wrong, the first of each visit in words.
+    pub findings: Vec<String>,
+    /// Points at which no server has died.
+    pub never_reached: Vec<String>,
+    /// All points.
+    pub points: Vec<Point>,
+}
+
+impl PointsReport {
+    /// Whether every point was visited and nothing was wrong.
+    pub const fn is_clean(&self) -> bool {
+        self.lost == 0
+            && self.counter_drift == 0
+            && self.findings.is_empty()
+            && self.never_reached.is_empty()
+    }
+}
+
+/// Visits every point whose name has `only` in it, so often.
+///
+/// # Errors
+/// If the tool cannot go on, or the binary has no kill points.
+pub fn run(
+    plan: &Plan,
+    only: &str,
+    visits: u64,
+    medium: &mut dyn Medium,
+    say: Say<'_>,
+) -> Result<PointsReport, CrashError> {
+    let names = names(&plan.server, only)?;
+    let site = Site::make(&plan.server, &plan.scratch)?;
+    let mut tour = Tour {
+        site: &site,
+        medium,
+        report: PointsReport {
+            seed: plan.seed,
+            ..PointsReport::default()
+        },
+        seed: plan.seed,
+        keep: plan.keep,
+    };
+    let outcome = runtime()?.block_on(tour.visit_all(&names, visits, say));
+    let report = std::mem::take(&mut tour.report);
+    if plan.keep || outcome.is_err() || !report.findings.is_empty() {
+        let kept = site.keep();
+        say(&format!("everything is left in {}", kept.display()));
+    }
+    outcome.map(|()| report)
+}
+
+/// The names, as the binary lists them: one a line, with a description after a tab.
+fn names(server: &std::path::Path, only: &str) -> Result<Vec<String>, CrashError> {
+    let listed = Muster::at(server).run(&["kill-points"])?;
+    let names = listed.lines().filter_map(|line| line.split('\t').next());
+    let names: Vec<String> = names
+        .filter(|name| name.contains(only))
+        .map(str::to_owned)
+        .collect();
+    if names.is_empty() {
+        return Err(CrashError::Usage(format!(
+            "there is no kill point with \"{only}\" in its name"
+        )));
+    }
+    Ok(names)
+}
+
+struct Tour<'a> {
+    site: &'a Site,
+    medium: &'a mut dyn Medium,
+    report: PointsReport,
+    /// Of the next directory.
+    seed: u64,
+    keep: bool,
+}
+
+impl Tour<'_> {
+    async fn visit_all(
+        &mut self,
+        names: &[String],
+        visits: u64,
+        say: Say<'_>,
+    ) -> Result<(), CrashError> {
+        let mut random = Random::new(self.seed, 2);
+        for name in names {
+            let mut point = Point {
+                name: name.clone(),
+                killed: 0,
+                missed: 0,
+            };
+            for visit in 0..visits {
+                let passings = match visit {
+                    0 => 0,
+                    1 => spread(&mut random, 1, 8),
+                    _ => spread(&mut random, 1, PASSING_MAX),
+                };
+                match self.visit(name, passings).await? {
+                    true => point.killed += 1,
+                    false => point.missed += 1,
+                }
+            }
+            if point.killed == 0 {
+                self.report.never_reached.push(name.clone());
+            }
+            let Point { killed, missed, .. } = point;
+            say(&format!(
+                "{name}: died there {killed} times, not reached {missed} times"
+            ));
+            self.report.points.push(point);
+        }
+        Ok(())
+    }
+
+    /// One directory, up to the death at the point and one server after it. Whether it died there.
+    async fn visit(&mut self, name: &str, passings: u64) -> Result<bool, CrashError> {
+        let seed = self.seed;
+        self.seed = next_seed(seed);
+        let number = self.report.cycles;
+        let folder = format!("visit-{number}");
+        let options = options(seed);
+        let mut directory = Directory::make(self.site, &folder, seed, options, self.medium)?;
+        let moment = Moment::KillPoint(name.to_owned(), passings, RECORDS);
+        let mut died = false;
+        for cycle in 0..SERVERS_MAX {
+            let result = directory
+                .cycle(self.site, cycle, &moment, self.medium)
+                .await?;
+            died = result.ended == Ended::Killed;
+            if self.note(name, passings, seed, &result) || died {
+                break;
+            }
+        }
+        if self.report.findings.is_empty() {
+            // Who comes after a death must find everything, and serve.
+            let after = Moment::Quiet(100);
+            let result = directory
+                .cycle(self.site, SERVERS_MAX, &after, self.medium)
+                .await?;
+            self.note(name, passings, seed, &result);
+        }
+        if self.report.findings.is_empty() && !self.keep {
+            let folder = directory.folder();
+            self.medium.release().map_err(CrashError::file(folder))?;
+            std::fs::remove_dir_all(folder).map_err(CrashError::file(folder))?;
+        }
+        Ok(died)
+    }
+
+    /// Adds a cycle to the report; returns whether it found something.
+    fn note(&mut self, name: &str, passings: u64, seed: u64, cycle: &Cycle) -> bool {
+        self.report.cycles += 1;
+        self.report.acked += cycle.acknowledged;
+        self.report.lost += check::lost(&cycle.findings);
+        self.report.counter_drift += check::drift(&cycle.findings);
+        for finding in cycle.findings.iter().take(10) {
+            let text = format!("{name}={passings}*off->return, seed {seed}: {finding}");
+            self.report.findings.push(text);
+        }
+        !cycle.findings.is_empty()
+    }
+}
+
+/// Small checkpoints, another policy set at every start: everything that has kill points happens.
+fn options(seed: u64) -> Options {
+    let mut options = Options::draw(seed);
+    options.policy_changes = 1000;
+    options.fleet.devices_per_gateway = options.fleet.devices_per_gateway.min(200);
+    options.settings = Settings {
+        group_bytes_max: 64 * 1024,
+        checkpoint_journal_bytes: 64 * 1024,
+        ..options.settings
+    };
+    options
+}
