@@ -15,25 +15,25 @@ use muster_wire::CheckInRecord;
 use crate::harness::*;
 
 /// Handshakes that failed, by reason.
-const HANDSHAKES: &str = "muster_net_handshakes_failed_total";
+pub(crate) const HANDSHAKES: &str = "muster_net_handshakes_failed_total";
 /// Connections that ended, by close code.
-const CLOSED: &str = "muster_net_connections_closed_total";
+pub(crate) const CLOSED: &str = "muster_net_connections_closed_total";
 /// Records refused, by reason.
-const REJECTED: &str = "muster_session_records_rejected_total";
+pub(crate) const REJECTED: &str = "muster_session_records_rejected_total";
 
 /// A server that holds some devices, and what it has refused so far.
-struct Victim {
-    place: Installation,
-    server: Server,
-    oracle: RefCell<Oracle>,
+pub(crate) struct Victim {
+    pub(crate) place: Installation,
+    pub(crate) server: Server,
+    pub(crate) oracle: RefCell<Oracle>,
     /// Every cause there was: the log must have a line for each, and only one.
-    causes: RefCell<BTreeSet<&'static str>>,
+    pub(crate) causes: RefCell<BTreeSet<&'static str>>,
 }
 
-type Refusals = BTreeMap<(&'static str, String), u64>;
+pub(crate) type Refusals = BTreeMap<(&'static str, String), u64>;
 
 impl Victim {
-    fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let place = Installation::new();
         let server = place.start_with(settings);
         let victim = Self {
@@ -48,7 +48,7 @@ impl Victim {
 
     /// A well-behaved client checks in for 20 devices, and all that it said is counted.
     #[track_caller]
-    fn works(&self, seq: u64) {
+    pub(crate) fn works(&self, seq: u64) {
         let credentials = self.place.pki.gateway("contoso", "well-behaved");
         let client = self.server.client(&self.place.pki, &credentials);
         let mut random = Random(seq);
@@ -63,13 +63,13 @@ impl Victim {
     }
 
     /// A session of a gateway of contoso.
-    fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         self.server
             .session(&self.place.pki, &self.place.pki.gateway("contoso", "gw-1"))
     }
 
     /// Everything that was refused, by metric and label.
-    fn refusals(&self) -> Refusals {
+    pub(crate) fn refusals(&self) -> Refusals {
         let metrics = self.server.ops.metrics();
         let families = [HANDSHAKES, CLOSED, REJECTED];
         let all = families.into_iter().flat_map(|family| {
@@ -86,7 +86,7 @@ impl Victim {
     /// Offends twice, and asserts that only `family` with the label `cause` has counted it, and that
     /// nothing else has changed.
     #[track_caller]
-    fn refuses(&self, family: &'static str, cause: &'static str, offend: impl Fn()) {
+    pub(crate) fn refuses(&self, family: &'static str, cause: &'static str, offend: impl Fn()) {
         let (cells, mut expected) = (self.server.ops.cells(), self.refusals());
         offend();
         offend();
@@ -109,7 +109,7 @@ impl Victim {
 
     /// Offends in a session twice, and asserts that it is closed with `code`.
     #[track_caller]
-    fn closes(&self, cause: &'static str, code: u64, offend: impl Fn(&mut Session)) {
+    pub(crate) fn closes(&self, cause: &'static str, code: u64, offend: impl Fn(&mut Session)) {
         self.refuses(CLOSED, cause, || {
             let mut session = self.session();
             offend(&mut session);
@@ -119,7 +119,7 @@ impl Victim {
 
     /// Ends the test: the server still works, has logged each cause once, and counts what is on disk.
     #[track_caller]
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         self.works(1_000_000);
         self.server.ops.recount_is_verified();
         let log = self.server.stop();
@@ -132,7 +132,7 @@ impl Victim {
 
 /// How the server ends a session, whatever it says before.
 #[track_caller]
-fn closed(session: &mut Session) -> Closed {
+pub(crate) fn closed(session: &mut Session) -> Closed {
     while !matches!(session.reply(), Reply::Closed(_) | Reply::EndOfStream) {}
     session.raw.closed()
 }

@@ -58,7 +58,7 @@ pub(crate) enum Reply {
 #[derive(Debug)]
 pub(crate) struct Raw {
     /// Drives the connection for as long as it lives.
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
     pub(crate) connection: Connection,
 }
 
@@ -79,8 +79,24 @@ impl Raw {
         credentials: Option<&Credentials>,
         alpn: &[u8],
     ) -> Result<Self, Closed> {
-        let tls = QuicClientConfig::try_from(tls(pki, credentials, alpn)).expect("TLS 1.3");
-        let config = quinn::ClientConfig::new(Arc::new(tls));
+        Self::dial_by(server, client_config(tls(pki, credentials, alpn)))
+    }
+
+    /// Connects, and lets the server send so many bytes on a stream that are not read.
+    pub(crate) fn dial_with_window(
+        server: SocketAddr,
+        pki: &Pki,
+        credentials: &Credentials,
+        bytes: u32,
+    ) -> Result<Self, Closed> {
+        let mut config = client_config(tls(pki, Some(credentials), ALPN));
+        let mut transport = quinn::TransportConfig::default();
+        transport.stream_receive_window(bytes.into());
+        config.transport_config(Arc::new(transport));
+        Self::dial_by(server, config)
+    }
+
+    fn dial_by(server: SocketAddr, config: quinn::ClientConfig) -> Result<Self, Closed> {
         wait(async move {
             let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
             let connecting = endpoint
@@ -88,10 +104,18 @@ impl Raw {
                 .expect("settings");
             let connection = connecting.await?;
             Ok(Self {
-                _endpoint: endpoint,
+                endpoint,
                 connection,
             })
         })
+    }
+
+    /// Goes on from another socket.
+    pub(crate) fn rebind(&self, socket: std::net::UdpSocket) {
+        let _context = super::RUNTIME.enter();
+        self.endpoint
+            .rebind(socket)
+            .expect("the socket can be used");
     }
 
     /// Opens the one stream there is.
@@ -160,6 +184,11 @@ impl Session {
         self.write(&bytes);
     }
 
+    /// Tells the server that nothing it says is read.
+    pub(crate) fn stop_reading(&mut self) {
+        let _ = self.receive.stop(0_u32.into());
+    }
+
     /// Ends the stream.
     pub(crate) fn finish(&mut self) {
         let _ = self.send.finish();
@@ -224,6 +253,41 @@ impl Session {
     }
 }
 
+/// A client that keeps what could resume a session, and tries to send before the handshake is done.
+#[derive(Debug)]
+pub(crate) struct Eager(quinn::ClientConfig);
+
+impl Eager {
+    pub(crate) fn new(pki: &Pki, credentials: &Credentials) -> Self {
+        let mut tls = tls(pki, Some(credentials), ALPN);
+        tls.enable_early_data = true;
+        tls.resumption = rustls::client::Resumption::in_memory_sessions(16);
+        Self(client_config(tls))
+    }
+
+    /// Connects.
+    ///
+    /// # Panics
+    /// If the server gave what early data needs.
+    #[track_caller]
+    pub(crate) fn dial(&mut self, server: SocketAddr) -> Result<Raw, Closed> {
+        wait(async {
+            let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
+            let connecting = endpoint
+                .connect_with(self.0.clone(), server, "localhost")
+                .expect("settings");
+            let Err(connecting) = connecting.into_0rtt() else {
+                panic!("the server gave a ticket");
+            };
+            let connection = connecting.await?;
+            Ok(Raw {
+                endpoint,
+                connection,
+            })
+        })
+    }
+}
+
 /// The first frame of a client that speaks these versions.
 pub(crate) fn hello(version_min: u16, version_max: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -237,7 +301,16 @@ pub(crate) fn hello(version_min: u16, version_max: u16) -> Vec<u8> {
     bytes
 }
 
-fn tls(pki: &Pki, credentials: Option<&Credentials>, alpn: &[u8]) -> rustls::ClientConfig {
+fn client_config(tls: rustls::ClientConfig) -> quinn::ClientConfig {
+    let tls = QuicClientConfig::try_from(tls).expect("TLS 1.3");
+    quinn::ClientConfig::new(Arc::new(tls))
+}
+
+pub(super) fn tls(
+    pki: &Pki,
+    credentials: Option<&Credentials>,
+    alpn: &[u8],
+) -> rustls::ClientConfig {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(pki.ca().as_bytes()).expect("a certificate");
     roots.add(ca).expect("an authority");
