@@ -122,6 +122,8 @@ impl Victim {
     pub(crate) fn finish(self) {
         self.works(1_000_000);
         self.server.ops.recount_is_verified();
+        let log = self.server.raw_log();
+        assert!(!log.contains("panicked"), "{log}");
         let log = self.server.stop();
         for cause in self.causes.into_inner() {
             let lines = log.iter().filter(|line| line["cause"] == cause).count();

@@ -21,7 +21,7 @@ pub(crate) use cli::{muster, text};
 pub(crate) use fleet::{Oracle, Random, device, frame, random_check_in, random_inventory};
 pub(crate) use pki::{Credentials, Pki};
 pub(crate) use process::Server;
-pub(crate) use raw::{Closed, Eager, Raw, Reply, Session, hello};
+pub(crate) use raw::{Closed, Eager, Raw, Reply, Session, client_tls, hello};
 pub(crate) use sender::Sender;
 pub(crate) use settings::{Installation, Settings};
 

@@ -12,6 +12,7 @@ mod harness;
 mod listing;
 mod odd_values;
 mod old_formats;
+mod peer_flaws;
 mod policies;
 mod pressure;
 mod start_up;

@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use muster_ingest::clock;
 use muster_ingest::pki::{CertificateAuthority, Validity};
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, SanType,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -95,15 +98,86 @@ impl Pki {
         self.sign(&[uri], ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    fn sign(&self, uris: &[&str], usage: ExtendedKeyUsagePurpose) -> Credentials {
+    /// An authority with the name of this one and a key of its own.
+    pub(crate) fn namesake(&self) -> Self {
+        let (_, ca) = x509_parser::pem::parse_x509_pem(self.ca().as_bytes()).expect("PEM");
+        let ca = ca.parse_x509().expect("a certificate");
+        let name = ca.subject().iter_common_name().next().expect("a name");
+        let name = name.as_str().expect("a text").to_owned();
         let mut params = CertificateParams::default();
-        let uri = |uri: &&str| SanType::URI((*uri).try_into().expect("an ASCII text"));
-        params.subject_alt_names = uris.iter().map(uri).collect();
-        params.extended_key_usages = vec![usage];
-        let authority_key = KeyPair::from_pem(&self.authority.key_pem()).expect("a key");
-        let issuer = Issuer::from_ca_cert_pem(self.ca(), authority_key).expect("an authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key can be made");
-        let certificate = params.signed_by(&key, &issuer).expect("it can be signed");
+        let certificate = params.self_signed(&key).expect("it can be signed").pem();
+        let authority = CertificateAuthority::load(&certificate, &key.serialize_pem());
+        Self {
+            authority: authority.expect("an authority"),
+        }
+    }
+
+    /// A certificate of a client that nobody else has signed.
+    pub(crate) fn self_signed(uri: &str) -> Credentials {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("an ASCII text"))];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.self_signed(&key).expect("it can be signed");
+        Credentials(format!("{}{}", certificate.pem(), key.serialize_pem()))
+    }
+
+    /// A certificate that a client of ours has signed, with that client's own as the rest of the chain.
+    pub(crate) fn signed_by_client(&self, client: &Credentials, uri: &str) -> Credentials {
+        let key =
+            KeyPair::from_pem(&client.0[client.0.find("-----BEGIN PRIVATE").expect("a key")..]);
+        let issuer = Issuer::from_ca_cert_pem(&client.0, key.expect("a key"));
+        let forged = self.signed(
+            &issuer.expect("a certificate"),
+            "gateway",
+            &[SanType::URI(uri.try_into().expect("an ASCII text"))],
+            ExtendedKeyUsagePurpose::ClientAuth,
+        );
+        let chain = &client.0[..client.0.find("-----BEGIN PRIVATE").expect("a key")];
+        Credentials(format!("{}{chain}", forged.0))
+    }
+
+    /// A certificate for clients with this common name and these names.
+    pub(crate) fn with_names(&self, common_name: &str, names: &[SanType]) -> Credentials {
+        self.signed(
+            &self.issuer(),
+            common_name,
+            names,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        )
+    }
+
+    fn issuer(&self) -> Issuer<'static, KeyPair> {
+        let authority_key = KeyPair::from_pem(&self.authority.key_pem()).expect("a key");
+        Issuer::from_ca_cert_pem(self.ca(), authority_key).expect("an authority")
+    }
+
+    fn sign(&self, uris: &[&str], usage: ExtendedKeyUsagePurpose) -> Credentials {
+        let uri = |uri: &&str| SanType::URI((*uri).try_into().expect("an ASCII text"));
+        let names: Vec<_> = uris.iter().map(uri).collect();
+        self.signed(&self.issuer(), "a client", &names, usage)
+    }
+
+    fn signed(
+        &self,
+        issuer: &Issuer<'_, KeyPair>,
+        common_name: &str,
+        names: &[SanType],
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Credentials {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
+        params.subject_alt_names = names.to_vec();
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.signed_by(&key, issuer).expect("it can be signed");
         Credentials(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 }

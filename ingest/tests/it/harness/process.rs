@@ -101,6 +101,11 @@ impl Server {
             .collect()
     }
 
+    /// The log so far, as it was written.
+    pub(crate) fn raw_log(&self) -> String {
+        self.log.lock().expect("no panic there").clone()
+    }
+
     /// How often a refusal with this cause is in the log.
     pub(crate) fn logged(&self, cause: &str) -> usize {
         self.log()

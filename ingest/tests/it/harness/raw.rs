@@ -306,11 +306,12 @@ fn client_config(tls: rustls::ClientConfig) -> quinn::ClientConfig {
     quinn::ClientConfig::new(Arc::new(tls))
 }
 
-pub(super) fn tls(
-    pki: &Pki,
-    credentials: Option<&Credentials>,
-    alpn: &[u8],
-) -> rustls::ClientConfig {
+/// The TLS settings of a client of ours.
+pub(crate) fn client_tls(pki: &Pki, credentials: &Credentials) -> rustls::ClientConfig {
+    tls(pki, Some(credentials), ALPN)
+}
+
+fn tls(pki: &Pki, credentials: Option<&Credentials>, alpn: &[u8]) -> rustls::ClientConfig {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(pki.ca().as_bytes()).expect("a certificate");
     roots.add(ca).expect("an authority");
