@@ -229,6 +229,13 @@ fn a_request_ends_in_one_place_and_has_a_bound() {
     let both = b"POST /counts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n";
     let answer = raw(&victim, both);
     assert!(matches!(status(&answer), 400 | 405), "{answer}");
+    victim.finish();
+}
+
+/// What a request may make us keep is bounded, also for who speaks something else than HTTP/1.1.
+#[test]
+fn heads_and_bodies_without_end_are_not_kept() {
+    let victim = Victim::new(&Settings::default());
     // Heads over their bound, in one header, in many, and in the line.
     let long = "a".repeat(64 << 10);
     let many: String = (0..5000)
