@@ -13,7 +13,7 @@ use muster_client::Progress;
 use muster_loadgen::fleet::Members;
 use muster_loadgen::ops::Ops;
 use muster_loadgen::random::Random;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::answers::Numbers;
 use crate::book::Book;
@@ -30,6 +30,9 @@ use crate::policy::Policy;
 use crate::process::{Addresses, Ended, Server};
 use crate::sender::Sender;
 use crate::site::{Site, TENANTS};
+
+/// How long a process that has stopped to answer takes to go.
+const GOING: Duration = Duration::from_secs(1);
 
 /// What a cycle showed.
 #[derive(Debug)]
@@ -224,8 +227,18 @@ impl Directory {
         moment: &Moment,
         medium: &mut dyn Medium,
     ) -> Result<Cycle, CrashError> {
-        let findings = self.check_running(site, &addresses.ops);
+        let mut findings = self.check_running(site, &addresses.ops);
         if !findings.is_empty() {
+            // A server may meet its kill point while it is asked; then it owes no answer.
+            let may_go = matches!(moment, Moment::KillPoint(..));
+            if may_go && timeout(GOING, server.gone()).await.is_ok() {
+                findings.retain(|finding| !matches!(finding, Finding::Conduct(_)));
+                let ended = server.end().await;
+                return Ok(Cycle {
+                    findings,
+                    ..Cycle::ended(ended)
+                });
+            }
             let ended = strike(server, medium);
             return Ok(Cycle {
                 findings,
