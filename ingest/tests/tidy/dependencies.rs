@@ -4,7 +4,7 @@ use super::{CRATES, assert_none, read, root};
 use std::process::Command;
 
 /// For each crate, the crates of this workspace it may depend on. Every other edge is a fault.
-const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
     ("wire", &[]),
     ("engine", &["wire"]),
     ("store", &["engine", "wire"]),
@@ -13,6 +13,10 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
     ("loadgen", &["client", "wire", "engine"]),
     ("crash", &["client", "loadgen", "wire", "engine"]),
     ("fuzz", &["ingest", "store", "engine", "wire"]),
+    (
+        "simulate",
+        &["ingest", "store", "engine", "wire", "loadgen"],
+    ),
     (
         "benches",
         &["wire", "engine", "store", "client", "ingest", "loadgen"],

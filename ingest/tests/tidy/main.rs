@@ -12,8 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace, each in the folder of its name.
-const CRATES: [&str; 9] = [
-    "wire", "engine", "store", "client", "ingest", "loadgen", "crash", "fuzz", "benches",
+const CRATES: [&str; 10] = [
+    "wire", "engine", "store", "client", "ingest", "loadgen", "crash", "fuzz", "simulate",
+    "benches",
 ];
 
 /// The clone this test was built from.

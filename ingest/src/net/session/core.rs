@@ -240,7 +240,10 @@ impl SessionCore {
             return None;
         }
         if self.client_is_done {
-            encode_goodbye(&mut self.out, Goodbye::new(CloseCode::Done, 0));
+            // Goodbye is the last word of either side: a draining server has said it.
+            if !self.draining {
+                encode_goodbye(&mut self.out, Goodbye::new(CloseCode::Done, 0));
+            }
             return Some(CloseCode::Done);
         }
         self.draining.then_some(CloseCode::Draining)

@@ -1,0 +1,133 @@
+//! Frames as clients of a world make them: check-ins of random devices, inventories, and records that are refused.
+
+use muster_loadgen::random::Random;
+use muster_wire::{CheckInBytes, encode_check_ins_header, encode_inventory};
+
+use crate::fleet::{Device, Fleet};
+
+/// For whom a client speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// Its tenant.
+    pub tenant: u16,
+    /// Its own device; none for a gateway, which speaks for all of its tenant.
+    pub own_device: Option<u32>,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A check-in.
+    CheckIn,
+    /// An inventory.
+    Inventory,
+}
+
+/// One record of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Check-in or inventory.
+    pub kind: Kind,
+    /// The device's number.
+    pub device: u32,
+    /// Its seq, or the revision.
+    pub number: u64,
+    /// Whether a server takes it; it refuses the others for what they are.
+    pub is_valid: bool,
+    /// Whether it names its device; the id is all zero otherwise.
+    pub has_id: bool,
+}
+
+/// One frame.
+#[derive(Debug)]
+pub struct Frame {
+    /// As it travels.
+    pub bytes: Vec<u8>,
+    /// What is in it.
+    pub records: Vec<Sent>,
+    /// How many of its records may be accepted: those that were not acknowledged when it was sent.
+    pub news_max: u64,
+}
+
+impl Frame {
+    /// The next frame of a client.
+    pub fn make(sender: &Sender, fleet: &mut Fleet, random: &mut Random) -> Self {
+        if random.below(10) == 0 {
+            return Self::inventory(sender, fleet, random);
+        }
+        let count = match random.below(10) {
+            0 => 20 + random.below(60),
+            1..=4 => 1,
+            _ => 1 + random.below(8),
+        };
+        let (mut body, mut records) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let device = device(sender, fleet, random);
+            let number = fleet.seq(device, random);
+            let mut bytes = *fleet.record(device, number).as_bytes();
+            let is_valid = random.below(40) != 0;
+            if !is_valid {
+                spoil(&mut bytes, random);
+            }
+            body.push(bytes);
+            records.push(Sent {
+                kind: Kind::CheckIn,
+                device: device.number,
+                number,
+                is_valid: is_valid && speaks_for(sender, device.number),
+                has_id: bytes[..16] != [0; 16],
+            });
+        }
+        let header = encode_check_ins_header(body.len()).expect("1 to 80 records");
+        Self {
+            bytes: [&header, body.as_flattened()].concat(),
+            records,
+            news_max: 0,
+        }
+    }
+
+    fn inventory(sender: &Sender, fleet: &mut Fleet, random: &mut Random) -> Self {
+        let device = device(sender, fleet, random);
+        let revision = fleet.revision(device, random);
+        let archive = fleet.inventory(device, revision).to_bytes();
+        let mut bytes = Vec::new();
+        encode_inventory(&mut bytes, &archive.expect("short strings, two tags")).expect("short");
+        let is_valid = speaks_for(sender, device.number);
+        Self {
+            bytes,
+            records: vec![Sent {
+                kind: Kind::Inventory,
+                device: device.number,
+                number: u64::from(revision),
+                is_valid,
+                has_id: true,
+            }],
+            news_max: 0,
+        }
+    }
+}
+
+/// Most of the time one that the sender may speak for.
+fn device(sender: &Sender, fleet: &Fleet, random: &mut Random) -> Device {
+    let own = sender.own_device.filter(|_| random.below(20) != 0);
+    let any = random.below(u64::from(fleet.devices_per_tenant())) as u32;
+    Device {
+        tenant: sender.tenant,
+        number: own.unwrap_or(any),
+    }
+}
+
+fn speaks_for(sender: &Sender, number: u32) -> bool {
+    sender.own_device.is_none_or(|own| own == number)
+}
+
+/// Makes a record that every server refuses.
+fn spoil(bytes: &mut CheckInBytes, random: &mut Random) {
+    const PLATFORM: usize = 45;
+    const RESERVED: usize = 47;
+    match random.below(3) {
+        0 => bytes[PLATFORM] = 0xee,
+        1 => bytes[RESERVED] = 1,
+        _ => bytes[..16].fill(0),
+    }
+}

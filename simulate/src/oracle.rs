@@ -1,0 +1,107 @@
+//! The whole history, told to the plain model: every journal value that ever became durable, in order.
+//!
+//! The model shares no code with the shards. Each journalled record must be new to it, so nothing takes effect
+//! twice, whatever crashed in between; and in the end it must count what the server counts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use muster_engine::journal::{JournalValue, Segment};
+use muster_engine::model::{Answer, Model, ModelCell};
+use muster_engine::{PolicySet, Revision, Timestamp};
+use muster_wire::{CheckInRecord, Inventory};
+
+use crate::disk::SimulatedDisk;
+use crate::violation::Violation;
+
+/// The model, and how far it has read.
+#[derive(Debug)]
+pub struct Oracle {
+    model: Model,
+    next_position: u64,
+    policies: BTreeMap<Revision, Arc<PolicySet>>,
+}
+
+impl Default for Oracle {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            next_position: 1,
+            policies: BTreeMap::new(),
+        }
+    }
+}
+
+impl Oracle {
+    /// A policy set that some journal value may name.
+    pub fn know(&mut self, policy: &Arc<PolicySet>) {
+        self.policies.insert(policy.revision(), Arc::clone(policy));
+    }
+
+    /// Reads what has become durable since.
+    pub fn catch_up(&mut self, disk: &SimulatedDisk) -> Result<(), Violation> {
+        for (position, bytes) in disk.archive_from(self.next_position) {
+            if position != self.next_position {
+                let what = format!("journal position {} was never written", self.next_position);
+                return Err(Violation::new("no gap", what));
+            }
+            self.next_position += 1;
+            self.value(position, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, position: u64, bytes: &[u8]) -> Result<(), Violation> {
+        let unreadable =
+            |_| Violation::new("journal", format!("the value at {position} is unreadable"));
+        let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
+        let Some(policy) = self.policies.get(&value.revision) else {
+            let what = format!("the value at {position} names {:?}", value.revision);
+            return Err(Violation::new("journal", what));
+        };
+        while let Some(segment) = value.next_segment().map_err(unreadable)? {
+            match segment {
+                Segment::CheckIns { tenant, records } => {
+                    for bytes in records {
+                        let record = CheckInRecord::validate(bytes).map_err(|reason| {
+                            let what = format!("an invalid check-in at {position}: {reason:?}");
+                            Violation::new("journal", what)
+                        })?;
+                        let answer = self.model.check_in(policy, tenant, &record, value.now);
+                        new(answer, position, record.seq())?;
+                    }
+                }
+                Segment::Inventory { tenant, archive } => {
+                    let inventory = Inventory::from_bytes(archive).map_err(|error| {
+                        let what = format!("an invalid inventory at {position}: {error}");
+                        Violation::new("journal", what)
+                    })?;
+                    let answer = self.model.inventory(policy, tenant, &inventory, value.now);
+                    new(answer, position, u64::from(inventory.revision))?;
+                }
+                Segment::Policy { .. } | Segment::Time { .. } => (),
+            }
+        }
+        Ok(())
+    }
+
+    /// Devices that ever were accepted.
+    pub fn devices(&self) -> usize {
+        self.model.devices()
+    }
+
+    /// Every cell with its number of devices, all of them judged at `now`.
+    pub fn cells(&self, policy: &PolicySet, now: Timestamp) -> BTreeMap<ModelCell, u64> {
+        self.model.cells(policy, now)
+    }
+}
+
+fn new(answer: Answer, position: u64, number: u64) -> Result<(), Violation> {
+    match answer {
+        Answer::Accepted => Ok(()),
+        other => {
+            let what = format!("number {number} at position {position} is {other:?} to the model");
+            Err(Violation::new("counted once", what))
+        }
+    }
+}

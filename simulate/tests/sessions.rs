@@ -1,0 +1,100 @@
+//! A session by hand, where a seed would only meet it by chance.
+
+use std::sync::Arc;
+
+use muster_engine::Timestamp;
+use muster_ingest::clock::{Clock, SimulatedTime};
+use muster_ingest::config::Config;
+use muster_ingest::phase::Phase;
+use muster_ingest::shard::{Lane, Stepped};
+use muster_loadgen::random::Random;
+use muster_simulate::disk::SimulatedDisk;
+use muster_simulate::fleet::{Device, Fleet};
+use muster_simulate::link::Link;
+use muster_simulate::server::{Server, Start};
+use muster_simulate::settings::Settings;
+use muster_wire::{
+    ClientHello, CloseCode, Decoder, Goodbye, Identity, Item, Role, encode_check_ins,
+    encode_client_hello, encode_goodbye,
+};
+
+/// A server that serves one tenant.
+fn server() -> Server {
+    let settings = Settings {
+        tenants: 1,
+        ..Settings::draw(&mut Random::new(1, 1))
+    };
+    let text = "[listen]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n[store]\ndirectory = \"d\"\n\
+                [[tenants]]\nname = \"contoso\"\n";
+    let config = Config::parse(text, std::path::Path::new("/")).expect("valid keys");
+    let time = SimulatedTime::at(Timestamp::from_seconds(1));
+    let start = Start {
+        settings: &settings,
+        listen: &config.listen,
+        tenants: &["contoso".to_owned()],
+        clock: &Clock::Simulated(Arc::new(time)),
+        hash_seed: 1,
+    };
+    let disk = SimulatedDisk::new(Random::new(1, 2), None);
+    let mut server = Server::start(&disk, &start).expect("an empty disk");
+    settle(&mut server);
+    server.serve_if_ready();
+    assert_eq!(server.phase(), Phase::Serving);
+    server
+}
+
+fn settle(server: &mut Server) {
+    let mut works = true;
+    while works {
+        works = false;
+        for shard in 0..server.workers.len() {
+            works |= server.step_shard(shard, Lane::Control) == Stepped::Worked;
+        }
+        works |= server.hand_over(None, &mut Random::new(1, 3));
+        works |= server.step_writer();
+    }
+}
+
+#[test]
+fn a_draining_server_says_goodbye_once_to_a_client_that_said_it_too() {
+    let mut server = server();
+    let uri = "muster://contoso/gateway/gw-1";
+    let identity = Identity::from_uris([uri]).unwrap();
+    let mut link = Link::new(identity, &server.context).unwrap();
+    let mut bytes = Vec::new();
+    let versions = ClientHello {
+        version_min: 1,
+        version_max: 1,
+    };
+    encode_client_hello(&mut bytes, &versions);
+    let device = Device {
+        tenant: 0,
+        number: 0,
+    };
+    encode_check_ins(&mut bytes, &[Fleet::new(1, 1, 1).record(device, 1)]).unwrap();
+    encode_goodbye(&mut bytes, Goodbye::new(CloseCode::Done, 0));
+    link.to_server.extend(bytes);
+    let mut random = Random::new(1, 4);
+    while !link.to_server.is_empty() || link.is_taking() {
+        link.step(&server.context, &mut random);
+    }
+    // The frame is in flight while the drain begins.
+    server.context.phase.advance(Phase::Draining);
+    link.step(&server.context, &mut random);
+    settle(&mut server);
+    while link.closed().is_none() {
+        link.step(&server.context, &mut random);
+    }
+    assert_eq!(link.closed(), Some(CloseCode::Done));
+    let said: Vec<u8> = link.to_client.drain(..).collect();
+    let (mut decoder, mut rest, mut words) = (Decoder::new(Role::Client), &said[..], Vec::new());
+    while let Some(item) = decoder.next(&mut rest).unwrap() {
+        words.push(match item {
+            Item::ServerHello(_) => "hello",
+            Item::Goodbye(_) => "goodbye",
+            Item::Ack(ack) if ack.totals.accepted == 1 => "ack",
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(words, ["hello", "goodbye", "ack"]);
+}
