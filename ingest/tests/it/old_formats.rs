@@ -59,7 +59,7 @@ fn send(server: &Server, place: &Installation, random: &mut Random, seq: u64) {
 }
 
 /// Two starts: the first ends with a checkpoint of everything, the second has other rules and ends as told.
-fn make(ending: &str, to: &Path) {
+pub(crate) fn make(ending: &str, to: &Path) {
     let place = Installation::new();
     let mut random = Random(1);
     let server = place.start_with(&settings(None));
@@ -102,7 +102,7 @@ fn describe(server: &Server) -> Value {
 }
 
 /// All files save for RocksDB's diary and lock, which are no data.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the folder is writable");
     for (name, bytes) in Installation::files(from) {
         fs::write(to.join(name), bytes).expect("the folder is writable");
@@ -148,7 +148,7 @@ fn opens(folder: &Path, ending: &str) {
 
 /// The cells as they are on disk. A server that runs moves devices that have been silent for long, so that
 /// its cells depend on the day.
-fn stored_cells(directory: &Path) -> Value {
+pub(crate) fn stored_cells(directory: &Path) -> Value {
     let store = Store::open_read_only(&StoreConfig::new(directory)).expect("it opens");
     let view = store.view();
     let mut names = BTreeMap::new();

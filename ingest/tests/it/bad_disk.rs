@@ -1,0 +1,231 @@
+//! Flipped bits and cut ends in every file of a data directory: a clear refusal that leaves the data as it is, or
+//! a correct repair; never a wrong count, a panic or a hang.
+//!
+//! `MUSTER_DAMAGE_CASES` says how many places of each file are tried, if another number than the default.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use muster_engine::ShardLimits;
+use muster_ingest::recount;
+use muster_ingest::recovery::{RecoverOptions, recover};
+use muster_store::{Store, StoreConfig};
+use serde_json::Value;
+
+use crate::harness::*;
+use crate::old_formats::{copy, make, stored_cells};
+
+const CASES_OF_A_FILE: u64 = 8;
+
+/// What a directory holds while it is intact.
+struct Intact {
+    folder: tempfile::TempDir,
+    ending: &'static str,
+    devices: Value,
+    cells: Value,
+    /// By device: its inventory, of tenant 0.
+    inventories: BTreeMap<[u8; 16], Vec<u8>>,
+}
+
+impl Intact {
+    fn new(ending: &'static str) -> Self {
+        let folder = tempfile::tempdir().expect("a scratch directory can be made");
+        make(ending, folder.path());
+        let directory = folder.path().join(ending);
+        let report = recount::offline(&directory).expect("it is intact");
+        assert_eq!(report["verified"], true);
+        let store = Store::open_read_only(&StoreConfig::new(&directory)).expect("it is intact");
+        let inventories: BTreeMap<_, _> = (0..5)
+            .map(|number| *device(number).as_bytes())
+            .map(|id| (id, store.view().inventory(0, &id).expect("it is intact")))
+            .map(|(id, inventory)| (id, inventory.expect("it was sent")))
+            .collect();
+        drop(store);
+        Self {
+            devices: report["devices"].clone(),
+            cells: stored_cells(&directory),
+            folder,
+            ending,
+            inventories,
+        }
+    }
+
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
+        Installation::files(&self.folder.path().join(self.ending))
+    }
+
+    /// Opens a damaged copy by reader and server. Returns the refusal, if it was refused.
+    fn judge(&self, directory: &Path, what: &str) -> Option<String> {
+        let before = Installation::files(directory);
+        let counted = self.counted(directory, what);
+        let after = Installation::files(directory);
+        assert!(before == after, "{what}: a reader changed the directory");
+        let served = self.served(directory, what);
+        match &served {
+            // Whatever was set right stays right.
+            Ok(()) => {
+                let again = self.counted(directory, what);
+                assert!(again.is_ok(), "{what}: served once, then {again:?}");
+            }
+            // A table is read once RocksDB is open, and by then has put its log into tables: see below.
+            Err(Refusal::AtOpening(reason)) if !what.contains(".sst") => {
+                assert!(!reason.is_empty(), "{what}: refused without a reason");
+                let after: BTreeMap<_, _> = Installation::files(directory).into_iter().collect();
+                for (name, bytes) in &before {
+                    assert!(
+                        after.get(name) == Some(bytes),
+                        "{what}: refused, {name} is changed"
+                    );
+                }
+            }
+            // Nothing that was there is gone, whatever file it is in now, and it stays refused.
+            Err(Refusal::AtOpening(reason) | Refusal::ByReading(reason)) => {
+                assert!(!reason.is_empty(), "{what}: refused without a reason");
+                let again = self.counted(directory, what);
+                assert!(again.is_err(), "{what}: refused once, then accepted");
+            }
+        }
+        match served {
+            Ok(()) => counted.err(),
+            Err(Refusal::AtOpening(reason) | Refusal::ByReading(reason)) => Some(reason),
+        }
+    }
+
+    fn counted(&self, directory: &Path, what: &str) -> Result<(), String> {
+        let report = recount::offline(directory).map_err(|error| error.to_string())?;
+        assert_eq!(report["verified"], true, "{what}: {report:?}");
+        assert_eq!(report["devices"], self.devices, "{what}");
+        assert_eq!(stored_cells(directory), self.cells, "{what}");
+        Ok(())
+    }
+
+    /// What a server does before it listens, and a read of every inventory.
+    fn served(&self, directory: &Path, what: &str) -> Result<(), Refusal> {
+        let store = Store::open(&StoreConfig::new(directory))
+            .map_err(|error| Refusal::AtOpening(error.to_string()))?;
+        let options = RecoverOptions {
+            limits: ShardLimits {
+                devices_max: u32::MAX,
+                cells_max: usize::MAX,
+                cohorts_max: usize::MAX,
+            },
+            hash_seed: 0,
+        };
+        let (shards, writer) =
+            recover(&store, options).map_err(|error| Refusal::ByReading(error.to_string()))?;
+        let devices: u64 = shards.iter().map(|shard| u64::from(shard.devices())).sum();
+        assert_eq!(self.devices, devices, "{what}");
+        // Inventories are read when somebody asks for them: a damaged one is refused then, never shown.
+        for (id, expected) in &self.inventories {
+            match store.inventory(0, id) {
+                Ok(found) => assert_eq!(found.as_ref(), Some(expected), "{what}"),
+                Err(error) => assert!(error.to_string().contains("inventory"), "{what}: {error}"),
+            }
+        }
+        drop((shards, writer));
+        Ok(())
+    }
+}
+
+/// Why a directory was not served.
+enum Refusal {
+    AtOpening(String),
+    ByReading(String),
+}
+
+/// The kind of a file, by which outcomes are told.
+fn kind(name: &str) -> String {
+    let stem = name.split('-').next().unwrap_or(name);
+    name.rsplit_once('.')
+        .map_or(stem, |(_, extension)| extension)
+        .to_owned()
+}
+
+/// Refused and right, by kind of file.
+type Outcomes = BTreeMap<String, (u32, u32)>;
+
+fn damage_every_file(ending: &'static str, seed: u64) -> Outcomes {
+    let intact = Intact::new(ending);
+    let mut random = Random(seed);
+    let cases = std::env::var("MUSTER_DAMAGE_CASES").ok();
+    let cases = cases.map_or(CASES_OF_A_FILE, |text| text.parse().expect("a number"));
+    let scratch = tempfile::tempdir().expect("a scratch directory can be made");
+    let mut outcomes = Outcomes::new();
+    for (name, bytes) in intact.files() {
+        for case in 0..cases {
+            let directory = scratch.path().join("data");
+            let _ = fs::remove_dir_all(&directory);
+            copy(&intact.folder.path().join(ending), &directory);
+            let at = random.below(bytes.len().max(1) as u64) as usize;
+            let mut damaged = bytes.clone();
+            let what = match case % 4 {
+                _ if bytes.is_empty() => {
+                    damaged.push(random.next() as u8);
+                    format!("{name}: a byte more (seed {seed})")
+                }
+                3 => {
+                    damaged.truncate(at);
+                    format!("{name}: cut to {at} of {} bytes (seed {seed})", bytes.len())
+                }
+                _ => {
+                    let bit = random.below(8);
+                    damaged[at] ^= 1 << bit;
+                    format!(
+                        "{name}: bit {bit} of byte {at} of {} (seed {seed})",
+                        bytes.len()
+                    )
+                }
+            };
+            fs::write(directory.join(&name), damaged).expect("it is a copy");
+            let refusal = intact.judge(&directory, &what);
+            let outcome = outcomes.entry(kind(&name)).or_default();
+            match refusal {
+                Some(_) => outcome.0 += 1,
+                None => outcome.1 += 1,
+            }
+        }
+        // And a file that is gone.
+        let directory = scratch.path().join("data");
+        let _ = fs::remove_dir_all(&directory);
+        copy(&intact.folder.path().join(ending), &directory);
+        fs::remove_file(directory.join(&name)).expect("it is a copy");
+        let refusal = intact.judge(&directory, &format!("{name} is gone"));
+        let outcome = outcomes.entry(format!("{} gone", kind(&name))).or_default();
+        match refusal {
+            Some(_) => outcome.0 += 1,
+            None => outcome.1 += 1,
+        }
+    }
+    eprintln!("{ending}: (refused, right) by kind of file: {outcomes:#?}");
+    outcomes
+}
+
+#[test]
+fn damage_to_a_killed_server_is_refused_or_set_right() {
+    let outcomes = damage_every_file("killed", 0x6d75_7374);
+    for data in ["FORMAT", "CURRENT", "MANIFEST", "log", "sst"] {
+        assert!(outcomes[data].0 > 0, "no damage to {data} was refused");
+    }
+    // Nothing is lost with these.
+    for aid in ["ACKNOWLEDGED", "OPTIONS", "IDENTITY"] {
+        assert_eq!(outcomes[aid].0, 0, "damage to {aid} was refused");
+    }
+    for needed in [
+        "FORMAT gone",
+        "CURRENT gone",
+        "MANIFEST gone",
+        "log gone",
+        "sst gone",
+    ] {
+        assert_eq!(outcomes[needed].1, 0, "{needed}, and nobody noticed");
+    }
+}
+
+#[test]
+fn damage_to_a_stopped_server_is_refused_or_set_right() {
+    let outcomes = damage_every_file("stopped", 0x6572_2121);
+    for data in ["FORMAT", "CURRENT", "MANIFEST", "sst"] {
+        assert!(outcomes[data].0 > 0, "no damage to {data} was refused");
+    }
+}
