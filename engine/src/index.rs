@@ -5,9 +5,11 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use muster_wire::DeviceId;
 use std::hash::{BuildHasher, Hasher};
 
+use crate::device::DeviceRecord;
 use crate::policy::TenantIndex;
 use crate::slab::{DeviceSlab, SlotIndex};
 
@@ -38,10 +40,7 @@ impl DeviceIndex {
         device: &DeviceId,
         slab: &DeviceSlab,
     ) -> Option<SlotIndex> {
-        let same = |slot: &SlotIndex| {
-            let record = slab.get(*slot);
-            record.device_id == *device && record.tenant == tenant
-        };
+        let same = |slot: &SlotIndex| is_of(slab.get(*slot), tenant, device);
         self.slots.find(hash, same).copied()
     }
 
@@ -55,13 +54,36 @@ impl DeviceIndex {
         self.slots.find(hash, |_| true).copied()
     }
 
+    /// Makes room for so many devices in all, so that filling the index moves nothing.
+    pub(crate) fn reserve(&mut self, devices: usize, slab: &DeviceSlab) {
+        let Self { slots, hash: state } = self;
+        let additional = devices.saturating_sub(slots.len());
+        slots.reserve(additional, |slot| hash_of(state, slab.get(*slot)));
+    }
+
+    /// Adds the slot of a device, unless the index has it already; says whether it was new.
+    pub(crate) fn insert_new(
+        &mut self,
+        hash: u64,
+        slot: SlotIndex,
+        record: &DeviceRecord,
+        slab: &DeviceSlab,
+    ) -> bool {
+        let Self { slots, hash: state } = self;
+        let same = |slot: &SlotIndex| is_of(slab.get(*slot), record.tenant, &record.device_id);
+        match slots.entry(hash, same, |slot| hash_of(state, slab.get(*slot))) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(slot);
+                true
+            }
+        }
+    }
+
     /// Adds the slot of a device that is not in the index yet.
     pub(crate) fn insert(&mut self, hash: u64, slot: SlotIndex, slab: &DeviceSlab) {
         let Self { slots, hash: state } = self;
-        slots.insert_unique(hash, slot, |slot| {
-            let record = slab.get(*slot);
-            hash_device(state, record.tenant, &record.device_id)
-        });
+        slots.insert_unique(hash, slot, |slot| hash_of(state, slab.get(*slot)));
     }
 
     /// Forgets a slot, which nothing but damage does.
@@ -71,6 +93,14 @@ impl DeviceIndex {
             entry.remove();
         }
     }
+}
+
+fn is_of(record: &DeviceRecord, tenant: TenantIndex, device: &DeviceId) -> bool {
+    record.device_id == *device && record.tenant == tenant
+}
+
+fn hash_of(state: &FixedState, record: &DeviceRecord) -> u64 {
+    hash_device(state, record.tenant, &record.device_id)
 }
 
 fn hash_device(state: &FixedState, tenant: TenantIndex, device: &DeviceId) -> u64 {

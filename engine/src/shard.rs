@@ -14,6 +14,7 @@ mod audit;
 mod checkpoint;
 mod dirty;
 mod judge;
+mod lookup;
 pub(crate) mod recovery;
 #[cfg(test)]
 mod tests;

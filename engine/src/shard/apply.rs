@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use muster_wire::{CheckInRecord, DeviceId, Inventory, RejectReason, Rejection};
+use muster_wire::{CheckInRecord, Inventory, RejectReason, Rejection};
 
 use super::Shard;
 use super::dirty::page_of;
 use super::judge::{evaluate, observe};
+use super::lookup::Lookup;
 use crate::cell::{CellId, CellKey};
 use crate::cohort::{Cohort, CohortId};
 use crate::device::DeviceRecord;
@@ -14,17 +15,6 @@ use crate::effects::{Effects, InventoryWrite, Outcome, Transition};
 use crate::facet::Facets;
 use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
 use crate::slab::SlotIndex;
-
-/// How many devices are looked up before the first of them is applied. The look-ups do not depend on
-/// each other, so the processor waits for their cache misses side by side instead of one by one.
-const LOOKAHEAD: usize = 32;
-
-/// What was found of a device.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Lookup {
-    hash: u64,
-    slot: Option<SlotIndex>,
-}
 
 /// How one record fared.
 pub(super) enum Verdict {
@@ -55,54 +45,21 @@ impl Shard {
             outcome.rejected = records.len() as u32;
             return outcome;
         };
-        let mut found = [Lookup::default(); LOOKAHEAD];
-        for records in records.chunks(LOOKAHEAD) {
-            self.bring_near(tenant, records);
-            for (lookup, record) in found.iter_mut().zip(records) {
-                *lookup = self.look_up(tenant, &record.device_id());
+        let told = |record: &CheckInRecord, verdict, effects: &mut Effects| match verdict {
+            Verdict::Accepted => {
+                effects.journal.check_in(tenant, record);
+                outcome.accepted += 1;
             }
-            for (lookup, record) in found.iter().zip(records) {
-                match self.apply_check_in(tenant, policy, record, *lookup, effects) {
-                    Verdict::Accepted => {
-                        effects.journal.check_in(tenant, record);
-                        outcome.accepted += 1;
-                    }
-                    Verdict::Duplicate => outcome.duplicate += 1,
-                    Verdict::Stale => outcome.stale += 1,
-                    Verdict::Rejected(reason) => {
-                        let rejection = Rejection::new(record.device_id(), record.seq(), reason);
-                        effects.rejections.push(rejection);
-                        outcome.rejected += 1;
-                    }
-                }
+            Verdict::Duplicate => outcome.duplicate += 1,
+            Verdict::Stale => outcome.stale += 1,
+            Verdict::Rejected(reason) => {
+                let rejection = Rejection::new(record.device_id(), record.seq(), reason);
+                effects.rejections.push(rejection);
+                outcome.rejected += 1;
             }
-        }
+        };
+        self.apply_in_order(tenant, policy, records, effects, told);
         outcome
-    }
-
-    /// Reads a word of every record that these check-ins may be about, index first, then records, with
-    /// no branch in between that depends on what was read: the processor waits for all cache misses of
-    /// a kind at once. Changes nothing and decides nothing; a wrong candidate costs a wasted read.
-    fn bring_near(&self, tenant: TenantIndex, records: &[CheckInRecord]) {
-        let mut candidates = [0; LOOKAHEAD];
-        for (candidate, record) in candidates.iter_mut().zip(records) {
-            let hash = self.index.hash(tenant, &record.device_id());
-            *candidate = self.index.candidate(hash).unwrap_or_default();
-        }
-        let touched = candidates
-            .iter()
-            .fold(0, |sum, slot| sum ^ self.devices.touch(*slot));
-        // Keeps the reads, whose values nobody needs.
-        std::hint::black_box(touched);
-    }
-
-    /// Finds a device.
-    pub(super) fn look_up(&self, tenant: TenantIndex, device_id: &DeviceId) -> Lookup {
-        let hash = self.index.hash(tenant, device_id);
-        Lookup {
-            hash,
-            slot: self.index.find(hash, tenant, device_id, &self.devices),
-        }
     }
 
     /// One check-in, with what was found of its device, which may be some check-ins old: a slot stays
@@ -207,10 +164,7 @@ impl Shard {
         let Some(policy) = policy.tenant(tenant) else {
             return Verdict::Rejected(RejectReason::UnknownDevice);
         };
-        let hash = self.index.hash(tenant, &inventory.device_id);
-        let slot = self
-            .index
-            .find(hash, tenant, &inventory.device_id, &self.devices);
+        let Lookup { hash, slot } = self.look_up(tenant, &inventory.device_id);
         let stored = slot
             .map(|slot| self.devices.get(slot).inventory_revision)
             .unwrap_or(0);

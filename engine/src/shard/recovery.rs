@@ -23,6 +23,9 @@ use crate::slab::{PAGE_RECORDS, SlotIndex};
 /// The highest number of a page whose slots have a number each.
 const PAGES_MAX: u32 = SlotIndex::MAX / PAGE_RECORDS as u32 - 1;
 
+/// Check-ins of the journal that are validated before they are applied.
+const VALIDATED_AT_ONCE: usize = 256;
+
 /// What is on disk contradicts itself; the data directory must not be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryError {
@@ -75,6 +78,8 @@ pub struct Recovery {
     page_sequences: Vec<u64>,
     revision: Revision,
     effects: Effects,
+    /// Check-ins of a journal value, validated; a few at a time, so that they stay in the cache.
+    check_ins: Vec<CheckInRecord>,
 }
 
 impl Recovery {
@@ -91,6 +96,7 @@ impl Recovery {
             page_sequences: Vec::new(),
             revision: Revision::default(),
             effects: Effects::default(),
+            check_ins: Vec::with_capacity(VALIDATED_AT_ONCE),
         }
     }
 
@@ -113,6 +119,14 @@ impl Recovery {
             Some((CellId(given), true)) if given == id => Ok(()),
             _ => Err(RecoveryError::Cell { id }),
         }
+    }
+
+    /// Makes room for devices in pages below this number. It only saves time.
+    pub fn expect_pages(&mut self, pages: u32) {
+        let shard = &mut self.shard;
+        let devices = pages as usize * PAGE_RECORDS;
+        self.page_sequences.reserve(pages as usize);
+        shard.index.reserve(devices, &shard.devices);
     }
 
     /// Restores a page. Pages may come in any order.
@@ -145,14 +159,10 @@ impl Recovery {
             }
             let slot = number * PAGE_RECORDS as u32 + offset;
             let hash = shard.index.hash(record.tenant, &record.device_id);
-            let known = shard
-                .index
-                .find(hash, record.tenant, &record.device_id, &shard.devices);
-            if known.is_some() {
+            shard.devices.place(slot, record);
+            if !shard.index.insert_new(hash, slot, &record, &shard.devices) {
                 return Err(fault("a device in two slots"));
             }
-            shard.devices.place(slot, record);
-            shard.index.insert(hash, slot, &shard.devices);
             shard.cells.enter(record.cell);
         }
         Ok(())
@@ -204,6 +214,7 @@ impl Recovery {
             shard,
             effects,
             page_sequences,
+            check_ins,
             ..
         } = self;
         let unseen = |slot: SlotIndex| {
@@ -217,15 +228,19 @@ impl Recovery {
                 let policy = policies
                     .tenant(tenant)
                     .ok_or("its tenant is not in the policy set")?;
-                for bytes in records {
-                    let record =
-                        CheckInRecord::validate(bytes).map_err(|_| "an invalid check-in")?;
-                    let lookup = shard.look_up(tenant, &record.device_id());
-                    if let Verdict::Rejected(_) =
-                        shard.apply_check_in(tenant, policy, &record, lookup, effects)
-                    {
-                        return Err("a check-in that is not acceptable");
+                let mut rejected = false;
+                for records in records.chunks(VALIDATED_AT_ONCE) {
+                    check_ins.clear();
+                    for bytes in records {
+                        let record = CheckInRecord::validate(bytes);
+                        check_ins.push(record.map_err(|_| "an invalid check-in")?);
                     }
+                    shard.apply_in_order(tenant, policy, check_ins, effects, |_, verdict, _| {
+                        rejected |= matches!(verdict, Verdict::Rejected(_));
+                    });
+                }
+                if rejected {
+                    return Err("a check-in that is not acceptable");
                 }
             }
             Segment::Inventory { tenant, archive } => {
