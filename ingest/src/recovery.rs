@@ -47,6 +47,29 @@ struct Value {
     bytes: Vec<u8>,
 }
 
+/// The way of journal values to one shard, and of their buffers back: a journal of gigabytes passes through
+/// a few megabytes of memory.
+struct Lane {
+    values: Sender<Value>,
+    spent: Receiver<Vec<u8>>,
+}
+
+/// The shard's end of it.
+struct LaneEnd {
+    values: Receiver<Value>,
+    spent: Sender<Vec<u8>>,
+}
+
+fn lane() -> (Lane, LaneEnd) {
+    let (values, values_end) = bounded(VALUES_IN_FLIGHT);
+    let (spent_end, spent) = bounded(VALUES_IN_FLIGHT);
+    let end = LaneEnd {
+        values: values_end,
+        spent: spent_end,
+    };
+    (Lane { values, spent }, end)
+}
+
 /// Policy sets by revision, read once.
 struct PolicySets<'a> {
     view: &'a StoreView<'a>,
@@ -78,8 +101,8 @@ pub fn recover(
     options: RecoverOptions,
 ) -> Result<(Vec<Shard>, Writer), RecoverError> {
     let view = store.snapshot();
-    rebuild(&view, options, |senders| {
-        store.recover(|entry| feed(senders, entry))
+    rebuild(&view, options, |lanes| {
+        store.recover(|entry| feed(lanes, entry))
     })
 }
 
@@ -88,47 +111,45 @@ pub fn recover_view(
     view: &StoreView<'_>,
     options: RecoverOptions,
 ) -> Result<(Vec<Shard>, JournalTail), RecoverError> {
-    rebuild(view, options, |senders| {
-        view.journal(|entry| feed(senders, entry))
+    rebuild(view, options, |lanes| {
+        view.journal(|entry| feed(lanes, entry))
     })
 }
 
-fn feed(
-    senders: &[Sender<Value>],
-    entry: muster_store::JournalEntry<'_>,
-) -> Result<(), RecoverError> {
-    let value = Value {
-        sequence: entry.sequence,
-        bytes: entry.bytes.to_vec(),
-    };
-    let sender = senders
+fn feed(lanes: &[Lane], entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
+    let lane = lanes
         .get(usize::from(entry.shard))
         .ok_or(RecoverError::GivenUp)?;
-    sender.send(value).map_err(|_| RecoverError::GivenUp)
+    let mut bytes = lane.spent.try_recv().unwrap_or_default();
+    bytes.clear();
+    bytes.extend_from_slice(entry.bytes);
+    let value = Value {
+        sequence: entry.sequence,
+        bytes,
+    };
+    lane.values.send(value).map_err(|_| RecoverError::GivenUp)
 }
 
 fn rebuild<T>(
     view: &StoreView<'_>,
     options: RecoverOptions,
-    journal: impl FnOnce(&[Sender<Value>]) -> Result<T, RecoverError>,
+    journal: impl FnOnce(&[Lane]) -> Result<T, RecoverError>,
 ) -> Result<(Vec<Shard>, T), RecoverError> {
     let policies = PolicySets {
         view,
         known: Mutex::default(),
     };
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..view.shards())
-        .map(|_| bounded(VALUES_IN_FLIGHT))
-        .unzip();
+    let (lanes, ends): (Vec<_>, Vec<_>) = (0..view.shards()).map(|_| lane()).unzip();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..view.shards())
-            .zip(receivers)
-            .map(|(shard, values)| {
+            .zip(ends)
+            .map(|(shard, end)| {
                 let policies = &policies;
-                scope.spawn(move || rebuild_one(view, shard, options, policies, values))
+                scope.spawn(move || rebuild_one(view, shard, options, policies, end))
             })
             .collect();
-        let outcome = journal(&senders);
-        drop(senders); // the end of the journal
+        let outcome = journal(&lanes);
+        drop(lanes); // the end of the journal
         let mut shards = Vec::with_capacity(threads.len());
         for thread in threads {
             match thread.join() {
@@ -145,7 +166,7 @@ fn rebuild_one(
     shard: u16,
     options: RecoverOptions,
     policies: &PolicySets<'_>,
-    values: Receiver<Value>,
+    LaneEnd { values, spent }: LaneEnd,
 ) -> Result<Shard, RecoverError> {
     let fault = |source| RecoverError::Shard { shard, source };
     let mut recovery = restore(view, shard, options)?;
@@ -154,6 +175,8 @@ fn rebuild_one(
         recovery
             .replay(sequence, &bytes, &mut policy_set)
             .map_err(fault)?;
+        // Never full: there are no more buffers than may be on their way.
+        let _ = spent.try_send(bytes);
     }
     recovery.finish(&mut policy_set).map_err(fault)
 }
@@ -168,6 +191,7 @@ fn restore(
     let mut recovery = Recovery::new(ShardId(shard), options.limits, options.hash_seed);
     view.cohorts(shard, |id, bytes| recovery.cohort(id, bytes).map_err(fault))?;
     view.cells(shard, |id, bytes| recovery.cell(id, bytes).map_err(fault))?;
+    recovery.expect_pages(view.pages_end(shard)?);
     view.pages(shard, |page, bytes| {
         recovery.page(page, bytes).map_err(fault)
     })?;

@@ -123,6 +123,16 @@ impl<'a> StoreView<'a> {
         self.scan_indexed(Keyspace::Pages, &keys::pages_of(shard), each)
     }
 
+    /// One past the number of the last page of a shard.
+    pub fn pages_end(&self, shard: u16) -> Result<u32, ReadError> {
+        let KeyRange { first, end } = keys::pages_of(shard);
+        let Some((key, stored)) = self.reads.last(Keyspace::Pages, &first, &end)? else {
+            return Ok(0);
+        };
+        checked(Keyspace::Pages, &key, &stored)?;
+        Ok(keys::last_u32(&key).map_or(0, |number| number.saturating_add(1)))
+    }
+
     /// The cell table of a shard, in order of index.
     pub fn cells<E: From<ReadError>>(
         &self,

@@ -121,11 +121,12 @@ impl Recovery {
         }
     }
 
-    /// Makes room for devices in pages below this number. It only saves time.
+    /// Makes room for the devices of pages below this number, or as many as there may be. It only saves
+    /// time.
     pub fn expect_pages(&mut self, pages: u32) {
+        let devices = pages.saturating_mul(PAGE_RECORDS as u32);
+        let devices = devices.min(self.limits.devices_max) as usize;
         let shard = &mut self.shard;
-        let devices = pages as usize * PAGE_RECORDS;
-        self.page_sequences.reserve(pages as usize);
         shard.index.reserve(devices, &shard.devices);
     }
 
