@@ -45,7 +45,7 @@ impl StoreConfig {
             group_bytes_max: 8 * MIB,
             journal_memtable_bytes: 64 * MIB,
             pages_memtable_bytes: 32 * MIB,
-            wal_bytes_max: 256 * MIB as u64,
+            wal_bytes_max: 128 * MIB as u64,
             block_cache_bytes: 32 * MIB,
             open_files_max: 512,
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use muster_engine::CheckpointProgress;
+use muster_engine::device::DEVICE_RECORD_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_store::CheckpointMark;
 
@@ -10,6 +11,9 @@ use super::{Task, Worker};
 
 /// Pages that ride in a commit even if its journal value is small.
 const PAGES_MIN: usize = 8;
+
+/// Bytes of pages that ride beside one byte of journal.
+const PAGES_BESIDE_JOURNAL: usize = 2;
 
 /// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
 const PAGES_IDLE: usize = 256;
@@ -37,12 +41,14 @@ impl Worker {
     /// Adds the next slice of a checkpoint to the sealed batch, beginning one if it is due.
     ///
     /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the
-    /// configured bytes and by twice the size of the state: then pages cost at most half of what the
-    /// journal does, whatever the number of devices. A slice is as large as the journal value beside
-    /// it, so a checkpoint at most doubles a write.
+    /// configured bytes and by the size of the state: then pages cost no more than the journal does,
+    /// whatever the number of devices. A slice is twice as large as the journal value beside it, so a
+    /// checkpoint at most trebles a write, and the journal grows by half of the state until it is
+    /// through. The journal of a busy shard is then at most one and a half times its state: with the
+    /// pages, old and new, the disk holds less than three times of it (docs/STORAGE.md).
     pub(super) fn checkpoint_slice(&mut self) -> Option<CheckpointMark> {
-        let state = u64::from(self.shard.devices()) * 64;
-        let due_at = self.config.checkpoint_journal_bytes.max(2 * state);
+        let state = u64::from(self.shard.devices()) * DEVICE_RECORD_BYTES as u64;
+        let due_at = self.config.checkpoint_journal_bytes.max(state);
         // The journal is trimmed up to the oldest value that any shard needs, so a shard with little
         // traffic must not keep that of the busy ones.
         let since = self.clock.stamp().since(self.checkpointed_at);
@@ -54,7 +60,7 @@ impl Worker {
         }
         let pages = match self.effects.journal_bytes() {
             0 => PAGES_IDLE,
-            bytes => PAGES_MIN + bytes / PAGE_BYTES,
+            bytes => PAGES_MIN + PAGES_BESIDE_JOURNAL * bytes / PAGE_BYTES,
         };
         self.checkpoint_pages(pages)
     }
