@@ -61,12 +61,27 @@ pub struct RunArguments {
     /// Stop after so many minutes, whatever is left.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub minutes: Option<u64>,
+    /// What data directories lie on: the file system as it is, or a disk that loses power at every end of a
+    /// server and forgets what was not synced (FUSE; as root, or with fusermount3).
+    #[arg(long, value_enum, default_value_t = DiskKind::Plain)]
+    pub disk: DiskKind,
     /// Bring back an older copy of a data directory now and then: the run must end with exit code 7.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "disk")]
     pub sabotage: bool,
     /// What every run is told.
     #[command(flatten)]
     pub common: CommonArguments,
+}
+
+/// What data directories lie on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DiskKind {
+    /// The file system as it is.
+    Plain,
+    /// A disk that loses power.
+    Forgetful,
+    /// The same, and its syncs make nothing durable: the run must end with exit code 7.
+    Lying,
 }
 
 /// The options of `points`.
@@ -82,6 +97,17 @@ pub struct PointsArguments {
     /// What every run is told.
     #[command(flatten)]
     pub common: CommonArguments,
+}
+
+impl DiskKind {
+    /// The option that asks for it, as it stands in a command line.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Forgetful => " --disk forgetful",
+            Self::Lying => " --disk lying",
+        }
+    }
 }
 
 impl RunArguments {

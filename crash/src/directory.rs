@@ -23,7 +23,7 @@ use crate::error::CrashError;
 use crate::ledger::Kind;
 use crate::listing::ListedDevice;
 use crate::load::{self, strike};
-use crate::medium::Medium;
+use crate::medium::{Medium, is_lost};
 use crate::moment::Moment;
 use crate::options::Options;
 use crate::policy::Policy;
@@ -199,7 +199,7 @@ impl Directory {
                         ..cycle.await?
                     }
                 }
-                None => Cycle::not_ready(server.end().await, moment),
+                None => Cycle::not_ready(server.end().await, moment, is_lost(medium)),
             },
         };
         drop(server);
@@ -228,6 +228,11 @@ impl Directory {
         medium: &mut dyn Medium,
     ) -> Result<Cycle, CrashError> {
         let mut findings = self.check_running(site, &addresses.ops);
+        if is_lost(medium) {
+            // It cannot vouch for what it says any more, and need not; nor for having judged by its policy set.
+            findings.clear();
+            self.judged_by = None;
+        }
         if !findings.is_empty() {
             // A server may meet its kill point while it is asked; then it owes no answer.
             let may_go = matches!(moment, Moment::KillPoint(..));
@@ -345,9 +350,10 @@ impl Cycle {
         }
     }
 
-    /// A server that ends before it is ready has met a kill point, or must not.
-    fn not_ready(ended: Ended, moment: &Moment) -> Self {
-        let is_meant = matches!(moment, Moment::KillPoint(..)) && ended == Ended::Killed;
+    /// A server that ends before it is ready has met a kill point or lost its disk, or must not.
+    fn not_ready(ended: Ended, moment: &Moment, is_disk_lost: bool) -> Self {
+        let is_at_kill_point = matches!(moment, Moment::KillPoint(..)) && ended == Ended::Killed;
+        let is_meant = is_at_kill_point || is_disk_lost;
         let text = format!("the server was not ready: {ended:?}");
         Self {
             findings: if is_meant {

@@ -105,7 +105,27 @@ struct Load {
 }
 
 impl Load {
+    /// Until the moment, or until the medium gives out by itself.
     async fn until_end(
+        &mut self,
+        server: &mut Server,
+        moment: &Moment,
+        medium: &mut dyn Medium,
+    ) -> Ended {
+        let Some(mut lost) = medium.lost() else {
+            return self.until_moment(server, moment, medium).await;
+        };
+        tokio::select! {
+            biased;
+            _ = lost.wait_for(|is_lost| *is_lost) => {}
+            ended = self.until_moment(server, moment, medium) => return ended,
+        }
+        // Without its disk a server may hang, fail to stop, or acknowledge nothing.
+        self.findings.clear();
+        strike(server, medium)
+    }
+
+    async fn until_moment(
         &mut self,
         server: &mut Server,
         moment: &Moment,

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use muster_crash::cli::{Cli, Command, PointsArguments, RunArguments};
+use muster_crash::cli::{Cli, Command, DiskKind, PointsArguments, RunArguments};
 use muster_crash::error::{CrashError, EXIT_FINDING};
-use muster_crash::medium::{Medium, Plain, Rollback};
+use muster_crash::medium::{Forgetful, Medium, Plain, Rollback};
 use muster_crash::report::Report;
 use muster_crash::{points, run};
 use serde_json::Value;
@@ -28,9 +28,11 @@ fn main() -> ExitCode {
 }
 
 fn run_loop(arguments: &RunArguments) -> Result<bool, CrashError> {
-    let mut medium: Box<dyn Medium> = match arguments.sabotage {
-        true => Box::new(Rollback::default()),
-        false => Box::new(Plain),
+    let mut medium: Box<dyn Medium> = match arguments.disk {
+        DiskKind::Plain if arguments.sabotage => Box::new(Rollback::default()),
+        DiskKind::Plain => Box::new(Plain),
+        DiskKind::Forgetful => Box::new(Forgetful::default()),
+        DiskKind::Lying => Box::new(Forgetful::lying()),
     };
     let report = run::run(&arguments.plan(), &mut *medium, &mut say)?;
     if let Some(failure) = report.failure() {
@@ -41,7 +43,7 @@ fn run_loop(arguments: &RunArguments) -> Result<bool, CrashError> {
         let sabotage = if arguments.sabotage {
             " --sabotage"
         } else {
-            ""
+            arguments.disk.option()
         };
         say(&format!(
             "again: muster-crash run --server {} --seed {} --cycles {}{sabotage}",

@@ -5,9 +5,15 @@
 //! [`Medium::cut`] is the moment from which nothing arrives any more, [`Medium::settle`] brings back
 //! what had been synced. [`Rollback`] is a medium that lies, to show that the checks can fail.
 
+mod forgetful;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+
+pub use forgetful::Forgetful;
 
 /// What data directories lie on. One at a time is in use.
 pub trait Medium: Send {
@@ -23,6 +29,12 @@ pub trait Medium: Send {
 
     /// A server has just been started on it: cycle `cycle` of the directory.
     fn started(&mut self, _cycle: u64) {}
+
+    /// Becomes true when nothing arrives any more: after [`Medium::cut`], or because the medium gives out by
+    /// itself while a server runs. `None` of a medium that never does.
+    fn lost(&self) -> Option<watch::Receiver<bool>> {
+        None
+    }
 
     /// The server is about to be killed: what it does from here on must have no effect. Not called
     /// before an end that the server chooses itself.
@@ -48,6 +60,11 @@ pub trait Medium: Send {
     fn notes(&self) -> Vec<(&'static str, u64)> {
         Vec::new()
     }
+}
+
+/// Whether a medium has given out.
+pub fn is_lost(medium: &dyn Medium) -> bool {
+    medium.lost().is_some_and(|lost| *lost.borrow())
 }
 
 /// The file system as it is.

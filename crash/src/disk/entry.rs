@@ -16,7 +16,8 @@ use super::tree::Inode;
 pub enum Entries {
     /// What POSIX promises and no more: with a sync of their directory, else in any order or never.
     Strict,
-    /// As with a journal of metadata (ext4, XFS): with any sync of anything later, and in order.
+    /// As with a journal of metadata (ext4, XFS): with any sync of anything later, and in order. The length of a
+    /// file never runs ahead of its bytes.
     Ordered,
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use fuser::{BackgroundSession, Config, MountOption, Session};
 use nix::mount::{MntFlags, umount2};
 use nix::unistd::{getgid, getuid};
+use tokio::sync::watch;
 
 use super::fault::Rule;
 use super::file_system::FileSystem;
@@ -125,6 +126,11 @@ impl ForgetfulDisk {
     /// The loss of power that the disk is in.
     pub fn loss(&self) -> Option<PowerLoss> {
         self.shared.with(|state| state.disk.loss().cloned())
+    }
+
+    /// True while power is lost.
+    pub fn lost(&self) -> watch::Receiver<bool> {
+        self.shared.lost()
     }
 
     /// Waits until a rule takes the power; false if none does within this time.

@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fuser::{Errno, FileHandle, ReplyEmpty};
+use tokio::sync::watch;
 
 use super::refusal::Refusal;
 use super::state::{Disk, Synced};
@@ -17,8 +18,9 @@ use super::tree::{Attributes, Inode};
 /// What the thread of `fuser` and the owner of the disk share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Told of every loss of power.
+    /// Whether the disk is without power, for threads and for tasks that wait.
     lost: Condvar,
+    is_lost: watch::Sender<bool>,
 }
 
 pub(super) struct State {
@@ -45,6 +47,7 @@ impl Shared {
         Self {
             state: Mutex::new(state),
             lost: Condvar::new(),
+            is_lost: watch::Sender::new(false),
         }
     }
 
@@ -64,7 +67,15 @@ impl Shared {
             }
             self.lost.notify_all();
         }
+        let is_lost = state.disk.loss().is_some();
+        self.is_lost
+            .send_if_modified(|told| std::mem::replace(told, is_lost) != is_lost);
         result
+    }
+
+    /// True while the disk is without power.
+    pub(super) fn lost(&self) -> watch::Receiver<bool> {
+        self.is_lost.subscribe()
     }
 
     /// Waits until power is lost; false if it is not within this time.
