@@ -9,6 +9,7 @@ pub mod config;
 pub mod exit;
 pub mod kill_points;
 pub mod listing;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod ops;

@@ -4,8 +4,8 @@
 //! frame or once a connection, never once a check-in. Names and meanings for Prometheus are in
 //! [`crate::ops`], so a counter has one name in the product.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use hdrhistogram::Histogram;
 use muster_wire::{CloseCode, RejectReason};
@@ -110,12 +110,47 @@ impl Refusal {
     }
 }
 
+/// Counts by close code; without one for an end that had none (idle, reset, network).
+#[derive(Debug)]
+pub struct ByClose {
+    codes: [Counter; CloseCode::ALL.len()],
+    none: Counter,
+}
+
+impl ByClose {
+    /// Adds to the count of a close code, or to that of none.
+    pub fn add(&self, code: Option<CloseCode>, count: u64) {
+        let counter = code.map_or(&self.none, |code| &self.codes[code.index()]);
+        counter.add(count);
+    }
+
+    /// Every count with its label.
+    pub fn labelled(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = CloseCode::ALL.iter().map(|code| code.name());
+        let counts = self.codes.iter().map(Counter::get);
+        names.zip(counts).chain([("none", self.none.get())])
+    }
+}
+
 /// How many histograms sessions share, so that two of them rarely meet at one.
 const ACK_HISTOGRAMS: usize = 8;
 
 /// The counters of the front door and its sessions.
 #[derive(Debug)]
 pub struct Metrics {
+    /// Attempts to connect that were decided about. Each is refused, asked to retry, or becomes a
+    /// handshake, which fails or becomes a connection.
+    pub attempts: Counter,
+    /// Handshakes under way.
+    pub handshakes: Arc<AtomicUsize>,
+    /// Connections now. Each closes before its Hello or becomes a session, which closes.
+    pub connections_open: Arc<AtomicUsize>,
+    /// Connections that became a session.
+    pub sessions_opened: Counter,
+    /// Connections that ended before they were a session.
+    pub closed_before_hello: ByClose,
+    /// Of those, the ones whose tenant had its share of connections.
+    pub over_tenant_share: Counter,
     /// Connections that completed their handshake.
     pub connections: Counter,
     /// Attempts answered with a Retry to prove their address.
@@ -130,7 +165,8 @@ pub struct Metrics {
     pub closed_otherwise: Counter,
     /// Frames of check-ins and inventories read.
     pub frames: Counter,
-    /// Records read: check-ins and inventories.
+    /// Records read in complete frames: check-ins and inventories. Each is acknowledged, as one of the
+    /// four that follow, or its session ends without.
     pub received: Counter,
     /// Records acknowledged as accepted.
     pub accepted: Counter,
@@ -138,7 +174,11 @@ pub struct Metrics {
     pub duplicate: Counter,
     /// Records acknowledged as stale.
     pub stale: Counter,
-    /// Records refused, by reason.
+    /// Records acknowledged as rejected.
+    pub acknowledged_rejected: Counter,
+    /// Records whose session ended before an ack, by how it ended. They may be durable all the same.
+    pub unacknowledged: ByClose,
+    /// Records refused, by reason; also those of frames that were never acknowledged.
     pub rejected: [Counter; RejectReason::ALL.len()],
     /// Acks written.
     pub acks: Counter,
@@ -160,7 +200,19 @@ impl Default for Metrics {
         fn counters<const N: usize>() -> [Counter; N] {
             std::array::from_fn(|_| Counter::default())
         }
+        let by_close = || ByClose {
+            codes: counters(),
+            none: Counter::default(),
+        };
         Self {
+            attempts: Counter::default(),
+            handshakes: Arc::default(),
+            connections_open: Arc::default(),
+            sessions_opened: Counter::default(),
+            closed_before_hello: by_close(),
+            over_tenant_share: Counter::default(),
+            acknowledged_rejected: Counter::default(),
+            unacknowledged: by_close(),
             connections: Counter::default(),
             retries: Counter::default(),
             refused: counters(),

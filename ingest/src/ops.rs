@@ -70,6 +70,8 @@ pub struct OpsContext {
     pub tenants: Vec<String>,
     /// When the process started.
     pub started_at: Timestamp,
+    /// What the configuration lets the process hold at most.
+    pub memory_bound_bytes: u64,
 }
 
 impl OpsContext {

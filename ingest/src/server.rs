@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::memory::MemoryBound;
 use crate::net::{self, EndpointError, Listener, ListenerContext};
 use crate::ops::{self, OpsContext, OpsGate};
 use crate::phase::Phase;
@@ -104,6 +105,11 @@ pub fn run(
         tracing::warn!(what = notice.as_str(), "the data directory was set right");
     }
     let (tenants, policy) = policy::put_in_store(&config, &store)?;
+    let memory = MemoryBound::of(&config, store.shards());
+    tracing::info!(
+        bytes = memory.bytes(),
+        "memory bound, by the configuration; muster config check lists its parts"
+    );
     let parts = start_parts(&config, &store, &policy)?;
 
     kill_point("ingest.start.before_serving");
@@ -116,7 +122,14 @@ pub fn run(
     let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
 
-    let ops_context = ops_context(&parts, &store, &policy, &tenants, started_at);
+    let ops_context = ops_context(
+        &parts,
+        &store,
+        &policy,
+        &tenants,
+        started_at,
+        memory.bytes(),
+    );
     parts.phase.advance(Phase::Serving);
     gate.open(ops_context, http.ip());
     tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
@@ -265,6 +278,7 @@ fn ops_context(
     policy: &Arc<PolicySet>,
     tenants: &[String],
     started_at: Timestamp,
+    memory_bound_bytes: u64,
 ) -> Arc<OpsContext> {
     Arc::new(OpsContext {
         phase: parts.phase.clone(),
@@ -277,6 +291,7 @@ fn ops_context(
         policy: Arc::clone(policy),
         tenants: tenants.to_vec(),
         started_at,
+        memory_bound_bytes,
     })
 }
 

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 const MIB: usize = 1024 * 1024;
 
+/// Memtables of the column families that have no key of their own: two of inventory, control and meta each.
+const OTHER_MEMTABLES_BYTES: usize = 48 * MIB;
+
 /// Where a store lies and how much memory and disk it may hold.
 ///
 /// Memory, worst case: three memtables of `journal`, three of `pages`, those of the other column families
@@ -49,6 +52,14 @@ impl StoreConfig {
             block_cache_bytes: 32 * MIB,
             open_files_max: 512,
         }
+    }
+
+    /// Memory of the defaults for a directory, at most, without the commits that are being written.
+    #[must_use]
+    pub fn memory_beside_groups(directory: impl Into<PathBuf>) -> u64 {
+        let config = Self::new(directory);
+        let memtables = 3 * (config.journal_memtable_bytes + config.pages_memtable_bytes);
+        (memtables + OTHER_MEMTABLES_BYTES + config.block_cache_bytes) as u64
     }
 
     /// The same with a number of shards.

@@ -25,6 +25,8 @@ pub struct ListenConfig {
     pub client_ca: PathBuf,
     /// Connections at the same time.
     pub connections_max: u32,
+    /// Connections of one tenant at the same time; 0 for its share.
+    pub connections_tenant_max: u32,
     /// Handshakes at the same time.
     pub handshakes_max: u32,
     /// From the first packet of a connection to a complete Hello.
@@ -37,6 +39,8 @@ pub struct ListenConfig {
     pub network_threads: u32,
     /// What the kernel may hold for the socket.
     pub udp_receive_buffer: ByteSize,
+    /// What the large receive windows of gateways may hold together.
+    pub receive_windows_max: ByteSize,
     /// Frames a gateway may have unacknowledged.
     pub window_frames_gateway: u16,
     /// Frames a device may have unacknowledged.
@@ -90,6 +94,16 @@ const CONNECTIONS_MAX: Key<Integer<u32>> = Key {
         max: 1_000_000,
     },
     meaning: "Connections at the same time; further ones are closed with `tooManyConnections`. Memory: about 43 kB for each idle connection, 860 MB at the default.",
+};
+
+const CONNECTIONS_TENANT_MAX: Key<Integer<u32>> = Key {
+    path: "listen.connections_tenant_max",
+    kind: Integer {
+        default: 0,
+        min: 0,
+        max: 1_000_000,
+    },
+    meaning: "Connections of one tenant at the same time; further ones are closed with `tooManyConnections`. 0 takes three quarters of `listen.connections_max` if there are several tenants, so that none keeps the others out, and all of them if there is one. Not above `listen.connections_max`.",
 };
 
 const HANDSHAKES_MAX: Key<Integer<u32>> = Key {
@@ -152,6 +166,16 @@ const UDP_RECEIVE_BUFFER: Key<Size> = Key {
     meaning: "What the kernel may hold for the socket while the server is busy. The kernel caps it at `net.core.rmem_max`; the server logs what it got.",
 };
 
+const RECEIVE_WINDOWS_MAX: Key<Size> = Key {
+    path: "listen.receive_windows_max",
+    kind: Size {
+        default: ByteSize::from_mib(256),
+        min: ByteSize::from_mib(4),
+        max: ByteSize::from_mib(1024),
+    },
+    meaning: "Bytes that gateways together may have on their way through large receive windows, 4 MiB each; a gateway beyond keeps the window of a device, 64 KiB, and is slower for as long as it is connected. Memory: up to two and a half times that if the peers are hostile.",
+};
+
 const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
     path: "listen.window_frames_gateway",
     kind: Integer {
@@ -192,6 +216,15 @@ impl ListenConfig {
         }
     }
 
+    /// Connections that one of so many tenants may have at the same time.
+    pub fn connections_of_tenant(&self, tenants: usize) -> u32 {
+        match (self.connections_tenant_max, tenants) {
+            (0, 0 | 1) => self.connections_max,
+            (0, _) => (self.connections_max - self.connections_max / 4).max(1),
+            (max, _) => max,
+        }
+    }
+
     pub(super) fn rows() -> Vec<KeyRow> {
         vec![
             ADDRESS.row(),
@@ -199,12 +232,14 @@ impl ListenConfig {
             KEY.row(),
             CLIENT_CA.row(),
             CONNECTIONS_MAX.row(),
+            CONNECTIONS_TENANT_MAX.row(),
             HANDSHAKES_MAX.row(),
             HELLO_TIMEOUT.row(),
             FRAME_TIMEOUT.row(),
             IDLE_TIMEOUT.row(),
             NETWORK_THREADS.row(),
             UDP_RECEIVE_BUFFER.row(),
+            RECEIVE_WINDOWS_MAX.row(),
             WINDOW_FRAMES_GATEWAY.row(),
             WINDOW_FRAMES_DEVICE.row(),
             NEXT_CHECK_IN.row(),
@@ -226,22 +261,28 @@ impl ListenConfig {
             key,
             client_ca,
             connections_max: section.read(&CONNECTIONS_MAX),
+            connections_tenant_max: section.read(&CONNECTIONS_TENANT_MAX),
             handshakes_max: section.read(&HANDSHAKES_MAX),
             hello_timeout: section.read(&HELLO_TIMEOUT),
             frame_timeout: section.read(&FRAME_TIMEOUT),
             idle_timeout: section.read(&IDLE_TIMEOUT),
             network_threads: section.read(&NETWORK_THREADS),
             udp_receive_buffer: section.read(&UDP_RECEIVE_BUFFER),
+            receive_windows_max: section.read(&RECEIVE_WINDOWS_MAX),
             window_frames_gateway: section.read(&WINDOW_FRAMES_GATEWAY),
             window_frames_device: section.read(&WINDOW_FRAMES_DEVICE),
             next_check_in: section.read(&NEXT_CHECK_IN),
         };
-        if config.handshakes_max > config.connections_max {
-            let message = format!(
-                "{} is more than listen.connections_max, which is {}",
-                config.handshakes_max, config.connections_max
-            );
-            section.note(HANDSHAKES_MAX.name(), message);
+        for (name, value) in [
+            (CONNECTIONS_TENANT_MAX.name(), config.connections_tenant_max),
+            (HANDSHAKES_MAX.name(), config.handshakes_max),
+        ] {
+            if value > config.connections_max {
+                let max = config.connections_max;
+                let message =
+                    format!("{value} is more than listen.connections_max, which is {max}");
+                section.note(name, message);
+            }
         }
         if !config.next_check_in.get().subsec_nanos().eq(&0) {
             section.note(

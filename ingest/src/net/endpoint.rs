@@ -15,20 +15,20 @@ use crate::config::ListenConfig;
 
 /// What a device may have in flight towards us: a frame of one check-in is 56 bytes, an inventory at
 /// most 8 KiB.
-const DEVICE_RECEIVE_WINDOW: u32 = 64 << 10;
+pub(crate) const DEVICE_RECEIVE_WINDOW: u32 = 64 << 10;
 
 /// What a gateway may have in flight: 16 full frames. Set once its certificate is known.
 pub(super) const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
 
 /// Acks, Busy and Goodbye only.
-const SEND_WINDOW: u64 = 64 << 10;
+pub(crate) const SEND_WINDOW: u64 = 64 << 10;
 
 /// Connection attempts that wait to be looked at; beyond, the first packet is dropped.
 const INCOMING_MAX: usize = 4096;
 
 /// Bytes that one, and all, of those may park before they are looked at.
 const INCOMING_BUFFER: u64 = 16 << 10;
-const INCOMING_BUFFER_TOTAL: u64 = 16 << 20;
+pub(crate) const INCOMING_BUFFER_TOTAL: u64 = 16 << 20;
 
 /// Stale packets answered with a reset, at most one in this time: 20,000 a second, so that a fleet that
 /// returns to a restarted server learns of it within seconds. A reset is smaller than what it answers.

@@ -2,17 +2,18 @@
 //!
 //! One task. Order of pressure: attempts that have not proven their address are asked to (Retry) once
 //! half of the handshake budget is in use, and refused when all of it is; a connection beyond
-//! `connections_max` gets a typed close code. Ends when the server drains.
+//! `connections_max`, or beyond its tenant's share of them, gets a typed close code. Ends when the server drains.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use muster_engine::{PolicySet, TenantIndex};
 use muster_wire::CloseCode;
 use quinn::{Connecting, Incoming, VarInt};
 
 use super::handshake;
+use super::places::{Place, Places};
 use super::registry::SessionRegistry;
 use super::session;
 use crate::clock::Clock;
@@ -67,26 +68,7 @@ impl ListenerContext {
 pub struct Listener {
     endpoint: quinn::Endpoint,
     context: Arc<ListenerContext>,
-    handshakes: Arc<AtomicUsize>,
-    /// Also those that have not said Hello yet, which are no session.
-    connections: Arc<AtomicUsize>,
-}
-
-/// One of something that is limited; counts down when it ends, however it ends.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// Takes a place, and says how many were taken before.
-    fn take(places: &Arc<AtomicUsize>) -> (Self, usize) {
-        let before = places.fetch_add(1, Ordering::Relaxed);
-        (Self(Arc::clone(places)), before)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    places: Arc<Places>,
 }
 
 impl Listener {
@@ -94,9 +76,8 @@ impl Listener {
     pub fn new(endpoint: quinn::Endpoint, context: Arc<ListenerContext>) -> Self {
         Self {
             endpoint,
+            places: Arc::new(Places::new(&context)),
             context,
-            handshakes: Arc::default(),
-            connections: Arc::default(),
         }
     }
 
@@ -108,43 +89,49 @@ impl Listener {
     }
 
     fn admit(&self, incoming: Incoming) {
+        let metrics = &self.context.metrics;
+        metrics.attempts.add(1);
         let refusal = match self.context.phase.get() {
             Phase::Starting | Phase::Serving => None,
             Phase::Draining => Some(Refusal::Draining),
             Phase::Poisoned => Some(Refusal::Store),
         };
         let max = self.context.config.handshakes_max as usize;
-        let under_way = self.handshakes.load(Ordering::Relaxed);
+        let under_way = metrics.handshakes.load(Ordering::Relaxed);
         let refusal = refusal.or((under_way >= max).then_some(Refusal::Handshakes));
         if let Some(refusal) = refusal {
-            self.context.metrics.refused[refusal as usize].add(1);
-            self.context
-                .log_cause(refusal.name(), &incoming.remote_address());
-            incoming.refuse();
-            return;
+            return self.refuse(incoming, refusal);
         }
         if under_way >= max / 2 && incoming.may_retry() && !incoming.remote_address_validated() {
-            self.context.metrics.retries.add(1);
+            metrics.retries.add(1);
             // Only fails for an attempt that was validated, which it was not.
             let _ = incoming.retry();
             return;
         }
-        let (handshake, _) = Place::take(&self.handshakes);
+        let Some(handshake) = Place::take(&metrics.handshakes, 1, max) else {
+            return self.refuse(incoming, Refusal::Handshakes);
+        };
         match incoming.accept() {
             Ok(connecting) => {
-                let (connections, context) =
-                    (Arc::clone(&self.connections), Arc::clone(&self.context));
-                tokio::spawn(connect(connecting, handshake, connections, context));
+                let (places, context) = (Arc::clone(&self.places), Arc::clone(&self.context));
+                tokio::spawn(connect(connecting, handshake, places, context));
             }
             Err(error) => failed(&self.context, &error),
         }
+    }
+
+    fn refuse(&self, incoming: Incoming, refusal: Refusal) {
+        self.context.metrics.refused[refusal as usize].add(1);
+        self.context
+            .log_cause(refusal.name(), &incoming.remote_address());
+        incoming.refuse();
     }
 }
 
 async fn connect(
     connecting: Connecting,
     handshake: Place,
-    connections: Arc<AtomicUsize>,
+    places: Arc<Places>,
     context: Arc<ListenerContext>,
 ) {
     let remote = connecting.remote_address();
@@ -154,17 +141,20 @@ async fn connect(
         Ok(Err(error)) => return failed(&context, &error),
         Err(_) => return failed(&context, &quinn::ConnectionError::TimedOut),
     };
+    let metrics = &context.metrics;
+    metrics.connections.add(1);
+    let max = context.config.connections_max as usize;
+    let place = Place::take(&metrics.connections_open, 1, max);
     drop(handshake);
-    context.metrics.connections.add(1);
-    let (_place, before) = Place::take(&connections);
-    if before >= context.config.connections_max as usize {
+    let Some(_place) = place else {
         let code = CloseCode::TooManyConnections;
-        context.metrics.closed[code.index()].add(1);
+        metrics.closed[code.index()].add(1);
+        metrics.closed_before_hello.add(Some(code), 1);
         context.log_cause(code.name(), &remote);
         connection.close(VarInt::from_u32(code.code()), code.name().as_bytes());
         return;
-    }
-    session::run(connection, deadline, context).await;
+    };
+    session::run(connection, deadline, &places, context).await;
 }
 
 fn failed(context: &ListenerContext, error: &quinn::ConnectionError) {

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::listener::ListenerContext;
+use super::places::{Place, Places};
 use crate::phase::Phase;
 
 pub use self::core::{Opening, SessionCore, Speaker, Take};
@@ -79,31 +80,46 @@ struct Session {
     chunks: Box<[bytes::Bytes]>,
     /// The number of the frame that is incomplete, and when it began to be read.
     frame_since: Option<(u64, Instant)>,
+    /// Its part of its tenant's connections, and of the memory for large windows.
+    _places: (Place, Option<Place>),
 }
 
 /// Runs the session of a connection to its end.
-pub(super) async fn run(connection: Connection, deadline: Instant, context: Arc<ListenerContext>) {
-    let watched = connection.clone();
-    let end = match Session::open(connection, deadline, Arc::clone(&context)).await {
-        Ok(mut session) => {
+pub(super) async fn run(
+    connection: Connection,
+    deadline: Instant,
+    places: &Places,
+    context: Arc<ListenerContext>,
+) {
+    let (watched, metrics) = (connection.clone(), Arc::clone(&context.metrics));
+    let code_of = |end| match end {
+        End::Close(code) => Some(code),
+        End::Gone => watched.close_reason().and_then(|reason| peer_code(&reason)),
+    };
+    let end = match Session::open(connection, deadline, places, Arc::clone(&context)).await {
+        Ok((mut session, rest)) => {
+            metrics.sessions_opened.add(1);
             let (id, identity) = (session.core.entry.id, &session.core.entry.identity);
             let span = tracing::info_span!("session", id, %identity);
-            session.serve().instrument(span).await
+            let end = session.serve(rest).instrument(span).await;
+            let unacknowledged = session.core.unacknowledged();
+            metrics.unacknowledged.add(code_of(end), unacknowledged);
+            end
         }
-        Err(end) => end,
+        Err(end) => {
+            metrics.closed_before_hello.add(code_of(end), 1);
+            end
+        }
     };
-    match end {
-        End::Close(code) => {
-            context.metrics.closed[code.index()].add(1);
-            if !matches!(code, CloseCode::Done | CloseCode::Draining) {
-                context.log_cause(code.name(), &watched.remote_address());
-            }
-            watched.close(VarInt::from_u32(code.code()), code.name().as_bytes());
+    match code_of(end) {
+        Some(code) => metrics.closed[code.index()].add(1),
+        None => metrics.closed_otherwise.add(1),
+    }
+    if let End::Close(code) = end {
+        if !matches!(code, CloseCode::Done | CloseCode::Draining) {
+            context.log_cause(code.name(), &watched.remote_address());
         }
-        End::Gone => match watched.close_reason().and_then(|reason| peer_code(&reason)) {
-            Some(code) => context.metrics.closed[code.index()].add(1),
-            None => context.metrics.closed_otherwise.add(1),
-        },
+        watched.close(VarInt::from_u32(code.code()), code.name().as_bytes());
     }
 }
 
@@ -118,11 +134,13 @@ fn peer_code(reason: &quinn::ConnectionError) -> Option<CloseCode> {
 }
 
 impl Session {
-    async fn serve(&mut self) -> End {
+    /// Serves until it ends, beginning with what came behind the Hello.
+    async fn serve(&mut self, rest: bytes::Bytes) -> End {
         tracing::debug!(remote = %self.core.entry.remote, "session opened");
+        let mut turn = self.take_chunk(&rest).await;
         loop {
-            match self.turn().await {
-                Ok(()) => (),
+            match turn {
+                Ok(()) => turn = self.turn().await,
                 Err(end) => {
                     tracing::debug!(?end, frames = self.core.totals().frames, "session ends");
                     return end;

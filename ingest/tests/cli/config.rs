@@ -20,10 +20,13 @@ fn a_valid_configuration_is_ok() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("muster.toml");
     fs::write(&file, VALID).unwrap();
-    assert_eq!(
-        muster(&["config", "check", "--config", text(&file)]).done(),
-        "ok\n"
-    );
+    let ended = muster(&["config", "check", "--config", text(&file)]);
+    let checked = ended.done();
+    let (ok, memory) = checked.split_once('\n').unwrap();
+    assert_eq!(ok, "ok");
+    for word in ["connections_max", "inbox_parts", "total"] {
+        assert!(memory.contains(word), "{checked}");
+    }
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Victim {
     pub(crate) fn finish(self) {
         self.works(1_000_000);
         self.server.ops.recount_is_verified();
+        self.server.ops.accounts_add_up();
         let log = self.server.raw_log();
         assert!(!log.contains("panicked"), "{log}");
         let log = self.server.stop();

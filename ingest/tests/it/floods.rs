@@ -187,7 +187,9 @@ fn a_peer_that_stops_the_acks_is_closed_and_what_it_sent_counts_once() {
 
 #[test]
 fn connections_without_end_from_one_address_end_at_the_limit() {
-    let victim = with("connections_max = 20\nhandshakes_max = 20\nhello_timeout = \"2s\"");
+    let victim = with(
+        "connections_max = 20\nconnections_tenant_max = 20\nhandshakes_max = 20\nhello_timeout = \"2s\"",
+    );
     let mut bystander = Bystander::new(&victim);
     eventually("the first client is gone", || {
         (victim.server.ops.sessions() == 1).then_some(())

@@ -58,16 +58,20 @@ pub(crate) fn spawn<T: Send + 'static>(
 
 /// Waits until `look` finds something.
 #[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    before_deadline(look).unwrap_or_else(|| panic!("{what}: not before the deadline"))
+}
+
+/// Waits until `look` finds something; `None` if it does not before the deadline.
+pub(crate) fn before_deadline<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let began = clock::stamp();
     loop {
         if let Some(found) = look() {
-            return found;
+            return Some(found);
         }
-        assert!(
-            clock::stamp().since(began) < DEADLINE,
-            "{what}: not before the deadline"
-        );
+        if clock::stamp().since(began) >= DEADLINE {
+            return None;
+        }
         std::thread::park_timeout(LOOK_EVERY);
     }
 }

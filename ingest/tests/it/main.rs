@@ -13,6 +13,7 @@ mod harness;
 mod listing;
 mod odd_values;
 mod old_formats;
+mod overload;
 mod peer_flaws;
 mod policies;
 mod pressure;

@@ -187,11 +187,13 @@ impl SessionCore {
         metrics.accepted.add(totals.accepted - before.accepted);
         metrics.duplicate.add(totals.duplicate - before.duplicate);
         metrics.stale.add(totals.stale - before.stale);
+        metrics
+            .acknowledged_rejected
+            .add(totals.rejected - before.rejected);
         metrics.acks.add(1);
-        let answered = totals.accepted + totals.duplicate + totals.stale + totals.rejected;
         self.entry
             .records_acknowledged
-            .store(answered, Ordering::Relaxed);
+            .store(answered(&totals), Ordering::Relaxed);
         self.entry
             .frames_in_flight
             .store(self.window.in_flight() as u64, Ordering::Relaxed);
@@ -270,8 +272,18 @@ impl SessionCore {
         Some((self.router.inbox(delivery.shard()), delivery.tenant()))
     }
 
+    /// Records of frames that were read to their end and are in no ack.
+    pub fn unacknowledged(&self) -> u64 {
+        self.entry.records_received.load(Ordering::Relaxed) - answered(&self.totals)
+    }
+
     /// What the acks have said so far.
     pub fn totals(&self) -> &AckTotals {
         &self.totals
     }
+}
+
+/// Records that acks have answered.
+fn answered(totals: &AckTotals) -> u64 {
+    totals.accepted + totals.duplicate + totals.stale + totals.rejected
 }

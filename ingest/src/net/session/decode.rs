@@ -48,7 +48,10 @@ impl SessionCore {
                 Some(Item::CheckInsBegin { .. }) => self.begin_frame()?,
                 Some(Item::Records(records)) => self.route(records),
                 Some(Item::Record(record)) => self.route(std::slice::from_ref(&record)),
-                Some(Item::CheckInsEnd) => self.deliver_from(0)?,
+                Some(Item::CheckInsEnd) => {
+                    self.count_frame();
+                    self.deliver_from(0)?
+                }
                 Some(Item::Inventory(archive)) => self.inventory(archive)?,
                 Some(Item::Goodbye(_)) => {
                     self.client_is_done = true;
@@ -120,6 +123,7 @@ impl SessionCore {
     fn inventory(&mut self, archive: Vec<u8>) -> Result<bool, CloseCode> {
         self.begin_frame()?;
         self.frame_records = 1;
+        self.count_frame();
         match Inventory::from_bytes(&archive) {
             Ok(inventory) if self.speaks_for(inventory.device_id) => {
                 let inventory = Box::new(InventoryPart { inventory, archive });
@@ -169,16 +173,20 @@ impl SessionCore {
         }
     }
 
-    fn end_frame(&mut self) {
-        self.window.close_frame();
-        self.frame_is_open = false;
-        self.frames_read += 1;
+    /// Counts a frame that was read to its end, before any shard can answer for a part of it.
+    fn count_frame(&mut self) {
         let records = std::mem::take(&mut self.frame_records);
         self.context.metrics.frames.add(1);
         self.context.metrics.received.add(records);
         self.entry
             .records_received
             .fetch_add(records, Ordering::Relaxed);
+    }
+
+    fn end_frame(&mut self) {
+        self.window.close_frame();
+        self.frame_is_open = false;
+        self.frames_read += 1;
         self.entry
             .frames_in_flight
             .store(self.window.in_flight() as u64, Ordering::Relaxed);

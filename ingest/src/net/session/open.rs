@@ -11,6 +11,7 @@ use super::core::{Opening, Speaker};
 use super::{CHUNK_BYTES_MAX, End, Session};
 use crate::net::endpoint::GATEWAY_RECEIVE_WINDOW;
 use crate::net::listener::ListenerContext;
+use crate::net::places::Places;
 use crate::pki;
 
 /// Chunks (packets' worth) taken from a device's stream at once, and from a gateway's.
@@ -22,15 +23,24 @@ impl Session {
     pub(super) async fn open(
         connection: Connection,
         deadline: Instant,
+        places: &Places,
         context: Arc<ListenerContext>,
-    ) -> Result<Self, End> {
+    ) -> Result<(Self, bytes::Bytes), End> {
         let speaker = Speaker::admit(identity(&connection)?, &context)?;
-        let chunks = match &speaker.identity.subject {
-            Subject::Device(_) => DEVICE_CHUNKS,
-            Subject::Gateway(_) => {
-                connection.set_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW));
-                GATEWAY_CHUNKS
-            }
+        let Some(place) = places.of_tenant(speaker.tenant) else {
+            context.metrics.over_tenant_share.add(1);
+            return Err(CloseCode::TooManyConnections.into());
+        };
+        let (chunks, window) = match &speaker.identity.subject {
+            Subject::Device(_) => (DEVICE_CHUNKS, None),
+            // Without memory for it a gateway keeps the window of a device: slower, never refused.
+            Subject::Gateway(_) => match places.window(GATEWAY_RECEIVE_WINDOW as usize) {
+                Some(window) => {
+                    connection.set_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW));
+                    (GATEWAY_CHUNKS, Some(window))
+                }
+                None => (DEVICE_CHUNKS, None),
+            },
         };
         let mut opening = Opening::default();
         let hello = hello(&connection, &mut opening);
@@ -46,7 +56,7 @@ impl Session {
             Err(_) => return Err(CloseCode::HelloTimeout.into()),
         }
         core.out().clear();
-        let mut session = Self {
+        let session = Self {
             core,
             connection,
             send,
@@ -54,10 +64,10 @@ impl Session {
             chunks: vec![bytes::Bytes::new(); chunks].into_boxed_slice(),
             phase: context.phase.watch(),
             frame_since: None,
+            _places: (place, window),
             context,
         };
-        session.take_chunk(&rest).await?;
-        Ok(session)
+        Ok((session, rest))
     }
 }
 

@@ -41,6 +41,50 @@ pub(super) const PHASE: Family = family(
     &["phase"],
     "1 for the phase the server is in, 0 for the others.",
 );
+pub(super) const ATTEMPTS: Family = family(
+    "muster_net_attempts",
+    Counter,
+    &[],
+    "Attempts to connect that were decided about: refused, asked to retry, or a handshake.",
+);
+pub(super) const HANDSHAKES: Family =
+    family("muster_net_handshakes", Gauge, &[], "Handshakes under way.");
+pub(super) const CONNECTIONS_OPEN: Family = family(
+    "muster_net_connections_open",
+    Gauge,
+    &[],
+    "Connections now, those that have not said Hello included.",
+);
+pub(super) const SESSIONS_OPENED: Family = family(
+    "muster_net_sessions_opened",
+    Counter,
+    &[],
+    "Connections that said Hello and became a session.",
+);
+pub(super) const CLOSED_BEFORE_HELLO: Family = family(
+    "muster_net_connections_closed_before_hello",
+    Counter,
+    &["code"],
+    "Connections that ended without having been a session, by close code; also among the closed ones.",
+);
+pub(super) const OVER_TENANT_SHARE: Family = family(
+    "muster_net_tenant_share_exceeded",
+    Counter,
+    &[],
+    "Connections closed with `tooManyConnections` because their tenant had its share.",
+);
+pub(super) const UNACKNOWLEDGED: Family = family(
+    "muster_session_records_unacknowledged",
+    Counter,
+    &["code"],
+    "Records read whose session ended before their ack, by its close code.",
+);
+pub(super) const MEMORY_BOUND: Family = family(
+    "muster_memory_bound_bytes",
+    Gauge,
+    &[],
+    "What the configuration lets the process hold at most.",
+);
 pub(super) const CONNECTIONS: Family = family(
     "muster_net_connections",
     Counter,

@@ -1,6 +1,7 @@
 //! Which number goes into which family.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use muster_engine::Timestamp;
 use muster_store::{StoreMetrics, WriterMetrics};
@@ -10,7 +11,7 @@ use super::distribution::{Distribution, latency, merged, quantiles, sizes};
 use super::page::{Page, Value};
 use super::{Scrape, families};
 use crate::clock;
-use crate::metrics::{Counter, HandshakeFailure, Metrics, Refusal};
+use crate::metrics::{ByClose, Counter, HandshakeFailure, Metrics, Refusal};
 use crate::phase::Phase;
 use crate::shard::ShardReport;
 
@@ -50,6 +51,7 @@ fn server(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.one(&families::START_TIME, seconds(scrape.context.started_at))?;
     page.one(&families::RESIDENT, scrape.resident_bytes)?;
+    page.one(&families::MEMORY_BOUND, scrape.context.memory_bound_bytes)?;
     let now = scrape.context.phase.get();
     page.many(
         &families::PHASE,
@@ -63,7 +65,17 @@ fn seconds(at: Timestamp) -> f64 {
 
 fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let metrics = &scrape.context.metrics;
+    page.one(&families::ATTEMPTS, metrics.attempts.get())?;
+    page.one(&families::HANDSHAKES, now(&metrics.handshakes))?;
     page.one(&families::CONNECTIONS, metrics.connections.get())?;
+    page.one(&families::CONNECTIONS_OPEN, now(&metrics.connections_open))?;
+    page.one(&families::SESSIONS_OPENED, metrics.sessions_opened.get())?;
+    page.many(
+        &families::CLOSED_BEFORE_HELLO,
+        by_close(&metrics.closed_before_hello),
+    )?;
+    let over_share = metrics.over_tenant_share.get();
+    page.one(&families::OVER_TENANT_SHARE, over_share)?;
     page.one(&families::RETRIES, metrics.retries.get())?;
     let refused = labelled(Refusal::ALL.map(Refusal::name), &metrics.refused);
     page.many(&families::REFUSED, refused)?;
@@ -79,6 +91,16 @@ fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let otherwise = (["none".to_owned()], metrics.closed_otherwise.get());
     page.many(&families::CLOSED, closed.chain([otherwise]))?;
     page.one(&families::SESSIONS, scrape.context.registry.len())
+}
+
+fn now(gauge: &AtomicUsize) -> u64 {
+    gauge.load(Ordering::Relaxed) as u64
+}
+
+fn by_close(counts: &ByClose) -> impl Iterator<Item = ([String; 1], u64)> {
+    counts
+        .labelled()
+        .map(|(code, count)| ([code.to_owned()], count))
 }
 
 /// The counters of an array by the names of its index.
@@ -99,9 +121,11 @@ fn sessions(metrics: &Metrics, page: &mut Page<'_>) -> fmt::Result {
         ("accepted", &metrics.accepted),
         ("duplicate", &metrics.duplicate),
         ("stale", &metrics.stale),
+        ("rejected", &metrics.acknowledged_rejected),
     ];
     let outcomes = outcomes.map(|(outcome, counter)| ([outcome.to_owned()], counter.get()));
     page.many(&families::ACKNOWLEDGED, outcomes)?;
+    page.many(&families::UNACKNOWLEDGED, by_close(&metrics.unacknowledged))?;
     let reasons = RejectReason::ALL.iter().map(|reason| reason.name());
     page.many(&families::REJECTED, labelled(reasons, &metrics.rejected))?;
     page.one(&families::ACKS, metrics.acks.get())?;

@@ -114,6 +114,7 @@ impl Server {
             policy: Arc::new(policy()),
             tenants: vec!["demo".to_owned(), "other".to_owned()],
             started_at: Timestamp::from_seconds(1_767_225_600),
+            memory_bound_bytes: 1 << 30,
         });
         let soon = Duration::from_millis(100);
         let deadlines = Deadlines {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_wire::DeviceId;
 use serde_json::Value;
 
-use super::DEADLINE;
+use super::{DEADLINE, before_deadline};
 
 /// Numbers of devices by tenant, owner, tags and facet word.
 pub(crate) type Cells = BTreeMap<(String, String, Vec<String>, u32), u64>;
@@ -109,6 +109,54 @@ impl Ops {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200, "{text}");
         Metrics(text)
+    }
+
+    /// Waits until all is quiet: then everything that was offered is in one of the accounts, as
+    /// docs/METRICS.md says.
+    #[track_caller]
+    pub(crate) fn accounts_add_up(&self) -> Metrics {
+        let mut last = Vec::new();
+        let looked = before_deadline(|| {
+            let metrics = self.metrics();
+            let of = |family: &str| metrics.get(family);
+            let (refused, failed) = (
+                of("muster_net_refused_total"),
+                of("muster_net_handshakes_failed_total"),
+            );
+            let (connections, open) = (
+                of("muster_net_connections_total"),
+                of("muster_net_connections_open"),
+            );
+            let before_hello = of("muster_net_connections_closed_before_hello_total");
+            let unacknowledged = of("muster_session_records_unacknowledged_total");
+            last = vec![
+                (
+                    of("muster_net_attempts_total"),
+                    refused
+                        + of("muster_net_retries_total")
+                        + failed
+                        + connections
+                        + of("muster_net_handshakes"),
+                ),
+                (
+                    connections,
+                    of("muster_net_connections_closed_total") + open,
+                ),
+                (
+                    connections,
+                    before_hello + of("muster_net_sessions_opened_total") + open
+                        - of("muster_net_sessions"),
+                ),
+                (
+                    of("muster_session_records_received_total"),
+                    of("muster_session_records_acknowledged_total") + unacknowledged,
+                ),
+            ];
+            last.iter()
+                .all(|(one, other)| one == other)
+                .then_some(metrics)
+        });
+        looked.unwrap_or_else(|| panic!("the accounts do not add up: {last:?}"))
     }
 
     /// Orders a recount; status and report.

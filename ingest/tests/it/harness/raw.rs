@@ -96,17 +96,28 @@ impl Raw {
         Self::dial_by(server, config)
     }
 
+    /// Connects beside the test.
+    pub(crate) fn dialling(
+        server: SocketAddr,
+        pki: &Pki,
+        credentials: Option<&Credentials>,
+    ) -> impl Future<Output = Result<Self, Closed>> + use<> {
+        Self::connect(server, client_config(tls(pki, credentials, ALPN)))
+    }
+
     fn dial_by(server: SocketAddr, config: quinn::ClientConfig) -> Result<Self, Closed> {
-        wait(async move {
-            let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
-            let connecting = endpoint
-                .connect_with(config, server, "localhost")
-                .expect("settings");
-            let connection = connecting.await?;
-            Ok(Self {
-                endpoint,
-                connection,
-            })
+        wait(Self::connect(server, config))
+    }
+
+    async fn connect(server: SocketAddr, config: quinn::ClientConfig) -> Result<Self, Closed> {
+        let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
+        let connecting = endpoint
+            .connect_with(config, server, "localhost")
+            .expect("settings");
+        let connection = connecting.await?;
+        Ok(Self {
+            endpoint,
+            connection,
         })
     }
 

@@ -1,0 +1,302 @@
+//! How much memory a configuration lets the server hold at most, part by part.
+//!
+//! Pure: numbers of the configuration in, bytes out. Each part is enforced where its formula says; a part
+//! that is not is a fault of this table. The bound is for peers that do their worst all at once, so a
+//! server holds far less: most of it is what hostile connections could have buffered.
+
+use muster_engine::page::PAGE_BYTES;
+use muster_store::StoreConfig;
+use muster_wire::limits::{
+    CHECK_IN_BYTES, CHECK_INS_BYTES_MAX, CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX,
+    TAG_BYTES_MAX, TAGS_MAX,
+};
+
+use crate::config::Config;
+use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// What quinn, rustls and our task hold for a connection that is silent: measured with 10,000 of them.
+const CONNECTION_IDLE: u64 = 43_000;
+
+/// A handshake: keys, certificates of both sides and the packets that wait. Measured at 40 kB.
+const HANDSHAKE: u64 = 64 * KIB;
+
+/// quinn defragments what it has received once more than one and a half times as much is allocated
+/// beside it, or 32 KiB (`over_allocation` in quinn-proto's `assembler.rs`).
+const fn received(window: u64) -> u64 {
+    window + window / 2 * 3 + 32 * KIB
+}
+
+/// Buffers grow by doubling: at the worst moment twice of what is in them.
+const GROWTH: u64 = 2;
+
+/// What a receipt and its outcome, and a transition, take beside a check-in.
+const RECEIPT: u64 = 32;
+const TRANSITION: u64 = 12;
+
+/// Pages in the commit of a drain, and the few beside a journal value.
+const PAGES_DRAINING: u64 = 1024;
+const PAGES_MIN: u64 = 8;
+
+/// A recount builds a shard beside itself ([`crate::recount`]).
+const RECOUNT_DEVICE: u64 = 300;
+
+/// Requests of operators: 128 connections with 16 KiB of headers and their answers.
+const OPS: u64 = 128 * 64 * KIB;
+
+/// Binary, runtimes, histograms, stacks that were touched.
+const BASE: u64 = 64 * MIB;
+const THREAD: u64 = 256 * KIB;
+
+/// One part of the bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryPart {
+    /// What holds it.
+    pub component: &'static str,
+    /// At most so many bytes.
+    pub bytes: u64,
+    /// How that follows from the configuration.
+    pub formula: &'static str,
+}
+
+/// The parts of the bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryBound(Vec<MemoryPart>);
+
+impl MemoryBound {
+    /// For a server with so many shards.
+    pub fn of(config: &Config, shards: u16) -> Self {
+        let shards = u64::from(shards.max(1));
+        let mut parts = shard_state(config, shards).to_vec();
+        parts.extend(pipeline(config, shards));
+        parts.extend(front_door(config, shards));
+        let devices = u64::from(config.shards.devices_max);
+        let threads = u64::from(config.listen.network_threads).max(cores()) + shards + 8;
+        parts.extend([
+            part(
+                "operators",
+                OPS + devices.div_ceil(shards) * RECOUNT_DEVICE,
+                "128 requests, and a recount: devices_max / shards x 300 B",
+            ),
+            part(
+                "process",
+                BASE + threads * THREAD,
+                "64 MiB, and 256 KiB for each thread",
+            ),
+        ]);
+        let sum: u64 = parts.iter().map(|part| part.bytes).sum();
+        parts.push(part("allocator", sum / 8, "an eighth of the above"));
+        Self(parts)
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> &[MemoryPart] {
+        &self.0
+    }
+
+    /// Their sum.
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(|part| part.bytes).sum()
+    }
+}
+
+fn part(component: &'static str, bytes: u64, formula: &'static str) -> MemoryPart {
+    MemoryPart {
+        component,
+        bytes,
+        formula,
+    }
+}
+
+fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
+    let devices = u64::from(config.shards.devices_max).div_ceil(shards);
+    // Chunks of 8,192 records of 64 bytes; a hash table of slots, an eighth of it free, a byte of control
+    // for each, and while it grows the old one beside it.
+    let slab = devices.div_ceil(8_192) * 8_192 * 64;
+    let index = (devices * 8 / 7).next_power_of_two() * 5 * 3 / 2;
+    // Key, count and an entry of the hash table, which may be half empty.
+    let cell = 16 + 17 * 16 / 7 * 3 / 2;
+    // Tags in the table and again as its key.
+    let cohort = 2 * (TAGS_MAX * (TAG_BYTES_MAX + 24) + 64) as u64;
+    [
+        part(
+            "devices",
+            shards * (slab + index),
+            "devices_max x 64 B in chunks of 512 KiB, and 5 B x the next power of two, three halves of it",
+        ),
+        part(
+            "cells",
+            shards * u64::from(config.shards.cells_max) * cell,
+            "shards x cells_max x 70 B",
+        ),
+        part(
+            "cohorts",
+            shards * u64::from(config.shards.cohorts_max) * cohort,
+            "shards x cohorts_max x 7 KiB, if all tags are as long as they may be",
+        ),
+        part(
+            "table readers",
+            u64::from(config.shards.devices_max) * 5,
+            "devices_max x 5 B: index and bloom filter of the inventories, index of the pages",
+        ),
+    ]
+}
+
+fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
+    let parts = u64::from(config.shards.inbox_parts);
+    let check_ins = u64::from(config.shards.batch_check_ins_max) + CHECK_INS_PER_FRAME_MAX as u64;
+    let records = check_ins * CHECK_IN_BYTES as u64;
+    let pages = (records + PAGES_MIN * PAGE_BYTES as u64).max(PAGES_DRAINING * PAGE_BYTES as u64);
+    // The journal value, inventories beside it, pages; what goes back to the sessions.
+    let written = GROWTH * records + records + pages;
+    let commit = written + GROWTH * check_ins * (RECEIPT + TRANSITION);
+    let commits = u64::from(config.shards.commits_in_flight) + 1;
+    let group = config.store.group_bytes_max.get() + records + pages;
+    [
+        part(
+            "inboxes",
+            shards * parts * CHECK_INS_BYTES_MAX as u64,
+            "shards x inbox_parts x 192 KiB",
+        ),
+        part(
+            "buffer pool",
+            shards * (parts + 16) * CHECK_INS_BYTES_MAX as u64,
+            "shards x (inbox_parts + 16) x 192 KiB",
+        ),
+        part(
+            "commits",
+            shards * commits * commit,
+            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 232 B, and pages as large as the journal value or 8 MiB",
+        ),
+        part(
+            "store",
+            StoreConfig::memory_beside_groups(&config.store.directory) + 2 * group,
+            "368 MiB of memtables and cache, and twice group_bytes_max with one more commit",
+        ),
+    ]
+}
+
+fn front_door(config: &Config, shards: u64) -> [MemoryPart; 4] {
+    let listen = &config.listen;
+    let frame = shards * CHECK_INS_BYTES_MAX as u64 + INVENTORY_BYTES_MAX as u64;
+    let window = u64::from(
+        listen
+            .window_frames_gateway
+            .max(listen.window_frames_device),
+    ) * 32;
+    let connection = CONNECTION_IDLE
+        + received(u64::from(DEVICE_RECEIVE_WINDOW))
+        + SEND_WINDOW
+        + frame
+        + window
+        + 8 * KIB;
+    [
+        part(
+            "connections",
+            u64::from(listen.connections_max) * connection,
+            "connections_max x (43 kB, 64 KiB to send, 64 KiB received x 2.5 + 32 KiB, a frame of 192 KiB for each shard, the window)",
+        ),
+        part(
+            "large receive windows",
+            received(listen.receive_windows_max.get()),
+            "receive_windows_max x 2.5",
+        ),
+        part(
+            "handshakes",
+            u64::from(listen.handshakes_max) * HANDSHAKE,
+            "handshakes_max x 64 KiB",
+        ),
+        part(
+            "attempts",
+            INCOMING_BUFFER_TOTAL + 4096 * 2 * KIB,
+            "4,096 that wait, with 16 MiB in all",
+        ),
+    ]
+}
+
+fn cores() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const SMALL: &str = r#"
+        [listen]
+        certificate = "server.pem"
+        key = "server.key"
+        client_ca = "ca.pem"
+        connections_max = 1000
+        [store]
+        directory = "data"
+        [shards]
+        devices_max = 1_000_000
+        [[tenants]]
+        name = "contoso"
+    "#;
+
+    fn bound(more: &[(&str, &str)], shards: u16) -> MemoryBound {
+        let text = more
+            .iter()
+            .fold(SMALL.to_owned(), |text, (from, to)| text.replace(from, to));
+        MemoryBound::of(&Config::parse(&text, Path::new("/")).unwrap(), shards)
+    }
+
+    fn of(bound: &MemoryBound, component: &str) -> u64 {
+        let part = bound
+            .parts()
+            .iter()
+            .find(|part| part.component == component);
+        part.unwrap().bytes
+    }
+
+    #[test]
+    fn the_parts_are_what_their_formulas_say() {
+        let bound = bound(&[], 2);
+        assert_eq!(of(&bound, "inboxes"), 2 * 256 * 196_608);
+        assert_eq!(of(&bound, "buffer pool"), 2 * 272 * 196_608);
+        assert_eq!(of(&bound, "handshakes"), 256 << 16);
+        // 62 chunks of half a MiB, and a table of 2^20 slots, for each shard.
+        assert_eq!(
+            of(&bound, "devices"),
+            2 * (62 * 524_288 + (1 << 20) * 15 / 2)
+        );
+        assert_eq!(of(&bound, "table readers"), 5_000_000);
+        assert_eq!(of(&bound, "cells"), 2 * 65_536 * 73);
+        let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
+        assert_eq!(bound.bytes(), sum);
+    }
+
+    /// Whoever raises a limit sees it in the bound.
+    #[test]
+    fn every_limit_counts() {
+        let before = bound(&[], 2).bytes();
+        for (from, to) in [
+            ("= 1000", "= 1001"),
+            ("1_000_000", "2_000_000"),
+            ("connections_max", "handshakes_max = 300\nconnections_max"),
+            (
+                "connections_max",
+                "receive_windows_max = \"300MiB\"\nconnections_max",
+            ),
+            (
+                "connections_max",
+                "window_frames_gateway = 65\nconnections_max",
+            ),
+            ("devices_max", "inbox_parts = 257\ndevices_max"),
+            ("devices_max", "batch_check_ins_max = 70000\ndevices_max"),
+            ("devices_max", "commits_in_flight = 5\ndevices_max"),
+            ("devices_max", "cells_max = 65537\ndevices_max"),
+            ("devices_max", "cohorts_max = 4097\ndevices_max"),
+            ("directory", "group_bytes_max = \"9MiB\"\ndirectory"),
+        ] {
+            assert!(bound(&[(from, to)], 2).bytes() > before, "{to}");
+        }
+        assert!(bound(&[], 3).bytes() > before);
+    }
+}

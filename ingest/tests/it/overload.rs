@@ -1,0 +1,233 @@
+//! More than the server takes: whoever is turned away is turned away by name, and the accounts add up.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::harness::*;
+
+/// A way to the server on which only the first of its answers comes through, so that a handshake on it
+/// proves its address and never ends.
+struct MuteServer {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl MuteServer {
+    fn before(server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .expect("it is not zero");
+        let address = socket.local_addr().expect("it is bound");
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let forward =
+                |bytes: &[u8], to| socket.send_to(bytes, to).expect("the loopback takes it");
+            let (mut buffer, mut client, mut answers) = ([0; 2048], None, 0);
+            while !stopped.load(Ordering::Relaxed) {
+                let Ok((length, from)) = socket.recv_from(&mut buffer) else {
+                    continue;
+                };
+                if from != server {
+                    client = Some(from);
+                    forward(&buffer[..length], server);
+                } else if let Some(client) = client.filter(|_| answers == 0) {
+                    answers += 1;
+                    forward(&buffer[..length], client);
+                }
+            }
+        });
+        Self {
+            address,
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for MuteServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it only forwards");
+        }
+    }
+}
+
+fn start(listen: &str) -> (Installation, Server) {
+    let place = Installation::new();
+    let server = place.start_with(&Settings {
+        listen: listen.to_owned(),
+        ..Settings::default()
+    });
+    (place, server)
+}
+
+/// With a budget of one handshake everybody proves his address first, and who comes while one is under
+/// way is refused with the code that QUIC has for it.
+#[test]
+fn handshakes_beyond_their_budget_are_asked_to_retry_and_refused() {
+    let (place, server) = start("handshakes_max = 1\nhello_timeout = \"3s\"");
+    let credentials = place.pki.gateway("contoso", "gw-1");
+    let mute = MuteServer::before(server.quic);
+    let stuck = Raw::dialling(mute.address, &place.pki, Some(&credentials));
+    let stuck = spawn(stuck);
+    eventually("a handshake is under way", || {
+        (server.ops.metrics().get("muster_net_handshakes") == 1.0).then_some(())
+    });
+    // RFC 9000, 20.1: CONNECTION_REFUSED.
+    let refused = Raw::dial(server.quic, &place.pki, Some(&credentials)).err();
+    assert_eq!(refused, Some(Closed::Transport(2)));
+    let metrics = server.ops.metrics();
+    assert_eq!(
+        metrics.by_label("muster_net_refused_total")["handshakes"],
+        1
+    );
+    assert_eq!(metrics.get("muster_net_retries_total"), 1.0);
+    eventually("the handshake is given up", || {
+        let metrics = server.ops.metrics();
+        (metrics.by_label("muster_net_handshakes_failed_total")["other"] == 1).then_some(())
+    });
+    assert!(!stuck.is_finished(), "it never became a connection");
+    stuck.abort();
+    drop(mute);
+    server.session(&place.pki, &credentials).goodbye();
+    let metrics = server.ops.accounts_add_up();
+    // Stuck: asked, then failed. Refused. Served: asked, then served.
+    assert_eq!(metrics.get("muster_net_attempts_total"), 5.0);
+}
+
+#[test]
+fn a_tenant_with_its_share_of_connections_leaves_the_others_theirs() {
+    // Three quarters of four.
+    let (place, server) = start("connections_max = 4\nhandshakes_max = 4");
+    let contoso = place.pki.gateway("contoso", "gw-1");
+    let flood: Vec<_> = (0..3)
+        .map(|_| server.session(&place.pki, &contoso))
+        .collect();
+    let beyond = Raw::dial(server.quic, &place.pki, Some(&contoso)).unwrap();
+    assert_eq!(beyond.closed(), Closed::Application(0x33));
+    let fabrikam = place.pki.gateway("fabrikam", "gw-1");
+    let mut other = server.session(&place.pki, &fabrikam);
+    other.check_ins(&[random_check_in(&mut Random(1), device(1), 1)]);
+    assert_eq!(other.acknowledged(1).0.accepted, 1);
+    other.goodbye();
+    for session in flood {
+        session.goodbye();
+    }
+    server.session(&place.pki, &contoso).goodbye();
+    let metrics = server.ops.accounts_add_up();
+    assert_eq!(metrics.get("muster_net_tenant_share_exceeded_total"), 1.0);
+    let before_hello = metrics.by_label("muster_net_connections_closed_before_hello_total");
+    assert_eq!(before_hello["tooManyConnections"], 1);
+    assert_eq!(metrics.get("muster_net_sessions_opened_total"), 5.0);
+}
+
+/// Acks pile up until nothing more fits between the server and a peer that reads none of them.
+#[test]
+fn a_peer_that_never_reads_its_acks_is_closed_on() {
+    let (place, server) = start("frame_timeout = \"300ms\"");
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    let good = random_check_in(&mut Random(1), device(1), 1);
+    let mut bad = *good.as_bytes();
+    bad[42] = 200;
+    let mut frames = 0.0;
+    // Each ack spells out 64 rejections. What fits is some hundred KiB of windows and buffers.
+    while session.raw.connection.close_reason().is_none() {
+        session.records(&[bad; 64]);
+        frames += 1.0;
+        eventually("the frame is answered, or the session closed", || {
+            let is_closed = session.raw.connection.close_reason().is_some();
+            let acks = server.ops.metrics().get("muster_session_acks_total");
+            (is_closed || acks >= frames).then_some(())
+        });
+        assert!(frames < 5_000.0, "the server buffers without end");
+    }
+    assert_eq!(session.raw.closed(), Closed::Application(0x17));
+    let metrics = server.ops.accounts_add_up();
+    assert_eq!(
+        metrics.by_label("muster_net_connections_closed_total")["frameTimeout"],
+        1
+    );
+}
+
+#[test]
+fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
+    let place = Installation::new();
+    let server = place.start_on_small_disk(&Settings::default(), 1 << 20);
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    let mut sent = 0;
+    let mut seq = 0;
+    while session.raw.connection.close_reason().is_none() {
+        seq += 1;
+        let fleet: Vec<_> = (0..1000)
+            .map(|number| random_check_in(&mut Random(number), device(number), seq))
+            .collect();
+        session.check_ins(&fleet);
+        sent += 1000;
+        loop {
+            match session.reply() {
+                Reply::Ack(ack) if ack.totals.frames == seq => break,
+                Reply::Closed(_) | Reply::EndOfStream => break,
+                _ => (),
+            }
+        }
+    }
+    let metrics = server.ops.accounts_add_up();
+    let lost = metrics.by_label("muster_session_records_unacknowledged_total");
+    assert_eq!(lost["storeUnavailable"], 1000, "{lost:?}");
+    assert_eq!(
+        metrics.get("muster_session_records_received_total"),
+        f64::from(sent)
+    );
+    let refused = Raw::dial(
+        server.quic,
+        &place.pki,
+        Some(&place.pki.gateway("contoso", "gw-2")),
+    );
+    assert_eq!(refused.err(), Some(Closed::Transport(2)));
+    let metrics = server.ops.accounts_add_up();
+    assert_eq!(metrics.by_label("muster_net_refused_total")["store"], 1);
+}
+
+/// A second tenant's frames are answered while the first keeps every place it has full.
+#[test]
+fn a_tenant_is_served_while_another_floods_and_the_bound_holds() {
+    let place = Installation::new();
+    let server = place.start_with(&Settings {
+        shards: "count = 1\ninbox_parts = 16\nbatch_check_ins_max = 4096\ncommits_in_flight = 1"
+            .to_owned(),
+        ..Settings::default()
+    });
+    let flood: Vec<_> = (1..=6)
+        .map(|number| Sender::begin(&server, &place.pki, "contoso", number))
+        .collect();
+    let mut quiet = server.session(&place.pki, &place.pki.gateway("fabrikam", "gw-1"));
+    let mut oracle = Oracle::new();
+    let before: u64 = flood.iter().map(Sender::frames_acked).sum();
+    for seq in 1..=50 {
+        let check_in = random_check_in(&mut Random(seq), device(1), seq);
+        quiet.check_ins(&[check_in]);
+        assert_eq!(quiet.acknowledged(seq).0.accepted, seq);
+        oracle.check_in("fabrikam", &check_in);
+    }
+    quiet.goodbye();
+    eventually("the flood goes on", || {
+        let now: u64 = flood.iter().map(Sender::frames_acked).sum();
+        (now > before).then_some(())
+    });
+    for sender in flood {
+        sender.finish(&mut oracle);
+    }
+    assert_eq!(server.ops.cells(), oracle.cells());
+    let metrics = server.ops.accounts_add_up();
+    let (resident, bound) = (
+        metrics.get("muster_process_resident_memory_bytes"),
+        metrics.get("muster_memory_bound_bytes"),
+    );
+    assert!(resident < bound, "{resident} of {bound}");
+}
