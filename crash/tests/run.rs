@@ -68,7 +68,7 @@ fn an_older_state_is_found_kept_and_can_be_seen_again() {
     assert_eq!(output.status.code(), Some(7), "{text}");
     let report = report(&output);
     assert_eq!(report["cycles"], 2, "a run ends with its first failure");
-    assert!(report["lost"].as_u64() > Some(100), "{report}");
+    assert!(report["lost"].as_u64() > Some(0), "{report}");
     let folder = report["failure"]["folder"].as_str().expect("a path");
     for file in ["data", "ledger.txt", "muster.toml", "server.log"] {
         assert!(Path::new(folder).join(file).exists(), "{file}");
@@ -134,18 +134,21 @@ fn a_directory_that_is_gone_is_a_finding() {
 }
 
 #[test]
-fn a_log_that_lost_its_end_is_a_finding() {
+fn logs_that_lost_everything_are_a_finding() {
     let found = findings(|data| {
         for entry in fs::read_dir(data)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "log") {
-                let file = fs::OpenOptions::new().write(true).open(&path)?;
-                file.set_len(file.metadata()?.len() / 2)?;
+                // Not a part of it: the end may be a write that nobody was told of.
+                fs::OpenOptions::new().write(true).open(&path)?.set_len(0)?;
             }
         }
         Ok(())
     });
-    assert!(!found.is_empty(), "half of what was acknowledged is gone");
+    assert!(
+        !found.is_empty(),
+        "what was acknowledged since the start is gone"
+    );
 }
 
 #[test]
