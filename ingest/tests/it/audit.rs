@@ -1,4 +1,14 @@
-//! The audit of a running server gets round while devices check in, and finds nothing wrong.
+//! The audit of a running server gets round while devices check in, finds nothing wrong where nothing is, and
+//! takes a server that is wrong out of service.
+
+use std::path::Path;
+use std::time::Instant;
+
+use muster_engine::{Effects, ShardId, ShardLimits, ShardMap};
+use muster_ingest::clock;
+use muster_ingest::recovery::{RecoverOptions, recover};
+use muster_store::{Commit, PoisonReason, Sink, Store, StoreConfig};
+use serde_json::{Value, json};
 
 use crate::harness::*;
 
@@ -25,4 +35,80 @@ fn the_audit_gets_round_under_load_and_finds_no_drift() {
     }
     assert_eq!(server.ops.cells(), oracle.cells());
     assert_eq!(server.ops.get("/ready").0, 200);
+}
+
+/// Takes back what a test has written.
+#[derive(Default)]
+struct Written(Vec<Commit<()>>);
+
+impl Sink<()> for Written {
+    fn committed(&mut self, commit: Commit<()>, _durable_at: Instant) {
+        self.0.push(commit);
+    }
+
+    fn failed(&mut self, _commit: Commit<()>, reason: &PoisonReason) {
+        panic!("{reason}");
+    }
+}
+
+/// Makes shard 0 know a device that belongs to shard 1, as a fault of the router would.
+fn put_a_device_into_the_wrong_shard(directory: &Path) {
+    let store = Store::open(&StoreConfig::new(directory)).expect("the server has left it");
+    let limits = ShardLimits {
+        devices_max: 1000,
+        cells_max: 1000,
+        cohorts_max: 10,
+    };
+    let options = RecoverOptions {
+        limits,
+        hash_seed: 1,
+    };
+    let (mut shards, mut writer) = recover(&store, options).expect("it is intact");
+    let map = ShardMap::new(2);
+    let stray = (0..)
+        .map(device)
+        .find(|id| map.shard_of(id) == ShardId(1))
+        .expect("every shard owns devices");
+    let (shard, mut effects) = (&mut shards[0], Effects::default());
+    shard.begin(clock::wall(), &mut effects);
+    let records = [random_check_in(&mut Random(1), stray, 1)];
+    let outcome = shard.apply_check_ins(0, &records, &mut effects);
+    assert_eq!(outcome.accepted, 1);
+    let mut commit = Commit {
+        sequence: shard.seal(&mut effects),
+        cells: std::mem::take(&mut effects.cells),
+        ..Commit::default()
+    };
+    effects.swap_journal(&mut commit.journal);
+    let mut written = Written::default();
+    writer.write(&mut vec![commit], &mut written);
+    assert_eq!(written.0.len(), 1);
+}
+
+#[test]
+fn a_server_that_finds_drift_is_not_ready_and_says_so_once() {
+    let place = Installation::new();
+    place.start().kill();
+    put_a_device_into_the_wrong_shard(&place.data());
+    let server = place.start();
+    eventually("the audit finds the device", || {
+        (server.ops.get("/ready").0 == 503).then_some(())
+    });
+    let (_, body) = server.ops.get("/ready");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&body["phase"], &body["reason"]),
+        (&json!("serving"), &json!("drift"))
+    );
+    assert_eq!(server.ops.metrics().get("muster_audit_drift"), 1.0);
+    // It goes on, and looks at the same device again and again.
+    eventually("more rounds", || {
+        let rounds = server.ops.metrics().get("muster_audit_rounds_total");
+        (rounds >= 10.0).then_some(())
+    });
+    let log = server.stop();
+    let complaints = log
+        .iter()
+        .filter(|line| line["level"] == "ERROR" && line["misplaced"] == 1);
+    assert_eq!(complaints.count(), 1, "{log:#?}");
 }

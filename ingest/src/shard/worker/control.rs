@@ -64,6 +64,12 @@ impl Worker {
     /// Answers at a batch boundary: the answer travels with a commit of its own.
     pub(super) fn answer(&mut self, control: Control) {
         let commit = self.begin();
+        // Questions that come without a pause must not keep a quiet shard from what is due by time. A
+        // policy set is the first event of its batch.
+        if !matches!(control, Control::Policy(_)) {
+            self.sweep(commit.payload.applied_at);
+            self.audit(commit.payload.applied_at);
+        }
         match control {
             Control::Cells(reply) => self.later(reply, self.cell_counts()),
             Control::Device {
