@@ -3,6 +3,7 @@
 //! Thin on purpose: a command reads its arguments, calls the component that knows, and prints. Data goes
 //! to standard output, everything else to standard error, so that a pipe gets data only.
 
+mod backup;
 mod check;
 mod counts;
 mod device;
@@ -11,6 +12,7 @@ mod ops_client;
 mod output;
 mod pki;
 mod recount;
+mod restore;
 mod serve;
 mod table;
 
@@ -49,6 +51,10 @@ enum Command {
     Devices(devices::DevicesArguments),
     /// Count every device again, independently, and compare with the counts the server keeps.
     Recount(recount::RecountArguments),
+    /// Have a running server copy its store while it serves, and recount the copy.
+    Backup(backup::BackupArguments),
+    /// Make a data directory of a backup, recounted before and after.
+    Restore(restore::RestoreArguments),
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +85,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Device(arguments) => device::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Recount(arguments) => recount::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Config(ConfigCommand::Check(file)) => check::check(&file.config),
         Command::Config(ConfigCommand::Print(file)) => check::print(&file.config),
     }

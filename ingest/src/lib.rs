@@ -17,6 +17,7 @@ pub mod phase;
 pub mod pki;
 pub mod recount;
 pub mod recovery;
+pub mod restore;
 pub mod route;
 pub mod server;
 pub mod shard;

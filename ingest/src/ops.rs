@@ -1,12 +1,14 @@
-//! The HTTP endpoint for operators: health, counts, devices, sessions, recount, metrics. Its reference
+//! The HTTP endpoint for operators: health, counts, devices, sessions, recount, backup, metrics. Its reference
 //! is docs/API.md.
 //!
 //! Owner: the ops runtime, a current-thread tokio on a thread of its own, so a slow reader here costs
 //! the sessions nothing. It reads published atomics, asks shards over their control lane, and reads the
-//! store on blocking threads; the one order it can give is a recount. Bounded by the connections of
+//! store on blocking threads; the orders it can give are a recount and a
+//! backup. Bounded by the connections of
 //! `listen` and by a deadline on every question. It asks nobody who they are: it listens on a loopback
 //! address, and `guard` keeps web pages out.
 
+mod backup;
 mod cells;
 mod counts;
 mod device;
@@ -26,6 +28,7 @@ mod why;
 mod tests;
 
 use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -66,6 +69,8 @@ pub struct OpsContext {
     pub store: Arc<Store>,
     /// The rules in force.
     pub policy: Arc<PolicySet>,
+    /// Where backups are made, if they are.
+    pub backup_directory: Option<PathBuf>,
     /// By tenant index; also tenants that are no longer configured.
     pub tenants: Vec<String>,
     /// When the process started.
@@ -119,19 +124,22 @@ struct Ops {
     deadlines: Deadlines,
     /// Held by the recount that runs: it takes the memory of a shard, so there is one at a time.
     recounting: Arc<tokio::sync::Mutex<()>>,
+    /// Held by the backup that runs: two would only share the disk.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
     /// Held by the read of the store's numbers: on a stuck disk, scrapes must not pile up threads.
     reading_store: Arc<Semaphore>,
 }
 
 impl Ops {
     fn new(context: Arc<OpsContext>, bound: IpAddr, deadlines: Deadlines) -> Self {
-        let recounting = Arc::default();
+        let (recounting, backing_up) = (Arc::default(), Arc::default());
         let reading_store = Arc::new(Semaphore::new(1));
         Self {
             context,
             bound,
             deadlines,
             recounting,
+            backing_up,
             reading_store,
         }
     }
@@ -179,7 +187,7 @@ pub async fn serve(
 }
 
 /// Every route: method, path, handler. docs/API.md has a section for each, which a test compares.
-fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Ops>>); 10] {
+fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Ops>>); 11] {
     [
         ("GET", "/live", get(probes::live)),
         ("GET", "/ready", get(probes::ready)),
@@ -189,6 +197,7 @@ fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Ops>>); 10] {
         ("GET", "/devices/{tenant}/{id}", get(device::device)),
         ("GET", "/sessions", get(sessions::sessions)),
         ("POST", "/recount", post(recount::recount)),
+        ("POST", "/backup", post(backup::backup)),
         ("GET", "/metrics", get(metrics::metrics)),
         ("GET", "/", get(index)),
     ]

@@ -123,6 +123,7 @@ pub fn run(
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
 
     let ops_context = ops_context(
+        &config,
         &parts,
         &store,
         &policy,
@@ -273,6 +274,7 @@ fn listener_context(
 }
 
 fn ops_context(
+    config: &Config,
     parts: &Parts,
     store: &Arc<Store>,
     policy: &Arc<PolicySet>,
@@ -289,6 +291,7 @@ fn ops_context(
         writer: Arc::clone(&parts.writer_report),
         store: Arc::clone(store),
         policy: Arc::clone(policy),
+        backup_directory: config.store.backup_directory.clone(),
         tenants: tenants.to_vec(),
         started_at,
         memory_bound_bytes,

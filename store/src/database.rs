@@ -5,6 +5,7 @@
 //! for each value, never for each check-in. No bounds of its own.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use crate::error::ReadError;
 use crate::keyspace::Keyspace;
@@ -38,6 +39,16 @@ pub trait Database: Send + Sync {
 
     /// Moves what is in memory into files.
     fn flush(&self) -> Result<(), DatabaseError>;
+
+    /// Copies everything that is durable into the directory `to`, which does not exist, without waiting for
+    /// writers. Returns a sequence number that the copy reaches, and that everything acknowledged before the
+    /// call is within. An engine without files has nothing to copy.
+    fn checkpoint(&self, to: &Path) -> Result<u64, DatabaseError> {
+        Err(DatabaseError(format!(
+            "this database cannot be copied into {}",
+            to.display()
+        )))
+    }
 
     /// Numbers for operators.
     fn metrics(&self) -> StoreMetrics;

@@ -202,3 +202,43 @@ pub enum WriteError {
         revision: u32,
     },
 }
+
+/// Why no backup was made. What was begun of it is removed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// An earlier write failed, so what is on disk is not known. The operator restarts the server.
+    #[error("the store is poisoned: {0}")]
+    Poisoned(PoisonReason),
+    /// Something has the name already, and nothing is overwritten. The operator names another.
+    #[error("{} exists: name another directory", target.display())]
+    Exists {
+        /// The directory that was asked for.
+        target: PathBuf,
+    },
+    /// RocksDB could not copy itself. The operator reads the cause.
+    #[error("RocksDB made no checkpoint: {what}")]
+    Database {
+        /// The cause.
+        what: String,
+    },
+    /// The operating system refused. The operator reads the cause (permission, disk full, ...).
+    #[error("cannot {action} backup {}: {source}", target.display())]
+    Io {
+        /// The directory that was asked for.
+        target: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl BackupError {
+    pub(crate) fn io(target: &Path, action: &'static str, source: io::Error) -> Self {
+        Self::Io {
+            target: target.to_path_buf(),
+            action,
+            source,
+        }
+    }
+}

@@ -200,9 +200,8 @@ fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
         .open(directory.join(NAME_CREATING))
         .map_err(failed)?;
     lock(directory, &file, File::try_lock)?;
-    let text = format!("{MAGIC} {FORMAT_VERSION}\nshards {shards}\n");
     file.set_len(0)
-        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.write_all(text(shards).as_bytes()))
         .and_then(|()| file.sync_all())
         .and_then(|()| File::open(directory)?.sync_all())
         .map_err(failed)?;
@@ -210,9 +209,20 @@ fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
     Ok(file)
 }
 
+/// Writes the file of a directory that has everything else: a backup before it gets its name.
+pub(crate) fn write_whole(directory: &Path, shards: u16) -> io::Result<()> {
+    let mut file = File::create_new(directory.join(NAME))?;
+    file.write_all(text(shards).as_bytes())?;
+    file.sync_all()
+}
+
+fn text(shards: u16) -> String {
+    format!("{MAGIC} {FORMAT_VERSION}\nshards {shards}\n")
+}
+
 /// Makes the directory and what is missing above it. Its name is an entry of its parent: without a sync there,
 /// a loss of power takes the directory and everything that was acknowledged from it.
-fn create_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     let above = |path: &Path| match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
         parent => parent.map(Path::to_path_buf),

@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backup;
 mod commit;
 mod config;
 mod control;
@@ -51,9 +52,10 @@ mod value;
 mod view;
 mod writer;
 
+pub use backup::PARTIAL_SUFFIX;
 pub use commit::{CheckpointMark, Commit, InventoryWrite, PageWrite, Sink};
 pub use config::StoreConfig;
-pub use error::{OpenError, ReadError, WriteError};
+pub use error::{BackupError, OpenError, ReadError, WriteError};
 pub use format::FORMAT_VERSION;
 pub use health::{Health, PoisonReason};
 pub use keyspace::Keyspace;

@@ -121,6 +121,13 @@ impl OpsClient {
         self.answer(request.send_empty())
     }
 
+    /// The same with a body, which is JSON.
+    pub(super) fn post_json(&self, path: &str, body: &Value) -> Result<Answer, OpsError> {
+        let request = self.agent.post(format!("{}{path}", self.server));
+        let request = request.content_type("application/json");
+        self.answer(request.send(body.to_string()))
+    }
+
     /// The error for an answer that is JSON, but not of the expected shape.
     pub(super) fn not_understood(&self, problem: &str) -> OpsError {
         OpsError::Answer {

@@ -53,12 +53,12 @@ pub(super) fn run(arguments: &RecountArguments) -> Result<(), Failure> {
     }
 }
 
-fn offline(directory: &Path) -> Result<Map<String, Value>, Failure> {
+pub(super) fn offline(directory: &Path) -> Result<Map<String, Value>, Failure> {
     recount::offline(directory).map_err(|error| Failure::DataDirectory(error.to_string()))
 }
 
 /// Prints the report and fails if it found a difference.
-fn finish(report: &Map<String, Value>, text: &str, json: bool) -> Result<(), Failure> {
+pub(super) fn finish(report: &Map<String, Value>, text: &str, json: bool) -> Result<(), Failure> {
     let differences = report.get("differences").and_then(Value::as_array);
     if json {
         output::print(text)?;

@@ -47,7 +47,7 @@ pub struct KeyRow {
     pub path: &'static str,
     /// The type of the value in TOML.
     pub kind: &'static str,
-    /// The default as it would be written in TOML; none for a key that must be given.
+    /// The default as it would be written in TOML, or "unset"; none for a key that must be given.
     pub default: Option<String>,
     /// The values that are allowed, in words.
     pub allowed: String,
@@ -66,7 +66,7 @@ pub(super) trait Kind {
     /// The allowed values, in words.
     fn allowed(&self) -> String;
 
-    /// The default as it would be written in TOML; none for a value that must be given.
+    /// The default as it would be written in TOML, or "unset"; none for a value that must be given.
     fn default_text(&self) -> Option<String>;
 
     /// Reads a value; an error says what is wrong with this one, without repeating what is allowed.
@@ -309,6 +309,43 @@ impl<T> Kind for Required<T> {
             .as_str()
             .ok_or_else(|| wrong_type(self.name(), value))?;
         (self.parse)(text)
+    }
+}
+
+/// A text that is parsed further; what it is for is off while it is left out.
+#[derive(Debug)]
+pub(super) struct Optional<T> {
+    pub(super) allowed: &'static str,
+    pub(super) parse: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Kind for Optional<T> {
+    type Value = Option<T>;
+
+    fn name(&self) -> &'static str {
+        "string"
+    }
+
+    fn allowed(&self) -> String {
+        self.allowed.to_owned()
+    }
+
+    /// No value of the type stands for nothing.
+    fn default_text(&self) -> Option<String> {
+        Some("unset".to_owned())
+    }
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Option<T>, String> {
+        let text = value
+            .as_str()
+            .ok_or_else(|| wrong_type(self.name(), value))?;
+        (self.parse)(text).map(Some)
+    }
+}
+
+impl<T> Defaulted for Optional<T> {
+    fn default(&self) -> Option<T> {
+        None
     }
 }
 

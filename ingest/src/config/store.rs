@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::file_path;
-use super::key::{Key, KeyRow, Required, Size};
+use super::key::{Key, KeyRow, Optional, Required, Size};
 use super::reader::Section;
 use super::units::ByteSize;
 
@@ -18,6 +18,8 @@ pub struct StoreConfig {
     pub group_bytes_max: ByteSize,
     /// Bytes of journal after which dirty pages are checkpointed and the journal is trimmed.
     pub checkpoint_journal_bytes: ByteSize,
+    /// Where backups are made; none is made while this is unset.
+    pub backup_directory: Option<PathBuf>,
 }
 
 const DIRECTORY: Key<Required<PathBuf>> = Key {
@@ -49,12 +51,22 @@ const CHECKPOINT_JOURNAL_BYTES: Key<Size> = Key {
     meaning: "Bytes of journal after which changed pages are written and the journal is trimmed. More means fewer page writes, a larger directory and a longer recovery. Durability is the same. Not below `store.group_bytes_max`.",
 };
 
+const BACKUP_DIRECTORY: Key<Optional<PathBuf>> = Key {
+    path: "store.backup_directory",
+    kind: Optional {
+        allowed: "a path, relative to the configuration file, outside of `store.directory`",
+        parse: file_path,
+    },
+    meaning: "The directory that `muster backup` makes backups in, made if it does not exist; the server writes them nowhere else. Unset, it makes none. On the file system of `store.directory` a backup is made of links, quick and at first without space of its own; it is then safe from Muster, not from that disk.",
+};
+
 impl StoreConfig {
     pub(super) fn rows() -> Vec<KeyRow> {
         vec![
             DIRECTORY.row(),
             GROUP_BYTES_MAX.row(),
             CHECKPOINT_JOURNAL_BYTES.row(),
+            BACKUP_DIRECTORY.row(),
         ]
     }
 
@@ -65,7 +77,13 @@ impl StoreConfig {
             directory: directory.map(|path| base.join(path)).unwrap_or_default(),
             group_bytes_max: section.read(&GROUP_BYTES_MAX),
             checkpoint_journal_bytes: section.read(&CHECKPOINT_JOURNAL_BYTES),
+            backup_directory: section.read(&BACKUP_DIRECTORY).map(|path| base.join(path)),
         };
+        let backups = config.backup_directory.as_ref();
+        if backups.is_some_and(|backups| backups.starts_with(&config.directory)) {
+            let message = "it is inside store.directory, which holds nothing but the store";
+            section.note(BACKUP_DIRECTORY.name(), message.to_owned());
+        }
         if config.checkpoint_journal_bytes < config.group_bytes_max {
             let message = format!(
                 "\"{}\" is less than store.group_bytes_max, which is \"{}\": every write would checkpoint",

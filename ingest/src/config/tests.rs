@@ -170,6 +170,22 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn backups_are_off_unless_they_have_a_place_outside_of_the_data_directory() {
+    assert_eq!(parse(MINIMAL).unwrap().store.backup_directory, None);
+    let with = |path: &str| {
+        let line = format!("[store]\nbackup_directory = \"{path}\"");
+        MINIMAL.replace("[store]", &line)
+    };
+    let config = parse(&with("backups")).unwrap();
+    let base = config.store.directory.parent().unwrap();
+    assert_eq!(config.store.backup_directory, Some(base.join("backups")));
+    for inside in ["data", "data/backups"] {
+        let faults = faults(&with(inside));
+        assert!(faults[0].contains("inside store.directory"), "{faults:?}");
+    }
+}
+
+#[test]
 fn a_tenant_is_needed_and_named_once() {
     let without = MINIMAL.split("[[tenants]]").next().unwrap();
     assert!(faults(without)[0].starts_with("tenants: at least one [[tenants]]"));

@@ -35,6 +35,21 @@ pub(super) enum ApiError {
     /// A recount runs already.
     #[error("a recount is running; ask again when it is done")]
     RecountRunning,
+    /// A backup runs already.
+    #[error("a backup is being made; ask again when it is done")]
+    BackupRunning,
+    /// The configuration names no directory for backups.
+    #[error("this server makes no backups: its configuration does not set store.backup_directory")]
+    BackupsOff,
+    /// The directory asked for is not one that a backup may be made in.
+    #[error("{0}")]
+    BackupRefused(String),
+    /// Something has the name already.
+    #[error("{0}")]
+    BackupExists(String),
+    /// The disk or the store failed.
+    #[error("no backup was made: {0}")]
+    BackupFailed(String),
     /// The control lane of a shard is full: others are asking.
     #[error("shard {shard} has too many questions waiting; ask again")]
     Busy {
@@ -77,6 +92,11 @@ impl ApiError {
             Self::UnknownTenant => (StatusCode::NOT_FOUND, "unknownTenant"),
             Self::UnknownDevice => (StatusCode::NOT_FOUND, "unknownDevice"),
             Self::RecountRunning => (StatusCode::CONFLICT, "recountRunning"),
+            Self::BackupRunning => (StatusCode::CONFLICT, "backupRunning"),
+            Self::BackupsOff => (StatusCode::FORBIDDEN, "backupsOff"),
+            Self::BackupRefused(_) => (StatusCode::FORBIDDEN, "backupRefused"),
+            Self::BackupExists(_) => (StatusCode::CONFLICT, "backupExists"),
+            Self::BackupFailed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "backupFailed"),
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::StorePoisoned => (StatusCode::SERVICE_UNAVAILABLE, "storePoisoned"),

@@ -17,7 +17,7 @@ use std::time::Duration;
 use muster_ingest::clock;
 use tokio::runtime::Runtime;
 
-pub(crate) use cli::{muster, text};
+pub(crate) use cli::{Ended, muster, text};
 pub(crate) use fleet::{Oracle, Random, device, frame, random_check_in, random_inventory};
 pub(crate) use pki::{Credentials, Pki};
 pub(crate) use process::Server;

@@ -4,6 +4,7 @@
 //! One file for each promise. Each test has a server of its own; all of them run side by side.
 
 mod audit;
+mod backup;
 mod bad_disk;
 mod bad_input;
 mod counting;

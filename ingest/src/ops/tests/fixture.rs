@@ -112,6 +112,7 @@ impl Server {
             writer: Arc::new(Mutex::new(WriterReport::default())),
             store: Arc::new(store),
             policy: Arc::new(policy()),
+            backup_directory: None,
             tenants: vec!["demo".to_owned(), "other".to_owned()],
             started_at: Timestamp::from_seconds(1_767_225_600),
             memory_bound_bytes: 1 << 30,

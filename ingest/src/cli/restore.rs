@@ -1,0 +1,41 @@
+//! `muster restore`: makes a data directory of a backup, and shows its recount.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::recount;
+use crate::exit::Failure;
+use crate::restore::{self, RestoreError};
+
+/// What `muster restore` is told.
+#[derive(Debug, Args)]
+pub(super) struct RestoreArguments {
+    /// The backup. It is only read.
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+    /// The data directory to make, which must be missing or empty.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Print the recount of the data directory as JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
+    let report = restore::restore(&arguments.backup, &arguments.data_dir).map_err(failure)?;
+    let text = Value::Object(report.clone()).to_string();
+    recount::finish(&report, &text, arguments.json)
+}
+
+fn failure(error: RestoreError) -> Failure {
+    let text = error.to_string();
+    match error {
+        RestoreError::Differs { .. } => Failure::Difference(text),
+        RestoreError::Io { .. } => Failure::Internal(text),
+        RestoreError::Recount(_)
+        | RestoreError::Occupied { .. }
+        | RestoreError::NotAFile { .. } => Failure::DataDirectory(text),
+    }
+}

@@ -1,0 +1,88 @@
+//! A copy of the whole store at one instant, made while it is written.
+//!
+//! RocksDB links its table files, which never change, into the copy and copies the end of its log, so it costs
+//! little time and, on the same file system, little space. What was acknowledged before the call is in the copy;
+//! its ACKNOWLEDGED says so, and an opening compares. The copy is made under another name, synced, and renamed:
+//! what has the name asked for is whole. One caller at a time for each target; the directories are the caller's
+//! choice, and nothing here deletes an older backup.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::database::DatabaseError;
+use crate::error::BackupError;
+use crate::store::Store;
+use crate::{format, mark};
+
+/// What the name of a backup ends in until it is whole.
+pub const PARTIAL_SUFFIX: &str = ".partial";
+
+impl Store {
+    /// Makes `target`, which must not exist, a data directory with everything that is durable now. What an earlier
+    /// call for the same target left unfinished is removed.
+    pub fn backup(&self, target: &Path) -> Result<(), BackupError> {
+        if let Some(reason) = self.inner.health.poisoned() {
+            return Err(BackupError::Poisoned(reason.clone()));
+        }
+        let exists = fs::symlink_metadata(target).map_or_else(
+            |error| match error.kind() {
+                ErrorKind::NotFound => Ok(false),
+                _ => Err(BackupError::io(target, "look at", error)),
+            },
+            |_| Ok(true),
+        )?;
+        if exists {
+            return Err(BackupError::Exists {
+                target: target.to_path_buf(),
+            });
+        }
+        let partial = partial_of(target);
+        let made = self.backup_as(&partial, target);
+        if made.is_err() {
+            // The first error is the one to tell; what cannot be removed is found by the next call.
+            let _ = remove(&partial);
+        }
+        made
+    }
+
+    fn backup_as(&self, partial: &Path, target: &Path) -> Result<(), BackupError> {
+        let on = |action| move |error| BackupError::io(target, action, error);
+        let parent = target.parent().unwrap_or(Path::new("."));
+        format::create_directory(parent).map_err(on("make the directory of"))?;
+        remove(partial).map_err(on("remove what is left of an earlier"))?;
+        let acknowledged = {
+            let _hold = self.inner.trim_gate.hold();
+            let checkpoint = self.inner.db.checkpoint(partial);
+            checkpoint.map_err(|DatabaseError(what)| BackupError::Database { what })?
+        };
+        format::write_whole(partial, self.shards()).map_err(on("write FORMAT of"))?;
+        mark::create(partial, acknowledged).map_err(on("write ACKNOWLEDGED of"))?;
+        sync_all(partial).map_err(on("sync"))?;
+        fs::rename(partial, target).map_err(on("give its name to"))?;
+        File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(on("sync the directory of"))
+    }
+}
+
+fn partial_of(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(PARTIAL_SUFFIX);
+    PathBuf::from(name)
+}
+
+fn remove(partial: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(partial) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Syncs the files of a directory and the directory. Most are synced already, which costs nothing.
+fn sync_all(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    File::open(directory)?.sync_all()
+}
