@@ -28,6 +28,8 @@ pub enum Command {
     Run(RunArguments),
     /// Let a server kill itself at every kill point in turn; needs the binary muster-failpoints.
     Points(PointsArguments),
+    /// Let servers meet a disk that is full, fails or is stuck, and see what they do (FUSE).
+    BadDisk(BadDiskArguments),
 }
 
 /// What both need.
@@ -94,6 +96,18 @@ pub struct PointsArguments {
     /// How often each point is visited, at another passing each time.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub visits: u64,
+    /// What every run is told.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// The options of `bad-disk`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct BadDiskArguments {
+    /// Only faults whose name has this in it (full, writeLog, syncLog, stuckSync ...).
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
     /// What every run is told.
     #[command(flatten)]
     pub common: CommonArguments,

@@ -25,6 +25,7 @@ use crate::listing::ListedDevice;
 use crate::load::{self, strike};
 use crate::medium::{Medium, is_lost};
 use crate::moment::Moment;
+use crate::observe::Shown;
 use crate::options::Options;
 use crate::policy::Policy;
 use crate::process::{Addresses, Ended, Server};
@@ -49,6 +50,8 @@ pub struct Cycle {
     pub recovery: Option<Duration>,
     /// How the server ended.
     pub ended: Ended,
+    /// What it did when its disk went bad, if it did.
+    pub shown: Option<Shown>,
 }
 
 /// A data directory.
@@ -183,6 +186,9 @@ impl Directory {
         if number > 0 {
             self.restart(site);
         }
+        if *moment == Moment::FaultAtStart {
+            medium.fail();
+        }
         let mut server = self.start(site, moment)?;
         medium.started(number);
         let before = self.acknowledged()?;
@@ -257,6 +263,7 @@ impl Directory {
         Ok(Cycle {
             findings: result.findings,
             progress: result.progress,
+            shown: result.shown,
             ..Cycle::ended(result.ended)
         })
     }
@@ -347,13 +354,16 @@ impl Cycle {
             acknowledged: 0,
             recovery: None,
             ended,
+            shown: None,
         }
     }
 
     /// A server that ends before it is ready has met a kill point or lost its disk, or must not.
     fn not_ready(ended: Ended, moment: &Moment, is_disk_lost: bool) -> Self {
         let is_at_kill_point = matches!(moment, Moment::KillPoint(..)) && ended == Ended::Killed;
-        let is_meant = is_at_kill_point || is_disk_lost;
+        let is_refusal = matches!(ended, Ended::Code(code) if code != 0);
+        let is_at_fault = *moment == Moment::FaultAtStart && is_refusal;
+        let is_meant = is_at_kill_point || is_at_fault || is_disk_lost;
         let text = format!("the server was not ready: {ended:?}");
         Self {
             findings: if is_meant {

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answers;
+pub mod bad_disk;
 pub mod book;
 pub mod check;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod load;
 pub mod medium;
 pub mod moment;
 pub mod muster;
+pub mod observe;
 pub mod options;
 pub mod points;
 pub mod policy;

@@ -17,12 +17,19 @@ use crate::check::Finding;
 use crate::error::CrashError;
 use crate::medium::Medium;
 use crate::moment::Moment;
+use crate::observe::{NOTICE, Observation, Shown, observe};
 use crate::process::{Addresses, DEADLINE, Ended, Server};
 use crate::sender::{Order, Sender, Target};
 use crate::site::Site;
 
 /// How long a number of acknowledgements is waited for. A server that has given none by then hangs.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long an ack takes from the server to the ledger, on a busy machine.
+const ON_THE_WAY: Duration = Duration::from_millis(200);
+
+/// How long a disk is stuck.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// What became of a server under load.
 #[derive(Debug)]
@@ -35,6 +42,8 @@ pub struct Result {
     pub findings: Vec<Finding>,
     /// How the server ended.
     pub ended: Ended,
+    /// What it did when its disk went bad, if it did.
+    pub shown: Option<Shown>,
 }
 
 /// Puts a ready server under load until the moment comes, and lets it end.
@@ -66,6 +75,8 @@ pub async fn run(
         tasks: JoinSet::new(),
         done: Vec::new(),
         findings: Vec::new(),
+        ops: addresses.ops.clone(),
+        shown: None,
     };
     for (sender, numbers) in senders {
         load.tasks.spawn(sender.run(target.clone(), numbers));
@@ -79,6 +90,7 @@ pub async fn run(
         progress: Progress::default(),
         findings: load.findings,
         ended,
+        shown: load.shown,
     };
     for (sender, outcome) in load.done {
         result.senders.push(sender);
@@ -102,6 +114,8 @@ struct Load {
     tasks: JoinSet<(Sender, crate::sender::Outcome)>,
     done: Vec<(Sender, crate::sender::Outcome)>,
     findings: Vec<Finding>,
+    ops: String,
+    shown: Option<Shown>,
 }
 
 impl Load {
@@ -157,6 +171,16 @@ impl Load {
                 }
                 strike(server, medium)
             }
+            Moment::Fault(records) => {
+                self.wait_for(*records).await;
+                self.shown = Some(self.bad_disk(medium).await);
+                strike(server, medium)
+            }
+            Moment::FaultAtStart => {
+                let text = "a server is ready though its disk fails";
+                self.findings.push(Finding::Conduct(text.to_owned()));
+                strike(server, medium)
+            }
             Moment::Stop(records) => {
                 self.wait_for(*records).await;
                 self.stop(server).await
@@ -172,6 +196,48 @@ impl Load {
                 self.stop(server).await
             }
         }
+    }
+
+    /// The disk goes bad: watches until the server has noticed, and a while longer.
+    async fn bad_disk(&self, medium: &mut dyn Medium) -> Shown {
+        let acked = || *self.acknowledged.borrow();
+        let mut shown = Shown {
+            acked_before: acked(),
+            ..Shown::default()
+        };
+        medium.fail();
+        let noticed = async {
+            while !medium.is_stuck() && self.observe().await.ready == 200 {
+                sleep(ON_THE_WAY).await;
+            }
+        };
+        // Whoever has not noticed by then is told by what he says.
+        let _ = timeout(NOTICE, noticed).await;
+        // Acks of what was durable before may be under way.
+        sleep(ON_THE_WAY).await;
+        shown.acked_after = acked() - shown.acked_before;
+        let at_notice = acked();
+        if medium.is_stuck() {
+            sleep(STUCK).await;
+            shown.seen = self.observe().await;
+            shown.acked_late = acked() - at_notice;
+            medium.heal();
+            let more = acked() + 1;
+            let mut watched = self.acknowledged.clone();
+            let resumed = timeout(DEADLINE, watched.wait_for(|count| *count >= more)).await;
+            shown.resumed = Some(resumed.is_ok());
+        } else {
+            sleep(ON_THE_WAY).await;
+            shown.seen = self.observe().await;
+            shown.acked_late = acked() - at_notice;
+        }
+        shown
+    }
+
+    async fn observe(&self) -> Observation {
+        let ops = self.ops.clone();
+        let seen = tokio::task::spawn_blocking(move || observe(&ops)).await;
+        seen.unwrap_or_default()
     }
 
     /// Waits for so many acknowledgements, or as long as a cycle may take.

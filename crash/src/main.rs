@@ -5,17 +5,18 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use muster_crash::cli::{Cli, Command, DiskKind, PointsArguments, RunArguments};
+use muster_crash::cli::{BadDiskArguments, Cli, Command, DiskKind, PointsArguments, RunArguments};
 use muster_crash::error::{CrashError, EXIT_FINDING};
-use muster_crash::medium::{Forgetful, Medium, Plain, Rollback};
+use muster_crash::medium::{Fault, Forgetful, Medium, Plain, Rollback};
 use muster_crash::report::Report;
-use muster_crash::{points, run};
+use muster_crash::{bad_disk, points, run};
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run_loop(&arguments),
         Command::Points(arguments) => visit_points(&arguments),
+        Command::BadDisk(arguments) => meet_faults(&arguments),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -83,6 +84,35 @@ fn visit_points(arguments: &PointsArguments) -> Result<bool, CrashError> {
         report.counter_drift,
         report.findings.len(),
         report.never_reached.len(),
+    );
+    let json = serde_json::to_value(&report)
+        .map_err(|error| CrashError::Internal(format!("the report is no JSON: {error}")))?;
+    print(arguments.common.json, &json, &sentence);
+    Ok(report.is_clean())
+}
+
+fn meet_faults(arguments: &BadDiskArguments) -> Result<bool, CrashError> {
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let faults: Vec<Fault> = Fault::ALL
+        .into_iter()
+        .filter(|fault| fault.name().contains(only))
+        .collect();
+    if faults.is_empty() {
+        let text = format!("there is no fault with \"{only}\" in its name");
+        return Err(CrashError::Usage(text));
+    }
+    let report = bad_disk::run(&arguments.common.plan(), &faults, &mut say)?;
+    for finding in &report.findings {
+        say(&format!("found: {finding}"));
+    }
+    let sentence = format!(
+        "{} faults, {} servers, {} records acknowledged, {} lost, counters off by {}, {} findings",
+        report.faults.len(),
+        report.cycles,
+        report.acked,
+        report.lost,
+        report.counter_drift,
+        report.findings.len(),
     );
     let json = serde_json::to_value(&report)
         .map_err(|error| CrashError::Internal(format!("the report is no JSON: {error}")))?;

@@ -5,6 +5,7 @@
 //! [`Medium::cut`] is the moment from which nothing arrives any more, [`Medium::settle`] brings back
 //! what had been synced. [`Rollback`] is a medium that lies, to show that the checks can fail.
 
+mod failing;
 mod forgetful;
 
 use std::fs;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
+pub use failing::{Failing, Fault};
 pub use forgetful::Forgetful;
 
 /// What data directories lie on. One at a time is in use.
@@ -35,6 +37,17 @@ pub trait Medium: Send {
     fn lost(&self) -> Option<watch::Receiver<bool>> {
         None
     }
+
+    /// The medium goes bad in the way that it has in store.
+    fn fail(&mut self) {}
+
+    /// Whether somebody waits for it without an answer.
+    fn is_stuck(&self) -> bool {
+        false
+    }
+
+    /// Nothing goes wrong any more, and who waited gets an answer.
+    fn heal(&mut self) {}
 
     /// The server is about to be killed: what it does from here on must have no effect. Not called
     /// before an end that the server chooses itself.

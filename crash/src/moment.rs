@@ -28,6 +28,10 @@ pub enum Moment {
     Quiet(u64),
     /// SIGTERM under load, and nothing else: an orderly stop.
     Stop(u64),
+    /// The disk goes bad once so many records are acknowledged; SIGKILL when the server has shown what it does.
+    Fault(u64),
+    /// The disk is bad before the server starts, which must not become ready.
+    FaultAtStart,
     /// SIGKILL by the server itself, when it passes the kill point of this name for this many-and-first
     /// time; SIGTERM once so many records are acknowledged without.
     KillPoint(String, u64, u64),
@@ -59,6 +63,8 @@ impl Moment {
             Self::Drain(..) => "drain",
             Self::Quiet(_) => "quiet",
             Self::Stop(_) => "stop",
+            Self::Fault(_) => "fault",
+            Self::FaultAtStart => "fault_at_start",
             Self::KillPoint(..) => "kill_point",
         }
     }

@@ -1,0 +1,168 @@
+//! Fault after fault of a disk: what a server shows, and what is left once the disk is sound again.
+//!
+//! Each fault has a directory of its own. A server meets it under load or as it starts, is killed, and loses
+//! power with that; the next servers find a sound disk and must have everything that was acknowledged. The
+//! checks are those of the [crash loop](crate::directory).
+
+use serde::Serialize;
+
+use crate::check;
+use crate::directory::{Cycle, Directory};
+use crate::draw::next_seed;
+use crate::error::CrashError;
+use crate::medium::{Failing, Fault, Medium};
+use crate::moment::Moment;
+use crate::observe::{self, Shown};
+use crate::options::{FleetOptions, Options};
+use crate::run::{Plan, Say, runtime};
+use crate::site::Site;
+
+/// Records acknowledged before the disk goes bad, and by a server after it.
+const RECORDS: u64 = 3_000;
+
+/// What one fault showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The fault.
+    pub fault: Fault,
+    /// What the server under load did; none of a fault at the start, where it must not become ready.
+    pub shown: Option<Shown>,
+    /// What its log calls for.
+    pub log: Vec<String>,
+    /// Whether later servers came up, took check-ins, and everything agreed.
+    pub recovered: bool,
+    /// Records acknowledged, by all servers.
+    pub acked: u64,
+    /// Promises broken.
+    pub lost: u64,
+    /// By how much counters were off.
+    pub counter_drift: u64,
+}
+
+/// What all faults showed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BadDiskReport {
+    /// Servers started.
+    pub cycles: u64,
+    /// Records acknowledged.
+    pub acked: u64,
+    /// Promises broken.
+    pub lost: u64,
+    /// By how much counters were off.
+    pub counter_drift: u64,
+    /// The seed of the first directory.
+    pub seed: u64,
+    /// Everything that was wrong.
+    pub findings: Vec<String>,
+    /// Fault by fault.
+    pub faults: Vec<Row>,
+}
+
+impl BadDiskReport {
+    /// Whether nothing was wrong.
+    pub const fn is_clean(&self) -> bool {
+        self.lost == 0 && self.counter_drift == 0 && self.findings.is_empty()
+    }
+}
+
+/// Lets servers meet these faults.
+///
+/// # Errors
+/// If the tool cannot go on, such as where nothing can be mounted.
+pub fn run(plan: &Plan, faults: &[Fault], say: Say<'_>) -> Result<BadDiskReport, CrashError> {
+    let site = Site::make(&plan.server, &plan.scratch)?;
+    let runtime = runtime()?;
+    let mut report = BadDiskReport {
+        seed: plan.seed,
+        ..BadDiskReport::default()
+    };
+    let mut seed = plan.seed;
+    for fault in faults {
+        let mut medium = Failing::new(*fault, seed);
+        let row = runtime.block_on(meet(*fault, seed, &site, &mut medium, &mut report))?;
+        medium.release().map_err(CrashError::file(&plan.scratch))?;
+        say(&format!("{row:?}"));
+        report.acked += row.acked;
+        report.lost += row.lost;
+        report.counter_drift += row.counter_drift;
+        report.faults.push(row);
+        seed = next_seed(seed);
+    }
+    if plan.keep || !report.is_clean() {
+        say(&format!("everything is left in {}", site.keep().display()));
+    }
+    Ok(report)
+}
+
+async fn meet(
+    fault: Fault,
+    seed: u64,
+    site: &Site,
+    medium: &mut Failing,
+    report: &mut BadDiskReport,
+) -> Result<Row, CrashError> {
+    let options = options(seed);
+    let name = fault.name();
+    let mut directory = Directory::make(site, name, seed, options, medium)?;
+    let log = directory.folder().join("server.log");
+    let mut row = Row {
+        fault,
+        shown: None,
+        log: Vec::new(),
+        recovered: true,
+        acked: 0,
+        lost: 0,
+        counter_drift: 0,
+    };
+    let bad = if fault.is_at_start() {
+        Moment::FaultAtStart
+    } else {
+        Moment::Fault(RECORDS)
+    };
+    let load = Moment::Acknowledged(RECORDS);
+    let moments = [load.clone(), bad, load, Moment::Quiet(1)];
+    for (number, moment) in (0..).zip(&moments) {
+        let is_bad = number == 1;
+        let log_bytes = std::fs::metadata(&log).map_or(0, |file| file.len());
+        let cycle = directory.cycle(site, number, moment, medium).await?;
+        report.cycles += 1;
+        row.note(&cycle);
+        let mut findings: Vec<String> = cycle.findings.iter().map(ToString::to_string).collect();
+        if is_bad {
+            row.log = observe::errors(&log, log_bytes);
+            findings.extend(cycle.shown.iter().flat_map(Shown::faults));
+            let lines = usize::from(fault != Fault::StuckSync);
+            if row.log.len() != lines {
+                findings.push(format!("{lines} lines were due in the log: {:?}", row.log));
+            }
+            row.shown = cycle.shown;
+        }
+        row.recovered &= findings.is_empty();
+        let told = findings
+            .into_iter()
+            .map(|finding| format!("{name}: {finding}"));
+        report.findings.extend(told);
+    }
+    Ok(row)
+}
+
+impl Row {
+    fn note(&mut self, cycle: &Cycle) {
+        self.acked += cycle.acknowledged;
+        self.lost += check::lost(&cycle.findings);
+        self.counter_drift += check::drift(&cycle.findings);
+    }
+}
+
+/// What a seed draws, but for what would keep the load from writing all the time.
+fn options(seed: u64) -> Options {
+    let drawn = Options::draw(seed);
+    Options {
+        fleet: FleetOptions {
+            window: drawn.fleet.window.max(4),
+            ..drawn.fleet
+        },
+        policy_changes: 0,
+        ..drawn
+    }
+}
