@@ -4,9 +4,9 @@
 //! real; only the disk below them is not: it loses power at a chosen operation, is full, fails, or hangs. What
 //! survives a loss of power is drawn from a seed.
 //!
-//! The core is pure and knows no FUSE: [`state`] is the disk, [`tree`] its files and directories, [`entry`] their names,
-//! [`content`] the bytes of a file, [`survival`] the draw, [`fault`] what goes wrong. [`file_system`] and [`shared`]
-//! translate for the kernel, [`mount`] mounts, unmounts, and clears up after runs that were killed.
+//! The core is pure and knows no FUSE: `state` is the disk, `tree` its files and directories, `entry` their names,
+//! `content` the bytes of a file, `survival` the draw, `fault` what goes wrong. `file_system` and `shared`
+//! translate for the kernel, `mount` mounts, unmounts, and clears up after runs that were killed.
 //!
 //! Linux only, and as root or with the program `fusermount3`. Not a measure of speed, and no model of a disk that
 //! loses what it called durable (but see [`DiskSettings::syncs_lie`]).

@@ -2,7 +2,7 @@
 //! connection.
 //!
 //! Honest: it keeps to the window, and repeats what it sent byte for byte. It lives through crashes of the server.
-//! Bounded: at most [`FRAMES_MAX`] frames wait. Frames come from `frames.rs`, what acks promise goes to
+//! Bounded: at most `FRAMES_MAX` frames wait. Frames come from `frames.rs`, what acks promise goes to
 //! `promises.rs`.
 
 use std::collections::VecDeque;
