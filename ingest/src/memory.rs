@@ -13,6 +13,7 @@ use muster_wire::limits::{
 
 use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
+use crate::shard::{PAGES_BESIDE_JOURNAL, PAGES_DRAINING, PAGES_MIN};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -37,10 +38,6 @@ const GROWTH: u64 = 2;
 /// What a receipt and its outcome, and a transition, take beside a check-in.
 const RECEIPT: u64 = 32;
 const TRANSITION: u64 = 12;
-
-/// Pages in the commit of a drain, and the few beside a journal value.
-const PAGES_DRAINING: u64 = 1024;
-const PAGES_MIN: u64 = 8;
 
 /// A recount builds a shard beside itself ([`crate::recount`]).
 const RECOUNT_DEVICE: u64 = 300;
@@ -150,7 +147,8 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let parts = u64::from(config.shards.inbox_parts);
     let check_ins = u64::from(config.shards.batch_check_ins_max) + CHECK_INS_PER_FRAME_MAX as u64;
     let records = check_ins * CHECK_IN_BYTES as u64;
-    let pages = (records + PAGES_MIN * PAGE_BYTES as u64).max(PAGES_DRAINING * PAGE_BYTES as u64);
+    let beside = PAGES_MIN * PAGE_BYTES + PAGES_BESIDE_JOURNAL * records as usize;
+    let pages = beside.max(PAGES_DRAINING * PAGE_BYTES) as u64;
     // The journal value, inventories beside it, pages; what goes back to the sessions.
     let written = GROWTH * records + records + pages;
     let commit = written + GROWTH * check_ins * (RECEIPT + TRANSITION);
@@ -170,7 +168,7 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "commits",
             shards * commits * commit,
-            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 232 B, and pages as large as the journal value or 8 MiB",
+            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 232 B, and pages twice as large as the journal value or 8 MiB",
         ),
         part(
             "store",
@@ -291,7 +289,7 @@ mod tests {
                 "window_frames_gateway = 65\nconnections_max",
             ),
             ("devices_max", "inbox_parts = 257\ndevices_max"),
-            ("devices_max", "batch_check_ins_max = 70000\ndevices_max"),
+            ("devices_max", "batch_check_ins_max = 9000\ndevices_max"),
             ("devices_max", "commits_in_flight = 5\ndevices_max"),
             ("devices_max", "cells_max = 65537\ndevices_max"),
             ("devices_max", "cohorts_max = 4097\ndevices_max"),

@@ -40,6 +40,12 @@ pub trait Database: Send + Sync {
     /// Moves what is in memory into files.
     fn flush(&self) -> Result<(), DatabaseError>;
 
+    /// Told that the recovery has read what it needs: work of the engine's own that would have taken cores and
+    /// disk from it may begin.
+    fn recovered(&self) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     /// Copies everything that is durable into the directory `to`, which does not exist, without waiting for
     /// writers. Returns a sequence number that the copy reaches, and that everything acknowledged before the
     /// call is within. An engine without files has nothing to copy.

@@ -12,7 +12,7 @@ use rocksdb::{
     DBRecoveryMode, InfoLogger, LogLevel, Options,
 };
 
-use crate::config::StoreConfig;
+use crate::config::{self, StoreConfig};
 
 const MIB: usize = 1024 * 1024;
 /// A trigger that is never reached.
@@ -88,14 +88,16 @@ impl Keyspace {
     }
 }
 
+/// The option of the pages that begins their compaction, once a recovery has read them.
+pub(crate) const COMPACTION_ON: [(&str, &str); 1] = [("disable_auto_compactions", "false")];
+
 fn journal_options(options: &mut Options, table: &mut BlockBasedOptions, config: &StoreConfig) {
     // Values are dense binary, written once and read only by a recovery.
     options.set_compression_type(DBCompressionType::None);
     // What is trimmed while still in the memtable never becomes a file. Also about the size of a file, hence of
     // what trim drops at once and of the garbage that may lie below the trim position.
     options.set_write_buffer_size(config.journal_memtable_bytes);
-    // One filling, two flushing: a slow disk shows as waiting writes only after two full memtables.
-    options.set_max_write_buffer_number(3);
+    options.set_max_write_buffer_number(config::JOURNAL_MEMTABLES as i32);
     // Trim drops whole files, which RocksDB does from level 1 on and never on level 0. Positions only grow,
     // so files do not overlap and the way from level 0 to level 1 is a rename in the manifest: nothing is
     // rewritten. Hence compaction is on, at once, and there is one level only.
@@ -118,7 +120,9 @@ fn pages_options(options: &mut Options, table: &mut BlockBasedOptions, config: &
     // Device records are half zeros; LZ4 is the cheapest codec that sees it.
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(config.pages_memtable_bytes);
-    options.set_max_write_buffer_number(3);
+    options.set_max_write_buffer_number(config::PAGES_MEMTABLES as i32);
+    // Off until a recovery has read the pages: what a crash left to do would take a core from it.
+    options.set_disable_auto_compactions(true);
     // A checkpoint rewrites most pages in a burst. They are read by a recovery only, so files may pile up on
     // level 0 until compaction comes round: better than making journal writes wait for it.
     options.set_level_zero_slowdown_writes_trigger(64);

@@ -183,6 +183,11 @@ impl Database for Rocks {
         Ok(())
     }
 
+    fn recovered(&self) -> Result<(), DatabaseError> {
+        let family = Keyspace::Pages.of(&self.db);
+        Ok(self.db.set_options_cf(family, &keyspace::COMPACTION_ON)?)
+    }
+
     fn checkpoint(&self, to: &Path) -> Result<u64, DatabaseError> {
         // Read before: the copy may have more, never less.
         let acknowledged = self.db.latest_sequence_number();

@@ -177,16 +177,16 @@ impl Store {
     ) -> Result<Writer, E> {
         let taken = self.inner.has_writer.swap(true, Ordering::AcqRel);
         assert!(!taken, "a store has one writer");
-        match self.snapshot().journal(each) {
-            Ok(tail) => {
-                kill_point("store.recover.after_journal");
-                Ok(Writer::new(Arc::clone(&self.inner), tail))
-            }
-            Err(error) => {
-                self.inner.has_writer.store(false, Ordering::Release);
-                Err(error)
-            }
-        }
+        let recover = || {
+            let tail = self.snapshot().journal(each)?;
+            kill_point("store.recover.after_journal");
+            self.inner
+                .db
+                .recovered()
+                .map_err(|DatabaseError(what)| ReadError::Io { what })?;
+            Ok(Writer::new(Arc::clone(&self.inner), tail))
+        };
+        recover().inspect_err(|_| self.inner.has_writer.store(false, Ordering::Release))
     }
 
     /// Numbers of RocksDB and of the directory, read now. Lists the directory: for a scrape, not for a loop.

@@ -12,7 +12,7 @@ use crate::policy::{TenantIndex, TenantPolicy};
 use crate::slab::SlotIndex;
 
 /// How many devices are looked up before the first of them is applied.
-const LOOKAHEAD: usize = 32;
+pub(super) const LOOKAHEAD: usize = 32;
 
 /// What was found of a device.
 #[derive(Clone, Copy, Default)]
@@ -52,7 +52,7 @@ impl Shard {
     /// Reads a word of every record that these hashes may be of, index first, then records, with no
     /// branch in between that depends on what was read. Changes nothing and decides nothing; a wrong
     /// candidate costs a wasted read.
-    fn bring_near(&self, lookups: &[Lookup]) {
+    pub(super) fn bring_near(&self, lookups: &[Lookup]) {
         let mut candidates = [0; LOOKAHEAD];
         for (candidate, lookup) in candidates.iter_mut().zip(lookups) {
             *candidate = self.index.candidate(lookup.hash).unwrap_or_default();

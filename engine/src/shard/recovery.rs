@@ -10,9 +10,11 @@ use muster_wire::{CheckInRecord, Inventory};
 
 use super::apply::Verdict;
 use super::dirty::page_of;
+use super::lookup::{LOOKAHEAD, Lookup};
 use super::{Shard, ShardLimits};
 use crate::cell::{CellId, CellKey};
 use crate::cohort::{Cohort, CohortId};
+use crate::device::DeviceRecord;
 use crate::effects::Effects;
 use crate::journal::{JournalValue, Segment};
 use crate::page;
@@ -146,26 +148,42 @@ impl Recovery {
         }
         self.page_sequences[index] = page.sequence;
         self.revision = self.revision.max(page.revision);
-        let shard = &mut self.shard;
-        for (offset, record) in (0..).zip(page.records) {
-            if !record.is_occupied() {
-                continue;
+        let mut slot = number * PAGE_RECORDS as u32;
+        let mut found = [Lookup::default(); LOOKAHEAD];
+        for records in page.records.chunks(LOOKAHEAD) {
+            for (lookup, record) in found.iter_mut().zip(records) {
+                lookup.hash = self.shard.index.hash(record.tenant, &record.device_id);
             }
-            let key = shard
-                .cells
-                .get(record.cell)
-                .ok_or_else(|| fault("a device in no cell"))?;
-            if key.tenant != record.tenant {
-                return Err(fault("a device in another tenant's cell"));
+            // Where a new device goes in the index is as far away as a known one.
+            self.shard.bring_near(&found[..records.len()]);
+            for (lookup, record) in found.iter().zip(records) {
+                self.device(slot, lookup.hash, record).map_err(fault)?;
+                slot += 1;
             }
-            let slot = number * PAGE_RECORDS as u32 + offset;
-            let hash = shard.index.hash(record.tenant, &record.device_id);
-            shard.devices.place(slot, record);
-            if !shard.index.insert_new(hash, slot, &record, &shard.devices) {
-                return Err(fault("a device in two slots"));
-            }
-            shard.cells.enter(record.cell);
         }
+        Ok(())
+    }
+
+    /// Restores the record of a slot, unless it is empty.
+    fn device(
+        &mut self,
+        slot: SlotIndex,
+        hash: u64,
+        record: &DeviceRecord,
+    ) -> Result<(), &'static str> {
+        if !record.is_occupied() {
+            return Ok(());
+        }
+        let shard = &mut self.shard;
+        let key = shard.cells.get(record.cell).ok_or("a device in no cell")?;
+        if key.tenant != record.tenant {
+            return Err("a device in another tenant's cell");
+        }
+        shard.devices.place(slot, *record);
+        if !shard.index.insert_new(hash, slot, record, &shard.devices) {
+            return Err("a device in two slots");
+        }
+        shard.cells.enter(record.cell);
         Ok(())
     }
 

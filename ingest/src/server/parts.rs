@@ -60,7 +60,11 @@ impl Parts {
         } = Channels::new(config, shards.len(), policy.tenants().len());
         let metrics = Arc::new(Metrics::default());
         let phase = PhaseSwitch::default();
-        let writer_report = Arc::new(Mutex::new(WriterReport::default()));
+        // Operators must not read "nothing to replay" in the moment before the writer's first report.
+        let writer_report = Arc::new(Mutex::new(WriterReport {
+            journal_bytes_live: writer.journal_bytes_live(),
+            ..WriterReport::default()
+        }));
         let replayed: Vec<u64> = (0..shards.len() as u16)
             .map(|shard| writer.journal_bytes_live_of(shard))
             .collect();

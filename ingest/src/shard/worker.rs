@@ -24,6 +24,7 @@ use muster_wire::limits::CHECK_IN_BYTES;
 
 use self::audit::AuditLog;
 use self::checkpoint::Drain;
+pub use self::checkpoint::{PAGES_BESIDE_JOURNAL, PAGES_DRAINING, PAGES_MIN};
 use self::control::Still;
 pub use self::step::{Lane, Stepped};
 use super::AbortOnPanic;

@@ -85,6 +85,13 @@ fn a_kill_in_mid_stream_loses_nothing_that_was_acknowledged() {
 
     // Elsewhere, where no client can send anything again.
     let server = place.start_with(&settings());
+    // Operators see how much was replayed at once, not when the first check-in comes.
+    let replayed = recovered(&server.log())["journal_bytes"].as_u64();
+    let live = server.ops.metrics().get("muster_writer_journal_live_bytes");
+    assert!(
+        replayed > Some(0) && replayed == Some(live as u64),
+        "{replayed:?}, {live}"
+    );
     everything_acknowledged_is_there(&server, &senders);
     server.ops.recount_is_verified();
     server.kill();

@@ -10,10 +10,10 @@ use muster_store::CheckpointMark;
 use super::{Task, Worker};
 
 /// Pages that ride in a commit even if its journal value is small.
-const PAGES_MIN: usize = 8;
+pub const PAGES_MIN: usize = 8;
 
 /// Bytes of pages that ride beside one byte of journal.
-const PAGES_BESIDE_JOURNAL: usize = 2;
+pub const PAGES_BESIDE_JOURNAL: usize = 2;
 
 /// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
 const PAGES_IDLE: usize = 256;
@@ -22,7 +22,7 @@ const PAGES_IDLE: usize = 256;
 const CHECKPOINT_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Pages a commit when nothing else is to be done.
-const PAGES_DRAINING: usize = 1024;
+pub const PAGES_DRAINING: usize = 1024;
 
 /// How far a drain is.
 pub(super) enum Drain {
