@@ -14,7 +14,7 @@ use crate::medium::{Failing, Fault, Medium};
 use crate::moment::Moment;
 use crate::observe::{self, Shown};
 use crate::options::{FleetOptions, Options};
-use crate::run::{Plan, Say, runtime};
+use crate::run::{Plan, Say, runtime, until_told};
 use crate::site::Site;
 
 /// Records acknowledged before the disk goes bad, and by a server after it.
@@ -79,7 +79,10 @@ pub fn run(plan: &Plan, faults: &[Fault], say: Say<'_>) -> Result<BadDiskReport,
     let mut seed = plan.seed;
     for fault in faults {
         let mut medium = Failing::new(*fault, seed);
-        let row = runtime.block_on(meet(*fault, seed, &site, &mut medium, &mut report))?;
+        let row = until_told(
+            &runtime,
+            meet(*fault, seed, &site, &mut medium, &mut report),
+        )?;
         medium.release().map_err(CrashError::file(&plan.scratch))?;
         say(&format!("{row:?}"));
         report.acked += row.acked;

@@ -72,6 +72,8 @@ pub struct Directory {
     was_ready: bool,
     /// The policy set by which the last ready server judged.
     judged_by: Option<Policy>,
+    /// Whether what the last check found can be taken away no more by a loss of power.
+    is_settled: bool,
 }
 
 impl Directory {
@@ -104,6 +106,7 @@ impl Directory {
             listing: Vec::new(),
             was_ready: false,
             judged_by: None,
+            is_settled: true,
             folder,
         };
         for tenant in 0..tenants {
@@ -209,10 +212,14 @@ impl Directory {
             },
         };
         drop(server);
-        medium.settle().map_err(CrashError::file(&self.data))?;
-        if cycle.findings.is_empty() {
-            (cycle.seen, cycle.findings) = self.check_on_disk(site)?;
+        if cycle.findings.is_empty() && !is_lost(medium) {
+            cycle.findings.extend(cycle.ended.unordered(moment));
         }
+        medium.settle().map_err(CrashError::file(&self.data))?;
+        // Whatever else is wrong, what was lost is counted.
+        let (seen, findings) = self.check_on_disk(site, medium)?;
+        cycle.seen = seen;
+        cycle.findings.extend(findings);
         cycle.acknowledged = self.acknowledged()? - before;
         for sender in &mut self.senders {
             sender.outlive();
@@ -238,6 +245,10 @@ impl Directory {
             // It cannot vouch for what it says any more, and need not; nor for having judged by its policy set.
             findings.clear();
             self.judged_by = None;
+        }
+        if !self.is_settled && findings.is_empty() && !is_lost(medium) {
+            // It has vouched for what it found, so that must stay.
+            self.settle()?;
         }
         if !findings.is_empty() {
             // A server may meet its kill point while it is asked; then it owes no answer.
@@ -320,7 +331,11 @@ impl Directory {
     }
 
     /// Holds what a server has left against the ledger.
-    fn check_on_disk(&mut self, site: &Site) -> Result<(Seen, Vec<Finding>), CrashError> {
+    fn check_on_disk(
+        &mut self,
+        site: &Site,
+        medium: &dyn Medium,
+    ) -> Result<(Seen, Vec<Finding>), CrashError> {
         let read = site.muster.devices(&self.data).and_then(|listing| {
             let recount = site.muster.recount_offline(&self.data)?;
             Ok((listing, recount))
@@ -337,11 +352,19 @@ impl Directory {
         };
         let (seen, mut findings) = self.book.with(|ledger| check::devices(ledger, &listing))?;
         findings.extend(check::recount("on disk", recount, seen.devices));
-        if findings.is_empty() {
-            self.book.with(|ledger| check::settle(ledger, &listing))?;
-        }
         self.listing = listing;
+        self.is_settled = false;
+        if findings.is_empty() && medium.is_durable() {
+            self.settle()?;
+        }
         Ok((seen, findings))
+    }
+
+    /// Nothing may fall behind the devices as they were listed.
+    fn settle(&mut self) -> Result<(), CrashError> {
+        self.is_settled = true;
+        self.book
+            .with(|ledger| check::settle(ledger, &self.listing))
     }
 }
 

@@ -31,6 +31,9 @@ pub enum CrashError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody told the tool to end: servers, mounts and files of its own are gone.
+    #[error("ended by a signal")]
+    Interrupted,
     /// A fault of the tool or of the machine.
     #[error("{0}")]
     Internal(String),
@@ -47,6 +50,7 @@ impl CrashError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::Interrupted => 130,
             Self::Command { .. } | Self::File { .. } | Self::Internal(_) => 1,
         }
     }

@@ -13,11 +13,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::answers::Numbers;
 use crate::book::Book;
-use crate::check::Finding;
+use crate::check::{self, Finding};
 use crate::error::CrashError;
-use crate::medium::Medium;
+use crate::medium::{Medium, is_lost};
 use crate::moment::Moment;
-use crate::observe::{NOTICE, Observation, Shown, observe};
+use crate::muster::Muster;
+use crate::observe::{NOTICE, Observation, Shown, observe, sound};
 use crate::process::{Addresses, DEADLINE, Ended, Server};
 use crate::sender::{Order, Sender, Target};
 use crate::site::Site;
@@ -27,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long an ack takes from the server to the ledger, on a busy machine.
 const ON_THE_WAY: Duration = Duration::from_millis(200);
+
+/// Under load a server recounts itself when its moment is a multiple of this: about one in four.
+const RECOUNTED: u64 = 4;
 
 /// How long a disk is stuck.
 const STUCK: Duration = Duration::from_secs(10);
@@ -76,6 +80,7 @@ pub async fn run(
         done: Vec::new(),
         findings: Vec::new(),
         ops: addresses.ops.clone(),
+        muster: site.muster.clone(),
         shown: None,
     };
     for (sender, numbers) in senders {
@@ -92,7 +97,20 @@ pub async fn run(
         ended,
         shown: load.shown,
     };
+    let is_undisturbed = ended == Ended::Killed
+        && !is_lost(medium)
+        && matches!(
+            moment,
+            Moment::Acknowledged(_) | Moment::Elapsed(_) | Moment::Quiet(_)
+        );
     for (sender, outcome) in load.done {
+        if is_undisturbed && outcome.progress.connections > 1 {
+            let text = format!(
+                "{} lost its connection to a server that was well",
+                sender.name()
+            );
+            result.findings.push(Finding::Conduct(text));
+        }
         result.senders.push(sender);
         result.findings.extend(outcome.findings);
         let (sum, one) = (&mut result.progress, outcome.progress);
@@ -115,6 +133,7 @@ struct Load {
     done: Vec<(Sender, crate::sender::Outcome)>,
     findings: Vec<Finding>,
     ops: String,
+    muster: Muster,
     shown: Option<Shown>,
 }
 
@@ -150,6 +169,9 @@ impl Load {
             Moment::StartUp(_) => strike(server, medium),
             Moment::Acknowledged(records) => {
                 self.wait_for(*records).await;
+                if records.is_multiple_of(RECOUNTED) {
+                    self.recount("under load").await;
+                }
                 strike(server, medium)
             }
             Moment::Elapsed(time) => {
@@ -169,6 +191,7 @@ impl Load {
                     let text = "what was sent before a quiet end is not acknowledged in time";
                     self.findings.push(Finding::Conduct(text.to_owned()));
                 }
+                self.recount("after load").await;
                 strike(server, medium)
             }
             Moment::Fault(records) => {
@@ -250,6 +273,21 @@ impl Load {
         if timeout(DEADLINE, some).await.is_err() {
             let text = "a server under load acknowledges nothing";
             self.findings.push(Finding::Conduct(text.to_owned()));
+        }
+    }
+
+    /// What has been counted up and down since the start must be what is there: a restart would count anew.
+    async fn recount(&mut self, place: &'static str) {
+        let (muster, ops) = (self.muster.clone(), self.ops.clone());
+        let asked = tokio::task::spawn_blocking(move || (muster.recount_online(&ops), sound(&ops)));
+        match asked.await {
+            Ok((Ok(recount), faults)) => {
+                let finding = check::recount(place, recount, recount.devices);
+                self.findings.extend(finding);
+                self.findings.extend(faults);
+            }
+            Ok((Err(refusal), _)) => self.findings.push(Finding::Conduct(refusal.to_string())),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 

@@ -69,6 +69,11 @@ pub trait Medium: Send {
         Ok(())
     }
 
+    /// Whether a loss of power would leave what can be read now: a file system that loses none keeps all.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     /// What it did, in numbers for the report.
     fn notes(&self) -> Vec<(&'static str, u64)> {
         Vec::new()

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::check::Finding;
+
 /// A server under load writes many times a second, so it has met a failing disk long before.
 pub const NOTICE: Duration = Duration::from_secs(20);
 
@@ -94,6 +96,28 @@ pub fn observe(ops: &str) -> Observation {
         counts: status("/counts"),
         poisoned: poisoned.and_then(|value| value.trim().parse().ok()),
     }
+}
+
+/// What a server with a sound disk says that it must not: it is ready, and its audit finds no drift.
+pub fn sound(ops: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (ready, body) = get(ops, "/ready").unwrap_or_default();
+    if ready != 200 {
+        findings.push(Finding::Conduct(format!(
+            "a server under load is not ready: {ready} {body}"
+        )));
+    }
+    let (_, metrics) = get(ops, "/metrics").unwrap_or_default();
+    let drifts = metrics
+        .lines()
+        .filter(|line| line.starts_with("muster_audit_drift"));
+    let drifts: Vec<&str> = drifts.collect();
+    if drifts.is_empty() || drifts.iter().any(|line| !line.ends_with(" 0")) {
+        findings.push(Finding::Conduct(format!(
+            "the audit of a server is wrong: {drifts:?}"
+        )));
+    }
+    findings
 }
 
 /// Status and body of an answer; none if nobody answers.

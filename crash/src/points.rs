@@ -17,7 +17,7 @@ use crate::moment::Moment;
 use crate::muster::Muster;
 use crate::options::{Options, Settings};
 use crate::process::Ended;
-use crate::run::{Plan, Say, runtime};
+use crate::run::{Plan, Say, runtime, until_told};
 use crate::site::Site;
 
 /// Servers started for a visit before the point counts as not met.
@@ -67,7 +67,8 @@ pub struct PointsReport {
 impl PointsReport {
     /// Whether every point was visited and nothing was wrong.
     pub const fn is_clean(&self) -> bool {
-        self.lost == 0
+        self.acked > 0
+            && self.lost == 0
             && self.counter_drift == 0
             && self.findings.is_empty()
             && self.never_reached.is_empty()
@@ -97,7 +98,7 @@ pub fn run(
         seed: plan.seed,
         keep: plan.keep,
     };
-    let outcome = runtime()?.block_on(tour.visit_all(&names, visits, say));
+    let outcome = until_told(&runtime()?, tour.visit_all(&names, visits, say));
     let report = std::mem::take(&mut tour.report);
     if plan.keep || outcome.is_err() || !report.findings.is_empty() {
         let kept = site.keep();
@@ -153,6 +154,11 @@ impl Tour<'_> {
                 match self.visit(name, visit > 0, passings).await? {
                     true => point.killed += 1,
                     false => point.missed += 1,
+                }
+                if !self.report.findings.is_empty() {
+                    // Whatever comes after it says nothing new.
+                    self.report.points.push(point);
+                    return Ok(());
                 }
             }
             if point.killed == 0 {

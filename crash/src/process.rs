@@ -15,7 +15,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::check::Finding;
 use crate::error::CrashError;
+use crate::moment::Moment;
 
 /// Far beyond what a start or a stop takes: only a server that hangs gets there.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -49,6 +51,25 @@ pub enum Ended {
     Signal(Option<i32>),
     /// It did not end before the deadline and was killed.
     Hung,
+}
+
+impl Ended {
+    /// What is wrong with the end of a server that has come to this moment with a sound disk: nobody but the
+    /// loop, and a kill point, may end it otherwise than it was told to.
+    pub fn unordered(self, moment: &Moment) -> Option<Finding> {
+        let is_told_to_stop = matches!(
+            moment,
+            Moment::Stop(_) | Moment::Drain(..) | Moment::KillPoint(..)
+        );
+        match self {
+            Self::Killed => None,
+            Self::Code(0) if is_told_to_stop => None,
+            Self::Code(_) if *moment == Moment::FaultAtStart => None,
+            ended => Some(Finding::Conduct(format!(
+                "the server ended by itself: {ended:?}"
+            ))),
+        }
+    }
 }
 
 /// A server process.

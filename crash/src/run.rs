@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::directory::{Cycle, Directory};
@@ -44,8 +45,10 @@ pub type Say<'a> = &'a mut dyn FnMut(&str);
 /// If the tool cannot go on.
 pub fn run(plan: &Plan, medium: &mut dyn Medium, say: Say<'_>) -> Result<Report, CrashError> {
     let site = Site::make(&plan.server, &plan.scratch)?;
-    let outcome = runtime()?.block_on(cycles(plan, &site, medium, say));
-    let is_kept = plan.keep || !outcome.as_ref().is_ok_and(Report::is_clean);
+    let outcome = until_told(&runtime()?, cycles(plan, &site, medium, say));
+    let is_interrupted = matches!(outcome, Err(CrashError::Interrupted));
+    let is_clean = outcome.as_ref().is_ok_and(Report::is_clean);
+    let is_kept = plan.keep || !(is_clean || is_interrupted);
     if is_kept {
         let kept = site.keep();
         say(&format!("everything is left in {}", kept.display()));
@@ -63,6 +66,23 @@ pub(crate) fn runtime() -> Result<Runtime, CrashError> {
         .map_err(|error| CrashError::Internal(format!("cannot start threads: {error}")))
 }
 
+/// Runs a future to its end, or drops it when somebody tells the tool to end: with it go the servers that it has
+/// started.
+pub(crate) fn until_told<T>(
+    runtime: &Runtime,
+    future: impl Future<Output = Result<T, CrashError>>,
+) -> Result<T, CrashError> {
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())
+            .map_err(|error| CrashError::Internal(format!("cannot take signals: {error}")))?;
+        tokio::select! {
+            outcome = future => outcome,
+            _ = tokio::signal::ctrl_c() => Err(CrashError::Interrupted),
+            _ = terminate.recv() => Err(CrashError::Interrupted),
+        }
+    })
+}
+
 async fn cycles(
     plan: &Plan,
     site: &Site,
@@ -70,14 +90,11 @@ async fn cycles(
     say: Say<'_>,
 ) -> Result<Report, CrashError> {
     let started = Instant::now();
-    let is_over = |report: &Report| {
-        report.cycles() >= plan.cycles
-            || plan.time_max.is_some_and(|time| started.elapsed() >= time)
-    };
+    let is_late = |started: Instant| plan.time_max.is_some_and(|time| started.elapsed() >= time);
     let mut report = Report::new(plan.seed, medium.name());
     let mut seed = plan.seed;
     for number in 1.. {
-        if is_over(&report) || report.failure().is_some() {
+        if report.cycles() >= plan.cycles || is_late(started) || report.failure().is_some() {
             break;
         }
         let options = Options::draw(seed);
@@ -88,7 +105,9 @@ async fn cycles(
         let mut devices = 0;
         for cycle in 0..options.cycles {
             // The last server of a directory is only looked at: it shows what the one before has left.
-            let is_last = cycle + 1 == options.cycles || report.cycles() + 1 == plan.cycles;
+            let is_last = cycle + 1 == options.cycles
+                || report.cycles() + 1 == plan.cycles
+                || is_late(started);
             let moment = match is_last {
                 true => Moment::Quiet(1),
                 false => directory.draw_moment(),
@@ -101,7 +120,7 @@ async fn cycles(
                 report.failed(failure(&report, cycle, seed, directory.folder(), &result));
                 break;
             }
-            if is_over(&report) {
+            if is_last {
                 break;
             }
         }

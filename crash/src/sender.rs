@@ -30,7 +30,7 @@ use crate::ledger::{DeviceKey, Entry, Kind};
 use crate::options::{FleetOptions, Memory};
 
 /// How long acks of a server that is gone may still be on their way through the kernel.
-const LAST_ACKS: Duration = Duration::from_millis(10);
+const LAST_ACKS: Duration = Duration::from_millis(100);
 
 /// What the senders of a cycle are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +125,11 @@ impl Sender {
             random: Random::new(seed.rotate_left(16), first),
             waiting: VecDeque::new(),
         }
+    }
+
+    /// Its name in findings.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its devices.

@@ -103,6 +103,19 @@ impl ModelDevice {
         facets
     }
 
+    /// The facets that time alone may have given the device from its last check-in up to `now`, those of the
+    /// check-in first.
+    fn facets_since_last_check_in(&self, policy: &TenantPolicy, now: Timestamp) -> Vec<Facets> {
+        let heard = self.last_check_in.max(self.first_seen);
+        rules::r17_changes(self, policy)
+            .filter(|at| *at > heard && *at <= now.as_seconds())
+            .chain([heard])
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .map(|at| self.facets(policy, Timestamp::from_seconds(at)))
+            .collect()
+    }
+
     fn flag(&self, flag: Flags) -> bool {
         self.last
             .is_some_and(|check_in| check_in.flags().contains(flag))

@@ -14,6 +14,7 @@ use muster_engine::{Cohort, Facets, Revision, Shard, ShardLimits, TenantIndex};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, StoreView};
 use serde_json::{Map, Value, json};
 
+use crate::clock;
 use crate::recovery::{RecoverError, RecoverOptions, policy_set_of, recover_view};
 use crate::shard::CellCount;
 
@@ -178,6 +179,7 @@ pub fn read_shard(view: &StoreView<'_>, shard: u16) -> Result<ModelDisk, Recount
             .or_insert_with(|| policy_set_of(view, revision));
         entry.clone()
     };
+    model.judge_pages(clock::wall(), &mut policy_set);
     view.journal(|entry| match entry.shard == shard {
         true => model
             .journal(entry.sequence, entry.bytes, &mut policy_set)

@@ -114,6 +114,11 @@ impl Content {
         }
     }
 
+    /// A sync has failed: readers still see the changes, and nothing will ever make them durable.
+    pub(super) fn drop_unsynced(&mut self) {
+        self.unsynced.clear();
+    }
+
     /// Power is lost: the file is what was synced and what the draw lets survive of the rest, and that is
     /// durable. Returns whether readers see any difference.
     pub(super) fn lose(&mut self, survival: &Survival) -> bool {

@@ -60,6 +60,23 @@ impl Counts {
     pub const fn of(&self, operation: Operation, file: FileKind) -> u64 {
         self.0[operation as usize][file as usize]
     }
+
+    /// What was asked for since an earlier count.
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.with(earlier, |now, then| now - then)
+    }
+
+    /// The larger of each.
+    pub fn max(&self, other: &Self) -> Self {
+        self.with(other, u64::max)
+    }
+
+    fn with(&self, other: &Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        let row = |operation: usize| {
+            std::array::from_fn(|file| of(self.0[operation][file], other.0[operation][file]))
+        };
+        Self(std::array::from_fn(row))
+    }
 }
 
 /// How an operation goes on.
@@ -339,7 +356,12 @@ impl Disk {
     pub(super) fn sync(&mut self, inode: Inode) -> Result<Synced, Refusal> {
         self.powered()?;
         let (operation, file) = self.sync_of(inode)?;
-        match self.begin(operation, file)? {
+        let way = self.begin(operation, file);
+        if way.is_err() && operation == Operation::Sync {
+            // The kernel takes the bytes for clean, so that no later sync writes them.
+            self.tree.content_mut(inode)?.drop_unsynced();
+        }
+        match way? {
             Way::Hangs => return Ok(Synced::Hanging),
             Way::Done => self.make_durable(operation, inode)?,
             Way::LosesPower { moment, seed } => {

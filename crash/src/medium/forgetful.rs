@@ -2,8 +2,9 @@
 //!
 //! Owner: the loop. Each data directory lies on a disk of its own, in memory, and the server itself makes the
 //! directory, so that its name must last as well. How names become durable is drawn for each disk. In most
-//! cycles a rule waits for the n-th system call of a kind, with n drawn from what the cycle before needed; if
-//! that is never reached, power goes when the loop kills. After an orderly stop it goes, too.
+//! cycles a rule waits for the n-th system call of a kind, with n drawn from what a server on this disk has needed
+//! at most; if that is never reached, power goes when the loop kills. After an orderly stop it goes, too. Now and
+//! then only the process dies, and the next server builds on what was never synced before power goes.
 
 use std::fs;
 use std::io;
@@ -39,10 +40,14 @@ const PLACES: [((Operation, FileKind), u16); 15] = [
 /// Losses of power that came from a rule, in thousandths; the others come with the kill.
 const STRUCK: u16 = 700;
 
+/// Ends of a server without a loss of power, in thousandths.
+const KILLED_ONLY: u16 = 250;
+
 /// What all disks of a run have lost.
 #[derive(Debug, Default)]
 struct Notes {
     losses: u64,
+    killed_only: u64,
     at_system_calls: u64,
     files_changed: u64,
     entries_forgotten: u64,
@@ -58,9 +63,11 @@ struct InUse {
     random: Random,
     /// Nothing on it is of interest any more.
     released: bool,
-    /// What had been asked for when the last server started, and when it was gone.
+    /// What had been asked for when the last server started, and the most that one has asked for.
     at_start: Counts,
-    at_end: Counts,
+    needed: Counts,
+    /// The server that runs loses its disk, sooner or later; otherwise it is only killed.
+    loses_power: bool,
 }
 
 /// Disks that lose power. See the module.
@@ -87,19 +94,20 @@ impl InUse {
         self.disk.path().join("data")
     }
 
-    fn lose_power(&mut self) {
-        let seed = self.random.bits();
-        self.disk.lose_power(seed);
+    fn end(&mut self) {
+        if self.loses_power {
+            let seed = self.random.bits();
+            self.disk.lose_power(seed);
+        }
     }
 
-    /// A rule for the next server, from what the one before needed.
+    /// A rule for the next server, from what those before needed.
     fn draw_rule(&mut self) -> Option<Rule> {
         if !self.random.per_mille(STRUCK) {
             return None;
         }
         let (operation, file) = self.random.pick(&PLACES);
-        let counted = |counts: &Counts| counts.of(operation, file);
-        let needed = counted(&self.at_end) - counted(&self.at_start);
+        let needed = self.needed.of(operation, file);
         let moment =
             self.random
                 .pick(&[(Moment::Before, 1), (Moment::During, 1), (Moment::After, 1)]);
@@ -143,7 +151,8 @@ impl Medium for Forgetful {
             random,
             released: false,
             at_start: Counts::default(),
-            at_end: Counts::default(),
+            needed: Counts::default(),
+            loses_power: true,
         };
         let data = in_use.data();
         self.in_use = Some(in_use);
@@ -152,7 +161,10 @@ impl Medium for Forgetful {
 
     fn started(&mut self, _cycle: u64) {
         if let Some(in_use) = &mut self.in_use {
-            if let Some(rule) = in_use.draw_rule() {
+            in_use.loses_power = !in_use.random.per_mille(KILLED_ONLY);
+            if in_use.loses_power
+                && let Some(rule) = in_use.draw_rule()
+            {
                 in_use.disk.arm(rule);
             }
             in_use.at_start = in_use.disk.counts();
@@ -165,14 +177,16 @@ impl Medium for Forgetful {
 
     fn cut(&mut self) {
         if let Some(in_use) = &mut self.in_use {
-            in_use.lose_power();
+            in_use.end();
         }
     }
 
     fn settle(&mut self) -> io::Result<()> {
         if let Some(in_use) = &mut self.in_use {
-            in_use.lose_power();
-            in_use.at_end = in_use.disk.counts();
+            in_use.end();
+            self.notes.killed_only += u64::from(!in_use.loses_power);
+            let asked = in_use.disk.counts().since(&in_use.at_start);
+            in_use.needed = in_use.needed.max(&asked);
             if let Some(loss) = in_use.disk.loss() {
                 self.notes.losses += 1;
                 self.notes.at_system_calls += u64::from(loss.at.is_some());
@@ -191,10 +205,15 @@ impl Medium for Forgetful {
         Ok(())
     }
 
+    fn is_durable(&self) -> bool {
+        self.in_use.as_ref().is_none_or(|in_use| in_use.loses_power)
+    }
+
     fn notes(&self) -> Vec<(&'static str, u64)> {
         let notes = &self.notes;
         vec![
             ("losses", notes.losses),
+            ("killed_only", notes.killed_only),
             ("at_system_calls", notes.at_system_calls),
             ("files_changed", notes.files_changed),
             ("entries_forgotten", notes.entries_forgotten),

@@ -38,6 +38,8 @@ struct Entry {
     facets: Facets,
     /// Events up to this sequence are in it.
     sequence: u64,
+    /// The policy set of its page; none of a device that only the journal knows.
+    revision: Option<Revision>,
 }
 
 /// What the oracle says of one device.
@@ -101,7 +103,7 @@ impl ModelDisk {
         }
         for (offset, record) in page.records.iter().enumerate() {
             if !record.device_id.is_zero() {
-                let entry = self.entry(record, page.sequence)?;
+                let entry = self.entry(record, page.sequence, page.revision)?;
                 self.by_device
                     .insert((record.tenant, record.device_id), first + offset);
                 self.slots[first + offset] = Some(entry);
@@ -121,7 +123,12 @@ impl ModelDisk {
         }
     }
 
-    fn entry(&self, record: &DeviceRecord, sequence: u64) -> Result<Entry, DiskError> {
+    fn entry(
+        &self,
+        record: &DeviceRecord,
+        sequence: u64,
+        revision: Revision,
+    ) -> Result<Entry, DiskError> {
         let key = self.cells.get(record.cell.0 as usize);
         let key = key.ok_or_else(|| fault("a device in a cell that is not there"))?;
         let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
@@ -134,7 +141,37 @@ impl ModelDisk {
             cohort,
             facets,
             sequence,
+            revision: Some(revision),
         })
+    }
+
+    /// Ends the pages: judges every device of them by the rules, instead of believing the cell that it was
+    /// filed under.
+    ///
+    /// Nobody stores when a device was judged last, so it may be in any state that time alone can have
+    /// brought from its last check-in up to `now`; and where one of these has no cell, the table may have
+    /// been full and the device may have stayed where it was.
+    pub fn judge_pages(
+        &mut self,
+        now: Timestamp,
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+    ) {
+        for entry in self.slots.iter_mut().flatten() {
+            let Some(policy) = entry.revision.and_then(&mut *policy_set) else {
+                continue;
+            };
+            let Some(rules) = policy.tenant(entry.tenant) else {
+                continue;
+            };
+            let judged = entry.device.facets_since_last_check_in(rules, now);
+            let has_cell = |facets: &Facets| {
+                let place = (entry.tenant, entry.cohort.clone(), *facets);
+                self.places.contains(&place)
+            };
+            if !judged.contains(&entry.facets) && judged.iter().all(has_cell) {
+                entry.facets = judged[0];
+            }
+        }
     }
 
     /// Takes the events of the next journal value.
@@ -230,6 +267,7 @@ impl ModelDisk {
             cohort: Cohort::default(),
             facets: Facets::default(),
             sequence: 0,
+            revision: None,
         })
     }
 

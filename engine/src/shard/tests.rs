@@ -3,6 +3,7 @@
 mod audit;
 mod disk;
 mod properties;
+mod recount;
 
 use std::sync::Arc;
 

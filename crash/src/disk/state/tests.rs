@@ -108,7 +108,7 @@ fn power_lost_before_an_unlink_keeps_the_file() {
 }
 
 #[test]
-fn a_failed_write_or_sync_changes_nothing() {
+fn a_failed_write_changes_nothing_and_a_failed_sync_can_not_be_made_good() {
     let (mut disk, log) = disk();
     disk.write(log, 0, b"one").unwrap();
     disk.arm(rule(Operation::Write, 0, Action::Fail));
@@ -118,7 +118,11 @@ fn a_failed_write_or_sync_changes_nothing() {
     disk.arm(rule(Operation::Sync, 0, Action::Fail));
     assert_eq!(disk.sync(log), Err(Refusal::InputOutput));
     assert_eq!(found(&mut disk), b"one");
+    disk.write(log, 3, b"two").unwrap();
     assert_eq!(disk.sync(log), Ok(Synced::Done));
+    disk.lose_power(1);
+    disk.power_on();
+    assert_eq!(found(&mut disk), b"\0\0\0two");
 }
 
 #[test]

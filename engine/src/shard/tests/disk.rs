@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::cell::CellId;
 use crate::model::{ModelCell, ModelDisk};
 use crate::shard::recovery::Recovery;
 
@@ -47,12 +48,25 @@ impl Disk {
         self.journal = self.journal.split_off(&(self.cursor + 1));
     }
 
+    /// Files a device of a page under another cell of the table.
+    pub(super) fn misfile(&mut self, page: u32, device: &DeviceId, cell: CellId) {
+        let bytes = &self.pages[&page];
+        let mut page_read = crate::page::decode(bytes).unwrap();
+        let mut records = page_read.records.iter_mut();
+        records
+            .find(|record| record.device_id == *device)
+            .unwrap()
+            .cell = cell;
+        let bytes = crate::page::encode(page_read.revision, page_read.sequence, &page_read.records);
+        self.pages.insert(page, bytes);
+    }
+
     pub(super) fn lose_journal_tail(&mut self) {
         self.journal.pop_last();
     }
 
     /// The cells on this disk by the model's rules alone.
-    pub(super) fn recount(&self) -> BTreeMap<ModelCell, u64> {
+    pub(super) fn recount(&self, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         let mut model = ModelDisk::default();
         let mut policy_set = |revision: Revision| self.policies.get(&revision.0).cloned();
         self.cohorts
@@ -64,6 +78,7 @@ impl Disk {
         self.pages
             .iter()
             .for_each(|(page, bytes)| model.page(*page, bytes).unwrap());
+        model.judge_pages(now, &mut policy_set);
         for (sequence, bytes) in &self.journal {
             model.journal(*sequence, bytes, &mut policy_set).unwrap();
         }

@@ -1,0 +1,53 @@
+//! A recount believes no cell that a page names: it judges by the rules.
+
+use super::disk::Disk;
+use super::*;
+use crate::cell::CellId;
+
+/// Two devices that the rules put into two cells, on pages alone: the journal is trimmed.
+fn two_devices() -> (Disk, [CellId; 2]) {
+    let (mut disk, mut effects) = (Disk::default(), Effects::default());
+    disk.add_policy(&policy(1));
+    let mut shard = Shard::new(ShardId(0), LIMITS, 1);
+    let mut commit = |shard: &mut Shard, effects: &mut Effects| {
+        let sequence = shard.seal(effects);
+        disk.commit(sequence, effects);
+        sequence
+    };
+    shard.begin(NOW, &mut effects);
+    shard.apply_policy(policy(1), &mut effects);
+    commit(&mut shard, &mut effects);
+    let impaired = CheckIn {
+        flags: Flags::from_bits(0b1000_0001).unwrap(),
+        ..check_in(2, 1)
+    };
+    shard.begin(NOW, &mut effects);
+    let records = [record(check_in(1, 1)), record(impaired)];
+    shard.apply_check_ins(0, &records, &mut effects);
+    let sequence = commit(&mut shard, &mut effects);
+    assert!(shard.checkpoint_begin());
+    disk.checkpoint_begins(sequence);
+    shard.begin(NOW, &mut effects);
+    let sequence = shard.seal(&mut effects);
+    shard.checkpoint_step(usize::MAX, &mut effects);
+    disk.commit(sequence, &effects);
+    disk.checkpoint_is_complete();
+    let cell = |number| shard.device(0, &device_id(number)).unwrap().0.cell;
+    (disk, [cell(1), cell(2)])
+}
+
+#[test]
+fn a_device_in_a_cell_that_the_rules_do_not_give_is_counted_where_they_say() {
+    let (mut disk, [first, second]) = two_devices();
+    assert_ne!(first, second);
+    let right = disk.recount(NOW);
+    assert_eq!(right.len(), 2);
+    disk.misfile(0, &device_id(1), second);
+    assert_eq!(disk.recount(NOW), right, "judged, not believed");
+    let shard = disk.recover(ShardId(0), LIMITS, 1).unwrap();
+    assert_eq!(
+        shard.cells().filter(|(_, count)| *count > 0).count(),
+        1,
+        "the shard believes its page, so the two differ"
+    );
+}
