@@ -6,6 +6,7 @@
 )]
 
 mod checkpoint;
+mod compaction;
 mod control;
 mod damage;
 mod durability;
