@@ -3,6 +3,7 @@
 //! Every test reads files of the clone and nothing else, so it fails the same on every machine.
 //! What one lint of rustc or clippy can see is not repeated here.
 
+mod conflicts;
 mod dependencies;
 mod documents;
 mod kill_points;
