@@ -11,6 +11,8 @@ mod audit;
 mod checkpoint;
 mod control;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

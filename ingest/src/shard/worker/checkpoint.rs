@@ -19,7 +19,7 @@ pub const PAGES_BESIDE_JOURNAL: usize = 2;
 const PAGES_IDLE: usize = 256;
 
 /// How long a shard may have something in the journal without beginning a checkpoint.
-const CHECKPOINT_AGE_MAX: Duration = Duration::from_secs(300);
+pub(super) const CHECKPOINT_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Pages a commit when nothing else is to be done.
 pub const PAGES_DRAINING: usize = 1024;

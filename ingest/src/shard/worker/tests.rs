@@ -1,0 +1,231 @@
+//! What a shard's thread does, one step at a time, with commits that nobody writes and a clock that is moved by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use muster_engine::{
+    PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantPolicy, Timestamp,
+};
+use muster_store::{CheckpointMark, Commit};
+use muster_wire::limits::CHECK_IN_BYTES;
+use muster_wire::{
+    CheckIn, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner, PartnerThreatState,
+    Platform, Risk,
+};
+
+use super::checkpoint::CHECKPOINT_AGE_MAX;
+use super::{Lane, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig};
+use crate::clock::{Clock, SimulatedTime};
+use crate::metrics::Metrics;
+use crate::route::{
+    BufferPool, Inbox, InventoryPart, Part, Payload, RouteTable, Window, WindowCursor, inbox,
+};
+use crate::shard::{Batch, Control};
+
+const BATCH_CHECK_INS_MAX: usize = 1_000;
+
+/// Parts that may wait, more than any test sends.
+const PARTS_MAX: usize = 64;
+
+/// A checkpoint for the size of the journal never begins here.
+const NEVER: u64 = 1 << 40;
+
+/// A shard with what stands around it.
+struct Stage {
+    worker: Worker,
+    time: Arc<SimulatedTime>,
+    inbox: Inbox,
+    window: WindowCursor,
+    commits: Receiver<Commit<Batch>>,
+    returns: Sender<Commit<Batch>>,
+    _control: Sender<Control>,
+}
+
+impl Stage {
+    /// The shard is empty, and the policy set is in force.
+    fn new() -> Self {
+        let (inbox, receiver) = inbox(PARTS_MAX, 1);
+        let (control, control_receiver) = bounded(4);
+        let (commit_sender, commits) = bounded(1);
+        let (returns, returned) = bounded(1);
+        returns.send(Commit::default()).unwrap();
+        let limits = ShardLimits {
+            devices_max: 1_000,
+            cells_max: 1_000,
+            cohorts_max: 1_000,
+        };
+        let time = Arc::new(SimulatedTime::at(Timestamp::from_seconds(1_800_000_000)));
+        let routes = RouteTable {
+            map: ShardMap::new(1),
+            inboxes: Box::default(),
+            pool: BufferPool::new(1),
+        };
+        let worker = Worker::new(
+            Shard::new(ShardId(0), limits, 1),
+            WorkerConfig {
+                batch_check_ins_max: BATCH_CHECK_INS_MAX,
+                checkpoint_journal_bytes: NEVER,
+                journal_bytes_replayed: 0,
+            },
+            WorkerChannels {
+                inbox: receiver,
+                control: control_receiver,
+                commits: commit_sender,
+                returned,
+            },
+            Arc::new(routes),
+            Arc::new(Metrics::default()),
+            Clock::Simulated(Arc::clone(&time)),
+        );
+        let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default()]);
+        control.send(Control::Policy(Arc::new(policy))).unwrap();
+        let mut stage = Self {
+            worker,
+            time,
+            inbox,
+            window: Window::open(PARTS_MAX as u16),
+            commits,
+            returns,
+            _control: control,
+        };
+        stage.step();
+        stage
+    }
+
+    /// One part comes in, as a frame of its own.
+    fn send(&mut self, payload: Payload) {
+        self.window.open_frame();
+        let stamp = Clock::Simulated(Arc::clone(&self.time)).stamp();
+        let part = Part {
+            tenant: 0,
+            payload,
+            receipt: self.window.receipt(),
+            read_at: stamp,
+            routed_at: stamp,
+        };
+        assert!(self.inbox.try_send(part).unwrap().is_none(), "no room");
+        self.window.close_frame();
+    }
+
+    /// One batch: its journal bytes, its parts and what it says of a checkpoint. The commit is durable at once.
+    fn step(&mut self) -> (usize, usize, Option<CheckpointMark>) {
+        assert_eq!(self.worker.step(Lane::Control), Stepped::Worked);
+        let mut commit = self.commits.try_recv().expect("each step is a commit");
+        let parts = commit.payload.receipts.len();
+        commit
+            .payload
+            .durable(Clock::Simulated(Arc::clone(&self.time)).stamp());
+        let said = (commit.journal.len(), parts, commit.checkpoint);
+        self.returns.send(Commit::default()).unwrap();
+        said
+    }
+
+    /// So much time passes, and the shard looks what is due.
+    fn tick(&mut self, time: Duration) -> (usize, usize, Option<CheckpointMark>) {
+        self.time.pass(time);
+        self.step()
+    }
+}
+
+fn device(number: u8) -> DeviceId {
+    DeviceId::from_bytes([number + 1; 16])
+}
+
+fn check_in(seq: u64) -> Payload {
+    let check_in = CheckIn {
+        device_id: device(0),
+        seq,
+        sent_at_ms: 1,
+        boot_id: 1,
+        payload: 0,
+        flags: Flags::NONE,
+        risk: Risk::ALL[0],
+        partner_threat_state: PartnerThreatState::ALL[0],
+        onboarding: Onboarding::ALL[0],
+        platform: Platform::ALL[0],
+        management_agent: ManagementAgent::ALL[0],
+    };
+    Payload::CheckIn(check_in.to_record().unwrap())
+}
+
+/// An inventory of some hundred bytes: one record, and many times as long as a check-in.
+fn inventory(number: u8) -> Payload {
+    let inventory = Inventory {
+        device_id: device(number),
+        os_version: Inventory::pack_version([10, 0, 1, 1]),
+        revision: 1,
+        owner: Owner::Company,
+        device_name: "n".repeat(60),
+        os_name: "Windows".to_owned(),
+        model: "m".repeat(60),
+        manufacturer: String::new(),
+        serial_number: String::new(),
+        user_principal_name: "u".repeat(60),
+        tags: (0..16).map(|tag| format!("{tag:064}")).collect(),
+    };
+    let archive = inventory.to_bytes().unwrap();
+    Payload::Inventory(Box::new(InventoryPart { inventory, archive }))
+}
+
+#[test]
+fn a_batch_of_inventories_ends_at_the_bytes_of_a_full_batch_of_check_ins() {
+    const BYTES_MAX: usize = BATCH_CHECK_INS_MAX * CHECK_IN_BYTES;
+    let mut stage = Stage::new();
+    // What one of them adds to the journal.
+    stage.send(inventory(0));
+    let (one, ..) = stage.step();
+    let sent = PARTS_MAX - 4;
+    assert!(
+        one * sent > BYTES_MAX + one,
+        "{sent} of {one} bytes are too few to fill a batch"
+    );
+    for number in 1..=sent {
+        stage.send(inventory(number as u8));
+    }
+    let (bytes, parts, _) = stage.step();
+    assert!(parts < sent, "the batch took all of them");
+    assert!(
+        (BYTES_MAX..BYTES_MAX + one).contains(&bytes),
+        "{bytes} bytes in {parts} parts"
+    );
+    // What is left is in the next.
+    let (_, rest, _) = stage.step();
+    assert_eq!(parts + rest, sent);
+}
+
+#[test]
+fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
+    let mut stage = Stage::new();
+    // The policy set is in the journal.
+    assert_eq!(
+        stage.tick(CHECKPOINT_AGE_MAX).2,
+        Some(CheckpointMark::Begin)
+    );
+    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    // Nothing has come since, so nothing is due, however long that lasts.
+    for _ in 0..3 {
+        assert_eq!(stage.tick(CHECKPOINT_AGE_MAX).2, None);
+    }
+    stage.send(check_in(1));
+    let (bytes, parts, begun) = stage.step();
+    assert!(bytes >= CHECK_IN_BYTES && parts == 1);
+    assert_eq!(
+        begun,
+        Some(CheckpointMark::Begin),
+        "the last one is long ago"
+    );
+    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+
+    stage.send(check_in(2));
+    assert_eq!(stage.step().2, None, "the last one has just been");
+    let soon = CHECKPOINT_AGE_MAX - 2 * SWEEP_EVERY;
+    assert_eq!(stage.tick(soon).2, None, "not yet");
+    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
+    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert_eq!(
+        stage.tick(CHECKPOINT_AGE_MAX).2,
+        None,
+        "it covers everything"
+    );
+}
