@@ -100,17 +100,21 @@ impl OpsContext {
     }
 }
 
-/// How long the endpoint waits for shards and disk.
+/// How long the endpoint waits for whoever asks, for shards and for the disk.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
+    /// For the head of a request, and again for its body.
+    request: Duration,
     /// For an answer that a request is about.
     answer: Duration,
     /// For the numbers of a scrape, which goes on without them.
     scrape: Duration,
 }
 
-/// A commit takes milliseconds; a disk that takes seconds is stuck, and the operator must learn of it.
+/// A request is one packet on this machine. A commit takes milliseconds; a disk that takes seconds is stuck, and
+/// the operator must learn of it.
 const DEADLINES: Deadlines = Deadlines {
+    request: Duration::from_secs(10),
     answer: Duration::from_secs(5),
     scrape: Duration::from_secs(2),
 };
@@ -182,7 +186,7 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    listen::run(listener, gate.router(), stop).await;
+    listen::run(listener, gate.router(), DEADLINES.request, stop).await;
     Ok(())
 }
 

@@ -8,18 +8,22 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use muster_store::{BackupError, PARTIAL_SUFFIX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::Ops;
 use super::error::ApiError;
 
 /// Leaves room for what the copy is called until it is whole.
 const NAME_BYTES_MAX: usize = 128;
+
+/// Of a body: a path has 4 KiB at most, a letter of it 6 bytes in JSON.
+const BODY_BYTES_MAX: usize = 32 << 10;
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -30,10 +34,15 @@ struct BackupRequest {
 
 pub(super) async fn backup(
     State(ops): State<Arc<Ops>>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let request: BackupRequest = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::BadRequest(format!("the body is not as expected: {error}")))?;
+    let refused = |what: &str| ApiError::BadRequest(format!("the body is not as expected: {what}"));
+    let read = timeout(ops.deadlines.request, to_bytes(body, BODY_BYTES_MAX)).await;
+    let body = read
+        .map_err(|_| refused("it did not come in time"))?
+        .map_err(|error| refused(&error.to_string()))?;
+    let request: BackupRequest =
+        serde_json::from_slice(&body).map_err(|error| refused(&error.to_string()))?;
     let parent = ops.context.backup_directory.as_deref();
     let target = target(parent.ok_or(ApiError::BackupsOff)?, &request.directory)?;
     let running = Arc::clone(&ops.backing_up).try_lock_owned();

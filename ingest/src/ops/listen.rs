@@ -1,7 +1,8 @@
 //! The accept loop: HTTP/1.1, with the bounds that a plain accept loop lacks.
 //!
 //! Runs until it is told to stop, then lets requests under way finish for [`GRACE`]. Bounded by
-//! [`CONNECTIONS_MAX`]; what comes beyond waits in the kernel's backlog.
+//! [`CONNECTIONS_MAX`]; what comes beyond waits in the kernel's backlog. A connection is for one request and has
+//! a deadline for its head, so that nobody holds a place by saying nothing.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,17 +25,19 @@ const CONNECTIONS_MAX: usize = 128;
 /// Bytes of a request line with its headers, and of the read buffer.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// How long a connection may take for the next request; also how long it may idle between two, so it
-/// is longer than the interval of a scraper.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
-
 /// How long requests under way may take once the endpoint is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Pause after an accept that failed for want of descriptors or memory, which would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) async fn run(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// Serves `router` until `stop` resolves. The head of a request must be complete within `head`.
+pub(super) async fn run(
+    listener: TcpListener,
+    router: Router,
+    head: Duration,
+    stop: impl Future<Output = ()>,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -49,7 +52,10 @@ pub(super) async fn run(listener: TcpListener, router: Router, stop: impl Future
         let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(REQUEST_TIMEOUT)
+            .header_read_timeout(head)
+            // A connection that is kept would have to be closed after some idle time, and a scraper with that
+            // interval would meet the closing one. On a loopback address a new one costs nothing.
+            .keep_alive(false)
             .max_buf_size(HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);

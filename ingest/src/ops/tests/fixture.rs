@@ -119,6 +119,7 @@ impl Server {
         });
         let soon = Duration::from_millis(100);
         let deadlines = Deadlines {
+            request: soon,
             answer: soon,
             scrape: soon,
         };
