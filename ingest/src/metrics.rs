@@ -253,6 +253,17 @@ impl Metrics {
         sum
     }
 
+    /// Records acknowledged, with any outcome.
+    pub fn acknowledged_total(&self) -> u64 {
+        let outcomes = [
+            &self.accepted,
+            &self.duplicate,
+            &self.stale,
+            &self.acknowledged_rejected,
+        ];
+        outcomes.map(Counter::get).iter().sum()
+    }
+
     /// Records refused, of any reason.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.iter().map(Counter::get).sum()

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::channel::SendTimeoutError;
+use crossbeam::channel::{SendTimeoutError, Sender};
 use muster_store::kill_point;
 use muster_wire::CloseCode;
 use quinn::VarInt;
 use tokio::signal::unix::{SignalKind, signal as on_signal};
 
 use crate::clock::{self, Stamp};
+use crate::metrics::Metrics;
 use crate::net::SessionRegistry;
 use crate::phase::Phase;
 use crate::server::{Parts, ServerError};
@@ -105,14 +106,11 @@ pub(crate) fn drain(running: Running, parts: Parts, deadline: Duration) {
     });
     // Sessions hold the inboxes; with them gone nothing more comes in.
     runtime.shutdown_timeout(Duration::from_millis(500));
+    tell_accounts(&parts.metrics);
     kill_point("ingest.stop.before_shards");
-    for control in &parts.controls {
-        // On a stuck disk the lane may be full of questions. A shard that has ended needs no order.
-        let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);
-        if let Err(SendTimeoutError::Timeout(_)) = control.send_timeout(Control::Drain, left) {
-            tracing::warn!("a shard does not answer, the journal has what it holds");
-            return;
-        }
+    if !order_drain(&parts.controls, ends_at) {
+        tracing::warn!("a shard does not answer, the journal has what it holds");
+        return;
     }
     for thread in parts.shard_threads {
         if !join_before(thread, ends_at) {
@@ -123,6 +121,23 @@ pub(crate) fn drain(running: Running, parts: Parts, deadline: Duration) {
     if !join_before(parts.writer_thread, ends_at) {
         tracing::warn!("deadline passed while the writer ends");
     }
+}
+
+/// The last word on what sessions received: nobody may be there to scrape it.
+fn tell_accounts(metrics: &Metrics) {
+    let (received, acknowledged) = (metrics.received.get(), metrics.acknowledged_total());
+    let unacknowledged: u64 = metrics.unacknowledged.labelled().map(|(_, n)| n).sum();
+    tracing::info!(received, acknowledged, unacknowledged, "sessions ended");
+}
+
+/// Orders every shard to drain. Returns whether all have the order or have ended, which needs none.
+fn order_drain(controls: &[Sender<Control>], ends_at: Stamp) -> bool {
+    controls.iter().all(|control| {
+        // On a stuck disk the lane may be full of questions, which a shard that goes on answers first.
+        let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);
+        let ordered = control.send_timeout(Control::Drain, left);
+        !matches!(ordered, Err(SendTimeoutError::Timeout(_)))
+    })
 }
 
 /// Joins a thread if it ends before the deadline.
@@ -136,4 +151,58 @@ fn join_before(thread: JoinHandle<()>, ends_at: Stamp) -> bool {
     // A panic there has aborted the process already.
     let _ = thread.join();
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam::channel::{Receiver, bounded};
+
+    use super::*;
+
+    /// A lane as full of questions as it gets, none of which anybody waits for.
+    fn full() -> (Sender<Control>, Receiver<Control>) {
+        let (control, lane) = bounded(64);
+        while control
+            .try_send(Control::Cells(oneshot::channel().0))
+            .is_ok()
+        {}
+        (control, lane)
+    }
+
+    fn in_a_minute() -> Stamp {
+        Stamp(clock::stamp().0 + 60_000_000_000)
+    }
+
+    /// The shard begins to answer once the order is on its way: the shard before it has got it.
+    #[test]
+    fn a_drain_gets_through_a_lane_that_is_full() {
+        for _ in 0..50 {
+            let (open, first) = bounded(1);
+            let (crowded, second) = full();
+            let (ended, _) = bounded::<Control>(1);
+            let answered = std::thread::scope(|scope| {
+                let shard = scope.spawn(|| {
+                    assert!(matches!(first.recv(), Ok(Control::Drain)));
+                    let mut answered = 0;
+                    for control in &second {
+                        match control {
+                            Control::Drain => return Some(answered),
+                            _ => answered += 1,
+                        }
+                    }
+                    None
+                });
+                assert!(order_drain(&[open, crowded, ended], in_a_minute()));
+                shard.join().unwrap()
+            });
+            assert_eq!(answered, Some(64), "the questions, then the order");
+        }
+    }
+
+    #[test]
+    fn a_shard_that_takes_nothing_does_not_hold_up_the_end() {
+        let (crowded, lane) = full();
+        assert!(!order_drain(&[crowded], clock::stamp()));
+        assert_eq!(lane.len(), 64);
+    }
 }

@@ -19,3 +19,4 @@ mod peer_flaws;
 mod policies;
 mod pressure;
 mod start_up;
+mod stops;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::harness::*;
+use crate::stops::accounts;
 
 /// A way to the server on which only the first of its answers comes through, so that a handshake on it
 /// proves its address and never ends.
@@ -155,12 +156,31 @@ fn a_peer_that_never_reads_its_acks_is_closed_on() {
     );
 }
 
+/// The Hello of the server has a deadline as that of the client has: nobody keeps a place by not reading it.
+#[test]
+fn a_peer_that_takes_no_byte_is_closed_before_its_session_begins() {
+    let (place, server) = start("hello_timeout = \"300ms\"\nidle_timeout = \"600s\"");
+    let credentials = place.pki.gateway("contoso", "gw-1");
+    let mut deaf = Raw::dial_with_window(server.quic, &place.pki, &credentials, 0)
+        .unwrap()
+        .stream();
+    deaf.write(&hello(1, 1));
+    assert_eq!(deaf.raw.closed(), Closed::Application(0x16));
+    server.session(&place.pki, &credentials).goodbye();
+    let metrics = server.ops.accounts_add_up();
+    let before_hello = metrics.by_label("muster_net_connections_closed_before_hello_total");
+    assert_eq!(before_hello["helloTimeout"], 1);
+    assert_eq!(metrics.get("muster_net_sessions_opened_total"), 1.0);
+    assert_eq!(metrics.get("muster_net_sessions"), 0.0);
+    assert_eq!(server.logged("helloTimeout"), 1);
+}
+
 #[test]
 fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
     let place = Installation::new();
     let server = place.start_on_small_disk(&Settings::default(), 1 << 20);
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let mut sent = 0;
+    let mut sent = 0_u32;
     let mut seq = 0;
     while session.raw.connection.close_reason().is_none() {
         seq += 1;
@@ -192,6 +212,11 @@ fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
     assert_eq!(refused.err(), Some(Closed::Transport(2)));
     let metrics = server.ops.accounts_add_up();
     assert_eq!(metrics.by_label("muster_net_refused_total")["store"], 1);
+    // The last lines of the log say the same.
+    server.terminate();
+    let (_, log) = server.ended();
+    let sent = u64::from(sent);
+    assert_eq!(accounts(&log), [sent, sent - 1000, 1000]);
 }
 
 /// A second tenant's frames are answered while the first keeps every place it has full.

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::{Receiver, bounded};
@@ -122,9 +123,14 @@ impl Server {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// A signal by its name without SIG.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$1\"", "sh", &id])
+            .args(["-c", "kill -\"$1\" \"$2\"", "sh", name, &id])
             .status();
         assert!(sent.expect("a shell starts").success());
     }
@@ -132,12 +138,25 @@ impl Server {
     /// Waits for the end; returns the exit code and the whole log.
     #[track_caller]
     pub(crate) fn ended(mut self) -> (i32, Vec<Value>) {
+        let (status, log) = self.end();
+        (status.code().expect("no signal ended it"), log)
+    }
+
+    /// Waits for an end that is none of its own; returns the signal and the whole log.
+    #[track_caller]
+    pub(crate) fn ended_by_signal(mut self) -> (i32, Vec<Value>) {
+        let (status, log) = self.end();
+        (status.signal().expect("a signal ended it"), log)
+    }
+
+    #[track_caller]
+    fn end(&mut self) -> (ExitStatus, Vec<Value>) {
         let child = &mut self.child;
         let status = eventually("the server ends", || child.try_wait().expect("it is ours"));
         self.log_ended
             .recv_timeout(DEADLINE)
             .expect("the log ends with the process");
-        (status.code().expect("no signal ended it"), self.log())
+        (status, self.log())
     }
 
     /// An orderly stop.
