@@ -12,6 +12,7 @@ mod durability;
 mod floods;
 mod harness;
 mod listing;
+mod memory;
 mod odd_values;
 mod old_formats;
 mod overload;
