@@ -31,6 +31,42 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     ("ingest.ack.after_write", "an ack is handed to QUIC"),
     (
+        "ingest.restore.before_partial",
+        "a restore: the backup is counted, nothing is made",
+    ),
+    (
+        "ingest.restore.before_mark",
+        "a restore: DIR.partial is made and empty",
+    ),
+    (
+        "ingest.restore.before_file",
+        "a restore: RESTORING is written, a file is not copied",
+    ),
+    (
+        "ingest.restore.before_file_sync",
+        "a restore: a file is copied and not synced",
+    ),
+    (
+        "ingest.restore.before_recount",
+        "a restore: everything is copied and synced, and not counted",
+    ),
+    (
+        "ingest.restore.before_rename",
+        "a restore: the copy is counted and has not its name",
+    ),
+    (
+        "ingest.restore.before_directory_sync",
+        "a restore: the copy has its name, the directory above is not synced",
+    ),
+    (
+        "ingest.restore.before_unmark",
+        "a restore: everything is durable, RESTORING is still there",
+    ),
+    (
+        "ingest.restore.after_unmark",
+        "a restore: done, nobody was told so",
+    ),
+    (
         "ingest.stop.before_shards",
         "stop: sessions are closed, shards have not been told to drain",
     ),

@@ -1,14 +1,15 @@
 //! A backup made a data directory: counted, copied, synced, counted again, and only then given its name.
 //!
-//! The backup is only read. Until the last step nothing has the name of the data directory, so a restore that is
-//! cut short leaves nothing that a server would take for its own. What is there is never overwritten. Takes the
-//! memory of a recount.
+//! The backup is only read. Until it is whole nothing has the name of the data directory, and until the last step
+//! the copy has a file RESTORING, with which no server takes it for its own. The same restore ordered again removes
+//! what it names and begins anew; what is there otherwise is never touched. Takes the memory of a recount.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use muster_store::PARTIAL_SUFFIX;
+use muster_store::{PARTIAL_SUFFIX, Restoring, RestoringError, kill_point, partial_of};
 use serde_json::{Map, Value};
 
 use crate::recount::{self, RecountError};
@@ -25,11 +26,18 @@ pub enum RestoreError {
         /// The backup or the copy.
         directory: PathBuf,
     },
-    /// Something is there already. The operator removes it or names another directory.
-    #[error("{} is there already and not empty: remove it, or use a missing directory", directory.display())]
-    Occupied {
-        /// What is there.
-        directory: PathBuf,
+    /// Something is there already, or another process restores there. The operator removes it, lets that one
+    /// end, or names another directory.
+    #[error(transparent)]
+    Taken(#[from] RestoringError),
+    /// It was cut short while it was made. The operator takes another backup.
+    #[error(
+        "{} is an unfinished copy, cut short or still being made: take a backup that is whole",
+        backup.display()
+    )]
+    Unfinished {
+        /// What was named as a backup.
+        backup: PathBuf,
     },
     /// A backup has files only. The operator names the backup itself.
     #[error("{} is no plain file: a backup has nothing else", path.display())]
@@ -49,56 +57,97 @@ pub enum RestoreError {
     },
 }
 
-/// Makes `directory`, which is missing or empty, a copy of `backup`, and returns its recount, which is verified.
+/// Makes `directory` a copy of `backup`, and returns its recount, which is verified. It must be missing or empty,
+/// or hold no more than what an earlier restore left.
 ///
 /// # Errors
 /// The backup is damaged, the directory is in use, or the disk refuses.
 pub fn restore(backup: &Path, directory: &Path) -> Result<Map<String, Value>, RestoreError> {
-    require_missing_or_empty(directory)?;
+    require_whole(backup)?;
+    let partial = partial_of(directory);
+    let left = [Restoring::find(directory)?, Restoring::find(&partial)?];
     verified(backup)?;
-    let mut partial = directory.as_os_str().to_owned();
-    partial.push(PARTIAL_SUFFIX);
-    let partial = PathBuf::from(partial);
+    let names = names(backup)?;
+    // Not before there is something to take its place.
+    for left in left.into_iter().flatten() {
+        left.remove()
+            .map_err(on("remove what an earlier restore left of", directory))?;
+    }
+    kill_point("ingest.restore.before_partial");
     match fs::create_dir(&partial) {
-        // Nobody can tell whose it is.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return Err(RestoreError::Occupied { directory: partial });
-        }
+        // Empty, or another restore comes between, which the file RESTORING tells.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         made => made.map_err(on("make", &partial))?,
     }
-    let restored = copy(backup, &partial, directory);
-    if restored.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_dir_all(&partial);
-    }
-    restored
-}
-
-fn copy(
-    backup: &Path,
-    partial: &Path,
-    directory: &Path,
-) -> Result<Map<String, Value>, RestoreError> {
-    for entry in fs::read_dir(backup).map_err(on("list", backup))? {
-        let entry = entry.map_err(on("list", backup))?;
-        let from = entry.path();
-        let kind = entry.file_type().map_err(on("look at", &from))?;
-        if !kind.is_file() {
-            return Err(RestoreError::NotAFile { path: from });
+    kill_point("ingest.restore.before_mark");
+    let mark = Restoring::begin(&partial, names.clone())?;
+    let report = match copy(backup, &names, &partial) {
+        Ok(report) => report,
+        Err(error) => {
+            // The first error is the one to tell; what stays is removed by the next restore.
+            let _ = mark.remove().and_then(|()| fs::remove_dir(&partial));
+            return Err(error);
         }
-        let to = partial.join(entry.file_name());
-        fs::copy(&from, &to).map_err(on("copy", &from))?;
-        sync(&to)?;
-    }
-    sync(partial)?;
-    let report = verified(partial)?;
+    };
+    kill_point("ingest.restore.before_rename");
     // Renaming replaces an empty directory, and refuses one that has been filled meanwhile.
-    fs::rename(partial, directory).map_err(on("make", directory))?;
+    fs::rename(&partial, directory).map_err(on("make", directory))?;
+    kill_point("ingest.restore.before_directory_sync");
     match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync(parent)?,
         _ => sync(Path::new("."))?,
     }
+    kill_point("ingest.restore.before_unmark");
+    mark.finish(directory)
+        .map_err(on("finish the restore of", directory))?;
+    kill_point("ingest.restore.after_unmark");
     Ok(report)
+}
+
+/// A name that ends so, or a file RESTORING, is of a copy that nobody has seen the end of.
+fn require_whole(backup: &Path) -> Result<(), RestoreError> {
+    let name = backup.file_name().unwrap_or_default().as_encoded_bytes();
+    let is_partial = name.ends_with(PARTIAL_SUFFIX.as_bytes());
+    if is_partial || Restoring::is_in(backup).map_err(on("look at", backup))? {
+        return Err(RestoreError::Unfinished {
+            backup: backup.to_path_buf(),
+        });
+    }
+    Ok(())
+}
+
+/// The files of a backup.
+fn names(backup: &Path) -> Result<Vec<OsString>, RestoreError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(backup).map_err(on("list", backup))? {
+        let entry = entry.map_err(on("list", backup))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let kind = entry.file_type().map_err(on("look at", &path))?;
+        // The names are kept one a line.
+        let is_line = name.to_str().is_some_and(|name| !name.contains('\n'));
+        if !kind.is_file() || !is_line {
+            return Err(RestoreError::NotAFile { path });
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+fn copy(
+    backup: &Path,
+    names: &[OsString],
+    partial: &Path,
+) -> Result<Map<String, Value>, RestoreError> {
+    for name in names {
+        let (from, to) = (backup.join(name), partial.join(name));
+        kill_point("ingest.restore.before_file");
+        fs::copy(&from, &to).map_err(on("copy", &from))?;
+        kill_point("ingest.restore.before_file_sync");
+        sync(&to)?;
+    }
+    sync(partial)?;
+    kill_point("ingest.restore.before_recount");
+    verified(partial)
 }
 
 fn verified(directory: &Path) -> Result<Map<String, Value>, RestoreError> {
@@ -108,20 +157,6 @@ fn verified(directory: &Path) -> Result<Map<String, Value>, RestoreError> {
     } else {
         let directory = directory.to_path_buf();
         Err(RestoreError::Differs { directory })
-    }
-}
-
-fn require_missing_or_empty(directory: &Path) -> Result<(), RestoreError> {
-    let is_free = match fs::read_dir(directory) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == ErrorKind::NotFound => true,
-        Err(error) => return Err(on("list", directory)(error)),
-    };
-    if is_free {
-        Ok(())
-    } else {
-        let directory = directory.to_path_buf();
-        Err(RestoreError::Occupied { directory })
     }
 }
 

@@ -3,20 +3,19 @@
 //! RocksDB links its table files, which never change, into the copy and copies the end of its log, so it costs
 //! little time and, on the same file system, little space. What was acknowledged before the call is in the copy;
 //! its ACKNOWLEDGED says so, and an opening compares. The copy is made under another name, synced, and renamed:
-//! what has the name asked for is whole. One caller at a time for each target; the directories are the caller's
+//! what has the name asked for is whole. FORMAT comes last, so that nobody takes less for a data directory. One caller at a time for each target; the directories are the caller's
 //! choice, and nothing here deletes an older backup.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::database::DatabaseError;
 use crate::error::BackupError;
+use crate::kill_point::kill_point;
+use crate::restoring::partial_of;
 use crate::store::Store;
 use crate::{format, mark};
-
-/// What the name of a backup ends in until it is whole.
-pub const PARTIAL_SUFFIX: &str = ".partial";
 
 impl Store {
     /// Makes `target`, which must not exist, a data directory with everything that is durable now. What an earlier
@@ -51,25 +50,27 @@ impl Store {
         let parent = target.parent().unwrap_or(Path::new("."));
         format::create_directory(parent).map_err(on("make the directory of"))?;
         remove(partial).map_err(on("remove what is left of an earlier"))?;
+        kill_point("store.backup.before_checkpoint");
         let acknowledged = {
             let _hold = self.inner.trim_gate.hold();
             let checkpoint = self.inner.db.checkpoint(partial);
             checkpoint.map_err(|DatabaseError(what)| BackupError::Database { what })?
         };
-        format::write_whole(partial, self.shards()).map_err(on("write FORMAT of"))?;
+        kill_point("store.backup.after_checkpoint");
         mark::create(partial, acknowledged).map_err(on("write ACKNOWLEDGED of"))?;
+        kill_point("store.backup.before_sync");
         sync_all(partial).map_err(on("sync"))?;
+        kill_point("store.backup.before_format");
+        format::write_whole(partial, self.shards()).map_err(on("write FORMAT of"))?;
+        kill_point("store.backup.before_rename");
         fs::rename(partial, target).map_err(on("give its name to"))?;
+        kill_point("store.backup.before_directory_sync");
         File::open(parent)
             .and_then(|parent| parent.sync_all())
-            .map_err(on("sync the directory of"))
+            .map_err(on("sync the directory of"))?;
+        kill_point("store.backup.after_directory_sync");
+        Ok(())
     }
-}
-
-fn partial_of(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(PARTIAL_SUFFIX);
-    PathBuf::from(name)
 }
 
 fn remove(partial: &Path) -> io::Result<()> {

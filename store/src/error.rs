@@ -72,6 +72,15 @@ pub enum OpenError {
         /// The same of the last write that was acknowledged for certain.
         acknowledged: u64,
     },
+    /// A restore was cut short, or is at work. The operator lets it end, or orders it again.
+    #[error(
+        "{} was being restored and is not whole (file RESTORING): run the same muster restore again, or remove it",
+        directory.display()
+    )]
+    Restoring {
+        /// The directory that is not whole.
+        directory: PathBuf,
+    },
     /// Devices are spread over a fixed number of shards. The operator sets the number of the directory.
     #[error(
         "data directory {} has {} shards, the configuration says {configured}: set the \
@@ -237,6 +246,55 @@ impl BackupError {
     pub(crate) fn io(target: &Path, action: &'static str, source: io::Error) -> Self {
         Self::Io {
             target: target.to_path_buf(),
+            action,
+            source,
+        }
+    }
+}
+
+/// Why a directory is not there for a restore. Nothing in it was touched.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoringError {
+    /// Something is there that no restore has put there. The operator removes it or names another directory.
+    #[error("{} is there already and not empty: remove it, or use a missing directory", directory.display())]
+    Occupied {
+        /// What is there.
+        directory: PathBuf,
+    },
+    /// Another process restores into it. The operator lets that one end.
+    #[error("{} is being restored by another process: let that one end", directory.display())]
+    AtWork {
+        /// Where it works.
+        directory: PathBuf,
+    },
+    /// The operating system refused. The operator reads the cause.
+    #[error("cannot {action} {}: {source}", directory.display())]
+    Io {
+        /// The directory.
+        directory: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl RestoringError {
+    pub(crate) fn occupied(directory: &Path) -> Self {
+        Self::Occupied {
+            directory: directory.to_path_buf(),
+        }
+    }
+
+    pub(crate) fn at_work(directory: &Path) -> Self {
+        Self::AtWork {
+            directory: directory.to_path_buf(),
+        }
+    }
+
+    pub(crate) fn io(directory: &Path, action: &'static str, source: io::Error) -> Self {
+        Self::Io {
+            directory: directory.to_path_buf(),
             action,
             source,
         }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
 use crate::kill_point::kill_point;
+use crate::restoring::{Restoring, partial_of};
 
 /// The format this program writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -40,6 +41,7 @@ pub(crate) struct Claim {
 
 /// Takes a directory for writing, beginning its creation if it is missing or empty.
 pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, OpenError> {
+    require_restored(directory)?;
     if let Some(mut file) = open(directory, NAME)? {
         lock(directory, &file, File::try_lock)?;
         let found = parse(directory, &read(directory, &mut file)?)?;
@@ -61,6 +63,8 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
     let resumed = open(directory, NAME_CREATING)?.is_some();
     if !resumed {
         require_empty(directory)?;
+        // A new store under the name of one that is about to come back would be taken for it.
+        require_restored(&partial_of(directory))?;
     }
     let shards = shards.filter(|&shards| shards > 0).ok_or_else(missing)?;
     let file = begin_creation(directory, shards)?;
@@ -171,6 +175,16 @@ pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
         .ok_or_else(|| OpenError::corrupt(directory, format!("file {NAME} names no shards")))
 }
 
+fn require_restored(directory: &Path) -> Result<(), OpenError> {
+    match Restoring::is_in(directory) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(OpenError::Restoring {
+            directory: directory.to_path_buf(),
+        }),
+        Err(error) => Err(OpenError::io(directory, "look for RESTORING", error)),
+    }
+}
+
 fn require_empty(directory: &Path) -> Result<(), OpenError> {
     let mut entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -209,11 +223,12 @@ fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Writes the file of a directory that has everything else: a backup before it gets its name.
+/// Writes the file of a directory that has everything else, all of it durable: a backup before it gets its name.
 pub(crate) fn write_whole(directory: &Path, shards: u16) -> io::Result<()> {
     let mut file = File::create_new(directory.join(NAME))?;
     file.write_all(text(shards).as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    File::open(directory)?.sync_all()
 }
 
 fn text(shards: u16) -> String {

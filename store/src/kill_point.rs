@@ -118,6 +118,42 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
         "trim: the tombstone over the rest is durable",
     ),
     (
+        "store.backup.before_checkpoint",
+        "a backup: nothing of it is made",
+    ),
+    (
+        "store.backup.after_checkpoint",
+        "a backup: RocksDB has copied itself, nothing says how far the copy must reach",
+    ),
+    (
+        "store.backup.before_sync",
+        "a backup: ACKNOWLEDGED is written, not everything is synced",
+    ),
+    (
+        "store.backup.before_format",
+        "a backup: everything but FORMAT is there and synced",
+    ),
+    (
+        "store.backup.before_rename",
+        "a backup: it is whole and has not its name",
+    ),
+    (
+        "store.backup.before_directory_sync",
+        "a backup: it has its name, the directory above is not synced",
+    ),
+    (
+        "store.backup.after_directory_sync",
+        "a backup: done, nobody was told so",
+    ),
+    (
+        "store.restoring.between_removals",
+        "a restore: it removes what an earlier one left",
+    ),
+    (
+        "store.restoring.before_last_removal",
+        "a restore: of what an earlier one left only RESTORING is there",
+    ),
+    (
         "store.close.before_flush",
         "an orderly end: nothing is flushed",
     ),

@@ -43,6 +43,7 @@ mod kill_point;
 mod ledger;
 mod mark;
 mod metrics;
+mod restoring;
 mod rocks;
 mod store;
 #[doc(hidden)]
@@ -52,15 +53,15 @@ mod value;
 mod view;
 mod writer;
 
-pub use backup::PARTIAL_SUFFIX;
 pub use commit::{CheckpointMark, Commit, InventoryWrite, PageWrite, Sink};
 pub use config::StoreConfig;
-pub use error::{BackupError, OpenError, ReadError, WriteError};
+pub use error::{BackupError, OpenError, ReadError, RestoringError, WriteError};
 pub use format::FORMAT_VERSION;
 pub use health::{Health, PoisonReason};
 pub use keyspace::Keyspace;
 pub use kill_point::{KILL_POINTS, kill_point};
 pub use metrics::{StoreMetrics, WriterMetrics};
+pub use restoring::{PARTIAL_SUFFIX, Restoring, partial_of};
 pub use store::{ReadOnlyStore, Store};
 pub use value::CheckpointRecord;
 pub use view::{JournalEntry, JournalTail, StoreView};

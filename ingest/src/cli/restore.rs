@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use muster_store::RestoringError;
 use serde_json::Value;
 
 use super::recount;
@@ -15,7 +16,7 @@ pub(super) struct RestoreArguments {
     /// The backup. It is only read.
     #[arg(value_name = "BACKUP")]
     backup: PathBuf,
-    /// The data directory to make, which must be missing or empty.
+    /// The data directory to make, which must be missing or empty, or left by a restore that was cut short.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
     /// Print the recount of the data directory as JSON instead of tables.
@@ -33,9 +34,12 @@ fn failure(error: RestoreError) -> Failure {
     let text = error.to_string();
     match error {
         RestoreError::Differs { .. } => Failure::Difference(text),
-        RestoreError::Io { .. } => Failure::Internal(text),
+        RestoreError::Io { .. } | RestoreError::Taken(RestoringError::Io { .. }) => {
+            Failure::Internal(text)
+        }
         RestoreError::Recount(_)
-        | RestoreError::Occupied { .. }
+        | RestoreError::Taken(_)
+        | RestoreError::Unfinished { .. }
         | RestoreError::NotAFile { .. } => Failure::DataDirectory(text),
     }
 }

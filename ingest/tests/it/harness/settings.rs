@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     /// 0 takes a free port.
     pub(crate) ops_port: u16,
     pub(crate) listen: String,
+    /// The data directory, below the scratch directory.
+    pub(crate) directory: &'static str,
     pub(crate) store: String,
     pub(crate) shards: String,
     /// The tables of the tenants.
@@ -32,6 +34,7 @@ impl Default for Settings {
             quic_port: 0,
             ops_port: 0,
             listen: String::new(),
+            directory: "data",
             store: String::new(),
             shards: "count = 2".to_owned(),
             tenants: "[[tenants]]\nname = \"contoso\"\n[[tenants]]\nname = \"fabrikam\"\n"
@@ -46,6 +49,7 @@ impl Settings {
             quic_port,
             ops_port,
             listen,
+            directory,
             store,
             shards,
             tenants,
@@ -61,7 +65,7 @@ client_ca = "pki/ca.pem"
 [ops]
 address = "127.0.0.1:{ops_port}"
 [store]
-directory = "data"
+directory = "{directory}"
 {store}
 [shards]
 {shards}
