@@ -1,9 +1,14 @@
 //! The configuration file of a server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::options::Settings;
 use crate::policy::Policy;
+
+/// Where servers on a data directory make backups.
+pub fn backups(data: &Path) -> PathBuf {
+    data.with_file_name("backups")
+}
 
 /// The file for this data directory, with the certificates of a site.
 pub fn to_toml(settings: &Settings, policy: &Policy, data: &Path, pki: &Path) -> String {
@@ -18,6 +23,8 @@ pub fn to_toml(settings: &Settings, policy: &Policy, data: &Path, pki: &Path) ->
         window_frames_device,
         network_threads,
     } = settings;
+    let backups = backups(data);
+    let backups = backups.display();
     let (data, pki, tenants) = (data.display(), pki.display(), policy.to_toml());
     format!(
         r#"[listen]
@@ -34,6 +41,7 @@ address = "127.0.0.1:0"
 
 [store]
 directory = "{data}"
+backup_directory = "{backups}"
 group_bytes_max = "{group_bytes_max}B"
 checkpoint_journal_bytes = "{checkpoint_journal_bytes}B"
 

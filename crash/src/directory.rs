@@ -3,9 +3,12 @@
 //! Owner: the loop. Everything on it follows from its seed but for the timing of threads. A directory that
 //! has a finding is not used again: its files are what is to be looked at.
 
+mod copy;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,14 +168,18 @@ impl Directory {
     }
 
     fn start(&self, site: &Site, moment: &Moment) -> Result<Server, CrashError> {
-        let file = self.folder.join("muster.toml");
-        let settings = &self.options.settings;
-        let text = configuration::to_toml(settings, &self.policy, &self.data, &site.pki());
-        fs::write(&file, text).map_err(CrashError::file(&file))?;
-        let path = file.to_string_lossy();
-        let mut command = site.muster.command(["serve", "--config", &*path]);
+        let mut command = self.command(site, &self.data)?;
         command.envs(moment.environment());
         Server::start(command, &self.folder.join("server.log"))
+    }
+
+    fn command(&self, site: &Site, data: &Path) -> Result<Command, CrashError> {
+        let file = self.folder.join("muster.toml");
+        let settings = &self.options.settings;
+        let text = configuration::to_toml(settings, &self.policy, data, &site.pki());
+        fs::write(&file, text).map_err(CrashError::file(&file))?;
+        let path = file.to_string_lossy();
+        Ok(site.muster.command(["serve", "--config", &*path]))
     }
 
     /// One cycle, up to the check of what the server left.

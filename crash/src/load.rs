@@ -18,7 +18,7 @@ use crate::error::CrashError;
 use crate::medium::{Medium, is_lost};
 use crate::moment::Moment;
 use crate::muster::Muster;
-use crate::observe::{NOTICE, Observation, Shown, observe, sound};
+use crate::observe::{self, NOTICE, Observation, Shown, observe, sound};
 use crate::process::{Addresses, DEADLINE, Ended, Server};
 use crate::sender::{Order, Sender, Target};
 use crate::site::Site;
@@ -31,6 +31,9 @@ const ON_THE_WAY: Duration = Duration::from_millis(200);
 
 /// Under load a server recounts itself when its moment is a multiple of this: about one in four.
 const RECOUNTED: u64 = 4;
+
+/// What the names of the kill points of a backup begin with.
+pub const BACKUP_POINTS: &str = "store.backup.";
 
 /// How long a disk is stuck.
 const STUCK: Duration = Duration::from_secs(10);
@@ -185,11 +188,18 @@ impl Load {
                 strike(server, medium)
             }
             Moment::Quiet(records) => {
-                self.wait_for(*records).await;
-                self.orders.send_replace(Order::Finish);
-                if timeout(DEADLINE, self.collect()).await.is_err() {
-                    let text = "what was sent before a quiet end is not acknowledged in time";
-                    self.findings.push(Finding::Conduct(text.to_owned()));
+                self.quiet(*records).await;
+                self.recount("after load").await;
+                strike(server, medium)
+            }
+            Moment::BackedUp(records, names) => {
+                self.quiet(*records).await;
+                for name in names {
+                    let answer = back_up(self.ops.clone(), name.clone()).await;
+                    if !matches!(answer, Some((200, _))) {
+                        let text = format!("the backup {name} is not made: {answer:?}");
+                        self.findings.push(Finding::Conduct(text));
+                    }
                 }
                 self.recount("after load").await;
                 strike(server, medium)
@@ -208,16 +218,28 @@ impl Load {
                 self.wait_for(*records).await;
                 self.stop(server).await
             }
-            Moment::KillPoint(_, _, records) => {
+            Moment::KillPoint(name, _, records) => {
+                let backups = backups(self.ops.clone(), name.starts_with(BACKUP_POINTS));
                 let is_gone = tokio::select! {
                     () = server.gone() => true,
                     () = self.wait_for(*records) => false,
+                    () = backups => false,
                 };
                 if is_gone {
                     return server.end().await;
                 }
                 self.stop(server).await
             }
+        }
+    }
+
+    /// Until everything that was sent is acknowledged.
+    async fn quiet(&mut self, records: u64) {
+        self.wait_for(records).await;
+        self.orders.send_replace(Order::Finish);
+        if timeout(DEADLINE, self.collect()).await.is_err() {
+            let text = "what was sent before a quiet end is not acknowledged in time";
+            self.findings.push(Finding::Conduct(text.to_owned()));
         }
     }
 
@@ -308,6 +330,24 @@ impl Load {
                 Ok(done) => self.done.push(done),
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
+        }
+    }
+}
+
+async fn back_up(ops: String, name: String) -> Option<(u16, String)> {
+    let answer = tokio::task::spawn_blocking(move || observe::back_up(&ops, &name)).await;
+    answer.unwrap_or_default()
+}
+
+/// One backup after the other, without an end, if any are to be made: whoever waits beside it ends first.
+async fn backups(ops: String, are_ordered: bool) {
+    for number in 0_u64.. {
+        if !are_ordered
+            || back_up(ops.clone(), format!("backup-{number}"))
+                .await
+                .is_none()
+        {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -13,6 +13,14 @@ use crate::draw::{between, spread};
 /// Records that a cycle waits for, at most.
 const RECORDS_MAX: u64 = 30_000;
 
+/// The variable that tells `muster-failpoints` where to die.
+pub const FAILPOINTS: &str = "FAILPOINTS";
+
+/// What it is told to die at a kill point once that has been passed so often.
+pub fn at_kill_point(name: &str, passings: u64) -> String {
+    format!("{name}={passings}*off->return")
+}
+
 /// The end of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moment {
@@ -26,6 +34,8 @@ pub enum Moment {
     Drain(u64, Duration),
     /// SIGKILL when everything that was sent is acknowledged.
     Quiet(u64),
+    /// The same, after backups of these names.
+    BackedUp(u64, Vec<String>),
     /// SIGTERM under load, and nothing else: an orderly stop.
     Stop(u64),
     /// The disk goes bad once so many records are acknowledged; SIGKILL when the server has shown what it does.
@@ -33,7 +43,7 @@ pub enum Moment {
     /// The disk is bad before the server starts, which must not become ready.
     FaultAtStart,
     /// SIGKILL by the server itself, when it passes the kill point of this name for this many-and-first
-    /// time; SIGTERM once so many records are acknowledged without.
+    /// time; SIGTERM once so many records are acknowledged without. At points of a backup, backups are ordered.
     KillPoint(String, u64, u64),
 }
 
@@ -62,6 +72,7 @@ impl Moment {
             Self::Elapsed(_) => "elapsed",
             Self::Drain(..) => "drain",
             Self::Quiet(_) => "quiet",
+            Self::BackedUp(..) => "backed_up",
             Self::Stop(_) => "stop",
             Self::Fault(_) => "fault",
             Self::FaultAtStart => "fault_at_start",
@@ -73,7 +84,7 @@ impl Moment {
     pub fn environment(&self) -> Option<(&'static str, String)> {
         match self {
             Self::KillPoint(name, passings, _) => {
-                Some(("FAILPOINTS", format!("{name}={passings}*off->return")))
+                Some((FAILPOINTS, at_kill_point(name, *passings)))
             }
             _ => None,
         }

@@ -11,6 +11,8 @@ use std::process::{Command, Output, Stdio};
 use crate::check::Recount;
 use crate::error::CrashError;
 use crate::listing::ListedDevice;
+use crate::moment::FAILPOINTS;
+use crate::process::{Ended, ended};
 
 /// Exit code of a recount that differs; its report is data all the same.
 const EXIT_DIFFERENCE: i32 = 7;
@@ -83,6 +85,25 @@ impl Muster {
     /// If there is no report: the directory is refused.
     pub fn recount_offline(&self, data: &Path) -> Result<Recount, Refusal> {
         self.recount(&["recount", "--json", "--data-dir", &data.to_string_lossy()])
+    }
+
+    /// Restores a backup, or dies at a kill point on the way; how it ended.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn restore(
+        &self,
+        backup: &Path,
+        data: &Path,
+        kill_point: Option<String>,
+    ) -> Result<Ended, Refusal> {
+        let (backup, data) = (backup.to_string_lossy(), data.to_string_lossy());
+        let arguments = ["restore", &*backup, "--data-dir", &*data];
+        let mut command = self.command(arguments);
+        command.envs(kill_point.map(|point| (FAILPOINTS, point)));
+        let output = command.output();
+        let output = output.map_err(|error| not_started(&arguments, &error))?;
+        Ok(ended(&output.status))
     }
 
     /// Lets a running server recount itself.

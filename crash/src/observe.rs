@@ -122,10 +122,24 @@ pub fn sound(ops: &str) -> Vec<Finding> {
 
 /// Status and body of an answer; none if nobody answers.
 pub fn get(ops: &str, path: &str) -> Option<(u16, String)> {
+    ask(ops, "GET", path, "")
+}
+
+/// Orders a backup of this name.
+pub fn back_up(ops: &str, name: &str) -> Option<(u16, String)> {
+    let body = serde_json::json!({ "directory": name });
+    ask(ops, "POST", "/backup", &body.to_string())
+}
+
+fn ask(ops: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
     let address = ops.strip_prefix("http://")?;
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(ANSWER)).ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;

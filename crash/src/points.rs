@@ -4,6 +4,9 @@
 //! at its first passing by the first server, by a server that recovers what another one left when it was
 //! killed, and then at later passings drawn by seed. Servers are started and stopped in order until the
 //! point is met; one that is never met is a failure, because nobody knows then what a death there leaves.
+//! At the points of a backup servers are ordered to make some; at those of a restore, `muster restore` dies.
+
+mod copy;
 
 use muster_loadgen::random::Random;
 use serde::Serialize;
@@ -12,6 +15,7 @@ use crate::check;
 use crate::directory::{Cycle, Directory};
 use crate::draw::{next_seed, spread};
 use crate::error::CrashError;
+use crate::load::BACKUP_POINTS;
 use crate::medium::Medium;
 use crate::moment::Moment;
 use crate::muster::Muster;
@@ -149,9 +153,16 @@ impl Tour<'_> {
             for visit in 0..visits {
                 let passings = match visit {
                     0 | 1 => 0,
-                    _ => spread(&mut random, 1, PASSING_MAX),
+                    _ => match copy::passing_max(name).unwrap_or(PASSING_MAX) {
+                        0 => 0,
+                        passing_max => spread(&mut random, 1, passing_max),
+                    },
                 };
-                match self.visit(name, visit > 0, passings).await? {
+                let died = match copy::is_of_restore(name) {
+                    true => self.visit_restore(name, visit, passings).await?,
+                    false => self.visit(name, visit > 0, passings).await?,
+                };
+                match died {
                     true => point.killed += 1,
                     false => point.missed += 1,
                 }
@@ -206,20 +217,36 @@ impl Tour<'_> {
             self.note(name, passings, seed, &result);
             cycle += 1;
         }
+        let backups = match name.starts_with(BACKUP_POINTS) {
+            true => self.after_backup(name, seed, &directory)?,
+            false => Vec::new(),
+        };
         if self.report.findings.is_empty() {
             // Who comes after a death must find everything, and serve.
-            let after = Moment::Quiet(100);
+            let after = match backups.is_empty() {
+                true => Moment::Quiet(100),
+                false => Moment::BackedUp(100, backups.clone()),
+            };
             let result = directory
                 .cycle(self.site, SERVERS_MAX, &after, self.medium)
                 .await?;
             self.note(name, passings, seed, &result);
         }
+        if self.report.findings.is_empty() {
+            self.restore_each(name, seed, &directory, &backups)?;
+        }
+        self.forget(&directory)?;
+        Ok(died)
+    }
+
+    /// A directory that has no finding is not needed any more.
+    fn forget(&mut self, directory: &Directory) -> Result<(), CrashError> {
         if self.report.findings.is_empty() && !self.keep {
             let folder = directory.folder();
             self.medium.release().map_err(CrashError::file(folder))?;
             std::fs::remove_dir_all(folder).map_err(CrashError::file(folder))?;
         }
-        Ok(died)
+        Ok(())
     }
 
     /// Adds a cycle to the report.

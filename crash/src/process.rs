@@ -167,7 +167,8 @@ impl Drop for Server {
     }
 }
 
-fn ended(status: &ExitStatus) -> Ended {
+/// How a process ended that was waited for.
+pub fn ended(status: &ExitStatus) -> Ended {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Code(code),
