@@ -20,6 +20,9 @@ use crate::site::Site;
 /// Records acknowledged before the disk goes bad, and by a server after it.
 const RECORDS: u64 = 3_000;
 
+/// What the log of a poisoned server tells its operator.
+const WHAT_TO_DO: &str = "repair the disk, then restart";
+
 /// What one fault showed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -119,6 +122,8 @@ async fn meet(
     };
     let bad = if fault.is_at_start() {
         Moment::FaultAtStart
+    } else if fault.is_in_flush() {
+        Moment::FaultInFlush(RECORDS)
     } else {
         Moment::Fault(RECORDS)
     };
@@ -134,9 +139,17 @@ async fn meet(
         if is_bad {
             row.log = observe::errors(&log, log_bytes);
             findings.extend(cycle.shown.iter().flat_map(Shown::faults));
-            let lines = usize::from(fault != Fault::StuckSync);
+            // One for the disk, one for the backup that failed on it.
+            let lines = usize::from(fault != Fault::StuckSync) + usize::from(fault.is_in_flush());
             if row.log.len() != lines {
                 findings.push(format!("{lines} lines were due in the log: {:?}", row.log));
+            }
+            let is_poisoned = cycle
+                .shown
+                .as_ref()
+                .is_some_and(|shown| shown.resumed.is_none());
+            if is_poisoned && !row.log.iter().any(|line| line.contains(WHAT_TO_DO)) {
+                findings.push(format!("the log does not say what to do: {:?}", row.log));
             }
             row.shown = cycle.shown;
         }

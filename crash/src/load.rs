@@ -204,9 +204,10 @@ impl Load {
                 self.recount("after load").await;
                 strike(server, medium)
             }
-            Moment::Fault(records) => {
+            Moment::Fault(records) | Moment::FaultInFlush(records) => {
                 self.wait_for(*records).await;
-                self.shown = Some(self.bad_disk(medium).await);
+                let is_in_flush = matches!(moment, Moment::FaultInFlush(_));
+                self.shown = Some(self.bad_disk(medium, is_in_flush).await);
                 strike(server, medium)
             }
             Moment::FaultAtStart => {
@@ -244,13 +245,17 @@ impl Load {
     }
 
     /// The disk goes bad: watches until the server has noticed, and a while longer.
-    async fn bad_disk(&self, medium: &mut dyn Medium) -> Shown {
+    async fn bad_disk(&self, medium: &mut dyn Medium, is_in_flush: bool) -> Shown {
         let acked = || *self.acknowledged.borrow();
         let mut shown = Shown {
             acked_before: acked(),
             ..Shown::default()
         };
         medium.fail();
+        if is_in_flush {
+            let answer = back_up(self.ops.clone(), "backup".to_owned()).await;
+            shown.backup = Some(answer.map_or(0, |(status, _)| status));
+        }
         let noticed = async {
             while !medium.is_stuck() && self.observe().await.ready == 200 {
                 sleep(ON_THE_WAY).await;

@@ -40,6 +40,8 @@ pub enum Moment {
     Stop(u64),
     /// The disk goes bad once so many records are acknowledged; SIGKILL when the server has shown what it does.
     Fault(u64),
+    /// The same, and a backup is ordered, which makes RocksDB flush.
+    FaultInFlush(u64),
     /// The disk is bad before the server starts, which must not become ready.
     FaultAtStart,
     /// SIGKILL by the server itself, when it passes the kill point of this name for this many-and-first
@@ -75,6 +77,7 @@ impl Moment {
             Self::BackedUp(..) => "backed_up",
             Self::Stop(_) => "stop",
             Self::Fault(_) => "fault",
+            Self::FaultInFlush(_) => "fault_in_flush",
             Self::FaultAtStart => "fault_at_start",
             Self::KillPoint(..) => "kill_point",
         }

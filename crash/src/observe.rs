@@ -45,6 +45,8 @@ pub struct Shown {
     /// What it said then.
     #[serde(flatten)]
     pub seen: Observation,
+    /// Status of the backup that was ordered on the bad disk, if one was.
+    pub backup: Option<u16>,
     /// Of a stuck disk: whether acknowledgements came again once it went on.
     pub resumed: Option<bool>,
 }
@@ -66,6 +68,10 @@ impl Shown {
             (seen.reason.is_none() == is_stuck, "its reason is wrong"),
             (is_stuck || seen.counts == 200, "it does not count any more"),
             (seen.poisoned == Some(poisoned), "its metric is wrong"),
+            (
+                matches!(self.backup, None | Some(500)),
+                "its backup does not fail",
+            ),
             (
                 self.resumed != Some(false),
                 "it does not go on with its disk",

@@ -26,6 +26,10 @@ pub enum Fault {
     SyncLog,
     /// Under load: syncs of the log hang, and end after a while.
     StuckSync,
+    /// Under load: writing a table fails, in a flush that a backup asks for.
+    WriteTableUnderLoad,
+    /// Under load: a sync of a table fails, in a flush that a backup asks for.
+    SyncTableUnderLoad,
     /// As it starts: writing a table fails.
     WriteTable,
     /// As it starts: a sync of a table fails.
@@ -40,11 +44,13 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Full,
         Self::WriteLog,
         Self::SyncLog,
         Self::StuckSync,
+        Self::WriteTableUnderLoad,
+        Self::SyncTableUnderLoad,
         Self::WriteTable,
         Self::SyncTable,
         Self::SyncManifest,
@@ -59,6 +65,8 @@ impl Fault {
             Self::WriteLog => "writeLog",
             Self::SyncLog => "syncLog",
             Self::StuckSync => "stuckSync",
+            Self::WriteTableUnderLoad => "writeTableUnderLoad",
+            Self::SyncTableUnderLoad => "syncTableUnderLoad",
             Self::WriteTable => "writeTable",
             Self::SyncTable => "syncTable",
             Self::SyncManifest => "syncManifest",
@@ -79,13 +87,22 @@ impl Fault {
         )
     }
 
+    /// Whether it strikes a flush, which a server under load makes seldom: one must be asked for.
+    pub const fn is_in_flush(self) -> bool {
+        matches!(self, Self::WriteTableUnderLoad | Self::SyncTableUnderLoad)
+    }
+
     const fn rule(self) -> Option<Rule> {
         let (operation, file, lasting, action) = match self {
             Self::Full | Self::FullAtStart => return None,
             Self::WriteLog => (Operation::Write, FileKind::Log, true, Action::Fail),
             Self::SyncLog => (Operation::Sync, FileKind::Log, false, Action::Fail),
             Self::StuckSync => (Operation::Sync, FileKind::Log, true, Action::Hang),
-            Self::WriteTable => (Operation::Write, FileKind::Table, true, Action::Fail),
+            Self::WriteTable | Self::WriteTableUnderLoad => {
+                (Operation::Write, FileKind::Table, true, Action::Fail)
+            }
+            // Once: those after it report success, as Linux does.
+            Self::SyncTableUnderLoad => (Operation::Sync, FileKind::Table, false, Action::Fail),
             Self::SyncTable => (Operation::Sync, FileKind::Table, true, Action::Fail),
             Self::SyncManifest => (Operation::Sync, FileKind::Manifest, true, Action::Fail),
             Self::ReadTable => (Operation::Read, FileKind::Table, true, Action::Fail),

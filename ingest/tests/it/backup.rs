@@ -222,9 +222,9 @@ fn with_backup() -> Installation {
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     for number in 0..50 {
         let check_in = random_check_in(&mut Random(number), device(number), 1);
-        wait(client.send(&[check_in])).unwrap();
+        wait(client.send(&[check_in])).expect("it is taken");
     }
-    wait(client.flush()).unwrap();
+    wait(client.flush()).expect("it is acknowledged");
     assert_eq!(verified(&back_up(&server, "a"))["devices"], 50);
     drop(server.stop());
     place
@@ -232,16 +232,17 @@ fn with_backup() -> Installation {
 
 /// What a restore of the backup leaves in a directory when it is killed while it copies.
 fn leave_half(place: &Installation, directory: &Path) {
-    fs::create_dir_all(directory).unwrap();
+    fs::create_dir_all(directory).expect("a scratch directory is writable");
     let files = Installation::files(&place.path("backups/a"));
     let names: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
     let mark = format!("muster-restoring 1\n{names}");
-    fs::write(directory.join("RESTORING"), mark).unwrap();
+    fs::write(directory.join("RESTORING"), mark).expect("a scratch directory is writable");
     for (name, bytes) in files.iter().take(files.len() / 2) {
-        fs::write(directory.join(name), bytes).unwrap();
+        fs::write(directory.join(name), bytes).expect("a scratch directory is writable");
     }
     let (last, bytes) = &files[files.len() / 2];
-    fs::write(directory.join(last), &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(directory.join(last), &bytes[..bytes.len() / 2])
+        .expect("a scratch directory is writable");
 }
 
 #[test]
