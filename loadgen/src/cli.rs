@@ -60,7 +60,7 @@ pub struct RunArguments {
     /// As gateway: so many of the devices connect by themselves, side by side with the gateways.
     #[arg(long, default_value_t = 0)]
     pub direct: u64,
-    /// Check-ins to send in all, duplicates included.
+    /// Check-ins to send in all, duplicates included; at most so many with --seconds.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub check_ins: u64,
     /// Connections of gateways; they share the certificates found. [default: 2]
@@ -75,6 +75,11 @@ pub struct RunArguments {
     /// Check-ins a second, on a fixed schedule (open loop). [default: as many as the server takes]
     #[arg(long, value_parser = positive)]
     pub rate: Option<f64>,
+    /// Make no check-ins after so many seconds. Frames made by then are still sent and awaited; what
+    /// --rate had due and the server's pressure kept from being made is reported as held back.
+    /// [default: until all were sent]
+    #[arg(long, value_parser = seconds)]
+    pub seconds: Option<f64>,
     /// The fleet; the same seed is the same fleet.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -208,118 +213,13 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RUN: [&str; 18] = [
-        "muster-loadgen",
-        "run",
-        "--target",
-        "127.0.0.1:4433",
-        "--ops",
-        "http://127.0.0.1:7441",
-        "--ca",
-        "ca.pem",
-        "--identities",
-        "pki",
-        "--tenant",
-        "demo",
-        "--devices",
-        "10",
-        "--check-ins",
-        "100",
-        "--seed",
-        "3",
-    ];
-
-    fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
-        let arguments = RUN.iter().chain(more);
-        match Cli::try_parse_from(arguments)?.command {
-            Command::Run(arguments) => Ok(*arguments),
-            Command::Rate(_) => unreachable!("the arguments say run"),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn defaults_depend_on_the_kind() {
-        let gateway = parse(&[]).unwrap();
-        assert_eq!(
-            (gateway.kind, gateway.frame(), gateway.shape().seed),
-            (Kind::Gateway, 4096, 3)
-        );
-        assert_eq!(parse(&["--as", "device"]).unwrap().frame(), 1);
-        assert!(gateway.check().is_ok());
-    }
-
-    #[test]
-    fn a_target_elsewhere_needs_a_word() {
-        let elsewhere = ["--target", "192.0.2.1:4433"];
-        let arguments: Vec<&str> = RUN
-            .iter()
-            .copied()
-            .filter(|word| *word != "--target" && *word != RUN[3])
-            .collect();
-        let parse = |more: &[&str]| {
-            let all = arguments.iter().chain(&elsewhere).chain(more);
-            let Command::Run(run) = Cli::try_parse_from(all).unwrap().command else {
-                panic!("run")
-            };
-            run.check()
-        };
-        let error = parse(&[]).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("--i-own-this-target"), "{error}");
-        assert!(parse(&["--i-own-this-target"]).is_ok());
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused() {
-        for more in [
-            ["--duplicates", "1.5"],
-            ["--churn", "-0.1"],
-            ["--rate", "0"],
-            ["--rate", "nan"],
-            ["--frame", "4097"],
-            ["--window", "0"],
-            ["--gateways", "0"],
-        ] {
-            assert!(parse(&more).is_err(), "{more:?}");
-        }
-    }
-
-    #[test]
-    fn options_that_contradict_each_other_are_refused() {
-        for more in [
-            ["--duplicates", "0.6", "--reorder", "0.6"].as_slice(),
-            &["--gateways", "11"],
-            &["--as", "device", "--gateways", "2"],
-            &["--as", "device", "--direct", "2"],
-            &["--direct", "10"],
-            &["--direct", "9", "--gateways", "2"],
-        ] {
-            assert_eq!(
-                parse(more).unwrap().check().unwrap_err().exit_code(),
-                2,
-                "{more:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn verification_needs_the_endpoint_for_operators() {
-        let without: Vec<&str> = RUN
-            .iter()
-            .copied()
-            .filter(|word| *word != "--ops" && *word != RUN[5])
-            .collect();
-        assert!(Cli::try_parse_from(&without).is_err());
-        assert!(Cli::try_parse_from(without.iter().chain(&["--no-verify"])).is_ok());
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        // A week is longer than any run, and far from what a clock cannot hold.
+        Ok(value) if (0.001..=604_800.0).contains(&value) => Ok(value),
+        _ => Err("it must be a number from 0.001 to 604800".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

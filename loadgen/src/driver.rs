@@ -8,35 +8,31 @@
 //! Closed loop: the next frame is made when the window has room, and its latency counts from there.
 //! Open loop: frame k of the run is due at a fixed time, and its latency counts from that time
 //! whether or not it could be sent then, so a server that stalls cannot hide the wait of the others.
+//! A run with an end makes no frame after it. What was made by then is still sent and awaited, so that
+//! the prediction stays exact; what was due by then and not made was held back.
 //! Bounds: one frame in the making and the client's window, for each connection.
 
 use std::{
-    collections::VecDeque,
     net::SocketAddr,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use bytes::Bytes;
 use muster_client::{Client, ClientConfig, ClientError, Endpoint, Pem, Progress};
-use muster_wire::{
-    Rejection,
-    limits::{CHECK_IN_BYTES, HEADER_BYTES},
-};
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
+use muster_wire::Rejection;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
-    clock,
     fleet::Part,
     latency::{Latency, LatencyLanes},
 };
+
+mod pace;
+mod sender;
+
+use pace::Pace;
+use sender::Sender;
 
 /// UDP sockets that connections share, at most.
 const ENDPOINTS_MAX: usize = 16;
@@ -64,6 +60,8 @@ pub struct Plan {
     pub window: u16,
     /// Check-ins a second over all connections; `None` for as many as the server takes.
     pub rate: Option<f64>,
+    /// When the measured phase ends, after its start; `None` for when everything was sent.
+    pub time_max: Option<Duration>,
 }
 
 /// A connection before the run: who it is, and what it will send.
@@ -80,8 +78,13 @@ pub struct Member {
 /// What was measured.
 #[derive(Debug, Default)]
 pub struct Measured {
+    /// Check-ins that the schedule had due by the end of the measured phase. A closed loop has no
+    /// schedule, so that it is what was sent.
+    pub offered: u64,
     /// Check-ins in frames that were handed to a connection.
     pub sent: u64,
+    /// Check-ins that were due and never made, because frames before them had to wait too long.
+    pub held_back: u64,
     /// Check-ins in frames that were acknowledged.
     pub acked: u64,
     /// From the start of the measured phase to its last ack.
@@ -142,18 +145,8 @@ pub async fn run(
         let pace = plan
             .rate
             .map(|rate| Pace::new(start, rate * share, connected.frame, phase));
-        let sender = Sender {
-            frame: connected.frame,
-            pace,
-            live: Arc::clone(&live),
-            lanes: Arc::clone(&lanes),
-            number,
-            in_flight: VecDeque::new(),
-            frames_acked: 0,
-            sent: 0,
-            acked: 0,
-            last_ack: start,
-        };
+        let end = plan.time_max.map(|time_max| start + time_max);
+        let sender = Sender::new(&connected, pace, (start, end), (number, &lanes), &live);
         sender.run(connected)
     })
     .await?;
@@ -167,7 +160,9 @@ pub async fn run(
         ..Measured::default()
     };
     for (connected, sender) in &finished {
+        measured.offered += sender.offered.unwrap_or(sender.sent);
         measured.sent += sender.sent;
+        measured.held_back += sender.held_back;
         measured.acked += sender.acked;
         measured.inventories += connected.inventories;
     }
@@ -247,122 +242,6 @@ async fn send_inventories(mut connected: Connected) -> Result<Connected, ClientE
     }
     connected.client.flush().await?;
     Ok(connected)
-}
-
-/// When the frames of a connection are due: at its share of the rate, and out of step with the
-/// others.
-#[derive(Debug)]
-struct Pace {
-    next: Instant,
-    interval: Duration,
-}
-
-impl Pace {
-    /// For a connection that sends so many check-ins a second, its first frame after `phase` of an
-    /// interval. One without check-ins has no pace to keep.
-    fn new(start: Instant, rate: f64, frame: usize, phase: f64) -> Self {
-        let interval = Duration::try_from_secs_f64(frame as f64 / rate).unwrap_or_default();
-        Self {
-            next: start + interval.mul_f64(phase),
-            interval,
-        }
-    }
-
-    fn take(&mut self) -> Instant {
-        let due = self.next;
-        self.next += self.interval;
-        due
-    }
-}
-
-/// A frame that is on its way or about to be.
-#[derive(Debug)]
-struct Frame {
-    bytes: Bytes,
-    due: Instant,
-    check_ins: u64,
-}
-
-/// The measured phase of one connection.
-#[derive(Debug)]
-struct Sender {
-    frame: usize,
-    pace: Option<Pace>,
-    live: Arc<Live>,
-    lanes: Arc<LatencyLanes>,
-    number: usize,
-    /// Due time and check-ins of the frames that are not acknowledged, oldest first.
-    in_flight: VecDeque<(Instant, u64)>,
-    frames_acked: u64,
-    sent: u64,
-    acked: u64,
-    last_ack: Instant,
-}
-
-impl Sender {
-    async fn run(mut self, mut connected: Connected) -> Result<(Connected, Self), ClientError> {
-        let Connected { client, part, .. } = &mut connected;
-        let mut watch = client.watch();
-        self.frames_acked = watch.progress().frames_acked;
-        let mut next = self.make(part);
-        while next.is_some() || !self.in_flight.is_empty() {
-            tokio::select! {
-                biased;
-                progress = watch.changed() => match progress {
-                    Some(progress) => self.acknowledged(progress.frames_acked),
-                    // The client has ended; its own call says why.
-                    None => return Err(client.flush().await.err().unwrap_or(ClientError::Stopped)),
-                },
-                result = send(client, next.as_ref()), if next.is_some() => {
-                    result?;
-                    if let Some(frame) = next.take() {
-                        self.in_flight.push_back((frame.due, frame.check_ins));
-                        self.sent += frame.check_ins;
-                    }
-                    next = self.make(part);
-                }
-            }
-        }
-        Ok((connected, self))
-    }
-
-    fn make(&mut self, part: &mut Part) -> Option<Frame> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.frame * CHECK_IN_BYTES);
-        let check_ins = part.make_frame(&mut bytes, self.frame, clock::millis()) as u64;
-        let due = self.pace.as_mut().map_or_else(Instant::now, Pace::take);
-        (check_ins > 0).then(|| Frame {
-            bytes: bytes.into(),
-            due,
-            check_ins,
-        })
-    }
-
-    fn acknowledged(&mut self, frames_acked: u64) {
-        let frames = frames_acked - self.frames_acked;
-        if frames == 0 {
-            return;
-        }
-        self.frames_acked = frames_acked;
-        let now = Instant::now();
-        self.last_ack = now;
-        let mut lane = self.lanes.lane(self.number);
-        for _ in 0..frames {
-            let Some((due, check_ins)) = self.in_flight.pop_front() else {
-                break;
-            };
-            lane.record(now.saturating_duration_since(due));
-            self.acked += check_ins;
-            // A gauge for the progress bar; nothing is decided by it.
-            self.live.acked.fetch_add(check_ins, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Sends a frame when it is due. Cancel safe.
-async fn send(client: &Client, frame: Option<&Frame>) -> Result<(), ClientError> {
-    let Some(frame) = frame else { return Ok(()) };
-    sleep_until(frame.due).await;
-    client.send_frame(frame.bytes.clone()).await
 }
 
 fn take_rejections(clients: &mut [Client], into: &mut Vec<Rejection>) {

@@ -171,6 +171,7 @@ fn send(arguments: &RunArguments, members: Vec<Member>) -> Result<(Vec<Part>, Me
         ca: arguments.ca.clone(),
         window: arguments.window,
         rate: arguments.rate,
+        time_max: arguments.seconds.map(Duration::from_secs_f64),
     };
     let live = Arc::new(Live::default());
     let bar = progress_bar(arguments, &runtime, &live);

@@ -42,6 +42,10 @@ fn run(report: &Report) -> Table {
     row("devices", grouped(setup.devices));
     row("connections", grouped(setup.connections as u64));
     row("seed", setup.seed.to_string());
+    if measured.held_back > 0 {
+        row("check-ins offered", grouped(measured.offered));
+        row("check-ins held back", grouped(measured.held_back));
+    }
     row("check-ins sent", grouped(measured.sent));
     row("check-ins acknowledged", grouped(measured.acked));
     for (name, count) in report.answers() {

@@ -23,7 +23,9 @@ fn report() -> Report {
             rate: None,
         },
         measured: Measured {
+            offered: 130,
             sent: 100,
+            held_back: 30,
             acked: 100,
             seconds: 0.5,
             inventories: 4,
@@ -55,7 +57,9 @@ fn the_json_object_has_what_scripts_read() {
     let json = report().to_json();
     for (key, value) in [
         ("devices", json!(10)),
+        ("check_ins_offered", json!(130)),
         ("check_ins_sent", json!(100)),
+        ("check_ins_held_back", json!(30)),
         ("check_ins_acked", json!(100)),
         ("check_ins_per_second", json!(200.0)),
         ("accepted", json!(90)),

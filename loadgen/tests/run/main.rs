@@ -141,6 +141,63 @@ fn an_open_loop_keeps_its_schedule() {
     );
 }
 
+/// The model is far slower than the schedule, which has 100,000 frames due.
+#[test]
+fn what_a_schedule_offers_is_sent_or_held_back_and_the_rest_is_verified() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let words = [
+        "--devices=300",
+        "--check-ins=1000000000000",
+        "--frame=10",
+        "--window=1",
+        "--rate=1000000",
+        "--seconds=1",
+        "--duplicates=0.1",
+        "--reorder=0.1",
+    ];
+    let report = report(&server, &words);
+    assert!(report.is_verified(), "{}", report.to_text());
+    let json = report.to_json();
+    let number = |key: &str| json[key].as_u64().expect("a number");
+    assert_eq!(number("check_ins_offered"), 1_000_000);
+    assert_eq!(
+        number("check_ins_sent") + number("check_ins_held_back"),
+        1_000_000
+    );
+    assert_eq!(number("check_ins_sent"), number("check_ins_acked"));
+    assert!(number("check_ins_held_back") > 0 && number("check_ins_sent") > 0);
+    assert_eq!(json["saturated"], true);
+}
+
+#[test]
+fn a_closed_loop_with_an_end_offers_what_it_sends() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let words = [
+        "--devices=300",
+        "--check-ins=1000000000000",
+        "--frame=10",
+        "--seconds=1",
+    ];
+    let report = report(&server, &words);
+    assert!(report.is_verified(), "{}", report.to_text());
+    let measured = &report.measured;
+    assert!(measured.sent > 0);
+    assert_eq!((measured.offered, measured.held_back), (measured.sent, 0));
+}
+
+#[test]
+fn an_end_after_the_last_check_in_changes_nothing() {
+    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let words = ["--rate=1000000", "--seconds=3600"];
+    let report = report(&server, &[&SMALL[..], &words[..]].concat());
+    assert!(report.is_verified(), "{}", report.to_text());
+    let measured = &report.measured;
+    assert_eq!(
+        (measured.offered, measured.sent, measured.held_back),
+        (5000, 5000, 0)
+    );
+}
+
 #[test]
 fn a_server_that_counts_one_device_wrong_is_found_out() {
     let server = ModelServer::start(&[Act::Acknowledge], Lie::OneDevice);

@@ -1,0 +1,116 @@
+//! Which words are taken, and which are refused before anything is sent.
+
+use super::*;
+
+const RUN: [&str; 18] = [
+    "muster-loadgen",
+    "run",
+    "--target",
+    "127.0.0.1:4433",
+    "--ops",
+    "http://127.0.0.1:7441",
+    "--ca",
+    "ca.pem",
+    "--identities",
+    "pki",
+    "--tenant",
+    "demo",
+    "--devices",
+    "10",
+    "--check-ins",
+    "100",
+    "--seed",
+    "3",
+];
+
+fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
+    let arguments = RUN.iter().chain(more);
+    match Cli::try_parse_from(arguments)?.command {
+        Command::Run(arguments) => Ok(*arguments),
+        Command::Rate(_) => unreachable!("the arguments say run"),
+    }
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn defaults_depend_on_the_kind() {
+    let gateway = parse(&[]).unwrap();
+    assert_eq!(
+        (gateway.kind, gateway.frame(), gateway.shape().seed),
+        (Kind::Gateway, 4096, 3)
+    );
+    assert_eq!(parse(&["--as", "device"]).unwrap().frame(), 1);
+    assert!(gateway.check().is_ok());
+}
+
+#[test]
+fn a_target_elsewhere_needs_a_word() {
+    let elsewhere = ["--target", "192.0.2.1:4433"];
+    let arguments: Vec<&str> = RUN
+        .iter()
+        .copied()
+        .filter(|word| *word != "--target" && *word != RUN[3])
+        .collect();
+    let parse = |more: &[&str]| {
+        let all = arguments.iter().chain(&elsewhere).chain(more);
+        let Command::Run(run) = Cli::try_parse_from(all).unwrap().command else {
+            panic!("run")
+        };
+        run.check()
+    };
+    let error = parse(&[]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("--i-own-this-target"), "{error}");
+    assert!(parse(&["--i-own-this-target"]).is_ok());
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    for more in [
+        ["--duplicates", "1.5"],
+        ["--churn", "-0.1"],
+        ["--rate", "0"],
+        ["--rate", "nan"],
+        ["--seconds", "0"],
+        ["--seconds", "inf"],
+        ["--frame", "4097"],
+        ["--window", "0"],
+        ["--gateways", "0"],
+    ] {
+        assert!(parse(&more).is_err(), "{more:?}");
+    }
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    for more in [
+        ["--duplicates", "0.6", "--reorder", "0.6"].as_slice(),
+        &["--gateways", "11"],
+        &["--as", "device", "--gateways", "2"],
+        &["--as", "device", "--direct", "2"],
+        &["--direct", "10"],
+        &["--direct", "9", "--gateways", "2"],
+    ] {
+        assert_eq!(
+            parse(more).unwrap().check().unwrap_err().exit_code(),
+            2,
+            "{more:?}"
+        );
+    }
+}
+
+#[test]
+fn verification_needs_the_endpoint_for_operators() {
+    let without: Vec<&str> = RUN
+        .iter()
+        .copied()
+        .filter(|word| *word != "--ops" && *word != RUN[5])
+        .collect();
+    assert!(Cli::try_parse_from(&without).is_err());
+    assert!(Cli::try_parse_from(without.iter().chain(&["--no-verify"])).is_ok());
+}
