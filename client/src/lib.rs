@@ -58,6 +58,8 @@ mod back_off;
 mod client;
 mod config;
 mod connection;
+#[cfg(feature = "deaf")]
+mod deaf;
 mod driver;
 mod endpoint;
 mod error;
@@ -71,6 +73,8 @@ mod window;
 pub use bytes::Bytes;
 pub use client::{Client, ProgressWatch, Rejections};
 pub use config::{ClientConfig, Pem};
+#[cfg(feature = "deaf")]
+pub use deaf::DeafClient;
 pub use endpoint::Endpoint;
 pub use error::{ClientError, Disconnect};
 pub use progress::Progress;

@@ -51,7 +51,8 @@ fn tls_config(config: &ClientConfig) -> Result<rustls::ClientConfig, ClientError
     Ok(tls)
 }
 
-fn transport(config: &ClientConfig) -> TransportConfig {
+/// How a connection behaves below its stream.
+pub(crate) fn transport(config: &ClientConfig) -> TransportConfig {
     let mut transport = TransportConfig::default();
     // At most ten minutes, which fit the milliseconds of the format many times over.
     transport.max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok());

@@ -9,6 +9,10 @@ use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
 use crate::{error::RunError, fleet::Shape, identities::Kind};
 
+mod rude;
+
+pub use rude::{DeafArguments, KnockArguments, check_target};
+
 const AFTER_HELP: &str = "\
 Exit codes: 0 verified, 1 internal, 2 usage, 3 the tenant's settings rule a prediction out,
 4 certificate or key unusable, 7 the server's counts differ, 8 server not reachable.";
@@ -30,6 +34,10 @@ pub enum Command {
     Run(Box<RunArguments>),
     /// Measure how fast check-ins are made here, on one core and without a server.
     Rate(RateArguments),
+    /// Begin handshakes and never go on with one, to see that a server refuses them politely.
+    Knock(KnockArguments),
+    /// Connect devices that send a window of frames and never read an ack.
+    Deaf(DeafArguments),
 }
 
 /// The options of `run`.
@@ -174,13 +182,7 @@ impl RunArguments {
     /// [`RunError::Usage`].
     pub fn check(&self) -> Result<(), RunError> {
         let usage = |text: String| Err(RunError::Usage(text));
-        if !self.target.ip().is_loopback() && !self.i_own_this_target {
-            return usage(format!(
-                "{} is not this machine; a load test of somebody else's server is an attack. \
-                 Pass --i-own-this-target if it is yours",
-                self.target
-            ));
-        }
+        check_target(self.target, self.i_own_this_target)?;
         if self.duplicates + self.reorder > 1.0 {
             return usage("--duplicates and --reorder together are above 1".to_owned());
         }

@@ -2,6 +2,7 @@
 //!
 //! A run makes a fleet from a seed, sends its check-ins over connections of gateways or devices, and
 //! then compares the server's counts with what the engine's model says they must be, cell by cell.
+//! [`knock`] and [`deaf`] are peers that behave badly on purpose.
 //! The binary `muster-loadgen` is a thin shell over [`run::run`].
 //!
 //! Bounds: 24 bytes a device, and for each connection one frame and the client's window. What it
@@ -11,11 +12,13 @@
 
 pub mod cli;
 pub mod clock;
+pub mod deaf;
 pub mod device;
 pub mod driver;
 pub mod error;
 pub mod fleet;
 pub mod identities;
+pub mod knock;
 pub mod latency;
 pub mod mix;
 pub mod ops;

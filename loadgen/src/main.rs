@@ -6,25 +6,52 @@ use std::{io::Write, process::ExitCode};
 use clap::Parser;
 use muster_loadgen::{
     cli::{Cli, Command, RateArguments, RunArguments},
-    clock,
-    error::EXIT_DIFFERENCE,
-    rate, run,
+    clock, deaf,
+    error::{EXIT_DIFFERENCE, RunError},
+    knock, rate, run,
 };
+use serde_json::Value;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(arguments) => run_fleet(&arguments),
         Command::Rate(arguments) => measure_rate(&arguments),
+        Command::Knock(arguments) => {
+            let knocks = knock::knock(&arguments);
+            tell(
+                arguments.json,
+                knocks.map(|knocks| (knocks.to_json(), knocks.to_text())),
+            )
+        }
+        Command::Deaf(arguments) => {
+            let crowd = deaf::run(&arguments);
+            tell(
+                arguments.json,
+                crowd.map(|crowd| (crowd.to_json(), crowd.to_text())),
+            )
+        }
     }
+}
+
+/// A result without a verdict, as an object or as a sentence.
+fn tell(is_json: bool, result: Result<(Value, String), RunError>) -> ExitCode {
+    match result {
+        Ok((json, _)) if is_json => print(&format!("{json}\n")),
+        Ok((_, text)) => print(&format!("{text}\n")),
+        Err(error) => return fail(&error),
+    }
+    ExitCode::SUCCESS
+}
+
+fn fail(error: &RunError) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "muster-loadgen: {}", error.line());
+    error.exit_code().into()
 }
 
 fn run_fleet(arguments: &RunArguments) -> ExitCode {
     let report = match run::run(arguments) {
         Ok(report) => report,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "muster-loadgen: {}", error.line());
-            return error.exit_code().into();
-        }
+        Err(error) => return fail(&error),
     };
     let text = if arguments.json {
         format!("{}\n", report.to_json())

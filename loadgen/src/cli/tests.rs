@@ -27,7 +27,7 @@ fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
     let arguments = RUN.iter().chain(more);
     match Cli::try_parse_from(arguments)?.command {
         Command::Run(arguments) => Ok(*arguments),
-        Command::Rate(_) => unreachable!("the arguments say run"),
+        _ => unreachable!("the arguments say run"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole runs against a server that keeps the engine's model, and the exit codes of the binary.
 
 mod model_server;
+mod rude;
 
 use std::{
     path::{Path, PathBuf},
@@ -35,7 +36,7 @@ fn words(server: &ModelServer, more: &[&str]) -> Vec<String> {
 fn arguments(server: &ModelServer, more: &[&str]) -> RunArguments {
     match Cli::parse_from(words(server, more)).command {
         Subcommand::Run(arguments) => *arguments,
-        Subcommand::Rate(_) => unreachable!("the words say run"),
+        _ => unreachable!("the words say run"),
     }
 }
 
