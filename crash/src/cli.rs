@@ -30,6 +30,8 @@ pub enum Command {
     Points(PointsArguments),
     /// Let servers meet a disk that is full, fails or is stuck, and see what they do (FUSE).
     BadDisk(BadDiskArguments),
+    /// Mount a disk in memory whose syncs hang when standard input says so: hang, waiting, go on, end (FUSE).
+    Disk(DiskArguments),
 }
 
 /// What both need.
@@ -111,6 +113,15 @@ pub struct BadDiskArguments {
     /// What every run is told.
     #[command(flatten)]
     pub common: CommonArguments,
+}
+
+/// The options of `disk`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct DiskArguments {
+    /// The directory to mount it over, which exists.
+    #[arg(long, value_name = "DIR")]
+    pub at: PathBuf,
 }
 
 impl DiskKind {

@@ -35,3 +35,4 @@ pub mod report;
 pub mod run;
 pub mod sender;
 pub mod site;
+pub mod stuck;

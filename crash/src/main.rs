@@ -9,7 +9,7 @@ use muster_crash::cli::{BadDiskArguments, Cli, Command, DiskKind, PointsArgument
 use muster_crash::error::{CrashError, EXIT_FINDING};
 use muster_crash::medium::{Fault, Forgetful, Medium, Plain, Rollback};
 use muster_crash::report::Report;
-use muster_crash::{bad_disk, points, run};
+use muster_crash::{bad_disk, points, run, stuck};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -17,6 +17,10 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run_loop(&arguments),
         Command::Points(arguments) => visit_points(&arguments),
         Command::BadDisk(arguments) => meet_faults(&arguments),
+        Command::Disk(arguments) => {
+            let (orders, answers) = (std::io::stdin().lock(), std::io::stdout().lock());
+            stuck::obey(&arguments.at, orders, answers).map(|()| true)
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
