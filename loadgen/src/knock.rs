@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use muster_wire::ALPN;
@@ -30,6 +30,7 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     cli::{KnockArguments, check_target},
@@ -134,7 +135,7 @@ fn send(socket: &UdpSocket, target: SocketAddr, attempts: u64) -> Result<f64, Ru
     let mut packet = Vec::with_capacity(DATAGRAM_BYTES_MAX);
     let start = Instant::now();
     for _ in 0..attempts {
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         let (handle, mut connection) = endpoint
             .connect(now, config.clone(), target, "localhost")
             .map_err(internal)?;
