@@ -102,18 +102,24 @@ impl CohortTable {
         self.max = max;
     }
 
+    /// The id that a cohort has, or would be given; `None` if it is new and the table is full. Changes
+    /// nothing: whoever asks may still reject the record that needs it.
+    pub fn id_of(&self, cohort: &Cohort) -> Option<CohortId> {
+        let known = self.ids.get(cohort).copied();
+        known.or_else(|| {
+            (self.cohorts.len() < self.max).then_some(CohortId(self.cohorts.len() as u32))
+        })
+    }
+
     /// The id of a cohort, and whether it is new; `None` if the table is full.
     pub fn intern(&mut self, cohort: Cohort) -> Option<(CohortId, bool)> {
-        if let Some(&id) = self.ids.get(&cohort) {
-            return Some((id, false));
+        let id = self.id_of(&cohort)?;
+        let new = self.get(id).is_none();
+        if new {
+            self.cohorts.push(cohort.clone());
+            self.ids.insert(cohort, id);
         }
-        if self.cohorts.len() >= self.max {
-            return None;
-        }
-        let id = CohortId(self.cohorts.len() as u32);
-        self.cohorts.push(cohort.clone());
-        self.ids.insert(cohort, id);
-        Some((id, true))
+        Some((id, new))
     }
 
     /// The cohort with this id.
@@ -144,7 +150,11 @@ mod tests {
         assert_eq!(Cohort::decode(&one.encode()), Some(one.clone()));
         let mut table = CohortTable::new(2);
         assert_eq!(table.intern(Cohort::default()), Some((CohortId(0), false)));
+        assert_eq!(table.id_of(&one), Some(CohortId(1)));
+        assert_eq!(table.len(), 1, "asking adds nothing");
         assert_eq!(table.intern(one.clone()), Some((CohortId(1), true)));
+        assert_eq!(table.id_of(&one), Some(CohortId(1)));
+        assert_eq!(table.id_of(&Cohort::new(Owner::Personal, [])), None);
         assert_eq!(table.intern(one), Some((CohortId(1), false)));
         assert_eq!(table.intern(Cohort::new(Owner::Personal, [])), None);
     }

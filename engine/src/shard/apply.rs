@@ -179,16 +179,12 @@ impl Shard {
         {
             return Verdict::Rejected(reason);
         }
-        let cohort = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
-        let bytes = cohort.encode();
-        let Some((cohort, new)) = self.cohorts.intern(cohort) else {
+        let described = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
+        let Some(cohort) = self.cohorts.id_of(&described) else {
             return Verdict::Rejected(RejectReason::CohortLimit);
         };
-        if new {
-            effects.cohorts.push((cohort.0, bytes));
-        }
         let inventory_revision = inventory.revision;
-        match slot {
+        let verdict = match slot {
             Some(slot) => {
                 let record = *self.devices.get(slot);
                 let key = CellKey {
@@ -225,7 +221,13 @@ impl Shard {
                     effects,
                 )
             }
+        };
+        // Cohorts are never given back: one that only a rejected inventory describes must not take a place.
+        if matches!(verdict, Verdict::Accepted) && self.cohorts.get(cohort).is_none() {
+            effects.cohorts.push((cohort.0, described.encode()));
+            self.cohorts.intern(described);
         }
+        verdict
     }
 
     /// Puts a policy set in force and judges every device by it (R21). The first event of its batch.

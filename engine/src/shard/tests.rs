@@ -243,6 +243,29 @@ fn limits_reject_and_change_nothing() {
     );
 }
 
+/// Otherwise a device that sends ever new tags to a full cell table takes the cohorts of all tenants.
+#[test]
+fn an_inventory_that_finds_no_cell_takes_no_cohort() {
+    let limits = ShardLimits {
+        cells_max: 1,
+        cohorts_max: 3,
+        ..LIMITS
+    };
+    let (mut shard, mut effects) = (shard_with(limits, policy(1)), Effects::default());
+    apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
+    for (revision, tag) in (1..).zip(["a", "b", "c", "d"]) {
+        for device in [1, 2] {
+            let tagged = inventory(device, revision, &[tag]);
+            shard.begin(NOW, &mut effects);
+            shard.apply_inventory(0, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
+            let reason = effects.rejections[0].reason();
+            assert_eq!(reason, Some(RejectReason::CellLimit));
+            assert!(effects.cohorts.is_empty() && effects.cells.is_empty());
+            assert!(shard.cohort(CohortId(1)).is_none());
+        }
+    }
+}
+
 #[test]
 fn an_inventory_moves_its_device_to_the_cohort_it_describes() {
     let (mut shard, mut effects) = (shard(), Effects::default());
