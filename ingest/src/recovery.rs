@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{PolicySet, Recovery, RecoveryError, Revision, Shard, ShardId, ShardLimits};
@@ -13,7 +14,8 @@ use muster_store::{JournalTail, ReadError, Store, StoreView, Writer};
 /// Journal values on their way to one shard; bounds memory while one shard is slower.
 const VALUES_IN_FLIGHT: usize = 16;
 
-/// The data directory cannot be served. Nothing in it was changed.
+/// The data directory cannot be served. Nothing that was stored is lost by the attempt; RocksDB may have put its
+/// log into tables.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// A read failed or found damage.
@@ -150,14 +152,19 @@ fn rebuild<T>(
             .collect();
         let outcome = journal(&lanes);
         drop(lanes); // the end of the journal
-        let mut shards = Vec::with_capacity(threads.len());
-        for thread in threads {
-            match thread.join() {
-                Ok(shard) => shards.push(shard?),
-                Err(panic) => std::panic::resume_unwind(panic),
+        let joined = |thread: ScopedJoinHandle<'_, _>| match thread.join() {
+            Ok(shard) => shard,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let shards: Vec<_> = threads.into_iter().map(joined).collect();
+        match outcome {
+            // A shard whose journal breaks off finds fault with that; what broke it off is the cause.
+            Err(cause) if !matches!(cause, RecoverError::GivenUp) => Err(cause),
+            outcome => {
+                let shards = shards.into_iter().collect::<Result<_, _>>()?;
+                Ok((shards, outcome?))
             }
         }
-        Ok((shards, outcome?))
     })
 }
 
@@ -175,7 +182,7 @@ fn rebuild_one(
         recovery
             .replay(sequence, &bytes, &mut policy_set)
             .map_err(fault)?;
-        // Never full: there are no more buffers than may be on their way.
+        // When it is full, which takes the buffers in the hands of both ends as well, this one is let go.
         let _ = spent.try_send(bytes);
     }
     recovery.finish(&mut policy_set).map_err(fault)
@@ -200,4 +207,67 @@ fn restore(
             .map_or(0, |record| record.cursor_sequence),
     );
     Ok(recovery)
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_engine::{DeviceRecord, PAGE_RECORDS, page};
+    use muster_store::{Commit, PageWrite, PoisonReason, Sink, StoreConfig};
+
+    use super::*;
+
+    const OPTIONS: RecoverOptions = RecoverOptions {
+        limits: ShardLimits {
+            devices_max: 1_000,
+            cells_max: 16,
+            cohorts_max: 16,
+        },
+        hash_seed: 1,
+    };
+
+    /// A page is written with the journal, so where the journal cannot be read pages are ahead of it.
+    #[test]
+    fn what_is_wrong_with_the_journal_is_told_before_what_follows_from_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let config = StoreConfig::new(scratch.path()).with_shards(1);
+        let store = Store::open(&config).unwrap();
+        let (_, mut writer) = recover(&store, OPTIONS).unwrap();
+        let records = vec![DeviceRecord::default(); PAGE_RECORDS];
+        let ahead = PageWrite {
+            page: 0,
+            bytes: page::encode(Revision::default(), 5, &records),
+        };
+        let mut commits = vec![Commit::<()> {
+            pages: vec![ahead],
+            ..Commit::default()
+        }];
+        writer.write(&mut commits, &mut Nobody);
+        let view = store.snapshot();
+        let ended = |end: Result<(), RecoverError>| match rebuild(&view, OPTIONS, |_| end) {
+            Ok(_) => unreachable!("a page is ahead"),
+            Err(error) => error,
+        };
+        let what = "its checksum is wrong".to_owned();
+        let keyspace = "journal";
+        let damage = ReadError::Corrupt { keyspace, what };
+        let told = ended(Err(damage.clone().into()));
+        assert!(matches!(told, RecoverError::Read(cause) if cause == damage));
+        for end in [Ok(()), Err(RecoverError::GivenUp)] {
+            let source = match ended(end) {
+                RecoverError::Shard { source, .. } => source,
+                other => panic!("{other}"),
+            };
+            assert!(matches!(source, RecoveryError::JournalEndsEarly { .. }));
+        }
+    }
+
+    struct Nobody;
+
+    impl Sink<()> for Nobody {
+        fn committed(&mut self, _: Commit<()>, _: std::time::Instant) {}
+
+        fn failed(&mut self, _: Commit<()>, reason: &PoisonReason) {
+            panic!("{reason}");
+        }
+    }
 }
