@@ -9,6 +9,7 @@ use super::key::{Integer, Key, KeyRow, Required, Size, Span, Text};
 use super::reader::Section;
 use super::units::{ByteSize, ConfigDuration};
 use super::{file_path, socket_address};
+use crate::net::GATEWAY_RECEIVE_WINDOW;
 use crate::pki::tls::ServerTls;
 
 /// The listener and the bounds of its connections. The reference in docs/CONFIGURATION.md says what each
@@ -173,7 +174,7 @@ const RECEIVE_WINDOWS_MAX: Key<Size> = Key {
         min: ByteSize::from_mib(4),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "Bytes that gateways together may have on their way through large receive windows, 4 MiB each; a gateway beyond keeps the window of a device, 64 KiB, and is slower for as long as it is connected. Memory: up to two and a half times that if the peers are hostile.",
+    meaning: "Bytes that gateways together may have on their way through large receive windows, 4 MiB each; those of one tenant get three quarters of it if there are several tenants. A gateway beyond keeps the window of a device, 64 KiB, and is slower for as long as it is connected. Memory: up to two and a half times that if the peers are hostile.",
 };
 
 const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
@@ -222,6 +223,15 @@ impl ListenConfig {
             (0, 0 | 1) => self.connections_max,
             (0, _) => (self.connections_max - self.connections_max / 4).max(1),
             (max, _) => max,
+        }
+    }
+
+    /// Bytes of large receive windows that the gateways of one of so many tenants may have at the same time.
+    pub fn receive_windows_of_tenant(&self, tenants: usize) -> u64 {
+        let all = self.receive_windows_max.get();
+        match tenants {
+            0 | 1 => all,
+            _ => (all - all / 4).max(u64::from(GATEWAY_RECEIVE_WINDOW)),
         }
     }
 

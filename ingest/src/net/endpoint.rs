@@ -18,7 +18,7 @@ use crate::config::ListenConfig;
 pub(crate) const DEVICE_RECEIVE_WINDOW: u32 = 64 << 10;
 
 /// What a gateway may have in flight: 16 full frames. Set once its certificate is known.
-pub(super) const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
+pub(crate) const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
 
 /// Acks, Busy and Goodbye only.
 pub(crate) const SEND_WINDOW: u64 = 64 << 10;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use muster_engine::TenantIndex;
 
 use super::listener::ListenerContext;
+use crate::config::ListenConfig;
 
 /// Part of something limited, for as long as it lives.
 #[derive(Debug)]
@@ -42,9 +43,11 @@ pub(super) struct Places {
     /// By tenant index: its connections.
     tenants: Vec<Arc<AtomicUsize>>,
     tenant_max: usize,
-    /// Bytes of receive windows beyond what every connection has.
+    /// Bytes of receive windows beyond what every connection has, of all tenants and by tenant index.
     windows: Arc<AtomicUsize>,
     windows_max: usize,
+    tenants_windows: Vec<Arc<AtomicUsize>>,
+    tenant_windows_max: usize,
 }
 
 impl Places {
@@ -53,14 +56,20 @@ impl Places {
             .tenants
             .values()
             .map(|index| usize::from(*index) + 1);
-        let config = &context.config;
+        let indexes = tenants.max().unwrap_or(0);
+        Self::of(&context.config, context.tenants.len(), indexes)
+    }
+
+    /// For so many tenants, whose indexes are all below `indexes`.
+    fn of(config: &ListenConfig, tenants: usize, indexes: usize) -> Self {
+        let by_tenant = || (0..indexes).map(|_| Arc::default()).collect();
         Self {
-            tenants: (0..tenants.max().unwrap_or(0))
-                .map(|_| Arc::default())
-                .collect(),
-            tenant_max: config.connections_of_tenant(context.tenants.len()) as usize,
+            tenants: by_tenant(),
+            tenant_max: config.connections_of_tenant(tenants) as usize,
             windows: Arc::default(),
             windows_max: config.receive_windows_max.get() as usize,
+            tenants_windows: by_tenant(),
+            tenant_windows_max: config.receive_windows_of_tenant(tenants) as usize,
         }
     }
 
@@ -69,15 +78,47 @@ impl Places {
         Place::take(self.tenants.get(usize::from(tenant))?, 1, self.tenant_max)
     }
 
-    /// Memory for a larger receive window; `None` if there is none left.
-    pub(super) fn window(&self, bytes: usize) -> Option<Place> {
-        Place::take(&self.windows, bytes, self.windows_max)
+    /// Memory for a larger receive window of a tenant's gateway; `None` if there is none left, or the tenant
+    /// has its share.
+    pub(super) fn window(&self, tenant: TenantIndex, bytes: usize) -> Option<(Place, Place)> {
+        let of_tenant = self.tenants_windows.get(usize::from(tenant))?;
+        let share = Place::take(of_tenant, bytes, self.tenant_windows_max)?;
+        Some((share, Place::take(&self.windows, bytes, self.windows_max)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
+    use crate::net::endpoint::GATEWAY_RECEIVE_WINDOW;
+
+    /// The large windows that tenants get who want all they can have, one after the other.
+    fn windows(total: &str, tenants: u16) -> Vec<usize> {
+        let text = format!(
+            "[listen]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\nreceive_windows_max = \"{total}\"\n\
+             [store]\ndirectory = \"data\"\n[[tenants]]\nname = \"contoso\"\n"
+        );
+        let config = Config::parse(&text, Path::new("/")).unwrap().listen;
+        let places = Places::of(&config, usize::from(tenants), usize::from(tenants));
+        let take = |tenant| places.window(tenant, GATEWAY_RECEIVE_WINDOW as usize);
+        let taken: Vec<Vec<_>> = (0..tenants)
+            .map(|tenant| std::iter::from_fn(|| take(tenant)).collect())
+            .collect();
+        let counts = taken.iter().map(Vec::len).collect();
+        drop(taken);
+        assert!(take(0).is_some(), "all were given back");
+        counts
+    }
+
+    #[test]
+    fn a_tenant_whose_gateways_take_all_windows_they_can_leaves_the_others_some() {
+        assert_eq!(windows("256MiB", 2), [48, 16]);
+        assert_eq!(windows("256MiB", 1), [64], "nobody else is there");
+        assert_eq!(windows("4MiB", 2), [1, 0], "less than one is of no use");
+    }
 
     #[test]
     fn never_more_than_there_are_and_each_comes_back() {

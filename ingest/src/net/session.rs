@@ -80,8 +80,8 @@ struct Session {
     chunks: Box<[bytes::Bytes]>,
     /// The number of the frame that is incomplete, and when it began to be read.
     frame_since: Option<(u64, Instant)>,
-    /// Its part of its tenant's connections, and of the memory for large windows.
-    _places: (Place, Option<Place>),
+    /// Its part of its tenant's connections, and of the memory for large windows: of its tenant's and of all.
+    _places: (Place, Option<(Place, Place)>),
 }
 
 /// Runs the session of a connection to its end.

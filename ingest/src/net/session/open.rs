@@ -31,17 +31,6 @@ impl Session {
             context.metrics.over_tenant_share.add(1);
             return Err(CloseCode::TooManyConnections.into());
         };
-        let (chunks, window) = match &speaker.identity.subject {
-            Subject::Device(_) => (DEVICE_CHUNKS, None),
-            // Without memory for it a gateway keeps the window of a device: slower, never refused.
-            Subject::Gateway(_) => match places.window(GATEWAY_RECEIVE_WINDOW as usize) {
-                Some(window) => {
-                    connection.set_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW));
-                    (GATEWAY_CHUNKS, Some(window))
-                }
-                None => (DEVICE_CHUNKS, None),
-            },
-        };
         let mut opening = Opening::default();
         let hello = hello(&connection, &mut opening);
         let (mut send, receive, version, rest) =
@@ -49,6 +38,19 @@ impl Session {
                 Ok(opened) => opened?,
                 Err(_) => return Err(CloseCode::HelloTimeout.into()),
             };
+        // After the Hello, which fits into any window: who only connects takes none of the memory for it.
+        let wanted = match &speaker.identity.subject {
+            Subject::Device(_) => None,
+            // Without memory for it a gateway keeps the window of a device: slower, never refused.
+            Subject::Gateway(_) => places.window(speaker.tenant, GATEWAY_RECEIVE_WINDOW as usize),
+        };
+        let (chunks, window) = match wanted {
+            Some(window) => {
+                connection.set_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW));
+                (GATEWAY_CHUNKS, Some(window))
+            }
+            None => (DEVICE_CHUNKS, None),
+        };
         let remote = connection.remote_address();
         let mut core = opening.open(version, speaker, remote, Arc::clone(&context));
         match tokio::time::timeout_at(deadline, send.write_all(core.out())).await {
