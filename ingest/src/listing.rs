@@ -7,11 +7,11 @@
 
 use std::path::Path;
 
-use muster_store::{ReadError, Store, StoreConfig};
+use muster_store::ReadError;
 use muster_wire::Digest;
 use serde::Serialize;
 
-use crate::recount::{RecountError, read_shard, tenant_names};
+use crate::recount::{RecountError, open_read_only, read_shard, tenant_names};
 
 /// One device, as a line of `muster devices`. Words and units are those of `GET /devices`.
 #[derive(Debug, Serialize)]
@@ -46,7 +46,7 @@ pub fn devices<E: From<RecountError>>(
     directory: &Path,
     mut each: impl FnMut(&ListedDevice<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let store = Store::open_read_only(&StoreConfig::new(directory)).map_err(RecountError::from)?;
+    let store = open_read_only(directory).map_err(RecountError::from)?;
     let view = store.view();
     let names = tenant_names(&view).map_err(RecountError::from)?;
     for shard in 0..view.shards() {

@@ -7,11 +7,12 @@
 //! recount of the snapshot. Costs about 300 bytes for each device of the shard that is recounted.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::Path;
 
 use muster_engine::model::{DiskError, ModelDisk};
 use muster_engine::{Cohort, Facets, Revision, Shard, ShardLimits, TenantIndex};
-use muster_store::{OpenError, ReadError, Store, StoreConfig, StoreView};
+use muster_store::{OpenError, ReadError, ReadOnlyStore, Store, StoreConfig, StoreView};
 use serde_json::{Map, Value, json};
 
 use crate::clock;
@@ -137,9 +138,20 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
     by_cell
 }
 
+/// Opens a directory that no server uses, and says on standard error what was found wrong and left out.
+pub(crate) fn open_read_only(directory: &Path) -> Result<ReadOnlyStore, OpenError> {
+    let store = Store::open_read_only(&StoreConfig::new(directory))?;
+    let mut out = std::io::stderr().lock();
+    for notice in store.notices() {
+        // Nobody may be reading; the answer is as good.
+        let _ = writeln!(out, "muster: warning: {}: {notice}", directory.display());
+    }
+    Ok(store)
+}
+
 /// Recounts a directory that no server uses.
 pub fn offline(directory: &Path) -> Result<Map<String, Value>, RecountError> {
-    let store = Store::open_read_only(&StoreConfig::new(directory))?;
+    let store = open_read_only(directory)?;
     let view = store.view();
     let names = tenant_names(&view)?;
     let (shards, _) = recover_view(&view, UNLIMITED)?;

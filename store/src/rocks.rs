@@ -56,9 +56,13 @@ impl Rocks {
             Found::Sequence(_) => LogEnd::MayBeTorn,
             Found::Missing => LogEnd::Strict,
             Found::Damaged => {
-                let what =
-                    "file ACKNOWLEDGED is damaged and was made anew; the log was read without it";
-                notices.push(what.to_owned());
+                let made_anew = match mode {
+                    Mode::ReadOnly => "",
+                    Mode::Create | Mode::Existing => " and was made anew",
+                };
+                notices.push(format!(
+                    "file ACKNOWLEDGED is damaged{made_anew}; the log was read without it"
+                ));
                 LogEnd::Strict
             }
         };

@@ -239,6 +239,13 @@ impl ReadOnlyStore {
         Ok(Self { db, claim })
     }
 
+    /// What was found wrong and left out of what is read: the torn end of a log, say. Nothing of it was
+    /// acknowledged. One line each, for operators.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.db.notices
+    }
+
     /// All reads. Nothing can change while this store is open, so there is one instant only.
     #[must_use]
     pub fn view(&self) -> StoreView<'_> {

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
+use muster_store::{Store, StoreConfig};
+
 use crate::{muster, text};
 
 const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
@@ -154,4 +156,20 @@ fn a_listing_of_what_is_no_data_directory_is_refused() {
     let ended = muster(&["devices", "--data-dir", text(&absent)]);
     ended.one_line(6);
     assert!(!absent.exists(), "a listing makes nothing");
+}
+
+#[test]
+fn tools_that_read_a_directory_say_what_they_left_out() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().join("data");
+    let store = Store::open(&StoreConfig::new(&directory).with_shards(1)).unwrap();
+    store.close().unwrap();
+    muster(&["devices", "--data-dir", text(&directory)]).done();
+    std::fs::write(directory.join("ACKNOWLEDGED"), "muster").unwrap();
+    for command in ["devices", "recount"] {
+        let ended = muster(&[command, "--data-dir", text(&directory)]);
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+        assert!(ended.err.contains("ACKNOWLEDGED is damaged; the log"));
+    }
 }

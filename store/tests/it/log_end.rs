@@ -182,12 +182,14 @@ fn a_damaged_mark_is_said_so_and_made_anew() {
     for bytes in [&b""[..], b"muster", &[0; 1024]] {
         let killed = Killed::new();
         fs::write(killed.path().join(MARK), bytes).unwrap();
+        let read_only = Store::open_read_only(&config(killed.path())).unwrap();
+        let without = "; the log was read without it";
+        let damaged = "file ACKNOWLEDGED is damaged";
+        assert_eq!(read_only.notices(), [format!("{damaged}{without}")]);
+        drop(read_only);
         let store = Store::open(&config(killed.path())).unwrap();
-        assert!(
-            store.notices()[0].contains("ACKNOWLEDGED is damaged"),
-            "{:?}",
-            store.notices()
-        );
+        let made_anew = format!("{damaged} and was made anew{without}");
+        assert_eq!(store.notices(), [made_anew]);
         assert_eq!(recover(&store).1.len(), 2);
         drop(store);
         // What the log holds is known again.
