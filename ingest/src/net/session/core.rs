@@ -201,8 +201,11 @@ impl SessionCore {
         if totals.rejected != before.rejected {
             let details = std::iter::from_fn(|| self.window.take_rejection());
             rejections.extend(details.take(REJECTIONS_PER_ACK_MAX));
-            for rejection in &rejections {
-                if let Some(reason) = rejection.reason() {
+            // Once for each reason of an ack: the log is shared, and a peer may have every record rejected.
+            for (index, rejection) in rejections.iter().enumerate() {
+                let reason = rejection.reason();
+                let is_known = rejections[..index].iter().any(|one| one.reason() == reason);
+                if let Some(reason) = reason.filter(|_| !is_known) {
                     self.context.log_cause(reason.name(), &self.entry.identity);
                 }
             }
@@ -282,6 +285,9 @@ impl SessionCore {
         &self.totals
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Records that acks have answered.
 fn answered(totals: &AckTotals) -> u64 {
