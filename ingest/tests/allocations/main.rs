@@ -66,13 +66,13 @@ impl Steady {
 
     /// Sends at least so many check-ins, waits until they are durable, and says how many it sent.
     fn run(&mut self, check_ins: u64) -> u64 {
-        let before = self.pipeline.totals.accepted;
+        let before = self.pipeline.totals().accepted;
         let bursts = check_ins.div_ceil(self.fleet.round_len()) * self.bursts_per_round;
         for _ in 0..bursts {
             self.pipeline.receive(self.fleet.take(self.window_frames));
         }
         self.pipeline.finish();
-        self.pipeline.totals.accepted - before
+        self.pipeline.totals().accepted - before
     }
 
     /// Counts what `check_ins` more take, all of them accepted and all of them moving their device.
@@ -89,7 +89,7 @@ impl Steady {
             shards: self.pipeline.shards.count() - shards,
         };
         assert!(sent >= check_ins);
-        assert_eq!(self.pipeline.totals.rejected, 0);
+        assert_eq!(self.pipeline.totals().rejected, 0);
         assert_eq!(transitions(&self.pipeline) - moved, sent);
         allocations
     }

@@ -1,8 +1,9 @@
-//! The server between the socket and the disk: decoder, router and window on the caller's thread, then
-//! the real shard threads and the real writer thread over a real store.
+//! The server between the socket and the disk: the session on the caller's thread, then the real shard threads and
+//! the real writer thread over a real store.
 //!
-//! The caller's part is that of a session without its connection: the same calls in the same order.
+//! The session is the server's own, which exists without its connection; the caller only brings it bytes.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -10,21 +11,20 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{PolicySet, Revision, Shard, ShardLimits, ShardMap, TenantPolicy};
-use muster_ingest::clock::{self, Clock, Stamp};
+use muster_ingest::clock::Clock;
+use muster_ingest::config::Config;
 use muster_ingest::metrics::Metrics;
+use muster_ingest::net::{ListenerContext, Opening, SessionCore, Speaker, Take};
 use muster_ingest::phase::PhaseSwitch;
 use muster_ingest::recovery::{self, RecoverOptions};
-use muster_ingest::route::{BufferPool, Part, RouteTable, Router, Window, WindowCursor, inbox};
+use muster_ingest::route::{BufferPool, RouteTable, inbox};
 use muster_ingest::shard::writer::{self, WriterThread};
 use muster_ingest::shard::{
     Batch, Control, RecountPoint, ShardReport, Worker, WorkerChannels, WorkerConfig,
 };
 use muster_store::{Commit, Store, StoreConfig, Writer};
-use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX};
-use muster_wire::{
-    AckTotals, CheckInBytes, CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX,
-    VERSION_MIN, encode_ack, encode_client_hello,
-};
+use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES};
+use muster_wire::{AckTotals, ClientHello, VERSION_MAX, VERSION_MIN, encode_client_hello};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -39,17 +39,28 @@ const BATCH_CHECK_INS_MAX: usize = 4096;
 /// What QUIC delivers at a time: a packet's share of the stream, no multiple of a record.
 const CHUNK_BYTES: usize = 1415;
 
+/// Frames of a single check-in that may begin in one chunk.
+const FRAMES_OF_A_CHUNK_MAX: u16 = (CHUNK_BYTES / (HEADER_BYTES + CHECK_IN_BYTES) + 1) as u16;
+
+const CONFIG: &str = r#"
+    [listen]
+    certificate = "server.pem"
+    key = "server.key"
+    client_ca = "ca.pem"
+    [store]
+    directory = "data"
+    [[tenants]]
+    name = "contoso"
+"#;
+
 /// A checkpoint begins after so many journal bytes: never in these tests, and far from overflowing.
 const NEVER: u64 = 1 << 40;
 
 /// A running pipeline.
 pub(crate) struct Pipeline {
-    decoder: Decoder,
-    router: Router,
-    window: WindowCursor,
-    /// What the acks said last.
-    pub(crate) totals: AckTotals,
-    out: Vec<u8>,
+    session: SessionCore,
+    /// Frames that a client has on their way at most, one that is being sent not counted.
+    frames_max: usize,
     /// Counts the shard threads.
     pub(crate) shards: Meter,
     controls: Vec<Sender<Control>>,
@@ -63,7 +74,8 @@ impl Pipeline {
         let directory = tempfile::tempdir().unwrap();
         let (shards, writer) = recovered(directory.path());
         let (commit_sender, commits) = bounded(COMMITS_IN_FLIGHT * shards.len());
-        let parts_max = usize::from(window_frames);
+        // A chunk may bring the end of the last frame that the window has room for and the beginning of one more.
+        let parts_max = usize::from(window_frames) + 1;
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
             shards.iter().map(|_| inbox(parts_max, 1)).unzip();
         let routes = Arc::new(RouteTable {
@@ -107,107 +119,54 @@ impl Pipeline {
                 worker.run();
             }));
         }
+        let policy = Arc::new(PolicySet::new(Revision(1), vec![TenantPolicy::default()]));
         let pipeline = Self {
-            decoder: Decoder::new(Role::Server),
-            router: Router::new(routes, 0, Clock::System),
-            window: Window::open(window_frames),
-            totals: AckTotals::default(),
-            out: Vec::with_capacity(256),
+            session: session(routes, metrics, window_frames, Arc::clone(&policy)),
+            frames_max: usize::from(window_frames),
             shards: meter,
             controls,
             threads,
             _directory: directory,
         };
-        pipeline.open()
-    }
-
-    /// Puts the policy set in force and says Hello.
-    fn open(mut self) -> Self {
-        let policy = Arc::new(PolicySet::new(Revision(1), vec![TenantPolicy::default()]));
-        for control in &self.controls {
+        for control in &pipeline.controls {
             control.send(Control::Policy(Arc::clone(&policy))).unwrap();
         }
         // Answered behind the policy: no check-in meets a shard that does not know its tenant.
-        drop(self.report());
-        let mut hello = Vec::new();
-        let versions = ClientHello {
-            version_min: VERSION_MIN,
-            version_max: VERSION_MAX,
-        };
-        encode_client_hello(&mut hello, &versions);
-        self.receive(&hello);
-        self
+        drop(pipeline.report());
+        pipeline
     }
 
-    /// Takes bytes of the stream in the pieces in which packets bring them.
+    /// Takes bytes of the stream in the pieces in which packets bring them, and no more frames at a time than
+    /// the window has room for, as a client does.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(CHUNK_BYTES) {
-            let read_at = clock::stamp();
-            self.take_chunk(chunk, read_at);
-        }
-    }
-
-    fn take_chunk(&mut self, chunk: &[u8], read_at: Stamp) {
-        let mut rest = chunk;
-        while let Some(item) = self.decoder.next(&mut rest).unwrap() {
-            match item {
-                Item::CheckInsBegin { .. } => {
-                    while !self.window.has_room() {
-                        self.acknowledge();
-                    }
-                    self.window.open_frame();
-                }
-                Item::Records(records) => self.route(records),
-                Item::Record(record) => self.route(std::slice::from_ref(&record)),
-                Item::CheckInsEnd => self.end_frame(read_at),
-                Item::ClientHello(_) => (),
-                other => panic!("{other:?} was never sent"),
+            while self.session.in_flight() > self.frames_max {
+                self.acknowledge();
+            }
+            self.session.note_read();
+            let mut rest = chunk;
+            while self.session.take(&mut rest).unwrap() == Take::Blocked {
+                self.acknowledge();
             }
         }
     }
 
-    fn route(&mut self, records: &[CheckInBytes]) {
-        for bytes in records {
-            self.router
-                .check_in(CheckInRecord::validate(bytes).unwrap());
-        }
-    }
-
-    fn end_frame(&mut self, read_at: Stamp) {
-        for shard in 0..self.router.shards() {
-            if let Some(part) = self.router.part(shard, &self.window, read_at) {
-                self.deliver(shard, part);
-            }
-        }
-        self.window.close_frame();
-    }
-
-    fn deliver(&self, shard: usize, part: Part) {
-        let mut waiting = self.router.inbox(shard).try_send(part).unwrap();
-        while let Some(part) = waiting {
-            thread::yield_now();
-            waiting = self.router.inbox(shard).try_send(part).unwrap();
-        }
-    }
-
-    /// Collects what is durable and writes an ack for it, or lets the other threads run.
+    /// Writes an ack for what is durable, or lets the other threads run.
     fn acknowledge(&mut self) {
-        let before = self.totals.frames;
-        while let Some(frame) = self.window.collect() {
-            self.totals.frames += 1;
-            self.totals.accepted += u64::from(frame.outcome.accepted);
-            self.totals.rejected += u64::from(frame.outcome.rejected);
-        }
-        if self.totals.frames == before {
+        if !self.session.acknowledge() {
             return thread::yield_now();
         }
-        encode_ack(&mut self.out, &self.totals, &[]);
-        self.out.clear();
+        self.session.out().clear();
+    }
+
+    /// What the acks said so far.
+    pub(crate) fn totals(&self) -> &AckTotals {
+        self.session.totals()
     }
 
     /// Waits until everything that was received is durable.
     pub(crate) fn finish(&mut self) {
-        while self.window.in_flight() > 0 {
+        while self.session.in_flight() > 0 {
             self.acknowledge();
         }
     }
@@ -241,6 +200,42 @@ impl Pipeline {
             thread.join().unwrap();
         }
     }
+}
+
+/// The session of a gateway that has said Hello.
+fn session(
+    routes: Arc<RouteTable>,
+    metrics: Arc<Metrics>,
+    window_frames: u16,
+    policy: Arc<PolicySet>,
+) -> SessionCore {
+    let mut config = Config::parse(CONFIG, Path::new("/")).unwrap().listen;
+    config.window_frames_gateway = window_frames + FRAMES_OF_A_CHUNK_MAX;
+    let context = Arc::new(ListenerContext {
+        config,
+        tenants: [("contoso".to_owned(), 0)].into(),
+        policy,
+        routes,
+        registry: Arc::default(),
+        metrics,
+        phase: PhaseSwitch::default(),
+        log: ListenerContext::new_log(),
+        clock: Clock::System,
+    });
+    let identity = "muster://contoso/gateway/gw-1".parse().unwrap();
+    let speaker = Speaker::admit(identity, &context).unwrap();
+    let mut hello = Vec::new();
+    let versions = ClientHello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+    };
+    encode_client_hello(&mut hello, &versions);
+    let mut opening = Opening::default();
+    let version = opening.take(&mut hello.as_slice()).unwrap().unwrap();
+    let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let mut session = opening.open(version, speaker, remote, context);
+    session.out().clear();
+    session
 }
 
 /// Empty shards and the writer of a new store.
