@@ -43,6 +43,11 @@ impl AuditLog {
         }
     }
 
+    /// Whether it is time for the next slice.
+    pub(super) fn is_due(&self, now: Stamp) -> bool {
+        now.since(self.looked_at) >= EVERY
+    }
+
     /// Takes note of a round that has ended.
     fn note(&mut self, round: AuditRound, now: Stamp, metrics: &Metrics) {
         self.round_at = now;
@@ -73,7 +78,7 @@ impl AuditLog {
 impl Worker {
     /// Looks at the next slots, if it is time.
     pub(super) fn audit(&mut self, now: Stamp) {
-        if now.since(self.audited.looked_at) < EVERY {
+        if !self.audited.is_due(now) {
             return;
         }
         self.audited.looked_at = now;

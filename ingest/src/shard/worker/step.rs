@@ -79,7 +79,62 @@ impl Worker {
             Lane::Control => control().or_else(inbox),
             Lane::Inbox => inbox().or_else(control),
         };
-        let is_due = self.clock.stamp().since(self.swept_at) >= SWEEP_EVERY;
+        let now = self.clock.stamp();
+        let is_due = now.since(self.swept_at) >= SWEEP_EVERY || self.audited.is_due(now);
         event.or_else(|| is_due.then_some(Event::Tick))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crossbeam::channel::bounded;
+    use muster_engine::{ShardId, ShardLimits, ShardMap, Timestamp};
+    use muster_store::Commit;
+
+    use super::super::{WorkerChannels, WorkerConfig, audit};
+    use super::*;
+    use crate::clock::{Clock, SimulatedTime};
+    use crate::route::{BufferPool, RouteTable, inbox};
+
+    #[test]
+    fn a_slice_of_the_audit_is_due_between_two_sweeps() {
+        let time = Arc::new(SimulatedTime::at(Timestamp::from_seconds(1_800_000_000)));
+        let limits = ShardLimits {
+            devices_max: 10,
+            cells_max: 10,
+            cohorts_max: 10,
+        };
+        let config = WorkerConfig {
+            batch_check_ins_max: 10,
+            checkpoint_journal_bytes: 1 << 20,
+            journal_bytes_replayed: 0,
+        };
+        let (sender, receiver) = inbox(4, 1);
+        let (_control, control) = bounded(1);
+        let (commits, _handed_over) = bounded(1);
+        let (back, returned) = bounded(1);
+        back.send(Commit::default()).unwrap();
+        let channels = WorkerChannels {
+            inbox: receiver,
+            control,
+            commits,
+            returned,
+        };
+        let routes = Arc::new(RouteTable {
+            map: ShardMap::new(1),
+            inboxes: [sender].into(),
+            pool: BufferPool::new(1),
+        });
+        let shard = Shard::new(ShardId(0), limits, 1);
+        let clock = Clock::Simulated(Arc::clone(&time));
+        let mut worker = Worker::new(shard, config, channels, routes, Arc::default(), clock);
+        for slices in 0..3 {
+            assert_eq!(worker.step(Lane::Inbox), Stepped::Idle, "{slices}");
+            time.pass(audit::EVERY);
+            assert_eq!(worker.step(Lane::Inbox), Stepped::Worked, "{slices}");
+            assert_eq!(worker.batches, 0, "no sweep was due");
+        }
     }
 }
