@@ -41,6 +41,7 @@ pub(super) async fn backup(
     let body = read
         .map_err(|_| refused("it did not come in time"))?
         .map_err(|error| refused(&error.to_string()))?;
+    ops.refuse_while_draining()?;
     let request: BackupRequest =
         serde_json::from_slice(&body).map_err(|error| refused(&error.to_string()))?;
     let parent = ops.context.backup_directory.as_deref();

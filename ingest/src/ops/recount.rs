@@ -19,6 +19,7 @@ use crate::shard::{Control, RecountPoint};
 pub(super) async fn recount(
     State(ops): State<Arc<Ops>>,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
+    ops.refuse_while_draining()?;
     let running = Arc::clone(&ops.recounting).try_lock_owned();
     let mut turn = running.map_err(|_| ApiError::RecountRunning)?;
     let mut report = RecountReport::default();

@@ -86,6 +86,14 @@ impl Ops {
         }
     }
 
+    /// A stop closes the store: what would hold on to it for long is not begun any more.
+    pub(super) fn refuse_while_draining(&self) -> Result<(), ApiError> {
+        match self.context.phase.get() {
+            Phase::Draining => Err(ApiError::Draining),
+            _ => Ok(()),
+        }
+    }
+
     /// Why a shard drops a question: it has ended, or what it would answer from is not durable.
     fn unanswered(&self) -> ApiError {
         match self.context.phase.get() {

@@ -100,6 +100,21 @@ async fn a_shard_without_an_answer_is_unavailable_with_its_cause() {
     );
 }
 
+/// Either would hold on to the store that the stop is about to close.
+#[tokio::test]
+async fn no_recount_and_no_backup_begins_while_the_server_drains() {
+    let server = Server::with(&[Conduct::Silent; 2]);
+    server.context.phase.advance(Phase::Draining);
+    for path in ["/recount", "/backup"] {
+        let answer = server.post(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (503, "draining"),
+            "{path}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn one_recount_runs_at_a_time_and_a_failed_one_gives_its_turn_back() {
     let server = Server::with(&[Conduct::Silent; 2]);
