@@ -105,7 +105,7 @@ pub fn run(
         tracing::warn!(what = notice.as_str(), "the data directory was set right");
     }
     let (tenants, policy) = policy::put_in_store(&config, &store)?;
-    let memory = MemoryBound::of(&config, store.shards());
+    let memory = MemoryBound::of(&config, store.shards(), cores());
     tracing::info!(
         bytes = memory.bytes(),
         "memory bound, by the configuration; muster config check lists its parts"
@@ -150,8 +150,11 @@ pub fn run(
     // Only fails if the thread panicked, which its own message has told.
     let _ = ops.join();
     kill_point("ingest.stop.before_close");
-    if let Some(store) = Arc::into_inner(store) {
-        store.close()?;
+    match Arc::into_inner(store) {
+        Some(store) => store.close()?,
+        None => tracing::warn!(
+            "a backup or recount still reads the store, which is not flushed: the next start reads the log again"
+        ),
     }
     kill_point("ingest.stop.after_close");
     tracing::info!("stopped");
@@ -182,12 +185,9 @@ fn open_store(config: &Config) -> Result<Store, ServerError> {
         return Ok(Store::open(&wanted.with_shards(config.shards.count))?);
     }
     match Store::open(&wanted) {
-        Err(OpenError::ShardCountMissing { .. }) => {
-            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-            Ok(Store::open(
-                &wanted.with_shards(u16::try_from(cores).unwrap_or(u16::MAX)),
-            )?)
-        }
+        Err(OpenError::ShardCountMissing { .. }) => Ok(Store::open(
+            &wanted.with_shards(u16::try_from(cores()).unwrap_or(u16::MAX)),
+        )?),
         other => Ok(other?),
     }
 }
@@ -225,6 +225,10 @@ fn start_parts(
     Parts::start(config, shards, writer, policy)
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get())
+}
+
 /// A number that clients cannot know.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
@@ -233,9 +237,8 @@ fn random_seed() -> u64 {
 
 fn net_runtime(config: &Config) -> Result<tokio::runtime::Runtime, ServerError> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let threads = match config.listen.network_threads {
-        0 => cores.min(64),
+        0 => cores().min(64),
         threads => threads as usize,
     };
     builder

@@ -4,10 +4,10 @@
 //! muster-acknowledged 1 sequence 00000000000000000042 checksum dfbadc6d
 //! ```
 //!
-//! Written after every sync and before anyone is told of it, by one small write in place, never synced by itself:
-//! a process that is killed leaves the exact number, a loss of power an older one. So it is a lower bound, and a
-//! log that ends below it has lost what was acknowledged. Two copies in sectors of their own are written in turn,
-//! so that one torn by a loss of power leaves the other. ADR 0009 has the reasons.
+//! Written after every write that somebody is told of, synced by then, and before they are: by one small write in
+//! place, never synced by itself. A process that is killed leaves the exact number, a loss of power an older one. So
+//! it is a lower bound, and a log that ends below it has lost what was acknowledged. Two copies in sectors of their
+//! own are written in turn, so that one torn by a loss of power leaves the other. ADR 0009 has the reasons.
 //!
 //! Owned by the database that it speaks of. One system call each time, no allocation.
 

@@ -81,7 +81,7 @@ const CELLS_MAX: Key<Integer<u32>> = Key {
         min: 16,
         max: 1_048_576,
     },
-    meaning: "Cells (different combinations of everything that is counted) in each shard; a check-in that needs a further one is rejected with `cellLimit`. Memory: about 60 bytes each.",
+    meaning: "Cells (different combinations of everything that is counted) in each shard; a check-in that needs a further one is rejected with `cellLimit`. Memory: at most about 90 bytes each.",
 };
 
 const COHORTS_MAX: Key<Integer<u32>> = Key {
@@ -91,7 +91,7 @@ const COHORTS_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 65_535,
     },
-    meaning: "Cohorts (different combinations of owner and tags) in each shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 4 KiB each.",
+    meaning: "Cohorts (different combinations of owner and tags) in each shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 7 KiB each.",
 };
 
 impl ShardsConfig {
