@@ -4,6 +4,7 @@
 //! has a finding is not used again: its files are what is to be looked at.
 
 mod copy;
+mod cycle;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,12 +13,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_client::Progress;
 use muster_loadgen::fleet::Members;
 use muster_loadgen::ops::Ops;
 use muster_loadgen::random::Random;
 use tokio::time::{sleep, timeout};
 
+pub use self::cycle::Cycle;
 use crate::answers::Numbers;
 use crate::book::Book;
 use crate::check::{self, Depth, Finding, Seen};
@@ -28,34 +29,14 @@ use crate::listing::ListedDevice;
 use crate::load::{self, strike};
 use crate::medium::{Medium, is_lost};
 use crate::moment::Moment;
-use crate::observe::Shown;
 use crate::options::Options;
 use crate::policy::Policy;
-use crate::process::{Addresses, Ended, Server};
+use crate::process::{Addresses, Server};
 use crate::sender::Sender;
 use crate::site::{Site, TENANTS};
 
 /// How long a process that has stopped to answer takes to go.
 const GOING: Duration = Duration::from_secs(1);
-
-/// What a cycle showed.
-#[derive(Debug)]
-pub struct Cycle {
-    /// What was wrong; a cycle without is a good one.
-    pub findings: Vec<Finding>,
-    /// What was seen on disk.
-    pub seen: Seen,
-    /// What the server answered.
-    pub progress: Progress,
-    /// Records that were acknowledged.
-    pub acknowledged: u64,
-    /// From the start of the process to its ready line, if it came that far.
-    pub recovery: Option<Duration>,
-    /// How the server ended.
-    pub ended: Ended,
-    /// What it did when its disk went bad, if it did.
-    pub shown: Option<Shown>,
-}
 
 /// A data directory.
 #[derive(Debug)]
@@ -372,36 +353,5 @@ impl Directory {
         self.is_settled = true;
         self.book
             .with(|ledger| check::settle(ledger, &self.listing))
-    }
-}
-
-impl Cycle {
-    fn ended(ended: Ended) -> Self {
-        Self {
-            findings: Vec::new(),
-            seen: Seen::default(),
-            progress: Progress::default(),
-            acknowledged: 0,
-            recovery: None,
-            ended,
-            shown: None,
-        }
-    }
-
-    /// A server that ends before it is ready has met a kill point or lost its disk, or must not.
-    fn not_ready(ended: Ended, moment: &Moment, is_disk_lost: bool) -> Self {
-        let is_at_kill_point = matches!(moment, Moment::KillPoint(..)) && ended == Ended::Killed;
-        let is_refusal = matches!(ended, Ended::Code(code) if code != 0);
-        let is_at_fault = *moment == Moment::FaultAtStart && is_refusal;
-        let is_meant = is_at_kill_point || is_at_fault || is_disk_lost;
-        let text = format!("the server was not ready: {ended:?}");
-        Self {
-            findings: if is_meant {
-                Vec::new()
-            } else {
-                vec![Finding::Conduct(text)]
-            },
-            ..Self::ended(ended)
-        }
     }
 }

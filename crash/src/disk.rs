@@ -12,6 +12,7 @@
 //! loses what it called durable (but see [`DiskSettings::syncs_lie`]).
 
 mod content;
+mod counts;
 mod entry;
 mod fault;
 mod file_system;
@@ -22,8 +23,9 @@ mod state;
 mod survival;
 mod tree;
 
+pub use counts::Counts;
 pub use entry::Entries;
 pub use fault::{Action, FileKind, Moment, Operation, Rule};
 pub use mount::{ForgetfulDisk, MountError};
-pub use state::{Counts, DiskSettings, PowerLoss};
+pub use state::{DiskSettings, PowerLoss};
 pub use tree::Lost;

@@ -11,6 +11,7 @@ use muster_store::ReadError;
 use muster_wire::Digest;
 use serde::Serialize;
 
+use crate::clock;
 use crate::recount::{RecountError, open_read_only, read_shard, tenant_names};
 
 /// One device, as a line of `muster devices`. Words and units are those of `GET /devices`.
@@ -50,7 +51,7 @@ pub fn devices<E: From<RecountError>>(
     let view = store.view();
     let names = tenant_names(&view).map_err(RecountError::from)?;
     for shard in 0..view.shards() {
-        let model = read_shard(&view, shard)?;
+        let model = read_shard(&view, shard, clock::wall())?;
         for device in model.devices() {
             let inventory = |stored: Result<Option<Vec<u8>>, ReadError>| {
                 let bytes = stored.map_err(RecountError::from)?;

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 
 use muster_engine::model::{DiskError, ModelDisk};
-use muster_engine::{Cohort, Facets, Revision, Shard, ShardLimits, TenantIndex};
+use muster_engine::{Cohort, Facets, Revision, Shard, ShardLimits, TenantIndex, Timestamp};
 use muster_store::{OpenError, ReadError, ReadOnlyStore, Store, StoreConfig, StoreView};
 use serde_json::{Map, Value, json};
 
@@ -157,7 +157,8 @@ pub fn offline(directory: &Path) -> Result<Map<String, Value>, RecountError> {
     let (shards, _) = recover_view(&view, UNLIMITED)?;
     let mut report = RecountReport::default();
     for shard in &shards {
-        report.add(count_shard(&view, shard.id().0)?, counters(shard));
+        let counted = count_shard(&view, shard.id().0, clock::wall())?;
+        report.add(counted, counters(shard));
     }
     Ok(report.to_json(|index| names.get(&index).cloned().unwrap_or_default()))
 }
@@ -173,12 +174,20 @@ pub fn tenant_names(view: &StoreView<'_>) -> Result<BTreeMap<TenantIndex, String
 }
 
 /// Counts the devices of one shard from its pages and its journal, by the oracle's rules alone.
-pub fn count_shard(view: &StoreView<'_>, shard: u16) -> Result<Cells, RecountError> {
-    Ok(read_shard(view, shard)?.cells())
+pub fn count_shard(
+    view: &StoreView<'_>,
+    shard: u16,
+    now: Timestamp,
+) -> Result<Cells, RecountError> {
+    Ok(read_shard(view, shard, now)?.cells())
 }
 
 /// One shard as the oracle reads it from its tables, its pages and its journal.
-pub fn read_shard(view: &StoreView<'_>, shard: u16) -> Result<ModelDisk, RecountError> {
+pub fn read_shard(
+    view: &StoreView<'_>,
+    shard: u16,
+    now: Timestamp,
+) -> Result<ModelDisk, RecountError> {
     let fault = |source| RecountError::Model { shard, source };
     let mut model = ModelDisk::default();
     view.cohorts(shard, |_, bytes| model.cohort(bytes).map_err(fault))?;
@@ -191,7 +200,7 @@ pub fn read_shard(view: &StoreView<'_>, shard: u16) -> Result<ModelDisk, Recount
             .or_insert_with(|| policy_set_of(view, revision));
         entry.clone()
     };
-    model.judge_pages(clock::wall(), &mut policy_set);
+    model.judge_pages(now, &mut policy_set);
     view.journal(|entry| match entry.shard == shard {
         true => model
             .journal(entry.sequence, entry.bytes, &mut policy_set)

@@ -3,11 +3,12 @@
 //! Each check is a function over a server that stands still; the world decides when. To add one, write it here and
 //! call it from [`at_rest`] or [`recovered`].
 
+mod memory;
+
 use std::collections::BTreeSet;
 
-use muster_engine::{Facets, Shard, ShardMap};
+use muster_engine::{Facets, Shard, ShardMap, Timestamp};
 use muster_ingest::recount::{count_shard, counters};
-use muster_ingest::recovery::{RecoverOptions, recover_view};
 use muster_store::StoreView;
 use muster_wire::Inventory;
 
@@ -29,6 +30,8 @@ pub struct Expected<'a> {
     pub promises: &'a Promises,
     /// The history.
     pub oracle: &'a Oracle,
+    /// The latest that a clock has said.
+    pub now: Timestamp,
 }
 
 /// After a recovery, before anything else happens: everything acknowledged is there, counters are those of the disk.
@@ -36,7 +39,7 @@ pub fn recovered(server: &Server, expected: &Expected<'_>) -> Result<(), Violati
     acknowledged(server, expected)?;
     let view = server.store.snapshot();
     for worker in &server.workers {
-        counters_are_the_recount(&view, worker.shard())?;
+        counters_are_the_recount(&view, worker.shard(), expected.now)?;
         index_finds_each_once(worker.shard(), server.context.routes.map)?;
     }
     devices_are_those_of_the_history(server, expected)?;
@@ -53,7 +56,7 @@ pub fn at_rest(server: &Server, expected: &Expected<'_>) -> Result<(), Violation
             format!("the server found a drift of {drift}"),
         ));
     }
-    recovery_is_the_memory(server, expected)
+    memory::recovery_is_the_memory(server, expected)
 }
 
 fn acknowledged(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
@@ -68,9 +71,13 @@ fn acknowledged(server: &Server, expected: &Expected<'_>) -> Result<(), Violatio
     Ok(())
 }
 
-fn counters_are_the_recount(view: &StoreView<'_>, shard: &Shard) -> Result<(), Violation> {
+fn counters_are_the_recount(
+    view: &StoreView<'_>,
+    shard: &Shard,
+    now: Timestamp,
+) -> Result<(), Violation> {
     let id = shard.id().0;
-    let counted = count_shard(view, id).map_err(|error| {
+    let counted = count_shard(view, id, now).map_err(|error| {
         Violation::new(
             "recount",
             format!("shard {id} cannot be recounted: {error}"),
@@ -154,36 +161,6 @@ fn inventories_are_those_of_the_records(
         if found != sent || found.is_none() {
             let what = format!("{record:?} has the inventory {found:?}, sent was {sent:?}");
             return Err(Violation::new("contents are what was sent", what));
-        }
-    }
-    Ok(())
-}
-
-fn recovery_is_the_memory(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
-    let options = RecoverOptions {
-        limits: expected.settings.limits,
-        hash_seed: 1,
-    };
-    let view = server.store.snapshot();
-    let (shards, _) = recover_view(&view, options)
-        .map_err(|error| Violation::new("recovery", error.to_string()))?;
-    for (shard, worker) in shards.iter().zip(&server.workers) {
-        let memory = worker.shard();
-        let state = |shard: &Shard| (shard.sequence(), shard.devices());
-        // A change of rules that changed no device leaves no page behind; a start judges by the latest anyway.
-        let revision_is_known = shard.revision() <= memory.revision();
-        let differs = shard
-            .iter()
-            .zip(memory.iter())
-            .find(|(left, right)| left != right);
-        if state(shard) != state(memory) || differs.is_some() || !revision_is_known {
-            let what = format!(
-                "{:?}: recovered {:?}, in memory {:?}; first difference {differs:?}",
-                shard.id(),
-                state(shard),
-                state(memory)
-            );
-            return Err(Violation::new("recovery is the memory", what));
         }
     }
     Ok(())

@@ -2,8 +2,9 @@
 //!
 //! A commit is durable as a whole when it returns; what is not synced (trims) is kept after a crash up to a
 //! random point, as a log would keep it. Owned by the world, shared with the store of the server that runs.
-//! Everything that ever became durable in the journal is also kept aside, for the oracle. Bounded by what one
-//! world writes. Knows nothing of the meaning of keys but that of the journal.
+//! Everything that ever became durable in the journal is also kept aside, for the oracle, and what no store may do to
+//! a disk is noted: another value under a journal position that has one, a write after one that failed. Bounded by
+//! what one world writes. Knows nothing of the meaning of keys but that of the journal, and of values but its stamp.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -14,6 +15,7 @@ use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, Write
 use muster_store::{Keyspace, ReadError, StoreMetrics};
 
 use crate::plant::Plant;
+use crate::violation::Violation;
 
 type Key = Vec<u8>;
 type Value = Arc<[u8]>;
@@ -25,6 +27,36 @@ pub enum Failure {
     Lost,
     /// All of it is durable, and the caller is told that it failed.
     Kept,
+}
+
+/// A journal value that became durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// Its place in the journal of all shards.
+    pub position: u64,
+    /// Its shard.
+    pub shard: u16,
+    /// Its number within the shard.
+    pub sequence: u64,
+    /// The engine's bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Archived {
+    /// Takes off what the store has put behind the engine's bytes: `shard u16 | reserved u16 | sequence u64`, and
+    /// four bytes of checksum.
+    fn new(position: u64, value: &[u8]) -> Option<Self> {
+        const CHECKSUM: usize = 4;
+        let (value, _) = value.split_last_chunk::<CHECKSUM>()?;
+        let (value, sequence) = value.split_last_chunk()?;
+        let (bytes, [shard @ .., _, _]) = value.split_last_chunk::<4>()?;
+        Some(Self {
+            position,
+            shard: u16::from_le_bytes(*shard),
+            sequence: u64::from_le_bytes(*sequence),
+            bytes: bytes.to_vec(),
+        })
+    }
 }
 
 /// One instant of all key spaces.
@@ -67,6 +99,8 @@ struct State {
     archive: BTreeMap<u64, Value>,
     failure: Option<Failure>,
     has_failed: bool,
+    /// The first thing that no store may do.
+    misused: Option<Violation>,
     trims: u64,
     plant: Option<Plant>,
     random: Random,
@@ -94,6 +128,7 @@ impl SimulatedDisk {
             archive: BTreeMap::new(),
             failure: None,
             has_failed: false,
+            misused: None,
             trims: 0,
             plant,
             random,
@@ -119,6 +154,11 @@ impl SimulatedDisk {
         self.state().has_failed
     }
 
+    /// Whether it was used as a store may use a disk, ever since the world began.
+    pub fn is_well_used(&self) -> Result<(), Violation> {
+        self.state().misused.clone().map_or(Ok(()), Err)
+    }
+
     /// Trims so far.
     pub fn trims(&self) -> u64 {
         self.state().trims
@@ -137,21 +177,26 @@ impl SimulatedDisk {
         state.has_failed = false;
     }
 
-    /// Journal values that became durable, from a position on, each without the stamp and checksum of the store.
-    pub fn archive_from(&self, position: u64) -> Vec<(u64, Vec<u8>)> {
-        const STAMP_AND_CHECKSUM: usize = 16;
+    /// Journal values that became durable, from a position on.
+    pub fn archive_from(&self, position: u64) -> Vec<Archived> {
         let state = self.state();
         let values = state.archive.range(position..);
-        let values = values.map(|(position, value)| {
-            let bytes = value.len().saturating_sub(STAMP_AND_CHECKSUM);
-            (*position, value[..bytes].to_vec())
-        });
+        let values = values.map_while(|(position, value)| Archived::new(*position, value));
         values.collect()
     }
 
     fn commit(&self, mut operations: Vec<Operation>) -> Result<(), DatabaseError> {
         let mut state = self.state();
-        let failure = state.failure.take();
+        if state.has_failed && !operations.is_empty() {
+            let what = "something is written after a write that failed";
+            let violation = Violation::new("poison", what);
+            state.misused.get_or_insert(violation);
+        }
+        let mut failure = state.failure.take();
+        if failure.is_some() && state.plant == Some(Plant::RetryFailedWrite) {
+            state.has_failed = true;
+            failure = None;
+        }
         if failure == Some(Failure::Lost) {
             state.has_failed = true;
             return Err(DatabaseError("no space left on the simulated disk".into()));
@@ -172,6 +217,7 @@ impl SimulatedDisk {
             durable,
             unsynced,
             archive,
+            misused,
             ..
         } = &mut *state;
         for operation in unsynced.drain(..) {
@@ -186,7 +232,11 @@ impl SimulatedDisk {
             if let Operation::Put(Keyspace::Journal, key, value) = &operation
                 && let Ok(position) = key.as_slice().try_into().map(u64::from_be_bytes)
             {
-                archive.insert(position, Arc::clone(value));
+                let before = archive.insert(position, Arc::clone(value));
+                if before.is_some_and(|before| before != *value) {
+                    let what = format!("journal position {position} has a value and gets another");
+                    misused.get_or_insert(Violation::new("one value a position", what));
+                }
             }
         }
         if failure == Some(Failure::Kept) {
@@ -337,3 +387,6 @@ impl Reads for Latest<'_> {
         self.now().last(keyspace, first, end)
     }
 }
+
+#[cfg(test)]
+mod tests;

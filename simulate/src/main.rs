@@ -12,7 +12,7 @@ use muster_simulate::trace::Event;
 use muster_simulate::world::Options;
 use serde_json::json;
 
-/// Exit code of a run in which a check did not hold.
+/// Exit code of a run in which a check did not hold, or that came to no world.
 const FAILED: u8 = 7;
 
 /// The server of Muster on one thread, with simulated disk and clock, by seed.
@@ -23,10 +23,10 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many seeds. Without it and --seconds: 1000.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// For how long to go on with further seeds.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
     /// Prints every step; for one seed.
     #[arg(long)]
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     println!("{}", to_json(&report));
     // Nobody may be reading; the exit code says it too.
     let _ = std::io::stdout().flush();
-    match report.failed.is_empty() {
+    match report.holds() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(FAILED),
     }

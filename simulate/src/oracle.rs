@@ -11,7 +11,7 @@ use muster_engine::model::{Answer, Model, ModelCell};
 use muster_engine::{PolicySet, Revision, Timestamp};
 use muster_wire::{CheckInRecord, Inventory};
 
-use crate::disk::SimulatedDisk;
+use crate::disk::{Archived, SimulatedDisk};
 use crate::violation::Violation;
 
 /// The model, and how far it has read.
@@ -20,6 +20,8 @@ pub struct Oracle {
     model: Model,
     next_position: u64,
     policies: BTreeMap<Revision, Arc<PolicySet>>,
+    /// By shard and sequence: what the journal value was judged by.
+    revisions: BTreeMap<(u16, u64), Revision>,
 }
 
 impl Default for Oracle {
@@ -28,6 +30,7 @@ impl Default for Oracle {
             model: Model::default(),
             next_position: 1,
             policies: BTreeMap::new(),
+            revisions: BTreeMap::new(),
         }
     }
 }
@@ -40,18 +43,26 @@ impl Oracle {
 
     /// Reads what has become durable since.
     pub fn catch_up(&mut self, disk: &SimulatedDisk) -> Result<(), Violation> {
-        for (position, bytes) in disk.archive_from(self.next_position) {
-            if position != self.next_position {
+        // What is read here is never read again: a position below must keep its value.
+        disk.is_well_used()?;
+        for archived in disk.archive_from(self.next_position) {
+            if archived.position != self.next_position {
                 let what = format!("journal position {} was never written", self.next_position);
                 return Err(Violation::new("no gap", what));
             }
             self.next_position += 1;
-            self.value(position, &bytes)?;
+            self.value(&archived)?;
         }
         Ok(())
     }
 
-    fn value(&mut self, position: u64, bytes: &[u8]) -> Result<(), Violation> {
+    fn value(&mut self, archived: &Archived) -> Result<(), Violation> {
+        let Archived {
+            position,
+            shard,
+            sequence,
+            ref bytes,
+        } = *archived;
         let unreadable =
             |_| Violation::new("journal", format!("the value at {position} is unreadable"));
         let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
@@ -59,6 +70,15 @@ impl Oracle {
             let what = format!("the value at {position} names {:?}", value.revision);
             return Err(Violation::new("journal", what));
         };
+        let follows = self.revision_at(shard, sequence.wrapping_sub(1)).is_some();
+        let is_first = self
+            .revisions
+            .insert((shard, sequence), value.revision)
+            .is_none();
+        if !follows || !is_first {
+            let what = format!("shard {shard} has sequence {sequence} at position {position}");
+            return Err(Violation::new("no gap", what));
+        }
         while let Some(segment) = value.next_segment().map_err(unreadable)? {
             match segment {
                 Segment::CheckIns { tenant, records } => {
@@ -83,6 +103,14 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// What a shard judged by at a sequence; none if it never came to it.
+    pub fn revision_at(&self, shard: u16, sequence: u64) -> Option<Revision> {
+        match sequence {
+            0 => Some(Revision::default()),
+            _ => self.revisions.get(&(shard, sequence)).copied(),
+        }
     }
 
     /// Devices that ever were accepted.

@@ -27,11 +27,13 @@ pub enum Plant {
     CorruptJournal,
     /// A policy set is put in force and not stored.
     PolicyNotStored,
+    /// A write that failed is tried again, and the server never hears of it.
+    RetryFailedWrite,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AckBeforeSync,
         Self::LoseSyncedWrite,
         Self::TornWrite,
@@ -40,6 +42,7 @@ impl Plant {
         Self::AcceptTwice,
         Self::CorruptJournal,
         Self::PolicyNotStored,
+        Self::RetryFailedWrite,
     ];
 
     /// What happens to a commit on its way from a shard to the writer.

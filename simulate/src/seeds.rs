@@ -4,8 +4,8 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use muster_ingest::clock;
@@ -49,6 +49,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether every world held. Where there was none, nothing held.
+    pub fn holds(&self) -> bool {
+        self.seeds > 0 && self.failed.is_empty()
+    }
+
     fn add(&mut self, seed: u64, outcome: Outcome) {
         let Outcome {
             summary,
@@ -98,9 +103,9 @@ pub fn run(plan: Plan, options: Options) -> Report {
             if outcome.violation.is_some() {
                 stop.store(true, Ordering::Relaxed);
             }
-            if let Ok(mut report) = report.lock() {
-                report.add(seed, outcome);
-            }
+            // What one thread has reported stands, whatever became of it.
+            let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+            report.add(seed, outcome);
         }
     };
     std::thread::scope(|scope| {
@@ -108,7 +113,7 @@ pub fn run(plan: Plan, options: Options) -> Report {
             scope.spawn(work);
         }
     });
-    report.into_inner().unwrap_or_default()
+    report.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One world; a panic in it is a failure like any other.

@@ -215,6 +215,7 @@ impl World {
             fleet: &self.fleet,
             promises: &self.promises,
             oracle: &self.oracle,
+            now: self.wall_max.max(self.clock.wall()),
         }
     }
 
@@ -274,8 +275,9 @@ impl World {
         let Some(server) = &self.server else {
             return Ok(());
         };
-        if server.phase() == Phase::Poisoned || self.disk.has_failed() {
-            return self.poisoned();
+        self.poison()?;
+        if server.phase() == Phase::Poisoned {
+            return Ok(());
         }
         self.oracle.catch_up(&self.disk)?;
         let Some(server) = &self.server else {
@@ -284,14 +286,21 @@ impl World {
         checks::at_rest(server, &self.expected())
     }
 
-    /// A store is poisoned by a write that failed, by nothing else.
-    fn poisoned(&self) -> Result<(), Violation> {
-        if self.disk.has_failed() {
+    /// A server is poisoned by a write that failed, at once and by nothing else, and writes nothing from then on.
+    fn poison(&self) -> Result<(), Violation> {
+        self.disk.is_well_used()?;
+        let Some(server) = &self.server else {
+            return Ok(());
+        };
+        let (phase, has_failed) = (server.phase(), self.disk.has_failed());
+        if has_failed == (phase == Phase::Poisoned) {
             return Ok(());
         }
-        let health = self.server.as_ref().map(|server| server.store.health());
-        let reason = health.and_then(|health| health.poisoned());
-        let what = format!("the disk is well, the store is poisoned: {reason:?}");
+        let reason = server.store.health().poisoned();
+        let what = match has_failed {
+            true => format!("a write failed, the server is {}", phase.name()),
+            false => format!("no write failed, the server is poisoned: {reason:?}"),
+        };
         Err(Violation::new("poison", what))
     }
 

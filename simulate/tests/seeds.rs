@@ -1,6 +1,8 @@
 //! Worlds that every test run looks at: seeds that once failed, that a seed is always the same world, and that each
 //! planted defect is found.
 
+use std::process::Command;
+
 use muster_simulate::plant::Plant;
 use muster_simulate::seeds::{self, Plan, Report};
 use muster_simulate::world::Options;
@@ -24,7 +26,7 @@ fn run(first: u64, seeds: u64, plant: Option<Plant>) -> Report {
 #[test]
 fn the_first_seeds_hold() {
     let report = run(1, 100, None);
-    assert!(report.failed.is_empty(), "{:#?}", report.failed);
+    assert!(report.holds(), "{:#?}", report.failed);
     assert_eq!(report.seeds, 100);
     // Worlds in which nothing happens would hold as well.
     let summary = report.summary;
@@ -39,6 +41,18 @@ fn the_first_seeds_hold() {
     assert!(happened.iter().all(|&times| times > 50), "{summary:?}");
     assert!(summary.acked > 10_000, "{summary:?}");
     assert!(summary.recoveries > summary.crashes, "{summary:?}");
+}
+
+#[test]
+fn a_run_without_a_world_does_not_hold() {
+    assert!(!run(1, 0, None).holds());
+    for arguments in [["--seeds", "0"], ["--seconds", "0"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster-simulate"));
+        let output = command.args(arguments).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(arguments[0]), "{arguments:?}: {said}");
+    }
 }
 
 #[test]
@@ -66,6 +80,9 @@ fn each_planted_defect_is_found() {
             panic!("{plant:?} is not found in {SEEDS_TO_FIND} seeds");
         };
         assert_ne!(found.violation.check, "no panic", "{plant:?}: {found:?}");
+        if plant == Plant::RetryFailedWrite {
+            assert_eq!(found.violation.check, "poison", "{found:?}");
+        }
         // The same seed shows it again, and holds without it.
         let again = run(found.seed, 1, Some(plant));
         assert_eq!(again.failed.len(), 1, "{plant:?}");

@@ -14,10 +14,11 @@ use nix::mount::{MntFlags, umount2};
 use nix::unistd::{getgid, getuid};
 use tokio::sync::watch;
 
+use super::counts::Counts;
 use super::fault::Rule;
 use super::file_system::FileSystem;
 use super::shared::Shared;
-use super::state::{Counts, Disk, DiskSettings, PowerLoss};
+use super::state::{Disk, DiskSettings, PowerLoss};
 
 /// How our mounts are called; the number of the process follows.
 const SOURCE: &str = "muster-forgetful-disk:";

@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use muster_loadgen::random::Random;
 use serde::Serialize;
 
+use super::counts::Counts;
 use super::entry::Entries;
 use super::fault::{Action, Faults, FileKind, Moment, Operation, Rule};
 use super::refusal::Refusal;
@@ -49,34 +50,6 @@ pub struct PowerLoss {
     /// What it took.
     #[serde(flatten)]
     pub lost: Lost,
-}
-
-/// How often each kind of operation was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts([[u64; FileKind::ALL.len()]; Operation::ALL.len()]);
-
-impl Counts {
-    /// Of one operation on one kind of file.
-    pub const fn of(&self, operation: Operation, file: FileKind) -> u64 {
-        self.0[operation as usize][file as usize]
-    }
-
-    /// What was asked for since an earlier count.
-    pub fn since(&self, earlier: &Self) -> Self {
-        self.with(earlier, |now, then| now - then)
-    }
-
-    /// The larger of each.
-    pub fn max(&self, other: &Self) -> Self {
-        self.with(other, u64::max)
-    }
-
-    fn with(&self, other: &Self, of: impl Fn(u64, u64) -> u64) -> Self {
-        let row = |operation: usize| {
-            std::array::from_fn(|file| of(self.0[operation][file], other.0[operation][file]))
-        };
-        Self(std::array::from_fn(row))
-    }
 }
 
 /// How an operation goes on.
@@ -182,7 +155,7 @@ impl Disk {
     /// Counts an operation and looks whether a fault strikes it.
     fn begin(&mut self, operation: Operation, file: FileKind) -> Result<Way, Refusal> {
         self.powered()?;
-        self.counts.0[operation as usize][file as usize] += 1;
+        self.counts.note(operation, file);
         match self.faults.strike(operation, file) {
             Some(Action::Fail) => Err(Refusal::InputOutput),
             Some(Action::Full) => Err(Refusal::NoSpace),

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::Ops;
 use super::error::ApiError;
+use crate::clock;
 use crate::recount::{Cells, RecountReport, count_shard, counters_of};
 use crate::shard::{Control, RecountPoint};
 
@@ -53,7 +54,7 @@ fn count(store: &Store, shard: u16, point: RecountPoint) -> Result<(Cells, Cells
         });
     }
     drop(point.release);
-    let counted = count_shard(&snapshot, shard);
+    let counted = count_shard(&snapshot, shard, clock::wall());
     let counted = counted.map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
     Ok((counted, counters_of(point.cells)))
 }

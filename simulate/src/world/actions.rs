@@ -43,15 +43,14 @@ impl World {
             return Ok(());
         };
         server.serve_if_ready();
+        let is_poisoned = server.phase() == Phase::Poisoned;
+        self.poison()?;
         if self.dying && self.disk.has_failed() {
             return self.crash();
         }
-        if server.phase() == Phase::Poisoned {
-            self.poisoned()?;
-            // Somebody restarts it sooner or later.
-            if self.random.below(50) == 0 {
-                return self.crash();
-            }
+        // Somebody restarts it sooner or later.
+        if is_poisoned && self.random.below(50) == 0 {
+            return self.crash();
         }
         Ok(())
     }

@@ -121,8 +121,12 @@ impl World {
             return Ok(()); // it has waited too long and gone on
         }
         self.summary.recounts += 1;
-        let counted = count_shard(&snapshot, shard as u16)
-            .map_err(|error| Violation::new("recount", error.to_string()))?;
+        let counted = count_shard(
+            &snapshot,
+            shard as u16,
+            self.wall_max.max(self.clock.wall()),
+        )
+        .map_err(|error| Violation::new("recount", error.to_string()))?;
         let counters = counters_of(point.cells);
         match counted == counters {
             true => Ok(()),
