@@ -61,6 +61,7 @@ pub fn obey(
 const HANG: Rule = Rule {
     operation: Operation::Sync,
     file: Some(FileKind::Log),
+    thread: None,
     passing: 0,
     lasting: true,
     action: Action::Hang,

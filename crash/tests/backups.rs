@@ -106,6 +106,7 @@ fn a_second_backup_is_refused_while_the_first_is_made() {
     place.disk.arm(Rule {
         operation: Operation::Sync,
         file: None,
+        thread: None,
         passing: 0,
         lasting: true,
         action: Action::Hang,

@@ -30,6 +30,7 @@ fn on_log(operation: Operation, passing: u64, action: Action) -> Rule {
     Rule {
         operation,
         file: Some(FileKind::Log),
+        thread: None,
         passing,
         lasting: false,
         action,

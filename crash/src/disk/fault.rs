@@ -122,8 +122,11 @@ pub enum Action {
 pub struct Rule {
     /// On operations of this kind,
     pub operation: Operation,
-    /// of files of this kind, or of any.
+    /// of files of this kind, or of any,
     pub file: Option<FileKind>,
+    /// asked for by threads of this name, or by any. Creating, writing and syncing only: who asks for anything
+    /// else is not known, and such a rule never strikes it.
+    pub thread: Option<&'static str>,
     /// So many matching operations pass before.
     pub passing: u64,
     /// It strikes once, or from then on every time.
@@ -149,11 +152,23 @@ impl Faults {
         self.rules.clear();
     }
 
+    /// Whether it matters who asks.
+    pub(super) fn tells_threads(&self) -> bool {
+        self.rules.iter().any(|rule| rule.thread.is_some())
+    }
+
     /// What happens to this operation, if it is not simply done. Counts it.
-    pub(super) fn strike(&mut self, operation: Operation, file: FileKind) -> Option<Action> {
+    pub(super) fn strike(
+        &mut self,
+        operation: Operation,
+        file: FileKind,
+        thread: Option<&str>,
+    ) -> Option<Action> {
         let mut struck = None;
         self.rules.retain_mut(|rule| {
-            let matches = rule.operation == operation && rule.file.is_none_or(|own| own == file);
+            let matches = rule.operation == operation
+                && rule.file.is_none_or(|own| own == file)
+                && (rule.thread.is_none() || rule.thread == thread);
             if !matches || struck.is_some() {
                 return true;
             }
@@ -194,18 +209,39 @@ mod tests {
             faults.arm(Rule {
                 operation: Operation::Write,
                 file: Some(FileKind::Log),
+                thread: None,
                 passing: 1,
                 lasting,
                 action: Action::Fail,
             });
-            let mut write = |file| faults.strike(Operation::Write, file);
+            let mut write = |file| faults.strike(Operation::Write, file, Some("anyone"));
             assert_eq!(write(FileKind::Table), None, "another kind of file");
             assert_eq!(write(FileKind::Log), None, "it passes");
             assert_eq!(write(FileKind::Log), Some(Action::Fail));
             assert_eq!(write(FileKind::Log), lasting.then_some(Action::Fail));
-            assert_eq!(faults.strike(Operation::Sync, FileKind::Log), None);
+            assert_eq!(faults.strike(Operation::Sync, FileKind::Log, None), None);
             faults.disarm();
-            assert_eq!(faults.strike(Operation::Write, FileKind::Log), None);
+            assert_eq!(faults.strike(Operation::Write, FileKind::Log, None), None);
         }
+    }
+
+    #[test]
+    fn a_rule_for_a_thread_lets_others_pass_and_does_not_count_them() {
+        let mut faults = Faults::default();
+        assert!(!faults.tells_threads());
+        faults.arm(Rule {
+            operation: Operation::Sync,
+            file: None,
+            thread: Some("compacts"),
+            passing: 1,
+            lasting: false,
+            action: Action::Fail,
+        });
+        assert!(faults.tells_threads());
+        let mut sync = |thread| faults.strike(Operation::Sync, FileKind::Table, thread);
+        for thread in [None, Some("flushes"), Some("compacts"), Some("flushes")] {
+            assert_eq!(sync(thread), None, "{thread:?}");
+        }
+        assert_eq!(sync(Some("compacts")), Some(Action::Fail));
     }
 }

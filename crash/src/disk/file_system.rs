@@ -84,8 +84,9 @@ impl FileSystem {
         }
     }
 
-    fn sync_any(&self, handle: FileHandle, reply: ReplyEmpty) {
-        self.shared.with(|state| state.sync(handle, reply));
+    fn sync_any(&self, request: &Request, handle: FileHandle, reply: ReplyEmpty) {
+        self.shared
+            .asked_by(request.pid(), |state| state.sync(handle, reply));
     }
 }
 
@@ -197,7 +198,7 @@ impl Filesystem for FileSystem {
 
     fn create(
         &self,
-        _: &Request,
+        request: &Request,
         parent: INodeNo,
         name: &OsStr,
         _mode: u32,
@@ -205,7 +206,7 @@ impl Filesystem for FileSystem {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        let made = self.shared.with(|state| {
+        let made = self.shared.asked_by(request.pid(), |state| {
             let attributes = state.disk.create(parent.0, name, false)?;
             Ok((attributes, state.open(attributes.inode)?))
         });
@@ -245,7 +246,7 @@ impl Filesystem for FileSystem {
 
     fn write(
         &self,
-        _: &Request,
+        request: &Request,
         _: INodeNo,
         handle: FileHandle,
         offset: u64,
@@ -255,7 +256,7 @@ impl Filesystem for FileSystem {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = self.shared.with(|state| {
+        let written = self.shared.asked_by(request.pid(), |state| {
             let inode = state.of(handle)?;
             state.disk.write(inode, offset, data)
         });
@@ -281,13 +282,13 @@ impl Filesystem for FileSystem {
 
     fn fsync(
         &self,
-        _: &Request,
+        request: &Request,
         _: INodeNo,
         handle: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        self.sync_any(handle, reply);
+        self.sync_any(request, handle, reply);
     }
 
     fn opendir(&self, _: &Request, inode: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -340,13 +341,13 @@ impl Filesystem for FileSystem {
 
     fn fsyncdir(
         &self,
-        _: &Request,
+        request: &Request,
         _: INodeNo,
         handle: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        self.sync_any(handle, reply);
+        self.sync_any(request, handle, reply);
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

@@ -73,6 +73,22 @@ impl Shared {
         result
     }
 
+    /// Does what a thread asks for, by the number that the kernel has for it.
+    pub(super) fn asked_by<T>(&self, thread: u32, act: impl FnOnce(&mut State) -> T) -> T {
+        self.with(|state| {
+            if !state.disk.tells_threads() {
+                return act(state);
+            }
+            // A thread that has ended meanwhile has no name any more.
+            let name = std::fs::read_to_string(format!("/proc/{thread}/comm")).ok();
+            let name = name.map(|name| name.trim_end().to_owned());
+            state.disk.asked_by(name);
+            let result = act(state);
+            state.disk.asked_by(None);
+            result
+        })
+    }
+
     /// True while the disk is without power.
     pub(super) fn lost(&self) -> watch::Receiver<bool> {
         self.is_lost.subscribe()

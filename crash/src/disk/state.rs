@@ -66,6 +66,8 @@ pub(super) struct Disk {
     faults: Faults,
     settings: DiskSettings,
     counts: Counts,
+    /// The name of the thread that asks for the operation at hand, if it is known.
+    thread: Option<String>,
     /// The loss that nobody has recovered from yet.
     loss: Option<PowerLoss>,
 }
@@ -87,6 +89,7 @@ impl Disk {
             faults: Faults::default(),
             settings,
             counts: Counts::default(),
+            thread: None,
             loss: None,
         }
     }
@@ -114,6 +117,16 @@ impl Disk {
     /// One more thing that goes wrong.
     pub(super) fn arm(&mut self, rule: Rule) {
         self.faults.arm(rule);
+    }
+
+    /// Whether it matters who asks for an operation: then [`Self::asked_by`] is to be told before.
+    pub(super) fn tells_threads(&self) -> bool {
+        self.faults.tells_threads()
+    }
+
+    /// The name of the thread that asks for what comes next, if it is known.
+    pub(super) fn asked_by(&mut self, thread: Option<String>) {
+        self.thread = thread;
     }
 
     /// Nothing goes wrong any more.
@@ -156,7 +169,7 @@ impl Disk {
     fn begin(&mut self, operation: Operation, file: FileKind) -> Result<Way, Refusal> {
         self.powered()?;
         self.counts.note(operation, file);
-        match self.faults.strike(operation, file) {
+        match self.faults.strike(operation, file, self.thread.as_deref()) {
             Some(Action::Fail) => Err(Refusal::InputOutput),
             Some(Action::Full) => Err(Refusal::NoSpace),
             Some(Action::LosePower { moment, seed }) => Ok(Way::LosesPower { moment, seed }),

@@ -110,6 +110,7 @@ impl Fault {
         Some(Rule {
             operation,
             file: Some(file),
+            thread: None,
             passing: 0,
             lasting,
             action,

@@ -114,6 +114,7 @@ impl InUse {
         Some(Rule {
             operation,
             file: Some(file),
+            thread: None,
             passing: self.random.below(needed + 2),
             lasting: false,
             action: Action::LosePower {

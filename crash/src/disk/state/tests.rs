@@ -15,6 +15,7 @@ fn rule(operation: Operation, passing: u64, action: Action) -> Rule {
     Rule {
         operation,
         file: Some(FileKind::Log),
+        thread: None,
         passing,
         lasting: false,
         action,

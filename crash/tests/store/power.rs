@@ -1,54 +1,15 @@
-//! The store on a disk that loses power: what it called durable is there again, cycle after cycle.
-//!
-//! In one process, so that a cycle takes milliseconds: losses of power at every kind of system call. Whole
-//! servers go through the same in `muster-crash run --disk forgetful`.
+//! The disk loses power, at every kind of system call: what the store called durable is there again, cycle after
+//! cycle. Whole servers go through the same in `muster-crash run --disk forgetful`.
 
 use std::path::Path;
 
-use muster_crash::disk::{
-    Action, DiskSettings, Entries, FileKind, ForgetfulDisk, Moment, Operation, Rule,
-};
+use muster_crash::disk::{Action, DiskSettings, Entries, FileKind, Moment, Operation, Rule};
 use muster_loadgen::random::Random;
-use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};
+use muster_store::{Commit, ReadError, Store};
 
-/// A mounted disk and the directory below it, or a loud word that there is none.
-fn disk(settings: DiskSettings) -> Option<(ForgetfulDisk, tempfile::TempDir)> {
-    let below = tempfile::tempdir().expect("a temporary directory");
-    match ForgetfulDisk::mount(below.path(), settings) {
-        Ok(disk) => Some((disk, below)),
-        Err(error) => {
-            eprintln!("SKIPPED, NOTHING WAS CHECKED: {error}");
-            None
-        }
-    }
-}
+use super::{Told, config, disk};
 
-/// Small, so that a cycle has flushes and new logs in it.
-fn config(directory: &Path) -> StoreConfig {
-    StoreConfig {
-        journal_memtable_bytes: 128 << 10,
-        pages_memtable_bytes: 128 << 10,
-        wal_bytes_max: 512 << 10,
-        ..StoreConfig::new(directory).with_shards(1)
-    }
-}
-
-/// The sequences that are durable, as the store says.
-#[derive(Default)]
-struct Told {
-    committed: u64,
-    failed: bool,
-}
-
-impl Sink<()> for Told {
-    fn committed(&mut self, commit: Commit<()>, _: std::time::Instant) {
-        self.committed = commit.sequence;
-    }
-
-    fn failed(&mut self, _: Commit<()>, _: &PoisonReason) {
-        self.failed = true;
-    }
-}
+const MEMTABLE_BYTES: usize = 128 << 10;
 
 /// The bytes of a journal value, told by its sequence: some are small, some are many sectors.
 fn bytes(sequence: u64) -> Vec<u8> {
@@ -61,7 +22,8 @@ fn bytes(sequence: u64) -> Vec<u8> {
 /// Opens the store, checks that its journal is the first `promised` values at least and no other, and writes on
 /// until something fails or `commits` are written. Returns the sequence that it vouches for.
 fn work(directory: &Path, promised: u64, commits: u64, told: &str) -> Result<u64, String> {
-    let store = Store::open(&config(directory)).map_err(|error| error.to_string())?;
+    let store =
+        Store::open(&config(directory, MEMTABLE_BYTES)).map_err(|error| error.to_string())?;
     let mut found = 0;
     let recovered = store.recover(|entry| {
         found += 1;
@@ -121,6 +83,7 @@ fn rule(random: &mut Random) -> Rule {
     Rule {
         operation,
         file,
+        thread: None,
         passing: random.below(passing_max),
         lasting: false,
         action: Action::LosePower {
