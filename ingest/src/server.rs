@@ -24,7 +24,7 @@ use crate::net::{self, EndpointError, Listener, ListenerContext};
 use crate::ops::{self, OpsContext, OpsGate};
 use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
-use crate::shutdown::{self, Running};
+use crate::shutdown::{self, Running, Signals};
 
 pub(crate) use parts::Parts;
 
@@ -131,12 +131,13 @@ pub fn run(
         started_at,
         memory.bytes(),
     );
+    let signals = Signals::listen()?;
     parts.phase.advance(Phase::Serving);
     gate.open(ops_context, http.ip());
     tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
     announce(quic, http);
 
-    shutdown::wait_for_signal()?;
+    signals.wait();
     let deadline = config.shutdown.deadline.get();
     let running = Running {
         runtime,

@@ -33,27 +33,32 @@ pub(crate) struct Running {
     pub(crate) registry: Arc<SessionRegistry>,
 }
 
-/// Waits for SIGTERM or SIGINT. A second one ends the process at once, whatever the stop is waiting for:
-/// recovery is the answer. So signals have a thread and a runtime of their own, until the process ends.
-pub(crate) fn wait_for_signal() -> Result<(), ServerError> {
-    let start = |source| ServerError::Start {
-        what: "the signal thread",
-        source,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(start)?;
-    let (first, stop) = oneshot::channel();
-    let listen = move || {
-        runtime.block_on(async {
-            let (Ok(mut terminate), Ok(mut interrupt)) = (
-                on_signal(SignalKind::terminate()),
-                on_signal(SignalKind::interrupt()),
-            ) else {
-                tracing::error!("cannot listen for signals, only SIGKILL will stop this server");
-                return std::future::pending().await;
-            };
+/// SIGTERM and SIGINT, heard from [`Signals::listen`] on.
+pub(crate) struct Signals(oneshot::Receiver<()>);
+
+impl Signals {
+    /// Listens. Call it before anybody is told that the server serves: until then a signal ends the process at
+    /// once, which loses nothing, and from then on it drains.
+    ///
+    /// A second signal ends the process at once, whatever the stop is waiting for: recovery is the answer. So
+    /// signals have a thread and a runtime of their own, until the process ends.
+    pub(crate) fn listen() -> Result<Self, ServerError> {
+        let start = |source| ServerError::Start {
+            what: "the signal thread",
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(start)?;
+        let (mut terminate, mut interrupt) = {
+            let _guard = runtime.enter();
+            let terminate = on_signal(SignalKind::terminate()).map_err(start)?;
+            let interrupt = on_signal(SignalKind::interrupt()).map_err(start)?;
+            (terminate, interrupt)
+        };
+        let (first, stop) = oneshot::channel();
+        let listen = async move {
             let mut next = async move || {
                 tokio::select! {
                     _ = terminate.recv() => "SIGTERM",
@@ -66,15 +71,19 @@ pub(crate) fn wait_for_signal() -> Result<(), ServerError> {
             let signal = next().await;
             tracing::warn!(signal, "second signal, aborting");
             std::process::abort();
-        });
-    };
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(listen)
-        .map_err(start)?;
-    // An error would be the end of the thread above, which never ends.
-    let _ = stop.blocking_recv();
-    Ok(())
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(listen))
+            .map_err(start)?;
+        Ok(Self(stop))
+    }
+
+    /// Waits for the first.
+    pub(crate) fn wait(self) {
+        // An error would be the end of the thread, which never ends.
+        let _ = self.0.blocking_recv();
+    }
 }
 
 /// Stops everything, in order.
