@@ -61,6 +61,13 @@ const _: () = assert!(THREAT_SETTING.shift + THREAT_SETTING.bits <= u32::BITS);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FacetWord(pub u32);
 
+impl FacetWord {
+    /// What was reported, without what was derived.
+    pub(crate) const fn reported(self) -> u32 {
+        self.0 & (SENSOR.put(1) - 1)
+    }
+}
+
 /// The countable attributes of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Facets {

@@ -1,6 +1,6 @@
 //! The journal value of one shard batch: the events it accepted, in order (design D4, D5).
 //!
-//! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, receive time u64 (ms), then
+//! Layout, little-endian: format u8 = 2, three zero bytes, policy revision u32, receive time u64 (ms), then
 //! segments: kind u8, zero u8, tenant u16, number u32, body.
 //!
 //! | kind | number | body |
@@ -9,19 +9,33 @@
 //! | 2 inventory | bytes | the archive, as on the wire |
 //! | 3 policy | revision | none: every device was judged anew under the header's revision |
 //! | 4 time | slots | first slot u32: these devices were judged anew at the receive time |
+//! | 5 repeated check-ins | how many | for each: slot u32, tag of the device u32, seq u64 |
+//!
+//! Most check-ins say what the device said before. Those are kept as kind 5, a third of the bytes: the device is
+//! named by its slot, and all but the seq is as its last check-in has it. That is safe although a page may be newer
+//! than the value: a page that has seen the check-in has its seq, and one that has not is as it was when the check-in
+//! came. Slots are given in the order of the events and kept for good, so a replay finds the same device there; the
+//! tag, 32 bits of the device id, proves it.
+//!
+//! Format 1 is the same without kind 5, and is still read.
 //!
 //! Only what was accepted is here; a duplicate or a rejected record leaves no trace. Shard, sequence
 //! and checksum are the store's frame around this value.
 
-use muster_wire::CheckInRecord;
 use muster_wire::limits::CHECK_IN_BYTES;
+use muster_wire::{CheckInRecord, DeviceId};
 
 use crate::bytes::Reader;
 use crate::policy::{Revision, TenantIndex};
 use crate::slab::SlotIndex;
 use crate::time::Timestamp;
 
-const FORMAT: u8 = 1;
+/// What is written.
+const FORMAT: u8 = 2;
+/// The oldest that is read.
+const FORMAT_OLDEST: u8 = 1;
+/// The first that has repeated check-ins.
+const FORMAT_REPEATED: u8 = 2;
 const HEADER_BYTES: usize = 16;
 const SEGMENT_BYTES: usize = 8;
 
@@ -29,13 +43,25 @@ const CHECK_INS: u8 = 1;
 const INVENTORY: u8 = 2;
 const POLICY: u8 = 3;
 const TIME: u8 = 4;
+const REPEATED: u8 = 5;
 
-/// The value under construction. Check-ins of one tenant that follow each other share a segment.
+/// Size of one repeated check-in.
+pub const REPEATED_BYTES: usize = 16;
+
+/// The value under construction. Check-ins of one kind and tenant that follow each other share a segment.
 #[derive(Debug, Default)]
 pub(crate) struct JournalBuffer {
     bytes: Vec<u8>,
-    /// Where the open check-in segment starts, its tenant and how many records it has.
-    open: Option<(usize, TenantIndex, u32)>,
+    open: Option<OpenSegment>,
+}
+
+/// A segment of check-ins that more may join.
+#[derive(Debug)]
+struct OpenSegment {
+    start: usize,
+    kind: u8,
+    tenant: TenantIndex,
+    count: u32,
 }
 
 impl JournalBuffer {
@@ -69,15 +95,40 @@ impl JournalBuffer {
     }
 
     pub(crate) fn check_in(&mut self, tenant: TenantIndex, record: &CheckInRecord) {
+        self.one_more(CHECK_INS, tenant);
+        self.bytes.extend_from_slice(record.as_bytes());
+    }
+
+    /// A check-in that says what the device in this slot said before.
+    pub(crate) fn repeated(
+        &mut self,
+        tenant: TenantIndex,
+        slot: SlotIndex,
+        record: &CheckInRecord,
+    ) {
+        self.one_more(REPEATED, tenant);
+        let mut bytes = [0; REPEATED_BYTES];
+        bytes[0..4].copy_from_slice(&slot.to_le_bytes());
+        bytes[4..8].copy_from_slice(&tag(&record.device_id()).to_le_bytes());
+        bytes[8..16].copy_from_slice(&record.seq().to_le_bytes());
+        self.bytes.extend_from_slice(&bytes);
+    }
+
+    /// Makes room for one more in the open segment, or opens one.
+    fn one_more(&mut self, kind: u8, tenant: TenantIndex) {
         match &mut self.open {
-            Some((_, open_tenant, count)) if *open_tenant == tenant => *count += 1,
+            Some(open) if open.kind == kind && open.tenant == tenant => open.count += 1,
             _ => {
                 self.close_segment();
-                self.open = Some((self.bytes.len(), tenant, 1));
-                self.segment(CHECK_INS, tenant, 0);
+                self.open = Some(OpenSegment {
+                    start: self.bytes.len(),
+                    kind,
+                    tenant,
+                    count: 1,
+                });
+                self.segment(kind, tenant, 0);
             }
         }
-        self.bytes.extend_from_slice(record.as_bytes());
     }
 
     pub(crate) fn inventory(&mut self, tenant: TenantIndex, archive: &[u8]) {
@@ -110,7 +161,7 @@ impl JournalBuffer {
     }
 
     fn close_segment(&mut self) {
-        if let Some((start, _, count)) = self.open.take() {
+        if let Some(OpenSegment { start, count, .. }) = self.open.take() {
             self.bytes[start + 4..start + SEGMENT_BYTES].copy_from_slice(&count.to_le_bytes());
         }
     }
@@ -125,6 +176,13 @@ pub enum Segment<'a> {
         tenant: TenantIndex,
         /// The records, as on the wire.
         records: &'a [[u8; CHECK_IN_BYTES]],
+    },
+    /// Accepted check-ins of one tenant that say what their devices said before: [`Repeated::read`].
+    Repeated {
+        /// Whose devices.
+        tenant: TenantIndex,
+        /// One for each check-in.
+        records: &'a [[u8; REPEATED_BYTES]],
     },
     /// An accepted inventory.
     Inventory {
@@ -147,9 +205,52 @@ pub enum Segment<'a> {
     },
 }
 
+/// A check-in that says what its device said before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Where the device is.
+    pub slot: SlotIndex,
+    tag: u32,
+    /// The device's number of the check-in.
+    pub seq: u64,
+}
+
+impl Repeated {
+    /// Reads one record of a segment.
+    pub fn read(bytes: &[u8; REPEATED_BYTES]) -> Self {
+        let [slot, tag, low, high] = words(bytes);
+        Self {
+            slot,
+            tag,
+            seq: u64::from(high) << 32 | u64::from(low),
+        }
+    }
+
+    /// Whether it can be this device's: wrong for one in four thousand million others.
+    pub fn is_of(&self, device_id: &DeviceId) -> bool {
+        self.tag == tag(device_id)
+    }
+}
+
+/// 32 bits in which all of a device id takes part, so that ids that differ in a few bytes only have different ones.
+fn tag(device_id: &DeviceId) -> u32 {
+    words(device_id.as_bytes())
+        .into_iter()
+        .fold(0, |tag, word| tag.rotate_left(7) ^ word)
+}
+
+fn words(bytes: &[u8; 16]) -> [u32; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    words
+}
+
 /// A journal value, read.
 #[derive(Debug)]
 pub struct JournalValue<'a> {
+    format: u8,
     /// Policy set in force.
     pub revision: Revision,
     /// Receive time of the whole batch.
@@ -159,19 +260,20 @@ pub struct JournalValue<'a> {
 
 /// The bytes are not a journal value of a known format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a journal value of format {FORMAT}")]
+#[error("not a journal value of format {FORMAT_OLDEST} to {FORMAT}")]
 pub struct JournalError;
 
 impl<'a> JournalValue<'a> {
     /// Reads the header.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, JournalError> {
         let mut reader = Reader::new(bytes);
-        if reader.array() != Some([FORMAT, 0, 0, 0]) {
+        let Some([format @ FORMAT_OLDEST..=FORMAT, 0, 0, 0]) = reader.array() else {
             return Err(JournalError);
-        }
+        };
         let revision = Revision(reader.u32().ok_or(JournalError)?);
         let now = Timestamp::from_millis(reader.u64().ok_or(JournalError)?);
         Ok(Self {
+            format,
             revision,
             now,
             segments: reader,
@@ -198,6 +300,13 @@ impl<'a> JournalValue<'a> {
             CHECK_INS => {
                 let bytes = reader.take((number as usize).checked_mul(CHECK_IN_BYTES)?)?;
                 Some(Segment::CheckIns {
+                    tenant,
+                    records: bytes.as_chunks().0,
+                })
+            }
+            REPEATED if self.format >= FORMAT_REPEATED => {
+                let bytes = reader.take((number as usize).checked_mul(REPEATED_BYTES)?)?;
+                Some(Segment::Repeated {
                     tenant,
                     records: bytes.as_chunks().0,
                 })

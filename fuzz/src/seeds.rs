@@ -175,7 +175,8 @@ fn journal_value() -> Vec<u8> {
     let rules = PolicySet::new(Revision(1), vec![TenantPolicy::default(); 2]);
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
     shard.apply_policy(rules.into(), &mut effects);
-    shard.apply_check_ins(0, &[check_in(1), check_in(2)], &mut effects);
+    let again = check_in(2).with_seq(u64::MAX).expect("it is not zero");
+    shard.apply_check_ins(0, &[check_in(1), check_in(2), again], &mut effects);
     let bytes = archive(1, &["berlin"]);
     let inventory = Inventory::from_bytes(&bytes).expect("a good archive");
     shard.apply_inventory(0, &inventory, &bytes, &mut effects);

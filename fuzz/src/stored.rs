@@ -25,7 +25,8 @@ fn journal_value(bytes: &[u8]) {
     let Ok(mut value) = JournalValue::decode(bytes) else {
         return;
     };
-    let mut written = vec![1, 0, 0, 0];
+    // The format is the one byte that may differ.
+    let mut written = vec![bytes[0], 0, 0, 0];
     written.extend(value.revision.0.to_le_bytes());
     written.extend(value.now.as_millis().to_le_bytes());
     let head = |kind: u8, tenant: u16, number: u32| {
@@ -40,6 +41,11 @@ fn journal_value(bytes: &[u8]) {
             Err(_) => break false,
             Ok(Some(Segment::CheckIns { tenant, records })) => {
                 written.extend(head(1, tenant, records.len() as u32));
+                written.extend_from_slice(records.as_flattened());
+            }
+            Ok(Some(Segment::Repeated { tenant, records })) => {
+                assert!(bytes[0] >= 2, "format 1 has none");
+                written.extend(head(5, tenant, records.len() as u32));
                 written.extend_from_slice(records.as_flattened());
             }
             Ok(Some(Segment::Inventory { tenant, archive })) => {

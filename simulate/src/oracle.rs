@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_engine::journal::{JournalValue, Segment};
+use muster_engine::journal::{JournalValue, Repeated, Segment};
 use muster_engine::model::{Answer, Model, ModelCell};
-use muster_engine::{PolicySet, Revision, Timestamp};
-use muster_wire::{CheckInRecord, Inventory};
+use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
+use muster_wire::{CheckInRecord, DeviceId, Inventory};
 
 use crate::disk::{Archived, SimulatedDisk};
 use crate::violation::Violation;
@@ -22,6 +22,10 @@ pub struct Oracle {
     policies: BTreeMap<Revision, Arc<PolicySet>>,
     /// By shard and sequence: what the journal value was judged by.
     revisions: BTreeMap<(u16, u64), Revision>,
+    /// By shard: its devices in the order in which the journal first names them, which is that of their slots.
+    slots: BTreeMap<u16, Vec<(TenantIndex, DeviceId)>>,
+    /// What each device said last; nothing if it has sent an inventory only.
+    said: BTreeMap<(TenantIndex, DeviceId), Option<CheckInRecord>>,
 }
 
 impl Default for Oracle {
@@ -31,6 +35,8 @@ impl Default for Oracle {
             next_position: 1,
             policies: BTreeMap::new(),
             revisions: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            said: BTreeMap::new(),
         }
     }
 }
@@ -89,6 +95,21 @@ impl Oracle {
                         })?;
                         let answer = self.model.check_in(policy, tenant, &record, value.now);
                         new(answer, position, record.seq())?;
+                        self.device(shard, tenant, record.device_id())
+                            .replace(record);
+                    }
+                }
+                Segment::Repeated { tenant, records } => {
+                    for bytes in records {
+                        let record = self.repeated(shard, tenant, Repeated::read(bytes));
+                        let record = record.ok_or_else(|| {
+                            let what = format!("no device repeats what {position} says");
+                            Violation::new("journal", what)
+                        })?;
+                        let answer = self.model.check_in(policy, tenant, &record, value.now);
+                        new(answer, position, record.seq())?;
+                        self.device(shard, tenant, record.device_id())
+                            .replace(record);
                     }
                 }
                 Segment::Inventory { tenant, archive } => {
@@ -98,11 +119,41 @@ impl Oracle {
                     })?;
                     let answer = self.model.inventory(policy, tenant, &inventory, value.now);
                     new(answer, position, u64::from(inventory.revision))?;
+                    self.device(shard, tenant, inventory.device_id);
                 }
                 Segment::Policy { .. } | Segment::Time { .. } => (),
             }
         }
         Ok(())
+    }
+
+    /// What a device said last. A new one gets the next slot of its shard.
+    fn device(
+        &mut self,
+        shard: u16,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> &mut Option<CheckInRecord> {
+        let key = (tenant, device_id);
+        self.said.entry(key).or_insert_with(|| {
+            self.slots.entry(shard).or_default().push(key);
+            None
+        })
+    }
+
+    /// A repeated check-in, spelt out.
+    fn repeated(
+        &self,
+        shard: u16,
+        tenant: TenantIndex,
+        repeated: Repeated,
+    ) -> Option<CheckInRecord> {
+        let key = self.slots.get(&shard)?.get(repeated.slot as usize)?;
+        let (owner, device_id) = key;
+        let said = (*self.said.get(key)?)?;
+        (*owner == tenant && repeated.is_of(device_id))
+            .then(|| said.with_seq(repeated.seq).ok())
+            .flatten()
     }
 
     /// What a shard judged by at a sequence; none if it never came to it.

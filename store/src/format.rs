@@ -1,7 +1,7 @@
 //! The file FORMAT: what a data directory is, and who has it open. Checked before RocksDB is touched.
 //!
 //! ```text
-//! muster-store 1
+//! muster-store 2
 //! shards 4
 //! ```
 //!
@@ -19,8 +19,9 @@ use crate::error::OpenError;
 use crate::kill_point::kill_point;
 use crate::restoring::{Restoring, partial_of};
 
-/// The format this program writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format this program writes, and the newest it reads. It reads all before it; docs/STORAGE.md says what is
+/// new in each.
+pub const FORMAT_VERSION: u32 = 2;
 
 const NAME: &str = "FORMAT";
 const NAME_CREATING: &str = "FORMAT.creating";
@@ -35,6 +36,8 @@ pub(crate) struct Claim {
     /// Holds the lock.
     _file: File,
     pub(crate) shards: u16,
+    /// What the file says.
+    pub(crate) version: u32,
     /// Creation is not finished: [`Claim::finish_creation`] must follow.
     pub(crate) creating: bool,
 }
@@ -46,11 +49,11 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
         lock(directory, &file, File::try_lock)?;
         let found = parse(directory, &read(directory, &mut file)?)?;
         return match shards {
-            Some(configured) if configured != found => {
+            Some(configured) if configured != found.shards => {
                 let directory = directory.to_path_buf();
                 Err(OpenError::ShardCountDiffers {
                     directory,
-                    found,
+                    found: found.shards,
                     configured,
                 })
             }
@@ -68,7 +71,11 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
     }
     let shards = shards.filter(|&shards| shards > 0).ok_or_else(missing)?;
     let file = begin_creation(directory, shards)?;
-    Ok(claimed(directory, file, shards, true))
+    let made = FormatFile {
+        version: FORMAT_VERSION,
+        shards,
+    };
+    Ok(claimed(directory, file, made, true))
 }
 
 /// Takes a directory for reading only; several readers may, a server and a reader may not.
@@ -79,8 +86,8 @@ pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
         return Err(OpenError::NotADataDirectory { directory, what });
     };
     lock(directory, &file, File::try_lock_shared)?;
-    let shards = parse(directory, &read(directory, &mut file)?)?;
-    Ok(claimed(directory, file, shards, false))
+    let found = parse(directory, &read(directory, &mut file)?)?;
+    Ok(claimed(directory, file, found, false))
 }
 
 impl Claim {
@@ -102,13 +109,32 @@ impl Claim {
         self.creating = false;
         Ok(())
     }
+
+    /// Raises an older format to this one: from now on older programs refuse the directory. Written in place, as
+    /// the lock is on this very file; all of it lies in one sector.
+    pub(crate) fn upgrade(&mut self) -> Result<(), OpenError> {
+        if self.version == FORMAT_VERSION {
+            return Ok(());
+        }
+        let written = OpenOptions::new()
+            .write(true)
+            .open(self.directory.join(NAME))
+            .and_then(|mut file| {
+                file.write_all(text(self.shards).as_bytes())?;
+                file.sync_all()
+            });
+        written.map_err(|error| OpenError::io(&self.directory, format!("write {NAME}"), error))?;
+        self.version = FORMAT_VERSION;
+        Ok(())
+    }
 }
 
-fn claimed(directory: &Path, file: File, shards: u16, creating: bool) -> Claim {
+fn claimed(directory: &Path, file: File, found: FormatFile, creating: bool) -> Claim {
     Claim {
         directory: directory.to_path_buf(),
         _file: file,
-        shards,
+        shards: found.shards,
+        version: found.version,
         creating,
     }
 }
@@ -143,8 +169,24 @@ fn read(directory: &Path, file: &mut File) -> Result<String, OpenError> {
     Ok(text)
 }
 
+/// Where the file is, in a directory whose creation may not be finished.
+pub(crate) fn file_of(directory: &Path) -> PathBuf {
+    let file = directory.join(NAME);
+    match file.exists() {
+        true => file,
+        false => directory.join(NAME_CREATING),
+    }
+}
+
+/// What the file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FormatFile {
+    pub(crate) version: u32,
+    pub(crate) shards: u16,
+}
+
 /// The version is read before anything else: the rest of the file may be different in a newer format.
-pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
+pub(crate) fn parse(directory: &Path, text: &str) -> Result<FormatFile, OpenError> {
     let mut lines = text.lines();
     let mut number = |word: &str| {
         lines
@@ -155,23 +197,24 @@ pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
             .ok()
             .filter(|&n| n > 0)
     };
-    let Some(found) = number(MAGIC) else {
+    let Some(version) = number(MAGIC) else {
         let what = format!("its file {NAME} does not begin with \"{MAGIC}\" and a version");
         return Err(OpenError::NotADataDirectory {
             directory: directory.to_path_buf(),
             what,
         });
     };
-    if found > FORMAT_VERSION {
+    if version > FORMAT_VERSION {
         let directory = directory.to_path_buf();
         return Err(OpenError::NewerFormat {
             directory,
-            found,
+            found: version,
             supported: FORMAT_VERSION,
         });
     }
     number("shards")
         .and_then(|shards| u16::try_from(shards).ok())
+        .map(|shards| FormatFile { version, shards })
         .ok_or_else(|| OpenError::corrupt(directory, format!("file {NAME} names no shards")))
 }
 

@@ -76,6 +76,13 @@ impl Store {
             claim.finish_creation()?;
         }
         kill_point("store.open.after_database");
+        let found = check_meta(directory, &db, claim.version, claim.shards)?;
+        // The file first: a program of the older format that looks in between refuses the directory.
+        claim.upgrade()?;
+        if found < FORMAT_VERSION {
+            write_meta(&db, claim.shards)
+                .map_err(|error| OpenError::io(directory, "write meta", io::Error::other(error)))?;
+        }
         Self::assemble(config, Box::new(db), claim.shards, Some(claim), notices)
     }
 
@@ -93,6 +100,7 @@ impl Store {
             write_meta(&*db, shards)
                 .map_err(|error| OpenError::io(directory, "write meta", io::Error::other(error)))?;
         }
+        check_meta(directory, &*db, FORMAT_VERSION, shards)?;
         Self::assemble(config, db, shards, None, Vec::new())
     }
 
@@ -103,7 +111,6 @@ impl Store {
         claim: Option<Claim>,
         notices: Vec<String>,
     ) -> Result<Self, OpenError> {
-        check_meta(&config.directory, &*db, shards)?;
         let mut tenants = BTreeMap::new();
         StoreView::latest(&*db, shards)
             .tenants(|name, index| {
@@ -235,7 +242,7 @@ impl ReadOnlyStore {
         let directory = &config.directory;
         let claim = format::claim_read_only(directory)?;
         let db = Rocks::open(directory, config, Mode::ReadOnly)?;
-        check_meta(directory, &db, claim.shards)?;
+        check_meta(directory, &db, claim.version, claim.shards)?;
         Ok(Self { db, claim })
     }
 
@@ -266,22 +273,32 @@ fn write_meta(db: &dyn Database, shards: u16) -> Result<(), DatabaseError> {
     writes.commit()
 }
 
-/// The file FORMAT and the database belong together.
-fn check_meta(directory: &Path, db: &dyn Database, shards: u16) -> Result<(), OpenError> {
+/// The file FORMAT and the database belong together. Returns the format that the database says: it is behind the
+/// file's where an upgrade was cut short.
+fn check_meta(
+    directory: &Path,
+    db: &dyn Database,
+    version: u32,
+    shards: u16,
+) -> Result<u32, OpenError> {
     let view = StoreView::latest(db, shards);
     let get = |key| {
         view.get(Keyspace::Meta, key)
             .map_err(|error| OpenError::read(directory, error))
     };
-    if get(keys::FORMAT)?.as_deref() != Some(&FORMAT_VERSION.to_le_bytes()) {
+    let found = get(keys::FORMAT)?
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_le_bytes)
+        .filter(|found| (1..=version).contains(found));
+    let Some(found) = found else {
         return Err(OpenError::corrupt(
             directory,
             "meta: its format is not that of file FORMAT",
         ));
-    }
+    };
     if get(keys::SHARDS)?.as_deref() != Some(&shards.to_le_bytes()) {
         let what = "meta: its number of shards is not that of file FORMAT";
         return Err(OpenError::corrupt(directory, what));
     }
-    Ok(())
+    Ok(found)
 }

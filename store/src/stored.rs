@@ -38,5 +38,5 @@ pub fn checkpoint(payload: &[u8]) -> Option<(CheckpointRecord, Vec<u8>)> {
 /// # Errors
 /// The text is not of this program, of a newer one, or names no shards.
 pub fn format_shards(text: &str) -> Result<u16, OpenError> {
-    format::parse(Path::new("data"), text)
+    format::parse(Path::new("data"), text).map(|found| found.shards)
 }

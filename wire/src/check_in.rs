@@ -216,6 +216,19 @@ impl CheckInRecord {
         }
     }
 
+    /// The same report under another number.
+    ///
+    /// # Errors
+    /// [`RejectReason::SeqZero`].
+    pub fn with_seq(mut self, seq: u64) -> Result<Self, RejectReason> {
+        const SEQ: usize = offset_of!(ArchivedCheckIn, seq);
+        if seq == 0 {
+            return Err(RejectReason::SeqZero);
+        }
+        self.0[SEQ..SEQ + size_of::<u64>()].copy_from_slice(&seq.to_le_bytes());
+        Ok(self)
+    }
+
     /// The device that reports.
     #[inline]
     #[must_use]

@@ -15,7 +15,7 @@ use crate::cell::CellKey;
 use crate::cohort::Cohort;
 use crate::device::DeviceRecord;
 use crate::facet::Facets;
-use crate::journal::{JournalValue, Segment};
+use crate::journal::{JournalValue, Repeated, Segment};
 use crate::page;
 use crate::policy::{PolicySet, Revision, TenantIndex};
 use crate::slab::PAGE_RECORDS;
@@ -194,6 +194,12 @@ impl ModelDisk {
                         self.check_in(&policy, tenant, &record, now);
                     }
                 }
+                Segment::Repeated { tenant, records } => {
+                    for bytes in records {
+                        let record = self.repeated(tenant, Repeated::read(bytes))?;
+                        self.check_in(&policy, tenant, &record, now);
+                    }
+                }
                 Segment::Inventory { tenant, archive } => {
                     let inventory = Inventory::from_bytes(archive)
                         .map_err(|_| fault("an invalid inventory in the journal"))?;
@@ -208,6 +214,24 @@ impl ModelDisk {
             }
         }
         Ok(())
+    }
+
+    /// A repeated check-in, spelt out: it says what the device in its slot said last.
+    fn repeated(
+        &self,
+        tenant: TenantIndex,
+        repeated: Repeated,
+    ) -> Result<CheckInRecord, DiskError> {
+        let entry = self
+            .slots
+            .get(repeated.slot as usize)
+            .and_then(Option::as_ref);
+        let last = entry
+            .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
+            .and_then(|entry| entry.device.last);
+        let last = last.ok_or_else(|| fault("a repeated check-in of a device not in its slot"))?;
+        last.with_seq(repeated.seq)
+            .map_err(|_| fault("an invalid repeated check-in in the journal"))
     }
 
     fn check_in(

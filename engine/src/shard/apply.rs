@@ -6,7 +6,7 @@ use muster_wire::{CheckInRecord, Inventory, RejectReason, Rejection};
 
 use super::Shard;
 use super::dirty::page_of;
-use super::judge::{evaluate, observe};
+use super::judge::{evaluate, observe, repeats, report};
 use super::lookup::Lookup;
 use crate::cell::{CellId, CellKey};
 use crate::cohort::{Cohort, CohortId};
@@ -18,10 +18,18 @@ use crate::slab::SlotIndex;
 
 /// How one record fared.
 pub(super) enum Verdict {
-    Accepted,
+    Accepted {
+        /// The slot of a device whose check-in says what it said before.
+        repeats: Option<SlotIndex>,
+    },
     Duplicate,
     Stale,
     Rejected(RejectReason),
+}
+
+impl Verdict {
+    /// Accepted, with something new in it.
+    const NEWS: Self = Self::Accepted { repeats: None };
 }
 
 impl Shard {
@@ -46,8 +54,11 @@ impl Shard {
             return outcome;
         };
         let told = |record: &CheckInRecord, verdict, effects: &mut Effects| match verdict {
-            Verdict::Accepted => {
-                effects.journal.check_in(tenant, record);
+            Verdict::Accepted { repeats } => {
+                match repeats {
+                    Some(slot) => effects.journal.repeated(tenant, slot, record),
+                    None => effects.journal.check_in(tenant, record),
+                }
                 outcome.accepted += 1;
             }
             Verdict::Duplicate => outcome.duplicate += 1,
@@ -86,7 +97,8 @@ impl Shard {
                 first_seen: now,
                 ..DeviceRecord::default()
             };
-            let (record, facets) = observe(record, false, check_in, policy, now);
+            let (record, reported) = report(record, false, check_in);
+            let (record, facets) = observe(record, reported, check_in.seq(), policy, now);
             let key = CellKey {
                 tenant,
                 cohort: CohortId::default(),
@@ -103,12 +115,19 @@ impl Shard {
         }
         let before = self.cells.key(record.cell);
         let ever_onboarded = Facets::word_ever_onboarded(before.facets);
-        let (after, facets) = observe(record, ever_onboarded, check_in, policy, now);
+        let (after, reported) = report(record, ever_onboarded, check_in);
+        let repeats = repeats(&record, before.facets, &after, &reported);
+        let (after, facets) = observe(after, reported, check_in.seq(), policy, now);
         let key = CellKey {
             facets: facets.word(),
             ..before
         };
-        self.update(slot, after, key, effects)
+        match self.update(slot, after, key, effects) {
+            Verdict::Accepted { .. } if repeats => Verdict::Accepted {
+                repeats: Some(slot),
+            },
+            verdict => verdict,
+        }
     }
 
     /// Keeps an inventory and moves its device into the cohort it describes. `archive` are the bytes
@@ -121,7 +140,7 @@ impl Shard {
         effects: &mut Effects,
     ) -> Outcome {
         match self.inventory(tenant, inventory, effects) {
-            Verdict::Accepted => {
+            Verdict::Accepted { .. } => {
                 effects.journal.inventory(tenant, archive);
                 effects.inventories.push(InventoryWrite {
                     tenant,
@@ -223,7 +242,7 @@ impl Shard {
             }
         };
         // Cohorts are never given back: one that only a rejected inventory describes must not take a place.
-        if matches!(verdict, Verdict::Accepted) && self.cohorts.get(cohort).is_none() {
+        if matches!(verdict, Verdict::Accepted { .. }) && self.cohorts.get(cohort).is_none() {
             effects.cohorts.push((cohort.0, described.encode()));
             self.cohorts.intern(described);
         }
@@ -277,9 +296,9 @@ impl Shard {
                 ..before
             };
             // A full cell table leaves the device where it is; the next sweep tries again.
-            if key != before && matches!(self.update(slot, record, key, effects), Verdict::Accepted)
-            {
-                changed += 1;
+            if key != before {
+                let verdict = self.update(slot, record, key, effects);
+                changed += u32::from(matches!(verdict, Verdict::Accepted { .. }));
             }
         }
         changed
@@ -313,10 +332,10 @@ impl Shard {
             from: None,
             to: cell,
         });
-        Verdict::Accepted
+        Verdict::NEWS
     }
 
-    fn update(
+    pub(super) fn update(
         &mut self,
         slot: SlotIndex,
         mut record: DeviceRecord,
@@ -341,7 +360,7 @@ impl Shard {
         self.audit.written(slot, stored, &record);
         *stored = record;
         self.checkpoint.dirty.insert(page_of(slot));
-        Verdict::Accepted
+        Verdict::NEWS
     }
 
     fn cell(&mut self, key: CellKey, effects: &mut Effects) -> Option<CellId> {

@@ -5,36 +5,20 @@
 use muster_wire::{CheckInRecord, Flags, Onboarding};
 
 use crate::device::DeviceRecord;
-use crate::facet::Facets;
+use crate::facet::{FacetWord, Facets};
 use crate::policy::TenantPolicy;
 use crate::rules::compliance::compliance_state;
 use crate::rules::sensor::{SensorFacts, sensor_state};
 use crate::rules::threat::{ThreatLevel, threat_setting};
 
-/// The record and the facets of a device after an accepted check-in.
-pub(super) fn observe(
-    mut record: DeviceRecord,
+/// What a check-in reports: the record that takes its plain values, and the reported facets.
+pub(super) fn report(
+    record: DeviceRecord,
     ever_onboarded: bool,
     check_in: &CheckInRecord,
-    policy: &TenantPolicy,
-    now: u32,
 ) -> (DeviceRecord, Facets) {
     let flags = check_in.flags();
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-    record.seq = check_in.seq();
-    record.boot_id = check_in.boot_id();
-    record.payload = check_in.payload();
-    record.flags = flags;
-    record.last_check_in = now;
-    if onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
-        record.last_contact = now;
-    }
-    if onboarded && flags.contains(Flags::TELEMETRY_OK) {
-        record.last_telemetry = now;
-    }
-    if flags.contains(Flags::FULL_REPORT) {
-        record.last_full_report = now;
-    }
     let reported = Facets {
         platform: check_in.platform(),
         management_agent: check_in.management_agent(),
@@ -46,8 +30,51 @@ pub(super) fn observe(
         registered: flags.contains(Flags::REGISTERED),
         ..Facets::default()
     };
+    let record = DeviceRecord {
+        boot_id: check_in.boot_id(),
+        payload: check_in.payload(),
+        flags,
+        ..record
+    };
+    (record, reported)
+}
+
+/// The record and the facets of a device after an accepted check-in that reported these.
+pub(super) fn observe(
+    mut record: DeviceRecord,
+    reported: Facets,
+    seq: u64,
+    policy: &TenantPolicy,
+    now: u32,
+) -> (DeviceRecord, Facets) {
+    let flags = record.flags;
+    record.seq = seq;
+    record.last_check_in = now;
+    if reported.onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
+        record.last_contact = now;
+    }
+    if reported.onboarded && flags.contains(Flags::TELEMETRY_OK) {
+        record.last_telemetry = now;
+    }
+    if flags.contains(Flags::FULL_REPORT) {
+        record.last_full_report = now;
+    }
     let facets = evaluate(&record, reported, policy, now);
     (record, facets)
+}
+
+/// Whether a report says what the record and its cell say already. Before the first check-in they say nothing.
+pub(super) fn repeats(
+    before: &DeviceRecord,
+    filed: FacetWord,
+    after: &DeviceRecord,
+    reported: &Facets,
+) -> bool {
+    before.seq != 0
+        && before.boot_id == after.boot_id
+        && before.payload == after.payload
+        && before.flags == after.flags
+        && filed.reported() == reported.word().reported()
 }
 
 /// Fills the derived facets (R17, R2, R3, R7) of a device from what it reported.

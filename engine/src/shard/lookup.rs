@@ -57,9 +57,12 @@ impl Shard {
         for (candidate, lookup) in candidates.iter_mut().zip(lookups) {
             *candidate = self.index.candidate(lookup.hash).unwrap_or_default();
         }
-        let touched = candidates
-            .iter()
-            .fold(0, |sum, slot| sum ^ self.devices.touch(*slot));
+        self.bring_slots_near(candidates.into_iter());
+    }
+
+    /// Reads a word of the record in each of these slots, which need not exist.
+    pub(super) fn bring_slots_near(&self, slots: impl Iterator<Item = SlotIndex>) {
+        let touched = slots.fold(0, |sum, slot| sum ^ self.devices.touch(slot));
         // Keeps the reads, whose values nobody needs.
         std::hint::black_box(touched);
     }

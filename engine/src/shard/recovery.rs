@@ -10,15 +10,17 @@ use muster_wire::{CheckInRecord, Inventory};
 
 use super::apply::Verdict;
 use super::dirty::page_of;
+use super::judge::observe;
 use super::lookup::{LOOKAHEAD, Lookup};
 use super::{Shard, ShardLimits};
 use crate::cell::{CellId, CellKey};
 use crate::cohort::{Cohort, CohortId};
 use crate::device::DeviceRecord;
 use crate::effects::Effects;
-use crate::journal::{JournalValue, Segment};
+use crate::facet::Facets;
+use crate::journal::{JournalValue, Repeated, Segment};
 use crate::page;
-use crate::policy::{PolicySet, Revision};
+use crate::policy::{PolicySet, Revision, TenantIndex, TenantPolicy};
 use crate::shard_map::ShardId;
 use crate::slab::{PAGE_RECORDS, SlotIndex};
 
@@ -262,6 +264,18 @@ impl Recovery {
                     return Err("a check-in that is not acceptable");
                 }
             }
+            Segment::Repeated { tenant, records } => {
+                let policies = Arc::clone(&shard.policy);
+                let policy = policies
+                    .tenant(tenant)
+                    .ok_or("its tenant is not in the policy set")?;
+                for records in records.chunks(LOOKAHEAD) {
+                    shard.bring_slots_near(records.iter().map(|bytes| Repeated::read(bytes).slot));
+                    for bytes in records {
+                        repeat(shard, tenant, policy, Repeated::read(bytes), effects)?;
+                    }
+                }
+            }
             Segment::Inventory { tenant, archive } => {
                 let inventory =
                     Inventory::from_bytes(archive).map_err(|_| "an invalid inventory")?;
@@ -305,5 +319,35 @@ impl Recovery {
         self.shard.cells.set_max(self.limits.cells_max);
         self.shard.cohorts.set_max(self.limits.cohorts_max);
         Ok(self.shard)
+    }
+}
+
+/// Applies a check-in that says what its device said before; changes nothing if the device's page has seen it.
+fn repeat(
+    shard: &mut Shard,
+    tenant: TenantIndex,
+    policy: &TenantPolicy,
+    repeated: Repeated,
+    effects: &mut Effects,
+) -> Result<(), &'static str> {
+    let Repeated { slot, seq, .. } = repeated;
+    let record = (slot < shard.slots()).then(|| *shard.devices.get(slot));
+    let record = record
+        .filter(|record| record.tenant == tenant && repeated.is_of(&record.device_id))
+        .filter(|record| record.seq != 0)
+        .ok_or("a repeated check-in of a device that is not in its slot")?;
+    if seq <= record.seq {
+        return Ok(());
+    }
+    let before = shard.cells.key(record.cell);
+    let reported = Facets::from_word(before.facets).ok_or("a device in an unreadable cell")?;
+    let (record, facets) = observe(record, reported, seq, policy, effects.now.as_seconds());
+    let key = CellKey {
+        facets: facets.word(),
+        ..before
+    };
+    match shard.update(slot, record, key, effects) {
+        Verdict::Rejected(_) => Err("a check-in that is not acceptable"),
+        _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod disk;
 mod properties;
 mod recount;
+mod repeated;
 
 use std::sync::Arc;
 

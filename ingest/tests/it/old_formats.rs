@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use muster_engine::ShardLimits;
 use muster_ingest::recount::counters;
 use muster_ingest::recovery::{RecoverOptions, recover_view};
-use muster_store::{ReadError, Store, StoreConfig};
+use muster_store::{FORMAT_VERSION, ReadError, Store, StoreConfig};
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -40,18 +40,26 @@ fn settings(tenants: Option<&str>) -> Settings {
     }
 }
 
-/// Check-ins and inventories of one start, acknowledged.
-fn send(server: &Server, place: &Installation, random: &mut Random, seq: u64) {
+/// The last check-in of every device that has heard of a start.
+const fn last_seq(start: u64) -> u64 {
+    2 * start
+}
+
+/// Check-ins and inventories of one start, acknowledged. Every device says the same twice.
+fn send(server: &Server, place: &Installation, random: &mut Random, start: u64) {
     for tenant in ["contoso", "fabrikam"] {
         let client = server.client(&place.pki, &place.pki.gateway(tenant, "gw-1"));
         // Each start brings some devices that are new.
-        let known = DEVICES + seq;
+        let known = DEVICES + start;
         let fleet: Vec<_> = (0..known)
-            .map(|number| random_check_in(random, device(number), seq))
+            .map(|number| random_check_in(random, device(number), last_seq(start) - 1))
             .collect();
+        let again = fleet.iter().map(|said| said.with_seq(last_seq(start)));
+        let again: Vec<_> = again.map(|says| says.expect("no seq is zero")).collect();
         wait(client.send(&fleet)).expect("it is sent");
+        wait(client.send(&again)).expect("it is sent");
         for number in 0..5 {
-            let inventory = random_inventory(random, device(number), seq as u32);
+            let inventory = random_inventory(random, device(number), start as u32);
             wait(client.send_inventory(&inventory)).expect("it is sent");
         }
         wait(client.close()).expect("everything is acknowledged");
@@ -96,7 +104,7 @@ fn describe(server: &Server) -> Value {
     json!({
         "devices": devices,
         "policy_revision": server.ops.policy("contoso")["revision"],
-        "first_device": { "id": device(0).to_string(), "seq": 2, "inventory": inventory },
+        "first_device": { "id": device(0).to_string(), "seq": last_seq(2), "inventory": inventory },
         "cells": cells,
     })
 }
@@ -123,6 +131,7 @@ fn opens(folder: &Path, ending: &str) {
     assert_eq!(stored_cells(&place.data()), expected["cells"]);
 
     let server = place.start_with(&settings(Some(STRICT)));
+    assert_eq!(format_of(&place.data()), FORMAT_VERSION);
     assert_eq!(server.ops.total()["devices"], expected["devices"]);
     // The stored rules are those of the configuration: no further revision was made.
     assert_eq!(
@@ -142,8 +151,16 @@ fn opens(folder: &Path, ending: &str) {
     server.kill();
     assert_eq!(place.recount()["verified"], true);
     let server = place.start_with(&settings(Some(STRICT)));
-    assert_eq!(server.ops.seq("fabrikam", device(DEVICES + 2)), 3);
+    assert_eq!(server.ops.seq("fabrikam", device(DEVICES + 2)), last_seq(3));
     server.stop();
+}
+
+fn format_of(data: &Path) -> u32 {
+    let text = fs::read_to_string(data.join("FORMAT")).expect("it is a data directory");
+    let version = text.lines().next().and_then(|line| line.rsplit(' ').next());
+    version
+        .and_then(|version| version.parse().ok())
+        .expect("it names a format")
 }
 
 /// The cells as they are on disk. A server that runs moves devices that have been silent for long, so that
@@ -198,12 +215,38 @@ fn stored() -> Vec<PathBuf> {
 #[test]
 fn every_stored_directory_opens_and_holds_what_it_held() {
     let folders = stored();
-    assert!(folders.iter().any(|folder| folder.ends_with("format-1")));
+    let kept = (1..=FORMAT_VERSION).map(|version| format!("format-{version}"));
+    for name in kept {
+        assert!(
+            folders.iter().any(|folder| folder.ends_with(&name)),
+            "{name}"
+        );
+    }
     for folder in folders {
         for ending in ENDINGS {
             opens(&folder, ending);
         }
     }
+}
+
+/// The file is raised before the database, so a crash in between leaves the two apart.
+#[test]
+fn an_upgrade_that_was_cut_short_is_ended_by_the_next_start() {
+    let place = Installation::new();
+    let folder = stored().remove(0);
+    copy(&folder.join("stopped"), &place.data());
+    assert_eq!(format_of(&place.data()), 1);
+    let raised = format!("muster-store {FORMAT_VERSION}\nshards 2\n");
+    fs::write(place.data().join("FORMAT"), raised).expect("the folder is writable");
+    assert_eq!(place.recount()["verified"], true);
+    place.start_with(&settings(Some(STRICT))).stop();
+    // With the file alone going back, the two would now disagree if the database had not been raised.
+    fs::write(place.data().join("FORMAT"), "muster-store 1\nshards 2\n").expect("it is writable");
+    let error = Store::open_read_only(&StoreConfig::new(place.data())).expect_err("they disagree");
+    assert!(
+        error.to_string().contains("its format is not that of"),
+        "{error}"
+    );
 }
 
 #[test]

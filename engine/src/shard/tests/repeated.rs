@@ -1,0 +1,248 @@
+//! Check-ins that say what their device said before: a third of the bytes, and the same state after a recovery.
+
+use super::disk::Disk;
+use super::*;
+use crate::journal::{JournalValue, REPEATED_BYTES, Repeated, Segment};
+
+/// The check-ins in the journal value of a batch: repeated ones and whole ones.
+fn kept(effects: &Effects) -> (usize, usize) {
+    let mut value = JournalValue::decode(effects.journal_value()).unwrap();
+    let (mut repeated, mut whole) = (0, 0);
+    while let Some(segment) = value.next_segment().unwrap() {
+        match segment {
+            Segment::Repeated { records, .. } => repeated += records.len(),
+            Segment::CheckIns { records, .. } => whole += records.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+    (repeated, whole)
+}
+
+#[test]
+fn whatever_differs_from_the_last_report_is_kept_whole() {
+    let said = check_in(1, 1);
+    let cases: [(&str, CheckIn, (usize, usize)); 12] = [
+        ("nothing", said, (1, 0)),
+        (
+            "time of sending",
+            CheckIn {
+                sent_at_ms: 9,
+                ..said
+            },
+            (1, 0),
+        ),
+        ("boot", CheckIn { boot_id: 9, ..said }, (0, 1)),
+        ("payload", CheckIn { payload: 9, ..said }, (0, 1)),
+        (
+            "a foreign organisation",
+            CheckIn {
+                flags: said.flags | Flags::FOREIGN_ORG,
+                ..said
+            },
+            (0, 1),
+        ),
+        (
+            "a setting error",
+            CheckIn {
+                flags: said.flags | Flags::SETTING_ERROR,
+                ..said
+            },
+            (0, 1),
+        ),
+        (
+            "risk",
+            CheckIn {
+                risk: Risk::High,
+                ..said
+            },
+            (0, 1),
+        ),
+        (
+            "partner",
+            CheckIn {
+                partner_threat_state: PartnerThreatState::Compromised,
+                ..said
+            },
+            (0, 1),
+        ),
+        (
+            "onboarding",
+            CheckIn {
+                onboarding: Onboarding::NotOnboarded,
+                ..said
+            },
+            (0, 1),
+        ),
+        (
+            "platform",
+            CheckIn {
+                platform: Platform::Ios,
+                ..said
+            },
+            (0, 1),
+        ),
+        (
+            "agent",
+            CheckIn {
+                management_agent: ManagementAgent::Eas,
+                ..said
+            },
+            (0, 1),
+        ),
+        (
+            "device",
+            CheckIn {
+                device_id: device_id(2),
+                ..said
+            },
+            (0, 1),
+        ),
+    ];
+    for (what, says, expected) in cases {
+        let (mut shard, mut effects) = (shard(), Effects::default());
+        apply(&mut shard, &[record(said)], &mut effects);
+        assert_eq!(kept(&effects), (0, 1), "{what}: the first report is news");
+        apply(
+            &mut shard,
+            &[record(CheckIn { seq: 2, ..says })],
+            &mut effects,
+        );
+        assert_eq!(kept(&effects), expected, "{what}");
+    }
+}
+
+/// A report of nothing but defaults is news of a device that has sent an inventory only.
+#[test]
+fn the_first_check_in_of_a_device_is_never_a_repeated_one() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let inventory = inventory(1, 1, &[]);
+    shard.begin(NOW, &mut effects);
+    shard.apply_inventory(0, &inventory, &inventory.to_bytes().unwrap(), &mut effects);
+    shard.seal(&mut effects);
+    let (device, cell) = shard.device(0, &device_id(1)).unwrap();
+    let facets = Facets::from_word(cell.facets).unwrap();
+    let says = CheckIn {
+        device_id: device_id(1),
+        seq: 1,
+        sent_at_ms: 0,
+        boot_id: device.boot_id,
+        payload: device.payload,
+        flags: device.flags,
+        risk: facets.risk,
+        partner_threat_state: facets.partner_threat,
+        onboarding: Onboarding::NotOnboarded,
+        platform: facets.platform,
+        management_agent: facets.management_agent,
+    };
+    apply(&mut shard, &[record(says)], &mut effects);
+    assert_eq!(kept(&effects), (0, 1));
+}
+
+#[test]
+fn kinds_alternate_in_the_order_of_the_check_ins() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let risky = |seq| CheckIn {
+        risk: Risk::High,
+        ..check_in(1, seq)
+    };
+    let says = [
+        check_in(1, 1),
+        check_in(1, 2),
+        risky(3),
+        risky(4),
+        check_in(1, 5),
+        check_in(1, 6),
+    ];
+    apply(&mut shard, &says.map(record), &mut effects);
+    assert_eq!(kept(&effects), (3, 3));
+    let mut disk = Disk::default();
+    disk.add_policy(&policy(1));
+    disk.commit(1, &effects);
+    let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
+    assert_eq!(
+        recovered.device(0, &device_id(1)),
+        shard.device(0, &device_id(1))
+    );
+}
+
+/// Two devices, a batch of repeated check-ins, and what it is replayed over.
+fn replayed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let mut disk = Disk::default();
+    disk.add_policy(&policy(1));
+    for seq in 1..=2 {
+        apply(
+            &mut shard,
+            &[record(check_in(1, seq)), record(check_in(2, seq))],
+            &mut effects,
+        );
+        let mut value = effects.journal_value().to_vec();
+        if seq == 2 {
+            let first = value.len() - 2 * REPEATED_BYTES;
+            change(&mut value[first..]);
+        }
+        effects.swap_journal(&mut value);
+        disk.commit(seq, &effects);
+    }
+    disk.recover(ShardId(0), LIMITS, 7)
+}
+
+#[test]
+fn a_repeated_check_in_that_is_not_of_the_device_in_its_slot_is_refused() {
+    let recovered = replayed(|_| ()).unwrap();
+    assert_eq!(recovered.device(0, &device_id(2)).unwrap().0.seq, 2);
+    let damages: [(&str, fn(&mut [u8])); 4] = [
+        ("another slot", |bytes| bytes[0] ^= 1),
+        ("a slot without a device", |bytes| bytes[0] = 200),
+        ("a slot beyond the last", |bytes| bytes[3] = 0xff),
+        ("another tag", |bytes| bytes[7] ^= 0x80),
+    ];
+    for (what, damage) in damages {
+        let refused = replayed(damage).expect_err(what);
+        assert!(
+            matches!(refused, RecoveryError::Journal { .. }),
+            "{what}: {refused}"
+        );
+    }
+}
+
+#[test]
+fn ids_that_differ_in_one_byte_have_different_tags() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let id = [7; 16];
+    let says = |id, seq| {
+        record(CheckIn {
+            device_id: DeviceId::from_bytes(id),
+            ..check_in(0, seq)
+        })
+    };
+    apply(&mut shard, &[says(id, 1), says(id, 2)], &mut effects);
+    let value = effects.journal_value();
+    let last = value.last_chunk::<REPEATED_BYTES>().unwrap();
+    let repeated = Repeated::read(last);
+    assert_eq!((repeated.slot, repeated.seq), (0, 2));
+    assert!(repeated.is_of(&DeviceId::from_bytes(id)));
+    for at in 0..16 {
+        let mut other = id;
+        other[at] ^= 1;
+        assert!(!repeated.is_of(&DeviceId::from_bytes(other)), "{at}");
+    }
+}
+
+#[test]
+fn format_1_has_no_repeated_check_ins() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    apply(
+        &mut shard,
+        &[record(check_in(1, 1)), record(check_in(1, 2))],
+        &mut effects,
+    );
+    let mut bytes = effects.journal_value().to_vec();
+    bytes[0] = 1;
+    let mut value = JournalValue::decode(&bytes).unwrap();
+    assert!(matches!(
+        value.next_segment(),
+        Ok(Some(Segment::CheckIns { .. }))
+    ));
+    assert!(value.next_segment().is_err());
+}
