@@ -14,6 +14,7 @@ use crate::medium::{Failing, Fault, Medium};
 use crate::moment::Moment;
 use crate::observe::{self, Shown};
 use crate::options::{FleetOptions, Options};
+use crate::report::Tally;
 use crate::run::{Plan, Say, runtime, until_told};
 use crate::site::Site;
 
@@ -45,27 +46,11 @@ pub struct Row {
 /// What all faults showed.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BadDiskReport {
-    /// Servers started.
-    pub cycles: u64,
-    /// Records acknowledged.
-    pub acked: u64,
-    /// Promises broken.
-    pub lost: u64,
-    /// By how much counters were off.
-    pub counter_drift: u64,
-    /// The seed of the first directory.
-    pub seed: u64,
-    /// Everything that was wrong.
-    pub findings: Vec<String>,
+    /// What was counted.
+    #[serde(flatten)]
+    pub tally: Tally,
     /// Fault by fault.
     pub faults: Vec<Row>,
-}
-
-impl BadDiskReport {
-    /// Whether nothing was wrong.
-    pub const fn is_clean(&self) -> bool {
-        self.lost == 0 && self.counter_drift == 0 && self.findings.is_empty()
-    }
 }
 
 /// Lets servers meet these faults.
@@ -76,7 +61,7 @@ pub fn run(plan: &Plan, faults: &[Fault], say: Say<'_>) -> Result<BadDiskReport,
     let site = Site::make(&plan.server, &plan.scratch)?;
     let runtime = runtime()?;
     let mut report = BadDiskReport {
-        seed: plan.seed,
+        tally: Tally::new(plan.seed),
         ..BadDiskReport::default()
     };
     let mut seed = plan.seed;
@@ -88,13 +73,13 @@ pub fn run(plan: &Plan, faults: &[Fault], say: Say<'_>) -> Result<BadDiskReport,
         )?;
         medium.release().map_err(CrashError::file(&plan.scratch))?;
         say(&format!("{row:?}"));
-        report.acked += row.acked;
-        report.lost += row.lost;
-        report.counter_drift += row.counter_drift;
+        report.tally.acked += row.acked;
+        report.tally.lost += row.lost;
+        report.tally.counter_drift += row.counter_drift;
         report.faults.push(row);
         seed = next_seed(seed);
     }
-    if plan.keep || !report.is_clean() {
+    if plan.keep || !report.tally.is_clean() {
         say(&format!("everything is left in {}", site.keep().display()));
     }
     Ok(report)
@@ -133,7 +118,7 @@ async fn meet(
         let is_bad = number == 1;
         let log_bytes = std::fs::metadata(&log).map_or(0, |file| file.len());
         let cycle = directory.cycle(site, number, moment, medium).await?;
-        report.cycles += 1;
+        report.tally.cycles += 1;
         row.note(&cycle);
         let mut findings: Vec<String> = cycle.findings.iter().map(ToString::to_string).collect();
         if is_bad {
@@ -157,7 +142,7 @@ async fn meet(
         let told = findings
             .into_iter()
             .map(|finding| format!("{name}: {finding}"));
-        report.findings.extend(told);
+        report.tally.findings.extend(told);
     }
     Ok(row)
 }

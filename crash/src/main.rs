@@ -8,8 +8,9 @@ use clap::Parser;
 use muster_crash::cli::{BadDiskArguments, Cli, Command, DiskKind, PointsArguments, RunArguments};
 use muster_crash::error::{CrashError, EXIT_FINDING};
 use muster_crash::medium::{Fault, Forgetful, Medium, Plain, Rollback};
-use muster_crash::report::Report;
+use muster_crash::report::{Report, Tally};
 use muster_crash::{bad_disk, points, run, stuck};
+use serde::Serialize;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -73,25 +74,16 @@ fn visit_points(arguments: &PointsArguments) -> Result<bool, CrashError> {
     let plan = arguments.common.plan();
     let only = arguments.only.as_deref().unwrap_or_default();
     let report = points::run(&plan, only, arguments.visits, &mut Plain, &mut say)?;
-    for finding in &report.findings {
-        say(&format!("found: {finding}"));
-    }
+    let sentence = format!(
+        "{} kill points, {}, {} points never reached",
+        report.points.len(),
+        report.tally,
+        report.never_reached.len(),
+    );
+    tell(arguments.common.json, &report.tally, &report, &sentence)?;
     for name in &report.never_reached {
         say(&format!("never reached: {name}"));
     }
-    let sentence = format!(
-        "{} kill points, {} servers, {} records acknowledged, {} lost, counters off by {}, {} findings, {} points never reached",
-        report.points.len(),
-        report.cycles,
-        report.acked,
-        report.lost,
-        report.counter_drift,
-        report.findings.len(),
-        report.never_reached.len(),
-    );
-    let json = serde_json::to_value(&report)
-        .map_err(|error| CrashError::Internal(format!("the report is no JSON: {error}")))?;
-    print(arguments.common.json, &json, &sentence);
     Ok(report.is_clean())
 }
 
@@ -106,22 +98,25 @@ fn meet_faults(arguments: &BadDiskArguments) -> Result<bool, CrashError> {
         return Err(CrashError::Usage(text));
     }
     let report = bad_disk::run(&arguments.common.plan(), &faults, &mut say)?;
-    for finding in &report.findings {
+    let sentence = format!("{} faults, {}", report.faults.len(), report.tally);
+    tell(arguments.common.json, &report.tally, &report, &sentence)?;
+    Ok(report.tally.is_clean())
+}
+
+/// What was found, and the report.
+fn tell(
+    is_json: bool,
+    tally: &Tally,
+    report: &impl Serialize,
+    sentence: &str,
+) -> Result<(), CrashError> {
+    for finding in &tally.findings {
         say(&format!("found: {finding}"));
     }
-    let sentence = format!(
-        "{} faults, {} servers, {} records acknowledged, {} lost, counters off by {}, {} findings",
-        report.faults.len(),
-        report.cycles,
-        report.acked,
-        report.lost,
-        report.counter_drift,
-        report.findings.len(),
-    );
-    let json = serde_json::to_value(&report)
+    let json = serde_json::to_value(report)
         .map_err(|error| CrashError::Internal(format!("the report is no JSON: {error}")))?;
-    print(arguments.common.json, &json, &sentence);
-    Ok(report.is_clean())
+    print(is_json, &json, sentence);
+    Ok(())
 }
 
 /// Progress, for whoever looks on. There is nowhere to complain that nobody does.

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
+use crate::disk::{DiskSettings, ForgetfulDisk};
+
 pub use failing::{Failing, Fault};
 pub use forgetful::Forgetful;
 
@@ -139,6 +141,18 @@ impl Medium for Rollback {
     fn notes(&self) -> Vec<(&'static str, u64)> {
         vec![("rolled_back", self.rolled_back)]
     }
+}
+
+/// Mounts the disk of a data directory's own, in the folder of its servers.
+fn mount(folder: &Path, settings: DiskSettings) -> io::Result<ForgetfulDisk> {
+    let at = folder.join("disk");
+    fs::create_dir(&at)?;
+    ForgetfulDisk::mount(&at, settings).map_err(io::Error::other)
+}
+
+/// Where servers make their data directory on such a disk, so that its name must last as well.
+fn data_on(disk: &ForgetfulDisk) -> PathBuf {
+    disk.path().join("data")
 }
 
 /// A data directory has no folders in it.

@@ -11,7 +11,6 @@ mod copy;
 use muster_loadgen::random::Random;
 use serde::Serialize;
 
-use crate::check;
 use crate::directory::{Cycle, Directory};
 use crate::draw::{next_seed, spread};
 use crate::error::CrashError;
@@ -21,6 +20,7 @@ use crate::moment::Moment;
 use crate::muster::Muster;
 use crate::options::{Options, Settings};
 use crate::process::Ended;
+use crate::report::Tally;
 use crate::run::{Plan, Say, runtime, until_told};
 use crate::site::Site;
 
@@ -50,18 +50,9 @@ pub struct Point {
 /// What all visits showed.
 #[derive(Debug, Default, Serialize)]
 pub struct PointsReport {
-    /// Servers started.
-    pub cycles: u64,
-    /// Records acknowledged.
-    pub acked: u64,
-    /// Promises broken.
-    pub lost: u64,
-    /// By how much counters were off.
-    pub counter_drift: u64,
-    /// The seed of the first directory.
-    pub seed: u64,
-    /// Everything that was wrong, the first of each visit in words.
-    pub findings: Vec<String>,
+    /// What was counted; of findings the first of each visit.
+    #[serde(flatten)]
+    pub tally: Tally,
     /// Points at which no server has died.
     pub never_reached: Vec<String>,
     /// All points.
@@ -71,11 +62,7 @@ pub struct PointsReport {
 impl PointsReport {
     /// Whether every point was visited and nothing was wrong.
     pub const fn is_clean(&self) -> bool {
-        self.acked > 0
-            && self.lost == 0
-            && self.counter_drift == 0
-            && self.findings.is_empty()
-            && self.never_reached.is_empty()
+        self.tally.acked > 0 && self.tally.is_clean() && self.never_reached.is_empty()
     }
 }
 
@@ -96,7 +83,7 @@ pub fn run(
         site: &site,
         medium,
         report: PointsReport {
-            seed: plan.seed,
+            tally: Tally::new(plan.seed),
             ..PointsReport::default()
         },
         seed: plan.seed,
@@ -104,7 +91,7 @@ pub fn run(
     };
     let outcome = until_told(&runtime()?, tour.visit_all(&names, visits, say));
     let report = std::mem::take(&mut tour.report);
-    if plan.keep || outcome.is_err() || !report.findings.is_empty() {
+    if plan.keep || outcome.is_err() || !report.tally.findings.is_empty() {
         let kept = site.keep();
         say(&format!("everything is left in {}", kept.display()));
     }
@@ -166,7 +153,7 @@ impl Tour<'_> {
                     true => point.killed += 1,
                     false => point.missed += 1,
                 }
-                if !self.report.findings.is_empty() {
+                if !self.report.tally.findings.is_empty() {
                     // Whatever comes after it says nothing new.
                     self.report.points.push(point);
                     return Ok(());
@@ -194,7 +181,7 @@ impl Tour<'_> {
     ) -> Result<bool, CrashError> {
         let seed = self.seed;
         self.seed = next_seed(seed);
-        let number = self.report.cycles;
+        let number = self.report.tally.cycles;
         let folder = format!("visit-{number}");
         let options = options(seed);
         let mut directory = Directory::make(self.site, &folder, seed, options, self.medium)?;
@@ -209,7 +196,7 @@ impl Tour<'_> {
             self.note(name, passings, seed, &result);
             cycle += 1;
         }
-        while !died && self.report.findings.is_empty() && cycle < SERVERS_MAX {
+        while !died && self.report.tally.findings.is_empty() && cycle < SERVERS_MAX {
             let result = directory
                 .cycle(self.site, cycle, &moment, self.medium)
                 .await?;
@@ -221,7 +208,7 @@ impl Tour<'_> {
             true => self.after_backup(name, seed, &directory)?,
             false => Vec::new(),
         };
-        if self.report.findings.is_empty() {
+        if self.report.tally.findings.is_empty() {
             // Who comes after a death must find everything, and serve.
             let after = match backups.is_empty() {
                 true => Moment::Quiet(100),
@@ -232,7 +219,7 @@ impl Tour<'_> {
                 .await?;
             self.note(name, passings, seed, &result);
         }
-        if self.report.findings.is_empty() {
+        if self.report.tally.findings.is_empty() {
             self.restore_each(name, seed, &directory, &backups)?;
         }
         self.forget(&directory)?;
@@ -241,7 +228,7 @@ impl Tour<'_> {
 
     /// A directory that has no finding is not needed any more.
     fn forget(&mut self, directory: &Directory) -> Result<(), CrashError> {
-        if self.report.findings.is_empty() && !self.keep {
+        if self.report.tally.findings.is_empty() && !self.keep {
             let folder = directory.folder();
             self.medium.release().map_err(CrashError::file(folder))?;
             std::fs::remove_dir_all(folder).map_err(CrashError::file(folder))?;
@@ -251,13 +238,13 @@ impl Tour<'_> {
 
     /// Adds a cycle to the report.
     fn note(&mut self, name: &str, passings: u64, seed: u64, cycle: &Cycle) {
-        self.report.cycles += 1;
-        self.report.acked += cycle.acknowledged;
-        self.report.lost += check::lost(&cycle.findings);
-        self.report.counter_drift += check::drift(&cycle.findings);
+        let tally = &mut self.report.tally;
+        tally.cycles += 1;
+        tally.acked += cycle.acknowledged;
+        tally.add(&cycle.findings);
         for finding in cycle.findings.iter().take(10) {
             let text = format!("{name}={passings}*off->return, seed {seed}: {finding}");
-            self.report.findings.push(text);
+            tally.findings.push(text);
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Names with numbers; a script needs `lost`, `counter_drift` and `findings` to be 0, which is exit code 0.
 
+mod tally;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use crate::check;
 use crate::directory::Cycle;
 use crate::moment::Moment;
 use crate::options::Options;
+
+pub use tally::Tally;
 
 /// How long servers took from their start to their ready line.
 #[derive(Debug, Clone, PartialEq, Serialize)]

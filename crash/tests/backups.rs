@@ -14,7 +14,7 @@ use muster_crash::process::{Ended, Server};
 use muster_crash::site::Site;
 
 /// A server whose backups go to a disk that can be made bad.
-struct Place {
+struct Source {
     // Dropped in this order: nobody works on the disk any more when it goes.
     server: Server,
     disk: ForgetfulDisk,
@@ -24,7 +24,7 @@ struct Place {
     _scratch: tempfile::TempDir,
 }
 
-fn place() -> Option<Place> {
+fn source() -> Option<Source> {
     let scratch = tempfile::tempdir().expect("a scratch directory can be made");
     let binary = Path::new(env!("CARGO_BIN_EXE_muster-crash")).with_file_name("muster");
     let site = Site::make(&binary, scratch.path()).expect("cargo build --release --bin muster");
@@ -50,7 +50,7 @@ fn place() -> Option<Place> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("a runtime starts");
     let (addresses, _) = runtime.block_on(server.ready()).expect("it is ready");
-    Some(Place {
+    Some(Source {
         server,
         disk,
         ops: addresses.ops,
@@ -60,7 +60,7 @@ fn place() -> Option<Place> {
     })
 }
 
-impl Place {
+impl Source {
     /// Asserts that a backup is whole.
     fn restores(&self, name: &str) {
         let copy = self.folder.join(format!("copy-of-{name}"));
@@ -82,28 +82,28 @@ impl Place {
 
 #[test]
 fn a_backup_onto_a_full_disk_fails_and_leaves_nothing_and_the_server_goes_on() {
-    let Some(place) = place() else { return };
-    let (_, capacity) = place.disk.usage();
+    let Some(source) = source() else { return };
+    let (_, capacity) = source.disk.usage();
     for room in [0, 1_000, 5_000] {
-        place.disk.set_capacity(place.disk.usage().0 + room);
-        let (status, body) = back_up(&place.ops, "a").expect("it answers");
+        source.disk.set_capacity(source.disk.usage().0 + room);
+        let (status, body) = back_up(&source.ops, "a").expect("it answers");
         assert_eq!(status, 500, "{body}");
         assert!(
             body.contains("backupFailed") && body.contains("No space left"),
             "{body}"
         );
-        assert_eq!(place.names(), [""; 0], "{room} bytes of room");
-        assert_eq!(get(&place.ops, "/ready").expect("it answers").0, 200);
-        place.disk.set_capacity(capacity);
+        assert_eq!(source.names(), [""; 0], "{room} bytes of room");
+        assert_eq!(get(&source.ops, "/ready").expect("it answers").0, 200);
+        source.disk.set_capacity(capacity);
     }
-    assert_eq!(back_up(&place.ops, "a").expect("it answers").0, 200);
-    place.restores("a");
+    assert_eq!(back_up(&source.ops, "a").expect("it answers").0, 200);
+    source.restores("a");
 }
 
 #[test]
 fn a_second_backup_is_refused_while_the_first_is_made() {
-    let Some(place) = place() else { return };
-    place.disk.arm(Rule {
+    let Some(source) = source() else { return };
+    source.disk.arm(Rule {
         operation: Operation::Sync,
         file: None,
         thread: None,
@@ -112,26 +112,26 @@ fn a_second_backup_is_refused_while_the_first_is_made() {
         action: Action::Hang,
     });
     let first = std::thread::spawn({
-        let ops = place.ops.clone();
+        let ops = source.ops.clone();
         move || back_up(&ops, "first")
     });
-    while place.disk.hanging() == 0 {
+    while source.disk.hanging() == 0 {
         assert!(!first.is_finished(), "it syncs what it has copied");
         std::thread::yield_now();
     }
-    let (status, body) = back_up(&place.ops, "second").expect("it answers");
+    let (status, body) = back_up(&source.ops, "second").expect("it answers");
     assert!(
         status == 409 && body.contains("backupRunning"),
         "{status}: {body}"
     );
-    place.disk.disarm();
-    place.disk.let_go();
+    source.disk.disarm();
+    source.disk.let_go();
     let (status, body) = first.join().expect("no panic there").expect("it answers");
     assert_eq!(status, 200, "{body}");
-    assert_eq!(place.names(), ["first"]);
-    assert_eq!(back_up(&place.ops, "second").expect("it answers").0, 200);
+    assert_eq!(source.names(), ["first"]);
+    assert_eq!(back_up(&source.ops, "second").expect("it answers").0, 200);
     for name in ["first", "second"] {
-        place.restores(name);
+        source.restores(name);
     }
-    drop(place.server);
+    drop(source.server);
 }

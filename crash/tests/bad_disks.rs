@@ -2,45 +2,23 @@
 //!
 //! Where nothing can be mounted these tests say so and check nothing.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+#[path = "support/command.rs"]
+mod command;
+
+use std::process::Output;
 
 use muster_crash::disk::{DiskSettings, ForgetfulDisk};
-use serde_json::Value;
 
-/// Runs the binary below a scratch directory; none, and a loud word, where no disk can be mounted.
-fn muster_crash(words: &[&str]) -> Option<Output> {
+use command::{muster_crash, report, said};
+
+/// Runs the binary on a disk of its own; none, and a loud word, where no disk can be mounted.
+fn on_a_disk(words: &[&str]) -> Option<Output> {
     let scratch = tempfile::tempdir().expect("a scratch directory can be made");
     if let Err(error) = ForgetfulDisk::mount(scratch.path(), DiskSettings::default()) {
         eprintln!("SKIPPED, NOTHING WAS CHECKED: {error}");
         return None;
     }
-    let binary = Path::new(env!("CARGO_BIN_EXE_muster-crash"));
-    let server: PathBuf = binary.with_file_name("muster");
-    assert!(
-        server.exists(),
-        "{} is missing: cargo build --release --workspace --bin muster",
-        server.display()
-    );
-    let output = Command::new(binary)
-        .args(words)
-        .args(["--json", "--server"])
-        .arg(server)
-        .arg("--scratch")
-        .arg(scratch.path())
-        .output();
-    Some(output.expect("the binary starts"))
-}
-
-fn report(output: &Output) -> Value {
-    let out = String::from_utf8_lossy(&output.stdout);
-    let last = out.lines().last().expect("a run prints its report");
-    serde_json::from_str(last).expect("a report is JSON")
-}
-
-/// What it said on the way, to look at when a test fails.
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    Some(muster_crash(scratch.path(), words))
 }
 
 #[test]
@@ -54,7 +32,7 @@ fn power_takes_nothing_that_was_acknowledged() {
         "--seed",
         "1",
     ];
-    let Some(output) = muster_crash(&words) else {
+    let Some(output) = on_a_disk(&words) else {
         return;
     };
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -74,7 +52,7 @@ fn power_takes_nothing_that_was_acknowledged() {
 #[test]
 fn a_disk_whose_syncs_are_worth_nothing_is_found_out() {
     let words = ["run", "--disk", "lying", "--cycles", "40", "--seed", "3"];
-    let Some(output) = muster_crash(&words) else {
+    let Some(output) = on_a_disk(&words) else {
         return;
     };
     let text = said(&output);
@@ -84,7 +62,7 @@ fn a_disk_whose_syncs_are_worth_nothing_is_found_out() {
 
 #[test]
 fn a_full_disk_poisons_the_store_and_is_recovered_from_once_there_is_room() {
-    let Some(output) = muster_crash(&["bad-disk", "--only", "full"]) else {
+    let Some(output) = on_a_disk(&["bad-disk", "--only", "full"]) else {
         return;
     };
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -103,7 +81,7 @@ fn a_full_disk_poisons_the_store_and_is_recovered_from_once_there_is_room() {
 
 #[test]
 fn a_failed_sync_is_never_taken_for_done() {
-    let Some(output) = muster_crash(&["bad-disk", "--only", "syncLog"]) else {
+    let Some(output) = on_a_disk(&["bad-disk", "--only", "syncLog"]) else {
         return;
     };
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

@@ -1,52 +1,23 @@
 //! Whole runs against the real server: one that must find nothing, and some that must.
 
+#[path = "support/command.rs"]
+mod command;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use muster_crash::medium::{Medium, Plain};
 use muster_crash::run::{Plan, run};
 use serde_json::Value;
 
-/// The binary of the server, beside the one under test.
-fn server() -> PathBuf {
-    let server = Path::new(env!("CARGO_BIN_EXE_muster-crash")).with_file_name("muster");
-    assert!(
-        server.exists(),
-        "{} is missing: cargo build --release --workspace --bin muster",
-        server.display()
-    );
-    server
-}
-
-/// Runs the binary below a scratch directory.
-fn muster_crash(scratch: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_muster-crash"))
-        .args(["run", "--json", "--server"])
-        .arg(server())
-        .arg("--scratch")
-        .arg(scratch)
-        .args(words)
-        .output()
-        .expect("the binary starts")
-}
-
-fn report(output: &Output) -> Value {
-    let out = String::from_utf8_lossy(&output.stdout);
-    let last = out.lines().last().expect("a run prints its report");
-    serde_json::from_str(last).expect("a report is JSON")
-}
-
-/// What it said on the way, to look at when a test fails.
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use command::{muster_crash, report, said, server};
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_left_behind() {
     let scratch = tempfile::tempdir().unwrap();
-    let output = muster_crash(scratch.path(), &["--cycles", "4", "--seed", "1"]);
+    let output = muster_crash(scratch.path(), &["run", "--cycles", "4", "--seed", "1"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let report = report(&output);
     assert_eq!(report["cycles"], 4);
@@ -62,7 +33,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_left_behind() {
 fn an_older_state_is_found_kept_and_can_be_seen_again() {
     let scratch = tempfile::tempdir().unwrap();
     // The second server of this seed lives until thousands of check-ins are acknowledged.
-    let words = ["--cycles", "10", "--seed", "1", "--sabotage"];
+    let words = ["run", "--cycles", "10", "--seed", "1", "--sabotage"];
     let output = muster_crash(scratch.path(), &words);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(7), "{text}");

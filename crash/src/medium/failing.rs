@@ -4,14 +4,13 @@
 //! lost as well: so nothing counts as acknowledged that was only in memory of the disk. Afterwards the disk is
 //! sound and has room.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use muster_loadgen::random::Random;
 use serde::Serialize;
 
-use super::Medium;
+use super::{Medium, data_on, mount};
 use crate::disk::{Action, DiskSettings, FileKind, ForgetfulDisk, Operation, Rule};
 
 /// What goes wrong.
@@ -145,11 +144,10 @@ impl Medium for Failing {
     }
 
     fn prepare(&mut self, folder: &Path, _seed: u64) -> io::Result<PathBuf> {
-        let at = folder.join("disk");
-        fs::create_dir(&at)?;
-        let disk = ForgetfulDisk::mount(&at, DiskSettings::default()).map_err(io::Error::other)?;
+        let disk = mount(folder, DiskSettings::default())?;
+        let data = data_on(&disk);
         self.disk = Some(disk);
-        Ok(at.join("data"))
+        Ok(data)
     }
 
     fn fail(&mut self) {

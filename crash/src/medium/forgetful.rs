@@ -6,20 +6,19 @@
 //! at most; if that is never reached, power goes when the loop kills. After an orderly stop it goes, too. Now and
 //! then only the process dies, and the next server builds on what was never synced before power goes.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use muster_loadgen::random::Random;
 use tokio::sync::watch;
 
-use super::{Medium, copy_files};
+use super::{Medium, copy_files, data_on, mount};
 use crate::disk::{
     Action, Counts, DiskSettings, Entries, FileKind, ForgetfulDisk, Moment, Operation, Rule,
 };
 
 /// Where power may go, and how often it goes there: logs are where acknowledgements rest.
-const PLACES: [((Operation, FileKind), u16); 15] = [
+const SYSTEM_CALLS: [((Operation, FileKind), u16); 15] = [
     ((Operation::Write, FileKind::Log), 25),
     ((Operation::Sync, FileKind::Log), 30),
     ((Operation::Create, FileKind::Log), 3),
@@ -90,10 +89,6 @@ impl Forgetful {
 }
 
 impl InUse {
-    fn data(&self) -> PathBuf {
-        self.disk.path().join("data")
-    }
-
     fn end(&mut self) {
         if self.loses_power {
             let seed = self.random.bits();
@@ -106,7 +101,7 @@ impl InUse {
         if !self.random.per_mille(STRUCK) {
             return None;
         }
-        let (operation, file) = self.random.pick(&PLACES);
+        let (operation, file) = self.random.pick(&SYSTEM_CALLS);
         let needed = self.needed.of(operation, file);
         let moment =
             self.random
@@ -131,8 +126,6 @@ impl Medium for Forgetful {
     }
 
     fn prepare(&mut self, folder: &Path, seed: u64) -> io::Result<PathBuf> {
-        let at = folder.join("disk");
-        fs::create_dir(&at)?;
         let mut random = Random::new(seed, 2);
         let entries = if random.per_mille(500) {
             self.notes.strict_disks += 1;
@@ -147,7 +140,7 @@ impl Medium for Forgetful {
             ..DiskSettings::default()
         };
         let in_use = InUse {
-            disk: ForgetfulDisk::mount(&at, settings).map_err(io::Error::other)?,
+            disk: mount(folder, settings)?,
             folder: folder.to_owned(),
             random,
             released: false,
@@ -155,7 +148,7 @@ impl Medium for Forgetful {
             needed: Counts::default(),
             loses_power: true,
         };
-        let data = in_use.data();
+        let data = data_on(&in_use.disk);
         self.in_use = Some(in_use);
         Ok(data)
     }
@@ -228,7 +221,7 @@ impl Drop for InUse {
     /// A directory that was not released has a finding: what survived is kept before the disk goes.
     fn drop(&mut self) {
         if !self.released {
-            let _ = copy_files(&self.data(), &self.folder.join("survived"));
+            let _ = copy_files(&data_on(&self.disk), &self.folder.join("survived"));
         }
     }
 }

@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 
 use super::{RECORDS_BEFORE, Tour, options};
-use crate::check;
 use crate::directory::Directory;
 use crate::draw::next_seed;
 use crate::error::CrashError;
@@ -124,14 +123,14 @@ impl Tour<'_> {
     ) -> Result<bool, CrashError> {
         let seed = self.seed;
         self.seed = next_seed(seed);
-        let folder = format!("visit-{}", self.report.cycles);
+        let folder = format!("visit-{}", self.report.tally.cycles);
         let mut directory = Directory::make(self.site, &folder, seed, options(seed), self.medium)?;
         let backed_up = Moment::BackedUp(RECORDS_BEFORE, vec![BACKUP.to_owned()]);
         let result = directory
             .cycle(self.site, 0, &backed_up, self.medium)
             .await?;
         self.note(point, passings, seed, &result);
-        if !self.report.findings.is_empty() {
+        if !self.report.tally.findings.is_empty() {
             return Ok(false);
         }
         let (backup, copy) = (
@@ -153,9 +152,9 @@ impl Tour<'_> {
             self.demand(point, seed, "a restore that does not pass it", ended, DONE);
         }
         self.hold_copy(point, seed, &directory, &copy)?;
-        if self.report.findings.is_empty() {
+        if self.report.tally.findings.is_empty() {
             let served = directory.serve_copy(self.site, &copy).await?;
-            self.report.cycles += 1;
+            self.report.tally.cycles += 1;
             if let Some(ended) = served {
                 self.find(
                     point,
@@ -184,7 +183,7 @@ impl Tour<'_> {
                     continue;
                 }
                 let served = directory.serve_copy(self.site, place).await?;
-                self.report.cycles += 1;
+                self.report.tally.cycles += 1;
                 let ended = served.unwrap_or(Ended::Killed);
                 let what = format!("a server on {}", place.display());
                 self.demand(point, seed, &what, ended, REFUSED);
@@ -208,8 +207,7 @@ impl Tour<'_> {
         copy: &Path,
     ) -> Result<(), CrashError> {
         let findings = directory.check_copy(self.site, copy)?;
-        self.report.lost += check::lost(&findings);
-        self.report.counter_drift += check::drift(&findings);
+        self.report.tally.add(&findings);
         for finding in findings {
             self.find(point, seed, &finding.to_string());
         }
@@ -225,6 +223,7 @@ impl Tour<'_> {
 
     fn find(&mut self, point: &str, seed: u64, what: &str) {
         self.report
+            .tally
             .findings
             .push(format!("{point}, seed {seed}: {what}"));
     }
