@@ -2,7 +2,7 @@
 //! is docs/API.md.
 //!
 //! Owner: the ops runtime, a current-thread tokio on a thread of its own, so a slow reader here costs
-//! the sessions nothing. It reads published atomics, asks shards over their control lane, and reads the
+//! the sessions nothing. It reads published atomics, asks shards over their control channel, and reads the
 //! store on blocking threads; the orders it can give are a recount and a
 //! backup. Bounded by the connections of
 //! `listen` and by a deadline on every question. It asks nobody who they are: it listens on a loopback
@@ -61,7 +61,7 @@ pub struct OpsContext {
     pub registry: Arc<SessionRegistry>,
     /// Which shard owns a device, and how full the inboxes are.
     pub routes: Arc<RouteTable>,
-    /// By shard: its control lane.
+    /// By shard: its control channel.
     pub controls: Vec<Sender<Control>>,
     /// What the writer last published.
     pub writer: Arc<Mutex<WriterReport>>,

@@ -51,25 +51,25 @@ struct Value {
 
 /// The way of journal values to one shard, and of their buffers back: a journal of gigabytes passes through
 /// a few megabytes of memory.
-struct Lane {
+struct Feed {
     values: Sender<Value>,
     spent: Receiver<Vec<u8>>,
 }
 
 /// The shard's end of it.
-struct LaneEnd {
+struct FeedEnd {
     values: Receiver<Value>,
     spent: Sender<Vec<u8>>,
 }
 
-fn lane() -> (Lane, LaneEnd) {
+fn feed() -> (Feed, FeedEnd) {
     let (values, values_end) = bounded(VALUES_IN_FLIGHT);
     let (spent_end, spent) = bounded(VALUES_IN_FLIGHT);
-    let end = LaneEnd {
+    let end = FeedEnd {
         values: values_end,
         spent: spent_end,
     };
-    (Lane { values, spent }, end)
+    (Feed { values, spent }, end)
 }
 
 /// Policy sets by revision, read once.
@@ -103,8 +103,8 @@ pub fn recover(
     options: RecoverOptions,
 ) -> Result<(Vec<Shard>, Writer), RecoverError> {
     let view = store.snapshot();
-    rebuild(&view, options, |lanes| {
-        store.recover(|entry| feed(lanes, entry))
+    rebuild(&view, options, |feeds| {
+        store.recover(|entry| hand_out(feeds, entry))
     })
 }
 
@@ -113,35 +113,35 @@ pub fn recover_view(
     view: &StoreView<'_>,
     options: RecoverOptions,
 ) -> Result<(Vec<Shard>, JournalTail), RecoverError> {
-    rebuild(view, options, |lanes| {
-        view.journal(|entry| feed(lanes, entry))
+    rebuild(view, options, |feeds| {
+        view.journal(|entry| hand_out(feeds, entry))
     })
 }
 
-fn feed(lanes: &[Lane], entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
-    let lane = lanes
+fn hand_out(feeds: &[Feed], entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
+    let feed = feeds
         .get(usize::from(entry.shard))
         .ok_or(RecoverError::GivenUp)?;
-    let mut bytes = lane.spent.try_recv().unwrap_or_default();
+    let mut bytes = feed.spent.try_recv().unwrap_or_default();
     bytes.clear();
     bytes.extend_from_slice(entry.bytes);
     let value = Value {
         sequence: entry.sequence,
         bytes,
     };
-    lane.values.send(value).map_err(|_| RecoverError::GivenUp)
+    feed.values.send(value).map_err(|_| RecoverError::GivenUp)
 }
 
 fn rebuild<T>(
     view: &StoreView<'_>,
     options: RecoverOptions,
-    journal: impl FnOnce(&[Lane]) -> Result<T, RecoverError>,
+    journal: impl FnOnce(&[Feed]) -> Result<T, RecoverError>,
 ) -> Result<(Vec<Shard>, T), RecoverError> {
     let policies = PolicySets {
         view,
         known: Mutex::default(),
     };
-    let (lanes, ends): (Vec<_>, Vec<_>) = (0..view.shards()).map(|_| lane()).unzip();
+    let (feeds, ends): (Vec<_>, Vec<_>) = (0..view.shards()).map(|_| feed()).unzip();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..view.shards())
             .zip(ends)
@@ -150,8 +150,8 @@ fn rebuild<T>(
                 scope.spawn(move || rebuild_one(view, shard, options, policies, end))
             })
             .collect();
-        let outcome = journal(&lanes);
-        drop(lanes); // the end of the journal
+        let outcome = journal(&feeds);
+        drop(feeds); // the end of the journal
         let joined = |thread: ScopedJoinHandle<'_, _>| match thread.join() {
             Ok(shard) => shard,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -173,10 +173,10 @@ fn rebuild_one(
     shard: u16,
     options: RecoverOptions,
     policies: &PolicySets<'_>,
-    LaneEnd { values, spent }: LaneEnd,
+    FeedEnd { values, spent }: FeedEnd,
 ) -> Result<Shard, RecoverError> {
     let fault = |source| RecoverError::Shard { shard, source };
-    let mut recovery = restore(view, shard, options)?;
+    let mut recovery = read_state(view, shard, options)?;
     let mut policy_set = |revision| policies.get(revision);
     for Value { sequence, bytes } in values {
         recovery
@@ -189,7 +189,7 @@ fn rebuild_one(
 }
 
 /// Tables, pages and cursor: everything but the journal tail.
-fn restore(
+fn read_state(
     view: &StoreView<'_>,
     shard: u16,
     options: RecoverOptions,

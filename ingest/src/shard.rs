@@ -1,7 +1,7 @@
 //! The shard threads: each owns one [`muster_engine::Shard`] and is the only one to touch it.
 //!
 //! [`Worker`] drains the inbox in batches, hands [`Batch`]es to the writer and answers the control
-//! lane; [`writer::run`] is the one writer thread behind them.
+//! channel; [`writer::run`] is the one writer thread behind them.
 
 mod batch;
 mod control;
@@ -10,7 +10,7 @@ pub mod writer;
 
 pub use batch::{Batch, Reply};
 pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
-pub use worker::{Lane, Stepped, Worker, WorkerChannels, WorkerConfig};
+pub use worker::{Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{PAGES_BESIDE_JOURNAL, PAGES_DRAINING, PAGES_MIN};
 
 /// Aborts the process if the thread that holds it panics: a shard or writer that is gone would leave

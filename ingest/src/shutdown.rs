@@ -142,7 +142,7 @@ fn tell_accounts(metrics: &Metrics) {
 /// Orders every shard to drain. Returns whether all have the order or have ended, which needs none.
 fn order_drain(controls: &[Sender<Control>], ends_at: Stamp) -> bool {
     controls.iter().all(|control| {
-        // On a stuck disk the lane may be full of questions, which a shard that goes on answers first.
+        // On a stuck disk the channel may be full of questions, which a shard that goes on answers first.
         let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);
         let ordered = control.send_timeout(Control::Drain, left);
         !matches!(ordered, Err(SendTimeoutError::Timeout(_)))
@@ -168,14 +168,14 @@ mod tests {
 
     use super::*;
 
-    /// A lane as full of questions as it gets, none of which anybody waits for.
+    /// A channel as full of questions as it gets, none of which anybody waits for.
     fn full() -> (Sender<Control>, Receiver<Control>) {
-        let (control, lane) = bounded(64);
+        let (control, questions) = bounded(64);
         while control
             .try_send(Control::Cells(oneshot::channel().0))
             .is_ok()
         {}
-        (control, lane)
+        (control, questions)
     }
 
     fn in_a_minute() -> Stamp {
@@ -184,7 +184,7 @@ mod tests {
 
     /// The shard begins to answer once the order is on its way: the shard before it has got it.
     #[test]
-    fn a_drain_gets_through_a_lane_that_is_full() {
+    fn a_drain_gets_through_a_channel_that_is_full() {
         for _ in 0..50 {
             let (open, first) = bounded(1);
             let (crowded, second) = full();
@@ -210,8 +210,8 @@ mod tests {
 
     #[test]
     fn a_shard_that_takes_nothing_does_not_hold_up_the_end() {
-        let (crowded, lane) = full();
+        let (crowded, questions) = full();
         assert!(!order_drain(&[crowded], clock::stamp()));
-        assert_eq!(lane.len(), 64);
+        assert_eq!(questions.len(), 64);
     }
 }

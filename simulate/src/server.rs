@@ -17,7 +17,7 @@ use muster_ingest::phase::{Phase, PhaseSwitch};
 use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, RouteTable, inbox};
 use muster_ingest::shard::writer::{Groups, WriterThread};
-use muster_ingest::shard::{Batch, Control, Lane, Stepped, Worker, WorkerChannels, WorkerConfig};
+use muster_ingest::shard::{Batch, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 use muster_loadgen::random::Random;
 use muster_store::{Commit, Store, StoreConfig, Writer};
 
@@ -26,7 +26,7 @@ use crate::plant::Plant;
 use crate::settings::Settings;
 
 /// Questions and orders that may wait for one shard, as in the server.
-const CONTROL_LANE: usize = 64;
+const CONTROLS_MAX: usize = 64;
 
 /// What a server is started with, beside its disk.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub struct Server {
     pub stop: Stop,
     ended: Vec<bool>,
     controls: Vec<Sender<Control>>,
-    /// By shard: orders that its lane has no room for yet.
+    /// By shard: orders that its control channel has no room for yet.
     orders: Vec<VecDeque<Control>>,
     /// Commits on their way from the shards, and on to the writer.
     handed_over: Receiver<Commit<Batch>>,
@@ -209,7 +209,7 @@ impl Server {
         }
     }
 
-    /// Puts a question or order into the lane of a shard, as soon as there is room.
+    /// Puts a question or order into the control channel of a shard, as soon as there is room.
     pub fn order(&mut self, shard: usize, control: Control) {
         self.orders[shard].push_back(control);
     }
@@ -233,7 +233,7 @@ impl Server {
     }
 
     /// One step of a shard.
-    pub fn step_shard(&mut self, shard: usize, first: Lane) -> Stepped {
+    pub fn step_shard(&mut self, shard: usize, first: Input) -> Stepped {
         while let Some(order) = self.orders[shard].pop_front() {
             if let Err(error) = self.controls[shard].try_send(order) {
                 self.orders[shard].push_front(error.into_inner());
@@ -305,14 +305,14 @@ impl Channels {
         let (mut controls, mut returns) = (Vec::new(), Vec::new());
         for shard in 0..settings.shards {
             let (sender, receiver) = inbox(settings.inbox_parts, usize::from(settings.tenants));
-            let (control, lane) = bounded(CONTROL_LANE);
+            let (control, questions) = bounded(CONTROLS_MAX);
             let (returning, returned) = commits_of(shard, settings.commits_in_flight);
             inboxes.push(sender);
             controls.push(control);
             returns.push(returning);
             workers.push(WorkerChannels {
                 inbox: receiver,
-                control: lane,
+                control: questions,
                 commits: commits.clone(),
                 returned,
             });

@@ -16,7 +16,7 @@ use muster_engine::Timestamp;
 use muster_ingest::clock::{Clock, SimulatedTime};
 use muster_ingest::config::{Config, ListenConfig};
 use muster_ingest::phase::Phase;
-use muster_ingest::shard::{Lane, Stepped};
+use muster_ingest::shard::{Input, Stepped};
 use muster_loadgen::random::Random;
 use muster_wire::Identity;
 
@@ -255,7 +255,7 @@ impl World {
         for _ in 0..SETTLE_STEPS_MAX {
             let mut worked = false;
             for shard in 0..server.workers.len() {
-                worked |= server.step_shard(shard, Lane::Control) == Stepped::Worked;
+                worked |= server.step_shard(shard, Input::Control) == Stepped::Worked;
             }
             worked |= server.hand_over(self.options.plant, &mut self.random);
             worked |= server.step_writer();

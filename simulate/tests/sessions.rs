@@ -6,7 +6,7 @@ use muster_engine::Timestamp;
 use muster_ingest::clock::{Clock, SimulatedTime};
 use muster_ingest::config::Config;
 use muster_ingest::phase::Phase;
-use muster_ingest::shard::{Lane, Stepped};
+use muster_ingest::shard::{Input, Stepped};
 use muster_loadgen::random::Random;
 use muster_simulate::disk::SimulatedDisk;
 use muster_simulate::fleet::{Device, Fleet};
@@ -48,7 +48,7 @@ fn settle(server: &mut Server) {
     while works {
         works = false;
         for shard in 0..server.workers.len() {
-            works |= server.step_shard(shard, Lane::Control) == Stepped::Worked;
+            works |= server.step_shard(shard, Input::Control) == Stepped::Worked;
         }
         works |= server.hand_over(None, &mut Random::new(1, 3));
         works |= server.step_writer();

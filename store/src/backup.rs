@@ -15,7 +15,7 @@ use crate::error::BackupError;
 use crate::kill_point::kill_point;
 use crate::restoring::partial_of;
 use crate::store::Store;
-use crate::{format, mark};
+use crate::{acknowledged_mark, format};
 
 impl Store {
     /// Makes `target`, which must not exist, a data directory with everything that is durable now. What an earlier
@@ -57,7 +57,7 @@ impl Store {
             checkpoint.map_err(|DatabaseError(what)| BackupError::Database { what })?
         };
         kill_point("store.backup.after_checkpoint");
-        mark::create(partial, acknowledged).map_err(on("write ACKNOWLEDGED of"))?;
+        acknowledged_mark::create(partial, acknowledged).map_err(on("write ACKNOWLEDGED of"))?;
         kill_point("store.backup.before_sync");
         sync_all(partial).map_err(on("sync"))?;
         kill_point("store.backup.before_format");

@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod acknowledged_mark;
 mod backup;
 mod commit;
 mod config;
@@ -41,7 +42,6 @@ mod keys;
 mod keyspace;
 mod kill_point;
 mod ledger;
-mod mark;
 mod metrics;
 mod restoring;
 mod rocks;

@@ -10,13 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, DBRawIterator, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions};
 
+use crate::acknowledged_mark::{self, AcknowledgedMark, Found};
 use crate::config::StoreConfig;
 use crate::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
 use crate::error::{OpenError, ReadError};
 use crate::keys;
 use crate::keyspace::{self, Keyspace, LogEnd, Mode};
 use crate::kill_point::kill_point;
-use crate::mark::{self, Found, Mark};
 use crate::metrics::StoreMetrics;
 
 /// Read ahead of a scan: a recovery reads hundreds of megabytes in order.
@@ -32,7 +32,7 @@ pub(crate) struct Rocks {
     pub(crate) options: Options,
     pub(crate) directory: PathBuf,
     /// None where nothing is written.
-    mark: Option<Mutex<Mark>>,
+    mark: Option<Mutex<AcknowledgedMark>>,
     /// What was found wrong and set right, for operators.
     pub(crate) notices: Vec<String>,
 }
@@ -48,7 +48,9 @@ impl Rocks {
         let found = match mode {
             // Nothing was acknowledged before a creation was finished.
             Mode::Create => Found::Missing,
-            Mode::Existing | Mode::ReadOnly => mark::read(directory).map_err(on_mark)?,
+            Mode::Existing | Mode::ReadOnly => {
+                acknowledged_mark::read(directory).map_err(on_mark)?
+            }
         };
         let mut notices = Vec::new();
         let log_end = match found {
@@ -91,7 +93,7 @@ impl Rocks {
             Mode::ReadOnly => None,
             Mode::Create | Mode::Existing => {
                 // Opening has put into files and synced whatever the logs held.
-                let mark = Mark::begin(directory, found, db.latest_sequence_number());
+                let mark = AcknowledgedMark::begin(directory, found, db.latest_sequence_number());
                 Some(Mutex::new(mark.map_err(on_mark)?))
             }
         };

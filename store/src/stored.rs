@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::keyspace::Keyspace;
-use crate::value::{self, CheckpointRecord, Stamp};
+use crate::value::{self, CheckpointRecord, JournalStamp};
 use crate::{format, keys};
 
 /// Closes a page's payload under the key of that page.
@@ -21,7 +21,7 @@ pub fn unseal_page(shard: u16, page: u32, value: &[u8]) -> Option<&[u8]> {
 
 /// Shard, sequence and engine's bytes of an unsealed journal value, and all of it written again.
 pub fn stamp(payload: &[u8]) -> Option<(u16, u64, Vec<u8>)> {
-    let (stamp, bytes) = Stamp::split(payload)?;
+    let (stamp, bytes) = JournalStamp::split(payload)?;
     let mut written = bytes.to_vec();
     stamp.append_to(&mut written);
     Some((stamp.shard, stamp.sequence, written))

@@ -35,12 +35,12 @@ pub(crate) fn unseal<'a>(keyspace: Keyspace, key: &[u8], value: &'a [u8]) -> Opt
 
 /// Whose journal value it is and the how-manieth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct JournalStamp {
     pub(crate) shard: u16,
     pub(crate) sequence: u64,
 }
 
-impl Stamp {
+impl JournalStamp {
     /// Appends the stamp to the engine's bytes; [`seal`] follows.
     pub(crate) fn append_to(self, payload: &mut Vec<u8>) {
         let mut bytes = [0; STAMP_BYTES];
@@ -105,7 +105,7 @@ mod tests {
             0xE306_9283
         );
         let mut value = b"abc".to_vec();
-        Stamp {
+        JournalStamp {
             shard: 0x0102,
             sequence: 0x0304,
         }
@@ -138,14 +138,14 @@ mod tests {
 
     #[test]
     fn stamp_and_checkpoint_read_back() {
-        let stamp = Stamp {
+        let stamp = JournalStamp {
             shard: 7,
             sequence: u64::MAX,
         };
         let mut value = vec![1, 2];
         stamp.append_to(&mut value);
-        assert_eq!(Stamp::split(&value), Some((stamp, &[1, 2][..])));
-        assert_eq!(Stamp::split(&value[..5]), None);
+        assert_eq!(JournalStamp::split(&value), Some((stamp, &[1, 2][..])));
+        assert_eq!(JournalStamp::split(&value[..5]), None);
         let record = CheckpointRecord {
             cursor_sequence: 5,
             next_position: 6,

@@ -12,7 +12,7 @@ use crate::keys::{self, KeyRange};
 use crate::keyspace::Keyspace;
 use crate::ledger::Ledger;
 use crate::trim_gate::TrimHold;
-use crate::value::{self, CheckpointRecord, Stamp};
+use crate::value::{self, CheckpointRecord, JournalStamp};
 
 /// The first position of a new journal; 0 stays free to mean "before everything".
 const FIRST_POSITION: u64 = 1;
@@ -179,7 +179,7 @@ impl<'a> StoreView<'a> {
                     let what = format!("position {expected} is missing, key {key:02x?} follows");
                     return Err(corrupt(what).into());
                 }
-                let (Stamp { shard, sequence }, bytes) = Stamp::split(payload)
+                let (JournalStamp { shard, sequence }, bytes) = JournalStamp::split(payload)
                     .ok_or_else(|| corrupt(format!("position {expected} has no stamp")))?;
                 if cursors
                     .get(usize::from(shard))

@@ -18,7 +18,7 @@ use crate::kill_point::{self, kill_point};
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::WriterMetrics;
 use crate::store::Inner;
-use crate::value::{self, Stamp};
+use crate::value::{self, JournalStamp};
 use crate::view::JournalTail;
 
 /// Key, checksum and headers around a value: only used to size a write's buffer once.
@@ -181,7 +181,7 @@ impl Writer {
         if !commit.journal.is_empty() {
             let bytes = commit.journal.len();
             let position = self.ledger.append(shard, commit.sequence, bytes as u64)?;
-            Stamp {
+            JournalStamp {
                 shard,
                 sequence: commit.sequence,
             }

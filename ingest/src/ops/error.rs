@@ -50,7 +50,7 @@ pub(super) enum ApiError {
     /// The disk or the store failed.
     #[error("no backup was made: {0}")]
     BackupFailed(String),
-    /// The control lane of a shard is full: others are asking.
+    /// The control channel of a shard is full: others are asking.
     #[error("shard {shard} has too many questions waiting; ask again")]
     Busy {
         /// Which shard.

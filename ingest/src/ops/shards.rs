@@ -1,6 +1,6 @@
-//! Questions to shards, over their control lanes.
+//! Questions to shards, over their control channels.
 //!
-//! A question is offered, never waited with: a full lane is an error at once. An answer has a deadline.
+//! A question is offered, never waited with: a full channel is an error at once. An answer has a deadline.
 //! All shards are asked before the first answer is awaited, so they answer side by side.
 
 use std::time::Duration;

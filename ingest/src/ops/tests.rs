@@ -1,4 +1,4 @@
-//! The endpoint over shards that answer as told: threads with a control lane and nothing behind it.
+//! The endpoint over shards that answer as told: threads with a control channel and nothing behind it.
 
 mod documents;
 mod errors;

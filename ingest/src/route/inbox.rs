@@ -145,7 +145,7 @@ pub struct InboxReceiver {
 }
 
 impl InboxReceiver {
-    /// Gets a token whenever there may be a part, for a `select!` with the control lane.
+    /// Gets a token whenever there may be a part, for a `select!` with the control channel.
     pub fn wake(&self) -> &Receiver<()> {
         &self.woken
     }

@@ -19,7 +19,7 @@ use crate::shard::writer::{self, WriterReport, WriterThread};
 use crate::shard::{Batch, Control, Worker, WorkerChannels, WorkerConfig};
 
 /// Questions and orders that may wait for one shard.
-const CONTROL_LANE: usize = 64;
+const CONTROLS_MAX: usize = 64;
 
 /// Everything that runs behind the front door.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Channels {
         let (mut controls, mut returns, mut inboxes) = (Vec::new(), Vec::new(), Vec::new());
         for shard in 0..shards as u16 {
             let (sender, receiver) = inbox(inbox_parts, tenants);
-            let (control, control_receiver) = bounded(CONTROL_LANE);
+            let (control, control_receiver) = bounded(CONTROLS_MAX);
             let (returning, returned) = bounded(in_flight);
             for _ in 0..in_flight {
                 let commit = Commit {

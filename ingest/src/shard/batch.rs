@@ -23,7 +23,7 @@ pub type Reply = Box<dyn FnOnce(Fate) + Send>;
 pub struct Batch {
     /// The parts of the batch and how they fared.
     pub receipts: Vec<(Receipt, Outcome)>,
-    /// Answers to the control lane.
+    /// Answers to the control channel.
     pub replies: Vec<Reply>,
     /// When the batch was evaluated.
     pub applied_at: Stamp,

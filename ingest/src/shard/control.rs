@@ -1,6 +1,6 @@
-//! The control lane of a shard: questions from operators and orders from the server.
+//! The control channel of a shard: questions from operators and orders from the server.
 //!
-//! A lane of its own, so that a flood of check-ins cannot starve it. Every question is answered with
+//! A channel of its own, so that a flood of check-ins cannot starve it. Every question is answered with
 //! committed state only: the answer is made at a batch boundary and given once that batch is durable.
 
 use std::sync::Arc;

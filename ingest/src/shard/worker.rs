@@ -28,7 +28,7 @@ use self::audit::AuditLog;
 use self::checkpoint::Drain;
 pub use self::checkpoint::{PAGES_BESIDE_JOURNAL, PAGES_DRAINING, PAGES_MIN};
 use self::control::Still;
-pub use self::step::{Lane, Stepped};
+pub use self::step::{Input, Stepped};
 use super::AbortOnPanic;
 use super::batch::{Batch, Reply};
 use super::control::Control;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_ingest::phase::Phase;
-use muster_ingest::shard::{Control, Lane, Stepped};
+use muster_ingest::shard::{Control, Input, Stepped};
 use muster_wire::CloseCode;
 
 use super::World;
@@ -226,12 +226,12 @@ impl World {
     }
 
     fn shard(&mut self) {
-        let lane = one_of(&[Lane::Control, Lane::Inbox], &mut self.random);
+        let first = one_of(&[Input::Control, Input::Inbox], &mut self.random);
         let Some(server) = &mut self.server else {
             return;
         };
         let shard = self.random.below(server.workers.len() as u64) as usize;
-        if server.step_shard(shard, lane) == Stepped::Worked {
+        if server.step_shard(shard, first) == Stepped::Worked {
             let sequence = server.workers[shard].shard().sequence();
             self.trace.note("shard", shard, &[("sequence", sequence)]);
         }

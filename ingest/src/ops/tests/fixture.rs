@@ -40,7 +40,7 @@ pub(super) enum Conduct {
     Silent,
     /// Drops questions: a poisoned store.
     Drops,
-    /// Takes nothing from its lane.
+    /// Takes no question.
     Full,
     /// Has ended.
     Gone,
@@ -51,8 +51,8 @@ pub(super) enum Conduct {
 pub(super) struct Server {
     pub(super) router: Router,
     pub(super) context: Arc<OpsContext>,
-    /// The lanes of shards that are full; others have taken theirs along.
-    _lanes: Vec<Receiver<Control>>,
+    /// The ends of channels that are full; other shards have taken theirs along.
+    _full: Vec<Receiver<Control>>,
     _directory: TempDir,
 }
 
@@ -91,10 +91,10 @@ impl Server {
         let config = StoreConfig::new(directory.path()).with_shards(SHARDS);
         let store = Store::open(&config).unwrap();
         let (inboxes, _): (Vec<_>, Vec<_>) = conducts.iter().map(|_| inbox(4, 1)).unzip();
-        let mut lanes = Vec::new();
+        let mut full = Vec::new();
         let controls = conducts.iter().enumerate().map(|(shard, conduct)| {
-            let (control, lane) = bounded(2);
-            start(shard, *conduct, &control, lane, &mut lanes);
+            let (control, questions) = bounded(2);
+            start(shard, *conduct, &control, questions, &mut full);
             control
         });
         let phase = PhaseSwitch::default();
@@ -128,7 +128,7 @@ impl Server {
         Self {
             router,
             context,
-            _lanes: lanes,
+            _full: full,
             _directory: directory,
         }
     }
@@ -166,23 +166,23 @@ fn start(
     shard: usize,
     conduct: Conduct,
     control: &Sender<Control>,
-    lane: Receiver<Control>,
-    lanes: &mut Vec<Receiver<Control>>,
+    questions: Receiver<Control>,
+    full: &mut Vec<Receiver<Control>>,
 ) {
     match conduct {
-        Conduct::Gone => drop(lane),
+        Conduct::Gone => drop(questions),
         Conduct::Full => {
             while control.try_send(Control::Drain).is_ok() {}
-            lanes.push(lane);
+            full.push(questions);
         }
-        _ => drop(std::thread::spawn(move || run(shard, conduct, &lane))),
+        _ => drop(std::thread::spawn(move || run(shard, conduct, &questions))),
     }
 }
 
-/// Ends with the endpoint, which holds the other end of the lane.
-fn run(shard: usize, conduct: Conduct, lane: &Receiver<Control>) {
+/// Ends with the endpoint, which holds the other end of the channel.
+fn run(shard: usize, conduct: Conduct, questions: &Receiver<Control>) {
     let mut kept = Vec::new();
-    for control in lane {
+    for control in questions {
         match conduct {
             Conduct::Answers => answer(shard, control),
             Conduct::Silent => kept.push(control),

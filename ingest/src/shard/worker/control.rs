@@ -1,4 +1,4 @@
-//! Answers to the control lane, each given once everything before it is durable. On a poisoned store
+//! Answers to the control channel, each given once everything before it is durable. On a poisoned store
 //! reads go on: they are answered from memory, which may hold check-ins that nobody was told of.
 
 use std::time::Duration;

@@ -20,7 +20,7 @@ pub enum Stepped {
 
 /// Where a step looks first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum Input {
     /// Questions and orders.
     Control,
     /// Parts of frames.
@@ -29,7 +29,7 @@ pub enum Lane {
 
 impl Worker {
     /// Does the next thing that can be done without waiting.
-    pub fn step(&mut self, first: Lane) -> Stepped {
+    pub fn step(&mut self, first: Input) -> Stepped {
         let has_commit = !self.returned.is_empty();
         match std::mem::replace(&mut self.task, Task::Serve) {
             Task::Serve if !has_commit => Stepped::Idle,
@@ -67,7 +67,7 @@ impl Worker {
         &self.shard
     }
 
-    fn look(&mut self, first: Lane) -> Option<Event> {
+    fn look(&mut self, first: Input) -> Option<Event> {
         let (control, inbox) = (&self.control, &mut self.inbox);
         let control = || match control.try_recv() {
             Ok(control) => Some(Event::Control(control)),
@@ -76,8 +76,8 @@ impl Worker {
         };
         let mut inbox = || inbox.try_take().map(Event::Part);
         let event = match first {
-            Lane::Control => control().or_else(inbox),
-            Lane::Inbox => inbox().or_else(control),
+            Input::Control => control().or_else(inbox),
+            Input::Inbox => inbox().or_else(control),
         };
         let now = self.clock.stamp();
         let is_due = now.since(self.swept_at) >= SWEEP_EVERY || self.audited.is_due(now);
@@ -131,9 +131,9 @@ mod tests {
         let clock = Clock::Simulated(Arc::clone(&time));
         let mut worker = Worker::new(shard, config, channels, routes, Arc::default(), clock);
         for slices in 0..3 {
-            assert_eq!(worker.step(Lane::Inbox), Stepped::Idle, "{slices}");
+            assert_eq!(worker.step(Input::Inbox), Stepped::Idle, "{slices}");
             time.pass(audit::EVERY);
-            assert_eq!(worker.step(Lane::Inbox), Stepped::Worked, "{slices}");
+            assert_eq!(worker.step(Input::Inbox), Stepped::Worked, "{slices}");
             assert_eq!(worker.batches, 0, "no sweep was due");
         }
     }

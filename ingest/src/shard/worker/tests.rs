@@ -15,7 +15,7 @@ use muster_wire::{
 };
 
 use super::checkpoint::CHECKPOINT_AGE_MAX;
-use super::{Lane, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig};
+use super::{Input, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig};
 use crate::clock::{Clock, SimulatedTime};
 use crate::metrics::Metrics;
 use crate::route::{
@@ -110,7 +110,7 @@ impl Stage {
 
     /// One batch: its journal bytes, its parts and what it says of a checkpoint. The commit is durable at once.
     fn step(&mut self) -> (usize, usize, Option<CheckpointMark>) {
-        assert_eq!(self.worker.step(Lane::Control), Stepped::Worked);
+        assert_eq!(self.worker.step(Input::Control), Stepped::Worked);
         let mut commit = self.commits.try_recv().expect("each step is a commit");
         let parts = commit.payload.receipts.len();
         commit

@@ -39,7 +39,7 @@ pub(crate) enum Found {
 
 /// The open file.
 #[derive(Debug)]
-pub(crate) struct Mark {
+pub(crate) struct AcknowledgedMark {
     file: File,
     /// The copy that is written next: not the one that holds the highest number.
     next: usize,
@@ -72,7 +72,7 @@ pub(crate) fn create(directory: &Path, sequence: u64) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-impl Mark {
+impl AcknowledgedMark {
     /// Opens the mark of a directory whose database has been read up to `sequence`, all of it durable.
     pub(crate) fn begin(directory: &Path, found: Found, sequence: u64) -> io::Result<Self> {
         if !matches!(found, Found::Sequence(_)) {
@@ -139,7 +139,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(NAME);
         assert_eq!(read(directory.path()).unwrap(), Found::Missing);
-        let mut mark = Mark::begin(directory.path(), Found::Missing, 6).unwrap();
+        let mut mark = AcknowledgedMark::begin(directory.path(), Found::Missing, 6).unwrap();
         mark.advance(7).unwrap();
         mark.advance(8).unwrap();
         assert_eq!(read(directory.path()).unwrap(), Found::Sequence(8));
@@ -161,16 +161,16 @@ mod tests {
         }
         fs::write(&path, "").unwrap();
         assert_eq!(read(directory.path()).unwrap(), Found::Damaged);
-        drop(Mark::begin(directory.path(), Found::Damaged, 9).unwrap());
+        drop(AcknowledgedMark::begin(directory.path(), Found::Damaged, 9).unwrap());
         assert_eq!(read(directory.path()).unwrap(), Found::Sequence(9));
     }
 
     #[test]
     fn a_mark_that_is_opened_again_overwrites_the_older_copy() {
         let directory = tempfile::tempdir().unwrap();
-        drop(Mark::begin(directory.path(), Found::Missing, 3).unwrap());
+        drop(AcknowledgedMark::begin(directory.path(), Found::Missing, 3).unwrap());
         let found = read(directory.path()).unwrap();
-        let mut mark = Mark::begin(directory.path(), found, 4).unwrap();
+        let mut mark = AcknowledgedMark::begin(directory.path(), found, 4).unwrap();
         mark.advance(5).unwrap();
         let bytes = fs::read(directory.path().join(NAME)).unwrap();
         let copies = [
