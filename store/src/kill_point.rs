@@ -187,38 +187,46 @@ fn kill() {
     std::process::abort();
 }
 
-/// The points in front of the write of a group, by what is in it.
-pub(crate) fn before_write<P>(commits: &[Commit<P>]) {
-    kill_point("store.group.before_write");
-    if !cfg!(feature = "failpoints") {
-        return;
-    }
-    for commit in commits {
-        if !commit.pages.is_empty() {
-            kill_point("store.checkpoint.before_pages");
-        }
-        match commit.checkpoint {
-            None => {}
-            Some(CheckpointMark::Begin) => kill_point("store.checkpoint.before_begin"),
-            Some(CheckpointMark::Complete) => kill_point("store.checkpoint.before_complete"),
-        }
-    }
+/// The points on one side of the write of a group: of every group, and by what is in it.
+pub(crate) struct GroupPoints {
+    group: fn(),
+    pages: fn(),
+    begin: fn(),
+    complete: fn(),
 }
 
-/// The points behind the sync of a group, by what is in it.
-pub(crate) fn after_sync<P>(commits: &[Commit<P>]) {
-    kill_point("store.group.after_sync");
-    if !cfg!(feature = "failpoints") {
-        return;
-    }
-    for commit in commits {
-        if !commit.pages.is_empty() {
-            kill_point("store.checkpoint.after_pages");
+/// In front of the write.
+pub(crate) const BEFORE_WRITE: GroupPoints = GroupPoints {
+    group: || kill_point("store.group.before_write"),
+    pages: || kill_point("store.checkpoint.before_pages"),
+    begin: || kill_point("store.checkpoint.before_begin"),
+    complete: || kill_point("store.checkpoint.before_complete"),
+};
+
+/// Behind the sync.
+pub(crate) const AFTER_SYNC: GroupPoints = GroupPoints {
+    group: || kill_point("store.group.after_sync"),
+    pages: || kill_point("store.checkpoint.after_pages"),
+    begin: || kill_point("store.checkpoint.after_begin"),
+    complete: || kill_point("store.checkpoint.after_complete"),
+};
+
+impl GroupPoints {
+    /// Passes those that this group has.
+    pub(crate) fn pass<P>(&self, commits: &[Commit<P>]) {
+        (self.group)();
+        if !cfg!(feature = "failpoints") {
+            return;
         }
-        match commit.checkpoint {
-            None => {}
-            Some(CheckpointMark::Begin) => kill_point("store.checkpoint.after_begin"),
-            Some(CheckpointMark::Complete) => kill_point("store.checkpoint.after_complete"),
+        for commit in commits {
+            if !commit.pages.is_empty() {
+                (self.pages)();
+            }
+            match commit.checkpoint {
+                None => {}
+                Some(CheckpointMark::Begin) => (self.begin)(),
+                Some(CheckpointMark::Complete) => (self.complete)(),
+            }
         }
     }
 }

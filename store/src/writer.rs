@@ -161,11 +161,11 @@ impl Writer {
             return Ok(false);
         }
         self.metrics.bytes += writes.bytes() as u64;
-        kill_point::before_write(commits);
+        kill_point::BEFORE_WRITE.pass(commits);
         writes.commit().map_err(|error| {
             self.poison(format!("write or sync of the journal failed: {error}"))
         })?;
-        kill_point::after_sync(commits);
+        kill_point::AFTER_SYNC.pass(commits);
         self.metrics.groups += 1;
         self.metrics.syncs += 1;
         Ok(true)
