@@ -96,21 +96,21 @@ impl Listener {
             Phase::Draining => Some(Refusal::Draining),
             Phase::Poisoned => Some(Refusal::Store),
         };
-        let max = self.context.config.handshakes_max as usize;
-        let under_way = metrics.handshakes.load(Ordering::Relaxed);
-        let refusal = refusal.or((under_way >= max).then_some(Refusal::Handshakes));
         if let Some(refusal) = refusal {
             return self.refuse(incoming, refusal);
         }
-        if under_way >= max / 2 && incoming.may_retry() && !incoming.remote_address_validated() {
+        let max = self.context.config.handshakes_max as usize;
+        let Some(handshake) = Place::take(&metrics.handshakes, 1, max) else {
+            return self.refuse(incoming, Refusal::Handshakes);
+        };
+        // This one is among them.
+        let others = metrics.handshakes.load(Ordering::Relaxed) - 1;
+        if others >= max / 2 && incoming.may_retry() && !incoming.remote_address_validated() {
             metrics.retries.add(1);
             // Only fails for an attempt that was validated, which it was not.
             let _ = incoming.retry();
             return;
         }
-        let Some(handshake) = Place::take(&metrics.handshakes, 1, max) else {
-            return self.refuse(incoming, Refusal::Handshakes);
-        };
         match incoming.accept() {
             Ok(connecting) => {
                 let (places, context) = (Arc::clone(&self.places), Arc::clone(&self.context));
