@@ -134,4 +134,4 @@ fn socket_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,9 +13,10 @@ use muster_simulate::fleet::{Device, Fleet};
 use muster_simulate::link::Link;
 use muster_simulate::server::{Server, Start};
 use muster_simulate::settings::Settings;
+use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{
-    ClientHello, CloseCode, Decoder, Goodbye, Identity, Item, Role, encode_check_ins,
-    encode_client_hello, encode_goodbye,
+    CheckInRecord, ClientHello, CloseCode, Decoder, Goodbye, Identity, Item, Role,
+    encode_check_ins, encode_check_ins_header, encode_client_hello, encode_goodbye,
 };
 
 /// A server that serves one tenant.
@@ -24,8 +25,7 @@ fn server() -> Server {
         tenants: 1,
         ..Settings::draw(&mut Random::new(1, 1))
     };
-    let text = "[listen]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n[store]\ndirectory = \"d\"\n\
-                [[tenants]]\nname = \"contoso\"\n";
+    let text = include_str!("../../ingest/tests/fixtures/minimal.toml");
     let config = Config::parse(text, std::path::Path::new("/")).expect("valid keys");
     let time = SimulatedTime::at(Timestamp::from_seconds(1));
     let start = Start {
@@ -55,25 +55,28 @@ fn settle(server: &mut Server) {
     }
 }
 
+/// A gateway that has said Hello, and more.
+fn gateway(server: &Server, said: &[u8]) -> Link {
+    let identity = Identity::from_uris(["muster://contoso/gateway/gw-1"]).expect("an identity");
+    let mut link = Link::new(identity, &server.context).expect("its tenant is known");
+    let mut hello = Vec::new();
+    encode_client_hello(&mut hello, &ClientHello::CURRENT);
+    link.to_server.extend(hello);
+    link.to_server.extend(said);
+    link
+}
+
 #[test]
 fn a_draining_server_says_goodbye_once_to_a_client_that_said_it_too() {
     let mut server = server();
-    let uri = "muster://contoso/gateway/gw-1";
-    let identity = Identity::from_uris([uri]).unwrap();
-    let mut link = Link::new(identity, &server.context).unwrap();
     let mut bytes = Vec::new();
-    let versions = ClientHello {
-        version_min: 1,
-        version_max: 1,
-    };
-    encode_client_hello(&mut bytes, &versions);
     let device = Device {
         tenant: 0,
         number: 0,
     };
     encode_check_ins(&mut bytes, &[Fleet::new(1, 1, 1).record(device, 1)]).unwrap();
     encode_goodbye(&mut bytes, Goodbye::new(CloseCode::Done, 0));
-    link.to_server.extend(bytes);
+    let mut link = gateway(&server, &bytes);
     let mut random = Random::new(1, 4);
     while !link.to_server.is_empty() || link.is_taking() {
         link.step(&server.context, &mut random);
@@ -97,4 +100,27 @@ fn a_draining_server_says_goodbye_once_to_a_client_that_said_it_too() {
         });
     }
     assert_eq!(words, ["hello", "goodbye", "ack"]);
+}
+
+#[test]
+fn an_ack_logs_each_reason_of_its_rejections_once() {
+    let server = server();
+    let kinds = [[0; CHECK_IN_BYTES], [255; CHECK_IN_BYTES]];
+    let reasons = kinds.map(|bytes| CheckInRecord::validate(&bytes).unwrap_err());
+    assert_ne!(reasons[0], reasons[1]);
+    let records: Vec<_> = (0..64).map(|number| kinds[number % 2]).collect();
+    let mut frame = encode_check_ins_header(records.len()).unwrap().to_vec();
+    frame.extend_from_slice(records.as_flattened());
+    let mut link = gateway(&server, &frame);
+    let mut random = Random::new(1, 5);
+    let metrics = &server.context.metrics;
+    while metrics.acks.get() == 0 && link.closed().is_none() {
+        link.step(&server.context, &mut random);
+    }
+    assert_eq!(metrics.acknowledged_rejected.get(), 64);
+    let later = server.context.clock.wall().as_millis() + 61_000;
+    for reason in reasons {
+        let held_back = server.context.log.permit(reason.name(), later);
+        assert_eq!(held_back, Some(0), "{}", reason.name());
+    }
 }

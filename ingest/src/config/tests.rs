@@ -8,18 +8,7 @@ use std::time::Duration;
 use super::{Config, ConfigFaults, LogFormat, ThreatThreshold};
 
 /// The smallest configuration that is valid: every key without a default.
-pub(super) const MINIMAL: &str = r#"
-[listen]
-certificate = "pki/server.pem"
-key = "pki/server.key"
-client_ca = "/etc/muster/ca.pem"
-
-[store]
-directory = "data"
-
-[[tenants]]
-name = "contoso"
-"#;
+pub(crate) const MINIMAL: &str = include_str!("../../tests/fixtures/minimal.toml");
 
 fn parse(text: &str) -> Result<Config, ConfigFaults> {
     Config::parse(text, Path::new("/srv/muster"))
@@ -271,7 +260,7 @@ fn a_file_is_named_in_each_of_its_faults() {
     std::fs::write(&file, format!("{MINIMAL}\n[ops]\nport = 1\n")).unwrap();
     let found: Vec<String> = Config::load(&file).unwrap_err().lines().collect();
     assert!(
-        found[0].starts_with(&format!("{}:14: ops.port: unknown key", file.display())),
+        found[0].starts_with(&format!("{}:12: ops.port: unknown key", file.display())),
         "{found:?}"
     );
 }

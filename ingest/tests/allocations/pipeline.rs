@@ -42,16 +42,7 @@ const CHUNK_BYTES: usize = 1415;
 /// Frames of a single check-in that may begin in one chunk.
 const FRAMES_OF_A_CHUNK_MAX: u16 = (CHUNK_BYTES / (HEADER_BYTES + CHECK_IN_BYTES) + 1) as u16;
 
-const CONFIG: &str = r#"
-    [listen]
-    certificate = "server.pem"
-    key = "server.key"
-    client_ca = "ca.pem"
-    [store]
-    directory = "data"
-    [[tenants]]
-    name = "contoso"
-"#;
+const CONFIG: &str = include_str!("../fixtures/minimal.toml");
 
 /// A checkpoint begins after so many journal bytes: never in these tests, and far from overflowing.
 const NEVER: u64 = 1 << 40;

@@ -4,16 +4,7 @@ use std::fs;
 
 use crate::{muster, text};
 
-const VALID: &str = r#"
-[listen]
-certificate = "server.pem"
-key = "server.key"
-client_ca = "ca.pem"
-[store]
-directory = "data"
-[[tenants]]
-name = "contoso"
-"#;
+const VALID: &str = include_str!("../fixtures/minimal.toml");
 
 #[test]
 fn a_valid_configuration_is_ok() {

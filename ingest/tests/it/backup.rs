@@ -346,17 +346,7 @@ fn a_poisoned_store_is_not_backed_up() {
     let server = place.start_on_small_disk(&settings(), 1 << 20);
     let credentials = place.pki.gateway("contoso", "gw-1");
     let mut session = server.session(&place.pki, &credentials);
-    let mut random = Random(9);
-    for seq in 1.. {
-        assert!(seq < 1000, "the disk never gets full");
-        let records: Vec<_> = (0..500)
-            .map(|number| random_check_in(&mut random, device(number), seq))
-            .collect();
-        session.check_ins(&records);
-        if !matches!(session.reply(), Reply::Ack(_)) {
-            break;
-        }
-    }
+    Filled::by(&mut session);
     let ended = back_up(&server, "a");
     let fault = ended.one_fault(1);
     assert!(

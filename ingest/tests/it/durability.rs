@@ -250,21 +250,7 @@ fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged()
     let server = place.start_on_small_disk(&settings(), 1 << 20);
     let credentials = place.pki.gateway("contoso", "gw-1");
     let mut session = server.session(&place.pki, &credentials);
-    let (mut random, mut sent, mut acked) = (Random(9), Vec::new(), 0);
-    // Frame by frame, so that it is known what was acknowledged when the disk was full.
-    let end = loop {
-        let seq = sent.len() as u64 + 1;
-        let records: Vec<_> = (0..500)
-            .map(|number| random_check_in(&mut random, device(number), seq))
-            .collect();
-        session.check_ins(&records);
-        sent.push(records);
-        match session.reply() {
-            Reply::Ack(ack) => acked = ack.totals.frames as usize,
-            end => break end,
-        }
-        assert!(sent.len() < 1000, "the disk never gets full");
-    };
+    let Filled { sent, acked, end } = Filled::by(&mut session);
     assert!(
         acked > 0 && acked == sent.len() - 1,
         "{acked} of {}",

@@ -4,10 +4,12 @@
 
 mod cli;
 mod fleet;
+mod full_disk;
 mod ops;
 mod pki;
 mod process;
 mod raw;
+mod relay;
 mod sender;
 mod settings;
 
@@ -19,9 +21,11 @@ use tokio::runtime::Runtime;
 
 pub(crate) use cli::{Ended, muster, text};
 pub(crate) use fleet::{Oracle, Random, device, frame, random_check_in, random_inventory};
+pub(crate) use full_disk::{FRAME_RECORDS, Filled};
 pub(crate) use pki::{Credentials, Pki};
 pub(crate) use process::Server;
 pub(crate) use raw::{Closed, Eager, Raw, Reply, Session, client_tls, hello};
+pub(crate) use relay::Relay;
 pub(crate) use sender::Sender;
 pub(crate) use settings::{Installation, Settings};
 

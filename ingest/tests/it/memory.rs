@@ -3,10 +3,8 @@
 //! Ignored, because each takes half a minute and says nothing of right or wrong; docs/BENCHMARKS.md has the command
 //! and what it printed. They hold all the same what `memory.rs` assumes.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use muster_ingest::memory::{CONNECTION_IDLE, HANDSHAKE};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -104,49 +102,6 @@ fn memory_of_an_idle_connection() {
     );
 }
 
-/// Passes on what clients say, and nothing of what the server says: every handshake stays at the server's first
-/// answer, with all that the server keeps to send it again.
-struct OneWay {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl OneWay {
-    fn to(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-        let wake = Some(Duration::from_millis(20));
-        socket.set_read_timeout(wake).expect("it is not zero");
-        let address = socket.local_addr().expect("it is bound");
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut buffer = [0; 2048];
-            while !stopped.load(Ordering::Relaxed) {
-                if let Ok((length, from)) = socket.recv_from(&mut buffer)
-                    && from != server
-                {
-                    let _ = socket.send_to(&buffer[..length], server);
-                }
-            }
-        });
-        Self {
-            address,
-            stop,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for OneWay {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("it only forwards");
-        }
-    }
-}
-
 #[test]
 #[ignore = "a measurement"]
 fn memory_of_a_handshake_under_way() {
@@ -154,7 +109,8 @@ fn memory_of_a_handshake_under_way() {
     let endpoint = wait(async { Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()) });
     let endpoint = endpoint.expect("a socket");
     let credentials = place.pki.device("contoso", device(1));
-    let one_way = OneWay::to(server.quic);
+    // Nothing comes back: every handshake stays at the first answer, with all that the server keeps to send it again.
+    let one_way = Relay::before(server.quic, 0);
     let mut under_way = Vec::new();
     let mut begin = |count: u64| {
         // Few at a time, so that no socket overflows: what is lost would only come later.

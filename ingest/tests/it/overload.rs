@@ -1,63 +1,7 @@
 //! More than the server takes: whoever is turned away is turned away by name, and the accounts add up.
 
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use crate::harness::*;
 use crate::stops::accounts;
-
-/// A way to the server on which only the first of its answers comes through, so that a handshake on it
-/// proves its address and never ends.
-struct MuteServer {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl MuteServer {
-    fn before(server: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
-        socket
-            .set_read_timeout(Some(Duration::from_millis(20)))
-            .expect("it is not zero");
-        let address = socket.local_addr().expect("it is bound");
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let forward =
-                |bytes: &[u8], to| socket.send_to(bytes, to).expect("the loopback takes it");
-            let (mut buffer, mut client, mut answers) = ([0; 2048], None, 0);
-            while !stopped.load(Ordering::Relaxed) {
-                let Ok((length, from)) = socket.recv_from(&mut buffer) else {
-                    continue;
-                };
-                if from != server {
-                    client = Some(from);
-                    forward(&buffer[..length], server);
-                } else if let Some(client) = client.filter(|_| answers == 0) {
-                    answers += 1;
-                    forward(&buffer[..length], client);
-                }
-            }
-        });
-        Self {
-            address,
-            stop,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for MuteServer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("it only forwards");
-        }
-    }
-}
 
 fn start(listen: &str) -> (Installation, Server) {
     let place = Installation::new();
@@ -74,7 +18,8 @@ fn start(listen: &str) -> (Installation, Server) {
 fn handshakes_beyond_their_budget_are_asked_to_retry_and_refused() {
     let (place, server) = start("handshakes_max = 1\nhello_timeout = \"3s\"");
     let credentials = place.pki.gateway("contoso", "gw-1");
-    let mute = MuteServer::before(server.quic);
+    // The first answer proves the address, and the handshake never ends.
+    let mute = Relay::before(server.quic, 1);
     let stuck = Raw::dialling(mute.address, &place.pki, Some(&credentials));
     let stuck = spawn(stuck);
     eventually("a handshake is under way", || {
@@ -180,29 +125,14 @@ fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
     let place = Installation::new();
     let server = place.start_on_small_disk(&Settings::default(), 1 << 20);
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let mut sent = 0_u32;
-    let mut seq = 0;
-    while session.raw.connection.close_reason().is_none() {
-        seq += 1;
-        let fleet: Vec<_> = (0..1000)
-            .map(|number| random_check_in(&mut Random(number), device(number), seq))
-            .collect();
-        session.check_ins(&fleet);
-        sent += 1000;
-        loop {
-            match session.reply() {
-                Reply::Ack(ack) if ack.totals.frames == seq => break,
-                Reply::Closed(_) | Reply::EndOfStream => break,
-                _ => (),
-            }
-        }
-    }
+    let filled = Filled::by(&mut session);
+    let sent = (filled.sent.len() * FRAME_RECORDS) as u64;
     let metrics = server.ops.accounts_add_up();
     let lost = metrics.by_label("muster_session_records_unacknowledged_total");
-    assert_eq!(lost["storeUnavailable"], 1000, "{lost:?}");
+    assert_eq!(lost["storeUnavailable"], FRAME_RECORDS as u64, "{lost:?}");
     assert_eq!(
         metrics.get("muster_session_records_received_total"),
-        f64::from(sent)
+        sent as f64
     );
     let refused = Raw::dial(
         server.quic,
@@ -215,8 +145,8 @@ fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
     // The last lines of the log say the same.
     server.terminate();
     let (_, log) = server.ended();
-    let sent = u64::from(sent);
-    assert_eq!(accounts(&log), [sent, sent - 1000, 1000]);
+    let lost = FRAME_RECORDS as u64;
+    assert_eq!(accounts(&log), [sent, sent - lost, lost]);
 }
 
 /// A second tenant's frames are answered while the first keeps every place it has full.

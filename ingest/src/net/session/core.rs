@@ -286,9 +286,6 @@ impl SessionCore {
     }
 }
 
-#[cfg(test)]
-mod tests;
-
 /// Records that acks have answered.
 fn answered(totals: &AckTotals) -> u64 {
     totals.accepted + totals.duplicate + totals.stale + totals.rejected

@@ -15,6 +15,7 @@ use super::turns::QUANTUM;
 use super::*;
 use crate::clock::Stamp;
 use crate::config::Config;
+use crate::config::tests::MINIMAL;
 use crate::route::{Payload, Window};
 
 const FULL: usize = CHECK_INS_PER_FRAME_MAX;
@@ -131,9 +132,7 @@ fn a_flood_fills_its_own_lane_only() {
 #[test]
 fn what_a_quiet_tenant_sends_waits_for_no_more_batches_than_tenants_flood() {
     const QUIET: TenantIndex = 15;
-    const LEAST: &str = "[listen]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n\
-        [store]\ndirectory = \"data\"\n[[tenants]]\nname = \"contoso\"\n";
-    let config = Config::parse(LEAST, Path::new("/")).unwrap();
+    let config = Config::parse(MINIMAL, Path::new("/")).unwrap();
     let batch_max = config.shards.batch_check_ins_max as usize;
     let (inbox, mut receiver) = inbox(256, 16);
     let fill = |inbox: &Inbox| {

@@ -1,0 +1,63 @@
+//! A way to a server on which little of what it says comes back: a handshake on it never ends.
+//!
+//! One thread, for as long as the relay lives. It passes on what clients say, from whichever port.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Between two looks at whether it is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The relay, with an address of its own.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Relay {
+    /// Only so many packets of the server come through: none, or what a single client needs to prove its address.
+    pub(crate) fn before(server: SocketAddr, answers_max: u32) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        socket
+            .set_read_timeout(Some(LOOK_EVERY))
+            .expect("it is not zero");
+        let address = socket.local_addr().expect("it is bound");
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let forward =
+                |bytes: &[u8], to| socket.send_to(bytes, to).expect("the loopback takes it");
+            let (mut buffer, mut client, mut answers) = ([0; 2048], None, 0);
+            while !stopped.load(Ordering::Relaxed) {
+                let Ok((length, from)) = socket.recv_from(&mut buffer) else {
+                    continue;
+                };
+                if from != server {
+                    client = Some(from);
+                    forward(&buffer[..length], server);
+                } else if let Some(client) = client.filter(|_| answers < answers_max) {
+                    answers += 1;
+                    forward(&buffer[..length], client);
+                }
+            }
+        });
+        Self {
+            address,
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it only forwards");
+        }
+    }
+}
