@@ -70,7 +70,7 @@ impl Intact {
             }
             // A table is read once RocksDB is open, and by then has put its log into tables: see below.
             Err(Refusal::AtOpening(reason)) if !what.contains(".sst") => {
-                assert!(!reason.is_empty(), "{what}: refused without a reason");
+                names_what_is_wrong(reason, what);
                 let after: BTreeMap<_, _> = Installation::files(directory).into_iter().collect();
                 for (name, bytes) in &before {
                     assert!(
@@ -81,10 +81,13 @@ impl Intact {
             }
             // Nothing that was there is gone, whatever file it is in now, and it stays refused.
             Err(Refusal::AtOpening(reason) | Refusal::ByReading(reason)) => {
-                assert!(!reason.is_empty(), "{what}: refused without a reason");
+                names_what_is_wrong(reason, what);
                 let again = self.counted(directory, what);
                 assert!(again.is_err(), "{what}: refused once, then accepted");
             }
+        }
+        if let Err(reason) = &counted {
+            names_what_is_wrong(reason, what);
         }
         match served {
             Ok(()) => counted.err(),
@@ -126,6 +129,25 @@ impl Intact {
         drop((shards, writer));
         Ok(())
     }
+}
+
+/// Whoever is refused must know where to look: at a file (or the log of a number), a key, a position, a page or a shard.
+#[track_caller]
+fn names_what_is_wrong(reason: &str, what: &str) {
+    // As RocksDB names its files, and as we name ours.
+    let is_file = |word: &str| {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        let name = name.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        ["FORMAT", "CURRENT", "ACKNOWLEDGED"].contains(&name)
+            || name.starts_with("MANIFEST-")
+            || [".sst", ".log"].iter().any(|end| name.ends_with(end))
+    };
+    let mut words = reason.split_whitespace();
+    let is_named = words.any(is_file)
+        || ["key", "position", "page", "shard", "log number"]
+            .iter()
+            .any(|kind| reason.contains(kind));
+    assert!(is_named, "{what}: refused without saying where: {reason}");
 }
 
 /// Why a directory was not served.
