@@ -3,8 +3,7 @@
 //!
 //! Owner: the ops runtime, a current-thread tokio on a thread of its own, so a slow reader here costs
 //! the sessions nothing. It reads published atomics, asks shards over their control channel, and reads the
-//! store on blocking threads; the orders it can give are a recount and a
-//! backup. Bounded by the connections of
+//! store on blocking threads; the orders it can give are a recount and a backup. Bounded by the connections of
 //! `listen` and by a deadline on every question. It asks nobody who they are: it listens on a loopback
 //! address, and `guard` keeps web pages out.
 
@@ -105,6 +104,8 @@ impl OpsContext {
 struct Deadlines {
     /// For the head of a request, and again for its body.
     request: Duration,
+    /// For whoever asked to take the answer.
+    taking: Duration,
     /// For an answer that a request is about.
     answer: Duration,
     /// For the numbers of a scrape, which goes on without them.
@@ -115,6 +116,8 @@ struct Deadlines {
 /// the operator must learn of it.
 const DEADLINES: Deadlines = Deadlines {
     request: Duration::from_secs(10),
+    // Up to some MiB, perhaps through a tunnel.
+    taking: Duration::from_secs(60),
     answer: Duration::from_secs(5),
     scrape: Duration::from_secs(2),
 };
@@ -186,7 +189,8 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    listen::run(listener, gate.router(), DEADLINES.request, stop).await;
+    let patience = (DEADLINES.request, DEADLINES.taking);
+    listen::run(listener, gate.router(), patience, stop).await;
     Ok(())
 }
 

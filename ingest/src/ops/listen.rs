@@ -2,21 +2,23 @@
 //!
 //! Runs until it is told to stop, then lets requests under way finish for [`GRACE`]. Bounded by
 //! [`CONNECTIONS_MAX`]; what comes beyond waits in the kernel's backlog. A connection is for one request and has
-//! a deadline for its head, so that nobody holds a place by saying nothing.
+//! a deadline for its head, and one for taking the answer, so that nobody holds a place by doing nothing.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tower::util::MapResponse;
 
 /// Connections at a time: people, scripts and scrapers, not devices. Each costs a descriptor and at
 /// most [`HEADER_BYTES_MAX`].
@@ -31,11 +33,12 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Pause after an accept that failed for want of descriptors or memory, which would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` resolves. The head of a request must be complete within `head`.
+/// Serves `router` until `stop` resolves. The head of a request must be complete within `head`, and its answer be
+/// taken within `taking`.
 pub(super) async fn run(
     listener: TcpListener,
     router: Router,
-    head: Duration,
+    (head, taking): (Duration, Duration),
     stop: impl Future<Output = ()>,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -49,7 +52,12 @@ pub(super) async fn run(
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let answered = Arc::new(Notify::new());
+        let told = Arc::clone(&answered);
+        let service = MapResponse::new(router.clone(), move |response: Response| {
+            told.notify_one();
+            response
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head)
@@ -57,11 +65,18 @@ pub(super) async fn run(
             // interval would meet the closing one. On a loopback address a new one costs nothing.
             .keep_alive(false)
             .max_buf_size(HEADER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         connections.spawn(async move {
-            // An error is the peer's: it went away, or it does not speak HTTP.
-            let _ = connection.await;
+            let not_taken = async {
+                answered.notified().await;
+                sleep(taking).await;
+            };
+            tokio::select! {
+                // An error is the peer's: it went away, or it does not speak HTTP.
+                _ = connection => (),
+                () = not_taken => (),
+            }
             drop(slot);
         });
     }

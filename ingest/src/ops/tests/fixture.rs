@@ -120,6 +120,7 @@ impl Server {
         let soon = Duration::from_millis(100);
         let deadlines = Deadlines {
             request: soon,
+            taking: soon,
             answer: soon,
             scrape: soon,
         };

@@ -1,9 +1,12 @@
 //! Over a real socket: it serves, it lets nobody hold a place by saying nothing, and it stops.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -15,15 +18,15 @@ use crate::ops::{OpsGate, listen, serve};
 /// Far beyond what anything here takes, and far below what a connection may take without its deadline.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long the head of a request may take here.
-const HEAD: Duration = Duration::from_millis(100);
+/// How long the head of a request may take here, and how long its answer may lie untaken.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(100));
 
-/// Serves with that deadline until the test ends.
-async fn with_short_deadline(server: &Server) -> SocketAddr {
+/// Serves with these deadlines until the test ends.
+async fn with_short_deadlines(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind(loopback()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let never = std::future::pending();
-    tokio::spawn(listen::run(listener, server.router.clone(), HEAD, never));
+    tokio::spawn(listen::run(listener, router, PATIENCE, never));
     address
 }
 
@@ -80,7 +83,7 @@ async fn it_serves_until_it_is_stopped_whatever_connections_idle() {
 #[tokio::test]
 async fn who_says_nothing_or_only_a_half_is_closed() {
     let server = Server::new();
-    let address = with_short_deadline(&server).await;
+    let address = with_short_deadlines(server.router.clone()).await;
     for said in ["", "G", "GET /live HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();
@@ -92,7 +95,7 @@ async fn who_says_nothing_or_only_a_half_is_closed() {
 #[tokio::test]
 async fn a_head_that_comes_a_byte_at_a_time_is_closed() {
     let server = Server::new();
-    let address = with_short_deadline(&server).await;
+    let address = with_short_deadlines(server.router.clone()).await;
     let mut slow = TcpStream::connect(address).await.unwrap();
     let head = "GET /live HTTP/1.1\r\nHost: localhost\r\nX: ";
     slow.write_all(head.as_bytes()).await.unwrap();
@@ -116,7 +119,7 @@ async fn a_head_that_comes_a_byte_at_a_time_is_closed() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_head() {
     let server = Server::new();
-    let address = with_short_deadline(&server).await;
+    let address = with_short_deadlines(server.router.clone()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = "POST /backup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -128,7 +131,7 @@ async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_head() {
 #[tokio::test]
 async fn a_connection_is_closed_after_its_answer() {
     let server = Server::new();
-    let address = with_short_deadline(&server).await;
+    let address = with_short_deadlines(server.router.clone()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = "GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
     stream
@@ -138,4 +141,42 @@ async fn a_connection_is_closed_after_its_answer() {
     let answer = rest(&mut stream).await;
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
+}
+
+/// An answer that lets go of the test when nobody has it any more.
+struct Answer {
+    bytes: Vec<u8>,
+    _held: oneshot::Sender<()>,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The kernel takes some MiB of an answer off the endpoint's hands, and no more until the peer reads.
+#[tokio::test]
+async fn who_does_not_take_the_answer_is_closed() {
+    let (held, let_go) = oneshot::channel();
+    let answer = Bytes::from_owner(Answer {
+        bytes: vec![b'a'; 64 << 20],
+        _held: held,
+    });
+    let answer = Arc::new(Mutex::new(Some(answer)));
+    let once = async move || Body::from(answer.lock().unwrap().take().unwrap());
+    let address = with_short_deadlines(Router::new().route("/", get(once))).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // Both ways out drop the other end.
+    let _ = timeout(DEADLINE, let_go)
+        .await
+        .expect("the endpoint lets go");
+    // Whoever reads now gets less than all.
+    let mut taken = Vec::new();
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut taken))
+        .await
+        .expect("the endpoint has closed");
+    assert!(taken.len() < 64 << 20, "{} bytes", taken.len());
 }
