@@ -51,6 +51,18 @@ enum End {
     Gone,
 }
 
+impl End {
+    /// Its code: ours, or the one with which the peer closed.
+    fn code(self, connection: &Connection) -> Option<CloseCode> {
+        match self {
+            Self::Close(code) => Some(code),
+            Self::Gone => connection
+                .close_reason()
+                .and_then(|reason| peer_code(&reason)),
+        }
+    }
+}
+
 impl From<CloseCode> for End {
     fn from(code: CloseCode) -> Self {
         Self::Close(code)
@@ -80,6 +92,8 @@ struct Session {
     chunks: Box<[bytes::Bytes]>,
     /// The number of the frame that is incomplete, and when it began to be read.
     frame_since: Option<(u64, Instant)>,
+    /// How it ended; gone as long as it goes on.
+    end: End,
     /// Its part of its tenant's connections, and of the memory for large windows: of its tenant's and of all.
     _places: (Place, Option<(Place, Place)>),
 }
@@ -91,35 +105,64 @@ pub(super) async fn run(
     places: &Places,
     context: Arc<ListenerContext>,
 ) {
-    let (watched, metrics) = (connection.clone(), Arc::clone(&context.metrics));
-    let code_of = |end| match end {
-        End::Close(code) => Some(code),
-        End::Gone => watched.close_reason().and_then(|reason| peer_code(&reason)),
+    let mut account = Account {
+        connection: connection.clone(),
+        context: Arc::clone(&context),
+        is_open: false,
+        end: End::Gone,
     };
-    let end = match Session::open(connection, deadline, places, Arc::clone(&context)).await {
+    account.end = match Session::open(connection, deadline, places, context).await {
         Ok((mut session, rest)) => {
-            metrics.sessions_opened.add(1);
+            account.is_open = true;
+            account.context.metrics.sessions_opened.add(1);
             let (id, identity) = (session.core.entry.id, &session.core.entry.identity);
             let span = tracing::info_span!("session", id, %identity);
-            let end = session.serve(rest).instrument(span).await;
-            let unacknowledged = session.core.unacknowledged();
-            metrics.unacknowledged.add(code_of(end), unacknowledged);
-            end
+            session.end = session.serve(rest).instrument(span).await;
+            session.end
         }
-        Err(end) => {
-            metrics.closed_before_hello.add(code_of(end), 1);
-            end
-        }
+        Err(end) => end,
     };
-    match code_of(end) {
-        Some(code) => metrics.closed[code.index()].add(1),
-        None => metrics.closed_otherwise.add(1),
-    }
-    if let End::Close(code) = end {
-        if !matches!(code, CloseCode::Done | CloseCode::Draining) {
-            context.log_cause(code.name(), &watched.remote_address());
+}
+
+/// What the metrics say of the end of a connection: said when this is dropped, so also where the runtime ends before
+/// its task does.
+struct Account {
+    connection: Connection,
+    context: Arc<ListenerContext>,
+    /// Whether its session has begun.
+    is_open: bool,
+    /// How it ended; gone as long as nobody said otherwise.
+    end: End,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let metrics = &self.context.metrics;
+        let code = self.end.code(&self.connection);
+        if !self.is_open {
+            metrics.closed_before_hello.add(code, 1);
         }
-        watched.close(VarInt::from_u32(code.code()), code.name().as_bytes());
+        match code {
+            Some(code) => metrics.closed[code.index()].add(1),
+            None => metrics.closed_otherwise.add(1),
+        }
+        if let End::Close(code) = self.end {
+            if !matches!(code, CloseCode::Done | CloseCode::Draining) {
+                let remote = self.connection.remote_address();
+                self.context.log_cause(code.name(), &remote);
+            }
+            let number = VarInt::from_u32(code.code());
+            self.connection.close(number, code.name().as_bytes());
+        }
+    }
+}
+
+impl Drop for Session {
+    /// What it received and did not acknowledge is in the accounts, however it ends.
+    fn drop(&mut self) {
+        let (code, unacknowledged) = (self.end.code(&self.connection), self.core.unacknowledged());
+        let metrics = &self.context.metrics;
+        metrics.unacknowledged.add(code, unacknowledged);
     }
 }
 

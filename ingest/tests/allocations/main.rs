@@ -8,6 +8,8 @@
     reason = "the helpers of tests may panic as the tests do"
 )]
 
+#[path = "../support/context.rs"]
+mod context;
 mod counting;
 mod fleet;
 mod pipeline;

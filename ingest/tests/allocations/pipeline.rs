@@ -14,7 +14,7 @@ use muster_engine::{PolicySet, Revision, Shard, ShardLimits, ShardMap, TenantPol
 use muster_ingest::clock::Clock;
 use muster_ingest::config::Config;
 use muster_ingest::metrics::Metrics;
-use muster_ingest::net::{ListenerContext, Opening, SessionCore, Speaker, Take};
+use muster_ingest::net::{Opening, SessionCore, Speaker, Take};
 use muster_ingest::phase::PhaseSwitch;
 use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, RouteTable, inbox};
@@ -28,6 +28,7 @@ use muster_wire::{AckTotals, ClientHello, VERSION_MAX, VERSION_MIN, encode_clien
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use crate::context::context;
 use crate::counting::Meter;
 
 const SHARDS: u16 = 2;
@@ -202,17 +203,7 @@ fn session(
 ) -> SessionCore {
     let mut config = Config::parse(CONFIG, Path::new("/")).unwrap().listen;
     config.window_frames_gateway = window_frames + FRAMES_OF_A_CHUNK_MAX;
-    let context = Arc::new(ListenerContext {
-        config,
-        tenants: [("contoso".to_owned(), 0)].into(),
-        policy,
-        routes,
-        registry: Arc::default(),
-        metrics,
-        phase: PhaseSwitch::default(),
-        log: ListenerContext::new_log(),
-        clock: Clock::System,
-    });
+    let context = context(config, policy, routes, metrics);
     let identity = "muster://contoso/gateway/gw-1".parse().unwrap();
     let speaker = Speaker::admit(identity, &context).unwrap();
     let mut hello = Vec::new();

@@ -8,6 +8,7 @@ mod backup;
 mod bad_disk;
 mod bad_input;
 mod counting;
+mod cut_off;
 mod durability;
 mod floods;
 mod harness;

@@ -66,6 +66,7 @@ impl Session {
             chunks: vec![bytes::Bytes::new(); chunks].into_boxed_slice(),
             phase: context.phase.watch(),
             frame_since: None,
+            end: End::Gone,
             _places: (place, window),
             context,
         };

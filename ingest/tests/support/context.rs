@@ -1,0 +1,32 @@
+//! What sessions share, put together by hand: for tests of sessions without the rest of a server.
+//!
+//! One tenant, `contoso`, and the configuration, rules, inboxes and counters that the test brings.
+
+use std::sync::Arc;
+
+use muster_engine::PolicySet;
+use muster_ingest::clock::Clock;
+use muster_ingest::config::ListenConfig;
+use muster_ingest::metrics::Metrics;
+use muster_ingest::net::ListenerContext;
+use muster_ingest::phase::PhaseSwitch;
+use muster_ingest::route::RouteTable;
+
+pub(crate) fn context(
+    config: ListenConfig,
+    policy: Arc<PolicySet>,
+    routes: Arc<RouteTable>,
+    metrics: Arc<Metrics>,
+) -> Arc<ListenerContext> {
+    Arc::new(ListenerContext {
+        config,
+        tenants: [("contoso".to_owned(), 0)].into(),
+        policy,
+        routes,
+        registry: Arc::default(),
+        metrics,
+        phase: PhaseSwitch::default(),
+        log: ListenerContext::new_log(),
+        clock: Clock::System,
+    })
+}
