@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use muster_store::{PARTIAL_SUFFIX, Restoring, RestoringError, kill_point, partial_of};
@@ -30,6 +31,16 @@ pub enum RestoreError {
     /// end, or names another directory.
     #[error(transparent)]
     Taken(#[from] RestoringError),
+    /// The copy is made beside it and could not take its name. The operator names a directory below, or the one that the
+    /// link leads to.
+    #[error(
+        "{} is a mount point or a link, which a restored directory cannot replace: name a directory below it, or the directory itself; nothing was copied",
+        directory.display()
+    )]
+    Irreplaceable {
+        /// The directory to make.
+        directory: PathBuf,
+    },
     /// It was cut short while it was made. The operator takes another backup.
     #[error(
         "{} is an unfinished copy, cut short or still being made: take a backup that is whole",
@@ -64,6 +75,7 @@ pub enum RestoreError {
 /// The backup is damaged, the directory is in use, or the disk refuses.
 pub fn restore(backup: &Path, directory: &Path) -> Result<Map<String, Value>, RestoreError> {
     require_whole(backup)?;
+    require_replaceable(directory)?;
     let partial = partial_of(directory);
     let left = [Restoring::find(directory)?, Restoring::find(&partial)?];
     verified(backup)?;
@@ -93,10 +105,7 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<Map<String, Value>, Re
     // Renaming replaces an empty directory, and refuses one that has been filled meanwhile.
     fs::rename(&partial, directory).map_err(on("make", directory))?;
     kill_point("ingest.restore.before_directory_sync");
-    match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync(parent)?,
-        _ => sync(Path::new("."))?,
-    }
+    sync(above(directory))?;
     kill_point("ingest.restore.before_unmark");
     mark.finish(directory)
         .map_err(on("finish the restore of", directory))?;
@@ -114,6 +123,29 @@ fn require_whole(backup: &Path) -> Result<(), RestoreError> {
         });
     }
     Ok(())
+}
+
+/// Told before hours of copying: a rename stays within a file system, and replaces the directory itself.
+fn require_replaceable(directory: &Path) -> Result<(), RestoreError> {
+    // Without the slash at its end, behind which a link would be followed.
+    let directory: PathBuf = directory.components().collect();
+    let found = match fs::symlink_metadata(&directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(on("look at", &directory))?,
+    };
+    let parent = above(&directory);
+    let around = fs::metadata(parent).map_err(on("look at", parent))?;
+    match found.is_symlink() || found.dev() != around.dev() {
+        true => Err(RestoreError::Irreplaceable { directory }),
+        false => Ok(()),
+    }
+}
+
+fn above(directory: &Path) -> &Path {
+    match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// The files of a backup.
@@ -171,5 +203,30 @@ fn on<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Res
         path: path.to_path_buf(),
         action,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_replaced_is_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        fs::create_dir(at("empty")).unwrap();
+        std::os::unix::fs::symlink(at("empty"), at("link")).unwrap();
+        for fine in ["empty", "empty/", "missing"] {
+            require_replaceable(&at(fine)).unwrap();
+        }
+        // A file system of its own on every Linux.
+        for bad in [at("link"), at("link/"), PathBuf::from("/proc")] {
+            let refused = require_replaceable(&bad);
+            assert!(
+                matches!(refused, Err(RestoreError::Irreplaceable { .. })),
+                "{}: {refused:?}",
+                bad.display()
+            );
+        }
     }
 }

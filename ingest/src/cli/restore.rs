@@ -16,7 +16,8 @@ pub(super) struct RestoreArguments {
     /// The backup. It is only read.
     #[arg(value_name = "BACKUP")]
     backup: PathBuf,
-    /// The data directory to make, which must be missing or empty, or left by a restore that was cut short.
+    /// The data directory to make, which must be missing or empty, or left by a restore that was cut short. No
+    /// mount point and no link: the copy is made beside it and then takes its name.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
     /// Print the recount of the data directory as JSON instead of tables.
@@ -39,6 +40,7 @@ fn failure(error: RestoreError) -> Failure {
         }
         RestoreError::Recount(_)
         | RestoreError::Taken(_)
+        | RestoreError::Irreplaceable { .. }
         | RestoreError::Unfinished { .. }
         | RestoreError::NotAFile { .. } => Failure::DataDirectory(text),
     }
