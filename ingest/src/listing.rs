@@ -3,12 +3,14 @@
 //! For whoever wants to compare what is stored with what was sent, without trusting the server: the
 //! shards are read as the recount reads them ([`crate::recount`]), one after the other, and every
 //! device is handed out as it is found, twice if it is there twice. The directory is only read.
-//! Costs about 300 bytes for each device of one shard. What it does not do: it judges nothing.
+//! Costs about 300 bytes for each device of one shard. It judges one thing, which no count shows: that the stored
+//! inventory of a device is the one whose revision, owner and tags its record has.
 
 use std::path::Path;
 
-use muster_store::ReadError;
-use muster_wire::Digest;
+use muster_engine::Cohort;
+use muster_engine::model::ModelListing;
+use muster_wire::{Digest, Inventory};
 use serde::Serialize;
 
 use crate::clock;
@@ -53,11 +55,13 @@ pub fn devices<E: From<RecountError>>(
     for shard in 0..view.shards() {
         let model = read_shard(&view, shard, clock::wall())?;
         for device in model.devices() {
-            let inventory = |stored: Result<Option<Vec<u8>>, ReadError>| {
-                let bytes = stored.map_err(RecountError::from)?;
-                Ok::<_, E>(bytes.map(|bytes| Digest::of(&bytes).to_string()))
-            };
-            let stored = view.inventory(device.tenant, device.device_id.as_bytes());
+            let inventory = view
+                .inventory(device.tenant, device.device_id.as_bytes())
+                .map_err(RecountError::from)?;
+            if !is_inventory_of(&device, inventory.as_deref()) {
+                let device = device.device_id;
+                return Err(RecountError::Inventory { shard, device }.into());
+            }
             each(&ListedDevice {
                 tenant: names.get(&device.tenant).map_or("", String::as_str),
                 id: device.device_id.to_string(),
@@ -65,7 +69,7 @@ pub fn devices<E: From<RecountError>>(
                 seq: device.last.map_or(0, |check_in| check_in.seq()),
                 digest: device.last.map(|check_in| check_in.digest().to_string()),
                 inventory_revision: device.inventory_revision,
-                inventory_digest: inventory(stored)?,
+                inventory_digest: inventory.map(|bytes| Digest::of(&bytes).to_string()),
                 owner: device.cohort.owner().name(),
                 tags: device.cohort.tags(),
                 facets: device.facets.word().0,
@@ -73,4 +77,16 @@ pub fn devices<E: From<RecountError>>(
         }
     }
     Ok(())
+}
+
+/// Whether these bytes, or none, are what a device has counted as its inventory.
+fn is_inventory_of(device: &ModelListing<'_>, stored: Option<&[u8]>) -> bool {
+    let Some(bytes) = stored else {
+        return device.inventory_revision == 0;
+    };
+    Inventory::from_bytes(bytes).is_ok_and(|inventory| {
+        inventory.device_id == device.device_id
+            && inventory.revision == device.inventory_revision
+            && Cohort::new(inventory.owner, inventory.tags) == *device.cohort
+    })
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use muster_engine::model::{DiskError, ModelDisk};
 use muster_engine::{Cohort, Facets, Revision, Shard, ShardLimits, TenantIndex, Timestamp};
 use muster_store::{OpenError, ReadError, ReadOnlyStore, Store, StoreConfig, StoreView};
+use muster_wire::DeviceId;
 use serde_json::{Map, Value, json};
 
 use crate::clock;
@@ -51,6 +52,16 @@ pub enum RecountError {
         shard: u16,
         /// What it found.
         source: DiskError,
+    },
+    /// A stored inventory is not the one that its device has counted: its revision, owner or tags differ.
+    #[error(
+        "shard {shard}: the stored inventory of device {device} is not the one that its record has: restore from a copy"
+    )]
+    Inventory {
+        /// Which shard.
+        shard: u16,
+        /// Whose it is.
+        device: DeviceId,
     },
 }
 

@@ -2,12 +2,10 @@
 //! takes a server that is wrong out of service.
 
 use std::path::Path;
-use std::time::Instant;
 
-use muster_engine::{Effects, ShardId, ShardLimits, ShardMap};
+use muster_engine::{Effects, ShardId, ShardMap};
 use muster_ingest::clock;
-use muster_ingest::recovery::{RecoverOptions, recover};
-use muster_store::{Commit, PoisonReason, Sink, Store, StoreConfig};
+use muster_store::Commit;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -37,52 +35,27 @@ fn the_audit_gets_round_under_load_and_finds_no_drift() {
     assert_eq!(server.ops.get("/ready").0, 200);
 }
 
-/// Takes back what a test has written.
-#[derive(Default)]
-struct Written(Vec<Commit<()>>);
-
-impl Sink<()> for Written {
-    fn committed(&mut self, commit: Commit<()>, _durable_at: Instant) {
-        self.0.push(commit);
-    }
-
-    fn failed(&mut self, _commit: Commit<()>, reason: &PoisonReason) {
-        panic!("{reason}");
-    }
-}
-
 /// Makes shard 0 know a device that belongs to shard 1, as a fault of the router would.
 fn put_a_device_into_the_wrong_shard(directory: &Path) {
-    let store = Store::open(&StoreConfig::new(directory)).expect("the server has left it");
-    let limits = ShardLimits {
-        devices_max: 1000,
-        cells_max: 1000,
-        cohorts_max: 10,
-    };
-    let options = RecoverOptions {
-        limits,
-        hash_seed: 1,
-    };
-    let (mut shards, mut writer) = recover(&store, options).expect("it is intact");
     let map = ShardMap::new(2);
     let stray = (0..)
         .map(device)
         .find(|id| map.shard_of(id) == ShardId(1))
         .expect("every shard owns devices");
-    let (shard, mut effects) = (&mut shards[0], Effects::default());
-    shard.begin(clock::wall(), &mut effects);
-    let records = [random_check_in(&mut Random(1), stray, 1)];
-    let outcome = shard.apply_check_ins(0, &records, &mut effects);
-    assert_eq!(outcome.accepted, 1);
-    let mut commit = Commit {
-        sequence: shard.seal(&mut effects),
-        cells: std::mem::take(&mut effects.cells),
-        ..Commit::default()
-    };
-    effects.swap_journal(&mut commit.journal);
-    let mut written = Written::default();
-    writer.write(&mut vec![commit], &mut written);
-    assert_eq!(written.0.len(), 1);
+    write_behind(directory, |shards| {
+        let (shard, mut effects) = (&mut shards[0], Effects::default());
+        shard.begin(clock::wall(), &mut effects);
+        let records = [random_check_in(&mut Random(1), stray, 1)];
+        let outcome = shard.apply_check_ins(0, &records, &mut effects);
+        assert_eq!(outcome.accepted, 1);
+        let mut commit = Commit {
+            sequence: shard.seal(&mut effects),
+            cells: std::mem::take(&mut effects.cells),
+            ..Commit::default()
+        };
+        effects.swap_journal(&mut commit.journal);
+        commit
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Every wait has a deadline, and nothing waits for a length of time: a test waits for a condition.
 
+mod behind;
 mod cli;
 mod fleet;
 mod full_disk;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use muster_ingest::clock;
 use tokio::runtime::Runtime;
 
+pub(crate) use behind::write_behind;
 pub(crate) use cli::{Ended, muster, text};
 pub(crate) use fleet::{Oracle, Random, device, frame, random_check_in, random_inventory};
 pub(crate) use full_disk::{FRAME_RECORDS, Filled};

@@ -1,0 +1,42 @@
+//! Writes into a data directory behind its servers' backs: what no server would, with good checksums.
+//!
+//! Nobody may be using the directory. One commit at a time, durable when the call returns.
+
+use std::path::Path;
+use std::time::Instant;
+
+use muster_engine::{Shard, ShardLimits};
+use muster_ingest::recovery::{RecoverOptions, recover};
+use muster_store::{Commit, PoisonReason, Sink, Store, StoreConfig};
+
+/// Counts what was written.
+#[derive(Default)]
+struct Written(usize);
+
+impl Sink<()> for Written {
+    fn committed(&mut self, _commit: Commit<()>, _durable_at: Instant) {
+        self.0 += 1;
+    }
+
+    fn failed(&mut self, _commit: Commit<()>, reason: &PoisonReason) {
+        panic!("{reason}");
+    }
+}
+
+/// Writes the commit that `make` makes of the recovered shards.
+#[track_caller]
+pub(crate) fn write_behind(directory: &Path, make: impl FnOnce(&mut [Shard]) -> Commit<()>) {
+    let store = Store::open(&StoreConfig::new(directory)).expect("the server has left it");
+    let options = RecoverOptions {
+        limits: ShardLimits {
+            devices_max: 1000,
+            cells_max: 1000,
+            cohorts_max: 1000,
+        },
+        hash_seed: 1,
+    };
+    let (mut shards, mut writer) = recover(&store, options).expect("it is intact");
+    let mut written = Written::default();
+    writer.write(&mut vec![make(&mut shards)], &mut written);
+    assert_eq!(written.0, 1);
+}
