@@ -52,6 +52,10 @@ enum Command {
     /// Count every device again, independently, and compare with the counts the server keeps.
     Recount(recount::RecountArguments),
     /// Have a running server copy its store while it serves, and recount the copy.
+    ///
+    /// Fast and nearly free of space where store.backup_directory is on the file system of the data directory: files are
+    /// linked. On another file system every byte is copied, and until that is done the server deletes none of its
+    /// files, so its data directory grows by all that it writes meanwhile. Who stops waiting does not stop the copy.
     Backup(backup::BackupArguments),
     /// Make a data directory of a backup, recounted before and after.
     Restore(restore::RestoreArguments),

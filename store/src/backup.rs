@@ -1,9 +1,10 @@
 //! A copy of the whole store at one instant, made while it is written.
 //!
-//! RocksDB links its table files, which never change, into the copy and copies the end of its log, so it costs
-//! little time and, on the same file system, little space. What was acknowledged before the call is in the copy;
-//! its ACKNOWLEDGED says so, and an opening compares. The copy is made under another name, synced, and renamed:
-//! what has the name asked for is whole. FORMAT comes last, so that nobody takes less for a data directory. One caller at a time for each target; the directories are the caller's
+//! RocksDB links its table files, which never change, into the copy and copies the end of its log, so on the same file
+//! system it costs little time and little space. On another one it copies everything, and files are kept until then.
+//! What was acknowledged before the call is in the copy; its ACKNOWLEDGED says so, and an opening compares. The copy is
+//! made under another name, synced, and renamed: what has the name asked for is whole. FORMAT comes last, so that
+//! nobody takes less for a data directory. One caller at a time for each target; the directories are the caller's
 //! choice, and nothing here deletes an older backup.
 
 use std::fs::{self, File};

@@ -28,7 +28,7 @@ pub(super) struct BackupArguments {
 pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
     let client = OpsClient::new(&arguments.server.server);
     let body = json!({ "directory": arguments.directory.to_string_lossy() });
-    let answer = client.post_json("/backup", &body)?;
+    let answer = client.back_up(&body)?;
     let made = answer.value.get("directory").and_then(Value::as_str);
     let made = made.ok_or_else(|| client.not_understood("it does not say where the backup is"))?;
     let mut report = recount::offline(Path::new(made))?;

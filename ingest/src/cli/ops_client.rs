@@ -20,6 +20,8 @@ pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:7441";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take. A recount reads every device.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a backup may take: the server copies every byte if its backups lie on another file system.
+const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most bytes of an answer. Counts of a thousand tenants are about one megabyte.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
@@ -121,10 +123,12 @@ impl OpsClient {
         self.answer(request.send_empty())
     }
 
-    /// The same with a body, which is JSON.
-    pub(super) fn post_json(&self, path: &str, body: &Value) -> Result<Answer, OpsError> {
-        let request = self.agent.post(format!("{}{path}", self.server));
+    /// Orders a backup, with a body that is JSON, and waits for as long as one may take.
+    pub(super) fn back_up(&self, body: &Value) -> Result<Answer, OpsError> {
+        let request = self.agent.post(format!("{}/backup", self.server));
         let request = request.content_type("application/json");
+        let patient = request.config().timeout_global(Some(BACKUP_TIMEOUT));
+        let request = patient.build();
         self.answer(request.send(body.to_string()))
     }
 
