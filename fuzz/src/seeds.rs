@@ -60,7 +60,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         ],
         "stored_records" => stored_records(),
         "recovery" => vec![disk()],
-        "shard" => vec![events()],
+        "shard" => vec![events(), events_between_pages()],
         "configuration" => ["", WHOLE]
             .map(|more| format!("{CONFIGURATION}{more}").into_bytes())
             .to_vec(),
@@ -81,8 +81,13 @@ fn device(number: u8) -> DeviceId {
 }
 
 fn check_in(seq: u64) -> CheckInRecord {
+    check_in_of(device(1), seq)
+}
+
+/// What a device of good health says.
+pub(crate) fn check_in_of(device_id: DeviceId, seq: u64) -> CheckInRecord {
     let check_in = CheckIn {
-        device_id: device(1),
+        device_id,
         seq,
         sent_at_ms: 1_800_000_000_000,
         boot_id: 1,
@@ -239,6 +244,24 @@ fn disk() -> Vec<u8> {
     journal.extend([3, 0, 0, 0, 1, 0, 0, 0]);
     journal.extend([4, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0]);
     value(4, None, 4, &journal);
+    out
+}
+
+/// The same again and again, with a checkpoint of which a page goes along now and then, and crashes before, between
+/// and after its pages.
+fn events_between_pages() -> Vec<u8> {
+    /// One page, as the high bits of an event say it.
+    const PAGE: u8 = 8;
+    let mut out = Vec::new();
+    for (seq, pages) in (1..).zip([0, PAGE, 0, PAGE, 0, PAGE, PAGE, 0]) {
+        for device in 0..4 {
+            out.extend([if device == 0 { pages } else { 0 }, 0, device]);
+            out.extend(&check_in(seq).as_bytes()[16..24]);
+            out.extend(&check_in(seq).as_bytes()[40..48]);
+        }
+        out.extend([5 + pages, 60, 0]);
+        out.push(7);
+    }
     out
 }
 

@@ -1,20 +1,22 @@
 //! Target for the state machine: what an authenticated client may do to it, in any order, with any values.
 //!
 //! What must hold: the engine answers and counts as its slow model does; a crash at any point gives the same
-//! counts back; and a reader that shares nothing with the engine but the codecs finds them on the disk too.
+//! devices and counts back, from pages of a checkpoint and the journal that it does not cover; and a reader that shares
+//! nothing with the engine but the codecs finds them on the disk too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_engine::model::{Answer, Model, ModelCell, ModelDisk};
 use muster_engine::{
-    Effects, Facets, Outcome, PolicySet, Recovery, Revision, Shard, ShardId, ShardLimits,
-    TenantPolicy, Threshold, Timestamp,
+    CheckpointProgress, Effects, Facets, Outcome, PAGE_RECORDS, PolicySet, Recovery, Revision,
+    Shard, ShardId, ShardLimits, TenantPolicy, Threshold, Timestamp,
 };
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, Owner, Platform};
 
 use crate::Input;
+use crate::seeds::check_in_of;
 
 /// Events of one input; an input of any length takes bounded time.
 const EVENTS_MAX: usize = 256;
@@ -25,7 +27,12 @@ const LIMITS: ShardLimits = ShardLimits {
     cohorts_max: 1000,
 };
 
-/// A list of events: check-ins, inventories, time that passes, rules that change, crashes.
+/// Devices that are there from the beginning: of those that come, two are still on the first page and the others
+/// on the second, so that a checkpoint can be between its pages.
+const CROWD: u8 = PAGE_RECORDS as u8 - 2;
+
+/// A list of events: check-ins, inventories, time that passes, rules that change, crashes. The high bits of an event
+/// say how far its commit takes a checkpoint.
 pub fn shard(data: &[u8]) {
     let mut input = Input(data);
     let mut world = World::new();
@@ -33,7 +40,9 @@ pub fn shard(data: &[u8]) {
         if input.is_empty() {
             break;
         }
-        match input.u8() % 8 {
+        let event = input.u8();
+        world.pages_max = usize::from(event / 8 % 3);
+        match event % 8 {
             0..=3 => world.check_in(&mut input),
             4 => world.inventory(&mut input),
             5 => world.time(u32::from(input.u16())),
@@ -55,6 +64,8 @@ struct World {
     policy: Arc<PolicySet>,
     now: Timestamp,
     effects: Effects,
+    /// Pages of a checkpoint that the next commit takes along; without any none begins either.
+    pages_max: usize,
 }
 
 /// What a store keeps of the shard.
@@ -63,7 +74,12 @@ struct Disk {
     cells: Vec<Vec<u8>>,
     cohorts: Vec<Vec<u8>>,
     pages: BTreeMap<u32, Vec<u8>>,
+    /// What no checkpoint covers.
     journal: BTreeMap<u64, Vec<u8>>,
+    /// The last sequence that a checkpoint covers.
+    cursor: u64,
+    /// The same of the checkpoint that runs.
+    begun: u64,
     policies: BTreeMap<u32, Arc<PolicySet>>,
 }
 
@@ -76,9 +92,29 @@ impl World {
             policy: Arc::default(),
             now: Timestamp::from_seconds(1_800_000_000),
             effects: Effects::default(),
+            pages_max: 0,
         };
         world.judge_by(vec![TenantPolicy::default(); 2]);
+        world.crowd();
         world
+    }
+
+    fn crowd(&mut self) {
+        let record = |number: u8| {
+            let mut id = [0; 16];
+            (id[14], id[15]) = (1, number);
+            check_in_of(DeviceId::from_bytes(id), 1)
+        };
+        let records: Vec<_> = (0..CROWD).map(record).collect();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.shard.begin(self.now, &mut effects);
+        let outcome = self.shard.apply_check_ins(0, &records, &mut effects);
+        self.commit(effects);
+        assert_eq!(outcome.accepted, u32::from(CROWD));
+        for record in &records {
+            let answer = self.model.check_in(&self.policy, 0, record, self.now);
+            assert_eq!(answer, Answer::Accepted);
+        }
     }
 
     fn check_in(&mut self, input: &mut Input<'_>) {
@@ -175,12 +211,20 @@ impl World {
         self.commit(effects);
     }
 
-    /// Everything the sealed batch asks for, at once; and one page of a checkpoint.
+    /// Everything the sealed batch asks for, at once: a checkpoint begins with it, or some pages of one go along.
+    /// Pages are kept also where nothing happened, as the store keeps them: the shard counts them as written.
     fn commit(&mut self, mut effects: Effects) {
         let sequence = self.shard.seal(&mut effects);
-        self.shard.checkpoint_begin();
-        self.shard.checkpoint_step(1, &mut effects);
         let disk = &mut self.disk;
+        let mut is_complete = false;
+        if self.pages_max > 0 {
+            if self.shard.checkpoint_begin() {
+                disk.begun = sequence;
+            } else {
+                let progress = self.shard.checkpoint_step(self.pages_max, &mut effects);
+                is_complete = progress == CheckpointProgress::Complete;
+            }
+        }
         disk.cells
             .extend(effects.cells.iter().map(|(_, bytes)| bytes.clone()));
         disk.cohorts
@@ -188,13 +232,13 @@ impl World {
         if !effects.journal_value().is_empty() {
             disk.journal
                 .insert(sequence, effects.journal_value().to_vec());
-            // A page without an event would be as old as the last one that has one.
-            disk.pages.extend(
-                effects
-                    .pages
-                    .iter()
-                    .map(|page| (page.page, page.bytes.clone())),
-            );
+        }
+        let pages = effects.pages.iter();
+        disk.pages
+            .extend(pages.map(|page| (page.page, page.bytes.clone())));
+        if is_complete {
+            disk.cursor = disk.begun;
+            disk.journal = disk.journal.split_off(&(disk.cursor + 1));
         }
         self.effects = effects;
     }
@@ -216,7 +260,7 @@ impl World {
                 .page(*number, bytes)
                 .expect("a page that was written");
         }
-        recovery.cursor(0);
+        recovery.cursor(self.disk.cursor);
         for (sequence, bytes) in &self.disk.journal {
             recovery
                 .replay(*sequence, bytes, &mut policy_set)
@@ -226,9 +270,20 @@ impl World {
             .finish(&mut policy_set)
             .expect("nothing is missing");
         assert_eq!(cells(&recovered), cells(&self.shard));
+        assert!(recovered.iter().eq(self.shard.iter()), "a device differs");
         assert_eq!(recovered.sequence(), self.shard.sequence());
-        assert_eq!(recovered.revision(), self.shard.revision());
+        let is_known = recovered.revision() == self.shard.revision();
+        assert!(is_known || self.disk.journal.is_empty());
+        assert!(recovered.revision() <= self.shard.revision());
         self.shard = recovered;
+        if !is_known {
+            // Rules that moved no device, and a checkpoint has covered them: a start puts them in force again.
+            let mut effects = std::mem::take(&mut self.effects);
+            self.shard.begin(self.now, &mut effects);
+            self.shard
+                .apply_policy(Arc::clone(&self.policy), &mut effects);
+            self.commit(effects);
+        }
     }
 
     fn check(&self) {
