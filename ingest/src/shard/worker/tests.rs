@@ -15,7 +15,7 @@ use muster_wire::{
 };
 
 use super::checkpoint::CHECKPOINT_AGE_MAX;
-use super::{Input, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig};
+use super::{Input, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig, audit};
 use crate::clock::{Clock, SimulatedTime};
 use crate::metrics::Metrics;
 use crate::route::{
@@ -228,4 +228,18 @@ fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
         None,
         "it covers everything"
     );
+}
+
+#[test]
+fn a_slice_of_the_audit_is_due_between_two_sweeps() {
+    let mut stage = Stage::new();
+    let batches = stage.worker.batches;
+    for slices in 0..3 {
+        let stepped = stage.worker.step(Input::Inbox);
+        assert_eq!(stepped, Stepped::Idle, "{slices}");
+        stage.time.pass(audit::EVERY);
+        let stepped = stage.worker.step(Input::Inbox);
+        assert_eq!(stepped, Stepped::Worked, "{slices}");
+        assert_eq!(stage.worker.batches, batches, "no sweep was due");
+    }
 }
