@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use muster_engine::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
 /// A point on the monotonic clock: nanoseconds since the process first asked. 8 bytes, so that it can
 /// travel with a part and live in an atomic; for measuring, never for deciding.
@@ -43,6 +44,14 @@ impl Clock {
         match self {
             Self::System => stamp(),
             Self::Simulated(time) => Stamp(time.stamp.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Time of a processor that the calling thread has had. None passes in a simulation.
+    pub fn thread(&self) -> Duration {
+        match self {
+            Self::System => thread(),
+            Self::Simulated(_) => Duration::ZERO,
         }
     }
 
@@ -90,6 +99,12 @@ impl SimulatedTime {
 pub fn stamp() -> Stamp {
     static START: OnceLock<Instant> = OnceLock::new();
     Stamp(START.get_or_init(Instant::now).elapsed().as_nanos() as u64)
+}
+
+/// Time of a processor that the calling thread has had, whatever else the machine did meanwhile.
+fn thread() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Now, by the wall clock. A clock before 1970 reads as 1970.

@@ -4,6 +4,7 @@
 //! committed state only: the answer is made at a batch boundary and given once that batch is durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam::channel;
 use hdrhistogram::Histogram;
@@ -58,6 +59,8 @@ pub struct ShardReport {
     pub audit_rounds: u64,
     /// Devices that they recounted.
     pub audit_devices: u64,
+    /// Time of a processor that the audit has taken since the start.
+    pub audit_took: Duration,
     /// When the last of them ended, or the shard began.
     pub audit_round_at: Stamp,
     /// Nanoseconds from the reading of a chunk to the offer to the inbox.

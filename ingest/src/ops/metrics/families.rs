@@ -232,6 +232,12 @@ pub(super) const AUDIT_DEVICES: Family = family(
     &["shard"],
     "Devices that these rounds have counted.",
 );
+pub(super) const AUDIT_SECONDS: Family = family(
+    "muster_audit_seconds",
+    Counter,
+    &["shard"],
+    "Time of a processor that the audit of the shard has taken since the start.",
+);
 pub(super) const AUDIT_ROUND_AGE: Family = family(
     "muster_audit_round_age_seconds",
     Gauge,

@@ -197,6 +197,10 @@ fn audit(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         &families::AUDIT_DEVICES,
         by_shard(scrape, |report| report.audit_devices),
     )?;
+    page.many(
+        &families::AUDIT_SECONDS,
+        by_shard(scrape, |report| report.audit_took.as_secs_f64()),
+    )?;
     let now = clock::stamp();
     page.many(
         &families::AUDIT_ROUND_AGE,

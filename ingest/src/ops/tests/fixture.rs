@@ -296,6 +296,7 @@ fn report(shard: usize) -> ShardReport {
         checkpoints: 1,
         audit_rounds: 3,
         audit_devices: 15,
+        audit_took: Duration::from_millis(2),
         audit_round_at: clock::stamp(),
         decode_to_inbox: latencies.clone(),
         inbox_to_apply: latencies,

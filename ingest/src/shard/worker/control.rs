@@ -169,6 +169,7 @@ impl Worker {
             checkpoints: self.checkpoints,
             audit_rounds: self.audited.rounds,
             audit_devices: self.audited.devices,
+            audit_took: self.audited.took,
             audit_round_at: self.audited.round_at,
             decode_to_inbox: self.decode_to_inbox.clone(),
             inbox_to_apply: self.inbox_to_apply.clone(),
