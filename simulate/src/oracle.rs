@@ -72,7 +72,7 @@ impl Oracle {
         let unreadable =
             |_| Violation::new("journal", format!("the value at {position} is unreadable"));
         let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
-        let Some(policy) = self.policies.get(&value.revision) else {
+        let Some(policy) = self.policies.get(&value.revision).cloned() else {
             let what = format!("the value at {position} names {:?}", value.revision);
             return Err(Violation::new("journal", what));
         };
@@ -93,7 +93,7 @@ impl Oracle {
                             let what = format!("an invalid check-in at {position}: {reason:?}");
                             Violation::new("journal", what)
                         })?;
-                        let answer = self.model.check_in(policy, tenant, &record, value.now);
+                        let answer = self.model.check_in(&policy, tenant, &record, value.now);
                         new(answer, position, record.seq())?;
                         self.device(shard, tenant, record.device_id())
                             .replace(record);
@@ -106,7 +106,7 @@ impl Oracle {
                             let what = format!("no device repeats what {position} says");
                             Violation::new("journal", what)
                         })?;
-                        let answer = self.model.check_in(policy, tenant, &record, value.now);
+                        let answer = self.model.check_in(&policy, tenant, &record, value.now);
                         new(answer, position, record.seq())?;
                         self.device(shard, tenant, record.device_id())
                             .replace(record);
@@ -117,7 +117,7 @@ impl Oracle {
                         let what = format!("an invalid inventory at {position}: {error}");
                         Violation::new("journal", what)
                     })?;
-                    let answer = self.model.inventory(policy, tenant, &inventory, value.now);
+                    let answer = self.model.inventory(&policy, tenant, &inventory, value.now);
                     new(answer, position, u64::from(inventory.revision))?;
                     self.device(shard, tenant, inventory.device_id);
                 }

@@ -18,95 +18,56 @@ fn kept(effects: &Effects) -> (usize, usize) {
     (repeated, whole)
 }
 
+const REPEATED: (usize, usize) = (1, 0);
+const WHOLE: (usize, usize) = (0, 1);
+
+/// What is different, how, and how the check-in is kept.
+type Difference = (&'static str, fn(&mut CheckIn), (usize, usize));
+
+const DIFFERENCES: [Difference; 12] = [
+    ("nothing", |_| (), REPEATED),
+    ("time of sending", |says| says.sent_at_ms = 9, REPEATED),
+    ("boot", |says| says.boot_id = 9, WHOLE),
+    ("payload", |says| says.payload = 9, WHOLE),
+    (
+        "foreign organisation",
+        |says| says.flags = says.flags | Flags::FOREIGN_ORG,
+        WHOLE,
+    ),
+    (
+        "setting error",
+        |says| says.flags = says.flags | Flags::SETTING_ERROR,
+        WHOLE,
+    ),
+    ("risk", |says| says.risk = Risk::High, WHOLE),
+    (
+        "partner",
+        |says| says.partner_threat_state = PartnerThreatState::Compromised,
+        WHOLE,
+    ),
+    (
+        "onboarding",
+        |says| says.onboarding = Onboarding::NotOnboarded,
+        WHOLE,
+    ),
+    ("platform", |says| says.platform = Platform::Ios, WHOLE),
+    (
+        "agent",
+        |says| says.management_agent = ManagementAgent::Eas,
+        WHOLE,
+    ),
+    ("device", |says| says.device_id = device_id(2), WHOLE),
+];
+
 #[test]
 fn whatever_differs_from_the_last_report_is_kept_whole() {
-    let said = check_in(1, 1);
-    let cases: [(&str, CheckIn, (usize, usize)); 12] = [
-        ("nothing", said, (1, 0)),
-        (
-            "time of sending",
-            CheckIn {
-                sent_at_ms: 9,
-                ..said
-            },
-            (1, 0),
-        ),
-        ("boot", CheckIn { boot_id: 9, ..said }, (0, 1)),
-        ("payload", CheckIn { payload: 9, ..said }, (0, 1)),
-        (
-            "a foreign organisation",
-            CheckIn {
-                flags: said.flags | Flags::FOREIGN_ORG,
-                ..said
-            },
-            (0, 1),
-        ),
-        (
-            "a setting error",
-            CheckIn {
-                flags: said.flags | Flags::SETTING_ERROR,
-                ..said
-            },
-            (0, 1),
-        ),
-        (
-            "risk",
-            CheckIn {
-                risk: Risk::High,
-                ..said
-            },
-            (0, 1),
-        ),
-        (
-            "partner",
-            CheckIn {
-                partner_threat_state: PartnerThreatState::Compromised,
-                ..said
-            },
-            (0, 1),
-        ),
-        (
-            "onboarding",
-            CheckIn {
-                onboarding: Onboarding::NotOnboarded,
-                ..said
-            },
-            (0, 1),
-        ),
-        (
-            "platform",
-            CheckIn {
-                platform: Platform::Ios,
-                ..said
-            },
-            (0, 1),
-        ),
-        (
-            "agent",
-            CheckIn {
-                management_agent: ManagementAgent::Eas,
-                ..said
-            },
-            (0, 1),
-        ),
-        (
-            "device",
-            CheckIn {
-                device_id: device_id(2),
-                ..said
-            },
-            (0, 1),
-        ),
-    ];
-    for (what, says, expected) in cases {
+    for (what, differ, expected) in DIFFERENCES {
         let (mut shard, mut effects) = (shard(), Effects::default());
-        apply(&mut shard, &[record(said)], &mut effects);
-        assert_eq!(kept(&effects), (0, 1), "{what}: the first report is news");
-        apply(
-            &mut shard,
-            &[record(CheckIn { seq: 2, ..says })],
-            &mut effects,
-        );
+        apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
+        assert_eq!(kept(&effects), WHOLE, "{what}: the first report is news");
+        let mut says = check_in(1, 2);
+        differ(&mut says);
+        apply(&mut shard, &[record(says)], &mut effects);
         assert_eq!(kept(&effects), expected, "{what}");
     }
 }
@@ -191,7 +152,8 @@ fn replayed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
 fn a_repeated_check_in_that_is_not_of_the_device_in_its_slot_is_refused() {
     let recovered = replayed(|_| ()).unwrap();
     assert_eq!(recovered.device(0, &device_id(2)).unwrap().0.seq, 2);
-    let damages: [(&str, fn(&mut [u8])); 4] = [
+    type Damage = fn(&mut [u8]);
+    let damages: [(&str, Damage); 4] = [
         ("another slot", |bytes| bytes[0] ^= 1),
         ("a slot without a device", |bytes| bytes[0] = 200),
         ("a slot beyond the last", |bytes| bytes[3] = 0xff),
