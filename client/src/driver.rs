@@ -112,6 +112,7 @@ impl Driver {
             progress.connections += 1;
             progress.frames_resent += resent as u64;
             progress.next_check_in_seconds = connection.hello.next_check_in_seconds;
+            progress.window_frames = connection.hello.window_frames;
             progress.check_ins_per_frame_max = connection.hello.check_ins_per_frame_max;
         });
         Ok(connection)

@@ -65,6 +65,8 @@ mod endpoint;
 mod error;
 mod progress;
 mod session;
+#[cfg(feature = "sink")]
+mod sink;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
@@ -78,4 +80,6 @@ pub use deaf::DeafClient;
 pub use endpoint::Endpoint;
 pub use error::{ClientError, Disconnect};
 pub use progress::Progress;
+#[cfg(feature = "sink")]
+pub use sink::Sink;
 pub use window::AckFault;

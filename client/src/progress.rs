@@ -35,6 +35,8 @@ pub struct Progress {
     pub policy_revision: u32,
     /// After how many seconds the server wants the next check-in; 0 if it has no wish.
     pub next_check_in_seconds: u32,
+    /// Frames that may be unacknowledged, by the last Hello of the server; 0 before it.
+    pub window_frames: u16,
     /// Check-ins in one frame, at most, by the last Hello of the server.
     pub check_ins_per_frame_max: u32,
 }

@@ -1,7 +1,7 @@
 //! A scripted server and throw-away certificates, for tests of this crate and of its users.
 //!
-//! Owner: tests alone; the feature `testing` is never on in what ships. A wrong use panics. What it
-//! does not do: no rules; what becomes of a record is up to the test's own judge.
+//! Owner: tests, and the load generator where it measures itself; no agent and no gateway turns the feature
+//! `testing` on. A wrong use panics. What it does not do: no rules; what becomes of a record is up to the test's own judge.
 
 mod pki;
 mod server;

@@ -66,7 +66,7 @@ impl TestPki {
     }
 
     /// A server at 127.0.0.1 that demands certificates of this authority.
-    pub(super) fn server_config(&self) -> quinn::ServerConfig {
+    pub(crate) fn server_config(&self) -> quinn::ServerConfig {
         let address = IpAddr::from([127, 0, 0, 1]);
         let pem = self.issue(
             SanType::IpAddress(address),

@@ -13,6 +13,7 @@ use muster_wire::{
     ServerHello, encode_ack, encode_busy, encode_goodbye, encode_server_hello,
 };
 use quinn::{Connection, RecvStream, SendStream, VarInt};
+use rustls::pki_types::CertificateDer;
 use tokio::{task::JoinHandle, time::Instant};
 
 use super::TestPki;
@@ -113,6 +114,8 @@ impl Script {
 pub struct ReceivedFrame {
     /// The number of the connection, from 0.
     pub connection: usize,
+    /// The certificate that the client has shown, in DER.
+    pub certificate: Arc<[u8]>,
     /// CheckIns or Inventory.
     pub kind: FrameKind,
     /// The records of a CheckIns frame.
@@ -154,6 +157,8 @@ impl FakeServer {
                 let act = script.acts.get(number).or(script.acts.last());
                 let session = Session {
                     number,
+                    certificate: certificate_of(&connection),
+
                     act: *act.expect("a script has an act"),
                     script: script.clone(),
                     log: Arc::clone(&log),
@@ -184,8 +189,18 @@ impl FakeServer {
     }
 }
 
+/// What a client has shown of itself.
+fn certificate_of(connection: &Connection) -> Arc<[u8]> {
+    let chain = connection
+        .peer_identity()
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let first = chain.as_ref().and_then(|chain| chain.first());
+    first.map_or_else(Arc::default, |certificate| Arc::from(certificate.as_ref()))
+}
+
 struct Session {
     number: usize,
+    certificate: Arc<[u8]>,
     act: Act,
     script: Script,
     log: Arc<Mutex<Vec<ReceivedFrame>>>,
@@ -260,6 +275,7 @@ impl Session {
     fn frame(&self, kind: FrameKind) -> ReceivedFrame {
         ReceivedFrame {
             connection: self.number,
+            certificate: Arc::clone(&self.certificate),
             kind,
             check_ins: Vec::new(),
             inventory: Vec::new(),
