@@ -2,20 +2,33 @@
 //!
 //! What can be judged from the arguments alone is judged here; the rest is up to `run`.
 
-use std::{net::SocketAddr, path::PathBuf};
-
 use clap::{Parser, Subcommand};
-use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
-use crate::{error::RunError, fleet::Shape, identities::Kind};
+use crate::{
+    error::RunError,
+    fleet::Shape,
+    profile::{Profile, ramp},
+};
 
+mod measure;
 mod rude;
+mod scenario;
+mod site;
 
+pub use measure::{CeilingArguments, CompareArguments, KneeArguments};
 pub use rude::{DeafArguments, KnockArguments, check_target};
+pub use scenario::{
+    CommonArguments, EnrolmentArguments, NoisyArguments, OutbreakArguments, PassArguments,
+    ReconnectArguments, Scenario, SteadyArguments,
+};
+pub use site::{FleetArguments, OutputArguments, SiteArguments};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 verified, 1 internal, 2 usage, 3 the tenant's settings rule a prediction out,
 4 certificate or key unusable, 7 the server's counts differ, 8 server not reachable.";
+
+/// What ends by its time alone has so many check-ins to send: more than anybody waits for.
+pub const CHECK_INS_MAX: u64 = 1_000_000_000_000;
 
 /// Simulates a fleet of devices that check in with a Muster server, and verifies its counts.
 #[derive(Debug, Parser)]
@@ -32,8 +45,17 @@ pub struct Cli {
 pub enum Command {
     /// Send check-ins to a server and compare its counts with the prediction.
     Run(Box<RunArguments>),
+    /// Send a named workload: what fleets really do, in compressed time.
+    #[command(subcommand)]
+    Scenario(Scenario),
+    /// Find the highest rate that a server takes with good latencies.
+    Knee(Box<KneeArguments>),
+    /// Compare two runs, by what they printed with --json.
+    Compare(CompareArguments),
     /// Measure how fast check-ins are made here, on one core and without a server.
     Rate(RateArguments),
+    /// Measure how fast this generator sends to a peer that acknowledges everything and does nothing.
+    Ceiling(CeilingArguments),
     /// Begin handshakes and never go on with one, to see that a server refuses them politely.
     Knock(KnockArguments),
     /// Connect devices that send a window of frames and never read an ack.
@@ -44,80 +66,41 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct RunArguments {
-    /// UDP address of the server.
-    #[arg(long, value_name = "IP:PORT")]
-    pub target: SocketAddr,
-    /// HTTP endpoint of the server for operators; only --no-verify goes without.
-    #[arg(long, value_name = "URL", required_unless_present = "no_verify")]
-    pub ops: Option<String>,
-    /// Certificate of the authority that signed the server's.
-    #[arg(long, value_name = "FILE")]
-    pub ca: PathBuf,
-    /// Directory with certificates of gateways or devices, as `muster pki issue` writes them.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub identities: PathBuf,
-    /// Tenant to send for.
-    #[arg(long)]
-    pub tenant: String,
-    /// Many devices on each connection, or one connection for each device.
-    #[arg(long = "as", value_name = "KIND", value_enum, default_value_t = Kind::Gateway)]
-    pub kind: Kind,
-    /// Devices of the fleet. As devices there must be a certificate for each.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
-    pub devices: u64,
-    /// As gateway: so many of the devices connect by themselves, side by side with the gateways.
-    #[arg(long, default_value_t = 0)]
-    pub direct: u64,
-    /// Check-ins to send in all, duplicates included; at most so many with --seconds.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub check_ins: u64,
-    /// Connections of gateways; they share the certificates found. [default: 2]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    pub gateways: Option<u64>,
-    /// Check-ins in a frame. [default: 4096 as gateway, 1 as device]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=CHECK_INS_PER_FRAME_MAX as u64))]
-    pub frame: Option<u64>,
-    /// Frames of a connection that may be unacknowledged; the server may allow fewer.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    pub window: u16,
+    /// Which server.
+    #[command(flatten)]
+    pub site: SiteArguments,
+    /// Which fleet.
+    #[command(flatten)]
+    pub fleet: FleetArguments,
+    /// What to write.
+    #[command(flatten)]
+    pub output: OutputArguments,
+    /// Check-ins to send in all, duplicates included; at most so many with --seconds or --ramp.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), required_unless_present = "ramp")]
+    pub check_ins: Option<u64>,
     /// Check-ins a second, on a fixed schedule (open loop). [default: as many as the server takes]
     #[arg(long, value_parser = positive)]
     pub rate: Option<f64>,
+    /// Check-ins a second from one rate to another, in equal steps (open loop).
+    #[arg(long, value_name = "FROM..TO", value_parser = range, conflicts_with_all = ["rate", "seconds"])]
+    pub ramp: Option<(f64, f64)>,
+    /// Steps of --ramp, both ends included.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "ramp")]
+    pub steps: u32,
+    /// How long each step of --ramp is.
+    #[arg(long, default_value_t = 5.0, value_parser = seconds, requires = "ramp")]
+    pub step_seconds: f64,
     /// Make no check-ins after so many seconds. Frames made by then are still sent and awaited; what
     /// --rate had due and the server's pressure kept from being made is reported as held back.
     /// [default: until all were sent]
     #[arg(long, value_parser = seconds)]
     pub seconds: Option<f64>,
-    /// The fleet; the same seed is the same fleet.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
     /// Check-ins that are sent twice, as a fraction.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
     pub duplicates: f64,
     /// Check-ins that are overtaken by the next one of their device, as a fraction.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
     pub reorder: f64,
-    /// Check-ins before which a device changes, mostly its risk, as a fraction.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.02, value_parser = fraction)]
-    pub churn: f64,
-    /// Devices that send an inventory first, as a fraction.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
-    pub inventory: f64,
-    /// Process of the server, to report its memory.
-    #[arg(long, value_name = "PID")]
-    pub server_pid: Option<u32>,
-    /// Threads of the generator. [default: one for each core]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-    /// Print one JSON object on standard output instead of tables.
-    #[arg(long)]
-    pub json: bool,
-    /// Send only; compare nothing.
-    #[arg(long)]
-    pub no_verify: bool,
-    /// Allow a target that is not this machine.
-    #[arg(long)]
-    pub i_own_this_target: bool,
 }
 
 /// The options of `rate`.
@@ -138,41 +121,22 @@ impl RunArguments {
     /// The fleet that is asked for.
     pub const fn shape(&self) -> Shape {
         Shape {
-            seed: self.seed,
-            churn: self.churn,
             duplicates: self.duplicates,
             reorder: self.reorder,
-            inventory: self.inventory,
+            ..self.fleet.shape()
         }
     }
 
-    /// Check-ins in a frame.
-    pub fn frame(&self) -> usize {
-        let default = match self.kind {
-            Kind::Gateway => CHECK_INS_PER_FRAME_MAX,
-            Kind::Device => 1,
-        };
-        self.frame
-            .and_then(|frame| usize::try_from(frame).ok())
-            .unwrap_or(default)
+    /// Check-ins to send, at most.
+    pub fn check_ins(&self) -> u64 {
+        self.check_ins.unwrap_or(CHECK_INS_MAX)
     }
 
-    /// Connections of gateways.
-    pub fn gateways(&self) -> u64 {
-        match self.kind {
-            // The fewest that show devices spread over several, and enough for two cores.
-            Kind::Gateway => self
-                .gateways
-                .unwrap_or_else(|| 2.min(self.devices - self.direct)),
-            Kind::Device => 0,
-        }
-    }
-
-    /// Devices with a connection of their own.
-    pub const fn direct(&self) -> u64 {
-        match self.kind {
-            Kind::Gateway => self.direct,
-            Kind::Device => self.devices,
+    /// How much is offered.
+    pub fn profile(&self) -> Profile {
+        match self.ramp {
+            Some((from, to)) => ramp(from, to, self.steps, self.step_seconds),
+            None => Profile::of_rate(self.rate),
         }
     }
 
@@ -181,20 +145,9 @@ impl RunArguments {
     /// # Errors
     /// [`RunError::Usage`].
     pub fn check(&self) -> Result<(), RunError> {
-        let usage = |text: String| Err(RunError::Usage(text));
-        check_target(self.target, self.i_own_this_target)?;
         if self.duplicates + self.reorder > 1.0 {
-            return usage("--duplicates and --reorder together are above 1".to_owned());
-        }
-        let is_gateway = self.kind == Kind::Gateway;
-        if is_gateway && self.direct >= self.devices {
-            return usage("--direct leaves the gateways no device".to_owned());
-        }
-        if is_gateway && self.gateways() > self.devices - self.direct {
-            return usage("there are more gateways than devices for them".to_owned());
-        }
-        if !is_gateway && (self.gateways.is_some() || self.direct > 0) {
-            return usage("--gateways and --direct go with --as gateway only".to_owned());
+            let text = "--duplicates and --reorder together are above 1";
+            return Err(RunError::Usage(text.to_owned()));
         }
         Ok(())
     }
@@ -213,6 +166,21 @@ fn positive(text: &str) -> Result<f64, String> {
         Ok(value) if (0.001..=1e9).contains(&value) => Ok(value),
         _ => Err("it must be a number from 0.001 to 1000000000".to_owned()),
     }
+}
+
+fn compression(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        // More would put the check-ins of a day into a millisecond.
+        Ok(value) if (1.0..=1e8).contains(&value) => Ok(value),
+        _ => Err("it must be a number from 1 to 100000000".to_owned()),
+    }
+}
+
+fn range(text: &str) -> Result<(f64, f64), String> {
+    let Some((from, to)) = text.split_once("..") else {
+        return Err("it must be two rates, as in 1000..20000".to_owned());
+    };
+    Ok((positive(from)?, positive(to)?))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -208,6 +208,26 @@ impl Device {
         self.platform
     }
 
+    /// What manages the device.
+    pub fn management_agent(&self) -> ManagementAgent {
+        self.agent
+    }
+
+    /// Whether the sensor is onboarded.
+    pub fn is_onboarded(&self) -> bool {
+        self.onboarding == Onboarding::Onboarded
+    }
+
+    /// The risk that the next check-in reports.
+    pub fn risk(&self) -> Risk {
+        self.risk
+    }
+
+    /// Changes the risk that the next check-in reports.
+    pub fn set_risk(&mut self, risk: Risk) {
+        self.risk = risk;
+    }
+
     /// Number of the last accepted check-in; 0 if there was none.
     pub fn known_seq(&self) -> u32 {
         self.known.seq

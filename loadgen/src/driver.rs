@@ -1,4 +1,4 @@
-//! Runs the connections: opens them, sends the inventories, sends the check-ins, measures.
+//! Runs the connections: opens them, sends the inventories, settles the fleet, sends the check-ins, measures.
 //!
 //! Each phase begins when all connections are through the one before, so that the measured phase
 //! holds check-ins alone. A connection makes its frames in the task that sends them: a frame of 4096
@@ -12,27 +12,33 @@
 //! the prediction stays exact; what was due by then and not made was held back.
 //! Bounds: one frame in the making and the client's window, for each connection.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use muster_client::{Client, ClientConfig, ClientError, Endpoint, Pem, Progress};
 use muster_wire::Rejection;
-use tokio::{task::JoinSet, time::Instant};
-
-use crate::{
-    fleet::Part,
-    latency::{Latency, LatencyLanes},
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
+use crate::{
+    clock,
+    fleet::Part,
+    latency::{Lane, LatencyLanes},
+    lateness::LateFrames,
+    process,
+    profile::Profile,
+    series::{Series, Totals},
+};
+
+mod live;
 mod pace;
 mod sender;
+mod storm;
 
+pub use live::Live;
 use pace::Pace;
-use sender::Sender;
+use sender::{Sender, Sent, Times};
 
 /// UDP sockets that connections share, at most.
 const ENDPOINTS_MAX: usize = 16;
@@ -49,26 +55,49 @@ const OFFLINE_MAX: Duration = Duration::from_secs(15);
 /// Connections that wait for their turn must not be closed for silence meanwhile.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
-/// How to send.
+/// Time between two samples.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// Whom to send to.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The server's UDP address.
     pub server: SocketAddr,
     /// The authority of the server's certificate.
-    pub ca: PathBuf,
+    pub ca: Pem,
     /// Frames that are not acknowledged, at most, for each connection.
     pub window: u16,
-    /// Check-ins a second over all connections; `None` for as many as the server takes.
-    pub rate: Option<f64>,
-    /// When the measured phase ends, after its start; `None` for when everything was sent.
+    /// Process of the server, whose memory and core time are sampled.
+    pub server_pid: Option<u32>,
+}
+
+/// What to send in a measured phase, and when.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// How much is offered.
+    pub profile: Profile,
+    /// When the phase ends, after its start; `None` for when everything was sent.
     pub time_max: Option<Duration>,
+    /// Every connection is cut before the phase, and all of them come back within this time of its start.
+    pub storm: Option<Duration>,
+}
+
+impl Load {
+    /// As much as the server takes, until everything was sent.
+    pub const fn closed() -> Self {
+        Self {
+            profile: Profile::Closed,
+            time_max: None,
+            storm: None,
+        }
+    }
 }
 
 /// A connection before the run: who it is, and what it will send.
 #[derive(Debug)]
 pub struct Member {
-    /// The file with certificate and key.
-    pub identity: PathBuf,
+    /// Certificate and key.
+    pub identity: Pem,
     /// Its devices.
     pub part: Part,
     /// Check-ins in a frame, at most.
@@ -91,91 +120,380 @@ pub struct Measured {
     pub seconds: f64,
     /// Inventories sent before the measured phase.
     pub inventories: u64,
+    /// Check-ins sent before the measured phase, so that the fleet exists.
+    pub settled: u64,
     /// The sum of what all connections say; of the inventories too.
     pub progress: Progress,
-    /// What the inventories alone were answered.
+    /// What was answered before the measured phase.
     pub before: Progress,
-    /// From the time a frame was due to its ack.
-    pub latency: Latency,
+    /// When the measured phase began, since 1970.
+    pub started: Duration,
+    /// All latencies, from the time a frame was due to its ack; and what happened in each second.
+    pub series: Series,
+    /// Frames that left late, by cause.
+    pub late: LateFrames,
+    /// How long connections had a frame to send and no room for it, all together.
+    pub waiting_seconds: f64,
+    /// Core seconds of this process in the measured phase.
+    pub generator_core_seconds: Option<f64>,
+    /// Core seconds of the server in the measured phase.
+    pub server_core_seconds: Option<f64>,
     /// The first rejections.
     pub rejections: Vec<Rejection>,
 }
 
-/// Numbers that other tasks may watch while a run goes on.
-#[derive(Debug, Default)]
-pub struct Live {
-    /// Check-ins acknowledged.
-    pub acked: AtomicU64,
-}
-
-/// One open connection.
+/// One connection; without a client while it is cut.
+#[derive(Debug)]
 struct Connected {
-    client: Client,
+    client: Option<Client>,
+    config: ClientConfig,
     part: Part,
     frame: usize,
     inventories: u64,
+    /// What clients of it said that are gone.
+    past: Progress,
 }
 
-/// Sends everything and returns the devices, which know what they sent, and what was measured.
+impl Connected {
+    fn progress(&self) -> Progress {
+        let now = self.client.as_ref().map(Client::progress);
+        sum([self.past, now.unwrap_or_default()].into_iter())
+    }
+}
+
+/// All connections of a fleet.
+#[derive(Debug)]
+pub struct Connections {
+    plan: Plan,
+    all: Vec<Connected>,
+    endpoints: Vec<Endpoint>,
+    rejections: Vec<Rejection>,
+}
+
+/// Does a whole run: connects, sends the inventories, lets every device check in once if `settle` says so,
+/// measures, and closes. Returns the devices, which know what they sent, and what was measured.
 ///
 /// # Errors
 /// The first connection that failed for good.
 pub async fn run(
     plan: &Plan,
     members: Vec<Member>,
+    load: &Load,
+    settle: bool,
     live: Arc<Live>,
 ) -> Result<(Vec<Part>, Measured), ClientError> {
-    let connected = connect_all(plan, members).await?;
-    let connected = in_parallel(connected, usize::MAX, send_inventories).await?;
-    let before = sum(connected
-        .iter()
-        .map(|connected| connected.client.progress()));
-
-    let lanes = Arc::new(LatencyLanes::new());
-    let count = connected.len();
-    let total: u64 = connected
-        .iter()
-        .map(|connected| connected.part.remaining())
-        .sum();
-    let start = Instant::now();
-    let numbered: Vec<_> = connected.into_iter().enumerate().collect();
-    let finished = in_parallel(numbered, usize::MAX, |(number, connected)| {
-        let share = connected.part.remaining() as f64 / total as f64;
-        let phase = number as f64 / count as f64;
-        let pace = plan
-            .rate
-            .map(|rate| Pace::new(start, rate * share, connected.frame, phase));
-        let end = plan.time_max.map(|time_max| start + time_max);
-        let sender = Sender::new(&connected, pace, (start, end), (number, &lanes), &live);
-        sender.run(connected)
-    })
-    .await?;
-    let last_ack = finished.iter().map(|(_, sender)| sender.last_ack).max();
-    let seconds = last_ack.map_or(0.0, |last| last.duration_since(start).as_secs_f64());
-
-    let mut measured = Measured {
-        seconds,
-        before,
-        latency: lanes.merged(),
-        ..Measured::default()
+    let mut connections = Connections::open(plan.clone(), members).await?;
+    connections.send_inventories().await?;
+    let settled = if settle {
+        connections.settle().await?
+    } else {
+        0
     };
-    for (connected, sender) in &finished {
-        measured.offered += sender.offered.unwrap_or(sender.sent);
-        measured.sent += sender.sent;
-        measured.held_back += sender.held_back;
-        measured.acked += sender.acked;
-        measured.inventories += connected.inventories;
+    connections.finish(load, settled, live).await
+}
+
+impl Connections {
+    /// Opens all of them.
+    ///
+    /// # Errors
+    /// The first connection that failed for good.
+    pub async fn open(plan: Plan, members: Vec<Member>) -> Result<Self, ClientError> {
+        let endpoints = (0..members.len().min(ENDPOINTS_MAX))
+            .map(|_| Endpoint::for_server(plan.server))
+            .collect::<Result<Vec<_>, _>>()?;
+        let numbered: Vec<_> = members.into_iter().enumerate().collect();
+        let all = in_parallel(numbered, CONNECTING_MAX, |(number, member)| {
+            let endpoint = endpoints[number % endpoints.len()].clone();
+            let config = config(&plan, member.identity);
+            async move {
+                let client = Client::connect_over(&endpoint, config.clone()).await?;
+                Ok(Connected {
+                    client: Some(client),
+                    config,
+                    part: member.part,
+                    frame: member.frame,
+                    inventories: 0,
+                    past: Progress::default(),
+                })
+            }
+        })
+        .await?;
+        Ok(Self {
+            plan,
+            all,
+            endpoints,
+            rejections: Vec::new(),
+        })
     }
-    let mut clients = Vec::with_capacity(count);
-    let mut parts = Vec::with_capacity(count);
-    for (connected, _) in finished {
-        clients.push(connected.client);
-        parts.push(connected.part);
+
+    /// How many there are.
+    pub const fn count(&self) -> usize {
+        self.all.len()
     }
-    take_rejections(&mut clients, &mut measured.rejections);
-    let progress = in_parallel(clients, usize::MAX, Client::close).await?;
-    measured.progress = sum(progress.into_iter());
-    Ok((parts, measured))
+
+    /// Sends the inventories of the devices that have one.
+    ///
+    /// # Errors
+    /// The first connection that failed for good.
+    pub async fn send_inventories(&mut self) -> Result<(), ClientError> {
+        let all = std::mem::take(&mut self.all);
+        self.all = in_parallel(all, usize::MAX, send_inventories).await?;
+        Ok(())
+    }
+
+    /// Lets every device check in once, as fast as the server takes it; returns how many that are.
+    ///
+    /// # Errors
+    /// The first connection that failed for good.
+    pub async fn settle(&mut self) -> Result<u64, ClientError> {
+        let remaining: Vec<u64> = self.all.iter().map(|one| one.part.remaining()).collect();
+        self.each_part(Part::begin_to_settle);
+        let measured = self.measure(&Load::closed(), Arc::default()).await?;
+        for (one, remaining) in self.all.iter_mut().zip(remaining) {
+            one.part.settled(remaining);
+        }
+        Ok(measured.acked)
+    }
+
+    /// Changes all parts.
+    pub fn each_part(&mut self, mut change: impl FnMut(&mut Part)) {
+        for one in &mut self.all {
+            change(&mut one.part);
+        }
+    }
+
+    /// Gives each connection its share of so many check-ins, by its share of the devices.
+    pub fn share(&mut self, check_ins: u64) {
+        let devices: u64 = self.all.iter().map(|one| one.part.devices_count()).sum();
+        let mut before = 0_u64;
+        let end = |number: u64| {
+            let part = u128::from(check_ins) * u128::from(number) / u128::from(devices.max(1));
+            u64::try_from(part).unwrap_or(u64::MAX)
+        };
+        for one in &mut self.all {
+            let count = one.part.devices_count();
+            one.part.begin(end(before + count) - end(before));
+            before += count;
+        }
+    }
+
+    /// What all connections say.
+    pub fn progress(&self) -> Progress {
+        sum(self.all.iter().map(Connected::progress))
+    }
+
+    /// One measured phase: sends what the parts still have to send.
+    ///
+    /// # Errors
+    /// The first connection that failed for good.
+    pub async fn measure(&mut self, load: &Load, live: Arc<Live>) -> Result<Measured, ClientError> {
+        let lanes = Arc::new(LatencyLanes::new());
+        let total: u64 = self.all.iter().map(|one| one.part.remaining()).sum();
+        let count = self.all.len();
+        if load.storm.is_some() {
+            self.cut().await?;
+        }
+        let started = clock::since_epoch();
+        let start = Instant::now();
+        let end = load.time_max.map(|time_max| start + time_max);
+        let numbered: Vec<_> = std::mem::take(&mut self.all)
+            .into_iter()
+            .enumerate()
+            .collect();
+        let senders = in_parallel(numbered, usize::MAX, |(number, mut connected)| {
+            let phase = number as f64 / count as f64;
+            let share = connected.part.remaining() as f64 / total as f64;
+            let pace = match &load.profile {
+                Profile::Steps(steps) => {
+                    Some(Pace::new(start, steps, share, connected.frame, phase))
+                }
+                Profile::Closed | Profile::Calendar(_) => None,
+            };
+            let times = Times { start, end, pace };
+            let sender = Sender::new(&connected, times, self.plan.window, (number, &lanes), &live);
+            let back_at = load.storm.map(|within| start + within.mul_f64(phase));
+            let endpoint = self.endpoints[number % self.endpoints.len()].clone();
+            async move {
+                match back_at {
+                    Some(at) => storm::come_back(sender, connected, &endpoint, at).await,
+                    None => {
+                        let sent = sender.run(&mut connected).await?;
+                        Ok((connected, sent))
+                    }
+                }
+            }
+        });
+        let mut look = Look::new(&self.plan, load, start, &live, &lanes);
+        let finished = look.while_waiting_for(senders).await?;
+        let mut measured = Measured {
+            started,
+            ..Measured::default()
+        };
+        let mut last_ack = start;
+        for (mut connected, sent) in finished {
+            add_sent(&mut measured, &sent);
+            last_ack = last_ack.max(sent.last_ack);
+            take_rejections(connected.client.as_mut(), &mut self.rejections);
+            self.all.push(connected);
+        }
+        measured.seconds = last_ack.duration_since(start).as_secs_f64();
+        look.finish(&mut measured);
+        Ok(measured)
+    }
+
+    /// Measures, and closes all of them. So many check-ins were sent before.
+    ///
+    /// # Errors
+    /// The first connection that failed for good.
+    pub async fn finish(
+        mut self,
+        load: &Load,
+        settled: u64,
+        live: Arc<Live>,
+    ) -> Result<(Vec<Part>, Measured), ClientError> {
+        let before = self.progress();
+        let measured = self.measure(load, live).await?;
+        let inventories = self.all.iter().map(|one| one.inventories).sum();
+        let (parts, progress, rejections) = self.close().await?;
+        let measured = Measured {
+            settled,
+            before,
+            inventories,
+            progress,
+            rejections,
+            ..measured
+        };
+        Ok((parts, measured))
+    }
+
+    /// Cuts all connections, as a line that is cut, and waits until the server was told.
+    async fn cut(&mut self) -> Result<(), ClientError> {
+        for one in &mut self.all {
+            one.past = one.progress();
+            if let Some(client) = one.client.take() {
+                client.flush().await?;
+            }
+        }
+        for endpoint in &self.endpoints {
+            endpoint.wait_idle().await;
+        }
+        Ok(())
+    }
+
+    /// Closes all of them.
+    ///
+    /// # Errors
+    /// The first connection that failed for good.
+    pub async fn close(mut self) -> Result<(Vec<Part>, Progress, Vec<Rejection>), ClientError> {
+        let mut past = Vec::with_capacity(self.all.len());
+        let mut clients = Vec::with_capacity(self.all.len());
+        let mut parts = Vec::with_capacity(self.all.len());
+        for mut connected in self.all {
+            take_rejections(connected.client.as_mut(), &mut self.rejections);
+            past.push(connected.past);
+            clients.extend(connected.client);
+            parts.push(connected.part);
+        }
+        let last = in_parallel(clients, usize::MAX, Client::close).await?;
+        let progress = sum(past.into_iter().chain(last));
+        Ok((parts, progress, self.rejections))
+    }
+}
+
+/// Samples while the connections work.
+struct Look<'a> {
+    plan: &'a Plan,
+    profile: &'a Profile,
+    start: Instant,
+    /// The schedule ends here, whatever comes later.
+    end: Option<Duration>,
+    live: &'a Live,
+    lanes: &'a LatencyLanes,
+    series: Series,
+    first: Totals,
+}
+
+impl<'a> Look<'a> {
+    fn new(
+        plan: &'a Plan,
+        load: &'a Load,
+        start: Instant,
+        live: &'a Live,
+        lanes: &'a LatencyLanes,
+    ) -> Self {
+        let mut look = Self {
+            plan,
+            profile: &load.profile,
+            start,
+            end: load.time_max,
+            live,
+            lanes,
+            series: Series::default(),
+            first: Totals::default(),
+        };
+        look.first = look.totals(Duration::ZERO);
+        look.series.begin(look.first);
+        look
+    }
+
+    async fn while_waiting_for<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut ticks = interval_at(self.start + SAMPLE, SAMPLE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                result = &mut work => return result,
+                _ = ticks.tick() => self.look(),
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        let mut measured = Lane::default();
+        self.lanes.take(&mut measured);
+        let at = self.start.elapsed();
+        self.series.look(at, self.totals(at), &measured);
+    }
+
+    fn totals(&self, at: Duration) -> Totals {
+        let at = self.end.map_or(at, |end| at.min(end));
+        let live = self.live.totals();
+        Totals {
+            offered: self
+                .profile
+                .offered_by(at)
+                .map_or(live.sent, |offered| offered as u64),
+            generator_core_seconds: process::core_seconds(None),
+            server_core_seconds: self
+                .plan
+                .server_pid
+                .and_then(|pid| process::core_seconds(Some(pid))),
+            server_rss_bytes: self.plan.server_pid.and_then(process::resident_bytes),
+            ..live
+        }
+    }
+
+    fn finish(mut self, measured: &mut Measured) {
+        self.look();
+        let last = self.totals(self.start.elapsed());
+        let spent = |now: Option<f64>, first: Option<f64>| Some(now? - first?);
+        measured.generator_core_seconds = spent(
+            last.generator_core_seconds,
+            self.first.generator_core_seconds,
+        );
+        measured.server_core_seconds =
+            spent(last.server_core_seconds, self.first.server_core_seconds);
+        measured.series = self.series;
+    }
+}
+
+fn add_sent(measured: &mut Measured, sent: &Sent) {
+    measured.offered += sent.offered;
+    measured.sent += sent.sent;
+    measured.held_back += sent.held_back;
+    measured.acked += sent.acked;
+    measured.late.add(&sent.late);
+    measured.waiting_seconds += sent.waiting.as_secs_f64();
 }
 
 /// Runs a future for each item, `limit` at a time, and returns their results in the order of the
@@ -183,7 +501,7 @@ pub async fn run(
 async fn in_parallel<I, T, F>(
     items: Vec<I>,
     limit: usize,
-    start: impl Fn(I) -> F,
+    mut start: impl FnMut(I) -> F,
 ) -> Result<Vec<T>, ClientError>
 where
     F: Future<Output = Result<T, ClientError>> + Send + 'static,
@@ -207,53 +525,37 @@ where
     }
 }
 
-async fn connect_all(plan: &Plan, members: Vec<Member>) -> Result<Vec<Connected>, ClientError> {
-    let endpoints = (0..members.len().min(ENDPOINTS_MAX))
-        .map(|_| Endpoint::for_server(plan.server))
-        .collect::<Result<Vec<_>, _>>()?;
-    let numbered: Vec<_> = members.into_iter().enumerate().collect();
-    in_parallel(numbered, CONNECTING_MAX, |(number, member)| {
-        let endpoint = endpoints[number % endpoints.len()].clone();
-        let mut config =
-            ClientConfig::new(plan.server, Pem::file(&plan.ca), Pem::file(member.identity));
-        config.window_frames = plan.window;
-        config.offline_max = Some(OFFLINE_MAX);
-        config.keep_alive = Some(KEEP_ALIVE);
-        config.rejections_max = REJECTIONS_SHOWN;
-        // A fleet that has sent everything closes all at once.
-        config.close_timeout = Duration::from_secs(60);
-        async move {
-            let client = Client::connect_over(&endpoint, config).await?;
-            Ok(Connected {
-                client,
-                part: member.part,
-                frame: member.frame,
-                inventories: 0,
-            })
-        }
-    })
-    .await
+fn config(plan: &Plan, identity: Pem) -> ClientConfig {
+    let mut config = ClientConfig::new(plan.server, plan.ca.clone(), identity);
+    config.window_frames = plan.window;
+    config.offline_max = Some(OFFLINE_MAX);
+    config.keep_alive = Some(KEEP_ALIVE);
+    config.rejections_max = REJECTIONS_SHOWN;
+    // A fleet that has sent everything closes all at once.
+    config.close_timeout = Duration::from_secs(60);
+    config
 }
 
 async fn send_inventories(mut connected: Connected) -> Result<Connected, ClientError> {
+    let Some(client) = &connected.client else {
+        return Ok(connected);
+    };
     for inventory in connected.part.inventories() {
-        connected.client.send_inventory(&inventory).await?;
+        client.send_inventory(&inventory).await?;
         connected.inventories += 1;
     }
-    connected.client.flush().await?;
+    client.flush().await?;
     Ok(connected)
 }
 
-fn take_rejections(clients: &mut [Client], into: &mut Vec<Rejection>) {
-    for client in clients {
-        let Some(mut rejections) = client.take_rejections() else {
-            continue;
-        };
-        while into.len() < REJECTIONS_SHOWN
-            && let Some(rejection) = rejections.try_next()
-        {
-            into.push(rejection);
-        }
+fn take_rejections(client: Option<&mut Client>, into: &mut Vec<Rejection>) {
+    let Some(mut rejections) = client.and_then(Client::take_rejections) else {
+        return;
+    };
+    while into.len() < REJECTIONS_SHOWN
+        && let Some(rejection) = rejections.try_next()
+    {
+        into.push(rejection);
     }
 }
 

@@ -8,7 +8,7 @@
 //! by the order of its ids, and a server must not be flattered by one that does.
 //! Bounds: 24 bytes a device, at most [`DELAYED_MAX`] check-ins held back. On the hot path.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use muster_wire::{
     CheckIn, DeviceId, Inventory,
@@ -16,6 +16,7 @@ use muster_wire::{
 };
 
 use crate::{
+    calendar::Calendar,
     device::{Answer, Device, Traits, device_id},
     mix::{self, PLATFORMS},
     random::{Random, threshold},
@@ -90,6 +91,10 @@ pub struct Part {
     devices: Vec<Device>,
     remaining: u64,
     walk: Walk,
+    /// When devices check in; without it as soon as they are asked, one after the other.
+    calendar: Option<Calendar>,
+    /// Whether every device only checks in once, so that a server knows it.
+    is_settling: bool,
     random: Random,
     churn: u32,
     duplicates: u32,
@@ -122,6 +127,8 @@ impl Part {
             walk: Walk::new(devices.len(), &mut random),
             devices,
             remaining: check_ins,
+            calendar: None,
+            is_settling: false,
             random,
             churn: threshold(shape.churn),
             duplicates: threshold(shape.duplicates),
@@ -134,6 +141,44 @@ impl Part {
     /// Check-ins still to send.
     pub const fn remaining(&self) -> u64 {
         self.remaining
+    }
+
+    /// Devices.
+    pub const fn devices_count(&self) -> u64 {
+        self.devices.len() as u64
+    }
+
+    /// Lets so many check-ins follow those that were made.
+    pub const fn begin(&mut self, check_ins: u64) {
+        self.remaining = check_ins;
+    }
+
+    /// Lets every device check in once, in no disorder.
+    pub const fn begin_to_settle(&mut self) {
+        self.is_settling = true;
+        self.begin(self.devices_count());
+    }
+
+    /// Ends that, with so many check-ins to follow. The answers of the server count from here.
+    pub fn settled(&mut self, check_ins: u64) {
+        self.is_settling = false;
+        self.tally = Tally::default();
+        self.begin(check_ins);
+    }
+
+    /// Lets the devices check in by a calendar that `plan` makes of them, and returns how many check-ins are due in
+    /// each of its seconds.
+    pub fn follow(&mut self, plan: impl FnOnce(&[Device], u64) -> Calendar) -> Vec<u64> {
+        let calendar = plan(&self.devices, self.first);
+        let due = calendar.clone().count(&self.devices);
+        self.remaining = due.iter().sum();
+        self.calendar = Some(calendar);
+        due
+    }
+
+    /// Whether the devices check in by a calendar.
+    pub const fn has_calendar(&self) -> bool {
+        self.calendar.is_some() && !self.is_settling
     }
 
     /// How a server should have answered what was made so far.
@@ -172,6 +217,49 @@ impl Part {
         count
     }
 
+    /// Like [`Part::make_frame`]; with a calendar, the check-ins that a gateway collects, and when the last of them
+    /// was due after the start.
+    pub fn make_due_frame(
+        &mut self,
+        frame: &mut Vec<u8>,
+        check_ins_max: usize,
+        sent_at_ms: u64,
+    ) -> (usize, Option<Duration>) {
+        let Some(mut until) = self.due_slot() else {
+            return (self.make_frame(frame, check_ins_max, sent_at_ms), None);
+        };
+        let (mut count, mut last) = (0, until);
+        if let Some(calendar) = &self.calendar {
+            until += calendar.collecting();
+        }
+        frame.clear();
+        frame.extend_from_slice(&[0; HEADER_BYTES]);
+        while count < check_ins_max.min(CHECK_INS_PER_FRAME_MAX)
+            && let Some(slot) = self.due_slot()
+            && slot <= until
+        {
+            let check_in = self.next(sent_at_ms);
+            frame.extend_from_slice(&check_in.to_bytes());
+            (count, last) = (count + 1, slot);
+        }
+        if let Ok(header) = muster_wire::encode_check_ins_header(count) {
+            frame[..HEADER_BYTES].copy_from_slice(&header);
+        }
+        let due = self
+            .calendar
+            .as_ref()
+            .map(|calendar| calendar.time_of(last));
+        (count, due)
+    }
+
+    /// The slot of the calendar in which the next check-in is due, if there is one.
+    fn due_slot(&mut self) -> Option<usize> {
+        if self.is_settling {
+            return None;
+        }
+        self.calendar.as_mut()?.due_slot()
+    }
+
     /// The next check-in to send, noted as sent.
     #[inline]
     fn next(&mut self, sent_at_ms: u64) -> CheckIn {
@@ -205,7 +293,10 @@ impl Part {
 
     #[inline]
     fn next_new(&mut self, sent_at_ms: u64) -> (usize, CheckIn) {
-        let place = self.walk.next(&mut self.random);
+        let place = match &mut self.calendar {
+            Some(calendar) if !self.is_settling => calendar.next(&mut self.devices),
+            _ => self.walk.next(&mut self.random),
+        };
         let bits = self.random.bits();
         let id = self.id(place);
         let device = &mut self.devices[place];
@@ -213,7 +304,7 @@ impl Part {
             device.churn(&mut self.random);
         }
         let check_in = device.next(id, sent_at_ms, (bits >> 32) as u32);
-        if self.disorder == 0 {
+        if self.disorder == 0 || self.is_settling {
             return (place, check_in);
         }
         (place, self.disturb(place, check_in))

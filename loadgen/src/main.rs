@@ -5,16 +5,35 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use muster_loadgen::{
-    cli::{Cli, Command, RateArguments, RunArguments},
-    clock, deaf,
+    ceiling,
+    cli::{Cli, Command, KneeArguments, OutputArguments, RateArguments},
+    clock, compare, deaf,
     error::{EXIT_DIFFERENCE, RunError},
-    knock, rate, run,
+    hdr, html, knee, knock, rate,
+    report::Report,
+    run, scenario,
 };
 use serde_json::Value;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(arguments) => run_fleet(&arguments),
+        Command::Run(arguments) => show(run::run(&arguments), &arguments.output),
+        Command::Scenario(scenario) => show(scenario::run(&scenario), &scenario.common().output),
+        Command::Compare(arguments) => {
+            let comparison = compare::run(&arguments);
+            tell(
+                arguments.json,
+                comparison.map(|comparison| (comparison.to_json(), comparison.to_text())),
+            )
+        }
+        Command::Knee(arguments) => find_knee(&arguments),
+        Command::Ceiling(arguments) => {
+            let ceiling = ceiling::measure(&arguments);
+            tell(
+                arguments.json,
+                ceiling.map(|ceiling| (ceiling.to_json(), ceiling.to_text())),
+            )
+        }
         Command::Rate(arguments) => measure_rate(&arguments),
         Command::Knock(arguments) => {
             let knocks = knock::knock(&arguments);
@@ -48,21 +67,54 @@ fn fail(error: &RunError) -> ExitCode {
     error.exit_code().into()
 }
 
-fn run_fleet(arguments: &RunArguments) -> ExitCode {
-    let report = match run::run(arguments) {
-        Ok(report) => report,
-        Err(error) => return fail(&error),
-    };
-    let text = if arguments.json {
-        format!("{}\n", report.to_json())
+/// The report of a run, and the files that were asked for.
+fn show(report: Result<Report, RunError>, output: &OutputArguments) -> ExitCode {
+    match report {
+        Ok(report) => put(&report, &report.to_json(), || report.to_text(), output),
+        Err(error) => fail(&error),
+    }
+}
+
+fn find_knee(arguments: &KneeArguments) -> ExitCode {
+    match knee::find(arguments) {
+        Ok(knee) => {
+            let text = || format!("{}\n", knee.to_text());
+            put(&knee.report, &knee.to_json(), text, &arguments.output)
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints and writes what was asked for; the verdict is the exit code.
+fn put(
+    report: &Report,
+    json: &Value,
+    text: impl FnOnce() -> String,
+    output: &OutputArguments,
+) -> ExitCode {
+    if let Err(error) = write_files(report, json, output) {
+        return fail(&error);
+    }
+    print(&if output.json {
+        format!("{json}\n")
     } else {
-        report.to_text()
-    };
-    print(&text);
+        text()
+    });
     if report.is_wrong() {
         EXIT_DIFFERENCE.into()
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+fn write_files(report: &Report, json: &Value, output: &OutputArguments) -> Result<(), RunError> {
+    if let Some(path) = &output.hdr {
+        let measured = &report.measured;
+        hdr::write_file(path, measured.started, measured.series.samples())?;
+    }
+    match &output.report {
+        Some(path) => html::write_file(path, &html::run(json)),
+        None => Ok(()),
     }
 }
 

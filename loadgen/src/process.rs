@@ -1,6 +1,9 @@
-//! How much memory a process on this machine has, as the kernel says.
+//! What processes on this machine use, as the kernel says.
 
-use std::fs;
+use std::{fs, path::Path};
+
+/// Ticks a second in the accounts of the kernel; the same on every Linux, whatever its own clock is.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Resident bytes (`VmRSS`) of a process; `None` if it is gone or the system has no /proc.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
@@ -13,6 +16,35 @@ fn parse(status: &str) -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// What all threads of a process have spent on cores, in seconds; of this process without a number.
+pub fn core_seconds(pid: Option<u32>) -> Option<f64> {
+    let pid = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse_stat(&stat).map(|(_, seconds)| seconds)
+}
+
+/// What the threads of this process whose name begins so have spent on cores, in seconds.
+pub fn core_seconds_of_threads(name: &str) -> f64 {
+    let seconds_of = |task: &Path| {
+        let (found, seconds) = parse_stat(&fs::read_to_string(task.join("stat")).ok()?)?;
+        found.starts_with(name).then_some(seconds)
+    };
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks
+        .filter_map(|task| seconds_of(&task.ok()?.path()))
+        .sum()
+}
+
+/// Name and core seconds of a line of the kernel. The name is in parentheses and may hold some itself.
+fn parse_stat(stat: &str) -> Option<(String, f64)> {
+    let (before, after) = stat.rsplit_once(") ")?;
+    let (_, name) = before.split_once('(')?;
+    let mut fields = after.split_ascii_whitespace().skip(11);
+    let ticks: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((name.to_owned(), (ticks + system) / TICKS_PER_SECOND))
 }
 
 #[cfg(test)]
@@ -31,5 +63,14 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_has_no_memory() {
         assert_eq!(resident_bytes(u32::MAX), None);
+        assert_eq!(core_seconds(Some(u32::MAX)), None);
+    }
+
+    #[test]
+    fn core_seconds_are_user_and_system_ticks() {
+        let line = "7 (a (b) c) S 1 7 7 0 -1 4194304 100 0 0 0 150 50 0 0 20 0 3 0 1 2 3";
+        assert_eq!(parse_stat(line), Some(("a (b) c".to_owned(), 2.0)));
+        assert_eq!(parse_stat("7 (a"), None);
+        assert!(core_seconds(None).is_some());
     }
 }

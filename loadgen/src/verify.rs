@@ -104,6 +104,18 @@ impl Verdict {
         }
     }
 
+    /// Takes over the differences of another tenant's fleet.
+    pub fn add_other(&mut self, tenant: &str, other: &Self) {
+        let of_tenant = |difference: &Difference| Difference {
+            what: format!("tenant {tenant}: {}", difference.what),
+            ..difference.clone()
+        };
+        self.differences
+            .extend(other.differences.iter().map(of_tenant));
+        self.cell_differences
+            .extend(other.cell_differences.iter().map(of_tenant));
+    }
+
     /// Compares how the server answered the check-ins. Only where no connection was lost: after a
     /// loss a check-in may be answered twice.
     pub fn compare_answers(&mut self, expected: Tally, found: Tally, rejected: u64) {

@@ -1,6 +1,7 @@
 //! Which words are taken, and which are refused before anything is sent.
 
 use super::*;
+use crate::identities::Kind;
 
 const RUN: [&str; 18] = [
     "muster-loadgen",
@@ -41,11 +42,15 @@ fn the_definition_is_consistent() {
 fn defaults_depend_on_the_kind() {
     let gateway = parse(&[]).unwrap();
     assert_eq!(
-        (gateway.kind, gateway.frame(), gateway.shape().seed),
+        (
+            gateway.fleet.kind,
+            gateway.fleet.frame(),
+            gateway.shape().seed
+        ),
         (Kind::Gateway, 4096, 3)
     );
-    assert_eq!(parse(&["--as", "device"]).unwrap().frame(), 1);
-    assert!(gateway.check().is_ok());
+    assert_eq!(parse(&["--as", "device"]).unwrap().fleet.frame(), 1);
+    assert!(gateway.check().is_ok() && gateway.fleet.check().is_ok());
 }
 
 #[test]
@@ -61,7 +66,7 @@ fn a_target_elsewhere_needs_a_word() {
         let Command::Run(run) = Cli::try_parse_from(all).unwrap().command else {
             panic!("run")
         };
-        run.check()
+        run.site.check()
     };
     let error = parse(&[]).unwrap_err();
     assert_eq!(error.exit_code(), 2);
@@ -96,11 +101,9 @@ fn options_that_contradict_each_other_are_refused() {
         &["--direct", "10"],
         &["--direct", "9", "--gateways", "2"],
     ] {
-        assert_eq!(
-            parse(more).unwrap().check().unwrap_err().exit_code(),
-            2,
-            "{more:?}"
-        );
+        let run = parse(more).unwrap();
+        let result = run.check().and_then(|()| run.fleet.check());
+        assert_eq!(result.unwrap_err().exit_code(), 2, "{more:?}");
     }
 }
 
@@ -113,4 +116,28 @@ fn verification_needs_the_endpoint_for_operators() {
         .collect();
     assert!(Cli::try_parse_from(&without).is_err());
     assert!(Cli::try_parse_from(without.iter().chain(&["--no-verify"])).is_ok());
+}
+
+#[test]
+fn a_ramp_is_two_rates_and_needs_no_number_of_check_ins() {
+    let words: Vec<&str> = RUN
+        .iter()
+        .copied()
+        .filter(|word| !["--check-ins", "100"].contains(word))
+        .collect();
+    assert!(Cli::try_parse_from(&words).is_err());
+    let all = words.iter().chain(&["--ramp", "100..400", "--steps", "4"]);
+    let Command::Run(run) = Cli::try_parse_from(all).unwrap().command else {
+        panic!("run")
+    };
+    assert_eq!(run.profile().end().unwrap().as_secs(), 20);
+    for more in [
+        ["--ramp", "100"].as_slice(),
+        &["--ramp", "0..9"],
+        &["--ramp", "1..9", "--rate", "7"],
+        &["--ramp", "1..9", "--seconds", "7"],
+        &["--steps", "3"],
+    ] {
+        assert!(parse(more).is_err(), "{more:?}");
+    }
 }

@@ -5,16 +5,36 @@ use std::fmt::Write;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::Value;
 
-use super::{DIFFERENCES_SHOWN, Report, reason_name};
+use super::{DIFFERENCES_SHOWN, Report, reason_name, samples};
 use crate::{error::printable, verify::Verdict};
 
 /// The whole report, a section after the other.
 pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
-    for section in [run(report), latency(report), counts(report)] {
+    for section in [run(report), latency(report), phases(report), counts(report)] {
+        if section.row_count() == 0 {
+            continue;
+        }
         let _ = writeln!(text, "{section}");
     }
     rejections(&mut text, report);
+    if let Some((tenant, other)) = &report.other {
+        let (acked, rate) = (
+            grouped(other.measured.acked),
+            other.check_ins_per_second().round(),
+        );
+        let verdict = if other.is_verified() {
+            "verified"
+        } else {
+            "not verified"
+        };
+        let (tenant, rate) = (printable(tenant), grouped(rate as u64));
+        let _ = writeln!(
+            text,
+            "Tenant {tenant}: {acked} check-ins acknowledged, {rate} a second, {verdict}."
+        );
+    }
+    limit(&mut text, report);
     match &report.verdict {
         Some(verdict) => verdict_lines(&mut text, verdict),
         None => text.push_str("Not verified: --no-verify.\n"),
@@ -35,13 +55,19 @@ fn right(text: impl ToString) -> Cell {
 
 fn run(report: &Report) -> Table {
     let (setup, measured) = (&report.setup, &report.measured);
-    let mut table = new_table(["run", setup.mode]);
+    let mut table = new_table([setup.workload, setup.mode]);
     let mut row = |name: &str, value: String| {
         table.add_row([Cell::new(name), right(value)]);
     };
     row("devices", grouped(setup.devices));
     row("connections", grouped(setup.connections as u64));
-    row("seed", setup.seed.to_string());
+    row("seed", setup.shape.seed.to_string());
+    if let Some(pass) = setup.pass {
+        row(
+            "time passes, times as fast as the clock",
+            format!("{}", pass.compress),
+        );
+    }
     if measured.held_back > 0 {
         row("check-ins offered", grouped(measured.offered));
         row("check-ins held back", grouped(measured.held_back));
@@ -54,6 +80,12 @@ fn run(report: &Report) -> Table {
     if measured.inventories > 0 {
         row("inventories", grouped(measured.inventories));
     }
+    if measured.settled > 0 {
+        row(
+            "check-ins before, to settle the fleet",
+            grouped(measured.settled),
+        );
+    }
     row("seconds", format!("{:.3}", measured.seconds));
     if let Some(rate) = setup.rate {
         row("check-ins offered per second", grouped(rate.round() as u64));
@@ -63,14 +95,24 @@ fn run(report: &Report) -> Table {
         grouped(report.check_ins_per_second().round() as u64),
     );
     let progress = &measured.progress;
-    let reconnects = progress.connections - setup.connections as u64;
     for (name, count) in [
-        ("reconnects", reconnects),
+        ("reconnects", report.reconnects()),
         ("frames sent again", progress.frames_resent),
         ("pauses asked for", progress.busy),
     ] {
         if count > 0 {
             row(name, grouped(count));
+        }
+    }
+    for (name, seconds) in [
+        ("core ns each, generator", measured.generator_core_seconds),
+        ("core ns each, server", measured.server_core_seconds),
+    ] {
+        if let Some(seconds) = seconds.filter(|_| measured.acked > 0) {
+            row(
+                name,
+                format!("{:.0}", seconds * 1e9 / measured.acked as f64),
+            );
         }
     }
     if let Some(bytes) = report.server_rss_bytes {
@@ -86,7 +128,7 @@ fn run(report: &Report) -> Table {
 }
 
 fn latency(report: &Report) -> Table {
-    let latency = &report.measured.latency;
+    let latency = report.latency();
     let mut table = new_table(["ack latency of a frame, after fsync", "ms"]);
     for (name, quantile) in [
         ("p50", 0.5),
@@ -106,6 +148,45 @@ fn latency(report: &Report) -> Table {
         table.add_row([Cell::new(note)]);
     }
     table
+}
+
+/// The parts of the run, a row each.
+fn phases(report: &Report) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    let header = [
+        "phase",
+        "offered/s",
+        "acked/s",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "late: server",
+        "generator",
+    ];
+    table.set_header(header.map(right));
+    for (phase, found) in samples::by_phase(report) {
+        let rate = found.added.acked as f64 / found.seconds.max(f64::MIN_POSITIVE);
+        let offered = found.added.offered as f64 / found.seconds.max(f64::MIN_POSITIVE);
+        table.add_row([
+            Cell::new(&phase.name),
+            right(grouped(offered.round() as u64)),
+            right(grouped(rate.round() as u64)),
+            right(format!("{:.2}", found.latency.quantile_ms(0.5))),
+            right(format!("{:.2}", found.latency.quantile_ms(0.99))),
+            right(format!("{:.2}", found.latency.max_ms())),
+            right(grouped(found.added.late.by_server)),
+            right(grouped(found.added.late.by_generator)),
+        ]);
+    }
+    table
+}
+
+/// Who kept the run from being faster, where that must not be overlooked.
+fn limit(text: &mut String, report: &Report) {
+    if let Some(sentence) = report.warning() {
+        let _ = writeln!(text, "{sentence}");
+    }
 }
 
 /// The server's numbers: the plain ones, then each dimension without its zeros.
@@ -177,7 +258,7 @@ fn verdict_lines(text: &mut String, verdict: &Verdict) {
 }
 
 /// 1234567 as 1,234,567.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {

@@ -3,24 +3,39 @@
 use std::time::Duration;
 
 use super::*;
-use crate::verify::Difference;
+use crate::{
+    latency::Lane,
+    series::{Series, Totals},
+    verify::Difference,
+};
 use muster_client::Progress;
 
 fn report() -> Report {
-    let mut latency = Latency::default();
+    let mut lane = Lane::default();
     for milliseconds in 1..=1000 {
-        latency.record(Duration::from_millis(milliseconds));
+        lane.latency.record(Duration::from_millis(milliseconds));
     }
+    let mut series = Series::default();
+    let totals = Totals {
+        acked: 100,
+        ..Totals::default()
+    };
+    series.look(Duration::from_millis(500), totals, &lane);
     let counts = json!({"devices": 10, "onboarded": 7, "not_onboarded": 3, "risk": {"none": 10}});
     Report {
         setup: Setup {
+            workload: "run",
             mode: "gateway",
-            seed: 1,
+            shape: Shape::new(1),
             devices: 10,
             connections: 2,
             frame: 4096,
             window: 32,
             rate: None,
+            load: Load::closed(),
+            pass: None,
+            parameters: Map::new(),
+            phases: Vec::new(),
         },
         measured: Measured {
             offered: 130,
@@ -39,8 +54,8 @@ fn report() -> Report {
                 accepted: 4,
                 ..Progress::default()
             },
-            latency,
-            rejections: Vec::new(),
+            series,
+            ..Measured::default()
         },
         counts: counts.as_object().cloned(),
         verdict: Some(Verdict {
@@ -49,6 +64,7 @@ fn report() -> Report {
         }),
         server_rss_base_bytes: Some(1000),
         server_rss_bytes: None,
+        other: None,
     }
 }
 
@@ -150,8 +166,9 @@ fn a_run_that_is_not_verified_is_neither_right_nor_wrong() {
 fn an_open_loop_that_falls_behind_is_marked() {
     let mut report = report();
     report.setup.frame = 1;
-    report.measured.latency = Latency::default();
+    report.measured.series = Series::default();
     report.setup.rate = Some(200.0);
+    report.setup.load.profile = Profile::of_rate(Some(200.0));
     assert!(
         !report.is_saturated(),
         "100 check-ins in 0.5 s are 200 a second"
@@ -159,4 +176,65 @@ fn an_open_loop_that_falls_behind_is_marked() {
     report.setup.rate = Some(400.0);
     assert!(report.is_saturated());
     assert_eq!(report.to_json()["loop"], "open");
+}
+
+#[test]
+fn a_generator_that_was_the_limit_says_so_everywhere() {
+    let mut report = report();
+    report.measured.waiting_seconds = 0.05;
+    assert_eq!(
+        report.limit(),
+        Some(Limit::Generator),
+        "5 % of two connections' time"
+    );
+    report.measured.waiting_seconds = 0.5;
+    assert_eq!(
+        (report.limit(), report.warning()),
+        (Some(Limit::Server), None)
+    );
+    report.setup.rate = Some(200.0);
+    report.setup.load.profile = Profile::of_rate(Some(200.0));
+    report.measured.late.frames = 1000;
+    report.measured.late.by_server = 900;
+    report.measured.late.by_generator = 11;
+    assert!(
+        report
+            .to_text()
+            .contains("THE GENERATOR WAS THE LIMIT: 11 of 1000 frames")
+    );
+    let json = report.to_json();
+    assert_eq!(json["limited_by"], "generator");
+    assert!(json["warning"].as_str().unwrap().contains("THE GENERATOR"));
+    report.measured.late.by_generator = 10;
+    assert_eq!(report.limit(), Some(Limit::Server), "it was held back");
+    report.measured.held_back = 0;
+    assert_eq!(
+        (report.limit(), report.to_json()["limited_by"].clone()),
+        (None, Value::Null)
+    );
+}
+
+#[test]
+fn samples_are_columns_of_the_same_length_and_phases_are_named() {
+    let mut report = report();
+    let phase = |name: &str, from, until| Phase {
+        name: name.to_owned(),
+        from,
+        until,
+        rate: None,
+    };
+    report.setup.phases = vec![phase("one", 0.0, 1.0), phase("two", 1.0, 2.0)];
+    let json = report.to_json();
+    let columns = json["samples"].as_object().unwrap();
+    assert!(columns.len() > 10);
+    assert!(
+        columns
+            .values()
+            .all(|column| column.as_array().unwrap().len() == 1)
+    );
+    assert_eq!(json["samples"]["acked_each_second"][0], 200.0);
+    assert_eq!(json["phases"][0]["name"], "one");
+    assert_eq!(json["phases"][0]["acked_each_second"], 200.0);
+    assert_eq!(json["latency_distribution"][0][0], 0.0);
+    assert!(report.to_text().contains("one"));
 }

@@ -18,6 +18,9 @@ use muster_engine::{
 use muster_wire::{CheckInRecord, FrameKind, Inventory};
 use serde_json::{Map, Value, json};
 
+/// Both have the same rules.
+const TENANTS: [&str; 2] = ["demo", "loud"];
+
 const NOW: Timestamp = Timestamp::from_seconds(1_750_000_000);
 
 /// What the server says of its cells.
@@ -52,6 +55,7 @@ impl ModelServer {
                 &pki.identity(&format!("muster://demo/gateway/{name}")),
             );
         }
+        write("loud.pem", &pki.identity("muster://loud/gateway/one"));
         for number in 1..=3 {
             let device = format!("00000000-0000-4000-8000-00000000000{number}");
             let identity = pki.identity(&format!("muster://demo/device/{device}"));
@@ -106,7 +110,18 @@ impl ModelServer {
 }
 
 fn policy() -> PolicySet {
-    PolicySet::new(Revision(1), vec![TenantPolicy::default()])
+    PolicySet::new(Revision(1), vec![TenantPolicy::default(); TENANTS.len()])
+}
+
+/// By the certificate, as a real server does.
+fn tenant_of(frame: &ReceivedFrame) -> u16 {
+    let is_in = |tenant: &str| {
+        let uri = format!("muster://{tenant}/");
+        let mut places = frame.certificate.windows(uri.len());
+        places.any(|bytes| bytes == uri.as_bytes())
+    };
+    let place = TENANTS.iter().position(|tenant| is_in(tenant));
+    place.expect("only these have certificates") as u16
 }
 
 fn judge(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
@@ -121,11 +136,12 @@ fn judge(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
     };
     if frame.kind == FrameKind::Inventory {
         let inventory = Inventory::from_bytes(&frame.inventory).expect("a valid inventory");
-        count(model.inventory(&policy, 0, &inventory, NOW));
+        count(model.inventory(&policy, tenant_of(frame), &inventory, NOW));
     }
+    let tenant = tenant_of(frame);
     for bytes in &frame.check_ins {
         let record = CheckInRecord::validate(bytes).expect("a valid check-in");
-        count(model.check_in(&policy, 0, &record, NOW));
+        count(model.check_in(&policy, tenant, &record, NOW));
     }
     outcome
 }
@@ -143,11 +159,16 @@ fn answer(mut stream: TcpStream, model: &Mutex<Model>, lie: Lie) {
         .nth(1)
         .unwrap_or_default()
         .to_owned();
+    let tenant = if request.contains("tenant=loud") {
+        1
+    } else {
+        0
+    };
     let model = model.lock().unwrap_or_else(PoisonError::into_inner);
     let body = match what.as_str() {
         "policy" => policy_json(),
-        "counts" => counts_json(&model),
-        "cells" => cells_json(&model, lie),
+        "counts" => counts_json(&model, tenant),
+        "cells" => cells_json(&model, tenant, lie),
         other => panic!("{other} is not asked for"),
     };
     let body = body.to_string();
@@ -170,13 +191,16 @@ fn policy_json() -> Value {
     })
 }
 
-fn counts_json(model: &Model) -> Value {
+fn counts_json(model: &Model, tenant: u16) -> Value {
     let mut counts = Counts::default();
-    for ((_, _, facets), count) in model.cells(&policy(), NOW) {
+    for ((of, _, facets), count) in model.cells(&policy(), NOW) {
+        if of != tenant {
+            continue;
+        }
         counts.add(&facets, count);
     }
     let mut object = Map::new();
-    object.insert("tenant".to_owned(), "demo".into());
+    object.insert("tenant".to_owned(), TENANTS[usize::from(tenant)].into());
     object.insert("devices".to_owned(), counts.devices().into());
     object.insert("onboarded".to_owned(), counts.onboarded().into());
     object.insert("not_onboarded".to_owned(), counts.not_onboarded().into());
@@ -193,14 +217,15 @@ fn counts_json(model: &Model) -> Value {
     json!({"tenants": [object], "total": {}})
 }
 
-fn cells_json(model: &Model, lie: Lie) -> Value {
+fn cells_json(model: &Model, tenant: u16, lie: Lie) -> Value {
     let mut excess = u64::from(lie == Lie::OneDevice);
     let cells = model
         .cells(&policy(), NOW)
         .into_iter()
+        .filter(|((of, _, _), _)| *of == tenant)
         .map(|((_, cohort, facets), count)| {
             json!({
-                "tenant": "demo",
+                "tenant": TENANTS[usize::from(tenant)],
                 "owner": cohort.owner().name(),
                 "tags": cohort.tags(),
                 "facets": facets.word().0,

@@ -1,0 +1,209 @@
+//! The generator's own ceiling: the same connections and senders as in a run, against a peer that acknowledges every
+//! frame at once and does nothing with it.
+//!
+//! The sink runs in this process, on threads of its own, so that what each side costs is known; both share the cores,
+//! as a server on this machine would. Bounds: the fleet, and the time asked for. What it does not do: verify, since a
+//! sink counts nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use muster_client::{ClientError, Sink};
+use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{CHECK_INS_MAX, CeilingArguments},
+    device::device_id,
+    driver::{Connections, Load, Measured, Member, Plan},
+    error::RunError,
+    fleet::{Members, Part, Shape},
+    identities::Kind,
+    machine, process, run,
+};
+
+/// Names of threads, by which their core time is told apart; the kernel keeps 15 bytes of a name.
+const SINK_THREADS: &str = "muster-sink";
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ceiling {
+    /// Connections.
+    pub connections: u64,
+    /// Check-ins in a frame.
+    pub frame: usize,
+    /// Check-ins acknowledged.
+    pub check_ins: u64,
+    /// How long that took.
+    pub seconds: f64,
+    /// Core seconds of the generator.
+    pub generator_core_seconds: f64,
+    /// Core seconds of the sink.
+    pub sink_core_seconds: f64,
+    /// p99 from the time a frame was made to its ack, in milliseconds.
+    pub p99_ms: f64,
+}
+
+impl Ceiling {
+    /// Check-ins a second.
+    pub fn per_second(&self) -> f64 {
+        self.check_ins as f64 / self.seconds.max(f64::MIN_POSITIVE)
+    }
+
+    fn core_ns(&self, core_seconds: f64) -> f64 {
+        core_seconds * 1e9 / self.check_ins.max(1) as f64
+    }
+
+    /// The object of `--json`.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "workload": "ceiling",
+            "connections": self.connections,
+            "frame": self.frame,
+            "check_ins_acked": self.check_ins,
+            "seconds": self.seconds,
+            "check_ins_per_second": self.per_second().round(),
+            "generator_core_ns_each": self.core_ns(self.generator_core_seconds),
+            "sink_core_ns_each": self.core_ns(self.sink_core_seconds),
+            "p99_ms": self.p99_ms,
+            "durability": "none: the sink keeps nothing",
+            "machine": machine::describe(),
+        })
+    }
+
+    /// The sentences for people.
+    pub fn to_text(&self) -> String {
+        format!(
+            "{:.0} check-ins/s over {} connections in frames of {}, to a sink on threads of its own in this process\n\
+             that acknowledges every frame and keeps nothing. Generator {:.0} core ns each, sink {:.0}. A run that\n\
+             comes close to this on this machine has measured the generator.",
+            self.per_second(),
+            self.connections,
+            self.frame,
+            self.core_ns(self.generator_core_seconds),
+            self.core_ns(self.sink_core_seconds),
+        )
+    }
+}
+
+/// Sends to a sink for the time that is asked for.
+///
+/// # Errors
+/// [`RunError::Internal`] if threads or sockets cannot be had, [`RunError::Client`] if a connection fails.
+pub fn measure(arguments: &CeilingArguments) -> Result<Ceiling, RunError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = arguments.threads {
+        builder.worker_threads(usize::from(threads));
+    }
+    let sinks = builder
+        .thread_name(SINK_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Internal(format!("cannot start threads: {error}")))?;
+    let sink = {
+        let _inside = sinks.enter();
+        Sink::start()?
+    };
+    let plan = Plan {
+        server: sink.address(),
+        ca: sink.ca(),
+        window: arguments.window,
+        server_pid: None,
+    };
+    let members = members(arguments, &sink);
+    let connections = members.len() as u64;
+    let frame = members.first().map_or(0, |member| member.frame);
+    let load = Load {
+        time_max: Some(Duration::from_secs_f64(arguments.seconds)),
+        ..Load::closed()
+    };
+    let generator = run::runtime(arguments.threads)?;
+    let (measured, sink_core_seconds) = generator.block_on(send(plan, members, load))?;
+    let all = measured.generator_core_seconds.unwrap_or_default();
+    Ok(Ceiling {
+        connections,
+        frame,
+        check_ins: measured.acked,
+        seconds: measured.seconds,
+        generator_core_seconds: (all - sink_core_seconds).max(0.0),
+        sink_core_seconds,
+        p99_ms: measured.series.latency().quantile_ms(0.99),
+    })
+}
+
+/// What was measured, and the core seconds of the sink meanwhile.
+async fn send(
+    plan: Plan,
+    members: Vec<Member>,
+    load: Load,
+) -> Result<(Measured, f64), ClientError> {
+    let mut connections = Connections::open(plan, members).await?;
+    let before = process::core_seconds_of_threads(SINK_THREADS);
+    let measured = connections.measure(&load, Arc::default()).await?;
+    let spent = process::core_seconds_of_threads(SINK_THREADS) - before;
+    connections.close().await?;
+    Ok((measured, spent))
+}
+
+/// The fleet on certificates of the sink, cut as that of a run.
+fn members(arguments: &CeilingArguments, sink: &Sink) -> Vec<Member> {
+    let shape = Shape::new(arguments.seed);
+    let given = arguments
+        .frame
+        .and_then(|frame| usize::try_from(frame).ok());
+    match arguments.kind {
+        Kind::Gateway => {
+            let devices = arguments.devices.unwrap_or(1_000_000);
+            let gateways = arguments.gateways.min(devices);
+            let member = |number: u64| {
+                let first = devices * number / gateways;
+                let count = devices * (number + 1) / gateways - first;
+                Member {
+                    identity: sink.identity(&format!("muster://ceiling/gateway/gateway-{number}")),
+                    part: Part::new(&shape, &Members::Numbered { first, count }, CHECK_INS_MAX),
+                    frame: given.unwrap_or(CHECK_INS_PER_FRAME_MAX),
+                }
+            };
+            (0..gateways).map(member).collect()
+        }
+        Kind::Device => {
+            let member = |number: u64| {
+                let id = device_id(arguments.seed, number);
+                Member {
+                    identity: sink.identity(&format!("muster://ceiling/device/{id}")),
+                    part: Part::new(&shape, &Members::One(id, number), CHECK_INS_MAX),
+                    frame: given.unwrap_or(1),
+                }
+            };
+            (0..arguments.devices.unwrap_or(64)).map(member).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sink_takes_whatever_is_sent() {
+        for (kind, devices) in [(Kind::Gateway, 100), (Kind::Device, 2)] {
+            let arguments = CeilingArguments {
+                kind,
+                devices: Some(devices),
+                gateways: 2,
+                frame: None,
+                window: 8,
+                seconds: 0.2,
+                threads: Some(1),
+                seed: 1,
+                json: false,
+            };
+            let ceiling = measure(&arguments).expect("a sink is always there");
+            assert_eq!(ceiling.connections, 2);
+            assert!(
+                ceiling.check_ins > 0 && ceiling.seconds > 0.0,
+                "{ceiling:?}"
+            );
+            assert!(ceiling.check_ins.is_multiple_of(ceiling.frame as u64));
+        }
+    }
+}

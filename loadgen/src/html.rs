@@ -1,0 +1,123 @@
+//! A run as one HTML file: no script, no font, no picture from elsewhere, light or dark as the reader has it.
+//!
+//! Everything is read from the object of `--json`, so that a run can be shown later and two runs beside each other.
+//! Every text goes through [`escape`], since some of it comes from a server. Bounds: those of the samples.
+
+use std::{fmt::Write, fs, path::Path};
+
+use serde_json::Value;
+
+use crate::error::RunError;
+
+mod chart;
+mod compare;
+mod page;
+mod run;
+
+pub use compare::comparison;
+pub use run::run;
+
+/// Writes a page.
+///
+/// # Errors
+/// [`RunError::Internal`] if the file cannot be written.
+pub fn write_file(path: &Path, page: &str) -> Result<(), RunError> {
+    fs::write(path, page)
+        .map_err(|error| RunError::Internal(format!("cannot write {}: {error}", path.display())))
+}
+
+/// `text` as it may stand between tags and in attributes.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            character if character.is_control() => escaped.push(' '),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// A number for people: thousands grouped, and three digits that matter.
+fn shown(value: f64) -> String {
+    if !value.is_finite() {
+        return "none".to_owned();
+    }
+    if value.fract() == 0.0 || value.abs() >= 1000.0 {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!(
+            "{sign}{}",
+            crate::report::grouped(value.abs().round() as u64)
+        );
+    }
+    let digits = if value.abs() >= 100.0 { 0 } else { 2 };
+    format!("{value:.digits$}")
+}
+
+/// A value of the object as a text.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), shown),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(text_of).collect::<Vec<_>>().join(" to "),
+        Value::Object(_) => String::new(),
+    }
+}
+
+/// A table of two columns; members that are objects are left out.
+fn pairs(caption: &str, rows: impl IntoIterator<Item = (String, String)>) -> String {
+    let mut table = format!("<table><caption>{}</caption><tbody>", escape(caption));
+    for (name, value) in rows {
+        let (name, value) = (escape(&name), escape(&value));
+        let _ = write!(
+            table,
+            "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>"
+        );
+    }
+    table.push_str("</tbody></table>");
+    table
+}
+
+/// A table with a header.
+fn table(caption: &str, header: &[String], rows: &[Vec<String>]) -> String {
+    let cells = |tag: &str, cells: &[String]| -> String {
+        cells
+            .iter()
+            .map(|cell| format!("<{tag}>{}</{}>", escape(cell), &tag[..2]))
+            .collect()
+    };
+    let mut text = format!("<table><caption>{}</caption><thead><tr>", escape(caption));
+    text.push_str(&cells("th scope=\"col\"", header));
+    text.push_str("</tr></thead><tbody>");
+    for row in rows {
+        let _ = write!(text, "<tr>{}</tr>", cells("td", row));
+    }
+    text.push_str("</tbody></table>");
+    text
+}
+
+/// The members of an object as rows.
+fn rows_of(object: &Value) -> Vec<(String, String)> {
+    let members = object.as_object().into_iter().flatten();
+    members
+        .filter(|(_, value)| !value.is_null() && !value.is_object())
+        .map(|(name, value)| (name.replace('_', " "), text_of(value)))
+        .collect()
+}
+
+/// A column of the samples; empty if there is none.
+fn column(json: &Value, name: &str) -> Vec<Option<f64>> {
+    let values = json["samples"][name].as_array().into_iter().flatten();
+    values.map(Value::as_f64).collect()
+}
+
+#[cfg(test)]
+mod tests;

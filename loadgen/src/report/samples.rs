@@ -1,0 +1,111 @@
+//! What happened when, as the report shows it: columns of samples, phases, and the distribution of latencies.
+
+use serde_json::{Value, json};
+
+use super::{LatencyJson, Phase, Report};
+use crate::{
+    latency::Latency,
+    series::{ClassOfSamples, Sample, Series},
+};
+
+/// The phases with what was measured in each.
+pub(super) fn by_phase(report: &Report) -> Vec<(&Phase, ClassOfSamples)> {
+    let phases = &report.setup.phases;
+    if phases.is_empty() {
+        return Vec::new();
+    }
+    let phase_at = |at: f64| {
+        phases
+            .iter()
+            .position(|phase| phase.from <= at && at < phase.until)
+    };
+    phases
+        .iter()
+        .zip(report.measured.series.by_class(phase_at))
+        .collect()
+}
+
+/// The phases as objects.
+pub(super) fn phases(report: &Report) -> Value {
+    let objects = by_phase(report).into_iter().map(|(phase, found)| {
+        let rate = |count: u64| per_second(count, found.seconds);
+        json!({
+            "name": phase.name,
+            "from_seconds": phase.from,
+            "until_seconds": phase.until,
+            "rate": phase.rate,
+            "offered_each_second": rate(found.added.offered),
+            "acked_each_second": rate(found.added.acked),
+            "ack_latency_ms": LatencyJson::from(&found.latency),
+            "late_by_server": found.added.late.by_server,
+            "late_by_generator": found.added.late.by_generator,
+        })
+    });
+    objects.collect()
+}
+
+/// Pairs of a fraction and the milliseconds that so many latencies do not exceed.
+pub(super) fn distribution(latency: &Latency) -> Value {
+    latency
+        .distribution()
+        .into_iter()
+        .map(|(quantile, ms)| json!([quantile, ms]))
+        .collect()
+}
+
+/// A column for each number, which is far shorter than an object for each sample.
+pub(super) fn columns(series: &Series) -> Value {
+    let samples = series.samples();
+    let column = |value: &dyn Fn(&Sample) -> Value| samples.iter().map(value).collect::<Value>();
+    let rate = |count: fn(&Sample) -> u64| {
+        column(&|sample| per_second(count(sample), sample.seconds()).into())
+    };
+    let total = |count: fn(&Sample) -> u64| column(&|sample| count(sample).into());
+    let latencies: Vec<Latency> = samples
+        .iter()
+        .map(|sample| Latency::from(&sample.latency))
+        .collect();
+    let quantile = |quantile: f64| -> Value {
+        let values = latencies
+            .iter()
+            .map(|latency| (latency.count() > 0).then(|| latency.quantile_ms(quantile)));
+        values.collect::<Vec<_>>().into()
+    };
+    let cores = |seconds: fn(&Sample) -> Option<f64>| {
+        column(&|sample| {
+            seconds(sample)
+                .map(|spent| rounded(spent / sample.seconds()))
+                .into()
+        })
+    };
+    json!({
+        "until_seconds": column(&|sample| rounded(sample.until.as_secs_f64()).into()),
+        "offered_each_second": rate(|sample| sample.added.offered),
+        "sent_each_second": rate(|sample| sample.added.sent),
+        "acked_each_second": rate(|sample| sample.added.acked),
+        "p50_ms": quantile(0.5),
+        "p99_ms": quantile(0.99),
+        "p999_ms": quantile(0.999),
+        "max_ms": quantile(1.0),
+        "late_by_server": total(|sample| sample.added.late.by_server),
+        "late_by_generator": total(|sample| sample.added.late.by_generator),
+        "busy": total(|sample| sample.added.busy),
+        "reconnects": total(|sample| sample.added.reconnects),
+        "generator_cores": cores(|sample| sample.added.generator_core_seconds),
+        "server_cores": cores(|sample| sample.added.server_core_seconds),
+        "server_rss_bytes": column(&|sample| sample.added.server_rss_bytes.into()),
+    })
+}
+
+fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 {
+        rounded(count as f64 / seconds)
+    } else {
+        0.0
+    }
+}
+
+/// Three digits after the point: nobody reads more of them, and a run has thousands of numbers.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
