@@ -8,7 +8,7 @@
 //! by the order of its ids, and a server must not be flattered by one that does.
 //! Bounds: 24 bytes a device, at most [`DELAYED_MAX`] check-ins held back. On the hot path.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, hint::black_box, time::Duration};
 
 use muster_wire::{
     CheckIn, DeviceId, Inventory,
@@ -27,6 +27,10 @@ pub const DELAYED_MAX: usize = 64;
 
 /// One of so many check-ins lets a delayed one pass first, so that delays vary.
 const DELAY_MEAN: u64 = 16;
+
+/// Devices that are looked at together: more than a core has misses under way, and few enough that the first is still
+/// in its cache when its turn comes.
+const BLOCK: usize = 32;
 
 /// The shape of a fleet.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -295,7 +299,7 @@ impl Part {
     fn next_new(&mut self, sent_at_ms: u64) -> (usize, CheckIn) {
         let place = match &mut self.calendar {
             Some(calendar) if !self.is_settling => calendar.next(&mut self.devices),
-            _ => self.walk.next(&mut self.random),
+            _ => self.walk.next(&mut self.random, &self.devices),
         };
         let bits = self.random.bits();
         let id = self.id(place);
@@ -366,12 +370,19 @@ impl Part {
 
 /// An order in which every place comes once a round, by steps of a length that has no factor in
 /// common with the number of places.
+///
+/// Places are taken a block at a time, and the devices of a block are looked at first: a fleet is larger than the
+/// caches, and misses that come together pass together. No block goes beyond its round, so the order is the same.
 #[derive(Debug)]
 struct Walk {
     places: usize,
     place: usize,
     step: usize,
     left: usize,
+    block: [u32; BLOCK],
+    /// Places of the block that were taken, and those it has.
+    taken: usize,
+    filled: usize,
 }
 
 impl Walk {
@@ -381,6 +392,9 @@ impl Walk {
             place: 0,
             step: 1,
             left: 0,
+            block: [0; BLOCK],
+            taken: 0,
+            filled: 0,
         };
         if places > 0 {
             walk.start_round(random);
@@ -403,17 +417,35 @@ impl Walk {
     }
 
     #[inline]
-    fn next(&mut self, random: &mut Random) -> usize {
+    fn next(&mut self, random: &mut Random, devices: &[Device]) -> usize {
+        if self.taken == self.filled {
+            self.fill(random, devices);
+        }
+        let place = self.block[self.taken];
+        self.taken += 1;
+        place as usize
+    }
+
+    #[inline(never)]
+    fn fill(&mut self, random: &mut Random, devices: &[Device]) {
         if self.left == 0 {
             self.start_round(random);
         }
-        self.left -= 1;
-        let place = self.place;
-        self.place += self.step;
-        if self.place >= self.places {
-            self.place -= self.places;
+        self.filled = self.left.min(BLOCK);
+        self.taken = 0;
+        self.left -= self.filled;
+        for place in &mut self.block[..self.filled] {
+            *place = self.place as u32;
+            self.place += self.step;
+            if self.place >= self.places {
+                self.place -= self.places;
+            }
         }
-        place
+        let places = &self.block[..self.filled];
+        let looked_at = places.iter().fold(0, |sum: u32, place| {
+            sum.wrapping_add(devices[*place as usize].look())
+        });
+        black_box(looked_at);
     }
 }
 
