@@ -1,8 +1,9 @@
 //! The knee: the highest rate that a server takes with good latencies.
 //!
 //! An open loop at one rate after the other, on the same connections: doubled until one is bad, then between the
-//! best good one and the worst bad one until they are close. A rate is good if its p99 from when frames were due is
-//! low enough and what was offered was sent and acknowledged in time. Bounds: a number of points and a time. The
+//! best good one and the lowest bad one until they are close. A rate is good if its p99 from when frames were due is
+//! low enough and what was offered was sent and acknowledged in time; it is bad if it was not so twice, since a
+//! machine that others share has its moments. Bounds: a number of points and a time. The
 //! fleet is settled first, and all of it is verified in the end.
 
 use std::{sync::Arc, time::Duration};
@@ -165,7 +166,7 @@ async fn sweep(
         before,
         ..Measured::default()
     };
-    let mut points = Vec::new();
+    let mut points: Vec<Point> = Vec::new();
     let ended = loop {
         let Some(rate) = search.next() else {
             break "found";
@@ -186,7 +187,12 @@ async fn sweep(
             .measure(&load, Arc::new(Live::default()))
             .await?;
         let point = Point::of(rate, &measured, arguments);
-        search.note(rate, point.is_good);
+        let was_tried = points
+            .last()
+            .is_some_and(|last| last.rate.total_cmp(&rate).is_eq());
+        if point.is_good || was_tried {
+            search.note(rate, point.is_good);
+        }
         points.push(point);
         add(&mut all, measured);
     };

@@ -130,81 +130,93 @@ pub(super) fn line(json: &Value, name: &str, title: &str, divisor: f64) -> Line 
     }
 }
 
+/// All charts of a run over its time, and its distribution.
 fn charts(json: &Value) -> Vec<Chart> {
-    let marks: Vec<(f64, String)> = json["phases"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .skip(1)
+    let phases = json["phases"].as_array().into_iter().flatten().skip(1);
+    let marks: Vec<(f64, String)> = phases
         .filter_map(|phase| Some((phase["from_seconds"].as_f64()?, text_of(&phase["name"]))))
         .collect();
-    let over_time = |title: &str, note: &str, y: &str, scale, lines: &[(&str, &str, f64)]| Chart {
-        title: title.to_owned(),
-        note: note.to_owned(),
+    let chart = |(title, note, y, scale, columns): &OverTime| Chart {
+        title: (*title).to_owned(),
+        note: (*note).to_owned(),
         x: "seconds".to_owned(),
-        y: y.to_owned(),
-        scale,
-        lines: lines
+        y: (*y).to_owned(),
+        scale: *scale,
+        lines: columns
             .iter()
-            .map(|(name, shown, divisor)| line(json, name, shown, *divisor))
+            .map(|(name, shown)| line(json, name, shown, divisor(y)))
             .collect(),
         marks: marks.clone(),
         places: Vec::new(),
     };
-    vec![
-        over_time(
-            "Rate",
-            "Check-ins a second: due by the schedule, and durable.",
-            "check-ins/s",
-            Scale::Linear,
-            &[
-                ("offered_each_second", "offered", 1.0),
-                ("acked_each_second", "durable", 1.0),
-            ],
-        ),
-        over_time(
-            "Latency over time",
-            "From the time a frame was due to its ack, of the frames acknowledged in each second.",
-            "ms",
-            Scale::Logarithmic,
-            &[
-                ("p50_ms", "p50", 1.0),
-                ("p99_ms", "p99", 1.0),
-                ("p999_ms", "p99.9", 1.0),
-                ("max_ms", "max", 1.0),
-            ],
-        ),
-        distribution(&[("this run", json)]),
-        over_time(
-            "Late frames and pressure",
-            "Frames that left over 5 ms late, by cause; pauses that the server asked for; connections lost.",
-            "in a second",
-            Scale::Linear,
-            &[
-                ("late_by_server", "late: server", 1.0),
-                ("late_by_generator", "late: generator", 1.0),
-                ("busy", "pauses", 1.0),
-                ("reconnects", "lost", 1.0),
-            ],
-        ),
-        over_time(
-            "Cores",
-            "Cores in use, where the process of the server was given.",
-            "cores",
-            Scale::Linear,
-            &[
-                ("generator_cores", "generator", 1.0),
-                ("server_cores", "server", 1.0),
-            ],
-        ),
-        over_time(
-            "Memory of the server",
-            "Resident memory.",
-            "MiB",
-            Scale::Linear,
-            &[("server_rss_bytes", "server", 1_048_576.0)],
-        ),
-    ]
+    let mut charts: Vec<Chart> = OVER_TIME.iter().map(chart).collect();
+    charts.insert(2, distribution(&[("this run", json)]));
+    charts
+}
+
+/// Title, note, unit, scale, and columns with their names.
+type OverTime = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Scale,
+    &'static [(&'static str, &'static str)],
+);
+
+const OVER_TIME: [OverTime; 5] = [
+    (
+        "Rate",
+        "Check-ins a second: due by the schedule, and durable.",
+        "check-ins/s",
+        Scale::Linear,
+        &[
+            ("offered_each_second", "offered"),
+            ("acked_each_second", "durable"),
+        ],
+    ),
+    (
+        "Latency over time",
+        "From the time a frame was due to its ack, of the frames acknowledged in each second.",
+        "ms",
+        Scale::Logarithmic,
+        &[
+            ("p50_ms", "p50"),
+            ("p99_ms", "p99"),
+            ("p999_ms", "p99.9"),
+            ("max_ms", "max"),
+        ],
+    ),
+    (
+        "Late frames and pressure",
+        "Frames that left over 5 ms late, by cause; pauses that the server asked for; connections lost.",
+        "in a second",
+        Scale::Linear,
+        &[
+            ("late_by_server", "late: server"),
+            ("late_by_generator", "late: generator"),
+            ("busy", "pauses"),
+            ("reconnects", "lost"),
+        ],
+    ),
+    (
+        "Cores",
+        "Cores in use, where the process of the server was given.",
+        "cores",
+        Scale::Linear,
+        &[("generator_cores", "generator"), ("server_cores", "server")],
+    ),
+    (
+        "Memory of the server",
+        "Resident memory.",
+        "MiB",
+        Scale::Linear,
+        &[("server_rss_bytes", "server")],
+    ),
+];
+
+/// Samples count memory in bytes.
+fn divisor(unit: &str) -> f64 {
+    if unit == "MiB" { 1_048_576.0 } else { 1.0 }
 }
 
 /// The latencies by their rank, of one run or of several.

@@ -19,10 +19,10 @@ pub(super) fn by_phase(report: &Report) -> Vec<(&Phase, ClassOfSamples)> {
             .iter()
             .position(|phase| phase.from <= at && at < phase.until)
     };
-    phases
-        .iter()
-        .zip(report.measured.series.by_class(phase_at))
-        .collect()
+    let mut found = report.measured.series.by_class(phase_at);
+    // A phase that no sample falls into is shown all the same.
+    found.resize_with(phases.len(), ClassOfSamples::default);
+    phases.iter().zip(found).collect()
 }
 
 /// The phases as objects.

@@ -104,6 +104,13 @@ fn run(report: &Report) -> Table {
             row(name, grouped(count));
         }
     }
+    costs(&mut row, report);
+    table
+}
+
+/// What the run has cost, where it is known.
+fn costs(row: &mut impl FnMut(&str, String), report: &Report) {
+    let (setup, measured) = (&report.setup, &report.measured);
     for (name, seconds) in [
         ("core ns each, generator", measured.generator_core_seconds),
         ("core ns each, server", measured.server_core_seconds),
@@ -124,7 +131,6 @@ fn run(report: &Report) -> Table {
         let each = after.saturating_sub(before) / setup.devices;
         row("  bytes a device, over that before", grouped(each));
     }
-    table
 }
 
 fn latency(report: &Report) -> Table {

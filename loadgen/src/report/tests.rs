@@ -235,6 +235,10 @@ fn samples_are_columns_of_the_same_length_and_phases_are_named() {
     assert_eq!(json["samples"]["acked_each_second"][0], 200.0);
     assert_eq!(json["phases"][0]["name"], "one");
     assert_eq!(json["phases"][0]["acked_each_second"], 200.0);
+    assert_eq!(
+        json["phases"][1]["acked_each_second"], 0.0,
+        "one without a sample"
+    );
     assert_eq!(json["latency_distribution"][0][0], 0.0);
     assert!(report.to_text().contains("one"));
 }

@@ -1,7 +1,9 @@
 //! Whole runs against a server that keeps the engine's model, and the exit codes of the binary.
 
 mod model_server;
+mod products;
 mod rude;
+mod scenarios;
 
 use std::{
     path::{Path, PathBuf},
@@ -268,96 +270,4 @@ fn no_arguments_print_the_help() {
     let output = binary(&["muster-loadgen".to_owned()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: muster-loadgen"));
-}
-
-#[test]
-fn every_scenario_is_verified() {
-    let common = ["--devices=300", "--json"];
-    for words in [
-        ["steady", "--compress=14400"].as_slice(),
-        &["enrolment-storm", "--compress=7200", "--collect=20"],
-        &["reconnect-storm", "--within=0.2", "--check-ins-each=3"],
-        &["reconnect-storm", "--as=device"],
-        &["risk-outbreak", "--compress=14400", "--inventory=0.2"],
-    ] {
-        let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
-        let mut all = scenario_words(&server, words, &common);
-        if words.contains(&"--as=device") {
-            all.push("--devices=3".to_owned());
-            all.retain(|word| word != "--devices=300");
-        }
-        let output = binary(&all);
-        assert_eq!(output.status.code(), Some(0), "{words:?} {output:?}");
-        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
-        assert_eq!(json["verified"], true, "{words:?} {json}");
-        assert_eq!(json["workload"], words[0]);
-        assert_eq!(
-            json["check_ins_offered"], json["check_ins_acked"],
-            "{words:?} {json}"
-        );
-        assert_eq!(json["reconnects"], 0, "those on purpose are not counted");
-    }
-}
-
-#[test]
-fn a_noisy_tenant_and_the_quiet_one_are_both_verified() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
-    let words = [
-        "noisy-tenant",
-        "--noisy=loud",
-        "--rate=200",
-        "--part-seconds=1",
-        "--noisy-gateways=2",
-    ];
-    let fleets = [
-        "--devices=50",
-        "--frame=10",
-        "--noisy-devices=100",
-        "--json",
-    ];
-    let output = binary(&scenario_words(&server, &words, &fleets));
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
-    assert_eq!(output.status.code(), Some(0), "{json}");
-    assert_eq!(json["verified"], true, "{json}");
-    assert_eq!(json["other_tenant"]["verified"], true, "{json}");
-    assert!(
-        json["other_tenant"]["check_ins_acked"].as_u64() > Some(100),
-        "more than to settle"
-    );
-    let phases = json["phases"].as_array().expect("phases");
-    assert_eq!(phases.len(), 3, "{json}");
-}
-
-fn scenario_words(server: &ModelServer, words: &[&str], more: &[&str]) -> Vec<String> {
-    let mut all = self::words(server, more);
-    all[1] = "scenario".to_owned();
-    for (place, word) in words.iter().enumerate() {
-        all.insert(2 + place, (*word).to_owned());
-    }
-    all
-}
-
-#[test]
-fn a_ramp_has_a_phase_for_each_step_and_writes_its_latencies() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
-    let directory = tempfile::tempdir().expect("a directory can be made");
-    let hdr = directory.path().join("run.hdr");
-    let hdr_word = format!("--hdr={}", hdr.display());
-    let more = [
-        "--devices=100",
-        "--ramp=100..300",
-        "--steps=2",
-        "--step-seconds=1.5",
-        "--frame=10",
-        "--json",
-    ];
-    let output = binary(&words(&server, &[&more[..], &[&hdr_word]].concat()));
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
-    assert_eq!(json["check_ins_offered"], 600);
-    assert_eq!(json["phases"].as_array().map(Vec::len), Some(2), "{json}");
-    let log = std::fs::read_to_string(&hdr).expect("it was written");
-    let lines = log.lines().filter(|line| !line.starts_with('#'));
-    let samples = json["samples"]["until_seconds"].as_array().map(Vec::len);
-    assert_eq!(Some(lines.count()), samples);
 }
