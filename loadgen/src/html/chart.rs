@@ -7,7 +7,7 @@ use super::{escape, shown};
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
 
@@ -83,6 +83,16 @@ impl Axis {
         }
     }
 
+    /// Of times: from the start to the last of them.
+    fn to_last(values: impl Iterator<Item = f64>) -> Self {
+        let last = values.fold(0.0, f64::max);
+        Self {
+            from: 0.0,
+            to: if last > 0.0 { last } else { 1.0 },
+            is_logarithmic: false,
+        }
+    }
+
     /// From 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let value = if self.is_logarithmic {
@@ -99,7 +109,8 @@ impl Axis {
         } else {
             step(self.to)
         };
-        let count = ((self.to - self.from) / step).round() as u32;
+        // An end that is a tick itself must not be lost to rounding.
+        let count = ((self.to - self.from) / step + 1e-6).floor() as u32;
         let ticks = (0..=count).map(|tick| f64::from(tick).mul_add(step, self.from));
         ticks
             .map(|at| {
@@ -136,7 +147,7 @@ impl Chart {
                 to: *to,
                 is_logarithmic: false,
             },
-            _ => Axis::of(values().map(|(x, _)| *x), Scale::Linear),
+            _ => Axis::to_last(values().map(|(x, _)| *x)),
         };
         let y = Axis::of(values().filter_map(|(_, y)| *y), self.scale);
         let mut svg = String::new();
@@ -148,7 +159,7 @@ impl Chart {
         let (title, note) = (escape(&self.title), escape(&self.note));
         format!(
             "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}: {note}\">\
-             <title>{title}</title>{svg}</svg><figcaption>{note}</figcaption></figure>\n"
+             <title>{title}</title>{svg}</svg><figcaption><strong>{title}.</strong> {note}</figcaption></figure>\n"
         )
     }
 
@@ -267,6 +278,9 @@ mod tests {
         let ticks: Vec<String> = logarithmic.ticks().into_iter().map(shown).collect();
         assert_eq!(ticks, ["0.10", "1", "10", "100"]);
         assert!((logarithmic.place(0.1)).abs() < 1e-9 && logarithmic.place(100.0) > 0.999);
+        let times = Axis::to_last([1.0, 21.3].into_iter());
+        assert_eq!(times.ticks(), [0.0, 5.0, 10.0, 15.0, 20.0]);
+        assert!(times.place(21.3) > 0.999);
         let nothing = Axis::of([0.0, f64::NAN].into_iter(), Scale::Logarithmic);
         assert_eq!((nothing.from, nothing.to), (0.0, 1.0));
     }
