@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::error::RunError;
 
 mod chart;
+mod charts;
 mod compare;
 mod page;
 mod run;

@@ -5,7 +5,10 @@
 use muster_client::{Client, ClientError, Endpoint};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Connected, Sender, Sent};
+use super::{
+    connections::Connected,
+    sender::{Sender, Sent},
+};
 
 /// Opens a cut connection again at this time, and sends.
 pub(super) async fn come_back(

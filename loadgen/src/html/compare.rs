@@ -2,10 +2,9 @@
 
 use super::{
     chart::{Chart, Scale},
+    charts::{distribution, line},
     page::{banner, page},
-    pairs, rows_of,
-    run::{distribution, line},
-    shown, table, text_of,
+    pairs, rows_of, shown, table, text_of,
 };
 use crate::compare::Comparison;
 
