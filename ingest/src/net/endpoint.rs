@@ -129,6 +129,10 @@ fn transport(config: &ListenConfig) -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW))
         .receive_window(VarInt::from_u32(DEVICE_RECEIVE_WINDOW))
         .send_window(SEND_WINDOW)
+        // The server says little: acks, and a certificate once. Larger packets and several at once would cost
+        // every connection probes, and a buffer of ten packets as soon as its handshake takes two.
+        .mtu_discovery_config(None)
+        .enable_segmentation_offload(false)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))));
     transport
 }

@@ -111,12 +111,15 @@ pub(super) async fn run(
         is_open: false,
         end: End::Gone,
     };
-    account.end = match Session::open(connection, deadline, places, context).await {
+    // Boxed, like everything that is over soon or rarely begins: what the task of a session needs at most is what
+    // each idle connection costs.
+    let opened = Box::pin(Session::open(connection, deadline, places, context)).await;
+    account.end = match opened {
         Ok((mut session, rest)) => {
             account.is_open = true;
             account.context.metrics.sessions_opened.add(1);
             let (id, identity) = (session.core.entry.id, &session.core.entry.identity);
-            let span = tracing::info_span!("session", id, %identity);
+            let span = tracing::debug_span!("session", id, %identity);
             session.end = session.serve(rest).instrument(span).await;
             session.end
         }
@@ -197,7 +200,7 @@ impl Session {
         self.check_phase().await?;
         self.acknowledge().await?;
         if let Some(code) = self.core.is_over() {
-            return Err(self.farewell(code).await);
+            return Err(Box::pin(self.farewell(code)).await);
         }
         match self.wake().await? {
             Wake::Chunks(count) => self.take(count).await,
@@ -261,7 +264,7 @@ impl Session {
     async fn take_chunk(&mut self, chunk: &[u8]) -> Result<(), End> {
         let mut rest = chunk;
         while self.core.take(&mut rest)? == Take::Blocked {
-            self.wait_for_room().await?;
+            Box::pin(self.wait_for_room()).await?;
         }
         // One reading of the clock a chunk, and only while a frame is incomplete. A client that never pauses
         // is in the middle of some frame at the end of each chunk: what counts is the age of that one.

@@ -33,8 +33,9 @@ struct FrameSlot {
 pub struct Window {
     slots: Box<[FrameSlot]>,
     progress: Notify,
-    /// Details of refused records; made with the first one, because most sessions never have any.
-    rejections: OnceLock<ArrayQueue<Rejection>>,
+    /// Details of refused records; made with the first one, because most sessions never have any. Boxed, because
+    /// its padding against false sharing would be most of a window.
+    rejections: OnceLock<Box<ArrayQueue<Rejection>>>,
 }
 
 impl Window {
@@ -84,7 +85,7 @@ impl Window {
     pub fn note_rejection(&self, rejection: Rejection) {
         let queue = self
             .rejections
-            .get_or_init(|| ArrayQueue::new(REJECTIONS_PER_ACK_MAX));
+            .get_or_init(|| Box::new(ArrayQueue::new(REJECTIONS_PER_ACK_MAX)));
         let _ = queue.push(rejection);
     }
 }
