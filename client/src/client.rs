@@ -23,15 +23,12 @@ use tokio::{
 };
 
 use crate::{
-    back_off::BackOff,
     config::ClientConfig,
-    connection::Connector,
-    driver::Driver,
+    connector::Connector,
     endpoint::Endpoint,
     error::ClientError,
     progress::{Progress, Status},
     session::Outbox,
-    tls,
     window::Window,
 };
 
@@ -111,28 +108,21 @@ impl Client {
         endpoint: &Endpoint,
         config: ClientConfig,
     ) -> Result<Self, ClientError> {
-        config.check()?;
+        Connector::new(endpoint, config)?.connect().await
+    }
+
+    pub(crate) async fn connect_with(connector: &Connector) -> Result<Self, ClientError> {
+        let config = connector.config();
         let (frames, frames_receiver) = mpsc::channel(1);
         let (rejections_sender, rejections) = mpsc::channel(config.rejections_max);
         let (status_sender, status) = watch::channel(Status::default());
-        let mut driver = Driver {
-            connector: Connector {
-                endpoint: endpoint.clone(),
-                quic: tls::quic_config(&config)?,
-                server: config.server,
-                server_name: config.server_name,
-                handshake_timeout: config.handshake_timeout,
-            },
-            outbox: Outbox {
-                frames: frames_receiver,
-                is_closing: false,
-                window: Window::new(config.window_frames),
-                status: status_sender,
-                rejections: rejections_sender,
-            },
-            back_off: BackOff::new(config.back_off_min, config.back_off_max),
-            offline_max: config.offline_max,
-        };
+        let mut driver = connector.driver(Outbox {
+            frames: frames_receiver,
+            is_closing: false,
+            window: Window::new(config.window_frames),
+            status: status_sender,
+            rejections: rejections_sender,
+        });
         let connection = driver.connect_first().await?;
         Ok(Self {
             frames,
@@ -152,10 +142,7 @@ impl Client {
     /// The reason why the client has ended. Frames before the failing one have been taken over.
     pub async fn send(&self, records: &[CheckInRecord]) -> Result<(), ClientError> {
         for records in records.chunks(self.check_ins_per_frame_max()) {
-            let mut bytes = Vec::with_capacity(HEADER_BYTES + records.len() * CHECK_IN_BYTES);
-            encode_check_ins(&mut bytes, records)
-                .map_err(|_| ClientError::InvalidFrame("its number of records"))?;
-            self.hand_over(bytes.into()).await?;
+            self.hand_over(check_in_frame(records)?).await?;
         }
         Ok(())
     }
@@ -264,6 +251,14 @@ impl Client {
             .clone()
             .unwrap_or(ClientError::Stopped)
     }
+}
+
+/// The frame of so many check-ins.
+pub(crate) fn check_in_frame(records: &[CheckInRecord]) -> Result<Bytes, ClientError> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + records.len() * CHECK_IN_BYTES);
+    encode_check_ins(&mut bytes, records)
+        .map_err(|_| ClientError::InvalidFrame("its number of records"))?;
+    Ok(bytes.into())
 }
 
 fn check_frame(frame: &Bytes, check_ins_max: usize) -> Result<(), ClientError> {

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::{Buf, Bytes};
 use muster_wire::{
     Ack, Busy, ClientHello, CloseCode, DecodeError, Decoder, Goodbye, Item, Role, ServerHello,
-    encode_client_hello,
+    encode_client_hello, encode_goodbye,
 };
 use quinn::{ConnectError, ReadError, RecvStream, SendStream, VarInt};
 
@@ -18,14 +18,24 @@ use crate::{
     error::{ClientError, Disconnect, Fault, refused},
 };
 
-/// What it takes to connect, the same for every attempt.
-#[derive(Debug)]
-pub(crate) struct Connector {
+/// What it takes to connect, the same for every attempt. Clones share their TLS sessions.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialler {
     pub(crate) endpoint: Endpoint,
     pub(crate) quic: quinn::ClientConfig,
     pub(crate) server: SocketAddr,
     pub(crate) server_name: String,
     pub(crate) handshake_timeout: Duration,
+}
+
+/// What a client says at once, without waiting for the server's Hello: it fits into any window and any limit, and
+/// spares a device that connects for one check-in a round trip.
+#[derive(Debug, Default)]
+pub(crate) struct FirstWords {
+    /// A frame of one check-in.
+    pub(crate) check_in: Option<Bytes>,
+    /// Goodbye: there is nothing else to say.
+    pub(crate) goodbye: bool,
 }
 
 /// An open connection after both Hellos.
@@ -35,6 +45,8 @@ pub(crate) struct Connection {
     pub(crate) send: SendStream,
     pub(crate) receiver: Receiver,
     pub(crate) hello: ServerHello,
+    /// Whether the first words ended with our Goodbye.
+    pub(crate) goodbye_written: bool,
 }
 
 /// What a server says after its Hello.
@@ -45,15 +57,15 @@ pub(crate) enum Message {
     Goodbye(Goodbye),
 }
 
-impl Connector {
+impl Dialler {
     /// One attempt.
-    pub(crate) async fn connect(&self) -> Result<Connection, Fault> {
-        tokio::time::timeout(self.handshake_timeout, self.open())
+    pub(crate) async fn connect(&self, words: &FirstWords) -> Result<Connection, Fault> {
+        tokio::time::timeout(self.handshake_timeout, self.open(words))
             .await
             .unwrap_or(Err(Fault::Passing(Disconnect::Timeout)))
     }
 
-    async fn open(&self) -> Result<Connection, Fault> {
+    async fn open(&self, words: &FirstWords) -> Result<Connection, Fault> {
         let attempt = self
             .endpoint
             .quic()
@@ -71,15 +83,25 @@ impl Connector {
                 version_max: muster_wire::VERSION_MAX,
             },
         );
+        if let Some(frame) = &words.check_in {
+            bytes.extend_from_slice(frame);
+        }
+        if words.goodbye {
+            encode_goodbye(&mut bytes, Goodbye::new(CloseCode::Done, 0));
+        }
         // A refused certificate shows here or at the read below: with TLS 1.3 a client is done
         // before the server has looked at it. The read has the reason.
         let _ = send.write_all(&bytes).await;
+        if words.goodbye {
+            let _ = send.finish();
+        }
         let hello = receiver.hello().await?;
         Ok(Connection {
             quic,
             send,
             receiver,
             hello,
+            goodbye_written: words.goodbye,
         })
     }
 }

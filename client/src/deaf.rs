@@ -16,7 +16,7 @@ use quinn::VarInt;
 
 use crate::{
     config::ClientConfig,
-    connection::{Connection, Connector},
+    connection::{Connection, Dialler, FirstWords},
     endpoint::Endpoint,
     error::{ClientError, Fault},
     tls,
@@ -45,18 +45,18 @@ impl DeafClient {
     ) -> Result<Self, ClientError> {
         config.check()?;
         let mut quic = tls::quic_config(&config)?;
-        let mut transport = tls::transport(&config);
+        let mut transport = tls::transport(&config, false);
         transport.stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES as u32));
         quic.transport_config(Arc::new(transport));
         let server = config.server;
-        let connector = Connector {
+        let dialler = Dialler {
             endpoint: endpoint.clone(),
             quic,
             server,
             server_name: config.server_name,
             handshake_timeout: config.handshake_timeout,
         };
-        match connector.connect().await {
+        match dialler.connect(&FirstWords::default()).await {
             Ok(connection) => Ok(Self { connection }),
             Err(Fault::Final(error)) => Err(error),
             Err(Fault::Passing(last)) => Err(ClientError::Unreachable {

@@ -14,14 +14,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     back_off::BackOff,
-    connection::{Connection, Connector},
+    connection::{Connection, Dialler},
     error::{ClientError, Disconnect, Fault},
     session::{self, Ended, Outbox},
 };
 
 #[derive(Debug)]
 pub(crate) struct Driver {
-    pub(crate) connector: Connector,
+    pub(crate) dialler: Dialler,
     pub(crate) outbox: Outbox,
     pub(crate) back_off: BackOff,
     pub(crate) offline_max: Option<Duration>,
@@ -105,8 +105,13 @@ impl Driver {
     }
 
     async fn connect(&mut self) -> Result<Connection, Fault> {
-        let connection = self.connector.connect().await?;
+        let words = self.outbox.first_words();
+        let connection = self.dialler.connect(&words).await?;
         let resent = self.outbox.window.open(connection.hello.window_frames);
+        if words.check_in.is_some() {
+            // It is on its way already.
+            self.outbox.window.take_unsent();
+        }
         self.outbox.update(|progress| {
             progress.is_connected = true;
             progress.connections += 1;
@@ -119,7 +124,7 @@ impl Driver {
     }
 
     fn unreachable(&self, last: Disconnect) -> ClientError {
-        let server = self.connector.server;
+        let server = self.dialler.server;
         ClientError::Unreachable {
             server,
             attempts: self.back_off.attempts(),

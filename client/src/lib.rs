@@ -42,6 +42,10 @@
 //! # }
 //! ```
 //!
+//! A device that checks in every some hours keeps a [`Connector`] instead and calls
+//! [`Connector::check_in_once`]: each time a connection of its own, short because it resumes the TLS session of the
+//! one before.
+//!
 //! # What a caller can rely on
 //! - [`Client::flush`] returns when every frame sent before is on the server's disk.
 //! - Frames reach the server in the order in which they were sent, also across reconnects.
@@ -58,6 +62,7 @@ mod back_off;
 mod client;
 mod config;
 mod connection;
+mod connector;
 #[cfg(feature = "deaf")]
 mod deaf;
 mod driver;
@@ -75,6 +80,7 @@ mod window;
 pub use bytes::Bytes;
 pub use client::{Client, ProgressWatch, Rejections};
 pub use config::{ClientConfig, Pem};
+pub use connector::Connector;
 #[cfg(feature = "deaf")]
 pub use deaf::DeafClient;
 pub use endpoint::Endpoint;

@@ -16,7 +16,8 @@ pub struct Progress {
     /// Frames the server has made durable, in the order in which they were taken. Exact over any
     /// number of connections.
     pub frames_acked: u64,
-    /// Frames that were sent once more, because a connection was lost before their ack.
+    /// Frames that were sent once more, because a connection that both sides had opened was lost before
+    /// their ack.
     pub frames_resent: u64,
     /// Records that changed something, as acknowledged. A record whose ack was lost with its
     /// connection is counted as a duplicate instead when it is sent again.

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    connection::{Connection, Message},
+    connection::{Connection, FirstWords, Message},
     error::{ClientError, Disconnect, Fault, refused},
     progress::{Progress, Status},
     window::Window,
@@ -68,6 +68,15 @@ impl Outbox {
         }
     }
 
+    /// What the next connection may begin with.
+    pub(crate) fn first_words(&self) -> FirstWords {
+        let check_in = self.window.oldest_if_small();
+        FirstWords {
+            goodbye: self.is_closing && check_in.is_some() && self.window.len() == 1,
+            check_in,
+        }
+    }
+
     fn acknowledge(&mut self, ack: &Ack) -> Result<(), ClientError> {
         let added = self.window.acknowledge(&ack.totals)?;
         let mut dropped = 0;
@@ -109,7 +118,7 @@ pub(crate) async fn run(connection: &mut Connection, outbox: &mut Outbox) -> (En
         outbox,
         outgoing: Vec::with_capacity(WRITE_FRAMES_MAX),
         busy_until: None,
-        goodbye_written: false,
+        goodbye_written: connection.goodbye_written,
         goodbye: None,
         has_progressed: false,
     };

@@ -1,18 +1,21 @@
 //! TLS and QUIC settings of a client, built by hand.
 //!
 //! TLS 1.3 only, the provider named, the server checked against the configured authority alone, the
-//! client's certificate always sent. No early data, because it can be replayed, and no resumption,
-//! because the server verifies certificates anew for every connection anyway.
+//! client's certificate sent, unless a session in which it was is resumed: then neither side verifies or signs
+//! anything. Sessions are those of one configuration, so of one identity and one authority; they are kept in
+//! memory only. No early data, because it can be replayed.
 
 use std::{fs, sync::Arc};
 
-use muster_wire::ALPN;
+use muster_wire::{ALPN, Identity, Subject};
 use quinn::{IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicClientConfig};
 use rustls::{
-    RootCertStore,
+    CipherSuite, RootCertStore,
     client::Resumption,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use webpki::EndEntityCert;
 
 use crate::{
     config::{ClientConfig, Pem},
@@ -27,18 +30,44 @@ const RECEIVE_WINDOW_BYTES: u32 = 64 * 1024;
 /// (1 Gbit/s at 50 ms is 6 MB), so that the window of frames is what limits.
 const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Server names whose sessions are kept. A configuration has one; rustls takes this for a size hint.
+const SERVER_NAMES_MAX: usize = 2;
+
 /// The QUIC configuration for every connection of one client.
 pub(crate) fn quic_config(config: &ClientConfig) -> Result<quinn::ClientConfig, ClientError> {
-    let tls = QuicClientConfig::try_from(tls_config(config)?)
+    let (certificates, key) = identity(&config.identity)?;
+    let is_device = certificates.first().is_some_and(is_device);
+    let tls = QuicClientConfig::try_from(tls_config(config, certificates, key)?)
         .map_err(|error| ClientError::Configuration(error.to_string()))?;
     let mut quic = quinn::ClientConfig::new(Arc::new(tls));
-    quic.transport_config(Arc::new(transport(config)));
+    quic.transport_config(Arc::new(transport(config, is_device)));
     Ok(quic)
 }
 
-fn tls_config(config: &ClientConfig) -> Result<rustls::ClientConfig, ClientError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let (certificates, key) = identity(&config.identity)?;
+/// Whether a certificate speaks for one device. What cannot be read is for the server to refuse.
+fn is_device(certificate: &CertificateDer<'_>) -> bool {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
+        return false;
+    };
+    let identity = Identity::from_uris(certificate.valid_uri_names());
+    identity.is_ok_and(|identity| matches!(identity.subject, Subject::Device(_)))
+}
+
+/// The provider with AES-128 and SHA-256 in front: SHA-384, which goes with AES-256, has no instruction of its own
+/// in most processors and was the largest single part of a short handshake.
+fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    let suites = &mut provider.cipher_suites;
+    suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider
+}
+
+fn tls_config(
+    config: &ClientConfig,
+    certificates: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<rustls::ClientConfig, ClientError> {
+    let provider = Arc::new(provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| ClientError::Configuration(error.to_string()))?
@@ -46,13 +75,16 @@ fn tls_config(config: &ClientConfig) -> Result<rustls::ClientConfig, ClientError
         .with_client_auth_cert(certificates, key)
         .map_err(|error| fault(&config.identity, "identity", &error))?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
-    tls.resumption = Resumption::disabled();
+    tls.resumption = match config.resume {
+        true => Resumption::in_memory_sessions(SERVER_NAMES_MAX),
+        false => Resumption::disabled(),
+    };
     tls.enable_early_data = false;
     Ok(tls)
 }
 
 /// How a connection behaves below its stream.
-pub(crate) fn transport(config: &ClientConfig) -> TransportConfig {
+pub(crate) fn transport(config: &ClientConfig, is_device: bool) -> TransportConfig {
     let mut transport = TransportConfig::default();
     // At most ten minutes, which fit the milliseconds of the format many times over.
     transport.max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok());
@@ -64,6 +96,11 @@ pub(crate) fn transport(config: &ClientConfig) -> TransportConfig {
     transport.stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES));
     transport.receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES));
     transport.send_window(SEND_WINDOW_BYTES);
+    if is_device {
+        // Nothing that a device says fills a packet: probes for larger ones would be most of what it sends.
+        transport.mtu_discovery_config(None);
+        transport.enable_segmentation_offload(false);
+    }
     transport
 }
 
@@ -130,10 +167,34 @@ mod tests {
 
     #[test]
     fn tls_speaks_muster_only_and_sends_no_early_data() {
-        let tls = tls_config(&config()).unwrap();
+        let config = config();
+        let (certificates, key) = identity(&config.identity).unwrap();
+        let tls = tls_config(&config, certificates, key).unwrap();
         assert_eq!(tls.alpn_protocols, [b"muster/1".to_vec()]);
         assert!(!tls.enable_early_data);
         assert!(tls.client_auth_cert_resolver.has_certs());
+    }
+
+    #[test]
+    fn a_device_is_told_from_a_gateway_by_its_certificate() {
+        let pki = TestPki::new();
+        let device = "muster://demo/device/11111111-1111-1111-1111-111111111101";
+        for (uri, expected) in [(device, true), ("muster://demo/gateway/device", false)] {
+            let (certificates, _) = identity(&Pem::text(pki.identity(uri))).unwrap();
+            assert_eq!(is_device(&certificates[0]), expected, "{uri}");
+        }
+        assert!(!is_device(&CertificateDer::from(vec![1, 2, 3])));
+    }
+
+    #[test]
+    fn the_suite_that_every_server_has_and_processors_compute_fastest_comes_first() {
+        let suites: Vec<_> = provider()
+            .cipher_suites
+            .iter()
+            .map(|suite| suite.suite())
+            .collect();
+        assert_eq!(suites[0], CipherSuite::TLS13_AES_128_GCM_SHA256);
+        assert!(suites.contains(&CipherSuite::TLS13_CHACHA20_POLY1305_SHA256));
     }
 
     #[test]

@@ -10,7 +10,10 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use muster_wire::AckTotals;
+use muster_wire::{
+    AckTotals,
+    limits::{CHECK_IN_BYTES, HEADER_BYTES},
+};
 
 /// What one Ack added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,6 +104,17 @@ impl Window {
     /// Whether the present connection has been handed a frame that is not acknowledged.
     pub(crate) fn has_sent(&self) -> bool {
         self.sent > 0
+    }
+
+    /// The oldest frame, if it is one check-in.
+    pub(crate) fn oldest_if_small(&self) -> Option<Bytes> {
+        let oldest = self.frames.front()?;
+        (oldest.len() == HEADER_BYTES + CHECK_IN_BYTES).then(|| oldest.clone())
+    }
+
+    /// Unacknowledged frames.
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_client::{
-    AckFault, Client, ClientConfig, ClientError, Disconnect, Pem,
+    AckFault, Client, ClientConfig, ClientError, Connector, Disconnect, Endpoint, Pem,
     testing::{Act, FakeServer, Outcome, ReceivedFrame, Script, TestPki, within},
 };
 use muster_wire::{
@@ -424,4 +424,57 @@ async fn a_dropped_client_leaves_at_once() {
     drop(client);
     while within(watch.changed()).await.is_some() {}
     assert!(server.frames().len() <= 1);
+}
+
+/// What connects to a server with this script, again and again.
+fn connector(script: Script) -> (FakeServer, Connector) {
+    let pki = TestPki::new();
+    let server = FakeServer::start(&pki, script);
+    let endpoint = Endpoint::for_server(server.address()).expect("a socket");
+    let connector = Connector::new(&endpoint, config(&pki, &server)).expect("good credentials");
+    (server, connector)
+}
+
+#[tokio::test]
+async fn a_check_in_of_its_own_connection_is_durable_and_the_connection_is_closed() {
+    let (server, connector) = connector(Script::new([Act::Acknowledge]));
+    for seq in 1..=3 {
+        let progress = within(connector.check_in_once(&[record(seq)])).await;
+        let progress = progress.unwrap();
+        assert_eq!((progress.frames_taken, progress.frames_acked), (1, 1));
+        assert_eq!((progress.accepted, progress.connections), (1, 1));
+        assert!(!progress.is_connected);
+    }
+    for connection in 0..3 {
+        assert_eq!(
+            sequences(&server.frames(), connection),
+            [connection as u64 + 1]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_check_in_of_its_own_connection_is_sent_again_after_a_loss() {
+    let (server, connector) = connector(Script::new([
+        Act::Lose {
+            frames: 1,
+            acked: 0,
+        },
+        Act::Acknowledge,
+    ]));
+    let progress = within(connector.check_in_once(&[record(1)])).await.unwrap();
+    assert_eq!((progress.frames_acked, progress.accepted), (1, 1));
+    for connection in [0, 1] {
+        assert_eq!(sequences(&server.frames(), connection), [1]);
+    }
+}
+
+#[tokio::test]
+async fn no_records_or_too_many_for_a_frame_are_no_check_in() {
+    let (server, connector) = connector(Script::new([Act::Acknowledge]));
+    for records in [vec![], vec![record(1); 4097]] {
+        let refused = within(connector.check_in_once(&records)).await;
+        assert!(matches!(refused, Err(ClientError::InvalidFrame(_))));
+    }
+    assert!(server.frames().is_empty(), "nothing was sent");
 }
