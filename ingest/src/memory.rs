@@ -24,11 +24,12 @@ use crate::shard::{PAGES_BESIDE_JOURNAL, PAGES_DRAINING, PAGES_MIN};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// What quinn, rustls and our task hold for a connection that is silent. Measured: 36,954 B at most in three runs
-/// of 2,000 devices that had checked in once; this is a sixth more. docs/BENCHMARKS.md has the command.
-pub const CONNECTION_IDLE: u64 = 43_000;
+/// What quinn, rustls and our task hold for a connection that is silent. Measured: 34,490 B at most in three runs
+/// of 2,000 devices that had checked in once, a kilobyte of it for their tickets; this is a sixth more.
+/// docs/BENCHMARKS.md has the command.
+pub const CONNECTION_IDLE: u64 = 40_000;
 
-/// A handshake: keys, certificates of both sides and the packets that wait. Measured: 41,232 B at most in three runs
+/// A handshake: keys, certificates of both sides and the packets that wait. Measured: 40,222 B at most in three runs
 /// of 2,000 that stood at the server's first answer. Beside that, 16 KiB that quinn keeps of a client's messages
 /// until they are in order (`crypto_buffer_size`, the default), and 7 KiB more. docs/BENCHMARKS.md has the command.
 pub const HANDSHAKE: u64 = 64 * KIB;
@@ -185,7 +186,7 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
     ]
 }
 
-fn front_door(config: &Config, shards: u64) -> [MemoryPart; 4] {
+fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
     let listen = &config.listen;
     let frame = shards * CHECK_INS_BYTES_MAX as u64 + INVENTORY_BYTES_MAX as u64;
     let window = u64::from(
@@ -203,13 +204,14 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "connections",
             u64::from(listen.connections_max) * connection,
-            "connections_max x (43 kB, 64 KiB to send, 64 KiB received x 2.5 + 32 KiB, a frame of 192 KiB for each shard, the window)",
+            "connections_max x (40 kB, 64 KiB to send, 64 KiB received x 2.5 + 32 KiB, a frame of 192 KiB for each shard, the window)",
         ),
         part(
             "large receive windows",
             received(listen.receive_windows_max.get()),
             "receive_windows_max x 2.5",
         ),
+        part("tickets", listen.tickets_max.get(), "tickets_max"),
         part(
             "handshakes",
             u64::from(listen.handshakes_max) * HANDSHAKE,
@@ -290,6 +292,10 @@ mod tests {
             (
                 "connections_max",
                 "window_frames_gateway = 65\nconnections_max",
+            ),
+            (
+                "connections_max",
+                "tickets_max = \"65MiB\"\nconnections_max",
             ),
             ("devices_max", "inbox_parts = 257\ndevices_max"),
             ("devices_max", "batch_check_ins_max = 9000\ndevices_max"),

@@ -132,6 +132,19 @@ impl ByClose {
     }
 }
 
+/// TLS sessions that clients may resume.
+#[derive(Debug, Default)]
+pub struct TicketMetrics {
+    /// Sessions kept now.
+    pub kept: AtomicUsize,
+    /// Memory that they take.
+    pub bytes: AtomicUsize,
+    /// Tickets that were shown and found.
+    pub taken: Counter,
+    /// Sessions that made room for younger ones before they were a day old.
+    pub displaced: Counter,
+}
+
 /// How many histograms sessions share, so that two of them rarely meet at one.
 const ACK_HISTOGRAMS: usize = 8;
 
@@ -141,6 +154,8 @@ pub struct Metrics {
     /// Attempts to connect that were decided about. Each is refused, asked to retry, or becomes a
     /// handshake, which fails or becomes a connection.
     pub attempts: Counter,
+    /// What makes handshakes short.
+    pub tickets: TicketMetrics,
     /// Handshakes under way.
     pub handshakes: Arc<AtomicUsize>,
     /// Connections now. Each closes before its Hello or becomes a session, which closes.
@@ -206,6 +221,7 @@ impl Default for Metrics {
         };
         Self {
             attempts: Counter::default(),
+            tickets: TicketMetrics::default(),
             handshakes: Arc::default(),
             connections_open: Arc::default(),
             sessions_opened: Counter::default(),

@@ -10,6 +10,7 @@ mod listener;
 mod places;
 mod registry;
 mod session;
+mod tickets;
 
 pub(crate) use endpoint::{
     DEVICE_RECEIVE_WINDOW, GATEWAY_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW,
@@ -18,3 +19,4 @@ pub use endpoint::{EndpointError, bind, endpoint};
 pub use listener::{Listener, ListenerContext};
 pub use registry::{SessionInfo, SessionRegistry};
 pub use session::{Opening, SessionCore, Speaker, Take};
+pub use tickets::resumable;

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 
 pub use authority::{CertificateAuthority, IssuedIdentity, STANDARD_SERVER_NAMES, is_server_name};
 pub use directory::{PkiDirectory, write_identities};
-pub use identity::{IdentityError, identity_of};
+pub use identity::{IdentityError, identity_at, identity_of};
 
 /// How far before its issue a certificate is already valid, for devices whose clock runs behind.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);

@@ -115,6 +115,7 @@ pub fn run(
     kill_point("ingest.start.before_serving");
     let runtime = net_runtime(&config)?;
     let context = listener_context(&config, &parts, &tenants, &policy);
+    let tls = net::resumable(tls, config.listen.tickets_max.get(), &parts.metrics);
     let endpoint = {
         let _guard = runtime.enter();
         net::endpoint(&config.listen, tls, restart_secret, socket)?

@@ -113,6 +113,8 @@ close_table! {
     IdentityInvalid = 0x21, "identityInvalid", ClientOperator,
         "The certificate's muster URI is malformed, or not the only one.";
     UnknownTenant = 0x22, "unknownTenant", ClientOperator, "The server does not serve this tenant.";
+    IdentityExpired = 0x23, "identityExpired", ClientOperator,
+        "A certificate that the client showed, now or when its TLS session began, is not valid at this time.";
     Draining = 0x30, "draining", Nobody, "The server is shutting down or restarting.";
     Overloaded = 0x31, "overloaded", ServerOperator, "The server sheds load.";
     StoreUnavailable = 0x32, "storeUnavailable", ServerOperator,

@@ -42,6 +42,8 @@ pub struct ListenConfig {
     pub udp_receive_buffer: ByteSize,
     /// What the large receive windows of gateways may hold together.
     pub receive_windows_max: ByteSize,
+    /// What the TLS sessions that clients may resume take together; 0 for none.
+    pub tickets_max: ByteSize,
     /// Frames a gateway may have unacknowledged.
     pub window_frames_gateway: u16,
     /// Frames a device may have unacknowledged.
@@ -177,6 +179,16 @@ const RECEIVE_WINDOWS_MAX: Key<Size> = Key {
     meaning: "Bytes that gateways together may have on their way through large receive windows, 4 MiB each; those of one tenant get three quarters of it if there are several tenants. A gateway beyond keeps the window of a device, 64 KiB, and is slower for as long as it is connected. Memory: up to two and a half times that if the peers are hostile.",
 };
 
+const TICKETS_MAX: Key<Size> = Key {
+    path: "listen.tickets_max",
+    kind: Size {
+        default: ByteSize::from_mib(64),
+        min: ByteSize::from_kib(0),
+        max: ByteSize::from_mib(65_536),
+    },
+    meaning: "Memory for TLS sessions that clients may resume within a day: a handshake without certificates, at 0.6 of the cost of a whole one. That of a device takes about 900 B, which is its certificate and 300 B, so 64 MiB are enough for 70,000 devices. The oldest make room. 0: every connection is a whole handshake.",
+};
+
 const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
     path: "listen.window_frames_gateway",
     kind: Integer {
@@ -250,6 +262,7 @@ impl ListenConfig {
             NETWORK_THREADS.row(),
             UDP_RECEIVE_BUFFER.row(),
             RECEIVE_WINDOWS_MAX.row(),
+            TICKETS_MAX.row(),
             WINDOW_FRAMES_GATEWAY.row(),
             WINDOW_FRAMES_DEVICE.row(),
             NEXT_CHECK_IN.row(),
@@ -279,6 +292,7 @@ impl ListenConfig {
             network_threads: section.read(&NETWORK_THREADS),
             udp_receive_buffer: section.read(&UDP_RECEIVE_BUFFER),
             receive_windows_max: section.read(&RECEIVE_WINDOWS_MAX),
+            tickets_max: section.read(&TICKETS_MAX),
             window_frames_gateway: section.read(&WINDOW_FRAMES_GATEWAY),
             window_frames_device: section.read(&WINDOW_FRAMES_DEVICE),
             next_check_in: section.read(&NEXT_CHECK_IN),

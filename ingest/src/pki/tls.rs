@@ -1,8 +1,9 @@
 //! The TLS settings of the listener, built by hand.
 //!
 //! Every default that would weaken the front door is set here and held by a test: TLS 1.3 only, a client
-//! certificate is mandatory, no early data (it can be replayed), and no resumption, because a resumed
-//! session does not run the certificate verifier again and would outlive the certificate.
+//! certificate is mandatory, no early data (it can be replayed), and no resumption. The front door adds that
+//! (`net/tickets.rs`), because a resumed session does not run the certificate verifier again: who lets
+//! clients resume must look at their certificates himself.
 //! The crypto provider is passed in explicitly; the process has no global one to depend on.
 
 use std::path::{Path, PathBuf};

@@ -20,5 +20,6 @@ mod overload;
 mod peer_flaws;
 mod policies;
 mod pressure;
+mod resumption;
 mod start_up;
 mod stops;

@@ -25,8 +25,8 @@ impl Session {
         deadline: Instant,
         places: &Places,
         context: Arc<ListenerContext>,
-    ) -> Result<(Self, bytes::Bytes), End> {
-        let speaker = Speaker::admit(identity(&connection)?, &context)?;
+    ) -> Result<(Box<Self>, bytes::Bytes), End> {
+        let speaker = Speaker::admit(identity(&connection, &context)?, &context)?;
         let Some(place) = places.of_tenant(speaker.tenant) else {
             context.metrics.over_tenant_share.add(1);
             return Err(CloseCode::TooManyConnections.into());
@@ -58,7 +58,7 @@ impl Session {
             Err(_) => return Err(CloseCode::HelloTimeout.into()),
         }
         core.out().clear();
-        let session = Self {
+        let session = Box::new(Self {
             core,
             connection,
             send,
@@ -69,19 +69,19 @@ impl Session {
             end: End::Gone,
             _places: (place, window),
             context,
-        };
+        });
         Ok((session, rest))
     }
 }
 
-/// Who speaks, from the certificate that the handshake has verified.
-fn identity(connection: &Connection) -> Result<Identity, End> {
+/// Who speaks, from the certificate that the handshake has verified: this one, or the one whose session it resumes.
+fn identity(connection: &Connection, context: &ListenerContext) -> Result<Identity, End> {
     let chain = connection
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
         .ok_or(CloseCode::IdentityMissing)?;
-    let certificate = chain.first().ok_or(CloseCode::IdentityMissing)?;
-    pki::identity_of(certificate).map_err(|error| error.close_code().into())
+    let identity = pki::identity_at(context.clock.wall(), &chain);
+    identity.map_err(|error| error.close_code().into())
 }
 
 /// The stream, the version, and whatever the client sent along with its Hello.

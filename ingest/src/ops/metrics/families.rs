@@ -49,6 +49,30 @@ pub(super) const ATTEMPTS: Family = family(
 );
 pub(super) const HANDSHAKES: Family =
     family("muster_net_handshakes", Gauge, &[], "Handshakes under way.");
+pub(super) const TICKETS: Family = family(
+    "muster_net_tickets",
+    Gauge,
+    &[],
+    "TLS sessions kept, which clients may resume.",
+);
+pub(super) const TICKETS_BYTES: Family = family(
+    "muster_net_tickets_bytes",
+    Gauge,
+    &[],
+    "Memory that kept TLS sessions take.",
+);
+pub(super) const TICKETS_TAKEN: Family = family(
+    "muster_net_tickets_taken",
+    Counter,
+    &[],
+    "Handshakes that began with a ticket of a kept TLS session.",
+);
+pub(super) const TICKETS_DISPLACED: Family = family(
+    "muster_net_tickets_displaced",
+    Counter,
+    &[],
+    "TLS sessions that made room for younger ones within a day.",
+);
 pub(super) const CONNECTIONS_OPEN: Family = family(
     "muster_net_connections_open",
     Gauge,

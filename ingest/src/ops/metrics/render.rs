@@ -67,6 +67,11 @@ fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let metrics = &scrape.context.metrics;
     page.one(&families::ATTEMPTS, metrics.attempts.get())?;
     page.one(&families::HANDSHAKES, now(&metrics.handshakes))?;
+    page.one(&families::TICKETS, now(&metrics.tickets.kept))?;
+    page.one(&families::TICKETS_BYTES, now(&metrics.tickets.bytes))?;
+    let (taken, displaced) = (&metrics.tickets.taken, &metrics.tickets.displaced);
+    page.one(&families::TICKETS_TAKEN, taken.get())?;
+    page.one(&families::TICKETS_DISPLACED, displaced.get())?;
     page.one(&families::CONNECTIONS, metrics.connections.get())?;
     page.one(&families::CONNECTIONS_OPEN, now(&metrics.connections_open))?;
     page.one(&families::SESSIONS_OPENED, metrics.sessions_opened.get())?;

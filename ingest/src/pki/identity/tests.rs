@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use muster_engine::Timestamp;
 use muster_wire::{CloseCode, Identity};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{IdentityError, identity_of};
+use super::{IdentityError, identity_at, identity_of};
 use crate::pki::{CertificateAuthority, Validity};
 
 const DEVICE: &str = "muster://contoso/device/0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
@@ -39,6 +40,40 @@ fn the_identity_that_was_issued_is_read_back() {
     for text in [DEVICE, GATEWAY] {
         assert_eq!(identity_of(&issued(text)).unwrap().to_string(), text);
     }
+}
+
+#[test]
+fn every_certificate_of_a_connection_must_be_valid_at_the_time() {
+    let seconds = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let certificate = |from, until| {
+        let validity = Validity {
+            not_before: seconds(from),
+            not_after: seconds(until),
+        };
+        let authority = CertificateAuthority::create(validity).unwrap();
+        let issued = authority.issue_client(&DEVICE.parse().unwrap(), validity);
+        CertificateDer::from_pem_slice(issued.unwrap().certificate_pem.as_bytes()).unwrap()
+    };
+    let at = |seconds: u64, chain: &[CertificateDer<'_>]| {
+        identity_at(Timestamp::from_millis(seconds * 1000), chain)
+    };
+    let own = certificate(1_000, 2_000);
+    for (time, is_valid) in [(999, false), (1_000, true), (2_000, true), (2_001, false)] {
+        let identity = at(time, std::slice::from_ref(&own));
+        assert_eq!(identity.is_ok(), is_valid, "{time}");
+        if let Err(error) = identity {
+            assert_eq!(error.close_code(), CloseCode::IdentityExpired);
+        }
+    }
+    let chain = [own, certificate(1_000, 1_500)];
+    assert_eq!(at(1_500, &chain).unwrap().to_string(), DEVICE);
+    assert_eq!(at(1_501, &chain), Err(IdentityError::Expired), "its issuer");
+    assert_eq!(
+        at(1_500, &[]),
+        Err(IdentityError::Names(muster_wire::IdentityError::Missing))
+    );
+    let bytes = CertificateDer::from(vec![1, 2, 3]);
+    assert_eq!(at(1_500, &[bytes]), Err(IdentityError::Certificate));
 }
 
 #[test]

@@ -70,6 +70,17 @@ impl Pki {
         )
     }
 
+    /// Valid for so long from now on, in whole seconds.
+    pub(crate) fn short_lived(&self, uri: &str, length: Duration) -> Credentials {
+        self.valid_in(
+            uri,
+            Validity {
+                not_before: now() - DAY,
+                not_after: now() + length,
+            },
+        )
+    }
+
     /// Valid from tomorrow.
     pub(crate) fn not_yet_valid(&self, uri: &str) -> Credentials {
         self.valid_in(

@@ -81,6 +81,11 @@ impl Server {
         config
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A connected client of the SDK.
     #[track_caller]
     pub(crate) fn client(&self, pki: &Pki, credentials: &Credentials) -> Client {

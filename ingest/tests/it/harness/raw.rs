@@ -288,7 +288,7 @@ impl Eager {
                 .connect_with(self.0.clone(), server, "localhost")
                 .expect("settings");
             let Err(connecting) = connecting.into_0rtt() else {
-                panic!("the server gave a ticket");
+                panic!("the server gave a ticket for early data");
             };
             let connection = connecting.await?;
             Ok(Raw {

@@ -1,10 +1,11 @@
-//! A way to a server on which little of what it says comes back: a handshake on it never ends.
+//! A way to a server that keeps what clients say, and on which perhaps little of what the server says comes back: then
+//! a handshake on it never ends.
 //!
 //! One thread, for as long as the relay lives. It passes on what clients say, from whichever port.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Between two looks at whether it is to end.
@@ -14,6 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
+    /// The packets of clients.
+    said: Arc<Mutex<Vec<Vec<u8>>>>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -28,6 +31,8 @@ impl Relay {
         let address = socket.local_addr().expect("it is bound");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let said = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let kept = Arc::clone(&said);
         let thread = std::thread::spawn(move || {
             let forward =
                 |bytes: &[u8], to| socket.send_to(bytes, to).expect("the loopback takes it");
@@ -38,6 +43,8 @@ impl Relay {
                 };
                 if from != server {
                     client = Some(from);
+                    let mut kept = kept.lock().expect("no panic there");
+                    kept.push(buffer[..length].to_vec());
                     forward(&buffer[..length], server);
                 } else if let Some(client) = client.filter(|_| answers < answers_max) {
                     answers += 1;
@@ -47,9 +54,15 @@ impl Relay {
         });
         Self {
             address,
+            said,
             stop,
             thread: Some(thread),
         }
+    }
+
+    /// Takes what clients have said so far, packet by packet.
+    pub(crate) fn take_said(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.said.lock().expect("no panic there"))
     }
 }
 
