@@ -23,3 +23,4 @@ mod pressure;
 mod resumption;
 mod start_up;
 mod stops;
+mod visits;

@@ -1,7 +1,7 @@
 //! What a connection costs the server in memory, measured: the figures behind `ingest/src/memory.rs`.
 //!
-//! Ignored, because each takes half a minute and says nothing of right or wrong; docs/BENCHMARKS.md has the command
-//! and what it printed. They hold all the same what `memory.rs` assumes.
+//! Ignored, because each takes half a minute and says nothing of right or wrong; scripts/connections runs
+//! them, docs/BENCHMARKS.md has what they printed. They hold all the same what `memory.rs` assumes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

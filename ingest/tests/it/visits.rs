@@ -1,0 +1,89 @@
+//! What a connection that comes, checks in once and goes costs in core time, whole and resumed: measured.
+//!
+//! Ignored, because it says nothing of right or wrong; docs/BENCHMARKS.md has the command and what it printed. Server
+//! and clients share the cores, so rates are those of both; the core time of each is its own.
+
+use muster_client::{Connector, Endpoint};
+use muster_ingest::clock;
+
+use crate::harness::*;
+
+const VISITORS: u64 = 16;
+const VISITS_EACH: u64 = 125;
+const VISITS: u64 = VISITORS * VISITS_EACH;
+
+/// Each kind, one after the other.
+const ROUNDS: u64 = 3;
+
+/// Seconds of a core that a process has used, by the accounts of the kernel.
+fn core_seconds(process: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let behind_name = text
+        .rfind(')')
+        .expect("the second field is a name in brackets");
+    let fields: Vec<_> = text[behind_name..].split(' ').collect();
+    // Fields 14 and 15 of the file, in hundredths of a second.
+    let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
+    (ticks(12) + ticks(13)) / 100.0
+}
+
+/// A device that has been there before, if it resumes.
+fn visitor(place: &Installation, server: &Server, number: u64, resume: bool) -> Connector {
+    let credentials = place.pki.device("contoso", device(number));
+    let mut config = server.client_config(&place.pki, &credentials);
+    config.resume = resume;
+    let endpoint = wait(async { Endpoint::for_server(config.server) }).expect("a socket");
+    Connector::new(&endpoint, config).expect("good credentials")
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_connection_that_checks_in_once() {
+    let place = Installation::new();
+    let server = place.start();
+    let process = server.id().to_string();
+    let mut seq = 0;
+    for resume in [false, true].repeat(ROUNDS as usize) {
+        let first = seq + 1;
+        seq += 1 + VISITS_EACH;
+        let check_in = |number, seq| random_check_in(&mut Random(number), device(number), seq);
+        let visitors: Vec<_> = (0..VISITORS)
+            .map(|number| {
+                let visitor = visitor(&place, &server, number, resume);
+                let check_in = [check_in(number, first)];
+                wait(visitor.check_in_once(&check_in)).expect("it may come in");
+                visitor
+            })
+            .collect();
+        let before = [core_seconds(&process), core_seconds("self")];
+        let began = clock::stamp();
+        let tasks: Vec<_> = (0..)
+            .zip(visitors)
+            .map(|(number, visitor)| {
+                spawn(async move {
+                    for seq in first + 1..=first + VISITS_EACH {
+                        let check_in = [check_in(number, seq)];
+                        visitor
+                            .check_in_once(&check_in)
+                            .await
+                            .expect("it may come in");
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            wait(task).expect("no panic there");
+        }
+        let seconds = clock::stamp().since(began).as_secs_f64();
+        let after = [core_seconds(&process), core_seconds("self")];
+        let [server_us, clients_us] =
+            [0, 1].map(|end| (after[end] - before[end]) / VISITS as f64 * 1e6);
+        let kind = if resume { "resumed" } else { "whole" };
+        let rate = VISITS as f64 / seconds;
+        eprintln!(
+            "{VISITS} connections, {kind}: {rate:.0} a second, {server_us:.0} us of a core each in the server, \
+             {clients_us:.0} us in the clients"
+        );
+    }
+    server.stop();
+}
