@@ -193,15 +193,14 @@ fn taken_before(data: &Path, tenant: &str) -> Vec<usize> {
     let journal = view.journal(|entry| {
         let mut value = JournalValue::decode(entry.bytes).expect("it is intact");
         while let Some(segment) = value.next_segment().expect("it is intact") {
-            if let Segment::CheckIns {
-                tenant: of,
-                records,
-            } = segment
-            {
-                match names[&of] == tenant {
-                    true => before.push(std::mem::take(&mut others)),
-                    false => others += records.len(),
-                }
+            let (of, check_ins) = match segment {
+                Segment::CheckIns { tenant, records } => (tenant, records.len()),
+                Segment::Repeated { tenant, records } => (tenant, records.len()),
+                _ => continue,
+            };
+            match names[&of] == tenant {
+                true => before.push(std::mem::take(&mut others)),
+                false => others += check_ins,
             }
         }
         Ok::<(), ReadError>(())
