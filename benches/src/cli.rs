@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 a bench failed, 2 wrong usage.
+//! The command line. Exit codes: 0 done, 1 a bench failed or costs more than accepted, 2 wrong usage.
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
 use std::path::PathBuf;
@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::guard;
 use crate::machine::Machine;
 use crate::parts::{self, Plan, Size};
 use crate::report::Report;
 
-/// What the parts of Muster cost on this machine.
+/// What the parts of Muster cost: on this machine, and in instructions.
 #[derive(Debug, Parser)]
 #[command(name = "muster-benches", version)]
 struct Cli {
@@ -22,6 +23,24 @@ struct Cli {
 enum Command {
     /// Measure each part alone: decode, apply, journal, QUIC, disk.
     Parts(PartsArguments),
+    /// Count the instructions of fixed work with valgrind, and fail if there are more than accepted.
+    Guard(GuardArguments),
+    /// One case of the guard, as it runs under valgrind.
+    #[command(hide = true)]
+    Count {
+        /// Its name.
+        case: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct GuardArguments {
+    /// Take the counts of now as the new baseline.
+    #[arg(long)]
+    accept: bool,
+    /// The file of the baseline.
+    #[arg(long, value_name = "FILE", default_value = guard::BASELINE)]
+    baseline: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -45,14 +64,23 @@ struct PartsArguments {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let Command::Parts(arguments) = Cli::parse().command;
-    match run_parts(arguments) {
+    let done = match Cli::parse().command {
+        Command::Parts(arguments) => run_parts(arguments),
+        Command::Guard(arguments) => run_guard(&arguments),
+        Command::Count { case } => guard::count(&case).map(|said| println!("{said}")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("muster-benches: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_guard(arguments: &GuardArguments) -> anyhow::Result<()> {
+    println!("{}", guard::run(&arguments.baseline, arguments.accept)?);
+    Ok(())
 }
 
 fn run_parts(arguments: PartsArguments) -> anyhow::Result<()> {

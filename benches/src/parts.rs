@@ -2,8 +2,8 @@
 //!
 //! The order of the runs is fixed. A bench leaves nothing behind: data directories are temporary.
 
-mod apply;
-mod decode;
+pub(crate) mod apply;
+pub(crate) mod decode;
 pub mod disk;
 mod journal;
 mod quic;

@@ -44,7 +44,8 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-struct Bench {
+/// A shard with a fleet, and the batch it gets next.
+pub(crate) struct Bench {
     shard: Shard,
     effects: Effects,
     journal: Vec<u8>,
@@ -79,6 +80,23 @@ impl Bench {
         }
     }
 
+    /// A bench whose next batch is one check-in of every device, all new.
+    pub(crate) fn unknown(devices: u64) -> Self {
+        let mut bench = Self::new(devices);
+        let mut next = 0..devices;
+        bench.fill(devices, &mut |_| next.next().unwrap_or_default());
+        bench
+    }
+
+    /// A bench whose next batch has as many check-ins as there are devices, of any of them.
+    pub(crate) fn known(devices: u64) -> anyhow::Result<Self> {
+        let mut bench = Self::new(devices);
+        bench.create()?;
+        bench.update(devices)?;
+        bench.fill(devices, &mut |random| random.below(devices));
+        Ok(bench)
+    }
+
     fn create(&mut self) -> anyhow::Result<Run> {
         let devices = self.devices;
         let mut next = 0..devices;
@@ -100,12 +118,7 @@ impl Bench {
         while left > 0 {
             let count = left.min((PART * PARTS) as u64);
             left -= count;
-            self.batch.clear();
-            for _ in 0..count {
-                let number = device(&mut self.random);
-                self.batch.push(fleet::check_in(number, self.seq));
-                self.seq += 1;
-            }
+            self.fill(count, &mut device);
             let running = stopwatch.start();
             self.one_batch(&mut outcome);
             stopwatch = running.stop();
@@ -115,8 +128,17 @@ impl Bench {
         Ok(stopwatch.run(check_ins, self.digest()))
     }
 
+    fn fill(&mut self, check_ins: u64, device: &mut impl FnMut(&mut Random) -> u64) {
+        self.batch.clear();
+        for _ in 0..check_ins {
+            let number = device(&mut self.random);
+            self.batch.push(fleet::check_in(number, self.seq));
+            self.seq += 1;
+        }
+    }
+
     /// What a shard's thread does with a batch, without its channels.
-    fn one_batch(&mut self, outcome: &mut Outcome) {
+    pub(crate) fn one_batch(&mut self, outcome: &mut Outcome) {
         let now = Timestamp::from_seconds(1_700_000_000);
         self.shard.begin(now, &mut self.effects);
         for part in self.batch.chunks(PART) {

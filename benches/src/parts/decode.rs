@@ -24,10 +24,10 @@ use crate::measure::{Digest, Row, Run, Stopwatch};
 const SHARDS: u16 = 2;
 
 /// Check-ins in the stream that is read again and again: 1.5 MB.
-const STREAM_CHECK_INS: u64 = 32_000;
+pub(crate) const STREAM_CHECK_INS: u64 = 32_000;
 
 /// What a packet of 1452 bytes brings of a stream; no multiple of a record.
-const CHUNK_BYTES: usize = 1415;
+pub(crate) const CHUNK_BYTES: usize = 1415;
 
 pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let check_ins = plan.size.pick(320_000, 16_000_000);
@@ -47,7 +47,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn stream(frame_len: usize) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn stream(frame_len: usize) -> anyhow::Result<Vec<u8>> {
     let records: Vec<_> = (0..STREAM_CHECK_INS)
         .map(|number| fleet::check_in(number, 1))
         .collect();
@@ -59,23 +59,23 @@ fn stream(frame_len: usize) -> anyhow::Result<Vec<u8>> {
 }
 
 fn one_run(stream: &[u8], rounds: u64) -> anyhow::Result<Run> {
-    let mut front = FrontDoor::new()?;
+    let mut front = FrontDoor::new(Clock::System)?;
     front.read(stream)?; // grows the buffers
-    let before = front.accepted;
+    let before = front.accepted();
     let running = Stopwatch::default().start();
     for _ in 0..rounds {
         front.read(stream)?;
     }
     let stopwatch = running.stop();
     let items = rounds * STREAM_CHECK_INS;
-    ensure!(front.accepted - before == items, "check-ins were lost");
+    ensure!(front.accepted() - before == items, "check-ins were lost");
     let mut digest = Digest::default();
     front.by_shard.iter().for_each(|count| digest.add(*count));
     Ok(stopwatch.run(items, digest.value()))
 }
 
 /// A session without its connection, and shards that only count.
-struct FrontDoor {
+pub(crate) struct FrontDoor {
     decoder: Decoder,
     router: Router,
     window: WindowCursor,
@@ -86,7 +86,7 @@ struct FrontDoor {
 }
 
 impl FrontDoor {
-    fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new(clock: Clock) -> anyhow::Result<Self> {
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| inbox(16, 1)).unzip();
         let routes = Arc::new(RouteTable {
             map: ShardMap::new(SHARDS),
@@ -95,7 +95,7 @@ impl FrontDoor {
         });
         let mut front = Self {
             decoder: Decoder::new(Role::Server),
-            router: Router::new(Arc::clone(&routes), 0, Clock::System),
+            router: Router::new(Arc::clone(&routes), 0, clock),
             window: Window::open(64),
             routes,
             by_shard: vec![0; receivers.len()],
@@ -118,7 +118,7 @@ impl FrontDoor {
             let mut rest = chunk;
             while let Some(item) = self.decoder.next(&mut rest)? {
                 match item {
-                    Item::CheckInsBegin { .. } => self.window.open_frame(),
+                    Item::CheckInsBegin { .. } => self.begin_frame(),
                     Item::Records(records) => self.route(records)?,
                     Item::Record(record) => self.route(std::slice::from_ref(&record))?,
                     Item::CheckInsEnd => self.end_frame(read_at)?,
@@ -130,17 +130,30 @@ impl FrontDoor {
         Ok(())
     }
 
+    /// Check-ins that were received by a shard, so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    pub(crate) fn begin_frame(&mut self) {
+        self.window.open_frame();
+    }
+
+    pub(crate) fn check_in(&mut self, record: CheckInRecord) {
+        self.router.check_in(record);
+    }
+
     fn route(&mut self, records: &[CheckInBytes]) -> anyhow::Result<()> {
         for bytes in records {
             match CheckInRecord::validate(bytes) {
-                Ok(record) => self.router.check_in(record),
+                Ok(record) => self.check_in(record),
                 Err(reason) => bail!("a valid check-in was refused: {}", reason.name()),
             }
         }
         Ok(())
     }
 
-    fn end_frame(&mut self, read_at: Stamp) -> anyhow::Result<()> {
+    pub(crate) fn end_frame(&mut self, read_at: Stamp) -> anyhow::Result<()> {
         for shard in 0..self.router.shards() {
             let Some(part) = self.router.part(shard, &self.window, read_at) else {
                 continue;

@@ -1,0 +1,20 @@
+//! Tells the guard what it was compiled with: counts of instructions are compared only if that is the same.
+
+use std::env;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let version = Command::new(rustc)
+        .arg("--version")
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default();
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let target = env::var("TARGET").unwrap_or_default();
+    println!("cargo::rustc-env=MUSTER_RUSTC={version}");
+    println!("cargo::rustc-env=MUSTER_TARGET={target}");
+    let flags = flags.replace('\u{1f}', " ");
+    println!("cargo::rustc-env=MUSTER_RUSTFLAGS={flags}");
+}

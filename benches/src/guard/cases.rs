@@ -1,0 +1,200 @@
+//! The pieces of work that are counted: fixed check-ins, fixed seeds, one thread.
+//!
+//! Making the work ready is not counted: valgrind counts between entry and exit of [`counted_work`]. Buffers
+//! have grown before, as in a server that runs for a while.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use muster_engine::Outcome;
+use muster_ingest::clock::{Clock, SimulatedTime, Stamp};
+use muster_store::{Commit, PageWrite, PoisonReason, ReadError, Sink, Store, StoreConfig};
+use muster_wire::{
+    CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX, VERSION_MIN, encode_client_hello,
+};
+
+use super::nowhere::Nowhere;
+use super::valgrind;
+use crate::fleet;
+use crate::parts::apply::Bench;
+use crate::parts::decode::{self, FrontDoor, STREAM_CHECK_INS};
+
+/// Devices and check-ins of the cases of a shard.
+const DEVICES: u64 = 20_000;
+
+/// Check-ins of a routed frame.
+const FRAME: usize = 4000;
+
+/// Commits of one write, check-ins of each, and pages that ride in each.
+const COMMITS: u64 = 16;
+const COMMIT_CHECK_INS: u64 = 1000;
+const COMMIT_PAGES: u32 = 8;
+
+/// Bytes of a page: 128 devices of 64 bytes.
+const PAGE_BYTES: usize = 128 * 64;
+
+/// Returns how many check-ins it was for.
+type Work = Box<dyn FnMut() -> anyhow::Result<u64>>;
+
+/// Makes work ready.
+type Prepare = fn() -> anyhow::Result<Work>;
+
+/// Every case by its name.
+pub(super) const CASES: [(&str, Prepare); 6] = [
+    ("decode, frames of 4,000", || decode(4000)),
+    ("decode, frames of 1", || decode(1)),
+    ("route, frames of 4,000", route),
+    ("apply, known devices", || Ok(apply(Bench::known(DEVICES)?))),
+    ("apply, new devices", || Ok(apply(Bench::unknown(DEVICES)))),
+    ("commit, 1,000 check-ins and 8 pages", commit),
+];
+
+/// Does the work of one case in [`counted_work`] and says for how many check-ins it was, and on which processor.
+///
+/// # Errors
+/// If there is no such case, or it did not do what it stands for.
+pub(crate) fn count(name: &str) -> anyhow::Result<String> {
+    let case = CASES.iter().find(|(other, _)| *other == name);
+    let (_, prepare) = case.with_context(|| format!("no case is called {name}"))?;
+    let check_ins = counted_work(&mut *prepare()?)?;
+    Ok(format!("{check_ins} {}", valgrind::processor()))
+}
+
+/// What valgrind counts: its name is in `valgrind.rs`. The black box stands behind the call so that the call
+/// is no jump, with which the function would end before its work.
+#[inline(never)]
+fn counted_work(work: &mut dyn FnMut() -> anyhow::Result<u64>) -> anyhow::Result<u64> {
+    black_box(work())
+}
+
+/// Bytes of a stream to records that may be trusted.
+fn decode(frame_len: usize) -> anyhow::Result<Work> {
+    let stream = decode::stream(frame_len)?;
+    let mut decoder = Decoder::new(Role::Server);
+    let mut hello = Vec::new();
+    let versions = ClientHello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+    };
+    encode_client_hello(&mut hello, &versions);
+    read(&mut decoder, &hello)?;
+    Ok(Box::new(move || {
+        let valid = read(&mut decoder, &stream)?;
+        ensure!(valid == STREAM_CHECK_INS, "check-ins were lost");
+        Ok(valid)
+    }))
+}
+
+fn read(decoder: &mut Decoder, stream: &[u8]) -> anyhow::Result<u64> {
+    let mut valid = 0;
+    for chunk in stream.chunks(decode::CHUNK_BYTES) {
+        let mut rest = chunk;
+        while let Some(item) = decoder.next(&mut rest)? {
+            let records = match &item {
+                Item::Records(records) => *records,
+                Item::Record(record) => std::slice::from_ref(record),
+                _ => continue,
+            };
+            for bytes in records {
+                match CheckInRecord::validate(bytes) {
+                    Ok(record) => valid += u64::from(black_box(record).seq() > 0),
+                    Err(reason) => bail!("a valid check-in was refused: {}", reason.name()),
+                }
+            }
+        }
+    }
+    Ok(valid)
+}
+
+/// Records to parts, through the inboxes of two shards and back to the pool.
+fn route() -> anyhow::Result<Work> {
+    let records: Vec<CheckInRecord> = (0..STREAM_CHECK_INS)
+        .map(|number| fleet::check_in(number, 1))
+        .collect();
+    // Reading the clock is the C library's, and for the kernel to make cheap.
+    let clock = Clock::Simulated(SimulatedTime::default().into());
+    let mut front = FrontDoor::new(clock)?;
+    let mut frames = move || {
+        let before = front.accepted();
+        for frame in records.chunks(FRAME) {
+            front.begin_frame();
+            frame.iter().for_each(|record| front.check_in(*record));
+            front.end_frame(Stamp::default())?;
+        }
+        Ok(front.accepted() - before)
+    };
+    ensure!(frames()? == STREAM_CHECK_INS, "check-ins were lost");
+    Ok(Box::new(frames))
+}
+
+/// A batch to new state and a journal value.
+fn apply(mut bench: Bench) -> Work {
+    Box::new(move || {
+        let mut outcome = Outcome::default();
+        bench.one_batch(&mut outcome);
+        Ok(u64::from(outcome.accepted))
+    })
+}
+
+/// Commits to what is handed to the engine below the store: positions, stamps, checksums.
+fn commit() -> anyhow::Result<Work> {
+    let config = StoreConfig::new("nowhere").with_shards(1);
+    let store = Store::open_on(Box::<Nowhere>::default(), &config)?;
+    let mut writer = store.recover(|_| Ok::<(), ReadError>(()))?;
+    let journal: Vec<u8> = (0..COMMIT_CHECK_INS)
+        .flat_map(|number| *fleet::check_in(number, 1).as_bytes())
+        .collect();
+    let pages = (0..COMMIT_PAGES).map(|page| PageWrite {
+        page,
+        bytes: vec![0x5a; PAGE_BYTES],
+    });
+    let commit = Commit {
+        journal,
+        pages: pages.collect(),
+        ..Commit::default()
+    };
+    let mut group: Vec<Commit<()>> = vec![commit; COMMITS as usize];
+    let mut returned = Returned::default();
+    let mut write = move || {
+        let mut sequence = writer.sequence(0);
+        for commit in &mut group {
+            sequence += 1;
+            commit.sequence = sequence;
+        }
+        writer.write(&mut group, &mut returned);
+        ensure!(returned.0.len() == COMMITS as usize, "a commit failed");
+        std::mem::swap(&mut group, &mut returned.0);
+        Ok(COMMITS * COMMIT_CHECK_INS)
+    };
+    write()?; // grows the buffers
+    Ok(Box::new(write))
+}
+
+/// Takes commits back.
+#[derive(Default)]
+struct Returned(Vec<Commit<()>>);
+
+impl Sink<()> for Returned {
+    fn committed(&mut self, commit: Commit<()>, _durable_at: Instant) {
+        self.0.push(commit);
+    }
+
+    /// A commit that does not come back is missed by who counts them.
+    fn failed(&mut self, _commit: Commit<()>, _reason: &PoisonReason) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_does_its_work_without_valgrind() {
+        for (name, _) in CASES {
+            let said = count(name).unwrap();
+            let (check_ins, _) = said.split_once(' ').unwrap();
+            assert!(check_ins.parse::<u64>().unwrap() >= 16_000, "{name}");
+        }
+        assert!(count("nothing").is_err());
+    }
+}
