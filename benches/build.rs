@@ -15,6 +15,9 @@ fn main() {
     let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rustc-env=MUSTER_RUSTC={version}");
     println!("cargo::rustc-env=MUSTER_TARGET={target}");
-    let flags = flags.replace('\u{1f}', " ");
+    let flags = match flags.is_empty() {
+        true => "none".to_owned(),
+        false => flags.replace('\u{1f}', " "),
+    };
     println!("cargo::rustc-env=MUSTER_RUSTFLAGS={flags}");
 }

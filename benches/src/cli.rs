@@ -21,7 +21,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure each part alone: decode, apply, journal, QUIC, disk.
+    /// Measure each part alone: decode, apply, journal, QUIC (stream, requests, handshakes), disk.
     Parts(PartsArguments),
     /// Count the instructions of fixed work with valgrind, and fail if there are more than accepted.
     Guard(GuardArguments),

@@ -7,6 +7,7 @@
 pub mod cli;
 mod fleet;
 mod guard;
+mod latencies;
 mod machine;
 mod measure;
 pub mod parts;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use muster_ingest::clock::{self, Stamp};
 
+use crate::latencies::Latencies;
 use crate::parts::Name;
 
 /// What one run took and what came out.
@@ -18,9 +19,17 @@ pub(crate) struct Run {
     pub(crate) core: Duration,
     /// The same in every run of a bench.
     pub(crate) result: u64,
+    /// Of one after the other, if that was measured: median and 99th percentile in microseconds.
+    latency_us: Option<[u64; 2]>,
 }
 
 impl Run {
+    /// The run, with the latencies that were measured in it.
+    pub(crate) fn with(mut self, latencies: &Latencies) -> Self {
+        self.latency_us = Some(latencies.percentiles_us([50.0, 99.0]));
+        self
+    }
+
     fn rate(&self) -> f64 {
         self.items as f64 / self.wall.as_secs_f64()
     }
@@ -73,6 +82,13 @@ impl Row {
                 .iter()
                 .map(|run| run.core.as_nanos() as f64 / run.items as f64),
         )
+    }
+
+    /// How long one took in microseconds, if that was measured: medians of the runs' p50 and p99.
+    pub fn latency_us(&self) -> Option<[f64; 2]> {
+        let runs: Option<Vec<_>> = self.runs.iter().map(|run| run.latency_us).collect();
+        let runs = runs?;
+        Some([0, 1].map(|index| median(runs.iter().map(|run| run[index] as f64))))
     }
 
     /// Check-ins in one run.
@@ -131,6 +147,7 @@ impl Stopwatch {
             wall,
             core,
             result,
+            latency_us: None,
         }
     }
 }
@@ -194,6 +211,19 @@ mod tests {
         assert!((row.spread() - 1.5).abs() < 1e-6);
         assert!((row.core_ns() - 1e6).abs() < 1e-6);
         assert_eq!((row.items(), row.repeats(), row.result()), (1000, 3, 7));
+        assert_eq!(row.latency_us(), None);
+    }
+
+    #[test]
+    fn a_row_gives_the_medians_of_its_latencies() {
+        let runs = [3, 9, 5].map(|microseconds| {
+            let mut latencies = Latencies::default();
+            latencies.add(Duration::from_micros(microseconds));
+            latencies.add(Duration::from_micros(10 * microseconds));
+            run(1, 7).with(&latencies)
+        });
+        let row = Row::new(Name::Requests, "x", runs.to_vec()).unwrap();
+        assert_eq!(row.latency_us(), Some([5.0, 50.0]));
     }
 
     #[test]

@@ -26,11 +26,25 @@ pub enum Name {
     Journal,
     /// Bytes from one socket to another.
     Quic,
+    /// Requests and replies from one socket to another.
+    Requests,
+    /// Connections from one socket to another.
+    Handshakes,
 }
 
 impl Name {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Quic, Self::Decode, Self::Apply, Self::Journal];
+    pub const ALL: [Self; 6] = [
+        Self::Quic,
+        Self::Requests,
+        Self::Handshakes,
+        Self::Decode,
+        Self::Apply,
+        Self::Journal,
+    ];
+
+    /// Those that every check-in of a gateway passes: their sum estimates what it costs.
+    pub const PASSED: [Self; 4] = [Self::Quic, Self::Decode, Self::Apply, Self::Journal];
 
     /// The word in tables and options.
     pub const fn name(self) -> &'static str {
@@ -39,6 +53,8 @@ impl Name {
             Self::Apply => "apply",
             Self::Journal => "journal",
             Self::Quic => "quic",
+            Self::Requests => "requests",
+            Self::Handshakes => "handshakes",
         }
     }
 }
@@ -119,6 +135,8 @@ pub fn run(plan: &Plan) -> anyhow::Result<Figures> {
             Name::Apply => apply::run(plan),
             Name::Journal => journal::run(plan, &mut figures.flushes),
             Name::Quic => quic::run(plan),
+            Name::Requests => quic::requests::run(plan),
+            Name::Handshakes => quic::handshakes::run(plan),
         };
         figures.rows.extend(rows.with_context(|| name.name())?);
     }

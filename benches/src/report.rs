@@ -32,12 +32,13 @@ impl Report {
         let machine = &self.machine;
         let rows: Vec<Value> = self.figures.rows.iter().map(row_json).collect();
         let flushes = self.figures.flushes.iter().map(|flushes| {
+            let [p50, p99, max] = flushes.percentiles_us();
             json!({
                 "bytes": flushes.bytes,
                 "flushes": flushes.count(),
-                "p50_us": flushes.percentile_us(50.0),
-                "p99_us": flushes.percentile_us(99.0),
-                "max_us": flushes.percentile_us(100.0),
+                "p50_us": p50,
+                "p99_us": p99,
+                "max_us": max,
             })
         });
         json!({
@@ -67,10 +68,7 @@ impl Report {
                 .find(|row| row.part == name && row.case.ends_with('*'))?;
             Some(row.core_ns())
         };
-        let sum = core_ns(Name::Quic)?
-            + core_ns(Name::Decode)?
-            + core_ns(Name::Apply)?
-            + core_ns(Name::Journal)?;
+        let sum = Name::PASSED.into_iter().map(core_ns).sum::<Option<f64>>()?;
         Some((sum, self.machine.cores as f64 * 1e9 / sum))
     }
 }
@@ -84,6 +82,8 @@ fn row_json(row: &Row) -> Value {
         "check_ins_per_second": row.rate().round(),
         "spread": row.spread(),
         "core_ns_per_check_in": row.core_ns(),
+        "p50_us": row.latency_us().map(|[p50, _]| p50),
+        "p99_us": row.latency_us().map(|[_, p99]| p99),
         "result": format!("{:016x}", row.result()),
     })
 }
@@ -102,27 +102,14 @@ impl fmt::Display for Report {
             machine.commit,
             self.size.name()
         )?;
-        let mut table = markdown([
-            "part",
-            "case",
-            "M check-ins/s",
-            "spread",
-            "core ns each",
-            "runs",
-            "result",
-        ]);
-        for row in &self.figures.rows {
-            table.add_row([
-                row.part.name().to_owned(),
-                row.case.clone(),
-                format!("{:.2}", row.rate() / 1e6),
-                format!("{:.0} %", row.spread() * 100.0),
-                format!("{:.1}", row.core_ns()),
-                format!("{} x {}", row.repeats(), row.items()),
-                format!("{:08x}", row.result() >> 32),
-            ]);
+        let (timed, streamed): (Vec<&Row>, Vec<&Row>) =
+            (self.figures.rows.iter()).partition(|row| row.latency_us().is_some());
+        if !streamed.is_empty() {
+            writeln!(out, "{}\n", rates(&streamed))?;
         }
-        writeln!(out, "{table}\n")?;
+        if !timed.is_empty() {
+            writeln!(out, "{}\n", latencies(&timed))?;
+        }
         for flushes in &self.figures.flushes {
             writeln!(out, "{}", flush_line(flushes))?;
         }
@@ -139,14 +126,64 @@ impl fmt::Display for Report {
 }
 
 fn flush_line(flushes: &Flushes) -> String {
+    let (bytes, count) = (flushes.bytes, flushes.count());
+    let [p50, p99, max] = flushes.percentiles_us();
     format!(
-        "Disk beside the runs: {} B appended and flushed {} times: p50 {} us, p99 {} us, max {} us.",
-        flushes.bytes,
-        flushes.count(),
-        flushes.percentile_us(50.0),
-        flushes.percentile_us(99.0),
-        flushes.percentile_us(100.0)
+        "Disk beside the runs: {bytes} B appended and flushed {count} times: p50 {p50} us, p99 {p99} us, max {max} us."
     )
+}
+
+/// Parts that a stream of check-ins passes.
+fn rates(rows: &[&Row]) -> Table {
+    let mut table = markdown([
+        "part",
+        "case",
+        "M check-ins/s",
+        "spread",
+        "core ns each",
+        "runs",
+        "result",
+    ]);
+    for row in rows {
+        table.add_row([
+            row.part.name().to_owned(),
+            row.case.clone(),
+            format!("{:.2}", row.rate() / 1e6),
+            format!("{:.0} %", row.spread() * 100.0),
+            format!("{:.1}", row.core_ns()),
+            format!("{} x {}", row.repeats(), row.items()),
+            format!("{:08x}", row.result() >> 32),
+        ]);
+    }
+    table
+}
+
+/// Parts that somebody waits for, one check-in each.
+fn latencies(rows: &[&Row]) -> Table {
+    let mut table = markdown([
+        "part",
+        "case",
+        "a second",
+        "spread",
+        "core us each",
+        "p50 us",
+        "p99 us",
+        "runs",
+    ]);
+    for row in rows {
+        let [p50, p99] = row.latency_us().unwrap_or_default();
+        table.add_row([
+            row.part.name().to_owned(),
+            row.case.clone(),
+            format!("{:.0}", row.rate()),
+            format!("{:.0} %", row.spread() * 100.0),
+            format!("{:.1}", row.core_ns() / 1e3),
+            format!("{p50:.0}"),
+            format!("{p99:.0}"),
+            format!("{} x {}", row.repeats(), row.items()),
+        ]);
+    }
+    table
 }
 
 /// A table that can be pasted into a document.

@@ -6,19 +6,21 @@ use std::path::Path;
 
 use muster_ingest::clock;
 
+use crate::latencies::Latencies;
+
 /// Latencies of appending so many bytes and flushing them (fdatasync).
 #[derive(Clone, Debug)]
 pub struct Flushes {
     /// Bytes appended before each flush.
     pub bytes: usize,
-    microseconds: Vec<u64>,
+    latencies: Latencies,
 }
 
 impl Flushes {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             bytes,
-            microseconds: Vec::new(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -31,39 +33,18 @@ impl Flushes {
             let started = clock::stamp();
             file.write_all(&data)?;
             file.sync_data()?;
-            let elapsed = clock::stamp().since(started);
-            self.microseconds.push(elapsed.as_micros() as u64);
+            self.latencies.add(clock::stamp().since(started));
         }
-        self.microseconds.sort_unstable();
         std::fs::remove_file(path)
     }
 
     /// How many were measured.
     pub fn count(&self) -> usize {
-        self.microseconds.len()
+        self.latencies.count()
     }
 
-    /// A percentile by nearest rank; 0 if nothing was measured.
-    pub fn percentile_us(&self, percentile: f64) -> u64 {
-        let rank = (percentile / 100.0 * self.count() as f64).ceil() as usize;
-        let index = rank.clamp(1, self.count().max(1)) - 1;
-        self.microseconds.get(index).copied().unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_by_nearest_rank() {
-        let flushes = Flushes {
-            bytes: 1,
-            microseconds: (1..=200).collect(),
-        };
-        assert_eq!(flushes.percentile_us(50.0), 100);
-        assert_eq!(flushes.percentile_us(99.0), 198);
-        assert_eq!(flushes.percentile_us(100.0), 200);
-        assert_eq!(Flushes::new(1).percentile_us(50.0), 0);
+    /// The median, the 99th percentile and the longest, in microseconds; 0 if nothing was measured.
+    pub fn percentiles_us(&self) -> [u64; 3] {
+        self.latencies.percentiles_us([50.0, 99.0, 100.0])
     }
 }

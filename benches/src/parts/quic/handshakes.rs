@@ -1,0 +1,162 @@
+//! Connections that come, say one thing and go: a fleet that reconnects.
+//!
+//! Connect, one request, its reply, close; certificates on both sides. Muster makes full handshakes only, so
+//! resumed ones show what that costs. It asks for an address proof (Retry) once half of its handshake budget is
+//! in use, so that stands beside it as well.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::ensure;
+use muster_ingest::clock;
+use quinn::{Endpoint, VarInt};
+use rustls::client::Resumption;
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
+use tokio::task::JoinSet;
+
+use super::gate::Gate;
+use super::requests::Talk;
+use super::site::{Site, client_config};
+use crate::latencies::Latencies;
+use crate::measure::{Digest, Row, Run};
+use crate::parts::{Name, Plan};
+
+/// Tickets a connection leaves behind: one for the next, one in case a packet with it is lost.
+const TICKETS: usize = 2;
+
+/// Sessions that the server and each client keep.
+const SESSIONS: usize = 4096;
+const CLIENT_SESSIONS: usize = 8;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Full,
+    Retried,
+    Resumed,
+}
+
+pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let clients = plan.size.pick(4, 32);
+    let handshakes = plan.size.pick(10, 100);
+    let site = Site::create(&plan.directory)?;
+    let mut rows = Vec::new();
+    for (kind, name) in [
+        (Kind::Full, "full"),
+        (Kind::Retried, "full, after Retry"),
+        (Kind::Resumed, "resumed"),
+    ] {
+        let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
+            .map(|_| one_run(&site, kind, clients, handshakes))
+            .collect();
+        let case = format!("{name}, {clients} at a time");
+        rows.push(Row::new(Name::Handshakes, case, runs?)?);
+    }
+    Ok(rows)
+}
+
+fn one_run(site: &Site, kind: Kind, clients: u64, handshakes: u64) -> anyhow::Result<Run> {
+    let mut tls = site.server_tls()?;
+    let sessions = Arc::new(Sessions::new());
+    if kind == Kind::Resumed {
+        tls.send_tls13_tickets = TICKETS;
+        tls.session_storage = Arc::clone(&sessions) as Arc<dyn StoresServerSessions>;
+    }
+    let ends = site.ends(tls)?;
+    ends.serve(match kind {
+        Kind::Full | Kind::Resumed => |_| false,
+        Kind::Retried => |incoming| !incoming.remote_address_validated(),
+    });
+    let address = ends.address;
+    let (stopwatch, latencies) = ends.client_runtime.block_on(async {
+        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
+        let gate = Gate::new(clients as usize);
+        let mut running = JoinSet::new();
+        for _ in 0..clients {
+            let mut tls = site.client_tls()?;
+            if kind == Kind::Resumed {
+                tls.resumption = Resumption::in_memory_sessions(CLIENT_SESSIONS);
+            }
+            let config = client_config(tls)?;
+            let (endpoint, gate) = (endpoint.clone(), gate.clone());
+            running.spawn(come_and_go(endpoint, config, address, handshakes, gate));
+        }
+        gate.open(running).await
+    })?;
+    let items = clients * handshakes;
+    ensure!(latencies.count() as u64 == items, "handshakes were lost");
+    let resumed = sessions.resumed.load(Ordering::Relaxed);
+    let expected = if kind == Kind::Resumed { items } else { 0 };
+    // A ticket whose packet was lost costs its client one full handshake at most.
+    ensure!(
+        resumed.abs_diff(expected) <= expected / 10,
+        "{resumed} of {items} handshakes were resumed"
+    );
+    Ok(stopwatch.run(items, Digest::of(items)).with(&latencies))
+}
+
+/// A client: the first connection, which gets the tickets, is not on the clock.
+async fn come_and_go(
+    endpoint: Endpoint,
+    config: quinn::ClientConfig,
+    address: SocketAddr,
+    handshakes: u64,
+    gate: Gate,
+) -> anyhow::Result<Latencies> {
+    let once = || async {
+        let connecting = endpoint.connect_with(config.clone(), address, "localhost")?;
+        let connection = connecting.await?;
+        let mut talk = Talk::open(&connection).await?;
+        talk.send().await?;
+        let answered = talk.receive().await?;
+        ensure!(answered == 1, "{answered} requests were answered");
+        connection.close(VarInt::from_u32(0), b"done");
+        anyhow::Ok(())
+    };
+    once().await?;
+    gate.pass().await;
+    let mut latencies = Latencies::default();
+    for _ in 0..handshakes {
+        let began = clock::stamp();
+        once().await?;
+        latencies.add(clock::stamp().since(began));
+    }
+    Ok(latencies)
+}
+
+/// Keeps sessions in memory and counts those that came back.
+#[derive(Debug)]
+struct Sessions {
+    kept: Arc<ServerSessionMemoryCache>,
+    resumed: AtomicU64,
+}
+
+impl Sessions {
+    fn new() -> Self {
+        Self {
+            kept: ServerSessionMemoryCache::new(SESSIONS),
+            resumed: AtomicU64::new(0),
+        }
+    }
+}
+
+impl StoresServerSessions for Sessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        self.kept.put(key, value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.kept.get(key)
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let taken = self.kept.take(key);
+        let came_back = u64::from(taken.is_some());
+        self.resumed.fetch_add(came_back, Ordering::Relaxed);
+        taken
+    }
+
+    fn can_cache(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,167 @@
+//! Requests and replies over connections that stay open: the regime of devices that speak for themselves.
+//!
+//! A request is a frame of one check-in, a reply an ack without rejections; closed loop. As in the server, what
+//! has come by the time a task looks is answered by one cumulative reply. Nothing is decoded or stored, so this
+//! is the limit of what Muster could do for such devices on this machine.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use muster_ingest::clock;
+use muster_wire::limits::{ACK_TOTALS_BYTES, CHECK_IN_BYTES, HEADER_BYTES};
+use muster_wire::{AckTotals, encode_ack, encode_check_ins};
+use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
+use tokio::task::JoinSet;
+
+use super::gate::Gate;
+use super::site::{Ends, Site, client_config};
+use crate::fleet;
+use crate::latencies::Latencies;
+use crate::measure::{Digest, Row, Run};
+use crate::parts::{Name, Plan};
+
+/// Bytes of a frame of one check-in.
+const REQUEST_BYTES: usize = HEADER_BYTES + CHECK_IN_BYTES;
+
+/// Bytes of an ack without rejections.
+const REPLY_BYTES: usize = HEADER_BYTES + ACK_TOTALS_BYTES;
+
+/// Chunks the server takes from a device's stream at once.
+const CHUNKS: usize = 8;
+
+pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
+    let connections = plan.size.pick(20, 200);
+    let requests = plan.size.pick(50, 1500);
+    let site = Site::create(&plan.directory)?;
+    let mut rows = Vec::new();
+    for window in [1, 8] {
+        let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
+            .map(|_| one_run(&site, connections, requests, window))
+            .collect();
+        let case = format!("{connections} connections, window {window}");
+        rows.push(Row::new(Name::Requests, case, runs?)?);
+    }
+    Ok(rows)
+}
+
+fn one_run(site: &Site, connections: u64, requests: u64, window: u64) -> anyhow::Result<Run> {
+    let ends = site.ends(site.server_tls()?)?;
+    let config = client_config(site.client_tls()?)?;
+    ends.serve(|_| false);
+    let address = ends.address;
+    let (stopwatch, latencies) = ends.client_runtime.block_on(async {
+        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
+        let gate = Gate::new(connections as usize);
+        let mut clients = JoinSet::new();
+        for _ in 0..connections {
+            let connecting = endpoint.connect_with(config.clone(), address, "localhost")?;
+            clients.spawn(ask(connecting.await?, requests, window, gate.clone()));
+        }
+        gate.open(clients).await
+    })?;
+    let items = connections * requests;
+    ensure!(latencies.count() as u64 == items, "requests were lost");
+    Ok(stopwatch.run(items, Digest::of(items)).with(&latencies))
+}
+
+/// A device: keeps `window` requests on their way until so many are answered.
+async fn ask(
+    connection: Connection,
+    requests: u64,
+    window: u64,
+    gate: Gate,
+) -> anyhow::Result<Latencies> {
+    let mut talk = Talk::open(&connection).await?;
+    talk.send().await?; // the first one opens the stream
+    talk.receive().await?;
+    gate.pass().await;
+    let mut latencies = Latencies::default();
+    let mut on_their_way = VecDeque::with_capacity(window as usize);
+    let (mut sent, mut answered) = (0, 0);
+    while answered < requests {
+        while sent < requests && sent - answered < window {
+            on_their_way.push_back(clock::stamp());
+            talk.send().await?;
+            sent += 1;
+        }
+        let through = talk.receive().await? - 1;
+        let now = clock::stamp();
+        while answered < through {
+            let sent_at = on_their_way.pop_front().context("a reply too many")?;
+            latencies.add(now.since(sent_at));
+            answered += 1;
+        }
+    }
+    connection.close(VarInt::from_u32(0), b"done");
+    Ok(latencies)
+}
+
+/// The client's side of one stream.
+pub(super) struct Talk {
+    send: SendStream,
+    receive: RecvStream,
+    request: Bytes,
+}
+
+impl Talk {
+    pub(super) async fn open(connection: &Connection) -> anyhow::Result<Self> {
+        let (send, receive) = connection.open_bi().await?;
+        let mut request = Vec::new();
+        encode_check_ins(&mut request, &[fleet::check_in(1, 1)])?;
+        ensure!(request.len() == REQUEST_BYTES, "a frame has another size");
+        Ok(Self {
+            send,
+            receive,
+            request: request.into(),
+        })
+    }
+
+    pub(super) async fn send(&mut self) -> anyhow::Result<()> {
+        Ok(self.send.write_chunk(self.request.clone()).await?)
+    }
+
+    /// Waits for a reply: how many requests are answered.
+    pub(super) async fn receive(&mut self) -> anyhow::Result<u64> {
+        let mut reply = [0; REPLY_BYTES];
+        self.receive.read_exact(&mut reply).await?;
+        let totals = reply[HEADER_BYTES..].first_chunk();
+        Ok(totals.map_or(0, |frames| u64::from_le_bytes(*frames)))
+    }
+}
+
+impl Ends {
+    /// Answers everybody from now on. Attempts for which `retry` says so must prove their address first.
+    pub(super) fn serve(&self, retry: fn(&Incoming) -> bool) {
+        let endpoint = self.server.clone();
+        self.server_runtime.spawn(async move {
+            while let Some(incoming) = endpoint.accept().await {
+                match retry(&incoming) {
+                    // Only fails for an attempt that was validated; its client fails then.
+                    true => drop(incoming.retry()),
+                    false => drop(tokio::spawn(answer(incoming))),
+                }
+            }
+        });
+    }
+}
+
+/// The server's side. Whatever goes wrong here, the client misses its reply.
+async fn answer(incoming: Incoming) -> anyhow::Result<()> {
+    let connection = incoming.await?;
+    let (mut send, mut stream) = connection.accept_bi().await?;
+    let mut reply = Vec::new();
+    encode_ack(&mut reply, &AckTotals::default(), &[]);
+    let mut chunks = vec![Bytes::new(); CHUNKS];
+    let (mut bytes, mut answered) = (0, 0);
+    while let Some(count) = stream.read_chunks(&mut chunks).await? {
+        bytes += chunks[..count].iter().map(Bytes::len).sum::<usize>();
+        let complete = (bytes / REQUEST_BYTES) as u64;
+        if complete > answered {
+            answered = complete;
+            reply[HEADER_BYTES..HEADER_BYTES + 8].copy_from_slice(&complete.to_le_bytes());
+            send.write_all(&reply).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Both ends of a connection in one process, each on a runtime of its own, as server and generator are.
+//!
+//! The server's end is Muster's: socket, transport, TLS 1.3 with a client certificate that is verified. The
+//! client's end is bare quinn with the windows of Muster's client. What runs on them is for the benches.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::anyhow;
+use muster_ingest::config::Config;
+use muster_ingest::pki::{CertificateAuthority, PkiDirectory, Validity, tls};
+use muster_ingest::{clock, net};
+use muster_wire::{ALPN, Identity};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Endpoint, TransportConfig};
+use rustls::RootCertStore;
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// What the client has in flight at most.
+const CLIENT_SEND_WINDOW: u64 = 8 << 20;
+
+const CONFIG: &str = r#"
+[listen]
+address = "127.0.0.1:0"
+certificate = "server.pem"
+key = "server.key"
+client_ca = "ca.pem"
+
+[store]
+directory = "unused"
+
+[[tenants]]
+name = "bench"
+"#;
+
+/// Certificates of both ends, in a temporary directory.
+pub(super) struct Site {
+    directory: TempDir,
+    ca_pem: String,
+    certificate_pem: String,
+    key_pem: String,
+}
+
+/// A server that listens, and a runtime for its clients.
+pub(super) struct Ends {
+    pub(super) server_runtime: Runtime,
+    pub(super) client_runtime: Runtime,
+    pub(super) server: Endpoint,
+    pub(super) address: SocketAddr,
+}
+
+impl Site {
+    pub(super) fn create(below: &Path) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir_in(below)?;
+        let now = UNIX_EPOCH + Duration::from_millis(clock::wall().as_millis());
+        let validity = Validity::from_now(now, 1);
+        let authority = CertificateAuthority::create(validity)?;
+        let server = authority.issue_server(&[], validity)?;
+        PkiDirectory::at(directory.path()).create(&authority, &server)?;
+        let identity: Identity = "muster://bench/gateway/bench".parse()?;
+        let client = authority.issue_client(&identity, validity)?;
+        Ok(Self {
+            directory,
+            ca_pem: authority.certificate_pem().to_owned(),
+            certificate_pem: client.certificate_pem,
+            key_pem: client.key_pem,
+        })
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
+        Config::parse(CONFIG, self.directory.path()).map_err(|faults| anyhow!("{faults}"))
+    }
+
+    /// As the server has it: no tickets, so every handshake is a full one.
+    pub(super) fn server_tls(&self) -> anyhow::Result<rustls::ServerConfig> {
+        Ok(tls::server_config(&self.config()?.listen.tls())?)
+    }
+
+    /// As the client has it: it resumes nothing.
+    pub(super) fn client_tls(&self) -> anyhow::Result<rustls::ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes())?)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())?;
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(
+                vec![certificate],
+                PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?,
+            )?;
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        tls.resumption = Resumption::disabled();
+        Ok(tls)
+    }
+
+    /// Starts the server's end.
+    pub(super) fn ends(&self, tls: rustls::ServerConfig) -> anyhow::Result<Ends> {
+        let config = self.config()?;
+        let (server_runtime, client_runtime) = (runtime()?, runtime()?);
+        let server = {
+            let _guard = server_runtime.enter();
+            net::endpoint(&config.listen, tls, [0; 32], net::bind(&config.listen)?)?
+        };
+        let address = server.local_addr()?;
+        Ok(Ends {
+            server_runtime,
+            client_runtime,
+            server,
+            address,
+        })
+    }
+}
+
+/// The client's end for these TLS settings.
+pub(super) fn client_config(tls: rustls::ClientConfig) -> anyhow::Result<quinn::ClientConfig> {
+    let mut transport = TransportConfig::default();
+    transport.send_window(CLIENT_SEND_WINDOW);
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
+        .enable_all()
+        .build()?)
+}
