@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use muster_wire::CheckInBytes;
 
 use crate::guard;
 use crate::machine::Machine;
@@ -62,12 +63,12 @@ struct PartsArguments {
     directory: Option<PathBuf>,
 }
 
-/// Runs the program.
-pub fn run() -> ExitCode {
+/// Runs the program. `all_valid` tells whether records are valid, see `main.rs`.
+pub fn run(all_valid: fn(&[CheckInBytes]) -> bool) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Parts(arguments) => run_parts(arguments),
         Command::Guard(arguments) => run_guard(&arguments),
-        Command::Count { case } => guard::count(&case).map(|said| println!("{said}")),
+        Command::Count { case } => guard::count(&case, all_valid).map(|said| println!("{said}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

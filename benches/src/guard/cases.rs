@@ -6,12 +6,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use muster_engine::Outcome;
 use muster_ingest::clock::{Clock, SimulatedTime, Stamp};
 use muster_store::{Commit, PageWrite, PoisonReason, ReadError, Sink, Store, StoreConfig};
 use muster_wire::{
-    CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX, VERSION_MIN, encode_client_hello,
+    CheckInBytes, CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX, VERSION_MIN,
+    encode_client_hello,
 };
 
 use super::nowhere::Nowhere;
@@ -38,26 +39,32 @@ const PAGE_BYTES: usize = 128 * 64;
 type Work = Box<dyn FnMut() -> anyhow::Result<u64>>;
 
 /// Makes work ready.
-type Prepare = fn() -> anyhow::Result<Work>;
+type Prepare = fn(Validate) -> anyhow::Result<Work>;
+
+/// Whether all records are valid. Comes from the binary: validation is inlined into its caller, and what the
+/// compiler makes of that follows from whatever else is in the crate. The crate of the binary has nothing else.
+type Validate = fn(&[CheckInBytes]) -> bool;
 
 /// Every case by its name.
 pub(super) const CASES: [(&str, Prepare); 6] = [
-    ("decode, frames of 4,000", || decode(4000)),
-    ("decode, frames of 1", || decode(1)),
-    ("route, frames of 4,000", route),
-    ("apply, known devices", || Ok(apply(Bench::known(DEVICES)?))),
-    ("apply, new devices", || Ok(apply(Bench::unknown(DEVICES)))),
-    ("commit, 1,000 check-ins and 8 pages", commit),
+    ("decode, frames of 4,000", |validate| decode(4000, validate)),
+    ("decode, frames of 1", |validate| decode(1, validate)),
+    ("route, frames of 4,000", |_| route()),
+    ("apply, known devices", |_| {
+        Ok(apply(Bench::known(DEVICES)?))
+    }),
+    ("apply, new devices", |_| Ok(apply(Bench::unknown(DEVICES)))),
+    ("commit, 1,000 check-ins and 8 pages", |_| commit()),
 ];
 
 /// Does the work of one case in [`counted_work`] and says for how many check-ins it was, and on which processor.
 ///
 /// # Errors
 /// If there is no such case, or it did not do what it stands for.
-pub(crate) fn count(name: &str) -> anyhow::Result<String> {
+pub(crate) fn count(name: &str, validate: Validate) -> anyhow::Result<String> {
     let case = CASES.iter().find(|(other, _)| *other == name);
     let (_, prepare) = case.with_context(|| format!("no case is called {name}"))?;
-    let check_ins = counted_work(&mut *prepare()?)?;
+    let check_ins = counted_work(&mut *prepare(validate)?)?;
     Ok(format!("{check_ins} {}", valgrind::processor()))
 }
 
@@ -69,7 +76,7 @@ fn counted_work(work: &mut dyn FnMut() -> anyhow::Result<u64>) -> anyhow::Result
 }
 
 /// Bytes of a stream to records that may be trusted.
-fn decode(frame_len: usize) -> anyhow::Result<Work> {
+fn decode(frame_len: usize, all_valid: Validate) -> anyhow::Result<Work> {
     let stream = decode::stream(frame_len)?;
     let mut decoder = Decoder::new(Role::Server);
     let mut hello = Vec::new();
@@ -78,15 +85,15 @@ fn decode(frame_len: usize) -> anyhow::Result<Work> {
         version_max: VERSION_MAX,
     };
     encode_client_hello(&mut hello, &versions);
-    read(&mut decoder, &hello)?;
+    read(&mut decoder, &hello, all_valid)?;
     Ok(Box::new(move || {
-        let valid = read(&mut decoder, &stream)?;
+        let valid = read(&mut decoder, &stream, all_valid)?;
         ensure!(valid == STREAM_CHECK_INS, "check-ins were lost");
         Ok(valid)
     }))
 }
 
-fn read(decoder: &mut Decoder, stream: &[u8]) -> anyhow::Result<u64> {
+fn read(decoder: &mut Decoder, stream: &[u8], all_valid: Validate) -> anyhow::Result<u64> {
     let mut valid = 0;
     for chunk in stream.chunks(decode::CHUNK_BYTES) {
         let mut rest = chunk;
@@ -96,12 +103,8 @@ fn read(decoder: &mut Decoder, stream: &[u8]) -> anyhow::Result<u64> {
                 Item::Record(record) => std::slice::from_ref(record),
                 _ => continue,
             };
-            for bytes in records {
-                match CheckInRecord::validate(bytes) {
-                    Ok(record) => valid += u64::from(black_box(record).seq() > 0),
-                    Err(reason) => bail!("a valid check-in was refused: {}", reason.name()),
-                }
-            }
+            ensure!(all_valid(records), "a valid check-in was refused");
+            valid += records.len() as u64;
         }
     }
     Ok(valid)
@@ -188,13 +191,18 @@ impl Sink<()> for Returned {
 mod tests {
     use super::*;
 
+    fn all_valid(records: &[CheckInBytes]) -> bool {
+        let mut records = records.iter();
+        records.all(|bytes| CheckInRecord::validate(bytes).is_ok())
+    }
+
     #[test]
     fn every_case_does_its_work_without_valgrind() {
         for (name, _) in CASES {
-            let said = count(name).unwrap();
+            let said = count(name, all_valid).unwrap();
             let (check_ins, _) = said.split_once(' ').unwrap();
             assert!(check_ins.parse::<u64>().unwrap() >= 16_000, "{name}");
         }
-        assert!(count("nothing").is_err());
+        assert!(count("nothing", all_valid).is_err());
     }
 }
