@@ -1,0 +1,64 @@
+#!lua name=muster
+-- One call a frame: dedup, latest states and counts, in one atomic step.
+-- A device is one string key (its id, 16 bytes) with a packed state of 32 bytes: seq first, verdict last.
+-- MGET and MSET, because a command from a script costs far more than what it does to one key.
+
+local RECORD = 48
+-- The stack of Lua takes less than 8,000 arguments, and MSET needs two a device.
+local PART = 2000 * RECORD
+
+local sub, byte, number = string.sub, string.byte, struct.unpack
+
+local function apply(frame, first, last, moved)
+  local ids, count = {}, 0
+  for at = first, last, RECORD do
+    count = count + 1
+    ids[count] = sub(frame, at, at + 15)
+  end
+  local known = redis.call('MGET', unpack(ids))
+  -- A device may come twice in a frame, and must see its own earlier check-in.
+  local latest, accepted = {}, 0
+  for place = 1, count do
+    local id = ids[place]
+    local at = first + (place - 1) * RECORD
+    local before = latest[id] or known[place]
+    if not before or number('<I8', frame, at + 16) > number('<I8', before) then
+      accepted = accepted + 1
+      latest[id] = sub(frame, at + 16, at + 47)
+      local verdict = byte(frame, at + 47)
+      local verdict_before = before and byte(before, 32)
+      if verdict ~= verdict_before then
+        moved[verdict] = (moved[verdict] or 0) + 1
+        if before then
+          moved[verdict_before] = (moved[verdict_before] or 0) - 1
+        end
+      end
+    end
+  end
+  local writes, length = {}, 0
+  for id, state in pairs(latest) do
+    writes[length + 1] = id
+    writes[length + 2] = state
+    length = length + 2
+  end
+  if length > 0 then
+    redis.call('MSET', unpack(writes))
+  end
+  return accepted
+end
+
+local function check_in(_, arguments)
+  local frame = arguments[1]
+  local moved, accepted = {}, 0
+  for first = 1, #frame, PART do
+    accepted = accepted + apply(frame, first, math.min(first + PART - 1, #frame), moved)
+  end
+  for verdict, by in pairs(moved) do
+    if by ~= 0 then
+      redis.call('HINCRBY', 'counts', verdict, by)
+    end
+  end
+  return accepted
+end
+
+redis.register_function('check_in', check_in)

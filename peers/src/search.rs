@@ -1,0 +1,160 @@
+//! The short search for the best setting of a peer, and the runs with it that are quoted.
+//!
+//! Bounds: the candidates below, a quarter of the job for each; then so many repeats of the whole job.
+//! Half of the time that a peer may send goes to the search, the other half to the repeats.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::job::Job;
+use crate::measure::{Limits, Run, measure};
+use crate::peer::{self, Installed, Name, Setting};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which peers.
+    pub peers: Vec<Name>,
+    /// Runs with the best setting.
+    pub repeats: u32,
+    /// How long each peer may be sent check-ins, search and repeats together.
+    pub sending: Duration,
+    /// Only the first candidates.
+    pub quick: bool,
+    /// Where data directories are made.
+    pub directory: PathBuf,
+}
+
+/// A peer that was measured, or the reason why not.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Which.
+    pub name: Name,
+    /// Its figures.
+    pub result: Result<Measured, String>,
+}
+
+/// The figures of a peer.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The program and what it says of its version.
+    pub installed: Installed,
+    /// The setting that was the fastest in the search.
+    pub best: Setting,
+    /// Every candidate with its rate.
+    pub tried: Vec<(Setting, f64)>,
+    /// The runs of the best one.
+    pub runs: Vec<Run>,
+}
+
+/// Candidates with `--quick`.
+const QUICK: usize = 1;
+
+const fn setting(way: &'static str, connections: usize, frame_check_ins: usize, in_flight: usize) -> Setting {
+    Setting {
+        way,
+        connections,
+        frame_check_ins,
+        in_flight,
+    }
+}
+
+/// What is tried, the guess of an expert first.
+pub fn candidates(name: Name) -> &'static [Setting] {
+    const REDIS: &[Setting] = &[
+        setting("function", 4, 1_000, 2),
+        setting("function", 2, 1_000, 4),
+        setting("function", 4, 4_000, 2),
+        setting("function", 8, 1_000, 2),
+        setting("function", 8, 4_000, 2),
+        setting("function", 8, 250, 4),
+    ];
+    const POSTGRES: &[Setting] = &[
+        setting(crate::postgres::UNNEST, 2, 4_000, 1),
+        setting(crate::postgres::UNNEST, 4, 4_000, 1),
+        setting(crate::postgres::UNNEST, 4, 1_000, 1),
+        setting(crate::postgres::UNNEST, 4, 16_000, 1),
+        setting(crate::postgres::COPY, 2, 4_000, 1),
+        setting(crate::postgres::COPY, 4, 16_000, 1),
+    ];
+    const NATS: &[Setting] = &[
+        setting("messages", 2, 4_000, 8),
+        setting("messages", 1, 4_000, 16),
+        setting("messages", 4, 4_000, 8),
+        setting("messages", 2, 1_000, 32),
+        setting("messages", 2, 16_000, 4),
+        setting("messages", 4, 16_000, 4),
+    ];
+    match name {
+        Name::Redis => REDIS,
+        Name::Postgres => POSTGRES,
+        Name::Nats => NATS,
+    }
+}
+
+/// Runs the plan.
+///
+/// # Errors
+/// If an installed peer does not start or refuses the job. A peer that is not installed is a row that
+/// says so.
+pub async fn run(plan: &Plan, job: &Job) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for name in &plan.peers {
+        let result = match peer::find(*name) {
+            Ok(installed) => {
+                let measured = of(plan, job, *name, installed).await;
+                Ok(measured.with_context(|| name.name())?)
+            }
+            Err(reason) => Err(reason),
+        };
+        rows.push(Row {
+            name: *name,
+            result,
+        });
+    }
+    Ok(rows)
+}
+
+async fn of(plan: &Plan, job: &Job, name: Name, installed: Installed) -> anyhow::Result<Measured> {
+    let taken = match plan.quick {
+        true => QUICK,
+        false => usize::MAX,
+    };
+    let all = job.size().check_ins;
+    let limits = |check_ins, runs: usize| Limits {
+        check_ins,
+        sending: plan.sending / 2 / u32::try_from(runs).unwrap_or(u32::MAX).max(1),
+        directory: &plan.directory,
+    };
+    let candidates: Vec<Setting> = candidates(name).iter().take(taken).copied().collect();
+    let mut tried = Vec::new();
+    let mut best: Option<(Setting, f64)> = None;
+    for setting in &candidates {
+        let limits = limits(all.div_ceil(4), candidates.len());
+        let run = measure(name, &installed.program, job, setting, limits).await?;
+        let rate = run.rate();
+        tried.push((*setting, rate));
+        if !run.faults.is_empty() {
+            // A wrong answer is the result of this peer, however fast it was.
+            let (best, runs) = (*setting, vec![run]);
+            return Ok(Measured { installed, best, tried, runs });
+        }
+        if best.is_none_or(|(_, known)| rate > known) {
+            best = Some((*setting, rate));
+        }
+    }
+    let (best, _) = best.context("a peer without candidates")?;
+    let mut runs = Vec::new();
+    for _ in 0..plan.repeats {
+        let limits = limits(all, plan.repeats as usize);
+        runs.push(measure(name, &installed.program, job, &best, limits).await?);
+    }
+    Ok(Measured {
+        installed,
+        best,
+        tried,
+        runs,
+    })
+}
