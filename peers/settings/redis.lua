@@ -7,9 +7,9 @@ local RECORD = 48
 -- The stack of Lua takes less than 8,000 arguments, and MSET needs two a device.
 local PART = 2000 * RECORD
 
-local sub, byte, number = string.sub, string.byte, struct.unpack
-
 local function apply(frame, first, last, moved)
+  -- Looked up in here, because a library may not touch the globals of Redis while it is loaded.
+  local sub, byte, number = string.sub, string.byte, struct.unpack
   local ids, count = {}, 0
   for at = first, last, RECORD do
     count = count + 1

@@ -110,7 +110,10 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
         repeats: arguments.repeats,
         sending: Duration::from_secs(arguments.seconds_max),
         quick: arguments.quick,
-        directory: arguments.directory.clone().unwrap_or_else(std::env::temp_dir),
+        directory: arguments
+            .directory
+            .clone()
+            .unwrap_or_else(std::env::temp_dir),
     };
     if arguments.quick {
         size.devices = size.devices.min(2_000);

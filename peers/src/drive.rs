@@ -46,7 +46,13 @@ pub(crate) async fn drive<C: Client>(
 ) -> anyhow::Result<Driven> {
     let mut tasks = JoinSet::new();
     for (lane, (client, frames)) in clients.into_iter().zip(lanes).enumerate() {
-        tasks.spawn(connection(client, lane, frames.clone(), in_flight, deadline));
+        tasks.spawn(connection(
+            client,
+            lane,
+            frames.clone(),
+            in_flight,
+            deadline,
+        ));
     }
     let mut driven = Driven {
         sent: Vec::new(),

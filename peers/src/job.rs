@@ -91,7 +91,12 @@ impl Job {
 
     /// The first so many check-ins, cut into frames for each connection. A device is on one connection
     /// only, so its check-ins stay in order.
-    pub fn cut(&self, check_ins: u64, connections: usize, frame_check_ins: usize) -> Vec<Vec<Bytes>> {
+    pub fn cut(
+        &self,
+        check_ins: u64,
+        connections: usize,
+        frame_check_ins: usize,
+    ) -> Vec<Vec<Bytes>> {
         let taken = usize::try_from(check_ins).unwrap_or(usize::MAX);
         let mut lanes = vec![Vec::new(); connections];
         for record in self.records.iter().take(taken) {
@@ -133,7 +138,9 @@ pub fn records(frame: &[u8]) -> impl Iterator<Item = (&Id, &State)> {
 
 /// The seq of a state.
 pub fn seq(state: &State) -> u64 {
-    state.first_chunk().map_or(0, |seq| u64::from_le_bytes(*seq))
+    state
+        .first_chunk()
+        .map_or(0, |seq| u64::from_le_bytes(*seq))
 }
 
 /// The verdict of a state: compliance in the low half, onboarding status in the high half.

@@ -48,20 +48,20 @@ impl Run {
 
 /// What a run may use.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits<'a> {
+pub(crate) struct Limits<'a> {
     /// Check-ins of the job.
-    pub check_ins: u64,
+    pub(crate) check_ins: u64,
     /// When nothing new is sent any more.
-    pub sending: Duration,
+    pub(crate) sending: Duration,
     /// Where its directory is made.
-    pub directory: &'a Path,
+    pub(crate) directory: &'a Path,
 }
 
 /// Runs a peer once.
 ///
 /// # Errors
 /// If the peer does not start, or refuses something.
-pub async fn measure(
+pub(crate) async fn measure(
     name: Name,
     program: &Path,
     job: &Job,
@@ -70,7 +70,9 @@ pub async fn measure(
 ) -> anyhow::Result<Run> {
     match name {
         Name::Redis => of::<crate::redis::Redis>(name, program, job, setting, limits).await,
-        Name::Postgres => of::<crate::postgres::Postgres>(name, program, job, setting, limits).await,
+        Name::Postgres => {
+            of::<crate::postgres::Postgres>(name, program, job, setting, limits).await
+        }
         Name::Nats => of::<crate::nats::Nats>(name, program, job, setting, limits).await,
     }
 }
@@ -82,7 +84,11 @@ async fn of<P: Peer>(
     setting: &Setting,
     limits: Limits<'_>,
 ) -> anyhow::Result<Run> {
-    let lanes = job.cut(limits.check_ins, setting.connections, setting.frame_check_ins);
+    let lanes = job.cut(
+        limits.check_ins,
+        setting.connections,
+        setting.frame_check_ins,
+    );
     let directory = server::data_directory(limits.directory, name.name())?;
     let mut peer = P::start(program, directory, setting).await?;
     let mut clients = Vec::new();
@@ -126,7 +132,9 @@ async fn of<P: Peer>(
         peer_core,
         client_core,
         disk_bytes,
-        disk_flushes: flushes.zip(flushes_before).map(|(after, before)| after - before),
+        disk_flushes: flushes
+            .zip(flushes_before)
+            .map(|(after, before)| after - before),
         latency: driven.latency,
         evidence,
         faults,

@@ -113,3 +113,6 @@ impl Faults {
 fn hex(id: &Id) -> String {
     format!("{:032x}", u128::from_be_bytes(*id))
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,10 @@ impl Peer for Nats {
         // A variable must be known before it is used.
         let settings = server::write_settings(directory.path(), &own, SETTINGS)?;
         let mut command = Command::new(program);
-        command.arg("--config").arg(settings).env("GOMEMLIMIT", MEMORY);
+        command
+            .arg("--config")
+            .arg(settings)
+            .env("GOMEMLIMIT", MEMORY);
         Ok(Self {
             server: Server::start(command, directory, port).await?,
             monitor_port,
@@ -136,7 +139,9 @@ impl Peer for Nats {
 impl Nats {
     async fn context(&self) -> anyhow::Result<jetstream::Context> {
         let address = format!("127.0.0.1:{}", self.server.port());
-        Ok(jetstream::new(async_nats::connect(address).await.context("connect")?))
+        Ok(jetstream::new(
+            async_nats::connect(address).await.context("connect")?,
+        ))
     }
 
     /// One page of its monitoring port.
@@ -146,7 +151,9 @@ impl Nats {
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
-        let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+        let (_, body) = answer
+            .split_once("\r\n\r\n")
+            .context("an answer without a body")?;
         serde_json::from_str(body).context("the monitoring port")
     }
 }

@@ -60,14 +60,24 @@ impl Peer for Postgres {
         let data = directory.path().join("data");
         let initdb = program.with_file_name("initdb");
         let made = as_user(&initdb)?
-            .args(["--auth=trust", "--username=postgres", "--no-locale", "--encoding=UTF8"])
+            .args([
+                "--auth=trust",
+                "--username=postgres",
+                "--no-locale",
+                "--encoding=UTF8",
+            ])
             .arg("--pgdata")
             .arg(&data)
             .current_dir("/")
             .output()
             .context("initdb")?;
-        ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let settings = server::write_settings(directory.path(), SETTINGS, &format!("port = {port}\n"))?;
+        ensure!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let settings =
+            server::write_settings(directory.path(), SETTINGS, &format!("port = {port}\n"))?;
         let mut command = as_user(program)?;
         command
             .arg("-D")
@@ -76,7 +86,7 @@ impl Peer for Postgres {
             .arg(format!("config_file={}", settings.display()))
             .current_dir("/");
         let server = Server::start(command, directory, port).await?;
-        let control = client::open(port).await?;
+        let control = client::open_started(port).await?;
         control.batch_execute(SCHEMA).await.context("the schema")?;
         Ok(Self {
             server,
@@ -96,7 +106,10 @@ impl Peer for Postgres {
 
     async fn holding(&mut self) -> anyhow::Result<Holding> {
         let mut holding = Holding::default();
-        let rows = self.control.query("SELECT device, seq, verdict, rest FROM devices", &[]).await?;
+        let rows = self
+            .control
+            .query("SELECT device, seq, verdict, rest FROM devices", &[])
+            .await?;
         for row in &rows {
             let client::Uuid(id) = row.try_get(0)?;
             let rest: &[u8] = row.try_get(3)?;
@@ -110,19 +123,35 @@ impl Peer for Postgres {
         let counted = "SELECT verdict, sum(devices)::bigint FROM counts GROUP BY verdict HAVING sum(devices) <> 0";
         for row in &self.control.query(counted, &[]).await? {
             let count = u64::try_from(row.try_get::<_, i64>(1)?)?;
-            holding.counts.insert(u8::try_from(row.try_get::<_, i16>(0)?)?, count);
+            holding
+                .counts
+                .insert(u8::try_from(row.try_get::<_, i16>(0)?)?, count);
         }
         Ok(holding)
     }
 
     async fn evidence(&mut self) -> anyhow::Result<Vec<Fact>> {
         let mut facts = Vec::new();
-        for name in ["fsync", "synchronous_commit", "full_page_writes", "wal_sync_method"] {
-            let row = self.control.query_one("SELECT current_setting($1)", &[&name]).await?;
+        for name in [
+            "fsync",
+            "synchronous_commit",
+            "full_page_writes",
+            "wal_sync_method",
+        ] {
+            let row = self
+                .control
+                .query_one("SELECT current_setting($1)", &[&name])
+                .await?;
             facts.push((name.to_owned(), row.try_get(0)?));
         }
         // A backend reports its own part when it ends; those of the connections have.
-        for name in ["wal_sync", "wal_write", "wal_records", "wal_fpi", "wal_bytes"] {
+        for name in [
+            "wal_sync",
+            "wal_write",
+            "wal_records",
+            "wal_fpi",
+            "wal_bytes",
+        ] {
             let question = format!("SELECT {name}::text FROM pg_stat_wal");
             let row = self.control.query_one(&question, &[]).await?;
             facts.push((name.to_owned(), row.try_get(0)?));
@@ -146,10 +175,17 @@ fn is_root() -> anyhow::Result<bool> {
 /// The numbers of the user and its group.
 fn user() -> anyhow::Result<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").context("/etc/passwd")?;
-    let line = users.lines().find_map(|line| line.strip_prefix(USER)?.strip_prefix(':'));
-    let fields: Vec<&str> = line.context("there is no user postgres")?.split(':').collect();
+    let line = users
+        .lines()
+        .find_map(|line| line.strip_prefix(USER)?.strip_prefix(':'));
+    let fields: Vec<&str> = line
+        .context("there is no user postgres")?
+        .split(':')
+        .collect();
     let number = |place: usize| fields.get(place).and_then(|text| text.parse().ok());
-    number(1).zip(number(2)).context("the user postgres in /etc/passwd")
+    number(1)
+        .zip(number(2))
+        .context("the user postgres in /etc/passwd")
 }
 
 /// The program, as the user `postgres` where this one is root. setpriv becomes the program, so the id

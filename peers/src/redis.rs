@@ -48,7 +48,10 @@ impl Peer for Redis {
 
     async fn start(program: &Path, directory: TempDir, _: &Setting) -> anyhow::Result<Self> {
         let port = server::free_port()?;
-        let own = format!("port {port}\nbind 127.0.0.1\ndir {}\n", directory.path().display());
+        let own = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\n",
+            directory.path().display()
+        );
         let settings = server::write_settings(directory.path(), SETTINGS, &own)?;
         let mut command = Command::new(program);
         command.arg(settings);
@@ -75,14 +78,21 @@ impl Peer for Redis {
             let scan: [&[u8]; 4] = [b"SCAN", &cursor, b"COUNT", KEYS_READ.as_bytes()];
             let [next, keys] = self.control.call(&scan).await?.list_of()?;
             let ids: Vec<Vec<u8>> = keys.texts()?;
-            let ids: Vec<&[u8]> = ids.iter().map(Vec::as_slice).filter(|key| *key != b"counts").collect();
+            let ids: Vec<&[u8]> = ids
+                .iter()
+                .map(Vec::as_slice)
+                .filter(|key| *key != b"counts")
+                .collect();
             if !ids.is_empty() {
                 let mut get: Vec<&[u8]> = vec![b"MGET"];
                 get.extend(&ids);
                 let states = self.control.call(&get).await?.texts()?;
                 for (id, state) in ids.iter().zip(states) {
                     let id = (*id).try_into().context("a key that is no device")?;
-                    let state = state.as_slice().try_into().context("a state of another size")?;
+                    let state = state
+                        .as_slice()
+                        .try_into()
+                        .context("a state of another size")?;
                     holding.states.insert(id, state);
                 }
             }
@@ -93,10 +103,13 @@ impl Peer for Redis {
         }
         let counts = self.control.call(&[b"HGETALL", b"counts"]).await?.texts()?;
         for pair in counts.as_chunks::<2>().0 {
-            let number = |text: &[u8]| -> anyhow::Result<u64> { Ok(std::str::from_utf8(text)?.parse()?) };
+            let number =
+                |text: &[u8]| -> anyhow::Result<u64> { Ok(std::str::from_utf8(text)?.parse()?) };
             let count = number(&pair[1])?;
             if count > 0 {
-                holding.counts.insert(u8::try_from(number(&pair[0])?)?, count);
+                holding
+                    .counts
+                    .insert(u8::try_from(number(&pair[0])?)?, count);
             }
         }
         Ok(holding)
@@ -105,14 +118,29 @@ impl Peer for Redis {
     async fn evidence(&mut self) -> anyhow::Result<Vec<Fact>> {
         let mut facts = Vec::new();
         for name in ["appendonly", "appendfsync", "no-appendfsync-on-rewrite"] {
-            let reply = self.control.call(&[b"CONFIG", b"GET", name.as_bytes()]).await?.texts()?;
-            let value = reply.get(1).map(|value| String::from_utf8_lossy(value).into_owned());
+            let reply = self
+                .control
+                .call(&[b"CONFIG", b"GET", name.as_bytes()])
+                .await?
+                .texts()?;
+            let value = reply
+                .get(1)
+                .map(|value| String::from_utf8_lossy(value).into_owned());
             facts.push((name.to_owned(), value.unwrap_or_default()));
         }
-        for (section, line) in [("persistence", "aof_last_write_status"), ("commandstats", "cmdstat_fcall")] {
-            let text = self.control.call(&[b"INFO", section.as_bytes()]).await?.text()?;
+        for (section, line) in [
+            ("persistence", "aof_last_write_status"),
+            ("commandstats", "cmdstat_fcall"),
+        ] {
+            let text = self
+                .control
+                .call(&[b"INFO", section.as_bytes()])
+                .await?
+                .text()?;
             let text = String::from_utf8_lossy(&text).into_owned();
-            let value = text.lines().find_map(|own| own.strip_prefix(line)?.strip_prefix(':'));
+            let value = text
+                .lines()
+                .find_map(|own| own.strip_prefix(line)?.strip_prefix(':'));
             facts.push((line.to_owned(), value.unwrap_or("unknown").to_owned()));
         }
         Ok(facts)
@@ -141,7 +169,7 @@ impl Client for Connection {
 
     async fn acked(&mut self) -> anyhow::Result<()> {
         match self.reply(0).await? {
-            Reply::Number(_) => Ok(()),
+            Reply::Number(accepted) if accepted >= 0 => Ok(()),
             other => bail!("not the answer of the function: {other:?}"),
         }
     }
@@ -149,7 +177,9 @@ impl Client for Connection {
 
 impl Connection {
     async fn open(port: u16) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.context("connect")?;
+        let stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .context("connect")?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(stream),
@@ -164,16 +194,21 @@ impl Connection {
 
     async fn request(&mut self, arguments: &[&[u8]]) -> anyhow::Result<()> {
         self.request.clear();
-        self.request.extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
+        self.request
+            .extend_from_slice(format!("*{}\r\n", arguments.len()).as_bytes());
         for argument in arguments {
-            self.request.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
+            self.request
+                .extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
             self.request.extend_from_slice(argument);
             self.request.extend_from_slice(b"\r\n");
         }
         Ok(self.stream.write_all(&self.request).await?)
     }
 
-    fn reply(&mut self, depth: usize) -> Pin<Box<dyn Future<Output = anyhow::Result<Reply>> + Send + '_>> {
+    fn reply(
+        &mut self,
+        depth: usize,
+    ) -> Pin<Box<dyn Future<Output = anyhow::Result<Reply>> + Send + '_>> {
         Box::pin(async move {
             ensure!(depth < DEPTH_MAX, "a reply too deep");
             let mut line = String::new();
@@ -233,6 +268,8 @@ impl Reply {
     fn list_of<const COUNT: usize>(self) -> anyhow::Result<[Self; COUNT]> {
         let list = self.list()?;
         let count = list.len();
-        list.try_into().ok().with_context(|| format!("a list of {count}, not of {COUNT}"))
+        list.try_into()
+            .ok()
+            .with_context(|| format!("a list of {count}, not of {COUNT}"))
     }
 }

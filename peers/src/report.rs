@@ -37,8 +37,16 @@ impl Figures {
         let rate = median(rates());
         let most = rates().fold(0.0, f64::max);
         let least = rates().fold(most, f64::min);
-        let per_million = |core: fn(&Run) -> f64| median(runs.iter().map(|run| core(run) * 1e6 / run.check_ins.max(1) as f64));
-        let flushes: Option<Vec<f64>> = runs.iter().map(|run| Some(run.disk_flushes? as f64)).collect();
+        let per_million = |core: fn(&Run) -> f64| {
+            median(
+                runs.iter()
+                    .map(|run| core(run) * 1e6 / run.check_ins.max(1) as f64),
+            )
+        };
+        let flushes: Option<Vec<f64>> = runs
+            .iter()
+            .map(|run| Some(run.disk_flushes? as f64))
+            .collect();
         Self {
             rate,
             spread: (most - least) / rate,
@@ -71,7 +79,8 @@ impl Report {
 
     /// Whether every run of every peer came to the exact answer.
     pub fn verified(&self) -> bool {
-        self.measured().all(|measured| measured.runs.iter().all(|run| run.faults.is_empty()))
+        self.measured()
+            .all(|measured| measured.runs.iter().all(|run| run.faults.is_empty()))
     }
 
     fn measured(&self) -> impl Iterator<Item = &Measured> {
@@ -145,8 +154,16 @@ impl fmt::Display for Report {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
         table.set_header([
-            "peer", "setting", "durable check-ins/s", "spread", "ack p50 ms", "p99 ms", "peer core s/M",
-            "client core s/M", "B on disk each", "verified",
+            "peer",
+            "setting",
+            "durable check-ins/s",
+            "spread",
+            "ack p50 ms",
+            "p99 ms",
+            "peer core s/M",
+            "client core s/M",
+            "B on disk each",
+            "verified",
         ]);
         for column in table.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -192,16 +209,25 @@ fn row_text(row: &Row) -> String {
         text += &format!("\n  tried {}: {rate:.0}/s", setting_text(setting));
     }
     for run in &measured.runs {
-        let flushes = run.disk_flushes.map_or_else(|| "unknown".to_owned(), |count| count.to_string());
+        let flushes = run
+            .disk_flushes
+            .map_or_else(|| "unknown".to_owned(), |count| count.to_string());
         text += &format!(
             "\n  run {} check-ins of {} devices in {:.2} s, disk flushes (all programs) {flushes}",
-            run.check_ins, run.devices, run.wall.as_secs_f64()
+            run.check_ins,
+            run.devices,
+            run.wall.as_secs_f64()
         );
         for fault in &run.faults {
             text += &format!("\n  WRONG: {fault}");
         }
     }
-    for (name, value) in measured.runs.last().into_iter().flat_map(|run| &run.evidence) {
+    for (name, value) in measured
+        .runs
+        .last()
+        .into_iter()
+        .flat_map(|run| &run.evidence)
+    {
         text += &format!("\n  {name} = {value}");
     }
     text

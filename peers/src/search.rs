@@ -52,7 +52,12 @@ pub struct Measured {
 /// Candidates with `--quick`.
 const QUICK: usize = 1;
 
-const fn setting(way: &'static str, connections: usize, frame_check_ins: usize, in_flight: usize) -> Setting {
+const fn setting(
+    way: &'static str,
+    connections: usize,
+    frame_check_ins: usize,
+    in_flight: usize,
+) -> Setting {
     Setting {
         way,
         connections,
@@ -139,7 +144,12 @@ async fn of(plan: &Plan, job: &Job, name: Name, installed: Installed) -> anyhow:
         if !run.faults.is_empty() {
             // A wrong answer is the result of this peer, however fast it was.
             let (best, runs) = (*setting, vec![run]);
-            return Ok(Measured { installed, best, tried, runs });
+            return Ok(Measured {
+                installed,
+                best,
+                tried,
+                runs,
+            });
         }
         if best.is_none_or(|(_, known)| rate > known) {
             best = Some((*setting, rate));

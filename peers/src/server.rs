@@ -13,11 +13,11 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
 
-const STARTED_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const STARTED_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often it is asked whether a process has started or ended.
-const ASKED_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const ASKED_EVERY: Duration = Duration::from_millis(20);
 
 /// Bytes of its log that are shown when a peer does not start.
 const LOG_SHOWN_BYTES: usize = 2000;
@@ -52,7 +52,10 @@ impl Server {
             port,
         };
         let deadline = Instant::now() + STARTED_WITHIN;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .is_err()
+        {
             let ended = server.child.try_wait().context("the process of the peer")?;
             if ended.is_some() || Instant::now() > deadline {
                 bail!("the peer did not start: {}", tail(&log));
@@ -83,12 +86,20 @@ impl Server {
             .context("kill")?;
         let deadline = Instant::now() + STOPPED_WITHIN;
         while asked.success() && Instant::now() < deadline {
-            if self.child.try_wait().context("the process of the peer")?.is_some() {
+            if self
+                .child
+                .try_wait()
+                .context("the process of the peer")?
+                .is_some()
+            {
                 return Ok(());
             }
             time::sleep(ASKED_EVERY).await;
         }
-        bail!("the peer did not stop on SIG{signal}: {}", tail(&self.directory.path().join("log")));
+        bail!(
+            "the peer did not stop on SIG{signal}: {}",
+            tail(&self.directory.path().join("log"))
+        );
     }
 }
 
@@ -115,7 +126,11 @@ pub(crate) fn data_directory(parent: &Path, peer: &str) -> anyhow::Result<TempDi
 }
 
 /// Writes a configuration file: the settings in the repository, and after them what a run decides.
-pub(crate) fn write_settings(directory: &Path, settings: &str, own: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn write_settings(
+    directory: &Path,
+    settings: &str,
+    own: &str,
+) -> anyhow::Result<PathBuf> {
     let path = directory.join("settings.conf");
     fs::write(&path, format!("{settings}\n{own}")).context("the settings of the peer")?;
     Ok(path)

@@ -13,9 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace, each in the folder of its name.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "wire", "engine", "store", "client", "ingest", "loadgen", "crash", "fuzz", "simulate",
-    "benches",
+    "benches", "peers",
 ];
 
 /// The clone this test was built from.

@@ -55,12 +55,21 @@ impl Consumer {
                 count.send_modify(|count| *count += 1);
             }
         });
-        Ok(Self { applied, stop, task })
+        Ok(Self {
+            applied,
+            stop,
+            task,
+        })
     }
 
     /// Waits until so many messages are applied.
     pub(super) async fn applied(&mut self, messages: usize) -> anyhow::Result<()> {
-        if self.applied.wait_for(|count| *count >= messages).await.is_err() {
+        if self
+            .applied
+            .wait_for(|count| *count >= messages)
+            .await
+            .is_err()
+        {
             bail!("the consumer ended early");
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::pin::pin;
 
 use anyhow::Context;
 use bytes::{BufMut, Bytes, BytesMut};
+use tokio::time::Instant;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Config, NoTls, Statement};
@@ -13,6 +14,7 @@ use tokio_postgres::{Config, NoTls, Statement};
 use super::REST;
 use crate::drive::Client;
 use crate::job::{self, Id, State};
+use crate::server;
 
 /// What is done with a row whose device is known; the same for both ways.
 const UPSERT: &str = "ON CONFLICT (device) DO UPDATE SET seq = excluded.seq, verdict = excluded.verdict, \
@@ -48,10 +50,25 @@ impl<'a> FromSql<'a> for Uuid {
 /// Opens a connection; what it does in the background ends with it.
 pub(crate) async fn open(port: u16) -> anyhow::Result<tokio_postgres::Client> {
     let mut config = Config::new();
-    config.host("127.0.0.1").port(port).user("postgres").dbname("postgres");
+    config
+        .host("127.0.0.1")
+        .port(port)
+        .user("postgres")
+        .dbname("postgres");
     let (client, connection) = config.connect(NoTls).await.context("connect")?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// Opens the first connection: the port answers a moment before the server lets anybody in.
+pub(super) async fn open_started(port: u16) -> anyhow::Result<tokio_postgres::Client> {
+    let deadline = Instant::now() + server::STARTED_WITHIN;
+    loop {
+        match open(port).await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(server::ASKED_EVERY).await,
+            result => return result,
+        }
+    }
 }
 
 /// A connection with its statement.
@@ -66,9 +83,14 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn new(port: u16, lane: usize, copies: bool) -> anyhow::Result<Self> {
         let client = open(port).await?;
-        client.batch_execute(&format!("SET muster.lane = {lane}")).await?;
+        client
+            .batch_execute(&format!("SET muster.lane = {lane}"))
+            .await?;
         let (source, copy) = match copies {
-            false => ("unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bytea[])", None),
+            false => (
+                "unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bytea[])",
+                None,
+            ),
             true => {
                 client
                     .batch_execute(
@@ -76,7 +98,10 @@ impl Connection {
                          ON COMMIT DELETE ROWS",
                     )
                     .await?;
-                ("arrived", Some(client.prepare("COPY arrived FROM STDIN BINARY").await?))
+                (
+                    "arrived",
+                    Some(client.prepare("COPY arrived FROM STDIN BINARY").await?),
+                )
             }
         };
         let insert = format!("INSERT INTO devices SELECT * FROM {source} {UPSERT}");
@@ -93,11 +118,17 @@ impl Connection {
         let seqs: Vec<i64> = rows.values().map(|state| seq(state)).collect();
         let verdicts: Vec<i16> = rows.values().map(|state| verdict(state)).collect();
         let rest: Vec<&[u8]> = rows.values().map(|state| &state[REST]).collect();
-        self.client.execute(&self.insert, &[&ids, &seqs, &verdicts, &rest]).await?;
+        self.client
+            .execute(&self.insert, &[&ids, &seqs, &verdicts, &rest])
+            .await?;
         Ok(())
     }
 
-    async fn by_copy(&mut self, rows: &HashMap<&Id, &State>, copy: &Statement) -> anyhow::Result<()> {
+    async fn by_copy(
+        &mut self,
+        rows: &HashMap<&Id, &State>,
+        copy: &Statement,
+    ) -> anyhow::Result<()> {
         let transaction = self.client.transaction().await?;
         let sink = transaction.copy_in(copy).await?;
         let mut writer = pin!(BinaryCopyInWriter::new(

@@ -61,7 +61,10 @@ fn an_absent_peer_has_a_reason_and_no_figure() {
 
 #[test]
 fn figures_are_medians_and_the_spread_is_a_share() {
-    let report = Report::new(SIZE, vec![measured(vec![run(1, &[]), run(4, &[]), run(2, &[])])]);
+    let report = Report::new(
+        SIZE,
+        vec![measured(vec![run(1, &[]), run(4, &[]), run(2, &[])])],
+    );
     let peer = &report.json()["peers"][0];
     assert_eq!(peer["durable_check_ins_per_second"], json!(500_000.0));
     assert_eq!(peer["spread"], json!(1.5));
@@ -73,7 +76,10 @@ fn figures_are_medians_and_the_spread_is_a_share() {
 
 #[test]
 fn one_wrong_run_makes_the_report_wrong() {
-    let report = Report::new(SIZE, vec![measured(vec![run(1, &[]), run(1, &["device x: absent"])])]);
+    let report = Report::new(
+        SIZE,
+        vec![measured(vec![run(1, &[]), run(1, &["device x: absent"])])],
+    );
     assert!(!report.verified());
     assert_eq!(report.json()["verified"], false);
     assert!(report.to_string().contains("WRONG: device x: absent"));

@@ -1,0 +1,97 @@
+//! The model against the generator, and the comparison against holdings that are wrong.
+
+use super::*;
+use crate::job::{Job, Size};
+
+const SIZE: Size = Size {
+    devices: 50,
+    check_ins: 2_000,
+    seed: 7,
+};
+
+fn model(connections: usize) -> Model {
+    let mut model = Model::default();
+    let lanes = Job::new(SIZE).cut(SIZE.check_ins, connections, 64);
+    for frame in lanes.iter().flatten() {
+        model.apply(frame);
+    }
+    model
+}
+
+#[test]
+fn the_model_knows_what_the_generator_knows() {
+    let mut part = job::fleet(&SIZE);
+    let mut frame = Vec::new();
+    while part.make_frame(&mut frame, 1_000, 1) > 0 {}
+    let model = model(1);
+    assert_eq!(model.devices(), 50);
+    for (id, device) in part.devices() {
+        let state = model.states[&id.to_bytes()];
+        assert_eq!(job::seq(&state), u64::from(device.known_seq()));
+    }
+    assert!(
+        part.tally().duplicate + part.tally().stale > 0,
+        "the job has duplicates"
+    );
+    let counted: u64 = model.holding().counts.values().sum();
+    assert_eq!(counted, 50);
+}
+
+#[test]
+fn verdicts_are_those_of_the_rules() {
+    let mut part = job::fleet(&SIZE);
+    let mut frame = Vec::new();
+    while part.make_frame(&mut frame, 1_000, 1) > 0 {}
+    let now = muster_engine::Timestamp::from_seconds(1_700_000_000);
+    let policy = muster_engine::TenantPolicy::default();
+    let expected = muster_loadgen::oracle::Prediction::of([&part], &policy, now).counts;
+    let counts = model(1).holding().counts;
+    let onboarded = muster_engine::OnboardingStatus::Onboarded.index() as u8;
+    let of_status = counts
+        .iter()
+        .filter(|(verdict, _)| *verdict >> 4 == onboarded);
+    assert_eq!(
+        of_status.map(|(_, count)| count).sum::<u64>(),
+        expected.onboarded()
+    );
+    assert!(counts.len() > 1, "the fleet has more than one verdict");
+}
+
+#[test]
+fn connections_change_nothing() {
+    assert_eq!(model(1).holding(), model(7).holding());
+}
+
+#[test]
+fn a_right_holding_has_no_fault() {
+    let model = model(2);
+    assert!(model.faults(&model.holding()).is_empty());
+}
+
+#[test]
+fn every_kind_of_difference_is_a_fault() {
+    let model = model(2);
+    let right = model.holding();
+    let id = *right.states.keys().next().unwrap();
+    let verdict = *right.counts.keys().next().unwrap();
+
+    let mut absent = right.clone();
+    absent.states.remove(&id);
+    assert!(model.faults(&absent)[0].ends_with("absent"));
+
+    let mut wrong = right.clone();
+    wrong.states.get_mut(&id).unwrap()[10] ^= 1;
+    assert!(model.faults(&wrong)[0].contains("wrong state"));
+
+    let mut unknown = right.clone();
+    unknown.states.insert([0xff; 16], [0; 32]);
+    assert!(model.faults(&unknown)[0].ends_with("never sent"));
+
+    let mut counted = right.clone();
+    *counted.counts.get_mut(&verdict).unwrap() += 1;
+    assert!(model.faults(&counted)[0].contains("counted"));
+
+    let faults = model.faults(&Holding::default());
+    assert_eq!(faults.len(), FAULTS_MAX + 1);
+    assert!(faults[FAULTS_MAX].ends_with("more"));
+}

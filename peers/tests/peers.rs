@@ -1,0 +1,60 @@
+//! Each peer that is installed does a tiny job and holds what the model says. One that is not installed
+//! is skipped, which the output says. No figure is looked at.
+
+use std::time::Duration;
+
+use muster_peers::job::{Job, Size};
+use muster_peers::peer::Name;
+use muster_peers::search::{self, Plan};
+
+fn check(name: Name) {
+    let size = Size {
+        devices: 300,
+        check_ins: 5_000,
+        seed: 3,
+    };
+    let plan = Plan {
+        peers: vec![name],
+        repeats: 1,
+        sending: Duration::from_secs(600),
+        quick: true,
+        directory: std::env::temp_dir(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let rows = runtime
+        .block_on(search::run(&plan, &Job::new(size)))
+        .unwrap();
+    let [row] = rows.as_slice() else {
+        panic!("one peer was asked for, not {}", rows.len());
+    };
+    match &row.result {
+        Err(reason) => println!("SKIPPED: {} is absent: {reason}", name.name()),
+        Ok(measured) => {
+            let [run] = measured.runs.as_slice() else {
+                panic!("one run was asked for");
+            };
+            assert_eq!(run.faults, Vec::<String>::new());
+            assert_eq!((run.check_ins, run.devices), (5_000, 300));
+            assert!(run.disk_bytes > 0 && !run.evidence.is_empty());
+        }
+    }
+}
+
+#[test]
+fn redis_does_the_job() {
+    check(Name::Redis);
+}
+
+#[test]
+fn postgres_does_the_job() {
+    check(Name::Postgres);
+}
+
+#[test]
+fn nats_does_the_job() {
+    check(Name::Nats);
+}
