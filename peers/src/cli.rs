@@ -120,6 +120,7 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
         size.check_ins = size.check_ins.min(20_000);
         plan.repeats = 1;
     }
+    let machine = crate::process::machine();
     let job = Job::new(size);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -127,5 +128,5 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
         .build()
         .context("the threads of the client")?;
     let rows = runtime.block_on(search::run(&plan, &job))?;
-    Ok(Report::new(size, rows))
+    Ok(Report::new(machine, size, rows))
 }

@@ -8,6 +8,16 @@ use std::time::Duration;
 /// The unit of times in `/proc/PID/stat`: a hundredth of a second on every Linux that we build for.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Cores, kernel and the load of the last minute: without them a figure means nothing.
+pub(crate) fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{cores} cores, Linux {}, load {load} before", kernel.trim())
+}
+
 /// Core time of a process and of its children, those that ended included.
 pub(crate) fn core_time(process: u32) -> Duration {
     let mut ticks = 0;

@@ -13,6 +13,7 @@ use crate::search::{Measured, Row};
 /// Everything a run has to say.
 #[derive(Debug)]
 pub struct Report {
+    machine: String,
     size: Size,
     rows: Vec<Row>,
 }
@@ -73,8 +74,12 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 impl Report {
     /// The report of these rows.
-    pub const fn new(size: Size, rows: Vec<Row>) -> Self {
-        Self { size, rows }
+    pub const fn new(machine: String, size: Size, rows: Vec<Row>) -> Self {
+        Self {
+            machine,
+            size,
+            rows,
+        }
     }
 
     /// Whether every run of every peer came to the exact answer.
@@ -91,6 +96,7 @@ impl Report {
     pub fn json(&self) -> Value {
         let rows: Vec<Value> = self.rows.iter().map(row_json).collect();
         json!({
+            "machine": self.machine,
             "devices": self.size.devices,
             "check_ins": self.size.check_ins,
             "seed": self.size.seed,
@@ -151,6 +157,14 @@ fn setting_json(setting: &Setting) -> Value {
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Size {
+            devices, check_ins, ..
+        } = self.size;
+        writeln!(
+            out,
+            "{}, {check_ins} check-ins of {devices} devices\n",
+            self.machine
+        )?;
         let mut table = Table::new();
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
         table.set_header([

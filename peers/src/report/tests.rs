@@ -50,7 +50,7 @@ fn an_absent_peer_has_a_reason_and_no_figure() {
         name: Name::Nats,
         result: Err("not installed".to_owned()),
     };
-    let report = Report::new(SIZE, vec![row]);
+    let report = Report::new(String::new(), SIZE, vec![row]);
     assert_eq!(
         report.json()["peers"][0],
         json!({"peer": "nats", "absent": "not installed"})
@@ -62,6 +62,7 @@ fn an_absent_peer_has_a_reason_and_no_figure() {
 #[test]
 fn figures_are_medians_and_the_spread_is_a_share() {
     let report = Report::new(
+        String::new(),
         SIZE,
         vec![measured(vec![run(1, &[]), run(4, &[]), run(2, &[])])],
     );
@@ -77,6 +78,7 @@ fn figures_are_medians_and_the_spread_is_a_share() {
 #[test]
 fn one_wrong_run_makes_the_report_wrong() {
     let report = Report::new(
+        String::new(),
         SIZE,
         vec![measured(vec![run(1, &[]), run(1, &["device x: absent"])])],
     );
