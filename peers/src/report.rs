@@ -100,7 +100,8 @@ impl Report {
             "devices": self.size.devices,
             "check_ins": self.size.check_ins,
             "seed": self.size.seed,
-            "verified": self.verified(),
+            // Where nothing was measured, nothing was verified either.
+            "verified": self.measured().next().map(|_| self.verified()),
             "peers": rows,
         })
     }

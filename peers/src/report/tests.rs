@@ -56,7 +56,8 @@ fn an_absent_peer_has_a_reason_and_no_figure() {
         json!({"peer": "nats", "absent": "not installed"})
     );
     assert!(report.to_string().contains("nats: absent: not installed"));
-    assert!(report.verified());
+    assert_eq!(report.json()["verified"], Value::Null);
+    assert!(report.verified(), "an absent peer is no wrong peer");
 }
 
 #[test]
