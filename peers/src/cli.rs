@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::job::{Job, Size};
@@ -68,6 +68,9 @@ struct RunArguments {
     /// A small job, one setting, one run: shows that it works, its figures mean nothing.
     #[arg(long)]
     quick: bool,
+    /// Search nothing: take this candidate of one peer, as an earlier run found it.
+    #[arg(long, value_name = "WAY:CONNECTIONS:CHECK_INS:IN_FLIGHT")]
+    setting: Option<String>,
     /// Where the data directories are made (and removed); the disk under it is what is measured.
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
@@ -107,6 +110,7 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
             Choice::Nats => vec![Name::Nats],
             Choice::All => Name::ALL.to_vec(),
         },
+        setting: arguments.setting.clone(),
         repeats: arguments.repeats,
         sending: Duration::from_secs(arguments.seconds_max),
         quick: arguments.quick,
@@ -115,6 +119,9 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
             .clone()
             .unwrap_or_else(std::env::temp_dir),
     };
+    if plan.setting.is_some() && plan.peers.len() > 1 {
+        bail!("--setting goes with one peer: name it with --peer");
+    }
     if arguments.quick {
         size.devices = size.devices.min(2_000);
         size.check_ins = size.check_ins.min(20_000);

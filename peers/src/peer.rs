@@ -1,5 +1,6 @@
 //! The peers, and what each of them must be able to do to be measured.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -44,6 +45,19 @@ pub struct Setting {
     pub frame_check_ins: usize,
     /// Frames of a connection without ack.
     pub in_flight: usize,
+}
+
+/// As `--setting` takes it.
+impl fmt::Display for Setting {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            way,
+            connections,
+            frame_check_ins,
+            in_flight,
+        } = self;
+        write!(out, "{way}:{connections}:{frame_check_ins}:{in_flight}")
+    }
 }
 
 /// A figure or a setting with its name.

@@ -17,11 +17,13 @@ use crate::peer::{self, Installed, Name, Setting};
 pub struct Plan {
     /// Which peers.
     pub peers: Vec<Name>,
+    /// The candidate to take; none to search for the best.
+    pub setting: Option<String>,
     /// Runs with the best setting.
     pub repeats: u32,
     /// How long each peer may be sent check-ins, search and repeats together.
     pub sending: Duration,
-    /// Only the first candidates.
+    /// Take the first candidate, search nothing.
     pub quick: bool,
     /// Where data directories are made.
     pub directory: PathBuf,
@@ -48,9 +50,6 @@ pub struct Measured {
     /// The runs of the best one.
     pub runs: Vec<Run>,
 }
-
-/// Candidates with `--quick`.
-const QUICK: usize = 1;
 
 const fn setting(
     way: &'static str,
@@ -99,6 +98,19 @@ pub fn candidates(name: Name) -> &'static [Setting] {
     }
 }
 
+fn candidate(name: Name, text: &str) -> anyhow::Result<Setting> {
+    let all = candidates(name);
+    let found = all.iter().find(|setting| setting.to_string() == text);
+    let names: Vec<String> = all.iter().map(Setting::to_string).collect();
+    found.copied().with_context(|| {
+        let name = name.name();
+        format!(
+            "{text} is no candidate of {name}; these are: {}",
+            names.join(", ")
+        )
+    })
+}
+
 /// Runs the plan.
 ///
 /// # Errors
@@ -123,20 +135,22 @@ pub async fn run(plan: &Plan, job: &Job) -> anyhow::Result<Vec<Row>> {
 }
 
 async fn of(plan: &Plan, job: &Job, name: Name, installed: Installed) -> anyhow::Result<Measured> {
-    let taken = match plan.quick {
-        true => QUICK,
-        false => usize::MAX,
-    };
     let all = job.size().check_ins;
     let limits = |check_ins, runs: usize| Limits {
         check_ins,
         sending: plan.sending / 2 / u32::try_from(runs).unwrap_or(u32::MAX).max(1),
         directory: &plan.directory,
     };
-    let candidates: Vec<Setting> = candidates(name).iter().take(taken).copied().collect();
+    let all_candidates = candidates(name);
+    let known = match &plan.setting {
+        Some(text) => Some(candidate(name, text)?),
+        None if plan.quick => all_candidates.first().copied(),
+        None => None,
+    };
+    let candidates = if known.is_some() { &[] } else { all_candidates };
     let mut tried = Vec::new();
-    let mut best: Option<(Setting, f64)> = None;
-    for setting in &candidates {
+    let mut best: Option<(Setting, f64)> = known.map(|known| (known, 0.0));
+    for setting in candidates {
         let limits = limits(all.div_ceil(4), candidates.len());
         let run = measure(name, &installed.program, job, setting, limits).await?;
         let rate = run.rate();
@@ -167,4 +181,20 @@ async fn of(plan: &Plan, job: &Job, name: Name, installed: Installed) -> anyhow:
         tried,
         runs,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_found_by_its_text() {
+        for name in Name::ALL {
+            for setting in candidates(name) {
+                assert_eq!(candidate(name, &setting.to_string()).unwrap(), *setting);
+            }
+        }
+        let error = candidate(Name::Nats, "messages:1:1:1").unwrap_err();
+        assert!(error.to_string().contains("messages:1:4000:16"), "{error}");
+    }
 }

@@ -16,6 +16,7 @@ fn check(name: Name) {
     };
     let plan = Plan {
         peers: vec![name],
+        setting: None,
         repeats: 1,
         sending: Duration::from_secs(600),
         quick: true,
