@@ -38,9 +38,12 @@ target_directory() {
 }
 
 # The one build that the demo, the tests and the benches share. Only the binaries are built, but with
-# --workspace, because cargo builds a dependency once for each set of features that is asked of it.
+# --workspace, because cargo builds a dependency once for each set of features that is asked of it. Arguments are
+# further binaries.
 build_binaries() {
-  local target
+  local target binary
+  local -a more=()
+  for binary in "$@"; do more+=(--bin "$binary"); done
   target="$(target_directory)"
   [[ -n $target ]] || fail 1 'cargo cannot read the workspace: run cargo metadata to see why'
   if ! compgen -G "$target/release/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null; then
@@ -49,7 +52,7 @@ build_binaries() {
     say "    what changed. Built in $target"
   fi
   (cd "$muster_root" && cargo build --release --locked --workspace \
-    --bin muster --bin muster-loadgen --bin muster-crash 1>&2) ||
+    --bin muster --bin muster-loadgen --bin muster-crash "${more[@]}" 1>&2) ||
     fail 1 'the build failed, see above'
 }
 

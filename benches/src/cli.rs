@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use muster_wire::CheckInBytes;
 
+use crate::capacity;
 use crate::guard;
 use crate::machine::Machine;
 use crate::parts::{self, Plan, Size};
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Measure each part alone: decode, apply, journal, QUIC (stream, requests, handshakes), disk.
     Parts(PartsArguments),
+    /// Measure the limits of the machine, Muster, and its peers, in rounds of one run.
+    Capacity(CapacityArguments),
     /// Count the instructions of fixed work with valgrind, and fail if there are more than accepted.
     Guard(GuardArguments),
     /// One case of the guard, as it runs under valgrind.
@@ -42,6 +45,25 @@ struct GuardArguments {
     /// The file of the baseline.
     #[arg(long, value_name = "FILE", default_value = guard::BASELINE)]
     baseline: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct CapacityArguments {
+    /// Small sizes, one round: shows that everything works, within a minute.
+    #[arg(long)]
+    quick: bool,
+    /// One JSON object alone; without it, it is the last line after the tables.
+    #[arg(long)]
+    json: bool,
+    /// How often everything is measured.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// Where the data directories are made (and removed). [default: TMPDIR, or /var/tmp]
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    /// Where muster, muster-loadgen and muster-peers are. [default: beside this program]
+    #[arg(long, value_name = "DIRECTORY")]
+    programs: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +89,7 @@ struct PartsArguments {
 pub fn run(all_valid: fn(&[CheckInBytes]) -> bool) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Parts(arguments) => run_parts(arguments),
+        Command::Capacity(arguments) => run_capacity(arguments),
         Command::Guard(arguments) => run_guard(&arguments),
         Command::Count { case } => guard::count(&case, all_valid).map(|said| println!("{said}")),
     };
@@ -84,12 +107,26 @@ fn run_guard(arguments: &GuardArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn run_capacity(arguments: CapacityArguments) -> anyhow::Result<()> {
+    let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name(""));
+    let programs = arguments.programs.map_or_else(beside, Ok)?;
+    let mut plan = capacity::Plan::new(size(arguments.quick), programs);
+    plan.rounds = arguments.rounds.unwrap_or(plan.rounds);
+    plan.directory = arguments.directory.unwrap_or(plan.directory);
+    let outcome = capacity::run(&plan, &mut |step| eprintln!("{step}"))?;
+    if !arguments.json {
+        println!("{outcome}");
+    }
+    println!("{}", outcome.json());
+    Ok(())
+}
+
+const fn size(is_quick: bool) -> Size {
+    if is_quick { Size::Quick } else { Size::Full }
+}
+
 fn run_parts(arguments: PartsArguments) -> anyhow::Result<()> {
-    let size = match arguments.quick {
-        true => Size::Quick,
-        false => Size::Full,
-    };
-    let mut plan = Plan::new(size);
+    let mut plan = Plan::new(size(arguments.quick));
     plan.repeats = arguments.repeats.unwrap_or(plan.repeats);
     plan.directory = arguments.directory.unwrap_or(plan.directory);
     if !arguments.only.is_empty() {

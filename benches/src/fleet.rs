@@ -38,13 +38,18 @@ pub(crate) fn mix(value: u64) -> u64 {
 
 /// A check-in of the device with this number, with its usual risk or, rarely, another.
 pub(crate) fn check_in(number: u64, seq: u64) -> CheckInRecord {
+    let id = u128::from(mix(number + 1)) << 64 | u128::from(mix(!number));
+    check_in_of(DeviceId::from_bytes(id.to_le_bytes()), number, seq)
+}
+
+/// The same for a device that has an id already: that of a certificate.
+pub(crate) fn check_in_of(device_id: DeviceId, number: u64, seq: u64) -> CheckInRecord {
     const RISKS: [Risk; 4] = [Risk::None, Risk::Low, Risk::Medium, Risk::High];
     let traits = mix(number + 1);
     let unusual = mix(traits ^ seq).is_multiple_of(UNUSUAL_ONE_IN);
     let risk = (traits >> 8) as usize + usize::from(unusual);
-    let id = u128::from(traits) << 64 | u128::from(mix(!number));
     let check_in = CheckIn {
-        device_id: DeviceId::from_bytes(id.to_le_bytes()),
+        device_id,
         seq,
         sent_at_ms: 1_700_000_000_000 + seq,
         boot_id: traits as u32,
@@ -65,5 +70,5 @@ pub(crate) fn check_in(number: u64, seq: u64) -> CheckInRecord {
     };
     check_in
         .to_record()
-        .expect("the id of a number is never zero, and sequence numbers start from 1")
+        .expect("neither an id made from a number nor one of a certificate is zero, and sequence numbers start from 1")
 }

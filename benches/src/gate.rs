@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use muster_ingest::clock::{self, Stamp};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -11,22 +12,23 @@ use crate::measure::Stopwatch;
 
 /// Where clients wait until all of them are ready.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<Barrier>);
+pub(crate) struct Gate(Arc<Barrier>);
 
 impl Gate {
-    pub(super) fn new(clients: usize) -> Self {
+    pub(crate) fn new(clients: usize) -> Self {
         Self(Arc::new(Barrier::new(clients + 1)))
     }
 
-    /// Waits until the clock runs.
-    pub(super) async fn pass(&self) {
+    /// Waits until the clock runs; returns when that was.
+    pub(crate) async fn pass(&self) -> Stamp {
         self.0.wait().await;
         self.0.wait().await;
+        clock::stamp()
     }
 
     /// Starts the clock when every client is ready, and stops it when all are done. A client that ends before
     /// that would be waited for in vain: its error ends the run.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         mut clients: JoinSet<anyhow::Result<Latencies>>,
     ) -> anyhow::Result<(Stopwatch, Latencies)> {

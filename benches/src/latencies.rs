@@ -21,6 +21,15 @@ impl Latencies {
         self.nanoseconds.len()
     }
 
+    /// The longest time in which nothing ended, of operations that all began at the same moment.
+    pub(crate) fn longest_gap_us(&self) -> u64 {
+        let mut ends = self.nanoseconds.clone();
+        ends.sort_unstable();
+        let begins = std::iter::once(&0).chain(&ends);
+        let gaps = begins.zip(&ends).map(|(begin, end)| end - begin);
+        gaps.max().unwrap_or_default() / 1000
+    }
+
     /// Percentiles by nearest rank, in microseconds; 0 if nothing was measured.
     pub(crate) fn percentiles_us<const N: usize>(&self, percentiles: [f64; N]) -> [u64; N] {
         let mut sorted = self.nanoseconds.clone();
@@ -48,5 +57,19 @@ mod tests {
             [100, 198, 200]
         );
         assert_eq!(Latencies::default().percentiles_us([50.0]), [0]);
+    }
+
+    #[test]
+    fn the_longest_gap_lies_before_any_of_the_ends() {
+        let gap = |ends: &[u64]| {
+            let mut latencies = Latencies::default();
+            for end in ends {
+                latencies.add(Duration::from_micros(*end));
+            }
+            latencies.longest_gap_us()
+        };
+        assert_eq!(gap(&[90, 30, 40]), 50);
+        assert_eq!(gap(&[90, 80]), 80);
+        assert_eq!(gap(&[]), 0);
     }
 }

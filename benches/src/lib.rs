@@ -4,8 +4,10 @@
 //! and the spread; every run must end in the same result, whose hash is printed. docs/BENCHMARKS.md
 //! says how to read the figures. A time is never asserted; counts of instructions are, by the guard.
 
+pub mod capacity;
 pub mod cli;
 mod fleet;
+mod gate;
 mod guard;
 mod latencies;
 mod machine;

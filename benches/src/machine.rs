@@ -1,6 +1,7 @@
 //! The machine and the state it is in: without them a figure means nothing.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// What is printed above every table.
@@ -26,13 +27,28 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gib: memory_kib.unwrap_or_default().div_ceil(1 << 20),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            load: read("/proc/loadavg")
-                .split(' ')
-                .next()
-                .map_or_else(unknown, str::to_owned),
+            load: load(),
             commit: commit().unwrap_or_else(unknown),
         }
     }
+}
+
+/// Load of the last minute.
+pub(crate) fn load() -> String {
+    read("/proc/loadavg")
+        .split(' ')
+        .next()
+        .map_or_else(unknown, str::to_owned)
+}
+
+/// What kind of file system a directory is on: one in memory makes every sync free.
+pub(crate) fn file_system(directory: &Path) -> String {
+    let output = Command::new("stat")
+        .args(["-f", "-c", "%T"])
+        .arg(directory)
+        .output();
+    let name = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    name.unwrap_or_else(|_| unknown())
 }
 
 fn unknown() -> String {

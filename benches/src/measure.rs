@@ -67,12 +67,7 @@ impl Row {
 
     /// From the slowest to the fastest run, as a share of the median.
     pub fn spread(&self) -> f64 {
-        let rates = || self.runs.iter().map(Run::rate);
-        let (least, most) = (
-            rates().fold(f64::INFINITY, f64::min),
-            rates().fold(0.0, f64::max),
-        );
-        (most - least) / self.rate()
+        spread(self.runs.iter().map(Run::rate))
     }
 
     /// Nanoseconds of one core for a check-in, median of the runs.
@@ -107,11 +102,19 @@ impl Row {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
     (low + high) / 2.0
+}
+
+/// From the least to the most, as a share of the median; 0 if there is none to share.
+pub(crate) fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let most = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    let least = values.clone().fold(f64::INFINITY, f64::min);
+    let spread = (most - least) / median(values);
+    if spread.is_finite() { spread } else { 0.0 }
 }
 
 /// Time and core time spent while it ran; it may be stopped and started again.
@@ -130,6 +133,10 @@ pub(crate) struct Running {
 }
 
 impl Stopwatch {
+    pub(crate) const fn wall(&self) -> Duration {
+        self.wall
+    }
+
     pub(crate) fn start(self) -> Running {
         let core = core_time();
         Running {
@@ -164,7 +171,13 @@ impl Running {
 /// it keeps none. Good to about the tick of the scheduler, a few milliseconds. No thread may end between
 /// two readings that are compared.
 fn core_time() -> Duration {
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten();
+    core_time_of("self")
+}
+
+/// The same of another process, by its number.
+pub(crate) fn core_time_of(process: &str) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{process}/task"));
+    let threads = threads.into_iter().flatten();
     let nanoseconds = threads.flatten().filter_map(|thread| {
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<u64>().ok()

@@ -6,7 +6,7 @@ pub(crate) mod apply;
 pub(crate) mod decode;
 pub mod disk;
 mod journal;
-mod quic;
+pub(crate) mod quic;
 
 use std::path::PathBuf;
 
@@ -78,7 +78,7 @@ impl Size {
     }
 
     /// The number for this size.
-    const fn pick(self, quick: u64, full: u64) -> u64 {
+    pub(crate) const fn pick(self, quick: u64, full: u64) -> u64 {
         match self {
             Self::Quick => quick,
             Self::Full => full,

@@ -187,7 +187,7 @@ fn latencies(rows: &[&Row]) -> Table {
 }
 
 /// A table that can be pasted into a document.
-fn markdown<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+pub(crate) fn markdown<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
     table.set_header(header);

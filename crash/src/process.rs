@@ -130,6 +130,11 @@ impl Server {
         let _ = self.said.wait_for(|said| *said == Said::End).await;
     }
 
+    /// The number that the system gave it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and the end.
     pub fn kill(&mut self) -> Ended {
         // It fails if the process has ended already.

@@ -19,18 +19,22 @@ use crate::measure::{Digest, Row, Run, Stopwatch};
 const PART: usize = 4096;
 const PARTS: usize = 16;
 
-pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let fleets: &[(u64, &str, &str)] = match plan.size {
+/// Devices, and the names of both cases.
+pub(crate) const fn fleets(size: Size) -> &'static [(u64, &'static str, &'static str)] {
+    match size {
         Size::Quick => &[(20_000, "20 k known devices *", "20 k new devices")],
         Size::Full => &[
             (100_000, "0.1 M known devices", "0.1 M new devices"),
             (1_000_000, "1 M known devices *", "1 M new devices"),
             (10_000_000, "10 M known devices", "10 M new devices"),
         ],
-    };
+    }
+}
+
+pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let updates = plan.size.pick(200_000, 8_000_000);
     let mut rows = Vec::new();
-    for (devices, known, new) in fleets {
+    for (devices, known, new) in fleets(plan.size) {
         let (mut created, mut updated) = (Vec::new(), Vec::new());
         for _ in 0..plan.repeats {
             let mut bench = Bench::new(*devices);

@@ -1,9 +1,8 @@
 //! Bare quinn on the loopback: the server's own endpoint and TLS, mutual certificates, and nobody who looks at
 //! the bytes. Here a bulk stream; `requests` and `handshakes` have their own files.
 
-mod gate;
-pub(super) mod handshakes;
-pub(super) mod requests;
+pub(crate) mod handshakes;
+pub(crate) mod requests;
 mod site;
 
 use std::net::SocketAddr;

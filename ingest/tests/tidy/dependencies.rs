@@ -19,7 +19,9 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ),
     (
         "benches",
-        &["wire", "engine", "store", "client", "ingest", "loadgen"],
+        &[
+            "wire", "engine", "store", "client", "ingest", "loadgen", "crash",
+        ],
     ),
     ("peers", &["wire", "engine", "loadgen"]),
 ];

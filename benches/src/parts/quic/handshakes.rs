@@ -15,12 +15,12 @@ use rustls::client::Resumption;
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use tokio::task::JoinSet;
 
-use super::gate::Gate;
 use super::requests::Talk;
 use super::site::{Site, client_config};
+use crate::gate::Gate;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
-use crate::parts::{Name, Plan};
+use crate::parts::{Name, Plan, Size};
 
 /// Tickets a connection leaves behind: one for the next, one in case a packet with it is lost.
 const TICKETS: usize = 2;
@@ -36,9 +36,19 @@ enum Kind {
     Resumed,
 }
 
+/// Clients that connect side by side.
+pub(crate) const fn clients(size: Size) -> u64 {
+    size.pick(4, 32)
+}
+
+/// Connections of each client.
+pub(crate) const fn handshakes(size: Size) -> u64 {
+    size.pick(10, 100)
+}
+
 pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let clients = plan.size.pick(4, 32);
-    let handshakes = plan.size.pick(10, 100);
+    let clients = clients(plan.size);
+    let handshakes = handshakes(plan.size);
     let site = Site::create(&plan.directory)?;
     let mut rows = Vec::new();
     for (kind, name) in [

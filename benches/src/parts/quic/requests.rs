@@ -14,12 +14,12 @@ use muster_wire::{AckTotals, encode_ack, encode_check_ins};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use tokio::task::JoinSet;
 
-use super::gate::Gate;
 use super::site::{Ends, Site, client_config};
 use crate::fleet;
+use crate::gate::Gate;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
-use crate::parts::{Name, Plan};
+use crate::parts::{Name, Plan, Size};
 
 /// Bytes of a frame of one check-in.
 const REQUEST_BYTES: usize = HEADER_BYTES + CHECK_IN_BYTES;
@@ -30,16 +30,32 @@ const REPLY_BYTES: usize = HEADER_BYTES + ACK_TOTALS_BYTES;
 /// Chunks the server takes from a device's stream at once.
 const CHUNKS: usize = 8;
 
+/// Connections, and requests without a reply that each may have: some; some that do not wait for each reply; so many
+/// that a server with a disk behind it has enough to do while it waits for a flush.
+pub(crate) const fn cases(size: Size) -> [(u64, u64); 3] {
+    let (some, many) = (size.pick(20, 200), size.pick(100, 1000));
+    [(some, 1), (some, 8), (many, 1)]
+}
+
+/// What tables call a case.
+pub(crate) fn name((connections, window): (u64, u64)) -> String {
+    format!("{connections} connections, window {window}")
+}
+
+/// Requests of each of so many connections.
+pub(crate) const fn requests(size: Size, connections: u64) -> u64 {
+    size.pick(1_000, 300_000) / connections
+}
+
 pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let connections = plan.size.pick(20, 200);
-    let requests = plan.size.pick(50, 1500);
     let site = Site::create(&plan.directory)?;
     let mut rows = Vec::new();
-    for window in [1, 8] {
+    for (connections, window) in cases(plan.size) {
+        let requests = requests(plan.size, connections);
         let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
             .map(|_| one_run(&site, connections, requests, window))
             .collect();
-        let case = format!("{connections} connections, window {window}");
+        let case = name((connections, window));
         rows.push(Row::new(Name::Requests, case, runs?)?);
     }
     Ok(rows)

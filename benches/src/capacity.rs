@@ -1,0 +1,189 @@
+//! Capacity: what Muster holds, what the machine can do at all, and what other systems do at the same job.
+//!
+//! All in one run, round after round, and in every round a limit is measured right beside what is held against it:
+//! a machine whose pace changes by the minute changes both. Muster runs as its users run it: `muster serve`,
+//! `muster-loadgen` and `muster-peers` are processes of their own; only single connections are driven from here,
+//! with the client that devices use.
+//!
+//! Owner: the main thread. Bounds: one server at a time, the work of [`Sizes`]; nothing ends by a clock but the
+//! runs at a fixed rate. A run that is not verified ends everything: its figures would mean nothing. What it does
+//! not do: judge. Goals are in the issue, figures of quiet machines in docs/BENCHMARKS.md.
+
+mod connections;
+mod figures;
+mod gateways;
+mod knee;
+mod limits;
+mod load;
+mod outcome;
+mod peers;
+mod site;
+mod sizes;
+mod storm;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use muster_ingest::clock;
+
+use crate::machine::{self, Machine};
+use crate::parts::{Name, Size};
+use figures::Figures;
+use load::Load;
+use outcome::Outcome;
+use peers::Peers;
+use site::Site;
+use sizes::Sizes;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How much work.
+    pub size: Size,
+    /// How often everything is measured.
+    pub rounds: u32,
+    /// Where data directories are made.
+    pub directory: PathBuf,
+    /// Where `muster`, `muster-loadgen` and `muster-peers` are.
+    pub programs: PathBuf,
+}
+
+impl Plan {
+    /// Three rounds, or a quick one.
+    pub fn new(size: Size, programs: PathBuf) -> Self {
+        Self {
+            size,
+            rounds: size.pick(1, 3) as u32,
+            // As the scripts: /tmp may lie in memory, where a sync costs nothing.
+            directory: std::env::var_os("TMPDIR")
+                .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from),
+            programs,
+        }
+    }
+}
+
+/// Runs the plan; returns the table and the object of the run. `say` gets a line for each step.
+///
+/// # Errors
+/// If something cannot be measured, or a run of Muster or of a peer was not verified.
+pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
+    let began = clock::stamp();
+    let mut say = |what: &str| {
+        let seconds = clock::stamp().since(began).as_secs();
+        say(&format!("{seconds:5} s  {what}"));
+    };
+    let machine = Machine::read();
+    let sizes = Sizes::of(plan.size);
+    say("certificates of devices and gateways");
+    let site = Site::make(plan, sizes.devices_connected())?;
+    let mut rounds = Rounds {
+        site,
+        sizes,
+        figures: Figures::default(),
+        peers: Peers::default(),
+    };
+    for round in 1..=plan.rounds {
+        let mut step = |what: &str| say(&format!("round {round} of {}: {what}", plan.rounds));
+        rounds.one(&mut step)?;
+    }
+    say("at rates from a third of the highest to beyond it");
+    let knee = knee::sweep(&rounds.site, &rounds.sizes, &mut rounds.figures)?;
+    Ok(Outcome {
+        size: plan.size,
+        rounds: plan.rounds,
+        seconds: clock::stamp().since(began).as_secs_f64(),
+        machine,
+        load_after: machine::load(),
+        file_system: machine::file_system(&plan.directory),
+        sizes: rounds.sizes,
+        figures: rounds.figures,
+        peers: rounds.peers,
+        knee,
+    })
+}
+
+/// What goes from round to round.
+struct Rounds {
+    site: Site,
+    sizes: Sizes,
+    figures: Figures,
+    peers: Peers,
+}
+
+impl Rounds {
+    fn one(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        self.gateways(say).context("gateways")?;
+        self.devices(say).context("devices")?;
+        say("the device table and the journal, each alone");
+        limits::measure(&self.site, &[Name::Apply, Name::Journal], &mut self.figures)?;
+        self.others(say).context("the job of the peers")?;
+        self.figures.end_round()
+    }
+
+    /// Many devices on each connection, beside a bare stream.
+    fn gateways(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        let Self {
+            site,
+            sizes,
+            figures,
+            ..
+        } = self;
+        say("a bare QUIC stream, and the disk");
+        limits::measure(site, &[Name::Quic], figures)?;
+        let mut disk = limits::Disk::new();
+        disk.sample(site, sizes)?;
+        for devices in sizes.fleets {
+            say(&format!("gateways, {devices} devices, as fast as it goes"));
+            gateways::fastest(site, sizes, devices, figures)?;
+        }
+        for (name, percent) in gateways::LOADS {
+            say(&format!(
+                "gateways, {} devices, {percent} % of that",
+                sizes.fleet()
+            ));
+            gateways::at_rate(site, sizes, name, percent, figures)?;
+        }
+        disk.sample(site, sizes)?;
+        disk.figures(figures);
+        Ok(())
+    }
+
+    /// A connection for each device, beside bare connections.
+    fn devices(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        let Self {
+            site,
+            sizes,
+            figures,
+            ..
+        } = self;
+        say("bare requests on connections that stay open");
+        limits::measure(site, &[Name::Requests], figures)?;
+        say("devices on connections that stay open");
+        connections::persistent(site, sizes.size, figures)?;
+        say("bare connections that come and go");
+        limits::measure(site, &[Name::Handshakes], figures)?;
+        say("devices that come and go");
+        connections::come_and_go(site, sizes.size, figures)?;
+        say(&format!(
+            "{} idle connections, gone and back all at once",
+            sizes.idle
+        ));
+        storm::measure(site, sizes, figures)
+    }
+
+    /// The job of the peers, done by them and by Muster.
+    fn others(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        let (site, sizes) = (&self.site, &self.sizes);
+        say("Muster at the job of the peers");
+        let load = Load {
+            duplicates: peers::DUPLICATES,
+            ..Load::through_gateways(sizes.peer_devices, sizes.peer_check_ins)
+        };
+        let server = site.serve()?;
+        let report = load.run(site, &server, &mut || Ok(()))?;
+        server.stop()?;
+        self.figures.add(peers::MUSTER, report.check_ins_per_second);
+        self.peers.measure(site, sizes, &mut self.figures, say)
+    }
+}

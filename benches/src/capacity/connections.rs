@@ -1,0 +1,152 @@
+//! Devices that speak for themselves: one connection each, one check-in at a time, the client that devices use.
+//!
+//! On connections that stay open the load generator drives them. Those that come and go do so from here, as the bare
+//! ones beside them: so many side by side, each connects, checks in, waits until that is durable, and says Goodbye.
+//! Every connection is a full handshake. Resumed ones belong here as well, as a second [`Session`] of `one_run`, once
+//! the client can keep one.
+
+use anyhow::{Context, ensure};
+use muster_client::{Client, ClientConfig, Endpoint, Pem};
+use muster_ingest::clock;
+use muster_loadgen::identities::{IdentityFile, Kind};
+use muster_wire::DeviceId;
+use tokio::task::JoinSet;
+
+use super::figures::Figures;
+use super::load::Load;
+use super::site::{IDLE_TIMEOUT, Running, Site};
+use crate::fleet;
+use crate::gate::Gate;
+use crate::latencies::Latencies;
+use crate::parts::Size;
+use crate::parts::quic::{handshakes, requests};
+
+pub(super) const CONNECT_FULL: &str = "device_connect_full_per_second";
+
+/// The rate on so many open connections, with so many check-ins of each without an ack.
+pub(super) fn persistent_of((connections, window): (u64, u64)) -> String {
+    format!("device_{connections}_connections_window_{window}_check_ins_per_second")
+}
+
+/// As many connections, check-ins and windows as the bare requests have.
+pub(super) fn persistent(site: &Site, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+    for case @ (devices, window) in requests::cases(size) {
+        let load = Load {
+            kind: Kind::Device,
+            window: Some(window),
+            ..Load::through_gateways(devices, devices * requests::requests(size, devices))
+        };
+        let server = site.serve()?;
+        let report = load.run(site, &server, &mut || Ok(()))?;
+        server.stop()?;
+        figures.add(persistent_of(case), report.check_ins_per_second);
+        let (latency, what) = (
+            report.ack_latency_ms,
+            format!("device_{devices}_connections_window_{window}"),
+        );
+        figures.add(format!("{what}_p50_ms"), latency.p50);
+        figures.add(format!("{what}_p99_ms"), latency.p99);
+    }
+    Ok(())
+}
+
+/// As many clients and connections as the bare handshakes have.
+pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+    let (clients, times) = (handshakes::clients(size), handshakes::handshakes(size));
+    let server = site.serve()?;
+    let devices = site.devices()?;
+    ensure!(devices.len() as u64 >= clients, "too few certificates");
+    let (stopwatch, latencies) = site.wait(async {
+        let endpoint = Endpoint::for_server(server.addresses().quic)?;
+        let gate = Gate::new(clients as usize);
+        let mut running = JoinSet::new();
+        for (number, file) in (0..clients).zip(&devices) {
+            let device = Device::new(site, &server, file, number)?;
+            let (endpoint, gate) = (endpoint.clone(), gate.clone());
+            running.spawn(one(device, endpoint, times, gate));
+        }
+        gate.open(running).await
+    })?;
+    let items = clients * times;
+    ensure!(latencies.count() as u64 == items, "connections were lost");
+    server.verify(clients)?;
+    server.stop()?;
+    let [p50, p99] = latencies.percentiles_us([50.0, 99.0]);
+    figures.add(CONNECT_FULL, items as f64 / stopwatch.wall().as_secs_f64());
+    figures.add("device_connect_full_p50_us", p50 as f64);
+    figures.add("device_connect_full_p99_us", p99 as f64);
+    Ok(())
+}
+
+/// A client: its first connection makes the device known and is not on the clock.
+async fn one(
+    mut device: Device,
+    endpoint: Endpoint,
+    times: u64,
+    gate: Gate,
+) -> anyhow::Result<Latencies> {
+    device.visit(&endpoint).await?;
+    gate.pass().await;
+    let mut latencies = Latencies::default();
+    for _ in 0..times {
+        let began = clock::stamp();
+        device.visit(&endpoint).await?;
+        latencies.add(clock::stamp().since(began));
+    }
+    Ok(latencies)
+}
+
+/// A device with a certificate of its own, and the number of its last check-in.
+pub(super) struct Device {
+    config: ClientConfig,
+    id: DeviceId,
+    number: u64,
+    seq: u64,
+}
+
+impl Device {
+    pub(super) fn new(
+        site: &Site,
+        server: &Running<'_>,
+        file: &IdentityFile,
+        number: u64,
+    ) -> anyhow::Result<Self> {
+        let identity = Pem::text(std::fs::read(&file.path)?);
+        let authority = Pem::text(std::fs::read(site.authority())?);
+        let mut config = ClientConfig::new(server.addresses().quic, authority, identity);
+        config.idle_timeout = IDLE_TIMEOUT;
+        // A server that is alive lets everybody in long before; one that is not must not hold the run.
+        config.offline_max = Some(IDLE_TIMEOUT);
+        Ok(Self {
+            config,
+            id: file.device_id().context("a certificate of a device")?,
+            number,
+            seq: 0,
+        })
+    }
+
+    /// Connects, checks in, and waits until that is durable; the connection stays open.
+    pub(super) async fn arrive(&mut self, endpoint: &Endpoint) -> anyhow::Result<Client> {
+        let client = Client::connect_over(endpoint, self.config.clone()).await?;
+        self.seq += 1;
+        let check_in = fleet::check_in_of(self.id, self.number, self.seq);
+        client.send(&[check_in]).await?;
+        client.flush().await?;
+        Ok(client)
+    }
+
+    async fn visit(&mut self, endpoint: &Endpoint) -> anyhow::Result<()> {
+        let client = self.arrive(endpoint).await?;
+        leave(client).await
+    }
+}
+
+/// Says Goodbye, and sees that the one check-in of the connection was taken.
+pub(super) async fn leave(client: Client) -> anyhow::Result<()> {
+    let progress = client.close().await?;
+    ensure!(
+        progress.accepted == 1 && progress.frames_acked == 1,
+        "a check-in was not accepted: {progress:?}"
+    );
+    Ok(())
+}

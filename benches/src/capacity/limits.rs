@@ -1,0 +1,126 @@
+//! What the machine can do at all: the benches of single parts, one run of each in every round.
+
+use anyhow::Context;
+
+use super::figures::Figures;
+use super::site::Site;
+use super::sizes::{Sizes, label};
+use crate::measure::Row;
+use crate::parts::disk::Flushes;
+use crate::parts::quic::requests;
+use crate::parts::{self, Name, Size, apply};
+
+pub(super) const STREAM: &str = "raw_quic_stream_records_per_second";
+pub(super) const CONNECT_FULL: &str = "raw_quic_connect_full_per_second";
+pub(super) const CONNECT_RESUMED: &str = "raw_quic_connect_resumed_per_second";
+
+/// Bytes appended before a flush: the least, and a journal value of 1,000 check-ins.
+const FLUSHED: [(usize, &str); 2] = [(4 << 10, "flush_4k"), (48_000, "flush_48k")];
+
+/// The name of the bare requests on so many connections with this window.
+pub(super) fn requests_of((connections, window): (u64, u64)) -> String {
+    format!("raw_quic_{connections}_connections_window_{window}_requests_per_second")
+}
+
+/// The 99th percentile of the smallest flush.
+pub(super) const FLUSH_P99: &str = "flush_4k_p99_us";
+
+/// Runs these parts once.
+pub(super) fn measure(site: &Site, parts: &[Name], figures: &mut Figures) -> anyhow::Result<()> {
+    site.go_on()?;
+    let size = site.size();
+    let plan = parts::Plan {
+        size,
+        repeats: 1,
+        only: parts.to_vec(),
+        directory: site.directory().to_owned(),
+    };
+    let measured = parts::run(&plan)?;
+    for row in &measured.rows {
+        let Some(name) = name_of(row, size) else {
+            continue;
+        };
+        figures.add(name.clone(), row.rate());
+        if let Some([p50, p99]) = row.latency_us() {
+            let what = name.trim_end_matches("_per_second");
+            figures.add(format!("{what}_p50_us"), p50);
+            figures.add(format!("{what}_p99_us"), p99);
+        }
+    }
+    Ok(())
+}
+
+/// What a case is called here; none for those that nothing is held against.
+fn name_of(row: &Row, size: Size) -> Option<String> {
+    let case = row.case.as_str();
+    match row.part {
+        Name::Quic => Some(STREAM.to_owned()),
+        Name::Requests => {
+            let cases = requests::cases(size);
+            let found = cases.into_iter().find(|of| requests::name(*of) == case);
+            found.map(requests_of)
+        }
+        Name::Handshakes => match case.split_once(", ")? {
+            ("resumed", _) => Some(CONNECT_RESUMED.to_owned()),
+            ("full", rest) if rest.starts_with("after Retry") => {
+                Some("raw_quic_connect_full_after_retry_per_second".to_owned())
+            }
+            ("full", _) => Some(CONNECT_FULL.to_owned()),
+            _ => None,
+        },
+        Name::Apply => apply::fleets(size)
+            .iter()
+            .find_map(|(devices, known, new)| {
+                let what = match case {
+                    _ if case == *known => "known",
+                    _ if case == *new => "new",
+                    _ => return None,
+                };
+                let fleet = label(*devices);
+                Some(format!("device_table_{fleet}_{what}_updates_per_second"))
+            }),
+        Name::Journal => match case {
+            "rocksdb, 1,000 a value, a sync each" => {
+                Some("rocksdb_append_1000_synced_records_per_second")
+            }
+            "rocksdb, 1,000 a value, no sync" => {
+                Some("rocksdb_append_1000_unsynced_records_per_second")
+            }
+            "store, 65,536 a value, a sync each *" => {
+                Some("store_append_65536_synced_records_per_second")
+            }
+            _ => None,
+        }
+        .map(str::to_owned),
+        Name::Decode => None,
+    }
+}
+
+/// How long the disk takes for a flush while nothing else of ours writes; twice in every round, before and after
+/// the gateways.
+#[derive(Debug)]
+pub(super) struct Disk([Flushes; 2]);
+
+impl Disk {
+    pub(super) fn new() -> Self {
+        Self(FLUSHED.map(|(bytes, _)| Flushes::new(bytes)))
+    }
+
+    pub(super) fn sample(&mut self, site: &Site, sizes: &Sizes) -> anyhow::Result<()> {
+        for flushes in &mut self.0 {
+            flushes
+                .sample(site.directory(), sizes.flushes)
+                .context("flushes of the disk")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn figures(&self, figures: &mut Figures) {
+        for (flushes, (_, name)) in self.0.iter().zip(FLUSHED) {
+            let [p50, p99, max] = flushes.percentiles_us();
+            figures.add(format!("{name}_p50_us"), p50 as f64);
+            figures.add(format!("{name}_p99_us"), p99 as f64);
+            figures.add(format!("{name}_max_us"), max as f64);
+        }
+    }
+}

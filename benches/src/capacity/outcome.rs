@@ -1,0 +1,148 @@
+//! What a run of capacity has shown: ratios, raw figures, conditions, as one object.
+//!
+//! The names in it are a promise to scripts. A ratio is taken in each round, and the median of the rounds is quoted.
+
+use serde_json::{Map, Value, json};
+
+use super::connections::{CONNECT_FULL, persistent_of};
+use super::figures::Figures;
+use super::gateways::{memory_of, p99_of, rate_of};
+use super::knee::Knee;
+use super::limits::{self, CONNECT_RESUMED, FLUSH_P99, STREAM};
+use super::peers::{MUSTER, Peers};
+use super::sizes::Sizes;
+use super::storm::{IDLE, STORM};
+use crate::machine::Machine;
+use crate::parts::Size;
+use crate::parts::quic::requests;
+
+/// Said of a quick run, in the table and in the object.
+pub(super) const QUICK: &str = "a quick run shows that everything works; its figures mean little";
+
+/// Resumption needs tickets of the server and a client that keeps them.
+pub(super) const NOT_RESUMED: &str =
+    "device_connect_resumed_per_second: muster-client makes full handshakes only";
+
+/// Everything a run has to say.
+#[derive(Debug)]
+pub struct Outcome {
+    pub(super) size: Size,
+    pub(super) rounds: u32,
+    pub(super) seconds: f64,
+    pub(super) machine: Machine,
+    pub(super) load_after: String,
+    pub(super) file_system: String,
+    pub(super) sizes: Sizes,
+    pub(super) figures: Figures,
+    pub(super) peers: Peers,
+    pub(super) knee: Knee,
+}
+
+/// A ratio, or a figure that goals are set for.
+pub(super) struct Headline {
+    pub(super) name: &'static str,
+    pub(super) value: Option<f64>,
+    /// What it is made of.
+    pub(super) made_of: String,
+}
+
+impl Outcome {
+    /// What goals are set for, in the order of the goals.
+    pub(super) fn headlines(&self) -> Vec<Headline> {
+        let [_, fleet, large] = self.sizes.fleets;
+        let best = self.peers.best(&self.figures);
+        let best = best.unwrap_or_else(|| "the fastest peer".to_owned());
+        let [some, wide, many] =
+            requests::cases(self.size).map(|case| (persistent_of(case), limits::requests_of(case)));
+        vec![
+            self.ratio("ratio_gateway_to_quic", &rate_of(fleet), STREAM),
+            self.ratio("ratio_10m_to_1m", &rate_of(large), &rate_of(fleet)),
+            self.ratio("ratio_device_to_raw", &many.0, &many.1),
+            self.ratio("ratio_device_to_raw_few_connections", &some.0, &some.1),
+            self.ratio("ratio_device_to_raw_window_8", &wide.0, &wide.1),
+            self.ratio("ratio_connect_to_raw", CONNECT_FULL, limits::CONNECT_FULL),
+            self.ratio("ratio_storm_to_connect", STORM, CONNECT_FULL),
+            self.ratio(
+                "ratio_raw_resumed_to_full",
+                CONNECT_RESUMED,
+                limits::CONNECT_FULL,
+            ),
+            self.median("idle_connection_bytes", IDLE),
+            self.median("bytes_per_device", &memory_of(large)),
+            self.median("ack_p99_ms_at_half_load", &p99_of("half")),
+            self.median("flush_p99_us", FLUSH_P99),
+            self.ratio("ratio_to_best_peer", MUSTER, &best),
+        ]
+    }
+
+    fn ratio(&self, name: &'static str, above: &str, below: &str) -> Headline {
+        Headline {
+            name,
+            value: self.figures.ratio(above, below),
+            made_of: format!("{above} / {below}"),
+        }
+    }
+
+    fn median(&self, name: &'static str, figure: &str) -> Headline {
+        Headline {
+            name,
+            value: self.figures.get(figure).map(|series| series.median()),
+            made_of: figure.to_owned(),
+        }
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = self.figures.notes().to_vec();
+        notes.push(NOT_RESUMED.to_owned());
+        if self.size == Size::Quick {
+            notes.push(QUICK.to_owned());
+        }
+        notes
+    }
+
+    /// One object, on one line.
+    pub fn json(&self) -> Value {
+        let machine = &self.machine;
+        let mut json = json!({
+            "size": self.size.name(),
+            "rounds": self.rounds,
+            "seconds": self.seconds.round(),
+            "commit": machine.commit,
+            "machine": {
+                "cpu": machine.cpu,
+                "cores": machine.cores,
+                "memory_gib": machine.memory_gib,
+                "kernel": machine.kernel,
+            },
+            "conditions": {
+                "load_before": machine.load,
+                "load_after": self.load_after,
+                "file_system": self.file_system,
+                "both_ends_share_cores": true,
+                "durability": "fsync",
+                "fleets": self.sizes.fleets,
+                "peer_devices": self.sizes.peer_devices,
+                "peer_check_ins": self.sizes.peer_check_ins,
+                "idle_connections": self.sizes.idle,
+            },
+            // Any run that is not verified ends the program.
+            "verified": true,
+            "peers": self.peers.json(&self.figures),
+            "knee": self.knee.json(),
+            "notes": self.notes(),
+        });
+        for headline in self.headlines() {
+            json[headline.name] = headline.value.into();
+        }
+        let figures = self.figures.all().iter().map(|series| {
+            let value = json!({
+                "median": series.median(),
+                "spread": series.spread(),
+                "values": series.values,
+            });
+            (series.name.clone(), value)
+        });
+        json["figures"] = Value::Object(figures.collect::<Map<_, _>>());
+        json
+    }
+}

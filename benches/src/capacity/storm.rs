@@ -1,0 +1,151 @@
+//! A fleet of open connections: what it costs the server while it is silent, and how it comes back all at once.
+//!
+//! Every device connects, checks in and stays. Then all leave, and all come back at the same moment, each with one
+//! check-in. The storm is over when the last of them is durable; acks must keep coming until then, so the longest
+//! time without one is noted. Bounds: the connections of [`Sizes`], a few at a time on the way in.
+
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use muster_client::{Client, Endpoint};
+use muster_ingest::clock;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::connections::{Device, leave};
+use super::figures::Figures;
+use super::site::{Running, Site, sum_of};
+use super::sizes::Sizes;
+use crate::gate::Gate;
+use crate::latencies::Latencies;
+
+pub(super) const IDLE: &str = "idle_connection_bytes";
+pub(super) const STORM: &str = "storm_connections_per_second";
+
+/// Sockets that connections share, and handshakes at a time on the way in: as in the load generator.
+const SOCKETS: usize = 16;
+const CONNECTING: usize = 64;
+
+pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow::Result<()> {
+    let server = site.serve()?;
+    let files = site.devices()?;
+    let devices = (0..)
+        .zip(&files)
+        .map(|(number, file)| Device::new(site, &server, file, number));
+    let mut first: Vec<Device> = devices.collect::<anyhow::Result<_>>()?;
+    ensure!(
+        first.len() as u64 == sizes.devices_connected(),
+        "too few certificates"
+    );
+    let rest = first.split_off(sizes.idle_before as usize);
+    let (count, all) = (rest.len() as f64, first.len() + rest.len());
+
+    let fleet = Fleet::new(site, &server)?;
+    let mut connected = site.wait(fleet.connect(first))?;
+    let before = server.resident_bytes()?;
+    connected.extend(site.wait(fleet.connect(rest))?);
+    let after = server.resident_bytes()?;
+    let sessions = sum_of(
+        &server.metrics().context("no metrics")?,
+        "muster_net_sessions",
+    );
+    ensure!(sessions == all as f64, "{sessions} of {all} are connected");
+    figures.add(IDLE, after.saturating_sub(before) as f64 / count);
+
+    let devices = site.wait(fleet.disconnect(connected))?;
+    let latencies = site.wait(fleet.storm(devices))?;
+    ensure!(latencies.count() == all, "not all came back");
+    server.verify(all as u64)?;
+    let metrics = server.metrics().context("no metrics")?;
+    server.stop()?;
+    let [p50, p99, max] = latencies.percentiles_us([50.0, 99.0, 100.0]);
+    figures.add(STORM, all as f64 / (max as f64 / 1e6));
+    for (name, value) in [
+        ("storm_ack_p50_ms", p50),
+        ("storm_ack_p99_ms", p99),
+        ("storm_ack_max_ms", max),
+        (
+            "storm_longest_time_without_ack_ms",
+            latencies.longest_gap_us(),
+        ),
+    ] {
+        figures.add(name, value as f64 / 1e3);
+    }
+    for (name, family) in [
+        ("storm_attempts_refused", "muster_net_refused_total"),
+        ("storm_attempts_retried", "muster_net_retries_total"),
+    ] {
+        figures.add(name, sum_of(&metrics, family));
+    }
+    Ok(())
+}
+
+/// The sockets of all devices.
+struct Fleet(Vec<Endpoint>);
+
+impl Fleet {
+    fn new(site: &Site, server: &Running<'_>) -> anyhow::Result<Self> {
+        let address = server.addresses().quic;
+        site.wait(async {
+            let sockets = (0..SOCKETS).map(|_| Endpoint::for_server(address));
+            Ok(Self(sockets.collect::<Result<_, _>>()?))
+        })
+    }
+
+    fn socket(&self, number: usize) -> Endpoint {
+        self.0[number % self.0.len()].clone()
+    }
+
+    /// Connects these, a few at a time.
+    async fn connect(&self, devices: Vec<Device>) -> anyhow::Result<Vec<(Device, Client)>> {
+        let places = Arc::new(Semaphore::new(CONNECTING));
+        let mut running = JoinSet::new();
+        for (number, mut device) in devices.into_iter().enumerate() {
+            let (socket, places) = (self.socket(number), Arc::clone(&places));
+            running.spawn(async move {
+                let _place = places.acquire().await?;
+                let client = device.arrive(&socket).await?;
+                anyhow::Ok((device, client))
+            });
+        }
+        all_of(running).await
+    }
+
+    async fn disconnect(&self, connected: Vec<(Device, Client)>) -> anyhow::Result<Vec<Device>> {
+        let mut running = JoinSet::new();
+        for (device, client) in connected {
+            running.spawn(async move {
+                leave(client).await?;
+                anyhow::Ok(device)
+            });
+        }
+        all_of(running).await
+    }
+
+    /// All at the same moment; when each had its ack, counted from that moment.
+    async fn storm(&self, devices: Vec<Device>) -> anyhow::Result<Latencies> {
+        let gate = Gate::new(devices.len());
+        let mut running = JoinSet::new();
+        for (number, mut device) in devices.into_iter().enumerate() {
+            let (socket, gate) = (self.socket(number), gate.clone());
+            running.spawn(async move {
+                let began = gate.pass().await;
+                let client = device.arrive(&socket).await?;
+                let mut latencies = Latencies::default();
+                latencies.add(clock::stamp().since(began));
+                leave(client).await?;
+                Ok(latencies)
+            });
+        }
+        let (_, latencies) = gate.open(running).await?;
+        Ok(latencies)
+    }
+}
+
+async fn all_of<T: 'static>(mut running: JoinSet<anyhow::Result<T>>) -> anyhow::Result<Vec<T>> {
+    let mut all = Vec::with_capacity(running.len());
+    while let Some(done) = running.join_next().await {
+        all.push(done??);
+    }
+    Ok(all)
+}
