@@ -30,11 +30,38 @@ use muster_ingest::clock;
 use crate::machine::{self, Machine};
 use crate::parts::{Name, Size};
 use figures::Figures;
+use knee::Knee;
 use load::Load;
 use outcome::Outcome;
 use peers::Peers;
 use site::Site;
 use sizes::Sizes;
+
+/// What belongs together in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Section {
+    /// Many devices on each connection, and the limits of that.
+    Gateways,
+    /// A connection for each device, and the limits of that.
+    Devices,
+    /// The device table and the journal, each alone.
+    Table,
+    /// The job of the peers.
+    Peers,
+    /// Rising rates, once after the rounds; only with gateways.
+    Knee,
+}
+
+impl Section {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [
+        Self::Gateways,
+        Self::Devices,
+        Self::Table,
+        Self::Peers,
+        Self::Knee,
+    ];
+}
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -43,6 +70,8 @@ pub struct Plan {
     pub size: Size,
     /// How often everything is measured.
     pub rounds: u32,
+    /// What of it.
+    pub only: Vec<Section>,
     /// Where data directories are made.
     pub directory: PathBuf,
     /// Where `muster`, `muster-loadgen` and `muster-peers` are.
@@ -55,6 +84,7 @@ impl Plan {
         Self {
             size,
             rounds: size.pick(1, 3) as u32,
+            only: Section::ALL.to_vec(),
             // As the scripts: /tmp may lie in memory, where a sync costs nothing.
             directory: std::env::var_os("TMPDIR")
                 .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from),
@@ -85,10 +115,21 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     };
     for round in 1..=plan.rounds {
         let mut step = |what: &str| say(&format!("round {round} of {}: {what}", plan.rounds));
-        rounds.one(&mut step)?;
+        rounds.one(&plan.only, &mut step)?;
     }
-    say("at rates from a third of the highest to beyond it");
-    let knee = knee::sweep(&rounds.site, &rounds.sizes, &mut rounds.figures)?;
+    let knee = match [Section::Gateways, Section::Knee].map(|section| plan.only.contains(&section))
+    {
+        [true, true] => {
+            say("at rates from a third of the highest to beyond it");
+            knee::sweep(&rounds.site, &rounds.sizes, &mut rounds.figures)?
+        }
+        _ => Knee::default(),
+    };
+    if plan.only.len() < Section::ALL.len() {
+        rounds
+            .figures
+            .note(format!("only {:?} was measured", plan.only));
+    }
     Ok(Outcome {
         size: plan.size,
         rounds: plan.rounds,
@@ -112,12 +153,19 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn one(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
-        self.gateways(say).context("gateways")?;
-        self.devices(say).context("devices")?;
-        say("the device table and the journal, each alone");
-        limits::measure(&self.site, &[Name::Apply, Name::Journal], &mut self.figures)?;
-        self.others(say).context("the job of the peers")?;
+    fn one(&mut self, only: &[Section], say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+        for section in Section::ALL.iter().filter(|section| only.contains(section)) {
+            match section {
+                Section::Gateways => self.gateways(say).context("gateways")?,
+                Section::Devices => self.devices(say).context("devices")?,
+                Section::Table => {
+                    say("the device table and the journal, each alone");
+                    limits::measure(&self.site, &[Name::Apply, Name::Journal], &mut self.figures)?;
+                }
+                Section::Peers => self.others(say).context("the job of the peers")?,
+                Section::Knee => {}
+            }
+        }
         self.figures.end_round()
     }
 

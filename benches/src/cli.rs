@@ -58,6 +58,9 @@ struct CapacityArguments {
     /// How often everything is measured.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
+    /// Only this section; may be given several times. What is not measured is null.
+    #[arg(long, value_name = "SECTION")]
+    only: Vec<capacity::Section>,
     /// Where the data directories are made (and removed). [default: TMPDIR, or /var/tmp]
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
@@ -113,6 +116,9 @@ fn run_capacity(arguments: CapacityArguments) -> anyhow::Result<()> {
     let mut plan = capacity::Plan::new(size(arguments.quick), programs);
     plan.rounds = arguments.rounds.unwrap_or(plan.rounds);
     plan.directory = arguments.directory.unwrap_or(plan.directory);
+    if !arguments.only.is_empty() {
+        plan.only = arguments.only;
+    }
     let outcome = capacity::run(&plan, &mut |step| eprintln!("{step}"))?;
     if !arguments.json {
         println!("{outcome}");

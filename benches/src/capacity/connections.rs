@@ -2,8 +2,7 @@
 //!
 //! On connections that stay open the load generator drives them. Those that come and go do so from here, as the bare
 //! ones beside them: so many side by side, each connects, checks in, waits until that is durable, and says Goodbye.
-//! Every connection is a full handshake. Resumed ones belong here as well, as a second [`Session`] of `one_run`, once
-//! the client can keep one.
+//! The kinds of them are [`KINDS`].
 
 use anyhow::{Context, ensure};
 use muster_client::{Client, ClientConfig, Endpoint, Pem};
@@ -14,14 +13,21 @@ use tokio::task::JoinSet;
 
 use super::figures::Figures;
 use super::load::Load;
-use super::site::{IDLE_TIMEOUT, Running, Site};
+use super::site::{PATIENCE, Running, Site};
 use crate::fleet;
 use crate::gate::Gate;
 use crate::latencies::Latencies;
 use crate::parts::Size;
 use crate::parts::quic::{handshakes, requests};
 
+/// What devices that come and go do before they connect, by the word in the names of their figures. A client that
+/// keeps TLS sessions would be a second kind.
+const KINDS: [(&str, Prepare); 1] = [("full", |_| {})];
+
+type Prepare = fn(&mut ClientConfig);
+
 pub(super) const CONNECT_FULL: &str = "device_connect_full_per_second";
+pub(super) const CONNECT_RESUMED: &str = "device_connect_resumed_per_second";
 
 /// The rate on so many open connections, with so many check-ins of each without an ack.
 pub(super) fn persistent_of((connections, window): (u64, u64)) -> String {
@@ -50,8 +56,22 @@ pub(super) fn persistent(site: &Site, size: Size, figures: &mut Figures) -> anyh
     Ok(())
 }
 
-/// As many clients and connections as the bare handshakes have.
+/// Every kind of connections that come and go.
 pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+    for (kind, prepare) in KINDS {
+        let (rate, core_ns, latencies) = one_run(site, size, prepare)?;
+        let [p50, p99] = latencies.percentiles_us([50.0, 99.0]);
+        figures.add(format!("device_connect_{kind}_per_second"), rate);
+        figures.add(format!("device_connect_{kind}_server_core_ns"), core_ns);
+        figures.add(format!("device_connect_{kind}_p50_us"), p50 as f64);
+        figures.add(format!("device_connect_{kind}_p99_us"), p99 as f64);
+    }
+    Ok(())
+}
+
+/// As many clients and connections as the bare handshakes have; the rate, what one costs the server in nanoseconds
+/// of a core, and how long each took.
+fn one_run(site: &Site, size: Size, prepare: Prepare) -> anyhow::Result<(f64, f64, Latencies)> {
     let (clients, times) = (handshakes::clients(size), handshakes::handshakes(size));
     let server = site.serve()?;
     let devices = site.devices()?;
@@ -61,7 +81,8 @@ pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> any
         let gate = Gate::new(clients as usize);
         let mut running = JoinSet::new();
         for (number, file) in (0..clients).zip(&devices) {
-            let device = Device::new(site, &server, file, number)?;
+            let mut device = Device::new(site, &server, file, number)?;
+            prepare(&mut device.config);
             let (endpoint, gate) = (endpoint.clone(), gate.clone());
             running.spawn(one(device, endpoint, times, gate));
         }
@@ -69,13 +90,12 @@ pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> any
     })?;
     let items = clients * times;
     ensure!(latencies.count() as u64 == items, "connections were lost");
+    // The first ones, which are not on the clock, cost the server as much.
+    let core_ns = server.core_ns(items + clients);
     server.verify(clients)?;
     server.stop()?;
-    let [p50, p99] = latencies.percentiles_us([50.0, 99.0]);
-    figures.add(CONNECT_FULL, items as f64 / stopwatch.wall().as_secs_f64());
-    figures.add("device_connect_full_p50_us", p50 as f64);
-    figures.add("device_connect_full_p99_us", p99 as f64);
-    Ok(())
+    let rate = items as f64 / stopwatch.wall().as_secs_f64();
+    Ok((rate, core_ns, latencies))
 }
 
 /// A client: its first connection makes the device known and is not on the clock.
@@ -114,9 +134,11 @@ impl Device {
         let identity = Pem::text(std::fs::read(&file.path)?);
         let authority = Pem::text(std::fs::read(site.authority())?);
         let mut config = ClientConfig::new(server.addresses().quic, authority, identity);
-        config.idle_timeout = IDLE_TIMEOUT;
+        config.idle_timeout = PATIENCE;
+        config.handshake_timeout = PATIENCE;
+        config.close_timeout = PATIENCE;
         // A server that is alive lets everybody in long before; one that is not must not hold the run.
-        config.offline_max = Some(IDLE_TIMEOUT);
+        config.offline_max = Some(PATIENCE);
         Ok(Self {
             config,
             id: file.device_id().context("a certificate of a device")?,

@@ -22,7 +22,7 @@ pub(super) struct Point {
 }
 
 /// All of them, from the lowest rate on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Knee(pub(super) Vec<Point>);
 
 pub(super) fn sweep(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow::Result<Knee> {

@@ -40,9 +40,10 @@ pub(super) fn measure(site: &Site, parts: &[Name], figures: &mut Figures) -> any
         let Some(name) = name_of(row, size) else {
             continue;
         };
+        let what = name.trim_end_matches("_per_second");
         figures.add(name.clone(), row.rate());
+        figures.add(format!("{what}_core_ns"), row.core_ns());
         if let Some([p50, p99]) = row.latency_us() {
-            let what = name.trim_end_matches("_per_second");
             figures.add(format!("{what}_p50_us"), p50);
             figures.add(format!("{what}_p99_us"), p99);
         }

@@ -4,11 +4,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::connections::{CONNECT_FULL, persistent_of};
+use super::connections::{CONNECT_FULL, CONNECT_RESUMED, persistent_of};
 use super::figures::Figures;
 use super::gateways::{memory_of, p99_of, rate_of};
 use super::knee::Knee;
-use super::limits::{self, CONNECT_RESUMED, FLUSH_P99, STREAM};
+use super::limits::{self, FLUSH_P99, STREAM};
 use super::peers::{MUSTER, Peers};
 use super::sizes::Sizes;
 use super::storm::{IDLE, STORM};
@@ -17,11 +17,10 @@ use crate::parts::Size;
 use crate::parts::quic::requests;
 
 /// Said of a quick run, in the table and in the object.
-pub(super) const QUICK: &str = "a quick run shows that everything works; its figures mean little";
+const QUICK: &str = "a quick run shows that everything works; its figures mean little";
 
 /// Resumption needs tickets of the server and a client that keeps them.
-pub(super) const NOT_RESUMED: &str =
-    "device_connect_resumed_per_second: muster-client makes full handshakes only";
+const NOT_RESUMED: &str = "ratio_resumed_to_full: muster-client makes full handshakes only";
 
 /// Everything a run has to say.
 #[derive(Debug)]
@@ -61,10 +60,11 @@ impl Outcome {
             self.ratio("ratio_device_to_raw_few_connections", &some.0, &some.1),
             self.ratio("ratio_device_to_raw_window_8", &wide.0, &wide.1),
             self.ratio("ratio_connect_to_raw", CONNECT_FULL, limits::CONNECT_FULL),
+            self.ratio("ratio_resumed_to_full", CONNECT_RESUMED, CONNECT_FULL),
             self.ratio("ratio_storm_to_connect", STORM, CONNECT_FULL),
             self.ratio(
                 "ratio_raw_resumed_to_full",
-                CONNECT_RESUMED,
+                limits::CONNECT_RESUMED,
                 limits::CONNECT_FULL,
             ),
             self.median("idle_connection_bytes", IDLE),
@@ -93,7 +93,9 @@ impl Outcome {
 
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.figures.notes().to_vec();
-        notes.push(NOT_RESUMED.to_owned());
+        if self.figures.get(CONNECT_RESUMED).is_none() {
+            notes.push(NOT_RESUMED.to_owned());
+        }
         if self.size == Size::Quick {
             notes.push(QUICK.to_owned());
         }

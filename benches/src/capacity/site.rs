@@ -29,7 +29,7 @@ pub(super) const TENANT: &str = "bench";
 const GATEWAYS: u64 = 2;
 
 /// Longer than any fleet takes to connect, so that those that came first are still there.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Programs and certificates.
 pub(super) struct Site {
@@ -47,6 +47,7 @@ pub(super) struct Running<'a> {
     site: &'a Site,
     server: Server,
     addresses: Addresses,
+    core_at_start: Duration,
     _folder: TempDir,
 }
 
@@ -175,16 +176,18 @@ impl Site {
         };
         Ok(Running {
             site: self,
+            core_at_start: core_time_of(&server.id().to_string()),
             server,
             addresses,
             _folder: folder,
         })
     }
 
-    /// Defaults, but for the window that the bare requests have and the patience that idle devices need.
+    /// Defaults, but for the window that the bare requests have and for patience: devices may be idle, and thousands
+    /// of them in one process, which shares its cores with the server, keep it waiting as no machine of their own would.
     fn configuration(&self, data: &Path) -> String {
         let (pki, data) = (text(&self.pki()), text(data));
-        let idle = IDLE_TIMEOUT.as_secs();
+        let idle = PATIENCE.as_secs();
         format!(
             r#"[listen]
 address = "127.0.0.1:0"
@@ -193,6 +196,7 @@ key = "{pki}/server.key"
 client_ca = "{pki}/ca.pem"
 window_frames_device = 8
 idle_timeout = "{idle}s"
+hello_timeout = "{idle}s"
 
 [ops]
 address = "127.0.0.1:0"
@@ -221,9 +225,10 @@ impl Running<'_> {
         resident_bytes(self.process()).context("the server is gone")
     }
 
-    /// What its threads have spent on cores.
-    pub(super) fn core_time(&self) -> Duration {
-        core_time_of(&self.process().to_string())
+    /// What its threads have spent on cores since it began to serve, in nanoseconds for each of so many check-ins.
+    pub(super) fn core_ns(&self, check_ins: u64) -> f64 {
+        let spent = core_time_of(&self.process().to_string()).saturating_sub(self.core_at_start);
+        spent.as_nanos() as f64 / check_ins as f64
     }
 
     /// The metrics now, as text; none if it does not answer.

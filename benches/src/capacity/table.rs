@@ -62,6 +62,9 @@ impl fmt::Display for Outcome {
 
 impl Outcome {
     fn knee(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.knee.0.is_empty() {
+            return Ok(());
+        }
         let mut table = markdown([
             "of the highest rate",
             "kept up",

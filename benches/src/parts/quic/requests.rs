@@ -5,6 +5,7 @@
 //! is the limit of what Muster could do for such devices on this machine.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use muster_ingest::clock;
 use muster_wire::limits::{ACK_TOTALS_BYTES, CHECK_IN_BYTES, HEADER_BYTES};
 use muster_wire::{AckTotals, encode_ack, encode_check_ins};
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::site::{Ends, Site, client_config};
@@ -29,6 +31,9 @@ const REPLY_BYTES: usize = HEADER_BYTES + ACK_TOTALS_BYTES;
 
 /// Chunks the server takes from a device's stream at once.
 const CHUNKS: usize = 8;
+
+/// Handshakes at a time, before the clock runs.
+const CONNECTING: usize = 64;
 
 /// Connections, and requests without a reply that each may have: some; some that do not wait for each reply; so many
 /// that a server with a disk behind it has enough to do while it waits for a flush.
@@ -70,9 +75,17 @@ fn one_run(site: &Site, connections: u64, requests: u64, window: u64) -> anyhow:
         let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
         let gate = Gate::new(connections as usize);
         let mut clients = JoinSet::new();
+        let places = Arc::new(Semaphore::new(CONNECTING));
         for _ in 0..connections {
-            let connecting = endpoint.connect_with(config.clone(), address, "localhost")?;
-            clients.spawn(ask(connecting.await?, requests, window, gate.clone()));
+            let (endpoint, config) = (endpoint.clone(), config.clone());
+            let (gate, places) = (gate.clone(), Arc::clone(&places));
+            clients.spawn(async move {
+                let place = places.acquire().await?;
+                let connecting = endpoint.connect_with(config, address, "localhost")?;
+                let connection = connecting.await?;
+                drop(place);
+                ask(connection, requests, window, gate).await
+            });
         }
         gate.open(clients).await
     })?;

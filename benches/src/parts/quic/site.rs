@@ -25,6 +25,9 @@ use tokio::runtime::Runtime;
 /// What the client has in flight at most.
 const CLIENT_SEND_WINDOW: u64 = 8 << 20;
 
+/// As in the load generator.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
+
 const CONFIG: &str = r#"
 [listen]
 address = "127.0.0.1:0"
@@ -122,6 +125,8 @@ impl Site {
 pub(super) fn client_config(tls: rustls::ClientConfig) -> anyhow::Result<quinn::ClientConfig> {
     let mut transport = TransportConfig::default();
     transport.send_window(CLIENT_SEND_WINDOW);
+    // Those that wait for others before the clock runs must not be closed for silence.
+    transport.keep_alive_interval(Some(KEEP_ALIVE));
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
     config.transport_config(Arc::new(transport));
     Ok(config)
