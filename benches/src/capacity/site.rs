@@ -196,7 +196,7 @@ key = "{pki}/server.key"
 client_ca = "{pki}/ca.pem"
 window_frames_device = 8
 idle_timeout = "{idle}s"
-hello_timeout = "{idle}s"
+hello_timeout = "60s"
 
 [ops]
 address = "127.0.0.1:0"

@@ -12,7 +12,7 @@ use muster_ingest::clock;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::connections::{Device, leave};
+use super::connections::Device;
 use super::figures::Figures;
 use super::site::{Running, Site, sum_of};
 use super::sizes::Sizes;
@@ -52,8 +52,7 @@ pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyh
     ensure!(sessions == all as f64, "{sessions} of {all} are connected");
     figures.add(IDLE, after.saturating_sub(before) as f64 / count);
 
-    let devices = site.wait(fleet.disconnect(connected))?;
-    let latencies = site.wait(fleet.storm(devices))?;
+    let latencies = site.wait(fleet.storm(connected))?;
     ensure!(latencies.count() == all, "not all came back");
     server.verify(all as u64)?;
     let metrics = server.metrics().context("no metrics")?;
@@ -108,44 +107,31 @@ impl Fleet {
                 anyhow::Ok((device, client))
             });
         }
-        all_of(running).await
-    }
-
-    async fn disconnect(&self, connected: Vec<(Device, Client)>) -> anyhow::Result<Vec<Device>> {
-        let mut running = JoinSet::new();
-        for (device, client) in connected {
-            running.spawn(async move {
-                leave(client).await?;
-                anyhow::Ok(device)
-            });
+        let mut all = Vec::with_capacity(running.len());
+        while let Some(connected) = running.join_next().await {
+            all.push(connected??);
         }
-        all_of(running).await
+        Ok(all)
     }
 
-    /// All at the same moment; when each had its ack, counted from that moment.
-    async fn storm(&self, devices: Vec<Device>) -> anyhow::Result<Latencies> {
-        let gate = Gate::new(devices.len());
+    /// All leave without a Goodbye, and come back at the same moment; when each had its ack,
+    /// counted from that moment.
+    async fn storm(&self, connected: Vec<(Device, Client)>) -> anyhow::Result<Latencies> {
+        let gate = Gate::new(connected.len());
         let mut running = JoinSet::new();
+        let (devices, clients): (Vec<Device>, Vec<Client>) = connected.into_iter().unzip();
+        drop(clients);
         for (number, mut device) in devices.into_iter().enumerate() {
             let (socket, gate) = (self.socket(number), gate.clone());
             running.spawn(async move {
                 let began = gate.pass().await;
-                let client = device.arrive(&socket).await?;
+                let _client = device.arrive(&socket).await?;
                 let mut latencies = Latencies::default();
                 latencies.add(clock::stamp().since(began));
-                leave(client).await?;
                 Ok(latencies)
             });
         }
         let (_, latencies) = gate.open(running).await?;
         Ok(latencies)
     }
-}
-
-async fn all_of<T: 'static>(mut running: JoinSet<anyhow::Result<T>>) -> anyhow::Result<Vec<T>> {
-    let mut all = Vec::with_capacity(running.len());
-    while let Some(done) = running.join_next().await {
-        all.push(done??);
-    }
-    Ok(all)
 }
