@@ -13,7 +13,7 @@ const FIELDS: [&str; 12] = [
     "ratio_gateway_to_quic",
     "ratio_10m_to_1m",
     "ratio_device_to_raw",
-    "ratio_device_to_raw_few_connections",
+    "ratio_device_to_raw_many_connections",
     "ratio_device_to_raw_window_8",
     "ratio_connect_to_raw",
     "ratio_storm_to_connect",

@@ -56,8 +56,8 @@ impl Outcome {
         vec![
             self.ratio("ratio_gateway_to_quic", &rate_of(fleet), STREAM),
             self.ratio("ratio_10m_to_1m", &rate_of(large), &rate_of(fleet)),
-            self.ratio("ratio_device_to_raw", &many.0, &many.1),
-            self.ratio("ratio_device_to_raw_few_connections", &some.0, &some.1),
+            self.ratio("ratio_device_to_raw", &some.0, &some.1),
+            self.ratio("ratio_device_to_raw_many_connections", &many.0, &many.1),
             self.ratio("ratio_device_to_raw_window_8", &wide.0, &wide.1),
             self.ratio("ratio_connect_to_raw", CONNECT_FULL, limits::CONNECT_FULL),
             self.ratio("ratio_resumed_to_full", CONNECT_RESUMED, CONNECT_FULL),
