@@ -115,6 +115,7 @@ impl JournalBuffer {
     }
 
     /// Makes room for one more in the open segment, or opens one.
+    #[inline]
     fn one_more(&mut self, kind: u8, tenant: TenantIndex) {
         match &mut self.open {
             Some(open) if open.kind == kind && open.tenant == tenant => open.count += 1,

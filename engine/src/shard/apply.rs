@@ -91,14 +91,14 @@ impl Shard {
             if let Some(reason) = self.refuses_new_device(policy) {
                 return Verdict::Rejected(reason);
             }
-            let record = DeviceRecord {
+            let mut record = DeviceRecord {
                 device_id,
                 tenant,
                 first_seen: now,
                 ..DeviceRecord::default()
             };
-            let (record, reported) = report(record, false, check_in);
-            let (record, facets) = observe(record, reported, check_in.seq(), policy, now);
+            let reported = report(&mut record, false, check_in);
+            let facets = observe(&mut record, reported, check_in.seq(), policy, now);
             let key = CellKey {
                 tenant,
                 cohort: CohortId::default(),
@@ -115,13 +115,11 @@ impl Shard {
         }
         let before = self.cells.key(record.cell);
         let ever_onboarded = Facets::word_ever_onboarded(before.facets);
-        let (after, reported) = report(record, ever_onboarded, check_in);
-        let repeats = repeats(&record, before.facets, &after, &reported);
-        let (after, facets) = observe(after, reported, check_in.seq(), policy, now);
-        let key = CellKey {
-            facets: facets.word(),
-            ..before
-        };
+        let mut after = record;
+        let reported = report(&mut after, ever_onboarded, check_in);
+        let facets = observe(&mut after, reported, check_in.seq(), policy, now).word();
+        let repeats = repeats((&record, before.facets), (&after, facets));
+        let key = CellKey { facets, ..before };
         match self.update(slot, after, key, effects) {
             Verdict::Accepted { .. } if repeats => Verdict::Accepted {
                 repeats: Some(slot),

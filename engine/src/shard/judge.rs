@@ -11,15 +11,19 @@ use crate::rules::compliance::compliance_state;
 use crate::rules::sensor::{SensorFacts, sensor_state};
 use crate::rules::threat::{ThreatLevel, threat_setting};
 
-/// What a check-in reports: the record that takes its plain values, and the reported facets.
+/// Takes what a check-in reports into the record, but for its number; returns the reported facets.
+#[inline]
 pub(super) fn report(
-    record: DeviceRecord,
+    record: &mut DeviceRecord,
     ever_onboarded: bool,
     check_in: &CheckInRecord,
-) -> (DeviceRecord, Facets) {
+) -> Facets {
     let flags = check_in.flags();
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-    let reported = Facets {
+    record.boot_id = check_in.boot_id();
+    record.payload = check_in.payload();
+    record.flags = flags;
+    Facets {
         platform: check_in.platform(),
         management_agent: check_in.management_agent(),
         onboarded,
@@ -29,24 +33,18 @@ pub(super) fn report(
         partner_threat: check_in.partner_threat_state(),
         registered: flags.contains(Flags::REGISTERED),
         ..Facets::default()
-    };
-    let record = DeviceRecord {
-        boot_id: check_in.boot_id(),
-        payload: check_in.payload(),
-        flags,
-        ..record
-    };
-    (record, reported)
+    }
 }
 
-/// The record and the facets of a device after an accepted check-in that reported these.
+/// Takes an accepted check-in that has been reported into the record; returns all facets.
+#[inline]
 pub(super) fn observe(
-    mut record: DeviceRecord,
+    record: &mut DeviceRecord,
     reported: Facets,
     seq: u64,
     policy: &TenantPolicy,
     now: u32,
-) -> (DeviceRecord, Facets) {
+) -> Facets {
     let flags = record.flags;
     record.seq = seq;
     record.last_check_in = now;
@@ -59,22 +57,21 @@ pub(super) fn observe(
     if flags.contains(Flags::FULL_REPORT) {
         record.last_full_report = now;
     }
-    let facets = evaluate(&record, reported, policy, now);
-    (record, facets)
+    evaluate(record, reported, policy, now)
 }
 
-/// Whether a report says what the record and its cell say already. Before the first check-in they say nothing.
+/// Whether a device that was like this before has reported what it had reported last. Before its first check-in it
+/// had reported nothing.
+#[inline]
 pub(super) fn repeats(
-    before: &DeviceRecord,
-    filed: FacetWord,
-    after: &DeviceRecord,
-    reported: &Facets,
+    (before, filed): (&DeviceRecord, FacetWord),
+    (after, files): (&DeviceRecord, FacetWord),
 ) -> bool {
     before.seq != 0
         && before.boot_id == after.boot_id
         && before.payload == after.payload
         && before.flags == after.flags
-        && filed.reported() == reported.word().reported()
+        && filed.reported() == files.reported()
 }
 
 /// Fills the derived facets (R17, R2, R3, R7) of a device from what it reported.

@@ -331,8 +331,8 @@ fn repeat(
     effects: &mut Effects,
 ) -> Result<(), &'static str> {
     let Repeated { slot, seq, .. } = repeated;
-    let record = (slot < shard.slots()).then(|| *shard.devices.get(slot));
-    let record = record
+    let found = (slot < shard.slots()).then(|| *shard.devices.get(slot));
+    let mut record = found
         .filter(|record| record.tenant == tenant && repeated.is_of(&record.device_id))
         .filter(|record| record.seq != 0)
         .ok_or("a repeated check-in of a device that is not in its slot")?;
@@ -341,7 +341,7 @@ fn repeat(
     }
     let before = shard.cells.key(record.cell);
     let reported = Facets::from_word(before.facets).ok_or("a device in an unreadable cell")?;
-    let (record, facets) = observe(record, reported, seq, policy, effects.now.as_seconds());
+    let facets = observe(&mut record, reported, seq, policy, effects.now.as_seconds());
     let key = CellKey {
         facets: facets.word(),
         ..before
