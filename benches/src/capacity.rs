@@ -5,7 +5,7 @@
 //! `muster-loadgen` and `muster-peers` are processes of their own; only single connections are driven from here,
 //! with the client that devices use.
 //!
-//! Owner: the main thread. Bounds: one server at a time, the work of [`Sizes`]; nothing ends by a clock but the
+//! Owner: the main thread. Bounds: one server at a time, the work of `Sizes`; nothing ends by a clock but the
 //! runs at a fixed rate. A run that is not verified ends everything: its figures would mean nothing. What it does
 //! not do: judge. Goals are in the issue, figures of quiet machines in docs/BENCHMARKS.md.
 
