@@ -19,7 +19,7 @@ use muster_wire::limits::{
 
 use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
-use crate::shard::{PAGES_BESIDE_JOURNAL, PAGES_DRAINING, PAGES_MIN};
+use crate::shard::{PAGE_BYTES_BESIDE_CHECK_IN, PAGES_DRAINING, PAGES_MIN};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -155,7 +155,7 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let parts = u64::from(config.shards.inbox_parts);
     let check_ins = u64::from(config.shards.batch_check_ins_max) + CHECK_INS_PER_FRAME_MAX as u64;
     let records = check_ins * CHECK_IN_BYTES as u64;
-    let beside = PAGES_MIN * PAGE_BYTES + PAGES_BESIDE_JOURNAL * records as usize;
+    let beside = PAGES_MIN * PAGE_BYTES + PAGE_BYTES_BESIDE_CHECK_IN * check_ins as usize;
     let pages = beside.max(PAGES_DRAINING * PAGE_BYTES) as u64;
     // The journal value, inventories beside it, pages; what goes back to the sessions.
     let written = GROWTH * records + records + pages;

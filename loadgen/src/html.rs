@@ -1,7 +1,7 @@
 //! A run as one HTML file: no script, no font, no picture from elsewhere, light or dark as the reader has it.
 //!
 //! Everything is read from the object of `--json`, so that a run can be shown later and two runs beside each other.
-//! Every text goes through [`escape`], since some of it comes from a server. Bounds: those of the samples.
+//! Every text goes through `escape`, since some of it comes from a server. Bounds: those of the samples.
 
 use std::{fmt::Write, fs, path::Path};
 

@@ -26,7 +26,7 @@ use muster_wire::limits::CHECK_IN_BYTES;
 
 use self::audit::AuditLog;
 use self::checkpoint::Drain;
-pub use self::checkpoint::{PAGES_BESIDE_JOURNAL, PAGES_DRAINING, PAGES_MIN};
+pub use self::checkpoint::{PAGE_BYTES_BESIDE_CHECK_IN, PAGES_DRAINING, PAGES_MIN};
 use self::control::Still;
 pub use self::step::{Input, Stepped};
 use super::AbortOnPanic;
@@ -237,7 +237,7 @@ impl Worker {
         }
         self.sweep(commit.payload.applied_at);
         self.audit(commit.payload.applied_at);
-        self.commit(commit);
+        self.commit(commit, check_ins);
     }
 
     /// Nothing came in: an empty batch for what is due by time, or just the audit.
@@ -315,10 +315,10 @@ impl Worker {
     }
 
     /// Closes the batch and hands it to the writer, with a slice of a checkpoint if one runs.
-    fn commit(&mut self, mut commit: Commit<Batch>) {
+    fn commit(&mut self, mut commit: Commit<Batch>, check_ins: usize) {
         commit.sequence = self.shard.seal(&mut self.effects);
         self.journal_bytes += self.effects.journal_bytes() as u64;
-        commit.checkpoint = self.checkpoint_slice();
+        commit.checkpoint = self.checkpoint_slice(check_ins);
         self.hand_over(commit);
     }
 

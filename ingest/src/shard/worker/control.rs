@@ -108,7 +108,7 @@ impl Worker {
             // Taken by the loop itself.
             Control::Drain => (),
         }
-        self.commit(commit);
+        self.commit(commit, 0);
     }
 
     /// Gives an answer once the next commit is durable, or cannot be. Whoever asked may have gone.
