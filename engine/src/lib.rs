@@ -33,6 +33,7 @@ pub use counts::Counts;
 pub use device::DeviceRecord;
 pub use effects::{Effects, Outcome, Transition};
 pub use facet::{FacetWord, Facets};
+pub use index::{INDEX_TABLES, index_table_entries};
 pub use policy::{PolicySet, Revision, TenantIndex, TenantPolicy};
 pub use rules::compliance::Compliance;
 pub use rules::managed_by::ManagedBy;

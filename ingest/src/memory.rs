@@ -11,6 +11,7 @@
 //! server keep more than its receive window says; that gap is known and open.
 
 use muster_engine::page::PAGE_BYTES;
+use muster_engine::{INDEX_TABLES, index_table_entries};
 use muster_store::StoreConfig;
 use muster_wire::limits::{
     CHECK_IN_BYTES, CHECK_INS_BYTES_MAX, CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX,
@@ -19,7 +20,7 @@ use muster_wire::limits::{
 
 use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
-use crate::shard::{PAGE_BYTES_BESIDE_CHECK_IN, PAGES_DRAINING, PAGES_MIN};
+use crate::shard::{PAGES_DRAINING, pages_beside};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -119,10 +120,11 @@ fn part(component: &'static str, bytes: u64, formula: &'static str) -> MemoryPar
 
 fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let devices = u64::from(config.shards.devices_max).div_ceil(shards);
-    // Chunks of 8,192 records of 64 bytes; a hash table of slots, an eighth of it free, a byte of control
-    // for each, and while it grows the old one beside it.
+    // Chunks of 8,192 records of 64 bytes; hash tables of slots, an eighth of each free, a byte of control
+    // for each slot. The one that grows has the old one beside it.
     let slab = devices.div_ceil(8_192) * 8_192 * 64;
-    let index = (devices * 8 / 7).next_power_of_two() * 5 * 3 / 2;
+    let table = (index_table_entries(devices as usize) as u64 * 8 / 7).next_power_of_two() * 5;
+    let index = INDEX_TABLES as u64 * table + table / 2;
     // Key, count and an entry of the hash table, which may be half empty; the count of the audit.
     let cell = 16 + 17 * 16 / 7 * 3 / 2 + GROWTH * 8;
     // Tags in the table and again as its key.
@@ -131,7 +133,7 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "devices",
             shards * (slab + index),
-            "devices_max x 64 B in chunks of 512 KiB, and 5 B x the next power of two, three halves of it",
+            "devices_max x 64 B in chunks of 512 KiB, and 64 tables, 5 B x the next power of two of each",
         ),
         part(
             "cells",
@@ -155,8 +157,11 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let parts = u64::from(config.shards.inbox_parts);
     let check_ins = u64::from(config.shards.batch_check_ins_max) + CHECK_INS_PER_FRAME_MAX as u64;
     let records = check_ins * CHECK_IN_BYTES as u64;
-    let beside = PAGES_MIN * PAGE_BYTES + PAGE_BYTES_BESIDE_CHECK_IN * check_ins as usize;
-    let pages = beside.max(PAGES_DRAINING * PAGE_BYTES) as u64;
+    let beside = pages_beside(
+        check_ins as usize,
+        u16::try_from(shards).unwrap_or(u16::MAX),
+    );
+    let pages = (beside.max(PAGES_DRAINING) * PAGE_BYTES) as u64;
     // The journal value, inventories beside it, pages; what goes back to the sessions.
     let written = GROWTH * records + records + pages;
     let commit = written + GROWTH * check_ins * (RECEIPT + TRANSITION);
@@ -266,10 +271,10 @@ mod tests {
         assert_eq!(of(&bound, "inboxes"), 2 * 256 * 196_608);
         assert_eq!(of(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(of(&bound, "handshakes"), 256 << 16);
-        // 62 chunks of half a MiB, and a table of 2^20 slots, for each shard.
+        // 62 chunks of half a MiB, and 64 tables of 2^14 slots, one of which grows, for each shard.
         assert_eq!(
             of(&bound, "devices"),
-            2 * (62 * 524_288 + (1 << 20) * 15 / 2)
+            2 * (62 * 524_288 + (1 << 14) * 64 * 5 + (1 << 14) * 5 / 2)
         );
         assert_eq!(of(&bound, "table readers"), 5_000_000);
         assert_eq!(of(&bound, "cells"), 2 * 65_536 * 89);

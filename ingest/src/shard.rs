@@ -10,8 +10,8 @@ pub mod writer;
 
 pub use batch::{Batch, Reply};
 pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
-pub use worker::{Input, Stepped, Worker, WorkerChannels, WorkerConfig};
-pub use worker::{PAGE_BYTES_BESIDE_CHECK_IN, PAGES_DRAINING, PAGES_MIN};
+pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
+pub use worker::{PAGES_DRAINING, pages_beside};
 
 /// Aborts the process if the thread that holds it panics: a shard or writer that is gone would leave
 /// a server that looks alive and is not. Recovery is the answer.

@@ -17,7 +17,9 @@ use muster_ingest::phase::{Phase, PhaseSwitch};
 use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, RouteTable, inbox};
 use muster_ingest::shard::writer::{Groups, WriterThread};
-use muster_ingest::shard::{Batch, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
+use muster_ingest::shard::{
+    Batch, CheckpointTurn, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig,
+};
 use muster_loadgen::random::Random;
 use muster_store::{Commit, Store, StoreConfig, Writer};
 
@@ -128,6 +130,7 @@ impl Server {
             returns,
         } = channels;
         let (metrics, phase) = (Arc::new(Metrics::default()), PhaseSwitch::default());
+        let turn = Arc::new(CheckpointTurn::default());
         let worker = |(shard, channels): (Shard, WorkerChannels)| {
             let config = WorkerConfig {
                 batch_check_ins_max: settings.batch_check_ins_max,
@@ -140,6 +143,7 @@ impl Server {
                 config,
                 channels,
                 routes,
+                Arc::clone(&turn),
                 metrics,
                 start.clock.clone(),
             )

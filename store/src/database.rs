@@ -46,6 +46,12 @@ pub trait Database: Send + Sync {
         Ok(())
     }
 
+    /// Told that a shard has written all pages of a checkpoint: what comes next lies elsewhere in the order of keys.
+    /// An engine that sorts what it keeps may put an end to a file here.
+    fn pages_written(&self) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     /// Copies everything that is durable into the directory `to`, which does not exist, without waiting for
     /// writers. Returns a sequence number that the copy reaches, and that everything acknowledged before the
     /// call is within. An engine without files has nothing to copy.

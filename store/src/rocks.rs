@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{DB, DBRawIterator, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions};
+use rocksdb::{
+    DB, DBRawIterator, FlushOptions, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+};
 
 use crate::acknowledged_mark::{self, AcknowledgedMark, Found};
 use crate::config::StoreConfig;
@@ -25,12 +27,17 @@ const SCAN_READAHEAD_BYTES: usize = 2 * 1024 * 1024;
 /// RocksDB's name for the number of memtables that are being flushed.
 const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
 
+/// RocksDB's name for the bytes in the memtable that takes writes.
+const ACTIVE_MEMTABLE_BYTES: &str = "rocksdb.cur-size-active-mem-table";
+
 /// An open RocksDB.
 pub(crate) struct Rocks {
     pub(crate) db: DB,
     /// They hold the statistics.
     pub(crate) options: Options,
     pub(crate) directory: PathBuf,
+    /// Pages in memory that are worth a file of their own; fewer are cheap to merge, whatever they lie beside.
+    pages_file_bytes_min: u64,
     /// None where nothing is written.
     mark: Option<Mutex<AcknowledgedMark>>,
     /// What was found wrong and set right, for operators.
@@ -101,6 +108,7 @@ impl Rocks {
             db,
             options,
             directory: directory.to_path_buf(),
+            pages_file_bytes_min: config.pages_memtable_bytes as u64 / 8,
             mark,
             notices,
         })
@@ -192,6 +200,21 @@ impl Database for Rocks {
     fn recovered(&self) -> Result<(), DatabaseError> {
         let family = Keyspace::Pages.of(&self.db);
         Ok(self.db.set_options_cf(family, &keyspace::COMPACTION_ON)?)
+    }
+
+    /// The next pages are of another shard, or of the beginning of this one: in one file with these they would cover
+    /// all keys, and its compaction would rewrite all pages.
+    fn pages_written(&self) -> Result<(), DatabaseError> {
+        let family = Keyspace::Pages.of(&self.db);
+        let bytes = self
+            .db
+            .property_int_value_cf(family, ACTIVE_MEMTABLE_BYTES)?;
+        if bytes.unwrap_or_default() < self.pages_file_bytes_min {
+            return Ok(());
+        }
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        Ok(self.db.flush_cf_opt(family, &options)?)
     }
 
     fn checkpoint(&self, to: &Path) -> Result<u64, DatabaseError> {

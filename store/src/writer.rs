@@ -32,6 +32,8 @@ pub struct Writer {
     trim: u64,
     /// Positions below are deleted.
     deleted: u64,
+    /// A shard has written all pages of a checkpoint, and the database was not told yet.
+    pages_written: bool,
     metrics: WriterMetrics,
 }
 
@@ -58,6 +60,7 @@ impl Writer {
             ledger: tail.ledger,
             trim: 0,
             deleted: 0,
+            pages_written: false,
             metrics,
         }
     }
@@ -98,6 +101,7 @@ impl Writer {
             }
             // Behind the completions: nobody waits for it.
             self.delete_trimmed();
+            self.tell_pages_written();
         }
     }
 
@@ -237,6 +241,7 @@ impl Writer {
             &mut record.encode(),
         );
         self.metrics.checkpoints += 1;
+        self.pages_written = true;
         self.trim = self.ledger.trim();
         Self::put(
             writes,
@@ -272,6 +277,14 @@ impl Writer {
             Some(Err(error)) => {
                 self.poison(format!("trim of the journal failed: {error}"));
             }
+        }
+    }
+
+    fn tell_pages_written(&mut self) {
+        if std::mem::take(&mut self.pages_written)
+            && let Err(error) = self.inner.db.pages_written()
+        {
+            self.poison(format!("flush of the pages failed: {error}"));
         }
     }
 

@@ -44,7 +44,7 @@ const GROUP_BYTES_MAX: Key<Size> = Key {
 const CHECKPOINT_JOURNAL_BYTES: Key<Size> = Key {
     path: "store.checkpoint_journal_bytes",
     kind: Size {
-        default: ByteSize::from_mib(64),
+        default: ByteSize::from_mib(256),
         min: ByteSize::from_kib(64),
         max: ByteSize::from_mib(65_536),
     },

@@ -16,7 +16,7 @@ use crate::net::SessionRegistry;
 use crate::phase::PhaseSwitch;
 use crate::route::{BufferPool, RouteTable, inbox};
 use crate::shard::writer::{self, WriterReport, WriterThread};
-use crate::shard::{Batch, Control, Worker, WorkerChannels, WorkerConfig};
+use crate::shard::{Batch, CheckpointTurn, Control, Worker, WorkerChannels, WorkerConfig};
 
 /// Questions and orders that may wait for one shard.
 const CONTROLS_MAX: usize = 64;
@@ -86,10 +86,11 @@ impl Parts {
                 .div_ceil(shards.len() as u64),
             journal_bytes_replayed: 0,
         };
+        let turn = Arc::new(CheckpointTurn::default());
         let mut shard_threads = Vec::with_capacity(shards.len());
         for (shard, channels) in shards.into_iter().zip(workers) {
             let name = format!("shard-{}", shard.id().0);
-            let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
+            let (routes, turn) = (Arc::clone(&routes), Arc::clone(&turn));
             let worker_config = WorkerConfig {
                 journal_bytes_replayed: replayed[usize::from(shard.id().0)],
                 ..worker_config
@@ -99,7 +100,8 @@ impl Parts {
                 worker_config,
                 channels,
                 routes,
-                metrics,
+                turn,
+                Arc::clone(&metrics),
                 Clock::System,
             );
             shard_threads.push(spawn(name, move || worker.run())?);

@@ -13,6 +13,7 @@ mod control;
 mod step;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +27,10 @@ use muster_wire::limits::CHECK_IN_BYTES;
 
 use self::audit::AuditLog;
 use self::checkpoint::Drain;
-pub use self::checkpoint::{PAGE_BYTES_BESIDE_CHECK_IN, PAGES_DRAINING, PAGES_MIN};
+pub use self::checkpoint::{PAGES_DRAINING, pages_beside};
 use self::control::Still;
 pub use self::step::{Input, Stepped};
+pub use self::turn::CheckpointTurn;
 use super::AbortOnPanic;
 use super::batch::{Batch, Reply};
 use super::control::Control;
@@ -62,6 +64,7 @@ pub struct Worker {
     commits: Sender<Commit<Batch>>,
     returned: Receiver<Commit<Batch>>,
     routes: Arc<RouteTable>,
+    turn: Arc<CheckpointTurn>,
     metrics: Arc<Metrics>,
     clock: Clock,
     effects: Effects,
@@ -135,6 +138,7 @@ impl Worker {
         config: WorkerConfig,
         channels: WorkerChannels,
         routes: Arc<RouteTable>,
+        turn: Arc<CheckpointTurn>,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
@@ -152,6 +156,7 @@ impl Worker {
             commits,
             returned,
             routes,
+            turn,
             metrics,
             effects: Effects::default(),
             task: Task::Serve,

@@ -91,7 +91,7 @@ impl Pipeline {
             checkpoint_journal_bytes: NEVER,
             journal_bytes_replayed: 0,
         };
-        let metrics = Arc::new(Metrics::default());
+        let (metrics, turn) = (Arc::new(Metrics::default()), Arc::default());
         let mut controls = Vec::new();
         for ((shard, inbox), returned) in shards.into_iter().zip(receivers).zip(returned) {
             let (control, control_receiver) = bounded(8);
@@ -105,7 +105,16 @@ impl Pipeline {
                 returned,
             };
             let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
-            let worker = Worker::new(shard, config, channels, routes, metrics, Clock::System);
+            let turn = Arc::clone(&turn);
+            let worker = Worker::new(
+                shard,
+                config,
+                channels,
+                routes,
+                turn,
+                metrics,
+                Clock::System,
+            );
             threads.push(thread::spawn(move || {
                 meter.enter();
                 worker.run();

@@ -1,8 +1,9 @@
-//! When RocksDB merges the files of pages: not while a recovery reads them, and again afterwards.
+//! When RocksDB merges the files of pages: not while a recovery reads them, and again afterwards. And how much: no
+//! more than what a checkpoint replaces.
 
 use std::path::Path;
 
-use muster_store::{Commit, Store};
+use muster_store::{Commit, Store, StoreConfig};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -65,4 +66,41 @@ fn files_of_pages_are_merged_after_a_recovery_and_not_before() {
         writes += 1;
     }
     assert_eq!(pages(&store.snapshot(), 0).unwrap().len(), PAGES as usize);
+}
+
+/// Checkpoints of 24 MiB, one shard after the other, in the order of their pages.
+#[test]
+fn a_checkpoint_is_merged_with_the_pages_it_replaces_and_no_others() {
+    const SHARDS: u16 = 2;
+    const PAGES: u32 = 1_500;
+    const ROUNDS: u64 = 6;
+    let directory = tempdir().unwrap();
+    let config = StoreConfig {
+        pages_memtable_bytes: 4 << 20,
+        ..config(directory.path())
+    };
+    let store = Store::open(&config).unwrap();
+    let (mut writer, _) = recover(&store);
+    let numbers: Vec<u32> = (0..PAGES).collect();
+    for round in 0..ROUNDS {
+        for shard in 0..SHARDS {
+            for some in numbers.chunks(100) {
+                let page = |&number| page(number, &[round as u8; 8_192]);
+                let pages = some.iter().map(page).collect();
+                let commit = Commit {
+                    shard,
+                    pages,
+                    ..Commit::default()
+                };
+                write(&mut writer, vec![commit]);
+            }
+            checkpoint(&mut writer, shard, Vec::new());
+        }
+    }
+    let metrics = store.metrics();
+    let written = ROUNDS * u64::from(SHARDS) * u64::from(PAGES) * 8_192;
+    let merged = metrics.compaction_bytes as f64 / written as f64;
+    println!("{merged:.2} bytes merged for each byte of a page, {metrics:?}");
+    assert!(merged < 2.0, "{merged:.2} bytes for each byte of a page");
+    assert_eq!(pages(&store.snapshot(), 1).unwrap().len(), PAGES as usize);
 }

@@ -10,10 +10,10 @@ use muster_store::CheckpointMark;
 use super::{Task, Worker};
 
 /// Pages that ride in a commit even if its journal value is small.
-pub const PAGES_MIN: usize = 8;
+const PAGES_MIN: usize = 8;
 
-/// Bytes of pages that ride beside one check-in: six times its journal if it repeats the last one.
-pub const PAGE_BYTES_BESIDE_CHECK_IN: usize = 96;
+/// Bytes of pages that ride beside one check-in of any shard: six times its journal if it repeats the last one.
+const PAGE_BYTES_BESIDE_CHECK_IN: usize = 96;
 
 /// A checkpoint begins once the journal has grown by this part of the state: by thirteen million check-ins of ten
 /// million devices, which a recovery replays in two seconds.
@@ -22,11 +22,24 @@ const STATE_PER_JOURNAL: u64 = 3;
 /// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
 const PAGES_IDLE: usize = 256;
 
-/// How long a shard may have something in the journal without beginning a checkpoint.
+/// How long a shard may have something in the journal before a checkpoint is due.
 pub(super) const CHECKPOINT_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Pages a commit when nothing else is to be done.
 pub const PAGES_DRAINING: usize = 1024;
+
+/// Pages that ride beside so many bytes of journal, so that all shards have written all of theirs once the journal
+/// has grown by half of what makes a checkpoint due. Written faster they would only make commits wait.
+fn paced(journal_bytes: usize, state: u64, due_at: u64, shards: u16) -> usize {
+    let pages = journal_bytes as u128 * u128::from(state) * 2 * u128::from(shards)
+        / (u128::from(due_at.max(1)) * PAGE_BYTES as u128);
+    PAGES_MIN + usize::try_from(pages).unwrap_or(usize::MAX - PAGES_MIN)
+}
+
+/// The most pages that ride beside so many check-ins of one of so many shards.
+pub fn pages_beside(check_ins: usize, shards: u16) -> usize {
+    PAGES_MIN + PAGE_BYTES_BESIDE_CHECK_IN * usize::from(shards) * check_ins / PAGE_BYTES
+}
 
 /// How far a drain is.
 pub(super) enum Drain {
@@ -46,9 +59,11 @@ impl Worker {
     ///
     /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the
     /// configured bytes and by a third of the state: pages then cost 48 bytes a check-in, whatever the
-    /// number of devices. Rarer checkpoints would cost less and leave more to replay. A slice has
-    /// [`PAGE_BYTES_BESIDE_CHECK_IN`], so the journal grows by a sixth of the state until it is through. The journal of a busy shard is then at most half of its state: with the pages, old
-    /// and new, the disk holds less than three times of it (docs/STORAGE.md).
+    /// number of devices. Rarer checkpoints would cost less and leave more to replay. Shards take turns, and the one
+    /// whose turn it is writes for all of them, at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of
+    /// what makes a checkpoint due until all are through, and the disk holds less than three times of the state
+    /// (docs/STORAGE.md).
+    /// Who has waited half as long again does not wait for a turn: a shard that is idle in its own may take minutes.
     pub(super) fn checkpoint_slice(&mut self, check_ins: usize) -> Option<CheckpointMark> {
         let state = u64::from(self.shard.devices()) * DEVICE_RECORD_BYTES as u64;
         let due_at = self
@@ -58,15 +73,24 @@ impl Worker {
         // The journal is trimmed up to the oldest value that any shard needs, so a shard with little
         // traffic must not keep that of the busy ones.
         let since = self.clock.stamp().since(self.checkpointed_at);
-        let is_old = self.journal_bytes > 0 && since >= CHECKPOINT_AGE_MAX;
-        let due = self.journal_bytes >= due_at || is_old;
-        let begun = due && self.begin_checkpoint();
+        let is_at = |journal_bytes, age| {
+            self.journal_bytes >= journal_bytes || (self.journal_bytes > 0 && since >= age)
+        };
+        let due = is_at(due_at, CHECKPOINT_AGE_MAX);
+        let overdue = is_at(due_at + due_at / 2, CHECKPOINT_AGE_MAX * 3 / 2);
+        let begun = due
+            && !self.shard.checkpoint_is_running()
+            && (self.turn.take(self.shard.id()) || overdue)
+            && self.begin_checkpoint();
         if begun {
             return Some(CheckpointMark::Begin);
         }
         let pages = match self.effects.journal_bytes() {
             0 => PAGES_IDLE,
-            _ => PAGES_MIN + PAGE_BYTES_BESIDE_CHECK_IN * check_ins / PAGE_BYTES,
+            bytes => {
+                let paced = paced(bytes, state, due_at, self.routes.map.shards());
+                paced.min(pages_beside(check_ins, self.routes.map.shards()))
+            }
         };
         self.checkpoint_pages(pages)
     }
@@ -88,6 +112,7 @@ impl Worker {
             CheckpointProgress::Running => None,
             CheckpointProgress::Complete => {
                 self.checkpoints += 1;
+                self.turn.give_back(self.shard.id());
                 Some(CheckpointMark::Complete)
             }
         }

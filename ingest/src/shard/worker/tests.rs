@@ -75,6 +75,7 @@ impl Stage {
                 returned,
             },
             Arc::new(routes),
+            Arc::default(),
             Arc::new(Metrics::default()),
             Clock::Simulated(Arc::clone(&time)),
         );
@@ -227,6 +228,33 @@ fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
         stage.tick(CHECKPOINT_AGE_MAX).2,
         None,
         "it covers everything"
+    );
+}
+
+#[test]
+fn a_shard_that_is_due_waits_for_its_turn_but_not_for_ever() {
+    let mut stage = Stage::new();
+    let other = ShardId(1);
+    assert!(stage.worker.turn.take(other));
+    assert_eq!(
+        stage.tick(CHECKPOINT_AGE_MAX).2,
+        None,
+        "another one writes its pages"
+    );
+    stage.worker.turn.give_back(other);
+    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
+    assert!(!stage.worker.turn.take(other), "it has the turn");
+    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert!(stage.worker.turn.take(other), "it has given it back");
+
+    stage.send(check_in(1));
+    assert_eq!(stage.step().2, None);
+    let overdue = CHECKPOINT_AGE_MAX + CHECKPOINT_AGE_MAX / 2;
+    assert_eq!(stage.tick(overdue - 2 * SWEEP_EVERY).2, None);
+    assert_eq!(
+        stage.tick(2 * SWEEP_EVERY).2,
+        Some(CheckpointMark::Begin),
+        "its journal must not grow for ever"
     );
 }
 
