@@ -11,7 +11,7 @@ pub struct Progress {
     pub is_connected: bool,
     /// Connections opened so far, the first included.
     pub connections: u64,
-    /// Frames taken over from the caller.
+    /// Frames taken over from the caller. A change of this number alone wakes nobody.
     pub frames_taken: u64,
     /// Frames the server has made durable, in the order in which they were taken. Exact over any
     /// number of connections.

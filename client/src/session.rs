@@ -62,7 +62,11 @@ impl Outbox {
         match frame {
             Some(frame) => {
                 self.window.push(frame);
-                self.update(|progress| progress.frames_taken += 1);
+                // Nobody waits for this number, so nobody is woken for it: that would be once more for each frame.
+                self.status.send_if_modified(|status| {
+                    status.progress.frames_taken += 1;
+                    false
+                });
             }
             None => self.is_closing = true,
         }
