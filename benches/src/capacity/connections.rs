@@ -5,10 +5,10 @@
 //! The kinds of them are [`KINDS`].
 
 use anyhow::{Context, ensure};
-use muster_client::{Client, ClientConfig, ClientError, Endpoint, Pem};
+use muster_client::{Client, ClientConfig, Connector, Endpoint, Pem, Progress};
 use muster_ingest::clock;
 use muster_loadgen::identities::{IdentityFile, Kind};
-use muster_wire::DeviceId;
+use muster_wire::{CheckInRecord, DeviceId};
 use tokio::task::JoinSet;
 
 use super::figures::Figures;
@@ -20,11 +20,9 @@ use crate::latencies::Latencies;
 use crate::parts::Size;
 use crate::parts::quic::{handshakes, requests};
 
-/// What devices that come and go do before they connect, by the word in the names of their figures. A client that
-/// keeps TLS sessions would be a second kind.
-const KINDS: [(&str, Prepare); 1] = [("full", |_| {})];
-
-type Prepare = fn(&mut ClientConfig);
+/// Devices that come and go, by the word in the names of their figures: whether they resume the TLS session of the
+/// connection before.
+const KINDS: [(&str, bool); 2] = [("full", false), ("resumed", true)];
 
 pub(super) const CONNECT_FULL: &str = "device_connect_full_per_second";
 pub(super) const CONNECT_RESUMED: &str = "device_connect_resumed_per_second";
@@ -58,8 +56,8 @@ pub(super) fn persistent(site: &Site, size: Size, figures: &mut Figures) -> anyh
 
 /// Every kind of connections that come and go.
 pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
-    for (kind, prepare) in KINDS {
-        let (rate, core_ns, latencies) = one_run(site, size, prepare)?;
+    for (kind, resume) in KINDS {
+        let (rate, core_ns, latencies) = one_run(site, size, resume)?;
         let [p50, p99] = latencies.percentiles_us([50.0, 99.0]);
         figures.add(format!("device_connect_{kind}_per_second"), rate);
         figures.add(format!("device_connect_{kind}_server_core_ns"), core_ns);
@@ -71,7 +69,7 @@ pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> any
 
 /// As many clients and connections as the bare handshakes have; the rate, what one costs the server in nanoseconds
 /// of a core, and how long each took.
-fn one_run(site: &Site, size: Size, prepare: Prepare) -> anyhow::Result<(f64, f64, Latencies)> {
+fn one_run(site: &Site, size: Size, resume: bool) -> anyhow::Result<(f64, f64, Latencies)> {
     let (clients, times) = (handshakes::clients(size), handshakes::handshakes(size));
     let server = site.serve()?;
     let devices = site.devices()?;
@@ -81,10 +79,8 @@ fn one_run(site: &Site, size: Size, prepare: Prepare) -> anyhow::Result<(f64, f6
         let gate = Gate::new(clients as usize);
         let mut running = JoinSet::new();
         for (number, file) in (0..clients).zip(&devices) {
-            let mut device = Device::new(site, &server, file, number)?;
-            prepare(&mut device.config);
-            let (endpoint, gate) = (endpoint.clone(), gate.clone());
-            running.spawn(one(device, endpoint, times, gate));
+            let device = Device::new(site, &server, (file, number), &endpoint, resume)?;
+            running.spawn(visits(device, times, gate.clone()));
         }
         gate.open(running).await
     })?;
@@ -98,48 +94,47 @@ fn one_run(site: &Site, size: Size, prepare: Prepare) -> anyhow::Result<(f64, f6
     Ok((rate, core_ns, latencies))
 }
 
-/// A client: its first connection makes the device known and is not on the clock.
-async fn one(
-    mut device: Device,
-    endpoint: Endpoint,
-    times: u64,
-    gate: Gate,
-) -> anyhow::Result<Latencies> {
-    device.visit(&endpoint).await?;
+/// A device that connects for each check-in. The first visit, which makes it known and leaves it a session to resume,
+/// is not on the clock.
+async fn visits(mut device: Device, times: u64, gate: Gate) -> anyhow::Result<Latencies> {
+    device.visit().await?;
     gate.pass().await;
     let mut latencies = Latencies::default();
     for _ in 0..times {
         let began = clock::stamp();
-        device.visit(&endpoint).await?;
+        device.visit().await?;
         latencies.add(clock::stamp().since(began));
     }
     Ok(latencies)
 }
 
-/// A device with a certificate of its own, and the number of its last check-in.
+/// A device with a certificate of its own, read once, and the number of its last check-in.
 pub(super) struct Device {
-    config: ClientConfig,
+    connector: Connector,
     id: DeviceId,
     number: u64,
     seq: u64,
 }
 
 impl Device {
+    /// A device that connects over this socket, and may resume the TLS session of its last connection.
     pub(super) fn new(
         site: &Site,
         server: &Running<'_>,
-        file: &IdentityFile,
-        number: u64,
+        (file, number): (&IdentityFile, u64),
+        endpoint: &Endpoint,
+        resume: bool,
     ) -> anyhow::Result<Self> {
         let identity = Pem::text(std::fs::read(&file.path)?);
         let authority = Pem::text(std::fs::read(site.authority())?);
         let mut config = ClientConfig::new(server.addresses().quic, authority, identity);
+        config.resume = resume;
         config.idle_timeout = PATIENCE;
         config.handshake_timeout = PATIENCE;
         // A server that is alive lets everybody in long before; one that is not must not hold the run.
         config.offline_max = Some(PATIENCE);
         Ok(Self {
-            config,
+            connector: Connector::new(endpoint, config)?,
             id: file.device_id().context("a certificate of a device")?,
             number,
             seq: 0,
@@ -147,26 +142,31 @@ impl Device {
     }
 
     /// Connects, checks in, and waits until that is durable; the connection stays open.
-    pub(super) async fn arrive(&mut self, endpoint: &Endpoint) -> anyhow::Result<Client> {
-        let client = Client::connect_over(endpoint, self.config.clone()).await?;
-        self.seq += 1;
-        let check_in = fleet::check_in_of(self.id, self.number, self.seq);
-        client.send(&[check_in]).await?;
+    pub(super) async fn arrive(&mut self) -> anyhow::Result<Client> {
+        let client = self.connector.connect().await?;
+        client.send(&[self.next_check_in()]).await?;
         client.flush().await?;
-        let progress = client.progress();
-        ensure!(
-            progress.accepted == 1 && progress.frames_acked == 1,
-            "a check-in was not accepted: {progress:?}"
-        );
+        ensure_accepted(&client.progress())?;
         Ok(client)
     }
 
-    async fn visit(&mut self, endpoint: &Endpoint) -> anyhow::Result<()> {
-        let client = self.arrive(endpoint).await?;
-        match client.close().await {
-            // The last packet of the server was lost: nothing but the answer to Goodbye is missing.
-            Ok(_) | Err(ClientError::CloseTimeout { unacknowledged: 0 }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+    /// Connects, checks in, waits until that is durable, and says Goodbye.
+    async fn visit(&mut self) -> anyhow::Result<()> {
+        let check_in = self.next_check_in();
+        let progress = self.connector.check_in_once(&[check_in]).await?;
+        ensure_accepted(&progress)
     }
+
+    fn next_check_in(&mut self) -> CheckInRecord {
+        self.seq += 1;
+        fleet::check_in_of(self.id, self.number, self.seq)
+    }
+}
+
+fn ensure_accepted(progress: &Progress) -> anyhow::Result<()> {
+    ensure!(
+        progress.accepted == 1 && progress.frames_acked == 1,
+        "a check-in was not accepted: {progress:?}"
+    );
+    Ok(())
 }

@@ -19,9 +19,6 @@ use crate::parts::quic::requests;
 /// Said of a quick run, in the table and in the object.
 const QUICK: &str = "a quick run shows that everything works; its figures mean little";
 
-/// Resumption needs tickets of the server and a client that keeps them.
-const NOT_RESUMED: &str = "ratio_resumed_to_full: muster-client makes full handshakes only";
-
 /// Everything a run has to say.
 #[derive(Debug)]
 pub struct Outcome {
@@ -61,7 +58,7 @@ impl Outcome {
             self.ratio("ratio_device_to_raw_window_8", &wide.0, &wide.1),
             self.ratio("ratio_connect_to_raw", CONNECT_FULL, limits::CONNECT_FULL),
             self.ratio("ratio_resumed_to_full", CONNECT_RESUMED, CONNECT_FULL),
-            self.ratio("ratio_storm_to_connect", STORM, CONNECT_FULL),
+            self.ratio("ratio_storm_to_connect", STORM, CONNECT_RESUMED),
             self.ratio(
                 "ratio_raw_resumed_to_full",
                 limits::CONNECT_RESUMED,
@@ -93,9 +90,6 @@ impl Outcome {
 
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.figures.notes().to_vec();
-        if self.figures.get(CONNECT_RESUMED).is_none() {
-            notes.push(NOT_RESUMED.to_owned());
-        }
         if self.size == Size::Quick {
             notes.push(QUICK.to_owned());
         }

@@ -1,7 +1,7 @@
 //! A fleet of open connections: what it costs the server while it is silent, and how it comes back all at once.
 //!
 //! Every device connects, checks in and stays. Then all leave, and all come back at the same moment, each with one
-//! check-in. The storm is over when the last of them is durable; acks must keep coming until then, so the longest
+//! check-in and the TLS session of its last connection. The storm is over when the last of them is durable; acks must keep coming until then, so the longest
 //! time without one is noted. Bounds: the connections of [`Sizes`], a few at a time on the way in.
 
 use std::sync::Arc;
@@ -29,9 +29,11 @@ const CONNECTING: usize = 64;
 pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow::Result<()> {
     let server = site.serve()?;
     let files = site.devices()?;
-    let devices = (0..)
-        .zip(&files)
-        .map(|(number, file)| Device::new(site, &server, file, number));
+    let fleet = Fleet::new(site, &server)?;
+    let devices = (0..).zip(&files).map(|(number, file)| {
+        let socket = fleet.socket(number as usize);
+        Device::new(site, &server, (file, number), socket, true)
+    });
     let mut first: Vec<Device> = devices.collect::<anyhow::Result<_>>()?;
     ensure!(
         first.len() as u64 == sizes.devices_connected(),
@@ -40,7 +42,6 @@ pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyh
     let rest = first.split_off(sizes.idle_before as usize);
     let (count, all) = (rest.len() as f64, first.len() + rest.len());
 
-    let fleet = Fleet::new(site, &server)?;
     let mut connected = site.wait(fleet.connect(first))?;
     let before = server.resident_bytes()?;
     connected.extend(site.wait(fleet.connect(rest))?);
@@ -91,19 +92,19 @@ impl Fleet {
         })
     }
 
-    fn socket(&self, number: usize) -> Endpoint {
-        self.0[number % self.0.len()].clone()
+    fn socket(&self, number: usize) -> &Endpoint {
+        &self.0[number % self.0.len()]
     }
 
     /// Connects these, a few at a time.
     async fn connect(&self, devices: Vec<Device>) -> anyhow::Result<Vec<(Device, Client)>> {
         let places = Arc::new(Semaphore::new(CONNECTING));
         let mut running = JoinSet::new();
-        for (number, mut device) in devices.into_iter().enumerate() {
-            let (socket, places) = (self.socket(number), Arc::clone(&places));
+        for mut device in devices {
+            let places = Arc::clone(&places);
             running.spawn(async move {
                 let _place = places.acquire().await?;
-                let client = device.arrive(&socket).await?;
+                let client = device.arrive().await?;
                 anyhow::Ok((device, client))
             });
         }
@@ -121,11 +122,11 @@ impl Fleet {
         let mut running = JoinSet::new();
         let (devices, clients): (Vec<Device>, Vec<Client>) = connected.into_iter().unzip();
         drop(clients);
-        for (number, mut device) in devices.into_iter().enumerate() {
-            let (socket, gate) = (self.socket(number), gate.clone());
+        for mut device in devices {
+            let gate = gate.clone();
             running.spawn(async move {
                 let began = gate.pass().await;
-                let _client = device.arrive(&socket).await?;
+                let _client = device.arrive().await?;
                 let mut latencies = Latencies::default();
                 latencies.add(clock::stamp().since(began));
                 Ok(latencies)

@@ -1,7 +1,7 @@
 //! Connections that come, say one thing and go: a fleet that reconnects.
 //!
-//! Connect, one request, its reply, close; certificates on both sides. Muster makes full handshakes only, so
-//! resumed ones show what that costs. It asks for an address proof (Retry) once half of its handshake budget is
+//! Connect, one request, its reply, close; certificates on both sides. Full handshakes, and sessions resumed from a
+//! ticket of the connection before. Muster asks for an address proof (Retry) once half of its handshake budget is
 //! in use, so that stands beside it as well.
 
 use std::net::SocketAddr;

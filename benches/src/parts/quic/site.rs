@@ -15,10 +15,10 @@ use muster_ingest::{clock, net};
 use muster_wire::{ALPN, Identity};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Endpoint, TransportConfig};
-use rustls::RootCertStore;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{CipherSuite, RootCertStore};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -80,18 +80,20 @@ impl Site {
         Config::parse(CONFIG, self.directory.path()).map_err(|faults| anyhow!("{faults}"))
     }
 
-    /// As the server has it: no tickets, so every handshake is a full one.
+    /// As the server has it before it is given a store of tickets: every handshake is a full one.
     pub(super) fn server_tls(&self) -> anyhow::Result<rustls::ServerConfig> {
         Ok(tls::server_config(&self.config()?.listen.tls())?)
     }
 
-    /// As the client has it: it resumes nothing.
+    /// As the client has it, AES-128 first: it resumes nothing.
     pub(super) fn client_tls(&self) -> anyhow::Result<rustls::ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes())?)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        let suites = &mut provider.cipher_suites;
+        suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
         let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())?;
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(roots)
             .with_client_auth_cert(
