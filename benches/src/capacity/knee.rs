@@ -1,6 +1,7 @@
 //! Where the server falls behind: runs at rising rates, once, after the rounds.
 //!
-//! The knee is the highest rate that was kept up with, of those below the first that was not.
+//! The knee is the highest rate that was kept up with, of those below the first that was not. A rate counts as too
+//! much if it was so twice: a machine that pauses for a moment makes any server fall behind.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -34,7 +35,11 @@ pub(super) fn sweep(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow
     let mut points = Vec::new();
     for percent in sizes.knee {
         let offered = highest * *percent as f64 / 100.0;
-        let report = gateways::offer(site, sizes.fleet(), offered, sizes.knee_seconds)?;
+        let offer = || gateways::offer(site, sizes.fleet(), offered, sizes.knee_seconds);
+        let mut report = offer()?;
+        if report.saturated {
+            report = offer()?;
+        }
         points.push(Point {
             percent: *percent,
             offered,

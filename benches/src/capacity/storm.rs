@@ -1,8 +1,8 @@
 //! A fleet of open connections: what it costs the server while it is silent, and how it comes back all at once.
 //!
 //! Every device connects, checks in and stays. Then all leave, and all come back at the same moment, each with one
-//! check-in and the TLS session of its last connection. The storm is over when the last of them is durable; acks must keep
-//! coming until then, so the longest time without one is noted. Bounds: the connections of [`Sizes`], a few at a time on the way in.
+//! check-in and the TLS session of its last connection. Acks must keep coming until the last of them is durable, so the
+//! longest time without one is noted. Bounds: the connections of [`Sizes`], a few at a time on the way in.
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender};
 use crossbeam::select;
 use hdrhistogram::Histogram;
+use muster_engine::journal::REPEATED_BYTES;
 use muster_engine::{Effects, Outcome, Shard, Timestamp};
 use muster_store::{Commit, InventoryWrite, PageWrite};
 use muster_wire::limits::CHECK_IN_BYTES;
@@ -79,6 +80,8 @@ pub struct Worker {
     audited: AuditLog,
     /// Journal bytes since the last checkpoint began.
     journal_bytes: u64,
+    /// The check-ins that they came from.
+    journal_check_ins: u64,
     /// When the last checkpoint began, or the worker.
     checkpointed_at: Stamp,
     batches: u64,
@@ -166,6 +169,8 @@ impl Worker {
             sweep_next: 0,
             audited: AuditLog::new(clock.stamp()),
             journal_bytes: config.journal_bytes_replayed,
+            // As many as they can be.
+            journal_check_ins: config.journal_bytes_replayed / REPEATED_BYTES as u64,
             checkpointed_at: clock.stamp(),
             batches: 0,
             transitions: 0,
@@ -323,6 +328,7 @@ impl Worker {
     fn commit(&mut self, mut commit: Commit<Batch>, check_ins: usize) {
         commit.sequence = self.shard.seal(&mut self.effects);
         self.journal_bytes += self.effects.journal_bytes() as u64;
+        self.journal_check_ins += check_ins as u64;
         commit.checkpoint = self.checkpoint_slice(check_ins);
         self.hand_over(commit);
     }

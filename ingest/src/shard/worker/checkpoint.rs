@@ -15,9 +15,9 @@ const PAGES_MIN: usize = 8;
 /// Bytes of pages that ride beside one check-in of any shard: six times its journal if it repeats the last one.
 const PAGE_BYTES_BESIDE_CHECK_IN: usize = 96;
 
-/// A checkpoint begins once the journal has grown by this part of the state: by thirteen million check-ins of ten
-/// million devices, which a recovery replays in two seconds.
-const STATE_PER_JOURNAL: u64 = 3;
+/// A checkpoint begins after so many thirds of a check-in for each device: thirteen million of ten million devices,
+/// which a recovery replays in two seconds.
+const CHECK_IN_THIRDS: u64 = 4;
 
 /// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
 const PAGES_IDLE: usize = 256;
@@ -58,7 +58,7 @@ impl Worker {
     /// Adds the next slice of a checkpoint to the sealed batch, beginning one if it is due.
     ///
     /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the
-    /// configured bytes and by a third of the state: pages then cost 48 bytes a check-in, whatever the
+    /// configured bytes and by [`CHECK_IN_THIRDS`]: pages then cost 48 bytes a check-in, whatever the
     /// number of devices. Rarer checkpoints would cost less and leave more to replay. Shards take turns, and the one
     /// whose turn it is writes for all of them, at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of
     /// what makes a checkpoint due until all are through, and the disk holds less than three times of the state
@@ -66,10 +66,7 @@ impl Worker {
     /// Who has waited half as long again does not wait for a turn: a shard that is idle in its own may take minutes.
     pub(super) fn checkpoint_slice(&mut self, check_ins: usize) -> Option<CheckpointMark> {
         let state = u64::from(self.shard.devices()) * DEVICE_RECORD_BYTES as u64;
-        let due_at = self
-            .config
-            .checkpoint_journal_bytes
-            .max(state / STATE_PER_JOURNAL);
+        let due_at = self.due_at(state);
         // The journal is trimmed up to the oldest value that any shard needs, so a shard with little
         // traffic must not keep that of the busy ones.
         let since = self.clock.stamp().since(self.checkpointed_at);
@@ -95,10 +92,22 @@ impl Worker {
         self.checkpoint_pages(pages)
     }
 
+    /// Bytes of journal that make a checkpoint due. A large fleet counts check-ins, because each costs a recovery
+    /// about as much, but its journal is never more than three quarters of its state, because it lies beside it.
+    pub(super) fn due_at(&self, state: u64) -> u64 {
+        let devices = u128::from(self.shard.devices()) * u128::from(CHECK_IN_THIRDS) / 3;
+        let bytes = u128::from(self.journal_bytes) * devices;
+        let counted = bytes / u128::from(self.journal_check_ins.max(1));
+        let beside_state = u128::from(state) * 3 / 4;
+        let due_at = u64::try_from(counted.min(beside_state)).unwrap_or(u64::MAX);
+        due_at.max(self.config.checkpoint_journal_bytes)
+    }
+
     fn begin_checkpoint(&mut self) -> bool {
         let begun = self.shard.checkpoint_begin();
         if begun {
             self.journal_bytes = 0;
+            self.journal_check_ins = 0;
             self.checkpointed_at = self.clock.stamp();
         }
         begun

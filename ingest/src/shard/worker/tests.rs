@@ -232,6 +232,29 @@ fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
 }
 
 #[test]
+fn a_checkpoint_is_due_by_check_ins_by_state_and_by_configuration() {
+    let mut stage = Stage::new();
+    stage.send(check_in(1));
+    stage.step();
+    assert_eq!(stage.worker.shard.devices(), 1);
+    let mut due_at = |journal_bytes, check_ins, configured| {
+        stage.worker.journal_bytes = journal_bytes;
+        stage.worker.journal_check_ins = check_ins;
+        stage.worker.config.checkpoint_journal_bytes = configured;
+        stage.worker.due_at(64)
+    };
+    assert_eq!(due_at(2_000, 100, 1), 20, "one check-in of each device");
+    assert_eq!(
+        due_at(2_000, 10, 1),
+        48,
+        "at most three quarters of the state"
+    );
+    assert_eq!(due_at(2_000, 0, 1), 48, "changes by time alone");
+    assert_eq!(due_at(2_000, 100, 30), 30, "at least what is configured");
+    assert_eq!(due_at(u64::MAX, 1, 1), 48, "no overflow");
+}
+
+#[test]
 fn a_shard_that_is_due_waits_for_its_turn_but_not_for_ever() {
     let mut stage = Stage::new();
     let other = ShardId(1);
