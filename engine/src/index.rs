@@ -4,8 +4,7 @@
 //! device. Device ids come from outside, so the hash is keyed with a seed that only this process knows.
 //!
 //! A hash table that is full moves all of its entries, and reads the record of each for it. So there are many small
-//! ones, each grows by itself, and no check-in waits for more than one of them: with one table for all, half a
-//! million devices made everybody wait for 50 ms.
+//! ones, each grows by itself, and a check-in waits for one of them at most, not until all devices are moved.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;

@@ -121,7 +121,7 @@ fn journal_options(options: &mut Options, table: &mut BlockBasedOptions, config:
 }
 
 fn pages_options(options: &mut Options, table: &mut BlockBasedOptions, config: &StoreConfig) {
-    // LZ4 would make them a quarter smaller, for a fifth of the server's time under full load.
+    // LZ4 made them smaller for 12 % of the server's time under full load with 1 M devices, 24 % with 10 M.
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(config.pages_memtable_bytes);
     options.set_max_write_buffer_number(config::PAGES_MEMTABLES as i32);

@@ -22,8 +22,8 @@ use crate::latencies::Latencies;
 pub(super) const IDLE: &str = "idle_connection_bytes";
 pub(super) const STORM: &str = "storm_connections_per_second";
 
-/// Sockets that connections share: a device has one of its own, but a socket of quinn takes megabytes. With 16 the
-/// answers of the server overran what the kernel keeps for a socket, which a device alone never sees.
+/// Sockets that connections share: a device has one of its own, but a socket of quinn takes megabytes. So many that
+/// what the kernel keeps for a socket is for some thirty devices, not for hundreds.
 const SOCKETS: usize = 128;
 
 /// Handshakes at a time on the way in, as in the load generator.

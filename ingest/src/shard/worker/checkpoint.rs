@@ -33,7 +33,7 @@ pub const PAGES_DRAINING: usize = 1024;
 fn paced(journal_bytes: usize, state: u64, due_at: u64, shards: u16) -> usize {
     let pages = journal_bytes as u128 * u128::from(state) * 2 * u128::from(shards)
         / (u128::from(due_at.max(1)) * PAGE_BYTES as u128);
-    PAGES_MIN + usize::try_from(pages).unwrap_or(usize::MAX - PAGES_MIN)
+    PAGES_MIN.saturating_add(usize::try_from(pages).unwrap_or(usize::MAX))
 }
 
 /// The most pages that ride beside so many check-ins of one of so many shards.
@@ -177,5 +177,24 @@ impl Worker {
         let complete = commit.checkpoint == Some(CheckpointMark::Complete);
         self.hand_over(commit);
         complete || !self.shard.checkpoint_is_running()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// While it has its turn, a shard's own journal grows by its share of that half.
+    #[test]
+    fn all_shards_are_through_when_the_journal_has_grown_by_half_of_what_is_due() {
+        const DUE_AT: u64 = 128 << 20;
+        const JOURNAL_BYTES: u64 = 128 << 10;
+        for (state, shards) in [(32 << 20, 2), (320 << 20, 2), (320 << 20, 8)] {
+            let pages = paced(JOURNAL_BYTES as usize, state, DUE_AT, shards) - PAGES_MIN;
+            let commits = DUE_AT / 2 / u64::from(shards) / JOURNAL_BYTES;
+            let written = commits * pages as u64 * PAGE_BYTES as u64;
+            let off = written.abs_diff(state) as f64 / state as f64;
+            assert!(off < 0.1, "{written} of {state} bytes by {shards} shards");
+        }
     }
 }
