@@ -55,6 +55,10 @@ pub struct ClientConfig {
     /// Whether a connection may begin with the TLS session of an earlier one: without certificates, at 0.6
     /// of the cost. Sessions are kept in memory, by [`crate::Connector`]. Default: yes.
     pub resume: bool,
+    /// Whether a connection that resumes a session says what it has to say with its first packet (early data, 0-RTT),
+    /// a round trip before the handshake is complete. What the server cannot take that early is said again. Whoever
+    /// can hold packets back can let it arrive a minute late; twice it does not count. Default: yes.
+    pub early_data: bool,
     /// Frames that may be sent and not yet acknowledged, at most; the server may allow fewer. They
     /// are kept for a resend, so this bounds the memory of a client: 64 frames (the default) of
     /// 4096 check-ins are 12 MiB, of one check-in 4 KiB. At least 1.
@@ -93,6 +97,7 @@ impl ClientConfig {
             ca,
             identity,
             resume: true,
+            early_data: true,
             window_frames: 64,
             idle_timeout: Duration::from_secs(10),
             keep_alive: None,

@@ -71,30 +71,24 @@ impl Dialler {
             .quic()
             .connect_with(self.quic.clone(), self.server, &self.server_name)
             .map_err(invalid)?;
-        let quic = attempt.await?;
-        let (mut send, recv) = quic.open_bi().await?;
+        let bytes = words.to_bytes();
+        let (quic, (send, recv)) = match attempt.into_0rtt() {
+            Ok((quic, accepted)) => {
+                let mut stream = speak(&quic, &bytes, words.goodbye).await?;
+                // Not taken by a server that was restarted or has forgotten the session: it has read nothing.
+                if !accepted.await {
+                    stream = speak(&quic, &bytes, words.goodbye).await?;
+                }
+                (quic, stream)
+            }
+            // No session of an earlier connection allows it.
+            Err(attempt) => {
+                let quic = attempt.await?;
+                let stream = speak(&quic, &bytes, words.goodbye).await?;
+                (quic, stream)
+            }
+        };
         let mut receiver = Receiver::new(recv);
-        let mut bytes = Vec::new();
-        let version_min = muster_wire::VERSION_MIN;
-        encode_client_hello(
-            &mut bytes,
-            &ClientHello {
-                version_min,
-                version_max: muster_wire::VERSION_MAX,
-            },
-        );
-        if let Some(frame) = &words.check_in {
-            bytes.extend_from_slice(frame);
-        }
-        if words.goodbye {
-            encode_goodbye(&mut bytes, Goodbye::new(CloseCode::Done, 0));
-        }
-        // A refused certificate shows here or at the read below: with TLS 1.3 a client is done
-        // before the server has looked at it. The read has the reason.
-        let _ = send.write_all(&bytes).await;
-        if words.goodbye {
-            let _ = send.finish();
-        }
         let hello = receiver.hello().await?;
         Ok(Connection {
             quic,
@@ -104,6 +98,44 @@ impl Dialler {
             goodbye_written: words.goodbye,
         })
     }
+}
+
+impl FirstWords {
+    /// Our Hello, and the rest behind it.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let version_min = muster_wire::VERSION_MIN;
+        encode_client_hello(
+            &mut bytes,
+            &ClientHello {
+                version_min,
+                version_max: muster_wire::VERSION_MAX,
+            },
+        );
+        if let Some(frame) = &self.check_in {
+            bytes.extend_from_slice(frame);
+        }
+        if self.goodbye {
+            encode_goodbye(&mut bytes, Goodbye::new(CloseCode::Done, 0));
+        }
+        bytes
+    }
+}
+
+/// Opens the stream and says something on it.
+async fn speak(
+    quic: &quinn::Connection,
+    bytes: &[u8],
+    is_all: bool,
+) -> Result<(SendStream, RecvStream), Fault> {
+    let (mut send, recv) = quic.open_bi().await?;
+    // A refused certificate shows here or when the answer is read: with TLS 1.3 a client is done before the server
+    // has looked at it. The read has the reason.
+    let _ = send.write_all(bytes).await;
+    if is_all {
+        let _ = send.finish();
+    }
+    Ok((send, recv))
 }
 
 impl Connection {

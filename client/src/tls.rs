@@ -3,7 +3,7 @@
 //! TLS 1.3 only, the provider named, the server checked against the configured authority alone, the
 //! client's certificate sent, unless a session in which it was is resumed: then neither side verifies or signs
 //! anything. Sessions are those of one configuration, so of one identity and one authority; they are kept in
-//! memory only. No early data, because it can be replayed.
+//! memory only. Early data goes to a server that gave a ticket for it: one that takes each ticket once.
 
 use std::{fs, sync::Arc};
 
@@ -79,7 +79,7 @@ fn tls_config(
         true => Resumption::in_memory_sessions(SERVER_NAMES_MAX),
         false => Resumption::disabled(),
     };
-    tls.enable_early_data = false;
+    tls.enable_early_data = config.resume && config.early_data;
     Ok(tls)
 }
 
@@ -166,13 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn tls_speaks_muster_only_and_sends_no_early_data() {
-        let config = config();
-        let (certificates, key) = identity(&config.identity).unwrap();
-        let tls = tls_config(&config, certificates, key).unwrap();
-        assert_eq!(tls.alpn_protocols, [b"muster/1".to_vec()]);
-        assert!(!tls.enable_early_data);
-        assert!(tls.client_auth_cert_resolver.has_certs());
+    fn tls_speaks_muster_only_and_sends_early_data_only_if_it_may() {
+        for (resume, early_data) in [(true, true), (true, false), (false, true)] {
+            let config = ClientConfig {
+                resume,
+                early_data,
+                ..config()
+            };
+            let (certificates, key) = identity(&config.identity).unwrap();
+            let tls = tls_config(&config, certificates, key).unwrap();
+            assert_eq!(tls.alpn_protocols, [b"muster/1".to_vec()]);
+            assert_eq!(tls.enable_early_data, resume && early_data);
+            assert!(tls.client_auth_cert_resolver.has_certs());
+        }
     }
 
     #[test]

@@ -166,8 +166,10 @@ pub struct Metrics {
     pub closed_before_hello: ByClose,
     /// Of those, the ones whose tenant had its share of connections.
     pub over_tenant_share: Counter,
-    /// Connections that completed their handshake.
+    /// Connections that completed their handshake, or began with early data.
     pub connections: Counter,
+    /// Of those, the ones that began with early data.
+    pub connections_early: Counter,
     /// Attempts answered with a Retry to prove their address.
     pub retries: Counter,
     /// Attempts turned away, by [`Refusal`].
@@ -230,6 +232,7 @@ impl Default for Metrics {
             acknowledged_rejected: Counter::default(),
             unacknowledged: by_close(),
             connections: Counter::default(),
+            connections_early: Counter::default(),
             retries: Counter::default(),
             refused: counters(),
             handshakes_failed: counters(),

@@ -115,7 +115,8 @@ pub fn run(
     kill_point("ingest.start.before_serving");
     let runtime = net_runtime(&config)?;
     let context = listener_context(&config, &parts, &tenants, &policy);
-    let tls = net::resumable(tls, config.listen.tickets_max.get(), &parts.metrics);
+    let (tickets, early_data) = (config.listen.tickets_max.get(), config.listen.early_data);
+    let tls = net::resumable(tls, tickets, early_data, &parts.metrics);
     let endpoint = {
         let _guard = runtime.enter();
         net::endpoint(&config.listen, tls, restart_secret, socket)?

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::key::{Integer, Key, KeyRow, Required, Size, Span, Text};
+use super::key::{Flag, Integer, Key, KeyRow, Required, Size, Span, Text};
 use super::reader::Section;
 use super::units::{ByteSize, ConfigDuration};
 use super::{file_path, socket_address};
@@ -44,6 +44,8 @@ pub struct ListenConfig {
     pub receive_windows_max: ByteSize,
     /// What the TLS sessions that clients may resume take together; 0 for none.
     pub tickets_max: ByteSize,
+    /// Whether a client that resumes a session may send before the handshake is complete.
+    pub early_data: bool,
     /// Frames a gateway may have unacknowledged.
     pub window_frames_gateway: u16,
     /// Frames a device may have unacknowledged.
@@ -189,6 +191,12 @@ const TICKETS_MAX: Key<Size> = Key {
     meaning: "Memory for TLS sessions that clients may resume within a day: a handshake without certificates, at 0.6 of the cost of a whole one. That of a device takes about 900 B, which is its certificate and 300 B, so 64 MiB are enough for 70,000 devices. The oldest make room. 0: every connection is a whole handshake.",
 };
 
+const EARLY_DATA: Key<Flag> = Key {
+    path: "listen.early_data",
+    kind: Flag { default: true },
+    meaning: "Whether a client that resumes a TLS session may send its check-in along with its first packet (0-RTT), which spares it a round trip. A ticket works once, so what somebody recorded cannot be read again; who can hold packets back can let a check-in arrive up to a minute late. Needs `tickets_max`.",
+};
+
 const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
     path: "listen.window_frames_gateway",
     kind: Integer {
@@ -263,6 +271,7 @@ impl ListenConfig {
             UDP_RECEIVE_BUFFER.row(),
             RECEIVE_WINDOWS_MAX.row(),
             TICKETS_MAX.row(),
+            EARLY_DATA.row(),
             WINDOW_FRAMES_GATEWAY.row(),
             WINDOW_FRAMES_DEVICE.row(),
             NEXT_CHECK_IN.row(),
@@ -293,6 +302,7 @@ impl ListenConfig {
             udp_receive_buffer: section.read(&UDP_RECEIVE_BUFFER),
             receive_windows_max: section.read(&RECEIVE_WINDOWS_MAX),
             tickets_max: section.read(&TICKETS_MAX),
+            early_data: section.read(&EARLY_DATA),
             window_frames_gateway: section.read(&WINDOW_FRAMES_GATEWAY),
             window_frames_device: section.read(&WINDOW_FRAMES_DEVICE),
             next_check_in: section.read(&NEXT_CHECK_IN),

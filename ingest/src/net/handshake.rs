@@ -1,11 +1,89 @@
-//! Reads from a failed handshake what the peer got wrong.
+//! From an attempt to a connection whose other end is known, or to what the peer got wrong.
+//!
+//! A client that resumes a session may send along what it has to say (early data, 0-RTT): who holds the session is
+//! proven by then, and it works once (`tickets.rs`), so its stream is served without waiting for the rest of the
+//! handshake. Of everybody else nothing is read before the handshake is complete.
 
-use quinn::ConnectionError;
+use muster_wire::CloseCode;
+use quinn::{
+    Connecting, Connection, ConnectionError, RecvStream, SendStream, VarInt, ZeroRttAccepted,
+};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::places::Place;
 use crate::metrics::HandshakeFailure;
 
 /// QUIC codes from here on are TLS alerts (RFC 9001, 4.8).
 const TLS_ALERTS: u64 = 0x100;
+
+/// The first stream of a connection. Boxed: it is on its way only for a moment, and all pay for its place.
+pub(super) type Stream = Box<(SendStream, RecvStream)>;
+
+/// A connection whose other end is known.
+pub(super) struct Established {
+    pub(super) connection: Connection,
+    /// If a stream came with early data: that, and what tells the end of the handshake.
+    pub(super) early: Option<(Stream, ZeroRttAccepted)>,
+}
+
+/// Waits for the end of the handshake, or for a stream in early data. Bounded by the caller.
+pub(super) async fn establish(connecting: Connecting) -> Result<Established, ConnectionError> {
+    // A server can always look before the end. It must not speak then: the other end may be anybody, unless it
+    // resumes. Only early data can bring a stream before the end, and only who resumes can send that.
+    let (connection, mut complete) = match connecting.into_0rtt() {
+        Ok(both) => both,
+        Err(connecting) => {
+            let connection = connecting.await?;
+            let early = None;
+            return Ok(Established { connection, early });
+        }
+    };
+    let early = tokio::select! {
+        biased;
+        // Its answer says whether early data was taken, not whether the handshake went well.
+        _ = &mut complete => match connection.close_reason() {
+            None => None,
+            Some(error) => return Err(error),
+        },
+        stream = connection.accept_bi() => Some((Box::new(stream?), complete)),
+    };
+    Ok(Established { connection, early })
+}
+
+/// A handshake that goes on beside its session.
+#[derive(Debug)]
+pub(super) struct Handshake(JoinHandle<()>);
+
+impl Handshake {
+    /// Keeps its place until it has ended, and closes the connection if it has not at the deadline.
+    pub(super) fn go_on(
+        connection: Connection,
+        complete: ZeroRttAccepted,
+        place: Place,
+        deadline: Instant,
+    ) -> Self {
+        Self(tokio::spawn(async move {
+            if tokio::time::timeout_at(deadline, complete).await.is_err() {
+                close(&connection, CloseCode::HelloTimeout);
+            }
+            drop(place);
+        }))
+    }
+
+    /// Waits until it has ended. Before that the other end could not be told why it is closed, since the codes of an
+    /// application may not be sent (RFC 9000, 10.2.3), and has no ticket to come back with.
+    pub(super) async fn end(self) {
+        // Fails only where the runtime ends.
+        let _ = self.0.await;
+    }
+}
+
+/// Closes a connection with a code.
+pub(super) fn close(connection: &Connection, code: CloseCode) {
+    let number = VarInt::from_u32(code.code());
+    connection.close(number, code.name().as_bytes());
+}
 
 /// The cause of a failed handshake, by its TLS alert.
 pub(super) fn failure(error: &ConnectionError) -> HandshakeFailure {

@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 
 use muster_engine::{PolicySet, TenantIndex};
 use muster_wire::CloseCode;
-use quinn::{Connecting, Incoming, VarInt};
+use quinn::{Connecting, Incoming};
 
-use super::handshake;
+use super::handshake::{self, Established, Handshake};
 use super::places::{Place, Places};
 use super::registry::SessionRegistry;
 use super::session;
@@ -136,25 +136,38 @@ async fn connect(
 ) {
     let remote = connecting.remote_address();
     let deadline = tokio::time::Instant::now() + context.config.hello_timeout.get();
-    let connection = match tokio::time::timeout_at(deadline, connecting).await {
-        Ok(Ok(connection)) => connection,
+    // Boxed, or the task of an idle connection had the size of its handshake.
+    let handshaking = Box::pin(handshake::establish(connecting));
+    let established = tokio::time::timeout_at(deadline, handshaking).await;
+    let Established { connection, early } = match established {
+        Ok(Ok(established)) => established,
         Ok(Err(error)) => return failed(&context, &error),
         Err(_) => return failed(&context, &quinn::ConnectionError::TimedOut),
     };
     let metrics = &context.metrics;
     metrics.connections.add(1);
+    metrics.connections_early.add(u64::from(early.is_some()));
     let max = context.config.connections_max as usize;
     let place = Place::take(&metrics.connections_open, 1, max);
-    drop(handshake);
+    let early = early.map(|(stream, complete)| {
+        let connection = connection.clone();
+        (
+            stream,
+            Handshake::go_on(connection, complete, handshake, deadline),
+        )
+    });
     let Some(_place) = place else {
         let code = CloseCode::TooManyConnections;
         metrics.closed[code.index()].add(1);
         metrics.closed_before_hello.add(Some(code), 1);
         context.log_cause(code.name(), &remote);
-        connection.close(VarInt::from_u32(code.code()), code.name().as_bytes());
+        if let Some((_stream, handshake)) = early {
+            handshake.end().await;
+        }
+        handshake::close(&connection, code);
         return;
     };
-    session::run(connection, deadline, &places, context).await;
+    session::run(connection, early, deadline, &places, context).await;
 }
 
 fn failed(context: &ListenerContext, error: &quinn::ConnectionError) {

@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use muster_store::kill_point;
 use muster_wire::CloseCode;
-use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ReadError, RecvStream, SendStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::handshake::{self, Handshake, Stream};
 use super::listener::ListenerContext;
 use super::places::{Place, Places};
 use crate::phase::Phase;
@@ -94,13 +95,16 @@ struct Session {
     frame_since: Option<(u64, Instant)>,
     /// How it ended; gone as long as it goes on.
     end: End,
+    /// What goes on beside a session that began with early data, until somebody waits for its end.
+    handshake: Option<Handshake>,
     /// Its part of its tenant's connections, and of the memory for large windows: of its tenant's and of all.
     _places: (Place, Option<(Place, Place)>),
 }
 
-/// Runs the session of a connection to its end.
+/// Runs the session of a connection to its end; the stream is there already if it came with early data.
 pub(super) async fn run(
     connection: Connection,
+    early: Option<(Stream, Handshake)>,
     deadline: Instant,
     places: &Places,
     context: Arc<ListenerContext>,
@@ -113,18 +117,28 @@ pub(super) async fn run(
     };
     // Boxed, like everything that is over soon or rarely begins: what the task of a session needs at most is what
     // each idle connection costs.
-    let opened = Box::pin(Session::open(connection, deadline, places, context)).await;
-    account.end = match opened {
-        Ok((mut session, rest)) => {
+    let (mut stream, mut handshake) = early.unzip();
+    let mut session;
+    let opened = Session::open(connection, &mut stream, deadline, places, context);
+    account.end = match Box::pin(opened).await {
+        Ok((opened, rest)) => {
+            session = opened;
+            session.handshake = handshake.take();
             account.is_open = true;
             account.context.metrics.sessions_opened.add(1);
             let (id, identity) = (session.core.entry.id, &session.core.entry.identity);
             let span = tracing::debug_span!("session", id, %identity);
             session.end = session.serve(rest).instrument(span).await;
+            handshake = session.handshake.take();
             session.end
         }
         Err(end) => end,
     };
+    if let Some(handshake) = handshake {
+        handshake.end().await;
+    }
+    // Before the stream goes: its end would be another message than the code.
+    drop(account);
 }
 
 /// What the metrics say of the end of a connection: said when this is dropped, so also where the runtime ends before
@@ -154,8 +168,7 @@ impl Drop for Account {
                 let remote = self.connection.remote_address();
                 self.context.log_cause(code.name(), &remote);
             }
-            let number = VarInt::from_u32(code.code());
-            self.connection.close(number, code.name().as_bytes());
+            handshake::close(&self.connection, code);
         }
     }
 }
@@ -308,8 +321,12 @@ impl Session {
         Ok(())
     }
 
-    /// Ends an orderly session: the last frame out, then a moment for it to arrive.
+    /// Ends an orderly session: the last frame out, then a moment for it to arrive. Everything is acknowledged: who
+    /// leaves with a ticket may speak early again.
     async fn farewell(&mut self, code: CloseCode) -> End {
+        if let Some(handshake) = self.handshake.take() {
+            handshake.end().await;
+        }
         if let Err(end) = self.write_out().await {
             return end;
         }

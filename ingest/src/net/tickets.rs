@@ -66,14 +66,23 @@ impl Kept {
     }
 }
 
-/// Lets clients resume sessions, in so many bytes of memory; with 0 TLS stays as it was built: no tickets.
+/// Lets clients resume sessions, in so many bytes of memory, and send early data if that is wanted too; with 0 bytes
+/// TLS stays as it was built: no tickets.
+///
+/// Early data needs a store like this one: TLS itself lets whoever recorded it send it again, but here its copy finds
+/// no ticket, so nobody can read it.
 pub fn resumable(
     mut tls: rustls::ServerConfig,
     bytes_max: u64,
+    early_data: bool,
     metrics: &Arc<Metrics>,
 ) -> rustls::ServerConfig {
     if bytes_max > 0 {
         tls.send_tls13_tickets = TICKETS_SENT;
+        if early_data {
+            // The only size that QUIC knows beside none (RFC 9001, 4.6.1); flow control is what bounds it.
+            tls.max_early_data_size = u32::MAX;
+        }
         let tickets = Tickets::new(bytes_max as usize, Arc::clone(metrics), Clock::System);
         tls.session_storage = Arc::new(tickets);
     }
@@ -297,9 +306,14 @@ mod tests {
         };
         let mut plain = tls();
         plain.send_tls13_tickets = 0;
-        let off = resumable(plain, 0, &Arc::default());
+        let off = resumable(plain, 0, true, &Arc::default());
         assert_eq!(off.send_tls13_tickets, 0);
-        let on = resumable(tls(), 1 << 20, &Arc::default());
+        assert_eq!(off.max_early_data_size, 0);
+        let late = resumable(tls(), 1 << 20, false, &Arc::default());
+        assert_eq!(late.send_tls13_tickets, TICKETS_SENT);
+        assert_eq!(late.max_early_data_size, 0);
+        let on = resumable(tls(), 1 << 20, true, &Arc::default());
+        assert_eq!(on.max_early_data_size, u32::MAX);
         assert_eq!(on.send_tls13_tickets, TICKETS_SENT);
         assert!(on.session_storage.can_cache());
         assert!(

@@ -1,9 +1,9 @@
 //! The TLS settings of the listener, built by hand.
 //!
 //! Every default that would weaken the front door is set here and held by a test: TLS 1.3 only, a client
-//! certificate is mandatory, no early data (it can be replayed), and no resumption. The front door adds that
-//! (`net/tickets.rs`), because a resumed session does not run the certificate verifier again: who lets
-//! clients resume must look at their certificates himself.
+//! certificate is mandatory, no early data, and no resumption. The front door adds both with a store in which a
+//! ticket works once (`net/tickets.rs`): without one early data can be replayed. A resumed session does not run the
+//! certificate verifier again, so who lets clients resume must look at their certificates himself.
 //! The crypto provider is passed in explicitly; the process has no global one to depend on.
 
 use std::path::{Path, PathBuf};

@@ -313,27 +313,3 @@ fn a_client_that_moves_to_another_address_stays_who_it_is() {
     bystander.finish(&victim);
     victim.finish();
 }
-
-#[test]
-fn early_data_is_never_taken() {
-    let victim = with("");
-    let bystander = Bystander::new(&victim);
-    let credentials = victim.place.pki.gateway("contoso", "gw-1");
-    // A client that keeps every ticket it gets and would send with the first packet if it could.
-    let mut eager = Eager::new(&victim.place.pki, &credentials);
-    for seq in 1..=3 {
-        let raw = eager
-            .dial(victim.server.quic)
-            .expect("no ticket allows early data");
-        let mut session = raw.stream();
-        session.write(&hello(1, 1));
-        assert!(matches!(session.reply(), Reply::Hello(_)));
-        let check_in = check_in(905, seq);
-        session.check_ins(&[check_in]);
-        assert_eq!(session.acknowledged(1).0.accepted, 1);
-        victim.oracle.borrow_mut().check_in("contoso", &check_in);
-        session.goodbye();
-    }
-    bystander.finish(&victim);
-    victim.finish();
-}

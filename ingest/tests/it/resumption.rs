@@ -9,7 +9,11 @@ use muster_wire::{CheckInRecord, CloseCode};
 
 use crate::harness::*;
 
+mod early_data;
+
 const TAKEN: &str = "muster_net_tickets_taken_total";
+
+const EARLY: &str = "muster_net_connections_early_total";
 
 /// Something that checks in now and then, each time by a connection of its own.
 struct Visitor(Connector);
@@ -117,8 +121,12 @@ fn a_restart_forgets_all_sessions_so_a_tenant_that_is_gone_stays_out() {
         ..Settings::default()
     });
     let [contoso, fabrikam] = &visitors;
+    // What it says with its first packet nobody can read; it says it again on the same connection.
     let progress = contoso.check_in(check_in(1, 3)).expect("it may come in");
-    assert_eq!(progress.accepted, 1);
+    assert_eq!((progress.accepted, progress.connections), (1, 1));
+    let restarted = server.ops.metrics();
+    assert_eq!(restarted.get("muster_session_records_received_total"), 1.0);
+    assert_eq!(restarted.get(EARLY), 0.0);
     let error = fabrikam.check_in(check_in(1, 3)).unwrap_err();
     assert!(error.to_string().contains("unknownTenant"), "{error}");
     assert_eq!(taken(&server), 0.0);

@@ -27,11 +27,24 @@ fn core_seconds(process: &str) -> f64 {
     (ticks(12) + ticks(13)) / 100.0
 }
 
+/// What a connection begins with: its name, whether it resumes a session, and whether it speaks early then.
+const KINDS: [(&str, bool, bool); 3] = [
+    ("whole", false, false),
+    ("resumed", true, false),
+    ("with early data", true, true),
+];
+
 /// A device that has been there before, if it resumes.
-fn visitor(place: &Installation, server: &Server, number: u64, resume: bool) -> Connector {
+fn visitor(
+    place: &Installation,
+    server: &Server,
+    number: u64,
+    (_, resume, early_data): (&str, bool, bool),
+) -> Connector {
     let credentials = place.pki.device("contoso", device(number));
     let mut config = server.client_config(&place.pki, &credentials);
     config.resume = resume;
+    config.early_data = early_data;
     let endpoint = wait(async { Endpoint::for_server(config.server) }).expect("a socket");
     Connector::new(&endpoint, config).expect("good credentials")
 }
@@ -43,13 +56,13 @@ fn cost_of_a_connection_that_checks_in_once() {
     let server = place.start();
     let process = server.id().to_string();
     let mut seq = 0;
-    for resume in [false, true].repeat(ROUNDS as usize) {
+    for kind in KINDS.repeat(ROUNDS as usize) {
         let first = seq + 1;
         seq += 1 + VISITS_EACH;
         let check_in = |number, seq| random_check_in(&mut Random(number), device(number), seq);
         let visitors: Vec<_> = (0..VISITORS)
             .map(|number| {
-                let visitor = visitor(&place, &server, number, resume);
+                let visitor = visitor(&place, &server, number, kind);
                 let check_in = [check_in(number, first)];
                 wait(visitor.check_in_once(&check_in)).expect("it may come in");
                 visitor
@@ -78,12 +91,18 @@ fn cost_of_a_connection_that_checks_in_once() {
         let after = [core_seconds(&process), core_seconds("self")];
         let [server_us, clients_us] =
             [0, 1].map(|end| (after[end] - before[end]) / VISITS as f64 * 1e6);
-        let kind = if resume { "resumed" } else { "whole" };
+        let (kind, _, _) = kind;
         let rate = VISITS as f64 / seconds;
         eprintln!(
             "{VISITS} connections, {kind}: {rate:.0} a second, {server_us:.0} us of a core each in the server, \
              {clients_us:.0} us in the clients"
         );
     }
+    let metrics = server.ops.metrics();
+    let [taken, early] = ["tickets_taken", "connections_early"]
+        .map(|name| metrics.get(&format!("muster_net_{name}_total")));
+    eprintln!(
+        "{taken} connections were resumed, {early} of them served before their handshake was complete"
+    );
     server.stop();
 }

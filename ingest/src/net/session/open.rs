@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use muster_wire::{CloseCode, Identity, Subject};
-use quinn::{Connection, RecvStream, VarInt};
+use quinn::{Connection, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 
 use super::core::{Opening, Speaker};
 use super::{CHUNK_BYTES_MAX, End, Session};
 use crate::net::endpoint::GATEWAY_RECEIVE_WINDOW;
+use crate::net::handshake::Stream;
 use crate::net::listener::ListenerContext;
 use crate::net::places::Places;
 use crate::pki;
@@ -19,9 +20,11 @@ const DEVICE_CHUNKS: usize = 1;
 const GATEWAY_CHUNKS: usize = 64;
 
 impl Session {
-    /// Authenticates, waits for the client's Hello until `deadline`, answers it.
+    /// Authenticates, waits for the client's Hello until `deadline`, answers it. A stream that is not there yet is
+    /// accepted; it is left with the caller if nothing becomes of the session.
     pub(super) async fn open(
         connection: Connection,
+        stream: &mut Option<Stream>,
         deadline: Instant,
         places: &Places,
         context: Arc<ListenerContext>,
@@ -32,12 +35,13 @@ impl Session {
             return Err(CloseCode::TooManyConnections.into());
         };
         let mut opening = Opening::default();
-        let hello = hello(&connection, &mut opening);
-        let (mut send, receive, version, rest) =
-            match tokio::time::timeout_at(deadline, hello).await {
-                Ok(opened) => opened?,
-                Err(_) => return Err(CloseCode::HelloTimeout.into()),
-            };
+        let hello = hello(&connection, stream, &mut opening);
+        let (version, rest) = match tokio::time::timeout_at(deadline, hello).await {
+            Ok(heard) => heard?,
+            Err(_) => return Err(CloseCode::HelloTimeout.into()),
+        };
+        // It is there: the Hello came on it.
+        let (mut send, receive) = *stream.take().ok_or(End::Gone)?;
         // After the Hello, which fits into any window: who only connects takes none of the memory for it.
         let wanted = match &speaker.identity.subject {
             Subject::Device(_) => None,
@@ -67,6 +71,7 @@ impl Session {
             phase: context.phase.watch(),
             frame_since: None,
             end: End::Gone,
+            handshake: None,
             _places: (place, window),
             context,
         });
@@ -74,7 +79,8 @@ impl Session {
     }
 }
 
-/// Who speaks, from the certificate that the handshake has verified: this one, or the one whose session it resumes.
+/// Who speaks, from the certificate that the handshake has verified: this one, or the one whose session it resumes,
+/// which is known before the end of the handshake.
 fn identity(connection: &Connection, context: &ListenerContext) -> Result<Identity, End> {
     let chain = connection
         .peer_identity()
@@ -84,12 +90,19 @@ fn identity(connection: &Connection, context: &ListenerContext) -> Result<Identi
     identity.map_err(|error| error.close_code().into())
 }
 
-/// The stream, the version, and whatever the client sent along with its Hello.
+/// The version, and whatever the client sent along with its Hello; the stream is there then.
 async fn hello(
     connection: &Connection,
+    stream: &mut Option<Stream>,
     opening: &mut Opening,
-) -> Result<(quinn::SendStream, RecvStream, u16, bytes::Bytes), End> {
-    let (send, mut receive) = connection.accept_bi().await.map_err(|_| End::Gone)?;
+) -> Result<(u16, bytes::Bytes), End> {
+    let (_, receive) = &mut **match stream {
+        Some(early) => early,
+        None => {
+            let accepted = connection.accept_bi().await.map_err(|_| End::Gone)?;
+            stream.insert(Box::new(accepted))
+        }
+    };
     loop {
         let chunk = match receive.read_chunk(CHUNK_BYTES_MAX, true).await {
             Ok(Some(chunk)) => chunk.bytes,
@@ -99,7 +112,7 @@ async fn hello(
         let mut rest: &[u8] = &chunk;
         if let Some(version) = opening.take(&mut rest)? {
             let rest = chunk.slice(chunk.len() - rest.len()..);
-            return Ok((send, receive, version, rest));
+            return Ok((version, rest));
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Names: `muster_<component>_<noun>_<unit>`. Labels are closed sets or the number of a shard; no tenant,
 //! device or session, so the number of series is known before the first client connects.
 
+pub(super) mod front_door;
+
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram, Info};
 
 use super::page::Family;
@@ -41,62 +43,6 @@ pub(super) const PHASE: Family = family(
     &["phase"],
     "1 for the phase the server is in, 0 for the others.",
 );
-pub(super) const ATTEMPTS: Family = family(
-    "muster_net_attempts",
-    Counter,
-    &[],
-    "Attempts to connect that were decided about: refused, asked to retry, or a handshake.",
-);
-pub(super) const HANDSHAKES: Family =
-    family("muster_net_handshakes", Gauge, &[], "Handshakes under way.");
-pub(super) const TICKETS: Family = family(
-    "muster_net_tickets",
-    Gauge,
-    &[],
-    "TLS sessions kept, which clients may resume.",
-);
-pub(super) const TICKETS_BYTES: Family = family(
-    "muster_net_tickets_bytes",
-    Gauge,
-    &[],
-    "Memory that kept TLS sessions take.",
-);
-pub(super) const TICKETS_TAKEN: Family = family(
-    "muster_net_tickets_taken",
-    Counter,
-    &[],
-    "Handshakes that began with a ticket of a kept TLS session.",
-);
-pub(super) const TICKETS_DISPLACED: Family = family(
-    "muster_net_tickets_displaced",
-    Counter,
-    &[],
-    "TLS sessions that made room for younger ones within a day.",
-);
-pub(super) const CONNECTIONS_OPEN: Family = family(
-    "muster_net_connections_open",
-    Gauge,
-    &[],
-    "Connections now, those that have not said Hello included.",
-);
-pub(super) const SESSIONS_OPENED: Family = family(
-    "muster_net_sessions_opened",
-    Counter,
-    &[],
-    "Connections that said Hello and became a session.",
-);
-pub(super) const CLOSED_BEFORE_HELLO: Family = family(
-    "muster_net_connections_closed_before_hello",
-    Counter,
-    &["code"],
-    "Connections that ended without having been a session, by close code; also among the closed ones.",
-);
-pub(super) const OVER_TENANT_SHARE: Family = family(
-    "muster_net_tenant_share_exceeded",
-    Counter,
-    &[],
-    "Connections closed with `tooManyConnections` because their tenant had its share.",
-);
 pub(super) const UNACKNOWLEDGED: Family = family(
     "muster_session_records_unacknowledged",
     Counter,
@@ -109,37 +55,6 @@ pub(super) const MEMORY_BOUND: Family = family(
     &[],
     "What the configuration lets the process hold at most.",
 );
-pub(super) const CONNECTIONS: Family = family(
-    "muster_net_connections",
-    Counter,
-    &[],
-    "Connections that completed their handshake.",
-);
-pub(super) const RETRIES: Family = family(
-    "muster_net_retries",
-    Counter,
-    &[],
-    "Connection attempts answered with a Retry to prove their address.",
-);
-pub(super) const REFUSED: Family = family(
-    "muster_net_refused",
-    Counter,
-    &["reason"],
-    "Connection attempts turned away before a handshake.",
-);
-pub(super) const HANDSHAKES_FAILED: Family = family(
-    "muster_net_handshakes_failed",
-    Counter,
-    &["reason"],
-    "Handshakes that failed.",
-);
-pub(super) const CLOSED: Family = family(
-    "muster_net_connections_closed",
-    Counter,
-    &["code"],
-    "Connections that ended, by close code; `none` ended without one (idle, reset, network).",
-);
-pub(super) const SESSIONS: Family = family("muster_net_sessions", Gauge, &[], "Sessions now.");
 pub(super) const FRAMES: Family = family(
     "muster_session_frames",
     Counter,

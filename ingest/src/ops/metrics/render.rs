@@ -7,9 +7,10 @@ use muster_engine::Timestamp;
 use muster_store::{StoreMetrics, WriterMetrics};
 use muster_wire::{CloseCode, RejectReason};
 
+use super::Scrape;
 use super::distribution::{Distribution, latency, merged, quantiles, sizes};
+use super::families::{self, front_door};
 use super::page::{Page, Value};
-use super::{Scrape, families};
 use crate::clock;
 use crate::metrics::{ByClose, Counter, HandshakeFailure, Metrics, Refusal};
 use crate::phase::Phase;
@@ -65,28 +66,35 @@ fn seconds(at: Timestamp) -> f64 {
 
 fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let metrics = &scrape.context.metrics;
-    page.one(&families::ATTEMPTS, metrics.attempts.get())?;
-    page.one(&families::HANDSHAKES, now(&metrics.handshakes))?;
-    page.one(&families::TICKETS, now(&metrics.tickets.kept))?;
-    page.one(&families::TICKETS_BYTES, now(&metrics.tickets.bytes))?;
+    page.one(&front_door::ATTEMPTS, metrics.attempts.get())?;
+    page.one(&front_door::HANDSHAKES, now(&metrics.handshakes))?;
+    page.one(&front_door::TICKETS, now(&metrics.tickets.kept))?;
+    page.one(&front_door::TICKETS_BYTES, now(&metrics.tickets.bytes))?;
     let (taken, displaced) = (&metrics.tickets.taken, &metrics.tickets.displaced);
-    page.one(&families::TICKETS_TAKEN, taken.get())?;
-    page.one(&families::TICKETS_DISPLACED, displaced.get())?;
-    page.one(&families::CONNECTIONS, metrics.connections.get())?;
-    page.one(&families::CONNECTIONS_OPEN, now(&metrics.connections_open))?;
-    page.one(&families::SESSIONS_OPENED, metrics.sessions_opened.get())?;
+    page.one(&front_door::TICKETS_TAKEN, taken.get())?;
+    page.one(&front_door::TICKETS_DISPLACED, displaced.get())?;
+    page.one(&front_door::CONNECTIONS, metrics.connections.get())?;
+    page.one(
+        &front_door::CONNECTIONS_EARLY,
+        metrics.connections_early.get(),
+    )?;
+    page.one(
+        &front_door::CONNECTIONS_OPEN,
+        now(&metrics.connections_open),
+    )?;
+    page.one(&front_door::SESSIONS_OPENED, metrics.sessions_opened.get())?;
     page.many(
-        &families::CLOSED_BEFORE_HELLO,
+        &front_door::CLOSED_BEFORE_HELLO,
         by_close(&metrics.closed_before_hello),
     )?;
     let over_share = metrics.over_tenant_share.get();
-    page.one(&families::OVER_TENANT_SHARE, over_share)?;
-    page.one(&families::RETRIES, metrics.retries.get())?;
+    page.one(&front_door::OVER_TENANT_SHARE, over_share)?;
+    page.one(&front_door::RETRIES, metrics.retries.get())?;
     let refused = labelled(Refusal::ALL.map(Refusal::name), &metrics.refused);
-    page.many(&families::REFUSED, refused)?;
+    page.many(&front_door::REFUSED, refused)?;
     let failed = HandshakeFailure::ALL.map(HandshakeFailure::name);
     page.many(
-        &families::HANDSHAKES_FAILED,
+        &front_door::HANDSHAKES_FAILED,
         labelled(failed, &metrics.handshakes_failed),
     )?;
     let closed = labelled(
@@ -94,8 +102,8 @@ fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         &metrics.closed,
     );
     let otherwise = (["none".to_owned()], metrics.closed_otherwise.get());
-    page.many(&families::CLOSED, closed.chain([otherwise]))?;
-    page.one(&families::SESSIONS, scrape.context.registry.len())
+    page.many(&front_door::CLOSED, closed.chain([otherwise]))?;
+    page.one(&front_door::SESSIONS, scrape.context.registry.len())
 }
 
 fn now(gauge: &AtomicUsize) -> u64 {

@@ -276,25 +276,22 @@ impl Eager {
         Self(client_config(tls))
     }
 
-    /// Connects.
-    ///
-    /// # Panics
-    /// If the server gave what early data needs.
-    #[track_caller]
-    pub(crate) fn dial(&mut self, server: SocketAddr) -> Result<Raw, Closed> {
+    /// Connects; says whether the server has given it a ticket for early data. If so nobody waits for the handshake.
+    pub(crate) fn dial(&self, server: SocketAddr) -> Result<(Raw, bool), Closed> {
         wait(async {
             let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
             let connecting = endpoint
                 .connect_with(self.0.clone(), server, "localhost")
                 .expect("settings");
-            let Err(connecting) = connecting.into_0rtt() else {
-                panic!("the server gave a ticket for early data");
+            let (connection, is_early) = match connecting.into_0rtt() {
+                Ok((connection, _)) => (connection, true),
+                Err(connecting) => (connecting.await?, false),
             };
-            let connection = connecting.await?;
-            Ok(Raw {
+            let raw = Raw {
                 endpoint,
                 connection,
-            })
+            };
+            Ok((raw, is_early))
         })
     }
 }

@@ -4,7 +4,7 @@
 //! One thread, for as long as the relay lives. It passes on what clients say, from whichever port.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     /// The packets of clients.
     said: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Packets of the server that may still come through.
+    answers_left: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -33,10 +35,12 @@ impl Relay {
         let stopped = Arc::clone(&stop);
         let said = Arc::<Mutex<Vec<Vec<u8>>>>::default();
         let kept = Arc::clone(&said);
+        let answers_left = Arc::new(AtomicU32::new(answers_max));
+        let answers = Arc::clone(&answers_left);
         let thread = std::thread::spawn(move || {
             let forward =
                 |bytes: &[u8], to| socket.send_to(bytes, to).expect("the loopback takes it");
-            let (mut buffer, mut client, mut answers) = ([0; 2048], None, 0);
+            let (mut buffer, mut client) = ([0; 2048], None);
             while !stopped.load(Ordering::Relaxed) {
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else {
                     continue;
@@ -46,18 +50,27 @@ impl Relay {
                     let mut kept = kept.lock().expect("no panic there");
                     kept.push(buffer[..length].to_vec());
                     forward(&buffer[..length], server);
-                } else if let Some(client) = client.filter(|_| answers < answers_max) {
-                    answers += 1;
-                    forward(&buffer[..length], client);
+                } else if let Some(client) = client {
+                    let one_less = |left: u32| left.checked_sub(1);
+                    let may = answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+                    if may.is_ok() {
+                        forward(&buffer[..length], client);
+                    }
                 }
             }
         });
         Self {
             address,
             said,
+            answers_left,
             stop,
             thread: Some(thread),
         }
+    }
+
+    /// Lets so many more packets of the server through, from now on.
+    pub(crate) fn let_answers(&self, max: u32) {
+        self.answers_left.store(max, Ordering::Relaxed);
     }
 
     /// Takes what clients have said so far, packet by packet.
