@@ -6,13 +6,14 @@ pub(crate) mod requests;
 mod site;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_BYTES_MAX};
 use quinn::{Endpoint, VarInt};
 
-use self::site::{Site, client_config};
+use self::site::{Client, Site, client_config};
 use super::{Name, Plan};
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
@@ -36,8 +37,8 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
 }
 
 fn one_run(site: &Site, check_ins: u64) -> anyhow::Result<Run> {
-    let ends = site.ends(site.server_tls()?)?;
-    let config = client_config(site.client_tls()?)?;
+    let ends = site.ends(site.server_tls(&Arc::default())?)?;
+    let config = client_config(site.client_tls()?, Client::Gateway)?;
     let sending = ends
         .client_runtime
         .spawn(send(ends.address, config, check_ins));

@@ -1,33 +1,28 @@
 //! Connections that come, say one thing and go: a fleet that reconnects.
 //!
 //! Connect, one request, its reply, close; certificates on both sides. Full handshakes, and sessions resumed from a
-//! ticket of the connection before. Muster asks for an address proof (Retry) once half of its handshake budget is
-//! in use, so that stands beside it as well.
+//! ticket of the connection before; every connection leaves a ticket behind, as in the server. Muster asks for an
+//! address proof (Retry) once half of its handshake budget is in use, so that stands beside it as well.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::ensure;
 use muster_ingest::clock;
+use muster_ingest::metrics::Metrics;
 use quinn::{Endpoint, VarInt};
 use rustls::client::Resumption;
-use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use tokio::task::JoinSet;
 
 use super::requests::Talk;
-use super::site::{Site, client_config};
+use super::site::{Client, Site, client_config};
 use crate::gate::Gate;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
 use crate::parts::{Name, Plan, Size};
 
-/// Tickets a connection leaves behind: one for the next, one in case a packet with it is lost.
-const TICKETS: usize = 2;
-
-/// Sessions that the server and each client keep.
-const SESSIONS: usize = 4096;
-const CLIENT_SESSIONS: usize = 8;
+/// Sessions that a client keeps, which has one server.
+const CLIENT_SESSIONS: usize = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -66,13 +61,8 @@ pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
 }
 
 fn one_run(site: &Site, kind: Kind, clients: u64, handshakes: u64) -> anyhow::Result<Run> {
-    let mut tls = site.server_tls()?;
-    let sessions = Arc::new(Sessions::new());
-    if kind == Kind::Resumed {
-        tls.send_tls13_tickets = TICKETS;
-        tls.session_storage = Arc::clone(&sessions) as Arc<dyn StoresServerSessions>;
-    }
-    let ends = site.ends(tls)?;
+    let metrics = Arc::<Metrics>::default();
+    let ends = site.ends(site.server_tls(&metrics)?)?;
     ends.serve(match kind {
         Kind::Full | Kind::Resumed => |_| false,
         Kind::Retried => |incoming| !incoming.remote_address_validated(),
@@ -87,7 +77,7 @@ fn one_run(site: &Site, kind: Kind, clients: u64, handshakes: u64) -> anyhow::Re
             if kind == Kind::Resumed {
                 tls.resumption = Resumption::in_memory_sessions(CLIENT_SESSIONS);
             }
-            let config = client_config(tls)?;
+            let config = client_config(tls, Client::Device)?;
             let (endpoint, gate) = (endpoint.clone(), gate.clone());
             running.spawn(come_and_go(endpoint, config, address, handshakes, gate));
         }
@@ -95,7 +85,7 @@ fn one_run(site: &Site, kind: Kind, clients: u64, handshakes: u64) -> anyhow::Re
     })?;
     let items = clients * handshakes;
     ensure!(latencies.count() as u64 == items, "handshakes were lost");
-    let resumed = sessions.resumed.load(Ordering::Relaxed);
+    let resumed = metrics.tickets.taken.get();
     let expected = if kind == Kind::Resumed { items } else { 0 };
     // A ticket whose packet was lost costs its client one full handshake at most.
     ensure!(
@@ -132,41 +122,4 @@ async fn come_and_go(
         latencies.add(clock::stamp().since(began));
     }
     Ok(latencies)
-}
-
-/// Keeps sessions in memory and counts those that came back.
-#[derive(Debug)]
-struct Sessions {
-    kept: Arc<ServerSessionMemoryCache>,
-    resumed: AtomicU64,
-}
-
-impl Sessions {
-    fn new() -> Self {
-        Self {
-            kept: ServerSessionMemoryCache::new(SESSIONS),
-            resumed: AtomicU64::new(0),
-        }
-    }
-}
-
-impl StoresServerSessions for Sessions {
-    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        self.kept.put(key, value)
-    }
-
-    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.kept.get(key)
-    }
-
-    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let taken = self.kept.take(key);
-        let came_back = u64::from(taken.is_some());
-        self.resumed.fetch_add(came_back, Ordering::Relaxed);
-        taken
-    }
-
-    fn can_cache(&self) -> bool {
-        true
-    }
 }

@@ -16,7 +16,7 @@ use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::site::{Ends, Site, client_config};
+use super::site::{Client, Ends, Site, client_config};
 use crate::fleet;
 use crate::gate::Gate;
 use crate::latencies::Latencies;
@@ -67,8 +67,8 @@ pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
 }
 
 fn one_run(site: &Site, connections: u64, requests: u64, window: u64) -> anyhow::Result<Run> {
-    let ends = site.ends(site.server_tls()?)?;
-    let config = client_config(site.client_tls()?)?;
+    let ends = site.ends(site.server_tls(&Arc::default())?)?;
+    let config = client_config(site.client_tls()?, Client::Device)?;
     ends.serve(|_| false);
     let address = ends.address;
     let (stopwatch, latencies) = ends.client_runtime.block_on(async {

@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::anyhow;
 use muster_ingest::config::Config;
+use muster_ingest::metrics::Metrics;
 use muster_ingest::pki::{CertificateAuthority, PkiDirectory, Validity, tls};
 use muster_ingest::{clock, net};
 use muster_wire::{ALPN, Identity};
@@ -80,9 +81,15 @@ impl Site {
         Config::parse(CONFIG, self.directory.path()).map_err(|faults| anyhow!("{faults}"))
     }
 
-    /// As the server has it before it is given a store of tickets: every handshake is a full one.
-    pub(super) fn server_tls(&self) -> anyhow::Result<rustls::ServerConfig> {
-        Ok(tls::server_config(&self.config()?.listen.tls())?)
+    /// As the server has it, the store of tickets included, which counts there.
+    pub(super) fn server_tls(
+        &self,
+        metrics: &Arc<Metrics>,
+    ) -> anyhow::Result<rustls::ServerConfig> {
+        let listen = self.config()?.listen;
+        let tls = tls::server_config(&listen.tls())?;
+        let tickets_max = listen.tickets_max.get();
+        Ok(net::resumable(tls, tickets_max, listen.early_data, metrics))
     }
 
     /// As the client has it, AES-128 first: it resumes nothing.
@@ -123,10 +130,25 @@ impl Site {
     }
 }
 
+/// Whose transport a client's end has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Client {
+    Gateway,
+    /// Sends no probes for larger packets, and one packet at a time.
+    Device,
+}
+
 /// The client's end for these TLS settings.
-pub(super) fn client_config(tls: rustls::ClientConfig) -> anyhow::Result<quinn::ClientConfig> {
+pub(super) fn client_config(
+    tls: rustls::ClientConfig,
+    client: Client,
+) -> anyhow::Result<quinn::ClientConfig> {
     let mut transport = TransportConfig::default();
     transport.send_window(CLIENT_SEND_WINDOW);
+    if client == Client::Device {
+        transport.mtu_discovery_config(None);
+        transport.enable_segmentation_offload(false);
+    }
     // Those that wait for others before the clock runs must not be closed for silence.
     transport.keep_alive_interval(Some(KEEP_ALIVE));
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
