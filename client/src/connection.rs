@@ -75,8 +75,9 @@ impl Dialler {
         let (quic, (send, recv)) = match attempt.into_0rtt() {
             Ok((quic, accepted)) => {
                 let mut stream = speak(&quic, &bytes, words.goodbye).await?;
-                // Not taken by a server that was restarted or has forgotten the session: it has read nothing.
-                if !accepted.await {
+                // Not taken by a server that was restarted or has forgotten the session: it has read nothing. A
+                // stream that was opened only after the handshake was never early.
+                if !accepted.await && stream.1.is_0rtt() {
                     stream = speak(&quic, &bytes, words.goodbye).await?;
                 }
                 (quic, stream)

@@ -25,7 +25,7 @@ use crate::shard::{PAGES_DRAINING, pages_beside};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// What quinn, rustls and our task hold for a connection that is silent. Measured: 34,490 B at most in three runs
+/// What quinn, rustls and our task hold for a connection that is silent. Measured: 34,660 B at most in four runs
 /// of 2,000 devices that had checked in once, a kilobyte of it for their tickets; this is a sixth more.
 /// docs/BENCHMARKS.md has the command.
 pub const CONNECTION_IDLE: u64 = 40_000;

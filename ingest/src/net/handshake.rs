@@ -6,7 +6,8 @@
 
 use muster_wire::CloseCode;
 use quinn::{
-    Connecting, Connection, ConnectionError, RecvStream, SendStream, VarInt, ZeroRttAccepted,
+    Connecting, Connection, ConnectionError, RecvStream, SendStream, TransportErrorCode, VarInt,
+    ZeroRttAccepted,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -41,19 +42,32 @@ pub(super) async fn establish(connecting: Connecting) -> Result<Established, Con
     };
     let early = tokio::select! {
         biased;
-        // Its answer says whether early data was taken, not whether the handshake went well.
+        // What it says means nothing to a server.
         _ = &mut complete => match connection.close_reason() {
-            None => None,
-            Some(error) => return Err(error),
+            Some(error) if !is_farewell(&connection, &error) => return Err(error),
+            _ => None,
         },
         stream = connection.accept_bi() => Some((Box::new(stream?), complete)),
     };
     Ok(Established { connection, early })
 }
 
+/// Whether somebody who is known by now has left by itself: it was a connection, if a short one. Close codes that are
+/// sent before the end of a handshake stand as one code of QUIC (RFC 9000, 10.2.3).
+fn is_farewell(connection: &Connection, error: &ConnectionError) -> bool {
+    let by_itself = match error {
+        ConnectionError::ApplicationClosed(_) => true,
+        ConnectionError::ConnectionClosed(close) => {
+            close.error_code == TransportErrorCode::APPLICATION_ERROR
+        }
+        _ => false,
+    };
+    by_itself && connection.peer_identity().is_some()
+}
+
 /// A handshake that goes on beside its session.
 #[derive(Debug)]
-pub(super) struct Handshake(JoinHandle<()>);
+pub(super) struct Handshake(JoinHandle<bool>);
 
 impl Handshake {
     /// Keeps its place until it has ended, and closes the connection if it has not at the deadline.
@@ -64,18 +78,20 @@ impl Handshake {
         deadline: Instant,
     ) -> Self {
         Self(tokio::spawn(async move {
-            if tokio::time::timeout_at(deadline, complete).await.is_err() {
+            let in_time = tokio::time::timeout_at(deadline, complete).await.is_ok();
+            if !in_time {
                 close(&connection, CloseCode::HelloTimeout);
             }
             drop(place);
+            in_time
         }))
     }
 
-    /// Waits until it has ended. Before that the other end could not be told why it is closed, since the codes of an
+    /// Waits until it has ended; returns whether it did in time. Before that the other end could not be told why it is closed, since the codes of an
     /// application may not be sent (RFC 9000, 10.2.3), and has no ticket to come back with.
-    pub(super) async fn end(self) {
+    pub(super) async fn end(self) -> bool {
         // Fails only where the runtime ends.
-        let _ = self.0.await;
+        self.0.await.unwrap_or(true)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use muster_engine::{PolicySet, TenantIndex};
 use muster_wire::CloseCode;
-use quinn::{Connecting, Incoming};
+use quinn::{Connecting, Incoming, VarInt};
 
 use super::handshake::{self, Established, Handshake};
 use super::places::{Place, Places};
@@ -146,7 +146,9 @@ async fn connect(
     };
     let metrics = &context.metrics;
     metrics.connections.add(1);
-    metrics.connections_early.add(u64::from(early.is_some()));
+    // A server that is slow may find the first stream of a whole handshake before it learns that it is complete.
+    let is_early = early.as_ref().is_some_and(|(stream, _)| stream.1.is_0rtt());
+    metrics.connections_early.add(u64::from(is_early));
     let max = context.config.connections_max as usize;
     let place = Place::take(&metrics.connections_open, 1, max);
     let early = early.map(|(stream, complete)| {
@@ -161,7 +163,10 @@ async fn connect(
         metrics.closed[code.index()].add(1);
         metrics.closed_before_hello.add(Some(code), 1);
         context.log_cause(code.name(), &remote);
-        if let Some((_stream, handshake)) = early {
+        let mut kept = None;
+        if let Some((stream, handshake)) = early {
+            // What it said takes no memory meanwhile. The end of our side would be another message than the code.
+            let _ = kept.insert(stream).1.stop(VarInt::from_u32(code.code()));
             handshake.end().await;
         }
         handshake::close(&connection, code);

@@ -128,17 +128,25 @@ pub(super) async fn run(
             account.context.metrics.sessions_opened.add(1);
             let (id, identity) = (session.core.entry.id, &session.core.entry.identity);
             let span = tracing::debug_span!("session", id, %identity);
-            session.end = session.serve(rest).instrument(span).await;
-            handshake = session.handshake.take();
+            let end = session.serve(rest).instrument(span).await;
+            session.end = ended(session.handshake.take(), end).await;
             session.end
         }
-        Err(end) => end,
+        Err(end) => ended(handshake, end).await,
     };
-    if let Some(handshake) = handshake {
-        handshake.end().await;
-    }
     // Before the stream goes: its end would be another message than the code.
     drop(account);
+}
+
+/// How a session ends, once its handshake has ended too: not before may the other end be told.
+async fn ended(handshake: Option<Handshake>, end: End) -> End {
+    let Some(handshake) = handshake else {
+        return end;
+    };
+    match (handshake.end().await, end) {
+        (false, End::Gone) => CloseCode::HelloTimeout.into(),
+        _ => end,
+    }
 }
 
 /// What the metrics say of the end of a connection: said when this is dropped, so also where the runtime ends before
@@ -324,8 +332,10 @@ impl Session {
     /// Ends an orderly session: the last frame out, then a moment for it to arrive. Everything is acknowledged: who
     /// leaves with a ticket may speak early again.
     async fn farewell(&mut self, code: CloseCode) -> End {
-        if let Some(handshake) = self.handshake.take() {
-            handshake.end().await;
+        if let Some(handshake) = self.handshake.take()
+            && tokio::time::timeout(FAREWELL_MAX, handshake.end()).await == Ok(false)
+        {
+            return CloseCode::HelloTimeout.into();
         }
         if let Err(end) = self.write_out().await {
             return end;

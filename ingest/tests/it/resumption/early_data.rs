@@ -63,12 +63,15 @@ fn a_handshake_that_never_ends_gives_its_place_back_and_its_check_in_counts_once
     eventually("the check-in is applied", || {
         (server.ops.seq("contoso", device(1)) == 2).then_some(())
     });
-    visit.abort();
-    eventually("nothing is left of the handshake", || {
+    let ended = eventually("nothing is left of the handshake", || {
         let now = server.ops.metrics();
         let open = now.get("muster_net_connections_open");
-        (now.get(HANDSHAKES) + open == 0.0).then_some(())
+        (now.get(HANDSHAKES) + open == 0.0).then_some(now)
     });
+    let closed = ended.by_label("muster_net_connections_closed_total");
+    assert!(closed["helloTimeout"] >= 1, "{closed:?}");
+    // The client goes after that, not before: it would have ended the handshake by its leaving.
+    visit.abort();
     // The device never heard that it is durable, and says it again.
     let again = Visitor::new(&server, &place.pki, &credentials);
     let progress = again.check_in(check_in(1, 2)).expect("it may come in");
@@ -123,7 +126,7 @@ fn who_speaks_early_is_refused_by_the_same_codes() {
 fn a_certificate_that_has_expired_since_is_refused() {
     let (place, server) = place_with("");
     let uri = format!("muster://contoso/device/{}", device(1));
-    let length = Duration::from_secs(3);
+    let length = Duration::from_secs(4);
     let soon = place.pki.short_lived(&uri, length);
     let relay = Relay::before(server.quic, u32::MAX);
     let visitor = Visitor::by(relay.address, &server, &place.pki, &soon);
@@ -146,6 +149,23 @@ fn a_certificate_that_has_expired_since_is_refused() {
         "{error}"
     );
     assert_eq!(server.ops.seq("contoso", device(1)), 1);
+    server.ops.accounts_add_up();
+    server.stop();
+}
+
+#[test]
+fn who_leaves_right_after_its_handshake_was_a_connection() {
+    let (place, server) = place_with("");
+    let credentials = place.pki.device("contoso", device(1));
+    for _ in 0..20 {
+        drop(Raw::dial(server.quic, &place.pki, Some(&credentials)).expect("it may come in"));
+    }
+    let closed = "muster_net_connections_closed_total";
+    let ended = eventually("all are gone", || {
+        let now = server.ops.metrics();
+        (now.get(closed) + now.get("muster_net_handshakes_failed_total") == 20.0).then_some(now)
+    });
+    assert_eq!(ended.get("muster_net_connections_total"), 20.0);
     server.ops.accounts_add_up();
     server.stop();
 }
