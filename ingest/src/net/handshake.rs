@@ -87,8 +87,9 @@ impl Handshake {
         }))
     }
 
-    /// Waits until it has ended; returns whether it did in time. Before that the other end could not be told why it is closed, since the codes of an
-    /// application may not be sent (RFC 9000, 10.2.3), and has no ticket to come back with.
+    /// Waits until it has ended; returns whether it did in time. Before that the other end could not be told why it is
+    /// closed, since the codes of an application may not be sent (RFC 9000, 10.2.3), and has no ticket to come back
+    /// with.
     pub(super) async fn end(self) -> bool {
         // Fails only where the runtime ends.
         self.0.await.unwrap_or(true)

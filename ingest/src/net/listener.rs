@@ -136,7 +136,7 @@ async fn connect(
 ) {
     let remote = connecting.remote_address();
     let deadline = tokio::time::Instant::now() + context.config.hello_timeout.get();
-    // Boxed, or the task of an idle connection had the size of its handshake.
+    // Boxed: the task of an idle connection would have the size of its handshake.
     let handshaking = Box::pin(handshake::establish(connecting));
     let established = tokio::time::timeout_at(deadline, handshaking).await;
     let Established { connection, early } = match established {
