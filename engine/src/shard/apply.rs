@@ -333,6 +333,8 @@ impl Shard {
         Verdict::NEWS
     }
 
+    /// Replaces the record of a device and moves it into the cell of this key. Inlined for the reason in `judge.rs`.
+    #[inline(always)]
     pub(super) fn update(
         &mut self,
         slot: SlotIndex,

@@ -16,6 +16,7 @@
 //! look into the index for each device and round.
 
 use super::Shard;
+use crate::cell::CellId;
 use crate::device::DeviceRecord;
 use crate::shard_map::ShardMap;
 use crate::slab::SlotIndex;
@@ -51,24 +52,25 @@ impl AuditRound {
 
 impl Audit {
     /// Takes note that a record is about to be replaced.
+    #[inline]
     pub(super) fn written(&mut self, slot: SlotIndex, before: &DeviceRecord, after: &DeviceRecord) {
         if slot < self.cursor {
-            self.follow(before, after);
+            self.follow(before.is_occupied().then_some(before.cell), after.cell);
         }
     }
 
-    fn follow(&mut self, before: &DeviceRecord, after: &DeviceRecord) {
-        match before.is_occupied() {
-            true if before.cell == after.cell => return,
-            true => {
+    fn follow(&mut self, before: Option<CellId>, after: CellId) {
+        match before {
+            Some(before) if before == after => return,
+            Some(before) => {
                 // A cell that is not there was not counted either.
-                if let Some(count) = self.cells.get_mut(before.cell.0 as usize) {
+                if let Some(count) = self.cells.get_mut(before.0 as usize) {
                     *count -= 1;
                 }
             }
-            false => self.devices += 1,
+            None => self.devices += 1,
         }
-        self.add(after.cell.0 as usize);
+        self.add(after.0 as usize);
     }
 
     fn add(&mut self, cell: usize) {

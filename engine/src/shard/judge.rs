@@ -1,6 +1,8 @@
 //! From what a device reported to its record and its facets: the rules, put together.
 //!
-//! Pure functions on the hot path, called once an accepted check-in.
+//! Pure functions on the hot path, called once an accepted check-in. Inlined there, so that a record stays in registers
+//! between slab and slab: in memory it would be written by fields and read as a whole a moment later, for which a
+//! processor waits until the writes are through (17 ns of 146 in the part `apply`, 1 M devices).
 
 use muster_wire::{CheckInRecord, Flags, Onboarding};
 
@@ -12,7 +14,7 @@ use crate::rules::sensor::{SensorFacts, sensor_state};
 use crate::rules::threat::{ThreatLevel, threat_setting};
 
 /// Takes what a check-in reports into the record, but for its number; returns the reported facets.
-#[inline]
+#[inline(always)]
 pub(super) fn report(
     record: &mut DeviceRecord,
     ever_onboarded: bool,
@@ -37,7 +39,7 @@ pub(super) fn report(
 }
 
 /// Takes an accepted check-in that has been reported into the record; returns all facets.
-#[inline]
+#[inline(always)]
 pub(super) fn observe(
     record: &mut DeviceRecord,
     reported: Facets,
@@ -62,7 +64,7 @@ pub(super) fn observe(
 
 /// Whether a device that was like this before has reported what it had reported last. Before its first check-in it
 /// had reported nothing.
-#[inline]
+#[inline(always)]
 pub(super) fn repeats(
     (before, filed): (&DeviceRecord, FacetWord),
     (after, files): (&DeviceRecord, FacetWord),
@@ -75,6 +77,7 @@ pub(super) fn repeats(
 }
 
 /// Fills the derived facets (R17, R2, R3, R7) of a device from what it reported.
+#[inline(always)]
 pub(super) fn evaluate(
     record: &DeviceRecord,
     reported: Facets,

@@ -56,18 +56,33 @@ impl Router {
     }
 
     /// Takes one check-in of the frame being read.
+    // Inlined, so that a record goes from its registers into the buffer. Handed over in memory, it is written by
+    // fields and read as a whole a moment later, for which a processor waits until the writes are through.
+    #[inline(always)]
     pub fn check_in(&mut self, record: CheckInRecord) {
         let shard = usize::from(self.table.map.shard_of(&record.device_id()).0);
-        let cut = &mut self.cuts[shard];
-        match cut {
+        match &mut self.cuts[shard] {
             Cut::Many(buffer) => buffer.push(record),
-            Cut::Nothing => *cut = Cut::One(record),
+            _ => self.begin(shard, record),
+        }
+    }
+
+    /// Takes the first or second check-in that a frame has for a shard.
+    #[inline(never)]
+    fn begin(&mut self, shard: usize, record: CheckInRecord) {
+        let cut = &mut self.cuts[shard];
+        *cut = match std::mem::take(cut) {
+            Cut::Nothing => Cut::One(record),
             Cut::One(first) => {
                 let mut buffer = self.table.pool.take();
-                buffer.extend([*first, record]);
-                *cut = Cut::Many(buffer);
+                buffer.extend([first, record]);
+                Cut::Many(buffer)
             }
-        }
+            Cut::Many(mut buffer) => {
+                buffer.push(record);
+                Cut::Many(buffer)
+            }
+        };
     }
 
     /// Number of shards; a frame has at most one part for each.
