@@ -151,7 +151,7 @@ impl Device {
     }
 
     /// The next check-in. `bits` are random.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self, device_id: DeviceId, sent_at_ms: u64, bits: u32) -> CheckIn {
         self.seq += 1;
         let onboarded = self.onboarding == Onboarding::Onboarded;
@@ -177,7 +177,7 @@ impl Device {
 
     /// Takes note that a check-in of this device goes out now: what a server will know after it, and
     /// how it will answer. To be called in the order of sending.
-    #[inline]
+    #[inline(always)]
     pub fn sent(&mut self, check_in: &CheckIn) -> Answer {
         let known = &mut self.known;
         let last = u64::from(known.seq);

@@ -215,8 +215,7 @@ impl Part {
         frame.reserve(HEADER_BYTES + count * CHECK_IN_BYTES);
         frame.extend_from_slice(&header);
         for _ in 0..count {
-            let check_in = self.next(sent_at_ms);
-            frame.extend_from_slice(&check_in.to_bytes());
+            self.put_next(frame, sent_at_ms);
         }
         count
     }
@@ -242,8 +241,7 @@ impl Part {
             && let Some(slot) = self.due_slot()
             && slot <= until
         {
-            let check_in = self.next(sent_at_ms);
-            frame.extend_from_slice(&check_in.to_bytes());
+            self.put_next(frame, sent_at_ms);
             (count, last) = (count + 1, slot);
         }
         if let Ok(header) = muster_wire::encode_check_ins_header(count) {
@@ -264,20 +262,40 @@ impl Part {
         self.calendar.as_mut()?.due_slot()
     }
 
-    /// The next check-in to send, noted as sent.
-    #[inline]
-    fn next(&mut self, sent_at_ms: u64) -> CheckIn {
+    /// Puts the next check-in to send at the end of a frame, noted as sent.
+    // Inlined, like what it calls, and apart from all disorder: a check-in that is handed over in memory is written by
+    // fields and read as a whole a moment later, for which a processor waits until the writes are through.
+    #[inline(always)]
+    fn put_next(&mut self, frame: &mut Vec<u8>, sent_at_ms: u64) {
+        if self.disorder == 0 || self.is_settling && self.delayed.is_empty() {
+            let (place, check_in) = self.next_new(sent_at_ms);
+            self.put(place, &check_in, frame);
+        } else {
+            self.put_in_disorder(frame, sent_at_ms);
+        }
+    }
+
+    #[inline(never)]
+    fn put_in_disorder(&mut self, frame: &mut Vec<u8>, sent_at_ms: u64) {
         let (place, check_in) = match self.next_delayed() {
             Some(delayed) => delayed,
-            None => self.next_new(sent_at_ms),
+            None => {
+                let (place, check_in) = self.next_new(sent_at_ms);
+                (place, self.disturb(place, check_in))
+            }
         };
+        self.put(place, &check_in, frame);
+    }
+
+    #[inline(always)]
+    fn put(&mut self, place: usize, check_in: &CheckIn, frame: &mut Vec<u8>) {
         self.remaining -= 1;
-        match self.devices[place].sent(&check_in) {
+        match self.devices[place].sent(check_in) {
             Answer::Accepted => self.tally.accepted += 1,
             Answer::Duplicate => self.tally.duplicate += 1,
             Answer::Stale => self.tally.stale += 1,
         }
-        check_in
+        frame.extend_from_slice(&check_in.to_bytes());
     }
 
     #[inline]
@@ -295,7 +313,7 @@ impl Part {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_new(&mut self, sent_at_ms: u64) -> (usize, CheckIn) {
         let place = match &mut self.calendar {
             Some(calendar) if !self.is_settling => calendar.next(&mut self.devices),
@@ -307,15 +325,14 @@ impl Part {
         if (bits as u32) < self.churn {
             device.churn(&mut self.random);
         }
-        let check_in = device.next(id, sent_at_ms, (bits >> 32) as u32);
-        if self.disorder == 0 || self.is_settling {
-            return (place, check_in);
-        }
-        (place, self.disturb(place, check_in))
+        (place, device.next(id, sent_at_ms, (bits >> 32) as u32))
     }
 
     /// Now and then sends a check-in once more later, or lets the device's next one overtake it.
     fn disturb(&mut self, place: usize, check_in: CheckIn) -> CheckIn {
+        if self.is_settling {
+            return check_in;
+        }
         let bits = self.random.bits() as u32;
         // This one and all that are delayed must still fit what remains.
         let has_place = self.remaining > self.delayed.len() as u64 + 1;

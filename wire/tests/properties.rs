@@ -256,6 +256,12 @@ fn roles() -> impl Strategy<Value = Role> {
 
 proptest! {
     #[test]
+    fn a_check_in_is_the_archive_that_rkyv_makes(check_in in check_ins()) {
+        let archive = rkyv::to_bytes::<rkyv::rancor::Failure>(&check_in).unwrap();
+        prop_assert_eq!(archive.as_slice(), &check_in.to_bytes()[..]);
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded_in_any_chunking(
         (role, (stream, items)) in roles().prop_flat_map(|role| (Just(role), streams(role))),
         cuts in vec(any::<Index>(), 0..20),
