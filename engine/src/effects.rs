@@ -10,7 +10,6 @@ use crate::cell::CellId;
 use crate::journal::JournalBuffer;
 use crate::policy::TenantIndex;
 use crate::slab::SlotIndex;
-use crate::time::Timestamp;
 
 /// How the records of one part fared; the numbers an ack carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +74,8 @@ pub struct PageWrite {
 /// Everything one batch asks for.
 #[derive(Debug, Default)]
 pub struct Effects {
-    pub(crate) now: Timestamp,
+    /// Seconds since the epoch, as in records.
+    pub(crate) now: u32,
     pub(crate) journal: JournalBuffer,
     /// Cells first used in this batch, with [`crate::cell::CellKey::encode`].
     pub cells: Vec<(u32, Vec<u8>)>,

@@ -86,7 +86,7 @@ impl Shard {
     /// Opens a batch: empties `effects` and notes the one receive time of everything in it.
     pub fn begin(&self, now: Timestamp, effects: &mut Effects) {
         effects.clear();
-        effects.now = now;
+        effects.now = now.as_seconds();
         effects.journal.begin(self.policy.revision(), now);
     }
 

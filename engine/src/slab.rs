@@ -17,10 +17,13 @@ pub const PAGE_RECORDS: usize = 128;
 /// Records in a chunk of memory (512 KiB); a whole number of pages.
 const CHUNK_RECORDS: usize = 64 * PAGE_RECORDS;
 
+/// An array, not a slice, so that one look finds a record: its length needs none.
+type Chunk = [DeviceRecord; CHUNK_RECORDS];
+
 /// The records of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceSlab {
-    chunks: Vec<Box<[DeviceRecord]>>,
+    chunks: Vec<Box<Chunk>>,
     /// Slots below this are given, or were found empty in a page and skipped on purpose.
     next: SlotIndex,
     devices: u32,
@@ -67,8 +70,7 @@ impl DeviceSlab {
     /// Puts a record read from a page into its slot.
     pub(crate) fn place(&mut self, slot: SlotIndex, record: DeviceRecord) {
         while self.slots() <= slot {
-            self.chunks
-                .push(vec![DeviceRecord::default(); CHUNK_RECORDS].into_boxed_slice());
+            self.chunks.push(empty_chunk());
         }
         self.devices += 1;
         *self.get_mut(slot) = record;
@@ -90,3 +92,9 @@ impl DeviceSlab {
             .filter(|(_, record)| record.is_occupied())
     }
 }
+/// Made on the heap, where it stays: it is too large for a stack.
+fn empty_chunk() -> Box<Chunk> {
+    let records = vec![DeviceRecord::default(); CHUNK_RECORDS].into_boxed_slice();
+    records.try_into().expect("as many records as a chunk has")
+}
+

@@ -84,7 +84,7 @@ impl Shard {
         Lookup { hash, slot }: Lookup,
         effects: &mut Effects,
     ) -> Verdict {
-        let now = effects.now.as_seconds();
+        let now = effects.now;
         let device_id = check_in.device_id();
         let slot = slot.or_else(|| self.index.find(hash, tenant, &device_id, &self.devices));
         let Some(slot) = slot else {
@@ -223,7 +223,7 @@ impl Shard {
                     device_id: inventory.device_id,
                     tenant,
                     inventory_revision,
-                    first_seen: effects.now.as_seconds(),
+                    first_seen: effects.now,
                     ..DeviceRecord::default()
                 };
                 let facets = evaluate(&record, Facets::default(), policy, record.first_seen);
@@ -274,7 +274,7 @@ impl Shard {
         wanted: impl Fn(SlotIndex) -> bool,
     ) -> u32 {
         let policies = Arc::clone(&self.policy);
-        let now = effects.now.as_seconds();
+        let now = effects.now;
         let mut changed = 0;
         for slot in slots {
             let record = *self.devices.get(slot);

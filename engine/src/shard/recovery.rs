@@ -341,7 +341,7 @@ fn repeat(
     }
     let before = shard.cells.key(record.cell);
     let reported = Facets::from_word(before.facets).ok_or("a device in an unreadable cell")?;
-    let facets = observe(&mut record, reported, seq, policy, effects.now.as_seconds());
+    let facets = observe(&mut record, reported, seq, policy, effects.now);
     let key = CellKey {
         facets: facets.word(),
         ..before
