@@ -58,10 +58,26 @@ impl CellKey {
     }
 }
 
+/// A cell as check-ins look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) key: CellKey,
+    /// What a check-in has for [`muster_wire::CheckInRecord::codes`] if its device was filed here for these.
+    pub(crate) codes: [u8; 5],
+}
+
+impl Cell {
+    fn new(key: CellKey) -> Self {
+        // Codes that no check-in has, where the facets cannot be told.
+        let codes = Facets::from_word(key.facets).map_or([u8::MAX; 5], |facets| facets.codes());
+        Self { key, codes }
+    }
+}
+
 /// The cells of one shard and how many devices each holds.
 #[derive(Debug)]
 pub struct CellTable {
-    keys: Vec<CellKey>,
+    cells: Vec<Cell>,
     counts: Vec<u32>,
     ids: HashMap<CellKey, CellId>,
     max: usize,
@@ -71,7 +87,7 @@ impl CellTable {
     /// An empty table that never grows beyond `max` cells.
     pub fn new(max: usize) -> Self {
         Self {
-            keys: Vec::new(),
+            cells: Vec::new(),
             counts: Vec::new(),
             ids: HashMap::default(),
             max,
@@ -88,11 +104,11 @@ impl CellTable {
         if let Some(&id) = self.ids.get(&key) {
             return Some((id, false));
         }
-        if self.keys.len() >= self.max {
+        if self.cells.len() >= self.max {
             return None;
         }
-        let id = CellId(self.keys.len() as u32);
-        self.keys.push(key);
+        let id = CellId(self.cells.len() as u32);
+        self.cells.push(Cell::new(key));
         self.counts.push(0);
         self.ids.insert(key, id);
         Some((id, true))
@@ -100,12 +116,17 @@ impl CellTable {
 
     /// What the devices of a cell have in common. Ids come from this table, so they are in range.
     pub fn key(&self, id: CellId) -> CellKey {
-        self.keys[id.0 as usize]
+        self.cell(id).key
+    }
+
+    /// The same, with what a check-in is compared with.
+    pub(crate) fn cell(&self, id: CellId) -> &Cell {
+        &self.cells[id.0 as usize]
     }
 
     /// The key of an id read from disk.
     pub fn get(&self, id: CellId) -> Option<CellKey> {
-        self.keys.get(id.0 as usize).copied()
+        self.cells.get(id.0 as usize).map(|cell| cell.key)
     }
 
     /// One device more in this cell.
@@ -123,17 +144,20 @@ impl CellTable {
 
     /// Every cell with its number of devices, in the order of ids.
     pub fn iter(&self) -> impl Iterator<Item = (CellKey, u32)> + '_ {
-        self.keys.iter().copied().zip(self.counts.iter().copied())
+        self.cells
+            .iter()
+            .map(|cell| cell.key)
+            .zip(self.counts.iter().copied())
     }
 
     /// Number of cells.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.cells.len()
     }
 
     /// Whether there is no cell yet.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.cells.is_empty()
     }
 }
 

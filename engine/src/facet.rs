@@ -4,7 +4,7 @@
 //! threat setting) stand side by side, so a device record need not repeat them: its cell says it all.
 //! What follows from the word alone (`managedBy`, `onboardingStatus`) is not stored in it.
 
-use muster_wire::{ManagementAgent, PartnerThreatState, Platform, Risk};
+use muster_wire::{ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 
 use crate::rules::compliance::Compliance;
 use crate::rules::managed_by::ManagedBy;
@@ -65,6 +65,20 @@ impl FacetWord {
     /// What was reported, without what was derived.
     pub(crate) const fn reported(self) -> u32 {
         self.0 & (SENSOR.put(1) - 1)
+    }
+
+    pub(crate) const fn onboarded(self) -> bool {
+        ONBOARDED.get(self.0) == 1
+    }
+
+    pub(crate) const fn ever_onboarded(self) -> bool {
+        EVER_ONBOARDED.get(self.0) == 1
+    }
+
+    /// The same facets with another state of the sensor.
+    pub(crate) const fn with_sensor(self, sensor: SensorState) -> Self {
+        let others = !SENSOR.put((1 << SENSOR.bits) - 1);
+        Self(self.0 & others | SENSOR.put(sensor.index()))
     }
 }
 
@@ -150,9 +164,19 @@ impl Facets {
         (facets.word() == FacetWord(word)).then_some(facets)
     }
 
-    /// Whether a word says ever onboarded, without unpacking the rest.
-    pub(crate) fn word_ever_onboarded(FacetWord(word): FacetWord) -> bool {
-        EVER_ONBOARDED.get(word) == 1
+    /// [`muster_wire::CheckInRecord::codes`] of a check-in that reports these.
+    pub(crate) fn codes(&self) -> [u8; 5] {
+        let onboarding = match self.onboarded {
+            true => Onboarding::Onboarded,
+            false => Onboarding::NotOnboarded,
+        };
+        [
+            self.risk.code(),
+            self.partner_threat.code(),
+            onboarding.code(),
+            self.platform.code(),
+            self.management_agent.code(),
+        ]
     }
 
     /// R18, which follows from the reported attributes.

@@ -14,6 +14,7 @@ mod audit;
 mod checkpoint;
 mod dirty;
 mod judge;
+mod judged;
 mod lookup;
 pub(crate) mod recovery;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use checkpoint::CheckpointProgress;
 
 use audit::Audit;
 use checkpoint::Checkpoint;
+use judged::Judged;
 
 /// What bounds a shard's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ pub struct Shard {
     cohorts: CohortTable,
     checkpoint: Checkpoint,
     audit: Audit,
+    judged: Judged,
 }
 
 impl Shard {
@@ -80,6 +83,7 @@ impl Shard {
             cohorts: CohortTable::new(limits.cohorts_max),
             checkpoint: Checkpoint::default(),
             audit: Audit::default(),
+            judged: Judged::default(),
         }
     }
 

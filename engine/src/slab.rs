@@ -97,4 +97,3 @@ fn empty_chunk() -> Box<Chunk> {
     let records = vec![DeviceRecord::default(); CHUNK_RECORDS].into_boxed_slice();
     records.try_into().expect("as many records as a chunk has")
 }
-

@@ -272,6 +272,14 @@ impl CheckInRecord {
         u32::from_le_bytes(field(&self.0, offset_of!(ArchivedCheckIn, boot_id)))
     }
 
+    /// The codes of risk, partner threat state, onboarding, platform and management agent: equal codes mean that these
+    /// five are equal, at the cost of one comparison.
+    #[inline]
+    #[must_use]
+    pub fn codes(&self) -> [u8; 5] {
+        field(&self.0, offset_of!(ArchivedCheckIn, risk))
+    }
+
     /// The short hash of the onboarding payload in force; 0 if there is none.
     #[inline]
     #[must_use]
@@ -380,6 +388,7 @@ mod tests {
         let record = sample().to_record().unwrap();
         assert_eq!(record.to_check_in(), sample());
         assert_eq!(record.as_bytes(), &sample().to_bytes());
+        assert_eq!(record.codes(), [5, 9, 1, 8, 129]);
         assert_eq!(
             CheckInRecord::peek(record.as_bytes()),
             (sample().device_id, sample().seq)

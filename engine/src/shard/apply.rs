@@ -1,12 +1,13 @@
 //! Events, applied. This is the hot path: see the rules at the head of [`super`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use muster_wire::{CheckInRecord, Inventory, RejectReason, Rejection};
 
 use super::Shard;
 use super::dirty::page_of;
-use super::judge::{evaluate, observe, repeats, report};
+use super::judge::{evaluate, is_filed, observe, observe_filed, repeats, report};
 use super::lookup::Lookup;
 use crate::cell::{CellId, CellKey};
 use crate::cohort::{Cohort, CohortId};
@@ -113,11 +114,17 @@ impl Shard {
                 false => Verdict::Stale,
             };
         }
-        let before = self.cells.key(record.cell);
-        let ever_onboarded = Facets::word_ever_onboarded(before.facets);
+        let filed = self.cells.cell(record.cell);
+        let before = filed.key;
         let mut after = record;
-        let reported = report(&mut after, ever_onboarded, check_in);
-        let facets = observe(&mut after, reported, check_in.seq(), policy, now).word();
+        let facets = match self.judged.all() && is_filed(&record, filed, check_in) {
+            true => observe_filed(&mut after, before.facets, check_in, policy, now),
+            false => {
+                let ever_onboarded = before.facets.ever_onboarded();
+                let reported = report(&mut after, ever_onboarded, check_in);
+                observe(&mut after, reported, check_in.seq(), policy, now).word()
+            }
+        };
         let repeats = repeats((&record, before.facets), (&after, facets));
         let key = CellKey { facets, ..before };
         match self.update(slot, after, key, effects) {
@@ -252,30 +259,37 @@ impl Shard {
     pub fn apply_policy(&mut self, policy: Arc<PolicySet>, effects: &mut Effects) -> u32 {
         effects.journal.policy(policy.revision());
         self.policy = policy;
-        self.judge_anew(0..self.slots(), effects, |_| true)
+        self.judge_all(0..self.slots(), effects)
     }
 
     /// Judges the devices of `slots` slots from `first` again, because time has passed (R17). Leaves
     /// no trace in the journal if nothing changed. Returns how many devices changed cell.
     pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
         let end = first.saturating_add(slots).min(self.slots());
-        let changed = self.judge_anew(first..end, effects, |_| true);
+        let changed = self.judge_all(first.min(end)..end, effects);
         if changed > 0 {
             effects.journal.time(first, end - first);
         }
         changed
     }
 
-    /// Evaluates stored state again; `wanted` lets a replay leave out pages that have seen it.
+    fn judge_all(&mut self, slots: Range<SlotIndex>, effects: &mut Effects) -> u32 {
+        let (changed, left_behind) = self.judge_anew(slots.clone(), effects, |_| true);
+        self.judged.note(slots, self.slots(), left_behind > 0);
+        changed
+    }
+
+    /// Evaluates stored state again; `wanted` lets a replay leave out pages that have seen it. Returns how many devices
+    /// changed cell, and how many a full cell table left where they are: the next sweep tries again.
     pub(super) fn judge_anew(
         &mut self,
-        slots: std::ops::Range<SlotIndex>,
+        slots: Range<SlotIndex>,
         effects: &mut Effects,
         wanted: impl Fn(SlotIndex) -> bool,
-    ) -> u32 {
+    ) -> (u32, u32) {
         let policies = Arc::clone(&self.policy);
         let now = effects.now;
-        let mut changed = 0;
+        let (mut changed, mut left_behind) = (0, 0);
         for slot in slots {
             let record = *self.devices.get(slot);
             if !record.is_occupied() || !wanted(slot) {
@@ -293,13 +307,14 @@ impl Shard {
                 facets: facets.word(),
                 ..before
             };
-            // A full cell table leaves the device where it is; the next sweep tries again.
             if key != before {
-                let verdict = self.update(slot, record, key, effects);
-                changed += u32::from(matches!(verdict, Verdict::Accepted { .. }));
+                match self.update(slot, record, key, effects) {
+                    Verdict::Accepted { .. } => changed += 1,
+                    _ => left_behind += 1,
+                }
             }
         }
-        changed
+        (changed, left_behind)
     }
 
     fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {

@@ -6,11 +6,12 @@
 
 use muster_wire::{CheckInRecord, Flags, Onboarding};
 
+use crate::cell::Cell;
 use crate::device::DeviceRecord;
 use crate::facet::{FacetWord, Facets};
 use crate::policy::TenantPolicy;
 use crate::rules::compliance::compliance_state;
-use crate::rules::sensor::{SensorFacts, sensor_state};
+use crate::rules::sensor::{SensorFacts, SensorState, sensor_state};
 use crate::rules::threat::{ThreatLevel, threat_setting};
 
 /// Takes what a check-in reports into the record, but for its number; returns the reported facets.
@@ -22,9 +23,7 @@ pub(super) fn report(
 ) -> Facets {
     let flags = check_in.flags();
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-    record.boot_id = check_in.boot_id();
-    record.payload = check_in.payload();
-    record.flags = flags;
+    keep(record, check_in);
     Facets {
         platform: check_in.platform(),
         management_agent: check_in.management_agent(),
@@ -38,6 +37,14 @@ pub(super) fn report(
     }
 }
 
+/// What a record keeps of a report as it came.
+#[inline(always)]
+fn keep(record: &mut DeviceRecord, check_in: &CheckInRecord) {
+    record.boot_id = check_in.boot_id();
+    record.payload = check_in.payload();
+    record.flags = check_in.flags();
+}
+
 /// Takes an accepted check-in that has been reported into the record; returns all facets.
 #[inline(always)]
 pub(super) fn observe(
@@ -47,19 +54,58 @@ pub(super) fn observe(
     policy: &TenantPolicy,
     now: u32,
 ) -> Facets {
+    note(record, reported.onboarded, seq, now);
+    evaluate(record, reported, policy, now)
+}
+
+/// Takes the number and the time of a check-in that has been reported into the record.
+#[inline(always)]
+fn note(record: &mut DeviceRecord, onboarded: bool, seq: u64, now: u32) {
     let flags = record.flags;
     record.seq = seq;
     record.last_check_in = now;
-    if reported.onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
+    if onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
         record.last_contact = now;
     }
-    if reported.onboarded && flags.contains(Flags::TELEMETRY_OK) {
+    if onboarded && flags.contains(Flags::TELEMETRY_OK) {
         record.last_telemetry = now;
     }
     if flags.contains(Flags::FULL_REPORT) {
         record.last_full_report = now;
     }
-    evaluate(record, reported, policy, now)
+}
+
+/// Whether a check-in reports all that its device is filed under: then what was derived of that holds as long as the
+/// policy does, but for the sensor, which other flags and the time change.
+#[inline(always)]
+pub(super) fn is_filed(record: &DeviceRecord, filed: &Cell, check_in: &CheckInRecord) -> bool {
+    /// The flags among the reported facets, and what R3 asks for beside them.
+    const FILED: Flags = Flags::FOREIGN_ORG
+        .union(Flags::REGISTERED)
+        .union(Flags::SETTING_ERROR);
+    let changed = record.flags.bits() ^ check_in.flags().bits();
+    filed.codes == check_in.codes() && changed & FILED.bits() == 0
+}
+
+/// [`report`] and [`observe`] for a check-in that [`is_filed`], by far most of them: only the sensor is judged (R17).
+#[inline(always)]
+pub(super) fn observe_filed(
+    record: &mut DeviceRecord,
+    filed: FacetWord,
+    check_in: &CheckInRecord,
+    policy: &TenantPolicy,
+    now: u32,
+) -> FacetWord {
+    let onboarded = filed.onboarded();
+    keep(record, check_in);
+    note(record, onboarded, check_in.seq(), now);
+    filed.with_sensor(sensor(
+        record,
+        onboarded,
+        filed.ever_onboarded(),
+        policy,
+        now,
+    ))
 }
 
 /// Whether a device that was like this before has reported what it had reported last. Before its first check-in it
@@ -84,20 +130,8 @@ pub(super) fn evaluate(
     policy: &TenantPolicy,
     now: u32,
 ) -> Facets {
-    let sensor = sensor_state(
-        &SensorFacts {
-            onboarded: reported.onboarded,
-            ever_onboarded: reported.ever_onboarded,
-            sensor_running: record.flags.contains(Flags::SENSOR_RUNNING),
-            command_and_control_ok: record.flags.contains(Flags::COMMAND_AND_CONTROL_OK),
-            last_contact: record.last_contact,
-            last_telemetry: record.last_telemetry,
-            last_full_report: record.last_full_report.max(record.first_seen),
-            last_check_in: record.last_check_in,
-        },
-        &policy.sensor_limits,
-        now,
-    );
+    let (onboarded, ever_onboarded) = (reported.onboarded, reported.ever_onboarded);
+    let sensor = sensor(record, onboarded, ever_onboarded, policy, now);
     let threat_setting = threat_setting(
         policy.threshold(reported.platform),
         policy.blocked_on_missing(reported.platform),
@@ -116,4 +150,29 @@ pub(super) fn evaluate(
         compliance,
         ..reported
     }
+}
+
+/// R17, of what the record keeps.
+#[inline(always)]
+fn sensor(
+    record: &DeviceRecord,
+    onboarded: bool,
+    ever_onboarded: bool,
+    policy: &TenantPolicy,
+    now: u32,
+) -> SensorState {
+    sensor_state(
+        &SensorFacts {
+            onboarded,
+            ever_onboarded,
+            sensor_running: record.flags.contains(Flags::SENSOR_RUNNING),
+            command_and_control_ok: record.flags.contains(Flags::COMMAND_AND_CONTROL_OK),
+            last_contact: record.last_contact,
+            last_telemetry: record.last_telemetry,
+            last_full_report: record.last_full_report.max(record.first_seen),
+            last_check_in: record.last_check_in,
+        },
+        &policy.sensor_limits,
+        now,
+    )
 }

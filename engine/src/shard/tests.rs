@@ -2,6 +2,7 @@
 
 mod audit;
 mod disk;
+mod filed;
 mod properties;
 mod recount;
 mod repeated;
