@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::commit::{CheckpointMark, Commit, Sink};
-use crate::database::WriteSet;
+use crate::database::{Trimmed, WriteSet};
 use crate::health::PoisonReason;
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -32,6 +32,8 @@ pub struct Writer {
     trim: u64,
     /// Positions below are deleted.
     deleted: u64,
+    /// When a trim that came to a part goes on.
+    trim_next: Option<Instant>,
     /// A shard has written all pages of a checkpoint, and the database was not told yet.
     pages_written: bool,
     metrics: WriterMetrics,
@@ -60,6 +62,7 @@ impl Writer {
             ledger: tail.ledger,
             trim: 0,
             deleted: 0,
+            trim_next: None,
             pages_written: false,
             metrics,
         }
@@ -100,7 +103,7 @@ impl Writer {
                 }
             }
             // Behind the completions: nobody waits for it.
-            self.delete_trimmed();
+            self.delete_trimmed(ended);
             self.tell_pages_written();
         }
     }
@@ -259,9 +262,23 @@ impl Writer {
         payload.truncate(bytes);
     }
 
-    /// Deletes the journal below the trim position, unless a view still reads it.
-    fn delete_trimmed(&mut self) {
-        if self.trim <= self.deleted {
+    /// Goes on with what a trim has left to delete, if it is time; for when there is nothing to write. Returns whether
+    /// there is more.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "asked for when nothing else is to do"
+    )]
+    pub fn tidy(&mut self) -> bool {
+        if self.inner.health.poisoned().is_none() {
+            self.delete_trimmed(Instant::now());
+        }
+        self.deleted < self.trim
+    }
+
+    /// Deletes the journal below the trim position, unless a view still reads it: one part of it, and the next after a
+    /// pause.
+    fn delete_trimmed(&mut self, now: Instant) {
+        if self.trim <= self.deleted || self.trim_next.is_some_and(|at| now < at) {
             return;
         }
         let inner = Arc::clone(&self.inner);
@@ -270,8 +287,10 @@ impl Writer {
             .pass(|| inner.db.trim(self.deleted, self.trim))
         {
             None => {}
-            Some(Ok(())) => {
+            Some(Ok(Trimmed::InPart)) => self.trim_next = Some(now + inner.config.trim_pause),
+            Some(Ok(Trimmed::Whole)) => {
                 self.deleted = self.trim;
+                self.trim_next = None;
                 self.metrics.trims += 1;
             }
             Some(Err(error)) => {

@@ -65,7 +65,10 @@ pub fn run(thread: WriterThread) {
     loop {
         match groups.thread.commits.recv_timeout(REPORT_EVERY) {
             Ok(commit) => groups.write(commit),
-            Err(RecvTimeoutError::Timeout) => groups.publish(),
+            Err(RecvTimeoutError::Timeout) => {
+                groups.thread.writer.tidy();
+                groups.publish();
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
         groups.publish_if_due();

@@ -1,5 +1,7 @@
 //! Checkpoint and trim: what recovery sees, and that files really go away.
 
+use std::time::Duration;
+
 use muster_store::{CheckpointMark, CheckpointRecord, Commit, Store, StoreConfig};
 use tempfile::tempdir;
 
@@ -106,6 +108,7 @@ fn an_idle_shard_does_not_hold_back_the_trim() {
         write(&mut writer, vec![journal(0, sequence, vec![0; 200_000])]);
     }
     checkpoint(&mut writer, 0, Vec::new());
+    while writer.tidy() {}
     assert_eq!(
         (writer.metrics().trims, writer.journal_bytes_live()),
         (2, 0)
@@ -216,5 +219,53 @@ fn a_view_keeps_what_it_reads_until_it_is_dropped() {
     drop(view);
     assert_eq!(entries(&store.snapshot()).unwrap().1, []);
     write(&mut writer, vec![journal(0, 101, "the next write trims")]);
+    while writer.tidy() {}
     assert_eq!(writer.metrics().trims, 1);
+}
+
+/// Dropped at once, files keep the disk from everybody who waits for a sync.
+#[test]
+fn a_trim_drops_a_file_at_a_time_and_then_waits() {
+    let directory = tempdir().unwrap();
+    let config = StoreConfig {
+        trim_pause: Duration::from_secs(3600),
+        ..config(directory.path())
+    };
+    let store = Store::open(&config).unwrap();
+    let (mut writer, _) = recover(&store);
+    for sequence in 1..=400 {
+        write(&mut writer, vec![journal(0, sequence, vec![1; 50_000])]);
+    }
+    let files = || store.metrics().journal_file_bytes;
+    let before = files();
+    // Files that are dropped must have been moved to level 1 in the background, so the first checkpoint may be early.
+    let mut sequence = 400;
+    while files() > before - 500_000 {
+        sequence += 1;
+        write(&mut writer, vec![journal(0, sequence, "x")]);
+        checkpoint(&mut writer, 0, Vec::new());
+    }
+    assert!(files() > before - 2 * MIB as u64, "more than one went");
+    assert!(writer.tidy(), "an hour is not over");
+    write(&mut writer, vec![journal(0, sequence + 1, "x")]);
+    assert!(files() > before - 2 * MIB as u64);
+    drop((writer, store));
+
+    // Without the pause the rest goes one after the other, and nobody has to write for it.
+    let config = StoreConfig {
+        trim_pause: Duration::ZERO,
+        ..config
+    };
+    let store = Store::open(&config).unwrap();
+    let (mut writer, _) = recover(&store);
+    write(&mut writer, vec![journal(0, sequence + 2, "x")]);
+    checkpoint(&mut writer, 0, Vec::new());
+    let before = store.metrics().journal_file_bytes;
+    assert!(before > 5 * MIB as u64, "{before} bytes in journal files");
+    let mut steps = 0;
+    while writer.tidy() {
+        steps += 1;
+    }
+    assert!(steps >= 3, "{steps} steps");
+    assert!(store.metrics().journal_file_bytes < 2 * MIB as u64);
 }
