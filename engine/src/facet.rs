@@ -4,7 +4,7 @@
 //! threat setting) stand side by side, so a device record need not repeat them: its cell says it all.
 //! What follows from the word alone (`managedBy`, `onboardingStatus`) is not stored in it.
 
-use muster_wire::{ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
+use muster_wire::{Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 
 use crate::rules::compliance::Compliance;
 use crate::rules::managed_by::ManagedBy;
@@ -62,11 +62,6 @@ const _: () = assert!(THREAT_SETTING.shift + THREAT_SETTING.bits <= u32::BITS);
 pub struct FacetWord(pub u32);
 
 impl FacetWord {
-    /// What was reported, without what was derived.
-    pub(crate) const fn reported(self) -> u32 {
-        self.0 & (SENSOR.put(1) - 1)
-    }
-
     pub(crate) const fn onboarded(self) -> bool {
         ONBOARDED.get(self.0) == 1
     }
@@ -177,6 +172,13 @@ impl Facets {
             self.platform.code(),
             self.management_agent.code(),
         ]
+    }
+
+    /// Takes what is reported by flags.
+    #[inline]
+    pub(crate) fn flag(&mut self, flags: Flags) {
+        self.foreign_org = flags.contains(Flags::FOREIGN_ORG);
+        self.registered = flags.contains(Flags::REGISTERED);
     }
 
     /// R18, which follows from the reported attributes.

@@ -1,6 +1,6 @@
 //! The journal value of one shard batch: the events it accepted, in order (design D4, D5).
 //!
-//! Layout, little-endian: format u8 = 2, three zero bytes, policy revision u32, receive time u64 (ms), then
+//! Layout, little-endian: format u8 = 3, three zero bytes, policy revision u32, receive time u64 (ms), then
 //! segments: kind u8, zero u8, tenant u16, number u32, body.
 //!
 //! | kind | number | body |
@@ -10,20 +10,22 @@
 //! | 3 policy | revision | none: every device was judged anew under the header's revision |
 //! | 4 time | slots | first slot u32: these devices were judged anew at the receive time |
 //! | 5 repeated check-ins | how many | for each: slot u32, tag of the device u32, seq u64 |
+//! | 6 repeated check-ins, with flags | how many | for each: slot u32, tag of the device u32, seq u48, flags u16 |
 //!
-//! Most check-ins say what the device said before. Those are kept as kind 5, a third of the bytes: the device is
-//! named by its slot, and all but the seq is as its last check-in has it. That is safe although a page may be newer
-//! than the value: a page that has seen the check-in has its seq, and one that has not is as it was when the check-in
-//! came. Slots are given in the order of the events and kept for good, so a replay finds the same device there; the
-//! tag, 32 bits of the device id, proves it.
+//! Most check-ins say what the device said before, but for their flags. Those are kept as kind 6, a third of the bytes:
+//! the device is named by its slot, and all but seq and flags is as its last check-in has it. That is safe although a
+//! page may be newer than the value: a page that has seen the check-in has its seq, and one that has not is as it was
+//! when the check-in came. Slots are given in the order of the events and kept for good, so a replay finds the same
+//! device there; the tag, 32 bits of the device id, proves it.
 //!
-//! Format 1 is the same without kind 5, and is still read.
+//! Older formats are still read: format 2 has kind 5 and not 6, which was for check-ins with the flags of the last one;
+//! format 1 has neither. Kind 5 is written no more.
 //!
 //! Only what was accepted is here; a duplicate or a rejected record leaves no trace. Shard, sequence
 //! and checksum are the store's frame around this value.
 
 use muster_wire::limits::CHECK_IN_BYTES;
-use muster_wire::{CheckInRecord, DeviceId};
+use muster_wire::{CheckInRecord, DeviceId, Flags};
 
 use crate::bytes::Reader;
 use crate::policy::{Revision, TenantIndex};
@@ -31,11 +33,13 @@ use crate::slab::SlotIndex;
 use crate::time::Timestamp;
 
 /// What is written.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// The oldest that is read.
 const FORMAT_OLDEST: u8 = 1;
 /// The first that has repeated check-ins.
 const FORMAT_REPEATED: u8 = 2;
+/// The first that has them with flags.
+const FORMAT_FLAGGED: u8 = 3;
 const HEADER_BYTES: usize = 16;
 const SEGMENT_BYTES: usize = 8;
 
@@ -44,9 +48,13 @@ const INVENTORY: u8 = 2;
 const POLICY: u8 = 3;
 const TIME: u8 = 4;
 const REPEATED: u8 = 5;
+const FLAGGED: u8 = 6;
 
 /// Size of one repeated check-in.
 pub const REPEATED_BYTES: usize = 16;
+
+/// The highest seq that fits beside flags; a check-in beyond is kept whole.
+pub const REPEATED_SEQ_MAX: u64 = (1 << 48) - 1;
 
 /// The value under construction. Check-ins of one kind and tenant that follow each other share a segment.
 #[derive(Debug, Default)]
@@ -99,18 +107,21 @@ impl JournalBuffer {
         self.bytes.extend_from_slice(record.as_bytes());
     }
 
-    /// A check-in that says what the device in this slot said before.
+    /// A check-in that says what the device in this slot said before, but for its flags, and whose seq is at most
+    /// [`REPEATED_SEQ_MAX`].
+    #[inline]
     pub(crate) fn repeated(
         &mut self,
         tenant: TenantIndex,
         slot: SlotIndex,
         record: &CheckInRecord,
     ) {
-        self.one_more(REPEATED, tenant);
+        self.one_more(FLAGGED, tenant);
+        let device = u64::from(tag(&record.device_id())) << 32 | u64::from(slot);
+        let says = u64::from(record.flags().bits()) << 48 | record.seq();
         let mut bytes = [0; REPEATED_BYTES];
-        bytes[0..4].copy_from_slice(&slot.to_le_bytes());
-        bytes[4..8].copy_from_slice(&tag(&record.device_id()).to_le_bytes());
-        bytes[8..16].copy_from_slice(&record.seq().to_le_bytes());
+        bytes[..8].copy_from_slice(&device.to_le_bytes());
+        bytes[8..].copy_from_slice(&says.to_le_bytes());
         self.bytes.extend_from_slice(&bytes);
     }
 
@@ -182,6 +193,8 @@ pub enum Segment<'a> {
     Repeated {
         /// Whose devices.
         tenant: TenantIndex,
+        /// Whether they have flags of their own.
+        flagged: bool,
         /// One for each check-in.
         records: &'a [[u8; REPEATED_BYTES]],
     },
@@ -214,17 +227,33 @@ pub struct Repeated {
     tag: u32,
     /// The device's number of the check-in.
     pub seq: u64,
+    /// Its flags; without them they are those of the device's last check-in.
+    pub flags: Option<Flags>,
 }
 
 impl Repeated {
-    /// Reads one record of a segment.
-    pub fn read(bytes: &[u8; REPEATED_BYTES]) -> Self {
+    /// Reads one record of a segment; `None` if its flags are unknown.
+    pub fn read(bytes: &[u8; REPEATED_BYTES], flagged: bool) -> Option<Self> {
         let [slot, tag, low, high] = words(bytes);
-        Self {
+        let says = u64::from(high) << 32 | u64::from(low);
+        let (seq, flags) = match flagged {
+            false => (says, None),
+            true => {
+                let flags = Flags::from_bits((says >> 48) as u16)?;
+                (says & REPEATED_SEQ_MAX, Some(flags))
+            }
+        };
+        Some(Self {
             slot,
             tag,
-            seq: u64::from(high) << 32 | u64::from(low),
-        }
+            seq,
+            flags,
+        })
+    }
+
+    /// Where the device of a record is.
+    pub fn slot_of(bytes: &[u8; REPEATED_BYTES]) -> SlotIndex {
+        words(bytes)[0]
     }
 
     /// Whether it can be this device's: wrong for one in four thousand million others.
@@ -305,10 +334,13 @@ impl<'a> JournalValue<'a> {
                     records: bytes.as_chunks().0,
                 })
             }
-            REPEATED if self.format >= FORMAT_REPEATED => {
+            REPEATED | FLAGGED => {
+                let flagged = kind == FLAGGED;
+                let since = [FORMAT_REPEATED, FORMAT_FLAGGED][usize::from(flagged)];
                 let bytes = reader.take((number as usize).checked_mul(REPEATED_BYTES)?)?;
-                Some(Segment::Repeated {
+                (self.format >= since).then_some(Segment::Repeated {
                     tenant,
+                    flagged,
                     records: bytes.as_chunks().0,
                 })
             }

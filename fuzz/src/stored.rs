@@ -43,9 +43,14 @@ fn journal_value(bytes: &[u8]) {
                 written.extend(head(1, tenant, records.len() as u32));
                 written.extend_from_slice(records.as_flattened());
             }
-            Ok(Some(Segment::Repeated { tenant, records })) => {
-                assert!(bytes[0] >= 2, "format 1 has none");
-                written.extend(head(5, tenant, records.len() as u32));
+            Ok(Some(Segment::Repeated {
+                tenant,
+                flagged,
+                records,
+            })) => {
+                let kind = if flagged { 6 } else { 5 };
+                assert!(bytes[0] >= kind - 3, "a format has what came with it");
+                written.extend(head(kind, tenant, records.len() as u32));
                 written.extend_from_slice(records.as_flattened());
             }
             Ok(Some(Segment::Inventory { tenant, archive })) => {

@@ -99,9 +99,14 @@ impl Oracle {
                             .replace(record);
                     }
                 }
-                Segment::Repeated { tenant, records } => {
+                Segment::Repeated {
+                    tenant,
+                    flagged,
+                    records,
+                } => {
                     for bytes in records {
-                        let record = self.repeated(shard, tenant, Repeated::read(bytes));
+                        let record = Repeated::read(bytes, flagged)
+                            .and_then(|repeated| self.repeated(shard, tenant, repeated));
                         let record = record.ok_or_else(|| {
                             let what = format!("no device repeats what {position} says");
                             Violation::new("journal", what)
@@ -151,9 +156,14 @@ impl Oracle {
         let key = self.slots.get(&shard)?.get(repeated.slot as usize)?;
         let (owner, device_id) = key;
         let said = (*self.said.get(key)?)?;
-        (*owner == tenant && repeated.is_of(device_id))
-            .then(|| said.with_seq(repeated.seq).ok())
-            .flatten()
+        if *owner != tenant || !repeated.is_of(device_id) {
+            return None;
+        }
+        let says = said.with_seq(repeated.seq).ok()?;
+        Some(match repeated.flags {
+            Some(flags) => says.with_flags(flags),
+            None => says,
+        })
     }
 
     /// What a shard judged by at a sequence; none if it never came to it.

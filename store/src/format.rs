@@ -1,7 +1,7 @@
 //! The file FORMAT: what a data directory is, and who has it open. Checked before RocksDB is touched.
 //!
 //! ```text
-//! muster-store 2
+//! muster-store 3
 //! shards 4
 //! ```
 //!
@@ -21,7 +21,7 @@ use crate::restoring::{Restoring, partial_of};
 
 /// The format this program writes, and the newest it reads. It reads all before it; docs/STORAGE.md says what is
 /// new in each.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 const NAME: &str = "FORMAT";
 const NAME_CREATING: &str = "FORMAT.creating";

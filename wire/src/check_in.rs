@@ -244,6 +244,14 @@ impl CheckInRecord {
         Ok(self)
     }
 
+    /// The same report with other flags.
+    #[must_use]
+    pub fn with_flags(mut self, flags: Flags) -> Self {
+        const FLAGS: usize = offset_of!(ArchivedCheckIn, flags);
+        self.0[FLAGS..FLAGS + size_of::<u16>()].copy_from_slice(&flags.bits().to_le_bytes());
+        self
+    }
+
     /// The device that reports.
     #[inline]
     #[must_use]
@@ -389,6 +397,11 @@ mod tests {
         assert_eq!(record.to_check_in(), sample());
         assert_eq!(record.as_bytes(), &sample().to_bytes());
         assert_eq!(record.codes(), [5, 9, 1, 8, 129]);
+        let signed_in = CheckIn {
+            flags: Flags::USER_SIGNED_IN,
+            ..sample()
+        };
+        assert_eq!(record.with_flags(signed_in.flags).to_check_in(), signed_in);
         assert_eq!(
             CheckInRecord::peek(record.as_bytes()),
             (sample().device_id, sample().seq)

@@ -194,9 +194,15 @@ impl ModelDisk {
                         self.check_in(&policy, tenant, &record, now);
                     }
                 }
-                Segment::Repeated { tenant, records } => {
+                Segment::Repeated {
+                    tenant,
+                    flagged,
+                    records,
+                } => {
                     for bytes in records {
-                        let record = self.repeated(tenant, Repeated::read(bytes))?;
+                        let repeated = Repeated::read(bytes, flagged)
+                            .ok_or_else(|| fault("unknown flags in the journal"))?;
+                        let record = self.repeated(tenant, repeated)?;
                         self.check_in(&policy, tenant, &record, now);
                     }
                 }
@@ -230,8 +236,13 @@ impl ModelDisk {
             .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
             .and_then(|entry| entry.device.last);
         let last = last.ok_or_else(|| fault("a repeated check-in of a device not in its slot"))?;
-        last.with_seq(repeated.seq)
-            .map_err(|_| fault("an invalid repeated check-in in the journal"))
+        let record = last
+            .with_seq(repeated.seq)
+            .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
+        Ok(match repeated.flags {
+            Some(flags) => record.with_flags(flags),
+            None => record,
+        })
     }
 
     fn check_in(

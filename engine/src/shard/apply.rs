@@ -20,7 +20,7 @@ use crate::slab::SlotIndex;
 /// How one record fared.
 pub(super) enum Verdict {
     Accepted {
-        /// The slot of a device whose check-in says what it said before.
+        /// The slot of a device whose check-in says what it said before, but perhaps for its flags.
         repeats: Option<SlotIndex>,
     },
     Duplicate,
@@ -116,6 +116,7 @@ impl Shard {
         }
         let filed = self.cells.cell(record.cell);
         let before = filed.key;
+        let repeats = repeats(&record, filed, check_in);
         let mut after = record;
         let facets = match self.judged.all() && is_filed(&record, filed, check_in) {
             true => observe_filed(&mut after, before.facets, check_in, policy, now),
@@ -125,7 +126,6 @@ impl Shard {
                 observe(&mut after, reported, check_in.seq(), policy, now).word()
             }
         };
-        let repeats = repeats((&record, before.facets), (&after, facets));
         let key = CellKey { facets, ..before };
         match self.update(slot, after, key, effects) {
             Verdict::Accepted { .. } if repeats => Verdict::Accepted {

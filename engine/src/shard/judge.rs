@@ -9,6 +9,7 @@ use muster_wire::{CheckInRecord, Flags, Onboarding};
 use crate::cell::Cell;
 use crate::device::DeviceRecord;
 use crate::facet::{FacetWord, Facets};
+use crate::journal::REPEATED_SEQ_MAX;
 use crate::policy::TenantPolicy;
 use crate::rules::compliance::compliance_state;
 use crate::rules::sensor::{SensorFacts, SensorState, sensor_state};
@@ -24,17 +25,17 @@ pub(super) fn report(
     let flags = check_in.flags();
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
     keep(record, check_in);
-    Facets {
+    let mut reported = Facets {
         platform: check_in.platform(),
         management_agent: check_in.management_agent(),
         onboarded,
-        foreign_org: flags.contains(Flags::FOREIGN_ORG),
         ever_onboarded: ever_onboarded || onboarded,
         risk: check_in.risk(),
         partner_threat: check_in.partner_threat_state(),
-        registered: flags.contains(Flags::REGISTERED),
         ..Facets::default()
-    }
+    };
+    reported.flag(flags);
+    reported
 }
 
 /// What a record keeps of a report as it came.
@@ -108,18 +109,15 @@ pub(super) fn observe_filed(
     ))
 }
 
-/// Whether a device that was like this before has reported what it had reported last. Before its first check-in it
-/// had reported nothing.
+/// Whether a device reports what it had reported last, but perhaps for its flags. Before its first check-in it had
+/// reported nothing.
 #[inline(always)]
-pub(super) fn repeats(
-    (before, filed): (&DeviceRecord, FacetWord),
-    (after, files): (&DeviceRecord, FacetWord),
-) -> bool {
+pub(super) fn repeats(before: &DeviceRecord, filed: &Cell, check_in: &CheckInRecord) -> bool {
     before.seq != 0
-        && before.boot_id == after.boot_id
-        && before.payload == after.payload
-        && before.flags == after.flags
-        && filed.reported() == files.reported()
+        && before.boot_id == check_in.boot_id()
+        && before.payload == check_in.payload()
+        && filed.codes == check_in.codes()
+        && check_in.seq() <= REPEATED_SEQ_MAX
 }
 
 /// Fills the derived facets (R17, R2, R3, R7) of a device from what it reported.

@@ -264,15 +264,21 @@ impl Recovery {
                     return Err("a check-in that is not acceptable");
                 }
             }
-            Segment::Repeated { tenant, records } => {
+            Segment::Repeated {
+                tenant,
+                flagged,
+                records,
+            } => {
                 let policies = Arc::clone(&shard.policy);
                 let policy = policies
                     .tenant(tenant)
                     .ok_or("its tenant is not in the policy set")?;
                 for records in records.chunks(LOOKAHEAD) {
-                    shard.bring_slots_near(records.iter().map(|bytes| Repeated::read(bytes).slot));
+                    shard.bring_slots_near(records.iter().map(Repeated::slot_of));
                     for bytes in records {
-                        repeat(shard, tenant, policy, Repeated::read(bytes), effects)?;
+                        let repeated = Repeated::read(bytes, flagged);
+                        let repeated = repeated.ok_or("a repeated check-in with unknown flags")?;
+                        repeat(shard, tenant, policy, repeated, effects)?;
                     }
                 }
             }
@@ -340,7 +346,11 @@ fn repeat(
         return Ok(());
     }
     let before = shard.cells.key(record.cell);
-    let reported = Facets::from_word(before.facets).ok_or("a device in an unreadable cell")?;
+    let mut reported = Facets::from_word(before.facets).ok_or("a device in an unreadable cell")?;
+    if let Some(flags) = repeated.flags {
+        record.flags = flags;
+        reported.flag(flags);
+    }
     let facets = observe(&mut record, reported, seq, policy, effects.now);
     let key = CellKey {
         facets: facets.word(),

@@ -12,6 +12,7 @@ use muster_engine::ShardLimits;
 use muster_ingest::recount::counters;
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 use muster_store::{FORMAT_VERSION, ReadError, Store, StoreConfig};
+use muster_wire::Flags;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -45,7 +46,7 @@ const fn last_seq(start: u64) -> u64 {
     2 * start
 }
 
-/// Check-ins and inventories of one start, acknowledged. Every device says the same twice.
+/// Check-ins and inventories of one start, acknowledged. Every device says the same twice, but for a flag.
 fn send(server: &Server, place: &Installation, random: &mut Random, start: u64) {
     for tenant in ["contoso", "fabrikam"] {
         let client = server.client(&place.pki, &place.pki.gateway(tenant, "gw-1"));
@@ -54,8 +55,13 @@ fn send(server: &Server, place: &Installation, random: &mut Random, start: u64) 
         let fleet: Vec<_> = (0..known)
             .map(|number| random_check_in(random, device(number), last_seq(start) - 1))
             .collect();
-        let again = fleet.iter().map(|said| said.with_seq(last_seq(start)));
-        let again: Vec<_> = again.map(|says| says.expect("no seq is zero")).collect();
+        let again = fleet.iter().map(|said| {
+            let signed_in = said.flags().contains(Flags::USER_SIGNED_IN);
+            let flags = said.flags().with(Flags::USER_SIGNED_IN, !signed_in);
+            let says = said.with_seq(last_seq(start)).expect("no seq is zero");
+            says.with_flags(flags)
+        });
+        let again: Vec<_> = again.collect();
         wait(client.send(&fleet)).expect("it is sent");
         wait(client.send(&again)).expect("it is sent");
         for number in 0..5 {

@@ -195,7 +195,9 @@ fn taken_before(data: &Path, tenant: &str) -> Vec<usize> {
         while let Some(segment) = value.next_segment().expect("it is intact") {
             let (of, check_ins) = match segment {
                 Segment::CheckIns { tenant, records } => (tenant, records.len()),
-                Segment::Repeated { tenant, records } => (tenant, records.len()),
+                Segment::Repeated {
+                    tenant, records, ..
+                } => (tenant, records.len()),
                 _ => continue,
             };
             match names[&of] == tenant {

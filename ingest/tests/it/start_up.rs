@@ -114,15 +114,15 @@ fn a_directory_of_a_newer_version_of_another_size_or_of_somebody_else_is_left_al
     overwrite(
         &place,
         "FORMAT",
-        "muster-store 3\nshards 2\nand something new\n",
+        "muster-store 4\nshards 2\nand something new\n",
     );
     refused(
         &place,
         &settings,
         6,
-        &[own, "format 3", "run the newer version"],
+        &[own, "format 4", "run the newer version"],
     );
-    overwrite(&place, "FORMAT", "muster-store 2\n");
+    overwrite(&place, "FORMAT", "muster-store 3\n");
     refused(&place, &settings, 6, &[own, "FORMAT", "names no shards"]);
     overwrite(&place, "FORMAT", "\u{0}\u{1}\u{2}");
     refused(

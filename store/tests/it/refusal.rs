@@ -155,7 +155,7 @@ fn a_missing_directory_is_created_and_a_reader_creates_none() {
     drop(Store::open(&config).unwrap());
     assert_eq!(
         fs::read_to_string(config.directory.join("FORMAT")).unwrap(),
-        "muster-store 2\nshards 4\n"
+        "muster-store 3\nshards 4\n"
     );
     assert!(!config.directory.join("FORMAT.creating").exists());
 }
@@ -165,7 +165,7 @@ fn a_creation_cut_short_is_finished_by_the_next_start() {
     // Every state a crash can leave: the file empty or torn, then RocksDB half or wholly made.
     let whole = tempdir().unwrap();
     drop(Store::open(&config(whole.path())).unwrap());
-    for text in ["", "muster-st", "muster-store 2\nshards 4\n"] {
+    for text in ["", "muster-st", "muster-store 3\nshards 4\n"] {
         for keep_database in [false, true] {
             let directory = tempdir().unwrap();
             if keep_database {

@@ -1,8 +1,9 @@
-//! Check-ins that say what their device said before: a third of the bytes, and the same state after a recovery.
+//! Check-ins that say what their device said before, but for their flags: a third of the bytes, and the same state after
+//! a recovery.
 
 use super::disk::Disk;
 use super::*;
-use crate::journal::{JournalValue, REPEATED_BYTES, Repeated, Segment};
+use crate::journal::{JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX, Repeated, Segment};
 
 /// The check-ins in the journal value of a batch: repeated ones and whole ones.
 fn kept(effects: &Effects) -> (usize, usize) {
@@ -24,7 +25,7 @@ const WHOLE: (usize, usize) = (0, 1);
 /// What is different, how, and how the check-in is kept.
 type Difference = (&'static str, fn(&mut CheckIn), (usize, usize));
 
-const DIFFERENCES: [Difference; 12] = [
+const DIFFERENCES: [Difference; 14] = [
     ("nothing", |_| (), REPEATED),
     ("time of sending", |says| says.sent_at_ms = 9, REPEATED),
     ("boot", |says| says.boot_id = 9, WHOLE),
@@ -32,13 +33,19 @@ const DIFFERENCES: [Difference; 12] = [
     (
         "foreign organisation",
         |says| says.flags = says.flags | Flags::FOREIGN_ORG,
-        WHOLE,
+        REPEATED,
     ),
     (
         "setting error",
         |says| says.flags = says.flags | Flags::SETTING_ERROR,
-        WHOLE,
+        REPEATED,
     ),
+    (
+        "seq, the last that fits",
+        |says| says.seq = REPEATED_SEQ_MAX,
+        REPEATED,
+    ),
+    ("seq", |says| says.seq = REPEATED_SEQ_MAX + 1, WHOLE),
     ("risk", |says| says.risk = Risk::High, WHOLE),
     (
         "partner",
@@ -60,7 +67,7 @@ const DIFFERENCES: [Difference; 12] = [
 ];
 
 #[test]
-fn whatever_differs_from_the_last_report_is_kept_whole() {
+fn whatever_but_flags_differs_from_the_last_report_is_kept_whole() {
     for (what, differ, expected) in DIFFERENCES {
         let (mut shard, mut effects) = (shard(), Effects::default());
         apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
@@ -153,7 +160,8 @@ fn a_repeated_check_in_that_is_not_of_the_device_in_its_slot_is_refused() {
     let recovered = replayed(|_| ()).unwrap();
     assert_eq!(recovered.device(0, &device_id(2)).unwrap().0.seq, 2);
     type Damage = fn(&mut [u8]);
-    let damages: [(&str, Damage); 4] = [
+    let damages: [(&str, Damage); 5] = [
+        ("an unknown flag", |bytes| bytes[15] ^= 0x80),
         ("another slot", |bytes| bytes[0] ^= 1),
         ("a slot without a device", |bytes| bytes[0] = 200),
         ("a slot beyond the last", |bytes| bytes[3] = 0xff),
@@ -181,8 +189,9 @@ fn ids_that_differ_in_one_byte_have_different_tags() {
     apply(&mut shard, &[says(id, 1), says(id, 2)], &mut effects);
     let value = effects.journal_value();
     let last = value.last_chunk::<REPEATED_BYTES>().unwrap();
-    let repeated = Repeated::read(last);
+    let repeated = Repeated::read(last, true).unwrap();
     assert_eq!((repeated.slot, repeated.seq), (0, 2));
+    assert_eq!(repeated.flags, Some(check_in(0, 2).flags));
     assert!(repeated.is_of(&DeviceId::from_bytes(id)));
     for at in 0..16 {
         let mut other = id;
@@ -191,20 +200,49 @@ fn ids_that_differ_in_one_byte_have_different_tags() {
     }
 }
 
+/// By kind, the first format that has it.
 #[test]
-fn format_1_has_no_repeated_check_ins() {
+fn older_formats_have_no_kinds_of_newer_ones() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     apply(
         &mut shard,
         &[record(check_in(1, 1)), record(check_in(1, 2))],
         &mut effects,
     );
-    let mut bytes = effects.journal_value().to_vec();
-    bytes[0] = 1;
-    let mut value = JournalValue::decode(&bytes).unwrap();
-    assert!(matches!(
-        value.next_segment(),
-        Ok(Some(Segment::CheckIns { .. }))
-    ));
-    assert!(value.next_segment().is_err());
+    let value = effects.journal_value().to_vec();
+    let kind_at = value.len() - REPEATED_BYTES - 8;
+    assert_eq!(value[kind_at], 6);
+    for (kind, since) in [(5, 2), (6, 3)] {
+        for format in 1..=3 {
+            let mut bytes = value.clone();
+            bytes[0] = format;
+            bytes[kind_at] = kind;
+            let mut value = JournalValue::decode(&bytes).unwrap();
+            assert!(matches!(
+                value.next_segment(),
+                Ok(Some(Segment::CheckIns { .. }))
+            ));
+            let repeated = value.next_segment();
+            assert_eq!(repeated.is_ok(), format >= since, "{kind} in {format}");
+        }
+    }
+}
+
+/// What reports of flags is filed, and kept, alike by a replay.
+#[test]
+fn flags_of_a_repeated_check_in_are_recovered() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let mut disk = Disk::default();
+    disk.add_policy(&policy(1));
+    for (seq, bit) in (1..).zip(0..12) {
+        let says = CheckIn {
+            flags: Flags::from_bits(1 << bit).unwrap(),
+            ..check_in(1, seq)
+        };
+        apply(&mut shard, &[record(says)], &mut effects);
+        disk.commit(seq, &effects);
+        let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
+        let device = device_id(1);
+        assert_eq!(recovered.device(0, &device), shard.device(0, &device));
+    }
 }
