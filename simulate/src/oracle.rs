@@ -160,10 +160,7 @@ impl Oracle {
             return None;
         }
         let says = said.with_seq(repeated.seq).ok()?;
-        Some(match repeated.flags {
-            Some(flags) => says.with_flags(flags),
-            None => says,
-        })
+        Some(says.with_flags(repeated.flags.unwrap_or(said.flags())))
     }
 
     /// What a shard judged by at a sequence; none if it never came to it.

@@ -239,10 +239,7 @@ impl ModelDisk {
         let record = last
             .with_seq(repeated.seq)
             .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
-        Ok(match repeated.flags {
-            Some(flags) => record.with_flags(flags),
-            None => record,
-        })
+        Ok(record.with_flags(repeated.flags.unwrap_or(last.flags())))
     }
 
     fn check_in(

@@ -55,7 +55,7 @@ fn a_newer_format_is_refused_and_no_file_changes() {
     // A newer format may say anything after its version.
     fs::write(
         directory.path().join("FORMAT"),
-        "muster-store 3\nsomething = new\n",
+        "muster-store 4\nsomething = new\n",
     )
     .unwrap();
     let before = files(directory.path());
@@ -66,8 +66,8 @@ fn a_newer_format_is_refused_and_no_file_changes() {
         assert!(matches!(
             error,
             OpenError::NewerFormat {
-                found: 3,
-                supported: 2,
+                found: 4,
+                supported: 3,
                 ..
             }
         ));
