@@ -15,9 +15,9 @@ const PAGES_MIN: usize = 8;
 /// Bytes of pages that ride beside one check-in of any shard: six times its journal if it repeats the last one.
 const PAGE_BYTES_BESIDE_CHECK_IN: usize = 96;
 
-/// A checkpoint begins after so many thirds of a check-in for each device: thirteen million of ten million devices,
-/// which a recovery replays in two seconds.
-const CHECK_IN_THIRDS: u64 = 4;
+/// A checkpoint begins after so many thirds of a check-in for each device: 27 million of ten million devices, which are
+/// 440 MB of journal if most of them repeat the last one.
+const CHECK_IN_THIRDS: u64 = 8;
 
 /// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
 const PAGES_IDLE: usize = 256;
@@ -58,7 +58,7 @@ impl Worker {
     /// Adds the next slice of a checkpoint to the sealed batch, beginning one if it is due.
     ///
     /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the
-    /// configured bytes and by [`CHECK_IN_THIRDS`]: pages then cost 48 bytes a check-in, whatever the
+    /// configured bytes and by [`CHECK_IN_THIRDS`]: pages then cost 24 bytes a check-in, whatever the
     /// number of devices. Rarer checkpoints would cost less and leave more to replay. Shards take turns, and the one
     /// whose turn it is writes for all of them, at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of
     /// what makes a checkpoint due until all are through, and the disk holds less than three times of the state
