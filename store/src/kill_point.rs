@@ -107,7 +107,7 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.trim.after_files",
-        "journal files below the trim position are dropped",
+        "a journal file below the trim position is dropped",
     ),
     (
         "store.trim.before_range",

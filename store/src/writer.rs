@@ -21,6 +21,9 @@ use crate::store::Inner;
 use crate::value::{self, JournalStamp};
 use crate::view::JournalTail;
 
+/// More files than a journal has.
+const FILES_MAX: usize = 1000;
+
 /// Key, checksum and headers around a value: only used to size a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
 
@@ -264,19 +267,44 @@ impl Writer {
 
     /// Goes on with what a trim has left to delete, if it is time; for when there is nothing to write. Returns whether
     /// there is more.
+    ///
+    /// # Errors
+    /// If the store is poisoned, perhaps by this.
     #[expect(
         clippy::disallowed_methods,
         reason = "asked for when nothing else is to do"
     )]
-    pub fn tidy(&mut self) -> bool {
+    pub fn tidy(&mut self) -> Result<bool, PoisonReason> {
         if self.inner.health.poisoned().is_none() {
             self.delete_trimmed(Instant::now());
         }
-        self.deleted < self.trim
+        match self.inner.health.poisoned() {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(self.deleted < self.trim),
+        }
+    }
+
+    /// Deletes without a pause what a trim has left; for the end, when nobody waits for the disk any more.
+    ///
+    /// # Errors
+    /// As [`Writer::tidy`].
+    pub fn finish_trim(&mut self) -> Result<(), PoisonReason> {
+        // No journal has as many files: a file that cannot be dropped stays, it must not keep the end from coming.
+        for _ in 0..FILES_MAX {
+            self.trim_next = None;
+            if !self.tidy()? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the journal below the trim position, unless a view still reads it: one part of it, and the next after a
     /// pause.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "once for each file that is dropped"
+    )]
     fn delete_trimmed(&mut self, now: Instant) {
         if self.trim <= self.deleted || self.trim_next.is_some_and(|at| now < at) {
             return;
@@ -287,7 +315,10 @@ impl Writer {
             .pass(|| inner.db.trim(self.deleted, self.trim))
         {
             None => {}
-            Some(Ok(Trimmed::InPart)) => self.trim_next = Some(now + inner.config.trim_pause),
+            // From here on, not from before: where a drop takes long the pause matters most.
+            Some(Ok(Trimmed::InPart)) => {
+                self.trim_next = Some(Instant::now() + inner.config.trim_pause);
+            }
             Some(Ok(Trimmed::Whole)) => {
                 self.deleted = self.trim;
                 self.trim_next = None;

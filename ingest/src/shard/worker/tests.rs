@@ -243,14 +243,14 @@ fn a_checkpoint_is_due_by_check_ins_by_state_and_by_configuration() {
         stage.worker.config.checkpoint_journal_bytes = configured;
         stage.worker.due_at(64)
     };
-    assert_eq!(due_at(2_000, 100, 1), 20, "one check-in of each device");
+    assert_eq!(due_at(2_000, 100, 1), 40, "two check-ins of each device");
     assert_eq!(
         due_at(2_000, 10, 1),
         48,
         "at most three quarters of the state"
     );
     assert_eq!(due_at(2_000, 0, 1), 48, "changes by time alone");
-    assert_eq!(due_at(2_000, 100, 30), 30, "at least what is configured");
+    assert_eq!(due_at(2_000, 100, 60), 60, "at least what is configured");
     assert_eq!(due_at(u64::MAX, 1, 1), 48, "no overflow");
 }
 
