@@ -65,11 +65,14 @@ fn field(text: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The commit of the clone this was built from, if it is still there.
+/// The commit of the clone in `MUSTER_CLONE`, which the scripts set, or around the working directory. The clone this
+/// was built in is no answer: clones share builds.
 fn commit() -> Option<String> {
+    let clone = std::env::var_os("MUSTER_CLONE").unwrap_or_else(|| ".".into());
     let git = |arguments: &[&str]| {
         let output = Command::new("git")
-            .args(["-C", env!("CARGO_MANIFEST_DIR")])
+            .arg("-C")
+            .arg(&clone)
             .args(arguments)
             .output()
             .ok()?;

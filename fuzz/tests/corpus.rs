@@ -18,10 +18,15 @@ const MUTATIONS: u64 = 20_000;
 /// Bytes of an input that grows by mutation.
 const INPUT_BYTES_MAX: usize = 16 << 10;
 
+/// This crate, where the test runs: a build that two clones share remembers only one of them.
+fn here() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .expect("cargo runs this")
+        .into()
+}
+
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(target);
+    let folder = here().join("corpus").join(target);
     let files =
         fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<_> = files
@@ -202,7 +207,7 @@ targets! {
 fn every_target_has_a_test_a_binary_and_good_inputs() {
     let listed: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
     assert_eq!(listed, TESTED);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("libfuzzer/fuzz_targets");
+    let folder = here().join("libfuzzer/fuzz_targets");
     let manifest = fs::read_to_string(folder.with_file_name("Cargo.toml")).expect("a manifest");
     for target in listed {
         let text = fs::read_to_string(folder.join(format!("{target}.rs")));

@@ -14,6 +14,7 @@ mod relay;
 mod sender;
 mod settings;
 
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -45,6 +46,15 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .build()
         .expect("a runtime starts")
 });
+
+/// The clone the tests run in; they may have been built in another that shares the target directory.
+pub(crate) fn clone_folder() -> PathBuf {
+    let ingest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
+    Path::new(&ingest)
+        .parent()
+        .expect("ingest lies in the clone")
+        .to_owned()
+}
 
 /// Runs a client's work to its end.
 #[track_caller]

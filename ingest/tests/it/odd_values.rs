@@ -24,7 +24,7 @@ struct Document {
 
 impl Document {
     fn read() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PROTOCOL.md");
+        let path = clone_folder().join("docs/PROTOCOL.md");
         let text = std::fs::read_to_string(path).expect("a document of the clone");
         let rows = |heading: &str| -> Vec<Vec<String>> {
             let section = text.split(&format!("\n### {heading}\n")).nth(1);

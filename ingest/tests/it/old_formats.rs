@@ -208,7 +208,7 @@ pub(crate) fn stored_cells(directory: &Path) -> Value {
 }
 
 fn stored() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let root = clone_folder().join("ingest/tests/fixtures");
     let mut folders: Vec<_> = fs::read_dir(root)
         .expect("fixtures are in the clone")
         .map(|entry| entry.expect("they can be listed").path())

@@ -130,6 +130,19 @@ fn banned_words_are_in_no_source() {
     assert_none(&faults);
 }
 
+/// A build that two clones share remembers the path of one of them: what is read at run time is found at run time.
+#[test]
+fn no_source_remembers_where_it_was_built() {
+    let remembered = concat!("env!(\"CARGO_MANIFEST", "_DIR\")");
+    let faults: Vec<String> = CRATES
+        .iter()
+        .flat_map(|name| files_below(&root().join(name), "rs"))
+        .filter(|path| read(path).contains(remembered))
+        .map(|path| format!("{}: {remembered}", shown(&path)))
+        .collect();
+    assert_none(&faults);
+}
+
 #[test]
 fn wire_and_engine_do_no_io_and_read_no_clock() {
     let mut faults = Vec::new();
