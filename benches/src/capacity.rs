@@ -185,12 +185,17 @@ impl Rounds {
             say(&format!("gateways, {devices} devices, as fast as it goes"));
             gateways::fastest(site, sizes, devices, figures)?;
         }
-        for (name, percent) in gateways::LOADS {
-            say(&format!(
-                "gateways, {} devices, {percent} % of that",
-                sizes.fleet()
-            ));
-            gateways::at_rate(site, sizes, name, percent, figures)?;
+        for load in [gateways::HALF, gateways::HEAVY] {
+            let is_half = load == gateways::HALF;
+            if is_half {
+                disk.sample_at_a_pace(site, sizes)?;
+            }
+            let (fleet, (_, percent)) = (sizes.fleet(), load);
+            say(&format!("gateways, {fleet} devices, {percent} % of that"));
+            gateways::at_rate(site, sizes, load, figures)?;
+            if is_half {
+                disk.sample_at_a_pace(site, sizes)?;
+            }
         }
         disk.sample(site, sizes)?;
         disk.figures(figures);

@@ -9,7 +9,7 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_muster-benches");
 
 /// Above 0 in any run.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "ratio_gateway_to_quic",
     "ratio_10m_to_1m",
     "ratio_device_to_raw",
@@ -22,6 +22,18 @@ const FIELDS: [&str; 12] = [
     "bytes_per_device",
     "ack_p99_ms_at_half_load",
     "flush_p99_us",
+    "ack_p99_to_paced_flush_p99",
+];
+
+/// Figures of latencies, above 0 in any run.
+const LATENCIES: [&str; 7] = [
+    "gateway_half_load_p99_ms",
+    "gateway_half_load_from_empty_p99_ms",
+    "gateway_heavy_load_p9999_ms",
+    "gateway_heavy_load_from_empty_p9999_ms",
+    "flush_paced_150k_p50_us",
+    "flush_paced_150k_p99_us",
+    "flush_paced_150k_p999_us",
 ];
 
 fn is_above_zero(value: &Value) -> bool {
@@ -59,6 +71,12 @@ fn a_quick_run_has_every_field() {
     let figures = json["figures"].as_object().expect("figures by name");
     for (name, figure) in figures {
         assert_eq!(figure["values"].as_array().map(Vec::len), Some(1), "{name}");
+    }
+    for name in LATENCIES {
+        assert!(is_above_zero(&json["figures"][name]["median"]), "{name}");
+    }
+    for point in json["knee"]["points"].as_array().expect("points") {
+        assert!(is_above_zero(&point["p99_ms"]), "{point}");
     }
 
     // A peer has a figure, or a reason to have none.

@@ -185,6 +185,12 @@ impl Part {
         self.calendar.is_some() && !self.is_settling
     }
 
+    /// Whether every device has checked in before, so that the server knows all of them. With a calendar only a fleet
+    /// that was settled is known.
+    pub const fn is_known(&self) -> bool {
+        self.walk.has_been_round()
+    }
+
     /// How a server should have answered what was made so far.
     pub const fn tally(&self) -> Tally {
         self.tally

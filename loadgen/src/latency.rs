@@ -2,8 +2,8 @@
 //!
 //! Owner: connections share a few histograms, each behind a lock that is held for a moment a frame,
 //! so that ten thousand connections do not need ten thousand histograms. Whoever takes the samples
-//! swaps them for empty ones, so that a sample costs the connections nothing. Bounds: 8 of them, and
-//! as many that are empty; a histogram that is kept is packed, some hundred bytes.
+//! swaps them for empty ones, so that a sample costs the connections nothing. Bounds: 8 lanes of three of
+//! them, and one lane that is empty; a histogram that is kept is packed, some hundred bytes.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -63,6 +63,14 @@ impl Latency {
         debug_assert!(added.is_ok(), "all histograms have the same bounds");
     }
 
+    /// What is left without these, each of which was counted here too.
+    pub fn without(&self, others: &Self) -> Self {
+        let mut left = self.clone();
+        let taken = left.0.subtract(&others.0);
+        debug_assert!(taken.is_ok(), "what is taken was counted before");
+        left
+    }
+
     /// The histogram itself, in microseconds.
     pub const fn histogram(&self) -> &Histogram<u64> {
         &self.0
@@ -110,8 +118,39 @@ impl From<&Packed> for Latency {
 pub(crate) struct Lane {
     /// From the time a frame was due to its ack.
     pub(crate) latency: Latency,
+    /// The same once more, of frames that were made before every device of their connection had checked in. These are
+    /// the few, so that they are counted twice, and not the frames of a fleet that the server knows.
+    pub(crate) first_round: Latency,
     /// How late frames were handed over for reasons of the generator.
     pub(crate) start_delay: Latency,
+}
+
+impl Lane {
+    /// Counts a frame.
+    pub(crate) fn record(&mut self, latency: Duration, is_of_known_fleet: bool) {
+        self.latency.record(latency);
+        if !is_of_known_fleet {
+            self.first_round.record(latency);
+        }
+    }
+
+    /// Counts what another one has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.latency.add(&other.latency);
+        self.first_round.add(&other.first_round);
+        self.start_delay.add(&other.start_delay);
+    }
+
+    /// The latencies of a fleet that the server knows.
+    pub(crate) fn known(&self) -> Latency {
+        self.latency.without(&self.first_round)
+    }
+
+    fn reset(&mut self) {
+        self.latency.0.reset();
+        self.first_round.0.reset();
+        self.start_delay.0.reset();
+    }
 }
 
 /// Histograms for many writers.
@@ -140,10 +179,8 @@ impl LatencyLanes {
         let mut spare = locked(&self.spare);
         for lane in &self.lanes {
             std::mem::swap(&mut *locked(lane), &mut *spare);
-            into.latency.add(&spare.latency);
-            into.start_delay.add(&spare.start_delay);
-            spare.latency.0.reset();
-            spare.start_delay.0.reset();
+            into.add(&spare);
+            spare.reset();
         }
     }
 }
@@ -173,6 +210,25 @@ mod tests {
         assert!((latency.max_ms() - 100.0).abs() < 0.1);
         lanes.take(&mut all);
         assert_eq!(all.latency.count(), 100, "nothing is taken twice");
+    }
+
+    #[test]
+    fn frames_of_the_first_round_are_not_among_those_of_a_known_fleet() {
+        let lanes = LatencyLanes::new();
+        for milliseconds in 1..=100 {
+            let latency = Duration::from_millis(milliseconds);
+            lanes.lane(0).record(latency, milliseconds <= 40);
+            lanes.lane(1).record(latency, true);
+        }
+        let mut all = Lane::default();
+        lanes.take(&mut all);
+        lanes.take(&mut all);
+        assert_eq!((all.latency.count(), all.first_round.count()), (200, 60));
+        let mut expected = Latency::default();
+        for milliseconds in (1..=40).chain(1..=100) {
+            expected.record(Duration::from_millis(milliseconds));
+        }
+        assert_eq!(all.known().0, expected.0);
     }
 
     #[test]

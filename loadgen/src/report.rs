@@ -4,7 +4,6 @@
 //! server is printed without control characters. What it does not do: judge; see `verify`.
 
 use muster_wire::Rejection;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
 mod samples;
 mod table;
 
+use samples::LatencyJson;
 pub(crate) use table::grouped;
 
 /// Differences that are shown, at most.
@@ -133,29 +133,6 @@ pub struct Report {
     pub other: Option<(String, Box<Self>)>,
 }
 
-#[derive(Debug, Serialize)]
-struct LatencyJson {
-    p50: f64,
-    p90: f64,
-    p99: f64,
-    p999: f64,
-    p9999: f64,
-    max: f64,
-}
-
-impl From<&Latency> for LatencyJson {
-    fn from(latency: &Latency) -> Self {
-        Self {
-            p50: latency.quantile_ms(0.5),
-            p90: latency.quantile_ms(0.9),
-            p99: latency.quantile_ms(0.99),
-            p999: latency.quantile_ms(0.999),
-            p9999: latency.quantile_ms(0.9999),
-            max: latency.max_ms(),
-        }
-    }
-}
-
 impl Report {
     /// Whether the run was verified and everything is as predicted.
     pub fn is_verified(&self) -> bool {
@@ -181,6 +158,12 @@ impl Report {
     /// All ack latencies.
     pub const fn latency(&self) -> &Latency {
         self.measured.series.latency()
+    }
+
+    /// Those of the frames that were made when every device of their connection had checked in before: the latencies
+    /// of a fleet that the server knows. None if there was no such frame.
+    pub fn known_latency(&self) -> Option<Latency> {
+        self.measured.series.known_latency()
     }
 
     /// Connections that were lost and opened again; those that were cut on purpose are not meant.
@@ -266,6 +249,7 @@ impl Report {
             "busy": progress.busy,
             "saturated": self.is_saturated(),
             "ack_latency_ms": LatencyJson::from(self.latency()),
+            "ack_latency_known_ms": self.known_latency().as_ref().map(LatencyJson::from),
             "warning": self.warning(),
             "limited_by": self.limit().map(Limit::name),
             "late_frames": {

@@ -153,8 +153,7 @@ impl Series {
     /// Takes a look: where the totals stand, and what was measured since the last one. A look that comes at once
     /// after another adds to it.
     pub(crate) fn look(&mut self, at: Duration, totals: Totals, measured: &Lane) {
-        self.whole.latency.add(&measured.latency);
-        self.whole.start_delay.add(&measured.start_delay);
+        self.whole.add(measured);
         let sample = Sample {
             from: self.until,
             until: at,
@@ -198,8 +197,7 @@ impl Series {
 
     /// Puts the samples of another phase behind those of this one.
     pub fn append(&mut self, other: &Self) {
-        self.whole.latency.add(&other.whole.latency);
-        self.whole.start_delay.add(&other.whole.start_delay);
+        self.whole.add(&other.whole);
         let start = self.until;
         let later = other.samples.iter().map(|sample| Sample {
             from: start + sample.from,
@@ -221,6 +219,13 @@ impl Series {
     /// All latencies.
     pub const fn latency(&self) -> &Latency {
         &self.whole.latency
+    }
+
+    /// The latencies of the frames that were made when every device of their connection had checked in before; none
+    /// if there was no such frame.
+    pub fn known_latency(&self) -> Option<Latency> {
+        let known = self.whole.known();
+        (known.count() > 0).then_some(known)
     }
 
     /// How late frames left for reasons of the generator.
@@ -346,6 +351,27 @@ mod tests {
             50
         );
         assert_eq!(series.latency().count(), 5);
+    }
+
+    #[test]
+    fn a_known_fleet_is_what_comes_after_the_first_round() {
+        let mut series = Series::default();
+        let mut first = Lane::default();
+        first.record(Duration::from_millis(500), false);
+        series.look(Duration::from_secs(1), totals(1), &first);
+        assert!(series.known_latency().is_none());
+        let mut second = Lane::default();
+        second.record(Duration::from_millis(600), false);
+        second.record(Duration::from_millis(7), true);
+        series.look(Duration::from_secs(2), totals(3), &second);
+        let mut whole = Series::default();
+        whole.append(&series);
+        for series in [series, whole] {
+            assert_eq!(series.latency().count(), 3);
+            let known = series.known_latency().unwrap();
+            assert_eq!(known.count(), 1);
+            assert!((known.max_ms() - 7.0).abs() < 0.1, "{}", known.max_ms());
+        }
     }
 
     #[test]

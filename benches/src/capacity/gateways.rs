@@ -2,7 +2,8 @@
 //!
 //! The highest rate is that of a fleet the server knows: the first check-in of every device is left out, because it
 //! comes once in a device's life. It is read from the server's own counters while the run goes on. Latencies are
-//! those of the generator, of all frames, the first ones included, counted from when a frame was due.
+//! those of the generator, counted from when a frame was due: those of a known fleet, of frames that were made when
+//! every device of their connection had checked in before, and those from empty, of all frames, the first ones included.
 
 use anyhow::Context;
 use muster_ingest::clock::{self, Stamp};
@@ -13,7 +14,11 @@ use super::site::{Running, Site, sum_of};
 use super::sizes::{Sizes, label};
 
 /// Shares of the highest rate at which latency is measured, in percent.
-pub(super) const LOADS: [(&str, u64); 2] = [("half", 50), ("heavy", 80)];
+pub(super) const HALF: (&str, u64) = ("half", 50);
+pub(super) const HEAVY: (&str, u64) = ("heavy", 80);
+
+/// Percentiles of a latency, as the names of figures have them.
+pub(super) const PERCENTILES: [&str; 4] = ["p50", "p99", "p999", "p9999"];
 
 /// The highest rate of this fleet.
 pub(super) fn rate_of(devices: u64) -> String {
@@ -25,9 +30,14 @@ pub(super) fn memory_of(devices: u64) -> String {
     format!("gateway_{}_bytes_per_device", label(devices))
 }
 
-/// The 99th percentile under this load.
-pub(super) fn p99_of(load: &str) -> String {
-    format!("gateway_{load}_load_p99_ms")
+/// A percentile under this load, of a known fleet.
+pub(super) fn known_of(load: &str, percentile: &str) -> String {
+    format!("gateway_{load}_load_{percentile}_ms")
+}
+
+/// The same of all frames from an empty server on, the first check-in of every device among them.
+pub(super) fn from_empty_of(load: &str, percentile: &str) -> String {
+    format!("gateway_{load}_load_from_empty_{percentile}_ms")
 }
 
 pub(super) fn fastest(
@@ -66,8 +76,7 @@ pub(super) fn fastest(
 pub(super) fn at_rate(
     site: &Site,
     sizes: &Sizes,
-    name: &str,
-    percent: u64,
+    (name, percent): (&str, u64),
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let highest = figures
@@ -81,25 +90,44 @@ pub(super) fn at_rate(
         ));
     }
     figures.add(format!("gateway_{name}_load_offered_per_second"), offered);
-    let latency = report.ack_latency_ms;
-    figures.add(format!("gateway_{name}_load_p50_ms"), latency.p50);
-    figures.add(p99_of(name), latency.p99);
-    figures.add(format!("gateway_{name}_load_p999_ms"), latency.p999);
-    figures.add(format!("gateway_{name}_load_p9999_ms"), latency.p9999);
+    add_latencies(name, &report, figures);
     Ok(())
 }
 
-/// An empty server gets so many check-ins a second for so long.
+/// The latencies of a known fleet, if any frame was of one, and those of all frames.
+fn add_latencies(name: &str, report: &Report, figures: &mut Figures) {
+    match &report.ack_latency_known_ms {
+        Some(latency) => {
+            for (percentile, milliseconds) in PERCENTILES.into_iter().zip(latency.all()) {
+                figures.add(known_of(name, percentile), milliseconds);
+            }
+        }
+        None => figures.note(format!(
+            "gateway_{name}_load: no frame was made after the first check-in of every device, so there is no latency of \
+             a known fleet"
+        )),
+    }
+    let all = report.ack_latency_ms.all();
+    for (percentile, milliseconds) in PERCENTILES.into_iter().zip(all) {
+        figures.add(from_empty_of(name, percentile), milliseconds);
+    }
+}
+
+/// An empty server gets so many check-ins a second: the first one of every device, and then others for so long.
 pub(super) fn offer(site: &Site, devices: u64, rate: f64, seconds: u64) -> anyhow::Result<Report> {
-    let check_ins = (rate * seconds as f64) as u64;
-    let load = Load {
-        rate: Some(rate),
-        ..Load::through_gateways(devices, check_ins)
-    };
+    let load = offered(devices, rate, seconds);
     let server = site.serve()?;
     let report = load.run(site, &server, &mut || Ok(()))?;
     server.stop()?;
     Ok(report)
+}
+
+/// However slow the server is, the fleet is a known one for so long.
+fn offered(devices: u64, rate: f64, seconds: u64) -> Load {
+    Load {
+        rate: Some(rate),
+        ..Load::through_gateways(devices, devices + (rate * seconds as f64) as u64)
+    }
 }
 
 /// What the server's counters said at a moment.
@@ -135,6 +163,8 @@ fn rate_once_known(samples: &[Sample], devices: u64, check_ins: u64) -> Option<f
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn samples(all: &[(u64, f64, f64)]) -> Vec<Sample> {
@@ -144,6 +174,61 @@ mod tests {
             devices: *devices,
         };
         all.iter().map(sample).collect()
+    }
+
+    /// The values of all figures after a run whose generator said this.
+    fn figures_of(known: &Value) -> (Vec<(String, f64)>, usize) {
+        let report = json!({
+            "check_ins_acked": 1,
+            "check_ins_per_second": 1.0,
+            "saturated": false,
+            "ack_latency_ms": {"p50": 5.0, "p90": 5.5, "p99": 6.0, "p999": 7.0, "p9999": 8.0, "max": 9.0},
+            "ack_latency_known_ms": known,
+            "server_rss_base_bytes": 1,
+            "server_rss_bytes": 2,
+            "verified": true,
+        });
+        let report = serde_json::from_value(report).unwrap();
+        let mut figures = Figures::default();
+        add_latencies("half", &report, &mut figures);
+        let values = figures.all().iter();
+        let values = values.map(|series| (series.name.clone(), series.median()));
+        (values.collect(), figures.notes().len())
+    }
+
+    #[test]
+    fn latencies_of_a_known_fleet_and_from_empty_have_figures_of_their_own() {
+        let known =
+            json!({"p50": 1.0, "p90": 1.5, "p99": 2.0, "p999": 3.0, "p9999": 4.0, "max": 4.5});
+        let from_empty = [
+            ("gateway_half_load_from_empty_p50_ms", 5.0),
+            ("gateway_half_load_from_empty_p99_ms", 6.0),
+            ("gateway_half_load_from_empty_p999_ms", 7.0),
+            ("gateway_half_load_from_empty_p9999_ms", 8.0),
+        ];
+        let expected = [
+            ("gateway_half_load_p50_ms", 1.0),
+            ("gateway_half_load_p99_ms", 2.0),
+            ("gateway_half_load_p999_ms", 3.0),
+            ("gateway_half_load_p9999_ms", 4.0),
+        ];
+        let named = |all: &[(&str, f64)]| -> Vec<(String, f64)> {
+            all.iter()
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect()
+        };
+        let all = named(&[expected, from_empty].concat());
+        assert_eq!(figures_of(&known), (all, 0));
+        assert_eq!(
+            figures_of(&Value::Null),
+            (named(&from_empty), 1),
+            "and a note"
+        );
+    }
+
+    #[test]
+    fn a_fleet_is_known_for_all_the_time_of_a_run_at_a_rate() {
+        assert_eq!(offered(1_000_000, 1000.0, 15).check_ins, 1_015_000);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Where the server falls behind: runs at rising rates, once, after the rounds.
 //!
 //! The knee is the highest rate that was kept up with, of those below the first that was not. A rate counts as too
-//! much if it was so twice: a machine that pauses for a moment makes any server fall behind.
+//! much if it was so twice: a machine that pauses for a moment makes any server fall behind. Latencies are those of a
+//! known fleet, as in the rounds.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -18,7 +19,8 @@ pub(super) struct Point {
     pub(super) percent: u64,
     pub(super) offered: f64,
     pub(super) reached: f64,
-    pub(super) latency: Latency,
+    /// Of a known fleet.
+    pub(super) latency: Option<Latency>,
     pub(super) saturated: bool,
 }
 
@@ -44,7 +46,7 @@ pub(super) fn sweep(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow
             percent: *percent,
             offered,
             reached: report.check_ins_per_second,
-            latency: report.ack_latency_ms,
+            latency: report.ack_latency_known_ms,
             saturated: report.saturated,
         });
     }
@@ -64,13 +66,14 @@ impl Knee {
 
     pub(super) fn json(&self) -> Value {
         let points = self.0.iter().map(|point| {
+            let latency = |of: fn(&Latency) -> f64| point.latency.as_ref().map(of);
             json!({
                 "percent": point.percent,
                 "offered_per_second": point.offered.round(),
                 "reached_per_second": point.reached.round(),
-                "p50_ms": point.latency.p50,
-                "p99_ms": point.latency.p99,
-                "p999_ms": point.latency.p999,
+                "p50_ms": latency(|latency| latency.p50),
+                "p99_ms": latency(|latency| latency.p99),
+                "p999_ms": latency(|latency| latency.p999),
                 "saturated": point.saturated,
             })
         });
@@ -96,7 +99,7 @@ mod tests {
             percent: 10 * number as u64,
             offered: number as f64,
             reached: number as f64,
-            latency,
+            latency: (number > 0).then_some(latency),
             saturated: *saturated,
         };
         Knee(saturated.iter().enumerate().map(point).collect())
@@ -107,5 +110,12 @@ mod tests {
         assert_eq!(knee(&[false, false, true, false]).rate(), Some(1.0));
         assert_eq!(knee(&[false, false]).rate(), Some(1.0));
         assert_eq!(knee(&[true, false]).rate(), None);
+    }
+
+    #[test]
+    fn a_point_without_a_known_fleet_has_no_latency() {
+        let json = knee(&[false, false]).json();
+        let of = |point: usize| json["points"][point]["p99_ms"].as_f64();
+        assert_eq!((of(0), of(1)), (None, Some(2.0)));
     }
 }

@@ -1,6 +1,9 @@
 //! What the machine can do at all: the benches of single parts, one run of each in every round.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use tempfile::TempDir;
 
 use super::figures::Figures;
 use super::site::Site;
@@ -17,6 +20,11 @@ pub(super) const CONNECT_RESUMED: &str = "raw_quic_connect_resumed_per_second";
 /// Bytes appended before a flush: the least, and a journal value of 1,000 check-ins.
 const FLUSHED: [(usize, &str); 2] = [(4 << 10, "flush_4k"), (48_000, "flush_48k")];
 
+/// Bytes appended before a flush that comes at a pace, and the time from one to the next: about how often a server under
+/// load syncs, and how much.
+const PACED_BYTES: usize = 150_000;
+const PACED_INTERVAL: Duration = Duration::from_millis(4);
+
 /// The name of the bare requests on so many connections with this window.
 pub(super) fn requests_of((connections, window): (u64, u64)) -> String {
     format!("raw_quic_{connections}_connections_window_{window}_requests_per_second")
@@ -24,6 +32,14 @@ pub(super) fn requests_of((connections, window): (u64, u64)) -> String {
 
 /// The 99th percentile of the smallest flush.
 pub(super) const FLUSH_P99: &str = "flush_4k_p99_us";
+
+/// Percentiles of flushes at a pace.
+pub(super) const PACED: [&str; 3] = [
+    "flush_paced_150k_p50_us",
+    "flush_paced_150k_p99_us",
+    "flush_paced_150k_p999_us",
+];
+pub(super) const PACED_P99: &str = PACED[1];
 
 /// Runs these parts once.
 pub(super) fn measure(site: &Site, parts: &[Name], figures: &mut Figures) -> anyhow::Result<()> {
@@ -97,18 +113,27 @@ fn name_of(row: &Row, size: Size) -> Option<String> {
     }
 }
 
-/// How long the disk takes for a flush while nothing else of ours writes; twice in every round, before and after
-/// the gateways.
+/// How long the disk takes for a flush while nothing else of ours writes. In a short burst twice in every round, before
+/// and after the gateways; at the pace of a server right before and right after the run at half load.
 #[derive(Debug)]
-pub(super) struct Disk([Flushes; 2]);
+pub(super) struct Disk {
+    in_bursts: [Flushes; 2],
+    paced: Flushes,
+    /// Files of it, which are removed with this: not while a server has the disk.
+    files: Vec<TempDir>,
+}
 
 impl Disk {
     pub(super) fn new() -> Self {
-        Self(FLUSHED.map(|(bytes, _)| Flushes::new(bytes)))
+        Self {
+            in_bursts: FLUSHED.map(|(bytes, _)| Flushes::new(bytes)),
+            paced: Flushes::new(PACED_BYTES),
+            files: Vec::new(),
+        }
     }
 
     pub(super) fn sample(&mut self, site: &Site, sizes: &Sizes) -> anyhow::Result<()> {
-        for flushes in &mut self.0 {
+        for flushes in &mut self.in_bursts {
             flushes
                 .sample(site.directory(), sizes.flushes)
                 .context("flushes of the disk")?;
@@ -116,8 +141,21 @@ impl Disk {
         Ok(())
     }
 
+    pub(super) fn sample_at_a_pace(&mut self, site: &Site, sizes: &Sizes) -> anyhow::Result<()> {
+        let lasting = Duration::from_millis(sizes.paced_ms);
+        let Self { paced, files, .. } = self;
+        site.wait(async {
+            let measured = paced.sample_at_a_pace(site.directory(), PACED_INTERVAL, lasting);
+            files.push(measured.await.context("flushes of the disk at a pace")?);
+            Ok(())
+        })
+    }
+
     pub(super) fn figures(&self, figures: &mut Figures) {
-        for (flushes, (_, name)) in self.0.iter().zip(FLUSHED) {
+        for (name, microseconds) in PACED.into_iter().zip(self.paced.high_percentiles_us()) {
+            figures.add(name, microseconds as f64);
+        }
+        for (flushes, (_, name)) in self.in_bursts.iter().zip(FLUSHED) {
             let [p50, p99, max] = flushes.percentiles_us();
             figures.add(format!("{name}_p50_us"), p50 as f64);
             figures.add(format!("{name}_p99_us"), p99 as f64);

@@ -33,7 +33,10 @@ pub(super) struct Report {
     pub(super) check_ins_acked: u64,
     pub(super) check_ins_per_second: f64,
     pub(super) saturated: bool,
+    /// Of all frames.
     pub(super) ack_latency_ms: Latency,
+    /// Of the frames that were made when every device of their connection had checked in before.
+    pub(super) ack_latency_known_ms: Option<Latency>,
     server_rss_base_bytes: u64,
     server_rss_bytes: u64,
     verified: bool,
@@ -46,6 +49,13 @@ pub(super) struct Latency {
     pub(super) p99: f64,
     pub(super) p999: f64,
     pub(super) p9999: f64,
+}
+
+impl Latency {
+    /// From the lowest to the highest.
+    pub(super) const fn all(&self) -> [f64; 4] {
+        [self.p50, self.p99, self.p999, self.p9999]
+    }
 }
 
 impl Report {

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::connections::{CONNECT_FULL, CONNECT_RESUMED, persistent_of};
 use super::figures::Figures;
-use super::gateways::{memory_of, p99_of, rate_of};
+use super::gateways::{HALF, known_of, memory_of, rate_of};
 use super::knee::Knee;
-use super::limits::{self, FLUSH_P99, STREAM};
+use super::limits::{self, FLUSH_P99, PACED_P99, STREAM};
 use super::peers::{MUSTER, Peers};
 use super::sizes::Sizes;
 use super::storm::{IDLE, STORM};
@@ -48,6 +48,7 @@ impl Outcome {
         let [_, fleet, large] = self.sizes.fleets;
         let best = self.peers.best(&self.figures);
         let best = best.unwrap_or_else(|| "the fastest peer".to_owned());
+        let ack_p99 = known_of(HALF.0, "p99");
         let [some, wide, many] =
             requests::cases(self.size).map(|case| (persistent_of(case), limits::requests_of(case)));
         vec![
@@ -66,8 +67,9 @@ impl Outcome {
             ),
             self.median("idle_connection_bytes", IDLE),
             self.median("bytes_per_device", &memory_of(large)),
-            self.median("ack_p99_ms_at_half_load", &p99_of("half")),
+            self.median("ack_p99_ms_at_half_load", &ack_p99),
             self.median("flush_p99_us", FLUSH_P99),
+            self.ratio_of_ms_to_us("ack_p99_to_paced_flush_p99", &ack_p99, PACED_P99),
             self.ratio("ratio_to_best_peer", MUSTER, &best),
         ]
     }
@@ -77,6 +79,14 @@ impl Outcome {
             name,
             value: self.figures.ratio(above, below),
             made_of: format!("{above} / {below}"),
+        }
+    }
+
+    fn ratio_of_ms_to_us(&self, name: &'static str, above: &str, below: &str) -> Headline {
+        Headline {
+            name,
+            value: self.figures.ratio(above, below).map(|ratio| ratio * 1000.0),
+            made_of: format!("1000 * {above} / {below}"),
         }
     }
 
@@ -140,5 +150,59 @@ impl Outcome {
         });
         json["figures"] = Value::Object(figures.collect::<Map<_, _>>());
         json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{gateways::from_empty_of, limits::PACED};
+    use super::*;
+
+    fn outcome(known_p99_ms: [f64; 3], paced_p99_us: [f64; 3]) -> Outcome {
+        let mut figures = Figures::default();
+        for (ack, flush) in known_p99_ms.into_iter().zip(paced_p99_us) {
+            figures.add(known_of("half", "p99"), ack);
+            figures.add(from_empty_of("half", "p99"), 10.0 * ack);
+            figures.add(PACED[1], flush);
+            figures.end_round().unwrap();
+        }
+        Outcome {
+            size: Size::Quick,
+            rounds: 3,
+            seconds: 1.0,
+            machine: Machine::read(),
+            load_after: String::new(),
+            file_system: String::new(),
+            sizes: Sizes::of(Size::Quick),
+            figures,
+            peers: Peers::default(),
+            knee: Knee::default(),
+        }
+    }
+
+    #[test]
+    fn acks_at_half_load_are_those_of_a_known_fleet_and_held_against_the_disk_of_their_round() {
+        let outcome = outcome([10.0, 80.0, 12.0], [5_000.0, 20_000.0, 4_000.0]);
+        let json = outcome.json();
+        assert_eq!(json["ack_p99_ms_at_half_load"], 12.0);
+        assert_eq!(json["ack_p99_to_paced_flush_p99"], 3.0, "2, 4 and 3");
+        let figures = &json["figures"];
+        assert_eq!(figures["gateway_half_load_p99_ms"]["median"], 12.0);
+        let from_empty = &figures["gateway_half_load_from_empty_p99_ms"];
+        assert_eq!(from_empty["median"], 120.0);
+        assert_eq!(figures["flush_paced_150k_p99_us"]["median"], 5_000.0);
+    }
+
+    #[test]
+    fn the_table_has_both_latencies_and_the_disk() {
+        let text = outcome([12.0; 3], [5_000.0; 3]).to_string();
+        let row = |of: &str| {
+            let row = text.lines().find(|line| line.contains(of)).unwrap();
+            let cells = row.split('|').map(str::trim);
+            cells.skip(3).take(2).collect::<Vec<_>>()
+        };
+        assert_eq!(row("a fleet the server knows"), ["-", "12.0"]);
+        assert_eq!(row("all frames, from an empty server on"), ["-", "120"]);
+        assert_eq!(row("append of 150 kB and sync"), ["-", "5.00"]);
     }
 }

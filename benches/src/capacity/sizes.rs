@@ -10,7 +10,7 @@ pub(super) struct Sizes {
     pub(super) fleets: [u64; 3],
     /// Check-ins after the first one of every device.
     pub(super) check_ins: u64,
-    /// How long a run at a fixed rate is.
+    /// How long a run at a fixed rate is, after the first check-in of every device.
     pub(super) rate_seconds: u64,
     /// Shares of the highest rate, in percent.
     pub(super) knee: &'static [u64],
@@ -25,6 +25,8 @@ pub(super) struct Sizes {
     pub(super) peer_check_ins: u64,
     /// Flushes of the disk at a time, of each length.
     pub(super) flushes: u64,
+    /// How long the disk gets appends at the pace of a server at a time, in milliseconds.
+    pub(super) paced_ms: u64,
     /// How often the counters of a server are read during a run, in milliseconds.
     pub(super) sample_ms: u64,
 }
@@ -45,6 +47,7 @@ impl Sizes {
                 peer_devices: 2_000,
                 peer_check_ins: 20_000,
                 flushes: 20,
+                paced_ms: 500,
                 sample_ms: 10,
             },
             Size::Full => Self {
@@ -59,6 +62,7 @@ impl Sizes {
                 peer_devices: 200_000,
                 peer_check_ins: 2_000_000,
                 flushes: 300,
+                paced_ms: 4_000,
                 sample_ms: 100,
             },
         }

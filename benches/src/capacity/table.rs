@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::gateways::{HALF, HEAVY, PERCENTILES, from_empty_of, known_of};
+use super::limits::PACED;
+use super::load::Latency;
 use super::outcome::{Headline, Outcome};
 use crate::parts::Size;
 use crate::report::markdown;
@@ -52,6 +55,7 @@ impl fmt::Display for Outcome {
             ]);
         }
         writeln!(out, "{table}\n")?;
+        self.latencies(out)?;
         self.knee(out)?;
         for note in self.notes() {
             writeln!(out, "- {note}")?;
@@ -61,6 +65,35 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
+    /// Latencies under load, medians of the rounds, beside those of the disk.
+    fn latencies(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.figures.get(&from_empty_of(HALF.0, "p99")).is_none() {
+            return Ok(());
+        }
+        let median = |name: &str| self.figures.get(name).map(|series| series.median());
+        let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
+        let mut table = markdown(["latency", "of", "p50 ms", "p99 ms", "p99.9 ms", "p99.99 ms"]);
+        for (load, percent) in [HALF, HEAVY] {
+            let load_name = format!("ack at {percent} % of the highest rate");
+            let known = PERCENTILES.map(|percentile| shown(median(&known_of(load, percentile))));
+            let all = PERCENTILES.map(|percentile| shown(median(&from_empty_of(load, percentile))));
+            for (of, values) in [
+                ("a fleet the server knows", known),
+                ("all frames, from an empty server on", all),
+            ] {
+                table.add_row([load_name.clone(), of.to_owned()].into_iter().chain(values));
+            }
+        }
+        let disk = PACED.map(|name| shown(median(name).map(|microseconds| microseconds / 1000.0)));
+        let name = [
+            "disk beside half load",
+            "append of 150 kB and sync, each 4 ms",
+        ]
+        .map(str::to_owned);
+        table.add_row(name.into_iter().chain(disk));
+        writeln!(out, "{table}\n")
+    }
+
     fn knee(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.knee.0.is_empty() {
             return Ok(());
@@ -70,19 +103,23 @@ impl Outcome {
             "kept up",
             "offered/s",
             "reached/s",
-            "p50 ms",
+            "known fleet: p50 ms",
             "p99 ms",
             "p99.9 ms",
         ]);
         for point in &self.knee.0 {
+            let latency = |of: fn(&Latency) -> f64| {
+                let value = point.latency.as_ref().map(of);
+                value.map_or_else(|| "-".to_owned(), number)
+            };
             table.add_row([
                 format!("{} %", point.percent),
                 if point.saturated { "NO" } else { "yes" }.to_owned(),
                 number(point.offered),
                 number(point.reached),
-                number(point.latency.p50),
-                number(point.latency.p99),
-                number(point.latency.p999),
+                latency(|latency| latency.p50),
+                latency(|latency| latency.p99),
+                latency(|latency| latency.p999),
             ]);
         }
         writeln!(out, "{table}\n")

@@ -26,6 +26,8 @@ struct Frame {
     /// When it could leave at the earliest: it was due, and made.
     ready: Instant,
     check_ins: u64,
+    /// Whether every device of the connection had checked in before it was made.
+    is_of_known_fleet: bool,
 }
 
 /// A frame that was handed over.
@@ -33,6 +35,7 @@ struct Frame {
 struct InFlight {
     due: Instant,
     check_ins: u64,
+    is_of_known_fleet: bool,
     /// How late it left for reasons of the generator.
     own_delay: Duration,
 }
@@ -201,6 +204,8 @@ impl Sender {
             }
         }
         let limit = part.remaining().min(self.frame as u64) as usize;
+        // Before it is made: a frame with the last first check-in still brings the server a device that it does not know.
+        let is_of_known_fleet = part.is_known();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + limit * CHECK_IN_BYTES);
         let (check_ins, at) = part.make_due_frame(&mut bytes, self.frame, clock::millis());
         let due = match (&mut self.times.pace, at) {
@@ -213,6 +218,7 @@ impl Sender {
             due,
             ready: due.max(now),
             check_ins: check_ins as u64,
+            is_of_known_fleet,
         })
     }
 
@@ -237,6 +243,7 @@ impl Sender {
         self.in_flight.push_back(InFlight {
             due: frame.due,
             check_ins: frame.check_ins,
+            is_of_known_fleet: frame.is_of_known_fleet,
             own_delay: start.own,
         });
         self.full_since = (self.in_flight.len() >= self.room).then_some(now);
@@ -266,8 +273,8 @@ impl Sender {
             let Some(frame) = self.in_flight.pop_front() else {
                 break;
             };
-            lane.latency
-                .record(now.saturating_duration_since(frame.due));
+            let latency = now.saturating_duration_since(frame.due);
+            lane.record(latency, frame.is_of_known_fleet);
             lane.start_delay.record(frame.own_delay);
             acked += frame.check_ins;
         }

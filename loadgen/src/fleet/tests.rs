@@ -40,6 +40,13 @@ fn records(part: &mut Part) -> Vec<CheckInRecord> {
     all
 }
 
+fn devices_of(frame: &[u8]) -> impl Iterator<Item = DeviceId> {
+    let (records, _) = frame[HEADER_BYTES..].as_chunks();
+    records
+        .iter()
+        .map(|bytes| CheckInRecord::validate(bytes).unwrap().device_id())
+}
+
 fn digest_of(seed: u64) -> u64 {
     let mut part = part(&disordered(seed), 1000, 10_000);
     let inventories: Vec<Vec<u8>> = part
@@ -97,6 +104,40 @@ fn a_round_visits_every_device_once() {
             assert_eq!(ids.len() as u64, count);
         }
     }
+}
+
+#[test]
+fn a_fleet_is_known_once_its_first_round_is_over() {
+    // How many frames are made before it is; 100 devices are more than a block of the walk, and no multiple of one.
+    for (frame_check_ins, expected) in [(1, 100), (10, 10), (50, 2), (64, 2), (99, 2), (101, 1)] {
+        for shape in [Shape::new(5), disordered(5)] {
+            let mut part = part(&shape, 100, 1000);
+            let (mut frame, mut seen) = (Vec::new(), HashSet::new());
+            let mut frames = 0;
+            while !part.is_known() {
+                assert!(seen.len() < 100, "{frame_check_ins}: known too late");
+                part.make_frame(&mut frame, frame_check_ins, 1_750_000_000_000);
+                seen.extend(devices_of(&frame));
+                frames += 1;
+            }
+            assert_eq!(seen.len(), 100, "{frame_check_ins}: known too early");
+            // What comes twice takes the room of what is new.
+            let is_as_expected = frames == expected || shape.duplicates > 0.0 && frames > expected;
+            assert!(is_as_expected, "{frame_check_ins}: {frames} frames");
+            part.make_frame(&mut frame, 10, 1_750_000_000_000);
+            assert!(part.is_known(), "it stays known in its second round");
+        }
+    }
+}
+
+#[test]
+fn a_settled_fleet_is_known() {
+    let mut part = part(&disordered(5), 100, 1000);
+    part.begin_to_settle();
+    assert!(!part.is_known());
+    records(&mut part);
+    part.settled(1000);
+    assert!(part.is_known());
 }
 
 #[test]

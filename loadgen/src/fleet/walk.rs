@@ -21,6 +21,8 @@ pub(super) struct Walk {
     place: usize,
     step: usize,
     left: usize,
+    /// Whether this round is the first one.
+    is_first: bool,
     block: [u32; BLOCK],
     /// Places of the block that were taken, and those it has.
     taken: usize,
@@ -34,6 +36,7 @@ impl Walk {
             place: 0,
             step: 1,
             left: 0,
+            is_first: true,
             block: [0; BLOCK],
             taken: 0,
             filled: 0,
@@ -42,6 +45,11 @@ impl Walk {
             walk.start_round(random);
         }
         walk
+    }
+
+    /// Whether every place has come at least once.
+    pub(super) const fn has_been_round(&self) -> bool {
+        !self.is_first || self.left == 0 && self.taken == self.filled
     }
 
     #[cold]
@@ -71,6 +79,7 @@ impl Walk {
     #[inline(never)]
     fn fill(&mut self, random: &mut Random, devices: &[Device]) {
         if self.left == 0 {
+            self.is_first = false;
             self.start_round(random);
         }
         self.filled = self.left.min(BLOCK);

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Members of the object that the summary shows, in this order, with what they are called.
-const SUMMARY: [(&str, &str); 24] = [
+const SUMMARY: [(&str, &str); 26] = [
     ("/workload", "workload"),
     (
         "/compress",
@@ -41,6 +41,11 @@ const SUMMARY: [(&str, &str); 24] = [
     ("/ack_latency_ms/p999", "p99.9, ms"),
     ("/ack_latency_ms/p9999", "p99.99, ms"),
     ("/ack_latency_ms/max", "max, ms"),
+    (
+        "/ack_latency_known_ms/p50",
+        "ack latency once all devices had checked in, p50, ms",
+    ),
+    ("/ack_latency_known_ms/p99", "p99 of that, ms"),
     ("/busy", "pauses that the server asked for"),
     ("/reconnects", "connections lost and opened again"),
     (

@@ -13,6 +13,7 @@ fn object() -> Value {
         "warning": "THE GENERATOR WAS THE LIMIT: \"busy\"",
         "devices": 1_234_567,
         "ack_latency_ms": {"p50": 1.5, "p99": 22.25, "max": 1000.0},
+        "ack_latency_known_ms": {"p50": 1.25, "p99": 17.5, "max": 30.0},
         "parameters": {"as": "gateway", "ramp": [100.0, 200.0], "rate": null},
         "machine": {"cpu": "A <b>CPU</b>"},
         "phases": [
@@ -76,6 +77,7 @@ fn a_page_holds_together_and_loads_nothing() {
     assert_loads_nothing(&page);
     for words in [
         "1,234,567",
+        "<td>17.50</td>",
         "NOT VERIFIED",
         "THE GENERATOR WAS THE LIMIT",
         "two &amp; more",

@@ -1,12 +1,37 @@
 //! What happened when, as the report shows it: columns of samples, phases, and the distribution of latencies.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{LatencyJson, Phase, Report};
+use super::{Phase, Report};
 use crate::{
     latency::Latency,
     series::{ClassOfSamples, Sample, Series},
 };
+
+/// What is said of latencies wherever a report has them, in milliseconds.
+#[derive(Debug, Serialize)]
+pub(super) struct LatencyJson {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p999: f64,
+    p9999: f64,
+    max: f64,
+}
+
+impl From<&Latency> for LatencyJson {
+    fn from(latency: &Latency) -> Self {
+        Self {
+            p50: latency.quantile_ms(0.5),
+            p90: latency.quantile_ms(0.9),
+            p99: latency.quantile_ms(0.99),
+            p999: latency.quantile_ms(0.999),
+            p9999: latency.quantile_ms(0.9999),
+            max: latency.max_ms(),
+        }
+    }
+}
 
 /// The phases with what was measured in each.
 pub(super) fn by_phase(report: &Report) -> Vec<(&Phase, ClassOfSamples)> {

@@ -17,6 +17,7 @@ pub(super) fn text(report: &Report) -> String {
         }
         let _ = writeln!(text, "{section}");
     }
+    known_latency(&mut text, report);
     rejections(&mut text, report);
     if let Some((tenant, other)) = &report.other {
         let (acked, rate) = (
@@ -154,6 +155,21 @@ fn latency(report: &Report) -> Table {
         table.add_row([Cell::new(note)]);
     }
     table
+}
+
+/// The latencies without the first check-ins of the devices, on one line.
+fn known_latency(text: &mut String, report: &Report) {
+    let Some(latency) = report.known_latency() else {
+        return;
+    };
+    let [p50, p99, p999, p9999] =
+        [0.5, 0.99, 0.999, 0.9999].map(|quantile| latency.quantile_ms(quantile));
+    let _ = writeln!(
+        text,
+        "Ack latency of a known fleet, without the frames that brought a device's first check-in: p50 {p50:.2}, \
+         p99 {p99:.2}, p99.9 {p999:.2}, p99.99 {p9999:.2}, max {:.2} ms.",
+        latency.max_ms(),
+    );
 }
 
 /// The parts of the run, a row each.

@@ -13,7 +13,8 @@ use muster_client::Progress;
 fn report() -> Report {
     let mut lane = Lane::default();
     for milliseconds in 1..=1000 {
-        lane.latency.record(Duration::from_millis(milliseconds));
+        // The slow ones are those of the first round.
+        lane.record(Duration::from_millis(milliseconds), milliseconds <= 100);
     }
     let mut series = Series::default();
     let totals = Totals {
@@ -107,6 +108,17 @@ fn the_json_object_has_what_scripts_read() {
         assert!((found - value).abs() < 1.0, "{key} is {found}");
     }
     assert!(json["ack_latency_ms"]["p9999"].is_f64());
+    for (key, value) in [
+        ("p50", 50.0),
+        ("p90", 90.0),
+        ("p99", 99.0),
+        ("p999", 100.0),
+        ("p9999", 100.0),
+        ("max", 100.0),
+    ] {
+        let found = json["ack_latency_known_ms"][key].as_f64().unwrap();
+        assert!((found - value).abs() < 0.2, "known: {key} is {found}");
+    }
     assert_eq!(json["counts"]["onboarded"], 7);
     assert_eq!(json["counts"]["risk"]["none"], 10);
 }
@@ -123,6 +135,29 @@ fn the_text_says_the_verdict_last() {
         text.contains("durable check-ins per second") && text.contains("200"),
         "{text}"
     );
+}
+
+#[test]
+fn the_latency_of_a_known_fleet_is_told_only_if_there_was_one() {
+    let line = "Ack latency of a known fleet";
+    let mut report = report();
+    let text = report.to_text();
+    let found = text.lines().find(|text| text.starts_with(line)).unwrap();
+    assert!(
+        found.contains("p50 50.0") && found.ends_with("max 100.03 ms."),
+        "{found}"
+    );
+    let mut lane = Lane::default();
+    lane.record(Duration::from_millis(5), false);
+    report.measured.series = Series::default();
+    report
+        .measured
+        .series
+        .look(Duration::from_millis(500), Totals::default(), &lane);
+    let json = report.to_json();
+    assert!(json["ack_latency_ms"].is_object());
+    assert!(json["ack_latency_known_ms"].is_null(), "{json}");
+    assert!(!report.to_text().contains(line));
 }
 
 #[test]

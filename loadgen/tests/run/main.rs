@@ -78,6 +78,29 @@ fn a_disordered_fleet_on_three_gateways_is_verified() {
 }
 
 #[test]
+fn frames_of_the_first_round_are_not_of_a_known_fleet() {
+    let known = |words: &[&str]| {
+        let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+        let report = report(&server, words);
+        assert!(report.is_verified(), "{}", report.to_text());
+        let known = report.known_latency().map(|latency| latency.count());
+        (report.latency().count(), known)
+    };
+    let all_of = |gateways| [&SMALL[..], &[gateways]].concat();
+    // The fifth frame has the last of 300 first check-ins and the first of the second round.
+    assert_eq!(known(&all_of("--gateways=1")), (79, Some(74)));
+    // Two frames for the first check-ins of 100 devices on each of three connections.
+    assert_eq!(known(&all_of("--gateways=3")), (81, Some(75)));
+    let words = [
+        "--devices=300",
+        "--check-ins=300",
+        "--frame=64",
+        "--gateways=1",
+    ];
+    assert_eq!(known(&words), (5, None), "nothing comes after them");
+}
+
+#[test]
 fn a_server_that_loses_connections_is_verified_all_the_same() {
     let lose = Act::Lose {
         frames: 5,
@@ -103,6 +126,8 @@ fn devices_have_a_connection_each() {
     assert!(report.is_verified(), "{}", report.to_text());
     assert_eq!(report.measured.progress.connections, 3);
     assert_eq!(report.latency().count(), 20, "a frame for each check-in");
+    let known = report.known_latency().map(|latency| latency.count());
+    assert_eq!(known, Some(17), "without the first one of each device");
 }
 
 #[test]

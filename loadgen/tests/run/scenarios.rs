@@ -32,6 +32,12 @@ fn every_scenario_is_verified() {
             json["check_ins_offered"], json["check_ins_acked"],
             "{words:?} {json}"
         );
+        let known = if words[0] == "enrolment-storm" {
+            &serde_json::Value::Null
+        } else {
+            &json["ack_latency_ms"]
+        };
+        assert_eq!(&json["ack_latency_known_ms"], known, "{words:?}: settled");
         assert_eq!(json["reconnects"], 0, "those on purpose are not counted");
     }
 }
