@@ -4,7 +4,9 @@
 //! device. Device ids come from outside, so the hash is keyed with a seed that only this process knows.
 //!
 //! A hash table that is full moves all of its entries, and reads the record of each for it. So there are many small
-//! ones, each grows by itself, and a check-in waits for one of them at most, not until all devices are moved.
+//! ones, each grows by itself, and a check-in waits for one of them at most, not until all devices are moved. Tables get
+//! unequal shares of the devices, the largest twice that of the smallest: equal ones would all be full at the same time,
+//! and a fleet that enrols would wait for all of them after all.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -16,8 +18,35 @@ use crate::device::DeviceRecord;
 use crate::policy::TenantIndex;
 use crate::slab::{DeviceSlab, SlotIndex};
 
-/// How many: a table has 1,200 entries when 10 M devices are on 128 shards, and 80,000 when they are on two.
+/// How many: a table has some 1,200 entries when 10 M devices are on 128 shards, and 80,000 when they are on two.
 pub const INDEX_TABLES: usize = 64;
+
+/// Of so many parts of all hashes each table has some.
+const PARTS: usize = 1024;
+
+/// The table of each part.
+static TABLE_OF_PART: [u8; PARTS] = tables_of_parts();
+
+/// Table `n` gets a share of 64 + n: each step of growth of one comes a while after that of the next larger one.
+const fn tables_of_parts() -> [u8; PARTS] {
+    let all = share_below(INDEX_TABLES);
+    let mut tables = [0; PARTS];
+    let mut table = 0;
+    let mut part = 0;
+    while part < PARTS {
+        while part * all >= share_below(table + 1) * PARTS {
+            table += 1;
+        }
+        tables[part] = table as u8;
+        part += 1;
+    }
+    tables
+}
+
+/// The shares of all tables below this one together.
+const fn share_below(table: usize) -> usize {
+    table * INDEX_TABLES + table * table.saturating_sub(1) / 2
+}
 
 #[derive(Debug)]
 pub(crate) struct DeviceIndex {
@@ -66,8 +95,8 @@ impl DeviceIndex {
             tables,
             hash: state,
         } = self;
-        for slots in tables.iter_mut() {
-            let additional = index_table_entries(devices).saturating_sub(slots.len());
+        for (table, slots) in tables.iter_mut().enumerate() {
+            let additional = index_table_entries(table, devices).saturating_sub(slots.len());
             slots.reserve(additional, |slot| hash_of(state, slab.get(*slot)));
         }
     }
@@ -114,15 +143,16 @@ impl DeviceIndex {
     }
 }
 
-/// Entries that a table has at most when there are so many devices, but for a chance of one in a billion.
-pub fn index_table_entries(devices: usize) -> usize {
-    let mean = devices.div_ceil(INDEX_TABLES);
+/// Entries that this table has at most when there are so many devices, but for a chance of one in a billion.
+pub fn index_table_entries(table: usize, devices: usize) -> usize {
+    let parts = TABLE_OF_PART.iter().filter(|of| usize::from(**of) == table);
+    let mean = (devices * parts.count()).div_ceil(PARTS);
     mean + 6 * mean.isqrt()
 }
 
 /// The table of a hash. A table itself uses the seven highest bits and as many of the lowest as it needs.
 fn table_of(hash: u64) -> usize {
-    (hash >> 48) as usize % INDEX_TABLES
+    usize::from(TABLE_OF_PART[(hash >> 47) as usize % PARTS])
 }
 
 fn is_of(record: &DeviceRecord, tenant: TenantIndex, device: &DeviceId) -> bool {
@@ -159,8 +189,46 @@ mod tests {
             index.insert(hash, slot, &slab);
         }
         assert_eq!(index.len(), DEVICES as usize);
-        let largest = index.tables.iter().map(HashTable::len).max();
-        let at_most = index_table_entries(DEVICES as usize);
-        assert!(largest <= Some(at_most), "{largest:?} of {at_most}");
+        let lengths = index.tables.each_ref().map(HashTable::len);
+        for (table, length) in lengths.into_iter().enumerate() {
+            let at_most = index_table_entries(table, DEVICES as usize);
+            assert!(length <= at_most, "table {table}: {length} of {at_most}");
+        }
+        let (first, last) = (lengths[0] as f64, lengths[INDEX_TABLES - 1] as f64);
+        assert!((1.7..2.3).contains(&(last / first)), "{first}, {last}");
+    }
+
+    /// While a fleet doubles, every table grows once, and no sixteenth of that time sees more than a tenth of them.
+    #[test]
+    fn tables_do_not_grow_all_at_the_same_time() {
+        const HALF: usize = 200_000;
+        let (mut index, mut slab) = (DeviceIndex::new(7), DeviceSlab::default());
+        let mut add = |index: &mut DeviceIndex, number: usize| {
+            let device_id = DeviceId::from_bytes((number as u128 + 1).to_le_bytes());
+            let hash = index.hash(0, &device_id);
+            let slot = slab.insert(DeviceRecord {
+                device_id,
+                ..DeviceRecord::default()
+            });
+            let capacity = index.tables[table_of(hash)].capacity();
+            index.insert(hash, slot, &slab);
+            index.tables[table_of(hash)].capacity() > capacity
+        };
+        for number in 0..HALF {
+            add(&mut index, number);
+        }
+        let mut all = 0;
+        let mut next = HALF;
+        for sixteenth in 1..=16_i32 {
+            // Equal in the logarithm, as growth is.
+            let end = (HALF as f64 * 2_f64.powf(f64::from(sixteenth) / 16.0)) as usize;
+            let grown = (next..end)
+                .filter(|number| add(&mut index, *number))
+                .count();
+            assert!(grown <= 8, "{grown} tables in part {sixteenth}");
+            all += grown;
+            next = end;
+        }
+        assert!((60..=68).contains(&all), "{all} tables");
     }
 }

@@ -123,8 +123,11 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
     // Chunks of 8,192 records of 64 bytes; hash tables of slots, an eighth of each free, a byte of control
     // for each slot. The one that grows has the old one beside it.
     let slab = devices.div_ceil(8_192) * 8_192 * 64;
-    let table = (index_table_entries(devices as usize) as u64 * 8 / 7).next_power_of_two() * 5;
-    let index = INDEX_TABLES as u64 * table + table / 2;
+    let table = |table| {
+        let entries = index_table_entries(table, devices as usize) as u64;
+        (entries * 8 / 7).next_power_of_two() * 5
+    };
+    let index = (0..INDEX_TABLES).map(table).sum::<u64>() + table(INDEX_TABLES - 1) / 2;
     // Key, count and an entry of the hash table, which may be half empty; the count of the audit.
     let cell = 16 + 17 * 16 / 7 * 3 / 2 + GROWTH * 8;
     // Tags in the table and again as its key.
