@@ -6,6 +6,7 @@
 
 mod parts;
 mod policy;
+mod space;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -27,6 +28,7 @@ use crate::recovery::{self, RecoverError, RecoverOptions};
 use crate::shutdown::{self, Running, Signals};
 
 pub(crate) use parts::Parts;
+use space::SpaceThread;
 
 /// How long a question to the store may still run once everything else has ended.
 const OPS_FAREWELL_MAX: Duration = Duration::from_secs(1);
@@ -101,9 +103,7 @@ pub fn run(
 
     kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
-    for notice in store.notices() {
-        tracing::warn!(what = notice.as_str(), "the data directory was set right");
-    }
+    let space = SpaceThread::start(&store)?;
     let (tenants, policy) = policy::put_in_store(&config, &store)?;
     let memory = MemoryBound::of(&config, store.shards(), cores());
     tracing::info!(
@@ -152,6 +152,7 @@ pub fn run(
     drop(ops_stop);
     // Only fails if the thread panicked, which its own message has told.
     let _ = ops.join();
+    drop(space);
     kill_point("ingest.stop.before_close");
     match Arc::into_inner(store) {
         Some(store) => store.close()?,
@@ -184,15 +185,20 @@ fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
 fn open_store(config: &Config) -> Result<Store, ServerError> {
     let mut wanted = StoreConfig::new(&config.store.directory);
     wanted.group_bytes_max = config.store.group_bytes_max.get() as usize;
-    if config.shards.count > 0 {
-        return Ok(Store::open(&wanted.with_shards(config.shards.count))?);
+    let store = if config.shards.count > 0 {
+        Store::open(&wanted.with_shards(config.shards.count))?
+    } else {
+        match Store::open(&wanted) {
+            Err(OpenError::ShardCountMissing { .. }) => {
+                Store::open(&wanted.with_shards(u16::try_from(cores()).unwrap_or(u16::MAX)))?
+            }
+            opened => opened?,
+        }
+    };
+    for notice in store.notices() {
+        tracing::warn!(what = notice.as_str(), "the data directory was set right");
     }
-    match Store::open(&wanted) {
-        Err(OpenError::ShardCountMissing { .. }) => Ok(Store::open(
-            &wanted.with_shards(u16::try_from(cores()).unwrap_or(u16::MAX)),
-        )?),
-        other => Ok(other?),
-    }
+    Ok(store)
 }
 
 fn start_parts(

@@ -11,7 +11,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use muster_loadgen::random::Random;
-use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, Trimmed, WriteSet};
+use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
 use muster_store::{Keyspace, ReadError, StoreMetrics};
 
 use crate::plant::Plant;
@@ -264,7 +264,7 @@ impl Database for SimulatedDisk {
         Box::new(Snapshot(Arc::clone(&self.state().visible)))
     }
 
-    fn trim(&self, first: u64, end: u64) -> Result<Trimmed, DatabaseError> {
+    fn trim(&self, first: u64, end: u64) -> Result<(), DatabaseError> {
         let mut state = self.state();
         let too_far = match state.plant {
             Some(Plant::TrimTooEarly) => state.random.below(3),
@@ -277,7 +277,7 @@ impl Database for SimulatedDisk {
         operation.apply(&mut state.visible);
         state.unsynced.push(operation);
         state.trims += 1;
-        Ok(Trimmed::Whole)
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), DatabaseError> {

@@ -3,7 +3,6 @@
 //! Plain values, checked where they are used. The keys of the configuration file belong to `ingest`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 const MIB: usize = 1024 * 1024;
 
@@ -40,9 +39,6 @@ pub struct StoreConfig {
     /// Size of all write-ahead logs together at which the oldest is released by flushing what it holds.
     /// Bounds the disk they take and the bytes read again after a crash.
     pub wal_bytes_max: u64,
-    /// How long a trim waits after each file that it drops. A file system may give its space back to the disk at once,
-    /// and everybody who syncs meanwhile waits: 10 ms for 32 MiB where this was measured.
-    pub trim_pause: Duration,
     /// Memory for blocks read by point (inventory, control); scans do not use it.
     pub block_cache_bytes: usize,
     /// Files RocksDB keeps open.
@@ -60,7 +56,6 @@ impl StoreConfig {
             journal_memtable_bytes: 32 * MIB,
             pages_memtable_bytes: 32 * MIB,
             wal_bytes_max: 128 * MIB as u64,
-            trim_pause: Duration::from_millis(100),
             block_cache_bytes: 32 * MIB,
             open_files_max: 512,
         }

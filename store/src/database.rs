@@ -22,16 +22,6 @@ pub type Stored = (Vec<u8>, Vec<u8>);
 /// Takes keys and values as they come: `ControlFlow::Break` ends a scan.
 pub type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
-/// How far a trim came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trimmed {
-    /// Through.
-    Whole,
-    /// There is more to delete, by further calls for the same positions: deleting all at once would keep the disk from
-    /// those that wait for a sync.
-    InPart,
-}
-
 /// An engine with atomic writes over the key spaces of [`Keyspace`].
 pub trait Database: Send + Sync {
     /// An empty set of writes with room for so many bytes.
@@ -43,9 +33,9 @@ pub trait Database: Send + Sync {
     /// Reads what is there now, whatever is written later. What [`Database::trim`] deletes may be missing.
     fn snapshot(&self) -> Box<dyn Reads + '_>;
 
-    /// Deletes the journal from position `first` up to, not including, `end`, or a part of it. Nobody needs those
-    /// values any more, so some may stay, and all may be back after a crash.
-    fn trim(&self, first: u64, end: u64) -> Result<Trimmed, DatabaseError>;
+    /// Deletes the journal from position `first` up to, not including, `end`. Nobody needs those values any
+    /// more, so some may stay, and all may be back after a crash.
+    fn trim(&self, first: u64, end: u64) -> Result<(), DatabaseError>;
 
     /// Moves what is in memory into files.
     fn flush(&self) -> Result<(), DatabaseError>;

@@ -107,7 +107,7 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.trim.after_files",
-        "a journal file below the trim position is dropped",
+        "journal files below the trim position are dropped",
     ),
     (
         "store.trim.before_range",

@@ -6,6 +6,7 @@ use std::path::Path;
 use hdrhistogram::Histogram;
 use rocksdb::statistics::Ticker;
 
+use crate::held_files;
 use crate::keyspace::Keyspace;
 use crate::rocks::Rocks;
 
@@ -108,11 +109,14 @@ impl StoreMetrics {
     }
 }
 
-/// All files and the logs among them. A file that goes away meanwhile counts as nothing.
+/// All files, each once, and the logs among them. A file that goes away meanwhile counts as nothing.
 fn directory_bytes(directory: &Path) -> (u64, u64) {
     let (mut all, mut logs) = (0, 0);
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
+        let metadata = entry.metadata();
+        let bytes = metadata.map_or(0, |metadata| {
+            held_files::own_bytes(&entry.path(), &metadata)
+        });
         all += bytes;
         if entry
             .path()

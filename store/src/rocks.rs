@@ -14,7 +14,7 @@ use rocksdb::{
 
 use crate::acknowledged_mark::{self, AcknowledgedMark, Found};
 use crate::config::StoreConfig;
-use crate::database::{Database, DatabaseError, Each, Reads, Stored, Trimmed, WriteSet};
+use crate::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
 use crate::error::{OpenError, ReadError};
 use crate::keys;
 use crate::keyspace::{self, Keyspace, LogEnd, Mode};
@@ -124,27 +124,6 @@ impl Rocks {
         let mut mark = mark.lock().unwrap_or_else(PoisonError::into_inner);
         mark.advance(self.db.latest_sequence_number())
     }
-
-    fn journal_files(&self) -> Result<Vec<JournalFile>, DatabaseError> {
-        let journal = Keyspace::Journal.name();
-        let files = self.db.live_files()?.into_iter();
-        let files = files.filter(|file| file.column_family_name == journal);
-        let files = files.filter_map(|file| {
-            Some(JournalFile {
-                last: keys::journal_position(file.end_key.as_deref()?)?,
-                can_be_dropped: file.level > 0,
-            })
-        });
-        Ok(files.collect())
-    }
-}
-
-/// A file of the journal.
-struct JournalFile {
-    /// The position of its last value.
-    last: u64,
-    /// RocksDB drops no file on level 0.
-    can_be_dropped: bool,
 }
 
 impl From<rocksdb::Error> for DatabaseError {
@@ -175,35 +154,28 @@ impl Database for Rocks {
         })
     }
 
-    /// Whole files first, by dropping them, one at each call. The rest is the head of one file, which goes with that
-    /// file at the next trim, and the head of the memtable, which one range tombstone keeps from being flushed.
-    fn trim(&self, first: u64, end: u64) -> Result<Trimmed, DatabaseError> {
+    /// Whole files first, by dropping them. The rest is the head of one file, which goes with that file at the
+    /// next trim, and the head of the memtable, which one range tombstone keeps from being flushed.
+    fn trim(&self, first: u64, end: u64) -> Result<(), DatabaseError> {
         let family = Keyspace::Journal.of(&self.db);
-        let files = self.journal_files()?;
-        let mut below: Vec<u64> = files
-            .iter()
-            .filter(|file| file.can_be_dropped && file.last < end)
-            .map(|file| file.last)
-            .collect();
-        below.sort_unstable();
         kill_point("store.trim.before_files");
-        if let [oldest, ..] = below.as_slice() {
-            self.db
-                .delete_file_in_range_cf(family, keys::journal(0), keys::journal(*oldest))?;
-        }
+        self.db
+            .delete_file_in_range_cf(family, keys::journal(0), keys::journal(end - 1))?;
         kill_point("store.trim.after_files");
-        if below.len() > 1 {
-            return Ok(Trimmed::InPart);
-        }
         // The tombstone must not reach back into a file, nor into a memtable that is just becoming one: files
         // that overlap are merged by compaction, the others only moved. What is left out goes with its file.
         if self.db.property_int_value_cf(family, IMMUTABLE_MEMTABLES)? != Some(0) {
-            return Ok(Trimmed::Whole);
+            return Ok(());
         }
-        let in_files = self.journal_files()?.iter().map(|file| file.last).max();
+        let files = self.db.live_files()?;
+        let in_files = files
+            .iter()
+            .filter(|file| file.column_family_name == Keyspace::Journal.name())
+            .filter_map(|file| keys::journal_position(file.end_key.as_deref()?))
+            .max();
         let first = in_files.map_or(first, |last| first.max(last.saturating_add(1)));
         if first >= end {
-            return Ok(Trimmed::Whole);
+            return Ok(());
         }
         let mut writes = WriteBatch::new();
         writes.delete_range_cf(family, keys::journal(first), keys::journal(end));
@@ -212,7 +184,7 @@ impl Database for Rocks {
         kill_point("store.trim.before_range");
         self.db.write_opt(writes, &synced())?;
         kill_point("store.trim.after_range");
-        Ok(Trimmed::Whole)
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), DatabaseError> {

@@ -1,9 +1,9 @@
 //! Keeps trimmed journal files on disk while someone reads an earlier instant.
 //!
 //! RocksDB drops whole files without regard to snapshots. So a view holds the gate, and the writer drops
-//! files only while nobody does; it comes back with its next write, or when there is nothing to write. The
-//! journal grows by what is written during the longest view, a recount of some seconds, or a backup, which
-//! takes longer on another file system (docs/STORAGE.md).
+//! files only while nobody does; it comes back with its next write. The journal grows by what is written
+//! during the longest view, a recount of some seconds, or a backup, which takes longer on another file system
+//! (docs/STORAGE.md).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::commit::{CheckpointMark, Commit, Sink};
-use crate::database::{Trimmed, WriteSet};
+use crate::database::WriteSet;
 use crate::health::PoisonReason;
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -20,9 +20,6 @@ use crate::metrics::WriterMetrics;
 use crate::store::Inner;
 use crate::value::{self, JournalStamp};
 use crate::view::JournalTail;
-
-/// More files than a journal has.
-const FILES_MAX: usize = 1000;
 
 /// Key, checksum and headers around a value: only used to size a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
@@ -35,8 +32,6 @@ pub struct Writer {
     trim: u64,
     /// Positions below are deleted.
     deleted: u64,
-    /// When a trim that came to a part goes on.
-    trim_next: Option<Instant>,
     /// A shard has written all pages of a checkpoint, and the database was not told yet.
     pages_written: bool,
     metrics: WriterMetrics,
@@ -65,7 +60,6 @@ impl Writer {
             ledger: tail.ledger,
             trim: 0,
             deleted: 0,
-            trim_next: None,
             pages_written: false,
             metrics,
         }
@@ -106,7 +100,7 @@ impl Writer {
                 }
             }
             // Behind the completions: nobody waits for it.
-            self.delete_trimmed(ended);
+            self.delete_trimmed();
             self.tell_pages_written();
         }
     }
@@ -265,48 +259,9 @@ impl Writer {
         payload.truncate(bytes);
     }
 
-    /// Goes on with what a trim has left to delete, if it is time; for when there is nothing to write. Returns whether
-    /// there is more.
-    ///
-    /// # Errors
-    /// If the store is poisoned, perhaps by this.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "asked for when nothing else is to do"
-    )]
-    pub fn tidy(&mut self) -> Result<bool, PoisonReason> {
-        if self.inner.health.poisoned().is_none() {
-            self.delete_trimmed(Instant::now());
-        }
-        match self.inner.health.poisoned() {
-            Some(reason) => Err(reason.clone()),
-            None => Ok(self.deleted < self.trim),
-        }
-    }
-
-    /// Deletes without a pause what a trim has left; for the end, when nobody waits for the disk any more.
-    ///
-    /// # Errors
-    /// As [`Writer::tidy`].
-    pub fn finish_trim(&mut self) -> Result<(), PoisonReason> {
-        // No journal has as many files: a file that cannot be dropped stays, it must not keep the end from coming.
-        for _ in 0..FILES_MAX {
-            self.trim_next = None;
-            if !self.tidy()? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes the journal below the trim position, unless a view still reads it: one part of it, and the next after a
-    /// pause.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "once for each file that is dropped"
-    )]
-    fn delete_trimmed(&mut self, now: Instant) {
-        if self.trim <= self.deleted || self.trim_next.is_some_and(|at| now < at) {
+    /// Deletes the journal below the trim position, unless a view still reads it.
+    fn delete_trimmed(&mut self) {
+        if self.trim <= self.deleted {
             return;
         }
         let inner = Arc::clone(&self.inner);
@@ -315,13 +270,8 @@ impl Writer {
             .pass(|| inner.db.trim(self.deleted, self.trim))
         {
             None => {}
-            // From here on, not from before: where a drop takes long the pause matters most.
-            Some(Ok(Trimmed::InPart)) => {
-                self.trim_next = Some(Instant::now() + inner.config.trim_pause);
-            }
-            Some(Ok(Trimmed::Whole)) => {
+            Some(Ok(())) => {
                 self.deleted = self.trim;
-                self.trim_next = None;
                 self.metrics.trims += 1;
             }
             Some(Err(error)) => {

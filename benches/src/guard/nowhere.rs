@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use muster_store::Keyspace;
-use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, Trimmed, WriteSet};
+use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
 use muster_store::{ReadError, StoreMetrics};
 
 type Meta = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -39,8 +39,8 @@ impl Database for Nowhere {
         self.latest()
     }
 
-    fn trim(&self, _first: u64, _end: u64) -> Result<Trimmed, DatabaseError> {
-        Ok(Trimmed::Whole)
+    fn trim(&self, _first: u64, _end: u64) -> Result<(), DatabaseError> {
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), DatabaseError> {

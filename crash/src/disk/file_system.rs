@@ -28,7 +28,7 @@ fn kernel_attributes(attributes: Attributes, owner: (u32, u32)) -> FileAttr {
     let (kind, perm, nlink) = if attributes.directory {
         (FileType::Directory, 0o755, 2)
     } else {
-        (FileType::RegularFile, 0o644, 1)
+        (FileType::RegularFile, 0o644, attributes.names)
     };
     FileAttr {
         ino: INodeNo(attributes.inode),

@@ -50,6 +50,8 @@ pub(super) struct Attributes {
     pub(super) len: u64,
     /// What it is.
     pub(super) directory: bool,
+    /// Names of a file; none if it is only open. Programs decide by it whether a file is still somebody's.
+    pub(super) names: u32,
 }
 
 /// All files and directories of a disk.
@@ -105,7 +107,17 @@ impl Tree {
             inode,
             len,
             directory,
+            names: self.names_of(inode),
         })
+    }
+
+    /// How many names it has.
+    fn names_of(&self, inode: Inode) -> u32 {
+        let names = self.nodes.values().map(|node| match &node.body {
+            Body::Directory { live, .. } => live.values().filter(|named| **named == inode).count(),
+            Body::File(_) => 0,
+        });
+        u32::try_from(names.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
     /// Who has a name in a directory.

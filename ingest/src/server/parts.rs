@@ -192,7 +192,10 @@ impl Channels {
     }
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ServerError> {
+pub(super) fn spawn(
+    name: String,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, ServerError> {
     std::thread::Builder::new()
         .name(name)
         .spawn(run)

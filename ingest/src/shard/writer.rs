@@ -65,27 +65,12 @@ pub fn run(thread: WriterThread) {
     loop {
         match groups.thread.commits.recv_timeout(REPORT_EVERY) {
             Ok(commit) => groups.write(commit),
-            Err(RecvTimeoutError::Timeout) => {
-                groups.tidy();
-                groups.publish();
-            }
+            Err(RecvTimeoutError::Timeout) => groups.publish(),
             Err(RecvTimeoutError::Disconnected) => break,
         }
         groups.publish_if_due();
     }
-    // What fails is in the log; the next start recovers what is on disk.
-    if let Err(reason) = groups.thread.writer.finish_trim() {
-        poisoned(&groups.thread.phase, &reason);
-    }
     groups.publish();
-}
-
-/// Says so, once, and lets nobody in any more.
-fn poisoned(phase: &PhaseSwitch, reason: &PoisonReason) {
-    if phase.get() != Phase::Poisoned {
-        tracing::error!(%reason, "store is poisoned: nothing is acknowledged any more; free space or repair the disk, then restart to recover");
-        phase.advance(Phase::Poisoned);
-    }
 }
 
 /// The writer at work, one group at a time.
@@ -125,13 +110,6 @@ impl Groups {
     /// The store's writer.
     pub fn writer(&self) -> &Writer {
         &self.thread.writer
-    }
-
-    /// Lets the store go on with what it has to delete, while there is nothing to write.
-    fn tidy(&mut self) {
-        if let Err(reason) = self.thread.writer.tidy() {
-            poisoned(&self.thread.phase, &reason);
-        }
     }
 
     fn write(&mut self, first: Commit<Batch>) {
@@ -203,7 +181,10 @@ impl Sink<Batch> for Finish<'_> {
     }
 
     fn failed(&mut self, mut commit: Commit<Batch>, reason: &PoisonReason) {
-        poisoned(self.phase, reason);
+        if self.phase.get() != Phase::Poisoned {
+            tracing::error!(%reason, "store is poisoned: nothing is acknowledged any more; free space or repair the disk, then restart to recover");
+            self.phase.advance(Phase::Poisoned);
+        }
         commit.payload.abandon();
         self.give_back(commit);
     }

@@ -12,6 +12,7 @@ mod cut_off;
 mod durability;
 mod floods;
 mod harness;
+mod held_files;
 mod listing;
 mod memory;
 mod odd_values;

@@ -1,7 +1,5 @@
 //! Checkpoint and trim: what recovery sees, and that files really go away.
 
-use std::time::Duration;
-
 use muster_store::{CheckpointMark, CheckpointRecord, Commit, Store, StoreConfig};
 use tempfile::tempdir;
 
@@ -108,7 +106,6 @@ fn an_idle_shard_does_not_hold_back_the_trim() {
         write(&mut writer, vec![journal(0, sequence, vec![0; 200_000])]);
     }
     checkpoint(&mut writer, 0, Vec::new());
-    while writer.tidy().unwrap() {}
     assert_eq!(
         (writer.metrics().trims, writer.journal_bytes_live()),
         (2, 0)
@@ -219,38 +216,5 @@ fn a_view_keeps_what_it_reads_until_it_is_dropped() {
     drop(view);
     assert_eq!(entries(&store.snapshot()).unwrap().1, []);
     write(&mut writer, vec![journal(0, 101, "the next write trims")]);
-    while writer.tidy().unwrap() {}
     assert_eq!(writer.metrics().trims, 1);
-}
-
-/// Dropped at once, files keep the disk from everybody who waits for a sync.
-#[test]
-fn a_trim_drops_a_file_at_a_time_and_then_waits() {
-    let directory = tempdir().unwrap();
-    let config = StoreConfig {
-        trim_pause: Duration::from_secs(3600),
-        ..config(directory.path())
-    };
-    let store = Store::open(&config).unwrap();
-    let (mut writer, _) = recover(&store);
-    for sequence in 1..=400 {
-        write(&mut writer, vec![journal(0, sequence, vec![1; 50_000])]);
-    }
-    // Files that can be dropped have been moved to level 1 in the background, so the first checkpoints may be early.
-    let paused = (401..600).any(|sequence| {
-        write(&mut writer, vec![journal(0, sequence, "x")]);
-        checkpoint(&mut writer, 0, Vec::new());
-        writer.tidy().unwrap()
-    });
-    assert!(paused, "a trim never came to a part");
-    let trims = writer.metrics().trims;
-    let sequence = writer.sequence(0);
-    write(&mut writer, vec![journal(0, sequence + 1, "x")]);
-    assert!(writer.tidy().unwrap(), "an hour is not over");
-    assert_eq!(writer.metrics().trims, trims);
-    // At the end nobody waits for the disk.
-    writer.finish_trim().unwrap();
-    assert_eq!(writer.metrics().trims, trims + 1);
-    assert!(!writer.tidy().unwrap());
-    assert!(store.metrics().journal_file_bytes < 3_000_000);
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 use std::time::Instant;
 
 use muster_store::{
@@ -20,7 +19,6 @@ pub(crate) fn config(directory: &Path) -> StoreConfig {
         journal_memtable_bytes: MIB,
         pages_memtable_bytes: MIB,
         wal_bytes_max: 8 * MIB as u64,
-        trim_pause: Duration::ZERO,
         ..StoreConfig::new(directory).with_shards(4)
     }
 }
