@@ -64,7 +64,8 @@ impl HeldFiles {
     /// Holds new files and gives back a part of what was deleted. Returns when to call again.
     ///
     /// # Errors
-    /// If the file system has no links or does not count them, or refuses something else. What is held then stays until it is removed.
+    /// If the file system has no links or does not count them, or refuses something else. What is held stays then, until
+    /// [`HeldFiles::remove`].
     pub fn step(&mut self) -> io::Result<Duration> {
         if self.steps == 0 {
             self.look()?;
