@@ -65,7 +65,7 @@ fn field(text: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The commit of the clone in `MUSTER_CLONE`, which the scripts set, or around the working directory. The clone this
+/// The commit of the clone in `MUSTER_CLONE`, which scripts/capacity sets, or around the working directory. The clone this
 /// was built in is no answer: clones share builds.
 fn commit() -> Option<String> {
     let clone = std::env::var_os("MUSTER_CLONE").unwrap_or_else(|| ".".into());
@@ -79,6 +79,8 @@ fn commit() -> Option<String> {
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };
+    // Not that of another project which happens to be around here.
+    git(&["ls-files", "--error-unmatch", ":/benches/baseline.txt"])?;
     let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
     Some(match changed.is_empty() {

@@ -1,5 +1,6 @@
 //! What the machine can do at all: the benches of single parts, one run of each in every round.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -144,6 +145,12 @@ impl Disk {
     pub(super) fn sample_at_a_pace(&mut self, site: &Site, sizes: &Sizes) -> anyhow::Result<()> {
         let lasting = Duration::from_millis(sizes.paced_ms);
         let Self { paced, files, .. } = self;
+        // What a server has left was removed a moment ago; a file system with `discard` still has that before it.
+        let synced = Command::new("sync")
+            .arg("-f")
+            .arg(site.directory())
+            .status();
+        anyhow::ensure!(synced?.success(), "sync of the measured directory failed");
         site.wait(async {
             let measured = paced.sample_at_a_pace(site.directory(), PACED_INTERVAL, lasting);
             files.push(measured.await.context("flushes of the disk at a pace")?);

@@ -1,11 +1,11 @@
 //! The thread that gives the space of deleted files back to the disk, a little at a time.
 //!
 //! Owned by the assembly; it ends when this is dropped, before the store is closed. What it does is in
-//! [`HeldFiles`]; here is only the waiting. If the file system refuses, it says so once and ends: space is then given back
-//! as files are deleted, which costs latency and nothing else.
+//! [`HeldFiles`]; here is only the waiting. Where the file system cannot do it, it says so once and ends: space is then
+//! given back as files are deleted, which costs latency and nothing else. A disk that hangs does not hold up a stop: the
+//! names that are left are the next start's.
 
-use std::io;
-use std::thread::JoinHandle;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -15,22 +15,33 @@ use super::ServerError;
 use super::parts::spawn;
 
 /// Nothing is ever sent: its end is the message.
+#[derive(Debug, PartialEq)]
 enum Never {}
+
+/// How long to wait after a failure; what it was may pass.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for the thread.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// The running thread.
 pub(super) struct SpaceThread {
     stop: Option<Sender<Never>>,
-    thread: Option<JoinHandle<()>>,
+    ended: Receiver<Never>,
 }
 
 impl SpaceThread {
     pub(super) fn start(store: &Store) -> Result<Self, ServerError> {
         let (stop, stopped) = bounded(0);
+        let (ending, ended) = bounded(0);
         let held = HeldFiles::of(store);
-        let thread = spawn("space".to_owned(), move || run(held, &stopped))?;
+        spawn("space".to_owned(), move || {
+            run(held, &stopped);
+            drop(ending);
+        })?;
         Ok(Self {
             stop: Some(stop),
-            thread: Some(thread),
+            ended,
         })
     }
 }
@@ -38,26 +49,38 @@ impl SpaceThread {
 impl Drop for SpaceThread {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // Only fails if the thread panicked, which its own message has told.
-            let _ = thread.join();
+        if self.ended.recv_timeout(FAREWELL_MAX) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!(
+                "the disk does not answer: second names of files (*.held) are left to the next start"
+            );
         }
     }
 }
 
 fn run(mut held: HeldFiles, stopped: &Receiver<Never>) {
-    if let Err(error) = serve(&mut held, stopped) {
-        tracing::info!(%error, "files of the store cannot be held: the space of a deleted one is given back all at once");
+    let mut wait = Duration::ZERO;
+    let mut has_failed = false;
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
+        match held.step() {
+            Ok(next) => {
+                wait = next;
+                has_failed = false;
+            }
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                tracing::info!(%error, "files are not held: RocksDB gives the space of a deleted one back all at once");
+                break;
+            }
+            Err(error) => {
+                // Once, not every second as long as it lasts.
+                if !has_failed {
+                    tracing::warn!(%error, "the space of deleted files is not given back for now; trying again every second");
+                }
+                wait = RETRY_AFTER;
+                has_failed = true;
+            }
+        }
     }
     if let Err(error) = held.remove() {
-        tracing::warn!(%error, "second names of files (*.held) are left in the data directory; the next start removes them");
+        tracing::warn!(%error, "second names of files (*.held) are left to the next start");
     }
-}
-
-fn serve(held: &mut HeldFiles, stopped: &Receiver<Never>) -> io::Result<()> {
-    let mut wait = Duration::ZERO;
-    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
-        wait = held.step()?;
-    }
-    Ok(())
 }
