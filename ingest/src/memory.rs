@@ -274,11 +274,10 @@ mod tests {
         assert_eq!(of(&bound, "inboxes"), 2 * 256 * 196_608);
         assert_eq!(of(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(of(&bound, "handshakes"), 256 << 16);
-        // 62 chunks of half a MiB, and 64 tables of 2^14 slots, one of which grows, for each shard.
-        assert_eq!(
-            of(&bound, "devices"),
-            2 * (62 * 524_288 + (1 << 14) * 64 * 5 + (1 << 14) * 5 / 2)
-        );
+        // For each shard 62 chunks of half a MiB and 64 tables, the smaller ones of 2^13 slots and the larger ones of
+        // 2^14, one of which grows.
+        let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
+        assert_eq!(of(&bound, "devices"), 2 * (62 * 524_288 + slots * 5));
         assert_eq!(of(&bound, "table readers"), 5_000_000);
         assert_eq!(of(&bound, "cells"), 2 * 65_536 * 89);
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
