@@ -7,10 +7,10 @@
 //! count them: there everything stays as RocksDB does it.
 //!
 //! Owned by one thread of `ingest`, which calls [`HeldFiles::step`] as often as that says; no thread and no clock in here.
-//! Bounds: a name for each file of RocksDB; steps grow with what waits, so that it is what was deleted in the last second
-//! or so. Nothing rests on it: a step that never comes leaves names that the next start removes. A
-//! name of a file that a backup has stays as long as the backup and the process do. It does not hold
-//! what RocksDB deletes before it was seen, and never touches a file that has another name, be it in a backup.
+//! Bounds: a name for each file of RocksDB, and for those of a backup that were deleted since this was made; steps grow
+//! with what waits, so that it is what was deleted in the last second or so. Nothing rests on it: a step that never
+//! comes leaves names that the next start removes. It does not hold what RocksDB deletes before it was seen, and never
+//! shortens a file that has another name, be it in a backup.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -96,45 +96,30 @@ impl HeldFiles {
     pub fn remove(self) -> io::Result<()> {
         let mut result = Ok(());
         for path in files_in(&self.directory)?.filter(|path| is_held(path)) {
-            result = result.and(or_gone(fs::remove_file(&path)));
+            result = result.and(if_there(fs::remove_file(&path)).map(drop));
         }
         result
     }
 
     fn look(&mut self) -> io::Result<()> {
-        let before = std::mem::take(&mut self.deleted);
+        let mut deleted = Vec::new();
         for path in files_in(&self.directory)? {
             if let Some(own) = own_name(&path) {
-                or_gone(self.look_at(path, &own))?;
+                let bytes = if_there(bytes_of_deleted(&path, &own))?.flatten();
+                deleted.extend(bytes.map(|bytes| (path, bytes)));
             } else if is_rocksdb_file(&path) {
-                or_gone(hold(&path))?;
+                if_there(hold(&path))?;
             }
         }
         // A loss of power may bring back the name that RocksDB has deleted. Whole such a file does no harm; what a
-        // start makes of one that was cut short need never be asked.
-        let is_new = |(path, _): &(PathBuf, u64)| before.iter().all(|(known, _)| known != path);
-        if self.deleted.iter().any(is_new) {
+        // start makes of one that was cut short need never be asked. Nothing is taken note of unless that is synced.
+        let is_new =
+            |(path, _): &(PathBuf, u64)| self.deleted.iter().all(|(known, _)| known != path);
+        if deleted.iter().any(is_new) {
             File::open(&self.directory)?.sync_all()?;
         }
+        self.deleted = deleted;
         Ok(())
-    }
-
-    /// Takes note of a second name that is the only one: RocksDB has deleted its own, and no backup has the file.
-    fn look_at(&mut self, path: PathBuf, own: &Path) -> io::Result<()> {
-        let found = fs::symlink_metadata(&path)?;
-        if !found.is_file() || found.nlink() > 1 {
-            return Ok(());
-        }
-        match fs::symlink_metadata(own) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.deleted.push((path, found.len()));
-                Ok(())
-            }
-            Err(error) => Err(error),
-            // Of an earlier file of this number, if names are counted right. To take a name away is harmless even if
-            // they are not; to shorten the file would not be.
-            Ok(_) => fs::remove_file(path),
-        }
     }
 
     /// Shortens deleted files by so many bytes in all, one after the other.
@@ -144,13 +129,29 @@ impl HeldFiles {
         {
             if *length > bytes {
                 *length -= bytes;
-                return or_gone(shorten(path, *length));
+                return if_there(shorten(path, *length)).map(drop);
             }
             bytes -= *length;
-            or_gone(fs::remove_file(&*path))?;
+            if_there(fs::remove_file(&*path))?;
             self.deleted.pop();
         }
         Ok(())
+    }
+}
+
+/// The length of a file whose second name is its only one: RocksDB has deleted its own, and no backup has it. None for
+/// any other.
+fn bytes_of_deleted(path: &Path, own: &Path) -> io::Result<Option<u64>> {
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_file() || found.nlink() > 1 {
+        return Ok(None);
+    }
+    match fs::symlink_metadata(own) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(found.len())),
+        Err(error) => Err(error),
+        // Of an earlier file of this number, if names are counted right. To take a name away is harmless even if they
+        // are not; to shorten the file would not be.
+        Ok(_) => fs::remove_file(path).map(|()| None),
     }
 }
 
@@ -226,10 +227,10 @@ fn held(path: &Path) -> PathBuf {
 }
 
 /// RocksDB deletes whenever it likes: what is gone is no failure.
-fn or_gone(result: io::Result<()>) -> io::Result<()> {
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
     }
 }
 
@@ -281,6 +282,11 @@ mod tests {
         }
     }
 
+    /// Steps until nothing waits, that last look not counted.
+    fn steps_to_end(held: &mut HeldFiles) -> usize {
+        std::iter::from_fn(|| (held.step().unwrap() == STEP_EVERY).then_some(())).count()
+    }
+
     #[test]
     fn logs_and_tables_get_a_second_name_and_nothing_else_does() {
         let others = [("CURRENT", 5), ("notes.held", 5), ("muster.log", 5)];
@@ -330,13 +336,10 @@ mod tests {
         held.step().unwrap();
         directory.delete("1.sst");
         directory.delete("2.sst");
-        let mut steps = 0;
         let waiting = |held: &HeldFiles| held.deleted.iter().map(|(_, bytes)| bytes).sum::<u64>();
         held.step().unwrap();
         assert_eq!(waiting(&held), 90 * MIB as u64);
-        while held.step().unwrap() == STEP_EVERY {
-            steps += 1;
-        }
+        let steps = steps_to_end(&mut held);
         // By a 16th each down to 16 MiB, then by one MiB: not the 96 steps of one MiB each.
         assert!((38..48).contains(&steps), "{steps}");
         assert_eq!(directory.names(), [""; 0]);
@@ -362,11 +365,7 @@ mod tests {
         let directory = Directory::with(&[("000001.log.held", 3 * MIB), ("000001.log", 11)]);
         directory.write("000002.log.held", 3 * MIB);
         let mut held = directory.held_files();
-        let mut steps = 0;
-        while held.step().unwrap() == STEP_EVERY {
-            steps += 1;
-        }
-        assert_eq!(steps, 3, "the second one, which nobody else has");
+        assert_eq!(steps_to_end(&mut held), 3, "the second, which nobody has");
         assert_eq!(directory.length("000001.log"), Some(11));
         held.step().unwrap();
         assert_eq!(directory.names(), ["000001.log", "000001.log.held"]);
@@ -391,8 +390,23 @@ mod tests {
         held.step().unwrap();
         directory.delete("1.sst.held");
         directory.delete("2.sst.held");
-        while held.step().unwrap() == STEP_EVERY {}
+        steps_to_end(&mut held);
         assert_eq!(directory.names(), [""; 0]);
+    }
+
+    /// What a look that failed has seen was not synced: the next one must not take it for known.
+    #[test]
+    fn a_look_that_fails_takes_note_of_nothing() {
+        let directory = Directory::with(&[]);
+        for number in 0..20 {
+            directory.write(&format!("{number}.sst.held"), 5);
+        }
+        // No file system links a directory.
+        fs::create_dir(directory.path("20.log")).unwrap();
+        let mut held = directory.held_files();
+        let error = held.step().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(held.deleted.is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! given back as files are deleted, which costs latency and nothing else. A disk that hangs does not hold up a stop: the
 //! names that are left are the next start's.
 
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -14,20 +15,16 @@ use muster_store::{HeldFiles, Store};
 use super::ServerError;
 use super::parts::spawn;
 
-/// Nothing is ever sent: its end is the message.
-#[derive(Debug, PartialEq)]
-enum Never {}
-
 /// How long to wait after a failure; what it was may pass.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for the thread.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
-/// The running thread.
+/// The running thread. Nothing is ever sent either way: the end of a channel is the message.
 pub(super) struct SpaceThread {
-    stop: Option<Sender<Never>>,
-    ended: Receiver<Never>,
+    stop: Option<Sender<Infallible>>,
+    ended: Receiver<Infallible>,
 }
 
 impl SpaceThread {
@@ -57,7 +54,7 @@ impl Drop for SpaceThread {
     }
 }
 
-fn run(mut held: HeldFiles, stopped: &Receiver<Never>) {
+fn run(mut held: HeldFiles, stopped: &Receiver<Infallible>) {
     let mut wait = Duration::ZERO;
     let mut has_failed = false;
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
