@@ -23,11 +23,26 @@ use crate::{
 struct Frame {
     bytes: Bytes,
     due: Instant,
-    /// When it could leave at the earliest: it was due, and made.
-    ready: Instant,
+    made: Instant,
     check_ins: u64,
     /// Whether every device of the connection had checked in before it was made.
     is_of_known_fleet: bool,
+}
+
+impl Frame {
+    /// When it could leave at the earliest: it was due, and made.
+    fn ready(&self) -> Instant {
+        self.due.max(self.made)
+    }
+
+    /// Waits until it is due. Cancel safe.
+    async fn until_due(&self) {
+        // A timer for a time that has passed still waits for the end of its millisecond, and every frame of a closed
+        // loop is due when it is made.
+        if self.made < self.due {
+            sleep_until(self.due).await;
+        }
+    }
 }
 
 /// A frame that was handed over.
@@ -216,7 +231,7 @@ impl Sender {
         (check_ins > 0).then(|| Frame {
             bytes: bytes.into(),
             due,
-            ready: due.max(now),
+            made: now,
             check_ins: check_ins as u64,
             is_of_known_fleet,
         })
@@ -226,9 +241,9 @@ impl Sender {
     fn handed_over(&mut self, frame: &Frame) {
         let now = Instant::now();
         if self.is_held {
-            self.pressure = now.saturating_duration_since(frame.ready);
+            self.pressure = now.saturating_duration_since(frame.ready());
         } else if let Some(since) = self.full_since {
-            self.pressure += now.saturating_duration_since(since.max(frame.ready));
+            self.pressure += now.saturating_duration_since(since.max(frame.ready()));
         }
         self.is_held = false;
         let delay = now.saturating_duration_since(frame.due);
@@ -285,7 +300,7 @@ impl Sender {
         if self.in_flight.len() < self.room
             && let (Some(since), Some(next)) = (self.full_since.take(), next)
         {
-            self.pressure += now.saturating_duration_since(since.max(next.ready));
+            self.pressure += now.saturating_duration_since(since.max(next.ready()));
         }
     }
 }
@@ -293,9 +308,38 @@ impl Sender {
 /// Sends a frame when it is due. Cancel safe.
 async fn send(client: &Client, frame: Option<&Frame>) -> Result<(), ClientError> {
     let Some(frame) = frame else { return Ok(()) };
-    // A timer costs as much for a time that has passed. What was due when it was made is ready at once.
-    if frame.ready == frame.due {
-        sleep_until(frame.due).await;
-    }
+    frame.until_due().await;
     client.send_frame(frame.bytes.clone()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_is_due_when_it_is_made_waits_for_no_timer() {
+        let made = Instant::now();
+        let frame = |due| Frame {
+            bytes: Bytes::new(),
+            due,
+            made,
+            check_ins: 1,
+            is_of_known_fleet: true,
+        };
+        let late = frame(made - Duration::from_millis(5));
+        // Without a clock that wakes tasks, a timer would be a panic.
+        let without_timers = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        without_timers.block_on(frame(made).until_due());
+        without_timers.block_on(late.until_due());
+        assert_eq!(late.ready(), made);
+        let early = frame(made + Duration::from_millis(5));
+        let with_timers = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        with_timers.block_on(early.until_due());
+        assert!(Instant::now() >= early.ready());
+    }
 }
