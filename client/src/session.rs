@@ -11,6 +11,7 @@ use muster_wire::{Ack, CloseCode, Goodbye, Rejection, encode_goodbye};
 use quinn::SendStream;
 use tokio::{
     sync::{mpsc, watch},
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 
@@ -142,29 +143,37 @@ impl Session<'_> {
         // The reading side alone decides when the connection has ended, so that acks that came
         // before the end are never lost; after a failed write there is only nothing to write.
         let mut writable = true;
+        // Whether the caller has handed over all it has: that leaves together, in few packets, and so it is
+        // acknowledged together.
+        let mut gathered = false;
         loop {
-            if self.outgoing.is_empty() {
-                self.fill();
-            }
-            let busy_until = self.busy_until.unwrap_or_else(Instant::now);
+            self.fill();
+            let busy_until = self.busy_until;
+            let gathers = !gathered && !self.outgoing.is_empty() && self.takes_frames();
             tokio::select! {
-                message = receiver.message() => {
-                    if let Some(ended) = self.receive(message) {
-                        return ended;
-                    }
+                // Frames first, then QUIC, which takes a lock at each look. They are no more than the window, so acks
+                // have their turn.
+                biased;
+                frame = self.outbox.frames.recv(), if self.takes_frames() => {
+                    self.outbox.take(frame);
                 }
+                // The caller had a turn and there is no further frame.
+                () = yield_now(), if gathers => gathered = true,
                 written = send.write_chunks(&mut self.outgoing),
-                    if writable && !self.outgoing.is_empty() =>
+                    if writable && !gathers && !self.outgoing.is_empty() =>
                 {
+                    gathered = false;
                     match written {
                         Ok(written) => self.written(written.chunks, send),
                         Err(_) => writable = false,
                     }
                 }
-                frame = self.outbox.frames.recv(), if self.takes_frames() => {
-                    self.outbox.take(frame);
+                message = receiver.message() => {
+                    if let Some(ended) = self.receive(message) {
+                        return ended;
+                    }
                 }
-                () = sleep_until(busy_until), if self.busy_until.is_some() => {
+                () = pause(busy_until), if busy_until.is_some() => {
                     self.busy_until = None;
                 }
             }
@@ -179,7 +188,7 @@ impl Session<'_> {
         self.busy_until.is_some() || self.goodbye.is_some()
     }
 
-    /// Puts the next frames in line for QUIC, or the Goodbye after the last.
+    /// Puts the next frames in line for QUIC, or the Goodbye after the last. What is in line stays first.
     fn fill(&mut self) {
         if self.goodbye.is_some() || self.goodbye_written {
             return;
@@ -248,5 +257,12 @@ impl Session<'_> {
             reason: Disconnect::Goodbye { code: goodbye.code },
             retry_after,
         }
+    }
+}
+
+/// Sleeps until then, or not at all. Made only when it is waited for: a timer reads the clock.
+async fn pause(until: Option<Instant>) {
+    if let Some(until) = until {
+        sleep_until(until).await;
     }
 }

@@ -153,6 +153,28 @@ async fn a_full_window_makes_send_wait_and_close_says_what_is_unknown() {
 }
 
 #[tokio::test]
+async fn frames_that_are_handed_over_together_leave_together() {
+    let script = Script {
+        window_frames: 4,
+        ..Script::new([Act::Together { frames: 4 }])
+    };
+    let (server, client) = connected(script).await;
+    let mut watch = client.watch();
+    // The fifth waits for an ack. When that comes, those that the caller hands over then go with it.
+    for seq in 1..=5 {
+        within(client.send(&[record(seq)])).await.unwrap();
+    }
+    while within(watch.changed()).await.unwrap().frames_acked < 4 {}
+    for seq in 6..=8 {
+        within(client.send(&[record(seq)])).await.unwrap();
+    }
+    within(client.flush()).await.unwrap();
+    let frames = server.frames();
+    let pieces: Vec<u64> = frames.iter().map(|frame| frame.pieces).collect();
+    assert_eq!(pieces, [2, 2, 2, 2, 3, 3, 3, 3], "after the Hello");
+}
+
+#[tokio::test]
 async fn a_lost_connection_gets_its_unacknowledged_frames_sent_again() {
     let lose = Act::Lose {
         frames: 3,

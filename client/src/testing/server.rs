@@ -31,6 +31,11 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
 pub enum Act {
     /// Acknowledges every frame when it has come, and answers Goodbye.
     Acknowledge,
+    /// Acknowledges so many frames by one ack, and every later one when it has come.
+    Together {
+        /// Frames that the first ack covers.
+        frames: u64,
+    },
     /// Takes `frames` frames, acknowledges the first `acked` of them, and is gone without a word.
     Lose {
         /// Frames to take.
@@ -124,6 +129,8 @@ pub struct ReceivedFrame {
     pub inventory: Vec<u8>,
     /// When it was complete.
     pub at: Instant,
+    /// STREAM frames of QUIC on its connection by then: pieces in which the client's bytes came.
+    pub pieces: u64,
 }
 
 /// A running server; it ends with its owner.
@@ -158,14 +165,14 @@ impl FakeServer {
                 let session = Session {
                     number,
                     certificate: certificate_of(&connection),
-
+                    connection: connection.clone(),
                     act: *act.expect("a script has an act"),
                     script: script.clone(),
                     log: Arc::clone(&log),
                     totals: AckTotals::default(),
                 };
                 number += 1;
-                tokio::spawn(session.run(connection));
+                tokio::spawn(session.run());
             }
         });
         Self {
@@ -201,6 +208,7 @@ fn certificate_of(connection: &Connection) -> Arc<[u8]> {
 struct Session {
     number: usize,
     certificate: Arc<[u8]>,
+    connection: Connection,
     act: Act,
     script: Script,
     log: Arc<Mutex<Vec<ReceivedFrame>>>,
@@ -208,7 +216,8 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self, connection: Connection) {
+    async fn run(mut self) {
+        let connection = self.connection.clone();
         if let Act::Refuse(code) = self.act {
             close(&connection, code);
             // Held until the client has seen it.
@@ -280,6 +289,7 @@ impl Session {
             check_ins: Vec::new(),
             inventory: Vec::new(),
             at: Instant::now(),
+            pieces: 0,
         }
     }
 
@@ -306,6 +316,7 @@ impl Session {
     ) -> Option<Option<CloseCode>> {
         let frame = ReceivedFrame {
             at: Instant::now(),
+            pieces: self.connection.stats().frame_rx.stream,
             ..frame.clone()
         };
         self.log
@@ -343,7 +354,10 @@ impl Session {
             self.totals.duplicate += outcome.duplicate;
             self.totals.stale += outcome.stale;
             self.totals.rejected += u64::try_from(outcome.rejections.len()).unwrap_or(u64::MAX);
-            encode_ack(&mut bytes, &self.totals, &outcome.rejections);
+            let waits = matches!(self.act, Act::Together { frames } if received < frames);
+            if !waits {
+                encode_ack(&mut bytes, &self.totals, &outcome.rejections);
+            }
         }
         send.write_all(&bytes).await.ok()?;
         Some(close_with)
