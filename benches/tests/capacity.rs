@@ -9,12 +9,13 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_muster-benches");
 
 /// Above 0 in any run.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "ratio_gateway_to_quic",
     "ratio_10m_to_1m",
     "ratio_device_to_raw",
     "ratio_device_to_raw_many_connections",
     "ratio_device_to_raw_window_8",
+    "ratio_device_coalesced_to_raw",
     "ratio_connect_to_raw",
     "ratio_storm_to_connect",
     "ratio_raw_resumed_to_full",

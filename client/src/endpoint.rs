@@ -1,14 +1,24 @@
 //! The UDP socket that connections of clients run over.
 //!
 //! Purpose: a process that is many clients (the load generator) may share a few sockets among them.
-//! What it does not do: it accepts nothing; a server's packets come in only on connections it made.
+//! Bounds: [`RECEIVE_BUFFER_BYTES`] of packets that wait in the kernel. What it does not do: it accepts nothing; a
+//! server's packets come in only on connections it made.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
 };
 
+use quinn::{EndpointConfig, TokioRuntime};
+use socket2::{Domain, Protocol, Socket, Type};
+
 use crate::error::ClientError;
+
+/// What the kernel may keep for us until we look, if it grants that much (`net.core.rmem_max`). Linux starts with room
+/// for some hundred packets, which is what a hundred handshakes at a time are answered with; a lost answer costs its
+/// client a second. Only packets that wait take memory.
+const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
 /// A UDP socket for any number of clients. A clone is the same socket.
 #[derive(Debug, Clone)]
@@ -27,9 +37,14 @@ impl Endpoint {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let quic =
-            quinn::Endpoint::client(local).map_err(|error| ClientError::Socket(Arc::new(error)))?;
-        Ok(Self { quic })
+        let start = || {
+            let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
+            quinn::Endpoint::new(config, None, socket(local)?, runtime)
+        };
+        match start() {
+            Ok(quic) => Ok(Self { quic }),
+            Err(error) => Err(ClientError::Socket(Arc::new(error))),
+        }
     }
 
     /// Waits until the last words of all closed connections have been sent.
@@ -39,5 +54,30 @@ impl Endpoint {
 
     pub(crate) const fn quic(&self) -> &quinn::Endpoint {
         &self.quic
+    }
+}
+
+fn socket(local: SocketAddr) -> io::Result<UdpSocket> {
+    let domain = Domain::for_address(local);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    // A system that refuses gives what it gives everybody; packets that find no room are sent again.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+    socket.bind(&local.into())?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_has_more_room_than_the_system_gives_by_itself() {
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let room = |socket: &UdpSocket| SockRef::from(socket).recv_buffer_size().unwrap();
+        let plain = UdpSocket::bind(local).unwrap();
+        let ours = socket(local).unwrap();
+        assert!(room(&ours) > room(&plain), "{} bytes", room(&ours));
     }
 }

@@ -57,6 +57,8 @@ impl Outcome {
             self.ratio("ratio_device_to_raw", &some.0, &some.1),
             self.ratio("ratio_device_to_raw_many_connections", &many.0, &many.1),
             self.ratio("ratio_device_to_raw_window_8", &wide.0, &wide.1),
+            // Check-ins that share packets and acks, by requests that share nothing.
+            self.ratio("ratio_device_coalesced_to_raw", &wide.0, &some.1),
             self.ratio("ratio_connect_to_raw", CONNECT_FULL, limits::CONNECT_FULL),
             self.ratio("ratio_resumed_to_full", CONNECT_RESUMED, CONNECT_FULL),
             self.ratio("ratio_storm_to_connect", STORM, CONNECT_RESUMED),

@@ -69,7 +69,7 @@ fn one_run(site: &Site, kind: Kind, clients: u64, handshakes: u64) -> anyhow::Re
     });
     let address = ends.address;
     let (stopwatch, latencies) = ends.client_runtime.block_on(async {
-        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
+        let endpoint = site.client_endpoint()?;
         let gate = Gate::new(clients as usize);
         let mut running = JoinSet::new();
         for _ in 0..clients {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use muster_ingest::clock;
 use muster_wire::limits::{ACK_TOTALS_BYTES, CHECK_IN_BYTES, HEADER_BYTES};
 use muster_wire::{AckTotals, encode_ack, encode_check_ins};
-use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt};
+use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -72,7 +72,7 @@ fn one_run(site: &Site, connections: u64, requests: u64, window: u64) -> anyhow:
     ends.serve(|_| false);
     let address = ends.address;
     let (stopwatch, latencies) = ends.client_runtime.block_on(async {
-        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into())?;
+        let endpoint = site.client_endpoint()?;
         let gate = Gate::new(connections as usize);
         let mut clients = JoinSet::new();
         let places = Arc::new(Semaphore::new(CONNECTING));

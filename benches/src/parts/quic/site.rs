@@ -15,7 +15,7 @@ use muster_ingest::pki::{CertificateAuthority, PkiDirectory, Validity, tls};
 use muster_ingest::{clock, net};
 use muster_wire::{ALPN, Identity};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Endpoint, TransportConfig};
+use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -110,6 +110,14 @@ impl Site {
         tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.resumption = Resumption::disabled();
         Ok(tls)
+    }
+
+    /// A socket for any number of clients, with as much room for packets as the server's, or the replies to many of
+    /// them would be lost there. To be called within a runtime.
+    pub(super) fn client_endpoint(&self) -> anyhow::Result<Endpoint> {
+        let socket = net::bind(&self.config()?.listen)?;
+        let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
+        Ok(Endpoint::new(config, None, socket, runtime)?)
     }
 
     /// Starts the server's end.
