@@ -33,7 +33,7 @@ use figures::Figures;
 use knee::Knee;
 use load::Load;
 use outcome::Outcome;
-use peers::Peers;
+use peers::{Job, Peers};
 use site::Site;
 use sizes::Sizes;
 
@@ -228,15 +228,21 @@ impl Rounds {
     /// The job of the peers, done by them and by Muster.
     fn others(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let (site, sizes) = (&self.site, &self.sizes);
-        say("Muster at the job of the peers");
-        let load = Load {
-            duplicates: peers::DUPLICATES,
-            ..Load::through_gateways(sizes.peer_devices, sizes.peer_check_ins)
-        };
-        let server = site.serve()?;
-        let report = load.run(site, &server, &mut || Ok(()))?;
-        server.stop()?;
-        self.figures.add(peers::MUSTER, report.check_ins_per_second);
+        for job in Job::ALL {
+            let check_ins = job.check_ins(sizes);
+            say(&format!(
+                "Muster at the job of the peers, {check_ins} check-ins"
+            ));
+            let load = Load {
+                duplicates: peers::DUPLICATES,
+                ..Load::through_gateways(sizes.peer_devices, check_ins)
+            };
+            let server = site.serve()?;
+            let report = load.run(site, &server, &mut || Ok(()))?;
+            server.stop()?;
+            let rate = report.check_ins_per_second;
+            self.figures.add(job.rate_of_muster(), rate);
+        }
         self.peers.measure(site, sizes, &mut self.figures, say)
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Sizes {
     /// The job of the peers.
     pub(super) peer_devices: u64,
     pub(super) peer_check_ins: u64,
+    /// The same for a peer that takes them ten times as fast.
+    pub(super) peer_check_ins_long: u64,
     /// Flushes of the disk at a time, of each length.
     pub(super) flushes: u64,
     /// How long the disk gets appends at the pace of a server at a time, in milliseconds.
@@ -46,6 +48,7 @@ impl Sizes {
                 // What `muster-peers run --quick` makes of any job.
                 peer_devices: 2_000,
                 peer_check_ins: 20_000,
+                peer_check_ins_long: 20_000,
                 flushes: 20,
                 paced_ms: 500,
                 sample_ms: 10,
@@ -61,6 +64,7 @@ impl Sizes {
                 idle_before: 200,
                 peer_devices: 200_000,
                 peer_check_ins: 2_000_000,
+                peer_check_ins_long: 20_000_000,
                 flushes: 300,
                 paced_ms: 4_000,
                 sample_ms: 100,
