@@ -26,6 +26,9 @@ use crate::{
 /// Busy holds back most of what it should.
 const WRITE_FRAMES_MAX: usize = 16;
 
+/// About what a packet takes. Frames that come to more gain nothing by leaving together.
+const PACKET_BYTES: usize = 1_200;
+
 /// What outlives a session.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -143,22 +146,24 @@ impl Session<'_> {
         // The reading side alone decides when the connection has ended, so that acks that came
         // before the end are never lost; after a failed write there is only nothing to write.
         let mut writable = true;
-        // Whether the caller has handed over all it has: that leaves together, in few packets, and so it is
-        // acknowledged together.
+        // Whether the caller has had a turn since something was written.
         let mut gathered = false;
         loop {
             self.fill();
             let busy_until = self.busy_until;
-            let gathers = !gathered && !self.outgoing.is_empty() && self.takes_frames();
+            let (takes, gathers) = (self.takes_frame(), !gathered && self.shares_packet());
             tokio::select! {
-                // Frames first, then QUIC, which takes a lock at each look. They are no more than the window, so acks
-                // have their turn.
+                // A caller that hands over one frame after the other, as many do when an ack has come, most likely
+                // gets to the next one in a turn of its own; nothing but the number of packets rests on that. Before
+                // each write is a look at what came: a Busy holds back what is not written yet.
                 biased;
-                frame = self.outbox.frames.recv(), if self.takes_frames() => {
-                    self.outbox.take(frame);
-                }
-                // The caller had a turn and there is no further frame.
+                frame = self.outbox.frames.recv(), if takes => self.outbox.take(frame),
                 () = yield_now(), if gathers => gathered = true,
+                message = receiver.message() => {
+                    if let Some(ended) = self.receive(message) {
+                        return ended;
+                    }
+                }
                 written = send.write_chunks(&mut self.outgoing),
                     if writable && !gathers && !self.outgoing.is_empty() =>
                 {
@@ -168,11 +173,6 @@ impl Session<'_> {
                         Err(_) => writable = false,
                     }
                 }
-                message = receiver.message() => {
-                    if let Some(ended) = self.receive(message) {
-                        return ended;
-                    }
-                }
                 () = pause(busy_until), if busy_until.is_some() => {
                     self.busy_until = None;
                 }
@@ -180,7 +180,20 @@ impl Session<'_> {
         }
     }
 
-    fn takes_frames(&self) -> bool {
+    /// Whether the next frame of the caller is taken now. What is in line leaves first, unless it is little.
+    fn takes_frame(&self) -> bool {
+        self.has_room() && (self.outgoing.is_empty() || self.shares_packet())
+    }
+
+    /// Whether what is in line is little, and there may be more to leave in the same packet.
+    fn shares_packet(&self) -> bool {
+        let bytes: usize = self.outgoing.iter().map(Bytes::len).sum();
+        (1..PACKET_BYTES).contains(&bytes)
+            && self.outgoing.len() < WRITE_FRAMES_MAX
+            && self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
         !self.outbox.is_closing && !self.is_paused() && self.outbox.window.has_room()
     }
 

@@ -7,8 +7,8 @@
 //! count them: there everything stays as RocksDB does it.
 //!
 //! Owned by one thread of `ingest`, which calls [`HeldFiles::step`] as often as that says; no thread and no clock in here.
-//! Bounds: a name for each file of RocksDB, and for those of a backup that were deleted since this was made; steps grow
-//! with what waits, so that it is what was deleted in the last second or so. Nothing rests on it: a step that never
+//! Bounds: a name for each file of RocksDB, and for those of a backup that were deleted since that thread began; steps
+//! grow with what waits, so that it is what was deleted in the last second or so. Nothing rests on it: a step that never
 //! comes leaves names that the next start removes. It does not hold what RocksDB deletes before it was seen, and never
 //! shortens a file that has another name, be it in a backup.
 
@@ -398,6 +398,7 @@ mod tests {
     #[test]
     fn a_look_that_fails_takes_note_of_nothing() {
         let directory = Directory::with(&[]);
+        // In whatever order they are read, some of them most likely come before the one that fails.
         for number in 0..20 {
             directory.write(&format!("{number}.sst.held"), 5);
         }

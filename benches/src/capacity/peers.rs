@@ -17,8 +17,8 @@ use crate::parts::Size;
 
 const NAMES: [&str; 3] = ["redis", "postgres", "nats"];
 
-/// How long a job is. A database that keeps the state takes seconds for one that a log has in a third of a second,
-/// which says more of its start than of its rate.
+/// How long a job is. A database that keeps the state takes seconds for one that a log has in a third of a second, and
+/// the rate of a log over seconds is another than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
     Short,
@@ -120,14 +120,16 @@ fn rate_of(name: &str) -> String {
 }
 
 impl Peers {
+    /// Those that have this job.
     pub(super) fn measure(
         &mut self,
         site: &Site,
         sizes: &Sizes,
+        job: Job,
         figures: &mut Figures,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
-        for name in NAMES {
+        for name in NAMES.into_iter().filter(|name| Job::of(name) == job) {
             site.go_on()?;
             let known = self.known.get(name);
             if let Some(Peer::Absent(_)) = known {
