@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use muster_wire::CheckInBytes;
 
+use crate::Loops;
 use crate::capacity;
 use crate::guard;
 use crate::machine::Machine;
@@ -88,13 +88,13 @@ struct PartsArguments {
     directory: Option<PathBuf>,
 }
 
-/// Runs the program. `all_valid` tells whether records are valid, see `main.rs`.
-pub fn run(all_valid: fn(&[CheckInBytes]) -> bool) -> ExitCode {
+/// Runs the program.
+pub fn run(loops: Loops) -> ExitCode {
     let done = match Cli::parse().command {
         Command::Parts(arguments) => run_parts(arguments),
         Command::Capacity(arguments) => run_capacity(arguments),
         Command::Guard(arguments) => run_guard(&arguments),
-        Command::Count { case } => guard::count(&case, all_valid).map(|said| println!("{said}")),
+        Command::Count { case } => guard::count(&case, loops).map(|said| println!("{said}")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,3 +14,16 @@ mod machine;
 mod measure;
 pub mod parts;
 mod report;
+
+use muster_ingest::route::Router;
+use muster_wire::{CheckInBytes, CheckInRecord};
+
+/// Loops of the guard around what is inlined into whoever calls it. What the compiler makes of that follows from
+/// whatever else is in the crate, so they come from the binary, whose crate has nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Loops {
+    /// Whether all records are valid.
+    pub all_valid: fn(&[CheckInBytes]) -> bool,
+    /// Hands the records of a frame to the router.
+    pub route: fn(&mut Router, &[CheckInRecord]),
+}

@@ -17,9 +17,9 @@ use muster_wire::{
 
 use super::nowhere::Nowhere;
 use super::valgrind;
-use crate::fleet;
 use crate::parts::apply::Bench;
 use crate::parts::decode::{self, FrontDoor, STREAM_CHECK_INS};
+use crate::{Loops, fleet};
 
 /// Devices and check-ins of the cases of a shard.
 const DEVICES: u64 = 20_000;
@@ -39,17 +39,13 @@ const PAGE_BYTES: usize = 128 * 64;
 type Work = Box<dyn FnMut() -> anyhow::Result<u64>>;
 
 /// Makes work ready.
-type Prepare = fn(Validate) -> anyhow::Result<Work>;
-
-/// Whether all records are valid. Comes from the binary: validation is inlined into its caller, and what the
-/// compiler makes of that follows from whatever else is in the crate. The crate of the binary has nothing else.
-type Validate = fn(&[CheckInBytes]) -> bool;
+type Prepare = fn(Loops) -> anyhow::Result<Work>;
 
 /// Every case by its name.
 pub(super) const CASES: [(&str, Prepare); 6] = [
-    ("decode, frames of 4,000", |validate| decode(4000, validate)),
-    ("decode, frames of 1", |validate| decode(1, validate)),
-    ("route, frames of 4,000", |_| route()),
+    ("decode, frames of 4,000", |loops| decode(4000, loops)),
+    ("decode, frames of 1", |loops| decode(1, loops)),
+    ("route, frames of 4,000", route),
     ("apply, known devices", |_| {
         Ok(apply(Bench::known(DEVICES)?))
     }),
@@ -61,10 +57,10 @@ pub(super) const CASES: [(&str, Prepare); 6] = [
 ///
 /// # Errors
 /// If there is no such case, or it did not do what it stands for.
-pub(crate) fn count(name: &str, validate: Validate) -> anyhow::Result<String> {
+pub(crate) fn count(name: &str, loops: Loops) -> anyhow::Result<String> {
     let case = CASES.iter().find(|(other, _)| *other == name);
     let (_, prepare) = case.with_context(|| format!("no case is called {name}"))?;
-    let check_ins = counted_work(&mut *prepare(validate)?)?;
+    let check_ins = counted_work(&mut *prepare(loops)?)?;
     Ok(format!("{check_ins} {}", valgrind::processor()))
 }
 
@@ -76,7 +72,7 @@ fn counted_work(work: &mut dyn FnMut() -> anyhow::Result<u64>) -> anyhow::Result
 }
 
 /// Bytes of a stream to records that may be trusted.
-fn decode(frame_len: usize, all_valid: Validate) -> anyhow::Result<Work> {
+fn decode(frame_len: usize, Loops { all_valid, .. }: Loops) -> anyhow::Result<Work> {
     let stream = decode::stream(frame_len)?;
     let mut decoder = Decoder::new(Role::Server);
     let mut hello = Vec::new();
@@ -93,7 +89,11 @@ fn decode(frame_len: usize, all_valid: Validate) -> anyhow::Result<Work> {
     }))
 }
 
-fn read(decoder: &mut Decoder, stream: &[u8], all_valid: Validate) -> anyhow::Result<u64> {
+fn read(
+    decoder: &mut Decoder,
+    stream: &[u8],
+    all_valid: fn(&[CheckInBytes]) -> bool,
+) -> anyhow::Result<u64> {
     let mut valid = 0;
     for chunk in stream.chunks(decode::CHUNK_BYTES) {
         let mut rest = chunk;
@@ -111,7 +111,7 @@ fn read(decoder: &mut Decoder, stream: &[u8], all_valid: Validate) -> anyhow::Re
 }
 
 /// Records to parts, through the inboxes of two shards and back to the pool.
-fn route() -> anyhow::Result<Work> {
+fn route(loops: Loops) -> anyhow::Result<Work> {
     let records: Vec<CheckInRecord> = (0..STREAM_CHECK_INS)
         .map(|number| fleet::check_in(number, 1))
         .collect();
@@ -122,7 +122,7 @@ fn route() -> anyhow::Result<Work> {
         let before = front.accepted();
         for frame in records.chunks(FRAME) {
             front.begin_frame();
-            frame.iter().for_each(|record| front.check_in(*record));
+            (loops.route)(front.router(), frame);
             front.end_frame(Stamp::default())?;
         }
         Ok(front.accepted() - before)
@@ -191,18 +191,25 @@ impl Sink<()> for Returned {
 mod tests {
     use super::*;
 
-    fn all_valid(records: &[CheckInBytes]) -> bool {
-        let mut records = records.iter();
-        records.all(|bytes| CheckInRecord::validate(bytes).is_ok())
-    }
+    const LOOPS: Loops = Loops {
+        all_valid: |records| {
+            let mut records = records.iter();
+            records.all(|bytes| CheckInRecord::validate(bytes).is_ok())
+        },
+        route: |router, records| {
+            for record in records {
+                router.check_in(*record);
+            }
+        },
+    };
 
     #[test]
     fn every_case_does_its_work_without_valgrind() {
         for (name, _) in CASES {
-            let said = count(name, all_valid).unwrap();
+            let said = count(name, LOOPS).unwrap();
             let (check_ins, _) = said.split_once(' ').unwrap();
             assert!(check_ins.parse::<u64>().unwrap() >= 16_000, "{name}");
         }
-        assert!(count("nothing", all_valid).is_err());
+        assert!(count("nothing", LOOPS).is_err());
     }
 }

@@ -139,14 +139,14 @@ impl FrontDoor {
         self.window.open_frame();
     }
 
-    pub(crate) fn check_in(&mut self, record: CheckInRecord) {
-        self.router.check_in(record);
+    pub(crate) fn router(&mut self) -> &mut Router {
+        &mut self.router
     }
 
     fn route(&mut self, records: &[CheckInBytes]) -> anyhow::Result<()> {
         for bytes in records {
             match CheckInRecord::validate(bytes) {
-                Ok(record) => self.check_in(record),
+                Ok(record) => self.router.check_in(record),
                 Err(reason) => bail!("a valid check-in was refused: {}", reason.name()),
             }
         }
