@@ -151,11 +151,14 @@ impl Session<'_> {
         loop {
             self.fill();
             let busy_until = self.busy_until;
-            let (takes, gathers) = (self.takes_frame(), !gathered && self.shares_packet());
+            // What is in line leaves before more is taken, unless it is little.
+            let shares = self.shares_packet();
+            let takes = shares || (self.outgoing.is_empty() && self.has_room());
+            let gathers = shares && !gathered;
             tokio::select! {
                 // A caller that hands over one frame after the other, as many do when an ack has come, most likely
                 // gets to the next one in a turn of its own; nothing but the number of packets rests on that. Before
-                // each write is a look at what came: a Busy holds back what is not written yet.
+                // each write is a look at what came: a Busy holds back what is not in line yet.
                 biased;
                 frame = self.outbox.frames.recv(), if takes => self.outbox.take(frame),
                 () = yield_now(), if gathers => gathered = true,
@@ -178,11 +181,6 @@ impl Session<'_> {
                 }
             }
         }
-    }
-
-    /// Whether the next frame of the caller is taken now. What is in line leaves first, unless it is little.
-    fn takes_frame(&self) -> bool {
-        self.has_room() && (self.outgoing.is_empty() || self.shares_packet())
     }
 
     /// Whether what is in line is little, and there may be more to leave in the same packet.
