@@ -56,6 +56,11 @@ build_binaries() {
     fail 1 'the build failed, see above'
 }
 
+# The other systems that scripts/capacity compares with; a workspace of its own.
+build_peers() {
+  (cd "$muster_root/benches/peers" && cargo build --release --locked 1>&2) || fail 1 'the build failed, see above'
+}
+
 # The same server with kill points, for scripts/crash --kill-points.
 build_kill_points() {
   (cd "$muster_root" && cargo build --release --locked --workspace \

@@ -43,7 +43,7 @@ fn is_above_zero(value: &Value) -> bool {
 
 #[test]
 fn a_quick_run_has_every_field() {
-    for name in ["muster", "muster-loadgen", "muster-peers"] {
+    for name in ["muster", "muster-loadgen"] {
         let program = Path::new(PROGRAM).with_file_name(name);
         assert!(
             program.exists(),

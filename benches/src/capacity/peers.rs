@@ -191,7 +191,12 @@ impl Peers {
 }
 
 fn run(site: &Site, sizes: &Sizes, name: &str, known: Option<&Peer>) -> anyhow::Result<Row> {
-    let mut command = Command::new(site.program("muster-peers"));
+    let program = site.program("muster-peers");
+    if !program.exists() {
+        let absent = "muster-peers is not built: scripts/capacity builds it".to_owned();
+        return Ok(Row::Absent { absent });
+    }
+    let mut command = Command::new(program);
     command
         .args(["run", "--json", "--peer", name, "--repeats", "1"])
         .args(["--devices", &sizes.peer_devices.to_string()])

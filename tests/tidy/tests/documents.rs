@@ -260,7 +260,7 @@ fn rules_that_sources_cite_are_in_the_domain() {
         (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
     };
     let mut faults = Vec::new();
-    for path in files_below(&root().join("engine/src"), "rs") {
+    for path in files_below(&root().join("ingest/engine/src"), "rs") {
         for rule in words(&read(&path)).into_iter().filter(is_rule) {
             if !known.contains(&rule) {
                 faults.push(format!("{}: {rule} is not in docs/DOMAIN.md", shown(&path)));

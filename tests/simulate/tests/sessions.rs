@@ -25,7 +25,7 @@ fn server() -> Server {
         tenants: 1,
         ..Settings::draw(&mut Random::new(1, 1))
     };
-    let text = include_str!("../../ingest/tests/fixtures/minimal.toml");
+    let text = include_str!("../../../ingest/tests/fixtures/minimal.toml");
     let config = Config::parse(text, std::path::Path::new("/")).expect("valid keys");
     let time = SimulatedTime::at(Timestamp::from_seconds(1));
     let start = Start {

@@ -12,18 +12,29 @@ mod sources;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates of the workspace, each in the folder of its name.
-const CRATES: [&str; 11] = [
-    "wire", "engine", "store", "client", "ingest", "loadgen", "crash", "fuzz", "simulate",
-    "benches", "peers",
+/// The folders of the crates. A package is named after its folder: `muster-engine` lies in `ingest/engine`.
+const CRATES: [&str; 12] = [
+    "wire",
+    "ingest",
+    "ingest/engine",
+    "store",
+    "client",
+    "loadgen",
+    "benches",
+    "benches/peers",
+    "tests/crash",
+    "tests/fuzz",
+    "tests/simulate",
+    "tests/tidy",
 ];
 
 /// The clone this test runs in; it may have been built in another that shares the target directory.
 fn root() -> PathBuf {
-    let ingest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-    Path::new(&ingest)
-        .parent()
-        .expect("ingest lies in the clone")
+    let tidy = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
+    Path::new(&tidy)
+        .ancestors()
+        .nth(2)
+        .expect("tests/tidy lies in the clone")
         .to_owned()
 }
 
