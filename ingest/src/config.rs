@@ -5,7 +5,7 @@
 //! Nothing is adjusted silently, and nothing is read from the environment.
 //! [`Config::parse`] is pure; [`Config::load`] adds the reading of the file.
 //!
-//! Every key is declared once (see `config/key.rs`); [`keys`] lists them, and docs/CONFIGURATION.md is
+//! Every key is declared once (see `config/key.rs`); [`keys`] lists them, and docs/reference/CONFIGURATION.md is
 //! compared with that list by a test.
 
 mod fault;

@@ -1,5 +1,5 @@
 //! The HTTP endpoint for operators: health, counts, devices, sessions, recount, backup, metrics. Its reference
-//! is docs/API.md.
+//! is docs/reference/API.md.
 //!
 //! Owner: the ops runtime, a current-thread tokio on a thread of its own, so a slow reader here costs
 //! the sessions nothing. It reads published atomics, asks shards over their control channel, and reads the
@@ -194,7 +194,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Every route: method, path, handler. docs/API.md has a section for each, which a test compares.
+/// Every route: method, path, handler. docs/reference/API.md has a section for each, which a test compares.
 fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Ops>>); 11] {
     [
         ("GET", "/live", get(probes::live)),

@@ -2,7 +2,7 @@
 //!
 //! Everything follows from the device, a number drawn for it, and the time, so that a run is the same for the same
 //! seed and can be counted before it is sent. Cadences are those that are documented for the services we are
-//! compared with (docs/LOADGEN.md). Pure. On the hot path of scenarios.
+//! compared with (docs/reference/LOADGEN.md). Pure. On the hot path of scenarios.
 
 use muster_wire::{ManagementAgent, Platform, Risk};
 

@@ -19,7 +19,7 @@ use crate::error::OpenError;
 use crate::kill_point::kill_point;
 use crate::restoring::{Restoring, partial_of};
 
-/// The format this program writes, and the newest it reads. It reads all before it; docs/STORAGE.md says what is
+/// The format this program writes, and the newest it reads. It reads all before it; docs/reference/STORAGE.md says what is
 /// new in each.
 pub const FORMAT_VERSION: u32 = 3;
 

@@ -1,7 +1,7 @@
 //! Every key of every column family: its bytes, its size, its bounds.
 //!
 //! Numbers in keys are big-endian, so that the order of bytes is the order of numbers and everything of
-//! one shard lies together. docs/STORAGE.md shows the same table. No IO, no values.
+//! one shard lies together. docs/reference/STORAGE.md shows the same table. No IO, no values.
 
 /// `position u64`
 pub(crate) const JOURNAL_KEY_BYTES: usize = 8;

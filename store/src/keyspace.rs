@@ -1,6 +1,6 @@
 //! The column families and their RocksDB options; each option that differs from the default says why.
 //!
-//! docs/STORAGE.md repeats the reasons for operators. No IO but opening.
+//! docs/reference/STORAGE.md repeats the reasons for operators. No IO but opening.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -22,7 +22,7 @@ const MIB: usize = 1024 * 1024;
 /// A trigger that is never reached.
 const NEVER: i32 = 1 << 30;
 
-/// A column family; docs/STORAGE.md has the keys of each.
+/// A column family; docs/reference/STORAGE.md has the keys of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keyspace {
     /// Batches by position.

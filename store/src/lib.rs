@@ -2,7 +2,7 @@
 //!
 //! Values come in and go out as bytes; what they mean is the engine's. This is the only crate that names
 //! RocksDB. It starts no thread of its own: [`Writer`] is driven by the writer thread of `ingest`, everything
-//! else may be called from any thread. docs/STORAGE.md describes keys, values and the life of a commit.
+//! else may be called from any thread. docs/reference/STORAGE.md describes keys, values and the life of a commit.
 //!
 //! ```
 //! use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};

@@ -3,7 +3,7 @@
 //! RocksDB drops whole files without regard to snapshots. So a view holds the gate, and the writer drops
 //! files only while nobody does; it comes back with its next write. The journal grows by what is written
 //! during the longest view, a recount of some seconds, or a backup, which takes longer on another file system
-//! (docs/STORAGE.md).
+//! (docs/reference/STORAGE.md).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -51,7 +51,7 @@ pub struct CheckIn {
     pub management_agent: ManagementAgent,
 }
 
-// The archived layout is the wire format: docs/PROTOCOL.md gives these numbers to people who have
+// The archived layout is the wire format: docs/reference/PROTOCOL.md gives these numbers to people who have
 // no rkyv.
 const _: () = {
     use std::mem::{align_of, size_of};

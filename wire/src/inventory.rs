@@ -49,7 +49,7 @@ pub struct Inventory {
     pub tags: Vec<String>,
 }
 
-// The archived layout is the wire format: docs/PROTOCOL.md gives these numbers to people who have
+// The archived layout is the wire format: docs/reference/PROTOCOL.md gives these numbers to people who have
 // no rkyv.
 const _: () = {
     use std::mem::{align_of, offset_of, size_of};

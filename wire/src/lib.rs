@@ -1,7 +1,7 @@
 //! The wire format of Muster: what a device or gateway and a server say to each other.
 //!
 //! Purpose: one crate that knows every byte of the protocol, used by the server, the client SDK and
-//! the load generator alike. `docs/PROTOCOL.md` describes the same bytes for people who do not read
+//! the load generator alike. `docs/reference/PROTOCOL.md` describes the same bytes for people who do not read
 //! Rust, and a test compares the two.
 //!
 //! Owner: nobody; everything here is a value or a pure function. A [`Decoder`] belongs to the

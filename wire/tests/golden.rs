@@ -2,7 +2,7 @@
 //!
 //! `MUSTER_GOLDEN_WRITE=1 cargo nextest run -p muster-wire` writes the files anew; a changed file
 //! is a changed protocol and needs a new version. The same bytes are the worked examples of
-//! docs/PROTOCOL.md.
+//! docs/reference/PROTOCOL.md.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{fs, path::PathBuf};

@@ -1,4 +1,4 @@
-//! Builds inventory archives byte by byte from the rules of docs/PROTOCOL.md, without rkyv, and
+//! Builds inventory archives byte by byte from the rules of docs/reference/PROTOCOL.md, without rkyv, and
 //! reads them with the crate: what a client in another language would do.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

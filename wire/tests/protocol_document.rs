@@ -1,4 +1,4 @@
-//! docs/PROTOCOL.md held against the code: its examples, its tables of codes, fields and limits.
+//! docs/reference/PROTOCOL.md held against the code: its examples, its tables of codes, fields and limits.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
@@ -14,7 +14,7 @@ fn wire() -> PathBuf {
 }
 
 fn document() -> String {
-    fs::read_to_string(wire().join("../docs/PROTOCOL.md")).unwrap()
+    fs::read_to_string(wire().join("../docs/reference/PROTOCOL.md")).unwrap()
 }
 
 /// The cells of a table row, or `None` for any other line.

@@ -1,4 +1,4 @@
-//! Counts that operators read (docs/DOMAIN.md, Counts), folded from cells.
+//! Counts that operators read (docs/reference/DOMAIN.md, Counts), folded from cells.
 
 use muster_wire::{PartnerThreatState, Platform, Risk};
 

@@ -186,7 +186,7 @@ impl Facets {
         OnboardingStatus::of(self.platform, self.onboarded, self.foreign_org)
     }
 
-    /// `managedBy` of docs/DOMAIN.md, which follows from the agent.
+    /// `managedBy` of docs/reference/DOMAIN.md, which follows from the agent.
     pub fn managed_by(&self) -> ManagedBy {
         ManagedBy::of(self.management_agent)
     }

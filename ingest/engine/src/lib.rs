@@ -2,7 +2,7 @@
 //!
 //! A [`Shard`] is a deterministic state machine over the devices of one partition. The journal is
 //! the ordered list of the events it accepted; replaying it gives the identical state (design D4).
-//! Rule functions cite docs/DOMAIN.md by number (R2, R17 …) and look like its tables. [`model`] is
+//! Rule functions cite docs/reference/DOMAIN.md by number (R2, R17 …) and look like its tables. [`model`] is
 //! the slow, obvious oracle everything else is compared with.
 //!
 //! Deliberately absent: IO, clocks, threads, randomness, logging. Bytes of journal values, pages and

@@ -1,7 +1,7 @@
 //! The oracle: the rules once more, slow and obvious, to compare everything else with.
 //!
 //! Shares nothing with the evaluator but the names of states: it keeps one plain record per device,
-//! writes the tables of docs/DOMAIN.md out row by row, and counts by looking at every device.
+//! writes the tables of docs/reference/DOMAIN.md out row by row, and counts by looking at every device.
 //! Property tests, the recount and the load generator's verdict stand on it.
 
 mod disk;

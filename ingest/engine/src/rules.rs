@@ -1,4 +1,4 @@
-//! The rules of docs/DOMAIN.md, one module a rule, each a pure function over a few facts.
+//! The rules of docs/reference/DOMAIN.md, one module a rule, each a pure function over a few facts.
 
 pub mod compliance;
 pub mod managed_by;

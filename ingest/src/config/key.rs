@@ -1,7 +1,7 @@
 //! What a configuration key is: its name, what values it takes, its default and its meaning.
 //!
 //! A key is declared once, as a constant next to the struct it fills. Reading a file, the reference table
-//! in docs/CONFIGURATION.md and the messages about bad values all come from that one declaration.
+//! in docs/reference/CONFIGURATION.md and the messages about bad values all come from that one declaration.
 
 use std::fmt::Display;
 

@@ -12,7 +12,7 @@ use super::{file_path, socket_address};
 use crate::net::GATEWAY_RECEIVE_WINDOW;
 use crate::pki::tls::ServerTls;
 
-/// The listener and the bounds of its connections. The reference in docs/CONFIGURATION.md says what each
+/// The listener and the bounds of its connections. The reference in docs/reference/CONFIGURATION.md says what each
 /// key means, allows and costs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListenConfig {

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use super::key::{Choice, Key, KeyRow, Text};
 use super::reader::Section;
 
-/// The log. The reference in docs/CONFIGURATION.md says what each key means.
+/// The log. The reference in docs/reference/CONFIGURATION.md says what each key means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogConfig {
     /// The level, or directives of levels by module.

@@ -8,7 +8,7 @@ use super::key::{Key, KeyRow, Text};
 use super::reader::Section;
 use super::socket_address;
 
-/// The HTTP endpoint for operators. The reference in docs/CONFIGURATION.md says what each key means.
+/// The HTTP endpoint for operators. The reference in docs/reference/CONFIGURATION.md says what each key means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpsConfig {
     /// The TCP address to listen on, a loopback address; port 0 takes a free one.

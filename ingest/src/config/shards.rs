@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::key::{Integer, Key, KeyRow};
 use super::reader::Section;
 
-/// The shards and their bounds. The reference in docs/CONFIGURATION.md says what each key means and costs.
+/// The shards and their bounds. The reference in docs/reference/CONFIGURATION.md says what each key means and costs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShardsConfig {
     /// Number of shards; 0 takes the number of the data directory, or one for each core for a new one.

@@ -6,7 +6,7 @@ use super::key::{Key, KeyRow, Span};
 use super::reader::Section;
 use super::units::ConfigDuration;
 
-/// The graceful stop. The reference in docs/CONFIGURATION.md says what each key means.
+/// The graceful stop. The reference in docs/reference/CONFIGURATION.md says what each key means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShutdownConfig {
     /// From the signal to the end of the process.

@@ -9,7 +9,7 @@ use super::key::{Key, KeyRow, Optional, Required, Size};
 use super::reader::Section;
 use super::units::ByteSize;
 
-/// The data directory and its bounds. The reference in docs/CONFIGURATION.md says what each key means.
+/// The data directory and its bounds. The reference in docs/reference/CONFIGURATION.md says what each key means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreConfig {
     /// The data directory.

@@ -1,7 +1,7 @@
 //! `[[tenants]]`: whose devices may check in, and the rules they are held to.
 //!
 //! Threat thresholds exist for Windows, iOS, Android and Android Enterprise only (R2 row 2 of
-//! docs/DOMAIN.md): on other platforms a threat signal does not decide about compliance.
+//! docs/reference/DOMAIN.md): on other platforms a threat signal does not decide about compliance.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::key::{Choice, Flag, Key, KeyRow, Kind, Required};
 use super::reader::Section;
 
-/// A tenant. The reference in docs/CONFIGURATION.md says what each key means.
+/// A tenant. The reference in docs/reference/CONFIGURATION.md says what each key means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TenantConfig {
     /// The name, as in the certificates of its devices and gateways.
@@ -20,11 +20,11 @@ pub struct TenantConfig {
     /// Whether the first check-in of an unknown device makes it known.
     pub auto_create_devices: bool,
     /// Whether a device to which no compliance rule applies is noncompliant (R7 row 4 of
-    /// docs/DOMAIN.md).
+    /// docs/reference/DOMAIN.md).
     pub secure_by_default: bool,
-    /// The highest threat level that is still compliant, by platform (docs/DOMAIN.md, R3).
+    /// The highest threat level that is still compliant, by platform (docs/reference/DOMAIN.md, R3).
     pub threat_threshold: ByPlatform<ThreatThreshold>,
-    /// Whether a device without threat data is noncompliant, by platform (docs/DOMAIN.md, R3).
+    /// Whether a device without threat data is noncompliant, by platform (docs/reference/DOMAIN.md, R3).
     pub blocked_on_missing_partner_data: ByPlatform<bool>,
 }
 

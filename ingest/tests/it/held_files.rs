@@ -1,4 +1,4 @@
-//! The second names of the store's files (docs/STORAGE.md): there while a server runs, gone when it has stopped.
+//! The second names of the store's files (docs/reference/STORAGE.md): there while a server runs, gone when it has stopped.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! A device that sends odd values of every field, alone and through a gateway.
 //!
-//! What must come out is computed from the tables of docs/PROTOCOL.md, as a client's author reads them; that
+//! What must come out is computed from the tables of docs/reference/PROTOCOL.md, as a client's author reads them; that
 //! the codec agrees is asserted on the way. Refused records change nothing, accepted ones change exactly what
 //! the engine's slow model says.
 
@@ -13,7 +13,7 @@ use muster_wire::{
 use crate::bad_input::{REJECTED, Victim};
 use crate::harness::*;
 
-/// What docs/PROTOCOL.md says about a check-in.
+/// What docs/reference/PROTOCOL.md says about a check-in.
 struct Document {
     /// Offset and size, by the name of the field.
     fields: BTreeMap<String, (usize, usize)>,
@@ -24,7 +24,7 @@ struct Document {
 
 impl Document {
     fn read() -> Self {
-        let path = clone_folder().join("docs/PROTOCOL.md");
+        let path = clone_folder().join("docs/reference/PROTOCOL.md");
         let text = std::fs::read_to_string(path).expect("a document of the clone");
         let rows = |heading: &str| -> Vec<Vec<String>> {
             let section = text.split(&format!("\n### {heading}\n")).nth(1);

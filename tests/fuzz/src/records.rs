@@ -1,6 +1,6 @@
 //! Targets for one record: the check-in and the inventory.
 //!
-//! What must hold: the tables of docs/PROTOCOL.md, written out once more here, decide like the validator; a
+//! What must hold: the tables of docs/reference/PROTOCOL.md, written out once more here, decide like the validator; a
 //! good record is one to one with its bytes; a bad one is named by what it claims.
 
 use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, RejectReason, limits};

@@ -248,7 +248,7 @@ fn documents_that_sources_cite_exist() {
 
 #[test]
 fn rules_that_sources_cite_are_in_the_domain() {
-    let domain = read(&root().join("docs/DOMAIN.md"));
+    let domain = read(&root().join("docs/reference/DOMAIN.md"));
     let words = |text: &str| -> Vec<String> {
         text.split(|letter: char| !letter.is_ascii_alphanumeric())
             .map(str::to_owned)
@@ -263,7 +263,10 @@ fn rules_that_sources_cite_are_in_the_domain() {
     for path in files_below(&root().join("ingest/engine/src"), "rs") {
         for rule in words(&read(&path)).into_iter().filter(is_rule) {
             if !known.contains(&rule) {
-                faults.push(format!("{}: {rule} is not in docs/DOMAIN.md", shown(&path)));
+                faults.push(format!(
+                    "{}: {rule} is not in docs/reference/DOMAIN.md",
+                    shown(&path)
+                ));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The tables of docs/DOMAIN.md, written out a second time without regard for speed.
+//! The tables of docs/reference/DOMAIN.md, written out a second time without regard for speed.
 
 use muster_wire::{Flags, ManagementAgent, PartnerThreatState, Platform, Risk};
 

@@ -1,4 +1,4 @@
-//! Who manages a device, derived from its management agent (docs/DOMAIN.md, managedBy).
+//! Who manages a device, derived from its management agent (docs/reference/DOMAIN.md, managedBy).
 
 use muster_wire::ManagementAgent;
 
@@ -24,7 +24,7 @@ states! {
 }
 
 impl ManagedBy {
-    /// docs/DOMAIN.md, managedBy: msSense -> MDE; configurationManagerClient -> ConfigMgr;
+    /// docs/reference/DOMAIN.md, managedBy: msSense -> MDE; configurationManagerClient -> ConfigMgr;
     /// configurationManagerClientMdm* -> Intune; the other agents of the platform -> Intune.
     pub const fn of(agent: ManagementAgent) -> Self {
         use ManagementAgent as Agent;

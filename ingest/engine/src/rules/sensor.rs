@@ -29,7 +29,7 @@ states! {
 /// A full report is due every 24 h; heartbeats without one for longer mean impaired communication.
 pub const FULL_REPORT_DUE_SECONDS: u32 = 24 * 3600;
 
-/// How long silence may last before it changes the state; see docs/DOMAIN.md.
+/// How long silence may last before it changes the state; see docs/reference/DOMAIN.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SensorLimits {
     /// `sensorInactiveDays`, in seconds.
@@ -39,7 +39,7 @@ pub struct SensorLimits {
 }
 
 impl Default for SensorLimits {
-    /// 7 days and 48 hours, as in docs/DOMAIN.md.
+    /// 7 days and 48 hours, as in docs/reference/DOMAIN.md.
     fn default() -> Self {
         Self {
             inactive_seconds: 7 * 24 * 3600,

@@ -1,4 +1,4 @@
-//! The reference in docs/CONFIGURATION.md equals the declarations of the keys, and those equal the structs.
+//! The reference in docs/reference/CONFIGURATION.md equals the declarations of the keys, and those equal the structs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ const UPDATE: &str = "MUSTER_UPDATE_DOCS";
 fn document() -> PathBuf {
     // As the test runs, not as it was built: a build that two clones share remembers one of them.
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-    Path::new(&folder).join("../docs/CONFIGURATION.md")
+    Path::new(&folder).join("../docs/reference/CONFIGURATION.md")
 }
 
 fn reference() -> String {
@@ -108,7 +108,7 @@ fn the_document_has_the_reference_of_the_code() {
     }
     assert!(
         found == reference(),
-        "docs/CONFIGURATION.md differs from the code; run this test with {UPDATE}=1"
+        "docs/reference/CONFIGURATION.md differs from the code; run this test with {UPDATE}=1"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Every metric family, with its help text. docs/METRICS.md adds what to do when one moves.
+//! Every metric family, with its help text. docs/reference/METRICS.md adds what to do when one moves.
 //!
 //! Names: `muster_<component>_<noun>_<unit>`. Labels are closed sets or the number of a shard; no tenant,
 //! device or session, so the number of series is known before the first client connects.

@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::distribution::Distribution;
 
-/// A metric family: docs/METRICS.md has a row with the same words for each, which a test compares.
+/// A metric family: docs/reference/METRICS.md has a row with the same words for each, which a test compares.
 #[derive(Debug)]
 pub(super) struct Family {
     /// Without the suffix that the encoder adds for counters (`_total`) and infos (`_info`).

@@ -1,4 +1,4 @@
-//! docs/METRICS.md and docs/API.md say what the server does, no more and no less.
+//! docs/reference/METRICS.md and docs/reference/API.md say what the server does, no more and no less.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::ops::routes;
 fn document(name: &str) -> String {
     // As the test runs, not as it was built: a build that two clones share remembers one of them.
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-    let path = Path::new(&folder).join("../docs").join(name);
+    let path = Path::new(&folder).join("../docs/reference").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -62,7 +62,7 @@ impl Worker {
     /// number of devices. Rarer checkpoints would cost less and leave more to replay. Shards take turns, and the one
     /// whose turn it is writes for all of them, at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of
     /// what makes a checkpoint due until all are through, and the disk holds less than three times of the state
-    /// (docs/STORAGE.md).
+    /// (docs/reference/STORAGE.md).
     /// Who has waited half as long again does not wait for a turn: a shard that is idle in its own may take minutes.
     pub(super) fn checkpoint_slice(&mut self, check_ins: usize) -> Option<CheckpointMark> {
         let state = u64::from(self.shard.devices()) * DEVICE_RECORD_BYTES as u64;

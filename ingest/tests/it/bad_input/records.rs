@@ -5,7 +5,7 @@ use muster_wire::{CheckInBytes, DeviceId, Inventory, RejectReason, encode_invent
 use super::{REJECTED, Victim};
 use crate::harness::*;
 
-/// Where the fields of a check-in are; docs/PROTOCOL.md.
+/// Where the fields of a check-in are; docs/reference/PROTOCOL.md.
 const SEQ: usize = 16;
 const FLAGS: usize = 40;
 const RISK: usize = 42;

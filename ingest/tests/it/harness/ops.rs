@@ -112,7 +112,7 @@ impl Ops {
     }
 
     /// Waits until all is quiet: then everything that was offered is in one of the accounts, as
-    /// docs/METRICS.md says.
+    /// docs/reference/METRICS.md says.
     #[track_caller]
     pub(crate) fn accounts_add_up(&self) -> Metrics {
         let mut last = Vec::new();

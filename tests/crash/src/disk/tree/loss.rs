@@ -84,7 +84,7 @@ impl Tree {
 /// What can become of the bytes of a file. With a journal of metadata (ext4 in its default mode, XFS) a length is
 /// written after the bytes below it, so appends are lost from the end and leave no holes. Without one anything
 /// goes, but for a manifest: RocksDB refuses one whose last record has a hole, and Muster says so and stops. That is
-/// clear but not repaired, and it would end every run; docs/STORAGE.md names it.
+/// clear but not repaired, and it would end every run; docs/reference/STORAGE.md names it.
 fn possible(style: Style, entries: Entries, name: &OsStr) -> Style {
     let has_holes = matches!(style, Style::Sectors | Style::Bytes | Style::Mixed);
     let is_whole = entries == Entries::Ordered || FileKind::of(name) == FileKind::Manifest;
