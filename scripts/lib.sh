@@ -37,13 +37,12 @@ target_directory() {
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
 }
 
-# The one build that the demo, the tests and the benches share. Only the binaries are built, but with
-# --workspace, because cargo builds a dependency once for each set of features that is asked of it. Arguments are
-# further binaries.
+# build_binaries NAME...: builds these binaries and what they need, nothing else. With --workspace, because cargo
+# compiles a dependency once per set of features, and the features of a single package differ from those of all.
 build_binaries() {
   local target binary
-  local -a more=()
-  for binary in "$@"; do more+=(--bin "$binary"); done
+  local -a wanted=()
+  for binary in "$@"; do wanted+=(--bin "$binary"); done
   target="$(target_directory)"
   [[ -n $target ]] || fail 1 'cargo cannot read the workspace: run cargo metadata to see why'
   if ! compgen -G "$target/release/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null; then
@@ -51,8 +50,7 @@ build_binaries() {
     say '    2 cores; everything else takes a few more. It is done once: later builds compile only'
     say "    what changed. Built in $target"
   fi
-  (cd "$muster_root" && cargo build --release --locked --workspace \
-    --bin muster --bin muster-loadgen --bin muster-crash "${more[@]}" 1>&2) ||
+  (cd "$muster_root" && cargo build --release --locked --workspace "${wanted[@]}" 1>&2) ||
     fail 1 'the build failed, see above'
 }
 

@@ -38,7 +38,7 @@ prepare() {
   trap 'exit 143' TERM HUP
   "$muster_root/scripts/setup"
   say '==> building muster and muster-loadgen'
-  build_binaries
+  build_binaries muster muster-loadgen
   target="$(target_directory)"
   muster="$target/release/muster"
   loadgen="$target/release/muster-loadgen"
