@@ -44,9 +44,8 @@ const fn received(window: u64) -> u64 {
 /// Buffers grow by doubling: at the worst moment twice of what is in them.
 const GROWTH: u64 = 2;
 
-/// What a receipt and its outcome, and a transition, take beside a check-in.
+/// What a receipt and its outcome take beside a check-in.
 const RECEIPT: u64 = 32;
-const TRANSITION: u64 = 12;
 
 /// A recount builds a shard beside itself ([`crate::recount`]).
 const RECOUNT_DEVICE: u64 = 300;
@@ -167,7 +166,7 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let pages = (beside.max(PAGES_DRAINING) * PAGE_BYTES) as u64;
     // The journal value, inventories beside it, pages; what goes back to the sessions.
     let written = GROWTH * records + records + pages;
-    let commit = written + GROWTH * check_ins * (RECEIPT + TRANSITION);
+    let commit = written + GROWTH * check_ins * RECEIPT;
     let commits = u64::from(config.shards.commits_in_flight) + 1;
     let group = config.store.group_bytes_max.get() + records + pages;
     [
@@ -184,7 +183,7 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "commits",
             shards * commits * commit,
-            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 232 B, and pages twice as large as the journal value or 8 MiB",
+            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 208 B, and pages twice as large as the journal value or 8 MiB",
         ),
         part(
             "store",

@@ -1,15 +1,14 @@
 //! What an event asks for: bytes to make durable, and what changed.
 //!
 //! One `Effects` belongs to one batch; its buffers are reused from batch to batch, so the hot path
-//! allocates nothing once they have grown. Bounded by the batch: at most one transition and one
-//! rejection per record, 48 journal bytes per accepted check-in, 16 if it says what its device said before.
+//! allocates nothing once they have grown. Bounded by the batch: at most one rejection per record, 48 journal
+//! bytes per accepted check-in, 16 if it says what its device said before. Transitions are counted, not listed:
+//! a new policy may move every device of the shard in one batch.
 
 use muster_wire::{DeviceId, Rejection};
 
-use crate::cell::CellId;
 use crate::journal::JournalBuffer;
 use crate::policy::TenantIndex;
-use crate::slab::SlotIndex;
 
 /// How the records of one part fared; the numbers an ack carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,17 +37,6 @@ impl std::ops::AddAssign for Outcome {
         self.stale += other.stale;
         self.rejected += other.rejected;
     }
-}
-
-/// A device moved from one cell to another; `from` is `None` for a new device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// The device.
-    pub slot: SlotIndex,
-    /// Where it was counted.
-    pub from: Option<CellId>,
-    /// Where it is counted now.
-    pub to: CellId,
 }
 
 /// An inventory to keep, as the device sent it.
@@ -85,8 +73,8 @@ pub struct Effects {
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.
     pub pages: Vec<PageWrite>,
-    /// Devices that changed cell, in order.
-    pub transitions: Vec<Transition>,
+    /// How often a device changed cell; a new device counts once.
+    pub transitions: u64,
     /// Records refused by the shard. The caller takes them after each part.
     pub rejections: Vec<Rejection>,
 }
@@ -99,7 +87,7 @@ impl Effects {
         self.cohorts.clear();
         self.inventories.clear();
         self.pages.clear();
-        self.transitions.clear();
+        self.transitions = 0;
         self.rejections.clear();
     }
 

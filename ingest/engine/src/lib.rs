@@ -31,7 +31,7 @@ pub use cell::{CellId, CellKey, CellTable};
 pub use cohort::{Cohort, CohortId, CohortTable};
 pub use counts::Counts;
 pub use device::DeviceRecord;
-pub use effects::{Effects, Outcome, Transition};
+pub use effects::{Effects, Outcome};
 pub use facet::{FacetWord, Facets};
 pub use index::{INDEX_TABLES, index_table_entries};
 pub use policy::{PolicySet, Revision, TenantIndex, TenantPolicy};

@@ -356,7 +356,7 @@ impl Worker {
             }));
         commit.payload.replies.append(&mut self.replies);
         self.batches += 1;
-        self.transitions += self.effects.transitions.len() as u64;
+        self.transitions += self.effects.transitions;
         self.commits
             .send(commit)
             .expect("the writer outlives its shards");

@@ -76,7 +76,8 @@ impl Fleet {
     }
 }
 
-fn check_in(number: u64) -> CheckIn {
+/// The first check-in of a device.
+pub(crate) fn check_in(number: u64) -> CheckIn {
     let low = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let id = u128::from(low) << 64 | u128::from(low.rotate_left(32) ^ number);
     CheckIn {

@@ -13,6 +13,7 @@ mod context;
 mod counting;
 mod fleet;
 mod pipeline;
+mod policy;
 
 use counting::Meter;
 use fleet::{Fleet, ROUNDS_OF_CELLS};

@@ -12,7 +12,7 @@ use super::lookup::Lookup;
 use crate::cell::{CellId, CellKey};
 use crate::cohort::{Cohort, CohortId};
 use crate::device::DeviceRecord;
-use crate::effects::{Effects, InventoryWrite, Outcome, Transition};
+use crate::effects::{Effects, InventoryWrite, Outcome};
 use crate::facet::Facets;
 use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
 use crate::slab::SlotIndex;
@@ -340,11 +340,7 @@ impl Shard {
         self.index.insert(hash, slot, &self.devices);
         self.cells.enter(cell);
         self.checkpoint.dirty.insert(page_of(slot));
-        effects.transitions.push(Transition {
-            slot,
-            from: None,
-            to: cell,
-        });
+        effects.transitions += 1;
         Verdict::NEWS
     }
 
@@ -365,11 +361,7 @@ impl Shard {
             record.cell = to;
             self.cells.leave(from);
             self.cells.enter(to);
-            effects.transitions.push(Transition {
-                slot,
-                from: Some(from),
-                to,
-            });
+            effects.transitions += 1;
         }
         let stored = self.devices.get_mut(slot);
         self.audit.written(slot, stored, &record);

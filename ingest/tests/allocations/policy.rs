@@ -1,0 +1,64 @@
+//! A new policy judges every device of a shard in one batch, and that batch takes no memory for each of them.
+
+use std::sync::Arc;
+
+use muster_engine::effects::Effects;
+use muster_engine::{PolicySet, Revision, Shard, ShardId, ShardLimits, TenantPolicy, Timestamp};
+use muster_wire::CheckInRecord;
+
+use crate::counting::Meter;
+use crate::fleet::check_in;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// A policy set that judges the platforms without a threshold otherwise than the revisions before and after it.
+fn policy(revision: u32) -> Arc<PolicySet> {
+    let tenant = TenantPolicy {
+        secure_by_default: revision.is_multiple_of(2),
+        ..TenantPolicy::default()
+    };
+    Arc::new(PolicySet::new(Revision(revision), vec![tenant]))
+}
+
+/// Applies a policy set as a batch of its own; says how many devices it moved.
+fn apply_policy(shard: &mut Shard, revision: u32) -> u32 {
+    // As after a start: its buffers have not grown yet.
+    let mut effects = Effects::default();
+    shard.begin(NOW, &mut effects);
+    let moved = shard.apply_policy(policy(revision), &mut effects);
+    shard.seal(&mut effects);
+    assert_eq!(effects.transitions, u64::from(moved));
+    moved
+}
+
+/// What a change of policy takes from the allocator in a shard with so many devices.
+fn allocations(devices: u64) -> u64 {
+    let limits = ShardLimits {
+        devices_max: 1 << 20,
+        cells_max: 4096,
+        cohorts_max: 16,
+    };
+    let mut shard = Shard::new(ShardId(0), limits, 1);
+    apply_policy(&mut shard, 1);
+    let mut effects = Effects::default();
+    shard.begin(NOW, &mut effects);
+    let records: Vec<CheckInRecord> = (0..devices)
+        .map(|number| check_in(number).to_record().unwrap())
+        .collect();
+    let outcome = shard.apply_check_ins(0, &records, &mut effects);
+    shard.seal(&mut effects);
+    assert_eq!(u64::from(outcome.accepted), devices);
+    // Both ways once, so that no cell is new.
+    apply_policy(&mut shard, 2);
+    apply_policy(&mut shard, 3);
+    let meter = Meter::new();
+    meter.enter();
+    let moved = apply_policy(&mut shard, 4);
+    assert!(u64::from(moved) > devices / 2, "{moved} of {devices} moved");
+    meter.count()
+}
+
+#[test]
+fn a_change_of_policy_takes_the_same_memory_for_any_number_of_devices() {
+    assert_eq!(allocations(100_000), allocations(100));
+}
