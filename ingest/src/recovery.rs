@@ -232,7 +232,7 @@ mod tests {
         let config = StoreConfig::new(scratch.path()).with_shards(1);
         let store = Store::open(&config).unwrap();
         let (_, mut writer) = recover(&store, OPTIONS).unwrap();
-        let records = vec![DeviceRecord::default(); PAGE_RECORDS];
+        let records = [DeviceRecord::default(); PAGE_RECORDS];
         let ahead = PageWrite {
             page: 0,
             bytes: page::encode(Revision::default(), 5, &records),

@@ -151,10 +151,12 @@ impl JournalBuffer {
 
     /// A change of policy is the first event of its batch, so the header can still take its revision.
     pub(crate) fn policy(&mut self, revision: Revision) {
-        debug_assert_eq!(
+        // Events before it were judged by the revision that the header would lose: a replay would judge them by the
+        // new one. Once a batch at most.
+        assert_eq!(
             self.bytes.len(),
             HEADER_BYTES,
-            "a policy change opens its batch"
+            "a policy change is the first event of its batch"
         );
         self.bytes[4..8].copy_from_slice(&revision.0.to_le_bytes());
         self.segment(POLICY, 0, revision.0);

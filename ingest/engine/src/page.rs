@@ -24,12 +24,15 @@ pub struct Page {
     /// Every event of the shard up to this sequence is in the records.
     pub sequence: u64,
     /// The records by slot within the page.
-    pub records: Vec<DeviceRecord>,
+    pub records: Box<[DeviceRecord; PAGE_RECORDS]>,
 }
 
 /// The bytes of a page.
-pub fn encode(revision: Revision, sequence: u64, records: &[DeviceRecord]) -> Vec<u8> {
-    debug_assert_eq!(records.len(), PAGE_RECORDS);
+pub fn encode(
+    revision: Revision,
+    sequence: u64,
+    records: &[DeviceRecord; PAGE_RECORDS],
+) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(PAGE_BYTES);
     bytes.extend([FORMAT, 0, 0, 0]);
     bytes.extend(revision.0.to_le_bytes());
@@ -54,7 +57,7 @@ pub fn decode(bytes: &[u8]) -> Option<Page> {
     Some(Page {
         revision,
         sequence,
-        records,
+        records: records.try_into().ok()?,
     })
 }
 
@@ -64,13 +67,13 @@ mod tests {
 
     #[test]
     fn pages_round_trip_and_other_bytes_are_refused() {
-        let mut records = vec![DeviceRecord::default(); PAGE_RECORDS];
+        let mut records = [DeviceRecord::default(); PAGE_RECORDS];
         records[5].seq = 9;
         let bytes = encode(Revision(3), 42, &records);
         assert_eq!(bytes.len(), PAGE_BYTES);
         let page = decode(&bytes).unwrap();
         assert_eq!((page.revision, page.sequence), (Revision(3), 42));
-        assert_eq!(page.records, records);
+        assert_eq!(*page.records, records);
         assert!(decode(&bytes[1..]).is_none());
         let mut newer = bytes;
         newer[0] = FORMAT + 1;

@@ -77,11 +77,10 @@ impl DeviceSlab {
     }
 
     /// The records of one page, empty slots included; `None` past the end.
-    pub(crate) fn page(&self, page: u32) -> Option<&[DeviceRecord]> {
+    pub(crate) fn page(&self, page: u32) -> Option<&[DeviceRecord; PAGE_RECORDS]> {
         let first = page as usize * PAGE_RECORDS;
         let chunk = self.chunks.get(first / CHUNK_RECORDS)?;
-        let start = first % CHUNK_RECORDS;
-        chunk.get(start..start + PAGE_RECORDS)
+        chunk[first % CHUNK_RECORDS..].first_chunk()
     }
 
     /// Every device with its slot, in the order of slots.

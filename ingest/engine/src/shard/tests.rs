@@ -158,6 +158,16 @@ fn a_change_of_facets_is_one_transition_between_two_cells() {
     assert_eq!(counts, [0, 1]);
 }
 
+/// The header has one revision: what was judged before the change would be replayed under the new rules.
+#[test]
+#[should_panic(expected = "a policy change is the first event of its batch")]
+fn a_policy_change_behind_another_event_is_a_broken_invariant() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    shard.begin(NOW, &mut effects);
+    shard.apply_check_ins(0, &[record(check_in(1, 1))], &mut effects);
+    shard.apply_policy(policy(2), &mut effects);
+}
+
 #[test]
 fn tenants_with_the_same_device_id_do_not_touch_each_other() {
     let (mut shard, mut effects) = (shard(), Effects::default());
