@@ -29,7 +29,7 @@ const LINE_BYTES: usize = 70;
 /// What the file said when the directory was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// No file: an older version of Muster wrote the directory last.
+    /// No file. Right where a directory is being created, else damage.
     Missing,
     /// Neither copy is what was written.
     Damaged,

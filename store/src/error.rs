@@ -20,18 +20,18 @@ pub enum OpenError {
         /// The data directory.
         directory: PathBuf,
     },
-    /// Written by a newer Muster. The operator runs that version.
+    /// Written by another version of Muster. The operator runs that version.
     #[error(
-        "data directory {} has format {found}, this program reads up to {supported}: run the newer \
-         version of Muster that wrote it",
+        "data directory {} has format {found}, this program reads format {supported}: run the version of \
+         Muster that wrote it",
         directory.display()
     )]
-    NewerFormat {
+    OtherFormat {
         /// The data directory.
         directory: PathBuf,
         /// Format version in the directory.
         found: u32,
-        /// Newest format version this program knows.
+        /// Format version that this program reads.
         supported: u32,
     },
     /// The directory holds something else. The operator names an empty or missing one.

@@ -1,7 +1,7 @@
 //! The file FORMAT: what a data directory is, and who has it open. Checked before RocksDB is touched.
 //!
 //! ```text
-//! muster-store 3
+//! muster-store 1
 //! shards 4
 //! ```
 //!
@@ -19,9 +19,8 @@ use crate::error::OpenError;
 use crate::kill_point::kill_point;
 use crate::restoring::{Restoring, partial_of};
 
-/// The format this program writes, and the newest it reads. It reads all before it; docs/reference/STORAGE.md says what is
-/// new in each.
-pub const FORMAT_VERSION: u32 = 3;
+/// The format that this program writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
 
 const NAME: &str = "FORMAT";
 const NAME_CREATING: &str = "FORMAT.creating";
@@ -36,8 +35,6 @@ pub(crate) struct Claim {
     /// Holds the lock.
     _file: File,
     pub(crate) shards: u16,
-    /// What the file says.
-    pub(crate) version: u32,
     /// Creation is not finished: [`Claim::finish_creation`] must follow.
     pub(crate) creating: bool,
 }
@@ -49,11 +46,11 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
         lock(directory, &file, File::try_lock)?;
         let found = parse(directory, &read(directory, &mut file)?)?;
         return match shards {
-            Some(configured) if configured != found.shards => {
+            Some(configured) if configured != found => {
                 let directory = directory.to_path_buf();
                 Err(OpenError::ShardCountDiffers {
                     directory,
-                    found: found.shards,
+                    found,
                     configured,
                 })
             }
@@ -71,11 +68,7 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
     }
     let shards = shards.filter(|&shards| shards > 0).ok_or_else(missing)?;
     let file = begin_creation(directory, shards)?;
-    let made = FormatFile {
-        version: FORMAT_VERSION,
-        shards,
-    };
-    Ok(claimed(directory, file, made, true))
+    Ok(claimed(directory, file, shards, true))
 }
 
 /// Takes a directory for reading only; several readers may, a server and a reader may not.
@@ -109,32 +102,13 @@ impl Claim {
         self.creating = false;
         Ok(())
     }
-
-    /// Raises an older format to this one: from now on older programs refuse the directory. Written in place, as
-    /// the lock is on this very file; all of it lies in one sector.
-    pub(crate) fn upgrade(&mut self) -> Result<(), OpenError> {
-        if self.version == FORMAT_VERSION {
-            return Ok(());
-        }
-        let written = OpenOptions::new()
-            .write(true)
-            .open(self.directory.join(NAME))
-            .and_then(|mut file| {
-                file.write_all(text(self.shards).as_bytes())?;
-                file.sync_all()
-            });
-        written.map_err(|error| OpenError::io(&self.directory, format!("write {NAME}"), error))?;
-        self.version = FORMAT_VERSION;
-        Ok(())
-    }
 }
 
-fn claimed(directory: &Path, file: File, found: FormatFile, creating: bool) -> Claim {
+fn claimed(directory: &Path, file: File, shards: u16, creating: bool) -> Claim {
     Claim {
         directory: directory.to_path_buf(),
         _file: file,
-        shards: found.shards,
-        version: found.version,
+        shards,
         creating,
     }
 }
@@ -172,21 +146,16 @@ fn read(directory: &Path, file: &mut File) -> Result<String, OpenError> {
 /// Where the file is, in a directory whose creation may not be finished.
 pub(crate) fn file_of(directory: &Path) -> PathBuf {
     let file = directory.join(NAME);
-    match file.exists() {
-        true => file,
-        false => directory.join(NAME_CREATING),
+    if file.exists() {
+        file
+    } else {
+        directory.join(NAME_CREATING)
     }
 }
 
-/// What the file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FormatFile {
-    pub(crate) version: u32,
-    pub(crate) shards: u16,
-}
-
-/// The version is read before anything else: the rest of the file may be different in a newer format.
-pub(crate) fn parse(directory: &Path, text: &str) -> Result<FormatFile, OpenError> {
+/// The number of shards in the file. The version is read before anything else: the rest of the file may be different in
+/// another format.
+pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
     let mut lines = text.lines();
     let mut number = |word: &str| {
         lines
@@ -204,9 +173,9 @@ pub(crate) fn parse(directory: &Path, text: &str) -> Result<FormatFile, OpenErro
             what,
         });
     };
-    if version > FORMAT_VERSION {
+    if version != FORMAT_VERSION {
         let directory = directory.to_path_buf();
-        return Err(OpenError::NewerFormat {
+        return Err(OpenError::OtherFormat {
             directory,
             found: version,
             supported: FORMAT_VERSION,
@@ -214,7 +183,6 @@ pub(crate) fn parse(directory: &Path, text: &str) -> Result<FormatFile, OpenErro
     }
     number("shards")
         .and_then(|shards| u16::try_from(shards).ok())
-        .map(|shards| FormatFile { version, shards })
         .ok_or_else(|| OpenError::corrupt(directory, format!("file {NAME} names no shards")))
 }
 

@@ -63,18 +63,23 @@ impl Rocks {
         let log_end = match found {
             // The mark tells a torn end of the log, which is dropped, from a lost one.
             Found::Sequence(_) => LogEnd::MayBeTorn,
-            Found::Missing => LogEnd::Strict,
-            Found::Damaged => {
-                let made_anew = match mode {
-                    Mode::ReadOnly => "",
-                    Mode::Create | Mode::Existing => " and was made anew",
-                };
-                notices.push(format!(
-                    "file ACKNOWLEDGED is damaged{made_anew}; the log was read without it"
-                ));
-                LogEnd::Strict
-            }
+            Found::Missing | Found::Damaged => LogEnd::Strict,
         };
+        let fault = match found {
+            Found::Missing if mode != Mode::Create => Some("missing"),
+            Found::Damaged => Some("damaged"),
+            Found::Missing | Found::Sequence(_) => None,
+        };
+        if let Some(fault) = fault {
+            let made_anew = if mode == Mode::ReadOnly {
+                ""
+            } else {
+                " and was made anew"
+            };
+            notices.push(format!(
+                "file ACKNOWLEDGED is {fault}{made_anew}; the log was read without it"
+            ));
+        }
         let open = |mode, notices: &mut Vec<String>| {
             let (db, options, dropped) = keyspace::open(directory, config, mode, log_end)
                 .map_err(|error| OpenError::database(directory, &error))?;

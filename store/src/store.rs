@@ -76,13 +76,7 @@ impl Store {
             claim.finish_creation()?;
         }
         kill_point("store.open.after_database");
-        let found = check_meta(directory, &db, claim.version, claim.shards)?;
-        // The file first: a program of the older format that looks in between refuses the directory.
-        claim.upgrade()?;
-        if found < FORMAT_VERSION {
-            write_meta(&db, claim.shards)
-                .map_err(|error| OpenError::io(directory, "write meta", io::Error::other(error)))?;
-        }
+        check_meta(directory, &db, claim.shards)?;
         Self::assemble(config, Box::new(db), claim.shards, Some(claim), notices)
     }
 
@@ -100,7 +94,7 @@ impl Store {
             write_meta(&*db, shards)
                 .map_err(|error| OpenError::io(directory, "write meta", io::Error::other(error)))?;
         }
-        check_meta(directory, &*db, FORMAT_VERSION, shards)?;
+        check_meta(directory, &*db, shards)?;
         Self::assemble(config, db, shards, None, Vec::new())
     }
 
@@ -242,7 +236,7 @@ impl ReadOnlyStore {
         let directory = &config.directory;
         let claim = format::claim_read_only(directory)?;
         let db = Rocks::open(directory, config, Mode::ReadOnly)?;
-        check_meta(directory, &db, claim.version, claim.shards)?;
+        check_meta(directory, &db, claim.shards)?;
         Ok(Self { db, claim })
     }
 
@@ -273,32 +267,20 @@ fn write_meta(db: &dyn Database, shards: u16) -> Result<(), DatabaseError> {
     writes.commit()
 }
 
-/// The file FORMAT and the database belong together. Returns the format that the database says: it is behind the
-/// file's where an upgrade was cut short.
-fn check_meta(
-    directory: &Path,
-    db: &dyn Database,
-    version: u32,
-    shards: u16,
-) -> Result<u32, OpenError> {
+/// The file FORMAT and the database belong together.
+fn check_meta(directory: &Path, db: &dyn Database, shards: u16) -> Result<(), OpenError> {
     let view = StoreView::latest(db, shards);
     let get = |key| {
         view.get(Keyspace::Meta, key)
             .map_err(|error| OpenError::read(directory, error))
     };
-    let found = get(keys::FORMAT)?
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(u32::from_le_bytes)
-        .filter(|found| (1..=version).contains(found));
-    let Some(found) = found else {
-        return Err(OpenError::corrupt(
-            directory,
-            "meta: its format is not that of file FORMAT",
-        ));
-    };
+    if get(keys::FORMAT)?.as_deref() != Some(&FORMAT_VERSION.to_le_bytes()) {
+        let what = "meta: its format is not that of file FORMAT";
+        return Err(OpenError::corrupt(directory, what));
+    }
     if get(keys::SHARDS)?.as_deref() != Some(&shards.to_le_bytes()) {
         let what = "meta: its number of shards is not that of file FORMAT";
         return Err(OpenError::corrupt(directory, what));
     }
-    Ok(found)
+    Ok(())
 }

@@ -36,7 +36,7 @@ pub fn checkpoint(payload: &[u8]) -> Option<(CheckpointRecord, Vec<u8>)> {
 /// The number of shards in the text of a file FORMAT.
 ///
 /// # Errors
-/// The text is not of this program, of a newer one, or names no shards.
+/// The text is not of this program, is of another format, or names no shards.
 pub fn format_shards(text: &str) -> Result<u16, OpenError> {
-    format::parse(Path::new("data"), text).map(|found| found.shards)
+    format::parse(Path::new("data"), text)
 }

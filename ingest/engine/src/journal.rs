@@ -1,6 +1,6 @@
 //! The journal value of one shard batch: the events it accepted, in order (design D4, D5).
 //!
-//! Layout, little-endian: format u8 = 3, three zero bytes, policy revision u32, receive time u64 (ms), then
+//! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, receive time u64 (ms), then
 //! segments: kind u8, zero u8, tenant u16, number u32, body.
 //!
 //! | kind | number | body |
@@ -9,17 +9,13 @@
 //! | 2 inventory | bytes | the archive, as on the wire |
 //! | 3 policy | revision | none: every device was judged anew under the header's revision |
 //! | 4 time | slots | first slot u32: these devices were judged anew at the receive time |
-//! | 5 repeated check-ins | how many | for each: slot u32, tag of the device u32, seq u64 |
-//! | 6 repeated check-ins, with flags | how many | for each: slot u32, tag of the device u32, seq u48, flags u16 |
+//! | 5 repeated check-ins | how many | for each: slot u32, tag of the device u32, seq u48, flags u16 |
 //!
-//! Most check-ins say what the device said before, but for their flags. Those are kept as kind 6, a third of the bytes:
+//! Most check-ins say what the device said before, but for their flags. Those are kept as kind 5, a third of the bytes:
 //! the device is named by its slot, and all but seq and flags is as its last check-in has it. That is safe although a
 //! page may be newer than the value: a page that has seen the check-in has its seq, and one that has not is as it was
 //! when the check-in came. Slots are given in the order of the events and kept for good, so a replay finds the same
 //! device there; the tag, 32 bits of the device id, proves it.
-//!
-//! Older formats are still read: format 2 has kind 5 and not 6, which was for check-ins with the flags of the last one;
-//! format 1 has neither. Kind 5 is written no more.
 //!
 //! Only what was accepted is here; a duplicate or a rejected record leaves no trace. Shard, sequence
 //! and checksum are the store's frame around this value.
@@ -32,14 +28,7 @@ use crate::policy::{Revision, TenantIndex};
 use crate::slab::SlotIndex;
 use crate::time::Timestamp;
 
-/// What is written.
-const FORMAT: u8 = 3;
-/// The oldest that is read.
-const FORMAT_OLDEST: u8 = 1;
-/// The first that has repeated check-ins.
-const FORMAT_REPEATED: u8 = 2;
-/// The first that has them with flags.
-const FORMAT_FLAGGED: u8 = 3;
+const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 16;
 const SEGMENT_BYTES: usize = 8;
 
@@ -48,7 +37,6 @@ const INVENTORY: u8 = 2;
 const POLICY: u8 = 3;
 const TIME: u8 = 4;
 const REPEATED: u8 = 5;
-const FLAGGED: u8 = 6;
 
 /// Size of one repeated check-in.
 pub const REPEATED_BYTES: usize = 16;
@@ -116,7 +104,7 @@ impl JournalBuffer {
         slot: SlotIndex,
         record: &CheckInRecord,
     ) {
-        self.one_more(FLAGGED, tenant);
+        self.one_more(REPEATED, tenant);
         let device = u64::from(tag(&record.device_id())) << 32 | u64::from(slot);
         let says = u64::from(record.flags().bits()) << 48 | record.seq();
         let mut bytes = [0; REPEATED_BYTES];
@@ -195,8 +183,6 @@ pub enum Segment<'a> {
     Repeated {
         /// Whose devices.
         tenant: TenantIndex,
-        /// Whether they have flags of their own.
-        flagged: bool,
         /// One for each check-in.
         records: &'a [[u8; REPEATED_BYTES]],
     },
@@ -229,27 +215,20 @@ pub struct Repeated {
     tag: u32,
     /// The device's number of the check-in.
     pub seq: u64,
-    /// Its flags; without them they are those of the device's last check-in.
-    pub flags: Option<Flags>,
+    /// Its flags.
+    pub flags: Flags,
 }
 
 impl Repeated {
     /// Reads one record of a segment; `None` if its flags are unknown.
-    pub fn read(bytes: &[u8; REPEATED_BYTES], flagged: bool) -> Option<Self> {
+    pub fn read(bytes: &[u8; REPEATED_BYTES]) -> Option<Self> {
         let [slot, tag, low, high] = words(bytes);
         let says = u64::from(high) << 32 | u64::from(low);
-        let (seq, flags) = match flagged {
-            false => (says, None),
-            true => {
-                let flags = Flags::from_bits((says >> 48) as u16)?;
-                (says & REPEATED_SEQ_MAX, Some(flags))
-            }
-        };
         Some(Self {
             slot,
             tag,
-            seq,
-            flags,
+            seq: says & REPEATED_SEQ_MAX,
+            flags: Flags::from_bits((says >> 48) as u16)?,
         })
     }
 
@@ -282,7 +261,6 @@ fn words(bytes: &[u8; 16]) -> [u32; 4] {
 /// A journal value, read.
 #[derive(Debug)]
 pub struct JournalValue<'a> {
-    format: u8,
     /// Policy set in force.
     pub revision: Revision,
     /// Receive time of the whole batch.
@@ -290,22 +268,21 @@ pub struct JournalValue<'a> {
     segments: Reader<'a>,
 }
 
-/// The bytes are not a journal value of a known format.
+/// The bytes are not a journal value of the format that this program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a journal value of format {FORMAT_OLDEST} to {FORMAT}")]
+#[error("not a journal value of format {FORMAT}")]
 pub struct JournalError;
 
 impl<'a> JournalValue<'a> {
     /// Reads the header.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, JournalError> {
         let mut reader = Reader::new(bytes);
-        let Some([format @ FORMAT_OLDEST..=FORMAT, 0, 0, 0]) = reader.array() else {
+        if reader.array() != Some([FORMAT, 0, 0, 0]) {
             return Err(JournalError);
-        };
+        }
         let revision = Revision(reader.u32().ok_or(JournalError)?);
         let now = Timestamp::from_millis(reader.u64().ok_or(JournalError)?);
         Ok(Self {
-            format,
             revision,
             now,
             segments: reader,
@@ -336,13 +313,10 @@ impl<'a> JournalValue<'a> {
                     records: bytes.as_chunks().0,
                 })
             }
-            REPEATED | FLAGGED => {
-                let flagged = kind == FLAGGED;
-                let since = [FORMAT_REPEATED, FORMAT_FLAGGED][usize::from(flagged)];
+            REPEATED => {
                 let bytes = reader.take((number as usize).checked_mul(REPEATED_BYTES)?)?;
-                (self.format >= since).then_some(Segment::Repeated {
+                Some(Segment::Repeated {
                     tenant,
-                    flagged,
                     records: bytes.as_chunks().0,
                 })
             }

@@ -3,6 +3,8 @@
 //!
 //! `MUSTER_DAMAGE_CASES` says how many places of each file are tried, if another number than the default.
 
+mod fixture;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -14,14 +16,13 @@ use muster_store::{Store, StoreConfig};
 use serde_json::Value;
 
 use crate::harness::*;
-use crate::old_formats::{copy, make, stored_cells};
+use fixture::{Ending, copy, make, stored_cells};
 
 const CASES_OF_A_FILE: u64 = 8;
 
 /// What a directory holds while it is intact.
 struct Intact {
     folder: tempfile::TempDir,
-    ending: &'static str,
     devices: Value,
     cells: Value,
     /// By device: its inventory, of tenant 0.
@@ -29,13 +30,13 @@ struct Intact {
 }
 
 impl Intact {
-    fn new(ending: &'static str) -> Self {
+    fn new(ending: Ending) -> Self {
         let folder = tempfile::tempdir().expect("a scratch directory can be made");
         make(ending, folder.path());
-        let directory = folder.path().join(ending);
-        let report = recount::offline(&directory).expect("it is intact");
+        let directory = folder.path();
+        let report = recount::offline(directory).expect("it is intact");
         assert_eq!(report["verified"], true);
-        let store = Store::open_read_only(&StoreConfig::new(&directory)).expect("it is intact");
+        let store = Store::open_read_only(&StoreConfig::new(directory)).expect("it is intact");
         let inventories: BTreeMap<_, _> = (0..5)
             .map(|number| *device(number).as_bytes())
             .map(|id| (id, store.view().inventory(0, &id).expect("it is intact")))
@@ -44,15 +45,14 @@ impl Intact {
         drop(store);
         Self {
             devices: report["devices"].clone(),
-            cells: stored_cells(&directory),
+            cells: stored_cells(directory),
             folder,
-            ending,
             inventories,
         }
     }
 
     fn files(&self) -> Vec<(String, Vec<u8>)> {
-        Installation::files(&self.folder.path().join(self.ending))
+        Installation::files(self.folder.path())
     }
 
     /// Opens a damaged copy by reader and server. Returns the refusal, if it was refused.
@@ -167,7 +167,7 @@ fn kind(name: &str) -> String {
 /// Refused and right, by kind of file.
 type Outcomes = BTreeMap<String, (u32, u32)>;
 
-fn damage_every_file(ending: &'static str, seed: u64) -> Outcomes {
+fn damage_every_file(ending: Ending, seed: u64) -> Outcomes {
     let intact = Intact::new(ending);
     let mut random = Random(seed);
     let cases = std::env::var("MUSTER_DAMAGE_CASES").ok();
@@ -178,7 +178,7 @@ fn damage_every_file(ending: &'static str, seed: u64) -> Outcomes {
         for case in 0..cases {
             let directory = scratch.path().join("data");
             let _ = fs::remove_dir_all(&directory);
-            copy(&intact.folder.path().join(ending), &directory);
+            copy(intact.folder.path(), &directory);
             let at = random.below(bytes.len().max(1) as u64) as usize;
             let mut damaged = bytes.clone();
             let what = match case % 4 {
@@ -210,7 +210,7 @@ fn damage_every_file(ending: &'static str, seed: u64) -> Outcomes {
         // And a file that is gone.
         let directory = scratch.path().join("data");
         let _ = fs::remove_dir_all(&directory);
-        copy(&intact.folder.path().join(ending), &directory);
+        copy(intact.folder.path(), &directory);
         fs::remove_file(directory.join(&name)).expect("it is a copy");
         let refusal = intact.judge(&directory, &format!("{name} is gone"));
         let outcome = outcomes.entry(format!("{} gone", kind(&name))).or_default();
@@ -219,13 +219,13 @@ fn damage_every_file(ending: &'static str, seed: u64) -> Outcomes {
             None => outcome.1 += 1,
         }
     }
-    eprintln!("{ending}: (refused, right) by kind of file: {outcomes:#?}");
+    eprintln!("{ending:?}: (refused, right) by kind of file: {outcomes:#?}");
     outcomes
 }
 
 #[test]
 fn damage_to_a_killed_server_is_refused_or_set_right() {
-    let outcomes = damage_every_file("killed", 0x6d75_7374);
+    let outcomes = damage_every_file(Ending::Killed, 0x6d75_7374);
     for data in ["FORMAT", "CURRENT", "MANIFEST", "log", "sst"] {
         assert!(outcomes[data].0 > 0, "no damage to {data} was refused");
     }
@@ -246,7 +246,7 @@ fn damage_to_a_killed_server_is_refused_or_set_right() {
 
 #[test]
 fn damage_to_a_stopped_server_is_refused_or_set_right() {
-    let outcomes = damage_every_file("stopped", 0x6572_2121);
+    let outcomes = damage_every_file(Ending::Stopped, 0x6572_2121);
     for data in ["FORMAT", "CURRENT", "MANIFEST", "sst"] {
         assert!(outcomes[data].0 > 0, "no damage to {data} was refused");
     }

@@ -16,7 +16,6 @@ mod held_files;
 mod listing;
 mod memory;
 mod odd_values;
-mod old_formats;
 mod overload;
 mod peer_flaws;
 mod policies;

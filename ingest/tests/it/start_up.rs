@@ -100,7 +100,7 @@ fn a_data_directory_in_use_is_refused_and_its_server_goes_on() {
 }
 
 #[test]
-fn a_directory_of_a_newer_version_of_another_size_or_of_somebody_else_is_left_alone() {
+fn a_directory_of_another_version_of_another_size_or_of_somebody_else_is_left_alone() {
     let place = used(true);
     let settings = Settings::default();
     let data = place.data();
@@ -114,15 +114,15 @@ fn a_directory_of_a_newer_version_of_another_size_or_of_somebody_else_is_left_al
     overwrite(
         &place,
         "FORMAT",
-        "muster-store 4\nshards 2\nand something new\n",
+        "muster-store 2\nshards 2\nand something new\n",
     );
     refused(
         &place,
         &settings,
         6,
-        &[own, "format 4", "run the newer version"],
+        &[own, "format 2", "run the version of Muster that wrote it"],
     );
-    overwrite(&place, "FORMAT", "muster-store 3\n");
+    overwrite(&place, "FORMAT", "muster-store 1\n");
     refused(&place, &settings, 6, &[own, "FORMAT", "names no shards"]);
     overwrite(&place, "FORMAT", "\u{0}\u{1}\u{2}");
     refused(

@@ -89,7 +89,7 @@ fn a_flipped_byte_in_the_log_refuses_the_directory_and_changes_no_data() {
         assert!(error.to_string().contains("checksum"), "{error}");
     }
     assert_eq!(data(directory.path()), before);
-    // Without the mark of a newer version, no damage is taken for the end of the log.
+    // Without the mark, no damage is taken for the end of the log.
     fs::remove_file(directory.path().join("ACKNOWLEDGED")).unwrap();
     for error in [
         open(directory.path()).unwrap_err(),
@@ -189,4 +189,40 @@ fn a_file_format_that_disagrees_with_the_database_is_corrupt() {
         open(directory.path()),
         Err(OpenError::Corrupt { .. })
     ));
+}
+
+#[test]
+fn a_database_that_does_not_say_its_format_is_corrupt() {
+    let directory = stored(true);
+    let families = ["journal", "pages", "inventory", "control", "meta"];
+    let database =
+        rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), families).unwrap();
+    let meta = database.cf_handle("meta").unwrap();
+    database.delete_cf(meta, "format").unwrap();
+    drop(database);
+    let error = open(directory.path()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("its format is not that of file FORMAT"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_database_that_does_not_say_its_format_is_corrupt() {
+    let directory = stored(true);
+    let families = ["journal", "pages", "inventory", "control", "meta"];
+    let options = rocksdb::Options::default();
+    let database = rocksdb::DB::open_cf(&options, directory.path(), families).unwrap();
+    let meta = database.cf_handle("meta").unwrap();
+    database.delete_cf(meta, "format").unwrap();
+    drop(database);
+    let error = open(directory.path()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("its format is not that of file FORMAT"),
+        "{error}"
+    );
 }

@@ -168,27 +168,22 @@ fn a_mark_older_than_the_log_takes_nothing_away() {
 }
 
 #[test]
-fn a_missing_mark_is_that_of_an_older_version_and_made_anew() {
-    let killed = Killed::new();
-    fs::remove_file(killed.path().join(MARK)).unwrap();
-    let store = Store::open(&config(killed.path())).unwrap();
-    assert_eq!(store.notices(), [] as [&str; 0]);
-    assert_eq!(recover(&store).1.len(), 2);
-    assert!(killed.path().join(MARK).exists());
-}
-
-#[test]
-fn a_damaged_mark_is_said_so_and_made_anew() {
-    for bytes in [&b""[..], b"muster", &[0; 1024]] {
+fn a_missing_or_damaged_mark_is_said_so_and_made_anew() {
+    for bytes in [None, Some(&b""[..]), Some(b"muster"), Some(&[0; 1024])] {
         let killed = Killed::new();
-        fs::write(killed.path().join(MARK), bytes).unwrap();
+        let mark = killed.path().join(MARK);
+        match bytes {
+            Some(bytes) => fs::write(mark, bytes).unwrap(),
+            None => fs::remove_file(mark).unwrap(),
+        }
+        let fault = bytes.map_or("missing", |_| "damaged");
         let read_only = Store::open_read_only(&config(killed.path())).unwrap();
         let without = "; the log was read without it";
-        let damaged = "file ACKNOWLEDGED is damaged";
-        assert_eq!(read_only.notices(), [format!("{damaged}{without}")]);
+        let found = format!("file ACKNOWLEDGED is {fault}");
+        assert_eq!(read_only.notices(), [format!("{found}{without}")]);
         drop(read_only);
         let store = Store::open(&config(killed.path())).unwrap();
-        let made_anew = format!("{damaged} and was made anew{without}");
+        let made_anew = format!("{found} and was made anew{without}");
         assert_eq!(store.notices(), [made_anew]);
         assert_eq!(recover(&store).1.len(), 2);
         drop(store);

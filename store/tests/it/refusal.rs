@@ -46,34 +46,37 @@ fn readers_share_a_directory_and_keep_a_server_out() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_no_file_changes() {
+fn another_format_is_refused_and_no_file_changes() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     let store = Store::open(&config).unwrap();
     write(&mut recover(&store).0, vec![journal(0, 1, "kept")]);
     drop(store);
-    // A newer format may say anything after its version.
-    fs::write(
-        directory.path().join("FORMAT"),
-        "muster-store 4\nsomething = new\n",
-    )
-    .unwrap();
-    let before = files(directory.path());
-    for error in [
-        Store::open(&config).unwrap_err(),
-        Store::open_read_only(&config).unwrap_err(),
-    ] {
-        assert!(matches!(
-            error,
-            OpenError::NewerFormat {
-                found: 4,
-                supported: 3,
-                ..
-            }
-        ));
-        assert!(error.to_string().contains("run the newer version"));
+    // Another format may say anything after its version.
+    for rest in ["something = new\n", "shards 4\n"] {
+        fs::write(
+            directory.path().join("FORMAT"),
+            format!("muster-store 2\n{rest}"),
+        )
+        .unwrap();
+        let before = files(directory.path());
+        for error in [
+            Store::open(&config).unwrap_err(),
+            Store::open_read_only(&config).unwrap_err(),
+        ] {
+            assert!(matches!(
+                error,
+                OpenError::OtherFormat {
+                    found: 2,
+                    supported: 1,
+                    ..
+                }
+            ));
+            let advice = "has format 2, this program reads format 1: run the version of Muster that wrote it";
+            assert!(error.to_string().ends_with(advice), "{error}");
+        }
+        assert_eq!(files(directory.path()), before);
     }
-    assert_eq!(files(directory.path()), before);
 }
 
 #[test]
@@ -155,7 +158,7 @@ fn a_missing_directory_is_created_and_a_reader_creates_none() {
     drop(Store::open(&config).unwrap());
     assert_eq!(
         fs::read_to_string(config.directory.join("FORMAT")).unwrap(),
-        "muster-store 3\nshards 4\n"
+        "muster-store 1\nshards 4\n"
     );
     assert!(!config.directory.join("FORMAT.creating").exists());
 }
@@ -165,7 +168,7 @@ fn a_creation_cut_short_is_finished_by_the_next_start() {
     // Every state a crash can leave: the file empty or torn, then RocksDB half or wholly made.
     let whole = tempdir().unwrap();
     drop(Store::open(&config(whole.path())).unwrap());
-    for text in ["", "muster-st", "muster-store 3\nshards 4\n"] {
+    for text in ["", "muster-st", "muster-store 1\nshards 4\n"] {
         for keep_database in [false, true] {
             let directory = tempdir().unwrap();
             if keep_database {

@@ -25,8 +25,7 @@ fn journal_value(bytes: &[u8]) {
     let Ok(mut value) = JournalValue::decode(bytes) else {
         return;
     };
-    // The format is the one byte that may differ.
-    let mut written = vec![bytes[0], 0, 0, 0];
+    let mut written = vec![1, 0, 0, 0];
     written.extend(value.revision.0.to_le_bytes());
     written.extend(value.now.as_millis().to_le_bytes());
     let head = |kind: u8, tenant: u16, number: u32| {
@@ -43,14 +42,8 @@ fn journal_value(bytes: &[u8]) {
                 written.extend(head(1, tenant, records.len() as u32));
                 written.extend_from_slice(records.as_flattened());
             }
-            Ok(Some(Segment::Repeated {
-                tenant,
-                flagged,
-                records,
-            })) => {
-                let kind = if flagged { 6 } else { 5 };
-                assert!(bytes[0] >= kind - 3, "a format has what came with it");
-                written.extend(head(kind, tenant, records.len() as u32));
+            Ok(Some(Segment::Repeated { tenant, records })) => {
+                written.extend(head(5, tenant, records.len() as u32));
                 written.extend_from_slice(records.as_flattened());
             }
             Ok(Some(Segment::Inventory { tenant, archive })) => {

@@ -99,13 +99,9 @@ impl Oracle {
                             .replace(record);
                     }
                 }
-                Segment::Repeated {
-                    tenant,
-                    flagged,
-                    records,
-                } => {
+                Segment::Repeated { tenant, records } => {
                     for bytes in records {
-                        let record = Repeated::read(bytes, flagged)
+                        let record = Repeated::read(bytes)
                             .and_then(|repeated| self.repeated(shard, tenant, repeated));
                         let record = record.ok_or_else(|| {
                             let what = format!("no device repeats what {position} says");
@@ -160,7 +156,7 @@ impl Oracle {
             return None;
         }
         let says = said.with_seq(repeated.seq).ok()?;
-        Some(says.with_flags(repeated.flags.unwrap_or(said.flags())))
+        Some(says.with_flags(repeated.flags))
     }
 
     /// What a shard judged by at a sequence; none if it never came to it.

@@ -194,13 +194,9 @@ impl ModelDisk {
                         self.check_in(&policy, tenant, &record, now);
                     }
                 }
-                Segment::Repeated {
-                    tenant,
-                    flagged,
-                    records,
-                } => {
+                Segment::Repeated { tenant, records } => {
                     for bytes in records {
-                        let repeated = Repeated::read(bytes, flagged)
+                        let repeated = Repeated::read(bytes)
                             .ok_or_else(|| fault("unknown flags in the journal"))?;
                         let record = self.repeated(tenant, repeated)?;
                         self.check_in(&policy, tenant, &record, now);
@@ -239,7 +235,7 @@ impl ModelDisk {
         let record = last
             .with_seq(repeated.seq)
             .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
-        Ok(record.with_flags(repeated.flags.unwrap_or(last.flags())))
+        Ok(record.with_flags(repeated.flags))
     }
 
     fn check_in(

@@ -264,11 +264,7 @@ impl Recovery {
                     return Err("a check-in that is not acceptable");
                 }
             }
-            Segment::Repeated {
-                tenant,
-                flagged,
-                records,
-            } => {
+            Segment::Repeated { tenant, records } => {
                 let policies = Arc::clone(&shard.policy);
                 let policy = policies
                     .tenant(tenant)
@@ -276,8 +272,8 @@ impl Recovery {
                 for records in records.chunks(LOOKAHEAD) {
                     shard.bring_slots_near(records.iter().map(Repeated::slot_of));
                     for bytes in records {
-                        let repeated = Repeated::read(bytes, flagged);
-                        let repeated = repeated.ok_or("a repeated check-in with unknown flags")?;
+                        let repeated = Repeated::read(bytes)
+                            .ok_or("a repeated check-in with unknown flags")?;
                         repeat(shard, tenant, policy, repeated, effects)?;
                     }
                 }
@@ -336,7 +332,9 @@ fn repeat(
     repeated: Repeated,
     effects: &mut Effects,
 ) -> Result<(), &'static str> {
-    let Repeated { slot, seq, .. } = repeated;
+    let Repeated {
+        slot, seq, flags, ..
+    } = repeated;
     let found = (slot < shard.slots()).then(|| *shard.devices.get(slot));
     let mut record = found
         .filter(|record| record.tenant == tenant && repeated.is_of(&record.device_id))
@@ -347,10 +345,8 @@ fn repeat(
     }
     let before = shard.cells.key(record.cell);
     let mut reported = Facets::from_word(before.facets).ok_or("a device in an unreadable cell")?;
-    if let Some(flags) = repeated.flags {
-        record.flags = flags;
-        reported.flag(flags);
-    }
+    record.flags = flags;
+    reported.flag(flags);
     let facets = observe(&mut record, reported, seq, policy, effects.now);
     let key = CellKey {
         facets: facets.word(),

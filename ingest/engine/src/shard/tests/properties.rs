@@ -456,33 +456,3 @@ fn what_a_full_table_refused_is_refused_again_after_a_crash() {
     let now = Timestamp::from_seconds(NOW.as_seconds() + 49 * 3600);
     assert_eq!(disk.recount(now), before);
 }
-
-/// An older version gave a cohort to an inventory that it then rejected: its tables have one that nothing
-/// names.
-#[test]
-fn a_cohort_that_nothing_names_is_no_fault() {
-    let (mut disk, mut effects) = (Disk::default(), Effects::default());
-    let mut shard = Shard::new(ShardId(0), LIMITS, 1);
-    let rules = policy(1);
-    disk.add_policy(&rules);
-    shard.begin(NOW, &mut effects);
-    shard.apply_policy(rules, &mut effects);
-    shard
-        .cohorts
-        .intern(Cohort::new(Owner::Personal, ["unused".to_owned()]));
-    let unused = shard.cohort(CohortId(1)).unwrap().encode();
-    effects.cohorts.push((1, unused));
-    disk.commit(shard.seal(&mut effects), &effects);
-    let tagged = inventory(1, 1, &["a"]);
-    shard.begin(NOW, &mut effects);
-    shard.apply_inventory(0, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
-    assert_eq!(effects.cohorts[0].0, 2);
-    disk.commit(shard.seal(&mut effects), &effects);
-    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-    add_cells(&shard, &mut before);
-    let recovered = disk.recover(shard.id(), LIMITS, 2).unwrap();
-    add_cells(&recovered, &mut after);
-    assert_eq!(after, before);
-    assert_eq!(disk.recount(NOW), before);
-    assert!(recovered.cohort(CohortId(2)).is_some() && recovered.cohort(CohortId(3)).is_none());
-}

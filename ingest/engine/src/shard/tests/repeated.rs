@@ -3,7 +3,7 @@
 
 use super::disk::Disk;
 use super::*;
-use crate::journal::{JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX, Repeated, Segment};
+use crate::journal::{JournalError, JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX, Repeated, Segment};
 
 /// The check-ins in the journal value of a batch: repeated ones and whole ones.
 fn kept(effects: &Effects) -> (usize, usize) {
@@ -189,9 +189,9 @@ fn ids_that_differ_in_one_byte_have_different_tags() {
     apply(&mut shard, &[says(id, 1), says(id, 2)], &mut effects);
     let value = effects.journal_value();
     let last = value.last_chunk::<REPEATED_BYTES>().unwrap();
-    let repeated = Repeated::read(last, true).unwrap();
+    let repeated = Repeated::read(last).unwrap();
     assert_eq!((repeated.slot, repeated.seq), (0, 2));
-    assert_eq!(repeated.flags, Some(check_in(0, 2).flags));
+    assert_eq!(repeated.flags, check_in(0, 2).flags);
     assert!(repeated.is_of(&DeviceId::from_bytes(id)));
     for at in 0..16 {
         let mut other = id;
@@ -200,9 +200,8 @@ fn ids_that_differ_in_one_byte_have_different_tags() {
     }
 }
 
-/// By kind, the first format that has it.
 #[test]
-fn older_formats_have_no_kinds_of_newer_ones() {
+fn other_formats_and_kinds_are_refused() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     apply(
         &mut shard,
@@ -210,21 +209,21 @@ fn older_formats_have_no_kinds_of_newer_ones() {
         &mut effects,
     );
     let value = effects.journal_value().to_vec();
+    for format in (0..=u8::MAX).filter(|format| *format != value[0]) {
+        let mut bytes = value.clone();
+        bytes[0] = format;
+        assert_eq!(JournalValue::decode(&bytes).err(), Some(JournalError));
+    }
     let kind_at = value.len() - REPEATED_BYTES - 8;
-    assert_eq!(value[kind_at], 6);
-    for (kind, since) in [(5, 2), (6, 3)] {
-        for format in 1..=3 {
-            let mut bytes = value.clone();
-            bytes[0] = format;
-            bytes[kind_at] = kind;
-            let mut value = JournalValue::decode(&bytes).unwrap();
-            assert!(matches!(
-                value.next_segment(),
-                Ok(Some(Segment::CheckIns { .. }))
-            ));
-            let repeated = value.next_segment();
-            assert_eq!(repeated.is_ok(), format >= since, "{kind} in {format}");
-        }
+    for kind in [0, 6, u8::MAX] {
+        let mut bytes = value.clone();
+        bytes[kind_at] = kind;
+        let mut read = JournalValue::decode(&bytes).unwrap();
+        assert!(matches!(
+            read.next_segment(),
+            Ok(Some(Segment::CheckIns { .. }))
+        ));
+        assert_eq!(read.next_segment(), Err(JournalError), "kind {kind}");
     }
 }
 
