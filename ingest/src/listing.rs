@@ -8,8 +8,8 @@
 
 use std::path::Path;
 
-use muster_engine::Cohort;
 use muster_engine::model::ModelListing;
+use muster_engine::{Cohort, ShardId};
 use muster_wire::{Digest, Inventory};
 use serde::Serialize;
 
@@ -52,11 +52,11 @@ pub fn devices<E: From<RecountError>>(
     let store = open_read_only(directory).map_err(RecountError::from)?;
     let view = store.view();
     let names = tenant_names(&view).map_err(RecountError::from)?;
-    for shard in 0..view.shards() {
+    for shard in (0..view.shards()).map(ShardId) {
         let model = read_shard(&view, shard, clock::wall())?;
         for device in model.devices() {
             let inventory = view
-                .inventory(device.tenant, device.device_id.as_bytes())
+                .inventory(device.tenant, &device.device_id)
                 .map_err(RecountError::from)?;
             if !is_inventory_of(&device, inventory.as_deref()) {
                 let device = device.device_id;
@@ -65,7 +65,7 @@ pub fn devices<E: From<RecountError>>(
             each(&ListedDevice {
                 tenant: names.get(&device.tenant).map_or("", String::as_str),
                 id: device.device_id.to_string(),
-                shard,
+                shard: shard.0,
                 seq: device.last.map_or(0, |check_in| check_in.seq()),
                 digest: device.last.map(|check_in| check_in.digest().to_string()),
                 inventory_revision: device.inventory_revision,

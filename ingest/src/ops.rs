@@ -83,7 +83,8 @@ impl OpsContext {
     fn tenant_index(&self, name: &str) -> Result<TenantIndex, ApiError> {
         let index = self.tenants.iter().position(|tenant| tenant == name);
         index
-            .and_then(|index| TenantIndex::try_from(index).ok())
+            .and_then(|index| u16::try_from(index).ok())
+            .map(TenantIndex)
             .ok_or(ApiError::UnknownTenant)
     }
 

@@ -11,7 +11,9 @@ use std::io::Write;
 use std::path::Path;
 
 use muster_engine::model::{DiskError, ModelDisk};
-use muster_engine::{Cohort, Facets, Revision, Shard, ShardLimits, TenantIndex, Timestamp};
+use muster_engine::{
+    Cohort, Facets, Revision, Shard, ShardId, ShardLimits, TenantIndex, Timestamp,
+};
 use muster_store::{OpenError, ReadError, ReadOnlyStore, Store, StoreConfig, StoreView};
 use muster_wire::DeviceId;
 use serde_json::{Map, Value, json};
@@ -49,7 +51,7 @@ pub enum RecountError {
     #[error("shard {shard}: {source}")]
     Model {
         /// Which shard.
-        shard: u16,
+        shard: ShardId,
         /// What it found.
         source: DiskError,
     },
@@ -59,7 +61,7 @@ pub enum RecountError {
     )]
     Inventory {
         /// Which shard.
-        shard: u16,
+        shard: ShardId,
         /// Whose it is.
         device: DeviceId,
     },
@@ -168,7 +170,7 @@ pub fn offline(directory: &Path) -> Result<Map<String, Value>, RecountError> {
     let (shards, _) = recover_view(&view, UNLIMITED)?;
     let mut report = RecountReport::default();
     for shard in &shards {
-        let counted = count_shard(&view, shard.id().0, clock::wall())?;
+        let counted = count_shard(&view, shard.id(), clock::wall())?;
         report.add(counted, counters(shard));
     }
     Ok(report.to_json(|index| names.get(&index).cloned().unwrap_or_default()))
@@ -187,7 +189,7 @@ pub fn tenant_names(view: &StoreView<'_>) -> Result<BTreeMap<TenantIndex, String
 /// Counts the devices of one shard from its pages and its journal, by the oracle's rules alone.
 pub fn count_shard(
     view: &StoreView<'_>,
-    shard: u16,
+    shard: ShardId,
     now: Timestamp,
 ) -> Result<Cells, RecountError> {
     Ok(read_shard(view, shard, now)?.cells())
@@ -196,7 +198,7 @@ pub fn count_shard(
 /// One shard as the oracle reads it from its tables, its pages and its journal.
 pub fn read_shard(
     view: &StoreView<'_>,
-    shard: u16,
+    shard: ShardId,
     now: Timestamp,
 ) -> Result<ModelDisk, RecountError> {
     let fault = |source| RecountError::Model { shard, source };
@@ -212,11 +214,13 @@ pub fn read_shard(
         entry.clone()
     };
     model.judge_pages(now, &mut policy_set);
-    view.journal(|entry| match entry.shard == shard {
-        true => model
+    view.journal(|entry| {
+        if entry.shard != shard {
+            return Ok(());
+        }
+        model
             .journal(entry.sequence, entry.bytes, &mut policy_set)
-            .map_err(fault),
-        false => Ok(()),
+            .map_err(fault)
     })?;
     Ok(model)
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Recovery, RecoveryError, Revision, Shard, ShardId, ShardLimits};
+use muster_engine::{
+    PolicySet, Recovery, RecoveryError, Revision, Sequence, Shard, ShardId, ShardLimits,
+};
 use muster_store::{JournalTail, ReadError, Store, StoreView, Writer};
 
 /// Journal values on their way to one shard; bounds memory while one shard is slower.
@@ -25,7 +27,7 @@ pub enum RecoverError {
     #[error("shard {shard}: {source}")]
     Shard {
         /// Which shard.
-        shard: u16,
+        shard: ShardId,
         /// What is wrong.
         source: RecoveryError,
     },
@@ -45,7 +47,7 @@ pub struct RecoverOptions {
 
 /// One journal value on its way to its shard.
 struct Value {
-    sequence: u64,
+    sequence: Sequence,
     bytes: Vec<u8>,
 }
 
@@ -93,7 +95,7 @@ pub fn policy_set_of(view: &StoreView<'_>, revision: Revision) -> Option<Arc<Pol
     if revision == Revision::default() {
         return Some(Arc::default());
     }
-    let bytes = view.policy_set(revision.0).ok()??;
+    let bytes = view.policy_set(revision).ok()??;
     PolicySet::decode(&bytes).map(Arc::new)
 }
 
@@ -144,6 +146,7 @@ fn rebuild<T>(
     let (feeds, ends): (Vec<_>, Vec<_>) = (0..view.shards()).map(|_| feed()).unzip();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..view.shards())
+            .map(ShardId)
             .zip(ends)
             .map(|(shard, end)| {
                 let policies = &policies;
@@ -170,7 +173,7 @@ fn rebuild<T>(
 
 fn rebuild_one(
     view: &StoreView<'_>,
-    shard: u16,
+    shard: ShardId,
     options: RecoverOptions,
     policies: &PolicySets<'_>,
     FeedEnd { values, spent }: FeedEnd,
@@ -191,11 +194,11 @@ fn rebuild_one(
 /// Tables, pages and cursor: everything but the journal tail.
 fn read_state(
     view: &StoreView<'_>,
-    shard: u16,
+    shard: ShardId,
     options: RecoverOptions,
 ) -> Result<Recovery, RecoverError> {
     let fault = |source| RecoverError::Shard { shard, source };
-    let mut recovery = Recovery::new(ShardId(shard), options.limits, options.hash_seed);
+    let mut recovery = Recovery::new(shard, options.limits, options.hash_seed);
     view.cohorts(shard, |id, bytes| recovery.cohort(id, bytes).map_err(fault))?;
     view.cells(shard, |id, bytes| recovery.cell(id, bytes).map_err(fault))?;
     recovery.expect_pages(view.pages_end(shard)?);
@@ -204,14 +207,14 @@ fn read_state(
     })?;
     recovery.cursor(
         view.checkpoint(shard)?
-            .map_or(0, |record| record.cursor_sequence),
+            .map_or(Sequence(0), |record| record.cursor_sequence),
     );
     Ok(recovery)
 }
 
 #[cfg(test)]
 mod tests {
-    use muster_engine::{DeviceRecord, PAGE_RECORDS, page};
+    use muster_engine::{DeviceRecord, PAGE_RECORDS, PageNumber, page};
     use muster_store::{Commit, PageWrite, PoisonReason, Sink, StoreConfig};
 
     use super::*;
@@ -234,8 +237,8 @@ mod tests {
         let (_, mut writer) = recover(&store, OPTIONS).unwrap();
         let records = [DeviceRecord::default(); PAGE_RECORDS];
         let ahead = PageWrite {
-            page: 0,
-            bytes: page::encode(Revision::default(), 5, &records),
+            page: PageNumber(0),
+            bytes: page::encode(Revision::default(), Sequence(5), &records),
         };
         let mut commits = vec![Commit::<()> {
             pages: vec![ahead],

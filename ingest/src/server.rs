@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_engine::{PolicySet, ShardLimits, Timestamp};
+use muster_engine::{PolicySet, ShardLimits, TenantIndex, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use tokio::sync::oneshot;
 
@@ -267,9 +267,10 @@ fn listener_context(
     policy: &Arc<PolicySet>,
 ) -> Arc<ListenerContext> {
     let configured = config.tenants.iter().map(|tenant| tenant.name.as_str());
-    let indexes: HashMap<&str, u16> = (0..)
+    let indexes: HashMap<&str, TenantIndex> = (0..)
+        .map(TenantIndex)
         .zip(tenants)
-        .map(|(i, name)| (name.as_str(), i))
+        .map(|(index, name)| (name.as_str(), index))
         .collect();
     let admitted = configured.filter_map(|name| Some((name.to_owned(), *indexes.get(name)?)));
     Arc::new(ListenerContext {

@@ -47,10 +47,9 @@ impl Store {
     }
 
     fn backup_as(&self, partial: &Path, target: &Path) -> Result<(), BackupError> {
-        let on = |action| move |error| BackupError::io(target, action, error);
         let parent = target.parent().unwrap_or(Path::new("."));
-        format::create_directory(parent).map_err(on("make the directory of"))?;
-        remove(partial).map_err(on("remove what is left of an earlier"))?;
+        format::create_directory(parent).map_err(failed(target, "make the directory of"))?;
+        remove(partial).map_err(failed(target, "remove what is left of an earlier"))?;
         kill_point("store.backup.before_checkpoint");
         let acknowledged = {
             let _hold = self.inner.trim_gate.hold();
@@ -58,20 +57,26 @@ impl Store {
             checkpoint.map_err(|DatabaseError(what)| BackupError::Database { what })?
         };
         kill_point("store.backup.after_checkpoint");
-        acknowledged_mark::create(partial, acknowledged).map_err(on("write ACKNOWLEDGED of"))?;
+        acknowledged_mark::create(partial, acknowledged)
+            .map_err(failed(target, "write ACKNOWLEDGED of"))?;
         kill_point("store.backup.before_sync");
-        sync_all(partial).map_err(on("sync"))?;
+        sync_all(partial).map_err(failed(target, "sync"))?;
         kill_point("store.backup.before_format");
-        format::write_whole(partial, self.shards()).map_err(on("write FORMAT of"))?;
+        format::write_whole(partial, self.shards()).map_err(failed(target, "write FORMAT of"))?;
         kill_point("store.backup.before_rename");
-        fs::rename(partial, target).map_err(on("give its name to"))?;
+        fs::rename(partial, target).map_err(failed(target, "give its name to"))?;
         kill_point("store.backup.before_directory_sync");
         File::open(parent)
             .and_then(|parent| parent.sync_all())
-            .map_err(on("sync the directory of"))?;
+            .map_err(failed(target, "sync the directory of"))?;
         kill_point("store.backup.after_directory_sync");
         Ok(())
     }
+}
+
+/// The error of a step that the operating system refused.
+fn failed(target: &Path, action: &'static str) -> impl FnOnce(io::Error) -> BackupError {
+    move |error| BackupError::io(target, action, error)
 }
 
 fn remove(partial: &Path) -> io::Result<()> {

@@ -6,27 +6,10 @@
 
 use std::time::Instant;
 
+use muster_engine::effects::{InventoryWrite, PageWrite};
+use muster_engine::{CellId, CohortId, Sequence, ShardId};
+
 use crate::health::PoisonReason;
-
-/// One page of a shard's device slab.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PageWrite {
-    /// Number of the page within its shard.
-    pub page: u32,
-    /// The engine's image of it.
-    pub bytes: Vec<u8>,
-}
-
-/// The inventory of one device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InventoryWrite {
-    /// Index of the tenant, see [`Store::tenant_index`](crate::Store::tenant_index).
-    pub tenant: u16,
-    /// Device id.
-    pub device: [u8; 16],
-    /// The archive as received, or whatever the engine makes of it.
-    pub bytes: Vec<u8>,
-}
 
 /// Where a checkpoint of a shard begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +26,16 @@ pub enum CheckpointMark {
 #[derive(Clone, Debug, Default)]
 pub struct Commit<P> {
     /// The shard.
-    pub shard: u16,
+    pub shard: ShardId,
     /// Number of this commit within its shard: one more than that of the shard's last commit with a journal
     /// value. Not looked at when `journal` is empty: such a commit uses up no number.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// The journal value, empty for none.
     pub journal: Vec<u8>,
     /// New cells: index and the engine's table entry.
-    pub cells: Vec<(u32, Vec<u8>)>,
+    pub cells: Vec<(CellId, Vec<u8>)>,
     /// New cohorts: index and the engine's table entry.
-    pub cohorts: Vec<(u32, Vec<u8>)>,
+    pub cohorts: Vec<(CohortId, Vec<u8>)>,
     /// Pages of the checkpoint in progress.
     pub pages: Vec<PageWrite>,
     /// Inventories received.
@@ -77,22 +60,12 @@ impl<P> Commit<P> {
     /// Bytes of all values, about what the commit adds to a write.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let indexed = |entries: &[(u32, Vec<u8>)]| {
-            entries.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
-        };
-        self.journal.len()
-            + indexed(&self.cells)
-            + indexed(&self.cohorts)
-            + self
-                .pages
-                .iter()
-                .map(|page| page.bytes.len())
-                .sum::<usize>()
-            + self
-                .inventories
-                .iter()
-                .map(|inventory| inventory.bytes.len())
-                .sum::<usize>()
+        let cells = self.cells.iter().map(|(_, bytes)| bytes.len());
+        let cohorts = self.cohorts.iter().map(|(_, bytes)| bytes.len());
+        let pages = self.pages.iter().map(|page| page.bytes.len());
+        let inventories = self.inventories.iter().map(|write| write.bytes.len());
+        let others = cells.chain(cohorts).chain(pages).chain(inventories);
+        self.journal.len() + others.sum::<usize>()
     }
 
     /// Values of all kinds.

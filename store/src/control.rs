@@ -4,6 +4,8 @@
 
 use std::sync::PoisonError;
 
+use muster_engine::{Revision, TenantIndex};
+
 use crate::error::{ReadError, WriteError};
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -16,7 +18,7 @@ impl Store {
     ///
     /// The first call for a name waits for a sync; ask at start and when a tenant first connects, not for
     /// each check-in.
-    pub fn tenant_index(&self, name: &str) -> Result<u16, WriteError> {
+    pub fn tenant_index(&self, name: &str) -> Result<TenantIndex, WriteError> {
         let mut tenants = self
             .inner
             .tenants
@@ -26,8 +28,9 @@ impl Store {
             return Ok(index);
         }
         let index = u16::try_from(tenants.len()).map_err(|_| WriteError::TenantLimit)?;
+        let index = TenantIndex(index);
         kill_point("store.tenant.before_put");
-        self.put_control(&keys::tenant(name), index.to_le_bytes().to_vec())?;
+        self.put_control(&keys::tenant(name), index.0.to_le_bytes().to_vec())?;
         kill_point("store.tenant.after_put");
         tenants.insert(name.to_owned(), index);
         Ok(index)
@@ -35,7 +38,7 @@ impl Store {
 
     /// Every tenant with its index, in order of name.
     #[must_use]
-    pub fn tenants(&self) -> Vec<(String, u16)> {
+    pub fn tenants(&self) -> Vec<(String, TenantIndex)> {
         let tenants = self
             .inner
             .tenants
@@ -49,7 +52,7 @@ impl Store {
 
     /// Writes a policy set. The same bytes again are welcome, other bytes under the same revision are not:
     /// the journal names the revision, and replay must find what was in force.
-    pub fn put_policy_set(&self, revision: u32, bytes: &[u8]) -> Result<(), WriteError> {
+    pub fn put_policy_set(&self, revision: Revision, bytes: &[u8]) -> Result<(), WriteError> {
         match self.policy_set(revision)? {
             Some(present) if present == bytes => Ok(()),
             Some(_) => Err(WriteError::PolicyRevisionTaken { revision }),
@@ -63,12 +66,12 @@ impl Store {
     }
 
     /// A policy set by revision.
-    pub fn policy_set(&self, revision: u32) -> Result<Option<Vec<u8>>, ReadError> {
+    pub fn policy_set(&self, revision: Revision) -> Result<Option<Vec<u8>>, ReadError> {
         self.latest().policy_set(revision)
     }
 
     /// The policy set with the highest revision.
-    pub fn policy_set_latest(&self) -> Result<Option<(u32, Vec<u8>)>, ReadError> {
+    pub fn policy_set_latest(&self) -> Result<Option<(Revision, Vec<u8>)>, ReadError> {
         self.latest().policy_set_latest()
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::error::ReadError;
 use crate::keyspace::Keyspace;
+use crate::lsn::Lsn;
 use crate::metrics::StoreMetrics;
 
 /// Why a write, a flush or a trim failed: the text that the store is poisoned with.
@@ -33,9 +34,9 @@ pub trait Database: Send + Sync {
     /// Reads what is there now, whatever is written later. What [`Database::trim`] deletes may be missing.
     fn snapshot(&self) -> Box<dyn Reads + '_>;
 
-    /// Deletes the journal from position `first` up to, not including, `end`. Nobody needs those values any
-    /// more, so some may stay, and all may be back after a crash.
-    fn trim(&self, first: u64, end: u64) -> Result<(), DatabaseError>;
+    /// Deletes the journal from `first` up to, not including, `end`. Nobody needs those values any more, so some may
+    /// stay, and all may be back after a crash.
+    fn trim(&self, first: Lsn, end: Lsn) -> Result<(), DatabaseError>;
 
     /// Moves what is in memory into files.
     fn flush(&self) -> Result<(), DatabaseError>;

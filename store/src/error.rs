@@ -5,6 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use muster_engine::Revision;
+
 use crate::health::PoisonReason;
 use crate::keyspace::Keyspace;
 
@@ -208,7 +210,7 @@ pub enum WriteError {
     #[error("policy revision {revision} exists with other content: use a new revision")]
     PolicyRevisionTaken {
         /// The revision.
-        revision: u32,
+        revision: Revision,
     },
 }
 

@@ -157,16 +157,7 @@ pub(crate) fn file_of(directory: &Path) -> PathBuf {
 /// another format.
 pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
     let mut lines = text.lines();
-    let mut number = |word: &str| {
-        lines
-            .next()?
-            .strip_prefix(word)?
-            .strip_prefix(' ')?
-            .parse::<u32>()
-            .ok()
-            .filter(|&n| n > 0)
-    };
-    let Some(version) = number(MAGIC) else {
+    let Some(version) = lines.next().and_then(|line| number(line, MAGIC)) else {
         let what = format!("its file {NAME} does not begin with \"{MAGIC}\" and a version");
         return Err(OpenError::NotADataDirectory {
             directory: directory.to_path_buf(),
@@ -181,9 +172,17 @@ pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
             supported: FORMAT_VERSION,
         });
     }
-    number("shards")
+    lines
+        .next()
+        .and_then(|line| number(line, "shards"))
         .and_then(|shards| u16::try_from(shards).ok())
         .ok_or_else(|| OpenError::corrupt(directory, format!("file {NAME} names no shards")))
+}
+
+/// The number after a word on a line of its own, at least 1.
+fn number(line: &str, word: &str) -> Option<u32> {
+    let digits = line.strip_prefix(word)?.strip_prefix(' ')?;
+    digits.parse().ok().filter(|&number| number > 0)
 }
 
 fn require_restored(directory: &Path) -> Result<(), OpenError> {

@@ -173,13 +173,13 @@ fn hold(path: &Path) -> io::Result<()> {
 /// A file system that says of each file that it has one name, or has a number for each name, would have live files taken
 /// for deleted ones.
 fn require_count(same_file: bool, names: u64) -> io::Result<()> {
-    match same_file && names >= 2 {
-        true => Ok(()),
-        false => Err(io::Error::new(
-            ErrorKind::Unsupported,
-            "this file system does not count the names of a file",
-        )),
+    if same_file && names >= 2 {
+        return Ok(());
     }
+    Err(io::Error::new(
+        ErrorKind::Unsupported,
+        "this file system does not count the names of a file",
+    ))
 }
 
 fn shorten(path: &Path, length: u64) -> io::Result<()> {
@@ -188,9 +188,10 @@ fn shorten(path: &Path, length: u64) -> io::Result<()> {
 
 /// Bytes that `path` adds to the directory: none for a second name of a file that has its first.
 pub(crate) fn own_bytes(path: &Path, metadata: &fs::Metadata) -> u64 {
-    match is_held(path) && metadata.nlink() > 1 {
-        true => 0,
-        false => metadata.len(),
+    if is_held(path) && metadata.nlink() > 1 {
+        0
+    } else {
+        metadata.len()
     }
 }
 

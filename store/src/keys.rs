@@ -3,7 +3,12 @@
 //! Numbers in keys are big-endian, so that the order of bytes is the order of numbers and everything of
 //! one shard lies together. docs/reference/STORAGE.md shows the same table. No IO, no values.
 
-/// `position u64`
+use muster_engine::{CellId, CohortId, PageNumber, Revision, ShardId, TenantIndex};
+use muster_wire::DeviceId;
+
+use crate::lsn::Lsn;
+
+/// `log sequence number u64`
 pub(crate) const JOURNAL_KEY_BYTES: usize = 8;
 /// `shard u16 | page u32`
 pub(crate) const PAGE_KEY_BYTES: usize = 6;
@@ -20,7 +25,7 @@ pub(crate) const CHECKPOINT_KEY_BYTES: usize = 3;
 pub(crate) const FORMAT: &[u8] = b"format";
 /// `meta`: the number of shards.
 pub(crate) const SHARDS: &[u8] = b"shards";
-/// `meta`: the journal position below which nothing is needed any more.
+/// `meta`: the log sequence number below which nothing is needed any more.
 pub(crate) const TRIM: &[u8] = b"trim";
 
 const CELL: u8 = b'c';
@@ -46,68 +51,74 @@ impl KeyRange {
     }
 }
 
-pub(crate) fn journal(position: u64) -> [u8; JOURNAL_KEY_BYTES] {
-    position.to_be_bytes()
+pub(crate) fn journal(lsn: Lsn) -> [u8; JOURNAL_KEY_BYTES] {
+    lsn.0.to_be_bytes()
 }
 
-pub(crate) fn journal_position(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.try_into().ok()?))
+pub(crate) fn journal_lsn(key: &[u8]) -> Option<Lsn> {
+    Some(Lsn(u64::from_be_bytes(key.try_into().ok()?)))
 }
 
-/// From a position to the end of the journal.
-pub(crate) fn journal_from(position: u64) -> KeyRange {
-    KeyRange::including(&journal(position), &journal(u64::MAX))
+/// From a log sequence number to the end of the journal.
+pub(crate) fn journal_from(lsn: Lsn) -> KeyRange {
+    KeyRange::including(&journal(lsn), &journal(Lsn(u64::MAX)))
 }
 
-pub(crate) fn page(shard: u16, page: u32) -> [u8; PAGE_KEY_BYTES] {
+pub(crate) fn page(shard: ShardId, page: PageNumber) -> [u8; PAGE_KEY_BYTES] {
     let mut key = [0; PAGE_KEY_BYTES];
-    key[..2].copy_from_slice(&shard.to_be_bytes());
-    key[2..].copy_from_slice(&page.to_be_bytes());
+    key[..2].copy_from_slice(&shard.0.to_be_bytes());
+    key[2..].copy_from_slice(&page.0.to_be_bytes());
     key
 }
 
-pub(crate) fn pages_of(shard: u16) -> KeyRange {
-    KeyRange::including(&page(shard, 0), &page(shard, u32::MAX))
+pub(crate) fn pages_of(shard: ShardId) -> KeyRange {
+    KeyRange::including(
+        &page(shard, PageNumber(0)),
+        &page(shard, PageNumber(u32::MAX)),
+    )
 }
 
-pub(crate) fn inventory(tenant: u16, device: &[u8; 16]) -> [u8; INVENTORY_KEY_BYTES] {
+pub(crate) fn inventory(tenant: TenantIndex, device: &DeviceId) -> [u8; INVENTORY_KEY_BYTES] {
     let mut key = [0; INVENTORY_KEY_BYTES];
-    key[..2].copy_from_slice(&tenant.to_be_bytes());
-    key[2..].copy_from_slice(device);
+    key[..2].copy_from_slice(&tenant.0.to_be_bytes());
+    key[2..].copy_from_slice(device.as_bytes());
     key
 }
 
-fn indexed(kind: u8, shard: u16, index: u32) -> [u8; INDEXED_KEY_BYTES] {
+fn indexed(kind: u8, shard: ShardId, index: u32) -> [u8; INDEXED_KEY_BYTES] {
     let mut key = [kind; INDEXED_KEY_BYTES];
-    key[1..3].copy_from_slice(&shard.to_be_bytes());
+    key[1..3].copy_from_slice(&shard.0.to_be_bytes());
     key[3..].copy_from_slice(&index.to_be_bytes());
     key
 }
 
-pub(crate) fn cell(shard: u16, cell: u32) -> [u8; INDEXED_KEY_BYTES] {
-    indexed(CELL, shard, cell)
+pub(crate) fn cell(shard: ShardId, cell: CellId) -> [u8; INDEXED_KEY_BYTES] {
+    indexed(CELL, shard, cell.0)
 }
 
-pub(crate) fn cells_of(shard: u16) -> KeyRange {
-    KeyRange::including(&cell(shard, 0), &cell(shard, u32::MAX))
+pub(crate) fn cells_of(shard: ShardId) -> KeyRange {
+    KeyRange::including(&cell(shard, CellId(0)), &cell(shard, CellId(u32::MAX)))
 }
 
-pub(crate) fn cohort(shard: u16, cohort: u32) -> [u8; INDEXED_KEY_BYTES] {
-    indexed(COHORT, shard, cohort)
+pub(crate) fn cohort(shard: ShardId, cohort: CohortId) -> [u8; INDEXED_KEY_BYTES] {
+    indexed(COHORT, shard, cohort.0)
 }
 
-pub(crate) fn cohorts_of(shard: u16) -> KeyRange {
-    KeyRange::including(&cohort(shard, 0), &cohort(shard, u32::MAX))
+pub(crate) fn cohorts_of(shard: ShardId) -> KeyRange {
+    KeyRange::including(
+        &cohort(shard, CohortId(0)),
+        &cohort(shard, CohortId(u32::MAX)),
+    )
 }
 
-pub(crate) fn policy_set(revision: u32) -> [u8; POLICY_SET_KEY_BYTES] {
+pub(crate) fn policy_set(revision: Revision) -> [u8; POLICY_SET_KEY_BYTES] {
     let mut key = [POLICY_SET; POLICY_SET_KEY_BYTES];
-    key[1..].copy_from_slice(&revision.to_be_bytes());
+    key[1..].copy_from_slice(&revision.0.to_be_bytes());
     key
 }
 
 pub(crate) fn policy_sets() -> KeyRange {
-    KeyRange::including(&policy_set(0), &policy_set(u32::MAX))
+    KeyRange::including(&policy_set(Revision(0)), &policy_set(Revision(u32::MAX)))
 }
 
 pub(crate) fn tenant(name: &str) -> Vec<u8> {
@@ -125,8 +136,8 @@ pub(crate) fn tenants() -> KeyRange {
     }
 }
 
-pub(crate) fn checkpoint(shard: u16) -> [u8; CHECKPOINT_KEY_BYTES] {
-    let [high, low] = shard.to_be_bytes();
+pub(crate) fn checkpoint(shard: ShardId) -> [u8; CHECKPOINT_KEY_BYTES] {
+    let [high, low] = shard.0.to_be_bytes();
     [CHECKPOINT, high, low]
 }
 
@@ -141,52 +152,51 @@ mod tests {
 
     #[test]
     fn keys_have_the_bytes_of_the_document() {
-        assert_eq!(journal(0x0102), [0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(page(0x0102, 0x0304_0506), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(inventory(0x0102, &[7; 16])[..3], [1, 2, 7]);
-        assert_eq!(cell(0x0102, 0x0304_0506), [b'c', 1, 2, 3, 4, 5, 6]);
-        assert_eq!(cohort(1, 2), [b'h', 0, 1, 0, 0, 0, 2]);
-        assert_eq!(policy_set(9), [b'p', 0, 0, 0, 9]);
+        let shard = ShardId(0x0102);
+        let device = DeviceId::from_bytes([7; 16]);
+        assert_eq!(journal(Lsn(0x0102)), [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(page(shard, PageNumber(0x0304_0506)), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(inventory(TenantIndex(0x0102), &device)[..3], [1, 2, 7]);
+        assert_eq!(cell(shard, CellId(0x0304_0506)), [b'c', 1, 2, 3, 4, 5, 6]);
+        assert_eq!(cohort(ShardId(1), CohortId(2)), [b'h', 0, 1, 0, 0, 0, 2]);
+        assert_eq!(policy_set(Revision(9)), [b'p', 0, 0, 0, 9]);
         assert_eq!(tenant("contoso"), b"tcontoso");
-        assert_eq!(checkpoint(0x0102), [b'k', 1, 2]);
+        assert_eq!(checkpoint(shard), [b'k', 1, 2]);
     }
 
     #[test]
     fn keys_read_back() {
-        assert_eq!(journal_position(&journal(u64::MAX)), Some(u64::MAX));
-        assert_eq!(journal_position(&[1, 2]), None);
-        assert_eq!(last_u32(&page(3, 77)), Some(77));
-        assert_eq!(last_u32(&policy_set(78)), Some(78));
+        let last = Lsn(u64::MAX);
+        assert_eq!(journal_lsn(&journal(last)), Some(last));
+        assert_eq!(journal_lsn(&[1, 2]), None);
+        assert_eq!(last_u32(&page(ShardId(3), PageNumber(77))), Some(77));
+        assert_eq!(last_u32(&policy_set(Revision(78))), Some(78));
         assert_eq!(tenant_name(&tenant("a-b")), Some("a-b"));
         assert_eq!(tenant_name(b"x"), None);
     }
 
     #[test]
     fn ranges_hold_their_shard_and_no_other() {
-        for shard in [0, 1, 255, 256, u16::MAX] {
+        for shard in [0, 1, 255, 256, u16::MAX].map(ShardId) {
             let range = pages_of(shard);
-            for index in [0, 1, u32::MAX] {
-                let key = page(shard, index).to_vec();
+            for number in [0, 1, u32::MAX].map(PageNumber) {
+                let key = page(shard, number).to_vec();
                 assert!(range.first <= key && key < range.end);
                 assert!(!cells_of(shard).first.starts_with(&key));
             }
-            if let Some(next) = shard.checked_add(1) {
-                assert!(page(next, 0).to_vec() >= range.end);
-                assert!(cell(next, 0).to_vec() >= cells_of(shard).end);
+            if let Some(next) = shard.0.checked_add(1).map(ShardId) {
+                assert!(page(next, PageNumber(0)).to_vec() >= range.end);
+                assert!(cell(next, CellId(0)).to_vec() >= cells_of(shard).end);
             }
         }
-        assert!(journal(u64::MAX).to_vec() < journal_from(0).end);
-        assert!(cohort(0, 0).to_vec() >= cells_of(u16::MAX).end);
+        assert!(journal(Lsn(u64::MAX)).to_vec() < journal_from(Lsn(0)).end);
+        assert!(cohort(ShardId(0), CohortId(0)).to_vec() >= cells_of(ShardId(u16::MAX)).end);
     }
 
     #[test]
     fn order_of_keys_is_order_of_numbers() {
-        let positions = [0, 1, 255, 256, 1 << 32, u64::MAX];
-        assert!(
-            positions
-                .windows(2)
-                .all(|pair| journal(pair[0]) < journal(pair[1]))
-        );
-        assert!(page(1, u32::MAX) < page(2, 0));
+        let numbers = [0, 1, 255, 256, 1 << 32, u64::MAX].map(Lsn);
+        assert!(numbers.map(journal).is_sorted());
+        assert!(page(ShardId(1), PageNumber(u32::MAX)) < page(ShardId(2), PageNumber(0)));
     }
 }

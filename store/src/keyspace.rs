@@ -25,7 +25,7 @@ const NEVER: i32 = 1 << 30;
 /// A column family; docs/reference/STORAGE.md has the keys of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keyspace {
-    /// Batches by position.
+    /// Batches by log sequence number.
     Journal,
     /// Pages by shard and number.
     Pages,
@@ -33,7 +33,7 @@ pub enum Keyspace {
     Inventory,
     /// Cells, cohorts, tenants, policy sets.
     Control,
-    /// Format, shards, trim position, checkpoints.
+    /// Format, shards, trim point, checkpoints.
     Meta,
 }
 
@@ -99,10 +99,10 @@ fn journal_options(options: &mut Options, table: &mut BlockBasedOptions, config:
     // Values are dense binary, written once and read only by a recovery.
     options.set_compression_type(DBCompressionType::None);
     // What is trimmed while still in the memtable never becomes a file. Also about the size of a file, hence of
-    // what trim drops at once and of the garbage that may lie below the trim position.
+    // what trim drops at once and of the garbage that may lie below the trim point.
     options.set_write_buffer_size(config.journal_memtable_bytes);
     options.set_max_write_buffer_number(config::JOURNAL_MEMTABLES as i32);
-    // Trim drops whole files, which RocksDB does from level 1 on and never on level 0. Positions only grow,
+    // Trim drops whole files, which RocksDB does from level 1 on and never on level 0. Log sequence numbers only grow,
     // so files do not overlap and the way from level 0 to level 1 is a rename in the manifest: nothing is
     // rewritten. Hence compaction is on, at once, and there is one level only.
     options.set_num_levels(2);

@@ -103,11 +103,11 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.trim.before_files",
-        "the trim position is durable, no journal file is dropped",
+        "the trim point is durable, no journal file is dropped",
     ),
     (
         "store.trim.after_files",
-        "journal files below the trim position are dropped",
+        "journal files below the trim point are dropped",
     ),
     (
         "store.trim.before_range",

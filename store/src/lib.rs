@@ -1,10 +1,11 @@
 //! Muster's durable half: journal, pages, inventory and control objects in RocksDB.
 //!
-//! Values come in and go out as bytes; what they mean is the engine's. This is the only crate that names
+//! Ids and pages are the engine's types; values come in and go out as bytes, and what they mean is the engine's. This is the only crate that names
 //! RocksDB. It starts no thread of its own: [`Writer`] is driven by the writer thread of `ingest`, everything
 //! else may be called from any thread. docs/reference/STORAGE.md describes keys, values and the life of a commit.
 //!
 //! ```
+//! use muster_engine::ShardId;
 //! use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};
 //!
 //! struct Print;
@@ -23,7 +24,7 @@
 //!     println!("replay {} bytes of shard {}", entry.bytes.len(), entry.shard);
 //!     Ok::<(), ReadError>(())
 //! })?;
-//! let sequence = writer.sequence(0) + 1;
+//! let sequence = writer.sequence(ShardId(0)).next();
 //! let mut group = vec![Commit { sequence, journal: b"events".to_vec(), ..Commit::default() }];
 //! writer.write(&mut group, &mut Print);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -43,6 +44,7 @@ mod keys;
 mod keyspace;
 mod kill_point;
 mod ledger;
+mod lsn;
 mod metrics;
 mod restoring;
 mod rocks;
@@ -54,7 +56,7 @@ mod value;
 mod view;
 mod writer;
 
-pub use commit::{CheckpointMark, Commit, InventoryWrite, PageWrite, Sink};
+pub use commit::{CheckpointMark, Commit, Sink};
 pub use config::StoreConfig;
 pub use error::{BackupError, OpenError, ReadError, RestoringError, WriteError};
 pub use format::FORMAT_VERSION;
@@ -62,7 +64,9 @@ pub use health::{Health, PoisonReason};
 pub use held_files::HeldFiles;
 pub use keyspace::Keyspace;
 pub use kill_point::{KILL_POINTS, kill_point};
+pub use lsn::Lsn;
 pub use metrics::{StoreMetrics, WriterMetrics};
+pub use muster_engine::effects::{InventoryWrite, PageWrite};
 pub use restoring::{PARTIAL_SUFFIX, Restoring, partial_of};
 pub use store::{ReadOnlyStore, Store};
 pub use value::CheckpointRecord;

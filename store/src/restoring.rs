@@ -66,16 +66,18 @@ impl Restoring {
     /// # Errors
     /// A restore is at work there, or something lies there that no restore has put.
     pub fn find(directory: &Path) -> Result<Option<Self>, RestoringError> {
-        let on = |action| move |error| RestoringError::io(directory, action, error);
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            entries => entries.map_err(on("list"))?,
+            entries => entries.map_err(failed(directory, "list"))?,
         };
         let mut found: Vec<OsString> = Vec::new();
         let mut has_file = false;
         for entry in entries {
-            let entry = entry.map_err(on("list"))?;
-            let is_file = entry.file_type().map_err(on("look at"))?.is_file();
+            let entry = entry.map_err(failed(directory, "list"))?;
+            let is_file = entry
+                .file_type()
+                .map_err(failed(directory, "look at"))?
+                .is_file();
             if !is_file {
                 return Err(RestoringError::occupied(directory));
             }
@@ -86,18 +88,20 @@ impl Restoring {
             }
         }
         if !has_file {
-            return match found.is_empty() {
-                true => Ok(None),
-                false => Err(RestoringError::occupied(directory)),
+            return if found.is_empty() {
+                Ok(None)
+            } else {
+                Err(RestoringError::occupied(directory))
             };
         }
-        let file = File::open(directory.join(NAME)).map_err(on("open RESTORING of"))?;
+        let file =
+            File::open(directory.join(NAME)).map_err(failed(directory, "open RESTORING of"))?;
         lock(directory, &file)?;
         let mut text = String::new();
         (&file)
             .take(FILE_BYTES_MAX)
             .read_to_string(&mut text)
-            .map_err(on("read RESTORING of"))?;
+            .map_err(failed(directory, "read RESTORING of"))?;
         let Some(names) = parse(&text) else {
             return Err(RestoringError::occupied(directory));
         };
@@ -116,17 +120,19 @@ impl Restoring {
     /// # Errors
     /// Another restore was quicker, or the disk refuses.
     pub fn begin(directory: &Path, names: Vec<OsString>) -> Result<Self, RestoringError> {
-        let on = |action| move |error| RestoringError::io(directory, action, error);
         let path = directory.join(NAME);
         let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(RestoringError::at_work(directory));
             }
-            made => made.map_err(on("make RESTORING of"))?,
+            made => made.map_err(failed(directory, "make RESTORING of"))?,
         };
         lock(directory, &file)?;
         // Between the two, another restore may have taken the file for one that was left, and removed it.
-        let own = file.metadata().map_err(on("look at RESTORING of"))?.ino();
+        let own = file
+            .metadata()
+            .map_err(failed(directory, "look at RESTORING of"))?
+            .ino();
         if fs::metadata(&path).map_or(true, |there| there.ino() != own) {
             return Err(RestoringError::at_work(directory));
         }
@@ -138,7 +144,7 @@ impl Restoring {
         file.write_all(&text)
             .and_then(|()| file.sync_all())
             .and_then(|()| File::open(directory)?.sync_all())
-            .map_err(on("write RESTORING of"))?;
+            .map_err(failed(directory, "write RESTORING of"))?;
         Ok(Self {
             directory: directory.to_path_buf(),
             names,
@@ -174,6 +180,11 @@ fn parse(text: &str) -> Option<Vec<OsString>> {
         Some(names) => Some(names.lines().map(OsString::from).collect()),
         None => MAGIC.starts_with(text).then(Vec::new),
     }
+}
+
+/// The error of a step that the operating system refused.
+fn failed(directory: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RestoringError {
+    move |error| RestoringError::io(directory, action, error)
 }
 
 fn lock(directory: &Path, file: &File) -> Result<(), RestoringError> {

@@ -19,6 +19,7 @@ use crate::error::{OpenError, ReadError};
 use crate::keys;
 use crate::keyspace::{self, Keyspace, LogEnd, Mode};
 use crate::kill_point::kill_point;
+use crate::lsn::Lsn;
 use crate::metrics::StoreMetrics;
 
 /// Read ahead of a scan: a recovery reads hundreds of megabytes in order.
@@ -59,48 +60,18 @@ impl Rocks {
                 acknowledged_mark::read(directory).map_err(on_mark)?
             }
         };
-        let mut notices = Vec::new();
-        let log_end = match found {
-            // The mark tells a torn end of the log, which is dropped, from a lost one.
-            Found::Sequence(_) => LogEnd::MayBeTorn,
-            Found::Missing | Found::Damaged => LogEnd::Strict,
-        };
-        let fault = match found {
-            Found::Missing if mode != Mode::Create => Some("missing"),
-            Found::Damaged => Some("damaged"),
-            Found::Missing | Found::Sequence(_) => None,
-        };
-        if let Some(fault) = fault {
-            let made_anew = if mode == Mode::ReadOnly {
-                ""
-            } else {
-                " and was made anew"
-            };
-            notices.push(format!(
-                "file ACKNOWLEDGED is {fault}{made_anew}; the log was read without it"
-            ));
+        let mut notices = Vec::from_iter(notice_of_mark(found, mode));
+        if mode == Mode::Existing && matches!(found, Found::Sequence(_)) {
+            let read_only = Mode::ReadOnly;
+            drop(open_database(
+                directory,
+                config,
+                read_only,
+                found,
+                &mut notices,
+            )?);
         }
-        let open = |mode, notices: &mut Vec<String>| {
-            let (db, options, dropped) = keyspace::open(directory, config, mode, log_end)
-                .map_err(|error| OpenError::database(directory, &error))?;
-            notices.extend(dropped);
-            let reached = db.latest_sequence_number();
-            match found {
-                Found::Sequence(acknowledged) if reached < acknowledged => {
-                    Err(OpenError::AcknowledgedMissing {
-                        directory: directory.to_path_buf(),
-                        reached,
-                        damage: in_parentheses(notices),
-                        acknowledged,
-                    })
-                }
-                _ => Ok((db, options)),
-            }
-        };
-        if mode == Mode::Existing && log_end == LogEnd::MayBeTorn {
-            drop(open(Mode::ReadOnly, &mut notices)?);
-        }
-        let (db, options) = open(mode, &mut notices)?;
+        let (db, options) = open_database(directory, config, mode, found, &mut notices)?;
         let mark = match mode {
             Mode::ReadOnly => None,
             Mode::Create | Mode::Existing => {
@@ -129,6 +100,53 @@ impl Rocks {
         let mut mark = mark.lock().unwrap_or_else(PoisonError::into_inner);
         mark.advance(self.db.latest_sequence_number())
     }
+}
+
+/// Opens RocksDB and compares what its log reaches with the acknowledged mark.
+fn open_database(
+    directory: &Path,
+    config: &StoreConfig,
+    mode: Mode,
+    found: Found,
+    notices: &mut Vec<String>,
+) -> Result<(DB, Options), OpenError> {
+    let log_end = match found {
+        // The mark tells a torn end of the log, which is dropped, from a lost one.
+        Found::Sequence(_) => LogEnd::MayBeTorn,
+        Found::Missing | Found::Damaged => LogEnd::Strict,
+    };
+    let (db, options, dropped) = keyspace::open(directory, config, mode, log_end)
+        .map_err(|error| OpenError::database(directory, &error))?;
+    notices.extend(dropped);
+    let reached = db.latest_sequence_number();
+    match found {
+        Found::Sequence(acknowledged) if reached < acknowledged => {
+            Err(OpenError::AcknowledgedMissing {
+                directory: directory.to_path_buf(),
+                reached,
+                damage: in_parentheses(notices),
+                acknowledged,
+            })
+        }
+        _ => Ok((db, options)),
+    }
+}
+
+/// What operators are told of a mark that is not as it was written.
+fn notice_of_mark(found: Found, mode: Mode) -> Option<String> {
+    let fault = match found {
+        Found::Missing if mode != Mode::Create => "missing",
+        Found::Damaged => "damaged",
+        Found::Missing | Found::Sequence(_) => return None,
+    };
+    let made_anew = if mode == Mode::ReadOnly {
+        ""
+    } else {
+        " and was made anew"
+    };
+    Some(format!(
+        "file ACKNOWLEDGED is {fault}{made_anew}; the log was read without it"
+    ))
 }
 
 impl From<rocksdb::Error> for DatabaseError {
@@ -161,11 +179,12 @@ impl Database for Rocks {
 
     /// Whole files first, by dropping them. The rest is the head of one file, which goes with that file at the
     /// next trim, and the head of the memtable, which one range tombstone keeps from being flushed.
-    fn trim(&self, first: u64, end: u64) -> Result<(), DatabaseError> {
+    fn trim(&self, first: Lsn, end: Lsn) -> Result<(), DatabaseError> {
         let family = Keyspace::Journal.of(&self.db);
+        let last = Lsn(end.0 - 1);
         kill_point("store.trim.before_files");
         self.db
-            .delete_file_in_range_cf(family, keys::journal(0), keys::journal(end - 1))?;
+            .delete_file_in_range_cf(family, keys::journal(Lsn(0)), keys::journal(last))?;
         kill_point("store.trim.after_files");
         // The tombstone must not reach back into a file, nor into a memtable that is just becoming one: files
         // that overlap are merged by compaction, the others only moved. What is left out goes with its file.
@@ -176,9 +195,9 @@ impl Database for Rocks {
         let in_files = files
             .iter()
             .filter(|file| file.column_family_name == Keyspace::Journal.name())
-            .filter_map(|file| keys::journal_position(file.end_key.as_deref()?))
+            .filter_map(|file| keys::journal_lsn(file.end_key.as_deref()?))
             .max();
-        let first = in_files.map_or(first, |last| first.max(last.saturating_add(1)));
+        let first = in_files.map_or(first, |last| first.max(Lsn(last.0.saturating_add(1))));
         if first >= end {
             return Ok(());
         }

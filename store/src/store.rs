@@ -10,6 +10,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use muster_engine::TenantIndex;
+use muster_wire::DeviceId;
+
 use crate::config::StoreConfig;
 use crate::database::{Database, DatabaseError};
 use crate::error::{OpenError, ReadError, WriteError};
@@ -39,8 +42,8 @@ pub(crate) struct Inner {
     pub(crate) health: Health,
     pub(crate) trim_gate: TrimGate,
     /// Index of every tenant; held while one is added.
-    pub(crate) tenants: Mutex<BTreeMap<String, u16>>,
-    /// Whether a [`Writer`] exists: journal positions have one owner.
+    pub(crate) tenants: Mutex<BTreeMap<String, TenantIndex>>,
+    /// Whether a [`Writer`] exists: one owner gives log sequence numbers.
     pub(crate) has_writer: AtomicBool,
     pub(crate) notices: Vec<String>,
     /// The lock on the directory; none on a database that is in no directory.
@@ -160,7 +163,11 @@ impl Store {
     }
 
     /// The inventory of a device, as it is now.
-    pub fn inventory(&self, tenant: u16, device: &[u8; 16]) -> Result<Option<Vec<u8>>, ReadError> {
+    pub fn inventory(
+        &self,
+        tenant: TenantIndex,
+        device: &DeviceId,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
         self.latest().inventory(tenant, device)
     }
 
@@ -178,16 +185,21 @@ impl Store {
     ) -> Result<Writer, E> {
         let taken = self.inner.has_writer.swap(true, Ordering::AcqRel);
         assert!(!taken, "a store has one writer");
-        let recover = || {
-            let tail = self.snapshot().journal(each)?;
-            kill_point("store.recover.after_journal");
-            self.inner
-                .db
-                .recovered()
-                .map_err(|DatabaseError(what)| ReadError::Io { what })?;
-            Ok(Writer::new(Arc::clone(&self.inner), tail))
-        };
-        recover().inspect_err(|_| self.inner.has_writer.store(false, Ordering::Release))
+        self.read_journal(each)
+            .inspect_err(|_| self.inner.has_writer.store(false, Ordering::Release))
+    }
+
+    fn read_journal<E: From<ReadError>>(
+        &self,
+        each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+    ) -> Result<Writer, E> {
+        let tail = self.snapshot().journal(each)?;
+        kill_point("store.recover.after_journal");
+        self.inner
+            .db
+            .recovered()
+            .map_err(|DatabaseError(what)| ReadError::Io { what })?;
+        Ok(Writer::new(Arc::clone(&self.inner), tail))
     }
 
     /// Numbers of RocksDB and of the directory, read now. Lists the directory: for a scrape, not for a loop.

@@ -4,23 +4,25 @@
 
 use std::path::Path;
 
+use muster_engine::{PageNumber, Sequence, ShardId};
+
 use crate::error::OpenError;
 use crate::keyspace::Keyspace;
 use crate::value::{self, CheckpointRecord, JournalStamp};
 use crate::{format, keys};
 
 /// Closes a page's payload under the key of that page.
-pub fn seal_page(shard: u16, page: u32, payload: &mut Vec<u8>) {
+pub fn seal_page(shard: ShardId, page: PageNumber, payload: &mut Vec<u8>) {
     value::seal(Keyspace::Pages, &keys::page(shard, page), payload);
 }
 
 /// The payload under the key of a page.
-pub fn unseal_page(shard: u16, page: u32, value: &[u8]) -> Option<&[u8]> {
+pub fn unseal_page(shard: ShardId, page: PageNumber, value: &[u8]) -> Option<&[u8]> {
     value::unseal(Keyspace::Pages, &keys::page(shard, page), value)
 }
 
 /// Shard, sequence and engine's bytes of an unsealed journal value, and all of it written again.
-pub fn stamp(payload: &[u8]) -> Option<(u16, u64, Vec<u8>)> {
+pub fn stamp(payload: &[u8]) -> Option<(ShardId, Sequence, Vec<u8>)> {
     let (stamp, bytes) = JournalStamp::split(payload)?;
     let mut written = bytes.to_vec();
     stamp.append_to(&mut written);

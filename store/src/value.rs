@@ -7,13 +7,16 @@
 //! CRC-32C is the one RocksDB, iSCSI and ext4 use; processors compute it in hardware, several bytes a cycle.
 //! No IO. What a payload means is not known here.
 
+use muster_engine::{Sequence, ShardId};
+
 use crate::keyspace::Keyspace;
+use crate::lsn::Lsn;
 
 /// Checksum at the end of every value.
 pub(crate) const CRC_BYTES: usize = 4;
 /// Stamp of a journal value, before the checksum: `shard u16 | reserved u16 | sequence u64`.
 pub(crate) const STAMP_BYTES: usize = 12;
-/// Checkpoint record: `cursor sequence u64 | next position u64`.
+/// Checkpoint record: `cursor sequence u64 | next log sequence number u64`.
 const CHECKPOINT_BYTES: usize = 16;
 
 fn checksum(keyspace: Keyspace, key: &[u8], body: &[u8]) -> u32 {
@@ -33,19 +36,19 @@ pub(crate) fn unseal<'a>(keyspace: Keyspace, key: &[u8], value: &'a [u8]) -> Opt
     (checksum(keyspace, key, payload) == u32::from_le_bytes(*crc)).then_some(payload)
 }
 
-/// Whose journal value it is and the how-manieth.
+/// Which shard wrote a journal value, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalStamp {
-    pub(crate) shard: u16,
-    pub(crate) sequence: u64,
+    pub(crate) shard: ShardId,
+    pub(crate) sequence: Sequence,
 }
 
 impl JournalStamp {
     /// Appends the stamp to the engine's bytes; [`seal`] follows.
     pub(crate) fn append_to(self, payload: &mut Vec<u8>) {
         let mut bytes = [0; STAMP_BYTES];
-        bytes[..2].copy_from_slice(&self.shard.to_le_bytes());
-        bytes[4..].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[..2].copy_from_slice(&self.shard.0.to_le_bytes());
+        bytes[4..].copy_from_slice(&self.sequence.0.to_le_bytes());
         payload.extend_from_slice(&bytes);
     }
 
@@ -57,8 +60,8 @@ impl JournalStamp {
         let sequence = u64::from_le_bytes(sequence.try_into().ok()?);
         (*reserved == [0; 2]).then_some((
             Self {
-                shard: u16::from_le_bytes(*shard),
-                sequence,
+                shard: ShardId(u16::from_le_bytes(*shard)),
+                sequence: Sequence(sequence),
             },
             bytes,
         ))
@@ -69,17 +72,17 @@ impl JournalStamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointRecord {
     /// The pages hold everything up to and including this sequence of the shard.
-    pub cursor_sequence: u64,
-    /// The position the next journal value got when the record was written. A journal that ends before it
-    /// has lost its end.
-    pub next_position: u64,
+    pub cursor_sequence: Sequence,
+    /// What the next journal value was to get when the record was written. A journal that ends before it has lost
+    /// its end.
+    pub next_lsn: Lsn,
 }
 
 impl CheckpointRecord {
     pub(crate) fn encode(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(CHECKPOINT_BYTES + CRC_BYTES);
-        bytes.extend_from_slice(&self.cursor_sequence.to_le_bytes());
-        bytes.extend_from_slice(&self.next_position.to_le_bytes());
+        bytes.extend_from_slice(&self.cursor_sequence.0.to_le_bytes());
+        bytes.extend_from_slice(&self.next_lsn.0.to_le_bytes());
         bytes
     }
 
@@ -87,8 +90,8 @@ impl CheckpointRecord {
         let bytes: &[u8; CHECKPOINT_BYTES] = payload.try_into().ok()?;
         let (cursor, next) = bytes.split_first_chunk()?;
         Some(Self {
-            cursor_sequence: u64::from_le_bytes(*cursor),
-            next_position: u64::from_le_bytes(next.try_into().ok()?),
+            cursor_sequence: Sequence(u64::from_le_bytes(*cursor)),
+            next_lsn: Lsn(u64::from_le_bytes(next.try_into().ok()?)),
         })
     }
 }
@@ -106,8 +109,8 @@ mod tests {
         );
         let mut value = b"abc".to_vec();
         JournalStamp {
-            shard: 0x0102,
-            sequence: 0x0304,
+            shard: ShardId(0x0102),
+            sequence: Sequence(0x0304),
         }
         .append_to(&mut value);
         seal(Keyspace::Journal, &[9], &mut value);
@@ -139,16 +142,16 @@ mod tests {
     #[test]
     fn stamp_and_checkpoint_read_back() {
         let stamp = JournalStamp {
-            shard: 7,
-            sequence: u64::MAX,
+            shard: ShardId(7),
+            sequence: Sequence(u64::MAX),
         };
         let mut value = vec![1, 2];
         stamp.append_to(&mut value);
         assert_eq!(JournalStamp::split(&value), Some((stamp, &[1, 2][..])));
         assert_eq!(JournalStamp::split(&value[..5]), None);
         let record = CheckpointRecord {
-            cursor_sequence: 5,
-            next_position: 6,
+            cursor_sequence: Sequence(5),
+            next_lsn: Lsn(6),
         };
         assert_eq!(CheckpointRecord::decode(&record.encode()), Some(record));
         assert_eq!(CheckpointRecord::decode(&[0; 15]), None);

@@ -6,16 +6,17 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
+use muster_engine::{CellId, CohortId, PageNumber, Revision, Sequence, ShardId, TenantIndex};
+use muster_wire::DeviceId;
+
 use crate::database::{Database, Reads};
 use crate::error::ReadError;
 use crate::keys::{self, KeyRange};
 use crate::keyspace::Keyspace;
 use crate::ledger::Ledger;
+use crate::lsn::Lsn;
 use crate::trim_gate::TrimHold;
 use crate::value::{self, CheckpointRecord, JournalStamp};
-
-/// The first position of a new journal; 0 stays free to mean "before everything".
-const FIRST_POSITION: u64 = 1;
 
 /// A store at one instant.
 ///
@@ -30,12 +31,12 @@ pub struct StoreView<'a> {
 /// One journal value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalEntry<'a> {
-    /// Its place in the journal of all shards.
-    pub position: u64,
+    /// Its number in the journal of all shards.
+    pub lsn: Lsn,
     /// Its shard.
-    pub shard: u16,
+    pub shard: ShardId,
     /// Its number within the shard.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// The engine's bytes.
     pub bytes: &'a [u8],
 }
@@ -47,15 +48,15 @@ pub struct JournalTail {
 }
 
 impl JournalTail {
-    /// The position the next journal value gets.
+    /// What the next journal value gets.
     #[must_use]
-    pub fn next_position(&self) -> u64 {
-        self.ledger.next_position()
+    pub fn next_lsn(&self) -> Lsn {
+        self.ledger.next_lsn()
     }
 
     /// Last sequence of a shard, from the journal or else from its checkpoint; 0 if it has none.
     #[must_use]
-    pub fn sequence(&self, shard: u16) -> u64 {
+    pub fn sequence(&self, shard: ShardId) -> Sequence {
         self.ledger.sequence(shard)
     }
 
@@ -100,7 +101,7 @@ impl<'a> StoreView<'a> {
     }
 
     /// The last completed checkpoint of a shard.
-    pub fn checkpoint(&self, shard: u16) -> Result<Option<CheckpointRecord>, ReadError> {
+    pub fn checkpoint(&self, shard: ShardId) -> Result<Option<CheckpointRecord>, ReadError> {
         let decode = |payload: Vec<u8>| {
             CheckpointRecord::decode(&payload).ok_or_else(|| {
                 ReadError::corrupt(
@@ -117,70 +118,84 @@ impl<'a> StoreView<'a> {
     /// Every page of a shard, in order.
     pub fn pages<E: From<ReadError>>(
         &self,
-        shard: u16,
-        each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+        shard: ShardId,
+        mut each: impl FnMut(PageNumber, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.scan_indexed(Keyspace::Pages, &keys::pages_of(shard), each)
+        let range = keys::pages_of(shard);
+        self.scan_indexed(Keyspace::Pages, &range, |number, bytes| {
+            each(PageNumber(number), bytes)
+        })
     }
 
     /// One past the number of the last page of a shard.
-    pub fn pages_end(&self, shard: u16) -> Result<u32, ReadError> {
+    pub fn pages_end(&self, shard: ShardId) -> Result<PageNumber, ReadError> {
         let KeyRange { first, end } = keys::pages_of(shard);
         let Some((key, stored)) = self.reads.last(Keyspace::Pages, &first, &end)? else {
-            return Ok(0);
+            return Ok(PageNumber(0));
         };
         checked(Keyspace::Pages, &key, &stored)?;
-        Ok(keys::last_u32(&key).map_or(0, |number| number.saturating_add(1)))
+        let end = keys::last_u32(&key).map_or(0, |number| number.saturating_add(1));
+        Ok(PageNumber(end))
     }
 
     /// The cell table of a shard, in order of index.
     pub fn cells<E: From<ReadError>>(
         &self,
-        shard: u16,
-        each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+        shard: ShardId,
+        mut each: impl FnMut(CellId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.scan_indexed(Keyspace::Control, &keys::cells_of(shard), each)
+        let range = keys::cells_of(shard);
+        self.scan_indexed(Keyspace::Control, &range, |number, bytes| {
+            each(CellId(number), bytes)
+        })
     }
 
     /// The cohort table of a shard, in order of index.
     pub fn cohorts<E: From<ReadError>>(
         &self,
-        shard: u16,
-        each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+        shard: ShardId,
+        mut each: impl FnMut(CohortId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.scan_indexed(Keyspace::Control, &keys::cohorts_of(shard), each)
+        let range = keys::cohorts_of(shard);
+        self.scan_indexed(Keyspace::Control, &range, |number, bytes| {
+            each(CohortId(number), bytes)
+        })
     }
 
-    /// Every journal value that its shard's checkpoint does not cover, in order of position.
+    /// Every journal value that its shard's checkpoint does not cover, in order of log sequence number.
     ///
-    /// Positions without a gap from the trim position on, sequences without a gap in every shard, and an end
+    /// Log sequence numbers without a gap from the trim point on, sequences without a gap in every shard, and an end
     /// no earlier than the checkpoints have seen: anything else is corrupt.
     pub fn journal<E: From<ReadError>>(
         &self,
         mut each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<JournalTail, E> {
         let corrupt = |what: String| ReadError::corrupt(Keyspace::Journal, what);
-        let mut cursors = vec![0; usize::from(self.shards)];
-        let mut seen_end = FIRST_POSITION;
-        for (shard, cursor) in (0..self.shards).zip(&mut cursors) {
+        let mut cursors = vec![Sequence(0); usize::from(self.shards)];
+        let mut seen_end = Lsn::FIRST;
+        for (shard, cursor) in (0..self.shards).map(ShardId).zip(&mut cursors) {
             if let Some(record) = self.checkpoint(shard)? {
                 *cursor = record.cursor_sequence;
-                seen_end = seen_end.max(record.next_position);
+                seen_end = seen_end.max(record.next_lsn);
             }
         }
-        let trim = self.trim_position()?;
+        let trim = self.trim_point()?;
         let mut ledger = Ledger::new(trim, &cursors);
         self.scan(
             Keyspace::Journal,
             &keys::journal_from(trim),
             |key, payload| {
-                let expected = ledger.next_position();
-                if keys::journal_position(key) != Some(expected) {
-                    let what = format!("position {expected} is missing, key {key:02x?} follows");
+                let expected = ledger.next_lsn();
+                if keys::journal_lsn(key) != Some(expected) {
+                    let what = format!(
+                        "log sequence number {expected} is missing, key {key:02x?} follows"
+                    );
                     return Err(corrupt(what).into());
                 }
                 let (JournalStamp { shard, sequence }, bytes) = JournalStamp::split(payload)
-                    .ok_or_else(|| corrupt(format!("position {expected} has no stamp")))?;
+                    .ok_or_else(|| {
+                        corrupt(format!("log sequence number {expected} has no stamp"))
+                    })?;
                 if cursors
                     .get(usize::from(shard))
                     .is_some_and(|&cursor| sequence <= cursor)
@@ -188,20 +203,22 @@ impl<'a> StoreView<'a> {
                     ledger.skip();
                     return Ok(());
                 }
-                let position = ledger
+                let lsn = ledger
                     .append(shard, sequence, bytes.len() as u64)
-                    .map_err(|error| corrupt(format!("position {expected}: {error}")))?;
+                    .map_err(|error| corrupt(format!("log sequence number {expected}: {error}")))?;
                 each(JournalEntry {
-                    position,
+                    lsn,
                     shard,
                     sequence,
                     bytes,
                 })
             },
         )?;
-        let end = ledger.next_position();
+        let end = ledger.next_lsn();
         if end < seen_end {
-            let what = format!("it ends before position {end}, a checkpoint has seen {seen_end}");
+            let what = format!(
+                "it ends before log sequence number {end}, a checkpoint has seen {seen_end}"
+            );
             return Err(corrupt(what).into());
         }
         Ok(JournalTail { ledger })
@@ -210,7 +227,7 @@ impl<'a> StoreView<'a> {
     /// Every tenant, in order of name, with its index.
     pub fn tenants<E: From<ReadError>>(
         &self,
-        mut each: impl FnMut(&str, u16) -> Result<(), E>,
+        mut each: impl FnMut(&str, TenantIndex) -> Result<(), E>,
     ) -> Result<(), E> {
         self.scan(Keyspace::Control, &keys::tenants(), |key, payload| {
             let index = payload.try_into().map(u16::from_le_bytes).ok();
@@ -218,39 +235,43 @@ impl<'a> StoreView<'a> {
                 let what = format!("tenant under key {key:02x?}");
                 return Err(ReadError::corrupt(Keyspace::Control, what).into());
             };
-            each(name, index)
+            each(name, TenantIndex(index))
         })
     }
 
     /// The inventory of a device.
-    pub fn inventory(&self, tenant: u16, device: &[u8; 16]) -> Result<Option<Vec<u8>>, ReadError> {
+    pub fn inventory(
+        &self,
+        tenant: TenantIndex,
+        device: &DeviceId,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
         self.get(Keyspace::Inventory, &keys::inventory(tenant, device))
     }
 
     /// A policy set by revision.
-    pub fn policy_set(&self, revision: u32) -> Result<Option<Vec<u8>>, ReadError> {
+    pub fn policy_set(&self, revision: Revision) -> Result<Option<Vec<u8>>, ReadError> {
         self.get(Keyspace::Control, &keys::policy_set(revision))
     }
 
     /// The policy set with the highest revision.
-    pub fn policy_set_latest(&self) -> Result<Option<(u32, Vec<u8>)>, ReadError> {
+    pub fn policy_set_latest(&self) -> Result<Option<(Revision, Vec<u8>)>, ReadError> {
         let keyspace = Keyspace::Control;
         let KeyRange { first, end } = keys::policy_sets();
         let Some((key, stored)) = self.reads.last(keyspace, &first, &end)? else {
             return Ok(None);
         };
         let payload = checked(keyspace, &key, &stored)?.to_vec();
-        Ok(keys::last_u32(&key).zip(Some(payload)))
+        Ok(keys::last_u32(&key).map(Revision).zip(Some(payload)))
     }
 
-    /// The journal position below which nothing is needed.
-    fn trim_position(&self) -> Result<u64, ReadError> {
+    /// Where the part of the journal that is needed begins.
+    fn trim_point(&self) -> Result<Lsn, ReadError> {
         match self.get(Keyspace::Meta, keys::TRIM)? {
-            None => Ok(FIRST_POSITION),
+            None => Ok(Lsn::FIRST),
             Some(payload) => payload
                 .try_into()
-                .map(u64::from_le_bytes)
-                .map_err(|_| ReadError::corrupt(Keyspace::Meta, "trim position")),
+                .map(|bytes| Lsn(u64::from_le_bytes(bytes)))
+                .map_err(|_| ReadError::corrupt(Keyspace::Meta, "trim point")),
         }
     }
 

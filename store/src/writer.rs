@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use muster_engine::{Sequence, ShardId};
+
 use crate::commit::{CheckpointMark, Commit, Sink};
 use crate::database::WriteSet;
 use crate::health::PoisonReason;
@@ -16,6 +18,7 @@ use crate::keys;
 use crate::keyspace::Keyspace;
 use crate::kill_point::{self, kill_point};
 use crate::ledger::{Ledger, LedgerError};
+use crate::lsn::Lsn;
 use crate::metrics::WriterMetrics;
 use crate::store::Inner;
 use crate::value::{self, JournalStamp};
@@ -28,10 +31,10 @@ const VALUE_OVERHEAD_BYTES: usize = 64;
 pub struct Writer {
     inner: Arc<Inner>,
     ledger: Ledger,
-    /// Positions below are needed no more; this is on disk.
-    trim: u64,
-    /// Positions below are deleted.
-    deleted: u64,
+    /// The journal below is needed no more; this is on disk.
+    trim: Lsn,
+    /// The journal below is deleted.
+    deleted: Lsn,
     /// A shard has written all pages of a checkpoint, and the database was not told yet.
     pages_written: bool,
     metrics: WriterMetrics,
@@ -58,8 +61,8 @@ impl Writer {
         Self {
             inner,
             ledger: tail.ledger,
-            trim: 0,
-            deleted: 0,
+            trim: Lsn(0),
+            deleted: Lsn(0),
             pages_written: false,
             metrics,
         }
@@ -119,13 +122,13 @@ impl Writer {
 
     /// The same for one shard.
     #[must_use]
-    pub fn journal_bytes_live_of(&self, shard: u16) -> u64 {
+    pub fn journal_bytes_live_of(&self, shard: ShardId) -> u64 {
         self.ledger.live_bytes(shard)
     }
 
     /// Last sequence of a shard in the journal or under its checkpoint; its next commit has one more.
     #[must_use]
-    pub fn sequence(&self, shard: u16) -> u64 {
+    pub fn sequence(&self, shard: ShardId) -> Sequence {
         self.ledger.sequence(shard)
     }
 
@@ -184,7 +187,7 @@ impl Writer {
         let shard = commit.shard;
         if !commit.journal.is_empty() {
             let bytes = commit.journal.len();
-            let position = self.ledger.append(shard, commit.sequence, bytes as u64)?;
+            let lsn = self.ledger.append(shard, commit.sequence, bytes as u64)?;
             JournalStamp {
                 shard,
                 sequence: commit.sequence,
@@ -193,7 +196,7 @@ impl Writer {
             Self::put(
                 writes,
                 Keyspace::Journal,
-                &keys::journal(position),
+                &keys::journal(lsn),
                 &mut commit.journal,
             );
             commit.journal.truncate(bytes);
@@ -220,7 +223,7 @@ impl Writer {
         }
         self.metrics.pages += commit.pages.len() as u64;
         for inventory in &mut commit.inventories {
-            let key = keys::inventory(inventory.tenant, &inventory.device);
+            let key = keys::inventory(inventory.tenant, &inventory.device_id);
             Self::put(writes, Keyspace::Inventory, &key, &mut inventory.bytes);
         }
         match commit.checkpoint {
@@ -230,9 +233,9 @@ impl Writer {
         }
     }
 
-    /// The checkpoint record and, in the same write, the trim position that it makes true. Values are only
+    /// The checkpoint record and, in the same write, the trim point that it makes true. Values are only
     /// deleted after this is durable, so a journal that lacks them is never without its reason.
-    fn complete(&mut self, writes: &mut dyn WriteSet, shard: u16) -> Result<(), LedgerError> {
+    fn complete(&mut self, writes: &mut dyn WriteSet, shard: ShardId) -> Result<(), LedgerError> {
         let record = self.ledger.complete(shard)?;
         Self::put(
             writes,
@@ -247,7 +250,7 @@ impl Writer {
             writes,
             Keyspace::Meta,
             keys::TRIM,
-            &mut self.trim.to_le_bytes().to_vec(),
+            &mut self.trim.0.to_le_bytes().to_vec(),
         );
         Ok(())
     }
@@ -259,7 +262,7 @@ impl Writer {
         payload.truncate(bytes);
     }
 
-    /// Deletes the journal below the trim position, unless a view still reads it.
+    /// Deletes the journal below the trim point, unless a view still reads it.
     fn delete_trimmed(&mut self) {
         if self.trim <= self.deleted {
             return;

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use muster_engine::Outcome;
+use muster_engine::{Outcome, PageNumber, ShardId};
 use muster_ingest::clock::{Clock, SimulatedTime, Stamp};
 use muster_store::{Commit, PageWrite, PoisonReason, ReadError, Sink, Store, StoreConfig};
 use muster_wire::{
@@ -140,7 +140,7 @@ fn apply(mut bench: Bench) -> Work {
     })
 }
 
-/// Commits to what is handed to the engine below the store: positions, stamps, checksums.
+/// Commits to what is handed to the engine below the store: log sequence numbers, stamps, checksums.
 fn commit() -> anyhow::Result<Work> {
     let config = StoreConfig::new("nowhere").with_shards(1);
     let store = Store::open_on(Box::<Nowhere>::default(), &config)?;
@@ -148,7 +148,7 @@ fn commit() -> anyhow::Result<Work> {
     let journal: Vec<u8> = (0..COMMIT_CHECK_INS)
         .flat_map(|number| *fleet::check_in(number, 1).as_bytes())
         .collect();
-    let pages = (0..COMMIT_PAGES).map(|page| PageWrite {
+    let pages = (0..COMMIT_PAGES).map(PageNumber).map(|page| PageWrite {
         page,
         bytes: vec![0x5a; PAGE_BYTES],
     });
@@ -160,9 +160,9 @@ fn commit() -> anyhow::Result<Work> {
     let mut group: Vec<Commit<()>> = vec![commit; COMMITS as usize];
     let mut returned = Returned::default();
     let mut write = move || {
-        let mut sequence = writer.sequence(0);
+        let mut sequence = writer.sequence(ShardId(0));
         for commit in &mut group {
-            sequence += 1;
+            sequence = sequence.next();
             commit.sequence = sequence;
         }
         writer.write(&mut group, &mut returned);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use muster_store::Keyspace;
 use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
-use muster_store::{ReadError, StoreMetrics};
+use muster_store::{Lsn, ReadError, StoreMetrics};
 
 type Meta = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -39,7 +39,7 @@ impl Database for Nowhere {
         self.latest()
     }
 
-    fn trim(&self, _first: u64, _end: u64) -> Result<(), DatabaseError> {
+    fn trim(&self, _first: Lsn, _end: Lsn) -> Result<(), DatabaseError> {
         Ok(())
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use muster_engine::{
-    Effects, Outcome, PolicySet, Revision, Shard, ShardId, ShardLimits, TenantPolicy, Timestamp,
+    Effects, Outcome, PolicySet, Revision, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy,
+    Timestamp,
 };
 use muster_wire::CheckInRecord;
 
@@ -146,7 +147,9 @@ impl Bench {
         let now = Timestamp::from_seconds(1_700_000_000);
         self.shard.begin(now, &mut self.effects);
         for part in self.batch.chunks(PART) {
-            *outcome += self.shard.apply_check_ins(0, part, &mut self.effects);
+            *outcome += self
+                .shard
+                .apply_check_ins(TenantIndex(0), part, &mut self.effects);
         }
         self.shard.seal(&mut self.effects);
         self.effects.swap_journal(&mut self.journal);

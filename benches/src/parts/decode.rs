@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use anyhow::{bail, ensure};
-use muster_engine::{Outcome, ShardMap};
+use muster_engine::{Outcome, ShardMap, TenantIndex};
 use muster_ingest::clock::{self, Clock, Stamp};
 use muster_ingest::route::{
     BufferPool, InboxReceiver, Payload, RouteTable, Router, Window, WindowCursor, inbox,
@@ -95,7 +95,7 @@ impl FrontDoor {
         });
         let mut front = Self {
             decoder: Decoder::new(Role::Server),
-            router: Router::new(Arc::clone(&routes), 0, clock),
+            router: Router::new(Arc::clone(&routes), TenantIndex(0), clock),
             window: Window::open(64),
             routes,
             by_shard: vec![0; receivers.len()],

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
+use muster_engine::{Sequence, ShardId};
 use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};
 use muster_wire::CheckInRecord;
 use rocksdb::{DB, DBCompressionType, Options, WriteOptions};
@@ -120,7 +121,7 @@ fn through_store(
     for _ in 0..writes {
         for commit in &mut group {
             sequence += 1;
-            commit.sequence = sequence;
+            commit.sequence = Sequence(sequence);
         }
         writer.write(&mut group, &mut returned);
         if let Some(failure) = &returned.failure {
@@ -132,7 +133,7 @@ fn through_store(
     let items = writes * (grouping.value_len * grouping.group) as u64;
     let mut digest = Digest::default();
     digest.add(writer.journal_bytes_live());
-    digest.add(writer.sequence(0));
+    digest.add(writer.sequence(ShardId(0)).0);
     Ok(stopwatch.run(items, digest.value()))
 }
 
@@ -148,8 +149,8 @@ fn bare_values(
     let value = bytes_of(&records[..1000]);
     let values = check_ins / 1000;
     let running = Stopwatch::default().start();
-    for position in 0..values {
-        db.put_opt(position.to_be_bytes(), &value, &options)?;
+    for number in 0..values {
+        db.put_opt(number.to_be_bytes(), &value, &options)?;
     }
     let stopwatch = running.stop();
     ensure!(db.latest_sequence_number() == values, "values were lost");

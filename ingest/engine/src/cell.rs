@@ -10,7 +10,7 @@ use foldhash::HashMap;
 use crate::bytes::Reader;
 use crate::cohort::CohortId;
 use crate::facet::{FacetWord, Facets};
-use crate::policy::TenantIndex;
+use crate::ids::TenantIndex;
 
 /// Number of a cell in its shard, dense from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +34,7 @@ impl CellKey {
     /// The bytes the store keeps: tenant u16, zero u16, cohort u32, facet word u32, little-endian.
     pub fn encode(&self) -> [u8; CELL_KEY_BYTES] {
         let mut bytes = [0; CELL_KEY_BYTES];
-        bytes[0..2].copy_from_slice(&self.tenant.to_le_bytes());
+        bytes[0..2].copy_from_slice(&self.tenant.0.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.cohort.0.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.facets.0.to_le_bytes());
         bytes
@@ -43,7 +43,7 @@ impl CellKey {
     /// Reads [`CellKey::encode`]; `None` if the bytes are no cell key.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        let tenant = reader.u16()?;
+        let tenant = TenantIndex(reader.u16()?);
         if reader.u16()? != 0 {
             return None;
         }
@@ -167,7 +167,7 @@ mod tests {
 
     fn key(tenant: u16) -> CellKey {
         CellKey {
-            tenant,
+            tenant: TenantIndex(tenant),
             cohort: CohortId(0),
             facets: Facets::default().word(),
         }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn keys_round_trip_and_other_bytes_are_refused() {
         let cell = CellKey {
-            tenant: 513,
+            tenant: TenantIndex(513),
             cohort: CohortId(70_000),
             ..key(0)
         };

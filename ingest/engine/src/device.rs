@@ -4,7 +4,7 @@ use muster_wire::{DeviceId, Flags};
 
 use crate::bytes::Reader;
 use crate::cell::CellId;
-use crate::policy::TenantIndex;
+use crate::ids::TenantIndex;
 
 /// Size of a device record in memory and on disk.
 pub const DEVICE_RECORD_BYTES: usize = 64;
@@ -71,7 +71,7 @@ impl DeviceRecord {
             *chunk = word.to_le_bytes();
         }
         bytes[60..62].copy_from_slice(&self.flags.bits().to_le_bytes());
-        bytes[62..64].copy_from_slice(&self.tenant.to_le_bytes());
+        bytes[62..64].copy_from_slice(&self.tenant.0.to_le_bytes());
         bytes
     }
 
@@ -90,7 +90,7 @@ impl DeviceRecord {
             last_telemetry: reader.u32()?,
             last_full_report: reader.u32()?,
             flags: Flags::from_bits(reader.u16()?)?,
-            tenant: reader.u16()?,
+            tenant: TenantIndex(reader.u16()?),
         })
     }
 }
@@ -114,7 +114,7 @@ mod tests {
             last_telemetry: 9,
             last_full_report: 10,
             flags: Flags::from_bits(0x0801).unwrap(),
-            tenant: 11,
+            tenant: TenantIndex(11),
         };
         let bytes = record.encode();
         assert_eq!(DeviceRecord::decode(&mut Reader::new(&bytes)), Some(record));

@@ -7,8 +7,10 @@
 
 use muster_wire::{DeviceId, Rejection};
 
+use crate::cell::CellId;
+use crate::cohort::CohortId;
+use crate::ids::{PageNumber, TenantIndex};
 use crate::journal::JournalBuffer;
-use crate::policy::TenantIndex;
 
 /// How the records of one part fared; the numbers an ack carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl std::ops::AddAssign for Outcome {
 }
 
 /// An inventory to keep, as the device sent it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryWrite {
     /// Whose device.
     pub tenant: TenantIndex,
@@ -51,10 +53,10 @@ pub struct InventoryWrite {
 }
 
 /// A page image to write in the same commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageWrite {
-    /// Number of the page in its shard.
-    pub page: u32,
+    /// The page.
+    pub page: PageNumber,
     /// [`crate::page::encode`].
     pub bytes: Vec<u8>,
 }
@@ -66,9 +68,9 @@ pub struct Effects {
     pub(crate) now: u32,
     pub(crate) journal: JournalBuffer,
     /// Cells first used in this batch, with [`crate::cell::CellKey::encode`].
-    pub cells: Vec<(u32, Vec<u8>)>,
+    pub cells: Vec<(CellId, Vec<u8>)>,
     /// Cohorts first used in this batch, with [`crate::cohort::Cohort::encode`].
-    pub cohorts: Vec<(u32, Vec<u8>)>,
+    pub cohorts: Vec<(CohortId, Vec<u8>)>,
     /// Inventories accepted in this batch.
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.

@@ -161,9 +161,10 @@ impl Facets {
 
     /// [`muster_wire::CheckInRecord::codes`] of a check-in that reports these.
     pub(crate) fn codes(&self) -> [u8; 5] {
-        let onboarding = match self.onboarded {
-            true => Onboarding::Onboarded,
-            false => Onboarding::NotOnboarded,
+        let onboarding = if self.onboarded {
+            Onboarding::Onboarded
+        } else {
+            Onboarding::NotOnboarded
         };
         [
             self.risk.code(),

@@ -15,8 +15,8 @@ use muster_wire::DeviceId;
 use std::hash::{BuildHasher, Hasher};
 
 use crate::device::DeviceRecord;
-use crate::policy::TenantIndex;
-use crate::slab::{DeviceSlab, SlotIndex};
+use crate::ids::{SlotIndex, TenantIndex};
+use crate::slab::DeviceSlab;
 
 /// How many: a table has some 1,200 entries when 10 M devices are on 128 shards, and 80,000 when they are on two.
 pub const INDEX_TABLES: usize = 64;
@@ -166,7 +166,7 @@ fn hash_of(state: &FixedState, record: &DeviceRecord) -> u64 {
 fn hash_device(state: &FixedState, tenant: TenantIndex, device: &DeviceId) -> u64 {
     let mut hasher = state.build_hasher();
     hasher.write_u128(u128::from_le_bytes(*device.as_bytes()));
-    hasher.write_u16(tenant);
+    hasher.write_u16(tenant.0);
     hasher.finish()
 }
 
@@ -181,7 +181,7 @@ mod tests {
         let (mut index, mut slab) = (DeviceIndex::new(7), DeviceSlab::default());
         for number in 0..DEVICES {
             let device_id = DeviceId::from_bytes(u128::from(number + 1).to_le_bytes());
-            let hash = index.hash(0, &device_id);
+            let hash = index.hash(TenantIndex(0), &device_id);
             let slot = slab.insert(DeviceRecord {
                 device_id,
                 ..DeviceRecord::default()
@@ -205,7 +205,7 @@ mod tests {
         let (mut index, mut slab) = (DeviceIndex::new(7), DeviceSlab::default());
         let mut add = |index: &mut DeviceIndex, number: usize| {
             let device_id = DeviceId::from_bytes((number as u128 + 1).to_le_bytes());
-            let hash = index.hash(0, &device_id);
+            let hash = index.hash(TenantIndex(0), &device_id);
             let slot = slab.insert(DeviceRecord {
                 device_id,
                 ..DeviceRecord::default()

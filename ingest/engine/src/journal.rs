@@ -24,8 +24,7 @@ use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInRecord, DeviceId, Flags};
 
 use crate::bytes::Reader;
-use crate::policy::{Revision, TenantIndex};
-use crate::slab::SlotIndex;
+use crate::ids::{Revision, SlotIndex, TenantIndex};
 use crate::time::Timestamp;
 
 const FORMAT: u8 = 1;
@@ -37,6 +36,9 @@ const INVENTORY: u8 = 2;
 const POLICY: u8 = 3;
 const TIME: u8 = 4;
 const REPEATED: u8 = 5;
+
+/// What segments have for a tenant that are of none.
+const NO_TENANT: TenantIndex = TenantIndex(0);
 
 /// Size of one repeated check-in.
 pub const REPEATED_BYTES: usize = 16;
@@ -105,7 +107,7 @@ impl JournalBuffer {
         record: &CheckInRecord,
     ) {
         self.one_more(REPEATED, tenant);
-        let device = u64::from(tag(&record.device_id())) << 32 | u64::from(slot);
+        let device = u64::from(tag(&record.device_id())) << 32 | u64::from(slot.0);
         let says = u64::from(record.flags().bits()) << 48 | record.seq();
         let mut bytes = [0; REPEATED_BYTES];
         bytes[..8].copy_from_slice(&device.to_le_bytes());
@@ -147,18 +149,18 @@ impl JournalBuffer {
             "a policy change is the first event of its batch"
         );
         self.bytes[4..8].copy_from_slice(&revision.0.to_le_bytes());
-        self.segment(POLICY, 0, revision.0);
+        self.segment(POLICY, NO_TENANT, revision.0);
     }
 
     pub(crate) fn time(&mut self, first: SlotIndex, slots: u32) {
         self.close_segment();
-        self.segment(TIME, 0, slots);
-        self.bytes.extend(first.to_le_bytes());
+        self.segment(TIME, NO_TENANT, slots);
+        self.bytes.extend(first.0.to_le_bytes());
     }
 
     fn segment(&mut self, kind: u8, tenant: TenantIndex, number: u32) {
         self.bytes.extend([kind, 0]);
-        self.bytes.extend(tenant.to_le_bytes());
+        self.bytes.extend(tenant.0.to_le_bytes());
         self.bytes.extend(number.to_le_bytes());
     }
 
@@ -225,7 +227,7 @@ impl Repeated {
         let [slot, tag, low, high] = words(bytes);
         let says = u64::from(high) << 32 | u64::from(low);
         Some(Self {
-            slot,
+            slot: SlotIndex(slot),
             tag,
             seq: says & REPEATED_SEQ_MAX,
             flags: Flags::from_bits((says >> 48) as u16)?,
@@ -234,7 +236,7 @@ impl Repeated {
 
     /// Where the device of a record is.
     pub fn slot_of(bytes: &[u8; REPEATED_BYTES]) -> SlotIndex {
-        words(bytes)[0]
+        SlotIndex(words(bytes)[0])
     }
 
     /// Whether it can be this device's: wrong for one in four thousand million others.
@@ -303,7 +305,7 @@ impl<'a> JournalValue<'a> {
         if reader.u8()? != 0 {
             return None;
         }
-        let tenant = reader.u16()?;
+        let tenant = TenantIndex(reader.u16()?);
         let number = reader.u32()?;
         match kind {
             CHECK_INS => {
@@ -324,12 +326,12 @@ impl<'a> JournalValue<'a> {
                 tenant,
                 archive: reader.take(number as usize)?,
             }),
-            // These two are of no tenant; the reader takes one form of everything, like the rest on disk.
-            POLICY if tenant == 0 => Some(Segment::Policy {
+            // The reader takes one form of everything, like the rest on disk.
+            POLICY if tenant == NO_TENANT => Some(Segment::Policy {
                 revision: Revision(number),
             }),
-            TIME if tenant == 0 => Some(Segment::Time {
-                first: reader.u32()?,
+            TIME if tenant == NO_TENANT => Some(Segment::Time {
+                first: SlotIndex(reader.u32()?),
                 slots: number,
             }),
             _ => None,

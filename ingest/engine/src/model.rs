@@ -15,7 +15,8 @@ use muster_wire::{CheckInRecord, DeviceId, Flags, Inventory, Onboarding};
 
 use crate::cohort::Cohort;
 use crate::facet::Facets;
-use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
+use crate::ids::TenantIndex;
+use crate::policy::{PolicySet, TenantPolicy};
 use crate::time::Timestamp;
 
 /// How the oracle answers one record.

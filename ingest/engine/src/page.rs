@@ -7,7 +7,7 @@
 
 use crate::bytes::Reader;
 use crate::device::{DEVICE_RECORD_BYTES, DeviceRecord};
-use crate::policy::Revision;
+use crate::ids::{Revision, Sequence};
 use crate::slab::PAGE_RECORDS;
 
 const FORMAT: u8 = 1;
@@ -22,7 +22,7 @@ pub struct Page {
     /// Policy set in force when it was written.
     pub revision: Revision,
     /// Every event of the shard up to this sequence is in the records.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// The records by slot within the page.
     pub records: Box<[DeviceRecord; PAGE_RECORDS]>,
 }
@@ -30,13 +30,13 @@ pub struct Page {
 /// The bytes of a page.
 pub fn encode(
     revision: Revision,
-    sequence: u64,
+    sequence: Sequence,
     records: &[DeviceRecord; PAGE_RECORDS],
 ) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(PAGE_BYTES);
     bytes.extend([FORMAT, 0, 0, 0]);
     bytes.extend(revision.0.to_le_bytes());
-    bytes.extend(sequence.to_le_bytes());
+    bytes.extend(sequence.0.to_le_bytes());
     for record in records {
         bytes.extend_from_slice(&record.encode());
     }
@@ -50,7 +50,7 @@ pub fn decode(bytes: &[u8]) -> Option<Page> {
         return None;
     }
     let revision = Revision(reader.u32()?);
-    let sequence = reader.u64()?;
+    let sequence = Sequence(reader.u64()?);
     let records = (0..PAGE_RECORDS)
         .map(|_| DeviceRecord::decode(&mut reader))
         .collect::<Option<Vec<_>>>()?;
@@ -69,10 +69,10 @@ mod tests {
     fn pages_round_trip_and_other_bytes_are_refused() {
         let mut records = [DeviceRecord::default(); PAGE_RECORDS];
         records[5].seq = 9;
-        let bytes = encode(Revision(3), 42, &records);
+        let bytes = encode(Revision(3), Sequence(42), &records);
         assert_eq!(bytes.len(), PAGE_BYTES);
         let page = decode(&bytes).unwrap();
-        assert_eq!((page.revision, page.sequence), (Revision(3), 42));
+        assert_eq!((page.revision, page.sequence), (Revision(3), Sequence(42)));
         assert_eq!(*page.records, records);
         assert!(decode(&bytes[1..]).is_none());
         let mut newer = bytes;

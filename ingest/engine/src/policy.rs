@@ -7,21 +7,15 @@
 use muster_wire::Platform;
 
 use crate::bytes::Reader;
+use crate::ids::{Revision, TenantIndex};
 use crate::rules::sensor::SensorLimits;
 use crate::rules::threat::{Threshold, platform_has_threshold};
-
-/// Number of a tenant in this server, dense from 0, given at the tenant's first use and never reused.
-pub type TenantIndex = u16;
 
 /// How many platforms the wire knows.
 const PLATFORMS: usize = Platform::ALL.len();
 
 /// Version of [`PolicySet::encode`].
 const ENCODING: u8 = 1;
-
-/// Number of a policy set; grows by one with every change of any tenant's rules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Revision(pub u32);
 
 /// What one tenant demands of its devices.
 #[derive(Clone, Debug, PartialEq, Eq)]

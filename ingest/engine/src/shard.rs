@@ -28,9 +28,9 @@ use crate::cell::{CellKey, CellTable};
 use crate::cohort::{Cohort, CohortId, CohortTable};
 use crate::device::DeviceRecord;
 use crate::effects::Effects;
+use crate::ids::{Revision, Sequence, ShardId, TenantIndex};
 use crate::index::DeviceIndex;
-use crate::policy::{PolicySet, Revision, TenantIndex};
-use crate::shard_map::ShardId;
+use crate::policy::PolicySet;
 use crate::slab::DeviceSlab;
 use crate::time::Timestamp;
 
@@ -59,7 +59,7 @@ pub struct Shard {
     limits: ShardLimits,
     policy: Arc<PolicySet>,
     /// Number of the last sealed batch that changed anything.
-    sequence: u64,
+    sequence: Sequence,
     devices: DeviceSlab,
     index: DeviceIndex,
     cells: CellTable,
@@ -76,7 +76,7 @@ impl Shard {
             id,
             limits,
             policy: Arc::new(PolicySet::default()),
-            sequence: 0,
+            sequence: Sequence(0),
             devices: DeviceSlab::default(),
             index: DeviceIndex::new(hash_seed),
             cells: CellTable::new(limits.cells_max),
@@ -96,10 +96,10 @@ impl Shard {
 
     /// Closes a batch and returns the sequence under which it is to be committed. A batch that
     /// changed nothing has an empty journal value and keeps the previous sequence.
-    pub fn seal(&mut self, effects: &mut Effects) -> u64 {
+    pub fn seal(&mut self, effects: &mut Effects) -> Sequence {
         effects.journal.seal();
         if !effects.journal_value().is_empty() {
-            self.sequence += 1;
+            self.sequence = self.sequence.next();
         }
         self.sequence
     }
@@ -110,7 +110,7 @@ impl Shard {
     }
 
     /// Number of the last sealed batch that changed anything.
-    pub fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> Sequence {
         self.sequence
     }
 
@@ -124,7 +124,7 @@ impl Shard {
         self.devices.devices()
     }
 
-    /// One past the highest slot; [`Shard::apply_time`] sweeps up to here.
+    /// How many slots there are; [`Shard::apply_time`] sweeps them.
     pub fn slots(&self) -> u32 {
         self.devices.slots()
     }

@@ -2,9 +2,7 @@
 
 use muster_wire::DeviceId;
 
-/// Number of a shard, dense from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ShardId(pub u16);
+use crate::ids::ShardId;
 
 /// Spreads devices over a fixed number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,7 @@
 //! of a checkpoint.
 
 use crate::device::DeviceRecord;
-
-/// Number of a device's slot in its shard.
-pub type SlotIndex = u32;
+use crate::ids::{PageNumber, SlotIndex};
 
 /// Devices in a page: 8 KiB of records, small enough to rewrite for one dirty device, large enough
 /// that 10 M devices are 78 k keys.
@@ -25,7 +23,7 @@ type Chunk = [DeviceRecord; CHUNK_RECORDS];
 pub(crate) struct DeviceSlab {
     chunks: Vec<Box<Chunk>>,
     /// Slots below this are given, or were found empty in a page and skipped on purpose.
-    next: SlotIndex,
+    next: u32,
     devices: u32,
 }
 
@@ -36,32 +34,35 @@ impl DeviceSlab {
     }
 
     /// One past the highest slot that can hold a device.
-    pub(crate) fn slots(&self) -> SlotIndex {
-        (self.chunks.len() * CHUNK_RECORDS) as SlotIndex
+    pub(crate) fn slots(&self) -> u32 {
+        (self.chunks.len() * CHUNK_RECORDS) as u32
     }
 
     /// The record in a slot that this slab gave.
     pub(crate) fn get(&self, slot: SlotIndex) -> &DeviceRecord {
-        &self.chunks[slot as usize / CHUNK_RECORDS][slot as usize % CHUNK_RECORDS]
+        let slot = slot.0 as usize;
+        &self.chunks[slot / CHUNK_RECORDS][slot % CHUNK_RECORDS]
     }
 
     /// Reads a word of a record, so that it comes near.
     pub(crate) fn touch(&self, slot: SlotIndex) -> u64 {
-        let chunk = self.chunks.get(slot as usize / CHUNK_RECORDS);
-        chunk.map_or(0, |chunk| chunk[slot as usize % CHUNK_RECORDS].seq)
+        let slot = slot.0 as usize;
+        let chunk = self.chunks.get(slot / CHUNK_RECORDS);
+        chunk.map_or(0, |chunk| chunk[slot % CHUNK_RECORDS].seq)
     }
 
     /// The record in a slot that this slab gave, to change.
     pub(crate) fn get_mut(&mut self, slot: SlotIndex) -> &mut DeviceRecord {
-        &mut self.chunks[slot as usize / CHUNK_RECORDS][slot as usize % CHUNK_RECORDS]
+        let slot = slot.0 as usize;
+        &mut self.chunks[slot / CHUNK_RECORDS][slot % CHUNK_RECORDS]
     }
 
     /// Puts a new device into the lowest empty slot.
     pub(crate) fn insert(&mut self, record: DeviceRecord) -> SlotIndex {
-        while self.next < self.slots() && self.get(self.next).is_occupied() {
+        while self.next < self.slots() && self.get(SlotIndex(self.next)).is_occupied() {
             self.next += 1;
         }
-        let slot = self.next;
+        let slot = SlotIndex(self.next);
         self.place(slot, record);
         self.next += 1;
         slot
@@ -69,7 +70,7 @@ impl DeviceSlab {
 
     /// Puts a record read from a page into its slot.
     pub(crate) fn place(&mut self, slot: SlotIndex, record: DeviceRecord) {
-        while self.slots() <= slot {
+        while self.slots() <= slot.0 {
             self.chunks.push(empty_chunk());
         }
         self.devices += 1;
@@ -77,8 +78,8 @@ impl DeviceSlab {
     }
 
     /// The records of one page, empty slots included; `None` past the end.
-    pub(crate) fn page(&self, page: u32) -> Option<&[DeviceRecord; PAGE_RECORDS]> {
-        let first = page as usize * PAGE_RECORDS;
+    pub(crate) fn page(&self, page: PageNumber) -> Option<&[DeviceRecord; PAGE_RECORDS]> {
+        let first = page.0 as usize * PAGE_RECORDS;
         let chunk = self.chunks.get(first / CHUNK_RECORDS)?;
         chunk[first % CHUNK_RECORDS..].first_chunk()
     }
@@ -87,10 +88,12 @@ impl DeviceSlab {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SlotIndex, &DeviceRecord)> {
         let records = self.chunks.iter().flat_map(|chunk| chunk.iter());
         (0..)
+            .map(SlotIndex)
             .zip(records)
             .filter(|(_, record)| record.is_occupied())
     }
 }
+
 /// Made on the heap, where it stays: it is too large for a stack.
 fn empty_chunk() -> Box<Chunk> {
     let records = vec![DeviceRecord::default(); CHUNK_RECORDS].into_boxed_slice();

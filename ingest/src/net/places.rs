@@ -105,11 +105,11 @@ mod tests {
         let places = Places::of(&config, usize::from(tenants), usize::from(tenants));
         let take = |tenant| places.window(tenant, GATEWAY_RECEIVE_WINDOW as usize);
         let taken: Vec<Vec<_>> = (0..tenants)
-            .map(|tenant| std::iter::from_fn(|| take(tenant)).collect())
+            .map(|tenant| std::iter::from_fn(|| take(TenantIndex(tenant))).collect())
             .collect();
         let counts = taken.iter().map(Vec::len).collect();
         drop(taken);
-        assert!(take(0).is_some(), "all were given back");
+        assert!(take(TenantIndex(0)).is_some(), "all were given back");
         counts
     }
 

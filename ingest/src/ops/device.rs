@@ -50,7 +50,7 @@ async fn inventory(
     device_id: DeviceId,
 ) -> Result<Option<Inventory>, ApiError> {
     let store = Arc::clone(&ops.context.store);
-    let read = spawn_blocking(move || store.inventory(tenant, device_id.as_bytes()));
+    let read = spawn_blocking(move || store.inventory(tenant, &device_id));
     let late = |_| ApiError::Timeout {
         what: "the store".to_owned(),
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use muster_engine::ShardId;
 use muster_store::Store;
 use serde_json::{Map, Value};
 use tokio::task::spawn_blocking;
@@ -24,7 +25,7 @@ pub(super) async fn recount(
     let running = Arc::clone(&ops.recounting).try_lock_owned();
     let mut turn = running.map_err(|_| ApiError::RecountRunning)?;
     let mut report = RecountReport::default();
-    for shard in 0..ops.context.store.shards() {
+    for shard in (0..ops.context.store.shards()).map(ShardId) {
         let point = ops.ask(usize::from(shard), Control::Recount).await?;
         let store = Arc::clone(&ops.context.store);
         // The turn goes along: if whoever asked goes away, the count under way still ends before the
@@ -45,7 +46,7 @@ pub(super) async fn recount(
 }
 
 /// What is on disk at the point where the shard stands still, and what its counters say there.
-fn count(store: &Store, shard: u16, point: RecountPoint) -> Result<(Cells, Cells), ApiError> {
+fn count(store: &Store, shard: ShardId, point: RecountPoint) -> Result<(Cells, Cells), ApiError> {
     let snapshot = store.snapshot();
     // A shard that has waited too long has gone on, and the snapshot is of another state than the cells.
     if point.release.try_send(()).is_err() {

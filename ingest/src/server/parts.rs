@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Shard, ShardMap};
+use muster_engine::{PolicySet, Shard, ShardId, ShardMap};
 use muster_store::{Commit, Writer};
 use tokio::sync::oneshot;
 
@@ -65,8 +65,9 @@ impl Parts {
             journal_bytes_live: writer.journal_bytes_live(),
             ..WriterReport::default()
         }));
-        let replayed: Vec<u64> = (0..shards.len() as u16)
-            .map(|shard| writer.journal_bytes_live_of(shard))
+        let replayed: Vec<u64> = shards
+            .iter()
+            .map(|shard| writer.journal_bytes_live_of(shard.id()))
             .collect();
         let thread = WriterThread {
             writer,
@@ -153,7 +154,7 @@ impl Channels {
         let (commit_sender, commits) = bounded(in_flight * shards);
         let mut workers = Vec::with_capacity(shards);
         let (mut controls, mut returns, mut inboxes) = (Vec::new(), Vec::new(), Vec::new());
-        for shard in 0..shards as u16 {
+        for shard in (0..shards as u16).map(ShardId) {
             let (sender, receiver) = inbox(inbox_parts, tenants);
             let (control, control_receiver) = bounded(CONTROLS_MAX);
             let (returning, returned) = bounded(in_flight);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_engine::{PolicySet, Revision, TenantPolicy, Threshold};
+use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy, Threshold};
 use muster_store::Store;
 use muster_wire::Platform;
 
@@ -28,6 +28,7 @@ pub(super) fn put_in_store(
             .ok_or_else(|| ServerError::Policy(config.store.directory.display().to_string()))?,
     };
     let rules: Vec<TenantPolicy> = (0..)
+        .map(TenantIndex)
         .zip(&names)
         .map(|(index, name)| {
             let configured = config
@@ -45,7 +46,7 @@ pub(super) fn put_in_store(
         return Ok((names, Arc::new(latest)));
     }
     let set = PolicySet::new(Revision(latest.revision().0 + 1), rules);
-    store.put_policy_set(set.revision().0, &set.encode())?;
+    store.put_policy_set(set.revision(), &set.encode())?;
     tracing::info!(
         revision = set.revision().0,
         tenants = names.len(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam::channel;
 use hdrhistogram::Histogram;
-use muster_engine::{Cohort, DeviceRecord, Facets, PolicySet, Revision, TenantIndex};
+use muster_engine::{Cohort, DeviceRecord, Facets, PolicySet, Revision, Sequence, TenantIndex};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 
@@ -46,7 +46,7 @@ pub struct ShardReport {
     /// Cells, empty ones included.
     pub cells: usize,
     /// Number of the last commit.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Policy set in force.
     pub revision: Revision,
     /// Devices that changed cell since the start.
@@ -75,7 +75,7 @@ pub struct ShardReport {
 #[derive(Debug)]
 pub struct RecountPoint {
     /// Number of the last commit; all of it is durable.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// The counters at that commit.
     pub cells: Vec<CellCount>,
     /// The shard goes on when this is dropped.

@@ -22,8 +22,8 @@ use crossbeam::channel::{Receiver, Sender};
 use crossbeam::select;
 use hdrhistogram::Histogram;
 use muster_engine::journal::REPEATED_BYTES;
-use muster_engine::{Effects, Outcome, Shard, Timestamp};
-use muster_store::{Commit, InventoryWrite, PageWrite};
+use muster_engine::{Effects, Outcome, Shard, SlotIndex, Timestamp};
+use muster_store::Commit;
 use muster_wire::limits::CHECK_IN_BYTES;
 
 use self::audit::AuditLog;
@@ -76,7 +76,7 @@ pub struct Worker {
     /// The receive time of the last batch; time never goes back within a shard.
     now: Timestamp,
     swept_at: Stamp,
-    sweep_next: u32,
+    sweep_next: SlotIndex,
     audited: AuditLog,
     /// Journal bytes since the last checkpoint began.
     journal_bytes: u64,
@@ -166,7 +166,7 @@ impl Worker {
             replies: Vec::new(),
             now: clock.wall(),
             swept_at: clock.stamp(),
-            sweep_next: 0,
+            sweep_next: SlotIndex(0),
             audited: AuditLog::new(clock.stamp()),
             journal_bytes: config.journal_bytes_replayed,
             // As many as they can be.
@@ -315,13 +315,13 @@ impl Worker {
         }
         self.swept_at = now;
         let slots = self.shard.slots();
-        if self.sweep_next >= slots {
-            self.sweep_next = 0;
+        if self.sweep_next.0 >= slots {
+            self.sweep_next = SlotIndex(0);
         }
         let count = slots.div_ceil(SWEEPS_PER_ROUND);
         self.shard
             .apply_time(self.sweep_next, count, &mut self.effects);
-        self.sweep_next += count;
+        self.sweep_next.0 += count;
     }
 
     /// Closes the batch and hands it to the writer, with a slice of a checkpoint if one runs.
@@ -338,22 +338,8 @@ impl Worker {
         self.effects.swap_journal(&mut commit.journal);
         std::mem::swap(&mut self.effects.cells, &mut commit.cells);
         std::mem::swap(&mut self.effects.cohorts, &mut commit.cohorts);
-        commit
-            .pages
-            .extend(self.effects.pages.drain(..).map(|write| PageWrite {
-                page: write.page,
-                bytes: write.bytes,
-            }));
-        commit
-            .inventories
-            .extend(self.effects.inventories.drain(..).map(|write| {
-                let device = write.device_id.to_bytes();
-                InventoryWrite {
-                    tenant: write.tenant,
-                    device,
-                    bytes: write.bytes,
-                }
-            }));
+        commit.pages.append(&mut self.effects.pages);
+        commit.inventories.append(&mut self.effects.inventories);
         commit.payload.replies.append(&mut self.replies);
         self.batches += 1;
         self.transitions += self.effects.transitions;

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Revision, Shard, ShardLimits, ShardMap, TenantPolicy};
+use muster_engine::{PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantPolicy};
 use muster_ingest::clock::Clock;
 use muster_ingest::config::Config;
 use muster_ingest::metrics::Metrics;
@@ -75,7 +75,8 @@ impl Pipeline {
             inboxes: inboxes.into_boxed_slice(),
             pool: grown_pool(parts_max * shards.len()),
         });
-        let (returns, returned): (Vec<_>, Vec<_>) = (0..SHARDS).map(grown_commits).unzip();
+        let (returns, returned): (Vec<_>, Vec<_>) =
+            (0..SHARDS).map(ShardId).map(grown_commits).unzip();
         let thread = WriterThread {
             writer,
             commits,
@@ -261,7 +262,7 @@ fn grown_pool(buffers: usize) -> BufferPool {
 }
 
 /// The commits of a shard, their buffers as after the largest batch.
-fn grown_commits(shard: u16) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
+fn grown_commits(shard: ShardId) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
     let (sender, receiver) = bounded(COMMITS_IN_FLIGHT);
     wait_once(&receiver);
     let check_ins_max = BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX;

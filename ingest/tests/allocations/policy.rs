@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use muster_engine::effects::Effects;
-use muster_engine::{PolicySet, Revision, Shard, ShardId, ShardLimits, TenantPolicy, Timestamp};
+use muster_engine::{
+    PolicySet, Revision, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Timestamp,
+};
 use muster_wire::CheckInRecord;
 
 use crate::counting::Meter;
@@ -13,10 +15,8 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// A policy set that judges the platforms without a threshold otherwise than the revisions before and after it.
 fn policy(revision: u32) -> Arc<PolicySet> {
-    let tenant = TenantPolicy {
-        secure_by_default: revision.is_multiple_of(2),
-        ..TenantPolicy::default()
-    };
+    let mut tenant = TenantPolicy::default();
+    tenant.secure_by_default = revision.is_multiple_of(2);
     Arc::new(PolicySet::new(Revision(revision), vec![tenant]))
 }
 
@@ -45,7 +45,7 @@ fn allocations(devices: u64) -> u64 {
     let records: Vec<CheckInRecord> = (0..devices)
         .map(|number| check_in(number).to_record().unwrap())
         .collect();
-    let outcome = shard.apply_check_ins(0, &records, &mut effects);
+    let outcome = shard.apply_check_ins(TenantIndex(0), &records, &mut effects);
     shard.seal(&mut effects);
     assert_eq!(u64::from(outcome.accepted), devices);
     // Both ways once, so that no cell is new.

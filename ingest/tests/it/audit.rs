@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use muster_engine::{Effects, ShardId, ShardMap};
+use muster_engine::{Effects, ShardId, ShardMap, TenantIndex};
 use muster_ingest::clock;
 use muster_store::Commit;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn put_a_device_into_the_wrong_shard(directory: &Path) {
         let (shard, mut effects) = (&mut shards[0], Effects::default());
         shard.begin(clock::wall(), &mut effects);
         let records = [random_check_in(&mut Random(1), stray, 1)];
-        let outcome = shard.apply_check_ins(0, &records, &mut effects);
+        let outcome = shard.apply_check_ins(TenantIndex(0), &records, &mut effects);
         assert_eq!(outcome.accepted, 1);
         let mut commit = Commit {
             sequence: shard.seal(&mut effects),

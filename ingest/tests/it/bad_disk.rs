@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use muster_engine::ShardLimits;
+use muster_engine::{ShardLimits, TenantIndex};
 use muster_ingest::recount;
 use muster_ingest::recovery::{RecoverOptions, recover};
 use muster_store::{Store, StoreConfig};
+use muster_wire::DeviceId;
 use serde_json::Value;
 
 use crate::harness::*;
@@ -26,7 +27,7 @@ struct Intact {
     devices: Value,
     cells: Value,
     /// By device: its inventory, of tenant 0.
-    inventories: BTreeMap<[u8; 16], Vec<u8>>,
+    inventories: BTreeMap<DeviceId, Vec<u8>>,
 }
 
 impl Intact {
@@ -38,8 +39,16 @@ impl Intact {
         assert_eq!(report["verified"], true);
         let store = Store::open_read_only(&StoreConfig::new(directory)).expect("it is intact");
         let inventories: BTreeMap<_, _> = (0..5)
-            .map(|number| *device(number).as_bytes())
-            .map(|id| (id, store.view().inventory(0, &id).expect("it is intact")))
+            .map(device)
+            .map(|id| {
+                (
+                    id,
+                    store
+                        .view()
+                        .inventory(TenantIndex(0), &id)
+                        .expect("it is intact"),
+                )
+            })
             .map(|(id, inventory)| (id, inventory.expect("it was sent")))
             .collect();
         drop(store);
@@ -121,7 +130,7 @@ impl Intact {
         assert_eq!(self.devices, devices, "{what}");
         // Inventories are read when somebody asks for them: a damaged one is refused then, never shown.
         for (id, expected) in &self.inventories {
-            match store.inventory(0, id) {
+            match store.inventory(TenantIndex(0), id) {
                 Ok(found) => assert_eq!(found.as_ref(), Some(expected), "{what}"),
                 Err(error) => assert!(error.to_string().contains("inventory"), "{what}: {error}"),
             }

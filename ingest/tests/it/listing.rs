@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_engine::TenantIndex;
 use muster_store::{Commit, InventoryWrite};
 use muster_wire::{Digest, Inventory, Owner};
 use serde_json::{Value, json};
@@ -94,8 +95,8 @@ fn a_directory_that_a_server_uses_is_not_listed() {
 /// Puts an inventory over the stored one, checksum and all, as no server does.
 fn plant(place: &Installation, inventory: &Inventory) {
     let planted = InventoryWrite {
-        tenant: 0,
-        device: *inventory.device_id.as_bytes(),
+        tenant: TenantIndex(0),
+        device_id: inventory.device_id,
         bytes: inventory.to_bytes().expect("within the limits"),
     };
     write_behind(&place.data(), |_| Commit {

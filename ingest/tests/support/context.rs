@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use muster_engine::PolicySet;
+use muster_engine::{PolicySet, TenantIndex};
 use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
@@ -20,7 +20,7 @@ pub(crate) fn context(
 ) -> Arc<ListenerContext> {
     Arc::new(ListenerContext {
         config,
-        tenants: [("contoso".to_owned(), 0)].into(),
+        tenants: [("contoso".to_owned(), TenantIndex(0))].into(),
         policy,
         routes,
         registry: Arc::default(),

@@ -1,6 +1,7 @@
 //! Checkpoint and trim: what recovery sees, and that files really go away.
 
-use muster_store::{CheckpointMark, CheckpointRecord, Commit, Store, StoreConfig};
+use muster_engine::{Sequence, ShardId};
+use muster_store::{CheckpointMark, CheckpointRecord, Commit, Lsn, Store, StoreConfig};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -31,7 +32,7 @@ fn recovery_sees_only_the_tail_after_the_checkpoint() {
         }],
     );
     assert_eq!(
-        store.snapshot().checkpoint(0).unwrap(),
+        store.snapshot().checkpoint(ShardId(0)).unwrap(),
         None,
         "not complete"
     );
@@ -47,17 +48,23 @@ fn recovery_sees_only_the_tail_after_the_checkpoint() {
 
     let store = Store::open(&config).unwrap();
     let record = CheckpointRecord {
-        cursor_sequence: 2,
-        next_position: 5,
+        cursor_sequence: Sequence(2),
+        next_lsn: Lsn(5),
     };
-    assert_eq!(store.snapshot().checkpoint(0).unwrap(), Some(record));
+    assert_eq!(
+        store.snapshot().checkpoint(ShardId(0)).unwrap(),
+        Some(record)
+    );
     assert_eq!(pages(&store.snapshot(), 0).unwrap().len(), 2);
     let (mut writer, entries) = recover(&store);
     assert_eq!(
         entries,
         [(3, 0, 3, b"c".to_vec()), (4, 0, 4, b"d".to_vec())]
     );
-    assert_eq!((writer.sequence(0), writer.journal_bytes_live()), (4, 2));
+    assert_eq!(
+        (writer.sequence(ShardId(0)), writer.journal_bytes_live()),
+        (Sequence(4), 2)
+    );
 
     checkpoint(&mut writer, 0, Vec::new());
     assert_eq!(writer.journal_bytes_live(), 0);
@@ -65,7 +72,11 @@ fn recovery_sees_only_the_tail_after_the_checkpoint() {
     let store = Store::open(&config).unwrap();
     let (mut writer, entries) = recover(&store);
     assert_eq!(entries, []);
-    assert_eq!(writer.sequence(0), 4, "from the checkpoint alone");
+    assert_eq!(
+        writer.sequence(ShardId(0)),
+        Sequence(4),
+        "from the checkpoint alone"
+    );
     write(&mut writer, vec![journal(0, 5, "e")]);
     drop((writer, store));
     assert_eq!(
@@ -169,12 +180,15 @@ fn disk_use_stays_bounded_over_many_checkpoints() {
     drop((writer, store));
     let store = Store::open(&config).unwrap();
     let (writer, entries) = recover(&store);
-    assert_eq!((entries.len(), writer.sequence(3)), (0, sequence));
+    assert_eq!(
+        (entries.len(), writer.sequence(ShardId(3))),
+        (0, Sequence(sequence))
+    );
 }
 
-/// Checkpoints far apart: whole files lie below the trim position and are dropped without being read.
+/// Checkpoints far apart: whole files are below the trim point and are dropped without being read.
 #[test]
-fn files_below_the_trim_position_are_dropped_whole() {
+fn files_below_the_trim_point_are_dropped_whole() {
     let directory = tempdir().unwrap();
     let config = StoreConfig {
         wal_bytes_max: 2 * MIB as u64,

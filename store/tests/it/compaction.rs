@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use muster_engine::ShardId;
 use muster_store::{Commit, Store, StoreConfig};
 use tempfile::tempdir;
 
@@ -88,7 +89,7 @@ fn a_checkpoint_is_merged_with_the_pages_it_replaces_and_no_others() {
                 let page = |&number| page(number, &[round as u8; 8_192]);
                 let pages = some.iter().map(page).collect();
                 let commit = Commit {
-                    shard,
+                    shard: ShardId(shard),
                     pages,
                     ..Commit::default()
                 };

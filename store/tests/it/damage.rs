@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use muster_store::{Commit, OpenError, ReadError, Store};
+use rocksdb::{Cache, DB, Env, Options};
 use tempfile::{TempDir, tempdir};
 
 use crate::support::*;
@@ -194,27 +195,10 @@ fn a_file_format_that_disagrees_with_the_database_is_corrupt() {
 #[test]
 fn a_database_that_does_not_say_its_format_is_corrupt() {
     let directory = stored(true);
-    let families = ["journal", "pages", "inventory", "control", "meta"];
-    let database =
-        rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), families).unwrap();
-    let meta = database.cf_handle("meta").unwrap();
-    database.delete_cf(meta, "format").unwrap();
-    drop(database);
-    let error = open(directory.path()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("its format is not that of file FORMAT"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_database_that_does_not_say_its_format_is_corrupt() {
-    let directory = stored(true);
-    let families = ["journal", "pages", "inventory", "control", "meta"];
-    let options = rocksdb::Options::default();
-    let database = rocksdb::DB::open_cf(&options, directory.path(), families).unwrap();
+    let (environment, cache) = (Env::new().unwrap(), Cache::new_lru_cache(1 << 20));
+    let (options, families) =
+        Options::load_latest(directory.path(), environment, false, cache).unwrap();
+    let database = DB::open_cf_descriptors(&options, directory.path(), families).unwrap();
     let meta = database.cf_handle("meta").unwrap();
     database.delete_cf(meta, "format").unwrap();
     drop(database);

@@ -1,9 +1,13 @@
 //! What was written with sync is there again, whatever the end of the process.
 
-use muster_store::{Commit, InventoryWrite, ReadError, Store};
+use muster_engine::{CellId, CohortId, Sequence, ShardId, TenantIndex};
+use muster_store::{Commit, InventoryWrite, Lsn, ReadError, Store};
+use muster_wire::DeviceId;
 use tempfile::tempdir;
 
 use crate::support::*;
+
+const DEVICE: DeviceId = DeviceId::from_bytes([9; 16]);
 
 #[test]
 fn reopening_without_close_shows_everything() {
@@ -14,12 +18,15 @@ fn reopening_without_close_shows_everything() {
         let (mut writer, entries) = recover(&store);
         assert_eq!(entries, []);
         let everything = Commit {
-            cells: vec![(0, b"cell 0".to_vec()), (1, b"cell 1".to_vec())],
-            cohorts: vec![(7, b"cohort 7".to_vec())],
+            cells: vec![
+                (CellId(0), b"cell 0".to_vec()),
+                (CellId(1), b"cell 1".to_vec()),
+            ],
+            cohorts: vec![(CohortId(7), b"cohort 7".to_vec())],
             pages: vec![page(0, b"page 0"), page(3, b"page 3")],
             inventories: vec![InventoryWrite {
-                tenant: 1,
-                device: [9; 16],
+                tenant: TenantIndex(1),
+                device_id: DEVICE,
                 bytes: b"laptop".to_vec(),
             }],
             ..journal(2, 1, "two")
@@ -38,11 +45,18 @@ fn reopening_without_close_shows_everything() {
     ];
     assert_eq!(entries, expected);
     assert_eq!(
-        (writer.sequence(0), writer.sequence(1), writer.sequence(2)),
-        (2, 0, 1)
+        (
+            writer.sequence(ShardId(0)),
+            writer.sequence(ShardId(1)),
+            writer.sequence(ShardId(2))
+        ),
+        (Sequence(2), Sequence(0), Sequence(1))
     );
     assert_eq!(
-        (writer.journal_bytes_live(), writer.journal_bytes_live_of(2)),
+        (
+            writer.journal_bytes_live(),
+            writer.journal_bytes_live_of(ShardId(2))
+        ),
         (11, 3)
     );
 
@@ -53,21 +67,24 @@ fn reopening_without_close_shows_everything() {
     );
     assert_eq!(pages(&view, 1).unwrap(), []);
     let (mut cells, mut cohorts) = (Vec::new(), Vec::new());
-    let keep = |list: &mut Vec<(u32, Vec<u8>)>, index, bytes: &[u8]| {
-        list.push((index, bytes.to_vec()));
+    view.cells(ShardId(2), |id, bytes| {
+        cells.push((id, bytes.to_vec()));
         Ok::<(), ReadError>(())
-    };
-    view.cells(2, |index, bytes| keep(&mut cells, index, bytes))
-        .unwrap();
-    view.cohorts(2, |index, bytes| keep(&mut cohorts, index, bytes))
-        .unwrap();
-    assert_eq!(cells, [(0, b"cell 0".to_vec()), (1, b"cell 1".to_vec())]);
-    assert_eq!(cohorts, [(7, b"cohort 7".to_vec())]);
+    })
+    .unwrap();
+    view.cohorts(ShardId(2), |id, bytes| {
+        cohorts.push((id, bytes.to_vec()));
+        Ok::<(), ReadError>(())
+    })
+    .unwrap();
+    let expected = [(CellId(0), b"cell 0"), (CellId(1), b"cell 1")];
+    assert_eq!(cells, expected.map(|(id, bytes)| (id, bytes.to_vec())));
+    assert_eq!(cohorts, [(CohortId(7), b"cohort 7".to_vec())]);
     assert_eq!(
-        store.inventory(1, &[9; 16]).unwrap().as_deref(),
+        store.inventory(TenantIndex(1), &DEVICE).unwrap().as_deref(),
         Some(&b"laptop"[..])
     );
-    assert_eq!(view.inventory(0, &[9; 16]).unwrap(), None);
+    assert_eq!(view.inventory(TenantIndex(0), &DEVICE).unwrap(), None);
 }
 
 #[test]
@@ -85,10 +102,10 @@ fn a_copy_taken_while_running_recovers_what_was_acknowledged() {
     copy(directory.path(), crashed.path());
     let (writer, entries) = recover(&Store::open(&config(crashed.path())).unwrap());
     assert_eq!(entries.len(), 300);
-    assert!(entries.iter().all(|(position, shard, sequence, bytes)| {
-        position == sequence && *shard == 1 && *bytes == vec![*sequence as u8; 10_000]
+    assert!(entries.iter().all(|(lsn, shard, sequence, bytes)| {
+        lsn == sequence && *shard == 1 && *bytes == vec![*sequence as u8; 10_000]
     }));
-    assert_eq!(writer.sequence(1), 300);
+    assert_eq!(writer.sequence(ShardId(1)), Sequence(300));
 }
 
 #[test]
@@ -123,8 +140,8 @@ fn a_new_writer_goes_on_where_the_last_one_ended() {
         [(1, 0, 1, b"a".to_vec()), (2, 0, 2, b"b".to_vec())]
     );
     assert_eq!(
-        (tail.next_position(), tail.sequence(0), tail.bytes()),
-        (3, 2, 2)
+        (tail.next_lsn(), tail.sequence(ShardId(0)), tail.bytes()),
+        (Lsn(3), Sequence(2), 2)
     );
 }
 
@@ -169,7 +186,7 @@ fn shards_are_read_in_parallel_from_one_view() {
     let (mut writer, _) = recover(&store);
     let pages_of = |shard: u16| (0..50).map(|n| page(n, &[shard as u8; 500])).collect();
     let commit = |shard| Commit {
-        shard,
+        shard: ShardId(shard),
         pages: pages_of(shard),
         ..Commit::default()
     };

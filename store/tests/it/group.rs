@@ -1,5 +1,6 @@
 //! Group commit: how many syncs, in which order, in how many batches.
 
+use muster_engine::CellId;
 use muster_store::{CheckpointMark, Commit, Store, StoreConfig};
 use tempfile::tempdir;
 
@@ -16,7 +17,7 @@ fn many_commits_share_one_sync() {
         .collect();
     let handed_in: Vec<_> = group
         .iter()
-        .map(|commit| (commit.shard, commit.sequence))
+        .map(|commit| (commit.shard.0, commit.sequence.0))
         .collect();
     let outcomes = write(&mut writer, group);
     assert_eq!(outcomes.committed, handed_in, "order of arrival");
@@ -80,7 +81,7 @@ fn buffers_come_back_as_they_went_in() {
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
     let mut commit = Commit {
-        cells: vec![(0, b"cell".to_vec())],
+        cells: vec![(CellId(0), b"cell".to_vec())],
         pages: vec![page(1, b"page")],
         ..journal(0, 1, "value")
     };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use muster_engine::Revision;
 use muster_store::{OpenError, Store};
 use tempfile::{TempDir, tempdir};
 
@@ -209,7 +210,7 @@ fn control_objects_are_below_the_mark_too() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     store.tenant_index("contoso").unwrap();
-    store.put_policy_set(1, b"rules").unwrap();
+    store.put_policy_set(Revision(1), b"rules").unwrap();
     drop(store);
     for log in with_extension(directory.path(), "log") {
         fs::write(log, "").unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use muster_engine::{Revision, ShardId};
 use muster_store::{CheckpointMark, Commit, Store, WriteError};
 use tempfile::tempdir;
 
@@ -45,7 +46,7 @@ fn a_failed_write_poisons_and_what_was_acknowledged_is_recovered() {
     // Refused with the first reason, even though the directory is back.
     fs::rename(&moved, &place).unwrap();
     let acknowledged = outcomes.committed.len();
-    let sequence = writer.sequence(0) + 1;
+    let sequence = writer.sequence(ShardId(0)).next().0;
     writer.write(&mut vec![journal(0, sequence, "late")], &mut outcomes);
     assert_eq!(outcomes.failed.last().unwrap().2, reason.as_str());
     assert_eq!(outcomes.committed.len(), acknowledged);
@@ -54,7 +55,7 @@ fn a_failed_write_poisons_and_what_was_acknowledged_is_recovered() {
         Err(WriteError::Poisoned(reason.clone()))
     );
     assert_eq!(
-        store.put_policy_set(1, b"x"),
+        store.put_policy_set(Revision(1), b"x"),
         Err(WriteError::Poisoned(reason.clone()))
     );
 

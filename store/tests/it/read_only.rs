@@ -1,5 +1,6 @@
 //! An offline reader sees the end of the log and leaves every file as it was.
 
+use muster_engine::{Sequence, ShardId};
 use muster_store::{Commit, Store};
 use tempfile::tempdir;
 
@@ -34,7 +35,13 @@ fn a_reader_of_a_killed_server_sees_the_log_and_changes_nothing() {
         [(101, 1, 101, b"only in the log".to_vec())]
     );
     assert_eq!(pages(&view, 1).unwrap().len(), 100);
-    assert_eq!(view.checkpoint(1).unwrap().unwrap().cursor_sequence, 100);
+    assert_eq!(
+        view.checkpoint(ShardId(1))
+            .unwrap()
+            .unwrap()
+            .cursor_sequence,
+        Sequence(100)
+    );
     let mut tenants = Vec::new();
     view.tenants(|name, index| {
         tenants.push((name.to_owned(), index));

@@ -1,4 +1,5 @@
-//! A shard and a sink in a few lines, and what a directory looks like from outside.
+//! A shard and a sink in a few lines, and what a directory looks like from outside. Ids are plain numbers here, as every
+//! helper says by its names which is which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -6,9 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use muster_engine::{PageNumber, Sequence, ShardId};
 use muster_store::{
-    CheckpointMark, Commit, JournalTail, PageWrite, PoisonReason, ReadError, Sink, Store,
-    StoreConfig, StoreView, Writer,
+    CheckpointMark, Commit, JournalEntry, JournalTail, PageWrite, PoisonReason, ReadError, Sink,
+    Store, StoreConfig, StoreView, Writer,
 };
 
 pub(crate) const MIB: usize = 1024 * 1024;
@@ -34,22 +36,22 @@ pub(crate) struct Outcomes {
 
 impl Sink<()> for Outcomes {
     fn committed(&mut self, commit: Commit<()>, durable_at: Instant) {
-        self.committed.push((commit.shard, commit.sequence));
+        self.committed.push((commit.shard.0, commit.sequence.0));
         self.durable_at.push(durable_at);
         self.returned.push(commit);
     }
 
     fn failed(&mut self, commit: Commit<()>, reason: &PoisonReason) {
         self.failed
-            .push((commit.shard, commit.sequence, reason.to_string()));
+            .push((commit.shard.0, commit.sequence.0, reason.to_string()));
     }
 }
 
 /// A commit with a journal value and nothing else.
 pub(crate) fn journal(shard: u16, sequence: u64, bytes: impl Into<Vec<u8>>) -> Commit<()> {
     Commit {
-        shard,
-        sequence,
+        shard: ShardId(shard),
+        sequence: Sequence(sequence),
         journal: bytes.into(),
         ..Commit::default()
     }
@@ -57,7 +59,7 @@ pub(crate) fn journal(shard: u16, sequence: u64, bytes: impl Into<Vec<u8>>) -> C
 
 pub(crate) fn page(page: u32, bytes: &[u8]) -> PageWrite {
     PageWrite {
-        page,
+        page: PageNumber(page),
         bytes: bytes.to_vec(),
     }
 }
@@ -65,7 +67,7 @@ pub(crate) fn page(page: u32, bytes: &[u8]) -> PageWrite {
 /// Begin and complete in two commits without journal.
 pub(crate) fn checkpoint(writer: &mut Writer, shard: u16, pages: Vec<PageWrite>) {
     let mark = |mark, pages| Commit {
-        shard,
+        shard: ShardId(shard),
         checkpoint: Some(mark),
         pages,
         ..Commit::default()
@@ -82,8 +84,18 @@ pub(crate) fn write(writer: &mut Writer, mut group: Vec<Commit<()>>) -> Outcomes
     outcomes
 }
 
-/// `(position, shard, sequence, bytes)` of a journal value.
+/// `(log sequence number, shard, sequence, bytes)` of a journal value.
 pub(crate) type Entry = (u64, u16, u64, Vec<u8>);
+
+fn plain(entry: JournalEntry<'_>) -> Entry {
+    let JournalEntry {
+        lsn,
+        shard,
+        sequence,
+        bytes,
+    } = entry;
+    (lsn.0, shard.0, sequence.0, bytes.to_vec())
+}
 
 pub(crate) fn recover(store: &Store) -> (Writer, Vec<Entry>) {
     try_recover(store).unwrap()
@@ -92,12 +104,7 @@ pub(crate) fn recover(store: &Store) -> (Writer, Vec<Entry>) {
 pub(crate) fn try_recover(store: &Store) -> Result<(Writer, Vec<Entry>), ReadError> {
     let mut entries = Vec::new();
     let writer = store.recover(|entry| {
-        entries.push((
-            entry.position,
-            entry.shard,
-            entry.sequence,
-            entry.bytes.to_vec(),
-        ));
+        entries.push(plain(entry));
         Ok::<(), ReadError>(())
     })?;
     Ok((writer, entries))
@@ -106,12 +113,7 @@ pub(crate) fn try_recover(store: &Store) -> Result<(Writer, Vec<Entry>), ReadErr
 pub(crate) fn entries(view: &StoreView<'_>) -> Result<(JournalTail, Vec<Entry>), ReadError> {
     let mut entries = Vec::new();
     let tail = view.journal(|entry| {
-        entries.push((
-            entry.position,
-            entry.shard,
-            entry.sequence,
-            entry.bytes.to_vec(),
-        ));
+        entries.push(plain(entry));
         Ok::<(), ReadError>(())
     })?;
     Ok((tail, entries))
@@ -119,8 +121,8 @@ pub(crate) fn entries(view: &StoreView<'_>) -> Result<(JournalTail, Vec<Entry>),
 
 pub(crate) fn pages(view: &StoreView<'_>, shard: u16) -> Result<Vec<(u32, Vec<u8>)>, ReadError> {
     let mut pages = Vec::new();
-    view.pages(shard, |page, bytes| {
-        pages.push((page, bytes.to_vec()));
+    view.pages(ShardId(shard), |page, bytes| {
+        pages.push((page.0, bytes.to_vec()));
         Ok::<(), ReadError>(())
     })?;
     Ok(pages)

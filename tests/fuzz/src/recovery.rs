@@ -11,8 +11,8 @@ use std::sync::Arc;
 use muster_engine::model::ModelDisk;
 use muster_engine::page::{self, PAGE_BYTES};
 use muster_engine::{
-    Effects, PolicySet, Recovery, RecoveryError, Revision, Shard, ShardId, ShardLimits,
-    TenantPolicy, Timestamp,
+    CellId, CohortId, Effects, PageNumber, PolicySet, Recovery, RecoveryError, Revision, Sequence,
+    Shard, ShardId, ShardLimits, SlotIndex, TenantPolicy, Timestamp,
 };
 
 use crate::Input;
@@ -44,8 +44,8 @@ pub fn recovery(data: &[u8]) {
 struct Disk {
     cohorts: Vec<Vec<u8>>,
     cells: Vec<Vec<u8>>,
-    pages: BTreeMap<u32, Vec<u8>>,
-    cursor: u64,
+    pages: BTreeMap<PageNumber, Vec<u8>>,
+    cursor: Sequence,
     journal: Vec<Vec<u8>>,
 }
 
@@ -63,9 +63,9 @@ impl Disk {
                     let number = u32::from(input.u8());
                     let mut bytes = input.take(length).to_vec();
                     bytes.resize(PAGE_BYTES, 0);
-                    disk.pages.insert(number, bytes);
+                    disk.pages.insert(PageNumber(number), bytes);
                 }
-                3 => disk.cursor = input.u64(),
+                3 => disk.cursor = Sequence(input.u64()),
                 _ => disk.journal.push(input.take(length * 4).to_vec()),
             }
         }
@@ -74,10 +74,10 @@ impl Disk {
 
     fn recovered(&self) -> Result<Shard, RecoveryError> {
         let mut recovery = Recovery::new(ShardId(0), LIMITS, 1);
-        for (id, bytes) in (1..).zip(&self.cohorts) {
+        for (id, bytes) in (1..).map(CohortId).zip(&self.cohorts) {
             recovery.cohort(id, bytes)?;
         }
-        for (id, bytes) in (0..).zip(&self.cells) {
+        for (id, bytes) in (0..).map(CellId).zip(&self.cells) {
             recovery.cell(id, bytes)?;
         }
         for (number, bytes) in &self.pages {
@@ -85,7 +85,11 @@ impl Disk {
         }
         recovery.cursor(self.cursor);
         for (index, bytes) in (1..).zip(&self.journal) {
-            recovery.replay(self.cursor.wrapping_add(index), bytes, &mut policy_set)?;
+            recovery.replay(
+                Sequence(self.cursor.0.wrapping_add(index)),
+                bytes,
+                &mut policy_set,
+            )?;
         }
         recovery.finish(&mut policy_set)
     }
@@ -99,7 +103,11 @@ impl Disk {
             reader.page(*number, bytes)?;
         }
         for (index, bytes) in (1..).zip(&self.journal) {
-            reader.journal(self.cursor.wrapping_add(index), bytes, &mut policy_set)?;
+            reader.journal(
+                Sequence(self.cursor.0.wrapping_add(index)),
+                bytes,
+                &mut policy_set,
+            )?;
         }
         Ok(())
     }
@@ -140,7 +148,7 @@ fn works(shard: &mut Shard) {
     shard.seal(&mut effects);
     check(shard);
     shard.begin(Timestamp::from_seconds(1_900_000_000), &mut effects);
-    shard.apply_time(0, shard.slots(), &mut effects);
+    shard.apply_time(SlotIndex(0), shard.slots(), &mut effects);
     shard.seal(&mut effects);
     shard.checkpoint_begin();
     shard.checkpoint_step(1000, &mut effects);

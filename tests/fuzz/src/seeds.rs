@@ -4,7 +4,7 @@
 
 use muster_engine::{
     CellId, CellKey, Cohort, CohortId, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet,
-    Revision, Shard, ShardId, ShardLimits, TenantPolicy, Timestamp, page,
+    Revision, Sequence, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Timestamp, page,
 };
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
@@ -162,7 +162,7 @@ fn server_stream() -> Vec<u8> {
 
 fn cell() -> CellKey {
     CellKey {
-        tenant: 0,
+        tenant: TenantIndex(0),
         cohort: CohortId(0),
         facets: Facets::default().word(),
     }
@@ -181,10 +181,14 @@ fn journal_value() -> Vec<u8> {
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
     shard.apply_policy(rules.into(), &mut effects);
     let again = check_in(2).with_seq(u64::MAX).expect("it is not zero");
-    shard.apply_check_ins(0, &[check_in(1), check_in(2), again], &mut effects);
+    shard.apply_check_ins(
+        TenantIndex(0),
+        &[check_in(1), check_in(2), again],
+        &mut effects,
+    );
     let bytes = archive(1, &["berlin"]);
     let inventory = Inventory::from_bytes(&bytes).expect("a good archive");
-    shard.apply_inventory(0, &inventory, &bytes, &mut effects);
+    shard.apply_inventory(TenantIndex(0), &inventory, &bytes, &mut effects);
     shard.seal(&mut effects);
     effects.journal_value().to_vec()
 }
@@ -215,7 +219,7 @@ fn record(cell: u32) -> DeviceRecord {
 
 fn page_head() -> Vec<u8> {
     let empty = [DeviceRecord::default(); PAGE_RECORDS];
-    page::encode(Revision(1), 1, &empty)[..16].to_vec()
+    page::encode(Revision(1), Sequence(1), &empty)[..16].to_vec()
 }
 
 /// A disk for the target `recovery`: a cohort, two cells, a page with one device, a policy change and time.

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use muster_engine::{PageNumber, ShardId};
 use muster_ingest::config::Config;
 use muster_ingest::pki::identity_of;
 use muster_store::stored;
@@ -76,7 +77,7 @@ pub fn stored_values(data: &[u8]) {
 }
 
 fn sealed_value(mut input: Input<'_>) {
-    let (shard, page) = (input.u16(), input.u32());
+    let (shard, page) = (ShardId(input.u16()), PageNumber(input.u32()));
     let flip = usize::from(input.u16());
     let payload = input.0;
     // Bytes that nobody sealed pass with one chance in four thousand million; then they are the payload's own.
@@ -89,12 +90,12 @@ fn sealed_value(mut input: Input<'_>) {
     stored::seal_page(shard, page, &mut sealed);
     assert_eq!(stored::unseal_page(shard, page, &sealed), Some(payload));
     assert_eq!(
-        stored::unseal_page(shard ^ 1, page, &sealed),
+        stored::unseal_page(ShardId(shard.0 ^ 1), page, &sealed),
         None,
         "another shard's key"
     );
     assert_eq!(
-        stored::unseal_page(shard, page ^ 1, &sealed),
+        stored::unseal_page(shard, PageNumber(page.0 ^ 1), &sealed),
         None,
         "another page's key"
     );

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use muster_engine::model::{Answer, Model, ModelCell, ModelDisk};
 use muster_engine::{
-    CheckpointProgress, Effects, Facets, Outcome, PAGE_RECORDS, PolicySet, Recovery, Revision,
-    Shard, ShardId, ShardLimits, TenantPolicy, Threshold, Timestamp,
+    CellId, CheckpointProgress, CohortId, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber,
+    PolicySet, Recovery, Revision, Sequence, Shard, ShardId, ShardLimits, SlotIndex, TenantIndex,
+    TenantPolicy, Threshold, Timestamp,
 };
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, Owner, Platform};
@@ -73,13 +74,13 @@ struct World {
 struct Disk {
     cells: Vec<Vec<u8>>,
     cohorts: Vec<Vec<u8>>,
-    pages: BTreeMap<u32, Vec<u8>>,
+    pages: BTreeMap<PageNumber, Vec<u8>>,
     /// What no checkpoint covers.
-    journal: BTreeMap<u64, Vec<u8>>,
+    journal: BTreeMap<Sequence, Vec<u8>>,
     /// The last sequence that a checkpoint covers.
-    cursor: u64,
+    cursor: Sequence,
     /// The same of the checkpoint that runs.
-    begun: u64,
+    begun: Sequence,
     policies: BTreeMap<u32, Arc<PolicySet>>,
 }
 
@@ -108,18 +109,22 @@ impl World {
         let records: Vec<_> = (0..CROWD).map(record).collect();
         let mut effects = std::mem::take(&mut self.effects);
         self.shard.begin(self.now, &mut effects);
-        let outcome = self.shard.apply_check_ins(0, &records, &mut effects);
+        let outcome = self
+            .shard
+            .apply_check_ins(TenantIndex(0), &records, &mut effects);
         self.commit(effects);
         assert_eq!(outcome.accepted, u32::from(CROWD));
         for record in &records {
-            let answer = self.model.check_in(&self.policy, 0, record, self.now);
+            let answer = self
+                .model
+                .check_in(&self.policy, TenantIndex(0), record, self.now);
             assert_eq!(answer, Answer::Accepted);
         }
     }
 
     fn check_in(&mut self, input: &mut Input<'_>) {
         let mut bytes: CheckInBytes = [0; CHECK_IN_BYTES];
-        let (tenant, device) = (u16::from(input.u8() % 2), input.u8() % 4);
+        let (tenant, device) = (TenantIndex((input.u8() % 2).into()), input.u8() % 4);
         bytes[15] = device + 1;
         bytes[16..24].copy_from_slice(&input.u64().to_le_bytes());
         bytes[40..48].copy_from_slice(&input.array::<8>());
@@ -135,7 +140,7 @@ impl World {
     }
 
     fn inventory(&mut self, input: &mut Input<'_>) {
-        let (tenant, device) = (u16::from(input.u8() % 2), input.u8() % 4);
+        let (tenant, device) = (TenantIndex((input.u8() % 2).into()), input.u8() % 4);
         let mut id = [0; 16];
         id[15] = device + 1;
         let (revision, owner, tags) = (input.u32(), input.u8(), input.u8());
@@ -177,7 +182,8 @@ impl World {
         self.now = Timestamp::from_millis(millis);
         let mut effects = std::mem::take(&mut self.effects);
         self.shard.begin(self.now, &mut effects);
-        self.shard.apply_time(0, self.shard.slots(), &mut effects);
+        self.shard
+            .apply_time(SlotIndex(0), self.shard.slots(), &mut effects);
         self.commit(effects);
     }
 
@@ -238,7 +244,7 @@ impl World {
             .extend(pages.map(|page| (page.page, page.bytes.clone())));
         if is_complete {
             disk.cursor = disk.begun;
-            disk.journal = disk.journal.split_off(&(disk.cursor + 1));
+            disk.journal = disk.journal.split_off(&disk.cursor.next());
         }
         self.effects = effects;
     }
@@ -247,12 +253,12 @@ impl World {
         let policies = &self.disk.policies;
         let mut policy_set = |revision: Revision| policies.get(&revision.0).cloned();
         let mut recovery = Recovery::new(ShardId(0), LIMITS, 2);
-        for (id, bytes) in (1..).zip(&self.disk.cohorts) {
+        for (id, bytes) in (1..).map(CohortId).zip(&self.disk.cohorts) {
             recovery
                 .cohort(id, bytes)
                 .expect("a cohort that was written");
         }
-        for (id, bytes) in (0..).zip(&self.disk.cells) {
+        for (id, bytes) in (0..).map(CellId).zip(&self.disk.cells) {
             recovery.cell(id, bytes).expect("a cell that was written");
         }
         for (number, bytes) in &self.disk.pages {

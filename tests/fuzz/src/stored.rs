@@ -4,7 +4,7 @@
 //! has one form only, and a reader cannot pass over anything in it.
 
 use muster_engine::journal::{JournalValue, Segment};
-use muster_engine::{CellKey, Cohort, PAGE_RECORDS, PolicySet, page};
+use muster_engine::{CellKey, Cohort, PolicySet, TenantIndex, page};
 use muster_wire::limits::TAGS_MAX;
 
 use crate::Input;
@@ -28,9 +28,9 @@ fn journal_value(bytes: &[u8]) {
     let mut written = vec![1, 0, 0, 0];
     written.extend(value.revision.0.to_le_bytes());
     written.extend(value.now.as_millis().to_le_bytes());
-    let head = |kind: u8, tenant: u16, number: u32| {
+    let head = |kind: u8, tenant: TenantIndex, number: u32| {
         let mut head = vec![kind, 0];
-        head.extend(tenant.to_le_bytes());
+        head.extend(tenant.0.to_le_bytes());
         head.extend(number.to_le_bytes());
         head
     };
@@ -50,10 +50,12 @@ fn journal_value(bytes: &[u8]) {
                 written.extend(head(2, tenant, archive.len() as u32));
                 written.extend_from_slice(archive);
             }
-            Ok(Some(Segment::Policy { revision })) => written.extend(head(3, 0, revision.0)),
+            Ok(Some(Segment::Policy { revision })) => {
+                written.extend(head(3, TenantIndex(0), revision.0))
+            }
             Ok(Some(Segment::Time { first, slots })) => {
-                written.extend(head(4, 0, slots));
-                written.extend(first.to_le_bytes());
+                written.extend(head(4, TenantIndex(0), slots));
+                written.extend(first.0.to_le_bytes());
             }
         }
     };

@@ -76,7 +76,7 @@ fn counters_are_the_recount(
     shard: &Shard,
     now: Timestamp,
 ) -> Result<(), Violation> {
-    let id = shard.id().0;
+    let id = shard.id();
     let counted = count_shard(view, id, now).map_err(|error| {
         Violation::new(
             "recount",
@@ -145,9 +145,7 @@ fn inventories_are_those_of_the_records(
         if record.inventory_revision == 0 {
             continue;
         }
-        let stored = server
-            .store
-            .inventory(record.tenant, &record.device_id.to_bytes());
+        let stored = server.store.inventory(record.tenant, &record.device_id);
         let stored = stored.ok().flatten();
         let device = expected
             .fleet

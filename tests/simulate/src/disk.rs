@@ -3,16 +3,17 @@
 //! A commit is durable as a whole when it returns; what is not synced (trims) is kept after a crash up to a
 //! random point, as a log would keep it. Owned by the world, shared with the store of the server that runs.
 //! Everything that ever became durable in the journal is also kept aside, for the oracle, and what no store may do to
-//! a disk is noted: another value under a journal position that has one, a write after one that failed. Bounded by
+//! a disk is noted: another value under a log sequence number that has one, a write after one that failed. Bounded by
 //! what one world writes. Knows nothing of the meaning of keys but that of the journal, and of values but its stamp.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use muster_engine::{Sequence, ShardId};
 use muster_loadgen::random::Random;
 use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
-use muster_store::{Keyspace, ReadError, StoreMetrics};
+use muster_store::{Keyspace, Lsn, ReadError, StoreMetrics};
 
 use crate::plant::Plant;
 use crate::violation::Violation;
@@ -29,15 +30,18 @@ pub enum Failure {
     Kept,
 }
 
+/// The check that no journal value is written over.
+const ONE_VALUE: &str = "one value a log sequence number";
+
 /// A journal value that became durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archived {
-    /// Its place in the journal of all shards.
-    pub position: u64,
+    /// Its number in the journal of all shards.
+    pub lsn: Lsn,
     /// Its shard.
-    pub shard: u16,
+    pub shard: ShardId,
     /// Its number within the shard.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// The engine's bytes.
     pub bytes: Vec<u8>,
 }
@@ -45,15 +49,15 @@ pub struct Archived {
 impl Archived {
     /// Takes off what the store has put behind the engine's bytes: `shard u16 | reserved u16 | sequence u64`, and
     /// four bytes of checksum.
-    fn new(position: u64, value: &[u8]) -> Option<Self> {
+    fn new(lsn: Lsn, value: &[u8]) -> Option<Self> {
         const CHECKSUM: usize = 4;
         let (value, _) = value.split_last_chunk::<CHECKSUM>()?;
         let (value, sequence) = value.split_last_chunk()?;
         let (bytes, [shard @ .., _, _]) = value.split_last_chunk::<4>()?;
         Some(Self {
-            position,
-            shard: u16::from_le_bytes(*shard),
-            sequence: u64::from_le_bytes(*sequence),
+            lsn,
+            shard: ShardId(u16::from_le_bytes(*shard)),
+            sequence: Sequence(u64::from_le_bytes(*sequence)),
             bytes: bytes.to_vec(),
         })
     }
@@ -65,7 +69,7 @@ type Spaces = Arc<[BTreeMap<Key, Value>; Keyspace::ALL.len()]>;
 #[derive(Clone)]
 enum Operation {
     Put(Keyspace, Key, Value),
-    Trim { first: u64, end: u64 },
+    Trim { first: Lsn, end: Lsn },
 }
 
 impl Operation {
@@ -77,11 +81,8 @@ impl Operation {
             }
             Self::Trim { first, end } => {
                 let journal = &mut spaces[Keyspace::Journal as usize];
-                let positions = first.to_be_bytes().to_vec()..end.to_be_bytes().to_vec();
-                let keys: Vec<Key> = journal
-                    .range(positions)
-                    .map(|(key, _)| key.clone())
-                    .collect();
+                let trimmed = first.0.to_be_bytes().to_vec()..end.0.to_be_bytes().to_vec();
+                let keys: Vec<Key> = journal.range(trimmed).map(|(key, _)| key.clone()).collect();
                 keys.iter().for_each(|key| drop(journal.remove(key)));
             }
         }
@@ -95,8 +96,8 @@ struct State {
     durable: Spaces,
     /// Done after the last sync.
     unsynced: Vec<Operation>,
-    /// Every journal value that ever became durable, by position.
-    archive: BTreeMap<u64, Value>,
+    /// Every journal value that ever became durable.
+    archive: BTreeMap<Lsn, Value>,
     failure: Option<Failure>,
     has_failed: bool,
     /// The first thing that no store may do.
@@ -177,11 +178,11 @@ impl SimulatedDisk {
         state.has_failed = false;
     }
 
-    /// Journal values that became durable, from a position on.
-    pub fn archive_from(&self, position: u64) -> Vec<Archived> {
+    /// Journal values that became durable, from a log sequence number on.
+    pub fn archive_from(&self, first: Lsn) -> Vec<Archived> {
         let state = self.state();
-        let values = state.archive.range(position..);
-        let values = values.map_while(|(position, value)| Archived::new(*position, value));
+        let values = state.archive.range(first..);
+        let values = values.map_while(|(lsn, value)| Archived::new(*lsn, value));
         values.collect()
     }
 
@@ -230,12 +231,12 @@ impl SimulatedDisk {
             }
             operation.apply(durable);
             if let Operation::Put(Keyspace::Journal, key, value) = &operation
-                && let Ok(position) = key.as_slice().try_into().map(u64::from_be_bytes)
+                && let Ok(number) = key.as_slice().try_into().map(u64::from_be_bytes)
             {
-                let before = archive.insert(position, Arc::clone(value));
+                let before = archive.insert(Lsn(number), Arc::clone(value));
                 if before.is_some_and(|before| before != *value) {
-                    let what = format!("journal position {position} has a value and gets another");
-                    misused.get_or_insert(Violation::new("one value a position", what));
+                    let what = format!("log sequence number {number} has a value and gets another");
+                    misused.get_or_insert(Violation::new(ONE_VALUE, what));
                 }
             }
         }
@@ -264,7 +265,7 @@ impl Database for SimulatedDisk {
         Box::new(Snapshot(Arc::clone(&self.state().visible)))
     }
 
-    fn trim(&self, first: u64, end: u64) -> Result<(), DatabaseError> {
+    fn trim(&self, first: Lsn, end: Lsn) -> Result<(), DatabaseError> {
         let mut state = self.state();
         let too_far = match state.plant {
             Some(Plant::TrimTooEarly) => state.random.below(3),
@@ -272,7 +273,7 @@ impl Database for SimulatedDisk {
         };
         let operation = Operation::Trim {
             first,
-            end: end + too_far,
+            end: Lsn(end.0 + too_far),
         };
         operation.apply(&mut state.visible);
         state.unsynced.push(operation);

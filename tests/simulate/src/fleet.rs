@@ -3,6 +3,8 @@
 //! What a check-in says follows from seed, tenant, device and seq alone, so whoever finds a seq in a recovered
 //! state knows every other field. Seqs and revisions are given out here, once each; clients also repeat old ones.
 
+use muster_engine::TenantIndex;
+
 use muster_loadgen::random::{Random, mix};
 use muster_wire::{
     CheckIn, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner,
@@ -16,7 +18,7 @@ const REVISION_BASE: u32 = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Device {
     /// Index of the tenant.
-    pub tenant: u16,
+    pub tenant: TenantIndex,
     /// Number within the tenant.
     pub number: u32,
 }
@@ -88,7 +90,7 @@ impl Fleet {
     }
 
     fn random(&self, device: Device, number: u64) -> Random {
-        let stream = u64::from(device.tenant) << 32 | u64::from(device.number);
+        let stream = u64::from(device.tenant.0) << 32 | u64::from(device.number);
         Random::new(self.seed ^ mix(number), stream)
     }
 

@@ -1,5 +1,7 @@
 //! Frames as clients of a world make them: check-ins of random devices, inventories, and records that are refused.
 
+use muster_engine::TenantIndex;
+
 use muster_loadgen::random::Random;
 use muster_wire::{CheckInBytes, encode_check_ins_header, encode_inventory};
 
@@ -9,7 +11,7 @@ use crate::fleet::{Device, Fleet};
 #[derive(Clone, Copy, Debug)]
 pub struct Sender {
     /// Its tenant.
-    pub tenant: u16,
+    pub tenant: TenantIndex,
     /// Its own device; none for a gateway, which speaks for all of its tenant.
     pub own_device: Option<u32>,
 }

@@ -20,8 +20,8 @@
 //! | devices are those of the history | no more, no fewer than the journal ever created |
 //! | recovery is the memory | a recovery now would come to the same records in the same slots, cell and cohort tables, counters, sequence; and to the revision that the journal to replay or else the newest page was judged by, see [`checks`] |
 //! | recovery | what a crash left is never refused, so no trim took what is needed |
-//! | no gap | positions of the journal, and sequences of each shard |
-//! | one value a position | what is durable in the journal is never written over |
+//! | no gap | log sequence numbers of the journal, and sequences of each shard |
+//! | one value a log sequence number | what is durable in the journal is never written over |
 //! | poison | by a write that failed, at once and by nothing else; nothing is written from then on |
 //! | protocol | honest clients are not closed for a fault |
 //! | audit | the server's own audit finds no drift |

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use muster_engine::journal::{JournalValue, Repeated, Segment};
 use muster_engine::model::{Answer, Model, ModelCell};
-use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
+use muster_engine::{PolicySet, Revision, Sequence, ShardId, TenantIndex, Timestamp};
+use muster_store::Lsn;
 use muster_wire::{CheckInRecord, DeviceId, Inventory};
 
 use crate::disk::{Archived, SimulatedDisk};
@@ -18,12 +19,12 @@ use crate::violation::Violation;
 #[derive(Debug)]
 pub struct Oracle {
     model: Model,
-    next_position: u64,
+    next: Lsn,
     policies: BTreeMap<Revision, Arc<PolicySet>>,
     /// By shard and sequence: what the journal value was judged by.
-    revisions: BTreeMap<(u16, u64), Revision>,
+    revisions: BTreeMap<(ShardId, Sequence), Revision>,
     /// By shard: its devices in the order in which the journal first names them, which is that of their slots.
-    slots: BTreeMap<u16, Vec<(TenantIndex, DeviceId)>>,
+    slots: BTreeMap<ShardId, Vec<(TenantIndex, DeviceId)>>,
     /// What each device said last; nothing if it has sent an inventory only.
     said: BTreeMap<(TenantIndex, DeviceId), Option<CheckInRecord>>,
 }
@@ -32,7 +33,7 @@ impl Default for Oracle {
     fn default() -> Self {
         Self {
             model: Model::default(),
-            next_position: 1,
+            next: Lsn::FIRST,
             policies: BTreeMap::new(),
             revisions: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -49,14 +50,14 @@ impl Oracle {
 
     /// Reads what has become durable since.
     pub fn catch_up(&mut self, disk: &SimulatedDisk) -> Result<(), Violation> {
-        // What is read here is never read again: a position below must keep its value.
+        // What is read here is never read again: what is below must keep its value.
         disk.is_well_used()?;
-        for archived in disk.archive_from(self.next_position) {
-            if archived.position != self.next_position {
-                let what = format!("journal position {} was never written", self.next_position);
+        for archived in disk.archive_from(self.next) {
+            if archived.lsn != self.next {
+                let what = format!("log sequence number {} was never written", self.next);
                 return Err(Violation::new("no gap", what));
             }
-            self.next_position += 1;
+            self.next = self.next.next();
             self.value(&archived)?;
         }
         Ok(())
@@ -64,25 +65,27 @@ impl Oracle {
 
     fn value(&mut self, archived: &Archived) -> Result<(), Violation> {
         let Archived {
-            position,
+            lsn,
             shard,
             sequence,
             ref bytes,
         } = *archived;
-        let unreadable =
-            |_| Violation::new("journal", format!("the value at {position} is unreadable"));
+        let unreadable = |_| Violation::new("journal", format!("the value at {lsn} is unreadable"));
         let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
         let Some(policy) = self.policies.get(&value.revision).cloned() else {
-            let what = format!("the value at {position} names {:?}", value.revision);
+            let what = format!("the value at {lsn} names {:?}", value.revision);
             return Err(Violation::new("journal", what));
         };
-        let follows = self.revision_at(shard, sequence.wrapping_sub(1)).is_some();
+        let follows = self
+            .revision_at(shard, Sequence(sequence.0.wrapping_sub(1)))
+            .is_some();
         let is_first = self
             .revisions
             .insert((shard, sequence), value.revision)
             .is_none();
         if !follows || !is_first {
-            let what = format!("shard {shard} has sequence {sequence} at position {position}");
+            let what =
+                format!("shard {shard} has sequence {sequence} at log sequence number {lsn}");
             return Err(Violation::new("no gap", what));
         }
         while let Some(segment) = value.next_segment().map_err(unreadable)? {
@@ -90,11 +93,11 @@ impl Oracle {
                 Segment::CheckIns { tenant, records } => {
                     for bytes in records {
                         let record = CheckInRecord::validate(bytes).map_err(|reason| {
-                            let what = format!("an invalid check-in at {position}: {reason:?}");
+                            let what = format!("an invalid check-in at {lsn}: {reason:?}");
                             Violation::new("journal", what)
                         })?;
                         let answer = self.model.check_in(&policy, tenant, &record, value.now);
-                        new(answer, position, record.seq())?;
+                        new(answer, lsn, record.seq())?;
                         self.device(shard, tenant, record.device_id())
                             .replace(record);
                     }
@@ -104,22 +107,22 @@ impl Oracle {
                         let record = Repeated::read(bytes)
                             .and_then(|repeated| self.repeated(shard, tenant, repeated));
                         let record = record.ok_or_else(|| {
-                            let what = format!("no device repeats what {position} says");
+                            let what = format!("no device repeats what {lsn} says");
                             Violation::new("journal", what)
                         })?;
                         let answer = self.model.check_in(&policy, tenant, &record, value.now);
-                        new(answer, position, record.seq())?;
+                        new(answer, lsn, record.seq())?;
                         self.device(shard, tenant, record.device_id())
                             .replace(record);
                     }
                 }
                 Segment::Inventory { tenant, archive } => {
                     let inventory = Inventory::from_bytes(archive).map_err(|error| {
-                        let what = format!("an invalid inventory at {position}: {error}");
+                        let what = format!("an invalid inventory at {lsn}: {error}");
                         Violation::new("journal", what)
                     })?;
                     let answer = self.model.inventory(&policy, tenant, &inventory, value.now);
-                    new(answer, position, u64::from(inventory.revision))?;
+                    new(answer, lsn, u64::from(inventory.revision))?;
                     self.device(shard, tenant, inventory.device_id);
                 }
                 Segment::Policy { .. } | Segment::Time { .. } => (),
@@ -131,7 +134,7 @@ impl Oracle {
     /// What a device said last. A new one gets the next slot of its shard.
     fn device(
         &mut self,
-        shard: u16,
+        shard: ShardId,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> &mut Option<CheckInRecord> {
@@ -145,11 +148,11 @@ impl Oracle {
     /// A repeated check-in, spelt out.
     fn repeated(
         &self,
-        shard: u16,
+        shard: ShardId,
         tenant: TenantIndex,
         repeated: Repeated,
     ) -> Option<CheckInRecord> {
-        let key = self.slots.get(&shard)?.get(repeated.slot as usize)?;
+        let key = self.slots.get(&shard)?.get(repeated.slot.0 as usize)?;
         let (owner, device_id) = key;
         let said = (*self.said.get(key)?)?;
         if *owner != tenant || !repeated.is_of(device_id) {
@@ -160,9 +163,9 @@ impl Oracle {
     }
 
     /// What a shard judged by at a sequence; none if it never came to it.
-    pub fn revision_at(&self, shard: u16, sequence: u64) -> Option<Revision> {
+    pub fn revision_at(&self, shard: ShardId, sequence: Sequence) -> Option<Revision> {
         match sequence {
-            0 => Some(Revision::default()),
+            Sequence(0) => Some(Revision::default()),
             _ => self.revisions.get(&(shard, sequence)).copied(),
         }
     }
@@ -178,11 +181,12 @@ impl Oracle {
     }
 }
 
-fn new(answer: Answer, position: u64, number: u64) -> Result<(), Violation> {
+fn new(answer: Answer, lsn: Lsn, number: u64) -> Result<(), Violation> {
     match answer {
         Answer::Accepted => Ok(()),
         other => {
-            let what = format!("number {number} at position {position} is {other:?} to the model");
+            let what =
+                format!("number {number} at log sequence number {lsn} is {other:?} to the model");
             Err(Violation::new("counted once", what))
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_engine::{DeviceRecord, Facets};
+use muster_engine::{DeviceRecord, Facets, TenantIndex};
 use muster_wire::{DeviceId, Onboarding, Rejection};
 
 use crate::fleet::{Device, Fleet};
@@ -26,7 +26,7 @@ pub struct Promises {
 
 impl Promises {
     /// How many records of a frame may be accepted: each once, and none that is acknowledged already.
-    pub fn news(&self, tenant: u16, frame: &Frame) -> u64 {
+    pub fn news(&self, tenant: TenantIndex, frame: &Frame) -> u64 {
         let news = frame
             .records
             .iter()
@@ -37,7 +37,7 @@ impl Promises {
         news.len() as u64
     }
 
-    fn promised(&self, tenant: u16, record: &Sent) -> u64 {
+    fn promised(&self, tenant: TenantIndex, record: &Sent) -> u64 {
         let device = Device {
             tenant,
             number: record.device,
@@ -53,7 +53,7 @@ impl Promises {
     /// some were left out, which an ack may do, nothing of these frames is.
     pub fn keep(
         &mut self,
-        tenant: u16,
+        tenant: TenantIndex,
         frames: &[Frame],
         rejected: u64,
         rejections: &mut Vec<Rejection>,

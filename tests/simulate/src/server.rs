@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Revision, Shard, ShardMap, TenantPolicy};
+use muster_engine::{PolicySet, Revision, Shard, ShardId, ShardMap, TenantIndex, TenantPolicy};
 use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
@@ -135,7 +135,7 @@ impl Server {
             let config = WorkerConfig {
                 batch_check_ins_max: settings.batch_check_ins_max,
                 checkpoint_journal_bytes: settings.checkpoint_journal_bytes,
-                journal_bytes_replayed: writer.journal_bytes_live_of(shard.id().0),
+                journal_bytes_replayed: writer.journal_bytes_live_of(shard.id()),
             };
             let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
             Worker::new(
@@ -159,7 +159,12 @@ impl Server {
         });
         let context = ListenerContext {
             config: start.listen.clone(),
-            tenants: start.tenants.iter().cloned().zip(0..).collect(),
+            tenants: start
+                .tenants
+                .iter()
+                .cloned()
+                .zip((0..).map(TenantIndex))
+                .collect(),
             policy: Arc::clone(&policy),
             routes,
             registry: Arc::default(),
@@ -224,7 +229,7 @@ impl Server {
             Some(Plant::PolicyNotStored) => Ok(()),
             _ => self
                 .store
-                .put_policy_set(policy.revision().0, &policy.encode()),
+                .put_policy_set(policy.revision(), &policy.encode()),
         };
         if stored.is_err() {
             self.context.phase.advance(Phase::Poisoned);
@@ -310,7 +315,7 @@ impl Channels {
         for shard in 0..settings.shards {
             let (sender, receiver) = inbox(settings.inbox_parts, usize::from(settings.tenants));
             let (control, questions) = bounded(CONTROLS_MAX);
-            let (returning, returned) = commits_of(shard, settings.commits_in_flight);
+            let (returning, returned) = commits_of(ShardId(shard), settings.commits_in_flight);
             inboxes.push(sender);
             controls.push(control);
             returns.push(returning);
@@ -339,7 +344,7 @@ impl Channels {
 }
 
 /// The commits of a shard: its own end of the circle, and the writer's.
-fn commits_of(shard: u16, count: usize) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
+fn commits_of(shard: ShardId, count: usize) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
     let (returning, returned) = bounded(count);
     for _ in 0..count {
         let commit = Commit {
@@ -364,7 +369,7 @@ fn latest_policy(store: &Store, tenants: usize) -> Result<Arc<PolicySet>, String
     }
     let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default(); tenants]);
     store
-        .put_policy_set(1, &policy.encode())
+        .put_policy_set(Revision(1), &policy.encode())
         .map_err(|error| error.to_string())?;
     Ok(Arc::new(policy))
 }

@@ -12,7 +12,7 @@ mod operator;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_engine::Timestamp;
+use muster_engine::{TenantIndex, Timestamp};
 use muster_ingest::clock::{Clock, SimulatedTime};
 use muster_ingest::config::{Config, ListenConfig};
 use muster_ingest::phase::Phase;
@@ -312,7 +312,7 @@ impl World {
 
 /// A gateway, or a device.
 fn client(number: usize, tenants: &[String], fleet: &Fleet, random: &mut Random) -> Client {
-    let tenant = random.below(tenants.len() as u64) as u16;
+    let tenant = TenantIndex(random.below(tenants.len() as u64) as u16);
     let name = &tenants[usize::from(tenant)];
     let own = random.below(u64::from(fleet.devices_per_tenant())) as u32;
     let (uri, own_device) = match random.below(3) {

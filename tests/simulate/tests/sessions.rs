@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_engine::Timestamp;
+use muster_engine::{TenantIndex, Timestamp};
 use muster_ingest::clock::{Clock, SimulatedTime};
 use muster_ingest::config::Config;
 use muster_ingest::phase::Phase;
@@ -71,7 +71,7 @@ fn a_draining_server_says_goodbye_once_to_a_client_that_said_it_too() {
     let mut server = server();
     let mut bytes = Vec::new();
     let device = Device {
-        tenant: 0,
+        tenant: TenantIndex(0),
         number: 0,
     };
     encode_check_ins(&mut bytes, &[Fleet::new(1, 1, 1).record(device, 1)]).unwrap();

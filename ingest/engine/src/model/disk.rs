@@ -15,9 +15,10 @@ use crate::cell::CellKey;
 use crate::cohort::Cohort;
 use crate::device::DeviceRecord;
 use crate::facet::Facets;
+use crate::ids::{PageNumber, Revision, Sequence, TenantIndex};
 use crate::journal::{JournalValue, Repeated, Segment};
 use crate::page;
-use crate::policy::{PolicySet, Revision, TenantIndex};
+use crate::policy::PolicySet;
 use crate::slab::PAGE_RECORDS;
 use crate::time::Timestamp;
 
@@ -37,7 +38,7 @@ struct Entry {
     /// As last judged.
     facets: Facets,
     /// Events up to this sequence are in it.
-    sequence: u64,
+    sequence: Sequence,
     /// The policy set of its page; none of a device that only the journal knows.
     revision: Option<Revision>,
 }
@@ -95,9 +96,9 @@ impl ModelDisk {
     }
 
     /// Reads a page.
-    pub fn page(&mut self, number: u32, bytes: &[u8]) -> Result<(), DiskError> {
+    pub fn page(&mut self, number: PageNumber, bytes: &[u8]) -> Result<(), DiskError> {
         let page = page::decode(bytes).ok_or_else(|| fault("an unreadable page"))?;
-        let first = number as usize * PAGE_RECORDS;
+        let first = number.0 as usize * PAGE_RECORDS;
         if self.slots.len() < first + PAGE_RECORDS {
             self.slots.resize(first + PAGE_RECORDS, None);
         }
@@ -126,7 +127,7 @@ impl ModelDisk {
     fn entry(
         &self,
         record: &DeviceRecord,
-        sequence: u64,
+        sequence: Sequence,
         revision: Revision,
     ) -> Result<Entry, DiskError> {
         let key = self.cells.get(record.cell.0 as usize);
@@ -177,7 +178,7 @@ impl ModelDisk {
     /// Takes the events of the next journal value.
     pub fn journal(
         &mut self,
-        sequence: u64,
+        sequence: Sequence,
         bytes: &[u8],
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), DiskError> {
@@ -210,8 +211,9 @@ impl ModelDisk {
                 Segment::Policy { .. } => self.judge(&policy, 0..self.slots.len(), sequence, now),
                 Segment::Time { first, slots } => {
                     // No server names slots that it does not have; what is on disk may.
-                    let end = (first as usize + slots as usize).min(self.slots.len());
-                    self.judge(&policy, (first as usize).min(end)..end, sequence, now);
+                    let first = first.0 as usize;
+                    let end = (first + slots as usize).min(self.slots.len());
+                    self.judge(&policy, first.min(end)..end, sequence, now);
                 }
             }
         }
@@ -226,7 +228,7 @@ impl ModelDisk {
     ) -> Result<CheckInRecord, DiskError> {
         let entry = self
             .slots
-            .get(repeated.slot as usize)
+            .get(repeated.slot.0 as usize)
             .and_then(Option::as_ref);
         let last = entry
             .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
@@ -294,7 +296,7 @@ impl ModelDisk {
             inventory_revision: 0,
             cohort: Cohort::default(),
             facets: Facets::default(),
-            sequence: 0,
+            sequence: Sequence(0),
             revision: None,
         })
     }
@@ -313,7 +315,7 @@ impl ModelDisk {
         &mut self,
         policy: &PolicySet,
         slots: std::ops::Range<usize>,
-        sequence: u64,
+        sequence: Sequence,
         now: Timestamp,
     ) {
         for entry in self.slots[slots].iter_mut().flatten() {
@@ -360,7 +362,6 @@ impl ModelDisk {
 impl ModelDevice {
     /// What the model would remember of the device in a record, whose reported attributes are `facets`.
     fn of_record(record: &DeviceRecord, facets: &Facets) -> Self {
-        let sometime = |seconds: u32| (seconds != 0).then_some(seconds);
         let last = CheckIn {
             device_id: record.device_id,
             seq: record.seq,
@@ -370,9 +371,10 @@ impl ModelDevice {
             flags: record.flags,
             risk: facets.risk,
             partner_threat_state: facets.partner_threat,
-            onboarding: match facets.onboarded {
-                true => Onboarding::Onboarded,
-                false => Onboarding::NotOnboarded,
+            onboarding: if facets.onboarded {
+                Onboarding::Onboarded
+            } else {
+                Onboarding::NotOnboarded
             },
             platform: facets.platform,
             management_agent: facets.management_agent,
@@ -383,11 +385,16 @@ impl ModelDevice {
             ever_onboarded: facets.ever_onboarded,
             first_seen: record.first_seen,
             last_check_in: record.last_check_in,
-            last_contact: sometime(record.last_contact),
-            last_telemetry: sometime(record.last_telemetry),
-            last_full_report: sometime(record.last_full_report),
+            last_contact: time(record.last_contact),
+            last_telemetry: time(record.last_telemetry),
+            last_full_report: time(record.last_full_report),
         }
     }
+}
+
+/// A time of a record, where 0 stands for never.
+fn time(seconds: u32) -> Option<u32> {
+    (seconds != 0).then_some(seconds)
 }
 
 fn fault(what: &str) -> DiskError {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use muster_wire::{CheckInRecord, Inventory, RejectReason, Rejection};
 
 use super::Shard;
-use super::dirty::page_of;
 use super::judge::{evaluate, is_filed, observe, observe_filed, repeats, report};
 use super::lookup::Lookup;
 use crate::cell::{CellId, CellKey};
@@ -14,8 +13,8 @@ use crate::cohort::{Cohort, CohortId};
 use crate::device::DeviceRecord;
 use crate::effects::{Effects, InventoryWrite, Outcome};
 use crate::facet::Facets;
-use crate::policy::{PolicySet, TenantIndex, TenantPolicy};
-use crate::slab::SlotIndex;
+use crate::ids::{SlotIndex, TenantIndex};
+use crate::policy::{PolicySet, TenantPolicy};
 
 /// How one record fared.
 pub(super) enum Verdict {
@@ -54,23 +53,15 @@ impl Shard {
             outcome.rejected = records.len() as u32;
             return outcome;
         };
-        let told = |record: &CheckInRecord, verdict, effects: &mut Effects| match verdict {
-            Verdict::Accepted { repeats } => {
-                match repeats {
-                    Some(slot) => effects.journal.repeated(tenant, slot, record),
-                    None => effects.journal.check_in(tenant, record),
-                }
-                outcome.accepted += 1;
-            }
-            Verdict::Duplicate => outcome.duplicate += 1,
-            Verdict::Stale => outcome.stale += 1,
-            Verdict::Rejected(reason) => {
-                let rejection = Rejection::new(record.device_id(), record.seq(), reason);
-                effects.rejections.push(rejection);
-                outcome.rejected += 1;
-            }
-        };
-        self.apply_in_order(tenant, policy, records, effects, told);
+        self.apply_in_order(
+            tenant,
+            policy,
+            records,
+            effects,
+            |record, verdict, effects| {
+                record_verdict(tenant, record, verdict, &mut outcome, effects);
+            },
+        );
         outcome
     }
 
@@ -109,22 +100,22 @@ impl Shard {
         };
         let record = *self.devices.get(slot);
         if check_in.seq() <= record.seq {
-            return match check_in.seq() == record.seq {
-                true => Verdict::Duplicate,
-                false => Verdict::Stale,
+            return if check_in.seq() == record.seq {
+                Verdict::Duplicate
+            } else {
+                Verdict::Stale
             };
         }
         let filed = self.cells.cell(record.cell);
         let before = filed.key;
         let repeats = repeats(&record, filed, check_in);
         let mut after = record;
-        let facets = match self.judged.all() && is_filed(&record, filed, check_in) {
-            true => observe_filed(&mut after, before.facets, check_in, policy, now),
-            false => {
-                let ever_onboarded = before.facets.ever_onboarded();
-                let reported = report(&mut after, ever_onboarded, check_in);
-                observe(&mut after, reported, check_in.seq(), policy, now).word()
-            }
+        let facets = if self.judged.all() && is_filed(&record, filed, check_in) {
+            observe_filed(&mut after, before.facets, check_in, policy, now)
+        } else {
+            let ever_onboarded = before.facets.ever_onboarded();
+            let reported = report(&mut after, ever_onboarded, check_in);
+            observe(&mut after, reported, check_in.seq(), policy, now).word()
         };
         let key = CellKey { facets, ..before };
         match self.update(slot, after, key, effects) {
@@ -193,9 +184,10 @@ impl Shard {
             .map(|slot| self.devices.get(slot).inventory_revision)
             .unwrap_or(0);
         if inventory.revision <= stored {
-            return match inventory.revision == stored {
-                true => Verdict::Duplicate,
-                false => Verdict::Stale,
+            return if inventory.revision == stored {
+                Verdict::Duplicate
+            } else {
+                Verdict::Stale
             };
         }
         if slot.is_none()
@@ -248,7 +240,7 @@ impl Shard {
         };
         // Cohorts are never given back: one that only a rejected inventory describes must not take a place.
         if matches!(verdict, Verdict::Accepted { .. }) && self.cohorts.get(cohort).is_none() {
-            effects.cohorts.push((cohort.0, described.encode()));
+            effects.cohorts.push((cohort, described.encode()));
             self.cohorts.intern(described);
         }
         verdict
@@ -259,23 +251,38 @@ impl Shard {
     pub fn apply_policy(&mut self, policy: Arc<PolicySet>, effects: &mut Effects) -> u32 {
         effects.journal.policy(policy.revision());
         self.policy = policy;
-        self.judge_all(0..self.slots(), effects)
+        self.judge_all(SlotIndex(0)..self.slots_end(), effects)
     }
 
     /// Judges the devices of `slots` slots from `first` again, because time has passed (R17). Leaves
     /// no trace in the journal if nothing changed. Returns how many devices changed cell.
     pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
-        let end = first.saturating_add(slots).min(self.slots());
-        let changed = self.judge_all(first.min(end)..end, effects);
+        let slots = self.run_of_slots(first, slots);
+        let changed = self.judge_all(slots.clone(), effects);
         if changed > 0 {
-            effects.journal.time(first, end - first);
+            effects
+                .journal
+                .time(slots.start, slots.end.0 - slots.start.0);
         }
         changed
     }
 
+    /// One past the last slot.
+    pub(super) fn slots_end(&self) -> SlotIndex {
+        SlotIndex(self.slots())
+    }
+
+    /// `slots` slots from `first`, as far as there are any.
+    pub(super) fn run_of_slots(&self, first: SlotIndex, slots: u32) -> Range<SlotIndex> {
+        let end = self
+            .slots_end()
+            .min(SlotIndex(first.0.saturating_add(slots)));
+        first.min(end)..end
+    }
+
     fn judge_all(&mut self, slots: Range<SlotIndex>, effects: &mut Effects) -> u32 {
         let (changed, left_behind) = self.judge_anew(slots.clone(), effects, |_| true);
-        self.judged.note(slots, self.slots(), left_behind > 0);
+        self.judged.note(slots, self.slots_end(), left_behind > 0);
         changed
     }
 
@@ -290,7 +297,7 @@ impl Shard {
         let policies = Arc::clone(&self.policy);
         let now = effects.now;
         let (mut changed, mut left_behind) = (0, 0);
-        for slot in slots {
+        for slot in slots.start.until(slots.end) {
             let record = *self.devices.get(slot);
             if !record.is_occupied() || !wanted(slot) {
                 continue;
@@ -339,7 +346,7 @@ impl Shard {
         self.audit.written(slot, &DeviceRecord::default(), &record);
         self.index.insert(hash, slot, &self.devices);
         self.cells.enter(cell);
-        self.checkpoint.dirty.insert(page_of(slot));
+        self.checkpoint.dirty.insert(slot.page());
         effects.transitions += 1;
         Verdict::NEWS
     }
@@ -366,15 +373,43 @@ impl Shard {
         let stored = self.devices.get_mut(slot);
         self.audit.written(slot, stored, &record);
         *stored = record;
-        self.checkpoint.dirty.insert(page_of(slot));
+        self.checkpoint.dirty.insert(slot.page());
         Verdict::NEWS
     }
 
     fn cell(&mut self, key: CellKey, effects: &mut Effects) -> Option<CellId> {
         let (id, new) = self.cells.intern(key)?;
         if new {
-            effects.cells.push((id.0, key.encode().to_vec()));
+            effects.cells.push((id, key.encode().to_vec()));
         }
         Some(id)
+    }
+}
+
+/// Counts how a check-in fared; journals it if it was accepted, keeps the reason if it was rejected. Inlined, as it runs
+/// once a check-in.
+#[inline(always)]
+fn record_verdict(
+    tenant: TenantIndex,
+    record: &CheckInRecord,
+    verdict: Verdict,
+    outcome: &mut Outcome,
+    effects: &mut Effects,
+) {
+    match verdict {
+        Verdict::Accepted { repeats } => {
+            match repeats {
+                Some(slot) => effects.journal.repeated(tenant, slot, record),
+                None => effects.journal.check_in(tenant, record),
+            }
+            outcome.accepted += 1;
+        }
+        Verdict::Duplicate => outcome.duplicate += 1,
+        Verdict::Stale => outcome.stale += 1,
+        Verdict::Rejected(reason) => {
+            let rejection = Rejection::new(record.device_id(), record.seq(), reason);
+            effects.rejections.push(rejection);
+            outcome.rejected += 1;
+        }
     }
 }

@@ -18,8 +18,8 @@
 use super::Shard;
 use crate::cell::CellId;
 use crate::device::DeviceRecord;
+use crate::ids::SlotIndex;
 use crate::shard_map::ShardMap;
-use crate::slab::SlotIndex;
 
 #[derive(Debug, Default)]
 pub(super) struct Audit {
@@ -81,7 +81,7 @@ impl Audit {
     }
 
     fn begin_again(&mut self) {
-        self.cursor = 0;
+        self.cursor = SlotIndex(0);
         self.cells.fill(0);
         self.devices = 0;
         self.misplaced = 0;
@@ -93,8 +93,8 @@ impl Shard {
     /// `map` says which devices this shard owns. Call it between batches.
     pub fn audit(&mut self, slots: u32, map: ShardMap) -> Option<AuditRound> {
         let first = self.audit.cursor;
-        let end = first.saturating_add(slots).min(self.slots());
-        for slot in first..end {
+        let end = SlotIndex(first.0.saturating_add(slots).min(self.slots()));
+        for slot in first.until(end) {
             let record = self.devices.get(slot);
             if !record.is_occupied() {
                 continue;
@@ -111,7 +111,7 @@ impl Shard {
             }
         }
         self.audit.cursor = end;
-        if end < self.slots() {
+        if end.0 < self.slots() {
             return None;
         }
         let round = self.end_of_round();

@@ -1,6 +1,6 @@
 //! A set of page numbers, one bit each: which pages differ from what is on disk.
 
-use crate::slab::{PAGE_RECORDS, SlotIndex};
+use crate::ids::PageNumber;
 
 #[derive(Debug, Default)]
 pub(super) struct PageSet {
@@ -9,13 +9,8 @@ pub(super) struct PageSet {
     first: usize,
 }
 
-/// The page a slot belongs to.
-pub(super) fn page_of(slot: SlotIndex) -> u32 {
-    slot / PAGE_RECORDS as u32
-}
-
 impl PageSet {
-    pub(super) fn insert(&mut self, page: u32) {
+    pub(super) fn insert(&mut self, PageNumber(page): PageNumber) {
         let word = page as usize / 64;
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
@@ -24,19 +19,19 @@ impl PageSet {
         self.first = self.first.min(word);
     }
 
-    pub(super) fn remove(&mut self, page: u32) {
+    pub(super) fn remove(&mut self, PageNumber(page): PageNumber) {
         if let Some(word) = self.words.get_mut(page as usize / 64) {
             *word &= !(1 << (page % 64));
         }
     }
 
     /// Takes the lowest page out.
-    pub(super) fn pop(&mut self) -> Option<u32> {
+    pub(super) fn pop(&mut self) -> Option<PageNumber> {
         while let Some(word) = self.words.get_mut(self.first) {
             if *word != 0 {
                 let bit = word.trailing_zeros();
                 *word &= *word - 1;
-                return Some(self.first as u32 * 64 + bit);
+                return Some(PageNumber(self.first as u32 * 64 + bit));
             }
             self.first += 1;
         }
@@ -56,12 +51,14 @@ mod tests {
     fn pages_come_out_once_in_ascending_order() {
         let mut set = PageSet::default();
         for page in [700, 3, 64, 3, 63] {
-            set.insert(page);
+            set.insert(PageNumber(page));
         }
-        set.remove(64);
-        assert_eq!(set.pop(), Some(3));
-        set.insert(1);
-        let rest: Vec<u32> = std::iter::from_fn(|| set.pop()).collect();
+        set.remove(PageNumber(64));
+        assert_eq!(set.pop(), Some(PageNumber(3)));
+        set.insert(PageNumber(1));
+        let rest: Vec<u32> = std::iter::from_fn(|| set.pop())
+            .map(|page| page.0)
+            .collect();
         assert_eq!(rest, [1, 63, 700]);
         assert!(set.is_empty());
     }

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::slab::SlotIndex;
+use crate::ids::SlotIndex;
 
 /// Begins as not known.
 #[derive(Debug, Default)]
@@ -23,8 +23,8 @@ impl Judged {
         self.all
     }
 
-    /// Some slots, of so many, have been judged.
-    pub(super) fn note(&mut self, slots: Range<SlotIndex>, of: SlotIndex, left_behind: bool) {
+    /// Some of the slots up to `end` have been judged.
+    pub(super) fn note(&mut self, slots: Range<SlotIndex>, end: SlotIndex, left_behind: bool) {
         if left_behind {
             // The rest of this round no longer follows on what was judged: it counts from the next one on.
             *self = Self::default();
@@ -33,7 +33,7 @@ impl Judged {
         if slots.start <= self.through {
             self.through = slots.end;
         }
-        self.all |= self.through >= of;
+        self.all |= self.through >= end;
     }
 }
 
@@ -44,30 +44,30 @@ mod tests {
     #[test]
     fn all_are_judged_once_every_slot_was_in_turn() {
         let mut judged = Judged::default();
-        judged.note(0..100, 200, false);
+        judged.note(SlotIndex(0)..SlotIndex(100), SlotIndex(200), false);
         assert!(!judged.all());
-        judged.note(100..200, 200, false);
+        judged.note(SlotIndex(100)..SlotIndex(200), SlotIndex(200), false);
         assert!(judged.all());
     }
 
     #[test]
     fn one_that_is_left_behind_takes_another_round() {
         let mut judged = Judged::default();
-        judged.note(0..200, 200, false);
-        judged.note(0..100, 200, true);
+        judged.note(SlotIndex(0)..SlotIndex(200), SlotIndex(200), false);
+        judged.note(SlotIndex(0)..SlotIndex(100), SlotIndex(200), true);
         assert!(!judged.all());
-        judged.note(100..200, 200, false);
+        judged.note(SlotIndex(100)..SlotIndex(200), SlotIndex(200), false);
         assert!(!judged.all(), "the slots before were not all filed");
-        judged.note(0..100, 200, false);
+        judged.note(SlotIndex(0)..SlotIndex(100), SlotIndex(200), false);
         assert!(!judged.all());
-        judged.note(100..200, 200, false);
+        judged.note(SlotIndex(100)..SlotIndex(200), SlotIndex(200), false);
         assert!(judged.all());
     }
 
     #[test]
     fn nobody_is_judged_at_once() {
         let mut judged = Judged::default();
-        judged.note(0..0, 0, false);
+        judged.note(SlotIndex(0)..SlotIndex(0), SlotIndex(0), false);
         assert!(judged.all());
     }
 }

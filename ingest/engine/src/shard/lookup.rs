@@ -8,8 +8,8 @@ use muster_wire::{CheckInRecord, DeviceId};
 use super::Shard;
 use super::apply::Verdict;
 use crate::effects::Effects;
-use crate::policy::{TenantIndex, TenantPolicy};
-use crate::slab::SlotIndex;
+use crate::ids::{SlotIndex, TenantIndex};
+use crate::policy::TenantPolicy;
 
 /// How many devices are looked up before the first of them is applied.
 pub(super) const LOOKAHEAD: usize = 32;
@@ -22,14 +22,14 @@ pub(super) struct Lookup {
 }
 
 impl Shard {
-    /// Applies the check-ins of one tenant in order; `told` hears how each of them fared.
+    /// Applies the check-ins of one tenant in order; `each` gets the verdict on each of them.
     pub(super) fn apply_in_order(
         &mut self,
         tenant: TenantIndex,
         policy: &TenantPolicy,
         records: &[CheckInRecord],
         effects: &mut Effects,
-        mut told: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
+        mut each: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
     ) {
         let mut found = [Lookup::default(); LOOKAHEAD];
         for records in records.chunks(LOOKAHEAD) {
@@ -44,7 +44,7 @@ impl Shard {
             }
             for (lookup, record) in found.iter().zip(records) {
                 let verdict = self.apply_check_in(tenant, policy, record, *lookup, effects);
-                told(record, verdict, effects);
+                each(record, verdict, effects);
             }
         }
     }
@@ -53,7 +53,7 @@ impl Shard {
     /// branch in between that depends on what was read. Changes nothing and decides nothing; a wrong
     /// candidate costs a wasted read.
     pub(super) fn bring_near(&self, lookups: &[Lookup]) {
-        let mut candidates = [0; LOOKAHEAD];
+        let mut candidates = [SlotIndex(0); LOOKAHEAD];
         for (candidate, lookup) in candidates.iter_mut().zip(lookups) {
             *candidate = self.index.candidate(lookup.hash).unwrap_or_default();
         }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use muster_wire::{CheckInRecord, Inventory};
 
 use super::apply::Verdict;
-use super::dirty::page_of;
 use super::judge::observe;
 use super::lookup::{LOOKAHEAD, Lookup};
 use super::{Shard, ShardLimits};
@@ -18,14 +17,11 @@ use crate::cohort::{Cohort, CohortId};
 use crate::device::DeviceRecord;
 use crate::effects::Effects;
 use crate::facet::Facets;
+use crate::ids::{PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
 use crate::journal::{JournalValue, Repeated, Segment};
 use crate::page;
-use crate::policy::{PolicySet, Revision, TenantIndex, TenantPolicy};
-use crate::shard_map::ShardId;
-use crate::slab::{PAGE_RECORDS, SlotIndex};
-
-/// The highest number of a page whose slots have a number each.
-const PAGES_MAX: u32 = SlotIndex::MAX / PAGE_RECORDS as u32 - 1;
+use crate::policy::{PolicySet, TenantPolicy};
+use crate::slab::PAGE_RECORDS;
 
 /// Check-ins of the journal that are validated before they are applied.
 const VALIDATED_AT_ONCE: usize = 256;
@@ -34,22 +30,22 @@ const VALIDATED_AT_ONCE: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryError {
     /// Cell table entries are numbered without a gap.
-    #[error("cell {id} is unreadable or out of order")]
+    #[error("cell {} is unreadable or out of order", id.0)]
     Cell {
         /// Which entry.
-        id: u32,
+        id: CellId,
     },
     /// Cohort table entries are numbered without a gap.
-    #[error("cohort {id} is unreadable or out of order")]
+    #[error("cohort {} is unreadable or out of order", id.0)]
     Cohort {
         /// Which entry.
-        id: u32,
+        id: CohortId,
     },
     /// A page does not decode, or names a cell that does not exist.
     #[error("page {page}: {fault}")]
     Page {
         /// Which page.
-        page: u32,
+        page: PageNumber,
         /// What is wrong with it.
         fault: &'static str,
     },
@@ -57,7 +53,7 @@ pub enum RecoveryError {
     #[error("journal value {sequence}: {fault}")]
     Journal {
         /// Sequence of the value.
-        sequence: u64,
+        sequence: Sequence,
         /// What is wrong with it.
         fault: &'static str,
     },
@@ -67,9 +63,9 @@ pub enum RecoveryError {
     )]
     JournalEndsEarly {
         /// Highest sequence of a page.
-        page_sequence: u64,
+        page_sequence: Sequence,
         /// Last sequence of the journal.
-        journal_sequence: u64,
+        journal_sequence: Sequence,
     },
 }
 
@@ -79,7 +75,7 @@ pub struct Recovery {
     shard: Shard,
     limits: ShardLimits,
     /// By page: the sequence it is true for; 0 for a page that is not on disk.
-    page_sequences: Vec<u64>,
+    page_sequences: Vec<Sequence>,
     revision: Revision,
     effects: Effects,
     /// Check-ins of a journal value, validated; a few at a time, so that they stay in the cache.
@@ -105,52 +101,51 @@ impl Recovery {
     }
 
     /// Restores the next cohort table entry.
-    pub fn cohort(&mut self, id: u32, bytes: &[u8]) -> Result<(), RecoveryError> {
+    pub fn cohort(&mut self, id: CohortId, bytes: &[u8]) -> Result<(), RecoveryError> {
         let cohort = Cohort::decode(bytes).ok_or(RecoveryError::Cohort { id })?;
         match self.shard.cohorts.intern(cohort) {
-            Some((CohortId(given), true)) if given == id => Ok(()),
+            Some((given, true)) if given == id => Ok(()),
             _ => Err(RecoveryError::Cohort { id }),
         }
     }
 
     /// Restores the next cell table entry.
-    pub fn cell(&mut self, id: u32, bytes: &[u8]) -> Result<(), RecoveryError> {
+    pub fn cell(&mut self, id: CellId, bytes: &[u8]) -> Result<(), RecoveryError> {
         let key = CellKey::decode(bytes).ok_or(RecoveryError::Cell { id })?;
         if self.shard.cohorts.get(key.cohort).is_none() {
             return Err(RecoveryError::Cell { id });
         }
         match self.shard.cells.intern(key) {
-            Some((CellId(given), true)) if given == id => Ok(()),
+            Some((given, true)) if given == id => Ok(()),
             _ => Err(RecoveryError::Cell { id }),
         }
     }
 
-    /// Makes room for the devices of pages below this number, or as many as there may be. It only saves
-    /// time.
-    pub fn expect_pages(&mut self, pages: u32) {
-        let devices = pages.saturating_mul(PAGE_RECORDS as u32);
+    /// Makes room for the devices of the pages before `end`, or as many as there may be. It only saves time.
+    pub fn expect_pages(&mut self, end: PageNumber) {
+        let devices = end.0.saturating_mul(PAGE_RECORDS as u32);
         let devices = devices.min(self.limits.devices_max) as usize;
         let shard = &mut self.shard;
         shard.index.reserve(devices, &shard.devices);
     }
 
     /// Restores a page. Pages may come in any order.
-    pub fn page(&mut self, number: u32, bytes: &[u8]) -> Result<(), RecoveryError> {
+    pub fn page(&mut self, number: PageNumber, bytes: &[u8]) -> Result<(), RecoveryError> {
         let fault = |fault| RecoveryError::Page {
             page: number,
             fault,
         };
         let page = page::decode(bytes).ok_or_else(|| fault("not a page of a known format"))?;
-        if number > PAGES_MAX {
+        if number > PageNumber::MAX {
             return Err(fault("its slots are beyond the last there can be"));
         }
-        let index = number as usize;
+        let index = number.0 as usize;
         if self.page_sequences.len() <= index {
-            self.page_sequences.resize(index + 1, 0);
+            self.page_sequences.resize(index + 1, Sequence(0));
         }
         self.page_sequences[index] = page.sequence;
         self.revision = self.revision.max(page.revision);
-        let mut slot = number * PAGE_RECORDS as u32;
+        let mut slots = number.slots();
         let mut found = [Lookup::default(); LOOKAHEAD];
         for records in page.records.chunks(LOOKAHEAD) {
             for (lookup, record) in found.iter_mut().zip(records) {
@@ -158,9 +153,8 @@ impl Recovery {
             }
             // Where a new device goes in the index is as far away as a known one.
             self.shard.bring_near(&found[..records.len()]);
-            for (lookup, record) in found.iter().zip(records) {
+            for ((lookup, record), slot) in found.iter().zip(records).zip(&mut slots) {
                 self.device(slot, lookup.hash, record).map_err(fault)?;
-                slot += 1;
             }
         }
         Ok(())
@@ -191,7 +185,7 @@ impl Recovery {
 
     /// Ends the pages: everything up to `sequence` is in them. The tables are complete too, since a new
     /// cell is in the commit that first uses it: what a full table refused then is refused again.
-    pub fn cursor(&mut self, sequence: u64) {
+    pub fn cursor(&mut self, sequence: Sequence) {
         let shard = &mut self.shard;
         shard.cells.set_max(shard.cells.len());
         shard.cohorts.set_max(shard.cohorts.len());
@@ -201,12 +195,12 @@ impl Recovery {
     /// Applies the next journal value. `policy_set` finds the policy set of a revision.
     pub fn replay(
         &mut self,
-        sequence: u64,
+        sequence: Sequence,
         bytes: &[u8],
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), RecoveryError> {
         let fault = |fault| RecoveryError::Journal { sequence, fault };
-        if sequence != self.shard.sequence + 1 {
+        if sequence != self.shard.sequence.next() {
             return Err(fault("a gap before it"));
         }
         let mut value =
@@ -230,7 +224,7 @@ impl Recovery {
         Ok(())
     }
 
-    fn segment(&mut self, sequence: u64, segment: Segment<'_>) -> Result<(), &'static str> {
+    fn segment(&mut self, sequence: Sequence, segment: Segment<'_>) -> Result<(), &'static str> {
         let Self {
             shard,
             effects,
@@ -240,7 +234,7 @@ impl Recovery {
         } = self;
         let unseen = |slot: SlotIndex| {
             page_sequences
-                .get(page_of(slot) as usize)
+                .get(slot.page().0 as usize)
                 .is_none_or(|page| *page < sequence)
         };
         match segment {
@@ -286,11 +280,11 @@ impl Recovery {
                 }
             }
             Segment::Policy { .. } => {
-                shard.judge_anew(0..shard.slots(), effects, unseen);
+                shard.judge_anew(SlotIndex(0)..shard.slots_end(), effects, unseen);
             }
             Segment::Time { first, slots } => {
-                let end = first.saturating_add(slots).min(shard.slots());
-                shard.judge_anew(first.min(end)..end, effects, unseen);
+                let slots = shard.run_of_slots(first, slots);
+                shard.judge_anew(slots, effects, unseen);
             }
         }
         Ok(())
@@ -302,7 +296,12 @@ impl Recovery {
         mut self,
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<Shard, RecoveryError> {
-        let page_sequence = self.page_sequences.iter().copied().max().unwrap_or(0);
+        let page_sequence = self
+            .page_sequences
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or_default();
         let journal_sequence = self.shard.sequence;
         if page_sequence > journal_sequence {
             return Err(RecoveryError::JournalEndsEarly {
@@ -335,7 +334,7 @@ fn repeat(
     let Repeated {
         slot, seq, flags, ..
     } = repeated;
-    let found = (slot < shard.slots()).then(|| *shard.devices.get(slot));
+    let found = (slot < shard.slots_end()).then(|| *shard.devices.get(slot));
     let mut record = found
         .filter(|record| record.tenant == tenant && repeated.is_of(&record.device_id))
         .filter(|record| record.seq != 0)

@@ -19,9 +19,11 @@ use super::*;
 use crate::ShardMap;
 use crate::effects::Outcome;
 use crate::facet::Facets;
+use crate::ids::{PageNumber, SlotIndex};
 use crate::policy::TenantPolicy;
 use crate::rules::sensor::SensorState;
 
+const TENANT: TenantIndex = TenantIndex(0);
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const LIMITS: ShardLimits = ShardLimits {
     devices_max: 1000,
@@ -88,7 +90,7 @@ fn shard() -> Shard {
 /// Applies one batch of check-ins of tenant 0.
 fn apply(shard: &mut Shard, records: &[CheckInRecord], effects: &mut Effects) -> Outcome {
     shard.begin(NOW, effects);
-    let outcome = shard.apply_check_ins(0, records, effects);
+    let outcome = shard.apply_check_ins(TENANT, records, effects);
     shard.seal(effects);
     outcome
 }
@@ -117,7 +119,7 @@ fn a_check_in_counts_once_and_only_forward() {
     );
     assert_eq!(shard.devices(), 1);
     assert_eq!(shard.cells().map(|(_, count)| count).sum::<u32>(), 1);
-    let (device, cell) = shard.device(0, &device_id(1)).unwrap();
+    let (device, cell) = shard.device(TENANT, &device_id(1)).unwrap();
     assert_eq!((device.seq, device.last_check_in), (5, NOW.as_seconds()));
     let facets = Facets::from_word(cell.facets).unwrap();
     assert_eq!(
@@ -164,7 +166,7 @@ fn a_change_of_facets_is_one_transition_between_two_cells() {
 fn a_policy_change_behind_another_event_is_a_broken_invariant() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     shard.begin(NOW, &mut effects);
-    shard.apply_check_ins(0, &[record(check_in(1, 1))], &mut effects);
+    shard.apply_check_ins(TENANT, &[record(check_in(1, 1))], &mut effects);
     shard.apply_policy(policy(2), &mut effects);
 }
 
@@ -172,11 +174,14 @@ fn a_policy_change_behind_another_event_is_a_broken_invariant() {
 fn tenants_with_the_same_device_id_do_not_touch_each_other() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     shard.begin(NOW, &mut effects);
-    shard.apply_check_ins(0, &[record(check_in(1, 9))], &mut effects);
-    let outcome = shard.apply_check_ins(1, &[record(check_in(1, 1))], &mut effects);
+    shard.apply_check_ins(TENANT, &[record(check_in(1, 9))], &mut effects);
+    let outcome = shard.apply_check_ins(TenantIndex(1), &[record(check_in(1, 1))], &mut effects);
     assert_eq!(outcome.accepted, 1);
-    assert_eq!(shard.device(0, &device_id(1)).unwrap().0.seq, 9);
-    assert_eq!(shard.device(1, &device_id(1)).unwrap().0.seq, 1);
+    assert_eq!(shard.device(TENANT, &device_id(1)).unwrap().0.seq, 9);
+    assert_eq!(
+        shard.device(TenantIndex(1), &device_id(1)).unwrap().0.seq,
+        1
+    );
 }
 
 #[test]
@@ -199,7 +204,7 @@ fn an_unknown_device_is_rejected_where_the_tenant_does_not_create_devices() {
 fn a_tenant_that_the_policy_set_does_not_know_is_rejected() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     shard.begin(NOW, &mut effects);
-    let outcome = shard.apply_check_ins(7, &[record(check_in(1, 1))], &mut effects);
+    let outcome = shard.apply_check_ins(TenantIndex(7), &[record(check_in(1, 1))], &mut effects);
     assert_eq!(outcome.rejected, 1);
     assert_eq!(shard.devices(), 0);
 }
@@ -241,10 +246,10 @@ fn limits_reject_and_change_nothing() {
         reasons,
         [RejectReason::CellLimit, RejectReason::DeviceLimit]
     );
-    assert_eq!(shard.device(0, &device_id(1)).unwrap().0.seq, 1);
+    assert_eq!(shard.device(TENANT, &device_id(1)).unwrap().0.seq, 1);
     let tagged = inventory(1, 1, &["a"]);
     shard.begin(NOW, &mut effects);
-    let outcome = shard.apply_inventory(0, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
+    let outcome = shard.apply_inventory(TENANT, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
     assert_eq!(outcome.rejected, 1);
     assert_eq!(
         effects.rejections[0].reason(),
@@ -266,7 +271,7 @@ fn an_inventory_that_finds_no_cell_takes_no_cohort() {
         for device in [1, 2] {
             let tagged = inventory(device, revision, &[tag]);
             shard.begin(NOW, &mut effects);
-            shard.apply_inventory(0, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
+            shard.apply_inventory(TENANT, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
             let reason = effects.rejections[0].reason();
             assert_eq!(reason, Some(RejectReason::CellLimit));
             assert!(effects.cohorts.is_empty() && effects.cells.is_empty());
@@ -282,15 +287,19 @@ fn an_inventory_moves_its_device_to_the_cohort_it_describes() {
     for (revision, expected) in [(2, (1, 0, 0)), (2, (0, 1, 0)), (1, (0, 0, 1))] {
         let inventory = inventory(1, revision, &["b", "a"]);
         shard.begin(NOW, &mut effects);
-        let outcome =
-            shard.apply_inventory(0, &inventory, &inventory.to_bytes().unwrap(), &mut effects);
+        let outcome = shard.apply_inventory(
+            TENANT,
+            &inventory,
+            &inventory.to_bytes().unwrap(),
+            &mut effects,
+        );
         assert_eq!(
             (outcome.accepted, outcome.duplicate, outcome.stale),
             expected
         );
         assert_eq!(effects.inventories.len() as u32, outcome.accepted);
     }
-    let (device, cell) = shard.device(0, &device_id(1)).unwrap();
+    let (device, cell) = shard.device(TENANT, &device_id(1)).unwrap();
     assert_eq!((device.inventory_revision, device.seq), (2, 1));
     let cohort = shard.cohort(cell.cohort).unwrap();
     assert_eq!(
@@ -311,10 +320,13 @@ fn silence_alone_takes_a_sensor_from_active_to_no_data_to_inactive() {
         (hours(7 * 24 + 1), 1, SensorState::Inactive),
     ] {
         shard.begin(now, &mut effects);
-        assert_eq!(shard.apply_time(0, shard.slots(), &mut effects), changed);
+        assert_eq!(
+            shard.apply_time(SlotIndex(0), shard.slots(), &mut effects),
+            changed
+        );
         shard.seal(&mut effects);
         assert_eq!(effects.journal_value().is_empty(), changed == 0);
-        let (_, cell) = shard.device(0, &device_id(1)).unwrap();
+        let (_, cell) = shard.device(TENANT, &device_id(1)).unwrap();
         assert_eq!(Facets::from_word(cell.facets).unwrap().sensor, expected);
     }
 }
@@ -336,7 +348,7 @@ fn a_new_policy_set_judges_every_device_anew() {
     );
     assert_eq!(changed, 1);
     assert_eq!(shard.revision(), Revision(2));
-    let (_, cell) = shard.device(0, &device_id(1)).unwrap();
+    let (_, cell) = shard.device(TENANT, &device_id(1)).unwrap();
     let facets = Facets::from_word(cell.facets).unwrap();
     assert_eq!(facets.compliance, crate::Compliance::Noncompliant);
 }

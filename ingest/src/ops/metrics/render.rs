@@ -235,7 +235,7 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.many(
         &families::SHARD_SEQUENCE,
-        by_shard(|report| report.sequence),
+        by_shard(|report| report.sequence.0),
     )?;
     page.many(
         &families::SHARD_REVISION,

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 use muster_engine::{
-    Cohort, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, ShardMap,
-    TenantPolicy, ThreatSetting, Timestamp,
+    Cohort, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, Sequence, ShardMap,
+    TenantIndex, TenantPolicy, ThreatSetting, Timestamp,
 };
 use muster_store::{Store, StoreConfig};
 use muster_wire::{DeviceId, Flags, ManagementAgent, Owner, Platform, Risk};
@@ -200,7 +200,7 @@ fn answer(shard: usize, control: Control) {
             device_id,
             reply,
         } => {
-            let known = tenant == 0 && device_id == self::device_id();
+            let known = tenant == TenantIndex(0) && device_id == self::device_id();
             drop(reply.send(known.then(|| Box::new(device()))));
         }
         Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
@@ -209,7 +209,7 @@ fn answer(shard: usize, control: Control) {
             // The store is empty, so shard 0 agrees with it and shard 1 does not.
             let cells = if shard == 0 { Vec::new() } else { cells(shard) };
             drop(reply.send(RecountPoint {
-                sequence: 0,
+                sequence: Sequence(0),
                 cells,
                 release,
             }));
@@ -243,7 +243,7 @@ pub(super) fn at_risk() -> Facets {
 fn cells(shard: usize) -> Vec<CellCount> {
     let cohort = Cohort::new(Owner::Company, ["floor".to_owned()]);
     let mut cells = vec![CellCount {
-        tenant: 0,
+        tenant: TenantIndex(0),
         cohort,
         facets: at_risk(),
         count: 3,
@@ -251,7 +251,7 @@ fn cells(shard: usize) -> Vec<CellCount> {
     if shard == 1 {
         let (cohort, facets) = (Cohort::default(), Facets::default());
         cells.push(CellCount {
-            tenant: 1,
+            tenant: TenantIndex(1),
             cohort,
             facets,
             count: 2,
@@ -289,7 +289,7 @@ fn report(shard: usize) -> ShardReport {
     ShardReport {
         devices: 5 + shard as u32,
         cells: 2,
-        sequence: 9,
+        sequence: Sequence(9),
         revision: Revision(4),
         transitions: 6,
         batches: 8,

@@ -21,7 +21,7 @@ use crate::route::{Payload, Window};
 const FULL: usize = CHECK_INS_PER_FRAME_MAX;
 
 /// A part of so many check-ins; `tag` tells it from others.
-fn part(tenant: TenantIndex, check_ins: usize, tag: u64) -> Part {
+fn part(tenant: u16, check_ins: usize, tag: u64) -> Part {
     let mut window = Window::open(1);
     window.open_frame();
     let check_in = CheckIn {
@@ -39,7 +39,7 @@ fn part(tenant: TenantIndex, check_ins: usize, tag: u64) -> Part {
     };
     let record = check_in.to_record().expect("neither id nor seq is zero");
     Part {
-        tenant,
+        tenant: TenantIndex(tenant),
         payload: match check_ins {
             1 => Payload::CheckIn(record),
             _ => Payload::CheckIns(vec![record; check_ins]),
@@ -57,12 +57,12 @@ fn push(inbox: &Inbox, part: Part) {
 }
 
 /// What was taken: tenant, check-ins, tag.
-fn taken(part: &Part) -> (TenantIndex, usize, u64) {
-    (part.tenant, part.payload.weight(), part.routed_at.0)
+fn taken(part: &Part) -> (u16, usize, u64) {
+    (part.tenant.0, part.payload.weight(), part.routed_at.0)
 }
 
 /// One batch, as a shard takes it: up to so many check-ins, plus the rest of the last part.
-fn batch(receiver: &mut InboxReceiver, check_ins_max: usize) -> Vec<(TenantIndex, usize, u64)> {
+fn batch(receiver: &mut InboxReceiver, check_ins_max: usize) -> Vec<(u16, usize, u64)> {
     let (mut batch, mut check_ins) = (Vec::new(), 0);
     while check_ins < check_ins_max
         && let Some(part) = receiver.try_take()
@@ -99,7 +99,7 @@ fn places_are_divided_and_never_more_than_configured() {
     for (parts_max, tenants) in [(16, 1), (16, 7), (16, 4000), (256, 3), (256, 64), (256, 65)] {
         let (inbox, _receiver) = inbox(parts_max, tenants);
         let mut places = 0;
-        for tenant in 0..tenants as TenantIndex {
+        for tenant in 0..tenants as u16 {
             while inbox.try_send(part(tenant, 1, 0)).unwrap().is_none() {
                 places += 1;
             }
@@ -117,7 +117,7 @@ fn places_are_divided_and_never_more_than_configured() {
 fn a_flood_fills_its_own_lane_only() {
     let (inbox, mut receiver) = inbox(32, 2);
     while inbox.try_send(part(0, FULL, 0)).unwrap().is_none() {}
-    let (flooder, quiet) = (inbox.room(0), inbox.room(1));
+    let (flooder, quiet) = (inbox.room(TenantIndex(0)), inbox.room(TenantIndex(1)));
     let (mut flooder, mut quiet) = (std::pin::pin!(flooder), std::pin::pin!(quiet));
     assert!(!is_ready(flooder.as_mut()), "its lane is full");
     assert!(is_ready(quiet.as_mut()), "the other lane has room");
@@ -131,7 +131,7 @@ fn a_flood_fills_its_own_lane_only() {
 /// the default size that is a batch for each of them, and its own.
 #[test]
 fn what_a_quiet_tenant_sends_waits_for_no_more_batches_than_tenants_flood() {
-    const QUIET: TenantIndex = 15;
+    const QUIET: u16 = 15;
     let config = Config::parse(MINIMAL, Path::new("/")).unwrap();
     let batch_max = config.shards.batch_check_ins_max as usize;
     let (inbox, mut receiver) = inbox(256, 16);
@@ -160,7 +160,7 @@ fn tenants_that_always_have_parts_get_the_same_number_of_check_ins() {
     for _ in 0..20_000 {
         for (tenant, size) in sizes.into_iter().enumerate() {
             while inbox
-                .try_send(part(tenant as TenantIndex, size, 0))
+                .try_send(part(tenant as u16, size, 0))
                 .unwrap()
                 .is_none()
             {}
@@ -196,7 +196,7 @@ fn a_token_waits_whenever_parts_do() {
 fn a_shard_that_is_gone_takes_nothing_and_lets_go_of_what_it_had() {
     let (inbox, receiver) = inbox(4, 1);
     while inbox.try_send(part(0, 1, 0)).unwrap().is_none() {}
-    let mut room = std::pin::pin!(inbox.room(0));
+    let mut room = std::pin::pin!(inbox.room(TenantIndex(0)));
     assert!(!is_ready(room.as_mut()));
     drop(receiver);
     assert!(is_ready(room.as_mut()), "whoever waits looks again");
@@ -225,7 +225,7 @@ fn every_part_of_every_thread_arrives_once_and_in_order() {
                 next.read_at = Stamp(u64::from(sender));
                 while let Some(refused) = inbox.try_send(next).unwrap() {
                     next = refused;
-                    inbox.room(tenant).await;
+                    inbox.room(TenantIndex(tenant)).await;
                 }
             }
         });
@@ -254,7 +254,7 @@ fn every_part_of_every_thread_arrives_once_and_in_order() {
 /// What may happen to an inbox.
 #[derive(Clone, Debug)]
 enum Step {
-    Push(TenantIndex, usize),
+    Push(u16, usize),
     Batch(usize),
 }
 
@@ -277,7 +277,7 @@ proptest! {
         const LANES: usize = 4;
         const PLACES: usize = 8;
         let (inbox, mut receiver) = inbox(LANES * PLACES, LANES);
-        let mut queues: [VecDeque<(TenantIndex, usize, u64)>; LANES] = Default::default();
+        let mut queues: [VecDeque<(u16, usize, u64)>; LANES] = Default::default();
         // By pair: what the first got more than the second since both last had parts.
         let mut ahead = [[0_i64; LANES]; LANES];
         let mut tag = 0;

@@ -147,7 +147,7 @@ impl Worker {
                 } else {
                     tracing::info!(
                         devices = self.shard.devices(),
-                        sequence = self.shard.sequence(),
+                        sequence = self.shard.sequence().0,
                         "shard drained"
                     );
                     Task::Ended

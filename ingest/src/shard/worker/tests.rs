@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{
-    PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantPolicy, Timestamp,
+    PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantIndex, TenantPolicy,
+    Timestamp,
 };
 use muster_store::{CheckpointMark, Commit};
 use muster_wire::limits::CHECK_IN_BYTES;
@@ -99,7 +100,7 @@ impl Stage {
         self.window.open_frame();
         let stamp = Clock::Simulated(Arc::clone(&self.time)).stamp();
         let part = Part {
-            tenant: 0,
+            tenant: TenantIndex(0),
             payload,
             receipt: self.window.receipt(),
             read_at: stamp,

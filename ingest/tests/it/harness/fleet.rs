@@ -155,7 +155,7 @@ impl Oracle {
 
     fn index(&self, tenant: &str) -> TenantIndex {
         let index = self.tenants.iter().position(|name| *name == tenant);
-        index.expect("a tenant of the settings") as TenantIndex
+        TenantIndex(index.expect("a tenant of the settings") as u16)
     }
 
     pub(crate) fn devices(&self) -> u64 {

@@ -40,7 +40,7 @@ struct Told {
 
 impl Sink<()> for Told {
     fn committed(&mut self, commit: Commit<()>, _: std::time::Instant) {
-        self.committed = commit.sequence;
+        self.committed = commit.sequence.0;
     }
 
     fn failed(&mut self, _: Commit<()>, _: &PoisonReason) {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use muster_engine::{Sequence, ShardId};
+
 use muster_crash::disk::{Action, DiskSettings, Entries, FileKind, Moment, Operation, Rule};
 use muster_loadgen::random::Random;
 use muster_store::{Commit, ReadError, Store};
@@ -27,7 +29,7 @@ fn work(directory: &Path, promised: u64, commits: u64, told: &str) -> Result<u64
     let mut found = 0;
     let recovered = store.recover(|entry| {
         found += 1;
-        assert_eq!(entry.sequence, found, "{told}");
+        assert_eq!(entry.sequence.0, found, "{told}");
         assert!(entry.bytes == bytes(found), "{told}: the value {found}");
         Ok::<(), ReadError>(())
     });
@@ -39,8 +41,8 @@ fn work(directory: &Path, promised: u64, commits: u64, told: &str) -> Result<u64
     };
     for sequence in found + 1..=found + commits {
         let commit = Commit {
-            shard: 0,
-            sequence,
+            shard: ShardId(0),
+            sequence: Sequence(sequence),
             journal: bytes(sequence),
             ..Commit::default()
         };

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use muster_engine::{PageNumber, Sequence, ShardId};
+
 use muster_crash::disk::{Action, DiskSettings, FileKind, ForgetfulDisk, Operation, Rule};
 use muster_loadgen::random::Random;
 use muster_store::{CheckpointMark, Commit, PageWrite, ReadError, Store, Writer};
@@ -29,11 +31,11 @@ fn commit(sequence: u64) -> Commit<()> {
     let pages = (0..PAGES)
         .filter(|page| u64::from(*page) % CHECKPOINT == sequence % CHECKPOINT)
         .map(|page| PageWrite {
-            page,
+            page: PageNumber(page),
             bytes: bytes(sequence),
         });
     Commit {
-        sequence,
+        sequence: Sequence(sequence),
         journal: bytes(sequence),
         pages: pages.collect(),
         checkpoint: match sequence % CHECKPOINT {
@@ -52,21 +54,22 @@ fn recover(directory: &Path, promised: u64, told: &str) -> (Store, Writer) {
         .unwrap_or_else(|error| panic!("{told}: {error}"));
     let mut last = None;
     let writer = store.recover(|entry| {
-        let follows = last.is_none_or(|last| entry.sequence == last + 1);
-        assert!(follows, "{told}: {} after {last:?}", entry.sequence);
-        assert!(entry.bytes == bytes(entry.sequence), "{told}: {last:?}");
-        last = Some(entry.sequence);
+        let sequence = entry.sequence.0;
+        let follows = last.is_none_or(|last| sequence == last + 1);
+        assert!(follows, "{told}: {sequence} after {last:?}");
+        assert!(entry.bytes == bytes(sequence), "{told}: {last:?}");
+        last = Some(sequence);
         Ok::<(), ReadError>(())
     });
     let writer = writer.unwrap_or_else(|error| panic!("{told}: {error}"));
-    let reached = writer.sequence(0);
+    let reached = writer.sequence(ShardId(0)).0;
     assert!(reached >= promised, "{told}: {reached} of {promised}");
     let mut found = 0;
-    let pages = store.snapshot().pages(0, |page, image| {
+    let pages = store.snapshot().pages(ShardId(0), |page, image| {
         found += 1;
         let expected = (1..=reached)
             .rev()
-            .find(|sequence| sequence % CHECKPOINT == u64::from(page) % CHECKPOINT);
+            .find(|sequence| sequence % CHECKPOINT == u64::from(page.0) % CHECKPOINT);
         assert!(
             Some(image.to_vec()) == expected.map(bytes),
             "{told}: {page}"
@@ -95,7 +98,7 @@ fn write(directory: &Path, disk: &ForgetfulDisk, rule: Rule, told: &str) -> u64 
     writer.write(&mut vec![commit(failed + 1)], &mut sink);
     assert_eq!(sink.committed, failed - 1, "{told}");
     assert!(store.health().poisoned().is_some(), "{told}");
-    assert!(store.snapshot().checkpoint(0).is_ok(), "{told}");
+    assert!(store.snapshot().checkpoint(ShardId(0)).is_ok(), "{told}");
     sink.committed
 }
 

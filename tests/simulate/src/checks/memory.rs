@@ -7,7 +7,7 @@
 //!
 //! Looks at a server that stands still; its owner is `checks`. Bounded by the state of the server, twice.
 
-use muster_engine::{Cohort, CohortId, Revision, Shard, page};
+use muster_engine::{Cohort, CohortId, Revision, Sequence, Shard, page};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 use muster_store::{ReadError, StoreView};
 
@@ -80,10 +80,12 @@ fn revision_differs(
     memory: &Shard,
     oracle: &Oracle,
 ) -> Option<String> {
-    let id = shard.id().0;
+    let id = shard.id();
     if oracle.revision_at(id, memory.sequence()) != Some(memory.revision()) {
         let (sequence, revision) = (memory.sequence(), memory.revision());
-        return Some(format!("{revision:?} in memory is not of {sequence}"));
+        return Some(format!(
+            "{revision:?} in memory is not of sequence {sequence}"
+        ));
     }
     let told = match told(view, memory, oracle) {
         Ok(told) => told,
@@ -96,11 +98,11 @@ fn revision_differs(
 /// The revision that the disk tells of.
 fn told(view: &StoreView<'_>, memory: &Shard, oracle: &Oracle) -> Result<Revision, String> {
     let unreadable = |error: ReadError| error.to_string();
-    let id = memory.id().0;
+    let id = memory.id();
     let covered = view
         .checkpoint(id)
         .map_err(unreadable)?
-        .map_or(0, |record| record.cursor_sequence);
+        .map_or(Sequence(0), |record| record.cursor_sequence);
     if covered < memory.sequence() {
         return Ok(memory.revision());
     }

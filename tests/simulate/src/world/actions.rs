@@ -233,7 +233,7 @@ impl World {
         let shard = self.random.below(server.workers.len() as u64) as usize;
         if server.step_shard(shard, first) == Stepped::Worked {
             let sequence = server.workers[shard].shard().sequence();
-            self.trace.note("shard", shard, &[("sequence", sequence)]);
+            self.trace.note("shard", shard, &[("sequence", sequence.0)]);
         }
     }
 

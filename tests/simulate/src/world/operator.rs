@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use muster_engine::{PolicySet, Revision};
+use muster_engine::{PolicySet, Revision, ShardId};
 use muster_ingest::phase::Phase;
 use muster_ingest::recount::{count_shard, counters_of};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
@@ -123,7 +123,7 @@ impl World {
         self.summary.recounts += 1;
         let counted = count_shard(
             &snapshot,
-            shard as u16,
+            ShardId(shard as u16),
             self.wall_max.max(self.clock.wall()),
         )
         .map_err(|error| Violation::new("recount", error.to_string()))?;

@@ -6,7 +6,6 @@ use super::properties::{Event, Server, Step, any_event, any_step};
 use super::*;
 use crate::cell::CellId;
 use crate::shard::AuditRound;
-use crate::slab::SlotIndex;
 
 const ONE_SHARD: fn() -> ShardMap = || ShardMap::new(1);
 
@@ -68,7 +67,7 @@ impl Damage {
             }
             Self::RecordCell => shard.devices.get_mut(slot).cell = other_cell,
             Self::NoSuchCell => shard.devices.get_mut(slot).cell = CellId(u32::MAX),
-            Self::Tenant => shard.devices.get_mut(slot).tenant = 7,
+            Self::Tenant => shard.devices.get_mut(slot).tenant = TenantIndex(7),
             Self::IndexLost => shard.index.remove(hash, slot),
             Self::IndexWrong => {
                 shard.index.remove(hash, slot);
@@ -76,7 +75,9 @@ impl Damage {
             }
             Self::IndexTooMany => {
                 let empty = shard.slots() - 1;
-                shard.index.insert(hash ^ 1, empty, &shard.devices);
+                shard
+                    .index
+                    .insert(hash ^ 1, SlotIndex(empty), &shard.devices);
             }
             Self::Twice => {
                 let slot = shard.devices.insert(record);

@@ -10,23 +10,22 @@ use crate::shard::recovery::Recovery;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
-    cells: BTreeMap<u32, Vec<u8>>,
-    cohorts: BTreeMap<u32, Vec<u8>>,
-    pages: BTreeMap<u32, Vec<u8>>,
-    journal: BTreeMap<u64, Vec<u8>>,
-    cursor: u64,
-    begun: u64,
-    policies: BTreeMap<u32, Arc<PolicySet>>,
+    cells: BTreeMap<CellId, Vec<u8>>,
+    cohorts: BTreeMap<CohortId, Vec<u8>>,
+    pages: BTreeMap<PageNumber, Vec<u8>>,
+    journal: BTreeMap<Sequence, Vec<u8>>,
+    cursor: Sequence,
+    begun: Sequence,
+    policies: BTreeMap<Revision, Arc<PolicySet>>,
 }
 
 impl Disk {
     pub(super) fn add_policy(&mut self, policy: &Arc<PolicySet>) {
-        self.policies
-            .insert(policy.revision().0, Arc::clone(policy));
+        self.policies.insert(policy.revision(), Arc::clone(policy));
     }
 
     /// One atomic commit of everything a sealed batch asks for.
-    pub(super) fn commit(&mut self, sequence: u64, effects: &Effects) {
+    pub(super) fn commit(&mut self, sequence: Sequence, effects: &Effects) {
         self.cells.extend(effects.cells.iter().cloned());
         self.cohorts.extend(effects.cohorts.iter().cloned());
         for write in &effects.pages {
@@ -38,18 +37,18 @@ impl Disk {
         }
     }
 
-    pub(super) fn checkpoint_begins(&mut self, sequence: u64) {
+    pub(super) fn checkpoint_begins(&mut self, sequence: Sequence) {
         self.begun = sequence;
     }
 
     /// The checkpoint is complete: the journal up to its beginning goes.
     pub(super) fn checkpoint_is_complete(&mut self) {
         self.cursor = self.begun;
-        self.journal = self.journal.split_off(&(self.cursor + 1));
+        self.journal = self.journal.split_off(&self.cursor.next());
     }
 
     /// Files a device of a page under another cell of the table.
-    pub(super) fn misfile(&mut self, page: u32, device: &DeviceId, cell: CellId) {
+    pub(super) fn misfile(&mut self, page: PageNumber, device: &DeviceId, cell: CellId) {
         let bytes = &self.pages[&page];
         let mut page_read = crate::page::decode(bytes).unwrap();
         let mut records = page_read.records.iter_mut();
@@ -68,7 +67,7 @@ impl Disk {
     /// The cells on this disk by the model's rules alone.
     pub(super) fn recount(&self, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         let mut model = ModelDisk::default();
-        let mut policy_set = |revision: Revision| self.policies.get(&revision.0).cloned();
+        let mut policy_set = |revision: Revision| self.policies.get(&revision).cloned();
         self.cohorts
             .values()
             .for_each(|bytes| model.cohort(bytes).unwrap());
@@ -92,7 +91,7 @@ impl Disk {
         seed: u64,
     ) -> Result<Shard, RecoveryError> {
         let mut recovery = Recovery::new(shard, limits, seed);
-        let mut policy_set = |revision: Revision| self.policies.get(&revision.0).cloned();
+        let mut policy_set = |revision: Revision| self.policies.get(&revision).cloned();
         for (id, bytes) in &self.cohorts {
             recovery.cohort(*id, bytes)?;
         }

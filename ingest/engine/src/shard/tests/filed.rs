@@ -86,9 +86,9 @@ proptest! {
             let [one, other] = shards.each_mut().map(|shard| {
                 let mut effects = Effects::default();
                 shard.begin(Timestamp::from_seconds(seconds), &mut effects);
-                let outcome = shard.apply_check_ins(0, &records, &mut effects);
+                let outcome = shard.apply_check_ins(TENANT, &records, &mut effects);
                 shard.seal(&mut effects);
-                let (device, cell) = shard.device(0, &device_id(number)).unwrap();
+                let (device, cell) = shard.device(TENANT, &device_id(number)).unwrap();
                 (outcome, *device, cell, effects.journal_value().to_vec())
             });
             prop_assert_eq!(one, other);

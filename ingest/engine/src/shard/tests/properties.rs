@@ -16,11 +16,11 @@ use crate::{FacetWord, ShardMap};
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     CheckIn {
-        tenant: u16,
+        tenant: TenantIndex,
         record: CheckInRecord,
     },
     Inventory {
-        tenant: u16,
+        tenant: TenantIndex,
         inventory: Inventory,
     },
     Policy {
@@ -47,7 +47,7 @@ fn any_member<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl St
 /// Half of them say one and the same, so that many say what their device said before.
 fn any_check_in() -> impl Strategy<Value = Event> {
     let usual = (0..2u16, 0..300u16, 1..12u64).prop_map(|(tenant, number, seq)| Event::CheckIn {
-        tenant,
+        tenant: TenantIndex(tenant),
         record: record(check_in(number, seq)),
     });
     prop_oneof![usual, any_report()]
@@ -76,7 +76,7 @@ fn any_report() -> impl Strategy<Value = Event> {
                     ..check_in(number, seq)
                 };
                 Event::CheckIn {
-                    tenant,
+                    tenant: TenantIndex(tenant),
                     record: record(check_in),
                 }
             },
@@ -91,7 +91,7 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
         prop::sample::subsequence(vec!["a", "b"], 0..=2),
     )
         .prop_map(|(tenant, number, revision, tags)| Event::Inventory {
-            tenant,
+            tenant: TenantIndex(tenant),
             inventory: inventory(number, revision, &tags),
         });
     let policy = (any_member(Threshold::ALL), any::<bool>(), any::<bool>()).prop_map(
@@ -241,7 +241,7 @@ impl Server {
 
     fn sweep(&mut self) {
         for (shard, _, effects) in &mut self.shards {
-            shard.apply_time(0, shard.slots(), effects);
+            shard.apply_time(SlotIndex(0), shard.slots(), effects);
         }
     }
 
@@ -352,7 +352,7 @@ proptest! {
         let (mut shard, mut effects) = (shard(), Effects::default());
         apply(&mut shard, &records, &mut effects);
         for (device, last) in highest {
-            let (stored, cell) = shard.device(0, &device).unwrap();
+            let (stored, cell) = shard.device(TENANT, &device).unwrap();
             let facets = Facets::from_word(cell.facets).unwrap();
             prop_assert_eq!(stored.seq, last.seq());
             prop_assert_eq!(facets.risk, last.risk());
@@ -367,12 +367,12 @@ proptest! {
 fn a_page_that_is_ahead_of_a_lost_journal_tail_is_refused() {
     let mut server = Server::new(1);
     server.event(&Event::CheckIn {
-        tenant: 0,
+        tenant: TENANT,
         record: record(check_in(1, 1)),
     });
     server.commit();
     server.event(&Event::CheckIn {
-        tenant: 0,
+        tenant: TENANT,
         record: record(check_in(1, 2)),
     });
     server.checkpoint(0);
@@ -393,7 +393,7 @@ fn lower_limits_do_not_lose_what_was_accepted() {
     let mut server = Server::new(1);
     for number in 0..20 {
         server.event(&Event::CheckIn {
-            tenant: 0,
+            tenant: TENANT,
             record: record(check_in(number, 1)),
         });
     }
@@ -446,7 +446,7 @@ fn what_a_full_table_refused_is_refused_again_after_a_crash() {
         Timestamp::from_seconds(NOW.as_seconds() + 49 * 3600),
         &mut effects,
     );
-    let moved = shard.apply_time(0, shard.slots(), &mut effects);
+    let moved = shard.apply_time(SlotIndex(0), shard.slots(), &mut effects);
     assert_eq!(moved, 1, "the other one finds no cell");
     disk.commit(shard.seal(&mut effects), &effects);
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());

@@ -23,7 +23,7 @@ fn two_devices() -> (Disk, [CellId; 2]) {
     };
     shard.begin(NOW, &mut effects);
     let records = [record(check_in(1, 1)), record(impaired)];
-    shard.apply_check_ins(0, &records, &mut effects);
+    shard.apply_check_ins(TENANT, &records, &mut effects);
     let sequence = commit(&mut shard, &mut effects);
     assert!(shard.checkpoint_begin());
     disk.checkpoint_begins(sequence);
@@ -32,7 +32,7 @@ fn two_devices() -> (Disk, [CellId; 2]) {
     shard.checkpoint_step(usize::MAX, &mut effects);
     disk.commit(sequence, &effects);
     disk.checkpoint_is_complete();
-    let cell = |number| shard.device(0, &device_id(number)).unwrap().0.cell;
+    let cell = |number| shard.device(TENANT, &device_id(number)).unwrap().0.cell;
     (disk, [cell(1), cell(2)])
 }
 
@@ -42,7 +42,7 @@ fn a_device_in_a_cell_that_the_rules_do_not_give_is_counted_where_they_say() {
     assert_ne!(first, second);
     let right = disk.recount(NOW);
     assert_eq!(right.len(), 2);
-    disk.misfile(0, &device_id(1), second);
+    disk.misfile(PageNumber(0), &device_id(1), second);
     assert_eq!(disk.recount(NOW), right, "judged, not believed");
     let shard = disk.recover(ShardId(0), LIMITS, 1).unwrap();
     assert_eq!(

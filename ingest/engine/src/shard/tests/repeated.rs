@@ -3,7 +3,9 @@
 
 use super::disk::Disk;
 use super::*;
-use crate::journal::{JournalError, JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX, Repeated, Segment};
+use crate::journal::{
+    JournalError, JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX, Repeated, Segment,
+};
 
 /// The check-ins in the journal value of a batch: repeated ones and whole ones.
 fn kept(effects: &Effects) -> (usize, usize) {
@@ -85,9 +87,14 @@ fn the_first_check_in_of_a_device_is_never_a_repeated_one() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     let inventory = inventory(1, 1, &[]);
     shard.begin(NOW, &mut effects);
-    shard.apply_inventory(0, &inventory, &inventory.to_bytes().unwrap(), &mut effects);
+    shard.apply_inventory(
+        TENANT,
+        &inventory,
+        &inventory.to_bytes().unwrap(),
+        &mut effects,
+    );
     shard.seal(&mut effects);
-    let (device, cell) = shard.device(0, &device_id(1)).unwrap();
+    let (device, cell) = shard.device(TENANT, &device_id(1)).unwrap();
     let facets = Facets::from_word(cell.facets).unwrap();
     let says = CheckIn {
         device_id: device_id(1),
@@ -125,11 +132,11 @@ fn kinds_alternate_in_the_order_of_the_check_ins() {
     assert_eq!(kept(&effects), (3, 3));
     let mut disk = Disk::default();
     disk.add_policy(&policy(1));
-    disk.commit(1, &effects);
+    disk.commit(Sequence(1), &effects);
     let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
     assert_eq!(
-        recovered.device(0, &device_id(1)),
-        shard.device(0, &device_id(1))
+        recovered.device(TENANT, &device_id(1)),
+        shard.device(TENANT, &device_id(1))
     );
 }
 
@@ -150,7 +157,7 @@ fn replayed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
             change(&mut value[first..]);
         }
         effects.swap_journal(&mut value);
-        disk.commit(seq, &effects);
+        disk.commit(Sequence(seq), &effects);
     }
     disk.recover(ShardId(0), LIMITS, 7)
 }
@@ -158,7 +165,7 @@ fn replayed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
 #[test]
 fn a_repeated_check_in_that_is_not_of_the_device_in_its_slot_is_refused() {
     let recovered = replayed(|_| ()).unwrap();
-    assert_eq!(recovered.device(0, &device_id(2)).unwrap().0.seq, 2);
+    assert_eq!(recovered.device(TENANT, &device_id(2)).unwrap().0.seq, 2);
     type Damage = fn(&mut [u8]);
     let damages: [(&str, Damage); 5] = [
         ("an unknown flag", |bytes| bytes[15] ^= 0x80),
@@ -190,7 +197,7 @@ fn ids_that_differ_in_one_byte_have_different_tags() {
     let value = effects.journal_value();
     let last = value.last_chunk::<REPEATED_BYTES>().unwrap();
     let repeated = Repeated::read(last).unwrap();
-    assert_eq!((repeated.slot, repeated.seq), (0, 2));
+    assert_eq!((repeated.slot, repeated.seq), (SlotIndex(0), 2));
     assert_eq!(repeated.flags, check_in(0, 2).flags);
     assert!(repeated.is_of(&DeviceId::from_bytes(id)));
     for at in 0..16 {
@@ -239,9 +246,12 @@ fn flags_of_a_repeated_check_in_are_recovered() {
             ..check_in(1, seq)
         };
         apply(&mut shard, &[record(says)], &mut effects);
-        disk.commit(seq, &effects);
+        disk.commit(Sequence(seq), &effects);
         let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
         let device = device_id(1);
-        assert_eq!(recovered.device(0, &device), shard.device(0, &device));
+        assert_eq!(
+            recovered.device(TENANT, &device),
+            shard.device(TENANT, &device)
+        );
     }
 }
