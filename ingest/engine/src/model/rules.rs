@@ -106,18 +106,15 @@ pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
     if device.flag(Flags::SETTING_ERROR) {
         return ThreatSetting::Error;
     }
+    // From the highest level down: the first that either side reports.
     let level = match (check_in.partner_threat_state(), check_in.risk()) {
-        (PartnerThreatState::Activated, _)
-        | (PartnerThreatState::Deactivated, _)
-        | (PartnerThreatState::Unresponsive, _)
-        | (PartnerThreatState::Misconfigured, _) => None,
-        (PartnerThreatState::Unknown, Risk::NotReported) => None,
         (PartnerThreatState::HighSeverity, _)
         | (PartnerThreatState::Compromised, _)
         | (_, Risk::High) => Some(3),
         (PartnerThreatState::MediumSeverity, _) | (_, Risk::Medium) => Some(2),
         (PartnerThreatState::LowSeverity, _) | (_, Risk::Low) => Some(1),
-        (PartnerThreatState::Secured, _) | (PartnerThreatState::Unknown, _) => Some(0),
+        (PartnerThreatState::Secured, _) | (_, Risk::None) | (_, Risk::Informational) => Some(0),
+        (_, Risk::NotReported) => None,
     };
     let compliant = match (level, threshold) {
         (None, _) if policy.blocked_on_missing(platform) => {

@@ -49,24 +49,27 @@ impl ThreatLevel {
         }
     }
 
-    /// R2 rows 7 and 9: `None` is the table's Missing.
-    ///
-    /// A partner that reports nothing (unknown) leaves the word to the risk score; a partner agent
-    /// that is there without giving a level (activated, deactivated, unresponsive, misconfigured) is
-    /// Missing whatever the score; where both give a level the higher rank wins.
-    pub fn effective(partner: PartnerThreatState, risk: Risk) -> Option<Self> {
+    /// The level that another partner than Defender gives; `None` where its state gives none.
+    pub const fn of_partner(state: PartnerThreatState) -> Option<Self> {
         use PartnerThreatState as State;
-        let by_partner = match partner {
-            State::Unknown => return Self::of_risk(risk),
-            State::Activated | State::Deactivated | State::Unresponsive | State::Misconfigured => {
-                return None;
-            }
-            State::Secured => Self::None,
-            State::LowSeverity => Self::Low,
-            State::MediumSeverity => Self::Medium,
-            State::HighSeverity | State::Compromised => Self::High,
-        };
-        Some(Self::of_risk(risk).map_or(by_partner, |by_risk| by_risk.max(by_partner)))
+        match state {
+            State::Unknown
+            | State::Activated
+            | State::Deactivated
+            | State::Unresponsive
+            | State::Misconfigured => None,
+            State::Secured => Some(Self::None),
+            State::LowSeverity => Some(Self::Low),
+            State::MediumSeverity => Some(Self::Medium),
+            State::HighSeverity | State::Compromised => Some(Self::High),
+        }
+    }
+
+    /// R2 rows 7 and 9: the higher of the two levels; `None`, the table's Missing, where neither
+    /// Defender nor another partner gives one.
+    pub fn effective(partner: PartnerThreatState, risk: Risk) -> Option<Self> {
+        // `None` is less than any level.
+        Self::of_partner(partner).max(Self::of_risk(risk))
     }
 }
 
@@ -179,17 +182,18 @@ mod tests {
     fn r2_rows_7_and_9() {
         use PartnerThreatState as State;
         for state in [
+            State::Unknown,
             State::Activated,
             State::Deactivated,
             State::Unresponsive,
             State::Misconfigured,
         ] {
-            assert_eq!(ThreatLevel::effective(state, Risk::High), None, "{state:?}");
+            let level = |risk| ThreatLevel::effective(state, risk);
+            assert_eq!(level(Risk::NotReported), None, "{state:?}");
+            // A partner that gives no level takes away none that Defender gives.
+            assert_eq!(level(Risk::None), Some(ThreatLevel::None), "{state:?}");
+            assert_eq!(level(Risk::High), Some(ThreatLevel::High), "{state:?}");
         }
-        assert_eq!(
-            ThreatLevel::effective(State::Unknown, Risk::NotReported),
-            None
-        );
         let table = [
             (State::Unknown, Risk::Informational, ThreatLevel::None),
             (State::Unknown, Risk::Medium, ThreatLevel::Medium),
