@@ -1,8 +1,8 @@
 //! The inventory record: everything about a device that is long or rare.
 //!
 //! Purpose: one rkyv archive per record. [`Inventory`] is the owned form on both sides; reading
-//! checks the archive with bytecheck first and then every limit, so an `Inventory` from bytes is
-//! always within bounds.
+//! checks the archive with bytecheck first, then every limit, and last that it is the one archive
+//! of its record, so an `Inventory` from bytes is within bounds and one to one with them.
 //!
 //! Bounds: 8192 bytes an archive, 256 bytes a string, 16 tags of 200 bytes; nesting is flat, so the
 //! work is bounded by the bytes. What it does not do: no merging with earlier records; a newer
@@ -84,6 +84,10 @@ pub enum InventoryError {
     /// A pointer, a length or a text of the archive is invalid.
     #[error("the inventory archive is not valid")]
     Archive,
+    /// The archive can be read, but is not the one archive of its record: a byte of padding, a slot or
+    /// an offset differs.
+    #[error("the inventory archive is not in the one form that its record has")]
+    NotCanonical,
     /// A reserved byte is set.
     #[error("a reserved byte of the inventory is not zero")]
     ReservedNotZero,
@@ -205,11 +209,28 @@ impl Inventory {
         aligned.extend_from_slice(bytes);
         let archived = rkyv::api::low::access::<ArchivedInventory, Failure>(&aligned)
             .map_err(|_| InventoryError::Archive)?;
+        // The order of these checks is in docs/reference/PROTOCOL.md, "Which reason an Ack gives".
+        let (device_id, revision) = (archived.device_id, archived.revision.to_native());
+        if device_id == DeviceId::ZERO.to_bytes() {
+            return Err(InventoryError::DeviceIdZero);
+        }
+        if revision == 0 {
+            return Err(InventoryError::RevisionZero);
+        }
+        let owner = Owner::from_code(archived.owner).ok_or(InventoryError::UnknownOwner {
+            code: archived.owner,
+        })?;
         let reserved_at = root_at + RESERVED_AT;
         if bytes.get(reserved_at..reserved_at + RESERVED_BYTES) != Some(&[0; RESERVED_BYTES]) {
             return Err(InventoryError::ReservedNotZero);
         }
-        archived.to_inventory()
+        let inventory = archived.to_inventory(owner)?;
+        // rkyv reads more archives than it writes: it takes a short text to end at the first 0xff of its
+        // slot, does not look at padding, and follows any offset. Written again, every byte is held.
+        if inventory.to_bytes()? != bytes {
+            return Err(InventoryError::NotCanonical);
+        }
+        Ok(inventory)
     }
 
     /// The device id and revision an archive claims, to name a record that is refused. Zero where
@@ -231,9 +252,7 @@ impl Inventory {
 impl ArchivedInventory {
     /// The owned form. Limits are held before anything is copied, so what an archive can make us
     /// allocate is bounded by the limits, not by what it claims.
-    fn to_inventory(&self) -> Result<Inventory, InventoryError> {
-        let owner = Owner::from_code(self.owner)
-            .ok_or(InventoryError::UnknownOwner { code: self.owner })?;
+    fn to_inventory(&self, owner: Owner) -> Result<Inventory, InventoryError> {
         check_tags(self.tags.iter().map(|tag| tag.as_str()))?;
         let inventory = Inventory {
             device_id: DeviceId::from_bytes(self.device_id),

@@ -70,7 +70,7 @@ reject_table! {
     IdentityMismatch = 9, "identityMismatch", "The certificate may not speak for this device.";
     UnknownDevice = 10, "unknownDevice", "The tenant does not accept devices it does not know.";
     InvalidInventory = 11, "invalidInventory",
-        "The inventory archive cannot be read or breaks a limit.";
+        "The inventory archive is not in the form of section 7 or breaks a limit.";
     CohortLimit = 12, "cohortLimit", "The tenant's limit of cohorts is reached.";
     DeviceLimit = 13, "deviceLimit", "The server's limit of devices is reached.";
     CellLimit = 14, "cellLimit", "The server's limit of counter cells is reached.";
@@ -95,7 +95,7 @@ impl fmt::Display for RejectReason {
 /// One refused record, as an Ack spells it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rejection {
-    /// The device of the record; [`DeviceId::ZERO`] if the record did not tell.
+    /// The device id in the record; [`DeviceId::ZERO`] if that is what is in it.
     pub device_id: DeviceId,
     /// The check-in's sequence number, or the inventory's revision.
     pub seq: u64,

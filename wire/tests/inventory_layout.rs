@@ -133,13 +133,142 @@ fn an_archive_built_from_the_document_is_read_and_is_what_rkyv_writes() {
     assert_eq!(Inventory::from_bytes(&by_hand(&longest)), Ok(longest));
 }
 
+/// What a text of up to 8 bytes may look like in its slot: it, and nothing but 0xff behind it.
+///
+/// Row X26: inventory slot `ab ff 63 64 ff ff ff ff` was stored as "ab" -> refused. The row writes the
+/// letters a and b; read as the byte 0xab the slot is the form of a long text, and refused as well.
 #[test]
-fn unused_bytes_before_and_between_are_allowed() {
-    let inventory = sample(20);
+fn x26_a_slot_with_bytes_behind_the_end_of_its_text_is_refused() {
+    let inventory = Inventory {
+        tags: vec!["ab".to_owned(); 2],
+        ..sample(2)
+    };
     let archive = by_hand(&inventory);
-    // Pointers are relative, so eight bytes more in front change none of them.
-    let padded = [vec![0x55; 8], archive].concat();
-    assert_eq!(Inventory::from_bytes(&padded), Ok(inventory));
+    let root = archive.len() - 88;
+    let fields = (32..80).step_by(8).map(|field| root + field);
+    let tags = [root - 16, root - 8];
+    for slot in fields.chain(tags) {
+        for (spoiled, is_text) in [
+            (*b"ab\xffcd\xff\xff\xff", true),
+            (*b"ab\xff\xff\xff\xff\xffc", true),
+            (*b"ab\xff\0\0\0\0\0", true),
+            (*b"\xab\xffcd\xff\xff\xff\xff", false),
+        ] {
+            let mut archive = archive.clone();
+            archive[slot..slot + 8].copy_from_slice(&spoiled);
+            let expected = if is_text {
+                InventoryError::NotCanonical
+            } else {
+                InventoryError::Archive
+            };
+            assert_eq!(
+                Inventory::from_bytes(&archive),
+                Err(expected),
+                "{spoiled:x?} at {slot}"
+            );
+        }
+    }
+    assert_eq!(Inventory::from_bytes(&archive), Ok(inventory));
+}
+
+/// The kind of row X26: bytes of an archive that no field needs have one value.
+#[test]
+fn x26_padding_that_is_not_zero_is_refused() {
+    // 20 bytes of each text: 6 x 20 and 2 x 11 bytes of text, padding to a multiple of 4, two slots, padding to 8.
+    let inventory = Inventory {
+        model: "c".repeat(20),
+        tags: vec!["eleven byte".to_owned(); 2],
+        ..sample(20)
+    };
+    let archive = by_hand(&inventory);
+    let root = archive.len() - 88;
+    let texts = 6 * 20 + 2 * 11;
+    let slots = texts + 2..texts + 2 + 16;
+    assert_eq!(root, slots.end, "no padding behind these slots");
+    let with_padding_behind = Inventory {
+        tags: vec!["twelve bytes".to_owned(); 3],
+        ..inventory.clone()
+    };
+    let padded = by_hand(&with_padding_behind);
+    let behind = padded.len() - 88 - 4;
+    for (archive, padding) in [
+        (&archive, texts..slots.start),
+        (&padded, behind..behind + 4),
+    ] {
+        assert!(Inventory::from_bytes(archive).is_ok());
+        for at in padding {
+            let mut spoiled = archive.clone();
+            assert_eq!(spoiled[at], 0, "byte {at} is padding");
+            spoiled[at] = 1;
+            let found = Inventory::from_bytes(&spoiled);
+            assert_eq!(found, Err(InventoryError::NotCanonical), "byte {at}");
+        }
+    }
+}
+
+/// The kind of row X26: nothing stands before, between or behind what the record needs.
+#[test]
+fn x26_bytes_that_nothing_points_to_are_refused() {
+    let archive = by_hand(&sample(20));
+    let not_canonical = Err(InventoryError::NotCanonical);
+    // Offsets are relative, so eight bytes more in front change none of them.
+    for filling in [0, 0x55] {
+        let padded = [vec![filling; 8], archive.clone()].concat();
+        assert_eq!(Inventory::from_bytes(&padded), not_canonical);
+    }
+    // A gap between the first text and the slots: only the first text moves away from its slot.
+    let inventory = Inventory {
+        device_name: "a text of 20 bytes..".to_owned(),
+        ..sample(0)
+    };
+    let archive = by_hand(&inventory);
+    let gap = 8;
+    let mut gapped = [&archive[..20], &[0; 8], &archive[20..]].concat();
+    let slot = gapped.len() - 88 + 32;
+    let offset = -i32::try_from(slot).unwrap();
+    gapped[slot + 4..slot + 8].copy_from_slice(&offset.to_le_bytes());
+    assert_eq!(
+        offset,
+        -i32::try_from(archive.len() - 88 + 32 + gap).unwrap()
+    );
+    assert_eq!(Inventory::from_bytes(&gapped), not_canonical);
+}
+
+/// The kind of row X26: an empty list has an offset, and one only.
+#[test]
+fn x26_an_empty_list_that_points_elsewhere_is_refused() {
+    let inventory = Inventory {
+        device_name: "a text of 20 bytes..".to_owned(),
+        ..sample(0)
+    };
+    let archive = by_hand(&inventory);
+    let tags = archive.len() - 8;
+    for position in [0, 4, 8] {
+        let mut spoiled = archive.clone();
+        let offset = position - i32::try_from(tags).unwrap();
+        spoiled[tags..tags + 4].copy_from_slice(&offset.to_le_bytes());
+        assert!(Inventory::from_bytes(&spoiled).is_err(), "{position}");
+    }
+    assert_eq!(Inventory::from_bytes(&archive), Ok(inventory));
+}
+
+/// The kind of row X26, byte by byte: an archive that differs in one byte is another record or refused.
+#[test]
+fn x26_every_byte_of_an_archive_is_meant_or_refused() {
+    for length in [0, 2, 8, 9, 20, 70] {
+        let inventory = sample(length);
+        let archive = by_hand(&inventory);
+        for at in 0..archive.len() {
+            for value in 0..=255 {
+                let mut changed = archive.clone();
+                changed[at] = value;
+                if let Ok(read) = Inventory::from_bytes(&changed) {
+                    assert_eq!(read.to_bytes(), Ok(changed), "{value:#x} at {at}");
+                    assert_eq!(read == inventory, value == archive[at]);
+                }
+            }
+        }
+    }
 }
 
 #[test]

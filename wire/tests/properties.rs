@@ -346,7 +346,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_archives_never_panic_and_what_is_read_is_within_the_limits(
+    fn damaged_archives_never_panic_and_what_is_read_is_within_the_limits_and_one_to_one_with_its_bytes(
         inventory in inventories(),
         damage in vec((any::<Index>(), any::<u8>()), 1..6),
         in_root in any::<bool>(),
@@ -362,6 +362,7 @@ proptest! {
         }
     }
 
+            prop_assert_eq!(read.to_bytes(), Ok(archive));
     #[test]
     fn any_text_is_an_identity_or_an_error_and_an_identity_is_its_text(
         uri in prop_oneof![

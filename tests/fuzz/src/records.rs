@@ -83,8 +83,5 @@ pub fn inventory(data: &[u8]) {
     );
     let bytes = inventory.to_bytes().expect("what was read can be written");
     assert!(bytes.len() <= limits::INVENTORY_BYTES_MAX);
-    assert_eq!(Inventory::from_bytes(&bytes), Ok(inventory));
-    // An archive in the one form that the document describes is written back as it came.
-    let again = Inventory::from_bytes(&bytes).and_then(|inventory| inventory.to_bytes());
-    assert_eq!(again, Ok(bytes));
+    assert_eq!(bytes, data, "a record has one archive");
 }
