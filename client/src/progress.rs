@@ -32,8 +32,6 @@ pub struct Progress {
     pub rejections_dropped: u64,
     /// How often the server asked for a pause.
     pub busy: u64,
-    /// The revision of the policies that judged the last acknowledged frame.
-    pub policy_revision: u32,
     /// After how many seconds the server wants the next check-in; 0 if it has no wish.
     pub next_check_in_seconds: u32,
     /// Frames that may be unacknowledged, by the last Hello of the server; 0 before it.

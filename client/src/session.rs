@@ -98,7 +98,6 @@ impl Outbox {
             progress.stale += added.stale;
             progress.rejected += added.rejected;
             progress.rejections_dropped += dropped;
-            progress.policy_revision = ack.totals.policy_revision;
             progress.next_check_in_seconds = ack.totals.next_check_in_seconds;
         });
         Ok(())

@@ -20,6 +20,7 @@ use muster_wire::limits::{
 
 use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
+use crate::route::FRAME_BYTES_MAX;
 use crate::shard::{PAGES_DRAINING, pages_beside};
 
 const KIB: u64 = 1 << 10;
@@ -200,7 +201,7 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
         listen
             .window_frames_gateway
             .max(listen.window_frames_device),
-    ) * 32;
+    ) * FRAME_BYTES_MAX as u64;
     let connection = CONNECTION_IDLE
         + received(u64::from(DEVICE_RECEIVE_WINDOW))
         + SEND_WINDOW
@@ -211,7 +212,7 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
         part(
             "connections",
             u64::from(listen.connections_max) * connection,
-            "connections_max x (40 kB, 64 KiB to send, 64 KiB received x 2.5 + 32 KiB, a frame of 192 KiB for each shard, the window)",
+            "connections_max x (40 kB, 64 KiB to send, 64 KiB received x 2.5 + 32 KiB, a frame of 192 KiB for each shard, a window of 3 kB for each frame)",
         ),
         part(
             "large receive windows",

@@ -15,4 +15,4 @@ pub use inbox::{Inbox, InboxClosed, InboxReceiver, inbox};
 pub use part::{InventoryPart, Part, Payload};
 pub use pool::BufferPool;
 pub use router::{RouteTable, Router};
-pub use window::{Receipt, Window, WindowCursor};
+pub use window::{FRAME_BYTES_MAX, Receipt, Window, WindowCursor};

@@ -114,7 +114,7 @@ pub fn run(
 
     kill_point("ingest.start.before_serving");
     let runtime = net_runtime(&config)?;
-    let context = listener_context(&config, &parts, &tenants, &policy);
+    let context = listener_context(&config, &parts, &tenants);
     let (tickets, early_data) = (config.listen.tickets_max.get(), config.listen.early_data);
     let tls = net::resumable(tls, tickets, early_data, &parts.metrics);
     let endpoint = {
@@ -260,12 +260,7 @@ fn net_runtime(config: &Config) -> Result<tokio::runtime::Runtime, ServerError> 
     })
 }
 
-fn listener_context(
-    config: &Config,
-    parts: &Parts,
-    tenants: &[String],
-    policy: &Arc<PolicySet>,
-) -> Arc<ListenerContext> {
+fn listener_context(config: &Config, parts: &Parts, tenants: &[String]) -> Arc<ListenerContext> {
     let configured = config.tenants.iter().map(|tenant| tenant.name.as_str());
     let indexes: HashMap<&str, TenantIndex> = (0..)
         .map(TenantIndex)
@@ -276,7 +271,6 @@ fn listener_context(
     Arc::new(ListenerContext {
         config: config.listen.clone(),
         tenants: admitted.collect(),
-        policy: Arc::clone(policy),
         routes: Arc::clone(&parts.routes),
         registry: Arc::clone(&parts.registry),
         metrics: Arc::clone(&parts.metrics),

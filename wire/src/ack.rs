@@ -27,9 +27,6 @@ pub struct AckTotals {
     pub stale: u64,
     /// Records refused for what they are.
     pub rejected: u64,
-    /// The revision of the policy set that judged the last frame; not a total, but the value in
-    /// force.
-    pub policy_revision: u32,
     /// After how many seconds the client should check in again; 0 if the server has no wish.
     pub next_check_in_seconds: u32,
 }
@@ -39,7 +36,8 @@ pub struct AckTotals {
 pub struct Ack {
     /// The totals of the stream.
     pub totals: AckTotals,
-    /// The first [`crate::limits::REJECTIONS_PER_ACK_MAX`] refused records since the last Ack.
+    /// Refused records of the frames that this Ack covers and no earlier one did; at most
+    /// [`crate::limits::REJECTIONS_PER_ACK_MAX`] of them.
     pub rejections: Vec<Rejection>,
 }
 
@@ -87,9 +85,9 @@ impl Ack {
             duplicate: required(header, fields.u64())?,
             stale: required(header, fields.u64())?,
             rejected: required(header, fields.u64())?,
-            policy_revision: required(header, fields.u32())?,
             next_check_in_seconds: required(header, fields.u32())?,
         };
+        check_reserved(header.kind, u64::from(required(header, fields.u32())?))?;
         let mut rejections = Vec::with_capacity(usize::from(header.count));
         for _ in 0..header.count {
             rejections.push(Rejection {

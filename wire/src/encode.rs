@@ -132,8 +132,8 @@ pub fn encode_ack(out: &mut Vec<u8>, totals: &AckTotals, rejections: &[Rejection
     out.extend_from_slice(&totals.duplicate.to_le_bytes());
     out.extend_from_slice(&totals.stale.to_le_bytes());
     out.extend_from_slice(&totals.rejected.to_le_bytes());
-    out.extend_from_slice(&totals.policy_revision.to_le_bytes());
     out.extend_from_slice(&totals.next_check_in_seconds.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
     for rejection in rejections.iter().take(count) {
         out.extend_from_slice(rejection.device_id.as_bytes());
         out.extend_from_slice(&rejection.seq.to_le_bytes());

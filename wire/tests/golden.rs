@@ -86,7 +86,6 @@ fn ack() -> Ack {
         duplicate: 2,
         stale: 1,
         rejected: 1,
-        policy_revision: 5,
         next_check_in_seconds: 28_800,
     };
     let rejection = Rejection::new(device(0x02), 9, RejectReason::UnknownPlatform);

@@ -138,7 +138,6 @@ prop_compose! {
 prop_compose! {
     fn acks()(
         totals in any::<[u64; 5]>(),
-        policy_revision in any::<u32>(),
         next_check_in_seconds in any::<u32>(),
         rejections in vec((any::<[u8; 16]>(), any::<u64>(), any::<u8>()), 0..=64),
     ) -> Ack {
@@ -150,7 +149,7 @@ prop_compose! {
         };
         Ack {
             totals: AckTotals {
-                frames, accepted, duplicate, stale, rejected, policy_revision, next_check_in_seconds,
+                frames, accepted, duplicate, stale, rejected, next_check_in_seconds,
             },
             rejections: rejections.into_iter().map(rejection).collect(),
         }

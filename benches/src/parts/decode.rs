@@ -163,7 +163,7 @@ impl FrontDoor {
             self.consume(shard, read_at);
         }
         self.window.close_frame();
-        while let Some(frame) = self.window.collect() {
+        while let Some(frame) = self.window.collect(&mut Vec::new()) {
             self.accepted += u64::from(frame.outcome.accepted);
         }
         Ok(())

@@ -204,7 +204,7 @@ const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
         min: 1,
         max: 1_024,
     },
-    meaning: "Frames a gateway may have unacknowledged. One frame is up to 4,096 check-ins (192 KiB), so up to 12 MiB of each gateway can be between its socket and the journal at the default; the inboxes bound what all of them together hold.",
+    meaning: "Frames a gateway may have unacknowledged. One frame is up to 4,096 check-ins (192 KiB), so up to 12 MiB of each gateway can be between its socket and the journal at the default; the inboxes bound what all of them together hold. Memory: up to 3 kB for each frame with rejected records.",
 };
 
 const WINDOW_FRAMES_DEVICE: Key<Integer<u16>> = Key {

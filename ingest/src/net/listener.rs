@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use muster_engine::{PolicySet, TenantIndex};
+use muster_engine::TenantIndex;
 use muster_wire::CloseCode;
 use quinn::{Connecting, Incoming, VarInt};
 
@@ -33,8 +33,6 @@ pub struct ListenerContext {
     pub config: ListenConfig,
     /// The configured tenants and their indexes; nobody else gets in.
     pub tenants: HashMap<String, TenantIndex>,
-    /// The rules in force, told in every ack by their revision.
-    pub policy: Arc<PolicySet>,
     /// Where check-ins go.
     pub routes: Arc<RouteTable>,
     /// Who is connected.

@@ -2,7 +2,8 @@
 //!
 //! The session opens a slot per frame, in order, and reads slots back in the same order; shards and
 //! the writer only ever touch the slots of frames that are open. Lock-free; bounded by the window the
-//! server granted in its Hello, so a session never has more frames in flight than slots.
+//! server granted in its Hello, so a session never has more frames in flight than slots, each of at most
+//! [`FRAME_BYTES_MAX`].
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,12 @@ use tokio::sync::Notify;
 
 use crate::clock::Stamp;
 
+/// The memory of one frame in flight, at most: its slot, and as many details as one ack carries.
+pub const FRAME_BYTES_MAX: usize = size_of::<FrameSlot>()
+    + size_of::<ArrayQueue<Rejection>>()
+    // A place of the queue is a number and a value.
+    + REJECTIONS_PER_ACK_MAX * (size_of::<usize>() + size_of::<Rejection>());
+
 /// One frame in flight.
 #[derive(Debug, Default)]
 struct FrameSlot {
@@ -26,6 +33,30 @@ struct FrameSlot {
     rejected: AtomicU32,
     /// When the last part became durable, a [`Stamp`].
     durable_at: AtomicU64,
+    /// Details of refused records; made with the first one, because most slots never have any. Boxed, because
+    /// its padding against false sharing would be most of a slot.
+    rejections: OnceLock<Box<ArrayQueue<Rejection>>>,
+}
+
+impl FrameSlot {
+    /// Details beyond what one ack carries are left out; the count of rejected records is exact all the same.
+    fn note_rejection(&self, rejection: Rejection) {
+        let queue = self
+            .rejections
+            .get_or_init(|| Box::new(ArrayQueue::new(REJECTIONS_PER_ACK_MAX)));
+        let _ = queue.push(rejection);
+    }
+
+    /// Moves the details into an ack, as far as that has room for them. The slot is empty afterwards: what an ack
+    /// leaves out must not stand in a later one.
+    fn take_rejections(&self, ack: &mut Vec<Rejection>) {
+        let queue = self.rejections.get();
+        while let Some(rejection) = queue.and_then(|queue| queue.pop()) {
+            if ack.len() < REJECTIONS_PER_ACK_MAX {
+                ack.push(rejection);
+            }
+        }
+    }
 }
 
 /// Shared by a session, the shards and the writer.
@@ -33,9 +64,6 @@ struct FrameSlot {
 pub struct Window {
     slots: Box<[FrameSlot]>,
     progress: Notify,
-    /// Details of refused records; made with the first one, because most sessions never have any. Boxed, because
-    /// its padding against false sharing would be most of a window.
-    rejections: OnceLock<Box<ArrayQueue<Rejection>>>,
 }
 
 impl Window {
@@ -45,7 +73,6 @@ impl Window {
         let window = Arc::new(Self {
             slots,
             progress: Notify::new(),
-            rejections: OnceLock::new(),
         });
         WindowCursor {
             window,
@@ -79,15 +106,6 @@ impl Window {
             }
         }
     }
-
-    /// Notes a refused record for the next ack. Details beyond what one ack carries are left out;
-    /// the count of rejected records is exact all the same.
-    pub fn note_rejection(&self, rejection: Rejection) {
-        let queue = self
-            .rejections
-            .get_or_init(|| Box::new(ArrayQueue::new(REJECTIONS_PER_ACK_MAX)));
-        let _ = queue.push(rejection);
-    }
 }
 
 /// The claim of one part on the frame it came from.
@@ -108,9 +126,10 @@ impl Receipt {
         self.window.close_one(self.frame);
     }
 
-    /// Notes a record that the shard refused.
+    /// Notes a record of the frame that the shard refused, for the ack that covers it. Call before
+    /// [`Receipt::complete`].
     pub fn note_rejection(&self, rejection: Rejection) {
-        self.window.note_rejection(rejection);
+        self.window.slot(self.frame).note_rejection(rejection);
     }
 }
 
@@ -171,14 +190,11 @@ impl WindowCursor {
         }
     }
 
-    /// Counts a record that the session itself refused.
+    /// Counts a record of the frame opened last that the session itself refused.
     pub fn reject(&self, rejection: Rejection) {
-        let outcome = Outcome {
-            rejected: 1,
-            ..Outcome::default()
-        };
-        self.window.add(self.next - 1, outcome);
-        self.window.note_rejection(rejection);
+        let slot = self.window.slot(self.next - 1);
+        slot.rejected.fetch_add(1, Ordering::Relaxed);
+        slot.note_rejection(rejection);
     }
 
     /// The frame opened last has no more parts.
@@ -186,8 +202,9 @@ impl WindowCursor {
         self.window.close_one(self.next - 1);
     }
 
-    /// Takes the oldest frame if it is durable.
-    pub fn collect(&mut self) -> Option<DurableFrame> {
+    /// Takes the oldest frame if it is durable, and the details of its refused records, as far as there is room for
+    /// them in the ack that will cover it.
+    pub fn collect(&mut self, rejections: &mut Vec<Rejection>) -> Option<DurableFrame> {
         if self.first == self.next {
             return None;
         }
@@ -196,20 +213,19 @@ impl WindowCursor {
             return None;
         }
         self.first += 1;
+        let outcome = Outcome {
+            accepted: slot.accepted.load(Ordering::Relaxed),
+            duplicate: slot.duplicate.load(Ordering::Relaxed),
+            stale: slot.stale.load(Ordering::Relaxed),
+            rejected: slot.rejected.load(Ordering::Relaxed),
+        };
+        if outcome.rejected > 0 {
+            slot.take_rejections(rejections);
+        }
         Some(DurableFrame {
-            outcome: Outcome {
-                accepted: slot.accepted.load(Ordering::Relaxed),
-                duplicate: slot.duplicate.load(Ordering::Relaxed),
-                stale: slot.stale.load(Ordering::Relaxed),
-                rejected: slot.rejected.load(Ordering::Relaxed),
-            },
+            outcome,
             durable_at: Stamp(slot.durable_at.load(Ordering::Relaxed)),
         })
-    }
-
-    /// Takes the next detail of a refused record.
-    pub fn take_rejection(&self) -> Option<Rejection> {
-        self.window.rejections.get()?.pop()
     }
 
     /// Waits until some frame may have become durable. One waiter only, the session.
@@ -231,6 +247,17 @@ mod tests {
         }
     }
 
+    fn rejection(seq: u64) -> Rejection {
+        Rejection::new(DeviceId::ZERO, seq, RejectReason::SeqZero)
+    }
+
+    /// The oldest frame if it is durable, and the numbers of the rejections that an ack for it alone has.
+    fn collect(cursor: &mut WindowCursor) -> Option<(DurableFrame, Vec<u64>)> {
+        let mut rejections = Vec::new();
+        let frame = cursor.collect(&mut rejections)?;
+        Some((frame, rejections.iter().map(|one| one.seq).collect()))
+    }
+
     #[test]
     fn frames_are_collected_in_order_once_every_part_is_durable() {
         let mut cursor = Window::open(2);
@@ -244,7 +271,7 @@ mod tests {
         three.complete(accepted(3), Stamp(9));
         one.complete(accepted(1), Stamp(5));
         assert_eq!(
-            cursor.collect(),
+            collect(&mut cursor),
             None,
             "the first frame still has an open part"
         );
@@ -253,9 +280,9 @@ mod tests {
             outcome: accepted(count),
             durable_at: Stamp(at),
         };
-        assert_eq!(cursor.collect(), Some(frame(3, 5)));
-        assert_eq!(cursor.collect(), Some(frame(3, 9)));
-        assert_eq!(cursor.collect(), None);
+        assert_eq!(collect(&mut cursor), Some((frame(3, 5), Vec::new())));
+        assert_eq!(collect(&mut cursor), Some((frame(3, 9), Vec::new())));
+        assert_eq!(collect(&mut cursor), None);
         assert!(cursor.has_room());
     }
 
@@ -267,7 +294,8 @@ mod tests {
             let receipt = cursor.receipt();
             cursor.close_frame();
             receipt.complete(accepted(count), Stamp(u64::from(count)));
-            assert_eq!(cursor.collect().unwrap().outcome, accepted(count));
+            let (frame, _) = collect(&mut cursor).unwrap();
+            assert_eq!(frame.outcome, accepted(count));
         }
     }
 
@@ -275,26 +303,77 @@ mod tests {
     fn a_frame_without_parts_is_durable_as_it_is() {
         let mut cursor = Window::open(1);
         cursor.open_frame();
-        assert_eq!(cursor.collect(), None, "still being cut");
-        let rejection = Rejection::new(DeviceId::ZERO, 1, RejectReason::SeqZero);
-        cursor.reject(rejection);
+        assert_eq!(collect(&mut cursor), None, "still being cut");
+        cursor.reject(rejection(1));
         cursor.close_frame();
-        assert_eq!(cursor.collect().unwrap().outcome.rejected, 1);
-        assert_eq!(cursor.take_rejection(), Some(rejection));
-        assert_eq!(cursor.take_rejection(), None);
+        let (frame, rejections) = collect(&mut cursor).unwrap();
+        assert_eq!((frame.outcome.rejected, rejections), (1, vec![1]));
     }
 
     #[test]
     fn rejection_details_are_bounded_and_counts_exact() {
         let mut cursor = Window::open(1);
-        cursor.open_frame();
         let total = REJECTIONS_PER_ACK_MAX as u32 + 10;
-        for seq in 0..u64::from(total) {
-            cursor.reject(Rejection::new(DeviceId::ZERO, seq, RejectReason::SeqZero));
+        // In a slot that is used again nothing is left of the frame before.
+        for first in [0, 1000] {
+            cursor.open_frame();
+            for seq in first..first + u64::from(total) {
+                cursor.reject(rejection(seq));
+            }
+            cursor.close_frame();
+            let (frame, rejections) = collect(&mut cursor).unwrap();
+            assert_eq!(frame.outcome.rejected, total);
+            let expected: Vec<_> = (first..).take(REJECTIONS_PER_ACK_MAX).collect();
+            assert_eq!(rejections, expected);
         }
-        cursor.close_frame();
-        assert_eq!(cursor.collect().unwrap().outcome.rejected, total);
-        let details = std::iter::from_fn(|| cursor.take_rejection()).count();
-        assert_eq!(details, REJECTIONS_PER_ACK_MAX);
+    }
+
+    #[test]
+    fn rejections_stay_with_their_frame_whoever_refused_and_whichever_is_durable_first() {
+        let mut cursor = Window::open(4);
+        let mut receipts = Vec::new();
+        for frame in 0..4 {
+            cursor.open_frame();
+            let receipt = cursor.receipt();
+            if frame > 0 {
+                cursor.reject(rejection(10 * frame));
+                receipt.note_rejection(rejection(10 * frame + 1));
+            }
+            cursor.close_frame();
+            receipts.push(receipt);
+        }
+        let refused = Outcome {
+            rejected: 1,
+            ..Outcome::default()
+        };
+        for (receipt, outcome) in receipts
+            .into_iter()
+            .zip([accepted(1), refused, refused, refused])
+            .rev()
+        {
+            receipt.complete(outcome, Stamp(1));
+        }
+        let all: Vec<_> = std::iter::from_fn(|| collect(&mut cursor))
+            .map(|(frame, rejections)| (frame.outcome.rejected, rejections))
+            .collect();
+        let of = |frame: u64| (2, vec![10 * frame, 10 * frame + 1]);
+        assert_eq!(all, [(0, vec![]), of(1), of(2), of(3)]);
+    }
+
+    #[test]
+    fn an_ack_of_several_frames_has_room_for_the_first_of_their_rejections() {
+        let mut cursor = Window::open(3);
+        for frame in 0..3 {
+            cursor.open_frame();
+            for seq in 0..40 {
+                cursor.reject(rejection(100 * frame + seq));
+            }
+            cursor.close_frame();
+        }
+        let mut ack = Vec::new();
+        while cursor.collect(&mut ack).is_some() {}
+        let expected: Vec<_> = (0..40).chain((100..140).take(24)).collect();
+        let found: Vec<_> = ack.iter().map(|one| one.seq).collect();
+        assert_eq!(found, expected);
     }
 }

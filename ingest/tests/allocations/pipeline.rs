@@ -123,7 +123,7 @@ impl Pipeline {
         }
         let policy = Arc::new(PolicySet::new(Revision(1), vec![TenantPolicy::default()]));
         let pipeline = Self {
-            session: session(routes, metrics, window_frames, Arc::clone(&policy)),
+            session: session(routes, metrics, window_frames),
             frames_max: usize::from(window_frames),
             shards: meter,
             controls,
@@ -205,15 +205,10 @@ impl Pipeline {
 }
 
 /// The session of a gateway that has said Hello.
-fn session(
-    routes: Arc<RouteTable>,
-    metrics: Arc<Metrics>,
-    window_frames: u16,
-    policy: Arc<PolicySet>,
-) -> SessionCore {
+fn session(routes: Arc<RouteTable>, metrics: Arc<Metrics>, window_frames: u16) -> SessionCore {
     let mut config = Config::parse(CONFIG, Path::new("/")).unwrap().listen;
     config.window_frames_gateway = window_frames + FRAMES_OF_A_CHUNK_MAX;
-    let context = context(config, policy, routes, metrics);
+    let context = context(config, routes, metrics);
     let identity = "muster://contoso/gateway/gw-1".parse().unwrap();
     let speaker = Speaker::admit(identity, &context).unwrap();
     let mut hello = Vec::new();

@@ -28,7 +28,7 @@ fn a_session_that_the_end_of_its_runtime_cuts_off_is_in_the_accounts() {
         inboxes: [inbox].into(),
         pool: BufferPool::new(1),
     };
-    let context = context::context(config, Arc::default(), Arc::new(routes), Arc::default());
+    let context = context::context(config, Arc::new(routes), Arc::default());
     let files = context.config.tls();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -38,8 +38,7 @@ fn new_rules_judge_stored_devices_without_any_check_in() {
             .collect();
         wait(client.send(&fleet)).unwrap();
         oracle.check_ins(tenant, &fleet);
-        let progress = wait(client.close()).unwrap();
-        assert_eq!(progress.policy_revision, 1);
+        wait(client.close()).unwrap();
     }
     assert_eq!(server.ops.cells(), oracle.cells());
     assert_eq!(server.ops.policy("contoso")["revision"], 1);
@@ -83,7 +82,7 @@ fn new_rules_judge_stored_devices_without_any_check_in() {
         .collect();
     wait(client.send(&fleet)).unwrap();
     oracle.check_ins("contoso", &fleet);
-    assert_eq!(wait(client.close()).unwrap().policy_revision, 2);
+    wait(client.close()).unwrap();
     assert_eq!(server.ops.cells(), oracle.cells());
 }
 

@@ -1,10 +1,10 @@
 //! What sessions share, put together by hand: for tests of sessions without the rest of a server.
 //!
-//! One tenant, `contoso`, and the configuration, rules, inboxes and counters that the test brings.
+//! One tenant, `contoso`, and the configuration, inboxes and counters that the test brings.
 
 use std::sync::Arc;
 
-use muster_engine::{PolicySet, TenantIndex};
+use muster_engine::TenantIndex;
 use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
@@ -14,14 +14,12 @@ use muster_ingest::route::RouteTable;
 
 pub(crate) fn context(
     config: ListenConfig,
-    policy: Arc<PolicySet>,
     routes: Arc<RouteTable>,
     metrics: Arc<Metrics>,
 ) -> Arc<ListenerContext> {
     Arc::new(ListenerContext {
         config,
         tenants: [("contoso".to_owned(), TenantIndex(0))].into(),
-        policy,
         routes,
         registry: Arc::default(),
         metrics,

@@ -144,7 +144,6 @@ fn server_stream() -> Vec<u8> {
         frames: 2,
         accepted: 3,
         rejected: 1,
-        policy_revision: 1,
         ..AckTotals::default()
     };
     let rejections = [Rejection::new(device(1), 5, RejectReason::UnknownRisk)];

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 
 use muster_loadgen::random::Random;
 use muster_wire::{
-    Ack, AckTotals, ClientHello, CloseCode, Decoder, Goodbye, Identity, Item, Rejection, Role,
-    VERSION_MAX, VERSION_MIN, encode_client_hello, encode_goodbye,
+    Ack, AckTotals, ClientHello, CloseCode, Decoder, Goodbye, Identity, Item, Role, VERSION_MAX,
+    VERSION_MIN, encode_client_hello, encode_goodbye,
 };
 
 use crate::fleet::Fleet;
@@ -38,7 +38,6 @@ pub struct Client {
     window_frames: Option<usize>,
     decoder: Decoder,
     totals: AckTotals,
-    rejections: Vec<Rejection>,
     /// Turns to let pass because the server was busy.
     pauses: u64,
 }
@@ -56,7 +55,6 @@ impl Client {
             window_frames: None,
             decoder: Decoder::new(Role::Client),
             totals: AckTotals::default(),
-            rejections: Vec::new(),
             pauses: 0,
         }
     }
@@ -77,7 +75,6 @@ impl Client {
         self.window_frames = None;
         self.decoder = Decoder::new(Role::Client);
         self.totals = AckTotals::default();
-        self.rejections.clear();
         self.said_goodbye = false;
         self.pauses = 0;
         let mut hello = Vec::new();
@@ -168,7 +165,6 @@ impl Client {
         promises: &mut Promises,
     ) -> Result<u64, Violation> {
         let (now, before) = (&ack.totals, self.totals);
-        self.rejections.extend(&ack.rejections);
         let frames = now.frames.checked_sub(before.frames);
         let Some(frames) = frames.filter(|frames| *frames as usize <= self.sent) else {
             let (sent, frames) = (self.sent, now.frames);
@@ -184,13 +180,7 @@ impl Client {
         let invalid = records().filter(|record| !record.is_valid).count() as u64;
         let news_max: u64 = done.iter().map(|frame| frame.news_max).sum();
         let refused = now.rejected.wrapping_sub(before.rejected);
-        promises.keep(
-            self.sender.tenant,
-            &done,
-            refused,
-            &mut self.rejections,
-            fleet,
-        );
+        promises.keep(self.sender.tenant, &done, refused, &ack.rejections, fleet)?;
         self.sent -= frames as usize;
         self.totals = *now;
         let delta = |of: fn(&AckTotals) -> u64| of(now).wrapping_sub(of(&before));

@@ -11,6 +11,7 @@
 //! | name | what holds |
 //! |---|---|
 //! | acks add up | the totals of an ack answer each record of its frames once |
+//! | rejections are those of the frames | an ack lists the rejections of the frames it newly covers, up to 64, and no others |
 //! | counted once | no more is accepted than can be new, and every journalled record is new to the model |
 //! | acknowledged is durable | after a recovery each device is at least where an ack said |
 //! | acknowledged is readable | a device that was acknowledged is found by an operator |

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_engine::{DeviceRecord, Facets, TenantIndex};
+use muster_wire::limits::REJECTIONS_PER_ACK_MAX;
 use muster_wire::{DeviceId, Onboarding, Rejection};
 
 use crate::fleet::{Device, Fleet};
@@ -49,17 +50,17 @@ impl Promises {
         }
     }
 
-    /// Frames were acknowledged, so many of their records rejected. Those are promised to nobody; if the details of
-    /// some were left out, which an ack may do, nothing of these frames is.
+    /// An ack covers these frames and counts `rejected` of their records. It lists them, up to 64, and none of other
+    /// frames. If it had to leave some out, nothing is promised of these frames; else all that it does not list.
     pub fn keep(
         &mut self,
         tenant: TenantIndex,
         frames: &[Frame],
         rejected: u64,
-        rejections: &mut Vec<Rejection>,
+        listed: &[Rejection],
         fleet: &Fleet,
-    ) {
-        let mut spelt_out = 0;
+    ) -> Result<(), Violation> {
+        let mut rejections = listed.to_vec();
         let mut kept = Vec::new();
         for record in frames.iter().flat_map(|frame| &frame.records) {
             let id = match record.has_id {
@@ -72,13 +73,21 @@ impl Promises {
             match place {
                 Some(place) => {
                     rejections.remove(place);
-                    spelt_out += 1;
                 }
                 None => kept.push(record),
             }
         }
-        if spelt_out != rejected {
-            return;
+        let count = listed.len() as u64;
+        if !rejections.is_empty() || count != rejected.min(REJECTIONS_PER_ACK_MAX as u64) {
+            let what = format!(
+                "an ack of {} frames with {rejected} rejected records lists {count}, of which {rejections:?} are not \
+                 in these frames",
+                frames.len()
+            );
+            return Err(Violation::new("rejections are those of the frames", what));
+        }
+        if count != rejected {
+            return Ok(());
         }
         for record in kept {
             let device = Device {
@@ -91,6 +100,7 @@ impl Promises {
                 Kind::Inventory => promise.revision = promise.revision.max(record.number),
             }
         }
+        Ok(())
     }
 
     /// The devices of which anything was promised.

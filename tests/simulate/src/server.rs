@@ -165,7 +165,6 @@ impl Server {
                 .cloned()
                 .zip((0..).map(TenantIndex))
                 .collect(),
-            policy: Arc::clone(&policy),
             routes,
             registry: Arc::default(),
             metrics,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use muster_engine::TenantIndex;
-use muster_wire::limits::{CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX, REJECTIONS_PER_ACK_MAX};
+use muster_wire::limits::{CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX};
 use muster_wire::{
     AckTotals, Busy, CloseCode, Decoder, DeviceId, Goodbye, Identity, Item, Role, ServerHello,
     Subject, encode_ack, encode_busy, encode_goodbye, encode_server_hello,
@@ -112,7 +112,6 @@ impl Opening {
             router: Router::new(Arc::clone(&context.routes), tenant, context.clock.clone()),
             window: Window::open(window_frames),
             totals: AckTotals {
-                policy_revision: context.policy.revision().0,
                 next_check_in_seconds,
                 ..AckTotals::default()
             },
@@ -170,7 +169,8 @@ impl SessionCore {
         let before = self.totals;
         let metrics = &self.context.metrics;
         let now = self.context.clock.stamp();
-        while let Some(frame) = self.window.collect() {
+        let mut rejections = Vec::new(); // no allocation while it stays empty
+        while let Some(frame) = self.window.collect(&mut rejections) {
             self.totals.frames += 1;
             self.totals.accepted += u64::from(frame.outcome.accepted);
             self.totals.duplicate += u64::from(frame.outcome.duplicate);
@@ -197,17 +197,12 @@ impl SessionCore {
         self.entry
             .frames_in_flight
             .store(self.window.in_flight() as u64, Ordering::Relaxed);
-        let mut rejections = Vec::new(); // no allocation while it stays empty
-        if totals.rejected != before.rejected {
-            let details = std::iter::from_fn(|| self.window.take_rejection());
-            rejections.extend(details.take(REJECTIONS_PER_ACK_MAX));
-            // Once for each reason of an ack: the log is shared, and a peer may have every record rejected.
-            for (index, rejection) in rejections.iter().enumerate() {
-                let reason = rejection.reason();
-                let is_known = rejections[..index].iter().any(|one| one.reason() == reason);
-                if let Some(reason) = reason.filter(|_| !is_known) {
-                    self.context.log_cause(reason.name(), &self.entry.identity);
-                }
+        // Once for each reason of an ack: the log is shared, and a peer may have every record rejected.
+        for (index, rejection) in rejections.iter().enumerate() {
+            let reason = rejection.reason();
+            let is_known = rejections[..index].iter().any(|one| one.reason() == reason);
+            if let Some(reason) = reason.filter(|_| !is_known) {
+                self.context.log_cause(reason.name(), &self.entry.identity);
             }
         }
         encode_ack(&mut self.out, &totals, &rejections);
