@@ -8,7 +8,7 @@ use crate::{
     close::CloseCode,
     error::DecodeError,
     fields::Fields,
-    frame::{FrameHeader, check_reserved, required},
+    frame::{FrameHeader, Role, check_reserved, required},
     reject::Rejection,
 };
 
@@ -52,10 +52,10 @@ pub struct Busy {
 /// The end of a session, announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Goodbye {
-    /// The close code that will follow; see [`Goodbye::close_code`].
+    /// The close code that will follow; see [`Goodbye::close_code`]. 0 from a client.
     pub code: u32,
     /// After how many milliseconds the client may reconnect, at the earliest; 0 if the server has
-    /// no wish.
+    /// no wish, and from a client.
     pub retry_after_ms: u32,
 }
 
@@ -114,11 +114,23 @@ impl Busy {
 }
 
 impl Goodbye {
-    pub(crate) fn read(header: &FrameHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+    /// Reads the Goodbye that `role` received. A client has nothing to tell by it: both fields are 0.
+    pub(crate) fn read(
+        header: &FrameHeader,
+        payload: &[u8],
+        role: Role,
+    ) -> Result<Self, DecodeError> {
         let mut fields = Fields(payload);
-        Ok(Self {
+        let goodbye = Self {
             code: required(header, fields.u32())?,
             retry_after_ms: required(header, fields.u32())?,
-        })
+        };
+        if role == Role::Server {
+            check_reserved(
+                header.kind,
+                u64::from(goodbye.code | goodbye.retry_after_ms),
+            )?;
+        }
+        Ok(goodbye)
     }
 }

@@ -100,14 +100,16 @@ close_table! {
     UnexpectedFrame = 0x13, "unexpectedFrame", ClientDeveloper,
         "A frame came where its kind is not allowed.";
     TruncatedFrame = 0x14, "truncatedFrame", ClientDeveloper,
-        "The stream ended within a frame or before Hello.";
+        "The stream ended within a frame or before Hello, or was reset.";
     EmptyFrame = 0x15, "emptyFrame", ClientDeveloper,
         "A frame that must carry records has a count of zero.";
     HelloTimeout = 0x16, "helloTimeout", ClientDeveloper, "No Hello came in time.";
     FrameTimeout = 0x17, "frameTimeout", ClientDeveloper,
-        "A frame that had begun did not come to its end in time.";
+        "A frame did not come to its end in time, or the client did not read what the server sent.";
     WindowExceeded = 0x18, "windowExceeded", ClientDeveloper,
         "More frames are unacknowledged than the window allows.";
+    StreamStopped = 0x19, "streamStopped", ClientDeveloper,
+        "The client stopped the server's side of the stream, so no ack can reach it.";
     IdentityMissing = 0x20, "identityMissing", ClientOperator,
         "The certificate carries no muster URI.";
     IdentityInvalid = 0x21, "identityInvalid", ClientOperator,

@@ -203,9 +203,9 @@ impl Decoder {
             (FrameKind::Inventory, _) => Item::Inventory(payload),
             (FrameKind::Ack, _) => Item::Ack(Ack::read(&header, &payload)?),
             (FrameKind::Busy, _) => Item::Busy(Busy::read(&header, &payload)?),
-            (FrameKind::Goodbye, _) => {
+            (FrameKind::Goodbye, role) => {
                 self.phase = Phase::Closing;
-                Item::Goodbye(Goodbye::read(&header, &payload)?)
+                Item::Goodbye(Goodbye::read(&header, &payload, role)?)
             }
             // Check-ins never come here: their records are not kept.
             (FrameKind::CheckIns, _) => return Err(DecodeError::WrongSide { kind: header.kind }),

@@ -89,8 +89,8 @@ pub enum DecodeError {
     /// A server's Hello that leaves no room to send: a window or a frame size of zero.
     #[error("hello allows no frame to be sent")]
     BadHello,
-    /// A reserved field is not zero.
-    #[error("a reserved field of a {kind} frame is not zero")]
+    /// A reserved field, or one that this side must leave zero, is not.
+    #[error("a {kind} frame has a field that must be zero and is not")]
     ReservedNotZero {
         /// The kind of the frame.
         kind: FrameKind,

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use muster_store::kill_point;
 use muster_wire::CloseCode;
-use quinn::{Connection, ReadError, RecvStream, SendStream};
+use quinn::{Connection, ReadError, RecvStream, SendStream, WriteError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -48,7 +48,7 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 enum End {
     /// We close, with this code.
     Close(CloseCode),
-    /// The connection is gone, or the peer closed it.
+    /// The connection is lost, or the peer closed it.
     Gone,
 }
 
@@ -67,6 +67,31 @@ impl End {
 impl From<CloseCode> for End {
     fn from(code: CloseCode) -> Self {
         Self::Close(code)
+    }
+}
+
+impl From<ReadError> for End {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::ConnectionLost(_) => Self::Gone,
+            // An end of the stream without the frames that were on their way.
+            ReadError::Reset(_) => CloseCode::TruncatedFrame.into(),
+            // Mistakes of the reader: there are none in this file.
+            ReadError::ClosedStream
+            | ReadError::IllegalOrderedRead
+            | ReadError::ZeroRttRejected => CloseCode::Internal.into(),
+        }
+    }
+}
+
+impl From<WriteError> for End {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::ConnectionLost(_) => Self::Gone,
+            // What the client does not want to read cannot be acknowledged.
+            WriteError::Stopped(_) => CloseCode::StreamStopped.into(),
+            WriteError::ClosedStream | WriteError::ZeroRttRejected => CloseCode::Internal.into(),
+        }
     }
 }
 
@@ -162,6 +187,10 @@ struct Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        // A task that panics says nothing. Dropped without a code the connection would end with 0, which is `done`.
+        if self.end == End::Gone && self.connection.close_reason().is_none() {
+            self.end = CloseCode::Internal.into();
+        }
         let metrics = &self.context.metrics;
         let code = self.end.code(&self.connection);
         if !self.is_open {
@@ -247,9 +276,7 @@ impl Session {
                     Ok(Wake::Chunks(count))
                 }
                 Ok(None) => Ok(Wake::EndOfStream),
-                // A reset stream is an end without the missing frames.
-                Err(ReadError::Reset(_)) => Err(CloseCode::TruncatedFrame.into()),
-                Err(_) => Err(End::Gone),
+                Err(error) => Err(error.into()),
             },
             () = self.core.window.progress(), if in_flight => Ok(Wake::Progress),
             changed = self.phase.changed() => match changed {
@@ -353,8 +380,7 @@ impl Session {
         let written = tokio::time::timeout(timeout, self.send.write_all(self.core.out())).await;
         self.core.out().clear();
         match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
+            Ok(written) => Ok(written?),
             Err(_) => Err(CloseCode::FrameTimeout.into()),
         }
     }

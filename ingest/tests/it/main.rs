@@ -20,6 +20,7 @@ mod overload;
 mod peer_flaws;
 mod policies;
 mod pressure;
+mod protocol;
 mod resumption;
 mod start_up;
 mod stops;

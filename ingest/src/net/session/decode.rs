@@ -33,12 +33,13 @@ impl Delivery {
 }
 
 impl SessionCore {
-    /// Takes bytes off the front of `rest`, until all are taken or a part finds its inbox full.
+    /// Takes bytes off the front of `rest`, until all are taken or a part finds its inbox full. Goodbye is the last
+    /// frame of a client: what comes behind it is discarded unread, in whatever pieces it comes.
     pub fn take(&mut self, rest: &mut &[u8]) -> Result<Take, CloseCode> {
         if !self.offer()? {
             return Ok(Take::Blocked);
         }
-        loop {
+        while !self.client_is_done {
             let item = self
                 .decoder
                 .next(rest)
@@ -64,6 +65,8 @@ impl SessionCore {
                 return Ok(Take::Blocked);
             }
         }
+        *rest = &[];
+        Ok(Take::NeedsMore)
     }
 
     /// Offers the part that waits for room once more, and then the rest of its frame. Returns whether nothing

@@ -41,7 +41,7 @@ impl Session {
             Err(_) => return Err(CloseCode::HelloTimeout.into()),
         };
         // It is there: the Hello came on it.
-        let (mut send, receive) = *stream.take().ok_or(End::Gone)?;
+        let (mut send, receive) = *stream.take().ok_or(CloseCode::Internal)?;
         // After the Hello, which fits into any window: who only connects takes none of the memory for it.
         let wanted = match &speaker.identity.subject {
             Subject::Device(_) => None,
@@ -58,7 +58,7 @@ impl Session {
         let remote = connection.remote_address();
         let mut core = opening.open(version, speaker, remote, Arc::clone(&context));
         match tokio::time::timeout_at(deadline, send.write_all(core.out())).await {
-            Ok(written) => written.map_err(|_| End::Gone)?,
+            Ok(written) => written?,
             Err(_) => return Err(CloseCode::HelloTimeout.into()),
         }
         core.out().clear();
@@ -104,11 +104,10 @@ async fn hello(
         }
     };
     loop {
-        let chunk = match receive.read_chunk(CHUNK_BYTES_MAX, true).await {
-            Ok(Some(chunk)) => chunk.bytes,
-            Ok(None) => return Err(opening.finish().into()),
-            Err(_) => return Err(End::Gone),
+        let Some(chunk) = receive.read_chunk(CHUNK_BYTES_MAX, true).await? else {
+            return Err(opening.finish().into());
         };
+        let chunk = chunk.bytes;
         let mut rest: &[u8] = &chunk;
         if let Some(version) = opening.take(&mut rest)? {
             let rest = chunk.slice(chunk.len() - rest.len()..);

@@ -138,9 +138,6 @@ fn frames_where_they_do_not_belong_are_refused() {
     for bytes in [ack, busy] {
         victim.closes("unexpectedFrame", 0x13, |session| session.write(&bytes));
     }
-    victim.closes("unexpectedFrame", 0x13, |session| {
-        session.write(&[goodbye(), frame(&[record]).to_vec()].concat());
-    });
     victim.finish();
 }
 

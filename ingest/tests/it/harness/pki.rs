@@ -104,6 +104,13 @@ impl Pki {
         self.sign(uris, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A certificate for clients with a key of the caller's.
+    pub(crate) fn with_key(&self, uri: &str, key: &KeyPair) -> Credentials {
+        let uri = SanType::URI(uri.try_into().expect("an ASCII text"));
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        sign_key(key, &self.issuer(), "a client", &[uri], usage)
+    }
+
     /// A certificate that is good but meant for servers.
     pub(crate) fn for_servers(&self, uri: &str) -> Credentials {
         self.sign(&[uri], ExtendedKeyUsagePurpose::ServerAuth)
@@ -180,15 +187,25 @@ impl Pki {
         names: &[SanType],
         usage: ExtendedKeyUsagePurpose,
     ) -> Credentials {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
-        params.subject_alt_names = names.to_vec();
-        params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().expect("a key can be made");
-        let certificate = params.signed_by(&key, issuer).expect("it can be signed");
-        Credentials(format!("{}{}", certificate.pem(), key.serialize_pem()))
+        sign_key(&key, issuer, common_name, names, usage)
     }
+}
+
+fn sign_key(
+    key: &KeyPair,
+    issuer: &Issuer<'_, KeyPair>,
+    common_name: &str,
+    names: &[SanType],
+    usage: ExtendedKeyUsagePurpose,
+) -> Credentials {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.subject_alt_names = names.to_vec();
+    params.extended_key_usages = vec![usage];
+    let certificate = params.signed_by(key, issuer).expect("it can be signed");
+    Credentials(format!("{}{}", certificate.pem(), key.serialize_pem()))
 }
