@@ -1,12 +1,11 @@
-//! The check-in: one fixed 48-byte rkyv archive, in owned, raw and validated form.
+//! The check-in: a fixed 48-byte rkyv archive, in owned, raw and validated form.
 //!
-//! Purpose: [`CheckIn`] is what a sender fills, [`CheckInBytes`] what travels, [`CheckInRecord`]
-//! what a receiver keeps: the same bytes, checked once, aligned, read in place.
+//! Purpose: a sender fills in a [`CheckIn`], [`CheckInBytes`] are sent, and a receiver keeps a [`CheckInRecord`]: the
+//! same bytes, validated once, aligned, and read in place.
 //!
-//! Bounds: exactly 48 bytes, no padding but the reserved last byte, which must be zero.
+//! Bounds: exactly 48 bytes. There is no padding; the reserved last byte must be zero.
 //!
-//! What it does not do: no duplicate detection and no rules. On the hot path: nothing here
-//! allocates or locks.
+//! What it does not do: duplicate detection or rules. On the hot path: nothing here allocates or locks.
 
 use std::{fmt, mem::offset_of};
 
@@ -20,28 +19,27 @@ use crate::{
     reject::RejectReason,
 };
 
-/// One check-in as it travels: not validated, not aligned.
+/// The bytes of one check-in on the wire: not validated, not aligned.
 pub type CheckInBytes = [u8; CHECK_IN_BYTES];
 
-/// One device's report, as a sender fills it in.
+/// The report of one device, in the form that a sender fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize)]
 pub struct CheckIn {
-    /// The device that reports; not zero.
+    /// The reporting device; not zero.
     pub device_id: DeviceId,
-    /// The device's own number of this check-in: from 1, strictly increasing, never reused, also
-    /// across restarts.
+    /// The sequence number that the device assigns: from 1, strictly increasing, never reused, not even after a restart.
     pub seq: u64,
-    /// When the sender made it, in milliseconds since 1970-01-01T00:00:00Z. For statistics only.
+    /// The sender's time, in milliseconds since 1970-01-01T00:00:00Z. For statistics only.
     pub sent_at_ms: u64,
     /// A number that changes with every restart of the device.
     pub boot_id: u32,
-    /// A short hash of the onboarding payload in force; 0 if there is none.
+    /// A short hash of the applied onboarding payload; 0 if there is none.
     pub payload: u32,
     /// Flag bits.
     pub flags: Flags,
-    /// The risk score the sensor reports.
+    /// The risk score that the sensor reports.
     pub risk: Risk,
-    /// What a threat defence partner says.
+    /// The threat state according to a threat defence partner.
     pub partner_threat_state: PartnerThreatState,
     /// The sensor's onboarding state.
     pub onboarding: Onboarding,
@@ -51,8 +49,7 @@ pub struct CheckIn {
     pub management_agent: ManagementAgent,
 }
 
-// The archived layout is the wire format: docs/reference/PROTOCOL.md gives these numbers to people who have
-// no rkyv.
+// The archived layout is the wire format. docs/reference/PROTOCOL.md gives these numbers to clients without rkyv.
 const _: () = {
     use std::mem::{align_of, size_of};
     assert!(size_of::<ArchivedCheckIn>() == CHECK_IN_BYTES && align_of::<ArchivedCheckIn>() == 8);
@@ -70,7 +67,7 @@ const _: () = {
     assert!(size_of::<CheckInRecord>() == CHECK_IN_BYTES && align_of::<CheckInRecord>() == 16);
 };
 
-/// The bytes of a field, from an offset that is a constant, so no check is left at run time.
+/// The bytes of a field. The offset is a constant, so the bounds check is optimised away.
 #[inline]
 fn field<const COUNT: usize>(bytes: &CheckInBytes, at: usize) -> [u8; COUNT] {
     let mut field = [0; COUNT];
@@ -78,13 +75,13 @@ fn field<const COUNT: usize>(bytes: &CheckInBytes, at: usize) -> [u8; COUNT] {
     field
 }
 
-/// Where the reserved byte is: the padding of the archived form.
+/// The offset of the reserved byte, which is padding in the archived form.
 const RESERVED_AT: usize = 47;
 
 impl CheckIn {
     /// The 48 bytes of this check-in. They are valid unless `device_id` or `seq` is zero.
-    // By words, in registers, and inlined: what rkyv writes field by field is copied as a whole a moment later, for
-    // which a processor waits until the writes are through. A test holds it to the bytes that rkyv makes.
+    // Written word by word from registers, and inlined: rkyv writes field by field, and copying the whole right after
+    // that stalls until the writes have completed. A test compares the result with rkyv's.
     #[inline]
     #[must_use]
     pub fn to_bytes(&self) -> CheckInBytes {
@@ -113,31 +110,29 @@ impl CheckIn {
     /// The validated record of this check-in.
     ///
     /// # Errors
-    /// [`RejectReason::DeviceIdZero`] or [`RejectReason::SeqZero`]; everything else is valid by
-    /// type.
+    /// [`RejectReason::DeviceIdZero`] or [`RejectReason::SeqZero`]; the types make everything else valid.
     pub fn to_record(&self) -> Result<CheckInRecord, RejectReason> {
         CheckInRecord::validate(&self.to_bytes())
     }
 }
 
-/// The 48 bytes of a check-in that has been validated: known codes, reserved bits zero, a device
-/// id, a sequence number.
+/// The 48 bytes of a validated check-in: all codes are known, reserved bits are zero, device id and sequence number are
+/// not.
 ///
-/// The only ways to one are [`CheckInRecord::validate`] and [`CheckIn::to_record`], so no reader
-/// checks again.
+/// Only [`CheckInRecord::validate`] and [`CheckIn::to_record`] create one, so readers need not check again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(16))]
 pub struct CheckInRecord(CheckInBytes);
 
 impl CheckInRecord {
-    /// Checks and copies one record from the wire, the journal or anywhere else.
+    /// Validates and copies the bytes of a record from the wire or the journal.
     ///
     /// # Errors
-    /// The first fault found; [`CheckInRecord::peek`] names the record all the same.
+    /// The first fault. [`CheckInRecord::peek`] identifies the rejected record.
     #[inline]
     pub fn validate(bytes: &CheckInBytes) -> Result<Self, RejectReason> {
-        // Looked up in place, before the one copy: reading back what was just copied costs more
-        // than all the checks together. No early return: the checks are cheaper than branches.
+        // Checked in place, before the copy: reading back bytes that were just copied costs more than all the checks
+        // together. No early return: the checks are cheaper than branches.
         let known = Platform::from_code(bytes[offset_of!(ArchivedCheckIn, platform)]).is_some()
             & ManagementAgent::from_code(bytes[offset_of!(ArchivedCheckIn, management_agent)])
                 .is_some()
@@ -162,8 +157,7 @@ impl CheckInRecord {
         }
     }
 
-    /// The device id and sequence number of bytes that need not be valid, to name a record that is
-    /// refused.
+    /// The device id and sequence number of bytes that may be invalid, to identify a rejected record.
     #[must_use]
     pub fn peek(bytes: &CheckInBytes) -> (DeviceId, u64) {
         let record = Self(*bytes);
@@ -193,20 +187,19 @@ impl CheckInRecord {
         }
     }
 
-    /// The archived check-in, read in place. The getters below read the same fields at the same offsets
-    /// without it: rkyv's check of bounds and alignment is a call that is not inlined into other
-    /// crates, and a check-in is read field by field on the hot path.
+    /// The archived check-in, read in place. The getters below do without it: rkyv's check of bounds and alignment is
+    /// not inlined into other crates, and the hot path reads field by field.
     #[inline]
     #[must_use]
     pub fn view(&self) -> &ArchivedCheckIn {
         match low::access::<ArchivedCheckIn, Failure>(&self.0) {
             Ok(archived) => archived,
-            // 48 bytes aligned to 16 hold an archive of 48 bytes aligned to 8, whatever is in them.
-            Err(_) => unreachable!("size and alignment are right by type"),
+            // 48 bytes aligned to 16 are a valid archive of 48 bytes aligned to 8, whatever their values.
+            Err(_) => unreachable!("the type guarantees size and alignment"),
         }
     }
 
-    /// The 48 bytes, as they travel and as they are stored.
+    /// The 48 bytes, as sent and as stored.
     #[inline]
     #[must_use]
     pub const fn as_bytes(&self) -> &CheckInBytes {
@@ -231,7 +224,7 @@ impl CheckInRecord {
         }
     }
 
-    /// The same report under another number.
+    /// The same report with another sequence number.
     ///
     /// # Errors
     /// [`RejectReason::SeqZero`].
@@ -252,36 +245,35 @@ impl CheckInRecord {
         self
     }
 
-    /// The device that reports.
+    /// The reporting device.
     #[inline]
     #[must_use]
     pub fn device_id(&self) -> DeviceId {
         DeviceId::from_bytes(field(&self.0, offset_of!(ArchivedCheckIn, device_id)))
     }
 
-    /// The device's number of this check-in.
+    /// The sequence number of this check-in.
     #[inline]
     #[must_use]
     pub fn seq(&self) -> u64 {
         u64::from_le_bytes(field(&self.0, offset_of!(ArchivedCheckIn, seq)))
     }
 
-    /// When the sender made it, in milliseconds since 1970-01-01T00:00:00Z. For statistics only.
+    /// The sender's time, in milliseconds since 1970-01-01T00:00:00Z. For statistics only.
     #[inline]
     #[must_use]
     pub fn sent_at_ms(&self) -> u64 {
         u64::from_le_bytes(field(&self.0, offset_of!(ArchivedCheckIn, sent_at_ms)))
     }
 
-    /// The number that changes with every restart of the device.
+    /// A number that changes with every restart of the device.
     #[inline]
     #[must_use]
     pub fn boot_id(&self) -> u32 {
         u32::from_le_bytes(field(&self.0, offset_of!(ArchivedCheckIn, boot_id)))
     }
 
-    /// The codes of risk, partner threat state, onboarding, platform and management agent: equal codes mean that these
-    /// five are equal, at the cost of one comparison.
+    /// The codes of risk, partner threat state, onboarding, platform and management agent, to compare all five at once.
     #[inline]
     #[must_use]
     pub fn codes(&self) -> [u8; 5] {
@@ -303,14 +295,14 @@ impl CheckInRecord {
         Flags::from_bits_truncate(u16::from_le_bytes(bits))
     }
 
-    /// The risk score the sensor reports.
+    /// The risk score that the sensor reports.
     #[inline]
     #[must_use]
     pub fn risk(&self) -> Risk {
         Risk::from_code(self.0[offset_of!(ArchivedCheckIn, risk)]).unwrap_or(Risk::NotReported)
     }
 
-    /// What a threat defence partner says.
+    /// The threat state according to a threat defence partner.
     #[inline]
     #[must_use]
     pub fn partner_threat_state(&self) -> PartnerThreatState {
@@ -376,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_of_the_protocol() {
+    fn the_layout_is_that_of_the_protocol() {
         let bytes = sample().to_bytes();
         assert_eq!(&bytes[..16], b"0123456789abcdef");
         assert_eq!(bytes[16..24], [8, 7, 6, 5, 4, 3, 2, 1]);
@@ -409,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unknown_code_is_refused_with_its_own_reason() {
+    fn every_unknown_code_is_rejected_with_its_own_reason() {
         assert_eq!(with(42, 6), Err(RejectReason::UnknownRisk));
         assert_eq!(with(43, 10), Err(RejectReason::UnknownPartnerThreatState));
         assert_eq!(with(44, 2), Err(RejectReason::UnknownOnboarding));
@@ -426,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_needs_a_device_and_a_sequence_number() {
+    fn a_record_needs_a_device_id_and_a_sequence_number() {
         let nobody = CheckIn {
             device_id: DeviceId::ZERO,
             ..sample()

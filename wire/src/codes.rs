@@ -1,9 +1,8 @@
-//! The enumerations of a check-in and an inventory: one table each of code, name and meaning.
+//! The enumerations of check-ins and inventories: one table of codes, names and meanings for each.
 //!
-//! Purpose: the codes are those of the wire and of storage, the names those of the API, the metrics
-//! and the docs. Bounds: every table is closed; a code that is not in it is a rejection of the
-//! record that carries it. What it does not do: no rules. What a state means for compliance is the
-//! engine's business.
+//! Purpose: codes are used on the wire and in storage, names in the API, metrics and documents. Bounds: every table is
+//! closed; a record with an unknown code is rejected. What it does not do: rules; the engine decides what a state means
+//! for compliance.
 
 use std::fmt;
 
@@ -24,12 +23,11 @@ macro_rules! code_table {
         }
 
         impl $table {
-            /// Every member, in ascending order of code. A member's place here is its
-            /// [`Self::index`].
+            /// Every member, in ascending order of code. Its position here is [`Self::index`].
             pub const ALL: &[Self] = &[ $( Self::$member, )+ ];
 
-            /// The member by code. A table, because a `match` over sparse codes becomes a jump that
-            /// mixed fleets mispredict.
+            /// The member by code. A table, because a `match` over sparse codes compiles to a jump that is mispredicted
+            /// for mixed fleets.
             const BY_CODE: [Option<Self>; 256] = {
                 let mut table = [None; 256];
                 let mut index = 0;
@@ -40,7 +38,7 @@ macro_rules! code_table {
                 table
             };
 
-            /// The dense number by code; 0 for codes without a member, which nobody can ask for.
+            /// The index by code; 0 for codes without a member, which are never looked up.
             const INDEX_BY_CODE: [u8; 256] = {
                 let mut table = [0; 256];
                 let mut index = 0;
@@ -67,7 +65,7 @@ macro_rules! code_table {
                 }
             }
 
-            /// The member at this place of [`Self::ALL`], or `None` past its end.
+            /// The member with this [`Self::index`], or `None` if there is none.
             #[inline]
             #[must_use]
             pub fn from_index(index: usize) -> Option<Self> {
@@ -89,7 +87,7 @@ macro_rules! code_table {
                 }
             }
 
-            /// The dense number of the member, `0..ALL.len()`: a code may be sparse, this is not.
+            /// The position in [`Self::ALL`]: codes may have gaps, indexes have none.
             #[inline]
             #[must_use]
             pub const fn index(self) -> usize {
@@ -103,8 +101,8 @@ macro_rules! code_table {
             }
         }
 
-        // Archived as its code. Readers get a plain byte and look it up, so a code of a newer table
-        // cannot make a reference to the record invalid.
+        // Archived as a plain byte that readers look up, so that an unknown code does not make a reference to the
+        // record invalid.
         impl Archive for $table {
             type Archived = u8;
             type Resolver = ();
@@ -125,7 +123,7 @@ macro_rules! code_table {
 code_table! {
     /// The operating system family of a device.
     Platform {
-        /// Not known to the sender.
+        /// Unknown to the sender.
         Unknown = 0, "unknown";
         /// Windows client.
         Windows = 1, "windows";
@@ -137,7 +135,7 @@ code_table! {
         Linux = 4, "linux";
         /// iOS and iPadOS.
         Ios = 5, "iOS";
-        /// Android managed as device administrator.
+        /// Android, managed by a device administrator.
         Android = 6, "android";
         /// Android Enterprise.
         AndroidEnterprise = 7, "androidEnterprise";
@@ -171,15 +169,15 @@ code_table! {
         Jamf = 32, "jamf";
         /// Google's cloud device policy controller.
         GoogleCloudDevicePolicyController = 64, "googleCloudDevicePolicyController";
-        /// Microsoft Defender for Endpoint (security settings management). Graph's number is 1024.
+        /// Microsoft Defender for Endpoint (security settings management). Graph's value is 1024.
         MsSense = 128, "msSense";
-        /// Microsoft 365 managed mobile device management. Graph's number is 258.
+        /// Microsoft 365 managed mobile device management. Graph's value is 258.
         Microsoft365ManagedMdm = 129, "microsoft365ManagedMdm";
     }
 }
 
 impl ManagementAgent {
-    /// The number of this member in Microsoft Graph; two of them do not fit the byte on the wire.
+    /// The value in Microsoft Graph. Two of them do not fit into the byte on the wire.
     #[must_use]
     pub const fn graph_value(self) -> u32 {
         match self {
@@ -191,9 +189,9 @@ impl ManagementAgent {
 }
 
 code_table! {
-    /// The risk score the threat sensor reports for a device.
+    /// The risk score that the threat sensor reports for a device.
     Risk {
-        /// The sensor has not reported one.
+        /// The sensor has not reported a score.
         NotReported = 0, "notReported";
         /// No known risk.
         None = 1, "none";
@@ -209,14 +207,14 @@ code_table! {
 }
 
 code_table! {
-    /// What a threat defence partner says of a device (Graph
+    /// The threat state of a device according to a threat defence partner (Graph
     /// `managedDevicePartnerReportedHealthState`).
     PartnerThreatState {
         /// Not reported.
         Unknown = 0, "unknown";
-        /// Agent on, no health yet.
+        /// The agent is on and has not reported a state.
         Activated = 1, "activated";
-        /// Agent off.
+        /// The agent is off.
         Deactivated = 2, "deactivated";
         /// No threat.
         Secured = 3, "secured";
@@ -226,11 +224,11 @@ code_table! {
         MediumSeverity = 5, "mediumSeverity";
         /// A threat of high severity.
         HighSeverity = 6, "highSeverity";
-        /// The agent does not answer.
+        /// The agent does not respond.
         Unresponsive = 7, "unresponsive";
-        /// Compromised; the user cannot fix it.
+        /// Compromised in a way that the user cannot fix.
         Compromised = 8, "compromised";
-        /// The agent is not set up correctly.
+        /// The agent is misconfigured.
         Misconfigured = 9, "misconfigured";
     }
 }
@@ -289,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn graph_numbers_differ_only_where_a_byte_is_too_small() {
+    fn graph_values_differ_only_where_they_exceed_a_byte() {
         for agent in ManagementAgent::ALL {
             match agent {
                 ManagementAgent::MsSense => assert_eq!(agent.graph_value(), 1024),

@@ -1,14 +1,13 @@
-//! Bytes to frames: a resumable decoder that is handed chunks as they come.
+//! Decodes frames: an incremental decoder that is fed chunks as they arrive.
 //!
-//! Purpose: a session feeds it whatever QUIC delivers; it yields items, and check-ins as runs
-//! borrowed from the chunk, so no frame is ever assembled in memory.
+//! Purpose: a session feeds it what QUIC delivers and gets items. Check-ins are slices borrowed from the chunk, so a
+//! frame is never assembled in memory.
 //!
-//! Bounds: it keeps at most one header, one record cut in two by a chunk boundary, and one small
-//! payload (an inventory of 8 KiB at most), and only after the header has passed every limit.
+//! Bounds: it keeps at most one header, one record that a chunk boundary splits, and one small payload (at most 8 KiB, an
+//! inventory), the latter two only after the header has passed every limit.
 //!
-//! What it does not do: it neither validates records (that is [`crate::CheckInRecord::validate`])
-//! nor counts frames against a window. It never panics, and an error is final: every later call
-//! gives the same one. On the hot path.
+//! What it does not do: validate records (see [`crate::CheckInRecord::validate`]) or count frames against a window. It
+//! never panics. An error is final: every later call returns the same error. On the hot path.
 
 use std::mem;
 
@@ -16,28 +15,29 @@ use crate::{
     ack::{Ack, Busy, Goodbye},
     check_in::CheckInBytes,
     error::DecodeError,
-    frame::{FrameHeader, FrameKind, Role},
+    frame::{FrameHeader, Role},
+    frame_kind::FrameKind,
     hello::{ClientHello, ServerHello},
     limits::{CHECK_IN_BYTES, HEADER_BYTES},
 };
 
-/// What a decoder found. `'a` is the life of the chunk.
+/// What a decoder returns. `'a` is the lifetime of the chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// A client's Hello; always the first item a server gets.
+    /// A client's Hello; always the first item that a server receives.
     ClientHello(ClientHello),
-    /// A server's Hello; always the first item a client gets.
+    /// A server's Hello; always the first item that a client receives.
     ServerHello(ServerHello),
-    /// A frame of check-ins begins; exactly `count` records follow, then [`Item::CheckInsEnd`].
+    /// The start of a CheckIns frame. Exactly `count` records follow, then [`Item::CheckInsEnd`].
     CheckInsBegin {
-        /// Records in the frame, 1 to 4096.
+        /// The number of records in the frame, 1 to 4096.
         count: u16,
     },
-    /// The next records of the frame, at least one, straight from the chunk; not validated.
+    /// The next records of the frame, at least one, borrowed from the chunk; not validated.
     Records(&'a [CheckInBytes]),
-    /// The next record of the frame, put together because a chunk boundary cut it; not validated.
+    /// The next record of the frame, copied because a chunk boundary split it; not validated.
     Record(CheckInBytes),
-    /// The frame of check-ins is complete.
+    /// The end of a CheckIns frame.
     CheckInsEnd,
     /// A complete inventory archive; not validated.
     Inventory(Vec<u8>),
@@ -53,40 +53,38 @@ pub enum Item<'a> {
 enum State {
     /// Between frames, or within a header.
     Header,
-    /// Within a payload that is kept until it is complete.
+    /// Within a payload that is buffered until it is complete.
     Payload(FrameHeader),
-    /// Within a frame of check-ins; so many records are still to come, the one in `partial`
-    /// included.
+    /// Within a CheckIns frame, with the number of records that are not complete yet.
     Records { remaining: u16 },
-    /// An error was found; it is final.
+    /// After an error, which is final.
     Failed(DecodeError),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Nothing but Hello may come.
+    /// Before Hello.
     Opening,
-    /// Hello has come.
+    /// After Hello.
     Open,
-    /// Goodbye has come.
+    /// After Goodbye.
     Closing,
 }
 
-/// The state between two chunks of a stream. About 120 bytes, plus a payload while one is
-/// incomplete.
+/// The state of a stream between two chunks: about 120 bytes, and the payload that is incomplete.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
     phase: Phase,
     state: State,
-    /// The part of a header or of a record that has come; a header is done before a record begins.
+    /// The received part of a header or a record; never both, since a header ends before a record begins.
     partial: CheckInBytes,
     partial_bytes: usize,
     payload: Vec<u8>,
 }
 
 impl Decoder {
-    /// A decoder at the start of a stream, for the end that has this role.
+    /// A decoder for the start of a stream, on the side with this role.
     #[must_use]
     pub const fn new(role: Role) -> Self {
         Self {
@@ -99,11 +97,11 @@ impl Decoder {
         }
     }
 
-    /// The next item, taking its bytes off the front of `input`. `None` means that `input` is used
-    /// up and more must come first; call until then.
+    /// Decodes the next item and removes its bytes from the front of `input`. Call it until it returns `None`: then
+    /// `input` is used up, and the next item needs another chunk.
     ///
     /// # Errors
-    /// The first fault of the stream, and the same one ever after.
+    /// The first error of the stream, from then on in every call.
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, DecodeError> {
         let result = match self.state {
             State::Header => self.next_header(input),
@@ -118,11 +116,10 @@ impl Decoder {
         result
     }
 
-    /// To be called when the stream has ended.
+    /// Checks that the stream may end here.
     ///
     /// # Errors
-    /// [`DecodeError::Truncated`] if it ended within a frame or before Hello; an earlier error if
-    /// there was one.
+    /// [`DecodeError::Truncated`] within a frame or before Hello, or an earlier error.
     pub fn finish(&self) -> Result<(), DecodeError> {
         match self.state {
             State::Failed(error) => Err(error),
@@ -131,8 +128,7 @@ impl Decoder {
         }
     }
 
-    /// Whether a frame has begun and is not complete, so that a receiver can bound how long that
-    /// may last.
+    /// Whether a frame has begun and is incomplete, so that a receiver can apply a timeout.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
         match self.state {
@@ -169,7 +165,7 @@ impl Decoder {
             (Phase::Opening, FrameKind::Hello) => Ok(()),
             (Phase::Opening, _) => Err(DecodeError::HelloExpected { kind }),
             (_, FrameKind::Hello) => Err(DecodeError::SecondHello),
-            // A draining server says Goodbye first and then acknowledges what it already has.
+            // A draining server sends Goodbye first and then acknowledges what it has received.
             (Phase::Closing, kind) if kind != FrameKind::Ack => {
                 Err(DecodeError::AfterGoodbye { kind })
             }
@@ -185,7 +181,7 @@ impl Decoder {
         let missing = (header.length as usize).saturating_sub(self.payload.len());
         let (head, rest) = input.split_at(missing.min(input.len()));
         *input = rest;
-        // The payload grows with what has come, not with what the header promises.
+        // The buffer grows with the bytes received, not with the length in the header.
         self.payload.extend_from_slice(head);
         if head.len() < missing {
             return Ok(None);
@@ -207,7 +203,7 @@ impl Decoder {
                 self.phase = Phase::Closing;
                 Item::Goodbye(Goodbye::read(&header, &payload, role)?)
             }
-            // Check-ins never come here: their records are not kept.
+            // Unreachable: the records of a CheckIns frame are not buffered.
             (FrameKind::CheckIns, _) => return Err(DecodeError::WrongSide { kind: header.kind }),
         };
         Ok(Some(item))
@@ -238,7 +234,7 @@ impl Decoder {
         Some(Item::Record(record))
     }
 
-    /// Takes bytes off the front of `input` until `COUNT` of them are together.
+    /// Removes bytes from the front of `input` until `COUNT` are complete.
     fn take_partial<const COUNT: usize>(&mut self, input: &mut &[u8]) -> Option<[u8; COUNT]> {
         if self.partial_bytes == 0
             && let Some((whole, rest)) = input.split_first_chunk::<COUNT>()
@@ -261,7 +257,7 @@ impl Decoder {
     }
 }
 
-/// The first `count` records of `input` and the bytes behind them; `None` if `count` is zero.
+/// The first `count` records of `input` and the bytes after them; `None` if `count` is zero.
 fn split_run(input: &[u8], count: usize) -> Option<(&[CheckInBytes], &[u8])> {
     let (run, rest) = input.split_at_checked(count * CHECK_IN_BYTES)?;
     let (records, _) = run.as_chunks();

@@ -1,23 +1,23 @@
 //! The id of a device: 16 bytes, written as a hyphenated UUID.
 //!
-//! Bounds: exactly 16 bytes, exactly 36 characters. What it does not do: it neither makes ids nor
-//! cares about UUID versions; any 16 bytes but all zero name a device.
+//! Bounds: exactly 16 bytes, or 36 characters. What it does not do: generate ids, or check UUID versions; any 16 bytes
+//! except all zero identify a device.
 
 use std::{fmt, str::FromStr};
 
 use rkyv::{Archive, Place, Serialize, rancor::Fallible};
 
-/// The id of a device. Ordered by its bytes, first byte most significant.
+/// The id of a device. Ordered by its bytes, most significant byte first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct DeviceId([u8; 16]);
 
-/// Why a text is not a device id.
+/// The text is not a device id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a device id is 32 hexadecimal digits grouped 8-4-4-4-12 by hyphens")]
+#[error("a device id has 32 hexadecimal digits in the form 8-4-4-4-12")]
 pub struct DeviceIdError;
 
 impl DeviceId {
-    /// The id of no device: invalid in a check-in, used where a rejection cannot name its device.
+    /// Not the id of any device. Invalid in a check-in; used in a rejection whose device is not known.
     pub const ZERO: Self = Self([0; 16]);
 
     /// The id with these bytes, in the order in which they are written.
@@ -38,7 +38,7 @@ impl DeviceId {
         self.0
     }
 
-    /// Whether this is [`DeviceId::ZERO`], which names no device.
+    /// Whether this is [`DeviceId::ZERO`].
     #[must_use]
     pub const fn is_zero(&self) -> bool {
         u128::from_ne_bytes(self.0) == 0
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_a_hyphenated_uuid_is_refused() {
+    fn anything_but_a_hyphenated_uuid_is_rejected() {
         for text in [
             "",
             "00112233445566778899aabbccddeeff",

@@ -1,9 +1,8 @@
-//! A short, stable fingerprint of what a device said, to compare records without keeping them.
+//! A short, stable fingerprint of a record, to compare records without keeping them.
 //!
-//! Purpose: a ledger outside of the server writes down what was acknowledged, and a listing of a data
-//! directory says what is there; equal digests mean equal content. FNV-1a of 64 bits, so that a
-//! ledger of another version or language computes the same. What it does not do: it protects
-//! nothing against somebody who wants two records to look alike; checksums on disk are the store's.
+//! Purpose: a test records the digests of what was acknowledged and compares them with a listing of the data directory;
+//! equal digests mean equal content. FNV-1a with 64 bits, so that every version and language computes the same. What it
+//! does not do: resist deliberate collisions, or detect damage on disk; the store has checksums.
 
 use std::fmt;
 
@@ -12,12 +11,12 @@ use crate::{check_in::CheckInRecord, limits::CHECK_IN_BYTES};
 /// The bytes of `sent_at_ms` in a check-in.
 const SENT_AT: std::ops::Range<usize> = 24..32;
 
-/// A fingerprint of content; shown as 16 hexadecimal digits.
+/// A fingerprint, displayed as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub u64);
 
 impl Digest {
-    /// Of any bytes, such as an inventory as it travels.
+    /// The digest of any bytes, such as an inventory archive.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
@@ -26,7 +25,7 @@ impl Digest {
         Self(bytes.iter().fold(OFFSET_BASIS, fold))
     }
 
-    /// Reads what `Display` writes.
+    /// Parses the output of `Display`.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let is_digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -41,8 +40,7 @@ impl fmt::Display for Digest {
 }
 
 impl CheckInRecord {
-    /// The digest of everything that the device said of itself: all of the record but the time of
-    /// sending, which nobody keeps.
+    /// The digest of the record without `sent_at_ms`, which is not stored.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut bytes: [u8; CHECK_IN_BYTES] = *self.as_bytes();
@@ -65,13 +63,13 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_those_of_fnv_1a() {
+    fn digests_are_fnv_1a() {
         assert_eq!(Digest::of(b"").to_string(), "cbf29ce484222325");
         assert_eq!(Digest::of(b"foobar").to_string(), "85944171f73967e8");
     }
 
     #[test]
-    fn a_digest_is_read_back_and_nothing_else_is() {
+    fn a_digest_is_parsed_and_other_text_is_rejected() {
         let digest = Digest(0x0123_4567_89ab_cdef);
         assert_eq!(Digest::from_hex(&digest.to_string()), Some(digest));
         for text in ["", "123", "+123456789abcdef", "0123456789abcdefg"] {
@@ -80,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_but_the_time_of_sending_is_in_the_digest() {
+    fn every_field_except_sent_at_ms_changes_the_digest() {
         let plain = record(|_| ()).digest();
         assert_eq!(record(|bytes| bytes[24..32].fill(9)).digest(), plain);
         for at in (0..CHECK_IN_BYTES - 1).filter(|at| !SENT_AT.contains(at)) {

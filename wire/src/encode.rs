@@ -1,14 +1,14 @@
-//! Frames to bytes: one function per frame, each appending to a buffer the caller owns.
+//! Encodes frames: one function per kind, each of which appends to the caller's buffer.
 //!
-//! Bounds: nothing longer than [`crate::limits`] allows is written; a frame that cannot be written
-//! leaves the buffer as it was. What it does not do: no session rules; which frame may come when is
-//! the caller's business.
+//! Bounds: a frame within [`crate::limits`]. A frame that cannot be encoded leaves the buffer unchanged. What it does
+//! not do: session rules; the caller decides which frame it may send.
 
 use crate::{
     ack::{AckTotals, Busy, Goodbye},
     check_in::CheckInRecord,
     error::EncodeError,
-    frame::{FrameHeader, FrameKind},
+    frame::FrameHeader,
+    frame_kind::FrameKind,
     hello::{ClientHello, MAGIC, ServerHello},
     limits::{
         ACK_TOTALS_BYTES, BUSY_BYTES, CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, CLIENT_HELLO_BYTES,
@@ -18,8 +18,7 @@ use crate::{
     reject::Rejection,
 };
 
-/// Appends the header of a frame. Lengths are bounded by the limits, far below the ends of `u16`
-/// and `u32`.
+/// Appends a frame header. The limits keep count and length far below the maxima of `u16` and `u32`.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "limits.rs asserts that the largest values fit"
@@ -56,8 +55,7 @@ pub fn encode_server_hello(out: &mut Vec<u8>, hello: &ServerHello) {
     out.extend_from_slice(&[0; 4]);
 }
 
-/// The header of a frame of `count` check-ins, for callers that put the records behind it
-/// themselves.
+/// The header of a CheckIns frame, for callers that append the `count` records themselves.
 ///
 /// # Errors
 /// If `count` is 0 or over [`CHECK_INS_PER_FRAME_MAX`].
@@ -84,7 +82,7 @@ pub const fn encode_check_ins_header(count: usize) -> Result<[u8; HEADER_BYTES],
     Ok(header.to_bytes())
 }
 
-/// Appends one frame of check-ins.
+/// Appends a CheckIns frame.
 ///
 /// # Errors
 /// If there is no record or more than [`CHECK_INS_PER_FRAME_MAX`].
@@ -98,7 +96,7 @@ pub fn encode_check_ins(out: &mut Vec<u8>, records: &[CheckInRecord]) -> Result<
     Ok(())
 }
 
-/// Appends one inventory frame around an archive from [`crate::Inventory::to_bytes`].
+/// Appends an Inventory frame with an archive from [`crate::Inventory::to_bytes`].
 ///
 /// # Errors
 /// If the archive is empty or over [`INVENTORY_BYTES_MAX`].
@@ -117,8 +115,7 @@ pub fn encode_inventory(out: &mut Vec<u8>, archive: &[u8]) -> Result<(), EncodeE
     Ok(())
 }
 
-/// Appends an Ack with the first [`REJECTIONS_PER_ACK_MAX`] of the rejections; the totals are exact
-/// in any case.
+/// Appends an Ack with the first [`REJECTIONS_PER_ACK_MAX`] rejections. The totals count all of them.
 pub fn encode_ack(out: &mut Vec<u8>, totals: &AckTotals, rejections: &[Rejection]) {
     let count = rejections.len().min(REJECTIONS_PER_ACK_MAX);
     push_header(

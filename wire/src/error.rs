@@ -4,7 +4,7 @@
 //! it to a close code. What it does not hold: faults of a single record; those are a
 //! [`crate::RejectReason`] and do not end the session.
 
-use crate::{close::CloseCode, frame::FrameKind};
+use crate::{close::CloseCode, frame_kind::FrameKind};
 
 /// Why bytes are not the frames of this protocol. The session ends; whoever wrote the peer must
 /// act.

@@ -1,11 +1,10 @@
-//! A reader of fixed little-endian fields, front to back.
+//! Reads little-endian fields one after another.
 //!
-//! Purpose: the one way frames take integers out of bytes; a read past the end is `None`, never a
-//! panic.
+//! Purpose: the only way frames read integers from bytes. A read past the end returns `None` and never panics.
 
 use crate::device_id::DeviceId;
 
-/// The bytes that are not read yet.
+/// The bytes that were not read yet.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl Fields<'_> {

@@ -1,13 +1,13 @@
 //! The flag bits of a check-in.
 //!
-//! Bounds: 16 bits, 12 in use; a reserved bit that is set is a rejection of the record.
-//! What it does not do: no rules; what a combination means is the engine's business.
+//! Bounds: 16 bits, 12 of them defined; a record with a reserved bit set is rejected. What it does not do: rules; the
+//! engine decides what a combination means.
 
 use std::{fmt, ops::BitOr};
 
 use rkyv::{Archive, Place, Serialize, primitive::ArchivedU16, rancor::Fallible};
 
-/// The flag bits of a check-in. An unset bit means no.
+/// The flag bits of a check-in. A bit that is not set means no.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Flags(u16);
 
@@ -19,7 +19,7 @@ macro_rules! flag_table {
             /// Every flag with its name, in ascending order of bit.
             pub const ALL: &[(Self, &'static str)] = &[ $( (Self::$flag, $name), )+ ];
 
-            /// The bits that are in use; all others must be zero.
+            /// The defined bits; all others must be zero.
             pub const KNOWN: Self = Self(0 $( | 1 << $bit )+);
         }
     };
@@ -48,7 +48,7 @@ flag_table! {
     ENCRYPTED = 9, "encrypted";
     /// The device is supervised.
     SUPERVISED = 10, "supervised";
-    /// The sensor is onboarded to another organization than the tenant's.
+    /// The sensor is onboarded to an organization other than the tenant's.
     FOREIGN_ORG = 11, "foreignOrg";
 }
 
@@ -88,14 +88,14 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// These flags and those of `other`.
+    /// The flags that are set in either.
     #[inline]
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// These flags with those of `other` set or cleared.
+    /// These flags, with the flags of `other` set or cleared.
     #[inline]
     #[must_use]
     pub const fn with(self, other: Self, set: bool) -> Self {

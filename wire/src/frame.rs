@@ -1,13 +1,12 @@
-//! Frames: the header, the kinds, and who may receive which.
+//! Frames: the header, its limits, and who may receive which kind.
 //!
-//! Purpose: the eight bytes before every payload. Bounds: see [`crate::limits`];
-//! [`FrameHeader::check`] holds them against a header before a byte of its payload is kept. What it
-//! does not do: no buffering (that is [`crate::Decoder`]) and no session rules such as the window.
-
-use std::fmt;
+//! Purpose: the eight bytes before every payload. Bounds: those of [`crate::limits`]; [`FrameHeader::check`] enforces
+//! them before a byte of the payload is kept. What it does not do: buffering (see [`crate::Decoder`]) or session rules
+//! such as the window.
 
 use crate::{
     error::DecodeError,
+    frame_kind::FrameKind,
     limits::{
         ACK_TOTALS_BYTES, BUSY_BYTES, CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, CLIENT_HELLO_BYTES,
         GOODBYE_BYTES, HEADER_BYTES, INVENTORY_BYTES_MAX, INVENTORY_ROOT_BYTES, REJECTION_BYTES,
@@ -15,86 +14,17 @@ use crate::{
     },
 };
 
-/// The kinds of frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum FrameKind {
-    /// The first frame in each direction.
-    Hello = 1,
-    /// Check-ins, client to server.
-    CheckIns = 2,
-    /// One inventory record, client to server.
-    Inventory = 3,
-    /// What is durable, server to client.
-    Ack = 4,
-    /// A request to pause, server to client.
-    Busy = 5,
-    /// The last frame of a client; from a server, the end is near.
-    Goodbye = 6,
-}
-
-impl FrameKind {
-    /// Every kind, in ascending order of code.
-    pub const ALL: &[Self] = &[
-        Self::Hello,
-        Self::CheckIns,
-        Self::Inventory,
-        Self::Ack,
-        Self::Busy,
-        Self::Goodbye,
-    ];
-
-    /// The kind with this code, or `None` if there is none.
-    #[must_use]
-    pub const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::Hello),
-            2 => Some(Self::CheckIns),
-            3 => Some(Self::Inventory),
-            4 => Some(Self::Ack),
-            5 => Some(Self::Busy),
-            6 => Some(Self::Goodbye),
-            _ => None,
-        }
-    }
-
-    /// The code in a header.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// The name in metrics, logs and documents.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hello => "hello",
-            Self::CheckIns => "checkIns",
-            Self::Inventory => "inventory",
-            Self::Ack => "ack",
-            Self::Busy => "busy",
-            Self::Goodbye => "goodbye",
-        }
-    }
-}
-
-impl fmt::Display for FrameKind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(self.name())
-    }
-}
-
-/// Which end of a connection a decoder reads for.
+/// The side of a connection that receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// A server, which receives what clients send.
+    /// The server, which receives what clients send.
     Server,
-    /// A client, which receives what servers send.
+    /// A client, which receives what the server sends.
     Client,
 }
 
 impl Role {
-    /// Whether this end may receive that kind of frame at all.
+    /// Whether this side ever receives frames of that kind.
     #[must_use]
     pub const fn receives(self, kind: FrameKind) -> bool {
         match kind {
@@ -108,16 +38,16 @@ impl Role {
 /// The eight bytes before every payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// What the payload is.
+    /// The kind of the payload.
     pub kind: FrameKind,
-    /// How many records it has; 0 for kinds without records.
+    /// The number of records in the payload; 0 for kinds without records.
     pub count: u16,
-    /// Bytes of the payload.
+    /// The length of the payload in bytes.
     pub length: u32,
 }
 
 impl FrameHeader {
-    /// Reads a header without judging count and length; see [`FrameHeader::check`].
+    /// Reads a header without checking count and length; see [`FrameHeader::check`].
     ///
     /// # Errors
     /// [`DecodeError::UnknownKind`] and [`DecodeError::FlagsNotZero`].
@@ -164,14 +94,12 @@ impl FrameHeader {
         ]
     }
 
-    /// Holds count and length against the limits of the kind, before anything of the payload is
-    /// kept.
+    /// Checks count and length against the limits of the kind, before any of the payload is kept.
     ///
     /// # Errors
     /// [`DecodeError::TooLarge`], [`DecodeError::Empty`] and [`DecodeError::LengthMismatch`].
     pub fn check(&self, role: Role) -> Result<(), DecodeError> {
-        // Per kind: records at least and at most, bytes that do not depend on the count, bytes of a
-        // record.
+        // For each kind: minimum and maximum count, fixed bytes, bytes per record.
         let (count_min, count_max, fixed, each) = match (self.kind, role) {
             (FrameKind::Hello, Role::Server) => (0, 0, CLIENT_HELLO_BYTES, 0),
             (FrameKind::Hello, Role::Client) => (0, 0, SERVER_HELLO_BYTES, 0),
@@ -224,8 +152,8 @@ impl FrameHeader {
     }
 }
 
-// For payload readers. A header that passed `check` has the right length, so a payload that
-// is too short for its fields cannot come; it is an error all the same, not a panic.
+// For payload readers. `check` has verified the length, so a payload is never too short for its fields. If it were, that
+// would be an error, not a panic.
 
 pub(crate) fn required<T>(header: &FrameHeader, field: Option<T>) -> Result<T, DecodeError> {
     field.ok_or(header.length_mismatch())

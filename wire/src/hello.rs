@@ -1,7 +1,7 @@
-//! Hello: the first frame in each direction, and the choice of a version.
+//! Hello, the first frame in each direction, and version negotiation.
 //!
-//! Bounds: a client's Hello keeps its shape in every version, so that any server can read it. What
-//! it does not do: whether Hello comes first and once is held by [`crate::Decoder`].
+//! Bounds: the layout of a client's Hello is the same in every version, so that every server can read it. What it does
+//! not do: check that Hello comes first and once; see [`crate::Decoder`].
 
 use crate::{
     close::CloseCode,
@@ -10,29 +10,29 @@ use crate::{
     frame::{FrameHeader, check_reserved, required},
 };
 
-/// The protocol of the QUIC connection, for ALPN.
+/// The ALPN protocol name.
 pub const ALPN: &[u8] = b"muster/1";
 
-/// The first field of both Hellos: the bytes `MSTR`.
+/// The first field of every Hello: the bytes `MSTR`.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"MSTR");
 
-/// The oldest version this crate speaks.
+/// The oldest version that this crate supports.
 pub const VERSION_MIN: u16 = 1;
 
-/// The newest version this crate speaks.
+/// The newest version that this crate supports.
 pub const VERSION_MAX: u16 = 1;
 
 const _: () = assert!(0 < VERSION_MIN && VERSION_MIN <= VERSION_MAX);
 
-/// No version is common to both sides.
+/// Client and server have no version in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the client speaks versions {client_min} to {client_max}, the server {VERSION_MIN} to {VERSION_MAX}"
+    "the client supports versions {client_min} to {client_max}, the server {VERSION_MIN} to {VERSION_MAX}"
 )]
 pub struct VersionError {
-    /// The oldest version the client speaks.
+    /// The oldest version that the client supports.
     pub client_min: u16,
-    /// The newest version the client speaks.
+    /// The newest version that the client supports.
     pub client_max: u16,
 }
 
@@ -44,7 +44,7 @@ impl VersionError {
     }
 }
 
-/// The newest version that both a client's range and this crate speak.
+/// The newest version that both a client and this crate support.
 ///
 /// # Errors
 /// [`VersionError`] if there is none.
@@ -63,9 +63,9 @@ pub fn negotiate(client_min: u16, client_max: u16) -> Result<u16, VersionError> 
 /// The first frame of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientHello {
-    /// The oldest version the client speaks.
+    /// The oldest version that the client supports.
     pub version_min: u16,
-    /// The newest version the client speaks.
+    /// The newest version that the client supports.
     pub version_max: u16,
 }
 
@@ -76,7 +76,7 @@ impl ClientHello {
         version_max: VERSION_MAX,
     };
 
-    /// The version to speak with this client.
+    /// The version to use with this client.
     ///
     /// # Errors
     /// [`VersionError`] if there is none.
@@ -88,18 +88,17 @@ impl ClientHello {
 /// The first frame of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerHello {
-    /// The version both sides speak from here on.
+    /// The version in use from here on.
     pub version: u16,
-    /// Frames (CheckIns and Inventory) the client may have sent and not yet seen acknowledged; at
-    /// least 1.
+    /// The window: the maximum number of unacknowledged frames (CheckIns and Inventory). At least 1.
     pub window_frames: u16,
-    /// Check-ins in one frame, at most.
+    /// The maximum number of check-ins in a frame.
     pub check_ins_per_frame_max: u32,
-    /// Bytes of one inventory archive, at most.
+    /// The maximum size of an inventory archive, in bytes.
     pub inventory_bytes_max: u32,
     /// The server's clock, in milliseconds since 1970-01-01T00:00:00Z.
     pub server_time_ms: u64,
-    /// After how many seconds the client should check in again; 0 if the server has no wish.
+    /// Seconds until the client should check in again; 0 if the server does not say.
     pub next_check_in_seconds: u32,
 }
 

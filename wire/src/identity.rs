@@ -1,12 +1,10 @@
-//! Who a peer is: the URI in its certificate.
+//! The identity of a client: the URI in its certificate.
 //!
-//! Purpose: `muster://<tenant>/device/<uuid>` or `muster://<tenant>/gateway/<name>`, parsed once
-//! into types that cannot hold anything else. Denied by default: a certificate with no such URI, or
-//! with two, is nobody's.
+//! Purpose: parses `muster://<tenant>/device/<uuid>` or `muster://<tenant>/gateway/<name>` once, into types that are
+//! always valid. Deny by default: a certificate with no such URI, or with two, has no identity.
 //!
-//! Bounds: names of 1 to 63 characters. What it does not do: no X.509; the caller hands over the
-//! URIs of a certificate whose chain has been verified. Whether a tenant exists is the server's
-//! configuration.
+//! Bounds: names of 1 to 63 characters. What it does not do: X.509; the caller passes the URIs of a certificate whose
+//! chain was verified. The server's configuration says which tenants exist.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
@@ -18,9 +16,9 @@ use crate::{
 
 const SCHEME: &str = "muster://";
 
-/// Why a text is not a tenant or gateway name.
+/// The text is not a valid tenant or gateway name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a name is 1 to 63 of a-z, 0-9 and hyphen, and neither begins nor ends with a hyphen")]
+#[error("a name has 1 to 63 characters of a-z, 0-9 and hyphen, and no hyphen at its start or end")]
 pub struct NameError;
 
 fn check_name(text: &str) -> Result<&str, NameError> {
@@ -91,48 +89,48 @@ name_type! {
     GatewayName
 }
 
-/// For whom a certificate speaks within its tenant.
+/// The device or gateway that a certificate was issued to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
-    /// One device, for itself only.
+    /// A device, which reports for itself only.
     Device(DeviceId),
-    /// A gateway, for any device of its tenant.
+    /// A gateway, which reports for any device of its tenant.
     Gateway(GatewayName),
 }
 
-/// The identity in a certificate: a tenant, and who in it.
+/// The identity in a certificate: a tenant, and a device or gateway of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
-    /// The tenant; every record of the connection belongs to it.
+    /// The tenant, to which every record of the connection belongs.
     pub tenant: TenantName,
-    /// Who speaks.
+    /// The device or gateway.
     pub subject: Subject,
 }
 
 /// Why the URIs of a certificate are not an identity. Whoever issues certificates must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// There is no URI of scheme `muster`: issue a certificate with one.
-    #[error("the certificate carries no muster:// URI")]
+    /// No URI of the scheme `muster`: issue a certificate with one.
+    #[error("the certificate has no muster:// URI")]
     Missing,
-    /// There are several: issue one certificate for each identity.
-    #[error("the certificate carries more than one muster:// URI")]
+    /// Several URIs of the scheme `muster`: issue one certificate for each identity.
+    #[error("the certificate has more than one muster:// URI")]
     MoreThanOne,
-    /// The URI has another shape than the two that are allowed.
+    /// The URI has neither of the two valid forms.
     #[error(
         "the URI is neither muster://<tenant>/device/<uuid> nor muster://<tenant>/gateway/<name>"
     )]
     Malformed,
     /// The tenant is not a valid name.
-    #[error("the tenant in the URI is not a name")]
+    #[error("the tenant in the URI is not a valid name")]
     TenantName(#[source] NameError),
     /// The gateway is not a valid name.
-    #[error("the gateway in the URI is not a name")]
+    #[error("the gateway in the URI is not a valid name")]
     GatewayName(#[source] NameError),
     /// The device is not a UUID.
     #[error("the device in the URI is not a UUID")]
     DeviceId,
-    /// The device id is all zero, which names no device.
+    /// The device id is all zero.
     #[error("the device id in the URI is all zero")]
     DeviceIdZero,
 }
@@ -149,9 +147,9 @@ impl IdentityError {
 }
 
 impl Identity {
-    /// The identity among the URIs (subject alternative names) of a verified certificate. URIs of
-    /// other schemes are ignored; exactly one of scheme `muster` (in any case, so that none slips
-    /// by) must be there and be well formed.
+    /// The identity among the URIs (subject alternative names) of a verified certificate. Exactly one URI of the scheme
+    /// `muster` (in upper or lower case, so that none is overlooked) must be present, and it must be valid. URIs of
+    /// other schemes are ignored.
     ///
     /// # Errors
     /// See [`IdentityError`].
@@ -226,7 +224,7 @@ mod tests {
     const GATEWAY: &str = "muster://contoso/gateway/gw-1";
 
     #[test]
-    fn both_shapes_survive_a_round_trip() {
+    fn devices_and_gateways_round_trip() {
         for uri in [DEVICE, GATEWAY] {
             assert_eq!(uri.parse::<Identity>().unwrap().to_string(), uri);
         }
@@ -241,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_needs_exactly_one_uri_of_ours() {
+    fn a_certificate_needs_exactly_one_muster_uri() {
         let other = "spiffe://example.org/workload";
         assert_eq!(Identity::from_uris([other, GATEWAY]), GATEWAY.parse());
         assert_eq!(Identity::from_uris([other]), Err(IdentityError::Missing));
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_uris_are_refused_with_their_fault() {
+    fn malformed_uris_are_rejected_with_their_fault() {
         use IdentityError as E;
         let cases = [
             ("muster:", E::Malformed),

@@ -1,17 +1,15 @@
-//! The wire format of Muster: what a device or gateway and a server say to each other.
+//! The wire format of Muster: the protocol between devices or gateways and a server.
 //!
-//! Purpose: one crate that knows every byte of the protocol, used by the server, the client SDK and
-//! the load generator alike. `docs/reference/PROTOCOL.md` describes the same bytes for people who do not read
-//! Rust, and a test compares the two.
+//! Purpose: the one crate that defines every byte of the protocol, for the server, the client SDK and the load
+//! generator. `docs/reference/PROTOCOL.md` describes the same bytes for readers who do not know Rust; a test compares
+//! the two.
 //!
-//! Owner: nobody; everything here is a value or a pure function. A [`Decoder`] belongs to the
-//! session that feeds it.
+//! Owner: none; everything here is a value or a pure function. A [`Decoder`] belongs to the session that feeds it.
 //!
-//! Bounds: every one is a constant in [`limits`].
+//! Bounds: every bound is a constant in [`limits`].
 //!
-//! What it does not do: no sockets, no clock, no threads, no X.509 parsing, and no judgement about
-//! a device. It never panics on bytes from a peer, whatever they are and however they are cut into
-//! chunks.
+//! What it does not do: sockets, clocks, threads, X.509 parsing, or the evaluation of devices. It never panics on bytes
+//! from a peer, whatever they are and wherever a chunk ends.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -27,6 +25,7 @@ mod error;
 mod fields;
 mod flags;
 mod frame;
+mod frame_kind;
 mod hello;
 mod identity;
 mod inventory;
@@ -46,7 +45,8 @@ pub use encode::{
 };
 pub use error::{DecodeError, EncodeError};
 pub use flags::Flags;
-pub use frame::{FrameHeader, FrameKind, Role};
+pub use frame::{FrameHeader, Role};
+pub use frame_kind::FrameKind;
 pub use hello::{
     ALPN, ClientHello, MAGIC, ServerHello, VERSION_MAX, VERSION_MIN, VersionError, negotiate,
 };

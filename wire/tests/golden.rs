@@ -1,8 +1,7 @@
-//! The bytes of every frame, held against files that other implementations can use too.
+//! The bytes of every frame, compared with files that other implementations can use as well.
 //!
-//! `MUSTER_GOLDEN_WRITE=1 cargo nextest run -p muster-wire` writes the files anew; a changed file
-//! is a changed protocol and needs a new version. The same bytes are the worked examples of
-//! docs/reference/PROTOCOL.md.
+//! `MUSTER_GOLDEN_WRITE=1 cargo nextest run -p muster-wire` rewrites the files. A changed file means a changed protocol,
+//! which needs a new version. The same bytes are the examples in docs/reference/PROTOCOL.md.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{fs, path::PathBuf};
@@ -101,13 +100,8 @@ const BUSY: Busy = Busy {
 const CLIENT_GOODBYE: Goodbye = Goodbye::new(CloseCode::Done, 0);
 const SERVER_GOODBYE: Goodbye = Goodbye::new(CloseCode::Draining, 5000);
 
-/// Every example: its name, who receives it, and its bytes.
+/// Every example: its name, the side that receives it, and its bytes.
 fn examples() -> Vec<(&'static str, Role, Vec<u8>)> {
-    let written = |write: &dyn Fn(&mut Vec<u8>)| {
-        let mut out = Vec::new();
-        write(&mut out);
-        out
-    };
     let records = check_ins().map(|check_in| check_in.to_record().unwrap());
     let archive = inventory().to_bytes().unwrap();
     let ack = ack();
@@ -115,62 +109,68 @@ fn examples() -> Vec<(&'static str, Role, Vec<u8>)> {
         (
             "client_hello",
             Role::Server,
-            written(&|out| encode_client_hello(out, &ClientHello::CURRENT)),
+            encoded(|out| encode_client_hello(out, &ClientHello::CURRENT)),
         ),
         (
             "server_hello",
             Role::Client,
-            written(&|out| encode_server_hello(out, &SERVER_HELLO)),
+            encoded(|out| encode_server_hello(out, &SERVER_HELLO)),
         ),
         (
             "check_ins",
             Role::Server,
-            written(&|out| encode_check_ins(out, &records).unwrap()),
+            encoded(|out| encode_check_ins(out, &records).unwrap()),
         ),
         (
             "inventory",
             Role::Server,
-            written(&|out| encode_inventory(out, &archive).unwrap()),
+            encoded(|out| encode_inventory(out, &archive).unwrap()),
         ),
         (
             "ack",
             Role::Client,
-            written(&|out| encode_ack(out, &ack.totals, &ack.rejections)),
+            encoded(|out| encode_ack(out, &ack.totals, &ack.rejections)),
         ),
-        ("busy", Role::Client, written(&|out| encode_busy(out, BUSY))),
+        ("busy", Role::Client, encoded(|out| encode_busy(out, BUSY))),
         (
             "client_goodbye",
             Role::Server,
-            written(&|out| encode_goodbye(out, CLIENT_GOODBYE)),
+            encoded(|out| encode_goodbye(out, CLIENT_GOODBYE)),
         ),
         (
             "server_goodbye",
             Role::Client,
-            written(&|out| encode_goodbye(out, SERVER_GOODBYE)),
+            encoded(|out| encode_goodbye(out, SERVER_GOODBYE)),
         ),
     ]
 }
 
+fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(&mut out);
+    out
+}
+
 fn golden(name: &str) -> PathBuf {
-    // As the test runs, not as it was built: a build that two checkouts share remembers one of them.
+    // Read at run time: a build that two clones share contains the path of only one of them.
     PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
         .join("tests/golden")
         .join(format!("{name}.bin"))
 }
 
 #[test]
-fn every_frame_is_written_as_its_golden_file() {
+fn every_frame_is_encoded_as_its_golden_file() {
     for (name, _, bytes) in examples() {
         if std::env::var_os("MUSTER_GOLDEN_WRITE").is_some() {
             fs::write(golden(name), &bytes).unwrap();
         }
         let expected = fs::read(golden(name)).unwrap();
-        assert_eq!(bytes, expected, "{name} is not what its golden file says");
+        assert_eq!(bytes, expected, "{name} differs from its golden file");
     }
 }
 
 #[test]
-fn every_golden_file_is_read_back_as_what_was_written() {
+fn every_golden_file_is_decoded() {
     for role in [Role::Server, Role::Client] {
         let names = examples()
             .into_iter()

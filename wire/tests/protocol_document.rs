@@ -1,4 +1,4 @@
-//! docs/reference/PROTOCOL.md held against the code: its examples, its tables of codes, fields and limits.
+//! Compares docs/reference/PROTOCOL.md with the code: its examples and its tables of codes, fields and limits.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
@@ -9,7 +9,7 @@ use muster_wire::{
 };
 
 fn wire() -> PathBuf {
-    // As the test runs, not as it was built: a build that two checkouts share remembers one of them.
+    // Read at run time: a build that two clones share contains the path of only one of them.
     std::env::var_os("CARGO_MANIFEST_DIR").unwrap().into()
 }
 
@@ -29,8 +29,7 @@ fn cells(line: &str) -> Option<Vec<String>> {
     )
 }
 
-/// The rows of every table, by the heading (or other text) that stands last before it, without the
-/// rule below its head.
+/// The rows of every table, with the last heading before it. The row of dashes is left out.
 fn tables() -> Vec<(String, Vec<Vec<String>>)> {
     let mut tables: Vec<(String, Vec<Vec<String>>)> = Vec::new();
     let mut above = String::new();
@@ -58,7 +57,7 @@ fn tables() -> Vec<(String, Vec<Vec<String>>)> {
     tables
 }
 
-/// The rows, without the head, of the first table below a heading.
+/// The rows of the first table below a heading, without the header row.
 fn table(heading: &str) -> Vec<Vec<String>> {
     let (_, rows) = tables()
         .into_iter()
@@ -67,7 +66,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     rows.into_iter().skip(1).collect()
 }
 
-/// The first two cells of each row below a heading.
+/// The first two cells of every row below a heading.
 fn codes(heading: &str) -> Vec<(String, String)> {
     let pair = |row: Vec<String>| (row[0].clone(), row[1].trim_matches('`').to_owned());
     table(heading).into_iter().map(pair).collect()
@@ -93,7 +92,7 @@ fn every_example_is_its_golden_file() {
         }
         assert!(
             examples.insert(name.to_owned(), bytes).is_none(),
-            "{name} is there twice"
+            "{name} appears twice"
         );
     }
     let mut golden = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! One test per way in which a stream can be wrong, and the resumption at every byte.
+//! Every decode error, and incremental decoding at every chunk boundary.
 
 use super::*;
 use crate::{
@@ -45,12 +45,12 @@ fn server_hello() -> Vec<u8> {
     stream
 }
 
-/// A stream after Hello that goes on with a header of these bytes.
+/// Hello, followed by a header with these bytes.
 fn after_hello(header: [u8; HEADER_BYTES]) -> Vec<u8> {
     [hello(), header.to_vec()].concat()
 }
 
-/// The error of a stream given in one chunk.
+/// The error of a stream that arrives in one chunk.
 fn fault(role: Role, stream: &[u8]) -> DecodeError {
     let mut decoder = Decoder::new(role);
     let mut input = stream;
@@ -109,7 +109,7 @@ fn a_count_of_zero_is_an_empty_frame() {
 }
 
 #[test]
-fn an_oversized_frame_is_refused_by_its_header_alone() {
+fn an_oversized_frame_is_refused_by_its_header() {
     let check_ins = FrameHeader {
         kind: FrameKind::CheckIns,
         count: 4097,
@@ -152,7 +152,7 @@ fn an_oversized_frame_is_refused_by_its_header_alone() {
 }
 
 #[test]
-fn a_length_that_does_not_fit_the_count_is_malformed() {
+fn a_length_that_does_not_match_the_count_is_malformed() {
     let cases = [
         FrameHeader {
             kind: FrameKind::CheckIns,
@@ -182,7 +182,7 @@ fn a_length_that_does_not_fit_the_count_is_malformed() {
 }
 
 #[test]
-fn the_first_frame_must_be_hello_and_only_the_first() {
+fn the_first_frame_and_only_the_first_is_hello() {
     let mut goodbye = Vec::new();
     encode_goodbye(&mut goodbye, Goodbye::new(CloseCode::Done, 0));
     for role in [Role::Server, Role::Client] {
@@ -205,7 +205,7 @@ fn the_first_frame_must_be_hello_and_only_the_first() {
 }
 
 #[test]
-fn frames_of_the_other_side_are_unexpected() {
+fn frames_in_the_wrong_direction_are_unexpected() {
     for kind in [FrameKind::Ack, FrameKind::Busy] {
         let error = fault(
             Role::Server,
@@ -224,7 +224,7 @@ fn frames_of_the_other_side_are_unexpected() {
 }
 
 #[test]
-fn nothing_follows_goodbye_but_the_acks_of_a_draining_server() {
+fn only_acks_of_a_draining_server_follow_goodbye() {
     let mut client = hello();
     encode_goodbye(&mut client, Goodbye::new(CloseCode::Done, 0));
     client.extend_from_slice(&[2, 0, 1, 0, 48, 0, 0, 0]);
@@ -248,7 +248,7 @@ fn nothing_follows_goodbye_but_the_acks_of_a_draining_server() {
 }
 
 #[test]
-fn hello_must_be_well_formed_but_may_ask_for_any_version() {
+fn hello_must_be_valid_but_may_offer_any_version() {
     let damaged = |at: usize, byte: u8| {
         let mut stream = hello();
         stream[HEADER_BYTES + at] = byte;
@@ -300,7 +300,7 @@ fn hello_must_be_well_formed_but_may_ask_for_any_version() {
 }
 
 #[test]
-fn a_client_refuses_a_hello_it_cannot_work_with() {
+fn a_client_refuses_a_hello_it_cannot_use() {
     let damaged = |at: usize, byte: u8| {
         let mut stream = server_hello();
         stream[HEADER_BYTES + at] = byte;
@@ -365,7 +365,7 @@ fn a_stream_that_ends_within_a_frame_is_truncated() {
 }
 
 #[test]
-fn records_are_borrowed_from_the_chunk_and_only_a_cut_one_is_copied() {
+fn records_are_borrowed_from_the_chunk_and_only_a_split_record_is_copied() {
     let bytes: Vec<_> = (1..=4).map(check_in).collect();
     let records: Vec<_> = bytes
         .iter()
@@ -394,14 +394,14 @@ fn records_are_borrowed_from_the_chunk_and_only_a_cut_one_is_copied() {
         decoder.next(&mut second),
         Ok(Some(Item::Records(&bytes[3..])))
     );
-    // The end needs no further byte.
+    // The end of the frame takes no bytes.
     assert_eq!(decoder.next(&mut second), Ok(Some(Item::CheckInsEnd)));
     assert_eq!(decoder.next(&mut second), Ok(None));
     assert_eq!(decoder.finish(), Ok(()));
 }
 
 #[test]
-fn an_inventory_comes_whole_however_it_is_cut() {
+fn an_inventory_is_complete_wherever_chunks_end() {
     let archive = inventory().to_bytes().unwrap();
     let mut stream = hello();
     encode_inventory(&mut stream, &archive).unwrap();
@@ -425,7 +425,7 @@ fn an_inventory_comes_whole_however_it_is_cut() {
 }
 
 #[test]
-fn a_payload_takes_memory_as_it_comes_not_as_it_is_announced() {
+fn memory_for_a_payload_grows_with_the_bytes_received() {
     let length = u32::try_from(INVENTORY_BYTES_MAX).unwrap();
     let header = FrameHeader {
         kind: FrameKind::Inventory,
@@ -445,7 +445,7 @@ fn a_payload_takes_memory_as_it_comes_not_as_it_is_announced() {
 
 #[test]
 fn an_idle_decoder_is_small() {
-    // Every connection holds one; an idle one costs about 32 kB in all, so this must stay nothing.
+    // Every connection has one. An idle connection takes about 32 kB, of which this must stay a negligible part.
     assert!(size_of::<Decoder>() <= 128, "{}", size_of::<Decoder>());
 }
 
