@@ -1,13 +1,12 @@
-//! The handle a program holds: connect, send, see how far it came, close.
+//! The handle a program holds: connect, send, follow progress, close.
 //!
-//! Owner: the caller. The connection itself belongs to a task (see `driver`), so the methods only
-//! wait for a channel or a number. Bounds: one frame waits in the channel, `window_frames` are on
-//! their way. What it does not do: it makes neither sequence numbers nor times; a device counts its
-//! own check-ins, also across restarts.
+//! Owner: the caller. The connection belongs to a task (see `driver`), so the methods only wait for a channel or read
+//! a number. Bounds: one frame in the channel and `window_frames` unacknowledged ones. What it does not do: assign
+//! sequence numbers or timestamps; a device numbers its own check-ins, also across restarts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,7 +23,8 @@ use tokio::{
 
 use crate::{
     config::ClientConfig,
-    connector::Connector,
+    connection::Dialler,
+    driver::Driver,
     endpoint::Endpoint,
     error::ClientError,
     progress::{Progress, Status},
@@ -32,57 +32,57 @@ use crate::{
     window::Window,
 };
 
-/// A connected device or gateway. Dropping it abandons what is not acknowledged; see
-/// [`Client::close`].
+/// A connected device or gateway. Dropping it closes the connection at once and abandons unacknowledged frames; use
+/// [`Client::close`] for a graceful end.
 #[derive(Debug)]
 pub struct Client {
-    /// `None` once closed.
     frames: mpsc::Sender<Bytes>,
-    /// Frames the channel has taken.
-    handed_over: AtomicU64,
+    /// Frames that the channel has accepted.
+    submitted: AtomicU64,
     status: watch::Receiver<Status>,
+    /// `None` once taken.
     rejections: Option<mpsc::Receiver<Rejection>>,
-    driver: Task,
-    close_timeout: std::time::Duration,
+    driver: DriverTask,
+    close_timeout: Duration,
 }
 
-/// The driver's task; it ends with its owner.
+/// The task of the driver, aborted on drop.
 #[derive(Debug)]
-struct Task(JoinHandle<Result<(), ClientError>>);
+struct DriverTask(JoinHandle<Result<(), ClientError>>);
 
-impl Drop for Task {
+impl Drop for DriverTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// The records a server refused, in the order of its acks; from [`Client::take_rejections`].
+/// The records that the server rejected, in the order of its acks; see [`Client::take_rejections`].
 #[derive(Debug)]
 pub struct Rejections(mpsc::Receiver<Rejection>);
 
 impl Rejections {
-    /// The next one; `None` once the client has ended and all are taken.
-    pub async fn next(&mut self) -> Option<Rejection> {
+    /// Waits for the next rejection; `None` once the client has ended and all rejections were received.
+    pub async fn recv(&mut self) -> Option<Rejection> {
         self.0.recv().await
     }
 
-    /// The next one that is already here.
-    pub fn try_next(&mut self) -> Option<Rejection> {
+    /// The next rejection if one has already arrived.
+    pub fn try_recv(&mut self) -> Option<Rejection> {
         self.0.try_recv().ok()
     }
 }
 
-/// A view of a client's [`Progress`] for other tasks; from [`Client::watch`].
+/// A view of a client's [`Progress`] for another task; see [`Client::watch`].
 #[derive(Debug, Clone)]
 pub struct ProgressWatch(watch::Receiver<Status>);
 
 impl ProgressWatch {
-    /// The numbers now.
+    /// The current progress.
     pub fn progress(&self) -> Progress {
         self.0.borrow().progress
     }
 
-    /// Waits for a change and returns the numbers then; `None` once the client has ended.
+    /// Waits for a change and returns the new progress; `None` once the client has ended.
     pub async fn changed(&mut self) -> Option<Progress> {
         self.0.changed().await.ok()?;
         Some(self.0.borrow_and_update().progress)
@@ -90,8 +90,7 @@ impl ProgressWatch {
 }
 
 impl Client {
-    /// Reads the certificates, opens a socket and connects. Failures that may pass are tried again
-    /// until `offline_max`.
+    /// Reads the certificates, opens a UDP socket and connects. Retries temporary failures until `offline_timeout`.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -100,7 +99,7 @@ impl Client {
         Self::connect_over(&endpoint, config).await
     }
 
-    /// Like [`Client::connect`], over a socket shared with other clients.
+    /// Like [`Client::connect`], over a socket that other clients may share.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -108,81 +107,83 @@ impl Client {
         endpoint: &Endpoint,
         config: ClientConfig,
     ) -> Result<Self, ClientError> {
-        Connector::new(endpoint, config)?.connect().await
+        Self::start(Dialler::new(endpoint, &config)?, &config).await
     }
 
-    pub(crate) async fn connect_with(connector: &Connector) -> Result<Self, ClientError> {
-        let config = connector.config();
+    pub(crate) async fn start(
+        dialler: Dialler,
+        config: &ClientConfig,
+    ) -> Result<Self, ClientError> {
         let (frames, frames_receiver) = mpsc::channel(1);
         let (rejections_sender, rejections) = mpsc::channel(config.rejections_max);
         let (status_sender, status) = watch::channel(Status::default());
-        let mut driver = connector.driver(Outbox {
+        let outbox = Outbox {
             frames: frames_receiver,
             is_closing: false,
             window: Window::new(config.window_frames),
             status: status_sender,
             rejections: rejections_sender,
-        });
+        };
+        let mut driver = Driver::new(dialler, config, outbox);
         let connection = driver.connect_first().await?;
         Ok(Self {
             frames,
-            handed_over: AtomicU64::new(0),
+            submitted: AtomicU64::new(0),
             status,
             rejections: Some(rejections),
-            driver: Task(tokio::spawn(driver.run(connection))),
+            driver: DriverTask(tokio::spawn(driver.run(connection))),
             close_timeout: config.close_timeout,
         })
     }
 
-    /// Sends check-ins, in as few frames as the server allows. Waits while the window is full;
-    /// returning means that the client has taken them over, not that they are durable: that is
-    /// [`Client::flush`].
+    /// Sends check-ins in as few frames as the server allows, and waits while the window is full. The client owns the
+    /// records when this returns; [`Client::flush`] waits until they are durable.
     ///
     /// # Errors
-    /// The reason why the client has ended. Frames before the failing one have been taken over.
+    /// Why the client has ended. Earlier frames of the same call may have been sent.
     pub async fn send(&self, records: &[CheckInRecord]) -> Result<(), ClientError> {
         for records in records.chunks(self.check_ins_per_frame_max()) {
-            self.hand_over(check_in_frame(records)?).await?;
+            self.submit(check_ins_frame(records)?).await?;
         }
         Ok(())
     }
 
-    /// Sends what is known of a device beyond its check-ins.
+    /// Sends the inventory of a device.
     ///
     /// # Errors
-    /// [`ClientError::InvalidInventory`], or the reason why the client has ended.
+    /// [`ClientError::InvalidInventory`], or why the client has ended.
     pub async fn send_inventory(&self, inventory: &Inventory) -> Result<(), ClientError> {
         let mut bytes = Vec::new();
         encode_inventory(&mut bytes, &inventory.to_bytes()?)
-            .map_err(|_| ClientError::InvalidFrame("its length"))?;
-        self.hand_over(bytes.into()).await
+            .map_err(|_| ClientError::InvalidFrame("the inventory is too long"))?;
+        self.submit(bytes.into()).await
     }
 
-    /// Sends one encoded CheckIns or Inventory frame, header included, without copying it. Only the
-    /// header is looked at. Cancel safe: a call that is dropped has not taken the frame over.
+    /// Sends one encoded CheckIns or Inventory frame, header included, without copying it. Only the header is
+    /// validated. Cancel safe: if the future is dropped before it completes, the frame was not submitted.
     ///
     /// # Errors
-    /// [`ClientError::InvalidFrame`], or the reason why the client has ended.
+    /// [`ClientError::InvalidFrame`], or why the client has ended.
     pub async fn send_frame(&self, frame: Bytes) -> Result<(), ClientError> {
-        check_frame(&frame, self.check_ins_per_frame_max())?;
-        self.hand_over(frame).await
+        check_frame(&frame, self.check_ins_per_frame_max()).map_err(ClientError::InvalidFrame)?;
+        self.submit(frame).await
     }
 
-    async fn hand_over(&self, frame: Bytes) -> Result<(), ClientError> {
+    async fn submit(&self, frame: Bytes) -> Result<(), ClientError> {
         if self.frames.send(frame).await.is_err() {
             return Err(self.failure());
         }
-        // Read by `flush` of the same handle only; nothing else is published by it.
-        self.handed_over.fetch_add(1, Ordering::Relaxed);
+        // Relaxed: read only by `flush` and `close` of the same handle, and nothing else is published with it.
+        self.submitted.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Waits until everything sent before is durable.
+    /// Waits until every frame sent before this call is acknowledged: each record is durable or rejected.
     ///
     /// # Errors
-    /// The reason why the client has ended before that.
+    /// Why the client ended before that.
     pub async fn flush(&self) -> Result<(), ClientError> {
-        let frames = self.handed_over.load(Ordering::Relaxed);
+        let frames = self.submitted.load(Ordering::Relaxed);
         let mut status = self.status.clone();
         status
             .wait_for(|status| status.progress.frames_acked >= frames)
@@ -191,21 +192,21 @@ impl Client {
             .map_err(|_| self.failure())
     }
 
-    /// Says Goodbye: sends what is left, waits for its acks and for the server's answer, and closes.
-    /// Waits `close_timeout` at most.
+    /// Sends what is left and a Goodbye, waits for the last acks and the server's Goodbye, and closes the connection.
+    /// Takes at most `close_timeout`.
     ///
     /// # Errors
-    /// [`ClientError::CloseTimeout`], or the reason why the client has ended before.
+    /// [`ClientError::CloseTimeout`], or why the client had ended before.
     pub async fn close(self) -> Result<Progress, ClientError> {
         let Self {
             frames,
-            handed_over,
+            submitted,
             status,
             mut driver,
             close_timeout,
             ..
         } = self;
-        // The driver takes the end of the channel for the wish to close.
+        // A closed channel tells the driver to send what is left and end.
         drop(frames);
         let ended = timeout(close_timeout, &mut driver.0).await;
         let progress = status.borrow().progress;
@@ -213,25 +214,25 @@ impl Client {
             Ok(Ok(result)) => result.map(|()| progress),
             Ok(Err(_)) => Err(ClientError::Stopped),
             Err(_) => {
-                let handed_over = handed_over.load(Ordering::Relaxed);
-                let unacknowledged = handed_over.saturating_sub(progress.frames_acked);
+                let submitted = submitted.load(Ordering::Relaxed);
+                let unacknowledged = submitted.saturating_sub(progress.frames_acked);
                 Err(ClientError::CloseTimeout { unacknowledged })
             }
         }
     }
 
-    /// How far the client has come.
+    /// The current progress.
     pub fn progress(&self) -> Progress {
         self.status.borrow().progress
     }
 
-    /// A view of the progress for another task, which outlives the handle.
+    /// A view of the progress for another task. It stays valid after the client is dropped.
     pub fn watch(&self) -> ProgressWatch {
         ProgressWatch(self.status.clone())
     }
 
-    /// The details of refused records, once. If nobody takes them, they are dropped beyond
-    /// `rejections_max`; the totals stay exact.
+    /// The rejected records; `None` if they were taken before. Up to `rejections_max` wait here to be received;
+    /// further ones are dropped and counted in [`Progress::rejections_dropped`].
     pub fn take_rejections(&mut self) -> Option<Rejections> {
         self.rejections.take().map(Rejections)
     }
@@ -253,38 +254,36 @@ impl Client {
     }
 }
 
-/// The frame of so many check-ins.
-pub(crate) fn check_in_frame(records: &[CheckInRecord]) -> Result<Bytes, ClientError> {
+/// A CheckIns frame with these records.
+pub(crate) fn check_ins_frame(records: &[CheckInRecord]) -> Result<Bytes, ClientError> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + records.len() * CHECK_IN_BYTES);
     encode_check_ins(&mut bytes, records)
-        .map_err(|_| ClientError::InvalidFrame("its number of records"))?;
+        .map_err(|_| ClientError::InvalidFrame("it has no check-ins, or too many for one frame"))?;
     Ok(bytes.into())
 }
 
-fn check_frame(frame: &Bytes, check_ins_max: usize) -> Result<(), ClientError> {
-    let fault = |what| Err(ClientError::InvalidFrame(what));
-    let Some(header) = frame.first_chunk::<HEADER_BYTES>() else {
-        return fault("it is shorter than a header");
-    };
-    let Ok(header) = FrameHeader::from_bytes(header) else {
-        return fault("its header");
-    };
+fn check_frame(frame: &Bytes, check_ins_max: usize) -> Result<(), &'static str> {
+    let header = frame
+        .first_chunk::<HEADER_BYTES>()
+        .ok_or("it is shorter than a frame header")?;
+    let header =
+        FrameHeader::from_bytes(header).map_err(|_| "its header has an unknown kind or flag")?;
     if !matches!(header.kind, FrameKind::CheckIns | FrameKind::Inventory) {
-        return fault("only CheckIns and Inventory are sent this way");
+        return Err("only CheckIns and Inventory frames can be sent");
     }
     if header.check(Role::Server).is_err() || usize::from(header.count) > check_ins_max {
-        return fault("its count or length");
+        return Err("its count or length is not allowed");
     }
     if usize::try_from(header.length) != Ok(frame.len() - HEADER_BYTES) {
-        return fault("its length is not that of the header");
+        return Err("its length differs from the length in its header");
     }
     Ok(())
 }
 
-// A client may be shared by tasks of a multi-threaded runtime.
+// Tasks of a multi-threaded runtime may share a client.
 const _: () = {
-    const fn shared<T: Send + Sync>() {}
-    shared::<Arc<Client>>();
+    const fn assert_send_and_sync<T: Send + Sync>() {}
+    assert_send_and_sync::<Client>();
 };
 
 #[cfg(test)]
@@ -315,10 +314,7 @@ mod tests {
             (check_ins(3), 2),
         ] {
             let result = check_frame(&frame.into(), max);
-            assert!(
-                matches!(result, Err(ClientError::InvalidFrame(_))),
-                "{result:?}"
-            );
+            assert!(result.is_err(), "{result:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! One connection: from nothing to the server's Hello, and what comes after it.
+//! One connection, from the handshake to the server's Hello, and the messages after it.
 //!
-//! Purpose: everything about QUIC that the driver need not know. Owner: the driver task.
-//! Bounds: an attempt takes `handshake_timeout` at most; received bytes wait in QUIC's window.
-//! What it does not do: no retry and no window; see `driver` and `session`.
+//! Purpose: hides QUIC from the driver. Owner: the driver task. Bounds: an attempt takes at most `handshake_timeout`;
+//! received bytes wait in QUIC's receive window. What it does not do: retry, or keep a window; see `driver` and
+//! `session`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,11 +14,13 @@ use muster_wire::{
 use quinn::{ConnectError, ReadError, RecvStream, SendStream, VarInt};
 
 use crate::{
+    config::ClientConfig,
     endpoint::Endpoint,
-    error::{ClientError, Disconnect, Fault, refused},
+    error::{ClientError, Disconnect, Failure, refusal},
+    tls,
 };
 
-/// What it takes to connect, the same for every attempt. Clones share their TLS sessions.
+/// What every connection attempt needs. Clones share their TLS sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialler {
     pub(crate) endpoint: Endpoint,
@@ -28,13 +30,13 @@ pub(crate) struct Dialler {
     pub(crate) handshake_timeout: Duration,
 }
 
-/// What a client says at once, without waiting for the server's Hello: it fits into any window and any limit, and
-/// spares a device that connects for one check-in a round trip.
+/// What a client sends behind its Hello without waiting for the server's. It fits into any window and any limit, and
+/// saves a round trip for a device that connects to send one check-in.
 #[derive(Debug, Default)]
-pub(crate) struct FirstWords {
-    /// A frame of one check-in.
+pub(crate) struct FirstFlight {
+    /// A frame with a single check-in.
     pub(crate) check_in: Option<Bytes>,
-    /// Goodbye: there is nothing else to say.
+    /// Whether Goodbye follows, because there is nothing else to send.
     pub(crate) goodbye: bool,
 }
 
@@ -43,13 +45,13 @@ pub(crate) struct FirstWords {
 pub(crate) struct Connection {
     pub(crate) quic: quinn::Connection,
     pub(crate) send: SendStream,
-    pub(crate) receiver: Receiver,
+    pub(crate) reader: MessageReader,
     pub(crate) hello: ServerHello,
-    /// Whether the first words ended with our Goodbye.
-    pub(crate) goodbye_written: bool,
+    /// Whether the first flight ended with our Goodbye.
+    pub(crate) goodbye_sent: bool,
 }
 
-/// What a server says after its Hello.
+/// What a server sends after its Hello.
 #[derive(Debug)]
 pub(crate) enum Message {
     Ack(Ack),
@@ -58,61 +60,67 @@ pub(crate) enum Message {
 }
 
 impl Dialler {
-    /// One attempt.
-    pub(crate) async fn connect(&self, words: &FirstWords) -> Result<Connection, Fault> {
-        tokio::time::timeout(self.handshake_timeout, self.open(words))
-            .await
-            .unwrap_or(Err(Fault::Passing(Disconnect::Timeout)))
+    /// Reads the certificates. Connections will run over the socket of `endpoint`.
+    pub(crate) fn new(endpoint: &Endpoint, config: &ClientConfig) -> Result<Self, ClientError> {
+        config.check()?;
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            quic: tls::quic_config(config)?,
+            server: config.server,
+            server_name: config.server_name.clone(),
+            handshake_timeout: config.handshake_timeout,
+        })
     }
 
-    async fn open(&self, words: &FirstWords) -> Result<Connection, Fault> {
-        let attempt = self
+    /// Makes one attempt to connect.
+    pub(crate) async fn connect(&self, first_flight: &FirstFlight) -> Result<Connection, Failure> {
+        tokio::time::timeout(self.handshake_timeout, self.open(first_flight))
+            .await
+            .unwrap_or(Err(Failure::Retryable(Disconnect::Timeout)))
+    }
+
+    async fn open(&self, first_flight: &FirstFlight) -> Result<Connection, Failure> {
+        let connecting = self
             .endpoint
             .quic()
             .connect_with(self.quic.clone(), self.server, &self.server_name)
-            .map_err(invalid)?;
-        let bytes = words.to_bytes();
-        let (quic, (send, recv)) = match attempt.into_0rtt() {
+            .map_err(connect_failure)?;
+        let bytes = first_flight.to_bytes();
+        let finish = first_flight.goodbye;
+        let (quic, (send, recv)) = match connecting.into_0rtt() {
             Ok((quic, accepted)) => {
-                let mut stream = speak(&quic, &bytes, words.goodbye).await?;
-                // Not taken by a server that was restarted or has forgotten the session: it has read nothing. A
-                // stream that was opened only after the handshake was never early.
+                let mut stream = open_stream(&quic, &bytes, finish).await?;
+                // A server that has restarted or forgotten the session rejects early data unread: send it again. A
+                // stream that was opened after the handshake carries no early data.
                 if !accepted.await && stream.1.is_0rtt() {
-                    stream = speak(&quic, &bytes, words.goodbye).await?;
+                    stream = open_stream(&quic, &bytes, finish).await?;
                 }
                 (quic, stream)
             }
-            // No session of an earlier connection allows it.
-            Err(attempt) => {
-                let quic = attempt.await?;
-                let stream = speak(&quic, &bytes, words.goodbye).await?;
+            // There is no session to resume, or it does not allow early data.
+            Err(connecting) => {
+                let quic = connecting.await?;
+                let stream = open_stream(&quic, &bytes, finish).await?;
                 (quic, stream)
             }
         };
-        let mut receiver = Receiver::new(recv);
-        let hello = receiver.hello().await?;
+        let mut reader = MessageReader::new(recv);
+        let hello = reader.hello().await?;
         Ok(Connection {
             quic,
             send,
-            receiver,
+            reader,
             hello,
-            goodbye_written: words.goodbye,
+            goodbye_sent: first_flight.goodbye,
         })
     }
 }
 
-impl FirstWords {
-    /// Our Hello, and the rest behind it.
+impl FirstFlight {
+    /// Our Hello, and what follows it.
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let version_min = muster_wire::VERSION_MIN;
-        encode_client_hello(
-            &mut bytes,
-            &ClientHello {
-                version_min,
-                version_max: muster_wire::VERSION_MAX,
-            },
-        );
+        encode_client_hello(&mut bytes, &ClientHello::CURRENT);
         if let Some(frame) = &self.check_in {
             bytes.extend_from_slice(frame);
         }
@@ -123,24 +131,24 @@ impl FirstWords {
     }
 }
 
-/// Opens the stream and says something on it.
-async fn speak(
+/// Opens the stream, writes `bytes` to it, and ends it if `finish` is set.
+async fn open_stream(
     quic: &quinn::Connection,
     bytes: &[u8],
-    is_all: bool,
-) -> Result<(SendStream, RecvStream), Fault> {
+    finish: bool,
+) -> Result<(SendStream, RecvStream), Failure> {
     let (mut send, recv) = quic.open_bi().await?;
-    // A refused certificate shows here or when the answer is read: with TLS 1.3 a client is done before the server
-    // has looked at it. The read has the reason.
+    // With TLS 1.3 the client's handshake completes before the server has verified the certificate, so a refusal shows
+    // either here or when the answer is read. The read returns the reason.
     let _ = send.write_all(bytes).await;
-    if is_all {
+    if finish {
         let _ = send.finish();
     }
     Ok((send, recv))
 }
 
 impl Connection {
-    /// Closes at once, saying why.
+    /// Closes the connection at once with this code.
     pub(crate) fn close(&self, code: CloseCode) {
         self.quic
             .close(VarInt::from_u32(code.code()), code.name().as_bytes());
@@ -149,14 +157,14 @@ impl Connection {
 
 /// The receiving half of the stream. Every method is cancel safe.
 #[derive(Debug)]
-pub(crate) struct Receiver {
+pub(crate) struct MessageReader {
     stream: RecvStream,
     decoder: Decoder,
-    /// Bytes received and not decoded.
+    /// Received bytes that are not decoded yet.
     chunk: Bytes,
 }
 
-impl Receiver {
+impl MessageReader {
     fn new(stream: RecvStream) -> Self {
         Self {
             stream,
@@ -165,17 +173,17 @@ impl Receiver {
         }
     }
 
-    async fn hello(&mut self) -> Result<ServerHello, Fault> {
-        self.next_item(|item| match item {
+    async fn hello(&mut self) -> Result<ServerHello, Failure> {
+        self.next(|item| match item {
             Item::ServerHello(hello) => Some(hello),
             _ => None,
         })
         .await
     }
 
-    /// The next message of the server. An error is the end of the connection.
-    pub(crate) async fn message(&mut self) -> Result<Message, Fault> {
-        self.next_item(|item| match item {
+    /// The next message from the server. An error means that the connection has ended.
+    pub(crate) async fn message(&mut self) -> Result<Message, Failure> {
+        self.next(|item| match item {
             Item::Ack(ack) => Some(Message::Ack(ack)),
             Item::Busy(busy) => Some(Message::Busy(busy)),
             Item::Goodbye(goodbye) => Some(Message::Goodbye(goodbye)),
@@ -184,56 +192,56 @@ impl Receiver {
         .await
     }
 
-    /// The next item, of which `pick` makes what the caller wants. The decoder yields no item out of
-    /// order, so one that is not wanted cannot come; it would be skipped.
-    async fn next_item<T>(&mut self, pick: impl Fn(Item<'_>) -> Option<T>) -> Result<T, Fault> {
+    /// The next item that `select` maps to a value. Other items are skipped; the decoder returns none, because it
+    /// rejects a frame that is out of order.
+    async fn next<T>(&mut self, select: impl Fn(Item<'_>) -> Option<T>) -> Result<T, Failure> {
         loop {
-            while let Some(item) = self.decode(&pick)? {
-                if let Some(item) = item {
-                    return Ok(item);
+            while let Some(selected) = self.decode(&select)? {
+                if let Some(value) = selected {
+                    return Ok(value);
                 }
             }
             match self.stream.read_chunk(usize::MAX, true).await {
                 Ok(Some(chunk)) => self.chunk = chunk.bytes,
                 Ok(None) => {
                     self.decoder.finish()?;
-                    return Err(Fault::Passing(Disconnect::StreamEnded));
+                    return Err(Failure::Retryable(Disconnect::StreamEnded));
                 }
-                Err(error) => return Err(read_fault(error)),
+                Err(error) => return Err(read_failure(error)),
             }
         }
     }
 
-    /// Decodes one item of the chunk: `None` when the chunk is used up.
+    /// Decodes one item of the chunk; `None` once the chunk is used up.
     fn decode<T>(
         &mut self,
-        pick: &impl Fn(Item<'_>) -> Option<T>,
+        select: &impl Fn(Item<'_>) -> Option<T>,
     ) -> Result<Option<Option<T>>, DecodeError> {
         let mut input: &[u8] = &self.chunk;
-        let item = self.decoder.next(&mut input)?.map(pick);
+        let item = self.decoder.next(&mut input)?.map(select);
         let used = self.chunk.len() - input.len();
         self.chunk.advance(used);
         Ok(item)
     }
 }
 
-fn read_fault(error: ReadError) -> Fault {
+fn read_failure(error: ReadError) -> Failure {
     match error {
         ReadError::ConnectionLost(error) => error.into(),
-        // A reset stream carries a close code like a closed connection.
-        ReadError::Reset(code) => match refused(code.into_inner()) {
-            Some(error) => Fault::Final(error),
-            None => Fault::Passing(Disconnect::StreamEnded),
+        // The error code of a reset stream is a close code, like that of a closed connection.
+        ReadError::Reset(code) => match refusal(code.into_inner()) {
+            Some(error) => Failure::Fatal(error),
+            None => Failure::Retryable(Disconnect::StreamEnded),
         },
         ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => {
-            Fault::Passing(Disconnect::StreamEnded)
+            Failure::Retryable(Disconnect::StreamEnded)
         }
     }
 }
 
-/// Nothing about these depends on the network: they are settings, or the end of the runtime.
-fn invalid(error: ConnectError) -> Fault {
-    Fault::Final(match error {
+/// These errors come from the configuration or a runtime that shuts down, never from the network.
+fn connect_failure(error: ConnectError) -> Failure {
+    Failure::Fatal(match error {
         ConnectError::EndpointStopping => ClientError::Stopped,
         error => ClientError::Configuration(error.to_string()),
     })

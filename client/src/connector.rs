@@ -1,9 +1,9 @@
-//! Certificates read once, for any number of connections that come and go.
+//! Certificates that are read once, for any number of short connections.
 //!
-//! Purpose: a device that connects for each check-in must neither parse its certificate each time nor prove it
-//! each time: TLS sessions of earlier connections live here and make the next handshake short. Owner: the program;
-//! a clone is the same connector. Bounds: a few sessions, each used once, for a day at most; they are secrets and
-//! are never written anywhere. What it does not do: hold a connection.
+//! Purpose: a device that connects for every check-in should not parse its certificate and verify the server's every
+//! time. A connector keeps the TLS sessions of earlier connections, which shorten the next handshake. Owner: the
+//! program; clones share their sessions. Bounds: a few sessions, each used once and for at most a day. They are secret
+//! and never written to disk. What it does not do: keep a connection open.
 
 use std::sync::Arc;
 
@@ -14,8 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    back_off::BackOff,
-    client::{Client, check_in_frame},
+    client::{Client, check_ins_frame},
     config::ClientConfig,
     connection::Dialler,
     driver::Driver,
@@ -23,11 +22,10 @@ use crate::{
     error::ClientError,
     progress::{Progress, Status},
     session::Outbox,
-    tls,
     window::Window,
 };
 
-/// What it takes to connect as one identity to one server, again and again.
+/// Connects as one identity to one server, any number of times.
 #[derive(Debug, Clone)]
 pub struct Connector {
     config: Arc<ClientConfig>,
@@ -40,17 +38,9 @@ impl Connector {
     /// # Errors
     /// [`ClientError::Configuration`] or [`ClientError::Credentials`].
     pub fn new(endpoint: &Endpoint, config: ClientConfig) -> Result<Self, ClientError> {
-        config.check()?;
-        let dialler = Dialler {
-            endpoint: endpoint.clone(),
-            quic: tls::quic_config(&config)?,
-            server: config.server,
-            server_name: config.server_name.clone(),
-            handshake_timeout: config.handshake_timeout,
-        };
         Ok(Self {
+            dialler: Dialler::new(endpoint, &config)?,
             config: Arc::new(config),
-            dialler,
         })
     }
 
@@ -59,21 +49,34 @@ impl Connector {
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect(&self) -> Result<Client, ClientError> {
-        Client::connect_with(self).await
+        Client::start(self.dialler.clone(), &self.config).await
     }
 
-    /// Connects, sends one frame of check-ins, waits until it is durable or refused, says Goodbye and closes. A
-    /// connection that is lost on the way is opened again, like that of a [`Client`]. Records that the server
-    /// refused are counted in the answer; who wants their reasons uses a [`Client`].
+    /// Connects, sends one frame of check-ins, waits until every record is durable or rejected, and closes the
+    /// connection. Reconnects if the connection is lost, like a [`Client`]. The returned progress counts rejected
+    /// records; use a [`Client`] to receive the reasons.
+    ///
+    /// ```no_run
+    /// use muster_client::{ClientConfig, ClientError, Connector, Endpoint, Pem};
+    /// use muster_wire::CheckInRecord;
+    ///
+    /// # async fn check_in(record: CheckInRecord) -> Result<(), ClientError> {
+    /// let server = ([127, 0, 0, 1], 4433).into();
+    /// let config = ClientConfig::new(server, Pem::file("pki/ca.pem"), Pem::file("me.pem"));
+    /// let connector = Connector::new(&Endpoint::for_server(server)?, config)?;
+    /// let progress = connector.check_in_once(&[record]).await?;
+    /// println!("check in again in {} s", progress.next_check_in_seconds);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`ClientError::InvalidFrame`] for no records or more than a frame takes,
-    /// [`ClientError::CloseTimeout`] if the last acknowledgement does not come in `close_timeout` after the
-    /// connection was opened, or what a [`Client`] ends with.
+    /// [`ClientError::InvalidFrame`] for no records or more than fit into a frame, [`ClientError::CloseTimeout`] if the
+    /// frame is not acknowledged within `close_timeout` after the connection was opened, or why a [`Client`] would end.
     pub async fn check_in_once(&self, records: &[CheckInRecord]) -> Result<Progress, ClientError> {
         let mut window = Window::new(self.config.window_frames);
-        window.push(check_in_frame(records)?);
-        // Nobody hands over more frames, and nobody reads details of refusals.
+        window.push(check_ins_frame(records)?);
+        // No more frames follow, and nobody receives the rejections.
         let (_, frames) = mpsc::channel(1);
         let (rejections, _) = mpsc::channel(1);
         let (status_sender, status) = watch::channel(Status::default());
@@ -84,8 +87,8 @@ impl Connector {
             status: status_sender,
             rejections,
         };
-        outbox.update(|progress| progress.frames_taken = 1);
-        let mut driver = self.driver(outbox);
+        outbox.update(|progress| progress.frames_submitted = 1);
+        let mut driver = Driver::new(self.dialler.clone(), &self.config, outbox);
         let connection = driver.connect_first().await?;
         let ended = timeout(self.config.close_timeout, driver.run(connection)).await;
         let progress = status.borrow().progress;
@@ -94,19 +97,6 @@ impl Connector {
             Err(_) => Err(ClientError::CloseTimeout {
                 unacknowledged: 1 - progress.frames_acked,
             }),
-        }
-    }
-
-    pub(crate) fn config(&self) -> &ClientConfig {
-        &self.config
-    }
-
-    pub(crate) fn driver(&self, outbox: Outbox) -> Driver {
-        Driver {
-            dialler: self.dialler.clone(),
-            outbox,
-            back_off: BackOff::new(self.config.back_off_min, self.config.back_off_max),
-            offline_max: self.config.offline_max,
         }
     }
 }

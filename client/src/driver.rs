@@ -1,9 +1,8 @@
-//! The task behind a client: one connection after the other until the caller closes.
+//! The task behind a client: opens one connection after another until the caller closes.
 //!
-//! Owner: itself; the handle talks to it by a channel of one frame and reads its status. Bounds:
-//! the window. What it does not do: connect without a reason; a connection that is lost while
-//! nothing is unacknowledged is opened again by the next frame, so an idle fleet costs no server
-//! anything.
+//! Owner: itself. The handle sends it frames through a channel of one and reads its status. Bounds: the window. What
+//! it does not do: reconnect while nothing is unacknowledged. The next frame does that, so an idle fleet costs the
+//! server nothing.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -13,22 +12,32 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    back_off::BackOff,
+    backoff::Backoff,
+    config::ClientConfig,
     connection::{Connection, Dialler},
-    error::{ClientError, Disconnect, Fault},
-    session::{self, Ended, Outbox},
+    error::{ClientError, Disconnect, Failure},
+    session::{self, Outbox, SessionEnd},
 };
 
 #[derive(Debug)]
 pub(crate) struct Driver {
-    pub(crate) dialler: Dialler,
-    pub(crate) outbox: Outbox,
-    pub(crate) back_off: BackOff,
-    pub(crate) offline_max: Option<Duration>,
+    dialler: Dialler,
+    outbox: Outbox,
+    backoff: Backoff,
+    offline_timeout: Option<Duration>,
 }
 
 impl Driver {
-    /// Runs until the caller has closed and everything is acknowledged, or until nothing can help.
+    pub(crate) fn new(dialler: Dialler, config: &ClientConfig, outbox: Outbox) -> Self {
+        Self {
+            dialler,
+            outbox,
+            backoff: Backoff::new(config.backoff_min, config.backoff_max),
+            offline_timeout: config.offline_timeout,
+        }
+    }
+
+    /// Runs until the caller has closed and every frame is acknowledged, or until a failure that a retry cannot fix.
     pub(crate) async fn run(mut self, connection: Connection) -> Result<(), ClientError> {
         let result = self.serve(connection).await;
         self.outbox.status.send_modify(|status| {
@@ -40,15 +49,15 @@ impl Driver {
 
     async fn serve(&mut self, mut connection: Connection) -> Result<(), ClientError> {
         loop {
-            let (ended, has_progressed) = session::run(&mut connection, &mut self.outbox).await;
+            let (end, has_progressed) = session::run(&mut connection, &mut self.outbox).await;
             self.outbox.update(|progress| progress.is_connected = false);
             if has_progressed {
-                self.back_off.reset();
+                self.backoff.reset();
             }
-            let (reason, retry_after) = match ended {
-                Ended::Finished => return Ok(()),
-                Ended::Failed(error) => return Err(error),
-                Ended::Lost {
+            let (reason, retry_after) = match end {
+                SessionEnd::Closed => return Ok(()),
+                SessionEnd::Failed(error) => return Err(error),
+                SessionEnd::Lost {
                     reason,
                     retry_after,
                 } => (reason, retry_after),
@@ -56,7 +65,7 @@ impl Driver {
             let not_before = Instant::now() + retry_after;
             if self.outbox.window.is_empty() {
                 let frame = self.outbox.frames.recv().await;
-                self.outbox.take(frame);
+                self.outbox.push(frame);
                 if self.outbox.is_closing {
                     return Ok(());
                 }
@@ -65,8 +74,20 @@ impl Driver {
         }
     }
 
-    /// Attempts until one works, each after a wait and none before `not_before`; no new one once the
-    /// client has been without a connection for `offline_max`.
+    /// Makes the first connection. The first attempt starts without a delay.
+    pub(crate) async fn connect_first(&mut self) -> Result<Connection, ClientError> {
+        let offline_since = Instant::now();
+        match self.connect().await {
+            Ok(connection) => Ok(connection),
+            Err(Failure::Fatal(error)) => Err(error),
+            Err(Failure::Retryable(reason)) => {
+                self.reconnect(reason, offline_since, offline_since).await
+            }
+        }
+    }
+
+    /// Retries until an attempt succeeds, each after a backoff delay and none before `not_before`. Gives up when the
+    /// next attempt would start more than `offline_timeout` after `offline_since`.
     async fn reconnect(
         &mut self,
         mut last: Disconnect,
@@ -75,65 +96,53 @@ impl Driver {
     ) -> Result<Connection, ClientError> {
         let mut start = not_before.max(Instant::now());
         loop {
-            start += self.back_off.next(random());
+            start += self.backoff.next(random());
             if self
-                .offline_max
-                .is_some_and(|max| start > offline_since + max)
+                .offline_timeout
+                .is_some_and(|timeout| start > offline_since + timeout)
             {
                 return Err(self.unreachable(last));
             }
             sleep_until(start).await;
             match self.connect().await {
                 Ok(connection) => return Ok(connection),
-                Err(Fault::Final(error)) => return Err(error),
-                Err(Fault::Passing(reason)) => last = reason,
+                Err(Failure::Fatal(error)) => return Err(error),
+                Err(Failure::Retryable(reason)) => last = reason,
             }
             start = Instant::now();
         }
     }
 
-    /// The first connection: the first attempt is made at once.
-    pub(crate) async fn connect_first(&mut self) -> Result<Connection, ClientError> {
-        let offline_since = Instant::now();
-        match self.connect().await {
-            Ok(connection) => Ok(connection),
-            Err(Fault::Final(error)) => Err(error),
-            Err(Fault::Passing(reason)) => {
-                self.reconnect(reason, offline_since, offline_since).await
-            }
-        }
-    }
-
-    async fn connect(&mut self) -> Result<Connection, Fault> {
-        let words = self.outbox.first_words();
-        let connection = self.dialler.connect(&words).await?;
-        let resent = self.outbox.window.open(connection.hello.window_frames);
-        if words.check_in.is_some() {
-            // It is on its way already.
-            self.outbox.window.take_unsent();
+    async fn connect(&mut self) -> Result<Connection, Failure> {
+        let first_flight = self.outbox.first_flight();
+        let connection = self.dialler.connect(&first_flight).await?;
+        let window_frames = connection.hello.window_frames;
+        let resent = self.outbox.window.begin_connection(window_frames);
+        if first_flight.check_in.is_some() {
+            // The oldest frame was sent in the first flight.
+            self.outbox.window.send_next();
         }
         self.outbox.update(|progress| {
             progress.is_connected = true;
             progress.connections += 1;
             progress.frames_resent += resent as u64;
             progress.next_check_in_seconds = connection.hello.next_check_in_seconds;
-            progress.window_frames = connection.hello.window_frames;
+            progress.window_frames = window_frames;
             progress.check_ins_per_frame_max = connection.hello.check_ins_per_frame_max;
         });
         Ok(connection)
     }
 
     fn unreachable(&self, last: Disconnect) -> ClientError {
-        let server = self.dialler.server;
         ClientError::Unreachable {
-            server,
-            attempts: self.back_off.attempts(),
+            server: self.dialler.server,
+            attempts: self.backoff.attempts(),
             last,
         }
     }
 }
 
-/// A number nobody can guess, from the seed the standard library gives each hasher.
+/// A random number, from the seed that the standard library gives every hasher.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

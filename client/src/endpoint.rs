@@ -1,8 +1,7 @@
-//! The UDP socket that connections of clients run over.
+//! The UDP socket of one or more clients.
 //!
-//! Purpose: a process that is many clients (the load generator) may share a few sockets among them.
-//! Bounds: [`RECEIVE_BUFFER_BYTES`] of packets that wait in the kernel. What it does not do: it accepts nothing; a
-//! server's packets come in only on connections it made.
+//! Purpose: a process with many clients (the load generator) shares a few sockets among them. Bounds: the kernel
+//! buffers up to [`RECEIVE_BUFFER_BYTES`] of received packets. What it does not do: accept connections.
 
 use std::{
     io,
@@ -15,19 +14,19 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::ClientError;
 
-/// What the kernel may keep for us until we look, if it grants that much (`net.core.rmem_max`). Linux starts with room
-/// for some hundred packets, which is what a hundred handshakes at a time are answered with; a lost answer costs its
-/// client a second. Only packets that wait take memory.
+/// The receive buffer to ask the kernel for; it grants at most `net.core.rmem_max`. Linux's default has room for a few
+/// hundred packets, which a hundred simultaneous handshakes can fill, and a lost packet costs its client a second. Only
+/// buffered packets take memory.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
-/// A UDP socket for any number of clients. A clone is the same socket.
+/// A UDP socket for any number of clients. Clones share the socket.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     quic: quinn::Endpoint,
 }
 
 impl Endpoint {
-    /// A socket of the address family of `server`, on a port the system chooses. To be called
+    /// Opens a socket of the address family of `server`, on a port chosen by the operating system. Must be called
     /// within a tokio runtime.
     ///
     /// # Errors
@@ -37,18 +36,13 @@ impl Endpoint {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let start = || {
-            let runtime = quinn::default_runtime()
-                .ok_or_else(|| io::Error::other("not within a tokio runtime"))?;
-            quinn::Endpoint::new(EndpointConfig::default(), None, socket(local)?, runtime)
-        };
-        match start() {
+        match open(local) {
             Ok(quic) => Ok(Self { quic }),
             Err(error) => Err(ClientError::Socket(Arc::new(error))),
         }
     }
 
-    /// Waits until the last words of all closed connections have been sent.
+    /// Waits until all connections over this socket are closed and their CONNECTION_CLOSE packets are sent.
     pub async fn wait_idle(&self) {
         self.quic.wait_idle().await;
     }
@@ -58,15 +52,21 @@ impl Endpoint {
     }
 }
 
+fn open(local: SocketAddr) -> io::Result<quinn::Endpoint> {
+    let runtime =
+        quinn::default_runtime().ok_or_else(|| io::Error::other("not within a tokio runtime"))?;
+    quinn::Endpoint::new(EndpointConfig::default(), None, socket(local)?, runtime)
+}
+
 fn socket(local: SocketAddr) -> io::Result<UdpSocket> {
     let domain = Domain::for_address(local);
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     if socket.recv_buffer_size()? < RECEIVE_BUFFER_BYTES {
-        // A system that refuses gives what it gives everybody; packets that find no room are sent again.
+        // A smaller buffer still works: QUIC recovers from packets that the kernel drops.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     }
     if domain == Domain::IPV6 {
-        // For a server whose address is one of version 4 in the form of version 6; not every system knows that.
+        // Lets the socket reach IPv4-mapped addresses. Not every operating system supports that.
         let _ = socket.set_only_v6(false);
     }
     socket.bind(&local.into())?;
@@ -80,19 +80,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outside_of_a_runtime_there_is_an_error_and_no_panic() {
+    fn outside_a_runtime_an_error_is_returned() {
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let error = Endpoint::for_server(server).unwrap_err();
         assert!(matches!(error, ClientError::Socket(_)), "{error}");
     }
 
     #[test]
-    fn a_socket_has_more_room_than_the_system_gives_by_itself() {
+    fn the_receive_buffer_is_larger_than_the_default() {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let room = |socket: &UdpSocket| SockRef::from(socket).recv_buffer_size().unwrap();
-        let plain = UdpSocket::bind(local).unwrap();
-        let ours = socket(local).unwrap();
-        let is_more = room(&ours) > room(&plain) || room(&plain) >= RECEIVE_BUFFER_BYTES;
-        assert!(is_more, "{} bytes", room(&ours));
+        let default = buffer_bytes(&UdpSocket::bind(local).unwrap());
+        let ours = buffer_bytes(&socket(local).unwrap());
+        assert!(
+            ours > default || default >= RECEIVE_BUFFER_BYTES,
+            "{ours} bytes"
+        );
+    }
+
+    fn buffer_bytes(socket: &UdpSocket) -> usize {
+        SockRef::from(socket).recv_buffer_size().unwrap()
     }
 }

@@ -1,163 +1,163 @@
-//! What can go wrong for good, and for whom that is a task.
+//! Why a client ends, and why a connection ends.
 //!
-//! Purpose: [`ClientError`] ends a client; everything that may pass by itself is a [`Disconnect`],
-//! which the driver answers with another attempt. The functions at the end decide between the two.
+//! Purpose: a [`ClientError`] ends the client. A [`Disconnect`] is temporary: the driver retries. [`Failure`] and the
+//! functions below it decide between the two.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
 use muster_wire::{CloseCode, DecodeError, InventoryError};
 use quinn::ConnectionError;
 
-use crate::window::AckFault;
+use crate::window::AckError;
 
-/// Why a client has ended or a call was refused. Each variant says who must act.
+/// Why a client has ended or a call failed. Every variant says who must act.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// A setting cannot work. Whoever configures the client must act.
-    #[error("the client's configuration is invalid: {0}")]
+    /// The configuration has an invalid value. Whoever configures the client must act.
+    #[error("invalid client configuration: {0}")]
     Configuration(String),
-    /// The certificate authority or the identity cannot be used. Whoever installs the client must
-    /// act.
-    #[error("{0}; issue it with `muster pki issue` or check the path and who may read it")]
+    /// The CA certificate or the identity cannot be used. Whoever installs the client must act.
+    #[error("{0}; issue it with `muster pki issue`, or check the path and its permissions")]
     Credentials(String),
-    /// No UDP socket could be opened. Whoever runs the machine must act.
+    /// No UDP socket could be opened. Whoever operates the machine must act.
     #[error("cannot open a UDP socket: {0}")]
     Socket(Arc<io::Error>),
-    /// The server's certificate is not one that the configured authority vouches for, or not for
-    /// that name. Whoever installs client or server must act.
-    #[error(
-        "the server's certificate is not trusted ({0}); check the CA file and the server's name"
-    )]
+    /// The server's certificate was not signed by the configured CA, or is for another name. Whoever installs the
+    /// client or the server must act.
+    #[error("the server's certificate is not trusted ({0}); check the CA file and the server name")]
     ServerNotTrusted(String),
-    /// The server refused the client in the TLS handshake. Whoever issues certificates must act.
+    /// The server refused the client's certificate in the TLS handshake. Whoever issues certificates must act.
     #[error(
-        "the server refused the client's certificate with TLS alert {alert} ({}); issue another one",
+        "the server refused the client's certificate with TLS alert {alert} ({}); issue a new one",
         alert_name(*alert)
     )]
     CertificateRefused {
         /// The number of the TLS alert.
         alert: u8,
     },
-    /// The server closed the connection for a reason that another attempt cannot remove.
-    #[error("the server closed the connection with {code}: {} To act: {}", code.meaning(), code.actor().name())]
+    /// The server closed the connection with a code that a retry does not change. [`CloseCode::actor`] must act.
+    #[error("the server closed the connection with {code}: {} Who must act: {}", code.meaning(), code.actor().name())]
     Refused {
         /// The close code.
         code: CloseCode,
     },
-    /// No connection within `offline_max`. Whoever runs the server or the network must act.
-    #[error("no connection to {server} after {attempts} attempts; the last one: {last}")]
+    /// No connection within `offline_timeout`. Whoever operates the server or the network must act.
+    #[error(
+        "no connection to {server} after {attempts} attempts ({last}); check that the server runs and is reachable"
+    )]
     Unreachable {
         /// The server's address.
         server: SocketAddr,
         /// Attempts since the last connection that worked.
         attempts: u32,
-        /// Why the last one failed.
+        /// Why the last attempt failed.
         last: Disconnect,
     },
-    /// The server sent bytes that are not the protocol. Whoever wrote the server must act.
-    #[error("the server breaks the protocol: {0}")]
+    /// The server sent bytes that violate the protocol. The developer of the server must act.
+    #[error("the server violated the protocol: {0}")]
     Protocol(#[from] DecodeError),
-    /// The server acknowledged what cannot be. Whoever wrote the server must act.
-    #[error("the server breaks the protocol: {0}")]
-    Ack(#[from] AckFault),
-    /// The caller's frame is not one; nothing was sent. The caller must act.
-    #[error("not a frame that can be sent: {0}")]
+    /// The server sent an impossible ack. The developer of the server must act.
+    #[error("the server violated the protocol: {0}")]
+    Ack(#[from] AckError),
+    /// The frame was not sent because it is invalid. The caller must act.
+    #[error("invalid frame: {0}")]
     InvalidFrame(&'static str),
-    /// The caller's inventory breaks a limit; nothing was sent. The caller must act.
-    #[error("not an inventory that can be sent: {0}")]
+    /// The inventory was not sent because it exceeds a limit. The caller must act.
+    #[error("invalid inventory: {0}")]
     InvalidInventory(#[from] InventoryError),
-    /// `close` did not get the last acks in time. The frames may or may not be durable; sending them
-    /// again is safe.
-    #[error("closed with {unacknowledged} frames not acknowledged in time")]
+    /// [`crate::Client::close`] did not receive the last acks in time. The caller may send these frames again: a frame
+    /// that is already durable has no effect.
+    #[error(
+        "closed with {unacknowledged} frames not acknowledged within the timeout; send them again"
+    )]
     CloseTimeout {
-        /// Frames whose fate is unknown.
+        /// Frames that may or may not be durable.
         unacknowledged: u64,
     },
-    /// The client's task is gone, which happens when its runtime shuts down.
-    #[error("the client has been stopped")]
+    /// The client's task has stopped, for example because its tokio runtime has shut down. The caller must act.
+    #[error("the client has stopped; connect again within a running tokio runtime")]
     Stopped,
 }
 
-/// Why a connection ended, or did not come about, in a way that another attempt may cure.
+/// Why a connection ended or could not be established. A retry may help.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Disconnect {
     /// No Hello from the server within `handshake_timeout`.
-    #[error("no answer in time")]
+    #[error("no answer within the handshake timeout")]
     Timeout,
-    /// The server said Goodbye.
-    #[error("the server said goodbye with code {code:#x}")]
+    /// The server sent Goodbye.
+    #[error("the server sent Goodbye with code {code:#x}")]
     Goodbye {
-        /// The close code it announced.
+        /// The close code in it.
         code: u32,
     },
-    /// The server ended the stream without a word.
+    /// The server ended the stream without Goodbye.
     #[error("the server ended the stream")]
     StreamEnded,
-    /// The connection is gone.
+    /// The QUIC connection failed or was closed.
     #[error("{0}")]
     Connection(ConnectionError),
 }
 
-/// How to go on after a connection ended.
+/// A failed attempt or a lost connection, and whether to retry.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// Another attempt may work.
-    Passing(Disconnect),
-    /// Another attempt ends the same.
-    Final(ClientError),
+pub(crate) enum Failure {
+    /// A retry may help.
+    Retryable(Disconnect),
+    /// Every retry would fail the same way.
+    Fatal(ClientError),
 }
 
-impl From<ClientError> for Fault {
+impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::Final(error)
+        Self::Fatal(error)
     }
 }
 
-impl From<DecodeError> for Fault {
+impl From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Self {
-        Self::Final(error.into())
+        Self::Fatal(error.into())
     }
 }
 
-impl From<ConnectionError> for Fault {
+impl From<ConnectionError> for Failure {
     fn from(error: ConnectionError) -> Self {
         match &error {
             ConnectionError::ApplicationClosed(close) => {
-                if let Some(fault) = refused(close.error_code.into_inner()) {
-                    return Self::Final(fault);
+                if let Some(error) = refusal(close.error_code.into_inner()) {
+                    return Self::Fatal(error);
                 }
             }
-            // Our own TLS found fault with the server.
-            ConnectionError::TransportError(fault) if alert_of(fault.code.into()).is_some() => {
-                return Self::Final(ClientError::ServerNotTrusted(fault.reason.clone()));
+            // Raised by our own TLS: it does not accept the server.
+            ConnectionError::TransportError(error) if tls_alert(error.code.into()).is_some() => {
+                return Self::Fatal(ClientError::ServerNotTrusted(error.reason.clone()));
             }
             ConnectionError::ConnectionClosed(close) => {
-                if let Some(alert) = alert_of(close.error_code.into()) {
-                    return Self::Final(ClientError::CertificateRefused { alert });
+                if let Some(alert) = tls_alert(close.error_code.into()) {
+                    return Self::Fatal(ClientError::CertificateRefused { alert });
                 }
             }
             _ => {}
         }
-        Self::Passing(Disconnect::Connection(error))
+        Self::Retryable(Disconnect::Connection(error))
     }
 }
 
-/// The error for a close code, if another attempt cannot help. A code this client does not know may
-/// be of a newer server, so it is tried again.
-pub(crate) fn refused(code: u64) -> Option<ClientError> {
+/// The error for a close code that a retry does not change. An unknown code may come from a newer server, so it is
+/// retried.
+pub(crate) fn refusal(code: u64) -> Option<ClientError> {
     let code = CloseCode::from_code(code)?;
     (!code.is_retryable()).then_some(ClientError::Refused { code })
 }
 
-/// The TLS alert in a QUIC transport error code (RFC 9001, 4.8), but for internal errors of the
-/// peer, which pass.
-fn alert_of(code: u64) -> Option<u8> {
+/// The TLS alert in a QUIC transport error code (RFC 9001, 4.8), except `internal_error`, which is temporary.
+fn tls_alert(code: u64) -> Option<u8> {
     const INTERNAL_ERROR: u8 = 80;
     let alert = u8::try_from(code.checked_sub(0x100)?).ok()?;
     (alert != INTERNAL_ERROR).then_some(alert)
 }
 
-/// The names of RFC 8446, 6 for alerts a client meets.
+/// The RFC 8446 names of the alerts that a client may receive.
 const fn alert_name(alert: u8) -> &'static str {
     match alert {
         40 => "handshake_failure",
@@ -180,46 +180,46 @@ const fn alert_name(alert: u8) -> &'static str {
 mod tests {
     use super::*;
 
-    fn closed_with(code: u32) -> Fault {
+    fn closed_with(code: u32) -> Failure {
         let close = quinn::ApplicationClose {
             error_code: code.into(),
             reason: Default::default(),
         };
-        Fault::from(ConnectionError::ApplicationClosed(close))
+        Failure::from(ConnectionError::ApplicationClosed(close))
     }
 
     #[test]
-    fn close_codes_that_nobody_can_wait_out_are_final() {
+    fn close_codes_that_are_not_retryable_are_fatal() {
         for code in CloseCode::ALL {
-            let is_final = matches!(closed_with(code.code()), Fault::Final(_));
-            assert_eq!(is_final, !code.is_retryable(), "{code}");
+            let is_fatal = matches!(closed_with(code.code()), Failure::Fatal(_));
+            assert_eq!(is_fatal, !code.is_retryable(), "{code}");
         }
         assert!(matches!(
             closed_with(CloseCode::UnknownTenant.code()),
-            Fault::Final(_)
+            Failure::Fatal(_)
         ));
         assert!(matches!(
             closed_with(CloseCode::Draining.code()),
-            Fault::Passing(_)
+            Failure::Retryable(_)
         ));
     }
 
     #[test]
-    fn an_unknown_close_code_is_tried_again() {
-        assert!(matches!(closed_with(0x7777), Fault::Passing(_)));
+    fn an_unknown_close_code_is_retried() {
+        assert!(matches!(closed_with(0x7777), Failure::Retryable(_)));
     }
 
     #[test]
-    fn tls_alerts_are_told_apart_from_other_transport_errors() {
-        assert_eq!(alert_of(0x100 + 48), Some(48));
-        assert_eq!(alert_of(0x100 + 80), None, "internal error of the peer");
-        assert_eq!(alert_of(0x2), None, "connection refused");
-        assert_eq!(alert_of(0x200), None);
+    fn tls_alerts_are_distinguished_from_other_transport_errors() {
+        assert_eq!(tls_alert(0x100 + 48), Some(48));
+        assert_eq!(tls_alert(0x100 + 80), None, "internal error of the peer");
+        assert_eq!(tls_alert(0x2), None, "connection refused");
+        assert_eq!(tls_alert(0x200), None);
     }
 
     #[test]
     fn a_refusal_says_what_happened_and_who_must_act() {
-        let error = refused(u64::from(CloseCode::IdentityMissing.code())).unwrap();
+        let error = refusal(u64::from(CloseCode::IdentityMissing.code())).unwrap();
         let text = error.to_string();
         assert!(
             text.contains("identityMissing") && text.contains("client operator"),

@@ -1,9 +1,9 @@
-//! The SDK of Muster: what a device agent or a gateway embeds to check in.
+//! The client SDK of Muster, embedded by device agents and gateways to send check-ins.
 //!
-//! A [`Client`] keeps one QUIC connection with mutual TLS to a server, sends frames of check-ins
-//! and inventory within a window, and knows from the server's cumulative acks what is durable. A
-//! lost connection is opened again with jittered back-off, and everything that is not acknowledged
-//! is sent again as it was; the server counts a check-in once, by device and sequence number.
+//! A [`Client`] keeps one QUIC connection with mutual TLS to a server. It sends frames of check-ins and inventory
+//! within a window and learns from the server's cumulative acks what is durable. A lost connection is reopened with
+//! jittered backoff, and every unacknowledged frame is sent again unchanged; the server counts a check-in once, by
+//! device and sequence number.
 //!
 //! ```no_run
 //! use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,12 +14,12 @@
 //! # async fn check_in() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut config =
 //!     ClientConfig::new("127.0.0.1:4433".parse()?, Pem::file("pki/ca.pem"), Pem::file("me.pem"));
-//! config.offline_max = Some(Duration::from_secs(300));
+//! config.offline_timeout = Some(Duration::from_secs(300));
 //! let mut client = Client::connect(config).await?;
 //!
 //! let check_in = CheckIn {
 //!     device_id: "6f1c2b9e-58d4-4c6e-9a53-0d1f6f0c7b21".parse()?,
-//!     seq: 1, // one more for every check-in, kept across restarts
+//!     seq: 1, // increments with every check-in and survives restarts of the device
 //!     sent_at_ms: u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?,
 //!     boot_id: 7,
 //!     payload: 0,
@@ -32,9 +32,9 @@
 //! };
 //! let record = check_in.to_record().expect("neither device_id nor seq is zero");
 //! client.send(&[record]).await?;
-//! client.flush().await?; // durable now, or refused
-//! if let Some(rejection) = client.take_rejections().and_then(|mut all| all.try_next()) {
-//!     eprintln!("{} refused: {:?}", rejection.device_id, rejection.reason());
+//! client.flush().await?; // now durable, or rejected
+//! if let Some(rejection) = client.take_rejections().and_then(|mut rejections| rejections.try_recv()) {
+//!     eprintln!("{} was rejected: {:?}", rejection.device_id, rejection.reason());
 //! }
 //! let next_seconds = client.close().await?.next_check_in_seconds;
 //! # let _ = next_seconds;
@@ -42,36 +42,35 @@
 //! # }
 //! ```
 //!
-//! A device that checks in every some hours keeps a [`Connector`] instead and calls
-//! [`Connector::check_in_once`]: each time a connection of its own, short because it resumes the TLS session of the
-//! one before.
+//! A device that checks in every few hours keeps a [`Connector`] instead and calls [`Connector::check_in_once`]. Every
+//! call opens a short connection that resumes the TLS session of the previous one.
 //!
-//! # What a caller can rely on
-//! - [`Client::flush`] returns when every frame sent before is on the server's disk.
+//! # Guarantees
+//! - When [`Client::flush`] returns, every frame sent before the call is durable on the server.
 //! - Frames reach the server in the order in which they were sent, also across reconnects.
-//! - Memory is bounded by the window; [`Client::send`] waits when it is full.
-//! - Busy and Goodbye of a server are honoured; a refusal that another attempt cannot change is a
+//! - The window bounds memory; [`Client::send`] waits while it is full.
+//! - The client honours Busy and Goodbye from the server. An error that a retry cannot fix is returned as a
 //!   [`ClientError`] that says who must act.
 //!
-//! # What it does not do
-//! It stores nothing: frames that are not acknowledged when the process ends are lost, and a device
-//! that must not lose them keeps them until [`Client::flush`] returns. It judges no check-in.
+//! # Limits
+//! The client stores nothing: frames that are unacknowledged when the process ends are lost. A device that must not
+//! lose them keeps them until [`Client::flush`] returns. The client does not evaluate check-ins.
 #![forbid(unsafe_code)]
 
-mod back_off;
+mod backoff;
 mod client;
 mod config;
 mod connection;
 mod connector;
-#[cfg(feature = "deaf")]
-mod deaf;
 mod driver;
 mod endpoint;
 mod error;
+#[cfg(feature = "non-reading")]
+mod non_reading;
+#[cfg(feature = "null-server")]
+mod null_server;
 mod progress;
 mod session;
-#[cfg(feature = "sink")]
-mod sink;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
@@ -81,11 +80,11 @@ pub use bytes::Bytes;
 pub use client::{Client, ProgressWatch, Rejections};
 pub use config::{ClientConfig, Pem};
 pub use connector::Connector;
-#[cfg(feature = "deaf")]
-pub use deaf::DeafClient;
 pub use endpoint::Endpoint;
 pub use error::{ClientError, Disconnect};
+#[cfg(feature = "non-reading")]
+pub use non_reading::NonReadingClient;
+#[cfg(feature = "null-server")]
+pub use null_server::NullServer;
 pub use progress::Progress;
-#[cfg(feature = "sink")]
-pub use sink::Sink;
-pub use window::AckFault;
+pub use window::AckError;

@@ -1,42 +1,40 @@
-//! How far a client has come: numbers anyone may read at any time.
+//! How far a client has come: numbers that any task may read at any time.
 //!
-//! Owner: the driver task writes, everybody else reads a copy. Bounds: fixed size.
+//! Owner: the driver task writes them, everybody else reads a copy. Bounds: fixed size.
 
 use crate::error::ClientError;
 
-/// Numbers since [`crate::Client::connect`], over all connections.
+/// Counters since [`crate::Client::connect`], over all connections, and what the server last said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Whether a connection is open. A client that has nothing to send need not have one.
+    /// Whether a connection is open. A client with nothing to send may have none.
     pub is_connected: bool,
-    /// Connections opened so far, the first included.
+    /// Connections opened so far, including the first.
     pub connections: u64,
-    /// Frames taken over from the caller. A change of this number alone wakes nobody.
-    pub frames_taken: u64,
-    /// Frames the server has made durable, in the order in which they were taken. Exact over any
-    /// number of connections.
+    /// Frames submitted by the caller. A change of this number alone does not wake [`crate::ProgressWatch::changed`].
+    pub frames_submitted: u64,
+    /// Frames acknowledged by the server, in the order in which they were submitted. Exact across reconnects.
     pub frames_acked: u64,
-    /// Frames that were sent once more, because a connection that both sides had opened was lost before
-    /// their ack.
+    /// Frames sent again because an established connection was lost before their ack.
     pub frames_resent: u64,
-    /// Records that changed something, as acknowledged. A record whose ack was lost with its
-    /// connection is counted as a duplicate instead when it is sent again.
+    /// Records that changed something. If the ack of a record was lost with its connection, the record is sent again
+    /// and counts as a duplicate instead.
     pub accepted: u64,
-    /// Records the server already had.
+    /// Records that the server already had.
     pub duplicate: u64,
-    /// Records older than what the server had.
+    /// Records older than the server's state of the device.
     pub stale: u64,
-    /// Records refused for what they are.
+    /// Records that the server rejected.
     pub rejected: u64,
-    /// Rejections that were counted but not kept, because nobody took them in time.
+    /// Rejections that were counted but dropped, because [`crate::Rejections`] was full.
     pub rejections_dropped: u64,
-    /// How often the server asked for a pause.
+    /// Busy frames received.
     pub busy: u64,
-    /// After how many seconds the server wants the next check-in; 0 if it has no wish.
+    /// Seconds until the server wants the next check-in; 0 if it does not say.
     pub next_check_in_seconds: u32,
-    /// Frames that may be unacknowledged, by the last Hello of the server; 0 before it.
+    /// The window in the server's last Hello, in frames; 0 before the first.
     pub window_frames: u16,
-    /// Check-ins in one frame, at most, by the last Hello of the server.
+    /// The maximum number of check-ins in a frame, from the server's last Hello; 0 before the first.
     pub check_ins_per_frame_max: u32,
 }
 
@@ -44,6 +42,6 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     pub(crate) progress: Progress,
-    /// Why the driver ended, if it did not end by [`crate::Client::close`].
+    /// Why the driver ended, unless it ended by [`crate::Client::close`].
     pub(crate) failure: Option<ClientError>,
 }

@@ -1,8 +1,7 @@
-//! What goes on while a connection is open: frames out, acks in.
+//! One open connection: sends frames, receives acks.
 //!
-//! Owner: the driver task, which runs one session after the other. Bounds: frames come from a
-//! channel of one and only while the window has room, so nothing piles up here. What it does not do:
-//! no reconnecting, and no look into the frames.
+//! Owner: the driver task, which runs one session after another. Bounds: frames come from a channel of one and only
+//! while the window has room, so nothing queues up here. What it does not do: reconnect, or look into frames.
 
 use std::time::Duration;
 
@@ -16,25 +15,25 @@ use tokio::{
 };
 
 use crate::{
-    connection::{Connection, FirstWords, Message},
-    error::{ClientError, Disconnect, Fault, refused},
+    connection::{Connection, FirstFlight, Message},
+    error::{ClientError, Disconnect, Failure, refusal},
     progress::{Progress, Status},
     window::Window,
 };
 
-/// Frames given to QUIC at once, at most. Enough that small frames share packets; few enough that a
-/// Busy holds back most of what it should.
+/// The maximum number of frames in one write. Enough to fill packets with small frames, and few enough that Busy stops
+/// most of the frames it should.
 const WRITE_FRAMES_MAX: usize = 16;
 
-/// About what a packet takes. Frames that come to more gain nothing by leaving together.
+/// The approximate payload of a packet. Coalescing more than this saves no packet.
 const PACKET_BYTES: usize = 1_200;
 
-/// What outlives a session.
+/// What a client has to send and what it publishes. Outlives every session.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// Frames from the caller.
     pub(crate) frames: mpsc::Receiver<Bytes>,
-    /// Whether the caller has closed: no frame will come any more.
+    /// Whether the caller has closed, so that no frame follows.
     pub(crate) is_closing: bool,
     pub(crate) window: Window,
     pub(crate) status: watch::Sender<Status>,
@@ -43,15 +42,15 @@ pub(crate) struct Outbox {
 
 /// How a session ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
-    /// The caller closed, and everything is acknowledged.
-    Finished,
-    /// The connection is gone; the next one may open after this time.
+pub(crate) enum SessionEnd {
+    /// The caller closed, and every frame is acknowledged.
+    Closed,
+    /// The connection was lost. The next attempt may start after `retry_after`.
     Lost {
         reason: Disconnect,
         retry_after: Duration,
     },
-    /// No further connection can help.
+    /// A retry would fail the same way.
     Failed(ClientError),
 }
 
@@ -61,14 +60,14 @@ impl Outbox {
             .send_modify(|status| change(&mut status.progress));
     }
 
-    /// Takes over what the caller handed to the channel; `None` means that the caller has closed.
-    pub(crate) fn take(&mut self, frame: Option<Bytes>) {
+    /// Adds a frame received from the caller; `None` means that the caller has closed.
+    pub(crate) fn push(&mut self, frame: Option<Bytes>) {
         match frame {
             Some(frame) => {
                 self.window.push(frame);
-                // Nobody waits for this number, so nobody is woken for it: that would be once more for each frame.
+                // Does not notify watchers: nobody waits for this number, and every frame would wake them once more.
                 self.status.send_if_modified(|status| {
-                    status.progress.frames_taken += 1;
+                    status.progress.frames_submitted += 1;
                     false
                 });
             }
@@ -76,10 +75,10 @@ impl Outbox {
         }
     }
 
-    /// What the next connection may begin with.
-    pub(crate) fn first_words(&self) -> FirstWords {
-        let check_in = self.window.oldest_if_small();
-        FirstWords {
+    /// What the next connection can send before the server's Hello.
+    pub(crate) fn first_flight(&self) -> FirstFlight {
+        let check_in = self.window.oldest_if_single();
+        FirstFlight {
             goodbye: self.is_closing && check_in.is_some() && self.window.len() == 1,
             check_in,
         }
@@ -108,82 +107,81 @@ impl Outbox {
 #[derive(Debug)]
 struct Session<'a> {
     outbox: &'a mut Outbox,
-    /// What QUIC has not taken yet, the first perhaps in part.
+    /// Frames that QUIC has not accepted yet; it may have accepted a part of the first.
     outgoing: Vec<Bytes>,
     busy_until: Option<Instant>,
-    /// Whether our Goodbye is among what was written.
-    goodbye_written: bool,
+    /// Whether our Goodbye was put into `outgoing` or sent in the first flight.
+    goodbye_queued: bool,
     /// The server's Goodbye.
     goodbye: Option<Goodbye>,
     has_progressed: bool,
 }
 
-/// Runs a connection to its end. The second value is whether the server acknowledged something,
-/// which shows that it works.
-pub(crate) async fn run(connection: &mut Connection, outbox: &mut Outbox) -> (Ended, bool) {
+/// Runs a session to its end. The second value is whether the server acknowledged anything, which proves that it works.
+pub(crate) async fn run(connection: &mut Connection, outbox: &mut Outbox) -> (SessionEnd, bool) {
     let mut session = Session {
         outbox,
         outgoing: Vec::with_capacity(WRITE_FRAMES_MAX),
         busy_until: None,
-        goodbye_written: connection.goodbye_written,
+        goodbye_queued: connection.goodbye_sent,
         goodbye: None,
         has_progressed: false,
     };
-    let ended = session.serve(connection).await;
-    let code = match &ended {
-        Ended::Failed(ClientError::Protocol(error)) => error.close_code(),
-        Ended::Failed(ClientError::Ack(_)) => CloseCode::MalformedFrame,
+    let end = session.serve(connection).await;
+    let code = match &end {
+        SessionEnd::Failed(ClientError::Protocol(error)) => error.close_code(),
+        SessionEnd::Failed(ClientError::Ack(_)) => CloseCode::MalformedFrame,
         _ => CloseCode::Done,
     };
     connection.close(code);
-    (ended, session.has_progressed)
+    (end, session.has_progressed)
 }
 
 impl Session<'_> {
-    async fn serve(&mut self, connection: &mut Connection) -> Ended {
-        let Connection { send, receiver, .. } = connection;
-        // The reading side alone decides when the connection has ended, so that acks that came
-        // before the end are never lost; after a failed write there is only nothing to write.
+    async fn serve(&mut self, connection: &mut Connection) -> SessionEnd {
+        let Connection { send, reader, .. } = connection;
+        // A failed write only stops writing. The reader decides when the session ends, so that no ack that arrived
+        // before the end is lost.
         let mut writable = true;
-        // Whether the caller has had a turn since something was written.
-        let mut gathered = false;
+        // Whether the caller had a chance to submit another frame since the last write.
+        let mut has_yielded = false;
         loop {
             self.fill();
             let busy_until = self.busy_until;
-            // What is in line leaves before more is taken, unless it is little.
-            let shares = self.shares_packet();
-            let takes = shares || (self.outgoing.is_empty() && self.has_room());
-            let gathers = shares && !gathered;
+            let coalesces = self.coalesces();
+            // Outgoing frames are written before more are received, unless more fit into the same packet.
+            let receives = coalesces || (self.outgoing.is_empty() && self.has_room());
+            let yields = coalesces && !has_yielded;
             tokio::select! {
-                // A caller that hands over one frame after the other, as many do when an ack has come, most likely
-                // gets to the next one in a turn of its own; nothing but the number of packets rests on that. Before
-                // each write is a look at what came: a Busy holds back what is not in line yet.
+                // In this order, so that frames which a caller submits one after another leave in one packet: after an
+                // ack, many callers submit several, most likely each in a turn of its own. Only the number of packets
+                // depends on that. Messages are read before each write, so that Busy stops what is not outgoing yet.
                 biased;
-                frame = self.outbox.frames.recv(), if takes => self.outbox.take(frame),
-                () = yield_now(), if gathers => gathered = true,
-                message = receiver.message() => {
-                    if let Some(ended) = self.receive(message) {
-                        return ended;
+                frame = self.outbox.frames.recv(), if receives => self.outbox.push(frame),
+                () = yield_now(), if yields => has_yielded = true,
+                message = reader.message() => {
+                    if let Some(end) = self.on_message(message) {
+                        return end;
                     }
                 }
                 written = send.write_chunks(&mut self.outgoing),
-                    if writable && !gathers && !self.outgoing.is_empty() =>
+                    if writable && !yields && !self.outgoing.is_empty() =>
                 {
-                    gathered = false;
+                    has_yielded = false;
                     match written {
-                        Ok(written) => self.written(written.chunks, send),
+                        Ok(written) => self.on_written(written.chunks, send),
                         Err(_) => writable = false,
                     }
                 }
-                () = pause(busy_until), if busy_until.is_some() => {
+                () = sleep_until_busy_ends(busy_until), if busy_until.is_some() => {
                     self.busy_until = None;
                 }
             }
         }
     }
 
-    /// Whether what is in line is little, and there may be more to leave in the same packet.
-    fn shares_packet(&self) -> bool {
+    /// Whether another frame may fit into the same packet as the outgoing ones.
+    fn coalesces(&self) -> bool {
         let bytes: usize = self.outgoing.iter().map(Bytes::len).sum();
         (1..PACKET_BYTES).contains(&bytes)
             && self.outgoing.len() < WRITE_FRAMES_MAX
@@ -198,13 +196,13 @@ impl Session<'_> {
         self.busy_until.is_some() || self.goodbye.is_some()
     }
 
-    /// Puts the next frames in line for QUIC, or the Goodbye after the last. What is in line stays first.
+    /// Appends the next frames to `outgoing`, and Goodbye after the last frame of a client that closes.
     fn fill(&mut self) {
-        if self.goodbye.is_some() || self.goodbye_written {
+        if self.goodbye.is_some() || self.goodbye_queued {
             return;
         }
         while !self.is_paused() && self.outgoing.len() < WRITE_FRAMES_MAX {
-            let Some(frame) = self.outbox.window.take_unsent() else {
+            let Some(frame) = self.outbox.window.send_next() else {
                 break;
             };
             self.outgoing.push(frame);
@@ -213,23 +211,23 @@ impl Session<'_> {
             let mut bytes = Vec::new();
             encode_goodbye(&mut bytes, Goodbye::new(CloseCode::Done, 0));
             self.outgoing.push(bytes.into());
-            self.goodbye_written = true;
+            self.goodbye_queued = true;
         }
     }
 
-    fn written(&mut self, chunks: usize, send: &mut SendStream) {
+    fn on_written(&mut self, chunks: usize, send: &mut SendStream) {
         self.outgoing.drain(..chunks);
-        if self.outgoing.is_empty() && self.goodbye_written {
-            // Fails only if the stream has ended already, which the reading side will say.
+        if self.outgoing.is_empty() && self.goodbye_queued {
+            // Fails only if the stream has already ended; the reader returns the reason.
             let _ = send.finish();
         }
     }
 
-    fn receive(&mut self, message: Result<Message, Fault>) -> Option<Ended> {
+    fn on_message(&mut self, message: Result<Message, Failure>) -> Option<SessionEnd> {
         match message {
             Ok(Message::Ack(ack)) => {
                 if let Err(error) = self.outbox.acknowledge(&ack) {
-                    return Some(Ended::Failed(error));
+                    return Some(SessionEnd::Failed(error));
                 }
                 self.has_progressed = true;
             }
@@ -239,39 +237,38 @@ impl Session<'_> {
                 self.outbox.update(|progress| progress.busy += 1);
             }
             Ok(Message::Goodbye(goodbye)) => {
-                if let Some(error) = refused(u64::from(goodbye.code)) {
-                    return Some(Ended::Failed(error));
+                if let Some(error) = refusal(u64::from(goodbye.code)) {
+                    return Some(SessionEnd::Failed(error));
                 }
                 self.goodbye = Some(goodbye);
             }
-            Err(Fault::Final(error)) => return Some(Ended::Failed(error)),
-            Err(Fault::Passing(reason)) => return Some(self.lost(reason)),
+            Err(Failure::Fatal(error)) => return Some(SessionEnd::Failed(error)),
+            Err(Failure::Retryable(reason)) => return Some(self.lost(reason)),
         }
-        // After its Goodbye a server only acknowledges what it has; then nothing holds us here.
-        let is_over = self.goodbye.is_some() && !self.outbox.window.has_sent();
+        // After its Goodbye a server only acknowledges what it has received. Once that is done, leave.
+        let is_over = self.goodbye.is_some() && !self.outbox.window.has_in_flight();
         is_over.then(|| self.lost(Disconnect::StreamEnded))
     }
 
-    fn lost(&self, reason: Disconnect) -> Ended {
+    fn lost(&self, reason: Disconnect) -> SessionEnd {
         if self.outbox.is_closing && self.outbox.window.is_empty() {
-            return Ended::Finished;
+            return SessionEnd::Closed;
         }
         let Some(goodbye) = self.goodbye else {
-            return Ended::Lost {
+            return SessionEnd::Lost {
                 reason,
                 retry_after: Duration::ZERO,
             };
         };
-        let retry_after = Duration::from_millis(u64::from(goodbye.retry_after_ms));
-        Ended::Lost {
+        SessionEnd::Lost {
             reason: Disconnect::Goodbye { code: goodbye.code },
-            retry_after,
+            retry_after: Duration::from_millis(u64::from(goodbye.retry_after_ms)),
         }
     }
 }
 
-/// Sleeps until then, or not at all. Made only when it is waited for: a timer reads the clock.
-async fn pause(until: Option<Instant>) {
+/// Creates the timer only when it is polled, because creating one reads the clock.
+async fn sleep_until_busy_ends(until: Option<Instant>) {
     if let Some(until) = until {
         sleep_until(until).await;
     }

@@ -1,10 +1,11 @@
-//! A scripted server and throw-away certificates, for tests of this crate and of its users.
+//! A scripted server and throwaway certificates, for tests of this crate and of its users.
 //!
-//! Owner: tests, and the load generator where it measures itself; no agent and no gateway turns the feature
-//! `testing` on. A wrong use panics. What it does not do: no rules; what becomes of a record is up to the test's own judge.
+//! Owner: tests, and the load generator when it measures itself; agents and gateways never enable the feature
+//! `testing`. Wrong use panics. What it does not do: evaluate check-ins; the test's script decides what becomes of a
+//! record.
 
 mod pki;
 mod server;
 
 pub use pki::TestPki;
-pub use server::{Act, FakeServer, Outcome, ReceivedFrame, Script, within};
+pub use server::{Action, FakeServer, Outcome, ReceivedFrame, Script, within};

@@ -1,9 +1,9 @@
-//! TLS and QUIC settings of a client, built by hand.
+//! The TLS and QUIC configuration of a client.
 //!
-//! TLS 1.3 only, the provider named, the server checked against the configured authority alone, the
-//! client's certificate sent, unless a session in which it was is resumed: then neither side verifies or signs
-//! anything. Sessions are those of one configuration, so of one identity and one authority; they are kept in
-//! memory only. Early data goes to a server that gave a ticket for it: one that takes each ticket once.
+//! TLS 1.3 only, with an explicit crypto provider. The server must have a certificate of the configured CA, and the
+//! client sends its own. A resumed session skips both: neither side verifies or signs anything. Sessions belong to one
+//! configuration, hence to one identity and one CA, and are kept in memory only. Early data is sent only to a server
+//! that issued a ticket for it; such a server accepts every ticket once.
 
 use std::{fs, sync::Arc};
 
@@ -22,18 +22,18 @@ use crate::{
     error::ClientError,
 };
 
-/// Bytes the server may have in flight to us. It sends acks, 2 KiB each at most, so this is never
-/// what it waits for, and it bounds what an idle connection may hold.
+/// The receive window. The server sends acks of at most 2 KiB, so this never blocks it, and it bounds the memory of a
+/// connection that is not read.
 const RECEIVE_WINDOW_BYTES: u32 = 64 * 1024;
 
-/// Bytes written and not yet acknowledged by QUIC, at most. Well above what a long fast line holds
-/// (1 Gbit/s at 50 ms is 6 MB), so that the window of frames is what limits.
+/// The send window: bytes written and not yet acknowledged by QUIC. More than the bandwidth-delay product of a long fast
+/// path (1 Gbit/s at 50 ms is 6 MB), so that the window of frames is the limit.
 const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Server names whose sessions are kept. A configuration has one; rustls takes this for a size hint.
+/// The capacity of the session cache, in server names. A configuration has one; rustls treats this as a size hint.
 const SERVER_NAMES_MAX: usize = 2;
 
-/// The QUIC configuration for every connection of one client.
+/// The QUIC configuration of every connection of a client.
 pub(crate) fn quic_config(config: &ClientConfig) -> Result<quinn::ClientConfig, ClientError> {
     let (certificates, key) = identity(&config.identity)?;
     let is_device = certificates.first().is_some_and(is_device);
@@ -44,7 +44,7 @@ pub(crate) fn quic_config(config: &ClientConfig) -> Result<quinn::ClientConfig, 
     Ok(quic)
 }
 
-/// Whether a certificate speaks for one device. What cannot be read is for the server to refuse.
+/// Whether this is the certificate of a device. `false` if it cannot be parsed: the server will refuse it.
 fn is_device(certificate: &CertificateDer<'_>) -> bool {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
         return false;
@@ -53,8 +53,8 @@ fn is_device(certificate: &CertificateDer<'_>) -> bool {
     identity.is_ok_and(|identity| matches!(identity.subject, Subject::Device(_)))
 }
 
-/// The provider with AES-128 and SHA-256 in front: SHA-384, which goes with AES-256, has no instruction of its own
-/// in most processors and was the largest single part of a short handshake.
+/// The provider, with AES-128 and SHA-256 preferred. AES-256 comes with SHA-384, for which most processors have no
+/// instruction; it was the largest single cost of a resumed handshake.
 fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     let suites = &mut provider.cipher_suites;
@@ -71,24 +71,25 @@ fn tls_config(
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| ClientError::Configuration(error.to_string()))?
-        .with_root_certificates(authorities(&config.ca)?)
+        .with_root_certificates(root_certificates(&config.ca)?)
         .with_client_auth_cert(certificates, key)
-        .map_err(|error| fault(&config.identity, "identity", &error))?;
+        .map_err(|error| unusable(&config.identity, "identity", &error))?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
-    tls.resumption = match config.resume {
-        true => Resumption::in_memory_sessions(SERVER_NAMES_MAX),
-        false => Resumption::disabled(),
+    tls.resumption = if config.resume {
+        Resumption::in_memory_sessions(SERVER_NAMES_MAX)
+    } else {
+        Resumption::disabled()
     };
     tls.enable_early_data = config.resume && config.early_data;
     Ok(tls)
 }
 
-/// How a connection behaves below its stream.
+/// The QUIC transport parameters.
 pub(crate) fn transport(config: &ClientConfig, is_device: bool) -> TransportConfig {
     let mut transport = TransportConfig::default();
-    // At most ten minutes, which fit the milliseconds of the format many times over.
+    // Always converts: the timeout was checked to be at most ten minutes.
     transport.max_idle_timeout(IdleTimeout::try_from(config.idle_timeout).ok());
-    transport.keep_alive_interval(config.keep_alive);
+    transport.keep_alive_interval(config.keep_alive_interval);
     // The server opens no streams and sends no datagrams.
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
     transport.max_concurrent_uni_streams(VarInt::from_u32(0));
@@ -97,22 +98,22 @@ pub(crate) fn transport(config: &ClientConfig, is_device: bool) -> TransportConf
     transport.receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES));
     transport.send_window(SEND_WINDOW_BYTES);
     if is_device {
-        // Nothing that a device says fills a packet: probes for larger ones would be most of what it sends.
+        // A device never fills a packet: probes for a larger MTU would be most of what it sends.
         transport.mtu_discovery_config(None);
         transport.enable_segmentation_offload(false);
     }
     transport
 }
 
-fn authorities(pem: &Pem) -> Result<RootCertStore, ClientError> {
-    let text = read(pem, "certificate authority")?;
-    let mut store = RootCertStore::empty();
-    for certificate in certificates(&text, pem, "certificate authority")? {
-        store
+fn root_certificates(pem: &Pem) -> Result<RootCertStore, ClientError> {
+    let text = read(pem, "CA certificate")?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&text, pem, "CA certificate")? {
+        roots
             .add(certificate)
-            .map_err(|error| fault(pem, "certificate authority", &error))?;
+            .map_err(|error| unusable(pem, "CA certificate", &error))?;
     }
-    Ok(store)
+    Ok(roots)
 }
 
 fn identity(
@@ -121,7 +122,7 @@ fn identity(
     let text = read(pem, "identity")?;
     let certificates = certificates(&text, pem, "identity")?;
     let key = PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|error| fault(pem, "identity", &format!("no usable private key: {error}")))?;
+        .map_err(|error| unusable(pem, "identity", &format!("no private key in PEM: {error}")))?;
     Ok((certificates, key))
 }
 
@@ -132,24 +133,24 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let certificates = CertificateDer::pem_slice_iter(text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| fault(pem, what, &error))?;
+        .map_err(|error| unusable(pem, what, &error))?;
     if certificates.is_empty() {
-        return Err(fault(pem, what, &"it holds no certificate in PEM"));
+        return Err(unusable(pem, what, &"no certificate in PEM"));
     }
     Ok(certificates)
 }
 
 fn read(pem: &Pem, what: &str) -> Result<Vec<u8>, ClientError> {
     match pem {
-        Pem::File(path) => fs::read(path).map_err(|error| fault(pem, what, &error)),
+        Pem::File(path) => fs::read(path).map_err(|error| unusable(pem, what, &error)),
         Pem::Text(text) => Ok(text.clone()),
     }
 }
 
-fn fault(pem: &Pem, what: &str, problem: &dyn std::fmt::Display) -> ClientError {
+fn unusable(pem: &Pem, what: &str, problem: &dyn std::fmt::Display) -> ClientError {
     ClientError::Credentials(match pem {
-        Pem::File(path) => format!("the {what} {} is not usable: {problem}", path.display()),
-        Pem::Text(_) => format!("the {what} is not usable: {problem}"),
+        Pem::File(path) => format!("cannot use {what} {}: {problem}", path.display()),
+        Pem::Text(_) => format!("cannot use {what}: {problem}"),
     })
 }
 
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_speaks_muster_only_and_sends_early_data_only_if_it_may() {
+    fn alpn_is_muster_and_early_data_requires_resumption() {
         for (resume, early_data) in [(true, true), (true, false), (false, true)] {
             let config = ClientConfig {
                 resume,
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_told_from_a_gateway_by_its_certificate() {
+    fn a_device_is_recognised_by_its_certificate() {
         let pki = TestPki::new();
         let device = "muster://demo/device/11111111-1111-1111-1111-111111111101";
         for (uri, expected) in [(device, true), ("muster://demo/gateway/device", false)] {
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_suite_that_every_server_has_and_processors_compute_fastest_comes_first() {
+    fn aes_128_with_sha_256_is_preferred() {
         let suites: Vec<_> = provider()
             .cipher_suites
             .iter()
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_identity_or_authority_is_named() {
+    fn the_error_names_the_credential_that_cannot_be_used() {
         let missing = ClientConfig {
             identity: Pem::file("/nowhere/me.pem"),
             ..config()
@@ -220,7 +221,7 @@ mod tests {
         for (config, word) in [
             (missing, "/nowhere/me.pem"),
             (no_key, "private key"),
-            (no_certificate, "certificate authority"),
+            (no_certificate, "CA certificate"),
         ] {
             let error = quic_config(&config).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_certificate_is_refused() {
+    fn a_private_key_of_another_certificate_is_an_error() {
         let pki = TestPki::new();
         let one = pki.identity("muster://demo/gateway/one");
         let two = pki.identity("muster://demo/gateway/two");

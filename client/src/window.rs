@@ -1,11 +1,10 @@
-//! The frames that are not acknowledged yet, and what cumulative acks say of them.
+//! The unacknowledged frames, and what cumulative acks say about them.
 //!
-//! Purpose: exactly the frames that a lost connection may have lost are sent again on the next one,
-//! in the same order. Pure: no sockets, no clock. Owner: the driver task.
+//! Purpose: after a reconnect, exactly the frames that may have been lost are sent again, in the same order. Pure: no
+//! sockets, no clock. Owner: the driver task.
 //!
-//! Bounds: `window_frames` frames, the smaller number of the client's and the server's. The totals
-//! of an Ack count from the start of its stream, so the window keeps what the present stream has
-//! said and adds only the difference.
+//! Bounds: `window_frames` frames, the lower of the client's and the server's limit. The totals of an Ack count from
+//! the start of its stream, so the window keeps the last totals of the current stream and adds only the difference.
 
 use std::collections::VecDeque;
 
@@ -15,7 +14,7 @@ use muster_wire::{
     limits::{CHECK_IN_BYTES, HEADER_BYTES},
 };
 
-/// What one Ack added.
+/// What one Ack added to the totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Acknowledged {
     pub(crate) frames: u64,
@@ -25,16 +24,16 @@ pub(crate) struct Acknowledged {
     pub(crate) rejected: u64,
 }
 
-/// Why an Ack cannot be true.
+/// Why an Ack is impossible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AckFault {
+pub enum AckError {
     /// A total is lower than in an earlier Ack of the stream.
-    #[error("an ack takes back what an earlier one said")]
+    #[error("an ack has a lower total than an earlier ack")]
     Backwards,
-    /// More frames are acknowledged than were sent.
+    /// It acknowledges more frames than were sent.
     #[error("an ack covers {acked} frames, but {sent} were sent")]
     Ahead {
-        /// Frames the Ack covers.
+        /// Frames acknowledged.
         acked: u64,
         /// Frames sent on the stream.
         sent: u64,
@@ -45,74 +44,75 @@ pub enum AckFault {
 #[derive(Debug)]
 pub(crate) struct Window {
     frames: VecDeque<Bytes>,
-    /// How many of `frames`, from the oldest, have been handed to the present connection.
-    sent: usize,
-    own_limit: usize,
+    /// How many of `frames`, from the oldest, were sent on the current connection.
+    in_flight: usize,
+    client_limit: usize,
+    /// The limit in force: the client's, or the server's if that is lower.
     limit: usize,
-    /// The last totals of the present connection.
+    /// The last totals of the current connection.
     totals: AckTotals,
 }
 
 impl Window {
-    pub(crate) fn new(own_limit: u16) -> Self {
-        let limit = usize::from(own_limit);
+    pub(crate) fn new(client_limit: u16) -> Self {
+        let limit = usize::from(client_limit);
         Self {
             frames: VecDeque::with_capacity(limit),
-            sent: 0,
-            own_limit: limit,
+            in_flight: 0,
+            client_limit: limit,
             limit,
             totals: AckTotals::default(),
         }
     }
 
-    /// A new connection has opened: everything unacknowledged is to be sent again. Returns how many
-    /// frames those are that an earlier connection had been handed.
-    pub(crate) fn open(&mut self, server_limit: u16) -> usize {
-        let resent = self.sent;
-        self.sent = 0;
-        self.limit = self.own_limit.min(usize::from(server_limit));
+    /// Begins a connection, on which every unacknowledged frame is to be sent again. Returns how many of them had been
+    /// sent on the previous connection.
+    pub(crate) fn begin_connection(&mut self, server_limit: u16) -> usize {
+        let resent = self.in_flight;
+        self.in_flight = 0;
+        self.limit = self.client_limit.min(usize::from(server_limit));
         self.totals = AckTotals::default();
         resent
     }
 
-    /// Whether one more frame may be pushed.
+    /// Whether another frame may be pushed.
     pub(crate) fn has_room(&self) -> bool {
         self.frames.len() < self.limit
     }
 
     pub(crate) fn push(&mut self, frame: Bytes) {
-        debug_assert!(self.has_room(), "the caller asks for room first");
+        debug_assert!(self.has_room(), "the caller checks for room first");
         self.frames.push_back(frame);
     }
 
-    /// The next frame that the present connection has not been handed yet; `None` if there is none
-    /// or its window is full, which a server with a smaller window than its predecessor can cause.
-    pub(crate) fn take_unsent(&mut self) -> Option<Bytes> {
-        if self.sent >= self.limit {
+    /// The next frame to send on the current connection, which is then in flight. `None` if all were sent, or if the
+    /// server's window is full, which is smaller than `frames` if the previous server allowed more.
+    pub(crate) fn send_next(&mut self) -> Option<Bytes> {
+        if self.in_flight >= self.limit {
             return None;
         }
-        let frame = self.frames.get(self.sent)?.clone();
-        self.sent += 1;
+        let frame = self.frames.get(self.in_flight)?.clone();
+        self.in_flight += 1;
         Some(frame)
     }
 
-    /// Whether some frame waits to be handed to the present connection.
+    /// Whether a frame has not been sent on the current connection.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.sent < self.frames.len()
+        self.in_flight < self.frames.len()
     }
 
-    /// Whether the present connection has been handed a frame that is not acknowledged.
-    pub(crate) fn has_sent(&self) -> bool {
-        self.sent > 0
+    /// Whether a frame was sent on the current connection and is not acknowledged.
+    pub(crate) fn has_in_flight(&self) -> bool {
+        self.in_flight > 0
     }
 
-    /// The oldest frame, if it is one check-in.
-    pub(crate) fn oldest_if_small(&self) -> Option<Bytes> {
+    /// The oldest frame, if it is a single check-in.
+    pub(crate) fn oldest_if_single(&self) -> Option<Bytes> {
         let oldest = self.frames.front()?;
         (oldest.len() == HEADER_BYTES + CHECK_IN_BYTES).then(|| oldest.clone())
     }
 
-    /// Unacknowledged frames.
+    /// The number of unacknowledged frames.
     pub(crate) fn len(&self) -> usize {
         self.frames.len()
     }
@@ -121,10 +121,9 @@ impl Window {
         self.frames.is_empty()
     }
 
-    /// Takes in an Ack and forgets the frames it covers.
-    pub(crate) fn acknowledge(&mut self, totals: &AckTotals) -> Result<Acknowledged, AckFault> {
+    /// Applies an Ack: removes the frames it covers and returns what it added.
+    pub(crate) fn acknowledge(&mut self, totals: &AckTotals) -> Result<Acknowledged, AckError> {
         let last = &self.totals;
-        let added = |now: u64, before: u64| now.checked_sub(before).ok_or(AckFault::Backwards);
         let acknowledged = Acknowledged {
             frames: added(totals.frames, last.frames)?,
             accepted: added(totals.accepted, last.accepted)?,
@@ -132,20 +131,24 @@ impl Window {
             stale: added(totals.stale, last.stale)?,
             rejected: added(totals.rejected, last.rejected)?,
         };
-        let sent = self.sent as u64;
+        let sent = self.in_flight as u64;
         if acknowledged.frames > sent {
-            return Err(AckFault::Ahead {
+            return Err(AckError::Ahead {
                 acked: totals.frames,
                 sent: last.frames + sent,
             });
         }
-        // Not more than `sent`, which counts elements of the deque.
-        let frames = usize::try_from(acknowledged.frames).unwrap_or(self.sent);
+        // At most `in_flight`, which counts elements of the deque.
+        let frames = usize::try_from(acknowledged.frames).unwrap_or(self.in_flight);
         self.frames.drain(..frames);
-        self.sent -= frames;
+        self.in_flight -= frames;
         self.totals = *totals;
         Ok(acknowledged)
     }
+}
+
+fn added(now: u64, before: u64) -> Result<u64, AckError> {
+    now.checked_sub(before).ok_or(AckError::Backwards)
 }
 
 #[cfg(test)]
@@ -158,15 +161,15 @@ mod tests {
 
     fn window_of(frames: u8, limit: u16) -> Window {
         let mut window = Window::new(limit);
-        window.open(limit);
+        window.begin_connection(limit);
         for number in 0..frames {
             window.push(frame(number));
         }
         window
     }
 
-    fn unsent(window: &mut Window) -> Vec<u8> {
-        std::iter::from_fn(|| window.take_unsent())
+    fn send_all(window: &mut Window) -> Vec<u8> {
+        std::iter::from_fn(|| window.send_next())
             .map(|frame| frame[0])
             .collect()
     }
@@ -180,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn the_smaller_window_of_both_sides_is_in_force() {
+    fn the_lower_limit_of_client_and_server_applies() {
         let mut window = Window::new(8);
-        window.open(2);
+        window.begin_connection(2);
         window.push(frame(0));
         assert!(window.has_room());
         window.push(frame(1));
@@ -190,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_makes_room_and_adds_only_what_is_new() {
+    fn an_ack_makes_room_and_adds_the_difference() {
         let mut window = window_of(3, 3);
-        assert_eq!(unsent(&mut window), [0, 1, 2]);
+        assert_eq!(send_all(&mut window), [0, 1, 2]);
         let first = window.acknowledge(&frames(2)).unwrap();
         assert_eq!((first.frames, first.accepted), (2, 20));
         let second = window.acknowledge(&frames(3)).unwrap();
@@ -203,19 +206,19 @@ mod tests {
     #[test]
     fn the_same_ack_twice_adds_nothing() {
         let mut window = window_of(2, 2);
-        unsent(&mut window);
+        send_all(&mut window);
         window.acknowledge(&frames(1)).unwrap();
         assert_eq!(window.acknowledge(&frames(1)), Ok(Acknowledged::default()));
         assert_eq!(window.frames.len(), 1);
     }
 
     #[test]
-    fn a_new_connection_gets_every_unacknowledged_frame_again() {
+    fn every_unacknowledged_frame_is_sent_again_on_a_new_connection() {
         let mut window = window_of(4, 4);
-        unsent(&mut window);
+        send_all(&mut window);
         window.acknowledge(&frames(1)).unwrap();
-        assert_eq!(window.open(4), 3);
-        assert_eq!(unsent(&mut window), [1, 2, 3]);
+        assert_eq!(window.begin_connection(4), 3);
+        assert_eq!(send_all(&mut window), [1, 2, 3]);
         let acknowledged = window.acknowledge(&frames(3)).unwrap();
         assert_eq!(
             acknowledged.frames, 3,
@@ -225,37 +228,37 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_window_after_a_reconnect_holds_frames_back() {
+    fn a_smaller_window_after_a_reconnect_limits_frames_in_flight() {
         let mut window = window_of(4, 4);
-        unsent(&mut window);
-        window.open(1);
-        assert_eq!(unsent(&mut window), [0]);
+        send_all(&mut window);
+        window.begin_connection(1);
+        assert_eq!(send_all(&mut window), [0]);
         assert!(window.has_unsent() && !window.has_room());
         window.acknowledge(&frames(1)).unwrap();
-        assert_eq!(unsent(&mut window), [1]);
+        assert_eq!(send_all(&mut window), [1]);
     }
 
     #[test]
-    fn an_ack_of_frames_that_were_never_sent_is_a_fault() {
+    fn an_ack_of_frames_that_were_never_sent_is_an_error() {
         let mut window = window_of(2, 2);
-        window.take_unsent();
+        window.send_next();
         assert_eq!(
             window.acknowledge(&frames(2)),
-            Err(AckFault::Ahead { acked: 2, sent: 1 })
+            Err(AckError::Ahead { acked: 2, sent: 1 })
         );
-        assert_eq!(window.frames.len(), 2, "nothing is forgotten");
+        assert_eq!(window.frames.len(), 2, "no frame is removed");
     }
 
     #[test]
-    fn totals_that_go_back_are_a_fault() {
+    fn totals_that_go_backwards_are_an_error() {
         let mut window = window_of(2, 2);
-        unsent(&mut window);
+        send_all(&mut window);
         window.acknowledge(&frames(1)).unwrap();
         let back = AckTotals {
             frames: 2,
             accepted: 9,
             ..AckTotals::default()
         };
-        assert_eq!(window.acknowledge(&back), Err(AckFault::Backwards));
+        assert_eq!(window.acknowledge(&back), Err(AckError::Backwards));
     }
 }

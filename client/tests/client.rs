@@ -1,10 +1,10 @@
-//! The client against a scripted server over real QUIC, on a port the system chooses.
+//! The client against a scripted server, over real QUIC on the loopback interface.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use muster_client::{
-    AckFault, Client, ClientConfig, ClientError, Connector, Disconnect, Endpoint, Pem,
-    testing::{Act, FakeServer, Outcome, ReceivedFrame, Script, TestPki, within},
+    AckError, Client, ClientConfig, ClientError, Connector, Disconnect, Endpoint, Pem,
+    testing::{Action, FakeServer, Outcome, ReceivedFrame, Script, TestPki, within},
 };
 use muster_wire::{
     CheckIn, CheckInRecord, CloseCode, DeviceId, Flags, FrameKind, Inventory, ManagementAgent,
@@ -17,8 +17,8 @@ fn config(pki: &TestPki, server: &FakeServer) -> ClientConfig {
     let ca = Pem::text(pki.ca_pem());
     let identity = Pem::text(pki.identity(GATEWAY));
     ClientConfig {
-        back_off_min: Duration::from_millis(1),
-        back_off_max: Duration::from_millis(5),
+        backoff_min: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(5),
         ..ClientConfig::new(server.address(), ca, identity)
     }
 }
@@ -50,7 +50,7 @@ fn record(seq: u64) -> CheckInRecord {
     check_in.to_record().expect("seq is not zero")
 }
 
-/// The sequence numbers of the frames a server got, by connection.
+/// The sequence numbers that the server received on one connection.
 fn sequences(frames: &[ReceivedFrame], connection: usize) -> Vec<u64> {
     frames
         .iter()
@@ -66,15 +66,18 @@ fn sequences(frames: &[ReceivedFrame], connection: usize) -> Vec<u64> {
 
 #[tokio::test]
 async fn frames_arrive_in_order_and_are_acknowledged() {
-    let (server, client) = connected(Script::new([Act::Acknowledge])).await;
+    let (server, client) = connected(Script::new([Action::Acknowledge])).await;
     for seq in 1..=100 {
         within(client.send(&[record(seq)])).await.unwrap();
     }
     within(client.flush()).await.unwrap();
     let progress = within(client.close()).await.unwrap();
-    assert_eq!((progress.frames_taken, progress.frames_acked), (100, 100));
+    assert_eq!(
+        (progress.frames_submitted, progress.frames_acked),
+        (100, 100)
+    );
     assert_eq!((progress.accepted, progress.connections), (100, 1));
-    assert_eq!(progress.next_check_in_seconds, 0, "the acks say so");
+    assert_eq!(progress.next_check_in_seconds, 0, "as in the acks");
     assert_eq!(
         sequences(&server.frames(), 0),
         (1..=100).collect::<Vec<_>>()
@@ -82,10 +85,10 @@ async fn frames_arrive_in_order_and_are_acknowledged() {
 }
 
 #[tokio::test]
-async fn records_are_cut_into_frames_that_the_server_allows() {
+async fn records_are_split_into_frames_that_the_server_allows() {
     let script = Script {
         check_ins_per_frame_max: 3,
-        ..Script::new([Act::Acknowledge])
+        ..Script::new([Action::Acknowledge])
     };
     let (server, client) = connected(script).await;
     let records: Vec<_> = (1..=8).map(record).collect();
@@ -101,8 +104,8 @@ async fn records_are_cut_into_frames_that_the_server_allows() {
 }
 
 #[tokio::test]
-async fn an_inventory_arrives_as_it_was() {
-    let (server, client) = connected(Script::new([Act::Acknowledge])).await;
+async fn an_inventory_arrives_unchanged() {
+    let (server, client) = connected(Script::new([Action::Acknowledge])).await;
     let inventory = Inventory {
         device_id: DeviceId::from_bytes([7; 16]),
         os_version: Inventory::pack_version([10, 0, 22631, 1]),
@@ -124,10 +127,10 @@ async fn an_inventory_arrives_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_full_window_makes_send_wait_and_close_says_what_is_unknown() {
+async fn send_waits_for_a_full_window_and_close_returns_how_many_frames_are_unacknowledged() {
     let script = Script {
         window_frames: 2,
-        ..Script::new([Act::Ignore])
+        ..Script::new([Action::NeverAcknowledge])
     };
     let pki = TestPki::new();
     let server = FakeServer::start(&pki, script);
@@ -137,13 +140,13 @@ async fn a_full_window_makes_send_wait_and_close_says_what_is_unknown() {
         ..config(&pki, &server)
     };
     let client = within(Client::connect(config)).await.unwrap();
-    // Two are on their way and one waits in the channel; the fourth has no place.
+    // Two frames are in flight and one waits in the channel. There is no room for the fourth.
     for seq in 1..=3 {
         within(client.send(&[record(seq)])).await.unwrap();
     }
     let fourth = [record(4)];
-    let blocked = tokio::time::timeout(Duration::from_millis(50), client.send(&fourth)).await;
-    assert!(blocked.is_err(), "the window is full");
+    let sent = tokio::time::timeout(Duration::from_millis(50), client.send(&fourth)).await;
+    assert!(sent.is_err(), "the window is full");
     let error = within(client.close()).await.unwrap_err();
     assert!(
         matches!(error, ClientError::CloseTimeout { unacknowledged: 3 }),
@@ -153,14 +156,14 @@ async fn a_full_window_makes_send_wait_and_close_says_what_is_unknown() {
 }
 
 #[tokio::test]
-async fn frames_that_are_handed_over_together_leave_together() {
+async fn frames_that_are_submitted_together_share_a_packet() {
     let script = Script {
         window_frames: 4,
-        ..Script::new([Act::Together { frames: 4 }])
+        ..Script::new([Action::AcknowledgeTogether { frames: 4 }])
     };
     let (server, client) = connected(script).await;
     let mut watch = client.watch();
-    // The fifth waits for an ack. When that comes, those that the caller hands over then go with it.
+    // The fifth frame waits for an ack. When it arrives, the frames submitted then share a packet with the fifth.
     for seq in 1..=5 {
         within(client.send(&[record(seq)])).await.unwrap();
     }
@@ -170,17 +173,17 @@ async fn frames_that_are_handed_over_together_leave_together() {
     }
     within(client.flush()).await.unwrap();
     let frames = server.frames();
-    let pieces: Vec<u64> = frames.iter().map(|frame| frame.pieces).collect();
-    assert_eq!(pieces, [2, 2, 2, 2, 3, 3, 3, 3], "after the Hello");
+    let chunks: Vec<u64> = frames.iter().map(|frame| frame.chunks).collect();
+    assert_eq!(chunks, [2, 2, 2, 2, 3, 3, 3, 3], "the first is the Hello");
 }
 
 #[tokio::test]
-async fn a_lost_connection_gets_its_unacknowledged_frames_sent_again() {
-    let lose = Act::Lose {
+async fn unacknowledged_frames_are_sent_again_after_a_lost_connection() {
+    let disconnect = Action::Disconnect {
         frames: 3,
         acked: 0,
     };
-    let (server, client) = connected(Script::new([lose, Act::Acknowledge])).await;
+    let (server, client) = connected(Script::new([disconnect, Action::Acknowledge])).await;
     for seq in 1..=5 {
         within(client.send(&[record(seq)])).await.unwrap();
     }
@@ -193,31 +196,31 @@ async fn a_lost_connection_gets_its_unacknowledged_frames_sent_again() {
     assert_eq!(
         sequences(&server.frames(), 1),
         [1, 2, 3, 4, 5],
-        "from the first on, same numbers"
+        "all of them, with the same numbers"
     );
 }
 
 #[tokio::test]
-async fn a_client_survives_one_loss_after_the_other() {
-    let lose = Act::Lose {
+async fn a_client_survives_several_lost_connections() {
+    let disconnect = Action::Disconnect {
         frames: 2,
         acked: 1,
     };
-    let acts = [
-        lose,
-        lose,
-        Act::Refuse(CloseCode::Overloaded),
-        lose,
-        Act::Acknowledge,
+    let actions = [
+        disconnect,
+        disconnect,
+        Action::Refuse(CloseCode::Overloaded),
+        disconnect,
+        Action::Acknowledge,
     ];
-    let (server, client) = connected(Script::new(acts)).await;
+    let (server, client) = connected(Script::new(actions)).await;
     for seq in 1..=20 {
         within(client.send(&[record(seq)])).await.unwrap();
     }
     within(client.flush()).await.unwrap();
     let progress = client.progress();
     assert_eq!(progress.frames_acked, 20);
-    assert_eq!(progress.connections, 4, "the refused one never opened");
+    assert_eq!(progress.connections, 4, "the refused one does not count");
     let mut arrived: Vec<u64> = (0..5)
         .flat_map(|at| sequences(&server.frames(), at))
         .collect();
@@ -227,8 +230,8 @@ async fn a_client_survives_one_loss_after_the_other() {
 }
 
 #[tokio::test]
-async fn busy_holds_new_frames_back_for_its_time() {
-    let (server, client) = connected(Script::new([Act::Busy {
+async fn busy_pauses_new_frames_for_the_requested_time() {
+    let (server, client) = connected(Script::new([Action::Busy {
         retry_after_ms: 150,
     }]))
     .await;
@@ -237,17 +240,17 @@ async fn busy_holds_new_frames_back_for_its_time() {
     within(client.send(&[record(2)])).await.unwrap();
     within(client.flush()).await.unwrap();
     let frames = server.frames();
-    assert!(frames[1].at - frames[0].at >= Duration::from_millis(150));
+    assert!(frames[1].received_at - frames[0].received_at >= Duration::from_millis(150));
     assert_eq!(client.progress().busy, 1);
 }
 
 #[tokio::test]
-async fn a_draining_server_is_left_and_found_again_after_its_time() {
-    let drain = Act::Drain {
+async fn a_client_leaves_a_draining_server_and_reconnects_after_the_requested_time() {
+    let drain = Action::Drain {
         frames: 1,
         retry_after_ms: 150,
     };
-    let (server, client) = connected(Script::new([drain, Act::Acknowledge])).await;
+    let (server, client) = connected(Script::new([drain, Action::Acknowledge])).await;
     for seq in 1..=3 {
         within(client.send(&[record(seq)])).await.unwrap();
         within(client.flush()).await.unwrap();
@@ -260,16 +263,16 @@ async fn a_draining_server_is_left_and_found_again_after_its_time() {
             .collect::<Vec<_>>(),
         [0, 1, 1]
     );
-    assert!(frames[1].at - frames[0].at >= Duration::from_millis(150));
+    assert!(frames[1].received_at - frames[0].received_at >= Duration::from_millis(150));
 }
 
 #[tokio::test]
 async fn a_client_with_nothing_to_send_does_not_reconnect() {
-    let drain = Act::Drain {
+    let drain = Action::Drain {
         frames: 1,
         retry_after_ms: 0,
     };
-    let (_server, client) = connected(Script::new([drain, Act::Acknowledge])).await;
+    let (_server, client) = connected(Script::new([drain, Action::Acknowledge])).await;
     within(client.send(&[record(1)])).await.unwrap();
     within(client.flush()).await.unwrap();
     let mut watch = client.watch();
@@ -281,9 +284,12 @@ async fn a_client_with_nothing_to_send_does_not_reconnect() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_lasts_ends_the_client_and_says_who_must_act() {
+async fn a_refusal_that_is_not_retryable_ends_the_client() {
     let pki = TestPki::new();
-    let server = FakeServer::start(&pki, Script::new([Act::Refuse(CloseCode::UnknownTenant)]));
+    let server = FakeServer::start(
+        &pki,
+        Script::new([Action::Refuse(CloseCode::UnknownTenant)]),
+    );
     let error = within(Client::connect(config(&pki, &server)))
         .await
         .unwrap_err();
@@ -294,59 +300,58 @@ async fn a_refusal_that_lasts_ends_the_client_and_says_who_must_act() {
 }
 
 #[tokio::test]
-async fn a_refusal_after_a_loss_reaches_whoever_sends() {
-    let acts = [
-        Act::Lose {
+async fn a_refusal_after_a_lost_connection_is_returned_by_every_method() {
+    let actions = [
+        Action::Disconnect {
             frames: 1,
             acked: 0,
         },
-        Act::Refuse(CloseCode::IdentityInvalid),
+        Action::Refuse(CloseCode::IdentityInvalid),
     ];
-    let (_server, client) = connected(Script::new(acts)).await;
+    let (_server, client) = connected(Script::new(actions)).await;
     within(client.send(&[record(1)])).await.unwrap();
-    let expected = |error: ClientError| {
-        matches!(
-            error,
-            ClientError::Refused {
-                code: CloseCode::IdentityInvalid
-            }
-        )
-    };
-    assert!(expected(within(client.flush()).await.unwrap_err()));
-    assert!(expected(
-        within(client.send(&[record(2)])).await.unwrap_err()
-    ));
-    assert!(expected(within(client.close()).await.unwrap_err()));
+    for error in [
+        within(client.flush()).await.unwrap_err(),
+        within(client.send(&[record(2)])).await.unwrap_err(),
+        within(client.close()).await.unwrap_err(),
+    ] {
+        let code = CloseCode::IdentityInvalid;
+        assert!(
+            matches!(&error, ClientError::Refused { code: found } if *found == code),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]
-async fn an_ack_of_more_than_was_sent_is_a_fault_of_the_server() {
-    let (_server, client) = connected(Script::new([Act::Overclaim])).await;
+async fn an_ack_of_more_frames_than_were_sent_is_an_error() {
+    let (_server, client) = connected(Script::new([Action::AcknowledgeTooMany])).await;
     within(client.send(&[record(1)])).await.unwrap();
     let error = within(client.flush()).await.unwrap_err();
     assert!(
         matches!(
             error,
-            ClientError::Ack(AckFault::Ahead { acked: 2, sent: 1 })
+            ClientError::Ack(AckError::Ahead { acked: 2, sent: 1 })
         ),
         "{error}"
     );
 }
 
+fn reject_three_times(frame: &ReceivedFrame) -> Outcome {
+    let (device_id, seq) = CheckInRecord::peek(&frame.check_ins[0]);
+    let rejection = Rejection::new(device_id, seq, RejectReason::IdentityMismatch);
+    Outcome {
+        rejections: vec![rejection; 3],
+        ..Outcome::default()
+    }
+}
+
 #[tokio::test]
-async fn rejections_are_counted_and_told_as_far_as_there_is_room() {
-    let reject = |frame: &ReceivedFrame| {
-        let (device_id, seq) = CheckInRecord::peek(&frame.check_ins[0]);
-        let rejection = Rejection::new(device_id, seq, RejectReason::IdentityMismatch);
-        Outcome {
-            rejections: vec![rejection; 3],
-            ..Outcome::default()
-        }
-    };
+async fn rejections_beyond_the_capacity_are_only_counted() {
     let pki = TestPki::new();
     let script = Script {
-        judge: std::sync::Arc::new(reject),
-        ..Script::new([Act::Acknowledge])
+        outcome: Arc::new(reject_three_times),
+        ..Script::new([Action::Acknowledge])
     };
     let server = FakeServer::start(&pki, script);
     let config = ClientConfig {
@@ -359,22 +364,19 @@ async fn rejections_are_counted_and_told_as_far_as_there_is_room() {
     let progress = client.progress();
     assert_eq!((progress.rejected, progress.rejections_dropped), (3, 1));
     let mut rejections = client.take_rejections().unwrap();
-    let first = within(rejections.next()).await.unwrap();
+    let first = within(rejections.recv()).await.unwrap();
     assert_eq!(
         (first.seq, first.reason()),
         (9, Some(RejectReason::IdentityMismatch))
     );
-    assert!(rejections.try_next().is_some() && rejections.try_next().is_none());
-    assert!(
-        client.take_rejections().is_none(),
-        "they are handed out once"
-    );
+    assert!(rejections.try_recv().is_some() && rejections.try_recv().is_none());
+    assert!(client.take_rejections().is_none(), "they can be taken once");
 }
 
 #[tokio::test]
-async fn a_server_of_another_authority_is_not_trusted() {
+async fn a_server_with_a_certificate_of_another_authority_is_not_trusted() {
     let pki = TestPki::new();
-    let server = FakeServer::start(&pki, Script::new([Act::Acknowledge]));
+    let server = FakeServer::start(&pki, Script::new([Action::Acknowledge]));
     let ca = Pem::text(TestPki::new().ca_pem());
     let config = ClientConfig {
         ca,
@@ -385,9 +387,9 @@ async fn a_server_of_another_authority_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_name_is_not_trusted() {
+async fn a_server_with_a_certificate_for_another_name_is_not_trusted() {
     let pki = TestPki::new();
-    let server = FakeServer::start(&pki, Script::new([Act::Acknowledge]));
+    let server = FakeServer::start(&pki, Script::new([Action::Acknowledge]));
     let config = ClientConfig {
         server_name: "example.org".to_owned(),
         ..config(&pki, &server)
@@ -397,9 +399,9 @@ async fn a_server_of_another_name_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn an_identity_of_another_authority_is_refused_by_tls() {
+async fn an_identity_of_another_authority_is_refused() {
     let pki = TestPki::new();
-    let server = FakeServer::start(&pki, Script::new([Act::Acknowledge]));
+    let server = FakeServer::start(&pki, Script::new([Action::Acknowledge]));
     let identity = Pem::text(TestPki::new().identity(GATEWAY));
     let config = ClientConfig {
         identity,
@@ -413,14 +415,14 @@ async fn an_identity_of_another_authority_is_refused_by_tls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_never_answers_is_given_up_after_offline_max() {
+async fn a_client_gives_up_on_a_server_that_never_answers_after_offline_timeout() {
     let pki = TestPki::new();
-    // A socket that is bound and never read: nobody answers, and nobody else gets the port.
+    // Bound and never read: nothing answers on this port.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let ca = Pem::text(pki.ca_pem());
     let identity = Pem::text(pki.identity(GATEWAY));
     let config = ClientConfig {
-        offline_max: Some(Duration::from_secs(3600)),
+        offline_timeout: Some(Duration::from_secs(3600)),
         ..ClientConfig::new(silent.local_addr().unwrap(), ca, identity)
     };
     let start = tokio::time::Instant::now();
@@ -433,14 +435,14 @@ async fn a_server_that_never_answers_is_given_up_after_offline_max() {
     else {
         panic!("{error}")
     };
-    // An hour of paused time: waits of 60 s at most and attempts of 10 s.
+    // An hour of paused time: delays of at most 60 s and attempts of 10 s.
     assert!(start.elapsed() <= Duration::from_secs(3600 + 10));
     assert!(attempts >= 3600 / 70, "{attempts}");
 }
 
 #[tokio::test]
-async fn a_dropped_client_leaves_at_once() {
-    let (server, client) = connected(Script::new([Act::Ignore])).await;
+async fn dropping_a_client_stops_it() {
+    let (server, client) = connected(Script::new([Action::NeverAcknowledge])).await;
     within(client.send(&[record(1)])).await.unwrap();
     let mut watch = client.watch();
     drop(client);
@@ -448,7 +450,7 @@ async fn a_dropped_client_leaves_at_once() {
     assert!(server.frames().len() <= 1);
 }
 
-/// What connects to a server with this script, again and again.
+/// A server with this script, and a connector to it.
 fn connector(script: Script) -> (FakeServer, Connector) {
     let pki = TestPki::new();
     let server = FakeServer::start(&pki, script);
@@ -458,12 +460,12 @@ fn connector(script: Script) -> (FakeServer, Connector) {
 }
 
 #[tokio::test]
-async fn a_check_in_of_its_own_connection_is_durable_and_the_connection_is_closed() {
-    let (server, connector) = connector(Script::new([Act::Acknowledge]));
+async fn check_in_once_is_durable_and_closes_its_connection() {
+    let (server, connector) = connector(Script::new([Action::Acknowledge]));
     for seq in 1..=3 {
         let progress = within(connector.check_in_once(&[record(seq)])).await;
         let progress = progress.unwrap();
-        assert_eq!((progress.frames_taken, progress.frames_acked), (1, 1));
+        assert_eq!((progress.frames_submitted, progress.frames_acked), (1, 1));
         assert_eq!((progress.accepted, progress.connections), (1, 1));
         assert!(!progress.is_connected);
     }
@@ -476,13 +478,13 @@ async fn a_check_in_of_its_own_connection_is_durable_and_the_connection_is_close
 }
 
 #[tokio::test]
-async fn a_check_in_of_its_own_connection_is_sent_again_after_a_loss() {
+async fn check_in_once_sends_again_after_a_lost_connection() {
     let (server, connector) = connector(Script::new([
-        Act::Lose {
+        Action::Disconnect {
             frames: 1,
             acked: 0,
         },
-        Act::Acknowledge,
+        Action::Acknowledge,
     ]));
     let progress = within(connector.check_in_once(&[record(1)])).await.unwrap();
     assert_eq!((progress.frames_acked, progress.accepted), (1, 1));
@@ -492,11 +494,11 @@ async fn a_check_in_of_its_own_connection_is_sent_again_after_a_loss() {
 }
 
 #[tokio::test]
-async fn no_records_or_too_many_for_a_frame_are_no_check_in() {
-    let (server, connector) = connector(Script::new([Act::Acknowledge]));
+async fn check_in_once_returns_an_error_for_no_records_or_too_many() {
+    let (server, connector) = connector(Script::new([Action::Acknowledge]));
     for records in [vec![], vec![record(1); 4097]] {
-        let refused = within(connector.check_in_once(&records)).await;
-        assert!(matches!(refused, Err(ClientError::InvalidFrame(_))));
+        let result = within(connector.check_in_once(&records)).await;
+        assert!(matches!(result, Err(ClientError::InvalidFrame(_))));
     }
     assert!(server.frames().is_empty(), "nothing was sent");
 }

@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use muster_client::{ClientError, Sink};
+use muster_client::{ClientError, NullServer};
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ pub fn measure(arguments: &CeilingArguments) -> Result<Ceiling, RunError> {
         .map_err(|error| RunError::Internal(format!("cannot start threads: {error}")))?;
     let sink = {
         let _inside = sinks.enter();
-        Sink::start()?
+        NullServer::start()?
     };
     let plan = Plan {
         server: sink.address(),
@@ -145,7 +145,7 @@ async fn send(
 }
 
 /// The fleet on certificates of the sink, cut as that of a run.
-fn members(arguments: &CeilingArguments, sink: &Sink) -> Vec<Member> {
+fn members(arguments: &CeilingArguments, sink: &NullServer) -> Vec<Member> {
     let shape = Shape::new(arguments.seed);
     let given = arguments
         .frame

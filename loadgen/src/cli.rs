@@ -11,12 +11,12 @@ use crate::{
 };
 
 mod measure;
-mod rude;
+mod misbehaving;
 mod scenario;
 mod site;
 
 pub use measure::{CeilingArguments, CompareArguments, KneeArguments};
-pub use rude::{DeafArguments, KnockArguments, check_target};
+pub use misbehaving::{HandshakeFloodArguments, NonReadingArguments, check_target};
 pub use scenario::{
     CommonArguments, EnrolmentArguments, NoisyArguments, OutbreakArguments, PassArguments,
     ReconnectArguments, Scenario, SteadyArguments,
@@ -56,10 +56,10 @@ pub enum Command {
     Rate(RateArguments),
     /// Measure how fast this generator sends to a peer that acknowledges everything and does nothing.
     Ceiling(CeilingArguments),
-    /// Begin handshakes and never go on with one, to see that a server refuses them politely.
-    Knock(KnockArguments),
+    /// Start handshakes and complete none, to show how a server bounds them.
+    HandshakeFlood(HandshakeFloodArguments),
     /// Connect devices that send a window of frames and never read an ack.
-    Deaf(DeafArguments),
+    NonReading(NonReadingArguments),
 }
 
 /// The options of `run`.

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
-use crate::{cli::CompareArguments, error::RunError, html};
+use crate::{cli::CompareArguments, error::RunError};
 
 /// A difference below this is none: runs on a machine that others share differ by as much by themselves.
 const NOISE: f64 = 0.05;
@@ -103,9 +103,6 @@ pub fn run(arguments: &CompareArguments) -> Result<Comparison, RunError> {
              compare them all the same",
             names.join(", "),
         )));
-    }
-    if let Some(path) = &arguments.report {
-        html::write_file(path, &html::comparison(&comparison))?;
     }
     Ok(comparison)
 }

@@ -19,6 +19,7 @@ use muster_wire::Rejection;
 
 use crate::{fleet::Part, lateness::LateFrames, profile::Profile, series::Series};
 
+mod connected;
 mod connections;
 mod live;
 mod look;

@@ -2,7 +2,7 @@
 //!
 //! A run makes a fleet from a seed, sends its check-ins over connections of gateways or devices, and
 //! then compares the server's counts with what the engine's model says they must be, cell by cell.
-//! [`knock`] and [`deaf`] are peers that behave badly on purpose.
+//! [`handshake_flood`] and [`non_reading`] are misbehaving peers, for trials of a server.
 //! The binary `muster-loadgen` is a thin shell over [`run::run`].
 //!
 //! Bounds: 24 bytes a device, and for each connection one frame and the client's window. What it
@@ -16,20 +16,20 @@ pub mod cli;
 pub mod clock;
 pub mod compare;
 pub mod course;
-pub mod deaf;
 pub mod device;
 pub mod driver;
 pub mod error;
 pub mod fleet;
+pub mod handshake_flood;
 pub mod hdr;
 pub mod html;
 pub mod identities;
 pub mod knee;
-pub mod knock;
 pub mod latency;
 pub mod lateness;
 pub mod machine;
 pub mod mix;
+pub mod non_reading;
 pub mod ops;
 pub mod oracle;
 pub mod process;

@@ -6,10 +6,11 @@ use std::{io::Write, process::ExitCode};
 use clap::Parser;
 use muster_loadgen::{
     ceiling,
-    cli::{Cli, Command, KneeArguments, OutputArguments, RateArguments},
-    clock, compare, deaf,
+    cli::{Cli, Command, CompareArguments, KneeArguments, OutputArguments, RateArguments},
+    clock,
+    compare::{self, Comparison},
     error::{EXIT_DIFFERENCE, RunError},
-    hdr, html, knee, knock, rate,
+    handshake_flood, hdr, html, knee, non_reading, rate,
     report::Report,
     run, scenario,
 };
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => show(run::run(&arguments), &arguments.output),
         Command::Scenario(scenario) => show(scenario::run(&scenario), &scenario.common().output),
         Command::Compare(arguments) => {
-            let comparison = compare::run(&arguments);
+            let comparison = compare_runs(&arguments);
             tell(
                 arguments.json,
                 comparison.map(|comparison| (comparison.to_json(), comparison.to_text())),
@@ -35,21 +36,29 @@ fn main() -> ExitCode {
             )
         }
         Command::Rate(arguments) => measure_rate(&arguments),
-        Command::Knock(arguments) => {
-            let knocks = knock::knock(&arguments);
+        Command::HandshakeFlood(arguments) => {
+            let result = handshake_flood::run(&arguments);
             tell(
                 arguments.json,
-                knocks.map(|knocks| (knocks.to_json(), knocks.to_text())),
+                result.map(|result| (result.to_json(), result.to_text())),
             )
         }
-        Command::Deaf(arguments) => {
-            let crowd = deaf::run(&arguments);
+        Command::NonReading(arguments) => {
+            let result = non_reading::run(&arguments);
             tell(
                 arguments.json,
-                crowd.map(|crowd| (crowd.to_json(), crowd.to_text())),
+                result.map(|result| (result.to_json(), result.to_text())),
             )
         }
     }
+}
+
+fn compare_runs(arguments: &CompareArguments) -> Result<Comparison, RunError> {
+    let comparison = compare::run(arguments)?;
+    if let Some(path) = &arguments.report {
+        html::write_file(path, &html::comparison(&comparison))?;
+    }
+    Ok(comparison)
 }
 
 /// A result without a verdict, as an object or as a sentence.

@@ -132,7 +132,7 @@ impl Device {
         config.idle_timeout = PATIENCE;
         config.handshake_timeout = PATIENCE;
         // A server that is alive lets everybody in long before; one that is not must not hold the run.
-        config.offline_max = Some(PATIENCE);
+        config.offline_timeout = Some(PATIENCE);
         Ok(Self {
             connector: Connector::new(endpoint, config)?,
             id: file.device_id().context("a certificate of a device")?,

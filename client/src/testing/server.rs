@@ -1,4 +1,4 @@
-//! A server that does what a script says, connection by connection.
+//! A server that follows a script, connection by connection.
 
 use std::{
     fmt,
@@ -18,95 +18,98 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use super::TestPki;
 
-/// Waits for something that comes within seconds unless the test has failed.
+/// Awaits a future, for at most 20 seconds, so that a failed test ends.
+///
+/// # Panics
+/// After 20 seconds.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     let deadline = Duration::from_secs(20);
     tokio::time::timeout(deadline, future)
         .await
-        .expect("it comes before the deadline")
+        .expect("the future completes before the deadline")
 }
 
-/// What a server does with one connection.
+/// What the server does on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// Acknowledges every frame when it has come, and answers Goodbye.
+pub enum Action {
+    /// Acknowledges every frame when it arrives, and answers Goodbye.
     Acknowledge,
-    /// Acknowledges so many frames by one ack, and every later one when it has come.
-    Together {
-        /// Frames that the first ack covers.
+    /// Acknowledges the first `frames` frames with a single ack, and every later frame when it arrives.
+    AcknowledgeTogether {
+        /// Frames covered by the first ack.
         frames: u64,
     },
-    /// Takes `frames` frames, acknowledges the first `acked` of them, and is gone without a word.
-    Lose {
-        /// Frames to take.
+    /// Receives `frames` frames, acknowledges the first `acked` of them, and closes the connection without Goodbye.
+    Disconnect {
+        /// Frames to receive.
         frames: u64,
         /// Frames to acknowledge.
         acked: u64,
     },
-    /// Says Busy before it acknowledges the first frame; then like [`Act::Acknowledge`].
+    /// Sends Busy before the ack of the first frame; otherwise like [`Action::Acknowledge`].
     Busy {
-        /// The pause to ask for.
+        /// The pause it asks for.
         retry_after_ms: u32,
     },
-    /// Says Goodbye (draining) after so many frames, acknowledges them, and closes.
+    /// Sends Goodbye (draining) after `frames` frames, acknowledges them, and closes the connection.
     Drain {
-        /// Frames to take.
+        /// Frames to receive.
         frames: u64,
-        /// After how long to come back.
+        /// When the client may reconnect.
         retry_after_ms: u32,
     },
-    /// Closes the connection with this code instead of a Hello.
+    /// Closes the connection with this code instead of sending Hello.
     Refuse(CloseCode),
-    /// Acknowledges one frame more than it got.
-    Overclaim,
-    /// Takes every frame and acknowledges none.
-    Ignore,
+    /// Acknowledges one frame too many.
+    AcknowledgeTooMany,
+    /// Receives every frame and acknowledges none.
+    NeverAcknowledge,
 }
 
-/// What becomes of the records of a frame.
+/// What becomes of the records of a frame, for its ack.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Records that changed something.
     pub accepted: u64,
-    /// Records that were there already.
+    /// Records that the server already had.
     pub duplicate: u64,
-    /// Records that were older.
+    /// Records older than the state of their device.
     pub stale: u64,
-    /// Records refused.
+    /// Rejected records.
     pub rejections: Vec<Rejection>,
 }
 
-type Judge = dyn Fn(&ReceivedFrame) -> Outcome + Send + Sync;
+type OutcomeFn = dyn Fn(&ReceivedFrame) -> Outcome + Send + Sync;
 
-/// How a server behaves.
+/// The behaviour of a server.
 #[derive(Clone)]
 pub struct Script {
-    /// The window it offers.
+    /// The window in its Hello.
     pub window_frames: u16,
-    /// The size of frame it offers.
+    /// The maximum number of check-ins in a frame, in its Hello.
     pub check_ins_per_frame_max: u32,
-    /// What it does with the first connection, the second, and so on; the last goes for all others.
-    pub acts: Vec<Act>,
-    /// What becomes of the records of a frame; all are accepted unless the test says otherwise.
-    pub judge: Arc<Judge>,
+    /// What it does on the first connection, the second, and so on. The last action repeats.
+    pub actions: Vec<Action>,
+    /// What becomes of the records of a frame. Default: all are accepted.
+    pub outcome: Arc<OutcomeFn>,
 }
 
 impl fmt::Debug for Script {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Script")
-            .field("acts", &self.acts)
+            .field("actions", &self.actions)
             .finish_non_exhaustive()
     }
 }
 
 impl Script {
-    /// A server with a window of 8 that does this.
-    pub fn new(acts: impl Into<Vec<Act>>) -> Self {
+    /// A server with a window of 8 and these actions.
+    pub fn new(actions: impl Into<Vec<Action>>) -> Self {
         Self {
             window_frames: 8,
             check_ins_per_frame_max: 4096,
-            acts: acts.into(),
-            judge: Arc::new(|frame| Outcome {
+            actions: actions.into(),
+            outcome: Arc::new(|frame| Outcome {
                 accepted: u64::try_from(frame.check_ins.len().max(1)).unwrap_or(u64::MAX),
                 ..Outcome::default()
             }),
@@ -114,12 +117,12 @@ impl Script {
     }
 }
 
-/// A frame as the server got it.
+/// A frame that the server received.
 #[derive(Debug, Clone)]
 pub struct ReceivedFrame {
     /// The number of the connection, from 0.
     pub connection: usize,
-    /// The certificate that the client has shown, in DER.
+    /// The client's certificate in DER.
     pub certificate: Arc<[u8]>,
     /// CheckIns or Inventory.
     pub kind: FrameKind,
@@ -127,13 +130,13 @@ pub struct ReceivedFrame {
     pub check_ins: Vec<CheckInBytes>,
     /// The archive of an Inventory frame.
     pub inventory: Vec<u8>,
-    /// When it was complete.
-    pub at: Instant,
-    /// The number of pieces, packets' worth, in which the client's bytes had come by then.
-    pub pieces: u64,
+    /// When its last byte arrived.
+    pub received_at: Instant,
+    /// How many chunks, each the content of a packet, had arrived on the stream by then.
+    pub chunks: u64,
 }
 
-/// A running server; it ends with its owner.
+/// A running server. It stops when dropped.
 #[derive(Debug)]
 pub struct FakeServer {
     address: SocketAddr,
@@ -148,27 +151,27 @@ impl Drop for FakeServer {
 }
 
 impl FakeServer {
-    /// Starts on a port of 127.0.0.1 that the system chooses.
+    /// Starts on 127.0.0.1, on a port chosen by the operating system.
     pub fn start(pki: &TestPki, script: Script) -> Self {
         let local = SocketAddr::from(([127, 0, 0, 1], 0));
         let endpoint = quinn::Endpoint::server(pki.server_config(), local).expect("a free port");
         let address = endpoint.local_addr().expect("it is bound");
         let frames = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&frames);
+        let received = Arc::clone(&frames);
         let task = tokio::spawn(async move {
             let mut number = 0;
             while let Some(incoming) = endpoint.accept().await {
                 let Ok(connection) = incoming.await else {
                     continue;
                 };
-                let act = script.acts.get(number).or(script.acts.last());
+                let action = script.actions.get(number).or(script.actions.last());
                 let session = Session {
-                    number,
+                    connection: number,
                     certificate: certificate_of(&connection),
-                    pieces: 0,
-                    act: *act.expect("a script has an act"),
+                    chunks: 0,
+                    action: *action.expect("a script has at least one action"),
                     script: script.clone(),
-                    log: Arc::clone(&log),
+                    received: Arc::clone(&received),
                     totals: AckTotals::default(),
                 };
                 number += 1;
@@ -182,12 +185,12 @@ impl FakeServer {
         }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Every frame it got so far.
+    /// The frames received so far.
     pub fn frames(&self) -> Vec<ReceivedFrame> {
         self.frames
             .lock()
@@ -196,7 +199,7 @@ impl FakeServer {
     }
 }
 
-/// What a client has shown of itself.
+/// The certificate that the client sent.
 fn certificate_of(connection: &Connection) -> Arc<[u8]> {
     let chain = connection
         .peer_identity()
@@ -206,27 +209,28 @@ fn certificate_of(connection: &Connection) -> Arc<[u8]> {
 }
 
 struct Session {
-    number: usize,
+    /// The number of the connection, from 0.
+    connection: usize,
     certificate: Arc<[u8]>,
-    pieces: u64,
-    act: Act,
+    chunks: u64,
+    action: Action,
     script: Script,
-    log: Arc<Mutex<Vec<ReceivedFrame>>>,
+    received: Arc<Mutex<Vec<ReceivedFrame>>>,
     totals: AckTotals,
 }
 
 impl Session {
     async fn run(mut self, connection: Connection) {
-        if let Act::Refuse(code) = self.act {
+        if let Action::Refuse(code) = self.action {
             close(&connection, code);
-            // Held until the client has seen it.
+            // Keeps the connection until the client has received the code.
             connection.closed().await;
             return;
         }
         let Ok((mut send, mut recv)) = connection.accept_bi().await else {
             return;
         };
-        // An error here is the client's end of the connection; its own test looks at that.
+        // `None` means that the client closed the connection, which its own test observes.
         if let Some(code) = self.serve(&mut send, &mut recv).await {
             let _ = send.finish();
             if code != CloseCode::Internal {
@@ -237,17 +241,17 @@ impl Session {
         connection.closed().await;
     }
 
-    /// The code to close with; `None` if the connection is gone.
+    /// Returns the code to close with; `None` if the connection is lost.
     async fn serve(&mut self, send: &mut SendStream, recv: &mut RecvStream) -> Option<CloseCode> {
         let mut decoder = Decoder::new(Role::Server);
         let mut frame = self.frame(FrameKind::CheckIns);
-        let mut received = 0;
+        let mut frames = 0;
         while let Some(chunk) = recv.read_chunk(usize::MAX, true).await.ok()? {
-            self.pieces += 1;
+            self.chunks += 1;
             let mut input: &[u8] = &chunk.bytes;
             while let Some(item) = decoder
                 .next(&mut input)
-                .expect("clients speak the protocol")
+                .expect("clients follow the protocol")
             {
                 match item {
                     Item::ClientHello(_) => self.hello(send).await?,
@@ -257,14 +261,14 @@ impl Session {
                     Item::Inventory(archive) => {
                         frame = self.frame(FrameKind::Inventory);
                         frame.inventory = archive;
-                        received += 1;
-                        if let Some(code) = self.frame_complete(&frame, received, send).await? {
+                        frames += 1;
+                        if let Some(code) = self.on_frame(&frame, frames, send).await? {
                             return Some(code);
                         }
                     }
                     Item::CheckInsEnd => {
-                        received += 1;
-                        if let Some(code) = self.frame_complete(&frame, received, send).await? {
+                        frames += 1;
+                        if let Some(code) = self.on_frame(&frame, frames, send).await? {
                             return Some(code);
                         }
                     }
@@ -283,13 +287,13 @@ impl Session {
 
     fn frame(&self, kind: FrameKind) -> ReceivedFrame {
         ReceivedFrame {
-            connection: self.number,
+            connection: self.connection,
             certificate: Arc::clone(&self.certificate),
             kind,
             check_ins: Vec::new(),
             inventory: Vec::new(),
-            at: Instant::now(),
-            pieces: 0,
+            received_at: Instant::now(),
+            chunks: 0,
         }
     }
 
@@ -307,54 +311,55 @@ impl Session {
         send.write_all(&bytes).await.ok()
     }
 
-    /// Logs a frame and answers it. The inner value is the code to close with.
-    async fn frame_complete(
+    /// Keeps and answers the frame that is the `number`th of its connection. The inner value is the code to close with.
+    async fn on_frame(
         &mut self,
         frame: &ReceivedFrame,
-        received: u64,
+        number: u64,
         send: &mut SendStream,
     ) -> Option<Option<CloseCode>> {
         let frame = ReceivedFrame {
-            at: Instant::now(),
-            pieces: self.pieces,
+            received_at: Instant::now(),
+            chunks: self.chunks,
             ..frame.clone()
         };
-        self.log
+        self.received
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(frame.clone());
         let mut bytes = Vec::new();
         let mut close_with = None;
         let mut acknowledges = true;
-        match self.act {
-            Act::Lose { frames, acked } => {
-                acknowledges = received <= acked;
-                close_with = (received == frames).then_some(CloseCode::Internal);
+        match self.action {
+            Action::Disconnect { frames, acked } => {
+                acknowledges = number <= acked;
+                close_with = (number == frames).then_some(CloseCode::Internal);
             }
-            Act::Busy { retry_after_ms } if received == 1 => {
+            Action::Busy { retry_after_ms } if number == 1 => {
                 encode_busy(&mut bytes, Busy { retry_after_ms });
             }
-            Act::Drain {
+            Action::Drain {
                 frames,
                 retry_after_ms,
-            } if received == frames => {
+            } if number == frames => {
                 encode_goodbye(
                     &mut bytes,
                     Goodbye::new(CloseCode::Draining, retry_after_ms),
                 );
                 close_with = Some(CloseCode::Draining);
             }
-            Act::Ignore => acknowledges = false,
+            Action::NeverAcknowledge => acknowledges = false,
             _ => {}
         }
         if acknowledges {
-            let outcome = (self.script.judge)(&frame);
-            self.totals.frames += 1 + u64::from(self.act == Act::Overclaim);
+            let outcome = (self.script.outcome)(&frame);
+            self.totals.frames += 1 + u64::from(self.action == Action::AcknowledgeTooMany);
             self.totals.accepted += outcome.accepted;
             self.totals.duplicate += outcome.duplicate;
             self.totals.stale += outcome.stale;
             self.totals.rejected += u64::try_from(outcome.rejections.len()).unwrap_or(u64::MAX);
-            let waits = matches!(self.act, Act::Together { frames } if received < frames);
+            let waits =
+                matches!(self.action, Action::AcknowledgeTogether { frames } if number < frames);
             if !waits {
                 encode_ack(&mut bytes, &self.totals, &outcome.rejections);
             }

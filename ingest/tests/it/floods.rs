@@ -135,8 +135,8 @@ fn acks_that_nobody_reads_end_the_session_and_no_other() {
     let mut bystander = Bystander::new(&victim);
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let raw = Raw::dial_with_window(victim.server.quic, &victim.place.pki, &credentials, 1024);
-    let mut deaf = raw.expect("it connects").stream();
-    deaf.write(&hello(1, 1));
+    let mut non_reading = raw.expect("it connects").stream();
+    non_reading.write(&hello(1, 1));
     // Each of these frames is answered by 2 KiB of rejections, and the peer takes 1 KiB in all. It keeps to its
     // window of frames: each goes out once the one before has been read.
     let mut bad = *check_in(901, 1).as_bytes();
@@ -146,7 +146,7 @@ fn acks_that_nobody_reads_end_the_session_and_no_other() {
     let is_closed = || ops.metrics().by_label(CLOSED)["frameTimeout"] == 1;
     for _ in 0..1000 {
         let before = frames();
-        deaf.records(&[bad; 64]);
+        non_reading.records(&[bad; 64]);
         eventually("it is read, or the session is closed", || {
             (frames() > before || is_closed()).then_some(())
         });
@@ -155,7 +155,7 @@ fn acks_that_nobody_reads_end_the_session_and_no_other() {
         }
         bystander.goes_on(&victim);
     }
-    assert_eq!(deaf.raw.closed(), Closed::Application(0x17));
+    assert_eq!(non_reading.raw.closed(), Closed::Application(0x17));
     victim
         .causes
         .borrow_mut()

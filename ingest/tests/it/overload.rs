@@ -116,11 +116,11 @@ fn a_peer_that_never_reads_its_acks_is_closed_on() {
 fn a_peer_that_takes_no_byte_is_closed_before_its_session_begins() {
     let (place, server) = start("hello_timeout = \"300ms\"\nidle_timeout = \"600s\"");
     let credentials = place.pki.gateway("contoso", "gw-1");
-    let mut deaf = Raw::dial_with_window(server.quic, &place.pki, &credentials, 0)
+    let mut non_reading = Raw::dial_with_window(server.quic, &place.pki, &credentials, 0)
         .unwrap()
         .stream();
-    deaf.write(&hello(1, 1));
-    assert_eq!(deaf.raw.closed(), Closed::Application(0x16));
+    non_reading.write(&hello(1, 1));
+    assert_eq!(non_reading.raw.closed(), Closed::Application(0x16));
     server.session(&place.pki, &credentials).goodbye();
     let metrics = server.ops.accounts_add_up();
     let before_hello = metrics.by_label("muster_net_connections_closed_before_hello_total");

@@ -45,10 +45,10 @@ fn a_second_signal_ends_a_drain_at_once_and_costs_a_replay_only() {
         oracle.check_ins("contoso", &fleet);
         let credentials = place.pki.gateway("contoso", "gw-2");
         let window = (HEADER_BYTES + SERVER_HELLO_BYTES) as u32;
-        let mut deaf = Raw::dial_with_window(server.quic, &place.pki, &credentials, window)
+        let mut non_reading = Raw::dial_with_window(server.quic, &place.pki, &credentials, window)
             .expect("it connects")
             .stream();
-        deaf.write(&hello(1, 1));
+        non_reading.write(&hello(1, 1));
         eventually("the session is open", || {
             (server.ops.sessions() == 1).then_some(())
         });

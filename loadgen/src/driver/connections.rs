@@ -10,6 +10,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     Live, Load, Measured, Member, Plan,
+    connected::{Connected, sum},
     look::Look,
     pace::Pace,
     sender::{Sender, Sent, Times},
@@ -27,28 +28,10 @@ const CONNECTING_MAX: usize = 64;
 const REJECTIONS_SHOWN: usize = 20;
 
 /// How long a connection may be lost before the run is given up.
-const OFFLINE_MAX: Duration = Duration::from_secs(15);
+const OFFLINE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Connections that wait for their turn must not be closed for silence meanwhile.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
-/// One connection; without a client while it is cut.
-#[derive(Debug)]
-pub(super) struct Connected {
-    pub(super) client: Option<Client>,
-    pub(super) config: ClientConfig,
-    pub(super) part: Part,
-    pub(super) frame: usize,
-    inventories: u64,
-    /// What clients of it said that are gone.
-    past: Progress,
-}
-
-impl Connected {
-    fn progress(&self) -> Progress {
-        let now = self.client.as_ref().map(Client::progress);
-        sum([self.past, now.unwrap_or_default()].into_iter())
-    }
-}
 
 /// All connections of a fleet.
 #[derive(Debug)]
@@ -308,8 +291,8 @@ where
 fn config(plan: &Plan, identity: Pem) -> ClientConfig {
     let mut config = ClientConfig::new(plan.server, plan.ca.clone(), identity);
     config.window_frames = plan.window;
-    config.offline_max = Some(OFFLINE_MAX);
-    config.keep_alive = Some(KEEP_ALIVE);
+    config.offline_timeout = Some(OFFLINE_TIMEOUT);
+    config.keep_alive_interval = Some(KEEP_ALIVE);
     config.rejections_max = REJECTIONS_SHOWN;
     // A fleet that has sent everything closes all at once.
     config.close_timeout = Duration::from_secs(60);
@@ -333,24 +316,8 @@ fn take_rejections(client: Option<&mut Client>, into: &mut Vec<Rejection>) {
         return;
     };
     while into.len() < REJECTIONS_SHOWN
-        && let Some(rejection) = rejections.try_next()
+        && let Some(rejection) = rejections.try_recv()
     {
         into.push(rejection);
     }
-}
-
-fn sum(all: impl Iterator<Item = Progress>) -> Progress {
-    all.fold(Progress::default(), |sum, one| Progress {
-        connections: sum.connections + one.connections,
-        frames_taken: sum.frames_taken + one.frames_taken,
-        frames_acked: sum.frames_acked + one.frames_acked,
-        frames_resent: sum.frames_resent + one.frames_resent,
-        accepted: sum.accepted + one.accepted,
-        duplicate: sum.duplicate + one.duplicate,
-        stale: sum.stale + one.stale,
-        rejected: sum.rejected + one.rejected,
-        rejections_dropped: sum.rejections_dropped + one.rejections_dropped,
-        busy: sum.busy + one.busy,
-        ..sum
-    })
 }

@@ -10,7 +10,7 @@ use muster_client::{Client, ClientError, Progress};
 use muster_wire::limits::{CHECK_IN_BYTES, HEADER_BYTES};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Live, connections::Connected, pace::Pace};
+use super::{Live, connected::Connected, pace::Pace};
 use crate::{
     clock,
     fleet::Part,

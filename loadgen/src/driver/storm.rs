@@ -6,7 +6,7 @@ use muster_client::{Client, ClientError, Endpoint};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    connections::Connected,
+    connected::Connected,
     sender::{Sender, Sent},
 };
 

@@ -1,8 +1,8 @@
 //! Whole runs against a server that keeps the engine's model, and the exit codes of the binary.
 
+mod misbehaving;
 mod model_server;
 mod products;
-mod rude;
 mod scenarios;
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 
 use clap::Parser;
 use model_server::{Lie, ModelServer};
-use muster_client::testing::Act;
+use muster_client::testing::Action;
 use muster_loadgen::{
     cli::{Cli, Command as Subcommand, RunArguments},
     report::Report,
@@ -58,7 +58,7 @@ const SMALL: [&str; 3] = ["--devices=300", "--check-ins=5000", "--frame=64"];
 
 #[test]
 fn a_disordered_fleet_on_three_gateways_is_verified() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let disorder = [
         "--duplicates=0.1",
         "--reorder=0.1",
@@ -80,7 +80,7 @@ fn a_disordered_fleet_on_three_gateways_is_verified() {
 #[test]
 fn frames_of_the_first_round_are_not_of_a_known_fleet() {
     let known = |words: &[&str]| {
-        let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+        let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
         let report = report(&server, words);
         assert!(report.is_verified(), "{}", report.to_text());
         let known = report.known_latency().map(|latency| latency.count());
@@ -102,11 +102,11 @@ fn frames_of_the_first_round_are_not_of_a_known_fleet() {
 
 #[test]
 fn a_server_that_loses_connections_is_verified_all_the_same() {
-    let lose = Act::Lose {
+    let lose = Action::Disconnect {
         frames: 5,
         acked: 2,
     };
-    let server = ModelServer::start(&[lose, lose, Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[lose, lose, Action::Acknowledge], Lie::None);
     let report = report(&server, &[&SMALL[..], &["--gateways=1"]].concat());
     assert!(report.is_verified(), "{}", report.to_text());
     assert_eq!(report.measured.progress.connections, 3);
@@ -115,7 +115,7 @@ fn a_server_that_loses_connections_is_verified_all_the_same() {
 
 #[test]
 fn devices_have_a_connection_each() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let words = [
         "--as=device",
         "--devices=3",
@@ -132,7 +132,7 @@ fn devices_have_a_connection_each() {
 
 #[test]
 fn devices_and_gateways_go_side_by_side() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let report = report(
         &server,
         &[&SMALL[..], &["--direct=3", "--rate=20000"]].concat(),
@@ -145,7 +145,7 @@ fn devices_and_gateways_go_side_by_side() {
 
 #[test]
 fn an_open_loop_keeps_its_schedule() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let words = [
         "--devices=10",
         "--check-ins=100",
@@ -165,7 +165,7 @@ fn an_open_loop_keeps_its_schedule() {
 /// The model is far slower than the schedule, which has 100,000 frames due.
 #[test]
 fn what_a_schedule_offers_is_sent_or_held_back_and_the_rest_is_verified() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let words = [
         "--devices=300",
         "--check-ins=1000000000000",
@@ -192,7 +192,7 @@ fn what_a_schedule_offers_is_sent_or_held_back_and_the_rest_is_verified() {
 
 #[test]
 fn a_closed_loop_with_an_end_offers_what_it_sends() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let words = [
         "--devices=300",
         "--check-ins=1000000000000",
@@ -208,7 +208,7 @@ fn a_closed_loop_with_an_end_offers_what_it_sends() {
 
 #[test]
 fn an_end_after_the_last_check_in_changes_nothing() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let words = ["--rate=1000000", "--seconds=3600"];
     let report = report(&server, &[&SMALL[..], &words[..]].concat());
     assert!(report.is_verified(), "{}", report.to_text());
@@ -221,7 +221,7 @@ fn an_end_after_the_last_check_in_changes_nothing() {
 
 #[test]
 fn a_server_that_counts_one_device_wrong_is_found_out() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::OneDevice);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::OneDevice);
     let output = binary(&words(&server, &[&SMALL[..], &["--json"]].concat()));
     assert_eq!(output.status.code(), Some(7));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
@@ -231,7 +231,7 @@ fn a_server_that_counts_one_device_wrong_is_found_out() {
 
 #[test]
 fn a_verified_run_prints_one_json_object_and_ends_with_0() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let output = binary(&words(&server, &[&SMALL[..], &["--json"]].concat()));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
@@ -242,7 +242,7 @@ fn a_verified_run_prints_one_json_object_and_ends_with_0() {
 
 #[test]
 fn a_tenant_with_devices_is_refused_but_can_be_loaded() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     assert!(report(&server, &SMALL).is_verified());
     let again = binary(&words(&server, &SMALL));
     assert_eq!(again.status.code(), Some(2));
@@ -254,7 +254,7 @@ fn a_tenant_with_devices_is_refused_but_can_be_loaded() {
 
 #[test]
 fn faults_end_with_the_code_of_the_table() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let code = |change: &dyn Fn(&mut Vec<String>)| {
         let mut words = words(&server, &SMALL);
         change(&mut words);

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use muster_client::testing::{Act, FakeServer, Outcome, ReceivedFrame, Script, TestPki};
+use muster_client::testing::{Action, FakeServer, Outcome, ReceivedFrame, Script, TestPki};
 use muster_engine::{
     Counts, PolicySet, Revision, TenantPolicy, Timestamp,
     model::{Answer, Model},
@@ -42,7 +42,7 @@ pub(crate) struct ModelServer {
 
 impl ModelServer {
     /// Starts with certificates of two gateways and three devices.
-    pub(crate) fn start(acts: &[Act], lie: Lie) -> Self {
+    pub(crate) fn start(actions: &[Action], lie: Lie) -> Self {
         let pki = TestPki::new();
         let directory = tempfile::tempdir().expect("a directory can be made");
         let write = |name: &str, text: &str| {
@@ -63,16 +63,16 @@ impl ModelServer {
         }
 
         let model = Arc::new(Mutex::new(Model::default()));
-        let judged = Arc::clone(&model);
-        let judge = Arc::new(move |frame: &ReceivedFrame| judge(frame, &judged));
+        let shared = Arc::clone(&model);
+        let outcome = Arc::new(move |frame: &ReceivedFrame| evaluate(frame, &shared));
         let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
         let server = {
             let _inside = runtime.enter();
             FakeServer::start(
                 &pki,
                 Script {
-                    judge,
-                    ..Script::new(acts)
+                    outcome,
+                    ..Script::new(actions)
                 },
             )
         };
@@ -124,7 +124,7 @@ fn tenant_of(frame: &ReceivedFrame) -> u16 {
     place.expect("only these have certificates") as u16
 }
 
-fn judge(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
+fn evaluate(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
     let mut model = model.lock().unwrap_or_else(PoisonError::into_inner);
     let policy = policy();
     let mut outcome = Outcome::default();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use muster_client::testing::Act;
+use muster_client::testing::Action;
 use serde_json::Value;
 
 use crate::{
@@ -23,7 +23,7 @@ fn option(name: &str, path: &Path) -> String {
 
 #[test]
 fn a_ramp_has_a_phase_for_each_step_and_writes_its_latencies() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let directory = tempfile::tempdir().expect("a directory can be made");
     let hdr = directory.path().join("run.hdr");
     let page = directory.path().join("run.html");
@@ -55,7 +55,7 @@ fn a_ramp_has_a_phase_for_each_step_and_writes_its_latencies() {
 fn two_runs_are_compared_if_they_are_the_same_workload() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let run = |name: &str, more: &str| {
-        let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+        let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
         let json = object(&words(&server, &[&SMALL[..], &["--json", more]].concat()));
         let path = directory.path().join(name);
         fs::write(&path, json.to_string()).expect("it can be written");
@@ -90,7 +90,7 @@ fn two_runs_are_compared_if_they_are_the_same_workload() {
 
 #[test]
 fn a_knee_is_verified_whatever_it_is() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let mut all = words(
         &server,
         &[

@@ -1,6 +1,6 @@
 //! The named workloads, whole and from the binary.
 
-use muster_client::testing::Act;
+use muster_client::testing::Action;
 
 use crate::{
     binary,
@@ -17,7 +17,7 @@ fn every_scenario_is_verified() {
         &["reconnect-storm", "--as=device"],
         &["risk-outbreak", "--compress=14400", "--inventory=0.2"],
     ] {
-        let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+        let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
         let mut all = scenario_words(&server, words, &common);
         if words.contains(&"--as=device") {
             all.push("--devices=3".to_owned());
@@ -44,7 +44,7 @@ fn every_scenario_is_verified() {
 
 #[test]
 fn a_noisy_tenant_and_the_quiet_one_are_both_verified() {
-    let server = ModelServer::start(&[Act::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     let words = [
         "noisy-tenant",
         "--noisy=loud",

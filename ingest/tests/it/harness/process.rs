@@ -75,8 +75,8 @@ impl Server {
     pub(crate) fn client_config(&self, pki: &Pki, credentials: &Credentials) -> ClientConfig {
         let ca = Pem::text(pki.ca());
         let mut config = ClientConfig::new(self.quic, ca, Pem::text(credentials.0.as_str()));
-        config.back_off_min = std::time::Duration::from_millis(20);
-        config.back_off_max = std::time::Duration::from_millis(200);
+        config.backoff_min = std::time::Duration::from_millis(20);
+        config.backoff_max = std::time::Duration::from_millis(200);
         config.close_timeout = DEADLINE;
         config
     }

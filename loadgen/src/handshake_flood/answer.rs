@@ -1,23 +1,23 @@
-//! What the first datagram that comes back says, without its keys.
+//! Classifies an attempt by the first datagram that comes back, without decrypting it.
 //!
-//! Pure. Bounds: a byte for each attempt. A server pads whatever carries its part of a handshake to 1,200 bytes
-//! (RFC 9000, 14.1); a first packet that is shorter carries nothing but the end of the connection.
+//! Pure. Bounds: one byte per attempt. A server pads every datagram with an ack-eliciting Initial packet to 1,200 bytes
+//! (RFC 9000, 14.1); a shorter Initial packet only closes the connection.
 
-/// Length of the connection ids that attempts have.
+/// The length of the connection ids of attempts.
 pub(super) const ID_BYTES: usize = size_of::<u64>();
 
-/// What a datagram with the server's part of a handshake has at least.
+/// The minimum length of a datagram with the server's part of a handshake.
 const PADDED_BYTES: usize = 1200;
 
 /// How an attempt was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It should prove its address.
+    /// Retry: the client must validate its address.
     Retry,
-    /// It is closed before it began.
+    /// CONNECTION_CLOSE before the handshake.
     Refusal,
-    /// The server goes on with it.
-    TakenUp,
+    /// The server's part of the handshake.
+    Continued,
 }
 
 /// The first answer to each attempt.
@@ -25,13 +25,13 @@ pub(super) enum Answer {
 pub(super) struct Answers(Vec<Option<Answer>>);
 
 impl Answers {
-    /// None of so many.
-    pub(super) fn of(attempts: u64) -> Self {
+    /// No answers yet to `attempts` attempts.
+    pub(super) fn new(attempts: u64) -> Self {
         Self(vec![None; usize::try_from(attempts).unwrap_or(usize::MAX)])
     }
 
-    /// Takes in a datagram. A server repeats what is not acknowledged; only the first counts.
-    pub(super) fn note(&mut self, datagram: &[u8]) {
+    /// Records a datagram. A server retransmits, so only the first answer to an attempt counts.
+    pub(super) fn record(&mut self, datagram: &[u8]) {
         let Some((number, answer)) = read(datagram) else {
             return;
         };
@@ -41,15 +41,15 @@ impl Answers {
         }
     }
 
-    /// How many were answered so.
+    /// How many attempts got this answer.
     pub(super) fn count(&self, answer: Answer) -> u64 {
         let found = self.0.iter().filter(|found| **found == Some(answer));
         found.count() as u64
     }
 }
 
-/// The number of the attempt and the answer, if it is one: the header that all versions of QUIC share, and the
-/// type of packet of version 1.
+/// The number of the attempt and the answer; `None` for any other datagram. Reads the header that all versions of QUIC
+/// share, and the packet type of version 1.
 fn read(datagram: &[u8]) -> Option<(u64, Answer)> {
     let [first, _version @ .., length] = *datagram.first_chunk::<6>()?;
     let is_long = first & 0x80 != 0;
@@ -59,7 +59,7 @@ fn read(datagram: &[u8]) -> Option<(u64, Answer)> {
     let id = datagram.get(6..)?.first_chunk::<ID_BYTES>()?;
     let answer = match (first >> 4) & 0b11 {
         0b00 if datagram.len() < PADDED_BYTES => Answer::Refusal,
-        0b00 | 0b10 => Answer::TakenUp,
+        0b00 | 0b10 => Answer::Continued,
         0b11 => Answer::Retry,
         _ => return None,
     };
@@ -78,20 +78,21 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_is_answered_by_the_first_datagram_about_it() {
-        let mut answers = Answers::of(4);
-        answers.note(&datagram(0xc0, 0, 1200));
-        // The end of the same handshake, once the server has waited long enough.
-        answers.note(&datagram(0xc0, 0, 60));
-        answers.note(&datagram(0xf0, 1, 60));
-        answers.note(&datagram(0xc0, 2, 60));
-        let counts = [Answer::TakenUp, Answer::Retry, Answer::Refusal].map(|of| answers.count(of));
+    fn the_first_datagram_answers_an_attempt() {
+        let mut answers = Answers::new(4);
+        answers.record(&datagram(0xc0, 0, 1200));
+        // The server closes the same handshake after its timeout.
+        answers.record(&datagram(0xc0, 0, 60));
+        answers.record(&datagram(0xf0, 1, 60));
+        answers.record(&datagram(0xc0, 2, 60));
+        let counts =
+            [Answer::Continued, Answer::Retry, Answer::Refusal].map(|of| answers.count(of));
         assert_eq!(counts, [1, 1, 1]);
     }
 
     #[test]
-    fn what_is_no_answer_to_an_attempt_is_passed_over() {
-        let mut answers = Answers::of(1);
+    fn other_datagrams_are_ignored() {
+        let mut answers = Answers::new(1);
         for bytes in [
             datagram(0x40, 0, 100),
             datagram(0xc0, 1, 1200),
@@ -101,7 +102,7 @@ mod tests {
             vec![0xc0; 5],
             Vec::new(),
         ] {
-            answers.note(&bytes);
+            answers.record(&bytes);
         }
         assert!(answers.0.iter().all(Option::is_none));
     }

@@ -1,12 +1,11 @@
-//! A flood of handshakes that are begun and never gone on with.
+//! A flood of QUIC handshakes that are started and never completed.
 //!
-//! Each attempt is the first packet of a QUIC connection of its own, with keys and ids of its own, as a client
-//! would send it; then the connection is forgotten. A second thread looks at what comes back: by the first
-//! answer, each attempt was asked to retry, refused, taken up, or not answered at all. So a server's accounts
-//! can be compared with what was offered.
+//! Each attempt sends the Initial packet of a new connection, with its own keys and connection id, and then forgets the
+//! connection. A second thread classifies each attempt by the first datagram that comes back: asked to retry, refused,
+//! continued by the server, or unanswered. The counts can be compared with the server's metrics.
 //!
-//! Bounds: a byte for each attempt, one connection at a time. One socket, so one address: this floods the
-//! handshakes of a server, not its table of addresses. What it does not do: prove its address, or decrypt an
+//! Bounds: one byte per attempt, one connection at a time. All attempts come from one socket, hence one address: this
+//! floods the server's handshakes, not its table of addresses. What it does not do: validate its address, or decrypt an
 //! answer.
 
 use std::{
@@ -33,7 +32,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    cli::{KnockArguments, check_target},
+    cli::{HandshakeFloodArguments, check_target},
     error::RunError,
 };
 
@@ -41,37 +40,37 @@ mod answer;
 
 use answer::{Answer, Answers, ID_BYTES};
 
-/// Silence after which no further answer is waited for.
+/// How long to wait for further answers once the last attempt was sent.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Larger than any datagram that QUIC sends on a path it does not know yet.
+/// Larger than any datagram that QUIC sends before it has discovered the path MTU.
 const DATAGRAM_BYTES_MAX: usize = 2048;
 
-/// What became of the attempts. Each is in one of the accounts.
+/// How the attempts were answered. Each attempt is counted once.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Knocks {
-    /// Handshakes begun.
+pub struct FloodResult {
+    /// Handshakes started.
     pub attempts: u64,
-    /// Asked to prove the address.
+    /// Answered with Retry, to validate the address.
     pub retries: u64,
-    /// Refused.
+    /// Refused with CONNECTION_CLOSE.
     pub refusals: u64,
-    /// Taken up: the server went on with its part.
-    pub taken_up: u64,
-    /// Not answered: dropped on the way, or not answered in time.
+    /// Continued: the server sent its part of the handshake.
+    pub continued: u64,
+    /// Dropped, or not answered in time.
     pub unanswered: u64,
-    /// From the first packet to the last.
+    /// Time from the first packet to the last.
     pub seconds: f64,
 }
 
-impl Knocks {
+impl FloodResult {
     /// The object of `--json`.
     pub fn to_json(&self) -> Value {
         json!({
             "attempts": self.attempts,
             "retries": self.retries,
             "refusals": self.refusals,
-            "taken_up": self.taken_up,
+            "continued": self.continued,
             "unanswered": self.unanswered,
             "seconds": self.seconds,
         })
@@ -80,22 +79,22 @@ impl Knocks {
     /// The sentence for people.
     pub fn to_text(&self) -> String {
         format!(
-            "{} handshakes begun in {:.3} s: {} asked to retry, {} refused, {} taken up, {} not answered",
+            "{} handshakes started in {:.3} s: {} answered with retry, {} refused, {} continued, {} unanswered",
             self.attempts,
             self.seconds,
             self.retries,
             self.refusals,
-            self.taken_up,
+            self.continued,
             self.unanswered,
         )
     }
 }
 
-/// Begins handshakes, and waits until the server is quiet.
+/// Starts the handshakes, and waits until the server sends no more answers.
 ///
 /// # Errors
-/// [`RunError::Usage`] for a target elsewhere, [`RunError::Internal`] if nothing can be sent.
-pub fn knock(arguments: &KnockArguments) -> Result<Knocks, RunError> {
+/// [`RunError::Usage`] for a target that is not this machine, [`RunError::Internal`] if packets cannot be sent.
+pub fn run(arguments: &HandshakeFloodArguments) -> Result<FloodResult, RunError> {
     let target = arguments.target;
     check_target(target, arguments.i_own_this_target)?;
     let local: SocketAddr = match target {
@@ -109,26 +108,27 @@ pub fn knock(arguments: &KnockArguments) -> Result<Knocks, RunError> {
         let listener = scope.spawn(|| listen(&socket, target, arguments.attempts, &is_sending));
         let sent = send(&socket, target, arguments.attempts);
         is_sending.store(false, Ordering::Relaxed);
-        let ended = || RunError::Internal("the listener ended early".to_owned());
-        let answers = listener.join().map_err(|_| ended())?;
+        let answers = listener
+            .join()
+            .map_err(|_| RunError::Internal("the listener ended early".to_owned()))?;
         Ok::<_, RunError>((sent?, answers))
     })?;
-    let (retries, refusals, taken_up) = (
+    let (retries, refusals, continued) = (
         answers.count(Answer::Retry),
         answers.count(Answer::Refusal),
-        answers.count(Answer::TakenUp),
+        answers.count(Answer::Continued),
     );
-    Ok(Knocks {
+    Ok(FloodResult {
         attempts: arguments.attempts,
         retries,
         refusals,
-        taken_up,
-        unanswered: arguments.attempts - retries - refusals - taken_up,
+        continued,
+        unanswered: arguments.attempts - retries - refusals - continued,
         seconds,
     })
 }
 
-/// Sends the first packet of each attempt; returns how long that took.
+/// Sends the Initial packet of each attempt; returns how long that took.
 fn send(socket: &UdpSocket, target: SocketAddr, attempts: u64) -> Result<f64, RunError> {
     let config = client_config()?;
     let mut endpoint = Endpoint::new(Arc::new(endpoint_config()), None, false, None);
@@ -149,25 +149,25 @@ fn send(socket: &UdpSocket, target: SocketAddr, attempts: u64) -> Result<f64, Ru
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Takes in answers until all was sent and nothing comes any more.
+/// Receives answers until all attempts were sent and no answer arrived for [`QUIET`].
 fn listen(
     socket: &UdpSocket,
     target: SocketAddr,
     attempts: u64,
     is_sending: &AtomicBool,
 ) -> Answers {
-    let mut answers = Answers::of(attempts);
+    let mut answers = Answers::new(attempts);
     let mut datagram = [0; DATAGRAM_BYTES_MAX];
     loop {
         match socket.recv_from(&mut datagram) {
-            Ok((length, from)) if from == target => answers.note(&datagram[..length]),
+            Ok((length, from)) if from == target => answers.record(&datagram[..length]),
             Ok(_) => {}
             Err(error) if is_timeout(error.kind()) => {
                 if !is_sending.load(Ordering::Relaxed) {
                     return answers;
                 }
             }
-            // Whatever else a socket without a connection says, it is about a packet before.
+            // Other errors of an unconnected socket are about an earlier packet.
             Err(_) if is_sending.load(Ordering::Relaxed) => {}
             Err(_) => return answers,
         }
@@ -179,13 +179,13 @@ fn is_timeout(kind: ErrorKind) -> bool {
 }
 
 fn internal(error: impl std::fmt::Display) -> RunError {
-    RunError::Internal(format!("no handshake can be begun: {error}"))
+    RunError::Internal(format!("cannot start a handshake: {error}"))
 }
 
-/// Nobody is trusted, and no certificate shown: no handshake comes that far.
+/// Without root certificates and without a client certificate: no handshake gets that far.
 fn client_config() -> Result<ClientConfig, RunError> {
     let provider = CryptoProvider {
-        // One short key, so that an attempt is one packet.
+        // The shortest key share, so that an attempt is one packet.
         kx_groups: vec![aws_lc_rs::kx_group::X25519],
         ..aws_lc_rs::default_provider()
     };
@@ -202,14 +202,14 @@ fn client_config() -> Result<ClientConfig, RunError> {
 fn endpoint_config() -> EndpointConfig {
     let numbers = Arc::new(AtomicU64::new(0));
     let mut config = EndpointConfig::default();
-    config.cid_generator(move || Box::new(Numbers(Arc::clone(&numbers))));
+    config.cid_generator(move || Box::new(ConnectionNumbers(Arc::clone(&numbers))));
     config
 }
 
-/// Gives each connection its number for an id, by which its answer is known again.
-struct Numbers(Arc<AtomicU64>);
+/// Numbers the connections and uses the number as the connection id, which an answer repeats.
+struct ConnectionNumbers(Arc<AtomicU64>);
 
-impl ConnectionIdGenerator for Numbers {
+impl ConnectionIdGenerator for ConnectionNumbers {
     fn generate_cid(&mut self) -> ConnectionId {
         ConnectionId::new(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes())
     }

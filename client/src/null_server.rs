@@ -1,11 +1,11 @@
-//! A peer that acknowledges every frame at once and does nothing with it, to measure what sends to it.
+//! A server that acknowledges every frame at once and discards it, to measure clients.
 //!
-//! It speaks the protocol as a server does, on throw-away certificates, and looks at the head of each frame alone:
-//! no record is read, judged or kept, so its acks promise nothing. Owner: its caller; a runtime of its own shows what
-//! it costs. Bounds: as a server's, a stream for each connection and a window of received bytes. Behind the feature
-//! `sink`, which no agent and no gateway turns on. What it does not do: hold a peer to the window or to a limit.
+//! It speaks the protocol with throwaway certificates and reads only frame headers; its acks promise nothing. Owner: the
+//! caller, which may run it on a runtime of its own to measure its cost. Bounds: one stream and one receive window per
+//! connection. Behind the feature `null-server`, which agents and gateways never enable. What it does not do: enforce
+//! the window or any limit.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use muster_wire::{
     AckTotals, CloseCode, FrameHeader, FrameKind, Goodbye, ServerHello, encode_ack, encode_goodbye,
@@ -17,33 +17,32 @@ use tokio::task::JoinHandle;
 
 use crate::{config::Pem, error::ClientError, testing::TestPki};
 
-/// As a server gives a gateway, so that flow control costs the same.
+/// The receive window that the real server grants a gateway, so that flow control costs the same.
 const RECEIVE_WINDOW_BYTES: u32 = 4 << 20;
 
-/// More than any client asks for: the sink is never what a client waits for.
+/// More than any client uses, so that a client never waits for the window of this server.
 const WINDOW_FRAMES: u16 = 1024;
 
-/// A running sink; it ends with its owner.
+/// A running null server. It stops when dropped.
 #[derive(Debug)]
-pub struct Sink {
+pub struct NullServer {
     pki: TestPki,
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Drop for Sink {
+impl Drop for NullServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Sink {
-    /// Starts on a port of 127.0.0.1 that the system chooses. To be called within a tokio runtime.
+impl NullServer {
+    /// Starts on 127.0.0.1, on a port chosen by the operating system. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`ClientError::Socket`].
     pub fn start() -> Result<Self, ClientError> {
-        let socket = |error| ClientError::Socket(Arc::new(error));
         let pki = TestPki::new();
         let mut config = pki.server_config();
         let mut transport = TransportConfig::default();
@@ -51,8 +50,8 @@ impl Sink {
         transport.receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES));
         config.transport_config(Arc::new(transport));
         let local = SocketAddr::from(([127, 0, 0, 1], 0));
-        let endpoint = quinn::Endpoint::server(config, local).map_err(socket)?;
-        let address = endpoint.local_addr().map_err(socket)?;
+        let endpoint = quinn::Endpoint::server(config, local).map_err(socket_error)?;
+        let address = endpoint.local_addr().map_err(socket_error)?;
         let task = tokio::spawn(async move {
             while let Some(incoming) = endpoint.accept().await {
                 tokio::spawn(async move {
@@ -65,20 +64,24 @@ impl Sink {
         Ok(Self { pki, address, task })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The authority of its certificate.
+    /// The CA certificate that signed its certificate.
     pub fn ca(&self) -> Pem {
         Pem::text(self.pki.ca_pem())
     }
 
-    /// A certificate and key that it accepts, with this URI as the name.
+    /// A client certificate with this URI and its private key, accepted by this server.
     pub fn identity(&self, uri: &str) -> Pem {
         Pem::text(self.pki.identity(uri))
     }
+}
+
+fn socket_error(error: io::Error) -> ClientError {
+    ClientError::Socket(Arc::new(error))
 }
 
 async fn serve(connection: Connection) {
@@ -88,12 +91,12 @@ async fn serve(connection: Connection) {
     let mut session = Session {
         send,
         totals: AckTotals::default(),
-        skip: 0,
+        payload_left: 0,
         header: [0; HEADER_BYTES],
-        header_length: 0,
-        out: Vec::new(),
+        header_filled: 0,
+        outgoing: Vec::new(),
     };
-    // However the peer ends, there is nothing to do about it.
+    // Nothing depends on how the client ends the connection.
     let _ = session.run(recv).await;
     connection.closed().await;
 }
@@ -102,71 +105,66 @@ async fn serve(connection: Connection) {
 struct Session {
     send: SendStream,
     totals: AckTotals,
-    /// Bytes of the payload that are still to come.
-    skip: usize,
+    /// Payload bytes of the current frame that have not arrived yet.
+    payload_left: usize,
+    /// The header of the current frame, of which `header_filled` bytes have arrived.
     header: [u8; HEADER_BYTES],
-    header_length: usize,
-    out: Vec<u8>,
+    header_filled: usize,
+    outgoing: Vec<u8>,
 }
 
 impl Session {
-    /// Reads to the end of the stream, or to what is no frame.
+    /// Serves the stream until it ends or a header is invalid.
     async fn run(&mut self, mut recv: RecvStream) -> Option<()> {
         while let Some(chunk) = recv.read_chunk(usize::MAX, true).await.ok()? {
             let before = self.totals.frames;
-            self.take(&chunk.bytes)?;
+            self.receive(&chunk.bytes)?;
             if self.totals.frames > before {
-                encode_ack(&mut self.out, &self.totals, &[]);
+                encode_ack(&mut self.outgoing, &self.totals, &[]);
             }
-            if !self.out.is_empty() {
-                self.send.write_all(&self.out).await.ok()?;
-                self.out.clear();
+            if !self.outgoing.is_empty() {
+                self.send.write_all(&self.outgoing).await.ok()?;
+                self.outgoing.clear();
             }
         }
         self.send.finish().ok()
     }
 
-    /// Takes in bytes: heads are read, payloads skipped.
-    fn take(&mut self, mut bytes: &[u8]) -> Option<()> {
+    /// Parses headers and skips payloads.
+    fn receive(&mut self, mut bytes: &[u8]) -> Option<()> {
         while !bytes.is_empty() {
-            if self.skip > 0 {
-                let skipped = self.skip.min(bytes.len());
-                self.skip -= skipped;
+            if self.payload_left > 0 {
+                let skipped = self.payload_left.min(bytes.len());
+                self.payload_left -= skipped;
                 bytes = &bytes[skipped..];
             } else {
-                let missing = HEADER_BYTES - self.header_length;
+                let missing = HEADER_BYTES - self.header_filled;
                 let (head, rest) = bytes.split_at(missing.min(bytes.len()));
-                self.header[self.header_length..][..head.len()].copy_from_slice(head);
-                self.header_length += head.len();
+                self.header[self.header_filled..][..head.len()].copy_from_slice(head);
+                self.header_filled += head.len();
                 bytes = rest;
-                if self.header_length < HEADER_BYTES {
+                if self.header_filled < HEADER_BYTES {
                     return Some(());
                 }
-                self.header_length = 0;
-                self.skip = usize::try_from(self.begin()?).ok()?;
+                self.header_filled = 0;
+                let header = FrameHeader::from_bytes(&self.header).ok()?;
+                self.payload_left = usize::try_from(header.length).ok()?;
             }
-            if self.skip == 0 && self.header_length == 0 {
-                self.end();
+            if self.payload_left == 0 && self.header_filled == 0 {
+                self.end_frame();
             }
         }
         Some(())
     }
 
-    /// A head is complete: the length of its payload.
-    fn begin(&self) -> Option<u32> {
-        FrameHeader::from_bytes(&self.header)
-            .ok()
-            .map(|header| header.length)
-    }
-
-    /// A frame is complete.
-    fn end(&mut self) {
+    /// Answers a complete frame.
+    fn end_frame(&mut self) {
         let Ok(header) = FrameHeader::from_bytes(&self.header) else {
             return;
         };
         match header.kind {
             FrameKind::Hello => encode_server_hello(
-                &mut self.out,
+                &mut self.outgoing,
                 &ServerHello {
                     version: muster_wire::VERSION_MAX,
                     window_frames: WINDOW_FRAMES,
@@ -180,7 +178,9 @@ impl Session {
                 self.totals.frames += 1;
                 self.totals.accepted += u64::from(header.count);
             }
-            FrameKind::Goodbye => encode_goodbye(&mut self.out, Goodbye::new(CloseCode::Done, 0)),
+            FrameKind::Goodbye => {
+                encode_goodbye(&mut self.outgoing, Goodbye::new(CloseCode::Done, 0))
+            }
             FrameKind::Ack | FrameKind::Busy => {}
         }
     }

@@ -1,12 +1,12 @@
-//! Devices that send and never read: connections whose acks pile up in the server.
+//! Non-reading clients: devices that send frames and never read an ack, so that acks pile up in the server.
 //!
-//! Each connects, sends as many frames as the server lets it have unacknowledged, and stays until the server
-//! closes it or the time is up. Bounds: a task and the buffers of one connection for each device. What it does
-//! not do: it knows nothing of acks, so it cannot say what became of its check-ins; the server's accounts do.
+//! Each device connects, sends as many frames as the server's window allows, and stays until the server closes the
+//! connection or the time is up. Bounds: one task and one connection per device. What it does not do: read acks, so it
+//! does not know what became of its check-ins; the server's metrics do.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use muster_client::{Bytes, ClientConfig, DeafClient, Endpoint, Pem};
+use muster_client::{Bytes, ClientConfig, Endpoint, NonReadingClient, Pem};
 use muster_wire::CloseCode;
 use serde_json::{Value, json};
 use tokio::{
@@ -16,37 +16,37 @@ use tokio::{
 };
 
 use crate::{
-    cli::{DeafArguments, check_target},
+    cli::{NonReadingArguments, check_target},
     clock,
     error::RunError,
     fleet::{Members, Part, Shape},
     identities::{self, IdentityFile, Kind},
 };
 
-/// Handshakes at a time, at most: the load is what comes after them.
+/// Concurrent handshakes: not the load that this test is about.
 const CONNECTING_MAX: usize = 64;
 
-/// As a client does between two check-ins, so that silence is not why a connection ends.
-const KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// Keeps the connections open while they are idle.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(4);
 
-/// What the devices did, and how they ended.
+/// What the devices did, and how their connections ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Crowd {
-    /// Connections that came to Hello.
+pub struct NonReadingResult {
+    /// Connections that completed Hello.
     pub connected: u64,
-    /// Attempts that did not.
+    /// Attempts that failed.
     pub failed: u64,
-    /// Frames given to QUIC.
+    /// Frames written to QUIC.
     pub frames_sent: u64,
     /// Check-ins in them.
     pub check_ins_sent: u64,
-    /// Connections that were there to the end.
+    /// Connections that were open at the end.
     pub stayed: u64,
-    /// Connections the server closed, by close code; `none` ended without one.
+    /// Connections that ended earlier, by close code; `none` for those without one.
     pub closed: BTreeMap<&'static str, u64>,
 }
 
-impl Crowd {
+impl NonReadingResult {
     /// The object of `--json`.
     pub fn to_json(&self) -> Value {
         json!({
@@ -76,54 +76,57 @@ impl Crowd {
         )
     }
 
-    fn add(&mut self, stay: Option<Stay>) {
-        let Some(stay) = stay else {
+    fn add(&mut self, device: Option<DeviceResult>) {
+        let Some(device) = device else {
             self.failed += 1;
             return;
         };
         self.connected += 1;
-        self.frames_sent += stay.frames;
-        self.check_ins_sent += stay.check_ins;
-        match stay.closed {
+        self.frames_sent += device.frames;
+        self.check_ins_sent += device.check_ins;
+        match device.closed {
             None => self.stayed += 1,
             Some(code) => *self.closed.entry(code).or_default() += 1,
         }
     }
 }
 
-/// How it went with one connection.
-struct Stay {
+/// What one device did.
+struct DeviceResult {
     frames: u64,
     check_ins: u64,
-    /// The close code, if it was closed.
+    /// The close code, if the connection ended before the time was up.
     closed: Option<&'static str>,
 }
 
-/// Connects the devices, and stays for the time that is asked for.
+/// Connects the devices and keeps the connections open for the requested time.
 ///
 /// # Errors
-/// Whatever keeps all of them from connecting; that some cannot is a result.
-pub fn run(arguments: &DeafArguments) -> Result<Crowd, RunError> {
+/// A reason why no device can connect. Devices that fail to connect are counted in the result.
+pub fn run(arguments: &NonReadingArguments) -> Result<NonReadingResult, RunError> {
     check_target(arguments.target, arguments.i_own_this_target)?;
     let found = identities::find(&arguments.identities, &arguments.tenant, Kind::Device)?;
     let connections = usize::try_from(arguments.connections).unwrap_or(usize::MAX);
     let Some(found) = found.get(..connections) else {
         return Err(RunError::Usage(format!(
-            "{} holds certificates of {} devices, and {connections} are to connect",
+            "{} has certificates of {} devices, but --connections is {connections}; issue more with `muster pki issue`",
             arguments.identities.display(),
             found.len(),
         )));
     };
     tokio::runtime::Runtime::new()
         .map_err(|error| RunError::Internal(format!("cannot start threads: {error}")))?
-        .block_on(crowd(arguments, found))
+        .block_on(run_devices(arguments, found))
 }
 
-async fn crowd(arguments: &DeafArguments, found: &[IdentityFile]) -> Result<Crowd, RunError> {
+async fn run_devices(
+    arguments: &NonReadingArguments,
+    found: &[IdentityFile],
+) -> Result<NonReadingResult, RunError> {
     let end = Instant::now() + Duration::from_secs_f64(arguments.seconds);
     let endpoint = Endpoint::for_server(arguments.target)?;
-    let places = Arc::new(Semaphore::new(CONNECTING_MAX));
-    let mut stays = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(CONNECTING_MAX));
+    let mut devices = JoinSet::new();
     for (number, file) in (0..).zip(found) {
         let Some(id) = file.device_id() else { continue };
         let shape = Shape::new(arguments.seed);
@@ -133,27 +136,32 @@ async fn crowd(arguments: &DeafArguments, found: &[IdentityFile]) -> Result<Crow
             Pem::file(&arguments.ca),
             Pem::file(&file.path),
         );
-        config.keep_alive = Some(KEEP_ALIVE);
-        let (endpoint, places) = (endpoint.clone(), Arc::clone(&places));
+        config.keep_alive_interval = Some(KEEP_ALIVE_INTERVAL);
+        let (endpoint, permits) = (endpoint.clone(), Arc::clone(&permits));
         let frame = usize::try_from(arguments.frame).unwrap_or(usize::MAX);
-        stays.spawn(async move {
+        devices.spawn(async move {
             let connect = async {
-                let _place = places.acquire().await;
-                DeafClient::connect_over(&endpoint, config).await
+                let _permit = permits.acquire().await;
+                NonReadingClient::connect_over(&endpoint, config).await
             };
             let client = timeout_at(end, connect).await.ok()?.ok()?;
-            Some(stay(client, part, frame, end).await)
+            Some(run_device(client, part, frame, end).await)
         });
     }
-    let mut crowd = Crowd::default();
-    while let Some(stay) = stays.join_next().await {
-        crowd.add(stay.unwrap_or(None));
+    let mut result = NonReadingResult::default();
+    while let Some(device) = devices.join_next().await {
+        result.add(device.unwrap_or(None));
     }
-    Ok(crowd)
+    Ok(result)
 }
 
-async fn stay(mut client: DeafClient, mut part: Part, frame: usize, end: Instant) -> Stay {
-    let mut stay = Stay {
+async fn run_device(
+    mut client: NonReadingClient,
+    mut part: Part,
+    frame: usize,
+    end: Instant,
+) -> DeviceResult {
+    let mut result = DeviceResult {
         frames: 0,
         check_ins: 0,
         closed: None,
@@ -161,16 +169,16 @@ async fn stay(mut client: DeafClient, mut part: Part, frame: usize, end: Instant
     for _ in 0..client.window_frames() {
         let mut bytes = Vec::new();
         let check_ins = part.make_frame(&mut bytes, frame, clock::millis());
-        // A frame that QUIC has no room for, because the server reads no more, is given up at the end.
+        // Without flow control credit, because the server has stopped reading, this waits until the end.
         match timeout_at(end, client.send_frame(Bytes::from(bytes))).await {
             Ok(Ok(())) => {
-                stay.frames += 1;
-                stay.check_ins += check_ins as u64;
+                result.frames += 1;
+                result.check_ins += check_ins as u64;
             }
             Ok(Err(_)) | Err(_) => break,
         }
     }
     let closed = timeout_at(end, client.closed()).await.ok();
-    stay.closed = closed.map(|code| code.map_or("none", CloseCode::name));
-    stay
+    result.closed = closed.map(|code| code.map_or("none", CloseCode::name));
+    result
 }

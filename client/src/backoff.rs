@@ -1,19 +1,19 @@
-//! How long to wait before the next attempt: exponential, with full jitter.
+//! The delay before the next connection attempt: exponential backoff with full jitter.
 //!
-//! Purpose: a fleet that lost its server together does not return together. Pure: random numbers
-//! come in as an argument. Bounds: between zero and `max`, whatever the number of attempts.
+//! Purpose: a fleet that loses its server at once does not reconnect at once. Pure: the random number is an argument.
+//! Bounds: a delay is between zero and `max` after any number of attempts.
 
 use std::time::Duration;
 
-/// The waits of one row of failures.
+/// The delays of consecutive failed attempts.
 #[derive(Debug, Clone)]
-pub(crate) struct BackOff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     attempt: u32,
 }
 
-impl BackOff {
+impl Backoff {
     pub(crate) const fn new(min: Duration, max: Duration) -> Self {
         Self {
             min,
@@ -22,24 +22,24 @@ impl BackOff {
         }
     }
 
-    /// The next wait: a random part of `min` doubled by every attempt before, `max` at most.
+    /// The next delay: a random fraction of `min`, doubled for every earlier attempt, at most `max`.
     pub(crate) fn next(&mut self, random: u64) -> Duration {
         let ceiling = match 1u32.checked_shl(self.attempt) {
             Some(factor) => self.min.saturating_mul(factor).min(self.max),
             None => self.max,
         };
         self.attempt = self.attempt.saturating_add(1);
-        // The upper 32 bits as a fraction of one.
+        // The upper 32 bits, as a fraction of one.
         let fraction = (random >> 32) as f64 / f64::from(u32::MAX);
         ceiling.mul_f64(fraction)
     }
 
-    /// Starts over, after the server has shown that it works.
+    /// Starts over; called once the server has acknowledged something.
     pub(crate) const fn reset(&mut self) {
         self.attempt = 0;
     }
 
-    /// Waits asked for since the start or the last reset.
+    /// Failed attempts since the start or the last reset.
     pub(crate) const fn attempts(&self) -> u32 {
         self.attempt
     }
@@ -54,38 +54,38 @@ mod tests {
 
     #[test]
     fn ceilings_double_up_to_the_maximum() {
-        let mut back_off = BackOff::new(MIN, MAX);
-        let waits: Vec<u128> = (0..12)
-            .map(|_| back_off.next(u64::MAX).as_millis())
+        let mut backoff = Backoff::new(MIN, MAX);
+        let delays: Vec<u128> = (0..12)
+            .map(|_| backoff.next(u64::MAX).as_millis())
             .collect();
         let expected = [
             100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000,
         ];
-        assert_eq!(waits, expected);
+        assert_eq!(delays, expected);
     }
 
     #[test]
     fn jitter_reaches_from_zero_to_the_ceiling() {
-        let mut back_off = BackOff::new(MIN, MAX);
-        assert_eq!(back_off.next(0), Duration::ZERO);
-        let half = back_off.next(u64::MAX / 2);
+        let mut backoff = Backoff::new(MIN, MAX);
+        assert_eq!(backoff.next(0), Duration::ZERO);
+        let half = backoff.next(u64::MAX / 2);
         assert!((half.as_secs_f64() - 0.1).abs() < 1e-6, "{half:?}");
     }
 
     #[test]
-    fn any_number_of_attempts_stays_within_the_maximum() {
-        let mut back_off = BackOff::new(MIN, MAX);
-        assert!((0..100).all(|_| back_off.next(u64::MAX) <= MAX));
-        assert_eq!(back_off.attempts(), 100);
+    fn no_number_of_attempts_exceeds_the_maximum() {
+        let mut backoff = Backoff::new(MIN, MAX);
+        assert!((0..100).all(|_| backoff.next(u64::MAX) <= MAX));
+        assert_eq!(backoff.attempts(), 100);
     }
 
     #[test]
     fn a_reset_starts_over() {
-        let mut back_off = BackOff::new(MIN, MAX);
+        let mut backoff = Backoff::new(MIN, MAX);
         for _ in 0..5 {
-            back_off.next(u64::MAX);
+            backoff.next(u64::MAX);
         }
-        back_off.reset();
-        assert_eq!(back_off.next(u64::MAX), MIN);
+        backoff.reset();
+        assert_eq!(backoff.next(u64::MAX), MIN);
     }
 }

@@ -1,4 +1,4 @@
-//! The options of the peers that behave badly on purpose.
+//! The options of misbehaving peers.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -7,13 +7,13 @@ use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 use super::seconds;
 use crate::error::RunError;
 
-/// The options of `knock`.
+/// The options of `handshake-flood`.
 #[derive(Debug, clap::Args)]
-pub struct KnockArguments {
+pub struct HandshakeFloodArguments {
     /// UDP address of the server.
     #[arg(long, value_name = "IP:PORT")]
     pub target: SocketAddr,
-    /// Handshakes to begin, as fast as it goes.
+    /// Handshakes to start, as fast as possible.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub attempts: u64,
     /// Print one JSON object on standard output instead of a sentence.
@@ -24,28 +24,28 @@ pub struct KnockArguments {
     pub i_own_this_target: bool,
 }
 
-/// The options of `deaf`.
+/// The options of `non-reading`.
 #[derive(Debug, clap::Args)]
-pub struct DeafArguments {
+pub struct NonReadingArguments {
     /// UDP address of the server.
     #[arg(long, value_name = "IP:PORT")]
     pub target: SocketAddr,
-    /// Certificate of the authority that signed the server's.
+    /// CA certificate that signed the server's certificate.
     #[arg(long, value_name = "FILE")]
     pub ca: PathBuf,
-    /// Directory with certificates of devices, as `muster pki issue` writes them.
+    /// Directory with device certificates, as written by `muster pki issue`.
     #[arg(long, value_name = "DIRECTORY")]
     pub identities: PathBuf,
-    /// Tenant to send for.
+    /// Tenant of the devices.
     #[arg(long)]
     pub tenant: String,
-    /// Connections, of a device each; there must be a certificate for each.
+    /// Number of connections, one device each; the directory must have a certificate for each.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub connections: u64,
-    /// Check-ins in a frame; each connection sends as many frames as the server lets it have unacknowledged.
+    /// Check-ins in a frame. Each connection sends as many frames as the server's window allows.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=CHECK_INS_PER_FRAME_MAX as u64))]
     pub frame: u64,
-    /// How long to stay, connecting included.
+    /// How long the devices stay connected, including the time to connect.
     #[arg(long, value_parser = seconds)]
     pub seconds: f64,
     /// The fleet; the same seed is the same fleet.
@@ -59,7 +59,7 @@ pub struct DeafArguments {
     pub i_own_this_target: bool,
 }
 
-/// Holds a target to be this machine, or somebody's own.
+/// Refuses a target that is neither this machine nor the caller's own.
 ///
 /// # Errors
 /// [`RunError::Usage`].
