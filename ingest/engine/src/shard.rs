@@ -13,6 +13,7 @@ mod apply;
 mod audit;
 mod checkpoint;
 mod dirty;
+mod inventory;
 mod judge;
 mod judged;
 mod lookup;
@@ -31,13 +32,14 @@ use crate::effects::Effects;
 use crate::ids::{Revision, Sequence, ShardId, TenantIndex};
 use crate::index::DeviceIndex;
 use crate::policy::PolicySet;
+use crate::shard_map::ShardMap;
 use crate::slab::DeviceSlab;
 use crate::time::Timestamp;
 
 pub use audit::AuditRound;
 pub use checkpoint::CheckpointProgress;
 
-use audit::Audit;
+use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
 use judged::Judged;
 
@@ -102,6 +104,45 @@ impl Shard {
             self.sequence = self.sequence.next();
         }
         self.sequence
+    }
+
+    /// Whether a checkpoint runs.
+    pub fn checkpoint_is_running(&self) -> bool {
+        self.checkpoint.is_running()
+    }
+
+    /// Whether every page on disk is as in memory.
+    pub fn checkpoint_is_clean(&self) -> bool {
+        self.checkpoint.is_clean()
+    }
+
+    /// Begins a checkpoint; call it after [`Shard::seal`], and commit the batch as its beginning.
+    /// Does nothing and returns `false` if one runs already.
+    pub fn checkpoint_begin(&mut self) -> bool {
+        self.checkpoint.begin()
+    }
+
+    /// Adds up to `pages_max` owed pages to the effects of the batch just sealed.
+    pub fn checkpoint_step(
+        &mut self,
+        pages_max: usize,
+        effects: &mut Effects,
+    ) -> CheckpointProgress {
+        let commit = (self.policy.revision(), self.sequence);
+        self.checkpoint
+            .step(pages_max, &self.devices, commit, &mut effects.pages)
+    }
+
+    /// Counts the devices of the next `slots` slots; at the end of a round, compares and begins anew.
+    /// `map` says which devices this shard owns. Call it between batches.
+    pub fn audit(&mut self, slots: u32, map: ShardMap) -> Option<AuditRound> {
+        let audited = Audited {
+            shard: self.id,
+            devices: &self.devices,
+            index: &self.index,
+            cells: &self.cells,
+        };
+        self.audit.step(slots, map, &audited)
     }
 
     /// Which shard this is.

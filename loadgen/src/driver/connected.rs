@@ -36,7 +36,6 @@ pub(super) fn sum(all: impl Iterator<Item = Progress>) -> Progress {
         rejected: sum.rejected + one.rejected,
         rejections_dropped: sum.rejections_dropped + one.rejections_dropped,
         busy: sum.busy + one.busy,
-        policy_revision: sum.policy_revision.max(one.policy_revision),
         ..sum
     })
 }

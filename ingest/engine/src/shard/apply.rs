@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use muster_wire::{CheckInRecord, Inventory, RejectReason, Rejection};
+use muster_wire::{CheckInRecord, RejectReason, Rejection};
 
 use super::Shard;
 use super::judge::{evaluate, is_filed, observe, observe_filed, repeats, report};
-use super::lookup::Lookup;
+use super::lookup::{LOOKAHEAD, Lookup};
 use crate::cell::{CellId, CellKey};
-use crate::cohort::{Cohort, CohortId};
+use crate::cohort::CohortId;
 use crate::device::DeviceRecord;
-use crate::effects::{Effects, InventoryWrite, Outcome};
+use crate::effects::{Effects, Outcome};
 use crate::facet::Facets;
 use crate::ids::{SlotIndex, TenantIndex};
 use crate::policy::{PolicySet, TenantPolicy};
@@ -63,6 +63,33 @@ impl Shard {
             },
         );
         outcome
+    }
+
+    /// Applies the check-ins of one tenant in order; `told` hears how each of them fared.
+    pub(super) fn apply_in_order(
+        &mut self,
+        tenant: TenantIndex,
+        policy: &TenantPolicy,
+        records: &[CheckInRecord],
+        effects: &mut Effects,
+        mut told: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
+    ) {
+        let mut found = [Lookup::default(); LOOKAHEAD];
+        for records in records.chunks(LOOKAHEAD) {
+            for (lookup, record) in found.iter_mut().zip(records) {
+                lookup.hash = self.index.hash(tenant, &record.device_id());
+            }
+            self.bring_near(&found[..records.len()]);
+            for (lookup, record) in found.iter_mut().zip(records) {
+                lookup.slot =
+                    self.index
+                        .find(lookup.hash, tenant, &record.device_id(), &self.devices);
+            }
+            for (lookup, record) in found.iter().zip(records) {
+                let verdict = self.apply_check_in(tenant, policy, record, *lookup, effects);
+                told(record, verdict, effects);
+            }
+        }
     }
 
     /// One check-in, with what was found of its device, which may be some check-ins old: a slot stays
@@ -124,126 +151,6 @@ impl Shard {
             },
             verdict => verdict,
         }
-    }
-
-    /// Keeps an inventory and moves its device into the cohort it describes. `archive` are the bytes
-    /// that `inventory` was read from.
-    pub fn apply_inventory(
-        &mut self,
-        tenant: TenantIndex,
-        inventory: &Inventory,
-        archive: &[u8],
-        effects: &mut Effects,
-    ) -> Outcome {
-        match self.inventory(tenant, inventory, effects) {
-            Verdict::Accepted { .. } => {
-                effects.journal.inventory(tenant, archive);
-                effects.inventories.push(InventoryWrite {
-                    tenant,
-                    device_id: inventory.device_id,
-                    bytes: archive.to_vec(),
-                });
-                Outcome {
-                    accepted: 1,
-                    ..Outcome::default()
-                }
-            }
-            Verdict::Duplicate => Outcome {
-                duplicate: 1,
-                ..Outcome::default()
-            },
-            Verdict::Stale => Outcome {
-                stale: 1,
-                ..Outcome::default()
-            },
-            Verdict::Rejected(reason) => {
-                let revision = u64::from(inventory.revision);
-                effects
-                    .rejections
-                    .push(Rejection::new(inventory.device_id, revision, reason));
-                Outcome {
-                    rejected: 1,
-                    ..Outcome::default()
-                }
-            }
-        }
-    }
-
-    pub(super) fn inventory(
-        &mut self,
-        tenant: TenantIndex,
-        inventory: &Inventory,
-        effects: &mut Effects,
-    ) -> Verdict {
-        let policy = Arc::clone(&self.policy);
-        let Some(policy) = policy.tenant(tenant) else {
-            return Verdict::Rejected(RejectReason::UnknownDevice);
-        };
-        let Lookup { hash, slot } = self.look_up(tenant, &inventory.device_id);
-        let stored = slot
-            .map(|slot| self.devices.get(slot).inventory_revision)
-            .unwrap_or(0);
-        if inventory.revision <= stored {
-            return if inventory.revision == stored {
-                Verdict::Duplicate
-            } else {
-                Verdict::Stale
-            };
-        }
-        if slot.is_none()
-            && let Some(reason) = self.refuses_new_device(policy)
-        {
-            return Verdict::Rejected(reason);
-        }
-        let described = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
-        let Some(cohort) = self.cohorts.id_of(&described) else {
-            return Verdict::Rejected(RejectReason::CohortLimit);
-        };
-        let inventory_revision = inventory.revision;
-        let verdict = match slot {
-            Some(slot) => {
-                let record = *self.devices.get(slot);
-                let key = CellKey {
-                    cohort,
-                    ..self.cells.key(record.cell)
-                };
-                self.update(
-                    slot,
-                    DeviceRecord {
-                        inventory_revision,
-                        ..record
-                    },
-                    key,
-                    effects,
-                )
-            }
-            None => {
-                let record = DeviceRecord {
-                    device_id: inventory.device_id,
-                    tenant,
-                    inventory_revision,
-                    first_seen: effects.now,
-                    ..DeviceRecord::default()
-                };
-                let facets = evaluate(&record, Facets::default(), policy, record.first_seen);
-                self.create(
-                    hash,
-                    record,
-                    CellKey {
-                        tenant,
-                        cohort,
-                        facets: facets.word(),
-                    },
-                    effects,
-                )
-            }
-        };
-        // Cohorts are never given back: one that only a rejected inventory describes must not take a place.
-        if matches!(verdict, Verdict::Accepted { .. }) && self.cohorts.get(cohort).is_none() {
-            effects.cohorts.push((cohort, described.encode()));
-            self.cohorts.intern(described);
-        }
-        verdict
     }
 
     /// Puts a policy set in force and judges every device by it (R21). The first event of its batch.
@@ -324,14 +231,14 @@ impl Shard {
         (changed, left_behind)
     }
 
-    fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {
+    pub(super) fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {
         if !policy.auto_create_devices {
             return Some(RejectReason::UnknownDevice);
         }
         (self.devices.devices() >= self.limits.devices_max).then_some(RejectReason::DeviceLimit)
     }
 
-    fn create(
+    pub(super) fn create(
         &mut self,
         hash: u64,
         mut record: DeviceRecord,

@@ -1,6 +1,6 @@
 //! The audit: a recount of the devices while the shard goes on, compared with its counters.
 //!
-//! A round walks over all slots, some at each [`Shard::audit`], and counts the devices of each cell by
+//! A round walks over all slots, some at each [`Audit::step`], and counts the devices of each cell by
 //! what their records say. A record that is written behind the walk moves its device within that count,
 //! so at the end of the round the count is that of one moment, and the counters of that moment must be
 //! equal to it. On the way every device must be found by the index, at its slot.
@@ -15,11 +15,12 @@
 //! Owned by the thread of the shard. Costs one comparison for each accepted check-in, 8 bytes a cell, and a
 //! look into the index for each device and round.
 
-use super::Shard;
-use crate::cell::CellId;
+use crate::cell::{CellId, CellTable};
 use crate::device::DeviceRecord;
-use crate::ids::SlotIndex;
+use crate::ids::{ShardId, SlotIndex};
+use crate::index::DeviceIndex;
 use crate::shard_map::ShardMap;
+use crate::slab::DeviceSlab;
 
 #[derive(Debug, Default)]
 pub(super) struct Audit {
@@ -29,6 +30,14 @@ pub(super) struct Audit {
     cells: Vec<i64>,
     devices: u64,
     misplaced: u64,
+}
+
+/// What the audit reads of its shard.
+pub(super) struct Audited<'a> {
+    pub(super) shard: ShardId,
+    pub(super) devices: &'a DeviceSlab,
+    pub(super) index: &'a DeviceIndex,
+    pub(super) cells: &'a CellTable,
 }
 
 /// What a round of the audit found.
@@ -80,6 +89,54 @@ impl Audit {
         self.cells[cell] += 1;
     }
 
+    /// Counts the devices of the next `slots` slots; at the end of a round, compares and begins anew.
+    pub(super) fn step(
+        &mut self,
+        slots: u32,
+        map: ShardMap,
+        audited: &Audited<'_>,
+    ) -> Option<AuditRound> {
+        let slots_end = audited.devices.slots();
+        let end = SlotIndex(self.cursor.0.saturating_add(slots).min(slots_end));
+        for slot in self.cursor.until(end) {
+            let record = audited.devices.get(slot);
+            if !record.is_occupied() {
+                continue;
+            }
+            self.devices += 1;
+            let key = audited.cells.get(record.cell);
+            let in_its_cell = key.is_some_and(|key| key.tenant == record.tenant);
+            if key.is_some() {
+                self.add(record.cell.0 as usize);
+            }
+            let is_ours = map.shard_of(&record.device_id) == audited.shard;
+            if !in_its_cell || !is_ours || !audited.is_found_at(slot, record) {
+                self.misplaced += 1;
+            }
+        }
+        self.cursor = end;
+        if end.0 < slots_end {
+            return None;
+        }
+        let round = self.end_of_round(audited);
+        self.begin_again();
+        Some(round)
+    }
+
+    fn end_of_round(&self, audited: &Audited<'_>) -> AuditRound {
+        let counted = self.cells.iter().copied();
+        let counted = counted.chain(std::iter::repeat(0));
+        let miscounted = audited.cells.iter().zip(counted);
+        let miscounted = miscounted.map(|((_, count), counted)| counted.abs_diff(i64::from(count)));
+        let in_index = self.devices.abs_diff(audited.index.len() as u64);
+        let in_slab = self.devices.abs_diff(u64::from(audited.devices.devices()));
+        AuditRound {
+            devices: self.devices,
+            miscounted: miscounted.sum(),
+            misplaced: self.misplaced + in_index + in_slab,
+        }
+    }
+
     fn begin_again(&mut self) {
         self.cursor = SlotIndex(0);
         self.cells.fill(0);
@@ -88,55 +145,10 @@ impl Audit {
     }
 }
 
-impl Shard {
-    /// Counts the devices of the next `slots` slots; at the end of a round, compares and begins anew.
-    /// `map` says which devices this shard owns. Call it between batches.
-    pub fn audit(&mut self, slots: u32, map: ShardMap) -> Option<AuditRound> {
-        let first = self.audit.cursor;
-        let end = SlotIndex(first.0.saturating_add(slots).min(self.slots()));
-        for slot in first.until(end) {
-            let record = self.devices.get(slot);
-            if !record.is_occupied() {
-                continue;
-            }
-            self.audit.devices += 1;
-            let key = self.cells.get(record.cell);
-            let in_its_cell = key.is_some_and(|key| key.tenant == record.tenant);
-            if key.is_some() {
-                self.audit.add(record.cell.0 as usize);
-            }
-            let is_ours = map.shard_of(&record.device_id) == self.id;
-            if !in_its_cell || !is_ours || !self.is_found_at(slot, record) {
-                self.audit.misplaced += 1;
-            }
-        }
-        self.audit.cursor = end;
-        if end.0 < self.slots() {
-            return None;
-        }
-        let round = self.end_of_round();
-        self.audit.begin_again();
-        Some(round)
-    }
-
+impl Audited<'_> {
     fn is_found_at(&self, slot: SlotIndex, record: &DeviceRecord) -> bool {
         let (tenant, id) = (record.tenant, &record.device_id);
         let hash = self.index.hash(tenant, id);
-        self.index.find(hash, tenant, id, &self.devices) == Some(slot)
-    }
-
-    fn end_of_round(&self) -> AuditRound {
-        let counted = self.audit.cells.iter().copied();
-        let counted = counted.chain(std::iter::repeat(0));
-        let miscounted = self.cells.iter().zip(counted);
-        let miscounted = miscounted.map(|((_, count), counted)| counted.abs_diff(i64::from(count)));
-        let devices = self.audit.devices;
-        let in_index = devices.abs_diff(self.index.len() as u64);
-        let in_slab = devices.abs_diff(u64::from(self.devices.devices()));
-        AuditRound {
-            devices,
-            miscounted: miscounted.sum(),
-            misplaced: self.audit.misplaced + in_index + in_slab,
-        }
+        self.index.find(hash, tenant, id, self.devices) == Some(slot)
     }
 }

@@ -5,10 +5,11 @@
 //! journal before it can go. A page that becomes dirty again waits for the next checkpoint, unless it
 //! is still to be written in this one.
 
-use super::Shard;
 use super::dirty::PageSet;
-use crate::effects::{Effects, PageWrite};
+use crate::effects::PageWrite;
+use crate::ids::{Revision, Sequence};
 use crate::page;
+use crate::slab::DeviceSlab;
 
 #[derive(Debug, Default)]
 pub(super) struct Checkpoint {
@@ -28,51 +29,49 @@ pub enum CheckpointProgress {
     Complete,
 }
 
-impl Shard {
-    /// Whether a checkpoint runs.
-    pub fn checkpoint_is_running(&self) -> bool {
-        self.checkpoint.running
+impl Checkpoint {
+    pub(super) fn is_running(&self) -> bool {
+        self.running
     }
 
-    /// Whether every page on disk is as in memory.
-    pub fn checkpoint_is_clean(&self) -> bool {
-        self.checkpoint.dirty.is_empty() && self.checkpoint.owed.is_empty()
+    pub(super) fn is_clean(&self) -> bool {
+        self.dirty.is_empty() && self.owed.is_empty()
     }
 
-    /// Begins a checkpoint; call it after [`Shard::seal`], and commit the batch as its beginning.
-    /// Does nothing and returns `false` if one runs already.
-    pub fn checkpoint_begin(&mut self) -> bool {
-        if self.checkpoint.running {
+    /// Owes every dirty page from now on. Does nothing and returns `false` if a checkpoint runs already.
+    pub(super) fn begin(&mut self) -> bool {
+        if self.running {
             return false;
         }
-        self.checkpoint.owed = std::mem::take(&mut self.checkpoint.dirty);
-        self.checkpoint.running = true;
+        self.owed = std::mem::take(&mut self.dirty);
+        self.running = true;
         true
     }
 
-    /// Adds up to `pages_max` owed pages to the effects of the batch just sealed.
-    pub fn checkpoint_step(
+    /// Writes up to `pages_max` owed pages, as of this commit.
+    pub(super) fn step(
         &mut self,
         pages_max: usize,
-        effects: &mut Effects,
+        devices: &DeviceSlab,
+        (revision, sequence): (Revision, Sequence),
+        pages: &mut Vec<PageWrite>,
     ) -> CheckpointProgress {
-        let checkpoint = &mut self.checkpoint;
         for _ in 0..pages_max {
-            let Some(number) = checkpoint.owed.pop() else {
+            let Some(number) = self.owed.pop() else {
                 break;
             };
-            checkpoint.dirty.remove(number);
-            let Some(records) = self.devices.page(number) else {
+            self.dirty.remove(number);
+            let Some(records) = devices.page(number) else {
                 continue;
             };
-            let bytes = page::encode(self.policy.revision(), self.sequence, records);
-            effects.pages.push(PageWrite {
+            let bytes = page::encode(revision, sequence, records);
+            pages.push(PageWrite {
                 page: number,
                 bytes,
             });
         }
-        if checkpoint.owed.is_empty() {
-            checkpoint.running = false;
+        if self.owed.is_empty() {
+            self.running = false;
             return CheckpointProgress::Complete;
         }
         CheckpointProgress::Running

@@ -3,13 +3,10 @@
 //!
 //! Hot path, of check-ins as of recovery: no allocation. Decides nothing.
 
-use muster_wire::{CheckInRecord, DeviceId};
+use muster_wire::DeviceId;
 
 use super::Shard;
-use super::apply::Verdict;
-use crate::effects::Effects;
 use crate::ids::{SlotIndex, TenantIndex};
-use crate::policy::TenantPolicy;
 
 /// How many devices are looked up before the first of them is applied.
 pub(super) const LOOKAHEAD: usize = 32;
@@ -22,33 +19,6 @@ pub(super) struct Lookup {
 }
 
 impl Shard {
-    /// Applies the check-ins of one tenant in order; `each` gets the verdict on each of them.
-    pub(super) fn apply_in_order(
-        &mut self,
-        tenant: TenantIndex,
-        policy: &TenantPolicy,
-        records: &[CheckInRecord],
-        effects: &mut Effects,
-        mut each: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
-    ) {
-        let mut found = [Lookup::default(); LOOKAHEAD];
-        for records in records.chunks(LOOKAHEAD) {
-            for (lookup, record) in found.iter_mut().zip(records) {
-                lookup.hash = self.index.hash(tenant, &record.device_id());
-            }
-            self.bring_near(&found[..records.len()]);
-            for (lookup, record) in found.iter_mut().zip(records) {
-                lookup.slot =
-                    self.index
-                        .find(lookup.hash, tenant, &record.device_id(), &self.devices);
-            }
-            for (lookup, record) in found.iter().zip(records) {
-                let verdict = self.apply_check_in(tenant, policy, record, *lookup, effects);
-                each(record, verdict, effects);
-            }
-        }
-    }
-
     /// Reads a word of every record that these hashes may be of, index first, then records, with no
     /// branch in between that depends on what was read. Changes nothing and decides nothing; a wrong
     /// candidate costs a wasted read.
