@@ -18,8 +18,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::store::Store;
-
 /// What the second name of a file ends in. RocksDB passes over names that it does not know.
 const SUFFIX: &str = ".held";
 
@@ -56,13 +54,7 @@ pub struct HeldFiles {
 }
 
 impl HeldFiles {
-    /// Those of an open store, with what an earlier process has left.
-    #[must_use]
-    pub fn of(store: &Store) -> Self {
-        Self::in_directory(&store.inner.config.directory)
-    }
-
-    fn in_directory(directory: &Path) -> Self {
+    pub(crate) fn in_directory(directory: &Path) -> Self {
         Self {
             directory: directory.to_path_buf(),
             deleted: Vec::new(),

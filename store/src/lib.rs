@@ -40,6 +40,7 @@ mod error;
 mod format;
 mod health;
 mod held_files;
+mod inner;
 mod keys;
 mod keyspace;
 mod kill_point;

@@ -1,7 +1,10 @@
-//! RocksDB as the [`Database`] of a store: the only file, with `keyspace.rs` and its options, that calls it.
+//! RocksDB as the [`Database`] of a store: nothing outside this file and its folder calls it.
 //!
 //! Iterators never leave a method: the binding would let them outlive their snapshot. Scans hold one value at a
-//! time and pass by the block cache. Bounds are those of `keyspace.rs`.
+//! time and pass by the block cache. Bounds are those of `options.rs`.
+
+mod metrics;
+mod options;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    DB, DBRawIterator, FlushOptions, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    ColumnFamily, DB, DBRawIterator, FlushOptions, Options, ReadOptions, Snapshot, WriteBatch,
+    WriteOptions,
 };
 
 use crate::acknowledged_mark::{self, AcknowledgedMark, Found};
@@ -17,10 +21,13 @@ use crate::config::StoreConfig;
 use crate::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
 use crate::error::{OpenError, ReadError};
 use crate::keys;
-use crate::keyspace::{self, Keyspace, LogEnd, Mode};
+use crate::keyspace::Keyspace;
 use crate::kill_point::kill_point;
 use crate::lsn::Lsn;
 use crate::metrics::StoreMetrics;
+
+use options::LogEnd;
+pub(crate) use options::Mode;
 
 /// Read ahead of a scan: a recovery reads hundreds of megabytes in order.
 const SCAN_READAHEAD_BYTES: usize = 2 * 1024 * 1024;
@@ -115,7 +122,7 @@ fn open_database(
         Found::Sequence(_) => LogEnd::MayBeTorn,
         Found::Missing | Found::Damaged => LogEnd::Strict,
     };
-    let (db, options, dropped) = keyspace::open(directory, config, mode, log_end)
+    let (db, options, dropped) = options::open(directory, config, mode, log_end)
         .map_err(|error| OpenError::database(directory, &error))?;
     notices.extend(dropped);
     let reached = db.latest_sequence_number();
@@ -147,6 +154,13 @@ fn notice_of_mark(found: Found, mode: Mode) -> Option<String> {
     Some(format!(
         "file ACKNOWLEDGED is {fault}{made_anew}; the log was read without it"
     ))
+}
+
+impl Keyspace {
+    fn of(self, db: &DB) -> &ColumnFamily {
+        db.cf_handle(self.name())
+            .expect("open() opens every column family")
+    }
 }
 
 impl From<rocksdb::Error> for DatabaseError {
@@ -223,7 +237,7 @@ impl Database for Rocks {
 
     fn recovered(&self) -> Result<(), DatabaseError> {
         let family = Keyspace::Pages.of(&self.db);
-        Ok(self.db.set_options_cf(family, &keyspace::COMPACTION_ON)?)
+        Ok(self.db.set_options_cf(family, &options::COMPACTION_ON)?)
     }
 
     /// The next pages are of another shard, or of the beginning of this one: in one file with these they would cover
@@ -251,7 +265,7 @@ impl Database for Rocks {
     }
 
     fn metrics(&self) -> StoreMetrics {
-        StoreMetrics::read(self)
+        metrics::read(self)
     }
 }
 

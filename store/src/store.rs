@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use muster_engine::TenantIndex;
 use muster_wire::DeviceId;
@@ -18,11 +18,12 @@ use crate::database::{Database, DatabaseError};
 use crate::error::{OpenError, ReadError, WriteError};
 use crate::format::{self, Claim, FORMAT_VERSION};
 use crate::health::Health;
-use crate::keyspace::{Keyspace, Mode};
+use crate::held_files::HeldFiles;
+use crate::inner::Inner;
+use crate::keyspace::Keyspace;
 use crate::kill_point::kill_point;
 use crate::metrics::StoreMetrics;
-use crate::rocks::Rocks;
-use crate::trim_gate::TrimGate;
+use crate::rocks::{Mode, Rocks};
 use crate::view::{JournalEntry, StoreView};
 use crate::writer::Writer;
 use crate::{keys, value};
@@ -32,22 +33,6 @@ use crate::{keys, value};
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
-}
-
-pub(crate) struct Inner {
-    // Fields are dropped in order: the database first, its lock last.
-    pub(crate) db: Box<dyn Database>,
-    pub(crate) shards: u16,
-    pub(crate) config: StoreConfig,
-    pub(crate) health: Health,
-    pub(crate) trim_gate: TrimGate,
-    /// Index of every tenant; held while one is added.
-    pub(crate) tenants: Mutex<BTreeMap<String, TenantIndex>>,
-    /// Whether a [`Writer`] exists: one owner gives log sequence numbers.
-    pub(crate) has_writer: AtomicBool,
-    pub(crate) notices: Vec<String>,
-    /// The lock on the directory; none on a database that is in no directory.
-    _claim: Option<Claim>,
 }
 
 impl fmt::Debug for Store {
@@ -115,17 +100,7 @@ impl Store {
                 Ok::<(), ReadError>(())
             })
             .map_err(|error| OpenError::read(&config.directory, error))?;
-        let inner = Inner {
-            db,
-            shards,
-            config: config.clone(),
-            health: Health::default(),
-            trim_gate: TrimGate::default(),
-            tenants: Mutex::new(tenants),
-            has_writer: AtomicBool::new(false),
-            notices,
-            _claim: claim,
-        };
+        let inner = Inner::new(db, shards, config.clone(), tenants, notices, claim);
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -206,6 +181,12 @@ impl Store {
     #[must_use]
     pub fn metrics(&self) -> StoreMetrics {
         self.inner.db.metrics()
+    }
+
+    /// The second names of the files of its directory, with what an earlier process has left.
+    #[must_use]
+    pub fn held_files(&self) -> HeldFiles {
+        HeldFiles::in_directory(&self.inner.config.directory)
     }
 
     /// Flushes what is in memory, so that the next start has no log to read again, and lets go of the

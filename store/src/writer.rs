@@ -14,13 +14,13 @@ use muster_engine::{Sequence, ShardId};
 use crate::commit::{CheckpointMark, Commit, Sink};
 use crate::database::WriteSet;
 use crate::health::PoisonReason;
+use crate::inner::Inner;
 use crate::keys;
 use crate::keyspace::Keyspace;
 use crate::kill_point::{self, kill_point};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lsn::Lsn;
 use crate::metrics::WriterMetrics;
-use crate::store::Inner;
 use crate::value::{self, JournalStamp};
 use crate::view::JournalTail;
 

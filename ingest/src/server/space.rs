@@ -31,7 +31,7 @@ impl SpaceThread {
     pub(super) fn start(store: &Store) -> Result<Self, ServerError> {
         let (stop, stopped) = bounded(0);
         let (ending, ended) = bounded(0);
-        let held = HeldFiles::of(store);
+        let held = store.held_files();
         spawn("space".to_owned(), move || {
             run(held, &stopped);
             drop(ending);
