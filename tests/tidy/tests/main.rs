@@ -1,8 +1,9 @@
-//! Holds the shape of the project: which crate may name which, how sources and documents look.
+//! Holds the shape of the project: which crate and which module may name which, how sources and documents look.
 //!
 //! Every test reads files of the clone and nothing else, so it fails the same on every machine.
 //! What one lint of rustc or clippy can see is not repeated here.
 
+mod circles;
 mod conflicts;
 mod dependencies;
 mod documents;
