@@ -1,9 +1,9 @@
-//! The generator's own ceiling: the same connections and senders as in a run, against a peer that acknowledges every
-//! frame at once and does nothing with it.
+//! The ceiling of the generator: the connections and senders of a run, against a null server, which acknowledges every
+//! frame and discards it.
 //!
-//! The sink runs in this process, on threads of its own, so that what each side costs is known; both share the cores,
-//! as a server on this machine would. Bounds: the fleet, and the time asked for. What it does not do: verify, since a
-//! sink counts nothing.
+//! The null server runs in this process on threads of its own, so that the cost of each side is known; both share the
+//! cores, like a server on this machine. Bounds: the fleet and the duration. What it does not do: verify counts, because
+//! a null server has none.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,8 +21,8 @@ use crate::{
     machine, process, run,
 };
 
-/// Names of threads, by which their core time is told apart; the kernel keeps 15 bytes of a name.
-const SINK_THREADS: &str = "muster-sink";
+/// The name of the server's threads, by which their core time is measured; the kernel keeps 15 bytes of a name.
+const SERVER_THREADS: &str = "muster-null";
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,8 +37,8 @@ pub struct Ceiling {
     pub seconds: f64,
     /// Core seconds of the generator.
     pub generator_core_seconds: f64,
-    /// Core seconds of the sink.
-    pub sink_core_seconds: f64,
+    /// Core seconds of the null server.
+    pub server_core_seconds: f64,
     /// p99 from the time a frame was made to its ack, in milliseconds.
     pub p99_ms: f64,
 }
@@ -63,9 +63,9 @@ impl Ceiling {
             "seconds": self.seconds,
             "check_ins_per_second": self.per_second().round(),
             "generator_core_ns_each": self.core_ns(self.generator_core_seconds),
-            "sink_core_ns_each": self.core_ns(self.sink_core_seconds),
+            "server_core_ns_each": self.core_ns(self.server_core_seconds),
             "p99_ms": self.p99_ms,
-            "durability": "none: the sink keeps nothing",
+            "durability": "none: the null server discards everything",
             "machine": machine::describe(),
         })
     }
@@ -73,19 +73,19 @@ impl Ceiling {
     /// The sentences for people.
     pub fn to_text(&self) -> String {
         format!(
-            "{:.0} check-ins/s over {} connections in frames of {}, to a sink on threads of its own in this process\n\
-             that acknowledges every frame and keeps nothing. Generator {:.0} core ns each, sink {:.0}. A run that\n\
+            "{:.0} check-ins/s over {} connections in frames of {}, to a null server in this process\n\
+             that acknowledges and discards every frame. Generator {:.0} core ns each, null server {:.0}. A run that\n\
              comes close to this on this machine has measured the generator.",
             self.per_second(),
             self.connections,
             self.frame,
             self.core_ns(self.generator_core_seconds),
-            self.core_ns(self.sink_core_seconds),
+            self.core_ns(self.server_core_seconds),
         )
     }
 }
 
-/// Sends to a sink for the time that is asked for.
+/// Sends to a null server for the requested time.
 ///
 /// # Errors
 /// [`RunError::Internal`] if threads or sockets cannot be had, [`RunError::Client`] if a connection fails.
@@ -94,22 +94,22 @@ pub fn measure(arguments: &CeilingArguments) -> Result<Ceiling, RunError> {
     if let Some(threads) = arguments.threads {
         builder.worker_threads(usize::from(threads));
     }
-    let sinks = builder
-        .thread_name(SINK_THREADS)
+    let server_runtime = builder
+        .thread_name(SERVER_THREADS)
         .enable_all()
         .build()
         .map_err(|error| RunError::Internal(format!("cannot start threads: {error}")))?;
-    let sink = {
-        let _inside = sinks.enter();
+    let server = {
+        let _inside = server_runtime.enter();
         NullServer::start()?
     };
     let plan = Plan {
-        server: sink.address(),
-        ca: sink.ca(),
+        server: server.address(),
+        ca: server.ca(),
         window: arguments.window,
         server_pid: None,
     };
-    let members = members(arguments, &sink);
+    let members = members(arguments, &server);
     let connections = members.len() as u64;
     let frame = members.first().map_or(0, |member| member.frame);
     let load = Load {
@@ -117,35 +117,35 @@ pub fn measure(arguments: &CeilingArguments) -> Result<Ceiling, RunError> {
         ..Load::closed()
     };
     let generator = run::runtime(arguments.threads)?;
-    let (measured, sink_core_seconds) = generator.block_on(send(plan, members, load))?;
+    let (measured, server_core_seconds) = generator.block_on(send(plan, members, load))?;
     let all = measured.generator_core_seconds.unwrap_or_default();
     Ok(Ceiling {
         connections,
         frame,
         check_ins: measured.acked,
         seconds: measured.seconds,
-        generator_core_seconds: (all - sink_core_seconds).max(0.0),
-        sink_core_seconds,
+        generator_core_seconds: (all - server_core_seconds).max(0.0),
+        server_core_seconds,
         p99_ms: measured.series.latency().quantile_ms(0.99),
     })
 }
 
-/// What was measured, and the core seconds of the sink meanwhile.
+/// What was measured, and the core seconds of the null server meanwhile.
 async fn send(
     plan: Plan,
     members: Vec<Member>,
     load: Load,
 ) -> Result<(Measured, f64), ClientError> {
     let mut connections = Connections::open(plan, members).await?;
-    let before = process::core_seconds_of_threads(SINK_THREADS);
+    let before = process::core_seconds_of_threads(SERVER_THREADS);
     let measured = connections.measure(&load, Arc::default()).await?;
-    let spent = process::core_seconds_of_threads(SINK_THREADS) - before;
+    let spent = process::core_seconds_of_threads(SERVER_THREADS) - before;
     connections.close().await?;
     Ok((measured, spent))
 }
 
-/// The fleet on certificates of the sink, cut as that of a run.
-fn members(arguments: &CeilingArguments, sink: &NullServer) -> Vec<Member> {
+/// The fleet, with certificates of the null server, split over connections as in a run.
+fn members(arguments: &CeilingArguments, server: &NullServer) -> Vec<Member> {
     let shape = Shape::new(arguments.seed);
     let given = arguments
         .frame
@@ -158,7 +158,8 @@ fn members(arguments: &CeilingArguments, sink: &NullServer) -> Vec<Member> {
                 let first = devices * number / gateways;
                 let count = devices * (number + 1) / gateways - first;
                 Member {
-                    identity: sink.identity(&format!("muster://ceiling/gateway/gateway-{number}")),
+                    identity: server
+                        .identity(&format!("muster://ceiling/gateway/gateway-{number}")),
                     part: Part::new(&shape, &Members::Numbered { first, count }, CHECK_INS_MAX),
                     frame: given.unwrap_or(CHECK_INS_PER_FRAME_MAX),
                 }
@@ -169,7 +170,7 @@ fn members(arguments: &CeilingArguments, sink: &NullServer) -> Vec<Member> {
             let member = |number: u64| {
                 let id = device_id(arguments.seed, number);
                 Member {
-                    identity: sink.identity(&format!("muster://ceiling/device/{id}")),
+                    identity: server.identity(&format!("muster://ceiling/device/{id}")),
                     part: Part::new(&shape, &Members::One(id, number), CHECK_INS_MAX),
                     frame: given.unwrap_or(1),
                 }
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sink_takes_whatever_is_sent() {
+    fn a_null_server_acknowledges_every_frame() {
         for (kind, devices) in [(Kind::Gateway, 100), (Kind::Device, 2)] {
             let arguments = CeilingArguments {
                 kind,
@@ -197,7 +198,7 @@ mod tests {
                 seed: 1,
                 json: false,
             };
-            let ceiling = measure(&arguments).expect("a sink is always there");
+            let ceiling = measure(&arguments).expect("the null server starts");
             assert_eq!(ceiling.connections, 2);
             assert!(
                 ceiling.check_ins > 0 && ceiling.seconds > 0.0,

@@ -54,7 +54,7 @@ pub enum Command {
     Compare(CompareArguments),
     /// Measure how fast check-ins are made here, on one core and without a server.
     Rate(RateArguments),
-    /// Measure how fast this generator sends to a peer that acknowledges everything and does nothing.
+    /// Measure how fast this generator sends to a null server, which acknowledges and discards every frame.
     Ceiling(CeilingArguments),
     /// Start handshakes and complete none, to show how a server bounds them.
     HandshakeFlood(HandshakeFloodArguments),

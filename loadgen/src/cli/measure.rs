@@ -60,7 +60,7 @@ pub struct CeilingArguments {
     /// How long to send.
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     pub seconds: f64,
-    /// Threads of the generator; the sink has as many of its own. [default: one for each core]
+    /// Threads of the generator; the null server has as many of its own. [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// The fleet.
