@@ -1,6 +1,6 @@
 //! The condensed oracle against the engine's whole model, record by record.
 
-use muster_engine::{PolicySet, Revision, Threshold, model::Model};
+use muster_engine::{PolicySet, Revision, TenantIndex, Threshold, model::Model};
 use muster_wire::{
     CheckInRecord, Platform,
     limits::{CHECK_IN_BYTES, HEADER_BYTES},
@@ -16,7 +16,7 @@ fn feed(part: &mut Part, model: &mut Model, policy: &PolicySet) -> Tally {
     use muster_engine::model::Answer;
     for inventory in part.inventories().collect::<Vec<_>>() {
         assert_eq!(
-            model.inventory(policy, 0, &inventory, NOW),
+            model.inventory(policy, TenantIndex(0), &inventory, NOW),
             Answer::Accepted
         );
     }
@@ -27,7 +27,7 @@ fn feed(part: &mut Part, model: &mut Model, policy: &PolicySet) -> Tally {
         assert!(rest.is_empty());
         for bytes in records {
             let record = CheckInRecord::validate(bytes).unwrap();
-            match model.check_in(policy, 0, &record, NOW) {
+            match model.check_in(policy, TenantIndex(0), &record, NOW) {
                 Answer::Accepted => tally.accepted += 1,
                 Answer::Duplicate => tally.duplicate += 1,
                 Answer::Stale => tally.stale += 1,

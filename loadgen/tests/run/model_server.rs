@@ -12,7 +12,7 @@ use std::{
 
 use muster_client::testing::{Action, FakeServer, Outcome, ReceivedFrame, Script, TestPki};
 use muster_engine::{
-    Counts, PolicySet, Revision, TenantPolicy, Timestamp,
+    Counts, PolicySet, Revision, TenantIndex, TenantPolicy, Timestamp,
     model::{Answer, Model},
 };
 use muster_wire::{CheckInRecord, FrameKind, Inventory};
@@ -114,14 +114,14 @@ fn policy() -> PolicySet {
 }
 
 /// By the certificate, as a real server does.
-fn tenant_of(frame: &ReceivedFrame) -> u16 {
+fn tenant_of(frame: &ReceivedFrame) -> TenantIndex {
     let is_in = |tenant: &str| {
         let uri = format!("muster://{tenant}/");
         let mut places = frame.certificate.windows(uri.len());
         places.any(|bytes| bytes == uri.as_bytes())
     };
     let place = TENANTS.iter().position(|tenant| is_in(tenant));
-    place.expect("only these have certificates") as u16
+    TenantIndex(place.expect("only these have certificates") as u16)
 }
 
 fn evaluate(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
@@ -159,11 +159,7 @@ fn answer(mut stream: TcpStream, model: &Mutex<Model>, lie: Lie) {
         .nth(1)
         .unwrap_or_default()
         .to_owned();
-    let tenant = if request.contains("tenant=loud") {
-        1
-    } else {
-        0
-    };
+    let tenant = TenantIndex(u16::from(request.contains("tenant=loud")));
     let model = model.lock().unwrap_or_else(PoisonError::into_inner);
     let body = match what.as_str() {
         "policy" => policy_json(),
@@ -191,7 +187,7 @@ fn policy_json() -> Value {
     })
 }
 
-fn counts_json(model: &Model, tenant: u16) -> Value {
+fn counts_json(model: &Model, tenant: TenantIndex) -> Value {
     let mut counts = Counts::default();
     for ((of, _, facets), count) in model.cells(&policy(), NOW) {
         if of != tenant {
@@ -200,7 +196,7 @@ fn counts_json(model: &Model, tenant: u16) -> Value {
         counts.add(&facets, count);
     }
     let mut object = Map::new();
-    object.insert("tenant".to_owned(), TENANTS[usize::from(tenant)].into());
+    object.insert("tenant".to_owned(), TENANTS[usize::from(tenant.0)].into());
     object.insert("devices".to_owned(), counts.devices().into());
     object.insert("onboarded".to_owned(), counts.onboarded().into());
     object.insert("not_onboarded".to_owned(), counts.not_onboarded().into());
@@ -217,7 +213,7 @@ fn counts_json(model: &Model, tenant: u16) -> Value {
     json!({"tenants": [object], "total": {}})
 }
 
-fn cells_json(model: &Model, tenant: u16, lie: Lie) -> Value {
+fn cells_json(model: &Model, tenant: TenantIndex, lie: Lie) -> Value {
     let mut excess = u64::from(lie == Lie::OneDevice);
     let cells = model
         .cells(&policy(), NOW)
@@ -225,7 +221,7 @@ fn cells_json(model: &Model, tenant: u16, lie: Lie) -> Value {
         .filter(|((of, _, _), _)| *of == tenant)
         .map(|((_, cohort, facets), count)| {
             json!({
-                "tenant": TENANTS[usize::from(tenant)],
+                "tenant": TENANTS[usize::from(tenant.0)],
                 "owner": cohort.owner().name(),
                 "tags": cohort.tags(),
                 "facets": facets.word().0,
