@@ -62,6 +62,6 @@ build_peers() {
 # The same server with kill points, for scripts/crash --kill-points.
 build_kill_points() {
   (cd "$muster_root" && cargo build --release --locked --workspace \
-    --bin muster-failpoints --features muster-ingest/failpoints 1>&2) ||
+    --bin muster-failpoints --features muster-cli/failpoints 1>&2) ||
     fail 1 'the build failed, see above'
 }

@@ -27,6 +27,7 @@ use serde::Serialize;
 
 pub use fault::{ConfigFault, ConfigFaults};
 pub use key::KeyRow;
+pub(crate) use listen::GATEWAY_RECEIVE_WINDOW;
 pub use listen::ListenConfig;
 pub use log::{LogConfig, LogFormat};
 pub use ops::OpsConfig;

@@ -1,7 +1,7 @@
-//! The kill points of the whole server: those of the store, and those between its durability and the ack.
+//! The kill points between the store's durability and the ack, and around start and stop.
 //!
-//! A crash loop reads [`all`] and sets some of them by the environment of `muster-failpoints`. In `muster`
-//! itself they do not exist; see the feature `failpoints`.
+//! A crash loop reads them from `muster-failpoints` and sets some of them by its environment. In `muster` itself they
+//! do not exist; see the feature `failpoints`.
 
 /// Every kill point of this crate and the moment it stands for.
 pub const KILL_POINTS: &[(&str, &str)] = &[
@@ -31,42 +31,6 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     ("ingest.ack.after_write", "an ack is handed to QUIC"),
     (
-        "ingest.restore.before_partial",
-        "a restore: the backup is counted, nothing is made",
-    ),
-    (
-        "ingest.restore.before_mark",
-        "a restore: DIR.partial is made and empty",
-    ),
-    (
-        "ingest.restore.before_file",
-        "a restore: RESTORING is written, a file is not copied",
-    ),
-    (
-        "ingest.restore.before_file_sync",
-        "a restore: a file is copied and not synced",
-    ),
-    (
-        "ingest.restore.before_recount",
-        "a restore: everything is copied and synced, and not counted",
-    ),
-    (
-        "ingest.restore.before_rename",
-        "a restore: the copy is counted and has not its name",
-    ),
-    (
-        "ingest.restore.before_directory_sync",
-        "a restore: the copy has its name, the directory above is not synced",
-    ),
-    (
-        "ingest.restore.before_unmark",
-        "a restore: everything is durable, RESTORING is still there",
-    ),
-    (
-        "ingest.restore.after_unmark",
-        "a restore: done, nobody was told so",
-    ),
-    (
         "ingest.stop.before_shards",
         "stop: sessions are closed, shards have not been told to drain",
     ),
@@ -79,31 +43,3 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
         "stop: everything is closed, the process is still there",
     ),
 ];
-
-/// Every kill point of a server.
-pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    muster_store::KILL_POINTS.iter().chain(KILL_POINTS)
-}
-
-/// Sets kill points by text: `name=actions`, several with `;` between, actions as the crate `fail` has them.
-/// `store.group.after_sync=3*off->return` ends the process when the fourth group is durable.
-///
-/// # Errors
-/// What is wrong with the text: it would never kill.
-#[cfg(feature = "failpoints")]
-pub fn set(text: &str) -> Result<(), String> {
-    for setting in text
-        .split(';')
-        .map(str::trim)
-        .filter(|setting| !setting.is_empty())
-    {
-        let (name, actions) = setting
-            .split_once('=')
-            .ok_or_else(|| format!("FAILPOINTS: {setting:?} is not like name=actions"))?;
-        if !all().any(|(known, _)| *known == name) {
-            return Err(format!("FAILPOINTS: there is no kill point {name:?}"));
-        }
-        fail::cfg(name, actions).map_err(|error| format!("FAILPOINTS: {name}: {error}"))?;
-    }
-    Ok(())
-}

@@ -2,7 +2,7 @@
 //!
 //! Plain atomics, relaxed: a reader may be a moment behind, no count is ever lost. Incremented once a
 //! frame or once a connection, never once a check-in. Names and meanings for Prometheus are in
-//! [`crate::ops`], so a counter has one name in the product.
+//! `backend/metrics/families.rs`, so a counter has one name in the product.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -12,9 +12,7 @@ mod registry;
 mod session;
 mod tickets;
 
-pub(crate) use endpoint::{
-    DEVICE_RECEIVE_WINDOW, GATEWAY_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW,
-};
+pub(crate) use endpoint::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
 pub use endpoint::{EndpointError, bind, endpoint};
 pub use listener::{Listener, ListenerContext};
 pub use registry::{SessionInfo, SessionRegistry};

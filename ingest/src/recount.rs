@@ -6,45 +6,23 @@
 //! committed state while a snapshot is taken, and goes on; its counters of that moment must equal the
 //! recount of the snapshot. Costs about 300 bytes for each device of the shard that is recounted.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use muster_api::{Difference, Recount};
 use muster_engine::model::{DiskError, ModelDisk};
-use muster_engine::{
-    Cohort, Facets, Revision, Shard, ShardId, ShardLimits, TenantIndex, Timestamp,
-};
-use muster_store::{OpenError, ReadError, ReadOnlyStore, Store, StoreConfig, StoreView};
-use muster_wire::DeviceId;
-use serde_json::{Map, Value, json};
+use muster_engine::{Cohort, Facets, Revision, Shard, ShardId, TenantIndex, Timestamp};
+use muster_store::{ReadError, StoreView};
 
-use crate::clock;
-use crate::recovery::{RecoverError, RecoverOptions, policy_set_of, recover_view};
+use crate::recovery::policy_set_of;
 use crate::shard::CellCount;
 
 /// Differences listed in a report; all are counted.
 const DIFFERENCES_LISTED_MAX: usize = 100;
 
-/// A recount limits nothing: what was accepted is counted.
-const UNLIMITED: RecoverOptions = RecoverOptions {
-    limits: ShardLimits {
-        devices_max: u32::MAX,
-        cells_max: usize::MAX,
-        cohorts_max: usize::MAX,
-    },
-    hash_seed: 0,
-};
-
-/// Why a recount could not be made.
+/// Why a shard could not be counted.
 #[derive(Debug, thiserror::Error)]
 pub enum RecountError {
-    /// The directory cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The directory cannot be rebuilt.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// The directory cannot be read.
+    /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The oracle cannot make sense of what is stored.
@@ -55,30 +33,20 @@ pub enum RecountError {
         /// What it found.
         source: DiskError,
     },
-    /// A stored inventory is not the one that its device has counted: its revision, owner or tags differ.
-    #[error(
-        "shard {shard}: the stored inventory of device {device} is not the one that its record has: restore from a copy"
-    )]
-    Inventory {
-        /// Which shard.
-        shard: ShardId,
-        /// Whose it is.
-        device: DeviceId,
-    },
 }
 
 /// Numbers of devices by cell.
 pub type Cells = BTreeMap<(TenantIndex, Cohort, Facets), u64>;
 
-/// What a recount found.
+/// What was counted on disk beside what the counters say.
 #[derive(Debug, Default)]
-pub struct RecountReport {
+pub struct Comparison {
     counted: Cells,
     counters: Cells,
     devices: u64,
 }
 
-impl RecountReport {
+impl Comparison {
     /// Adds a shard: what was counted on disk, and what its counters said.
     pub fn add(&mut self, counted: Cells, counters: Cells) {
         self.devices += counted.values().sum::<u64>();
@@ -89,39 +57,34 @@ impl RecountReport {
         }
     }
 
-    /// Whether every cell has the same number on both sides.
-    pub fn is_verified(&self) -> bool {
-        self.counted == self.counters
-    }
-
-    /// The report as the CLI and the API show it. `tenant` names a tenant by index.
-    pub fn to_json(&self, tenant: impl Fn(TenantIndex) -> String) -> Map<String, Value> {
-        let cells = self.counted.keys().chain(self.counters.keys());
+    /// What differs, by cell. `tenant` names a tenant by index.
+    pub fn report(&self, tenant: impl Fn(TenantIndex) -> String) -> Recount {
+        let cells: BTreeSet<_> = self.counted.keys().chain(self.counters.keys()).collect();
         let mut differences = Vec::new();
-        let mut differing = 0_u64;
-        for cell in cells.collect::<std::collections::BTreeSet<_>>() {
+        let mut differing_cells = 0;
+        for cell in cells {
             let number = |cells: &Cells| cells.get(cell).copied().unwrap_or(0);
-            let (counted, counter) = (number(&self.counted), number(&self.counters));
-            if counted == counter {
+            let (counted_on_disk, counter) = (number(&self.counted), number(&self.counters));
+            if counted_on_disk == counter {
                 continue;
             }
-            differing += 1;
+            differing_cells += 1;
             if differences.len() < DIFFERENCES_LISTED_MAX {
-                differences.push(json!({
-                    "tenant": tenant(cell.0),
-                    "facets": cell.2.word().0,
-                    "counted_on_disk": counted,
-                    "counter": counter,
-                }));
+                differences.push(Difference {
+                    tenant: tenant(cell.0),
+                    facets: cell.2.word().0,
+                    counted_on_disk,
+                    counter,
+                });
             }
         }
-        let mut report = Map::new();
-        report.insert("verified".into(), self.is_verified().into());
-        report.insert("devices".into(), self.devices.into());
-        report.insert("cells".into(), self.counted.len().into());
-        report.insert("differing_cells".into(), differing.into());
-        report.insert("differences".into(), differences.into());
-        report
+        Recount {
+            verified: self.counted == self.counters,
+            devices: self.devices,
+            cells: self.counted.len(),
+            differing_cells,
+            differences,
+        }
     }
 }
 
@@ -149,41 +112,6 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
             .or_default() += cell.count;
     }
     by_cell
-}
-
-/// Opens a directory that no server uses, and says on standard error what was found wrong and left out.
-pub(crate) fn open_read_only(directory: &Path) -> Result<ReadOnlyStore, OpenError> {
-    let store = Store::open_read_only(&StoreConfig::new(directory))?;
-    let mut out = std::io::stderr().lock();
-    for notice in store.notices() {
-        // Nobody may be reading; the answer is as good.
-        let _ = writeln!(out, "muster: warning: {}: {notice}", directory.display());
-    }
-    Ok(store)
-}
-
-/// Recounts a directory that no server uses.
-pub fn offline(directory: &Path) -> Result<Map<String, Value>, RecountError> {
-    let store = open_read_only(directory)?;
-    let view = store.view();
-    let names = tenant_names(&view)?;
-    let (shards, _) = recover_view(&view, UNLIMITED)?;
-    let mut report = RecountReport::default();
-    for shard in &shards {
-        let counted = count_shard(&view, shard.id(), clock::wall())?;
-        report.add(counted, counters(shard));
-    }
-    Ok(report.to_json(|index| names.get(&index).cloned().unwrap_or_default()))
-}
-
-/// The tenants of a store by index.
-pub fn tenant_names(view: &StoreView<'_>) -> Result<BTreeMap<TenantIndex, String>, ReadError> {
-    let mut names = BTreeMap::new();
-    view.tenants(|name, index| {
-        names.insert(index, name.to_owned());
-        Ok::<(), ReadError>(())
-    })?;
-    Ok(names)
 }
 
 /// Counts the devices of one shard from its pages and its journal, by the oracle's rules alone.

@@ -2,10 +2,11 @@
 //!
 //! Start: bind both addresses (early, so that a conflict costs nothing), answer liveness probes, open
 //! the store, recover the shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
-//! `shutdown.rs`. Runs on the main thread, which owns the net runtime and every join handle.
+//! `server/shutdown.rs`. Runs on the main thread, which owns the net runtime and every join handle.
 
 mod parts;
 mod policy;
+mod shutdown;
 mod space;
 
 use std::collections::HashMap;
@@ -14,20 +15,21 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_api::Gate;
 use muster_engine::{PolicySet, ShardLimits, TenantIndex, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use tokio::sync::oneshot;
 
+use crate::backend::{self, ServerBackend};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::memory::MemoryBound;
 use crate::net::{self, EndpointError, Listener, ListenerContext};
-use crate::ops::{self, OpsContext, OpsGate};
 use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
-use crate::shutdown::{self, Running, Signals};
 
-pub(crate) use parts::Parts;
+use parts::Parts;
+use shutdown::{Running, Signals};
 use space::SpaceThread;
 
 /// How long a question to the store may still run once everything else has ended.
@@ -97,7 +99,7 @@ pub fn run(
             address: config.ops.address,
             source,
         })?;
-    let gate = Arc::new(OpsGate::default());
+    let gate = Arc::new(Gate::default());
     let (ops_stop, ops_stopped) = oneshot::channel::<()>();
     let ops = start_ops(ops_listener, Arc::clone(&gate), ops_stopped)?;
 
@@ -124,7 +126,7 @@ pub fn run(
     let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
 
-    let ops_context = ops_context(
+    let backend = backend(
         &config,
         &parts,
         &store,
@@ -135,7 +137,7 @@ pub fn run(
     );
     let signals = Signals::listen()?;
     parts.phase.advance(Phase::Serving);
-    gate.open(ops_context, http.ip());
+    gate.open(backend, http.ip());
     tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
     announce(quic, http);
 
@@ -280,7 +282,7 @@ fn listener_context(config: &Config, parts: &Parts, tenants: &[String]) -> Arc<L
     })
 }
 
-fn ops_context(
+fn backend(
     config: &Config,
     parts: &Parts,
     store: &Arc<Store>,
@@ -288,8 +290,8 @@ fn ops_context(
     tenants: &[String],
     started_at: Timestamp,
     memory_bound_bytes: u64,
-) -> Arc<OpsContext> {
-    Arc::new(OpsContext {
+) -> Arc<ServerBackend> {
+    Arc::new(ServerBackend::new(backend::Context {
         phase: parts.phase.clone(),
         metrics: Arc::clone(&parts.metrics),
         registry: Arc::clone(&parts.registry),
@@ -302,13 +304,13 @@ fn ops_context(
         tenants: tenants.to_vec(),
         started_at,
         memory_bound_bytes,
-    })
+    }))
 }
 
 /// The ops runtime: a thread and a runtime of its own, so that questions never compete with check-ins.
 fn start_ops(
     listener: TcpListener,
-    gate: Arc<OpsGate>,
+    gate: Arc<Gate>,
     stop: oneshot::Receiver<()>,
 ) -> Result<std::thread::JoinHandle<()>, ServerError> {
     let start = |source| ServerError::Start {
@@ -321,7 +323,7 @@ fn start_ops(
         .map_err(start)?;
     let serve = move || {
         let stopped = async move { drop(stop.await) };
-        if let Err(error) = runtime.block_on(ops::serve(listener, gate, stopped)) {
+        if let Err(error) = runtime.block_on(muster_api::serve(listener, gate, stopped)) {
             tracing::error!(%error, "ops endpoint ended");
         }
         // A recount or a read of a stuck disk must not hold up the end of the process.

@@ -9,8 +9,10 @@ use super::key::{Flag, Integer, Key, KeyRow, Required, Size, Span, Text};
 use super::reader::Section;
 use super::units::{ByteSize, ConfigDuration};
 use super::{file_path, socket_address};
-use crate::net::GATEWAY_RECEIVE_WINDOW;
 use crate::pki::tls::ServerTls;
+
+/// What a gateway may have in flight: 16 full frames. Set once its certificate is known.
+pub(crate) const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
 
 /// The listener and the bounds of its connections. The reference in docs/reference/CONFIGURATION.md says what each
 /// key means, allows and costs.

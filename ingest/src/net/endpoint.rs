@@ -11,14 +11,11 @@ use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportCo
 use quinn_proto::HashedConnectionIdGenerator;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::ListenConfig;
+use crate::config::{GATEWAY_RECEIVE_WINDOW, ListenConfig};
 
 /// What a device may have in flight towards us: a frame of one check-in is 56 bytes, an inventory at
 /// most 8 KiB.
 pub(crate) const DEVICE_RECEIVE_WINDOW: u32 = 64 << 10;
-
-/// What a gateway may have in flight: 16 full frames. Set once its certificate is known.
-pub(crate) const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
 
 /// Acks, Busy and Goodbye only.
 pub(crate) const SEND_WINDOW: u64 = 64 << 10;

@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::net::endpoint::GATEWAY_RECEIVE_WINDOW;
+    use crate::config::GATEWAY_RECEIVE_WINDOW;
 
     /// The large windows that tenants get who want all they can have, one after the other.
     fn windows(total: &str, tenants: u16) -> Vec<usize> {

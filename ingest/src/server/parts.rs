@@ -23,15 +23,15 @@ const CONTROLS_MAX: usize = 64;
 
 /// Everything that runs behind the front door.
 #[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) routes: Arc<RouteTable>,
-    pub(crate) registry: Arc<SessionRegistry>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) phase: PhaseSwitch,
-    pub(crate) controls: Vec<Sender<Control>>,
-    pub(crate) writer_report: Arc<Mutex<WriterReport>>,
-    pub(crate) shard_threads: Vec<JoinHandle<()>>,
-    pub(crate) writer_thread: JoinHandle<()>,
+pub(super) struct Parts {
+    pub(super) routes: Arc<RouteTable>,
+    pub(super) registry: Arc<SessionRegistry>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) phase: PhaseSwitch,
+    pub(super) controls: Vec<Sender<Control>>,
+    pub(super) writer_report: Arc<Mutex<WriterReport>>,
+    pub(super) shard_threads: Vec<JoinHandle<()>>,
+    pub(super) writer_thread: JoinHandle<()>,
 }
 
 /// The channel ends of the threads, made before any of them starts.

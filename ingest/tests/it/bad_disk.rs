@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use muster_cli::offline::recount::recount;
 use muster_engine::{ShardLimits, TenantIndex};
-use muster_ingest::recount;
 use muster_ingest::recovery::{RecoverOptions, recover};
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
@@ -24,7 +24,7 @@ const CASES_OF_A_FILE: u64 = 8;
 /// What a directory holds while it is intact.
 struct Intact {
     folder: tempfile::TempDir,
-    devices: Value,
+    devices: u64,
     cells: Value,
     /// By device: its inventory, of tenant 0.
     inventories: BTreeMap<DeviceId, Vec<u8>>,
@@ -35,8 +35,8 @@ impl Intact {
         let folder = tempfile::tempdir().expect("a scratch directory can be made");
         make(ending, folder.path());
         let directory = folder.path();
-        let report = recount::offline(directory).expect("it is intact");
-        assert_eq!(report["verified"], true);
+        let report = recount(directory).expect("it is intact");
+        assert!(report.verified);
         let store = Store::open_read_only(&StoreConfig::new(directory)).expect("it is intact");
         let inventories: BTreeMap<_, _> = (0..5)
             .map(device)
@@ -53,7 +53,7 @@ impl Intact {
             .collect();
         drop(store);
         Self {
-            devices: report["devices"].clone(),
+            devices: report.devices,
             cells: stored_cells(directory),
             folder,
             inventories,
@@ -105,9 +105,9 @@ impl Intact {
     }
 
     fn counted(&self, directory: &Path, what: &str) -> Result<(), String> {
-        let report = recount::offline(directory).map_err(|error| error.to_string())?;
-        assert_eq!(report["verified"], true, "{what}: {report:?}");
-        assert_eq!(report["devices"], self.devices, "{what}");
+        let report = recount(directory).map_err(|error| error.to_string())?;
+        assert!(report.verified, "{what}: {report:?}");
+        assert_eq!(report.devices, self.devices, "{what}");
         assert_eq!(stored_cells(directory), self.cells, "{what}");
         Ok(())
     }

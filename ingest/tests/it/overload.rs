@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use muster_cli::offline::tenant_names;
 use muster_engine::journal::{JournalValue, Segment};
-use muster_ingest::recount::tenant_names;
 use muster_store::{ReadError, Store, StoreConfig};
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 use tokio::task::JoinHandle;

@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use muster_cli::pki::{CertificateAuthority, Validity};
 use muster_fuzz::{TARGETS, Target, seeds};
-use muster_ingest::pki::{CertificateAuthority, Validity};
 
 /// Mutations a target; all targets together take seconds.
 const MUTATIONS: u64 = 20_000;

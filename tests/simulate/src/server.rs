@@ -2,7 +2,7 @@
 //!
 //! Everything in here is lost at a crash; only the disk stays. Each method is one step of one thread. What the
 //! server would wait for is looked at. The order of start and stop is that of `ingest/src/server.rs` and
-//! `shutdown.rs`: policy in force and durable before anybody connects, sessions before shards at the end.
+//! `server/shutdown.rs`: policy in force and durable before anybody connects, sessions before shards at the end.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,15 +1,18 @@
 //! The direction of dependencies, as the manifests state it.
 
-use super::{CRATES, assert_none, read, root};
+use super::{CRATES, assert_none, name_of, read, root};
 use std::process::Command;
 
 /// For each crate, the crates of this workspace it may depend on. Every other edge is a fault.
-const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("engine", &["wire"]),
     ("store", &["engine", "wire"]),
     ("client", &["wire"]),
-    ("ingest", &["store", "engine", "wire"]),
+    // Neither device state nor the store is within reach of a request.
+    ("api", &["engine", "wire"]),
+    ("ingest", &["api", "store", "engine", "wire"]),
+    ("cli", &["ingest", "api", "store", "engine", "wire"]),
     ("loadgen", &["client", "wire", "engine"]),
     ("crash", &["client", "loadgen", "wire", "engine"]),
     ("fuzz", &["ingest", "store", "engine", "wire"]),
@@ -20,7 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
     (
         "benches",
         &[
-            "wire", "engine", "store", "client", "ingest", "loadgen", "crash",
+            "wire", "engine", "store", "client", "ingest", "cli", "loadgen", "crash",
         ],
     ),
 ];
@@ -30,7 +33,7 @@ const ONLY_IN: [(&str, &[&str]); 5] = [
     // The bench of the physical limits measures the bare engine below our store.
     ("rocksdb", &["store", "benches"]),
     ("quinn", &["client", "ingest", "benches"]),
-    ("axum", &["ingest"]),
+    ("axum", &["api"]),
     ("prometheus-client", &["ingest"]),
     ("fuser", &["crash"]),
 ];
@@ -101,11 +104,6 @@ fn unprefixed(package: &str) -> String {
         .strip_prefix("muster-")
         .unwrap_or(package)
         .to_owned()
-}
-
-/// A crate is named after its folder.
-fn name_of(folder: &str) -> &str {
-    folder.rsplit('/').next().unwrap_or(folder)
 }
 
 #[test]

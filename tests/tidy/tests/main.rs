@@ -14,9 +14,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of the crates. A package is named after its folder: `muster-engine` lies in `ingest/engine`.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 14] = [
     "wire",
     "ingest",
+    "ingest/api",
+    "ingest/cli",
     "ingest/engine",
     "store",
     "client",
@@ -28,6 +30,11 @@ const CRATES: [&str; 12] = [
     "tests/simulate",
     "tests/tidy",
 ];
+
+/// A crate is named after its folder.
+fn name_of(folder: &str) -> &str {
+    folder.rsplit('/').next().unwrap_or(folder)
+}
 
 /// The clone this test runs in; it may have been built in another that shares the target directory.
 fn root() -> PathBuf {

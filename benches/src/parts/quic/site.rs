@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::anyhow;
+use muster_cli::pki::{CertificateAuthority, PkiDirectory, Validity};
 use muster_ingest::config::Config;
 use muster_ingest::metrics::Metrics;
-use muster_ingest::pki::{CertificateAuthority, PkiDirectory, Validity, tls};
+use muster_ingest::pki::tls;
 use muster_ingest::{clock, net};
 use muster_wire::{ALPN, Identity};
 use quinn::crypto::rustls::QuicClientConfig;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::core::{Opening, Speaker};
 use super::{CHUNK_BYTES_MAX, End, Session};
-use crate::net::endpoint::GATEWAY_RECEIVE_WINDOW;
+use crate::config::GATEWAY_RECEIVE_WINDOW;
 use crate::net::handshake::Stream;
 use crate::net::listener::ListenerContext;
 use crate::net::places::Places;

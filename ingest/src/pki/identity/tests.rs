@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use muster_cli::pki::{CertificateAuthority, Validity};
 use muster_engine::Timestamp;
 use muster_wire::{CloseCode, Identity};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
@@ -9,7 +10,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::{IdentityError, identity_at, identity_of};
-use crate::pki::{CertificateAuthority, Validity};
 
 const DEVICE: &str = "muster://contoso/device/0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
 const GATEWAY: &str = "muster://contoso/gateway/building-7";

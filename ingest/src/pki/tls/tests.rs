@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use muster_cli::pki::{CertificateAuthority, IssuedIdentity, PkiDirectory, Validity};
 use muster_wire::{ALPN, Identity};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 
 use super::{ServerTls, TlsError, server_config};
-use crate::pki::{CertificateAuthority, IssuedIdentity, PkiDirectory, Validity};
 
 /// These tests run real handshakes, and rustls reads the real clock.
 #[allow(

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use muster_cli::offline::tenant_names;
 use muster_engine::ShardLimits;
-use muster_ingest::recount::{counters, tenant_names};
+use muster_ingest::recount::counters;
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 use muster_store::{Store, StoreConfig};
 use muster_wire::Flags;

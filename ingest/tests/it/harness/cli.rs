@@ -1,6 +1,6 @@
 //! Runs a command of `muster` to its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// How a command ended.
@@ -49,9 +49,23 @@ impl Ended {
     }
 }
 
+/// The binary `muster` that was built beside the tests.
+pub(crate) fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own file");
+    // target/release/deps/it-... and target/release/muster
+    let folder = test.ancestors().nth(2).expect("it lies in a build");
+    let binary = folder.join("muster");
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build --release --workspace --bins",
+        binary.display()
+    );
+    binary
+}
+
 /// Runs `muster` to its end.
 pub(crate) fn muster(arguments: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    let mut command = Command::new(binary());
     let output = command.args(arguments).env_clear().output();
     Ended::from_output(output.expect("the binary starts"))
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use muster_cli::pki::{CertificateAuthority, Validity};
 use muster_ingest::clock;
-use muster_ingest::pki::{CertificateAuthority, Validity};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, SanType,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::cli::{Ended, muster, text};
+use super::cli::{Ended, binary, muster, text};
 use super::eventually;
 use super::pki::Pki;
 use super::process::Server;
@@ -132,7 +132,7 @@ impl Installation {
         let file = self.configure(settings);
         let is_free = settings.quic_port == 0;
         eventually("the server starts", || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+            let mut command = Command::new(binary());
             command.args(["serve", "--config", text(&file)]);
             match Server::start(command) {
                 Ok(server) => Some(server),
@@ -154,12 +154,12 @@ impl Installation {
             "trap '' 25; ulimit -f {}; exec \"$@\"",
             file_bytes_max / 512
         );
-        let binary = env!("CARGO_BIN_EXE_muster");
+        let binary = binary();
         command.args([
             "-c",
             &script,
             "sh",
-            binary,
+            text(&binary),
             "serve",
             "--config",
             text(&file),

@@ -25,26 +25,20 @@ const PARTIAL: &str = ".partial";
 const BACKUP: &str = "backup";
 
 /// Where a restore before the visited one dies, visit by visit: the copy is whole, and has its name or not.
-const LEFT_AT: [&str; 2] = [
-    "ingest.restore.before_rename",
-    "ingest.restore.before_unmark",
-];
+const LEFT_AT: [&str; 2] = ["cli.restore.before_rename", "cli.restore.before_unmark"];
 
 /// Points at which nothing is there that a server could take for a store.
-const NOTHING_THERE: [&str; 2] = [
-    "ingest.restore.before_partial",
-    "ingest.restore.before_mark",
-];
+const NOTHING_THERE: [&str; 2] = ["cli.restore.before_partial", "cli.restore.before_mark"];
 
 /// The point behind everything that a restore does.
-const ALL_DONE: &str = "ingest.restore.after_unmark";
+const ALL_DONE: &str = "cli.restore.after_unmark";
 
 /// Points that only a restore meets which finds what another one left.
 const CLEARING: &str = "store.restoring.";
 
 /// Whether it is `muster restore` that dies there.
 pub(super) fn is_of_restore(name: &str) -> bool {
-    name.starts_with("ingest.restore.") || name.starts_with(CLEARING)
+    name.starts_with("cli.restore.") || name.starts_with(CLEARING)
 }
 
 /// The latest passing that is drawn of a point within a backup or a restore: a server makes few backups, a backup

@@ -1,0 +1,89 @@
+//! `GET /devices/{tenant}/{id}`: everything known of one device, and why it is in the state it is in.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use muster_wire::{DeviceId, Inventory};
+use serde_json::{Value, json};
+
+use crate::backend::Device;
+use crate::error::ApiError;
+use crate::{Api, tenant, times, why};
+
+pub(super) async fn device(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let Path((tenant_name, id)) = path.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    let tenant = tenant::index(&api, &tenant_name)?;
+    let device_id: DeviceId = id
+        .parse()
+        .ok()
+        .filter(|id: &DeviceId| !id.is_zero())
+        .ok_or_else(|| ApiError::BadRequest("a device id is a hyphenated UUID".to_owned()))?;
+    let device = api.backend.device(tenant, device_id).await?;
+    let device = device.ok_or(ApiError::UnknownDevice)?;
+    Ok(Json(object(&api, &tenant_name, &device)))
+}
+
+fn object(api: &Api, tenant: &str, device: &Device) -> Value {
+    let Device {
+        record,
+        cohort,
+        facets,
+        inventory,
+    } = device;
+    let rules = api.backend.policy().tenant(record.tenant);
+    json!({
+        "id": record.device_id.to_string(),
+        "tenant": tenant,
+        "seq": record.seq,
+        "platform": facets.platform.name(),
+        "management_agent": facets.management_agent.name(),
+        "managed_by": facets.managed_by().name(),
+        "onboarding_status": facets.onboarding_status().name(),
+        "onboarded": facets.onboarded,
+        "ever_onboarded": facets.ever_onboarded,
+        "foreign_org": facets.foreign_org,
+        "registered": facets.registered,
+        "risk": facets.risk.name(),
+        "partner_threat": facets.partner_threat.name(),
+        "threat_setting": facets.threat_setting.name(),
+        "compliance": facets.compliance.name(),
+        "is_compliant": facets.compliance.is_compliant(),
+        "sensor": facets.sensor.name(),
+        "why": why::why(record, facets, rules),
+        "first_seen": times::seconds(record.first_seen),
+        "last_check_in": times::seconds(record.last_check_in),
+        "last_contact": times::seconds(record.last_contact),
+        "last_telemetry": times::seconds(record.last_telemetry),
+        "last_full_report": times::seconds(record.last_full_report),
+        "boot_id": record.boot_id,
+        "payload": format!("{:08x}", record.payload),
+        "flags": record.flags.names().collect::<Vec<_>>(),
+        "owner": cohort.owner().name(),
+        "tags": cohort.tags(),
+        "inventory_revision": record.inventory_revision,
+        "inventory": inventory.as_ref().map(inventory_object),
+    })
+}
+
+/// The stored inventory. On the wire an empty text means unknown; here it is null.
+fn inventory_object(inventory: &Inventory) -> Value {
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let [a, b, c, d] = Inventory::unpack_version(inventory.os_version);
+    json!({
+        "revision": inventory.revision,
+        "owner": inventory.owner.name(),
+        "device_name": known(&inventory.device_name),
+        "os_name": known(&inventory.os_name),
+        "os_version": format!("{a}.{b}.{c}.{d}"),
+        "model": known(&inventory.model),
+        "manufacturer": known(&inventory.manufacturer),
+        "serial_number": known(&inventory.serial_number),
+        "user_principal_name": known(&inventory.user_principal_name),
+        "tags": inventory.tags,
+    })
+}

@@ -1,0 +1,152 @@
+//! The HTTP endpoint for operators: health, counts, devices, sessions, recount, backup, metrics. Its reference
+//! is docs/reference/API.md.
+//!
+//! Owner: the ops runtime of the server, a current-thread tokio on a thread of its own, so a slow reader here costs
+//! the sessions nothing. It owns routes, documents, errors and connections. Everything it says of the server it asks
+//! through [`Backend`]: neither device state nor the store is within its reach. Bounded by the connections of
+//! `listen` and by the deadlines of the backend. It asks nobody who they are: it listens on a loopback address, and
+//! `guard` keeps web pages out.
+
+mod backend;
+mod backup;
+mod cells;
+mod counts;
+mod device;
+mod error;
+mod guard;
+mod listen;
+mod metrics;
+mod policy;
+mod probes;
+mod recount;
+mod sessions;
+mod tenant;
+mod times;
+mod why;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, TcpListener};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use tower::ServiceExt;
+
+pub use backend::{
+    Answer, Backend, Cell, Device, Difference, Readiness, Recount, Session, Sessions,
+};
+pub use error::ApiError;
+
+/// How long the endpoint waits for its peer.
+#[derive(Clone, Copy, Debug)]
+struct Deadlines {
+    /// For the head of a request, and again for its body.
+    request: Duration,
+    /// For the peer to take the answer.
+    taking: Duration,
+}
+
+/// A request is one packet on this machine.
+const DEADLINES: Deadlines = Deadlines {
+    request: Duration::from_secs(10),
+    // Up to some MiB, perhaps through a tunnel.
+    taking: Duration::from_secs(60),
+};
+
+/// The state behind the routes.
+#[derive(Debug)]
+struct Api {
+    backend: Arc<dyn Backend>,
+    /// Where the listener is bound; its own address is a good Host.
+    bound: IpAddr,
+    deadlines: Deadlines,
+}
+
+/// What stands between the listener and the routes while the server recovers.
+#[derive(Debug, Default)]
+pub struct Gate {
+    router: OnceLock<Router>,
+}
+
+impl Gate {
+    /// Opens the routes: the server has recovered. `bound` is where the listener is.
+    pub fn open(&self, backend: Arc<dyn Backend>, bound: IpAddr) {
+        let deadlines = DEADLINES;
+        let api = Api {
+            backend,
+            bound,
+            deadlines,
+        };
+        self.router.get_or_init(|| router(Arc::new(api)));
+    }
+
+    /// The routes behind the gate. A server that recovers is live, and answers nothing else.
+    fn router(self: Arc<Self>) -> Router {
+        let starting = Router::new()
+            .route("/live", get(probes::live))
+            .fallback(async || ApiError::Starting);
+        let answer = move |request: Request| {
+            let router = self.router.get().unwrap_or(&starting).clone();
+            router.oneshot(request)
+        };
+        Router::new().fallback_service(tower::service_fn(answer))
+    }
+}
+
+/// Serves until `stop` resolves. Requests under way may finish for a few seconds longer.
+///
+/// # Errors
+/// The listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    gate: Arc<Gate>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let patience = (DEADLINES.request, DEADLINES.taking);
+    listen::run(listener, gate.router(), patience, stop).await;
+    Ok(())
+}
+
+/// Every route: method, path, handler. docs/reference/API.md has a section for each, which a test compares.
+fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Api>>); 11] {
+    [
+        ("GET", "/live", get(probes::live)),
+        ("GET", "/ready", get(probes::ready)),
+        ("GET", "/counts", get(counts::counts)),
+        ("GET", "/cells", get(cells::cells)),
+        ("GET", "/policy", get(policy::policy)),
+        ("GET", "/devices/{tenant}/{id}", get(device::device)),
+        ("GET", "/sessions", get(sessions::sessions)),
+        ("POST", "/recount", post(recount::recount)),
+        ("POST", "/backup", post(backup::backup)),
+        ("GET", "/metrics", get(metrics::metrics)),
+        ("GET", "/", get(index)),
+    ]
+}
+
+/// The routes, for somebody who opens the address by hand.
+async fn index() -> axum::Json<serde_json::Value> {
+    let routes = routes().map(|(method, path, _)| format!("{method} {path}"));
+    axum::Json(
+        serde_json::json!({ "server": "muster", "version": env!("CARGO_PKG_VERSION"), "routes": routes }),
+    )
+}
+
+fn router(api: Arc<Api>) -> Router {
+    let mut router = Router::new();
+    for (_, path, handler) in routes() {
+        router = router.route(path, handler);
+    }
+    router
+        .fallback(async || ApiError::UnknownRoute)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .layer(from_fn_with_state(Arc::clone(&api), guard::guard))
+        .with_state(api)
+}

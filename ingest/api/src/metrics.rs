@@ -1,0 +1,18 @@
+//! `GET /metrics`: the numbers of the whole server. What they are is the backend's.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use crate::Api;
+use crate::error::ApiError;
+
+/// What the backend writes.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    let text = api.backend.metrics().await?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}

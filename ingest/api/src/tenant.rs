@@ -1,0 +1,43 @@
+//! Tenants by name and by index, and the query that names one.
+
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use muster_engine::TenantIndex;
+use serde::Deserialize;
+
+use crate::Api;
+use crate::error::ApiError;
+
+/// Which tenant, if not all of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TenantQuery {
+    tenant: Option<String>,
+}
+
+impl TenantQuery {
+    /// The tenant that is asked for; `None` for all.
+    pub(super) fn index(
+        query: Result<Query<Self>, QueryRejection>,
+        api: &Api,
+    ) -> Result<Option<TenantIndex>, ApiError> {
+        let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+        query.tenant.map(|name| index(api, &name)).transpose()
+    }
+}
+
+/// The index of a tenant by its name.
+pub(super) fn index(api: &Api, name: &str) -> Result<TenantIndex, ApiError> {
+    let tenants = api.backend.tenants();
+    let index = tenants.iter().position(|tenant| tenant == name);
+    index
+        .and_then(|index| u16::try_from(index).ok())
+        .map(TenantIndex)
+        .ok_or(ApiError::UnknownTenant)
+}
+
+/// The name of a tenant by its index.
+pub(super) fn name(api: &Api, index: TenantIndex) -> String {
+    let name = api.backend.tenants().get(usize::from(index)).cloned();
+    name.unwrap_or_else(|| format!("tenant-{index}"))
+}

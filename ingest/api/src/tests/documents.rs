@@ -1,0 +1,84 @@
+//! docs/reference/API.md says what the endpoint does, no more and no less.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::fixture::Server;
+use crate::routes;
+
+fn reference() -> String {
+    // As the test runs, not as it was built: a build that two clones share remembers one of them.
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
+    let path = Path::new(&folder).join("../../docs/reference/API.md");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_route_has_a_section_in_the_reference() {
+    let text = reference();
+    let sections: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
+        .map(|route| route.split(['?', '[']).next().unwrap().to_owned())
+        .collect();
+    let routes = routes().map(|(method, path, _)| format!("{method} {path}"));
+    assert_eq!(sections, BTreeSet::from(routes));
+}
+
+#[tokio::test]
+async fn the_examples_of_the_reference_have_the_shape_of_the_answers() {
+    let server = Server::new();
+    let text = reference();
+    for (route, path) in [
+        ("/ready", "/ready"),
+        ("/counts", "/counts?tenant=demo"),
+        ("/cells", "/cells?tenant=demo"),
+        ("/policy", "/policy?tenant=demo"),
+        (
+            "/devices",
+            "/devices/demo/00112233-4455-6677-8899-aabbccddeeff",
+        ),
+    ] {
+        let section = text
+            .split("\n## `")
+            .find(|section| section.starts_with(&format!("GET {route}")));
+        let example = section
+            .unwrap()
+            .split("```json\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let example: serde_json::Value = serde_json::from_str(example).unwrap();
+        assert_eq!(
+            keys(&example),
+            keys(&server.get(path).await.json()),
+            "{route}"
+        );
+    }
+}
+
+/// The names of all values; of a list, those of its first element.
+fn keys(value: &serde_json::Value) -> Vec<String> {
+    use serde_json::Value;
+    let named = |name: &str, value: &Value| -> Vec<String> {
+        let inner = keys(value).into_iter().map(|key| format!("{name}.{key}"));
+        std::iter::once(name.to_owned()).chain(inner).collect()
+    };
+    match value {
+        // An inventory may be missing, so the example shows one and the answer need not.
+        Value::Object(object) => object
+            .iter()
+            .flat_map(|(name, value)| {
+                if name == "inventory" {
+                    vec![name.clone()]
+                } else {
+                    named(name, value)
+                }
+            })
+            .collect(),
+        Value::Array(list) => list.first().map(keys).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,266 @@
+//! The endpoint over a backend that answers from constants, or fails as told.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use muster_engine::{
+    Cohort, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, TenantIndex,
+    TenantPolicy, ThreatSetting, Timestamp,
+};
+use muster_wire::{DeviceId, Flags, ManagementAgent, Owner, Platform, Risk};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::{
+    Answer as Answering, Api, ApiError, Backend, Cell, Deadlines, Device, Difference, Readiness,
+    Recount, Session, Sessions, router,
+};
+
+pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
+
+/// A backend with two shards, two tenants, a device and three sessions.
+#[derive(Debug)]
+pub(super) struct Fake {
+    pub(super) readiness: Readiness,
+    /// Why every question fails that can.
+    pub(super) failure: Option<fn() -> ApiError>,
+    pub(super) tenants: Vec<String>,
+    pub(super) policy: PolicySet,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        let mut strict = TenantPolicy::default();
+        strict.secure_by_default = true;
+        strict.set_blocked_on_missing(Platform::Ios, true);
+        Self {
+            readiness: Readiness {
+                phase: "serving",
+                is_serving: true,
+                poisoned: None,
+                audit_drift: 0,
+            },
+            failure: None,
+            tenants: vec!["demo".to_owned(), "other".to_owned()],
+            policy: PolicySet::new(Revision(4), vec![TenantPolicy::default(), strict]),
+        }
+    }
+}
+
+impl Fake {
+    fn answer<T: Send + 'static>(&self, answer: T) -> Answering<'_, T> {
+        let answer = match self.failure {
+            Some(failure) => Err(failure()),
+            None => Ok(answer),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Backend for Fake {
+    fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    fn tenants(&self) -> &[String] {
+        &self.tenants
+    }
+
+    fn policy(&self) -> &PolicySet {
+        &self.policy
+    }
+
+    fn cells(&self) -> Answering<'_, Vec<Cell>> {
+        self.answer(cells())
+    }
+
+    fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answering<'_, Option<Device>> {
+        let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
+        self.answer(is_known.then(device))
+    }
+
+    fn sessions(&self, limit: usize) -> Sessions {
+        Sessions {
+            listed: (0..3).take(limit).map(session).collect(),
+            total: 3,
+        }
+    }
+
+    fn recount(&self) -> Answering<'_, Recount> {
+        self.answer(Recount {
+            verified: false,
+            devices: 7,
+            cells: 2,
+            differing_cells: 1,
+            differences: vec![Difference {
+                tenant: "demo".to_owned(),
+                facets: at_risk().word().0,
+                counted_on_disk: 2,
+                counter: 3,
+            }],
+        })
+    }
+
+    fn back_up(&self, directory: PathBuf) -> Answering<'_, PathBuf> {
+        self.answer(PathBuf::from("/backups").join(directory))
+    }
+
+    fn metrics(&self) -> Answering<'_, String> {
+        self.answer("# EOF\n".to_owned())
+    }
+}
+
+/// The endpoint over a backend.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) router: Router,
+}
+
+/// An answer of the endpoint.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(super) fn code(&self) -> String {
+        let answer = self.json();
+        assert!(
+            answer["message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty()),
+            "{answer}"
+        );
+        answer["code"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Server {
+    pub(super) fn new() -> Self {
+        Self::over(Fake::default())
+    }
+
+    pub(super) fn over(backend: Fake) -> Self {
+        let soon = Duration::from_millis(100);
+        let api = Api {
+            backend: Arc::new(backend),
+            bound: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            deadlines: Deadlines {
+                request: soon,
+                taking: soon,
+            },
+        };
+        Self {
+            router: router(Arc::new(api)),
+        }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(request("GET", path)).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &'static str) -> Answer {
+        self.send(request("POST", path).map(|_| body.into())).await
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let text = to_bytes(body, 1 << 20).await.unwrap().to_vec();
+        let text = String::from_utf8(text).unwrap();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            text,
+        }
+    }
+}
+
+pub(super) fn request(method: &str, path: &str) -> Request<Body> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "127.0.0.1:7441");
+    request.body(Body::empty()).unwrap()
+}
+
+/// A registered Windows device at high risk under the threshold medium.
+pub(super) fn at_risk() -> Facets {
+    Facets {
+        platform: Platform::Windows,
+        management_agent: ManagementAgent::Mdm,
+        onboarded: true,
+        ever_onboarded: true,
+        risk: Risk::High,
+        registered: true,
+        sensor: SensorState::Active,
+        compliance: Compliance::Noncompliant,
+        threat_setting: ThreatSetting::NonCompliant,
+        ..Facets::default()
+    }
+}
+
+/// Both shards have a cell in common; the second has one of the other tenant too.
+fn cells() -> Vec<Cell> {
+    let common = Cell {
+        tenant: TenantIndex(0),
+        cohort: Cohort::new(Owner::Company, ["floor".to_owned()]),
+        facets: at_risk(),
+        count: 3,
+    };
+    let other = Cell {
+        tenant: TenantIndex(1),
+        cohort: Cohort::default(),
+        facets: Facets::default(),
+        count: 2,
+    };
+    vec![common.clone(), other, common]
+}
+
+fn device() -> Device {
+    Device {
+        record: DeviceRecord {
+            device_id: DEVICE.parse().unwrap(),
+            seq: 42,
+            boot_id: 7,
+            payload: 0xab,
+            first_seen: 1_767_225_600,
+            last_check_in: 1_767_229_200,
+            last_contact: 1_767_229_200,
+            last_telemetry: 1_767_229_200,
+            flags: Flags::SENSOR_RUNNING.union(Flags::REGISTERED),
+            ..DeviceRecord::default()
+        },
+        cohort: Cohort::new(Owner::Company, ["floor".to_owned()]),
+        facets: at_risk(),
+        inventory: None,
+    }
+}
+
+fn session(id: u64) -> Session {
+    Session {
+        id,
+        identity: "muster://demo/gateway/gw-1".parse().unwrap(),
+        remote: loopback(),
+        connected_at: Timestamp::from_seconds(1_767_225_600),
+        records_received: 5,
+        records_acknowledged: 4,
+        frames_in_flight: 1,
+    }
+}
+
+/// Any free port of the loopback address.
+pub(super) fn loopback() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}

@@ -1,0 +1,181 @@
+//! Over a real socket: it serves, it lets nobody hold a place by saying nothing, and it stops.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::fixture::{Fake, Server, loopback};
+use crate::{Gate, listen, serve};
+
+/// Far beyond what anything here takes, and far below what a connection may take without its deadline.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long the head of a request may take here, and how long its answer may lie untaken.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(100));
+
+/// Serves with these deadlines until the test ends.
+async fn with_short_deadlines(router: Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind(loopback()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let never = std::future::pending();
+    tokio::spawn(listen::run(listener, router, PATIENCE, never));
+    address
+}
+
+/// What the endpoint still says until it closes.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset is an end as well.
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut answer))
+        .await
+        .expect("the endpoint closes");
+    String::from_utf8(answer).unwrap()
+}
+
+async fn ask(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = timeout(DEADLINE, stream.read_to_string(&mut answer)).await;
+    read.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn it_serves_until_it_is_stopped_whatever_connections_idle() {
+    let listener = TcpListener::bind(loopback()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let gate = Arc::new(Gate::default());
+    let stop_signal = async move { drop(stopped.await) };
+    let serving = tokio::spawn(serve(listener, Arc::clone(&gate), stop_signal));
+    assert!(ask(address, "/live").await.starts_with("HTTP/1.1 200"));
+    let answer = ask(address, "/ready").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("starting"),
+        "{answer}"
+    );
+    gate.open(Arc::new(Fake::default()), address.ip());
+
+    let _idle = TcpStream::connect(address).await.unwrap();
+    let answer = ask(address, "/counts").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\"total\""), "{answer}");
+
+    stop.send(()).unwrap();
+    timeout(DEADLINE, serving).await.unwrap().unwrap().unwrap();
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "nobody listens any more"
+    );
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_only_a_half_is_closed() {
+    let server = Server::new();
+    let address = with_short_deadlines(server.router.clone()).await;
+    for said in ["", "G", "GET /live HTTP/1.1\r\nHost: localhost\r\n"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        assert_eq!(rest(&mut stream).await, "", "after {said:?}");
+    }
+}
+
+/// The deadline is for the whole head: a byte now and then does not move it.
+#[tokio::test]
+async fn a_head_that_comes_a_byte_at_a_time_is_closed() {
+    let server = Server::new();
+    let address = with_short_deadlines(server.router.clone()).await;
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let head = "GET /live HTTP/1.1\r\nHost: localhost\r\nX: ";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut buffer = [0; 64];
+    // Between two bytes somebody else is served. A head that is closed on for its length has 16 KiB.
+    for _ in 0..12_000 {
+        if slow.write_all(b"a").await.is_err() {
+            return;
+        }
+        assert!(ask(address, "/live").await.starts_with("HTTP/1.1 200"));
+        match slow.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) => panic!("an answer to half a head: {:?}", &buffer[..length]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => (),
+            Err(_) => return,
+        }
+    }
+    panic!("the connection is still open");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_head() {
+    let server = Server::new();
+    let address = with_short_deadlines(server.router.clone()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "POST /backup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("did not come in time"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_is_closed_after_its_answer() {
+    let server = Server::new();
+    let address = with_short_deadlines(server.router.clone()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+    stream
+        .write_all(request.repeat(2).as_bytes())
+        .await
+        .unwrap();
+    let answer = rest(&mut stream).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+}
+
+/// An answer that lets go of the test when nobody has it any more.
+struct Answer {
+    bytes: Vec<u8>,
+    _held: oneshot::Sender<()>,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The kernel takes some MiB of an answer off the endpoint's hands, and no more until the peer reads.
+#[tokio::test]
+async fn who_does_not_take_the_answer_is_closed() {
+    let (held, let_go) = oneshot::channel();
+    let answer = Bytes::from_owner(Answer {
+        bytes: vec![b'a'; 64 << 20],
+        _held: held,
+    });
+    let answer = Arc::new(Mutex::new(Some(answer)));
+    let once = async move || Body::from(answer.lock().unwrap().take().unwrap());
+    let address = with_short_deadlines(Router::new().route("/", get(once))).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // Both ways out drop the other end.
+    let _ = timeout(DEADLINE, let_go)
+        .await
+        .expect("the endpoint lets go");
+    // Whoever reads now gets less than all.
+    let mut taken = Vec::new();
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut taken))
+        .await
+        .expect("the endpoint has closed");
+    assert!(taken.len() < 64 << 20, "{} bytes", taken.len());
+}

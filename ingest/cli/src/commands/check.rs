@@ -1,0 +1,39 @@
+//! `muster config check` and `muster config print`.
+
+use std::path::Path;
+
+use muster_ingest::config::Config;
+use muster_ingest::memory::MemoryBound;
+use serde_json::json;
+
+use crate::exit::Failure;
+use crate::{output, table};
+
+pub(super) fn check(file: &Path) -> Result<(), Failure> {
+    let config = Config::load(file)?;
+    output::print("ok")?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let (shards, whose) = match config.shards.count {
+        0 => (
+            u16::try_from(cores).unwrap_or(u16::MAX),
+            ", one for each core; a directory that is there keeps its own number",
+        ),
+        count => (count, ""),
+    };
+    let bound = MemoryBound::of(&config, shards, cores);
+    let row = |component: &str, bytes: u64, formula: &str| {
+        let mebibytes = bytes.div_ceil(1 << 20);
+        json!({"memory, at most": component, "MiB": mebibytes, "by": formula})
+    };
+    let parts = bound.parts().iter();
+    let mut rows: Vec<_> = parts
+        .map(|part| row(part.component, part.bytes, part.formula))
+        .collect();
+    let total = format!("with {shards} shards{whose}");
+    rows.push(row("total", bound.bytes(), &total));
+    output::print(table::list(&rows).trim_end())
+}
+
+pub(super) fn print(file: &Path) -> Result<(), Failure> {
+    output::print(&Config::load(file)?.to_toml())
+}

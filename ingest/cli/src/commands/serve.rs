@@ -1,0 +1,53 @@
+//! `muster serve`: reads the configuration and the certificates, sets up the log, runs the server.
+//!
+//! What can be refused without touching the data directory is refused here, before anything starts.
+
+use std::path::PathBuf;
+
+use muster_ingest::config::Config;
+use muster_ingest::net::EndpointError;
+use muster_ingest::pki::tls;
+use muster_ingest::server::{self, ServerError};
+use muster_ingest::telemetry;
+
+use crate::exit::Failure;
+
+/// What `muster serve` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArguments {
+    /// The configuration file, TOML. See `muster config print` for every key.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config)?;
+    let files = config.listen.tls();
+    let tls = tls::server_config(&files)?;
+    let restart_secret = tls::restart_secret(&files)?;
+    telemetry::init(&config.log)?;
+    serve(config, tls, restart_secret)
+}
+
+fn serve(
+    config: Config,
+    tls: rustls::ServerConfig,
+    restart_secret: [u8; 32],
+) -> Result<(), Failure> {
+    server::run(config, tls, restart_secret).map_err(|error| {
+        let line = error.to_string();
+        match &error {
+            ServerError::Endpoint(EndpointError::Bind { source, .. })
+            | ServerError::Ops { source, .. }
+                if source.kind() == std::io::ErrorKind::AddrInUse =>
+            {
+                Failure::AddressInUse(line)
+            }
+            ServerError::Open(_)
+            | ServerError::Recover { .. }
+            | ServerError::Read(_)
+            | ServerError::Policy(_) => Failure::DataDirectory(line),
+            _ => Failure::Internal(line),
+        }
+    })
+}

@@ -1,0 +1,146 @@
+//! How a command ends: the closed table of exit codes, and the line that says why.
+//!
+//! Scripts and service managers act on the code, people on the line. Every error of every command ends up
+//! in [`Failure`], and [`Failure::exit_code`] is the only place that gives it a code.
+
+use std::io::Write;
+
+use muster_ingest::config::ConfigFaults;
+use muster_ingest::pki::tls::TlsError;
+use muster_ingest::telemetry::TelemetryError;
+
+use crate::ops_client::OpsError;
+use crate::pki::PkiError;
+use crate::printable::printable;
+
+/// The exit codes of `muster`. The numbers are a promise to scripts: they never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// The command did what it was asked to.
+    Success = 0,
+    /// Something failed that no other code names.
+    Internal = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The configuration is invalid.
+    Configuration = 3,
+    /// A certificate or a private key is unusable, or is not overwritten.
+    Certificate = 4,
+    /// An address to listen on is in use.
+    AddressInUse = 5,
+    /// The data directory is refused: in use, of a newer format, corrupt, or made for other shards.
+    DataDirectory = 6,
+    /// A verification found a difference.
+    Difference = 7,
+    /// The server does not answer.
+    Unreachable = 8,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Why a command failed. The text of each is one line, save for the faults of a configuration: one each.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A fault of the program or of the machine. The maintainers must act, or the operator's disk is full.
+    #[error("{0}")]
+    Internal(String),
+    /// Arguments that are right one by one contradict each other. The caller must act.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is invalid. The operator must act.
+    #[error(transparent)]
+    Configuration(#[from] ConfigFaults),
+    /// A certificate or key cannot be made or written. The operator must act.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The listener's certificates cannot be used. The operator must act.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The log cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// An address to listen on is in use. The operator must act.
+    #[error("{0}")]
+    AddressInUse(String),
+    /// The data directory is refused; nothing in it was touched. The operator must act.
+    #[error("{0}")]
+    DataDirectory(String),
+    /// A verification found a difference. The maintainers must act: counts should never differ.
+    #[error("{0}")]
+    Difference(String),
+    /// The server did not answer, or refused the request.
+    #[error(transparent)]
+    Ops(#[from] OpsError),
+}
+
+impl Failure {
+    /// The exit code of this failure.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Internal(_) | Self::Telemetry(_) => ExitCode::Internal,
+            Self::Usage(_) | Self::Pki(PkiError::ServerName(_) | PkiError::Repeated(_)) => {
+                ExitCode::Usage
+            }
+            Self::Configuration(_) => ExitCode::Configuration,
+            Self::Pki(_) | Self::Tls(_) => ExitCode::Certificate,
+            Self::AddressInUse(_) => ExitCode::AddressInUse,
+            Self::DataDirectory(_) => ExitCode::DataDirectory,
+            Self::Difference(_) => ExitCode::Difference,
+            Self::Ops(OpsError::Unreachable { .. }) => ExitCode::Unreachable,
+            Self::Ops(_) => ExitCode::Internal,
+        }
+    }
+
+    /// Writes the failure, each line starting with `muster: `. What cannot be written is lost: there is
+    /// nowhere left to say so.
+    pub fn report(&self, to: &mut dyn Write) {
+        for line in self.lines() {
+            let _ = writeln!(to, "muster: {line}");
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Configuration(faults) => faults.lines().map(|line| printable(&line)).collect(),
+            other => vec![printable(&other.to_string())],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_ingest::config::Config;
+
+    use super::{ExitCode, Failure};
+
+    #[test]
+    fn a_failure_is_one_line_whatever_it_quotes() {
+        let mut out = Vec::new();
+        Failure::Internal("a\nb\u{1b}[31mc".to_owned()).report(&mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "muster: a b\u{fffd}[31mc\n"
+        );
+    }
+
+    #[test]
+    fn an_invalid_configuration_is_one_line_for_each_fault() {
+        let faults = Config::parse("[ops]\naddres = 1", std::path::Path::new("/")).unwrap_err();
+        let count = faults.faults().len();
+        let failure = Failure::from(faults);
+        let mut out = Vec::new();
+        failure.report(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), count);
+        assert!(
+            text.lines().all(|line| line.starts_with("muster: ")),
+            "{text}"
+        );
+        assert_eq!(failure.exit_code(), ExitCode::Configuration);
+    }
+}

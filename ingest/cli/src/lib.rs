@@ -1,0 +1,18 @@
+//! The command line of Muster as a library: what the binary `muster` is made of.
+//!
+//! Commands, exit codes, the certificate authority, and the tools for a data directory that no server uses. The server
+//! itself is `muster-ingest`.
+
+mod commands;
+mod exit;
+pub mod kill_points;
+pub mod offline;
+mod ops_client;
+mod output;
+pub mod pki;
+mod printable;
+mod table;
+
+pub use commands::{Arguments, run};
+pub use exit::{ExitCode, Failure};
+pub use ops_client::OpsError;

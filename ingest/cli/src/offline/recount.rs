@@ -1,0 +1,40 @@
+//! The recount of a data directory: what its devices say, compared with the counters that a server would start with.
+//!
+//! Takes the memory of all its shards, and about 300 bytes for each device of one more.
+
+use std::path::Path;
+
+use muster_api::Recount;
+use muster_engine::ShardLimits;
+use muster_ingest::clock;
+use muster_ingest::recount::{Comparison, count_shard, counters};
+use muster_ingest::recovery::{RecoverOptions, recover_view};
+
+use super::{OfflineError, open_read_only, tenant_names};
+
+/// A recount limits nothing: what was accepted is counted.
+const UNLIMITED: RecoverOptions = RecoverOptions {
+    limits: ShardLimits {
+        devices_max: u32::MAX,
+        cells_max: usize::MAX,
+        cohorts_max: usize::MAX,
+    },
+    hash_seed: 0,
+};
+
+/// Recounts a directory that no server uses.
+///
+/// # Errors
+/// The directory is in use, or damaged.
+pub fn recount(directory: &Path) -> Result<Recount, OfflineError> {
+    let store = open_read_only(directory)?;
+    let view = store.view();
+    let names = tenant_names(&view)?;
+    let (shards, _) = recover_view(&view, UNLIMITED)?;
+    let mut comparison = Comparison::default();
+    for shard in &shards {
+        let counted = count_shard(&view, shard.id(), clock::wall())?;
+        comparison.add(counted, counters(shard));
+    }
+    Ok(comparison.report(|index| names.get(&index).cloned().unwrap_or_default()))
+}

@@ -1,0 +1,178 @@
+//! What operators ask of the server, answered: the backend of the HTTP endpoint.
+//!
+//! Used on the ops runtime. It reads published atomics, asks shards over their control channel, and reads the store on
+//! blocking threads; the orders it can give are a recount and a backup, one of each at a time. Every question has a
+//! deadline. Routes and documents are `muster-api`'s.
+
+mod backup;
+mod device;
+mod metrics;
+mod recount;
+mod shards;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+use muster_api::{Answer, Backend, Cell, Device, Readiness, Recount, Session, Sessions};
+use muster_engine::{PolicySet, TenantIndex, Timestamp};
+use muster_store::Store;
+use muster_wire::DeviceId;
+use tokio::sync::Semaphore;
+
+use crate::metrics::Metrics;
+use crate::net::{SessionInfo, SessionRegistry};
+use crate::phase::{Phase, PhaseSwitch};
+use crate::route::RouteTable;
+use crate::shard::Control;
+use crate::shard::writer::WriterReport;
+
+/// What the backend reads; built once by the server.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What the server is doing.
+    pub(crate) phase: PhaseSwitch,
+    /// Counters of the front door and its sessions.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Who is connected.
+    pub(crate) registry: Arc<SessionRegistry>,
+    /// Which shard owns a device, and how full the inboxes are.
+    pub(crate) routes: Arc<RouteTable>,
+    /// By shard: its control channel.
+    pub(crate) controls: Vec<Sender<Control>>,
+    /// What the writer last published.
+    pub(crate) writer: Arc<Mutex<WriterReport>>,
+    /// For inventories, snapshots and its own numbers.
+    pub(crate) store: Arc<Store>,
+    /// The rules in force.
+    pub(crate) policy: Arc<PolicySet>,
+    /// Where backups are made, if they are.
+    pub(crate) backup_directory: Option<PathBuf>,
+    /// By tenant index; also tenants that are no longer configured.
+    pub(crate) tenants: Vec<String>,
+    /// When the process started.
+    pub(crate) started_at: Timestamp,
+    /// What the configuration lets the process hold at most.
+    pub(crate) memory_bound_bytes: u64,
+}
+
+/// How long the backend waits for shards and for the disk.
+#[derive(Clone, Copy, Debug)]
+struct Deadlines {
+    /// For an answer that a request is about.
+    answer: Duration,
+    /// For the numbers of a scrape, which goes on without them.
+    scrape: Duration,
+}
+
+/// A commit takes milliseconds; a disk that takes seconds is stuck, and the operator must learn of it.
+const DEADLINES: Deadlines = Deadlines {
+    answer: Duration::from_secs(5),
+    scrape: Duration::from_secs(2),
+};
+
+/// Answers the HTTP endpoint.
+#[derive(Debug)]
+pub(crate) struct ServerBackend {
+    context: Arc<Context>,
+    deadlines: Deadlines,
+    /// Held by the recount that runs: it takes the memory of a shard, so there is one at a time.
+    recounting: Arc<tokio::sync::Mutex<()>>,
+    /// Held by the backup that runs: two would only share the disk.
+    backing_up: Arc<tokio::sync::Mutex<()>>,
+    /// Held by the read of the store's numbers: on a stuck disk, scrapes must not pile up threads.
+    reading_store: Arc<Semaphore>,
+}
+
+impl ServerBackend {
+    pub(crate) fn new(context: Context) -> Self {
+        Self::with_deadlines(context, DEADLINES)
+    }
+
+    fn with_deadlines(context: Context, deadlines: Deadlines) -> Self {
+        Self {
+            context: Arc::new(context),
+            deadlines,
+            recounting: Arc::default(),
+            backing_up: Arc::default(),
+            reading_store: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Backend for ServerBackend {
+    fn readiness(&self) -> Readiness {
+        let phase = self.context.phase.get();
+        let poisoned = self.context.store.health().poisoned();
+        Readiness {
+            phase: phase.name(),
+            is_serving: phase == Phase::Serving,
+            poisoned: poisoned
+                .filter(|_| phase == Phase::Poisoned)
+                .map(|reason| reason.as_str().to_owned()),
+            audit_drift: self.context.metrics.audit_drift.get(),
+        }
+    }
+
+    fn tenants(&self) -> &[String] {
+        &self.context.tenants
+    }
+
+    fn policy(&self) -> &PolicySet {
+        &self.context.policy
+    }
+
+    fn cells(&self) -> Answer<'_, Vec<Cell>> {
+        Box::pin(async {
+            let cells = self.ask_all(Control::Cells).await?.into_iter().flatten();
+            let cells = cells.map(|cell| Cell {
+                tenant: cell.tenant,
+                cohort: cell.cohort,
+                facets: cell.facets,
+                count: cell.count,
+            });
+            Ok(cells.collect())
+        })
+    }
+
+    fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>> {
+        Box::pin(self.find_device(tenant, device_id))
+    }
+
+    fn sessions(&self, limit: usize) -> Sessions {
+        let sessions = self.context.registry.list();
+        Sessions {
+            listed: sessions.iter().take(limit).map(|s| session(s)).collect(),
+            total: sessions.len(),
+        }
+    }
+
+    fn recount(&self) -> Answer<'_, Recount> {
+        Box::pin(self.recount_shards())
+    }
+
+    fn back_up(&self, directory: PathBuf) -> Answer<'_, PathBuf> {
+        Box::pin(async move { self.copy_store(&directory).await })
+    }
+
+    fn metrics(&self) -> Answer<'_, String> {
+        Box::pin(self.scrape())
+    }
+}
+
+fn session(info: &SessionInfo) -> Session {
+    Session {
+        id: info.id,
+        identity: info.identity.clone(),
+        remote: info.remote,
+        connected_at: info.connected_at,
+        records_received: info.records_received.load(Ordering::Relaxed),
+        records_acknowledged: info.records_acknowledged.load(Ordering::Relaxed),
+        frames_in_flight: info.frames_in_flight.load(Ordering::Relaxed),
+    }
+}

@@ -1,0 +1,63 @@
+//! One device: its record from the shard that owns it, its inventory from the store.
+
+use std::sync::Arc;
+
+use muster_api::{ApiError, Device};
+use muster_engine::TenantIndex;
+use muster_wire::{DeviceId, Inventory};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::ServerBackend;
+use crate::shard::Control;
+
+impl ServerBackend {
+    pub(super) async fn find_device(
+        &self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Result<Option<Device>, ApiError> {
+        let shard = usize::from(self.context.routes.map.shard_of(&device_id).0);
+        let question = |reply| Control::Device {
+            tenant,
+            device_id,
+            reply,
+        };
+        let Some(view) = self.ask(shard, question).await? else {
+            return Ok(None);
+        };
+        let inventory = match view.record.inventory_revision {
+            0 => None,
+            _ => self.inventory(tenant, device_id).await?,
+        };
+        Ok(Some(Device {
+            record: view.record,
+            cohort: view.cohort,
+            facets: view.facets,
+            inventory,
+        }))
+    }
+
+    /// Reads the stored inventory, on a blocking thread: it may come from disk.
+    async fn inventory(
+        &self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Result<Option<Inventory>, ApiError> {
+        let store = Arc::clone(&self.context.store);
+        let read = spawn_blocking(move || store.inventory(tenant, &device_id));
+        let late = |_| ApiError::Timeout {
+            what: "the store".to_owned(),
+        };
+        let read = timeout(self.deadlines.answer, read).await.map_err(late)?;
+        let stored = read
+            .map_err(|error| ApiError::Internal(error.to_string()))?
+            .map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
+        let read = stored
+            .map(|bytes| Inventory::from_bytes(&bytes))
+            .transpose();
+        read.map_err(|error| {
+            ApiError::StoreUnreadable(format!("inventory of {device_id}: {error}"))
+        })
+    }
+}

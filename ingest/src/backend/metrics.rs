@@ -1,0 +1,92 @@
+//! The numbers of the whole server as OpenMetrics text.
+//!
+//! Nothing is registered and nothing is counted twice: a scrape reads the plain atomics and histograms
+//! that the other threads keep, and renders [`families`]. Shards and disk get a deadline; a scrape never
+//! fails for want of them, but says what is missing, because a stuck disk is when metrics are needed.
+
+mod distribution;
+mod families;
+mod page;
+mod process;
+mod render;
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+use muster_api::ApiError;
+use muster_store::StoreMetrics;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::Registry;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::{Context, ServerBackend};
+use crate::shard::writer::WriterReport;
+use crate::shard::{Control, ShardReport};
+
+/// Everything a page is rendered from, read once.
+#[derive(Debug)]
+struct Scrape {
+    context: Arc<Context>,
+    /// By shard; `None` for one that did not answer.
+    shards: Vec<Option<Box<ShardReport>>>,
+    writer: WriterReport,
+    /// `None` if the disk did not answer.
+    store: Option<StoreMetrics>,
+    resident_bytes: u64,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        render::render(self, page::Page::new(encoder))
+    }
+}
+
+impl ServerBackend {
+    /// The numbers of the whole server as OpenMetrics text.
+    pub(super) async fn scrape(&self) -> Result<String, ApiError> {
+        let (shards, store) = tokio::join!(
+            self.ask_each(self.deadlines.scrape, Control::Report),
+            self.store_numbers()
+        );
+        let scrape = Scrape {
+            context: Arc::clone(&self.context),
+            shards: shards.into_iter().map(Result::ok).collect(),
+            writer: writer_report(&self.context),
+            store,
+            resident_bytes: process::resident_bytes(),
+        };
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(scrape));
+        let mut page = String::new();
+        text::encode(&mut page, &registry)
+            .map_err(|error| ApiError::Internal(error.to_string()))?;
+        Ok(page)
+    }
+
+    /// The store's numbers, which list the directory: on a blocking thread, one at a time, with a deadline.
+    async fn store_numbers(&self) -> Option<StoreMetrics> {
+        let alone = Arc::clone(&self.reading_store).try_acquire_owned().ok()?;
+        let store = Arc::clone(&self.context.store);
+        let read = spawn_blocking(move || {
+            let numbers = store.metrics();
+            drop(alone);
+            numbers
+        });
+        timeout(self.deadlines.scrape, read).await.ok()?.ok()
+    }
+}
+
+/// A copy of what the writer published; its lock is held for a copy only.
+fn writer_report(context: &Context) -> WriterReport {
+    let report = context
+        .writer
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    WriterReport {
+        metrics: report.metrics.clone(),
+        journal_bytes_live: report.journal_bytes_live,
+        apply_to_durable: report.apply_to_durable.clone(),
+    }
+}

@@ -1,0 +1,222 @@
+//! A server without a front door: an empty store, two shards that answer from constants.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use hdrhistogram::Histogram;
+use muster_engine::{
+    Cohort, DeviceRecord, Facets, PolicySet, Revision, Sequence, ShardMap, TenantIndex, Timestamp,
+};
+use muster_store::{Store, StoreConfig};
+use muster_wire::{DeviceId, Owner};
+use tempfile::TempDir;
+
+use crate::backend::{Context, Deadlines, ServerBackend};
+use crate::clock;
+use crate::metrics::{Metrics, latency_histogram};
+use crate::net::SessionRegistry;
+use crate::phase::{Phase, PhaseSwitch};
+use crate::route::{BufferPool, RouteTable, inbox};
+use crate::shard::writer::WriterReport;
+use crate::shard::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
+
+pub(super) const SHARDS: u16 = 2;
+pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
+
+/// How a shard behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conduct {
+    /// Answers everything.
+    Answers,
+    /// Keeps questions and says nothing: a stuck disk.
+    Silent,
+    /// Drops questions: a poisoned store.
+    Drops,
+    /// Takes no question.
+    Full,
+    /// Has ended.
+    Gone,
+}
+
+/// A backend and what stands behind it.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) backend: ServerBackend,
+    /// The ends of channels that are full; other shards have taken theirs along.
+    _full: Vec<Receiver<Control>>,
+    _directory: TempDir,
+}
+
+impl Server {
+    pub(super) fn new() -> Self {
+        Self::with(&[Conduct::Answers; SHARDS as usize])
+    }
+
+    pub(super) fn with(conducts: &[Conduct]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig::new(directory.path()).with_shards(SHARDS);
+        let store = Store::open(&config).unwrap();
+        let (inboxes, _): (Vec<_>, Vec<_>) = conducts.iter().map(|_| inbox(4, 1)).unzip();
+        let mut full = Vec::new();
+        let controls = conducts.iter().enumerate().map(|(shard, conduct)| {
+            let (control, questions) = bounded(2);
+            start(shard, *conduct, &control, questions, &mut full);
+            control
+        });
+        let phase = PhaseSwitch::default();
+        phase.advance(Phase::Serving);
+        let context = Context {
+            phase,
+            metrics: Arc::new(Metrics::default()),
+            registry: Arc::new(SessionRegistry::default()),
+            controls: controls.collect(),
+            routes: Arc::new(RouteTable {
+                map: ShardMap::new(conducts.len() as u16),
+                inboxes: inboxes.into(),
+                pool: BufferPool::new(1),
+            }),
+            writer: Arc::new(Mutex::new(WriterReport::default())),
+            store: Arc::new(store),
+            policy: Arc::new(PolicySet::default()),
+            backup_directory: None,
+            tenants: vec!["demo".to_owned(), "other".to_owned()],
+            started_at: Timestamp::from_seconds(1_767_225_600),
+            memory_bound_bytes: 1 << 30,
+        };
+        let soon = Duration::from_millis(100);
+        let deadlines = Deadlines {
+            answer: soon,
+            scrape: soon,
+        };
+        Self {
+            backend: ServerBackend::with_deadlines(context, deadlines),
+            _full: full,
+            _directory: directory,
+        }
+    }
+
+    /// What a scrape says.
+    pub(super) async fn scrape(&self) -> String {
+        self.backend.scrape().await.unwrap()
+    }
+}
+
+fn start(
+    shard: usize,
+    conduct: Conduct,
+    control: &Sender<Control>,
+    questions: Receiver<Control>,
+    full: &mut Vec<Receiver<Control>>,
+) {
+    match conduct {
+        Conduct::Gone => drop(questions),
+        Conduct::Full => {
+            while control.try_send(Control::Drain).is_ok() {}
+            full.push(questions);
+        }
+        _ => drop(std::thread::spawn(move || run(shard, conduct, &questions))),
+    }
+}
+
+/// Ends with the endpoint, which holds the other end of the channel.
+fn run(shard: usize, conduct: Conduct, questions: &Receiver<Control>) {
+    let mut kept = Vec::new();
+    for control in questions {
+        match conduct {
+            Conduct::Answers => answer(shard, control),
+            Conduct::Silent => kept.push(control),
+            _ => drop(control),
+        }
+    }
+}
+
+fn answer(shard: usize, control: Control) {
+    match control {
+        Control::Cells(reply) => drop(reply.send(cells(shard))),
+        Control::Device {
+            tenant,
+            device_id,
+            reply,
+        } => {
+            let known = tenant == TenantIndex(0) && device_id == self::device_id();
+            drop(reply.send(known.then(|| Box::new(device()))));
+        }
+        Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
+        Control::Recount(reply) => {
+            let (release, released) = bounded(1);
+            // The store is empty, so shard 0 agrees with it and shard 1 does not.
+            let cells = if shard == 0 { Vec::new() } else { cells(shard) };
+            drop(reply.send(RecountPoint {
+                sequence: Sequence(0),
+                cells,
+                release,
+            }));
+            let _ = released.recv();
+        }
+        Control::Policy(_) | Control::Drain => (),
+    }
+}
+
+pub(super) fn device_id() -> DeviceId {
+    DEVICE.parse().unwrap()
+}
+
+/// Both shards have a cell in common; shard 1 has one of the other tenant too.
+fn cells(shard: usize) -> Vec<CellCount> {
+    let mut cells = vec![CellCount {
+        tenant: TenantIndex(0),
+        cohort: cohort(),
+        facets: Facets::default(),
+        count: 3,
+    }];
+    if shard == 1 {
+        let (cohort, facets) = (Cohort::default(), Facets::default());
+        cells.push(CellCount {
+            tenant: TenantIndex(1),
+            cohort,
+            facets,
+            count: 2,
+        });
+    }
+    cells
+}
+
+fn cohort() -> Cohort {
+    Cohort::new(Owner::Company, ["floor".to_owned()])
+}
+
+fn device() -> DeviceView {
+    DeviceView {
+        record: DeviceRecord {
+            device_id: device_id(),
+            seq: 42,
+            ..DeviceRecord::default()
+        },
+        cohort: cohort(),
+        facets: Facets::default(),
+    }
+}
+
+fn report(shard: usize) -> ShardReport {
+    let mut latencies = latency_histogram();
+    latencies.record(1_500_000).unwrap();
+    let mut batch_check_ins = Histogram::new_with_max(1 << 24, 2).unwrap();
+    batch_check_ins.record(100).unwrap();
+    ShardReport {
+        devices: 5 + shard as u32,
+        cells: 2,
+        sequence: Sequence(9),
+        revision: Revision(4),
+        transitions: 6,
+        batches: 8,
+        checkpoints: 1,
+        audit_rounds: 3,
+        audit_devices: 15,
+        audit_took: Duration::from_millis(2),
+        audit_round_at: clock::stamp(),
+        decode_to_inbox: latencies.clone(),
+        inbox_to_apply: latencies,
+        batch_check_ins,
+    }
+}

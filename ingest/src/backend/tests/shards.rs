@@ -1,0 +1,140 @@
+//! What the backend makes of shards that answer, and of those that do not.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use muster_api::{ApiError, Backend};
+use muster_engine::TenantIndex;
+use muster_wire::Identity;
+
+use super::fixture::{Conduct, Server, device_id};
+use crate::phase::Phase;
+
+#[tokio::test]
+async fn cells_are_those_of_every_shard() {
+    let server = Server::new();
+    let cells = server.backend.cells().await.unwrap();
+    let counts: Vec<_> = cells.iter().map(|cell| (cell.tenant, cell.count)).collect();
+    assert_eq!(
+        counts,
+        [
+            (TenantIndex(0), 3),
+            (TenantIndex(0), 3),
+            (TenantIndex(1), 2)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_device_is_asked_of_the_shard_that_owns_it() {
+    let server = Server::new();
+    let backend = &server.backend;
+    let device = backend
+        .device(TenantIndex(0), device_id())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((device.record.seq, device.inventory), (42, None));
+    assert!(
+        backend
+            .device(TenantIndex(1), device_id())
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn sessions_are_the_oldest_up_to_a_limit_with_their_total() {
+    let server = Server::new();
+    let identity: Identity = "muster://demo/gateway/gw-1".parse().unwrap();
+    let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
+    let context = &server.backend.context;
+    let at = context.started_at;
+    let _entries = [(); 3].map(|()| context.registry.enter(identity.clone(), remote, at));
+    let sessions = server.backend.sessions(2);
+    let ids: Vec<u64> = sessions.listed.iter().map(|session| session.id).collect();
+    assert_eq!((ids.as_slice(), sessions.total), (&[0, 1][..], 3));
+    let first = &sessions.listed[0];
+    assert_eq!(
+        (&first.identity, first.remote, first.connected_at),
+        (&identity, remote, at)
+    );
+}
+
+#[tokio::test]
+async fn a_recount_compares_the_disk_with_the_counters_of_every_shard() {
+    let server = Server::new();
+    let recount = server.backend.recount().await.unwrap();
+    assert!(!recount.verified);
+    assert_eq!((recount.devices, recount.differing_cells), (0, 2));
+    let first = &recount.differences[0];
+    assert_eq!(
+        (first.tenant.as_str(), first.counter, first.counted_on_disk),
+        ("demo", 3, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_shard_without_an_answer_is_an_error_with_its_cause() {
+    let is_timeout = |error: &ApiError| matches!(error, ApiError::Timeout { .. });
+    let is_poisoned = |error: &ApiError| matches!(error, ApiError::StorePoisoned);
+    let is_busy = |error: &ApiError| matches!(error, ApiError::Busy { shard: 1 });
+    type IsCause = fn(&ApiError) -> bool;
+    let causes: [(Conduct, IsCause); 4] = [
+        (Conduct::Silent, is_timeout),
+        (Conduct::Drops, is_poisoned),
+        (Conduct::Full, is_busy),
+        (Conduct::Gone, is_poisoned),
+    ];
+    for (conduct, is_cause) in causes {
+        let server = Server::with(&[Conduct::Answers, conduct]);
+        let backend = &server.backend;
+        let error = backend.cells().await.unwrap_err();
+        assert!(is_cause(&error), "{conduct:?}: {error}");
+        let error = backend.recount().await.unwrap_err();
+        assert!(is_cause(&error), "{conduct:?}: {error}");
+    }
+    let server = Server::with(&[Conduct::Gone; 2]);
+    let backend = &server.backend;
+    backend.context.phase.advance(Phase::Draining);
+    let error = backend.cells().await.unwrap_err();
+    assert!(matches!(error, ApiError::Draining), "{error}");
+}
+
+/// Either would hold on to the store that the stop is about to close.
+#[tokio::test]
+async fn no_recount_and_no_backup_begins_while_the_server_drains() {
+    let server = Server::with(&[Conduct::Silent; 2]);
+    let backend = &server.backend;
+    backend.context.phase.advance(Phase::Draining);
+    let error = backend.recount().await.unwrap_err();
+    assert!(matches!(error, ApiError::Draining), "{error}");
+    let error = backend.back_up("a".into()).await.unwrap_err();
+    assert!(matches!(error, ApiError::Draining), "{error}");
+}
+
+#[tokio::test]
+async fn one_recount_runs_at_a_time_and_a_failed_one_gives_its_turn_back() {
+    let server = Server::with(&[Conduct::Silent; 2]);
+    let backend = &server.backend;
+    let (one, two) = tokio::join!(backend.recount(), backend.recount());
+    let (first, second) = (one.unwrap_err(), two.unwrap_err());
+    assert!(matches!(second, ApiError::RecountRunning), "{second}");
+    assert!(matches!(first, ApiError::Timeout { .. }), "{first}");
+    let again = backend.recount().await.unwrap_err();
+    assert!(matches!(again, ApiError::Timeout { .. }), "{again}");
+}
+
+#[tokio::test]
+async fn only_a_serving_server_is_ready() {
+    let server = Server::new();
+    let context = &server.backend.context;
+    assert!(server.backend.readiness().is_serving);
+    context.metrics.audit_drift.raise(2);
+    assert_eq!(server.backend.readiness().audit_drift, 2);
+    for (phase, word) in [(Phase::Draining, "draining"), (Phase::Poisoned, "poisoned")] {
+        context.phase.advance(phase);
+        let readiness = server.backend.readiness();
+        assert_eq!((readiness.is_serving, readiness.phase), (false, word));
+    }
+}

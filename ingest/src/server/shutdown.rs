@@ -1,0 +1,218 @@
+//! The order of stopping, each phase with what is left of one deadline and a line on who is late.
+//!
+//! Sessions say Goodbye and finish what they have read; then the shards take what is in their inboxes
+//! and checkpoint; then the writer ends. Whatever the deadline cuts short is in the journal: nothing
+//! that was acknowledged depends on an orderly stop.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{SendTimeoutError, Sender};
+use muster_store::kill_point;
+use muster_wire::CloseCode;
+use quinn::VarInt;
+use tokio::signal::unix::{SignalKind, signal as on_signal};
+use tokio::sync::oneshot;
+
+use super::ServerError;
+use super::parts::Parts;
+use crate::clock::{self, Stamp};
+use crate::metrics::Metrics;
+use crate::net::SessionRegistry;
+use crate::phase::Phase;
+use crate::shard::Control;
+
+/// How often a phase that lasts is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The front door, while it is open.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) endpoint: quinn::Endpoint,
+    pub(super) registry: Arc<SessionRegistry>,
+}
+
+/// SIGTERM and SIGINT, heard from [`Signals::listen`] on.
+pub(super) struct Signals(oneshot::Receiver<()>);
+
+impl Signals {
+    /// Listens. Call it before anybody is told that the server serves: until then a signal ends the process at
+    /// once, which loses nothing, and from then on it drains.
+    ///
+    /// A second signal ends the process at once, whatever the stop is waiting for: recovery is the answer. So
+    /// signals have a thread and a runtime of their own, until the process ends.
+    pub(super) fn listen() -> Result<Self, ServerError> {
+        let start = |source| ServerError::Start {
+            what: "the signal thread",
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(start)?;
+        let (mut terminate, mut interrupt) = {
+            let _guard = runtime.enter();
+            let terminate = on_signal(SignalKind::terminate()).map_err(start)?;
+            let interrupt = on_signal(SignalKind::interrupt()).map_err(start)?;
+            (terminate, interrupt)
+        };
+        let (first, stop) = oneshot::channel();
+        let listen = async move {
+            let mut next = async move || {
+                tokio::select! {
+                    _ = terminate.recv() => "SIGTERM",
+                    _ = interrupt.recv() => "SIGINT",
+                }
+            };
+            let signal = next().await;
+            tracing::info!(signal, "draining");
+            let _ = first.send(()); // the main thread waits for it
+            let signal = next().await;
+            tracing::warn!(signal, "second signal, aborting");
+            std::process::abort();
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(listen))
+            .map_err(start)?;
+        Ok(Self(stop))
+    }
+
+    /// Waits for the first.
+    pub(super) fn wait(self) {
+        // An error would be the end of the thread, which never ends.
+        let _ = self.0.blocking_recv();
+    }
+}
+
+/// Stops everything, in order.
+pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
+    let now = clock::stamp();
+    let ends_at = Stamp(now.0 + deadline.as_nanos() as u64);
+    // Half of the time is the shards', whatever sessions do with theirs.
+    let sessions_end_at = Stamp(now.0 + deadline.as_nanos() as u64 / 2);
+    let Running {
+        runtime,
+        endpoint,
+        registry,
+    } = running;
+    parts.phase.advance(Phase::Draining);
+    runtime.block_on(async {
+        while !registry.is_empty() && clock::stamp() < sessions_end_at {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        if !registry.is_empty() {
+            tracing::warn!(
+                sessions = registry.len(),
+                "half of the deadline passed, closing sessions"
+            );
+        }
+        let code = CloseCode::Draining;
+        endpoint.close(VarInt::from_u32(code.code()), code.name().as_bytes());
+        // Lets the last packets go out; bounded, since a peer may never answer.
+        let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
+    });
+    // Sessions hold the inboxes; with them gone nothing more comes in.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    tell_accounts(&parts.metrics);
+    kill_point("ingest.stop.before_shards");
+    if !order_drain(&parts.controls, ends_at) {
+        tracing::warn!("a shard does not answer, the journal has what it holds");
+        return;
+    }
+    for thread in parts.shard_threads {
+        if !join_before(thread, ends_at) {
+            tracing::warn!("deadline passed while shards checkpoint, the journal has the rest");
+            return;
+        }
+    }
+    if !join_before(parts.writer_thread, ends_at) {
+        tracing::warn!("deadline passed while the writer ends");
+    }
+}
+
+/// The last word on what sessions received: nobody may be there to scrape it.
+fn tell_accounts(metrics: &Metrics) {
+    let (received, acknowledged) = (metrics.received.get(), metrics.acknowledged_total());
+    let unacknowledged: u64 = metrics.unacknowledged.labelled().map(|(_, n)| n).sum();
+    tracing::info!(received, acknowledged, unacknowledged, "sessions ended");
+}
+
+/// Orders every shard to drain. Returns whether all have the order or have ended, which needs none.
+fn order_drain(controls: &[Sender<Control>], ends_at: Stamp) -> bool {
+    controls.iter().all(|control| {
+        // On a stuck disk the channel may be full of questions, which a shard that goes on answers first.
+        let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);
+        let ordered = control.send_timeout(Control::Drain, left);
+        !matches!(ordered, Err(SendTimeoutError::Timeout(_)))
+    })
+}
+
+/// Joins a thread if it ends before the deadline.
+fn join_before(thread: JoinHandle<()>, ends_at: Stamp) -> bool {
+    while !thread.is_finished() {
+        if clock::stamp() >= ends_at {
+            return false;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+    // A panic there has aborted the process already.
+    let _ = thread.join();
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam::channel::{Receiver, bounded};
+
+    use super::*;
+
+    /// A channel as full of questions as it gets, none of which anybody waits for.
+    fn full() -> (Sender<Control>, Receiver<Control>) {
+        let (control, questions) = bounded(64);
+        while control
+            .try_send(Control::Cells(oneshot::channel().0))
+            .is_ok()
+        {}
+        (control, questions)
+    }
+
+    fn in_a_minute() -> Stamp {
+        Stamp(clock::stamp().0 + 60_000_000_000)
+    }
+
+    /// The shard begins to answer once the order is on its way: the shard before it has got it.
+    #[test]
+    fn a_drain_gets_through_a_channel_that_is_full() {
+        for _ in 0..50 {
+            let (open, first) = bounded(1);
+            let (crowded, second) = full();
+            let (ended, _) = bounded::<Control>(1);
+            let answered = std::thread::scope(|scope| {
+                let shard = scope.spawn(|| {
+                    assert!(matches!(first.recv(), Ok(Control::Drain)));
+                    let mut answered = 0;
+                    for control in &second {
+                        match control {
+                            Control::Drain => return Some(answered),
+                            _ => answered += 1,
+                        }
+                    }
+                    None
+                });
+                assert!(order_drain(&[open, crowded, ended], in_a_minute()));
+                shard.join().unwrap()
+            });
+            assert_eq!(answered, Some(64), "the questions, then the order");
+        }
+    }
+
+    #[test]
+    fn a_shard_that_takes_nothing_does_not_hold_up_the_end() {
+        let (crowded, questions) = full();
+        assert!(!order_drain(&[crowded], clock::stamp()));
+        assert_eq!(questions.len(), 64);
+    }
+}
