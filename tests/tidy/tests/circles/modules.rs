@@ -242,8 +242,12 @@ fn mentions(tokens: TokenStream, prefix: &[String], found: &mut Vec<Mention>) {
                 let mut path = prefix.to_vec();
                 path.push(first.unraw().to_string());
                 while let Some(TokenTree::Punct(colon)) = tokens.peek() {
-                    // The first colon of two stands close to the second; that of `name: Type` stands alone.
-                    if colon.as_char() != ':' || colon.spacing() == Spacing::Alone {
+                    if colon.as_char() != ':' {
+                        break;
+                    }
+                    // The first colon of two stands close to the second; that of `field: Type` stands alone.
+                    if colon.spacing() == Spacing::Alone {
+                        path.clear();
                         break;
                     }
                     tokens.next();
