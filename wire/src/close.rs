@@ -1,26 +1,25 @@
-//! With which code a connection is closed, and who must act.
+//! The close codes, and who must act on each.
 //!
-//! Purpose: the closed table of QUIC application error codes, used both by `CONNECTION_CLOSE` and
-//! by Goodbye. What it does not hold: failures of the TLS handshake; those are TLS alerts (QUIC
-//! code 0x100 + alert).
+//! Purpose: the closed table of QUIC application error codes, used in CONNECTION_CLOSE and in Goodbye. What it does not
+//! define: failures of the TLS handshake, which are TLS alerts (QUIC error code 0x100 + alert).
 
 use std::fmt;
 
-/// Who has to do something before a connection can succeed.
+/// Who must act before a connection can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
-    /// Nobody: this is the normal end, or it passes by itself. Reconnect as usual.
+    /// Nobody: the connection ended normally, or the cause is temporary. Reconnect as usual.
     Nobody,
-    /// Whoever wrote the client: it breaks the protocol. Reconnecting does not help.
+    /// The developer of the client, which violates the protocol. Reconnecting does not help.
     ClientDeveloper,
-    /// Whoever issues certificates or configures tenants. Reconnecting does not help until then.
+    /// The operator who issues certificates or configures tenants. Reconnecting does not help before that.
     ClientOperator,
-    /// Whoever runs the server. Clients reconnect with back-off.
+    /// The operator of the server. Clients reconnect with backoff.
     ServerOperator,
 }
 
 impl Actor {
-    /// The words in documents.
+    /// The name in documents.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,7 +33,7 @@ impl Actor {
 
 macro_rules! close_table {
     ( $( $close:ident = $code:literal, $name:literal, $actor:ident, $meaning:literal; )+ ) => {
-        /// With which code a connection is closed.
+        /// The code with which a connection is closed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u32)]
         pub enum CloseCode {
@@ -68,7 +67,7 @@ macro_rules! close_table {
                 }
             }
 
-            /// What happened, as one sentence.
+            /// What happened, in one sentence.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self {
@@ -76,7 +75,7 @@ macro_rules! close_table {
                 }
             }
 
-            /// Who has to do something about it.
+            /// Who must act.
             #[must_use]
             pub const fn actor(self) -> Actor {
                 match self {
@@ -126,7 +125,7 @@ close_table! {
 }
 
 impl CloseCode {
-    /// The dense number of the code, `0..ALL.len()`, for counters.
+    /// The position in [`Self::ALL`], for counters.
     #[must_use]
     pub fn index(self) -> usize {
         Self::ALL
@@ -135,8 +134,7 @@ impl CloseCode {
             .unwrap_or_default()
     }
 
-    /// Whether reconnecting with back-off can help without anybody changing the client or its
-    /// certificate.
+    /// Whether the client may reconnect with backoff: nobody has to change it or its certificate.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self.actor(), Actor::Nobody | Actor::ServerOperator)
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_retries_only_what_can_pass() {
+    fn a_client_retries_only_temporary_causes() {
         assert!(CloseCode::Draining.is_retryable());
         assert!(CloseCode::StoreUnavailable.is_retryable());
         assert!(!CloseCode::MalformedFrame.is_retryable());

@@ -1,23 +1,21 @@
-//! What can be wrong with bytes from a peer, and with a frame we are asked to write.
+//! Errors of decoding and encoding frames.
 //!
-//! Purpose: every fault of a frame as one variant with its numbers, and the one function that maps
-//! it to a close code. What it does not hold: faults of a single record; those are a
-//! [`crate::RejectReason`] and do not end the session.
+//! Purpose: one variant for every way in which a frame can be invalid, and its close code. What it does not define:
+//! errors of a single record; those are a [`crate::RejectReason`] and do not end the session.
 
 use crate::{close::CloseCode, frame_kind::FrameKind};
 
-/// Why bytes are not the frames of this protocol. The session ends; whoever wrote the peer must
-/// act.
+/// Why bytes from a peer are not valid frames. The session ends; the developer of the peer must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The header's kind is not in the table.
+    /// The header has an unknown kind.
     #[error("frame kind {kind} is unknown")]
     UnknownKind {
         /// The code received.
         kind: u8,
     },
     /// The header's flags byte is not zero.
-    #[error("the header flags of a {kind} frame are {flags:#04x}, not zero")]
+    #[error("the header flags of a {kind} frame are {flags:#04x}, they must be zero")]
     FlagsNotZero {
         /// The kind of the frame.
         kind: FrameKind,
@@ -25,28 +23,28 @@ pub enum DecodeError {
         flags: u8,
     },
     /// The first frame is not Hello.
-    #[error("a {kind} frame came before hello")]
+    #[error("a {kind} frame was received before hello")]
     HelloExpected {
         /// The kind of the frame.
         kind: FrameKind,
     },
     /// A second Hello.
-    #[error("a second hello came")]
+    #[error("a second hello was received")]
     SecondHello,
-    /// This end never receives that kind.
-    #[error("a {kind} frame came from the wrong side")]
+    /// This side never receives that kind.
+    #[error("a {kind} frame is not allowed in this direction")]
     WrongSide {
         /// The kind of the frame.
         kind: FrameKind,
     },
-    /// Nothing but, from a server, an Ack may follow Goodbye.
-    #[error("a {kind} frame came after goodbye")]
+    /// A frame other than a server's Ack after Goodbye.
+    #[error("a {kind} frame was received after goodbye")]
     AfterGoodbye {
         /// The kind of the frame.
         kind: FrameKind,
     },
-    /// Count or length is over the limit of the kind.
-    #[error("a {kind} frame of {count} records and {length} bytes is over the limit")]
+    /// The count or length exceeds the limit of the kind.
+    #[error("a {kind} frame of {count} records and {length} bytes exceeds the limit")]
     TooLarge {
         /// The kind of the frame.
         kind: FrameKind,
@@ -55,14 +53,14 @@ pub enum DecodeError {
         /// Bytes announced.
         length: u32,
     },
-    /// The count is zero where records are required.
+    /// The count is zero, but the kind requires records.
     #[error("a {kind} frame has no records")]
     Empty {
         /// The kind of the frame.
         kind: FrameKind,
     },
-    /// The length is not what the kind and count require.
-    #[error("a {kind} frame of {count} records cannot have {length} bytes")]
+    /// The length does not match the kind and count.
+    #[error("a {kind} frame of {count} records cannot have a length of {length} bytes")]
     LengthMismatch {
         /// The kind of the frame.
         kind: FrameKind,
@@ -72,22 +70,21 @@ pub enum DecodeError {
         length: u32,
     },
     /// Hello does not begin with `MSTR`.
-    #[error("hello begins with {magic:#010x}, not with MSTR")]
+    #[error("hello begins with {magic:#010x} instead of MSTR")]
     BadMagic {
         /// The magic received.
         magic: u32,
     },
-    /// A range of versions that is empty or begins at zero; or a server's version that was not
-    /// offered.
-    #[error("versions {version_min} to {version_max} cannot be spoken")]
+    /// The version range is empty or begins at zero, or the server chose a version that was not offered.
+    #[error("the version range {version_min} to {version_max} is not valid")]
     BadVersionRange {
         /// The lower end.
         version_min: u16,
         /// The upper end.
         version_max: u16,
     },
-    /// A server's Hello that leaves no room to send: a window or a frame size of zero.
-    #[error("hello allows no frame to be sent")]
+    /// A server's Hello with a window or a frame limit of zero.
+    #[error("hello has a window or a frame limit of zero")]
     BadHello,
     /// A reserved field, or one that this side must leave zero, is not.
     #[error("a {kind} frame has a field that must be zero and is not")]
@@ -123,14 +120,14 @@ impl DecodeError {
     }
 }
 
-/// Why a frame cannot be written. The caller must act; nothing has been appended.
+/// Why a frame cannot be encoded. The caller must act; nothing was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// No record was given.
     #[error("a frame needs at least one record")]
     Empty,
     /// More records or bytes than a frame may have.
-    #[error("{given} is over the frame's limit of {limit}")]
+    #[error("{given} exceeds the frame's limit of {limit}")]
     TooLarge {
         /// Records or bytes given.
         given: usize,

@@ -1,8 +1,7 @@
-//! Why a server refuses one record, and how an Ack spells that out.
+//! The reasons for which a server rejects a record, and a rejection in an Ack.
 //!
-//! Bounds: the table is closed for a server; a client tolerates codes it does not know, because a
-//! rejection of any kind means the same to it: do not send this record again. What it does not do:
-//! count. Counters are kept by the session.
+//! Bounds: the table is closed for a server. A client accepts unknown codes, because every rejection means the same to
+//! it: do not send this record again. What it does not do: count; the session has the counters.
 
 use std::fmt;
 
@@ -10,8 +9,7 @@ use crate::device_id::DeviceId;
 
 macro_rules! reject_table {
     ( $( $reason:ident = $code:literal, $name:literal, $meaning:literal; )+ ) => {
-        /// Why a server refuses one record. The record changed nothing and must not be sent again
-        /// as it is.
+        /// Why a server rejects a record. The record changed nothing and must not be sent again unchanged.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum RejectReason {
@@ -45,7 +43,7 @@ macro_rules! reject_table {
                 }
             }
 
-            /// What the reason means, as one sentence.
+            /// What the reason means, in one sentence.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self {
@@ -78,10 +76,10 @@ reject_table! {
 }
 
 impl RejectReason {
-    /// The dense number of the reason, `0..ALL.len()`, for counters.
+    /// The position in [`Self::ALL`], for counters.
     #[must_use]
     pub const fn index(self) -> usize {
-        // Codes are dense from 1; a test holds it.
+        // The codes have no gaps and start at 1, which a test checks.
         self.code() as usize - 1
     }
 }
@@ -92,7 +90,7 @@ impl fmt::Display for RejectReason {
     }
 }
 
-/// One refused record, as an Ack spells it out.
+/// A rejected record, as listed in an Ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rejection {
     /// The device id in the record; [`DeviceId::ZERO`] if that is what is in it.
