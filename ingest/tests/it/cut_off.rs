@@ -13,6 +13,7 @@ use muster_ingest::config::Config;
 use muster_ingest::net::{self, Listener};
 use muster_ingest::pki::tls;
 use muster_ingest::route::{BufferPool, RouteTable, inbox};
+use muster_wire::CloseCode;
 
 use crate::harness::*;
 
@@ -60,6 +61,6 @@ fn a_session_that_the_end_of_its_runtime_cuts_off_is_in_the_accounts() {
     let lost: u64 = metrics.unacknowledged.labelled().map(|(_, n)| n).sum();
     assert_eq!(lost, 7, "received and never acknowledged");
     assert_eq!(metrics.sessions_opened.get(), 1);
-    assert_eq!(metrics.closed_otherwise.get(), 1);
+    assert_eq!(metrics.closed[CloseCode::Internal.index()].get(), 1);
     assert_eq!(metrics.connections.get(), 1);
 }

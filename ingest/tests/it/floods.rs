@@ -169,17 +169,16 @@ fn a_peer_that_stops_the_acks_is_closed_and_what_it_sent_counts_once() {
     let victim = with("");
     let bystander = Bystander::new(&victim);
     let known = check_in(0, 5);
-    let before = victim.server.ops.metrics().by_label(CLOSED)["none"];
     for _ in 0..20 {
         let mut session = victim.session();
         session.stop_reading();
         session.check_ins(&[known]);
-        session.raw.closed();
+        assert_eq!(session.raw.closed(), Closed::Application(0x19));
     }
     victim.oracle.borrow_mut().check_in("contoso", &known);
-    eventually("each is counted", || {
-        (victim.server.ops.metrics().by_label(CLOSED)["none"] >= before + 20).then_some(())
-    });
+    let closed = victim.server.ops.metrics().by_label(CLOSED);
+    assert_eq!(closed["streamStopped"], 20, "{closed:?}");
+    victim.causes.borrow_mut().insert("streamStopped");
     assert_eq!(victim.server.ops.seq("contoso", device(0)), 5);
     bystander.finish(&victim);
     victim.finish();
