@@ -12,6 +12,7 @@
 
 mod core;
 mod decode;
+mod end;
 mod open;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use muster_store::kill_point;
 use muster_wire::CloseCode;
-use quinn::{Connection, ReadError, RecvStream, SendStream, WriteError};
+use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -28,6 +29,8 @@ use super::handshake::{self, Handshake, Stream};
 use super::listener::ListenerContext;
 use super::places::{Place, Places};
 use crate::phase::Phase;
+
+use self::end::End;
 
 pub use self::core::{Opening, SessionCore, Speaker, Take};
 
@@ -42,58 +45,6 @@ const BUSY_RETRY_AFTER_MS: u32 = 500;
 
 /// How long the last frames may take to reach the peer before the connection is closed on them.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
-
-/// Why a session ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// We close, with this code.
-    Close(CloseCode),
-    /// The connection is lost, or the peer closed it.
-    Gone,
-}
-
-impl End {
-    /// Its code: ours, or the one with which the peer closed.
-    fn code(self, connection: &Connection) -> Option<CloseCode> {
-        match self {
-            Self::Close(code) => Some(code),
-            Self::Gone => connection
-                .close_reason()
-                .and_then(|reason| peer_code(&reason)),
-        }
-    }
-}
-
-impl From<CloseCode> for End {
-    fn from(code: CloseCode) -> Self {
-        Self::Close(code)
-    }
-}
-
-impl From<ReadError> for End {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::ConnectionLost(_) => Self::Gone,
-            // An end of the stream without the frames that were on their way.
-            ReadError::Reset(_) => CloseCode::TruncatedFrame.into(),
-            // Mistakes of the reader: there are none in this file.
-            ReadError::ClosedStream
-            | ReadError::IllegalOrderedRead
-            | ReadError::ZeroRttRejected => CloseCode::Internal.into(),
-        }
-    }
-}
-
-impl From<WriteError> for End {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::ConnectionLost(_) => Self::Gone,
-            // What the client does not want to read cannot be acknowledged.
-            WriteError::Stopped(_) => CloseCode::StreamStopped.into(),
-            WriteError::ClosedStream | WriteError::ZeroRttRejected => CloseCode::Internal.into(),
-        }
-    }
-}
 
 /// What waiting ended with.
 enum Wake {
@@ -216,16 +167,6 @@ impl Drop for Session {
         let (code, unacknowledged) = (self.end.code(&self.connection), self.core.unacknowledged());
         let metrics = &self.context.metrics;
         metrics.unacknowledged.add(code, unacknowledged);
-    }
-}
-
-/// The code with which the peer closed.
-fn peer_code(reason: &quinn::ConnectionError) -> Option<CloseCode> {
-    match reason {
-        quinn::ConnectionError::ApplicationClosed(close) => {
-            CloseCode::from_code(close.error_code.into_inner())
-        }
-        _ => None,
     }
 }
 
