@@ -1,8 +1,7 @@
-//! What a server answers: Ack and Busy; and Goodbye, the last word of either side.
+//! The answers of a server, Ack and Busy, and Goodbye, the last frame of either side.
 //!
-//! Bounds: an Ack spells out at most [`crate::limits::REJECTIONS_PER_ACK_MAX`] rejections; its
-//! totals are exact. What it does not do: no counting. A session keeps the totals and decides when
-//! to send them.
+//! Bounds: an Ack lists at most [`crate::limits::REJECTIONS_PER_ACK_MAX`] rejections; its totals are exact. What it does
+//! not do: count; a session keeps the totals and decides when to send them.
 
 use crate::{
     close::CloseCode,
@@ -12,50 +11,47 @@ use crate::{
     reject::Rejection,
 };
 
-/// What a server has done with the frames of a stream so far. Every number is a total since the
-/// stream opened and only grows.
+/// What the server has done with the frames of a stream so far. Every total counts from the start of the stream and never
+/// decreases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AckTotals {
-    /// CheckIns and Inventory frames, counted from the first, whose accepted records are all
-    /// durable.
+    /// The number of CheckIns and Inventory frames, from the first, whose accepted records are all durable.
     pub frames: u64,
     /// Records that changed something.
     pub accepted: u64,
-    /// Records whose sequence number (or revision) is the one the server already has.
+    /// Records whose sequence number (or revision) equals the one that the server has.
     pub duplicate: u64,
-    /// Records whose sequence number (or revision) is lower than the one the server has.
+    /// Records whose sequence number (or revision) is lower than the one that the server has.
     pub stale: u64,
-    /// Records refused for what they are.
+    /// Rejected records.
     pub rejected: u64,
-    /// After how many seconds the client should check in again; 0 if the server has no wish.
+    /// Seconds until the client should check in again; 0 if the server does not say.
     pub next_check_in_seconds: u32,
 }
 
-/// What is durable, and which records were refused.
+/// What is durable, and which records were rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ack {
     /// The totals of the stream.
     pub totals: AckTotals,
-    /// Refused records of the frames that this Ack covers and no earlier one did; at most
+    /// Rejected records of the frames that this Ack is the first to cover; at most
     /// [`crate::limits::REJECTIONS_PER_ACK_MAX`] of them.
     pub rejections: Vec<Rejection>,
 }
 
-/// A request to send no new frame for a while. Frames already sent stay in force and are
-/// acknowledged.
+/// A request to send no new frames for a while. Frames that were already sent are acknowledged as usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy {
-    /// For how many milliseconds.
+    /// How long to pause, in milliseconds.
     pub retry_after_ms: u32,
 }
 
-/// The end of a session, announced.
+/// The announcement that a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Goodbye {
     /// The close code that will follow; see [`Goodbye::close_code`]. 0 from a client.
     pub code: u32,
-    /// After how many milliseconds the client may reconnect, at the earliest; 0 if the server has
-    /// no wish, and from a client.
+    /// The minimum delay before the client reconnects, in milliseconds; 0 if the server does not say, and from a client.
     pub retry_after_ms: u32,
 }
 
@@ -69,7 +65,7 @@ impl Goodbye {
         }
     }
 
-    /// The code, or `None` if a newer peer sent one that is not in this table.
+    /// The close code, or `None` if a newer peer sent an unknown one.
     #[must_use]
     pub const fn close_code(&self) -> Option<CloseCode> {
         CloseCode::from_code(self.code as u64)
@@ -114,7 +110,7 @@ impl Busy {
 }
 
 impl Goodbye {
-    /// Reads the Goodbye that `role` received. A client has nothing to tell by it: both fields are 0.
+    /// Reads a Goodbye that `role` received. Both fields of a client's Goodbye must be 0.
     pub(crate) fn read(
         header: &FrameHeader,
         payload: &[u8],

@@ -87,30 +87,30 @@ macro_rules! close_table {
 }
 
 close_table! {
-    Done = 0, "done", Nobody, "The client said Goodbye and everything is acknowledged.";
+    Done = 0, "done", Nobody, "The client sent Goodbye and everything is acknowledged.";
     Internal = 0x01, "internal", ServerOperator,
         "The session failed inside the server; its log says why.";
     UnsupportedVersion = 0x10, "unsupportedVersion", ClientDeveloper,
-        "No protocol version is common to both sides.";
+        "Client and server have no protocol version in common.";
     MalformedFrame = 0x11, "malformedFrame", ClientDeveloper,
         "A frame is not what this document describes.";
     FrameTooLarge = 0x12, "frameTooLarge", ClientDeveloper,
-        "A frame's count or length is over its limit.";
+        "A frame's count or length exceeds its limit.";
     UnexpectedFrame = 0x13, "unexpectedFrame", ClientDeveloper,
-        "A frame came where its kind is not allowed.";
+        "A frame of this kind is not allowed here.";
     TruncatedFrame = 0x14, "truncatedFrame", ClientDeveloper,
         "The stream ended within a frame or before Hello, or was reset.";
     EmptyFrame = 0x15, "emptyFrame", ClientDeveloper,
         "A frame that must carry records has a count of zero.";
-    HelloTimeout = 0x16, "helloTimeout", ClientDeveloper, "No Hello came in time.";
+    HelloTimeout = 0x16, "helloTimeout", ClientDeveloper, "No Hello arrived in time.";
     FrameTimeout = 0x17, "frameTimeout", ClientDeveloper,
-        "A frame did not come to its end in time, or the client did not read what the server sent.";
+        "A frame was not complete in time, or the client did not read what the server sent.";
     WindowExceeded = 0x18, "windowExceeded", ClientDeveloper,
         "More frames are unacknowledged than the window allows.";
     StreamStopped = 0x19, "streamStopped", ClientDeveloper,
         "The client stopped the server's side of the stream, so no ack can reach it.";
     IdentityMissing = 0x20, "identityMissing", ClientOperator,
-        "The certificate carries no muster URI.";
+        "The certificate has no muster URI.";
     IdentityInvalid = 0x21, "identityInvalid", ClientOperator,
         "The certificate's muster URI is malformed, or not the only one.";
     UnknownTenant = 0x22, "unknownTenant", ClientOperator, "The server does not serve this tenant.";

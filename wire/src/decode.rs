@@ -159,7 +159,7 @@ impl Decoder {
 
     fn check_order(&self, kind: FrameKind) -> Result<(), DecodeError> {
         if !self.role.receives(kind) {
-            return Err(DecodeError::WrongSide { kind });
+            return Err(DecodeError::WrongDirection { kind });
         }
         match (self.phase, kind) {
             (Phase::Opening, FrameKind::Hello) => Ok(()),
@@ -204,7 +204,9 @@ impl Decoder {
                 Item::Goodbye(Goodbye::read(&header, &payload, role)?)
             }
             // Unreachable: the records of a CheckIns frame are not buffered.
-            (FrameKind::CheckIns, _) => return Err(DecodeError::WrongSide { kind: header.kind }),
+            (FrameKind::CheckIns, _) => {
+                return Err(DecodeError::WrongDirection { kind: header.kind });
+            }
         };
         Ok(Some(item))
     }

@@ -33,7 +33,7 @@ pub enum DecodeError {
     SecondHello,
     /// This side never receives that kind.
     #[error("a {kind} frame is not allowed in this direction")]
-    WrongSide {
+    WrongDirection {
         /// The kind of the frame.
         kind: FrameKind,
     },
@@ -111,7 +111,7 @@ impl DecodeError {
             | Self::ReservedNotZero { .. } => CloseCode::MalformedFrame,
             Self::HelloExpected { .. }
             | Self::SecondHello
-            | Self::WrongSide { .. }
+            | Self::WrongDirection { .. }
             | Self::AfterGoodbye { .. } => CloseCode::UnexpectedFrame,
             Self::TooLarge { .. } => CloseCode::FrameTooLarge,
             Self::Empty { .. } => CloseCode::EmptyFrame,

@@ -1,12 +1,11 @@
-//! The inventory record: everything about a device that is long or rare.
+//! The inventory record: the facts about a device that are long or change rarely.
 //!
-//! Purpose: one rkyv archive per record. [`Inventory`] is the owned form on both sides; reading
-//! checks the archive with bytecheck first, then every limit, and last that it is the one archive
-//! of its record, so an `Inventory` from bytes is within bounds and one to one with them.
+//! Purpose: one rkyv archive per record, and [`Inventory`] as its owned form on both sides. Reading validates the archive
+//! with bytecheck, then every limit, and finally that it is canonical, so an `Inventory` that was read is within its
+//! limits and has exactly these bytes.
 //!
-//! Bounds: 8192 bytes an archive, 256 bytes a string, 16 tags of 200 bytes; nesting is flat, so the
-//! work is bounded by the bytes. What it does not do: no merging with earlier records; a newer
-//! revision replaces the older whole.
+//! Bounds: 8192 bytes per archive, 256 bytes per string, 16 tags of 200 bytes. The archive is not nested, so its size
+//! bounds the work. What it does not do: merge records; a newer revision replaces the older one as a whole.
 
 use rkyv::{Archive, Serialize, rancor::Failure, util::AlignedVec};
 
@@ -20,22 +19,22 @@ use crate::{
     reject::RejectReason,
 };
 
-/// What is known about a device beyond its check-ins. An empty string means not known.
+/// The facts about a device that are not in its check-ins. An empty string means unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize)]
 pub struct Inventory {
     /// The device; not zero.
     pub device_id: DeviceId,
-    /// Version of the operating system: four parts of 16 bits, most significant first; see
+    /// The version of the operating system: four parts of 16 bits, most significant first; see
     /// [`Inventory::pack_version`].
     pub os_version: u64,
-    /// The device's own number of this record: from 1, strictly increasing, apart from that of
+    /// The revision that the device assigns: from 1, strictly increasing, independent of the sequence numbers of
     /// check-ins.
     pub revision: u32,
     /// Who owns the device.
     pub owner: Owner,
-    /// Name of the device.
+    /// The name of the device.
     pub device_name: String,
-    /// Name of the operating system.
+    /// The name of the operating system.
     pub os_name: String,
     /// Model.
     pub model: String,
@@ -43,14 +42,13 @@ pub struct Inventory {
     pub manufacturer: String,
     /// Serial number.
     pub serial_number: String,
-    /// User principal name of the primary user.
+    /// The user principal name of the primary user.
     pub user_principal_name: String,
     /// Device tags.
     pub tags: Vec<String>,
 }
 
-// The archived layout is the wire format: docs/reference/PROTOCOL.md gives these numbers to people who have
-// no rkyv.
+// The archived layout is the wire format. docs/reference/PROTOCOL.md gives these numbers to clients without rkyv.
 const _: () = {
     use std::mem::{align_of, offset_of, size_of};
     assert!(size_of::<ArchivedInventory>() == INVENTORY_ROOT_BYTES);
@@ -72,21 +70,20 @@ const OWNER_AT: usize = 28;
 const RESERVED_AT: usize = OWNER_AT + 1;
 const RESERVED_BYTES: usize = 3;
 
-/// Why an inventory is not within the format.
+/// Why an inventory is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InventoryError {
     /// The archive is longer than allowed or shorter than its root.
-    #[error("an inventory archive cannot have {bytes} bytes")]
+    #[error("an inventory archive of {bytes} bytes is too short or too long")]
     Length {
-        /// Bytes of the archive.
+        /// The length of the archive.
         bytes: usize,
     },
-    /// A pointer, a length or a text of the archive is invalid.
+    /// A pointer, a length or a string in the archive is invalid.
     #[error("the inventory archive is not valid")]
     Archive,
-    /// The archive can be read, but is not the one archive of its record: a byte of padding, a slot or
-    /// an offset differs.
-    #[error("the inventory archive is not in the one form that its record has")]
+    /// The archive can be read but is not canonical: padding, a slot or an offset differs.
+    #[error("the inventory archive is not canonical")]
     NotCanonical,
     /// A reserved byte is set.
     #[error("a reserved byte of the inventory is not zero")]
@@ -104,28 +101,27 @@ pub enum InventoryError {
         code: u8,
     },
     /// A string is too long.
-    #[error("{field} has {bytes} bytes, more than {STRING_BYTES_MAX}")]
+    #[error("{field} has {bytes} bytes, at most {STRING_BYTES_MAX} are allowed")]
     StringTooLong {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
         /// Its length.
         bytes: usize,
     },
-    /// A string or tag has a control character, which has no place in a name and could reach a
-    /// terminal.
+    /// A string or tag has a control character, which does not belong in a name and could reach a terminal.
     #[error("{field} has a control character")]
     ControlCharacter {
-        /// The field's name.
+        /// The name of the field.
         field: &'static str,
     },
     /// Too many tags.
-    #[error("{count} tags are more than {TAGS_MAX}")]
+    #[error("{count} tags exceed the limit of {TAGS_MAX}")]
     TooManyTags {
-        /// How many.
+        /// The number of tags.
         count: usize,
     },
     /// A tag is empty or too long.
-    #[error("a tag has {bytes} bytes, not {TAG_BYTES_MIN} to {TAG_BYTES_MAX}")]
+    #[error("a tag has {bytes} bytes, {TAG_BYTES_MIN} to {TAG_BYTES_MAX} are allowed")]
     TagLength {
         /// Its length.
         bytes: usize,
@@ -133,7 +129,7 @@ pub enum InventoryError {
 }
 
 impl InventoryError {
-    /// The reason to give in an Ack.
+    /// The reason for the Ack.
     #[must_use]
     pub const fn reject_reason(self) -> RejectReason {
         match self {
@@ -147,7 +143,7 @@ impl InventoryError {
 }
 
 impl Inventory {
-    /// A version of four parts in one number that orders as versions do.
+    /// Packs a version of four parts into a number. The numbers sort like the versions.
     #[must_use]
     pub fn pack_version(parts: [u16; 4]) -> u64 {
         parts
@@ -162,10 +158,10 @@ impl Inventory {
         [[a, b], [c, d], [e, f], [g, h]].map(u16::from_be_bytes)
     }
 
-    /// Holds every limit of the format against this record.
+    /// Checks this record against every limit of the format.
     ///
     /// # Errors
-    /// The first fault found.
+    /// The first fault.
     pub fn check(&self) -> Result<(), InventoryError> {
         if self.device_id.is_zero() {
             return Err(InventoryError::DeviceIdZero);
@@ -185,17 +181,17 @@ impl Inventory {
     /// The archive of this record, at most [`INVENTORY_BYTES_MAX`] bytes.
     ///
     /// # Errors
-    /// The first limit that is broken; see [`Inventory::check`].
+    /// The first fault; see [`Inventory::check`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, InventoryError> {
         self.check()?;
         let archive = rkyv::to_bytes::<Failure>(self).map_err(|_| InventoryError::Archive)?;
         Ok(archive.to_vec())
     }
 
-    /// Reads an archive from anywhere, aligned or not.
+    /// Reads an archive, aligned or not.
     ///
     /// # Errors
-    /// The first fault found, of the archive or of a limit.
+    /// The first fault, of the archive or of a limit.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InventoryError> {
         let length = InventoryError::Length { bytes: bytes.len() };
         if bytes.len() > INVENTORY_BYTES_MAX {
@@ -225,16 +221,16 @@ impl Inventory {
             return Err(InventoryError::ReservedNotZero);
         }
         let inventory = archived.to_inventory(owner)?;
-        // rkyv reads more archives than it writes: it takes a short text to end at the first 0xff of its
-        // slot, does not look at padding, and follows any offset. Written again, every byte is held.
+        // rkyv reads more archives than it writes: it ends a short string at the first 0xff of its slot, ignores padding,
+        // and follows any offset. Writing the record again and comparing the bytes rejects them all.
         if inventory.to_bytes()? != bytes {
             return Err(InventoryError::NotCanonical);
         }
         Ok(inventory)
     }
 
-    /// The device id and revision an archive claims, to name a record that is refused. Zero where
-    /// it is too short to claim anything.
+    /// The device id and revision in an archive that may be invalid, to identify a rejected record. Zero if it is too
+    /// short.
     #[must_use]
     pub fn peek(bytes: &[u8]) -> (DeviceId, u32) {
         let root = bytes.last_chunk::<INVENTORY_ROOT_BYTES>();
@@ -250,8 +246,8 @@ impl Inventory {
 }
 
 impl ArchivedInventory {
-    /// The owned form. Limits are held before anything is copied, so what an archive can make us
-    /// allocate is bounded by the limits, not by what it claims.
+    /// The owned form. The tags are checked before they are copied, so the limits bound what an archive can make us
+    /// allocate.
     fn to_inventory(&self, owner: Owner) -> Result<Inventory, InventoryError> {
         check_tags(self.tags.iter().map(|tag| tag.as_str()))?;
         let inventory = Inventory {

@@ -65,10 +65,10 @@ reject_table! {
     ReservedNotZero = 6, "reservedNotZero", "A reserved byte or flag bit is set.";
     DeviceIdZero = 7, "deviceIdZero", "The device id is all zero.";
     SeqZero = 8, "seqZero", "The sequence number (or inventory revision) is zero.";
-    IdentityMismatch = 9, "identityMismatch", "The certificate may not speak for this device.";
-    UnknownDevice = 10, "unknownDevice", "The tenant does not accept devices it does not know.";
+    IdentityMismatch = 9, "identityMismatch", "The certificate does not allow check-ins of this device.";
+    UnknownDevice = 10, "unknownDevice", "The tenant does not accept unknown devices.";
     InvalidInventory = 11, "invalidInventory",
-        "The inventory archive is not in the form of section 7 or breaks a limit.";
+        "The inventory archive is not in the form of section 7 or exceeds a limit.";
     CohortLimit = 12, "cohortLimit", "The tenant's limit of cohorts is reached.";
     DeviceLimit = 13, "deviceLimit", "The server's limit of devices is reached.";
     CellLimit = 14, "cellLimit", "The server's limit of counter cells is reached.";
@@ -93,7 +93,7 @@ impl fmt::Display for RejectReason {
 /// A rejected record, as listed in an Ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rejection {
-    /// The device id in the record; [`DeviceId::ZERO`] if that is what is in it.
+    /// The device id in the record, which may be [`DeviceId::ZERO`].
     pub device_id: DeviceId,
     /// The check-in's sequence number, or the inventory's revision.
     pub seq: u64,

@@ -1,13 +1,13 @@
-//! Builds inventory archives byte by byte from the rules of docs/reference/PROTOCOL.md, without rkyv, and
-//! reads them with the crate: what a client in another language would do.
+//! Builds inventory archives from the rules of docs/reference/PROTOCOL.md without rkyv, like a client in another language,
+//! and reads them with the crate.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use muster_wire::{DeviceId, Inventory, InventoryError, Owner};
 
-/// The archive under construction: everything behind the root's fields, then the root.
+/// The archive under construction: what the root points to, then the root.
 struct Archive(Vec<u8>);
 
-/// Where the eight bytes of a string go and what they point to.
+/// The eight bytes of a string in its slot, or where the string is.
 enum Slot {
     Inline([u8; 8]),
     Outside { at: usize, length: usize },
@@ -20,7 +20,7 @@ impl Archive {
         }
     }
 
-    /// Rule: up to 8 bytes of UTF-8 stand in the slot, filled up with 0xff; longer ones before it.
+    /// Rule: up to 8 bytes of UTF-8 are in the slot, padded with 0xff; a longer string is before it.
     fn string(&mut self, text: &str) -> Slot {
         if text.len() <= 8 {
             let mut slot = [0xff; 8];
@@ -35,8 +35,8 @@ impl Archive {
         }
     }
 
-    /// Rule: an outside string is its length with bits 6 and 7 made `10` and the higher bits moved
-    /// up by two, then the distance from the start of the slot to the text.
+    /// Rule: the slot of a longer string is its length, with bits 6 and 7 set to `10` and the higher bits shifted up by
+    /// two, then the distance from the start of the slot to the string.
     fn push_slot(&mut self, slot: &Slot) {
         match slot {
             Slot::Inline(bytes) => self.0.extend_from_slice(bytes),

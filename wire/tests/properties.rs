@@ -1,7 +1,6 @@
-//! What must hold for any bytes in any chunking, and for any value.
+//! Properties that hold for any value, and for any bytes in any chunking.
 //!
-//! A failure prints the smallest case; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` choose how many and
-//! which.
+//! A failure prints the smallest case. `PROPTEST_CASES` sets the number of cases, `PROPTEST_RNG_SEED` the seed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use muster_wire::{
@@ -15,15 +14,14 @@ use proptest::{
     collection::vec, option, prelude::*, sample::Index, sample::select, strategy::Union,
 };
 
-/// An item without a life, with the runs of a frame taken apart into records: what must not depend
-/// on chunking.
+/// An owned item, one per record: what must not depend on chunking.
 #[derive(Debug, Clone, PartialEq)]
 enum Flat {
     Record(Box<CheckInBytes>),
     Other(Item<'static>),
 }
 
-/// Everything a stream yields, and how it ends.
+/// All items of a stream, and how it ends.
 fn decode(role: Role, chunks: &[&[u8]]) -> (Vec<Flat>, Result<(), DecodeError>) {
     let mut decoder = Decoder::new(role);
     let mut items = Vec::new();
@@ -38,7 +36,7 @@ fn decode(role: Role, chunks: &[&[u8]]) -> (Vec<Flat>, Result<(), DecodeError>) 
         }
         assert!(
             input.is_empty(),
-            "a decoder that wants more has taken everything"
+            "a decoder that needs more input has used all of it"
         );
     }
     (items, decoder.finish())
@@ -156,12 +154,12 @@ prop_compose! {
     }
 }
 
-/// A frame and what it must be read back as.
+/// A frame and the items that it must decode to.
 type Frame = (Vec<u8>, Vec<Flat>);
 
-fn written(item: Item<'static>, write: impl FnOnce(&mut Vec<u8>)) -> Frame {
+fn encoded(item: Item<'static>, encode: impl FnOnce(&mut Vec<u8>)) -> Frame {
     let mut bytes = Vec::new();
-    write(&mut bytes);
+    encode(&mut bytes);
     (bytes, vec![Flat::Other(item)])
 }
 
@@ -180,7 +178,7 @@ fn check_in_frame(check_ins: &[CheckIn]) -> Frame {
     (bytes, items)
 }
 
-/// A stream as that role receives it: Hello, some frames, perhaps Goodbye.
+/// A stream that this role receives: Hello, some frames, perhaps Goodbye.
 fn streams(role: Role) -> impl Strategy<Value = Frame> {
     let hello = match role {
         Role::Server => (1..=u16::MAX, any::<u16>())
@@ -190,7 +188,7 @@ fn streams(role: Role) -> impl Strategy<Value = Frame> {
                     version_min,
                     version_max,
                 };
-                written(Item::ClientHello(hello), |out| {
+                encoded(Item::ClientHello(hello), |out| {
                     encode_client_hello(out, &hello)
                 })
             })
@@ -205,7 +203,7 @@ fn streams(role: Role) -> impl Strategy<Value = Frame> {
                     server_time_ms: rest.1,
                     next_check_in_seconds: rest.2,
                 };
-                written(Item::ServerHello(hello), |out| {
+                encoded(Item::ServerHello(hello), |out| {
                     encode_server_hello(out, &hello)
                 })
             })
@@ -217,16 +215,16 @@ fn streams(role: Role) -> impl Strategy<Value = Frame> {
     let inventory_frames = inventories().prop_map(|inventory| {
         let archive = inventory.to_bytes().unwrap();
         let item = Item::Inventory(archive.clone());
-        written(item, |out| encode_inventory(out, &archive).unwrap())
+        encoded(item, |out| encode_inventory(out, &archive).unwrap())
     });
     let ack_frames = acks().prop_map(|ack| {
-        written(Item::Ack(ack.clone()), |out| {
+        encoded(Item::Ack(ack.clone()), |out| {
             encode_ack(out, &ack.totals, &ack.rejections)
         })
     });
     let busy_frames = any::<u32>().prop_map(|retry_after_ms| {
         let busy = Busy { retry_after_ms };
-        written(Item::Busy(busy), |out| encode_busy(out, busy))
+        encoded(Item::Busy(busy), |out| encode_busy(out, busy))
     });
     let frames = match role {
         Role::Server => Union::new([check_in_frames, inventory_frames.boxed()]),
@@ -241,7 +239,7 @@ fn streams(role: Role) -> impl Strategy<Value = Frame> {
             code,
             retry_after_ms,
         };
-        written(Item::Goodbye(goodbye), |out| encode_goodbye(out, goodbye))
+        encoded(Item::Goodbye(goodbye), |out| encode_goodbye(out, goodbye))
     });
     (hello, vec(frames, 0..6), option::of(goodbye)).prop_map(|(hello, frames, goodbye)| {
         let all = std::iter::once(hello).chain(frames).chain(goodbye);
@@ -259,13 +257,13 @@ fn roles() -> impl Strategy<Value = Role> {
 
 proptest! {
     #[test]
-    fn a_check_in_is_the_archive_that_rkyv_makes(check_in in check_ins()) {
+    fn a_check_in_is_encoded_as_rkyv_does(check_in in check_ins()) {
         let archive = rkyv::to_bytes::<rkyv::rancor::Failure>(&check_in).unwrap();
         prop_assert_eq!(archive.as_slice(), &check_in.to_bytes()[..]);
     }
 
     #[test]
-    fn what_is_encoded_is_decoded_in_any_chunking(
+    fn encoded_frames_are_decoded_in_any_chunking(
         (role, (stream, items)) in roles().prop_flat_map(|role| (Just(role), streams(role))),
         cuts in vec(any::<Index>(), 0..20),
     ) {
@@ -329,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_pass_as_a_check_in_are_written_back_the_same(
+    fn valid_check_in_bytes_are_encoded_unchanged(
         check_in in check_ins(),
         damage in vec((0..48usize, any::<u8>()), 0..6),
     ) {
@@ -343,13 +341,13 @@ proptest! {
     }
 
     #[test]
-    fn an_inventory_survives_its_archive(inventory in inventories()) {
+    fn an_inventory_round_trips(inventory in inventories()) {
         let archive = inventory.to_bytes().unwrap();
         prop_assert_eq!(Inventory::from_bytes(&archive), Ok(inventory));
     }
 
     #[test]
-    fn damaged_archives_never_panic_and_what_is_read_is_within_the_limits_and_one_to_one_with_its_bytes(
+    fn damaged_archives_never_panic_and_are_valid_and_canonical_if_they_are_read(
         inventory in inventories(),
         damage in vec((any::<Index>(), any::<u8>()), 1..6),
         in_root in any::<bool>(),
@@ -367,7 +365,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_an_identity_or_an_error_and_an_identity_is_its_text(
+    fn any_text_is_an_error_or_an_identity_that_round_trips(
         uri in prop_oneof![
             "\\PC{0,80}",
             "muster://[a-z0-9-]{0,8}/(device|gateway)/[a-z0-9-]{0,40}",

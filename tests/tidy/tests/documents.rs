@@ -209,7 +209,7 @@ fn unknown_options(script: &str, call: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the sources of all crates cite after `docs/`: a file, or the number an ADR begins with.
+/// What the sources of all crates cite after `docs/`: a file or a folder, or the number an ADR begins with.
 fn cited_documents(text: &str) -> Vec<&str> {
     text.split("docs/")
         .skip(1)
@@ -235,9 +235,8 @@ fn documents_that_sources_cite_exist() {
     {
         for cited in cited_documents(&read(&path)) {
             let is_adr = cited.starts_with("adr/") && !cited.ends_with(".md");
-            let found = known
-                .iter()
-                .any(|known| known == cited || (is_adr && known.starts_with(cited)));
+            let found = below.join(cited).exists()
+                || (is_adr && known.iter().any(|known| known.starts_with(cited)));
             if !cited.is_empty() && !found {
                 faults.push(format!("{}: docs/{cited}: no such file", shown(&path)));
             }

@@ -211,14 +211,14 @@ fn frames_in_the_wrong_direction_are_unexpected() {
             Role::Server,
             &after_hello([kind.code(), 0, 0, 0, 8, 0, 0, 0]),
         );
-        assert_eq!(error, DecodeError::WrongSide { kind });
+        assert_eq!(error, DecodeError::WrongDirection { kind });
         assert_eq!(error.close_code(), CloseCode::UnexpectedFrame);
     }
     for kind in [FrameKind::CheckIns, FrameKind::Inventory] {
         let stream = [server_hello(), vec![kind.code(), 0, 1, 0, 48, 0, 0, 0]].concat();
         assert_eq!(
             fault(Role::Client, &stream),
-            DecodeError::WrongSide { kind }
+            DecodeError::WrongDirection { kind }
         );
     }
 }

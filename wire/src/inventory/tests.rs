@@ -24,13 +24,13 @@ fn fault(change: impl FnOnce(&mut Inventory)) -> InventoryError {
     inventory.to_bytes().unwrap_err()
 }
 
-/// The archive of an inventory whatever its limits, as a hostile sender would make it.
+/// The archive of an inventory without checking its limits, as a hostile client would send it.
 fn unchecked(inventory: &Inventory) -> Vec<u8> {
     rkyv::to_bytes::<Failure>(inventory).unwrap().to_vec()
 }
 
 #[test]
-fn an_inventory_survives_a_round_trip_at_any_alignment() {
+fn an_inventory_round_trips_at_any_alignment() {
     let archive = sample().to_bytes().unwrap();
     for shift in 0..16 {
         let shifted = [vec![0xaa; shift], archive.clone()].concat();
@@ -62,7 +62,7 @@ fn the_largest_inventory_fits_its_frame() {
 }
 
 #[test]
-fn every_limit_is_held_when_writing() {
+fn every_limit_is_checked_when_writing() {
     use InventoryError as E;
     let long = "x".repeat(STRING_BYTES_MAX + 1);
     assert_eq!(fault(|it| it.device_id = DeviceId::ZERO), E::DeviceIdZero);
@@ -89,7 +89,7 @@ fn every_limit_is_held_when_writing() {
 }
 
 #[test]
-fn every_limit_is_held_when_reading() {
+fn every_limit_is_checked_when_reading() {
     let long = Inventory {
         serial_number: "x".repeat(257),
         ..sample()
@@ -118,7 +118,7 @@ fn every_limit_is_held_when_reading() {
 }
 
 #[test]
-fn lengths_outside_the_bounds_are_refused() {
+fn archives_that_are_too_short_or_too_long_are_rejected() {
     for bytes in [0, 1, INVENTORY_ROOT_BYTES - 1, INVENTORY_BYTES_MAX + 1] {
         let error = Inventory::from_bytes(&vec![0; bytes]).unwrap_err();
         assert_eq!(error, InventoryError::Length { bytes });
@@ -145,10 +145,10 @@ fn codes_and_reserved_bytes_of_the_root_are_checked() {
 }
 
 #[test]
-fn damaged_pointers_lengths_and_texts_are_refused() {
+fn damaged_pointers_lengths_and_strings_are_rejected() {
     let archive = sample().to_bytes().unwrap();
     let root = archive.len() - INVENTORY_ROOT_BYTES;
-    // The pointer and the length of the manufacturer, which is out of line, and those of the tags.
+    // The pointer and length of the manufacturer, which is out of line, and of the tags.
     for at in [
         root + 56,
         root + 57,
@@ -177,7 +177,7 @@ fn damaged_pointers_lengths_and_texts_are_refused() {
 }
 
 #[test]
-fn packed_versions_order_as_versions_do() {
+fn packed_versions_sort_like_versions() {
     let older = Inventory::pack_version([10, 0, 9999, 1]);
     let newer = Inventory::pack_version([10, 0, 10000, 0]);
     assert!(older < newer);
