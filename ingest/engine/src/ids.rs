@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use crate::slab::PAGE_RECORDS;
+/// Devices in a page: 8 KiB of records, small enough to rewrite for one dirty device, large enough
+/// that 10 M devices are 78 k keys.
+pub const PAGE_RECORDS: usize = 128;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident($number:ty);)+) => {

@@ -7,8 +7,7 @@
 
 use crate::bytes::Reader;
 use crate::device::{DEVICE_RECORD_BYTES, DeviceRecord};
-use crate::ids::{Revision, Sequence};
-use crate::slab::PAGE_RECORDS;
+use crate::ids::{PAGE_RECORDS, Revision, Sequence};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 16;

@@ -6,11 +6,7 @@
 //! of a checkpoint.
 
 use crate::device::DeviceRecord;
-use crate::ids::{PageNumber, SlotIndex};
-
-/// Devices in a page: 8 KiB of records, small enough to rewrite for one dirty device, large enough
-/// that 10 M devices are 78 k keys.
-pub const PAGE_RECORDS: usize = 128;
+use crate::ids::{PAGE_RECORDS, PageNumber, SlotIndex};
 
 /// Records in a chunk of memory (512 KiB); a whole number of pages.
 const CHUNK_RECORDS: usize = 64 * PAGE_RECORDS;

@@ -15,11 +15,10 @@ use crate::cell::CellKey;
 use crate::cohort::Cohort;
 use crate::device::DeviceRecord;
 use crate::facet::Facets;
-use crate::ids::{PageNumber, Revision, Sequence, TenantIndex};
+use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, TenantIndex};
 use crate::journal::{JournalValue, Repeated, Segment};
 use crate::page;
 use crate::policy::PolicySet;
-use crate::slab::PAGE_RECORDS;
 use crate::time::Timestamp;
 
 /// What is on disk cannot be read as the state of a shard.

@@ -17,11 +17,10 @@ use crate::cohort::{Cohort, CohortId};
 use crate::device::DeviceRecord;
 use crate::effects::Effects;
 use crate::facet::Facets;
-use crate::ids::{PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
+use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
 use crate::journal::{JournalValue, Repeated, Segment};
 use crate::page;
 use crate::policy::{PolicySet, TenantPolicy};
-use crate::slab::PAGE_RECORDS;
 
 /// Check-ins of the journal that are validated before they are applied.
 const VALIDATED_AT_ONCE: usize = 256;
