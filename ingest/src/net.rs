@@ -4,6 +4,7 @@
 //! store, and never blocks; it decodes, routes, waits for room, and acknowledges. A panic in a
 //! connection's task ends that connection only.
 
+mod context;
 mod endpoint;
 mod handshake;
 mod listener;
@@ -12,9 +13,10 @@ mod registry;
 mod session;
 mod tickets;
 
+pub use context::ListenerContext;
 pub(crate) use endpoint::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
 pub use endpoint::{EndpointError, bind, endpoint};
-pub use listener::{Listener, ListenerContext};
+pub use listener::Listener;
 pub use registry::{SessionInfo, SessionRegistry};
 pub use session::{Opening, SessionCore, Speaker, Take};
 pub use tickets::resumable;

@@ -4,62 +4,18 @@
 //! half of the handshake budget is in use, and refused when all of it is; a connection beyond
 //! `connections_max`, or beyond its tenant's share of them, gets a typed close code. Ends when the server drains.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use muster_engine::TenantIndex;
 use muster_wire::CloseCode;
 use quinn::{Connecting, Incoming, VarInt};
 
+use super::context::ListenerContext;
 use super::handshake::{self, Established, Handshake};
 use super::places::{Place, Places};
-use super::registry::SessionRegistry;
 use super::session;
-use crate::clock::Clock;
-use crate::config::ListenConfig;
-use crate::metrics::{HandshakeFailure, Metrics, Refusal};
-use crate::phase::{Phase, PhaseSwitch};
-use crate::route::RouteTable;
-use crate::telemetry::OncePerCause;
-
-/// How many distinct causes the log keeps apart.
-const LOGGED_CAUSES_MAX: usize = 64;
-
-/// What every session needs; shared.
-#[derive(Debug)]
-pub struct ListenerContext {
-    /// The `listen` section of the configuration.
-    pub config: ListenConfig,
-    /// The configured tenants and their indexes; nobody else gets in.
-    pub tenants: HashMap<String, TenantIndex>,
-    /// Where check-ins go.
-    pub routes: Arc<RouteTable>,
-    /// Who is connected.
-    pub registry: Arc<SessionRegistry>,
-    /// What happened.
-    pub metrics: Arc<Metrics>,
-    /// What the server is doing.
-    pub phase: PhaseSwitch,
-    /// Logs a cause once a minute.
-    pub log: OncePerCause<&'static str>,
-    /// Where sessions take their time from.
-    pub clock: Clock,
-}
-
-impl ListenerContext {
-    /// The bounded log of causes that a context needs.
-    pub fn new_log() -> OncePerCause<&'static str> {
-        OncePerCause::new(LOGGED_CAUSES_MAX)
-    }
-
-    /// Logs a refusal by cause, at most once a minute, with the number left out.
-    pub(super) fn log_cause(&self, cause: &'static str, detail: &dyn std::fmt::Display) {
-        if let Some(suppressed) = self.log.permit(cause, self.clock.wall().as_millis()) {
-            tracing::warn!(cause, suppressed, %detail, "refused");
-        }
-    }
-}
+use crate::metrics::{HandshakeFailure, Refusal};
+use crate::phase::Phase;
 
 /// The accept loop. Owned by its task.
 #[derive(Debug)]

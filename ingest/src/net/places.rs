@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use muster_engine::TenantIndex;
 
-use super::listener::ListenerContext;
+use super::context::ListenerContext;
 use crate::config::ListenConfig;
 
 /// Part of something limited, for as long as it lives.

@@ -12,6 +12,7 @@
 
 mod core;
 mod decode;
+mod delivery;
 mod end;
 mod open;
 
@@ -25,8 +26,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::context::ListenerContext;
 use super::handshake::{self, Handshake, Stream};
-use super::listener::ListenerContext;
 use super::places::{Place, Places};
 use crate::phase::Phase;
 

@@ -11,6 +11,7 @@ mod audit;
 mod checkpoint;
 mod control;
 mod step;
+mod task;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -27,10 +28,9 @@ use muster_store::Commit;
 use muster_wire::limits::CHECK_IN_BYTES;
 
 use self::audit::AuditLog;
-use self::checkpoint::Drain;
 pub use self::checkpoint::{PAGES_DRAINING, pages_beside};
-use self::control::Still;
 pub use self::step::{Input, Stepped};
+use self::task::{Drain, Task};
 pub use self::turn::CheckpointTurn;
 use super::AbortOnPanic;
 use super::batch::{Batch, Reply};
@@ -111,18 +111,6 @@ enum Event {
     Control(Control),
     Tick,
     Closed,
-}
-
-/// What a shard is at, beyond one event.
-enum Task {
-    /// Takes events.
-    Serve,
-    /// Stands still for a recount.
-    Still(Still),
-    /// Ends.
-    Drain(Drain),
-    /// Nothing any more.
-    Ended,
 }
 
 impl std::fmt::Debug for Worker {
@@ -322,6 +310,13 @@ impl Worker {
         self.shard
             .apply_time(self.sweep_next, count, &mut self.effects);
         self.sweep_next.0 += count;
+    }
+
+    /// Audits the next slots, if it is time.
+    fn audit(&mut self, now: Stamp) {
+        let (map, metrics) = (self.routes.map, &self.metrics);
+        self.audited
+            .step(now, &mut self.shard, map, &self.clock, metrics);
     }
 
     /// Closes the batch and hands it to the writer, with a slice of a checkpoint if one runs.

@@ -17,9 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Crates of the product that still have circles, each with the reason.
-const NOT_HELD_YET: [(&str, &str); 1] = [("ingest", "its API and its CLI become crates first")];
-
 /// What may be part of a circle below one module: a child with everything below it, or an item of the file itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Node {
@@ -143,21 +140,9 @@ fn modules_of_product_crates_form_no_circles() {
     let faults: Vec<String> = CRATES
         .iter()
         .filter(|name| is_product(name))
-        .filter(|name| NOT_HELD_YET.iter().all(|(other, _)| other != *name))
         .flat_map(|name| circles_of(name))
         .collect();
     assert_none(&faults);
-}
-
-#[test]
-fn a_crate_that_is_not_held_has_circles() {
-    for (name, reason) in NOT_HELD_YET {
-        let circles = circles_of(name);
-        assert!(
-            !circles.is_empty(),
-            "{name} has none left ({reason}): hold it"
-        );
-    }
 }
 
 /// The circles of a crate of these files, as lines "file:line names path".

@@ -14,9 +14,9 @@ use muster_wire::{
     Subject, encode_ack, encode_busy, encode_goodbye, encode_server_hello,
 };
 
-use super::decode::Delivery;
+use super::delivery::Delivery;
 use crate::clock::Stamp;
-use crate::net::listener::ListenerContext;
+use crate::net::context::ListenerContext;
 use crate::net::registry::SessionEntry;
 use crate::route::{Inbox, Router, Window, WindowCursor};
 

@@ -5,32 +5,13 @@
 
 use std::sync::atomic::Ordering;
 
-use muster_engine::TenantIndex;
 use muster_wire::{
     CheckInBytes, CheckInRecord, CloseCode, DeviceId, Inventory, Item, RejectReason, Rejection,
 };
 
 use super::core::{SessionCore, Take};
+use super::delivery::Delivery;
 use crate::route::{InventoryPart, Part};
-
-/// A part that found its inbox full.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    part: Part,
-    shard: usize,
-    /// The next shard to look for a part for.
-    next: usize,
-}
-
-impl Delivery {
-    pub(super) fn shard(&self) -> usize {
-        self.shard
-    }
-
-    pub(super) fn tenant(&self) -> TenantIndex {
-        self.part.tenant
-    }
-}
 
 impl SessionCore {
     /// Takes bytes off the front of `rest`, until all are taken or a part finds its inbox full. Goodbye is the last

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::core::{Opening, Speaker};
 use super::{CHUNK_BYTES_MAX, End, Session};
 use crate::config::GATEWAY_RECEIVE_WINDOW;
+use crate::net::context::ListenerContext;
 use crate::net::handshake::Stream;
-use crate::net::listener::ListenerContext;
 use crate::net::places::Places;
 use crate::pki;
 

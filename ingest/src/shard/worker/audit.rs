@@ -7,10 +7,9 @@
 
 use std::time::Duration;
 
-use muster_engine::AuditRound;
+use muster_engine::{AuditRound, Shard, ShardMap};
 
-use super::Worker;
-use crate::clock::Stamp;
+use crate::clock::{Clock, Stamp};
 use crate::metrics::Metrics;
 
 /// How often a shard looks at some slots.
@@ -51,6 +50,28 @@ impl AuditLog {
         now.since(self.looked_at) >= EVERY
     }
 
+    /// Audits the next slots of the shard, if it is time.
+    pub(super) fn step(
+        &mut self,
+        now: Stamp,
+        shard: &mut Shard,
+        map: ShardMap,
+        clock: &Clock,
+        metrics: &Metrics,
+    ) {
+        if !self.is_due(now) {
+            return;
+        }
+        self.looked_at = now;
+        let slots = SLOTS.div_ceil(u32::from(map.shards()));
+        let began = clock.thread();
+        let round = shard.audit(slots, map);
+        self.took += clock.thread().saturating_sub(began);
+        if let Some(round) = round {
+            self.note(round, now, metrics);
+        }
+    }
+
     /// Takes note of a round that has ended.
     fn note(&mut self, round: AuditRound, now: Stamp, metrics: &Metrics) {
         self.round_at = now;
@@ -74,24 +95,6 @@ impl AuditLog {
                 misplaced,
                 "counters differ from a recount of the devices in memory; what was acknowledged is in the journal: restart to count anew, and report this"
             );
-        }
-    }
-}
-
-impl Worker {
-    /// Looks at the next slots, if it is time.
-    pub(super) fn audit(&mut self, now: Stamp) {
-        if !self.audited.is_due(now) {
-            return;
-        }
-        self.audited.looked_at = now;
-        let map = self.routes.map;
-        let slots = SLOTS.div_ceil(u32::from(map.shards()));
-        let began = self.clock.thread();
-        let round = self.shard.audit(slots, map);
-        self.audited.took += self.clock.thread().saturating_sub(began);
-        if let Some(round) = round {
-            self.audited.note(round, now, &self.metrics);
         }
     }
 }

@@ -7,7 +7,8 @@ use muster_engine::device::DEVICE_RECORD_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_store::CheckpointMark;
 
-use super::{Task, Worker};
+use super::Worker;
+use super::task::{Drain, Task};
 
 /// Pages that ride in a commit even if its journal value is small.
 const PAGES_MIN: usize = 8;
@@ -39,19 +40,6 @@ fn paced(journal_bytes: usize, state: u64, due_at: u64, shards: u16) -> usize {
 /// The most pages that ride beside so many check-ins of one of so many shards.
 pub fn pages_beside(check_ins: usize, shards: u16) -> usize {
     PAGES_MIN + PAGE_BYTES_BESIDE_CHECK_IN * usize::from(shards) * check_ins / PAGE_BYTES
-}
-
-/// How far a drain is.
-pub(super) enum Drain {
-    /// Takes what is left in the inbox.
-    Inbox,
-    /// Writes a checkpoint.
-    Checkpoint {
-        /// Whether the next commit is its beginning.
-        begins: bool,
-        /// Whether it covers everything, so that none need follow.
-        last: bool,
-    },
 }
 
 impl Worker {

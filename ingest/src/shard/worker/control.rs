@@ -7,27 +7,13 @@ use crossbeam::channel;
 use muster_engine::{CellKey, Cohort, Facets};
 use tokio::sync::oneshot;
 
-use super::{Task, Worker};
-use crate::clock::Stamp;
+use super::Worker;
+use super::task::{Still, Task};
 use crate::shard::batch::Fate;
 use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 
 /// How long a shard stands still for a recount at most: that of taking a snapshot, with ample room.
 const STANDSTILL_MAX: Duration = Duration::from_secs(10);
-
-/// A shard that stands still for a recount.
-pub(super) enum Still {
-    /// Until everything is durable.
-    Committing {
-        reply: oneshot::Sender<RecountPoint>,
-        is_durable: channel::Receiver<Fate>,
-    },
-    /// Until told to go on.
-    Waiting {
-        released: channel::Receiver<()>,
-        since: Stamp,
-    },
-}
 
 impl Still {
     /// Waits until the shard may go on.

@@ -5,7 +5,8 @@
 
 use muster_engine::Shard;
 
-use super::{Event, SWEEP_EVERY, Task, Worker};
+use super::task::Task;
+use super::{Event, SWEEP_EVERY, Worker};
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
