@@ -11,7 +11,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{
     PolicySet, Recovery, RecoveryError, Revision, Sequence, Shard, ShardId, ShardLimits,
 };
-use muster_store::{JournalTail, ReadError, Store, StoreView, Writer};
+use muster_store::{ReadError, Store, StoreView, Writer};
 
 /// Journal values on their way to one shard; bounds memory while one shard is slower.
 const VALUES_IN_FLIGHT: usize = 16;
@@ -114,10 +114,11 @@ pub fn recover(
 pub fn recover_view(
     view: &StoreView<'_>,
     options: RecoverOptions,
-) -> Result<(Vec<Shard>, JournalTail), RecoverError> {
-    rebuild(view, options, |feeds| {
+) -> Result<Vec<Shard>, RecoverError> {
+    let (shards, ()) = rebuild(view, options, |feeds| {
         view.journal(|entry| hand_out(feeds, entry))
-    })
+    })?;
+    Ok(shards)
 }
 
 fn hand_out(feeds: &[Feed], entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {

@@ -76,12 +76,6 @@ impl<P> Commit<P> {
             + self.pages.len()
             + self.inventories.len()
     }
-
-    /// Whether there is nothing to make durable.
-    #[must_use]
-    pub fn writes_nothing(&self) -> bool {
-        self.values() == 0 && self.checkpoint != Some(CheckpointMark::Complete)
-    }
 }
 
 /// Takes finished commits back, in the order in which they were handed in.

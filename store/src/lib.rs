@@ -71,5 +71,5 @@ pub use muster_engine::effects::{InventoryWrite, PageWrite};
 pub use restoring::{PARTIAL_SUFFIX, Restoring, partial_of};
 pub use store::{ReadOnlyStore, Store};
 pub use value::CheckpointRecord;
-pub use view::{JournalEntry, JournalTail, StoreView};
+pub use view::{JournalEntry, StoreView};
 pub use writer::Writer;

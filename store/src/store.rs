@@ -168,13 +168,13 @@ impl Store {
         &self,
         each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<Writer, E> {
-        let tail = self.snapshot().journal(each)?;
+        let ledger = self.snapshot().read_journal(each)?;
         kill_point("store.recover.after_journal");
         self.inner
             .db
             .recovered()
             .map_err(|DatabaseError(what)| ReadError::Io { what })?;
-        Ok(Writer::new(Arc::clone(&self.inner), tail))
+        Ok(Writer::new(Arc::clone(&self.inner), ledger))
     }
 
     /// Numbers of RocksDB and of the directory, read now. Lists the directory: for a scrape, not for a loop.

@@ -41,32 +41,6 @@ pub struct JournalEntry<'a> {
     pub bytes: &'a [u8],
 }
 
-/// What a pass over the journal found.
-#[derive(Clone, Debug)]
-pub struct JournalTail {
-    pub(crate) ledger: Ledger,
-}
-
-impl JournalTail {
-    /// What the next journal value gets.
-    #[must_use]
-    pub fn next_lsn(&self) -> Lsn {
-        self.ledger.next_lsn()
-    }
-
-    /// Last sequence of a shard, from the journal or else from its checkpoint; 0 if it has none.
-    #[must_use]
-    pub fn sequence(&self, shard: ShardId) -> Sequence {
-        self.ledger.sequence(shard)
-    }
-
-    /// Bytes of journal values after the shards' checkpoints.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.ledger.live_bytes_total()
-    }
-}
-
 impl fmt::Debug for StoreView<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -168,8 +142,16 @@ impl<'a> StoreView<'a> {
     /// no earlier than the checkpoints have seen: anything else is corrupt.
     pub fn journal<E: From<ReadError>>(
         &self,
+        each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_journal(each).map(drop)
+    }
+
+    /// [`StoreView::journal`], and what a writer that goes on behind it has to know.
+    pub(crate) fn read_journal<E: From<ReadError>>(
+        &self,
         mut each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
-    ) -> Result<JournalTail, E> {
+    ) -> Result<Ledger, E> {
         let corrupt = |what: String| ReadError::corrupt(Keyspace::Journal, what);
         let mut cursors = vec![Sequence(0); usize::from(self.shards)];
         let mut seen_end = Lsn::FIRST;
@@ -221,7 +203,7 @@ impl<'a> StoreView<'a> {
             );
             return Err(corrupt(what).into());
         }
-        Ok(JournalTail { ledger })
+        Ok(ledger)
     }
 
     /// Every tenant, in order of name, with its index.

@@ -22,7 +22,6 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::lsn::Lsn;
 use crate::metrics::WriterMetrics;
 use crate::value::{self, JournalStamp};
-use crate::view::JournalTail;
 
 /// Key, checksum and headers around a value: only used to size a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
@@ -56,11 +55,11 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(inner: Arc<Inner>, tail: JournalTail) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, ledger: Ledger) -> Self {
         let metrics = WriterMetrics::default();
         Self {
             inner,
-            ledger: tail.ledger,
+            ledger,
             trim: Lsn(0),
             deleted: Lsn(0),
             pages_written: false,

@@ -49,7 +49,7 @@ pub struct Busy {
 /// The announcement that a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Goodbye {
-    /// The close code that will follow; see [`Goodbye::close_code`]. 0 from a client.
+    /// The close code that will follow; see [`CloseCode::from_code`]. 0 from a client.
     pub code: u32,
     /// The minimum delay before the client reconnects, in milliseconds; 0 if the server does not say, and from a client.
     pub retry_after_ms: u32,
@@ -63,12 +63,6 @@ impl Goodbye {
             code: code.code(),
             retry_after_ms,
         }
-    }
-
-    /// The close code, or `None` if a newer peer sent an unknown one.
-    #[must_use]
-    pub const fn close_code(&self) -> Option<CloseCode> {
-        CloseCode::from_code(self.code as u64)
     }
 }
 

@@ -65,13 +65,6 @@ macro_rules! code_table {
                 }
             }
 
-            /// The member with this [`Self::index`], or `None` if there is none.
-            #[inline]
-            #[must_use]
-            pub fn from_index(index: usize) -> Option<Self> {
-                Self::ALL.get(index).copied()
-            }
-
             /// The code on the wire and in storage.
             #[inline]
             #[must_use]
@@ -176,18 +169,6 @@ code_table! {
     }
 }
 
-impl ManagementAgent {
-    /// The value in Microsoft Graph. Two of them do not fit into the byte on the wire.
-    #[must_use]
-    pub const fn graph_value(self) -> u32 {
-        match self {
-            Self::MsSense => 1024,
-            Self::Microsoft365ManagedMdm => 258,
-            other => other.code() as u32,
-        }
-    }
-}
-
 code_table! {
     /// The risk score that the threat sensor reports for a device.
     Risk {
@@ -263,7 +244,6 @@ mod tests {
         ($table:ident) => {
             for (index, member) in $table::ALL.iter().enumerate() {
                 assert_eq!(member.index(), index);
-                assert_eq!($table::from_index(index), Some(*member));
                 assert_eq!($table::from_code(member.code()), Some(*member));
                 assert_eq!($table::from_name(member.name()), Some(*member));
             }
@@ -272,7 +252,6 @@ mod tests {
                 .filter(|code| $table::from_code(*code).is_some())
                 .count();
             assert_eq!(known, $table::ALL.len());
-            assert_eq!($table::from_index($table::ALL.len()), None);
         };
     }
 
@@ -284,16 +263,5 @@ mod tests {
         assert_table!(PartnerThreatState);
         assert_table!(Onboarding);
         assert_table!(Owner);
-    }
-
-    #[test]
-    fn graph_values_differ_only_where_they_exceed_a_byte() {
-        for agent in ManagementAgent::ALL {
-            match agent {
-                ManagementAgent::MsSense => assert_eq!(agent.graph_value(), 1024),
-                ManagementAgent::Microsoft365ManagedMdm => assert_eq!(agent.graph_value(), 258),
-                other => assert_eq!(other.graph_value(), u32::from(other.code())),
-            }
-        }
     }
 }

@@ -26,7 +26,7 @@ pub enum Role {
 impl Role {
     /// Whether this side ever receives frames of that kind.
     #[must_use]
-    pub const fn receives(self, kind: FrameKind) -> bool {
+    pub(crate) const fn receives(self, kind: FrameKind) -> bool {
         match kind {
             FrameKind::Hello | FrameKind::Goodbye => true,
             FrameKind::CheckIns | FrameKind::Inventory => matches!(self, Self::Server),

@@ -165,15 +165,6 @@ impl Identity {
         }
         uri.parse()
     }
-
-    /// Whether this identity may send records of that device.
-    #[must_use]
-    pub fn may_speak_for(&self, device_id: DeviceId) -> bool {
-        match &self.subject {
-            Subject::Device(own) => *own == device_id,
-            Subject::Gateway(_) => true,
-        }
-    }
 }
 
 impl FromStr for Identity {
@@ -292,17 +283,5 @@ mod tests {
         }
         let long = format!("muster://contoso/gateway/{}", "a".repeat(64));
         assert_eq!(long.parse::<Identity>(), Err(E::GatewayName(NameError)));
-    }
-
-    #[test]
-    fn a_device_speaks_for_itself_and_a_gateway_for_its_tenant() {
-        let device: Identity = DEVICE.parse().unwrap();
-        let Subject::Device(own) = device.subject else {
-            panic!("a device")
-        };
-        let another = DeviceId::from_bytes([7; 16]);
-        assert!(device.may_speak_for(own));
-        assert!(!device.may_speak_for(another));
-        assert!(GATEWAY.parse::<Identity>().unwrap().may_speak_for(another));
     }
 }

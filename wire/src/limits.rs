@@ -58,9 +58,6 @@ pub const REJECTION_BYTES: usize = 32;
 /// cause, and keep an ack within two QUIC packets.
 pub const REJECTIONS_PER_ACK_MAX: usize = 64;
 
-/// The maximum payload of an Ack, in bytes.
-pub const ACK_BYTES_MAX: usize = ACK_TOTALS_BYTES + REJECTIONS_PER_ACK_MAX * REJECTION_BYTES;
-
 /// Bytes of a Busy payload.
 pub const BUSY_BYTES: usize = 8;
 
@@ -90,4 +87,3 @@ const _: () = assert!(
         <= INVENTORY_BYTES_MAX
 );
 const _: () = assert!(TAG_BYTES_MIN <= TAG_BYTES_MAX && TAG_BYTES_MAX <= STRING_BYTES_MAX);
-const _: () = assert!(ACK_BYTES_MAX == 2096);

@@ -28,7 +28,7 @@ pub struct CellKey {
 }
 
 /// Size of [`CellKey::encode`].
-pub const CELL_KEY_BYTES: usize = 12;
+const CELL_KEY_BYTES: usize = 12;
 
 impl CellKey {
     /// The bytes the store keeps: tenant u16, zero u16, cohort u32, facet word u32, little-endian.
@@ -76,7 +76,7 @@ impl Cell {
 
 /// The cells of one shard and how many devices each holds.
 #[derive(Debug)]
-pub struct CellTable {
+pub(crate) struct CellTable {
     cells: Vec<Cell>,
     counts: Vec<u32>,
     ids: HashMap<CellKey, CellId>,
@@ -85,7 +85,7 @@ pub struct CellTable {
 
 impl CellTable {
     /// An empty table that never grows beyond `max` cells.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self {
             cells: Vec::new(),
             counts: Vec::new(),
@@ -100,7 +100,7 @@ impl CellTable {
     }
 
     /// The cell of `key`, and whether it is new; `None` if the table is full.
-    pub fn intern(&mut self, key: CellKey) -> Option<(CellId, bool)> {
+    pub(crate) fn intern(&mut self, key: CellKey) -> Option<(CellId, bool)> {
         if let Some(&id) = self.ids.get(&key) {
             return Some((id, false));
         }
@@ -115,7 +115,7 @@ impl CellTable {
     }
 
     /// What the devices of a cell have in common. Ids come from this table, so they are in range.
-    pub fn key(&self, id: CellId) -> CellKey {
+    pub(crate) fn key(&self, id: CellId) -> CellKey {
         self.cell(id).key
     }
 
@@ -125,17 +125,17 @@ impl CellTable {
     }
 
     /// The key of an id read from disk.
-    pub fn get(&self, id: CellId) -> Option<CellKey> {
+    pub(crate) fn get(&self, id: CellId) -> Option<CellKey> {
         self.cells.get(id.0 as usize).map(|cell| cell.key)
     }
 
     /// One device more in this cell.
-    pub fn enter(&mut self, id: CellId) {
+    pub(crate) fn enter(&mut self, id: CellId) {
         self.counts[id.0 as usize] += 1;
     }
 
     /// One device less in this cell. A count below zero is a broken invariant, never bad input.
-    pub fn leave(&mut self, id: CellId) {
+    pub(crate) fn leave(&mut self, id: CellId) {
         let count = &mut self.counts[id.0 as usize];
         *count = count
             .checked_sub(1)
@@ -143,7 +143,7 @@ impl CellTable {
     }
 
     /// Every cell with its number of devices, in the order of ids.
-    pub fn iter(&self) -> impl Iterator<Item = (CellKey, u32)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CellKey, u32)> + '_ {
         self.cells
             .iter()
             .map(|cell| cell.key)
@@ -151,13 +151,8 @@ impl CellTable {
     }
 
     /// Number of cells.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.cells.len()
-    }
-
-    /// Whether there is no cell yet.
-    pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
     }
 }
 

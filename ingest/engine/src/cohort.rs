@@ -78,7 +78,7 @@ impl Cohort {
 
 /// The cohorts of one shard.
 #[derive(Debug)]
-pub struct CohortTable {
+pub(crate) struct CohortTable {
     cohorts: Vec<Cohort>,
     ids: HashMap<Cohort, CohortId>,
     max: usize,
@@ -86,7 +86,7 @@ pub struct CohortTable {
 
 impl CohortTable {
     /// A table with the default cohort alone, that never grows beyond `max`.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         let default = Cohort::default();
         let mut ids = HashMap::default();
         ids.insert(default.clone(), CohortId(0));
@@ -104,7 +104,7 @@ impl CohortTable {
 
     /// The id that a cohort has, or would be given; `None` if it is new and the table is full. Changes
     /// nothing: whoever asks may still reject the record that needs it.
-    pub fn id_of(&self, cohort: &Cohort) -> Option<CohortId> {
+    pub(crate) fn id_of(&self, cohort: &Cohort) -> Option<CohortId> {
         let known = self.ids.get(cohort).copied();
         known.or_else(|| {
             (self.cohorts.len() < self.max).then_some(CohortId(self.cohorts.len() as u32))
@@ -112,7 +112,7 @@ impl CohortTable {
     }
 
     /// The id of a cohort, and whether it is new; `None` if the table is full.
-    pub fn intern(&mut self, cohort: Cohort) -> Option<(CohortId, bool)> {
+    pub(crate) fn intern(&mut self, cohort: Cohort) -> Option<(CohortId, bool)> {
         let id = self.id_of(&cohort)?;
         let new = self.get(id).is_none();
         if new {
@@ -123,18 +123,13 @@ impl CohortTable {
     }
 
     /// The cohort with this id.
-    pub fn get(&self, id: CohortId) -> Option<&Cohort> {
+    pub(crate) fn get(&self, id: CohortId) -> Option<&Cohort> {
         self.cohorts.get(id.0 as usize)
     }
 
     /// Number of cohorts, the default one included.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.cohorts.len()
-    }
-
-    /// Never: the default cohort is always there.
-    pub fn is_empty(&self) -> bool {
-        self.cohorts.is_empty()
     }
 }
 

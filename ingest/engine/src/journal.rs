@@ -44,7 +44,7 @@ const NO_TENANT: TenantIndex = TenantIndex(0);
 pub const REPEATED_BYTES: usize = 16;
 
 /// The highest seq that fits beside flags; a check-in beyond is kept whole.
-pub const REPEATED_SEQ_MAX: u64 = (1 << 48) - 1;
+pub(crate) const REPEATED_SEQ_MAX: u64 = (1 << 48) - 1;
 
 /// The value under construction. Check-ins of one kind and tenant that follow each other share a segment.
 #[derive(Debug, Default)]
@@ -235,7 +235,7 @@ impl Repeated {
     }
 
     /// Where the device of a record is.
-    pub fn slot_of(bytes: &[u8; REPEATED_BYTES]) -> SlotIndex {
+    pub(crate) fn slot_of(bytes: &[u8; REPEATED_BYTES]) -> SlotIndex {
         SlotIndex(words(bytes)[0])
     }
 

@@ -28,8 +28,8 @@ mod shard_map;
 mod slab;
 mod time;
 
-pub use cell::{CellId, CellKey, CellTable};
-pub use cohort::{Cohort, CohortId, CohortTable};
+pub use cell::{CellId, CellKey};
+pub use cohort::{Cohort, CohortId};
 pub use counts::Counts;
 pub use device::DeviceRecord;
 pub use effects::{Effects, Outcome};

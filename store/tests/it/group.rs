@@ -94,7 +94,7 @@ fn buffers_come_back_as_they_went_in() {
     );
     assert_eq!(commit.pages, [page(1, b"page")]);
     commit.clear();
-    assert!(commit.writes_nothing());
+    assert_eq!(commit.bytes(), 0);
     assert_eq!(
         (commit.journal.as_ptr(), commit.journal.capacity()),
         (address, capacity)

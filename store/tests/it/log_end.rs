@@ -91,7 +91,7 @@ fn is_refused_and_unchanged(killed: &Killed) {
 fn goes_on_after_the_first_write(killed: &Killed) {
     let config = config(killed.path());
     let read_only = Store::open_read_only(&config).unwrap();
-    assert_eq!(entries(&read_only.view()).unwrap().1.len(), 1);
+    assert_eq!(entries(&read_only.view()).unwrap().len(), 1);
     drop(read_only);
     let store = Store::open(&config).unwrap();
     let notices = store.notices().join("\n");

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use muster_engine::{PageNumber, Sequence, ShardId};
 use muster_store::{
-    CheckpointMark, Commit, JournalEntry, JournalTail, PageWrite, PoisonReason, ReadError, Sink,
-    Store, StoreConfig, StoreView, Writer,
+    CheckpointMark, Commit, JournalEntry, PageWrite, PoisonReason, ReadError, Sink, Store,
+    StoreConfig, StoreView, Writer,
 };
 
 pub(crate) const MIB: usize = 1024 * 1024;
@@ -110,13 +110,13 @@ pub(crate) fn try_recover(store: &Store) -> Result<(Writer, Vec<Entry>), ReadErr
     Ok((writer, entries))
 }
 
-pub(crate) fn entries(view: &StoreView<'_>) -> Result<(JournalTail, Vec<Entry>), ReadError> {
+pub(crate) fn entries(view: &StoreView<'_>) -> Result<Vec<Entry>, ReadError> {
     let mut entries = Vec::new();
-    let tail = view.journal(|entry| {
+    view.journal(|entry| {
         entries.push(plain(entry));
         Ok::<(), ReadError>(())
     })?;
-    Ok((tail, entries))
+    Ok(entries)
 }
 
 pub(crate) fn pages(view: &StoreView<'_>, shard: u16) -> Result<Vec<(u32, Vec<u8>)>, ReadError> {

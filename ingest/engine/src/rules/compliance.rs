@@ -44,7 +44,7 @@ pub const fn is_enrolled(registered: bool, agent: ManagementAgent) -> bool {
 }
 
 /// R7, first matching row wins.
-pub fn compliance_state(
+pub(crate) fn compliance_state(
     registered: bool,
     agent: ManagementAgent,
     secure_by_default: bool,

@@ -50,7 +50,7 @@ impl Default for SensorLimits {
 
 /// What R17 looks at. Times are seconds since the epoch, 0 = never.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SensorFacts {
+pub(crate) struct SensorFacts {
     /// The latest check-in said onboarded.
     pub onboarded: bool,
     /// Some accepted check-in said onboarded.
@@ -76,7 +76,7 @@ pub struct SensorFacts {
 /// where there never was a contact, so that a misconfigured device that falls silent becomes inactive
 /// too. Row 3's heartbeats count only while they come, that is while the last check-in is younger than
 /// the full-report interval.
-pub fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
+pub(crate) fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
     if !facts.ever_onboarded {
         return SensorState::NeverOnboarded; // row 0
     }

@@ -39,7 +39,7 @@ pub enum ThreatLevel {
 
 impl ThreatLevel {
     /// The level of a Defender risk score; `None` where nothing was reported.
-    pub const fn of_risk(risk: Risk) -> Option<Self> {
+    const fn of_risk(risk: Risk) -> Option<Self> {
         match risk {
             Risk::NotReported => None,
             Risk::None | Risk::Informational => Some(Self::None),

@@ -102,7 +102,7 @@ pub(crate) fn stored_cells(directory: &Path) -> Value {
         },
         hash_seed: 0,
     };
-    let (shards, _) = recover_view(&view, options).expect("it can be rebuilt");
+    let shards = recover_view(&view, options).expect("it can be rebuilt");
     let mut cells = BTreeMap::new();
     for shard in &shards {
         for ((tenant, cohort, facets), count) in counters(shard) {

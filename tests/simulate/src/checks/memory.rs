@@ -28,7 +28,7 @@ pub(super) fn recovery_is_the_memory(
         hash_seed: 1,
     };
     let view = server.store.snapshot();
-    let (shards, _) = recover_view(&view, options)
+    let shards = recover_view(&view, options)
         .map_err(|error| Violation::new("recovery", error.to_string()))?;
     for (shard, worker) in shards.iter().zip(&server.workers) {
         let memory = worker.shard();
