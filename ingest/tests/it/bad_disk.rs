@@ -140,7 +140,7 @@ impl Intact {
     }
 }
 
-/// Whoever is refused must know where to look: at a file (or the log of a number), a key, a position, a page or a shard.
+/// A refusal names where to look: a file (or the log of a number), a key, a log sequence number, a page or a shard.
 #[track_caller]
 fn names_what_is_wrong(reason: &str, what: &str) {
     // As RocksDB names its files, and as we name ours.
@@ -153,7 +153,7 @@ fn names_what_is_wrong(reason: &str, what: &str) {
     };
     let mut words = reason.split_whitespace();
     let is_named = words.any(is_file)
-        || ["key", "position", "page", "shard", "log number"]
+        || ["key", "log sequence number", "page", "shard", "log number"]
             .iter()
             .any(|kind| reason.contains(kind));
     assert!(is_named, "{what}: refused without saying where: {reason}");

@@ -30,7 +30,7 @@ pub fn recount(directory: &Path) -> Result<Recount, OfflineError> {
     let store = open_read_only(directory)?;
     let view = store.view();
     let names = tenant_names(&view)?;
-    let (shards, _) = recover_view(&view, UNLIMITED)?;
+    let shards = recover_view(&view, UNLIMITED)?;
     let mut comparison = Comparison::default();
     for shard in &shards {
         let counted = count_shard(&view, shard.id(), clock::wall())?;
