@@ -75,8 +75,7 @@ impl Pipeline {
             inboxes: inboxes.into_boxed_slice(),
             pool: grown_pool(parts_max * shards.len()),
         });
-        let (returns, returned): (Vec<_>, Vec<_>) =
-            (0..SHARDS).map(ShardId).map(grown_commits).unzip();
+        let (returns, returned): (Vec<_>, Vec<_>) = (0..SHARDS).map(grown_commits).unzip();
         let thread = WriterThread {
             writer,
             commits,
@@ -257,13 +256,13 @@ fn grown_pool(buffers: usize) -> BufferPool {
 }
 
 /// The commits of a shard, their buffers as after the largest batch.
-fn grown_commits(shard: ShardId) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
+fn grown_commits(shard: u16) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
     let (sender, receiver) = bounded(COMMITS_IN_FLIGHT);
     wait_once(&receiver);
     let check_ins_max = BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX;
     for _ in 0..COMMITS_IN_FLIGHT {
         let commit = Commit {
-            shard,
+            shard: ShardId(shard),
             journal: Vec::with_capacity((check_ins_max + 1) * CHECK_IN_BYTES),
             payload: Batch {
                 receipts: Vec::with_capacity(check_ins_max),

@@ -51,10 +51,8 @@ fn recovery_sees_only_the_tail_after_the_checkpoint() {
         cursor_sequence: Sequence(2),
         next_lsn: Lsn(5),
     };
-    assert_eq!(
-        store.snapshot().checkpoint(ShardId(0)).unwrap(),
-        Some(record)
-    );
+    let found = store.snapshot().checkpoint(ShardId(0)).unwrap();
+    assert_eq!(found, Some(record));
     assert_eq!(pages(&store.snapshot(), 0).unwrap().len(), 2);
     let (mut writer, entries) = recover(&store);
     assert_eq!(
@@ -72,11 +70,8 @@ fn recovery_sees_only_the_tail_after_the_checkpoint() {
     let store = Store::open(&config).unwrap();
     let (mut writer, entries) = recover(&store);
     assert_eq!(entries, []);
-    assert_eq!(
-        writer.sequence(ShardId(0)),
-        Sequence(4),
-        "from the checkpoint alone"
-    );
+    let from_checkpoint = writer.sequence(ShardId(0));
+    assert_eq!(from_checkpoint, Sequence(4));
     write(&mut writer, vec![journal(0, 5, "e")]);
     drop((writer, store));
     assert_eq!(

@@ -44,21 +44,10 @@ fn reopening_without_close_shows_everything() {
         (3, 0, 2, b"more".to_vec()),
     ];
     assert_eq!(entries, expected);
-    assert_eq!(
-        (
-            writer.sequence(ShardId(0)),
-            writer.sequence(ShardId(1)),
-            writer.sequence(ShardId(2))
-        ),
-        (Sequence(2), Sequence(0), Sequence(1))
-    );
-    assert_eq!(
-        (
-            writer.journal_bytes_live(),
-            writer.journal_bytes_live_of(ShardId(2))
-        ),
-        (11, 3)
-    );
+    let sequences = [0, 1, 2].map(|shard| writer.sequence(ShardId(shard)).0);
+    assert_eq!(sequences, [2, 0, 1]);
+    assert_eq!(writer.journal_bytes_live(), 11);
+    assert_eq!(writer.journal_bytes_live_of(ShardId(2)), 3);
 
     let view = store.snapshot();
     assert_eq!(
