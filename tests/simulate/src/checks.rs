@@ -1,7 +1,7 @@
-//! What must hold of a server, looked at from its disk, from its memory, and from its clients.
+//! The checks of a server: its disk, its memory and the acknowledged state must agree.
 //!
-//! Each check is a function over a server that stands still; the world decides when. To add one, write it here and
-//! call it from [`at_rest`] or [`recovered`].
+//! Each check is a function over an idle server; the world decides when it runs. To add one, write it here and call
+//! it from [`at_rest`] or [`recovered`].
 
 mod memory;
 
@@ -12,66 +12,68 @@ use muster_ingest::recount::{count_shard, counters};
 use muster_store::StoreView;
 use muster_wire::Inventory;
 
+use crate::acknowledged_state::AcknowledgedState;
 use crate::fleet::{Device, Fleet};
 use crate::oracle::Oracle;
-use crate::promises::Promises;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::violation::Violation;
 
-/// What checks compare a server with.
+/// The expectations that a server is checked against.
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// The numbers of the world.
+    /// The settings of the run.
     pub settings: &'a Settings,
-    /// Who says what.
+    /// The devices, with the content of their records.
     pub fleet: &'a Fleet,
-    /// What was acknowledged.
-    pub promises: &'a Promises,
-    /// The history.
+    /// The acknowledged state.
+    pub acknowledged_state: &'a AcknowledgedState,
+    /// The model with the history.
     pub oracle: &'a Oracle,
-    /// The latest that a clock has said.
+    /// The highest value that the clock has had.
     pub now: Timestamp,
 }
 
-/// After a recovery, before anything else happens: everything acknowledged is there, counters are those of the disk.
+/// Checks a server right after recovery: the acknowledged state is there and counters match the disk.
 pub fn recovered(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
-    acknowledged(server, expected)?;
+    acknowledged_is_durable(server, expected)?;
     let view = server.store.snapshot();
     for worker in &server.workers {
-        counters_are_the_recount(&view, worker.shard(), expected.now)?;
-        index_finds_each_once(worker.shard(), server.context.routes.map)?;
+        counters_match_the_recount(&view, worker.shard(), expected.now)?;
+        index_finds_each_device_once(worker.shard(), server.context.routes.map)?;
     }
-    devices_are_those_of_the_history(server, expected)?;
-    inventories_are_those_of_the_records(server, expected)
+    devices_match_the_history(server, expected)?;
+    inventories_match_the_records(server, expected)
 }
 
-/// While nothing is under way: the same, and a recovery now would come to the state in memory.
+/// Checks an idle server: the same, and a recovery now would rebuild the state in memory.
 pub fn at_rest(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
     recovered(server, expected)?;
     let drift = server.context.metrics.audit_drift.get();
     if drift != 0 {
         return Err(Violation::new(
             "audit",
-            format!("the server found a drift of {drift}"),
+            format!("the audit reports a drift of {drift}"),
         ));
     }
-    memory::recovery_is_the_memory(server, expected)
+    memory::recovery_matches_memory(server, expected)
 }
 
-fn acknowledged(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
+fn acknowledged_is_durable(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
     let map = server.context.routes.map;
-    for device in expected.promises.devices() {
+    for device in expected.acknowledged_state.devices() {
         let id = expected.fleet.id(device.number);
         let shard = server.workers[usize::from(map.shard_of(&id).0)].shard();
         let found = shard.device(device.tenant, &id);
         let found = found.and_then(|(record, key)| Some((record, Facets::from_word(key.facets)?)));
-        expected.promises.check(device, found, expected.fleet)?;
+        expected
+            .acknowledged_state
+            .check(device, found, expected.fleet)?;
     }
     Ok(())
 }
 
-fn counters_are_the_recount(
+fn counters_match_the_recount(
     view: &StoreView<'_>,
     shard: &Shard,
     now: Timestamp,
@@ -85,55 +87,51 @@ fn counters_are_the_recount(
     })?;
     let counters = counters(shard);
     if counted != counters {
-        let what = format!("shard {id} counts {counters:?}, its disk has {counted:?}");
-        return Err(Violation::new("counters equal the recount", what));
+        let detail = format!("shard {id} counts {counters:?}, the recount gives {counted:?}");
+        return Err(Violation::new("counters match the recount", detail));
     }
     let sum: u64 = counters.values().sum();
     if sum != u64::from(shard.devices()) {
-        let what = format!(
-            "shard {id} has {} devices, its cells {sum}",
+        let detail = format!(
+            "shard {id} has {} devices, the sum of its cells is {sum}",
             shard.devices()
         );
-        return Err(Violation::new("counters equal the recount", what));
+        return Err(Violation::new("counters match the recount", detail));
     }
     Ok(())
 }
 
-fn index_finds_each_once(shard: &Shard, map: ShardMap) -> Result<(), Violation> {
+fn index_finds_each_device_once(shard: &Shard, map: ShardMap) -> Result<(), Violation> {
     let mut seen = BTreeSet::new();
     for (record, _) in shard.iter() {
         let found = shard.device(record.tenant, &record.device_id);
-        let is_itself = found.is_some_and(|(found, _)| found == record);
-        let is_here = map.shard_of(&record.device_id) == shard.id();
-        if !is_itself || !is_here || !seen.insert((record.tenant, record.device_id)) {
-            let what = format!("{record:?} in {:?}", shard.id());
-            return Err(Violation::new("the index finds each device once", what));
+        let is_found = found.is_some_and(|(found, _)| found == record);
+        let is_in_its_shard = map.shard_of(&record.device_id) == shard.id();
+        let is_first = seen.insert((record.tenant, record.device_id));
+        if !is_found || !is_in_its_shard || !is_first {
+            let detail = format!("{record:?} in {:?}", shard.id());
+            return Err(Violation::new("the index finds each device once", detail));
         }
     }
     Ok(())
 }
 
-fn devices_are_those_of_the_history(
-    server: &Server,
-    expected: &Expected<'_>,
-) -> Result<(), Violation> {
+fn devices_match_the_history(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
     let devices: u64 = server
         .workers
         .iter()
         .map(|worker| u64::from(worker.shard().devices()))
         .sum();
-    let known = expected.oracle.devices() as u64;
-    match devices == known {
-        true => Ok(()),
-        false => {
-            let what = format!("{devices} devices, {known} in everything that was ever durable");
-            Err(Violation::new("devices are those of the history", what))
-        }
+    let created = expected.oracle.devices() as u64;
+    if devices == created {
+        return Ok(());
     }
+    let detail = format!("the server has {devices} devices, the journal created {created}");
+    Err(Violation::new("devices match the history", detail))
 }
 
-/// An inventory is written with the record that names its revision.
-fn inventories_are_those_of_the_records(
+/// Checks that the store has the inventory of the revision that each record names.
+fn inventories_match_the_records(
     server: &Server,
     expected: &Expected<'_>,
 ) -> Result<(), Violation> {
@@ -157,8 +155,8 @@ fn inventories_are_those_of_the_records(
         let sent = device.map(|device| expected.fleet.inventory(device, record.inventory_revision));
         let found = stored.and_then(|bytes| Inventory::from_bytes(&bytes).ok());
         if found != sent || found.is_none() {
-            let what = format!("{record:?} has the inventory {found:?}, sent was {sent:?}");
-            return Err(Violation::new("contents are what was sent", what));
+            let detail = format!("{record:?} has inventory {found:?}, but {sent:?} was sent");
+            return Err(Violation::new("content matches what was sent", detail));
         }
     }
     Ok(())

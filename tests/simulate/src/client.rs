@@ -1,9 +1,9 @@
-//! A device or gateway: it sends frames, keeps them until they are acknowledged, and sends them again on the next
-//! connection.
+//! A simulated client, device or gateway: it sends frames, keeps them until they are acknowledged, and resends them
+//! on the next connection.
 //!
-//! Honest: it keeps to the window, and repeats what it sent byte for byte. It lives through crashes of the server.
-//! Bounded: at most `FRAMES_MAX` frames wait. Frames come from `frames.rs`, what acks promise goes to
-//! `promises.rs`.
+//! The client is honest: it respects the window and resends the same bytes. It survives crashes of the server.
+//! Bounded to `FRAMES_MAX` unacknowledged frames. Frames come from `frames.rs`; acks update
+//! `acknowledged_state.rs`.
 
 use std::collections::VecDeque;
 
@@ -13,33 +13,34 @@ use muster_wire::{
     VERSION_MIN, encode_client_hello, encode_goodbye,
 };
 
+use crate::acknowledged_state::AcknowledgedState;
 use crate::fleet::Fleet;
 use crate::frames::{Frame, Sender};
-use crate::promises::Promises;
 use crate::violation::Violation;
 
-/// Frames made and not acknowledged, at most.
+/// Maximum number of unacknowledged frames.
 const FRAMES_MAX: usize = 12;
 
-/// A client of a world.
+/// A simulated client.
 #[derive(Debug)]
 pub struct Client {
-    /// Who it is.
+    /// The identity of its certificate.
     pub identity: Identity,
-    /// For whom it speaks.
+    /// The devices that it may speak for.
     pub sender: Sender,
-    /// Frames that are not acknowledged, oldest first.
+    /// Unacknowledged frames, oldest first.
     queue: VecDeque<Frame>,
     /// How many of them were sent on this connection.
     sent: usize,
-    /// Whether it makes further frames.
+    /// Whether it makes new frames.
     produces: bool,
-    said_goodbye: bool,
+    /// A Goodbye was sent or received on this connection.
+    is_closing: bool,
     window_frames: Option<usize>,
     decoder: Decoder,
     totals: AckTotals,
-    /// Turns to let pass because the server was busy.
-    pauses: u64,
+    /// Turns to skip after a Busy.
+    skipped_turns: u64,
 }
 
 impl Client {
@@ -51,32 +52,32 @@ impl Client {
             queue: VecDeque::new(),
             sent: 0,
             produces: true,
-            said_goodbye: false,
+            is_closing: false,
             window_frames: None,
             decoder: Decoder::new(Role::Client),
             totals: AckTotals::default(),
-            pauses: 0,
+            skipped_turns: 0,
         }
     }
 
-    /// Makes no further frames.
-    pub fn stop(&mut self) {
+    /// Makes no new frames from now on.
+    pub fn stop_producing(&mut self) {
         self.produces = false;
     }
 
-    /// Whether everything it ever made is acknowledged.
+    /// Whether all of its frames are acknowledged.
     pub fn is_done(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// A new connection: says Hello. Everything that is not acknowledged will be sent again.
+    /// Begins a new connection with Hello. Unacknowledged frames will be resent on it.
     pub fn connect(&mut self, to_server: &mut VecDeque<u8>) {
         self.sent = 0;
         self.window_frames = None;
         self.decoder = Decoder::new(Role::Client);
         self.totals = AckTotals::default();
-        self.said_goodbye = false;
-        self.pauses = 0;
+        self.is_closing = false;
+        self.skipped_turns = 0;
         let mut hello = Vec::new();
         let versions = ClientHello {
             version_min: VERSION_MIN,
@@ -86,19 +87,19 @@ impl Client {
         to_server.extend(hello);
     }
 
-    /// Sends the next frame, if the window allows for one. Returns its number of records, 0 for nothing.
+    /// Sends the next frame if the window has room. Returns the number of records sent.
     pub fn send(
         &mut self,
         to_server: &mut VecDeque<u8>,
         fleet: &mut Fleet,
-        promises: &Promises,
+        acknowledged_state: &AcknowledgedState,
         random: &mut Random,
     ) -> usize {
-        if self.pauses > 0 {
-            self.pauses -= 1;
+        if self.skipped_turns > 0 {
+            self.skipped_turns -= 1;
             return 0;
         }
-        if self.window_frames.is_none_or(|window| self.sent >= window) || self.said_goodbye {
+        if self.window_frames.is_none_or(|window| self.sent >= window) || self.is_closing {
             return 0;
         }
         if self.sent == self.queue.len() && self.produces && self.queue.len() < FRAMES_MAX {
@@ -108,30 +109,30 @@ impl Client {
         let Some(frame) = self.queue.get_mut(self.sent) else {
             return 0;
         };
-        frame.news_max = promises.news(self.sender.tenant, frame);
+        frame.accepted_max = acknowledged_state.accepted_max(self.sender.tenant, frame);
         to_server.extend(&frame.bytes);
         self.sent += 1;
         frame.records.len()
     }
 
-    /// Says Goodbye once everything is acknowledged. Returns whether it did.
-    pub fn say_goodbye(&mut self, to_server: &mut VecDeque<u8>) -> bool {
-        if self.said_goodbye || self.window_frames.is_none() || !self.is_done() {
+    /// Sends Goodbye if everything is acknowledged. Returns whether it did.
+    pub fn send_goodbye(&mut self, to_server: &mut VecDeque<u8>) -> bool {
+        if self.is_closing || self.window_frames.is_none() || !self.is_done() {
             return false;
         }
-        self.said_goodbye = true;
+        self.is_closing = true;
         let mut bytes = Vec::new();
         encode_goodbye(&mut bytes, Goodbye::new(CloseCode::Done, 0));
         to_server.extend(bytes);
         true
     }
 
-    /// Takes what the server says. Returns how many records it acknowledged.
+    /// Reads bytes from the server. Returns how many records they acknowledge.
     pub fn receive(
         &mut self,
         bytes: &[u8],
         fleet: &Fleet,
-        promises: &mut Promises,
+        acknowledged_state: &mut AcknowledgedState,
     ) -> Result<u64, Violation> {
         let mut rest = bytes;
         let mut acknowledged = 0;
@@ -139,7 +140,7 @@ impl Client {
             let item = self.decoder.next(&mut rest).map_err(|error| {
                 Violation::new(
                     "protocol",
-                    format!("the server sent what is no frame: {error}"),
+                    format!("the client cannot decode what the server sent: {error}"),
                 )
             })?;
             match item {
@@ -147,12 +148,14 @@ impl Client {
                 Some(Item::ServerHello(hello)) => {
                     self.window_frames = Some(usize::from(hello.window_frames));
                 }
-                Some(Item::Ack(ack)) => acknowledged += self.acknowledge(&ack, fleet, promises)?,
-                Some(Item::Busy(_)) => self.pauses = 5,
-                Some(Item::Goodbye(_)) => self.said_goodbye = true,
+                Some(Item::Ack(ack)) => {
+                    acknowledged += self.acknowledge(&ack, fleet, acknowledged_state)?
+                }
+                Some(Item::Busy(_)) => self.skipped_turns = 5,
+                Some(Item::Goodbye(_)) => self.is_closing = true,
                 Some(other) => {
-                    let what = format!("a server does not send {other:?}");
-                    return Err(Violation::new("protocol", what));
+                    let detail = format!("the server sent {other:?}");
+                    return Err(Violation::new("protocol", detail));
                 }
             }
         }
@@ -162,42 +165,43 @@ impl Client {
         &mut self,
         ack: &Ack,
         fleet: &Fleet,
-        promises: &mut Promises,
+        acknowledged_state: &mut AcknowledgedState,
     ) -> Result<u64, Violation> {
         let (now, before) = (&ack.totals, self.totals);
         let frames = now.frames.checked_sub(before.frames);
         let Some(frames) = frames.filter(|frames| *frames as usize <= self.sent) else {
             let (sent, frames) = (self.sent, now.frames);
-            let what = format!(
-                "{frames} frames acknowledged after {}, {sent} sent",
+            let detail = format!(
+                "an ack of {frames} frames follows one of {}, with {sent} in flight",
                 before.frames
             );
-            return Err(Violation::new("acks", what));
+            return Err(Violation::new("acks add up", detail));
         };
         let done: Vec<Frame> = self.queue.drain(..frames as usize).collect();
         let records = || done.iter().flat_map(|frame| &frame.records);
         let expected = records().count() as u64;
         let invalid = records().filter(|record| !record.is_valid).count() as u64;
-        let news_max: u64 = done.iter().map(|frame| frame.news_max).sum();
-        let refused = now.rejected.wrapping_sub(before.rejected);
-        promises.keep(self.sender.tenant, &done, refused, &ack.rejections, fleet)?;
+        let accepted_max: u64 = done.iter().map(|frame| frame.accepted_max).sum();
+        let accepted = now.accepted.wrapping_sub(before.accepted);
+        let rejected = now.rejected.wrapping_sub(before.rejected);
+        let duplicate = now.duplicate.wrapping_sub(before.duplicate);
+        let stale = now.stale.wrapping_sub(before.stale);
+        acknowledged_state.add(self.sender.tenant, &done, rejected, &ack.rejections, fleet)?;
         self.sent -= frames as usize;
         self.totals = *now;
-        let delta = |of: fn(&AckTotals) -> u64| of(now).wrapping_sub(of(&before));
-        let accepted = delta(|totals| totals.accepted);
-        let rejected = delta(|totals| totals.rejected);
-        let answered = delta(|totals| totals.duplicate) + delta(|totals| totals.stale);
-        let answered = answered.wrapping_add(accepted).wrapping_add(rejected);
-        if answered != expected || rejected < invalid {
-            let what = format!(
-                "{frames} frames of {expected} records ({invalid} invalid) are answered by {answered} in all, \
-                 {rejected} of them rejected"
+        let counted = [accepted, rejected, duplicate, stale]
+            .into_iter()
+            .fold(0, u64::wrapping_add);
+        if counted != expected || rejected < invalid {
+            let detail = format!(
+                "the ack of {frames} frames with {expected} records, {invalid} of them invalid, counts {counted} \
+                 records, {rejected} of them rejected"
             );
-            return Err(Violation::new("acks add up", what));
+            return Err(Violation::new("acks add up", detail));
         }
-        if accepted > news_max {
-            let what = format!("{accepted} records accepted, {news_max} of them can be new");
-            return Err(Violation::new("counted once", what));
+        if accepted > accepted_max {
+            let detail = format!("{accepted} records accepted, at most {accepted_max} can be new");
+            return Err(Violation::new("counted once", detail));
         }
         Ok(expected)
     }

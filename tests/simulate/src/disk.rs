@@ -1,10 +1,10 @@
-//! The disk of a world: the key spaces of a store in memory, what of them is durable, and faults on order.
+//! The simulated disk: the keyspaces of a store in memory, their durable state, and failing writes.
 //!
-//! A commit is durable as a whole when it returns; what is not synced (trims) is kept after a crash up to a
-//! random point, as a log would keep it. Owned by the world, shared with the store of the server that runs.
-//! Everything that ever became durable in the journal is also kept aside, for the oracle, and what no store may do to
-//! a disk is noted: another value under a log sequence number that has one, a write after one that failed. Bounded by
-//! what one world writes. Knows nothing of the meaning of keys but that of the journal, and of values but its stamp.
+//! A commit is durable as a whole when it returns. Unsynced operations (trims) survive a crash up to a random point,
+//! as in a log. Owned by the world, shared with the store of the running server. The disk also keeps every journal
+//! value that ever became durable, for the oracle, and records misuse by the store: a durable journal value that is
+//! overwritten, or a write after a failed one. Bounded by what one run writes. It interprets no keys but those of the
+//! journal, and of values only the stamp of a journal value.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
@@ -15,39 +15,39 @@ use muster_loadgen::random::Random;
 use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
 use muster_store::{Keyspace, Lsn, ReadError, StoreMetrics};
 
-use crate::plant::Plant;
+use crate::injected_fault::InjectedFault;
 use crate::violation::Violation;
 
 type Key = Vec<u8>;
 type Value = Arc<[u8]>;
 
-/// How the next write fails.
+/// How a write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Nothing of it is kept.
+pub enum WriteFailure {
+    /// Nothing of it is durable.
     Lost,
-    /// All of it is durable, and the caller is told that it failed.
+    /// All of it is durable, but the disk reports an error.
     Kept,
 }
 
-/// The check that no journal value is written over.
-const ONE_VALUE: &str = "one value a log sequence number";
+/// The check that no journal value is overwritten.
+const ONE_VALUE: &str = "one value per log sequence number";
 
 /// A journal value that became durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Archived {
-    /// Its number in the journal of all shards.
+pub struct DurableValue {
+    /// Its log sequence number.
     pub lsn: Lsn,
     /// Its shard.
     pub shard: ShardId,
-    /// Its number within the shard.
+    /// Its sequence within the shard.
     pub sequence: Sequence,
-    /// The engine's bytes.
+    /// The bytes as the engine made them.
     pub bytes: Vec<u8>,
 }
 
-impl Archived {
-    /// Takes off what the store has put behind the engine's bytes: `shard u16 | reserved u16 | sequence u64`, and
+impl DurableValue {
+    /// Strips what the store appends to the engine's bytes: the stamp `shard u16 | reserved u16 | sequence u64` and
     /// four bytes of checksum.
     fn new(lsn: Lsn, value: &[u8]) -> Option<Self> {
         const CHECKSUM: usize = 4;
@@ -63,8 +63,8 @@ impl Archived {
     }
 }
 
-/// One instant of all key spaces.
-type Spaces = Arc<[BTreeMap<Key, Value>; Keyspace::ALL.len()]>;
+/// A version of all keyspaces.
+type Keyspaces = Arc<[BTreeMap<Key, Value>; Keyspace::ALL.len()]>;
 
 #[derive(Clone)]
 enum Operation {
@@ -73,14 +73,14 @@ enum Operation {
 }
 
 impl Operation {
-    fn apply(&self, spaces: &mut Spaces) {
-        let spaces = Arc::make_mut(spaces);
+    fn apply(&self, keyspaces: &mut Keyspaces) {
+        let keyspaces = Arc::make_mut(keyspaces);
         match self {
             Self::Put(keyspace, key, value) => {
-                spaces[*keyspace as usize].insert(key.clone(), Arc::clone(value));
+                keyspaces[*keyspace as usize].insert(key.clone(), Arc::clone(value));
             }
             Self::Trim { first, end } => {
-                let journal = &mut spaces[Keyspace::Journal as usize];
+                let journal = &mut keyspaces[Keyspace::Journal as usize];
                 let trimmed = first.0.to_be_bytes().to_vec()..end.0.to_be_bytes().to_vec();
                 let keys: Vec<Key> = journal.range(trimmed).map(|(key, _)| key.clone()).collect();
                 keys.iter().for_each(|key| drop(journal.remove(key)));
@@ -90,24 +90,26 @@ impl Operation {
 }
 
 struct State {
-    /// What reads see.
-    visible: Spaces,
-    /// What a crash leaves.
-    durable: Spaces,
-    /// Done after the last sync.
+    /// The state that reads see.
+    visible: Keyspaces,
+    /// The state after a crash, apart from unsynced operations.
+    durable: Keyspaces,
+    /// Operations since the last sync.
     unsynced: Vec<Operation>,
-    /// Every journal value that ever became durable.
-    archive: BTreeMap<Lsn, Value>,
-    failure: Option<Failure>,
+    /// Every journal value that ever became durable, by log sequence number.
+    history: BTreeMap<Lsn, Value>,
+    /// How the next write fails.
+    next_failure: Option<WriteFailure>,
+    /// A write has failed since the last crash.
     has_failed: bool,
-    /// The first thing that no store may do.
-    misused: Option<Violation>,
+    /// The first misuse by a store.
+    misuse: Option<Violation>,
     trims: u64,
-    plant: Option<Plant>,
+    injected_fault: Option<InjectedFault>,
     random: Random,
 }
 
-/// The disk of one world; clones are the same disk.
+/// The disk of one world; clones share it.
 #[derive(Clone)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
@@ -120,18 +122,18 @@ impl std::fmt::Debug for SimulatedDisk {
 }
 
 impl SimulatedDisk {
-    /// An empty disk. With a planted defect it does not do what it promises.
-    pub fn new(random: Random, plant: Option<Plant>) -> Self {
+    /// An empty disk, which applies `injected_fault` if that is a fault of the disk.
+    pub fn new(random: Random, injected_fault: Option<InjectedFault>) -> Self {
         Self(Arc::new(Mutex::new(State {
-            visible: Spaces::default(),
-            durable: Spaces::default(),
+            visible: Keyspaces::default(),
+            durable: Keyspaces::default(),
             unsynced: Vec::new(),
-            archive: BTreeMap::new(),
-            failure: None,
+            history: BTreeMap::new(),
+            next_failure: None,
             has_failed: false,
-            misused: None,
+            misuse: None,
             trims: 0,
-            plant,
+            injected_fault,
             random,
         })))
     }
@@ -140,14 +142,14 @@ impl SimulatedDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Orders a failure of the next write.
-    pub fn fail_next(&self, failure: Failure) {
-        self.state().failure = Some(failure);
+    /// Lets the next write fail.
+    pub fn fail_next_write(&self, failure: WriteFailure) {
+        self.state().next_failure = Some(failure);
     }
 
-    /// Takes an order back that no write has met.
-    pub fn fail_no_more(&self) {
-        self.state().failure = None;
+    /// Lets the next write succeed.
+    pub fn clear_failure(&self) {
+        self.state().next_failure = None;
     }
 
     /// Whether a write has failed since the last crash.
@@ -155,17 +157,17 @@ impl SimulatedDisk {
         self.state().has_failed
     }
 
-    /// Whether it was used as a store may use a disk, ever since the world began.
-    pub fn is_well_used(&self) -> Result<(), Violation> {
-        self.state().misused.clone().map_or(Ok(()), Err)
+    /// Checks that no store has misused the disk since the run began.
+    pub fn check_usage(&self) -> Result<(), Violation> {
+        self.state().misuse.clone().map_or(Ok(()), Err)
     }
 
-    /// Trims so far.
+    /// Number of trims.
     pub fn trims(&self) -> u64 {
         self.state().trims
     }
 
-    /// The power goes: what was not synced is kept up to a random point.
+    /// A crash: unsynced operations survive up to a random point.
     pub fn crash(&self, random: &mut Random) {
         let mut state = self.state();
         let unsynced = std::mem::take(&mut state.unsynced);
@@ -174,41 +176,40 @@ impl SimulatedDisk {
             operation.apply(&mut state.durable);
         }
         state.visible = Arc::clone(&state.durable);
-        state.failure = None;
+        state.next_failure = None;
         state.has_failed = false;
     }
 
-    /// Journal values that became durable, from a log sequence number on.
-    pub fn archive_from(&self, first: Lsn) -> Vec<Archived> {
+    /// The journal values that ever became durable, from a log sequence number on.
+    pub fn durable_values_from(&self, first: Lsn) -> Vec<DurableValue> {
         let state = self.state();
-        let values = state.archive.range(first..);
-        let values = values.map_while(|(lsn, value)| Archived::new(*lsn, value));
+        let values = state.history.range(first..);
+        let values = values.map_while(|(lsn, value)| DurableValue::new(*lsn, value));
         values.collect()
     }
 
     fn commit(&self, mut operations: Vec<Operation>) -> Result<(), DatabaseError> {
         let mut state = self.state();
         if state.has_failed && !operations.is_empty() {
-            let what = "something is written after a write that failed";
-            let violation = Violation::new("poison", what);
-            state.misused.get_or_insert(violation);
+            let violation = Violation::new("poison", "a write follows a failed one");
+            state.misuse.get_or_insert(violation);
         }
-        let mut failure = state.failure.take();
-        if failure.is_some() && state.plant == Some(Plant::RetryFailedWrite) {
+        let mut failure = state.next_failure.take();
+        if failure.is_some() && state.injected_fault == Some(InjectedFault::RetryFailedWrite) {
             state.has_failed = true;
             failure = None;
         }
-        if failure == Some(Failure::Lost) {
+        if failure == Some(WriteFailure::Lost) {
             state.has_failed = true;
             return Err(DatabaseError("no space left on the simulated disk".into()));
         }
-        let mut forgets = false;
-        let plant = state.plant;
-        match plant {
-            Some(Plant::LoseSyncedWrite) => forgets = state.random.below(4) == 0,
-            Some(Plant::SkipPage) if state.random.below(2) == 0 => operations
+        let mut loses_write = false;
+        let injected_fault = state.injected_fault;
+        match injected_fault {
+            Some(InjectedFault::LoseSyncedWrite) => loses_write = state.random.below(4) == 0,
+            Some(InjectedFault::SkipPage) if state.random.below(2) == 0 => operations
                 .retain(|operation| !matches!(operation, Operation::Put(Keyspace::Pages, ..))),
-            Some(Plant::TornWrite) if failure == Some(Failure::Kept) => {
+            Some(InjectedFault::TornWrite) if failure == Some(WriteFailure::Kept) => {
                 operations.truncate(operations.len() / 2);
             }
             _ => (),
@@ -217,8 +218,8 @@ impl SimulatedDisk {
             visible,
             durable,
             unsynced,
-            archive,
-            misused,
+            history,
+            misuse,
             ..
         } = &mut *state;
         for operation in unsynced.drain(..) {
@@ -226,21 +227,21 @@ impl SimulatedDisk {
         }
         for operation in operations {
             operation.apply(visible);
-            if forgets {
+            if loses_write {
                 continue;
             }
             operation.apply(durable);
             if let Operation::Put(Keyspace::Journal, key, value) = &operation
                 && let Ok(number) = key.as_slice().try_into().map(u64::from_be_bytes)
             {
-                let before = archive.insert(Lsn(number), Arc::clone(value));
-                if before.is_some_and(|before| before != *value) {
-                    let what = format!("log sequence number {number} has a value and gets another");
-                    misused.get_or_insert(Violation::new(ONE_VALUE, what));
+                let earlier = history.insert(Lsn(number), Arc::clone(value));
+                if earlier.is_some_and(|earlier| earlier != *value) {
+                    let detail = format!("the value at {number} is overwritten");
+                    misuse.get_or_insert(Violation::new(ONE_VALUE, detail));
                 }
             }
         }
-        if failure == Some(Failure::Kept) {
+        if failure == Some(WriteFailure::Kept) {
             state.has_failed = true;
             return Err(DatabaseError("the simulated disk does not answer".into()));
         }
@@ -250,7 +251,7 @@ impl SimulatedDisk {
 
 impl Database for SimulatedDisk {
     fn writes(&self, _bytes: usize) -> Box<dyn WriteSet + '_> {
-        Box::new(Writes {
+        Box::new(SimulatedWrites {
             disk: self,
             operations: Vec::new(),
             bytes: 0,
@@ -267,13 +268,13 @@ impl Database for SimulatedDisk {
 
     fn trim(&self, first: Lsn, end: Lsn) -> Result<(), DatabaseError> {
         let mut state = self.state();
-        let too_far = match state.plant {
-            Some(Plant::TrimTooEarly) => state.random.below(3),
+        let excess = match state.injected_fault {
+            Some(InjectedFault::TrimTooEarly) => state.random.below(3),
             _ => 0,
         };
         let operation = Operation::Trim {
             first,
-            end: Lsn(end.0 + too_far),
+            end: Lsn(end.0 + excess),
         };
         operation.apply(&mut state.visible);
         state.unsynced.push(operation);
@@ -290,13 +291,13 @@ impl Database for SimulatedDisk {
     }
 }
 
-struct Writes<'a> {
+struct SimulatedWrites<'a> {
     disk: &'a SimulatedDisk,
     operations: Vec<Operation>,
     bytes: usize,
 }
 
-impl WriteSet for Writes<'_> {
+impl WriteSet for SimulatedWrites<'_> {
     fn put(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8]) {
         self.bytes += key.len() + value.len();
         self.operations
@@ -316,7 +317,7 @@ impl WriteSet for Writes<'_> {
     }
 }
 
-struct Snapshot(Spaces);
+struct Snapshot(Keyspaces);
 
 impl Reads for Snapshot {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
@@ -355,18 +356,18 @@ impl Reads for Snapshot {
     }
 }
 
-/// Each read is one of what is there at that moment.
+/// Each read sees the latest state.
 struct Latest<'a>(&'a SimulatedDisk);
 
 impl Latest<'_> {
-    fn now(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         Snapshot(Arc::clone(&self.0.state().visible))
     }
 }
 
 impl Reads for Latest<'_> {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        self.now().get(keyspace, key)
+        self.snapshot().get(keyspace, key)
     }
 
     fn scan(
@@ -376,7 +377,7 @@ impl Reads for Latest<'_> {
         end: &[u8],
         each: Each<'_>,
     ) -> Result<(), ReadError> {
-        self.now().scan(keyspace, first, end, each)
+        self.snapshot().scan(keyspace, first, end, each)
     }
 
     fn last(
@@ -385,7 +386,7 @@ impl Reads for Latest<'_> {
         first: &[u8],
         end: &[u8],
     ) -> Result<Option<Stored>, ReadError> {
-        self.now().last(keyspace, first, end)
+        self.snapshot().last(keyspace, first, end)
     }
 }
 

@@ -1,7 +1,7 @@
-//! The devices of a world, and what each of them says.
+//! The devices of a world, and the content of their check-ins and inventories.
 //!
-//! What a check-in says follows from seed, tenant, device and seq alone, so whoever finds a seq in a recovered
-//! state knows every other field. Seqs and revisions are given out here, once each; clients also repeat old ones.
+//! Seed, tenant, device and seq determine every field of a check-in, so a check that finds a seq in a recovered state
+//! knows the expected content. Each seq and revision is assigned here once; clients also repeat old ones.
 
 use muster_engine::TenantIndex;
 
@@ -11,10 +11,10 @@ use muster_wire::{
     PartnerThreatState, Platform, Risk,
 };
 
-/// Revisions begin above every seq, so that a rejection says which of the two it means.
+/// Revisions begin above every seq, so that the number in a rejection identifies the kind of record.
 const REVISION_BASE: u32 = 1 << 20;
 
-/// A device: its tenant and its number there. Two tenants have devices of the same ids.
+/// A device: its tenant and its number within the tenant. Tenants have devices with the same ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Device {
     /// Index of the tenant.
@@ -23,7 +23,7 @@ pub struct Device {
     pub number: u32,
 }
 
-/// All devices, and how far each of them is.
+/// All devices, with the last seq and revision of each.
 #[derive(Debug)]
 pub struct Fleet {
     seed: u64,
@@ -33,7 +33,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet that has said nothing yet.
+    /// A fleet that has sent nothing yet.
     pub fn new(seed: u64, tenants: u16, devices_per_tenant: u32) -> Self {
         let devices = usize::from(tenants) * devices_per_tenant as usize;
         Self {
@@ -59,15 +59,14 @@ impl Fleet {
         DeviceId::from_bytes((spread | u128::from(number + 1)).to_be_bytes())
     }
 
-    /// The number of a device by its id.
+    /// The number of the device with this id.
     pub fn number(&self, id: &DeviceId) -> Option<u32> {
         let number = u128::from_be_bytes(id.to_bytes()) as u32;
         let number = number.checked_sub(1)?;
         (number < self.devices_per_tenant && self.id(number) == *id).then_some(number)
     }
 
-    /// A seq for the next check-in of a device: most of the time a new one, sometimes with a gap, sometimes an
-    /// old one again.
+    /// The seq of the next check-in of a device: usually new, sometimes after a gap, sometimes a repeated one.
     pub fn seq(&mut self, device: Device, random: &mut Random) -> u64 {
         let index = self.index(device);
         let last = &mut self.seqs[index];
@@ -78,7 +77,7 @@ impl Fleet {
         *last
     }
 
-    /// The same for an inventory.
+    /// The revision of the next inventory of a device: usually new, sometimes a repeated one.
     pub fn revision(&mut self, device: Device, random: &mut Random) -> u32 {
         let index = self.index(device);
         let last = &mut self.revisions[index];
@@ -94,7 +93,7 @@ impl Fleet {
         Random::new(self.seed ^ mix(number), stream)
     }
 
-    /// The check-in with this seq. Two of three say what the one before said.
+    /// The check-in with this seq. Two of three repeat the content of the one before.
     pub fn check_in(&self, device: Device, seq: u64) -> CheckIn {
         let mut random = self.random(device, seq / 3);
         CheckIn {
@@ -104,11 +103,11 @@ impl Fleet {
             boot_id: random.bits() as u32,
             payload: random.bits() as u32,
             flags: Flags::from_bits_truncate(random.bits() as u16),
-            risk: one_of(Risk::ALL, &mut random),
-            partner_threat_state: one_of(PartnerThreatState::ALL, &mut random),
-            onboarding: one_of(Onboarding::ALL, &mut random),
-            platform: one_of(Platform::ALL, &mut random),
-            management_agent: one_of(ManagementAgent::ALL, &mut random),
+            risk: choose(Risk::ALL, &mut random),
+            partner_threat_state: choose(PartnerThreatState::ALL, &mut random),
+            onboarding: choose(Onboarding::ALL, &mut random),
+            platform: choose(Platform::ALL, &mut random),
+            management_agent: choose(ManagementAgent::ALL, &mut random),
         }
     }
 
@@ -126,7 +125,7 @@ impl Fleet {
             device_id: self.id(device.number),
             os_version: Inventory::pack_version([10, 0, 22631, 4317]),
             revision,
-            owner: one_of(Owner::ALL, &mut random),
+            owner: choose(Owner::ALL, &mut random),
             device_name: format!("device-{revision}"),
             os_name: String::new(),
             model: String::new(),
@@ -141,8 +140,8 @@ impl Fleet {
     }
 }
 
-/// One of a list.
-pub(crate) fn one_of<T: Copy>(all: &[T], random: &mut Random) -> T {
+/// Chooses one of `all` with equal probability.
+pub(crate) fn choose<T: Copy>(all: &[T], random: &mut Random) -> T {
     all[random.below(all.len() as u64) as usize]
 }
 
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_lead_back_to_their_device() {
+    fn a_device_is_found_by_its_id() {
         let fleet = Fleet::new(7, 1, 300);
         for number in [0, 1, 255, 299] {
             assert_eq!(fleet.number(&fleet.id(number)), Some(number));

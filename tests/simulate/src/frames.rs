@@ -1,22 +1,21 @@
-//! Frames as clients of a world make them: check-ins of random devices, inventories, and records that are refused.
+//! Frames that simulated clients send: check-ins of random devices, inventories, and records that are rejected.
 
 use muster_engine::TenantIndex;
-
 use muster_loadgen::random::Random;
 use muster_wire::{CheckInBytes, encode_check_ins_header, encode_inventory};
 
 use crate::fleet::{Device, Fleet};
 
-/// For whom a client speaks.
+/// The devices that a client may speak for.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender {
     /// Its tenant.
     pub tenant: TenantIndex,
-    /// Its own device; none for a gateway, which speaks for all of its tenant.
+    /// The device of a device certificate; none for a gateway, which speaks for all devices of its tenant.
     pub own_device: Option<u32>,
 }
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A check-in.
@@ -25,34 +24,34 @@ pub enum Kind {
     Inventory,
 }
 
-/// One record of a frame.
+/// A record of a frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Sent {
+pub struct SentRecord {
     /// Check-in or inventory.
     pub kind: Kind,
-    /// The device's number.
+    /// Number of the device.
     pub device: u32,
-    /// Its seq, or the revision.
+    /// Seq or revision.
     pub number: u64,
-    /// Whether a server takes it; it refuses the others for what they are.
+    /// Whether it is well-formed and the sender may speak for the device; the server rejects it otherwise.
     pub is_valid: bool,
-    /// Whether it names its device; the id is all zero otherwise.
+    /// Whether it has the id of its device; the id is all zeros otherwise.
     pub has_id: bool,
 }
 
-/// One frame.
+/// A frame.
 #[derive(Debug)]
 pub struct Frame {
-    /// As it travels.
+    /// The encoded frame.
     pub bytes: Vec<u8>,
-    /// What is in it.
-    pub records: Vec<Sent>,
+    /// Its records.
+    pub records: Vec<SentRecord>,
     /// How many of its records may be accepted: those that were not acknowledged when it was sent.
-    pub news_max: u64,
+    pub accepted_max: u64,
 }
 
 impl Frame {
-    /// The next frame of a client.
+    /// Makes the next frame of a client.
     pub fn make(sender: &Sender, fleet: &mut Fleet, random: &mut Random) -> Self {
         if random.below(10) == 0 {
             return Self::inventory(sender, fleet, random);
@@ -64,15 +63,15 @@ impl Frame {
         };
         let (mut body, mut records) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let device = device(sender, fleet, random);
+            let device = choose_device(sender, fleet, random);
             let number = fleet.seq(device, random);
             let mut bytes = *fleet.record(device, number).as_bytes();
             let is_valid = random.below(40) != 0;
             if !is_valid {
-                spoil(&mut bytes, random);
+                invalidate(&mut bytes, random);
             }
             body.push(bytes);
-            records.push(Sent {
+            records.push(SentRecord {
                 kind: Kind::CheckIn,
                 device: device.number,
                 number,
@@ -84,33 +83,34 @@ impl Frame {
         Self {
             bytes: [&header, body.as_flattened()].concat(),
             records,
-            news_max: 0,
+            accepted_max: 0,
         }
     }
 
     fn inventory(sender: &Sender, fleet: &mut Fleet, random: &mut Random) -> Self {
-        let device = device(sender, fleet, random);
+        let device = choose_device(sender, fleet, random);
         let revision = fleet.revision(device, random);
         let archive = fleet.inventory(device, revision).to_bytes();
         let mut bytes = Vec::new();
-        encode_inventory(&mut bytes, &archive.expect("short strings, two tags")).expect("short");
+        let archive = archive.expect("the strings are short and there are at most two tags");
+        encode_inventory(&mut bytes, &archive).expect("the archive is short");
         let is_valid = speaks_for(sender, device.number);
         Self {
             bytes,
-            records: vec![Sent {
+            records: vec![SentRecord {
                 kind: Kind::Inventory,
                 device: device.number,
                 number: u64::from(revision),
                 is_valid,
                 has_id: true,
             }],
-            news_max: 0,
+            accepted_max: 0,
         }
     }
 }
 
-/// Most of the time one that the sender may speak for.
-fn device(sender: &Sender, fleet: &Fleet, random: &mut Random) -> Device {
+/// Chooses a device, usually one that the sender may speak for.
+fn choose_device(sender: &Sender, fleet: &Fleet, random: &mut Random) -> Device {
     let own = sender.own_device.filter(|_| random.below(20) != 0);
     let any = random.below(u64::from(fleet.devices_per_tenant())) as u32;
     Device {
@@ -123,8 +123,8 @@ fn speaks_for(sender: &Sender, number: u32) -> bool {
     sender.own_device.is_none_or(|own| own == number)
 }
 
-/// Makes a record that every server refuses.
-fn spoil(bytes: &mut CheckInBytes, random: &mut Random) {
+/// Makes a record invalid.
+fn invalidate(bytes: &mut CheckInBytes, random: &mut Random) {
     const PLATFORM: usize = 45;
     const RESERVED: usize = 47;
     match random.below(3) {

@@ -1,58 +1,58 @@
-//! The server of Muster on one thread: real session core, router, shards, writer, store and recovery over a
-//! simulated disk and clock, driven by a scheduler that a seed decides.
+//! Deterministic simulation of the server on one thread: real session core, router, shards, writer, store and recovery
+//! over a simulated disk and clock. A seed determines every step of the scheduler.
 //!
-//! [`world::run`] is the world of one seed: a handful of clients with devices of their own, connections that cut
-//! bytes anywhere, inboxes of one part, crashes between any two steps and within writes, disks that fail, operators
-//! that change rules, recount and stop. [`seeds::run`] runs many, one a core at a time. What is not in it: QUIC, TLS,
-//! HTTP, RocksDB, and the waiting of threads; `crash` has those.
+//! [`world::run`] runs one seed: a handful of clients with their devices, connections that split bytes anywhere,
+//! inboxes with room for one shard batch, crashes between any two steps and inside writes, failing disks, and
+//! operators who change policies, recount and stop the server. [`seeds::run`] runs many seeds, one per core at a
+//! time. The simulation leaves out QUIC, TLS, HTTP, RocksDB and blocking threads; `tests/crash` covers those.
 //!
 //! # Checks
 //!
 //! | name | what holds |
 //! |---|---|
-//! | acks add up | the totals of an ack answer each record of its frames once |
-//! | rejections are those of the frames | an ack lists the rejections of the frames it newly covers, up to 64, and no others |
-//! | counted once | no more is accepted than can be new, and every journalled record is new to the model |
-//! | acknowledged is durable | after a recovery each device is at least where an ack said |
-//! | acknowledged is readable | a device that was acknowledged is found by an operator |
-//! | contents are what was sent | check-ins and inventories, byte for byte |
-//! | counters equal the recount | after a recovery, at rest, and online |
-//! | the index finds each device once | and each is in its own shard |
-//! | devices are those of the history | no more, no fewer than the journal ever created |
-//! | recovery is the memory | a recovery now would come to the same records in the same slots, cell and cohort tables, counters, sequence; and to the revision that the journal to replay or else the newest page was judged by, see [`checks`] |
-//! | recovery | what a crash left is never refused, so no trim took what is needed |
-//! | no gap | log sequence numbers of the journal, and sequences of each shard |
-//! | one value a log sequence number | what is durable in the journal is never written over |
-//! | poison | by a write that failed, at once and by nothing else; nothing is written from then on |
-//! | protocol | honest clients are not closed for a fault |
+//! | acks add up | the totals of an ack count each record of its frames once |
+//! | rejections belong to the frames | an ack lists the rejections of the frames that it newly covers, up to 64, and no others |
+//! | counted once | no more records are accepted than can be new, and every journaled record is new to the model |
+//! | acknowledged is durable | after a recovery each device is at least at its acknowledged state |
+//! | acknowledged is readable | an operator finds every acknowledged device |
+//! | content matches what was sent | check-ins and inventories, byte for byte |
+//! | counters match the recount | after a recovery, at rest, and online |
+//! | the index finds each device once | and each device is in its own shard |
+//! | devices match the history | the server has exactly the devices that the journal ever created |
+//! | recovery matches memory | a recovery now would rebuild the same records in the same slots, cell and cohort tables, counters and sequence; and the revision of the journal to replay, or else of the newest page, see [`checks`] |
+//! | recovery | recovery never refuses what a crash left, so no trim deleted what it needs |
+//! | no gap | neither log sequence numbers nor the sequences of a shard have gaps |
+//! | one value per log sequence number | a durable journal value is never overwritten |
+//! | poison | a failed write poisons the store at once, and nothing else does; nothing is written afterwards |
+//! | protocol | the server does not close honest clients for a protocol violation |
 //! | audit | the server's own audit finds no drift |
 //! | liveness | without faults everything is acknowledged in a bounded number of steps |
-//! | counts are the model's | in the end, with every device judged now |
+//! | counts match the model | at the end, with every device reevaluated |
 //! | a stop leaves nothing to replay | |
 //! | a restart changes no count | |
-//! | no panic | nothing in the server panics |
+//! | no panic | the server does not panic |
 //!
-//! # To add to it
+//! # Extending it
 //!
-//! - An **event** (a new kind of request, a timer): a method of `World` in `world/actions.rs`, a share of
-//!   `World::step` or a chance in [`settings::Faults`]; note it in the trace.
-//! - A **check**: a function in [`checks`], called from `at_rest` or `recovered`; a row above.
-//! - A **defect** to show that the check can fail: a member of [`plant::Plant`], in the disk or between a shard and
-//!   the writer. A test asks that each is found.
-//! - A journal segment of a new kind: teach it to [`oracle`].
+//! - An **event** (a new kind of request, a timer): a method of `World` in `world/actions.rs`, called from
+//!   `World::step` or with a rate in [`settings::EventRates`]; record it in the trace.
+//! - A **check**: a function in [`checks`], called from `at_rest` or `recovered`; add a row above.
+//! - An **injected fault** that shows that the check can fail: a variant of [`injected_fault::InjectedFault`], applied
+//!   in the disk or between a shard and the writer. A test requires that some seed finds each one.
+//! - A **journal segment** of a new kind: decode it in [`oracle`].
 //!
-//! Nothing may read a clock, a socket, or the order of a hash map; the same seed must give the same hash.
+//! Nothing may read a clock or a socket, or depend on the order of a hash map: a seed must always give the same hash.
 #![forbid(unsafe_code)]
 
+pub mod acknowledged_state;
 pub mod checks;
 pub mod client;
+pub mod connection;
 pub mod disk;
 pub mod fleet;
 pub mod frames;
-pub mod link;
+pub mod injected_fault;
 pub mod oracle;
-pub mod plant;
-pub mod promises;
 pub mod seeds;
 pub mod server;
 pub mod settings;

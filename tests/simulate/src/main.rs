@@ -1,111 +1,119 @@
-//! The binary `muster-simulate`: worlds by seed, one line of JSON at the end, and how to see a failure again.
+//! The binary `muster-simulate`: runs seeds and prints one line of JSON, and for a failure the command that
+//! reproduces it.
 #![expect(clippy::print_stdout, reason = "standard output is the report")]
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use muster_simulate::plant::Plant;
-use muster_simulate::seeds::{self, Failed, Plan, Report};
+use clap::{Parser, ValueEnum};
+use muster_simulate::injected_fault::InjectedFault;
+use muster_simulate::seeds::{self, Failure, Report, RunOptions};
 use muster_simulate::trace::Event;
 use muster_simulate::world::Options;
 use serde_json::json;
 
-/// Exit code of a run in which a check did not hold, or that came to no world.
+/// Exit code if a check failed or no seed ran.
 const FAILED: u8 = 7;
 
-/// The server of Muster on one thread, with simulated disk and clock, by seed.
+/// Simulates the Muster server on one thread, with a simulated disk and clock, seed by seed.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Arguments {
-    /// The first seed.
+    /// First seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds. Without it and --seconds: 1000.
+    /// Number of seeds; 1000 if neither --seeds nor --seconds is given.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
-    /// For how long to go on with further seeds.
+    /// Start new seeds for this many seconds.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
-    /// Prints every step; for one seed.
+    /// Print every step, on one thread; use it with --seeds 1.
     #[arg(long)]
     trace: bool,
-    /// Prints nothing but the JSON object at the end.
+    /// Print only the JSON object at the end.
     #[arg(long)]
     json: bool,
-    /// Puts a defect in, which some seed should find.
-    #[arg(long)]
-    plant: Option<Plant>,
-    /// Worlds at a time; 0 takes one for each core.
+    /// Inject a fault that some seed should find.
+    #[arg(long, value_name = "FAULT")]
+    inject: Option<InjectedFault>,
+    /// Seeds to run in parallel; 0 means one per core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
 }
 
-fn show(number: u64, event: &Event) {
+fn print_event(number: u64, event: &Event) {
     println!("{number:>6} {event}");
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let report = seeds::run(
+        run_options(&arguments),
+        Options {
+            injected_fault: arguments.inject,
+            on_event: arguments.trace.then_some(print_event as fn(u64, &Event)),
+        },
+    );
+    if !arguments.json {
+        for failure in &report.failures {
+            print_failure(failure, arguments.inject);
+        }
+    }
+    println!("{}", to_json(&report));
+    // A closed pipe is no error: the exit code has the result as well.
+    let _ = std::io::stdout().flush();
+    if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn run_options(arguments: &Arguments) -> RunOptions {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let plan = Plan {
-        first: arguments.seed,
-        seeds: match (arguments.seeds, arguments.seconds) {
+    RunOptions {
+        first_seed: arguments.seed,
+        seeds_max: match (arguments.seeds, arguments.seconds) {
             (Some(seeds), _) => seeds,
             (None, Some(_)) => u64::MAX,
             (None, None) => 1000,
         },
-        time: arguments.seconds.map(Duration::from_secs),
+        time_max: arguments.seconds.map(Duration::from_secs),
         threads: match arguments.threads {
             _ if arguments.trace => 1,
             0 => cores,
             threads => threads,
         },
-    };
-    let options = Options {
-        plant: arguments.plant,
-        shown: arguments.trace.then_some(show as fn(u64, &Event)),
-    };
-    let report = seeds::run(plan, options);
-    if !arguments.json {
-        report
-            .failed
-            .iter()
-            .for_each(|failed| explain(failed, arguments.plant));
-    }
-    println!("{}", to_json(&report));
-    // Nobody may be reading; the exit code says it too.
-    let _ = std::io::stdout().flush();
-    match report.holds() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(FAILED),
     }
 }
 
-fn explain(failed: &Failed, plant: Option<Plant>) {
-    let Failed {
+fn print_failure(failure: &Failure, injected_fault: Option<InjectedFault>) {
+    let Failure {
         seed,
         violation,
-        last,
-    } = failed;
-    println!("seed {seed} fails: {violation}");
-    println!("its last steps:");
-    last.iter().for_each(|line| println!("{line}"));
-    let plant = plant.and_then(|plant| {
-        let value = clap::ValueEnum::to_possible_value(&plant)?;
-        Some(format!(" --plant {}", value.get_name()))
-    });
-    let plant = plant.unwrap_or_default();
-    println!("again: scripts/simulate --seed {seed} --seeds 1 --trace{plant}");
+        last_steps,
+    } = failure;
+    println!("seed {seed} failed: {violation}");
+    println!("last steps:");
+    for step in last_steps {
+        println!("{step}");
+    }
+    let inject = injected_fault
+        .and_then(|fault| fault.to_possible_value())
+        .map_or_else(String::new, |value| {
+            format!(" --inject {}", value.get_name())
+        });
+    println!("to reproduce: scripts/simulate --seed {seed} --seeds 1 --trace{inject}");
 }
 
 fn to_json(report: &Report) -> serde_json::Value {
     let summary = &report.summary;
-    let failed: Vec<_> = report
-        .failed
+    let failures: Vec<_> = report
+        .failures
         .iter()
-        .map(|failed| json!({"seed": failed.seed, "check": failed.violation.check}))
+        .map(|failure| json!({"seed": failure.seed, "check": failure.violation.check}))
         .collect();
     json!({
         "seeds": report.seeds,
@@ -119,6 +127,6 @@ fn to_json(report: &Report) -> serde_json::Value {
         "trims": summary.trims,
         "recounts": summary.recounts,
         "hash": format!("{:016x}", summary.hash),
-        "failed": failed,
+        "failures": failures,
     })
 }

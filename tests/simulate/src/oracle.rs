@@ -1,7 +1,7 @@
-//! The whole history, told to the plain model: every journal value that ever became durable, in order.
+//! Applies the history, every journal value that ever became durable, to the model in order.
 //!
-//! The model shares no code with the shards. Each journalled record must be new to it, so nothing takes effect
-//! twice, whatever crashed in between; and in the end it must count what the server counts.
+//! The model shares no code with the shards. It must accept each journaled record as new, so that no record takes
+//! effect twice whatever crashes happen in between; and at the end its counts must match the server's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,118 +12,111 @@ use muster_engine::{PolicySet, Revision, Sequence, ShardId, TenantIndex, Timesta
 use muster_store::Lsn;
 use muster_wire::{CheckInRecord, DeviceId, Inventory};
 
-use crate::disk::{Archived, SimulatedDisk};
+use crate::disk::{DurableValue, SimulatedDisk};
 use crate::violation::Violation;
 
-/// The model, and how far it has read.
+/// The model, and how far it has read the history.
 #[derive(Debug)]
 pub struct Oracle {
     model: Model,
-    next: Lsn,
+    next_lsn: Lsn,
     policies: BTreeMap<Revision, Arc<PolicySet>>,
-    /// By shard and sequence: what the journal value was judged by.
+    /// By shard and sequence: the policy revision of the journal value.
     revisions: BTreeMap<(ShardId, Sequence), Revision>,
-    /// By shard: its devices in the order in which the journal first names them, which is that of their slots.
+    /// By shard: its devices by slot, which is the order in which the journal first names them.
     slots: BTreeMap<ShardId, Vec<(TenantIndex, DeviceId)>>,
-    /// What each device said last; nothing if it has sent an inventory only.
-    said: BTreeMap<(TenantIndex, DeviceId), Option<CheckInRecord>>,
+    /// The last check-in of each device; none if it has only sent inventories.
+    last_check_ins: BTreeMap<(TenantIndex, DeviceId), Option<CheckInRecord>>,
 }
 
 impl Default for Oracle {
     fn default() -> Self {
         Self {
             model: Model::default(),
-            next: Lsn::FIRST,
+            next_lsn: Lsn::FIRST,
             policies: BTreeMap::new(),
             revisions: BTreeMap::new(),
             slots: BTreeMap::new(),
-            said: BTreeMap::new(),
+            last_check_ins: BTreeMap::new(),
         }
     }
 }
 
 impl Oracle {
-    /// A policy set that some journal value may name.
-    pub fn know(&mut self, policy: &Arc<PolicySet>) {
+    /// Adds a policy set that later journal values may name.
+    pub fn add_policy(&mut self, policy: &Arc<PolicySet>) {
         self.policies.insert(policy.revision(), Arc::clone(policy));
     }
 
-    /// Reads what has become durable since.
+    /// Applies the journal values that have become durable since the last call.
     pub fn catch_up(&mut self, disk: &SimulatedDisk) -> Result<(), Violation> {
-        // What is read here is never read again: what is below must keep its value.
-        disk.is_well_used()?;
-        for archived in disk.archive_from(self.next) {
-            if archived.lsn != self.next {
-                let what = format!("log sequence number {} was never written", self.next);
-                return Err(Violation::new("no gap", what));
+        // A value is read once, so it must not be overwritten later.
+        disk.check_usage()?;
+        for durable in disk.durable_values_from(self.next_lsn) {
+            if durable.lsn != self.next_lsn {
+                let detail = format!("no journal value at {}", self.next_lsn);
+                return Err(Violation::new("no gap", detail));
             }
-            self.next = self.next.next();
-            self.value(&archived)?;
+            self.next_lsn = self.next_lsn.next();
+            self.apply(&durable)?;
         }
         Ok(())
     }
 
-    fn value(&mut self, archived: &Archived) -> Result<(), Violation> {
-        let Archived {
+    fn apply(&mut self, durable: &DurableValue) -> Result<(), Violation> {
+        let DurableValue {
             lsn,
             shard,
             sequence,
             ref bytes,
-        } = *archived;
-        let unreadable = |_| Violation::new("journal", format!("the value at {lsn} is unreadable"));
-        let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
+        } = *durable;
+        let invalid = |detail: String| Violation::new("journal", format!("at {lsn}: {detail}"));
+        let undecodable = |_| invalid("the value cannot be decoded".to_owned());
+        let mut value = JournalValue::decode(bytes).map_err(undecodable)?;
         let Some(policy) = self.policies.get(&value.revision).cloned() else {
-            let what = format!("the value at {lsn} names {:?}", value.revision);
-            return Err(Violation::new("journal", what));
+            return Err(invalid(format!("unknown {:?}", value.revision)));
         };
-        let follows = self
-            .revision_at(shard, Sequence(sequence.0.wrapping_sub(1)))
-            .is_some();
+        let previous = Sequence(sequence.0.wrapping_sub(1));
+        let follows = self.revision_at(shard, previous).is_some();
         let is_first = self
             .revisions
             .insert((shard, sequence), value.revision)
             .is_none();
         if !follows || !is_first {
-            let what =
-                format!("shard {shard} has sequence {sequence} at log sequence number {lsn}");
-            return Err(Violation::new("no gap", what));
+            let detail = format!("unexpected sequence {sequence} of shard {shard} at {lsn}");
+            return Err(Violation::new("no gap", detail));
         }
-        while let Some(segment) = value.next_segment().map_err(unreadable)? {
+        while let Some(segment) = value.next_segment().map_err(undecodable)? {
             match segment {
                 Segment::CheckIns { tenant, records } => {
                     for bytes in records {
-                        let record = CheckInRecord::validate(bytes).map_err(|reason| {
-                            let what = format!("an invalid check-in at {lsn}: {reason:?}");
-                            Violation::new("journal", what)
-                        })?;
+                        let record = CheckInRecord::validate(bytes)
+                            .map_err(|reason| invalid(format!("invalid check-in: {reason:?}")))?;
                         let answer = self.model.check_in(&policy, tenant, &record, value.now);
-                        new(answer, lsn, record.seq())?;
-                        self.device(shard, tenant, record.device_id())
+                        expect_accepted(answer, lsn, record.seq())?;
+                        self.last_check_in(shard, tenant, record.device_id())
                             .replace(record);
                     }
                 }
                 Segment::Repeated { tenant, records } => {
                     for bytes in records {
                         let record = Repeated::read(bytes)
-                            .and_then(|repeated| self.repeated(shard, tenant, repeated));
-                        let record = record.ok_or_else(|| {
-                            let what = format!("no device repeats what {lsn} says");
-                            Violation::new("journal", what)
-                        })?;
+                            .and_then(|repeated| self.expand(shard, tenant, repeated))
+                            .ok_or_else(|| {
+                                invalid("a repeated check-in without a first one".to_owned())
+                            })?;
                         let answer = self.model.check_in(&policy, tenant, &record, value.now);
-                        new(answer, lsn, record.seq())?;
-                        self.device(shard, tenant, record.device_id())
+                        expect_accepted(answer, lsn, record.seq())?;
+                        self.last_check_in(shard, tenant, record.device_id())
                             .replace(record);
                     }
                 }
                 Segment::Inventory { tenant, archive } => {
-                    let inventory = Inventory::from_bytes(archive).map_err(|error| {
-                        let what = format!("an invalid inventory at {lsn}: {error}");
-                        Violation::new("journal", what)
-                    })?;
+                    let inventory = Inventory::from_bytes(archive)
+                        .map_err(|error| invalid(format!("invalid inventory: {error}")))?;
                     let answer = self.model.inventory(&policy, tenant, &inventory, value.now);
-                    new(answer, lsn, u64::from(inventory.revision))?;
-                    self.device(shard, tenant, inventory.device_id);
+                    expect_accepted(answer, lsn, u64::from(inventory.revision))?;
+                    self.last_check_in(shard, tenant, inventory.device_id);
                 }
                 Segment::Policy { .. } | Segment::Time { .. } => (),
             }
@@ -131,22 +124,22 @@ impl Oracle {
         Ok(())
     }
 
-    /// What a device said last. A new one gets the next slot of its shard.
-    fn device(
+    /// The last check-in of a device. A new device gets the next slot of its shard.
+    fn last_check_in(
         &mut self,
         shard: ShardId,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> &mut Option<CheckInRecord> {
         let key = (tenant, device_id);
-        self.said.entry(key).or_insert_with(|| {
+        self.last_check_ins.entry(key).or_insert_with(|| {
             self.slots.entry(shard).or_default().push(key);
             None
         })
     }
 
-    /// A repeated check-in, spelt out.
-    fn repeated(
+    /// The full record of a repeated check-in.
+    fn expand(
         &self,
         shard: ShardId,
         tenant: TenantIndex,
@@ -154,15 +147,15 @@ impl Oracle {
     ) -> Option<CheckInRecord> {
         let key = self.slots.get(&shard)?.get(repeated.slot.0 as usize)?;
         let (owner, device_id) = key;
-        let said = (*self.said.get(key)?)?;
+        let last = (*self.last_check_ins.get(key)?)?;
         if *owner != tenant || !repeated.is_of(device_id) {
             return None;
         }
-        let says = said.with_seq(repeated.seq).ok()?;
-        Some(says.with_flags(repeated.flags))
+        let record = last.with_seq(repeated.seq).ok()?;
+        Some(record.with_flags(repeated.flags))
     }
 
-    /// What a shard judged by at a sequence; none if it never came to it.
+    /// The policy revision of a shard at a sequence; none if the journal has no such sequence.
     pub fn revision_at(&self, shard: ShardId, sequence: Sequence) -> Option<Revision> {
         match sequence {
             Sequence(0) => Some(Revision::default()),
@@ -170,24 +163,23 @@ impl Oracle {
         }
     }
 
-    /// Devices that ever were accepted.
+    /// Number of devices that the journal ever created.
     pub fn devices(&self) -> usize {
         self.model.devices()
     }
 
-    /// Every cell with its number of devices, all of them judged at `now`.
+    /// Every cell with its number of devices, all evaluated at `now`.
     pub fn cells(&self, policy: &PolicySet, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         self.model.cells(policy, now)
     }
 }
 
-fn new(answer: Answer, lsn: Lsn, number: u64) -> Result<(), Violation> {
+fn expect_accepted(answer: Answer, lsn: Lsn, number: u64) -> Result<(), Violation> {
     match answer {
         Answer::Accepted => Ok(()),
         other => {
-            let what =
-                format!("number {number} at log sequence number {lsn} is {other:?} to the model");
-            Err(Violation::new("counted once", what))
+            let detail = format!("the model answers {other:?} to the record {number} at {lsn}");
+            Err(Violation::new("counted once", detail))
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Many worlds: one a core at a time, until so many seeds or so much time is used up, or one fails.
+//! Runs many seeds, one per thread at a time, until a limit is reached or one fails.
 //!
-//! Threads share the next seed and nothing else. The first failure lets the others end their worlds and stops.
+//! Threads share the next seed and nothing else. After the first failure no new seed starts; seeds that are running
+//! complete.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,52 +14,52 @@ use muster_ingest::clock;
 use crate::violation::Violation;
 use crate::world::{self, Options, Outcome, Summary};
 
-/// Which seeds.
+/// Which seeds to run.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// The first one.
-    pub first: u64,
-    /// How many, at most.
-    pub seeds: u64,
-    /// For how long, at most.
-    pub time: Option<Duration>,
-    /// Worlds at a time.
+pub struct RunOptions {
+    /// The first seed.
+    pub first_seed: u64,
+    /// At most this many seeds.
+    pub seeds_max: u64,
+    /// No new seed starts after this time.
+    pub time_max: Option<Duration>,
+    /// Seeds that run in parallel.
     pub threads: usize,
 }
 
-/// A world that failed.
+/// A seed that failed.
 #[derive(Clone, Debug)]
-pub struct Failed {
-    /// Its seed.
+pub struct Failure {
+    /// The seed.
     pub seed: u64,
-    /// What did not hold.
+    /// The check that does not hold.
     pub violation: Violation,
     /// Its last steps.
-    pub last: Vec<String>,
+    pub last_steps: Vec<String>,
 }
 
-/// What all worlds came to.
+/// The results of all seeds.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Worlds that ran.
+    /// Number of seeds that ran.
     pub seeds: u64,
-    /// Their numbers together; the hash is that of all, in no order.
+    /// The sums of their numbers; the hash does not depend on the order in which they ran.
     pub summary: Summary,
-    /// Worlds that failed, the lowest seed first. The run ends with the first, others may have been under way.
-    pub failed: Vec<Failed>,
+    /// Seeds that failed, lowest first. There may be several, since running seeds complete after the first failure.
+    pub failures: Vec<Failure>,
 }
 
 impl Report {
-    /// Whether every world held. Where there was none, nothing held.
-    pub fn holds(&self) -> bool {
-        self.seeds > 0 && self.failed.is_empty()
+    /// Whether no seed failed. A run without any seed has shown nothing and is not clean.
+    pub fn is_clean(&self) -> bool {
+        self.seeds > 0 && self.failures.is_empty()
     }
 
     fn add(&mut self, seed: u64, outcome: Outcome) {
         let Outcome {
             summary,
             violation,
-            last,
+            last_steps,
         } = outcome;
         self.seeds += 1;
         let sum = &mut self.summary;
@@ -73,60 +74,60 @@ impl Report {
         sum.recounts += summary.recounts;
         sum.hash ^= summary.hash;
         if let Some(violation) = violation {
-            self.failed.push(Failed {
+            self.failures.push(Failure {
                 seed,
                 violation,
-                last,
+                last_steps,
             });
-            self.failed.sort_by_key(|failed| failed.seed);
+            self.failures.sort_by_key(|failure| failure.seed);
         }
     }
 }
 
-/// Runs the worlds of a plan.
-pub fn run(plan: Plan, options: Options) -> Report {
-    let began = clock::stamp();
+/// Runs seeds until a limit is reached or one fails.
+pub fn run(run_options: RunOptions, options: Options) -> Report {
+    let started = clock::stamp();
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let report = Mutex::new(Report::default());
-    let work = || {
+    let run_thread = || {
         loop {
-            let is_late = plan
-                .time
-                .is_some_and(|time| clock::stamp().since(began) >= time);
+            let is_late = run_options
+                .time_max
+                .is_some_and(|time_max| clock::stamp().since(started) >= time_max);
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= plan.seeds || is_late || stop.load(Ordering::Relaxed) {
+            if number >= run_options.seeds_max || is_late || stop.load(Ordering::Relaxed) {
                 return;
             }
-            let seed = plan.first.wrapping_add(number);
-            let outcome = one(seed, options);
+            let seed = run_options.first_seed.wrapping_add(number);
+            let outcome = run_seed(seed, options);
             if outcome.violation.is_some() {
                 stop.store(true, Ordering::Relaxed);
             }
-            // What one thread has reported stands, whatever became of it.
+            // The report stays valid if another thread panicked while it held the lock.
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             report.add(seed, outcome);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..plan.threads.max(1) {
-            scope.spawn(work);
+        for _ in 0..run_options.threads.max(1) {
+            scope.spawn(run_thread);
         }
     });
     report.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One world; a panic in it is a failure like any other.
-pub fn one(seed: u64, options: Options) -> Outcome {
+/// Runs one seed. A panic is reported as a violation.
+pub fn run_seed(seed: u64, options: Options) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| world::run(seed, options))).unwrap_or_else(|panic| Outcome {
         summary: Summary::default(),
-        violation: Some(Violation::new("no panic", text(&*panic))),
-        last: Vec::new(),
+        violation: Some(Violation::new("no panic", panic_message(&*panic))),
+        last_steps: Vec::new(),
     })
 }
 
-fn text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_else(|| "a panic without a message".to_owned())
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<String>().cloned();
+    let message = message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    message.unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -1,8 +1,8 @@
-//! A running server without its threads: shards, writer, routes and context, made as the server makes them.
+//! A running server without threads: shards, writer, routes and context, assembled as the server does it.
 //!
-//! Everything in here is lost at a crash; only the disk stays. Each method is one step of one thread. What the
-//! server would wait for is looked at. The order of start and stop is that of `ingest/src/server.rs` and
-//! `server/shutdown.rs`: policy in force and durable before anybody connects, sessions before shards at the end.
+//! A crash loses all of it; only the disk survives. Each method is one step of one thread, and it polls where a thread
+//! of the server would block. Start and stop follow the order of `ingest/src/server.rs` and `server/shutdown.rs`: the
+//! policy set is durable and applied before clients connect, and sessions end before shards.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,58 +24,58 @@ use muster_loadgen::random::Random;
 use muster_store::{Commit, Store, StoreConfig, Writer};
 
 use crate::disk::SimulatedDisk;
-use crate::plant::Plant;
+use crate::injected_fault::InjectedFault;
 use crate::settings::Settings;
 
-/// Questions and orders that may wait for one shard, as in the server.
+/// Capacity of a control channel, as in the server.
 const CONTROLS_MAX: usize = 64;
 
-/// What a server is started with, beside its disk.
+/// Options of a start, beside the disk.
 #[derive(Debug)]
-pub struct Start<'a> {
-    /// The numbers of the world.
+pub struct StartOptions<'a> {
+    /// The settings of the run.
     pub settings: &'a Settings,
     /// The `listen` section.
     pub listen: &'a ListenConfig,
-    /// Names by index.
+    /// Tenant names by index.
     pub tenants: &'a [String],
-    /// Where time comes from.
+    /// The clock.
     pub clock: &'a Clock,
-    /// Keys the device indexes.
+    /// Key of the device indexes.
     pub hash_seed: u64,
 }
 
-/// How far a stop is.
+/// How far a graceful stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Nobody asked for one.
-    No,
-    /// Sessions come to their end.
-    Sessions,
-    /// Shards come to theirs.
-    Shards,
+pub enum StopPhase {
+    /// No stop was requested.
+    Running,
+    /// Sessions drain.
+    DrainingSessions,
+    /// Shards drain.
+    DrainingShards,
 }
 
 /// A running server.
 pub struct Server {
     /// The store.
     pub store: Store,
-    /// What sessions share.
+    /// The context that sessions share.
     pub context: Arc<ListenerContext>,
-    /// By shard.
+    /// Workers by shard.
     pub workers: Vec<Worker>,
     /// The writer.
     pub groups: Groups,
     /// The latest policy set.
     pub policy: Arc<PolicySet>,
-    /// Whether a stop is under way.
-    pub stop: Stop,
-    ended: Vec<bool>,
+    /// How far a stop has come.
+    pub stop: StopPhase,
+    has_ended: Vec<bool>,
     controls: Vec<Sender<Control>>,
-    /// By shard: orders that its control channel has no room for yet.
-    orders: Vec<VecDeque<Control>>,
-    /// Commits on their way from the shards, and on to the writer.
-    handed_over: Receiver<Commit<Batch>>,
+    /// By shard: controls for which its control channel has no room yet.
+    pending_controls: Vec<VecDeque<Control>>,
+    /// Commits from the shards, which [`Self::forward_commits`] moves to the writer.
+    from_shards: Receiver<Commit<Batch>>,
     to_writer: Sender<Commit<Batch>>,
 }
 
@@ -86,9 +86,9 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Opens the disk and recovers everything; nobody may connect yet. The error is what a log would say.
-    pub fn start(disk: &SimulatedDisk, start: &Start<'_>) -> Result<Self, String> {
-        let Start {
+    /// Opens the disk and recovers all shards; clients cannot connect yet. Fails with the text of the log.
+    pub fn start(disk: &SimulatedDisk, start: &StartOptions<'_>) -> Result<Self, String> {
+        let StartOptions {
             settings, tenants, ..
         } = start;
         let config = StoreConfig {
@@ -117,21 +117,21 @@ impl Server {
         shards: Vec<Shard>,
         writer: Writer,
         policy: Arc<PolicySet>,
-        start: &Start<'_>,
+        start: &StartOptions<'_>,
     ) -> Self {
         let settings = start.settings;
         let (controls, channels) = Channels::new(settings);
         let Channels {
-            workers: ends,
+            workers: worker_channels,
             routes,
-            handed_over,
+            from_shards,
             to_writer,
-            gathered,
+            writer_commits,
             returns,
         } = channels;
         let (metrics, phase) = (Arc::new(Metrics::default()), PhaseSwitch::default());
         let turn = Arc::new(CheckpointTurn::default());
-        let worker = |(shard, channels): (Shard, WorkerChannels)| {
+        let new_worker = |(shard, channels): (Shard, WorkerChannels)| {
             let config = WorkerConfig {
                 batch_check_ins_max: settings.batch_check_ins_max,
                 checkpoint_journal_bytes: settings.checkpoint_journal_bytes,
@@ -148,23 +148,23 @@ impl Server {
                 start.clock.clone(),
             )
         };
-        let workers: Vec<_> = shards.into_iter().zip(ends).map(worker).collect();
+        let workers: Vec<_> = shards
+            .into_iter()
+            .zip(worker_channels)
+            .map(new_worker)
+            .collect();
         let groups = Groups::new(WriterThread {
             writer,
-            commits: gathered,
+            commits: writer_commits,
             returns,
             report: Arc::default(),
             phase: phase.clone(),
             clock: start.clock.clone(),
         });
+        let tenants = start.tenants.iter().cloned();
         let context = ListenerContext {
             config: start.listen.clone(),
-            tenants: start
-                .tenants
-                .iter()
-                .cloned()
-                .zip((0..).map(TenantIndex))
-                .collect(),
+            tenants: tenants.zip((0..).map(TenantIndex)).collect(),
             routes,
             registry: Arc::default(),
             metrics,
@@ -175,131 +175,133 @@ impl Server {
         let mut server = Self {
             store,
             context: Arc::new(context),
-            ended: vec![false; workers.len()],
-            orders: workers.iter().map(|_| VecDeque::new()).collect(),
+            has_ended: vec![false; workers.len()],
+            pending_controls: workers.iter().map(|_| VecDeque::new()).collect(),
             workers,
             groups,
             policy,
-            stop: Stop::No,
+            stop: StopPhase::Running,
             controls,
-            handed_over,
+            from_shards,
             to_writer,
         };
-        server.put_in_force();
+        server.apply_latest_policy();
         server
     }
 
-    /// Shards that were last judged by another policy set are to be judged by the latest.
-    fn put_in_force(&mut self) {
+    /// Sends the latest policy set to shards that have applied another one.
+    fn apply_latest_policy(&mut self) {
         for shard in 0..self.workers.len() {
             if self.workers[shard].shard().revision() != self.policy.revision() {
-                let order = Control::Policy(Arc::clone(&self.policy));
-                self.order(shard, order);
+                self.send_control(shard, Control::Policy(Arc::clone(&self.policy)));
             }
         }
     }
 
-    /// The phase now.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         self.context.phase.get()
     }
 
-    /// Lets clients in once every shard judges by the latest policy set, durably.
+    /// Starts to serve once the latest policy set is applied by every shard and durable.
     pub fn serve_if_ready(&mut self) {
-        let ready = self.phase() == Phase::Starting
-            && self.is_quiet()
+        let is_ready = self.phase() == Phase::Starting
+            && self.is_idle()
             && self
                 .workers
                 .iter()
                 .all(|worker| worker.shard().revision() == self.policy.revision());
-        if ready {
+        if is_ready {
             self.context.phase.advance(Phase::Serving);
         }
     }
 
-    /// Puts a question or order into the control channel of a shard, as soon as there is room.
-    pub fn order(&mut self, shard: usize, control: Control) {
-        self.orders[shard].push_back(control);
+    /// Sends a control to a shard as soon as its control channel has room.
+    pub fn send_control(&mut self, shard: usize, control: Control) {
+        self.pending_controls[shard].push_back(control);
     }
 
-    /// Stores a policy set, then orders every shard to judge by it. A failed write changes nothing.
-    pub fn put_policy(&mut self, policy: Arc<PolicySet>, plant: Option<Plant>) {
-        let stored = match plant {
-            Some(Plant::PolicyNotStored) => Ok(()),
-            _ => self
+    /// Stores a policy set, then sends it to every shard. A failed write changes nothing.
+    pub fn put_policy(&mut self, policy: Arc<PolicySet>, injected_fault: Option<InjectedFault>) {
+        if injected_fault != Some(InjectedFault::PolicyNotStored)
+            && self
                 .store
-                .put_policy_set(policy.revision(), &policy.encode()),
-        };
-        if stored.is_err() {
+                .put_policy_set(policy.revision(), &policy.encode())
+                .is_err()
+        {
             self.context.phase.advance(Phase::Poisoned);
             return;
         }
         for shard in 0..self.workers.len() {
-            self.order(shard, Control::Policy(Arc::clone(&policy)));
+            self.send_control(shard, Control::Policy(Arc::clone(&policy)));
         }
         self.policy = policy;
     }
 
     /// One step of a shard.
     pub fn step_shard(&mut self, shard: usize, first: Input) -> Stepped {
-        while let Some(order) = self.orders[shard].pop_front() {
-            if let Err(error) = self.controls[shard].try_send(order) {
-                self.orders[shard].push_front(error.into_inner());
+        while let Some(control) = self.pending_controls[shard].pop_front() {
+            if let Err(error) = self.controls[shard].try_send(control) {
+                self.pending_controls[shard].push_front(error.into_inner());
                 break;
             }
         }
         let stepped = self.workers[shard].step(first);
-        self.ended[shard] |= stepped == Stepped::Ended;
+        self.has_ended[shard] |= stepped == Stepped::Ended;
         stepped
     }
 
-    /// Commits move on from the shards to the writer. Returns whether any did.
-    pub fn hand_over(&mut self, plant: Option<Plant>, random: &mut Random) -> bool {
+    /// Moves commits from the shards to the writer. Returns whether there were any.
+    pub fn forward_commits(
+        &mut self,
+        injected_fault: Option<InjectedFault>,
+        random: &mut Random,
+    ) -> bool {
         let mut moved = false;
         while !self.to_writer.is_full()
-            && let Ok(mut commit) = self.handed_over.try_recv()
+            && let Ok(mut commit) = self.from_shards.try_recv()
         {
-            if let Some(plant) = plant {
-                plant.touch(&mut commit, self.context.clock.stamp(), random);
+            if let Some(fault) = injected_fault {
+                fault.apply_to_commit(&mut commit, self.context.clock.stamp(), random);
             }
             if self.to_writer.try_send(commit).is_err() {
-                unreachable!("there is room, and the writer holds the other end");
+                unreachable!("the channel has room and the writer holds its other end");
             }
             moved = true;
         }
         moved
     }
 
-    /// One group of the writer. Returns whether anything waited.
+    /// One group commit of the writer. Returns whether there was any.
     pub fn step_writer(&mut self) -> bool {
         self.groups.step()
     }
 
-    /// Whether no shard or writer has anything to do, but for time.
-    pub fn is_quiet(&self) -> bool {
+    /// Whether neither a shard nor the writer has work, timers aside.
+    pub fn is_idle(&self) -> bool {
         let routes = &self.context.routes;
-        self.handed_over.is_empty()
+        self.from_shards.is_empty()
             && !self.groups.has_work()
-            && self.orders.iter().all(VecDeque::is_empty)
+            && self.pending_controls.iter().all(VecDeque::is_empty)
             && self.controls.iter().all(Sender::is_empty)
             && routes.inboxes.iter().all(|inbox| inbox.depth() == 0)
     }
 
-    /// Whether every shard has ended and everything is written.
-    pub fn has_ended(&self) -> bool {
-        self.ended.iter().all(|ended| *ended)
-            && self.handed_over.is_empty()
+    /// Whether every shard has ended and the writer has written everything.
+    pub fn has_stopped(&self) -> bool {
+        self.has_ended.iter().all(|has_ended| *has_ended)
+            && self.from_shards.is_empty()
             && !self.groups.has_work()
     }
 }
 
-/// The channel ends of a server, made before any part of it.
+/// The channels of a server, created before its components.
 struct Channels {
     workers: Vec<WorkerChannels>,
     routes: Arc<RouteTable>,
-    handed_over: Receiver<Commit<Batch>>,
+    from_shards: Receiver<Commit<Batch>>,
     to_writer: Sender<Commit<Batch>>,
-    gathered: Receiver<Commit<Batch>>,
+    writer_commits: Receiver<Commit<Batch>>,
     returns: Vec<Sender<Commit<Batch>>>,
 }
 
@@ -307,20 +309,20 @@ impl Channels {
     fn new(settings: &Settings) -> (Vec<Sender<Control>>, Self) {
         let shards = usize::from(settings.shards);
         let commits_max = settings.commits_in_flight * shards;
-        let (commits, handed_over) = bounded(commits_max);
-        let (to_writer, gathered) = bounded(commits_max);
+        let (commits, from_shards) = bounded(commits_max);
+        let (to_writer, writer_commits) = bounded(commits_max);
         let (mut workers, mut inboxes) = (Vec::new(), Vec::new());
         let (mut controls, mut returns) = (Vec::new(), Vec::new());
         for shard in 0..settings.shards {
             let (sender, receiver) = inbox(settings.inbox_parts, usize::from(settings.tenants));
-            let (control, questions) = bounded(CONTROLS_MAX);
-            let (returning, returned) = commits_of(ShardId(shard), settings.commits_in_flight);
+            let (control_sender, control) = bounded(CONTROLS_MAX);
+            let (return_sender, returned) = commit_pool(ShardId(shard), settings.commits_in_flight);
             inboxes.push(sender);
-            controls.push(control);
-            returns.push(returning);
+            controls.push(control_sender);
+            returns.push(return_sender);
             workers.push(WorkerChannels {
                 inbox: receiver,
-                control: questions,
+                control,
                 commits: commits.clone(),
                 returned,
             });
@@ -333,31 +335,31 @@ impl Channels {
         let channels = Self {
             workers,
             routes,
-            handed_over,
+            from_shards,
             to_writer,
-            gathered,
+            writer_commits,
             returns,
         };
         (controls, channels)
     }
 }
 
-/// The commits of a shard: its own end of the circle, and the writer's.
-fn commits_of(shard: ShardId, count: usize) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
-    let (returning, returned) = bounded(count);
+/// The channel through which the writer returns commits to a shard, filled with empty ones.
+fn commit_pool(shard: ShardId, count: usize) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
+    let (return_sender, returned) = bounded(count);
     for _ in 0..count {
         let commit = Commit {
             shard,
             ..Commit::default()
         };
-        returning
+        return_sender
             .send(commit)
-            .expect("an empty channel with room for all of them");
+            .expect("the channel has room for all commits");
     }
-    (returning, returned)
+    (return_sender, returned)
 }
 
-/// The latest policy set of the store; a new store gets one with the default rules.
+/// The latest policy set of the store; a new store gets one with default policies.
 fn latest_policy(store: &Store, tenants: usize) -> Result<Arc<PolicySet>, String> {
     let latest = store
         .policy_set_latest()

@@ -1,15 +1,15 @@
-//! What kind of world a seed makes: sizes, bounds, and how often what goes wrong.
+//! The settings of a run, sampled from its seed: sizes, bounds, and rates of events.
 //!
-//! Everything is small, so that every bound is met: inboxes of one part, batches of one check-in, checkpoints every
-//! few values.
+//! Values are small, so that a run reaches every bound: inboxes with room for one shard batch, batches of one
+//! check-in, a checkpoint every few journal values.
 
 use muster_engine::{ShardLimits, TenantPolicy, Threshold};
 use muster_loadgen::random::Random;
 use muster_wire::Platform;
 
-use crate::fleet::one_of;
+use crate::fleet::choose;
 
-/// The numbers of one world.
+/// The settings of one run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Number of shards.
@@ -18,9 +18,9 @@ pub struct Settings {
     pub tenants: u16,
     /// Devices of each tenant.
     pub devices_per_tenant: u32,
-    /// Clients of all kinds.
+    /// Number of clients, gateways and devices together.
     pub clients: usize,
-    /// Steps before the world comes to its end.
+    /// Steps before faults stop and the run ends.
     pub steps: u64,
     /// `shards.inbox_parts`.
     pub inbox_parts: usize,
@@ -36,32 +36,32 @@ pub struct Settings {
     pub window_frames: u16,
     /// The limits of each shard.
     pub limits: ShardLimits,
-    /// Faults that may happen.
-    pub faults: Faults,
+    /// Rates of events.
+    pub rates: EventRates,
 }
 
-/// In how many of 100,000 steps each happens.
+/// Rates of events, per 100,000 steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct EventRates {
     /// The process is killed.
     pub crash: u64,
-    /// The next write is killed in its midst.
+    /// The process is killed during its next write.
     pub crash_in_write: u64,
     /// The next write fails.
-    pub write_fails: u64,
-    /// A connection is cut.
-    pub cut: u64,
+    pub write_failure: u64,
+    /// A connection is lost.
+    pub connection_loss: u64,
     /// An operator stops the server.
     pub stop: u64,
-    /// An operator changes the rules.
-    pub policy: u64,
+    /// An operator changes the policy set.
+    pub policy_change: u64,
     /// Seconds, hours or days pass at once.
-    pub time_jump: u64,
+    pub clock_jump: u64,
 }
 
 impl Settings {
-    /// The settings of a seed.
-    pub fn draw(random: &mut Random) -> Self {
+    /// Samples the settings of a run.
+    pub fn sample(random: &mut Random) -> Self {
         let unlimited = ShardLimits {
             devices_max: u32::MAX,
             cells_max: usize::MAX,
@@ -80,55 +80,54 @@ impl Settings {
             _ => unlimited,
         };
         Self {
-            shards: one_of(&[1, 1, 2, 3, 4], random),
-            tenants: one_of(&[1, 2, 3], random),
-            devices_per_tenant: one_of(&[2, 5, 20, 60, 300], random),
+            shards: choose(&[1, 1, 2, 3, 4], random),
+            tenants: choose(&[1, 2, 3], random),
+            devices_per_tenant: choose(&[2, 5, 20, 60, 300], random),
             clients: 1 + random.below(5) as usize,
-            steps: one_of(&[500, 1500, 3000], random),
-            inbox_parts: one_of(&[1, 1, 2, 4], random),
-            batch_check_ins_max: one_of(&[1, 4, 16, 64], random),
-            commits_in_flight: one_of(&[1, 2, 3, 4], random),
-            checkpoint_journal_bytes: one_of(&[1, 300, 2_000, 20_000], random),
-            group_bytes_max: one_of(&[1, 200, 2_000, 1 << 20], random),
-            window_frames: one_of(&[1, 2, 4, 8], random),
+            steps: choose(&[500, 1500, 3000], random),
+            inbox_parts: choose(&[1, 1, 2, 4], random),
+            batch_check_ins_max: choose(&[1, 4, 16, 64], random),
+            commits_in_flight: choose(&[1, 2, 3, 4], random),
+            checkpoint_journal_bytes: choose(&[1, 300, 2_000, 20_000], random),
+            group_bytes_max: choose(&[1, 200, 2_000, 1 << 20], random),
+            window_frames: choose(&[1, 2, 4, 8], random),
             limits,
-            faults: Faults::draw(random),
+            rates: EventRates::sample(random),
         }
     }
 
-    /// Whether the limits let every device be where its facets belong, at any time.
+    /// Whether there is always room for a new cell, so that every device is in the cell of its facets.
     pub fn is_unlimited(&self) -> bool {
         self.limits.cells_max == usize::MAX
     }
 }
 
-impl Faults {
-    fn draw(random: &mut Random) -> Self {
-        let mut often = |chances: &[u64]| one_of(chances, random);
+impl EventRates {
+    fn sample(random: &mut Random) -> Self {
         Self {
-            crash: often(&[0, 50, 200, 800]),
-            crash_in_write: often(&[0, 50, 400]),
-            write_fails: often(&[0, 0, 100]),
-            cut: often(&[0, 100, 1_000]),
-            stop: often(&[0, 0, 100]),
-            policy: often(&[0, 100, 1_000]),
-            time_jump: often(&[100, 1_000, 5_000]),
+            crash: choose(&[0, 50, 200, 800], random),
+            crash_in_write: choose(&[0, 50, 400], random),
+            write_failure: choose(&[0, 0, 100], random),
+            connection_loss: choose(&[0, 100, 1_000], random),
+            stop: choose(&[0, 0, 100], random),
+            policy_change: choose(&[0, 100, 1_000], random),
+            clock_jump: choose(&[100, 1_000, 5_000], random),
         }
     }
 }
 
-/// The rules of one tenant, anything that an operator may ask for.
-pub(crate) fn rules(random: &mut Random) -> TenantPolicy {
-    let mut rules = TenantPolicy::default();
-    rules.secure_by_default = random.below(2) == 0;
-    rules.auto_create_devices = random.below(5) != 0;
+/// Samples the policy of one tenant among all that an operator can set.
+pub(crate) fn sample_policy(random: &mut Random) -> TenantPolicy {
+    let mut policy = TenantPolicy::default();
+    policy.secure_by_default = random.below(2) == 0;
+    policy.auto_create_devices = random.below(5) != 0;
     if random.below(3) == 0 {
-        rules.sensor_limits.inactive_seconds = 3_600 * (1 + random.below(200) as u32);
-        rules.sensor_limits.no_sensor_data_seconds = 3_600 * (1 + random.below(48) as u32);
+        policy.sensor_limits.inactive_seconds = 3_600 * (1 + random.below(200) as u32);
+        policy.sensor_limits.no_sensor_data_seconds = 3_600 * (1 + random.below(48) as u32);
     }
     for &platform in Platform::ALL {
-        rules.set_threshold(platform, one_of(Threshold::ALL, random));
-        rules.set_blocked_on_missing(platform, random.below(2) == 0);
+        policy.set_threshold(platform, choose(Threshold::ALL, random));
+        policy.set_blocked_on_missing(platform, random.below(2) == 0);
     }
-    rules
+    policy
 }

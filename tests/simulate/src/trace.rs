@@ -1,29 +1,29 @@
-//! What happened in a world: a hash over all of it, and the last steps in words.
+//! The trace of a world: a hash over all events, and the last ones as text.
 //!
-//! The hash makes determinism a check: the same seed gives the same hash, on every run and machine. Bounded: only
-//! the last steps are kept.
+//! The hash makes determinism testable: a seed has the same hash in every run and on every machine. Bounded: only
+//! the last events are kept.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Steps kept to be shown with a failure.
-const LAST_STEPS: usize = 40;
+/// Events kept for the report of a failure.
+const LAST_EVENTS: usize = 40;
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Copy, Debug, Hash)]
 pub struct Event {
-    /// What.
-    pub what: &'static str,
-    /// To which client, shard, or the like; 0 where there is one only.
-    pub of: usize,
+    /// Its name.
+    pub name: &'static str,
+    /// The client, shard or the like that it happened to; 0 if there is only one.
+    pub subject: usize,
     /// Up to three numbers with their names.
     pub numbers: [(&'static str, u64); 3],
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.what, self.of)?;
+        write!(formatter, "{} {}", self.name, self.subject)?;
         for (name, number) in self.numbers.iter().filter(|(name, _)| !name.is_empty()) {
             write!(formatter, " {name}={number}")?;
         }
@@ -37,43 +37,43 @@ pub struct Trace {
     hasher: DefaultHasher,
     events: u64,
     last: VecDeque<(u64, Event)>,
-    shown: Option<fn(u64, &Event)>,
+    on_event: Option<fn(u64, &Event)>,
 }
 
 impl Trace {
-    /// An empty trace; each event is shown as it happens, if somebody wants to see it.
-    pub fn new(shown: Option<fn(u64, &Event)>) -> Self {
+    /// An empty trace, which calls `on_event` with the number of each event and the event.
+    pub fn new(on_event: Option<fn(u64, &Event)>) -> Self {
         Self {
             hasher: DefaultHasher::new(),
             events: 0,
-            last: VecDeque::with_capacity(LAST_STEPS),
-            shown,
+            last: VecDeque::with_capacity(LAST_EVENTS),
+            on_event,
         }
     }
 
-    /// Notes an event.
-    pub fn note(&mut self, what: &'static str, of: usize, numbers: &[(&'static str, u64)]) {
+    /// Records an event.
+    pub fn record(&mut self, name: &'static str, subject: usize, numbers: &[(&'static str, u64)]) {
         let mut padded = [("", 0); 3];
-        for (into, from) in padded.iter_mut().zip(numbers) {
-            *into = *from;
+        for (slot, number) in padded.iter_mut().zip(numbers) {
+            *slot = *number;
         }
         let event = Event {
-            what,
-            of,
+            name,
+            subject,
             numbers: padded,
         };
         self.events += 1;
         event.hash(&mut self.hasher);
-        if let Some(show) = self.shown {
-            show(self.events, &event);
+        if let Some(on_event) = self.on_event {
+            on_event(self.events, &event);
         }
-        if self.last.len() == LAST_STEPS {
+        if self.last.len() == LAST_EVENTS {
             self.last.pop_front();
         }
         self.last.push_back((self.events, event));
     }
 
-    /// A number for everything so far.
+    /// The hash of all events so far.
     pub fn hash(&self) -> u64 {
         self.hasher.finish()
     }

@@ -1,18 +1,18 @@
-//! What a world can find: a check that does not hold.
+//! A check that does not hold, as a seed reports it.
 
 use std::fmt;
 
 /// A check that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one; the names are listed in the documentation of the crate.
+    /// Name of the check; the documentation of the crate lists the names.
     pub check: &'static str,
     /// What was found.
     pub detail: String,
 }
 
 impl Violation {
-    /// A check and what was found instead.
+    /// A violation of `check`, with what was found instead.
     pub fn new(check: &'static str, detail: impl Into<String>) -> Self {
         Self {
             check,

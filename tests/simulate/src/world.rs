@@ -1,9 +1,9 @@
-//! One world: clients, connections, a server, a disk, a clock, and a scheduler that a seed decides.
+//! The simulated world of one seed: clients, connections, a server, a disk, a clock, and the scheduler.
 //!
-//! A step lets one of them do one thing; between any two steps the server may be killed. At the end faults cease,
-//! everything is sent again until it is acknowledged, and the state is compared with the plain model's. One thread,
-//! no clock, no socket: the same seed is the same world. `actions.rs` has what can happen,
-//! `operator.rs` what operators do, `ending.rs` the end.
+//! In each step one of them does one thing; the server may be killed between any two steps. At the end faults stop,
+//! clients resend until everything is acknowledged, and the state is compared with the model's. One thread, no clock,
+//! no socket, so a seed always gives the same run. `actions.rs` has the events, `operator.rs` what operators do,
+//! `ending.rs` the end of a run.
 
 mod actions;
 mod ending;
@@ -20,72 +20,72 @@ use muster_ingest::shard::{Input, Stepped};
 use muster_loadgen::random::Random;
 use muster_wire::Identity;
 
+use crate::acknowledged_state::AcknowledgedState;
 use crate::checks::{self, Expected};
 use crate::client::Client;
+use crate::connection::Connection;
 use crate::disk::SimulatedDisk;
 use crate::fleet::Fleet;
 use crate::frames::Sender;
-use crate::link::Link;
+use crate::injected_fault::InjectedFault;
 use crate::oracle::Oracle;
-use crate::plant::Plant;
-use crate::promises::Promises;
-use crate::server::{Server, Start};
+use crate::server::{Server, StartOptions};
 use crate::settings::Settings;
 use crate::trace::{Event, Trace};
 use crate::violation::Violation;
 
-/// Shards and writer come to rest in fewer steps than this, or hang.
-const SETTLE_STEPS_MAX: usize = 100_000;
+/// Shards and writer that are not idle after this many steps hang.
+const IDLE_STEPS_MAX: usize = 100_000;
 
-/// When worlds begin: a day in 2026.
-const BEGINNING: Timestamp = Timestamp::from_seconds(1_790_000_000);
+/// The wall clock at the start of every run: a day in 2026.
+const START_TIME: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
-/// What is asked for, beside the seed.
+/// Options of a run, beside its seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// A defect to put in.
-    pub plant: Option<Plant>,
-    /// Shows each event as it happens.
-    pub shown: Option<fn(u64, &Event)>,
+    /// The injected fault, if any.
+    pub injected_fault: Option<InjectedFault>,
+    /// Called for each event as it happens.
+    pub on_event: Option<fn(u64, &Event)>,
 }
 
-/// What happened in a world, in numbers.
+/// The numbers of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Steps of the scheduler.
     pub steps: u64,
-    /// Times that the server was killed, or its disk failed.
+    /// Crashes: the server was killed, or its disk failed.
     pub crashes: u64,
-    /// Times that it recovered.
+    /// Recoveries.
     pub recoveries: u64,
-    /// Stops that came to their end.
+    /// Completed graceful stops.
     pub drains: u64,
-    /// Records acknowledged.
+    /// Acknowledged records.
     pub acked: u64,
-    /// Policy sets put in force.
+    /// Applied policy sets.
     pub policy_revisions: u64,
-    /// Checkpoints completed.
+    /// Completed checkpoints.
     pub checkpoints: u64,
-    /// Times that the head of the journal was deleted.
+    /// Trims of the journal.
     pub trims: u64,
-    /// Recounts while the server ran.
+    /// Recounts of a running server.
     pub recounts: u64,
-    /// The hash of everything that happened.
+    /// The hash of the trace.
     pub hash: u64,
 }
 
-/// A world that came to its end, or to a violation.
+/// The result of a run, which ends at the first violation.
 #[derive(Debug)]
 pub struct Outcome {
     /// Numbers.
     pub summary: Summary,
-    /// What did not hold.
+    /// The check that does not hold, if any.
     pub violation: Option<Violation>,
     /// The last steps.
-    pub last: Vec<String>,
+    pub last_steps: Vec<String>,
 }
 
-/// Everything there is.
+/// The state of a run.
 #[derive(Debug)]
 struct World {
     random: Random,
@@ -95,30 +95,30 @@ struct World {
     tenants: Vec<String>,
     time: Arc<SimulatedTime>,
     clock: Clock,
-    /// The latest the wall clock ever was.
+    /// The highest value that the wall clock has had.
     wall_max: Timestamp,
     disk: SimulatedDisk,
     server: Option<Server>,
     clients: Vec<Client>,
     /// By client.
-    links: Vec<Option<Link>>,
+    connections: Vec<Option<Connection>>,
     fleet: Fleet,
-    promises: Promises,
+    acknowledged_state: AcknowledgedState,
     oracle: Oracle,
     operator: operator::Operator,
-    /// The write under way is killed: the server goes down after this step.
-    dying: bool,
-    /// Nothing goes wrong any more.
-    calm: bool,
+    /// The next write is cut short by a crash, so the server goes down after the step that makes it.
+    crash_pending: bool,
+    /// The run is at its end: no event from now on is a fault.
+    faults_disabled: bool,
     trace: Trace,
     summary: Summary,
 }
 
-/// Runs the world of a seed.
+/// Runs one seed.
 pub fn run(seed: u64, options: Options) -> Outcome {
     let mut world = World::new(seed, options);
-    let ended = world.live().and_then(|()| world.end());
-    let violation = ended.err();
+    let result = world.run_steps().and_then(|()| world.finish());
+    let violation = result.err();
     if let Some(server) = &world.server {
         world.summary.checkpoints += server.groups.writer().metrics().checkpoints;
     }
@@ -127,14 +127,14 @@ pub fn run(seed: u64, options: Options) -> Outcome {
     Outcome {
         summary: world.summary,
         violation,
-        last: world.trace.last(),
+        last_steps: world.trace.last(),
     }
 }
 
 impl World {
     fn new(seed: u64, options: Options) -> Self {
         let mut random = Random::new(seed, 0);
-        let settings = Settings::draw(&mut random);
+        let settings = Settings::sample(&mut random);
         let tenants: Vec<String> = (0..settings.tenants)
             .map(|tenant| format!("tenant-{tenant}"))
             .collect();
@@ -142,24 +142,24 @@ impl World {
         let clients = (0..settings.clients)
             .map(|number| client(number, &tenants, &fleet, &mut random))
             .collect();
-        let time = Arc::new(SimulatedTime::at(BEGINNING));
+        let time = Arc::new(SimulatedTime::at(START_TIME));
         Self {
             listen: listen(&settings),
             tenants,
             clock: Clock::Simulated(Arc::clone(&time)),
             time,
-            wall_max: BEGINNING,
-            disk: SimulatedDisk::new(Random::new(seed, 1), options.plant),
+            wall_max: START_TIME,
+            disk: SimulatedDisk::new(Random::new(seed, 1), options.injected_fault),
             server: None,
             clients,
-            links: (0..settings.clients).map(|_| None).collect(),
+            connections: (0..settings.clients).map(|_| None).collect(),
             fleet,
-            promises: Promises::default(),
+            acknowledged_state: AcknowledgedState::default(),
             oracle: Oracle::default(),
             operator: operator::Operator::default(),
-            dying: false,
-            calm: false,
-            trace: Trace::new(options.shown),
+            crash_pending: false,
+            faults_disabled: false,
+            trace: Trace::new(options.on_event),
             summary: Summary::default(),
             random,
             settings,
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    fn live(&mut self) -> Result<(), Violation> {
+    fn run_steps(&mut self) -> Result<(), Violation> {
         for _ in 0..self.settings.steps {
             self.step()?;
         }
@@ -178,33 +178,33 @@ impl World {
         self.random.below(100_000) < in_100_000
     }
 
-    /// Starts a server on what the disk has. It may be killed on the way.
-    fn start(&mut self) -> Result<(), Violation> {
-        let start = Start {
+    /// Starts a server on the disk. It may be killed before it has recovered.
+    fn start_server(&mut self) -> Result<(), Violation> {
+        let options = StartOptions {
             settings: &self.settings,
             listen: &self.listen,
             tenants: &self.tenants,
             clock: &self.clock,
             hash_seed: self.random.bits(),
         };
-        let started = Server::start(&self.disk, &start);
+        let started = Server::start(&self.disk, &options);
         self.trace
-            .note("start", 0, &[("ok", u64::from(started.is_ok()))]);
+            .record("start", 0, &[("ok", u64::from(started.is_ok()))]);
         let server = match started {
             Ok(server) => server,
             Err(_) if self.disk.has_failed() => {
-                self.power_cut();
+                self.lose_power();
                 return Ok(());
             }
             Err(error) => return Err(Violation::new("recovery", error)),
         };
         self.summary.recoveries += 1;
-        self.oracle.know(&server.policy);
+        self.oracle.add_policy(&server.policy);
         self.oracle.catch_up(&self.disk)?;
         checks::recovered(&server, &self.expected())?;
         let devices = server.workers.iter().map(|worker| worker.shard().devices());
         self.trace
-            .note("recovered", 0, &[("devices", devices.map(u64::from).sum())]);
+            .record("recovered", 0, &[("devices", devices.map(u64::from).sum())]);
         self.server = Some(server);
         Ok(())
     }
@@ -213,51 +213,51 @@ impl World {
         Expected {
             settings: &self.settings,
             fleet: &self.fleet,
-            promises: &self.promises,
+            acknowledged_state: &self.acknowledged_state,
             oracle: &self.oracle,
             now: self.wall_max.max(self.clock.wall()),
         }
     }
 
-    /// Everything but the disk and the clients is gone; some of what was said still arrives.
+    /// Kills the server. The disk and the clients survive; some bytes in flight still arrive.
     fn crash(&mut self) -> Result<(), Violation> {
         self.summary.crashes += 1;
-        self.trace.note("crash", 0, &[]);
-        self.go_down()
+        self.trace.record("crash", 0, &[]);
+        self.drop_server()
     }
 
-    fn go_down(&mut self) -> Result<(), Violation> {
-        for number in 0..self.links.len() {
+    fn drop_server(&mut self) -> Result<(), Violation> {
+        for number in 0..self.connections.len() {
             if self.random.below(2) == 0 {
                 self.deliver(number, usize::MAX)?;
             }
-            self.links[number] = None;
+            self.connections[number] = None;
         }
         self.operator = operator::Operator::default();
         if let Some(server) = self.server.take() {
             self.summary.checkpoints += server.groups.writer().metrics().checkpoints;
         }
-        self.dying = false;
-        self.power_cut();
+        self.crash_pending = false;
+        self.lose_power();
         Ok(())
     }
 
-    fn power_cut(&mut self) {
+    fn lose_power(&mut self) {
         self.disk.crash(&mut self.random);
     }
 
-    /// Lets shards and writer work until nothing is left to do; a poisoned store stops them too.
-    fn settle(&mut self) -> Result<(), Violation> {
-        self.operator.let_go();
+    /// Runs shards and writer until they are idle or the store is poisoned.
+    fn run_until_idle(&mut self) -> Result<(), Violation> {
+        self.operator.cancel_recount();
         let Some(server) = &mut self.server else {
             return Ok(());
         };
-        for _ in 0..SETTLE_STEPS_MAX {
+        for _ in 0..IDLE_STEPS_MAX {
             let mut worked = false;
             for shard in 0..server.workers.len() {
                 worked |= server.step_shard(shard, Input::Control) == Stepped::Worked;
             }
-            worked |= server.hand_over(self.options.plant, &mut self.random);
+            worked |= server.forward_commits(self.options.injected_fault, &mut self.random);
             worked |= server.step_writer();
             if !worked {
                 return Ok(());
@@ -265,17 +265,17 @@ impl World {
         }
         Err(Violation::new(
             "liveness",
-            "shards and writer never come to rest",
+            "shards and writer are never idle",
         ))
     }
 
-    /// Everything comes to rest and is looked at.
-    fn look(&mut self) -> Result<(), Violation> {
-        self.settle()?;
+    /// Runs the server until it is idle, then checks it.
+    fn check_at_rest(&mut self) -> Result<(), Violation> {
+        self.run_until_idle()?;
         let Some(server) = &self.server else {
             return Ok(());
         };
-        self.poison()?;
+        self.check_poison()?;
         if server.phase() == Phase::Poisoned {
             return Ok(());
         }
@@ -286,9 +286,9 @@ impl World {
         checks::at_rest(server, &self.expected())
     }
 
-    /// A server is poisoned by a write that failed, at once and by nothing else, and writes nothing from then on.
-    fn poison(&self) -> Result<(), Violation> {
-        self.disk.is_well_used()?;
+    /// Checks that the server is poisoned if and only if a write failed, and has written nothing since.
+    fn check_poison(&self) -> Result<(), Violation> {
+        self.disk.check_usage()?;
         let Some(server) = &self.server else {
             return Ok(());
         };
@@ -297,20 +297,21 @@ impl World {
             return Ok(());
         }
         let reason = server.store.health().poisoned();
-        let what = match has_failed {
-            true => format!("a write failed, the server is {}", phase.name()),
-            false => format!("no write failed, the server is poisoned: {reason:?}"),
+        let detail = if has_failed {
+            format!("a write failed and the server is {}", phase.name())
+        } else {
+            format!("no write failed and the server is poisoned: {reason:?}")
         };
-        Err(Violation::new("poison", what))
+        Err(Violation::new("poison", detail))
     }
 
-    fn pass(&mut self, time: Duration) {
+    fn advance_time(&mut self, time: Duration) {
         self.time.pass(time);
         self.wall_max = self.wall_max.max(self.clock.wall());
     }
 }
 
-/// A gateway, or a device.
+/// A client, which is a gateway or a device.
 fn client(number: usize, tenants: &[String], fleet: &Fleet, random: &mut Random) -> Client {
     let tenant = TenantIndex(random.below(tenants.len() as u64) as u16);
     let name = &tenants[usize::from(tenant)];
@@ -322,11 +323,11 @@ fn client(number: usize, tenants: &[String], fleet: &Fleet, random: &mut Random)
         }
         _ => (format!("muster://{name}/gateway/gw-{number}"), None),
     };
-    let identity = Identity::from_uris([uri.as_str()]).expect("a name and an id of the format");
+    let identity = Identity::from_uris([uri.as_str()]).expect("the URI is well-formed");
     Client::new(identity, Sender { tenant, own_device })
 }
 
-/// The `listen` section of a server of this world; the rest of the configuration has no part in it.
+/// The `listen` section of the server; the simulation uses no other section.
 fn listen(settings: &Settings) -> ListenConfig {
     let frames = settings.window_frames;
     let text = format!(
@@ -334,5 +335,5 @@ fn listen(settings: &Settings) -> ListenConfig {
          window_frames_gateway = {frames}\n[store]\ndirectory = \"d\"\n[[tenants]]\nname = \"tenant-0\"\n"
     );
     let config = Config::parse(&text, std::path::Path::new("/"));
-    config.expect("every key of it is valid").listen
+    config.expect("the configuration is valid").listen
 }

@@ -1,36 +1,39 @@
-//! Worlds that every test run looks at: seeds that once failed, that a seed is always the same world, and that each
-//! planted defect is found.
+//! Seeds that every test run repeats, determinism of a seed, and a seed that finds each injected fault.
 
 use std::process::Command;
 
-use muster_simulate::plant::Plant;
-use muster_simulate::seeds::{self, Plan, Report};
+use muster_simulate::injected_fault::InjectedFault;
+use muster_simulate::seeds::{self, Report, RunOptions};
 use muster_simulate::world::Options;
 
-/// Seeds that found something, with what it was. They must hold for ever.
-const ONCE_FAILED: [(u64, &str); 1] = [(1845, "a draining server said Goodbye twice")];
+/// Regressions: seeds that failed once, with the defect that they found.
+const REGRESSIONS: [(u64, &str); 1] = [(1845, "a draining server sent Goodbye twice")];
 
-/// Worlds until a planted defect has to be found.
+/// Maximum number of seeds to find an injected fault.
 const SEEDS_TO_FIND: u64 = 400;
 
-fn run(first: u64, seeds: u64, plant: Option<Plant>) -> Report {
-    let plan = Plan {
-        first,
-        seeds,
-        time: None,
+fn run(first_seed: u64, seeds: u64, injected_fault: Option<InjectedFault>) -> Report {
+    let run_options = RunOptions {
+        first_seed,
+        seeds_max: seeds,
+        time_max: None,
         threads: 2,
     };
-    seeds::run(plan, Options { plant, shown: None })
+    let options = Options {
+        injected_fault,
+        on_event: None,
+    };
+    seeds::run(run_options, options)
 }
 
 #[test]
-fn the_first_seeds_hold() {
+fn the_first_seeds_pass() {
     let report = run(1, 100, None);
-    assert!(report.holds(), "{:#?}", report.failed);
+    assert!(report.is_clean(), "{:#?}", report.failures);
     assert_eq!(report.seeds, 100);
-    // Worlds in which nothing happens would hold as well.
+    // Runs in which nothing happens would pass as well.
     let summary = report.summary;
-    let happened = [
+    let counts = [
         summary.crashes,
         summary.drains,
         summary.policy_revisions,
@@ -38,34 +41,34 @@ fn the_first_seeds_hold() {
         summary.trims,
         summary.recounts,
     ];
-    assert!(happened.iter().all(|&times| times > 50), "{summary:?}");
+    assert!(counts.iter().all(|&count| count > 50), "{summary:?}");
     assert!(summary.acked > 10_000, "{summary:?}");
     assert!(summary.recoveries > summary.crashes, "{summary:?}");
 }
 
 #[test]
-fn a_run_without_a_world_does_not_hold() {
-    assert!(!run(1, 0, None).holds());
+fn a_run_without_seeds_is_not_clean() {
+    assert!(!run(1, 0, None).is_clean());
     for arguments in [["--seeds", "0"], ["--seconds", "0"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster-simulate"));
-        let output = command.args(arguments).output().expect("it starts");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-        assert!(said.contains(arguments[0]), "{arguments:?}: {said}");
+        let output = command.args(arguments).output().expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(arguments[0]), "{arguments:?}: {stderr}");
     }
 }
 
 #[test]
-fn seeds_that_once_failed_hold() {
-    for (seed, why) in ONCE_FAILED {
+fn regressions_pass() {
+    for (seed, defect) in REGRESSIONS {
         let report = run(seed, 1, None);
-        assert!(report.failed.is_empty(), "{why}: {:#?}", report.failed);
+        assert!(report.is_clean(), "{defect}: {:#?}", report.failures);
     }
 }
 
 #[test]
-fn a_seed_is_always_the_same_world() {
-    let summary = |seed| seeds::one(seed, Options::default()).summary;
+fn a_seed_always_gives_the_same_run() {
+    let summary = |seed| seeds::run_seed(seed, Options::default()).summary;
     for seed in [3, 14, 15] {
         assert_eq!(summary(seed), summary(seed), "seed {seed}");
     }
@@ -73,20 +76,24 @@ fn a_seed_is_always_the_same_world() {
 }
 
 #[test]
-fn each_planted_defect_is_found() {
-    for plant in Plant::ALL {
-        let report = run(1, SEEDS_TO_FIND, Some(plant));
-        let Some(found) = report.failed.first() else {
-            panic!("{plant:?} is not found in {SEEDS_TO_FIND} seeds");
+fn each_injected_fault_is_found() {
+    for fault in InjectedFault::ALL {
+        let report = run(1, SEEDS_TO_FIND, Some(fault));
+        let Some(failure) = report.failures.first() else {
+            panic!("{SEEDS_TO_FIND} seeds do not find {fault:?}");
         };
-        assert_ne!(found.violation.check, "no panic", "{plant:?}: {found:?}");
-        if plant == Plant::RetryFailedWrite {
-            assert_eq!(found.violation.check, "poison", "{found:?}");
+        let check = failure.violation.check;
+        assert_ne!(check, "no panic", "{fault:?}: {failure:?}");
+        if fault == InjectedFault::RetryFailedWrite {
+            assert_eq!(check, "poison", "{failure:?}");
         }
-        // The same seed shows it again, and holds without it.
-        let again = run(found.seed, 1, Some(plant));
-        assert_eq!(again.failed.len(), 1, "{plant:?}");
-        assert_eq!(again.failed[0].violation, found.violation, "{plant:?}");
-        assert!(run(found.seed, 1, None).failed.is_empty(), "{plant:?}");
+        // The seed reproduces the failure, and passes without the fault.
+        let repeated = run(failure.seed, 1, Some(fault));
+        assert_eq!(repeated.failures.len(), 1, "{fault:?}");
+        assert_eq!(
+            repeated.failures[0].violation, failure.violation,
+            "{fault:?}"
+        );
+        assert!(run(failure.seed, 1, None).is_clean(), "{fault:?}");
     }
 }

@@ -1,11 +1,11 @@
-//! Recovery is the memory: what a recovery would come to now is what the shards know.
+//! Recovery matches memory: a recovery now would rebuild the state of every shard.
 //!
-//! All of it but one thing: a change of rules that moved no device leaves nothing behind once a checkpoint has covered
-//! it, and the next start puts the latest rules in force again. So the revision of a recovery is that of the journal to
-//! replay, which is the memory's, or without any that of the newest page. What each page was judged by is known
-//! from the history, so a revision that is lost on the way to a page is found as well.
+//! The policy revision may differ: a policy change that moved no device leaves no trace once a checkpoint covers it,
+//! and the next start applies the latest policy set again. So the recovered revision is that of the journal to replay,
+//! which equals the one in memory, or, if there is none to replay, that of the newest page. The history has the revision
+//! of each page, so a page with the wrong one is found too.
 //!
-//! Looks at a server that stands still; its owner is `checks`. Bounded by the state of the server, twice.
+//! Checks an idle server; called by `checks`. Bounded by twice the state of the server.
 
 use muster_engine::{Cohort, CohortId, Revision, Sequence, Shard, page};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
@@ -16,10 +16,10 @@ use crate::oracle::Oracle;
 use crate::server::Server;
 use crate::violation::Violation;
 
-const CHECK: &str = "recovery is the memory";
+const CHECK: &str = "recovery matches memory";
 
-/// A recovery from what is durable now, compared with every shard.
-pub(super) fn recovery_is_the_memory(
+/// Compares a recovery from the disk with every shard.
+pub(super) fn recovery_matches_memory(
     server: &Server,
     expected: &Expected<'_>,
 ) -> Result<(), Violation> {
@@ -32,23 +32,24 @@ pub(super) fn recovery_is_the_memory(
         .map_err(|error| Violation::new("recovery", error.to_string()))?;
     for (shard, worker) in shards.iter().zip(&server.workers) {
         let memory = worker.shard();
-        let differs = differs(shard, memory)
-            .or_else(|| revision_differs(&view, shard, memory, expected.oracle));
-        if let Some(what) = differs {
-            let what = format!("{:?}: {what}", shard.id());
-            return Err(Violation::new(CHECK, what));
+        let difference = difference(shard, memory)
+            .or_else(|| revision_difference(&view, shard, memory, expected.oracle));
+        if let Some(difference) = difference {
+            let detail = format!("{:?}: {difference}", shard.id());
+            return Err(Violation::new(CHECK, detail));
         }
     }
     Ok(())
 }
 
-/// How a recovered shard differs from that in memory, but for its revision.
-fn differs(shard: &Shard, memory: &Shard) -> Option<String> {
+/// The first difference between a recovered shard and the one in memory, except for the revision.
+fn difference(shard: &Shard, memory: &Shard) -> Option<String> {
     let numbers = |shard: &Shard| (shard.sequence(), shard.devices(), shard.slots());
-    let (found, known) = (numbers(shard), numbers(memory));
-    if found != known {
-        let what = "(sequence, devices, slots)";
-        return Some(format!("{what} {found:?} recovered, {known:?} in memory"));
+    let (recovered, expected) = (numbers(shard), numbers(memory));
+    if recovered != expected {
+        return Some(format!(
+            "(sequence, devices, slots) is {recovered:?} recovered, {expected:?} in memory"
+        ));
     }
     first_difference("device", shard.iter(), memory.iter())
         .or_else(|| first_difference("cell", shard.cells(), memory.cells()))
@@ -59,22 +60,22 @@ fn cohorts(shard: &Shard) -> impl Iterator<Item = &Cohort> {
     (0..).map_while(|id| shard.cohort(CohortId(id)))
 }
 
-/// The first place at which two lists differ, or at which one of them ends.
+/// The first index at which two lists differ or one of them ends.
 fn first_difference<T: PartialEq + std::fmt::Debug>(
-    of: &str,
-    mut found: impl Iterator<Item = T>,
-    mut known: impl Iterator<Item = T>,
+    kind: &str,
+    mut recovered: impl Iterator<Item = T>,
+    mut memory: impl Iterator<Item = T>,
 ) -> Option<String> {
-    (0_u64..).find_map(|number| match (found.next(), known.next()) {
+    (0_u64..).find_map(|index| match (recovered.next(), memory.next()) {
         (None, None) => Some(None),
-        (found, known) if found == known => None,
-        (found, known) => Some(Some(format!(
-            "{of} {number} is {found:?} recovered, {known:?} in memory"
+        (recovered, memory) if recovered == memory => None,
+        (recovered, memory) => Some(Some(format!(
+            "{kind} {index} is {recovered:?} recovered, {memory:?} in memory"
         ))),
     })?
 }
 
-fn revision_differs(
+fn revision_difference(
     view: &StoreView<'_>,
     shard: &Shard,
     memory: &Shard,
@@ -84,42 +85,46 @@ fn revision_differs(
     if oracle.revision_at(id, memory.sequence()) != Some(memory.revision()) {
         let (sequence, revision) = (memory.sequence(), memory.revision());
         return Some(format!(
-            "{revision:?} in memory is not of sequence {sequence}"
+            "{revision:?} in memory is not that of sequence {sequence} in the history"
         ));
     }
-    let told = match told(view, memory, oracle) {
-        Ok(told) => told,
-        Err(what) => return Some(what),
+    let expected = match expected_revision(view, memory, oracle) {
+        Ok(expected) => expected,
+        Err(error) => return Some(error),
     };
-    let found = shard.revision();
-    (found != told).then(|| format!("{found:?} recovered, the disk tells of {told:?}"))
+    let recovered = shard.revision();
+    (recovered != expected).then(|| format!("{recovered:?} recovered instead of {expected:?}"))
 }
 
-/// The revision that the disk tells of.
-fn told(view: &StoreView<'_>, memory: &Shard, oracle: &Oracle) -> Result<Revision, String> {
-    let unreadable = |error: ReadError| error.to_string();
+/// The revision that a recovery from this disk must have.
+fn expected_revision(
+    view: &StoreView<'_>,
+    memory: &Shard,
+    oracle: &Oracle,
+) -> Result<Revision, String> {
+    let to_text = |error: ReadError| error.to_string();
     let id = memory.id();
     let covered = view
         .checkpoint(id)
-        .map_err(unreadable)?
+        .map_err(to_text)?
         .map_or(Sequence(0), |record| record.cursor_sequence);
     if covered < memory.sequence() {
         return Ok(memory.revision());
     }
     let mut newest = Revision::default();
-    let mut wrong = None;
+    let mut wrong_page = None;
     view.pages(id, |number, bytes| {
         match page::decode(bytes) {
             Some(page) if oracle.revision_at(id, page.sequence) == Some(page.revision) => {
                 newest = newest.max(page.revision);
             }
             page => {
-                let said = page.map(|page| (page.sequence, page.revision));
-                wrong = Some(format!("page {number} is of another revision: {said:?}"));
+                let found = page.map(|page| (page.sequence, page.revision));
+                wrong_page = Some(format!("page {number} has a wrong revision: {found:?}"));
             }
         }
         Ok::<(), ReadError>(())
     })
-    .map_err(unreadable)?;
-    wrong.map_or(Ok(newest), Err)
+    .map_err(to_text)?;
+    wrong_page.map_or(Ok(newest), Err)
 }

@@ -1,4 +1,4 @@
-//! What the disk of a world notes of its use.
+//! The simulated disk records misuse and keeps every durable journal value.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn disk() -> SimulatedDisk {
     SimulatedDisk::new(Random::new(1, 1), None)
 }
 
-/// Writes a journal value as a store would: stamp and checksum behind the bytes.
+/// Writes a journal value as a store does: the bytes, a stamp, a checksum.
 fn write(disk: &SimulatedDisk, lsn: u64, bytes: &[u8]) -> Result<(), DatabaseError> {
     let stamp = [2, 1, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
     let mut writes = disk.writes(0);
@@ -16,43 +16,43 @@ fn write(disk: &SimulatedDisk, lsn: u64, bytes: &[u8]) -> Result<(), DatabaseErr
 }
 
 #[test]
-fn another_value_under_a_log_sequence_number_is_noted_even_if_the_first_was_trimmed() {
+fn overwriting_a_journal_value_is_misuse_even_after_a_trim() {
     let disk = disk();
     write(&disk, 1, b"one").unwrap();
     write(&disk, 1, b"one").unwrap();
     write(&disk, 2, b"two").unwrap();
     disk.trim(Lsn(1), Lsn(2)).unwrap();
-    assert_eq!(disk.is_well_used(), Ok(()));
+    assert_eq!(disk.check_usage(), Ok(()));
     write(&disk, 1, b"other").unwrap();
-    assert_eq!(disk.is_well_used().unwrap_err().check, ONE_VALUE);
+    assert_eq!(disk.check_usage().unwrap_err().check, ONE_VALUE);
 }
 
 #[test]
-fn a_write_after_one_that_failed_is_noted_until_a_crash() {
-    for failure in [Failure::Lost, Failure::Kept] {
+fn a_write_after_a_failed_one_is_misuse_until_a_crash() {
+    for failure in [WriteFailure::Lost, WriteFailure::Kept] {
         let disk = disk();
-        disk.fail_next(failure);
+        disk.fail_next_write(failure);
         assert!(write(&disk, 1, b"one").is_err());
         disk.crash(&mut Random::new(1, 1));
         write(&disk, 2, b"two").unwrap();
-        assert_eq!(disk.is_well_used(), Ok(()));
-        disk.fail_next(failure);
+        assert_eq!(disk.check_usage(), Ok(()));
+        disk.fail_next_write(failure);
         assert!(write(&disk, 3, b"three").is_err());
         write(&disk, 4, b"four").unwrap();
-        assert_eq!(disk.is_well_used().unwrap_err().check, "poison");
+        assert_eq!(disk.check_usage().unwrap_err().check, "poison");
     }
 }
 
 #[test]
-fn the_archive_gives_back_stamp_and_bytes() {
+fn durable_values_have_their_stamp_and_bytes() {
     let disk = disk();
     write(&disk, 7, b"value").unwrap();
-    let archived = Archived {
+    let durable = DurableValue {
         lsn: Lsn(7),
         shard: ShardId(0x0102),
         sequence: Sequence(9),
         bytes: b"value".to_vec(),
     };
-    assert_eq!(disk.archive_from(Lsn(7)), [archived]);
-    assert!(disk.archive_from(Lsn(8)).is_empty());
+    assert_eq!(disk.durable_values_from(Lsn(7)), [durable]);
+    assert!(disk.durable_values_from(Lsn(8)).is_empty());
 }

@@ -1,42 +1,43 @@
-//! What can happen in a step. To add an event, write it here and give it a share of [`World::step`].
+//! The events of a step. To add one, write a method here and call it from [`World::step`].
 
 use std::time::Duration;
 
+use muster_engine::Timestamp;
 use muster_ingest::phase::Phase;
 use muster_ingest::shard::{Control, Input, Stepped};
 use muster_wire::CloseCode;
 
 use super::World;
-use crate::disk::Failure;
-use crate::fleet::one_of;
-use crate::link::{Did, Link};
-use crate::server::Stop;
-use crate::settings::Faults;
+use crate::connection::{Connection, SessionStep};
+use crate::disk::WriteFailure;
+use crate::fleet::choose;
+use crate::server::StopPhase;
+use crate::settings::EventRates;
 use crate::violation::Violation;
 
-/// How often everything is brought to rest and looked at, in 100,000 steps.
-const LOOKS: u64 = 300;
+/// Checks at rest, in 100,000 steps.
+const CHECKS_AT_REST: u64 = 300;
 
 impl World {
-    /// One step of anything.
+    /// One step of the scheduler.
     pub(super) fn step(&mut self) -> Result<(), Violation> {
         self.summary.steps += 1;
         if self.server.is_none() {
-            return self.start();
+            return self.start_server();
         }
-        if !self.calm {
-            self.mischief()?;
+        if !self.faults_disabled {
+            self.inject_events()?;
         }
         if self.server.is_none() {
             return Ok(());
         }
         match self.random.below(100) {
-            0..=34 => self.client()?,
-            35..=64 => self.session(),
-            65..=84 => self.shard(),
-            85..=96 => self.writer(),
-            97 => self.operate()?,
-            98 => self.stopping()?,
+            0..=34 => self.step_client()?,
+            35..=64 => self.step_session(),
+            65..=84 => self.step_shard(),
+            85..=96 => self.step_writer(),
+            97 => self.step_operator()?,
+            98 => self.step_stop()?,
             _ => self.tick(),
         }
         let Some(server) = &mut self.server else {
@@ -44,108 +45,108 @@ impl World {
         };
         server.serve_if_ready();
         let is_poisoned = server.phase() == Phase::Poisoned;
-        self.poison()?;
-        if self.dying && self.disk.has_failed() {
+        self.check_poison()?;
+        if self.crash_pending && self.disk.has_failed() {
             return self.crash();
         }
-        // Somebody restarts it sooner or later.
+        // An operator restarts it after a while.
         if is_poisoned && self.random.below(50) == 0 {
             return self.crash();
         }
         Ok(())
     }
 
-    /// What goes wrong, what operators do, and time.
-    fn mischief(&mut self) -> Result<(), Violation> {
-        let Faults {
+    /// Events at the rates of the settings: faults, orders of operators, jumps of time; and checks at rest.
+    fn inject_events(&mut self) -> Result<(), Violation> {
+        let EventRates {
             crash,
             crash_in_write,
-            write_fails,
-            cut,
+            write_failure,
+            connection_loss,
             stop,
-            policy,
-            time_jump,
-        } = self.settings.faults;
+            policy_change,
+            clock_jump,
+        } = self.settings.rates;
         if self.chance(crash) {
             return self.crash();
         }
         if self.chance(crash_in_write) && !self.disk.has_failed() {
-            self.dying = true;
+            self.crash_pending = true;
             self.fail_next_write();
         }
-        if self.chance(write_fails) {
+        if self.chance(write_failure) {
             self.fail_next_write();
         }
-        if self.chance(cut) {
-            let number = self.random.below(self.links.len() as u64) as usize;
-            self.trace.note("cut", number, &[]);
+        if self.chance(connection_loss) {
+            let number = self.random.below(self.connections.len() as u64) as usize;
+            self.trace.record("connection lost", number, &[]);
             if self.random.below(2) == 0 {
                 self.deliver(number, usize::MAX)?;
             }
-            self.links[number] = None;
+            self.connections[number] = None;
         }
         if self.chance(stop) {
             self.begin_stop();
         }
-        if self.chance(policy) {
+        if self.chance(policy_change) {
             self.change_policy();
         }
-        if self.chance(time_jump) {
-            let most = one_of(&[2, 90, 400, 3_600, 100_000, 900_000], &mut self.random);
-            let seconds = 1 + self.random.below(most);
-            self.trace.note("time", 0, &[("seconds", seconds)]);
-            self.pass(Duration::from_secs(seconds));
+        if self.chance(clock_jump) {
+            let seconds_max = choose(&[2, 90, 400, 3_600, 100_000, 900_000], &mut self.random);
+            let seconds = 1 + self.random.below(seconds_max);
+            self.trace.record("clock jump", 0, &[("seconds", seconds)]);
+            self.advance_time(Duration::from_secs(seconds));
         }
-        match self.chance(LOOKS) {
-            true => self.look(),
-            false => Ok(()),
+        if self.chance(CHECKS_AT_REST) {
+            self.check_at_rest()?;
         }
+        Ok(())
     }
 
     fn fail_next_write(&mut self) {
-        let failure = one_of(&[Failure::Lost, Failure::Kept], &mut self.random);
-        let kept = u64::from(failure == Failure::Kept);
-        self.trace.note("next write fails", 0, &[("kept", kept)]);
-        self.disk.fail_next(failure);
+        let failure = choose(&[WriteFailure::Lost, WriteFailure::Kept], &mut self.random);
+        let kept = u64::from(failure == WriteFailure::Kept);
+        self.trace.record("next write fails", 0, &[("kept", kept)]);
+        self.disk.fail_next_write(failure);
     }
 
     pub(super) fn begin_stop(&mut self) {
         if let Some(server) = &mut self.server
             && server.phase() == Phase::Serving
         {
-            self.trace.note("stop", 0, &[]);
+            self.trace.record("stop", 0, &[]);
             server.context.phase.advance(Phase::Draining);
-            server.stop = Stop::Sessions;
+            server.stop = StopPhase::DrainingSessions;
         }
     }
 
-    /// A client connects, sends, or reads.
-    fn client(&mut self) -> Result<(), Violation> {
+    /// A client connects, sends or receives.
+    fn step_client(&mut self) -> Result<(), Violation> {
         let number = self.random.below(self.clients.len() as u64) as usize;
-        if self.links[number].is_none() {
+        if self.connections[number].is_none() {
             self.connect(number);
             return Ok(());
         }
         if self.random.below(2) == 0 {
-            let most = one_of(&[1, 20, 200, usize::MAX], &mut self.random);
-            self.deliver(number, most)?;
-            return self.hang_up(number);
+            let bytes_max = choose(&[1, 20, 200, usize::MAX], &mut self.random);
+            self.deliver(number, bytes_max)?;
+            return self.close_if_done(number);
         }
-        let Some(link) = &mut self.links[number] else {
+        let Some(connection) = &mut self.connections[number] else {
             return Ok(());
         };
         let client = &mut self.clients[number];
         let records = client.send(
-            &mut link.to_server,
+            &mut connection.to_server,
             &mut self.fleet,
-            &self.promises,
+            &self.acknowledged_state,
             &mut self.random,
         );
         if records > 0 {
             self.trace
-                .note("send", number, &[("records", records as u64)]);
-        } else if self.calm || self.random.below(20) == 0 {
-            client.say_goodbye(&mut link.to_server);
+                .record("send", number, &[("records", records as u64)]);
+        } else if self.faults_disabled || self.random.below(20) == 0 {
+            client.send_goodbye(&mut connection.to_server);
         }
         Ok(())
     }
@@ -155,159 +156,165 @@ impl World {
             return;
         };
         let client = &mut self.clients[number];
-        if server.phase() != Phase::Serving || (self.calm && client.is_done()) {
+        if server.phase() != Phase::Serving || (self.faults_disabled && client.is_done()) {
             return;
         }
-        if let Ok(mut link) = Link::new(client.identity.clone(), &server.context) {
-            client.connect(&mut link.to_server);
-            self.trace.note("connect", number, &[]);
-            self.links[number] = Some(link);
+        if let Ok(mut connection) = Connection::new(client.identity.clone(), &server.context) {
+            client.connect(&mut connection.to_server);
+            self.trace.record("connect", number, &[]);
+            self.connections[number] = Some(connection);
         }
     }
 
-    /// The next bytes for a client arrive.
-    pub(super) fn deliver(&mut self, number: usize, most: usize) -> Result<(), Violation> {
-        let Some(link) = &mut self.links[number] else {
+    /// Delivers the next bytes to a client, at most `bytes_max`.
+    pub(super) fn deliver(&mut self, number: usize, bytes_max: usize) -> Result<(), Violation> {
+        let Some(connection) = &mut self.connections[number] else {
             return Ok(());
         };
-        let size = link.to_client.len().min(most);
+        let size = connection.to_client.len().min(bytes_max);
         if size == 0 {
             return Ok(());
         }
-        let bytes: Vec<u8> = link.to_client.drain(..size).collect();
-        let acked = self.clients[number].receive(&bytes, &self.fleet, &mut self.promises)?;
+        let bytes: Vec<u8> = connection.to_client.drain(..size).collect();
+        let acked =
+            self.clients[number].receive(&bytes, &self.fleet, &mut self.acknowledged_state)?;
         if acked > 0 {
-            self.trace.note("acked", number, &[("records", acked)]);
+            self.trace.record("acked", number, &[("records", acked)]);
             self.summary.acked += acked;
         }
         Ok(())
     }
 
-    /// A client that has read everything of a connection that the server closed lets go of it.
-    fn hang_up(&mut self, number: usize) -> Result<(), Violation> {
-        let Some(link) = &self.links[number] else {
+    /// Drops a connection that the server has closed once its client has read everything.
+    fn close_if_done(&mut self, number: usize) -> Result<(), Violation> {
+        let Some(connection) = &self.connections[number] else {
             return Ok(());
         };
-        let Some(code) = link.closed().filter(|_| link.to_client.is_empty()) else {
+        let Some(code) = connection
+            .closed()
+            .filter(|_| connection.to_client.is_empty())
+        else {
             return Ok(());
         };
-        self.links[number] = None;
+        self.connections[number] = None;
         self.trace
-            .note("closed", number, &[("code", u64::from(code.code()))]);
-        let is_fair = match code {
+            .record("closed", number, &[("code", u64::from(code.code()))]);
+        let is_expected = match code {
             CloseCode::Done => self.clients[number].is_done(),
             CloseCode::Draining | CloseCode::StoreUnavailable => true,
             _ => false,
         };
-        match is_fair {
-            true => Ok(()),
-            false => {
-                let what = format!("an honest client is closed with {}", code.name());
-                Err(Violation::new("protocol", what))
-            }
+        if is_expected {
+            return Ok(());
         }
+        let detail = format!("the server closes an honest client with {}", code.name());
+        Err(Violation::new("protocol", detail))
     }
 
-    fn session(&mut self) {
-        let number = self.random.below(self.links.len() as u64) as usize;
-        let (Some(link), Some(server)) = (&mut self.links[number], &self.server) else {
+    fn step_session(&mut self) {
+        let number = self.random.below(self.connections.len() as u64) as usize;
+        let (Some(connection), Some(server)) = (&mut self.connections[number], &self.server) else {
             return;
         };
-        match link.step(&server.context, &mut self.random) {
-            Did::Nothing => (),
-            Did::Read(bytes) => self.trace.note("read", number, &[("bytes", bytes as u64)]),
-            Did::Offered(taken) => {
-                let taken = u64::from(taken);
-                self.trace.note("offered", number, &[("taken", taken)]);
+        match connection.step(&server.context, &mut self.random) {
+            SessionStep::Idle => (),
+            SessionStep::Read(bytes) => {
+                self.trace
+                    .record("read", number, &[("bytes", bytes as u64)]);
             }
-            Did::Said => self.trace.note("said", number, &[]),
-            Did::Closed => self.trace.note("closes", number, &[]),
+            SessionStep::Offered(taken) => {
+                let taken = u64::from(taken);
+                self.trace.record("offered", number, &[("taken", taken)]);
+            }
+            SessionStep::Sent => self.trace.record("sent", number, &[]),
+            SessionStep::Closed => self.trace.record("closes", number, &[]),
         }
     }
 
-    fn shard(&mut self) {
-        let first = one_of(&[Input::Control, Input::Inbox], &mut self.random);
+    fn step_shard(&mut self) {
+        let first = choose(&[Input::Control, Input::Inbox], &mut self.random);
         let Some(server) = &mut self.server else {
             return;
         };
         let shard = self.random.below(server.workers.len() as u64) as usize;
         if server.step_shard(shard, first) == Stepped::Worked {
             let sequence = server.workers[shard].shard().sequence();
-            self.trace.note("shard", shard, &[("sequence", sequence.0)]);
+            self.trace
+                .record("shard", shard, &[("sequence", sequence.0)]);
         }
     }
 
-    fn writer(&mut self) {
+    fn step_writer(&mut self) {
         let Some(server) = &mut self.server else {
             return;
         };
         if self.random.below(2) == 0 {
-            server.hand_over(self.options.plant, &mut self.random);
+            server.forward_commits(self.options.injected_fault, &mut self.random);
         } else if server.step_writer() {
             let metrics = server.groups.writer().metrics();
             let numbers = [("commits", metrics.commits), ("bytes", metrics.bytes)];
-            self.trace.note("write", 0, &numbers);
+            self.trace.record("write", 0, &numbers);
         }
     }
 
-    /// A moment passes; now and then the wall clock is set back a little.
+    /// Time passes; sometimes the wall clock is set back a few seconds.
     fn tick(&mut self) {
-        self.pass(Duration::from_millis(700));
-        if !self.calm && self.random.below(50) == 0 {
-            let back = self.clock.wall().as_millis() - self.random.below(5_000);
-            self.time
-                .set_wall(muster_engine::Timestamp::from_millis(back));
+        self.advance_time(Duration::from_millis(700));
+        if !self.faults_disabled && self.random.below(50) == 0 {
+            let earlier = self.clock.wall().as_millis() - self.random.below(5_000);
+            self.time.set_wall(Timestamp::from_millis(earlier));
         }
     }
 
-    /// A stop goes on: sessions end, then shards, then the writer; the next start has nothing to replay.
-    pub(super) fn stopping(&mut self) -> Result<(), Violation> {
+    /// One step of a graceful stop: sessions end, then shards, then the writer.
+    pub(super) fn step_stop(&mut self) -> Result<(), Violation> {
         let Some(server) = &mut self.server else {
             return Ok(());
         };
-        let are_gone = self
-            .links
+        let are_closed = self
+            .connections
             .iter()
             .flatten()
-            .all(|link| link.closed().is_some());
+            .all(|connection| connection.closed().is_some());
         match server.stop {
-            Stop::No => Ok(()),
-            // Half of the deadline has passed, now and then.
-            Stop::Sessions if are_gone || self.random.below(20) == 0 => {
-                self.operator.let_go();
-                for number in 0..self.links.len() {
+            StopPhase::Running => Ok(()),
+            // Open connections are closed at half of the deadline, which passes at random.
+            StopPhase::DrainingSessions if are_closed || self.random.below(20) == 0 => {
+                self.operator.cancel_recount();
+                for number in 0..self.connections.len() {
                     self.deliver(number, usize::MAX)?;
-                    self.links[number] = None;
+                    self.connections[number] = None;
                 }
                 if let Some(server) = &mut self.server {
-                    server.stop = Stop::Shards;
+                    server.stop = StopPhase::DrainingShards;
                     for shard in 0..server.workers.len() {
-                        server.order(shard, Control::Drain);
+                        server.send_control(shard, Control::Drain);
                     }
                 }
                 Ok(())
             }
-            Stop::Sessions => Ok(()),
-            Stop::Shards if server.has_ended() => self.stopped(),
-            Stop::Shards => Ok(()),
+            StopPhase::DrainingSessions => Ok(()),
+            StopPhase::DrainingShards if server.has_stopped() => self.finish_stop(),
+            StopPhase::DrainingShards => Ok(()),
         }
     }
 
-    fn stopped(&mut self) -> Result<(), Violation> {
+    /// The server has stopped, which leaves nothing for the next start to replay.
+    fn finish_stop(&mut self) -> Result<(), Violation> {
         let Some(server) = &self.server else {
             return Ok(());
         };
         if server.phase() != Phase::Poisoned && !self.disk.has_failed() {
-            let left = server.groups.writer().journal_bytes_live();
-            if left != 0 {
-                let what = format!("{left} bytes of journal are left to replay");
-                return Err(Violation::new("a stop leaves nothing to replay", what));
+            let bytes = server.groups.writer().journal_bytes_live();
+            if bytes != 0 {
+                let detail = format!("{bytes} bytes of journal remain to be replayed");
+                return Err(Violation::new("a stop leaves nothing to replay", detail));
             }
-            // A flush that fails is a crash like any other.
+            // If this flush fails, the next start recovers as after a crash.
             let _ = server.store.clone().close();
             self.summary.drains += 1;
         }
-        self.trace.note("stopped", 0, &[]);
-        self.go_down()
+        self.trace.record("stopped", 0, &[]);
+        self.drop_server()
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a world: faults cease, everything is acknowledged, and the state is the plain model's.
+//! The end of a run: faults stop, everything is acknowledged, and the state matches the model.
 
 use std::time::Duration;
 
@@ -7,51 +7,51 @@ use muster_ingest::phase::Phase;
 use muster_ingest::recount::{Cells, counters};
 
 use super::World;
-use crate::server::Stop;
+use crate::server::StopPhase;
 use crate::violation::Violation;
 
-/// A world without faults comes to its end in fewer steps than this, or hangs.
+/// A run that needs more steps than this without faults hangs.
 const STEPS_MAX: u64 = 400_000;
 
-/// A sweep looks at a sixtieth of the slots; a few more for the rounding.
+/// A sweep covers a sixtieth of the slots; a few more because of rounding.
 const SWEEPS: u64 = 64 + PAGE_RECORDS as u64 / 60;
 
 impl World {
-    /// Everything is sent again until it is acknowledged, then counted.
-    pub(super) fn end(&mut self) -> Result<(), Violation> {
-        self.trace.note("end", 0, &[]);
-        self.calm = true;
-        self.disk.fail_no_more();
-        self.dying = false;
+    /// Clients resend until everything is acknowledged; then counts are compared, also after a restart.
+    pub(super) fn finish(&mut self) -> Result<(), Violation> {
+        self.trace.record("faults stop", 0, &[]);
+        self.faults_disabled = true;
+        self.disk.clear_failure();
+        self.crash_pending = false;
         for client in &mut self.clients {
-            client.stop();
+            client.stop_producing();
         }
         if self.disk.has_failed() {
             self.crash()?;
         }
-        self.until("everything is acknowledged", |world| {
+        self.run_until("everything is acknowledged", |world| {
             let serves = world
                 .server
                 .as_ref()
                 .is_some_and(|server| server.phase() == Phase::Serving);
             serves && world.clients.iter().all(|client| client.is_done())
         })?;
-        self.until("every session ends", |world| {
-            world.links.iter().all(Option::is_none)
+        self.run_until("every session ends", |world| {
+            world.connections.iter().all(Option::is_none)
         })?;
-        self.look()?;
-        self.judge_all_now()?;
-        self.look()?;
+        self.check_at_rest()?;
+        self.reevaluate_all()?;
+        self.check_at_rest()?;
         let before = self.counters();
-        self.is_the_models(&before)?;
+        self.check_counts_match_model(&before)?;
         self.begin_stop();
-        self.until("the server stops", |world| {
+        self.run_until("the server stops", |world| {
             world
                 .server
                 .as_ref()
-                .is_none_or(|server| server.stop == Stop::No)
+                .is_none_or(|server| server.stop == StopPhase::Running)
         })?;
-        self.until("the server serves again", |world| {
+        self.run_until("the server serves again", |world| {
             world
                 .server
                 .as_ref()
@@ -59,30 +59,34 @@ impl World {
         })?;
         let after = self.counters();
         if before != after {
-            let what = format!("{before:?} before, {after:?} after");
-            return Err(Violation::new("a restart changes no count", what));
+            let detail = format!("{before:?} before, {after:?} after");
+            return Err(Violation::new("a restart changes no count", detail));
         }
-        self.look()
+        self.check_at_rest()
     }
 
-    fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) -> Result<(), Violation> {
+    fn run_until(
+        &mut self,
+        goal: &str,
+        is_reached: impl Fn(&Self) -> bool,
+    ) -> Result<(), Violation> {
         for _ in 0..STEPS_MAX {
-            if is_so(self) {
+            if is_reached(self) {
                 return Ok(());
             }
             self.step()?;
         }
-        let what = format!("after {STEPS_MAX} steps without a fault it is not so that {what}");
-        Err(Violation::new("liveness", what))
+        let detail = format!("{STEPS_MAX} steps without a fault have not led to: {goal}");
+        Err(Violation::new("liveness", detail))
     }
 
-    /// Every device is swept while the wall clock stands still.
-    fn judge_all_now(&mut self) -> Result<(), Violation> {
+    /// Sweeps every device at the same wall clock.
+    fn reevaluate_all(&mut self) -> Result<(), Violation> {
         let now = self.wall_max;
         for _ in 0..SWEEPS {
             self.time.pass(Duration::from_secs(1));
             self.time.set_wall(now);
-            self.settle()?;
+            self.run_until_idle()?;
         }
         Ok(())
     }
@@ -97,18 +101,18 @@ impl World {
         cells
     }
 
-    fn is_the_models(&self, counted: &Cells) -> Result<(), Violation> {
+    fn check_counts_match_model(&self, counted: &Cells) -> Result<(), Violation> {
         let Some(server) = &self.server else {
             return Ok(());
         };
-        // A full cell table keeps devices where they are, which the plain model does not know.
+        // A full cell table leaves devices in their old cells, which the model does not do.
         if !self.settings.is_unlimited() {
             return Ok(());
         }
         let expected = self.oracle.cells(&server.policy, self.wall_max);
         if *counted != expected {
-            let what = format!("the server counts {counted:?}, the model {expected:?}");
-            return Err(Violation::new("counts are the model's", what));
+            let detail = format!("the server counts {counted:?}, the model {expected:?}");
+            return Err(Violation::new("counts match the model", detail));
         }
         Ok(())
     }

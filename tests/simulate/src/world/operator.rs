@@ -1,6 +1,6 @@
-//! What operators do: they change the rules, recount, and ask for devices.
+//! What operators do: they change policies, recount, and look up devices.
 //!
-//! One question of a kind at a time; a shard may stand still for a recount over many steps.
+//! Bounded to one request of each kind at a time. A shard may be paused for a recount over many steps.
 
 use std::sync::Arc;
 
@@ -11,30 +11,30 @@ use muster_ingest::shard::{Control, DeviceView, RecountPoint};
 use tokio::sync::oneshot;
 
 use super::World;
-use crate::fleet::{Device, one_of};
-use crate::server::Stop;
-use crate::settings::rules;
+use crate::fleet::{Device, choose};
+use crate::server::StopPhase;
+use crate::settings::sample_policy;
 use crate::violation::Violation;
 
-/// What somebody asked and waits for.
+/// Requests that are not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Operator {
     recount: Option<(usize, oneshot::Receiver<RecountPoint>)>,
-    /// A shard stands still.
-    point: Option<(usize, RecountPoint)>,
+    /// The shard that is paused for a recount.
+    paused: Option<(usize, RecountPoint)>,
     device: Option<(Device, oneshot::Receiver<Option<Box<DeviceView>>>)>,
 }
 
 impl Operator {
-    /// Lets a shard go on that stands still.
-    pub(super) fn let_go(&mut self) {
+    /// Gives up a recount, which resumes a paused shard.
+    pub(super) fn cancel_recount(&mut self) {
         self.recount = None;
-        self.point = None;
+        self.paused = None;
     }
 }
 
 impl World {
-    /// New rules for every tenant: stored, then ordered.
+    /// Changes the policy of every tenant: the set is stored, then sent to the shards.
     pub(super) fn change_policy(&mut self) {
         let Some(server) = &mut self.server else {
             return;
@@ -42,24 +42,24 @@ impl World {
         if server.phase() != Phase::Serving {
             return;
         }
-        let tenants = (0..self.settings.tenants).map(|_| rules(&mut self.random));
+        let tenants = (0..self.settings.tenants).map(|_| sample_policy(&mut self.random));
         let revision = Revision(server.policy.revision().0 + 1);
         let policy = Arc::new(PolicySet::new(revision, tenants.collect()));
         self.trace
-            .note("policy", 0, &[("revision", u64::from(revision.0))]);
+            .record("policy", 0, &[("revision", u64::from(revision.0))]);
         self.summary.policy_revisions += 1;
-        self.oracle.know(&policy);
-        server.put_policy(policy, self.options.plant);
+        self.oracle.add_policy(&policy);
+        server.put_policy(policy, self.options.injected_fault);
     }
 
-    /// An operator asks for a recount or for a device, or reads the answer.
-    pub(super) fn operate(&mut self) -> Result<(), Violation> {
-        if let Some((shard, point)) = self.operator.point.take() {
+    /// An operator requests a recount or a device, or reads the answer.
+    pub(super) fn step_operator(&mut self) -> Result<(), Violation> {
+        if let Some((shard, point)) = self.operator.paused.take() {
             return self.recount(shard, point);
         }
         if let Some((shard, mut answer)) = self.operator.recount.take() {
             match answer.try_recv() {
-                Ok(point) => self.operator.point = Some((shard, point)),
+                Ok(point) => self.operator.paused = Some((shard, point)),
                 Err(oneshot::error::TryRecvError::Empty) => {
                     self.operator.recount = Some((shard, answer));
                 }
@@ -68,38 +68,38 @@ impl World {
         }
         if let Some((device, mut answer)) = self.operator.device.take() {
             match answer.try_recv() {
-                Ok(view) => return self.answered(device, view),
+                Ok(view) => return self.check_answer(device, view),
                 Err(oneshot::error::TryRecvError::Empty) => {
                     self.operator.device = Some((device, answer));
                 }
                 Err(oneshot::error::TryRecvError::Closed) => (),
             }
         }
-        self.ask();
+        self.send_requests();
         Ok(())
     }
 
-    fn ask(&mut self) {
+    fn send_requests(&mut self) {
         let Some(server) = &mut self.server else {
             return;
         };
-        if server.stop == Stop::Shards || self.calm {
+        if server.stop == StopPhase::DrainingShards || self.faults_disabled {
             return;
         }
-        if self.operator.recount.is_none() && self.operator.point.is_none() {
+        if self.operator.recount.is_none() && self.operator.paused.is_none() {
             let shard = self.random.below(server.workers.len() as u64) as usize;
             let (reply, answer) = oneshot::channel();
-            server.order(shard, Control::Recount(reply));
+            server.send_control(shard, Control::Recount(reply));
             self.operator.recount = Some((shard, answer));
         }
-        let promised: Vec<Device> = self.promises.devices().collect();
-        if self.operator.device.is_none() && !promised.is_empty() {
-            let device = one_of(&promised, &mut self.random);
+        let acknowledged: Vec<Device> = self.acknowledged_state.devices().collect();
+        if self.operator.device.is_none() && !acknowledged.is_empty() {
+            let device = choose(&acknowledged, &mut self.random);
             let device_id = self.fleet.id(device.number);
             let shard = usize::from(server.context.routes.map.shard_of(&device_id).0);
             let (reply, answer) = oneshot::channel();
             let tenant = device.tenant;
-            server.order(
+            server.send_control(
                 shard,
                 Control::Device {
                     tenant,
@@ -111,14 +111,14 @@ impl World {
         }
     }
 
-    /// What a shard that stands still counts is what a snapshot of its disk holds.
+    /// Compares the counters of a paused shard with a recount from a snapshot.
     fn recount(&mut self, shard: usize, point: RecountPoint) -> Result<(), Violation> {
         let Some(server) = &self.server else {
             return Ok(());
         };
         let snapshot = server.store.snapshot();
         if point.release.try_send(()).is_err() {
-            return Ok(()); // it has waited too long and gone on
+            return Ok(()); // the shard has resumed after its timeout
         }
         self.summary.recounts += 1;
         let counted = count_shard(
@@ -128,26 +128,23 @@ impl World {
         )
         .map_err(|error| Violation::new("recount", error.to_string()))?;
         let counters = counters_of(point.cells);
-        match counted == counters {
-            true => Ok(()),
-            false => {
-                let what = format!("shard {shard} says {counters:?}, its disk has {counted:?}");
-                Err(Violation::new("counters equal the recount", what))
-            }
+        if counted == counters {
+            return Ok(());
         }
+        let detail = format!("shard {shard} counts {counters:?}, the recount gives {counted:?}");
+        Err(Violation::new("counters match the recount", detail))
     }
 
-    fn answered(&self, device: Device, view: Option<Box<DeviceView>>) -> Result<(), Violation> {
-        let found = view.as_ref().map(|view| &view.record);
-        // Acks may have come since the answer was made; only what it says is looked at.
-        match found {
+    fn check_answer(&self, device: Device, view: Option<Box<DeviceView>>) -> Result<(), Violation> {
+        // The acknowledged state may be newer than the answer, so only the identity is checked.
+        match view.as_ref().map(|view| &view.record) {
             None => {
-                let what = format!("{device:?} is unknown, and was acknowledged before");
-                Err(Violation::new("acknowledged is readable", what))
+                let detail = format!("{device:?} was acknowledged and is unknown");
+                Err(Violation::new("acknowledged is readable", detail))
             }
             Some(record) if self.fleet.number(&record.device_id) != Some(device.number) => {
-                let what = format!("asked for {device:?}, told of {record:?}");
-                Err(Violation::new("acknowledged is readable", what))
+                let detail = format!("the answer for {device:?} is {record:?}");
+                Err(Violation::new("acknowledged is readable", detail))
             }
             Some(_) => Ok(()),
         }

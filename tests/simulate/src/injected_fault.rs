@@ -1,38 +1,38 @@
-//! Defects put in on purpose, so that the simulation can be seen to find them.
+//! EventRates injected on purpose, to show that the checks can fail.
 //!
-//! They are in what stands around the server, its disk and the hands between a shard and the writer: the server
-//! itself is the one that ships. Never on unless asked for.
+//! A fault sits in the simulated disk or between a shard and the writer; the server itself is the one that ships.
+//! No fault is active unless the options name one.
 
 use muster_ingest::clock::Stamp;
 use muster_ingest::shard::Batch;
 use muster_loadgen::random::Random;
 use muster_store::Commit;
 
-/// A defect.
+/// A fault that some check must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Plant {
-    /// Frames complete before the write that holds them.
+pub enum InjectedFault {
+    /// Frames complete before the write that contains them.
     AckBeforeSync,
-    /// The disk confirms a write that a crash takes back.
+    /// A crash loses a write that the disk has reported as synced.
     LoseSyncedWrite,
-    /// A write that a crash cuts short is kept in part.
+    /// A crash during a write keeps a part of it.
     TornWrite,
-    /// A trim takes some journal values that are still needed.
+    /// A trim deletes journal values that recovery still needs.
     TrimTooEarly,
     /// Pages of a checkpoint do not reach the disk.
     SkipPage,
-    /// What repeats an earlier check-in is said to be new.
+    /// Repeated check-ins are acknowledged as accepted.
     AcceptTwice,
     /// A byte of a check-in changes between shard and journal.
     CorruptJournal,
-    /// A policy set is put in force and not stored.
+    /// A policy set is applied but not stored.
     PolicyNotStored,
-    /// A write that failed is tried again, and the server never hears of it.
+    /// A failed write is retried and the error is hidden from the server.
     RetryFailedWrite,
 }
 
-impl Plant {
-    /// All of them.
+impl InjectedFault {
+    /// All faults.
     pub const ALL: [Self; 9] = [
         Self::AckBeforeSync,
         Self::LoseSyncedWrite,
@@ -45,10 +45,15 @@ impl Plant {
         Self::RetryFailedWrite,
     ];
 
-    /// What happens to a commit on its way from a shard to the writer.
-    pub(crate) fn touch(self, commit: &mut Commit<Batch>, now: Stamp, random: &mut Random) {
-        // A journal value begins with a header of 16 bytes and the 8 bytes of its first segment; in a check-in
-        // the boot id is at 32.
+    /// Applies the fault to a commit between its shard and the writer.
+    pub(crate) fn apply_to_commit(
+        self,
+        commit: &mut Commit<Batch>,
+        now: Stamp,
+        random: &mut Random,
+    ) {
+        // A journal value begins with a header of 16 bytes and the 8 bytes of its first segment; the boot id of a
+        // check-in is at offset 32.
         const KIND: usize = 16;
         const CHECK_INS: u8 = 1;
         const BOOT_ID: usize = 16 + 8 + 32;

@@ -1,0 +1,152 @@
+//! The acknowledged state: for each device the highest seq and revision that an ack covered.
+//!
+//! Survives crashes of the server, as a client's memory would.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_engine::{DeviceRecord, Facets, TenantIndex};
+use muster_wire::limits::REJECTIONS_PER_ACK_MAX;
+use muster_wire::{DeviceId, Onboarding, Rejection};
+
+use crate::fleet::{Device, Fleet};
+use crate::frames::{Frame, Kind, SentRecord};
+use crate::violation::Violation;
+
+/// The acknowledged state of one device.
+#[derive(Clone, Copy, Debug, Default)]
+struct Acknowledged {
+    seq: u64,
+    revision: u64,
+}
+
+/// The acknowledged state of all devices.
+#[derive(Debug, Default)]
+pub struct AcknowledgedState {
+    devices: BTreeMap<Device, Acknowledged>,
+}
+
+impl AcknowledgedState {
+    /// How many records of a frame may be accepted: repeated and acknowledged ones may not.
+    pub fn accepted_max(&self, tenant: TenantIndex, frame: &Frame) -> u64 {
+        let new = frame
+            .records
+            .iter()
+            .filter(|record| record.is_valid && record.number > self.acknowledged(tenant, record));
+        let new: BTreeSet<_> = new
+            .map(|record| (record.kind, record.device, record.number))
+            .collect();
+        new.len() as u64
+    }
+
+    /// The highest acknowledged number of the device and kind of a record.
+    fn acknowledged(&self, tenant: TenantIndex, record: &SentRecord) -> u64 {
+        let device = Device {
+            tenant,
+            number: record.device,
+        };
+        let acknowledged = self.devices.get(&device).copied().unwrap_or_default();
+        match record.kind {
+            Kind::CheckIn => acknowledged.seq,
+            Kind::Inventory => acknowledged.revision,
+        }
+    }
+
+    /// Adds the records of the frames that an ack covers and that it does not list as rejected. `rejected` is the number
+    /// of rejected records; the ack lists the first 64 and none of other frames. If there are more, it is unknown which
+    /// records were accepted, and none is added.
+    pub fn add(
+        &mut self,
+        tenant: TenantIndex,
+        frames: &[Frame],
+        rejected: u64,
+        listed: &[Rejection],
+        fleet: &Fleet,
+    ) -> Result<(), Violation> {
+        let mut rejections = listed.to_vec();
+        let mut accepted = Vec::new();
+        for record in frames.iter().flat_map(|frame| &frame.records) {
+            let id = if record.has_id {
+                fleet.id(record.device)
+            } else {
+                DeviceId::ZERO
+            };
+            let index = rejections
+                .iter()
+                .position(|rejection| rejection.device_id == id && rejection.seq == record.number);
+            match index {
+                Some(index) => {
+                    rejections.remove(index);
+                }
+                None => accepted.push(record),
+            }
+        }
+        let count = listed.len() as u64;
+        if !rejections.is_empty() || count != rejected.min(REJECTIONS_PER_ACK_MAX as u64) {
+            let detail = format!(
+                "an ack of {} frames with {rejected} rejected records lists {count}, of which {rejections:?} are not in \
+                 these frames",
+                frames.len()
+            );
+            return Err(Violation::new("rejections belong to the frames", detail));
+        }
+        if count != rejected {
+            return Ok(());
+        }
+        for record in accepted {
+            let device = Device {
+                tenant,
+                number: record.device,
+            };
+            let acknowledged = self.devices.entry(device).or_default();
+            match record.kind {
+                Kind::CheckIn => acknowledged.seq = acknowledged.seq.max(record.number),
+                Kind::Inventory => {
+                    acknowledged.revision = acknowledged.revision.max(record.number);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices with an acknowledged record.
+    pub fn devices(&self) -> impl Iterator<Item = Device> + '_ {
+        self.devices.keys().copied()
+    }
+
+    /// Checks that a device is not older than its acknowledged state and that its content is what was sent.
+    pub fn check(
+        &self,
+        device: Device,
+        found: Option<(&DeviceRecord, Facets)>,
+        fleet: &Fleet,
+    ) -> Result<(), Violation> {
+        let acknowledged = self.devices.get(&device).copied().unwrap_or_default();
+        let Some((record, facets)) = found else {
+            let detail = format!("{device:?} is missing, {acknowledged:?}");
+            return Err(Violation::new("acknowledged is durable", detail));
+        };
+        let revision = u64::from(record.inventory_revision);
+        if record.seq < acknowledged.seq || revision < acknowledged.revision {
+            let seq = record.seq;
+            let detail =
+                format!("{device:?} has seq {seq} and revision {revision}, {acknowledged:?}");
+            return Err(Violation::new("acknowledged is durable", detail));
+        }
+        if record.seq == 0 {
+            return Ok(());
+        }
+        let sent = fleet.check_in(device, record.seq);
+        let is_equal = (record.boot_id, record.payload, record.flags)
+            == (sent.boot_id, sent.payload, sent.flags)
+            && facets.risk == sent.risk
+            && facets.partner_threat == sent.partner_threat_state
+            && facets.platform == sent.platform
+            && facets.management_agent == sent.management_agent
+            && facets.onboarded == (sent.onboarding == Onboarding::Onboarded);
+        if is_equal {
+            return Ok(());
+        }
+        let detail = format!("{device:?} has {record:?} {facets:?}, but {sent:?} was sent");
+        Err(Violation::new("content matches what was sent", detail))
+    }
+}
