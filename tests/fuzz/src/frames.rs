@@ -1,7 +1,7 @@
 //! Targets for the frames of a stream, in both directions.
 //!
-//! What must hold: the items and the end of a stream do not depend on where it is cut; what was read, written
-//! again, is the stream as it came, so every byte is either meant or refused; an error is final.
+//! Properties: chunk boundaries change neither the items nor the end of a stream; decoded items encode back to the same
+//! bytes, so that no byte is ignored; an error is final.
 
 use muster_wire::{
     ClientHello, CloseCode, DecodeError, Decoder, FrameHeader, FrameKind, Item, Role, ServerHello,
@@ -11,17 +11,17 @@ use muster_wire::{
 
 use crate::Input;
 
-/// A stream as a server receives it.
+/// Decodes a stream as the server does.
 pub fn decoder(data: &[u8]) {
     stream(Role::Server, data);
 }
 
-/// A stream as a client receives it: Hello, Ack, Busy, Goodbye.
+/// Decodes a stream as a client does: Hello, Ack, Busy, Goodbye.
 pub fn answers(data: &[u8]) {
     stream(Role::Client, data);
 }
 
-/// The first frame of either direction, whatever is in it, against a second reading of its layout.
+/// Decodes the first frame of either direction with any payload, compared with a second decoder of its layout.
 pub fn hello(data: &[u8]) {
     let mut input = Input(data);
     let payload: [u8; limits::SERVER_HELLO_BYTES] = input.array();
@@ -30,10 +30,10 @@ pub fn hello(data: &[u8]) {
 
     let client = &payload[..limits::CLIENT_HELLO_BYTES];
     let (oldest, newest) = (word(4), word(6));
-    let good = magic && oldest >= 1 && oldest <= newest && client[8..] == [0; 8];
-    let found = first(Role::Server, client);
-    assert_eq!(found.is_ok(), good, "{found:?}");
-    if let Ok(Item::ClientHello(hello)) = found {
+    let is_valid = magic && oldest >= 1 && oldest <= newest && client[8..] == [0; 8];
+    let decoded = decode_hello(Role::Server, client);
+    assert_eq!(decoded.is_ok(), is_valid, "{decoded:?}");
+    if let Ok(Item::ClientHello(hello)) = decoded {
         assert_eq!((hello.version_min, hello.version_max), (oldest, newest));
         match hello.negotiate() {
             Ok(version) => {
@@ -48,17 +48,17 @@ pub fn hello(data: &[u8]) {
     }
 
     let version = word(4);
-    let good = magic
+    let is_valid = magic
         && (VERSION_MIN..=VERSION_MAX).contains(&version)
         && word(6) != 0
         && payload[8..12] != [0; 4]
         && payload[28..] == [0; 4];
-    let found = first(Role::Client, &payload);
-    assert_eq!(found.is_ok(), good, "{found:?}");
+    let decoded = decode_hello(Role::Client, &payload);
+    assert_eq!(decoded.is_ok(), is_valid, "{decoded:?}");
 }
 
-/// The one item of a frame of Hello, written back as it came.
-fn first(role: Role, payload: &[u8]) -> Result<Item<'static>, DecodeError> {
+/// The item of a Hello frame, which must encode back to the same bytes.
+fn decode_hello(role: Role, payload: &[u8]) -> Result<Item<'static>, DecodeError> {
     let header = FrameHeader {
         kind: FrameKind::Hello,
         count: 0,
@@ -70,21 +70,21 @@ fn first(role: Role, payload: &[u8]) -> Result<Item<'static>, DecodeError> {
     let item = match decoder.next(&mut input)? {
         Some(Item::ClientHello(hello)) => Item::ClientHello(hello),
         Some(Item::ServerHello(hello)) => Item::ServerHello(hello),
-        other => panic!("a whole frame of Hello gave {other:?}"),
+        other => panic!("a complete Hello frame decodes to {other:?}"),
     };
-    let mut written = Vec::new();
-    write(&item, &mut written);
-    assert_eq!(written, frame);
+    let mut encoded = Vec::new();
+    encode(&item, &mut encoded);
+    assert_eq!(encoded, frame);
     assert_eq!(decoder.finish(), Ok(()));
     Ok(item)
 }
 
-/// What a stream is to its reader.
+/// A decoded stream.
 #[derive(Debug, PartialEq)]
-struct Read {
-    /// Everything that was read, written again.
-    written: Vec<u8>,
-    /// Items, where a run of records counts as so many.
+struct Decoded {
+    /// All items, encoded again.
+    encoded: Vec<u8>,
+    /// Number of items; each record of a run counts.
     items: u64,
     end: Result<(), DecodeError>,
 }
@@ -93,31 +93,31 @@ fn stream(role: Role, data: &[u8]) {
     let mut input = Input(data);
     let mut seed = u64::from(input.u16());
     let stream = input.0;
-    let whole = read(role, [stream]);
-    assert_eq!(read(role, stream.chunks(1)), whole, "byte by byte");
-    let cuts = std::iter::from_fn(|| {
+    let whole = decode(role, [stream]);
+    assert_eq!(decode(role, stream.chunks(1)), whole, "byte by byte");
+    let chunks = std::iter::from_fn(|| {
         (!input.is_empty()).then(|| {
-            // A linear congruential generator: cuts that an input can choose and that need few bytes of it.
+            // A linear congruential generator, so that two bytes of the input choose all chunk sizes.
             seed = seed
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             input.take(1 + (seed >> 57) as usize)
         })
     });
-    assert_eq!(read(role, cuts), whole, "cut by the seed");
+    assert_eq!(decode(role, chunks), whole, "in chunks of the seed");
     assert!(
-        stream.starts_with(&whole.written),
-        "what was read is what was sent"
+        stream.starts_with(&whole.encoded),
+        "items encode back to the bytes of the stream"
     );
     if whole.end.is_ok() {
-        assert_eq!(whole.written, stream, "nothing of it was passed over");
+        assert_eq!(whole.encoded, stream, "no byte is ignored");
     }
 }
 
-fn read<'a>(role: Role, chunks: impl IntoIterator<Item = &'a [u8]>) -> Read {
+fn decode<'a>(role: Role, chunks: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let mut decoder = Decoder::new(role);
-    let mut read = Read {
-        written: Vec::new(),
+    let mut decoded = Decoded {
+        encoded: Vec::new(),
         items: 0,
         end: Ok(()),
     };
@@ -125,7 +125,7 @@ fn read<'a>(role: Role, chunks: impl IntoIterator<Item = &'a [u8]>) -> Read {
         let mut input = chunk;
         loop {
             match decoder.next(&mut input) {
-                Ok(Some(item)) => read.items += write(&item, &mut read.written),
+                Ok(Some(item)) => decoded.items += encode(&item, &mut decoded.encoded),
                 Ok(None) => break,
                 Err(error) => {
                     let mut more: &[u8] = b"more";
@@ -133,22 +133,22 @@ fn read<'a>(role: Role, chunks: impl IntoIterator<Item = &'a [u8]>) -> Read {
                     assert_eq!(decoder.finish(), Err(error));
                     assert!(!decoder.is_mid_frame());
                     assert!(!error.close_code().is_retryable() && !error.to_string().is_empty());
-                    read.end = Err(error);
-                    return read;
+                    decoded.end = Err(error);
+                    return decoded;
                 }
             }
         }
         assert!(
             input.is_empty(),
-            "a decoder that wants more has taken everything"
+            "a decoder that needs more bytes has consumed all"
         );
     }
-    read.end = decoder.finish();
-    read
+    decoded.end = decoder.finish();
+    decoded
 }
 
-/// Writes what was read; how many items it was.
-fn write(item: &Item<'_>, out: &mut Vec<u8>) -> u64 {
+/// Encodes an item; returns how many items it counts as.
+fn encode(item: &Item<'_>, out: &mut Vec<u8>) -> u64 {
     match item {
         Item::ClientHello(ClientHello {
             version_min,
@@ -166,7 +166,7 @@ fn write(item: &Item<'_>, out: &mut Vec<u8>) -> u64 {
         }
         Item::CheckInsBegin { count } => {
             let header = encode_check_ins_header(usize::from(*count));
-            out.extend(header.expect("a count within its limit"));
+            out.extend(header.expect("the count is within its limit"));
         }
         Item::Records(records) => {
             assert!(!records.is_empty());
@@ -176,7 +176,7 @@ fn write(item: &Item<'_>, out: &mut Vec<u8>) -> u64 {
         Item::Record(record) => out.extend_from_slice(record),
         Item::CheckInsEnd => {}
         Item::Inventory(archive) => {
-            encode_inventory(out, archive).expect("a length within its limit");
+            encode_inventory(out, archive).expect("the length is within its limit");
         }
         Item::Ack(ack) => {
             assert!(ack.rejections.len() <= limits::REJECTIONS_PER_ACK_MAX);

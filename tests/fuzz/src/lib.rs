@@ -1,20 +1,20 @@
-//! Arbitrary bytes against everything in Muster that reads bytes.
+//! Fuzz targets for everything in Muster that decodes bytes.
 //!
-//! Purpose: one function a target. Each takes any bytes and panics if something does not hold: not only
-//! that nothing panics, but that cutting a stream changes nothing, that what is accepted is written back
-//! as it came, that a second, slow reading of the documented format agrees.
+//! Each target is a function that takes any bytes and panics if a property is violated: decoders never panic, chunk
+//! boundaries do not change the result, accepted input encodes back to the same bytes, and a second, slow decoder
+//! written from the documented format agrees.
 //!
-//! Owner: whoever calls; `tests/corpus.rs` does with every file of `corpus/` and with seeded mutations of
-//! [`seeds`], `libfuzzer/` with cargo-fuzz behind it (`scripts/fuzz`).
+//! Callers: `tests/corpus.rs` runs every file of `corpus/` and seeded mutations of [`seed_inputs`]; `libfuzzer/` runs the
+//! targets under cargo-fuzz (`scripts/fuzz`).
 //!
-//! Bounds: an input of any length is taken; the work is linear in it. What it does not do: no IO, no
-//! threads. Sockets and processes are tested by `ingest/tests/it`.
+//! Bounds: inputs have any length and cost linear time. No IO, no threads: `ingest/tests/it` tests sockets and
+//! processes.
 
 mod frames;
 mod names;
 mod records;
 mod recovery;
-pub mod seeds;
+pub mod seed_inputs;
 #[cfg(feature = "server")]
 mod server;
 mod shard;
@@ -29,10 +29,10 @@ pub use server::{certificate, configuration, stored_values};
 pub use shard::shard;
 pub use stored::stored_records;
 
-/// What takes an input.
+/// A fuzz target.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is also that of its corpus and of its libFuzzer binary.
+/// All targets by name; corpus and libFuzzer binary have the same name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("decoder", decoder),
     ("answers", answers),
@@ -51,8 +51,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("stored_values", stored_values),
 ];
 
-/// Takes numbers off the front of an input, for targets that need more than one value. An input that has
-/// ended gives zeros.
+/// Reads values from the front of an input, for targets that need more than one. Past the end it reads zeros.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {

@@ -1,11 +1,11 @@
-//! Target for the names in a certificate, once they are text.
+//! Target for the URIs of a certificate.
 //!
-//! What must hold: an identity is exactly its URI, in one form only; among several URIs there is exactly one
-//! of ours or nobody.
+//! Properties: an identity has exactly one URI; a certificate with several URIs identifies a peer only if exactly one
+//! of them has the scheme `muster`.
 
 use muster_wire::{CloseCode, Identity, IdentityError, Subject};
 
-/// Lines of text as the URIs of one certificate.
+/// Parses lines of text as the URIs of one certificate.
 pub fn identity(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -22,14 +22,13 @@ pub fn identity(data: &[u8]) {
         Ok(identity) => {
             assert_eq!(ours, 1);
             check(&identity);
-            // A UUID may be written in capitals; a name has one form.
+            // A UUID may be in upper case, a name may not.
             let text = identity.to_string();
-            let same = |uri: &&str| uri.eq_ignore_ascii_case(&text);
-            let read = uris
+            let parsed = uris
                 .iter()
-                .find(|uri| same(uri))
-                .expect("it is in the certificate");
-            assert!(read.contains(identity.tenant.as_str()));
+                .find(|uri| uri.eq_ignore_ascii_case(&text))
+                .expect("one of the URIs is that of the identity");
+            assert!(parsed.contains(identity.tenant.as_str()));
         }
         Err(error) => {
             assert_eq!(ours == 0, error == IdentityError::Missing);
@@ -47,18 +46,9 @@ pub fn identity(data: &[u8]) {
     }
 }
 
-/// An identity that was read is plain: nothing in it can reach a terminal, a path or a label as anything but
-/// a name.
+/// A parsed identity has only lower-case letters, digits and hyphens, so it is safe in a terminal, a path or a label.
 pub(crate) fn check(identity: &Identity) {
-    let plain = |name: &str| {
-        let bytes = name.as_bytes();
-        let inner = bytes
-            .iter()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        let ends = [bytes.first(), bytes.last()];
-        inner && bytes.len() <= 63 && ends.iter().all(|end| end.is_some_and(|end| *end != b'-'))
-    };
-    assert!(plain(identity.tenant.as_str()));
+    assert!(is_safe(identity.tenant.as_str()));
     let text = identity.to_string();
     match &identity.subject {
         Subject::Device(device_id) => {
@@ -69,9 +59,18 @@ pub(crate) fn check(identity: &Identity) {
             );
         }
         Subject::Gateway(name) => {
-            assert!(plain(name.as_str()));
+            assert!(is_safe(name.as_str()));
             assert_eq!(text, format!("muster://{}/gateway/{name}", identity.tenant));
         }
     }
     assert_eq!(text.parse().as_ref(), Ok(identity));
+}
+
+fn is_safe(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let is_plain = bytes
+        .iter()
+        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    let ends = [bytes.first(), bytes.last()];
+    is_plain && bytes.len() <= 63 && ends.iter().all(|end| end.is_some_and(|end| *end != b'-'))
 }

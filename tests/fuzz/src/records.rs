@@ -1,21 +1,21 @@
-//! Targets for one record: the check-in and the inventory.
+//! Targets for single records: check-ins and inventories.
 //!
-//! What must hold: the tables of docs/reference/PROTOCOL.md, written out once more here, decide like the validator; a
-//! good record is one to one with its bytes; a bad one is named by what it claims.
+//! Properties: a second validator, written from the tables of docs/reference/PROTOCOL.md, agrees; a valid record encodes
+//! back to its bytes; the id and number of an invalid record can still be read for its rejection.
 
 use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, RejectReason, limits};
 
 use crate::Input;
 
-/// 48 bytes as a check-in.
+/// Validates 48 bytes as a check-in.
 pub fn check_in(data: &[u8]) {
     let bytes: CheckInBytes = Input(data).array();
-    let found = CheckInRecord::validate(&bytes);
-    assert_eq!(found.as_ref().err().copied(), fault(&bytes));
+    let validated = CheckInRecord::validate(&bytes);
+    assert_eq!(validated.as_ref().err().copied(), reject_reason(&bytes));
     let (device_id, seq) = CheckInRecord::peek(&bytes);
     assert_eq!(device_id.as_bytes()[..], bytes[..16]);
     assert_eq!(seq.to_le_bytes()[..], bytes[16..24]);
-    let Ok(record) = found else { return };
+    let Ok(record) = validated else { return };
     assert_eq!((record.device_id(), record.seq()), (device_id, seq));
     let check_in = record.to_check_in();
     assert_eq!(check_in.to_bytes(), bytes);
@@ -32,11 +32,11 @@ pub fn check_in(data: &[u8]) {
     assert_eq!(view.flags.to_native(), record.flags().bits());
 }
 
-/// What is wrong with a check-in by the tables of the document, which has no names here, only codes. Faults
-/// are told in this order.
-fn fault(bytes: &CheckInBytes) -> Option<RejectReason> {
+/// Why a check-in is invalid by the tables of the protocol, in their order. Uses codes and offsets only, so that it
+/// shares nothing with the validator.
+fn reject_reason(bytes: &CheckInBytes) -> Option<RejectReason> {
     let agents = [1, 2, 3, 4, 5, 8, 10, 11, 16, 32, 64, 128, 129];
-    let faults = [
+    let reasons = [
         (bytes[..16] == [0; 16], RejectReason::DeviceIdZero),
         (bytes[16..24] == [0; 8], RejectReason::SeqZero),
         (bytes[45] > 8, RejectReason::UnknownPlatform),
@@ -52,19 +52,19 @@ fn fault(bytes: &CheckInBytes) -> Option<RejectReason> {
             RejectReason::ReservedNotZero,
         ),
     ];
-    faults
+    reasons
         .into_iter()
-        .find_map(|(is_bad, reason)| is_bad.then_some(reason))
+        .find_map(|(applies, reason)| applies.then_some(reason))
 }
 
-/// Bytes as an inventory archive.
+/// Decodes bytes as an inventory archive.
 pub fn inventory(data: &[u8]) {
-    let found = Inventory::from_bytes(data);
+    let decoded = Inventory::from_bytes(data);
     let (device_id, revision) = Inventory::peek(data);
     if data.len() < limits::INVENTORY_ROOT_BYTES {
         assert_eq!((device_id, revision), (DeviceId::ZERO, 0));
     }
-    let inventory = match found {
+    let inventory = match decoded {
         Ok(inventory) => inventory,
         Err(error) => {
             assert!(!error.to_string().is_empty());
@@ -79,9 +79,11 @@ pub fn inventory(data: &[u8]) {
     assert_eq!(
         inventory.check(),
         Ok(()),
-        "what was read is within the limits"
+        "a decoded inventory is within the limits"
     );
-    let bytes = inventory.to_bytes().expect("what was read can be written");
+    let bytes = inventory
+        .to_bytes()
+        .expect("a decoded inventory can be encoded");
     assert!(bytes.len() <= limits::INVENTORY_BYTES_MAX);
-    assert_eq!(bytes, data, "a record has one archive");
+    assert_eq!(bytes, data, "an inventory has exactly one archive");
 }

@@ -1,14 +1,13 @@
-//! Target for a disk that says anything: tables, pages and journal values that pass their checksums and
-//! contradict each other.
+//! Target for recovery from arbitrary tables, pages and journal values, which have valid checksums but may contradict
+//! each other.
 //!
-//! What must hold: the disk is refused, or the shard that comes back is consistent in itself (every device in
-//! one cell, counts equal a recount of its devices) and works. The slow reader of a disk may refuse what the
-//! engine takes; it must not panic either.
+//! Properties: recovery refuses the disk, or the recovered shard is consistent (every device in one cell, counters match a
+//! recount) and works. The model's disk reader may refuse what the engine accepts, but must not panic either.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_engine::model::ModelDisk;
+use muster_engine::model::{DiskError, ModelDisk};
 use muster_engine::page::{self, PAGE_BYTES};
 use muster_engine::{
     CellId, CohortId, Effects, PageNumber, PolicySet, Recovery, RecoveryError, Revision, Sequence,
@@ -23,18 +22,18 @@ const LIMITS: ShardLimits = ShardLimits {
     cohorts_max: 10,
 };
 
-/// A list of stored values: a byte for the kind, one for the length, the value.
+/// Recovers from a list of stored values, each of which is a byte for the kind, one for the length, and the value.
 pub fn recovery(data: &[u8]) {
-    let disk = Disk::read(Input(data));
-    let mut reader = ModelDisk::default();
-    // Nobody says what a slow reader makes of such a disk, only that it survives it.
-    let _ = disk.told_to_model(&mut reader);
-    reader.cells();
-    match disk.recovered() {
+    let disk = Disk::parse(Input(data));
+    let mut model_disk = ModelDisk::default();
+    // The model may refuse the disk; the target checks only that it does not panic.
+    let _ = disk.read_by_model(&mut model_disk);
+    model_disk.cells();
+    match disk.recover() {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(mut shard) => {
             check(&shard);
-            works(&mut shard);
+            touch_every_device(&mut shard);
             check(&shard);
         }
     }
@@ -50,7 +49,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn read(mut input: Input<'_>) -> Self {
+    fn parse(mut input: Input<'_>) -> Self {
         let mut disk = Self::default();
         while !input.is_empty() {
             let kind = input.u8() % 5;
@@ -59,7 +58,7 @@ impl Disk {
                 0 => disk.cohorts.push(input.take(length).to_vec()),
                 1 => disk.cells.push(input.take(length).to_vec()),
                 2 => {
-                    // The number of a page is the key's; below 256, or a test would need the memory.
+                    // Page numbers below 256 bound the memory of the shard.
                     let number = u32::from(input.u8());
                     let mut bytes = input.take(length).to_vec();
                     bytes.resize(PAGE_BYTES, 0);
@@ -72,7 +71,7 @@ impl Disk {
         disk
     }
 
-    fn recovered(&self) -> Result<Shard, RecoveryError> {
+    fn recover(&self) -> Result<Shard, RecoveryError> {
         let mut recovery = Recovery::new(ShardId(0), LIMITS, 1);
         for (id, bytes) in (1..).map(CohortId).zip(&self.cohorts) {
             recovery.cohort(id, bytes)?;
@@ -94,16 +93,16 @@ impl Disk {
         recovery.finish(&mut policy_set)
     }
 
-    fn told_to_model(&self, reader: &mut ModelDisk) -> Result<(), muster_engine::model::DiskError> {
+    fn read_by_model(&self, model: &mut ModelDisk) -> Result<(), DiskError> {
         self.cohorts
             .iter()
-            .try_for_each(|bytes| reader.cohort(bytes))?;
-        self.cells.iter().try_for_each(|bytes| reader.cell(bytes))?;
+            .try_for_each(|bytes| model.cohort(bytes))?;
+        self.cells.iter().try_for_each(|bytes| model.cell(bytes))?;
         for (number, bytes) in &self.pages {
-            reader.page(*number, bytes)?;
+            model.page(*number, bytes)?;
         }
         for (index, bytes) in (1..).zip(&self.journal) {
-            reader.journal(
+            model.journal(
                 Sequence(self.cursor.0.wrapping_add(index)),
                 bytes,
                 &mut policy_set,
@@ -113,7 +112,7 @@ impl Disk {
     }
 }
 
-/// Two tenants from revision 1 on; more than three revisions there are not.
+/// The policy sets of the test: no tenant in revision 0, two in revisions 1 to 3, no later revision.
 fn policy_set(revision: Revision) -> Option<Arc<PolicySet>> {
     let tenants = match revision.0 {
         0 => 0,
@@ -129,7 +128,7 @@ fn check(shard: &Shard) {
     for (record, key) in shard.iter() {
         *recounted.entry(key).or_default() += 1;
         let found = shard.device(record.tenant, &record.device_id);
-        assert_eq!(found, Some((record, key)), "every device is found");
+        assert_eq!(found, Some((record, key)), "the index finds every device");
         assert_eq!(key.tenant, record.tenant);
         assert!(shard.cohort(key.cohort).is_some());
     }
@@ -138,13 +137,13 @@ fn check(shard: &Shard) {
     assert_eq!(recounted.values().sum::<u32>(), shard.devices());
 }
 
-/// Rules change, time passes and a checkpoint runs: all that touches every device.
-fn works(shard: &mut Shard) {
+/// Applies the events that touch every device: a policy change, time, a checkpoint.
+fn touch_every_device(shard: &mut Shard) {
     let mut effects = Effects::default();
     let revision = Revision(shard.revision().0 + 1);
-    let rules = PolicySet::new(revision, vec![TenantPolicy::default(); 2]);
+    let policy = PolicySet::new(revision, vec![TenantPolicy::default(); 2]);
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
-    shard.apply_policy(Arc::new(rules), &mut effects);
+    shard.apply_policy(Arc::new(policy), &mut effects);
     shard.seal(&mut effects);
     check(shard);
     shard.begin(Timestamp::from_seconds(1_900_000_000), &mut effects);
@@ -155,7 +154,7 @@ fn works(shard: &mut Shard) {
     for write in &effects.pages {
         assert!(
             page::decode(&write.bytes).is_some(),
-            "what is written can be read"
+            "a written page can be decoded"
         );
     }
 }

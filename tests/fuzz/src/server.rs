@@ -1,8 +1,8 @@
-//! Targets in the server and the store: certificates, configuration, and what closes every stored value.
+//! Targets in the server and the store: certificates, configurations, and the envelope of stored values.
 //!
-//! What must hold: a certificate names exactly one plain identity or nobody; a configuration is valid in full
-//! or refused with the place and the reason of every fault, and a valid one survives being written out; a
-//! stored value is what was written under this key, or nothing.
+//! Properties: a certificate has exactly one valid identity or is refused; a configuration is valid or refused with line
+//! and reason of every fault, and a valid one can be printed and parsed again; a stored value is readable only under
+//! the key that it was written for, and only if no bit has changed.
 
 use std::path::Path;
 
@@ -14,18 +14,18 @@ use muster_wire::CloseCode;
 
 use crate::{Input, names};
 
-/// Bytes as a certificate (DER), as a peer could send it.
+/// Reads the identity of bytes that a peer sends as its certificate (DER).
 pub fn certificate(data: &[u8]) {
     match identity_of(data) {
         Ok(identity) => names::check(&identity),
         Err(error) => {
-            let refusals = [CloseCode::IdentityMissing, CloseCode::IdentityInvalid];
-            assert!(refusals.contains(&error.close_code()));
+            let codes = [CloseCode::IdentityMissing, CloseCode::IdentityInvalid];
+            assert!(codes.contains(&error.close_code()));
         }
     }
 }
 
-/// Text as a configuration file.
+/// Parses text as a configuration file.
 pub fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -33,11 +33,11 @@ pub fn configuration(data: &[u8]) {
     let base = Path::new("/etc/muster");
     match Config::parse(text, base) {
         Ok(config) => {
-            let written = config.to_toml();
+            let printed = config.to_toml();
             assert_eq!(
-                Config::parse(&written, base).as_ref(),
+                Config::parse(&printed, base).as_ref(),
                 Ok(&config),
-                "{written}"
+                "{printed}"
             );
         }
         Err(faults) => {
@@ -50,26 +50,25 @@ pub fn configuration(data: &[u8]) {
                     "{fault:?}"
                 );
             }
-            // The command line makes them printable, and says them all.
+            // The command line prints each fault on one line.
             assert_eq!(faults.lines().count(), faults.faults().len());
         }
     }
 }
 
-/// Values under their keys, journal stamps, checkpoint records, and the file FORMAT; the first byte says
-/// which.
+/// Reads sealed values, journal stamps, checkpoint records and the file FORMAT; the first byte selects one.
 pub fn stored_values(data: &[u8]) {
     let mut input = Input(data);
     match input.u8() % 4 {
         0 => sealed_value(input),
         1 => {
-            if let Some((.., written)) = stored::stamp(input.0) {
-                assert_eq!(written, input.0);
+            if let Some((.., encoded)) = stored::stamp(input.0) {
+                assert_eq!(encoded, input.0);
             }
         }
         2 => {
-            if let Some((_, written)) = stored::checkpoint(input.0) {
-                assert_eq!(written, input.0);
+            if let Some((_, encoded)) = stored::checkpoint(input.0) {
+                assert_eq!(encoded, input.0);
             }
         }
         _ => format_file(&String::from_utf8_lossy(input.0)),
@@ -78,9 +77,9 @@ pub fn stored_values(data: &[u8]) {
 
 fn sealed_value(mut input: Input<'_>) {
     let (shard, page) = (ShardId(input.u16()), PageNumber(input.u32()));
-    let flip = usize::from(input.u16());
+    let flipped = usize::from(input.u16());
     let payload = input.0;
-    // Bytes that nobody sealed pass with one chance in four thousand million; then they are the payload's own.
+    // Arbitrary bytes have a valid checksum with a probability of 2^-32; then sealing must give the same bytes.
     if let Some(opened) = stored::unseal_page(shard, page, payload) {
         let mut sealed = opened.to_vec();
         stored::seal_page(shard, page, &mut sealed);
@@ -92,30 +91,29 @@ fn sealed_value(mut input: Input<'_>) {
     assert_eq!(
         stored::unseal_page(ShardId(shard.0 ^ 1), page, &sealed),
         None,
-        "another shard's key"
+        "under the key of another shard"
     );
     assert_eq!(
         stored::unseal_page(shard, PageNumber(page.0 ^ 1), &sealed),
         None,
-        "another page's key"
+        "under the key of another page"
     );
-    let bit = flip % (sealed.len() * 8);
+    let bit = flipped % (sealed.len() * 8);
     sealed[bit / 8] ^= 1 << (bit % 8);
     assert_eq!(
         stored::unseal_page(shard, page, &sealed),
         None,
-        "bit {bit} is another"
+        "with bit {bit} flipped"
     );
 }
 
 fn format_file(text: &str) {
-    let found = stored::format_shards(text);
-    let mut lines = text.lines();
-    let is_ours = lines
+    let has_magic = text
+        .lines()
         .next()
         .is_some_and(|line| line.starts_with("muster-store "));
-    match found {
-        Ok(shards) => assert!(is_ours && shards > 0),
+    match stored::format_shards(text) {
+        Ok(shards) => assert!(has_magic && shards > 0),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }

@@ -1,8 +1,8 @@
-//! Target for the state machine: what an authenticated client may do to it, in any order, with any values.
+//! Target for the state machine: events that authenticated clients and operators cause, in any order, with any values.
 //!
-//! What must hold: the engine answers and counts as its slow model does; a crash at any point gives the same
-//! devices and counts back, from pages of a checkpoint and the journal that it does not cover; and a reader that shares
-//! nothing with the engine but the codecs finds them on the disk too.
+//! Properties: the engine's answers and counts match the slow model's; after a crash at any point recovery rebuilds the
+//! same devices and counts from the pages of a checkpoint and the journal after it; and the model's disk reader, which
+//! shares only the codecs with the engine, reads the same counts from the disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, Owner, Platform};
 
 use crate::Input;
-use crate::seeds::check_in_of;
+use crate::seed_inputs::check_in_of;
 
-/// Events of one input; an input of any length takes bounded time.
+/// Events of one input that are applied; bounds the time of a long input.
 const EVENTS_MAX: usize = 256;
 
 const LIMITS: ShardLimits = ShardLimits {
@@ -28,65 +28,65 @@ const LIMITS: ShardLimits = ShardLimits {
     cohorts_max: 1000,
 };
 
-/// Devices that are there from the beginning: of those that come, two are still on the first page and the others
-/// on the second, so that a checkpoint can be between its pages.
-const CROWD: u8 = PAGE_RECORDS as u8 - 2;
+/// Devices at the beginning: of the devices that events create, two are on the first page and the others on the
+/// second, so that a crash can hit a checkpoint between its pages.
+const INITIAL_DEVICES: u8 = PAGE_RECORDS as u8 - 2;
 
-/// A list of events: check-ins, inventories, time that passes, rules that change, crashes. The high bits of an event
-/// say how far its commit takes a checkpoint.
+/// Applies a list of events: check-ins, inventories, time, policy changes, crashes. The high bits of an event choose how
+/// many pages of a checkpoint its commit writes.
 pub fn shard(data: &[u8]) {
     let mut input = Input(data);
-    let mut world = World::new();
+    let mut harness = Harness::new();
     for _ in 0..EVENTS_MAX {
         if input.is_empty() {
             break;
         }
         let event = input.u8();
-        world.pages_max = usize::from(event / 8 % 3);
+        harness.pages_max = usize::from(event / 8 % 3);
         match event % 8 {
-            0..=3 => world.check_in(&mut input),
-            4 => world.inventory(&mut input),
-            5 => world.time(u32::from(input.u16())),
-            6 => world.rules(&mut input),
-            _ => world.crash(),
+            0..=3 => harness.check_in(&mut input),
+            4 => harness.inventory(&mut input),
+            5 => harness.advance_time(u32::from(input.u16())),
+            6 => harness.change_policy(&mut input),
+            _ => harness.crash(),
         }
     }
-    world.time(0);
-    world.check();
-    world.crash();
-    world.check();
+    harness.advance_time(0);
+    harness.check();
+    harness.crash();
+    harness.check();
 }
 
-/// The engine with its disk, and the model, told the same.
-struct World {
+/// The engine with its disk, and the model, to which the same events are applied.
+struct Harness {
     shard: Shard,
     disk: Disk,
     model: Model,
     policy: Arc<PolicySet>,
     now: Timestamp,
     effects: Effects,
-    /// Pages of a checkpoint that the next commit takes along; without any none begins either.
+    /// How many pages of a checkpoint the next commit writes; at 0 no checkpoint begins either.
     pages_max: usize,
 }
 
-/// What a store keeps of the shard.
+/// What the store has of the shard.
 #[derive(Default)]
 struct Disk {
     cells: Vec<Vec<u8>>,
     cohorts: Vec<Vec<u8>>,
     pages: BTreeMap<PageNumber, Vec<u8>>,
-    /// What no checkpoint covers.
+    /// Journal values by sequence, after the last complete checkpoint.
     journal: BTreeMap<Sequence, Vec<u8>>,
-    /// The last sequence that a checkpoint covers.
+    /// The last sequence that a complete checkpoint covers.
     cursor: Sequence,
-    /// The same of the checkpoint that runs.
-    begun: Sequence,
+    /// The last sequence that the current checkpoint covers.
+    next_cursor: Sequence,
     policies: BTreeMap<u32, Arc<PolicySet>>,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
-        let mut world = Self {
+        let mut harness = Self {
             shard: Shard::new(ShardId(0), LIMITS, 1),
             disk: Disk::default(),
             model: Model::default(),
@@ -95,25 +95,25 @@ impl World {
             effects: Effects::default(),
             pages_max: 0,
         };
-        world.judge_by(vec![TenantPolicy::default(); 2]);
-        world.crowd();
-        world
+        harness.apply_policy(vec![TenantPolicy::default(); 2]);
+        harness.add_initial_devices();
+        harness
     }
 
-    fn crowd(&mut self) {
+    fn add_initial_devices(&mut self) {
         let record = |number: u8| {
             let mut id = [0; 16];
             (id[14], id[15]) = (1, number);
             check_in_of(DeviceId::from_bytes(id), 1)
         };
-        let records: Vec<_> = (0..CROWD).map(record).collect();
+        let records: Vec<_> = (0..INITIAL_DEVICES).map(record).collect();
         let mut effects = std::mem::take(&mut self.effects);
         self.shard.begin(self.now, &mut effects);
         let outcome = self
             .shard
             .apply_check_ins(TenantIndex(0), &records, &mut effects);
         self.commit(effects);
-        assert_eq!(outcome.accepted, u32::from(CROWD));
+        assert_eq!(outcome.accepted, u32::from(INITIAL_DEVICES));
         for record in &records {
             let answer = self
                 .model
@@ -136,9 +136,10 @@ impl World {
         let outcome = self.shard.apply_check_ins(tenant, &[record], &mut effects);
         self.commit(effects);
         let answer = self.model.check_in(&self.policy, tenant, &record, self.now);
-        assert_eq!(one(outcome), answer);
+        assert_eq!(to_answer(outcome), answer);
     }
 
+    /// Applies an inventory.
     fn inventory(&mut self, input: &mut Input<'_>) {
         let (tenant, device) = (TenantIndex((input.u8() % 2).into()), input.u8() % 4);
         let mut id = [0; 16];
@@ -173,11 +174,11 @@ impl World {
         let answer = self
             .model
             .inventory(&self.policy, tenant, &inventory, self.now);
-        assert_eq!(one(outcome), answer);
+        assert_eq!(to_answer(outcome), answer);
     }
 
-    /// Time passes, and the shard looks at everybody.
-    fn time(&mut self, minutes: u32) {
+    /// Advances the time and sweeps all devices.
+    fn advance_time(&mut self, minutes: u32) {
         let millis = self.now.as_millis() + u64::from(minutes) * 60_000;
         self.now = Timestamp::from_millis(millis);
         let mut effects = std::mem::take(&mut self.effects);
@@ -187,7 +188,7 @@ impl World {
         self.commit(effects);
     }
 
-    fn rules(&mut self, input: &mut Input<'_>) {
+    fn change_policy(&mut self, input: &mut Input<'_>) {
         let mut tenants = vec![TenantPolicy::default(); 2];
         for tenant in &mut tenants {
             let bits = input.u8();
@@ -201,10 +202,10 @@ impl World {
                 tenant.set_blocked_on_missing(platform, bits & 8 != 0);
             }
         }
-        self.judge_by(tenants);
+        self.apply_policy(tenants);
     }
 
-    fn judge_by(&mut self, tenants: Vec<TenantPolicy>) {
+    fn apply_policy(&mut self, tenants: Vec<TenantPolicy>) {
         let revision = Revision(self.policy.revision().0 + 1);
         self.policy = Arc::new(PolicySet::new(revision, tenants));
         self.disk
@@ -217,15 +218,15 @@ impl World {
         self.commit(effects);
     }
 
-    /// Everything the sealed batch asks for, at once: a checkpoint begins with it, or some pages of one go along.
-    /// Pages are kept also where nothing happened, as the store keeps them: the shard counts them as written.
+    /// Writes the effects of a batch to the disk. The commit also begins a checkpoint or writes some of its pages. As
+    /// in the store, pages are written even if the batch has no journal value, since the shard counts them as written.
     fn commit(&mut self, mut effects: Effects) {
         let sequence = self.shard.seal(&mut effects);
         let disk = &mut self.disk;
         let mut is_complete = false;
         if self.pages_max > 0 {
             if self.shard.checkpoint_begin() {
-                disk.begun = sequence;
+                disk.next_cursor = sequence;
             } else {
                 let progress = self.shard.checkpoint_step(self.pages_max, &mut effects);
                 is_complete = progress == CheckpointProgress::Complete;
@@ -243,7 +244,7 @@ impl World {
         disk.pages
             .extend(pages.map(|page| (page.page, page.bytes.clone())));
         if is_complete {
-            disk.cursor = disk.begun;
+            disk.cursor = disk.next_cursor;
             disk.journal = disk.journal.split_off(&disk.cursor.next());
         }
         self.effects = effects;
@@ -256,34 +257,39 @@ impl World {
         for (id, bytes) in (1..).map(CohortId).zip(&self.disk.cohorts) {
             recovery
                 .cohort(id, bytes)
-                .expect("a cohort that was written");
+                .expect("recovery reads what was written");
         }
         for (id, bytes) in (0..).map(CellId).zip(&self.disk.cells) {
-            recovery.cell(id, bytes).expect("a cell that was written");
+            recovery
+                .cell(id, bytes)
+                .expect("recovery reads what was written");
         }
         for (number, bytes) in &self.disk.pages {
             recovery
                 .page(*number, bytes)
-                .expect("a page that was written");
+                .expect("recovery reads what was written");
         }
         recovery.cursor(self.disk.cursor);
         for (sequence, bytes) in &self.disk.journal {
             recovery
                 .replay(*sequence, bytes, &mut policy_set)
-                .expect("a value that was written");
+                .expect("recovery reads what was written");
         }
         let recovered = recovery
             .finish(&mut policy_set)
-            .expect("nothing is missing");
+            .expect("recovery needs nothing else");
         assert_eq!(cells(&recovered), cells(&self.shard));
-        assert!(recovered.iter().eq(self.shard.iter()), "a device differs");
+        assert!(
+            recovered.iter().eq(self.shard.iter()),
+            "recovery rebuilds every device"
+        );
         assert_eq!(recovered.sequence(), self.shard.sequence());
-        let is_known = recovered.revision() == self.shard.revision();
-        assert!(is_known || self.disk.journal.is_empty());
+        let is_current = recovered.revision() == self.shard.revision();
+        assert!(is_current || self.disk.journal.is_empty());
         assert!(recovered.revision() <= self.shard.revision());
         self.shard = recovered;
-        if !is_known {
-            // Rules that moved no device, and a checkpoint has covered them: a start puts them in force again.
+        if !is_current {
+            // A checkpoint covers a policy change that moved no device; as at a start, the policy is applied again.
             let mut effects = std::mem::take(&mut self.effects);
             self.shard.begin(self.now, &mut effects);
             self.shard
@@ -301,30 +307,28 @@ impl World {
         );
         let policies = &self.disk.policies;
         let mut policy_set = |revision: Revision| policies.get(&revision.0).cloned();
-        let mut reader = ModelDisk::default();
-        let written = "what was written can be read";
-        self.disk
-            .cohorts
-            .iter()
-            .for_each(|bytes| reader.cohort(bytes).expect(written));
-        self.disk
-            .cells
-            .iter()
-            .for_each(|bytes| reader.cell(bytes).expect(written));
+        let mut model_disk = ModelDisk::default();
+        const READS: &str = "the model reads what was written";
+        for bytes in &self.disk.cohorts {
+            model_disk.cohort(bytes).expect(READS);
+        }
+        for bytes in &self.disk.cells {
+            model_disk.cell(bytes).expect(READS);
+        }
         for (number, bytes) in &self.disk.pages {
-            reader.page(*number, bytes).expect(written);
+            model_disk.page(*number, bytes).expect(READS);
         }
         for (sequence, bytes) in &self.disk.journal {
-            reader
+            model_disk
                 .journal(*sequence, bytes, &mut policy_set)
-                .expect(written);
+                .expect(READS);
         }
-        assert_eq!(reader.cells(), counted);
+        assert_eq!(model_disk.cells(), counted);
     }
 }
 
-/// The answer to one record.
-fn one(outcome: Outcome) -> Answer {
+/// The answer to the one record of a batch.
+fn to_answer(outcome: Outcome) -> Answer {
     assert_eq!(outcome.total(), 1);
     match outcome {
         Outcome { accepted: 1, .. } => Answer::Accepted,
@@ -334,7 +338,7 @@ fn one(outcome: Outcome) -> Answer {
     }
 }
 
-/// Cells with devices in them, cohorts spelt out.
+/// The counts of all cells that are not empty, with their cohorts.
 pub(crate) fn cells(shard: &Shard) -> BTreeMap<ModelCell, u64> {
     let mut cells = BTreeMap::new();
     for (key, count) in shard.cells().filter(|(_, count)| *count > 0) {

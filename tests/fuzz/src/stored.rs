@@ -1,7 +1,7 @@
-//! Target for the records that the engine keeps on disk, each alone.
+//! Target for single records of the engine on disk.
 //!
-//! What must hold: other bytes are refused, and what is read, written again, is what was there. So a record
-//! has one form only, and a reader cannot pass over anything in it.
+//! Properties: a decoder refuses invalid bytes, and a decoded record encodes back to the same bytes. So a record has one
+//! encoding only, and a decoder cannot ignore any byte of it.
 
 use muster_engine::journal::{JournalValue, Segment};
 use muster_engine::{CellKey, Cohort, PolicySet, TenantIndex, page};
@@ -9,7 +9,7 @@ use muster_wire::limits::TAGS_MAX;
 
 use crate::Input;
 
-/// One record; the first byte says of which kind.
+/// Decodes one record; the first byte selects its kind.
 pub fn stored_records(data: &[u8]) {
     let mut input = Input(data);
     match input.u8() % 5 {
@@ -25,51 +25,52 @@ fn journal_value(bytes: &[u8]) {
     let Ok(mut value) = JournalValue::decode(bytes) else {
         return;
     };
-    let mut written = vec![1, 0, 0, 0];
-    written.extend(value.revision.0.to_le_bytes());
-    written.extend(value.now.as_millis().to_le_bytes());
-    let head = |kind: u8, tenant: TenantIndex, number: u32| {
-        let mut head = vec![kind, 0];
-        head.extend(tenant.0.to_le_bytes());
-        head.extend(number.to_le_bytes());
-        head
-    };
-    let complete = loop {
+    let mut encoded = vec![1, 0, 0, 0];
+    encoded.extend(value.revision.0.to_le_bytes());
+    encoded.extend(value.now.as_millis().to_le_bytes());
+    let is_complete = loop {
         match value.next_segment() {
             Ok(None) => break true,
             Err(_) => break false,
             Ok(Some(Segment::CheckIns { tenant, records })) => {
-                written.extend(head(1, tenant, records.len() as u32));
-                written.extend_from_slice(records.as_flattened());
+                encoded.extend(segment_header(1, tenant, records.len() as u32));
+                encoded.extend_from_slice(records.as_flattened());
             }
             Ok(Some(Segment::Repeated { tenant, records })) => {
-                written.extend(head(5, tenant, records.len() as u32));
-                written.extend_from_slice(records.as_flattened());
+                encoded.extend(segment_header(5, tenant, records.len() as u32));
+                encoded.extend_from_slice(records.as_flattened());
             }
             Ok(Some(Segment::Inventory { tenant, archive })) => {
-                written.extend(head(2, tenant, archive.len() as u32));
-                written.extend_from_slice(archive);
+                encoded.extend(segment_header(2, tenant, archive.len() as u32));
+                encoded.extend_from_slice(archive);
             }
             Ok(Some(Segment::Policy { revision })) => {
-                written.extend(head(3, TenantIndex(0), revision.0))
+                encoded.extend(segment_header(3, TenantIndex(0), revision.0))
             }
             Ok(Some(Segment::Time { first, slots })) => {
-                written.extend(head(4, TenantIndex(0), slots));
-                written.extend(first.0.to_le_bytes());
+                encoded.extend(segment_header(4, TenantIndex(0), slots));
+                encoded.extend(first.0.to_le_bytes());
             }
         }
     };
     assert!(
-        bytes.starts_with(&written),
-        "what was read is what is there"
+        bytes.starts_with(&encoded),
+        "decoded segments encode back to the same bytes"
     );
-    if complete {
-        assert_eq!(bytes, written);
+    if is_complete {
+        assert_eq!(bytes, encoded);
     }
 }
 
+fn segment_header(kind: u8, tenant: TenantIndex, number: u32) -> Vec<u8> {
+    let mut header = vec![kind, 0];
+    header.extend(tenant.0.to_le_bytes());
+    header.extend(number.to_le_bytes());
+    header
+}
+
 fn page_of_devices(mut input: Input<'_>) {
-    // Bytes of any length are refused; most inputs are made as long as a page, so that they get further.
+    // A page of another length is refused, so most inputs are resized to the length of a page.
     if input.u8() == 0 {
         assert!(page::decode(input.0).is_none_or(|_| input.0.len() == page::PAGE_BYTES));
         return;
@@ -94,10 +95,10 @@ fn cell(bytes: &[u8]) {
 fn cohort(bytes: &[u8]) {
     if let Some(cohort) = Cohort::decode(bytes) {
         assert_eq!(cohort.encode(), bytes);
-        let same = Cohort::new(cohort.owner(), cohort.tags().iter().cloned());
+        let canonical = Cohort::new(cohort.owner(), cohort.tags().iter().cloned());
         assert_eq!(
-            same, cohort,
-            "tags are sorted and without repeats, or two cohorts were one"
+            canonical, cohort,
+            "tags are sorted and unique, so that equal cohorts have equal bytes"
         );
         assert!(cohort.tags().len() <= TAGS_MAX);
     }
@@ -105,7 +106,7 @@ fn cohort(bytes: &[u8]) {
 
 fn policy_set(bytes: &[u8]) {
     if let Some(set) = PolicySet::decode(bytes) {
-        let written = set.encode();
-        assert_eq!(PolicySet::decode(&written), Some(set));
+        let encoded = set.encode();
+        assert_eq!(PolicySet::decode(&encoded), Some(set));
     }
 }

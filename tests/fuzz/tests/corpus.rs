@@ -1,8 +1,7 @@
-//! Every target over its corpus and over mutations of it that a seed chooses: the part of fuzzing that every
-//! run of the tests repeats.
+//! Runs every target over its corpus and over seeded mutations of it, as a part of every test run.
 //!
-//! `MUSTER_WRITE_SEEDS=DIR` with `--ignored` writes the good inputs below DIR, one directory a target: the first
-//! files of a corpus. `MUSTER_FUZZ_SEED` and `MUSTER_FUZZ_MUTATIONS` choose other mutations and more of them.
+//! `MUSTER_WRITE_SEEDS=DIR` with `--ignored` writes the seed inputs, the first files of a corpus, to DIR/TARGET.
+//! `MUSTER_FUZZ_SEED` and `MUSTER_FUZZ_MUTATIONS` set the seed and the number of mutations.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,56 +9,56 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use muster_cli::pki::{CertificateAuthority, Validity};
-use muster_fuzz::{TARGETS, Target, seeds};
+use muster_fuzz::{TARGETS, Target, seed_inputs};
 
-/// Mutations a target; all targets together take seconds.
+/// Mutations per target, so that all targets together take seconds.
 const MUTATIONS: u64 = 20_000;
 
-/// Bytes of an input that grows by mutation.
+/// Maximum size of a mutated input.
 const INPUT_BYTES_MAX: usize = 16 << 10;
 
-/// This crate, where the test runs: a build that two clones share remembers only one of them.
-fn here() -> PathBuf {
+/// The directory of this crate. Read at run time, since clones that share a target directory share this binary.
+fn crate_directory() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR")
-        .expect("cargo runs this")
+        .expect("cargo sets the variable")
         .into()
 }
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = here().join("corpus").join(target);
+    let directory = crate_directory().join("corpus").join(target);
     let files =
-        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut paths: Vec<_> = files
-        .map(|file| file.expect("a file of the clone").path())
+        .map(|file| file.expect("the directory is readable").path())
         .collect();
     paths.sort();
     paths
         .into_iter()
         .map(|path| {
-            let bytes = fs::read(&path).expect("a file of the clone");
+            let bytes = fs::read(&path).expect("the file is readable");
             (path, bytes)
         })
         .collect()
 }
 
-/// What a target begins with.
-fn good_inputs(target: &str) -> Vec<Vec<u8>> {
+/// The seed inputs of a target.
+fn seed_inputs_of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "certificate" => vec![client_certificate("muster://contoso/gateway/gw-1")],
-        other => seeds::of(other),
+        other => seed_inputs::of(other),
     }
 }
 
-/// A client's certificate (DER); only its key and signature differ from run to run.
+/// A client certificate (DER). Its key and signature differ in every run.
 fn client_certificate(identity: &str) -> Vec<u8> {
     let validity = Validity::from_now(UNIX_EPOCH + Duration::from_secs(1_800_000_000), 10);
-    let authority = CertificateAuthority::create(validity).expect("an authority can be made");
-    let identity = identity.parse().expect("an identity");
+    let authority = CertificateAuthority::create(validity).expect("the authority is created");
+    let identity = identity.parse().expect("the identity is valid");
     let issued = authority.issue_client(&identity, validity);
-    pem_to_der(&issued.expect("a certificate can be issued").certificate_pem)
+    pem_to_der(&issued.expect("the certificate is issued").certificate_pem)
 }
 
-/// The bytes of the one certificate in a PEM text.
+/// Decodes a PEM text with one certificate.
 fn pem_to_der(pem: &str) -> Vec<u8> {
     let mut bits = 0_u32;
     let mut count = 0;
@@ -87,7 +86,7 @@ fn pem_to_der(pem: &str) -> Vec<u8> {
     der
 }
 
-/// SplitMix64: small, and the same on every machine.
+/// SplitMix64: small, and equal on every machine.
 struct Random(u64);
 
 impl Random {
@@ -103,7 +102,7 @@ impl Random {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    /// Some changes of the kinds that a fuzzer makes.
+    /// Applies up to four mutations of the kinds that fuzzers use.
     fn mutate(&mut self, input: &mut Vec<u8>, other: &[u8]) {
         for _ in 0..1 + self.below(4) {
             let at = self.below(input.len());
@@ -112,9 +111,9 @@ impl Random {
                 0 if !input.is_empty() => input[at] ^= 1 << self.below(8),
                 1 if !input.is_empty() => input[at] = self.next() as u8,
                 2 if !input.is_empty() => {
-                    let odd = [0, 1, 0x7f, 0x80, 0xff];
+                    let boundaries = [0, 1, 0x7f, 0x80, 0xff];
                     let end = (at + few).min(input.len());
-                    input[at..end].fill(odd[self.below(odd.len())]);
+                    input[at..end].fill(boundaries[self.below(boundaries.len())]);
                 }
                 3 => input.truncate(at),
                 4 => {
@@ -136,18 +135,18 @@ impl Random {
     }
 }
 
-/// A number from the environment.
-fn setting(name: &str, default: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(default, |text| {
+/// A number from an environment variable.
+fn environment_number(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |text| {
         text.parse()
-            .unwrap_or_else(|_| panic!("{name} is a number"))
+            .unwrap_or_else(|_| panic!("{name} must be a number, it is \"{text}\""))
     })
 }
 
-fn holds(what: &dyn std::fmt::Display, run: Target, input: &[u8]) {
-    if catch_unwind(AssertUnwindSafe(|| run(input))).is_err() {
-        panic!("{what} does not hold for {}", hex(input));
+fn run(name: &dyn std::fmt::Display, target: Target, input: &[u8]) {
+    if catch_unwind(AssertUnwindSafe(|| target(input))).is_err() {
+        panic!("{name} fails for the input {}", hex(input));
     }
 }
 
@@ -155,30 +154,32 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Its corpus, its good inputs, and mutations of both.
-fn check(target: &str) {
-    let (_, run) = TARGETS
+/// Runs a target over its corpus, its seed inputs, the empty input, and mutations.
+fn check(name: &str) {
+    let (_, target) = TARGETS
         .iter()
-        .find(|(name, _)| *name == target)
-        .expect("a target");
-    let mut inputs = good_inputs(target);
-    assert!(!inputs.is_empty(), "a target begins with something");
-    for (path, bytes) in corpus(target) {
-        holds(&path.display(), *run, &bytes);
+        .find(|(listed, _)| *listed == name)
+        .expect("the target is listed");
+    let mut inputs = seed_inputs_of(name);
+    assert!(!inputs.is_empty(), "{name} has no seed inputs");
+    for (path, bytes) in corpus(name) {
+        run(&path.display(), *target, &bytes);
         inputs.push(bytes);
     }
-    inputs.iter().for_each(|input| holds(&target, *run, input));
-    holds(&target, *run, &[]);
-    let seed = setting("MUSTER_FUZZ_SEED", 1);
+    for input in &inputs {
+        run(&name, *target, input);
+    }
+    run(&name, *target, &[]);
+    let seed = environment_number("MUSTER_FUZZ_SEED", 1);
     let mut random = Random(seed);
-    for number in 0..setting("MUSTER_FUZZ_MUTATIONS", MUTATIONS) {
+    for number in 0..environment_number("MUSTER_FUZZ_MUTATIONS", MUTATIONS) {
         let other = random.below(inputs.len());
         let chosen = random.below(inputs.len());
         let mut input = inputs[chosen].clone();
         random.mutate(&mut input, &inputs[other]);
-        holds(
-            &format!("{target}, seed {seed}, mutation {number},"),
-            *run,
+        run(
+            &format!("{name}, seed {seed}, mutation {number},"),
+            *target,
             &input,
         );
     }
@@ -186,7 +187,7 @@ fn check(target: &str) {
 
 macro_rules! targets {
     ($($target:ident)+) => {
-        /// Those with a test, to compare with the list.
+        /// Targets with a test, in the order of the list.
         const TESTED: &[&str] = &[$(stringify!($target)),+];
 
         $(
@@ -204,13 +205,14 @@ targets! {
 }
 
 #[test]
-fn every_target_has_a_test_a_binary_and_good_inputs() {
+fn every_target_has_a_test_and_a_binary() {
     let listed: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
     assert_eq!(listed, TESTED);
-    let folder = here().join("libfuzzer/fuzz_targets");
-    let manifest = fs::read_to_string(folder.with_file_name("Cargo.toml")).expect("a manifest");
+    let directory = crate_directory().join("libfuzzer/fuzz_targets");
+    let manifest = fs::read_to_string(directory.with_file_name("Cargo.toml"))
+        .expect("the manifest is readable");
     for target in listed {
-        let text = fs::read_to_string(folder.join(format!("{target}.rs")));
+        let text = fs::read_to_string(directory.join(format!("{target}.rs")));
         let text = text.unwrap_or_else(|error| panic!("{target}: {error}"));
         assert!(
             text.contains(&format!("muster_fuzz::{target}(data)")),
@@ -224,19 +226,19 @@ fn every_target_has_a_test_a_binary_and_good_inputs() {
 }
 
 #[test]
-fn good_inputs_are_good() {
-    // A seed that is refused at its first byte would make every mutation of it worthless.
+fn seed_inputs_are_valid() {
+    // Mutations of an input that is refused at its first byte would test nothing.
     let identity =
         muster_ingest::pki::identity_of(&client_certificate("muster://contoso/gateway/gw-1"));
     assert_eq!(
-        identity.expect("a good certificate").to_string(),
+        identity.expect("the certificate is valid").to_string(),
         "muster://contoso/gateway/gw-1"
     );
-    for archive in seeds::of("inventory") {
+    for archive in seed_inputs::of("inventory") {
         assert!(muster_wire::Inventory::from_bytes(&archive).is_ok());
     }
-    for text in seeds::of("configuration") {
-        let text = String::from_utf8(text).expect("a text");
+    for text in seed_inputs::of("configuration") {
+        let text = String::from_utf8(text).expect("the configuration is text");
         let config = muster_ingest::config::Config::parse(&text, Path::new("/etc"));
         assert!(config.is_ok(), "{config:?}");
     }
@@ -244,13 +246,14 @@ fn good_inputs_are_good() {
 
 #[test]
 #[ignore = "writes files: MUSTER_WRITE_SEEDS=DIR and --ignored"]
-fn good_inputs_are_written_where_asked() {
-    let folder = std::env::var("MUSTER_WRITE_SEEDS").expect("a directory");
+fn seed_inputs_are_written() {
+    let directory = std::env::var("MUSTER_WRITE_SEEDS").expect("MUSTER_WRITE_SEEDS is set");
     for (target, _) in TARGETS {
-        let folder = Path::new(&folder).join(target);
-        fs::create_dir_all(&folder).expect("a directory can be made");
-        for (number, input) in good_inputs(target).into_iter().enumerate() {
-            fs::write(folder.join(format!("seed-{number}")), input).expect("a file can be written");
+        let directory = Path::new(&directory).join(target);
+        fs::create_dir_all(&directory).expect("the directory is created");
+        for (number, input) in seed_inputs_of(target).into_iter().enumerate() {
+            fs::write(directory.join(format!("seed-{number}")), input)
+                .expect("the file is written");
         }
     }
 }

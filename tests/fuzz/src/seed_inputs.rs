@@ -1,6 +1,6 @@
-//! Good inputs of every target, as the crates themselves write them: where mutation begins.
+//! Seed inputs of every target: valid input that mutation starts from, encoded by the product's own crates.
 //!
-//! Deterministic: the same bytes on every machine and at every time.
+//! Deterministic: the bytes do not depend on machine or time.
 
 use muster_engine::{
     CellId, CellKey, Cohort, CohortId, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet,
@@ -13,7 +13,7 @@ use muster_wire::{
     encode_goodbye, encode_inventory, encode_server_hello,
 };
 
-/// As little as a configuration can say.
+/// The smallest valid configuration.
 const CONFIGURATION: &str = r#"
 [[tenants]]
 name = "contoso"
@@ -27,8 +27,8 @@ key = "server.key"
 client_ca = "ca.pem"
 "#;
 
-/// Keys of every type, after it.
-const WHOLE: &str = r#"
+/// Optional keys of every type, which follow it.
+const OPTIONAL_KEYS: &str = r#"
 address = "127.0.0.1:0"
 window_frames_device = 2
 hello_timeout = "5s"
@@ -38,7 +38,7 @@ level = "info,quinn=warn"
 format = "json"
 "#;
 
-/// The good inputs of a target; none of one that is not known.
+/// The seed inputs of a target; none for an unknown target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
         "decoder" => vec![client_stream()],
@@ -61,8 +61,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "stored_records" => stored_records(),
         "recovery" => vec![disk()],
         "shard" => vec![events(), events_between_pages()],
-        "configuration" => ["", WHOLE]
-            .map(|more| format!("{CONFIGURATION}{more}").into_bytes())
+        "configuration" => ["", OPTIONAL_KEYS]
+            .map(|keys| format!("{CONFIGURATION}{keys}").into_bytes())
             .to_vec(),
         "stored_values" => vec![
             b"\x00\x01\x00\x02\x00\x00\x00\x05\x00payload".to_vec(),
@@ -84,7 +84,7 @@ fn check_in(seq: u64) -> CheckInRecord {
     check_in_of(device(1), seq)
 }
 
-/// What a device of good health says.
+/// The check-in of a healthy device.
 pub(crate) fn check_in_of(device_id: DeviceId, seq: u64) -> CheckInRecord {
     let check_in = CheckIn {
         device_id,
@@ -119,7 +119,7 @@ fn archive(revision: u32, tags: &[&str]) -> Vec<u8> {
     inventory.to_bytes().expect("within the limits")
 }
 
-/// Two bytes for the cuts, then a stream.
+/// Two bytes for the chunk sizes, then a stream.
 fn client_stream() -> Vec<u8> {
     let mut out = vec![1, 2];
     encode_client_hello(&mut out, &ClientHello::CURRENT);
@@ -167,7 +167,7 @@ fn cell() -> CellKey {
     }
 }
 
-/// A journal value with every kind of segment that an honest shard writes.
+/// A journal value with every kind of segment that a shard writes.
 fn journal_value() -> Vec<u8> {
     let limits = ShardLimits {
         devices_max: 10,
@@ -176,17 +176,17 @@ fn journal_value() -> Vec<u8> {
     };
     let mut shard = Shard::new(ShardId(0), limits, 1);
     let mut effects = Effects::default();
-    let rules = PolicySet::new(Revision(1), vec![TenantPolicy::default(); 2]);
+    let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default(); 2]);
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
-    shard.apply_policy(rules.into(), &mut effects);
-    let again = check_in(2).with_seq(u64::MAX).expect("it is not zero");
+    shard.apply_policy(policy.into(), &mut effects);
+    let repeated = check_in(2).with_seq(u64::MAX).expect("the seq is not zero");
     shard.apply_check_ins(
         TenantIndex(0),
-        &[check_in(1), check_in(2), again],
+        &[check_in(1), check_in(2), repeated],
         &mut effects,
     );
     let bytes = archive(1, &["berlin"]);
-    let inventory = Inventory::from_bytes(&bytes).expect("a good archive");
+    let inventory = Inventory::from_bytes(&bytes).expect("the archive is valid");
     shard.apply_inventory(TenantIndex(0), &inventory, &bytes, &mut effects);
     shard.seal(&mut effects);
     effects.journal_value().to_vec()
@@ -195,13 +195,13 @@ fn journal_value() -> Vec<u8> {
 fn stored_records() -> Vec<Vec<u8>> {
     let kind = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
     let tags = ["berlin", "pilot"].map(str::to_owned);
-    let rules = PolicySet::new(Revision(3), vec![TenantPolicy::default(); 2]);
+    let policy = PolicySet::new(Revision(3), vec![TenantPolicy::default(); 2]);
     vec![
         kind(0, &journal_value()),
-        kind(1, &[&[1][..], &page_head(), &record(0).encode()].concat()),
+        kind(1, &[&[1][..], &page_header(), &record(0).encode()].concat()),
         kind(2, &cell().encode()),
         kind(3, &Cohort::new(Owner::Company, tags).encode()),
-        kind(4, &rules.encode()),
+        kind(4, &policy.encode()),
     ]
 }
 
@@ -216,12 +216,13 @@ fn record(cell: u32) -> DeviceRecord {
     }
 }
 
-fn page_head() -> Vec<u8> {
+fn page_header() -> Vec<u8> {
     let empty = [DeviceRecord::default(); PAGE_RECORDS];
     page::encode(Revision(1), Sequence(1), &empty)[..16].to_vec()
 }
 
-/// A disk for the target `recovery`: a cohort, two cells, a page with one device, a policy change and time.
+/// A disk for the target `recovery`: a cohort, two cells, a page with one device, and a journal value with a policy
+/// change and time.
 fn disk() -> Vec<u8> {
     let mut out = Vec::new();
     let mut value = |kind: u8, number: Option<u8>, units: usize, bytes: &[u8]| {
@@ -240,7 +241,7 @@ fn disk() -> Vec<u8> {
         2,
         Some(0),
         1,
-        &[page_head(), record(1).encode().to_vec()].concat(),
+        &[page_header(), record(1).encode().to_vec()].concat(),
     );
     let mut journal = vec![1, 0, 0, 0, 1, 0, 0, 0];
     journal.extend(1_800_000_000_000_u64.to_le_bytes());
@@ -250,10 +251,10 @@ fn disk() -> Vec<u8> {
     out
 }
 
-/// The same again and again, with a checkpoint of which a page goes along now and then, and crashes before, between
-/// and after its pages.
+/// Events for the target `shard`: rounds of check-ins, time and a crash, with a checkpoint whose pages are written by
+/// some of the commits, so that crashes come before, between and after its pages.
 fn events_between_pages() -> Vec<u8> {
-    /// One page, as the high bits of an event say it.
+    /// In the high bits of an event: its commit writes one page.
     const PAGE: u8 = 8;
     let mut out = Vec::new();
     for (seq, pages) in (1..).zip([0, PAGE, 0, PAGE, 0, PAGE, PAGE, 0]) {
