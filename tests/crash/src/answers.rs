@@ -1,8 +1,8 @@
-//! What a server must answer to the frames of one connection, record by record.
+//! The expected answers of a server to the frames of one connection, record by record.
 //!
-//! A device is on one connection only, so the state that was recovered and the order of its records decide
-//! every answer: newer is accepted, the same number is a duplicate, an older one is stale. A record that
-//! is accepted twice, or a state that came back otherwise than it was read, shows in the totals. Pure.
+//! A device uses one connection only, so the recovered state and the order of its records determine every answer: a
+//! higher number is accepted, an equal one is a duplicate, a lower one is stale. The totals differ if a record is
+//! accepted twice, or if the recovered state is not the one that was read from disk. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,32 +12,32 @@ use muster_wire::DeviceId;
 use crate::check::Finding;
 use crate::ledger::{Entry, Kind};
 
-/// The last number of each device, by kind; 0 is nothing.
+/// The last number of each device and kind; 0 if there is none.
 pub type Numbers = HashMap<(DeviceId, Kind), u64>;
 
 /// Accepted, duplicate, stale.
 type Totals = [u64; 3];
 
-/// The answers of one connection.
+/// The expected answers on one connection.
 #[derive(Debug, Default)]
-pub struct Answers {
+pub struct ExpectedAnswers {
     numbers: Numbers,
-    /// What is to be added for each frame that is not acknowledged.
+    /// The answers to each unacknowledged frame, oldest first.
     frames: VecDeque<Totals>,
     acknowledged: Totals,
 }
 
-impl Answers {
-    /// For a server that begins with these numbers.
-    pub fn from_state(numbers: Numbers) -> Self {
+impl ExpectedAnswers {
+    /// The answers of a server that recovered these numbers.
+    pub fn from_recovered(numbers: Numbers) -> Self {
         Self {
             numbers,
             ..Self::default()
         }
     }
 
-    /// A frame was handed over, after all earlier ones.
-    pub fn handed_over(&mut self, entries: &[Entry]) {
+    /// The next frame is sent.
+    pub fn sent(&mut self, entries: &[Entry]) {
         let mut totals = [0; 3];
         for entry in entries {
             let (_, device) = entry.device;
@@ -55,7 +55,7 @@ impl Answers {
         self.frames.push_back(totals);
     }
 
-    /// The oldest frame was acknowledged.
+    /// The oldest frame is acknowledged.
     pub fn acknowledged(&mut self) {
         let totals = self.frames.pop_front().unwrap_or_default();
         for (sum, more) in self.acknowledged.iter_mut().zip(totals) {
@@ -63,8 +63,8 @@ impl Answers {
         }
     }
 
-    /// Holds what the server said against it. Nothing can be said once a connection was lost and opened
-    /// again: a record whose ack was lost is answered twice.
+    /// Compares the totals of the server with the expected ones. A reconnect makes them unpredictable, because a record
+    /// whose ack was lost is answered twice; but no record may be rejected.
     pub fn check(&self, connection: &str, progress: &Progress) -> Option<Finding> {
         let answered = [
             progress.accepted,
@@ -73,8 +73,9 @@ impl Answers {
             progress.rejected,
         ];
         let [accepted, duplicate, stale] = self.acknowledged;
-        let is_decided = progress.connections <= 1 || progress.rejected > 0;
-        (is_decided && answered != [accepted, duplicate, stale, 0]).then(|| Finding::Answers {
+        let is_comparable = progress.connections <= 1 || progress.rejected > 0;
+        let is_different = answered != [accepted, duplicate, stale, 0];
+        (is_comparable && is_different).then(|| Finding::Answers {
             connection: connection.to_owned(),
             expected: self.acknowledged,
             answered,
@@ -98,12 +99,12 @@ mod tests {
         }
     }
 
-    fn answers() -> Answers {
+    fn answers() -> ExpectedAnswers {
         let recovered = Numbers::from([((DEVICE, Kind::CheckIn), 2)]);
-        let mut answers = Answers::from_state(recovered);
-        // Sent again after a crash, of which 1 and 2 had been durable; then news.
-        answers.handed_over(&[check_in(1), check_in(2), check_in(3)]);
-        answers.handed_over(&[check_in(4)]);
+        let mut answers = ExpectedAnswers::from_recovered(recovered);
+        // A resent frame, of which 1 and 2 were durable before the crash; then a new one.
+        answers.sent(&[check_in(1), check_in(2), check_in(3)]);
+        answers.sent(&[check_in(4)]);
         answers
     }
 
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_follow_from_the_state_and_the_order() {
+    fn recovered_state_and_order_determine_the_answers() {
         let mut answers = answers();
         assert_eq!(answers.check("x", &progress(0, 0, 0)), None);
         answers.acknowledged();
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_lost_connection_nothing_is_decided() {
+    fn after_a_reconnect_totals_are_not_compared() {
         let reconnected = Progress {
             connections: 2,
             ..progress(9, 9, 9)

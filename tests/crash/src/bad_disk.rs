@@ -1,169 +1,188 @@
-//! Fault after fault of a disk: what a server shows, and what is left once the disk is sound again.
+//! Disk faults: how a server responds to each, and what it recovers once the disk works again.
 //!
-//! Each fault has a directory of its own. A server meets it under load or as it starts, is killed, and loses
-//! power with that; the next servers find a sound disk and must have everything that was acknowledged. The
-//! checks are those of the [crash loop](crate::directory).
+//! Each fault has its own directory. A server meets the fault under load or at its start, and is killed while its disk
+//! loses power. The next servers have a working disk and must have everything that was acknowledged. The checks are
+//! those of the [crash loop](crate::directory).
 
 use serde::Serialize;
 
 use crate::check;
 use crate::directory::{Cycle, Directory};
-use crate::draw::next_seed;
+use crate::disk_backend::{DiskBackend, FailingBackend, Fault};
 use crate::error::CrashError;
-use crate::medium::{Failing, Fault, Medium};
-use crate::moment::Moment;
-use crate::observe::{self, Shown};
-use crate::options::{FleetOptions, Options};
+use crate::observe::{self, FaultResponse};
+use crate::options::{DirectoryOptions, FleetOptions};
 use crate::report::Tally;
-use crate::run::{Plan, Say, runtime, until_told};
+use crate::run::{Logger, RunOptions, runtime, until_interrupted};
+use crate::sampling::next_seed;
 use crate::site::Site;
+use crate::termination::Termination;
 
-/// Records acknowledged before the disk goes bad, and by a server after it.
+/// Records acknowledged before the fault, and by a server after it.
 const RECORDS: u64 = 3_000;
 
-/// What the log of a poisoned server tells its operator.
-const WHAT_TO_DO: &str = "repair the disk, then restart";
+/// The advice in the log of a poisoned server.
+const ADVICE: &str = "repair the disk, then restart";
 
-/// What one fault showed.
+/// The result of one fault.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct FaultResult {
     /// The fault.
     pub fault: Fault,
-    /// What the server under load did; none of a fault at the start, where it must not become ready.
-    pub shown: Option<Shown>,
-    /// What its log calls for.
-    pub log: Vec<String>,
-    /// Whether later servers came up, took check-ins, and everything agreed.
+    /// The response of the server under load; none for a fault at start, which must prevent the server from becoming
+    /// ready.
+    pub response: Option<FaultResponse>,
+    /// Errors in the log of that server.
+    pub log_errors: Vec<String>,
+    /// Whether later servers recovered, accepted check-ins and passed all checks.
     pub recovered: bool,
-    /// Records acknowledged, by all servers.
+    /// Records acknowledged by all servers.
     pub acked: u64,
-    /// Promises broken.
+    /// Lost acknowledged records.
     pub lost: u64,
-    /// By how much counters were off.
+    /// By how much counters are off.
     pub counter_drift: u64,
 }
 
-/// What all faults showed.
+/// The results of all faults.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BadDiskReport {
-    /// What was counted.
+    /// Sums over all faults.
     #[serde(flatten)]
     pub tally: Tally,
-    /// Fault by fault.
-    pub faults: Vec<Row>,
+    /// One result for each fault.
+    pub faults: Vec<FaultResult>,
 }
 
-/// Lets servers meet these faults.
+/// Injects these faults, one after another.
 ///
 /// # Errors
-/// If the tool cannot go on, such as where nothing can be mounted.
-pub fn run(plan: &Plan, faults: &[Fault], say: Say<'_>) -> Result<BadDiskReport, CrashError> {
-    let site = Site::make(&plan.server, &plan.scratch)?;
+/// If the tool cannot continue, for example because it cannot mount a disk.
+pub fn run(
+    run_options: &RunOptions,
+    faults: &[Fault],
+    log: Logger<'_>,
+) -> Result<BadDiskReport, CrashError> {
+    let site = Site::make(&run_options.server, &run_options.scratch)?;
     let runtime = runtime()?;
     let mut report = BadDiskReport {
-        tally: Tally::new(plan.seed),
+        tally: Tally::new(run_options.seed),
         ..BadDiskReport::default()
     };
-    let mut seed = plan.seed;
+    let mut seed = run_options.seed;
     for fault in faults {
-        let mut medium = Failing::new(*fault, seed);
-        let row = until_told(
+        let mut disk = FailingBackend::new(*fault, seed);
+        let result = until_interrupted(
             &runtime,
-            meet(*fault, seed, &site, &mut medium, &mut report),
+            run_fault(*fault, seed, &site, &mut disk, &mut report),
         )?;
-        medium.release().map_err(CrashError::file(&plan.scratch))?;
-        say(&format!("{row:?}"));
-        report.tally.acked += row.acked;
-        report.tally.lost += row.lost;
-        report.tally.counter_drift += row.counter_drift;
-        report.faults.push(row);
+        disk.release()
+            .map_err(CrashError::file(&run_options.scratch))?;
+        log(&format!("{result:?}"));
+        report.tally.acked += result.acked;
+        report.tally.lost += result.lost;
+        report.tally.counter_drift += result.counter_drift;
+        report.faults.push(result);
         seed = next_seed(seed);
     }
-    if plan.keep || !report.tally.is_clean() {
-        say(&format!("everything is left in {}", site.keep().display()));
+    if run_options.keep || !report.tally.is_clean() {
+        log(&format!("files kept in {}", site.keep().display()));
     }
     Ok(report)
 }
 
-async fn meet(
+async fn run_fault(
     fault: Fault,
     seed: u64,
     site: &Site,
-    medium: &mut Failing,
+    disk: &mut FailingBackend,
     report: &mut BadDiskReport,
-) -> Result<Row, CrashError> {
-    let options = options(seed);
+) -> Result<FaultResult, CrashError> {
     let name = fault.name();
-    let mut directory = Directory::make(site, name, seed, options, medium)?;
-    let log = directory.folder().join("server.log");
-    let mut row = Row {
+    let mut directory = Directory::create(site, name, seed, options(seed), disk)?;
+    let log = directory.path().join("server.log");
+    let mut result = FaultResult {
         fault,
-        shown: None,
-        log: Vec::new(),
+        response: None,
+        log_errors: Vec::new(),
         recovered: true,
         acked: 0,
         lost: 0,
         counter_drift: 0,
     };
-    let bad = if fault.is_at_start() {
-        Moment::FaultAtStart
+    let at_fault = if fault.is_at_start() {
+        Termination::FaultAtStart
     } else if fault.is_in_flush() {
-        Moment::FaultInFlush(RECORDS)
+        Termination::AfterFaultInFlush(RECORDS)
     } else {
-        Moment::Fault(RECORDS)
+        Termination::AfterFault(RECORDS)
     };
-    let load = Moment::Acknowledged(RECORDS);
-    let moments = [load.clone(), bad, load, Moment::Quiet(1)];
-    for (number, moment) in (0..).zip(&moments) {
-        let is_bad = number == 1;
+    let under_load = Termination::AfterAcks(RECORDS);
+    let terminations = [
+        under_load.clone(),
+        at_fault,
+        under_load,
+        Termination::WhenIdle(1),
+    ];
+    for (number, termination) in (0..).zip(&terminations) {
+        let is_at_fault = number == 1;
         let log_bytes = std::fs::metadata(&log).map_or(0, |file| file.len());
-        let cycle = directory.cycle(site, number, moment, medium).await?;
+        let cycle = directory.cycle(site, number, termination, disk).await?;
         report.tally.cycles += 1;
-        row.note(&cycle);
+        result.add(&cycle);
         let mut findings: Vec<String> = cycle.findings.iter().map(ToString::to_string).collect();
-        if is_bad {
-            row.log = observe::errors(&log, log_bytes);
-            findings.extend(cycle.shown.iter().flat_map(Shown::faults));
-            // One for the disk, one for the backup that failed on it.
-            let lines = usize::from(fault != Fault::StuckSync) + usize::from(fault.is_in_flush());
-            if row.log.len() != lines {
-                findings.push(format!("{lines} lines were due in the log: {:?}", row.log));
-            }
-            let is_poisoned = cycle
-                .shown
-                .as_ref()
-                .is_some_and(|shown| shown.resumed.is_none());
-            if is_poisoned && !row.log.iter().any(|line| line.contains(WHAT_TO_DO)) {
-                findings.push(format!("the log does not say what to do: {:?}", row.log));
-            }
-            row.shown = cycle.shown;
+        if is_at_fault {
+            result.log_errors = observe::errors(&log, log_bytes);
+            findings.extend(cycle.response.iter().flat_map(FaultResponse::findings));
+            findings.extend(check_log(fault, &cycle, &result.log_errors));
+            result.response = cycle.response;
         }
-        row.recovered &= findings.is_empty();
-        let told = findings
+        result.recovered &= findings.is_empty();
+        let findings = findings
             .into_iter()
             .map(|finding| format!("{name}: {finding}"));
-        report.tally.findings.extend(told);
+        report.tally.findings.extend(findings);
     }
-    Ok(row)
+    Ok(result)
 }
 
-impl Row {
-    fn note(&mut self, cycle: &Cycle) {
+/// Checks that the log has one error for the disk and one for a backup that failed, and advice if the store is
+/// poisoned. A hanging disk is no error.
+fn check_log(fault: Fault, cycle: &Cycle, errors: &[String]) -> Vec<String> {
+    let mut findings = Vec::new();
+    let expected = usize::from(fault != Fault::HangingSync) + usize::from(fault.is_in_flush());
+    if errors.len() != expected {
+        findings.push(format!(
+            "the log should have {expected} errors, it has: {errors:?}"
+        ));
+    }
+    let is_poisoned = cycle
+        .response
+        .as_ref()
+        .is_some_and(|response| response.resumed.is_none());
+    if is_poisoned && !errors.iter().any(|line| line.contains(ADVICE)) {
+        findings.push(format!("the log does not say \"{ADVICE}\": {errors:?}"));
+    }
+    findings
+}
+
+impl FaultResult {
+    fn add(&mut self, cycle: &Cycle) {
         self.acked += cycle.acknowledged;
         self.lost += check::lost(&cycle.findings);
         self.counter_drift += check::drift(&cycle.findings);
     }
 }
 
-/// What a seed draws, but for what would keep the load from writing all the time.
-fn options(seed: u64) -> Options {
-    let drawn = Options::draw(seed);
-    Options {
+/// The sampled options, with a window large enough to keep the server writing all the time.
+fn options(seed: u64) -> DirectoryOptions {
+    let sampled = DirectoryOptions::sample(seed);
+    DirectoryOptions {
         fleet: FleetOptions {
-            window: drawn.fleet.window.max(4),
-            ..drawn.fleet
+            window_frames: sampled.fleet.window_frames.max(4),
+            ..sampled.fleet
         },
         policy_changes: 0,
-        ..drawn
+        ..sampled
     }
 }

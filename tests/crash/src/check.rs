@@ -1,8 +1,7 @@
-//! What must be true of a data directory after a server has ended, however it ended.
+//! Checks of a data directory after a server has terminated in any way.
 //!
-//! Pure: the ledger, the listing of the devices on disk and the counts come in, findings come out.
-//! Whatever is not a finding here is allowed: a record that was sent and not acknowledged may be there
-//! or not. What it does not do: it looks at no server and no file itself.
+//! Pure: takes the ledger, the listing of the devices on disk and the counts, returns findings. A record that was sent
+//! but not acknowledged may be on disk or not. It accesses no server and no file itself.
 
 mod finding;
 
@@ -16,39 +15,39 @@ pub use finding::Finding;
 use crate::ledger::{DeviceKey, Kind, Ledger};
 use crate::listing::ListedDevice;
 
-/// What a recount reported, on disk or by a running server.
+/// The report of a recount, offline or by a running server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 pub struct Recount {
-    /// Whether every cell has the same number on both sides.
+    /// Whether every counter equals its recount.
     pub verified: bool,
-    /// Devices counted one by one.
+    /// Devices that the recount counted.
     pub devices: u64,
-    /// Cells in which the two sides differ.
+    /// Cells whose counter differs from the recount.
     pub differing_cells: u64,
 }
 
-/// What a check saw that is no finding.
+/// What a check observed, apart from findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct Observed {
     /// Devices on disk.
     pub devices: u64,
-    /// Devices whose last record, of either kind, is there without having been acknowledged.
+    /// Last records of devices, of either kind, that are on disk and were not acknowledged.
     pub unacknowledged: u64,
 }
 
-/// Holds the devices on disk against the ledger.
-pub fn devices(ledger: &Ledger, listing: &[ListedDevice]) -> (Seen, Vec<Finding>) {
-    let mut seen = Seen::default();
+/// Compares the devices on disk with the ledger.
+pub fn devices(ledger: &Ledger, listing: &[ListedDevice]) -> (Observed, Vec<Finding>) {
+    let mut observed = Observed::default();
     let mut findings = Vec::new();
     let mut found = HashSet::with_capacity(listing.len());
     for listed in listing {
         if !found.insert(listed.device) {
-            findings.push(Finding::Twice(listed.device));
+            findings.push(Finding::DuplicateDevice(listed.device));
             continue;
         }
-        seen.devices += 1;
+        observed.devices += 1;
         for kind in Kind::ALL {
-            seen.unacknowledged += u64::from(is_ahead(ledger, listed, kind));
+            observed.unacknowledged += u64::from(is_ahead(ledger, listed, kind));
             findings.extend(device(ledger, listed, kind));
         }
     }
@@ -66,10 +65,10 @@ pub fn devices(ledger: &Ledger, listing: &[ListedDevice]) -> (Seen, Vec<Finding>
             }
         }
     }
-    (seen, findings)
+    (observed, findings)
 }
 
-/// What is wrong with one kind of records of one device that is there.
+/// The finding for one kind of records of a listed device, if any.
 fn device(ledger: &Ledger, listed: &ListedDevice, kind: Kind) -> Option<Finding> {
     let device = listed.device;
     let (number, digest) = listed.last(kind);
@@ -99,7 +98,7 @@ fn device(ledger: &Ledger, listed: &ListedDevice, kind: Kind) -> Option<Finding>
             number,
         }),
         sent if sent == digest => None,
-        Some(sent) => Some(Finding::OtherContent {
+        Some(sent) => Some(Finding::ContentMismatch {
             device,
             kind,
             number,
@@ -114,55 +113,56 @@ fn is_ahead(ledger: &Ledger, listed: &ListedDevice, kind: Kind) -> bool {
     sender.is_some_and(|sender| listed.last(kind).0 > sender.track(kind).acknowledged())
 }
 
-/// Holds a recount against the devices that were listed. `place` says whose recount it is.
-pub fn recount(place: &'static str, recount: Recount, listed: u64) -> Option<Finding> {
+/// Compares a recount with the number of listed devices. `context` says which recount it is.
+pub fn recount(context: &'static str, recount: Recount, listed: u64) -> Option<Finding> {
     let is_right = recount.verified && recount.differing_cells == 0 && recount.devices == listed;
-    (!is_right).then_some(Finding::Counts {
-        place,
+    (!is_right).then_some(Finding::Recount {
+        context,
         counted: recount.devices,
         listed,
         differing_cells: recount.differing_cells,
     })
 }
 
-/// How much of a cell is compared.
+/// Which facets of a cell are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// Everything.
+pub enum Comparison {
+    /// All facets.
     Full,
-    /// What devices said of themselves: another policy set has judged them since.
-    Said,
+    /// The facets that devices report: the server has evaluated the devices by another policy set since.
+    Reported,
 }
 
-impl Depth {
-    fn of(self, facets: u32) -> u32 {
+impl Comparison {
+    /// Removes the facets that are not compared from a facet word.
+    fn mask(self, facets: u32) -> u32 {
         match (self, Facets::from_word(FacetWord(facets))) {
-            (Self::Said, Some(facets)) => {
-                let unjudged = Facets::default();
-                let said = Facets {
-                    sensor: unjudged.sensor,
-                    compliance: unjudged.compliance,
-                    threat_setting: unjudged.threat_setting,
+            (Self::Reported, Some(facets)) => {
+                let unevaluated = Facets::default();
+                let reported = Facets {
+                    sensor: unevaluated.sensor,
+                    compliance: unevaluated.compliance,
+                    threat_setting: unevaluated.threat_setting,
                     ..facets
                 };
-                said.word().0
+                reported.word().0
             }
             _ => facets,
         }
     }
 }
 
-/// Holds the counts of a running server against the devices that were on disk when it started.
-/// `cells` are by place of the tenant.
+/// Compares the counts of a running server with the devices that were on disk when it started. `cells` is indexed by
+/// tenant.
 pub fn cells(
-    depth: Depth,
+    comparison: Comparison,
     listing: &[ListedDevice],
     cells: &BTreeMap<usize, Cells>,
 ) -> Vec<Finding> {
     let mut expected: BTreeMap<(usize, CellName), u64> = BTreeMap::new();
     for listed in listing {
         let cell = CellName {
-            facets: depth.of(listed.cell.facets),
+            facets: comparison.mask(listed.cell.facets),
             ..listed.cell.clone()
         };
         *expected.entry((listed.device.0, cell)).or_default() += 1;
@@ -170,7 +170,7 @@ pub fn cells(
     let mut counted: BTreeMap<(usize, CellName), u64> = BTreeMap::new();
     for (tenant, cells) in cells {
         for (cell, count) in cells {
-            let facets = depth.of(cell.facets);
+            let facets = comparison.mask(cell.facets);
             let cell = CellName {
                 facets,
                 ..cell.clone()
@@ -192,8 +192,8 @@ pub fn cells(
     all.into_iter().filter_map(compare).collect()
 }
 
-/// Notes in the ledger what was recovered, once it has been found right.
-pub fn settle(ledger: &mut Ledger, listing: &[ListedDevice]) {
+/// Records a recovered state that passed the checks in the ledger.
+pub fn record_recovered(ledger: &mut Ledger, listing: &[ListedDevice]) {
     for listed in listing {
         for kind in Kind::ALL {
             ledger.recovered(listed.device, kind, listed.last(kind).0);
@@ -201,7 +201,7 @@ pub fn settle(ledger: &mut Ledger, listing: &[ListedDevice]) {
     }
 }
 
-/// Promises broken: acknowledged records that are not there.
+/// Number of acknowledged records that are lost.
 pub fn lost(findings: &[Finding]) -> u64 {
     findings.iter().map(Finding::lost).sum()
 }
@@ -211,8 +211,8 @@ pub fn drift(findings: &[Finding]) -> u64 {
     findings.iter().map(Finding::drift).sum()
 }
 
-/// The key of a device in findings, for people.
-pub fn named((tenant, device): DeviceKey) -> String {
+/// The name of a device in findings.
+pub fn device_name((tenant, device): DeviceKey) -> String {
     let tenant = crate::site::TENANTS.get(tenant).unwrap_or(&"?");
     format!("{tenant}/{device}")
 }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::run::Plan;
+use crate::run::RunOptions;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 nothing was lost and every count was right, 1 internal, 2 usage, 7 something was wrong: the last
-lines say what, where the files are, and how to see it again.";
+Exit codes: 0 nothing was lost and every count was right, 1 internal error, 2 wrong usage, 7 a check found something
+wrong: the last lines say what, where the files are, and how to reproduce it.";
 
 /// Kills Muster servers under load and checks that nothing acknowledged is lost.
 #[derive(Debug, Parser)]
 #[command(name = "muster-crash", version, after_help = AFTER_HELP)]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -24,33 +24,34 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Kill servers at random moments, check what they leave, start them again.
+    /// Kill servers at random times, check what they leave on disk, and restart them.
     Run(RunArguments),
-    /// Let a server kill itself at every kill point in turn; needs the binary muster-failpoints.
+    /// Let a server kill itself at each kill point in turn (needs the binary muster-failpoints).
     Points(PointsArguments),
-    /// Let servers meet a disk that is full, fails or is stuck, and see what they do (FUSE).
+    /// Run servers on a disk that is full, fails or hangs, and check how they respond (needs FUSE).
     BadDisk(BadDiskArguments),
-    /// Mount a disk in memory whose syncs hang when standard input says so: hang, waiting, go on, end (FUSE).
+    /// Mount an in-memory disk whose log syncs hang on command (needs FUSE). Commands on standard input, one per
+    /// line: hang, waiting, resume, end.
     Disk(DiskArguments),
 }
 
-/// What both need.
+/// Options that `run`, `points` and `bad-disk` share.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct CommonArguments {
-    /// The server's binary.
+    /// Binary of the server.
     #[arg(long, value_name = "FILE")]
     pub server: PathBuf,
-    /// Options, fleets and moments follow from it.
+    /// Seed of settings, fleets and terminations.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..1 << 48))]
     pub seed: u64,
-    /// Where to make a scratch directory. [default: TMPDIR, or /var/tmp]
+    /// Create the scratch directory in this directory. [default: TMPDIR, or /var/tmp]
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
-    /// Leave all data directories where they are.
+    /// Keep all data directories.
     #[arg(long)]
     pub keep: bool,
-    /// Print one JSON object on standard output instead of a sentence.
+    /// Print a JSON object on standard output instead of a sentence.
     #[arg(long)]
     pub json: bool,
 }
@@ -59,32 +60,32 @@ pub struct CommonArguments {
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct RunArguments {
-    /// How often to kill.
+    /// Number of servers to kill.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub cycles: u64,
-    /// Stop after so many minutes, whatever is left.
+    /// Stop after this many minutes, even if cycles remain.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub minutes: Option<u64>,
-    /// What data directories lie on: the file system as it is, or a disk that loses power at every end of a
-    /// server and forgets what was not synced (FUSE; as root, or with fusermount3).
+    /// Disk backend of the data directories: the file system as it is, or a disk that loses unsynced data when a
+    /// server terminates (needs FUSE, and root or fusermount3).
     #[arg(long, value_enum, default_value_t = DiskKind::Plain)]
     pub disk: DiskKind,
-    /// Bring back an older copy of a data directory now and then: the run must end with exit code 7.
+    /// Restore older copies of the data directory, to show that the checks can fail: the run must exit with code 7.
     #[arg(long, conflicts_with = "disk")]
     pub sabotage: bool,
-    /// What every run is told.
+    /// Shared options.
     #[command(flatten)]
     pub common: CommonArguments,
 }
 
-/// What data directories lie on.
+/// The disk backend of data directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DiskKind {
     /// The file system as it is.
     Plain,
     /// A disk that loses power.
-    Forgetful,
-    /// The same, and its syncs make nothing durable: the run must end with exit code 7.
+    PowerLoss,
+    /// A disk that loses power and whose syncs make nothing durable: the run must exit with code 7.
     Lying,
 }
 
@@ -92,13 +93,13 @@ pub enum DiskKind {
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct PointsArguments {
-    /// Visit only points whose name has this in it.
+    /// Visit only kill points whose name contains this text.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-    /// How often each point is visited, at another passing each time.
+    /// Visits of each kill point, each after another number of passes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub visits: u64,
-    /// What every run is told.
+    /// Shared options.
     #[command(flatten)]
     pub common: CommonArguments,
 }
@@ -107,10 +108,10 @@ pub struct PointsArguments {
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct BadDiskArguments {
-    /// Only faults whose name has this in it (full, writeLog, syncLog, stuckSync ...).
+    /// Inject only faults whose name contains this text (full, writeLog, syncLog, hangingSync ...).
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-    /// What every run is told.
+    /// Shared options.
     #[command(flatten)]
     pub common: CommonArguments,
 }
@@ -119,41 +120,41 @@ pub struct BadDiskArguments {
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct DiskArguments {
-    /// The directory to mount it over, which exists.
+    /// Existing directory to mount the disk on.
     #[arg(long, value_name = "DIR")]
     pub at: PathBuf,
 }
 
 impl DiskKind {
-    /// The option that asks for it, as it stands in a command line.
+    /// The command-line option that selects it, with a leading space; nothing for the default.
     pub const fn option(self) -> &'static str {
         match self {
             Self::Plain => "",
-            Self::Forgetful => " --disk forgetful",
+            Self::PowerLoss => " --disk power-loss",
             Self::Lying => " --disk lying",
         }
     }
 }
 
 impl RunArguments {
-    /// The plan of the run.
-    pub fn plan(&self) -> Plan {
-        Plan {
+    /// The options of the run.
+    pub fn run_options(&self) -> RunOptions {
+        RunOptions {
             cycles: self.cycles,
             time_max: self
                 .minutes
                 .map(|minutes| Duration::from_secs(60 * minutes)),
-            ..self.common.plan()
+            ..self.common.run_options()
         }
     }
 }
 
 impl CommonArguments {
-    /// A plan without an end.
-    pub fn plan(&self) -> Plan {
-        Plan {
+    /// The options of a run without a limit.
+    pub fn run_options(&self) -> RunOptions {
+        RunOptions {
             server: self.server.clone(),
-            scratch: self.scratch.clone().unwrap_or_else(scratch),
+            scratch: self.scratch.clone().unwrap_or_else(default_scratch),
             cycles: u64::MAX,
             time_max: None,
             seed: self.seed,
@@ -162,8 +163,8 @@ impl CommonArguments {
     }
 }
 
-/// What is synced must reach a disk, and /tmp often lies in memory.
-fn scratch() -> PathBuf {
+/// /var/tmp rather than /tmp, which is often in memory, because syncs must reach a disk.
+fn default_scratch() -> PathBuf {
     std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
 }
 
@@ -174,19 +175,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_is_consistent() {
+    fn the_command_line_definition_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_run_needs_a_server_and_nothing_else() {
-        let parse = |words: &[&str]| Cli::try_parse_from([&["muster-crash"], words].concat());
+    fn a_run_requires_only_a_server() {
+        let parse =
+            |arguments: &[&str]| Cli::try_parse_from([&["muster-crash"], arguments].concat());
         assert!(parse(&["run"]).is_err());
         let Command::Run(run) = parse(&["run", "--server", "muster"]).unwrap().command else {
-            panic!("the words say run")
+            panic!("the subcommand is run")
         };
-        let plan = run.plan();
-        assert_eq!((plan.cycles, plan.seed, plan.time_max), (50, 1, None));
+        let options = run.run_options();
+        assert_eq!(
+            (options.cycles, options.seed, options.time_max),
+            (50, 1, None)
+        );
         for wrong in [["--cycles", "0"], ["--seed", "281474976710656"]] {
             assert!(parse(&[&["run", "--server", "muster"], &wrong[..]].concat()).is_err());
         }

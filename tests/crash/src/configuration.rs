@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::options::Settings;
 use crate::policy::Policy;
 
-/// Where servers on a data directory make backups.
+/// The backup directory of the servers on a data directory.
 pub fn backups(data: &Path) -> PathBuf {
     data.with_file_name("backups")
 }
 
-/// The file for this data directory, with the certificates of a site.
+/// The configuration of a server on a data directory, with the certificates in `pki`.
 pub fn to_toml(settings: &Settings, policy: &Policy, data: &Path, pki: &Path) -> String {
     let Settings {
         shards,

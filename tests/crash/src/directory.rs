@@ -1,10 +1,10 @@
-//! One data directory through its cycles: start, check, load, death, check.
+//! A data directory and its cycles: start, check, load, termination, check.
 //!
-//! Owner: the loop. Everything on it follows from its seed but for the timing of threads. A directory that
-//! has a finding is not used again: its files are what is to be looked at.
+//! Owner: the loop. Its seed determines everything except the timing of threads. A directory with a finding is not used
+//! again, so that its files stay as they are.
 
-mod copy;
 mod cycle;
+mod restored;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,63 +20,61 @@ use tokio::time::{sleep, timeout};
 
 pub use self::cycle::Cycle;
 use crate::answers::Numbers;
-use crate::book::Book;
-use crate::check::{self, Depth, Finding, Seen};
+use crate::check::{self, Comparison, Finding, Observed};
 use crate::configuration;
+use crate::disk_backend::{DiskBackend, is_power_lost};
 use crate::error::CrashError;
 use crate::ledger::Kind;
 use crate::listing::ListedDevice;
-use crate::load::{self, strike};
-use crate::medium::{Medium, is_lost};
-use crate::moment::Moment;
-use crate::options::Options;
+use crate::load::{self, kill};
+use crate::options::DirectoryOptions;
 use crate::policy::Policy;
 use crate::process::{Addresses, Server};
 use crate::sender::Sender;
+use crate::shared_ledger::SharedLedger;
 use crate::site::{Site, TENANTS};
+use crate::termination::Termination;
 
-/// How long a process that has stopped to answer takes to go.
-const GOING: Duration = Duration::from_secs(1);
+/// How long a process that no longer answers may take to exit.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A data directory.
 #[derive(Debug)]
 pub struct Directory {
     seed: u64,
-    folder: PathBuf,
+    path: PathBuf,
     data: PathBuf,
-    options: Options,
+    options: DirectoryOptions,
     random: Random,
     tenants: usize,
     policy: Policy,
     senders: Vec<Sender>,
-    book: Arc<Book>,
-    /// The devices as the last check found them.
+    ledger: Arc<SharedLedger>,
+    /// The devices that the last check listed.
     listing: Vec<ListedDevice>,
-    /// Whether a server was ever ready on it: before that there may be nothing to read.
+    /// Whether a server was ever ready on it; before that it may be incomplete.
     was_ready: bool,
-    /// The policy set by which the last ready server judged.
-    judged_by: Option<Policy>,
-    /// Whether what the last check found can be taken away no more by a loss of power.
-    is_settled: bool,
+    /// The policy of the last ready server.
+    last_policy: Option<Policy>,
+    /// Whether the listing is durable and recorded in the ledger as recovered.
+    is_recorded: bool,
 }
 
 impl Directory {
-    /// An empty directory with the fleet of these options.
+    /// Creates an empty directory, with the fleet of these options.
     ///
     /// # Errors
-    /// If its files cannot be made.
-    pub fn make(
+    /// If its files cannot be created.
+    pub fn create(
         site: &Site,
         name: &str,
         seed: u64,
-        options: Options,
-        medium: &mut dyn Medium,
+        options: DirectoryOptions,
+        disk: &mut dyn DiskBackend,
     ) -> Result<Self, CrashError> {
-        let folder = site.folder(name)?;
-        let data = medium
-            .prepare(&folder, seed)
-            .map_err(CrashError::file(&folder))?;
-        let book = Arc::new(Book::open(&folder.join("ledger.txt"))?);
+        let path = site.folder(name)?;
+        let data = disk.prepare(&path, seed).map_err(CrashError::file(&path))?;
+        let ledger = Arc::new(SharedLedger::open(&path.join("ledger.txt"))?);
         let tenants = options.fleet.tenants;
         let mut directory = Self {
             seed,
@@ -86,12 +84,12 @@ impl Directory {
             tenants,
             policy: Policy::default_for(tenants),
             senders: Vec::new(),
-            book,
+            ledger,
             listing: Vec::new(),
             was_ready: false,
-            judged_by: None,
-            is_settled: true,
-            folder,
+            last_policy: None,
+            is_recorded: true,
+            path,
         };
         for tenant in 0..tenants {
             directory.add_fleet(site, tenant);
@@ -99,20 +97,20 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The folder with everything that belongs to it.
-    pub const fn folder(&self) -> &PathBuf {
-        &self.folder
+    /// The directory with the data and all files that belong to it.
+    pub const fn path(&self) -> &PathBuf {
+        &self.path
     }
 
-    /// A moment for the next cycle.
-    pub fn draw_moment(&mut self) -> Moment {
-        Moment::draw(&mut self.random)
+    /// Samples the termination of the next cycle.
+    pub fn sample_termination(&mut self) -> Termination {
+        Termination::sample(&mut self.random)
     }
 
     fn add_fleet(&mut self, site: &Site, tenant: usize) {
         let fleet = self.options.fleet;
         let identities = &site.identities[tenant];
-        // Tenants have other devices behind their gateways, and the same streams of chance.
+        // Tenants have different devices behind their gateways.
         let seed = self.seed.wrapping_add(tenant as u64);
         let mut first = 0;
         for (number, identity) in identities.gateways.iter().take(fleet.gateways).enumerate() {
@@ -126,7 +124,12 @@ impl Directory {
             let sender = Sender::new(name, tenant, identity, fleet, &members, seed);
             self.senders.push(sender);
         }
-        for (file, number) in identities.devices.iter().take(fleet.direct).zip(first..) {
+        for (file, number) in identities
+            .devices
+            .iter()
+            .take(fleet.direct_devices)
+            .zip(first..)
+        {
             let Some(id) = file.device_id() else { continue };
             let members = Members::One(id, number);
             let name = format!("{}/{id}", TENANTS[tenant]);
@@ -136,26 +139,26 @@ impl Directory {
         }
     }
 
-    /// What is new with the next start: another policy set, another tenant.
-    fn restart(&mut self, site: &Site) {
+    /// Samples the changes before a restart: a new tenant, another policy set.
+    fn sample_changes(&mut self, site: &Site) {
         if self.tenants < TENANTS.len() && self.random.per_mille(50) {
             self.add_fleet(site, self.tenants);
             self.tenants += 1;
             self.policy = std::mem::take(&mut self.policy).with_tenants(self.tenants);
         }
         if self.random.below(1000) < self.options.policy_changes {
-            self.policy = Policy::draw(&mut self.random, self.tenants);
+            self.policy = Policy::sample(&mut self.random, self.tenants);
         }
     }
 
-    fn start(&self, site: &Site, moment: &Moment) -> Result<Server, CrashError> {
+    fn start(&self, site: &Site, termination: &Termination) -> Result<Server, CrashError> {
         let mut command = self.command(site, &self.data)?;
-        command.envs(moment.environment());
-        Server::start(command, &self.folder.join("server.log"))
+        command.envs(termination.environment());
+        Server::start(command, &self.path.join("server.log"))
     }
 
     fn command(&self, site: &Site, data: &Path) -> Result<Command, CrashError> {
-        let file = self.folder.join("muster.toml");
+        let file = self.path.join("muster.toml");
         let settings = &self.options.settings;
         let text = configuration::to_toml(settings, &self.policy, data, &site.pki());
         fs::write(&file, text).map_err(CrashError::file(&file))?;
@@ -163,112 +166,113 @@ impl Directory {
         Ok(site.muster.command(["serve", "--config", &*path]))
     }
 
-    /// One cycle, up to the check of what the server left.
+    /// Runs one cycle, up to the check of the disk after the server has terminated.
     ///
     /// # Errors
-    /// If the tool itself cannot go on.
+    /// If the tool cannot continue.
     pub async fn cycle(
         &mut self,
         site: &Site,
         number: u64,
-        moment: &Moment,
-        medium: &mut dyn Medium,
+        termination: &Termination,
+        disk: &mut dyn DiskBackend,
     ) -> Result<Cycle, CrashError> {
         if number > 0 {
-            self.restart(site);
+            self.sample_changes(site);
         }
-        if *moment == Moment::FaultAtStart {
-            medium.fail();
+        if *termination == Termination::FaultAtStart {
+            disk.inject_fault();
         }
-        let mut server = self.start(site, moment)?;
-        medium.started(number);
+        let mut server = self.start(site, termination)?;
+        disk.server_started();
         let before = self.acknowledged()?;
-        let mut cycle = match moment {
-            Moment::StartUp(time) => {
+        let mut cycle = match termination {
+            Termination::DuringStartUp(time) => {
                 sleep(*time).await;
-                Cycle::ended(strike(&mut server, medium))
+                Cycle::ended(kill(&mut server, disk))
             }
             _ => match server.ready().await {
                 Some((addresses, recovery)) => {
-                    let cycle = self.serve(site, &mut server, &addresses, moment, medium);
+                    let cycle = self.serve(site, &mut server, &addresses, termination, disk);
                     Cycle {
                         recovery: Some(recovery),
                         ..cycle.await?
                     }
                 }
-                None => Cycle::not_ready(server.end().await, moment, is_lost(medium)),
+                None => Cycle::not_ready(server.end().await, termination, is_power_lost(disk)),
             },
         };
         drop(server);
-        if cycle.findings.is_empty() && !is_lost(medium) {
-            cycle.findings.extend(cycle.ended.unordered(moment));
+        if cycle.findings.is_empty() && !is_power_lost(disk) {
+            cycle.findings.extend(cycle.ended.unordered(termination));
         }
-        medium.settle().map_err(CrashError::file(&self.data))?;
-        // Whatever else is wrong, what was lost is counted.
-        let (seen, findings) = self.check_on_disk(site, medium)?;
-        cycle.seen = seen;
+        disk.server_ended().map_err(CrashError::file(&self.data))?;
+        // The disk is checked even if there are findings, so that losses are counted.
+        let (observed, findings) = self.check_on_disk(site, disk)?;
+        cycle.observed = observed;
         cycle.findings.extend(findings);
         cycle.acknowledged = self.acknowledged()? - before;
         for sender in &mut self.senders {
-            sender.outlive();
+            sender.server_ended();
         }
         Ok(cycle)
     }
 
     fn acknowledged(&self) -> Result<u64, CrashError> {
-        self.book.with(|ledger| ledger.acknowledged_total())
+        self.ledger.with(|ledger| ledger.acknowledged_total())
     }
 
-    /// From ready to the end of a server.
+    /// Checks a server that is ready and runs it under load until it terminates.
     async fn serve(
         &mut self,
         site: &Site,
         server: &mut Server,
         addresses: &Addresses,
-        moment: &Moment,
-        medium: &mut dyn Medium,
+        termination: &Termination,
+        disk: &mut dyn DiskBackend,
     ) -> Result<Cycle, CrashError> {
         let mut findings = self.check_running(site, &addresses.ops);
-        if is_lost(medium) {
-            // It cannot vouch for what it says any more, and need not; nor for having judged by its policy set.
+        if is_power_lost(disk) {
+            // Without its disk the server may answer anything, and may not have applied its policy set.
             findings.clear();
-            self.judged_by = None;
+            self.last_policy = None;
         }
-        if !self.is_settled && findings.is_empty() && !is_lost(medium) {
-            // It has vouched for what it found, so that must stay.
-            self.settle()?;
+        if !self.is_recorded && findings.is_empty() && !is_power_lost(disk) {
+            // The server has recovered the listed state, so later ones must not be older.
+            self.record_recovered()?;
         }
         if !findings.is_empty() {
-            // A server may meet its kill point while it is asked; then it owes no answer.
-            let may_go = matches!(moment, Moment::KillPoint(..));
-            if may_go && timeout(GOING, server.gone()).await.is_ok() {
-                findings.retain(|finding| !matches!(finding, Finding::Conduct(_)));
+            // A server that reaches its kill point during the checks may fail to answer.
+            let may_end = matches!(termination, Termination::AtKillPoint(..));
+            if may_end && timeout(EXIT_TIMEOUT, server.gone()).await.is_ok() {
+                findings.retain(|finding| !matches!(finding, Finding::Behavior(_)));
                 let ended = server.end().await;
                 return Ok(Cycle {
                     findings,
                     ..Cycle::ended(ended)
                 });
             }
-            let ended = strike(server, medium);
+            let ended = kill(server, disk);
             return Ok(Cycle {
                 findings,
                 ..Cycle::ended(ended)
             });
         }
-        let book = Arc::clone(&self.book);
-        let senders = self.with_numbers();
-        let result = load::run(site, server, addresses, senders, &book, moment, medium).await?;
+        let ledger = Arc::clone(&self.ledger);
+        let senders = self.take_senders();
+        let result =
+            load::run(site, server, addresses, senders, &ledger, termination, disk).await?;
         self.senders = result.senders;
         Ok(Cycle {
             findings: result.findings,
             progress: result.progress,
-            shown: result.shown,
+            response: result.response,
             ..Cycle::ended(result.ended)
         })
     }
 
-    /// Every sender with the state of its devices as it was recovered.
-    fn with_numbers(&mut self) -> Vec<(Sender, Numbers)> {
+    /// Takes the senders, each with the recovered numbers of its devices.
+    fn take_senders(&mut self) -> Vec<(Sender, Numbers)> {
         let mut by_device: BTreeMap<_, _> = BTreeMap::new();
         for listed in &self.listing {
             by_device.insert(listed.device, listed);
@@ -291,17 +295,17 @@ impl Directory {
             .collect()
     }
 
-    /// Holds a server that has just become ready against what was on disk.
+    /// Compares a server that has just become ready with the listing of its disk.
     fn check_running(&mut self, site: &Site, ops: &str) -> Vec<Finding> {
-        let depth = match &self.judged_by {
-            Some(policy) if *policy == self.policy => Depth::Full,
-            _ => Depth::Said,
+        let comparison = match &self.last_policy {
+            Some(policy) if *policy == self.policy => Comparison::Full,
+            _ => Comparison::Reported,
         };
         self.was_ready = true;
-        self.judged_by = Some(self.policy.clone());
+        self.last_policy = Some(self.policy.clone());
         let recount = match site.muster.recount_online(ops) {
             Ok(recount) => recount,
-            Err(refusal) => return vec![Finding::Conduct(refusal.to_string())],
+            Err(refusal) => return vec![Finding::Behavior(refusal.to_string())],
         };
         let listed = self.listing.len() as u64;
         let mut findings: Vec<Finding> = check::recount("of the running server", recount, listed)
@@ -311,47 +315,48 @@ impl Directory {
         for (tenant, name) in TENANTS.iter().enumerate().take(self.tenants) {
             match Ops::new(ops, name).cells() {
                 Ok(found) => drop(cells.insert(tenant, found)),
-                Err(error) => findings.push(Finding::Conduct(error.to_string())),
+                Err(error) => findings.push(Finding::Behavior(error.to_string())),
             }
         }
-        findings.extend(check::cells(depth, &self.listing, &cells));
+        findings.extend(check::cells(comparison, &self.listing, &cells));
         findings
     }
 
-    /// Holds what a server has left against the ledger.
+    /// Compares the disk of a terminated server with the ledger.
     fn check_on_disk(
         &mut self,
         site: &Site,
-        medium: &dyn Medium,
-    ) -> Result<(Seen, Vec<Finding>), CrashError> {
+        disk: &dyn DiskBackend,
+    ) -> Result<(Observed, Vec<Finding>), CrashError> {
         let read = site.muster.devices(&self.data).and_then(|listing| {
             let recount = site.muster.recount_offline(&self.data)?;
             Ok((listing, recount))
         });
         let (listing, recount) = match read {
             Ok(read) => read,
-            // A server that was never ready may have left half a directory, which the next one must be
-            // able to complete.
-            Err(_) if !self.was_ready => return Ok((Seen::default(), Vec::new())),
+            // A server that was never ready may leave an incomplete directory, which the next one completes.
+            Err(_) if !self.was_ready => return Ok((Observed::default(), Vec::new())),
             Err(refusal) => {
-                let finding = Finding::Conduct(format!("after the end of a server, {refusal}"));
-                return Ok((Seen::default(), vec![finding]));
+                let finding = Finding::Behavior(format!("after the server ended: {refusal}"));
+                return Ok((Observed::default(), vec![finding]));
             }
         };
-        let (seen, mut findings) = self.book.with(|ledger| check::devices(ledger, &listing))?;
-        findings.extend(check::recount("on disk", recount, seen.devices));
+        let (observed, mut findings) = self
+            .ledger
+            .with(|ledger| check::devices(ledger, &listing))?;
+        findings.extend(check::recount("on disk", recount, observed.devices));
         self.listing = listing;
-        self.is_settled = false;
-        if findings.is_empty() && medium.is_durable() {
-            self.settle()?;
+        self.is_recorded = false;
+        if findings.is_empty() && disk.is_durable() {
+            self.record_recovered()?;
         }
-        Ok((seen, findings))
+        Ok((observed, findings))
     }
 
-    /// Nothing may fall behind the devices as they were listed.
-    fn settle(&mut self) -> Result<(), CrashError> {
-        self.is_settled = true;
-        self.book
-            .with(|ledger| check::settle(ledger, &self.listing))
+    /// Records the listing in the ledger: later states must not be older.
+    fn record_recovered(&mut self) -> Result<(), CrashError> {
+        self.is_recorded = true;
+        self.ledger
+            .with(|ledger| check::record_recovered(ledger, &self.listing))
     }
 }

@@ -1,46 +1,46 @@
-//! What keeps the tool from having a result, and its exit code; the same table as that of `muster`.
+//! Errors that prevent a result, with their exit codes, which are those of `muster`.
 //!
-//! A server that loses something, miscounts, or does not come back is a result: a
-//! [`Finding`](crate::check::Finding), and exit code 7.
+//! A server that loses something, miscounts or does not recover is a result: a [`Finding`](crate::check::Finding) and
+//! exit code 7.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A check found something wrong.
+/// Exit code of a run with findings.
 pub const EXIT_FINDING: u8 = 7;
 
-/// Why there is no result.
+/// Why a run has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CrashError {
-    /// An option cannot work. Whoever runs the tool must act.
+    /// An option cannot work; the user must change it.
     #[error("{0}")]
     Usage(String),
-    /// A command of `muster` that must work does not. Whoever runs the tool must act.
+    /// A command of `muster` fails that must succeed; the user must fix its cause.
     #[error("{command} failed: {reason}")]
     Command {
-        /// What was run.
+        /// The command.
         command: String,
-        /// What it said.
+        /// Exit code and last lines of standard error.
         reason: String,
     },
-    /// A file of the tool's own cannot be written or read.
+    /// The tool cannot read or write one of its own files.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Somebody told the tool to end: servers, mounts and files of its own are gone.
+    /// A signal ended the run; its servers, mounts and files are removed.
     #[error("ended by a signal")]
     Interrupted,
-    /// A fault of the tool or of the machine.
+    /// A defect of the tool or an error of the machine.
     #[error("{0}")]
     Internal(String),
 }
 
 impl CrashError {
-    /// For `map_err` on what is done with a file.
+    /// For `map_err` on an operation on a file.
     pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }

@@ -1,11 +1,11 @@
-//! What was sent and what was acknowledged, device by device: the promise that is held against the disk.
+//! The ledger: the records that each device sent and the server acknowledged, which are compared with the disk.
 //!
-//! Owner: the tool, which is another process than the server. A record is noted as sent before it is
-//! handed to a client, and as acknowledged after the server's ack was read; so whatever is in a
-//! server's state was noted before. Pure: [`LedgerFile`] keeps a copy of the acknowledgements for people.
+//! Owner: the tool, which is another process than the server. It records a record as sent before it hands it to a
+//! client, and as acknowledged after it has read the ack; so the ledger has every record that a server can have. Pure:
+//! [`LedgerFile`] keeps a readable copy of the acknowledged ones.
 //!
-//! Bounds: a number and a digest for everything that may still come back. After a check, what is older
-//! than the recovered state is forgotten: a state never goes back ([`Ledger::recovered`]).
+//! Bounds: a number and a digest for each record that a later state may show. After a check the records older than the
+//! recovered state are dropped, since a state never goes back ([`Ledger::recovered`]).
 
 mod file;
 
@@ -15,20 +15,20 @@ use muster_wire::{DeviceId, Digest};
 
 pub use file::LedgerFile;
 
-/// What a device says: its check-ins by seq, and its inventories by revision.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Numbered by seq.
+    /// A check-in, numbered by seq.
     CheckIn,
-    /// Numbered by revision.
+    /// An inventory, numbered by revision.
     Inventory,
 }
 
 impl Kind {
-    /// Both.
+    /// Both kinds.
     pub const ALL: [Self; 2] = [Self::CheckIn, Self::Inventory];
 
-    /// For people and files.
+    /// The name in findings and in the ledger file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CheckIn => "check-in",
@@ -37,23 +37,23 @@ impl Kind {
     }
 }
 
-/// A device: the place of its tenant, and its id.
+/// A device: the index of its tenant, and its id.
 pub type DeviceKey = (usize, DeviceId);
 
 /// One record that a device sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Whose.
+    /// The device.
     pub device: DeviceKey,
-    /// Of which kind.
+    /// Check-in or inventory.
     pub kind: Kind,
     /// Seq or revision.
     pub number: u64,
-    /// What it said.
+    /// The digest of its content.
     pub digest: Digest,
 }
 
-/// A record that was sent.
+/// A sent record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sent {
     digest: Digest,
@@ -63,31 +63,31 @@ struct Sent {
 /// The records of one kind of one device.
 #[derive(Debug, Clone, Default)]
 pub struct Track {
-    /// The highest number that a recovered state had.
+    /// The highest recovered number.
     recovered: u64,
-    /// The highest number that was acknowledged.
+    /// The highest acknowledged number.
     acknowledged: u64,
     sent: BTreeMap<u64, Sent>,
 }
 
 impl Track {
-    /// No state may be older than this: it was acknowledged, or it was recovered before.
+    /// The lowest number that a state may have: the highest that was acknowledged or recovered before.
     pub fn floor(&self) -> u64 {
         self.recovered.max(self.acknowledged)
     }
 
-    /// The highest number that was acknowledged.
+    /// The highest acknowledged number.
     pub const fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// What was sent under a number.
+    /// The digest of the record that was sent with a number.
     pub fn digest(&self, number: u64) -> Option<Digest> {
         Some(self.sent.get(&number)?.digest)
     }
 
-    /// How many promises are broken by a state with this number: the acknowledged records that are
-    /// newer, and at least one if an earlier recovery had shown more.
+    /// How many records a state with this number has lost: the newer acknowledged ones, and at least one if an earlier
+    /// recovery had a higher number.
     pub fn lost(&self, number: u64) -> u64 {
         let newer = self.sent.range(number + 1..);
         let acknowledged = newer.filter(|(_, sent)| sent.acknowledged).count() as u64;
@@ -95,7 +95,7 @@ impl Track {
     }
 }
 
-/// What one device sent.
+/// The records of one device.
 #[derive(Debug, Clone, Default)]
 pub struct Device {
     check_ins: Track,
@@ -127,7 +127,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Notes what is about to be sent; once more is no matter.
+    /// Records entries that are about to be sent; resent ones change nothing.
     pub fn sent(&mut self, entries: &[Entry]) {
         for entry in entries {
             let track = self.track(entry);
@@ -138,7 +138,7 @@ impl Ledger {
         }
     }
 
-    /// Notes what a server has acknowledged.
+    /// Records entries that a server has acknowledged.
     pub fn acknowledged(&mut self, entries: &[Entry]) {
         self.acknowledged += entries.len() as u64;
         for entry in entries {
@@ -157,8 +157,8 @@ impl Ledger {
             .track_mut(entry.kind)
     }
 
-    /// Notes that a state with these numbers was recovered, after it has been found right: from here on
-    /// nothing may fall behind it, and what is older is forgotten.
+    /// Records the number of a recovered state that passed the checks: no later state may be older, and older records
+    /// are dropped.
     pub fn recovered(&mut self, device: DeviceKey, kind: Kind, number: u64) {
         if let Some(device) = self.devices.get_mut(&device) {
             let track = device.track_mut(kind);
@@ -167,17 +167,17 @@ impl Ledger {
         }
     }
 
-    /// One device, if it has sent anything.
+    /// A device, if it has sent anything.
     pub fn device(&self, device: DeviceKey) -> Option<&Device> {
         self.devices.get(&device)
     }
 
-    /// Every device that has sent anything.
+    /// All devices that have sent anything.
     pub fn devices(&self) -> impl Iterator<Item = (DeviceKey, &Device)> {
         self.devices.iter().map(|(key, device)| (*key, device))
     }
 
-    /// Records that were acknowledged, each as often as it was.
+    /// Number of acknowledgements; a record that was acknowledged twice counts twice.
     pub const fn acknowledged_total(&self) -> u64 {
         self.acknowledged
     }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_acknowledged_can_be_lost() {
+    fn only_acknowledged_records_can_be_lost() {
         let mut ledger = Ledger::default();
         ledger.sent(&[entry(1), entry(2), entry(3)]);
         ledger.acknowledged(&[entry(1), entry(2)]);
@@ -213,19 +213,19 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_was_recovered_once_must_not_go_back() {
+    fn a_state_must_not_be_older_than_a_recovered_one() {
         let mut ledger = Ledger::default();
         ledger.sent(&[entry(1), entry(2), entry(3)]);
         ledger.acknowledged(&[entry(1)]);
         ledger.recovered(DEVICE, Kind::CheckIn, 3);
         assert_eq!(track(&ledger).floor(), 3);
         assert_eq!([2, 3].map(|number| track(&ledger).lost(number)), [1, 0]);
-        assert_eq!(track(&ledger).digest(1), None, "it cannot come back");
+        assert_eq!(track(&ledger).digest(1), None, "older records are dropped");
         assert_eq!(track(&ledger).digest(3), Some(Digest(300)));
     }
 
     #[test]
-    fn sending_again_forgets_no_acknowledgement() {
+    fn a_resent_record_stays_acknowledged() {
         let mut ledger = Ledger::default();
         ledger.sent(&[entry(1)]);
         ledger.acknowledged(&[entry(1)]);

@@ -1,6 +1,6 @@
 //! The devices of a data directory, as `muster devices` lists them.
 //!
-//! One line at a time is read and kept in short. What it does not do: it judges nothing.
+//! Parses one line at a time and keeps what the checks need. It checks nothing itself.
 
 use muster_loadgen::oracle::CellName;
 use muster_wire::{DeviceId, Digest};
@@ -12,13 +12,13 @@ use crate::site::TENANTS;
 /// A device on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedDevice {
-    /// Which.
+    /// The device.
     pub device: DeviceKey,
-    /// Seq and digest of its last check-in; 0 and nothing before the first.
+    /// Seq and digest of its last check-in; 0 and none before the first.
     pub check_in: (u64, Option<Digest>),
-    /// Revision and digest of its last inventory; 0 and nothing before the first.
+    /// Revision and digest of its last inventory; 0 and none before the first.
     pub inventory: (u64, Option<Digest>),
-    /// Where it is counted.
+    /// The cell that counts it.
     pub cell: CellName,
 }
 
@@ -31,27 +31,25 @@ impl ListedDevice {
         }
     }
 
-    /// Reads a line.
+    /// Parses a line.
     ///
     /// # Errors
-    /// What is strange about it.
+    /// Why the line is invalid.
     pub fn parse(line: &str) -> Result<Self, String> {
         let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
         let tenant = TENANTS.iter().position(|name| *name == line.tenant);
-        let tenant = tenant.ok_or_else(|| format!("no such tenant: \"{}\"", line.tenant))?;
-        let id: DeviceId = (line.id.parse()).map_err(|_| format!("no device id: {}", line.id))?;
-        let digest = |text: Option<String>| match text {
-            None => Ok(None),
-            Some(text) => Digest::from_hex(&text)
-                .map(Some)
-                .ok_or_else(|| format!("no digest: {text}")),
-        };
+        let tenant = tenant.ok_or_else(|| format!("unknown tenant: \"{}\"", line.tenant))?;
+        let id: DeviceId =
+            (line.id.parse()).map_err(|_| format!("invalid device id: {}", line.id))?;
         let mut tags = line.tags;
         tags.sort_unstable();
         Ok(Self {
             device: (tenant, id),
-            check_in: (line.seq, digest(line.digest)?),
-            inventory: (line.inventory_revision, digest(line.inventory_digest)?),
+            check_in: (line.seq, parse_digest(line.digest)?),
+            inventory: (
+                line.inventory_revision,
+                parse_digest(line.inventory_digest)?,
+            ),
             cell: CellName {
                 owner: line.owner,
                 tags,
@@ -59,6 +57,13 @@ impl ListedDevice {
             },
         })
     }
+}
+
+fn parse_digest(text: Option<String>) -> Result<Option<Digest>, String> {
+    let Some(text) = text else { return Ok(None) };
+    Digest::from_hex(&text)
+        .map(Some)
+        .ok_or_else(|| format!("invalid digest: {text}"))
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,7 +88,7 @@ mod tests {
         "owner":"company","tags":["b","a"],"facets":5}"#;
 
     #[test]
-    fn a_line_is_read() {
+    fn a_line_is_parsed() {
         let device = ListedDevice::parse(LINE).unwrap();
         assert_eq!(device.last(Kind::CheckIn), (7, Some(Digest(255))));
         assert_eq!(device.last(Kind::Inventory), (0, None));
@@ -92,15 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_line_is_told() {
-        for (from, to, told) in [
-            ("contoso", "nobody", "no such tenant"),
-            ("0fd1a9f4-", "", "no device id"),
-            ("00000000000000ff", "ff", "no digest"),
+    fn an_invalid_line_is_an_error() {
+        for (from, to, expected) in [
+            ("contoso", "nobody", "unknown tenant"),
+            ("0fd1a9f4-", "", "invalid device id"),
+            ("00000000000000ff", "ff", "invalid digest"),
             ("\"seq\":7,", "", "seq"),
         ] {
             let error = ListedDevice::parse(&LINE.replace(from, to)).unwrap_err();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

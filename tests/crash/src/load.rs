@@ -1,7 +1,7 @@
-//! One server under load, up to its end.
+//! Runs one server under load until it terminates.
 //!
-//! The senders run as tasks; this one waits for the moment, lets the server die, and collects what the
-//! senders saw. The server dies before the senders are told, so they send until the very end.
+//! The senders run as tasks; this module waits for the termination, ends the server, and collects the outcomes of the
+//! senders. The server ends before the senders are stopped, so that they send until the last moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,48 +12,48 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::answers::Numbers;
-use crate::book::Book;
 use crate::check::{self, Finding};
+use crate::disk_backend::{DiskBackend, is_power_lost};
 use crate::error::CrashError;
-use crate::medium::{Medium, is_lost};
-use crate::moment::Moment;
 use crate::muster::Muster;
-use crate::observe::{self, NOTICE, Observation, Shown, observe, sound};
+use crate::observe::{self, DETECTION_TIMEOUT, FaultResponse, Observation, check_healthy, observe};
 use crate::process::{Addresses, DEADLINE, Ended, Server};
-use crate::sender::{Order, Sender, Target};
+use crate::sender::{Command, Sender, Target};
+use crate::shared_ledger::SharedLedger;
 use crate::site::Site;
+use crate::termination::Termination;
 
-/// How long a number of acknowledgements is waited for. A server that has given none by then hangs.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum time to wait for a number of acknowledgements. Then one is enough; a server that gives none hangs.
+const ACKS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long an ack takes from the server to the ledger, on a busy machine.
-const ON_THE_WAY: Duration = Duration::from_millis(200);
+/// Maximum time of an ack from the server to the ledger on a busy machine.
+const ACK_DELAY_MAX: Duration = Duration::from_millis(200);
 
-/// Under load a server recounts itself when its moment is a multiple of this: about one in four.
-const RECOUNTED: u64 = 4;
+/// A server is recounted under load if its number of acknowledgements is a multiple of this, which is one in four.
+const RECOUNT_EVERY: u64 = 4;
 
-/// What the names of the kill points of a backup begin with.
+/// Prefix of the names of the kill points of a backup.
 pub const BACKUP_POINTS: &str = "store.backup.";
 
-/// How long a disk is stuck.
-const STUCK: Duration = Duration::from_secs(10);
+/// How long a disk hangs.
+const HANG_TIME: Duration = Duration::from_secs(10);
 
-/// What became of a server under load.
+/// The result of a load.
 #[derive(Debug)]
-pub struct Result {
+pub struct LoadResult {
     /// The senders, for the next server.
     pub senders: Vec<Sender>,
-    /// What they were answered, summed up.
+    /// The sums of the answers that they got.
     pub progress: Progress,
-    /// What was wrong.
+    /// Findings.
     pub findings: Vec<Finding>,
     /// How the server ended.
     pub ended: Ended,
-    /// What it did when its disk went bad, if it did.
-    pub shown: Option<Shown>,
+    /// The response of the server to a disk fault, if there was one.
+    pub response: Option<FaultResponse>,
 }
 
-/// Puts a ready server under load until the moment comes, and lets it end.
+/// Runs a ready server under load until it terminates.
 ///
 /// # Errors
 /// If no socket can be opened.
@@ -62,57 +62,54 @@ pub async fn run(
     server: &mut Server,
     addresses: &Addresses,
     senders: Vec<(Sender, Numbers)>,
-    book: &Arc<Book>,
-    moment: &Moment,
-    medium: &mut dyn Medium,
-) -> std::result::Result<Result, CrashError> {
+    ledger: &Arc<SharedLedger>,
+    termination: &Termination,
+    disk: &mut dyn DiskBackend,
+) -> Result<LoadResult, CrashError> {
     let endpoint = Endpoint::for_server(addresses.quic)
         .map_err(|error| CrashError::Internal(error.to_string()))?;
-    let (orders, receiver) = watch::channel(Order::Send);
+    let (commands, receiver) = watch::channel(Command::Send);
     let target = Target {
         server: addresses.quic,
         ca: site.ca(),
         endpoint,
-        book: Arc::clone(book),
-        orders: receiver,
+        ledger: Arc::clone(ledger),
+        commands: receiver,
     };
     let mut load = Load {
-        acknowledged: book.count_anew(),
-        orders,
+        acknowledged: ledger.restart_count(),
+        commands,
         tasks: JoinSet::new(),
         done: Vec::new(),
         findings: Vec::new(),
         ops: addresses.ops.clone(),
         muster: site.muster.clone(),
-        shown: None,
+        response: None,
     };
     for (sender, numbers) in senders {
         load.tasks.spawn(sender.run(target.clone(), numbers));
     }
-    let ended = load.until_end(server, moment, medium).await;
-    load.orders.send_replace(Order::Stop);
+    let ended = load.run_until_end(server, termination, disk).await;
+    load.commands.send_replace(Command::Stop);
     load.collect().await;
 
-    let mut result = Result {
+    let mut result = LoadResult {
         senders: Vec::with_capacity(load.done.len()),
         progress: Progress::default(),
         findings: load.findings,
         ended,
-        shown: load.shown,
+        response: load.response,
     };
     let is_undisturbed = ended == Ended::Killed
-        && !is_lost(medium)
+        && !is_power_lost(disk)
         && matches!(
-            moment,
-            Moment::Acknowledged(_) | Moment::Elapsed(_) | Moment::Quiet(_)
+            termination,
+            Termination::AfterAcks(_) | Termination::AfterDelay(_) | Termination::WhenIdle(_)
         );
     for (sender, outcome) in load.done {
         if is_undisturbed && outcome.progress.connections > 1 {
-            let text = format!(
-                "{} lost its connection to a server that was well",
-                sender.name()
-            );
-            result.findings.push(Finding::Conduct(text));
+            let text = format!("{} lost its connection to a healthy server", sender.name());
+            result.findings.push(Finding::Behavior(text));
         }
         result.senders.push(sender);
         result.findings.extend(outcome.findings);
@@ -129,159 +126,161 @@ pub async fn run(
 }
 
 struct Load {
-    /// Records acknowledged since the load began.
+    /// Number of records acknowledged under this load.
     acknowledged: watch::Receiver<u64>,
-    orders: watch::Sender<Order>,
+    commands: watch::Sender<Command>,
     tasks: JoinSet<(Sender, crate::sender::Outcome)>,
     done: Vec<(Sender, crate::sender::Outcome)>,
     findings: Vec<Finding>,
     ops: String,
     muster: Muster,
-    shown: Option<Shown>,
+    response: Option<FaultResponse>,
 }
 
 impl Load {
-    /// Until the moment, or until the medium gives out by itself.
-    async fn until_end(
+    /// Runs until the server terminates, or until its disk loses power by itself.
+    async fn run_until_end(
         &mut self,
         server: &mut Server,
-        moment: &Moment,
-        medium: &mut dyn Medium,
+        termination: &Termination,
+        disk: &mut dyn DiskBackend,
     ) -> Ended {
-        let Some(mut lost) = medium.lost() else {
-            return self.until_moment(server, moment, medium).await;
+        let Some(mut lost) = disk.power_lost() else {
+            return self.run_until_termination(server, termination, disk).await;
         };
         tokio::select! {
             biased;
             _ = lost.wait_for(|is_lost| *is_lost) => {}
-            ended = self.until_moment(server, moment, medium) => return ended,
+            ended = self.run_until_termination(server, termination, disk) => return ended,
         }
-        // Without its disk a server may hang, fail to stop, or acknowledge nothing.
+        // Without its disk the server may hang, fail to stop, or acknowledge nothing.
         self.findings.clear();
-        strike(server, medium)
+        kill(server, disk)
     }
 
-    async fn until_moment(
+    async fn run_until_termination(
         &mut self,
         server: &mut Server,
-        moment: &Moment,
-        medium: &mut dyn Medium,
+        termination: &Termination,
+        disk: &mut dyn DiskBackend,
     ) -> Ended {
-        match moment {
-            // The server was ready sooner.
-            Moment::StartUp(_) => strike(server, medium),
-            Moment::Acknowledged(records) => {
+        match termination {
+            // The server became ready first.
+            Termination::DuringStartUp(_) => kill(server, disk),
+            Termination::AfterAcks(records) => {
                 self.wait_for(*records).await;
-                if records.is_multiple_of(RECOUNTED) {
+                if records.is_multiple_of(RECOUNT_EVERY) {
                     self.recount("under load").await;
                 }
-                strike(server, medium)
+                kill(server, disk)
             }
-            Moment::Elapsed(time) => {
+            Termination::AfterDelay(time) => {
                 sleep(*time).await;
-                strike(server, medium)
+                kill(server, disk)
             }
-            Moment::Drain(records, time) => {
+            Termination::DuringDrain(records, time) => {
                 self.wait_for(*records).await;
                 server.terminate();
                 sleep(*time).await;
-                strike(server, medium)
+                kill(server, disk)
             }
-            Moment::Quiet(records) => {
-                self.quiet(*records).await;
+            Termination::WhenIdle(records) => {
+                self.run_until_idle(*records).await;
                 self.recount("after load").await;
-                strike(server, medium)
+                kill(server, disk)
             }
-            Moment::BackedUp(records, names) => {
-                self.quiet(*records).await;
+            Termination::AfterBackups(records, names) => {
+                self.run_until_idle(*records).await;
                 for name in names {
                     let answer = back_up(self.ops.clone(), name.clone()).await;
                     if !matches!(answer, Some((200, _))) {
-                        let text = format!("the backup {name} is not made: {answer:?}");
-                        self.findings.push(Finding::Conduct(text));
+                        let text = format!("the backup {name} failed: {answer:?}");
+                        self.findings.push(Finding::Behavior(text));
                     }
                 }
                 self.recount("after load").await;
-                strike(server, medium)
+                kill(server, disk)
             }
-            Moment::Fault(records) | Moment::FaultInFlush(records) => {
+            Termination::AfterFault(records) | Termination::AfterFaultInFlush(records) => {
                 self.wait_for(*records).await;
-                let is_in_flush = matches!(moment, Moment::FaultInFlush(_));
-                self.shown = Some(self.bad_disk(medium, is_in_flush).await);
-                strike(server, medium)
+                let is_in_flush = matches!(termination, Termination::AfterFaultInFlush(_));
+                self.response = Some(self.observe_fault(disk, is_in_flush).await);
+                kill(server, disk)
             }
-            Moment::FaultAtStart => {
-                let text = "a server is ready though its disk fails";
-                self.findings.push(Finding::Conduct(text.to_owned()));
-                strike(server, medium)
+            Termination::FaultAtStart => {
+                let text = "a server is ready although its disk fails";
+                self.findings.push(Finding::Behavior(text.to_owned()));
+                kill(server, disk)
             }
-            Moment::Stop(records) => {
+            Termination::GracefulStop(records) => {
                 self.wait_for(*records).await;
                 self.stop(server).await
             }
-            Moment::KillPoint(name, _, records) => {
-                let backups = backups(self.ops.clone(), name.starts_with(BACKUP_POINTS));
+            Termination::AtKillPoint(name, _, records) => {
+                let backups = make_backups(self.ops.clone());
                 let is_gone = tokio::select! {
                     () = server.gone() => true,
                     () = self.wait_for(*records) => false,
-                    () = backups => false,
+                    () = backups, if name.starts_with(BACKUP_POINTS) => false,
                 };
                 if is_gone {
-                    return server.end().await;
+                    server.end().await
+                } else {
+                    self.stop(server).await
                 }
-                self.stop(server).await
             }
         }
     }
 
-    /// Until everything that was sent is acknowledged.
-    async fn quiet(&mut self, records: u64) {
+    /// Stops the senders and waits until everything they have sent is acknowledged.
+    async fn run_until_idle(&mut self, records: u64) {
         self.wait_for(records).await;
-        self.orders.send_replace(Order::Finish);
+        self.commands.send_replace(Command::Finish);
         if timeout(DEADLINE, self.collect()).await.is_err() {
-            let text = "what was sent before a quiet end is not acknowledged in time";
-            self.findings.push(Finding::Conduct(text.to_owned()));
+            let text = "the server does not acknowledge everything in time";
+            self.findings.push(Finding::Behavior(text.to_owned()));
         }
     }
 
-    /// The disk goes bad: watches until the server has noticed, and a while longer.
-    async fn bad_disk(&self, medium: &mut dyn Medium, is_in_flush: bool) -> Shown {
+    /// Injects a disk fault and observes the server until it has detected the fault, and a while longer.
+    async fn observe_fault(&self, disk: &mut dyn DiskBackend, is_in_flush: bool) -> FaultResponse {
         let acked = || *self.acknowledged.borrow();
-        let mut shown = Shown {
-            acked_before: acked(),
-            ..Shown::default()
-        };
-        medium.fail();
+        let acked_before_fault = acked();
+        disk.inject_fault();
+        let mut backup = None;
         if is_in_flush {
             let answer = back_up(self.ops.clone(), "backup".to_owned()).await;
-            shown.backup = Some(answer.map_or(0, |(status, _)| status));
+            backup = Some(answer.map_or(0, |(status, _)| status));
         }
-        let noticed = async {
-            while !medium.is_stuck() && self.observe().await.ready == 200 {
-                sleep(ON_THE_WAY).await;
+        let detected = async {
+            while !disk.is_hanging() && self.observe().await.ready == 200 {
+                sleep(ACK_DELAY_MAX).await;
             }
         };
-        // Whoever has not noticed by then is told by what he says.
-        let _ = timeout(NOTICE, noticed).await;
-        // Acks of what was durable before may be under way.
-        sleep(ON_THE_WAY).await;
-        shown.acked_after = acked() - shown.acked_before;
-        let at_notice = acked();
-        if medium.is_stuck() {
-            sleep(STUCK).await;
-            shown.seen = self.observe().await;
-            shown.acked_late = acked() - at_notice;
-            medium.heal();
-            let more = acked() + 1;
-            let mut watched = self.acknowledged.clone();
-            let resumed = timeout(DEADLINE, watched.wait_for(|count| *count >= more)).await;
-            shown.resumed = Some(resumed.is_ok());
-        } else {
-            sleep(ON_THE_WAY).await;
-            shown.seen = self.observe().await;
-            shown.acked_late = acked() - at_notice;
+        // If the server has not detected the fault by then, the observation below is a finding.
+        let _ = timeout(DETECTION_TIMEOUT, detected).await;
+        // Acks of records that were durable before the fault may be in flight.
+        sleep(ACK_DELAY_MAX).await;
+        let acked_at_detection = acked();
+        let is_hanging = disk.is_hanging();
+        sleep(if is_hanging { HANG_TIME } else { ACK_DELAY_MAX }).await;
+        let observation = self.observe().await;
+        let acked_at_end = acked();
+        let mut resumed = None;
+        if is_hanging {
+            disk.remove_fault();
+            let mut acknowledged = self.acknowledged.clone();
+            let more = acknowledged.wait_for(|count| *count > acked_at_end);
+            resumed = Some(timeout(DEADLINE, more).await.is_ok());
         }
-        shown
+        FaultResponse {
+            acked_before_fault,
+            acked_before_detection: acked_at_detection - acked_before_fault,
+            acked_after_detection: acked_at_end - acked_at_detection,
+            observation,
+            backup,
+            resumed,
+        }
     }
 
     async fn observe(&self) -> Observation {
@@ -290,41 +289,42 @@ impl Load {
         seen.unwrap_or_default()
     }
 
-    /// Waits for so many acknowledgements, or as long as a cycle may take.
+    /// Waits for a number of acknowledgements, or until [`ACKS_TIMEOUT`] and the first one.
     async fn wait_for(&mut self, records: u64) {
         let reached = self.acknowledged.wait_for(|count| *count >= records);
-        if timeout(PATIENCE, reached).await.is_ok() {
+        if timeout(ACKS_TIMEOUT, reached).await.is_ok() {
             return;
         }
         let some = self.acknowledged.wait_for(|count| *count > 0);
         if timeout(DEADLINE, some).await.is_err() {
             let text = "a server under load acknowledges nothing";
-            self.findings.push(Finding::Conduct(text.to_owned()));
+            self.findings.push(Finding::Behavior(text.to_owned()));
         }
     }
 
-    /// What has been counted up and down since the start must be what is there: a restart would count anew.
-    async fn recount(&mut self, place: &'static str) {
+    /// Recounts the running server, since a restart would rebuild the counters.
+    async fn recount(&mut self, context: &'static str) {
         let (muster, ops) = (self.muster.clone(), self.ops.clone());
-        let asked = tokio::task::spawn_blocking(move || (muster.recount_online(&ops), sound(&ops)));
-        match asked.await {
-            Ok((Ok(recount), faults)) => {
-                let finding = check::recount(place, recount, recount.devices);
+        let recounted =
+            tokio::task::spawn_blocking(move || (muster.recount_online(&ops), check_healthy(&ops)));
+        match recounted.await {
+            Ok((Ok(recount), findings)) => {
+                let finding = check::recount(context, recount, recount.devices);
                 self.findings.extend(finding);
-                self.findings.extend(faults);
+                self.findings.extend(findings);
             }
-            Ok((Err(refusal), _)) => self.findings.push(Finding::Conduct(refusal.to_string())),
+            Ok((Err(refusal), _)) => self.findings.push(Finding::Behavior(refusal.to_string())),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
-    /// An orderly stop. It may end at a kill point, but not otherwise.
+    /// A graceful stop. The server must exit with code 0, or kill itself at a kill point.
     async fn stop(&mut self, server: &mut Server) -> Ended {
         server.terminate();
         let ended = server.end().await;
         if !matches!(ended, Ended::Code(0) | Ended::Killed) {
-            let text = format!("an orderly stop ended as {ended:?}");
-            self.findings.push(Finding::Conduct(text));
+            let text = format!("a graceful stop ended with {ended:?}");
+            self.findings.push(Finding::Behavior(text));
         }
         ended
     }
@@ -344,21 +344,19 @@ async fn back_up(ops: String, name: String) -> Option<(u16, String)> {
     answer.unwrap_or_default()
 }
 
-/// One backup after the other, without an end, if any are to be made: whoever waits beside it ends first.
-async fn backups(ops: String, are_ordered: bool) {
+/// Makes one backup after another until the server stops answering; never completes.
+async fn make_backups(ops: String) {
     for number in 0_u64.. {
-        if !are_ordered
-            || back_up(ops.clone(), format!("backup-{number}"))
-                .await
-                .is_none()
-        {
-            std::future::pending::<()>().await;
+        let answer = back_up(ops.clone(), format!("backup-{number}")).await;
+        if answer.is_none() {
+            break;
         }
     }
+    std::future::pending::<()>().await
 }
 
-/// The death of a server under test: from here on it reaches neither its disk nor anybody.
-pub fn strike(server: &mut Server, medium: &mut dyn Medium) -> Ended {
-    medium.cut();
+/// Kills a server; its disk loses power first, so that later writes of the process are lost.
+pub fn kill(server: &mut Server, disk: &mut dyn DiskBackend) -> Ended {
+    disk.cut_power();
     server.kill()
 }

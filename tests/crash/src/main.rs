@@ -1,4 +1,4 @@
-//! The binary `muster-crash`: arguments in, a report out, an exit code.
+//! The binary `muster-crash`: parses arguments, prints the report, sets the exit code.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -6,63 +6,65 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_crash::cli::{BadDiskArguments, Cli, Command, DiskKind, PointsArguments, RunArguments};
+use muster_crash::disk_backend::{
+    DiskBackend, Fault, PlainBackend, PowerLossBackend, RollbackBackend,
+};
 use muster_crash::error::{CrashError, EXIT_FINDING};
-use muster_crash::medium::{Fault, Forgetful, Medium, Plain, Rollback};
 use muster_crash::report::{Report, Tally};
-use muster_crash::{bad_disk, points, run, stuck};
+use muster_crash::{bad_disk, hanging_disk, points, run};
 use serde::Serialize;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let is_clean = match Cli::parse().command {
         Command::Run(arguments) => run_loop(&arguments),
-        Command::Points(arguments) => visit_points(&arguments),
-        Command::BadDisk(arguments) => meet_faults(&arguments),
+        Command::Points(arguments) => run_points(&arguments),
+        Command::BadDisk(arguments) => run_bad_disk(&arguments),
         Command::Disk(arguments) => {
-            let (orders, answers) = (std::io::stdin().lock(), std::io::stdout().lock());
-            stuck::obey(&arguments.at, orders, answers).map(|()| true)
+            let (commands, replies) = (std::io::stdin().lock(), std::io::stdout().lock());
+            hanging_disk::serve(&arguments.at, commands, replies).map(|()| true)
         }
     };
-    match result {
+    match is_clean {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => EXIT_FINDING.into(),
         Err(error) => {
-            say(&format!("muster-crash: {error}"));
+            log(&format!("muster-crash: {error}"));
             error.exit_code().into()
         }
     }
 }
 
 fn run_loop(arguments: &RunArguments) -> Result<bool, CrashError> {
-    let mut medium: Box<dyn Medium> = match arguments.disk {
-        DiskKind::Plain if arguments.sabotage => Box::new(Rollback::default()),
-        DiskKind::Plain => Box::new(Plain),
-        DiskKind::Forgetful => Box::new(Forgetful::default()),
-        DiskKind::Lying => Box::new(Forgetful::lying()),
+    let mut disk: Box<dyn DiskBackend> = match arguments.disk {
+        DiskKind::Plain if arguments.sabotage => Box::new(RollbackBackend::default()),
+        DiskKind::Plain => Box::new(PlainBackend),
+        DiskKind::PowerLoss => Box::new(PowerLossBackend::default()),
+        DiskKind::Lying => Box::new(PowerLossBackend::lying()),
     };
-    let report = run::run(&arguments.plan(), &mut *medium, &mut say)?;
+    let report = run::run(&arguments.run_options(), &mut *disk, &mut log)?;
     if let Some(failure) = report.failure() {
         for finding in &failure.findings {
-            say(&format!("found: {finding}"));
+            log(&format!("finding: {finding}"));
         }
-        say(&format!("the files: {}", failure.folder.display()));
-        let sabotage = if arguments.sabotage {
+        log(&format!("files: {}", failure.directory.display()));
+        let disk = if arguments.sabotage {
             " --sabotage"
         } else {
             arguments.disk.option()
         };
-        say(&format!(
-            "again: muster-crash run --server {} --seed {} --cycles {}{sabotage}",
+        log(&format!(
+            "to reproduce: muster-crash run --server {} --seed {} --cycles {}{disk}",
             arguments.common.server.display(),
             failure.seed,
             failure.replay_cycles,
         ));
     }
-    print(arguments.common.json, &report.to_json(), &sentence(&report));
+    print(arguments.common.json, &report.to_json(), &summary(&report));
     Ok(report.is_clean())
 }
 
-fn sentence(report: &Report) -> String {
+fn summary(report: &Report) -> String {
     let json = report.to_json();
     format!(
         "{} cycles, {} records acknowledged, {} lost, counters off by {}, {} findings",
@@ -70,65 +72,72 @@ fn sentence(report: &Report) -> String {
     )
 }
 
-fn visit_points(arguments: &PointsArguments) -> Result<bool, CrashError> {
-    let plan = arguments.common.plan();
+fn run_points(arguments: &PointsArguments) -> Result<bool, CrashError> {
+    let options = arguments.common.run_options();
     let only = arguments.only.as_deref().unwrap_or_default();
-    let report = points::run(&plan, only, arguments.visits, &mut Plain, &mut say)?;
-    let sentence = format!(
+    let report = points::run(
+        &options,
+        only,
+        arguments.visits,
+        &mut PlainBackend,
+        &mut log,
+    )?;
+    let summary = format!(
         "{} kill points, {}, {} points never reached",
         report.points.len(),
         report.tally,
         report.never_reached.len(),
     );
-    tell(arguments.common.json, &report.tally, &report, &sentence)?;
+    print_report(arguments.common.json, &report.tally, &report, &summary)?;
     for name in &report.never_reached {
-        say(&format!("never reached: {name}"));
+        log(&format!("never reached: {name}"));
     }
     Ok(report.is_clean())
 }
 
-fn meet_faults(arguments: &BadDiskArguments) -> Result<bool, CrashError> {
+fn run_bad_disk(arguments: &BadDiskArguments) -> Result<bool, CrashError> {
     let only = arguments.only.as_deref().unwrap_or_default();
     let faults: Vec<Fault> = Fault::ALL
         .into_iter()
         .filter(|fault| fault.name().contains(only))
         .collect();
     if faults.is_empty() {
-        let text = format!("there is no fault with \"{only}\" in its name");
+        let text = format!("no fault has \"{only}\" in its name");
         return Err(CrashError::Usage(text));
     }
-    let report = bad_disk::run(&arguments.common.plan(), &faults, &mut say)?;
-    let sentence = format!("{} faults, {}", report.faults.len(), report.tally);
-    tell(arguments.common.json, &report.tally, &report, &sentence)?;
+    let report = bad_disk::run(&arguments.common.run_options(), &faults, &mut log)?;
+    let summary = format!("{} faults, {}", report.faults.len(), report.tally);
+    print_report(arguments.common.json, &report.tally, &report, &summary)?;
     Ok(report.tally.is_clean())
 }
 
-/// What was found, and the report.
-fn tell(
+/// Logs the findings and prints the report.
+fn print_report(
     is_json: bool,
     tally: &Tally,
     report: &impl Serialize,
-    sentence: &str,
+    summary: &str,
 ) -> Result<(), CrashError> {
     for finding in &tally.findings {
-        say(&format!("found: {finding}"));
+        log(&format!("finding: {finding}"));
     }
     let json = serde_json::to_value(report)
-        .map_err(|error| CrashError::Internal(format!("the report is no JSON: {error}")))?;
-    print(is_json, &json, sentence);
+        .map_err(|error| CrashError::Internal(format!("cannot serialize the report: {error}")))?;
+    print(is_json, &json, summary);
     Ok(())
 }
 
-/// Progress, for whoever looks on. There is nowhere to complain that nobody does.
-fn say(line: &str) {
+/// Writes a line to standard error; a closed pipe is not an error.
+fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Whoever closed the pipe does not want to read on.
-fn print(is_json: bool, json: &Value, sentence: &str) {
-    let text = match is_json {
-        true => json.to_string(),
-        false => sentence.to_owned(),
+/// Prints a report to standard output; a closed pipe is not an error.
+fn print(is_json: bool, json: &Value, summary: &str) {
+    let text = if is_json {
+        json.to_string()
+    } else {
+        summary.to_owned()
     };
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -11,8 +11,8 @@ use std::process::{Command, Output, Stdio};
 use crate::check::Recount;
 use crate::error::CrashError;
 use crate::listing::ListedDevice;
-use crate::moment::FAILPOINTS;
 use crate::process::{Ended, ended};
+use crate::termination::FAILPOINTS;
 
 /// Exit code of a recount that differs; its report is data all the same.
 const EXIT_DIFFERENCE: i32 = 7;

@@ -1,7 +1,7 @@
-//! What an operator sees of a server whose disk has gone bad: probes, counts, metrics, log.
+//! What an operator observes of a server during a disk fault: probes, counts, metrics, log.
 //!
-//! Asked over HTTP and read from the log file, time and again until the server has noticed, at most
-//! [`NOTICE`]. What it does not do: it decides nothing; [`crate::bad_disk`] holds it against what must be.
+//! Requests over HTTP and the log file, polled until the server has detected the fault, for at most
+//! [`DETECTION_TIMEOUT`]. [`crate::bad_disk`] checks the observations.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,20 +12,20 @@ use serde::Serialize;
 
 use crate::check::Finding;
 
-/// A server under load writes many times a second, so it has met a failing disk long before.
-pub const NOTICE: Duration = Duration::from_secs(20);
+/// A server under load writes many times a second, so it detects a failing disk much earlier.
+pub const DETECTION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// An answer takes less, or says within five seconds that it cannot come.
-const ANSWER: Duration = Duration::from_secs(15);
+/// The server answers every request within five seconds, if only with an error.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What was seen at one moment.
+/// One observation of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Observation {
     /// Status of `GET /live`.
     pub live: u16,
     /// Status of `GET /ready`.
     pub ready: u16,
-    /// What `GET /ready` says is wrong.
+    /// The reason that `GET /ready` gives.
     pub reason: Option<String>,
     /// Status of `GET /counts`.
     pub counts: u16,
@@ -33,58 +33,70 @@ pub struct Observation {
     pub poisoned: Option<u64>,
 }
 
-/// What a server under load did when its disk went bad.
+/// The response of a server under load to a disk fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Shown {
-    /// Records acknowledged before.
-    pub acked_before: u64,
-    /// Records acknowledged after, up to when it had noticed: their sync was done.
-    pub acked_after: u64,
-    /// Records acknowledged once it had noticed.
-    pub acked_late: u64,
-    /// What it said then.
+pub struct FaultResponse {
+    /// Records acknowledged before the fault.
+    pub acked_before_fault: u64,
+    /// Records acknowledged between the fault and its detection: their sync was complete.
+    pub acked_before_detection: u64,
+    /// Records acknowledged after the detection.
+    pub acked_after_detection: u64,
+    /// The observation after the detection.
     #[serde(flatten)]
-    pub seen: Observation,
-    /// Status of the backup that was ordered on the bad disk, if one was.
+    pub observation: Observation,
+    /// Status of the backup that was requested during the fault, if any.
     pub backup: Option<u16>,
-    /// Of a stuck disk: whether acknowledgements came again once it went on.
+    /// For a hanging disk: whether the server acknowledged records again after the disk resumed.
     pub resumed: Option<bool>,
 }
 
-impl Shown {
-    /// What is not as it must be.
-    pub fn faults(&self) -> Vec<String> {
-        let seen = &self.seen;
-        let is_stuck = self.resumed.is_some();
-        let (ready, poisoned) = if is_stuck { (200, 0) } else { (503, 1) };
+impl FaultResponse {
+    /// What is wrong with the response.
+    pub fn findings(&self) -> Vec<String> {
+        let observation = &self.observation;
+        let is_hanging = self.resumed.is_some();
+        let (ready, poisoned) = if is_hanging { (200, 0) } else { (503, 1) };
         [
-            (self.acked_before > 0, "nothing was acknowledged before"),
             (
-                self.acked_late == 0,
-                "records are acknowledged without a disk",
+                self.acked_before_fault > 0,
+                "no record was acknowledged before the fault",
             ),
-            (seen.live == 200, "it is not alive"),
-            (seen.ready == ready, "its readiness is wrong"),
-            (seen.reason.is_none() == is_stuck, "its reason is wrong"),
-            (is_stuck || seen.counts == 200, "it does not count any more"),
-            (seen.poisoned == Some(poisoned), "its metric is wrong"),
+            (
+                self.acked_after_detection == 0,
+                "the server acknowledges records without a disk",
+            ),
+            (observation.live == 200, "the server is not alive"),
+            (observation.ready == ready, "the readiness is wrong"),
+            (
+                observation.reason.is_none() == is_hanging,
+                "the reason of the readiness is wrong",
+            ),
+            (
+                is_hanging || observation.counts == 200,
+                "the server does not answer GET /counts",
+            ),
+            (
+                observation.poisoned == Some(poisoned),
+                "the metric muster_store_poisoned is wrong",
+            ),
             (
                 matches!(self.backup, None | Some(500)),
-                "its backup does not fail",
+                "the backup does not fail",
             ),
             (
                 self.resumed != Some(false),
-                "it does not go on with its disk",
+                "the server does not resume with its disk",
             ),
         ]
         .into_iter()
         .filter(|(is_right, _)| !is_right)
-        .map(|(_, fault)| format!("{fault}: {self:?}"))
+        .map(|(_, finding)| format!("{finding}: {self:?}"))
         .collect()
     }
 }
 
-/// Asks a server everything.
+/// Observes a server.
 pub fn observe(ops: &str) -> Observation {
     let (ready, body) = get(ops, "/ready").unwrap_or_default();
     let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
@@ -104,12 +116,12 @@ pub fn observe(ops: &str) -> Observation {
     }
 }
 
-/// What a server with a sound disk says that it must not: it is ready, and its audit finds no drift.
-pub fn sound(ops: &str) -> Vec<Finding> {
+/// Checks a server whose disk works: it must be ready, and its audit must find no drift.
+pub fn check_healthy(ops: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (ready, body) = get(ops, "/ready").unwrap_or_default();
     if ready != 200 {
-        findings.push(Finding::Conduct(format!(
+        findings.push(Finding::Behavior(format!(
             "a server under load is not ready: {ready} {body}"
         )));
     }
@@ -119,28 +131,28 @@ pub fn sound(ops: &str) -> Vec<Finding> {
         .filter(|line| line.starts_with("muster_audit_drift"));
     let drifts: Vec<&str> = drifts.collect();
     if drifts.is_empty() || drifts.iter().any(|line| !line.ends_with(" 0")) {
-        findings.push(Finding::Conduct(format!(
-            "the audit of a server is wrong: {drifts:?}"
+        findings.push(Finding::Behavior(format!(
+            "the audit of a server reports a drift: {drifts:?}"
         )));
     }
     findings
 }
 
-/// Status and body of an answer; none if nobody answers.
+/// Status and body of a response; none if the server does not respond.
 pub fn get(ops: &str, path: &str) -> Option<(u16, String)> {
-    ask(ops, "GET", path, "")
+    request(ops, "GET", path, "")
 }
 
-/// Orders a backup of this name.
+/// Requests a backup with this name.
 pub fn back_up(ops: &str, name: &str) -> Option<(u16, String)> {
     let body = serde_json::json!({ "directory": name });
-    ask(ops, "POST", "/backup", &body.to_string())
+    request(ops, "POST", "/backup", &body.to_string())
 }
 
-fn ask(ops: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+fn request(ops: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
     let address = ops.strip_prefix("http://")?;
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(ANSWER)).ok()?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).ok()?;
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
@@ -158,7 +170,7 @@ fn parse(answer: &str) -> Option<(u16, String)> {
     Some((status, body.to_owned()))
 }
 
-/// The lines of a log from `from` on that call for an operator.
+/// The errors in a log, from the byte `from` on.
 pub fn errors(log: &Path, from: u64) -> Vec<String> {
     let text = std::fs::read(log).unwrap_or_default();
     let begin = usize::try_from(from).unwrap_or(usize::MAX).min(text.len());
@@ -174,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_taken_apart() {
+    fn a_response_is_parsed() {
         let answer = "HTTP/1.1 503 Service Unavailable\r\na: b\r\n\r\n{\"ready\": false}";
         assert_eq!(parse(answer), Some((503, "{\"ready\": false}".to_owned())));
         assert_eq!(parse("nonsense"), None);

@@ -1,30 +1,29 @@
-//! What is drawn for a data directory: the server's settings, the fleet, and how it behaves.
+//! The options of a data directory, sampled from its seed: settings of the server, the fleet and its behavior.
 //!
-//! Everything follows from the seed of the directory, so that a directory that fails is drawn again by its
-//! seed alone. The bounds are chosen so that a cycle takes about a second, and so that checkpoints and
-//! trims happen in it. Pure.
+//! The seed determines everything, so it reproduces a directory that fails. The ranges are chosen so that a cycle takes
+//! about a second and has checkpoints and trims. Pure.
 
 use muster_loadgen::fleet::Shape;
 use muster_loadgen::random::Random;
 
-use crate::draw::{between, one_of, spread};
+use crate::sampling::{choose, log_uniform, uniform};
 use crate::site::{DIRECT_MAX, GATEWAYS_MAX, TENANTS};
 
 const KIB: u64 = 1024;
 
-/// Who connects.
+/// The kinds of clients that connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Gateways, each with many devices.
+    /// Gateways, each for many devices.
     Gateway,
-    /// Devices, each on a connection of its own.
+    /// Devices, each with its own connection.
     Device,
-    /// Both, side by side.
+    /// Both.
     Mixed,
 }
 
 impl Mode {
-    /// For reports.
+    /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -34,24 +33,24 @@ impl Mode {
     }
 }
 
-/// What devices do with frames whose ack they never got, once the server is back.
+/// Whether clients resend unacknowledged frames after a restart of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
-    /// They send them again, in order, before anything else.
-    Resend,
-    /// They have lost them and go on with the next number.
-    Forget,
-    /// The one or the other, connection by connection.
-    Either,
+pub enum ResendPolicy {
+    /// They resend them in order, before new frames.
+    Always,
+    /// They drop them and continue with the next number.
+    Never,
+    /// Each client decides at random after each restart.
+    Random,
 }
 
-impl Memory {
-    /// For reports.
+impl ResendPolicy {
+    /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Resend => "resend",
-            Self::Forget => "forget",
-            Self::Either => "either",
+            Self::Always => "always",
+            Self::Never => "never",
+            Self::Random => "random",
         }
     }
 }
@@ -80,117 +79,124 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn draw(random: &mut Random) -> Self {
-        let group_bytes_max = one_of(random, &[64 * KIB, 256 * KIB, 8192 * KIB]);
-        let checkpoint = one_of(random, &[64 * KIB, 64 * KIB, 256 * KIB, 4096 * KIB]);
+    fn sample(random: &mut Random) -> Self {
+        let group_bytes_max = choose(random, &[64 * KIB, 256 * KIB, 8192 * KIB]);
+        let checkpoint = choose(random, &[64 * KIB, 64 * KIB, 256 * KIB, 4096 * KIB]);
         Self {
-            shards: between(random, 1, 4),
-            batch_check_ins_max: one_of(random, &[4096, 16_384, 65_536]),
-            inbox_parts: one_of(random, &[16, 64, 256]),
-            commits_in_flight: between(random, 1, 8),
+            shards: uniform(random, 1, 4),
+            batch_check_ins_max: choose(random, &[4096, 16_384, 65_536]),
+            inbox_parts: choose(random, &[16, 64, 256]),
+            commits_in_flight: uniform(random, 1, 8),
             group_bytes_max,
-            // The configuration demands that it is not below the other.
+            // The configuration is invalid if it is below group_bytes_max.
             checkpoint_journal_bytes: checkpoint.max(group_bytes_max),
-            window_frames_gateway: spread(random, 1, 64),
-            window_frames_device: spread(random, 1, 8),
-            network_threads: between(random, 1, 2),
+            window_frames_gateway: log_uniform(random, 1, 64),
+            window_frames_device: log_uniform(random, 1, 8),
+            network_threads: uniform(random, 1, 2),
         }
     }
 }
 
-/// The fleet of every tenant, and how it sends.
+/// The fleet of every tenant and how it sends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FleetOptions {
-    /// Who connects.
+    /// The kinds of clients.
     pub mode: Mode,
-    /// Tenants at the beginning; one more may come later.
+    /// Tenants at the beginning; restarts may add more.
     pub tenants: usize,
-    /// Connections of gateways, for each tenant.
+    /// Gateways per tenant.
     pub gateways: usize,
-    /// Devices with a connection of their own, for each tenant.
-    pub direct: usize,
+    /// Devices with their own connection per tenant.
+    pub direct_devices: usize,
     /// Devices behind each gateway.
     pub devices_per_gateway: u64,
-    /// Check-ins in a frame of a gateway, at most.
-    pub frame: usize,
+    /// Maximum number of check-ins in a frame of a gateway.
+    pub frame_check_ins_max: usize,
     /// Frames of a connection that may be unacknowledged.
-    pub window: u16,
-    /// Check-ins sent twice, in thousandths.
+    pub window_frames: u16,
+    /// Check-ins that are sent twice, per thousand.
     pub duplicates: u64,
-    /// Check-ins overtaken by the next one of their device, in thousandths.
+    /// Check-ins that are sent after the next one of their device, per thousand.
     pub reorder: u64,
-    /// Check-ins before which a device changes, in thousandths.
+    /// Check-ins whose device has changed, per thousand.
     pub churn: u64,
-    /// Frames that are an inventory, in thousandths.
+    /// Frames that are an inventory, per thousand.
     pub inventories: u64,
-    /// Frames whose ack never came.
-    pub memory: Memory,
+    /// Whether unacknowledged frames are resent.
+    pub resend: ResendPolicy,
 }
 
 impl FleetOptions {
-    fn draw(random: &mut Random) -> Self {
-        let mode = one_of(
+    fn sample(random: &mut Random) -> Self {
+        let mode = choose(
             random,
             &[Mode::Gateway, Mode::Gateway, Mode::Mixed, Mode::Device],
         );
-        let gateways = between(random, 1, GATEWAYS_MAX as u64) as usize;
-        let direct = between(random, 1, DIRECT_MAX as u64) as usize;
+        let gateways = uniform(random, 1, GATEWAYS_MAX as u64) as usize;
+        let direct = uniform(random, 1, DIRECT_MAX as u64) as usize;
         Self {
             mode,
-            tenants: between(random, 1, TENANTS.len() as u64) as usize,
+            tenants: uniform(random, 1, TENANTS.len() as u64) as usize,
             gateways: if mode == Mode::Device { 0 } else { gateways },
-            direct: if mode == Mode::Gateway { 0 } else { direct },
-            devices_per_gateway: spread(random, 30, 3000),
-            frame: spread(random, 1, 4096) as usize,
-            window: spread(random, 1, 32) as u16,
-            duplicates: one_of(random, &[0, 20, 200]),
-            reorder: one_of(random, &[0, 20, 200]),
-            churn: one_of(random, &[0, 20, 500]),
-            inventories: one_of(random, &[0, 10, 200]),
-            memory: one_of(random, &[Memory::Resend, Memory::Forget, Memory::Either]),
+            direct_devices: if mode == Mode::Gateway { 0 } else { direct },
+            devices_per_gateway: log_uniform(random, 30, 3000),
+            frame_check_ins_max: log_uniform(random, 1, 4096) as usize,
+            window_frames: log_uniform(random, 1, 32) as u16,
+            duplicates: choose(random, &[0, 20, 200]),
+            reorder: choose(random, &[0, 20, 200]),
+            churn: choose(random, &[0, 20, 500]),
+            inventories: choose(random, &[0, 10, 200]),
+            resend: choose(
+                random,
+                &[
+                    ResendPolicy::Always,
+                    ResendPolicy::Never,
+                    ResendPolicy::Random,
+                ],
+            ),
         }
     }
 
-    /// What the devices of the load generator are told.
+    /// The shape of a fleet of the load generator.
     pub fn shape(&self, seed: u64) -> Shape {
-        let fraction = |thousandths: u64| thousandths as f64 / 1000.0;
+        let fraction = |per_mille: u64| per_mille as f64 / 1000.0;
         Shape {
             seed,
             churn: fraction(self.churn),
             duplicates: fraction(self.duplicates),
             reorder: fraction(self.reorder),
-            // Every device has one in store; how often one is sent is drawn frame by frame.
+            // Every device has an inventory; the sender samples for each frame whether it is one.
             inventory: 1.0,
         }
     }
 }
 
-/// Everything that is drawn for a data directory.
+/// The options of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Options {
-    /// The server.
+pub struct DirectoryOptions {
+    /// Settings of the server.
     pub settings: Settings,
-    /// The devices.
+    /// The fleet.
     pub fleet: FleetOptions,
     /// Cycles on this directory.
     pub cycles: u64,
-    /// How often a restart brings another policy set, in thousandths.
+    /// Restarts with another policy set, per thousand.
     pub policy_changes: u64,
 }
 
-impl Options {
-    /// The options of this seed.
-    pub fn draw(seed: u64) -> Self {
+impl DirectoryOptions {
+    /// Samples the options of a seed.
+    pub fn sample(seed: u64) -> Self {
         let mut random = Random::new(seed, 0);
         Self {
-            settings: Settings::draw(&mut random),
-            fleet: FleetOptions::draw(&mut random),
-            cycles: between(&mut random, 5, 25),
-            policy_changes: one_of(&mut random, &[0, 200, 700]),
+            settings: Settings::sample(&mut random),
+            fleet: FleetOptions::sample(&mut random),
+            cycles: uniform(&mut random, 5, 25),
+            policy_changes: choose(&mut random, &[0, 200, 700]),
         }
     }
 
-    /// Every option by name, for progress and report.
+    /// All options by name, for log and report.
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let Self {
             settings, fleet, ..
@@ -219,15 +225,15 @@ impl Options {
             ("mode", fleet.mode.name().to_owned()),
             ("tenants", fleet.tenants.to_string()),
             ("gateways", fleet.gateways.to_string()),
-            ("direct", fleet.direct.to_string()),
+            ("direct_devices", fleet.direct_devices.to_string()),
             ("devices_per_gateway", fleet.devices_per_gateway.to_string()),
-            ("frame", fleet.frame.to_string()),
-            ("window", fleet.window.to_string()),
+            ("frame_check_ins_max", fleet.frame_check_ins_max.to_string()),
+            ("window_frames", fleet.window_frames.to_string()),
             ("duplicates", fleet.duplicates.to_string()),
             ("reorder", fleet.reorder.to_string()),
             ("churn", fleet.churn.to_string()),
             ("inventories", fleet.inventories.to_string()),
-            ("memory", fleet.memory.name().to_owned()),
+            ("resend", fleet.resend.name().to_owned()),
             ("policy_changes", self.policy_changes.to_string()),
         ]
     }
@@ -238,31 +244,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_draws_the_same_again() {
-        assert_eq!(Options::draw(7), Options::draw(7));
-        assert_ne!(Options::draw(7), Options::draw(8));
+    fn a_seed_always_gives_the_same_options() {
+        assert_eq!(DirectoryOptions::sample(7), DirectoryOptions::sample(7));
+        assert_ne!(DirectoryOptions::sample(7), DirectoryOptions::sample(8));
     }
 
     #[test]
-    fn every_draw_can_be_served() {
+    fn all_sampled_options_are_valid() {
         for seed in 0..500 {
-            let Options {
+            let DirectoryOptions {
                 settings, fleet, ..
-            } = Options::draw(seed);
+            } = DirectoryOptions::sample(seed);
             assert!(settings.checkpoint_journal_bytes >= settings.group_bytes_max);
-            assert!(fleet.gateways + fleet.direct > 0, "somebody connects");
-            assert!((1..=4096).contains(&fleet.frame) && fleet.window > 0);
+            assert!(
+                fleet.gateways + fleet.direct_devices > 0,
+                "there are clients"
+            );
+            assert!((1..=4096).contains(&fleet.frame_check_ins_max) && fleet.window_frames > 0);
         }
     }
 
     #[test]
-    fn every_mode_and_number_of_shards_comes_up() {
-        let all: Vec<Options> = (0..100).map(Options::draw).collect();
+    fn every_mode_and_number_of_shards_is_sampled() {
+        let all: Vec<DirectoryOptions> = (0..100).map(DirectoryOptions::sample).collect();
         for mode in [Mode::Gateway, Mode::Device, Mode::Mixed] {
             assert!(all.iter().any(|options| options.fleet.mode == mode));
         }
         for shards in 1..=4 {
-            let has = |options: &Options| options.settings.shards == shards;
+            let has = |options: &DirectoryOptions| options.settings.shards == shards;
             assert!(all.iter().any(has));
         }
     }

@@ -1,105 +1,105 @@
-//! Every kill point in turn: a server that dies exactly there, and the same checks as after any death.
+//! Kill points: a server kills itself at each of them, and the checks are those after any termination.
 //!
-//! A point is visited on a fresh directory each time, with small checkpoints so that all points come up:
-//! at its first passing by the first server, by a server that recovers what another one left when it was
-//! killed, and then at later passings drawn by seed. Servers are started and stopped in order until the
-//! point is met; one that is never met is a failure, because nobody knows then what a death there leaves.
-//! At the points of a backup servers are ordered to make some; at those of a restore, `muster restore` dies.
+//! Each visit of a kill point uses a new directory with small checkpoints, so that a server passes all points: the first
+//! visit at the first pass of the first server, the second at the first pass of a server that recovers after a kill, the
+//! others after a sampled number of passes. Servers are started and stopped until one reaches the point. A point that no
+//! server reaches is a failure, because a termination there was not tested. At the points of a backup the servers are
+//! requested to make backups; at those of a restore `muster restore` kills itself.
 
-mod copy;
+mod backup;
 
 use muster_loadgen::random::Random;
 use serde::Serialize;
 
 use crate::directory::{Cycle, Directory};
-use crate::draw::{next_seed, spread};
+use crate::disk_backend::DiskBackend;
 use crate::error::CrashError;
 use crate::load::BACKUP_POINTS;
-use crate::medium::Medium;
-use crate::moment::Moment;
 use crate::muster::Muster;
-use crate::options::{Options, Settings};
+use crate::options::{DirectoryOptions, Settings};
 use crate::process::Ended;
 use crate::report::Tally;
-use crate::run::{Plan, Say, runtime, until_told};
+use crate::run::{Logger, RunOptions, runtime, until_interrupted};
+use crate::sampling::{log_uniform, next_seed};
 use crate::site::Site;
+use crate::termination::Termination;
 
-/// Servers started for a visit before the point counts as not met.
+/// Maximum number of servers of a visit; if none reaches the point, the visit has missed it.
 const SERVERS_MAX: u64 = 3;
 
-/// Records acknowledged by a server before it is stopped without having met the point.
+/// Records acknowledged before a server that has not reached the point is stopped.
 const RECORDS: u64 = 20_000;
 
-/// Records acknowledged by a server that leaves something to recover.
+/// Records acknowledged by a server that is killed so that the next one recovers.
 const RECORDS_BEFORE: u64 = 3_000;
 
-/// The latest passing that is drawn.
-const PASSING_MAX: u64 = 200;
+/// The highest number of passes that is sampled.
+const PASSES_MAX: u64 = 200;
 
-/// How the visits of one point went.
+/// The visits of one kill point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Point {
     /// Its name.
     pub name: String,
-    /// Visits at which a server died there.
+    /// Visits in which a process killed itself there.
     pub killed: u64,
-    /// Visits at which it was not passed often enough.
+    /// Visits in which no process passed it often enough.
     pub missed: u64,
 }
 
-/// What all visits showed.
+/// The report of all visits.
 #[derive(Debug, Default, Serialize)]
 pub struct PointsReport {
-    /// What was counted; of findings the first of each visit.
+    /// The counts; of findings the first of each cycle.
     #[serde(flatten)]
     pub tally: Tally,
-    /// Points at which no server has died.
+    /// Kill points that no process reached.
     pub never_reached: Vec<String>,
-    /// All points.
+    /// All kill points.
     pub points: Vec<Point>,
 }
 
 impl PointsReport {
-    /// Whether every point was visited and nothing was wrong.
+    /// Whether every kill point was reached and there are no findings.
     pub const fn is_clean(&self) -> bool {
         self.tally.acked > 0 && self.tally.is_clean() && self.never_reached.is_empty()
     }
 }
 
-/// Visits every point whose name has `only` in it, so often.
+/// Visits every kill point whose name contains `only`, `visits` times.
 ///
 /// # Errors
-/// If the tool cannot go on, or the binary has no kill points.
+/// If the tool cannot continue, or the binary has no kill points.
 pub fn run(
-    plan: &Plan,
+    run_options: &RunOptions,
     only: &str,
     visits: u64,
-    medium: &mut dyn Medium,
-    say: Say<'_>,
+    disk: &mut dyn DiskBackend,
+    log: Logger<'_>,
 ) -> Result<PointsReport, CrashError> {
-    let names = names(&plan.server, only)?;
-    let site = Site::make(&plan.server, &plan.scratch)?;
-    let mut tour = Tour {
+    let names = kill_points(&run_options.server, only)?;
+    let site = Site::make(&run_options.server, &run_options.scratch)?;
+    let mut visitor = Visitor {
         site: &site,
-        medium,
+        disk,
         report: PointsReport {
-            tally: Tally::new(plan.seed),
+            tally: Tally::new(run_options.seed),
             ..PointsReport::default()
         },
-        seed: plan.seed,
-        keep: plan.keep,
+        seed: run_options.seed,
+        keep: run_options.keep,
     };
-    let outcome = until_told(&runtime()?, tour.visit_all(&names, visits, say));
-    let report = std::mem::take(&mut tour.report);
-    if plan.keep || outcome.is_err() || !report.tally.findings.is_empty() {
+    let result = until_interrupted(&runtime()?, visitor.visit_all(&names, visits, log));
+    let report = std::mem::take(&mut visitor.report);
+    if run_options.keep || result.is_err() || !report.tally.findings.is_empty() {
         let kept = site.keep();
-        say(&format!("everything is left in {}", kept.display()));
+        log(&format!("files kept in {}", kept.display()));
     }
-    outcome.map(|()| report)
+    result.map(|()| report)
 }
 
-/// The names, as the binary lists them: one a line, with a description after a tab.
-fn names(server: &std::path::Path, only: &str) -> Result<Vec<String>, CrashError> {
+/// The kill points of a binary, which prints one per line with a description after a tab.
+fn kill_points(server: &std::path::Path, only: &str) -> Result<Vec<String>, CrashError> {
     let listed = Muster::at(server).run(&["kill-points"])?;
     let names = listed.lines().filter_map(|line| line.split('\t').next());
     let names: Vec<String> = names
@@ -108,27 +108,28 @@ fn names(server: &std::path::Path, only: &str) -> Result<Vec<String>, CrashError
         .collect();
     if names.is_empty() {
         return Err(CrashError::Usage(format!(
-            "there is no kill point with \"{only}\" in its name"
+            "no kill point has \"{only}\" in its name"
         )));
     }
     Ok(names)
 }
 
-struct Tour<'a> {
+/// Visits kill points and collects the report.
+struct Visitor<'a> {
     site: &'a Site,
-    medium: &'a mut dyn Medium,
+    disk: &'a mut dyn DiskBackend,
     report: PointsReport,
-    /// Of the next directory.
+    /// The seed of the next directory.
     seed: u64,
     keep: bool,
 }
 
-impl Tour<'_> {
+impl Visitor<'_> {
     async fn visit_all(
         &mut self,
         names: &[String],
         visits: u64,
-        say: Say<'_>,
+        log: Logger<'_>,
     ) -> Result<(), CrashError> {
         let mut random = Random::new(self.seed, 2);
         for name in names {
@@ -138,23 +139,24 @@ impl Tour<'_> {
                 missed: 0,
             };
             for visit in 0..visits {
-                let passings = match visit {
-                    0 | 1 => 0,
-                    _ => match copy::passing_max(name).unwrap_or(PASSING_MAX) {
-                        0 => 0,
-                        passing_max => spread(&mut random, 1, passing_max),
-                    },
+                let passes_max = backup::passes_max(name).unwrap_or(PASSES_MAX);
+                let passes = if visit < 2 || passes_max == 0 {
+                    0
+                } else {
+                    log_uniform(&mut random, 1, passes_max)
                 };
-                let died = match copy::is_of_restore(name) {
-                    true => self.visit_restore(name, visit, passings).await?,
-                    false => self.visit(name, visit > 0, passings).await?,
+                let killed = if backup::is_of_restore(name) {
+                    self.visit_restore(name, visit, passes).await?
+                } else {
+                    self.visit(name, visit > 0, passes).await?
                 };
-                match died {
-                    true => point.killed += 1,
-                    false => point.missed += 1,
+                if killed {
+                    point.killed += 1;
+                } else {
+                    point.missed += 1;
                 }
                 if !self.report.tally.findings.is_empty() {
-                    // Whatever comes after it says nothing new.
+                    // Later visits tell nothing new.
                     self.report.points.push(point);
                     return Ok(());
                 }
@@ -163,95 +165,94 @@ impl Tour<'_> {
                 self.report.never_reached.push(name.clone());
             }
             let Point { killed, missed, .. } = point;
-            say(&format!(
-                "{name}: died there {killed} times, not reached {missed} times"
+            log(&format!(
+                "{name}: killed {killed} times, missed {missed} times"
             ));
             self.report.points.push(point);
         }
         Ok(())
     }
 
-    /// One directory, up to the death at the point and one server after it. Whether it died there.
-    /// `recovers`: a server before it was killed under load.
-    async fn visit(
-        &mut self,
-        name: &str,
-        recovers: bool,
-        passings: u64,
-    ) -> Result<bool, CrashError> {
+    /// Visits a kill point of a server on a new directory, with one more server after it. Returns whether a server
+    /// killed itself there. If `recovers` is set, an earlier server is killed under load.
+    async fn visit(&mut self, name: &str, recovers: bool, passes: u64) -> Result<bool, CrashError> {
         let seed = self.seed;
         self.seed = next_seed(seed);
         let number = self.report.tally.cycles;
-        let folder = format!("visit-{number}");
+        let directory_name = format!("visit-{number}");
         let options = options(seed);
-        let mut directory = Directory::make(self.site, &folder, seed, options, self.medium)?;
-        let moment = Moment::KillPoint(name.to_owned(), passings, RECORDS);
-        let mut died = false;
+        let mut directory =
+            Directory::create(self.site, &directory_name, seed, options, self.disk)?;
+        let termination = Termination::AtKillPoint(name.to_owned(), passes, RECORDS);
+        let mut killed = false;
         let mut cycle = 0;
         if recovers {
-            let before = Moment::Acknowledged(RECORDS_BEFORE);
+            let before = Termination::AfterAcks(RECORDS_BEFORE);
             let result = directory
-                .cycle(self.site, cycle, &before, self.medium)
+                .cycle(self.site, cycle, &before, self.disk)
                 .await?;
-            self.note(name, passings, seed, &result);
+            self.add(name, passes, seed, &result);
             cycle += 1;
         }
-        while !died && self.report.tally.findings.is_empty() && cycle < SERVERS_MAX {
+        while !killed && self.report.tally.findings.is_empty() && cycle < SERVERS_MAX {
             let result = directory
-                .cycle(self.site, cycle, &moment, self.medium)
+                .cycle(self.site, cycle, &termination, self.disk)
                 .await?;
-            died = result.ended == Ended::Killed;
-            self.note(name, passings, seed, &result);
+            killed = result.ended == Ended::Killed;
+            self.add(name, passes, seed, &result);
             cycle += 1;
         }
-        let backups = match name.starts_with(BACKUP_POINTS) {
-            true => self.after_backup(name, seed, &directory)?,
-            false => Vec::new(),
+        let backups = if name.starts_with(BACKUP_POINTS) {
+            self.check_backups(name, seed, &directory)?
+        } else {
+            Vec::new()
         };
         if self.report.tally.findings.is_empty() {
-            // Who comes after a death must find everything, and serve.
-            let after = match backups.is_empty() {
-                true => Moment::Quiet(100),
-                false => Moment::BackedUp(100, backups.clone()),
+            // The next server must recover everything and serve.
+            let after = if backups.is_empty() {
+                Termination::WhenIdle(100)
+            } else {
+                Termination::AfterBackups(100, backups.clone())
             };
             let result = directory
-                .cycle(self.site, SERVERS_MAX, &after, self.medium)
+                .cycle(self.site, SERVERS_MAX, &after, self.disk)
                 .await?;
-            self.note(name, passings, seed, &result);
+            self.add(name, passes, seed, &result);
         }
         if self.report.tally.findings.is_empty() {
-            self.restore_each(name, seed, &directory, &backups)?;
+            self.restore_backups(name, seed, &directory, &backups)?;
         }
-        self.forget(&directory)?;
-        Ok(died)
+        self.remove(&directory)?;
+        Ok(killed)
     }
 
-    /// A directory that has no finding is not needed any more.
-    fn forget(&mut self, directory: &Directory) -> Result<(), CrashError> {
+    /// Removes a directory, unless there are findings or directories are kept.
+    fn remove(&mut self, directory: &Directory) -> Result<(), CrashError> {
         if self.report.tally.findings.is_empty() && !self.keep {
-            let folder = directory.folder();
-            self.medium.release().map_err(CrashError::file(folder))?;
-            std::fs::remove_dir_all(folder).map_err(CrashError::file(folder))?;
+            let path = directory.path();
+            self.disk.release().map_err(CrashError::file(path))?;
+            std::fs::remove_dir_all(path).map_err(CrashError::file(path))?;
         }
         Ok(())
     }
 
     /// Adds a cycle to the report.
-    fn note(&mut self, name: &str, passings: u64, seed: u64, cycle: &Cycle) {
+    fn add(&mut self, name: &str, passes: u64, seed: u64, cycle: &Cycle) {
         let tally = &mut self.report.tally;
         tally.cycles += 1;
         tally.acked += cycle.acknowledged;
         tally.add(&cycle.findings);
         for finding in cycle.findings.iter().take(10) {
-            let text = format!("{name}={passings}*off->return, seed {seed}: {finding}");
+            let text = format!("{name}={passes}*off->return, seed {seed}: {finding}");
             tally.findings.push(text);
         }
     }
 }
 
-/// Small checkpoints, another policy set at every start: everything that has kill points happens.
-fn options(seed: u64) -> Options {
-    let mut options = Options::draw(seed);
+/// The sampled options, with small checkpoints and a policy change at every restart, so that servers pass all kill
+/// points.
+fn options(seed: u64) -> DirectoryOptions {
+    let mut options = DirectoryOptions::sample(seed);
     options.policy_changes = 1000;
     options.fleet.devices_per_gateway = options.fleet.devices_per_gateway.min(200);
     options.settings = Settings {

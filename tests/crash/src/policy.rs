@@ -1,61 +1,61 @@
-//! Policy sets in mid-stream.
+//! The policies of the tenants of a server.
 //!
-//! Rules of tenants come from the configuration today, so another policy set comes with a restart: a
-//! [`Policy`] is drawn for each start and written into the configuration. A server that takes policy
-//! sets while it runs plugs in at [`crate::moment`]: another [`Policy`] is drawn and put in force there.
-//! Devices are always created by themselves, so that every record sent is accepted, duplicate or stale.
+//! A server reads policies from its configuration when it starts, so a policy change needs a restart: the loop samples a
+//! [`Policy`] and writes it into the configuration. Once a server accepts policy changes while it runs,
+//! [`crate::termination`] can add one before a kill. `auto_create_devices` stays on, so that every record that is sent
+//! is accepted, duplicate or stale.
 
 use std::fmt::Write as _;
 
 use muster_loadgen::random::Random;
 
-use crate::draw::one_of;
+use crate::sampling::choose;
 use crate::site::TENANTS;
 
 const PLATFORMS: [&str; 4] = ["windows", "iOS", "android", "androidEnterprise"];
 const THRESHOLDS: [&str; 5] = ["clear", "low", "medium", "high", "notSet"];
 
-/// The rules of the tenants of a server.
+/// The policies of all tenants of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// Lines of TOML below the name of each tenant.
-    rules: Vec<String>,
+    /// Lines of TOML in the table of each tenant.
+    tenants: Vec<String>,
 }
 
 impl Policy {
-    /// The default rules for so many tenants.
+    /// The default policy for this number of tenants.
     pub fn default_for(tenants: usize) -> Self {
         Self {
-            rules: vec![String::new(); tenants],
+            tenants: vec![String::new(); tenants],
         }
     }
 
-    /// Other rules for so many tenants.
-    pub fn draw(random: &mut Random, tenants: usize) -> Self {
-        let rules = (0..tenants).map(|_| rules(random)).collect();
-        Self { rules }
+    /// Samples policies for this number of tenants.
+    pub fn sample(random: &mut Random, tenants: usize) -> Self {
+        let tenants = (0..tenants).map(|_| sample_tenant(random)).collect();
+        Self { tenants }
     }
 
-    /// The same rules, and the default ones for tenants that are new.
+    /// The same policies, with the default one for new tenants.
     #[must_use]
     pub fn with_tenants(mut self, tenants: usize) -> Self {
-        self.rules.resize(tenants, String::new());
+        self.tenants.resize(tenants, String::new());
         self
     }
 
     /// The tables of the tenants.
     pub fn to_toml(&self) -> String {
-        let tables = self.rules.iter().zip(TENANTS);
+        let tables = self.tenants.iter().zip(TENANTS);
         tables
-            .map(|(rules, name)| format!("[[tenants]]\nname = \"{name}\"\n{rules}"))
+            .map(|(policy, name)| format!("[[tenants]]\nname = \"{name}\"\n{policy}"))
             .collect()
     }
 }
 
-fn rules(random: &mut Random) -> String {
+fn sample_tenant(random: &mut Random) -> String {
     let mut text = format!("secure_by_default = {}\n", random.per_mille(500));
     for platform in PLATFORMS {
-        let threshold = one_of(random, &THRESHOLDS);
+        let threshold = choose(random, &THRESHOLDS);
         let blocked = random.per_mille(300);
         // Writing into a String cannot fail.
         let _ = writeln!(text, "threat_threshold.{platform} = \"{threshold}\"");

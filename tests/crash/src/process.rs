@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::check::Finding;
 use crate::error::CrashError;
-use crate::moment::Moment;
+use crate::termination::Termination;
 
 /// Far beyond what a start or a stop takes: only a server that hangs gets there.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -56,16 +56,18 @@ pub enum Ended {
 impl Ended {
     /// What is wrong with the end of a server that has come to this moment with a sound disk: nobody but the
     /// loop, and a kill point, may end it otherwise than it was told to.
-    pub fn unordered(self, moment: &Moment) -> Option<Finding> {
+    pub fn unordered(self, termination: &Termination) -> Option<Finding> {
         let is_told_to_stop = matches!(
-            moment,
-            Moment::Stop(_) | Moment::Drain(..) | Moment::KillPoint(..)
+            termination,
+            Termination::GracefulStop(_)
+                | Termination::DuringDrain(..)
+                | Termination::AtKillPoint(..)
         );
         match self {
             Self::Killed => None,
             Self::Code(0) if is_told_to_stop => None,
-            Self::Code(_) if *moment == Moment::FaultAtStart => None,
-            ended => Some(Finding::Conduct(format!(
+            Self::Code(_) if *termination == Termination::FaultAtStart => None,
+            ended => Some(Finding::Behavior(format!(
                 "the server ended by itself: {ended:?}"
             ))),
         }

@@ -1,6 +1,6 @@
-//! What a run found, as one JSON object and as lines for people.
+//! The report of a run of the crash loop, as one JSON object.
 //!
-//! Names with numbers; a script needs `lost`, `counter_drift` and `findings` to be 0, which is exit code 0.
+//! If `lost`, `counter_drift` and `findings` are 0 the exit code is 0.
 
 mod tally;
 
@@ -13,12 +13,12 @@ use serde_json::{Map, Value};
 
 use crate::check;
 use crate::directory::Cycle;
-use crate::moment::Moment;
-use crate::options::Options;
+use crate::options::DirectoryOptions;
+use crate::termination::Termination;
 
 pub use tally::Tally;
 
-/// How long servers took from their start to their ready line.
+/// Times from the start of a server to its ready line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Recoveries {
     count: usize,
@@ -26,26 +26,26 @@ struct Recoveries {
     max_seconds: f64,
 }
 
-/// A failure, and how to see it again.
+/// The failure that ended a run, and how to reproduce it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// The cycle, counted over the run from 1.
+    /// Number of the cycle within the run, from 1.
     pub cycle: u64,
-    /// The seed of its directory: a run with it begins with that directory.
+    /// The seed of its directory: a run with this seed begins with that directory.
     pub seed: u64,
     /// Cycles of such a run up to the failure.
     pub replay_cycles: u64,
-    /// Where everything was left.
-    pub folder: PathBuf,
-    /// What was found.
+    /// The directory with its files.
+    pub directory: PathBuf,
+    /// The findings.
     pub findings: Vec<String>,
 }
 
-/// Adds up cycles.
+/// The sums over all cycles of a run.
 #[derive(Debug, Default)]
 pub struct Report {
     seed: u64,
-    medium: String,
+    disk: &'static str,
     cycles: u64,
     directories: u64,
     acked: u64,
@@ -60,31 +60,31 @@ pub struct Report {
     unacked_found: u64,
     recoveries: Vec<Duration>,
     options: BTreeMap<&'static str, BTreeSet<String>>,
-    kills: BTreeMap<&'static str, u64>,
-    notes: Vec<(&'static str, u64)>,
+    terminations: BTreeMap<&'static str, u64>,
+    disk_statistics: Vec<(&'static str, u64)>,
     failure: Option<Failure>,
 }
 
 impl Report {
-    /// For a run that has not begun.
-    pub fn new(seed: u64, medium: &str) -> Self {
+    /// The report of a run that has not begun; `disk` is the name of its disk backend.
+    pub fn new(seed: u64, disk: &'static str) -> Self {
         Self {
             seed,
-            medium: medium.to_owned(),
+            disk,
             ..Self::default()
         }
     }
 
-    /// A directory begins.
-    pub fn directory(&mut self, options: &Options) {
+    /// Adds a directory.
+    pub fn add_directory(&mut self, options: &DirectoryOptions) {
         self.directories += 1;
         for (name, value) in options.describe() {
             self.options.entry(name).or_default().insert(value);
         }
     }
 
-    /// A cycle has ended.
-    pub fn cycle(&mut self, moment: &Moment, cycle: &Cycle) {
+    /// Adds a cycle.
+    pub fn add_cycle(&mut self, termination: &Termination, cycle: &Cycle) {
         self.cycles += 1;
         self.acked += cycle.acknowledged;
         self.lost += check::lost(&cycle.findings);
@@ -94,23 +94,23 @@ impl Report {
         self.duplicate += cycle.progress.duplicate;
         self.stale += cycle.progress.stale;
         self.connections += cycle.progress.connections;
-        self.unacked_found += cycle.seen.unacknowledged;
+        self.unacked_found += cycle.observed.unacknowledged;
         self.recoveries.extend(cycle.recovery);
-        *self.kills.entry(moment.name()).or_default() += 1;
+        *self.terminations.entry(termination.name()).or_default() += 1;
     }
 
-    /// A directory has ended with so many devices.
-    pub const fn directory_ended(&mut self, devices: u64) {
+    /// Adds the devices of a directory after its last cycle.
+    pub const fn add_devices(&mut self, devices: u64) {
         self.devices += devices;
     }
 
-    /// What the medium did.
-    pub fn notes(&mut self, notes: Vec<(&'static str, u64)>) {
-        self.notes = notes;
+    /// Sets the statistics of the disk backend.
+    pub fn set_disk_statistics(&mut self, statistics: Vec<(&'static str, u64)>) {
+        self.disk_statistics = statistics;
     }
 
-    /// The run ends here.
-    pub fn failed(&mut self, failure: Failure) {
+    /// Sets the failure that ends the run.
+    pub fn set_failure(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }
 
@@ -119,58 +119,61 @@ impl Report {
         self.failure.as_ref()
     }
 
-    /// Cycles so far.
+    /// Number of cycles so far.
     pub const fn cycles(&self) -> u64 {
         self.cycles
     }
 
-    /// Whether nothing was wrong. A run of several servers that acknowledged nothing has shown nothing.
+    /// Whether there are no findings. A run of several servers without acknowledgements has tested nothing and is not
+    /// clean.
     pub const fn is_clean(&self) -> bool {
-        let has_shown_something = self.acked > 0 || self.cycles < 2;
-        self.lost == 0 && self.counter_drift == 0 && self.findings == 0 && has_shown_something
+        let has_tested_something = self.acked > 0 || self.cycles < 2;
+        self.lost == 0 && self.counter_drift == 0 && self.findings == 0 && has_tested_something
     }
 
     fn recoveries(&self) -> Recoveries {
         let mut all = self.recoveries.clone();
         all.sort_unstable();
-        let seconds = |place: usize| all.get(place).map_or(0.0, Duration::as_secs_f64);
-        let rounded = |seconds: f64| (seconds * 1e4).round() / 1e4;
+        // Rounded to tenths of a millisecond.
+        let seconds = |index: usize| {
+            let seconds = all.get(index).map_or(0.0, Duration::as_secs_f64);
+            (seconds * 1e4).round() / 1e4
+        };
         Recoveries {
             count: all.len(),
-            median_seconds: rounded(seconds(all.len() / 2)),
-            max_seconds: rounded(seconds(all.len().saturating_sub(1))),
+            median_seconds: seconds(all.len() / 2),
+            max_seconds: seconds(all.len().saturating_sub(1)),
         }
     }
 
-    /// One object.
+    /// The report as a JSON object.
     pub fn to_json(&self) -> Value {
-        let number = |value: u64| Value::from(value);
-        let mut json = Map::new();
-        let notes: Map<String, Value> = self
-            .notes
+        let disk_statistics: Map<String, Value> = self
+            .disk_statistics
             .iter()
-            .map(|(name, count)| ((*name).to_owned(), number(*count)))
+            .map(|(name, count)| ((*name).to_owned(), Value::from(*count)))
             .collect();
+        let mut json = Map::new();
         for (name, value) in [
-            ("cycles", number(self.cycles)),
-            ("acked", number(self.acked)),
-            ("lost", number(self.lost)),
-            ("counter_drift", number(self.counter_drift)),
-            ("seed", number(self.seed)),
-            ("findings", number(self.findings)),
-            ("directories", number(self.directories)),
-            ("devices", number(self.devices)),
-            ("accepted", number(self.accepted)),
-            ("duplicate", number(self.duplicate)),
-            ("stale", number(self.stale)),
-            ("connections", number(self.connections)),
-            ("unacked_found", number(self.unacked_found)),
-            ("recoveries", value(&self.recoveries())),
-            ("kills", value(&self.kills)),
-            ("medium", Value::from(self.medium.as_str())),
-            ("medium_notes", Value::Object(notes)),
-            ("options", value(&self.options)),
-            ("failure", value(&self.failure)),
+            ("cycles", Value::from(self.cycles)),
+            ("acked", Value::from(self.acked)),
+            ("lost", Value::from(self.lost)),
+            ("counter_drift", Value::from(self.counter_drift)),
+            ("seed", Value::from(self.seed)),
+            ("findings", Value::from(self.findings)),
+            ("directories", Value::from(self.directories)),
+            ("devices", Value::from(self.devices)),
+            ("accepted", Value::from(self.accepted)),
+            ("duplicate", Value::from(self.duplicate)),
+            ("stale", Value::from(self.stale)),
+            ("connections", Value::from(self.connections)),
+            ("unacked_found", Value::from(self.unacked_found)),
+            ("recoveries", to_value(&self.recoveries())),
+            ("terminations", to_value(&self.terminations)),
+            ("disk", Value::from(self.disk)),
+            ("disk_statistics", Value::Object(disk_statistics)),
+            ("options", to_value(&self.options)),
+            ("failure", to_value(&self.failure)),
         ] {
             json.insert(name.to_owned(), value);
         }
@@ -178,9 +181,9 @@ impl Report {
     }
 }
 
-fn value(of: &impl Serialize) -> Value {
-    // Strings, numbers and maps of strings always are JSON.
-    serde_json::to_value(of).unwrap_or_default()
+fn to_value(part: &impl Serialize) -> Value {
+    // Strings, numbers and maps with string keys can always be serialized.
+    serde_json::to_value(part).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -188,9 +191,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_names_what_scripts_need() {
+    fn a_report_has_the_fields_that_scripts_need() {
         let mut report = Report::new(7, "plain");
-        report.directory(&Options::draw(7));
+        report.add_directory(&DirectoryOptions::sample(7));
         let json = report.to_json();
         for name in ["cycles", "acked", "lost", "counter_drift", "findings"] {
             assert_eq!(json[name], 0, "{name}");
@@ -205,8 +208,11 @@ mod tests {
     fn the_median_of_recoveries_is_one_of_them() {
         let mut report = Report::new(1, "plain");
         report.recoveries = [3, 1, 2].map(Duration::from_secs).into();
-        let found = report.recoveries();
-        assert_eq!((found.median_seconds, found.max_seconds), (2.0, 3.0));
+        let recoveries = report.recoveries();
+        assert_eq!(
+            (recoveries.median_seconds, recoveries.max_seconds),
+            (2.0, 3.0)
+        );
         assert_eq!(Report::default().recoveries().max_seconds, 0.0);
     }
 }

@@ -1,7 +1,7 @@
-//! The loop: cycle after cycle on one directory after the other, up to the first failure.
+//! The crash loop: cycles on one directory after another, up to the first failure.
 //!
-//! A run stops at its first failure, because whatever comes after it on the same data says nothing new. The
-//! last server of each directory is checked once more, running, before the directory goes.
+//! A run ends at its first failure, because later cycles on the same data tell nothing new. The last server of each
+//! directory is checked while it runs, before the directory is removed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,52 +11,55 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::directory::{Cycle, Directory};
-use crate::draw::next_seed;
+use crate::disk_backend::DiskBackend;
 use crate::error::CrashError;
-use crate::medium::Medium;
-use crate::moment::Moment;
-use crate::options::Options;
+use crate::options::DirectoryOptions;
 use crate::report::{Failure, Report};
+use crate::sampling::next_seed;
 use crate::site::Site;
+use crate::termination::Termination;
 
-/// What a run is told.
+/// The options of a run.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct RunOptions {
     /// The binary under test.
     pub server: PathBuf,
-    /// Where scratch directories are made.
+    /// The parent of the scratch directory.
     pub scratch: PathBuf,
-    /// Cycles in all.
+    /// Maximum number of cycles.
     pub cycles: u64,
-    /// Stop after this time, whatever is left.
+    /// No new cycle starts after this time.
     pub time_max: Option<Duration>,
     /// The seed of the first directory.
     pub seed: u64,
-    /// Leave all directories where they are.
+    /// Keep all directories.
     pub keep: bool,
 }
 
-/// Who is told how it goes, one line at a time.
-pub type Say<'a> = &'a mut dyn FnMut(&str);
+/// Receives the lines of the log.
+pub type Logger<'a> = &'a mut dyn FnMut(&str);
 
-/// Runs the loop on a medium. A failure of the server is in the report.
+/// Runs the loop on a disk backend. A failure of the server is part of the report.
 ///
 /// # Errors
-/// If the tool cannot go on.
-pub fn run(plan: &Plan, medium: &mut dyn Medium, say: Say<'_>) -> Result<Report, CrashError> {
-    let site = Site::make(&plan.server, &plan.scratch)?;
-    let outcome = until_told(&runtime()?, cycles(plan, &site, medium, say));
-    let is_interrupted = matches!(outcome, Err(CrashError::Interrupted));
-    let is_clean = outcome.as_ref().is_ok_and(Report::is_clean);
-    let is_kept = plan.keep || !(is_clean || is_interrupted);
-    if is_kept {
+/// If the tool cannot continue.
+pub fn run(
+    options: &RunOptions,
+    disk: &mut dyn DiskBackend,
+    log: Logger<'_>,
+) -> Result<Report, CrashError> {
+    let site = Site::make(&options.server, &options.scratch)?;
+    let result = until_interrupted(&runtime()?, run_cycles(options, &site, disk, log));
+    let is_interrupted = matches!(result, Err(CrashError::Interrupted));
+    let is_clean = result.as_ref().is_ok_and(Report::is_clean);
+    if options.keep || !(is_clean || is_interrupted) {
         let kept = site.keep();
-        say(&format!("everything is left in {}", kept.display()));
+        log(&format!("files kept in {}", kept.display()));
     }
-    outcome
+    result
 }
 
-/// The threads of the fleet; the server needs the processor more.
+/// The runtime of the clients: two threads, since the server needs the processor more.
 pub(crate) fn runtime() -> Result<Runtime, CrashError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -66,86 +69,88 @@ pub(crate) fn runtime() -> Result<Runtime, CrashError> {
         .map_err(|error| CrashError::Internal(format!("cannot start threads: {error}")))
 }
 
-/// Runs a future to its end, or drops it when somebody tells the tool to end: with it go the servers that it has
-/// started.
-pub(crate) fn until_told<T>(
+/// Runs a future until it completes or SIGINT or SIGTERM arrives. Then the future is dropped, which kills its servers.
+pub(crate) fn until_interrupted<T>(
     runtime: &Runtime,
     future: impl Future<Output = Result<T, CrashError>>,
 ) -> Result<T, CrashError> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())
-            .map_err(|error| CrashError::Internal(format!("cannot take signals: {error}")))?;
+            .map_err(|error| CrashError::Internal(format!("cannot handle signals: {error}")))?;
         tokio::select! {
-            outcome = future => outcome,
+            result = future => result,
             _ = tokio::signal::ctrl_c() => Err(CrashError::Interrupted),
             _ = terminate.recv() => Err(CrashError::Interrupted),
         }
     })
 }
 
-async fn cycles(
-    plan: &Plan,
+async fn run_cycles(
+    run_options: &RunOptions,
     site: &Site,
-    medium: &mut dyn Medium,
-    say: Say<'_>,
+    disk: &mut dyn DiskBackend,
+    log: Logger<'_>,
 ) -> Result<Report, CrashError> {
     let started = Instant::now();
-    let is_late = |started: Instant| plan.time_max.is_some_and(|time| started.elapsed() >= time);
-    let mut report = Report::new(plan.seed, medium.name());
-    let mut seed = plan.seed;
+    let is_late = || {
+        run_options
+            .time_max
+            .is_some_and(|time_max| started.elapsed() >= time_max)
+    };
+    let mut report = Report::new(run_options.seed, disk.name());
+    let mut seed = run_options.seed;
     for number in 1.. {
-        if report.cycles() >= plan.cycles || is_late(started) || report.failure().is_some() {
+        if report.cycles() >= run_options.cycles || is_late() || report.failure().is_some() {
             break;
         }
-        let options = Options::draw(seed);
-        report.directory(&options);
-        say(&describe(number, seed, &options));
+        let options = DirectoryOptions::sample(seed);
+        report.add_directory(&options);
+        log(&directory_line(number, seed, &options));
         let mut directory =
-            Directory::make(site, &format!("directory-{number}"), seed, options, medium)?;
+            Directory::create(site, &format!("directory-{number}"), seed, options, disk)?;
         let mut devices = 0;
         for cycle in 0..options.cycles {
-            // The last server of a directory is only looked at: it shows what the one before has left.
+            // The last server of a directory checks what the one before has left.
             let is_last = cycle + 1 == options.cycles
-                || report.cycles() + 1 == plan.cycles
-                || is_late(started);
-            let moment = match is_last {
-                true => Moment::Quiet(1),
-                false => directory.draw_moment(),
+                || report.cycles() + 1 == run_options.cycles
+                || is_late();
+            let termination = if is_last {
+                Termination::WhenIdle(1)
+            } else {
+                directory.sample_termination()
             };
-            let result = directory.cycle(site, cycle, &moment, medium).await?;
-            report.cycle(&moment, &result);
-            devices = result.seen.devices;
-            say(&line(&report, &moment, &result));
+            let result = directory.cycle(site, cycle, &termination, disk).await?;
+            report.add_cycle(&termination, &result);
+            devices = result.observed.devices;
+            log(&cycle_line(&report, &termination, &result));
             if !result.findings.is_empty() {
-                report.failed(failure(&report, cycle, seed, directory.folder(), &result));
+                report.set_failure(failure(&report, cycle, seed, directory.path(), &result));
                 break;
             }
             if is_last {
                 break;
             }
         }
-        report.directory_ended(devices);
+        report.add_devices(devices);
         if report.failure().is_none() {
-            medium
-                .release()
-                .map_err(CrashError::file(directory.folder()))?;
-            if !plan.keep {
-                let folder = directory.folder();
-                std::fs::remove_dir_all(folder).map_err(CrashError::file(folder))?;
+            disk.release().map_err(CrashError::file(directory.path()))?;
+            if !run_options.keep {
+                let path = directory.path();
+                std::fs::remove_dir_all(path).map_err(CrashError::file(path))?;
             }
         }
         seed = next_seed(seed);
     }
-    report.notes(medium.notes());
+    report.set_disk_statistics(disk.statistics());
     Ok(report)
 }
 
-fn failure(report: &Report, cycle: u64, seed: u64, folder: &Path, result: &Cycle) -> Failure {
+fn failure(report: &Report, cycle: u64, seed: u64, directory: &Path, result: &Cycle) -> Failure {
     Failure {
         cycle: report.cycles(),
         seed,
         replay_cycles: cycle + 1,
-        folder: folder.to_owned(),
+        directory: directory.to_owned(),
         findings: result
             .findings
             .iter()
@@ -155,31 +160,28 @@ fn failure(report: &Report, cycle: u64, seed: u64, folder: &Path, result: &Cycle
     }
 }
 
-/// Findings listed in a report; all are counted.
+/// Maximum number of findings in the text of a report; all are counted.
 const FINDINGS_LISTED_MAX: usize = 100;
 
-fn describe(number: u64, seed: u64, options: &Options) -> String {
-    let all: Vec<String> = options
+fn directory_line(number: u64, seed: u64, options: &DirectoryOptions) -> String {
+    let options: Vec<String> = options
         .describe()
         .into_iter()
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
-    format!("directory {number}, seed {seed}: {}", all.join(", "))
+    format!("directory {number}, seed {seed}: {}", options.join(", "))
 }
 
-fn line(report: &Report, moment: &Moment, cycle: &Cycle) -> String {
+fn cycle_line(report: &Report, termination: &Termination, cycle: &Cycle) -> String {
     let recovery = cycle
         .recovery
         .map_or_else(String::new, |time| format!(", ready in {time:.2?}"));
     format!(
-        "cycle {}: {moment:.1?}{recovery}, {} acknowledged, {} devices, {} ahead, {}",
+        "cycle {}: {termination}{recovery}, {} acknowledged, {} devices, {} ahead, {} findings",
         report.cycles(),
         cycle.acknowledged,
-        cycle.seen.devices,
-        cycle.seen.unacknowledged,
-        match cycle.findings.len() {
-            0 => "all there".to_owned(),
-            count => format!("{count} FINDINGS"),
-        }
+        cycle.observed.devices,
+        cycle.observed.unacknowledged,
+        cycle.findings.len(),
     )
 }

@@ -1,8 +1,8 @@
-//! The devices of one connection, which outlive the servers they send to.
+//! A sender: the devices of one connection, which outlive the servers they send to.
 //!
-//! Owner: the loop between cycles, a task of its own during one. Frames are made as fast as the window
-//! allows. What was handed over and not acknowledged when a server died is kept, to be sent again or to be
-//! forgotten in the next cycle. Bounds: the window of frames, and one inventory a device.
+//! Owner: the loop between cycles, its own task during one. It makes frames as fast as the window allows. Frames that a
+//! server has not acknowledged when it terminates are kept, and resent or dropped in the next cycle. Bounds: the window of
+//! frames, and one inventory per device.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,52 +22,52 @@ use muster_wire::{CheckInRecord, Digest, Inventory, encode_inventory};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::answers::{Answers, Numbers};
-use crate::book::Book;
+use crate::answers::{ExpectedAnswers, Numbers};
 use crate::check::Finding;
-use crate::draw::spread;
 use crate::ledger::{DeviceKey, Entry, Kind};
-use crate::options::{FleetOptions, Memory};
+use crate::options::{FleetOptions, ResendPolicy};
+use crate::sampling::log_uniform;
+use crate::shared_ledger::SharedLedger;
 
-/// How long acks of a server that is gone may still be on their way through the kernel.
-const LAST_ACKS: Duration = Duration::from_millis(100);
+/// How long acks may take through the kernel after their server has ended.
+const LAST_ACKS_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What the senders of a cycle are to do.
+/// A command to all senders of a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Send as much as the server takes.
+pub enum Command {
+    /// Send as fast as the server acknowledges.
     Send,
-    /// Send what waits, make nothing new, end when everything is acknowledged.
+    /// Make no new frames; end when all frames are acknowledged.
     Finish,
-    /// The server is gone: read the last acks and end.
+    /// The server has ended: read the last acks and end.
     Stop,
 }
 
-/// Where to send, and who is told.
+/// The server that the senders of a cycle connect to, with what they share.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The server.
+    /// Address of the server.
     pub server: SocketAddr,
-    /// The authority of its certificate.
+    /// File with the authority of its certificate.
     pub ca: PathBuf,
     /// The socket.
     pub endpoint: Endpoint,
     /// The ledger.
-    pub book: Arc<Book>,
-    /// What to do.
-    pub orders: watch::Receiver<Order>,
+    pub ledger: Arc<SharedLedger>,
+    /// The latest command.
+    pub commands: watch::Receiver<Command>,
 }
 
-/// What a sender saw in a cycle.
+/// The outcome of a cycle for a sender.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What the server answered.
+    /// The answers of the server.
     pub progress: Progress,
-    /// What it should not have.
+    /// Findings.
     pub findings: Vec<Finding>,
 }
 
-/// One frame and what it says.
+/// A frame and its records.
 #[derive(Debug)]
 struct Frame {
     bytes: Bytes,
@@ -82,16 +82,16 @@ pub struct Sender {
     identity: PathBuf,
     part: Part,
     /// The inventories of all devices, as last sent; revision 0 before the first.
-    stock: Vec<Inventory>,
+    inventories: Vec<Inventory>,
     fleet: FleetOptions,
     frame_max: usize,
     random: Random,
-    /// Handed over or about to be, and not acknowledged; oldest first.
-    waiting: VecDeque<Frame>,
+    /// Unacknowledged frames, oldest first.
+    unacknowledged: VecDeque<Frame>,
 }
 
 impl Sender {
-    /// The devices `members` of a tenant, on connections with this certificate.
+    /// A sender for the devices `members` of a tenant, with this certificate.
     pub fn new(
         name: String,
         tenant: usize,
@@ -101,7 +101,7 @@ impl Sender {
         seed: u64,
     ) -> Self {
         let part = Part::new(&fleet.shape(seed), members, u64::MAX);
-        let stock = part.inventories().map(|inventory| Inventory {
+        let inventories = part.inventories().map(|inventory| Inventory {
             revision: 0,
             ..inventory
         });
@@ -113,17 +113,17 @@ impl Sender {
             name,
             tenant,
             identity,
-            stock: stock.collect(),
+            inventories: inventories.collect(),
             part,
             fleet,
-            // A device has little to say at once.
+            // A device has few check-ins at once.
             frame_max: if is_direct {
-                fleet.frame.min(4)
+                fleet.frame_check_ins_max.min(4)
             } else {
-                fleet.frame
+                fleet.frame_check_ins_max
             },
             random: Random::new(seed.rotate_left(16), first),
-            waiting: VecDeque::new(),
+            unacknowledged: VecDeque::new(),
         }
     }
 
@@ -137,30 +137,30 @@ impl Sender {
         self.part.devices().map(|(id, _)| (self.tenant, id))
     }
 
-    /// A server died. The devices remember what they had not got an ack for, or they do not.
-    pub fn outlive(&mut self) {
-        let forgets = match self.fleet.memory {
-            Memory::Resend => false,
-            Memory::Forget => true,
-            Memory::Either => self.random.per_mille(500),
+    /// A server has ended: keeps or drops unacknowledged frames, as the policy says.
+    pub fn server_ended(&mut self) {
+        let resends = match self.fleet.resend {
+            ResendPolicy::Always => true,
+            ResendPolicy::Never => false,
+            ResendPolicy::Random => !self.random.per_mille(500),
         };
-        if forgets {
-            self.waiting.clear();
+        if !resends {
+            self.unacknowledged.clear();
         }
     }
 
-    /// Sends to a server that begins with these numbers until it is told to end.
+    /// Sends to a server that has recovered these numbers, until a command ends it.
     pub async fn run(mut self, target: Target, numbers: Numbers) -> (Self, Outcome) {
         let mut config = ClientConfig::new(
             target.server,
             Pem::file(&target.ca),
             Pem::file(&self.identity),
         );
-        config.window_frames = self.fleet.window;
-        let mut orders = target.orders.clone();
+        config.window_frames = self.fleet.window_frames;
+        let mut commands = target.commands.clone();
         let stopped = async move {
-            // An error says that nobody gives orders any more, which is one.
-            let _ = orders.wait_for(|order| *order == Order::Stop).await;
+            // An error means that the load is gone, which is like a stop.
+            let _ = commands.wait_for(|command| *command == Command::Stop).await;
         };
         let connected = tokio::select! {
             biased;
@@ -170,40 +170,40 @@ impl Sender {
         let mut outcome = Outcome::default();
         match connected {
             Ok(client) => {
-                let mut sending = Sending {
+                let mut session = Session {
                     sender: &mut self,
                     target,
                     watch: client.watch(),
-                    answers: Answers::from_state(numbers),
+                    answers: ExpectedAnswers::from_recovered(numbers),
                     in_flight: 0,
                     frames_acked: 0,
                     finding: None,
                 };
-                let failure = sending.run(&client).await.err();
-                outcome.findings.extend(sending.finding.take());
+                let failure = session.run(&client).await.err();
+                outcome.findings.extend(session.finding.take());
                 outcome.progress = client.progress();
                 outcome
                     .findings
-                    .extend(failure.map(|error| self.fault(&error)));
+                    .extend(failure.map(|error| self.client_failure(&error)));
             }
-            Err(error) => outcome.findings.push(self.fault(&error)),
+            Err(error) => outcome.findings.push(self.client_failure(&error)),
         }
         (self, outcome)
     }
 
-    /// A client ends for good only if the server breaks the protocol or refuses it.
-    fn fault(&self, error: &ClientError) -> Finding {
-        Finding::Conduct(format!("{}: {error}", self.name))
+    /// The finding for a client that failed: it gives up only if the server violates the protocol or refuses it.
+    fn client_failure(&self, error: &ClientError) -> Finding {
+        Finding::Behavior(format!("{}: {error}", self.name))
     }
 
-    fn make(&mut self) -> Frame {
+    fn make_frame(&mut self) -> Frame {
         if self.random.below(1000) < self.fleet.inventories
             && let Some(frame) = self.make_inventory()
         {
             return frame;
         }
         let mut bytes = Vec::new();
-        let count = spread(&mut self.random, 1, self.frame_max as u64) as usize;
+        let count = log_uniform(&mut self.random, 1, self.frame_max as u64) as usize;
         self.part.make_frame(&mut bytes, count, clock::millis());
         let (records, _) = bytes[HEADER_BYTES..].as_chunks::<CHECK_IN_BYTES>();
         let entry = |bytes| {
@@ -222,12 +222,12 @@ impl Sender {
         }
     }
 
-    /// The next revision of some device's inventory, with another owner and tags; now and then the one
-    /// before once more.
+    /// Makes a frame with the next revision of a random device's inventory, with another owner and tags, or with a
+    /// repeated one.
     fn make_inventory(&mut self) -> Option<Frame> {
-        let place = self.random.below(self.stock.len() as u64) as usize;
+        let index = self.random.below(self.inventories.len() as u64) as usize;
         let repeats = self.random.below(1000) < self.fleet.duplicates;
-        let inventory = self.stock.get_mut(place)?;
+        let inventory = self.inventories.get_mut(index)?;
         if inventory.revision == 0 || !repeats {
             inventory.revision += 1;
             let (owner, tags) = self.random.pick(mix::COHORTS);
@@ -250,59 +250,59 @@ impl Sender {
     }
 }
 
-/// A sender while it is connected.
-struct Sending<'a> {
+/// The session of a sender with one server.
+struct Session<'a> {
     sender: &'a mut Sender,
     target: Target,
     watch: ProgressWatch,
-    answers: Answers,
-    /// How many of the frames that wait, from the oldest, were handed over.
+    answers: ExpectedAnswers,
+    /// How many of the unacknowledged frames, from the oldest, were handed to the client.
     in_flight: usize,
     frames_acked: u64,
-    /// The first answer that was wrong.
+    /// The first wrong answer.
     finding: Option<Finding>,
 }
 
-impl Sending<'_> {
+impl Session<'_> {
     async fn run(&mut self, client: &Client) -> Result<(), ClientError> {
         loop {
-            let order = *self.target.orders.borrow_and_update();
-            if order == Order::Stop {
-                return self.last_acks(client).await;
+            let command = *self.target.commands.borrow_and_update();
+            if command == Command::Stop {
+                return self.read_last_acks(client).await;
             }
-            let has_next = self.in_flight < self.sender.waiting.len();
-            if !has_next && order == Order::Send {
-                let frame = self.sender.make();
-                self.target.book.sent(&frame.entries);
-                self.sender.waiting.push_back(frame);
+            let has_next = self.in_flight < self.sender.unacknowledged.len();
+            if !has_next && command == Command::Send {
+                let frame = self.sender.make_frame();
+                self.target.ledger.sent(&frame.entries);
+                self.sender.unacknowledged.push_back(frame);
             }
-            let next = self.sender.waiting.get(self.in_flight);
+            let next = self.sender.unacknowledged.get(self.in_flight);
             let next = next.map(|frame| frame.bytes.clone());
             if next.is_none() && self.in_flight == 0 {
                 return Ok(());
             }
             tokio::select! {
                 biased;
-                _ = self.target.orders.changed() => {}
+                _ = self.target.commands.changed() => {}
                 progress = self.watch.changed() => match progress {
                     Some(progress) => self.acknowledged(&progress),
-                    None => return Err(ended(client).await),
+                    None => return Err(failure(client).await),
                 },
-                handed_over = hand_over(client, next.as_ref()), if next.is_some() => {
-                    handed_over?;
-                    self.answers.handed_over(&self.sender.waiting[self.in_flight].entries);
+                sent = send(client, next.as_ref()), if next.is_some() => {
+                    sent?;
+                    self.answers.sent(&self.sender.unacknowledged[self.in_flight].entries);
                     self.in_flight += 1;
                 }
             }
         }
     }
 
-    /// Acks that the server sent before it died count like all others.
-    async fn last_acks(&mut self, client: &Client) -> Result<(), ClientError> {
-        while let Ok(progress) = timeout(LAST_ACKS, self.watch.changed()).await {
+    /// Reads the acks that the server sent before it ended; they count like all others.
+    async fn read_last_acks(&mut self, client: &Client) -> Result<(), ClientError> {
+        while let Ok(progress) = timeout(LAST_ACKS_TIMEOUT, self.watch.changed()).await {
             match progress {
                 Some(progress) => self.acknowledged(&progress),
-                None => return Err(ended(client).await),
+                None => return Err(failure(client).await),
             }
         }
         Ok(())
@@ -310,12 +310,12 @@ impl Sending<'_> {
 
     fn acknowledged(&mut self, progress: &Progress) {
         for _ in self.frames_acked..progress.frames_acked {
-            let Some(frame) = self.sender.waiting.pop_front() else {
+            let Some(frame) = self.sender.unacknowledged.pop_front() else {
                 break;
             };
-            // The client refuses acks of frames it has not sent, so there is one in flight.
+            // The client rejects acks of frames that it has not sent, so a frame is in flight.
             self.in_flight -= 1;
-            self.target.book.acknowledged(&frame.entries);
+            self.target.ledger.acknowledged(&frame.entries);
             self.answers.acknowledged();
         }
         self.frames_acked = progress.frames_acked;
@@ -325,15 +325,15 @@ impl Sending<'_> {
     }
 }
 
-/// Cancel safe.
-async fn hand_over(client: &Client, frame: Option<&Bytes>) -> Result<(), ClientError> {
+/// Hands a frame to the client. Cancel safe.
+async fn send(client: &Client, frame: Option<&Bytes>) -> Result<(), ClientError> {
     match frame {
         Some(frame) => client.send_frame(frame.clone()).await,
         None => Ok(()),
     }
 }
 
-/// Why a client has ended; its own call says why.
-async fn ended(client: &Client) -> ClientError {
+/// The error of a client that has failed, which any call returns.
+async fn failure(client: &Client) -> ClientError {
     client.flush().await.err().unwrap_or(ClientError::Stopped)
 }

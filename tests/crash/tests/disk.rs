@@ -1,6 +1,6 @@
-//! The disk that forgets, through the kernel: what ordinary programs see of it.
+//! The fault-injection disk as ordinary programs see it, through the kernel.
 //!
-//! Where nothing can be mounted these tests say so and check nothing.
+//! Where no disk can be mounted these tests print that they are skipped.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -9,15 +9,15 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use muster_crash::disk::{
-    Action, DiskSettings, Entries, FileKind, ForgetfulDisk, Moment, Operation, Rule,
+    Action, DiskSettings, EntryDurability, FaultDisk, FileKind, Operation, Rule, Timing,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A mounted disk and the directory below it, or a loud word that there is none.
-fn disk(settings: DiskSettings) -> Option<(ForgetfulDisk, tempfile::TempDir)> {
+/// A mounted disk and its mount point; none if no disk can be mounted.
+fn disk(settings: DiskSettings) -> Option<(FaultDisk, tempfile::TempDir)> {
     let below = tempfile::tempdir().expect("a temporary directory");
-    match ForgetfulDisk::mount(below.path(), settings) {
+    match FaultDisk::mount(below.path(), settings) {
         Ok(disk) => Some((disk, below)),
         Err(error) => {
             eprintln!("SKIPPED, NOTHING WAS CHECKED: {error}");
@@ -26,24 +26,24 @@ fn disk(settings: DiskSettings) -> Option<(ForgetfulDisk, tempfile::TempDir)> {
     }
 }
 
-fn on_log(operation: Operation, passing: u64, action: Action) -> Rule {
+fn on_log(operation: Operation, skip: u64, action: Action) -> Rule {
     Rule {
         operation,
         file: Some(FileKind::Log),
         thread: None,
-        passing,
-        lasting: false,
+        skip,
+        persistent: false,
         action,
     }
 }
 
-fn cycle(disk: &ForgetfulDisk, seed: u64) {
+fn power_cycle(disk: &FaultDisk, seed: u64) {
     disk.lose_power(seed);
     disk.power_on();
 }
 
 #[test]
-fn it_is_a_file_system() {
+fn it_supports_the_usual_file_operations() {
     let Some((disk, _below)) = disk(DiskSettings::default()) else {
         return;
     };
@@ -74,11 +74,11 @@ fn it_is_a_file_system() {
     names.sort();
     assert_eq!(names, ["a", "linked", "moved"]);
     assert_eq!(listed(&root.join("a/b")), Vec::<std::ffi::OsString>::new());
-    // Locks are the kernel's own, as a data directory needs them.
+    // The kernel implements file locks, which a data directory needs.
     file.try_lock().unwrap();
     let other = File::open(root.join("moved")).unwrap();
     assert!(other.try_lock().is_err());
-    // Open after its last name is gone.
+    // An open file outlives its last name.
     fs::remove_file(root.join("moved")).unwrap();
     fs::remove_file(root.join("linked")).unwrap();
     assert_eq!(file.metadata().unwrap().len(), 10);
@@ -88,11 +88,11 @@ fn it_is_a_file_system() {
 }
 
 #[test]
-fn many_names_are_all_listed() {
+fn a_large_directory_is_listed_completely() {
     let Some((disk, _below)) = disk(DiskSettings::default()) else {
         return;
     };
-    // More than one answer to the kernel holds.
+    // More entries than one reply to the kernel has room for.
     for number in 0..500 {
         let name = format!("a-long-name-so-that-a-page-is-soon-full-{number}");
         File::create(disk.path().join(name)).unwrap();
@@ -101,8 +101,8 @@ fn many_names_are_all_listed() {
 }
 
 #[test]
-fn power_takes_what_was_not_synced_and_leaves_what_was() {
-    let mut forgotten = 0;
+fn a_power_loss_loses_unsynced_bytes_only() {
+    let mut lost = 0;
     for seed in 0..20 {
         let Some((disk, _below)) = disk(DiskSettings::default()) else {
             return;
@@ -118,17 +118,20 @@ fn power_takes_what_was_not_synced_and_leaves_what_was() {
         let refused = file.write_all(b"more").unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(5), "EIO without power");
         disk.power_on();
-        assert!(file.sync_all().is_err(), "a handle of before");
+        assert!(
+            file.sync_all().is_err(),
+            "handles from before a power loss are invalid"
+        );
         let left = fs::read(&path).unwrap();
         assert!(left.starts_with(b"synced"), "seed {seed}");
-        forgotten += u32::from(left != b"synced and not synced");
+        lost += u32::from(left != b"synced and not synced");
     }
-    assert!(forgotten > 10, "{forgotten} of 20");
+    assert!(lost > 10, "{lost} of 20");
 }
 
 #[test]
-fn an_ordered_disk_keeps_a_name_with_the_file() {
-    for entries in [Entries::Ordered, Entries::Strict] {
+fn with_ordered_entries_syncing_a_file_keeps_its_name() {
+    for entries in [EntryDurability::Ordered, EntryDurability::Strict] {
         let mut kept = 0;
         for seed in 0..10 {
             let settings = DiskSettings {
@@ -142,28 +145,28 @@ fn an_ordered_disk_keeps_a_name_with_the_file() {
             let mut file = File::create(&path).unwrap();
             file.write_all(b"bytes").unwrap();
             file.sync_all().unwrap();
-            cycle(&disk, seed);
+            power_cycle(&disk, seed);
             kept += u32::from(fs::read(&path).is_ok_and(|bytes| bytes == b"bytes"));
         }
         match entries {
-            Entries::Ordered => assert_eq!(kept, 10),
-            Entries::Strict => assert!(kept < 10),
+            EntryDurability::Ordered => assert_eq!(kept, 10),
+            EntryDurability::Strict => assert!(kept < 10),
         }
     }
 }
 
 #[test]
-fn a_program_that_is_struck_in_a_sync_is_told_nothing_and_can_be_killed() {
+fn a_sync_during_which_power_is_lost_fails() {
     let Some((disk, _below)) = disk(DiskSettings::default()) else {
         return;
     };
-    let moment = Moment::After;
+    let timing = Timing::After;
     disk.arm(on_log(
         Operation::Sync,
         2,
-        Action::LosePower { moment, seed: 1 },
+        Action::LosePower { timing, seed: 1 },
     ));
-    // Ten lines, each synced, each told to us afterwards, until one sync fails.
+    // Writes ten lines, syncs each and then prints it, until a sync fails.
     let script = "for n in 0 1 2 3 4 5 6 7 8 9; do \
          printf '%s\\n' $n | dd of=1.log oflag=append conv=notrunc,fsync status=none || exit 9; \
          [ $n = 0 ] && sync .; echo $n; done";
@@ -174,44 +177,47 @@ fn a_program_that_is_struck_in_a_sync_is_told_nothing_and_can_be_killed() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    assert!(disk.wait_for_loss(DEADLINE));
-    let mut told = String::new();
+    assert!(disk.wait_for_power_loss(DEADLINE));
+    let mut printed = String::new();
     let mut out = program.stdout.take().unwrap();
-    out.read_to_string(&mut told).unwrap();
+    out.read_to_string(&mut printed).unwrap();
     assert_eq!(program.wait().unwrap().code(), Some(9));
-    assert_eq!(told, "0\n1\n", "the third was synced, and nobody knows");
+    assert_eq!(
+        printed, "0\n1\n",
+        "the third line was synced but not printed"
+    );
     let at = disk.loss().unwrap().at;
-    assert_eq!(at, Some((Operation::Sync, FileKind::Log, moment)));
+    assert_eq!(at, Some((Operation::Sync, FileKind::Log, timing)));
     disk.power_on();
     assert_eq!(fs::read(disk.path().join("1.log")).unwrap(), b"0\n1\n2\n");
 }
 
 #[test]
-fn a_sync_that_hangs_holds_up_nobody_else() {
+fn a_hanging_sync_does_not_block_other_operations() {
     let Some((disk, _below)) = disk(DiskSettings::default()) else {
         return;
     };
     disk.arm(on_log(Operation::Sync, 0, Action::Hang));
     let mut log = File::create(disk.path().join("1.log")).unwrap();
     log.write_all(b"x").unwrap();
-    let (done, told) = std::sync::mpsc::sync_channel(1);
-    let waiting = std::thread::spawn(move || done.send(log.sync_data()));
-    // Whatever else happens meanwhile gives the hanging sync time to end by mistake.
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let waiting = std::thread::spawn(move || sender.send(log.sync_data()));
+    // Other operations give the hanging sync time to complete by mistake.
     let mut number = 0;
-    while disk.hanging() == 0 {
+    while disk.hanging_syncs() == 0 {
         fs::write(disk.path().join("other"), format!("{number}")).unwrap();
         number += 1;
     }
-    fs::write(disk.path().join("other"), b"goes on").unwrap();
+    fs::write(disk.path().join("other"), b"unblocked").unwrap();
     File::open(disk.path()).unwrap().sync_all().unwrap();
-    assert!(told.try_recv().is_err());
-    assert_eq!(disk.let_go(), 1);
-    told.recv_timeout(DEADLINE).unwrap().unwrap();
+    assert!(receiver.try_recv().is_err());
+    assert_eq!(disk.resume_syncs(), 1);
+    receiver.recv_timeout(DEADLINE).unwrap().unwrap();
     waiting.join().unwrap().unwrap();
 }
 
 #[test]
-fn a_full_disk_says_so_and_takes_bytes_again_when_there_is_room() {
+fn a_full_disk_returns_an_error_until_there_is_room() {
     let Some((disk, _below)) = disk(DiskSettings::default()) else {
         return;
     };
@@ -225,7 +231,7 @@ fn a_full_disk_says_so_and_takes_bytes_again_when_there_is_room() {
 }
 
 #[test]
-fn it_is_unmounted_even_with_open_files() {
+fn it_is_unmounted_with_open_files() {
     let Some((disk, _below)) = disk(DiskSettings::default()) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Whole runs against the real server: one that must find nothing, and some that must.
+//! Runs of the crash loop against the real server: one without findings, and several that must have some.
 
 #[path = "support/command.rs"]
 mod command;
@@ -8,21 +8,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use muster_crash::medium::{Medium, Plain};
-use muster_crash::run::{Plan, run};
+use muster_crash::disk_backend::{DiskBackend, PlainBackend};
+use muster_crash::run::{RunOptions, run};
 use serde_json::Value;
 
-use command::{muster_crash, report, said, server};
+use command::{muster_crash, report, server, stderr};
 
 #[test]
-fn nothing_acknowledged_is_lost_and_nothing_is_left_behind() {
+fn nothing_acknowledged_is_lost_and_no_files_are_left() {
     let scratch = tempfile::tempdir().unwrap();
     let output = muster_crash(scratch.path(), &["run", "--cycles", "4", "--seed", "1"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report = report(&output);
     assert_eq!(report["cycles"], 4);
     for name in ["lost", "counter_drift", "findings"] {
-        assert_eq!(report[name], 0, "{name}: {}", said(&output));
+        assert_eq!(report[name], 0, "{name}: {}", stderr(&output));
     }
     assert!(report["acked"].as_u64() > Some(0), "{report}");
     assert_eq!(report["failure"], Value::Null);
@@ -30,54 +30,54 @@ fn nothing_acknowledged_is_lost_and_nothing_is_left_behind() {
 }
 
 #[test]
-fn an_older_state_is_found_kept_and_can_be_seen_again() {
+fn an_older_state_is_found_kept_and_reproducible() {
     let scratch = tempfile::tempdir().unwrap();
-    // The second server of this seed lives until thousands of check-ins are acknowledged.
-    let words = ["run", "--cycles", "10", "--seed", "1", "--sabotage"];
-    let output = muster_crash(scratch.path(), &words);
-    let text = said(&output);
+    // The second server of this seed acknowledges thousands of check-ins.
+    let arguments = ["run", "--cycles", "10", "--seed", "1", "--sabotage"];
+    let output = muster_crash(scratch.path(), &arguments);
+    let text = stderr(&output);
     assert_eq!(output.status.code(), Some(7), "{text}");
     let report = report(&output);
-    assert_eq!(report["cycles"], 2, "a run ends with its first failure");
+    assert_eq!(report["cycles"], 2, "a run ends at its first failure");
     assert!(report["lost"].as_u64() > Some(0), "{report}");
-    let folder = report["failure"]["folder"].as_str().expect("a path");
+    let directory = report["failure"]["directory"].as_str().expect("a path");
     for file in ["data", "ledger.txt", "muster.toml", "server.log"] {
-        assert!(Path::new(folder).join(file).exists(), "{file}");
+        assert!(Path::new(directory).join(file).exists(), "{file}");
     }
     assert!(text.contains("--seed 1 --cycles 2 --sabotage"), "{text}");
     assert!(text.contains("was acknowledged or recovered before"));
 }
 
-/// Damages what the second server has left.
-struct Damaging {
+/// A backend that damages the data directory after the second server.
+struct DamagingBackend {
     data: PathBuf,
     servers: u64,
     damage: fn(&Path) -> io::Result<()>,
 }
 
-impl Medium for Damaging {
+impl DiskBackend for DamagingBackend {
     fn name(&self) -> &'static str {
         "damaging"
     }
 
-    fn prepare(&mut self, folder: &Path, seed: u64) -> io::Result<PathBuf> {
-        self.data = Plain.prepare(folder, seed)?;
+    fn prepare(&mut self, directory: &Path, seed: u64) -> io::Result<PathBuf> {
+        self.data = PlainBackend.prepare(directory, seed)?;
         Ok(self.data.clone())
     }
 
-    fn settle(&mut self) -> io::Result<()> {
+    fn server_ended(&mut self) -> io::Result<()> {
         self.servers += 1;
-        match self.servers {
-            2 => (self.damage)(&self.data),
-            _ => Ok(()),
+        if self.servers == 2 {
+            (self.damage)(&self.data)?;
         }
+        Ok(())
     }
 }
 
-/// What a run of two servers on such a medium finds.
+/// The findings of a run on a damaging backend.
 fn findings(damage: fn(&Path) -> io::Result<()>) -> Vec<String> {
     let scratch = tempfile::tempdir().expect("a scratch directory can be made");
-    let plan = Plan {
+    let run_options = RunOptions {
         server: server(),
         scratch: scratch.path().to_owned(),
         cycles: 10,
@@ -85,32 +85,32 @@ fn findings(damage: fn(&Path) -> io::Result<()>) -> Vec<String> {
         seed: 1,
         keep: false,
     };
-    let mut medium = Damaging {
+    let mut disk = DamagingBackend {
         data: PathBuf::new(),
         servers: 0,
         damage,
     };
-    let report = run(&plan, &mut medium, &mut |_| ()).expect("the tool goes on");
+    let report = run(&run_options, &mut disk, &mut |_| ()).expect("the tool does not fail");
     assert!(!report.is_clean());
     report.failure().expect("a failure").findings.clone()
 }
 
 #[test]
-fn a_directory_that_is_gone_is_a_finding() {
+fn a_missing_directory_is_a_finding() {
     let found = findings(|data| {
         fs::remove_dir_all(data)?;
         fs::create_dir(data)
     });
-    assert!(found[0].contains("after the end of a server"), "{found:?}");
+    assert!(found[0].contains("after the server ended"), "{found:?}");
 }
 
 #[test]
-fn logs_that_lost_everything_are_a_finding() {
+fn truncated_logs_are_a_finding() {
     let found = findings(|data| {
         for entry in fs::read_dir(data)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "log") {
-                // Not a part of it: the end may be a write that nobody was told of.
+                // Not only the end, which may be an unacknowledged write.
                 fs::OpenOptions::new().write(true).open(&path)?.set_len(0)?;
             }
         }
@@ -118,12 +118,12 @@ fn logs_that_lost_everything_are_a_finding() {
     });
     assert!(
         !found.is_empty(),
-        "what was acknowledged since the start is gone"
+        "everything acknowledged since the start is lost"
     );
 }
 
 #[test]
-fn a_server_that_is_none_is_said_to_be() {
+fn a_binary_that_is_not_a_server_is_an_error() {
     let scratch = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_muster-crash"))
         .args(["run", "--server", "/bin/false", "--scratch"])
@@ -131,5 +131,5 @@ fn a_server_that_is_none_is_said_to_be() {
         .output()
         .expect("the binary starts");
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("pki init"), "{}", said(&output));
+    assert!(stderr(&output).contains("pki init"), "{}", stderr(&output));
 }

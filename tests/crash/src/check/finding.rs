@@ -1,96 +1,96 @@
-//! One thing that is wrong, and how much it counts.
+//! The findings of a check.
 
 use std::fmt;
 
 use muster_loadgen::oracle::CellName;
 use muster_wire::Digest;
 
-use super::named;
+use super::device_name;
 use crate::ledger::{DeviceKey, Kind};
 use crate::site::TENANTS;
 
-/// What a check found wrong.
+/// Something wrong that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// A device is behind what was acknowledged, or what an earlier recovery showed.
+    /// A device is older than its acknowledged state, or than an earlier recovered state.
     Behind {
         /// The device.
         device: DeviceKey,
-        /// Of which records.
+        /// The kind of record.
         kind: Kind,
-        /// The number it must have at least.
+        /// The lowest number that it may have.
         floor: u64,
-        /// The number it has; 0 if it is not there at all.
+        /// The number that it has; 0 if it is missing.
         found: u64,
-        /// Promises broken.
+        /// Number of lost records.
         lost: u64,
     },
-    /// A device shows a record that nobody sent.
+    /// A device has a record that no client sent.
     NeverSent {
         /// The device.
         device: DeviceKey,
-        /// Of which records.
+        /// The kind of record.
         kind: Kind,
-        /// The number it has.
+        /// The number that it has.
         number: u64,
     },
-    /// A device shows the right number with other content.
-    OtherContent {
+    /// A device has the right number with other content.
+    ContentMismatch {
         /// The device.
         device: DeviceKey,
-        /// Of which records.
+        /// The kind of record.
         kind: Kind,
-        /// The number it has.
+        /// The number that it has.
         number: u64,
-        /// What was sent under it.
+        /// The digest that was sent with the number.
         sent: Digest,
-        /// What is there.
+        /// The digest on disk.
         found: Option<Digest>,
     },
-    /// A device is there twice.
-    Twice(DeviceKey),
+    /// A device is listed twice.
+    DuplicateDevice(DeviceKey),
     /// A recount differs from the counters, or from the number of devices on disk.
-    Counts {
-        /// Whose recount.
-        place: &'static str,
-        /// Devices it counted.
+    Recount {
+        /// Which recount.
+        context: &'static str,
+        /// Devices that it counted.
         counted: u64,
         /// Devices on disk.
         listed: u64,
         /// Cells that differ.
         differing_cells: u64,
     },
-    /// A running server counts another number of devices in a cell than there were on disk.
+    /// A running server counts another number of devices in a cell than were on disk.
     Cell {
-        /// Place of the tenant.
+        /// Index of the tenant.
         tenant: usize,
         /// The cell.
         cell: CellName,
-        /// On disk.
+        /// Devices on disk.
         expected: u64,
-        /// By the server.
+        /// Devices that the server counts.
         counted: u64,
     },
-    /// A connection was answered otherwise than the state at its beginning and its frames say.
+    /// The answers on a connection do not follow from the recovered state and the frames.
     Answers {
-        /// Whose connection.
+        /// Name of the connection.
         connection: String,
         /// Accepted, duplicate, stale.
         expected: [u64; 3],
-        /// The same, and rejected.
+        /// Accepted, duplicate, stale, rejected.
         answered: [u64; 4],
     },
-    /// Something that may never happen, whatever the data.
-    Conduct(String),
+    /// A server does something that it must never do, whatever its state.
+    Behavior(String),
 }
 
 impl Finding {
-    /// Promises broken.
+    /// Number of lost acknowledged records.
     pub const fn lost(&self) -> u64 {
         match self {
             Self::Behind { lost, .. } => *lost,
-            // What was sent, and perhaps acknowledged, is not what is there.
-            Self::OtherContent { .. } => 1,
+            // The record that was sent, and perhaps acknowledged, is not on disk.
+            Self::ContentMismatch { .. } => 1,
             _ => 0,
         }
     }
@@ -98,20 +98,20 @@ impl Finding {
     /// By how much counters are off.
     pub const fn drift(&self) -> u64 {
         match self {
-            Self::Counts {
+            Self::Recount {
                 counted,
                 listed,
                 differing_cells,
                 ..
             } => {
                 let drift = counted.abs_diff(*listed) + *differing_cells;
-                // A recount that does not say "verified" is off, whatever else it says.
+                // A recount that is not verified counts as a drift even if its numbers agree.
                 if drift == 0 { 1 } else { drift }
             }
             Self::Cell {
                 expected, counted, ..
             } => expected.abs_diff(*counted),
-            Self::Twice(_) => 1,
+            Self::DuplicateDevice(_) => 1,
             _ => 0,
         }
     }
@@ -128,8 +128,8 @@ impl fmt::Display for Finding {
                 lost,
             } => write!(
                 out,
-                "{}: {} {floor} was acknowledged or recovered before, {found} is there ({lost} lost)",
-                named(*device),
+                "{}: {} {floor} was acknowledged or recovered before, {found} is on disk ({lost} lost)",
+                device_name(*device),
                 kind.name(),
             ),
             Self::NeverSent {
@@ -138,44 +138,46 @@ impl fmt::Display for Finding {
                 number,
             } => write!(
                 out,
-                "{}: {} {number} is there and was never sent",
-                named(*device),
+                "{}: {} {number} is on disk but was never sent",
+                device_name(*device),
                 kind.name(),
             ),
-            Self::OtherContent {
+            Self::ContentMismatch {
                 device,
                 kind,
                 number,
                 sent,
                 found,
             } => {
-                let found = found.map_or_else(|| "nothing".to_owned(), |found| found.to_string());
+                let found = found.map_or_else(|| "no digest".to_owned(), |found| found.to_string());
                 write!(
                     out,
-                    "{}: {} {number} was sent with digest {sent}, {found} is there",
-                    named(*device),
+                    "{}: {} {number} was sent with digest {sent}, {found} is on disk",
+                    device_name(*device),
                     kind.name(),
                 )
             }
-            Self::Twice(device) => write!(out, "{}: it is there twice", named(*device)),
-            Self::Conduct(text) => out.write_str(text),
+            Self::DuplicateDevice(device) => {
+                write!(out, "{}: the device is listed twice", device_name(*device))
+            }
+            Self::Behavior(text) => out.write_str(text),
             counts => counts.fmt_counts(out),
         }
     }
 }
 
 impl Finding {
-    /// Those that are about numbers of several devices.
+    /// Formats the findings that compare counts.
     fn fmt_counts(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Counts {
-                place,
+            Self::Recount {
+                context,
                 counted,
                 listed,
                 differing_cells,
             } => write!(
                 out,
-                "the recount {place} is not verified: {counted} devices, {listed} on disk, \
+                "the recount {context} is not verified: {counted} devices, {listed} on disk, \
                  {differing_cells} cells differ",
             ),
             Self::Cell {
@@ -185,7 +187,7 @@ impl Finding {
                 counted,
             } => write!(
                 out,
-                "{}: the server counts {counted} devices in {} {:?} {:#010x}, {expected} were on disk",
+                "{}: the server counts {counted} devices in {} {:?} {:#010x}, {expected} are on disk",
                 TENANTS.get(*tenant).unwrap_or(&"?"),
                 cell.owner,
                 cell.tags,
@@ -197,14 +199,14 @@ impl Finding {
                 answered,
             } => write!(
                 out,
-                "{connection}: accepted, duplicate, stale, rejected should be {expected:?} and 0, \
-                 the server says {answered:?}",
+                "{connection}: the server answered {answered:?} accepted, duplicate, stale and rejected instead \
+                 of {expected:?} and 0 rejected",
             ),
             Self::Behind { .. }
             | Self::NeverSent { .. }
-            | Self::OtherContent { .. }
-            | Self::Twice(_)
-            | Self::Conduct(_) => unreachable!("they are written above"),
+            | Self::ContentMismatch { .. }
+            | Self::DuplicateDevice(_)
+            | Self::Behavior(_) => unreachable!("fmt formats these"),
         }
     }
 }

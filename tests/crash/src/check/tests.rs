@@ -1,4 +1,4 @@
-//! The checker on listings that somebody tampered with.
+//! The checks on modified listings.
 
 use muster_engine::Compliance;
 use muster_wire::{DeviceId, Digest};
@@ -54,7 +54,7 @@ fn ledger() -> Ledger {
     ledger
 }
 
-fn right() -> Vec<ListedDevice> {
+fn correct() -> Vec<ListedDevice> {
     vec![listed(1, 2, 0), listed(2, 4, 0), listed(3, 3, 1)]
 }
 
@@ -63,26 +63,26 @@ fn findings(listing: &[ListedDevice]) -> Vec<Finding> {
 }
 
 #[test]
-fn what_is_acknowledged_or_newer_is_right() {
-    let (seen, findings) = devices(&ledger(), &right());
+fn acknowledged_or_newer_records_are_correct() {
+    let (observed, findings) = devices(&ledger(), &correct());
     assert_eq!(findings, []);
-    let expected = Seen {
+    let expected = Observed {
         devices: 3,
         unacknowledged: 2,
     };
-    assert_eq!(seen, expected);
+    assert_eq!(observed, expected);
 }
 
 #[test]
-fn a_device_that_is_missing_is_lost_with_everything_it_was_promised() {
-    let found = findings(&right()[..2]);
+fn a_missing_device_loses_all_its_acknowledged_records() {
+    let found = findings(&correct()[..2]);
     assert_eq!(found.len(), 2, "check-ins and inventory: {found:?}");
     assert_eq!(lost(&found), 3);
 }
 
 #[test]
-fn a_lower_number_is_lost() {
-    let mut listing = right();
+fn a_lower_number_is_a_loss() {
+    let mut listing = correct();
     listing[0] = listed(1, 1, 0);
     assert_eq!(lost(&findings(&listing)), 1);
     listing[2] = listed(3, 3, 0);
@@ -90,8 +90,8 @@ fn a_lower_number_is_lost() {
 }
 
 #[test]
-fn the_right_number_with_other_content_is_lost() {
-    let mut listing = right();
+fn the_right_number_with_other_content_is_a_loss() {
+    let mut listing = correct();
     listing[0].check_in.1 = Some(Digest(9));
     assert_eq!(lost(&findings(&listing)), 1);
     listing[0].check_in.1 = None;
@@ -101,30 +101,30 @@ fn the_right_number_with_other_content_is_lost() {
 }
 
 #[test]
-fn what_nobody_sent_is_a_finding() {
-    let mut listing = right();
+fn a_record_that_was_never_sent_is_a_finding() {
+    let mut listing = correct();
     listing[0] = listed(1, 5, 0);
     listing.push(listed(9, 1, 0));
     let found = findings(&listing);
     let never_sent = |finding: &&Finding| matches!(finding, Finding::NeverSent { .. });
-    // Device 9 has sent nothing at all, neither check-ins nor inventories.
+    // Device 9 has sent neither check-ins nor inventories.
     assert_eq!(found.iter().filter(never_sent).count(), 3, "{found:?}");
 }
 
 #[test]
-fn a_device_that_is_there_twice_is_a_drift() {
-    let mut listing = right();
+fn a_device_that_is_listed_twice_is_a_drift() {
+    let mut listing = correct();
     listing.push(listed(1, 2, 0));
     let found = findings(&listing);
-    assert_eq!(found, [Finding::Twice(key(1))]);
+    assert_eq!(found, [Finding::DuplicateDevice(key(1))]);
     assert_eq!((lost(&found), drift(&found)), (0, 1));
 }
 
 #[test]
-fn a_state_must_not_fall_behind_an_earlier_recovery() {
+fn a_state_must_not_be_older_than_an_earlier_recovery() {
     let mut ledger = ledger();
-    settle(&mut ledger, &right());
-    let mut later = right();
+    record_recovered(&mut ledger, &correct());
+    let mut later = correct();
     later[1] = listed(2, 3, 0);
     let (_, found) = devices(&ledger, &later);
     assert_eq!(lost(&found), 1, "3 was never acknowledged, 4 was recovered");
@@ -159,33 +159,42 @@ fn a_recount_must_be_verified_and_count_every_device() {
 fn counted(facets: &Facets, count: u64) -> BTreeMap<usize, Cells> {
     let cell = CellName {
         facets: facets.word().0,
-        ..right()[0].cell.clone()
+        ..correct()[0].cell.clone()
     };
     BTreeMap::from([(0, Cells::from([(cell, count)]))])
 }
 
 #[test]
-fn the_counts_of_a_server_are_those_of_the_devices_on_disk() {
+fn the_counts_of_a_server_match_the_devices_on_disk() {
     let facets = Facets::default();
-    assert_eq!(cells(Depth::Full, &right(), &counted(&facets, 3)), []);
-    let found = cells(Depth::Full, &right(), &counted(&facets, 2));
+    assert_eq!(
+        cells(Comparison::Full, &correct(), &counted(&facets, 3)),
+        []
+    );
+    let found = cells(Comparison::Full, &correct(), &counted(&facets, 2));
     assert_eq!(drift(&found), 1);
     let onboarded = Facets {
         onboarded: true,
         ..facets
     };
-    for depth in [Depth::Full, Depth::Said] {
-        let found = cells(depth, &right(), &counted(&onboarded, 3));
-        assert_eq!(drift(&found), 6, "three are missed, three are too many");
+    for depth in [Comparison::Full, Comparison::Reported] {
+        let found = cells(depth, &correct(), &counted(&onboarded, 3));
+        assert_eq!(drift(&found), 6, "three are missing, three are too many");
     }
 }
 
 #[test]
-fn another_policy_set_may_have_judged_otherwise() {
-    let judged = Facets {
+fn after_a_policy_change_evaluated_facets_are_not_compared() {
+    let evaluated = Facets {
         compliance: Compliance::Noncompliant,
         ..Facets::default()
     };
-    assert_eq!(cells(Depth::Said, &right(), &counted(&judged, 3)), []);
-    assert_eq!(cells(Depth::Full, &right(), &counted(&judged, 3)).len(), 2);
+    assert_eq!(
+        cells(Comparison::Reported, &correct(), &counted(&evaluated, 3)),
+        []
+    );
+    assert_eq!(
+        cells(Comparison::Full, &correct(), &counted(&evaluated, 3)).len(),
+        2
+    );
 }

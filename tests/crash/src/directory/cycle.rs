@@ -1,60 +1,58 @@
-//! What one cycle of a directory showed.
+//! The result of one cycle of a directory.
 
 use std::time::Duration;
 
 use muster_client::Progress;
 
-use crate::check::{Finding, Seen};
-use crate::moment::Moment;
-use crate::observe::Shown;
+use crate::check::{Finding, Observed};
+use crate::observe::FaultResponse;
 use crate::process::Ended;
+use crate::termination::Termination;
 
-/// What a cycle showed.
+/// The result of a cycle.
 #[derive(Debug)]
 pub struct Cycle {
-    /// What was wrong; a cycle without is a good one.
+    /// Findings; a good cycle has none.
     pub findings: Vec<Finding>,
-    /// What was seen on disk.
-    pub seen: Seen,
-    /// What the server answered.
+    /// What the check of the disk observed.
+    pub observed: Observed,
+    /// The answers of the server.
     pub progress: Progress,
-    /// Records that were acknowledged.
+    /// Acknowledged records.
     pub acknowledged: u64,
-    /// From the start of the process to its ready line, if it came that far.
+    /// Time from the start of the process to its ready line, if it became ready.
     pub recovery: Option<Duration>,
     /// How the server ended.
     pub ended: Ended,
-    /// What it did when its disk went bad, if it did.
-    pub shown: Option<Shown>,
+    /// The response of the server to a disk fault, if there was one.
+    pub response: Option<FaultResponse>,
 }
 
 impl Cycle {
     pub(super) fn ended(ended: Ended) -> Self {
         Self {
             findings: Vec::new(),
-            seen: Seen::default(),
+            observed: Observed::default(),
             progress: Progress::default(),
             acknowledged: 0,
             recovery: None,
             ended,
-            shown: None,
+            response: None,
         }
     }
 
-    /// A server that ends before it is ready has met a kill point or lost its disk, or must not.
-    pub(super) fn not_ready(ended: Ended, moment: &Moment, is_disk_lost: bool) -> Self {
-        let is_at_kill_point = matches!(moment, Moment::KillPoint(..)) && ended == Ended::Killed;
+    /// The result for a server that ended before it was ready. Only a kill point, a disk fault at start or a power loss
+    /// may cause that.
+    pub(super) fn not_ready(ended: Ended, termination: &Termination, is_power_lost: bool) -> Self {
+        let is_at_kill_point =
+            matches!(termination, Termination::AtKillPoint(..)) && ended == Ended::Killed;
         let is_refusal = matches!(ended, Ended::Code(code) if code != 0);
-        let is_at_fault = *moment == Moment::FaultAtStart && is_refusal;
-        let is_meant = is_at_kill_point || is_at_fault || is_disk_lost;
-        let text = format!("the server was not ready: {ended:?}");
-        Self {
-            findings: if is_meant {
-                Vec::new()
-            } else {
-                vec![Finding::Conduct(text)]
-            },
-            ..Self::ended(ended)
+        let is_at_fault = *termination == Termination::FaultAtStart && is_refusal;
+        let mut cycle = Self::ended(ended);
+        if !is_at_kill_point && !is_at_fault && !is_power_lost {
+            let text = format!("the server ended before it was ready: {ended:?}");
+            cycle.findings.push(Finding::Behavior(text));
         }
+        cycle
     }
 }

@@ -1,17 +1,16 @@
-//! The bytes of one file: as its readers see them, as the platter has them, and the changes in between.
+//! The bytes of one file: the live ones that programs read, the durable ones, and the unsynced changes in between.
 //!
-//! Owned by the [tree](super::tree) of a disk. Pure: no IO, no clock. Bounded by the capacity of the disk for
-//! what is live, and by [`UNSYNCED_CHANGES_MAX`] for the list of changes: the oldest is written back before
-//! one more is taken, as a kernel does when it likes. What of the changes survives a loss of power is drawn in
-//! [`super::survival`]; this module only applies the draw.
+//! Owned by the [tree](super::tree) of a disk. Pure: no IO, no clock. The capacity of the disk bounds the live bytes,
+//! [`UNSYNCED_CHANGES_MAX`] the list of changes: when it is full the oldest is written back, as a kernel may do at any
+//! time. [`super::survival`] samples which changes survive a power loss; this module applies the result.
 
 use std::collections::VecDeque;
 
-/// What a disk writes as a whole: a loss of power never tears inside of one, but for the last of a file.
+/// The unit that a disk writes atomically: a power loss tears no sector, except the last one of a torn write.
 pub(super) const SECTOR_BYTES: u64 = 512;
 
-/// A file that is never synced (the diary of RocksDB, a mark that is rewritten all the time) must not grow a
-/// list for ever. Between two syncs of a log there is a handful.
+/// Bounds the list for a file that is never synced (the info log of RocksDB, a mark that is rewritten all the time). A
+/// write-ahead log has a handful of changes between two syncs.
 const UNSYNCED_CHANGES_MAX: usize = 4096;
 
 /// One change since the last sync.
@@ -29,26 +28,26 @@ pub(super) struct Content {
     unsynced: VecDeque<Change>,
 }
 
-/// How much of the unsynced changes of one file survives. Changes count from the oldest; `n` of them survive
-/// means the first `n`.
+/// Which unsynced changes of one file survive. Changes are counted from the oldest; that `n` survive means the first
+/// `n`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Survival {
-    /// These many changes, and of the next one, if it is a write, so many bytes.
+    /// The first changes, and the first bytes of the next one if that is a write.
     InOrder {
-        /// Whole changes.
+        /// Number of whole changes.
         changes: usize,
         /// Bytes of the write after them.
         torn_bytes: usize,
     },
-    /// Each sector is of an age of its own, drawn from the seed; the length is that after so many changes.
-    /// What the length covers and no surviving sector does is zero.
+    /// Each sector has its own number of surviving changes, sampled from the seed. The length is that after
+    /// `length_changes`; bytes that no surviving sector covers are zeros.
     BySector {
-        /// Draws the age of a sector.
+        /// Seed of the numbers.
         seed: u64,
-        /// Changes of the length.
+        /// Number of changes that the length reflects.
         length_changes: usize,
     },
-    /// The length is that of the live file, and no byte of the changes is there.
+    /// The length of the live file survives, but no byte of the changes.
     LengthOnly,
 }
 
@@ -58,17 +57,17 @@ impl Content {
         self.live.len() as u64
     }
 
-    /// Changes since the last sync.
+    /// Number of changes since the last sync.
     pub(super) fn unsynced_changes(&self) -> usize {
         self.unsynced.len()
     }
 
-    /// Bytes of the newest change, 0 if that is no write.
+    /// Bytes of the newest change; 0 if it is not a write.
     pub(super) fn newest_write_bytes(&self) -> usize {
         self.write_bytes(self.unsynced.len().wrapping_sub(1))
     }
 
-    /// Bytes of the write with this index among the unsynced changes, 0 if there is none.
+    /// Bytes of the unsynced write with this index; 0 if there is none.
     pub(super) fn write_bytes(&self, index: usize) -> usize {
         match self.unsynced.get(index) {
             Some(Change::Write { bytes, .. }) => bytes.len(),
@@ -76,29 +75,29 @@ impl Content {
         }
     }
 
-    /// At most `len` bytes from `offset` on; fewer at the end of the file.
+    /// Reads up to `len` bytes at `offset`; fewer at the end of the file.
     pub(super) fn read(&self, offset: u64, len: usize) -> &[u8] {
         let begin = index(offset).min(self.live.len());
         let end = begin.saturating_add(len).min(self.live.len());
         &self.live[begin..end]
     }
 
-    /// Writes as a program sees it; a gap before `offset` reads as zeros.
+    /// Writes to the live file; a gap before `offset` reads as zeros.
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         put(&mut self.live, offset, bytes);
-        self.note(Change::Write {
+        self.record(Change::Write {
             offset,
             bytes: bytes.into(),
         });
     }
 
-    /// Cuts the file, or extends it by zeros.
+    /// Truncates the file, or extends it with zeros.
     pub(super) fn resize(&mut self, len: u64) {
         self.live.resize(index(len), 0);
-        self.note(Change::Resize { len });
+        self.record(Change::Resize { len });
     }
 
-    fn note(&mut self, change: Change) {
+    fn record(&mut self, change: Change) {
         if self.unsynced.len() >= UNSYNCED_CHANGES_MAX
             && let Some(oldest) = self.unsynced.pop_front()
         {
@@ -107,21 +106,20 @@ impl Content {
         self.unsynced.push_back(change);
     }
 
-    /// Everything that readers see is on the platter.
+    /// Makes the live file durable.
     pub(super) fn sync(&mut self) {
         for change in self.unsynced.drain(..) {
             apply(&mut self.durable, &change);
         }
     }
 
-    /// A sync has failed: readers still see the changes, and nothing will ever make them durable.
+    /// Drops the unsynced changes after a failed sync: programs still read them, but no later sync makes them durable.
     pub(super) fn drop_unsynced(&mut self) {
         self.unsynced.clear();
     }
 
-    /// Power is lost: the file is what was synced and what the draw lets survive of the rest, and that is
-    /// durable. Returns whether readers see any difference.
-    pub(super) fn lose(&mut self, survival: &Survival) -> bool {
+    /// Loses the changes that do not survive. Returns whether the live file has changed.
+    pub(super) fn lose_power(&mut self, survival: &Survival) -> bool {
         let changes = std::mem::take(&mut self.unsynced);
         let live_len = self.len();
         match *survival {
@@ -154,8 +152,12 @@ impl Content {
             match change {
                 Change::Write { offset, bytes } => {
                     for (offset, part) in sectors(*offset, bytes) {
-                        let age = super::survival::age(seed, offset / SECTOR_BYTES, changes.len());
-                        if number < age {
+                        let surviving = super::survival::sector_changes(
+                            seed,
+                            offset / SECTOR_BYTES,
+                            changes.len(),
+                        );
+                        if number < surviving {
                             put(&mut self.durable, offset, part);
                         }
                     }
@@ -165,7 +167,7 @@ impl Content {
                 }
                 Change::Resize { len } if number < length_changes => {
                     length = index(*len);
-                    // Blocks that the file gave up are not read back when it grows again.
+                    // Truncated bytes do not come back when the file grows again.
                     self.durable.truncate(length);
                 }
                 Change::Resize { .. } => {}
@@ -175,7 +177,7 @@ impl Content {
     }
 }
 
-/// The parts of a write, each within one sector, with its offset in the file.
+/// Splits a write at sector boundaries; yields the offset of each part in the file.
 fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let mut rest = bytes;
     let mut at = offset;
@@ -208,9 +210,9 @@ fn put(image: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
     image[begin..end].copy_from_slice(bytes);
 }
 
-/// Offsets are those of a file in memory: the tree refuses what is beyond its capacity.
+/// Offsets fit, because files are in memory and the disk has a capacity.
 fn index(offset: u64) -> usize {
-    usize::try_from(offset).expect("a file in memory is no longer than memory")
+    usize::try_from(offset).expect("a file in memory is smaller than the address space")
 }
 
 #[cfg(test)]
@@ -234,24 +236,24 @@ mod tests {
     };
 
     #[test]
-    fn what_was_synced_survives_and_nothing_else() {
+    fn synced_bytes_survive() {
         let mut content = synced(b"synced");
         content.write(6, b" and not");
         content.write(0, b"S");
         assert_eq!(live(&content), b"Synced and not");
-        assert!(content.lose(&NOTHING));
+        assert!(content.lose_power(&NOTHING));
         assert_eq!(live(&content), b"synced");
-        assert!(!content.lose(&NOTHING), "there is nothing more to lose");
+        assert!(!content.lose_power(&NOTHING), "no unsynced change is left");
     }
 
     #[test]
-    fn a_gap_reads_as_zeros_and_a_cut_file_gives_up_its_end() {
+    fn gaps_read_as_zeros_and_truncation_removes_bytes() {
         let mut content = synced(b"abcdef");
         content.resize(2);
         content.write(4, b"x");
         assert_eq!(live(&content), b"ab\0\0x");
         content.sync();
-        assert!(!content.lose(&NOTHING));
+        assert!(!content.lose_power(&NOTHING));
         assert_eq!(content.read(1, 3), b"b\0\0");
         assert_eq!(content.read(9, 3), b"");
     }
@@ -262,7 +264,7 @@ mod tests {
         for part in [b"one ", b"two ", b"six "] {
             content.write(content.len(), part);
         }
-        content.lose(&Survival::InOrder {
+        content.lose_power(&Survival::InOrder {
             changes: 1,
             torn_bytes: 2,
         });
@@ -273,19 +275,19 @@ mod tests {
     fn length_only_extends_by_zeros_and_keeps_old_bytes() {
         let mut content = synced(b"old");
         content.write(0, b"newer");
-        content.lose(&Survival::LengthOnly);
+        content.lose_power(&Survival::LengthOnly);
         assert_eq!(live(&content), b"old\0\0");
     }
 
     #[test]
-    fn sectors_survive_as_a_whole_and_each_for_itself() {
+    fn sectors_survive_independently_and_are_not_torn() {
         let sector = index(SECTOR_BYTES);
         let mut seen = [false; 2];
         for seed in 0..64 {
             let mut content = synced(&vec![b'-'; 8 * sector]);
-            // Unaligned, so that the first and the last sector take a part of the write only.
+            // Unaligned, so that the write covers only a part of the first and the last sector.
             content.write(100, &vec![b'+'; 7 * sector]);
-            content.lose(&Survival::BySector {
+            content.lose_power(&Survival::BySector {
                 seed,
                 length_changes: 1,
             });
@@ -305,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sector_never_has_a_later_change_without_the_earlier() {
+    fn a_sector_never_has_a_later_change_without_the_earlier_ones() {
         for seed in 0..64 {
             let mut content = synced(b"");
             for (offset, byte) in (0u64..).zip(b"abcdefgh") {
                 content.write(offset, &[*byte]);
             }
-            content.lose(&Survival::BySector {
+            content.lose_power(&Survival::BySector {
                 seed,
                 length_changes: 8,
             });
@@ -323,11 +325,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_that_is_lost_gives_back_what_was_synced() {
+    fn a_lost_truncation_restores_the_synced_bytes() {
         for length_changes in [0, 1] {
             let mut content = synced(b"synced");
             content.resize(2);
-            content.lose(&Survival::BySector {
+            content.lose_power(&Survival::BySector {
                 seed: 1,
                 length_changes,
             });
@@ -341,13 +343,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_never_synced_is_written_back_in_the_end() {
+    fn a_file_that_is_never_synced_is_written_back_when_the_list_is_full() {
         let mut content = Content::default();
         for number in 0..=UNSYNCED_CHANGES_MAX as u64 {
             content.write(number, b"x");
         }
         assert_eq!(content.unsynced_changes(), UNSYNCED_CHANGES_MAX);
-        content.lose(&NOTHING);
+        content.lose_power(&NOTHING);
         assert_eq!(live(&content), b"x");
     }
 }

@@ -1,52 +1,52 @@
-//! Changes of entries: how one is kept until a sync, and which survive a loss of power.
+//! Unsynced changes of directory entries, and which of them survive a power loss.
 //!
-//! Owned by a [tree](super::tree). Pure. A change goes by the inode as well as by the name, so that any selection
-//! of changes makes sense on any image of a directory.
+//! Owned by a [tree](super::tree). Pure. A change has inode and name, so that any subset of changes can be applied to any
+//! version of a directory.
 
 use std::ffi::{OsStr, OsString};
 
 use muster_loadgen::random::Random;
 
-use super::survival::Style;
+use super::survival::LossMode;
 use super::tree::Inode;
 
-/// When changes of entries become durable, and in which order they are lost.
+/// When changes of directory entries become durable, and in which order they are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Entries {
-    /// What POSIX promises and no more: with a sync of their directory, else in any order or never.
+pub enum EntryDurability {
+    /// As POSIX requires: only with a sync of their directory; without one, any of them may be lost.
     Strict,
-    /// As with a journal of metadata (ext4, XFS): with any sync of anything later, and in order. The length of a
-    /// file never runs ahead of its bytes.
+    /// As with a metadata journal (ext4, XFS): with any later sync, in order. The length of a file never covers bytes
+    /// that were not written.
     Ordered,
 }
 
-/// One change of entries since a sync.
+/// A change of directory entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EntryChange {
     Add {
-        to: Place,
+        to: EntryKey,
         inode: Inode,
     },
     Remove {
-        from: Place,
+        from: EntryKey,
         inode: Inode,
     },
     Move {
-        from: Place,
-        to: Place,
+        from: EntryKey,
+        to: EntryKey,
         inode: Inode,
     },
 }
 
-/// A name in a directory.
+/// The key of a directory entry: its directory and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct EntryKey {
     pub(super) directory: Inode,
     pub(super) name: OsString,
 }
 
-impl Place {
+impl EntryKey {
     pub(super) fn new(directory: Inode, name: &OsStr) -> Self {
         Self {
             directory,
@@ -56,15 +56,16 @@ impl Place {
 }
 
 impl EntryChange {
+    /// The directories that it changes.
     pub(super) fn directories(&self) -> impl Iterator<Item = Inode> {
-        let (one, other) = match self {
-            Self::Add { to: place, .. } | Self::Remove { from: place, .. } => (place, None),
+        let (first, second) = match self {
+            Self::Add { to: key, .. } | Self::Remove { from: key, .. } => (key, None),
             Self::Move { from, to, .. } => (from, Some(to)),
         };
-        [Some(one), other]
+        [Some(first), second]
             .into_iter()
             .flatten()
-            .map(|place| place.directory)
+            .map(|key| key.directory)
     }
 
     pub(super) const fn inode(&self) -> Inode {
@@ -76,20 +77,20 @@ impl EntryChange {
     }
 }
 
-/// Which of so many changes of entries survive.
+/// For each of `changes` changes whether it survives.
 pub(super) fn survivors(
-    entries: Entries,
+    durability: EntryDurability,
     changes: usize,
-    style: Style,
+    mode: LossMode,
     random: &mut Random,
 ) -> Vec<bool> {
-    let kept = match style {
-        Style::Everything => 0,
-        Style::Nothing => changes,
+    let kept = match mode {
+        LossMode::Everything => 0,
+        LossMode::Nothing => changes,
         _ => random.below(changes as u64 + 1) as usize,
     };
-    let out_of_order = entries == Entries::Strict
-        && matches!(style, Style::Sectors | Style::Mixed)
+    let out_of_order = durability == EntryDurability::Strict
+        && matches!(mode, LossMode::Sectors | LossMode::Mixed)
         && random.per_mille(500);
     (0..changes)
         .map(|number| {

@@ -1,13 +1,13 @@
-//! Which operation goes wrong, and how: rules that count matching operations.
+//! Fault rules: which operation of the disk fails, and how.
 //!
-//! Owned by a [disk](super::state). Pure. A rule names a kind of operation and a kind of file, lets a number of
-//! matching operations pass, and then acts on the next one, or on that and all after it.
+//! Owned by a [disk](super::state). Pure. A rule matches a kind of operation and a kind of file, skips a number of
+//! matching operations, and acts on the next one, or on all later ones.
 
 use std::ffi::OsStr;
 
 use serde::Serialize;
 
-/// What a program asks of the disk.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {
@@ -15,22 +15,22 @@ pub enum Operation {
     Read,
     /// Writing bytes.
     Write,
-    /// Cutting or extending a file.
+    /// Truncating or extending a file.
     Resize,
     /// fsync or fdatasync of a file.
     Sync,
     /// fsync of a directory.
     SyncDirectory,
-    /// A new file.
+    /// Creating a file, a directory or a hard link.
     Create,
-    /// A name is taken away.
+    /// Removing a name.
     Unlink,
-    /// A name is changed.
+    /// Renaming a file or directory.
     Rename,
 }
 
 impl Operation {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 8] = [
         Self::Read,
         Self::Write,
@@ -43,7 +43,7 @@ impl Operation {
     ];
 }
 
-/// What a file of a data directory is, by its name.
+/// The kind of a file in a data directory, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FileKind {
@@ -53,14 +53,14 @@ pub enum FileKind {
     Table,
     /// The manifest of RocksDB.
     Manifest,
-    /// The pointer to the manifest, or what is to become it.
+    /// The pointer to the manifest, or a temporary file that is renamed to it.
     Current,
-    /// Anything else, and directories.
+    /// Any other file, and directories.
     Other,
 }
 
 impl FileKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 5] = [
         Self::Log,
         Self::Table,
@@ -69,7 +69,7 @@ impl FileKind {
         Self::Other,
     ];
 
-    /// The kind of a file with this name.
+    /// The kind of the file with this name.
     pub(super) fn of(name: &OsStr) -> Self {
         let Some(name) = name.to_str() else {
             return Self::Other;
@@ -86,100 +86,100 @@ impl FileKind {
     }
 }
 
-/// When power is lost, seen from the operation that it strikes.
+/// When power is lost, relative to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Moment {
-    /// Nothing of it has happened.
+pub enum Timing {
+    /// The operation has no effect.
     Before,
-    /// A write is torn. Anything else: as before.
+    /// A write is torn; any other operation has no effect.
     During,
-    /// All of it has happened, but nobody was told.
+    /// The operation takes effect but returns an error.
     After,
 }
 
-/// What a rule does.
+/// The action of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
-    /// It fails with EIO; nothing of it happens.
+    /// The operation fails with EIO and has no effect.
     Fail,
-    /// It fails with ENOSPC; nothing of it happens.
+    /// The operation fails with ENOSPC and has no effect.
     Full,
-    /// A sync waits until it is [let go](super::ForgetfulDisk::let_go). No other operation can hang.
+    /// A sync hangs until [`resume_syncs`](super::FaultDisk::resume_syncs). No other operation can hang.
     Hang,
-    /// Power is lost; the seed draws what survives.
+    /// The disk loses power.
     LosePower {
-        /// Before, during or after.
-        moment: Moment,
-        /// Draws what survives.
+        /// Before, during or after the operation.
+        timing: Timing,
+        /// Seed of what survives.
         seed: u64,
     },
 }
 
-/// One thing that goes wrong.
+/// A fault rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
-    /// On operations of this kind,
+    /// The kind of operation that it matches.
     pub operation: Operation,
-    /// of files of this kind, or of any,
+    /// The kind of file that it matches; any if none.
     pub file: Option<FileKind>,
-    /// asked for by threads of this name, or by any. Creating, writing and syncing only: who asks for anything
-    /// else is not known, and such a rule never strikes it.
+    /// The name of the thread that it matches; any if none. Only create, write and sync requests carry a thread, so a
+    /// rule with a name never matches other operations.
     pub thread: Option<&'static str>,
-    /// So many matching operations pass before.
-    pub passing: u64,
-    /// It strikes once, or from then on every time.
-    pub lasting: bool,
-    /// What happens.
+    /// How many matching operations it skips.
+    pub skip: u64,
+    /// Whether it acts on all later matching operations or only on the first.
+    pub persistent: bool,
+    /// Its action.
     pub action: Action,
 }
 
-/// The rules in force.
+/// The armed rules.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     rules: Vec<Rule>,
 }
 
 impl Faults {
-    /// One more rule.
+    /// Adds a rule.
     pub(super) fn arm(&mut self, rule: Rule) {
         self.rules.push(rule);
     }
 
-    /// No rules any more.
+    /// Removes all rules.
     pub(super) fn disarm(&mut self) {
         self.rules.clear();
     }
 
-    /// Whether it matters who asks.
-    pub(super) fn tells_threads(&self) -> bool {
+    /// Whether a rule matches threads by name.
+    pub(super) fn needs_thread_names(&self) -> bool {
         self.rules.iter().any(|rule| rule.thread.is_some())
     }
 
-    /// What happens to this operation, if it is not simply done. Counts it.
-    pub(super) fn strike(
+    /// The action of the first rule that acts on this operation, if any. Rules that skip it count it.
+    pub(super) fn next_action(
         &mut self,
         operation: Operation,
         file: FileKind,
         thread: Option<&str>,
     ) -> Option<Action> {
-        let mut struck = None;
+        let mut action = None;
         self.rules.retain_mut(|rule| {
             let matches = rule.operation == operation
-                && rule.file.is_none_or(|own| own == file)
+                && rule.file.is_none_or(|kind| kind == file)
                 && (rule.thread.is_none() || rule.thread == thread);
-            if !matches || struck.is_some() {
+            if !matches || action.is_some() {
                 return true;
             }
-            if rule.passing > 0 {
-                rule.passing -= 1;
+            if rule.skip > 0 {
+                rule.skip -= 1;
                 return true;
             }
-            struck = Some(rule.action);
-            rule.lasting
+            action = Some(rule.action);
+            rule.persistent
         });
-        struck
+        action
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_go_by_the_names_of_rocksdb() {
+    fn the_name_of_a_file_determines_its_kind() {
         for (name, kind) in [
             ("000012.log", FileKind::Log),
             ("000013.sst", FileKind::Table),
@@ -203,42 +203,48 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_strikes_after_those_that_pass_once_or_for_good() {
-        for lasting in [false, true] {
+    fn a_rule_acts_after_skipped_operations_once_or_persistently() {
+        for persistent in [false, true] {
             let mut faults = Faults::default();
             faults.arm(Rule {
                 operation: Operation::Write,
                 file: Some(FileKind::Log),
                 thread: None,
-                passing: 1,
-                lasting,
+                skip: 1,
+                persistent,
                 action: Action::Fail,
             });
-            let mut write = |file| faults.strike(Operation::Write, file, Some("anyone"));
+            let mut write = |file| faults.next_action(Operation::Write, file, Some("anyone"));
             assert_eq!(write(FileKind::Table), None, "another kind of file");
-            assert_eq!(write(FileKind::Log), None, "it passes");
+            assert_eq!(write(FileKind::Log), None, "it is skipped");
             assert_eq!(write(FileKind::Log), Some(Action::Fail));
-            assert_eq!(write(FileKind::Log), lasting.then_some(Action::Fail));
-            assert_eq!(faults.strike(Operation::Sync, FileKind::Log, None), None);
+            assert_eq!(write(FileKind::Log), persistent.then_some(Action::Fail));
+            assert_eq!(
+                faults.next_action(Operation::Sync, FileKind::Log, None),
+                None
+            );
             faults.disarm();
-            assert_eq!(faults.strike(Operation::Write, FileKind::Log, None), None);
+            assert_eq!(
+                faults.next_action(Operation::Write, FileKind::Log, None),
+                None
+            );
         }
     }
 
     #[test]
-    fn a_rule_for_a_thread_lets_others_pass_and_does_not_count_them() {
+    fn a_rule_for_a_thread_ignores_other_threads() {
         let mut faults = Faults::default();
-        assert!(!faults.tells_threads());
+        assert!(!faults.needs_thread_names());
         faults.arm(Rule {
             operation: Operation::Sync,
             file: None,
             thread: Some("compacts"),
-            passing: 1,
-            lasting: false,
+            skip: 1,
+            persistent: false,
             action: Action::Fail,
         });
-        assert!(faults.tells_threads());
-        let mut sync = |thread| faults.strike(Operation::Sync, FileKind::Table, thread);
+        assert!(faults.needs_thread_names());
+        let mut sync = |thread| faults.next_action(Operation::Sync, FileKind::Table, thread);
         for thread in [None, Some("flushes"), Some("compacts"), Some("flushes")] {
             assert_eq!(sync(thread), None, "{thread:?}");
         }

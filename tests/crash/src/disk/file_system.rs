@@ -1,10 +1,9 @@
-//! The face of a disk to the kernel: requests of FUSE in, replies out.
+//! The FUSE interface of a disk: translates requests of the kernel into operations of the [disk](super::state).
 //!
-//! Owned by the thread of `fuser`, which serves one request after the other. It decides nothing: the answers come
-//! from the [disk](super::state).
+//! Owned by the `fuser` thread, which serves one request at a time.
 //!
-//! The kernel keeps nothing: names and attributes are valid for no time, and bytes go past its page cache, or
-//! programs would still see after a loss of power what the disk has forgotten.
+//! The kernel caches nothing: names and attributes expire at once, and direct IO bypasses the page cache, so that programs
+//! do not see lost data after a power loss.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -16,8 +15,8 @@ use fuser::{
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
-use super::refusal::Refusal;
-use super::shared::{Shared, errno};
+use super::error::DiskError;
+use super::shared::{Shared, to_errno};
 use super::tree::Attributes;
 
 const NOT_CACHED: Duration = Duration::ZERO;
@@ -25,7 +24,7 @@ const BLOCK_BYTES: u32 = 4096;
 
 fn kernel_attributes(attributes: Attributes, owner: (u32, u32)) -> FileAttr {
     let time: SystemTime = UNIX_EPOCH;
-    let (kind, perm, nlink) = if attributes.directory {
+    let (kind, perm, nlink) = if attributes.is_directory {
         (FileType::Directory, 0o755, 2)
     } else {
         (FileType::RegularFile, 0o644, attributes.names)
@@ -49,63 +48,63 @@ fn kernel_attributes(attributes: Attributes, owner: (u32, u32)) -> FileAttr {
     }
 }
 
-/// The disk as `fuser` sees it.
+/// The disk as a file system of `fuser`.
 pub(super) struct FileSystem {
     pub(super) shared: Arc<Shared>,
-    /// User and group of everything.
+    /// User and group of all files.
     pub(super) owner: (u32, u32),
 }
 
 impl FileSystem {
-    fn enter(&self, reply: ReplyEntry, found: Result<Attributes, Refusal>) {
+    fn reply_entry(&self, reply: ReplyEntry, found: Result<Attributes, DiskError>) {
         match found {
             Ok(attributes) => reply.entry(
                 &NOT_CACHED,
                 &kernel_attributes(attributes, self.owner),
                 Generation(0),
             ),
-            Err(refusal) => reply.error(errno(refusal)),
+            Err(error) => reply.error(to_errno(error)),
         }
     }
 
-    fn attributes(&self, reply: ReplyAttr, found: Result<Attributes, Refusal>) {
+    fn reply_attributes(&self, reply: ReplyAttr, found: Result<Attributes, DiskError>) {
         match found {
             Ok(attributes) => {
                 reply.attr(&NOT_CACHED, &kernel_attributes(attributes, self.owner));
             }
-            Err(refusal) => reply.error(errno(refusal)),
+            Err(error) => reply.error(to_errno(error)),
         }
     }
 
     fn open_any(&self, inode: INodeNo, reply: ReplyOpen) {
         match self.shared.with(|state| state.open(inode.0)) {
             Ok(handle) => reply.opened(handle, FopenFlags::FOPEN_DIRECT_IO),
-            Err(refusal) => reply.error(errno(refusal)),
+            Err(error) => reply.error(to_errno(error)),
         }
     }
 
     fn sync_any(&self, request: &Request, handle: FileHandle, reply: ReplyEmpty) {
         self.shared
-            .asked_by(request.pid(), |state| state.sync(handle, reply));
+            .with_thread(request.pid(), |state| state.sync(handle, reply));
     }
 }
 
-fn finish(reply: ReplyEmpty, done: Result<(), Refusal>) {
-    match done {
+fn reply_empty(reply: ReplyEmpty, result: Result<(), DiskError>) {
+    match result {
         Ok(()) => reply.ok(),
-        Err(refusal) => reply.error(errno(refusal)),
+        Err(error) => reply.error(to_errno(error)),
     }
 }
 
 impl Filesystem for FileSystem {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let found = self.shared.with(|state| state.disk.lookup(parent.0, name));
-        self.enter(reply, found);
+        self.reply_entry(reply, found);
     }
 
     fn getattr(&self, _: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         let found = self.shared.with(|state| state.disk.attributes(inode.0));
-        self.attributes(reply, found);
+        self.reply_attributes(reply, found);
     }
 
     fn setattr(
@@ -132,7 +131,7 @@ impl Filesystem for FileSystem {
             }
             state.disk.attributes(inode.0)
         });
-        self.attributes(reply, found);
+        self.reply_attributes(reply, found);
     }
 
     fn mkdir(
@@ -144,24 +143,24 @@ impl Filesystem for FileSystem {
         _umask: u32,
         reply: ReplyEntry,
     ) {
-        let made = self
+        let created = self
             .shared
             .with(|state| state.disk.create(parent.0, name, true));
-        self.enter(reply, made);
+        self.reply_entry(reply, created);
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let removed = self
             .shared
             .with(|state| state.disk.remove(parent.0, name, false));
-        finish(reply, removed);
+        reply_empty(reply, removed);
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let removed = self
             .shared
             .with(|state| state.disk.remove(parent.0, name, true));
-        finish(reply, removed);
+        reply_empty(reply, removed);
     }
 
     fn rename(
@@ -182,14 +181,14 @@ impl Filesystem for FileSystem {
             let (from, to) = ((parent.0, name), (to_parent.0, to_name));
             state.disk.rename(from, to, flags.is_empty())
         });
-        finish(reply, renamed);
+        reply_empty(reply, renamed);
     }
 
     fn link(&self, _: &Request, inode: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let linked = self
             .shared
             .with(|state| state.disk.link(inode.0, parent.0, name));
-        self.enter(reply, linked);
+        self.reply_entry(reply, linked);
     }
 
     fn open(&self, _: &Request, inode: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -206,11 +205,11 @@ impl Filesystem for FileSystem {
         _flags: i32,
         reply: ReplyCreate,
     ) {
-        let made = self.shared.asked_by(request.pid(), |state| {
+        let created = self.shared.with_thread(request.pid(), |state| {
             let attributes = state.disk.create(parent.0, name, false)?;
             Ok((attributes, state.open(attributes.inode)?))
         });
-        match made {
+        match created {
             Ok((attributes, handle)) => reply.created(
                 &NOT_CACHED,
                 &kernel_attributes(attributes, self.owner),
@@ -218,7 +217,7 @@ impl Filesystem for FileSystem {
                 handle,
                 FopenFlags::FOPEN_DIRECT_IO,
             ),
-            Err(refusal) => reply.error(errno(refusal)),
+            Err(error) => reply.error(to_errno(error)),
         }
     }
 
@@ -235,11 +234,11 @@ impl Filesystem for FileSystem {
     ) {
         self.shared.with(|state| {
             let read = state
-                .of(handle)
+                .inode(handle)
                 .and_then(|inode| state.disk.read(inode, offset, size as usize));
             match read {
                 Ok(bytes) => reply.data(bytes),
-                Err(refusal) => reply.error(errno(refusal)),
+                Err(error) => reply.error(to_errno(error)),
             }
         });
     }
@@ -256,13 +255,13 @@ impl Filesystem for FileSystem {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = self.shared.asked_by(request.pid(), |state| {
-            let inode = state.of(handle)?;
+        let written = self.shared.with_thread(request.pid(), |state| {
+            let inode = state.inode(handle)?;
             state.disk.write(inode, offset, data)
         });
         match written {
             Ok(bytes) => reply.written(bytes as u32),
-            Err(refusal) => reply.error(errno(refusal)),
+            Err(error) => reply.error(to_errno(error)),
         }
     }
 
@@ -310,7 +309,7 @@ impl Filesystem for FileSystem {
             };
             let own = [".", ".."].map(|name| (inode, FileType::Directory, OsStr::new(name)));
             let below = listing.iter().map(|(name, attributes)| {
-                let kind = if attributes.directory {
+                let kind = if attributes.is_directory {
                     FileType::Directory
                 } else {
                     FileType::RegularFile
@@ -354,7 +353,7 @@ impl Filesystem for FileSystem {
         let (used, capacity) = self.shared.with(|state| state.disk.usage());
         let blocks = capacity / u64::from(BLOCK_BYTES);
         let free = capacity.saturating_sub(used) / u64::from(BLOCK_BYTES);
-        // As many files as anybody wants.
+        // The number of files is not limited.
         let files = u64::from(u32::MAX);
         reply.statfs(
             blocks,

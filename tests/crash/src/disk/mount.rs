@@ -1,8 +1,8 @@
-//! Mounting a disk, unmounting it on every way out, and clearing up after runs that were killed.
+//! Mounts a disk, unmounts it in every case, and cleans up after killed runs.
 //!
-//! A mount outlives its process only if that is killed with SIGKILL; the kernel then fails every access to it, and
-//! [`clear_abandoned`] of a later run takes it away. It is told by its source in the table of mounts, which names
-//! the process, so that a run never touches the mount of another that lives.
+//! A mount outlives its process only after SIGKILL. Then the kernel fails every access to it, and [`unmount_abandoned`] of
+//! a later run removes it. The source in the mount table has the process id, so that a run never unmounts the disk of
+//! another running process.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use super::file_system::FileSystem;
 use super::shared::Shared;
 use super::state::{Disk, DiskSettings, PowerLoss};
 
-/// How our mounts are called; the number of the process follows.
-const SOURCE: &str = "muster-forgetful-disk:";
+/// The source of our mounts in the mount table; the process id follows.
+const SOURCE: &str = "muster-fault-disk:";
 
-/// The disk cannot be mounted here. Whoever runs it makes FUSE available.
+/// The disk cannot be mounted; the user must make FUSE available.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a disk cannot be mounted at {}: {source}: FUSE needs the device /dev/fuse, and root or the program \
+    "cannot mount a disk at {}: {source}: FUSE needs the device /dev/fuse, and root or the program \
      fusermount3 (scripts/setup --tests installs it)",
     at.display()
 )]
@@ -35,29 +35,29 @@ pub struct MountError {
     source: io::Error,
 }
 
-/// A disk in memory, mounted. Unmounted and gone when dropped.
-pub struct ForgetfulDisk {
+/// A mounted in-memory disk. Unmounted when dropped.
+pub struct FaultDisk {
     shared: Arc<Shared>,
     session: Option<BackgroundSession>,
     at: PathBuf,
 }
 
-impl std::fmt::Debug for ForgetfulDisk {
+impl std::fmt::Debug for FaultDisk {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("ForgetfulDisk")
+            .debug_struct("FaultDisk")
             .field("at", &self.at)
             .finish_non_exhaustive()
     }
 }
 
-impl ForgetfulDisk {
-    /// Mounts an empty disk over a directory that exists.
+impl FaultDisk {
+    /// Mounts an empty disk on an existing directory.
     ///
     /// # Errors
-    /// Where FUSE is missing or not allowed.
+    /// If FUSE is not available or not permitted.
     pub fn mount(at: &Path, settings: DiskSettings) -> Result<Self, MountError> {
-        clear_abandoned();
+        unmount_abandoned();
         let shared = Arc::new(Shared::new(Disk::new(settings)));
         let file_system = FileSystem {
             shared: Arc::clone(&shared),
@@ -78,86 +78,86 @@ impl ForgetfulDisk {
         })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         &self.at
     }
 
-    /// One more thing that goes wrong.
+    /// Adds a fault rule.
     pub fn arm(&self, rule: Rule) {
         self.shared.with(|state| state.disk.arm(rule));
     }
 
-    /// Nothing goes wrong any more. What hangs still hangs.
+    /// Removes all fault rules. Syncs that hang still hang.
     pub fn disarm(&self) {
         self.shared.with(|state| state.disk.disarm());
     }
 
-    /// Ends all syncs that hang; returns how many.
-    pub fn let_go(&self) -> usize {
-        self.shared.with(|state| state.let_go())
+    /// Completes all syncs that hang; returns how many.
+    pub fn resume_syncs(&self) -> usize {
+        self.shared.with(|state| state.resume_syncs())
     }
 
-    /// Syncs that hang now.
-    pub fn hanging(&self) -> usize {
-        self.shared.with(|state| state.hanging())
+    /// Number of syncs that hang.
+    pub fn hanging_syncs(&self) -> usize {
+        self.shared.with(|state| state.hanging_syncs())
     }
 
-    /// Bytes of all files, and how many there may be.
+    /// Size of all files, and the capacity.
     pub fn usage(&self) -> (u64, u64) {
         self.shared.with(|state| state.disk.usage())
     }
 
-    /// Changes how many bytes there may be.
+    /// Sets the capacity.
     pub fn set_capacity(&self, bytes: u64) {
         self.shared.with(|state| state.disk.set_capacity(bytes));
     }
 
-    /// Operations so far.
+    /// The counts of operations so far.
     pub fn counts(&self) -> Counts {
         self.shared.with(|state| state.disk.counts())
     }
 
-    /// Power is lost now, if it is on; the seed draws what survives. Whoever works on the disk sees nothing
-    /// succeed any more, and must be ended before [`ForgetfulDisk::power_on`].
+    /// Loses power, if it is on; the seed determines what survives. From then on every operation fails. Programs that use
+    /// the disk must end before [`FaultDisk::power_on`].
     pub fn lose_power(&self, seed: u64) {
         self.shared.with(|state| state.disk.lose_power(seed));
     }
 
-    /// The loss of power that the disk is in.
+    /// The power loss, while the power is off.
     pub fn loss(&self) -> Option<PowerLoss> {
         self.shared.with(|state| state.disk.loss().cloned())
     }
 
-    /// True while power is lost.
-    pub fn lost(&self) -> watch::Receiver<bool> {
-        self.shared.lost()
+    /// True while the disk is without power.
+    pub fn power_lost(&self) -> watch::Receiver<bool> {
+        self.shared.power_lost()
     }
 
-    /// Waits until a rule takes the power; false if none does within this time.
-    pub fn wait_for_loss(&self, timeout: Duration) -> bool {
-        self.shared.wait_for_loss(timeout)
+    /// Waits until a rule cuts the power; false if none does within the timeout.
+    pub fn wait_for_power_loss(&self, timeout: Duration) -> bool {
+        self.shared.wait_for_power_loss(timeout)
     }
 
-    /// What survived is there again, and nothing goes wrong any more.
+    /// Restores the power, with what has survived, and removes all fault rules.
     pub fn power_on(&self) {
         self.shared.with(|state| state.disk.power_on());
     }
 }
 
-impl Drop for ForgetfulDisk {
+impl Drop for FaultDisk {
     fn drop(&mut self) {
-        // Whoever still waits for the disk gets an answer and can be killed.
+        // Operations that hang fail, so that their processes can be killed.
         self.lose_power(0);
-        // Lazily, since a process that is about to end may still have files open. Not allowed without root;
-        // then the session unmounts through fusermount3.
+        // Detached, since a process that is ending may still have open files. Needs root; otherwise the session unmounts
+        // with fusermount3.
         let _ = umount2(&self.at, MntFlags::MNT_DETACH);
         drop(self.session.take());
     }
 }
 
-/// Takes away the mounts of processes that are no more. What fails is left to the next run.
-fn clear_abandoned() {
+/// Unmounts the disks of processes that have ended. If that fails, the next run tries again.
+fn unmount_abandoned() {
     let Ok(mounts) = std::fs::read_to_string("/proc/self/mounts") else {
         return;
     };
@@ -168,16 +168,26 @@ fn clear_abandoned() {
     }
 }
 
-/// The mount points of disks in a table of mounts whose process does not live.
-fn abandoned(mounts: &str, lives: impl Fn(u32) -> bool) -> Vec<PathBuf> {
-    let of_line = |line: &str| {
-        let mut words = line.split(' ');
-        let process: u32 = words.next()?.strip_prefix(SOURCE)?.parse().ok()?;
-        // The kernel writes a space in a path as \040; no run of ours makes such a path.
-        let at = words.next().filter(|at| !at.contains('\\'))?;
-        (!lives(process)).then(|| PathBuf::from(at))
-    };
-    mounts.lines().filter_map(of_line).collect()
+/// The mount points of our disks in a mount table whose process has ended.
+fn abandoned(mounts: &str, is_alive: impl Fn(u32) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for line in mounts.lines() {
+        if let Some((process, at)) = parse_mount(line)
+            && !is_alive(process)
+        {
+            found.push(at);
+        }
+    }
+    found
+}
+
+/// Process id and mount point of one of our disks.
+fn parse_mount(line: &str) -> Option<(u32, PathBuf)> {
+    let mut fields = line.split(' ');
+    let process = fields.next()?.strip_prefix(SOURCE)?.parse().ok()?;
+    // The kernel escapes special characters with a backslash; paths of runs have none.
+    let at = fields.next().filter(|at| !at.contains('\\'))?;
+    Some((process, PathBuf::from(at)))
 }
 
 #[cfg(test)]
@@ -185,10 +195,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_mounts_of_ours_whose_process_is_gone_are_abandoned() {
+    fn our_mounts_of_ended_processes_are_abandoned() {
         let mounts = "proc /proc proc rw 0 0\n\
-             muster-forgetful-disk:7 /tmp/lives fuse rw 0 0\n\
-             muster-forgetful-disk:8 /tmp/gone fuse rw 0 0\n\
+             muster-fault-disk:7 /tmp/alive fuse rw 0 0\n\
+             muster-fault-disk:8 /tmp/gone fuse rw 0 0\n\
              /dev/fuse /tmp/other fuse rw 0 0\n";
         let found = abandoned(mounts, |process| process == 7);
         assert_eq!(found, [PathBuf::from("/tmp/gone")]);

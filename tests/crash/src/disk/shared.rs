@@ -1,7 +1,7 @@
-//! What the thread of `fuser` and the owner of a mounted disk share: the disk, open handles, and what hangs.
+//! The state that the `fuser` thread and the owner of a mounted disk share: the disk, open handles, and hanging syncs.
 //!
-//! One lock, which nobody holds while he waits: a sync that hangs is put aside with its reply, so that others go on.
-//! Bounded by what the kernel has in flight and open.
+//! One lock. A sync that hangs is queued with its reply and does not hold the lock, so that other requests continue.
+//! Bounded by the requests and handles that the kernel has open.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -11,28 +11,29 @@ use std::time::Duration;
 use fuser::{Errno, FileHandle, ReplyEmpty};
 use tokio::sync::watch;
 
-use super::refusal::Refusal;
-use super::state::{Disk, Synced};
+use super::error::DiskError;
+use super::state::{Disk, SyncStatus};
 use super::tree::{Attributes, Inode};
 
-/// What the thread of `fuser` and the owner of the disk share.
+/// The shared state of a mounted disk.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Whether the disk is without power, for threads and for tasks that wait.
-    lost: Condvar,
-    is_lost: watch::Sender<bool>,
+    /// Notifies threads of a power loss.
+    power_lost: Condvar,
+    /// Notifies tasks of a power loss.
+    is_power_lost: watch::Sender<bool>,
 }
 
 pub(super) struct State {
     pub(super) disk: Disk,
     handles: HashMap<u64, Handle>,
     next_handle: u64,
-    hanging: Vec<(Inode, ReplyEmpty)>,
+    hanging_syncs: Vec<(Inode, ReplyEmpty)>,
 }
 
 struct Handle {
     inode: Inode,
-    /// The names of a directory when it was opened: a listing is of one moment.
+    /// The entries of a directory when it was opened, so that a listing is consistent.
     listing: Vec<(OsString, Attributes)>,
 }
 
@@ -42,62 +43,62 @@ impl Shared {
             disk,
             handles: HashMap::new(),
             next_handle: 1,
-            hanging: Vec::new(),
+            hanging_syncs: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
-            lost: Condvar::new(),
-            is_lost: watch::Sender::new(false),
+            power_lost: Condvar::new(),
+            is_power_lost: watch::Sender::new(false),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The disk of a test that panicked is still a disk that its server waits for.
+        // If a test has panicked, its server still needs answers from the disk.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the disk. If power went meanwhile, handles are void and what hung has failed.
-    pub(super) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+    /// Calls `f` with the state. After a power loss all handles are invalid and hanging syncs fail.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        let result = act(&mut state);
-        if state.disk.loss().is_some() {
+        let result = f(&mut state);
+        let is_power_lost = state.disk.loss().is_some();
+        if is_power_lost {
             state.handles.clear();
-            for (_, reply) in state.hanging.drain(..) {
+            for (_, reply) in state.hanging_syncs.drain(..) {
                 reply.error(Errno::EIO);
             }
-            self.lost.notify_all();
+            self.power_lost.notify_all();
         }
-        let is_lost = state.disk.loss().is_some();
-        self.is_lost
-            .send_if_modified(|told| std::mem::replace(told, is_lost) != is_lost);
+        self.is_power_lost
+            .send_if_modified(|value| std::mem::replace(value, is_power_lost) != is_power_lost);
         result
     }
 
-    /// Does what a thread asks for, by the number that the kernel has for it.
-    pub(super) fn asked_by<T>(&self, thread: u32, act: impl FnOnce(&mut State) -> T) -> T {
+    /// The same for a request of the thread with this id.
+    pub(super) fn with_thread<T>(&self, thread: u32, f: impl FnOnce(&mut State) -> T) -> T {
         self.with(|state| {
-            if !state.disk.tells_threads() {
-                return act(state);
+            if !state.disk.needs_thread_names() {
+                return f(state);
             }
-            // A thread that has ended meanwhile has no name any more.
+            // A thread that has ended has no name.
             let name = std::fs::read_to_string(format!("/proc/{thread}/comm")).ok();
             let name = name.map(|name| name.trim_end().to_owned());
-            state.disk.asked_by(name);
-            let result = act(state);
-            state.disk.asked_by(None);
+            state.disk.set_thread(name);
+            let result = f(state);
+            state.disk.set_thread(None);
             result
         })
     }
 
     /// True while the disk is without power.
-    pub(super) fn lost(&self) -> watch::Receiver<bool> {
-        self.is_lost.subscribe()
+    pub(super) fn power_lost(&self) -> watch::Receiver<bool> {
+        self.is_power_lost.subscribe()
     }
 
-    /// Waits until power is lost; false if it is not within this time.
-    pub(super) fn wait_for_loss(&self, timeout: Duration) -> bool {
+    /// Waits for a power loss; false if there is none within the timeout.
+    pub(super) fn wait_for_power_loss(&self, timeout: Duration) -> bool {
         let waited = self
-            .lost
+            .power_lost
             .wait_timeout_while(self.lock(), timeout, |state| state.disk.loss().is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.disk.loss().is_some()
@@ -105,26 +106,26 @@ impl Shared {
 }
 
 impl State {
-    /// Ends all syncs that hang.
-    pub(super) fn let_go(&mut self) -> usize {
-        let hanging = std::mem::take(&mut self.hanging);
-        let ended = hanging.len();
+    /// Completes all syncs that hang; returns how many.
+    pub(super) fn resume_syncs(&mut self) -> usize {
+        let hanging = std::mem::take(&mut self.hanging_syncs);
+        let count = hanging.len();
         for (inode, reply) in hanging {
             match self.disk.finish_sync(inode) {
                 Ok(()) => reply.ok(),
-                Err(refusal) => reply.error(errno(refusal)),
+                Err(error) => reply.error(to_errno(error)),
             }
         }
-        ended
+        count
     }
 
-    pub(super) fn hanging(&self) -> usize {
-        self.hanging.len()
+    pub(super) fn hanging_syncs(&self) -> usize {
+        self.hanging_syncs.len()
     }
 
-    pub(super) fn open(&mut self, inode: Inode) -> Result<FileHandle, Refusal> {
+    pub(super) fn open(&mut self, inode: Inode) -> Result<FileHandle, DiskError> {
         let mut listing = Vec::new();
-        if self.disk.attributes(inode)?.directory {
+        if self.disk.attributes(inode)?.is_directory {
             let names: Vec<_> = self
                 .disk
                 .names(inode)?
@@ -141,10 +142,10 @@ impl State {
         Ok(FileHandle(number))
     }
 
-    /// The file of a handle; none is left of before a loss of power.
-    pub(super) fn of(&self, handle: FileHandle) -> Result<Inode, Refusal> {
+    /// The file or directory of a handle. Handles from before a power loss are invalid.
+    pub(super) fn inode(&self, handle: FileHandle) -> Result<Inode, DiskError> {
         let found = self.handles.get(&handle.0);
-        found.map(|handle| handle.inode).ok_or(Refusal::InputOutput)
+        found.map(|handle| handle.inode).ok_or(DiskError::Io)
     }
 
     pub(super) fn release(&mut self, handle: FileHandle) {
@@ -153,35 +154,35 @@ impl State {
         }
     }
 
-    /// Syncs what a handle is of, now or when it is let go.
+    /// Syncs the file or directory of a handle, now or when hanging syncs resume.
     pub(super) fn sync(&mut self, handle: FileHandle, reply: ReplyEmpty) {
         let synced = self
-            .of(handle)
+            .inode(handle)
             .and_then(|inode| Ok((inode, self.disk.sync(inode)?)));
         match synced {
-            Ok((_, Synced::Done)) => reply.ok(),
-            Ok((inode, Synced::Hanging)) => self.hanging.push((inode, reply)),
-            Err(refusal) => reply.error(errno(refusal)),
+            Ok((_, SyncStatus::Done)) => reply.ok(),
+            Ok((inode, SyncStatus::Hanging)) => self.hanging_syncs.push((inode, reply)),
+            Err(error) => reply.error(to_errno(error)),
         }
     }
 
-    /// The directory of a handle, and its names when it was opened.
+    /// The directory of a handle, and its entries when it was opened.
     pub(super) fn listing(&self, handle: FileHandle) -> Option<(Inode, &[(OsString, Attributes)])> {
         let handle = self.handles.get(&handle.0)?;
         Some((handle.inode, &handle.listing))
     }
 }
 
-/// The number of the operating system for a refusal.
-pub(super) const fn errno(refusal: Refusal) -> Errno {
-    match refusal {
-        Refusal::NoEntry => Errno::ENOENT,
-        Refusal::Exists => Errno::EEXIST,
-        Refusal::NotDirectory => Errno::ENOTDIR,
-        Refusal::IsDirectory => Errno::EISDIR,
-        Refusal::NotEmpty => Errno::ENOTEMPTY,
-        Refusal::Stale => Errno::ESTALE,
-        Refusal::NoSpace => Errno::ENOSPC,
-        Refusal::InputOutput => Errno::EIO,
+/// The error number of the operating system for an error.
+pub(super) const fn to_errno(error: DiskError) -> Errno {
+    match error {
+        DiskError::NotFound => Errno::ENOENT,
+        DiskError::AlreadyExists => Errno::EEXIST,
+        DiskError::NotADirectory => Errno::ENOTDIR,
+        DiskError::IsADirectory => Errno::EISDIR,
+        DiskError::DirectoryNotEmpty => Errno::ENOTEMPTY,
+        DiskError::Stale => Errno::ESTALE,
+        DiskError::NoSpace => Errno::ENOSPC,
+        DiskError::Io => Errno::EIO,
     }
 }

@@ -1,10 +1,10 @@
-//! The disk as a state machine: operations in, results out, faults and losses of power in between.
+//! The disk as a state machine: operations, faults and power losses in, results out.
 //!
-//! Owned by whoever mounts it, behind one lock; [`super::file_system`] is its face to the kernel. Pure: no IO, no
-//! clock, no threads, so that a seed and a list of operations are a run. Bounded by its capacity.
+//! Owned by [`super::shared`], behind one lock; [`super::file_system`] serves the kernel. Pure: no IO, no clock, no threads, so
+//! that a seed and a list of operations determine a run. Bounded by its capacity.
 //!
-//! After a loss of power every operation fails until power is on again. So a program that was running sees
-//! nothing succeed that did not last, and can promise nothing to anybody.
+//! After a power loss every operation fails until the power is back. So no operation of a running program succeeds
+//! unless it survives, and a server cannot acknowledge anything that is lost.
 
 use std::ffi::OsStr;
 
@@ -12,51 +12,51 @@ use muster_loadgen::random::Random;
 use serde::Serialize;
 
 use super::counts::Counts;
-use super::entry::Entries;
-use super::fault::{Action, Faults, FileKind, Moment, Operation, Rule};
-use super::refusal::Refusal;
+use super::entry::EntryDurability;
+use super::error::DiskError;
+use super::fault::{Action, Faults, FileKind, Operation, Rule, Timing};
 use super::survival;
 use super::tree::{Attributes, Inode, Lost, ROOT, Tree};
 
-/// What a disk is like.
+/// The settings of a disk.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskSettings {
-    /// How entries of directories become durable.
-    pub entries: Entries,
-    /// Bytes that all files may have together.
+    /// When directory entries become durable.
+    pub entries: EntryDurability,
+    /// Maximum size of all files together.
     pub capacity_bytes: u64,
-    /// Syncs succeed and make nothing durable: a disk that lies. Only to see that lies are found out.
+    /// Syncs succeed but make nothing durable. Only to show that checks find such a disk.
     pub syncs_lie: bool,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
         Self {
-            entries: Entries::Strict,
+            entries: EntryDurability::Strict,
             capacity_bytes: CAPACITY_BYTES,
             syncs_lie: false,
         }
     }
 }
 
-/// All of it may be in memory twice, so this bounds what a runaway program can take.
+/// Bounds the memory that a runaway program can use. Live and durable bytes can take twice as much.
 const CAPACITY_BYTES: u64 = 4 << 30;
 
-/// A loss of power, for a report.
+/// A power loss.
 #[derive(Clone, Debug, Serialize)]
 pub struct PowerLoss {
-    /// The operation that it struck, and its file; none if it came between operations.
-    pub at: Option<(Operation, FileKind, Moment)>,
-    /// What it took.
+    /// The operation at which a rule cut the power, and its kind of file; none if it was between operations.
+    pub at: Option<(Operation, FileKind, Timing)>,
+    /// What was lost.
     #[serde(flatten)]
     pub lost: Lost,
 }
 
-/// How an operation goes on.
-enum Way {
-    Done,
-    Hangs,
-    LosesPower { moment: Moment, seed: u64 },
+/// How an operation continues after the fault rules.
+enum Effect {
+    Proceed,
+    Hang,
+    LosePower { timing: Timing, seed: u64 },
 }
 
 /// A disk in memory.
@@ -66,18 +66,18 @@ pub(super) struct Disk {
     faults: Faults,
     settings: DiskSettings,
     counts: Counts,
-    /// The name of the thread that asks for the operation at hand, if it is known.
+    /// The name of the thread that requests the current operation, if it is known.
     thread: Option<String>,
-    /// The loss that nobody has recovered from yet.
+    /// The power loss, while the power is off.
     loss: Option<PowerLoss>,
 }
 
-/// A sync that is not done yet.
+/// The status of a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Synced {
-    /// It is durable.
+pub(super) enum SyncStatus {
+    /// It is complete.
     Done,
-    /// It hangs; it ends with [`Disk::finish_sync`].
+    /// It hangs until [`Disk::finish_sync`].
     Hanging,
 }
 
@@ -94,122 +94,130 @@ impl Disk {
         }
     }
 
-    /// The loss of power that the disk is in.
+    /// The power loss, while the power is off.
     pub(super) const fn loss(&self) -> Option<&PowerLoss> {
         self.loss.as_ref()
     }
 
-    /// Operations so far.
+    /// The counts of operations so far.
     pub(super) const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Bytes of all files, and how many there may be.
+    /// Size of all files, and the capacity.
     pub(super) fn usage(&self) -> (u64, u64) {
         (self.tree.bytes(), self.settings.capacity_bytes)
     }
 
-    /// Changes how many bytes there may be.
+    /// Sets the capacity.
     pub(super) const fn set_capacity(&mut self, bytes: u64) {
         self.settings.capacity_bytes = bytes;
     }
 
-    /// One more thing that goes wrong.
+    /// Adds a fault rule.
     pub(super) fn arm(&mut self, rule: Rule) {
         self.faults.arm(rule);
     }
 
-    /// Whether it matters who asks for an operation: then [`Self::asked_by`] is to be told before.
-    pub(super) fn tells_threads(&self) -> bool {
-        self.faults.tells_threads()
+    /// Whether a rule needs the name of the requesting thread; then [`Self::set_thread`] must precede operations.
+    pub(super) fn needs_thread_names(&self) -> bool {
+        self.faults.needs_thread_names()
     }
 
-    /// The name of the thread that asks for what comes next, if it is known.
-    pub(super) fn asked_by(&mut self, thread: Option<String>) {
+    /// Sets the name of the thread that requests the next operations, if it is known.
+    pub(super) fn set_thread(&mut self, thread: Option<String>) {
         self.thread = thread;
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all fault rules.
     pub(super) fn disarm(&mut self) {
         self.faults.disarm();
     }
 
-    /// Power is lost between two operations; the seed draws what survives. Lost power is not lost again.
+    /// Loses power between two operations; the seed determines what survives. Without power it has no effect.
     pub(super) fn lose_power(&mut self, seed: u64) {
-        self.lose(None, None, seed);
+        self.lose_power_at(None, None, seed);
     }
 
-    /// What survived is there again, and nothing goes wrong any more.
+    /// Restores the power, with what has survived, and removes all fault rules.
     pub(super) fn power_on(&mut self) {
         self.loss = None;
         self.faults.disarm();
     }
 
-    fn lose(&mut self, at: Option<(Operation, FileKind, Moment)>, torn: Option<Inode>, seed: u64) {
+    fn lose_power_at(
+        &mut self,
+        at: Option<(Operation, FileKind, Timing)>,
+        torn: Option<Inode>,
+        seed: u64,
+    ) {
         if self.loss.is_none() {
             let mut random = Random::new(seed, 0);
-            let style = survival::style(&mut random);
-            let lost = self.tree.lose(style, torn, &mut random);
+            let mode = survival::sample_mode(&mut random);
+            let lost = self.tree.lose_power(mode, torn, &mut random);
             self.loss = Some(PowerLoss { at, lost });
         }
     }
 
-    fn powered(&self) -> Result<(), Refusal> {
-        match self.loss {
-            None => Ok(()),
-            Some(_) => Err(Refusal::InputOutput),
+    fn check_power(&self) -> Result<(), DiskError> {
+        if self.loss.is_some() {
+            return Err(DiskError::Io);
         }
+        Ok(())
     }
 
     fn kind(&self, inode: Inode) -> FileKind {
         self.tree.name(inode).map_or(FileKind::Other, FileKind::of)
     }
 
-    /// Counts an operation and looks whether a fault strikes it.
-    fn begin(&mut self, operation: Operation, file: FileKind) -> Result<Way, Refusal> {
-        self.powered()?;
-        self.counts.note(operation, file);
-        match self.faults.strike(operation, file, self.thread.as_deref()) {
-            Some(Action::Fail) => Err(Refusal::InputOutput),
-            Some(Action::Full) => Err(Refusal::NoSpace),
-            Some(Action::LosePower { moment, seed }) => Ok(Way::LosesPower { moment, seed }),
-            Some(Action::Hang) => Ok(Way::Hangs),
-            None => Ok(Way::Done),
+    /// Counts an operation and applies the fault rules to it.
+    fn begin(&mut self, operation: Operation, file: FileKind) -> Result<Effect, DiskError> {
+        self.check_power()?;
+        self.counts.add(operation, file);
+        match self
+            .faults
+            .next_action(operation, file, self.thread.as_deref())
+        {
+            Some(Action::Fail) => Err(DiskError::Io),
+            Some(Action::Full) => Err(DiskError::NoSpace),
+            Some(Action::LosePower { timing, seed }) => Ok(Effect::LosePower { timing, seed }),
+            Some(Action::Hang) => Ok(Effect::Hang),
+            None => Ok(Effect::Proceed),
         }
     }
 
-    /// Does one operation, or what a fault leaves of it. `writes` is the file whose newest change it makes.
+    /// Performs an operation, as far as the fault rules allow. `writes` is the file that it writes to, if any.
     fn perform<T>(
         &mut self,
         operation: Operation,
         file: FileKind,
         writes: Option<Inode>,
-        act: impl FnOnce(&mut Tree) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        let Way::LosesPower { moment, seed } = self.begin(operation, file)? else {
+        act: impl FnOnce(&mut Tree) -> Result<T, DiskError>,
+    ) -> Result<T, DiskError> {
+        let Effect::LosePower { timing, seed } = self.begin(operation, file)? else {
             return act(&mut self.tree);
         };
-        let torn = writes.filter(|_| moment == Moment::During);
-        if moment == Moment::After || torn.is_some() {
-            // Refused or not: the program is not told any more.
+        let torn = writes.filter(|_| timing == Timing::During);
+        if timing == Timing::After || torn.is_some() {
+            // The program gets EIO, whatever the result is.
             let _ = act(&mut self.tree);
         }
-        self.lose(Some((operation, file, moment)), torn, seed);
-        Err(Refusal::InputOutput)
+        self.lose_power_at(Some((operation, file, timing)), torn, seed);
+        Err(DiskError::Io)
     }
 
-    /// What a file or directory is like.
-    pub(super) fn attributes(&self, inode: Inode) -> Result<Attributes, Refusal> {
-        // A mounted disk without power still has its root, or nobody could see that it is mounted.
+    /// The attributes of a file or directory.
+    pub(super) fn attributes(&self, inode: Inode) -> Result<Attributes, DiskError> {
+        // The root stays visible without power, so that the mount point can be accessed.
         if inode != ROOT {
-            self.powered()?;
+            self.check_power()?;
         }
         self.tree.attributes(inode)
     }
 
-    /// Who has a name in a directory.
-    pub(super) fn lookup(&self, directory: Inode, name: &OsStr) -> Result<Attributes, Refusal> {
-        self.powered()?;
+    /// Looks up a name in a directory.
+    pub(super) fn lookup(&self, directory: Inode, name: &OsStr) -> Result<Attributes, DiskError> {
+        self.check_power()?;
         self.tree.attributes(self.tree.lookup(directory, name)?)
     }
 
@@ -217,38 +225,43 @@ impl Disk {
     pub(super) fn names(
         &self,
         directory: Inode,
-    ) -> Result<impl Iterator<Item = (&OsStr, Inode)>, Refusal> {
-        self.powered()?;
+    ) -> Result<impl Iterator<Item = (&OsStr, Inode)>, DiskError> {
+        self.check_power()?;
         let names = self.tree.names(directory)?;
         Ok(names.iter().map(|(name, inode)| (name.as_os_str(), *inode)))
     }
 
-    /// One more handle.
-    pub(super) fn open(&mut self, inode: Inode) -> Result<(), Refusal> {
-        self.powered()?;
+    /// Opens a handle.
+    pub(super) fn open(&mut self, inode: Inode) -> Result<(), DiskError> {
+        self.check_power()?;
         self.tree.open(inode)
     }
 
-    /// One handle less.
+    /// Closes a handle.
     pub(super) fn release(&mut self, inode: Inode) {
         self.tree.release(inode);
     }
 
-    /// Bytes of a file.
-    pub(super) fn read(&mut self, inode: Inode, offset: u64, len: usize) -> Result<&[u8], Refusal> {
+    /// Reads from a file.
+    pub(super) fn read(
+        &mut self,
+        inode: Inode,
+        offset: u64,
+        len: usize,
+    ) -> Result<&[u8], DiskError> {
         let kind = self.kind(inode);
         self.perform(Operation::Read, kind, None, |_| Ok(()))?;
         Ok(self.tree.content(inode)?.read(offset, len))
     }
 
-    /// Writes as many of the bytes as fit, and says how many.
+    /// Writes as many bytes as fit; returns how many.
     pub(super) fn write(
         &mut self,
         inode: Inode,
         offset: u64,
         bytes: &[u8],
-    ) -> Result<usize, Refusal> {
-        self.powered()?;
+    ) -> Result<usize, DiskError> {
+        self.check_power()?;
         let room = self.room_for(inode, offset, bytes.len())?;
         let bytes = &bytes[..room];
         let kind = self.kind(inode);
@@ -258,28 +271,25 @@ impl Disk {
         })
     }
 
-    /// How many of `len` bytes at `offset` fit; a full disk refuses the first one that does not.
-    fn room_for(&self, inode: Inode, offset: u64, len: usize) -> Result<usize, Refusal> {
-        let own = self.tree.content(inode)?.len();
-        let free = self
-            .settings
-            .capacity_bytes
-            .saturating_sub(self.tree.bytes());
-        let end_max = own.max(own.saturating_add(free));
+    /// How many of `len` bytes at `offset` fit. If none does, the disk is full.
+    fn room_for(&self, inode: Inode, offset: u64, len: usize) -> Result<usize, DiskError> {
+        let (used, capacity) = self.usage();
+        let free = capacity.saturating_sub(used);
+        let end_max = self.tree.content(inode)?.len().saturating_add(free);
         let fits = end_max.saturating_sub(offset).min(len as u64);
         if fits == 0 && len > 0 {
-            return Err(Refusal::NoSpace);
+            return Err(DiskError::NoSpace);
         }
         Ok(usize::try_from(fits).unwrap_or(len))
     }
 
-    /// Cuts or extends a file.
-    pub(super) fn resize(&mut self, inode: Inode, len: u64) -> Result<(), Refusal> {
-        self.powered()?;
-        let own = self.tree.content(inode)?.len();
-        let (bytes, capacity) = self.usage();
-        if len > own && len - own > capacity.saturating_sub(bytes) {
-            return Err(Refusal::NoSpace);
+    /// Truncates or extends a file.
+    pub(super) fn resize(&mut self, inode: Inode, len: u64) -> Result<(), DiskError> {
+        self.check_power()?;
+        let growth = len.saturating_sub(self.tree.content(inode)?.len());
+        let (used, capacity) = self.usage();
+        if growth > capacity.saturating_sub(used) {
+            return Err(DiskError::NoSpace);
         }
         let kind = self.kind(inode);
         self.perform(Operation::Resize, kind, None, |tree| {
@@ -288,87 +298,87 @@ impl Disk {
         })
     }
 
-    /// A new file or directory.
+    /// Creates a file or directory.
     pub(super) fn create(
         &mut self,
         directory: Inode,
         name: &OsStr,
         is_directory: bool,
-    ) -> Result<Attributes, Refusal> {
+    ) -> Result<Attributes, DiskError> {
         self.perform(Operation::Create, FileKind::of(name), None, |tree| {
             let inode = tree.create(directory, name, is_directory)?;
             tree.attributes(inode)
         })
     }
 
-    /// One more name of a file.
+    /// Adds a name to a file.
     pub(super) fn link(
         &mut self,
         inode: Inode,
         directory: Inode,
         name: &OsStr,
-    ) -> Result<Attributes, Refusal> {
+    ) -> Result<Attributes, DiskError> {
         self.perform(Operation::Create, FileKind::of(name), None, |tree| {
             tree.link(inode, directory, name)?;
             tree.attributes(inode)
         })
     }
 
-    /// Takes a name away.
+    /// Removes a name.
     pub(super) fn remove(
         &mut self,
         directory: Inode,
         name: &OsStr,
         is_directory: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DiskError> {
         self.perform(Operation::Unlink, FileKind::of(name), None, |tree| {
             tree.remove(directory, name, is_directory)
         })
     }
 
-    /// Changes a name. Its kind of file is that of the new name.
+    /// Renames a file or directory. Rules match it by the new name.
     pub(super) fn rename(
         &mut self,
         from: (Inode, &OsStr),
         to: (Inode, &OsStr),
         may_replace: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DiskError> {
         self.perform(Operation::Rename, FileKind::of(to.1), None, |tree| {
             tree.rename(from, to, may_replace)
         })
     }
 
     /// Makes a file or directory durable, unless the sync hangs.
-    pub(super) fn sync(&mut self, inode: Inode) -> Result<Synced, Refusal> {
-        self.powered()?;
+    pub(super) fn sync(&mut self, inode: Inode) -> Result<SyncStatus, DiskError> {
+        self.check_power()?;
         let (operation, file) = self.sync_of(inode)?;
-        let way = self.begin(operation, file);
-        if way.is_err() && operation == Operation::Sync {
-            // The kernel takes the bytes for clean, so that no later sync writes them.
+        let effect = self.begin(operation, file);
+        if effect.is_err() && operation == Operation::Sync {
+            // As in Linux: a failed fsync marks the pages clean, so no later one writes them.
             self.tree.content_mut(inode)?.drop_unsynced();
         }
-        match way? {
-            Way::Hangs => return Ok(Synced::Hanging),
-            Way::Done => self.make_durable(operation, inode)?,
-            Way::LosesPower { moment, seed } => {
-                if moment == Moment::After {
+        match effect? {
+            Effect::Hang => return Ok(SyncStatus::Hanging),
+            Effect::Proceed => self.make_durable(operation, inode)?,
+            Effect::LosePower { timing, seed } => {
+                if timing == Timing::After {
                     self.make_durable(operation, inode)?;
                 }
-                self.lose(Some((operation, file, moment)), None, seed);
-                return Err(Refusal::InputOutput);
+                self.lose_power_at(Some((operation, file, timing)), None, seed);
+                return Err(DiskError::Io);
             }
         }
-        Ok(Synced::Done)
+        Ok(SyncStatus::Done)
     }
 
-    /// Ends a sync that hung.
-    pub(super) fn finish_sync(&mut self, inode: Inode) -> Result<(), Refusal> {
-        self.powered()?;
+    /// Completes a sync that hangs.
+    pub(super) fn finish_sync(&mut self, inode: Inode) -> Result<(), DiskError> {
+        self.check_power()?;
         let (operation, _) = self.sync_of(inode)?;
         self.make_durable(operation, inode)
     }
 
-    fn make_durable(&mut self, operation: Operation, inode: Inode) -> Result<(), Refusal> {
+    fn make_durable(&mut self, operation: Operation, inode: Inode) -> Result<(), DiskError> {
         match operation {
             _ if self.settings.syncs_lie => Ok(()),
             Operation::SyncDirectory => self.tree.sync_directory(inode),
@@ -376,8 +386,8 @@ impl Disk {
         }
     }
 
-    fn sync_of(&self, inode: Inode) -> Result<(Operation, FileKind), Refusal> {
-        let directory = self.tree.attributes(inode)?.directory;
+    fn sync_of(&self, inode: Inode) -> Result<(Operation, FileKind), DiskError> {
+        let directory = self.tree.attributes(inode)?.is_directory;
         let operation = if directory {
             Operation::SyncDirectory
         } else {

@@ -1,36 +1,36 @@
-//! Files and directories: as programs see them, as the platter has them, and the changes of entries in between.
+//! Files and directories: the live ones that programs see, the durable ones, and the unsynced changes of entries in between.
 //!
-//! Owned by a [disk](super::state). Pure. An entry that was not synced is forgotten like a byte that was not:
-//! a file whose name never became durable is gone, however often the file itself was synced, unless the tree is
-//! [`Entries::Ordered`]. Bounded by [`UNSYNCED_ENTRIES_MAX`] for changes of entries, and by the capacity of the
-//! disk for bytes. No permissions, times, symbolic links or special files: nobody here needs them.
+//! Owned by a [disk](super::state). Pure. A power loss loses unsynced entries like unsynced bytes: a file whose name is not
+//! durable is lost even if the file was synced, unless entries are [`EntryDurability::Ordered`]. Bounded by
+//! [`UNSYNCED_ENTRIES_MAX`] for changes of entries, and by the capacity of the disk for bytes. Permissions, times,
+//! symbolic links and special files are not supported.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 
 use super::content::Content;
-use super::entry::{Entries, EntryChange, Place};
-use super::refusal::Refusal;
+use super::entry::{EntryChange, EntryDurability, EntryKey};
+use super::error::DiskError;
 
 pub use loss::Lost;
 
-/// Number of a file or directory; never given twice.
+/// Number of a file or directory; never reused.
 pub(super) type Inode = u64;
 
-/// The directory that everything is below.
+/// The root directory.
 pub(super) const ROOT: Inode = 1;
 
-/// Changes of entries since a sync; the oldest is written back before one more is taken.
+/// Maximum number of unsynced changes of entries; when the list is full the oldest is written back.
 const UNSYNCED_ENTRIES_MAX: usize = 4096;
 
 /// A file or a directory.
 #[derive(Clone, Debug)]
 struct Node {
-    /// Its latest name, for faults that go by names.
+    /// Its latest name, which fault rules match.
     name: OsString,
     body: Body,
-    /// How often it is open now.
-    opens: u32,
+    /// Number of open handles.
+    handles: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -41,16 +41,23 @@ enum Body {
 
 type Names = BTreeMap<OsString, Inode>;
 
-/// What a file or directory is like.
+/// One of the two versions of the entries of a directory.
+#[derive(Clone, Copy, Debug)]
+enum Version {
+    Live,
+    Durable,
+}
+
+/// The attributes of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attributes {
-    /// Which.
+    /// The file or directory.
     pub(super) inode: Inode,
-    /// Bytes of a file, 0 of a directory.
+    /// Size of a file; 0 for a directory.
     pub(super) len: u64,
-    /// What it is.
-    pub(super) directory: bool,
-    /// Names of a file; none if it is only open. Programs decide by it whether a file is still somebody's.
+    /// Whether it is a directory.
+    pub(super) is_directory: bool,
+    /// Number of names (the link count); 0 for an unlinked file that is open.
     pub(super) names: u32,
 }
 
@@ -59,20 +66,20 @@ pub(super) struct Attributes {
 pub(super) struct Tree {
     nodes: BTreeMap<Inode, Node>,
     next: Inode,
-    entries: Entries,
+    entries: EntryDurability,
     unsynced: VecDeque<EntryChange>,
 }
 
 impl Tree {
     /// An empty root directory.
-    pub(super) fn new(entries: Entries) -> Self {
+    pub(super) fn new(entries: EntryDurability) -> Self {
         let root = Node {
             name: OsString::new(),
             body: Body::Directory {
                 live: Names::new(),
                 durable: Names::new(),
             },
-            opens: 1,
+            handles: 1,
         };
         Self {
             nodes: BTreeMap::from([(ROOT, root)]),
@@ -82,7 +89,7 @@ impl Tree {
         }
     }
 
-    /// Bytes of all files.
+    /// Size of all files.
     pub(super) fn bytes(&self) -> u64 {
         let lens = self.nodes.values().map(|node| match &node.body {
             Body::File(content) => content.len(),
@@ -96,23 +103,23 @@ impl Tree {
         self.nodes.get(&inode).map(|node| node.name.as_os_str())
     }
 
-    /// What it is like.
-    pub(super) fn attributes(&self, inode: Inode) -> Result<Attributes, Refusal> {
-        let node = self.nodes.get(&inode).ok_or(Refusal::Stale)?;
-        let (len, directory) = match &node.body {
+    /// The attributes of a file or directory.
+    pub(super) fn attributes(&self, inode: Inode) -> Result<Attributes, DiskError> {
+        let node = self.nodes.get(&inode).ok_or(DiskError::Stale)?;
+        let (len, is_directory) = match &node.body {
             Body::File(content) => (content.len(), false),
             Body::Directory { .. } => (0, true),
         };
         Ok(Attributes {
             inode,
             len,
-            directory,
-            names: self.names_of(inode),
+            is_directory,
+            names: self.count_names(inode),
         })
     }
 
-    /// How many names it has.
-    fn names_of(&self, inode: Inode) -> u32 {
+    /// The number of names of a file or directory.
+    fn count_names(&self, inode: Inode) -> u32 {
         let names = self.nodes.values().map(|node| match &node.body {
             Body::Directory { live, .. } => live.values().filter(|named| **named == inode).count(),
             Body::File(_) => 0,
@@ -120,59 +127,59 @@ impl Tree {
         u32::try_from(names.sum::<usize>()).unwrap_or(u32::MAX)
     }
 
-    /// Who has a name in a directory.
-    pub(super) fn lookup(&self, directory: Inode, name: &OsStr) -> Result<Inode, Refusal> {
+    /// Looks up a name in a directory.
+    pub(super) fn lookup(&self, directory: Inode, name: &OsStr) -> Result<Inode, DiskError> {
         let found = self.names(directory)?.get(name);
-        found.copied().ok_or(Refusal::NoEntry)
+        found.copied().ok_or(DiskError::NotFound)
     }
 
-    /// All names of a directory, sorted.
-    pub(super) fn names(&self, directory: Inode) -> Result<&Names, Refusal> {
-        match &self.nodes.get(&directory).ok_or(Refusal::Stale)?.body {
+    /// The names in a directory, sorted.
+    pub(super) fn names(&self, directory: Inode) -> Result<&Names, DiskError> {
+        match &self.nodes.get(&directory).ok_or(DiskError::Stale)?.body {
             Body::Directory { live, .. } => Ok(live),
-            Body::File(_) => Err(Refusal::NotDirectory),
+            Body::File(_) => Err(DiskError::NotADirectory),
         }
     }
 
     /// The bytes of a file.
-    pub(super) fn content(&self, inode: Inode) -> Result<&Content, Refusal> {
-        match &self.nodes.get(&inode).ok_or(Refusal::Stale)?.body {
+    pub(super) fn content(&self, inode: Inode) -> Result<&Content, DiskError> {
+        match &self.nodes.get(&inode).ok_or(DiskError::Stale)?.body {
             Body::File(content) => Ok(content),
-            Body::Directory { .. } => Err(Refusal::IsDirectory),
+            Body::Directory { .. } => Err(DiskError::IsADirectory),
         }
     }
 
-    /// The bytes of a file, to change them.
-    pub(super) fn content_mut(&mut self, inode: Inode) -> Result<&mut Content, Refusal> {
-        match &mut self.nodes.get_mut(&inode).ok_or(Refusal::Stale)?.body {
+    /// The bytes of a file, mutable.
+    pub(super) fn content_mut(&mut self, inode: Inode) -> Result<&mut Content, DiskError> {
+        match &mut self.nodes.get_mut(&inode).ok_or(DiskError::Stale)?.body {
             Body::File(content) => Ok(content),
-            Body::Directory { .. } => Err(Refusal::IsDirectory),
+            Body::Directory { .. } => Err(DiskError::IsADirectory),
         }
     }
 
-    /// One more handle on it.
-    pub(super) fn open(&mut self, inode: Inode) -> Result<(), Refusal> {
-        self.nodes.get_mut(&inode).ok_or(Refusal::Stale)?.opens += 1;
+    /// Opens a handle.
+    pub(super) fn open(&mut self, inode: Inode) -> Result<(), DiskError> {
+        self.nodes.get_mut(&inode).ok_or(DiskError::Stale)?.handles += 1;
         Ok(())
     }
 
-    /// One handle less. A file without name and handle goes.
+    /// Closes a handle. A file without names and handles is removed.
     pub(super) fn release(&mut self, inode: Inode) {
         if let Some(node) = self.nodes.get_mut(&inode) {
-            node.opens = node.opens.saturating_sub(1);
+            node.handles = node.handles.saturating_sub(1);
         }
-        self.collect();
+        self.remove_unused();
     }
 
-    /// A new empty file, or directory.
+    /// Creates an empty file or directory.
     pub(super) fn create(
         &mut self,
         directory: Inode,
         name: &OsStr,
         is_directory: bool,
-    ) -> Result<Inode, Refusal> {
+    ) -> Result<Inode, DiskError> {
         if self.names(directory)?.contains_key(name) {
-            return Err(Refusal::Exists);
+            return Err(DiskError::AlreadyExists);
         }
         let inode = self.next;
         self.next += 1;
@@ -187,117 +194,126 @@ impl Tree {
         let node = Node {
             name: name.to_owned(),
             body,
-            opens: 0,
+            handles: 0,
         };
         self.nodes.insert(inode, node);
         self.change(EntryChange::Add {
-            to: Place::new(directory, name),
+            to: EntryKey::new(directory, name),
             inode,
         });
         Ok(inode)
     }
 
-    /// One more name of a file.
+    /// Adds a name to a file.
     pub(super) fn link(
         &mut self,
         inode: Inode,
         directory: Inode,
         name: &OsStr,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DiskError> {
         self.content(inode)?;
         if self.names(directory)?.contains_key(name) {
-            return Err(Refusal::Exists);
+            return Err(DiskError::AlreadyExists);
         }
         self.change(EntryChange::Add {
-            to: Place::new(directory, name),
+            to: EntryKey::new(directory, name),
             inode,
         });
         Ok(())
     }
 
-    /// Takes a name away. A directory must be empty.
+    /// Removes a name. A directory must be empty.
     pub(super) fn remove(
         &mut self,
         directory: Inode,
         name: &OsStr,
         is_directory: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DiskError> {
         let inode = self.lookup(directory, name)?;
-        match (self.attributes(inode)?.directory, is_directory) {
-            (true, false) => return Err(Refusal::IsDirectory),
-            (false, true) => return Err(Refusal::NotDirectory),
-            (true, true) if !self.names(inode)?.is_empty() => return Err(Refusal::NotEmpty),
+        match (self.attributes(inode)?.is_directory, is_directory) {
+            (true, false) => return Err(DiskError::IsADirectory),
+            (false, true) => return Err(DiskError::NotADirectory),
+            (true, true) if !self.names(inode)?.is_empty() => {
+                return Err(DiskError::DirectoryNotEmpty);
+            }
             _ => {}
         }
         self.change(EntryChange::Remove {
-            from: Place::new(directory, name),
+            from: EntryKey::new(directory, name),
             inode,
         });
-        self.collect();
+        self.remove_unused();
         Ok(())
     }
 
-    /// Gives another name, in one step; who had that name loses it.
+    /// Renames a file or directory atomically; replaces an existing target.
     pub(super) fn rename(
         &mut self,
         from: (Inode, &OsStr),
         to: (Inode, &OsStr),
         may_replace: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DiskError> {
         let inode = self.lookup(from.0, from.1)?;
         match self.lookup(to.0, to.1) {
             Ok(same) if same == inode => return Ok(()),
-            Ok(_) if !may_replace => return Err(Refusal::Exists),
+            Ok(_) if !may_replace => return Err(DiskError::AlreadyExists),
             Ok(other) => {
                 let (moved, replaced) = (self.attributes(inode)?, self.attributes(other)?);
-                match (moved.directory, replaced.directory) {
-                    (false, true) => return Err(Refusal::IsDirectory),
-                    (true, false) => return Err(Refusal::NotDirectory),
+                match (moved.is_directory, replaced.is_directory) {
+                    (false, true) => return Err(DiskError::IsADirectory),
+                    (true, false) => return Err(DiskError::NotADirectory),
                     (true, true) if !self.names(other)?.is_empty() => {
-                        return Err(Refusal::NotEmpty);
+                        return Err(DiskError::DirectoryNotEmpty);
                     }
                     _ => {}
                 }
             }
-            Err(Refusal::NoEntry) => {}
-            Err(refusal) => return Err(refusal),
+            Err(DiskError::NotFound) => {}
+            Err(error) => return Err(error),
         }
         if let Some(node) = self.nodes.get_mut(&inode) {
             node.name = to.1.to_owned();
         }
         self.change(EntryChange::Move {
-            from: Place::new(from.0, from.1),
-            to: Place::new(to.0, to.1),
+            from: EntryKey::new(from.0, from.1),
+            to: EntryKey::new(to.0, to.1),
             inode,
         });
-        self.collect();
+        self.remove_unused();
         Ok(())
     }
 
-    /// Makes a file durable, and with [`Entries::Ordered`] every earlier change of entries.
-    pub(super) fn sync_file(&mut self, inode: Inode) -> Result<(), Refusal> {
+    /// Makes a file durable, and with [`EntryDurability::Ordered`] all earlier changes of entries.
+    pub(super) fn sync_file(&mut self, inode: Inode) -> Result<(), DiskError> {
         self.content_mut(inode)?.sync();
-        if self.entries == Entries::Ordered {
+        if self.entries == EntryDurability::Ordered {
             self.sync_entries(|_| true);
         }
         Ok(())
     }
 
     /// Makes the entries of a directory durable.
-    pub(super) fn sync_directory(&mut self, directory: Inode) -> Result<(), Refusal> {
+    pub(super) fn sync_directory(&mut self, directory: Inode) -> Result<(), DiskError> {
         self.names(directory)?;
-        if self.entries == Entries::Ordered {
+        if self.entries == EntryDurability::Ordered {
             self.sync_entries(|_| true);
             return Ok(());
         }
-        // A move between two directories is one step, so it takes along what came before it in the other.
-        let mut wanted = BTreeSet::from([directory]);
+        // A move between two directories is atomic, so earlier changes in the other directory become durable with it.
+        let mut directories = BTreeSet::from([directory]);
         for change in self.unsynced.iter().rev() {
-            if change.directories().any(|own| wanted.contains(&own)) {
-                wanted.extend(change.directories());
+            if change
+                .directories()
+                .any(|other| directories.contains(&other))
+            {
+                directories.extend(change.directories());
             }
         }
-        self.sync_entries(|change| change.directories().any(|own| wanted.contains(&own)));
+        self.sync_entries(|change| {
+            change
+                .directories()
+                .any(|other| directories.contains(&other))
+        });
         Ok(())
     }
 
@@ -305,58 +321,61 @@ impl Tree {
         let changes = std::mem::take(&mut self.unsynced);
         for change in changes {
             if which(&change) {
-                self.apply(&change, true);
+                self.apply(&change, Version::Durable);
             } else {
                 self.unsynced.push_back(change);
             }
         }
-        self.collect();
+        self.remove_unused();
     }
 
     fn change(&mut self, change: EntryChange) {
         if self.unsynced.len() >= UNSYNCED_ENTRIES_MAX
             && let Some(oldest) = self.unsynced.pop_front()
         {
-            self.apply(&oldest, true);
+            self.apply(&oldest, Version::Durable);
         }
-        self.apply(&change, false);
+        self.apply(&change, Version::Live);
         self.unsynced.push_back(change);
     }
 
-    fn apply(&mut self, change: &EntryChange, durable: bool) {
+    fn apply(&mut self, change: &EntryChange, version: Version) {
         match change {
-            EntryChange::Add { to, inode } => self.put(to, *inode, durable),
-            EntryChange::Remove { from, inode } => self.take(from, *inode, durable),
+            EntryChange::Add { to, inode } => self.insert_entry(to, *inode, version),
+            EntryChange::Remove { from, inode } => self.remove_entry(from, *inode, version),
             EntryChange::Move { from, to, inode } => {
-                self.take(from, *inode, durable);
-                self.put(to, *inode, durable);
+                self.remove_entry(from, *inode, version);
+                self.insert_entry(to, *inode, version);
             }
         }
     }
 
-    fn put(&mut self, place: &Place, inode: Inode, durable: bool) {
-        if let Some(names) = self.image(place.directory, durable) {
-            names.insert(place.name.clone(), inode);
+    fn insert_entry(&mut self, key: &EntryKey, inode: Inode, version: Version) {
+        if let Some(names) = self.entries_mut(key.directory, version) {
+            names.insert(key.name.clone(), inode);
         }
     }
 
-    fn take(&mut self, place: &Place, inode: Inode, durable: bool) {
-        if let Some(names) = self.image(place.directory, durable)
-            && names.get(&place.name) == Some(&inode)
+    fn remove_entry(&mut self, key: &EntryKey, inode: Inode, version: Version) {
+        if let Some(names) = self.entries_mut(key.directory, version)
+            && names.get(&key.name) == Some(&inode)
         {
-            names.remove(&place.name);
+            names.remove(&key.name);
         }
     }
 
-    fn image(&mut self, directory: Inode, of_platter: bool) -> Option<&mut Names> {
+    fn entries_mut(&mut self, directory: Inode, version: Version) -> Option<&mut Names> {
         match &mut self.nodes.get_mut(&directory)?.body {
-            Body::Directory { live, durable } => Some(if of_platter { durable } else { live }),
+            Body::Directory { live, durable } => Some(match version {
+                Version::Live => live,
+                Version::Durable => durable,
+            }),
             Body::File(_) => None,
         }
     }
 
-    /// Forgets what has no name, no handle, and no part in a change that may still be lost.
-    fn collect(&mut self) {
+    /// Removes files and directories without handles that neither a name nor an unsynced change refers to.
+    fn remove_unused(&mut self) {
         let mut used: BTreeSet<Inode> = self.unsynced.iter().map(EntryChange::inode).collect();
         for node in self.nodes.values() {
             if let Body::Directory { live, durable } = &node.body {
@@ -364,7 +383,7 @@ impl Tree {
             }
         }
         self.nodes
-            .retain(|inode, node| node.opens > 0 || used.contains(inode));
+            .retain(|inode, node| node.handles > 0 || used.contains(inode));
     }
 }
 

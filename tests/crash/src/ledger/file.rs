@@ -1,8 +1,8 @@
-//! The acknowledgements as a file, one a line, to look into when something is lost.
+//! The acknowledged records as a text file, one per line, for debugging a loss.
 //!
-//! It is flushed before every check and not synced: the tool outlives the servers it kills, and the
-//! machine that it runs on is not what is tested. Bounds: it grows with what is acknowledged on one data
-//! directory, about 80 bytes each, and goes with the directory.
+//! It is flushed before every check and never synced: the tool outlives the servers it kills, and the run does not
+//! survive a crash of the machine. Bounds: about 80 bytes per acknowledged record of one data directory; removed with
+//! the directory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -19,7 +19,7 @@ pub struct LedgerFile {
 }
 
 impl LedgerFile {
-    /// Makes the file, or goes on at its end.
+    /// Opens the file to append to it; creates it if it does not exist.
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -31,7 +31,7 @@ impl LedgerFile {
         })
     }
 
-    /// Appends acknowledged records: tenant, device, kind, number, digest. `tenants` names the places.
+    /// Appends acknowledged records: tenant, device, kind, number, digest. `tenants` has the names by index.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -46,7 +46,7 @@ impl LedgerFile {
         Ok(())
     }
 
-    /// Hands everything to the kernel.
+    /// Writes buffered lines to the file.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -1,7 +1,6 @@
-//! What every kind of run counts, whatever it does to its servers.
+//! The counts that the reports of kill points and of bad disks share.
 //!
-//! Part of the report of a run, whose owner is the run. Bound: a run ends soon after its first finding, or has few
-//! servers. It does not say what the run was about.
+//! Owned by the run. Bounded, because a run ends soon after its first finding or has few servers.
 
 use std::fmt;
 
@@ -10,25 +9,25 @@ use serde::Serialize;
 use crate::check;
 use crate::check::Finding;
 
-/// Servers, what they acknowledged, and what was wrong.
+/// The counts of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tally {
     /// Servers started.
     pub cycles: u64,
-    /// Records acknowledged.
+    /// Acknowledged records.
     pub acked: u64,
-    /// Promises broken.
+    /// Lost acknowledged records.
     pub lost: u64,
-    /// By how much counters were off.
+    /// By how much counters are off.
     pub counter_drift: u64,
     /// The seed of the first directory.
     pub seed: u64,
-    /// Everything that was wrong.
+    /// All findings.
     pub findings: Vec<String>,
 }
 
 impl Tally {
-    /// Of a run that has not begun.
+    /// The tally of a run that has not begun.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -36,13 +35,13 @@ impl Tally {
         }
     }
 
-    /// Adds broken promises and drift up; the caller puts the findings into words.
+    /// Adds the losses and the drift of findings; the caller adds their text.
     pub fn add(&mut self, findings: &[Finding]) {
         self.lost += check::lost(findings);
         self.counter_drift += check::drift(findings);
     }
 
-    /// Whether nothing was wrong.
+    /// Whether there are no findings.
     pub const fn is_clean(&self) -> bool {
         self.lost == 0 && self.counter_drift == 0 && self.findings.is_empty()
     }

@@ -1,18 +1,18 @@
-//! The store in one process, on a disk that loses power or fails: a cycle takes milliseconds, so that many kinds of
-//! failure get their turn. Whole servers go through the same in `muster-crash`.
+//! The store in one process, on a disk that loses power or fails: a cycle takes milliseconds, so that many failures can be
+//! tested. `muster-crash` tests the same with servers.
 
 use std::path::Path;
 
-use muster_crash::disk::{DiskSettings, ForgetfulDisk};
+use muster_crash::disk::{DiskSettings, FaultDisk};
 use muster_store::{Commit, PoisonReason, Sink, StoreConfig};
 
 mod power;
 mod tables;
 
-/// A mounted disk and the directory below it, or a loud word that there is none.
-fn disk(settings: DiskSettings) -> Option<(ForgetfulDisk, tempfile::TempDir)> {
+/// A mounted disk and its mount point; none if no disk can be mounted.
+fn disk(settings: DiskSettings) -> Option<(FaultDisk, tempfile::TempDir)> {
     let below = tempfile::tempdir().expect("a temporary directory");
-    match ForgetfulDisk::mount(below.path(), settings) {
+    match FaultDisk::mount(below.path(), settings) {
         Ok(disk) => Some((disk, below)),
         Err(error) => {
             eprintln!("SKIPPED, NOTHING WAS CHECKED: {error}");
@@ -21,7 +21,7 @@ fn disk(settings: DiskSettings) -> Option<(ForgetfulDisk, tempfile::TempDir)> {
     }
 }
 
-/// One shard with memtables so small that there are flushes and new logs all the time.
+/// One shard with small memtables, so that the store flushes and begins new logs all the time.
 fn config(directory: &Path, memtable_bytes: usize) -> StoreConfig {
     StoreConfig {
         journal_memtable_bytes: memtable_bytes,
@@ -31,14 +31,14 @@ fn config(directory: &Path, memtable_bytes: usize) -> StoreConfig {
     }
 }
 
-/// What is durable, as the store says.
+/// Records what the store reports.
 #[derive(Default)]
-struct Told {
+struct RecordingSink {
     committed: u64,
     failed: bool,
 }
 
-impl Sink<()> for Told {
+impl Sink<()> for RecordingSink {
     fn committed(&mut self, commit: Commit<()>, _: std::time::Instant) {
         self.committed = commit.sequence.0;
     }

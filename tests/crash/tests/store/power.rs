@@ -1,19 +1,20 @@
-//! The disk loses power, at every kind of system call: what the store called durable is there again, cycle after
-//! cycle. Whole servers go through the same in `muster-crash run --disk forgetful`.
+//! The disk loses power at every kind of system call: after each cycle, everything that the store reported as durable is
+//! recovered. `muster-crash run --disk power-loss` tests the same with servers.
 
 use std::path::Path;
 
+use muster_crash::disk::{
+    Action, DiskSettings, EntryDurability, FileKind, Operation, Rule, Timing,
+};
 use muster_engine::{Sequence, ShardId};
-
-use muster_crash::disk::{Action, DiskSettings, Entries, FileKind, Moment, Operation, Rule};
 use muster_loadgen::random::Random;
 use muster_store::{Commit, ReadError, Store};
 
-use super::{Told, config, disk};
+use super::{RecordingSink, config, disk};
 
 const MEMTABLE_BYTES: usize = 128 << 10;
 
-/// The bytes of a journal value, told by its sequence: some are small, some are many sectors.
+/// The bytes of a journal value, determined by its sequence: some are small, some cover many sectors.
 fn bytes(sequence: u64) -> Vec<u8> {
     let mut random = Random::new(sequence, 5);
     let words = [5, 90, 800, 4_000][random.below(4) as usize];
@@ -21,21 +22,24 @@ fn bytes(sequence: u64) -> Vec<u8> {
     words.flatten().collect()
 }
 
-/// Opens the store, checks that its journal is the first `promised` values at least and no other, and writes on
-/// until something fails or `commits` are written. Returns the sequence that it vouches for.
-fn work(directory: &Path, promised: u64, commits: u64, told: &str) -> Result<u64, String> {
+/// Opens the store, checks that its journal has at least the first `durable` values and no wrong one, and writes until a
+/// commit fails or `commits` are written. Returns the last sequence that the store has reported as durable.
+fn run(directory: &Path, durable: u64, commits: u64, context: &str) -> Result<u64, String> {
     let store =
         Store::open(&config(directory, MEMTABLE_BYTES)).map_err(|error| error.to_string())?;
     let mut found = 0;
     let recovered = store.recover(|entry| {
         found += 1;
-        assert_eq!(entry.sequence.0, found, "{told}");
-        assert!(entry.bytes == bytes(found), "{told}: the value {found}");
+        assert_eq!(entry.sequence.0, found, "{context}");
+        assert!(entry.bytes == bytes(found), "{context}: the value {found}");
         Ok::<(), ReadError>(())
     });
     let mut writer = recovered.map_err(|error| error.to_string())?;
-    assert!(found >= promised, "{told}: {found} of {promised} are there");
-    let mut sink = Told {
+    assert!(
+        found >= durable,
+        "{context}: {found} of {durable} values are recovered"
+    );
+    let mut sink = RecordingSink {
         committed: found,
         failed: false,
     };
@@ -55,24 +59,24 @@ fn work(directory: &Path, promised: u64, commits: u64, told: &str) -> Result<u64
 }
 
 #[test]
-fn a_new_directory_keeps_its_name_through_a_loss_of_power() {
+fn the_name_of_a_new_directory_survives_a_power_loss() {
     for seed in 0..20 {
         let Some((disk, _below)) = disk(DiskSettings::default()) else {
             return;
         };
-        // Two directories are missing, so two parents must be synced.
+        // Two directories are created, so two parents must be synced.
         let data = disk.path().join("var/data");
-        let promised = work(&data, 0, 3, "new").unwrap();
+        let durable = run(&data, 0, 3, "new").unwrap();
         disk.lose_power(seed);
         disk.power_on();
-        let told = format!("seed {seed}");
-        assert_eq!(work(&data, promised, 0, &told), Ok(3), "{told}");
+        let context = format!("seed {seed}");
+        assert_eq!(run(&data, durable, 0, &context), Ok(3), "{context}");
     }
 }
 
 fn rule(random: &mut Random) -> Rule {
-    let moments = [Moment::Before, Moment::During, Moment::After];
-    let (operation, file, passing_max) = random.pick(&[
+    let timings = [Timing::Before, Timing::During, Timing::After];
+    let (operation, file, skip_max) = random.pick(&[
         ((Operation::Write, Some(FileKind::Log), 60), 30),
         ((Operation::Sync, Some(FileKind::Log), 60), 30),
         ((Operation::Write, None, 80), 5),
@@ -86,65 +90,66 @@ fn rule(random: &mut Random) -> Rule {
         operation,
         file,
         thread: None,
-        passing: random.below(passing_max),
-        lasting: false,
+        skip: random.below(skip_max),
+        persistent: false,
         action: Action::LosePower {
-            moment: moments[random.below(3) as usize],
+            timing: timings[random.below(3) as usize],
             seed: random.bits(),
         },
     }
 }
 
-/// The journal is never trimmed here, so it grows with each.
+/// Cycles per disk. The journal is not trimmed here, so it grows with each.
 const CYCLES_ON_A_DISK: u64 = 10;
 
-/// Cycles on new disks: whatever was durable once stays, whichever system call the power went at.
-fn survives(entries: Entries, first_seed: u64, cycles: u64) {
+/// Runs cycles on new disks: everything durable survives, at whichever system call the power is lost.
+fn run_cycles(entries: EntryDurability, first_seed: u64, cycles: u64) {
     let settings = DiskSettings {
         entries,
         ..DiskSettings::default()
     };
-    let (mut struck, mut written) = (0, 0);
+    let (mut cut, mut written) = (0, 0);
     let mut seed = first_seed;
     while seed < first_seed + cycles {
         let Some((disk, _below)) = disk(settings) else {
             return;
         };
         let data = disk.path().join("data");
-        let mut promised = 0;
+        let mut durable = 0;
         for _ in 0..CYCLES_ON_A_DISK {
             let mut random = Random::new(seed, 1);
             let rule = rule(&mut random);
-            let told = format!("seed {seed}, {entries:?}, {rule:?}");
+            let context = format!("seed {seed}, {entries:?}, {rule:?}");
             disk.arm(rule);
-            let worked = work(&data, promised, random.below(80), &told);
-            struck += u64::from(disk.loss().is_some());
-            match worked {
-                Ok(durable) => {
-                    written += durable - promised;
-                    promised = durable;
+            let result = run(&data, durable, random.below(80), &context);
+            cut += u64::from(disk.loss().is_some());
+            match result {
+                Ok(now_durable) => {
+                    written += now_durable - durable;
+                    durable = now_durable;
                 }
-                // Only the loss itself may keep it from opening.
-                Err(error) => assert!(disk.loss().is_some(), "{told}: {error}"),
+                // Only a power loss may prevent the store from opening.
+                Err(error) => assert!(disk.loss().is_some(), "{context}: {error}"),
             }
             disk.lose_power(random.bits());
             disk.power_on();
-            let opened = work(&data, promised, 0, &told);
-            promised = opened
-                .unwrap_or_else(|error| panic!("{told}: {promised} values were durable: {error}"));
+            let opened = run(&data, durable, 0, &context);
+            durable = opened.unwrap_or_else(|error| {
+                panic!("{context}: {durable} values were durable: {error}")
+            });
             seed += 1;
         }
     }
-    eprintln!("{cycles} losses of power, {struck} in a system call, {written} values written");
-    assert!(struck > cycles / 3, "{struck} of {cycles}");
+    eprintln!("{cycles} power losses, {cut} in a system call, {written} values written");
+    assert!(cut > cycles / 3, "{cut} of {cycles}");
 }
 
 #[test]
-fn nothing_durable_is_lost_where_names_need_a_sync_of_their_directory() {
-    survives(Entries::Strict, 0, 60);
+fn nothing_durable_is_lost_with_strict_entries() {
+    run_cycles(EntryDurability::Strict, 0, 60);
 }
 
 #[test]
-fn nothing_durable_is_lost_where_names_are_kept_in_order() {
-    survives(Entries::Ordered, 1_000_000, 60);
+fn nothing_durable_is_lost_with_ordered_entries() {
+    run_cycles(EntryDurability::Ordered, 1_000_000, 60);
 }

@@ -1,64 +1,63 @@
-//! What a loss of power makes of a tree.
+//! The effect of a power loss on a tree.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use muster_loadgen::random::Random;
 
-use super::{Body, Inode, ROOT, Tree};
-use crate::disk::entry::{Entries, EntryChange, survivors};
+use super::{Body, Inode, ROOT, Tree, Version};
+use crate::disk::entry::{EntryChange, EntryDurability, survivors};
 use crate::disk::fault::FileKind;
-use crate::disk::survival::{self, Style};
+use crate::disk::survival::{self, LossMode};
 
-/// What a loss of power took.
+/// What a power loss has lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Lost {
-    /// Files whose bytes differ from what programs had seen.
+    /// Files whose bytes have changed.
     pub files_changed: u64,
-    /// Changes of entries that were forgotten.
-    pub entries_forgotten: u64,
+    /// Changes of entries that are lost.
+    pub entries_lost: u64,
 }
 
 impl Tree {
-    /// Power is lost: what was synced stays, of the rest what the draws let survive, and that is durable. Nothing
-    /// is open any more. `torn` is a file whose newest write was under way.
-    pub(in crate::disk) fn lose(
+    /// Loses the unsynced changes that do not survive, and closes all handles. The newest write of the file `torn` is torn.
+    pub(in crate::disk) fn lose_power(
         &mut self,
-        style: Style,
+        mode: LossMode,
         torn: Option<Inode>,
         random: &mut Random,
     ) -> Lost {
         let mut lost = Lost::default();
         let unsynced: Vec<EntryChange> = self.unsynced.drain(..).collect();
-        let survivors = survivors(self.entries, unsynced.len(), style, random);
+        let survivors = survivors(self.entries, unsynced.len(), mode, random);
         for (change, survives) in unsynced.iter().zip(&survivors) {
             if *survives {
-                self.apply(change, true);
+                self.apply(change, Version::Durable);
             }
         }
-        lost.entries_forgotten = survivors.iter().filter(|survives| !**survives).count() as u64;
+        lost.entries_lost = survivors.iter().filter(|survives| !**survives).count() as u64;
         let entries = self.entries;
         for (inode, node) in &mut self.nodes {
-            let style = possible(style, entries, &node.name);
-            node.opens = u32::from(*inode == ROOT);
+            let mode = mode_of_file(mode, entries, &node.name);
+            node.handles = u32::from(*inode == ROOT);
             match &mut node.body {
                 Body::Directory { live, durable } => live.clone_from(durable),
                 Body::File(content) => {
                     let survival = if torn == Some(*inode) {
                         survival::torn_newest(content, random)
                     } else {
-                        survival::of_content(style, content, random)
+                        survival::sample(mode, content, random)
                     };
-                    lost.files_changed += u64::from(content.lose(&survival));
+                    lost.files_changed += u64::from(content.lose_power(&survival));
                 }
             }
         }
-        self.keep_reachable();
+        self.remove_unreachable();
         lost
     }
 
-    /// After a loss only what can be found from the root is there; names follow the entries.
-    fn keep_reachable(&mut self) {
+    /// Removes files and directories that cannot be reached from the root, and sets the names of the others.
+    fn remove_unreachable(&mut self) {
         let mut found = BTreeMap::from([(ROOT, OsString::new())]);
         let mut directories = vec![ROOT];
         while let Some(directory) = directories.pop() {
@@ -81,16 +80,17 @@ impl Tree {
     }
 }
 
-/// What can become of the bytes of a file. With a journal of metadata (ext4 in its default mode, XFS) a length is
-/// written after the bytes below it, so appends are lost from the end and leave no holes. Without one anything
-/// goes, but for a manifest: RocksDB refuses one whose last record has a hole, and Muster says so and stops. That is
-/// clear but not repaired, and it would end every run; docs/reference/STORAGE.md names it.
-fn possible(style: Style, entries: Entries, name: &OsStr) -> Style {
-    let has_holes = matches!(style, Style::Sectors | Style::Bytes | Style::Mixed);
-    let is_whole = entries == Entries::Ordered || FileKind::of(name) == FileKind::Manifest;
-    if has_holes && is_whole {
-        Style::Tail
+/// The mode for the bytes of one file. With a metadata journal (ext4 in its default mode, XFS) the length is written after
+/// the bytes below it, so appends are lost from the end and leave no holes. Without one every mode is possible, but a
+/// manifest never gets a hole: RocksDB refuses one whose last record has a hole, so Muster refuses to start, which would
+/// end every run. docs/reference/STORAGE.md documents that limitation.
+fn mode_of_file(mode: LossMode, entries: EntryDurability, name: &OsStr) -> LossMode {
+    let leaves_holes = matches!(mode, LossMode::Sectors | LossMode::Bytes | LossMode::Mixed);
+    let allows_holes =
+        entries == EntryDurability::Strict && FileKind::of(name) != FileKind::Manifest;
+    if leaves_holes && !allows_holes {
+        LossMode::Tail
     } else {
-        style
+        mode
     }
 }

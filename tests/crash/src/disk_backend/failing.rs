@@ -1,8 +1,7 @@
-//! A disk that goes bad: full, failing or stuck, while a server runs or as it starts.
+//! A disk with an injected fault: full, failing or hanging, while a server runs or when it starts.
 //!
-//! Owner: the run of bad disks, which has one fault in mind. With the end of the server that met it, power is
-//! lost as well: so nothing counts as acknowledged that was only in memory of the disk. Afterwards the disk is
-//! sound and has room.
+//! Owner: the run of disk faults, which injects one fault. When the server that meets the fault terminates, the disk also
+//! loses power, so that unsynced data does not count as recovered. Afterwards the disk works and has room.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,44 +9,44 @@ use std::path::{Path, PathBuf};
 use muster_loadgen::random::Random;
 use serde::Serialize;
 
-use super::{Medium, data_on, mount};
-use crate::disk::{Action, DiskSettings, FileKind, ForgetfulDisk, Operation, Rule};
+use super::{DiskBackend, data_on, mount};
+use crate::disk::{Action, DiskSettings, FaultDisk, FileKind, Operation, Rule};
 
-/// What goes wrong.
+/// A fault of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fault {
-    /// Under load: no byte fits any more.
+    /// Under load: the disk is full.
     Full,
-    /// Under load: writing the log fails.
+    /// Under load: writes of the log fail.
     WriteLog,
-    /// Under load: one sync of the log fails, and those after it report success, as Linux does.
+    /// Under load: one sync of the log fails, and later ones succeed, as on Linux.
     SyncLog,
-    /// Under load: syncs of the log hang, and end after a while.
-    StuckSync,
-    /// Under load: writing a table fails, in a flush that a backup asks for.
+    /// Under load: syncs of the log hang for some time.
+    HangingSync,
+    /// Under load: writes of a table fail, in a flush that a backup causes.
     WriteTableUnderLoad,
-    /// Under load: a sync of a table fails, in a flush that a backup asks for.
+    /// Under load: one sync of a table fails, in a flush that a backup causes.
     SyncTableUnderLoad,
-    /// As it starts: writing a table fails.
+    /// At start: writes of a table fail.
     WriteTable,
-    /// As it starts: a sync of a table fails.
+    /// At start: syncs of a table fail.
     SyncTable,
-    /// As it starts: a sync of the manifest fails.
+    /// At start: syncs of the manifest fail.
     SyncManifest,
-    /// As it starts: reading a table fails.
+    /// At start: reads of a table fail.
     ReadTable,
-    /// As it starts: no byte fits.
+    /// At start: the disk is full.
     FullAtStart,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 11] = [
         Self::Full,
         Self::WriteLog,
         Self::SyncLog,
-        Self::StuckSync,
+        Self::HangingSync,
         Self::WriteTableUnderLoad,
         Self::SyncTableUnderLoad,
         Self::WriteTable,
@@ -63,7 +62,7 @@ impl Fault {
             Self::Full => "full",
             Self::WriteLog => "writeLog",
             Self::SyncLog => "syncLog",
-            Self::StuckSync => "stuckSync",
+            Self::HangingSync => "hangingSync",
             Self::WriteTableUnderLoad => "writeTableUnderLoad",
             Self::SyncTableUnderLoad => "syncTableUnderLoad",
             Self::WriteTable => "writeTable",
@@ -74,7 +73,7 @@ impl Fault {
         }
     }
 
-    /// Whether it strikes a server that starts, which then must refuse to.
+    /// Whether it occurs when a server starts, which must then fail.
     pub const fn is_at_start(self) -> bool {
         matches!(
             self,
@@ -86,21 +85,21 @@ impl Fault {
         )
     }
 
-    /// Whether it strikes a flush, which a server under load makes seldom: one must be asked for.
+    /// Whether it occurs in a flush. A server under load rarely flushes, so a backup must cause one.
     pub const fn is_in_flush(self) -> bool {
         matches!(self, Self::WriteTableUnderLoad | Self::SyncTableUnderLoad)
     }
 
     const fn rule(self) -> Option<Rule> {
-        let (operation, file, lasting, action) = match self {
+        let (operation, file, persistent, action) = match self {
             Self::Full | Self::FullAtStart => return None,
             Self::WriteLog => (Operation::Write, FileKind::Log, true, Action::Fail),
             Self::SyncLog => (Operation::Sync, FileKind::Log, false, Action::Fail),
-            Self::StuckSync => (Operation::Sync, FileKind::Log, true, Action::Hang),
+            Self::HangingSync => (Operation::Sync, FileKind::Log, true, Action::Hang),
             Self::WriteTable | Self::WriteTableUnderLoad => {
                 (Operation::Write, FileKind::Table, true, Action::Fail)
             }
-            // Once: those after it report success, as Linux does.
+            // Once: later ones succeed, as on Linux.
             Self::SyncTableUnderLoad => (Operation::Sync, FileKind::Table, false, Action::Fail),
             Self::SyncTable => (Operation::Sync, FileKind::Table, true, Action::Fail),
             Self::SyncManifest => (Operation::Sync, FileKind::Manifest, true, Action::Fail),
@@ -110,24 +109,24 @@ impl Fault {
             operation,
             file: Some(file),
             thread: None,
-            passing: 0,
-            lasting,
+            skip: 0,
+            persistent,
             action,
         })
     }
 }
 
-/// A disk with one fault in store. See the module.
+/// The backend with an injected fault.
 #[derive(Debug)]
-pub struct Failing {
+pub struct FailingBackend {
     fault: Fault,
-    disk: Option<ForgetfulDisk>,
+    disk: Option<FaultDisk>,
     random: Random,
     capacity: u64,
 }
 
-impl Failing {
-    /// For this fault.
+impl FailingBackend {
+    /// A backend for this fault.
     pub fn new(fault: Fault, seed: u64) -> Self {
         Self {
             fault,
@@ -138,19 +137,19 @@ impl Failing {
     }
 }
 
-impl Medium for Failing {
+impl DiskBackend for FailingBackend {
     fn name(&self) -> &'static str {
         "failing"
     }
 
-    fn prepare(&mut self, folder: &Path, _seed: u64) -> io::Result<PathBuf> {
-        let disk = mount(folder, DiskSettings::default())?;
+    fn prepare(&mut self, directory: &Path, _seed: u64) -> io::Result<PathBuf> {
+        let disk = mount(directory, DiskSettings::default())?;
         let data = data_on(&disk);
         self.disk = Some(disk);
         Ok(data)
     }
 
-    fn fail(&mut self) {
+    fn inject_fault(&mut self) {
         let Some(disk) = &self.disk else { return };
         match self.fault.rule() {
             Some(rule) => disk.arm(rule),
@@ -158,26 +157,28 @@ impl Medium for Failing {
         }
     }
 
-    fn heal(&mut self) {
+    fn remove_fault(&mut self) {
         if let Some(disk) = &self.disk {
             disk.disarm();
-            disk.let_go();
+            disk.resume_syncs();
         }
     }
 
-    fn is_stuck(&self) -> bool {
-        self.disk.as_ref().is_some_and(|disk| disk.hanging() > 0)
+    fn is_hanging(&self) -> bool {
+        self.disk
+            .as_ref()
+            .is_some_and(|disk| disk.hanging_syncs() > 0)
     }
 
-    fn cut(&mut self) {
+    fn cut_power(&mut self) {
         let seed = self.random.bits();
         if let Some(disk) = &self.disk {
             disk.lose_power(seed);
         }
     }
 
-    fn settle(&mut self) -> io::Result<()> {
-        self.cut();
+    fn server_ended(&mut self) -> io::Result<()> {
+        self.cut_power();
         if let Some(disk) = &self.disk {
             disk.set_capacity(self.capacity);
             disk.power_on();
