@@ -157,7 +157,7 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
 }
 
 fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
-    let parts = u64::from(config.shards.inbox_parts);
+    let parts = u64::from(config.shards.inbox_batches);
     let check_ins = u64::from(config.shards.batch_check_ins_max) + CHECK_INS_PER_FRAME_MAX as u64;
     let records = check_ins * CHECK_IN_BYTES as u64;
     let beside = pages_beside(
@@ -174,12 +174,12 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "inboxes",
             shards * parts * CHECK_INS_BYTES_MAX as u64,
-            "shards x inbox_parts x 192 KiB",
+            "shards x inbox_batches x 192 KiB",
         ),
         part(
             "buffer pool",
             shards * (parts + 16) * CHECK_INS_BYTES_MAX as u64,
-            "shards x (inbox_parts + 16) x 192 KiB",
+            "shards x (inbox_batches + 16) x 192 KiB",
         ),
         part(
             "commits",
@@ -304,7 +304,7 @@ mod tests {
                 "connections_max",
                 "tickets_max = \"65MiB\"\nconnections_max",
             ),
-            ("devices_max", "inbox_parts = 257\ndevices_max"),
+            ("devices_max", "inbox_batches = 257\ndevices_max"),
             ("devices_max", "batch_check_ins_max = 9000\ndevices_max"),
             ("devices_max", "commits_in_flight = 5\ndevices_max"),
             ("devices_max", "cells_max = 65537\ndevices_max"),

@@ -8,7 +8,7 @@ mod context;
 mod endpoint;
 mod handshake;
 mod listener;
-mod places;
+mod quotas;
 mod registry;
 mod session;
 mod tickets;
@@ -18,5 +18,5 @@ pub(crate) use endpoint::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WIN
 pub use endpoint::{EndpointError, bind, endpoint};
 pub use listener::Listener;
 pub use registry::{SessionInfo, SessionRegistry};
-pub use session::{Opening, SessionCore, Speaker, Take};
+pub use session::{PendingSession, Principal, SessionCore, Take};
 pub use tickets::resumable;

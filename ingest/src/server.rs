@@ -7,7 +7,7 @@
 mod parts;
 mod policy;
 mod shutdown;
-mod space;
+mod space_reclaimer;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -30,7 +30,7 @@ use crate::recovery::{self, RecoverError, RecoverOptions};
 
 use parts::Parts;
 use shutdown::{Running, Signals};
-use space::SpaceThread;
+use space_reclaimer::SpaceReclaimer;
 
 /// How long a question to the store may still run once everything else has ended.
 const OPS_FAREWELL_MAX: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ pub fn run(
 
     kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
-    let space = SpaceThread::start(&store)?;
+    let space = SpaceReclaimer::start(&store)?;
     let (tenants, policy) = policy::put_in_store(&config, &store)?;
     let memory = MemoryBound::of(&config, store.shards(), cores());
     tracing::info!(

@@ -1,14 +1,14 @@
 //! The shard threads: each owns one [`muster_engine::Shard`] and is the only one to touch it.
 //!
-//! [`Worker`] drains the inbox in batches, hands [`Batch`]es to the writer and answers the control
+//! [`Worker`] drains the inbox in batches, hands commits to the writer and answers the control
 //! channel; [`writer::run`] is the one writer thread behind them.
 
-mod batch;
+mod commit_payload;
 mod control;
 mod worker;
 pub mod writer;
 
-pub use batch::{Batch, Reply};
+pub use commit_payload::{CommitPayload, Reply};
 pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{PAGES_DRAINING, pages_beside};

@@ -15,10 +15,10 @@ use muster_wire::DeviceId;
 
 use crate::config::StoreConfig;
 use crate::database::{Database, DatabaseError};
+use crate::deferred_deletion::DeferredDeletion;
 use crate::error::{OpenError, ReadError, WriteError};
 use crate::format::{self, Claim, FORMAT_VERSION};
 use crate::health::Health;
-use crate::held_files::HeldFiles;
 use crate::inner::Inner;
 use crate::keyspace::Keyspace;
 use crate::kill_point::kill_point;
@@ -185,8 +185,8 @@ impl Store {
 
     /// The second names of the files of its directory, with what an earlier process has left.
     #[must_use]
-    pub fn held_files(&self) -> HeldFiles {
-        HeldFiles::in_directory(&self.inner.config.directory)
+    pub fn deferred_deletion(&self) -> DeferredDeletion {
+        DeferredDeletion::in_directory(&self.inner.config.directory)
     }
 
     /// Flushes what is in memory, so that the next start has no log to read again, and lets go of the

@@ -1,6 +1,6 @@
 //! Decoder, validation, router, inbox, window: what the net runtime does for a check-in, without QUIC.
 //!
-//! One thread; a part goes through its inbox and its buffer straight back to the pool. The stream is
+//! One thread; a shard batch goes through its inbox and its buffer straight back to the pool. The stream is
 //! short and read again and again, because the server, too, finds its packets in the cache: they have
 //! just been decrypted.
 
@@ -155,10 +155,10 @@ impl FrontDoor {
 
     pub(crate) fn end_frame(&mut self, read_at: Stamp) -> anyhow::Result<()> {
         for shard in 0..self.router.shards() {
-            let Some(part) = self.router.part(shard, &self.window, read_at) else {
+            let Some(batch) = self.router.batch(shard, &self.window, read_at) else {
                 continue;
             };
-            let left = self.router.inbox(shard).try_send(part)?;
+            let left = self.router.inbox(shard).try_send(batch)?;
             ensure!(left.is_none(), "an inbox is full");
             self.consume(shard, read_at);
         }
@@ -170,8 +170,8 @@ impl FrontDoor {
     }
 
     fn consume(&mut self, shard: usize, now: Stamp) {
-        while let Some(part) = self.receivers[shard].try_take() {
-            let count = match part.payload {
+        while let Some(batch) = self.receivers[shard].try_take() {
+            let count = match batch.payload {
                 Payload::CheckIn(_) => 1,
                 Payload::CheckIns(buffer) => {
                     let count = buffer.len() as u32;
@@ -185,7 +185,7 @@ impl FrontDoor {
                 accepted: count,
                 ..Outcome::default()
             };
-            part.receipt.complete(accepted, now);
+            batch.completion.complete(accepted, now);
         }
     }
 }

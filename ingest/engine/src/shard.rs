@@ -13,9 +13,9 @@ mod apply;
 mod audit;
 mod checkpoint;
 mod dirty;
+mod evaluation_progress;
 mod inventory;
 mod judge;
-mod judged;
 mod lookup;
 pub(crate) mod recovery;
 #[cfg(test)]
@@ -41,7 +41,7 @@ pub use checkpoint::CheckpointProgress;
 
 use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
-use judged::Judged;
+use evaluation_progress::EvaluationProgress;
 
 /// What bounds a shard's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Shard {
     cohorts: CohortTable,
     checkpoint: Checkpoint,
     audit: Audit,
-    judged: Judged,
+    evaluation: EvaluationProgress,
 }
 
 impl Shard {
@@ -85,7 +85,7 @@ impl Shard {
             cohorts: CohortTable::new(limits.cohorts_max),
             checkpoint: Checkpoint::default(),
             audit: Audit::default(),
-            judged: Judged::default(),
+            evaluation: EvaluationProgress::default(),
         }
     }
 

@@ -10,8 +10,8 @@ use super::reader::Section;
 pub struct ShardsConfig {
     /// Number of shards; 0 takes the number of the data directory, or one for each core for a new one.
     pub count: u16,
-    /// Parts of frames that may wait in the inbox of a shard.
-    pub inbox_parts: u32,
+    /// Shard batches (what one frame has for one shard) that may wait in the inbox of a shard.
+    pub inbox_batches: u32,
     /// Check-ins a shard takes out of its inbox in one turn.
     pub batch_check_ins_max: u32,
     /// Commits a shard may have waiting for the writer.
@@ -34,14 +34,14 @@ const COUNT: Key<Integer<u16>> = Key {
     meaning: "Shards, one thread each. Fixed when the data directory is made; another number is refused later. 0 takes the number of the data directory, or one for each core for a new one.",
 };
 
-const INBOX_PARTS: Key<Integer<u32>> = Key {
-    path: "shards.inbox_parts",
+const INBOX_BATCHES: Key<Integer<u32>> = Key {
+    path: "shards.inbox_batches",
     kind: Integer {
         default: 256,
         min: 16,
         max: 65_536,
     },
-    meaning: "Parts of frames that may wait in the inbox of a shard, divided evenly among the tenants (among 64 lanes if there are more, or a quarter of the places if that is less): a tenant that floods fills its own lane, and its sessions stop reading. A part holds up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB for each shard at the default. More when many tenants connect device by device.",
+    meaning: "Shard batches (what one frame has for one shard) that may wait in the inbox of a shard, divided evenly among the tenants (among 64 lanes if there are more, or a quarter of the places if that is less): a tenant that floods fills its own lane, and its sessions stop reading. A part holds up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB for each shard at the default. More when many tenants connect device by device.",
 };
 
 const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
@@ -51,7 +51,7 @@ const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
         min: 1_024,
         max: 1_048_576,
     },
-    meaning: "Check-ins after which a shard takes no further parts of frames into one batch, and so into one journal value; a single larger part is taken alone. More helps where an fsync takes long, and makes everybody wait behind fuller batches: the tenants beside one that floods, and queries. 48 bytes each, 192 KiB at the default.",
+    meaning: "Check-ins after which a shard takes no further shard batches into one batch, and so into one journal value; a single larger one is taken alone. More helps where an fsync takes long, and makes everybody wait behind fuller batches: the tenants beside one that floods, and queries. 48 bytes each, 192 KiB at the default.",
 };
 
 const COMMITS_IN_FLIGHT: Key<Integer<u32>> = Key {
@@ -98,7 +98,7 @@ impl ShardsConfig {
     pub(super) fn rows() -> Vec<KeyRow> {
         vec![
             COUNT.row(),
-            INBOX_PARTS.row(),
+            INBOX_BATCHES.row(),
             BATCH_CHECK_INS_MAX.row(),
             COMMITS_IN_FLIGHT.row(),
             DEVICES_MAX.row(),
@@ -110,7 +110,7 @@ impl ShardsConfig {
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let config = Self {
             count: section.read(&COUNT),
-            inbox_parts: section.read(&INBOX_PARTS),
+            inbox_batches: section.read(&INBOX_BATCHES),
             batch_check_ins_max: section.read(&BATCH_CHECK_INS_MAX),
             commits_in_flight: section.read(&COMMITS_IN_FLIGHT),
             devices_max: section.read(&DEVICES_MAX),

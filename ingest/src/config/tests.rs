@@ -43,7 +43,7 @@ fn the_minimal_configuration_is_filled_with_defaults() {
     );
     assert_eq!(config.listen.udp_receive_buffer.get(), 8 << 20);
     assert_eq!(config.store.checkpoint_journal_bytes.get(), 256 << 20);
-    assert_eq!((config.shards.count, config.shards.inbox_parts), (0, 256));
+    assert_eq!((config.shards.count, config.shards.inbox_batches), (0, 256));
     assert_eq!(
         (config.log.level.as_str(), config.log.format),
         ("info", LogFormat::Text)
@@ -212,14 +212,14 @@ fn numbers_that_fit_no_integer_are_out_of_range() {
         "9223372036854775808",
         "99999999999999999999999",
     ] {
-        let found = fault_with(&format!("[shards]\ninbox_parts = {number}"));
+        let found = fault_with(&format!("[shards]\ninbox_batches = {number}"));
         assert!(
             found.contains("out of range; allowed: 16 to 65536"),
             "{found}"
         );
     }
-    let text = format!("{MINIMAL}\n[shards]\ninbox_parts = 0x1_00");
-    assert_eq!(parse(&text).unwrap().shards.inbox_parts, 256);
+    let text = format!("{MINIMAL}\n[shards]\ninbox_batches = 0x1_00");
+    assert_eq!(parse(&text).unwrap().shards.inbox_batches, 256);
 }
 
 #[test]

@@ -12,13 +12,13 @@ use quinn::{
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::places::Place;
+use super::quotas::Permit;
 use crate::metrics::HandshakeFailure;
 
 /// QUIC codes from here on are TLS alerts (RFC 9001, 4.8).
 const TLS_ALERTS: u64 = 0x100;
 
-/// The first stream of a connection. Boxed: it is on its way only for a moment, and all pay for its place.
+/// The first stream of a connection. Boxed: it is on its way only for a moment, and every session pays for its size.
 pub(super) type Stream = Box<(SendStream, RecvStream)>;
 
 /// A connection whose other end is known.
@@ -70,11 +70,11 @@ fn is_farewell(connection: &Connection, error: &ConnectionError) -> bool {
 pub(super) struct Handshake(JoinHandle<bool>);
 
 impl Handshake {
-    /// Keeps its place until it has ended, and closes the connection if it has not at the deadline.
+    /// Holds its permit until it has ended, and closes the connection if it has not at the deadline.
     pub(super) fn go_on(
         connection: Connection,
         complete: ZeroRttAccepted,
-        place: Place,
+        permit: Permit,
         deadline: Instant,
     ) -> Self {
         Self(tokio::spawn(async move {
@@ -82,7 +82,7 @@ impl Handshake {
             if !in_time {
                 close(&connection, CloseCode::HelloTimeout);
             }
-            drop(place);
+            drop(permit);
             in_time
         }))
     }

@@ -12,7 +12,7 @@ use quinn::{Connecting, Incoming, VarInt};
 
 use super::context::ListenerContext;
 use super::handshake::{self, Established, Handshake};
-use super::places::{Place, Places};
+use super::quotas::{Permit, Quotas};
 use super::session;
 use crate::metrics::{HandshakeFailure, Refusal};
 use crate::phase::Phase;
@@ -22,7 +22,7 @@ use crate::phase::Phase;
 pub struct Listener {
     endpoint: quinn::Endpoint,
     context: Arc<ListenerContext>,
-    places: Arc<Places>,
+    quotas: Arc<Quotas>,
 }
 
 impl Listener {
@@ -30,7 +30,7 @@ impl Listener {
     pub fn new(endpoint: quinn::Endpoint, context: Arc<ListenerContext>) -> Self {
         Self {
             endpoint,
-            places: Arc::new(Places::new(&context)),
+            quotas: Arc::new(Quotas::new(&context)),
             context,
         }
     }
@@ -54,7 +54,7 @@ impl Listener {
             return self.refuse(incoming, refusal);
         }
         let max = self.context.config.handshakes_max as usize;
-        let Some(handshake) = Place::take(&metrics.handshakes, 1, max) else {
+        let Some(handshake) = Permit::acquire(&metrics.handshakes, 1, max) else {
             return self.refuse(incoming, Refusal::Handshakes);
         };
         // This one is among them.
@@ -67,8 +67,8 @@ impl Listener {
         }
         match incoming.accept() {
             Ok(connecting) => {
-                let (places, context) = (Arc::clone(&self.places), Arc::clone(&self.context));
-                tokio::spawn(connect(connecting, handshake, places, context));
+                let (quotas, context) = (Arc::clone(&self.quotas), Arc::clone(&self.context));
+                tokio::spawn(connect(connecting, handshake, quotas, context));
             }
             Err(error) => failed(&self.context, &error),
         }
@@ -84,8 +84,8 @@ impl Listener {
 
 async fn connect(
     connecting: Connecting,
-    handshake: Place,
-    places: Arc<Places>,
+    handshake: Permit,
+    quotas: Arc<Quotas>,
     context: Arc<ListenerContext>,
 ) {
     let remote = connecting.remote_address();
@@ -104,7 +104,7 @@ async fn connect(
     let is_early = early.as_ref().is_some_and(|(stream, _)| stream.1.is_0rtt());
     metrics.connections_early.add(u64::from(is_early));
     let max = context.config.connections_max as usize;
-    let place = Place::take(&metrics.connections_open, 1, max);
+    let permit = Permit::acquire(&metrics.connections_open, 1, max);
     let early = early.map(|(stream, complete)| {
         let connection = connection.clone();
         (
@@ -112,7 +112,7 @@ async fn connect(
             Handshake::go_on(connection, complete, handshake, deadline),
         )
     });
-    let Some(_place) = place else {
+    let Some(_permit) = permit else {
         let code = CloseCode::TooManyConnections;
         metrics.closed[code.index()].add(1);
         metrics.closed_before_hello.add(Some(code), 1);
@@ -126,7 +126,7 @@ async fn connect(
         handshake::close(&connection, code);
         return;
     };
-    session::run(connection, early, deadline, &places, context).await;
+    session::run(connection, early, deadline, &quotas, context).await;
 }
 
 fn failed(context: &ListenerContext, error: &quinn::ConnectionError) {

@@ -28,12 +28,12 @@ use tracing::Instrument;
 
 use super::context::ListenerContext;
 use super::handshake::{self, Handshake, Stream};
-use super::places::{Place, Places};
+use super::quotas::{Permit, Quotas};
 use crate::phase::Phase;
 
 use self::end::End;
 
-pub use self::core::{Opening, SessionCore, Speaker, Take};
+pub use self::core::{PendingSession, Principal, SessionCore, Take};
 
 /// The most a session takes from its stream at once before its Hello.
 const CHUNK_BYTES_MAX: usize = 4 << 10;
@@ -75,7 +75,7 @@ struct Session {
     /// What goes on beside a session that began with early data, until somebody waits for its end.
     handshake: Option<Handshake>,
     /// Its part of its tenant's connections, and of the memory for large windows: of its tenant's and of all.
-    _places: (Place, Option<(Place, Place)>),
+    _permits: (Permit, Option<(Permit, Permit)>),
 }
 
 /// Runs the session of a connection to its end; the stream is there already if it came with early data.
@@ -83,7 +83,7 @@ pub(super) async fn run(
     connection: Connection,
     early: Option<(Stream, Handshake)>,
     deadline: Instant,
-    places: &Places,
+    quotas: &Quotas,
     context: Arc<ListenerContext>,
 ) {
     let mut account = Account {
@@ -96,7 +96,7 @@ pub(super) async fn run(
     // each idle connection costs.
     let (mut stream, mut handshake) = early.unzip();
     let mut session;
-    let opened = Session::open(connection, &mut stream, deadline, places, context);
+    let opened = Session::open(connection, &mut stream, deadline, quotas, context);
     account.end = match Box::pin(opened).await {
         Ok((opened, rest)) => {
             session = opened;

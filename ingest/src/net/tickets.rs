@@ -23,7 +23,7 @@ const PARTS: usize = 16;
 /// Bytes of a ticket, drawn by rustls.
 const TICKET_BYTES: usize = 32;
 
-/// What keeping a session costs beside its own bytes: two map entries with their free places, and the heap.
+/// What keeping a session costs beside its own bytes: two map entries with their unused slots, and the heap.
 const TICKET_OVERHEAD: usize = 288;
 
 /// Tickets sent after each handshake. A client whose only one is lost pays a whole handshake, once.

@@ -1,15 +1,15 @@
 //! The bounded input of one shard: many sessions push, one thread takes, tenants take turns.
 //!
 //! Places are divided among lanes, and a tenant pushes into one lane only (its index modulo their
-//! number). So a tenant that floods fills its own lane and waits there, while [`Turns`] gives every lane
-//! with parts the same number of check-ins. Tenants of one lane share what it gets; order within a lane,
+//! number). So a tenant that floods fills its own lane and waits there, while [`DeficitRoundRobin`] gives every lane
+//! with shard batches the same number of check-ins. Tenants of one lane share what it gets; order within a lane,
 //! and so within a session, is kept.
 //!
 //! A full lane is the first stage of back-pressure: its sessions stop reading their streams until there
 //! is room, and QUIC's flow control stops the peers. Nothing is dropped here. Lock-free; bounded by
-//! `shards.inbox_parts`.
+//! `shards.inbox_batches`.
 
-mod turns;
+mod deficit_round_robin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,10 +19,10 @@ use crossbeam::queue::ArrayQueue;
 use muster_engine::TenantIndex;
 use tokio::sync::Notify;
 
-use super::part::Part;
-use turns::{LANES_MAX, Turns};
+use super::shard_batch::ShardBatch;
+use deficit_round_robin::{DeficitRoundRobin, LANES_MAX};
 
-/// Places that a lane has at least: while a shard evaluates one part, others can come in.
+/// Places that a lane has at least: while a shard evaluates one shard batch, others can come in.
 const LANE_PLACES_MIN: usize = 4;
 
 /// The shard has stopped; nothing is taken any more.
@@ -30,10 +30,10 @@ const LANE_PLACES_MIN: usize = 4;
 #[error("the shard has stopped")]
 pub struct InboxClosed;
 
-/// The parts of some tenants, and where their sessions wait for room.
+/// The shard batches of some tenants, and where their sessions wait for room.
 #[derive(Debug)]
 struct Lane {
-    parts: ArrayQueue<Part>,
+    batches: ArrayQueue<ShardBatch>,
     freed: Notify,
     waiting: AtomicUsize,
 }
@@ -42,7 +42,7 @@ struct Lane {
 #[derive(Debug)]
 struct Shared {
     lanes: Box<[Lane]>,
-    /// Lanes that got a part since the shard looked, a bit each.
+    /// Lanes that got a shard batch since the shard looked, a bit each.
     ready: AtomicU64,
     /// Holds a token whenever the shard must look.
     wake: Sender<()>,
@@ -50,14 +50,14 @@ struct Shared {
 }
 
 /// Makes an inbox of `parts_max` places at most, at least one, for so many tenants.
-pub fn inbox(parts_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
-    let parts_max = parts_max.max(1);
+pub fn inbox(batches_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
+    let batches_max = batches_max.max(1);
     let lanes = tenants
         .min(LANES_MAX)
-        .min(parts_max / LANE_PLACES_MIN)
+        .min(batches_max / LANE_PLACES_MIN)
         .max(1);
     let lane = |_| Lane {
-        parts: ArrayQueue::new(parts_max / lanes),
+        batches: ArrayQueue::new(batches_max / lanes),
         freed: Notify::new(),
         waiting: AtomicUsize::new(0),
     };
@@ -71,7 +71,7 @@ pub fn inbox(parts_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
     let receiver = InboxReceiver {
         shared: Arc::clone(&shared),
         woken,
-        turns: Turns::new(lanes),
+        scheduler: DeficitRoundRobin::new(lanes),
     };
     (Inbox(shared), receiver)
 }
@@ -85,17 +85,17 @@ impl Inbox {
         usize::from(tenant) % self.0.lanes.len()
     }
 
-    /// Pushes a part, or gives it back if its tenant's lane has no room.
+    /// Pushes a shard batch, or gives it back if its tenant's lane has no room.
     ///
     /// # Errors
     /// [`InboxClosed`] if the shard has stopped.
-    pub fn try_send(&self, part: Part) -> Result<Option<Part>, InboxClosed> {
+    pub fn try_send(&self, batch: ShardBatch) -> Result<Option<ShardBatch>, InboxClosed> {
         let shared = &*self.0;
-        let lane = self.lane(part.tenant);
-        let refused = shared.lanes[lane].parts.push(part).err();
+        let lane = self.lane(batch.tenant);
+        let refused = shared.lanes[lane].batches.push(batch).err();
         if refused.is_none() {
             // AcqRel, here and where the shard swaps: of the two, one sees what the other did before.
-            // Either the shard finds this part, or the bit was clear here and there is a token after
+            // Either the shard finds this shard batch, or the bit was clear here and there is a token after
             // the shard took the last one. A token that is there already is as good.
             let before = shared.ready.fetch_or(1 << lane, Ordering::AcqRel);
             if before == 0 {
@@ -108,7 +108,7 @@ impl Inbox {
         }
     }
 
-    /// Waits until there may be room for a part of the tenant. Another session may be faster: try
+    /// Waits until there may be room for a shard batch of the tenant. Another session may be faster: try
     /// again, wait again.
     pub async fn room(&self, tenant: TenantIndex) {
         /// Counts a waiter for as long as it waits, also when its future is dropped.
@@ -125,14 +125,14 @@ impl Inbox {
         let _waiting = Waiting(&lane.waiting);
         let mut freed = std::pin::pin!(lane.freed.notified());
         freed.as_mut().enable();
-        if lane.parts.is_full() {
+        if lane.batches.is_full() {
             freed.await;
         }
     }
 
-    /// Parts waiting now.
+    /// Shard batches waiting now.
     pub fn depth(&self) -> usize {
-        self.0.lanes.iter().map(|lane| lane.parts.len()).sum()
+        self.0.lanes.iter().map(|lane| lane.batches.len()).sum()
     }
 }
 
@@ -141,47 +141,47 @@ impl Inbox {
 pub struct InboxReceiver {
     shared: Arc<Shared>,
     woken: Receiver<()>,
-    turns: Turns,
+    scheduler: DeficitRoundRobin,
 }
 
 impl InboxReceiver {
-    /// Gets a token whenever there may be a part, for a `select!` with the control channel.
+    /// Gets a token whenever there may be a shard batch, for a `select!` with the control channel.
     pub fn wake(&self) -> &Receiver<()> {
         &self.woken
     }
 
-    /// The next part, if one is waiting, and tells a session that waits in its lane of the room.
-    pub fn try_take(&mut self) -> Option<Part> {
+    /// The next shard batch, if one is waiting, and tells a session that waits in its lane of the room.
+    pub fn try_take(&mut self) -> Option<ShardBatch> {
         loop {
-            let lane = match self.turns.lane() {
+            let lane = match self.scheduler.lane() {
                 Some(lane) => lane,
                 None => {
-                    self.turns
+                    self.scheduler
                         .add_ready(self.shared.ready.swap(0, Ordering::AcqRel));
-                    self.turns.pass()?
+                    self.scheduler.pass()?
                 }
             };
             let Lane {
-                parts,
+                batches,
                 freed,
                 waiting,
             } = &self.shared.lanes[lane];
-            match parts.pop() {
-                Some(part) => {
-                    self.turns.served(part.payload.weight());
+            match batches.pop() {
+                Some(batch) => {
+                    self.scheduler.served(batch.payload.weight());
                     if waiting.load(Ordering::SeqCst) > 0 {
                         freed.notify_one();
                     }
-                    return Some(part);
+                    return Some(batch);
                 }
-                None => self.turns.emptied(),
+                None => self.scheduler.emptied(),
             }
         }
     }
 
-    /// Ends a turn that may have left parts behind: there is a token for them.
+    /// Ends a turn that may have left shard batches behind: there is a token for them.
     pub fn rearm(&self) {
-        if self.turns.any_ready() {
+        if self.scheduler.any_ready() {
             // Full: there is one.
             let _ = self.shared.wake.try_send(());
         }
@@ -189,13 +189,13 @@ impl InboxReceiver {
 }
 
 impl Drop for InboxReceiver {
-    /// Parts that nobody takes any more go now, with their claims on frames.
+    /// Shard batches that nobody takes any more go now, with their claims on frames.
     fn drop(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
-        // AcqRel pairs with `Inbox::try_send`: a part that this does not see is told of the end.
+        // AcqRel pairs with `Inbox::try_send`: a shard batch that this does not see is told of the end.
         self.shared.ready.swap(0, Ordering::AcqRel);
         for lane in &self.shared.lanes {
-            while lane.parts.pop().is_some() {}
+            while lane.batches.pop().is_some() {}
             lane.freed.notify_waiters();
         }
     }

@@ -1,4 +1,4 @@
-//! Buffers for the check-ins of a part, used again and again.
+//! Buffers for the check-ins of a shard batch, used again and again.
 
 use crossbeam::queue::ArrayQueue;
 use muster_wire::CheckInRecord;

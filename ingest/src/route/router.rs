@@ -1,4 +1,4 @@
-//! Cuts the frames of one session into parts by shard.
+//! Cuts the frames of one session into shard batches by shard.
 //!
 //! Hot path: one hash and one 48-byte copy per check-in, into a pooled buffer.
 
@@ -8,19 +8,19 @@ use muster_engine::{ShardMap, TenantIndex};
 use muster_wire::CheckInRecord;
 
 use super::inbox::Inbox;
-use super::part::{InventoryPart, Part, Payload};
 use super::pool::BufferPool;
+use super::shard_batch::{Payload, ReceivedInventory, ShardBatch};
 use super::window::WindowCursor;
 use crate::clock::{Clock, Stamp};
 
-/// Where parts go; shared by all sessions.
+/// Where shard batches go; shared by all sessions.
 #[derive(Debug)]
 pub struct RouteTable {
     /// Which shard owns a device.
     pub map: ShardMap,
     /// By shard.
     pub inboxes: Box<[Inbox]>,
-    /// Buffers for parts.
+    /// Buffers for shard batches.
     pub pool: BufferPool,
 }
 
@@ -85,44 +85,50 @@ impl Router {
         };
     }
 
-    /// Number of shards; a frame has at most one part for each.
+    /// Number of shards; a frame has at most one shard batch for each.
     pub fn shards(&self) -> usize {
         self.cuts.len()
     }
 
     /// Takes what the frame that has been read has for a shard.
-    pub fn part(&mut self, shard: usize, window: &WindowCursor, read_at: Stamp) -> Option<Part> {
+    pub fn batch(
+        &mut self,
+        shard: usize,
+        window: &WindowCursor,
+        read_at: Stamp,
+    ) -> Option<ShardBatch> {
         let payload = match std::mem::take(&mut self.cuts[shard]) {
             Cut::Nothing => return None,
             Cut::One(record) => Payload::CheckIn(record),
             Cut::Many(buffer) => Payload::CheckIns(buffer),
         };
-        let (tenant, receipt, routed_at) = (self.tenant, window.receipt(), self.clock.stamp());
-        Some(Part {
+        let (tenant, completion, routed_at) =
+            (self.tenant, window.completion(), self.clock.stamp());
+        Some(ShardBatch {
             tenant,
             payload,
-            receipt,
+            completion,
             read_at,
             routed_at,
         })
     }
 
-    /// The one part of an inventory frame, with the index of its shard.
+    /// The one shard batch of an inventory frame, with the index of its shard.
     pub fn inventory(
         &self,
-        inventory: Box<InventoryPart>,
+        inventory: Box<ReceivedInventory>,
         window: &WindowCursor,
         read_at: Stamp,
-    ) -> (usize, Part) {
+    ) -> (usize, ShardBatch) {
         let shard = self.table.map.shard_of(&inventory.inventory.device_id);
-        let part = Part {
+        let batch = ShardBatch {
             tenant: self.tenant,
             payload: Payload::Inventory(inventory),
-            receipt: window.receipt(),
+            completion: window.completion(),
             read_at,
             routed_at: self.clock.stamp(),
         };
-        (usize::from(shard.0), part)
+        (usize::from(shard.0), batch)
     }
 
     /// The inbox of a shard.

@@ -25,13 +25,13 @@ pub const FRAME_BYTES_MAX: usize = size_of::<FrameSlot>()
 /// One frame in flight.
 #[derive(Debug, Default)]
 struct FrameSlot {
-    /// Parts that are not durable yet, plus one while the session still cuts the frame.
+    /// Shard batches that are not durable yet, plus one while the session still cuts the frame.
     open: AtomicU32,
     accepted: AtomicU32,
     duplicate: AtomicU32,
     stale: AtomicU32,
     rejected: AtomicU32,
-    /// When the last part became durable, a [`Stamp`].
+    /// When the last shard batch became durable, a [`Stamp`].
     durable_at: AtomicU64,
     /// Details of refused records; made with the first one, because most slots never have any. Boxed, because
     /// its padding against false sharing would be most of a slot.
@@ -108,15 +108,15 @@ impl Window {
     }
 }
 
-/// The claim of one part on the frame it came from.
+/// The claim of one shard batch on the frame it came from.
 #[derive(Debug)]
-pub struct Receipt {
+pub struct Completion {
     window: Arc<Window>,
     frame: u64,
 }
 
-impl Receipt {
-    /// The part is durable: its outcome counts.
+impl Completion {
+    /// The shard batch is durable: its outcome counts.
     pub fn complete(self, outcome: Outcome, durable_at: Stamp) {
         self.window.add(self.frame, outcome);
         self.window
@@ -127,7 +127,7 @@ impl Receipt {
     }
 
     /// Notes a record of the frame that the shard refused, for the ack that covers it. Call before
-    /// [`Receipt::complete`].
+    /// [`Completion::complete`].
     pub fn note_rejection(&self, rejection: Rejection) {
         self.window.slot(self.frame).note_rejection(rejection);
     }
@@ -138,7 +138,7 @@ impl Receipt {
 pub struct DurableFrame {
     /// How its records fared.
     pub outcome: Outcome,
-    /// When its last part became durable; zero for a frame that had no part.
+    /// When its last shard batch became durable; zero for a frame that had no shard batch.
     pub durable_at: Stamp,
 }
 
@@ -174,17 +174,17 @@ impl WindowCursor {
             counter.store(0, Ordering::Relaxed);
         }
         slot.durable_at.store(0, Ordering::Relaxed);
-        // Release: a part that is completed elsewhere is completed after these zeros.
+        // Release: a shard batch that is completed elsewhere is completed after these zeros.
         slot.open.store(1, Ordering::Release);
         self.next += 1;
     }
 
-    /// A claim on the frame opened last, for one part.
-    pub fn receipt(&self) -> Receipt {
+    /// A claim on the frame opened last, for one shard batch.
+    pub fn completion(&self) -> Completion {
         let frame = self.next - 1;
-        // Relaxed: the part reaches its shard through a channel, which orders this before it.
+        // Relaxed: the shard batch reaches its shard through a channel, which orders this before it.
         self.window.slot(frame).open.fetch_add(1, Ordering::Relaxed);
-        Receipt {
+        Completion {
             window: Arc::clone(&self.window),
             frame,
         }
@@ -197,7 +197,7 @@ impl WindowCursor {
         slot.note_rejection(rejection);
     }
 
-    /// The frame opened last has no more parts.
+    /// The frame opened last has no more shard batches.
     pub fn close_frame(&self) {
         self.window.close_one(self.next - 1);
     }
@@ -262,10 +262,10 @@ mod tests {
     fn frames_are_collected_in_order_once_every_part_is_durable() {
         let mut cursor = Window::open(2);
         cursor.open_frame();
-        let (one, two) = (cursor.receipt(), cursor.receipt());
+        let (one, two) = (cursor.completion(), cursor.completion());
         cursor.close_frame();
         cursor.open_frame();
-        let three = cursor.receipt();
+        let three = cursor.completion();
         cursor.close_frame();
         assert!(!cursor.has_room());
         three.complete(accepted(3), Stamp(9));
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(
             collect(&mut cursor),
             None,
-            "the first frame still has an open part"
+            "the first frame still has an open shard batch"
         );
         two.complete(accepted(2), Stamp(4));
         let frame = |count, at| DurableFrame {
@@ -291,9 +291,9 @@ mod tests {
         let mut cursor = Window::open(1);
         for count in 1..4 {
             cursor.open_frame();
-            let receipt = cursor.receipt();
+            let completion = cursor.completion();
             cursor.close_frame();
-            receipt.complete(accepted(count), Stamp(u64::from(count)));
+            completion.complete(accepted(count), Stamp(u64::from(count)));
             let (frame, _) = collect(&mut cursor).unwrap();
             assert_eq!(frame.outcome, accepted(count));
         }
@@ -331,27 +331,27 @@ mod tests {
     #[test]
     fn rejections_stay_with_their_frame_whoever_refused_and_whichever_is_durable_first() {
         let mut cursor = Window::open(4);
-        let mut receipts = Vec::new();
+        let mut completions = Vec::new();
         for frame in 0..4 {
             cursor.open_frame();
-            let receipt = cursor.receipt();
+            let completion = cursor.completion();
             if frame > 0 {
                 cursor.reject(rejection(10 * frame));
-                receipt.note_rejection(rejection(10 * frame + 1));
+                completion.note_rejection(rejection(10 * frame + 1));
             }
             cursor.close_frame();
-            receipts.push(receipt);
+            completions.push(completion);
         }
         let refused = Outcome {
             rejected: 1,
             ..Outcome::default()
         };
-        for (receipt, outcome) in receipts
+        for (completion, outcome) in completions
             .into_iter()
             .zip([accepted(1), refused, refused, refused])
             .rev()
         {
-            receipt.complete(outcome, Stamp(1));
+            completion.complete(outcome, Stamp(1));
         }
         let all: Vec<_> = std::iter::from_fn(|| collect(&mut cursor))
             .map(|(frame, rejections)| (frame.outcome.rejected, rejections))

@@ -16,7 +16,7 @@ use crate::net::SessionRegistry;
 use crate::phase::PhaseSwitch;
 use crate::route::{BufferPool, RouteTable, inbox};
 use crate::shard::writer::{self, WriterReport, WriterThread};
-use crate::shard::{Batch, CheckpointTurn, Control, Worker, WorkerChannels, WorkerConfig};
+use crate::shard::{CheckpointTurn, CommitPayload, Control, Worker, WorkerChannels, WorkerConfig};
 
 /// Questions and orders that may wait for one shard.
 const CONTROLS_MAX: usize = 64;
@@ -38,8 +38,8 @@ pub(super) struct Parts {
 struct Channels {
     workers: Vec<WorkerChannels>,
     controls: Vec<Sender<Control>>,
-    commits: Receiver<Commit<Batch>>,
-    returns: Vec<Sender<Commit<Batch>>>,
+    commits: Receiver<Commit<CommitPayload>>,
+    returns: Vec<Sender<Commit<CommitPayload>>>,
     routes: Arc<RouteTable>,
 }
 
@@ -150,12 +150,12 @@ impl Parts {
 impl Channels {
     fn new(config: &Config, shards: usize, tenants: usize) -> Self {
         let in_flight = (config.shards.commits_in_flight as usize).max(1);
-        let inbox_parts = config.shards.inbox_parts as usize;
+        let inbox_batches = config.shards.inbox_batches as usize;
         let (commit_sender, commits) = bounded(in_flight * shards);
         let mut workers = Vec::with_capacity(shards);
         let (mut controls, mut returns, mut inboxes) = (Vec::new(), Vec::new(), Vec::new());
         for shard in (0..shards as u16).map(ShardId) {
-            let (sender, receiver) = inbox(inbox_parts, tenants);
+            let (sender, receiver) = inbox(inbox_batches, tenants);
             let (control, control_receiver) = bounded(CONTROLS_MAX);
             let (returning, returned) = bounded(in_flight);
             for _ in 0..in_flight {
@@ -181,7 +181,7 @@ impl Channels {
             map: ShardMap::new(shards as u16),
             inboxes: inboxes.into_boxed_slice(),
             // Every part that waits, every one being evaluated, and some being cut.
-            pool: BufferPool::new((inbox_parts + 16) * shards),
+            pool: BufferPool::new((inbox_batches + 16) * shards),
         });
         Self {
             workers,

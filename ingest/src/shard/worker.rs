@@ -33,11 +33,11 @@ pub use self::step::{Input, Stepped};
 use self::task::{Drain, Task};
 pub use self::turn::CheckpointTurn;
 use super::AbortOnPanic;
-use super::batch::{Batch, Reply};
+use super::commit_payload::{CommitPayload, Reply};
 use super::control::Control;
 use crate::clock::{Clock, Stamp};
 use crate::metrics::{Metrics, latency_histogram};
-use crate::route::{InboxReceiver, Part, Payload, RouteTable};
+use crate::route::{InboxReceiver, Payload, RouteTable, ShardBatch};
 
 /// How often a shard looks for devices whose state changes by time alone.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -62,8 +62,8 @@ pub struct Worker {
     config: WorkerConfig,
     inbox: InboxReceiver,
     control: Receiver<Control>,
-    commits: Sender<Commit<Batch>>,
-    returned: Receiver<Commit<Batch>>,
+    commits: Sender<Commit<CommitPayload>>,
+    returned: Receiver<Commit<CommitPayload>>,
     routes: Arc<RouteTable>,
     turn: Arc<CheckpointTurn>,
     metrics: Arc<Metrics>,
@@ -95,19 +95,19 @@ pub struct Worker {
 /// The ends of the channels a worker holds.
 #[derive(Debug)]
 pub struct WorkerChannels {
-    /// Parts from sessions.
+    /// Shard batches from sessions.
     pub inbox: InboxReceiver,
     /// Questions and orders.
     pub control: Receiver<Control>,
     /// To the writer.
-    pub commits: Sender<Commit<Batch>>,
+    pub commits: Sender<Commit<CommitPayload>>,
     /// Finished commits, back from the writer; filled with the fixed set at the start.
-    pub returned: Receiver<Commit<Batch>>,
+    pub returned: Receiver<Commit<CommitPayload>>,
 }
 
 /// What woke the shard.
 enum Event {
-    Part(Part),
+    ShardBatch(ShardBatch),
     Control(Control),
     Tick,
     Closed,
@@ -180,7 +180,7 @@ impl Worker {
                     let event = self.wait();
                     self.apply(event);
                 }
-                Task::Still(still) => still.wait(&self),
+                Task::Paused(paused) => paused.wait(&self),
                 Task::Drain(drain) => self.drain(drain),
                 Task::Ended => break,
             }
@@ -197,15 +197,15 @@ impl Worker {
                 default(audit::EVERY) => return Event::Tick,
             }
             // The last batch may have taken what the token was for.
-            if let Some(part) = self.inbox.try_take() {
-                return Event::Part(part);
+            if let Some(batch) = self.inbox.try_take() {
+                return Event::ShardBatch(batch);
             }
         }
     }
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Part(part) => self.batch(Some(part)),
+            Event::ShardBatch(batch) => self.batch(Some(batch)),
             Event::Tick => self.tick(),
             Event::Control(Control::Drain) => self.task = Task::Drain(Drain::Inbox),
             Event::Control(control) => self.answer(control),
@@ -213,13 +213,13 @@ impl Worker {
         }
     }
 
-    /// One batch: the first part and whatever waits behind it, up to the bound.
-    fn batch(&mut self, first: Option<Part>) {
+    /// One batch: the first shard batch and whatever waits behind it, up to the bound.
+    fn batch(&mut self, first: Option<ShardBatch>) {
         let mut commit = self.begin();
         let mut check_ins = 0;
         let mut next = first;
-        while let Some(part) = next {
-            check_ins += self.part(part, commit.payload.applied_at, &mut commit.payload);
+        while let Some(batch) = next {
+            check_ins += self.evaluate(batch, commit.payload.applied_at, &mut commit.payload);
             // Inventories are longer than check-ins: the bound is on bytes as well.
             let bytes_max = self.config.batch_check_ins_max * CHECK_IN_BYTES;
             let has_room = check_ins < self.config.batch_check_ins_max
@@ -248,7 +248,7 @@ impl Worker {
     }
 
     /// Opens a batch, waiting for a commit to be free: the back-pressure of the disk.
-    fn begin(&mut self) -> Commit<Batch> {
+    fn begin(&mut self) -> Commit<CommitPayload> {
         let mut commit = self
             .returned
             .recv()
@@ -259,15 +259,20 @@ impl Worker {
         commit
     }
 
-    /// Evaluates one part; returns its number of records.
-    fn part(&mut self, part: Part, applied_at: Stamp, batch: &mut Batch) -> usize {
-        let Part {
+    /// Evaluates one shard batch; returns its number of records.
+    fn evaluate(
+        &mut self,
+        batch: ShardBatch,
+        applied_at: Stamp,
+        commit: &mut CommitPayload,
+    ) -> usize {
+        let ShardBatch {
             tenant,
             payload,
-            receipt,
+            completion,
             read_at,
             routed_at,
-        } = part;
+        } = batch;
         self.decode_to_inbox
             .saturating_record(routed_at.nanos_since(read_at));
         self.inbox_to_apply
@@ -282,17 +287,17 @@ impl Worker {
                 self.routes.pool.give(records);
                 outcome
             }
-            Payload::Inventory(part) => {
-                shard.apply_inventory(tenant, &part.inventory, &part.archive, effects)
+            Payload::Inventory(received) => {
+                shard.apply_inventory(tenant, &received.inventory, &received.archive, effects)
             }
         };
         for rejection in self.effects.rejections.drain(..) {
             if let Some(reason) = rejection.reason() {
                 self.metrics.rejected[reason.index()].add(1);
             }
-            receipt.note_rejection(rejection);
+            completion.note_rejection(rejection);
         }
-        batch.receipts.push((receipt, outcome));
+        commit.completions.push((completion, outcome));
         outcome.total() as usize
     }
 
@@ -320,7 +325,7 @@ impl Worker {
     }
 
     /// Closes the batch and hands it to the writer, with a slice of a checkpoint if one runs.
-    fn commit(&mut self, mut commit: Commit<Batch>, check_ins: usize) {
+    fn commit(&mut self, mut commit: Commit<CommitPayload>, check_ins: usize) {
         commit.sequence = self.shard.seal(&mut self.effects);
         self.journal_bytes += self.effects.journal_bytes() as u64;
         self.journal_check_ins += check_ins as u64;
@@ -329,7 +334,7 @@ impl Worker {
     }
 
     /// Moves the effects of the sealed batch into the commit and sends it.
-    fn hand_over(&mut self, mut commit: Commit<Batch>) {
+    fn hand_over(&mut self, mut commit: Commit<CommitPayload>) {
         self.effects.swap_journal(&mut commit.journal);
         std::mem::swap(&mut self.effects.cells, &mut commit.cells);
         std::mem::swap(&mut self.effects.cohorts, &mut commit.cohorts);

@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use muster_store::{Commit, PoisonReason, Sink, Writer, WriterMetrics};
 
 use super::AbortOnPanic;
-use super::batch::Batch;
+use super::commit_payload::CommitPayload;
 use crate::clock::{Clock, Stamp};
 use crate::metrics::latency_histogram;
 use crate::phase::{Phase, PhaseSwitch};
@@ -44,9 +44,9 @@ pub struct WriterThread {
     /// The store's writer.
     pub writer: Writer,
     /// Commits of all shards; ends when every shard has ended.
-    pub commits: Receiver<Commit<Batch>>,
+    pub commits: Receiver<Commit<CommitPayload>>,
     /// By shard: where a finished commit goes back to.
-    pub returns: Vec<Sender<Commit<Batch>>>,
+    pub returns: Vec<Sender<Commit<CommitPayload>>>,
     /// Where the numbers go.
     pub report: Arc<Mutex<WriterReport>>,
     /// Told of a failed write.
@@ -77,7 +77,7 @@ pub fn run(thread: WriterThread) {
 #[derive(Debug)]
 pub struct Groups {
     thread: WriterThread,
-    group: Vec<Commit<Batch>>,
+    group: Vec<Commit<CommitPayload>>,
     latencies: Histogram<u64>,
     published_at: Stamp,
 }
@@ -112,7 +112,7 @@ impl Groups {
         &self.thread.writer
     }
 
-    fn write(&mut self, first: Commit<Batch>) {
+    fn write(&mut self, first: Commit<CommitPayload>) {
         self.gather(first);
         let mut finish = Finish {
             returns: &self.thread.returns,
@@ -124,7 +124,7 @@ impl Groups {
     }
 
     /// Everything that waits, up to the bytes of one write.
-    fn gather(&mut self, first: Commit<Batch>) {
+    fn gather(&mut self, first: Commit<CommitPayload>) {
         let mut bytes = first.bytes();
         self.group.push(first);
         while bytes < self.thread.writer.group_bytes_max()
@@ -155,14 +155,14 @@ impl Groups {
 
 /// Takes finished commits from the store: tells who waits, gives the buffers back to the shard.
 struct Finish<'a> {
-    returns: &'a [Sender<Commit<Batch>>],
+    returns: &'a [Sender<Commit<CommitPayload>>],
     latencies: &'a mut Histogram<u64>,
     phase: &'a PhaseSwitch,
     clock: &'a Clock,
 }
 
 impl Finish<'_> {
-    fn give_back(&self, mut commit: Commit<Batch>) {
+    fn give_back(&self, mut commit: Commit<CommitPayload>) {
         commit.clear();
         // A shard that has ended needs its buffers no more.
         if let Some(shard) = self.returns.get(usize::from(commit.shard)) {
@@ -171,8 +171,8 @@ impl Finish<'_> {
     }
 }
 
-impl Sink<Batch> for Finish<'_> {
-    fn committed(&mut self, mut commit: Commit<Batch>, _durable_at: Instant) {
+impl Sink<CommitPayload> for Finish<'_> {
+    fn committed(&mut self, mut commit: Commit<CommitPayload>, _durable_at: Instant) {
         let now = self.clock.stamp();
         self.latencies
             .saturating_record(now.nanos_since(commit.payload.applied_at));
@@ -180,7 +180,7 @@ impl Sink<Batch> for Finish<'_> {
         self.give_back(commit);
     }
 
-    fn failed(&mut self, mut commit: Commit<Batch>, reason: &PoisonReason) {
+    fn failed(&mut self, mut commit: Commit<CommitPayload>, reason: &PoisonReason) {
         if self.phase.get() != Phase::Poisoned {
             tracing::error!(%reason, "store is poisoned: nothing is acknowledged any more; free space or repair the disk, then restart to recover");
             self.phase.advance(Phase::Poisoned);

@@ -14,13 +14,13 @@ use muster_engine::{PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, 
 use muster_ingest::clock::Clock;
 use muster_ingest::config::Config;
 use muster_ingest::metrics::Metrics;
-use muster_ingest::net::{Opening, SessionCore, Speaker, Take};
+use muster_ingest::net::{PendingSession, Principal, SessionCore, Take};
 use muster_ingest::phase::PhaseSwitch;
 use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, RouteTable, inbox};
 use muster_ingest::shard::writer::{self, WriterThread};
 use muster_ingest::shard::{
-    Batch, Control, RecountPoint, ShardReport, Worker, WorkerChannels, WorkerConfig,
+    CommitPayload, Control, RecountPoint, ShardReport, Worker, WorkerChannels, WorkerConfig,
 };
 use muster_store::{Commit, Store, StoreConfig, Writer};
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES};
@@ -34,7 +34,7 @@ use crate::counting::Meter;
 const SHARDS: u16 = 2;
 const COMMITS_IN_FLIGHT: usize = 4;
 
-/// A batch ends at this many check-ins, and may exceed it by one part.
+/// A batch ends at this many check-ins, and may exceed it by one shard batch.
 const BATCH_CHECK_INS_MAX: usize = 4096;
 
 /// What QUIC delivers at a time: a packet's share of the stream, no multiple of a record.
@@ -67,13 +67,13 @@ impl Pipeline {
         let (shards, writer) = recovered(directory.path());
         let (commit_sender, commits) = bounded(COMMITS_IN_FLIGHT * shards.len());
         // A chunk may bring the end of the last frame that the window has room for and the beginning of one more.
-        let parts_max = usize::from(window_frames) + 1;
+        let batches_max = usize::from(window_frames) + 1;
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            shards.iter().map(|_| inbox(parts_max, 1)).unzip();
+            shards.iter().map(|_| inbox(batches_max, 1)).unzip();
         let routes = Arc::new(RouteTable {
             map: ShardMap::new(SHARDS),
             inboxes: inboxes.into_boxed_slice(),
-            pool: grown_pool(parts_max * shards.len()),
+            pool: grown_pool(batches_max * shards.len()),
         });
         let (returns, returned): (Vec<_>, Vec<_>) = (0..SHARDS).map(grown_commits).unzip();
         let thread = WriterThread {
@@ -209,17 +209,17 @@ fn session(routes: Arc<RouteTable>, metrics: Arc<Metrics>, window_frames: u16) -
     config.window_frames_gateway = window_frames + FRAMES_OF_A_CHUNK_MAX;
     let context = context(config, routes, metrics);
     let identity = "muster://contoso/gateway/gw-1".parse().unwrap();
-    let speaker = Speaker::admit(identity, &context).unwrap();
+    let principal = Principal::admit(identity, &context).unwrap();
     let mut hello = Vec::new();
     let versions = ClientHello {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
     };
     encode_client_hello(&mut hello, &versions);
-    let mut opening = Opening::default();
-    let version = opening.take(&mut hello.as_slice()).unwrap().unwrap();
+    let mut pending = PendingSession::default();
+    let version = pending.take(&mut hello.as_slice()).unwrap().unwrap();
     let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let mut session = opening.open(version, speaker, remote, context);
+    let mut session = pending.open(version, principal, remote, context);
     session.out().clear();
     session
 }
@@ -240,7 +240,7 @@ fn recovered(directory: &Path) -> (Vec<Shard>, Writer) {
 }
 
 /// Waits for what does not come. A channel makes its list of waiters with the first wait, once in its
-/// life; when a shard first waits, for a part or for the disk, is a matter of chance.
+/// life; when a shard first waits, for a shard batch or for the disk, is a matter of chance.
 fn wait_once<T>(receiver: &Receiver<T>) {
     let nothing = receiver.recv_timeout(Duration::from_millis(20));
     assert!(nothing.is_err(), "the channel is new");
@@ -256,7 +256,12 @@ fn grown_pool(buffers: usize) -> BufferPool {
 }
 
 /// The commits of a shard, their buffers as after the largest batch.
-fn grown_commits(shard: u16) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
+fn grown_commits(
+    shard: u16,
+) -> (
+    Sender<Commit<CommitPayload>>,
+    Receiver<Commit<CommitPayload>>,
+) {
     let (sender, receiver) = bounded(COMMITS_IN_FLIGHT);
     wait_once(&receiver);
     let check_ins_max = BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX;
@@ -264,9 +269,9 @@ fn grown_commits(shard: u16) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>)
         let commit = Commit {
             shard: ShardId(shard),
             journal: Vec::with_capacity((check_ins_max + 1) * CHECK_IN_BYTES),
-            payload: Batch {
-                receipts: Vec::with_capacity(check_ins_max),
-                ..Batch::default()
+            payload: CommitPayload {
+                completions: Vec::with_capacity(check_ins_max),
+                ..CommitPayload::default()
             },
             ..Commit::default()
         };

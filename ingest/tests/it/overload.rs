@@ -160,7 +160,7 @@ fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
 }
 
 /// Parts in the inbox of the one shard: half of them for each of two tenants.
-const INBOX_PARTS: usize = 64;
+const INBOX_BATCHES: usize = 64;
 
 /// A gateway of another tenant that sends full frames until it is told to stop.
 fn flood(server: &Server, pki: &Pki, number: u64, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
@@ -221,7 +221,7 @@ fn a_tenant_waits_for_a_turn_and_not_for_all_that_another_floods() {
         // The journal keeps everything.
         store: "checkpoint_journal_bytes = \"4GiB\"".to_owned(),
         shards: format!(
-            "count = 1\ninbox_parts = {INBOX_PARTS}\nbatch_check_ins_max = 4096\ncommits_in_flight = 1"
+            "count = 1\ninbox_batches = {INBOX_BATCHES}\nbatch_check_ins_max = 4096\ncommits_in_flight = 1"
         ),
         ..Settings::default()
     });
@@ -230,8 +230,8 @@ fn a_tenant_waits_for_a_turn_and_not_for_all_that_another_floods() {
         .map(|number| flood(&server, &place.pki, number, &stop))
         .collect();
     eventually("the flood has all places that it can have", || {
-        let parts = server.ops.metrics().get("muster_shard_inbox_parts");
-        (parts >= INBOX_PARTS as f64 / 2.0).then_some(())
+        let parts = server.ops.metrics().get("muster_shard_inbox_batches");
+        (parts >= INBOX_BATCHES as f64 / 2.0).then_some(())
     });
     let mut quiet = server.session(&place.pki, &place.pki.gateway("fabrikam", "gw-1"));
     for seq in 1..=FRAMES {
@@ -251,7 +251,7 @@ fn a_tenant_waits_for_a_turn_and_not_for_all_that_another_floods() {
     before.remove(0);
     before.sort_unstable();
     let median = before[before.len() / 2];
-    let full = INBOX_PARTS * CHECK_INS_PER_FRAME_MAX;
+    let full = INBOX_BATCHES * CHECK_INS_PER_FRAME_MAX;
     assert!(median > 0, "nobody floods");
     assert!(median < full / 2, "{median} of {full}: {before:?}");
 }

@@ -11,7 +11,7 @@ const CLIENTS: u64 = 12;
 #[test]
 fn with_the_smallest_queues_nothing_is_lost_and_counts_are_exact() {
     let place = Installation::new();
-    let shards = "count = 2\ninbox_parts = 16\nbatch_check_ins_max = 4096\ncommits_in_flight = 1";
+    let shards = "count = 2\ninbox_batches = 16\nbatch_check_ins_max = 4096\ncommits_in_flight = 1";
     let settings = Settings {
         shards: shards.to_owned(),
         ..Settings::default()

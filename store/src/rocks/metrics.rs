@@ -6,7 +6,7 @@ use std::path::Path;
 use rocksdb::statistics::Ticker;
 
 use super::Rocks;
-use crate::held_files;
+use crate::deferred_deletion;
 use crate::keyspace::Keyspace;
 use crate::metrics::StoreMetrics;
 
@@ -44,7 +44,7 @@ fn directory_bytes(directory: &Path) -> (u64, u64) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let metadata = entry.metadata();
         let bytes = metadata.map_or(0, |metadata| {
-            held_files::own_bytes(&entry.path(), &metadata)
+            deferred_deletion::own_bytes(&entry.path(), &metadata)
         });
         all += bytes;
         if entry

@@ -15,7 +15,7 @@ pub fn to_toml(settings: &Settings, policy: &Policy, data: &Path, pki: &Path) ->
     let Settings {
         shards,
         batch_check_ins_max,
-        inbox_parts,
+        inbox_batches,
         commits_in_flight,
         group_bytes_max,
         checkpoint_journal_bytes,
@@ -48,7 +48,7 @@ checkpoint_journal_bytes = "{checkpoint_journal_bytes}B"
 [shards]
 count = {shards}
 batch_check_ins_max = {batch_check_ins_max}
-inbox_parts = {inbox_parts}
+inbox_batches = {inbox_batches}
 commits_in_flight = {commits_in_flight}
 
 {tenants}"#

@@ -62,8 +62,8 @@ pub struct Settings {
     pub shards: u64,
     /// `shards.batch_check_ins_max`
     pub batch_check_ins_max: u64,
-    /// `shards.inbox_parts`
-    pub inbox_parts: u64,
+    /// `shards.inbox_batches`
+    pub inbox_batches: u64,
     /// `shards.commits_in_flight`
     pub commits_in_flight: u64,
     /// `store.group_bytes_max`
@@ -85,7 +85,7 @@ impl Settings {
         Self {
             shards: uniform(random, 1, 4),
             batch_check_ins_max: choose(random, &[4096, 16_384, 65_536]),
-            inbox_parts: choose(random, &[16, 64, 256]),
+            inbox_batches: choose(random, &[16, 64, 256]),
             commits_in_flight: uniform(random, 1, 8),
             group_bytes_max,
             // The configuration is invalid if it is below group_bytes_max.
@@ -207,7 +207,7 @@ impl DirectoryOptions {
                 "batch_check_ins_max",
                 settings.batch_check_ins_max.to_string(),
             ),
-            ("inbox_parts", settings.inbox_parts.to_string()),
+            ("inbox_batches", settings.inbox_batches.to_string()),
             ("commits_in_flight", settings.commits_in_flight.to_string()),
             ("group_bytes_max", settings.group_bytes_max.to_string()),
             (

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use muster_ingest::net::{ListenerContext, Opening, SessionCore, Speaker, Take};
+use muster_ingest::net::{ListenerContext, PendingSession, Principal, SessionCore, Take};
 use muster_ingest::phase::Phase;
 use muster_loadgen::random::Random;
 use muster_wire::{CloseCode, Identity};
@@ -21,7 +21,7 @@ const BUSY_RETRY_AFTER_MS: u32 = 500;
 /// The server's end of the connection.
 #[derive(Debug)]
 enum ServerEnd {
-    Opening(Opening, Speaker),
+    PendingSession(PendingSession, Principal),
     Open(Box<SessionCore>),
     Closed(CloseCode),
 }
@@ -58,11 +58,11 @@ pub struct Connection {
 impl Connection {
     /// Connects a client, unless the server refuses its identity.
     pub fn new(identity: Identity, context: &ListenerContext) -> Result<Self, CloseCode> {
-        let speaker = Speaker::admit(identity, context)?;
+        let principal = Principal::admit(identity, context)?;
         Ok(Self {
             to_server: VecDeque::new(),
             to_client: VecDeque::new(),
-            server_end: ServerEnd::Opening(Opening::default(), speaker),
+            server_end: ServerEnd::PendingSession(PendingSession::default(), principal),
             chunk: Vec::new(),
             decoded: 0,
         })
@@ -88,7 +88,7 @@ impl Connection {
         }
         let stepped = match &self.server_end {
             ServerEnd::Closed(_) => return SessionStep::Idle,
-            ServerEnd::Opening(..) => self.open(context, random),
+            ServerEnd::PendingSession(..) => self.open(context, random),
             ServerEnd::Open(_) => self.turn(context.phase.get(), random),
         };
         stepped.unwrap_or_else(|code| {
@@ -115,19 +115,19 @@ impl Connection {
         random: &mut Random,
     ) -> Result<SessionStep, CloseCode> {
         let size = self.read(random);
-        let ServerEnd::Opening(opening, _) = &mut self.server_end else {
+        let ServerEnd::PendingSession(pending, _) = &mut self.server_end else {
             return Ok(SessionStep::Idle);
         };
         let mut rest = self.chunk.as_slice();
-        let version = opening.take(&mut rest)?;
+        let version = pending.take(&mut rest)?;
         self.decoded = self.chunk.len() - rest.len();
         if let Some(version) = version {
             let closed = ServerEnd::Closed(CloseCode::Done);
-            if let ServerEnd::Opening(opening, speaker) =
+            if let ServerEnd::PendingSession(pending, principal) =
                 std::mem::replace(&mut self.server_end, closed)
             {
                 let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-                let core = opening.open(version, speaker, remote, Arc::clone(context));
+                let core = pending.open(version, principal, remote, Arc::clone(context));
                 self.server_end = ServerEnd::Open(Box::new(core));
             }
             self.send();

@@ -4,7 +4,7 @@
 //! No fault is active unless the options name one.
 
 use muster_ingest::clock::Stamp;
-use muster_ingest::shard::Batch;
+use muster_ingest::shard::CommitPayload;
 use muster_loadgen::random::Random;
 use muster_store::Commit;
 
@@ -48,7 +48,7 @@ impl InjectedFault {
     /// Applies the fault to a commit between its shard and the writer.
     pub(crate) fn apply_to_commit(
         self,
-        commit: &mut Commit<Batch>,
+        commit: &mut Commit<CommitPayload>,
         now: Stamp,
         random: &mut Random,
     ) {
@@ -60,7 +60,7 @@ impl InjectedFault {
         match self {
             Self::AckBeforeSync if random.below(4) == 0 => commit.payload.durable(now),
             Self::AcceptTwice => {
-                for (_, outcome) in &mut commit.payload.receipts {
+                for (_, outcome) in &mut commit.payload.completions {
                     outcome.accepted += std::mem::take(&mut outcome.duplicate);
                 }
             }

@@ -18,7 +18,7 @@ use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, RouteTable, inbox};
 use muster_ingest::shard::writer::{Groups, WriterThread};
 use muster_ingest::shard::{
-    Batch, CheckpointTurn, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig,
+    CheckpointTurn, CommitPayload, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig,
 };
 use muster_loadgen::random::Random;
 use muster_store::{Commit, Store, StoreConfig, Writer};
@@ -75,8 +75,8 @@ pub struct Server {
     /// By shard: controls for which its control channel has no room yet.
     pending_controls: Vec<VecDeque<Control>>,
     /// Commits from the shards, which [`Self::forward_commits`] moves to the writer.
-    from_shards: Receiver<Commit<Batch>>,
-    to_writer: Sender<Commit<Batch>>,
+    from_shards: Receiver<Commit<CommitPayload>>,
+    to_writer: Sender<Commit<CommitPayload>>,
 }
 
 impl std::fmt::Debug for Server {
@@ -299,10 +299,10 @@ impl Server {
 struct Channels {
     workers: Vec<WorkerChannels>,
     routes: Arc<RouteTable>,
-    from_shards: Receiver<Commit<Batch>>,
-    to_writer: Sender<Commit<Batch>>,
-    writer_commits: Receiver<Commit<Batch>>,
-    returns: Vec<Sender<Commit<Batch>>>,
+    from_shards: Receiver<Commit<CommitPayload>>,
+    to_writer: Sender<Commit<CommitPayload>>,
+    writer_commits: Receiver<Commit<CommitPayload>>,
+    returns: Vec<Sender<Commit<CommitPayload>>>,
 }
 
 impl Channels {
@@ -314,7 +314,7 @@ impl Channels {
         let (mut workers, mut inboxes) = (Vec::new(), Vec::new());
         let (mut controls, mut returns) = (Vec::new(), Vec::new());
         for shard in 0..settings.shards {
-            let (sender, receiver) = inbox(settings.inbox_parts, usize::from(settings.tenants));
+            let (sender, receiver) = inbox(settings.inbox_batches, usize::from(settings.tenants));
             let (control_sender, control) = bounded(CONTROLS_MAX);
             let (return_sender, returned) = commit_pool(ShardId(shard), settings.commits_in_flight);
             inboxes.push(sender);
@@ -330,7 +330,7 @@ impl Channels {
         let routes = Arc::new(RouteTable {
             map: ShardMap::new(settings.shards),
             inboxes: inboxes.into_boxed_slice(),
-            pool: BufferPool::new((settings.inbox_parts + 16) * shards),
+            pool: BufferPool::new((settings.inbox_batches + 16) * shards),
         });
         let channels = Self {
             workers,
@@ -345,7 +345,13 @@ impl Channels {
 }
 
 /// The channel through which the writer returns commits to a shard, filled with empty ones.
-fn commit_pool(shard: ShardId, count: usize) -> (Sender<Commit<Batch>>, Receiver<Commit<Batch>>) {
+fn commit_pool(
+    shard: ShardId,
+    count: usize,
+) -> (
+    Sender<Commit<CommitPayload>>,
+    Receiver<Commit<CommitPayload>>,
+) {
     let (return_sender, returned) = bounded(count);
     for _ in 0..count {
         let commit = Commit {

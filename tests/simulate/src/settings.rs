@@ -22,8 +22,8 @@ pub struct Settings {
     pub clients: usize,
     /// Steps before faults stop and the run ends.
     pub steps: u64,
-    /// `shards.inbox_parts`.
-    pub inbox_parts: usize,
+    /// `shards.inbox_batches`.
+    pub inbox_batches: usize,
     /// `shards.batch_check_ins_max`.
     pub batch_check_ins_max: usize,
     /// `shards.commits_in_flight`.
@@ -85,7 +85,7 @@ impl Settings {
             devices_per_tenant: choose(&[2, 5, 20, 60, 300], random),
             clients: 1 + random.below(5) as usize,
             steps: choose(&[500, 1500, 3000], random),
-            inbox_parts: choose(&[1, 1, 2, 4], random),
+            inbox_batches: choose(&[1, 1, 2, 4], random),
             batch_check_ins_max: choose(&[1, 4, 16, 64], random),
             commits_in_flight: choose(&[1, 2, 3, 4], random),
             checkpoint_journal_bytes: choose(&[1, 300, 2_000, 20_000], random),

@@ -15,7 +15,7 @@ fn a_valid_configuration_is_ok() {
     let checked = ended.done();
     let (ok, memory) = checked.split_once('\n').unwrap();
     assert_eq!(ok, "ok");
-    for word in ["connections_max", "inbox_parts", "total"] {
+    for word in ["connections_max", "inbox_batches", "total"] {
         assert!(memory.contains(word), "{checked}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use muster_wire::{CheckInRecord, RejectReason, Rejection};
 
 use super::Shard;
-use super::judge::{evaluate, is_filed, observe, observe_filed, repeats, report};
+use super::judge::{evaluate, is_cached, observe, observe_cached, repeats, report};
 use super::lookup::{LOOKAHEAD, Lookup};
 use crate::cell::{CellId, CellKey};
 use crate::cohort::CohortId;
@@ -79,7 +79,7 @@ impl Shard {
             for (lookup, record) in found.iter_mut().zip(records) {
                 lookup.hash = self.index.hash(tenant, &record.device_id());
             }
-            self.bring_near(&found[..records.len()]);
+            self.prefetch(&found[..records.len()]);
             for (lookup, record) in found.iter_mut().zip(records) {
                 lookup.slot =
                     self.index
@@ -133,12 +133,12 @@ impl Shard {
                 Verdict::Stale
             };
         }
-        let filed = self.cells.cell(record.cell);
-        let before = filed.key;
-        let repeats = repeats(&record, filed, check_in);
+        let cached = self.cells.cell(record.cell);
+        let before = cached.key;
+        let repeats = repeats(&record, cached, check_in);
         let mut after = record;
-        let facets = if self.judged.all() && is_filed(&record, filed, check_in) {
-            observe_filed(&mut after, before.facets, check_in, policy, now)
+        let facets = if self.evaluation.is_complete() && is_cached(&record, cached, check_in) {
+            observe_cached(&mut after, before.facets, check_in, policy, now)
         } else {
             let ever_onboarded = before.facets.ever_onboarded();
             let reported = report(&mut after, ever_onboarded, check_in);
@@ -188,14 +188,15 @@ impl Shard {
     }
 
     fn judge_all(&mut self, slots: Range<SlotIndex>, effects: &mut Effects) -> u32 {
-        let (changed, left_behind) = self.judge_anew(slots.clone(), effects, |_| true);
-        self.judged.note(slots, self.slots_end(), left_behind > 0);
+        let (changed, left_behind) = self.reevaluate(slots.clone(), effects, |_| true);
+        self.evaluation
+            .record(slots, self.slots_end(), left_behind > 0);
         changed
     }
 
     /// Evaluates stored state again; `wanted` lets a replay leave out pages that have seen it. Returns how many devices
     /// changed cell, and how many a full cell table left where they are: the next sweep tries again.
-    pub(super) fn judge_anew(
+    pub(super) fn reevaluate(
         &mut self,
         slots: Range<SlotIndex>,
         effects: &mut Effects,

@@ -79,31 +79,31 @@ fn note(record: &mut DeviceRecord, onboarded: bool, seq: u64, now: u32) {
 /// Whether a check-in reports all that its device is filed under: then what was derived of that holds as long as the
 /// policy does, but for the sensor, which other flags and the time change.
 #[inline(always)]
-pub(super) fn is_filed(record: &DeviceRecord, filed: &Cell, check_in: &CheckInRecord) -> bool {
+pub(super) fn is_cached(record: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
     /// The flags among the reported facets, and what R3 asks for beside them.
-    const FILED: Flags = Flags::FOREIGN_ORG
+    const CACHED: Flags = Flags::FOREIGN_ORG
         .union(Flags::REGISTERED)
         .union(Flags::SETTING_ERROR);
     let changed = record.flags.bits() ^ check_in.flags().bits();
-    filed.codes == check_in.codes() && changed & FILED.bits() == 0
+    cached.codes == check_in.codes() && changed & CACHED.bits() == 0
 }
 
-/// [`report`] and [`observe`] for a check-in that [`is_filed`], by far most of them: only the sensor is judged (R17).
+/// [`report`] and [`observe`] for a check-in that [`is_cached`], by far most of them: only the sensor is judged (R17).
 #[inline(always)]
-pub(super) fn observe_filed(
+pub(super) fn observe_cached(
     record: &mut DeviceRecord,
-    filed: FacetWord,
+    cached: FacetWord,
     check_in: &CheckInRecord,
     policy: &TenantPolicy,
     now: u32,
 ) -> FacetWord {
-    let onboarded = filed.onboarded();
+    let onboarded = cached.onboarded();
     keep(record, check_in);
     note(record, onboarded, check_in.seq(), now);
-    filed.with_sensor(sensor(
+    cached.with_sensor(sensor(
         record,
         onboarded,
-        filed.ever_onboarded(),
+        cached.ever_onboarded(),
         policy,
         now,
     ))
@@ -112,11 +112,11 @@ pub(super) fn observe_filed(
 /// Whether a device reports what it had reported last, but perhaps for its flags. Before its first check-in it had
 /// reported nothing.
 #[inline(always)]
-pub(super) fn repeats(before: &DeviceRecord, filed: &Cell, check_in: &CheckInRecord) -> bool {
+pub(super) fn repeats(before: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
     before.seq != 0
         && before.boot_id == check_in.boot_id()
         && before.payload == check_in.payload()
-        && filed.codes == check_in.codes()
+        && cached.codes == check_in.codes()
         && check_in.seq() <= REPEATED_SEQ_MAX
 }
 

@@ -22,7 +22,7 @@ impl Shard {
     /// Reads a word of every record that these hashes may be of, index first, then records, with no
     /// branch in between that depends on what was read. Changes nothing and decides nothing; a wrong
     /// candidate costs a wasted read.
-    pub(super) fn bring_near(&self, lookups: &[Lookup]) {
+    pub(super) fn prefetch(&self, lookups: &[Lookup]) {
         let mut candidates = [SlotIndex(0); LOOKAHEAD];
         for (candidate, lookup) in candidates.iter_mut().zip(lookups) {
             *candidate = self.index.candidate(lookup.hash).unwrap_or_default();

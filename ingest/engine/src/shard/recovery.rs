@@ -151,7 +151,7 @@ impl Recovery {
                 lookup.hash = self.shard.index.hash(record.tenant, &record.device_id);
             }
             // Where a new device goes in the index is as far away as a known one.
-            self.shard.bring_near(&found[..records.len()]);
+            self.shard.prefetch(&found[..records.len()]);
             for ((lookup, record), slot) in found.iter().zip(records).zip(&mut slots) {
                 self.device(slot, lookup.hash, record).map_err(fault)?;
             }
@@ -279,11 +279,11 @@ impl Recovery {
                 }
             }
             Segment::Policy { .. } => {
-                shard.judge_anew(SlotIndex(0)..shard.slots_end(), effects, unseen);
+                shard.reevaluate(SlotIndex(0)..shard.slots_end(), effects, unseen);
             }
             Segment::Time { first, slots } => {
                 let slots = shard.run_of_slots(first, slots);
-                shard.judge_anew(slots, effects, unseen);
+                shard.reevaluate(slots, effects, unseen);
             }
         }
         Ok(())

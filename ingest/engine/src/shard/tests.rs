@@ -1,8 +1,8 @@
 //! The shard against the oracle: whatever the order, the batching, the sharding and the crashes.
 
 mod audit;
+mod cached;
 mod disk;
-mod filed;
 mod properties;
 mod recount;
 mod repeated;

@@ -141,11 +141,11 @@ pub(super) const BATCH_CHECK_INS: Family = family(
     &[],
     "Check-ins a batch, over all shards.",
 );
-pub(super) const INBOX_PARTS: Family = family(
-    "muster_shard_inbox_parts",
+pub(super) const INBOX_BATCHES: Family = family(
+    "muster_shard_inbox_batches",
     Gauge,
     &["shard"],
-    "Parts that wait in the inbox of the shard.",
+    "Shard batches that wait in the inbox of the shard.",
 );
 pub(super) const SHARD_MISSING: Family = family(
     "muster_shard_report_missing",

@@ -258,7 +258,7 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     )?;
     let inboxes = scrape.context.routes.inboxes.iter().enumerate();
     let depths = inboxes.map(|(shard, inbox)| ([shard.to_string()], inbox.depth()));
-    page.many(&families::INBOX_PARTS, depths)?;
+    page.many(&families::INBOX_BATCHES, depths)?;
     let missing = scrape.shards.iter().enumerate();
     let missing = missing.map(|(shard, report)| ([shard.to_string()], report.is_none()));
     page.many(&families::SHARD_MISSING, missing)

@@ -1,4 +1,4 @@
-//! A session without its connection: bytes in, parts to shards, bytes out.
+//! A session without its connection: bytes in, shard batches to shards, bytes out.
 //!
 //! Decoder, router and window of one session, and what its acks say. Owned by the task of the session, or by a
 //! simulation. Nothing here waits: a full inbox is reported ([`Take::Blocked`]) and offered to again, what is to
@@ -28,20 +28,20 @@ const DRAIN_RETRY_AFTER_MS: u32 = 1000;
 pub enum Take {
     /// All of them are taken.
     NeedsMore,
-    /// A part waits for room in an inbox: see [`SessionCore::offer`]. What was given is not all taken.
+    /// A shard batch waits for room in an inbox: see [`SessionCore::offer`]. What was given is not all taken.
     Blocked,
 }
 
 /// Who a session speaks for, from its certificate and the configuration.
 #[derive(Clone, Debug)]
-pub struct Speaker {
+pub struct Principal {
     /// Who speaks.
     pub identity: Identity,
     /// The index of its tenant.
     pub tenant: TenantIndex,
 }
 
-impl Speaker {
+impl Principal {
     /// Admits an identity, or says why it may not come in.
     pub fn admit(identity: Identity, context: &ListenerContext) -> Result<Self, CloseCode> {
         match context.tenants.get(identity.tenant.as_str()) {
@@ -53,15 +53,15 @@ impl Speaker {
 
 /// A session that waits for its Hello.
 #[derive(Debug)]
-pub struct Opening(Decoder);
+pub struct PendingSession(Decoder);
 
-impl Default for Opening {
+impl Default for PendingSession {
     fn default() -> Self {
         Self(Decoder::new(Role::Server))
     }
 }
 
-impl Opening {
+impl PendingSession {
     /// Takes bytes off the front of `rest` until the Hello is complete: then the version to speak.
     pub fn take(&mut self, rest: &mut &[u8]) -> Result<Option<u16>, CloseCode> {
         match self.0.next(rest).map_err(|error| error.close_code())? {
@@ -84,11 +84,11 @@ impl Opening {
     pub fn open(
         self,
         version: u16,
-        speaker: Speaker,
+        principal: Principal,
         remote: std::net::SocketAddr,
         context: Arc<ListenerContext>,
     ) -> SessionCore {
-        let Speaker { identity, tenant } = speaker;
+        let Principal { identity, tenant } = principal;
         let (own_device, window_frames) = match &identity.subject {
             Subject::Device(device) => (Some(*device), context.config.window_frames_device),
             Subject::Gateway(_) => (None, context.config.window_frames_gateway),
@@ -264,7 +264,7 @@ impl SessionCore {
         &mut self.out
     }
 
-    /// The inbox that a part waits for, if one does, and the tenant whose lane is full.
+    /// The inbox that a shard batch waits for, if one does, and the tenant whose lane is full.
     pub fn blocked_on(&self) -> Option<(&Inbox, TenantIndex)> {
         let delivery = self.delivery.as_ref()?;
         Some((self.router.inbox(delivery.shard()), delivery.tenant()))

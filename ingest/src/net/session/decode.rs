@@ -1,4 +1,4 @@
-//! Bytes to parts: the session's share of the hot path.
+//! Bytes to shard batches: the session's share of the hot path.
 //!
 //! Each 48-byte record is checked where it lies in the chunk and copied once, into the buffer of its
 //! shard. Nothing here waits.
@@ -11,10 +11,10 @@ use muster_wire::{
 
 use super::core::{SessionCore, Take};
 use super::delivery::Delivery;
-use crate::route::{InventoryPart, Part};
+use crate::route::{ReceivedInventory, ShardBatch};
 
 impl SessionCore {
-    /// Takes bytes off the front of `rest`, until all are taken or a part finds its inbox full. Goodbye is the last
+    /// Takes bytes off the front of `rest`, until all are taken or a shard batch finds its inbox full. Goodbye is the last
     /// frame of a client: what comes behind it is discarded unread, in whatever pieces it comes.
     pub fn take(&mut self, rest: &mut &[u8]) -> Result<Take, CloseCode> {
         if !self.offer()? {
@@ -50,13 +50,13 @@ impl SessionCore {
         Ok(Take::NeedsMore)
     }
 
-    /// Offers the part that waits for room once more, and then the rest of its frame. Returns whether nothing
+    /// Offers the shard batch that waits for room once more, and then the rest of its frame. Returns whether nothing
     /// waits any more.
     pub fn offer(&mut self) -> Result<bool, CloseCode> {
         match self.delivery.take() {
             None => Ok(true),
-            Some(Delivery { part, shard, next }) => {
-                Ok(self.deliver(part, shard, next)? && self.deliver_from(next)?)
+            Some(Delivery { batch, shard, next }) => {
+                Ok(self.deliver(batch, shard, next)? && self.deliver_from(next)?)
             }
         }
     }
@@ -110,10 +110,10 @@ impl SessionCore {
         self.count_frame();
         match Inventory::from_bytes(&archive) {
             Ok(inventory) if self.speaks_for(inventory.device_id) => {
-                let inventory = Box::new(InventoryPart { inventory, archive });
-                let (shard, part) = self.router.inventory(inventory, &self.window, self.read_at);
+                let inventory = Box::new(ReceivedInventory { inventory, archive });
+                let (shard, batch) = self.router.inventory(inventory, &self.window, self.read_at);
                 let none = self.router.shards();
-                return Ok(self.deliver(part, shard, none)? && self.deliver_from(none)?);
+                return Ok(self.deliver(batch, shard, none)? && self.deliver_from(none)?);
             }
             Ok(inventory) => {
                 let revision = u64::from(inventory.revision);
@@ -135,8 +135,8 @@ impl SessionCore {
     /// Hands over what the frame that was read has for each shard from `first` on, and ends the frame.
     fn deliver_from(&mut self, first: usize) -> Result<bool, CloseCode> {
         for shard in first..self.router.shards() {
-            if let Some(part) = self.router.part(shard, &self.window, self.read_at)
-                && !self.deliver(part, shard, shard + 1)?
+            if let Some(batch) = self.router.batch(shard, &self.window, self.read_at)
+                && !self.deliver(batch, shard, shard + 1)?
             {
                 return Ok(false);
             }
@@ -145,19 +145,19 @@ impl SessionCore {
         Ok(true)
     }
 
-    /// Hands a part to its shard, or keeps it and returns `false` if there is no room.
-    fn deliver(&mut self, part: Part, shard: usize, next: usize) -> Result<bool, CloseCode> {
-        match self.router.inbox(shard).try_send(part) {
+    /// Hands a shard batch to its shard, or keeps it and returns `false` if there is no room.
+    fn deliver(&mut self, batch: ShardBatch, shard: usize, next: usize) -> Result<bool, CloseCode> {
+        match self.router.inbox(shard).try_send(batch) {
             Ok(None) => Ok(true),
-            Ok(Some(part)) => {
-                self.delivery = Some(Delivery { part, shard, next });
+            Ok(Some(batch)) => {
+                self.delivery = Some(Delivery { batch, shard, next });
                 Ok(false)
             }
             Err(_) => Err(CloseCode::Draining),
         }
     }
 
-    /// Counts a frame that was read to its end, before any shard can answer for a part of it.
+    /// Counts a frame that was read to its end, before any shard can answer for a shard batch of it.
     fn count_frame(&mut self) {
         let records = std::mem::take(&mut self.frame_records);
         self.context.metrics.frames.add(1);

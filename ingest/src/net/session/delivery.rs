@@ -1,15 +1,15 @@
-//! A part of a frame that waits for room in the inbox of its shard. At most one for each session.
+//! A shard batch of a frame that waits for room in the inbox of its shard. At most one for each session.
 
 use muster_engine::TenantIndex;
 
-use crate::route::Part;
+use crate::route::ShardBatch;
 
-/// A part that found its inbox full.
+/// A shard batch that found its inbox full.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub(super) part: Part,
+    pub(super) batch: ShardBatch,
     pub(super) shard: usize,
-    /// The next shard to look for a part for.
+    /// The next shard to look for a shard batch for.
     pub(super) next: usize,
 }
 
@@ -19,6 +19,6 @@ impl Delivery {
     }
 
     pub(super) fn tenant(&self) -> TenantIndex {
-        self.part.tenant
+        self.batch.tenant
     }
 }

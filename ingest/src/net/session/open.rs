@@ -7,12 +7,12 @@ use quinn::{Connection, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 
-use super::core::{Opening, Speaker};
+use super::core::{PendingSession, Principal};
 use super::{CHUNK_BYTES_MAX, End, Session};
 use crate::config::GATEWAY_RECEIVE_WINDOW;
 use crate::net::context::ListenerContext;
 use crate::net::handshake::Stream;
-use crate::net::places::Places;
+use crate::net::quotas::Quotas;
 use crate::pki;
 
 /// Chunks (packets' worth) taken from a device's stream at once, and from a gateway's.
@@ -26,16 +26,16 @@ impl Session {
         connection: Connection,
         stream: &mut Option<Stream>,
         deadline: Instant,
-        places: &Places,
+        quotas: &Quotas,
         context: Arc<ListenerContext>,
     ) -> Result<(Box<Self>, bytes::Bytes), End> {
-        let speaker = Speaker::admit(identity(&connection, &context)?, &context)?;
-        let Some(place) = places.of_tenant(speaker.tenant) else {
+        let principal = Principal::admit(identity(&connection, &context)?, &context)?;
+        let Some(permit) = quotas.of_tenant(principal.tenant) else {
             context.metrics.over_tenant_share.add(1);
             return Err(CloseCode::TooManyConnections.into());
         };
-        let mut opening = Opening::default();
-        let hello = hello(&connection, stream, &mut opening);
+        let mut pending = PendingSession::default();
+        let hello = hello(&connection, stream, &mut pending);
         let (version, rest) = match tokio::time::timeout_at(deadline, hello).await {
             Ok(heard) => heard?,
             Err(_) => return Err(CloseCode::HelloTimeout.into()),
@@ -43,10 +43,10 @@ impl Session {
         // It is there: the Hello came on it.
         let (mut send, receive) = *stream.take().ok_or(CloseCode::Internal)?;
         // After the Hello, which fits into any window: who only connects takes none of the memory for it.
-        let wanted = match &speaker.identity.subject {
+        let wanted = match &principal.identity.subject {
             Subject::Device(_) => None,
             // Without memory for it a gateway keeps the window of a device: slower, never refused.
-            Subject::Gateway(_) => places.window(speaker.tenant, GATEWAY_RECEIVE_WINDOW as usize),
+            Subject::Gateway(_) => quotas.window(principal.tenant, GATEWAY_RECEIVE_WINDOW as usize),
         };
         let (chunks, window) = match wanted {
             Some(window) => {
@@ -56,7 +56,7 @@ impl Session {
             None => (DEVICE_CHUNKS, None),
         };
         let remote = connection.remote_address();
-        let mut core = opening.open(version, speaker, remote, Arc::clone(&context));
+        let mut core = pending.open(version, principal, remote, Arc::clone(&context));
         match tokio::time::timeout_at(deadline, send.write_all(core.out())).await {
             Ok(written) => written?,
             Err(_) => return Err(CloseCode::HelloTimeout.into()),
@@ -72,7 +72,7 @@ impl Session {
             frame_since: None,
             end: End::Gone,
             handshake: None,
-            _places: (place, window),
+            _permits: (permit, window),
             context,
         });
         Ok((session, rest))
@@ -94,7 +94,7 @@ fn identity(connection: &Connection, context: &ListenerContext) -> Result<Identi
 async fn hello(
     connection: &Connection,
     stream: &mut Option<Stream>,
-    opening: &mut Opening,
+    pending: &mut PendingSession,
 ) -> Result<(u16, bytes::Bytes), End> {
     let (_, receive) = &mut **match stream {
         Some(early) => early,
@@ -105,11 +105,11 @@ async fn hello(
     };
     loop {
         let Some(chunk) = receive.read_chunk(CHUNK_BYTES_MAX, true).await? else {
-            return Err(opening.finish().into());
+            return Err(pending.finish().into());
         };
         let chunk = chunk.bytes;
         let mut rest: &[u8] = &chunk;
-        if let Some(version) = opening.take(&mut rest)? {
+        if let Some(version) = pending.take(&mut rest)? {
             let rest = chunk.slice(chunk.len() - rest.len()..);
             return Ok((version, rest));
         }

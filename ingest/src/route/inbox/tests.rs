@@ -11,7 +11,7 @@ use muster_wire::{
 };
 use proptest::prelude::*;
 
-use super::turns::QUANTUM;
+use super::deficit_round_robin::QUANTUM;
 use super::*;
 use crate::clock::Stamp;
 use crate::config::Config;
@@ -20,8 +20,8 @@ use crate::route::{Payload, Window};
 
 const FULL: usize = CHECK_INS_PER_FRAME_MAX;
 
-/// A part of so many check-ins; `tag` tells it from others.
-fn part(tenant: u16, check_ins: usize, tag: u64) -> Part {
+/// A shard batch of so many check-ins; `tag` tells it from others.
+fn shard_batch(tenant: u16, check_ins: usize, tag: u64) -> ShardBatch {
     let mut window = Window::open(1);
     window.open_frame();
     let check_in = CheckIn {
@@ -38,37 +38,44 @@ fn part(tenant: u16, check_ins: usize, tag: u64) -> Part {
         management_agent: ManagementAgent::ALL[0],
     };
     let record = check_in.to_record().expect("neither id nor seq is zero");
-    Part {
+    ShardBatch {
         tenant: TenantIndex(tenant),
         payload: match check_ins {
             1 => Payload::CheckIn(record),
             _ => Payload::CheckIns(vec![record; check_ins]),
         },
-        receipt: window.receipt(),
+        completion: window.completion(),
         read_at: Stamp(tag),
         routed_at: Stamp(tag),
     }
 }
 
-/// Pushes a part that has room.
+/// Pushes a shard batch that has room.
 #[track_caller]
-fn push(inbox: &Inbox, part: Part) {
-    assert!(inbox.try_send(part).unwrap().is_none(), "there is room");
+fn push(inbox: &Inbox, shard_batch: ShardBatch) {
+    assert!(
+        inbox.try_send(shard_batch).unwrap().is_none(),
+        "there is room"
+    );
 }
 
 /// What was taken: tenant, check-ins, tag.
-fn taken(part: &Part) -> (u16, usize, u64) {
-    (part.tenant.0, part.payload.weight(), part.routed_at.0)
+fn taken(shard_batch: &ShardBatch) -> (u16, usize, u64) {
+    (
+        shard_batch.tenant.0,
+        shard_batch.payload.weight(),
+        shard_batch.routed_at.0,
+    )
 }
 
-/// One batch, as a shard takes it: up to so many check-ins, plus the rest of the last part.
+/// One batch, as a shard takes it: up to so many check-ins, plus the rest of the last shard batch.
 fn batch(receiver: &mut InboxReceiver, check_ins_max: usize) -> Vec<(u16, usize, u64)> {
     let (mut batch, mut check_ins) = (Vec::new(), 0);
     while check_ins < check_ins_max
-        && let Some(part) = receiver.try_take()
+        && let Some(shard_batch) = receiver.try_take()
     {
-        check_ins += part.payload.weight();
-        batch.push(taken(&part));
+        check_ins += shard_batch.payload.weight();
+        batch.push(taken(&shard_batch));
     }
     receiver.rearm();
     batch
@@ -84,50 +91,56 @@ fn is_ready(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
 fn a_lone_tenant_has_every_place_and_its_order_is_kept() {
     let (inbox, mut receiver) = inbox(100, 1);
     for tag in 0..100 {
-        push(&inbox, part(0, 2, tag));
+        push(&inbox, shard_batch(0, 2, tag));
     }
-    let refused = inbox.try_send(part(0, 2, 100)).unwrap();
+    let refused = inbox.try_send(shard_batch(0, 2, 100)).unwrap();
     assert_eq!(refused.as_ref().map(taken), Some((0, 2, 100)));
     assert_eq!(inbox.depth(), 100);
     let all = batch(&mut receiver, usize::MAX);
-    assert!(all.iter().map(|part| part.2).eq(0..100), "{all:?}");
+    assert!(
+        all.iter().map(|shard_batch| shard_batch.2).eq(0..100),
+        "{all:?}"
+    );
     assert_eq!(inbox.depth(), 0);
 }
 
 #[test]
 fn places_are_divided_and_never_more_than_configured() {
-    for (parts_max, tenants) in [(16, 1), (16, 7), (16, 4000), (256, 3), (256, 64), (256, 65)] {
-        let (inbox, _receiver) = inbox(parts_max, tenants);
+    for (batches_max, tenants) in [(16, 1), (16, 7), (16, 4000), (256, 3), (256, 64), (256, 65)] {
+        let (inbox, _receiver) = inbox(batches_max, tenants);
         let mut places = 0;
         for tenant in 0..tenants as u16 {
-            while inbox.try_send(part(tenant, 1, 0)).unwrap().is_none() {
+            while inbox.try_send(shard_batch(tenant, 1, 0)).unwrap().is_none() {
                 places += 1;
             }
         }
         assert_eq!(places, inbox.depth());
         // What does not divide evenly is left out, less than a place a lane.
-        let left_out = parts_max - places;
-        assert!(left_out < tenants.min(LANES_MAX), "{parts_max} {tenants}");
-        let of_one = inbox.0.lanes[0].parts.capacity();
-        assert!(of_one >= LANE_PLACES_MIN, "{parts_max} {tenants}");
+        let left_out = batches_max - places;
+        assert!(left_out < tenants.min(LANES_MAX), "{batches_max} {tenants}");
+        let of_one = inbox.0.lanes[0].batches.capacity();
+        assert!(of_one >= LANE_PLACES_MIN, "{batches_max} {tenants}");
     }
 }
 
 #[test]
 fn a_flood_fills_its_own_lane_only() {
     let (inbox, mut receiver) = inbox(32, 2);
-    while inbox.try_send(part(0, FULL, 0)).unwrap().is_none() {}
+    while inbox.try_send(shard_batch(0, FULL, 0)).unwrap().is_none() {}
     let (flooder, quiet) = (inbox.room(TenantIndex(0)), inbox.room(TenantIndex(1)));
     let (mut flooder, mut quiet) = (std::pin::pin!(flooder), std::pin::pin!(quiet));
     assert!(!is_ready(flooder.as_mut()), "its lane is full");
     assert!(is_ready(quiet.as_mut()), "the other lane has room");
-    push(&inbox, part(1, 1, 1));
+    push(&inbox, shard_batch(1, 1, 1));
     let first_two = batch(&mut receiver, FULL + 1);
     assert!(first_two.contains(&(1, 1, 1)), "{first_two:?}");
-    assert!(is_ready(flooder.as_mut()), "a part of its lane was taken");
+    assert!(
+        is_ready(flooder.as_mut()),
+        "a shard_batch of its lane was taken"
+    );
 }
 
-/// Fifteen tenants flood with full frames: a part of another waits for one of each at most. With batches of
+/// Fifteen tenants flood with full frames: a shard batch of another waits for one of each at most. With batches of
 /// the default size that is a batch for each of them, and its own.
 #[test]
 fn what_a_quiet_tenant_sends_waits_for_no_more_batches_than_tenants_flood() {
@@ -137,17 +150,24 @@ fn what_a_quiet_tenant_sends_waits_for_no_more_batches_than_tenants_flood() {
     let (inbox, mut receiver) = inbox(256, 16);
     let fill = |inbox: &Inbox| {
         for tenant in 0..QUIET {
-            while inbox.try_send(part(tenant, FULL, 0)).unwrap().is_none() {}
+            while inbox
+                .try_send(shard_batch(tenant, FULL, 0))
+                .unwrap()
+                .is_none()
+            {}
         }
     };
     for tag in 1..200 {
         fill(&inbox);
-        push(&inbox, part(QUIET, 1, tag));
+        push(&inbox, shard_batch(QUIET, 1, tag));
         let mut batches = 1;
         while !batch(&mut receiver, batch_max).contains(&(QUIET, 1, tag)) {
             fill(&inbox);
             batches += 1;
-            assert!(batches <= QUIET + 1, "part {tag} waits for a second turn");
+            assert!(
+                batches <= QUIET + 1,
+                "shard_batch {tag} waits for a second turn"
+            );
         }
     }
 }
@@ -160,15 +180,15 @@ fn tenants_that_always_have_parts_get_the_same_number_of_check_ins() {
     for _ in 0..20_000 {
         for (tenant, size) in sizes.into_iter().enumerate() {
             while inbox
-                .try_send(part(tenant as u16, size, 0))
+                .try_send(shard_batch(tenant as u16, size, 0))
                 .unwrap()
                 .is_none()
             {}
         }
         // A lane of single check-ins holds less than a quantum; it must not run empty here.
         for _ in 0..40 {
-            let part = receiver.try_take().unwrap();
-            got[usize::from(part.tenant)] += part.payload.weight();
+            let shard_batch = receiver.try_take().unwrap();
+            got[usize::from(shard_batch.tenant)] += shard_batch.payload.weight();
         }
     }
     let (least, most) = (got.iter().min().unwrap(), got.iter().max().unwrap());
@@ -179,33 +199,36 @@ fn tenants_that_always_have_parts_get_the_same_number_of_check_ins() {
 fn a_token_waits_whenever_parts_do() {
     let (inbox, mut receiver) = inbox(16, 2);
     assert!(receiver.wake().is_empty());
-    push(&inbox, part(0, 1, 0));
-    push(&inbox, part(1, 1, 1));
+    push(&inbox, shard_batch(0, 1, 0));
+    push(&inbox, shard_batch(1, 1, 1));
     assert!(receiver.wake().try_recv().is_ok());
     assert_eq!(batch(&mut receiver, 1).len(), 1);
     assert!(
         receiver.wake().try_recv().is_ok(),
-        "one part was left behind"
+        "one shard_batch was left behind"
     );
     assert_eq!(batch(&mut receiver, usize::MAX).len(), 1);
-    push(&inbox, part(0, 1, 2));
+    push(&inbox, shard_batch(0, 1, 2));
     assert!(receiver.wake().try_recv().is_ok());
 }
 
 #[test]
 fn a_shard_that_is_gone_takes_nothing_and_lets_go_of_what_it_had() {
     let (inbox, receiver) = inbox(4, 1);
-    while inbox.try_send(part(0, 1, 0)).unwrap().is_none() {}
+    while inbox.try_send(shard_batch(0, 1, 0)).unwrap().is_none() {}
     let mut room = std::pin::pin!(inbox.room(TenantIndex(0)));
     assert!(!is_ready(room.as_mut()));
     drop(receiver);
     assert!(is_ready(room.as_mut()), "whoever waits looks again");
-    assert_eq!(inbox.try_send(part(0, 1, 0)).err(), Some(InboxClosed));
-    assert!(inbox.depth() <= 1, "the parts that waited are gone");
+    assert_eq!(
+        inbox.try_send(shard_batch(0, 1, 0)).err(),
+        Some(InboxClosed)
+    );
+    assert!(inbox.depth() <= 1, "the batches that waited are gone");
 }
 
 /// Four threads push through lanes of four places each; nothing is lost, nothing comes twice, the order
-/// of each is kept, and the shard never sleeps on parts.
+/// of each is kept, and the shard never sleeps on shard batches.
 #[test]
 fn every_part_of_every_thread_arrives_once_and_in_order() {
     const SENDERS: u16 = 4;
@@ -221,7 +244,7 @@ fn every_part_of_every_thread_arrives_once_and_in_order() {
         let tenant = sender % 3;
         runtime.spawn(async move {
             for tag in 0..PARTS {
-                let mut next = part(tenant, 1, tag);
+                let mut next = shard_batch(tenant, 1, tag);
                 next.read_at = Stamp(u64::from(sender));
                 while let Some(refused) = inbox.try_send(next).unwrap() {
                     next = refused;
@@ -236,14 +259,14 @@ fn every_part_of_every_thread_arrives_once_and_in_order() {
         let token = receiver
             .wake()
             .recv_timeout(std::time::Duration::from_secs(60));
-        token.expect("a token for every part that waits");
+        token.expect("a token for every shard_batch that waits");
         let mut taken = 0;
         while taken < 3
-            && let Some(part) = receiver.try_take()
+            && let Some(shard_batch) = receiver.try_take()
         {
             taken += 1;
-            let expected = &mut next[part.read_at.0 as usize];
-            assert_eq!(part.routed_at.0, *expected);
+            let expected = &mut next[shard_batch.read_at.0 as usize];
+            assert_eq!(shard_batch.routed_at.0, *expected);
             *expected += 1;
         }
         receiver.rearm();
@@ -270,7 +293,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Against queues that are obvious: what goes in comes out once, in order within its lane; a lane
-    /// refuses only when it is full; a batch ends early only when nothing waits; and no lane with parts
+    /// refuses only when it is full; a batch ends early only when nothing waits; and no lane with shard batches
     /// falls behind another by three quanta.
     #[test]
     fn it_behaves_like_queues_that_take_turns(steps in prop::collection::vec(step(), 1..400)) {
@@ -278,7 +301,7 @@ proptest! {
         const PLACES: usize = 8;
         let (inbox, mut receiver) = inbox(LANES * PLACES, LANES);
         let mut queues: [VecDeque<(u16, usize, u64)>; LANES] = Default::default();
-        // By pair: what the first got more than the second since both last had parts.
+        // By pair: what the first got more than the second since both last had shard batches.
         let mut ahead = [[0_i64; LANES]; LANES];
         let mut tag = 0;
         for step in steps {
@@ -286,7 +309,7 @@ proptest! {
                 Step::Push(tenant, size) => {
                     tag += 1;
                     let queue = &mut queues[usize::from(tenant) % LANES];
-                    let refused = inbox.try_send(part(tenant, size, tag)).unwrap();
+                    let refused = inbox.try_send(shard_batch(tenant, size, tag)).unwrap();
                     prop_assert_eq!(refused.is_some(), queue.len() == PLACES);
                     if refused.is_none() {
                         queue.push_back((tenant, size, tag));
@@ -294,7 +317,7 @@ proptest! {
                 }
                 Step::Batch(check_ins_max) => {
                     let is_woken = receiver.wake().try_recv().is_ok();
-                    prop_assert!(is_woken || inbox.depth() == 0, "parts wait for ever");
+                    prop_assert!(is_woken || inbox.depth() == 0, "batches wait for ever");
                     let mut check_ins = 0;
                     while check_ins < check_ins_max {
                         let Some(got) = receiver.try_take().as_ref().map(taken) else {

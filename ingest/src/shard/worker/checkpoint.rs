@@ -120,8 +120,8 @@ impl Worker {
     pub(super) fn drain(&mut self, drain: Drain) {
         self.task = match drain {
             Drain::Inbox => match self.inbox.try_take() {
-                Some(part) => {
-                    self.batch(Some(part));
+                Some(batch) => {
+                    self.batch(Some(batch));
                     Task::Drain(Drain::Inbox)
                 }
                 None => self.drain_checkpoint(false),

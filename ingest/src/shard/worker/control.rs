@@ -8,14 +8,14 @@ use muster_engine::{CellKey, Cohort, Facets};
 use tokio::sync::oneshot;
 
 use super::Worker;
-use super::task::{Still, Task};
-use crate::shard::batch::Fate;
+use super::task::{Paused, Task};
+use crate::shard::commit_payload::Fate;
 use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 
 /// How long a shard stands still for a recount at most: that of taking a snapshot, with ample room.
 const STANDSTILL_MAX: Duration = Duration::from_secs(10);
 
-impl Still {
+impl Paused {
     /// Waits until the shard may go on.
     pub(super) fn wait(self, worker: &Worker) {
         match self {
@@ -31,7 +31,7 @@ impl Still {
     }
 
     /// Looks whether the shard may go on; if not, what it is at.
-    pub(super) fn look(self, worker: &Worker) -> Option<Self> {
+    pub(super) fn poll(self, worker: &Worker) -> Option<Self> {
         match self {
             Self::Committing { reply, is_durable } => match is_durable.try_recv() {
                 Err(channel::TryRecvError::Empty) => Some(Self::Committing { reply, is_durable }),
@@ -89,7 +89,7 @@ impl Worker {
                     // The shard waits for it, so there is room.
                     let _ = durable.try_send(fate);
                 }));
-                self.task = Task::Still(Still::Committing { reply, is_durable });
+                self.task = Task::Paused(Paused::Committing { reply, is_durable });
             }
             // Taken by the loop itself.
             Control::Drain => (),
@@ -104,7 +104,7 @@ impl Worker {
     }
 
     /// Everything is durable: hands out the counters. Returns whether to stand still until told to go on.
-    fn hand_out(&self, reply: oneshot::Sender<RecountPoint>, fate: Option<Fate>) -> Option<Still> {
+    fn hand_out(&self, reply: oneshot::Sender<RecountPoint>, fate: Option<Fate>) -> Option<Paused> {
         if fate != Some(Fate::Durable) {
             return None; // poisoned: the question is dropped unanswered
         }
@@ -118,7 +118,7 @@ impl Worker {
         reply
             .send(point)
             .is_ok()
-            .then_some(Still::Waiting { released, since })
+            .then_some(Paused::Waiting { released, since })
     }
 
     fn cell_counts(&self) -> Vec<CellCount> {

@@ -24,7 +24,7 @@ pub enum Stepped {
 pub enum Input {
     /// Questions and orders.
     Control,
-    /// Parts of frames.
+    /// Shard batches of frames.
     Inbox,
 }
 
@@ -41,9 +41,9 @@ impl Worker {
                 }
                 None => Stepped::Idle,
             },
-            Task::Still(still) => match still.look(self) {
-                Some(still) => {
-                    self.task = Task::Still(still);
+            Task::Paused(paused) => match paused.poll(self) {
+                Some(paused) => {
+                    self.task = Task::Paused(paused);
                     Stepped::Idle
                 }
                 None => Stepped::Worked,
@@ -75,7 +75,7 @@ impl Worker {
             Err(crossbeam::channel::TryRecvError::Disconnected) => Some(Event::Closed),
             Err(crossbeam::channel::TryRecvError::Empty) => None,
         };
-        let mut inbox = || inbox.try_take().map(Event::Part);
+        let mut inbox = || inbox.try_take().map(Event::ShardBatch);
         let event = match first {
             Input::Control => control().or_else(inbox),
             Input::Inbox => inbox().or_else(control),

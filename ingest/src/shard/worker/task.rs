@@ -7,7 +7,7 @@ use crossbeam::channel;
 use tokio::sync::oneshot;
 
 use crate::clock::Stamp;
-use crate::shard::batch::Fate;
+use crate::shard::commit_payload::Fate;
 use crate::shard::control::RecountPoint;
 
 /// What a shard is at, beyond one event.
@@ -15,7 +15,7 @@ pub(super) enum Task {
     /// Takes events.
     Serve,
     /// Stands still for a recount.
-    Still(Still),
+    Paused(Paused),
     /// Ends.
     Drain(Drain),
     /// Nothing any more.
@@ -23,7 +23,7 @@ pub(super) enum Task {
 }
 
 /// A shard that stands still for a recount.
-pub(super) enum Still {
+pub(super) enum Paused {
     /// Until everything is durable.
     Committing {
         reply: oneshot::Sender<RecountPoint>,

@@ -20,13 +20,14 @@ use super::{Input, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig, a
 use crate::clock::{Clock, SimulatedTime};
 use crate::metrics::Metrics;
 use crate::route::{
-    BufferPool, Inbox, InventoryPart, Part, Payload, RouteTable, Window, WindowCursor, inbox,
+    BufferPool, Inbox, Payload, ReceivedInventory, RouteTable, ShardBatch, Window, WindowCursor,
+    inbox,
 };
-use crate::shard::{Batch, Control};
+use crate::shard::{CommitPayload, Control};
 
 const BATCH_CHECK_INS_MAX: usize = 1_000;
 
-/// Parts that may wait, more than any test sends.
+/// Shard batches that may wait, more than any test sends.
 const PARTS_MAX: usize = 64;
 
 /// A checkpoint for the size of the journal never begins here.
@@ -38,8 +39,8 @@ struct Stage {
     time: Arc<SimulatedTime>,
     inbox: Inbox,
     window: WindowCursor,
-    commits: Receiver<Commit<Batch>>,
-    returns: Sender<Commit<Batch>>,
+    commits: Receiver<Commit<CommitPayload>>,
+    returns: Sender<Commit<CommitPayload>>,
     _control: Sender<Control>,
 }
 
@@ -95,30 +96,30 @@ impl Stage {
         stage
     }
 
-    /// One part comes in, as a frame of its own.
+    /// One shard batch comes in, as a frame of its own.
     fn send(&mut self, payload: Payload) {
         self.window.open_frame();
         let stamp = Clock::Simulated(Arc::clone(&self.time)).stamp();
-        let part = Part {
+        let batch = ShardBatch {
             tenant: TenantIndex(0),
             payload,
-            receipt: self.window.receipt(),
+            completion: self.window.completion(),
             read_at: stamp,
             routed_at: stamp,
         };
-        assert!(self.inbox.try_send(part).unwrap().is_none(), "no room");
+        assert!(self.inbox.try_send(batch).unwrap().is_none(), "no room");
         self.window.close_frame();
     }
 
-    /// One batch: its journal bytes, its parts and what it says of a checkpoint. The commit is durable at once.
+    /// One batch: its journal bytes, its shard batches and what it says of a checkpoint. The commit is durable at once.
     fn step(&mut self) -> (usize, usize, Option<CheckpointMark>) {
         assert_eq!(self.worker.step(Input::Control), Stepped::Worked);
         let mut commit = self.commits.try_recv().expect("each step is a commit");
-        let parts = commit.payload.receipts.len();
+        let batches = commit.payload.completions.len();
         commit
             .payload
             .durable(Clock::Simulated(Arc::clone(&self.time)).stamp());
-        let said = (commit.journal.len(), parts, commit.checkpoint);
+        let said = (commit.journal.len(), batches, commit.checkpoint);
         self.returns.send(Commit::default()).unwrap();
         said
     }
@@ -167,7 +168,7 @@ fn inventory(number: u8) -> Payload {
         tags: (0..16).map(|tag| format!("{tag:064}")).collect(),
     };
     let archive = inventory.to_bytes().unwrap();
-    Payload::Inventory(Box::new(InventoryPart { inventory, archive }))
+    Payload::Inventory(Box::new(ReceivedInventory { inventory, archive }))
 }
 
 #[test]
@@ -185,15 +186,15 @@ fn a_batch_of_inventories_ends_at_the_bytes_of_a_full_batch_of_check_ins() {
     for number in 1..=sent {
         stage.send(inventory(number as u8));
     }
-    let (bytes, parts, _) = stage.step();
-    assert!(parts < sent, "the batch took all of them");
+    let (bytes, batches, _) = stage.step();
+    assert!(batches < sent, "the batch took all of them");
     assert!(
         (BYTES_MAX..BYTES_MAX + one).contains(&bytes),
-        "{bytes} bytes in {parts} parts"
+        "{bytes} bytes in {batches} batches"
     );
     // What is left is in the next.
     let (_, rest, _) = stage.step();
-    assert_eq!(parts + rest, sent);
+    assert_eq!(batches + rest, sent);
 }
 
 #[test]
@@ -210,8 +211,8 @@ fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
         assert_eq!(stage.tick(CHECKPOINT_AGE_MAX).2, None);
     }
     stage.send(check_in(1));
-    let (bytes, parts, begun) = stage.step();
-    assert!(bytes >= CHECK_IN_BYTES && parts == 1);
+    let (bytes, batches, begun) = stage.step();
+    assert!(bytes >= CHECK_IN_BYTES && batches == 1);
     assert_eq!(
         begun,
         Some(CheckpointMark::Begin),

@@ -1,8 +1,8 @@
-//! What connections share and may run out of: places of handshakes and connections, each tenant's share
+//! What connections share and may run out of: permits for handshakes and connections, each tenant's share
 //! of them, and memory for the large receive windows of gateways.
 //!
 //! Owned by the listener, used by the task of each connection. What is taken is given back when the
-//! [`Place`] is dropped, however the task ends.
+//! [`Permit`] is dropped, however the task ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +14,14 @@ use crate::config::ListenConfig;
 
 /// Part of something limited, for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     taken: Arc<AtomicUsize>,
     count: usize,
 }
 
-impl Place {
+impl Permit {
     /// Takes `count` if no more than `max` are then taken.
-    pub(super) fn take(taken: &Arc<AtomicUsize>, count: usize, max: usize) -> Option<Self> {
+    pub(super) fn acquire(taken: &Arc<AtomicUsize>, count: usize, max: usize) -> Option<Self> {
         let fits = |before: usize| before.checked_add(count).filter(|after| *after <= max);
         taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
@@ -31,7 +31,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.taken.fetch_sub(self.count, Ordering::Relaxed);
     }
@@ -39,7 +39,7 @@ impl Drop for Place {
 
 /// What all connections share.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Quotas {
     /// By tenant index: its connections.
     tenants: Vec<Arc<AtomicUsize>>,
     tenant_max: usize,
@@ -50,7 +50,7 @@ pub(super) struct Places {
     tenant_windows_max: usize,
 }
 
-impl Places {
+impl Quotas {
     pub(super) fn new(context: &ListenerContext) -> Self {
         let tenants = context
             .tenants
@@ -73,17 +73,20 @@ impl Places {
         }
     }
 
-    /// A place for a connection of a tenant; `None` if it has its share.
-    pub(super) fn of_tenant(&self, tenant: TenantIndex) -> Option<Place> {
-        Place::take(self.tenants.get(usize::from(tenant))?, 1, self.tenant_max)
+    /// A permit for a connection of a tenant; `None` if the tenant has used its share.
+    pub(super) fn of_tenant(&self, tenant: TenantIndex) -> Option<Permit> {
+        Permit::acquire(self.tenants.get(usize::from(tenant))?, 1, self.tenant_max)
     }
 
     /// Memory for a larger receive window of a tenant's gateway; `None` if there is none left, or the tenant
     /// has its share.
-    pub(super) fn window(&self, tenant: TenantIndex, bytes: usize) -> Option<(Place, Place)> {
+    pub(super) fn window(&self, tenant: TenantIndex, bytes: usize) -> Option<(Permit, Permit)> {
         let of_tenant = self.tenants_windows.get(usize::from(tenant))?;
-        let share = Place::take(of_tenant, bytes, self.tenant_windows_max)?;
-        Some((share, Place::take(&self.windows, bytes, self.windows_max)?))
+        let share = Permit::acquire(of_tenant, bytes, self.tenant_windows_max)?;
+        Some((
+            share,
+            Permit::acquire(&self.windows, bytes, self.windows_max)?,
+        ))
     }
 }
 
@@ -102,8 +105,8 @@ mod tests {
              [store]\ndirectory = \"data\"\n[[tenants]]\nname = \"contoso\"\n"
         );
         let config = Config::parse(&text, Path::new("/")).unwrap().listen;
-        let places = Places::of(&config, usize::from(tenants), usize::from(tenants));
-        let take = |tenant| places.window(tenant, GATEWAY_RECEIVE_WINDOW as usize);
+        let quotas = Quotas::of(&config, usize::from(tenants), usize::from(tenants));
+        let take = |tenant| quotas.window(tenant, GATEWAY_RECEIVE_WINDOW as usize);
         let taken: Vec<Vec<_>> = (0..tenants)
             .map(|tenant| std::iter::from_fn(|| take(TenantIndex(tenant))).collect())
             .collect();
@@ -123,22 +126,22 @@ mod tests {
     #[test]
     fn never_more_than_there_are_and_each_comes_back() {
         let taken = Arc::default();
-        let (one, two) = (Place::take(&taken, 2, 5), Place::take(&taken, 3, 5));
+        let (one, two) = (Permit::acquire(&taken, 2, 5), Permit::acquire(&taken, 3, 5));
         assert!(one.is_some() && two.is_some());
-        assert!(Place::take(&taken, 1, 5).is_none());
+        assert!(Permit::acquire(&taken, 1, 5).is_none());
         assert_eq!(
             taken.load(Ordering::Relaxed),
             5,
             "what is refused takes nothing"
         );
         drop(one);
-        assert!(Place::take(&taken, 3, 5).is_none());
+        assert!(Permit::acquire(&taken, 3, 5).is_none());
         assert!(
-            Place::take(&taken, 2, 5).is_some(),
+            Permit::acquire(&taken, 2, 5).is_some(),
             "and was given back at once"
         );
         drop(two);
         assert_eq!(taken.load(Ordering::Relaxed), 0);
-        assert!(Place::take(&taken, usize::MAX, usize::MAX - 1).is_none());
+        assert!(Permit::acquire(&taken, usize::MAX, usize::MAX - 1).is_none());
     }
 }

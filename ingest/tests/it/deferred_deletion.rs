@@ -12,7 +12,9 @@ fn held(place: &Installation) -> (BTreeSet<String>, BTreeSet<String>) {
         .map(|entry| entry.expect("it can be listed").file_name())
         .map(|name| name.into_string().expect("plain names"))
         .collect();
-    let held = names.iter().filter_map(|name| name.strip_suffix(".held"));
+    let held = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".deferred"));
     held.map(str::to_owned)
         .partition(|name| names.contains(name))
 }

@@ -1,7 +1,7 @@
 //! The thread that gives the space of deleted files back to the disk, a little at a time.
 //!
 //! Owned by the assembly; it ends when this is dropped, before the store is closed. What it does is in
-//! [`HeldFiles`]; here is only the waiting. Where the file system cannot do it, it says so once and ends: space is then
+//! [`DeferredDeletion`]; here is only the waiting. Where the file system cannot do it, it says so once and ends: space is then
 //! given back as files are deleted, which costs latency and nothing else. A disk that hangs does not hold up a stop: the
 //! names that are left are the next start's.
 
@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use muster_store::{HeldFiles, Store};
+use muster_store::{DeferredDeletion, Store};
 
 use super::ServerError;
 use super::parts::spawn;
@@ -22,17 +22,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// The running thread. Nothing is ever sent either way: the end of a channel is the message.
-pub(super) struct SpaceThread {
+pub(super) struct SpaceReclaimer {
     stop: Option<Sender<Infallible>>,
     ended: Receiver<Infallible>,
 }
 
-impl SpaceThread {
+impl SpaceReclaimer {
     pub(super) fn start(store: &Store) -> Result<Self, ServerError> {
         let (stop, stopped) = bounded(0);
         let (ending, ended) = bounded(0);
-        let held = store.held_files();
-        spawn("space".to_owned(), move || {
+        let held = store.deferred_deletion();
+        spawn("space-reclaimer".to_owned(), move || {
             run(held, &stopped);
             drop(ending);
         })?;
@@ -43,18 +43,18 @@ impl SpaceThread {
     }
 }
 
-impl Drop for SpaceThread {
+impl Drop for SpaceReclaimer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if self.ended.recv_timeout(FAREWELL_MAX) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
-                "the disk does not answer: second names of files (*.held) are left to the next start"
+                "the disk does not answer: second names of files (*.deferred) are left to the next start"
             );
         }
     }
 }
 
-fn run(mut held: HeldFiles, stopped: &Receiver<Infallible>) {
+fn run(mut held: DeferredDeletion, stopped: &Receiver<Infallible>) {
     let mut wait = Duration::ZERO;
     let mut has_failed = false;
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
@@ -78,6 +78,6 @@ fn run(mut held: HeldFiles, stopped: &Receiver<Infallible>) {
         }
     }
     if let Err(error) = held.remove() {
-        tracing::warn!(%error, "second names of files (*.held) are left to the next start");
+        tracing::warn!(%error, "second names of files (*.deferred) are left to the next start");
     }
 }

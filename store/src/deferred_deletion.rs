@@ -2,11 +2,11 @@
 //!
 //! RocksDB deletes a log or a table file at once. A file system that hands free space to its disk (`discard`) then keeps
 //! everybody who waits for a sync waiting: 10 ms for a log of 30 MB where this was measured. So each of those files gets
-//! a second name, `*.held`, as soon as it is seen. Where that is the only name left, the file is shortened step by step
+//! a second name, `*.deferred`, as soon as it is seen. Where that is the only name left, the file is shortened step by step
 //! and removed at last, once a loss of power cannot bring its first name back. Some file systems have no links, or do not
 //! count them: there everything stays as RocksDB does it.
 //!
-//! Owned by one thread of `ingest`, which calls [`HeldFiles::step`] as often as that says; no thread and no clock in here.
+//! Owned by one thread of `ingest`, which calls [`DeferredDeletion::step`] as often as that says; no thread and no clock in here.
 //! Bounds: a name for each file of RocksDB, and for those of a backup that were deleted since that thread began; steps
 //! grow with what waits, so that it is what was deleted in the last second or so. Nothing rests on it: a step that never
 //! comes leaves names that the next start removes. It does not hold what RocksDB deletes before it was seen, and never
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the second name of a file ends in. RocksDB passes over names that it does not know.
-const SUFFIX: &str = ".held";
+const SUFFIX: &str = ".deferred";
 
 /// Between two looks at the directory. A file that lives for less is not held, nor is any that small.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -46,14 +46,14 @@ const NO_LINKS: [ErrorKind; 3] = [
 
 /// The second names of the files of a data directory.
 #[derive(Debug)]
-pub struct HeldFiles {
+pub struct DeferredDeletion {
     directory: PathBuf,
     /// Files with no other name and their lengths, as of the last look and the steps since.
     deleted: Vec<(PathBuf, u64)>,
     steps: u32,
 }
 
-impl HeldFiles {
+impl DeferredDeletion {
     pub(crate) fn in_directory(directory: &Path) -> Self {
         Self {
             directory: directory.to_path_buf(),
@@ -270,53 +270,53 @@ mod tests {
             names
         }
 
-        fn held_files(&self) -> HeldFiles {
-            HeldFiles::in_directory(self.0.path())
+        fn deferred_deletion(&self) -> DeferredDeletion {
+            DeferredDeletion::in_directory(self.0.path())
         }
     }
 
     /// Steps until nothing waits, that last look not counted.
-    fn steps_to_end(held: &mut HeldFiles) -> usize {
+    fn steps_to_end(held: &mut DeferredDeletion) -> usize {
         std::iter::from_fn(|| (held.step().unwrap() == STEP_EVERY).then_some(())).count()
     }
 
     #[test]
     fn logs_and_tables_get_a_second_name_and_nothing_else_does() {
-        let others = [("CURRENT", 5), ("notes.held", 5), ("muster.log", 5)];
+        let others = [("CURRENT", 5), ("notes.deferred", 5), ("muster.log", 5)];
         let directory = Directory::with(&others);
         directory.write("000001.log", 5);
         directory.write("000002.sst", 5);
-        let mut held = directory.held_files();
+        let mut held = directory.deferred_deletion();
         assert_eq!(held.step().unwrap(), LOOK_EVERY);
         directory.write("000003.log", 5);
         assert_eq!(held.step().unwrap(), LOOK_EVERY);
         let expected = [
             "000001.log",
-            "000001.log.held",
+            "000001.log.deferred",
             "000002.sst",
-            "000002.sst.held",
+            "000002.sst.deferred",
             "000003.log",
-            "000003.log.held",
+            "000003.log.deferred",
             "CURRENT",
             "muster.log",
-            "notes.held",
+            "notes.deferred",
         ];
         assert_eq!(directory.names(), expected);
         held.remove().unwrap();
         let own = ["000001.log", "000002.sst", "000003.log"];
-        let others = ["CURRENT", "muster.log", "notes.held"];
+        let others = ["CURRENT", "muster.log", "notes.deferred"];
         assert_eq!(directory.names(), [&own[..], &others].concat());
     }
 
     #[test]
     fn a_deleted_file_shrinks_by_a_step_at_a_time_until_it_is_gone() {
         let directory = Directory::with(&[("000001.log", 2 * MIB + 1), ("000002.log", 9)]);
-        let mut held = directory.held_files();
+        let mut held = directory.deferred_deletion();
         held.step().unwrap();
         directory.delete("000001.log");
         let mut lengths = Vec::new();
         while held.step().unwrap() == STEP_EVERY {
-            lengths.push(directory.length("000001.log.held"));
+            lengths.push(directory.length("000001.log.deferred"));
         }
         assert_eq!(lengths, [Some(MIB as u64 + 1), Some(1), None]);
         assert_eq!(directory.length("000002.log"), Some(9));
@@ -325,11 +325,12 @@ mod tests {
     #[test]
     fn the_more_waits_the_more_a_step_gives_back() {
         let directory = Directory::with(&[("1.sst", 50 * MIB), ("2.sst", 46 * MIB)]);
-        let mut held = directory.held_files();
+        let mut held = directory.deferred_deletion();
         held.step().unwrap();
         directory.delete("1.sst");
         directory.delete("2.sst");
-        let waiting = |held: &HeldFiles| held.deleted.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let waiting =
+            |held: &DeferredDeletion| held.deleted.iter().map(|(_, bytes)| bytes).sum::<u64>();
         held.step().unwrap();
         assert_eq!(waiting(&held), 90 * MIB as u64);
         let steps = steps_to_end(&mut held);
@@ -341,7 +342,7 @@ mod tests {
     #[test]
     fn a_file_that_a_backup_has_is_left_whole() {
         let directory = Directory::with(&[("000001.sst", 3 * MIB)]);
-        let mut held = directory.held_files();
+        let mut held = directory.deferred_deletion();
         held.step().unwrap();
         let backup = tempdir().unwrap();
         let copy = backup.path().join("000001.sst");
@@ -355,21 +356,22 @@ mod tests {
 
     #[test]
     fn what_a_killed_process_left_goes_and_a_number_may_come_again() {
-        let directory = Directory::with(&[("000001.log.held", 3 * MIB), ("000001.log", 11)]);
-        directory.write("000002.log.held", 3 * MIB);
-        let mut held = directory.held_files();
+        let directory = Directory::with(&[("000001.log.deferred", 3 * MIB), ("000001.log", 11)]);
+        directory.write("000002.log.deferred", 3 * MIB);
+        let mut held = directory.deferred_deletion();
         assert_eq!(steps_to_end(&mut held), 3, "the second, which nobody has");
         assert_eq!(directory.length("000001.log"), Some(11));
         held.step().unwrap();
-        assert_eq!(directory.names(), ["000001.log", "000001.log.held"]);
-        assert_eq!(directory.length("000001.log.held"), Some(11));
+        assert_eq!(directory.names(), ["000001.log", "000001.log.deferred"]);
+        assert_eq!(directory.length("000001.log.deferred"), Some(11));
     }
 
     /// As on a file system that says of every file that it has one name.
     #[test]
     fn a_file_that_has_its_first_name_is_never_cut() {
-        let directory = Directory::with(&[("000001.sst", 3 * MIB), ("000001.sst.held", 3 * MIB)]);
-        let mut held = directory.held_files();
+        let directory =
+            Directory::with(&[("000001.sst", 3 * MIB), ("000001.sst.deferred", 3 * MIB)]);
+        let mut held = directory.deferred_deletion();
         held.step().unwrap();
         held.step().unwrap();
         assert_eq!(directory.length("000001.sst"), Some(3 * MIB as u64));
@@ -378,11 +380,12 @@ mod tests {
 
     #[test]
     fn a_file_that_somebody_removed_is_passed_over() {
-        let directory = Directory::with(&[("1.sst.held", 3 * MIB), ("2.sst.held", 3 * MIB)]);
-        let mut held = directory.held_files();
+        let directory =
+            Directory::with(&[("1.sst.deferred", 3 * MIB), ("2.sst.deferred", 3 * MIB)]);
+        let mut held = directory.deferred_deletion();
         held.step().unwrap();
-        directory.delete("1.sst.held");
-        directory.delete("2.sst.held");
+        directory.delete("1.sst.deferred");
+        directory.delete("2.sst.deferred");
         steps_to_end(&mut held);
         assert_eq!(directory.names(), [""; 0]);
     }
@@ -393,11 +396,11 @@ mod tests {
         let directory = Directory::with(&[]);
         // In whatever order they are read, some of them most likely come before the one that fails.
         for number in 0..20 {
-            directory.write(&format!("{number}.sst.held"), 5);
+            directory.write(&format!("{number}.sst.deferred"), 5);
         }
         // No file system links a directory.
         fs::create_dir(directory.path("20.log")).unwrap();
-        let mut held = directory.held_files();
+        let mut held = directory.deferred_deletion();
         let error = held.step().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(held.deleted.is_empty());
@@ -414,15 +417,15 @@ mod tests {
 
     #[test]
     fn a_second_name_counts_once() {
-        let directory = Directory::with(&[("000001.log", 11), ("000002.log.held", 7)]);
-        let mut held = directory.held_files();
+        let directory = Directory::with(&[("000001.log", 11), ("000002.log.deferred", 7)]);
+        let mut held = directory.deferred_deletion();
         held.look().unwrap();
         let bytes = |name| {
             let path = directory.path(name);
             own_bytes(&path, &fs::metadata(&path).unwrap())
         };
         assert_eq!(bytes("000001.log"), 11);
-        assert_eq!(bytes("000001.log.held"), 0);
-        assert_eq!(bytes("000002.log.held"), 7);
+        assert_eq!(bytes("000001.log.deferred"), 0);
+        assert_eq!(bytes("000002.log.deferred"), 7);
     }
 }

@@ -92,7 +92,7 @@ proptest! {
                 (outcome, *device, cell, effects.journal_value().to_vec())
             });
             prop_assert_eq!(one, other);
-            shards[1].judged = Judged::default();
+            shards[1].evaluation = EvaluationProgress::default();
         }
     }
 }
