@@ -1,9 +1,8 @@
-//! The oracle reading a disk: one shard's state from its tables, pages and journal tail, by the model's
-//! rules alone.
+//! The oracle reads a disk: the state of a shard from its tables, pages and journal tail, by the model's rules alone.
 //!
-//! Shares the codecs with [`crate::Recovery`] and nothing else: no slab, no index, no cells counted up
-//! and down, no evaluator. Each device is a plain entry; each judgement is the model's, made at the
-//! moment and under the policy set that the journal names. A recount stands on it.
+//! It shares the codecs with [`crate::Recovery`] and nothing else: no slab, no index, no cell counters, no evaluator. A
+//! device is a plain entry; the model evaluates it at the time and with the policy set that the journal names. A recount
+//! compares the counters with it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
