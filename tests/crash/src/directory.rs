@@ -273,26 +273,22 @@ impl Directory {
 
     /// Takes the senders, each with the recovered numbers of its devices.
     fn take_senders(&mut self) -> Vec<(Sender, Numbers)> {
-        let mut by_device: BTreeMap<_, _> = BTreeMap::new();
-        for listed in &self.listing {
-            by_device.insert(listed.device, listed);
-        }
-        let numbers = |sender: &Sender| {
+        let by_device: BTreeMap<_, _> = self
+            .listing
+            .iter()
+            .map(|listed| (listed.device, listed))
+            .collect();
+        let mut senders = Vec::with_capacity(self.senders.len());
+        for sender in self.senders.drain(..) {
             let mut numbers = Numbers::new();
             for listed in sender.devices().filter_map(|key| by_device.get(&key)) {
                 for kind in Kind::ALL {
                     numbers.insert((listed.device.1, kind), listed.last(kind).0);
                 }
             }
-            numbers
-        };
-        let senders = std::mem::take(&mut self.senders).into_iter();
+            senders.push((sender, numbers));
+        }
         senders
-            .map(|sender| {
-                let numbers = numbers(&sender);
-                (sender, numbers)
-            })
-            .collect()
     }
 
     /// Compares a server that has just become ready with the listing of its disk.

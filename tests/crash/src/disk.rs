@@ -1,8 +1,8 @@
 //! A fault-injection disk for data directories: it can lose power, fill up, fail and hang.
 //!
 //! [`FaultDisk`] is an in-memory file system that this process mounts with FUSE. Programs use it as any other file
-//! system; the disk loses power at a chosen operation, is full, fails, or hangs. A seed determines what survives a power
-//! loss.
+//! system; the disk loses power at a chosen operation, is full, fails, or hangs. A seed determines what survives a
+//! power loss.
 //!
 //! The core is pure and independent of FUSE: `state` is the disk, `tree` its files and directories, `entry` changes of
 //! directory entries, `content` the bytes of a file, `survival` samples what survives, `fault` has the rules.

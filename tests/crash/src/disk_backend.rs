@@ -1,7 +1,7 @@
 //! Disk backends: what a data directory is stored on, and what happens to its bytes when a server terminates.
 //!
-//! The loop kills processes; a backend decides which writes survive. [`PlainBackend`] is the file system as it is, which
-//! keeps everything that a killed process has written. [`PowerLossBackend`] loses unsynced data:
+//! The loop kills processes; a backend decides which writes survive. [`PlainBackend`] is the file system as it is,
+//! which keeps everything that a killed process has written. [`PowerLossBackend`] loses unsynced data:
 //! [`DiskBackend::cut_power`] discards all later writes, [`DiskBackend::server_ended`] restores what survived.
 //! [`FailingBackend`] injects a fault. [`RollbackBackend`] loses synced data, to show that the checks can fail.
 
@@ -34,8 +34,8 @@ pub trait DiskBackend: Send {
     /// Called after a server was started.
     fn server_started(&mut self) {}
 
-    /// Becomes true when the disk loses power, by [`DiskBackend::cut_power`] or by itself while a server runs. `None` if
-    /// it never does.
+    /// Becomes true when the disk loses power, by [`DiskBackend::cut_power`] or by itself while a server runs.
+    /// `None` if it never does.
     fn power_lost(&self) -> Option<watch::Receiver<bool>> {
         None
     }

@@ -1,10 +1,10 @@
 //! Kill points: a server kills itself at each of them, and the checks are those after any termination.
 //!
-//! Each visit of a kill point uses a new directory with small checkpoints, so that a server passes all points: the first
-//! visit at the first pass of the first server, the second at the first pass of a server that recovers after a kill, the
-//! others after a sampled number of passes. Servers are started and stopped until one reaches the point. A point that no
-//! server reaches is a failure, because a termination there was not tested. At the points of a backup the servers are
-//! requested to make backups; at those of a restore `muster restore` kills itself.
+//! Each visit of a kill point uses a new directory with small checkpoints, so that a server passes all points: the
+//! first visit at the first pass of the first server, the second at the first pass of a server that recovers after
+//! a kill, the others after a sampled number of passes. Servers are started and stopped until one reaches the
+//! point. A point that no server reaches is a failure, because a termination there was not tested. At the points of
+//! a backup the servers are requested to make backups; at those of a restore `muster restore` kills itself.
 
 mod backup;
 

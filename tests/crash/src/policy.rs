@@ -1,9 +1,9 @@
 //! The policies of the tenants of a server.
 //!
-//! A server reads policies from its configuration when it starts, so a policy change needs a restart: the loop samples a
-//! [`Policy`] and writes it into the configuration. Once a server accepts policy changes while it runs,
-//! [`crate::termination`] can add one before a kill. `auto_create_devices` stays on, so that every record that is sent
-//! is accepted, duplicate or stale.
+//! A server reads policies from its configuration when it starts, so a policy change needs a restart: the loop
+//! samples a [`Policy`] and writes it into the configuration. Once a server accepts policy changes while it runs,
+//! [`crate::termination`] can add one before a kill. `auto_create_devices` stays on, so that every record that is
+//! sent is accepted, duplicate or stale.
 
 use std::fmt::Write as _;
 

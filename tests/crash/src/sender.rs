@@ -1,8 +1,8 @@
 //! A sender: the devices of one connection, which outlive the servers they send to.
 //!
-//! Owner: the loop between cycles, its own task during one. It makes frames as fast as the window allows. Frames that a
-//! server has not acknowledged when it terminates are kept, and resent or dropped in the next cycle. Bounds: the window of
-//! frames, and one inventory per device.
+//! Owner: the loop between cycles, its own task during one. It makes frames as fast as the window allows. Frames
+//! that a server has not acknowledged when it terminates are kept, and resent or dropped in the next cycle. Bounds:
+//! the window of frames, and one inventory per device.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

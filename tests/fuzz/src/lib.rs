@@ -4,8 +4,8 @@
 //! boundaries do not change the result, accepted input encodes back to the same bytes, and a second, slow decoder
 //! written from the documented format agrees.
 //!
-//! Callers: `tests/corpus.rs` runs every file of `corpus/` and seeded mutations of [`seed_inputs`]; `libfuzzer/` runs the
-//! targets under cargo-fuzz (`scripts/fuzz`).
+//! Callers: `tests/corpus.rs` runs every file of `corpus/` and seeded mutations of [`seed_inputs`]; `libfuzzer/`
+//! runs the targets under cargo-fuzz (`scripts/fuzz`).
 //!
 //! Bounds: inputs have any length and cost linear time. No IO, no threads: `ingest/tests/it` tests sockets and
 //! processes.

@@ -1,7 +1,7 @@
 //! Targets for single records: check-ins and inventories.
 //!
-//! Properties: a second validator, written from the tables of docs/reference/PROTOCOL.md, agrees; a valid record encodes
-//! back to its bytes; the id and number of an invalid record can still be read for its rejection.
+//! Properties: a second validator, written from the tables of docs/reference/PROTOCOL.md, agrees; a valid record
+//! encodes back to its bytes; the id and number of an invalid record can still be read for its rejection.
 
 use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, RejectReason, limits};
 

@@ -1,8 +1,9 @@
 //! Target for recovery from arbitrary tables, pages and journal values, which have valid checksums but may contradict
 //! each other.
 //!
-//! Properties: recovery refuses the disk, or the recovered shard is consistent (every device in one cell, counters match a
-//! recount) and works. The model's disk reader may refuse what the engine accepts, but must not panic either.
+//! Properties: recovery refuses the disk, or the recovered shard is consistent (every device in one cell, counters
+//! match a recount) and works. The model's disk reader may refuse what the engine accepts, but must not panic
+//! either.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

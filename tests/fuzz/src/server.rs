@@ -1,8 +1,8 @@
 //! Targets in the server and the store: certificates, configurations, and the envelope of stored values.
 //!
-//! Properties: a certificate has exactly one valid identity or is refused; a configuration is valid or refused with line
-//! and reason of every fault, and a valid one can be printed and parsed again; a stored value is readable only under
-//! the key that it was written for, and only if no bit has changed.
+//! Properties: a certificate has exactly one valid identity or is refused; a configuration is valid or refused with
+//! line and reason of every fault, and a valid one can be printed and parsed again; a stored value is readable only
+//! under the key that it was written for, and only if no bit has changed.
 
 use std::path::Path;
 

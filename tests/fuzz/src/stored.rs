@@ -1,7 +1,7 @@
 //! Target for single records of the engine on disk.
 //!
-//! Properties: a decoder refuses invalid bytes, and a decoded record encodes back to the same bytes. So a record has one
-//! encoding only, and a decoder cannot ignore any byte of it.
+//! Properties: a decoder refuses invalid bytes, and a decoded record encodes back to the same bytes. So a record
+//! has one encoding only, and a decoder cannot ignore any byte of it.
 
 use muster_engine::journal::{JournalValue, Segment};
 use muster_engine::{CellKey, Cohort, PolicySet, TenantIndex, page};

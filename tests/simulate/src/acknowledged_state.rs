@@ -51,9 +51,9 @@ impl AcknowledgedState {
         }
     }
 
-    /// Adds the records of the frames that an ack covers and that it does not list as rejected. `rejected` is the number
-    /// of rejected records; the ack lists the first 64 and none of other frames. If there are more, it is unknown which
-    /// records were accepted, and none is added.
+    /// Adds the records of the frames that an ack covers and that it does not list as rejected. `rejected` is the
+    /// number of rejected records; the ack lists the first 64 and none of other frames. If there are more, it is
+    /// unknown which records were accepted, and none is added.
     pub fn add(
         &mut self,
         tenant: TenantIndex,
@@ -83,8 +83,8 @@ impl AcknowledgedState {
         let count = listed.len() as u64;
         if !rejections.is_empty() || count != rejected.min(REJECTIONS_PER_ACK_MAX as u64) {
             let detail = format!(
-                "an ack of {} frames with {rejected} rejected records lists {count}, of which {rejections:?} are not in \
-                 these frames",
+                "an ack of {} frames with {rejected} rejected records lists {count}, of which {rejections:?} are not \
+                 in these frames",
                 frames.len()
             );
             return Err(Violation::new("rejections belong to the frames", detail));

@@ -1,7 +1,7 @@
 //! Unsynced changes of directory entries, and which of them survive a power loss.
 //!
-//! Owned by a [tree](super::tree). Pure. A change has inode and name, so that any subset of changes can be applied to any
-//! version of a directory.
+//! Owned by a [tree](super::tree). Pure. A change has inode and name, so that any subset of changes can be applied
+//! to any version of a directory.
 
 use std::ffi::{OsStr, OsString};
 

@@ -2,8 +2,8 @@
 //!
 //! Owned by the `fuser` thread, which serves one request at a time.
 //!
-//! The kernel caches nothing: names and attributes expire at once, and direct IO bypasses the page cache, so that programs
-//! do not see lost data after a power loss.
+//! The kernel caches nothing: names and attributes expire at once, and direct IO bypasses the page cache, so that
+//! programs do not see lost data after a power loss.
 
 use std::ffi::OsStr;
 use std::sync::Arc;

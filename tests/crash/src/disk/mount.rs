@@ -1,8 +1,8 @@
 //! Mounts a disk, unmounts it in every case, and cleans up after killed runs.
 //!
-//! A mount outlives its process only after SIGKILL. Then the kernel fails every access to it, and [`unmount_abandoned`] of
-//! a later run removes it. The source in the mount table has the process id, so that a run never unmounts the disk of
-//! another running process.
+//! A mount outlives its process only after SIGKILL. Then the kernel fails every access to it, and
+//! [`unmount_abandoned`] of a later run removes it. The source in the mount table has the process id, so that a run
+//! never unmounts the disk of another running process.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -118,8 +118,8 @@ impl FaultDisk {
         self.shared.with(|state| state.disk.counts())
     }
 
-    /// Loses power, if it is on; the seed determines what survives. From then on every operation fails. Programs that use
-    /// the disk must end before [`FaultDisk::power_on`].
+    /// Loses power, if it is on; the seed determines what survives. From then on every operation fails. Programs
+    /// that use the disk must end before [`FaultDisk::power_on`].
     pub fn lose_power(&self, seed: u64) {
         self.shared.with(|state| state.disk.lose_power(seed));
     }
@@ -149,8 +149,8 @@ impl Drop for FaultDisk {
     fn drop(&mut self) {
         // Operations that hang fail, so that their processes can be killed.
         self.lose_power(0);
-        // Detached, since a process that is ending may still have open files. Needs root; otherwise the session unmounts
-        // with fusermount3.
+        // Detached, since a process that is ending may still have open files. Needs root; otherwise the session
+        // unmounts with fusermount3.
         let _ = umount2(&self.at, MntFlags::MNT_DETACH);
         drop(self.session.take());
     }

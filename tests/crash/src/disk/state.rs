@@ -1,7 +1,7 @@
 //! The disk as a state machine: operations, faults and power losses in, results out.
 //!
-//! Owned by [`super::shared`], behind one lock; [`super::file_system`] serves the kernel. Pure: no IO, no clock, no threads, so
-//! that a seed and a list of operations determine a run. Bounded by its capacity.
+//! Owned by [`super::shared`], behind one lock; [`super::file_system`] serves the kernel. Pure: no IO, no clock, no
+//! threads, so that a seed and a list of operations determine a run. Bounded by its capacity.
 //!
 //! After a power loss every operation fails until the power is back. So no operation of a running program succeeds
 //! unless it survives, and a server cannot acknowledge anything that is lost.

@@ -1,9 +1,10 @@
-//! Files and directories: the live ones that programs see, the durable ones, and the unsynced changes of entries in between.
+//! Files and directories: the live ones that programs see, the durable ones, and the unsynced changes of entries in
+//! between.
 //!
-//! Owned by a [disk](super::state). Pure. A power loss loses unsynced entries like unsynced bytes: a file whose name is not
-//! durable is lost even if the file was synced, unless entries are [`EntryDurability::Ordered`]. Bounded by
-//! [`UNSYNCED_ENTRIES_MAX`] for changes of entries, and by the capacity of the disk for bytes. Permissions, times,
-//! symbolic links and special files are not supported.
+//! Owned by a [disk](super::state). Pure. A power loss loses unsynced entries like unsynced bytes: a file whose
+//! name is not durable is lost even if the file was synced, unless entries are [`EntryDurability::Ordered`].
+//! Bounded by [`UNSYNCED_ENTRIES_MAX`] for changes of entries, and by the capacity of the disk for bytes.
+//! Permissions, times, symbolic links and special files are not supported.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};

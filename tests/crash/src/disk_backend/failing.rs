@@ -1,7 +1,8 @@
 //! A disk with an injected fault: full, failing or hanging, while a server runs or when it starts.
 //!
-//! Owner: the run of disk faults, which injects one fault. When the server that meets the fault terminates, the disk also
-//! loses power, so that unsynced data does not count as recovered. Afterwards the disk works and has room.
+//! Owner: the run of disk faults, which injects one fault. When the server that meets the fault terminates, the
+//! disk also loses power, so that unsynced data does not count as recovered. Afterwards the disk works and has
+//! room.
 
 use std::io;
 use std::path::{Path, PathBuf};

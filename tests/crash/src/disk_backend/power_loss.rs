@@ -1,10 +1,11 @@
 //! A disk that loses power when a server terminates, and sometimes while it runs.
 //!
-//! Owner: the loop. Each data directory is on its own in-memory disk, where the server creates it, so that its name must
-//! become durable as well. Each disk samples when directory entries become durable. In most cycles a rule cuts the power
-//! at the n-th system call of a kind, with n sampled up to the highest count of earlier servers on this disk; if the
-//! server makes fewer such calls, power is lost with the kill. Power is also lost after a graceful stop. In some cycles
-//! only the process is killed, so that the next server builds on unsynced data that a later power loss can lose.
+//! Owner: the loop. Each data directory is on its own in-memory disk, where the server creates it, so that its name
+//! must become durable as well. Each disk samples when directory entries become durable. In most cycles a rule cuts
+//! the power at the n-th system call of a kind, with n sampled up to the highest count of earlier servers on this
+//! disk; if the server makes fewer such calls, power is lost with the kill. Power is also lost after a graceful
+//! stop. In some cycles only the process is killed, so that the next server builds on unsynced data that a later
+//! power loss can lose.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
-//! Kill points of a backup and of a restore: an unfinished one is never used as a complete one, and blocks no later one.
+//! Kill points of a backup and of a restore: an unfinished one is never used as a complete one, and blocks no later
+//! one.
 //!
-//! Owned by the [visitor](super). A backup made when everything was acknowledged must have all of it: it is restored, and
-//! the restored directory is listed, recounted and served like any data directory.
+//! Owned by the [visitor](super). A backup made when everything was acknowledged must have all of it: it is
+//! restored, and the restored directory is listed, recounted and served like any data directory.
 
 use std::fs;
 use std::path::Path;
@@ -25,8 +26,8 @@ const PARTIAL: &str = ".partial";
 /// Name of the backup that is restored.
 const BACKUP: &str = "backup";
 
-/// Kill points of a restore before the visited one, by visit: the restored directory is complete, and has its final name
-/// in the second case only.
+/// Kill points of a restore before the visited one, by visit: the restored directory is complete, and has its final
+/// name in the second case only.
 const EARLIER_KILL_POINTS: [&str; 2] = ["cli.restore.before_rename", "cli.restore.before_unmark"];
 
 /// Kill points at which a restore has created nothing that a server could open as a store.
@@ -43,8 +44,8 @@ pub(super) fn is_of_restore(name: &str) -> bool {
     name.starts_with("cli.restore.") || name.starts_with(REMOVAL_POINTS)
 }
 
-/// The highest number of passes that is sampled for a kill point of a backup or a restore: a server makes few backups, a
-/// backup has few files, and a restore passes all other points once.
+/// The highest number of passes that is sampled for a kill point of a backup or a restore: a server makes few
+/// backups, a backup has few files, and a restore passes all other points once.
 pub(super) fn passes_max(name: &str) -> Option<u64> {
     if !is_of_restore(name) {
         return name.starts_with(BACKUP_POINTS).then_some(4);
@@ -54,9 +55,9 @@ pub(super) fn passes_max(name: &str) -> Option<u64> {
 }
 
 impl Visitor<'_> {
-    /// Checks the backups of a directory whose server killed itself during one: unfinished ones are refused, the others
-    /// can be restored. Returns the names of the backups that the next server makes: those of the unfinished ones, and a
-    /// new one.
+    /// Checks the backups of a directory whose server killed itself during one: unfinished ones are refused, the
+    /// others can be restored. Returns the names of the backups that the next server makes: those of the unfinished
+    /// ones, and a new one.
     pub(super) fn check_backups(
         &mut self,
         point: &str,
@@ -111,7 +112,8 @@ impl Visitor<'_> {
         Ok(())
     }
 
-    /// Visits a kill point of a restore, with another restore after it. Returns whether the restore killed itself there.
+    /// Visits a kill point of a restore, with another restore after it. Returns whether the restore killed itself
+    /// there.
     pub(super) async fn visit_restore(
         &mut self,
         point: &str,

@@ -1,5 +1,5 @@
-//! The store in one process, on a disk that loses power or fails: a cycle takes milliseconds, so that many failures can be
-//! tested. `muster-crash` tests the same with servers.
+//! The store in one process, on a disk that loses power or fails: a cycle takes milliseconds, so that many failures
+//! can be tested. `muster-crash` tests the same with servers.
 
 use std::path::Path;
 

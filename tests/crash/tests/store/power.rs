@@ -1,5 +1,5 @@
-//! The disk loses power at every kind of system call: after each cycle, everything that the store reported as durable is
-//! recovered. `muster-crash run --disk power-loss` tests the same with servers.
+//! The disk loses power at every kind of system call: after each cycle, everything that the store reported as
+//! durable is recovered. `muster-crash run --disk power-loss` tests the same with servers.
 
 use std::path::Path;
 
@@ -22,8 +22,8 @@ fn bytes(sequence: u64) -> Vec<u8> {
     words.flatten().collect()
 }
 
-/// Opens the store, checks that its journal has at least the first `durable` values and no wrong one, and writes until a
-/// commit fails or `commits` are written. Returns the last sequence that the store has reported as durable.
+/// Opens the store, checks that its journal has at least the first `durable` values and no wrong one, and writes
+/// until a commit fails or `commits` are written. Returns the last sequence that the store has reported as durable.
 fn run(directory: &Path, durable: u64, commits: u64, context: &str) -> Result<u64, String> {
     let store =
         Store::open(&config(directory, MEMTABLE_BYTES)).map_err(|error| error.to_string())?;

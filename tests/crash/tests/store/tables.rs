@@ -1,5 +1,5 @@
-//! Tables cannot be created, written or synced in flushes and compactions of a store under load. `muster-crash bad-disk`
-//! tests a failing flush with servers.
+//! Tables cannot be created, written or synced in flushes and compactions of a store under load. `muster-crash
+//! bad-disk` tests a failing flush with servers.
 
 use std::fs;
 use std::path::Path;
@@ -46,8 +46,8 @@ fn commit(sequence: u64) -> Commit<()> {
     }
 }
 
-/// Opens the store and checks that the journal has no gap and ends at `durable` or later, and that each page is that of the
-/// last commit that wrote it.
+/// Opens the store and checks that the journal has no gap and ends at `durable` or later, and that each page is
+/// that of the last commit that wrote it.
 fn recover(directory: &Path, durable: u64, context: &str) -> (Store, Writer) {
     let store = Store::open(&config(directory, MEMTABLE_BYTES))
         .unwrap_or_else(|error| panic!("{context}: {error}"));

@@ -1,9 +1,9 @@
 //! Recovery matches memory: a recovery now would rebuild the state of every shard.
 //!
-//! The policy revision may differ: a policy change that moved no device leaves no trace once a checkpoint covers it,
-//! and the next start applies the latest policy set again. So the recovered revision is that of the journal to replay,
-//! which equals the one in memory, or, if there is none to replay, that of the newest page. The history has the revision
-//! of each page, so a page with the wrong one is found too.
+//! The policy revision may differ: a policy change that moved no device leaves no trace once a checkpoint covers
+//! it, and the next start applies the latest policy set again. So the recovered revision is that of the journal to
+//! replay, which equals the one in memory, or, if there is none to replay, that of the newest page. The history has
+//! the revision of each page, so a page with the wrong one is found too.
 //!
 //! Checks an idle server; called by `checks`. Bounded by twice the state of the server.
 

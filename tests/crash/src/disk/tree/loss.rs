@@ -20,7 +20,8 @@ pub struct Lost {
 }
 
 impl Tree {
-    /// Loses the unsynced changes that do not survive, and closes all handles. The newest write of the file `torn` is torn.
+    /// Loses the unsynced changes that do not survive, and closes all handles. The newest write of the file `torn`
+    /// is torn.
     pub(in crate::disk) fn lose_power(
         &mut self,
         mode: LossMode,
@@ -80,10 +81,10 @@ impl Tree {
     }
 }
 
-/// The mode for the bytes of one file. With a metadata journal (ext4 in its default mode, XFS) the length is written after
-/// the bytes below it, so appends are lost from the end and leave no holes. Without one every mode is possible, but a
-/// manifest never gets a hole: RocksDB refuses one whose last record has a hole, so Muster refuses to start, which would
-/// end every run. docs/reference/STORAGE.md documents that limitation.
+/// The mode for the bytes of one file. With a metadata journal (ext4 in its default mode, XFS) the length is
+/// written after the bytes below it, so appends are lost from the end and leave no holes. Without one every mode is
+/// possible, but a manifest never gets a hole: RocksDB refuses one whose last record has a hole, so Muster refuses
+/// to start, which would end every run. docs/reference/STORAGE.md documents that limitation.
 fn mode_of_file(mode: LossMode, entries: EntryDurability, name: &OsStr) -> LossMode {
     let leaves_holes = matches!(mode, LossMode::Sectors | LossMode::Bytes | LossMode::Mixed);
     let allows_holes =
