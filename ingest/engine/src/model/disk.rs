@@ -209,9 +209,8 @@ impl ModelDisk {
                 Segment::Policy { .. } => self.judge(&policy, 0..self.slots.len(), sequence, now),
                 Segment::Time { first, slots } => {
                     // No server names slots that it does not have; what is on disk may.
-                    let first = first.0 as usize;
-                    let end = (first + slots as usize).min(self.slots.len());
-                    self.judge(&policy, first.min(end)..end, sequence, now);
+                    let end = (first.0 as usize + slots as usize).min(self.slots.len());
+                    self.judge(&policy, end.min(first.0 as usize)..end, sequence, now);
                 }
             }
         }
@@ -224,11 +223,9 @@ impl ModelDisk {
         tenant: TenantIndex,
         repeated: Repeated,
     ) -> Result<CheckInRecord, DiskError> {
-        let entry = self
-            .slots
-            .get(repeated.slot.0 as usize)
-            .and_then(Option::as_ref);
+        let entry = self.slots.get(repeated.slot.0 as usize);
         let last = entry
+            .and_then(Option::as_ref)
             .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
             .and_then(|entry| entry.device.last);
         let last = last.ok_or_else(|| fault("a repeated check-in of a device not in its slot"))?;

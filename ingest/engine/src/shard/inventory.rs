@@ -27,6 +27,7 @@ impl Shard {
         archive: &[u8],
         effects: &mut Effects,
     ) -> Outcome {
+        let mut outcome = Outcome::default();
         match self.inventory(tenant, inventory, effects) {
             Verdict::Accepted { .. } => {
                 effects.journal.inventory(tenant, archive);
@@ -35,30 +36,18 @@ impl Shard {
                     device_id: inventory.device_id,
                     bytes: archive.to_vec(),
                 });
-                Outcome {
-                    accepted: 1,
-                    ..Outcome::default()
-                }
+                outcome.accepted = 1;
             }
-            Verdict::Duplicate => Outcome {
-                duplicate: 1,
-                ..Outcome::default()
-            },
-            Verdict::Stale => Outcome {
-                stale: 1,
-                ..Outcome::default()
-            },
+            Verdict::Duplicate => outcome.duplicate = 1,
+            Verdict::Stale => outcome.stale = 1,
             Verdict::Rejected(reason) => {
                 let revision = u64::from(inventory.revision);
-                effects
-                    .rejections
-                    .push(Rejection::new(inventory.device_id, revision, reason));
-                Outcome {
-                    rejected: 1,
-                    ..Outcome::default()
-                }
+                let rejection = Rejection::new(inventory.device_id, revision, reason);
+                effects.rejections.push(rejection);
+                outcome.rejected = 1;
             }
         }
+        outcome
     }
 
     pub(super) fn inventory(
