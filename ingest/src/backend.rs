@@ -19,7 +19,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam::channel::Sender;
-use muster_api::{Answer, Backend, Cell, Device, Readiness, Recount, Session, Sessions};
+use muster_api::{
+    Answer, Backend, Cell, ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
+};
 use muster_engine::{PolicySet, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
@@ -160,8 +162,8 @@ impl Backend for ServerBackend {
         Box::pin(async move { self.copy_store(&directory).await })
     }
 
-    fn metrics(&self) -> Answer<'_, String> {
-        Box::pin(self.scrape())
+    fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String> {
+        Box::pin(self.scrape(endpoint))
     }
 }
 

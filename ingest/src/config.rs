@@ -3,7 +3,7 @@
 //! A configuration is either valid in full or refused with everything that is wrong with it: unknown
 //! keys, wrong types, values out of range and values that contradict each other, each with its line.
 //! Nothing is adjusted silently, and nothing is read from the environment.
-//! [`Config::parse`] is pure; [`Config::load`] adds the reading of the file.
+//! [`Config::parse`] is pure; [`Config::load`] reads the file and looks where its paths lead.
 //!
 //! Every key is declared once (see `config/key.rs`); [`keys`] lists them, and docs/reference/CONFIGURATION.md is
 //! compared with that list by a test.
@@ -13,6 +13,7 @@ mod key;
 mod listen;
 mod log;
 mod ops;
+mod paths;
 mod reader;
 mod shards;
 mod shutdown;
@@ -97,7 +98,15 @@ impl Config {
         let text = std::fs::read_to_string(file).map_err(unreadable)?;
         let absolute = std::path::absolute(file).map_err(unreadable)?;
         let base_directory = absolute.parent().unwrap_or(Path::new("/"));
-        Self::parse(&text, base_directory).map_err(|faults| faults.in_file(file))
+        let checked = Self::parse(&text, base_directory).and_then(|config| {
+            let faults = paths::faults(&config);
+            if faults.is_empty() {
+                Ok(config)
+            } else {
+                Err(ConfigFaults::new(faults))
+            }
+        });
+        checked.map_err(|faults| faults.in_file(file))
     }
 
     /// The configuration as TOML with every key, defaults included. It parses back to an equal one.

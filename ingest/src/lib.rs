@@ -10,6 +10,7 @@ pub mod kill_points;
 pub mod memory;
 pub mod metrics;
 pub mod net;
+pub mod open_files;
 pub mod phase;
 pub mod pki;
 pub mod recount;

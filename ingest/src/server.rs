@@ -18,6 +18,7 @@ use std::time::Duration;
 use muster_api::Gate;
 use muster_engine::{PolicySet, ShardLimits, TenantIndex, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 use crate::backend::{self, ServerBackend};
@@ -34,6 +35,10 @@ use space_reclaimer::SpaceReclaimer;
 
 /// How long a question to the store may still run once everything else has ended.
 const OPS_FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// Connections of operators that the kernel has accepted and we have not. Where they are more, it drops the first
+/// packet of the next, which comes again after a second: too late for a probe.
+const OPS_BACKLOG: i32 = 1024;
 
 /// Why a server does not start, or does not end well.
 #[derive(Debug, thiserror::Error)]
@@ -176,9 +181,14 @@ fn announce(quic: SocketAddr, http: SocketAddr) {
 
 fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
     let bind = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+        let (domain, protocol) = (Domain::for_address(address), Some(Protocol::TCP));
+        let socket = Socket::new(domain, Type::STREAM, protocol)?;
+        // As std does: the port of a server that has just ended is free.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(OPS_BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
     };
     bind().map_err(|source| ServerError::Ops { address, source })
 }

@@ -4,6 +4,9 @@
 
 use std::path::PathBuf;
 
+use crate::error::OpenError;
+use crate::paths;
+
 const MIB: usize = 1024 * 1024;
 
 /// Memtables of the journal: one filling, the others flushing. A disk that is slow for a moment shows as waiting
@@ -15,6 +18,13 @@ pub(crate) const PAGES_MEMTABLES: usize = 3;
 
 /// Memtables of the column families that have no key of their own: two of inventory, control and meta each.
 const OTHER_MEMTABLES_BYTES: usize = 48 * MIB;
+
+/// Tables that RocksDB keeps open.
+const OPEN_TABLES_MAX: u16 = 512;
+
+/// Files open beside those: logs, manifest, diary, locks, directories, what flush, compaction and backup write, and the
+/// tables in use beyond the bound, as RocksDB closes none that somebody reads.
+const OPEN_BESIDE_TABLES_MAX: u64 = 128;
 
 /// Where a store lies and how much memory and disk it may hold.
 ///
@@ -41,11 +51,14 @@ pub struct StoreConfig {
     pub wal_bytes_max: u64,
     /// Memory for blocks read by point (inventory, control); scans do not use it.
     pub block_cache_bytes: usize,
-    /// Files RocksDB keeps open.
-    pub open_files_max: u16,
+    /// Tables that RocksDB keeps open.
+    pub open_tables_max: u16,
 }
 
 impl StoreConfig {
+    /// Files that a store with the defaults has open at most.
+    pub const OPEN_FILES_MAX: u64 = OPEN_TABLES_MAX as u64 + OPEN_BESIDE_TABLES_MAX;
+
     /// The defaults, for the data directory given.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -57,7 +70,7 @@ impl StoreConfig {
             pages_memtable_bytes: 32 * MIB,
             wal_bytes_max: 128 * MIB as u64,
             block_cache_bytes: 32 * MIB,
-            open_files_max: 512,
+            open_tables_max: OPEN_TABLES_MAX,
         }
     }
 
@@ -68,6 +81,16 @@ impl StoreConfig {
         let memtables = JOURNAL_MEMTABLES * config.journal_memtable_bytes
             + PAGES_MEMTABLES * config.pages_memtable_bytes;
         (memtables + OTHER_MEMTABLES_BYTES + config.block_cache_bytes) as u64
+    }
+
+    /// The same with its directory resolved: an open store stays where it is, whatever its path leads to later.
+    pub(crate) fn resolved(&self) -> Result<Self, OpenError> {
+        let directory = paths::resolve(&self.directory)
+            .map_err(|error| OpenError::io(&self.directory, "find", error))?;
+        Ok(Self {
+            directory,
+            ..self.clone()
+        })
     }
 
     /// The same with a number of shards.

@@ -226,6 +226,30 @@ pub enum BackupError {
         /// The directory that was asked for.
         target: PathBuf,
     },
+    /// A data directory holds nothing but its store. The operator makes backups elsewhere.
+    #[error(
+        "{} leads into the data directory {}: set store.backup_directory to a directory outside of it",
+        target.display(), directory.display()
+    )]
+    InsideStore {
+        /// The directory that was asked for.
+        target: PathBuf,
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// What an earlier backup left there would be removed, and the store with it. The operator gives another name.
+    #[error(
+        "backup {} would be begun in {}, which holds the data directory {}: give the backup another name",
+        target.display(), begun.display(), directory.display()
+    )]
+    OverStore {
+        /// The directory that was asked for.
+        target: PathBuf,
+        /// Where the copy would be begun.
+        begun: PathBuf,
+        /// The data directory.
+        directory: PathBuf,
+    },
     /// RocksDB could not copy itself. The operator reads the cause.
     #[error("RocksDB made no checkpoint: {what}")]
     Database {

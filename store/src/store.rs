@@ -48,6 +48,7 @@ impl fmt::Debug for Store {
 impl Store {
     /// Opens a data directory for reading and writing, creating it if it is missing or empty.
     pub fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        let config = &config.resolved()?;
         let directory = &config.directory;
         let mut claim = format::claim(directory, config.shards)?;
         let mode = if claim.creating {
@@ -226,6 +227,7 @@ impl fmt::Debug for ReadOnlyStore {
 
 impl ReadOnlyStore {
     fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        let config = &config.resolved()?;
         let directory = &config.directory;
         let claim = format::claim_read_only(directory)?;
         let db = Rocks::open(directory, config, Mode::ReadOnly)?;

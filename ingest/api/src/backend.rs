@@ -7,11 +7,13 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use muster_engine::{Cohort, DeviceRecord, Facets, PolicySet, TenantIndex, Timestamp};
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
 
+use crate::connections::ConnectionCounters;
 use crate::error::ApiError;
 
 /// An answer that takes a while.
@@ -45,7 +47,7 @@ pub trait Backend: Debug + Send + Sync {
     fn back_up(&self, directory: PathBuf) -> Answer<'_, PathBuf>;
 
     /// The numbers of the whole server as OpenMetrics text.
-    fn metrics(&self) -> Answer<'_, String>;
+    fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String>;
 }
 
 /// What the server is doing, and whether that is well.

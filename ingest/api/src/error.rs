@@ -2,10 +2,21 @@
 //!
 //! The body of every error is `{"code", "message"}`; scripts branch on the code, people read the message.
 
+use std::sync::LazyLock;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+
+use crate::once_per_cause::{OncePerCause, monotonic_ms};
+
+/// Codes of failures that the log keeps apart; there are fewer.
+const LOGGED_CODES_MAX: usize = 16;
+
+/// Logs each code once a minute: a scraper or script asks again and again.
+static LOG: LazyLock<OncePerCause<&'static str>> =
+    LazyLock::new(|| OncePerCause::new(LOGGED_CODES_MAX));
 
 /// Why a request has no answer. Errors below 500 are for whoever asks, the others for whoever runs the
 /// server.
@@ -56,6 +67,12 @@ pub enum ApiError {
         /// Which shard.
         shard: usize,
     },
+    /// As many requests are being answered as may be.
+    #[error("{max} requests of this kind are being answered; ask again")]
+    TooManyRequests {
+        /// How many.
+        max: usize,
+    },
     /// No answer in time: the disk may be stuck.
     #[error("{what} did not answer in time; the disk may be stuck")]
     Timeout {
@@ -97,7 +114,9 @@ impl ApiError {
             Self::BackupRefused(_) => (StatusCode::FORBIDDEN, "backupRefused"),
             Self::BackupExists(_) => (StatusCode::CONFLICT, "backupExists"),
             Self::BackupFailed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "backupFailed"),
-            Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Busy { .. } | Self::TooManyRequests { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "busy")
+            }
             Self::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::StorePoisoned => (StatusCode::SERVICE_UNAVAILABLE, "storePoisoned"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
@@ -111,8 +130,10 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(code, error = %self, "a request of an operator failed");
+        if status == StatusCode::INTERNAL_SERVER_ERROR
+            && let Some(suppressed) = LOG.permit(code, monotonic_ms())
+        {
+            tracing::error!(code, suppressed, error = %self, "a request of an operator failed");
         }
         (
             status,

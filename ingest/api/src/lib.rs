@@ -10,12 +10,14 @@
 mod backend;
 mod backup;
 mod cells;
+mod connections;
 mod counts;
 mod device;
 mod error;
 mod guard;
 mod listen;
 mod metrics;
+mod once_per_cause;
 mod policy;
 mod probes;
 mod recount;
@@ -40,7 +42,9 @@ use tower::ServiceExt;
 pub use backend::{
     Answer, Backend, Cell, Device, Difference, Readiness, Recount, Session, Sessions,
 };
+pub use connections::{CONNECTIONS_MAX, ConnectionCounters};
 pub use error::ApiError;
+pub use once_per_cause::OncePerCause;
 
 /// How long the endpoint waits for its peer.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +65,7 @@ const DEADLINES: Deadlines = Deadlines {
 /// The state behind the routes.
 #[derive(Debug)]
 struct Api {
+    connections: Arc<ConnectionCounters>,
     backend: Arc<dyn Backend>,
     /// Where the listener is bound; its own address is a good Host.
     bound: IpAddr,
@@ -71,13 +76,20 @@ struct Api {
 #[derive(Debug, Default)]
 pub struct Gate {
     router: OnceLock<Router>,
+    connections: Arc<ConnectionCounters>,
 }
 
 impl Gate {
+    /// What has happened to connections.
+    pub fn connections(&self) -> Arc<ConnectionCounters> {
+        Arc::clone(&self.connections)
+    }
+
     /// Opens the routes: the server has recovered. `bound` is where the listener is.
     pub fn open(&self, backend: Arc<dyn Backend>, bound: IpAddr) {
         let deadlines = DEADLINES;
         let api = Api {
+            connections: self.connections(),
             backend,
             bound,
             deadlines,
@@ -110,7 +122,8 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let patience = (DEADLINES.request, DEADLINES.taking);
-    listen::run(listener, gate.router(), patience, stop).await;
+    let connections = gate.connections();
+    listen::run(listener, gate.router(), connections, patience, stop).await;
     Ok(())
 }
 

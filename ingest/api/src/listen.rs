@@ -1,28 +1,25 @@
 //! The accept loop: HTTP/1.1, with the bounds that a plain accept loop lacks.
 //!
-//! Runs until it is told to stop, then lets requests under way finish for [`GRACE`]. Bounded by
-//! [`CONNECTIONS_MAX`]; what comes beyond waits in the kernel's backlog. A connection is for one request and has
-//! a deadline for its head, and one for taking the answer, so that nobody holds a place by doing nothing.
+//! Runs until it is told to stop, then lets requests under way finish for [`GRACE`]. How many connections there may be,
+//! and which of them give way, is in `connections.rs`. A connection is for one request and has a deadline for its head,
+//! and one for taking the answer, so that nobody keeps it by doing nothing.
 
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower::util::MapResponse;
+use tower::service_fn;
 
-/// Connections at a time: people, scripts and scrapers, not devices. Each costs a descriptor and at
-/// most [`HEADER_BYTES_MAX`].
-const CONNECTIONS_MAX: usize = 128;
+use super::connections::{ConnectionCounters, Connections};
 
 /// Bytes of a request line with its headers, and of the read buffer.
 const HEADER_BYTES_MAX: usize = 16 << 10;
@@ -38,27 +35,31 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn run(
     listener: TcpListener,
     router: Router,
+    counters: Arc<ConnectionCounters>,
     (head, taking): (Duration, Duration),
     stop: impl Future<Output = ()>,
 ) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Arc::new(Connections::new(counters));
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
-        let (stream, slot) = tokio::select! {
-            () = &mut stop => break,
-            // Reaps; the pattern turns this branch off while there is nothing to reap.
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &slots) => accepted,
+        // Room is made for a connection that is there, and for no other.
+        let admitted = async {
+            let stream = accept(&listener, &connections).await;
+            (stream, Arc::new(connections.admit().await))
         };
-        let answered = Arc::new(Notify::new());
-        let told = Arc::clone(&answered);
-        let service = MapResponse::new(router.clone(), move |response: Response| {
-            told.notify_one();
-            response
+        let (stream, connection) = tokio::select! {
+            () = &mut stop => break,
+            admitted = admitted => admitted,
+        };
+        while tasks.try_join_next().is_some() {}
+        let (router, answering) = (router.clone(), Arc::clone(&connection));
+        let service = service_fn(move |request| {
+            let (router, answering) = (router.clone(), Arc::clone(&answering));
+            async move { answering.answer(router, request).await }
         });
-        let connection = http1::Builder::new()
+        let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head)
             // A connection that is kept would have to be closed after some idle time, and a scraper with that
@@ -66,18 +67,20 @@ pub(super) async fn run(
             .keep_alive(false)
             .max_buf_size(HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
+        let serving = graceful.watch(serving);
+        tasks.spawn(async move {
             let not_taken = async {
-                answered.notified().await;
+                connection.answered().await;
                 sleep(taking).await;
             };
             tokio::select! {
                 // An error is the peer's: it went away, or it does not speak HTTP.
-                _ = connection => (),
+                _ = serving => (),
                 () = not_taken => (),
+                () = connection.displaced() => (),
             }
-            drop(slot);
+            // The socket is closed: now another may be opened.
+            drop(connection);
         });
     }
     drop(listener);
@@ -86,25 +89,26 @@ pub(super) async fn run(
     }
 }
 
-/// The next connection, once there is a slot for it.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
+/// The next connection.
+async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true); // an answer is whole, there is nothing to wait for
-                return (stream, slot);
+                return stream;
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection of an operator was not accepted");
-                sleep(ACCEPT_PAUSE).await;
+                connections.failed(&error);
+                if !is_of_the_peer(&error) {
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
+}
+
+/// Whether the connection that was to be accepted had ended; the next one may be well.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    let kinds = [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
+    kinds.contains(&error.kind())
 }

@@ -13,6 +13,6 @@ use crate::error::ApiError;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    let text = api.backend.metrics().await?;
+    let text = api.backend.metrics(Arc::clone(&api.connections)).await?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }

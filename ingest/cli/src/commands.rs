@@ -21,7 +21,8 @@ use crate::exit::Failure;
 
 /// What follows the help of `muster`: the exit codes, for those who write scripts.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 configuration invalid, 4 certificate or key \
-unusable, 5 address in use, 6 data directory refused, 7 verification found a difference, 8 server not reachable.";
+unusable, 5 address in use, 6 data directory refused, 7 verification found a difference, 8 server not reachable, \
+9 limit of the system too low.";
 
 /// Takes the roll call of device fleets.
 #[derive(Debug, Parser)]

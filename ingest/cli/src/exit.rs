@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use muster_ingest::config::ConfigFaults;
+use muster_ingest::open_files::OpenFilesError;
 use muster_ingest::pki::tls::TlsError;
 use muster_ingest::telemetry::TelemetryError;
 
@@ -35,6 +36,8 @@ pub enum ExitCode {
     Difference = 7,
     /// The server does not answer.
     Unreachable = 8,
+    /// A limit of the system is below what the command needs.
+    Limit = 9,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -73,6 +76,9 @@ pub enum Failure {
     /// A verification found a difference. The maintainers must act: counts should never differ.
     #[error("{0}")]
     Difference(String),
+    /// The process may not open as many files as it needs. The operator must act.
+    #[error(transparent)]
+    OpenFiles(#[from] OpenFilesError),
     /// The server did not answer, or refused the request.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -91,6 +97,7 @@ impl Failure {
             Self::AddressInUse(_) => ExitCode::AddressInUse,
             Self::DataDirectory(_) => ExitCode::DataDirectory,
             Self::Difference(_) => ExitCode::Difference,
+            Self::OpenFiles(_) => ExitCode::Limit,
             Self::Ops(OpsError::Unreachable { .. }) => ExitCode::Unreachable,
             Self::Ops(_) => ExitCode::Internal,
         }

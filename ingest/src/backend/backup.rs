@@ -3,11 +3,11 @@
 //! The endpoint asks nobody who they are, so a backup goes into the one directory that the configuration names, under
 //! a plain name that nothing has yet, and nowhere else. The copy is made on a blocking thread, one at a time.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use muster_api::ApiError;
-use muster_store::{BackupError, PARTIAL_SUFFIX};
+use muster_store::{BackupError, PARTIAL_SUFFIX, resolve};
 use tokio::task::spawn_blocking;
 
 use super::ServerBackend;
@@ -34,6 +34,9 @@ impl ServerBackend {
         copied.map_err(|error| match error {
             BackupError::Poisoned(_) => ApiError::StorePoisoned,
             BackupError::Exists { .. } => ApiError::BackupExists(error.to_string()),
+            BackupError::InsideStore { .. } | BackupError::OverStore { .. } => {
+                ApiError::BackupRefused(error.to_string())
+            }
             other => ApiError::BackupFailed(other.to_string()),
         })?;
         tracing::info!(directory = %target.display(), "backed up");
@@ -47,20 +50,17 @@ fn target(parent: &Path, asked: &Path) -> Result<PathBuf, ApiError> {
         let (asked, parent) = (asked.display(), parent.display());
         ApiError::BackupRefused(format!("{asked} {why}; backups are made in {parent}"))
     };
-    if asked.components().any(|part| part == Component::ParentDir) {
-        return Err(refused("leads elsewhere"));
-    }
     let name = asked.file_name().and_then(|name| name.to_str());
     let name = name.filter(|name| is_plain(name)).ok_or_else(|| {
         refused("does not end in a plain name of letters, digits, \"-\", \"_\" and \".\"")
     })?;
     let above = asked.parent().unwrap_or(Path::new(""));
-    // The same place by another path is the same place.
-    let is_parent = || match (above.canonicalize(), parent.canonicalize()) {
+    // The same directory by another path is the same directory.
+    let is_parent = || match (resolve(above), resolve(parent)) {
         (Ok(above), Ok(parent)) => above == parent,
         _ => false,
     };
-    if above == Path::new("") || above == parent || (above.is_absolute() && is_parent()) {
+    if above == Path::new("") || (above.is_absolute() && is_parent()) {
         Ok(parent.join(name))
     } else {
         Err(refused("is not directly in the directory for backups"))
@@ -92,6 +92,7 @@ mod tests {
         assert_eq!(asked("2026-11-22_a.1"), good);
         assert_eq!(whole("backups/2026-11-22_a.1"), good);
         assert_eq!(whole("same/2026-11-22_a.1"), good);
+        assert_eq!(whole("same/../backups/2026-11-22_a.1"), good);
         let long = "a".repeat(NAME_BYTES_MAX + 1);
         for path in [
             "",
@@ -111,7 +112,13 @@ mod tests {
         ] {
             assert_eq!(asked(path), None, "{path}");
         }
-        for path in ["a", "backups/in/a", "backups/out/a", "backups/../a"] {
+        for path in [
+            "a",
+            "backups/in/a",
+            "backups/out/a",
+            "backups/../a",
+            "backups/in/..",
+        ] {
             assert_eq!(whole(path), None, "{path}");
         }
     }

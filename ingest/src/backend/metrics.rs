@@ -13,7 +13,7 @@ mod render;
 use std::sync::Arc;
 use std::sync::PoisonError;
 
-use muster_api::ApiError;
+use muster_api::{ApiError, ConnectionCounters};
 use muster_store::StoreMetrics;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
@@ -35,6 +35,9 @@ struct Scrape {
     /// `None` if the disk did not answer.
     store: Option<StoreMetrics>,
     resident_bytes: u64,
+    open_files: u64,
+    open_files_max: u64,
+    connections: Arc<ConnectionCounters>,
 }
 
 impl Collector for Scrape {
@@ -45,7 +48,10 @@ impl Collector for Scrape {
 
 impl ServerBackend {
     /// The numbers of the whole server as OpenMetrics text.
-    pub(super) async fn scrape(&self) -> Result<String, ApiError> {
+    pub(super) async fn scrape(
+        &self,
+        connections: Arc<ConnectionCounters>,
+    ) -> Result<String, ApiError> {
         let (shards, store) = tokio::join!(
             self.ask_each(self.deadlines.scrape, Control::Report),
             self.store_numbers()
@@ -56,6 +62,9 @@ impl ServerBackend {
             writer: writer_report(&self.context),
             store,
             resident_bytes: process::resident_bytes(),
+            open_files: process::open_files(),
+            open_files_max: process::open_files_max(),
+            connections,
         };
         let mut registry = Registry::default();
         registry.register_collector(Box::new(scrape));

@@ -57,7 +57,7 @@ const BACKUP_DIRECTORY: Key<Optional<PathBuf>> = Key {
         allowed: "a path, relative to the configuration file, outside of `store.directory`",
         parse: file_path,
     },
-    meaning: "The directory that `muster backup` makes backups in, made if it does not exist; the server writes them nowhere else. Unset, it makes none. On the file system of `store.directory` a backup is made of links, quick and at first without space of its own; it is then safe from Muster, not from that disk.",
+    meaning: "The directory that `muster backup` makes backups in, made if it does not exist; the server writes them nowhere else. Where it leads is looked at again before each backup. Unset, it makes none. On the file system of `store.directory` a backup is made of links, quick and at first without space of its own; it is then safe from Muster, not from that disk.",
 };
 
 impl StoreConfig {
@@ -79,11 +79,6 @@ impl StoreConfig {
             checkpoint_journal_bytes: section.read(&CHECKPOINT_JOURNAL_BYTES),
             backup_directory: section.read(&BACKUP_DIRECTORY).map(|path| base.join(path)),
         };
-        let backups = config.backup_directory.as_ref();
-        if backups.is_some_and(|backups| backups.starts_with(&config.directory)) {
-            let message = "it is inside store.directory, which holds nothing but the store";
-            section.note(BACKUP_DIRECTORY.name(), message.to_owned());
-        }
         if config.checkpoint_journal_bytes < config.group_bytes_max {
             let message = format!(
                 "\"{}\" is less than store.group_bytes_max, which is \"{}\": every write would checkpoint",

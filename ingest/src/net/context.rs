@@ -14,7 +14,7 @@ use crate::config::ListenConfig;
 use crate::metrics::Metrics;
 use crate::phase::PhaseSwitch;
 use crate::route::RouteTable;
-use crate::telemetry::OncePerCause;
+use muster_api::OncePerCause;
 
 /// How many distinct causes the log keeps apart.
 const LOGGED_CAUSES_MAX: usize = 64;

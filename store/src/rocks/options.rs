@@ -114,7 +114,7 @@ fn database_options(config: &StoreConfig, log_end: LogEnd) -> Options {
     // Flushes and compactions together; more would compete with the shards for the cores.
     options.set_max_background_jobs(2);
     // Default unlimited: a server has sockets to open, too.
-    options.set_max_open_files(i32::from(config.open_files_max));
+    options.set_max_open_files(i32::from(config.open_tables_max));
     // RocksDB's own LOG file: two files of 4 MiB, and no dump of statistics every ten minutes.
     options.set_log_level(LogLevel::Info);
     options.set_max_log_file_size(4 * MIB);

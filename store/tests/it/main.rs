@@ -12,6 +12,7 @@ mod damage;
 mod durability;
 mod group;
 mod log_end;
+mod open_files;
 mod poison;
 mod read_only;
 mod refusal;

@@ -17,8 +17,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    Answer as Answering, Api, ApiError, Backend, Cell, Deadlines, Device, Difference, Readiness,
-    Recount, Session, Sessions, router,
+    Answer as Answering, Api, ApiError, Backend, Cell, ConnectionCounters, Deadlines, Device,
+    Difference, Readiness, Recount, Session, Sessions, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -110,7 +110,7 @@ impl Backend for Fake {
         self.answer(PathBuf::from("/backups").join(directory))
     }
 
-    fn metrics(&self) -> Answering<'_, String> {
+    fn metrics(&self, _: Arc<ConnectionCounters>) -> Answering<'_, String> {
         self.answer("# EOF\n".to_owned())
     }
 }
@@ -155,6 +155,7 @@ impl Server {
         let soon = Duration::from_millis(100);
         let api = Api {
             backend: Arc::new(backend),
+            connections: Arc::default(),
             bound: IpAddr::V4(Ipv4Addr::LOCALHOST),
             deadlines: Deadlines {
                 request: soon,

@@ -26,7 +26,8 @@ async fn with_short_deadlines(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind(loopback()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let never = std::future::pending();
-    tokio::spawn(listen::run(listener, router, PATIENCE, never));
+    let counters = Arc::default();
+    tokio::spawn(listen::run(listener, router, counters, PATIENCE, never));
     address
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use muster_ingest::config::Config;
 use muster_ingest::memory::MemoryBound;
+use muster_ingest::open_files;
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -11,6 +12,8 @@ use crate::{output, table};
 
 pub(super) fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
+    // A server that is started from here would be refused for the same.
+    open_files::require(open_files::of_server())?;
     output::print("ok")?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let (shards, whose) = match config.shards.count {
@@ -31,7 +34,11 @@ pub(super) fn check(file: &Path) -> Result<(), Failure> {
         .collect();
     let total = format!("with {shards} shards{whose}");
     rows.push(row("total", bound.bytes(), &total));
-    output::print(table::list(&rows).trim_end())
+    output::print(table::list(&rows).trim_end())?;
+    let files = open_files::of_server();
+    output::print(&format!(
+        "open files, at most: {files}, which the hard limit of the server must allow"
+    ))
 }
 
 pub(super) fn print(file: &Path) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use muster_ingest::open_files;
 
 use crate::exit::Failure;
 use crate::offline::{OfflineError, listing};
@@ -33,6 +34,7 @@ impl From<OfflineError> for Ended {
 }
 
 pub(super) fn run(arguments: &DevicesArguments) -> Result<(), Failure> {
+    open_files::require(open_files::of_command())?;
     let mut out = BufWriter::new(io::stdout().lock());
     let listed = listing::devices(&arguments.data_dir, |device| {
         serde_json::to_writer(&mut out, device).map_err(|error| Ended::Output(error.into()))?;

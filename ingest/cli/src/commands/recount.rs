@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use muster_api::Recount;
+use muster_ingest::open_files;
 use serde_json::{Map, Value};
 
 use crate::exit::Failure;
@@ -51,6 +52,7 @@ pub(super) fn run(arguments: &RecountArguments) -> Result<(), Failure> {
 }
 
 pub(super) fn offline(directory: &Path) -> Result<Recount, Failure> {
+    open_files::require(open_files::of_command())?;
     let recount = offline::recount::recount(directory);
     recount.map_err(|error| Failure::DataDirectory(error.to_string()))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use muster_ingest::open_files;
 use muster_store::RestoringError;
 
 use super::recount;
@@ -25,6 +26,7 @@ pub(super) struct RestoreArguments {
 }
 
 pub(super) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
+    open_files::require(open_files::of_command())?;
     let recount = restore::restore(&arguments.backup, &arguments.data_dir).map_err(failure)?;
     recount::finish_offline(recount::report(&recount)?, arguments.json)
 }
@@ -39,6 +41,7 @@ fn failure(error: RestoreError) -> Failure {
         RestoreError::Offline(_)
         | RestoreError::Taken(_)
         | RestoreError::Irreplaceable { .. }
+        | RestoreError::Overlap { .. }
         | RestoreError::Unfinished { .. }
         | RestoreError::NotAFile { .. } => Failure::DataDirectory(text),
     }

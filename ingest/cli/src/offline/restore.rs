@@ -11,7 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use muster_api::Recount;
-use muster_store::{PARTIAL_SUFFIX, Restoring, RestoringError, kill_point, partial_of};
+use muster_store::{
+    PARTIAL_SUFFIX, Restoring, RestoringError, is_inside, kill_point, partial_of, resolve,
+};
 
 use super::OfflineError;
 use super::recount::recount;
@@ -41,6 +43,17 @@ pub enum RestoreError {
     Irreplaceable {
         /// The directory to make.
         directory: PathBuf,
+    },
+    /// A restore there would write into the backup, or replace it. The operator names a directory apart from it.
+    #[error(
+        "{} and the backup {} overlap: name a data directory that is neither inside the backup nor around it; nothing was copied",
+        directory.display(), backup.display()
+    )]
+    Overlap {
+        /// The directory to make, or where it is made.
+        directory: PathBuf,
+        /// The backup.
+        backup: PathBuf,
     },
     /// It was cut short while it was made. The operator takes another backup.
     #[error(
@@ -76,8 +89,12 @@ pub enum RestoreError {
 /// The backup is damaged, the directory is in use, or the disk refuses.
 pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError> {
     require_whole(backup)?;
-    require_replaceable(directory)?;
+    let directory = &named(directory)?;
     let partial = partial_of(directory);
+    for made in [directory, &partial] {
+        require_apart(made, backup)?;
+    }
+    require_replaceable(directory)?;
     let left = [Restoring::find(directory)?, Restoring::find(&partial)?];
     verified(backup)?;
     let names = names(backup)?;
@@ -112,6 +129,26 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError>
         .map_err(on("finish the restore of", directory))?;
     kill_point("cli.restore.after_unmark");
     Ok(report)
+}
+
+/// The directory by a path that ends in its name: the copy is made beside it, under that name and a suffix.
+fn named(directory: &Path) -> Result<PathBuf, RestoreError> {
+    let name = directory.file_name();
+    let above = name.map_or(directory, |_| above(directory));
+    let mut path = resolve(above).map_err(on("find", directory))?;
+    path.extend(name);
+    Ok(path)
+}
+
+fn require_apart(directory: &Path, backup: &Path) -> Result<(), RestoreError> {
+    let is_inside = |inner, outer| is_inside(inner, outer).map_err(on("find", inner));
+    if is_inside(directory, backup)? || is_inside(backup, directory)? {
+        return Err(RestoreError::Overlap {
+            directory: directory.to_path_buf(),
+            backup: backup.to_path_buf(),
+        });
+    }
+    Ok(())
 }
 
 /// A name that ends so, or a file RESTORING, is of a copy that nobody has seen the end of.

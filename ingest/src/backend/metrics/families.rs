@@ -3,6 +3,7 @@
 //! Names: `muster_<component>_<noun>_<unit>`. Labels are closed sets or the number of a shard; no tenant,
 //! device or session, so the number of series is known before the first client connects.
 
+pub(super) mod endpoint;
 pub(super) mod front_door;
 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram, Info};
@@ -36,6 +37,18 @@ pub(super) const RESIDENT: Family = family(
     Gauge,
     &[],
     "Memory of the process that is in RAM.",
+);
+pub(super) const OPEN_FILES: Family = family(
+    "muster_process_open_files",
+    Gauge,
+    &[],
+    "Files and sockets that the process has open.",
+);
+pub(super) const OPEN_FILES_MAX: Family = family(
+    "muster_process_open_files_max",
+    Gauge,
+    &[],
+    "Files and sockets that the system lets the process have open: its soft limit.",
 );
 pub(super) const PHASE: Family = family(
     "muster_server_phase",

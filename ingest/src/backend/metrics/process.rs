@@ -1,10 +1,23 @@
 //! What the kernel says of this process.
 
+use rustix::process::{Resource, getrlimit};
+
 /// Resident memory in bytes; 0 where the kernel does not tell (not Linux).
 pub(super) fn resident_bytes() -> u64 {
     // `status` rather than `statm`: it is in kB, whatever the size of a memory page.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     resident_kilobytes(&status).unwrap_or(0) * 1024
+}
+
+/// Files and sockets that are open; 0 where the kernel does not tell.
+pub(super) fn open_files() -> u64 {
+    // The listing itself is one of them.
+    std::fs::read_dir("/proc/self/fd").map_or(0, |open| (open.count() as u64).saturating_sub(1))
+}
+
+/// As many of them as the system allows.
+pub(super) fn open_files_max() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 fn resident_kilobytes(status: &str) -> Option<u64> {

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use muster_api::ConnectionCounters;
 use muster_engine::Timestamp;
 use muster_store::{StoreMetrics, WriterMetrics};
 use muster_wire::{CloseCode, RejectReason};
 
 use super::Scrape;
 use super::distribution::{Distribution, latency, merged, quantiles, sizes};
-use super::families::{self, front_door};
+use super::families::{self, endpoint, front_door};
 use super::page::{Page, Value};
 use crate::clock;
 use crate::metrics::{ByClose, Counter, HandshakeFailure, Metrics, Refusal};
@@ -27,6 +28,7 @@ pub(super) fn render(scrape: &Scrape, mut page: Page<'_>) -> fmt::Result {
     let page = &mut page;
     server(scrape, page)?;
     front_door(scrape, page)?;
+    endpoint(&scrape.connections, page)?;
     sessions(&scrape.context.metrics, page)?;
     stages(scrape, page)?;
     shards(scrape, page)?;
@@ -53,6 +55,8 @@ fn server(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     page.one(&families::START_TIME, seconds(scrape.context.started_at))?;
     page.one(&families::RESIDENT, scrape.resident_bytes)?;
     page.one(&families::MEMORY_BOUND, scrape.context.memory_bound_bytes)?;
+    page.one(&families::OPEN_FILES, scrape.open_files)?;
+    page.one(&families::OPEN_FILES_MAX, scrape.open_files_max)?;
     let now = scrape.context.phase.get();
     page.many(
         &families::PHASE,
@@ -104,6 +108,22 @@ fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let otherwise = (["none".to_owned()], metrics.closed_otherwise.get());
     page.many(&front_door::CLOSED, closed.chain([otherwise]))?;
     page.one(&front_door::SESSIONS, scrape.context.registry.len())
+}
+
+fn endpoint(counters: &ConnectionCounters, page: &mut Page<'_>) -> fmt::Result {
+    page.one(
+        &endpoint::CONNECTIONS,
+        counters.accepted.load(Ordering::Relaxed),
+    )?;
+    page.one(
+        &endpoint::DISPLACED,
+        counters.displaced.load(Ordering::Relaxed),
+    )?;
+    page.one(&endpoint::REFUSED, counters.refused.load(Ordering::Relaxed))?;
+    page.one(
+        &endpoint::ACCEPTS_FAILED,
+        counters.failed.load(Ordering::Relaxed),
+    )
 }
 
 fn now(gauge: &AtomicUsize) -> u64 {

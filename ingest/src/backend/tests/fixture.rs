@@ -98,7 +98,7 @@ impl Server {
 
     /// What a scrape says.
     pub(super) async fn scrape(&self) -> String {
-        self.backend.scrape().await.unwrap()
+        self.backend.scrape(Arc::default()).await.unwrap()
     }
 }
 

@@ -77,6 +77,16 @@ format = "json"
     }
 }
 
+/// `muster` with these arguments, run by a shell after these commands.
+fn after(commands: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("{commands}; exec \"$@\"");
+    command
+        .args(["-c", &script, "sh", text(&binary())])
+        .args(arguments);
+    command
+}
+
 /// A place where servers run, one after the other, on the same data directory.
 #[derive(Debug)]
 pub(crate) struct Installation {
@@ -146,25 +156,27 @@ impl Installation {
     /// Starts a server that cannot make a file larger than so many bytes: its disk is full.
     #[track_caller]
     pub(crate) fn start_on_small_disk(&self, settings: &Settings, file_bytes_max: u64) -> Server {
-        let file = self.configure(settings);
-        let mut command = Command::new("sh");
         // Ignored, the signal becomes an error of the write, as of a disk that is full. The limit is
         // in blocks of 512 bytes.
-        let script = format!(
-            "trap '' 25; ulimit -f {}; exec \"$@\"",
-            file_bytes_max / 512
-        );
-        let binary = binary();
-        command.args([
-            "-c",
-            &script,
-            "sh",
-            text(&binary),
-            "serve",
-            "--config",
-            text(&file),
-        ]);
-        Server::start(command).expect("it starts")
+        let commands = format!("trap '' 25; ulimit -f {}", file_bytes_max / 512);
+        self.start_after(&commands, settings).expect("it starts")
+    }
+
+    /// Starts a server from a shell that has run these commands, as `ulimit -n 128`.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    pub(crate) fn start_after(&self, commands: &str, settings: &Settings) -> Result<Server, Ended> {
+        let file = self.configure(settings);
+        Server::start(after(commands, &["serve", "--config", text(&file)]))
+    }
+
+    /// Runs `muster config check` from a shell that has run these commands.
+    pub(crate) fn check_after(&self, commands: &str, settings: &Settings) -> Ended {
+        let file = self.configure(settings);
+        let mut command = after(commands, &["config", "check", "--config", text(&file)]);
+        let output = command.env_clear().output();
+        Ended::from_output(output.expect("a shell starts"))
     }
 
     /// Runs a server that must refuse to start.

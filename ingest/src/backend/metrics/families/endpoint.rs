@@ -1,0 +1,31 @@
+//! The metric families of the operators' endpoint itself.
+
+use prometheus_client::metrics::MetricType::Counter;
+
+use super::super::page::Family;
+use super::family;
+
+pub(in crate::backend::metrics) const CONNECTIONS: Family = family(
+    "muster_ops_connections",
+    Counter,
+    &[],
+    "Connections of operators that were accepted.",
+);
+pub(in crate::backend::metrics) const DISPLACED: Family = family(
+    "muster_ops_connections_displaced",
+    Counter,
+    &[],
+    "Connections of operators closed for another before they had sent the head of a request.",
+);
+pub(in crate::backend::metrics) const REFUSED: Family = family(
+    "muster_ops_requests_refused",
+    Counter,
+    &[],
+    "Requests of operators answered with busy, as many others were being answered.",
+);
+pub(in crate::backend::metrics) const ACCEPTS_FAILED: Family = family(
+    "muster_ops_accepts_failed",
+    Counter,
+    &[],
+    "Times that the system did not hand over a connection of an operator.",
+);
