@@ -11,14 +11,18 @@ use muster_client::{ClientError, NullServer};
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 use serde_json::{Value, json};
 
-use crate::{
-    cli::{CHECK_INS_MAX, CeilingArguments},
+use muster_testkit::{
     device::device_id,
-    driver::{Connections, Load, Measured, Member, Plan},
-    error::RunError,
     fleet::{Members, Part, Shape},
     identities::Kind,
-    machine, process, run,
+    usage,
+};
+
+use crate::{
+    cli::{CHECK_INS_MAX, CeilingArguments},
+    driver::{Connections, Load, Measured, Member, Plan},
+    error::RunError,
+    machine, run,
 };
 
 /// The name of the server's threads, by which their core time is measured; the kernel keeps 15 bytes of a name.
@@ -137,9 +141,9 @@ async fn send(
     load: Load,
 ) -> Result<(Measured, f64), ClientError> {
     let mut connections = Connections::open(plan, members).await?;
-    let before = process::core_seconds_of_threads(SERVER_THREADS);
+    let before = usage::core_seconds_of_threads(SERVER_THREADS);
     let measured = connections.measure(&load, Arc::default()).await?;
-    let spent = process::core_seconds_of_threads(SERVER_THREADS) - before;
+    let spent = usage::core_seconds_of_threads(SERVER_THREADS) - before;
     connections.close().await?;
     Ok((measured, spent))
 }

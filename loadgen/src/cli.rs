@@ -4,9 +4,10 @@
 
 use clap::{Parser, Subcommand};
 
+use muster_testkit::fleet::Shape;
+
 use crate::{
     error::RunError,
-    fleet::Shape,
     profile::{Profile, ramp},
 };
 

@@ -17,7 +17,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use muster_client::{ClientError, Pem, Progress};
 use muster_wire::Rejection;
 
-use crate::{fleet::Part, lateness::LateFrames, profile::Profile, series::Series};
+use muster_testkit::fleet::Part;
+
+use crate::{lateness::LateFrames, profile::Profile, series::Series};
 
 mod connected;
 mod connections;

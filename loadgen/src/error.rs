@@ -1,6 +1,7 @@
 //! How a run fails, and with which exit code; the same table as that of `muster`.
 
 use muster_client::ClientError;
+use muster_testkit::{identities::NoIdentity, ops::OpsError};
 use muster_wire::CloseCode;
 
 /// Why there is no result. Whatever the text quotes is on one line.
@@ -48,6 +49,23 @@ impl RunError {
     }
 }
 
+impl From<NoIdentity> for RunError {
+    fn from(error: NoIdentity) -> Self {
+        Self::Certificate(error.to_string())
+    }
+}
+
+impl From<OpsError> for RunError {
+    fn from(error: OpsError) -> Self {
+        let text = error.to_string();
+        match error {
+            OpsError::Unreachable { .. } => Self::Unreachable(text),
+            OpsError::Refused { .. } => Self::Usage(text),
+            OpsError::NotUnderstood { .. } => Self::Internal(text),
+        }
+    }
+}
+
 fn is_about_certificates(error: &ClientError) -> bool {
     use CloseCode::{IdentityInvalid, IdentityMissing, UnknownTenant};
     match error {
@@ -75,6 +93,10 @@ pub fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use muster_testkit::identities::{self, Kind};
+
     use super::*;
 
     #[test]
@@ -87,6 +109,8 @@ mod tests {
         assert_eq!(RunError::Client(ClientError::Stopped).exit_code(), 1);
         let alert = ClientError::CertificateRefused { alert: 48 };
         assert_eq!(RunError::Client(alert).exit_code(), 4);
+        let nowhere = identities::find(Path::new("/nonexistent"), "demo", Kind::Gateway);
+        assert_eq!(RunError::from(nowhere.unwrap_err()).exit_code(), 4);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use hdrhistogram::serialization::{
     interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError},
 };
 
-use crate::{error::RunError, latency::Latency, series::Sample};
+use muster_testkit::latency::Latency;
+
+use crate::{error::RunError, series::Sample};
 
 /// Writes the log. `started` is the start of the measured phase, since 1970.
 ///
@@ -57,7 +59,7 @@ fn write(out: &mut impl Write, started: Duration, samples: &[Sample]) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{latency::Packed, series::Totals};
+    use crate::series::Totals;
     use hdrhistogram::{
         Histogram,
         serialization::{
@@ -65,6 +67,7 @@ mod tests {
             interval_log::{IntervalLogIterator, LogEntry},
         },
     };
+    use muster_testkit::latency::Packed;
 
     #[test]
     fn a_log_is_read_back_as_it_was() {

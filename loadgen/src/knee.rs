@@ -13,11 +13,12 @@ use muster_client::ClientError;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use muster_testkit::fleet::Part;
+
 use crate::{
     cli::{CHECK_INS_MAX, KneeArguments},
     driver::{Connections, Live, Load, Measured},
     error::RunError,
-    fleet::Part,
     profile::Profile,
     report::{Limit, Report, grouped},
     run::{Order, plan, prepare, runtime},

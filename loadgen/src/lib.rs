@@ -10,31 +10,20 @@
 //! but the one it is pointed at.
 #![forbid(unsafe_code)]
 
-pub mod calendar;
 pub mod ceiling;
 pub mod cli;
-pub mod clock;
 pub mod compare;
-pub mod course;
-pub mod device;
 pub mod driver;
 pub mod error;
-pub mod fleet;
 pub mod handshake_flood;
 pub mod hdr;
 pub mod html;
-pub mod identities;
 pub mod knee;
-pub mod latency;
+pub mod latency_lanes;
 pub mod lateness;
 pub mod machine;
-pub mod mix;
 pub mod non_reading;
-pub mod ops;
-pub mod oracle;
-pub mod process;
 pub mod profile;
-pub mod random;
 pub mod rate;
 pub mod report;
 pub mod run;

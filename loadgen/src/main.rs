@@ -7,13 +7,13 @@ use clap::Parser;
 use muster_loadgen::{
     ceiling,
     cli::{Cli, Command, CompareArguments, KneeArguments, OutputArguments, RateArguments},
-    clock,
     compare::{self, Comparison},
     error::{EXIT_DIFFERENCE, RunError},
     handshake_flood, hdr, html, knee, non_reading, rate,
     report::Report,
     run, scenario,
 };
+use muster_testkit::clock;
 use serde_json::Value;
 
 fn main() -> ExitCode {

@@ -15,12 +15,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{
-    cli::{NonReadingArguments, check_target},
+use muster_testkit::{
     clock,
-    error::RunError,
     fleet::{Members, Part, Shape},
     identities::{self, IdentityFile, Kind},
+};
+
+use crate::{
+    cli::{NonReadingArguments, check_target},
+    error::RunError,
 };
 
 /// Concurrent handshakes: not the load that this test is about.

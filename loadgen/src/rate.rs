@@ -4,10 +4,9 @@ use std::{hint::black_box, time::Duration};
 
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES};
 
-use crate::{
-    cli::RateArguments,
-    fleet::{Members, Part, Shape},
-};
+use muster_testkit::fleet::{Members, Part, Shape};
+
+use crate::cli::RateArguments;
 
 /// What was measured.
 #[derive(Debug)]

@@ -6,14 +6,12 @@
 use muster_wire::Rejection;
 use serde_json::{Map, Value, json};
 
+use muster_testkit::{calendar::Pass, fleet::Shape, latency::Latency, ops::CountsObject};
+
 use crate::{
-    calendar::Pass,
     driver::{Load, Measured},
-    fleet::Shape,
-    latency::Latency,
     lateness::WAITING_SHARE_MIN,
     machine,
-    ops::CountsObject,
     profile::Profile,
     verify::Verdict,
 };

@@ -10,18 +10,21 @@ use muster_engine::{TenantPolicy, Timestamp};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
-use crate::{
+use muster_testkit::{
     calendar::{Calendar, Pass},
-    cli::{FleetArguments, OutputArguments, RunArguments, SiteArguments},
     clock,
     course::Course,
-    driver::{self, Live, Load, Measured, Member, Plan},
-    error::RunError,
     fleet::{Members, Part, Shape, Tally},
     identities::{self, IdentityFile, Kind},
-    ops::Ops,
+    ops::TenantOps,
     oracle::Prediction,
-    process::resident_bytes,
+    usage::resident_bytes,
+};
+
+use crate::{
+    cli::{FleetArguments, OutputArguments, RunArguments, SiteArguments},
+    driver::{self, Live, Load, Measured, Member, Plan},
+    error::RunError,
     profile::Profile,
     report::{Phase, Report, Setup},
     verify::Verdict,
@@ -91,7 +94,7 @@ impl From<&RunArguments> for Order {
 /// A run that is about to begin.
 pub(crate) struct Prepared {
     order: Order,
-    ops: Option<Ops>,
+    ops: Option<TenantOps>,
     policy: Option<TenantPolicy>,
     server_rss_base_bytes: Option<u64>,
     connections: usize,
@@ -137,7 +140,7 @@ pub(crate) fn prepare(mut order: Order) -> Result<(Prepared, Vec<Member>), RunEr
     let ops = site
         .ops
         .as_ref()
-        .map(|server| Ops::new(server, &site.tenant));
+        .map(|server| TenantOps::new(server, &site.tenant));
     let policy = match &ops {
         Some(ops) if !site.no_verify => Some(look(ops, &site.tenant)?),
         _ => None,
@@ -194,7 +197,7 @@ impl Prepared {
         let mut report = Report {
             setup,
             measured,
-            counts: self.ops.as_ref().map(Ops::counts).transpose()?,
+            counts: self.ops.as_ref().map(TenantOps::counts).transpose()?,
             verdict: None,
             server_rss_base_bytes: self.server_rss_base_bytes,
             server_rss_bytes: order.site.server_pid.and_then(resident_bytes),
@@ -215,7 +218,7 @@ fn constant_rate(profile: &Profile) -> Option<f64> {
 }
 
 /// The tenant's rules, if a prediction can be made at all.
-fn look(ops: &Ops, tenant: &str) -> Result<TenantPolicy, RunError> {
+fn look(ops: &TenantOps, tenant: &str) -> Result<TenantPolicy, RunError> {
     let policy = ops.policy()?;
     if !policy.auto_create_devices {
         return Err(RunError::Configuration(format!(
@@ -352,7 +355,7 @@ fn compare(
     report: &Report,
     parts: &[Part],
     policy: &TenantPolicy,
-    ops: &Ops,
+    ops: &TenantOps,
 ) -> Result<Verdict, RunError> {
     let now = Timestamp::from_millis(clock::millis());
     let prediction = Prediction::of(parts, policy, now);

@@ -6,14 +6,12 @@ use muster_client::ClientError;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
+use muster_testkit::{calendar::Pass, course::Course, fleet::Part, identities::Kind};
+
 use crate::{
-    calendar::Pass,
     cli::{CHECK_INS_MAX, CommonArguments, NoisyArguments, PassArguments, Scenario},
-    course::Course,
     driver::{Connections, Live, Load, Measured, Member},
     error::RunError,
-    fleet::Part,
-    identities::Kind,
     profile::Profile,
     report::{Phase, Report},
     run::{Order, execute, plan, prepare, runtime},

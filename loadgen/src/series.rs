@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    latency::{Lane, Latency, Packed},
-    lateness::LateFrames,
-};
+use muster_testkit::latency::{Latency, Packed};
+
+use crate::{latency_lanes::Lane, lateness::LateFrames};
 
 /// Samples that are kept, at most: an hour of seconds.
 pub const SAMPLES_MAX: usize = 3600;

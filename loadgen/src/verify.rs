@@ -3,7 +3,7 @@
 use muster_engine::{FacetWord, Facets};
 use serde_json::Value;
 
-use crate::{
+use muster_testkit::{
     fleet::Tally,
     ops::CountsObject,
     oracle::{CellName, Cells, Prediction},

@@ -1,6 +1,6 @@
 //! Questions that somebody asks who writes a client from docs/reference/PROTOCOL.md alone. Each test names the
 //! question and holds the answer of the document against the code. Those that need a server are in
-//! `ingest/tests/it/protocol.rs`.
+//! `tests/acceptance/tests/server/questions.rs`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{fs, path::PathBuf};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use muster_loadgen::latency::Latency;
+use muster_testkit::latency::Latency;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

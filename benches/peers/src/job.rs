@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use muster_engine::{TenantPolicy, Timestamp, model::ModelDevice};
-use muster_loadgen::fleet::{Members, Part, Shape};
+use muster_testkit::fleet::{Members, Part, Shape};
 use muster_wire::{
     CheckInBytes, CheckInRecord,
     limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES},

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use muster_loadgen::latency::Latency;
+use muster_testkit::latency::Latency;
 use tokio::time::Instant;
 
 use crate::drive::drive;

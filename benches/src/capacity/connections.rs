@@ -7,7 +7,7 @@
 use anyhow::{Context, ensure};
 use muster_client::{Client, ClientConfig, Connector, Endpoint, Pem, Progress};
 use muster_ingest::clock;
-use muster_loadgen::identities::{IdentityFile, Kind};
+use muster_testkit::identities::{IdentityFile, Kind};
 use muster_wire::{CheckInRecord, DeviceId};
 use tokio::task::JoinSet;
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use muster_loadgen::identities::Kind;
+use muster_testkit::identities::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use muster_crash::muster::Muster;
-use muster_crash::observe;
-use muster_crash::process::{Addresses, Ended, Server};
-use muster_loadgen::identities::{self, IdentityFile, Kind};
-use muster_loadgen::process::resident_bytes;
+use muster_testkit::identities::{self, IdentityFile, Kind};
+use muster_testkit::muster::Muster;
+use muster_testkit::ops::Ops;
+use muster_testkit::server::{Addresses, Ended, Server, log_errors};
+use muster_testkit::usage::resident_bytes;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,8 +77,7 @@ impl Site {
             runtime,
             ended,
         };
-        site.muster
-            .run(&["pki", "init", "--out", &text(&site.pki())])?;
+        site.muster.make_authority(&site.pki())?;
         for gateway in 1..=GATEWAYS {
             site.issue(Kind::Gateway, &["--gateway", &format!("gateway-{gateway}")])?;
         }
@@ -88,11 +87,8 @@ impl Site {
     }
 
     fn issue(&self, kind: Kind, subject: &[&str]) -> anyhow::Result<()> {
-        let (pki, out) = (text(&self.pki()), text(&self.identities(kind)));
-        let arguments = ["pki", "issue", "--pki", &pki, "--out", &out];
-        let all = [&arguments[..], &["--tenant", TENANT], subject].concat();
-        self.muster.run(&all)?;
-        Ok(())
+        let out = self.identities(kind);
+        Ok(self.muster.issue(&self.pki(), &out, TENANT, subject)?)
     }
 
     fn pki(&self) -> PathBuf {
@@ -168,10 +164,10 @@ impl Site {
         );
         fs::write(&file, self.configuration(&folder.path().join("data")))?;
         let words: [OsString; 3] = ["serve".into(), "--config".into(), file.into()];
-        let mut server = Server::start(self.muster.command(words), &log)?;
+        let mut server = Server::start_logged(self.muster.command(words), &log)?;
         let ready = self.wait(async { Ok(server.ready().await) })?;
         let Some((addresses, _)) = ready else {
-            let errors = observe::errors(&log, 0).join("\n");
+            let errors = log_errors(&log, 0).join("\n");
             bail!("muster serve did not get ready: {errors}");
         };
         Ok(Running {
@@ -233,8 +229,8 @@ impl Running<'_> {
 
     /// The metrics now, as text; none if it does not answer.
     pub(super) fn metrics(&self) -> Option<String> {
-        match observe::get(&self.addresses.ops, "/metrics") {
-            Some((200, text)) => Some(text),
+        match Ops::new(&self.addresses.ops).get("/metrics") {
+            Ok((200, text)) => Some(text),
             _ => None,
         }
     }

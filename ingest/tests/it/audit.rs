@@ -8,6 +8,7 @@ use muster_ingest::clock;
 use muster_store::Commit;
 use serde_json::{Value, json};
 
+use crate::behind::write_behind;
 use crate::harness::*;
 
 #[test]
@@ -45,7 +46,7 @@ fn put_a_device_into_the_wrong_shard(directory: &Path) {
     write_behind(directory, |shards| {
         let (shard, mut effects) = (&mut shards[0], Effects::default());
         shard.begin(clock::wall(), &mut effects);
-        let records = [random_check_in(&mut Random(1), stray, 1)];
+        let records = [random_check_in(&mut Random::new(1, 0), stray, 1)];
         let outcome = shard.apply_check_ins(TenantIndex(0), &records, &mut effects);
         assert_eq!(outcome.accepted, 1);
         let mut commit = Commit {

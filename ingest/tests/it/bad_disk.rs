@@ -178,7 +178,7 @@ type Outcomes = BTreeMap<String, (u32, u32)>;
 
 fn damage_every_file(ending: Ending, seed: u64) -> Outcomes {
     let intact = Intact::new(ending);
-    let mut random = Random(seed);
+    let mut random = Random::new(seed, 0);
     let cases = std::env::var("MUSTER_DAMAGE_CASES").ok();
     let cases = cases.map_or(CASES_OF_A_FILE, |text| text.parse().expect("a number"));
     let scratch = tempfile::tempdir().expect("a scratch directory can be made");
@@ -192,7 +192,7 @@ fn damage_every_file(ending: Ending, seed: u64) -> Outcomes {
             let mut damaged = bytes.clone();
             let what = match case % 4 {
                 _ if bytes.is_empty() => {
-                    damaged.push(random.next() as u8);
+                    damaged.push(random.bits() as u8);
                     format!("{name}: a byte more (seed {seed})")
                 }
                 3 => {

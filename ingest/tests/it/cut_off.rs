@@ -47,7 +47,7 @@ fn a_session_that_the_end_of_its_runtime_cuts_off_is_in_the_accounts() {
 
     let mut session = Session::open(address, &place.pki, &place.pki.gateway("contoso", "gw-1"));
     let records: Vec<_> = (0..7)
-        .map(|number| random_check_in(&mut Random(number), device(number), 1))
+        .map(|number| random_check_in(&mut Random::new(number, 0), device(number), 1))
         .collect();
     session.check_ins(&records);
     let metrics = &context.metrics;

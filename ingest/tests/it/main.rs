@@ -1,29 +1,15 @@
-//! Runs whole servers, as processes, against real clients: what a check-in, a crash, a stop and every
-//! kind of bad input do.
+//! Tests that start servers and also look where no client or operator does: into a data directory, a session, a queue
+//! or the memory bound.
 //!
-//! One file for each promise. Each test has a server of its own; all of them run side by side.
+//! What a client and an operator see is tested in `tests/acceptance`. Each test has a server of its own.
 
 mod audit;
-mod backup;
 mod bad_disk;
-mod bad_input;
-mod counting;
+mod behind;
 mod cut_off;
-mod deferred_deletion;
-mod durability;
-mod floods;
-mod harness;
-mod listing;
 mod memory;
-mod odd_values;
-mod open_files;
-mod overload;
-mod paths;
-mod peer_flaws;
-mod policies;
-mod pressure;
-mod protocol;
-mod resumption;
-mod start_up;
-mod stops;
+mod planted;
+mod turns;
 mod visits;
+
+use muster_testkit::harness;

@@ -63,7 +63,7 @@ async fn checked_in(
     let connecting = endpoint.connect_with(config, server, "localhost");
     let connection = connecting.expect("settings").await.expect("it connects");
     let (mut send, mut receive) = connection.open_bi().await.expect("one stream");
-    let check_in = random_check_in(&mut Random(number % 100), device(number), 1);
+    let check_in = random_check_in(&mut Random::new(number % 100, 0), device(number), 1);
     send.write_all(&hello(1, 1)).await.expect("it is read");
     send.write_all(&frame(&[check_in]))
         .await

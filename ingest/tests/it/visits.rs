@@ -4,7 +4,7 @@
 //! and clients share the cores, so rates are those of both; the core time of each is its own.
 
 use muster_client::{Connector, Endpoint};
-use muster_ingest::clock;
+use tokio::time::Instant;
 
 use crate::harness::*;
 
@@ -59,7 +59,8 @@ fn cost_of_a_connection_that_checks_in_once() {
     for kind in KINDS.repeat(ROUNDS as usize) {
         let first = seq + 1;
         seq += 1 + VISITS_EACH;
-        let check_in = |number, seq| random_check_in(&mut Random(number), device(number), seq);
+        let check_in =
+            |number, seq| random_check_in(&mut Random::new(number, 0), device(number), seq);
         let visitors: Vec<_> = (0..VISITORS)
             .map(|number| {
                 let visitor = visitor(&place, &server, number, kind);
@@ -69,7 +70,7 @@ fn cost_of_a_connection_that_checks_in_once() {
             })
             .collect();
         let before = [core_seconds(&process), core_seconds("self")];
-        let began = clock::stamp();
+        let began = Instant::now();
         let tasks: Vec<_> = (0..)
             .zip(visitors)
             .map(|(number, visitor)| {
@@ -87,7 +88,7 @@ fn cost_of_a_connection_that_checks_in_once() {
         for task in tasks {
             wait(task).expect("no panic there");
         }
-        let seconds = clock::stamp().since(began).as_secs_f64();
+        let seconds = began.elapsed().as_secs_f64();
         let after = [core_seconds(&process), core_seconds("self")];
         let [server_us, clients_us] =
             [0, 1].map(|end| (after[end] - before[end]) / VISITS as f64 * 1e6);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
 use super::{FleetArguments, OutputArguments, SiteArguments, positive, seconds};
-use crate::identities::Kind;
+use muster_testkit::identities::Kind;
 
 /// The options of `knee`.
 #[derive(Debug, clap::Args)]

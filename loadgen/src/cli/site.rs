@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf};
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
 use super::{check_target, fraction};
-use crate::{error::RunError, fleet::Shape, identities::Kind};
+use muster_testkit::{fleet::Shape, identities::Kind};
+
+use crate::error::RunError;
 
 /// Which server, and as whom.
 #[derive(Debug, Clone, clap::Args)]

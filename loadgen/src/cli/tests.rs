@@ -1,7 +1,7 @@
 //! Which words are taken, and which are refused before anything is sent.
 
 use super::*;
-use crate::identities::Kind;
+use muster_testkit::identities::Kind;
 
 const RUN: [&str; 18] = [
     "muster-loadgen",

@@ -2,7 +2,7 @@
 
 use muster_client::{Client, ClientConfig, Progress};
 
-use crate::fleet::Part;
+use muster_testkit::fleet::Part;
 
 /// One connection; without a client while it is cut.
 #[derive(Debug)]

@@ -16,7 +16,9 @@ use super::{
     sender::{Sender, Sent, Times},
     storm,
 };
-use crate::{clock, fleet::Part, latency::LatencyLanes, profile::Profile};
+use muster_testkit::{clock, fleet::Part};
+
+use crate::{latency_lanes::LatencyLanes, profile::Profile};
 
 /// UDP sockets that connections share, at most.
 const ENDPOINTS_MAX: usize = 16;

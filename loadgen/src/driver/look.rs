@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{Live, Load, Measured, Plan};
+use muster_testkit::usage;
+
 use crate::{
-    latency::{Lane, LatencyLanes},
-    process,
+    latency_lanes::{Lane, LatencyLanes},
     profile::Profile,
     series::{Series, Totals},
 };
@@ -80,12 +81,12 @@ impl<'a> Look<'a> {
                 .profile
                 .offered_by(at)
                 .map_or(live.sent, |offered| offered as u64),
-            generator_core_seconds: process::core_seconds(None),
+            generator_core_seconds: usage::core_seconds(None),
             server_core_seconds: self
                 .plan
                 .server_pid
-                .and_then(|pid| process::core_seconds(Some(pid))),
-            server_rss_bytes: self.plan.server_pid.and_then(process::resident_bytes),
+                .and_then(|pid| usage::core_seconds(Some(pid))),
+            server_rss_bytes: self.plan.server_pid.and_then(usage::resident_bytes),
             ..live
         }
     }

@@ -11,10 +11,10 @@ use muster_wire::limits::{CHECK_IN_BYTES, HEADER_BYTES};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Live, connected::Connected, pace::Pace};
+use muster_testkit::{clock, fleet::Part};
+
 use crate::{
-    clock,
-    fleet::Part,
-    latency::LatencyLanes,
+    latency_lanes::LatencyLanes,
     lateness::{LateFrames, Lateness},
 };
 

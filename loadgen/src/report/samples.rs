@@ -4,10 +4,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Phase, Report};
-use crate::{
-    latency::Latency,
-    series::{ClassOfSamples, Sample, Series},
-};
+use muster_testkit::latency::Latency;
+
+use crate::series::{ClassOfSamples, Sample, Series};
 
 /// What is said of latencies wherever a report has them, in milliseconds.
 #[derive(Debug, Serialize)]

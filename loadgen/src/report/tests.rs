@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    latency::Lane,
+    latency_lanes::Lane,
     series::{Series, Totals},
     verify::Difference,
 };

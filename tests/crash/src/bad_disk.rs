@@ -4,13 +4,14 @@
 //! loses power. The next servers have a working disk and must have everything that was acknowledged. The checks are
 //! those of the [crash loop](crate::directory).
 
+use muster_testkit::server::log_errors;
 use serde::Serialize;
 
 use crate::check;
 use crate::directory::{Cycle, Directory};
 use crate::disk_backend::{DiskBackend, FailingBackend, Fault};
 use crate::error::CrashError;
-use crate::observe::{self, FaultResponse};
+use crate::observe::FaultResponse;
 use crate::options::{DirectoryOptions, FleetOptions};
 use crate::report::Tally;
 use crate::run::{Logger, RunOptions, runtime, until_interrupted};
@@ -132,7 +133,7 @@ async fn run_fault(
         result.add(&cycle);
         let mut findings: Vec<String> = cycle.findings.iter().map(ToString::to_string).collect();
         if is_at_fault {
-            result.log_errors = observe::errors(&log, log_bytes);
+            result.log_errors = log_errors(&log, log_bytes);
             findings.extend(cycle.response.iter().flat_map(FaultResponse::findings));
             findings.extend(check_log(fault, &cycle, &result.log_errors));
             result.response = cycle.response;

@@ -8,23 +8,13 @@ mod finding;
 use std::collections::{BTreeMap, HashSet};
 
 use muster_engine::{FacetWord, Facets};
-use muster_loadgen::oracle::{CellName, Cells};
+use muster_testkit::muster::Recount;
+use muster_testkit::oracle::{CellName, Cells};
 
 pub use finding::Finding;
 
 use crate::ledger::{DeviceKey, Kind, Ledger};
 use crate::listing::ListedDevice;
-
-/// The report of a recount, offline or by a running server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-pub struct Recount {
-    /// Whether every counter equals its recount.
-    pub verified: bool,
-    /// Devices that the recount counted.
-    pub devices: u64,
-    /// Cells whose counter differs from the recount.
-    pub differing_cells: u64,
-}
 
 /// What a check observed, apart from findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,9 +13,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_loadgen::fleet::Members;
-use muster_loadgen::ops::Ops;
-use muster_loadgen::random::Random;
+use muster_testkit::fleet::Members;
+use muster_testkit::ops::TenantOps;
+use muster_testkit::random::Random;
+use muster_testkit::server::{Addresses, Server};
 use tokio::time::{sleep, timeout};
 
 pub use self::cycle::Cycle;
@@ -27,9 +28,9 @@ use crate::error::CrashError;
 use crate::ledger::Kind;
 use crate::listing::ListedDevice;
 use crate::load::{self, kill};
+use crate::muster;
 use crate::options::DirectoryOptions;
 use crate::policy::Policy;
-use crate::process::{Addresses, Server};
 use crate::sender::Sender;
 use crate::shared_ledger::SharedLedger;
 use crate::site::{Site, TENANTS};
@@ -154,7 +155,7 @@ impl Directory {
     fn start(&self, site: &Site, termination: &Termination) -> Result<Server, CrashError> {
         let mut command = self.command(site, &self.data)?;
         command.envs(termination.environment());
-        Server::start(command, &self.path.join("server.log"))
+        Server::start_logged(command, &self.path.join("server.log")).map_err(CrashError::start)
     }
 
     fn command(&self, site: &Site, data: &Path) -> Result<Command, CrashError> {
@@ -204,7 +205,7 @@ impl Directory {
         };
         drop(server);
         if cycle.findings.is_empty() && !is_power_lost(disk) {
-            cycle.findings.extend(cycle.ended.unordered(termination));
+            cycle.findings.extend(termination.check_end(cycle.ended));
         }
         disk.server_ended().map_err(CrashError::file(&self.data))?;
         // The disk is checked even if there are findings, so that losses are counted.
@@ -309,7 +310,7 @@ impl Directory {
             .collect();
         let mut cells = BTreeMap::new();
         for (tenant, name) in TENANTS.iter().enumerate().take(self.tenants) {
-            match Ops::new(ops, name).cells() {
+            match TenantOps::new(ops, name).cells() {
                 Ok(found) => drop(cells.insert(tenant, found)),
                 Err(error) => findings.push(Finding::Behavior(error.to_string())),
             }
@@ -324,7 +325,7 @@ impl Directory {
         site: &Site,
         disk: &dyn DiskBackend,
     ) -> Result<(Observed, Vec<Finding>), CrashError> {
-        let read = site.muster.devices(&self.data).and_then(|listing| {
+        let read = muster::devices(&site.muster, &self.data).and_then(|listing| {
             let recount = site.muster.recount_offline(&self.data)?;
             Ok((listing, recount))
         });

@@ -6,6 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use muster_testkit::muster::Refusal;
+
 /// Exit code of a run with findings.
 pub const EXIT_FINDING: u8 = 7;
 
@@ -39,11 +41,25 @@ pub enum CrashError {
     Internal(String),
 }
 
+impl From<Refusal> for CrashError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Command {
+            command: refusal.command,
+            reason: format!("exit code {:?}: {}", refusal.code, refusal.said),
+        }
+    }
+}
+
 impl CrashError {
     /// For `map_err` on an operation on a file.
     pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }
+    }
+
+    /// For `map_err` on the start of a server.
+    pub fn start(source: io::Error) -> Self {
+        Self::Internal(format!("a server cannot be started: {source}"))
     }
 
     /// The exit code.

@@ -26,7 +26,6 @@ pub mod observe;
 pub mod options;
 pub mod points;
 pub mod policy;
-pub mod process;
 pub mod report;
 pub mod run;
 pub mod sampling;

@@ -2,7 +2,7 @@
 //!
 //! Parses one line at a time and keeps what the checks need. It checks nothing itself.
 
-use muster_loadgen::oracle::CellName;
+use muster_testkit::oracle::CellName;
 use muster_wire::{DeviceId, Digest};
 use serde::Deserialize;
 

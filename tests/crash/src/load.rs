@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_client::{Endpoint, Progress};
+use muster_testkit::muster::Muster;
+use muster_testkit::server::{Addresses, DEADLINE, Ended, Server};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -15,9 +17,7 @@ use crate::answers::Numbers;
 use crate::check::{self, Finding};
 use crate::disk_backend::{DiskBackend, is_power_lost};
 use crate::error::CrashError;
-use crate::muster::Muster;
 use crate::observe::{self, DETECTION_TIMEOUT, FaultResponse, Observation, check_healthy, observe};
-use crate::process::{Addresses, DEADLINE, Ended, Server};
 use crate::sender::{Command, Sender, Target};
 use crate::shared_ledger::SharedLedger;
 use crate::site::Site;

@@ -3,11 +3,9 @@
 //! Requests over HTTP and the log file, polled until the server has detected the fault, for at most
 //! [`DETECTION_TIMEOUT`]. [`crate::bad_disk`] checks the observations.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
 use std::time::Duration;
 
+use muster_testkit::ops::Ops;
 use serde::Serialize;
 
 use crate::check::Finding;
@@ -140,55 +138,12 @@ pub fn check_healthy(ops: &str) -> Vec<Finding> {
 
 /// Status and body of a response; none if the server does not respond.
 pub fn get(ops: &str, path: &str) -> Option<(u16, String)> {
-    request(ops, "GET", path, "")
+    Ops::with_timeout(ops, ANSWER_TIMEOUT).get(path).ok()
 }
 
 /// Requests a backup with this name.
 pub fn back_up(ops: &str, name: &str) -> Option<(u16, String)> {
     let body = serde_json::json!({ "directory": name });
-    request(ops, "POST", "/backup", &body.to_string())
-}
-
-fn request(ops: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    let address = ops.strip_prefix("http://")?;
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).ok()?;
-    let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    parse(&answer)
-}
-
-fn parse(answer: &str) -> Option<(u16, String)> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
-}
-
-/// The errors in a log, from the byte `from` on.
-pub fn errors(log: &Path, from: u64) -> Vec<String> {
-    let text = std::fs::read(log).unwrap_or_default();
-    let begin = usize::try_from(from).unwrap_or(usize::MAX).min(text.len());
-    String::from_utf8_lossy(&text[begin..])
-        .lines()
-        .filter(|line| line.contains(" ERROR ") || line.starts_with("muster: "))
-        .map(str::to_owned)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_response_is_parsed() {
-        let answer = "HTTP/1.1 503 Service Unavailable\r\na: b\r\n\r\n{\"ready\": false}";
-        assert_eq!(parse(answer), Some((503, "{\"ready\": false}".to_owned())));
-        assert_eq!(parse("nonsense"), None);
-    }
+    let ops = Ops::with_timeout(ops, ANSWER_TIMEOUT);
+    ops.post("/backup", &body.to_string()).ok()
 }

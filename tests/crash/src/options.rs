@@ -3,10 +3,10 @@
 //! The seed determines everything, so it reproduces a directory that fails. The ranges are chosen so that a cycle takes
 //! about a second and has checkpoints and trims. Pure.
 
-use muster_loadgen::fleet::Shape;
-use muster_loadgen::random::Random;
+use muster_testkit::fleet::Shape;
+use muster_testkit::random::Random;
 
-use crate::sampling::{choose, log_uniform, uniform};
+use crate::sampling::{log_uniform, uniform};
 use crate::site::{DIRECT_MAX, GATEWAYS_MAX, TENANTS};
 
 const KIB: u64 = 1024;
@@ -80,12 +80,12 @@ pub struct Settings {
 
 impl Settings {
     fn sample(random: &mut Random) -> Self {
-        let group_bytes_max = choose(random, &[64 * KIB, 256 * KIB, 8192 * KIB]);
-        let checkpoint = choose(random, &[64 * KIB, 64 * KIB, 256 * KIB, 4096 * KIB]);
+        let group_bytes_max = random.choose(&[64 * KIB, 256 * KIB, 8192 * KIB]);
+        let checkpoint = random.choose(&[64 * KIB, 64 * KIB, 256 * KIB, 4096 * KIB]);
         Self {
             shards: uniform(random, 1, 4),
-            batch_check_ins_max: choose(random, &[4096, 16_384, 65_536]),
-            inbox_batches: choose(random, &[16, 64, 256]),
+            batch_check_ins_max: random.choose(&[4096, 16_384, 65_536]),
+            inbox_batches: random.choose(&[16, 64, 256]),
             commits_in_flight: uniform(random, 1, 8),
             group_bytes_max,
             // The configuration is invalid if it is below group_bytes_max.
@@ -128,10 +128,7 @@ pub struct FleetOptions {
 
 impl FleetOptions {
     fn sample(random: &mut Random) -> Self {
-        let mode = choose(
-            random,
-            &[Mode::Gateway, Mode::Gateway, Mode::Mixed, Mode::Device],
-        );
+        let mode = random.choose(&[Mode::Gateway, Mode::Gateway, Mode::Mixed, Mode::Device]);
         let gateways = uniform(random, 1, GATEWAYS_MAX as u64) as usize;
         let direct = uniform(random, 1, DIRECT_MAX as u64) as usize;
         Self {
@@ -142,18 +139,15 @@ impl FleetOptions {
             devices_per_gateway: log_uniform(random, 30, 3000),
             frame_check_ins_max: log_uniform(random, 1, 4096) as usize,
             window_frames: log_uniform(random, 1, 32) as u16,
-            duplicates: choose(random, &[0, 20, 200]),
-            reorder: choose(random, &[0, 20, 200]),
-            churn: choose(random, &[0, 20, 500]),
-            inventories: choose(random, &[0, 10, 200]),
-            resend: choose(
-                random,
-                &[
-                    ResendPolicy::Always,
-                    ResendPolicy::Never,
-                    ResendPolicy::Random,
-                ],
-            ),
+            duplicates: random.choose(&[0, 20, 200]),
+            reorder: random.choose(&[0, 20, 200]),
+            churn: random.choose(&[0, 20, 500]),
+            inventories: random.choose(&[0, 10, 200]),
+            resend: random.choose(&[
+                ResendPolicy::Always,
+                ResendPolicy::Never,
+                ResendPolicy::Random,
+            ]),
         }
     }
 
@@ -192,7 +186,7 @@ impl DirectoryOptions {
             settings: Settings::sample(&mut random),
             fleet: FleetOptions::sample(&mut random),
             cycles: uniform(&mut random, 5, 25),
-            policy_changes: choose(&mut random, &[0, 200, 700]),
+            policy_changes: random.choose(&[0, 200, 700]),
         }
     }
 

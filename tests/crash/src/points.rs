@@ -8,16 +8,16 @@
 
 mod backup;
 
-use muster_loadgen::random::Random;
+use muster_testkit::muster::Muster;
+use muster_testkit::random::Random;
+use muster_testkit::server::Ended;
 use serde::Serialize;
 
 use crate::directory::{Cycle, Directory};
 use crate::disk_backend::DiskBackend;
 use crate::error::CrashError;
 use crate::load::BACKUP_POINTS;
-use crate::muster::Muster;
 use crate::options::{DirectoryOptions, Settings};
-use crate::process::Ended;
 use crate::report::Tally;
 use crate::run::{Logger, RunOptions, runtime, until_interrupted};
 use crate::sampling::{log_uniform, next_seed};

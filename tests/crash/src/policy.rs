@@ -7,9 +7,8 @@
 
 use std::fmt::Write as _;
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 
-use crate::sampling::choose;
 use crate::site::TENANTS;
 
 const PLATFORMS: [&str; 4] = ["windows", "iOS", "android", "androidEnterprise"];
@@ -55,7 +54,7 @@ impl Policy {
 fn sample_tenant(random: &mut Random) -> String {
     let mut text = format!("secure_by_default = {}\n", random.per_mille(500));
     for platform in PLATFORMS {
-        let threshold = choose(random, &THRESHOLDS);
+        let threshold = random.choose(&THRESHOLDS);
         let blocked = random.per_mille(300);
         // Writing into a String cannot fail.
         let _ = writeln!(text, "threat_threshold.{platform} = \"{threshold}\"");

@@ -1,16 +1,10 @@
 //! Samples of numbers and choices from a seeded random stream. Pure.
 
-use muster_loadgen::random::{Random, mix};
+use muster_testkit::random::{Random, mix};
 
 /// A number from `first` to `last`, uniformly distributed.
 pub const fn uniform(random: &mut Random, first: u64, last: u64) -> u64 {
     first + random.below(last - first + 1)
-}
-
-/// Chooses one of `all` with equal probability.
-pub fn choose<T: Copy>(random: &mut Random, all: &[T]) -> T {
-    // The number is below the length, so it fits.
-    all[random.below(all.len() as u64) as usize]
 }
 
 /// A number from `first` to `last`, log-uniformly distributed: small numbers fill bounds, large ones take time, and a

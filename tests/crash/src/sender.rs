@@ -13,10 +13,10 @@ use std::time::Duration;
 use muster_client::{
     Bytes, Client, ClientConfig, ClientError, Endpoint, Pem, Progress, ProgressWatch,
 };
-use muster_loadgen::clock;
-use muster_loadgen::fleet::{Members, Part};
-use muster_loadgen::mix;
-use muster_loadgen::random::Random;
+use muster_testkit::clock;
+use muster_testkit::fleet::{Members, Part};
+use muster_testkit::mix;
+use muster_testkit::random::Random;
 use muster_wire::limits::{CHECK_IN_BYTES, HEADER_BYTES};
 use muster_wire::{CheckInRecord, Digest, Inventory, encode_inventory};
 use tokio::sync::watch;

@@ -7,11 +7,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use muster_loadgen::identities::{self, IdentityFile, Kind};
+use muster_testkit::identities::{self, IdentityFile, Kind};
+use muster_testkit::muster::Muster;
 use tempfile::TempDir;
 
 use crate::error::CrashError;
-use crate::muster::Muster;
 
 /// The tenants that a directory may have, in this order.
 pub const TENANTS: [&str; 3] = ["contoso", "fabrikam", "tailspin"];
@@ -53,17 +53,11 @@ impl Site {
             .map_err(CrashError::file(below))?;
         let muster = Muster::at(binary);
         let pki = scratch.path().join("pki");
-        let pki = pki.to_string_lossy();
-        muster.run(&["pki", "init", "--out", &pki])?;
+        muster.make_authority(&pki)?;
         let mut identities = Vec::new();
         for tenant in TENANTS {
             let out = scratch.path().join("identities").join(tenant);
-            let text = out.to_string_lossy();
-            let issue = |subject: &[&str]| {
-                let arguments = ["pki", "issue", "--pki", &pki, "--out", &text];
-                let all = [&arguments[..], &["--tenant", tenant], subject].concat();
-                muster.run(&all)
-            };
+            let issue = |subject: &[&str]| muster.issue(&pki, &out, tenant, subject);
             for number in 0..GATEWAYS_MAX {
                 issue(&["--gateway", &format!("gateway-{number}")])?;
             }

@@ -7,8 +7,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
+use muster_testkit::server::Ended;
 
+use crate::check::Finding;
 use crate::sampling::{log_uniform, uniform};
 
 /// The highest number of acknowledged records that a termination waits for.
@@ -78,6 +80,22 @@ impl Termination {
             Self::AfterFaultInFlush(_) => "after_fault_in_flush",
             Self::FaultAtStart => "fault_at_start",
             Self::AtKillPoint(..) => "at_kill_point",
+        }
+    }
+
+    /// The finding if a server with a sound disk ended in another way: only the loop and a kill point may end it.
+    pub fn check_end(&self, ended: Ended) -> Option<Finding> {
+        let is_told_to_stop = matches!(
+            self,
+            Self::GracefulStop(_) | Self::DuringDrain(..) | Self::AtKillPoint(..)
+        );
+        match ended {
+            Ended::Killed => None,
+            Ended::Code(0) if is_told_to_stop => None,
+            Ended::Code(_) if *self == Self::FaultAtStart => None,
+            ended => Some(Finding::Behavior(format!(
+                "the server ended by itself: {ended:?}"
+            ))),
         }
     }
 

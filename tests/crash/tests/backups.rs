@@ -3,15 +3,17 @@
 //! Where no disk can be mounted these tests print that they are skipped.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use muster_crash::configuration;
 use muster_crash::disk::{Action, DiskSettings, FaultDisk, Operation, Rule};
+use muster_crash::muster::restore;
 use muster_crash::observe::{back_up, get};
 use muster_crash::options::DirectoryOptions;
 use muster_crash::policy::Policy;
-use muster_crash::process::{Ended, Server};
 use muster_crash::site::Site;
+use muster_testkit::muster::Muster;
+use muster_testkit::server::{Ended, Server};
 
 /// A server whose backups go to a fault-injection disk.
 struct Source {
@@ -26,8 +28,8 @@ struct Source {
 
 fn source() -> Option<Source> {
     let scratch = tempfile::tempdir().expect("a scratch directory can be made");
-    let binary = Path::new(env!("CARGO_BIN_EXE_muster-crash")).with_file_name("muster");
-    let site = Site::make(&binary, scratch.path()).expect("cargo build --release --bin muster");
+    let muster = Muster::beside_this_test();
+    let site = Site::make(muster.path(), scratch.path()).expect("certificates can be made");
     let directory = site.folder("servers").expect("the directory is new");
     let data = directory.join("data");
     let backups = configuration::backups(&data);
@@ -47,7 +49,7 @@ fn source() -> Option<Source> {
         .muster
         .command(["serve", "--config", &*file.to_string_lossy()]);
     let mut server =
-        Server::start(command, &directory.join("server.log")).expect("the server starts");
+        Server::start_logged(command, &directory.join("server.log")).expect("the server starts");
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("the runtime starts");
     let (addresses, _) = runtime
@@ -67,10 +69,12 @@ impl Source {
     /// Asserts that a backup can be restored.
     fn assert_restores(&self, name: &str) {
         let restored = self.directory.join(format!("restored-{name}"));
-        let ended = self
-            .site
-            .muster
-            .restore(&self.disk.path().join(name), &restored, None);
+        let ended = restore(
+            &self.site.muster,
+            &self.disk.path().join(name),
+            &restored,
+            None,
+        );
         assert_eq!(ended.expect("the command runs"), Ended::Code(0), "{name}");
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use muster_wire::{
     Ack, AckTotals, ClientHello, CloseCode, Decoder, Goodbye, Identity, Item, Role, VERSION_MAX,
     VERSION_MIN, encode_client_hello, encode_goodbye,

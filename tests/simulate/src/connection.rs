@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use muster_ingest::net::{ListenerContext, PendingSession, Principal, SessionCore, Take};
 use muster_ingest::phase::Phase;
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use muster_wire::{CloseCode, Identity};
 
 /// Maximum size of a chunk, unless it is everything in flight.

@@ -11,9 +11,9 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use muster_engine::{Sequence, ShardId};
-use muster_loadgen::random::Random;
 use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
 use muster_store::{Keyspace, Lsn, ReadError, StoreMetrics};
+use muster_testkit::random::Random;
 
 use crate::injected_fault::InjectedFault;
 use crate::violation::Violation;

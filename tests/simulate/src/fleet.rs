@@ -5,7 +5,7 @@
 
 use muster_engine::TenantIndex;
 
-use muster_loadgen::random::{Random, mix};
+use muster_testkit::random::{Random, mix};
 use muster_wire::{
     CheckIn, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner,
     PartnerThreatState, Platform, Risk,
@@ -103,11 +103,11 @@ impl Fleet {
             boot_id: random.bits() as u32,
             payload: random.bits() as u32,
             flags: Flags::from_bits_truncate(random.bits() as u16),
-            risk: choose(Risk::ALL, &mut random),
-            partner_threat_state: choose(PartnerThreatState::ALL, &mut random),
-            onboarding: choose(Onboarding::ALL, &mut random),
-            platform: choose(Platform::ALL, &mut random),
-            management_agent: choose(ManagementAgent::ALL, &mut random),
+            risk: random.choose(Risk::ALL),
+            partner_threat_state: random.choose(PartnerThreatState::ALL),
+            onboarding: random.choose(Onboarding::ALL),
+            platform: random.choose(Platform::ALL),
+            management_agent: random.choose(ManagementAgent::ALL),
         }
     }
 
@@ -125,7 +125,7 @@ impl Fleet {
             device_id: self.id(device.number),
             os_version: Inventory::pack_version([10, 0, 22631, 4317]),
             revision,
-            owner: choose(Owner::ALL, &mut random),
+            owner: random.choose(Owner::ALL),
             device_name: format!("device-{revision}"),
             os_name: String::new(),
             model: String::new(),
@@ -138,11 +138,6 @@ impl Fleet {
                 .collect(),
         }
     }
-}
-
-/// Chooses one of `all` with equal probability.
-pub(crate) fn choose<T: Copy>(all: &[T], random: &mut Random) -> T {
-    all[random.below(all.len() as u64) as usize]
 }
 
 #[cfg(test)]

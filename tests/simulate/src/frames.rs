@@ -1,7 +1,7 @@
 //! Frames that simulated clients send: check-ins of random devices, inventories, and records that are rejected.
 
 use muster_engine::TenantIndex;
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use muster_wire::{CheckInBytes, encode_check_ins_header, encode_inventory};
 
 use crate::fleet::{Device, Fleet};

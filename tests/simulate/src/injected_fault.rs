@@ -5,8 +5,8 @@
 
 use muster_ingest::clock::Stamp;
 use muster_ingest::shard::CommitPayload;
-use muster_loadgen::random::Random;
 use muster_store::Commit;
+use muster_testkit::random::Random;
 
 /// A fault that some check must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -20,8 +20,8 @@ use muster_ingest::shard::writer::{Groups, WriterThread};
 use muster_ingest::shard::{
     CheckpointTurn, CommitPayload, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig,
 };
-use muster_loadgen::random::Random;
 use muster_store::{Commit, Store, StoreConfig, Writer};
+use muster_testkit::random::Random;
 
 use crate::disk::SimulatedDisk;
 use crate::injected_fault::InjectedFault;

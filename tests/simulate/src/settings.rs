@@ -4,10 +4,8 @@
 //! check-in, a checkpoint every few journal values.
 
 use muster_engine::{ShardLimits, TenantPolicy, Threshold};
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use muster_wire::Platform;
-
-use crate::fleet::choose;
 
 /// The settings of one run.
 #[derive(Clone, Debug)]
@@ -80,17 +78,17 @@ impl Settings {
             _ => unlimited,
         };
         Self {
-            shards: choose(&[1, 1, 2, 3, 4], random),
-            tenants: choose(&[1, 2, 3], random),
-            devices_per_tenant: choose(&[2, 5, 20, 60, 300], random),
+            shards: random.choose(&[1, 1, 2, 3, 4]),
+            tenants: random.choose(&[1, 2, 3]),
+            devices_per_tenant: random.choose(&[2, 5, 20, 60, 300]),
             clients: 1 + random.below(5) as usize,
-            steps: choose(&[500, 1500, 3000], random),
-            inbox_batches: choose(&[1, 1, 2, 4], random),
-            batch_check_ins_max: choose(&[1, 4, 16, 64], random),
-            commits_in_flight: choose(&[1, 2, 3, 4], random),
-            checkpoint_journal_bytes: choose(&[1, 300, 2_000, 20_000], random),
-            group_bytes_max: choose(&[1, 200, 2_000, 1 << 20], random),
-            window_frames: choose(&[1, 2, 4, 8], random),
+            steps: random.choose(&[500, 1500, 3000]),
+            inbox_batches: random.choose(&[1, 1, 2, 4]),
+            batch_check_ins_max: random.choose(&[1, 4, 16, 64]),
+            commits_in_flight: random.choose(&[1, 2, 3, 4]),
+            checkpoint_journal_bytes: random.choose(&[1, 300, 2_000, 20_000]),
+            group_bytes_max: random.choose(&[1, 200, 2_000, 1 << 20]),
+            window_frames: random.choose(&[1, 2, 4, 8]),
             limits,
             rates: EventRates::sample(random),
         }
@@ -105,13 +103,13 @@ impl Settings {
 impl EventRates {
     fn sample(random: &mut Random) -> Self {
         Self {
-            crash: choose(&[0, 50, 200, 800], random),
-            crash_in_write: choose(&[0, 50, 400], random),
-            write_failure: choose(&[0, 0, 100], random),
-            connection_loss: choose(&[0, 100, 1_000], random),
-            stop: choose(&[0, 0, 100], random),
-            policy_change: choose(&[0, 100, 1_000], random),
-            clock_jump: choose(&[100, 1_000, 5_000], random),
+            crash: random.choose(&[0, 50, 200, 800]),
+            crash_in_write: random.choose(&[0, 50, 400]),
+            write_failure: random.choose(&[0, 0, 100]),
+            connection_loss: random.choose(&[0, 100, 1_000]),
+            stop: random.choose(&[0, 0, 100]),
+            policy_change: random.choose(&[0, 100, 1_000]),
+            clock_jump: random.choose(&[100, 1_000, 5_000]),
         }
     }
 }
@@ -126,7 +124,7 @@ pub(crate) fn sample_policy(random: &mut Random) -> TenantPolicy {
         policy.sensor_limits.no_sensor_data_seconds = 3_600 * (1 + random.below(48) as u32);
     }
     for &platform in Platform::ALL {
-        policy.set_threshold(platform, choose(Threshold::ALL, random));
+        policy.set_threshold(platform, random.choose(Threshold::ALL));
         policy.set_blocked_on_missing(platform, random.below(2) == 0);
     }
     policy

@@ -17,7 +17,7 @@ use muster_ingest::clock::{Clock, SimulatedTime};
 use muster_ingest::config::{Config, ListenConfig};
 use muster_ingest::phase::Phase;
 use muster_ingest::shard::{Input, Stepped};
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use muster_wire::Identity;
 
 use crate::acknowledged_state::AcknowledgedState;

@@ -7,12 +7,12 @@ use muster_ingest::clock::{Clock, SimulatedTime};
 use muster_ingest::config::Config;
 use muster_ingest::phase::Phase;
 use muster_ingest::shard::{Input, Stepped};
-use muster_loadgen::random::Random;
 use muster_simulate::connection::Connection;
 use muster_simulate::disk::SimulatedDisk;
 use muster_simulate::fleet::{Device, Fleet};
 use muster_simulate::server::{Server, StartOptions};
 use muster_simulate::settings::Settings;
+use muster_testkit::random::Random;
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{
     CheckInRecord, ClientHello, CloseCode, Decoder, Goodbye, Identity, Item, Role,

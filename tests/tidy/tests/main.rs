@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of the crates. A package is named after its folder: `muster-engine` lies in `ingest/engine`.
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 16] = [
     "wire",
     "ingest",
     "ingest/api",
@@ -23,8 +23,10 @@ const CRATES: [&str; 14] = [
     "store",
     "client",
     "loadgen",
+    "loadgen/testkit",
     "benches",
     "benches/peers",
+    "tests/acceptance",
     "tests/crash",
     "tests/fuzz",
     "tests/simulate",

@@ -44,7 +44,7 @@ fn verdicts_are_those_of_the_rules() {
     while part.make_frame(&mut frame, 1_000, 1) > 0 {}
     let now = muster_engine::Timestamp::from_seconds(1_700_000_000);
     let policy = muster_engine::TenantPolicy::default();
-    let expected = muster_loadgen::oracle::Prediction::of([&part], &policy, now).counts;
+    let expected = muster_testkit::oracle::Prediction::of([&part], &policy, now).counts;
     let counts = model(1).holding().counts;
     let onboarded = muster_engine::OnboardingStatus::Onboarded.index() as u8;
     let of_status = counts

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_loadgen::latency::Latency;
+use muster_testkit::latency::Latency;
 
 use super::*;
 use crate::peer::{Installed, Name};

@@ -64,7 +64,7 @@ pub(crate) enum Ending {
 /// Two starts: the first ends with a checkpoint of everything, the second has other rules and ends as told.
 pub(crate) fn make(ending: Ending, to: &Path) {
     let place = Installation::new();
-    let mut random = Random(1);
+    let mut random = Random::new(1, 0);
     let server = place.start_with(&Settings::default());
     send(&server, &place, &mut random, 1);
     server.stop();

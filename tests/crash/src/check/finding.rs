@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use muster_loadgen::oracle::CellName;
+use muster_testkit::oracle::CellName;
 use muster_wire::Digest;
 
 use super::device_name;

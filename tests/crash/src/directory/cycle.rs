@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use muster_client::Progress;
+use muster_testkit::server::Ended;
 
 use crate::check::{Finding, Observed};
 use crate::observe::FaultResponse;
-use crate::process::Ended;
 use crate::termination::Termination;
 
 /// The result of a cycle.

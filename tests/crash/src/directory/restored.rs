@@ -4,11 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
+use muster_testkit::server::{Ended, Server};
+
 use super::Directory;
 use crate::check::{self, Finding};
 use crate::configuration;
 use crate::error::CrashError;
-use crate::process::{Ended, Server};
+use crate::muster;
 use crate::site::Site;
 
 impl Directory {
@@ -27,7 +29,8 @@ impl Directory {
         data: &Path,
     ) -> Result<Option<Ended>, CrashError> {
         let command = self.command(site, data)?;
-        let mut server = Server::start(command, &self.path.join("restored.log"))?;
+        let mut server = Server::start_logged(command, &self.path.join("restored.log"))
+            .map_err(CrashError::start)?;
         match server.ready().await {
             Some(_) => Ok(None),
             None => Ok(Some(server.end().await)),
@@ -39,7 +42,7 @@ impl Directory {
     /// # Errors
     /// If the ledger file cannot be written.
     pub fn check_restored(&self, site: &Site, data: &Path) -> Result<Vec<Finding>, CrashError> {
-        let read = site.muster.devices(data).and_then(|listing| {
+        let read = muster::devices(&site.muster, data).and_then(|listing| {
             let recount = site.muster.recount_offline(data)?;
             Ok((listing, recount))
         });

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 
 use super::survival::LossMode;
 use super::tree::Inode;

@@ -8,7 +8,7 @@
 
 use std::ffi::OsStr;
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use serde::Serialize;
 
 use super::counts::Counts;

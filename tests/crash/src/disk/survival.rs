@@ -2,7 +2,7 @@
 //!
 //! Pure. A loss has one [`LossMode`] for all files, or one for each. No mode loses synced bytes or invents bytes.
 
-use muster_loadgen::random::{Random, mix};
+use muster_testkit::random::{Random, mix};
 
 use super::content::{Content, SECTOR_BYTES, Survival};
 

@@ -7,7 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use serde::Serialize;
 
 use super::{DiskBackend, data_on, mount};

@@ -10,7 +10,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 use tokio::sync::watch;
 
 use super::{DiskBackend, copy_files, data_on, mount};

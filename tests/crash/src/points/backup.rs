@@ -7,11 +7,13 @@
 use std::fs;
 use std::path::Path;
 
+use muster_testkit::server::Ended;
+
 use super::{RECORDS_BEFORE, Visitor, options};
 use crate::directory::Directory;
 use crate::error::CrashError;
 use crate::load::BACKUP_POINTS;
-use crate::process::Ended;
+use crate::muster::restore;
 use crate::sampling::next_seed;
 use crate::termination::{Termination, at_kill_point};
 
@@ -73,10 +75,7 @@ impl Visitor<'_> {
         for entry in entries {
             let name = entry.map_err(CrashError::file(&backups))?.file_name();
             let name = name.to_string_lossy().into_owned();
-            let ended = self
-                .site
-                .muster
-                .restore(&backups.join(&name), &restored, None)?;
+            let ended = restore(&self.site.muster, &backups.join(&name), &restored, None)?;
             let command = format!("a restore of {name}");
             match name.strip_suffix(PARTIAL) {
                 Some(unfinished) => {
@@ -103,7 +102,7 @@ impl Visitor<'_> {
         let restored = directory.path().join("restored");
         for name in names {
             let backup = directory.backups().join(name);
-            let ended = self.site.muster.restore(&backup, &restored, None)?;
+            let ended = restore(&self.site.muster, &backup, &restored, None)?;
             self.expect(point, seed, &format!("a restore of {name}"), ended, DONE);
             self.check_restored(point, seed, directory, &restored)?;
             // If the restore was refused, which is a finding, there is nothing to remove.
@@ -136,11 +135,11 @@ impl Visitor<'_> {
         if visit > 0 || point.starts_with(REMOVAL_POINTS) {
             let earlier = EARLIER_KILL_POINTS[visit as usize % EARLIER_KILL_POINTS.len()];
             let earlier = at_kill_point(earlier, 0);
-            let ended = muster.restore(&backup, &restored, Some(earlier))?;
+            let ended = restore(muster, &backup, &restored, Some(earlier))?;
             self.expect(point, seed, "an earlier restore", ended, Ended::Killed);
         }
         let at_point = at_kill_point(point, passes);
-        let ended = muster.restore(&backup, &restored, Some(at_point))?;
+        let ended = restore(muster, &backup, &restored, Some(at_point))?;
         let killed = ended == Ended::Killed;
         if killed {
             self.check_unfinished_restore(point, seed, &directory, &restored)
@@ -184,7 +183,7 @@ impl Visitor<'_> {
             }
         }
         let backup = directory.backups().join(BACKUP);
-        let ended = self.site.muster.restore(&backup, restored, None)?;
+        let ended = restore(&self.site.muster, &backup, restored, None)?;
         let expected = if point == COMPLETE { REFUSED } else { DONE };
         self.expect(point, seed, "the repeated restore", ended, expected);
         if partial.exists() {

@@ -7,8 +7,8 @@ use muster_crash::disk::{
     Action, DiskSettings, EntryDurability, FileKind, Operation, Rule, Timing,
 };
 use muster_engine::{Sequence, ShardId};
-use muster_loadgen::random::Random;
 use muster_store::{Commit, ReadError, Store};
+use muster_testkit::random::Random;
 
 use super::{RecordingSink, config, disk};
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use muster_crash::disk::{Action, DiskSettings, FaultDisk, FileKind, Operation, Rule};
 use muster_engine::{PageNumber, Sequence, ShardId};
-use muster_loadgen::random::Random;
 use muster_store::{CheckpointMark, Commit, PageWrite, ReadError, Store, Writer};
+use muster_testkit::random::Random;
 
 use super::{RecordingSink, config, disk};
 

@@ -5,17 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use muster_testkit::muster::Muster;
 use serde_json::Value;
 
 /// The binary of the server, in the same directory as the one under test.
 pub(crate) fn server() -> PathBuf {
-    let server = Path::new(env!("CARGO_BIN_EXE_muster-crash")).with_file_name("muster");
-    assert!(
-        server.exists(),
-        "{} is missing: cargo build --release --workspace --bin muster",
-        server.display()
-    );
-    server
+    Muster::beside_this_test().path().to_owned()
 }
 
 /// Runs the binary with a scratch directory.

@@ -10,7 +10,6 @@ use muster_wire::CloseCode;
 use super::World;
 use crate::connection::{Connection, SessionStep};
 use crate::disk::WriteFailure;
-use crate::fleet::choose;
 use crate::server::StopPhase;
 use crate::settings::EventRates;
 use crate::violation::Violation;
@@ -92,7 +91,7 @@ impl World {
             self.change_policy();
         }
         if self.chance(clock_jump) {
-            let seconds_max = choose(&[2, 90, 400, 3_600, 100_000, 900_000], &mut self.random);
+            let seconds_max = self.random.choose(&[2, 90, 400, 3_600, 100_000, 900_000]);
             let seconds = 1 + self.random.below(seconds_max);
             self.trace.record("clock jump", 0, &[("seconds", seconds)]);
             self.advance_time(Duration::from_secs(seconds));
@@ -104,7 +103,9 @@ impl World {
     }
 
     fn fail_next_write(&mut self) {
-        let failure = choose(&[WriteFailure::Lost, WriteFailure::Kept], &mut self.random);
+        let failure = self
+            .random
+            .choose(&[WriteFailure::Lost, WriteFailure::Kept]);
         let kept = u64::from(failure == WriteFailure::Kept);
         self.trace.record("next write fails", 0, &[("kept", kept)]);
         self.disk.fail_next_write(failure);
@@ -128,7 +129,7 @@ impl World {
             return Ok(());
         }
         if self.random.below(2) == 0 {
-            let bytes_max = choose(&[1, 20, 200, usize::MAX], &mut self.random);
+            let bytes_max = self.random.choose(&[1, 20, 200, usize::MAX]);
             self.deliver(number, bytes_max)?;
             return self.close_if_done(number);
         }
@@ -232,7 +233,7 @@ impl World {
     }
 
     fn step_shard(&mut self) {
-        let first = choose(&[Input::Control, Input::Inbox], &mut self.random);
+        let first = self.random.choose(&[Input::Control, Input::Inbox]);
         let Some(server) = &mut self.server else {
             return;
         };

@@ -11,7 +11,7 @@ use muster_ingest::shard::{Control, DeviceView, RecountPoint};
 use tokio::sync::oneshot;
 
 use super::World;
-use crate::fleet::{Device, choose};
+use crate::fleet::Device;
 use crate::server::StopPhase;
 use crate::settings::sample_policy;
 use crate::violation::Violation;
@@ -94,7 +94,7 @@ impl World {
         }
         let acknowledged: Vec<Device> = self.acknowledged_state.devices().collect();
         if self.operator.device.is_none() && !acknowledged.is_empty() {
-            let device = choose(&acknowledged, &mut self.random);
+            let device = self.random.choose(&acknowledged);
             let device_id = self.fleet.id(device.number);
             let shard = usize::from(server.context.routes.map.shard_of(&device_id).0);
             let (reply, answer) = oneshot::channel();

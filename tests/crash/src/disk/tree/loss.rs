@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 
 use super::{Body, Inode, ROOT, Tree, Version};
 use crate::disk::entry::{EntryChange, EntryDurability, survivors};

@@ -1,6 +1,6 @@
 //! Which entries survive a power loss, and the errors of a directory.
 
-use muster_loadgen::random::Random;
+use muster_testkit::random::Random;
 
 use super::*;
 use crate::disk::survival::{self, LossMode};

@@ -1,0 +1,62 @@
+//! What lies in a data directory with good checksums and is no work of a server is refused by name.
+
+use muster_engine::TenantIndex;
+use muster_store::{Commit, InventoryWrite};
+use muster_wire::{Inventory, Owner};
+
+use crate::behind::write_behind;
+use crate::harness::*;
+
+/// Puts an inventory over the stored one, checksum and all, as no server does.
+fn plant(place: &Installation, inventory: &Inventory) {
+    let planted = InventoryWrite {
+        tenant: TenantIndex(0),
+        device_id: inventory.device_id,
+        bytes: inventory.to_bytes().expect("within the limits"),
+    };
+    write_behind(&place.data(), |_| Commit {
+        inventories: vec![planted],
+        ..Commit::default()
+    });
+}
+
+#[test]
+fn an_inventory_that_is_not_the_one_of_its_record_is_refused() {
+    let place = Installation::new();
+    let server = place.start();
+    let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    let sent = random_inventory(&mut Random::new(3, 0), device(1), 2);
+    wait(client.send_inventory(&sent)).unwrap();
+    wait(client.close()).unwrap();
+    server.stop();
+    let owner = match sent.owner {
+        Owner::Company => Owner::Personal,
+        _ => Owner::Company,
+    };
+    let changes: [fn(&mut Inventory); 2] = [
+        |inventory| inventory.revision += 1,
+        |inventory| inventory.tags.push("planted".to_owned()),
+    ];
+    let mut damaged: Vec<_> = changes
+        .into_iter()
+        .map(|change| {
+            let mut inventory = sent.clone();
+            change(&mut inventory);
+            inventory
+        })
+        .collect();
+    damaged.push(Inventory {
+        owner,
+        ..sent.clone()
+    });
+    for inventory in damaged {
+        plant(&place, &inventory);
+        let ended = muster(&["devices", "--data-dir", text(&place.data())]);
+        let fault = ended.one_fault(6);
+        let named = format!("inventory of device {}", device(1));
+        assert!(fault.contains("shard") && fault.contains(&named), "{fault}");
+    }
+    plant(&place, &sent);
+    let ended = muster(&["devices", "--data-dir", text(&place.data())]);
+    assert_eq!((ended.code, ended.out.lines().count()), (0, 1), "{ended:?}");
+}

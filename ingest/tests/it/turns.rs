@@ -1,0 +1,114 @@
+//! Tenants take turns at a shard: what one of them floods is not in front of what another sends.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use muster_cli::offline::tenant_names;
+use muster_engine::journal::{JournalValue, Segment};
+use muster_store::{ReadError, Store, StoreConfig};
+use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
+use tokio::task::JoinHandle;
+
+use crate::harness::*;
+
+/// Batches in the inbox of the one shard: half of them for each of two tenants.
+const INBOX_BATCHES: usize = 64;
+
+/// A gateway of another tenant that sends full frames until it is told to stop.
+fn flood(server: &Server, pki: &Pki, number: u64, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+    let client = server.client(pki, &pki.gateway("contoso", &format!("gw-{number}")));
+    let stop = Arc::clone(stop);
+    spawn(async move {
+        for seq in 1.. {
+            let full = (0..CHECK_INS_PER_FRAME_MAX as u64).map(|own| {
+                // Few different reports: cells are limited.
+                random_check_in(
+                    &mut Random::new(own % 500, 0),
+                    device(number * 10_000 + own),
+                    seq,
+                )
+            });
+            client
+                .send(&full.collect::<Vec<_>>())
+                .await
+                .expect("it is sent");
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        client.close().await.expect("everything is acknowledged");
+    })
+}
+
+/// How many check-ins of others the shard took before each of this tenant, from what the journal has in order.
+fn taken_before(data: &Path, tenant: &str) -> Vec<usize> {
+    let store = Store::open_read_only(&StoreConfig::new(data)).expect("it was only killed");
+    let view = store.view();
+    let names = tenant_names(&view).expect("it is intact");
+    let (mut before, mut others) = (Vec::new(), 0);
+    let journal = view.journal(|entry| {
+        let mut value = JournalValue::decode(entry.bytes).expect("it is intact");
+        while let Some(segment) = value.next_segment().expect("it is intact") {
+            let (of, check_ins) = match segment {
+                Segment::CheckIns { tenant, records } => (tenant, records.len()),
+                Segment::Repeated {
+                    tenant, records, ..
+                } => (tenant, records.len()),
+                _ => continue,
+            };
+            match names[&of] == tenant {
+                true => before.push(std::mem::take(&mut others)),
+                false => others += check_ins,
+            }
+        }
+        Ok::<(), ReadError>(())
+    });
+    journal.expect("it is intact");
+    before
+}
+
+/// In one queue for all, each of its check-ins would stand behind a full inbox. The memory that a flood takes is
+/// judged by `scripts/overload`; that it takes none for each check-in by the test `allocations`.
+#[test]
+fn a_tenant_waits_for_a_turn_and_not_for_all_that_another_floods() {
+    const FRAMES: u64 = 30;
+    let place = Installation::new();
+    let server = place.start_with(&Settings {
+        // The journal keeps everything.
+        store: "checkpoint_journal_bytes = \"4GiB\"".to_owned(),
+        shards: format!(
+            "count = 1\ninbox_batches = {INBOX_BATCHES}\nbatch_check_ins_max = 4096\ncommits_in_flight = 1"
+        ),
+        ..Settings::default()
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let floods: Vec<_> = (1..=6)
+        .map(|number| flood(&server, &place.pki, number, &stop))
+        .collect();
+    eventually("the flood has all places that it can have", || {
+        let parts = server.ops.metrics().get("muster_shard_inbox_batches");
+        (parts >= INBOX_BATCHES as f64 / 2.0).then_some(())
+    });
+    let mut quiet = server.session(&place.pki, &place.pki.gateway("fabrikam", "gw-1"));
+    for seq in 1..=FRAMES {
+        quiet.check_ins(&[random_check_in(&mut Random::new(seq, 0), device(1), seq)]);
+        assert_eq!(quiet.acknowledged(seq).0.accepted, seq);
+    }
+    quiet.goodbye();
+    stop.store(true, Ordering::Relaxed);
+    for flood in floods {
+        wait(flood).expect("no panic there");
+    }
+    server.ops.accounts_add_up();
+    server.kill();
+    let mut before = taken_before(&place.data(), "fabrikam");
+    assert_eq!(before.len() as u64, FRAMES);
+    // The first came whenever it came. Most of the others, because a busy machine may hold some of them back.
+    before.remove(0);
+    before.sort_unstable();
+    let median = before[before.len() / 2];
+    let full = INBOX_BATCHES * CHECK_INS_PER_FRAME_MAX;
+    assert!(median > 0, "nobody floods");
+    assert!(median < full / 2, "{median} of {full}: {before:?}");
+}

@@ -1,0 +1,190 @@
+//! Seeded devices and what they report, and the oracle that says what a server must count.
+
+use std::collections::BTreeMap;
+
+use muster_engine::model::{Answer, Model};
+use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy, Timestamp};
+use muster_wire::{
+    CheckIn, CheckInBytes, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding,
+    Owner, PartnerThreatState, Platform, Risk, encode_check_ins, encode_check_ins_header,
+    encode_inventory,
+};
+
+use super::ops::Cells;
+use crate::clock;
+use crate::device::device_id;
+use crate::random::Random;
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(clock::millis())
+}
+
+/// The device with this number.
+pub const fn device(number: u64) -> DeviceId {
+    device_id(0, number)
+}
+
+/// A check-in that says anything a device may say.
+pub fn random_check_in(random: &mut Random, device_id: DeviceId, seq: u64) -> CheckInRecord {
+    let check_in = CheckIn {
+        device_id,
+        seq,
+        sent_at_ms: 1,
+        boot_id: 1,
+        payload: 0,
+        flags: Flags::from_bits_truncate(random.bits() as u16),
+        risk: random.choose(Risk::ALL),
+        partner_threat_state: random.choose(PartnerThreatState::ALL),
+        onboarding: random.choose(Onboarding::ALL),
+        platform: random.choose(Platform::ALL),
+        management_agent: random.choose(ManagementAgent::ALL),
+    };
+    check_in.to_record().expect("neither id nor seq is zero")
+}
+
+/// An inventory with one of a few owners and sets of tags.
+pub fn random_inventory(random: &mut Random, device_id: DeviceId, revision: u32) -> Inventory {
+    let tags = ["berlin", "kiosk", "pilot"]
+        .into_iter()
+        .filter(|_| random.below(2) == 0);
+    let tags = tags.map(str::to_owned).collect();
+    Inventory {
+        device_id,
+        os_version: Inventory::pack_version([10, 0, 22631, 4317]),
+        revision,
+        owner: random.choose(Owner::ALL),
+        device_name: format!("device-{revision}"),
+        os_name: "Windows".to_owned(),
+        model: "Notebook 14".to_owned(),
+        manufacturer: String::new(),
+        serial_number: "SN-000042".to_owned(),
+        user_principal_name: String::new(),
+        tags,
+    }
+}
+
+/// A frame of check-ins, header included.
+pub fn frame(records: &[CheckInRecord]) -> bytes::Bytes {
+    let mut bytes = Vec::new();
+    encode_check_ins(&mut bytes, records).expect("a frame");
+    bytes.into()
+}
+
+/// A frame of records that need not be valid.
+pub fn frame_of(records: &[CheckInBytes]) -> Vec<u8> {
+    let header = encode_check_ins_header(records.len()).expect("a frame");
+    [&header, records.as_flattened()].concat()
+}
+
+/// An inventory frame with an archive that need not be valid.
+pub fn inventory_frame(archive: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_inventory(&mut bytes, archive).expect("within the limits of a frame");
+    bytes
+}
+
+/// An inventory with these tags and little else.
+pub fn inventory_of(device_id: DeviceId, tags: &[&str]) -> Inventory {
+    Inventory {
+        device_id,
+        os_version: 0,
+        revision: 1,
+        owner: Owner::Company,
+        device_name: "ab".to_owned(),
+        os_name: String::new(),
+        model: "a long name of a model".to_owned(),
+        manufacturer: String::new(),
+        serial_number: String::new(),
+        user_principal_name: String::new(),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+    }
+}
+
+/// The engine's slow model of a whole server, told the same as the server.
+#[derive(Debug)]
+pub struct Oracle {
+    model: Model,
+    policy: PolicySet,
+    tenants: Vec<&'static str>,
+    /// Answers so far: accepted, duplicate, stale.
+    pub answers: [u64; 3],
+}
+
+impl Oracle {
+    /// For the tenants of the default settings, by the default rules.
+    #[expect(
+        clippy::new_without_default,
+        reason = "there is one beginning, and it is not nothing"
+    )]
+    pub fn new() -> Self {
+        let tenants = vec!["contoso", "fabrikam"];
+        let rules = vec![TenantPolicy::default(); tenants.len()];
+        let policy = PolicySet::new(Revision(1), rules);
+        Self {
+            model: Model::default(),
+            policy,
+            tenants,
+            answers: [0; 3],
+        }
+    }
+
+    /// Other rules are in force from here on.
+    pub fn judge_by(&mut self, rules: Vec<TenantPolicy>) {
+        self.policy = PolicySet::new(Revision(self.policy.revision().0 + 1), rules);
+    }
+
+    /// A device checks in.
+    pub fn check_in(&mut self, tenant: &str, check_in: &CheckInRecord) {
+        let index = self.index(tenant);
+        let answer = self.model.check_in(&self.policy, index, check_in, now());
+        self.count(answer);
+    }
+
+    /// Devices check in, in this order.
+    pub fn check_ins(&mut self, tenant: &str, check_ins: &[CheckInRecord]) {
+        for check_in in check_ins {
+            self.check_in(tenant, check_in);
+        }
+    }
+
+    /// A device sends an inventory.
+    pub fn inventory(&mut self, tenant: &str, inventory: &Inventory) {
+        let index = self.index(tenant);
+        let answer = self.model.inventory(&self.policy, index, inventory, now());
+        self.count(answer);
+    }
+
+    fn count(&mut self, answer: Answer) {
+        let index = match answer {
+            Answer::Accepted => 0,
+            Answer::Duplicate => 1,
+            Answer::Stale => 2,
+            Answer::UnknownDevice => panic!("the default rules create devices"),
+        };
+        self.answers[index] += 1;
+    }
+
+    fn index(&self, tenant: &str) -> TenantIndex {
+        let index = self.tenants.iter().position(|name| *name == tenant);
+        TenantIndex(index.expect("a tenant of the settings") as u16)
+    }
+
+    /// How many devices there are.
+    pub fn devices(&self) -> u64 {
+        self.model.devices() as u64
+    }
+
+    /// What `GET /cells` must say.
+    pub fn cells(&self) -> Cells {
+        let cells = self.model.cells(&self.policy, now());
+        let cells = cells.into_iter().map(|((tenant, cohort, facets), count)| {
+            let tenant = self.tenants[usize::from(tenant)].to_owned();
+            let owner = cohort.owner().name().to_owned();
+            (
+                (tenant, owner, cohort.tags().to_vec(), facets.word().0),
+                count,
+            )
+        });
+        cells.collect::<BTreeMap<_, _>>()
+    }
+}

@@ -1,0 +1,224 @@
+//! What an operator sees of a server over HTTP.
+
+use std::collections::BTreeMap;
+
+use muster_wire::DeviceId;
+use serde_json::Value;
+
+use super::before_deadline;
+use crate::ops;
+
+/// Numbers of devices by tenant, owner, tags and facet word.
+pub type Cells = BTreeMap<(String, String, Vec<String>, u32), u64>;
+
+/// The operators' endpoint of a server.
+#[derive(Debug)]
+pub struct Ops {
+    /// `http://HOST:PORT`
+    pub base: String,
+    ops: ops::Ops,
+}
+
+impl Ops {
+    /// For the endpoint at `base` (`http://HOST:PORT`).
+    pub fn new(base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ops: ops::Ops::new(base),
+        }
+    }
+
+    /// Status and body.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        self.ops.get(path).expect("the endpoint answers")
+    }
+
+    #[track_caller]
+    fn get_json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("an answer is JSON")
+    }
+
+    /// Every cell with devices in it.
+    #[track_caller]
+    pub fn cells(&self) -> Cells {
+        let answer = self.get_json("/cells");
+        let cells = answer["cells"].as_array().expect("a list of cells");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let cells = cells.iter().map(|cell| {
+            let tags = cell["tags"]
+                .as_array()
+                .expect("a list of tags")
+                .iter()
+                .map(text)
+                .collect();
+            let word = cell["facets"]
+                .as_u64()
+                .and_then(|word| u32::try_from(word).ok());
+            let key = (
+                text(&cell["tenant"]),
+                text(&cell["owner"]),
+                tags,
+                word.expect("a facet word"),
+            );
+            (key, cell["count"].as_u64().expect("a number"))
+        });
+        cells.collect()
+    }
+
+    /// The counts of all tenants together.
+    #[track_caller]
+    pub fn total(&self) -> Value {
+        self.get_json("/counts")["total"].clone()
+    }
+
+    /// The rules of a tenant.
+    #[track_caller]
+    pub fn policy(&self, tenant: &str) -> Value {
+        self.get_json(&format!("/policy?tenant={tenant}"))
+    }
+
+    /// One device, if it is known.
+    #[track_caller]
+    pub fn device(&self, tenant: &str, device: DeviceId) -> Option<Value> {
+        let (status, body) = self.get(&format!("/devices/{tenant}/{device}"));
+        assert!(matches!(status, 200 | 404), "{status}: {body}");
+        (status == 200).then(|| serde_json::from_str(&body).expect("an answer is JSON"))
+    }
+
+    /// The seq of a device; 0 if it is not known.
+    #[track_caller]
+    pub fn seq(&self, tenant: &str, device: DeviceId) -> u64 {
+        self.device(tenant, device)
+            .map_or(0, |device| device["seq"].as_u64().expect("a number"))
+    }
+
+    /// Number of sessions.
+    #[track_caller]
+    pub fn sessions(&self) -> u64 {
+        self.metrics().get("muster_net_sessions") as u64
+    }
+
+    /// What is measured now.
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        Metrics(text)
+    }
+
+    /// Waits until all is quiet: then everything that was offered is in one of the accounts, as
+    /// docs/reference/METRICS.md says.
+    #[track_caller]
+    pub fn accounts_add_up(&self) -> Metrics {
+        let mut last = Vec::new();
+        let looked = before_deadline(|| {
+            let metrics = self.metrics();
+            let of = |family: &str| metrics.get(family);
+            let (refused, failed) = (
+                of("muster_net_refused_total"),
+                of("muster_net_handshakes_failed_total"),
+            );
+            let (connections, open) = (
+                of("muster_net_connections_total"),
+                of("muster_net_connections_open"),
+            );
+            let before_hello = of("muster_net_connections_closed_before_hello_total");
+            let unacknowledged = of("muster_session_records_unacknowledged_total");
+            last = vec![
+                (
+                    of("muster_net_attempts_total"),
+                    refused
+                        + of("muster_net_retries_total")
+                        + failed
+                        + connections
+                        + of("muster_net_handshakes"),
+                ),
+                (
+                    connections,
+                    of("muster_net_connections_closed_total") + open,
+                ),
+                (
+                    connections,
+                    before_hello + of("muster_net_sessions_opened_total") + open
+                        - of("muster_net_sessions"),
+                ),
+                (
+                    of("muster_session_records_received_total"),
+                    of("muster_session_records_acknowledged_total") + unacknowledged,
+                ),
+            ];
+            last.iter()
+                .all(|(one, other)| one == other)
+                .then_some(metrics)
+        });
+        looked.unwrap_or_else(|| panic!("the accounts do not add up: {last:?}"))
+    }
+
+    /// Orders a recount; status and report.
+    #[track_caller]
+    pub fn recount(&self) -> (u16, Value) {
+        let answer = self.ops.post("/recount", "");
+        let (status, body) = answer.expect("the endpoint answers");
+        (
+            status,
+            serde_json::from_str(&body).expect("an answer is JSON"),
+        )
+    }
+
+    /// Orders a recount and asserts that it found no difference.
+    #[track_caller]
+    pub fn recount_is_verified(&self) {
+        let (status, report) = self.recount();
+        assert_eq!(
+            (status, &report["verified"]),
+            (200, &Value::Bool(true)),
+            "{report:#}"
+        );
+    }
+}
+
+/// One scrape.
+#[derive(Debug)]
+pub struct Metrics(String);
+
+impl Metrics {
+    /// The value of a series, labels included, or the sum of a family that has labels.
+    #[track_caller]
+    pub fn get(&self, series: &str) -> f64 {
+        let mut found = None;
+        for line in self.0.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            if name == series
+                || name
+                    .split_once('{')
+                    .is_some_and(|(family, _)| family == series)
+            {
+                let value: f64 = value.parse().expect("a number");
+                *found.get_or_insert(0.0) += value;
+            }
+        }
+        found.unwrap_or_else(|| panic!("no series {series}"))
+    }
+
+    /// Every series of a family by its label.
+    pub fn by_label(&self, family: &str) -> BTreeMap<String, u64> {
+        let lines = self
+            .0
+            .lines()
+            .filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
+        let series = lines.filter_map(|line| {
+            let (labels, value) = line.split_once("} ")?;
+            let (_, label) = labels.split_once('=')?;
+            Some((
+                label.trim_matches('"').to_owned(),
+                value.parse::<f64>().ok()? as u64,
+            ))
+        });
+        series.collect()
+    }
+}

@@ -1,0 +1,213 @@
+//! A scratch directory with everything a server needs, and the configuration it is started with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::cli::{CommandOutput, muster, text};
+use super::eventually;
+use super::pki::Pki;
+use super::running::Server;
+use crate::muster::Muster;
+
+/// What differs from the defaults of the tests: lines of TOML, by section.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// 0 takes a free port.
+    pub quic_port: u16,
+    /// 0 takes a free port.
+    pub ops_port: u16,
+    /// Lines of the section `listen`.
+    pub listen: String,
+    /// The data directory, below the scratch directory.
+    pub directory: &'static str,
+    /// Lines of the section `store`.
+    pub store: String,
+    /// Lines of the section `shards`.
+    pub shards: String,
+    /// The tables of the tenants.
+    pub tenants: String,
+}
+
+impl Default for Settings {
+    /// Two shards; the tenants contoso and fabrikam with the default rules.
+    fn default() -> Self {
+        Self {
+            quic_port: 0,
+            ops_port: 0,
+            listen: String::new(),
+            directory: "data",
+            store: String::new(),
+            shards: "count = 2".to_owned(),
+            tenants: "[[tenants]]\nname = \"contoso\"\n[[tenants]]\nname = \"fabrikam\"\n"
+                .to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    fn to_toml(&self) -> String {
+        let Self {
+            quic_port,
+            ops_port,
+            listen,
+            directory,
+            store,
+            shards,
+            tenants,
+        } = self;
+        format!(
+            r#"
+[listen]
+address = "127.0.0.1:{quic_port}"
+certificate = "pki/server.pem"
+key = "pki/server.key"
+client_ca = "pki/ca.pem"
+{listen}
+[ops]
+address = "127.0.0.1:{ops_port}"
+[store]
+directory = "{directory}"
+{store}
+[shards]
+{shards}
+[log]
+format = "json"
+{tenants}
+"#
+        )
+    }
+}
+
+/// `muster` with these arguments, run by a shell after these commands.
+fn after(commands: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("{commands}; exec \"$@\"");
+    command
+        .args(["-c", &script, "sh", text(Muster::beside_this_test().path())])
+        .args(arguments);
+    command
+}
+
+/// A place where servers run, one after the other, on the same data directory.
+#[derive(Debug)]
+pub struct Installation {
+    scratch: TempDir,
+    /// The authority of its server and clients.
+    pub pki: Pki,
+}
+
+impl Installation {
+    /// A scratch directory with an authority and the certificate of a server.
+    #[expect(clippy::new_without_default, reason = "a default does not fill a disk")]
+    pub fn new() -> Self {
+        let scratch = tempfile::tempdir().expect("a scratch directory can be made");
+        let pki = Pki::make(&scratch.path().join("pki"));
+        Self { scratch, pki }
+    }
+
+    /// A path below the scratch directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Writes the configuration.
+    pub fn configure(&self, settings: &Settings) -> PathBuf {
+        let file = self.path("muster.toml");
+        fs::write(&file, settings.to_toml()).expect("a scratch directory is writable");
+        file
+    }
+
+    /// Starts a server with the default settings.
+    #[track_caller]
+    pub fn start(&self) -> Server {
+        self.start_with(&Settings::default())
+    }
+
+    /// Starts a server and waits until it is ready.
+    #[track_caller]
+    pub fn start_with(&self, settings: &Settings) -> Server {
+        let file = self.configure(settings);
+        let is_free = settings.quic_port == 0;
+        eventually("the server starts", || {
+            let command = Muster::beside_this_test().command(["serve", "--config", text(&file)]);
+            match Server::start(command) {
+                Ok(server) => Some(server),
+                // A client of another test took the port while no server had it; it will go.
+                Err(ended) if ended.code == 5 && !is_free => None,
+                Err(ended) => panic!("it does not start: {ended:?}"),
+            }
+        })
+    }
+
+    /// Starts a server that cannot make a file larger than so many bytes: its disk is full.
+    #[track_caller]
+    pub fn start_on_small_disk(&self, settings: &Settings, file_bytes_max: u64) -> Server {
+        // Ignored, the signal becomes an error of the write, as of a disk that is full. The limit is
+        // in blocks of 512 bytes.
+        let commands = format!("trap '' 25; ulimit -f {}", file_bytes_max / 512);
+        self.start_after(&commands, settings).expect("it starts")
+    }
+
+    /// Starts a server from a shell that has run these commands, as `ulimit -n 128`.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    pub fn start_after(&self, commands: &str, settings: &Settings) -> Result<Server, Ended> {
+        let file = self.configure(settings);
+        Server::start(after(commands, &["serve", "--config", text(&file)]))
+    }
+
+    /// Runs `muster config check` from a shell that has run these commands.
+    pub fn check_after(&self, commands: &str, settings: &Settings) -> Ended {
+        let file = self.configure(settings);
+        let mut command = after(commands, &["config", "check", "--config", text(&file)]);
+        let output = command.env_clear().output();
+        Ended::from_output(output.expect("a shell starts"))
+    }
+
+    /// Runs a server that must refuse to start.
+    pub fn refused(&self, settings: &Settings) -> CommandOutput {
+        let file = self.configure(settings);
+        muster(&["serve", "--config", text(&file)])
+    }
+
+    /// Counts the data directory again, with no server on it, and returns the report.
+    #[track_caller]
+    pub fn recount(&self) -> serde_json::Value {
+        let ended = muster(&["recount", "--json", "--data-dir", text(&self.data())]);
+        // A log may end in what was never acknowledged, which a reader says that it left out.
+        let is_said = |line: &str| line.starts_with("muster: warning: ");
+        let is_quiet = ended.err.lines().all(is_said);
+        assert!(
+            ended.code == 0 && is_quiet,
+            "{}: {}{}",
+            ended.code,
+            ended.err,
+            ended.out
+        );
+        serde_json::from_str(&ended.out).expect("the report is JSON")
+    }
+
+    /// The files of a directory with their content, save for RocksDB's diary and lock.
+    pub fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+        let entries = fs::read_dir(directory).expect("the directory exists");
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.expect("the directory can be listed").path())
+            .filter_map(|path| {
+                let name = path.file_name()?.to_str()?.to_owned();
+                let is_data = !name.starts_with("LOG") && name != "LOCK";
+                is_data.then(|| (name, fs::read(&path).expect("the file can be read")))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+}

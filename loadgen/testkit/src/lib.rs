@@ -1,0 +1,22 @@
+//! What the tests and instruments of Muster share: seeded randomness, simulated fleets and their oracle, certificates,
+//! and what operators and the kernel say of a server.
+//!
+//! Bounds: 24 bytes a device of a fleet. What it does not do: it sends nothing and judges nothing; that is for those
+//! who use it.
+#![forbid(unsafe_code)]
+
+pub mod calendar;
+pub mod clock;
+pub mod course;
+pub mod device;
+pub mod fleet;
+pub mod harness;
+pub mod identities;
+pub mod latency;
+pub mod mix;
+pub mod muster;
+pub mod ops;
+pub mod oracle;
+pub mod random;
+pub mod server;
+pub mod usage;

@@ -1,0 +1,311 @@
+//! What the server says of itself, over its HTTP endpoint for operators.
+//!
+//! Blocking. Bounds: a minute an answer unless the caller says less, 256 MiB of it. No proxy is used, whatever the
+//! environment says.
+
+use std::{collections::HashMap, time::Duration};
+
+use muster_engine::{TenantPolicy, Threshold};
+use muster_wire::Platform;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use crate::oracle::{CellName, Cells};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Enough for the cells of some hundred thousand cohorts.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
+/// Why there is no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// Nobody answers.
+    #[error("no answer from {url}: {source}; is the server running?")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// Why.
+        source: Box<ureq::Error>,
+    },
+    /// The server does not do what it is asked.
+    #[error("{url} answered {status}: {text}")]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The status of the answer.
+        status: u16,
+        /// How the answer begins.
+        text: String,
+    },
+    /// The answer is not one that this version understands.
+    #[error("{url} is not understood: {problem}")]
+    NotUnderstood {
+        /// What was asked.
+        url: String,
+        /// What is wrong with the answer.
+        problem: String,
+    },
+}
+
+/// The endpoint for operators of one server.
+#[derive(Debug)]
+pub struct Ops {
+    /// `http://HOST:PORT`
+    base: String,
+    agent: Agent,
+}
+
+impl Ops {
+    /// For the endpoint at `base` (`http://HOST:PORT`); asks nothing yet.
+    pub fn new(base: &str) -> Self {
+        Self::with_timeout(base, TIMEOUT)
+    }
+
+    /// The same with another bound on the time of an answer.
+    pub fn with_timeout(base: &str, timeout: Duration) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None);
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            agent: config.build().new_agent(),
+        }
+    }
+
+    /// `http://HOST:PORT`
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Status and body of the answer to a GET.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub fn get(&self, path: &str) -> Result<(u16, String), OpsError> {
+        let url = format!("{}{path}", self.base);
+        read(url, |url| self.agent.get(url).call())
+    }
+
+    /// Status and body of the answer to a POST.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub fn post(&self, path: &str, body: &str) -> Result<(u16, String), OpsError> {
+        let url = format!("{}{path}", self.base);
+        read(url, |url| self.agent.post(url).send(body))
+    }
+}
+
+fn read(
+    url: String,
+    ask: impl FnOnce(&str) -> Result<Response<Body>, ureq::Error>,
+) -> Result<(u16, String), OpsError> {
+    let answer = ask(&url).and_then(|mut answer| {
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        Ok((status, body.read_to_string()?))
+    });
+    answer.map_err(|source| OpsError::Unreachable {
+        url,
+        source: Box::new(source),
+    })
+}
+
+/// Reads the state of one tenant.
+#[derive(Debug)]
+pub struct TenantOps {
+    ops: Ops,
+    tenant: String,
+}
+
+/// `GET /counts` for one tenant: numbers, and an object of numbers for each dimension.
+pub type CountsObject = Map<String, Value>;
+
+#[derive(Debug, Deserialize)]
+struct CountsAnswer {
+    tenants: Vec<CountsObject>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CellsAnswer {
+    cells: Vec<Cell>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Cell {
+    tenant: String,
+    owner: String,
+    tags: Vec<String>,
+    facets: u32,
+    count: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct PolicyAnswer {
+    secure_by_default: bool,
+    auto_create_devices: bool,
+    thresholds: HashMap<String, String>,
+    blocked_on_missing_partner_data: HashMap<String, bool>,
+    sensor_inactive_seconds: Option<u32>,
+    no_sensor_data_seconds: Option<u32>,
+}
+
+impl TenantOps {
+    /// For the endpoint at `server` (`http://HOST:PORT`); asks nothing yet.
+    pub fn new(server: &str, tenant: &str) -> Self {
+        Self {
+            ops: Ops::new(server),
+            tenant: tenant.to_owned(),
+        }
+    }
+
+    /// The tenant's devices in numbers.
+    ///
+    /// # Errors
+    /// If the server does not answer, or not what this version understands.
+    pub fn counts(&self) -> Result<CountsObject, OpsError> {
+        let answer: CountsAnswer = self.get("counts")?;
+        let is_ours = |counts: &CountsObject| {
+            counts.get("tenant").and_then(Value::as_str) == Some(&self.tenant)
+        };
+        answer
+            .tenants
+            .into_iter()
+            .find(is_ours)
+            .ok_or_else(|| self.strange("counts", "the tenant is not in the answer"))
+    }
+
+    /// The tenant's devices by cell. Cells without devices are left out.
+    ///
+    /// # Errors
+    /// If the server does not answer, or not what this version understands.
+    pub fn cells(&self) -> Result<Cells, OpsError> {
+        let answer: CellsAnswer = self.get("cells")?;
+        let mut cells = Cells::new();
+        for Cell {
+            tenant,
+            owner,
+            mut tags,
+            facets,
+            count,
+        } in answer.cells
+        {
+            if tenant != self.tenant || count == 0 {
+                continue;
+            }
+            tags.sort_unstable();
+            *cells
+                .entry(CellName {
+                    owner,
+                    tags,
+                    facets,
+                })
+                .or_default() += count;
+        }
+        Ok(cells)
+    }
+
+    /// The tenant's rules.
+    ///
+    /// # Errors
+    /// If the server does not answer, or not what this version understands.
+    pub fn policy(&self) -> Result<TenantPolicy, OpsError> {
+        policy_of(self.get("policy")?).map_err(|problem| self.strange("policy", &problem))
+    }
+
+    fn get<T: DeserializeOwned>(&self, what: &str) -> Result<T, OpsError> {
+        let (status, text) = read(self.url(what), |url| {
+            let request = self.ops.agent.get(url);
+            request.query("tenant", &self.tenant).call()
+        })?;
+        if !(200..300).contains(&status) {
+            return Err(OpsError::Refused {
+                url: self.url(what),
+                status,
+                text: text.chars().take(200).collect(),
+            });
+        }
+        serde_json::from_str(&text).map_err(|error| self.strange(what, &error.to_string()))
+    }
+
+    fn url(&self, what: &str) -> String {
+        format!("{}/{what}", self.ops.base)
+    }
+
+    fn strange(&self, what: &str, problem: &str) -> OpsError {
+        OpsError::NotUnderstood {
+            url: self.url(what),
+            problem: problem.to_owned(),
+        }
+    }
+}
+
+fn policy_of(answer: PolicyAnswer) -> Result<TenantPolicy, String> {
+    let platform = |name: &str| {
+        Platform::from_name(name).ok_or_else(|| format!("the platform \"{name}\" is not known"))
+    };
+    let mut policy = TenantPolicy::default();
+    policy.secure_by_default = answer.secure_by_default;
+    policy.auto_create_devices = answer.auto_create_devices;
+    for (name, threshold) in &answer.thresholds {
+        let known = Threshold::ALL
+            .iter()
+            .find(|known| known.name() == threshold);
+        let known = known.ok_or_else(|| format!("the threshold \"{threshold}\" is not known"))?;
+        policy.set_threshold(platform(name)?, *known);
+    }
+    for (name, blocked) in &answer.blocked_on_missing_partner_data {
+        policy.set_blocked_on_missing(platform(name)?, *blocked);
+    }
+    let limits = &mut policy.sensor_limits;
+    limits.inactive_seconds = answer
+        .sensor_inactive_seconds
+        .unwrap_or(limits.inactive_seconds);
+    limits.no_sensor_data_seconds = answer
+        .no_sensor_data_seconds
+        .unwrap_or(limits.no_sensor_data_seconds);
+    Ok(policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(threshold: &str) -> PolicyAnswer {
+        let json = format!(
+            r#"{{"tenant":"demo","revision":3,"secure_by_default":true,"auto_create_devices":true,
+            "thresholds":{{"windows":"{threshold}","iOS":"clear"}},
+            "blocked_on_missing_partner_data":{{"android":true}},"sensor_inactive_seconds":5}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn a_policy_is_read_by_name() {
+        let policy = policy_of(answer("low")).unwrap();
+        assert!(policy.secure_by_default);
+        assert_eq!(policy.threshold(Platform::Windows), Threshold::Low);
+        assert_eq!(policy.threshold(Platform::Ios), Threshold::Clear);
+        assert_eq!(
+            policy.threshold(Platform::AndroidEnterprise),
+            Threshold::Medium
+        );
+        assert!(policy.blocked_on_missing(Platform::Android));
+        assert_eq!(policy.sensor_limits.inactive_seconds, 5);
+        assert_eq!(policy.sensor_limits.no_sensor_data_seconds, 48 * 3600);
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_is_told() {
+        assert!(
+            policy_of(answer("extreme"))
+                .unwrap_err()
+                .contains("extreme")
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! Limits of the configuration: reached, they refuse by name, and what is there stays usable.
+
+use muster_wire::{RejectReason, encode_inventory};
+
+use crate::harness::*;
+
+/// Sends one check-in and returns how it fared: accepted, or why not.
+#[track_caller]
+fn answer(session: &mut Session, frames: u64, number: u64, seq: u64) -> Result<(), RejectReason> {
+    session.check_ins(&[random_check_in(
+        &mut Random::new(number, 0),
+        device(number),
+        seq,
+    )]);
+    let (_, rejections) = session.acknowledged(frames);
+    rejections.first().map_or(Ok(()), |rejection| {
+        Err(rejection.reason().expect("a known one"))
+    })
+}
+
+#[test]
+fn devices_that_the_tenant_does_not_create_are_rejected() {
+    let place = Installation::new();
+    let server = place.start();
+    let credentials = place.pki.gateway("contoso", "gw-1");
+    let mut session = server.session(&place.pki, &credentials);
+    assert_eq!(answer(&mut session, 1, 1, 1), Ok(()));
+    session.goodbye();
+    server.stop();
+
+    let tenants = "[[tenants]]\nname = \"contoso\"\nauto_create_devices = false\n".to_owned();
+    let server = place.start_with(&Settings {
+        tenants,
+        ..Settings::default()
+    });
+    let mut session = server.session(&place.pki, &credentials);
+    assert_eq!(answer(&mut session, 1, 1, 2), Ok(()), "a known device");
+    let cells = server.ops.cells();
+    assert_eq!(
+        answer(&mut session, 2, 2, 1),
+        Err(RejectReason::UnknownDevice)
+    );
+    assert_eq!(
+        answer(&mut session, 3, 3, 1),
+        Err(RejectReason::UnknownDevice)
+    );
+    let mut bytes = Vec::new();
+    let inventory = random_inventory(&mut Random::new(1, 0), device(4), 1);
+    encode_inventory(&mut bytes, &inventory.to_bytes().unwrap()).unwrap();
+    session.write(&bytes);
+    assert_eq!(
+        session.acknowledged(4).1[0].reason(),
+        Some(RejectReason::UnknownDevice)
+    );
+    assert_eq!(server.ops.cells(), cells);
+    let rejected = server.ops.metrics().by_label(REJECTED);
+    assert_eq!(
+        (rejected["unknownDevice"], rejected.values().sum()),
+        (3, 3_u64)
+    );
+    session.goodbye();
+    assert_eq!(server.logged("unknownDevice"), 1);
+    server.ops.recount_is_verified();
+}
+
+#[test]
+fn a_fleet_grows_to_the_limit_of_devices_and_no_further() {
+    let place = Installation::new();
+    let shards = "count = 1\ndevices_max = 3".to_owned();
+    let server = place.start_with(&Settings {
+        shards,
+        ..Settings::default()
+    });
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    for number in 1..=3 {
+        assert_eq!(answer(&mut session, number, number, 1), Ok(()));
+    }
+    assert_eq!(
+        answer(&mut session, 4, 4, 1),
+        Err(RejectReason::DeviceLimit)
+    );
+    assert_eq!(
+        answer(&mut session, 5, 5, 1),
+        Err(RejectReason::DeviceLimit)
+    );
+    assert_eq!(answer(&mut session, 6, 2, 2), Ok(()), "known devices go on");
+    assert_eq!(server.ops.total()["devices"], 3);
+    assert_eq!(server.ops.metrics().by_label(REJECTED)["deviceLimit"], 2);
+    assert_eq!(server.logged("deviceLimit"), 1);
+    session.goodbye();
+    server.ops.recount_is_verified();
+    server.stop();
+
+    // A limit that was lowered since refuses nobody who is already there.
+    let shards = "count = 1\ndevices_max = 1".to_owned();
+    let server = place.start_with(&Settings {
+        shards,
+        ..Settings::default()
+    });
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    assert_eq!(answer(&mut session, 1, 3, 2), Ok(()));
+    assert_eq!(
+        answer(&mut session, 2, 4, 1),
+        Err(RejectReason::DeviceLimit)
+    );
+    assert_eq!(server.ops.total()["devices"], 3);
+}
+
+#[test]
+fn cells_and_cohorts_beyond_their_limits_are_rejected_and_nothing_is_half_done() {
+    let place = Installation::new();
+    let shards = "count = 1\ncells_max = 16\ncohorts_max = 2".to_owned();
+    let server = place.start_with(&Settings {
+        shards,
+        ..Settings::default()
+    });
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    let fleet: Vec<_> = (0..100)
+        .map(|number| random_check_in(&mut Random::new(number, 0), device(number), 1))
+        .collect();
+    session.check_ins(&fleet);
+    let (totals, rejections) = session.acknowledged(1);
+    assert!(totals.accepted >= 16 && totals.rejected > 0, "{totals:?}");
+    assert_eq!(totals.accepted + totals.rejected, 100);
+    assert!(
+        rejections
+            .iter()
+            .all(|one| one.reason() == Some(RejectReason::CellLimit))
+    );
+    assert_eq!(server.ops.total()["devices"], totals.accepted);
+    assert_eq!(server.ops.device("contoso", rejections[0].device_id), None);
+
+    // Without a cell for it an inventory takes no cohort either.
+    let reasons = send_tags(&mut session, 2, &["one", "two", "three"]);
+    assert_eq!(reasons, [RejectReason::CellLimit; 3]);
+    assert_eq!(server.ops.total()["devices"], totals.accepted);
+    session.goodbye();
+    assert_eq!(server.logged("cellLimit"), 1);
+    server.ops.recount_is_verified();
+    server.kill();
+    assert_eq!(place.recount()["verified"], true);
+}
+
+/// Sends an inventory of one device for each tag; returns why some were rejected.
+fn send_tags(session: &mut Session, first_frame: u64, tags: &[&str]) -> Vec<RejectReason> {
+    let mut reasons = Vec::new();
+    for ((frames, revision), tag) in (first_frame..).zip(1..).zip(tags) {
+        let mut inventory = random_inventory(&mut Random::new(1, 0), device(0), revision);
+        inventory.tags = vec![(*tag).to_owned()];
+        let mut bytes = Vec::new();
+        let archive = inventory.to_bytes().expect("it is a valid one");
+        encode_inventory(&mut bytes, &archive).expect("it fits a frame");
+        session.write(&bytes);
+        let (_, rejections) = session.acknowledged(frames);
+        reasons.extend(rejections.iter().filter_map(|one| one.reason()));
+    }
+    reasons
+}
+
+#[test]
+fn cohorts_beyond_their_limit_are_rejected_and_nothing_is_half_done() {
+    let place = Installation::new();
+    let shards = "count = 1\ncohorts_max = 2".to_owned();
+    let server = place.start_with(&Settings {
+        shards,
+        ..Settings::default()
+    });
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    let reasons = send_tags(&mut session, 1, &["one", "two", "three", "four"]);
+    assert!(!reasons.is_empty(), "two cohorts are not four");
+    assert!(reasons.iter().all(|one| *one == RejectReason::CohortLimit));
+    assert_eq!(server.ops.total()["devices"], 1);
+    session.goodbye();
+    assert_eq!(server.logged("cohortLimit"), 1);
+    server.ops.recount_is_verified();
+    server.kill();
+    assert_eq!(place.recount()["verified"], true);
+}
+
+#[test]
+fn connections_beyond_the_limit_are_refused_by_name() {
+    let listen = "connections_max = 3\nhandshakes_max = 3".to_owned();
+    let victim = Victim::new(&Settings {
+        listen,
+        ..Settings::default()
+    });
+    eventually("the first client is gone", || {
+        (victim.server.ops.sessions() == 0).then_some(())
+    });
+    let credentials = victim.place.pki.gateway("contoso", "gw-1");
+    let dial = || Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
+    // Two that have said Hello, and one that has said nothing yet: it holds a place as well.
+    let (one, other, silent) = (victim.session(), victim.session(), dial().unwrap());
+    victim.refuses(CLOSED, "tooManyConnections", || {
+        assert_eq!(dial().unwrap().closed(), Closed::Application(0x33));
+    });
+    drop(silent);
+    one.goodbye();
+    other.goodbye();
+    eventually("they are gone", || {
+        (victim.server.ops.sessions() == 0).then_some(())
+    });
+    victim.finish();
+}

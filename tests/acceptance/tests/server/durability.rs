@@ -1,0 +1,344 @@
+//! What was acknowledged survives every way in which a server can end.
+
+use muster_client::Client;
+use serde_json::Value;
+
+use crate::harness::*;
+
+/// Clients take their server for lost after a second of silence, so that they come back quickly even
+/// where nobody tells them that it has restarted.
+fn settings() -> Settings {
+    Settings {
+        listen: "idle_timeout = \"1s\"".to_owned(),
+        ..Settings::default()
+    }
+}
+
+/// The same on the port of an earlier server, where its clients look for it.
+fn settings_at(port: u16) -> Settings {
+    Settings {
+        quic_port: port,
+        ..settings()
+    }
+}
+
+fn senders(server: &Server, place: &Installation) -> Vec<Sender> {
+    let tenants = ["contoso", "fabrikam", "contoso", "fabrikam"];
+    let numbered = (1..).zip(tenants);
+    numbered
+        .map(|(number, tenant)| Sender::begin(server, &place.pki, tenant, number))
+        .collect()
+}
+
+/// Waits until every sender has had so many more frames acknowledged.
+#[track_caller]
+fn acknowledge(senders: &[Sender], frames: u64) {
+    let before: Vec<u64> = senders.iter().map(Sender::frames_acked).collect();
+    eventually("every sender gets acks", || {
+        let mut all = senders.iter().zip(&before);
+        all.all(|(sender, before)| sender.frames_acked() >= before + frames)
+            .then_some(())
+    });
+}
+
+#[track_caller]
+fn everything_acknowledged_is_there(server: &Server, senders: &[Sender]) {
+    for sender in senders {
+        for (device, seq) in sender.acknowledged() {
+            let stored = server.ops.seq(sender.tenant, device);
+            assert!(
+                stored >= seq,
+                "{device}: {seq} was acknowledged, {stored} is there"
+            );
+        }
+    }
+}
+
+/// Stops the senders and compares what they sent with what is counted.
+#[track_caller]
+fn counts_are_exact(server: &Server, senders: Vec<Sender>) {
+    let mut oracle = Oracle::new();
+    for sender in senders {
+        sender.finish(&mut oracle);
+    }
+    assert_eq!(server.ops.cells(), oracle.cells());
+    server.ops.recount_is_verified();
+}
+
+fn recovered(log: &[Value]) -> &Value {
+    let mut lines = log.iter().filter(|line| line["message"] == "recovered");
+    lines.next().expect("a server says what it recovered")
+}
+
+#[test]
+fn a_kill_in_mid_stream_loses_nothing_that_was_acknowledged() {
+    let place = Installation::new();
+    let server = place.start_with(&settings());
+    let port = server.quic.port();
+    let senders = senders(&server, &place);
+    acknowledge(&senders, 50);
+    server.kill();
+
+    let report = place.recount();
+    assert_eq!(report["verified"], true, "{report:#}");
+    assert!(report["devices"].as_u64() > Some(0));
+
+    // Elsewhere, where no client can send anything again.
+    let server = place.start_with(&settings());
+    // Operators see how much was replayed at once, not when the first check-in comes.
+    let replayed = recovered(&server.log())["journal_bytes"].as_u64();
+    let live = server.ops.metrics().get("muster_writer_journal_live_bytes");
+    assert!(
+        replayed > Some(0) && replayed == Some(live as u64),
+        "{replayed:?}, {live}"
+    );
+    everything_acknowledged_is_there(&server, &senders);
+    server.ops.recount_is_verified();
+    server.kill();
+
+    let server = place.start_with(&settings_at(port));
+    acknowledge(&senders, 50);
+    assert!(senders.iter().all(|sender| sender.connections() >= 2));
+    counts_are_exact(&server, senders);
+}
+
+#[test]
+fn kill_after_kill_the_counts_stay_exact() {
+    let place = Installation::new();
+    let mut server = place.start_with(&settings());
+    let port = server.quic.port();
+    let senders = senders(&server, &place);
+    for _ in 0..3 {
+        acknowledge(&senders, 10);
+        server.kill();
+        server = place.start_with(&settings_at(port));
+    }
+    acknowledge(&senders, 10);
+    counts_are_exact(&server, senders);
+}
+
+#[test]
+fn a_stop_in_mid_stream_says_goodbye_and_leaves_nothing_to_replay() {
+    let place = Installation::new();
+    let server = place.start_with(&settings());
+    let port = server.quic.port();
+    let senders = senders(&server, &place);
+    let mut idle = server.session(&place.pki, &place.pki.gateway("contoso", "idle"));
+    acknowledge(&senders, 50);
+    server.terminate();
+
+    let Reply::Goodbye(goodbye) = idle.reply() else {
+        panic!("no goodbye")
+    };
+    assert_eq!(goodbye.code, 0x30, "draining");
+    assert!(goodbye.retry_after_ms > 0);
+    assert!(matches!(
+        idle.reply(),
+        Reply::EndOfStream | Reply::Closed(_)
+    ));
+    assert_eq!(idle.raw.closed(), Closed::Application(0x30));
+    let (code, log) = server.ended();
+    assert_eq!(code, 0, "{log:#?}");
+    let said = log.iter().filter_map(|line| line["message"].as_str());
+    assert!(said.clone().any(|message| message == "stopped"), "{log:#?}");
+    assert!(
+        !said.clone().any(|message| message.contains("deadline")),
+        "{log:#?}"
+    );
+    assert_eq!(place.recount()["verified"], true);
+
+    let server = place.start_with(&settings());
+    assert_eq!(recovered(&server.log())["journal_bytes"], 0);
+    everything_acknowledged_is_there(&server, &senders);
+    server.stop();
+
+    let server = place.start_with(&settings_at(port));
+    counts_are_exact(&server, senders);
+}
+
+#[test]
+fn a_stop_that_runs_out_of_time_loses_nothing_that_was_acknowledged() {
+    let place = Installation::new();
+    let tenants = Settings::default().tenants;
+    let hasty = format!("[shutdown]\ndeadline = \"100ms\"\n{tenants}");
+    let server = place.start_with(&Settings {
+        tenants: hasty,
+        ..settings()
+    });
+    let port = server.quic.port();
+    let senders = senders(&server, &place);
+    acknowledge(&senders, 50);
+    server.stop();
+    assert_eq!(place.recount()["verified"], true);
+
+    let server = place.start_with(&settings());
+    everything_acknowledged_is_there(&server, &senders);
+    server.stop();
+    let server = place.start_with(&settings_at(port));
+    counts_are_exact(&server, senders);
+}
+
+#[test]
+fn checkpoints_beside_check_ins_change_no_count_and_no_recovery() {
+    let place = Installation::new();
+    let store = "checkpoint_journal_bytes = \"64KiB\"\ngroup_bytes_max = \"64KiB\"".to_owned();
+    let settings = Settings {
+        store,
+        ..settings()
+    };
+    let server = place.start_with(&settings);
+    let port = server.quic.port();
+    let senders = senders(&server, &place);
+    eventually("both shards have ended three checkpoints", || {
+        let checkpoints = server
+            .ops
+            .metrics()
+            .by_label("muster_shard_checkpoints_total");
+        (checkpoints.len() == 2 && checkpoints.values().all(|count| *count >= 3)).then_some(())
+    });
+    eventually("the journal is trimmed", || {
+        (server.ops.metrics().get("muster_writer_trims_total") > 0.0).then_some(())
+    });
+    server.ops.recount_is_verified();
+    server.kill();
+    assert_eq!(place.recount()["verified"], true);
+
+    let server = place.start_with(&Settings {
+        quic_port: port,
+        ..settings
+    });
+    let replayed = recovered(&server.log())["journal_bytes"].as_u64();
+    assert!(
+        replayed < Some(8 << 20),
+        "the journal was trimmed: {replayed:?}"
+    );
+    acknowledge(&senders, 10);
+    counts_are_exact(&server, senders);
+}
+
+#[test]
+fn a_server_without_devices_stops_and_starts_again() {
+    let place = Installation::new();
+    for _ in 0..2 {
+        let server = place.start();
+        assert_eq!(server.ops.total()["devices"], 0);
+        assert_eq!(recovered(&server.log())["devices"], 0);
+        server.stop();
+    }
+    assert_eq!(place.recount()["verified"], true);
+}
+
+/// A disk that is full: the log of the store cannot grow any more.
+/// A poisoned server answers from memory, but does not vouch for it.
+#[track_caller]
+fn reads_go_on(server: &Server) {
+    let (status, body) = server.ops.get("/counts");
+    assert!(
+        status == 200 && body.contains("contoso"),
+        "{status}: {body}"
+    );
+    let (status, body) = server.ops.recount();
+    assert!(
+        status == 503 && body["code"] == "storePoisoned",
+        "{status}: {body}"
+    );
+}
+
+#[test]
+fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged() {
+    let place = Installation::new();
+    let server = place.start_on_small_disk(&settings(), 1 << 20);
+    let credentials = place.pki.gateway("contoso", "gw-1");
+    let mut session = server.session(&place.pki, &credentials);
+    let Filled { sent, acked, end } = Filled::by(&mut session);
+    assert!(
+        acked > 0 && acked == sent.len() - 1,
+        "{acked} of {}",
+        sent.len()
+    );
+    assert_eq!(
+        end,
+        Reply::Closed(Closed::Application(0x32)),
+        "storeUnavailable"
+    );
+
+    let (status, body) = server.ops.get("/ready");
+    assert_eq!(status, 503);
+    assert!(
+        body.contains("poisoned") && body.contains("write or sync"),
+        "{body}"
+    );
+    assert_eq!(server.ops.get("/live").0, 200);
+    reads_go_on(&server);
+    let metrics = server.ops.metrics();
+    assert_eq!(metrics.get("muster_store_poisoned"), 1.0);
+    assert_eq!(metrics.get("muster_session_acks_total"), acked as f64);
+    assert!(
+        Raw::dial(server.quic, &place.pki, Some(&credentials)).is_err(),
+        "nobody new comes in"
+    );
+    let fatal = server
+        .log()
+        .into_iter()
+        .filter(|line| line["level"] == "ERROR")
+        .count();
+    assert_eq!(fatal, 1, "said once");
+    server.kill();
+
+    assert_eq!(place.recount()["verified"], true);
+    let server = place.start_with(&settings());
+    for number in 0..500 {
+        assert!(server.ops.seq("contoso", device(number)) >= acked as u64);
+    }
+    // What was not acknowledged is sent again, and then everything counts once.
+    let client: Client = server.client(&place.pki, &credentials);
+    let mut oracle = Oracle::new();
+    for records in &sent {
+        oracle.check_ins("contoso", records);
+    }
+    wait(client.send(&sent[acked])).unwrap();
+    wait(client.close()).unwrap();
+    assert_eq!(server.ops.cells(), oracle.cells());
+    server.ops.recount_is_verified();
+}
+
+#[test]
+fn a_restarted_server_tells_clients_that_their_connections_are_gone() {
+    let place = Installation::new();
+    let server = place.start();
+    let port = server.quic.port();
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    server.kill();
+    let _server = place.start_with(&Settings {
+        quic_port: port,
+        ..Settings::default()
+    });
+    // Long before either side's idle timeout of 30 s.
+    let check_in = random_check_in(&mut Random::new(1, 0), device(1), 1);
+    session.check_ins(&[check_in]);
+    let reset = Closed::Otherwise("reset by peer".to_owned());
+    assert_eq!(session.raw.closed(), reset);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_rest_of_a_frame() {
+    let place = Installation::new();
+    let tenants = Settings::default().tenants;
+    let server = place.start_with(&Settings {
+        // Twice as long as a test waits for anything.
+        tenants: format!("[shutdown]\ndeadline = \"120s\"\n{tenants}"),
+        ..Settings::default()
+    });
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    let records: Vec<_> = (1..=40)
+        .map(|seq| random_check_in(&mut Random::new(seq, 0), device(seq), 1))
+        .collect();
+    session.check_ins(&records);
+    session.acknowledged(1);
+    let half = frame(&records);
+    session.write(&half[..half.len() / 2]);
+    server.terminate();
+    assert!(matches!(session.reply(), Reply::Goodbye(_)));
+    let (code, log) = server.ended();
+    assert_eq!(code, 0, "{log:#?}");
+}
