@@ -8,6 +8,7 @@ mod conflicts;
 mod dependencies;
 mod documents;
 mod kill_points;
+mod rows;
 mod sources;
 
 use std::fs;
