@@ -160,17 +160,21 @@ impl Installation {
     ///
     /// # Errors
     /// How it ended instead.
-    pub fn start_after(&self, commands: &str, settings: &Settings) -> Result<Server, Ended> {
+    pub fn start_after(
+        &self,
+        commands: &str,
+        settings: &Settings,
+    ) -> Result<Server, CommandOutput> {
         let file = self.configure(settings);
         Server::start(after(commands, &["serve", "--config", text(&file)]))
     }
 
     /// Runs `muster config check` from a shell that has run these commands.
-    pub fn check_after(&self, commands: &str, settings: &Settings) -> Ended {
+    pub fn check_after(&self, commands: &str, settings: &Settings) -> CommandOutput {
         let file = self.configure(settings);
         let mut command = after(commands, &["config", "check", "--config", text(&file)]);
         let output = command.env_clear().output();
-        Ended::from_output(output.expect("a shell starts"))
+        CommandOutput::from_output(output.expect("a shell starts"))
     }
 
     /// Runs a server that must refuse to start.

@@ -13,11 +13,11 @@ fn with_backups(path: &str) -> Settings {
     }
 }
 
-fn back_up(server: &Server, name: &str) -> Ended {
+fn back_up(server: &Server, name: &str) -> CommandOutput {
     muster(&["backup", "--json", "--server", &server.ops.base, name])
 }
 
-fn restore(backup: &Path, data: &str) -> Ended {
+fn restore(backup: &Path, data: &str) -> CommandOutput {
     muster(&["restore", "--json", text(backup), "--data-dir", data])
 }
 
@@ -25,7 +25,7 @@ fn restore(backup: &Path, data: &str) -> Ended {
 #[track_caller]
 fn fill(place: &Installation, server: &Server) {
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let mut random = Random(10);
+    let mut random = Random::new(10, 0);
     let fleet: Vec<_> = (0..50)
         .map(|number| random_check_in(&mut random, device(number), 1))
         .collect();
@@ -47,8 +47,9 @@ fn entries(directory: &Path) -> Vec<String> {
     names
 }
 
-/// X10: `backup_directory` as a link into the store, below such a link, `x/../data/b` -> refused at the start, by
-/// `serve` and `config check` in the same words; nothing is made.
+/// X10: `backup_directory` as a link into the store, below such a link, `x/../data/b` -> canonical paths, at start and
+/// again before the backup. Kind: paths compared as text. Here: `backup_directory` as a link into the store, below such
+/// a link, `x/../data/b` -> refused at the start, by `serve` and `config check` in the same words; nothing is made.
 #[test]
 fn x10_a_backup_directory_that_leads_into_the_store_is_refused_at_the_start() {
     let place = Installation::new();
@@ -79,7 +80,9 @@ fn x10_a_backup_directory_that_leads_into_the_store_is_refused_at_the_start() {
     assert!(place.path("backups/a").exists() && place.path("backups/b").exists());
 }
 
-/// X10: a certificate, its key or an authority in the data directory -> refused: a restore replaces that directory.
+/// X10: `backup_directory` as a link into the store, below such a link, `x/../data/b` -> canonical paths, at start and
+/// again before the backup. Kind: paths compared as text. Here: a certificate, its key or an authority in the data
+/// directory -> refused: a restore replaces that directory.
 #[test]
 fn x10_keys_in_the_data_directory_are_refused_at_the_start() {
     let place = Installation::new();
@@ -97,8 +100,9 @@ fn x10_keys_in_the_data_directory_are_refused_at_the_start() {
     }
 }
 
-/// X10: a link that leads elsewhere at the start, and into the store before the backup -> refused, the data directory
-/// stays as it is; led back, the backup is made.
+/// X10: `backup_directory` as a link into the store, below such a link, `x/../data/b` -> canonical paths, at start and
+/// again before the backup. Kind: paths compared as text. Here: a link that leads elsewhere at the start, and into the
+/// store before the backup -> refused, the data directory stays as it is; led back, the backup is made.
 #[test]
 fn x10_a_link_that_changes_while_the_server_runs_leads_no_backup_into_the_store() {
     let place = Installation::new();
@@ -132,7 +136,9 @@ fn x10_a_link_that_changes_while_the_server_runs_leads_no_backup_into_the_store(
     drop(server.stop());
 }
 
-/// X10: a data directory at the name under which a backup is begun, which is emptied first -> refused, nothing is lost.
+/// X10: `backup_directory` as a link into the store, below such a link, `x/../data/b` -> canonical paths, at start and
+/// again before the backup. Kind: paths compared as text. Here: a data directory at the name under which a backup is
+/// begun, which is emptied first -> refused, nothing is lost.
 #[test]
 fn x10_a_backup_is_not_begun_where_the_data_directory_is() {
     for directory in ["a.partial", "a.partial.tmp"] {
@@ -157,7 +163,9 @@ fn x10_a_backup_is_not_begun_where_the_data_directory_is() {
     }
 }
 
-/// X10: a restore into its backup, or around it, by whatever path -> refused, the backup stays as it is.
+/// X10: `backup_directory` as a link into the store, below such a link, `x/../data/b` -> canonical paths, at start and
+/// again before the backup. Kind: paths compared as text. Here: a restore into its backup, or around it, by whatever
+/// path -> refused, the backup stays as it is.
 #[test]
 fn x10_a_restore_into_or_around_its_backup_is_refused() {
     let place = Installation::new();
@@ -203,8 +211,9 @@ fn x10_a_restore_into_or_around_its_backup_is_refused() {
     }
 }
 
-/// X10: a data directory behind a link, and a restore under way beside what the link leads to -> `serve` sees it,
-/// whatever the path.
+/// X10: `backup_directory` as a link into the store, below such a link, `x/../data/b` -> canonical paths, at start and
+/// again before the backup. Kind: paths compared as text. Here: a data directory behind a link, and a restore under way
+/// beside what the link leads to -> `serve` sees it, whatever the path.
 #[test]
 fn x10_a_restore_that_was_cut_short_is_seen_behind_every_path() {
     let place = Installation::new();
