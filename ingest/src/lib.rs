@@ -1,7 +1,7 @@
-//! The Muster server as a library, so that the binary `muster` runs it and tests use its parts.
+//! The Muster server as a library: the binary `muster` runs it, tests use its modules directly.
 //!
 //! Owner: the binary; nothing here runs before it is called. The crates `wire`, `engine` and `store` hold
-//! the format, the rules and the durable state; this crate connects them to sockets, threads and people.
+//! the format, the rules and the durable state; this crate connects them to sockets, threads and operators.
 
 mod backend;
 pub mod clock;

@@ -1,7 +1,7 @@
 //! The QUIC front door: endpoint, listener, sessions.
 //!
 //! Everything here runs on the net runtime. A task of this module never touches device state or the
-//! store, and never blocks; it decodes, routes, waits for room, and acknowledges. A panic in a
+//! store, and never blocks; it decodes, routes, waits for inbox capacity, and acknowledges. A panic in a
 //! connection's task ends that connection only.
 
 mod context;

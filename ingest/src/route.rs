@@ -1,9 +1,8 @@
 //! From a decoded record to the inbox of the shard that owns its device.
 //!
-//! [`Router`] belongs to one session and cuts its frames into shard batches; [`Inbox`] is a shard's bounded
-//! input; [`Window`] tells the session when everything of a frame is durable. Buffers travel in a
-//! circle through [`BufferPool`], so nothing is allocated per check-in. All bounds are numbers of
-//! [`crate::config::ShardsConfig`].
+//! [`Router`] belongs to one session and splits its frames into shard batches; [`Inbox`] is the bounded queue of a
+//! shard; [`Window`] notifies the session when all shard batches of a frame are durable. [`BufferPool`] recycles
+//! buffers, so nothing is allocated per check-in. All bounds are keys of [`crate::config::ShardsConfig`].
 
 mod inbox;
 mod pool;

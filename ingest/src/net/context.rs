@@ -1,7 +1,7 @@
-//! What the listener and every session of a server share.
+//! State shared by the listener and all sessions of a server.
 //!
-//! Owner: the server; each part has its own lock or none. Bounds: those of its parts, and [`LOGGED_CAUSES_MAX`] causes in
-//! the log.
+//! Owner: the server; each field has its own lock or none. Bounds: those of the fields, and [`LOGGED_CAUSES_MAX`]
+//! causes in the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,37 +16,37 @@ use crate::phase::PhaseSwitch;
 use crate::route::RouteTable;
 use muster_api::OncePerCause;
 
-/// How many distinct causes the log keeps apart.
+/// How many distinct causes the log rate-limits separately.
 const LOGGED_CAUSES_MAX: usize = 64;
 
-/// What every session needs; shared.
+/// Shared by the listener and every session.
 #[derive(Debug)]
 pub struct ListenerContext {
     /// The `listen` section of the configuration.
     pub config: ListenConfig,
-    /// The configured tenants and their indexes; nobody else gets in.
+    /// The configured tenants and their indexes; certificates of other tenants are refused.
     pub tenants: HashMap<String, TenantIndex>,
-    /// Where check-ins go.
+    /// Inboxes of the shards.
     pub routes: Arc<RouteTable>,
-    /// Who is connected.
+    /// Open sessions.
     pub registry: Arc<SessionRegistry>,
-    /// What happened.
+    /// Counters and gauges.
     pub metrics: Arc<Metrics>,
-    /// What the server is doing.
+    /// The phase of the server.
     pub phase: PhaseSwitch,
-    /// Logs a cause once a minute.
+    /// Rate limiter of the log: one line a minute for each cause.
     pub log: OncePerCause<&'static str>,
-    /// Where sessions take their time from.
+    /// The clock that sessions read.
     pub clock: Clock,
 }
 
 impl ListenerContext {
-    /// The bounded log of causes that a context needs.
+    /// Creates the log rate limiter of a context.
     pub fn new_log() -> OncePerCause<&'static str> {
         OncePerCause::new(LOGGED_CAUSES_MAX)
     }
 
-    /// Logs a refusal by cause, at most once a minute, with the number left out.
+    /// Logs a refusal by cause, at most once a minute, with the number of suppressed lines.
     pub(super) fn log_cause(&self, cause: &'static str, detail: &dyn std::fmt::Display) {
         if let Some(suppressed) = self.log.permit(cause, self.clock.wall().as_millis()) {
             tracing::warn!(cause, suppressed, %detail, "refused");

@@ -1,5 +1,8 @@
-//! The UDP socket and the QUIC endpoint on it. The figures are those of research on hostile peers:
-//! small windows, one stream, a bounded number of attempts that have not proven their address.
+//! The UDP socket and the QUIC endpoint on it.
+//!
+//! Owner: the server, which binds before it opens the store and serves once it has recovered. Bounds chosen against
+//! hostile peers: small flow control windows, one stream, a bounded number of unvalidated connection attempts.
+//! Accepting connections is the listener's task.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -13,44 +16,43 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::{GATEWAY_RECEIVE_WINDOW, ListenConfig};
 
-/// What a device may have in flight towards us: a frame of one check-in is 56 bytes, an inventory at
-/// most 8 KiB.
+/// Receive window of a device's connection: a frame of one check-in is 56 bytes, an inventory at most 8 KiB.
 pub(crate) const DEVICE_RECEIVE_WINDOW: u32 = 64 << 10;
 
-/// Acks, Busy and Goodbye only.
+/// Send window of a connection: the server sends only Hello, acks, Busy and Goodbye.
 pub(crate) const SEND_WINDOW: u64 = 64 << 10;
 
-/// Connection attempts that wait to be looked at; beyond, the first packet is dropped.
+/// Connection attempts that may wait for the accept loop; the first packet of any further attempt is dropped.
 const INCOMING_MAX: usize = 4096;
 
-/// Bytes that one, and all, of those may park before they are looked at.
+/// Bytes that one attempt, and all attempts together, may have buffered before the accept loop handles them.
 const INCOMING_BUFFER: u64 = 16 << 10;
 pub(crate) const INCOMING_BUFFER_TOTAL: u64 = 16 << 20;
 
-/// Stale packets answered with a reset, at most one in this time: 20,000 a second, so that a fleet that
-/// returns to a restarted server learns of it within seconds. A reset is smaller than what it answers.
+/// Minimum interval between stateless resets: 20,000 a second, so that a fleet that still sends to the process before
+/// a restart reconnects within seconds. A reset is smaller than the packet that triggers it: no amplification.
 const RESET_INTERVAL_MIN: Duration = Duration::from_micros(50);
 
-/// Why the front door cannot open.
+/// Why the QUIC endpoint cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// The address is taken or not ours; the operator chooses another.
+    /// The address is in use or not local; the operator configures another.
     #[error("cannot listen on {address} (UDP): {source}")]
     Bind {
         /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The TLS configuration cannot serve QUIC.
     #[error("the TLS configuration cannot be used for QUIC: {0}")]
     Tls(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
-    /// The socket cannot be handed to the runtime.
+    /// The runtime cannot register the socket.
     #[error("cannot start the QUIC endpoint: {0}")]
     Start(std::io::Error),
 }
 
-/// Binds the UDP socket with a large receive buffer, and says what the kernel gave.
+/// Binds the UDP socket with the configured buffers, and logs if the kernel granted less.
 pub fn bind(config: &ListenConfig) -> Result<UdpSocket, EndpointError> {
     let address = config.address;
     let bind = || {
@@ -63,13 +65,13 @@ pub fn bind(config: &ListenConfig) -> Result<UdpSocket, EndpointError> {
         socket.set_recv_buffer_size(wanted)?;
         socket.set_send_buffer_size(wanted)?;
         socket.bind(&address.into())?;
-        // Linux reports twice what it gives.
+        // Linux reports twice the usable size.
         let given = socket.recv_buffer_size()? / 2;
         if given < wanted {
             tracing::info!(
                 wanted,
                 given,
-                "kernel capped the udp receive buffer, raise net.core.rmem_max for large fleets"
+                "kernel capped the UDP receive buffer; raise net.core.rmem_max for large fleets"
             );
         }
         Ok(UdpSocket::from(socket))
@@ -100,8 +102,8 @@ pub fn endpoint(
     .map_err(EndpointError::Start)
 }
 
-/// Connection ids and reset tokens that outlive the process: a client that still talks to the server
-/// before this one is told at once that its connection is gone, instead of waiting for its idle timeout.
+/// Connection IDs and stateless reset tokens survive a restart: a client that still sends to the previous process
+/// receives a stateless reset at once, instead of waiting for its idle timeout.
 fn endpoint_config(restart_secret: [u8; 32]) -> EndpointConfig {
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &restart_secret);
     let id = hmac::sign(&reset_key, b"connection ids");
@@ -122,12 +124,12 @@ fn transport(config: &ListenConfig) -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        // The connection's window is the bound that holds; it grows for gateways, the stream's cannot.
+        // The connection's window is the effective bound: quinn can enlarge it for gateways later, the stream's not.
         .stream_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW))
         .receive_window(VarInt::from_u32(DEVICE_RECEIVE_WINDOW))
         .send_window(SEND_WINDOW)
-        // The server says little: acks, and a certificate once. Larger packets and several at once would cost
-        // every connection probes, and a buffer of ten packets as soon as its handshake takes two.
+        // The server sends little: acks, and its certificate once. MTU discovery would cost every connection probes,
+        // segmentation offload a buffer of ten packets as soon as its handshake takes two.
         .mtu_discovery_config(None)
         .enable_segmentation_offload(false)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))));

@@ -1,8 +1,9 @@
-//! From an attempt to a connection whose other end is known, or to what the peer got wrong.
+//! From a connection attempt to an authenticated connection, or to the cause of the failed handshake.
 //!
-//! A client that resumes a session may send along what it has to say (early data, 0-RTT): who holds the session is
-//! proven by then, and it works once (`tickets.rs`), so its stream is served without waiting for the rest of the
-//! handshake. Of everybody else nothing is read before the handshake is complete.
+//! Owner: the task of the connection. Bounds: the caller's deadline and `listen.handshakes_max`.
+//! A client that resumes a TLS session may send early data (0-RTT): the ticket authenticates it and works only once
+//! (`tickets.rs`), so its stream is served before the handshake is complete. The server reads nothing from any other
+//! client before its handshake is complete. Authorization is the session's task.
 
 use muster_wire::CloseCode;
 use quinn::{
@@ -15,23 +16,23 @@ use tokio::time::Instant;
 use super::quotas::Permit;
 use crate::metrics::HandshakeFailure;
 
-/// QUIC codes from here on are TLS alerts (RFC 9001, 4.8).
+/// The first of the QUIC error codes that are TLS alerts (RFC 9001, 4.8).
 const TLS_ALERTS: u64 = 0x100;
 
-/// The first stream of a connection. Boxed: it is on its way only for a moment, and every session pays for its size.
+/// The first stream of a connection. Boxed: it lives only until the session opens, but every task would pay for its size.
 pub(super) type Stream = Box<(SendStream, RecvStream)>;
 
-/// A connection whose other end is known.
+/// An authenticated connection.
 pub(super) struct Established {
     pub(super) connection: Connection,
-    /// If a stream came with early data: that, and what tells the end of the handshake.
+    /// If a stream came in early data: the stream, and the future that resolves when the handshake is complete.
     pub(super) early: Option<(Stream, ZeroRttAccepted)>,
 }
 
-/// Waits for the end of the handshake, or for a stream in early data. Bounded by the caller.
+/// Waits until the handshake is complete, or for a stream in early data. The caller bounds the time.
 pub(super) async fn establish(connecting: Connecting) -> Result<Established, ConnectionError> {
-    // A server can always look before the end. It must not speak then: the other end may be anybody, unless it
-    // resumes. Only early data can bring a stream before the end, and only who resumes can send that.
+    // `into_0rtt` of a server always succeeds. Until the handshake is complete the server must not send: the peer is
+    // not authenticated, unless it resumes. Only a resuming client can open a stream that early, in early data.
     let (connection, mut complete) = match connecting.into_0rtt() {
         Ok(both) => both,
         Err(connecting) => {
@@ -42,7 +43,7 @@ pub(super) async fn establish(connecting: Connecting) -> Result<Established, Con
     };
     let early = tokio::select! {
         biased;
-        // What it says means nothing to a server.
+        // A server ignores its value: it says whether a client's early data was accepted.
         _ = &mut complete => match connection.close_reason() {
             Some(error) if !is_farewell(&connection, &error) => return Err(error),
             _ => None,
@@ -52,26 +53,26 @@ pub(super) async fn establish(connecting: Connecting) -> Result<Established, Con
     Ok(Established { connection, early })
 }
 
-/// Whether somebody who is known by now has left by itself: it was a connection, if a short one. Close codes that are
-/// sent before the end of a handshake stand as one code of QUIC (RFC 9000, 10.2.3).
+/// Whether an authenticated peer closed the connection itself: a short connection, not a failed handshake. QUIC replaces
+/// close codes sent before the handshake is complete with APPLICATION_ERROR (RFC 9000, 10.2.3).
 fn is_farewell(connection: &Connection, error: &ConnectionError) -> bool {
-    let by_itself = match error {
+    let closed_by_peer = match error {
         ConnectionError::ApplicationClosed(_) => true,
         ConnectionError::ConnectionClosed(close) => {
             close.error_code == TransportErrorCode::APPLICATION_ERROR
         }
         _ => false,
     };
-    by_itself && connection.peer_identity().is_some()
+    closed_by_peer && connection.peer_identity().is_some()
 }
 
-/// A handshake that goes on beside its session.
+/// A handshake that completes in the background of a session that began with early data.
 #[derive(Debug)]
 pub(super) struct Handshake(JoinHandle<bool>);
 
 impl Handshake {
-    /// Holds its permit until it has ended, and closes the connection if it has not at the deadline.
-    pub(super) fn go_on(
+    /// Spawns the task. It holds the permit until the handshake is complete, and closes the connection at the deadline.
+    pub(super) fn spawn(
         connection: Connection,
         complete: ZeroRttAccepted,
         permit: Permit,
@@ -87,11 +88,10 @@ impl Handshake {
         }))
     }
 
-    /// Waits until it has ended; returns whether it did in time. Before that the other end could not be told why it is
-    /// closed, since the codes of an application may not be sent (RFC 9000, 10.2.3), and has no ticket to come back
-    /// with.
+    /// Waits for the end of the handshake; returns whether it was complete before the deadline. Until then a close code
+    /// cannot be sent (RFC 9000, 10.2.3), and the client has no ticket for its next connection.
     pub(super) async fn end(self) -> bool {
-        // Fails only where the runtime ends.
+        // Fails only when the runtime shuts down.
         self.0.await.unwrap_or(true)
     }
 }

@@ -1,8 +1,8 @@
-//! The accept loop: decides about each connection attempt before it costs anything.
+//! The accept loop: admits or refuses each connection attempt before it costs memory or CPU time.
 //!
-//! One task. Order of pressure: attempts that have not proven their address are asked to (Retry) once
-//! half of the handshake budget is in use, and refused when all of it is; a connection beyond
-//! `connections_max`, or beyond its tenant's share of them, gets a typed close code. Ends when the server drains.
+//! One task. Once half of `handshakes_max` is in use, attempts from unvalidated addresses get a Retry; once all of it
+//! is in use, every attempt is refused. A connection beyond `connections_max`, or beyond its tenant's share of it, gets
+//! a typed close code. Ends when the endpoint is closed. It does not authenticate: the session does.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener on a started endpoint.
+    /// Creates the listener of a started endpoint.
     pub fn new(endpoint: quinn::Endpoint, context: Arc<ListenerContext>) -> Self {
         Self {
             endpoint,
@@ -57,11 +57,11 @@ impl Listener {
         let Some(handshake) = Permit::acquire(&metrics.handshakes, 1, max) else {
             return self.refuse(incoming, Refusal::Handshakes);
         };
-        // This one is among them.
+        // Without the permit just acquired.
         let others = metrics.handshakes.load(Ordering::Relaxed) - 1;
         if others >= max / 2 && incoming.may_retry() && !incoming.remote_address_validated() {
             metrics.retries.add(1);
-            // Only fails for an attempt that was validated, which it was not.
+            // Fails only for a validated address; the condition above excludes that.
             let _ = incoming.retry();
             return;
         }
@@ -90,7 +90,7 @@ async fn connect(
 ) {
     let remote = connecting.remote_address();
     let deadline = tokio::time::Instant::now() + context.config.hello_timeout.get();
-    // Boxed: the task of an idle connection would have the size of its handshake.
+    // Boxed: otherwise the task of every idle connection would reserve the size of its handshake.
     let handshaking = Box::pin(handshake::establish(connecting));
     let established = tokio::time::timeout_at(deadline, handshaking).await;
     let Established { connection, early } = match established {
@@ -100,7 +100,7 @@ async fn connect(
     };
     let metrics = &context.metrics;
     metrics.connections.add(1);
-    // A server that is slow may find the first stream of a whole handshake before it learns that it is complete.
+    // `select!` may see the first stream before the completed handshake; only a stream in early data counts as early.
     let is_early = early.as_ref().is_some_and(|(stream, _)| stream.1.is_0rtt());
     metrics.connections_early.add(u64::from(is_early));
     let max = context.config.connections_max as usize;
@@ -109,7 +109,7 @@ async fn connect(
         let connection = connection.clone();
         (
             stream,
-            Handshake::go_on(connection, complete, handshake, deadline),
+            Handshake::spawn(connection, complete, handshake, deadline),
         )
     });
     let Some(_permit) = permit else {
@@ -119,7 +119,8 @@ async fn connect(
         context.log_cause(code.name(), &remote);
         let mut kept = None;
         if let Some((stream, handshake)) = early {
-            // What it said takes no memory meanwhile. The end of our side would be another message than the code.
+            // Stopped, so that early data takes no memory meanwhile. The send side is kept: dropping it would finish
+            // the stream, and the client would see that before the close code.
             let _ = kept.insert(stream).1.stop(VarInt::from_u32(code.code()));
             handshake.end().await;
         }

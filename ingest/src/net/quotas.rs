@@ -1,8 +1,8 @@
-//! What connections share and may run out of: permits for handshakes and connections, each tenant's share
-//! of them, and memory for the large receive windows of gateways.
+//! Quotas that connections share: handshakes, connections, each tenant's share of them, and memory for the large
+//! receive windows of gateways.
 //!
-//! Owned by the listener, used by the task of each connection. What is taken is given back when the
-//! [`Permit`] is dropped, however the task ends.
+//! Owner: the listener; the task of each connection acquires permits. A [`Permit`] is released when it is dropped,
+//! however the task ends. Nothing here waits: without a permit the caller refuses or continues with less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use muster_engine::TenantIndex;
 use super::context::ListenerContext;
 use crate::config::ListenConfig;
 
-/// Part of something limited, for as long as it lives.
+/// A share of a quota, released on drop.
 #[derive(Debug)]
 pub(super) struct Permit {
     taken: Arc<AtomicUsize>,
@@ -20,7 +20,7 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// Takes `count` if no more than `max` are then taken.
+    /// Acquires `count` units of a quota of `max`; `None` if fewer are available.
     pub(super) fn acquire(taken: &Arc<AtomicUsize>, count: usize, max: usize) -> Option<Self> {
         let fits = |before: usize| before.checked_add(count).filter(|after| *after <= max);
         taken
@@ -37,13 +37,13 @@ impl Drop for Permit {
     }
 }
 
-/// What all connections share.
+/// The quotas of all connections.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    /// By tenant index: its connections.
+    /// Connections by tenant index.
     tenants: Vec<Arc<AtomicUsize>>,
     tenant_max: usize,
-    /// Bytes of receive windows beyond what every connection has, of all tenants and by tenant index.
+    /// Bytes of receive windows beyond those every connection has: of all tenants, and by tenant index.
     windows: Arc<AtomicUsize>,
     windows_max: usize,
     tenants_windows: Vec<Arc<AtomicUsize>>,
@@ -60,7 +60,7 @@ impl Quotas {
         Self::of(&context.config, context.tenants.len(), indexes)
     }
 
-    /// For so many tenants, whose indexes are all below `indexes`.
+    /// Quotas for `tenants` tenants, whose indexes are all below `indexes`.
     fn of(config: &ListenConfig, tenants: usize, indexes: usize) -> Self {
         let by_tenant = || (0..indexes).map(|_| Arc::default()).collect();
         Self {
@@ -73,13 +73,13 @@ impl Quotas {
         }
     }
 
-    /// A permit for a connection of a tenant; `None` if the tenant has used its share.
+    /// Acquires a connection permit for a tenant; `None` if the tenant's share is in use.
     pub(super) fn of_tenant(&self, tenant: TenantIndex) -> Option<Permit> {
         Permit::acquire(self.tenants.get(usize::from(tenant))?, 1, self.tenant_max)
     }
 
-    /// Memory for a larger receive window of a tenant's gateway; `None` if there is none left, or the tenant
-    /// has its share.
+    /// Acquires memory for the larger receive window of a tenant's gateway; `None` if the total or the tenant's share
+    /// is in use.
     pub(super) fn window(&self, tenant: TenantIndex, bytes: usize) -> Option<(Permit, Permit)> {
         let of_tenant = self.tenants_windows.get(usize::from(tenant))?;
         let share = Permit::acquire(of_tenant, bytes, self.tenant_windows_max)?;
@@ -98,7 +98,7 @@ mod tests {
     use crate::config::Config;
     use crate::config::GATEWAY_RECEIVE_WINDOW;
 
-    /// The large windows that tenants get who want all they can have, one after the other.
+    /// How many large windows each tenant gets if one after the other acquires all it can.
     fn windows(total: &str, tenants: u16) -> Vec<usize> {
         let text = format!(
             "[listen]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\nreceive_windows_max = \"{total}\"\n\
@@ -112,19 +112,19 @@ mod tests {
             .collect();
         let counts = taken.iter().map(Vec::len).collect();
         drop(taken);
-        assert!(take(TenantIndex(0)).is_some(), "all were given back");
+        assert!(take(TenantIndex(0)).is_some(), "all were released");
         counts
     }
 
     #[test]
     fn a_tenant_whose_gateways_take_all_windows_they_can_leaves_the_others_some() {
         assert_eq!(windows("256MiB", 2), [48, 16]);
-        assert_eq!(windows("256MiB", 1), [64], "nobody else is there");
-        assert_eq!(windows("4MiB", 2), [1, 0], "less than one is of no use");
+        assert_eq!(windows("256MiB", 1), [64], "the only tenant gets all");
+        assert_eq!(windows("4MiB", 2), [1, 0], "a window is not split");
     }
 
     #[test]
-    fn never_more_than_there_are_and_each_comes_back() {
+    fn permits_never_exceed_the_quota_and_are_released_on_drop() {
         let taken = Arc::default();
         let (one, two) = (Permit::acquire(&taken, 2, 5), Permit::acquire(&taken, 3, 5));
         assert!(one.is_some() && two.is_some());
@@ -132,13 +132,13 @@ mod tests {
         assert_eq!(
             taken.load(Ordering::Relaxed),
             5,
-            "what is refused takes nothing"
+            "a refused acquisition takes nothing"
         );
         drop(one);
         assert!(Permit::acquire(&taken, 3, 5).is_none());
         assert!(
             Permit::acquire(&taken, 2, 5).is_some(),
-            "and was given back at once"
+            "the refused acquisition kept nothing"
         );
         drop(two);
         assert_eq!(taken.load(Ordering::Relaxed), 0);

@@ -1,7 +1,7 @@
-//! Who is connected: one entry a session, readable by operators.
+//! The registry of open sessions, one entry each, for operators.
 //!
-//! Bounded by `listen.connections_max`. Sessions touch only their own entry; the map is locked (a
-//! shard of it) when a session begins and ends, and when somebody lists it.
+//! Owner: the server. Bounded by `listen.connections_max`. A session updates only its own entry, with atomics; one
+//! segment of the map is locked when a session begins or ends, and each in turn while the sessions are listed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use dashmap::DashMap;
 use muster_engine::Timestamp;
 use muster_wire::Identity;
 
-/// What operators see of one session.
+/// One open session, as operators see it.
 #[derive(Debug)]
 pub struct SessionInfo {
-    /// Number of the session since the server started.
+    /// Number of the session, counted since the server started.
     pub id: u64,
-    /// Who speaks, by certificate.
+    /// Identity of the client, from its certificate.
     pub identity: Identity,
-    /// From where.
+    /// Address of the client when the session opened.
     pub remote: SocketAddr,
-    /// Since when.
+    /// When the session opened.
     pub connected_at: Timestamp,
     /// Check-ins and inventories read.
     pub records_received: AtomicU64,
@@ -38,7 +38,7 @@ pub struct SessionRegistry {
 }
 
 impl SessionRegistry {
-    /// Enters a session for as long as the returned entry lives.
+    /// Registers a session until the returned entry is dropped.
     pub fn enter(
         self: &Arc<Self>,
         identity: Identity,
@@ -66,7 +66,7 @@ impl SessionRegistry {
         self.sessions.len()
     }
 
-    /// Whether nobody is connected.
+    /// Whether no session is open.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
@@ -83,7 +83,7 @@ impl SessionRegistry {
     }
 }
 
-/// A session's own entry; leaves the registry when dropped.
+/// A session's own entry; removed from the registry when dropped.
 #[derive(Debug)]
 pub struct SessionEntry {
     registry: Arc<SessionRegistry>,

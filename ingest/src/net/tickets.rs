@@ -1,11 +1,10 @@
-//! What lets a client come back without its certificate being verified again: TLS sessions, by the ticket that
-//! the client shows.
+//! The store of TLS sessions, keyed by ticket: a client resumes one instead of having its certificate verified again.
 //!
-//! Owned by the TLS settings, entered by the tasks of connections when a handshake begins and when it has ended.
-//! Bounded by `listen.tickets_max` in bytes: the oldest ones make room, and their clients pay a whole handshake. A
-//! ticket works once, for a day, and in this process only: what a restart takes in or leaves out (an authority, a
-//! tenant) holds from the first connection on. What it does not do: judge. Whose certificate it was, and whether
-//! that is still valid, is asked of every connection when its session opens (`session/open.rs`).
+//! Owner: the TLS configuration; connection tasks call it when a handshake begins and when it completes. Bounded by
+//! `listen.tickets_max` in bytes: the oldest sessions are evicted, and their clients pay for a full handshake. A ticket
+//! works once, for a day, and in this process only, so a restart with other authorities or tenants applies to every
+//! connection. It does not authorize: identity and validity of the certificate are checked whenever a session opens
+//! (`session/open.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -17,19 +16,19 @@ use rustls::server::StoresServerSessions;
 use crate::clock::{Clock, Stamp};
 use crate::metrics::Metrics;
 
-/// Parts of the store with a lock each, so that cores which verify handshakes rarely meet at one.
-const PARTS: usize = 16;
+/// Segments of the store, each with its own lock, so that concurrent handshakes rarely contend.
+const SEGMENTS: usize = 16;
 
-/// Bytes of a ticket, drawn by rustls.
+/// Bytes of a ticket, chosen at random by rustls.
 const TICKET_BYTES: usize = 32;
 
-/// What keeping a session costs beside its own bytes: two map entries with their unused slots, and the heap.
+/// Overhead of a stored session beside its own bytes: two map entries with their unused slots, and the allocator's.
 const TICKET_OVERHEAD: usize = 288;
 
-/// Tickets sent after each handshake. A client whose only one is lost pays a whole handshake, once.
+/// Tickets sent after each handshake. A client that loses it pays for one full handshake.
 const TICKETS_SENT: usize = 1;
 
-/// What rustls tells clients; a fleet that is away for longer has other costs than handshakes.
+/// The ticket lifetime that rustls announces to clients. For a fleet that is away longer, handshakes are not the main cost.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Id = [u8; TICKET_BYTES];
@@ -37,15 +36,15 @@ type Id = [u8; TICKET_BYTES];
 /// All sessions that may be resumed.
 #[derive(Debug)]
 pub(super) struct Tickets {
-    parts: [Mutex<Part>; PARTS],
-    part_bytes_max: usize,
+    segments: [Mutex<Segment>; SEGMENTS],
+    segment_bytes_max: usize,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
 
 #[derive(Debug, Default)]
-struct Part {
-    sessions: HashMap<Id, Kept>,
+struct Segment {
+    sessions: HashMap<Id, Stored>,
     /// By number, so that the oldest comes first.
     ages: BTreeMap<u64, Id>,
     next: u64,
@@ -53,24 +52,24 @@ struct Part {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Stored {
     number: u64,
     since: Stamp,
-    /// As rustls wrote it: secrets, and the certificates that the client showed.
+    /// As rustls encodes it: secrets, and the client's certificates.
     session: Box<[u8]>,
 }
 
-impl Kept {
+impl Stored {
     fn cost(&self) -> usize {
         self.session.len() + TICKET_OVERHEAD
     }
 }
 
-/// Lets clients resume sessions, in so many bytes of memory, and send early data if that is wanted too; with 0 bytes
-/// TLS stays as it was built: no tickets.
+/// Enables session resumption with at most `bytes_max` bytes of memory, and early data if `early_data`; with 0 bytes the
+/// TLS configuration is returned unchanged: no tickets.
 ///
-/// Early data needs a store like this one: TLS itself lets whoever recorded it send it again, but here its copy finds
-/// no ticket, so nobody can read it.
+/// Early data needs a store like this one: TLS alone does not prevent replay, but here a ticket works once, so replayed
+/// early data cannot be decrypted.
 pub fn resumable(
     mut tls: rustls::ServerConfig,
     bytes_max: u64,
@@ -80,7 +79,7 @@ pub fn resumable(
     if bytes_max > 0 {
         tls.send_tls13_tickets = TICKETS_SENT;
         if early_data {
-            // The only size that QUIC knows beside none (RFC 9001, 4.6.1); flow control is what bounds it.
+            // The only value that QUIC allows beside 0 (RFC 9001, 4.6.1); flow control bounds early data.
             tls.max_early_data_size = u32::MAX;
         }
         let tickets = Tickets::new(bytes_max as usize, Arc::clone(metrics), Clock::System);
@@ -92,38 +91,38 @@ pub fn resumable(
 impl Tickets {
     fn new(bytes_max: usize, metrics: Arc<Metrics>, clock: Clock) -> Self {
         Self {
-            parts: std::array::from_fn(|_| Mutex::default()),
-            part_bytes_max: bytes_max / PARTS,
+            segments: std::array::from_fn(|_| Mutex::default()),
+            segment_bytes_max: bytes_max / SEGMENTS,
             metrics,
             clock,
         }
     }
 
-    /// The part of a ticket: its bytes are random, and what a stranger makes up finds nothing in any part.
-    fn part(&self, id: &Id) -> std::sync::MutexGuard<'_, Part> {
-        let part = &self.parts[usize::from(id[0]) % PARTS];
-        // No method of a part can leave it half-changed by a panic.
-        part.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the segment of a ticket. Tickets are random, so the first byte spreads them evenly.
+    fn segment(&self, id: &Id) -> std::sync::MutexGuard<'_, Segment> {
+        let segment = &self.segments[usize::from(id[0]) % SEGMENTS];
+        // No method of a segment panics halfway through a change.
+        segment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_over(&self, kept: &Kept) -> bool {
-        self.clock.stamp().since(kept.since) >= LIFETIME
+    fn is_expired(&self, stored: &Stored) -> bool {
+        self.clock.stamp().since(stored.since) >= LIFETIME
     }
 
-    /// Notes by how much a part has changed.
+    /// Updates the gauges by the change of one segment.
     fn note(&self, before: (usize, usize), after: (usize, usize)) {
         let tickets = &self.metrics.tickets;
         for (number, before, after) in [
             (&tickets.kept, before.0, after.0),
             (&tickets.bytes, before.1, after.1),
         ] {
-            // Wraps around and back: the sum over all parts is never below zero.
+            // Wrapping arithmetic: the sum over all segments is never below zero.
             number.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
         }
     }
 }
 
-impl Part {
+impl Segment {
     fn size(&self) -> (usize, usize) {
         (self.sessions.len(), self.bytes)
     }
@@ -131,24 +130,24 @@ impl Part {
     fn insert(&mut self, id: Id, since: Stamp, session: Box<[u8]>) {
         let number = self.next;
         self.next += 1;
-        let kept = Kept {
+        let stored = Stored {
             number,
             since,
             session,
         };
-        self.bytes += kept.cost();
+        self.bytes += stored.cost();
         self.ages.insert(number, id);
-        self.sessions.insert(id, kept);
+        self.sessions.insert(id, stored);
     }
 
-    fn remove(&mut self, id: &Id) -> Option<Kept> {
-        let kept = self.sessions.remove(id)?;
-        self.ages.remove(&kept.number);
-        self.bytes -= kept.cost();
-        Some(kept)
+    fn remove(&mut self, id: &Id) -> Option<Stored> {
+        let stored = self.sessions.remove(id)?;
+        self.ages.remove(&stored.number);
+        self.bytes -= stored.cost();
+        Some(stored)
     }
 
-    fn oldest(&self) -> Option<(Id, &Kept)> {
+    fn oldest(&self) -> Option<(Id, &Stored)> {
         let (_, id) = self.ages.first_key_value()?;
         Some((*id, self.sessions.get(id)?))
     }
@@ -160,43 +159,43 @@ impl StoresServerSessions for Tickets {
             return false;
         };
         let cost = session.len() + TICKET_OVERHEAD;
-        if cost > self.part_bytes_max {
+        if cost > self.segment_bytes_max {
             return false;
         }
-        let mut part = self.part(&id);
-        let before = part.size();
-        // Drawn twice by chance: the first one is forgotten, nothing is counted twice.
-        part.remove(&id);
-        while let Some((oldest, kept)) = part.oldest() {
-            let is_over = self.is_over(kept);
-            if !is_over && part.bytes + cost <= self.part_bytes_max {
+        let mut segment = self.segment(&id);
+        let before = segment.size();
+        // A random collision replaces the earlier session, so that its bytes are not counted twice.
+        segment.remove(&id);
+        while let Some((oldest, stored)) = segment.oldest() {
+            let is_expired = self.is_expired(stored);
+            if !is_expired && segment.bytes + cost <= self.segment_bytes_max {
                 break;
             }
-            part.remove(&oldest);
-            self.metrics.tickets.displaced.add(u64::from(!is_over));
+            segment.remove(&oldest);
+            self.metrics.tickets.displaced.add(u64::from(!is_expired));
         }
-        part.insert(id, self.clock.stamp(), session.into_boxed_slice());
-        self.note(before, part.size());
+        segment.insert(id, self.clock.stamp(), session.into_boxed_slice());
+        self.note(before, segment.size());
         true
     }
 
-    /// Only TLS 1.2 asks for a session and leaves it there.
+    /// Only TLS 1.2 calls this; TLS 1.3 tickets are single-use, see `take`.
     fn get(&self, _: &[u8]) -> Option<Vec<u8>> {
         None
     }
 
     fn take(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let id = Id::try_from(ticket).ok()?;
-        let mut part = self.part(&id);
-        let before = part.size();
-        let kept = part.remove(&id)?;
-        self.note(before, part.size());
-        drop(part);
-        if self.is_over(&kept) {
+        let mut segment = self.segment(&id);
+        let before = segment.size();
+        let stored = segment.remove(&id)?;
+        self.note(before, segment.size());
+        drop(segment);
+        if self.is_expired(&stored) {
             return None;
         }
         self.metrics.tickets.taken.add(1);
-        Some(kept.session.into_vec())
+        Some(stored.session.into_vec())
     }
 
     fn can_cache(&self) -> bool {
@@ -213,15 +212,15 @@ mod tests {
 
     const SESSION: usize = 512;
 
-    /// A store with room for so many sessions in each part.
-    fn tickets(room: usize) -> (Tickets, Arc<SimulatedTime>) {
+    /// A store with a capacity of `sessions` sessions in each segment.
+    fn tickets(sessions: usize) -> (Tickets, Arc<SimulatedTime>) {
         let time = Arc::new(SimulatedTime::at(Timestamp::from_millis(1)));
         let clock = Clock::Simulated(Arc::clone(&time));
-        let bytes_max = PARTS * room * (SESSION + TICKET_OVERHEAD);
+        let bytes_max = SEGMENTS * sessions * (SESSION + TICKET_OVERHEAD);
         (Tickets::new(bytes_max, Arc::default(), clock), time)
     }
 
-    /// Tickets of one part, told apart by a number.
+    /// A ticket of the first segment, numbered.
     fn id(number: u8) -> Vec<u8> {
         let mut id = vec![0; TICKET_BYTES];
         id[TICKET_BYTES - 1] = number;
@@ -236,7 +235,7 @@ mod tests {
     fn a_ticket_works_once() {
         let (tickets, _) = tickets(4);
         assert!(tickets.put(id(1), session(1)));
-        assert_eq!(tickets.get(&id(1)), None, "nothing is left there");
+        assert_eq!(tickets.get(&id(1)), None, "`get` never returns a session");
         assert_eq!(tickets.take(&id(1)), Some(session(1)));
         assert_eq!(tickets.take(&id(1)), None);
         assert_eq!(tickets.take(b"made up"), None);
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_make_room_and_the_bytes_stay_within_the_bound() {
+    fn the_oldest_are_evicted_and_the_bytes_stay_within_the_bound() {
         let (tickets, _) = tickets(2);
         for number in 1..=3 {
             assert!(tickets.put(id(number), session(number)));
@@ -254,14 +253,14 @@ mod tests {
         assert_eq!(now.kept.load(Ordering::Relaxed), 2);
         let bytes = now.bytes.load(Ordering::Relaxed);
         assert_eq!(bytes, 2 * (SESSION + TICKET_OVERHEAD));
-        assert_eq!(tickets.take(&id(1)), None, "the oldest is gone");
+        assert_eq!(tickets.take(&id(1)), None, "the oldest is evicted");
         assert!(tickets.take(&id(2)).is_some() && tickets.take(&id(3)).is_some());
         assert_eq!(now.kept.load(Ordering::Relaxed), 0);
         assert_eq!(now.bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn a_ticket_that_was_drawn_twice_is_kept_once() {
+    fn a_ticket_that_is_issued_twice_is_stored_once() {
         let (tickets, _) = tickets(2);
         for number in [1, 2] {
             assert!(tickets.put(id(1), session(number)));
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_fits_nowhere_is_refused_and_displaces_nothing() {
+    fn a_session_larger_than_a_segment_is_refused_and_evicts_nothing() {
         let (tickets, _) = tickets(1);
         assert!(tickets.put(id(1), session(1)));
         assert!(!tickets.put(id(2), vec![0; SESSION + 1]));
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_over_after_a_day_and_then_takes_no_room() {
+    fn a_ticket_expires_after_a_day_and_then_frees_its_memory() {
         let (tickets, time) = tickets(2);
         assert!(tickets.put(id(1), session(1)));
         time.pass(LIFETIME - Duration::from_nanos(1));
@@ -288,14 +287,14 @@ mod tests {
         time.pass(Duration::from_nanos(1));
         assert!(tickets.put(id(3), session(3)));
         assert_eq!(tickets.take(&id(1)), None);
-        assert_eq!(tickets.metrics.tickets.displaced.get(), 0, "it was over");
+        assert_eq!(tickets.metrics.tickets.displaced.get(), 0, "it had expired");
         assert!(tickets.take(&id(2)).is_some(), "younger by a day");
         time.pass(LIFETIME);
-        assert_eq!(tickets.take(&id(3)), None, "though nobody displaced it");
+        assert_eq!(tickets.take(&id(3)), None, "expired, though not evicted");
     }
 
     #[test]
-    fn without_memory_for_it_nobody_gets_a_ticket() {
+    fn without_memory_for_tickets_none_is_sent() {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = || {
             rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -316,9 +315,6 @@ mod tests {
         assert_eq!(on.max_early_data_size, u32::MAX);
         assert_eq!(on.send_tls13_tickets, TICKETS_SENT);
         assert!(on.session_storage.can_cache());
-        assert!(
-            !on.ticketer.enabled(),
-            "what the server forgot is no ticket"
-        );
+        assert!(!on.ticketer.enabled(), "stateless tickets stay disabled");
     }
 }

@@ -1,12 +1,12 @@
-//! The bounded input of one shard: many sessions push, one thread takes, tenants take turns.
+//! The bounded queue of one shard: many sessions push, one thread takes, tenants are served in turn.
 //!
-//! Places are divided among lanes, and a tenant pushes into one lane only (its index modulo their
-//! number). So a tenant that floods fills its own lane and waits there, while [`DeficitRoundRobin`] gives every lane
-//! with shard batches the same number of check-ins. Tenants of one lane share what it gets; order within a lane,
-//! and so within a session, is kept.
+//! The capacity is divided among lanes, and a tenant pushes into one lane only (its index modulo the number of lanes).
+//! So a tenant that floods fills its own lane and waits there, while [`DeficitRoundRobin`] serves every backlogged lane
+//! the same number of check-ins. Tenants of one lane share its service; a lane is a FIFO, so the order within a session
+//! is kept.
 //!
-//! A full lane is the first stage of back-pressure: its sessions stop reading their streams until there
-//! is room, and QUIC's flow control stops the peers. Nothing is dropped here. Lock-free; bounded by
+//! A full lane is the first stage of back-pressure: its sessions stop reading their streams until the lane has
+//! capacity, and QUIC's flow control stops the peers. Nothing is dropped here. Lock-free; bounded by
 //! `shards.inbox_batches`.
 
 mod deficit_round_robin;
@@ -22,15 +22,15 @@ use tokio::sync::Notify;
 use super::shard_batch::ShardBatch;
 use deficit_round_robin::{DeficitRoundRobin, LANES_MAX};
 
-/// Places that a lane has at least: while a shard evaluates one shard batch, others can come in.
-const LANE_PLACES_MIN: usize = 4;
+/// Minimum capacity of a lane: while a shard evaluates one shard batch, others can be queued.
+const LANE_CAPACITY_MIN: usize = 4;
 
-/// The shard has stopped; nothing is taken any more.
+/// The shard has stopped and receives no more shard batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shard has stopped")]
 pub struct InboxClosed;
 
-/// The shard batches of some tenants, and where their sessions wait for room.
+/// The queue of some tenants, and the wait list of their sessions.
 #[derive(Debug)]
 struct Lane {
     batches: ArrayQueue<ShardBatch>,
@@ -38,23 +38,23 @@ struct Lane {
     waiting: AtomicUsize,
 }
 
-/// What both sides see.
+/// State shared by senders and receiver.
 #[derive(Debug)]
 struct Shared {
     lanes: Box<[Lane]>,
-    /// Lanes that got a shard batch since the shard looked, a bit each.
+    /// Lanes that received a shard batch since the receiver last read this, a bit each.
     ready: AtomicU64,
-    /// Holds a token whenever the shard must look.
+    /// Holds a token whenever the shard must poll the lanes.
     wake: Sender<()>,
     closed: AtomicBool,
 }
 
-/// Makes an inbox of `parts_max` places at most, at least one, for so many tenants.
+/// Creates an inbox for `tenants` tenants that holds at most `batches_max` shard batches, and at least one.
 pub fn inbox(batches_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
     let batches_max = batches_max.max(1);
     let lanes = tenants
         .min(LANES_MAX)
-        .min(batches_max / LANE_PLACES_MIN)
+        .min(batches_max / LANE_CAPACITY_MIN)
         .max(1);
     let lane = |_| Lane {
         batches: ArrayQueue::new(batches_max / lanes),
@@ -76,7 +76,7 @@ pub fn inbox(batches_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
     (Inbox(shared), receiver)
 }
 
-/// The pushing side, shared by all sessions.
+/// The sending side, shared by all sessions.
 #[derive(Clone, Debug)]
 pub struct Inbox(Arc<Shared>);
 
@@ -85,7 +85,7 @@ impl Inbox {
         usize::from(tenant) % self.0.lanes.len()
     }
 
-    /// Pushes a shard batch, or gives it back if its tenant's lane has no room.
+    /// Pushes a shard batch, or returns it if its tenant's lane is full.
     ///
     /// # Errors
     /// [`InboxClosed`] if the shard has stopped.
@@ -94,9 +94,9 @@ impl Inbox {
         let lane = self.lane(batch.tenant);
         let refused = shared.lanes[lane].batches.push(batch).err();
         if refused.is_none() {
-            // AcqRel, here and where the shard swaps: of the two, one sees what the other did before.
-            // Either the shard finds this shard batch, or the bit was clear here and there is a token after
-            // the shard took the last one. A token that is there already is as good.
+            // AcqRel, here and in the shard's swap, orders the two. Either the swap comes later and the shard finds
+            // this shard batch, or it came earlier, `ready` was 0 here, and the token below wakes the shard again.
+            // A token that is already in the channel serves as well.
             let before = shared.ready.fetch_or(1 << lane, Ordering::AcqRel);
             if before == 0 {
                 let _ = shared.wake.try_send(());
@@ -108,10 +108,9 @@ impl Inbox {
         }
     }
 
-    /// Waits until there may be room for a shard batch of the tenant. Another session may be faster: try
-    /// again, wait again.
+    /// Waits until the tenant's lane may have capacity. Another session may take it first: try again, wait again.
     pub async fn room(&self, tenant: TenantIndex) {
-        /// Counts a waiter for as long as it waits, also when its future is dropped.
+        /// Counts a waiter until it is dropped, also if the future is cancelled.
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {
@@ -119,8 +118,8 @@ impl Inbox {
             }
         }
         let lane = &self.0.lanes[self.lane(tenant)];
-        // SeqCst pairs with `InboxReceiver::try_take`: either the shard sees this waiter, or the waiter
-        // sees the room the shard made.
+        // SeqCst pairs with `InboxReceiver::try_take`: either the shard sees this waiter, or the waiter sees the
+        // capacity that the shard freed.
         lane.waiting.fetch_add(1, Ordering::SeqCst);
         let _waiting = Waiting(&lane.waiting);
         let mut freed = std::pin::pin!(lane.freed.notified());
@@ -130,13 +129,13 @@ impl Inbox {
         }
     }
 
-    /// Shard batches waiting now.
+    /// Number of queued shard batches.
     pub fn depth(&self) -> usize {
         self.0.lanes.iter().map(|lane| lane.batches.len()).sum()
     }
 }
 
-/// The taking side, owned by the shard's thread.
+/// The receiving side, owned by the shard's thread.
 #[derive(Debug)]
 pub struct InboxReceiver {
     shared: Arc<Shared>,
@@ -145,12 +144,12 @@ pub struct InboxReceiver {
 }
 
 impl InboxReceiver {
-    /// Gets a token whenever there may be a shard batch, for a `select!` with the control channel.
+    /// Receives a token whenever a shard batch may be queued, for a `select!` with the control channel.
     pub fn wake(&self) -> &Receiver<()> {
         &self.woken
     }
 
-    /// The next shard batch, if one is waiting, and tells a session that waits in its lane of the room.
+    /// Takes the next shard batch, if one is queued, and notifies a session that waits for capacity in its lane.
     pub fn try_take(&mut self) -> Option<ShardBatch> {
         loop {
             let lane = match self.scheduler.lane() {
@@ -179,20 +178,20 @@ impl InboxReceiver {
         }
     }
 
-    /// Ends a turn that may have left shard batches behind: there is a token for them.
+    /// Ends a batch that may have left shard batches queued: sends a token for them.
     pub fn rearm(&self) {
         if self.scheduler.any_ready() {
-            // Full: there is one.
+            // Full: a token is already in the channel.
             let _ = self.shared.wake.try_send(());
         }
     }
 }
 
 impl Drop for InboxReceiver {
-    /// Shard batches that nobody takes any more go now, with their claims on frames.
+    /// Drops the queued shard batches with their completions, so their frames are never acknowledged.
     fn drop(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
-        // AcqRel pairs with `Inbox::try_send`: a shard batch that this does not see is told of the end.
+        // AcqRel pairs with `Inbox::try_send`: a sender whose shard batch this drain misses sees `closed`.
         self.shared.ready.swap(0, Ordering::AcqRel);
         for lane in &self.shared.lanes {
             while lane.batches.pop().is_some() {}

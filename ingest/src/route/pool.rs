@@ -1,4 +1,6 @@
-//! Buffers for the check-ins of a shard batch, used again and again.
+//! A pool of buffers for the check-ins of shard batches.
+//!
+//! Shared by sessions, which take, and shards, which give back. Lock-free; bounded by its capacity.
 
 use crossbeam::queue::ArrayQueue;
 use muster_wire::CheckInRecord;
@@ -25,7 +27,7 @@ impl BufferPool {
     /// Gives a buffer back.
     pub fn give(&self, mut buffer: Vec<CheckInRecord>) {
         buffer.clear();
-        // A full pool has enough: this buffer's memory goes.
+        // Full: the buffer is freed.
         let _ = self.buffers.push(buffer);
     }
 }

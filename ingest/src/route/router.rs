@@ -1,6 +1,7 @@
-//! Cuts the frames of one session into shard batches by shard.
+//! Splits the frames of one session into shard batches.
 //!
-//! Hot path: one hash and one 48-byte copy per check-in, into a pooled buffer.
+//! Owner: the session. Hot path: one hash and one 48-byte copy per check-in, into a pooled buffer; bounded by the
+//! check-ins of a frame. It does not send: the session does, and waits if an inbox is full.
 
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ use super::shard_batch::{Payload, ReceivedInventory, ShardBatch};
 use super::window::WindowCursor;
 use crate::clock::{Clock, Stamp};
 
-/// Where shard batches go; shared by all sessions.
+/// The shard map, inboxes and buffers; shared by all sessions.
 #[derive(Debug)]
 pub struct RouteTable {
-    /// Which shard owns a device.
+    /// Maps a device to its shard.
     pub map: ShardMap,
     /// By shard.
     pub inboxes: Box<[Inbox]>,
@@ -24,7 +25,7 @@ pub struct RouteTable {
     pub pool: BufferPool,
 }
 
-/// What has been cut for one shard so far.
+/// The check-ins that the current frame has for one shard so far.
 #[derive(Debug, Default)]
 enum Cut {
     #[default]
@@ -33,18 +34,18 @@ enum Cut {
     Many(Vec<CheckInRecord>),
 }
 
-/// Cuts frames. Owned by one session.
+/// Splits frames by shard. Owned by one session.
 #[derive(Debug)]
 pub struct Router {
     table: Arc<RouteTable>,
     tenant: TenantIndex,
     clock: Clock,
-    /// By shard: what the frame being read has for it.
+    /// The check-ins of the frame being read, by shard.
     cuts: Box<[Cut]>,
 }
 
 impl Router {
-    /// A router for the frames of one session.
+    /// Creates the router of one session.
     pub fn new(table: Arc<RouteTable>, tenant: TenantIndex, clock: Clock) -> Self {
         let cuts = table.inboxes.iter().map(|_| Cut::Nothing).collect();
         Self {
@@ -55,9 +56,9 @@ impl Router {
         }
     }
 
-    /// Takes one check-in of the frame being read.
-    // Inlined, so that a record goes from its registers into the buffer. Handed over in memory, it is written by
-    // fields and read as a whole a moment later, for which a processor waits until the writes are through.
+    /// Adds one check-in of the frame being read.
+    // Inlined, so that a record goes from registers into the buffer. Passed in memory, it would be stored by fields and
+    // loaded as a whole at once, which defeats the processor's store forwarding.
     #[inline(always)]
     pub fn check_in(&mut self, record: CheckInRecord) {
         let shard = usize::from(self.table.map.shard_of(&record.device_id()).0);
@@ -67,7 +68,7 @@ impl Router {
         }
     }
 
-    /// Takes the first or second check-in that a frame has for a shard.
+    /// Adds the first or second check-in that a frame has for a shard.
     #[inline(never)]
     fn begin(&mut self, shard: usize, record: CheckInRecord) {
         let cut = &mut self.cuts[shard];
@@ -90,7 +91,7 @@ impl Router {
         self.cuts.len()
     }
 
-    /// Takes what the frame that has been read has for a shard.
+    /// Takes the shard batch that the frame just read has for a shard.
     pub fn batch(
         &mut self,
         shard: usize,
@@ -138,7 +139,7 @@ impl Router {
 }
 
 impl Drop for Router {
-    /// A session that ends in the middle of a frame leaves buffers behind; nothing of it was applied.
+    /// Returns the buffers of a frame that was not read to its end; none of its check-ins was applied.
     fn drop(&mut self) {
         for cut in &mut self.cuts {
             if let Cut::Many(buffer) = std::mem::take(cut) {

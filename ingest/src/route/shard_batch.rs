@@ -1,4 +1,6 @@
-//! A shard batch: what one frame has for one shard.
+//! A shard batch: the records of one frame for one shard.
+//!
+//! Owner: the session until it is sent, then the shard. Bounded by the records of a frame.
 
 use muster_engine::TenantIndex;
 use muster_wire::limits::CHECK_IN_BYTES;
@@ -10,13 +12,13 @@ use crate::clock::Stamp;
 /// An inventory with the bytes it was read from.
 #[derive(Debug)]
 pub struct ReceivedInventory {
-    /// What the archive says, validated.
+    /// The validated inventory.
     pub inventory: Inventory,
-    /// The archive.
+    /// Its archived bytes.
     pub archive: Vec<u8>,
 }
 
-/// The records of a shard batch. A frame of one check-in, the device's shape, needs no buffer.
+/// The records of a shard batch. A frame of one check-in, as devices send it, needs no buffer.
 #[derive(Debug)]
 pub enum Payload {
     /// One check-in.
@@ -28,7 +30,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// What it costs a shard and the journal, in check-ins: an inventory by its bytes.
+    /// Its cost to the shard and the journal, in check-ins: an inventory by its bytes.
     pub fn weight(&self) -> usize {
         match self {
             Self::CheckIn(_) => 1,
@@ -38,14 +40,14 @@ impl Payload {
     }
 }
 
-/// What travels through an inbox.
+/// The element of an inbox.
 #[derive(Debug)]
 pub struct ShardBatch {
-    /// Whose devices; from the certificate.
+    /// The tenant of the devices, from the certificate.
     pub tenant: TenantIndex,
     /// The records.
     pub payload: Payload,
-    /// Where the outcome goes once it is durable.
+    /// Completes the frame's share of this shard batch once it is durable.
     pub completion: Completion,
     /// When the bytes were read from the connection.
     pub read_at: Stamp,

@@ -1,9 +1,8 @@
-//! The unacknowledged frames of one session: which are durable, and how their records fared.
+//! The window of one session: its unacknowledged frames, which of them are durable, and the outcome of their records.
 //!
-//! The session opens a slot per frame, in order, and reads slots back in the same order; shards and
-//! the writer only ever touch the slots of frames that are open. Lock-free; bounded by the window the
-//! server granted in its Hello, so a session never has more frames in flight than slots, each of at most
-//! [`FRAME_BYTES_MAX`].
+//! The session opens a slot per frame, in order, and collects slots in the same order; shards and the writer only
+//! access the slots of open frames. Lock-free; bounded by the window that the server granted in its Hello, so a session
+//! never has more frames in flight than slots, each of at most [`FRAME_BYTES_MAX`].
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,16 +15,16 @@ use tokio::sync::Notify;
 
 use crate::clock::Stamp;
 
-/// The memory of one frame in flight, at most: its slot, and as many details as one ack carries.
+/// Maximum memory of one frame in flight: its slot, and as many rejections as one ack carries.
 pub const FRAME_BYTES_MAX: usize = size_of::<FrameSlot>()
     + size_of::<ArrayQueue<Rejection>>()
-    // A place of the queue is a number and a value.
+    // An element of `ArrayQueue` is a sequence number and a value.
     + REJECTIONS_PER_ACK_MAX * (size_of::<usize>() + size_of::<Rejection>());
 
 /// One frame in flight.
 #[derive(Debug, Default)]
 struct FrameSlot {
-    /// Shard batches that are not durable yet, plus one while the session still cuts the frame.
+    /// Shard batches that are not durable yet, plus one while the session is still reading the frame.
     open: AtomicU32,
     accepted: AtomicU32,
     duplicate: AtomicU32,
@@ -33,13 +32,13 @@ struct FrameSlot {
     rejected: AtomicU32,
     /// When the last shard batch became durable, a [`Stamp`].
     durable_at: AtomicU64,
-    /// Details of refused records; made with the first one, because most slots never have any. Boxed, because
-    /// its padding against false sharing would be most of a slot.
+    /// Rejections; allocated with the first one, because most slots never have any. Boxed, because the queue's padding
+    /// against false sharing would be most of a slot.
     rejections: OnceLock<Box<ArrayQueue<Rejection>>>,
 }
 
 impl FrameSlot {
-    /// Details beyond what one ack carries are left out; the count of rejected records is exact all the same.
+    /// Drops rejections beyond those that one ack carries; the count of rejected records stays exact.
     fn note_rejection(&self, rejection: Rejection) {
         let queue = self
             .rejections
@@ -47,8 +46,8 @@ impl FrameSlot {
         let _ = queue.push(rejection);
     }
 
-    /// Moves the details into an ack, as far as that has room for them. The slot is empty afterwards: what an ack
-    /// leaves out must not stand in a later one.
+    /// Moves the rejections into an ack, up to its maximum. Drains the queue: rejections that one ack omits must not
+    /// appear in a later one.
     fn take_rejections(&self, ack: &mut Vec<Rejection>) {
         let queue = self.rejections.get();
         while let Some(rejection) = queue.and_then(|queue| queue.pop()) {
@@ -67,7 +66,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window of `frames` frames, at least one, and the session's cursor into it.
+    /// Creates a window of `frames` frames, at least one, and returns the session's cursor into it.
     pub fn open(frames: u16) -> WindowCursor {
         let slots = (0..frames.max(1)).map(|_| FrameSlot::default()).collect();
         let window = Arc::new(Self {
@@ -86,7 +85,7 @@ impl Window {
     }
 
     fn close_one(&self, frame: u64) {
-        // AcqRel: the session that sees 0 sees every count that was added before it.
+        // AcqRel: the session that reads 0 also sees all counts added before.
         if self.slot(frame).open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.progress.notify_one();
         }
@@ -108,7 +107,7 @@ impl Window {
     }
 }
 
-/// The claim of one shard batch on the frame it came from.
+/// Completes one shard batch in its frame's slot.
 #[derive(Debug)]
 pub struct Completion {
     window: Arc<Window>,
@@ -116,7 +115,7 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// The shard batch is durable: its outcome counts.
+    /// Marks the shard batch as durable and adds its outcome to its frame's.
     pub fn complete(self, outcome: Outcome, durable_at: Stamp) {
         self.window.add(self.frame, outcome);
         self.window
@@ -126,8 +125,7 @@ impl Completion {
         self.window.close_one(self.frame);
     }
 
-    /// Notes a record of the frame that the shard refused, for the ack that covers it. Call before
-    /// [`Completion::complete`].
+    /// Adds a record that the shard rejected, for the ack that covers the frame. Call before [`Completion::complete`].
     pub fn note_rejection(&self, rejection: Rejection) {
         self.window.slot(self.frame).note_rejection(rejection);
     }
@@ -136,13 +134,13 @@ impl Completion {
 /// A frame that has become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurableFrame {
-    /// How its records fared.
+    /// The outcome of its records.
     pub outcome: Outcome,
-    /// When its last shard batch became durable; zero for a frame that had no shard batch.
+    /// When its last shard batch became durable; zero for a frame without shard batches.
     pub durable_at: Stamp,
 }
 
-/// The session's own end of its window.
+/// The session's side of its window.
 #[derive(Debug)]
 pub struct WindowCursor {
     window: Arc<Window>,
@@ -174,12 +172,12 @@ impl WindowCursor {
             counter.store(0, Ordering::Relaxed);
         }
         slot.durable_at.store(0, Ordering::Relaxed);
-        // Release: a shard batch that is completed elsewhere is completed after these zeros.
+        // Release: completions on other threads come after these stores of zero.
         slot.open.store(1, Ordering::Release);
         self.next += 1;
     }
 
-    /// A claim on the frame opened last, for one shard batch.
+    /// Creates the completion of one shard batch of the frame opened last.
     pub fn completion(&self) -> Completion {
         let frame = self.next - 1;
         // Relaxed: the shard batch reaches its shard through a channel, which orders this before it.
@@ -190,20 +188,19 @@ impl WindowCursor {
         }
     }
 
-    /// Counts a record of the frame opened last that the session itself refused.
+    /// Adds a record of the frame opened last that the session itself rejected.
     pub fn reject(&self, rejection: Rejection) {
         let slot = self.window.slot(self.next - 1);
         slot.rejected.fetch_add(1, Ordering::Relaxed);
         slot.note_rejection(rejection);
     }
 
-    /// The frame opened last has no more shard batches.
+    /// Marks the frame opened last as read: no more shard batches follow.
     pub fn close_frame(&self) {
         self.window.close_one(self.next - 1);
     }
 
-    /// Takes the oldest frame if it is durable, and the details of its refused records, as far as there is room for
-    /// them in the ack that will cover it.
+    /// Takes the oldest frame if it is durable, and its rejections, up to the maximum of the ack that covers it.
     pub fn collect(&mut self, rejections: &mut Vec<Rejection>) -> Option<DurableFrame> {
         if self.first == self.next {
             return None;
@@ -228,7 +225,7 @@ impl WindowCursor {
         })
     }
 
-    /// Waits until some frame may have become durable. One waiter only, the session.
+    /// Waits until a frame may have become durable. Supports one waiter, the session.
     pub async fn progress(&self) {
         self.window.progress.notified().await;
     }
@@ -251,7 +248,7 @@ mod tests {
         Rejection::new(DeviceId::ZERO, seq, RejectReason::SeqZero)
     }
 
-    /// The oldest frame if it is durable, and the numbers of the rejections that an ack for it alone has.
+    /// Collects the oldest frame if it is durable, with the sequence numbers of its rejections.
     fn collect(cursor: &mut WindowCursor) -> Option<(DurableFrame, Vec<u64>)> {
         let mut rejections = Vec::new();
         let frame = cursor.collect(&mut rejections)?;
@@ -259,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_collected_in_order_once_every_part_is_durable() {
+    fn frames_are_collected_in_order_once_every_shard_batch_is_durable() {
         let mut cursor = Window::open(2);
         cursor.open_frame();
         let (one, two) = (cursor.completion(), cursor.completion());
@@ -300,10 +297,10 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_without_parts_is_durable_as_it_is() {
+    fn a_frame_without_shard_batches_is_durable_at_once() {
         let mut cursor = Window::open(1);
         cursor.open_frame();
-        assert_eq!(collect(&mut cursor), None, "still being cut");
+        assert_eq!(collect(&mut cursor), None, "still being read");
         cursor.reject(rejection(1));
         cursor.close_frame();
         let (frame, rejections) = collect(&mut cursor).unwrap();
@@ -314,7 +311,7 @@ mod tests {
     fn rejection_details_are_bounded_and_counts_exact() {
         let mut cursor = Window::open(1);
         let total = REJECTIONS_PER_ACK_MAX as u32 + 10;
-        // In a slot that is used again nothing is left of the frame before.
+        // A reused slot keeps nothing of its previous frame.
         for first in [0, 1000] {
             cursor.open_frame();
             for seq in first..first + u64::from(total) {
@@ -329,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn rejections_stay_with_their_frame_whoever_refused_and_whichever_is_durable_first() {
+    fn rejections_of_session_and_shard_stay_with_their_frame_in_any_order_of_completion() {
         let mut cursor = Window::open(4);
         let mut completions = Vec::new();
         for frame in 0..4 {
@@ -356,12 +353,12 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| collect(&mut cursor))
             .map(|(frame, rejections)| (frame.outcome.rejected, rejections))
             .collect();
-        let of = |frame: u64| (2, vec![10 * frame, 10 * frame + 1]);
-        assert_eq!(all, [(0, vec![]), of(1), of(2), of(3)]);
+        let rejected = |frame: u64| (2, vec![10 * frame, 10 * frame + 1]);
+        assert_eq!(all, [(0, vec![]), rejected(1), rejected(2), rejected(3)]);
     }
 
     #[test]
-    fn an_ack_of_several_frames_has_room_for_the_first_of_their_rejections() {
+    fn an_ack_of_several_frames_carries_their_first_rejections_up_to_its_maximum() {
         let mut cursor = Window::open(3);
         for frame in 0..3 {
             cursor.open_frame();

@@ -1,24 +1,23 @@
-//! Whose turn it is: deficit round robin over the lanes of an inbox, in check-ins.
+//! Deficit round robin over the lanes of an inbox, in check-ins.
 //!
-//! Pure; owned by the shard's thread. A lane that gets the turn gets credit for [`QUANTUM`] check-ins
-//! and is served while it has any, so a shard batch may exceed its credit, which the next turn pays for. Over
-//! any time in which two lanes have shard batches all along, what they got differs by less than three quanta,
-//! whatever the size of their shard batches: the turn that one had more, and a debt of each at either end. A
-//! lane that was empty waits for one turn of each other lane. A lane that runs empty keeps its debt and
-//! loses its credit: idleness saves nothing up.
+//! Pure; owned by the shard's thread. On its turn a lane receives a credit of [`QUANTUM`] check-ins and is served while
+//! its credit is positive, so a shard batch may overdraw it, and the next turn pays the debt. While two lanes are both
+//! backlogged, their service differs by less than three quanta, whatever the size of their shard batches: one turn
+//! more, and a debt of each at either end. A lane that becomes backlogged waits for at most one turn of each other
+//! lane. A lane that runs empty keeps its debt and loses its credit: an idle lane saves nothing up.
 
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
-/// Lanes an inbox has at most: a bit of a word each.
+/// Maximum number of lanes of an inbox: a bit of a word each.
 pub(super) const LANES_MAX: usize = 64;
 
-/// Credit of a turn, in check-ins: the largest shard batch, so that each turn serves one at least.
+/// Credit of a turn, in check-ins: the largest shard batch, so that each turn serves at least one.
 pub(super) const QUANTUM: i32 = CHECK_INS_PER_FRAME_MAX as i32;
 
 /// The state of the round.
 #[derive(Debug)]
 pub(super) struct DeficitRoundRobin {
-    /// By lane: check-ins it may still have taken; negative if it had too many.
+    /// Check-ins that each lane may still have served; negative if it has overdrawn.
     credits: Box<[i32]>,
     /// Lanes that may have shard batches, a bit each.
     ready: u64,
@@ -27,7 +26,7 @@ pub(super) struct DeficitRoundRobin {
 }
 
 impl DeficitRoundRobin {
-    /// For so many lanes, at most [`LANES_MAX`].
+    /// Creates the scheduler of `lanes` lanes, at most [`LANES_MAX`].
     pub(super) fn new(lanes: usize) -> Self {
         assert!(
             (1..=LANES_MAX).contains(&lanes),
@@ -40,7 +39,7 @@ impl DeficitRoundRobin {
         }
     }
 
-    /// These lanes may have shard batches.
+    /// Marks lanes that may have shard batches, a bit each.
     pub(super) fn add_ready(&mut self, lanes: u64) {
         self.ready |= lanes;
     }
@@ -56,12 +55,12 @@ impl DeficitRoundRobin {
         may.then_some(self.turn)
     }
 
-    /// Gives the turn to the next lane that may have shard batches; `None` if there is none.
+    /// Passes the turn to the next lane that may have shard batches; `None` if no lane has.
     pub(super) fn pass(&mut self) -> Option<usize> {
         if self.ready == 0 {
             return None;
         }
-        // The bits above the turn first, then all: the lane itself is the last of the round.
+        // Lanes above the current one first, then from the lowest: the current lane comes last.
         let above = self.ready & (u64::MAX << self.turn << 1);
         let from = if above != 0 { above } else { self.ready };
         self.turn = from.trailing_zeros() as usize;
@@ -69,13 +68,13 @@ impl DeficitRoundRobin {
         Some(self.turn)
     }
 
-    /// A shard batch of so many check-ins was taken from the lane whose turn it is.
+    /// Charges a shard batch of `check_ins` check-ins to the lane whose turn it is.
     pub(super) fn served(&mut self, check_ins: usize) {
-        // No shard batch has more than a quantum; were it otherwise, a turn could end below zero credit.
+        // No shard batch exceeds a quantum; the clamp keeps a lane's debt below one turn if one ever did.
         self.credits[self.turn] -= (check_ins as i32).min(QUANTUM);
     }
 
-    /// The lane whose turn it is had no shard batch.
+    /// Marks the lane whose turn it is as empty.
     pub(super) fn emptied(&mut self) {
         self.ready &= !(1 << self.turn);
         let credit = &mut self.credits[self.turn];

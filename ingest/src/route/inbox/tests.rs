@@ -1,4 +1,4 @@
-//! The inbox, one thread and several; fairness is computed, never timed.
+//! Tests of the inbox with one thread and several; fairness is computed, never timed.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -20,7 +20,7 @@ use crate::route::{Payload, Window};
 
 const FULL: usize = CHECK_INS_PER_FRAME_MAX;
 
-/// A shard batch of so many check-ins; `tag` tells it from others.
+/// A shard batch of `check_ins` check-ins; `tag` identifies it.
 fn shard_batch(tenant: u16, check_ins: usize, tag: u64) -> ShardBatch {
     let mut window = Window::open(1);
     window.open_frame();
@@ -50,16 +50,16 @@ fn shard_batch(tenant: u16, check_ins: usize, tag: u64) -> ShardBatch {
     }
 }
 
-/// Pushes a shard batch that has room.
+/// Pushes a shard batch that must fit.
 #[track_caller]
 fn push(inbox: &Inbox, shard_batch: ShardBatch) {
     assert!(
         inbox.try_send(shard_batch).unwrap().is_none(),
-        "there is room"
+        "the lane is full"
     );
 }
 
-/// What was taken: tenant, check-ins, tag.
+/// A taken shard batch as tenant, check-ins, tag.
 fn taken(shard_batch: &ShardBatch) -> (u16, usize, u64) {
     (
         shard_batch.tenant.0,
@@ -68,7 +68,7 @@ fn taken(shard_batch: &ShardBatch) -> (u16, usize, u64) {
     )
 }
 
-/// One batch, as a shard takes it: up to so many check-ins, plus the rest of the last shard batch.
+/// Takes a batch as a shard does: up to `check_ins_max` check-ins, plus the rest of the last shard batch.
 fn batch(receiver: &mut InboxReceiver, check_ins_max: usize) -> Vec<(u16, usize, u64)> {
     let (mut batch, mut check_ins) = (Vec::new(), 0);
     while check_ins < check_ins_max
@@ -88,7 +88,7 @@ fn is_ready(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
 }
 
 #[test]
-fn a_lone_tenant_has_every_place_and_its_order_is_kept() {
+fn a_lone_tenant_has_the_whole_capacity_and_its_order_is_kept() {
     let (inbox, mut receiver) = inbox(100, 1);
     for tag in 0..100 {
         push(&inbox, shard_batch(0, 2, tag));
@@ -105,21 +105,24 @@ fn a_lone_tenant_has_every_place_and_its_order_is_kept() {
 }
 
 #[test]
-fn places_are_divided_and_never_more_than_configured() {
+fn the_capacity_is_divided_among_lanes_and_never_exceeds_the_configured_one() {
     for (batches_max, tenants) in [(16, 1), (16, 7), (16, 4000), (256, 3), (256, 64), (256, 65)] {
         let (inbox, _receiver) = inbox(batches_max, tenants);
-        let mut places = 0;
+        let mut accepted = 0;
         for tenant in 0..tenants as u16 {
             while inbox.try_send(shard_batch(tenant, 1, 0)).unwrap().is_none() {
-                places += 1;
+                accepted += 1;
             }
         }
-        assert_eq!(places, inbox.depth());
-        // What does not divide evenly is left out, less than a place a lane.
-        let left_out = batches_max - places;
-        assert!(left_out < tenants.min(LANES_MAX), "{batches_max} {tenants}");
-        let of_one = inbox.0.lanes[0].batches.capacity();
-        assert!(of_one >= LANE_PLACES_MIN, "{batches_max} {tenants}");
+        assert_eq!(accepted, inbox.depth());
+        // The remainder of the division is unused: less than one shard batch a lane.
+        let unused = batches_max - accepted;
+        assert!(unused < tenants.min(LANES_MAX), "{batches_max} {tenants}");
+        let lane_capacity = inbox.0.lanes[0].batches.capacity();
+        assert!(
+            lane_capacity >= LANE_CAPACITY_MIN,
+            "{batches_max} {tenants}"
+        );
     }
 }
 
@@ -130,20 +133,20 @@ fn a_flood_fills_its_own_lane_only() {
     let (flooder, quiet) = (inbox.room(TenantIndex(0)), inbox.room(TenantIndex(1)));
     let (mut flooder, mut quiet) = (std::pin::pin!(flooder), std::pin::pin!(quiet));
     assert!(!is_ready(flooder.as_mut()), "its lane is full");
-    assert!(is_ready(quiet.as_mut()), "the other lane has room");
+    assert!(is_ready(quiet.as_mut()), "the other lane has capacity");
     push(&inbox, shard_batch(1, 1, 1));
     let first_two = batch(&mut receiver, FULL + 1);
     assert!(first_two.contains(&(1, 1, 1)), "{first_two:?}");
     assert!(
         is_ready(flooder.as_mut()),
-        "a shard_batch of its lane was taken"
+        "a shard batch of its lane was taken"
     );
 }
 
-/// Fifteen tenants flood with full frames: a shard batch of another waits for one of each at most. With batches of
-/// the default size that is a batch for each of them, and its own.
+/// Fifteen tenants flood with full frames: a shard batch of another waits for at most one of each. With batches of the
+/// default size that is one batch for each of them, plus its own.
 #[test]
-fn what_a_quiet_tenant_sends_waits_for_no_more_batches_than_tenants_flood() {
+fn a_quiet_tenant_waits_for_at_most_one_batch_of_each_flooding_tenant() {
     const QUIET: u16 = 15;
     let config = Config::parse(MINIMAL, Path::new("/")).unwrap();
     let batch_max = config.shards.batch_check_ins_max as usize;
@@ -166,14 +169,14 @@ fn what_a_quiet_tenant_sends_waits_for_no_more_batches_than_tenants_flood() {
             batches += 1;
             assert!(
                 batches <= QUIET + 1,
-                "shard_batch {tag} waits for a second turn"
+                "shard batch {tag} waits for a second turn"
             );
         }
     }
 }
 
 #[test]
-fn tenants_that_always_have_parts_get_the_same_number_of_check_ins() {
+fn backlogged_tenants_get_the_same_number_of_check_ins() {
     let sizes = [1, 7, 100, 1000, FULL];
     let (inbox, mut receiver) = inbox(256, sizes.len());
     let mut got = vec![0_usize; sizes.len()];
@@ -196,7 +199,7 @@ fn tenants_that_always_have_parts_get_the_same_number_of_check_ins() {
 }
 
 #[test]
-fn a_token_waits_whenever_parts_do() {
+fn a_token_is_in_the_channel_whenever_shard_batches_are_queued() {
     let (inbox, mut receiver) = inbox(16, 2);
     assert!(receiver.wake().is_empty());
     push(&inbox, shard_batch(0, 1, 0));
@@ -205,7 +208,7 @@ fn a_token_waits_whenever_parts_do() {
     assert_eq!(batch(&mut receiver, 1).len(), 1);
     assert!(
         receiver.wake().try_recv().is_ok(),
-        "one shard_batch was left behind"
+        "one shard batch is still queued"
     );
     assert_eq!(batch(&mut receiver, usize::MAX).len(), 1);
     push(&inbox, shard_batch(0, 1, 2));
@@ -213,26 +216,26 @@ fn a_token_waits_whenever_parts_do() {
 }
 
 #[test]
-fn a_shard_that_is_gone_takes_nothing_and_lets_go_of_what_it_had() {
+fn a_stopped_shard_refuses_shard_batches_and_drops_the_queued_ones() {
     let (inbox, receiver) = inbox(4, 1);
     while inbox.try_send(shard_batch(0, 1, 0)).unwrap().is_none() {}
     let mut room = std::pin::pin!(inbox.room(TenantIndex(0)));
     assert!(!is_ready(room.as_mut()));
     drop(receiver);
-    assert!(is_ready(room.as_mut()), "whoever waits looks again");
+    assert!(is_ready(room.as_mut()), "waiting sessions are woken");
     assert_eq!(
         inbox.try_send(shard_batch(0, 1, 0)).err(),
         Some(InboxClosed)
     );
-    assert!(inbox.depth() <= 1, "the batches that waited are gone");
+    assert!(inbox.depth() <= 1, "the queued shard batches are dropped");
 }
 
-/// Four threads push through lanes of four places each; nothing is lost, nothing comes twice, the order
-/// of each is kept, and the shard never sleeps on shard batches.
+/// Four senders push through lanes with a capacity of four each; nothing is lost or duplicated, the order of each
+/// sender is kept, and the shard never sleeps while shard batches are queued.
 #[test]
-fn every_part_of_every_thread_arrives_once_and_in_order() {
+fn every_shard_batch_of_every_sender_arrives_once_and_in_order() {
     const SENDERS: u16 = 4;
-    const PARTS: u64 = 20_000;
+    const BATCHES: u64 = 20_000;
     let (inbox, mut receiver) = inbox(16, 4);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -243,7 +246,7 @@ fn every_part_of_every_thread_arrives_once_and_in_order() {
         // Two senders share a lane.
         let tenant = sender % 3;
         runtime.spawn(async move {
-            for tag in 0..PARTS {
+            for tag in 0..BATCHES {
                 let mut next = shard_batch(tenant, 1, tag);
                 next.read_at = Stamp(u64::from(sender));
                 while let Some(refused) = inbox.try_send(next).unwrap() {
@@ -254,12 +257,12 @@ fn every_part_of_every_thread_arrives_once_and_in_order() {
         });
     }
     let mut next = [0; SENDERS as usize];
-    while next.iter().sum::<u64>() < PARTS * u64::from(SENDERS) {
-        // Far beyond what a push takes: only a lost token gets there.
+    while next.iter().sum::<u64>() < BATCHES * u64::from(SENDERS) {
+        // Much longer than a push takes: only a lost token reaches the timeout.
         let token = receiver
             .wake()
             .recv_timeout(std::time::Duration::from_secs(60));
-        token.expect("a token for every shard_batch that waits");
+        token.expect("a token while shard batches are queued");
         let mut taken = 0;
         while taken < 3
             && let Some(shard_batch) = receiver.try_take()
@@ -274,7 +277,7 @@ fn every_part_of_every_thread_arrives_once_and_in_order() {
     assert!(receiver.try_take().is_none());
 }
 
-/// What may happen to an inbox.
+/// An operation on an inbox.
 #[derive(Clone, Debug)]
 enum Step {
     Push(u16, usize),
@@ -292,16 +295,16 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Against queues that are obvious: what goes in comes out once, in order within its lane; a lane
-    /// refuses only when it is full; a batch ends early only when nothing waits; and no lane with shard batches
-    /// falls behind another by three quanta.
+    /// Compares with plain queues: each shard batch comes out once, in the order of its lane; a lane refuses only when
+    /// it is full; a batch ends early only when nothing is queued; and no backlogged lane falls behind another by three
+    /// quanta.
     #[test]
     fn it_behaves_like_queues_that_take_turns(steps in prop::collection::vec(step(), 1..400)) {
         const LANES: usize = 4;
-        const PLACES: usize = 8;
-        let (inbox, mut receiver) = inbox(LANES * PLACES, LANES);
+        const LANE_CAPACITY: usize = 8;
+        let (inbox, mut receiver) = inbox(LANES * LANE_CAPACITY, LANES);
         let mut queues: [VecDeque<(u16, usize, u64)>; LANES] = Default::default();
-        // By pair: what the first got more than the second since both last had shard batches.
+        // By pair: how much more service the first got than the second since both became backlogged.
         let mut ahead = [[0_i64; LANES]; LANES];
         let mut tag = 0;
         for step in steps {
@@ -310,14 +313,14 @@ proptest! {
                     tag += 1;
                     let queue = &mut queues[usize::from(tenant) % LANES];
                     let refused = inbox.try_send(shard_batch(tenant, size, tag)).unwrap();
-                    prop_assert_eq!(refused.is_some(), queue.len() == PLACES);
+                    prop_assert_eq!(refused.is_some(), queue.len() == LANE_CAPACITY);
                     if refused.is_none() {
                         queue.push_back((tenant, size, tag));
                     }
                 }
                 Step::Batch(check_ins_max) => {
                     let is_woken = receiver.wake().try_recv().is_ok();
-                    prop_assert!(is_woken || inbox.depth() == 0, "batches wait for ever");
+                    prop_assert!(is_woken || inbox.depth() == 0, "shard batches wait without a token");
                     let mut check_ins = 0;
                     while check_ins < check_ins_max {
                         let Some(got) = receiver.try_take().as_ref().map(taken) else {
@@ -330,13 +333,12 @@ proptest! {
                         prop_assert_eq!(queues[lane].pop_front(), Some(got));
                         for other in (0..LANES).filter(|other| *other != lane) {
                             let got = got.1 as i64;
-                            match waits[other] {
-                                true => {
-                                    ahead[lane][other] += got;
-                                    ahead[other][lane] -= got;
-                                    prop_assert!(ahead[lane][other] < 3 * i64::from(QUANTUM));
-                                }
-                                false => (ahead[lane][other], ahead[other][lane]) = (0, 0),
+                            if waits[other] {
+                                ahead[lane][other] += got;
+                                ahead[other][lane] -= got;
+                                prop_assert!(ahead[lane][other] < 3 * i64::from(QUANTUM));
+                            } else {
+                                (ahead[lane][other], ahead[other][lane]) = (0, 0);
                             }
                         }
                         if queues[lane].is_empty() {
