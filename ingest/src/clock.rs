@@ -1,7 +1,6 @@
-//! The one place that reads a clock; everything else gets the time as an argument.
+//! The only module that reads a clock; all other code takes the time as an argument.
 //!
-//! Sessions, shards and the writer read it through a [`Clock`] of their own, so that a simulation can let years
-//! pass in a second.
+//! Sessions, shards and the writer each hold a [`Clock`], so that a simulation can let years pass in a second.
 #![expect(clippy::disallowed_methods, reason = "this is the clock module")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use muster_engine::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
-/// A point on the monotonic clock: nanoseconds since the process first asked. 8 bytes, so that it can
-/// travel with a part and live in an atomic; for measuring, never for deciding.
+/// A point on the monotonic clock: nanoseconds since the process first read it. 8 bytes, so that it fits into a shard
+/// batch and an atomic. Used for measurements and timeouts, never for decisions about devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub u64);
 
@@ -28,18 +27,18 @@ impl Stamp {
     }
 }
 
-/// Where a part of the server takes its time from.
+/// The source of time for a component of the server.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     /// The clocks of this machine.
     #[default]
     System,
-    /// Time that stands still until it is moved.
+    /// Time that advances only when the simulation moves it.
     Simulated(Arc<SimulatedTime>),
 }
 
 impl Clock {
-    /// Now, by the monotonic clock.
+    /// The current time of the monotonic clock.
     pub fn stamp(&self) -> Stamp {
         match self {
             Self::System => stamp(),
@@ -47,7 +46,7 @@ impl Clock {
         }
     }
 
-    /// Time of a processor that the calling thread has had. None passes in a simulation.
+    /// CPU time of the calling thread; zero in a simulation.
     pub fn thread(&self) -> Duration {
         match self {
             Self::System => thread(),
@@ -55,7 +54,7 @@ impl Clock {
         }
     }
 
-    /// Now, by the wall clock.
+    /// The current time of the wall clock.
     pub fn wall(&self) -> Timestamp {
         match self {
             Self::System => wall(),
@@ -64,7 +63,7 @@ impl Clock {
     }
 }
 
-/// Both clocks of a simulation; moved by the one thread that runs it.
+/// Both clocks of a simulation, advanced by the thread that runs it.
 #[derive(Debug, Default)]
 pub struct SimulatedTime {
     /// Nanoseconds.
@@ -73,7 +72,7 @@ pub struct SimulatedTime {
 }
 
 impl SimulatedTime {
-    /// Time that stands at `wall`.
+    /// Creates simulated time that starts at `wall`.
     pub fn at(wall: Timestamp) -> Self {
         Self {
             stamp: AtomicU64::new(1),
@@ -81,7 +80,7 @@ impl SimulatedTime {
         }
     }
 
-    /// Lets time pass on both clocks.
+    /// Advances both clocks.
     pub fn pass(&self, time: Duration) {
         self.stamp
             .fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
@@ -89,25 +88,25 @@ impl SimulatedTime {
             .fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Sets the wall clock, as an operator or NTP does: also backwards.
+    /// Sets the wall clock, as an operator or NTP does; it may jump backwards.
     pub fn set_wall(&self, wall: Timestamp) {
         self.wall_ms.store(wall.as_millis(), Ordering::Relaxed);
     }
 }
 
-/// Now, by the monotonic clock.
+/// The current time of the monotonic clock.
 pub fn stamp() -> Stamp {
     static START: OnceLock<Instant> = OnceLock::new();
     Stamp(START.get_or_init(Instant::now).elapsed().as_nanos() as u64)
 }
 
-/// Time of a processor that the calling thread has had, whatever else the machine did meanwhile.
+/// CPU time of the calling thread.
 fn thread() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Now, by the wall clock. A clock before 1970 reads as 1970.
+/// The current time of the wall clock. A clock before 1970 reads as 1970.
 pub fn wall() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,38 +1,38 @@
-//! The kill points between the store's durability and the ack, and around start and stop.
+//! The kill points between durability and ack, and around start and stop.
 //!
-//! A crash loop reads them from `muster-failpoints` and sets some of them by its environment. In `muster` itself they
-//! do not exist; see the feature `failpoints`.
+//! The crash test lists them with `muster-failpoints` and arms some through the environment. The binary `muster` has
+//! none; see the feature `failpoints`.
 
-/// Every kill point of this crate and the moment it stands for.
+/// Every kill point of this crate, with a description.
 pub const KILL_POINTS: &[(&str, &str)] = &[
     (
         "ingest.start.before_store",
-        "start: addresses are bound, the data directory is not opened",
+        "start: addresses are bound, the data directory is not open yet",
     ),
     (
         "ingest.start.before_serving",
-        "start: everything is recovered, nobody is let in yet",
+        "start: everything is recovered, no connection is accepted yet",
     ),
     (
         "ingest.batch.before_complete",
-        "a batch is durable, none of its frames was told so",
+        "a batch is durable, none of its shard batches is completed",
     ),
     (
         "ingest.batch.between_completions",
-        "a batch is durable, some of its frames were told so",
+        "a batch is durable, some of its shard batches are completed",
     ),
     (
         "ingest.batch.after_complete",
-        "every frame of a batch was told that it is durable",
+        "a batch is durable, all of its shard batches are completed",
     ),
     (
         "ingest.ack.before_write",
-        "an ack is put together and not written",
+        "an ack is encoded, not written yet",
     ),
-    ("ingest.ack.after_write", "an ack is handed to QUIC"),
+    ("ingest.ack.after_write", "an ack is written to QUIC"),
     (
         "ingest.stop.before_shards",
-        "stop: sessions are closed, shards have not been told to drain",
+        "stop: sessions are closed, shards do not drain yet",
     ),
     (
         "ingest.stop.before_close",
@@ -40,6 +40,6 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "ingest.stop.after_close",
-        "stop: everything is closed, the process is still there",
+        "stop: everything is closed, the process has not exited yet",
     ),
 ];

@@ -1,4 +1,4 @@
-//! What the server as a whole is doing; every session and the front door watch it.
+//! The phase of the server, watched by the listener and every session.
 
 use tokio::sync::watch;
 
@@ -7,16 +7,16 @@ use tokio::sync::watch;
 pub enum Phase {
     /// Recovering, not listening yet.
     Starting,
-    /// Taking check-ins.
+    /// Accepting check-ins.
     Serving,
-    /// Finishing what was read; no new frame, no new connection.
+    /// Completing frames that were read; no new frame, no new connection.
     Draining,
-    /// A write failed: nothing is acknowledged any more, reads go on, a restart recovers.
+    /// A write failed: nothing is acknowledged, reads continue, a restart recovers.
     Poisoned,
 }
 
 impl Phase {
-    /// The word in the API and the log.
+    /// Its name in the API and the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -38,7 +38,7 @@ impl Default for PhaseSwitch {
 }
 
 impl PhaseSwitch {
-    /// Moves on to a later phase; an earlier one is ignored.
+    /// Advances to a later phase; an earlier one is ignored.
     pub fn advance(&self, to: Phase) {
         self.0.send_if_modified(|phase| {
             let later = to > *phase;
@@ -49,12 +49,12 @@ impl PhaseSwitch {
         });
     }
 
-    /// The phase now.
+    /// The current phase.
     pub fn get(&self) -> Phase {
         *self.0.borrow()
     }
 
-    /// Watches the phase.
+    /// Subscribes to changes of the phase.
     pub fn watch(&self) -> watch::Receiver<Phase> {
         self.0.subscribe()
     }

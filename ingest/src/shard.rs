@@ -1,7 +1,7 @@
-//! The shard threads: each owns one [`muster_engine::Shard`] and is the only one to touch it.
+//! The shard threads: each owns one [`muster_engine::Shard`] and is its only user.
 //!
-//! [`Worker`] drains the inbox in batches, hands commits to the writer and answers the control
-//! channel; [`writer::run`] is the one writer thread behind them.
+//! [`Worker`] drains the inbox in batches, sends commits to the writer and serves the control channel;
+//! [`writer::run`] is the writer thread that all shards share.
 
 mod commit_payload;
 mod control;
@@ -13,8 +13,8 @@ pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{PAGES_DRAINING, pages_beside};
 
-/// Aborts the process if the thread that holds it panics: a shard or writer that is gone would leave
-/// a server that looks alive and is not. Recovery is the answer.
+/// Aborts the process if the thread that holds it panics: without a shard or the writer the server would look alive
+/// and acknowledge nothing. The next start recovers.
 #[derive(Debug)]
 pub struct AbortOnPanic;
 

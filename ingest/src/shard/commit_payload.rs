@@ -1,4 +1,6 @@
-//! What travels with a commit to the writer and back: who waits for it.
+//! The payload of a commit: the completions and replies that wait for its durability.
+//!
+//! Owner: the shard until the commit is sent, then the writer. Bounded by the shard batches of a batch.
 
 use muster_engine::Outcome;
 use muster_store::kill_point;
@@ -6,24 +8,24 @@ use muster_store::kill_point;
 use crate::clock::Stamp;
 use crate::route::Completion;
 
-/// What became of the commit that an answer waited for.
+/// The result of the commit that a reply waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Everything before the answer is durable.
+    /// Everything before the reply is durable.
     Durable,
-    /// The store is poisoned: what came before the answer may be lost with the process.
+    /// The store is poisoned: everything since the last durable commit may be lost with the process.
     Unknown,
 }
 
-/// An answer that waits for everything before it to be durable.
+/// A reply that waits until everything before it is durable.
 pub type Reply = Box<dyn FnOnce(Fate) + Send>;
 
-/// The payload of a commit. Its buffers go round with it; bounded by the shard batches of a batch.
+/// The payload of a commit. Its buffers are reused with the commit.
 #[derive(Default)]
 pub struct CommitPayload {
-    /// The shard batches of the batch and how they fared.
+    /// The completions of the batch's shard batches, with their outcomes.
     pub completions: Vec<(Completion, Outcome)>,
-    /// Answers to the control channel.
+    /// Replies to the control channel.
     pub replies: Vec<Reply>,
     /// When the batch was evaluated.
     pub applied_at: Stamp,
@@ -40,7 +42,7 @@ impl std::fmt::Debug for CommitPayload {
 }
 
 impl CommitPayload {
-    /// Everything in the batch is durable: frames complete, questions are answered.
+    /// The batch is durable: completes its shard batches and sends its replies.
     pub fn durable(&mut self, at: Stamp) {
         kill_point("ingest.batch.before_complete");
         for (completion, outcome) in self.completions.drain(..) {
@@ -53,8 +55,8 @@ impl CommitPayload {
         }
     }
 
-    /// The batch will never be durable: no frame completes, and sessions learn of it by the phase.
-    /// Reads go on, so questions are answered all the same.
+    /// The batch will never be durable: drops the completions, so no frame is acknowledged; sessions end by the phase.
+    /// Reads continue on a poisoned store, so the replies are still sent.
     pub fn abandon(&mut self) {
         self.completions.clear();
         for reply in self.replies.drain(..) {

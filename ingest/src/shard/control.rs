@@ -1,7 +1,7 @@
-//! The control channel of a shard: questions from operators and orders from the server.
+//! The control channel of a shard: queries of operators and commands of the server.
 //!
-//! A channel of its own, so that a flood of check-ins cannot starve it. Every question is answered with
-//! committed state only: the answer is made at a batch boundary and given once that batch is durable.
+//! Separate from the inbox, so that a flood of check-ins cannot starve it; bounded by the sender. A query sees committed
+//! state only: the shard answers it at a batch boundary and sends the reply once that batch is durable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use tokio::sync::oneshot;
 
 use crate::clock::Stamp;
 
-/// One cell with devices in it, its cohort spelt out.
+/// One cell with devices in it, its cohort and facets decoded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellCount {
-    /// Whose devices.
+    /// The tenant of the devices.
     pub tenant: TenantIndex,
     /// Their owner and tags.
     pub cohort: Cohort,
     /// Their facets.
     pub facets: Facets,
-    /// How many.
+    /// Number of devices.
     pub count: u64,
 }
 
@@ -38,16 +38,16 @@ pub struct DeviceView {
     pub facets: Facets,
 }
 
-/// How a shard is doing.
+/// The state and statistics of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardReport {
     /// Devices.
     pub devices: u32,
     /// Cells, empty ones included.
     pub cells: usize,
-    /// Number of the last commit.
+    /// Sequence of the last commit.
     pub sequence: Sequence,
-    /// Policy set in force.
+    /// Revision of the policy set in force.
     pub revision: Revision,
     /// Devices that changed cell since the start.
     pub transitions: u64,
@@ -55,53 +55,53 @@ pub struct ShardReport {
     pub batches: u64,
     /// Checkpoints completed since the start.
     pub checkpoints: u64,
-    /// Rounds of the audit since the start.
+    /// Audit rounds completed since the start.
     pub audit_rounds: u64,
-    /// Devices that they recounted.
+    /// Devices recounted by these rounds.
     pub audit_devices: u64,
-    /// Time of a processor that the audit has taken since the start.
+    /// CPU time of the audit since the start.
     pub audit_took: Duration,
-    /// When the last of them ended, or the shard began.
+    /// When the last audit round ended, or the shard started.
     pub audit_round_at: Stamp,
-    /// Nanoseconds from the reading of a chunk to the offer to the inbox.
+    /// Nanoseconds from reading a chunk to offering its shard batches to the inbox.
     pub decode_to_inbox: Histogram<u64>,
     /// Nanoseconds from the offer to the inbox to the evaluation.
     pub inbox_to_apply: Histogram<u64>,
-    /// Check-ins a batch.
+    /// Check-ins per batch.
     pub batch_check_ins: Histogram<u64>,
 }
 
-/// A shard standing still at a committed state, for a recount.
+/// A shard that is paused at a committed state, for a recount.
 #[derive(Debug)]
 pub struct RecountPoint {
-    /// Number of the last commit; all of it is durable.
+    /// Sequence of the last commit, which is durable.
     pub sequence: Sequence,
     /// The counters at that commit.
     pub cells: Vec<CellCount>,
-    /// The shard goes on when this is dropped.
+    /// The shard resumes when this is dropped.
     pub release: channel::Sender<()>,
 }
 
-/// What can be asked of a shard. On a poisoned store only a recount is dropped unanswered.
+/// A message to a shard. On a poisoned store only a recount is dropped without a reply.
 #[derive(Debug)]
 pub enum Control {
     /// The counters.
     Cells(oneshot::Sender<Vec<CellCount>>),
     /// One device.
     Device {
-        /// Whose device.
+        /// The tenant of the device.
         tenant: TenantIndex,
-        /// Which device.
+        /// The ID of the device.
         device_id: DeviceId,
-        /// The answer; `None` for an unknown device.
+        /// The reply; `None` for an unknown device.
         reply: oneshot::Sender<Option<Box<DeviceView>>>,
     },
-    /// How the shard is doing.
+    /// The state and statistics of the shard.
     Report(oneshot::Sender<Box<ShardReport>>),
-    /// A new policy set.
+    /// Puts a policy set in force.
     Policy(Arc<PolicySet>),
-    /// Stand still at a committed state until told to go on, or for ten seconds.
+    /// Pauses the shard at a committed state until the point is dropped, at most ten seconds.
     Recount(oneshot::Sender<RecountPoint>),
-    /// Take what is left in the inbox, checkpoint everything, end.
+    /// Takes the rest of the inbox, checkpoints everything, and ends the shard.
     Drain,
 }

@@ -1,11 +1,10 @@
-//! A shard's thread: take a batch, evaluate it, hand it to the writer.
+//! The thread of a shard: takes a batch, evaluates it, and sends the commit to the writer.
 //!
-//! Loop: wait for a typed [`Event`], apply it without waiting, commit. The clock is read once a batch.
-//! Commits come from a fixed set that goes round (`shards.commits_in_flight`), so the next batch is
-//! evaluated while the last one syncs, and a slow disk stops the shard instead of growing a queue.
-//! This thread never locks, never touches a socket, and allocates nothing per check-in. What takes several
-//! commits, a drain or standing still, is kept as a state, so that a simulation can take the same steps one by
-//! one ([`Worker::step`]).
+//! Loop: wait for an [`Event`], apply it without blocking, commit. The clock is read once per batch. Commits are reused
+//! from a fixed set (`shards.commits_in_flight`), so the next batch is evaluated while the last one syncs, and a slow
+//! disk blocks the shard instead of growing a queue. This thread never locks, never uses a socket, and allocates
+//! nothing per check-in. A drain or a pause takes several commits and is kept as a state, so that a simulation can take
+//! the same steps one by one ([`Worker::step`]).
 
 mod audit;
 mod checkpoint;
@@ -39,24 +38,24 @@ use crate::clock::{Clock, Stamp};
 use crate::metrics::{Metrics, latency_histogram};
 use crate::route::{InboxReceiver, Payload, RouteTable, ShardBatch};
 
-/// How often a shard looks for devices whose state changes by time alone.
+/// Interval between two sweeps for devices whose state changes by time alone.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// How many sweeps it takes to look at every device: each is looked at once a minute.
+/// Sweeps per round: every device is visited once a minute.
 const SWEEPS_PER_ROUND: u32 = 60;
 
-/// Numbers of one worker.
+/// The configuration of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerConfig {
-    /// A batch ends once it has this many check-ins.
+    /// Number of check-ins at which a batch ends.
     pub batch_check_ins_max: usize,
-    /// A checkpoint begins once the shard's journal since the last one has this many bytes.
+    /// Journal bytes of the shard since its last checkpoint at which the next one begins.
     pub checkpoint_journal_bytes: u64,
     /// Journal bytes that the shard's recovery has replayed and no checkpoint covers yet.
     pub journal_bytes_replayed: u64,
 }
 
-/// What the thread owns.
+/// The state of the thread.
 pub struct Worker {
     shard: Shard,
     config: WorkerConfig,
@@ -69,20 +68,20 @@ pub struct Worker {
     metrics: Arc<Metrics>,
     clock: Clock,
     effects: Effects,
-    /// What goes on over several commits.
+    /// The task in progress, which may take several commits.
     task: Task,
-    /// Answers that go with the next commit.
+    /// Replies to send once the next commit is durable.
     replies: Vec<Reply>,
-    /// The receive time of the last batch; time never goes back within a shard.
+    /// The receive time of the last batch; monotonic within a shard.
     now: Timestamp,
     swept_at: Stamp,
     sweep_next: SlotIndex,
     audited: AuditLog,
     /// Journal bytes since the last checkpoint began.
     journal_bytes: u64,
-    /// The check-ins that they came from.
+    /// Check-ins in these bytes.
     journal_check_ins: u64,
-    /// When the last checkpoint began, or the worker.
+    /// When the last checkpoint began, or the worker started.
     checkpointed_at: Stamp,
     batches: u64,
     transitions: u64,
@@ -92,16 +91,16 @@ pub struct Worker {
     batch_check_ins: Histogram<u64>,
 }
 
-/// The ends of the channels a worker holds.
+/// The worker's ends of its channels.
 #[derive(Debug)]
 pub struct WorkerChannels {
     /// Shard batches from sessions.
     pub inbox: InboxReceiver,
-    /// Questions and orders.
+    /// Queries and commands.
     pub control: Receiver<Control>,
-    /// To the writer.
+    /// Commits to the writer.
     pub commits: Sender<Commit<CommitPayload>>,
-    /// Finished commits, back from the writer; filled with the fixed set at the start.
+    /// Finished commits, returned by the writer; filled with the fixed set at the start.
     pub returned: Receiver<Commit<CommitPayload>>,
 }
 
@@ -123,7 +122,7 @@ impl std::fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// A worker around a recovered shard.
+    /// Creates the worker of a recovered shard.
     pub fn new(
         shard: Shard,
         config: WorkerConfig,
@@ -157,7 +156,7 @@ impl Worker {
             sweep_next: SlotIndex(0),
             audited: AuditLog::new(clock.stamp()),
             journal_bytes: config.journal_bytes_replayed,
-            // As many as they can be.
+            // Upper bound: every check-in takes at least this many bytes.
             journal_check_ins: config.journal_bytes_replayed / REPEATED_BYTES as u64,
             checkpointed_at: clock.stamp(),
             batches: 0,
@@ -170,7 +169,7 @@ impl Worker {
         }
     }
 
-    /// Runs until told to drain, or until the server is gone.
+    /// Runs until a drain is complete, or until the control channel is disconnected.
     pub fn run(mut self) {
         let _abort = AbortOnPanic;
         let _span = tracing::info_span!("shard", id = self.shard.id().0).entered();
@@ -196,7 +195,7 @@ impl Worker {
                 recv(self.inbox.wake()) -> _ => (),
                 default(audit::EVERY) => return Event::Tick,
             }
-            // The last batch may have taken what the token was for.
+            // The last batch may already have taken the shard batch that the token announced.
             if let Some(batch) = self.inbox.try_take() {
                 return Event::ShardBatch(batch);
             }
@@ -213,14 +212,14 @@ impl Worker {
         }
     }
 
-    /// One batch: the first shard batch and whatever waits behind it, up to the bound.
+    /// Evaluates and commits one batch: the first shard batch and those queued behind it, up to the bound.
     fn batch(&mut self, first: Option<ShardBatch>) {
         let mut commit = self.begin();
         let mut check_ins = 0;
         let mut next = first;
         while let Some(batch) = next {
             check_ins += self.evaluate(batch, commit.payload.applied_at, &mut commit.payload);
-            // Inventories are longer than check-ins: the bound is on bytes as well.
+            // Inventories are longer than check-ins, so bytes are bounded as well.
             let bytes_max = self.config.batch_check_ins_max * CHECK_IN_BYTES;
             let has_room = check_ins < self.config.batch_check_ins_max
                 && self.effects.journal_bytes() < bytes_max;
@@ -238,7 +237,7 @@ impl Worker {
         self.commit(commit, check_ins);
     }
 
-    /// Nothing came in: an empty batch for what is due by time, or just the audit.
+    /// Handles a timeout without input: commits an empty batch if a sweep is due, otherwise only audits.
     fn tick(&mut self) {
         let now = self.clock.stamp();
         match now.since(self.swept_at) >= SWEEP_EVERY {
@@ -247,7 +246,7 @@ impl Worker {
         }
     }
 
-    /// Opens a batch, waiting for a commit to be free: the back-pressure of the disk.
+    /// Opens a batch. Blocks until a commit is free: the back-pressure of the disk.
     fn begin(&mut self) -> Commit<CommitPayload> {
         let mut commit = self
             .returned
@@ -301,7 +300,7 @@ impl Worker {
         outcome.total() as usize
     }
 
-    /// Looks at the next slice of devices for changes by time alone, if it is due.
+    /// Sweeps the next slice of devices for changes by time alone, if a sweep is due.
     fn sweep(&mut self, now: Stamp) {
         if now.since(self.swept_at) < SWEEP_EVERY {
             return;
@@ -317,14 +316,14 @@ impl Worker {
         self.sweep_next.0 += count;
     }
 
-    /// Audits the next slots, if it is time.
+    /// Audits the next slots, if an audit slice is due.
     fn audit(&mut self, now: Stamp) {
         let (map, metrics) = (self.routes.map, &self.metrics);
         self.audited
             .step(now, &mut self.shard, map, &self.clock, metrics);
     }
 
-    /// Closes the batch and hands it to the writer, with a slice of a checkpoint if one runs.
+    /// Closes the batch and sends it to the writer, with a slice of the checkpoint in progress.
     fn commit(&mut self, mut commit: Commit<CommitPayload>, check_ins: usize) {
         commit.sequence = self.shard.seal(&mut self.effects);
         self.journal_bytes += self.effects.journal_bytes() as u64;

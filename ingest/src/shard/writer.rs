@@ -1,8 +1,8 @@
-//! The writer thread: everything that waits, from all shards, in one write with one sync.
+//! The writer thread: group commit of all shards' queued commits, with one write and one sync per group.
 //!
-//! No delay at low load: a lone commit is written at once, and while it syncs the next group gathers.
-//! Bounded by the commits the shards have (`shards.commits_in_flight` each). [`run`] waits for commits; a
-//! simulation drives [`Groups`] itself.
+//! It adds no delay at low load: a lone commit is written at once, and while it syncs the next group queues up.
+//! Bounded by the shards' commits (`shards.commits_in_flight` each). [`run`] is the thread; a simulation drives
+//! [`Groups`] step by step. A failed write poisons the store: nothing is retried here.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use crate::clock::{Clock, Stamp};
 use crate::metrics::latency_histogram;
 use crate::phase::{Phase, PhaseSwitch};
 
-/// What operators see of the writer; updated once a group.
+/// The state and statistics of the writer, published at most every [`REPORT_EVERY`].
 #[derive(Debug)]
 pub struct WriterReport {
-    /// The store's own numbers.
+    /// Statistics of the store.
     pub metrics: WriterMetrics,
-    /// Journal bytes that a recovery would replay.
+    /// Journal bytes that recovery would replay.
     pub journal_bytes_live: u64,
-    /// Nanoseconds from the evaluation of a batch to its durability.
+    /// Nanoseconds from the evaluation of a batch until it is durable.
     pub apply_to_durable: Histogram<u64>,
 }
 
@@ -38,24 +38,24 @@ impl Default for WriterReport {
     }
 }
 
-/// What the writer thread owns.
+/// The state of the writer thread.
 #[derive(Debug)]
 pub struct WriterThread {
     /// The store's writer.
     pub writer: Writer,
-    /// Commits of all shards; ends when every shard has ended.
+    /// Commits of all shards; disconnected once every shard has ended.
     pub commits: Receiver<Commit<CommitPayload>>,
-    /// By shard: where a finished commit goes back to.
+    /// Returns finished commits to their shard; indexed by shard.
     pub returns: Vec<Sender<Commit<CommitPayload>>>,
-    /// Where the numbers go.
+    /// The published statistics.
     pub report: Arc<Mutex<WriterReport>>,
-    /// Told of a failed write.
+    /// Set to poisoned by a failed write.
     pub phase: PhaseSwitch,
-    /// Where time comes from.
+    /// The clock.
     pub clock: Clock,
 }
 
-/// How old the published numbers may be.
+/// Interval between two publications of the statistics.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs until every shard has ended.
@@ -73,7 +73,7 @@ pub fn run(thread: WriterThread) {
     groups.publish();
 }
 
-/// The writer at work, one group at a time.
+/// Writes commits, one group at a time.
 #[derive(Debug)]
 pub struct Groups {
     thread: WriterThread,
@@ -83,7 +83,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// A writer that has written nothing yet.
+    /// Creates a writer that has written nothing yet.
     pub fn new(thread: WriterThread) -> Self {
         Self {
             published_at: thread.clock.stamp(),
@@ -93,7 +93,7 @@ impl Groups {
         }
     }
 
-    /// Writes what waits, without waiting for it. Returns whether anything did.
+    /// Writes the queued commits without blocking. Returns whether any was queued.
     pub fn step(&mut self) -> bool {
         let Ok(first) = self.thread.commits.try_recv() else {
             return false;
@@ -102,7 +102,7 @@ impl Groups {
         true
     }
 
-    /// Whether a commit waits.
+    /// Whether a commit is queued.
     pub fn has_work(&self) -> bool {
         !self.thread.commits.is_empty()
     }
@@ -123,7 +123,7 @@ impl Groups {
         self.thread.writer.write(&mut self.group, &mut finish);
     }
 
-    /// Everything that waits, up to the bytes of one write.
+    /// Fills the group with queued commits, up to the bytes of one write.
     fn gather(&mut self, first: Commit<CommitPayload>) {
         let mut bytes = first.bytes();
         self.group.push(first);
@@ -153,7 +153,7 @@ impl Groups {
     }
 }
 
-/// Takes finished commits from the store: tells who waits, gives the buffers back to the shard.
+/// Receives finished commits from the store: completes their payload and returns their buffers to the shard.
 struct Finish<'a> {
     returns: &'a [Sender<Commit<CommitPayload>>],
     latencies: &'a mut Histogram<u64>,
@@ -164,7 +164,7 @@ struct Finish<'a> {
 impl Finish<'_> {
     fn give_back(&self, mut commit: Commit<CommitPayload>) {
         commit.clear();
-        // A shard that has ended needs its buffers no more.
+        // Fails if the shard has ended: the buffers are freed.
         if let Some(shard) = self.returns.get(usize::from(commit.shard)) {
             let _ = shard.try_send(commit);
         }
@@ -182,7 +182,7 @@ impl Sink<CommitPayload> for Finish<'_> {
 
     fn failed(&mut self, mut commit: Commit<CommitPayload>, reason: &PoisonReason) {
         if self.phase.get() != Phase::Poisoned {
-            tracing::error!(%reason, "store is poisoned: nothing is acknowledged any more; free space or repair the disk, then restart to recover");
+            tracing::error!(%reason, "store is poisoned, the server acknowledges nothing; free space or repair the disk, then restart to recover");
             self.phase.advance(Phase::Poisoned);
         }
         commit.payload.abandon();

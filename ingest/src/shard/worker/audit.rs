@@ -1,9 +1,9 @@
-//! The audit of a running shard: how much of it at a time, and what becomes of its findings.
+//! The audit of a running shard: its pace, and the reports of its findings.
 //!
-//! Bounded: all shards of a server together look at [`SLOTS`] slots in [`EVERY`], whatever the number of
-//! devices; docs/BENCHMARKS.md has what that costs, and the time it takes is a metric. A round over 10 million
-//! devices takes less than two minutes. A round that finds drift says so in the log, once, in the metrics, and to whoever
-//! asks whether the server is ready. It repairs nothing: the journal is right, so a restart counts anew.
+//! Owner: the shard's thread. Bounded: all shards of a server together audit [`SLOTS`] slots every [`EVERY`], whatever
+//! the number of devices; docs/BENCHMARKS.md has the cost, and its CPU time is a metric. A round over 10 million devices
+//! takes less than two minutes. Drift is reported once in the log, in the metrics, and by `GET /ready`. The audit
+//! repairs nothing: the journal is right, so a restart rebuilds the counters.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use muster_engine::{AuditRound, Shard, ShardMap};
 use crate::clock::{Clock, Stamp};
 use crate::metrics::Metrics;
 
-/// How often a shard looks at some slots.
+/// Interval between two audit slices of a shard.
 pub(super) const EVERY: Duration = Duration::from_millis(100);
 
-/// Slots that all shards together look at in that time.
+/// Slots that all shards together audit in that interval.
 const SLOTS: u32 = 10_000;
 
-/// What the audit of one shard has done since the start.
+/// Progress and results of the audit of one shard since the start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AuditLog {
-    /// When the last slice was looked at.
-    looked_at: Stamp,
-    /// When the last round ended, or the worker began.
+    /// When the last slice was audited.
+    sliced_at: Stamp,
+    /// When the last round ended, or the worker started.
     pub(super) round_at: Stamp,
     pub(super) rounds: u64,
     /// Devices recounted by all rounds.
     pub(super) devices: u64,
-    /// Time of a processor that all slices have taken: two looks at its clock for each, ten times a second.
+    /// CPU time of all slices. Costs two clock reads per slice, ten slices a second.
     pub(super) took: Duration,
     drifted: bool,
 }
@@ -36,7 +36,7 @@ pub(super) struct AuditLog {
 impl AuditLog {
     pub(super) fn new(now: Stamp) -> Self {
         Self {
-            looked_at: now,
+            sliced_at: now,
             round_at: now,
             rounds: 0,
             devices: 0,
@@ -45,12 +45,12 @@ impl AuditLog {
         }
     }
 
-    /// Whether it is time for the next slice.
+    /// Whether the next slice is due.
     pub(super) fn is_due(&self, now: Stamp) -> bool {
-        now.since(self.looked_at) >= EVERY
+        now.since(self.sliced_at) >= EVERY
     }
 
-    /// Audits the next slots of the shard, if it is time.
+    /// Audits the next slots of the shard, if a slice is due.
     pub(super) fn step(
         &mut self,
         now: Stamp,
@@ -62,7 +62,7 @@ impl AuditLog {
         if !self.is_due(now) {
             return;
         }
-        self.looked_at = now;
+        self.sliced_at = now;
         let slots = SLOTS.div_ceil(u32::from(map.shards()));
         let began = clock.thread();
         let round = shard.audit(slots, map);
@@ -72,7 +72,7 @@ impl AuditLog {
         }
     }
 
-    /// Takes note of a round that has ended.
+    /// Records a completed round.
     fn note(&mut self, round: AuditRound, now: Stamp, metrics: &Metrics) {
         self.round_at = now;
         self.rounds += 1;
@@ -93,7 +93,7 @@ impl AuditLog {
                 devices,
                 miscounted,
                 misplaced,
-                "counters differ from a recount of the devices in memory; what was acknowledged is in the journal: restart to count anew, and report this"
+                "counters differ from a recount of the devices in memory; acknowledged check-ins are safe in the journal: restart to rebuild the counters, and report this bug"
             );
         }
     }
@@ -105,7 +105,7 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn drift_stays_known_after_a_round_without() {
+    fn drift_stays_reported_after_a_clean_round() {
         let metrics = Metrics::default();
         let now = clock::stamp();
         let mut log = AuditLog::new(now);

@@ -1,4 +1,7 @@
-//! When a shard checkpoints, and how much of one rides in a commit.
+//! Checkpoint pacing: when a shard begins a checkpoint, and how many of its pages each commit carries.
+//!
+//! Owner: the shard's thread. Bounded by [`pages_beside`] and [`PAGES_DRAINING`] per commit. Writing the pages and
+//! trimming the journal are the store's tasks.
 
 use std::time::Duration;
 
@@ -10,59 +13,58 @@ use muster_store::CheckpointMark;
 use super::Worker;
 use super::task::{Drain, Task};
 
-/// Pages that ride in a commit even if its journal value is small.
+/// Minimum number of pages in a commit, however small its journal value.
 const PAGES_MIN: usize = 8;
 
-/// Bytes of pages that ride beside one check-in of any shard: six times its journal if it repeats the last one.
+/// Bytes of pages per check-in of any shard: six times the journal bytes of a check-in that repeats the last one.
 const PAGE_BYTES_BESIDE_CHECK_IN: usize = 96;
 
-/// A checkpoint begins after so many thirds of a check-in for each device: 27 million of ten million devices, which are
-/// 440 MB of journal if most of them repeat the last one.
+/// Thirds of a check-in per device after which a checkpoint begins: 27 million check-ins of ten million devices, which
+/// are 440 MB of journal if most of them repeat the last one.
 const CHECK_IN_THIRDS: u64 = 8;
 
-/// Pages that ride in a commit without check-ins, so that an idle shard ends its checkpoint too.
+/// Pages in a commit without check-ins, so that an idle shard completes its checkpoint too.
 const PAGES_IDLE: usize = 256;
 
-/// How long a shard may have something in the journal before a checkpoint is due.
+/// Age of a shard's oldest journal bytes at which a checkpoint is due.
 pub(super) const CHECKPOINT_AGE_MAX: Duration = Duration::from_secs(300);
 
-/// Pages a commit when nothing else is to be done.
+/// Pages in a commit of a draining shard.
 pub const PAGES_DRAINING: usize = 1024;
 
-/// Pages that ride beside so many bytes of journal, so that all shards have written all of theirs once the journal
-/// has grown by half of what makes a checkpoint due. Written faster they would only make commits wait.
+/// Pages in a commit with `journal_bytes` of journal, paced so that all shards complete their checkpoints while the
+/// journal grows by half of what makes a checkpoint due. A faster pace would only delay commits.
 fn paced(journal_bytes: usize, state: u64, due_at: u64, shards: u16) -> usize {
     let pages = journal_bytes as u128 * u128::from(state) * 2 * u128::from(shards)
         / (u128::from(due_at.max(1)) * PAGE_BYTES as u128);
     PAGES_MIN.saturating_add(usize::try_from(pages).unwrap_or(usize::MAX))
 }
 
-/// The most pages that ride beside so many check-ins of one of so many shards.
+/// Maximum number of pages in a commit with `check_ins` check-ins of one of `shards` shards.
 pub fn pages_beside(check_ins: usize, shards: u16) -> usize {
     PAGES_MIN + PAGE_BYTES_BESIDE_CHECK_IN * usize::from(shards) * check_ins / PAGE_BYTES
 }
 
 impl Worker {
-    /// Adds the next slice of a checkpoint to the sealed batch, beginning one if it is due.
+    /// Adds the next slice of a checkpoint to the sealed batch, and begins a checkpoint if one is due.
     ///
-    /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the
-    /// configured bytes and by [`CHECK_IN_THIRDS`]: pages then cost 24 bytes a check-in, whatever the
-    /// number of devices. Rarer checkpoints would cost less and leave more to replay. Shards take turns, and the one
-    /// whose turn it is writes for all of them, at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of
-    /// what makes a checkpoint due until all are through, and the disk holds less than three times of the state
-    /// (docs/reference/STORAGE.md).
-    /// Who has waited half as long again does not wait for a turn: a shard that is idle in its own may take minutes.
+    /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the configured bytes and
+    /// by [`CHECK_IN_THIRDS`]: pages then cost 24 bytes per check-in, whatever the number of devices. Rarer checkpoints
+    /// would cost less and leave more to replay. One shard at a time writes pages, at the pace of all shards together
+    /// and at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of what makes a checkpoint due until all
+    /// shards are done, and the disk holds less than three times the state (docs/reference/STORAGE.md).
     pub(super) fn checkpoint_slice(&mut self, check_ins: usize) -> Option<CheckpointMark> {
         let state = u64::from(self.shard.devices()) * DEVICE_RECORD_BYTES as u64;
         let due_at = self.due_at(state);
-        // The journal is trimmed up to the oldest value that any shard needs, so a shard with little
-        // traffic must not keep that of the busy ones.
+        // By age too: the journal is trimmed up to the oldest value that any shard needs, so a shard with little
+        // traffic must not retain the journal of the busy ones.
         let since = self.clock.stamp().since(self.checkpointed_at);
-        let is_at = |journal_bytes, age| {
+        let has_reached = |journal_bytes, age| {
             self.journal_bytes >= journal_bytes || (self.journal_bytes > 0 && since >= age)
         };
-        let due = is_at(due_at, CHECKPOINT_AGE_MAX);
-        let overdue = is_at(due_at + due_at / 2, CHECKPOINT_AGE_MAX * 3 / 2);
+        let due = has_reached(due_at, CHECKPOINT_AGE_MAX);
+        // An overdue shard does not wait for its turn: the shard that has it may be idle and take minutes.
+        let overdue = has_reached(due_at + due_at / 2, CHECKPOINT_AGE_MAX * 3 / 2);
         let begun = due
             && !self.shard.checkpoint_is_running()
             && (self.turn.take(self.shard.id()) || overdue)
@@ -80,8 +82,8 @@ impl Worker {
         self.checkpoint_pages(pages)
     }
 
-    /// Bytes of journal that make a checkpoint due. A large fleet counts check-ins, because each costs a recovery
-    /// about as much, but its journal is never more than three quarters of its state, because it lies beside it.
+    /// Journal bytes at which a checkpoint is due. For a large fleet the number of check-ins decides, because each costs
+    /// recovery about the same, but the journal never exceeds three quarters of the state, to bound the disk usage.
     pub(super) fn due_at(&self, state: u64) -> u64 {
         let devices = u128::from(self.shard.devices()) * u128::from(CHECK_IN_THIRDS) / 3;
         let bytes = u128::from(self.journal_bytes) * devices;
@@ -115,8 +117,8 @@ impl Worker {
         }
     }
 
-    /// One commit of a drain: takes what is left in the inbox, then writes every page that is owed, then one
-    /// whole checkpoint more, so that the next start has no journal to replay.
+    /// One commit of a drain: takes the rest of the inbox, then completes the checkpoint in progress, then writes one
+    /// more, so that the next start has no journal to replay.
     pub(super) fn drain(&mut self, drain: Drain) {
         self.task = match drain {
             Drain::Inbox => match self.inbox.try_take() {
@@ -149,7 +151,7 @@ impl Worker {
         Task::Drain(Drain::Checkpoint { begins, last })
     }
 
-    /// A checkpoint that ran already when the drain began does not cover what came after its beginning.
+    /// Whether another checkpoint is needed: one that was in progress when the drain began does not cover later changes.
     fn begin_is_owed(&self) -> bool {
         !self.shard.checkpoint_is_clean()
     }
@@ -158,9 +160,10 @@ impl Worker {
     fn drain_pages(&mut self, begins: bool) -> bool {
         let mut commit = self.begin();
         commit.sequence = self.shard.seal(&mut self.effects);
-        commit.checkpoint = match begins {
-            true => Some(CheckpointMark::Begin),
-            false => self.checkpoint_pages(PAGES_DRAINING),
+        commit.checkpoint = if begins {
+            Some(CheckpointMark::Begin)
+        } else {
+            self.checkpoint_pages(PAGES_DRAINING)
         };
         let complete = commit.checkpoint == Some(CheckpointMark::Complete);
         self.hand_over(commit);
@@ -172,9 +175,9 @@ impl Worker {
 mod tests {
     use super::*;
 
-    /// While it has its turn, a shard's own journal grows by its share of that half.
+    /// During its turn, the journal of a shard grows by its share of that half.
     #[test]
-    fn all_shards_are_through_when_the_journal_has_grown_by_half_of_what_is_due() {
+    fn all_shards_complete_while_the_journal_grows_by_half_of_what_makes_a_checkpoint_due() {
         const DUE_AT: u64 = 128 << 20;
         const JOURNAL_BYTES: u64 = 128 << 10;
         for (state, shards) in [(32 << 20, 2), (320 << 20, 2), (320 << 20, 8)] {

@@ -1,5 +1,7 @@
-//! Answers to the control channel, each given once everything before it is durable. On a poisoned store
-//! reads go on: they are answered from memory, which may hold check-ins that nobody was told of.
+//! Serves the control channel. Each reply is sent once everything before it is durable.
+//!
+//! Owner: the shard's thread. Bounded by the channel: one message per batch. On a poisoned store reads continue: they
+//! are answered from memory, which may hold check-ins that were never acknowledged.
 
 use std::time::Duration;
 
@@ -12,11 +14,11 @@ use super::task::{Paused, Task};
 use crate::shard::commit_payload::Fate;
 use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 
-/// How long a shard stands still for a recount at most: that of taking a snapshot, with ample room.
-const STANDSTILL_MAX: Duration = Duration::from_secs(10);
+/// Maximum pause of a shard for a recount: much longer than it takes to create a snapshot.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 impl Paused {
-    /// Waits until the shard may go on.
+    /// Blocks until the shard may resume.
     pub(super) fn wait(self, worker: &Worker) {
         match self {
             Self::Committing { reply, is_durable } => {
@@ -25,12 +27,12 @@ impl Paused {
                     next.wait(worker);
                 }
             }
-            // An error is the other end being dropped: the sign to go on.
-            Self::Waiting { released, .. } => drop(released.recv_timeout(STANDSTILL_MAX)),
+            // Nothing is ever sent: the recount drops its end to resume the shard.
+            Self::Waiting { released, .. } => drop(released.recv_timeout(PAUSE_MAX)),
         }
     }
 
-    /// Looks whether the shard may go on; if not, what it is at.
+    /// Returns the next state of the pause, or `None` if the shard may resume.
     pub(super) fn poll(self, worker: &Worker) -> Option<Self> {
         match self {
             Self::Committing { reply, is_durable } => match is_durable.try_recv() {
@@ -39,7 +41,7 @@ impl Paused {
             },
             Self::Waiting { released, since } => {
                 let waits = released.try_recv() == Err(channel::TryRecvError::Empty)
-                    && worker.clock.stamp().since(since) < STANDSTILL_MAX;
+                    && worker.clock.stamp().since(since) < PAUSE_MAX;
                 waits.then_some(Self::Waiting { released, since })
             }
         }
@@ -47,11 +49,11 @@ impl Paused {
 }
 
 impl Worker {
-    /// Answers at a batch boundary: the answer travels with a commit of its own.
+    /// Handles a message at a batch boundary, with its own commit.
     pub(super) fn answer(&mut self, control: Control) {
         let commit = self.begin();
-        // Questions that come without a pause must not keep a quiet shard from what is due by time. A
-        // policy set is the first event of its batch.
+        // A continuous stream of queries must not starve the sweep and audit of a quiet shard. A policy set must be
+        // the first event of its batch.
         if !matches!(control, Control::Policy(_)) {
             self.sweep(commit.payload.applied_at);
             self.audit(commit.payload.applied_at);
@@ -65,7 +67,7 @@ impl Worker {
             } => {
                 let device = self.shard.device(tenant, &device_id);
                 let view = device.and_then(|(record, cell)| {
-                    let (cohort, facets) = self.spelt_out(&cell)?;
+                    let (cohort, facets) = self.decoded(&cell)?;
                     Some(Box::new(DeviceView {
                         record: *record,
                         cohort,
@@ -86,27 +88,27 @@ impl Worker {
             Control::Recount(reply) => {
                 let (durable, is_durable) = channel::bounded(1);
                 self.replies.push(Box::new(move |fate| {
-                    // The shard waits for it, so there is room.
+                    // Never full: the channel carries this one message.
                     let _ = durable.try_send(fate);
                 }));
                 self.task = Task::Paused(Paused::Committing { reply, is_durable });
             }
-            // Taken by the loop itself.
+            // Handled by `Worker::apply`.
             Control::Drain => (),
         }
         self.commit(commit, 0);
     }
 
-    /// Gives an answer once the next commit is durable, or cannot be. Whoever asked may have gone.
+    /// Sends a reply once the next commit is durable or has failed. The receiver may have been dropped.
     fn later<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.replies
             .push(Box::new(move |_| drop(reply.send(answer))));
     }
 
-    /// Everything is durable: hands out the counters. Returns whether to stand still until told to go on.
+    /// Replies with the counters once everything is durable. Returns the pause until the recount releases the shard.
     fn hand_out(&self, reply: oneshot::Sender<RecountPoint>, fate: Option<Fate>) -> Option<Paused> {
         if fate != Some(Fate::Durable) {
-            return None; // poisoned: the question is dropped unanswered
+            return None; // poisoned: the query is dropped without a reply
         }
         let (release, released) = channel::bounded(1);
         let point = RecountPoint {
@@ -125,7 +127,7 @@ impl Worker {
         let occupied = self.shard.cells().filter(|(_, count)| *count > 0);
         occupied
             .filter_map(|(key, count)| {
-                let (cohort, facets) = self.spelt_out(&key)?;
+                let (cohort, facets) = self.decoded(&key)?;
                 Some(CellCount {
                     tenant: key.tenant,
                     cohort,
@@ -136,8 +138,8 @@ impl Worker {
             .collect()
     }
 
-    /// Keys come from the shard's own tables, so they always can be spelt out.
-    fn spelt_out(&self, key: &CellKey) -> Option<(Cohort, Facets)> {
+    /// Decodes a cell key. Keys come from the shard's own tables, so this always succeeds.
+    fn decoded(&self, key: &CellKey) -> Option<(Cohort, Facets)> {
         Some((
             self.shard.cohort(key.cohort)?.clone(),
             Facets::from_word(key.facets)?,

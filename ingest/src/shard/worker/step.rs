@@ -1,40 +1,40 @@
-//! One step of a shard at a time, without waiting: how a simulation drives it on a thread of its own choosing.
+//! Non-blocking stepping of a worker, for a simulation that drives all shards on one thread.
 //!
-//! The same events, tasks and commits as [`Worker::run`](super::Worker::run); only what that waits for is looked
-//! at instead. Not used by the server.
+//! Handles the same events, tasks and commits as [`Worker::run`](super::Worker::run), but polls where `run` blocks. Not
+//! used by the server.
 
 use muster_engine::Shard;
 
 use super::task::Task;
 use super::{Event, SWEEP_EVERY, Worker};
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stepped {
-    /// Something was done.
+    /// The step made progress.
     Worked,
-    /// Nothing can be done now: no event, no free commit, or standing still.
+    /// The worker would block: no event, no free commit, or paused.
     Idle,
     /// The shard has ended.
     Ended,
 }
 
-/// Where a step looks first.
+/// The channel that a step polls first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Questions and orders.
+    /// Queries and commands.
     Control,
-    /// Shard batches of frames.
+    /// Shard batches.
     Inbox,
 }
 
 impl Worker {
-    /// Does the next thing that can be done without waiting.
+    /// Makes the next step that does not block.
     pub fn step(&mut self, first: Input) -> Stepped {
         let has_commit = !self.returned.is_empty();
         match std::mem::replace(&mut self.task, Task::Serve) {
             Task::Serve if !has_commit => Stepped::Idle,
-            Task::Serve => match self.look(first) {
+            Task::Serve => match self.poll(first) {
                 Some(event) => {
                     self.apply(event);
                     Stepped::Worked
@@ -63,12 +63,12 @@ impl Worker {
         }
     }
 
-    /// The state that the shard is in, which may be ahead of what is durable.
+    /// The state of the shard in memory, which may be ahead of the durable one.
     pub fn shard(&self) -> &Shard {
         &self.shard
     }
 
-    fn look(&mut self, first: Input) -> Option<Event> {
+    fn poll(&mut self, first: Input) -> Option<Event> {
         let (control, inbox) = (&self.control, &mut self.inbox);
         let control = || match control.try_recv() {
             Ok(control) => Some(Event::Control(control)),

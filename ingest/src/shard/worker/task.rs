@@ -1,7 +1,6 @@
-//! What a shard does over several events and commits.
+//! The states of a shard that last for several events and commits.
 //!
-//! Owner: the thread of the shard. What each task does next is in the file of its subject: `control.rs` and
-//! `checkpoint.rs`.
+//! Owner: the thread of the shard. The transitions are in `control.rs` and `checkpoint.rs`.
 
 use crossbeam::channel;
 use tokio::sync::oneshot;
@@ -10,41 +9,41 @@ use crate::clock::Stamp;
 use crate::shard::commit_payload::Fate;
 use crate::shard::control::RecountPoint;
 
-/// What a shard is at, beyond one event.
+/// The current task of a shard.
 pub(super) enum Task {
-    /// Takes events.
+    /// Handles events.
     Serve,
-    /// Stands still for a recount.
+    /// Is paused for a recount.
     Paused(Paused),
-    /// Ends.
+    /// Drains.
     Drain(Drain),
-    /// Nothing any more.
+    /// Has ended.
     Ended,
 }
 
-/// A shard that stands still for a recount.
+/// A shard that is paused for a recount.
 pub(super) enum Paused {
     /// Until everything is durable.
     Committing {
         reply: oneshot::Sender<RecountPoint>,
         is_durable: channel::Receiver<Fate>,
     },
-    /// Until told to go on.
+    /// Until the recount releases it.
     Waiting {
         released: channel::Receiver<()>,
         since: Stamp,
     },
 }
 
-/// How far a drain is.
+/// The stage of a drain.
 pub(super) enum Drain {
-    /// Takes what is left in the inbox.
+    /// Takes the rest of the inbox.
     Inbox,
     /// Writes a checkpoint.
     Checkpoint {
-        /// Whether the next commit is its beginning.
+        /// Whether the next commit begins it.
         begins: bool,
-        /// Whether it covers everything, so that none need follow.
+        /// Whether it covers everything, so that no further one is needed.
         last: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! What a shard's thread does, one step at a time, with commits that nobody writes and a clock that is moved by hand.
+//! Tests of a worker, one step at a time, without a writer and with a simulated clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,14 @@ use crate::shard::{CommitPayload, Control};
 
 const BATCH_CHECK_INS_MAX: usize = 1_000;
 
-/// Shard batches that may wait, more than any test sends.
-const PARTS_MAX: usize = 64;
+/// Capacity of the inbox, more than any test sends.
+const INBOX_BATCHES: usize = 64;
 
-/// A checkpoint for the size of the journal never begins here.
+/// Journal bytes that no test reaches: no checkpoint is due by size.
 const NEVER: u64 = 1 << 40;
 
-/// A shard with what stands around it.
-struct Stage {
+/// A worker with the other ends of its channels.
+struct Fixture {
     worker: Worker,
     time: Arc<SimulatedTime>,
     inbox: Inbox,
@@ -44,10 +44,10 @@ struct Stage {
     _control: Sender<Control>,
 }
 
-impl Stage {
-    /// The shard is empty, and the policy set is in force.
+impl Fixture {
+    /// An empty shard with a policy set in force.
     fn new() -> Self {
-        let (inbox, receiver) = inbox(PARTS_MAX, 1);
+        let (inbox, receiver) = inbox(INBOX_BATCHES, 1);
         let (control, control_receiver) = bounded(4);
         let (commit_sender, commits) = bounded(1);
         let (returns, returned) = bounded(1);
@@ -83,20 +83,20 @@ impl Stage {
         );
         let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default()]);
         control.send(Control::Policy(Arc::new(policy))).unwrap();
-        let mut stage = Self {
+        let mut fixture = Self {
             worker,
             time,
             inbox,
-            window: Window::open(PARTS_MAX as u16),
+            window: Window::open(INBOX_BATCHES as u16),
             commits,
             returns,
             _control: control,
         };
-        stage.step();
-        stage
+        fixture.step();
+        fixture
     }
 
-    /// One shard batch comes in, as a frame of its own.
+    /// Sends one shard batch, in its own frame.
     fn send(&mut self, payload: Payload) {
         self.window.open_frame();
         let stamp = Clock::Simulated(Arc::clone(&self.time)).stamp();
@@ -107,11 +107,11 @@ impl Stage {
             read_at: stamp,
             routed_at: stamp,
         };
-        assert!(self.inbox.try_send(batch).unwrap().is_none(), "no room");
+        assert!(self.inbox.try_send(batch).unwrap().is_none(), "full");
         self.window.close_frame();
     }
 
-    /// One batch: its journal bytes, its shard batches and what it says of a checkpoint. The commit is durable at once.
+    /// Runs one batch and makes it durable; returns its journal bytes, its shard batches and its checkpoint mark.
     fn step(&mut self) -> (usize, usize, Option<CheckpointMark>) {
         assert_eq!(self.worker.step(Input::Control), Stepped::Worked);
         let mut commit = self.commits.try_recv().expect("each step is a commit");
@@ -119,12 +119,12 @@ impl Stage {
         commit
             .payload
             .durable(Clock::Simulated(Arc::clone(&self.time)).stamp());
-        let said = (commit.journal.len(), batches, commit.checkpoint);
+        let batch = (commit.journal.len(), batches, commit.checkpoint);
         self.returns.send(Commit::default()).unwrap();
-        said
+        batch
     }
 
-    /// So much time passes, and the shard looks what is due.
+    /// Advances the clock by `time` and steps the shard.
     fn tick(&mut self, time: Duration) -> (usize, usize, Option<CheckpointMark>) {
         self.time.pass(time);
         self.step()
@@ -152,7 +152,7 @@ fn check_in(seq: u64) -> Payload {
     Payload::CheckIn(check_in.to_record().unwrap())
 }
 
-/// An inventory of some hundred bytes: one record, and many times as long as a check-in.
+/// An inventory: one record, many times as long as a check-in.
 fn inventory(number: u8) -> Payload {
     let inventory = Inventory {
         device_id: device(number),
@@ -174,60 +174,60 @@ fn inventory(number: u8) -> Payload {
 #[test]
 fn a_batch_of_inventories_ends_at_the_bytes_of_a_full_batch_of_check_ins() {
     const BYTES_MAX: usize = BATCH_CHECK_INS_MAX * CHECK_IN_BYTES;
-    let mut stage = Stage::new();
-    // What one of them adds to the journal.
-    stage.send(inventory(0));
-    let (one, ..) = stage.step();
-    let sent = PARTS_MAX - 4;
+    let mut fixture = Fixture::new();
+    // Measures the journal bytes of one inventory.
+    fixture.send(inventory(0));
+    let (one, ..) = fixture.step();
+    let sent = INBOX_BATCHES - 4;
     assert!(
         one * sent > BYTES_MAX + one,
         "{sent} of {one} bytes are too few to fill a batch"
     );
     for number in 1..=sent {
-        stage.send(inventory(number as u8));
+        fixture.send(inventory(number as u8));
     }
-    let (bytes, batches, _) = stage.step();
+    let (bytes, batches, _) = fixture.step();
     assert!(batches < sent, "the batch took all of them");
     assert!(
         (BYTES_MAX..BYTES_MAX + one).contains(&bytes),
         "{bytes} bytes in {batches} batches"
     );
-    // What is left is in the next.
-    let (_, rest, _) = stage.step();
+    // The next batch takes the rest.
+    let (_, rest, _) = fixture.step();
     assert_eq!(batches + rest, sent);
 }
 
 #[test]
 fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
-    let mut stage = Stage::new();
+    let mut fixture = Fixture::new();
     // The policy set is in the journal.
     assert_eq!(
-        stage.tick(CHECKPOINT_AGE_MAX).2,
+        fixture.tick(CHECKPOINT_AGE_MAX).2,
         Some(CheckpointMark::Begin)
     );
-    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
-    // Nothing has come since, so nothing is due, however long that lasts.
+    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    // Without new journal bytes nothing becomes due, however much time passes.
     for _ in 0..3 {
-        assert_eq!(stage.tick(CHECKPOINT_AGE_MAX).2, None);
+        assert_eq!(fixture.tick(CHECKPOINT_AGE_MAX).2, None);
     }
-    stage.send(check_in(1));
-    let (bytes, batches, begun) = stage.step();
+    fixture.send(check_in(1));
+    let (bytes, batches, begun) = fixture.step();
     assert!(bytes >= CHECK_IN_BYTES && batches == 1);
     assert_eq!(
         begun,
         Some(CheckpointMark::Begin),
-        "the last one is long ago"
+        "the last one is too old"
     );
-    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
 
-    stage.send(check_in(2));
-    assert_eq!(stage.step().2, None, "the last one has just been");
+    fixture.send(check_in(2));
+    assert_eq!(fixture.step().2, None, "the last one has just completed");
     let soon = CHECKPOINT_AGE_MAX - 2 * SWEEP_EVERY;
-    assert_eq!(stage.tick(soon).2, None, "not yet");
-    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
-    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert_eq!(fixture.tick(soon).2, None, "not yet");
+    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
+    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
     assert_eq!(
-        stage.tick(CHECKPOINT_AGE_MAX).2,
+        fixture.tick(CHECKPOINT_AGE_MAX).2,
         None,
         "it covers everything"
     );
@@ -235,15 +235,15 @@ fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
 
 #[test]
 fn a_checkpoint_is_due_by_check_ins_by_state_and_by_configuration() {
-    let mut stage = Stage::new();
-    stage.send(check_in(1));
-    stage.step();
-    assert_eq!(stage.worker.shard.devices(), 1);
+    let mut fixture = Fixture::new();
+    fixture.send(check_in(1));
+    fixture.step();
+    assert_eq!(fixture.worker.shard.devices(), 1);
     let mut due_at = |journal_bytes, check_ins, configured| {
-        stage.worker.journal_bytes = journal_bytes;
-        stage.worker.journal_check_ins = check_ins;
-        stage.worker.config.checkpoint_journal_bytes = configured;
-        stage.worker.due_at(64)
+        fixture.worker.journal_bytes = journal_bytes;
+        fixture.worker.journal_check_ins = check_ins;
+        fixture.worker.config.checkpoint_journal_bytes = configured;
+        fixture.worker.due_at(64)
     };
     assert_eq!(due_at(2_000, 100, 1), 40, "two check-ins of each device");
     assert_eq!(
@@ -257,42 +257,42 @@ fn a_checkpoint_is_due_by_check_ins_by_state_and_by_configuration() {
 }
 
 #[test]
-fn a_shard_that_is_due_waits_for_its_turn_but_not_for_ever() {
-    let mut stage = Stage::new();
+fn a_shard_that_is_due_waits_for_its_turn_but_not_forever() {
+    let mut fixture = Fixture::new();
     let other = ShardId(1);
-    assert!(stage.worker.turn.take(other));
+    assert!(fixture.worker.turn.take(other));
     assert_eq!(
-        stage.tick(CHECKPOINT_AGE_MAX).2,
+        fixture.tick(CHECKPOINT_AGE_MAX).2,
         None,
-        "another one writes its pages"
+        "another shard has the turn"
     );
-    stage.worker.turn.give_back(other);
-    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
-    assert!(!stage.worker.turn.take(other), "it has the turn");
-    assert_eq!(stage.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
-    assert!(stage.worker.turn.take(other), "it has given it back");
+    fixture.worker.turn.give_back(other);
+    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
+    assert!(!fixture.worker.turn.take(other), "it has the turn");
+    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert!(fixture.worker.turn.take(other), "it has given it back");
 
-    stage.send(check_in(1));
-    assert_eq!(stage.step().2, None);
+    fixture.send(check_in(1));
+    assert_eq!(fixture.step().2, None);
     let overdue = CHECKPOINT_AGE_MAX + CHECKPOINT_AGE_MAX / 2;
-    assert_eq!(stage.tick(overdue - 2 * SWEEP_EVERY).2, None);
+    assert_eq!(fixture.tick(overdue - 2 * SWEEP_EVERY).2, None);
     assert_eq!(
-        stage.tick(2 * SWEEP_EVERY).2,
+        fixture.tick(2 * SWEEP_EVERY).2,
         Some(CheckpointMark::Begin),
-        "its journal must not grow for ever"
+        "its journal must not grow forever"
     );
 }
 
 #[test]
 fn a_slice_of_the_audit_is_due_between_two_sweeps() {
-    let mut stage = Stage::new();
-    let batches = stage.worker.batches;
+    let mut fixture = Fixture::new();
+    let batches = fixture.worker.batches;
     for slices in 0..3 {
-        let stepped = stage.worker.step(Input::Inbox);
+        let stepped = fixture.worker.step(Input::Inbox);
         assert_eq!(stepped, Stepped::Idle, "{slices}");
-        stage.time.pass(audit::EVERY);
-        let stepped = stage.worker.step(Input::Inbox);
+        fixture.time.pass(audit::EVERY);
+        let stepped = fixture.worker.step(Input::Inbox);
         assert_eq!(stepped, Stepped::Worked, "{slices}");
-        assert_eq!(stage.worker.batches, batches, "no sweep was due");
+        assert_eq!(fixture.worker.batches, batches, "no sweep was due");
     }
 }

@@ -1,20 +1,20 @@
-//! Whose turn it is to write pages.
+//! The turn to write checkpoint pages.
 //!
-//! One shard at a time writes those of a checkpoint, so that what lies together in a memtable lies together in the
-//! order of keys too. Its file then covers a part of one shard, and compaction merges it with that part of the
-//! older pages. With pages of all shards in each file, every merge rewrote the pages of all devices.
+//! One shard at a time writes the pages of a checkpoint, so that a memtable holds a contiguous key range. Its SST file
+//! then covers a range of one shard, and compaction merges it with the same range of older pages. With pages of all
+//! shards in each file, every compaction rewrote the pages of all devices.
 //!
-//! Owned by all shards of a server, one atomic word, never waited for. It is about cost only: a shard that cannot wait
-//! goes without, see `checkpoint_slice`.
+//! Shared by all shards of a server; one atomic word, nobody blocks on it. It only saves cost: an overdue shard
+//! checkpoints without the turn, see `checkpoint_slice`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use muster_engine::ShardId;
 
-/// No shard has this number: they are 16 bits.
+/// The turn is free. No shard has this number: shard ids have 16 bits.
 const NOBODY: u32 = u32::MAX;
 
-/// The turn. Shards of one server share it.
+/// The turn, shared by the shards of a server.
 #[derive(Debug)]
 pub struct CheckpointTurn(AtomicU32);
 
@@ -25,7 +25,7 @@ impl Default for CheckpointTurn {
 }
 
 impl CheckpointTurn {
-    /// Takes the turn if nobody has it; says whether this shard has it now.
+    /// Takes the turn if it is free; returns whether this shard has it.
     pub(super) fn take(&self, shard: ShardId) -> bool {
         let (nobody, shard) = (NOBODY, u32::from(shard.0));
         let taken = self
@@ -36,7 +36,7 @@ impl CheckpointTurn {
 
     /// Gives the turn back, if this shard has it.
     pub(super) fn give_back(&self, shard: ShardId) {
-        // Who went without it has nothing to give.
+        // Fails for an overdue shard that never took the turn.
         let _ = self.0.compare_exchange(
             u32::from(shard.0),
             NOBODY,
@@ -54,10 +54,10 @@ mod tests {
     fn one_shard_at_a_time() {
         let turn = CheckpointTurn::default();
         assert!(turn.take(ShardId(0)));
-        assert!(turn.take(ShardId(0)), "it has it");
+        assert!(turn.take(ShardId(0)), "it already has the turn");
         assert!(!turn.take(ShardId(1)));
         turn.give_back(ShardId(1));
-        assert!(!turn.take(ShardId(1)), "it was not its own to give");
+        assert!(!turn.take(ShardId(1)), "only its holder gives it back");
         turn.give_back(ShardId(0));
         assert!(turn.take(ShardId(1)));
     }
