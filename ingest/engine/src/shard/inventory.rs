@@ -65,9 +65,10 @@ impl Shard {
             .map(|slot| self.devices.get(slot).inventory_revision)
             .unwrap_or(0);
         if inventory.revision <= stored {
-            return match inventory.revision == stored {
-                true => Verdict::Duplicate,
-                false => Verdict::Stale,
+            return if inventory.revision == stored {
+                Verdict::Duplicate
+            } else {
+                Verdict::Stale
             };
         }
         if slot.is_none()
