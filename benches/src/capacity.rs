@@ -10,6 +10,7 @@
 //! not do: judge. Goals are in the issue, figures of quiet machines in docs/BENCHMARKS.md.
 
 mod connections;
+mod environment;
 mod figures;
 mod gateways;
 mod knee;
@@ -17,7 +18,6 @@ mod limits;
 mod load;
 mod outcome;
 mod peers;
-mod site;
 mod sizes;
 mod storm;
 mod table;
@@ -29,12 +29,12 @@ use muster_ingest::clock;
 
 use crate::machine::{self, Machine};
 use crate::parts::{Name, Size};
+use environment::Environment;
 use figures::Figures;
 use knee::Knee;
 use load::Load;
 use outcome::Outcome;
 use peers::{Job, Peers};
-use site::Site;
 use sizes::Sizes;
 
 /// What belongs together in a round.
@@ -106,9 +106,9 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     let machine = Machine::read();
     let sizes = Sizes::of(plan.size);
     say("certificates of devices and gateways");
-    let site = Site::make(plan, sizes.devices_connected())?;
+    let environment = Environment::make(plan, sizes.devices_connected())?;
     let mut rounds = Rounds {
-        site,
+        environment,
         sizes,
         figures: Figures::default(),
         peers: Peers::default(),
@@ -121,7 +121,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     {
         [true, true] => {
             say("at rates from a third of the highest to beyond it");
-            knee::sweep(&rounds.site, &rounds.sizes, &mut rounds.figures)?
+            knee::sweep(&rounds.environment, &rounds.sizes, &mut rounds.figures)?
         }
         _ => Knee::default(),
     };
@@ -146,7 +146,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
 
 /// What goes from round to round.
 struct Rounds {
-    site: Site,
+    environment: Environment,
     sizes: Sizes,
     figures: Figures,
     peers: Peers,
@@ -160,7 +160,11 @@ impl Rounds {
                 Section::Devices => self.devices(say).context("devices")?,
                 Section::Table => {
                     say("the device table and the journal, each alone");
-                    limits::measure(&self.site, &[Name::Apply, Name::Journal], &mut self.figures)?;
+                    limits::measure(
+                        &self.environment,
+                        &[Name::Apply, Name::Journal],
+                        &mut self.figures,
+                    )?;
                 }
                 Section::Peers => self.others(say).context("the job of the peers")?,
                 Section::Knee => {}
@@ -172,32 +176,32 @@ impl Rounds {
     /// Many devices on each connection, beside a bare stream.
     fn gateways(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let Self {
-            site,
+            environment,
             sizes,
             figures,
             ..
         } = self;
         say("a bare QUIC stream, and the disk");
-        limits::measure(site, &[Name::Quic], figures)?;
+        limits::measure(environment, &[Name::Quic], figures)?;
         let mut disk = limits::Disk::new();
-        disk.sample(site, sizes)?;
+        disk.sample(environment, sizes)?;
         for devices in sizes.fleets {
             say(&format!("gateways, {devices} devices, as fast as it goes"));
-            gateways::fastest(site, sizes, devices, figures)?;
+            gateways::fastest(environment, sizes, devices, figures)?;
         }
         for load in [gateways::HALF, gateways::HEAVY] {
             let is_half = load == gateways::HALF;
             if is_half {
-                disk.sample_at_a_pace(site, sizes)?;
+                disk.sample_at_a_pace(environment, sizes)?;
             }
             let (fleet, (_, percent)) = (sizes.fleet(), load);
             say(&format!("gateways, {fleet} devices, {percent} % of that"));
-            gateways::at_rate(site, sizes, load, figures)?;
+            gateways::at_rate(environment, sizes, load, figures)?;
             if is_half {
-                disk.sample_at_a_pace(site, sizes)?;
+                disk.sample_at_a_pace(environment, sizes)?;
             }
         }
-        disk.sample(site, sizes)?;
+        disk.sample(environment, sizes)?;
         disk.figures(figures);
         Ok(())
     }
@@ -205,29 +209,29 @@ impl Rounds {
     /// A connection for each device, beside bare connections.
     fn devices(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let Self {
-            site,
+            environment,
             sizes,
             figures,
             ..
         } = self;
         say("bare requests on connections that stay open");
-        limits::measure(site, &[Name::Requests], figures)?;
+        limits::measure(environment, &[Name::Requests], figures)?;
         say("devices on connections that stay open");
-        connections::persistent(site, sizes.size, figures)?;
+        connections::persistent(environment, sizes.size, figures)?;
         say("bare connections that come and go");
-        limits::measure(site, &[Name::Handshakes], figures)?;
+        limits::measure(environment, &[Name::Handshakes], figures)?;
         say("devices that come and go");
-        connections::come_and_go(site, sizes.size, figures)?;
+        connections::come_and_go(environment, sizes.size, figures)?;
         say(&format!(
             "{} idle connections, gone and back all at once",
             sizes.idle
         ));
-        storm::measure(site, sizes, figures)
+        storm::measure(environment, sizes, figures)
     }
 
     /// The job of the peers, done by them and by Muster.
     fn others(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
-        let (site, sizes) = (&self.site, &self.sizes);
+        let (environment, sizes) = (&self.environment, &self.sizes);
         for job in Job::ALL {
             let check_ins = job.check_ins(sizes);
             say(&format!(
@@ -237,13 +241,13 @@ impl Rounds {
                 duplicates: peers::DUPLICATES,
                 ..Load::through_gateways(sizes.peer_devices, check_ins)
             };
-            let server = site.serve()?;
-            let report = load.run(site, &server, &mut || Ok(()))?;
+            let server = environment.serve()?;
+            let report = load.run(environment, &server, &mut || Ok(()))?;
             server.stop()?;
             let rate = report.check_ins_per_second;
             self.figures.add(job.rate_of_muster(), rate);
             self.peers
-                .measure(site, sizes, job, &mut self.figures, say)?;
+                .measure(environment, sizes, job, &mut self.figures, say)?;
         }
         Ok(())
     }

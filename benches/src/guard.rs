@@ -7,7 +7,7 @@
 
 mod baseline;
 mod cases;
-mod nowhere;
+mod null_database;
 mod valgrind;
 
 use std::path::Path;

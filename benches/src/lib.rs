@@ -7,13 +7,13 @@
 pub mod capacity;
 pub mod cli;
 mod fleet;
-mod gate;
 mod guard;
 mod latencies;
 mod machine;
 mod measure;
 pub mod parts;
 mod report;
+mod start_barrier;
 
 use muster_ingest::route::Router;
 use muster_wire::{CheckInBytes, CheckInRecord};

@@ -11,18 +11,18 @@ use crate::{
     profile::{Profile, ramp},
 };
 
+mod environment;
 mod measure;
 mod misbehaving;
 mod scenario;
-mod site;
 
+pub use environment::{EnvironmentArguments, FleetArguments, OutputArguments};
 pub use measure::{CeilingArguments, CompareArguments, KneeArguments};
 pub use misbehaving::{HandshakeFloodArguments, NonReadingArguments, check_target};
 pub use scenario::{
     CommonArguments, EnrolmentArguments, NoisyArguments, OutbreakArguments, PassArguments,
     ReconnectArguments, Scenario, SteadyArguments,
 };
-pub use site::{FleetArguments, OutputArguments, SiteArguments};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 verified, 1 internal, 2 usage, 3 the tenant's settings rule a prediction out,
@@ -69,7 +69,7 @@ pub enum Command {
 pub struct RunArguments {
     /// Which server.
     #[command(flatten)]
-    pub site: SiteArguments,
+    pub environment: EnvironmentArguments,
     /// Which fleet.
     #[command(flatten)]
     pub fleet: FleetArguments,

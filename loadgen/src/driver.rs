@@ -24,8 +24,8 @@ use crate::{lateness::LateFrames, profile::Profile, series::Series};
 mod connected;
 mod connections;
 mod live;
-mod look;
 mod pace;
+mod sampler;
 mod sender;
 mod storm;
 

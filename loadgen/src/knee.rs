@@ -104,7 +104,7 @@ pub fn find(arguments: &KneeArguments) -> Result<Knee, RunError> {
     }
     let (prepared, members) = prepare(order(arguments))?;
     let plan = plan(prepared.order());
-    let found = runtime(arguments.site.threads)?.block_on(async {
+    let found = runtime(arguments.environment.threads)?.block_on(async {
         let mut connections = Connections::open(plan, members).await?;
         connections.send_inventories().await?;
         let settled = connections.settle().await?;
@@ -133,13 +133,13 @@ fn order(arguments: &KneeArguments) -> Order {
         "precision": arguments.precision,
     });
     Order {
-        site: arguments.site.clone(),
+        environment: arguments.environment.clone(),
         fleet: arguments.fleet.clone(),
         shape: arguments.fleet.shape(),
         workload: "knee",
         check_ins: CHECK_INS_MAX,
         load: Load::closed(),
-        course: None,
+        cadence: None,
         settle: true,
         parameters: parameters.as_object().cloned().unwrap_or_else(Map::new),
         phases: Vec::new(),

@@ -1,4 +1,4 @@
-//! How much load is offered over time: as much as the server takes, a rate, steps of rates, or a calendar.
+//! How much load is offered over time: as much as the server takes, a rate, steps of rates, or a schedule.
 //!
 //! Pure arithmetic; whoever sends does the waiting.
 
@@ -21,7 +21,7 @@ pub enum Profile {
     /// Open loop: rates one after the other.
     Steps(Vec<Step>),
     /// Open loop: every device has its own times, and so many check-ins are due in each second.
-    Calendar(Vec<u64>),
+    Schedule(Vec<u64>),
 }
 
 impl Profile {
@@ -47,7 +47,7 @@ impl Profile {
                 };
                 Some(steps.iter().map(in_step).sum())
             }
-            Self::Calendar(seconds) => {
+            Self::Schedule(seconds) => {
                 let whole = elapsed.floor();
                 // A run of a million years would saturate, which is right as well.
                 let at = (whole as usize).min(seconds.len());
@@ -71,7 +71,7 @@ impl Profile {
         (steps.len() > 1).then(|| found.unwrap_or(steps.len() - 1))
     }
 
-    /// When the last step ends; none for a calendar, a closed loop, or a rate without an end.
+    /// When the last step ends; none for a schedule, a closed loop, or a rate without an end.
     pub fn end(&self) -> Option<Duration> {
         let Self::Steps(steps) = self else {
             return None;
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_calendar_offers_what_is_in_it() {
-        let profile = Profile::Calendar(vec![10, 20]);
+        let profile = Profile::Schedule(vec![10, 20]);
         let by = |seconds| {
             profile
                 .offered_by(Duration::from_secs_f64(seconds))

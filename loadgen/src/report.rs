@@ -6,7 +6,7 @@
 use muster_wire::Rejection;
 use serde_json::{Map, Value, json};
 
-use muster_testkit::{calendar::Pass, fleet::Shape, latency::Latency, ops::CountsObject};
+use muster_testkit::{fleet::Shape, latency::Latency, ops::CountsObject, schedule::Pass};
 
 use crate::{
     driver::{Load, Measured},

@@ -1,4 +1,4 @@
-//! The order of a run: look, make the fleet, send, ask, compare.
+//! The order of a run: ask for the policy, make the fleet, send, ask, compare.
 //!
 //! Owner: the main thread, which blocks; the connections have a runtime of their own.
 
@@ -11,18 +11,18 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
 use muster_testkit::{
-    calendar::{Calendar, Pass},
+    cadence::Cadence,
     clock,
-    course::Course,
     fleet::{Members, Part, Shape, Tally},
     identities::{self, IdentityFile, Kind},
     ops::TenantOps,
     oracle::Prediction,
+    schedule::{Pass, Schedule},
     usage::resident_bytes,
 };
 
 use crate::{
-    cli::{FleetArguments, OutputArguments, RunArguments, SiteArguments},
+    cli::{EnvironmentArguments, FleetArguments, OutputArguments, RunArguments},
     driver::{self, Live, Load, Measured, Member, Plan},
     error::RunError,
     profile::Profile,
@@ -37,19 +37,19 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Order {
     /// Which server, and as whom.
-    pub site: SiteArguments,
+    pub environment: EnvironmentArguments,
     /// Which fleet.
     pub fleet: FleetArguments,
     /// How it behaves.
     pub shape: Shape,
     /// `run`, or the name of a scenario.
     pub workload: &'static str,
-    /// Check-ins to send; with a calendar that says how many.
+    /// Check-ins to send; with a schedule that says how many.
     pub check_ins: u64,
     /// When they are sent.
     pub load: Load,
     /// When the devices check in, if that is up to each of them.
-    pub course: Option<(Course, Pass)>,
+    pub cadence: Option<(Cadence, Pass)>,
     /// Whether every device checks in once before.
     pub settle: bool,
     /// The options of the workload, as the report shows them.
@@ -73,7 +73,7 @@ impl From<&RunArguments> for Order {
             "end_seconds": arguments.seconds,
         });
         Self {
-            site: arguments.site.clone(),
+            environment: arguments.environment.clone(),
             fleet: arguments.fleet.clone(),
             shape: arguments.shape(),
             workload: "run",
@@ -84,7 +84,7 @@ impl From<&RunArguments> for Order {
                 time_max,
                 storm: None,
             },
-            course: None,
+            cadence: None,
             settle: false,
             parameters: parameters.as_object().cloned().unwrap_or_default(),
         }
@@ -116,7 +116,7 @@ pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
 pub fn execute(order: Order, output: &OutputArguments) -> Result<Report, RunError> {
     let (prepared, members) = prepare(order)?;
     let order = &prepared.order;
-    let runtime = runtime(order.site.threads)?;
+    let runtime = runtime(order.environment.threads)?;
     let live = Arc::new(Live::default());
     let bar = progress_bar(order, output, &runtime, &live);
     let plan = plan(order);
@@ -130,23 +130,23 @@ pub fn execute(order: Order, output: &OutputArguments) -> Result<Report, RunErro
 
 /// Looks whether a run can be had, and makes its fleet.
 pub(crate) fn prepare(mut order: Order) -> Result<(Prepared, Vec<Member>), RunError> {
-    order.site.check()?;
+    order.environment.check()?;
     order.fleet.check()?;
     let mut members = members(&order)?;
-    if let Some((course, pass)) = order.course {
-        order.load.profile = follow(&mut members, course, pass, order.shape.seed);
+    if let Some((cadence, pass)) = order.cadence {
+        order.load.profile = follow(&mut members, cadence, pass, order.shape.seed);
     }
-    let site = &order.site;
-    let ops = site
+    let environment = &order.environment;
+    let ops = environment
         .ops
         .as_ref()
-        .map(|server| TenantOps::new(server, &site.tenant));
+        .map(|server| TenantOps::new(server, &environment.tenant));
     let policy = match &ops {
-        Some(ops) if !site.no_verify => Some(look(ops, &site.tenant)?),
+        Some(ops) if !environment.no_verify => Some(policy_of(ops, &environment.tenant)?),
         _ => None,
     };
     let prepared = Prepared {
-        server_rss_base_bytes: site.server_pid.and_then(resident_bytes),
+        server_rss_base_bytes: environment.server_pid.and_then(resident_bytes),
         connections: members.len(),
         order,
         ops,
@@ -156,12 +156,12 @@ pub(crate) fn prepare(mut order: Order) -> Result<(Prepared, Vec<Member>), RunEr
 }
 
 /// Gives every device its times; returns what that offers.
-fn follow(members: &mut [Member], course: Course, pass: Pass, seed: u64) -> Profile {
+fn follow(members: &mut [Member], cadence: Cadence, pass: Pass, seed: u64) -> Profile {
     let mut offered = Vec::new();
     for member in members {
         let due = member
             .part
-            .follow(|devices, first| Calendar::new(course, pass, seed, devices, first));
+            .follow(|devices, first| Schedule::new(cadence, pass, seed, devices, first));
         if offered.len() < due.len() {
             offered.resize(due.len(), 0);
         }
@@ -169,7 +169,7 @@ fn follow(members: &mut [Member], course: Course, pass: Pass, seed: u64) -> Prof
             *sum += due;
         }
     }
-    Profile::Calendar(offered)
+    Profile::Schedule(offered)
 }
 
 impl Prepared {
@@ -190,7 +190,7 @@ impl Prepared {
             window: order.fleet.window,
             rate: constant_rate(&order.load.profile),
             load: order.load,
-            pass: order.course.map(|(_, pass)| pass),
+            pass: order.cadence.map(|(_, pass)| pass),
             parameters: order.parameters,
             phases: order.phases,
         };
@@ -200,7 +200,7 @@ impl Prepared {
             counts: self.ops.as_ref().map(TenantOps::counts).transpose()?,
             verdict: None,
             server_rss_base_bytes: self.server_rss_base_bytes,
-            server_rss_bytes: order.site.server_pid.and_then(resident_bytes),
+            server_rss_bytes: order.environment.server_pid.and_then(resident_bytes),
             other: None,
         };
         if let (Some(policy), Some(ops)) = (self.policy, self.ops) {
@@ -218,7 +218,7 @@ fn constant_rate(profile: &Profile) -> Option<f64> {
 }
 
 /// The tenant's rules, if a prediction can be made at all.
-fn look(ops: &TenantOps, tenant: &str) -> Result<TenantPolicy, RunError> {
+fn policy_of(ops: &TenantOps, tenant: &str) -> Result<TenantPolicy, RunError> {
     let policy = ops.policy()?;
     if !policy.auto_create_devices {
         return Err(RunError::Configuration(format!(
@@ -239,8 +239,8 @@ fn look(ops: &TenantOps, tenant: &str) -> Result<TenantPolicy, RunError> {
 /// The fleet, cut into one part for each connection: those of the gateways, then the devices that
 /// connect by themselves.
 fn members(order: &Order) -> Result<Vec<Member>, RunError> {
-    let (site, fleet) = (&order.site, &order.fleet);
-    let find = |kind| identities::find(&site.identities, &site.tenant, kind);
+    let (environment, fleet) = (&order.environment, &order.fleet);
+    let find = |kind| identities::find(&environment.identities, &environment.tenant, kind);
     let (gateways, direct) = (fleet.gateways(), fleet.direct());
     let behind_gateways = fleet.devices - direct;
     let mut members = Vec::new();
@@ -258,7 +258,7 @@ fn members(order: &Order) -> Result<Vec<Member>, RunError> {
         if (found.len() as u64) < direct {
             return Err(RunError::Usage(format!(
                 "{} holds certificates of {} devices, and {direct} are to connect",
-                site.identities.display(),
+                environment.identities.display(),
                 found.len(),
             )));
         }
@@ -309,10 +309,10 @@ pub(crate) fn runtime(threads: Option<u16>) -> Result<Runtime, RunError> {
 
 pub(crate) fn plan(order: &Order) -> Plan {
     Plan {
-        server: order.site.target,
-        ca: Pem::file(&order.site.ca),
+        server: order.environment.target,
+        ca: Pem::file(&order.environment.ca),
         window: order.fleet.window,
-        server_pid: order.site.server_pid,
+        server_pid: order.environment.server_pid,
     }
 }
 
@@ -334,7 +334,7 @@ fn progress_bar(
         .time_max
         .and_then(|end| order.load.profile.offered_by(end));
     let expected = match &order.load.profile {
-        Profile::Calendar(due) => due.iter().sum(),
+        Profile::Schedule(due) => due.iter().sum(),
         _ => offered.map_or(order.check_ins, |offered| {
             order.check_ins.min(offered as u64)
         }),

@@ -6,7 +6,7 @@ use muster_client::ClientError;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use muster_testkit::{calendar::Pass, course::Course, fleet::Part, identities::Kind};
+use muster_testkit::{cadence::Cadence, fleet::Part, identities::Kind, schedule::Pass};
 
 use crate::{
     cli::{CHECK_INS_MAX, CommonArguments, NoisyArguments, PassArguments, Scenario},
@@ -37,20 +37,20 @@ fn order(scenario: &Scenario) -> Result<Order, RunError> {
     match scenario {
         Scenario::Steady(own) => {
             let parameters = json!({"hours": own.hours});
-            Ok(by_course(
+            Ok(by_cadence(
                 base,
-                Course::Steady,
+                Cadence::Steady,
                 own.hours,
                 &own.pass,
                 parameters,
             ))
         }
         Scenario::EnrolmentStorm(own) => {
-            let course = Course::Enrolment {
+            let cadence = Cadence::Enrolment {
                 over: own.enrol_within * MINUTE,
             };
             let parameters = json!({"hours": own.hours, "enrol_within_minutes": own.enrol_within});
-            let order = by_course(base, course, own.hours, &own.pass, parameters);
+            let order = by_cadence(base, cadence, own.hours, &own.pass, parameters);
             // Its devices are new, so the server must not know them before.
             Ok(Order {
                 settle: false,
@@ -63,7 +63,7 @@ fn order(scenario: &Scenario) -> Result<Order, RunError> {
                     "--begins is after the end of --hours".to_owned(),
                 ));
             }
-            let course = Course::Outbreak {
+            let cadence = Cadence::Outbreak {
                 at: own.begins * MINUTE,
                 spread: own.spread * MINUTE,
                 share: own.share,
@@ -76,7 +76,7 @@ fn order(scenario: &Scenario) -> Result<Order, RunError> {
                 "share": own.share,
                 "ill_minutes": own.ill,
             });
-            Ok(by_course(base, course, own.hours, &own.pass, parameters))
+            Ok(by_cadence(base, cadence, own.hours, &own.pass, parameters))
         }
         Scenario::ReconnectStorm(own) => {
             let parameters =
@@ -98,20 +98,26 @@ fn order(scenario: &Scenario) -> Result<Order, RunError> {
 /// A settled fleet that sends nothing yet.
 fn base(workload: &'static str, common: &CommonArguments) -> Order {
     Order {
-        site: common.site.clone(),
+        environment: common.environment.clone(),
         fleet: common.fleet.clone(),
         shape: common.fleet.shape(),
         workload,
         check_ins: 1,
         load: Load::closed(),
-        course: None,
+        cadence: None,
         settle: true,
         parameters: Map::new(),
         phases: Vec::new(),
     }
 }
 
-fn by_course(base: Order, course: Course, hours: f64, pass: &PassArguments, own: Value) -> Order {
+fn by_cadence(
+    base: Order,
+    cadence: Cadence,
+    hours: f64,
+    pass: &PassArguments,
+    own: Value,
+) -> Order {
     let pass = Pass {
         seconds: hours * HOUR,
         compress: pass.compress,
@@ -124,23 +130,23 @@ fn by_course(base: Order, course: Course, hours: f64, pass: &PassArguments, own:
         (pass.collect.as_millis() as u64).into(),
     );
     Order {
-        phases: phases_of(course, &pass),
-        course: Some((course, pass)),
+        phases: phases_of(cadence, &pass),
+        cadence: Some((cadence, pass)),
         parameters,
         ..base
     }
 }
 
-/// The parts of a course that differ, in seconds of the clock.
-fn phases_of(course: Course, pass: &Pass) -> Vec<Phase> {
-    let ends = match course {
-        Course::Steady => vec![],
-        Course::Enrolment { over } => vec![
+/// The parts of a cadence that differ, in seconds of the clock.
+fn phases_of(cadence: Cadence, pass: &Pass) -> Vec<Phase> {
+    let ends = match cadence {
+        Cadence::Steady => vec![],
+        Cadence::Enrolment { over } => vec![
             ("enrolment", over),
             ("after it, every 15 minutes", over + 2.25 * HOUR),
             ("after it, every 8 hours", f64::INFINITY),
         ],
-        Course::Outbreak {
+        Cadence::Outbreak {
             at, spread, ill, ..
         } => vec![
             ("before the outbreak", at),
@@ -210,7 +216,7 @@ fn quiet(own: &NoisyArguments, base: Order) -> Order {
 /// What the tenant that floods does.
 fn flood(own: &NoisyArguments) -> Order {
     let mut order = base("noisy-tenant", &own.common);
-    order.site.tenant.clone_from(&own.noisy);
+    order.environment.tenant.clone_from(&own.noisy);
     let fleet = &mut order.fleet;
     fleet.kind = Kind::Gateway;
     fleet.devices = own.noisy_devices;
@@ -224,7 +230,7 @@ fn flood(own: &NoisyArguments) -> Order {
 
 /// Two fleets side by side. The report is that of the quiet one, with what became of the other.
 fn noisy(own: &NoisyArguments) -> Result<Report, RunError> {
-    if own.noisy == own.common.site.tenant {
+    if own.noisy == own.common.environment.tenant {
         return Err(RunError::Usage(
             "--noisy must not be the tenant of --tenant".to_owned(),
         ));
@@ -242,7 +248,7 @@ fn noisy(own: &NoisyArguments) -> Result<Report, RunError> {
         let (one, other) = tokio::try_join!(open(one), open(other))?;
         tokio::try_join!(measure(one), measure(other))
     };
-    let runtime = runtime(own.common.site.threads)?;
+    let runtime = runtime(own.common.environment.threads)?;
     let ((quiet_parts, measured), (flood_parts, flooded)) = runtime.block_on(both)?;
     let flood = flood.report(&flood_parts, flooded)?;
     let mut report = quiet.report(&quiet_parts, measured)?;

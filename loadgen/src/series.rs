@@ -149,9 +149,9 @@ impl Series {
         self.last = totals;
     }
 
-    /// Takes a look: where the totals stand, and what was measured since the last one. A look that comes at once
+    /// Takes a sample: where the totals stand, and what was measured since the last one. A sample that comes at once
     /// after another adds to it.
-    pub(crate) fn look(&mut self, at: Duration, totals: Totals, measured: &Lane) {
+    pub(crate) fn sample(&mut self, at: Duration, totals: Totals, measured: &Lane) {
         self.whole.add(measured);
         let sample = Sample {
             from: self.until,
@@ -282,7 +282,7 @@ mod tests {
     fn series_of(looks: u64, samples_max: usize) -> Series {
         let mut series = Series::new(samples_max);
         for second in 1..=looks {
-            series.look(
+            series.sample(
                 Duration::from_secs(second),
                 totals(10 * second),
                 &lane(second),
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn a_look_at_the_very_end_joins_the_last_sample() {
         let mut series = series_of(2, 10);
-        series.look(Duration::from_millis(2001), totals(25), &lane(1));
+        series.sample(Duration::from_millis(2001), totals(25), &lane(1));
         assert_eq!(series.samples().len(), 2);
         assert_eq!(series.samples()[1].added.acked, 15);
     }
@@ -357,12 +357,12 @@ mod tests {
         let mut series = Series::default();
         let mut first = Lane::default();
         first.record(Duration::from_millis(500), false);
-        series.look(Duration::from_secs(1), totals(1), &first);
+        series.sample(Duration::from_secs(1), totals(1), &first);
         assert!(series.known_latency().is_none());
         let mut second = Lane::default();
         second.record(Duration::from_millis(600), false);
         second.record(Duration::from_millis(7), true);
-        series.look(Duration::from_secs(2), totals(3), &second);
+        series.sample(Duration::from_secs(2), totals(3), &second);
         let mut whole = Series::default();
         whole.append(&series);
         for series in [series, whole] {

@@ -11,14 +11,14 @@ use muster_testkit::identities::{IdentityFile, Kind};
 use muster_wire::{CheckInRecord, DeviceId};
 use tokio::task::JoinSet;
 
+use super::environment::{Environment, PATIENCE, Running};
 use super::figures::Figures;
 use super::load::Load;
-use super::site::{PATIENCE, Running, Site};
 use crate::fleet;
-use crate::gate::Gate;
 use crate::latencies::Latencies;
 use crate::parts::Size;
 use crate::parts::quic::{handshakes, requests};
+use crate::start_barrier::StartBarrier;
 
 /// Devices that come and go, by the word in the names of their figures: whether they resume the TLS session of the
 /// connection before.
@@ -33,15 +33,19 @@ pub(super) fn persistent_of((connections, window): (u64, u64)) -> String {
 }
 
 /// As many connections, check-ins and windows as the bare requests have.
-pub(super) fn persistent(site: &Site, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+pub(super) fn persistent(
+    environment: &Environment,
+    size: Size,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
     for case @ (devices, window) in requests::cases(size) {
         let load = Load {
             kind: Kind::Device,
             window: Some(window),
             ..Load::through_gateways(devices, devices * requests::requests(size, devices))
         };
-        let server = site.serve()?;
-        let report = load.run(site, &server, &mut || Ok(()))?;
+        let server = environment.serve()?;
+        let report = load.run(environment, &server, &mut || Ok(()))?;
         server.stop()?;
         figures.add(persistent_of(case), report.check_ins_per_second);
         let (latency, what) = (
@@ -55,9 +59,13 @@ pub(super) fn persistent(site: &Site, size: Size, figures: &mut Figures) -> anyh
 }
 
 /// Every kind of connections that come and go.
-pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> anyhow::Result<()> {
+pub(super) fn come_and_go(
+    environment: &Environment,
+    size: Size,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
     for (kind, resume) in KINDS {
-        let (rate, core_ns, latencies) = one_run(site, size, resume)?;
+        let (rate, core_ns, latencies) = one_run(environment, size, resume)?;
         let [p50, p99] = latencies.percentiles_us([50.0, 99.0]);
         figures.add(format!("device_connect_{kind}_per_second"), rate);
         figures.add(format!("device_connect_{kind}_server_core_ns"), core_ns);
@@ -69,20 +77,24 @@ pub(super) fn come_and_go(site: &Site, size: Size, figures: &mut Figures) -> any
 
 /// As many clients and connections as the bare handshakes have; the rate, what one costs the server in nanoseconds
 /// of a core, and how long each took.
-fn one_run(site: &Site, size: Size, resume: bool) -> anyhow::Result<(f64, f64, Latencies)> {
+fn one_run(
+    environment: &Environment,
+    size: Size,
+    resume: bool,
+) -> anyhow::Result<(f64, f64, Latencies)> {
     let (clients, times) = (handshakes::clients(size), handshakes::handshakes(size));
-    let server = site.serve()?;
-    let devices = site.devices()?;
+    let server = environment.serve()?;
+    let devices = environment.devices()?;
     ensure!(devices.len() as u64 >= clients, "too few certificates");
-    let (stopwatch, latencies) = site.wait(async {
+    let (stopwatch, latencies) = environment.wait(async {
         let endpoint = Endpoint::for_server(server.addresses().quic)?;
-        let gate = Gate::new(clients as usize);
+        let barrier = StartBarrier::new(clients as usize);
         let mut running = JoinSet::new();
         for (number, file) in (0..clients).zip(&devices) {
-            let device = Device::new(site, &server, (file, number), &endpoint, resume)?;
-            running.spawn(visits(device, times, gate.clone()));
+            let device = Device::new(environment, &server, (file, number), &endpoint, resume)?;
+            running.spawn(visits(device, times, barrier.clone()));
         }
-        gate.open(running).await
+        barrier.open(running).await
     })?;
     let items = clients * times;
     ensure!(latencies.count() as u64 == items, "connections were lost");
@@ -96,9 +108,13 @@ fn one_run(site: &Site, size: Size, resume: bool) -> anyhow::Result<(f64, f64, L
 
 /// A device that connects for each check-in. The first visit, which makes it known and leaves it a session to resume,
 /// is not on the clock.
-async fn visits(mut device: Device, times: u64, gate: Gate) -> anyhow::Result<Latencies> {
+async fn visits(
+    mut device: Device,
+    times: u64,
+    barrier: StartBarrier,
+) -> anyhow::Result<Latencies> {
     device.visit().await?;
-    gate.pass().await;
+    barrier.pass().await;
     let mut latencies = Latencies::default();
     for _ in 0..times {
         let began = clock::stamp();
@@ -119,14 +135,14 @@ pub(super) struct Device {
 impl Device {
     /// A device that connects over this socket, and may resume the TLS session of its last connection.
     pub(super) fn new(
-        site: &Site,
+        environment: &Environment,
         server: &Running<'_>,
         (file, number): (&IdentityFile, u64),
         endpoint: &Endpoint,
         resume: bool,
     ) -> anyhow::Result<Self> {
         let identity = Pem::text(std::fs::read(&file.path)?);
-        let authority = Pem::text(std::fs::read(site.authority())?);
+        let authority = Pem::text(std::fs::read(environment.authority())?);
         let mut config = ClientConfig::new(server.addresses().quic, authority, identity);
         config.resume = resume;
         config.idle_timeout = PATIENCE;

@@ -8,9 +8,9 @@
 use anyhow::Context;
 use muster_ingest::clock::{self, Stamp};
 
+use super::environment::{Environment, Running, sum_of};
 use super::figures::Figures;
 use super::load::{Load, Report};
-use super::site::{Running, Site, sum_of};
 use super::sizes::{Sizes, label};
 
 /// Shares of the highest rate at which latency is measured, in percent.
@@ -41,18 +41,18 @@ pub(super) fn from_empty_of(load: &str, percentile: &str) -> String {
 }
 
 pub(super) fn fastest(
-    site: &Site,
+    environment: &Environment,
     sizes: &Sizes,
     devices: u64,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let server = site.serve()?;
+    let server = environment.serve()?;
     let load = Load {
         look_ms: sizes.sample_ms,
         ..Load::through_gateways(devices, devices + sizes.check_ins)
     };
     let mut samples = Vec::new();
-    let report = load.run(site, &server, &mut || {
+    let report = load.run(environment, &server, &mut || {
         samples.extend(Sample::take(&server));
         Ok(())
     })?;
@@ -74,7 +74,7 @@ pub(super) fn fastest(
 
 /// A run at so many percent of the highest rate of this round.
 pub(super) fn at_rate(
-    site: &Site,
+    environment: &Environment,
     sizes: &Sizes,
     (name, percent): (&str, u64),
     figures: &mut Figures,
@@ -83,7 +83,7 @@ pub(super) fn at_rate(
         .last(&rate_of(sizes.fleet()))
         .context("the highest rate comes first")?;
     let offered = highest * percent as f64 / 100.0;
-    let report = offer(site, sizes.fleet(), offered, sizes.rate_seconds)?;
+    let report = offer(environment, sizes.fleet(), offered, sizes.rate_seconds)?;
     if report.saturated {
         figures.note(format!(
             "gateway_{name}_load: the server fell behind in a round, so these latencies are those of a queue that grew"
@@ -114,10 +114,15 @@ fn add_latencies(name: &str, report: &Report, figures: &mut Figures) {
 }
 
 /// An empty server gets so many check-ins a second: the first one of every device, and then others for so long.
-pub(super) fn offer(site: &Site, devices: u64, rate: f64, seconds: u64) -> anyhow::Result<Report> {
+pub(super) fn offer(
+    environment: &Environment,
+    devices: u64,
+    rate: f64,
+    seconds: u64,
+) -> anyhow::Result<Report> {
     let load = offered(devices, rate, seconds);
-    let server = site.serve()?;
-    let report = load.run(site, &server, &mut || Ok(()))?;
+    let server = environment.serve()?;
+    let report = load.run(environment, &server, &mut || Ok(()))?;
     server.stop()?;
     Ok(report)
 }

@@ -7,10 +7,10 @@
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::environment::Environment;
 use super::figures::Figures;
 use super::gateways;
 use super::load::Latency;
-use super::site::Site;
 use super::sizes::Sizes;
 
 /// A run at one rate.
@@ -28,7 +28,11 @@ pub(super) struct Point {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Knee(pub(super) Vec<Point>);
 
-pub(super) fn sweep(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow::Result<Knee> {
+pub(super) fn sweep(
+    environment: &Environment,
+    sizes: &Sizes,
+    figures: &mut Figures,
+) -> anyhow::Result<Knee> {
     let name = gateways::rate_of(sizes.fleet());
     let highest = figures
         .get(&name)
@@ -37,7 +41,7 @@ pub(super) fn sweep(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow
     let mut points = Vec::new();
     for percent in sizes.knee {
         let offered = highest * *percent as f64 / 100.0;
-        let offer = || gateways::offer(site, sizes.fleet(), offered, sizes.knee_seconds);
+        let offer = || gateways::offer(environment, sizes.fleet(), offered, sizes.knee_seconds);
         let mut report = offer()?;
         if report.saturated {
             report = offer()?;

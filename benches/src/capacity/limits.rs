@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tempfile::TempDir;
 
+use super::environment::Environment;
 use super::figures::Figures;
-use super::site::Site;
 use super::sizes::{Sizes, label};
 use crate::measure::Row;
 use crate::parts::disk::Flushes;
@@ -43,14 +43,18 @@ pub(super) const PACED: [&str; 3] = [
 pub(super) const PACED_P99: &str = PACED[1];
 
 /// Runs these parts once.
-pub(super) fn measure(site: &Site, parts: &[Name], figures: &mut Figures) -> anyhow::Result<()> {
-    site.go_on()?;
-    let size = site.size();
+pub(super) fn measure(
+    environment: &Environment,
+    parts: &[Name],
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    environment.go_on()?;
+    let size = environment.size();
     let plan = parts::Plan {
         size,
         repeats: 1,
         only: parts.to_vec(),
-        directory: site.directory().to_owned(),
+        directory: environment.directory().to_owned(),
     };
     let measured = parts::run(&plan)?;
     for row in &measured.rows {
@@ -133,26 +137,34 @@ impl Disk {
         }
     }
 
-    pub(super) fn sample(&mut self, site: &Site, sizes: &Sizes) -> anyhow::Result<()> {
+    pub(super) fn sample(
+        &mut self,
+        environment: &Environment,
+        sizes: &Sizes,
+    ) -> anyhow::Result<()> {
         for flushes in &mut self.in_bursts {
             flushes
-                .sample(site.directory(), sizes.flushes)
+                .sample(environment.directory(), sizes.flushes)
                 .context("flushes of the disk")?;
         }
         Ok(())
     }
 
-    pub(super) fn sample_at_a_pace(&mut self, site: &Site, sizes: &Sizes) -> anyhow::Result<()> {
+    pub(super) fn sample_at_a_pace(
+        &mut self,
+        environment: &Environment,
+        sizes: &Sizes,
+    ) -> anyhow::Result<()> {
         let lasting = Duration::from_millis(sizes.paced_ms);
         let Self { paced, files, .. } = self;
         // What a server has left was removed a moment ago; a file system with `discard` still has that before it.
         let synced = Command::new("sync")
             .arg("-f")
-            .arg(site.directory())
+            .arg(environment.directory())
             .status();
         anyhow::ensure!(synced?.success(), "sync of the measured directory failed");
-        site.wait(async {
-            let measured = paced.sample_at_a_pace(site.directory(), PACED_INTERVAL, lasting);
+        environment.wait(async {
+            let measured = paced.sample_at_a_pace(environment.directory(), PACED_INTERVAL, lasting);
             files.push(measured.await.context("flushes of the disk at a pace")?);
             Ok(())
         })

@@ -9,7 +9,7 @@ use muster_testkit::identities::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-use super::site::{Running, Site, TENANT};
+use super::environment::{Environment, Running, TENANT};
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]
@@ -86,12 +86,12 @@ impl Load {
     /// If it cannot run, or the server's counts are not those that the generator predicts.
     pub(super) fn run(
         &self,
-        site: &Site,
+        environment: &Environment,
         server: &Running<'_>,
         look: &mut dyn FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<Report> {
         let child = self
-            .command(site, server)
+            .command(environment, server)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -106,7 +106,7 @@ impl Load {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => bail!("muster-loadgen was not waited for"),
             }
-            if let Err(error) = site.go_on().and_then(|()| look()) {
+            if let Err(error) = environment.go_on().and_then(|()| look()) {
                 let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
                 // It fails if the process has ended meanwhile.
                 let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
@@ -116,16 +116,16 @@ impl Load {
         self.report(&output)
     }
 
-    fn command(&self, site: &Site, server: &Running<'_>) -> Command {
+    fn command(&self, environment: &Environment, server: &Running<'_>) -> Command {
         let addresses = server.addresses();
-        let mut command = Command::new(site.program("muster-loadgen"));
+        let mut command = Command::new(environment.program("muster-loadgen"));
         command
             .args(["run", "--json", "--target", &addresses.quic.to_string()])
             .args(["--ops", &addresses.ops, "--tenant", TENANT])
             .arg("--ca")
-            .arg(site.authority())
+            .arg(environment.authority())
             .arg("--identities")
-            .arg(site.identities(self.kind))
+            .arg(environment.identities(self.kind))
             .args(["--as", self.kind.name()])
             .args(["--devices", &self.devices.to_string()])
             .args(["--check-ins", &self.check_ins.to_string()])

@@ -10,8 +10,8 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::environment::Environment;
 use super::figures::Figures;
-use super::site::Site;
 use super::sizes::Sizes;
 use crate::parts::Size;
 
@@ -123,20 +123,20 @@ impl Peers {
     /// Those that have this job.
     pub(super) fn measure(
         &mut self,
-        site: &Site,
+        environment: &Environment,
         sizes: &Sizes,
         job: Job,
         figures: &mut Figures,
         say: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
         for name in NAMES.into_iter().filter(|name| Job::of(name) == job) {
-            site.go_on()?;
+            environment.go_on()?;
             let known = self.known.get(name);
             if let Some(Peer::Absent(_)) = known {
                 continue;
             }
             say(&format!("{name} at its job"));
-            let row = run(site, sizes, name, known).with_context(|| name)?;
+            let row = run(environment, sizes, name, known).with_context(|| name)?;
             let peer = match row {
                 Row::Absent { absent } => {
                     figures.note(format!("{name} was not measured: {absent}"));
@@ -190,8 +190,13 @@ impl Peers {
     }
 }
 
-fn run(site: &Site, sizes: &Sizes, name: &str, known: Option<&Peer>) -> anyhow::Result<Row> {
-    let program = site.program("muster-peers");
+fn run(
+    environment: &Environment,
+    sizes: &Sizes,
+    name: &str,
+    known: Option<&Peer>,
+) -> anyhow::Result<Row> {
+    let program = environment.program("muster-peers");
     if !program.exists() {
         let absent = "muster-peers is not built: scripts/capacity builds it".to_owned();
         return Ok(Row::Absent { absent });
@@ -204,9 +209,9 @@ fn run(site: &Site, sizes: &Sizes, name: &str, known: Option<&Peer>) -> anyhow::
         .args(["--seconds-max", &SECONDS_MAX.to_string()])
         // Not in the scratch directory, which nobody else may enter: PostgreSQL has a user of its own.
         .arg("--directory")
-        .arg(site.below())
+        .arg(environment.below())
         .stdin(Stdio::null());
-    if site.size() == Size::Quick {
+    if environment.size() == Size::Quick {
         command.arg("--quick");
     }
     if let Some(Peer::Present { setting, .. }) = known {

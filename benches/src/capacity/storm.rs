@@ -13,11 +13,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connections::Device;
+use super::environment::{Environment, Running, sum_of};
 use super::figures::Figures;
-use super::site::{Running, Site, sum_of};
 use super::sizes::Sizes;
-use crate::gate::Gate;
 use crate::latencies::Latencies;
+use crate::start_barrier::StartBarrier;
 
 pub(super) const IDLE: &str = "idle_connection_bytes";
 pub(super) const STORM: &str = "storm_connections_per_second";
@@ -32,13 +32,17 @@ const CONNECTING: usize = 64;
 /// The storm is counted until so many percent are back: the last ones wait in their own back-off, not for the server.
 const BACK_PERCENT: f64 = 99.0;
 
-pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyhow::Result<()> {
-    let server = site.serve()?;
-    let files = site.devices()?;
-    let fleet = Fleet::new(site, &server)?;
+pub(super) fn measure(
+    environment: &Environment,
+    sizes: &Sizes,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let server = environment.serve()?;
+    let files = environment.devices()?;
+    let fleet = Fleet::new(environment, &server)?;
     let devices = (0..).zip(&files).map(|(number, file)| {
         let socket = fleet.socket(number as usize);
-        Device::new(site, &server, (file, number), socket, true)
+        Device::new(environment, &server, (file, number), socket, true)
     });
     let mut first: Vec<Device> = devices.collect::<anyhow::Result<_>>()?;
     ensure!(
@@ -48,9 +52,9 @@ pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyh
     let rest = first.split_off(sizes.idle_before as usize);
     let (count, all) = (rest.len() as f64, first.len() + rest.len());
 
-    let mut connected = site.wait(fleet.connect(first))?;
+    let mut connected = environment.wait(fleet.connect(first))?;
     let before = server.resident_bytes()?;
-    connected.extend(site.wait(fleet.connect(rest))?);
+    connected.extend(environment.wait(fleet.connect(rest))?);
     let after = server.resident_bytes()?;
     let sessions = sum_of(
         &server.metrics().context("no metrics")?,
@@ -59,7 +63,7 @@ pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyh
     ensure!(sessions == all as f64, "{sessions} of {all} are connected");
     figures.add(IDLE, after.saturating_sub(before) as f64 / count);
 
-    let latencies = site.wait(fleet.storm(connected))?;
+    let latencies = environment.wait(fleet.storm(connected))?;
     ensure!(latencies.count() == all, "not all came back");
     server.verify(all as u64)?;
     let metrics = server.metrics().context("no metrics")?;
@@ -91,9 +95,9 @@ pub(super) fn measure(site: &Site, sizes: &Sizes, figures: &mut Figures) -> anyh
 struct Fleet(Vec<Endpoint>);
 
 impl Fleet {
-    fn new(site: &Site, server: &Running<'_>) -> anyhow::Result<Self> {
+    fn new(environment: &Environment, server: &Running<'_>) -> anyhow::Result<Self> {
         let address = server.addresses().quic;
-        site.wait(async {
+        environment.wait(async {
             let sockets = (0..SOCKETS).map(|_| Endpoint::for_server(address));
             Ok(Self(sockets.collect::<Result<_, _>>()?))
         })
@@ -125,21 +129,21 @@ impl Fleet {
     /// All leave without a Goodbye, and come back at the same moment; when each had its ack,
     /// counted from that moment.
     async fn storm(&self, connected: Vec<(Device, Client)>) -> anyhow::Result<Latencies> {
-        let gate = Gate::new(connected.len());
+        let barrier = StartBarrier::new(connected.len());
         let mut running = JoinSet::new();
         let (devices, clients): (Vec<Device>, Vec<Client>) = connected.into_iter().unzip();
         drop(clients);
         for mut device in devices {
-            let gate = gate.clone();
+            let barrier = barrier.clone();
             running.spawn(async move {
-                let began = gate.pass().await;
+                let began = barrier.pass().await;
                 let _client = device.arrive().await?;
                 let mut latencies = Latencies::default();
                 latencies.add(clock::stamp().since(began));
                 Ok(latencies)
             });
         }
-        let (_, latencies) = gate.open(running).await?;
+        let (_, latencies) = barrier.open(running).await?;
         Ok(latencies)
     }
 }

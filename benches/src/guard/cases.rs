@@ -15,7 +15,7 @@ use muster_wire::{
     encode_client_hello,
 };
 
-use super::nowhere::Nowhere;
+use super::null_database::NullDatabase;
 use super::valgrind;
 use crate::parts::apply::Bench;
 use crate::parts::decode::{self, FrontDoor, STREAM_CHECK_INS};
@@ -142,8 +142,8 @@ fn apply(mut bench: Bench) -> Work {
 
 /// Commits to what is handed to the engine below the store: log sequence numbers, stamps, checksums.
 fn commit() -> anyhow::Result<Work> {
-    let config = StoreConfig::new("nowhere").with_shards(1);
-    let store = Store::open_on(Box::<Nowhere>::default(), &config)?;
+    let config = StoreConfig::new("null-database").with_shards(1);
+    let store = Store::open_on(Box::<NullDatabase>::default(), &config)?;
     let mut writer = store.recover(|_| Ok::<(), ReadError>(()))?;
     let journal: Vec<u8> = (0..COMMIT_CHECK_INS)
         .flat_map(|number| *fleet::check_in(number, 1).as_bytes())

@@ -1,9 +1,9 @@
 //! Bare quinn on the loopback: the server's own endpoint and TLS, mutual certificates, and nobody who looks at
 //! the bytes. Here a bulk stream; `requests` and `handshakes` have their own files.
 
+mod environment;
 pub(crate) mod handshakes;
 pub(crate) mod requests;
-mod site;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_BYTES_MAX};
 use quinn::{Endpoint, VarInt};
 
-use self::site::{Client, Site, client_config};
+use self::environment::{Client, Environment, client_config};
 use super::{Name, Plan};
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
@@ -28,17 +28,17 @@ const RAMP_BYTES: u64 = 8 << 20;
 
 pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let check_ins = plan.size.pick(500_000, 20_000_000);
-    let site = Site::create(&plan.directory)?;
+    let environment = Environment::create(&plan.directory)?;
     let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
-        .map(|_| one_run(&site, check_ins))
+        .map(|_| one_run(&environment, check_ins))
         .collect();
     let row = Row::new(Name::Quic, "bulk stream, 48 B records, both ends *", runs?)?;
     Ok(vec![row])
 }
 
-fn one_run(site: &Site, check_ins: u64) -> anyhow::Result<Run> {
-    let ends = site.ends(site.server_tls(&Arc::default())?)?;
-    let config = client_config(site.client_tls()?, Client::Gateway)?;
+fn one_run(environment: &Environment, check_ins: u64) -> anyhow::Result<Run> {
+    let ends = environment.ends(environment.server_tls(&Arc::default())?)?;
+    let config = client_config(environment.client_tls()?, Client::Gateway)?;
     let sending = ends
         .client_runtime
         .spawn(send(ends.address, config, check_ins));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
-use super::{FleetArguments, OutputArguments, SiteArguments, positive, seconds};
+use super::{EnvironmentArguments, FleetArguments, OutputArguments, positive, seconds};
 use muster_testkit::identities::Kind;
 
 /// The options of `knee`.
@@ -12,7 +12,7 @@ use muster_testkit::identities::Kind;
 pub struct KneeArguments {
     /// Which server.
     #[command(flatten)]
-    pub site: SiteArguments,
+    pub environment: EnvironmentArguments,
     /// Which fleet.
     #[command(flatten)]
     pub fleet: FleetArguments,

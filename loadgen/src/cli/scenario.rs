@@ -1,7 +1,7 @@
 //! The options of the named workloads.
 
 use super::{
-    FleetArguments, OutputArguments, SiteArguments, compression, fraction, positive, seconds,
+    EnvironmentArguments, FleetArguments, OutputArguments, compression, fraction, positive, seconds,
 };
 
 /// The named workloads. Each settles its fleet first if the fleet is not new: every device checks in once, unmeasured.
@@ -24,7 +24,7 @@ pub enum Scenario {
 pub struct CommonArguments {
     /// Which server.
     #[command(flatten)]
-    pub site: SiteArguments,
+    pub environment: EnvironmentArguments,
     /// Which fleet.
     #[command(flatten)]
     pub fleet: FleetArguments,

@@ -66,7 +66,7 @@ fn a_target_elsewhere_needs_a_word() {
         let Command::Run(run) = Cli::try_parse_from(all).unwrap().command else {
             panic!("run")
         };
-        run.site.check()
+        run.environment.check()
     };
     let error = parse(&[]).unwrap_err();
     assert_eq!(error.exit_code(), 2);

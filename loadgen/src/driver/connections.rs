@@ -11,8 +11,8 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{
     Live, Load, Measured, Member, Plan,
     connected::{Connected, sum},
-    look::Look,
     pace::Pace,
+    sampler::Sampler,
     sender::{Sender, Sent, Times},
     storm,
 };
@@ -159,7 +159,7 @@ impl Connections {
                 Profile::Steps(steps) => {
                     Some(Pace::new(start, steps, share, connected.frame, phase))
                 }
-                Profile::Closed | Profile::Calendar(_) => None,
+                Profile::Closed | Profile::Schedule(_) => None,
             };
             let times = Times { start, end, pace };
             let sender = Sender::new(&connected, times, self.plan.window, (number, &lanes), &live);
@@ -175,8 +175,8 @@ impl Connections {
                 }
             }
         });
-        let mut look = Look::new(&self.plan, load, start, &live, &lanes);
-        let finished = look.while_waiting_for(senders).await?;
+        let mut sampler = Sampler::new(&self.plan, load, start, &live, &lanes);
+        let finished = sampler.while_waiting_for(senders).await?;
         let mut measured = Measured {
             started,
             ..Measured::default()
@@ -189,7 +189,7 @@ impl Connections {
             self.all.push(connected);
         }
         measured.seconds = last_ack.duration_since(start).as_secs_f64();
-        look.finish(&mut measured);
+        sampler.finish(&mut measured);
         Ok(measured)
     }
 

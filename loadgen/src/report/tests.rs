@@ -21,7 +21,7 @@ fn report() -> Report {
         acked: 100,
         ..Totals::default()
     };
-    series.look(Duration::from_millis(500), totals, &lane);
+    series.sample(Duration::from_millis(500), totals, &lane);
     let counts = json!({"devices": 10, "onboarded": 7, "not_onboarded": 3, "risk": {"none": 10}});
     Report {
         setup: Setup {
@@ -151,7 +151,7 @@ fn the_latency_of_a_known_fleet_is_told_only_if_there_was_one() {
     report
         .measured
         .series
-        .look(Duration::from_millis(500), Totals::default(), &lane);
+        .sample(Duration::from_millis(500), Totals::default(), &lane);
     let json = report.to_json();
     assert!(json["ack_latency_ms"].is_object());
     assert!(json["ack_latency_known_ms"].is_null(), "{json}");

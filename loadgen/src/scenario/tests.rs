@@ -6,7 +6,7 @@ use super::*;
 use crate::cli::{Cli, Command};
 
 fn scenario(words: &[&str]) -> Scenario {
-    let site = [
+    let environment = [
         "--target=127.0.0.1:1",
         "--ops=http://127.0.0.1:2",
         "--ca=ca.pem",
@@ -17,7 +17,7 @@ fn scenario(words: &[&str]) -> Scenario {
     let all = ["muster-loadgen", "scenario"]
         .iter()
         .chain(words)
-        .chain(&site);
+        .chain(&environment);
     match Cli::try_parse_from(all).expect("valid words").command {
         Command::Scenario(scenario) => scenario,
         _ => unreachable!("the words say scenario"),
@@ -43,11 +43,11 @@ fn every_name_has_an_order_with_its_parameters() {
 
 #[test]
 fn eight_hours_are_a_minute_unless_told_otherwise() {
-    let (_, pass) = order(&scenario(&["steady"])).unwrap().course.unwrap();
+    let (_, pass) = order(&scenario(&["steady"])).unwrap().cadence.unwrap();
     assert_eq!(pass.on_clock(), Duration::from_secs(60));
     let (_, pass) = order(&scenario(&["steady", "--compress=1"]))
         .unwrap()
-        .course
+        .cadence
         .unwrap();
     assert_eq!(pass.on_clock(), Duration::from_secs(8 * 3600));
 }

@@ -9,7 +9,7 @@ use muster_wire::{
 };
 
 use crate::{
-    mix::{self, PLATFORMS, PlatformMix},
+    population::{self, PLATFORMS, PlatformShare},
     random::{Random, mix},
 };
 
@@ -35,7 +35,7 @@ pub struct Device {
     onboarding: Onboarding,
     platform: Platform,
     agent: ManagementAgent,
-    /// Place in [`mix::COHORTS`], or [`NO_COHORT`] if the device sends no inventory.
+    /// Place in [`population::COHORTS`], or [`NO_COHORT`] if the device sends no inventory.
     cohort: u8,
     known: Known,
 }
@@ -96,7 +96,7 @@ impl Device {
             device.onboard(&mut random);
         }
         if (random.bits() >> 32) < u64::from(traits.inventory) {
-            let places = mix::COHORTS.iter().zip(0..);
+            let places = population::COHORTS.iter().zip(0..);
             let table: Vec<(u8, u16)> = places.map(|((_, weight), at)| (at, *weight)).collect();
             device.cohort = random.pick(&table);
         }
@@ -105,11 +105,12 @@ impl Device {
 
     fn onboard(&mut self, random: &mut Random) {
         self.onboarding = Onboarding::Onboarded;
-        self.flags = self.flags.union(random.pick(mix::SENSORS));
-        self.flags = self
-            .flags
-            .with(Flags::FOREIGN_ORG, random.per_mille(mix::FOREIGN_ORG));
-        self.risk = random.pick(mix::RISKS);
+        self.flags = self.flags.union(random.pick(population::SENSORS));
+        self.flags = self.flags.with(
+            Flags::FOREIGN_ORG,
+            random.per_mille(population::FOREIGN_ORG),
+        );
+        self.risk = random.pick(population::RISKS);
     }
 
     /// Changes something: mostly the risk, now and then the sensor.
@@ -205,7 +206,7 @@ impl Device {
         Answer::Accepted
     }
 
-    /// Place in [`mix::COHORTS`], if the device sends an inventory.
+    /// Place in [`population::COHORTS`], if the device sends an inventory.
     pub fn cohort(&self) -> Option<usize> {
         (self.cohort != NO_COHORT).then_some(usize::from(self.cohort))
     }
@@ -306,27 +307,30 @@ fn step(risk: Risk, random: &mut Random) -> Risk {
 
 /// The flags that onboarding has nothing to do with.
 fn steady_flags(
-    mix: &PlatformMix,
+    mix: &PlatformShare,
     agent: ManagementAgent,
     partner: PartnerThreatState,
     random: &mut Random,
 ) -> Flags {
     let by_channel = !matches!(agent, ManagementAgent::MsSense | ManagementAgent::Unknown);
     let registered = if by_channel {
-        mix::REGISTERED.0
+        population::REGISTERED.0
     } else {
-        mix::REGISTERED.1
+        population::REGISTERED.1
     };
     let has_partner = partner != PartnerThreatState::Unknown;
     Flags::NONE
         .with(Flags::REGISTERED, random.per_mille(registered))
-        .with(Flags::SETTING_ERROR, random.per_mille(mix::SETTING_ERROR))
-        .with(Flags::ENCRYPTED, random.per_mille(mix::ENCRYPTED))
+        .with(
+            Flags::SETTING_ERROR,
+            random.per_mille(population::SETTING_ERROR),
+        )
+        .with(Flags::ENCRYPTED, random.per_mille(population::ENCRYPTED))
         .with(Flags::SUPERVISED, random.per_mille(mix.supervised))
         .with(Flags::JAILBROKEN, random.per_mille(mix.jailbroken))
         .with(
             Flags::MTD_APP_ACTIVATED,
-            has_partner && random.per_mille(mix::MTD_APP_ACTIVATED),
+            has_partner && random.per_mille(population::MTD_APP_ACTIVATED),
         )
 }
 

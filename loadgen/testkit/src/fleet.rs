@@ -16,10 +16,10 @@ use muster_wire::{
 };
 
 use crate::{
-    calendar::Calendar,
     device::{Answer, Device, Traits, device_id},
-    mix::{self, PLATFORMS},
+    population::{self, PLATFORMS},
     random::{Random, threshold},
+    schedule::Schedule,
 };
 
 mod walk;
@@ -96,7 +96,7 @@ pub struct Part {
     remaining: u64,
     walk: Walk,
     /// When devices check in; without it as soon as they are asked, one after the other.
-    calendar: Option<Calendar>,
+    schedule: Option<Schedule>,
     /// Whether every device only checks in once, so that a server knows it.
     is_settling: bool,
     random: Random,
@@ -131,7 +131,7 @@ impl Part {
             walk: Walk::new(devices.len(), &mut random),
             devices,
             remaining: check_ins,
-            calendar: None,
+            schedule: None,
             is_settling: false,
             random,
             churn: threshold(shape.churn),
@@ -170,22 +170,22 @@ impl Part {
         self.begin(check_ins);
     }
 
-    /// Lets the devices check in by a calendar that `plan` makes of them, and returns how many check-ins are due in
+    /// Lets the devices check in by a schedule that `plan` makes of them, and returns how many check-ins are due in
     /// each of its seconds.
-    pub fn follow(&mut self, plan: impl FnOnce(&[Device], u64) -> Calendar) -> Vec<u64> {
-        let calendar = plan(&self.devices, self.first);
-        let due = calendar.clone().count(&self.devices);
+    pub fn follow(&mut self, plan: impl FnOnce(&[Device], u64) -> Schedule) -> Vec<u64> {
+        let schedule = plan(&self.devices, self.first);
+        let due = schedule.clone().count(&self.devices);
         self.remaining = due.iter().sum();
-        self.calendar = Some(calendar);
+        self.schedule = Some(schedule);
         due
     }
 
-    /// Whether the devices check in by a calendar.
+    /// Whether the devices check in by a schedule.
     pub const fn has_calendar(&self) -> bool {
-        self.calendar.is_some() && !self.is_settling
+        self.schedule.is_some() && !self.is_settling
     }
 
-    /// Whether every device has checked in before, so that the server knows all of them. With a calendar only a fleet
+    /// Whether every device has checked in before, so that the server knows all of them. With a schedule only a fleet
     /// that was settled is known.
     pub const fn is_known(&self) -> bool {
         self.walk.has_been_round()
@@ -226,7 +226,7 @@ impl Part {
         count
     }
 
-    /// Like [`Part::make_frame`]; with a calendar, the check-ins that a gateway collects, and when the last of them
+    /// Like [`Part::make_frame`]; with a schedule, the check-ins that a gateway collects, and when the last of them
     /// was due after the start.
     pub fn make_due_frame(
         &mut self,
@@ -238,8 +238,8 @@ impl Part {
             return (self.make_frame(frame, check_ins_max, sent_at_ms), None);
         };
         let (mut count, mut last) = (0, until);
-        if let Some(calendar) = &self.calendar {
-            until += calendar.collecting();
+        if let Some(schedule) = &self.schedule {
+            until += schedule.collecting();
         }
         frame.clear();
         frame.extend_from_slice(&[0; HEADER_BYTES]);
@@ -254,18 +254,18 @@ impl Part {
             frame[..HEADER_BYTES].copy_from_slice(&header);
         }
         let due = self
-            .calendar
+            .schedule
             .as_ref()
-            .map(|calendar| calendar.time_of(last));
+            .map(|schedule| schedule.time_of(last));
         (count, due)
     }
 
-    /// The slot of the calendar in which the next check-in is due, if there is one.
+    /// The slot of the schedule in which the next check-in is due, if there is one.
     fn due_slot(&mut self) -> Option<usize> {
         if self.is_settling {
             return None;
         }
-        self.calendar.as_mut()?.due_slot()
+        self.schedule.as_mut()?.due_slot()
     }
 
     /// Puts the next check-in to send at the end of a frame, noted as sent.
@@ -321,8 +321,8 @@ impl Part {
 
     #[inline(always)]
     fn next_new(&mut self, sent_at_ms: u64) -> (usize, CheckIn) {
-        let place = match &mut self.calendar {
-            Some(calendar) if !self.is_settling => calendar.next(&mut self.devices),
+        let place = match &mut self.schedule {
+            Some(schedule) if !self.is_settling => schedule.next(&mut self.devices),
             _ => self.walk.next(&mut self.random, &self.devices),
         };
         let bits = self.random.bits();
@@ -366,7 +366,7 @@ impl Part {
             .iter()
             .enumerate()
             .filter_map(|(place, device)| {
-                let ((owner, tags), _) = mix::COHORTS[device.cohort()?];
+                let ((owner, tags), _) = population::COHORTS[device.cohort()?];
                 let number = self.first + place as u64;
                 let (mix, _) = PLATFORMS
                     .iter()

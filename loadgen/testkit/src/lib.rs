@@ -5,18 +5,18 @@
 //! who use it.
 #![forbid(unsafe_code)]
 
-pub mod calendar;
+pub mod cadence;
 pub mod clock;
-pub mod course;
 pub mod device;
 pub mod fleet;
 pub mod harness;
 pub mod identities;
 pub mod latency;
-pub mod mix;
 pub mod muster;
 pub mod ops;
 pub mod oracle;
+pub mod population;
 pub mod random;
+pub mod schedule;
 pub mod server;
 pub mod usage;

@@ -12,7 +12,7 @@ use muster_engine::{
 };
 use muster_wire::DeviceId;
 
-use crate::{device::Device, fleet::Part, mix};
+use crate::{device::Device, fleet::Part, population};
 
 /// What all devices of a cell have in common, for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +77,7 @@ fn facets(device_id: DeviceId, device: &Device, policy: &TenantPolicy, now: Time
 
 fn cell_name(cohort: Option<usize>, FacetWord(facets): FacetWord) -> CellName {
     let cohort = cohort.map_or_else(Cohort::default, |place| {
-        let ((owner, tags), _) = mix::COHORTS[place];
+        let ((owner, tags), _) = population::COHORTS[place];
         Cohort::new(owner, tags.iter().map(|tag| (*tag).to_owned()))
     });
     CellName {

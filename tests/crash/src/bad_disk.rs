@@ -10,13 +10,13 @@ use serde::Serialize;
 use crate::check;
 use crate::directory::{Cycle, Directory};
 use crate::disk_backend::{DiskBackend, FailingBackend, Fault};
+use crate::environment::TestEnvironment;
 use crate::error::CrashError;
 use crate::observe::FaultResponse;
 use crate::options::{DirectoryOptions, FleetOptions};
 use crate::report::Tally;
 use crate::run::{Logger, RunOptions, runtime, until_interrupted};
 use crate::sampling::next_seed;
-use crate::site::Site;
 use crate::termination::Termination;
 
 /// Records acknowledged before the fault, and by a server after it.
@@ -64,7 +64,7 @@ pub fn run(
     faults: &[Fault],
     log: Logger<'_>,
 ) -> Result<BadDiskReport, CrashError> {
-    let site = Site::make(&run_options.server, &run_options.scratch)?;
+    let environment = TestEnvironment::make(&run_options.server, &run_options.scratch)?;
     let runtime = runtime()?;
     let mut report = BadDiskReport {
         tally: Tally::new(run_options.seed),
@@ -75,7 +75,7 @@ pub fn run(
         let mut disk = FailingBackend::new(*fault, seed);
         let result = until_interrupted(
             &runtime,
-            run_fault(*fault, seed, &site, &mut disk, &mut report),
+            run_fault(*fault, seed, &environment, &mut disk, &mut report),
         )?;
         disk.release()
             .map_err(CrashError::file(&run_options.scratch))?;
@@ -87,7 +87,7 @@ pub fn run(
         seed = next_seed(seed);
     }
     if run_options.keep || !report.tally.is_clean() {
-        log(&format!("files kept in {}", site.keep().display()));
+        log(&format!("files kept in {}", environment.keep().display()));
     }
     Ok(report)
 }
@@ -95,12 +95,12 @@ pub fn run(
 async fn run_fault(
     fault: Fault,
     seed: u64,
-    site: &Site,
+    environment: &TestEnvironment,
     disk: &mut FailingBackend,
     report: &mut BadDiskReport,
 ) -> Result<FaultResult, CrashError> {
     let name = fault.name();
-    let mut directory = Directory::create(site, name, seed, options(seed), disk)?;
+    let mut directory = Directory::create(environment, name, seed, options(seed), disk)?;
     let log = directory.path().join("server.log");
     let mut result = FaultResult {
         fault,
@@ -128,7 +128,9 @@ async fn run_fault(
     for (number, termination) in (0..).zip(&terminations) {
         let is_at_fault = number == 1;
         let log_bytes = std::fs::metadata(&log).map_or(0, |file| file.len());
-        let cycle = directory.cycle(site, number, termination, disk).await?;
+        let cycle = directory
+            .cycle(environment, number, termination, disk)
+            .await?;
         report.tally.cycles += 1;
         result.add(&cycle);
         let mut findings: Vec<String> = cycle.findings.iter().map(ToString::to_string).collect();

@@ -203,7 +203,7 @@ pub fn drift(findings: &[Finding]) -> u64 {
 
 /// The name of a device in findings.
 pub fn device_name((tenant, device): DeviceKey) -> String {
-    let tenant = crate::site::TENANTS.get(tenant).unwrap_or(&"?");
+    let tenant = crate::environment::TENANTS.get(tenant).unwrap_or(&"?");
     format!("{tenant}/{device}")
 }
 

@@ -24,6 +24,7 @@ use crate::answers::Numbers;
 use crate::check::{self, Comparison, Finding, Observed};
 use crate::configuration;
 use crate::disk_backend::{DiskBackend, is_power_lost};
+use crate::environment::{TENANTS, TestEnvironment};
 use crate::error::CrashError;
 use crate::ledger::Kind;
 use crate::listing::ListedDevice;
@@ -33,7 +34,6 @@ use crate::options::DirectoryOptions;
 use crate::policy::Policy;
 use crate::sender::Sender;
 use crate::shared_ledger::SharedLedger;
-use crate::site::{Site, TENANTS};
 use crate::termination::Termination;
 
 /// How long a process that no longer answers may take to exit.
@@ -67,13 +67,13 @@ impl Directory {
     /// # Errors
     /// If its files cannot be created.
     pub fn create(
-        site: &Site,
+        environment: &TestEnvironment,
         name: &str,
         seed: u64,
         options: DirectoryOptions,
         disk: &mut dyn DiskBackend,
     ) -> Result<Self, CrashError> {
-        let path = site.folder(name)?;
+        let path = environment.folder(name)?;
         let data = disk.prepare(&path, seed).map_err(CrashError::file(&path))?;
         let ledger = Arc::new(SharedLedger::open(&path.join("ledger.txt"))?);
         let tenants = options.fleet.tenants;
@@ -93,7 +93,7 @@ impl Directory {
             path,
         };
         for tenant in 0..tenants {
-            directory.add_fleet(site, tenant);
+            directory.add_fleet(environment, tenant);
         }
         Ok(directory)
     }
@@ -108,9 +108,9 @@ impl Directory {
         Termination::sample(&mut self.random)
     }
 
-    fn add_fleet(&mut self, site: &Site, tenant: usize) {
+    fn add_fleet(&mut self, environment: &TestEnvironment, tenant: usize) {
         let fleet = self.options.fleet;
-        let identities = &site.identities[tenant];
+        let identities = &environment.identities[tenant];
         // Tenants have different devices behind their gateways.
         let seed = self.seed.wrapping_add(tenant as u64);
         let mut first = 0;
@@ -141,9 +141,9 @@ impl Directory {
     }
 
     /// Samples the changes before a restart: a new tenant, another policy set.
-    fn sample_changes(&mut self, site: &Site) {
+    fn sample_changes(&mut self, environment: &TestEnvironment) {
         if self.tenants < TENANTS.len() && self.random.per_mille(50) {
-            self.add_fleet(site, self.tenants);
+            self.add_fleet(environment, self.tenants);
             self.tenants += 1;
             self.policy = std::mem::take(&mut self.policy).with_tenants(self.tenants);
         }
@@ -152,19 +152,23 @@ impl Directory {
         }
     }
 
-    fn start(&self, site: &Site, termination: &Termination) -> Result<Server, CrashError> {
-        let mut command = self.command(site, &self.data)?;
+    fn start(
+        &self,
+        environment: &TestEnvironment,
+        termination: &Termination,
+    ) -> Result<Server, CrashError> {
+        let mut command = self.command(environment, &self.data)?;
         command.envs(termination.environment());
         Server::start_logged(command, &self.path.join("server.log")).map_err(CrashError::start)
     }
 
-    fn command(&self, site: &Site, data: &Path) -> Result<Command, CrashError> {
+    fn command(&self, environment: &TestEnvironment, data: &Path) -> Result<Command, CrashError> {
         let file = self.path.join("muster.toml");
         let settings = &self.options.settings;
-        let text = configuration::to_toml(settings, &self.policy, data, &site.pki());
+        let text = configuration::to_toml(settings, &self.policy, data, &environment.pki());
         fs::write(&file, text).map_err(CrashError::file(&file))?;
         let path = file.to_string_lossy();
-        Ok(site.muster.command(["serve", "--config", &*path]))
+        Ok(environment.muster.command(["serve", "--config", &*path]))
     }
 
     /// Runs one cycle, up to the check of the disk after the server has terminated.
@@ -173,18 +177,18 @@ impl Directory {
     /// If the tool cannot continue.
     pub async fn cycle(
         &mut self,
-        site: &Site,
+        environment: &TestEnvironment,
         number: u64,
         termination: &Termination,
         disk: &mut dyn DiskBackend,
     ) -> Result<Cycle, CrashError> {
         if number > 0 {
-            self.sample_changes(site);
+            self.sample_changes(environment);
         }
         if *termination == Termination::FaultAtStart {
             disk.inject_fault();
         }
-        let mut server = self.start(site, termination)?;
+        let mut server = self.start(environment, termination)?;
         disk.server_started();
         let before = self.acknowledged()?;
         let mut cycle = match termination {
@@ -194,7 +198,7 @@ impl Directory {
             }
             _ => match server.ready().await {
                 Some((addresses, recovery)) => {
-                    let cycle = self.serve(site, &mut server, &addresses, termination, disk);
+                    let cycle = self.serve(environment, &mut server, &addresses, termination, disk);
                     Cycle {
                         recovery: Some(recovery),
                         ..cycle.await?
@@ -209,7 +213,7 @@ impl Directory {
         }
         disk.server_ended().map_err(CrashError::file(&self.data))?;
         // The disk is checked even if there are findings, so that losses are counted.
-        let (observed, findings) = self.check_on_disk(site, disk)?;
+        let (observed, findings) = self.check_on_disk(environment, disk)?;
         cycle.observed = observed;
         cycle.findings.extend(findings);
         cycle.acknowledged = self.acknowledged()? - before;
@@ -226,13 +230,13 @@ impl Directory {
     /// Checks a server that is ready and runs it under load until it terminates.
     async fn serve(
         &mut self,
-        site: &Site,
+        environment: &TestEnvironment,
         server: &mut Server,
         addresses: &Addresses,
         termination: &Termination,
         disk: &mut dyn DiskBackend,
     ) -> Result<Cycle, CrashError> {
-        let mut findings = self.check_running(site, &addresses.ops);
+        let mut findings = self.check_running(environment, &addresses.ops);
         if is_power_lost(disk) {
             // Without its disk the server may answer anything, and may not have applied its policy set.
             findings.clear();
@@ -261,8 +265,16 @@ impl Directory {
         }
         let ledger = Arc::clone(&self.ledger);
         let senders = self.take_senders();
-        let result =
-            load::run(site, server, addresses, senders, &ledger, termination, disk).await?;
+        let result = load::run(
+            environment,
+            server,
+            addresses,
+            senders,
+            &ledger,
+            termination,
+            disk,
+        )
+        .await?;
         self.senders = result.senders;
         Ok(Cycle {
             findings: result.findings,
@@ -293,14 +305,14 @@ impl Directory {
     }
 
     /// Compares a server that has just become ready with the listing of its disk.
-    fn check_running(&mut self, site: &Site, ops: &str) -> Vec<Finding> {
+    fn check_running(&mut self, environment: &TestEnvironment, ops: &str) -> Vec<Finding> {
         let comparison = match &self.last_policy {
             Some(policy) if *policy == self.policy => Comparison::Full,
             _ => Comparison::Reported,
         };
         self.was_ready = true;
         self.last_policy = Some(self.policy.clone());
-        let recount = match site.muster.recount_online(ops) {
+        let recount = match environment.muster.recount_online(ops) {
             Ok(recount) => recount,
             Err(refusal) => return vec![Finding::Behavior(refusal.to_string())],
         };
@@ -322,11 +334,11 @@ impl Directory {
     /// Compares the disk of a terminated server with the ledger.
     fn check_on_disk(
         &mut self,
-        site: &Site,
+        environment: &TestEnvironment,
         disk: &dyn DiskBackend,
     ) -> Result<(Observed, Vec<Finding>), CrashError> {
-        let read = muster::devices(&site.muster, &self.data).and_then(|listing| {
-            let recount = site.muster.recount_offline(&self.data)?;
+        let read = muster::devices(&environment.muster, &self.data).and_then(|listing| {
+            let recount = environment.muster.recount_offline(&self.data)?;
             Ok((listing, recount))
         });
         let (listing, recount) = match read {

@@ -6,8 +6,8 @@ use muster_testkit::oracle::CellName;
 use muster_wire::{DeviceId, Digest};
 use serde::Deserialize;
 
+use crate::environment::TENANTS;
 use crate::ledger::{DeviceKey, Kind};
-use crate::site::TENANTS;
 
 /// A device on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,11 +16,11 @@ use tokio::time::{sleep, timeout};
 use crate::answers::Numbers;
 use crate::check::{self, Finding};
 use crate::disk_backend::{DiskBackend, is_power_lost};
+use crate::environment::TestEnvironment;
 use crate::error::CrashError;
 use crate::observe::{self, DETECTION_TIMEOUT, FaultResponse, Observation, check_healthy, observe};
 use crate::sender::{Command, Sender, Target};
 use crate::shared_ledger::SharedLedger;
-use crate::site::Site;
 use crate::termination::Termination;
 
 /// Maximum time to wait for a number of acknowledgements. Then one is enough; a server that gives none hangs.
@@ -58,7 +58,7 @@ pub struct LoadResult {
 /// # Errors
 /// If no socket can be opened.
 pub async fn run(
-    site: &Site,
+    environment: &TestEnvironment,
     server: &mut Server,
     addresses: &Addresses,
     senders: Vec<(Sender, Numbers)>,
@@ -71,7 +71,7 @@ pub async fn run(
     let (commands, receiver) = watch::channel(Command::Send);
     let target = Target {
         server: addresses.quic,
-        ca: site.ca(),
+        ca: environment.ca(),
         endpoint,
         ledger: Arc::clone(ledger),
         commands: receiver,
@@ -83,7 +83,7 @@ pub async fn run(
         done: Vec::new(),
         findings: Vec::new(),
         ops: addresses.ops.clone(),
-        muster: site.muster.clone(),
+        muster: environment.muster.clone(),
         response: None,
     };
     for (sender, numbers) in senders {

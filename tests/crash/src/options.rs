@@ -6,8 +6,8 @@
 use muster_testkit::fleet::Shape;
 use muster_testkit::random::Random;
 
+use crate::environment::{DIRECT_MAX, GATEWAYS_MAX, TENANTS};
 use crate::sampling::{log_uniform, uniform};
-use crate::site::{DIRECT_MAX, GATEWAYS_MAX, TENANTS};
 
 const KIB: u64 = 1024;
 

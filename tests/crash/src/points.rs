@@ -15,13 +15,13 @@ use serde::Serialize;
 
 use crate::directory::{Cycle, Directory};
 use crate::disk_backend::DiskBackend;
+use crate::environment::TestEnvironment;
 use crate::error::CrashError;
 use crate::load::BACKUP_POINTS;
 use crate::options::{DirectoryOptions, Settings};
 use crate::report::Tally;
 use crate::run::{Logger, RunOptions, runtime, until_interrupted};
 use crate::sampling::{log_uniform, next_seed};
-use crate::site::Site;
 use crate::termination::Termination;
 
 /// Maximum number of servers of a visit; if none reaches the point, the visit has missed it.
@@ -78,9 +78,9 @@ pub fn run(
     log: Logger<'_>,
 ) -> Result<PointsReport, CrashError> {
     let names = kill_points(&run_options.server, only)?;
-    let site = Site::make(&run_options.server, &run_options.scratch)?;
+    let environment = TestEnvironment::make(&run_options.server, &run_options.scratch)?;
     let mut visitor = Visitor {
-        site: &site,
+        environment: &environment,
         disk,
         report: PointsReport {
             tally: Tally::new(run_options.seed),
@@ -92,7 +92,7 @@ pub fn run(
     let result = until_interrupted(&runtime()?, visitor.visit_all(&names, visits, log));
     let report = std::mem::take(&mut visitor.report);
     if run_options.keep || result.is_err() || !report.tally.findings.is_empty() {
-        let kept = site.keep();
+        let kept = environment.keep();
         log(&format!("files kept in {}", kept.display()));
     }
     result.map(|()| report)
@@ -116,7 +116,7 @@ fn kill_points(server: &std::path::Path, only: &str) -> Result<Vec<String>, Cras
 
 /// Visits kill points and collects the report.
 struct Visitor<'a> {
-    site: &'a Site,
+    environment: &'a TestEnvironment,
     disk: &'a mut dyn DiskBackend,
     report: PointsReport,
     /// The seed of the next directory.
@@ -182,21 +182,21 @@ impl Visitor<'_> {
         let directory_name = format!("visit-{number}");
         let options = options(seed);
         let mut directory =
-            Directory::create(self.site, &directory_name, seed, options, self.disk)?;
+            Directory::create(self.environment, &directory_name, seed, options, self.disk)?;
         let termination = Termination::AtKillPoint(name.to_owned(), passes, RECORDS);
         let mut killed = false;
         let mut cycle = 0;
         if recovers {
             let before = Termination::AfterAcks(RECORDS_BEFORE);
             let result = directory
-                .cycle(self.site, cycle, &before, self.disk)
+                .cycle(self.environment, cycle, &before, self.disk)
                 .await?;
             self.add(name, passes, seed, &result);
             cycle += 1;
         }
         while !killed && self.report.tally.findings.is_empty() && cycle < SERVERS_MAX {
             let result = directory
-                .cycle(self.site, cycle, &termination, self.disk)
+                .cycle(self.environment, cycle, &termination, self.disk)
                 .await?;
             killed = result.ended == Ended::Killed;
             self.add(name, passes, seed, &result);
@@ -215,7 +215,7 @@ impl Visitor<'_> {
                 Termination::AfterBackups(100, backups.clone())
             };
             let result = directory
-                .cycle(self.site, SERVERS_MAX, &after, self.disk)
+                .cycle(self.environment, SERVERS_MAX, &after, self.disk)
                 .await?;
             self.add(name, passes, seed, &result);
         }

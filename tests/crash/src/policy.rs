@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use muster_testkit::random::Random;
 
-use crate::site::TENANTS;
+use crate::environment::TENANTS;
 
 const PLATFORMS: [&str; 4] = ["windows", "iOS", "android", "androidEnterprise"];
 const THRESHOLDS: [&str; 5] = ["clear", "low", "medium", "high", "notSet"];

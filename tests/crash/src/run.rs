@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use crate::directory::{Cycle, Directory};
 use crate::disk_backend::DiskBackend;
+use crate::environment::TestEnvironment;
 use crate::error::CrashError;
 use crate::options::DirectoryOptions;
 use crate::report::{Failure, Report};
 use crate::sampling::next_seed;
-use crate::site::Site;
 use crate::termination::Termination;
 
 /// The options of a run.
@@ -48,12 +48,12 @@ pub fn run(
     disk: &mut dyn DiskBackend,
     log: Logger<'_>,
 ) -> Result<Report, CrashError> {
-    let site = Site::make(&options.server, &options.scratch)?;
-    let result = until_interrupted(&runtime()?, run_cycles(options, &site, disk, log));
+    let environment = TestEnvironment::make(&options.server, &options.scratch)?;
+    let result = until_interrupted(&runtime()?, run_cycles(options, &environment, disk, log));
     let is_interrupted = matches!(result, Err(CrashError::Interrupted));
     let is_clean = result.as_ref().is_ok_and(Report::is_clean);
     if options.keep || !(is_clean || is_interrupted) {
-        let kept = site.keep();
+        let kept = environment.keep();
         log(&format!("files kept in {}", kept.display()));
     }
     result
@@ -87,7 +87,7 @@ pub(crate) fn until_interrupted<T>(
 
 async fn run_cycles(
     run_options: &RunOptions,
-    site: &Site,
+    environment: &TestEnvironment,
     disk: &mut dyn DiskBackend,
     log: Logger<'_>,
 ) -> Result<Report, CrashError> {
@@ -106,8 +106,13 @@ async fn run_cycles(
         let options = DirectoryOptions::sample(seed);
         report.add_directory(&options);
         log(&directory_line(number, seed, &options));
-        let mut directory =
-            Directory::create(site, &format!("directory-{number}"), seed, options, disk)?;
+        let mut directory = Directory::create(
+            environment,
+            &format!("directory-{number}"),
+            seed,
+            options,
+            disk,
+        )?;
         let mut devices = 0;
         for cycle in 0..options.cycles {
             // The last server of a directory checks what the one before has left.
@@ -119,7 +124,9 @@ async fn run_cycles(
             } else {
                 directory.sample_termination()
             };
-            let result = directory.cycle(site, cycle, &termination, disk).await?;
+            let result = directory
+                .cycle(environment, cycle, &termination, disk)
+                .await?;
             report.add_cycle(&termination, &result);
             devices = result.observed.devices;
             log(&cycle_line(&report, &termination, &result));

@@ -15,7 +15,7 @@ use muster_client::{
 };
 use muster_testkit::clock;
 use muster_testkit::fleet::{Members, Part};
-use muster_testkit::mix;
+use muster_testkit::population;
 use muster_testkit::random::Random;
 use muster_wire::limits::{CHECK_IN_BYTES, HEADER_BYTES};
 use muster_wire::{CheckInRecord, Digest, Inventory, encode_inventory};
@@ -230,7 +230,7 @@ impl Sender {
         let inventory = self.inventories.get_mut(index)?;
         if inventory.revision == 0 || !repeats {
             inventory.revision += 1;
-            let (owner, tags) = self.random.pick(mix::COHORTS);
+            let (owner, tags) = self.random.pick(population::COHORTS);
             inventory.owner = owner;
             inventory.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         }

@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::environment::TENANTS;
 use crate::error::CrashError;
 use crate::ledger::{Entry, Ledger, LedgerFile};
-use crate::site::TENANTS;
 
 /// The shared ledger of one data directory.
 #[derive(Debug)]

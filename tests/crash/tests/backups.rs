@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use muster_crash::configuration;
 use muster_crash::disk::{Action, DiskSettings, FaultDisk, Operation, Rule};
+use muster_crash::environment::TestEnvironment;
 use muster_crash::muster::restore;
 use muster_crash::observe::{back_up, get};
 use muster_crash::options::DirectoryOptions;
 use muster_crash::policy::Policy;
-use muster_crash::site::Site;
 use muster_testkit::muster::Muster;
 use muster_testkit::server::{Ended, Server};
 
@@ -21,7 +21,7 @@ struct Source {
     server: Server,
     disk: FaultDisk,
     ops: String,
-    site: Site,
+    environment: TestEnvironment,
     directory: PathBuf,
     _scratch: tempfile::TempDir,
 }
@@ -29,8 +29,9 @@ struct Source {
 fn source() -> Option<Source> {
     let scratch = tempfile::tempdir().expect("a scratch directory can be made");
     let muster = Muster::beside_this_test();
-    let site = Site::make(muster.path(), scratch.path()).expect("certificates can be made");
-    let directory = site.folder("servers").expect("the directory is new");
+    let environment =
+        TestEnvironment::make(muster.path(), scratch.path()).expect("certificates can be made");
+    let directory = environment.folder("servers").expect("the directory is new");
     let data = directory.join("data");
     let backups = configuration::backups(&data);
     fs::create_dir(&backups).expect("the directory is new");
@@ -43,9 +44,9 @@ fn source() -> Option<Source> {
     };
     let (settings, policy) = (DirectoryOptions::sample(1).settings, Policy::default_for(1));
     let file = directory.join("muster.toml");
-    let text = configuration::to_toml(&settings, &policy, &data, &site.pki());
+    let text = configuration::to_toml(&settings, &policy, &data, &environment.pki());
     fs::write(&file, text).expect("the file is written");
-    let command = site
+    let command = environment
         .muster
         .command(["serve", "--config", &*file.to_string_lossy()]);
     let mut server =
@@ -59,7 +60,7 @@ fn source() -> Option<Source> {
         server,
         disk,
         ops: addresses.ops,
-        site,
+        environment,
         directory,
         _scratch: scratch,
     })
@@ -70,7 +71,7 @@ impl Source {
     fn assert_restores(&self, name: &str) {
         let restored = self.directory.join(format!("restored-{name}"));
         let ended = restore(
-            &self.site.muster,
+            &self.environment.muster,
             &self.disk.path().join(name),
             &restored,
             None,

@@ -14,12 +14,12 @@ use quinn::{Endpoint, VarInt};
 use rustls::client::Resumption;
 use tokio::task::JoinSet;
 
+use super::environment::{Client, Environment, client_config};
 use super::requests::Talk;
-use super::site::{Client, Site, client_config};
-use crate::gate::Gate;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
 use crate::parts::{Name, Plan, Size};
+use crate::start_barrier::StartBarrier;
 
 /// Sessions that a client keeps, which has one server.
 const CLIENT_SESSIONS: usize = 2;
@@ -44,7 +44,7 @@ pub(crate) const fn handshakes(size: Size) -> u64 {
 pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let clients = clients(plan.size);
     let handshakes = handshakes(plan.size);
-    let site = Site::create(&plan.directory)?;
+    let environment = Environment::create(&plan.directory)?;
     let mut rows = Vec::new();
     for (kind, name) in [
         (Kind::Full, "full"),
@@ -52,7 +52,7 @@ pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         (Kind::Resumed, "resumed"),
     ] {
         let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
-            .map(|_| one_run(&site, kind, clients, handshakes))
+            .map(|_| one_run(&environment, kind, clients, handshakes))
             .collect();
         let case = format!("{name}, {clients} at a time");
         rows.push(Row::new(Name::Handshakes, case, runs?)?);
@@ -60,28 +60,33 @@ pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn one_run(site: &Site, kind: Kind, clients: u64, handshakes: u64) -> anyhow::Result<Run> {
+fn one_run(
+    environment: &Environment,
+    kind: Kind,
+    clients: u64,
+    handshakes: u64,
+) -> anyhow::Result<Run> {
     let metrics = Arc::<Metrics>::default();
-    let ends = site.ends(site.server_tls(&metrics)?)?;
+    let ends = environment.ends(environment.server_tls(&metrics)?)?;
     ends.serve(match kind {
         Kind::Full | Kind::Resumed => |_| false,
         Kind::Retried => |incoming| !incoming.remote_address_validated(),
     });
     let address = ends.address;
     let (stopwatch, latencies) = ends.client_runtime.block_on(async {
-        let endpoint = site.client_endpoint()?;
-        let gate = Gate::new(clients as usize);
+        let endpoint = environment.client_endpoint()?;
+        let barrier = StartBarrier::new(clients as usize);
         let mut running = JoinSet::new();
         for _ in 0..clients {
-            let mut tls = site.client_tls()?;
+            let mut tls = environment.client_tls()?;
             if kind == Kind::Resumed {
                 tls.resumption = Resumption::in_memory_sessions(CLIENT_SESSIONS);
             }
             let config = client_config(tls, Client::Device)?;
-            let (endpoint, gate) = (endpoint.clone(), gate.clone());
-            running.spawn(come_and_go(endpoint, config, address, handshakes, gate));
+            let (endpoint, barrier) = (endpoint.clone(), barrier.clone());
+            running.spawn(come_and_go(endpoint, config, address, handshakes, barrier));
         }
-        gate.open(running).await
+        barrier.open(running).await
     })?;
     let items = clients * handshakes;
     ensure!(latencies.count() as u64 == items, "handshakes were lost");
@@ -101,7 +106,7 @@ async fn come_and_go(
     config: quinn::ClientConfig,
     address: SocketAddr,
     handshakes: u64,
-    gate: Gate,
+    barrier: StartBarrier,
 ) -> anyhow::Result<Latencies> {
     let once = || async {
         let connecting = endpoint.connect_with(config.clone(), address, "localhost")?;
@@ -114,7 +119,7 @@ async fn come_and_go(
         anyhow::Ok(())
     };
     once().await?;
-    gate.pass().await;
+    barrier.pass().await;
     let mut latencies = Latencies::default();
     for _ in 0..handshakes {
         let began = clock::stamp();

@@ -16,12 +16,12 @@ use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::site::{Client, Ends, Site, client_config};
+use super::environment::{Client, Ends, Environment, client_config};
 use crate::fleet;
-use crate::gate::Gate;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
 use crate::parts::{Name, Plan, Size};
+use crate::start_barrier::StartBarrier;
 
 /// Bytes of a frame of one check-in.
 const REQUEST_BYTES: usize = HEADER_BYTES + CHECK_IN_BYTES;
@@ -53,12 +53,12 @@ pub(crate) const fn requests(size: Size, connections: u64) -> u64 {
 }
 
 pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let site = Site::create(&plan.directory)?;
+    let environment = Environment::create(&plan.directory)?;
     let mut rows = Vec::new();
     for (connections, window) in cases(plan.size) {
         let requests = requests(plan.size, connections);
         let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
-            .map(|_| one_run(&site, connections, requests, window))
+            .map(|_| one_run(&environment, connections, requests, window))
             .collect();
         let case = name((connections, window));
         rows.push(Row::new(Name::Requests, case, runs?)?);
@@ -66,28 +66,33 @@ pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn one_run(site: &Site, connections: u64, requests: u64, window: u64) -> anyhow::Result<Run> {
-    let ends = site.ends(site.server_tls(&Arc::default())?)?;
-    let config = client_config(site.client_tls()?, Client::Device)?;
+fn one_run(
+    environment: &Environment,
+    connections: u64,
+    requests: u64,
+    window: u64,
+) -> anyhow::Result<Run> {
+    let ends = environment.ends(environment.server_tls(&Arc::default())?)?;
+    let config = client_config(environment.client_tls()?, Client::Device)?;
     ends.serve(|_| false);
     let address = ends.address;
     let (stopwatch, latencies) = ends.client_runtime.block_on(async {
-        let endpoint = site.client_endpoint()?;
-        let gate = Gate::new(connections as usize);
+        let endpoint = environment.client_endpoint()?;
+        let barrier = StartBarrier::new(connections as usize);
         let mut clients = JoinSet::new();
         let places = Arc::new(Semaphore::new(CONNECTING));
         for _ in 0..connections {
             let (endpoint, config) = (endpoint.clone(), config.clone());
-            let (gate, places) = (gate.clone(), Arc::clone(&places));
+            let (barrier, places) = (barrier.clone(), Arc::clone(&places));
             clients.spawn(async move {
                 let place = places.acquire().await?;
                 let connecting = endpoint.connect_with(config, address, "localhost")?;
                 let connection = connecting.await?;
                 drop(place);
-                ask(connection, requests, window, gate).await
+                ask(connection, requests, window, barrier).await
             });
         }
-        gate.open(clients).await
+        barrier.open(clients).await
     })?;
     let items = connections * requests;
     ensure!(latencies.count() as u64 == items, "requests were lost");
@@ -99,12 +104,12 @@ async fn ask(
     connection: Connection,
     requests: u64,
     window: u64,
-    gate: Gate,
+    barrier: StartBarrier,
 ) -> anyhow::Result<Latencies> {
     let mut talk = Talk::open(&connection).await?;
     talk.send().await?; // the first one opens the stream
     talk.receive().await?;
-    gate.pass().await;
+    barrier.pass().await;
     let mut latencies = Latencies::default();
     let mut on_their_way = VecDeque::with_capacity(window as usize);
     let (mut sent, mut answered) = (0, 0);

@@ -6,8 +6,8 @@ use muster_testkit::oracle::CellName;
 use muster_wire::Digest;
 
 use super::device_name;
+use crate::environment::TENANTS;
 use crate::ledger::{DeviceKey, Kind};
-use crate::site::TENANTS;
 
 /// Something wrong that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]

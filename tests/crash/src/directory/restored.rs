@@ -9,9 +9,9 @@ use muster_testkit::server::{Ended, Server};
 use super::Directory;
 use crate::check::{self, Finding};
 use crate::configuration;
+use crate::environment::TestEnvironment;
 use crate::error::CrashError;
 use crate::muster;
-use crate::site::Site;
 
 impl Directory {
     /// The backup directory of its servers.
@@ -25,10 +25,10 @@ impl Directory {
     /// If the server cannot be started.
     pub async fn serve_restored(
         &self,
-        site: &Site,
+        environment: &TestEnvironment,
         data: &Path,
     ) -> Result<Option<Ended>, CrashError> {
-        let command = self.command(site, data)?;
+        let command = self.command(environment, data)?;
         let mut server = Server::start_logged(command, &self.path.join("restored.log"))
             .map_err(CrashError::start)?;
         match server.ready().await {
@@ -41,9 +41,13 @@ impl Directory {
     ///
     /// # Errors
     /// If the ledger file cannot be written.
-    pub fn check_restored(&self, site: &Site, data: &Path) -> Result<Vec<Finding>, CrashError> {
-        let read = muster::devices(&site.muster, data).and_then(|listing| {
-            let recount = site.muster.recount_offline(data)?;
+    pub fn check_restored(
+        &self,
+        environment: &TestEnvironment,
+        data: &Path,
+    ) -> Result<Vec<Finding>, CrashError> {
+        let read = muster::devices(&environment.muster, data).and_then(|listing| {
+            let recount = environment.muster.recount_offline(data)?;
             Ok((listing, recount))
         });
         let (listing, recount) = match read {

@@ -75,7 +75,12 @@ impl Visitor<'_> {
         for entry in entries {
             let name = entry.map_err(CrashError::file(&backups))?.file_name();
             let name = name.to_string_lossy().into_owned();
-            let ended = restore(&self.site.muster, &backups.join(&name), &restored, None)?;
+            let ended = restore(
+                &self.environment.muster,
+                &backups.join(&name),
+                &restored,
+                None,
+            )?;
             let command = format!("a restore of {name}");
             match name.strip_suffix(PARTIAL) {
                 Some(unfinished) => {
@@ -102,7 +107,7 @@ impl Visitor<'_> {
         let restored = directory.path().join("restored");
         for name in names {
             let backup = directory.backups().join(name);
-            let ended = restore(&self.site.muster, &backup, &restored, None)?;
+            let ended = restore(&self.environment.muster, &backup, &restored, None)?;
             self.expect(point, seed, &format!("a restore of {name}"), ended, DONE);
             self.check_restored(point, seed, directory, &restored)?;
             // If the restore was refused, which is a finding, there is nothing to remove.
@@ -122,16 +127,19 @@ impl Visitor<'_> {
         let seed = self.seed;
         self.seed = next_seed(seed);
         let name = format!("visit-{}", self.report.tally.cycles);
-        let mut directory = Directory::create(self.site, &name, seed, options(seed), self.disk)?;
+        let mut directory =
+            Directory::create(self.environment, &name, seed, options(seed), self.disk)?;
         let backed_up = Termination::AfterBackups(RECORDS_BEFORE, vec![BACKUP.to_owned()]);
-        let result = directory.cycle(self.site, 0, &backed_up, self.disk).await?;
+        let result = directory
+            .cycle(self.environment, 0, &backed_up, self.disk)
+            .await?;
         self.add(point, passes, seed, &result);
         if !self.report.tally.findings.is_empty() {
             return Ok(false);
         }
         let backup = directory.backups().join(BACKUP);
         let restored = directory.path().join("restored");
-        let muster = &self.site.muster;
+        let muster = &self.environment.muster;
         if visit > 0 || point.starts_with(REMOVAL_POINTS) {
             let earlier = EARLIER_KILL_POINTS[visit as usize % EARLIER_KILL_POINTS.len()];
             let earlier = at_kill_point(earlier, 0);
@@ -149,7 +157,9 @@ impl Visitor<'_> {
         }
         self.check_restored(point, seed, &directory, &restored)?;
         if self.report.tally.findings.is_empty() {
-            let ended = directory.serve_restored(self.site, &restored).await?;
+            let ended = directory
+                .serve_restored(self.environment, &restored)
+                .await?;
             self.report.tally.cycles += 1;
             if let Some(ended) = ended {
                 let finding = format!("a server on the restored directory ended: {ended:?}");
@@ -175,7 +185,7 @@ impl Visitor<'_> {
                 if data != restored && !data.exists() {
                     continue;
                 }
-                let ended = directory.serve_restored(self.site, data).await?;
+                let ended = directory.serve_restored(self.environment, data).await?;
                 self.report.tally.cycles += 1;
                 let ended = ended.unwrap_or(Ended::Killed);
                 let command = format!("a server on {}", data.display());
@@ -183,7 +193,7 @@ impl Visitor<'_> {
             }
         }
         let backup = directory.backups().join(BACKUP);
-        let ended = restore(&self.site.muster, &backup, restored, None)?;
+        let ended = restore(&self.environment.muster, &backup, restored, None)?;
         let expected = if point == COMPLETE { REFUSED } else { DONE };
         self.expect(point, seed, "the repeated restore", ended, expected);
         if partial.exists() {
@@ -203,7 +213,7 @@ impl Visitor<'_> {
         directory: &Directory,
         restored: &Path,
     ) -> Result<(), CrashError> {
-        let findings = directory.check_restored(self.site, restored)?;
+        let findings = directory.check_restored(self.environment, restored)?;
         self.report.tally.add(&findings);
         for finding in findings {
             self.add_finding(point, seed, &finding.to_string());

@@ -21,23 +21,23 @@ pub const STEADY: f64 = 8.0 * HOUR;
 pub const SECURITY_MANAGED: f64 = 90.0 * MINUTE;
 
 /// From so many seconds after its enrolment on, a device checks in every so many seconds.
-type Cadence = &'static [(f64, f64)];
+type Intervals = &'static [(f64, f64)];
 
-const WINDOWS_AND_ANDROID: Cadence = &[
+const WINDOWS_AND_ANDROID: Intervals = &[
     (0.0, 3.0 * MINUTE),
     (15.0 * MINUTE, 15.0 * MINUTE),
     (15.0 * MINUTE + 2.0 * HOUR, STEADY),
 ];
-const APPLE: Cadence = &[(0.0, 15.0 * MINUTE), (HOUR, STEADY)];
-const ANY_OTHER: Cadence = &[(0.0, STEADY)];
-const MANAGED_BY_SENSOR: Cadence = &[(0.0, SECURITY_MANAGED)];
+const APPLE: Intervals = &[(0.0, 15.0 * MINUTE), (HOUR, STEADY)];
+const ANY_OTHER: Intervals = &[(0.0, STEADY)];
+const MANAGED_BY_SENSOR: Intervals = &[(0.0, SECURITY_MANAGED)];
 
 /// Devices that are ill say so at the pace of devices that were just enrolled.
 const ILL: f64 = 3.0 * MINUTE;
 
 /// What a fleet goes through.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Course {
+pub enum Cadence {
     /// All devices were enrolled long ago, and check in out of step.
     Steady,
     /// All devices are enrolled within so many seconds.
@@ -58,7 +58,7 @@ pub enum Course {
     },
 }
 
-impl Course {
+impl Cadence {
     /// When a device first checks in.
     pub fn first(&self, device: &Device, draw: u64) -> f64 {
         match self {
@@ -76,7 +76,7 @@ impl Course {
             Self::Steady => now + period(device),
             Self::Enrolment { over } => {
                 let age = now - over * unit(draw);
-                now + cadence(device)
+                now + intervals(device)
                     .iter()
                     // What a device does next is decided by how old it is then, rounding aside.
                     .rfind(|(from, _)| *from <= age + 1.0)
@@ -133,10 +133,10 @@ impl Course {
 
 /// Between two check-ins of a device that was enrolled long ago.
 fn period(device: &Device) -> f64 {
-    cadence(device).last().map_or(STEADY, |(_, every)| *every)
+    intervals(device).last().map_or(STEADY, |(_, every)| *every)
 }
 
-fn cadence(device: &Device) -> Cadence {
+fn intervals(device: &Device) -> Intervals {
     if device.management_agent() == ManagementAgent::MsSense {
         return MANAGED_BY_SENSOR;
     }
@@ -175,18 +175,18 @@ mod tests {
         })
     }
 
-    fn times(course: Course, device: &Device, draw: u64, until: f64) -> Vec<f64> {
-        let first = course.first(device, draw);
-        std::iter::successors(Some(first), |now| Some(course.after(device, draw, *now)))
+    fn times(cadence: Cadence, device: &Device, draw: u64, until: f64) -> Vec<f64> {
+        let first = cadence.first(device, draw);
+        std::iter::successors(Some(first), |now| Some(cadence.after(device, draw, *now)))
             .take_while(|at| *at <= until)
             .collect()
     }
 
     #[test]
     fn a_new_device_checks_in_by_the_table_of_its_platform() {
-        let course = Course::Enrolment { over: 0.0 };
+        let cadence = Cadence::Enrolment { over: 0.0 };
         let minutes = |device: &Device| -> Vec<f64> {
-            times(course, device, 7, 17.0 * HOUR)
+            times(cadence, device, 7, 17.0 * HOUR)
                 .iter()
                 .map(|at| at / MINUTE)
                 .collect()
@@ -205,7 +205,7 @@ mod tests {
     fn a_steady_device_checks_in_once_a_cycle_at_its_own_time() {
         let windows = managed(Platform::Windows);
         for draw in [0, 1 << 62, 3 << 62] {
-            let times = times(Course::Steady, &windows, draw, 2.0 * STEADY - 0.001);
+            let times = times(Cadence::Steady, &windows, draw, 2.0 * STEADY - 0.001);
             assert_eq!(times.len(), 2, "{draw}");
             assert!((times[1] - times[0] - STEADY).abs() < 0.001);
         }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_outbreak_is_told_at_once_and_ends() {
-        let course = Course::Outbreak {
+        let cadence = Cadence::Outbreak {
             at: 600.0,
             spread: 60.0,
             share: 0.5,
@@ -225,22 +225,22 @@ mod tests {
         let ill: Vec<u64> = draws
             .iter()
             .copied()
-            .filter(|draw| course.falls_ill(*draw).is_some())
+            .filter(|draw| cadence.falls_ill(*draw).is_some())
             .collect();
         assert!((450..550).contains(&ill.len()), "{} of 1000", ill.len());
         let draw = ill[0];
-        let at = course.falls_ill(draw).unwrap();
+        let at = cadence.falls_ill(draw).unwrap();
         assert!((600.0..=660.0).contains(&at));
-        let times = times(course, &device, draw, STEADY);
+        let times = times(cadence, &device, draw, STEADY);
         assert!(times.contains(&at), "{times:?}");
         let told = times
             .iter()
             .filter(|time| **time >= at && **time < at + 900.0)
             .count();
         assert_eq!(told, 5, "every three minutes for fifteen");
-        course.change(&mut device, draw, at);
+        cadence.change(&mut device, draw, at);
         assert_eq!(device.risk(), Risk::High);
-        course.change(&mut device, draw, at + 901.0);
+        cadence.change(&mut device, draw, at + 901.0);
         assert_eq!(device.risk(), Risk::None);
     }
 }

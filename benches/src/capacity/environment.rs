@@ -32,7 +32,7 @@ const GATEWAYS: u64 = 2;
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Programs and certificates.
-pub(super) struct Site {
+pub(super) struct Environment {
     scratch: TempDir,
     size: Size,
     muster: Muster,
@@ -44,14 +44,14 @@ pub(super) struct Site {
 
 /// A server on an empty data directory; killed when it is dropped.
 pub(super) struct Running<'a> {
-    site: &'a Site,
+    environment: &'a Environment,
     server: Server,
     addresses: Addresses,
     core_at_start: Duration,
     _folder: TempDir,
 }
 
-impl Site {
+impl Environment {
     /// Makes a scratch directory and certificates for two gateways and so many devices.
     pub(super) fn make(plan: &Plan, devices: u64) -> anyhow::Result<Self> {
         let program = plan.programs.join("muster");
@@ -68,7 +68,7 @@ impl Site {
             let _guard = runtime.enter();
             until_ended()?
         };
-        let site = Self {
+        let environment = Self {
             muster: Muster::at(&program),
             programs: plan.programs.clone(),
             below: plan.directory.clone(),
@@ -77,13 +77,13 @@ impl Site {
             runtime,
             ended,
         };
-        site.muster.make_authority(&site.pki())?;
+        environment.muster.make_authority(&environment.pki())?;
         for gateway in 1..=GATEWAYS {
-            site.issue(Kind::Gateway, &["--gateway", &format!("gateway-{gateway}")])?;
+            environment.issue(Kind::Gateway, &["--gateway", &format!("gateway-{gateway}")])?;
         }
         let count = devices.to_string();
-        site.issue(Kind::Device, &["--random-devices", &count, "--seed", "1"])?;
-        Ok(site)
+        environment.issue(Kind::Device, &["--random-devices", &count, "--seed", "1"])?;
+        Ok(environment)
     }
 
     fn issue(&self, kind: Kind, subject: &[&str]) -> anyhow::Result<()> {
@@ -171,7 +171,7 @@ impl Site {
             bail!("muster serve did not get ready: {errors}");
         };
         Ok(Running {
-            site: self,
+            environment: self,
             core_at_start: core_time_of(&server.id().to_string()),
             server,
             addresses,
@@ -240,7 +240,10 @@ impl Running<'_> {
     /// # Errors
     /// If they differ.
     pub(super) fn verify(&self, devices: u64) -> anyhow::Result<()> {
-        let recount = self.site.muster.recount_online(&self.addresses.ops)?;
+        let recount = self
+            .environment
+            .muster
+            .recount_online(&self.addresses.ops)?;
         ensure!(
             recount.verified && recount.devices == devices,
             "the server's counts differ from {devices} devices: {recount:?}"
@@ -251,8 +254,8 @@ impl Running<'_> {
     /// Stops it as an operator would.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.server.terminate();
-        let site = self.site;
-        let ended = site.wait(async { Ok(self.server.end().await) })?;
+        let environment = self.environment;
+        let ended = environment.wait(async { Ok(self.server.end().await) })?;
         ensure!(ended == Ended::Code(0), "muster serve ended: {ended:?}");
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::{
 const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Samples while the connections work.
-pub(super) struct Look<'a> {
+pub(super) struct Sampler<'a> {
     plan: &'a Plan,
     profile: &'a Profile,
     start: Instant,
@@ -31,7 +31,7 @@ pub(super) struct Look<'a> {
     first: Totals,
 }
 
-impl<'a> Look<'a> {
+impl<'a> Sampler<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         load: &'a Load,
@@ -39,7 +39,7 @@ impl<'a> Look<'a> {
         live: &'a Live,
         lanes: &'a LatencyLanes,
     ) -> Self {
-        let mut look = Self {
+        let mut sampler = Self {
             plan,
             profile: &load.profile,
             start,
@@ -49,9 +49,9 @@ impl<'a> Look<'a> {
             series: Series::default(),
             first: Totals::default(),
         };
-        look.first = look.totals(Duration::ZERO);
-        look.series.begin(look.first);
-        look
+        sampler.first = sampler.totals(Duration::ZERO);
+        sampler.series.begin(sampler.first);
+        sampler
     }
 
     pub(super) async fn while_waiting_for<T>(&mut self, work: impl Future<Output = T>) -> T {
@@ -61,16 +61,16 @@ impl<'a> Look<'a> {
         loop {
             tokio::select! {
                 result = &mut work => return result,
-                _ = ticks.tick() => self.look(),
+                _ = ticks.tick() => self.sample(),
             }
         }
     }
 
-    fn look(&mut self) {
+    fn sample(&mut self) {
         let mut measured = Lane::default();
         self.lanes.take(&mut measured);
         let at = self.start.elapsed();
-        self.series.look(at, self.totals(at), &measured);
+        self.series.sample(at, self.totals(at), &measured);
     }
 
     fn totals(&self, at: Duration) -> Totals {
@@ -92,7 +92,7 @@ impl<'a> Look<'a> {
     }
 
     pub(super) fn finish(mut self, measured: &mut Measured) {
-        self.look();
+        self.sample();
         let last = self.totals(self.start.elapsed());
         let spent = |now: Option<f64>, first: Option<f64>| Some(now? - first?);
         measured.generator_core_seconds = spent(

@@ -1,7 +1,7 @@
 //! What all servers of a run share: the binary, the certificates, a place for directories.
 //!
 //! Certificates are made once, with `muster pki`, for every tenant, gateway and device that an option may
-//! ask for. Bounds: some dozens of files below the scratch directory, which is removed with the site
+//! ask for. Bounds: some dozens of files below the scratch directory, which is removed with the environment
 //! unless something in it is kept.
 
 use std::fs;
@@ -33,7 +33,7 @@ pub struct Identities {
 
 /// The ground that servers run on.
 #[derive(Debug)]
-pub struct Site {
+pub struct TestEnvironment {
     scratch: TempDir,
     /// The binary under test.
     pub muster: Muster,
@@ -41,7 +41,7 @@ pub struct Site {
     pub identities: Vec<Identities>,
 }
 
-impl Site {
+impl TestEnvironment {
     /// Makes a scratch directory below `below` and certificates in it.
     ///
     /// # Errors

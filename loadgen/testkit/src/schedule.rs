@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{course::Course, device::Device, random::mix};
+use crate::{cadence::Cadence, device::Device, random::mix};
 
 /// Slots, at most.
 pub const SLOTS_MAX: u32 = 1_000_000;
@@ -37,8 +37,8 @@ impl Pass {
 
 /// The check-ins of a part that are still to come.
 #[derive(Debug, Clone)]
-pub struct Calendar {
-    course: Course,
+pub struct Schedule {
+    cadence: Cadence,
     seed: u64,
     first_number: u64,
     /// Of a slot, in the time of the scenario.
@@ -53,10 +53,10 @@ pub struct Calendar {
     at: usize,
 }
 
-impl Calendar {
+impl Schedule {
     /// For these devices, the first of which has this number in the fleet of this seed.
     pub fn new(
-        course: Course,
+        cadence: Cadence,
         pass: Pass,
         seed: u64,
         devices: &[Device],
@@ -65,8 +65,8 @@ impl Calendar {
         let clock = pass.on_clock();
         let slot = SLOT_MIN.max(clock / SLOTS_MAX);
         let slots = clock.as_nanos().div_ceil(slot.as_nanos());
-        let mut calendar = Self {
-            course,
+        let mut schedule = Self {
+            cadence,
             // Away from the streams of devices and parts.
             seed: seed.rotate_left(16),
             first_number,
@@ -79,10 +79,10 @@ impl Calendar {
         };
         // The last device first, so that those of a slot come in their order.
         for (place, device) in devices.iter().enumerate().rev() {
-            let first = course.first(device, calendar.draw(place));
-            calendar.put(place, (first / calendar.slot_seconds) as usize);
+            let first = cadence.first(device, schedule.draw(place));
+            schedule.put(place, (first / schedule.slot_seconds) as usize);
         }
-        calendar
+        schedule
     }
 
     /// A number of its own for each device.
@@ -115,14 +115,14 @@ impl Calendar {
         self.collecting
     }
 
-    /// Takes the next device, changes it as its course says, and puts it where it comes next.
+    /// Takes the next device, changes it as its cadence says, and puts it where it comes next.
     pub fn next(&mut self, devices: &mut [Device]) -> usize {
         let Some((place, now)) = self.take() else {
-            // A part has no more check-ins than its calendar; one that is asked for all the same is the first's.
+            // A part has no more check-ins than its schedule; one that is asked for all the same is the first's.
             return 0;
         };
         let draw = self.draw(place);
-        self.course.change(&mut devices[place], draw, now);
+        self.cadence.change(&mut devices[place], draw, now);
         self.put_next(place, &devices[place], draw, now);
         place
     }
@@ -135,7 +135,7 @@ impl Calendar {
     }
 
     fn put_next(&mut self, place: usize, device: &Device, draw: u64, now: f64) {
-        let next = self.course.after(device, draw, now);
+        let next = self.cadence.after(device, draw, now);
         // No device comes twice in a slot, however much time is compressed.
         let slot = ((next / self.slot_seconds) as usize).max(self.at + 1);
         self.put(place, slot);
@@ -180,17 +180,17 @@ mod tests {
     #[test]
     fn what_is_counted_is_what_comes_in_its_order() {
         let mut devices = devices(500);
-        let course = Course::Enrolment { over: 600.0 };
-        let mut calendar = Calendar::new(course, pass(8000.0, 1000.0), 1, &devices, 0);
-        let due = calendar.clone().count(&devices);
+        let cadence = Cadence::Enrolment { over: 600.0 };
+        let mut schedule = Schedule::new(cadence, pass(8000.0, 1000.0), 1, &devices, 0);
+        let due = schedule.clone().count(&devices);
         assert_eq!(due.len(), 8);
         let mut found = vec![0; 8];
         let mut last = 0;
-        while let Some(slot) = calendar.due_slot() {
+        while let Some(slot) = schedule.due_slot() {
             assert!(slot >= last);
             last = slot;
-            calendar.next(&mut devices);
-            found[calendar.time_of(slot).as_secs() as usize] += 1;
+            schedule.next(&mut devices);
+            found[schedule.time_of(slot).as_secs() as usize] += 1;
         }
         assert_eq!(found, due);
         assert!(due[0] > due[7], "an enrolment calms down: {due:?}");
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn a_steady_fleet_is_as_busy_at_any_time() {
         let devices = devices(10_000);
-        let calendar = Calendar::new(Course::Steady, pass(28_800.0, 2880.0), 1, &devices, 0);
-        let due = calendar.count(&devices);
+        let schedule = Schedule::new(Cadence::Steady, pass(28_800.0, 2880.0), 1, &devices, 0);
+        let due = schedule.count(&devices);
         let sensors = devices
             .iter()
             .filter(|device| device.management_agent() == muster_wire::ManagementAgent::MsSense)
@@ -222,9 +222,9 @@ mod tests {
     fn a_scenario_of_any_length_has_a_bound_of_slots() {
         let devices = devices(3);
         for (seconds, compress) in [(1.0, 1.0), (28_800.0, 1.0), (28_800.0, 1e9)] {
-            let calendar = Calendar::new(Course::Steady, pass(seconds, compress), 1, &devices, 0);
-            assert!((1..=SLOTS_MAX as usize + 1).contains(&calendar.heads.len()));
-            calendar.count(&devices);
+            let schedule = Schedule::new(Cadence::Steady, pass(seconds, compress), 1, &devices, 0);
+            assert!((1..=SLOTS_MAX as usize + 1).contains(&schedule.heads.len()));
+            schedule.count(&devices);
         }
     }
 }

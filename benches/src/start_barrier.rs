@@ -12,9 +12,9 @@ use crate::measure::Stopwatch;
 
 /// Where clients wait until all of them are ready.
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Barrier>);
+pub(crate) struct StartBarrier(Arc<Barrier>);
 
-impl Gate {
+impl StartBarrier {
     pub(crate) fn new(clients: usize) -> Self {
         Self(Arc::new(Barrier::new(clients + 1)))
     }

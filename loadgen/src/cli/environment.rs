@@ -11,7 +11,7 @@ use crate::error::RunError;
 
 /// Which server, and as whom.
 #[derive(Debug, Clone, clap::Args)]
-pub struct SiteArguments {
+pub struct EnvironmentArguments {
     /// UDP address of the server.
     #[arg(long, value_name = "IP:PORT")]
     pub target: SocketAddr,
@@ -149,7 +149,7 @@ impl FleetArguments {
     }
 }
 
-impl SiteArguments {
+impl EnvironmentArguments {
     /// Holds the target to be this machine, or somebody's own.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ pub type Weights<T> = &'static [(T, u16)];
 
 /// The devices of one platform.
 #[derive(Debug, Clone, Copy)]
-pub struct PlatformMix {
+pub struct PlatformShare {
     /// The platform.
     pub platform: Platform,
     /// What manages them.
@@ -52,7 +52,7 @@ const PARTNER_COMMON: Weights<PartnerThreatState> = &[
     (PartnerThreatState::Misconfigured, 10),
 ];
 
-const WINDOWS: PlatformMix = PlatformMix {
+const WINDOWS: PlatformShare = PlatformShare {
     platform: Platform::Windows,
     agents: &[
         (ManagementAgent::Mdm, 560),
@@ -77,7 +77,7 @@ const WINDOWS: PlatformMix = PlatformMix {
     ],
 };
 
-const WINDOWS_SERVER: PlatformMix = PlatformMix {
+const WINDOWS_SERVER: PlatformShare = PlatformShare {
     platform: Platform::WindowsServer,
     agents: &[
         (ManagementAgent::ConfigurationManagerClient, 450),
@@ -95,7 +95,7 @@ const WINDOWS_SERVER: PlatformMix = PlatformMix {
     ..WINDOWS
 };
 
-const MAC_OS: PlatformMix = PlatformMix {
+const MAC_OS: PlatformShare = PlatformShare {
     platform: Platform::MacOs,
     agents: &[
         (ManagementAgent::Mdm, 640),
@@ -114,7 +114,7 @@ const MAC_OS: PlatformMix = PlatformMix {
     ..WINDOWS
 };
 
-const LINUX: PlatformMix = PlatformMix {
+const LINUX: PlatformShare = PlatformShare {
     platform: Platform::Linux,
     agents: &[
         (ManagementAgent::MsSense, 700),
@@ -132,7 +132,7 @@ const LINUX: PlatformMix = PlatformMix {
     ..WINDOWS
 };
 
-const IOS: PlatformMix = PlatformMix {
+const IOS: PlatformShare = PlatformShare {
     platform: Platform::Ios,
     agents: &[
         (ManagementAgent::Mdm, 880),
@@ -148,7 +148,7 @@ const IOS: PlatformMix = PlatformMix {
     models: &[(("Apple", "iPhone 15"), 700), (("Apple", "iPad Air"), 300)],
 };
 
-const ANDROID: PlatformMix = PlatformMix {
+const ANDROID: PlatformShare = PlatformShare {
     platform: Platform::Android,
     agents: &[
         (ManagementAgent::Mdm, 600),
@@ -168,7 +168,7 @@ const ANDROID: PlatformMix = PlatformMix {
     ..IOS
 };
 
-const ANDROID_ENTERPRISE: PlatformMix = PlatformMix {
+const ANDROID_ENTERPRISE: PlatformShare = PlatformShare {
     platform: Platform::AndroidEnterprise,
     agents: &[
         (ManagementAgent::GoogleCloudDevicePolicyController, 600),
@@ -186,7 +186,7 @@ const ANDROID_ENTERPRISE: PlatformMix = PlatformMix {
     ..ANDROID
 };
 
-const OTHER: PlatformMix = PlatformMix {
+const OTHER: PlatformShare = PlatformShare {
     platform: Platform::Other,
     agents: &[(ManagementAgent::Unknown, 1000)],
     onboarded: 0,
@@ -196,14 +196,14 @@ const OTHER: PlatformMix = PlatformMix {
     ..WINDOWS
 };
 
-const UNKNOWN: PlatformMix = PlatformMix {
+const UNKNOWN: PlatformShare = PlatformShare {
     platform: Platform::Unknown,
     os_name: "",
     ..OTHER
 };
 
 /// Every platform with its share of the fleet.
-pub const PLATFORMS: Weights<&PlatformMix> = &[
+pub const PLATFORMS: Weights<&PlatformShare> = &[
     (&WINDOWS, 530),
     (&WINDOWS_SERVER, 90),
     (&MAC_OS, 110),

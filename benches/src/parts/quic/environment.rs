@@ -45,7 +45,7 @@ name = "bench"
 "#;
 
 /// Certificates of both ends, in a temporary directory.
-pub(super) struct Site {
+pub(super) struct Environment {
     directory: TempDir,
     ca_pem: String,
     certificate_pem: String,
@@ -60,7 +60,7 @@ pub(super) struct Ends {
     pub(super) address: SocketAddr,
 }
 
-impl Site {
+impl Environment {
     pub(super) fn create(below: &Path) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir_in(below)?;
         let now = UNIX_EPOCH + Duration::from_millis(clock::wall().as_millis());

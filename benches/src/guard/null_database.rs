@@ -13,20 +13,20 @@ type Meta = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The database.
 #[derive(Debug, Default)]
-pub(super) struct Nowhere {
+pub(super) struct NullDatabase {
     meta: Mutex<Meta>,
 }
 
-impl Nowhere {
+impl NullDatabase {
     fn with<T>(&self, act: impl FnOnce(&mut Meta) -> T) -> T {
         act(&mut self.meta.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Database for Nowhere {
+impl Database for NullDatabase {
     fn writes(&self, _bytes: usize) -> Box<dyn WriteSet + '_> {
         Box::new(Writes {
-            nowhere: self,
+            database: self,
             bytes: 0,
         })
     }
@@ -53,7 +53,7 @@ impl Database for Nowhere {
 }
 
 struct Writes<'a> {
-    nowhere: &'a Nowhere,
+    database: &'a NullDatabase,
     bytes: usize,
 }
 
@@ -61,7 +61,7 @@ impl WriteSet for Writes<'_> {
     fn put(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8]) {
         self.bytes += key.len() + value.len();
         if keyspace == Keyspace::Meta {
-            self.nowhere
+            self.database
                 .with(|meta| meta.insert(key.to_vec(), value.to_vec()));
         }
     }
@@ -79,7 +79,7 @@ impl WriteSet for Writes<'_> {
     }
 }
 
-struct Meagre<'a>(&'a Nowhere);
+struct Meagre<'a>(&'a NullDatabase);
 
 impl Reads for Meagre<'_> {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
