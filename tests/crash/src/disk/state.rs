@@ -387,8 +387,7 @@ impl Disk {
     }
 
     fn sync_of(&self, inode: Inode) -> Result<(Operation, FileKind), DiskError> {
-        let directory = self.tree.attributes(inode)?.is_directory;
-        let operation = if directory {
+        let operation = if self.tree.attributes(inode)?.is_directory {
             Operation::SyncDirectory
         } else {
             Operation::Sync
