@@ -1,16 +1,16 @@
-//! How many files the process may have open at the same time, and the limit of the system, which must allow as many.
+//! The number of files that the process opens at most, and the system's limit, which must allow that many.
 //!
-//! Looked at once, before anything starts. RocksDB must never meet the limit: a write that cannot open its file poisons
-//! the store. So each part is a bound that its owner keeps. Devices and gateways take no part: all of their connections
-//! share one UDP socket.
+//! Checked once, before anything starts. RocksDB must never reach the limit: a write that cannot open its file poisons
+//! the store. So the number is a sum of bounds, each enforced by its owner. The connections of devices and gateways need
+//! no files: they share one UDP socket.
 
 use muster_store::StoreConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use muster_api::CONNECTIONS_MAX;
 
-/// Standard streams, listening sockets, the event queues of the runtimes, and what is read for a moment, like
-/// `/proc` for a scrape. A server without work has 20 of them.
+/// Standard streams, listening sockets, the event queues of the runtimes, and files that are open for a moment, such as
+/// `/proc` in a scrape. An idle server has 20.
 const PROCESS: u64 = 64;
 
 /// The standard streams, which are among [`PROCESS`].
@@ -21,8 +21,8 @@ const STANDARD_STREAMS: u64 = 3;
 pub enum OpenFilesError {
     /// The hard limit is lower. The operator raises it.
     #[error(
-        "up to {needed} files have to be open at the same time, and the hard limit of this process is {allowed}: \
-         raise it to {needed}, with LimitNOFILE={needed} in a unit file, --ulimit nofile={needed} for a container, \
+        "up to {needed} files are open at the same time, and the hard limit of this process is {allowed}: raise the \
+         limit to {needed}, with LimitNOFILE={needed} in a unit file, --ulimit nofile={needed} for a container, \
          or ulimit -n {needed} in the shell that starts it"
     )]
     Limit {
@@ -41,23 +41,23 @@ pub enum OpenFilesError {
     },
 }
 
-/// Files that a command may have open which reads a data directory.
+/// Files that a command opens at most that reads a data directory.
 #[must_use]
 pub const fn of_command() -> u64 {
     StoreConfig::OPEN_FILES_MAX + PROCESS
 }
 
-/// Files that a server may have open.
+/// Files that a server opens at most.
 #[must_use]
 pub const fn of_server() -> u64 {
     of_command() + CONNECTIONS_MAX as u64
 }
 
-/// Raises the soft limit of the process as far as `files` more than those it was started with need it. Returns the
-/// limit as it was, if it was raised.
+/// Raises the soft limit of the process, if it is lower, to `files` more than the process was started with. Returns the
+/// limit before, if it was raised.
 ///
 /// # Errors
-/// The hard limit does not allow that.
+/// The hard limit is lower.
 pub fn require(files: u64) -> Result<Option<u64>, OpenFilesError> {
     let needed = files + inherited();
     let limit = getrlimit(Resource::Nofile);
@@ -79,7 +79,7 @@ pub fn require(files: u64) -> Result<Option<u64>, OpenFilesError> {
     Ok(Some(soft))
 }
 
-/// Files that whoever started the process has left open for it, beside the standard streams.
+/// Files that the parent process has left open, beside the standard streams.
 fn inherited() -> u64 {
     // The listing itself is one of them.
     let others = STANDARD_STREAMS + 1;
@@ -92,11 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_has_the_numbers_of_the_code() {
+    fn the_documents_have_the_numbers_of_the_code() {
         // As the test runs, not as it was built: a build that two clones share remembers one of them.
         let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-        let path = std::path::Path::new(&folder).join("../docs/reference/CONFIGURATION.md");
-        let text = std::fs::read_to_string(path).unwrap();
+        let docs = std::path::Path::new(&folder).join("../docs");
+        let text = std::fs::read_to_string(docs.join("reference/CONFIGURATION.md")).unwrap();
+        let guide = std::fs::read_to_string(docs.join("guide/first-day.md")).unwrap();
+        assert!(guide.contains(&format!("opens at most {} files", of_server())));
         let numbers = [
             format!(
                 "at most {} files open at the same time: {} of the store, {} connections of operators, and {PROCESS} for",

@@ -228,7 +228,7 @@ pub enum BackupError {
     },
     /// A data directory holds nothing but its store. The operator makes backups elsewhere.
     #[error(
-        "{} leads into the data directory {}: set store.backup_directory to a directory outside of it",
+        "backup {} would lie in the data directory {}: set store.backup_directory to a directory outside of it",
         target.display(), directory.display()
     )]
     InsideStore {
@@ -237,16 +237,17 @@ pub enum BackupError {
         /// The data directory.
         directory: PathBuf,
     },
-    /// What an earlier backup left there would be removed, and the store with it. The operator gives another name.
+    /// The copy has another name until it is whole, and the data directory has that name. The operator gives the
+    /// backup another.
     #[error(
-        "backup {} would be begun in {}, which holds the data directory {}: give the backup another name",
-        target.display(), begun.display(), directory.display()
+        "backup {} would be made in {partial}, which is or contains the data directory {}: give the backup another name",
+        target.display(), directory.display()
     )]
     OverStore {
         /// The directory that was asked for.
         target: PathBuf,
-        /// Where the copy would be begun.
-        begun: PathBuf,
+        /// The path of the copy until it is whole.
+        partial: String,
         /// The data directory.
         directory: PathBuf,
     },

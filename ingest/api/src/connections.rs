@@ -1,10 +1,10 @@
-//! Who may have a connection to the endpoint: nobody keeps a probe out, be it by saying nothing or by asking much.
+//! The limits of connections and requests: neither silent connections nor slow requests keep a probe waiting.
 //!
-//! A connection is silent until the head of its request is complete. When all are taken, the one that has been silent
-//! for longest is closed for the next. A request takes a permit of its kind once its head is complete, and is answered
-//! `busy` if there is none; `/live` and `/ready` need none, as their answer always fits into the buffer of the socket.
-//! So there is always a connection that is silent or about to end. Owned by the accept loop and its tasks; what is
-//! closed or refused is counted, and logged once a minute.
+//! A connection is silent until the head of its request is complete. When all connections are in use, the oldest silent
+//! one is closed for the next. A request takes a permit of its kind once its head is complete, and is answered with
+//! `busy` if there is none; `/live` and `/ready` need none, since their answer always fits into the socket's buffer. The
+//! permits are fewer than the connections, so there is always a connection that is silent or about to end. Owned by the
+//! accept loop and its tasks. What is closed or refused is counted; the log gets a line a minute per cause.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -24,13 +24,13 @@ use crate::once_per_cause::{OncePerCause, monotonic_ms};
 /// Connections at a time: people, scripts and scrapers, not devices. Each costs a descriptor and at most 16 KiB.
 pub const CONNECTIONS_MAX: usize = 128;
 
-/// Scrapes under way, beside other requests: what is slow for those is what a scrape is to show.
+/// Scrapes in progress. Apart from other requests: a scrape has to show why those are slow.
 const SCRAPES_MAX: usize = 8;
 
-/// Other requests under way. The rest of the connections is left for those that are silent, and for probes.
+/// Other requests in progress. The other connections are left to silent ones and to probes.
 const REQUESTS_MAX: usize = 88;
 
-/// Causes in the log: those named below, by the text of an error.
+/// Causes that the log distinguishes: the displacement of a connection, and each error of `accept`.
 const LOGGED_CAUSES_MAX: usize = 16;
 
 /// What happened to connections since the start.
@@ -52,7 +52,7 @@ pub(super) struct Connections {
     open: Arc<Semaphore>,
     scrapes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
-    /// The silent ones by number, which is by age, each with what closes it.
+    /// The silent connections by number, oldest first, each with the signal that closes it.
     silent: Mutex<BTreeMap<u64, Arc<Notify>>>,
     next: AtomicU64,
     counters: Arc<ConnectionCounters>,
@@ -72,7 +72,7 @@ impl Connections {
         }
     }
 
-    /// One more connection, once there is room. If all are taken, the one that has been silent for longest is closed.
+    /// One more connection. If all are in use, the oldest silent one is closed first.
     pub(super) async fn admit(self: &Arc<Self>) -> Connection {
         if self.open.available_permits() == 0 {
             self.displace();
@@ -87,7 +87,7 @@ impl Connections {
             number,
             close,
             answered: Notify::new(),
-            under_way: OnceLock::new(),
+            permit: OnceLock::new(),
             _open: permit.expect("the semaphore is never closed"),
         }
     }
@@ -98,7 +98,7 @@ impl Connections {
         };
         close.notify_one();
         self.counters.displaced.fetch_add(1, Ordering::Relaxed);
-        self.log("all connections taken, the longest silent one closed for the next");
+        self.log("all connections are in use: the oldest without a request was closed");
     }
 
     /// Takes note of an accept that failed.
@@ -109,12 +109,12 @@ impl Connections {
 
     fn log(&self, cause: &str) {
         if let Some(suppressed) = self.log.permit(cause.to_owned(), monotonic_ms()) {
-            tracing::warn!(cause, suppressed, "connections of operators");
+            tracing::warn!(cause, suppressed, "operators' endpoint");
         }
     }
 
     fn silent(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Notify>>> {
-        // It is whole after each statement, so also after a panic.
+        // No statement leaves it half changed, so it is valid after a panic too.
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,14 +128,15 @@ impl Connections {
     }
 }
 
-/// One connection; it ends when this is dropped.
+/// An open connection. Dropped once its socket is closed.
 #[derive(Debug)]
 pub(super) struct Connection {
     connections: Arc<Connections>,
     number: u64,
     close: Arc<Notify>,
     answered: Notify,
-    under_way: OnceLock<OwnedSemaphorePermit>,
+    /// Of the request.
+    permit: OnceLock<OwnedSemaphorePermit>,
     _open: OwnedSemaphorePermit,
 }
 
@@ -167,7 +168,7 @@ impl Connection {
             return Err(ApiError::TooManyRequests { max });
         };
         // A connection is for one request, so it is empty.
-        let _ = self.under_way.set(permit);
+        let _ = self.permit.set(permit);
         Ok(())
     }
 
@@ -176,7 +177,7 @@ impl Connection {
         self.answered.notified().await;
     }
 
-    /// Resolves once this connection has to make room for another.
+    /// Resolves when this connection is to be closed for another.
     pub(super) async fn displaced(&self) {
         self.close.notified().await;
     }

@@ -3,8 +3,8 @@
 //!
 //! Owner: the ops runtime of the server, a current-thread tokio on a thread of its own, so a slow reader here costs
 //! the sessions nothing. It owns routes, documents, errors and connections. Everything it says of the server it asks
-//! through [`Backend`]: neither device state nor the store is within its reach. Bounded by the connections of
-//! `listen` and by the deadlines of the backend. It asks nobody who they are: it listens on a loopback address, and
+//! through [`Backend`]: neither device state nor the store is within its reach. Bounded by the limits in
+//! `connections` and by the deadlines of the backend. It asks nobody who they are: it listens on a loopback address, and
 //! `guard` keeps web pages out.
 
 mod backend;

@@ -20,7 +20,7 @@ pub(super) fn faults(config: &Config) -> Vec<ConfigFault> {
         ("listen.key", &listen.key),
         ("listen.client_ca", &listen.client_ca),
     ] {
-        // A file that cannot be looked at cannot be read either, and whoever reads it says so.
+        // A file that cannot be looked up cannot be read either; the error of that read says why.
         if is_inside(path, data).unwrap_or(false) {
             faults.push(fault(key, inside(path, data)));
         }

@@ -10,6 +10,7 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::fixture::{Fake, Server, loopback};
@@ -41,7 +42,7 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-async fn ask(address: SocketAddr, path: &str) -> String {
+async fn ask(address: SocketAddr, path: &'static str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -179,4 +180,26 @@ async fn who_does_not_take_the_answer_is_closed() {
         .await
         .expect("the endpoint has closed");
     assert!(taken.len() < 64 << 20, "{} bytes", taken.len());
+}
+
+/// One request more than may be in progress is refused at once, whichever that is, and no other kind waits for it.
+#[tokio::test]
+async fn each_kind_of_request_has_permits_of_its_own() {
+    let never = async || std::future::pending::<String>().await;
+    let router = Router::new()
+        .route("/live", get(async || "live"))
+        .route("/metrics", get(never))
+        .route("/slow", get(never));
+    let address = with_short_deadlines(router).await;
+    let mut in_progress = JoinSet::new();
+    for (path, max) in [("/metrics", 8), ("/slow", 88)] {
+        for _ in 0..=max {
+            in_progress.spawn(ask(address, path));
+        }
+        let answered = in_progress.join_next().await.unwrap().unwrap();
+        assert!(answered.starts_with("HTTP/1.1 503"), "{path}: {answered}");
+        assert!(answered.contains("\"busy\""), "{path}: {answered}");
+        assert!(ask(address, "/live").await.starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(in_progress.len(), 8 + 88, "the others are in progress");
 }
