@@ -141,7 +141,7 @@ pub fn read_shard(
             .or_insert_with(|| policy_set_of(view, revision));
         entry.clone()
     };
-    model.judge_pages(now, &mut policy_set);
+    model.evaluate_pages(now, &mut policy_set);
     view.journal(|entry| {
         if entry.shard != shard {
             return Ok(());

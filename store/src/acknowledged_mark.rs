@@ -1,15 +1,16 @@
-//! The file ACKNOWLEDGED: how far RocksDB's log reached when something was last acknowledged.
+//! The file ACKNOWLEDGED: RocksDB's sequence number at the time of the last acknowledgement.
 //!
 //! ```text
 //! muster-acknowledged 1 sequence 00000000000000000042 checksum dfbadc6d
 //! ```
 //!
-//! Written after every write that somebody is told of, synced by then, and before they are: by one small write in
-//! place, never synced by itself. A process that is killed leaves the exact number, a loss of power an older one. So
-//! it is a lower bound, and a log that ends below it has lost what was acknowledged. Two copies in sectors of their
-//! own are written in turn, so that one torn by a loss of power leaves the other. ADR 0009 has the reasons.
+//! The mark advances after every synced write and before that write is acknowledged, by one small write in place that is
+//! not synced. A killed process leaves the exact number, a power loss may leave an older one. So the mark is a lower bound:
+//! a log that ends below it has lost acknowledged data. Two copies in separate sectors are written alternately, so that a
+//! torn write of one leaves the other intact. ADR 0009 gives the reasons.
 //!
-//! Owned by the database that it speaks of. One system call each time, no allocation.
+//! Owned by the database of the same directory. Fixed size; one system call per advance, no allocation. It does not decide
+//! what a low mark means: the opening does.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -20,20 +21,20 @@ use crate::kill_point::kill_point;
 
 const NAME: &str = "ACKNOWLEDGED";
 const NAME_CREATING: &str = "ACKNOWLEDGED.creating";
-/// What a disk writes whole or not at all.
+/// The unit that a disk writes atomically.
 const SECTOR_BYTES: usize = 512;
 const COPIES: usize = 2;
-/// Fixed, so that a copy is overwritten exactly.
+/// Fixed, so that a write replaces the whole copy.
 const LINE_BYTES: usize = 70;
 
-/// What the file said when the directory was opened.
+/// State of the file when the directory was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// No file. Right where a directory is being created, else damage.
+    /// No file. Expected during creation, otherwise damage.
     Missing,
-    /// Neither copy is what was written.
+    /// Neither copy is intact.
     Damaged,
-    /// Everything up to this sequence number of RocksDB was acknowledged.
+    /// Writes up to this RocksDB sequence number were acknowledged.
     Sequence(u64),
 }
 
@@ -41,7 +42,7 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct AcknowledgedMark {
     file: File,
-    /// The copy that is written next: not the one that holds the highest number.
+    /// The copy to write next: the one without the highest number.
     next: usize,
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn read(directory: &Path) -> io::Result<Found> {
     }
 }
 
-/// Makes the mark of a directory anew; a crash leaves the old file, or this one whole.
+/// Creates or replaces the mark of a directory atomically.
 pub(crate) fn create(directory: &Path, sequence: u64) -> io::Result<()> {
     let mut bytes = vec![b' '; COPIES * SECTOR_BYTES];
     for copy in bytes.chunks_exact_mut(SECTOR_BYTES) {
@@ -73,7 +74,7 @@ pub(crate) fn create(directory: &Path, sequence: u64) -> io::Result<()> {
 }
 
 impl AcknowledgedMark {
-    /// Opens the mark of a directory whose database has been read up to `sequence`, all of it durable.
+    /// Opens the mark of a directory whose database is durable up to `sequence`, and advances it to there.
     pub(crate) fn begin(directory: &Path, found: Found, sequence: u64) -> io::Result<Self> {
         if !matches!(found, Found::Sequence(_)) {
             create(directory, sequence)?;
@@ -86,7 +87,7 @@ impl AcknowledgedMark {
         Ok(mark)
     }
 
-    /// Everything up to `sequence` is durable and may be acknowledged once this returns.
+    /// Advances the mark to `sequence`, which must be durable. Writes up to it may be acknowledged once this returns.
     pub(crate) fn advance(&mut self, sequence: u64) -> io::Result<()> {
         kill_point("store.mark.before_write");
         let offset = self.next * SECTOR_BYTES;
@@ -97,25 +98,27 @@ impl AcknowledgedMark {
     }
 }
 
-/// One copy.
+/// Encodes one copy.
 fn line(sequence: u64) -> [u8; LINE_BYTES] {
     let mut line = [0; LINE_BYTES];
     let mut rest = &mut line[..];
-    write!(rest, "muster-acknowledged 1 sequence {sequence:020}").expect("it is shorter");
+    write!(rest, "muster-acknowledged 1 sequence {sequence:020}")
+        .expect("the text is shorter than the line");
     let written = LINE_BYTES - rest.len();
     let checksum = crc32c::crc32c(&line[..written]);
-    writeln!(&mut line[written..], " checksum {checksum:08x}").expect("it fits exactly");
+    writeln!(&mut line[written..], " checksum {checksum:08x}")
+        .expect("the checksum fills the line");
     line
 }
 
-/// The highest number that an intact copy has, and which copy that is.
+/// The highest number of the intact copies, and the index of its copy.
 fn latest(bytes: &[u8]) -> Option<(u64, usize)> {
     let copies = bytes.chunks(SECTOR_BYTES).take(COPIES).enumerate();
     let intact = copies.filter_map(|(index, copy)| {
         let copy = copy.get(..LINE_BYTES)?;
         let digits = std::str::from_utf8(copy.get(31..51)?).ok()?;
         let sequence = digits.parse().ok()?;
-        // Whatever is not what would be written for this number is damaged, the checksum included.
+        // A copy is intact only if it equals the encoding of its number, including the checksum.
         (copy == line(sequence)).then_some((sequence, index))
     });
     intact.max()
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_is_held_by_its_bytes() {
+    fn the_encoding_of_a_copy_is_stable() {
         let text = "muster-acknowledged 1 sequence 00000000000000000042 checksum ";
         let line = line(42);
         assert!(line.starts_with(text.as_bytes()));
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_intact_copy_counts_and_no_flipped_bit_is_taken() {
+    fn the_highest_intact_copy_wins_and_any_flipped_bit_invalidates_a_copy() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(NAME);
         assert_eq!(read(directory.path()).unwrap(), Found::Missing);
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_is_opened_again_overwrites_the_older_copy() {
+    fn a_reopened_mark_overwrites_the_older_copy() {
         let directory = tempfile::tempdir().unwrap();
         drop(AcknowledgedMark::begin(directory.path(), Found::Missing, 3).unwrap());
         let found = read(directory.path()).unwrap();

@@ -1,11 +1,13 @@
-//! A copy of the whole store at one instant, made while it is written.
+//! Online backup: a consistent copy of the whole store, made while it is written.
 //!
-//! RocksDB links its table files, which never change, into the copy and copies the end of its log, so on the same file
-//! system it costs little time and little space. On another one it copies everything, and files are kept until then.
-//! What was acknowledged before the call is in the copy; its ACKNOWLEDGED says so, and an opening compares. The copy is
-//! made under another name, synced, and renamed: what has the name asked for is whole. FORMAT comes last, so that
-//! nobody takes less for a data directory. It never lies in the data directory, whatever its path (`parent`). One
-//! caller at a time for each target; the directories are the caller's choice, and nothing here deletes an older backup.
+//! RocksDB hard-links its immutable table files into the copy and copies the tail of its log, so a backup on the same file
+//! system takes little time and space. On another file system it copies every file, and trimmed files stay until then. The
+//! copy contains everything acknowledged before the call; its file ACKNOWLEDGED records how far, and opening verifies that.
+//! The copy is made under a temporary name, synced, then renamed, so a directory with the final name is complete. FORMAT
+//! is written last, so that an incomplete copy is not taken for a data directory.
+//!
+//! A copy is never made inside the data directory, whatever its path (`parent`). One caller at a time per target. The
+//! caller chooses the directories; no older backup is deleted.
 
 mod parent;
 
@@ -22,8 +24,8 @@ use crate::{acknowledged_mark, format};
 use parent::{Parent, failed};
 
 impl Store {
-    /// Makes `target`, which must not exist, a data directory with everything that is durable now. What an earlier
-    /// call for the same target left unfinished is removed.
+    /// Backs up the store to `target`, a directory that must not exist. Removes the incomplete copy that an earlier call
+    /// for the same target left.
     ///
     /// # Errors
     /// The store is poisoned, `target` exists or leads into the data directory, or the disk refuses.
@@ -35,7 +37,7 @@ impl Store {
         let exists = fs::symlink_metadata(parent.target()).map_or_else(
             |error| match error.kind() {
                 ErrorKind::NotFound => Ok(false),
-                _ => Err(BackupError::io(target, "look at", error)),
+                _ => Err(BackupError::io(target, "inspect", error)),
             },
             |_| Ok(true),
         )?;
@@ -44,20 +46,20 @@ impl Store {
                 target: target.to_path_buf(),
             });
         }
-        let made = self.backup_into(&parent, target);
-        if made.is_err() {
-            // The first error is the one to tell; what cannot be removed is found by the next call.
+        let result = self.backup_into(&parent, target);
+        if result.is_err() {
+            // The first error is the one to report. The next call removes what this one cannot.
             let _ = remove(&parent.partial());
         }
-        made
+        result
     }
 
     fn backup_into(&self, parent: &Parent, target: &Path) -> Result<(), BackupError> {
         let partial = &parent.partial();
-        remove(partial).map_err(failed(target, "remove what is left of an earlier"))?;
+        remove(partial).map_err(failed(target, "remove an incomplete copy of"))?;
         kill_point("store.backup.before_checkpoint");
         let acknowledged = {
-            let _hold = self.inner.trim_gate.hold();
+            let _guard = self.inner.trim_gate.block();
             let checkpoint = self.inner.db.checkpoint(partial);
             checkpoint.map_err(|DatabaseError(what)| BackupError::Database {
                 what: parent.with_real_path(&what),
@@ -71,11 +73,11 @@ impl Store {
         kill_point("store.backup.before_format");
         format::write_whole(partial, self.shards()).map_err(failed(target, "write FORMAT of"))?;
         kill_point("store.backup.before_rename");
-        fs::rename(partial, parent.target()).map_err(failed(target, "give its name to"))?;
+        fs::rename(partial, parent.target()).map_err(failed(target, "rename"))?;
         kill_point("store.backup.before_directory_sync");
         parent
             .sync()
-            .map_err(failed(target, "sync the directory of"))?;
+            .map_err(failed(target, "sync the parent directory of"))?;
         kill_point("store.backup.after_directory_sync");
         Ok(())
     }
@@ -88,7 +90,7 @@ fn remove(partial: &Path) -> io::Result<()> {
     }
 }
 
-/// Syncs the files of a directory and the directory. Most are synced already, which costs nothing.
+/// Syncs the files of a directory and the directory. Most files are synced already, so that is cheap.
 fn sync_all(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         File::open(entry?.path())?.sync_all()?;

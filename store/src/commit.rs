@@ -1,8 +1,8 @@
-//! What a shard hands to the writer, and who gets it back.
+//! The commit: the atomic unit that a shard hands to the writer.
 //!
-//! A commit is one atomic unit: all of it is durable or none. It travels to the writer and, finished, back to
-//! its shard as the same object, so that its buffers are filled again without allocating. The bytes in it are
-//! the engine's; the store does not read them.
+//! All of a commit becomes durable, or none of it. The writer returns the same object to its shard, so that the shard
+//! reuses its buffers without allocating. Bounded by the shard that fills it. The store does not interpret the engine's
+//! bytes.
 
 use std::time::Instant;
 
@@ -11,26 +11,25 @@ use muster_engine::{CellId, CohortId, Sequence, ShardId};
 
 use crate::health::PoisonReason;
 
-/// Where a checkpoint of a shard begins and ends.
+/// Begin and end of a checkpoint of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointMark {
-    /// Pages written from now until [`CheckpointMark::Complete`] cover everything of the shard up to and
-    /// including this commit. A second `Begin` gives up the first.
+    /// Pages written from now until [`CheckpointMark::Complete`] include every event of the shard up to and including this
+    /// commit. A second `Begin` abandons the first checkpoint.
     Begin,
-    /// All those pages are written, the last ones with this commit: the journal up to the commit of `Begin`
-    /// is needed no more.
+    /// All these pages are written, the last ones in this commit: the journal up to the commit of `Begin` is obsolete.
     Complete,
 }
 
-/// One atomic unit of a shard. `P` is whatever the shard wants back with it (outcomes to publish, say).
+/// One atomic unit of a shard. `P` is the shard's payload, returned with the commit, such as outcomes to publish.
 #[derive(Clone, Debug, Default)]
 pub struct Commit<P> {
-    /// The shard.
+    /// The shard that made the commit.
     pub shard: ShardId,
-    /// Number of this commit within its shard: one more than that of the shard's last commit with a journal
-    /// value. Not looked at when `journal` is empty: such a commit uses up no number.
+    /// Sequence of this commit in its shard: the successor of that of the shard's last commit with a journal value.
+    /// Ignored if `journal` is empty: such a commit consumes no sequence.
     pub sequence: Sequence,
-    /// The journal value, empty for none.
+    /// The journal value; empty if there is none.
     pub journal: Vec<u8>,
     /// New cells: index and the engine's table entry.
     pub cells: Vec<(CellId, Vec<u8>)>,
@@ -40,14 +39,14 @@ pub struct Commit<P> {
     pub pages: Vec<PageWrite>,
     /// Inventories received.
     pub inventories: Vec<InventoryWrite>,
-    /// Begin or end of a checkpoint.
+    /// Begin or end of a checkpoint, if any.
     pub checkpoint: Option<CheckpointMark>,
-    /// Comes back untouched.
+    /// Returned unchanged.
     pub payload: P,
 }
 
 impl<P> Commit<P> {
-    /// Empties everything but `shard`, `sequence` and `payload`, keeping the capacities.
+    /// Clears everything except `shard`, `sequence` and `payload`; keeps capacities.
     pub fn clear(&mut self) {
         self.journal.clear();
         self.cells.clear();
@@ -57,7 +56,7 @@ impl<P> Commit<P> {
         self.checkpoint = None;
     }
 
-    /// Bytes of all values, about what the commit adds to a write.
+    /// Bytes of all values: approximately what the commit adds to a write.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let cells = self.cells.iter().map(|(_, bytes)| bytes.len());
@@ -68,7 +67,7 @@ impl<P> Commit<P> {
         self.journal.len() + others.sum::<usize>()
     }
 
-    /// Values of all kinds.
+    /// Number of values of all kinds.
     pub(crate) fn values(&self) -> usize {
         usize::from(!self.journal.is_empty())
             + self.cells.len()
@@ -78,11 +77,11 @@ impl<P> Commit<P> {
     }
 }
 
-/// Takes finished commits back, in the order in which they were handed in.
+/// Receives finished commits, in submission order.
 pub trait Sink<P> {
-    /// The commit is on disk since `durable_at`.
+    /// The commit has been durable since `durable_at`.
     fn committed(&mut self, commit: Commit<P>, durable_at: Instant);
 
-    /// The commit was not acknowledged and the store is poisoned. Whether it is on disk is unknown.
+    /// The commit failed and the store is poisoned. Whether the commit is durable is unknown.
     fn failed(&mut self, commit: Commit<P>, reason: &PoisonReason);
 }

@@ -1,6 +1,6 @@
-//! What a store is opened with: where it lies and the bounds on what it holds.
+//! Configuration of a store: its directory, and the limits on its memory and disk.
 //!
-//! Plain values, checked where they are used. The keys of the configuration file belong to `ingest`.
+//! Plain values, validated where they are used. The keys of the configuration file belong to `ingest`.
 
 use std::path::PathBuf;
 
@@ -9,47 +9,45 @@ use crate::paths;
 
 const MIB: usize = 1024 * 1024;
 
-/// Memtables of the journal: one filling, the others flushing. A disk that is slow for a moment shows as waiting
-/// writes only after all of them are full: at 2 M check-ins/s that is two seconds.
+/// Memtables of the journal: one active, the others flushing. A slow disk stalls writes only once all of them are full,
+/// which takes two seconds at 2 M check-ins/s.
 pub(crate) const JOURNAL_MEMTABLES: usize = 6;
 
-/// The same of the pages, of which a checkpoint writes no more than its share of a commit.
+/// Memtables of the pages. Fewer, because a checkpoint adds a bounded number of pages to each commit.
 pub(crate) const PAGES_MEMTABLES: usize = 3;
 
-/// Memtables of the column families that have no key of their own: two of inventory, control and meta each.
+/// Memtables of the other column families, which are not configurable: two each of inventory, control and meta.
 const OTHER_MEMTABLES_BYTES: usize = 48 * MIB;
 
 /// Tables that RocksDB keeps open.
 const OPEN_TABLES_MAX: u16 = 512;
 
-/// Files open beside those: logs, manifest, diary, locks, directories, what flush, compaction and backup write, and the
+/// Files open beside those: logs, manifest, info log, locks, directories, what flush, compaction and backup write, and the
 /// tables in use beyond the bound, as RocksDB closes none that somebody reads.
 const OPEN_BESIDE_TABLES_MAX: u64 = 128;
 
-/// Where a store lies and how much memory and disk it may hold.
+/// The directory of a store, and its limits on memory and disk.
 ///
-/// Memory, worst case: six memtables of `journal`, three of `pages`, those of the other column families
-/// (48 MiB), the block cache, and twice `group_bytes_max` for the commits and RocksDB's copy of them. With
-/// the defaults that is 384 MiB; a store that takes little holds little.
+/// Memory, worst case: six memtables of `journal`, three of `pages`, those of the other column families (48 MiB), the block
+/// cache, and twice `group_bytes_max` for the commits and RocksDB's copy of them. With the defaults that is 384 MiB; it is
+/// allocated as data arrives.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// The data directory. It is created when missing; it must be empty or a data directory of Muster.
+    /// The data directory. Created if missing; otherwise it must be empty or a data directory of Muster.
     pub directory: PathBuf,
-    /// Number of shards, 1 or more. A new directory needs it and keeps it for ever; for an existing one
-    /// `None` takes what the directory says.
+    /// Number of shards, 1 or more. Required for a new directory, and fixed from then on; `None` accepts the number of an
+    /// existing directory.
     pub shards: Option<u16>,
-    /// One write stops taking further commits once it holds this many bytes. Bounds its memory and
-    /// the time of one sync. A single larger commit is written alone.
+    /// Size of one group of commits at most. Bounds its memory and the time of its sync. A larger commit is written alone.
     pub group_bytes_max: usize,
-    /// Size at which the memtable of the journal is flushed to a file; also about the size of one
-    /// journal file, which is what trim drops at once.
+    /// Size at which a journal memtable is flushed; also about the size of a journal file, the unit that trim drops.
     pub journal_memtable_bytes: usize,
-    /// Size at which the memtable of the pages is flushed.
+    /// Size at which a pages memtable is flushed.
     pub pages_memtable_bytes: usize,
-    /// Size of all write-ahead logs together at which the oldest is released by flushing what it holds.
-    /// Bounds the disk they take and the bytes read again after a crash.
+    /// Total size of write-ahead logs at which RocksDB flushes the column families that hold the oldest one. Bounds their
+    /// disk space and the bytes replayed after a crash.
     pub wal_bytes_max: u64,
-    /// Memory for blocks read by point (inventory, control); scans do not use it.
+    /// Block cache for point reads (inventory, control); scans bypass it.
     pub block_cache_bytes: usize,
     /// Tables that RocksDB keeps open.
     pub open_tables_max: u16,
@@ -59,7 +57,7 @@ impl StoreConfig {
     /// Files that a store with the defaults has open at most.
     pub const OPEN_FILES_MAX: u64 = OPEN_TABLES_MAX as u64 + OPEN_BESIDE_TABLES_MAX;
 
-    /// The defaults, for the data directory given.
+    /// The defaults for a data directory.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
@@ -74,7 +72,7 @@ impl StoreConfig {
         }
     }
 
-    /// Memory of the defaults for a directory, at most, without the commits that are being written.
+    /// Maximum memory with the defaults, without the commits that are being written.
     #[must_use]
     pub fn memory_beside_groups(directory: impl Into<PathBuf>) -> u64 {
         let config = Self::new(directory);
@@ -83,7 +81,7 @@ impl StoreConfig {
         (memtables + OTHER_MEMTABLES_BYTES + config.block_cache_bytes) as u64
     }
 
-    /// The same with its directory resolved: an open store stays where it is, whatever its path leads to later.
+    /// Resolves the directory: an open store keeps its directory, wherever its path leads later.
     pub(crate) fn resolved(&self) -> Result<Self, OpenError> {
         let directory = paths::resolve(&self.directory)
             .map_err(|error| OpenError::io(&self.directory, "find", error))?;
@@ -93,7 +91,7 @@ impl StoreConfig {
         })
     }
 
-    /// The same with a number of shards.
+    /// Sets the number of shards.
     #[must_use]
     pub fn with_shards(self, shards: u16) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! Control objects: tenants and policy sets. Written rarely, each with its own sync, from any thread.
 //!
-//! They are durable before the call returns, hence before any journal value can name them.
+//! A call returns once its object is durable, hence before a journal value can refer to it. At most 65,536 tenants; policy
+//! sets are not deleted. Their bytes belong to the engine.
 
 use std::sync::PoisonError;
 
@@ -14,10 +15,9 @@ use crate::store::Store;
 use crate::value;
 
 impl Store {
-    /// The index of a tenant, given on first sight: 0, 1, 2 and so on. It never changes.
+    /// The index of a tenant, assigned on first use: 0, 1, 2 and so on. It never changes.
     ///
-    /// The first call for a name waits for a sync; ask at start and when a tenant first connects, not for
-    /// each check-in.
+    /// The first call for a name waits for a sync: call it at start and when a tenant first connects, not per check-in.
     pub fn tenant_index(&self, name: &str) -> Result<TenantIndex, WriteError> {
         let mut tenants = self
             .inner
@@ -36,7 +36,7 @@ impl Store {
         Ok(index)
     }
 
-    /// Every tenant with its index, in order of name.
+    /// Every tenant with its index, ordered by name.
     #[must_use]
     pub fn tenants(&self) -> Vec<(String, TenantIndex)> {
         let tenants = self
@@ -50,8 +50,8 @@ impl Store {
             .collect()
     }
 
-    /// Writes a policy set. The same bytes again are welcome, other bytes under the same revision are not:
-    /// the journal names the revision, and replay must find what was in force.
+    /// Writes a policy set. Idempotent for equal bytes; other bytes under the same revision are an error, because the
+    /// journal refers to the revision and a replay must find the policy set that was in force.
     pub fn put_policy_set(&self, revision: Revision, bytes: &[u8]) -> Result<(), WriteError> {
         match self.policy_set(revision)? {
             Some(present) if present == bytes => Ok(()),

@@ -1,6 +1,7 @@
-//! What can go wrong, by operation: opening, reading, writing.
+//! Error types, one per operation: open, read, write, backup, restore.
 //!
-//! Each message says what is wrong, where, and for [`OpenError`] what to do about it.
+//! Each message names the defect and its location; those of [`OpenError`] also say what to do. Plain values: nothing is
+//! logged or retried here.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use muster_engine::Revision;
 use crate::health::PoisonReason;
 use crate::keyspace::Keyspace;
 
-/// Why a data directory was refused. Nothing that was acknowledged is changed by a refusal.
+/// Why a data directory was not opened. Acknowledged data is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it open. The operator stops that one or names another directory.
+    /// Another process has it open. The operator stops that process or uses another directory.
     #[error(
         "data directory {} is in use by another process: stop that process or use another directory",
         directory.display()
@@ -36,7 +37,7 @@ pub enum OpenError {
         /// Format version that this program reads.
         supported: u32,
     },
-    /// The directory holds something else. The operator names an empty or missing one.
+    /// The directory contains other files. The operator uses an empty or missing directory.
     #[error(
         "{} is not a data directory of Muster ({what}): use an empty or missing directory",
         directory.display()
@@ -44,48 +45,48 @@ pub enum OpenError {
     NotADataDirectory {
         /// The directory.
         directory: PathBuf,
-        /// What was found or missed.
+        /// What the directory contains or lacks.
         what: String,
     },
-    /// Bytes are not what was written. The operator restores a copy; Muster does not guess.
+    /// Stored data is damaged. The operator restores a backup; Muster does not repair.
     #[error(
-        "data directory {} is corrupt: {what}: restore it from a copy; nothing was repaired",
+        "data directory {} is corrupt: {what}: restore it from a backup; nothing was repaired",
         directory.display()
     )]
     Corrupt {
         /// The data directory.
         directory: PathBuf,
-        /// What is damaged, with file or key.
+        /// The damage, with file or key.
         what: String,
     },
-    /// The log ends before what was acknowledged: a part of it was cut off. The operator restores a backup.
+    /// The log ends before the last acknowledged write. The operator restores a backup.
     #[error(
-        "data directory {} has lost what was acknowledged: its log ends at write {reached}{damage}, write \
+        "data directory {} has lost acknowledged data: its log ends at write {reached}{damage}, but write \
          {acknowledged} was acknowledged (file ACKNOWLEDGED): restore it from a backup; nothing was changed",
         directory.display()
     )]
     AcknowledgedMissing {
         /// The data directory.
         directory: PathBuf,
-        /// RocksDB's sequence number of the last write that is there.
+        /// RocksDB's sequence number of the last write in the log.
         reached: u64,
-        /// What RocksDB found there, in parentheses; empty if the log just ends.
+        /// The damage that RocksDB reported, in parentheses; empty if there is none.
         damage: String,
-        /// The same of the last write that was acknowledged for certain.
+        /// RocksDB's sequence number of the last write known to be acknowledged.
         acknowledged: u64,
     },
-    /// A restore was cut short, or is at work. The operator lets it end, or orders it again.
+    /// A restore was interrupted or is running. The operator waits for it or runs it again.
     #[error(
-        "{} was being restored and is not whole (file RESTORING): run the same muster restore again, or remove it",
+        "{} is an incomplete restore (file RESTORING): run the same muster restore again, or remove the directory",
         directory.display()
     )]
     Restoring {
-        /// The directory that is not whole.
+        /// The incomplete directory.
         directory: PathBuf,
     },
-    /// Devices are spread over a fixed number of shards. The operator sets the number of the directory.
+    /// The number of shards of a directory is fixed. The operator configures that number.
     #[error(
-        "data directory {} has {} shards, the configuration says {configured}: set the \
+        "data directory {} has {} shards, but the configuration has {configured}: set the \
          number of shards to {}, it cannot change",
         directory.display(), found, found
     )]
@@ -94,21 +95,21 @@ pub enum OpenError {
         directory: PathBuf,
         /// Number of shards in the directory.
         found: u16,
-        /// Number of shards asked for.
+        /// Number of shards in the configuration.
         configured: u16,
     },
-    /// A new directory needs a number of shards of 1 or more. The operator sets it.
+    /// A new directory needs a number of shards, 1 or more. The operator configures it.
     #[error("data directory {} is new: set a number of shards of 1 or more", directory.display())]
     ShardCountMissing {
         /// The data directory.
         directory: PathBuf,
     },
-    /// The operating system refused. The operator reads the cause (permission, disk full, ...).
+    /// The operating system reported an error. The operator reads the cause (permission, disk full, ...).
     #[error("data directory {}: {action}: {source}", directory.display())]
     Io {
         /// The data directory.
         directory: PathBuf,
-        /// What was being done.
+        /// The operation that failed.
         action: String,
         /// The cause.
         source: io::Error,
@@ -131,18 +132,18 @@ impl OpenError {
         }
     }
 
-    /// RocksDB tells its errors apart by the beginning of a text only.
+    /// Classifies an error of RocksDB by its text, because RocksDB exposes no finer kinds.
     pub(crate) fn database(directory: &Path, error: &rocksdb::Error) -> Self {
         let text = error.as_ref();
         let io = error.kind() == rocksdb::ErrorKind::IOError;
-        // Our own lock on FORMAT was free, so this is another tool of RocksDB.
+        // We hold the lock on FORMAT, so another RocksDB tool has the directory open.
         let locked = text.contains("temporarily unavailable") && text.contains("While lock file");
         if io && (locked || text.contains("lock hold by current process")) {
             return Self::InUse {
                 directory: directory.to_path_buf(),
             };
         }
-        // A file that the manifest names and that is gone is damage, not a fault of the disk.
+        // A file that the manifest names and that is missing is damage, not an IO error.
         if io && !text.contains("No such file") {
             return Self::io(directory, "open RocksDB", io::Error::other(text.to_owned()));
         }
@@ -157,19 +158,19 @@ impl OpenError {
     }
 }
 
-/// Why a read failed. Reads go on after a failed read, and after the store is poisoned.
+/// Why a read failed. Other reads still work, even on a poisoned store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// Bytes are not what was written: the operator restores a copy.
+    /// Stored data is damaged. The operator restores a backup.
     #[error("{keyspace}: {what}")]
     Corrupt {
         /// Column family.
         keyspace: &'static str,
-        /// What is wrong, with the key.
+        /// The damage, with the key.
         what: String,
     },
-    /// The disk or RocksDB refused: the operator reads the cause.
-    #[error("reading failed: {what}")]
+    /// The disk or RocksDB reported an error. The operator reads the cause.
+    #[error("read failed: {what}")]
     Io {
         /// The cause.
         what: String,
@@ -194,36 +195,36 @@ impl ReadError {
     }
 }
 
-/// Why a control object (tenant, policy set) was not written, or the store not flushed.
+/// Why a control object (tenant, policy set) was not written, or the store was not flushed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// An earlier write failed. The operator restarts the server; recovery reads what is durable.
+    /// An earlier write failed. The operator restarts the server, which recovers the durable state.
     #[error("the store refuses writes: {0}")]
     Poisoned(PoisonReason),
-    /// What had to be read first could not be.
+    /// A read before the write failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// 65,536 tenants exist; an index is never given twice.
-    #[error("no tenant can be added: all 65536 indexes are taken")]
+    /// 65,536 tenants exist; indexes are not reused.
+    #[error("no tenant can be added: all 65536 tenant indexes are in use")]
     TenantLimit,
-    /// A policy revision never changes once written, since the journal names it.
-    #[error("policy revision {revision} exists with other content: use a new revision")]
+    /// A policy revision is immutable once written, because the journal refers to it.
+    #[error("policy revision {revision} exists with different content: use a new revision")]
     PolicyRevisionTaken {
         /// The revision.
         revision: Revision,
     },
 }
 
-/// Why no backup was made. What was begun of it is removed.
+/// Why no backup was made. The incomplete copy is removed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// An earlier write failed, so what is on disk is not known. The operator restarts the server.
+    /// An earlier write failed, so the durable state is unknown. The operator restarts the server.
     #[error("the store is poisoned: {0}")]
     Poisoned(PoisonReason),
-    /// Something has the name already, and nothing is overwritten. The operator names another.
+    /// The target exists, and nothing is overwritten. The operator names another directory.
     #[error("{} exists: name another directory", target.display())]
     Exists {
-        /// The directory that was asked for.
+        /// The target directory.
         target: PathBuf,
     },
     /// A data directory holds nothing but its store. The operator makes backups elsewhere.
@@ -251,18 +252,18 @@ pub enum BackupError {
         /// The data directory.
         directory: PathBuf,
     },
-    /// RocksDB could not copy itself. The operator reads the cause.
-    #[error("RocksDB made no checkpoint: {what}")]
+    /// RocksDB could not create its checkpoint. The operator reads the cause.
+    #[error("cannot create a RocksDB checkpoint: {what}")]
     Database {
         /// The cause.
         what: String,
     },
-    /// The operating system refused. The operator reads the cause (permission, disk full, ...).
+    /// The operating system reported an error. The operator reads the cause (permission, disk full, ...).
     #[error("cannot {action} backup {}: {source}", target.display())]
     Io {
-        /// The directory that was asked for.
+        /// The target directory.
         target: PathBuf,
-        /// What was being done.
+        /// The operation that failed.
         action: &'static str,
         /// The cause.
         source: io::Error,
@@ -279,27 +280,27 @@ impl BackupError {
     }
 }
 
-/// Why a directory is not there for a restore. Nothing in it was touched.
+/// Why a directory cannot be used for a restore. Its contents are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoringError {
-    /// Something is there that no restore has put there. The operator removes it or names another directory.
-    #[error("{} is there already and not empty: remove it, or use a missing directory", directory.display())]
+    /// It contains files that no restore created. The operator removes them or names another directory.
+    #[error("{} exists and is not empty: remove it, or use a missing directory", directory.display())]
     Occupied {
-        /// What is there.
+        /// The directory.
         directory: PathBuf,
     },
-    /// Another process restores into it. The operator lets that one end.
-    #[error("{} is being restored by another process: let that one end", directory.display())]
-    AtWork {
-        /// Where it works.
+    /// Another process is restoring into it. The operator waits for that process.
+    #[error("{} is being restored by another process: wait until it ends", directory.display())]
+    InProgress {
+        /// The directory.
         directory: PathBuf,
     },
-    /// The operating system refused. The operator reads the cause.
+    /// The operating system reported an error. The operator reads the cause.
     #[error("cannot {action} {}: {source}", directory.display())]
     Io {
         /// The directory.
         directory: PathBuf,
-        /// What was being done.
+        /// The operation that failed.
         action: &'static str,
         /// The cause.
         source: io::Error,
@@ -313,8 +314,8 @@ impl RestoringError {
         }
     }
 
-    pub(crate) fn at_work(directory: &Path) -> Self {
-        Self::AtWork {
+    pub(crate) fn in_progress(directory: &Path) -> Self {
+        Self::InProgress {
             directory: directory.to_path_buf(),
         }
     }

@@ -1,15 +1,17 @@
-//! The file FORMAT: what a data directory is, and who has it open. Checked before RocksDB is touched.
+//! The file FORMAT: identifies a data directory, and its lock. Verified before RocksDB is opened.
 //!
 //! ```text
 //! muster-store 1
 //! shards 4
 //! ```
 //!
-//! It is locked (flock) while a store is open: exclusively by a server, shared by offline readers. The kernel
-//! releases the lock with the process, however it ends.
+//! The file is locked (flock) while a store is open: exclusively by a server, shared by offline readers. The kernel releases
+//! the lock when the process ends, however it ends.
 //!
-//! Creation: the same file is written as FORMAT.creating, then RocksDB is made, then the file is renamed. A
-//! crash in between leaves FORMAT.creating and nothing that was ever acknowledged; the next start goes on.
+//! Creation: the file is written as FORMAT.creating, then the database is created, then the file is renamed. A crash in
+//! between leaves FORMAT.creating and no acknowledged data; the next start continues.
+//!
+//! Owned by the store until it is closed. A file of a few dozen bytes; does not read the database.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -25,21 +27,21 @@ pub const FORMAT_VERSION: u32 = 1;
 const NAME: &str = "FORMAT";
 const NAME_CREATING: &str = "FORMAT.creating";
 const MAGIC: &str = "muster-store";
-/// More than any format file has; a larger one is something else.
+/// Upper bound for reading the file. A valid one is far smaller.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// A data directory that is ours until this is dropped.
+/// The lock on a data directory, held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Claim {
     directory: PathBuf,
-    /// Holds the lock.
+    /// Keeps the lock.
     _file: File,
     pub(crate) shards: u16,
-    /// Creation is not finished: [`Claim::finish_creation`] must follow.
+    /// Creation is incomplete: [`Claim::finish_creation`] must follow.
     pub(crate) creating: bool,
 }
 
-/// Takes a directory for writing, beginning its creation if it is missing or empty.
+/// Locks a directory for writing. Begins its creation if it is missing or empty.
 pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, OpenError> {
     require_restored(directory)?;
     if let Some(mut file) = open(directory, NAME)? {
@@ -63,7 +65,7 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
     let resumed = open(directory, NAME_CREATING)?.is_some();
     if !resumed {
         require_empty(directory)?;
-        // A new store under the name of one that is about to come back would be taken for it.
+        // A new store under the name of one that is being restored would be mistaken for it.
         require_restored(&partial_of(directory))?;
     }
     let shards = shards.filter(|&shards| shards > 0).ok_or_else(missing)?;
@@ -71,7 +73,7 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
     Ok(claimed(directory, file, shards, true))
 }
 
-/// Takes a directory for reading only; several readers may, a server and a reader may not.
+/// Locks a directory for reading. Several readers may, but not a reader and a server.
 pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
     let Some(mut file) = open(directory, NAME)? else {
         let what = format!("no file {NAME} in it");
@@ -84,7 +86,7 @@ pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
 }
 
 impl Claim {
-    /// Makes the directory a data directory: from now on everything must be there.
+    /// Completes the creation: from now on a missing file is damage.
     pub(crate) fn finish_creation(&mut self) -> Result<(), OpenError> {
         kill_point("store.create.before_rename");
         let done = fs::rename(
@@ -143,7 +145,7 @@ fn read(directory: &Path, file: &mut File) -> Result<String, OpenError> {
     Ok(text)
 }
 
-/// Where the file is, in a directory whose creation may not be finished.
+/// Path of the file in a directory whose creation may be incomplete.
 pub(crate) fn file_of(directory: &Path) -> PathBuf {
     let file = directory.join(NAME);
     if file.exists() {
@@ -153,8 +155,7 @@ pub(crate) fn file_of(directory: &Path) -> PathBuf {
     }
 }
 
-/// The number of shards in the file. The version is read before anything else: the rest of the file may be different in
-/// another format.
+/// Parses the file to its number of shards. The version is checked first, because other versions may differ in the rest.
 pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
     let mut lines = text.lines();
     let Some(version) = lines.next().and_then(|line| number(line, MAGIC)) else {
@@ -176,10 +177,12 @@ pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
         .next()
         .and_then(|line| number(line, "shards"))
         .and_then(|shards| u16::try_from(shards).ok())
-        .ok_or_else(|| OpenError::corrupt(directory, format!("file {NAME} names no shards")))
+        .ok_or_else(|| {
+            OpenError::corrupt(directory, format!("file {NAME} has no number of shards"))
+        })
 }
 
-/// The number after a word on a line of its own, at least 1.
+/// The number after a word and a space, at least 1.
 fn number(line: &str, word: &str) -> Option<u32> {
     let digits = line.strip_prefix(word)?.strip_prefix(' ')?;
     digits.parse().ok().filter(|&number| number > 0)
@@ -233,7 +236,7 @@ fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Writes the file of a directory that has everything else, all of it durable: a backup before it gets its name.
+/// Writes the file of a directory whose other files are complete and durable: the last step of a copy.
 pub(crate) fn write_whole(directory: &Path, shards: u16) -> io::Result<()> {
     let mut file = File::create_new(directory.join(NAME))?;
     file.write_all(text(shards).as_bytes())?;
@@ -245,17 +248,13 @@ fn text(shards: u16) -> String {
     format!("{MAGIC} {FORMAT_VERSION}\nshards {shards}\n")
 }
 
-/// Makes the directory and what is missing above it. Its name is an entry of its parent: without a sync there,
-/// a loss of power takes the directory and everything that was acknowledged from it.
+/// Creates the directory and its missing parents, and syncs the parents: without that a power loss could remove the
+/// directory with all acknowledged data.
 pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
-    let above = |path: &Path| match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
-        parent => parent.map(Path::to_path_buf),
-    };
-    // Also where it exists: the start that made it may have been cut short before the sync.
+    // Also if it exists: the process that created it may have ended before the sync.
     let mut parents: Vec<(PathBuf, bool)> = Vec::new();
     let mut path = directory.to_path_buf();
-    while let Some(parent) = above(&path) {
+    while let Some(parent) = parent_of(&path) {
         let existed = path.exists();
         parents.push((parent.clone(), existed));
         if existed {
@@ -266,10 +265,18 @@ pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     for (parent, existed) in parents {
         match File::open(&parent).and_then(|parent| parent.sync_all()) {
-            // Whoever made the directory for us may keep what is above it to himself.
+            // An existing parent may be unreadable for us: an administrator has created the directory.
             Err(error) if existed && error.kind() == ErrorKind::PermissionDenied => {}
             synced => synced?,
         }
     }
     Ok(())
+}
+
+/// The parent directory of a path; the current directory for a relative path of one component.
+fn parent_of(path: &Path) -> Option<PathBuf> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        parent => parent.map(Path::to_path_buf),
+    }
 }

@@ -1,8 +1,8 @@
-//! Healthy, or poisoned with a reason: set once, read by anyone at the cost of one atomic load.
+//! The health of a store: healthy, or poisoned with a reason. Set once; a read costs one atomic load.
 //!
-//! A failed write or sync leaves unknown what the disk holds; a second sync may report success for
-//! bytes the kernel has thrown away. So nothing is tried again: writes are refused until a restart
-//! reads what is really there. Reads go on.
+//! After a failed write or sync the durable state is unknown, and a second sync may report success for pages that the
+//! kernel has dropped. So nothing is retried: the store refuses writes until a restart recovers the durable state. Reads
+//! still work. Shared by all clones of a store.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -34,13 +34,13 @@ impl fmt::Display for PoisonReason {
 pub struct Health(Arc<OnceLock<PoisonReason>>);
 
 impl Health {
-    /// `None` while healthy, else why writes are refused.
+    /// The reason if the store is poisoned, else `None`.
     #[must_use]
     pub fn poisoned(&self) -> Option<&PoisonReason> {
         self.0.get()
     }
 
-    /// Poisons the store and returns the reason in force, which is the first one ever given.
+    /// Poisons the store. Returns the first reason, which stays in force.
     pub(crate) fn poison(&self, reason: impl Into<String>) -> &PoisonReason {
         self.0.get_or_init(|| PoisonReason::new(reason))
     }

@@ -1,6 +1,6 @@
-//! What all clones of a store and its writer share.
+//! The state that all clones of a store and its writer share.
 //!
-//! Owner: whoever is dropped last. Bounds: one entry a tenant, of whom there are 65,536 at most.
+//! Reference-counted: dropped with the last clone. Bounds: one entry per tenant, at most 65,536.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -21,12 +21,12 @@ pub(crate) struct Inner {
     pub(crate) config: StoreConfig,
     pub(crate) health: Health,
     pub(crate) trim_gate: TrimGate,
-    /// Index of every tenant; held while one is added.
+    /// Index of every tenant; locked while one is added.
     pub(crate) tenants: Mutex<BTreeMap<String, TenantIndex>>,
-    /// Whether a [`Writer`] exists: one owner gives log sequence numbers.
+    /// Whether a [`Writer`](crate::Writer) exists: only one may assign log sequence numbers.
     pub(crate) has_writer: AtomicBool,
     pub(crate) notices: Vec<String>,
-    /// The lock on the directory; none on a database that is in no directory.
+    /// The lock on the directory; `None` for a database without a directory.
     _claim: Option<Claim>,
 }
 

@@ -1,7 +1,7 @@
-//! Every key of every column family: its bytes, its size, its bounds.
+//! Encoding of the keys of all column families.
 //!
-//! Numbers in keys are big-endian, so that the order of bytes is the order of numbers and everything of
-//! one shard lies together. docs/reference/STORAGE.md shows the same table. No IO, no values.
+//! Numbers in keys are big-endian, so that byte order is numeric order and the keys of a shard are contiguous.
+//! docs/reference/STORAGE.md has the same table. Pure functions; no values, no IO.
 
 use muster_engine::{CellId, CohortId, PageNumber, Revision, ShardId, TenantIndex};
 use muster_wire::DeviceId;
@@ -25,7 +25,7 @@ pub(crate) const CHECKPOINT_KEY_BYTES: usize = 3;
 pub(crate) const FORMAT: &[u8] = b"format";
 /// `meta`: the number of shards.
 pub(crate) const SHARDS: &[u8] = b"shards";
-/// `meta`: the log sequence number below which nothing is needed any more.
+/// `meta`: the trim point, the log sequence number below which the journal is obsolete.
 pub(crate) const TRIM: &[u8] = b"trim";
 
 const CELL: u8 = b'c';
@@ -34,7 +34,7 @@ const POLICY_SET: u8 = b'p';
 const TENANT: u8 = b't';
 const CHECKPOINT: u8 = b'k';
 
-/// Keys from `first` up to, not including, `end`.
+/// Keys from `first` up to but not including `end`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyRange {
     pub(crate) first: Vec<u8>,
@@ -42,7 +42,7 @@ pub(crate) struct KeyRange {
 }
 
 impl KeyRange {
-    /// Both ends included: the end is the last key with a zero byte appended, its direct successor.
+    /// The range from `first` to `last`, both included: the end is `last` plus a zero byte, its direct successor.
     fn including(first: &[u8], last: &[u8]) -> Self {
         Self {
             first: first.to_vec(),
@@ -141,7 +141,7 @@ pub(crate) fn checkpoint(shard: ShardId) -> [u8; CHECKPOINT_KEY_BYTES] {
     [CHECKPOINT, high, low]
 }
 
-/// The number in the last four bytes: page, cell, cohort or policy revision.
+/// The number in the last four bytes of a key: page, cell, cohort or policy revision.
 pub(crate) fn last_u32(key: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*key.last_chunk()?))
 }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_hold_their_shard_and_no_other() {
+    fn ranges_contain_their_shard_and_no_other() {
         for shard in [0, 1, 255, 256, u16::MAX].map(ShardId) {
             let range = pages_of(shard);
             for number in [0, 1, u32::MAX].map(PageNumber) {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn order_of_keys_is_order_of_numbers() {
+    fn key_order_is_numeric_order() {
         let numbers = [0, 1, 255, 256, 1 << 32, u64::MAX].map(Lsn);
         assert!(numbers.map(journal).is_sorted());
         assert!(page(ShardId(1), PageNumber(u32::MAX)) < page(ShardId(2), PageNumber(0)));

@@ -1,9 +1,9 @@
-//! The column families: what the store keeps apart. docs/reference/STORAGE.md has the keys of each.
+//! The column families of the store. docs/reference/STORAGE.md describes the keys of each.
 
-/// A column family; docs/reference/STORAGE.md has the keys of each.
+/// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keyspace {
-    /// Batches by log sequence number.
+    /// Journal values by log sequence number.
     Journal,
     /// Pages by shard and number.
     Pages,
@@ -16,7 +16,7 @@ pub enum Keyspace {
 }
 
 impl Keyspace {
-    /// All of them.
+    /// All column families.
     pub const ALL: [Self; 5] = [
         Self::Journal,
         Self::Pages,
@@ -25,7 +25,7 @@ impl Keyspace {
         Self::Meta,
     ];
 
-    /// Its name in RocksDB.
+    /// Name in RocksDB.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Keyspace {
         }
     }
 
-    /// First byte under every checksum, so that a value is bound to its column family.
+    /// First byte of the checksum's input, which binds a value to its column family.
     pub(crate) const fn tag(self) -> u8 {
         self.name().as_bytes()[0]
     }

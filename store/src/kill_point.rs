@@ -1,16 +1,16 @@
-//! Kill points: named places before and after every step towards durability, at which a test build can end the
-//! process as SIGKILL does, so that a crash loop visits each moment a crash can fall into.
+//! Kill points: named points before and after every step towards durability, at which a test build can end the process as
+//! SIGKILL does, so that a crash loop covers every state that a crash can leave.
 //!
-//! With the feature `failpoints`, which is off unless asked for, the `fail` crate decides at each point what
-//! happens there. Without it a point is an empty function, and nothing of this is in the program.
+//! With the feature `failpoints`, off by default, the `fail` crate configures each point. Without it a kill point is an
+//! empty function that is compiled away. No state of its own.
 
 use crate::commit::{CheckpointMark, Commit};
 
-/// Every kill point of this crate and the moment it stands for, in the order in which a process meets them.
+/// Every kill point of this crate and the state at that point, in the order in which a process passes them.
 pub const KILL_POINTS: &[(&str, &str)] = &[
     (
         "store.create.before_format",
-        "creation: nothing is there but the directory",
+        "creation: only the directory exists",
     ),
     (
         "store.create.after_format",
@@ -18,32 +18,32 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.create.before_meta",
-        "creation: RocksDB is made, meta is empty",
+        "creation: the database is created, meta is empty",
     ),
     (
         "store.create.before_rename",
-        "creation: everything is made, FORMAT.creating has its old name",
+        "creation: everything is written, FORMAT.creating is not renamed",
     ),
     (
         "store.create.before_directory_sync",
-        "creation: FORMAT has its name, the directory is not synced",
+        "creation: FORMAT is renamed, the directory is not synced",
     ),
     ("store.create.after_directory_sync", "creation: done"),
     (
         "store.open.after_database",
-        "open: RocksDB has read its logs and begun new ones",
+        "open: RocksDB has replayed its logs and begun new ones",
     ),
     (
         "store.recover.after_journal",
-        "recovery: everything is read, nothing new is written",
+        "recovery: the journal is read, nothing is written",
     ),
     (
         "store.tenant.before_put",
-        "a new tenant has an index and is not written",
+        "a new tenant has an index, not written",
     ),
     (
         "store.tenant.after_put",
-        "a new tenant is durable, nobody knows it yet",
+        "a new tenant is durable, not yet reported",
     ),
     (
         "store.policy_set.before_put",
@@ -51,31 +51,31 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.policy_set.after_put",
-        "a new policy set is durable, nobody knows it yet",
+        "a new policy set is durable, not yet reported",
     ),
     (
         "store.group.before_write",
-        "a group of commits is put together and not written",
+        "a group of commits is assembled, not written",
     ),
     (
         "store.group.after_sync",
-        "a group of commits is durable, nobody knows it yet",
+        "a group of commits is durable, not yet acknowledged",
     ),
     (
         "store.mark.before_write",
-        "something is durable, the acknowledged mark does not say so",
+        "a write is durable, the acknowledged mark has not advanced",
     ),
     (
         "store.mark.after_write",
-        "the acknowledged mark has advanced, nobody knows it yet",
+        "the acknowledged mark has advanced, nothing is acknowledged yet",
     ),
     (
         "store.group.between_completions",
-        "a group is durable, some of its commits were told so",
+        "a group is durable, some of its commits are completed",
     ),
     (
         "store.group.after_completions",
-        "every commit of a group was told that it is durable",
+        "every commit of a group is completed",
     ),
     (
         "store.checkpoint.before_begin",
@@ -87,11 +87,11 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.checkpoint.before_pages",
-        "a slice of a checkpoint's pages is not written",
+        "some pages of a checkpoint are not written",
     ),
     (
         "store.checkpoint.after_pages",
-        "a slice of a checkpoint's pages is durable",
+        "some pages of a checkpoint are durable",
     ),
     (
         "store.checkpoint.before_complete",
@@ -111,83 +111,80 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
     ),
     (
         "store.trim.before_range",
-        "trim: the tombstone over the rest is not written",
+        "trim: the range tombstone over the rest is not written",
     ),
     (
         "store.trim.after_range",
-        "trim: the tombstone over the rest is durable",
+        "trim: the range tombstone over the rest is durable",
     ),
     (
         "store.backup.before_checkpoint",
-        "a backup: nothing of it is made",
+        "backup: nothing is written",
     ),
     (
         "store.backup.after_checkpoint",
-        "a backup: RocksDB has copied itself, nothing says how far the copy must reach",
+        "backup: the RocksDB checkpoint is created, ACKNOWLEDGED is not written",
     ),
     (
         "store.backup.before_sync",
-        "a backup: ACKNOWLEDGED is written, not everything is synced",
+        "backup: ACKNOWLEDGED is written, some files are not synced",
     ),
     (
         "store.backup.before_format",
-        "a backup: everything but FORMAT is there and synced",
+        "backup: everything except FORMAT is written and synced",
     ),
     (
         "store.backup.before_rename",
-        "a backup: it is whole and has not its name",
+        "backup: the copy is complete, not renamed",
     ),
     (
         "store.backup.before_directory_sync",
-        "a backup: it has its name, the directory above is not synced",
+        "backup: the copy is renamed, the parent directory is not synced",
     ),
     (
         "store.backup.after_directory_sync",
-        "a backup: done, nobody was told so",
+        "backup: done, not yet reported",
     ),
     (
         "store.restoring.between_removals",
-        "a restore: it removes what an earlier one left",
+        "restore: the files of an earlier restore are being removed",
     ),
     (
         "store.restoring.before_last_removal",
-        "a restore: of what an earlier one left only RESTORING is there",
+        "restore: only RESTORING is left of an earlier restore",
     ),
-    (
-        "store.close.before_flush",
-        "an orderly end: nothing is flushed",
-    ),
+    ("store.close.before_flush", "close: nothing is flushed"),
     (
         "store.close.between_flushes",
-        "an orderly end: some column families are flushed",
+        "close: some column families are flushed",
     ),
     (
         "store.close.after_flush",
-        "an orderly end: everything is flushed, the directory is still ours",
+        "close: everything is flushed, the directory is still locked",
     ),
 ];
 
-/// Ends the process here if the crash loop asked for it.
+/// Ends the process here if the crash loop has configured this point.
 #[cfg(feature = "failpoints")]
 pub fn kill_point(name: &'static str) {
     fail::fail_point!(name, |_| kill());
 }
 
-/// Nothing: this program has no kill points.
+/// Does nothing: this build has no kill points.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub const fn kill_point(_name: &'static str) {}
 
-/// As from outside: no destructor, no buffer, no other thread gets another turn.
+/// As SIGKILL from another process: no destructor runs, no buffer is flushed, no thread continues.
 #[cfg(feature = "failpoints")]
 fn kill() {
     use rustix::process::{Signal, getpid, kill_process};
-    // Refused by nobody, since it is this process. Should it be, the end is a little louder.
+    // A process may always signal itself. If that fails nevertheless, abort.
     let _ = kill_process(getpid(), Signal::KILL);
     std::process::abort();
 }
 
-/// The points on one side of the write of a group: of every group, and by what is in it.
+/// The kill points on one side of a group write: one for every group, others by the contents of the group.
 pub(crate) struct GroupPoints {
     group: fn(),
     pages: fn(),
@@ -195,7 +192,7 @@ pub(crate) struct GroupPoints {
     complete: fn(),
 }
 
-/// In front of the write.
+/// Before the write.
 pub(crate) const BEFORE_WRITE: GroupPoints = GroupPoints {
     group: || kill_point("store.group.before_write"),
     pages: || kill_point("store.checkpoint.before_pages"),
@@ -203,7 +200,7 @@ pub(crate) const BEFORE_WRITE: GroupPoints = GroupPoints {
     complete: || kill_point("store.checkpoint.before_complete"),
 };
 
-/// Behind the sync.
+/// After the sync.
 pub(crate) const AFTER_SYNC: GroupPoints = GroupPoints {
     group: || kill_point("store.group.after_sync"),
     pages: || kill_point("store.checkpoint.after_pages"),
@@ -212,7 +209,7 @@ pub(crate) const AFTER_SYNC: GroupPoints = GroupPoints {
 };
 
 impl GroupPoints {
-    /// Passes those that this group has.
+    /// Passes the points that apply to this group.
     pub(crate) fn pass<P>(&self, commits: &[Commit<P>]) {
         (self.group)();
         if !cfg!(feature = "failpoints") {

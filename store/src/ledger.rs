@@ -1,18 +1,17 @@
-//! Which part of the journal is still needed: the bookkeeping behind checkpoint and trim.
+//! Assigns log sequence numbers and tracks which part of the journal is live: the state behind checkpoint and trim.
 //!
-//! Owned by the writer, rebuilt by recovery. Pure numbers: no IO, no bytes. Constant memory a shard, however
-//! long the journal is: of each shard only the oldest value that it needs counts, and that moves only when a
-//! checkpoint completes.
+//! Owned by the writer, rebuilt by recovery. Constant memory per shard, independent of the length of the journal: only the
+//! oldest live value of a shard matters, and it changes only when a checkpoint completes. Pure state: no IO.
 
 use muster_engine::{Sequence, ShardId};
 
 use crate::lsn::Lsn;
 use crate::value::CheckpointRecord;
 
-/// A run of journal values of one shard.
+/// The journal values of one shard since some point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Run {
-    /// The first, `None` when there is none.
+    /// The first one; `None` if there is none.
     first: Option<Lsn>,
     bytes: u64,
 }
@@ -24,7 +23,7 @@ impl Run {
     }
 }
 
-/// A checkpoint that has begun: what it will cover, and what came after.
+/// A running checkpoint: the sequence that it covers, and the values after it.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
     sequence: Sequence,
@@ -35,17 +34,17 @@ struct Begun {
 struct Shard {
     /// Last sequence in the journal, or covered by the last checkpoint.
     sequence: Sequence,
-    /// Values a recovery would replay.
+    /// Values that a recovery would replay.
     live: Run,
     begun: Option<Begun>,
 }
 
-/// A rule between the shards and the writer that was broken; nothing of the commit was written.
+/// A commit that violates the contract between shards and writer. Nothing of its group was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LedgerError {
     #[error("shard {shard} does not exist, there are {shards}")]
     NoSuchShard { shard: ShardId, shards: usize },
-    #[error("shard {shard} sent sequence {found} after {last}: sequences have no gap")]
+    #[error("shard {shard} sent sequence {found} after {last}: sequences must have no gap")]
     SequenceGap {
         shard: ShardId,
         last: Sequence,
@@ -62,7 +61,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Before the first journal value: `cursors` is the last checkpointed sequence of each shard, 0 if none.
+    /// The ledger before the journal is read: `cursors` has the checkpointed sequence of each shard, 0 if it has none.
     pub(crate) fn new(next: Lsn, cursors: &[Sequence]) -> Self {
         let shard = |&sequence: &Sequence| Shard {
             sequence,
@@ -74,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// What the next journal value gets.
+    /// Log sequence number of the next journal value.
     pub(crate) fn next_lsn(&self) -> Lsn {
         self.next
     }
@@ -86,19 +85,19 @@ impl Ledger {
             .map_or(Sequence(0), |shard| shard.sequence)
     }
 
-    /// Bytes of journal that a recovery would replay for a shard.
+    /// Journal bytes that a recovery would replay for a shard.
     pub(crate) fn live_bytes(&self, shard: ShardId) -> u64 {
         self.shards
             .get(usize::from(shard))
             .map_or(0, |shard| shard.live.bytes)
     }
 
-    /// The same for all shards.
+    /// Journal bytes that a recovery would replay for all shards.
     pub(crate) fn live_bytes_total(&self) -> u64 {
         self.shards.iter().map(|shard| shard.live.bytes).sum()
     }
 
-    /// Below this nothing is needed. A shard with nothing to replay does not hold it back.
+    /// The trim point: all values below it are obsolete. A shard without live values does not hold it back.
     pub(crate) fn trim(&self) -> Lsn {
         let oldest = self
             .shards
@@ -108,7 +107,7 @@ impl Ledger {
         oldest.unwrap_or(self.next)
     }
 
-    /// Takes the next log sequence number for a journal value.
+    /// Assigns the next log sequence number to a journal value.
     pub(crate) fn append(
         &mut self,
         shard: ShardId,
@@ -134,12 +133,12 @@ impl Ledger {
         Ok(lsn)
     }
 
-    /// Passes over a value that no shard needs (recovery only).
+    /// Skips an obsolete value (recovery only).
     pub(crate) fn skip(&mut self) {
         self.next = self.next.next();
     }
 
-    /// From here on the shard writes pages that cover everything so far. Beginning again starts afresh.
+    /// Begins a checkpoint, which will cover all values so far. Abandons a running one.
     pub(crate) fn begin(&mut self, shard: ShardId) -> Result<(), LedgerError> {
         let entry = self.shard(shard)?;
         entry.begun = Some(Begun {
@@ -149,7 +148,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// All pages are written: what came up to the begin is needed no more.
+    /// Completes a checkpoint: the values up to its begin become obsolete.
     pub(crate) fn complete(&mut self, shard: ShardId) -> Result<CheckpointRecord, LedgerError> {
         let next_lsn = self.next;
         let entry = self.shard(shard)?;
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_frees_what_came_up_to_its_begin() {
+    fn a_checkpoint_frees_the_values_up_to_its_begin() {
         let mut ledger = ledger(2);
         append(&mut ledger, 0, 1, 10).unwrap();
         append(&mut ledger, 0, 2, 10).unwrap();
@@ -245,15 +244,11 @@ mod tests {
         assert_eq!(ledger.trim(), Lsn(2), "shard 1 still needs it");
         ledger.begin(ShardId(1)).unwrap();
         ledger.complete(ShardId(1)).unwrap();
-        assert_eq!(
-            ledger.trim(),
-            Lsn(3),
-            "nothing is needed, up to the next value"
-        );
+        assert_eq!(ledger.trim(), Lsn(3), "no value is live");
     }
 
     #[test]
-    fn beginning_again_covers_what_came_between() {
+    fn a_second_begin_covers_the_values_after_the_first() {
         let mut ledger = ledger(1);
         append(&mut ledger, 0, 1, 1).unwrap();
         ledger.begin(ShardId(0)).unwrap();

@@ -1,8 +1,8 @@
-//! Muster's durable half: journal, pages, inventory and control objects in RocksDB.
+//! Durable storage of Muster: journal, pages, inventory and control objects in RocksDB.
 //!
-//! Ids and pages are the engine's types; values come in and go out as bytes, and what they mean is the engine's. This is the only crate that names
-//! RocksDB. It starts no thread of its own: [`Writer`] is driven by the writer thread of `ingest`, everything
-//! else may be called from any thread. docs/reference/STORAGE.md describes keys, values and the life of a commit.
+//! Ids are the engine's types; values are bytes, which only the engine interprets. This is the only crate that depends on
+//! RocksDB. It starts no threads: the writer thread of `ingest` drives [`Writer`], everything else may be called from any
+//! thread. docs/reference/STORAGE.md describes keys, values and the life of a commit.
 //!
 //! ```
 //! use muster_engine::ShardId;

@@ -1,17 +1,17 @@
-//! The log sequence number: which journal value comes before which, over all shards.
+//! The log sequence number: the total order of journal values over all shards.
 
 use std::fmt;
 
-/// The key of a journal value (log sequence number), given by the writer in the order of commits, without a gap.
+/// Log sequence number: the key of a journal value, assigned by the writer in commit order without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Lsn(pub u64);
 
 impl Lsn {
-    /// That of the first value of a new journal; 0 stays free to mean "before everything".
+    /// The first one of a new journal; 0 means "before the first".
     pub const FIRST: Self = Self(1);
 
-    /// That of the next value.
+    /// The next log sequence number.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

@@ -1,30 +1,30 @@
-//! Numbers for operators: plain structs, filled by the writer and by RocksDB, named and exposed by `ingest`.
+//! Metrics of the store: plain structs, filled by the writer and from RocksDB; `ingest` names and exposes them.
 
 use hdrhistogram::Histogram;
 
-/// Longest sync told apart from longer ones.
+/// Upper bound of the sync histogram; longer syncs are recorded as this.
 const SYNC_NANOSECONDS_MAX: u64 = 60_000_000_000;
 
-/// What the writer has done since it was made. Owned and written by the writer thread; others get a clone.
+/// Counters of the writer since its creation. Owned and written by the writer thread; others get a clone.
 #[derive(Clone, Debug)]
 pub struct WriterMetrics {
     /// Writes to RocksDB that carried commits, one sync each.
     pub groups: u64,
     /// Commits made durable.
     pub commits: u64,
-    /// Syncs waited for. Equal to `groups`: what it is compared with is `commits`.
+    /// Syncs. Equal to `groups`; compare with `commits` for the effect of group commit.
     pub syncs: u64,
     /// Bytes handed to RocksDB.
     pub bytes: u64,
-    /// Journal values among them.
+    /// Journal values written.
     pub journal_values: u64,
-    /// Pages among them.
+    /// Pages written.
     pub pages: u64,
     /// Checkpoints completed.
     pub checkpoints: u64,
-    /// Times that the head of the journal was deleted.
+    /// Trims of the journal.
     pub trims: u64,
-    /// Time of write and sync of a group.
+    /// Latency of write and sync of a group.
     pub sync_nanoseconds: Histogram<u64>,
 }
 
@@ -46,7 +46,7 @@ impl Default for WriterMetrics {
     }
 }
 
-/// What RocksDB and the directory hold now, and what RocksDB has done since the store was opened.
+/// Sizes of RocksDB and of the data directory now, and counters of RocksDB since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreMetrics {
     /// All files of the data directory.
@@ -59,9 +59,9 @@ pub struct StoreMetrics {
     pub table_file_bytes: u64,
     /// Memtables of all column families.
     pub memtable_bytes: u64,
-    /// Time that writes have waited for flush or compaction, in microseconds.
+    /// Time that writes were stalled by flush or compaction, in microseconds.
     pub stall_microseconds: u64,
-    /// Whether writes wait at this moment.
+    /// Whether writes are stalled now.
     pub stalled: bool,
     /// Bytes written by flushes.
     pub flush_bytes: u64,

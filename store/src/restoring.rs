@@ -1,4 +1,4 @@
-//! The file RESTORING: a directory that a restore is filling, and the names of all that it puts there.
+//! The file RESTORING: marks a directory that a restore is filling, and lists the files that it creates there.
 //!
 //! ```text
 //! muster-restoring 1
@@ -6,12 +6,12 @@
 //! CURRENT
 //! ```
 //!
-//! It is durable before the first file that it names, and removed when the directory has its own name for good.
-//! So a directory with it is unfinished and served by nobody, and whoever finds it may remove what it names and
-//! nothing else: a restore that was cut short is simply ordered again. It is locked (flock) while a restore is at
-//! work, and the kernel releases the lock with the process.
+//! It is durable before the first listed file is created, and removed once the final name of the directory is durable. So
+//! a directory that contains it is incomplete, and no server opens it. The next restore removes the listed files, and no
+//! others, and starts over. The file is locked (flock) while a restore is running; the kernel releases the lock when the
+//! process ends.
 //!
-//! Owned by the restore; it copies nothing itself. Bounds: as many names as a backup has files.
+//! Owned by the restore. Bounds: one name per file of the backup. Copies no files.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -24,33 +24,33 @@ use crate::kill_point::kill_point;
 
 const NAME: &str = "RESTORING";
 const MAGIC: &str = "muster-restoring 1\n";
-/// More than the names of any backup; a longer file is something else.
+/// Upper bound for reading the file; the names of any backup fit.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// What a directory is called until it is whole.
+/// Suffix of the name of an incomplete directory.
 pub const PARTIAL_SUFFIX: &str = ".partial";
 
-/// The name of `directory` until it is whole.
+/// The temporary name of `directory` until it is complete.
 #[must_use]
 pub fn partial_of(directory: &Path) -> PathBuf {
-    // Without the slash that may end it: the name goes beside the directory, not into it.
+    // Removes a trailing slash: the temporary directory is a sibling, not a child.
     let directory: PathBuf = directory.components().collect();
     let mut name = directory.into_os_string();
     name.push(PARTIAL_SUFFIX);
     PathBuf::from(name)
 }
 
-/// A directory with a RESTORING that is ours until this is dropped.
+/// The lock on the RESTORING of a directory, held until this is dropped.
 #[derive(Debug)]
 pub struct Restoring {
     directory: PathBuf,
     names: Vec<OsString>,
-    /// Holds the lock.
+    /// Keeps the lock.
     _file: File,
 }
 
 impl Restoring {
-    /// Whether a restore has left `directory` unfinished, or is at work there.
+    /// Whether a restore left `directory` incomplete or is running there.
     pub fn is_in(directory: &Path) -> io::Result<bool> {
         match fs::symlink_metadata(directory.join(NAME)) {
             Ok(_) => Ok(true),
@@ -61,33 +61,33 @@ impl Restoring {
         }
     }
 
-    /// Takes over what an earlier restore left in `directory`; none if it is missing or empty.
+    /// Takes over the incomplete restore in `directory`; `None` if the directory is missing or empty.
     ///
     /// # Errors
-    /// A restore is at work there, or something lies there that no restore has put.
+    /// A restore is running there, or the directory contains files that no restore created.
     pub fn find(directory: &Path) -> Result<Option<Self>, RestoringError> {
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             entries => entries.map_err(failed(directory, "list"))?,
         };
         let mut found: Vec<OsString> = Vec::new();
-        let mut has_file = false;
+        let mut has_mark = false;
         for entry in entries {
             let entry = entry.map_err(failed(directory, "list"))?;
             let is_file = entry
                 .file_type()
-                .map_err(failed(directory, "look at"))?
+                .map_err(failed(directory, "inspect"))?
                 .is_file();
             if !is_file {
                 return Err(RestoringError::occupied(directory));
             }
             if entry.file_name() == NAME {
-                has_file = true;
+                has_mark = true;
             } else {
                 found.push(entry.file_name());
             }
         }
-        if !has_file {
+        if !has_mark {
             return if found.is_empty() {
                 Ok(None)
             } else {
@@ -115,26 +115,26 @@ impl Restoring {
         }))
     }
 
-    /// Marks `directory`, which is empty, before files of these names are put into it.
+    /// Marks the empty `directory` before files with these names are created in it.
     ///
     /// # Errors
-    /// Another restore was quicker, or the disk refuses.
+    /// Another restore has marked it, or the write failed.
     pub fn begin(directory: &Path, names: Vec<OsString>) -> Result<Self, RestoringError> {
         let path = directory.join(NAME);
         let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(RestoringError::at_work(directory));
+                return Err(RestoringError::in_progress(directory));
             }
-            made => made.map_err(failed(directory, "make RESTORING of"))?,
+            created => created.map_err(failed(directory, "create RESTORING of"))?,
         };
         lock(directory, &file)?;
-        // Between the two, another restore may have taken the file for one that was left, and removed it.
+        // Between creation and lock, another restore may have taken the file for an abandoned one and removed it.
         let own = file
             .metadata()
-            .map_err(failed(directory, "look at RESTORING of"))?
+            .map_err(failed(directory, "inspect RESTORING of"))?
             .ino();
         if fs::metadata(&path).map_or(true, |there| there.ino() != own) {
-            return Err(RestoringError::at_work(directory));
+            return Err(RestoringError::in_progress(directory));
         }
         let mut text = MAGIC.as_bytes().to_vec();
         for name in &names {
@@ -152,13 +152,13 @@ impl Restoring {
         })
     }
 
-    /// Everything is in the directory and durable, which is now called `directory`: anybody may have it.
+    /// Removes the mark. The directory, now named `directory`, is complete and durable.
     pub fn finish(self, directory: &Path) -> io::Result<()> {
         fs::remove_file(directory.join(NAME))?;
         File::open(directory)?.sync_all()
     }
 
-    /// Empties the directory: what RESTORING names, then RESTORING itself.
+    /// Empties the directory: first the listed files, then RESTORING itself.
     pub fn remove(self) -> io::Result<()> {
         for name in &self.names {
             kill_point("store.restoring.between_removals");
@@ -167,14 +167,14 @@ impl Restoring {
                 _ => {}
             }
         }
-        // As long as one of the files may come back, what names them must.
+        // RESTORING must outlast the files that it lists, also after a power loss.
         File::open(&self.directory)?.sync_all()?;
         kill_point("store.restoring.before_last_removal");
         fs::remove_file(self.directory.join(NAME))
     }
 }
 
-/// The names that it has. One that was cut short names nothing: it is older than all it would have named.
+/// The listed names. A torn file lists none: it was not durable before any file was created.
 fn parse(text: &str) -> Option<Vec<OsString>> {
     match text.strip_prefix(MAGIC) {
         Some(names) => Some(names.lines().map(OsString::from).collect()),
@@ -182,7 +182,7 @@ fn parse(text: &str) -> Option<Vec<OsString>> {
     }
 }
 
-/// The error of a step that the operating system refused.
+/// Maps an operating system error of a step to a [`RestoringError`].
 fn failed(directory: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RestoringError {
     move |error| RestoringError::io(directory, action, error)
 }
@@ -190,7 +190,7 @@ fn failed(directory: &Path, action: &'static str) -> impl FnOnce(io::Error) -> R
 fn lock(directory: &Path, file: &File) -> Result<(), RestoringError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(RestoringError::at_work(directory)),
+        Err(TryLockError::WouldBlock) => Err(RestoringError::in_progress(directory)),
         Err(TryLockError::Error(error)) => Err(RestoringError::io(directory, "lock", error)),
     }
 }
@@ -203,20 +203,20 @@ mod tests {
         names.iter().map(OsString::from).collect()
     }
 
-    fn left(directory: &Path) -> Vec<OsString> {
+    fn names_in(directory: &Path) -> Vec<OsString> {
         let entries = fs::read_dir(directory).unwrap();
-        let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        left
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
     }
 
     #[test]
-    fn what_was_begun_is_removed_and_nothing_else() {
+    fn files_of_an_incomplete_restore_are_removed_and_no_others() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
         assert!(Restoring::find(&at.join("missing")).unwrap().is_none());
         assert!(Restoring::find(at).unwrap().is_none());
-        let begun = Restoring::begin(at, names(&["CURRENT", "1.sst"])).unwrap();
+        let running = Restoring::begin(at, names(&["CURRENT", "1.sst"])).unwrap();
         fs::write(at.join("CURRENT"), "half").unwrap();
         assert!(Restoring::is_in(at).unwrap());
         for busy in [
@@ -224,13 +224,13 @@ mod tests {
             Restoring::begin(at, Vec::new()).map(drop),
         ] {
             assert!(
-                matches!(busy, Err(RestoringError::AtWork { .. })),
+                matches!(busy, Err(RestoringError::InProgress { .. })),
                 "{busy:?}"
             );
         }
-        drop(begun);
+        drop(running);
 
-        // A file that it does not name, a folder, a link: somebody else's.
+        // An unlisted file, a directory, a symbolic link: not created by a restore.
         fs::write(at.join("notes.txt"), "mine").unwrap();
         let occupied = |found: Result<Option<Restoring>, _>| {
             assert!(
@@ -246,14 +246,14 @@ mod tests {
         std::os::unix::fs::symlink("/", at.join("1.sst")).unwrap();
         occupied(Restoring::find(at));
         fs::remove_file(at.join("1.sst")).unwrap();
-        assert_eq!(left(at), names(&["CURRENT", NAME]));
+        assert_eq!(names_in(at), names(&["CURRENT", NAME]));
 
         Restoring::find(at).unwrap().unwrap().remove().unwrap();
-        assert_eq!(left(at), names(&[]));
+        assert_eq!(names_in(at), names(&[]));
     }
 
     #[test]
-    fn a_mark_cut_short_names_nothing_and_another_file_is_no_mark() {
+    fn a_torn_mark_lists_no_files_and_other_contents_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
         for length in 0..=MAGIC.len() {
@@ -262,7 +262,7 @@ mod tests {
             assert!(Restoring::find(at).is_err(), "{length} bytes");
             fs::remove_file(at.join("CURRENT")).unwrap();
             Restoring::find(at).unwrap().unwrap().remove().unwrap();
-            assert_eq!(left(at), names(&[]));
+            assert_eq!(names_in(at), names(&[]));
         }
         for other in ["muster-restoring 2\n", "a list", "\0\0\0\0"] {
             fs::write(at.join(NAME), other).unwrap();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_beside_its_directory() {
+    fn the_temporary_directory_is_a_sibling() {
         for directory in ["a/data", "a/data/", "a/data/."] {
             assert_eq!(
                 partial_of(Path::new(directory)),

@@ -1,7 +1,8 @@
-//! RocksDB as the [`Database`] of a store: nothing outside this file and its folder calls it.
+//! RocksDB as the [`Database`] of a store. Only this module and its submodules call RocksDB.
 //!
-//! Iterators never leave a method: the binding would let them outlive their snapshot. Scans hold one value at a
-//! time and pass by the block cache. Bounds are those of `options.rs`.
+//! Iterators do not leave a method, because the binding would let them outlive their snapshot. A scan has one value in
+//! memory at a time and bypasses the block cache. Owned by the store; bounds are set in `options.rs`. Does not interpret
+//! values.
 
 mod metrics;
 mod options;
@@ -18,7 +19,7 @@ use rocksdb::{
 
 use crate::acknowledged_mark::{self, AcknowledgedMark, Found};
 use crate::config::StoreConfig;
-use crate::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
+use crate::database::{Database, DatabaseError, Reads, Stored, Visitor, WriteSet};
 use crate::error::{OpenError, ReadError};
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -29,42 +30,42 @@ use crate::metrics::StoreMetrics;
 use options::LogEnd;
 pub(crate) use options::Mode;
 
-/// Read ahead of a scan: a recovery reads hundreds of megabytes in order.
+/// Readahead of a scan: recovery reads hundreds of megabytes sequentially.
 const SCAN_READAHEAD_BYTES: usize = 2 * 1024 * 1024;
 
-/// RocksDB's name for the number of memtables that are being flushed.
+/// RocksDB property: number of immutable memtables, which wait for a flush or are being flushed.
 const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
 
-/// RocksDB's name for the bytes in the memtable that takes writes.
+/// RocksDB property: bytes in the active memtable.
 const ACTIVE_MEMTABLE_BYTES: &str = "rocksdb.cur-size-active-mem-table";
 
 /// An open RocksDB.
 pub(crate) struct Rocks {
     pub(crate) db: DB,
-    /// They hold the statistics.
+    /// Kept because they own the statistics.
     pub(crate) options: Options,
     pub(crate) directory: PathBuf,
-    /// Pages in memory that are worth a file of their own; fewer are cheap to merge, whatever they lie beside.
+    /// Bytes of pages in the memtable from which on they get their own file; fewer are cheap to compact with other keys.
     pages_file_bytes_min: u64,
-    /// None where nothing is written.
+    /// `None` if opened read-only.
     mark: Option<Mutex<AcknowledgedMark>>,
-    /// What was found wrong and set right, for operators.
+    /// Faults found while opening, for operators.
     pub(crate) notices: Vec<String>,
 }
 
 impl Rocks {
-    /// Opens RocksDB once it is sure that nothing acknowledged is missing; until then nothing is changed.
+    /// Opens RocksDB. First verifies that no acknowledged write is missing; changes nothing before that.
     pub(crate) fn open(
         directory: &Path,
         config: &StoreConfig,
         mode: Mode,
     ) -> Result<Self, OpenError> {
-        let on_mark = |error| OpenError::io(directory, "read or write ACKNOWLEDGED", error);
+        let mark_error = |error| OpenError::io(directory, "read or write ACKNOWLEDGED", error);
         let found = match mode {
-            // Nothing was acknowledged before a creation was finished.
+            // Nothing is acknowledged before a creation is complete.
             Mode::Create => Found::Missing,
             Mode::Existing | Mode::ReadOnly => {
-                acknowledged_mark::read(directory).map_err(on_mark)?
+                acknowledged_mark::read(directory).map_err(mark_error)?
             }
         };
         let mut notices = Vec::from_iter(notice_of_mark(found, mode));
@@ -82,9 +83,9 @@ impl Rocks {
         let mark = match mode {
             Mode::ReadOnly => None,
             Mode::Create | Mode::Existing => {
-                // Opening has put into files and synced whatever the logs held.
+                // Opening has flushed the contents of the logs to synced files.
                 let mark = AcknowledgedMark::begin(directory, found, db.latest_sequence_number());
-                Some(Mutex::new(mark.map_err(on_mark)?))
+                Some(Mutex::new(mark.map_err(mark_error)?))
             }
         };
         Ok(Self {
@@ -97,19 +98,19 @@ impl Rocks {
         })
     }
 
-    /// Notes that everything written so far is durable. Every write here is synced, so what RocksDB has
-    /// published is.
+    /// Advances the acknowledged mark to RocksDB's latest sequence number. Every write here is synced, so everything up to
+    /// that number is durable.
     fn acknowledge(&self) -> io::Result<()> {
         let Some(mark) = &self.mark else {
             return Ok(());
         };
-        // A mark that a panic left half written is written whole the next time.
+        // A panic may leave one copy torn; the next advance writes the other.
         let mut mark = mark.lock().unwrap_or_else(PoisonError::into_inner);
         mark.advance(self.db.latest_sequence_number())
     }
 }
 
-/// Opens RocksDB and compares what its log reaches with the acknowledged mark.
+/// Opens RocksDB and compares its sequence number with the acknowledged mark.
 fn open_database(
     directory: &Path,
     config: &StoreConfig,
@@ -118,7 +119,7 @@ fn open_database(
     notices: &mut Vec<String>,
 ) -> Result<(DB, Options), OpenError> {
     let log_end = match found {
-        // The mark tells a torn end of the log, which is dropped, from a lost one.
+        // With the mark, a torn tail, which is dropped, can be told from the loss of acknowledged writes.
         Found::Sequence(_) => LogEnd::MayBeTorn,
         Found::Missing | Found::Damaged => LogEnd::Strict,
     };
@@ -139,25 +140,25 @@ fn open_database(
     }
 }
 
-/// What operators are told of a mark that is not as it was written.
+/// The notice about a missing or damaged mark.
 fn notice_of_mark(found: Found, mode: Mode) -> Option<String> {
     let fault = match found {
         Found::Missing if mode != Mode::Create => "missing",
         Found::Damaged => "damaged",
         Found::Missing | Found::Sequence(_) => return None,
     };
-    let made_anew = if mode == Mode::ReadOnly {
+    let recreated = if mode == Mode::ReadOnly {
         ""
     } else {
-        " and was made anew"
+        " and was recreated"
     };
     Some(format!(
-        "file ACKNOWLEDGED is {fault}{made_anew}; the log was read without it"
+        "file ACKNOWLEDGED is {fault}{recreated}; the log was read without it"
     ))
 }
 
 impl Keyspace {
-    fn of(self, db: &DB) -> &ColumnFamily {
+    fn column_family(self, db: &DB) -> &ColumnFamily {
         db.cf_handle(self.name())
             .expect("open() opens every column family")
     }
@@ -191,17 +192,17 @@ impl Database for Rocks {
         })
     }
 
-    /// Whole files first, by dropping them. The rest is the head of one file, which goes with that file at the
-    /// next trim, and the head of the memtable, which one range tombstone keeps from being flushed.
+    /// First drops whole files. The rest is the head of one file, which a later trim drops, and the head of the memtable,
+    /// which one range tombstone keeps from being flushed.
     fn trim(&self, first: Lsn, end: Lsn) -> Result<(), DatabaseError> {
-        let family = Keyspace::Journal.of(&self.db);
+        let family = Keyspace::Journal.column_family(&self.db);
         let last = Lsn(end.0 - 1);
         kill_point("store.trim.before_files");
         self.db
             .delete_file_in_range_cf(family, keys::journal(Lsn(0)), keys::journal(last))?;
         kill_point("store.trim.after_files");
-        // The tombstone must not reach back into a file, nor into a memtable that is just becoming one: files
-        // that overlap are merged by compaction, the others only moved. What is left out goes with its file.
+        // The tombstone must not cover keys of a file, nor of a memtable that is being flushed: compaction would merge
+        // overlapping files, and only moves the others. Keys that are left out are dropped with their file.
         if self.db.property_int_value_cf(family, IMMUTABLE_MEMTABLES)? != Some(0) {
             return Ok(());
         }
@@ -217,8 +218,8 @@ impl Database for Rocks {
         }
         let mut writes = WriteBatch::new();
         writes.delete_range_cf(family, keys::journal(first), keys::journal(end));
-        // Synced, although its loss would cost nothing: the mark may count what has a sequence number, from
-        // any thread. It is one sync a checkpoint, behind all completions.
+        // Synced, although its loss would be harmless: any thread may advance the mark to the sequence number of this
+        // write, which must be durable then. One sync per checkpoint, after all completions.
         kill_point("store.trim.before_range");
         self.db.write_opt(writes, &synced())?;
         kill_point("store.trim.after_range");
@@ -227,23 +228,25 @@ impl Database for Rocks {
 
     fn flush(&self) -> Result<(), DatabaseError> {
         for keyspace in Keyspace::ALL {
-            self.db.flush_cf(keyspace.of(&self.db)).map_err(|error| {
-                DatabaseError(format!("flush of {} failed: {error}", keyspace.name()))
-            })?;
+            self.db
+                .flush_cf(keyspace.column_family(&self.db))
+                .map_err(|error| {
+                    DatabaseError(format!("flush of {} failed: {error}", keyspace.name()))
+                })?;
             kill_point("store.close.between_flushes");
         }
         Ok(())
     }
 
     fn recovered(&self) -> Result<(), DatabaseError> {
-        let family = Keyspace::Pages.of(&self.db);
+        let family = Keyspace::Pages.column_family(&self.db);
         Ok(self.db.set_options_cf(family, &options::COMPACTION_ON)?)
     }
 
-    /// The next pages are of another shard, or of the beginning of this one: in one file with these they would cover
-    /// all keys, and its compaction would rewrite all pages.
+    /// Ends a file here, if it is worth one: the next pages belong to another shard or to the beginning of this one. A file
+    /// with both would span all keys, and its compaction would rewrite all pages.
     fn pages_written(&self) -> Result<(), DatabaseError> {
-        let family = Keyspace::Pages.of(&self.db);
+        let family = Keyspace::Pages.column_family(&self.db);
         let bytes = self
             .db
             .property_int_value_cf(family, ACTIVE_MEMTABLE_BYTES)?;
@@ -256,10 +259,10 @@ impl Database for Rocks {
     }
 
     fn checkpoint(&self, to: &Path) -> Result<u64, DatabaseError> {
-        // Read before: the copy may have more, never less.
+        // Read before the checkpoint: the copy may reach further, never less far.
         let acknowledged = self.db.latest_sequence_number();
-        // Memtables become files first, so that little log has to be copied. What is written meanwhile is in the
-        // log, whose end may be cut within a record that nobody was told of.
+        // RocksDB flushes memtables first, so that it copies little of the log. Concurrent writes are in the log, whose
+        // copy may end within a record that is not acknowledged.
         Checkpoint::new(&self.db)?.create_checkpoint(to)?;
         Ok(acknowledged)
     }
@@ -276,7 +279,8 @@ struct RocksWrites<'a> {
 
 impl WriteSet for RocksWrites<'_> {
     fn put(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8]) {
-        self.batch.put_cf(keyspace.of(&self.rocks.db), key, value);
+        self.batch
+            .put_cf(keyspace.column_family(&self.rocks.db), key, value);
     }
 
     fn is_empty(&self) -> bool {
@@ -314,12 +318,13 @@ struct RocksReads<'a> {
 }
 
 impl RocksReads<'_> {
-    fn cursor(&self, keyspace: Keyspace, first: &[u8], end: &[u8]) -> DBRawIterator<'_> {
+    fn iterator(&self, keyspace: Keyspace, first: &[u8], end: &[u8]) -> DBRawIterator<'_> {
         let mut options = self.read_options();
         options.fill_cache(false);
         options.set_readahead_size(SCAN_READAHEAD_BYTES);
         options.set_iterate_range(first.to_vec()..end.to_vec());
-        self.db.raw_iterator_cf_opt(keyspace.of(self.db), options)
+        self.db
+            .raw_iterator_cf_opt(keyspace.column_family(self.db), options)
     }
 
     fn read_options(&self) -> ReadOptions {
@@ -333,7 +338,7 @@ impl RocksReads<'_> {
 
 impl Reads for RocksReads<'_> {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let family = keyspace.of(self.db);
+        let family = keyspace.column_family(self.db);
         let stored = self
             .db
             .get_pinned_cf_opt(family, key, &self.read_options())
@@ -346,18 +351,18 @@ impl Reads for RocksReads<'_> {
         keyspace: Keyspace,
         first: &[u8],
         end: &[u8],
-        each: Each<'_>,
+        visit: Visitor<'_>,
     ) -> Result<(), ReadError> {
-        let mut cursor = self.cursor(keyspace, first, end);
-        cursor.seek_to_first();
-        while let Some((key, stored)) = cursor.item() {
-            if each(key, stored).is_break() {
+        let mut iterator = self.iterator(keyspace, first, end);
+        iterator.seek_to_first();
+        while let Some((key, stored)) = iterator.item() {
+            if visit(key, stored).is_break() {
                 return Ok(());
             }
-            cursor.next();
+            iterator.next();
         }
-        // An iterator that met damage looks like one at its end: only the status tells them apart.
-        cursor
+        // An iterator that met damage is invalid like one at the end; only its status differs.
+        iterator
             .status()
             .map_err(|error| ReadError::database(keyspace, &error))
     }
@@ -368,12 +373,12 @@ impl Reads for RocksReads<'_> {
         first: &[u8],
         end: &[u8],
     ) -> Result<Option<Stored>, ReadError> {
-        let mut cursor = self.cursor(keyspace, first, end);
-        cursor.seek_to_last();
-        let last = cursor
+        let mut iterator = self.iterator(keyspace, first, end);
+        iterator.seek_to_last();
+        let last = iterator
             .item()
             .map(|(key, stored)| (key.to_vec(), stored.to_vec()));
-        cursor
+        iterator
             .status()
             .map_err(|error| ReadError::database(keyspace, &error))?;
         Ok(last)

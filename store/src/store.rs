@@ -1,7 +1,8 @@
-//! Opening and closing: from a directory to a [`Store`] or a [`ReadOnlyStore`].
+//! Opens and closes a data directory: [`Store`] and [`ReadOnlyStore`].
 //!
-//! Order of checks: the file FORMAT (lock, version, shards), then RocksDB, then that `meta` says the same.
-//! Whatever is refused before RocksDB leaves every byte as it was.
+//! Order of checks: the file FORMAT (lock, version, shards), then RocksDB, then that `meta` matches FORMAT. A refusal before
+//! RocksDB is opened for writing changes no byte. Used from any thread; holds one database, bounded by [`StoreConfig`].
+//! Reads are in `view.rs`, group commits in `writer.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,8 +29,8 @@ use crate::view::{JournalEntry, StoreView};
 use crate::writer::Writer;
 use crate::{keys, value};
 
-/// An open data directory: cheap to clone, shared by all threads. It is closed with its last clone and its
-/// [`Writer`].
+/// An open data directory: cheap to clone, shared by all threads. Closed when the last clone and the [`Writer`] are
+/// dropped.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
@@ -46,7 +47,7 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a data directory for reading and writing, creating it if it is missing or empty.
+    /// Opens a data directory for reading and writing. Creates it if it is missing or empty.
     pub fn open(config: &StoreConfig) -> Result<Self, OpenError> {
         let config = &config.resolved()?;
         let directory = &config.directory;
@@ -69,8 +70,8 @@ impl Store {
         Self::assemble(config, Box::new(db), claim.shards, Some(claim), notices)
     }
 
-    /// Opens a store on another database than RocksDB, in no directory. An empty one is created with
-    /// `config.shards`; another must have been created so.
+    /// Opens a store on another database than RocksDB, without a directory. Initialises an empty database with
+    /// `config.shards`; any other must have been initialised with the same number.
     pub fn open_on(db: Box<dyn Database>, config: &StoreConfig) -> Result<Self, OpenError> {
         let directory = &config.directory;
         let shards = config.shards.ok_or_else(|| OpenError::ShardCountMissing {
@@ -107,8 +108,8 @@ impl Store {
         })
     }
 
-    /// Opens a data directory that no server has open, stopped or killed, and changes nothing in it. The
-    /// end of the journal that is still in RocksDB's log is seen as well.
+    /// Opens the data directory of a stopped or killed server without changing it. Includes the part of the journal that
+    /// is only in RocksDB's log.
     pub fn open_read_only(config: &StoreConfig) -> Result<ReadOnlyStore, OpenError> {
         ReadOnlyStore::open(config)
     }
@@ -119,26 +120,26 @@ impl Store {
         self.inner.shards
     }
 
-    /// Healthy, or why writes are refused.
+    /// The health of the store: healthy, or poisoned with a reason.
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.inner.health
     }
 
-    /// What was found wrong at the opening and set right: the torn end of a log that was dropped, say. Nothing of
-    /// it was acknowledged. One line each, for operators.
+    /// Faults that were repaired while opening, such as the torn tail of a log, none of it acknowledged. One line each,
+    /// for operators.
     #[must_use]
     pub fn notices(&self) -> &[String] {
         &self.inner.notices
     }
 
-    /// The store at this instant. Journal files stay on disk while the view exists.
+    /// A snapshot of the store. Journal files stay on disk while the view exists.
     #[must_use]
     pub fn snapshot(&self) -> StoreView<'_> {
-        StoreView::snapshot(&*self.inner.db, self.shards(), self.inner.trim_gate.hold())
+        StoreView::snapshot(&*self.inner.db, self.shards(), self.inner.trim_gate.block())
     }
 
-    /// The inventory of a device, as it is now.
+    /// The current inventory of a device.
     pub fn inventory(
         &self,
         tenant: TenantIndex,
@@ -147,29 +148,29 @@ impl Store {
         self.latest().inventory(tenant, device)
     }
 
-    /// Passes over the journal, hands every value that no checkpoint covers to `each`, and returns the one
-    /// writer, which goes on where the journal ends.
+    /// Reads the journal, passes every value that no checkpoint covers to `visit`, and returns the only writer, which
+    /// continues at the end of the journal.
     ///
-    /// Pages, cells and cohorts are read before, from a [`Store::snapshot`], in parallel by shard.
+    /// Read pages, cells and cohorts before, from a [`Store::snapshot`], in parallel by shard.
     ///
     /// # Panics
     ///
-    /// While another writer of this store exists.
+    /// If another writer of this store exists.
     pub fn recover<E: From<ReadError>>(
         &self,
-        each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+        visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<Writer, E> {
         let taken = self.inner.has_writer.swap(true, Ordering::AcqRel);
         assert!(!taken, "a store has one writer");
-        self.read_journal(each)
+        self.read_journal(visit)
             .inspect_err(|_| self.inner.has_writer.store(false, Ordering::Release))
     }
 
     fn read_journal<E: From<ReadError>>(
         &self,
-        each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+        visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<Writer, E> {
-        let ledger = self.snapshot().read_journal(each)?;
+        let ledger = self.snapshot().read_journal(visit)?;
         kill_point("store.recover.after_journal");
         self.inner
             .db
@@ -178,20 +179,20 @@ impl Store {
         Ok(Writer::new(Arc::clone(&self.inner), ledger))
     }
 
-    /// Numbers of RocksDB and of the directory, read now. Lists the directory: for a scrape, not for a loop.
+    /// Current metrics of RocksDB and the directory. Lists the directory: call it per scrape, not in a loop.
     #[must_use]
     pub fn metrics(&self) -> StoreMetrics {
         self.inner.db.metrics()
     }
 
-    /// The second names of the files of its directory, with what an earlier process has left.
+    /// Deferred deletion of the files of this directory, including those of an earlier process.
     #[must_use]
     pub fn deferred_deletion(&self) -> DeferredDeletion {
         DeferredDeletion::in_directory(&self.inner.config.directory)
     }
 
-    /// Flushes what is in memory, so that the next start has no log to read again, and lets go of the
-    /// directory once the other clones and the writer are dropped. Durable is everything either way.
+    /// Flushes memtables, so that the next start has no log to replay. The directory is unlocked once the other clones and
+    /// the writer are dropped. Not needed for durability.
     pub fn close(self) -> Result<(), WriteError> {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(WriteError::Poisoned(reason.clone()));
@@ -209,9 +210,9 @@ impl Store {
     }
 }
 
-/// A data directory opened for reading only, by a tool.
+/// A data directory opened read-only, by an offline tool.
 pub struct ReadOnlyStore {
-    // Dropped before its lock.
+    // Declared before the lock, so dropped before it.
     db: Rocks,
     claim: Claim,
 }
@@ -235,14 +236,14 @@ impl ReadOnlyStore {
         Ok(Self { db, claim })
     }
 
-    /// What was found wrong and left out of what is read: the torn end of a log, say. Nothing of it was
-    /// acknowledged. One line each, for operators.
+    /// Faults that were skipped while opening, such as the torn tail of a log, none of it acknowledged. One line each, for
+    /// operators.
     #[must_use]
     pub fn notices(&self) -> &[String] {
         &self.db.notices
     }
 
-    /// All reads. Nothing can change while this store is open, so there is one instant only.
+    /// A view for all reads. The data cannot change while this store is open, so it needs no snapshot.
     #[must_use]
     pub fn view(&self) -> StoreView<'_> {
         StoreView::latest(&self.db, self.claim.shards)
@@ -262,7 +263,7 @@ fn write_meta(db: &dyn Database, shards: u16) -> Result<(), DatabaseError> {
     writes.commit()
 }
 
-/// The file FORMAT and the database belong together.
+/// Verifies that the database matches the file FORMAT.
 fn check_meta(directory: &Path, db: &dyn Database, shards: u16) -> Result<(), OpenError> {
     let view = StoreView::latest(db, shards);
     let get = |key| {
@@ -270,11 +271,11 @@ fn check_meta(directory: &Path, db: &dyn Database, shards: u16) -> Result<(), Op
             .map_err(|error| OpenError::read(directory, error))
     };
     if get(keys::FORMAT)?.as_deref() != Some(&FORMAT_VERSION.to_le_bytes()) {
-        let what = "meta: its format is not that of file FORMAT";
+        let what = "meta: its format differs from that in file FORMAT";
         return Err(OpenError::corrupt(directory, what));
     }
     if get(keys::SHARDS)?.as_deref() != Some(&shards.to_le_bytes()) {
-        let what = "meta: its number of shards is not that of file FORMAT";
+        let what = "meta: its number of shards differs from that in file FORMAT";
         return Err(OpenError::corrupt(directory, what));
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! The readers of stored bytes, for tests that hand them arbitrary ones.
+//! Decoders of stored bytes, for tests that pass arbitrary input to them.
 //!
-//! Not part of the interface: a store is read through [`crate::StoreView`] only. No IO, no state.
+//! Not part of the public interface: a store is read through [`crate::StoreView`]. No IO, no state.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use crate::keyspace::Keyspace;
 use crate::value::{self, CheckpointRecord, JournalStamp};
 use crate::{format, keys};
 
-/// Closes a page's payload under the key of that page.
+/// Appends the checksum to the payload of a page.
 pub fn seal_page(shard: ShardId, page: PageNumber, payload: &mut Vec<u8>) {
     value::seal(Keyspace::Pages, &keys::page(shard, page), payload);
 }
 
-/// The payload under the key of a page.
+/// The payload of a page value, if its checksum is right.
 pub fn unseal_page(shard: ShardId, page: PageNumber, value: &[u8]) -> Option<&[u8]> {
     value::unseal(Keyspace::Pages, &keys::page(shard, page), value)
 }
 
-/// Shard, sequence and engine's bytes of an unsealed journal value, and all of it written again.
+/// Shard and sequence of an unsealed journal value, and its encoding again.
 pub fn stamp(payload: &[u8]) -> Option<(ShardId, Sequence, Vec<u8>)> {
     let (stamp, bytes) = JournalStamp::split(payload)?;
     let mut written = bytes.to_vec();
@@ -29,7 +29,7 @@ pub fn stamp(payload: &[u8]) -> Option<(ShardId, Sequence, Vec<u8>)> {
     Some((stamp.shard, stamp.sequence, written))
 }
 
-/// A checkpoint record, and the same written again.
+/// A checkpoint record, and its encoding again.
 pub fn checkpoint(payload: &[u8]) -> Option<(CheckpointRecord, Vec<u8>)> {
     let record = CheckpointRecord::decode(payload)?;
     Some((record, record.encode()))
@@ -38,7 +38,7 @@ pub fn checkpoint(payload: &[u8]) -> Option<(CheckpointRecord, Vec<u8>)> {
 /// The number of shards in the text of a file FORMAT.
 ///
 /// # Errors
-/// The text is not of this program, is of another format, or names no shards.
+/// The text is not a FORMAT file of this version, or has no number of shards.
 pub fn format_shards(text: &str) -> Result<u16, OpenError> {
     format::parse(Path::new("data"), text)
 }

@@ -1,11 +1,11 @@
-//! How every stored value is closed: a checksum that also covers where the value lies.
+//! The frame of every stored value: a trailing checksum that also covers the value's location.
 //!
-//! `payload | crc32c u32`, little-endian; a journal value has its stamp between the two. The checksum covers
-//! column family, key and everything before it, so a value that is intact but under another key is found as
-//! well. It stands at the end because a caller's buffer can then be closed in place, with no copy.
+//! `payload | crc32c u32`, little-endian; a journal value has a stamp between the two. The checksum covers column family,
+//! key and all bytes before it, so an intact value under a wrong key is detected too. It is a trailer so that the writer
+//! appends it to the caller's buffer without a copy.
 //!
-//! CRC-32C is the one RocksDB, iSCSI and ext4 use; processors compute it in hardware, several bytes a cycle.
-//! No IO. What a payload means is not known here.
+//! CRC-32C is what RocksDB, iSCSI and ext4 use; processors compute several bytes per cycle in hardware. Pure functions: no
+//! IO, and no knowledge of the payload.
 
 use muster_engine::{Sequence, ShardId};
 
@@ -20,8 +20,8 @@ pub(crate) const STAMP_BYTES: usize = 12;
 const CHECKPOINT_BYTES: usize = 16;
 
 fn checksum(keyspace: Keyspace, key: &[u8], body: &[u8]) -> u32 {
-    let place = crc32c::crc32c_append(crc32c::crc32c(&[keyspace.tag()]), key);
-    crc32c::crc32c_append(place, body)
+    let location = crc32c::crc32c_append(crc32c::crc32c(&[keyspace.tag()]), key);
+    crc32c::crc32c_append(location, body)
 }
 
 /// Appends the checksum to a payload.
@@ -30,13 +30,13 @@ pub(crate) fn seal(keyspace: Keyspace, key: &[u8], payload: &mut Vec<u8>) {
     payload.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// The payload of a stored value, or `None` when it is not what was written under this key.
+/// The payload of a stored value; `None` if the checksum does not match column family, key and payload.
 pub(crate) fn unseal<'a>(keyspace: Keyspace, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let (payload, crc) = value.split_last_chunk::<CRC_BYTES>()?;
     (checksum(keyspace, key, payload) == u32::from_le_bytes(*crc)).then_some(payload)
 }
 
-/// Which shard wrote a journal value, and its number there.
+/// The shard that wrote a journal value, and its sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalStamp {
     pub(crate) shard: ShardId,
@@ -68,13 +68,13 @@ impl JournalStamp {
     }
 }
 
-/// What a completed checkpoint of a shard says.
+/// The record of a completed checkpoint of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointRecord {
-    /// The pages hold everything up to and including this sequence of the shard.
+    /// The pages include every event up to and including this sequence of the shard.
     pub cursor_sequence: Sequence,
-    /// What the next journal value was to get when the record was written. A journal that ends before it has lost
-    /// its end.
+    /// Log sequence number of the next journal value when the record was written. A journal that ends before it has lost
+    /// its tail.
     pub next_lsn: Lsn,
 }
 
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_other_key_or_other_column_family_is_found() {
+    fn any_flipped_bit_other_key_or_other_column_family_is_detected() {
         let key = [1, 2, 3];
         let mut value = b"payload".to_vec();
         seal(Keyspace::Pages, &key, &mut value);

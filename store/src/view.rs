@@ -1,7 +1,7 @@
-//! All reads: one type over a snapshot of a running store or over a store opened for reading only.
+//! All reads: a view of a snapshot of a running store, or of a store opened read-only.
 //!
-//! Every value is checked against its checksum before anyone sees it. Scans hold one value at a time, pass
-//! by the block cache, and end at the first damage. Safe to use from several threads at once, one shard each.
+//! The checksum of every value is verified before the value is returned. A scan has one value in memory at a time, bypasses
+//! the block cache, and ends at the first corrupt value. Several threads can use a view concurrently, one shard each.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -15,27 +15,27 @@ use crate::keys::{self, KeyRange};
 use crate::keyspace::Keyspace;
 use crate::ledger::Ledger;
 use crate::lsn::Lsn;
-use crate::trim_gate::TrimHold;
+use crate::trim_gate::TrimGuard;
 use crate::value::{self, CheckpointRecord, JournalStamp};
 
-/// A store at one instant.
+/// A consistent view of a store at one point in time.
 ///
 /// While a view of a running store exists, trimmed journal files stay on disk: drop it when done.
 pub struct StoreView<'a> {
-    // Before the hold: fields are dropped in order.
+    // Declared before the guard: fields are dropped in declaration order.
     reads: Box<dyn Reads + 'a>,
     shards: u16,
-    _hold: Option<TrimHold<'a>>,
+    _guard: Option<TrimGuard<'a>>,
 }
 
 /// One journal value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalEntry<'a> {
-    /// Its number in the journal of all shards.
+    /// Its log sequence number, global over all shards.
     pub lsn: Lsn,
-    /// Its shard.
+    /// The shard that wrote it.
     pub shard: ShardId,
-    /// Its number within the shard.
+    /// Its sequence within the shard.
     pub sequence: Sequence,
     /// The engine's bytes.
     pub bytes: &'a [u8],
@@ -51,20 +51,20 @@ impl fmt::Debug for StoreView<'_> {
 }
 
 impl<'a> StoreView<'a> {
-    /// Whatever is there at each read; nothing may be trimmed meanwhile, or only single keys are read.
+    /// The latest state at each read. Scans require that nothing is trimmed meanwhile.
     pub(crate) fn latest(db: &'a dyn Database, shards: u16) -> Self {
         Self {
             reads: db.latest(),
             shards,
-            _hold: None,
+            _guard: None,
         }
     }
 
-    pub(crate) fn snapshot(db: &'a dyn Database, shards: u16, hold: TrimHold<'a>) -> Self {
+    pub(crate) fn snapshot(db: &'a dyn Database, shards: u16, guard: TrimGuard<'a>) -> Self {
         Self {
             reads: db.snapshot(),
             shards,
-            _hold: Some(hold),
+            _guard: Some(guard),
         }
     }
 
@@ -80,7 +80,7 @@ impl<'a> StoreView<'a> {
             CheckpointRecord::decode(&payload).ok_or_else(|| {
                 ReadError::corrupt(
                     Keyspace::Meta,
-                    format!("checkpoint record of shard {shard}"),
+                    format!("unreadable checkpoint record of shard {shard}"),
                 )
             })
         };
@@ -93,15 +93,15 @@ impl<'a> StoreView<'a> {
     pub fn pages<E: From<ReadError>>(
         &self,
         shard: ShardId,
-        mut each: impl FnMut(PageNumber, &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(PageNumber, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let range = keys::pages_of(shard);
         self.scan_indexed(Keyspace::Pages, &range, |number, bytes| {
-            each(PageNumber(number), bytes)
+            visit(PageNumber(number), bytes)
         })
     }
 
-    /// One past the number of the last page of a shard.
+    /// One past the last page of a shard.
     pub fn pages_end(&self, shard: ShardId) -> Result<PageNumber, ReadError> {
         let KeyRange { first, end } = keys::pages_of(shard);
         let Some((key, stored)) = self.reads.last(Keyspace::Pages, &first, &end)? else {
@@ -112,53 +112,53 @@ impl<'a> StoreView<'a> {
         Ok(PageNumber(end))
     }
 
-    /// The cell table of a shard, in order of index.
+    /// The cell table of a shard, ordered by id.
     pub fn cells<E: From<ReadError>>(
         &self,
         shard: ShardId,
-        mut each: impl FnMut(CellId, &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(CellId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let range = keys::cells_of(shard);
         self.scan_indexed(Keyspace::Control, &range, |number, bytes| {
-            each(CellId(number), bytes)
+            visit(CellId(number), bytes)
         })
     }
 
-    /// The cohort table of a shard, in order of index.
+    /// The cohort table of a shard, ordered by id.
     pub fn cohorts<E: From<ReadError>>(
         &self,
         shard: ShardId,
-        mut each: impl FnMut(CohortId, &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(CohortId, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let range = keys::cohorts_of(shard);
         self.scan_indexed(Keyspace::Control, &range, |number, bytes| {
-            each(CohortId(number), bytes)
+            visit(CohortId(number), bytes)
         })
     }
 
-    /// Every journal value that its shard's checkpoint does not cover, in order of log sequence number.
+    /// Every journal value after the checkpoint of its shard, in order of log sequence number.
     ///
-    /// Log sequence numbers without a gap from the trim point on, sequences without a gap in every shard, and an end
-    /// no earlier than the checkpoints have seen: anything else is corrupt.
+    /// Verifies that log sequence numbers have no gap from the trim point on, that sequences have no gap in any shard, and
+    /// that the journal ends no earlier than the checkpoint records say. Anything else is corrupt.
     pub fn journal<E: From<ReadError>>(
         &self,
-        each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+        visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.read_journal(each).map(drop)
+        self.read_journal(visit).map(drop)
     }
 
-    /// [`StoreView::journal`], and what a writer that goes on behind it has to know.
+    /// [`StoreView::journal`]; returns the ledger of a writer that continues after it.
     pub(crate) fn read_journal<E: From<ReadError>>(
         &self,
-        mut each: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
+        mut visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<Ledger, E> {
         let corrupt = |what: String| ReadError::corrupt(Keyspace::Journal, what);
         let mut cursors = vec![Sequence(0); usize::from(self.shards)];
-        let mut seen_end = Lsn::FIRST;
+        let mut expected_end = Lsn::FIRST;
         for (shard, cursor) in (0..self.shards).map(ShardId).zip(&mut cursors) {
             if let Some(record) = self.checkpoint(shard)? {
                 *cursor = record.cursor_sequence;
-                seen_end = seen_end.max(record.next_lsn);
+                expected_end = expected_end.max(record.next_lsn);
             }
         }
         let trim = self.trim_point()?;
@@ -170,7 +170,7 @@ impl<'a> StoreView<'a> {
                 let expected = ledger.next_lsn();
                 if keys::journal_lsn(key) != Some(expected) {
                     let what = format!(
-                        "log sequence number {expected} is missing, key {key:02x?} follows"
+                        "log sequence number {expected} is missing, the next key is {key:02x?}"
                     );
                     return Err(corrupt(what).into());
                 }
@@ -188,7 +188,7 @@ impl<'a> StoreView<'a> {
                 let lsn = ledger
                     .append(shard, sequence, bytes.len() as u64)
                     .map_err(|error| corrupt(format!("log sequence number {expected}: {error}")))?;
-                each(JournalEntry {
+                visit(JournalEntry {
                     lsn,
                     shard,
                     sequence,
@@ -197,27 +197,27 @@ impl<'a> StoreView<'a> {
             },
         )?;
         let end = ledger.next_lsn();
-        if end < seen_end {
+        if end < expected_end {
             let what = format!(
-                "it ends before log sequence number {end}, a checkpoint has seen {seen_end}"
+                "it ends before log sequence number {end}, but a checkpoint expects {expected_end}"
             );
             return Err(corrupt(what).into());
         }
         Ok(ledger)
     }
 
-    /// Every tenant, in order of name, with its index.
+    /// Every tenant with its index, ordered by name.
     pub fn tenants<E: From<ReadError>>(
         &self,
-        mut each: impl FnMut(&str, TenantIndex) -> Result<(), E>,
+        mut visit: impl FnMut(&str, TenantIndex) -> Result<(), E>,
     ) -> Result<(), E> {
         self.scan(Keyspace::Control, &keys::tenants(), |key, payload| {
             let index = payload.try_into().map(u16::from_le_bytes).ok();
             let (Some(name), Some(index)) = (keys::tenant_name(key), index) else {
-                let what = format!("tenant under key {key:02x?}");
+                let what = format!("unreadable tenant, key {key:02x?}");
                 return Err(ReadError::corrupt(Keyspace::Control, what).into());
             };
-            each(name, TenantIndex(index))
+            visit(name, TenantIndex(index))
         })
     }
 
@@ -246,18 +246,18 @@ impl<'a> StoreView<'a> {
         Ok(keys::last_u32(&key).map(Revision).zip(Some(payload)))
     }
 
-    /// Where the part of the journal that is needed begins.
+    /// The trim point: the journal below it is obsolete.
     fn trim_point(&self) -> Result<Lsn, ReadError> {
         match self.get(Keyspace::Meta, keys::TRIM)? {
             None => Ok(Lsn::FIRST),
             Some(payload) => payload
                 .try_into()
                 .map(|bytes| Lsn(u64::from_le_bytes(bytes)))
-                .map_err(|_| ReadError::corrupt(Keyspace::Meta, "trim point")),
+                .map_err(|_| ReadError::corrupt(Keyspace::Meta, "unreadable trim point")),
         }
     }
 
-    /// The payload under a key.
+    /// The payload of a key.
     pub(crate) fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let stored = self.reads.get(keyspace, key)?;
         stored
@@ -269,13 +269,13 @@ impl<'a> StoreView<'a> {
         &self,
         keyspace: Keyspace,
         range: &KeyRange,
-        mut each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(u32, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         self.scan(keyspace, range, |key, payload| match keys::last_u32(key) {
-            Some(index) if key.len() == range.first.len() => each(index, payload),
-            _ => {
-                Err(ReadError::corrupt(keyspace, format!("key {key:02x?} has a wrong size")).into())
-            }
+            Some(index) if key.len() == range.first.len() => visit(index, payload),
+            _ => Err(
+                ReadError::corrupt(keyspace, format!("key {key:02x?} has the wrong size")).into(),
+            ),
         })
     }
 
@@ -283,14 +283,14 @@ impl<'a> StoreView<'a> {
         &self,
         keyspace: Keyspace,
         range: &KeyRange,
-        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut fault = None;
         self.reads
             .scan(keyspace, &range.first, &range.end, &mut |key, stored| {
                 let taken = checked(keyspace, key, stored)
                     .map_err(E::from)
-                    .and_then(|payload| each(key, payload));
+                    .and_then(|payload| visit(key, payload));
                 match taken {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => {
@@ -307,7 +307,7 @@ fn checked<'v>(keyspace: Keyspace, key: &[u8], stored: &'v [u8]) -> Result<&'v [
     value::unseal(keyspace, key, stored).ok_or_else(|| {
         ReadError::corrupt(
             keyspace,
-            format!("checksum of the value under key {key:02x?} differs"),
+            format!("checksum mismatch in the value of key {key:02x?}"),
         )
     })
 }

@@ -1,8 +1,8 @@
-//! The writer: all waiting commits of all shards, one atomic write, one sync, then the completions.
+//! Group commit: writes the pending commits of all shards with one atomic write and one sync, then completes them.
 //!
-//! Owned by one thread of `ingest`, which collects what waits and calls [`Writer::write`]; no thread, queue or
-//! timer in here. Order of commits is order of arrival. Bounds: one write holds `group_bytes_max`, or one
-//! commit that is larger by itself. A failed write poisons the store and is never tried again.
+//! Owned by one thread of `ingest`, which collects pending commits and calls [`Writer::write`]; no thread, queue or timer
+//! here. Commits are written in order of arrival. Bounds: a write has at most `group_bytes_max`, or one larger commit. A
+//! failed write poisons the store and is not retried.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,18 +23,18 @@ use crate::lsn::Lsn;
 use crate::metrics::WriterMetrics;
 use crate::value::{self, JournalStamp};
 
-/// Key, checksum and headers around a value: only used to size a write's buffer once.
+/// Overhead of key, checksum and headers per value. Only used to allocate a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
 
-/// The one writer of a store; made by [`Store::recover`](crate::Store::recover).
+/// The only writer of a store, created by [`Store::recover`](crate::Store::recover).
 pub struct Writer {
     inner: Arc<Inner>,
     ledger: Ledger,
-    /// The journal below is needed no more; this is on disk.
+    /// The durable trim point: the journal below it is obsolete.
     trim: Lsn,
-    /// The journal below is deleted.
+    /// The journal below this is deleted.
     deleted: Lsn,
-    /// A shard has written all pages of a checkpoint, and the database was not told yet.
+    /// A checkpoint has completed since the last [`Database::pages_written`](crate::database::Database::pages_written).
     pages_written: bool,
     metrics: WriterMetrics,
 }
@@ -67,18 +67,18 @@ impl Writer {
         }
     }
 
-    /// Makes every commit of the group durable and hands each to `sink`, in order; the group is empty then.
+    /// Makes all commits of the group durable and passes each to `sink`, in order. Leaves the group empty.
     ///
-    /// After a failure, this and every later commit goes to [`Sink::failed`].
+    /// After a failure, this and all later commits are passed to [`Sink::failed`].
     #[expect(
         clippy::disallowed_methods,
-        reason = "measures the sync and stamps its end, once a write"
+        reason = "measures the sync and timestamps its end, once per write"
     )]
     pub fn write<P>(&mut self, group: &mut Vec<Commit<P>>, sink: &mut impl Sink<P>) {
         while !group.is_empty() {
-            let count = self.fitting(group);
+            let count = self.fitting_commits(group);
             let started = Instant::now();
-            let written = self.write_at_once(&mut group[..count]);
+            let written = self.write_group(&mut group[..count]);
             let ended = Instant::now();
             match written {
                 Err(reason) => {
@@ -101,44 +101,44 @@ impl Writer {
                     kill_point("store.group.after_completions");
                 }
             }
-            // Behind the completions: nobody waits for it.
+            // After the completions, so that no ack waits for it.
             self.delete_trimmed();
-            self.tell_pages_written();
+            self.signal_pages_written();
         }
     }
 
-    /// Bytes at which collecting a group may stop: [`Writer::write`] would split it there.
+    /// Size at which the caller can stop collecting a group: [`Writer::write`] would split a larger one.
     #[must_use]
     pub fn group_bytes_max(&self) -> usize {
         self.inner.config.group_bytes_max
     }
 
-    /// Bytes of journal that a recovery would replay; the measure for when to checkpoint.
+    /// Journal bytes that a recovery would replay. Decides when to begin a checkpoint.
     #[must_use]
     pub fn journal_bytes_live(&self) -> u64 {
         self.ledger.live_bytes_total()
     }
 
-    /// The same for one shard.
+    /// Journal bytes that a recovery would replay for one shard.
     #[must_use]
     pub fn journal_bytes_live_of(&self, shard: ShardId) -> u64 {
         self.ledger.live_bytes(shard)
     }
 
-    /// Last sequence of a shard in the journal or under its checkpoint; its next commit has one more.
+    /// Last sequence of a shard in the journal or in its checkpoint record; its next commit has the successor.
     #[must_use]
     pub fn sequence(&self, shard: ShardId) -> Sequence {
         self.ledger.sequence(shard)
     }
 
-    /// What was done so far.
+    /// Counters of this writer.
     #[must_use]
     pub fn metrics(&self) -> &WriterMetrics {
         &self.metrics
     }
 
-    /// How many commits, from the first, go into one write: at least one.
-    fn fitting<P>(&self, group: &[Commit<P>]) -> usize {
+    /// Number of leading commits that fit one write: at least one.
+    fn fitting_commits<P>(&self, group: &[Commit<P>]) -> usize {
         let mut bytes = 0;
         let fits = |commit: &&Commit<P>| {
             bytes += commit.bytes();
@@ -147,8 +147,8 @@ impl Writer {
         group.iter().take_while(fits).count().max(1)
     }
 
-    /// One write, one sync. Returns whether there was anything to write.
-    fn write_at_once<P>(&mut self, commits: &mut [Commit<P>]) -> Result<bool, PoisonReason> {
+    /// One write and one sync. Returns `false` if there was nothing to write.
+    fn write_group<P>(&mut self, commits: &mut [Commit<P>]) -> Result<bool, PoisonReason> {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(reason.clone());
         }
@@ -160,9 +160,9 @@ impl Writer {
         let mut writes = inner.db.writes(capacity);
         for commit in commits.iter_mut() {
             self.add(&mut *writes, commit)
-                .map_err(|error| self.poison(format!("commit refused: {error}")))?;
+                .map_err(|error| self.poison(format!("invalid commit: {error}")))?;
         }
-        // Nothing to write is nothing to sync: everything before it is durable already.
+        // Nothing to write needs no sync: all earlier writes are durable.
         if writes.is_empty() {
             return Ok(false);
         }
@@ -177,7 +177,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Adds all values of a commit; the buffers come out as they went in.
+    /// Adds all values of a commit. Leaves its buffers unchanged.
     fn add<P>(
         &mut self,
         writes: &mut dyn WriteSet,
@@ -232,8 +232,8 @@ impl Writer {
         }
     }
 
-    /// The checkpoint record and, in the same write, the trim point that it makes true. Values are only
-    /// deleted after this is durable, so a journal that lacks them is never without its reason.
+    /// Adds the checkpoint record and, in the same write, the trim point that it allows. Values are deleted only after this
+    /// is durable, so a crash cannot leave a journal that begins after the durable trim point.
     fn complete(&mut self, writes: &mut dyn WriteSet, shard: ShardId) -> Result<(), LedgerError> {
         let record = self.ledger.complete(shard)?;
         Self::put(
@@ -261,7 +261,7 @@ impl Writer {
         payload.truncate(bytes);
     }
 
-    /// Deletes the journal below the trim point, unless a view still reads it.
+    /// Deletes the journal below the trim point, unless a view blocks that.
     fn delete_trimmed(&mut self) {
         if self.trim <= self.deleted {
             return;
@@ -269,7 +269,7 @@ impl Writer {
         let inner = Arc::clone(&self.inner);
         match inner
             .trim_gate
-            .pass(|| inner.db.trim(self.deleted, self.trim))
+            .if_open(|| inner.db.trim(self.deleted, self.trim))
         {
             None => {}
             Some(Ok(())) => {
@@ -282,7 +282,7 @@ impl Writer {
         }
     }
 
-    fn tell_pages_written(&mut self) {
+    fn signal_pages_written(&mut self) {
         if std::mem::take(&mut self.pages_written)
             && let Err(error) = self.inner.db.pages_written()
         {

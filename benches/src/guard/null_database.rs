@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use muster_store::Keyspace;
-use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
+use muster_store::database::{Database, DatabaseError, Reads, Stored, Visitor, WriteSet};
 use muster_store::{Lsn, ReadError, StoreMetrics};
 
 type Meta = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -92,7 +92,7 @@ impl Reads for Meagre<'_> {
         _keyspace: Keyspace,
         _first: &[u8],
         _end: &[u8],
-        _each: Each<'_>,
+        _visit: Visitor<'_>,
     ) -> Result<(), ReadError> {
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Little-endian reads that end in `None` at the end of the input instead of a panic.
+//! Little-endian reads that return `None` at the end of the input instead of panicking.
 
-/// A cursor over stored bytes. Every value the engine writes is read back through it.
+/// A cursor over stored bytes. The engine decodes every value that it writes with it.
 #[derive(Debug)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 

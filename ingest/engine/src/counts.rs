@@ -1,4 +1,6 @@
-//! Counts that operators read (docs/reference/DOMAIN.md, Counts), folded from cells.
+//! Device counts for operators (docs/reference/DOMAIN.md, Counts), summed from cells.
+//!
+//! A plain value of fixed size. Does not evaluate devices: it adds up facets.
 
 use muster_wire::{PartnerThreatState, Platform, Risk};
 
@@ -9,7 +11,7 @@ use crate::rules::onboarding::OnboardingStatus;
 use crate::rules::sensor::SensorState;
 use crate::rules::threat::ThreatSetting;
 
-/// One dimension: every member of a closed set with its number of devices.
+/// One dimension: every member of a closed set and its number of devices.
 pub type Dimension = Vec<(&'static str, u64)>;
 
 /// Numbers of devices, in total and by dimension. The sum over any dimension is the total.
@@ -56,7 +58,7 @@ impl Counts {
         self.devices
     }
 
-    /// Devices onboarded to their tenant's own organisation (R18), however they are managed.
+    /// Devices onboarded to their tenant's own organisation (R18), whatever manages them.
     pub fn onboarded(&self) -> u64 {
         self.onboarding_status[OnboardingStatus::Onboarded.index() as usize]
     }
@@ -66,7 +68,7 @@ impl Counts {
         self.devices - self.onboarded()
     }
 
-    /// C4's own counters: subsets of `compliant`, and the devices outside of enrolment.
+    /// The additional counters of C4: subsets of `compliant`, and the devices that are not enrolled.
     pub fn subsets(&self) -> Dimension {
         vec![
             ("compliantWithoutData", self.compliant_without_data),
@@ -75,7 +77,7 @@ impl Counts {
         ]
     }
 
-    /// Every dimension by the name it has in the API, in the order of a report.
+    /// Every dimension with its API name, in report order.
     pub fn dimensions(&self) -> [(&'static str, Dimension); 7] {
         fn named<T: Copy>(
             all: &[T],

@@ -9,17 +9,17 @@ use crate::ids::TenantIndex;
 /// Size of a device record in memory and on disk.
 pub const DEVICE_RECORD_BYTES: usize = 64;
 
-/// What is known of one device. Countable attributes are in its cell, not here.
+/// The record of one device. Countable attributes are stored in its cell, not here.
 ///
 /// Times are receive times in seconds since the epoch, 0 = never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct DeviceRecord {
-    /// Who; all zero marks a slot without a device.
+    /// Id of the device; all zero marks an empty slot.
     pub device_id: DeviceId,
     /// Highest accepted check-in seq; 0 before the first check-in.
     pub seq: u64,
-    /// Where the device is counted.
+    /// The cell that the device is counted in.
     pub cell: CellId,
     /// Changes when the device restarts (R15).
     pub boot_id: u32,
@@ -27,7 +27,7 @@ pub struct DeviceRecord {
     pub payload: u32,
     /// Highest accepted inventory revision; 0 before the first inventory.
     pub inventory_revision: u32,
-    /// When the device was created here.
+    /// When this server created the device.
     pub first_seen: u32,
     /// Last accepted check-in.
     pub last_check_in: u32,
@@ -39,19 +39,19 @@ pub struct DeviceRecord {
     pub last_full_report: u32,
     /// Flags of the latest check-in.
     pub flags: Flags,
-    /// Whose device.
+    /// Tenant of the device.
     pub tenant: TenantIndex,
 }
 
 const _: () = assert!(size_of::<DeviceRecord>() == DEVICE_RECORD_BYTES);
 
 impl DeviceRecord {
-    /// Whether a device lives in this slot.
+    /// Whether the slot holds a device.
     pub fn is_occupied(&self) -> bool {
         !self.device_id.is_zero()
     }
 
-    /// The bytes of a page: the fields in the order of the type, little-endian.
+    /// The encoding in a page: the fields in declaration order, little-endian.
     pub fn encode(&self) -> [u8; DEVICE_RECORD_BYTES] {
         let mut bytes = [0; DEVICE_RECORD_BYTES];
         bytes[0..16].copy_from_slice(self.device_id.as_bytes());
@@ -75,7 +75,7 @@ impl DeviceRecord {
         bytes
     }
 
-    /// Reads [`DeviceRecord::encode`]; `None` at the end of the input or with unknown flags.
+    /// Decodes [`DeviceRecord::encode`]; `None` if the input ends early or has unknown flags.
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             device_id: DeviceId::from_bytes(reader.array()?),

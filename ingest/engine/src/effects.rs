@@ -1,9 +1,8 @@
-//! What an event asks for: bytes to make durable, and what changed.
+//! The effects of a batch: the bytes to make durable, and the outcomes to report.
 //!
-//! One `Effects` belongs to one batch; its buffers are reused from batch to batch, so the hot path
-//! allocates nothing once they have grown. Bounded by the batch: at most one rejection per record, 48 journal
-//! bytes per accepted check-in, 16 if it says what its device said before. Transitions are counted, not listed:
-//! a new policy may move every device of the shard in one batch.
+//! One `Effects` serves one batch at a time. Its buffers are reused, so the hot path does not allocate once they have
+//! grown. Bounded by the batch: at most one rejection per record, 48 journal bytes per accepted check-in, 16 per repeated
+//! one. Transitions are counted, not listed, because a new policy can move every device of the shard in one batch.
 
 use muster_wire::{DeviceId, Rejection};
 
@@ -12,21 +11,21 @@ use crate::cohort::CohortId;
 use crate::ids::{PageNumber, TenantIndex};
 use crate::journal::JournalBuffer;
 
-/// How the records of one part fared; the numbers an ack carries.
+/// Outcomes of the records of one shard batch, by kind; an ack carries these numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Changed the state and will be durable.
+    /// Records that changed the state.
     pub accepted: u32,
-    /// Seq equal to the stored one: seen before, nothing changed.
+    /// Records whose seq equals the stored one: already applied, nothing changed.
     pub duplicate: u32,
-    /// Seq lower than the stored one: overtaken, nothing changed.
+    /// Records whose seq is lower than the stored one: superseded, nothing changed.
     pub stale: u32,
-    /// Refused with a reason, nothing changed.
+    /// Records refused with a reason, nothing changed.
     pub rejected: u32,
 }
 
 impl Outcome {
-    /// Records answered, of any kind.
+    /// All records.
     pub fn total(&self) -> u32 {
         self.accepted + self.duplicate + self.stale + self.rejected
     }
@@ -41,48 +40,48 @@ impl std::ops::AddAssign for Outcome {
     }
 }
 
-/// An inventory to keep, as the device sent it.
+/// An inventory to store, as the device sent it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryWrite {
-    /// Whose device.
+    /// Tenant of the device.
     pub tenant: TenantIndex,
     /// The device.
     pub device_id: DeviceId,
-    /// The archive of the wire.
+    /// The encoded inventory, as on the wire.
     pub bytes: Vec<u8>,
 }
 
 /// A page image to write in the same commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageWrite {
-    /// The page.
+    /// Number of the page.
     pub page: PageNumber,
-    /// [`crate::page::encode`].
+    /// The image, see [`crate::page::encode`].
     pub bytes: Vec<u8>,
 }
 
-/// Everything one batch asks for.
+/// The effects of one batch.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Seconds since the epoch, as in records.
+    /// Receive time of the batch in seconds since the epoch, as in records.
     pub(crate) now: u32,
     pub(crate) journal: JournalBuffer,
-    /// Cells first used in this batch, with [`crate::cell::CellKey::encode`].
+    /// Cells first used in this batch, encoded by [`crate::cell::CellKey::encode`].
     pub cells: Vec<(CellId, Vec<u8>)>,
-    /// Cohorts first used in this batch, with [`crate::cohort::Cohort::encode`].
+    /// Cohorts first used in this batch, encoded by [`crate::cohort::Cohort::encode`].
     pub cohorts: Vec<(CohortId, Vec<u8>)>,
     /// Inventories accepted in this batch.
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.
     pub pages: Vec<PageWrite>,
-    /// How often a device changed cell; a new device counts once.
+    /// Number of moves between cells; a new device counts as one.
     pub transitions: u64,
-    /// Records refused by the shard. The caller takes them after each part.
+    /// Records rejected by the shard. The caller drains them after each shard batch.
     pub rejections: Vec<Rejection>,
 }
 
 impl Effects {
-    /// Empties all buffers, keeping their memory.
+    /// Clears all buffers and keeps their capacity.
     pub(crate) fn clear(&mut self) {
         self.journal.clear();
         self.cells.clear();
@@ -98,12 +97,12 @@ impl Effects {
         self.journal.as_bytes()
     }
 
-    /// Bytes in the journal value so far; lets the caller bound a batch.
+    /// Size of the journal value so far, so that the caller can bound the batch.
     pub fn journal_bytes(&self) -> usize {
         self.journal.as_bytes().len()
     }
 
-    /// Swaps the journal value with another buffer, so that a commit takes it without a copy.
+    /// Swaps the journal value with another buffer, so that a commit takes it without copying.
     pub fn swap_journal(&mut self, buffer: &mut Vec<u8>) {
         self.journal.swap(buffer);
     }

@@ -1,8 +1,9 @@
 //! Facets: the countable attributes of a device, packed into one 32-bit word (design D7).
 //!
-//! Reported attributes (platform, agent, onboarding, risk …) and derived ones (sensor, compliance,
-//! threat setting) stand side by side, so a device record need not repeat them: its cell says it all.
-//! What follows from the word alone (`managedBy`, `onboardingStatus`) is not stored in it.
+//! The word holds reported attributes (platform, agent, onboarding, risk …) and derived ones (sensor, compliance, threat
+//! setting). The cell of a device has its word, so the device record does not repeat them. Attributes that follow from the
+//! word alone (`managedBy`, `onboardingStatus`) are not stored. Pure values; the rules that derive them are in
+//! [`crate::rules`].
 
 use muster_wire::{Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 
@@ -12,7 +13,7 @@ use crate::rules::onboarding::OnboardingStatus;
 use crate::rules::sensor::SensorState;
 use crate::rules::threat::ThreatSetting;
 
-/// Where an attribute sits in the word.
+/// The bit field of an attribute.
 struct Field {
     shift: u32,
     bits: u32,
@@ -47,7 +48,7 @@ const SENSOR: Field = Field::after(&REGISTERED, 3);
 const COMPLIANCE: Field = Field::after(&SENSOR, 3);
 const THREAT_SETTING: Field = Field::after(&COMPLIANCE, 3);
 
-// Every member of every set fits its field, and all fields fit the word.
+// Every set fits its field, and the fields fit the word.
 const _: () = assert!(Platform::ALL.len() <= 1 << PLATFORM.bits);
 const _: () = assert!(ManagementAgent::ALL.len() <= 1 << AGENT.bits);
 const _: () = assert!(Risk::ALL.len() <= 1 << RISK.bits);
@@ -70,7 +71,7 @@ impl FacetWord {
         EVER_ONBOARDED.get(self.0) == 1
     }
 
-    /// The same facets with another state of the sensor.
+    /// These facets with this sensor state.
     pub(crate) const fn with_sensor(self, sensor: SensorState) -> Self {
         let others = !SENSOR.put((1 << SENSOR.bits) - 1);
         Self(self.0 & others | SENSOR.put(sensor.index()))
@@ -86,9 +87,9 @@ pub struct Facets {
     pub management_agent: ManagementAgent,
     /// Reported onboarding state.
     pub onboarded: bool,
-    /// The onboarding is to an organisation that is not this tenant's.
+    /// The sensor is onboarded to another organisation than this tenant's.
     pub foreign_org: bool,
-    /// Some accepted check-in said onboarded.
+    /// Some accepted check-in reported onboarded.
     pub ever_onboarded: bool,
     /// Reported Defender risk score.
     pub risk: Risk,
@@ -96,16 +97,16 @@ pub struct Facets {
     pub partner_threat: PartnerThreatState,
     /// Registered with the directory.
     pub registered: bool,
-    /// R17.
+    /// Sensor state (R17).
     pub sensor: SensorState,
-    /// R7.
+    /// Compliance state (R7).
     pub compliance: Compliance,
-    /// R3.
+    /// Result of the threat-level setting (R3).
     pub threat_setting: ThreatSetting,
 }
 
 impl Default for Facets {
-    /// A device of which nothing is known yet.
+    /// The facets of a device that has reported nothing.
     fn default() -> Self {
         Self {
             platform: Platform::Unknown,
@@ -141,7 +142,7 @@ impl Facets {
         )
     }
 
-    /// Unpacks a word; `None` if it is not one that [`Facets::word`] makes.
+    /// Unpacks a word; `None` if [`Facets::word`] cannot have produced it.
     pub fn from_word(FacetWord(word): FacetWord) -> Option<Self> {
         let facets = Self {
             platform: *Platform::ALL.get(PLATFORM.get(word) as usize)?,
@@ -159,7 +160,7 @@ impl Facets {
         (facets.word() == FacetWord(word)).then_some(facets)
     }
 
-    /// [`muster_wire::CheckInRecord::codes`] of a check-in that reports these.
+    /// The [`muster_wire::CheckInRecord::codes`] of a check-in that reports these facets.
     pub(crate) fn codes(&self) -> [u8; 5] {
         let onboarding = if self.onboarded {
             Onboarding::Onboarded
@@ -175,19 +176,19 @@ impl Facets {
         ]
     }
 
-    /// Takes what is reported by flags.
+    /// Sets the facets that are reported by flags.
     #[inline]
-    pub(crate) fn flag(&mut self, flags: Flags) {
+    pub(crate) fn set_flags(&mut self, flags: Flags) {
         self.foreign_org = flags.contains(Flags::FOREIGN_ORG);
         self.registered = flags.contains(Flags::REGISTERED);
     }
 
-    /// R18, which follows from the reported attributes.
+    /// Onboarding status (R18), derived from the reported attributes.
     pub fn onboarding_status(&self) -> OnboardingStatus {
         OnboardingStatus::of(self.platform, self.onboarded, self.foreign_org)
     }
 
-    /// `managedBy` of docs/reference/DOMAIN.md, which follows from the agent.
+    /// `managedBy` (docs/reference/DOMAIN.md), derived from the agent.
     pub fn managed_by(&self) -> ManagedBy {
         ManagedBy::of(self.management_agent)
     }

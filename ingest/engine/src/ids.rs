@@ -1,12 +1,12 @@
-//! The numbers that name things, each a type of its own, so that the compiler tells a shard from a tenant.
+//! Newtypes for ids and indexes, so that the compiler distinguishes a shard from a tenant.
 //!
-//! Plain integers in memory and on disk. Bounds are those of the integer; who gives a number out says more. How many
-//! there are of something is a count, not an id, and stays an integer.
+//! Plain integers in memory and on disk, bounded by the integer type; the code that assigns an id may bound it further.
+//! Counts are not ids and stay integers.
 
 use std::fmt;
 
-/// Devices in a page: 8 KiB of records, small enough to rewrite for one dirty device, large enough
-/// that 10 M devices are 78 k keys.
+/// Records in a page: 8 KiB, small enough to rewrite for one changed device, large enough that 10 M devices need only
+/// 78,000 keys.
 pub const PAGE_RECORDS: usize = 128;
 
 macro_rules! ids {
@@ -29,26 +29,26 @@ macro_rules! ids {
 ids! {
     /// A shard, dense from 0.
     ShardId(u16);
-    /// A tenant in this server, dense from 0, given at the tenant's first use and never reused.
+    /// A tenant of this server, dense from 0, assigned at the tenant's first use and never reused.
     TenantIndex(u16);
-    /// A policy set; grows by one with every change of any tenant's rules.
+    /// A version of the policy set; incremented by every change of any tenant's rules.
     Revision(u32);
-    /// Where the record of a device is in its shard.
+    /// Position of a device's record in its shard.
     SlotIndex(u32);
     /// A page of a shard: a run of [`PAGE_RECORDS`] slots.
     PageNumber(u32);
-    /// A batch of a shard that changed something, from 1 and without a gap; 0 is before the first.
+    /// Number of a batch that changed the state of its shard, from 1 without a gap; 0 is before the first.
     Sequence(u64);
 }
 
-/// The place in a list by shard.
+/// The index into a list by shard.
 impl From<ShardId> for usize {
     fn from(shard: ShardId) -> Self {
         shard.0.into()
     }
 }
 
-/// The place in a list by tenant.
+/// The index into a list by tenant.
 impl From<TenantIndex> for usize {
     fn from(tenant: TenantIndex) -> Self {
         tenant.0.into()
@@ -61,17 +61,17 @@ impl SlotIndex {
         PageNumber(self.0 / PAGE_RECORDS as u32)
     }
 
-    /// This slot and those behind it, up to but not including `end`.
+    /// The slots from this one up to but not including `end`.
     pub(crate) fn until(self, end: Self) -> impl Iterator<Item = Self> {
         (self.0..end.0).map(Self)
     }
 }
 
 impl PageNumber {
-    /// The last page all of whose slots have a number.
+    /// The last page all of whose slots fit a [`SlotIndex`].
     pub(crate) const MAX: Self = Self(u32::MAX / PAGE_RECORDS as u32 - 1);
 
-    /// The slots of this page, which is at most [`PageNumber::MAX`].
+    /// The slots of this page, which must be at most [`PageNumber::MAX`].
     pub(crate) fn slots(self) -> impl Iterator<Item = SlotIndex> {
         let first = self.0 * PAGE_RECORDS as u32;
         SlotIndex(first).until(SlotIndex(first + PAGE_RECORDS as u32))
@@ -79,7 +79,7 @@ impl PageNumber {
 }
 
 impl Sequence {
-    /// The number of the next batch.
+    /// The sequence of the next batch.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

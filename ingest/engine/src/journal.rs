@@ -5,20 +5,20 @@
 //!
 //! | kind | number | body |
 //! |---|---|---|
-//! | 1 check-ins | how many | that many 48-byte records, as on the wire |
+//! | 1 check-ins | count | one 48-byte record for each, as on the wire |
 //! | 2 inventory | bytes | the archive, as on the wire |
-//! | 3 policy | revision | none: every device was judged anew under the header's revision |
-//! | 4 time | slots | first slot u32: these devices were judged anew at the receive time |
-//! | 5 repeated check-ins | how many | for each: slot u32, tag of the device u32, seq u48, flags u16 |
+//! | 3 policy | revision | none: every device was reevaluated under the header's revision |
+//! | 4 time | slots | first slot u32: the devices in these slots were reevaluated at the receive time |
+//! | 5 repeated check-ins | count | for each: slot u32, tag of the device u32, seq u48, flags u16 |
 //!
-//! Most check-ins say what the device said before, but for their flags. Those are kept as kind 5, a third of the bytes:
-//! the device is named by its slot, and all but seq and flags is as its last check-in has it. That is safe although a
-//! page may be newer than the value: a page that has seen the check-in has its seq, and one that has not is as it was
-//! when the check-in came. Slots are given in the order of the events and kept for good, so a replay finds the same
-//! device there; the tag, 32 bits of the device id, proves it.
+//! Most check-ins repeat the device's previous one in everything except seq and flags. These are stored as kind 5, a third
+//! of the bytes: the slot names the device, and its record has the other fields. Replay over a page that is newer than
+//! the value is safe: a page that includes the check-in has its seq, so the replay skips it; a page that does not is in
+//! the state in which the check-in arrived. Slots are assigned in the order of events and never reused, so a replay finds
+//! the same device there; the tag, 32 bits of the device id, verifies it.
 //!
-//! Only what was accepted is here; a duplicate or a rejected record leaves no trace. Shard, sequence
-//! and checksum are the store's frame around this value.
+//! Only accepted events are stored; duplicates and rejected records are not. The buffer grows with its batch, which the
+//! caller bounds. Shard, sequence and checksum belong to the store, which wraps this value.
 
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInRecord, DeviceId, Flags};
@@ -37,23 +37,23 @@ const POLICY: u8 = 3;
 const TIME: u8 = 4;
 const REPEATED: u8 = 5;
 
-/// What segments have for a tenant that are of none.
+/// The tenant field of segments that belong to no tenant.
 const NO_TENANT: TenantIndex = TenantIndex(0);
 
 /// Size of one repeated check-in.
 pub const REPEATED_BYTES: usize = 16;
 
-/// The highest seq that fits beside flags; a check-in beyond is kept whole.
+/// The highest seq that fits beside the flags; a check-in with a higher one is stored whole.
 pub(crate) const REPEATED_SEQ_MAX: u64 = (1 << 48) - 1;
 
-/// The value under construction. Check-ins of one kind and tenant that follow each other share a segment.
+/// A journal value under construction. Consecutive check-ins of one kind and tenant share a segment.
 #[derive(Debug, Default)]
 pub(crate) struct JournalBuffer {
     bytes: Vec<u8>,
     open: Option<OpenSegment>,
 }
 
-/// A segment of check-ins that more may join.
+/// A segment of check-ins to which more can be appended.
 #[derive(Debug)]
 struct OpenSegment {
     start: usize,
@@ -84,7 +84,7 @@ impl JournalBuffer {
         self.bytes.extend(now.as_millis().to_le_bytes());
     }
 
-    /// Ends the value; a value without segments becomes empty.
+    /// Closes the value; a value without segments becomes empty.
     pub(crate) fn seal(&mut self) {
         self.close_segment();
         if self.bytes.len() <= HEADER_BYTES {
@@ -93,12 +93,12 @@ impl JournalBuffer {
     }
 
     pub(crate) fn check_in(&mut self, tenant: TenantIndex, record: &CheckInRecord) {
-        self.one_more(CHECK_INS, tenant);
+        self.count_record(CHECK_INS, tenant);
         self.bytes.extend_from_slice(record.as_bytes());
     }
 
-    /// A check-in that says what the device in this slot said before, but for its flags, and whose seq is at most
-    /// [`REPEATED_SEQ_MAX`].
+    /// Appends a check-in that repeats the previous one of the device in this slot, except for seq and flags. Its seq is
+    /// at most [`REPEATED_SEQ_MAX`].
     #[inline]
     pub(crate) fn repeated(
         &mut self,
@@ -106,18 +106,18 @@ impl JournalBuffer {
         slot: SlotIndex,
         record: &CheckInRecord,
     ) {
-        self.one_more(REPEATED, tenant);
+        self.count_record(REPEATED, tenant);
         let device = u64::from(tag(&record.device_id())) << 32 | u64::from(slot.0);
-        let says = u64::from(record.flags().bits()) << 48 | record.seq();
+        let seq_and_flags = u64::from(record.flags().bits()) << 48 | record.seq();
         let mut bytes = [0; REPEATED_BYTES];
         bytes[..8].copy_from_slice(&device.to_le_bytes());
-        bytes[8..].copy_from_slice(&says.to_le_bytes());
+        bytes[8..].copy_from_slice(&seq_and_flags.to_le_bytes());
         self.bytes.extend_from_slice(&bytes);
     }
 
-    /// Makes room for one more in the open segment, or opens one.
+    /// Counts one more record in the open segment, or opens a segment for it.
     #[inline]
-    fn one_more(&mut self, kind: u8, tenant: TenantIndex) {
+    fn count_record(&mut self, kind: u8, tenant: TenantIndex) {
         match &mut self.open {
             Some(open) if open.kind == kind && open.tenant == tenant => open.count += 1,
             _ => {
@@ -139,10 +139,10 @@ impl JournalBuffer {
         self.bytes.extend_from_slice(archive);
     }
 
-    /// A change of policy is the first event of its batch, so the header can still take its revision.
+    /// Appends a policy change. It is the first event of its batch, so the header can still take its revision.
     pub(crate) fn policy(&mut self, revision: Revision) {
-        // Events before it were judged by the revision that the header would lose: a replay would judge them by the
-        // new one. Once a batch at most.
+        // Events before it were evaluated under the revision that this overwrites in the header: a replay would
+        // evaluate them under the new one. Checked at most once per batch.
         assert_eq!(
             self.bytes.len(),
             HEADER_BYTES,
@@ -176,46 +176,46 @@ impl JournalBuffer {
 pub enum Segment<'a> {
     /// Accepted check-ins of one tenant: whole 48-byte records.
     CheckIns {
-        /// Whose devices.
+        /// Tenant of the devices.
         tenant: TenantIndex,
         /// The records, as on the wire.
         records: &'a [[u8; CHECK_IN_BYTES]],
     },
-    /// Accepted check-ins of one tenant that say what their devices said before: [`Repeated::read`].
+    /// Accepted repeated check-ins of one tenant, see [`Repeated::read`].
     Repeated {
-        /// Whose devices.
+        /// Tenant of the devices.
         tenant: TenantIndex,
         /// One for each check-in.
         records: &'a [[u8; REPEATED_BYTES]],
     },
     /// An accepted inventory.
     Inventory {
-        /// Whose device.
+        /// Tenant of the device.
         tenant: TenantIndex,
         /// The archive, as on the wire.
         archive: &'a [u8],
     },
-    /// Every device was judged anew.
+    /// Every device was reevaluated.
     Policy {
-        /// Under this policy set.
+        /// Policy set in force since then.
         revision: Revision,
     },
-    /// Some devices were judged anew because time passed.
+    /// Some devices were reevaluated because time passed.
     Time {
         /// First slot.
         first: SlotIndex,
-        /// How many slots.
+        /// Number of slots.
         slots: u32,
     },
 }
 
-/// A check-in that says what its device said before.
+/// A check-in that repeats the device's previous one, except for seq and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated {
-    /// Where the device is.
+    /// Slot of the device.
     pub slot: SlotIndex,
     tag: u32,
-    /// The device's number of the check-in.
+    /// Seq of the check-in.
     pub seq: u64,
     /// Its flags.
     pub flags: Flags,
@@ -225,27 +225,27 @@ impl Repeated {
     /// Reads one record of a segment; `None` if its flags are unknown.
     pub fn read(bytes: &[u8; REPEATED_BYTES]) -> Option<Self> {
         let [slot, tag, low, high] = words(bytes);
-        let says = u64::from(high) << 32 | u64::from(low);
+        let seq_and_flags = u64::from(high) << 32 | u64::from(low);
         Some(Self {
             slot: SlotIndex(slot),
             tag,
-            seq: says & REPEATED_SEQ_MAX,
-            flags: Flags::from_bits((says >> 48) as u16)?,
+            seq: seq_and_flags & REPEATED_SEQ_MAX,
+            flags: Flags::from_bits((seq_and_flags >> 48) as u16)?,
         })
     }
 
-    /// Where the device of a record is.
+    /// Slot of the device of a record, without reading the rest.
     pub(crate) fn slot_of(bytes: &[u8; REPEATED_BYTES]) -> SlotIndex {
         SlotIndex(words(bytes)[0])
     }
 
-    /// Whether it can be this device's: wrong for one in four thousand million others.
+    /// Whether the tag matches this device. One in 2^32 other devices matches by chance.
     pub fn is_of(&self, device_id: &DeviceId) -> bool {
         self.tag == tag(device_id)
     }
 }
 
-/// 32 bits in which all of a device id takes part, so that ids that differ in a few bytes only have different ones.
+/// Folds a device id to 32 bits. Every byte contributes, so ids that differ in a few bytes have different tags.
 fn tag(device_id: &DeviceId) -> u32 {
     words(device_id.as_bytes())
         .into_iter()
@@ -260,7 +260,7 @@ fn words(bytes: &[u8; 16]) -> [u32; 4] {
     words
 }
 
-/// A journal value, read.
+/// A decoded journal value.
 #[derive(Debug)]
 pub struct JournalValue<'a> {
     /// Policy set in force.
@@ -326,7 +326,7 @@ impl<'a> JournalValue<'a> {
                 tenant,
                 archive: reader.take(number as usize)?,
             }),
-            // The reader takes one form of everything, like the rest on disk.
+            // The encoding is canonical: any other form of the same event is refused.
             POLICY if tenant == NO_TENANT => Some(Segment::Policy {
                 revision: Revision(number),
             }),

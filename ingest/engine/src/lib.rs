@@ -1,12 +1,12 @@
-//! The rules of Muster, as a functional core: time and events come in, effects go out.
+//! The functional core of Muster: time and events in, effects out.
 //!
-//! A [`Shard`] is a deterministic state machine over the devices of one partition. The journal is
-//! the ordered list of the events it accepted; replaying it gives the identical state (design D4).
-//! Rule functions cite docs/reference/DOMAIN.md by number (R2, R17 …) and look like its tables. [`model`] is
-//! the slow, obvious oracle everything else is compared with.
+//! A [`Shard`] is a deterministic state machine over the devices of one partition. The journal is the ordered list of the
+//! events it accepted; replaying it rebuilds the identical state (design D4). Rule functions cite
+//! docs/reference/DOMAIN.md by number (R2, R17 …) and mirror its tables. [`model`] is the slow, obvious oracle that the
+//! rest is tested against.
 //!
-//! Deliberately absent: IO, clocks, threads, randomness, logging. Bytes of journal values, pages and
-//! cells are made and read here; where they are kept is the store's business.
+//! Deliberately absent: IO, clocks, threads, randomness, logging. This crate encodes and decodes journal values, pages and
+//! table entries; the store persists them.
 #![forbid(unsafe_code)]
 
 mod bytes;

@@ -1,8 +1,8 @@
-//! The oracle: the rules once more, slow and obvious, to compare everything else with.
+//! The oracle: a second implementation of the rules, slow and obvious, that the engine is compared with.
 //!
-//! Shares nothing with the evaluator but the names of states: it keeps one plain record per device,
-//! writes the tables of docs/reference/DOMAIN.md out row by row, and counts by looking at every device.
-//! Property tests, the recount and the load generator's verdict stand on it.
+//! It shares only the names of states with the evaluator: it has one plain record per device, implements the tables of
+//! docs/reference/DOMAIN.md row by row, and counts by iterating over all devices. Property tests, the recount and the load
+//! generator's verdict rely on it. Memory grows with the number of devices; nothing on the hot path uses it.
 
 mod disk;
 mod rules;
@@ -19,20 +19,20 @@ use crate::ids::TenantIndex;
 use crate::policy::{PolicySet, TenantPolicy};
 use crate::time::Timestamp;
 
-/// How the oracle answers one record.
+/// The oracle's outcome of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Counts from now on.
+    /// The record changed the state.
     Accepted,
-    /// Same number as the last accepted one.
+    /// Its seq or revision equals the last accepted one.
     Duplicate,
-    /// Lower number than the last accepted one.
+    /// Its seq or revision is lower than the last accepted one.
     Stale,
-    /// The tenant does not create devices by itself.
+    /// The device does not exist, and its tenant does not create devices automatically.
     UnknownDevice,
 }
 
-/// What the oracle remembers of one device.
+/// The oracle's state of one device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ModelDevice {
     last: Option<CheckInRecord>,
@@ -58,7 +58,7 @@ impl ModelDevice {
         self.last.map_or(0, |check_in| check_in.seq())
     }
 
-    /// Takes a check-in, or does not.
+    /// Applies a check-in if its seq is higher than the last accepted one.
     pub fn check_in(&mut self, check_in: &CheckInRecord, now: Timestamp) -> Answer {
         match check_in.seq().cmp(&self.seq()) {
             std::cmp::Ordering::Less => return Answer::Stale,
@@ -83,7 +83,7 @@ impl ModelDevice {
         Answer::Accepted
     }
 
-    /// The facets of the device at `now`, by the tables.
+    /// The facets of the device at `now`, evaluated by the tables.
     pub fn facets(&self, policy: &TenantPolicy, now: Timestamp) -> Facets {
         let mut facets = Facets {
             ever_onboarded: self.ever_onboarded,
@@ -104,13 +104,13 @@ impl ModelDevice {
         facets
     }
 
-    /// The facets that time alone may have given the device from its last check-in up to `now`, those of the
-    /// check-in first.
+    /// All facets that the device can have had from its last check-in up to `now` by the passing of time alone, in order
+    /// of time.
     fn facets_since_last_check_in(&self, policy: &TenantPolicy, now: Timestamp) -> Vec<Facets> {
-        let heard = self.last_check_in.max(self.first_seen);
+        let last_heard = self.last_check_in.max(self.first_seen);
         rules::r17_changes(self, policy)
-            .filter(|at| *at > heard && *at <= now.as_seconds())
-            .chain([heard])
+            .filter(|at| *at > last_heard && *at <= now.as_seconds())
+            .chain([last_heard])
             .collect::<std::collections::BTreeSet<_>>()
             .into_iter()
             .map(|at| self.facets(policy, Timestamp::from_seconds(at)))
@@ -123,10 +123,10 @@ impl ModelDevice {
     }
 }
 
-/// What all devices of a model cell have in common; like a cell, with the cohort spelt out.
+/// The key of a cell, with the cohort itself instead of its id.
 pub type ModelCell = (TenantIndex, Cohort, Facets);
 
-/// The state of a whole server, one plain record a device.
+/// The state of a whole server, one plain record per device.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     devices: BTreeMap<(TenantIndex, DeviceId), ModelEntry>,
@@ -140,7 +140,7 @@ struct ModelEntry {
 }
 
 impl Model {
-    /// Takes a check-in of a tenant's device.
+    /// Applies a check-in of a tenant's device.
     pub fn check_in(
         &mut self,
         policy: &PolicySet,
@@ -154,7 +154,7 @@ impl Model {
         }
     }
 
-    /// Takes an inventory of a tenant's device.
+    /// Applies an inventory of a tenant's device.
     pub fn inventory(
         &mut self,
         policy: &PolicySet,
@@ -214,7 +214,7 @@ impl Model {
         Some(entry.device.facets(policy.tenant(tenant)?, now))
     }
 
-    /// Every cell with its number of devices at `now`, counted from scratch.
+    /// Every cell with its number of devices at `now`, counted over all devices.
     pub fn cells(&self, policy: &PolicySet, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         for ((tenant, _), entry) in &self.devices {

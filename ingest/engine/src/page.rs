@@ -1,9 +1,9 @@
-//! A page on disk: a fixed run of device records with the sequence up to which they are true.
+//! The encoding of a page: a fixed run of device records, and the sequence up to which they include events.
 //!
 //! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, sequence u64, then
-//! [`PAGE_RECORDS`] records of 64 bytes; an empty slot is all zero. The sequence lets a replay skip
-//! events that the page has already seen, so pages of one checkpoint may be written at different
-//! moments and ingest never waits for them (docs/adr/0004).
+//! [`PAGE_RECORDS`] records of 64 bytes; an empty slot is all zero. The sequence lets a replay skip events that the page
+//! already includes, so the pages of one checkpoint can be written at different times, without stopping ingest
+//! (docs/adr/0004). Fixed size. Checksums belong to the store.
 
 use crate::bytes::Reader;
 use crate::device::{DEVICE_RECORD_BYTES, DeviceRecord};
@@ -15,18 +15,18 @@ const HEADER_BYTES: usize = 16;
 /// Size of a page image.
 pub const PAGE_BYTES: usize = HEADER_BYTES + PAGE_RECORDS * DEVICE_RECORD_BYTES;
 
-/// A page, read.
+/// A decoded page.
 #[derive(Debug)]
 pub struct Page {
-    /// Policy set in force when it was written.
+    /// Policy set in force when the page was written.
     pub revision: Revision,
-    /// Every event of the shard up to this sequence is in the records.
+    /// The records include every event of the shard up to this sequence.
     pub sequence: Sequence,
-    /// The records by slot within the page.
+    /// The records, by slot within the page.
     pub records: Box<[DeviceRecord; PAGE_RECORDS]>,
 }
 
-/// The bytes of a page.
+/// Encodes a page.
 pub fn encode(
     revision: Revision,
     sequence: Sequence,
@@ -42,7 +42,7 @@ pub fn encode(
     bytes
 }
 
-/// Reads [`encode`]; `None` if the bytes are not a page of a known format.
+/// Decodes [`encode`]; `None` if the bytes are not a page of a known format.
 pub fn decode(bytes: &[u8]) -> Option<Page> {
     let mut reader = Reader::new(bytes);
     if bytes.len() != PAGE_BYTES || reader.array()? != [FORMAT, 0, 0, 0] {

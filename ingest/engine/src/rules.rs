@@ -1,4 +1,4 @@
-//! The rules of docs/reference/DOMAIN.md, one module a rule, each a pure function over a few facts.
+//! The rules of docs/reference/DOMAIN.md, one module per rule: pure functions without state.
 
 pub mod compliance;
 pub mod managed_by;
@@ -6,7 +6,7 @@ pub mod onboarding;
 pub mod sensor;
 pub mod threat;
 
-/// Declares a closed set of states: dense index (its bits in a facet word) and the reference's name.
+/// Declares a closed set of states: each has a dense index (its bits in a facet word) and the name in the reference.
 macro_rules! states {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $index:literal $text:literal),+ $(,)? }) => {
         $(#[$meta])*

@@ -1,21 +1,20 @@
 //! One shard: the deterministic state machine over the devices of one partition (design D4).
 //!
-//! Owned by one thread; nothing here waits, locks or reads a clock. A batch is
-//! [`Shard::begin`], then events ([`Shard::apply_check_ins`] …), then [`Shard::seal`], and optionally
-//! a slice of a checkpoint ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them
-//! durable and only then answers. Bounded by [`ShardLimits`]: what does not fit is rejected with a
-//! reason. Recovery is [`recovery::Recovery`].
+//! Owned by one thread; nothing here blocks, locks or reads a clock. A batch is [`Shard::begin`], then events
+//! ([`Shard::apply_check_ins`] …), then [`Shard::seal`], and optionally a step of a checkpoint
+//! ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them durable before it acknowledges. Bounded by
+//! [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
 //!
-//! Hot path: [`Shard::apply_check_ins`] allocates nothing once buffers have grown, except for a new
-//! device (a slab chunk per 8,192 of them) and a new cell.
+//! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (one slab chunk per
+//! 8,192 devices) and for a new cell.
 
 mod apply;
 mod audit;
 mod checkpoint;
 mod dirty;
+mod evaluation;
 mod evaluation_progress;
 mod inventory;
-mod judge;
 mod lookup;
 pub(crate) mod recovery;
 #[cfg(test)]
@@ -43,14 +42,14 @@ use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
 use evaluation_progress::EvaluationProgress;
 
-/// What bounds a shard's memory.
+/// Limits that bound a shard's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardLimits {
-    /// Devices; about 75 bytes each. Beyond: `deviceLimit`.
+    /// Devices, about 75 bytes each. Beyond it new ones are rejected with `deviceLimit`.
     pub devices_max: u32,
-    /// Cells; about 60 bytes each. Beyond: `cellLimit`.
+    /// Cells, about 60 bytes each. Beyond it events that need a new one are rejected with `cellLimit`.
     pub cells_max: usize,
-    /// Cohorts; at most about 4 KiB each. Beyond: `cohortLimit`.
+    /// Cohorts, at most about 4 KiB each. Beyond it events that need a new one are rejected with `cohortLimit`.
     pub cohorts_max: usize,
 }
 
@@ -60,7 +59,7 @@ pub struct Shard {
     id: ShardId,
     limits: ShardLimits,
     policy: Arc<PolicySet>,
-    /// Number of the last sealed batch that changed anything.
+    /// Sequence of the last sealed batch that changed the state.
     sequence: Sequence,
     devices: DeviceSlab,
     index: DeviceIndex,
@@ -89,15 +88,15 @@ impl Shard {
         }
     }
 
-    /// Opens a batch: empties `effects` and notes the one receive time of everything in it.
+    /// Opens a batch: clears `effects` and sets the receive time of all events in it.
     pub fn begin(&self, now: Timestamp, effects: &mut Effects) {
         effects.clear();
         effects.now = now.as_seconds();
         effects.journal.begin(self.policy.revision(), now);
     }
 
-    /// Closes a batch and returns the sequence under which it is to be committed. A batch that
-    /// changed nothing has an empty journal value and keeps the previous sequence.
+    /// Closes a batch and returns the sequence to commit it under. A batch that changed nothing has an empty journal
+    /// value and keeps the previous sequence.
     pub fn seal(&mut self, effects: &mut Effects) -> Sequence {
         effects.journal.seal();
         if !effects.journal_value().is_empty() {
@@ -106,23 +105,23 @@ impl Shard {
         self.sequence
     }
 
-    /// Whether a checkpoint runs.
+    /// Whether a checkpoint is running.
     pub fn checkpoint_is_running(&self) -> bool {
         self.checkpoint.is_running()
     }
 
-    /// Whether every page on disk is as in memory.
+    /// Whether every page on disk equals memory.
     pub fn checkpoint_is_clean(&self) -> bool {
         self.checkpoint.is_clean()
     }
 
-    /// Begins a checkpoint; call it after [`Shard::seal`], and commit the batch as its beginning.
-    /// Does nothing and returns `false` if one runs already.
+    /// Begins a checkpoint. Call it after [`Shard::seal`], and commit that batch as its begin. Does nothing and returns
+    /// `false` if one is running.
     pub fn checkpoint_begin(&mut self) -> bool {
         self.checkpoint.begin()
     }
 
-    /// Adds up to `pages_max` owed pages to the effects of the batch just sealed.
+    /// Adds up to `pages_max` pending pages to the effects of the batch just sealed.
     pub fn checkpoint_step(
         &mut self,
         pages_max: usize,
@@ -133,8 +132,8 @@ impl Shard {
             .step(pages_max, &self.devices, commit, &mut effects.pages)
     }
 
-    /// Counts the devices of the next `slots` slots; at the end of a round, compares and begins anew.
-    /// `map` says which devices this shard owns. Call it between batches.
+    /// Audits the next `slots` slots. At the end of a round, returns its result and starts the next one. `map` defines
+    /// which devices this shard owns. Call it between batches.
     pub fn audit(&mut self, slots: u32, map: ShardMap) -> Option<AuditRound> {
         let audited = Audited {
             shard: self.id,
@@ -145,12 +144,12 @@ impl Shard {
         self.audit.step(slots, map, &audited)
     }
 
-    /// Which shard this is.
+    /// Id of this shard.
     pub fn id(&self) -> ShardId {
         self.id
     }
 
-    /// Number of the last sealed batch that changed anything.
+    /// Sequence of the last sealed batch that changed the state.
     pub fn sequence(&self) -> Sequence {
         self.sequence
     }
@@ -165,7 +164,7 @@ impl Shard {
         self.devices.devices()
     }
 
-    /// How many slots there are; [`Shard::apply_time`] sweeps them.
+    /// Number of slots; [`Shard::apply_time`] sweeps them.
     pub fn slots(&self) -> u32 {
         self.devices.slots()
     }
@@ -180,7 +179,7 @@ impl Shard {
         self.cohorts.get(id)
     }
 
-    /// The state of one device, with the cell it is counted in.
+    /// The record of one device and the cell it is counted in.
     pub fn device(&self, tenant: TenantIndex, id: &DeviceId) -> Option<(&DeviceRecord, CellKey)> {
         let hash = self.index.hash(tenant, id);
         let slot = self.index.find(hash, tenant, id, &self.devices)?;
@@ -188,7 +187,7 @@ impl Shard {
         Some((record, self.cells.key(record.cell)))
     }
 
-    /// Every device, in the order of creation.
+    /// Every device, in order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (&DeviceRecord, CellKey)> {
         self.devices
             .iter()

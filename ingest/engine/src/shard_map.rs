@@ -1,10 +1,12 @@
-//! Which shard owns a device: stable across restarts, machines and versions.
+//! Maps devices to shards. The mapping is stable across restarts, machines and versions.
+//!
+//! A pure function; a device never changes shard.
 
 use muster_wire::DeviceId;
 
 use crate::ids::ShardId;
 
-/// Spreads devices over a fixed number of shards.
+/// The partitioning of devices over a fixed number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardMap {
     shards: u16,
@@ -18,12 +20,12 @@ impl ShardMap {
         }
     }
 
-    /// How many shards there are.
+    /// Number of shards.
     pub fn shards(self) -> u16 {
         self.shards
     }
 
-    /// The owner of a device. The function is part of the storage format: it never changes.
+    /// The shard that owns a device. Part of the storage format: this function never changes.
     ///
     /// Both halves of the id go through one 64x64->128 bit multiplication; the high bits pick the
     /// shard, so sequential and random ids spread alike.

@@ -1,24 +1,25 @@
 //! The device records of one shard, in slots that never move.
 //!
-//! Memory grows a chunk at a time, so growth neither copies the fleet nor doubles its footprint. A
-//! slot is given once and kept for the device's life; slots are given in ascending order, which makes
-//! the order of creation, and so every replay, deterministic. A page is a fixed run of slots: the unit
-//! of a checkpoint.
+//! Memory grows by one chunk at a time, so growth neither copies the records nor doubles their footprint. A device keeps
+//! its slot for life; slots are assigned in ascending order, so that a replay assigns the same ones. A page is a fixed run
+//! of slots, the unit of a checkpoint.
+//!
+//! Owned by the shard, which bounds the number of devices. Frees nothing: devices are not deleted.
 
 use crate::device::DeviceRecord;
 use crate::ids::{PAGE_RECORDS, PageNumber, SlotIndex};
 
-/// Records in a chunk of memory (512 KiB); a whole number of pages.
+/// Records in one chunk (512 KiB); a whole number of pages.
 const CHUNK_RECORDS: usize = 64 * PAGE_RECORDS;
 
-/// An array, not a slice, so that one look finds a record: its length needs none.
+/// An array, not a slice: its length is a constant, so finding a record loads one pointer.
 type Chunk = [DeviceRecord; CHUNK_RECORDS];
 
 /// The records of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceSlab {
     chunks: Vec<Box<Chunk>>,
-    /// Slots below this are given, or were found empty in a page and skipped on purpose.
+    /// The slots below this one are occupied: an insert searches from here.
     next: u32,
     devices: u32,
 }
@@ -34,38 +35,38 @@ impl DeviceSlab {
         (self.chunks.len() * CHUNK_RECORDS) as u32
     }
 
-    /// The record in a slot that this slab gave.
+    /// The record in an existing slot.
     pub(crate) fn get(&self, slot: SlotIndex) -> &DeviceRecord {
         let slot = slot.0 as usize;
         &self.chunks[slot / CHUNK_RECORDS][slot % CHUNK_RECORDS]
     }
 
-    /// Reads a word of a record, so that it comes near.
+    /// Reads a word of a record to load its cache line; 0 if the slot does not exist.
     pub(crate) fn touch(&self, slot: SlotIndex) -> u64 {
         let slot = slot.0 as usize;
         let chunk = self.chunks.get(slot / CHUNK_RECORDS);
         chunk.map_or(0, |chunk| chunk[slot % CHUNK_RECORDS].seq)
     }
 
-    /// The record in a slot that this slab gave, to change.
+    /// The record in an existing slot, for writing.
     pub(crate) fn get_mut(&mut self, slot: SlotIndex) -> &mut DeviceRecord {
         let slot = slot.0 as usize;
         &mut self.chunks[slot / CHUNK_RECORDS][slot % CHUNK_RECORDS]
     }
 
-    /// Puts a new device into the lowest empty slot.
+    /// Inserts a new device into the lowest empty slot.
     pub(crate) fn insert(&mut self, record: DeviceRecord) -> SlotIndex {
         while self.next < self.slots() && self.get(SlotIndex(self.next)).is_occupied() {
             self.next += 1;
         }
         let slot = SlotIndex(self.next);
-        self.place(slot, record);
+        self.insert_at(slot, record);
         self.next += 1;
         slot
     }
 
-    /// Puts a record read from a page into its slot.
-    pub(crate) fn place(&mut self, slot: SlotIndex, record: DeviceRecord) {
+    /// Inserts a device into a given empty slot.
+    pub(crate) fn insert_at(&mut self, slot: SlotIndex, record: DeviceRecord) {
         while self.slots() <= slot.0 {
             self.chunks.push(empty_chunk());
         }
@@ -90,8 +91,10 @@ impl DeviceSlab {
     }
 }
 
-/// Made on the heap, where it stays: it is too large for a stack.
+/// Allocated on the heap from the start, because a chunk is too large for a stack.
 fn empty_chunk() -> Box<Chunk> {
     let records = vec![DeviceRecord::default(); CHUNK_RECORDS].into_boxed_slice();
-    records.try_into().expect("as many records as a chunk has")
+    records
+        .try_into()
+        .expect("the slice has the length of a chunk")
 }

@@ -1,4 +1,4 @@
-//! Time as the engine sees it: a number that comes in as an argument (design D8).
+//! Time in the engine: a value that is passed in as an argument (design D8).
 
 /// Milliseconds since the Unix epoch, by the server's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

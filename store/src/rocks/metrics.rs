@@ -1,4 +1,6 @@
-//! What RocksDB and the directory hold, read when somebody asks: a walk over the directory and a few of RocksDB's numbers.
+//! Reads the metrics of RocksDB and of the data directory.
+//!
+//! On request only: lists the directory and reads properties and tickers of RocksDB. Stateless.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +14,9 @@ use crate::metrics::StoreMetrics;
 
 pub(super) fn read(rocks: &Rocks) -> StoreMetrics {
     let property = |keyspace: Keyspace, name: &str| {
-        let value = rocks.db.property_int_value_cf(keyspace.of(&rocks.db), name);
+        let value = rocks
+            .db
+            .property_int_value_cf(keyspace.column_family(&rocks.db), name);
         value.ok().flatten().unwrap_or(0)
     };
     let total = |name: &str| {
@@ -38,13 +42,13 @@ pub(super) fn read(rocks: &Rocks) -> StoreMetrics {
     }
 }
 
-/// All files, each once, and the logs among them. A file that goes away meanwhile counts as nothing.
+/// Bytes of all files, each counted once, and of the logs among them. A file deleted meanwhile counts as 0.
 fn directory_bytes(directory: &Path) -> (u64, u64) {
     let (mut all, mut logs) = (0, 0);
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let metadata = entry.metadata();
         let bytes = metadata.map_or(0, |metadata| {
-            deferred_deletion::own_bytes(&entry.path(), &metadata)
+            deferred_deletion::disk_bytes(&entry.path(), &metadata)
         });
         all += bytes;
         if entry

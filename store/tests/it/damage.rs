@@ -206,7 +206,7 @@ fn a_database_that_does_not_say_its_format_is_corrupt() {
     assert!(
         error
             .to_string()
-            .contains("its format is not that of file FORMAT"),
+            .contains("its format differs from that in file FORMAT"),
         "{error}"
     );
 }

@@ -169,7 +169,7 @@ fn a_mark_older_than_the_log_takes_nothing_away() {
 }
 
 #[test]
-fn a_missing_or_damaged_mark_is_said_so_and_made_anew() {
+fn a_missing_or_damaged_mark_is_reported_and_recreated() {
     for bytes in [None, Some(&b""[..]), Some(b"muster"), Some(&[0; 1024])] {
         let killed = Killed::new();
         let mark = killed.path().join(MARK);
@@ -184,8 +184,8 @@ fn a_missing_or_damaged_mark_is_said_so_and_made_anew() {
         assert_eq!(read_only.notices(), [format!("{found}{without}")]);
         drop(read_only);
         let store = Store::open(&config(killed.path())).unwrap();
-        let made_anew = format!("{found} and was made anew{without}");
-        assert_eq!(store.notices(), [made_anew]);
+        let recreated = format!("{found} and was recreated{without}");
+        assert_eq!(store.notices(), [recreated]);
         assert_eq!(recover(&store).1.len(), 2);
         drop(store);
         // What the log holds is known again.

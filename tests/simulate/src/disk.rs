@@ -11,7 +11,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use muster_engine::{Sequence, ShardId};
-use muster_store::database::{Database, DatabaseError, Each, Reads, Stored, WriteSet};
+use muster_store::database::{Database, DatabaseError, Reads, Stored, Visitor, WriteSet};
 use muster_store::{Keyspace, Lsn, ReadError, StoreMetrics};
 use muster_testkit::random::Random;
 
@@ -331,11 +331,11 @@ impl Reads for Snapshot {
         keyspace: Keyspace,
         first: &[u8],
         end: &[u8],
-        each: Each<'_>,
+        visit: Visitor<'_>,
     ) -> Result<(), ReadError> {
         let range = (Bound::Included(first), Bound::Excluded(end));
         for (key, value) in self.0[keyspace as usize].range::<[u8], _>(range) {
-            if let ControlFlow::Break(()) = each(key, value) {
+            if let ControlFlow::Break(()) = visit(key, value) {
                 break;
             }
         }
@@ -375,9 +375,9 @@ impl Reads for Latest<'_> {
         keyspace: Keyspace,
         first: &[u8],
         end: &[u8],
-        each: Each<'_>,
+        visit: Visitor<'_>,
     ) -> Result<(), ReadError> {
-        self.snapshot().scan(keyspace, first, end, each)
+        self.snapshot().scan(keyspace, first, end, visit)
     }
 
     fn last(

@@ -1,8 +1,8 @@
-//! The oracle reads a disk: the state of a shard from its tables, pages and journal tail, by the model's rules alone.
+//! The oracle over durable state: rebuilds a shard from its tables, pages and journal tail by the model's rules.
 //!
-//! It shares the codecs with [`crate::Recovery`] and nothing else: no slab, no index, no cell counters, no evaluator. A
-//! device is a plain entry; the model evaluates it at the time and with the policy set that the journal names. A recount
-//! compares the counters with it.
+//! It shares only the codecs with [`crate::Recovery`]: no slab, no index, no cell counters, no evaluator. A device is a
+//! plain entry, evaluated at the time and under the policy set that the journal names. The recount compares the counters
+//! with it. Owned by the caller; memory grows with the number of devices.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::page;
 use crate::policy::PolicySet;
 use crate::time::Timestamp;
 
-/// What is on disk cannot be read as the state of a shard.
+/// The durable state cannot be decoded as a shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DiskError(String);
 
-/// One device as the oracle reads it.
+/// The oracle's state of one device and its source.
 #[derive(Clone, Debug)]
 struct Entry {
     device_id: DeviceId,
@@ -33,47 +33,47 @@ struct Entry {
     device: ModelDevice,
     inventory_revision: u32,
     cohort: Cohort,
-    /// As last judged.
+    /// Result of the last evaluation.
     facets: Facets,
-    /// Events up to this sequence are in it.
+    /// Includes all events up to this sequence.
     sequence: Sequence,
-    /// The policy set of its page; none of a device that only the journal knows.
+    /// Policy set of its page; `None` if the device comes from the journal.
     revision: Option<Revision>,
 }
 
-/// What the oracle says of one device.
+/// One device in a listing.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelListing<'a> {
-    /// Its tenant.
+    /// Tenant of the device.
     pub tenant: TenantIndex,
-    /// The device.
+    /// Id of the device.
     pub device_id: DeviceId,
-    /// The last accepted check-in, if there is one. Nobody keeps the time of sending, so that may be 0.
+    /// The last accepted check-in, if any. Its send time is 0 if it comes from a page, which does not store it.
     pub last: Option<&'a CheckInRecord>,
     /// Highest accepted inventory revision; 0 before the first.
     pub inventory_revision: u32,
     /// Owner and tags.
     pub cohort: &'a Cohort,
-    /// As last judged.
+    /// Result of the last evaluation.
     pub facets: &'a Facets,
 }
 
-/// The state of one shard. Feed cohorts, cells, pages, then journal values in order.
+/// The state of one shard. Pass in cohorts, cells, pages, then journal values, in this order.
 #[derive(Debug, Default)]
 pub struct ModelDisk {
     cohorts: Vec<Cohort>,
     cells: Vec<CellKey>,
-    /// The same, cohorts spelt out. A device that a full table kept from moving has stayed.
-    places: HashSet<ModelCell>,
-    /// By slot; the slot of a device matters only because judgements by time name slots.
+    /// The same cells by their keys. A device does not move to a cell that the table lacks: the table was full.
+    cell_keys: HashSet<ModelCell>,
+    /// By slot. Slots matter because time events and repeated check-ins refer to them.
     slots: Vec<Option<Entry>>,
     by_device: HashMap<(TenantIndex, DeviceId), usize>,
-    /// No slot below is empty.
+    /// All slots below this one are occupied.
     full_below: usize,
 }
 
 impl ModelDisk {
-    /// Reads the next cohort.
+    /// Reads the next cohort table entry.
     pub fn cohort(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         if self.cohorts.is_empty() {
             self.cohorts.push(Cohort::default());
@@ -83,11 +83,11 @@ impl ModelDisk {
         Ok(())
     }
 
-    /// Reads the next cell.
+    /// Reads the next cell table entry.
     pub fn cell(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         let key = CellKey::decode(bytes).ok_or_else(|| fault("an unreadable cell"))?;
         let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
-        self.places
+        self.cell_keys
             .insert((key.tenant, self.cohort_of(key)?, facets));
         self.cells.push(key);
         Ok(())
@@ -118,7 +118,7 @@ impl ModelDisk {
                 .cohorts
                 .get(id as usize)
                 .cloned()
-                .ok_or_else(|| fault("no such cohort")),
+                .ok_or_else(|| fault("a cell with a cohort that does not exist")),
         }
     }
 
@@ -129,7 +129,7 @@ impl ModelDisk {
         revision: Revision,
     ) -> Result<Entry, DiskError> {
         let key = self.cells.get(record.cell.0 as usize);
-        let key = key.ok_or_else(|| fault("a device in a cell that is not there"))?;
+        let key = key.ok_or_else(|| fault("a device in a cell that does not exist"))?;
         let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
         let cohort = self.cohort_of(*key)?;
         Ok(Entry {
@@ -144,13 +144,12 @@ impl ModelDisk {
         })
     }
 
-    /// Ends the pages: judges every device of them by the rules, instead of believing the cell that it was
-    /// filed under.
+    /// Ends the pages: evaluates every device in them by the rules, instead of trusting the cell in its record.
     ///
-    /// Nobody stores when a device was judged last, so it may be in any state that time alone can have
-    /// brought from its last check-in up to `now`; and where one of these has no cell, the table may have
-    /// been full and the device may have stayed where it was.
-    pub fn judge_pages(
+    /// The time of a device's last evaluation is not stored, so any facets that it can have had since its last check-in
+    /// are accepted. If one of these has no cell, the table may have been full and the device may have stayed in its cell,
+    /// so that is accepted too.
+    pub fn evaluate_pages(
         &mut self,
         now: Timestamp,
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
@@ -162,18 +161,18 @@ impl ModelDisk {
             let Some(rules) = policy.tenant(entry.tenant) else {
                 continue;
             };
-            let judged = entry.device.facets_since_last_check_in(rules, now);
+            let possible = entry.device.facets_since_last_check_in(rules, now);
             let has_cell = |facets: &Facets| {
-                let place = (entry.tenant, entry.cohort.clone(), *facets);
-                self.places.contains(&place)
+                let key = (entry.tenant, entry.cohort.clone(), *facets);
+                self.cell_keys.contains(&key)
             };
-            if !judged.contains(&entry.facets) && judged.iter().all(has_cell) {
-                entry.facets = judged[0];
+            if !possible.contains(&entry.facets) && possible.iter().all(has_cell) {
+                entry.facets = possible[0];
             }
         }
     }
 
-    /// Takes the events of the next journal value.
+    /// Applies the next journal value.
     pub fn journal(
         &mut self,
         sequence: Sequence,
@@ -206,18 +205,21 @@ impl ModelDisk {
                         .map_err(|_| fault("an invalid inventory in the journal"))?;
                     self.inventory(&policy, tenant, &inventory, now);
                 }
-                Segment::Policy { .. } => self.judge(&policy, 0..self.slots.len(), sequence, now),
+                Segment::Policy { .. } => {
+                    self.evaluate(&policy, 0..self.slots.len(), sequence, now)
+                }
                 Segment::Time { first, slots } => {
-                    // No server names slots that it does not have; what is on disk may.
-                    let end = (first.0 as usize + slots as usize).min(self.slots.len());
-                    self.judge(&policy, end.min(first.0 as usize)..end, sequence, now);
+                    // A server journals existing slots only; damaged input may contain others.
+                    let first = first.0 as usize;
+                    let end = (first + slots as usize).min(self.slots.len());
+                    self.evaluate(&policy, first.min(end)..end, sequence, now);
                 }
             }
         }
         Ok(())
     }
 
-    /// A repeated check-in, spelt out: it says what the device in its slot said last.
+    /// Expands a repeated check-in: the last check-in of the device in its slot, with the new seq and flags.
     fn repeated(
         &self,
         tenant: TenantIndex,
@@ -228,7 +230,8 @@ impl ModelDisk {
             .and_then(Option::as_ref)
             .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
             .and_then(|entry| entry.device.last);
-        let last = last.ok_or_else(|| fault("a repeated check-in of a device not in its slot"))?;
+        let last =
+            last.ok_or_else(|| fault("a repeated check-in whose device is not in its slot"))?;
         let record = last
             .with_seq(repeated.seq)
             .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
@@ -269,7 +272,7 @@ impl ModelDisk {
         }
     }
 
-    /// A new device takes the lowest empty slot, as it did when it was first seen.
+    /// A new device takes the lowest empty slot, as in the shard.
     fn get_or_create(
         &mut self,
         tenant: TenantIndex,
@@ -306,7 +309,7 @@ impl ModelDisk {
         self.full_below
     }
 
-    fn judge(
+    fn evaluate(
         &mut self,
         policy: &PolicySet,
         slots: std::ops::Range<usize>,
@@ -322,7 +325,7 @@ impl ModelDisk {
             };
             let facets = entry.device.facets(rules, now);
             if self
-                .places
+                .cell_keys
                 .contains(&(entry.tenant, entry.cohort.clone(), facets))
             {
                 entry.facets = facets;
@@ -330,7 +333,7 @@ impl ModelDisk {
         }
     }
 
-    /// Every device, slot by slot. One that is in two slots comes twice, so that a reader sees it.
+    /// Every device, in order of slots. A device that is in two slots is listed twice, so that the reader can detect it.
     pub fn devices(&self) -> impl Iterator<Item = ModelListing<'_>> {
         self.slots.iter().flatten().map(|entry| ModelListing {
             tenant: entry.tenant,
@@ -342,7 +345,7 @@ impl ModelDisk {
         })
     }
 
-    /// Every cell with its number of devices, counted by looking at each.
+    /// Every cell with its number of devices, counted over all devices.
     pub fn cells(&self) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         for entry in self.slots.iter().flatten() {
@@ -355,7 +358,7 @@ impl ModelDisk {
 }
 
 impl ModelDevice {
-    /// What the model would remember of the device in a record, whose reported attributes are `facets`.
+    /// The model's state of the device in a record, whose reported attributes are `facets`.
     fn of_record(record: &DeviceRecord, facets: &Facets) -> Self {
         let last = CheckIn {
             device_id: record.device_id,
@@ -375,7 +378,7 @@ impl ModelDevice {
             management_agent: facets.management_agent,
         };
         Self {
-            // A device that has not checked in has seq 0, which is no record.
+            // A device that has not checked in has seq 0, which no check-in has.
             last: last.to_record().ok(),
             ever_onboarded: facets.ever_onboarded,
             first_seen: record.first_seen,
@@ -387,7 +390,7 @@ impl ModelDevice {
     }
 }
 
-/// A time of a record, where 0 stands for never.
+/// A time of a record, where 0 means never.
 fn time(seconds: u32) -> Option<u32> {
     (seconds != 0).then_some(seconds)
 }

@@ -1,4 +1,6 @@
-//! The tables of docs/reference/DOMAIN.md, written out a second time without regard for speed.
+//! The tables of docs/reference/DOMAIN.md, implemented row by row without regard for speed.
+//!
+//! Pure functions of the oracle. They share no code with [`crate::rules`] but the names of states.
 
 use muster_wire::{Flags, ManagementAgent, PartnerThreatState, Platform, Risk};
 
@@ -64,7 +66,7 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
     SensorState::Active
 }
 
-/// The moments, in seconds, at which R17 may say something new of a device that is silent.
+/// The times, in seconds, at which R17 may change the state of a silent device.
 pub(super) fn r17_changes(
     device: &ModelDevice,
     policy: &TenantPolicy,
@@ -87,7 +89,7 @@ pub(super) fn r17_changes(
     })
 }
 
-/// R2 and R3: the twelve cells and the rows around them.
+/// R2 and R3: the table of twelve combinations, and the rows around it.
 pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
     let Some(check_in) = &device.last else {
         return ThreatSetting::NotApplicable;
@@ -133,7 +135,7 @@ pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
     }
 }
 
-/// R7, the rows that are built.
+/// R7, the implemented rows.
 pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
     let enrolled = facets.registered && facets.management_agent != ManagementAgent::MsSense;
     let fails = [

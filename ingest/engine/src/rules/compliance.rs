@@ -1,8 +1,7 @@
 //! R7: the compliance state of a device.
 //!
-//! Built: rows 1, 2, 4, 6 and 10 with the one threat-level policy a tenant has per platform, and the
-//! device's own error. Not built yet: validity (row 5), grace (R6) and the error hold (R5); until then
-//! a reported error shows as `error` at once.
+//! Implemented: rows 1, 2, 4, 6 and 10, with one threat-level policy per tenant and platform, and the device's own error.
+//! Not implemented: validity (row 5), grace (R6) and the error hold (R5); so a reported error is `error` at once.
 
 use muster_wire::ManagementAgent;
 
@@ -32,13 +31,13 @@ states! {
 }
 
 impl Compliance {
-    /// Whether access rules take the device as compliant (`isCompliant`, below R7).
+    /// Whether access rules treat the device as compliant (`isCompliant`, below R7).
     pub const fn is_compliant(self) -> bool {
         matches!(self, Self::Compliant | Self::InGracePeriod)
     }
 }
 
-/// Whether compliance policies reach the device: registered, and not managed by the sensor alone.
+/// Whether compliance policies apply to the device: it is registered, and not managed by the sensor alone.
 pub const fn is_enrolled(registered: bool, agent: ManagementAgent) -> bool {
     registered && !matches!(agent, ManagementAgent::MsSense)
 }

@@ -1,4 +1,4 @@
-//! Who manages a device, derived from its management agent (docs/reference/DOMAIN.md, managedBy).
+//! `managedBy` of a device, derived from its management agent (docs/reference/DOMAIN.md, managedBy).
 
 use muster_wire::ManagementAgent;
 
@@ -7,7 +7,7 @@ use super::states;
 states! {
     /// The `managedBy` column of the onboarding view.
     ManagedBy {
-        /// No agent that we know of.
+        /// No known agent.
         #[default]
         Unknown = 0 "unknown",
         /// The mobile device management channel, alone or co-managed.

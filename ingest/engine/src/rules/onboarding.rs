@@ -9,11 +9,11 @@ states! {
     OnboardingStatus {
         /// The sensor is onboarded to this tenant's own organisation.
         Onboarded = 0 "onboarded",
-        /// A supported system that is not onboarded here.
+        /// A supported system that is not onboarded to this tenant's organisation.
         CanBeOnboarded = 1 "canBeOnboarded",
-        /// A system the sensor does not exist for.
+        /// A system that the sensor does not support.
         Unsupported = 2 "unsupported",
-        /// The device has not said what it runs yet.
+        /// The device has not reported its system.
         #[default]
         InsufficientInfo = 3 "insufficientInfo",
     }

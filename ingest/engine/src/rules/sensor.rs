@@ -1,12 +1,12 @@
-//! R17: the state of a device's sensor (`healthStatus`), from what it reported and from silence.
+//! R17: the state of a device's sensor (`healthStatus`), derived from its reports and from their absence.
 //!
-//! The state changes by time alone, so the shard asks again for silent devices
-//! ([`crate::Shard::apply_time`]); this function only decides.
+//! A pure function. The passing of time changes its result, so the shard reevaluates silent devices
+//! ([`crate::Shard::apply_time`]).
 
 use super::states;
 
 states! {
-    /// `machine.healthStatus`, with the reference's null as a state of its own.
+    /// `machine.healthStatus`; the reference's null is a separate state here.
     SensorState {
         /// Row 0: the sensor is not onboarded and never was (the reference shows null).
         #[default]
@@ -21,15 +21,15 @@ states! {
         NoSensorData = 4 "noSensorData",
         /// Row 5: never contacted.
         Unknown = 5 "unknown",
-        /// Row 6: all is well.
+        /// Row 6: contact and telemetry are recent.
         Active = 6 "active",
     }
 }
 
-/// A full report is due every 24 h; heartbeats without one for longer mean impaired communication.
+/// A full report is due every 24 h. Heartbeats without one for longer mean impaired communication.
 pub const FULL_REPORT_DUE_SECONDS: u32 = 24 * 3600;
 
-/// How long silence may last before it changes the state; see docs/reference/DOMAIN.md.
+/// How long a device may be silent before its state changes; see docs/reference/DOMAIN.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SensorLimits {
     /// `sensorInactiveDays`, in seconds.
@@ -48,34 +48,33 @@ impl Default for SensorLimits {
     }
 }
 
-/// What R17 looks at. Times are seconds since the epoch, 0 = never.
+/// The inputs of R17. Times are seconds since the epoch, 0 = never.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SensorFacts {
-    /// The latest check-in said onboarded.
+    /// The latest check-in reported onboarded.
     pub onboarded: bool,
-    /// Some accepted check-in said onboarded.
+    /// Some accepted check-in reported onboarded.
     pub ever_onboarded: bool,
-    /// The latest check-in said that the sensor process runs.
+    /// The latest check-in reported that the sensor process is running.
     pub sensor_running: bool,
-    /// The latest check-in said that command and control works.
+    /// The latest check-in reported that command and control works.
     pub command_and_control_ok: bool,
     /// C: last check-in of the onboarded sensor with command and control working.
     pub last_contact: u32,
     /// T: last check-in of the onboarded sensor with telemetry working.
     pub last_telemetry: u32,
-    /// Last full report, or first sight of the device if there was none.
+    /// Last full report, or the creation of the device if there was none.
     pub last_full_report: u32,
     /// Last accepted check-in.
     pub last_check_in: u32,
 }
 
-/// R17 at `now` (seconds), first matching row wins.
+/// R17 at `now` (seconds). The first matching row wins.
 ///
-/// Readings where the table leaves room: "T missing" is never, or older than the tenant's limit, or
-/// onboarded while the sensor process does not run (its last sentence). Row 1 takes the last check-in
-/// where there never was a contact, so that a misconfigured device that falls silent becomes inactive
-/// too. Row 3's heartbeats count only while they come, that is while the last check-in is younger than
-/// the full-report interval.
+/// Interpretations where the table is open: "T missing" means never, older than the tenant's limit, or onboarded while the
+/// sensor process is not running (its last sentence). Row 1 uses the last check-in if there never was a contact, so that a
+/// misconfigured device that falls silent becomes inactive too. Row 3 applies only while heartbeats arrive, that is while
+/// the last check-in is younger than the full-report interval.
 pub(crate) fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
     if !facts.ever_onboarded {
         return SensorState::NeverOnboarded; // row 0

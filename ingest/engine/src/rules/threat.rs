@@ -1,19 +1,19 @@
-//! R2 and R3: the threat level of a device, and what the compliance threshold makes of it.
+//! R2 and R3: the threat level of a device, and its comparison with the compliance threshold.
 //!
-//! Not built yet, and read as the reference's normal case: the connector (R2 rows 3 to 5 take it as
-//! enabled), its minimum OS version (row 6) and its staleness (row 8).
+//! Not implemented, and assumed to be in the reference's normal case: the connector (enabled in R2 rows 3 to 5), its
+//! minimum OS version (row 6) and its staleness (row 8).
 
 use muster_wire::{PartnerThreatState, Platform, Risk};
 
 use super::states;
 
 states! {
-    /// `deviceThreatProtectionLevel`: the highest threat level that still is compliant.
+    /// `deviceThreatProtectionLevel`: the highest threat level that is still compliant.
     Threshold {
         /// No rule.
         #[default]
         NotSet = 0 "notSet",
-        /// `secured`; the page says Clear.
+        /// `secured`, shown as Clear.
         Clear = 1 "clear",
         /// Low and below.
         Low = 2 "low",
@@ -38,7 +38,7 @@ pub enum ThreatLevel {
 }
 
 impl ThreatLevel {
-    /// The level of a Defender risk score; `None` where nothing was reported.
+    /// The level of a Defender risk score; `None` if none was reported.
     const fn of_risk(risk: Risk) -> Option<Self> {
         match risk {
             Risk::NotReported => None,
@@ -49,7 +49,7 @@ impl ThreatLevel {
         }
     }
 
-    /// The level that another partner than Defender gives; `None` where its state gives none.
+    /// The level reported by another partner than Defender; `None` if its state has no level.
     pub const fn of_partner(state: PartnerThreatState) -> Option<Self> {
         use PartnerThreatState as State;
         match state {
@@ -65,8 +65,8 @@ impl ThreatLevel {
         }
     }
 
-    /// R2 rows 7 and 9: the higher of the two levels; `None`, the table's Missing, where neither
-    /// Defender nor another partner gives one.
+    /// R2 rows 7 and 9: the higher of the two levels; `None`, the table's Missing, if neither Defender nor another partner
+    /// reports one.
     pub fn effective(partner: PartnerThreatState, risk: Risk) -> Option<Self> {
         // `None` is less than any level.
         Self::of_partner(partner).max(Self::of_risk(risk))
@@ -76,16 +76,16 @@ impl ThreatLevel {
 states! {
     /// The result of the threat-level setting on one device (R3), with its reason.
     ThreatSetting {
-        /// Off: no threshold, or a platform the rule does not cover (R2 rows 1, 2).
+        /// Off: no threshold, or a platform that the rule does not cover (R2 rows 1, 2).
         #[default]
         NotApplicable = 0 "notApplicable",
         /// The level is at or below the threshold.
         Compliant = 1 "compliant",
-        /// Nothing is known and the tenant lets that pass (`missingDataAllowed`).
+        /// No level is reported, and the tenant allows that (`missingDataAllowed`).
         CompliantWithoutData = 2 "compliantWithoutData",
         /// The level is above the threshold.
         NonCompliant = 3 "nonCompliant",
-        /// Nothing is known and the tenant blocks that (`missingPartnerData`).
+        /// No level is reported, and the tenant blocks that (`missingPartnerData`).
         MissingPartnerData = 4 "missingPartnerData",
         /// The device reported that the setting failed.
         Error = 5 "error",
@@ -190,7 +190,7 @@ mod tests {
         ] {
             let level = |risk| ThreatLevel::effective(state, risk);
             assert_eq!(level(Risk::NotReported), None, "{state:?}");
-            // A partner that gives no level takes away none that Defender gives.
+            // A partner without a level does not remove Defender's level.
             assert_eq!(level(Risk::None), Some(ThreatLevel::None), "{state:?}");
             assert_eq!(level(Risk::High), Some(ThreatLevel::High), "{state:?}");
         }

@@ -1,4 +1,7 @@
-//! Events, applied. This is the hot path: see the rules at the head of [`super`].
+//! Applies events to a shard: check-ins, policy changes, the passing of time.
+//!
+//! Hot path: no allocation per check-in except those that [`super`] lists. Owned by the thread of the shard. Bounded by
+//! [`super::ShardLimits`]. Does not write: effects are collected for the caller.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,7 +9,7 @@ use std::sync::Arc;
 use muster_wire::{CheckInRecord, RejectReason, Rejection};
 
 use super::Shard;
-use super::judge::{evaluate, is_cached, observe, observe_cached, repeats, report};
+use super::evaluation::{evaluate, is_cached, observe, observe_cached, repeats, report};
 use super::lookup::{LOOKAHEAD, Lookup};
 use crate::cell::{CellId, CellKey};
 use crate::cohort::CohortId;
@@ -16,10 +19,10 @@ use crate::facet::Facets;
 use crate::ids::{SlotIndex, TenantIndex};
 use crate::policy::{PolicySet, TenantPolicy};
 
-/// How one record fared.
+/// The outcome of one record.
 pub(super) enum Verdict {
     Accepted {
-        /// The slot of a device whose check-in says what it said before, but perhaps for its flags.
+        /// The device's slot if this check-in repeats its previous one in everything except the flags.
         repeats: Option<SlotIndex>,
     },
     Duplicate,
@@ -28,8 +31,8 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Accepted, with something new in it.
-    const NEWS: Self = Self::Accepted { repeats: None };
+    /// Accepted, and not a repeated check-in.
+    const ACCEPTED: Self = Self::Accepted { repeats: None };
 }
 
 impl Shard {
@@ -43,7 +46,7 @@ impl Shard {
         let policy = Arc::clone(&self.policy);
         let mut outcome = Outcome::default();
         let Some(policy) = policy.tenant(tenant) else {
-            // Sessions admit tenants of the policy set only; deny by default.
+            // Sessions admit only tenants of the policy set. Deny by default.
             for record in records {
                 let reason = RejectReason::UnknownDevice;
                 effects
@@ -65,14 +68,14 @@ impl Shard {
         outcome
     }
 
-    /// Applies the check-ins of one tenant in order; `told` hears how each of them fared.
+    /// Applies the check-ins of one tenant in order and calls `on_verdict` for each.
     pub(super) fn apply_in_order(
         &mut self,
         tenant: TenantIndex,
         policy: &TenantPolicy,
         records: &[CheckInRecord],
         effects: &mut Effects,
-        mut told: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
+        mut on_verdict: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
     ) {
         let mut found = [Lookup::default(); LOOKAHEAD];
         for records in records.chunks(LOOKAHEAD) {
@@ -87,14 +90,13 @@ impl Shard {
             }
             for (lookup, record) in found.iter().zip(records) {
                 let verdict = self.apply_check_in(tenant, policy, record, *lookup, effects);
-                told(record, verdict, effects);
+                on_verdict(record, verdict, effects);
             }
         }
     }
 
-    /// One check-in, with what was found of its device, which may be some check-ins old: a slot stays
-    /// good, and a device that was not there is looked for again. Nothing changes unless the verdict
-    /// is accepted.
+    /// Applies one check-in. Its lookup may be older than the check-ins before it in the batch: a slot that was found
+    /// stays valid, and a device that was not found is looked up again. Only an accepted check-in changes the state.
     pub(super) fn apply_check_in(
         &mut self,
         tenant: TenantIndex,
@@ -153,19 +155,19 @@ impl Shard {
         }
     }
 
-    /// Puts a policy set in force and judges every device by it (R21). The first event of its batch.
-    /// Returns how many devices changed cell.
+    /// Installs a policy set and evaluates every device under it (R21). Must be the first event of its batch.
+    /// Returns the number of devices that changed cell.
     pub fn apply_policy(&mut self, policy: Arc<PolicySet>, effects: &mut Effects) -> u32 {
         effects.journal.policy(policy.revision());
         self.policy = policy;
-        self.judge_all(SlotIndex(0)..self.slots_end(), effects)
+        self.reevaluate_all(SlotIndex(0)..self.slots_end(), effects)
     }
 
-    /// Judges the devices of `slots` slots from `first` again, because time has passed (R17). Leaves
-    /// no trace in the journal if nothing changed. Returns how many devices changed cell.
+    /// Reevaluates the devices of `slots` slots from `first`, because time has passed (R17). Journals nothing if nothing
+    /// changed. Returns the number of devices that changed cell.
     pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
-        let slots = self.run_of_slots(first, slots);
-        let changed = self.judge_all(slots.clone(), effects);
+        let slots = self.clip_slots(first, slots);
+        let changed = self.reevaluate_all(slots.clone(), effects);
         if changed > 0 {
             effects
                 .journal
@@ -179,35 +181,36 @@ impl Shard {
         SlotIndex(self.slots())
     }
 
-    /// `slots` slots from `first`, as far as there are any.
-    pub(super) fn run_of_slots(&self, first: SlotIndex, slots: u32) -> Range<SlotIndex> {
+    /// `slots` slots from `first`, clipped to the slots that exist.
+    pub(super) fn clip_slots(&self, first: SlotIndex, slots: u32) -> Range<SlotIndex> {
         let end = self
             .slots_end()
             .min(SlotIndex(first.0.saturating_add(slots)));
         first.min(end)..end
     }
 
-    fn judge_all(&mut self, slots: Range<SlotIndex>, effects: &mut Effects) -> u32 {
-        let (changed, left_behind) = self.reevaluate(slots.clone(), effects, |_| true);
+    fn reevaluate_all(&mut self, slots: Range<SlotIndex>, effects: &mut Effects) -> u32 {
+        let (changed, not_moved) = self.reevaluate(slots.clone(), effects, |_| true);
         self.evaluation
-            .record(slots, self.slots_end(), left_behind > 0);
+            .record(slots, self.slots_end(), not_moved > 0);
         changed
     }
 
-    /// Evaluates stored state again; `wanted` lets a replay leave out pages that have seen it. Returns how many devices
-    /// changed cell, and how many a full cell table left where they are: the next sweep tries again.
+    /// Reevaluates stored state. `include` lets a replay skip slots whose page already contains this event. Returns the
+    /// number of devices that changed cell and the number that a full cell table kept in their cell; the next sweep
+    /// retries those.
     pub(super) fn reevaluate(
         &mut self,
         slots: Range<SlotIndex>,
         effects: &mut Effects,
-        wanted: impl Fn(SlotIndex) -> bool,
+        include: impl Fn(SlotIndex) -> bool,
     ) -> (u32, u32) {
         let policies = Arc::clone(&self.policy);
         let now = effects.now;
-        let (mut changed, mut left_behind) = (0, 0);
+        let (mut changed, mut not_moved) = (0, 0);
         for slot in slots.start.until(slots.end) {
             let record = *self.devices.get(slot);
-            if !record.is_occupied() || !wanted(slot) {
+            if !record.is_occupied() || !include(slot) {
                 continue;
             }
             let before = self.cells.key(record.cell);
@@ -215,7 +218,7 @@ impl Shard {
                 policies.tenant(record.tenant),
                 Facets::from_word(before.facets),
             ) else {
-                continue; // a tenant that is configured no more keeps its last verdict
+                continue; // a tenant removed from the configuration keeps its last facets
             };
             let facets = evaluate(&record, reported, policy, now);
             let key = CellKey {
@@ -225,11 +228,11 @@ impl Shard {
             if key != before {
                 match self.update(slot, record, key, effects) {
                     Verdict::Accepted { .. } => changed += 1,
-                    _ => left_behind += 1,
+                    _ => not_moved += 1,
                 }
             }
         }
-        (changed, left_behind)
+        (changed, not_moved)
     }
 
     pub(super) fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {
@@ -251,15 +254,17 @@ impl Shard {
         };
         record.cell = cell;
         let slot = self.devices.insert(record);
-        self.audit.written(slot, &DeviceRecord::default(), &record);
+        self.audit
+            .record_write(slot, &DeviceRecord::default(), &record);
         self.index.insert(hash, slot, &self.devices);
         self.cells.enter(cell);
         self.checkpoint.dirty.insert(slot.page());
         effects.transitions += 1;
-        Verdict::NEWS
+        Verdict::ACCEPTED
     }
 
-    /// Replaces the record of a device and moves it into the cell of this key. Inlined for the reason in `judge.rs`.
+    /// Replaces the record of a device and moves the device to the cell of this key. Inlined for the reason given in
+    /// `evaluation.rs`.
     #[inline(always)]
     pub(super) fn update(
         &mut self,
@@ -279,10 +284,10 @@ impl Shard {
             effects.transitions += 1;
         }
         let stored = self.devices.get_mut(slot);
-        self.audit.written(slot, stored, &record);
+        self.audit.record_write(slot, stored, &record);
         *stored = record;
         self.checkpoint.dirty.insert(slot.page());
-        Verdict::NEWS
+        Verdict::ACCEPTED
     }
 
     fn cell(&mut self, key: CellKey, effects: &mut Effects) -> Option<CellId> {
@@ -294,8 +299,8 @@ impl Shard {
     }
 }
 
-/// Counts how a check-in fared; journals it if it was accepted, keeps the reason if it was rejected. Inlined, as it runs
-/// once a check-in.
+/// Counts the verdict of a check-in, journals an accepted one, and keeps the reason of a rejected one. Inlined because it
+/// runs once per check-in.
 #[inline(always)]
 fn record_verdict(
     tenant: TenantIndex,

@@ -1,19 +1,17 @@
-//! The audit: a recount of the devices while the shard goes on, compared with its counters.
+//! The online audit: counts the devices of a running shard from their records and compares the result with the counters.
 //!
-//! A round walks over all slots, some at each [`Audit::step`], and counts the devices of each cell by
-//! what their records say. A record that is written behind the walk moves its device within that count,
-//! so at the end of the round the count is that of one moment, and the counters of that moment must be
-//! equal to it. On the way every device must be found by the index, at its slot.
+//! A round scans all slots, some in each [`Audit::step`], and counts the records of each cell. A write to a slot that the
+//! scan has passed updates this count, so at the end of the round the count is consistent with one point in time and must
+//! equal the counters. During the scan the index must find every device at its slot.
 //!
-//! What a round proves: at its end each counter equals the number of records that name its cell, every
-//! device is in one slot only, in a cell of its tenant, and in the shard that owns it. The count follows
-//! records, read from the slab before and after the one place that writes them, and never looks at
-//! transitions or counters, so a wrong step of either is found by the round in which it happens. A
-//! record that changes without being written is found by the next round. Whether the cell is the right
-//! one for the device is not its question: that is for the rules and their oracle.
+//! A completed round proves: each counter equals the number of records that name its cell; every device is in exactly one
+//! slot, in a cell of its tenant, and in the shard that owns it. The count is derived from the records alone, taken before
+//! and after each write, never from transitions or counters, so the round in which one of those goes wrong reports it. A
+//! record that changes without a write is reported by the next round. The audit does not verify that a cell matches the
+//! rules: the recount does, with the oracle.
 //!
-//! Owned by the thread of the shard. Costs one comparison for each accepted check-in, 8 bytes a cell, and a
-//! look into the index for each device and round.
+//! Owned by the thread of the shard. Costs one comparison per accepted check-in, 8 bytes per cell, and one index lookup
+//! per device and round.
 
 use crate::cell::{CellId, CellTable};
 use crate::device::DeviceRecord;
@@ -24,15 +22,15 @@ use crate::slab::DeviceSlab;
 
 #[derive(Debug, Default)]
 pub(super) struct Audit {
-    /// Slots below are counted.
+    /// Slots below this one are counted.
     cursor: SlotIndex,
-    /// By cell: the devices counted so far. Below zero only if a record changed behind our back.
+    /// By cell: the devices counted so far. Negative only if a record changed without a write.
     cells: Vec<i64>,
     devices: u64,
     misplaced: u64,
 }
 
-/// What the audit reads of its shard.
+/// The parts of a shard that the audit reads.
 pub(super) struct Audited<'a> {
     pub(super) shard: ShardId,
     pub(super) devices: &'a DeviceSlab,
@@ -40,39 +38,44 @@ pub(super) struct Audited<'a> {
     pub(super) cells: &'a CellTable,
 }
 
-/// What a round of the audit found.
+/// The result of a round of the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditRound {
-    /// Devices, by their records.
+    /// Devices, counted from records.
     pub devices: u64,
-    /// By how many devices the counters differ from the records, over all cells.
+    /// Sum over all cells of the difference between counter and records.
     pub miscounted: u64,
-    /// Devices that the index does not find where they are, or that are in a cell or shard of others;
-    /// and what the index or the number of devices has too many or too few.
+    /// Devices that the index does not find at their slot, or that are in another tenant's cell or another shard;
+    /// plus the differences between counted devices, index entries and the slab's number of devices.
     pub misplaced: u64,
 }
 
 impl AuditRound {
-    /// 0 if everything is as it must be.
+    /// 0 if counters, index and records agree.
     pub fn drift(&self) -> u64 {
         self.miscounted + self.misplaced
     }
 }
 
 impl Audit {
-    /// Takes note that a record is about to be replaced.
+    /// Records a write to a slot; call it before the record is replaced.
     #[inline]
-    pub(super) fn written(&mut self, slot: SlotIndex, before: &DeviceRecord, after: &DeviceRecord) {
+    pub(super) fn record_write(
+        &mut self,
+        slot: SlotIndex,
+        before: &DeviceRecord,
+        after: &DeviceRecord,
+    ) {
         if slot < self.cursor {
-            self.follow(before.is_occupied().then_some(before.cell), after.cell);
+            self.move_device(before.is_occupied().then_some(before.cell), after.cell);
         }
     }
 
-    fn follow(&mut self, before: Option<CellId>, after: CellId) {
+    fn move_device(&mut self, before: Option<CellId>, after: CellId) {
         match before {
             Some(before) if before == after => return,
             Some(before) => {
-                // A cell that is not there was not counted either.
+                // A cell that does not exist was not counted.
                 if let Some(count) = self.cells.get_mut(before.0 as usize) {
                     *count -= 1;
                 }
@@ -89,7 +92,7 @@ impl Audit {
         self.cells[cell] += 1;
     }
 
-    /// Counts the devices of the next `slots` slots; at the end of a round, compares and begins anew.
+    /// Counts the devices of the next `slots` slots. At the end of a round, compares and starts the next round.
     pub(super) fn step(
         &mut self,
         slots: u32,
@@ -109,8 +112,8 @@ impl Audit {
             if key.is_some() {
                 self.add(record.cell.0 as usize);
             }
-            let is_ours = map.shard_of(&record.device_id) == audited.shard;
-            if !in_its_cell || !is_ours || !audited.is_found_at(slot, record) {
+            let is_owned = map.shard_of(&record.device_id) == audited.shard;
+            if !in_its_cell || !is_owned || !audited.index_finds(slot, record) {
                 self.misplaced += 1;
             }
         }
@@ -118,12 +121,12 @@ impl Audit {
         if end.0 < slots_end {
             return None;
         }
-        let round = self.end_of_round(audited);
-        self.begin_again();
+        let round = self.finish_round(audited);
+        self.reset();
         Some(round)
     }
 
-    fn end_of_round(&self, audited: &Audited<'_>) -> AuditRound {
+    fn finish_round(&self, audited: &Audited<'_>) -> AuditRound {
         let counted = self.cells.iter().copied();
         let counted = counted.chain(std::iter::repeat(0));
         let miscounted = audited.cells.iter().zip(counted);
@@ -137,7 +140,7 @@ impl Audit {
         }
     }
 
-    fn begin_again(&mut self) {
+    fn reset(&mut self) {
         self.cursor = SlotIndex(0);
         self.cells.fill(0);
         self.devices = 0;
@@ -146,7 +149,7 @@ impl Audit {
 }
 
 impl Audited<'_> {
-    fn is_found_at(&self, slot: SlotIndex, record: &DeviceRecord) -> bool {
+    fn index_finds(&self, slot: SlotIndex, record: &DeviceRecord) -> bool {
         let (tenant, id) = (record.tenant, &record.device_id);
         let hash = self.index.hash(tenant, id);
         self.index.find(hash, tenant, id, self.devices) == Some(slot)

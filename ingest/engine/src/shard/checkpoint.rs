@@ -1,9 +1,11 @@
-//! Checkpoints in slices: dirty pages ride along in ordinary commits while ingest goes on.
+//! Incremental (fuzzy) checkpoints: dirty pages are written as part of ordinary commits, without stopping ingest.
 //!
-//! A checkpoint takes the set of pages that are dirty when it begins and writes each once, with the
-//! sequence of the commit it rides in. Every event up to the beginning is then in some page, so the
-//! journal before it can go. A page that becomes dirty again waits for the next checkpoint, unless it
-//! is still to be written in this one.
+//! A checkpoint takes the set of pages that are dirty when it begins and writes each of them once, stamped with the
+//! sequence of its commit. Afterwards every event up to the begin is in a page, so the journal up to there can be trimmed.
+//! A page that becomes dirty again after it was written waits for the next checkpoint.
+//!
+//! Owned by the shard. Memory: one bit per page in each of two sets. Decides neither when a checkpoint begins nor how
+//! many pages a step writes: the caller does.
 
 use super::dirty::PageSet;
 use crate::effects::PageWrite;
@@ -13,19 +15,19 @@ use crate::slab::DeviceSlab;
 
 #[derive(Debug, Default)]
 pub(super) struct Checkpoint {
-    /// Pages that differ from disk.
+    /// Pages that differ from their image on disk.
     pub(super) dirty: PageSet,
-    /// Pages the running checkpoint still owes.
-    owed: PageSet,
+    /// Pages that the running checkpoint has yet to write.
+    pending: PageSet,
     running: bool,
 }
 
-/// How far a checkpoint is after a slice.
+/// Progress of a checkpoint after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointProgress {
-    /// More pages are owed.
+    /// Pages are pending.
     Running,
-    /// The slice held the last page.
+    /// The step wrote the last page.
     Complete,
 }
 
@@ -35,20 +37,20 @@ impl Checkpoint {
     }
 
     pub(super) fn is_clean(&self) -> bool {
-        self.dirty.is_empty() && self.owed.is_empty()
+        self.dirty.is_empty() && self.pending.is_empty()
     }
 
-    /// Owes every dirty page from now on. Does nothing and returns `false` if a checkpoint runs already.
+    /// Begins a checkpoint of all dirty pages. Does nothing and returns `false` if one is running.
     pub(super) fn begin(&mut self) -> bool {
         if self.running {
             return false;
         }
-        self.owed = std::mem::take(&mut self.dirty);
+        self.pending = std::mem::take(&mut self.dirty);
         self.running = true;
         true
     }
 
-    /// Writes up to `pages_max` owed pages, as of this commit.
+    /// Writes up to `pages_max` pending pages, with their contents as of this commit.
     pub(super) fn step(
         &mut self,
         pages_max: usize,
@@ -57,7 +59,7 @@ impl Checkpoint {
         pages: &mut Vec<PageWrite>,
     ) -> CheckpointProgress {
         for _ in 0..pages_max {
-            let Some(number) = self.owed.pop() else {
+            let Some(number) = self.pending.pop() else {
                 break;
             };
             self.dirty.remove(number);
@@ -70,7 +72,7 @@ impl Checkpoint {
                 bytes,
             });
         }
-        if self.owed.is_empty() {
+        if self.pending.is_empty() {
             self.running = false;
             return CheckpointProgress::Complete;
         }

@@ -1,11 +1,13 @@
-//! A set of page numbers, one bit each: which pages differ from what is on disk.
+//! A bit set of page numbers: the dirty pages of a shard, and the pending pages of its checkpoint.
+//!
+//! Owned by the checkpoint. Memory: one bit per page up to the highest one inserted. Knows nothing of their contents.
 
 use crate::ids::PageNumber;
 
 #[derive(Debug, Default)]
 pub(super) struct PageSet {
     words: Vec<u64>,
-    /// No page below this word is in the set; lets `pop` run through the set in one pass.
+    /// All words before this one are zero, so that emptying the set by `pop` takes one pass.
     first: usize,
 }
 
@@ -25,7 +27,7 @@ impl PageSet {
         }
     }
 
-    /// Takes the lowest page out.
+    /// Removes and returns the lowest page.
     pub(super) fn pop(&mut self) -> Option<PageNumber> {
         while let Some(word) = self.words.get_mut(self.first) {
             if *word != 0 {

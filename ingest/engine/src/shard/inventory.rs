@@ -1,6 +1,7 @@
-//! An inventory, applied: it is kept, and its device moves into the cohort it describes.
+//! Applies an inventory: stores it and moves its device to the cohort it describes.
 //!
-//! Rare beside check-ins, so it may allocate. Bounds: those of [`super::ShardLimits`].
+//! Owned by the thread of the shard. Bounded by [`super::ShardLimits`]. Not on the hot path: inventories are rare, so it
+//! may allocate.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use muster_wire::{Inventory, RejectReason, Rejection};
 
 use super::Shard;
 use super::apply::Verdict;
-use super::judge::evaluate;
+use super::evaluation::evaluate;
 use super::lookup::Lookup;
 use crate::cell::CellKey;
 use crate::cohort::Cohort;
@@ -18,8 +19,7 @@ use crate::facet::Facets;
 use crate::ids::TenantIndex;
 
 impl Shard {
-    /// Keeps an inventory and moves its device into the cohort it describes. `archive` are the bytes
-    /// that `inventory` was read from.
+    /// Stores an inventory and moves its device to the cohort it describes. `archive` is the encoded form of `inventory`.
     pub fn apply_inventory(
         &mut self,
         tenant: TenantIndex,
@@ -119,7 +119,7 @@ impl Shard {
                 )
             }
         };
-        // Cohorts are never given back: one that only a rejected inventory describes must not take a place.
+        // Cohorts are never freed, so a rejected inventory must not add one.
         if matches!(verdict, Verdict::Accepted { .. }) && self.cohorts.get(cohort).is_none() {
             effects.cohorts.push((cohort, described.encode()));
             self.cohorts.intern(described);

@@ -1,17 +1,17 @@
-//! Finding devices, many at a time: index and records lie all over memory, and the processor can wait for
-//! many cache misses side by side if nothing in between depends on what they bring.
+//! Batched device lookup with prefetch: index entries and records are scattered over memory, and the processor overlaps
+//! cache misses as long as no instruction between them depends on the data.
 //!
-//! Hot path, of check-ins as of recovery: no allocation. Decides nothing.
+//! Hot path of check-ins and of recovery: no allocation. Bounded by [`LOOKAHEAD`]. Changes no state.
 
 use muster_wire::DeviceId;
 
 use super::Shard;
 use crate::ids::{SlotIndex, TenantIndex};
 
-/// How many devices are looked up before the first of them is applied.
+/// Devices that are looked up before the first of them is applied.
 pub(super) const LOOKAHEAD: usize = 32;
 
-/// What was found of a device.
+/// The result of a device lookup.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Lookup {
     pub(super) hash: u64,
@@ -19,25 +19,24 @@ pub(super) struct Lookup {
 }
 
 impl Shard {
-    /// Reads a word of every record that these hashes may be of, index first, then records, with no
-    /// branch in between that depends on what was read. Changes nothing and decides nothing; a wrong
-    /// candidate costs a wasted read.
+    /// Prefetches the candidate records of these hashes: first the index entries, then the records, with no branch on
+    /// the data in between. A wrong candidate costs one wasted read.
     pub(super) fn prefetch(&self, lookups: &[Lookup]) {
         let mut candidates = [SlotIndex(0); LOOKAHEAD];
         for (candidate, lookup) in candidates.iter_mut().zip(lookups) {
             *candidate = self.index.candidate(lookup.hash).unwrap_or_default();
         }
-        self.bring_slots_near(candidates.into_iter());
+        self.prefetch_slots(candidates.into_iter());
     }
 
-    /// Reads a word of the record in each of these slots, which need not exist.
-    pub(super) fn bring_slots_near(&self, slots: impl Iterator<Item = SlotIndex>) {
+    /// Prefetches the records in these slots. A slot that does not exist is skipped.
+    pub(super) fn prefetch_slots(&self, slots: impl Iterator<Item = SlotIndex>) {
         let touched = slots.fold(0, |sum, slot| sum ^ self.devices.touch(slot));
-        // Keeps the reads, whose values nobody needs.
+        // Without this the compiler removes the reads, whose values are unused.
         std::hint::black_box(touched);
     }
 
-    /// Finds a device.
+    /// Looks up one device.
     pub(super) fn look_up(&self, tenant: TenantIndex, device_id: &DeviceId) -> Lookup {
         let hash = self.index.hash(tenant, device_id);
         Lookup {

@@ -1,15 +1,18 @@
-//! A shard rebuilt from what is durable: cell and cohort tables, then pages, then the journal tail.
+//! Rebuilds a shard from durable state: cell and cohort tables, then pages, then the journal tail.
 //!
-//! A page may be newer than the checkpoint's cursor. Check-ins and inventories the page has already
-//! seen fall out by seq and revision; judgements (policy, time) are left out by the page's sequence. So
-//! the result is the state after the last journal value, whichever pages were written when.
+//! A page may be newer than the checkpoint's cursor. Replay is idempotent: check-ins and inventories that a page already
+//! contains are skipped by seq and revision, reevaluations (policy, time) by the page's sequence. So the result is the
+//! state after the last journal value, independent of when each page was written.
+//!
+//! Owned by the thread that recovers the shard. Memory is that of the shard and a buffer of [`VALIDATED_AT_ONCE`]
+//! check-ins. Reads no files: the caller passes in the bytes. Repairs nothing: what contradicts itself is an error.
 
 use std::sync::Arc;
 
 use muster_wire::{CheckInRecord, Inventory};
 
 use super::apply::Verdict;
-use super::judge::observe;
+use super::evaluation::observe;
 use super::lookup::{LOOKAHEAD, Lookup};
 use super::{Shard, ShardLimits};
 use crate::cell::{CellId, CellKey};
@@ -22,30 +25,30 @@ use crate::journal::{JournalValue, Repeated, Segment};
 use crate::page;
 use crate::policy::{PolicySet, TenantPolicy};
 
-/// Check-ins of the journal that are validated before they are applied.
+/// Journal check-ins that are validated before the first of them is applied.
 const VALIDATED_AT_ONCE: usize = 256;
 
-/// What is on disk contradicts itself; the data directory must not be served.
+/// The durable state contradicts itself; the data directory must not be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryError {
-    /// Cell table entries are numbered without a gap.
+    /// A cell table entry does not decode, or its number does not follow the previous one.
     #[error("cell {} is unreadable or out of order", id.0)]
     Cell {
-        /// Which entry.
+        /// The entry.
         id: CellId,
     },
-    /// Cohort table entries are numbered without a gap.
+    /// A cohort table entry does not decode, or its number does not follow the previous one.
     #[error("cohort {} is unreadable or out of order", id.0)]
     Cohort {
-        /// Which entry.
+        /// The entry.
         id: CohortId,
     },
     /// A page does not decode, or names a cell that does not exist.
     #[error("page {page}: {fault}")]
     Page {
-        /// Which page.
+        /// The page.
         page: PageNumber,
-        /// What is wrong with it.
+        /// The defect.
         fault: &'static str,
     },
     /// A journal value does not decode, or does not fit the state before it.
@@ -53,12 +56,12 @@ pub enum RecoveryError {
     Journal {
         /// Sequence of the value.
         sequence: Sequence,
-        /// What is wrong with it.
+        /// The defect.
         fault: &'static str,
     },
-    /// A page holds events that the journal has lost.
+    /// A page contains events that are missing from the journal.
     #[error(
-        "a page holds events up to {page_sequence}, but the journal ends at {journal_sequence}"
+        "a page contains events up to {page_sequence}, but the journal ends at {journal_sequence}"
     )]
     JournalEndsEarly {
         /// Highest sequence of a page.
@@ -73,16 +76,16 @@ pub enum RecoveryError {
 pub struct Recovery {
     shard: Shard,
     limits: ShardLimits,
-    /// By page: the sequence it is true for; 0 for a page that is not on disk.
+    /// By page: the sequence up to which it includes events; 0 for a page that is not on disk.
     page_sequences: Vec<Sequence>,
     revision: Revision,
     effects: Effects,
-    /// Check-ins of a journal value, validated; a few at a time, so that they stay in the cache.
+    /// Validated check-ins of a journal value; few at a time, so that they stay in the processor's cache.
     check_ins: Vec<CheckInRecord>,
 }
 
 impl Recovery {
-    /// Begins with an empty shard. Limits bind only once it serves: what was accepted comes back.
+    /// Begins with an empty shard. The limits apply only after recovery, so everything that was accepted is restored.
     pub fn new(id: ShardId, limits: ShardLimits, hash_seed: u64) -> Self {
         let unlimited = ShardLimits {
             devices_max: u32::MAX,
@@ -103,7 +106,7 @@ impl Recovery {
     pub fn cohort(&mut self, id: CohortId, bytes: &[u8]) -> Result<(), RecoveryError> {
         let cohort = Cohort::decode(bytes).ok_or(RecoveryError::Cohort { id })?;
         match self.shard.cohorts.intern(cohort) {
-            Some((given, true)) if given == id => Ok(()),
+            Some((interned, true)) if interned == id => Ok(()),
             _ => Err(RecoveryError::Cohort { id }),
         }
     }
@@ -115,12 +118,12 @@ impl Recovery {
             return Err(RecoveryError::Cell { id });
         }
         match self.shard.cells.intern(key) {
-            Some((given, true)) if given == id => Ok(()),
+            Some((interned, true)) if interned == id => Ok(()),
             _ => Err(RecoveryError::Cell { id }),
         }
     }
 
-    /// Makes room for the devices of the pages before `end`, or as many as there may be. It only saves time.
+    /// Reserves index capacity for the devices of the pages before `end`, at most the device limit. An optimisation.
     pub fn expect_pages(&mut self, end: PageNumber) {
         let devices = end.0.saturating_mul(PAGE_RECORDS as u32);
         let devices = devices.min(self.limits.devices_max) as usize;
@@ -136,7 +139,7 @@ impl Recovery {
         };
         let page = page::decode(bytes).ok_or_else(|| fault("not a page of a known format"))?;
         if number > PageNumber::MAX {
-            return Err(fault("its slots are beyond the last there can be"));
+            return Err(fault("the page number is above the maximum"));
         }
         let index = number.0 as usize;
         if self.page_sequences.len() <= index {
@@ -150,7 +153,7 @@ impl Recovery {
             for (lookup, record) in found.iter_mut().zip(records) {
                 lookup.hash = self.shard.index.hash(record.tenant, &record.device_id);
             }
-            // Where a new device goes in the index is as far away as a known one.
+            // Inserting a new device touches the same cache lines as finding a known one.
             self.shard.prefetch(&found[..records.len()]);
             for ((lookup, record), slot) in found.iter().zip(records).zip(&mut slots) {
                 self.device(slot, lookup.hash, record).map_err(fault)?;
@@ -159,7 +162,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// Restores the record of a slot, unless it is empty.
+    /// Restores the record of a slot; does nothing if it is empty.
     fn device(
         &mut self,
         slot: SlotIndex,
@@ -170,11 +173,14 @@ impl Recovery {
             return Ok(());
         }
         let shard = &mut self.shard;
-        let key = shard.cells.get(record.cell).ok_or("a device in no cell")?;
+        let key = shard
+            .cells
+            .get(record.cell)
+            .ok_or("a device in a cell that does not exist")?;
         if key.tenant != record.tenant {
             return Err("a device in another tenant's cell");
         }
-        shard.devices.place(slot, *record);
+        shard.devices.insert_at(slot, *record);
         if !shard.index.insert_new(hash, slot, record, &shard.devices) {
             return Err("a device in two slots");
         }
@@ -182,8 +188,8 @@ impl Recovery {
         Ok(())
     }
 
-    /// Ends the pages: everything up to `sequence` is in them. The tables are complete too, since a new
-    /// cell is in the commit that first uses it: what a full table refused then is refused again.
+    /// Ends the pages, which include all events up to `sequence`. The tables are complete too, because a new cell is
+    /// written in the commit that first uses it. They are closed here, so that replay refuses what a full table refused.
     pub fn cursor(&mut self, sequence: Sequence) {
         let shard = &mut self.shard;
         shard.cells.set_max(shard.cells.len());
@@ -200,7 +206,7 @@ impl Recovery {
     ) -> Result<(), RecoveryError> {
         let fault = |fault| RecoveryError::Journal { sequence, fault };
         if sequence != self.shard.sequence.next() {
-            return Err(fault("a gap before it"));
+            return Err(fault("the value before it is missing"));
         }
         let mut value =
             JournalValue::decode(bytes).map_err(|_| fault("not a value of a known format"))?;
@@ -217,7 +223,7 @@ impl Recovery {
             self.segment(sequence, segment).map_err(fault)?;
         }
         if !self.effects.cells.is_empty() || !self.effects.cohorts.is_empty() {
-            return Err(fault("it needs a cell or cohort that is not in the tables"));
+            return Err(fault("it uses a cell or cohort that is not in the tables"));
         }
         self.shard.sequence = sequence;
         Ok(())
@@ -231,7 +237,7 @@ impl Recovery {
             check_ins,
             ..
         } = self;
-        let unseen = |slot: SlotIndex| {
+        let is_newer_than_page = |slot: SlotIndex| {
             page_sequences
                 .get(slot.page().0 as usize)
                 .is_none_or(|page| *page < sequence)
@@ -254,7 +260,7 @@ impl Recovery {
                     });
                 }
                 if rejected {
-                    return Err("a check-in that is not acceptable");
+                    return Err("a check-in that the shard rejects");
                 }
             }
             Segment::Repeated { tenant, records } => {
@@ -263,11 +269,11 @@ impl Recovery {
                     .tenant(tenant)
                     .ok_or("its tenant is not in the policy set")?;
                 for records in records.chunks(LOOKAHEAD) {
-                    shard.bring_slots_near(records.iter().map(Repeated::slot_of));
+                    shard.prefetch_slots(records.iter().map(Repeated::slot_of));
                     for bytes in records {
                         let repeated = Repeated::read(bytes)
                             .ok_or("a repeated check-in with unknown flags")?;
-                        repeat(shard, tenant, policy, repeated, effects)?;
+                        apply_repeated(shard, tenant, policy, repeated, effects)?;
                     }
                 }
             }
@@ -275,22 +281,22 @@ impl Recovery {
                 let inventory =
                     Inventory::from_bytes(archive).map_err(|_| "an invalid inventory")?;
                 if let Verdict::Rejected(_) = shard.inventory(tenant, &inventory, effects) {
-                    return Err("an inventory that is not acceptable");
+                    return Err("an inventory that the shard rejects");
                 }
             }
             Segment::Policy { .. } => {
-                shard.reevaluate(SlotIndex(0)..shard.slots_end(), effects, unseen);
+                shard.reevaluate(SlotIndex(0)..shard.slots_end(), effects, is_newer_than_page);
             }
             Segment::Time { first, slots } => {
-                let slots = shard.run_of_slots(first, slots);
-                shard.reevaluate(slots, effects, unseen);
+                let slots = shard.clip_slots(first, slots);
+                shard.reevaluate(slots, effects, is_newer_than_page);
             }
         }
         Ok(())
     }
 
-    /// Ends the recovery with the shard under the policy set it was last judged by. If a newer one is
-    /// configured the caller applies it as an event ([`Shard::apply_policy`]).
+    /// Ends the recovery. The shard has the policy set under which it was last evaluated; if a newer one is configured,
+    /// the caller applies it as an event ([`Shard::apply_policy`]).
     pub fn finish(
         mut self,
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
@@ -322,8 +328,8 @@ impl Recovery {
     }
 }
 
-/// Applies a check-in that says what its device said before; changes nothing if the device's page has seen it.
-fn repeat(
+/// Applies a repeated check-in. Changes nothing if the device's page already contains it.
+fn apply_repeated(
     shard: &mut Shard,
     tenant: TenantIndex,
     policy: &TenantPolicy,
@@ -337,21 +343,22 @@ fn repeat(
     let mut record = found
         .filter(|record| record.tenant == tenant && repeated.is_of(&record.device_id))
         .filter(|record| record.seq != 0)
-        .ok_or("a repeated check-in of a device that is not in its slot")?;
+        .ok_or("a repeated check-in whose device is not in its slot")?;
     if seq <= record.seq {
         return Ok(());
     }
     let before = shard.cells.key(record.cell);
-    let mut reported = Facets::from_word(before.facets).ok_or("a device in an unreadable cell")?;
+    let mut reported =
+        Facets::from_word(before.facets).ok_or("a device in a cell with unreadable facets")?;
     record.flags = flags;
-    reported.flag(flags);
+    reported.set_flags(flags);
     let facets = observe(&mut record, reported, seq, policy, effects.now);
     let key = CellKey {
         facets: facets.word(),
         ..before
     };
     match shard.update(slot, record, key, effects) {
-        Verdict::Rejected(_) => Err("a check-in that is not acceptable"),
+        Verdict::Rejected(_) => Err("a check-in that the shard rejects"),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The shard against the oracle: whatever the order, the batching, the sharding and the crashes.
+//! Tests of a shard: its events one by one, and against the oracle in submodules.
 
 mod audit;
 mod cached;
@@ -129,7 +129,7 @@ fn a_check_in_counts_once_and_only_forward() {
 }
 
 #[test]
-fn a_batch_that_changes_nothing_leaves_no_journal_value() {
+fn a_batch_that_changes_nothing_has_no_journal_value() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     let records = [record(check_in(1, 5))];
     apply(&mut shard, &records, &mut effects);
@@ -144,7 +144,7 @@ fn a_batch_that_changes_nothing_leaves_no_journal_value() {
 fn a_change_of_facets_is_one_transition_between_two_cells() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
-    assert_eq!(effects.transitions, 1, "it is new");
+    assert_eq!(effects.transitions, 1, "a new device");
     apply(&mut shard, &[record(check_in(1, 2))], &mut effects);
     assert_eq!(effects.transitions, 0, "same facets");
     apply(
@@ -160,10 +160,10 @@ fn a_change_of_facets_is_one_transition_between_two_cells() {
     assert_eq!(counts, [0, 1]);
 }
 
-/// The header has one revision: what was judged before the change would be replayed under the new rules.
+/// The header has one revision, so a replay would evaluate the events before the change under the new rules.
 #[test]
 #[should_panic(expected = "a policy change is the first event of its batch")]
-fn a_policy_change_behind_another_event_is_a_broken_invariant() {
+fn a_policy_change_after_another_event_panics() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     shard.begin(NOW, &mut effects);
     shard.apply_check_ins(TENANT, &[record(check_in(1, 1))], &mut effects);
@@ -171,7 +171,7 @@ fn a_policy_change_behind_another_event_is_a_broken_invariant() {
 }
 
 #[test]
-fn tenants_with_the_same_device_id_do_not_touch_each_other() {
+fn equal_device_ids_of_two_tenants_are_two_devices() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     shard.begin(NOW, &mut effects);
     shard.apply_check_ins(TENANT, &[record(check_in(1, 9))], &mut effects);
@@ -201,7 +201,7 @@ fn an_unknown_device_is_rejected_where_the_tenant_does_not_create_devices() {
 }
 
 #[test]
-fn a_tenant_that_the_policy_set_does_not_know_is_rejected() {
+fn check_ins_of_a_tenant_outside_the_policy_set_are_rejected() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     shard.begin(NOW, &mut effects);
     let outcome = shard.apply_check_ins(TenantIndex(7), &[record(check_in(1, 1))], &mut effects);
@@ -257,9 +257,9 @@ fn limits_reject_and_change_nothing() {
     );
 }
 
-/// Otherwise a device that sends ever new tags to a full cell table takes the cohorts of all tenants.
+/// Otherwise a device that keeps sending new tags could use up the cohorts of all tenants while the cell table is full.
 #[test]
-fn an_inventory_that_finds_no_cell_takes_no_cohort() {
+fn an_inventory_rejected_for_its_cell_adds_no_cohort() {
     let limits = ShardLimits {
         cells_max: 1,
         cohorts_max: 3,
@@ -332,7 +332,7 @@ fn silence_alone_takes_a_sensor_from_active_to_no_data_to_inactive() {
 }
 
 #[test]
-fn a_new_policy_set_judges_every_device_anew() {
+fn a_new_policy_set_reevaluates_every_device() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     let medium = CheckIn {
         risk: Risk::Medium,

@@ -123,7 +123,12 @@ fn a_directory_of_another_version_of_another_size_or_of_somebody_else_is_left_al
         &[own, "format 2", "run the version of Muster that wrote it"],
     );
     overwrite(&place, "FORMAT", "muster-store 1\n");
-    refused(&place, &settings, 6, &[own, "FORMAT", "names no shards"]);
+    refused(
+        &place,
+        &settings,
+        6,
+        &[own, "FORMAT", "has no number of shards"],
+    );
     overwrite(&place, "FORMAT", "\u{0}\u{1}\u{2}");
     refused(
         &place,
@@ -228,7 +233,7 @@ fn a_damaged_log_is_refused_instead_of_losing_its_end() {
         &place,
         &Settings::default(),
         6,
-        &["has lost what was acknowledged", text(&place.data())],
+        &["has lost acknowledged data", text(&place.data())],
     );
 }
 

@@ -1,4 +1,4 @@
-//! The audit: silent whatever happens, and never silent about what is wrong.
+//! The audit: no drift after any events, drift after any injected fault.
 
 use proptest::prelude::*;
 
@@ -9,50 +9,50 @@ use crate::shard::AuditRound;
 
 const ONE_SHARD: fn() -> ShardMap = || ShardMap::new(1);
 
-/// Something wrong, done behind the shard's back.
+/// A fault in a shard's memory.
 #[derive(Clone, Copy, Debug)]
-enum Damage {
-    /// A counter that is one too high.
+enum Fault {
+    /// A counter is one too high.
     CountTooHigh,
-    /// A counter that is one too low, and another that makes up for it.
+    /// A counter is one too low, and another is one too high.
     CountMoved,
-    /// A record that names another cell than the one the device is counted in.
+    /// A record names another cell than the one that counts the device.
     RecordCell,
-    /// A record that names a cell that does not exist.
+    /// A record names a cell that does not exist.
     NoSuchCell,
-    /// A record that says it belongs to another tenant.
+    /// A record names another tenant.
     Tenant,
-    /// A device that the index has lost.
+    /// A device is missing from the index.
     IndexLost,
-    /// A device that the index takes for its neighbour.
+    /// The index entry of a device points to another device.
     IndexWrong,
-    /// An entry of the index for a slot without a device.
+    /// An index entry points to an empty slot.
     IndexTooMany,
-    /// A device in two slots, with the counters to match.
+    /// A device is in two slots, and the counters match.
     Twice,
-    /// A record wiped out.
+    /// A record is erased.
     RecordLost,
-    /// A device of another shard, with everything to match.
+    /// A device belongs to another shard, and index and counters match.
     Stray,
 }
 
-const DAMAGES: &[Damage] = &[
-    Damage::CountTooHigh,
-    Damage::CountMoved,
-    Damage::RecordCell,
-    Damage::NoSuchCell,
-    Damage::Tenant,
-    Damage::IndexLost,
-    Damage::IndexWrong,
-    Damage::IndexTooMany,
-    Damage::Twice,
-    Damage::RecordLost,
-    Damage::Stray,
+const FAULTS: &[Fault] = &[
+    Fault::CountTooHigh,
+    Fault::CountMoved,
+    Fault::RecordCell,
+    Fault::NoSuchCell,
+    Fault::Tenant,
+    Fault::IndexLost,
+    Fault::IndexWrong,
+    Fault::IndexTooMany,
+    Fault::Twice,
+    Fault::RecordLost,
+    Fault::Stray,
 ];
 
-impl Damage {
-    /// Does it to a shard with at least two devices and two cells; `pick` chooses where.
-    fn plant(self, shard: &mut Shard, map: ShardMap, pick: usize) {
+impl Fault {
+    /// Injects the fault into a shard with at least two devices and two cells; `pick` selects the device.
+    fn inject(self, shard: &mut Shard, map: ShardMap, pick: usize) {
         let devices: Vec<SlotIndex> = shard.devices.iter().map(|(slot, _)| slot).collect();
         let slot = devices[pick % devices.len()];
         let neighbour = devices[(pick + 1) % devices.len()];
@@ -102,7 +102,7 @@ impl Damage {
     }
 }
 
-/// Audits to the end of a round.
+/// Audits until the end of a round.
 fn round(shard: &mut Shard, slots: u32, map: ShardMap) -> AuditRound {
     loop {
         if let Some(round) = shard.audit(slots, map) {
@@ -111,8 +111,8 @@ fn round(shard: &mut Shard, slots: u32, map: ShardMap) -> AuditRound {
     }
 }
 
-/// What the shards of a server found wrong in some slices each.
-fn audit_some(server: &mut Server, slices: &[u32]) -> Result<(), TestCaseError> {
+/// Audits every shard of a server in slices; no round may report drift.
+fn audit_slices(server: &mut Server, slices: &[u32]) -> Result<(), TestCaseError> {
     let map = server.map;
     for (shard, ..) in &mut server.shards {
         for slots in slices {
@@ -125,7 +125,7 @@ fn audit_some(server: &mut Server, slices: &[u32]) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-fn play(server: &mut Server, (event, step): &(Event, Option<Step>)) {
+fn apply_step(server: &mut Server, (event, step): &(Event, Option<Step>)) {
     server.event(event);
     match step {
         None => (),
@@ -157,35 +157,35 @@ proptest! {
     ) {
         let mut server = Server::new(shards);
         for (step, slices) in history.iter().zip(slices.iter().cycle()) {
-            play(&mut server, step);
-            audit_some(&mut server, slices)?;
+            apply_step(&mut server, step);
+            audit_slices(&mut server, slices)?;
         }
-        audit_some(&mut server, &[u32::MAX, u32::MAX])?;
+        audit_slices(&mut server, &[u32::MAX, u32::MAX])?;
     }
 
-    /// Wherever the walk is when it happens: the round after that at the latest.
+    /// Wherever the scan is when the fault occurs: by the end of the next round at the latest.
     #[test]
-    fn any_damage_is_found_within_one_round(
+    fn any_fault_is_found_within_one_round(
         history in any_history(),
         before in 0..300u32,
         slots in 1..9000u32,
-        damage in prop::sample::select(DAMAGES),
+        fault in prop::sample::select(FAULTS),
         pick in any::<usize>(),
     ) {
         let mut server = Server::new(2);
         for step in &history {
-            play(&mut server, step);
+            apply_step(&mut server, step);
         }
         let map = server.map;
         let (shard, ..) = &mut server.shards[0];
         prop_assume!(shard.devices() >= 2 && shard.cells.len() >= 2);
         prop_assert_eq!(shard.audit(before, map), None);
-        damage.plant(shard, map, pick);
+        fault.inject(shard, map, pick);
         let under_way = round(shard, slots, map);
         let next = round(shard, slots, map);
         prop_assert_ne!(next.drift(), 0);
-        // What is wrong with counters and index alone does not need the walk to come by.
-        if matches!(damage, Damage::CountTooHigh | Damage::CountMoved | Damage::IndexTooMany) {
+        // Faults in counters and in the number of index entries are found without scanning the slot.
+        if matches!(fault, Fault::CountTooHigh | Fault::CountMoved | Fault::IndexTooMany) {
             prop_assert_ne!(under_way.drift(), 0);
         }
         prop_assert_ne!(round(shard, slots, map).drift(), 0, "it is found again");
@@ -193,7 +193,7 @@ proptest! {
 }
 
 #[test]
-fn a_wrong_step_of_a_counter_is_found_by_the_round_in_which_it_happens() {
+fn a_wrong_counter_update_is_found_by_the_round_in_which_it_happens() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     apply(
         &mut shard,
@@ -203,9 +203,9 @@ fn a_wrong_step_of_a_counter_is_found_by_the_round_in_which_it_happens() {
     assert_eq!(
         shard.audit(2, ONE_SHARD()),
         None,
-        "both are behind the walk"
+        "the scan has passed both"
     );
-    // The device changes cell, and the counters move another one instead.
+    // The device changes cell, but the counters move another device.
     let risky = CheckIn {
         risk: Risk::High,
         ..check_in(1, 2)
@@ -221,7 +221,7 @@ fn a_wrong_step_of_a_counter_is_found_by_the_round_in_which_it_happens() {
 }
 
 #[test]
-fn an_empty_shard_has_nothing_to_find() {
+fn an_empty_shard_has_no_drift() {
     let mut shard = shard();
     let found = round(&mut shard, 1, ONE_SHARD());
     assert_eq!((found.devices, found.drift()), (0, 0));

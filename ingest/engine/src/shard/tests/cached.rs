@@ -1,4 +1,4 @@
-//! Check-ins that report what their device is filed under: they are judged with less work, and not otherwise.
+//! Check-ins that report the facets of their device's cell: the shortcut gives the same result as a full evaluation.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use proptest::sample::select;
 use super::*;
 use crate::Threshold;
 
-/// What a device reports otherwise than the last time.
+/// One difference from the device's previous report.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Nothing,
@@ -22,7 +22,7 @@ enum Change {
 }
 
 impl Change {
-    fn make(self, report: &mut CheckIn) {
+    fn apply_to(self, report: &mut CheckIn) {
         match self {
             Self::Nothing => {}
             Self::Flag(bit) => {
@@ -68,9 +68,9 @@ fn policies() -> impl Strategy<Value = Arc<PolicySet>> {
 }
 
 proptest! {
-    /// Two shards hear the same, one of them always judges anew: they file every device alike, and journal alike.
+    /// Two shards get the same events; one of them never takes the shortcut. Records, cells and journals are equal.
     #[test]
-    fn less_work_comes_to_the_same(
+    fn cached_facets_equal_a_full_evaluation(
         policy in policies(),
         reports in vec((0..3u16, changes(), 0..100_000u32), 1..80),
     ) {
@@ -79,11 +79,11 @@ proptest! {
         let mut seconds = NOW.as_seconds();
         for (number, change, passed) in reports {
             let report = &mut fleet[usize::from(number)];
-            change.make(report);
+            change.apply_to(report);
             report.seq += 1;
             seconds += passed;
             let records = [record(*report)];
-            let [one, other] = shards.each_mut().map(|shard| {
+            let [cached, full] = shards.each_mut().map(|shard| {
                 let mut effects = Effects::default();
                 shard.begin(Timestamp::from_seconds(seconds), &mut effects);
                 let outcome = shard.apply_check_ins(TENANT, &records, &mut effects);
@@ -91,16 +91,16 @@ proptest! {
                 let (device, cell) = shard.device(TENANT, &device_id(number)).unwrap();
                 (outcome, *device, cell, effects.journal_value().to_vec())
             });
-            prop_assert_eq!(one, other);
+            prop_assert_eq!(cached, full);
             shards[1].evaluation = EvaluationProgress::default();
         }
     }
 }
 
-/// A cell table that is full refuses the move that a new policy asks for; what was derived under the old one must not
-/// be taken over by the next check-in.
+/// A full cell table refuses the move that a new policy requires. The next check-in must not reuse facets that were
+/// derived under the old policy.
 #[test]
-fn a_device_that_was_left_behind_is_judged_by_the_policy_in_force() {
+fn a_device_that_was_not_moved_is_evaluated_under_the_policy_in_force() {
     let limits = ShardLimits {
         cells_max: 1,
         ..LIMITS

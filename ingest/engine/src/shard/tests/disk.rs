@@ -1,4 +1,4 @@
-//! What a store keeps of one shard, in memory: enough to crash and recover at any commit.
+//! The durable state of one shard in memory: enough to crash and recover at any commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl Disk {
         self.policies.insert(policy.revision(), Arc::clone(policy));
     }
 
-    /// One atomic commit of everything a sealed batch asks for.
+    /// Commits all effects of a sealed batch atomically.
     pub(super) fn commit(&mut self, sequence: Sequence, effects: &Effects) {
         self.cells.extend(effects.cells.iter().cloned());
         self.cohorts.extend(effects.cohorts.iter().cloned());
@@ -41,22 +41,22 @@ impl Disk {
         self.begun = sequence;
     }
 
-    /// The checkpoint is complete: the journal up to its beginning goes.
+    /// Completes the checkpoint: trims the journal up to its begin.
     pub(super) fn checkpoint_is_complete(&mut self) {
         self.cursor = self.begun;
         self.journal = self.journal.split_off(&self.cursor.next());
     }
 
-    /// Files a device of a page under another cell of the table.
-    pub(super) fn misfile(&mut self, page: PageNumber, device: &DeviceId, cell: CellId) {
+    /// Replaces the cell in a device's record on a page by another cell of the table.
+    pub(super) fn set_cell(&mut self, page: PageNumber, device: &DeviceId, cell: CellId) {
         let bytes = &self.pages[&page];
-        let mut page_read = crate::page::decode(bytes).unwrap();
-        let mut records = page_read.records.iter_mut();
+        let mut decoded = crate::page::decode(bytes).unwrap();
+        let mut records = decoded.records.iter_mut();
         records
             .find(|record| record.device_id == *device)
             .unwrap()
             .cell = cell;
-        let bytes = crate::page::encode(page_read.revision, page_read.sequence, &page_read.records);
+        let bytes = crate::page::encode(decoded.revision, decoded.sequence, &decoded.records);
         self.pages.insert(page, bytes);
     }
 
@@ -64,7 +64,7 @@ impl Disk {
         self.journal.pop_last();
     }
 
-    /// The cells on this disk by the model's rules alone.
+    /// The cells on this disk, counted by the model's rules.
     pub(super) fn recount(&self, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         let mut model = ModelDisk::default();
         let mut policy_set = |revision: Revision| self.policies.get(&revision).cloned();
@@ -77,7 +77,7 @@ impl Disk {
         self.pages
             .iter()
             .for_each(|(page, bytes)| model.page(*page, bytes).unwrap());
-        model.judge_pages(now, &mut policy_set);
+        model.evaluate_pages(now, &mut policy_set);
         for (sequence, bytes) in &self.journal {
             model.journal(*sequence, bytes, &mut policy_set).unwrap();
         }

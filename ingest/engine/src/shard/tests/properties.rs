@@ -1,4 +1,4 @@
-//! Properties: any batching, sharding, duplication, reordering, checkpoint and crash.
+//! Properties that hold for any batching, sharding, duplication, reordering, checkpoint and crash.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::{Answer, Model, ModelCell};
 use crate::rules::threat::Threshold;
 use crate::{FacetWord, ShardMap};
 
-/// One thing that happens to a server.
+/// An event that a server applies.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     CheckIn {
@@ -28,11 +28,11 @@ pub(super) enum Event {
         blocked: bool,
         secure: bool,
     },
-    /// Time passes, in seconds, and every device is looked at.
+    /// This many seconds pass, then every device is reevaluated.
     Time(u32),
 }
 
-/// What the server does between events.
+/// An action of the server between events.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Commit,
@@ -44,7 +44,7 @@ fn any_member<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl St
     prop::sample::select(all)
 }
 
-/// Half of them say one and the same, so that many say what their device said before.
+/// Half of them have the same content, so that many are repeated check-ins.
 fn any_check_in() -> impl Strategy<Value = Event> {
     let usual = (0..2u16, 0..300u16, 1..12u64).prop_map(|(tenant, number, seq)| Event::CheckIn {
         tenant: TenantIndex(tenant),
@@ -113,7 +113,7 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A server of some shards on some disks, without threads.
+/// A server without threads: shards, each with its disk.
 pub(super) struct Server {
     pub(super) map: ShardMap,
     pub(super) shards: Vec<(Shard, Disk, Effects)>,
@@ -175,8 +175,7 @@ impl Server {
         }
     }
 
-    /// Loses everything but the disks. The open batch is committed first: what is not committed is
-    /// not acknowledged, and this test answers each record at once.
+    /// Loses all memory. The open batch is committed first, because this test takes every record as acknowledged.
     pub(super) fn crash(&mut self) {
         self.commit();
         let now = self.now;
@@ -184,7 +183,7 @@ impl Server {
             *shard = disk.recover(shard.id(), LIMITS, 99).unwrap();
             shard.begin(now, effects);
             if shard.revision() != self.policy.revision() {
-                // As a server does: nothing on disk was left to say which rules were in force.
+                // As a server does when no durable state names the policy set in force.
                 shard.apply_policy(Arc::clone(&self.policy), effects);
             }
         }
@@ -245,7 +244,7 @@ impl Server {
         }
     }
 
-    /// The cells of all disks, recounted by the model.
+    /// The cells of all disks, counted by the model.
     fn recount(&self) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         for (_, disk, _) in &self.shards {
@@ -265,7 +264,7 @@ impl Server {
     }
 }
 
-/// The counters of a shard, with cohorts spelt out; empty cells left out.
+/// Adds the counters of a shard, with cohorts instead of their ids, without empty cells.
 fn add_cells(shard: &Shard, into: &mut BTreeMap<ModelCell, u64>) {
     for (key, count) in shard.cells().filter(|(_, count)| *count > 0) {
         let cohort: Cohort = shard.cohort(key.cohort).unwrap().clone();
@@ -286,9 +285,8 @@ fn answer(outcome: Outcome) -> Answer {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// The heart of the matter: one stream of events, however it is split over shards, batches,
-    /// checkpoints and crashes, gives the oracle's answers and the oracle's cells; and the cells
-    /// always sum to the devices.
+    /// The central property: a stream of events gives the oracle's answers and the oracle's cells, however it is split
+    /// over shards, batches, checkpoints and crashes; and the cells always sum to the number of devices.
     #[test]
     fn any_interleaving_gives_the_oracles_counts(
         shards in 1..5u16,
@@ -297,7 +295,7 @@ proptest! {
         let mut server = Server::new(shards);
         let mut model = Model::default();
         for (event, step) in &history {
-            let given = server.event(event);
+            let answer = server.event(event);
             let expected = match event {
                 Event::CheckIn { tenant, record } => {
                     Some(model.check_in(&server.policy, *tenant, record, server.now))
@@ -307,7 +305,7 @@ proptest! {
                 }
                 Event::Policy { .. } | Event::Time(_) => None,
             };
-            prop_assert_eq!(given, expected);
+            prop_assert_eq!(answer, expected);
             match step {
                 None => (),
                 Some(Step::Commit) => server.commit(),
@@ -317,7 +315,7 @@ proptest! {
             let devices: u32 = server.shards.iter().map(|(shard, ..)| shard.devices()).sum();
             prop_assert_eq!(devices as usize, model.devices());
         }
-        // Counters equal an independent recount of the disks, also before the last look at silence.
+        // Counters equal an independent recount of the disks, also before the last sweep.
         server.commit();
         prop_assert_eq!(server.cells(), server.recount());
         server.sweep();
@@ -326,7 +324,7 @@ proptest! {
         prop_assert_eq!(server.cells(), model.cells(&server.policy, server.now));
     }
 
-    /// What follows from the latest check-in alone does not depend on the order of arrival.
+    /// State derived from the latest check-in alone does not depend on the order of arrival.
     #[test]
     fn reported_state_is_that_of_the_highest_seq_in_any_order(
         events in prop::collection::vec(any_check_in(), 1..60),
@@ -389,7 +387,7 @@ fn a_page_that_is_ahead_of_a_lost_journal_tail_is_refused() {
 }
 
 #[test]
-fn lower_limits_do_not_lose_what_was_accepted() {
+fn lower_limits_do_not_lose_accepted_devices() {
     let mut server = Server::new(1);
     for number in 0..20 {
         server.event(&Event::CheckIn {
@@ -415,7 +413,7 @@ fn lower_limits_do_not_lose_what_was_accepted() {
 }
 
 #[test]
-fn what_a_full_table_refused_is_refused_again_after_a_crash() {
+fn moves_refused_by_a_full_table_are_refused_again_after_a_crash() {
     let limits = ShardLimits {
         cells_max: 3,
         ..LIMITS
@@ -427,7 +425,7 @@ fn what_a_full_table_refused_is_refused_again_after_a_crash() {
     shard.begin(NOW, &mut effects);
     shard.apply_policy(rules, &mut effects);
     disk.commit(shard.seal(&mut effects), &effects);
-    // Two devices that will fall silent, and one that already is where the first of them will go.
+    // Two devices that will fall silent, and one already in the cell to which the first of them will move.
     let without_telemetry = check_in(3, 1).flags.with(Flags::TELEMETRY_OK, false);
     let records = [
         record(check_in(1, 1)),
@@ -447,7 +445,7 @@ fn what_a_full_table_refused_is_refused_again_after_a_crash() {
         &mut effects,
     );
     let moved = shard.apply_time(SlotIndex(0), shard.slots(), &mut effects);
-    assert_eq!(moved, 1, "the other one finds no cell");
+    assert_eq!(moved, 1, "the table is full for the other device");
     disk.commit(shard.seal(&mut effects), &effects);
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     add_cells(&shard, &mut before);

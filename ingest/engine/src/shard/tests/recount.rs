@@ -1,10 +1,10 @@
-//! A recount believes no cell that a page names: it judges by the rules.
+//! A recount does not trust the cells in page records: it evaluates devices by the rules.
 
 use super::disk::Disk;
 use super::*;
 use crate::cell::CellId;
 
-/// Two devices that the rules put into two cells, on pages alone: the journal is trimmed.
+/// Two devices in different cells, durable in pages only: the journal is trimmed.
 fn two_devices() -> (Disk, [CellId; 2]) {
     let (mut disk, mut effects) = (Disk::default(), Effects::default());
     disk.add_policy(&policy(1));
@@ -37,17 +37,17 @@ fn two_devices() -> (Disk, [CellId; 2]) {
 }
 
 #[test]
-fn a_device_in_a_cell_that_the_rules_do_not_give_is_counted_where_they_say() {
+fn a_device_in_a_wrong_cell_is_counted_in_the_cell_that_the_rules_give() {
     let (mut disk, [first, second]) = two_devices();
     assert_ne!(first, second);
-    let right = disk.recount(NOW);
-    assert_eq!(right.len(), 2);
-    disk.misfile(PageNumber(0), &device_id(1), second);
-    assert_eq!(disk.recount(NOW), right, "judged, not believed");
+    let correct = disk.recount(NOW);
+    assert_eq!(correct.len(), 2);
+    disk.set_cell(PageNumber(0), &device_id(1), second);
+    assert_eq!(disk.recount(NOW), correct, "evaluated by the rules");
     let shard = disk.recover(ShardId(0), LIMITS, 1).unwrap();
     assert_eq!(
         shard.cells().filter(|(_, count)| *count > 0).count(),
         1,
-        "the shard believes its page, so the two differ"
+        "a recovery trusts the page, so the two differ"
     );
 }

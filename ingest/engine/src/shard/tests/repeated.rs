@@ -1,5 +1,4 @@
-//! Check-ins that say what their device said before, but for their flags: a third of the bytes, and the same state after
-//! a recovery.
+//! Repeated check-ins: a third of the journal bytes, and the same state after a recovery.
 
 use super::disk::Disk;
 use super::*;
@@ -7,8 +6,8 @@ use crate::journal::{
     JournalError, JournalValue, REPEATED_BYTES, REPEATED_SEQ_MAX, Repeated, Segment,
 };
 
-/// The check-ins in the journal value of a batch: repeated ones and whole ones.
-fn kept(effects: &Effects) -> (usize, usize) {
+/// Number of repeated and of whole check-ins in the journal value of a batch.
+fn journaled(effects: &Effects) -> (usize, usize) {
     let mut value = JournalValue::decode(effects.journal_value()).unwrap();
     let (mut repeated, mut whole) = (0, 0);
     while let Some(segment) = value.next_segment().unwrap() {
@@ -24,64 +23,64 @@ fn kept(effects: &Effects) -> (usize, usize) {
 const REPEATED: (usize, usize) = (1, 0);
 const WHOLE: (usize, usize) = (0, 1);
 
-/// What is different, how, and how the check-in is kept.
+/// The field that differs, the change, and the expected journal encoding.
 type Difference = (&'static str, fn(&mut CheckIn), (usize, usize));
 
 const DIFFERENCES: [Difference; 14] = [
     ("nothing", |_| (), REPEATED),
-    ("time of sending", |says| says.sent_at_ms = 9, REPEATED),
-    ("boot", |says| says.boot_id = 9, WHOLE),
-    ("payload", |says| says.payload = 9, WHOLE),
+    ("time of sending", |report| report.sent_at_ms = 9, REPEATED),
+    ("boot", |report| report.boot_id = 9, WHOLE),
+    ("payload", |report| report.payload = 9, WHOLE),
     (
         "foreign organisation",
-        |says| says.flags = says.flags | Flags::FOREIGN_ORG,
+        |report| report.flags = report.flags | Flags::FOREIGN_ORG,
         REPEATED,
     ),
     (
         "setting error",
-        |says| says.flags = says.flags | Flags::SETTING_ERROR,
+        |report| report.flags = report.flags | Flags::SETTING_ERROR,
         REPEATED,
     ),
     (
         "seq, the last that fits",
-        |says| says.seq = REPEATED_SEQ_MAX,
+        |report| report.seq = REPEATED_SEQ_MAX,
         REPEATED,
     ),
-    ("seq", |says| says.seq = REPEATED_SEQ_MAX + 1, WHOLE),
-    ("risk", |says| says.risk = Risk::High, WHOLE),
+    ("seq", |report| report.seq = REPEATED_SEQ_MAX + 1, WHOLE),
+    ("risk", |report| report.risk = Risk::High, WHOLE),
     (
         "partner",
-        |says| says.partner_threat_state = PartnerThreatState::Compromised,
+        |report| report.partner_threat_state = PartnerThreatState::Compromised,
         WHOLE,
     ),
     (
         "onboarding",
-        |says| says.onboarding = Onboarding::NotOnboarded,
+        |report| report.onboarding = Onboarding::NotOnboarded,
         WHOLE,
     ),
-    ("platform", |says| says.platform = Platform::Ios, WHOLE),
+    ("platform", |report| report.platform = Platform::Ios, WHOLE),
     (
         "agent",
-        |says| says.management_agent = ManagementAgent::Eas,
+        |report| report.management_agent = ManagementAgent::Eas,
         WHOLE,
     ),
-    ("device", |says| says.device_id = device_id(2), WHOLE),
+    ("device", |report| report.device_id = device_id(2), WHOLE),
 ];
 
 #[test]
-fn whatever_but_flags_differs_from_the_last_report_is_kept_whole() {
+fn a_check_in_that_differs_in_more_than_flags_is_journaled_whole() {
     for (what, differ, expected) in DIFFERENCES {
         let (mut shard, mut effects) = (shard(), Effects::default());
         apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
-        assert_eq!(kept(&effects), WHOLE, "{what}: the first report is news");
-        let mut says = check_in(1, 2);
-        differ(&mut says);
-        apply(&mut shard, &[record(says)], &mut effects);
-        assert_eq!(kept(&effects), expected, "{what}");
+        assert_eq!(journaled(&effects), WHOLE, "{what}: the first report");
+        let mut report = check_in(1, 2);
+        differ(&mut report);
+        apply(&mut shard, &[record(report)], &mut effects);
+        assert_eq!(journaled(&effects), expected, "{what}");
     }
 }
 
-/// A report of nothing but defaults is news of a device that has sent an inventory only.
+/// Otherwise a report of default values only, by a device that has sent an inventory, would be a repeated check-in.
 #[test]
 fn the_first_check_in_of_a_device_is_never_a_repeated_one() {
     let (mut shard, mut effects) = (shard(), Effects::default());
@@ -96,7 +95,7 @@ fn the_first_check_in_of_a_device_is_never_a_repeated_one() {
     shard.seal(&mut effects);
     let (device, cell) = shard.device(TENANT, &device_id(1)).unwrap();
     let facets = Facets::from_word(cell.facets).unwrap();
-    let says = CheckIn {
+    let report = CheckIn {
         device_id: device_id(1),
         seq: 1,
         sent_at_ms: 0,
@@ -109,8 +108,8 @@ fn the_first_check_in_of_a_device_is_never_a_repeated_one() {
         platform: facets.platform,
         management_agent: facets.management_agent,
     };
-    apply(&mut shard, &[record(says)], &mut effects);
-    assert_eq!(kept(&effects), (0, 1));
+    apply(&mut shard, &[record(report)], &mut effects);
+    assert_eq!(journaled(&effects), (0, 1));
 }
 
 #[test]
@@ -120,7 +119,7 @@ fn kinds_alternate_in_the_order_of_the_check_ins() {
         risk: Risk::High,
         ..check_in(1, seq)
     };
-    let says = [
+    let report = [
         check_in(1, 1),
         check_in(1, 2),
         risky(3),
@@ -128,8 +127,8 @@ fn kinds_alternate_in_the_order_of_the_check_ins() {
         check_in(1, 5),
         check_in(1, 6),
     ];
-    apply(&mut shard, &says.map(record), &mut effects);
-    assert_eq!(kept(&effects), (3, 3));
+    apply(&mut shard, &report.map(record), &mut effects);
+    assert_eq!(journaled(&effects), (3, 3));
     let mut disk = Disk::default();
     disk.add_policy(&policy(1));
     disk.commit(Sequence(1), &effects);
@@ -140,8 +139,8 @@ fn kinds_alternate_in_the_order_of_the_check_ins() {
     );
 }
 
-/// Two devices, a batch of repeated check-ins, and what it is replayed over.
-fn replayed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
+/// Recovers two devices from a journal whose repeated check-ins were changed.
+fn recover_changed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
     let (mut shard, mut effects) = (shard(), Effects::default());
     let mut disk = Disk::default();
     disk.add_policy(&policy(1));
@@ -164,7 +163,7 @@ fn replayed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
 
 #[test]
 fn a_repeated_check_in_that_is_not_of_the_device_in_its_slot_is_refused() {
-    let recovered = replayed(|_| ()).unwrap();
+    let recovered = recover_changed(|_| ()).unwrap();
     assert_eq!(recovered.device(TENANT, &device_id(2)).unwrap().0.seq, 2);
     type Damage = fn(&mut [u8]);
     let damages: [(&str, Damage); 5] = [
@@ -175,7 +174,7 @@ fn a_repeated_check_in_that_is_not_of_the_device_in_its_slot_is_refused() {
         ("another tag", |bytes| bytes[7] ^= 0x80),
     ];
     for (what, damage) in damages {
-        let refused = replayed(damage).expect_err(what);
+        let refused = recover_changed(damage).expect_err(what);
         assert!(
             matches!(refused, RecoveryError::Journal { .. }),
             "{what}: {refused}"
@@ -187,13 +186,13 @@ fn a_repeated_check_in_that_is_not_of_the_device_in_its_slot_is_refused() {
 fn ids_that_differ_in_one_byte_have_different_tags() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     let id = [7; 16];
-    let says = |id, seq| {
+    let report = |id, seq| {
         record(CheckIn {
             device_id: DeviceId::from_bytes(id),
             ..check_in(0, seq)
         })
     };
-    apply(&mut shard, &[says(id, 1), says(id, 2)], &mut effects);
+    apply(&mut shard, &[report(id, 1), report(id, 2)], &mut effects);
     let value = effects.journal_value();
     let last = value.last_chunk::<REPEATED_BYTES>().unwrap();
     let repeated = Repeated::read(last).unwrap();
@@ -234,18 +233,17 @@ fn other_formats_and_kinds_are_refused() {
     }
 }
 
-/// What reports of flags is filed, and kept, alike by a replay.
 #[test]
 fn flags_of_a_repeated_check_in_are_recovered() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     let mut disk = Disk::default();
     disk.add_policy(&policy(1));
     for (seq, bit) in (1..).zip(0..12) {
-        let says = CheckIn {
+        let report = CheckIn {
             flags: Flags::from_bits(1 << bit).unwrap(),
             ..check_in(1, seq)
         };
-        apply(&mut shard, &[record(says)], &mut effects);
+        apply(&mut shard, &[record(report)], &mut effects);
         disk.commit(Sequence(seq), &effects);
         let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
         let device = device_id(1);

@@ -1,8 +1,8 @@
-//! From what a device reported to its record and its facets: the rules, put together.
+//! Updates the record of a device from its check-in and derives its facets by the rules.
 //!
-//! Pure functions on the hot path, called once an accepted check-in. Inlined there, so that a record stays in registers
-//! between slab and slab: in memory it would be written by fields and read as a whole a moment later, for which a
-//! processor waits until the writes are through (17 ns of 146 in the part `apply`, 1 M devices).
+//! Pure functions on the hot path, called once per accepted check-in. They are inlined so that a record stays in registers
+//! between the load from the slab and the store to it. Otherwise its fields are written one by one and then read as a
+//! whole, which defeats store forwarding (17 ns of 146 in the part `apply`, 1 M devices). No state, no allocation.
 
 use muster_wire::{CheckInRecord, Flags, Onboarding};
 
@@ -15,7 +15,7 @@ use crate::rules::compliance::compliance_state;
 use crate::rules::sensor::{SensorFacts, SensorState, sensor_state};
 use crate::rules::threat::{ThreatLevel, threat_setting};
 
-/// Takes what a check-in reports into the record, but for its number; returns the reported facets.
+/// Copies what a check-in reports to the record, except its seq and time. Returns the reported facets.
 #[inline(always)]
 pub(super) fn report(
     record: &mut DeviceRecord,
@@ -24,7 +24,7 @@ pub(super) fn report(
 ) -> Facets {
     let flags = check_in.flags();
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-    keep(record, check_in);
+    store_report(record, check_in);
     let mut reported = Facets {
         platform: check_in.platform(),
         management_agent: check_in.management_agent(),
@@ -34,19 +34,19 @@ pub(super) fn report(
         partner_threat: check_in.partner_threat_state(),
         ..Facets::default()
     };
-    reported.flag(flags);
+    reported.set_flags(flags);
     reported
 }
 
-/// What a record keeps of a report as it came.
+/// Copies the fields that a record stores as reported.
 #[inline(always)]
-fn keep(record: &mut DeviceRecord, check_in: &CheckInRecord) {
+fn store_report(record: &mut DeviceRecord, check_in: &CheckInRecord) {
     record.boot_id = check_in.boot_id();
     record.payload = check_in.payload();
     record.flags = check_in.flags();
 }
 
-/// Takes an accepted check-in that has been reported into the record; returns all facets.
+/// Records seq and time of an accepted check-in after [`report`]. Returns all facets.
 #[inline(always)]
 pub(super) fn observe(
     record: &mut DeviceRecord,
@@ -55,13 +55,13 @@ pub(super) fn observe(
     policy: &TenantPolicy,
     now: u32,
 ) -> Facets {
-    note(record, reported.onboarded, seq, now);
+    record_seq_and_time(record, reported.onboarded, seq, now);
     evaluate(record, reported, policy, now)
 }
 
-/// Takes the number and the time of a check-in that has been reported into the record.
+/// Records seq and receive time of a check-in whose flags are in the record.
 #[inline(always)]
-fn note(record: &mut DeviceRecord, onboarded: bool, seq: u64, now: u32) {
+fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now: u32) {
     let flags = record.flags;
     record.seq = seq;
     record.last_check_in = now;
@@ -76,11 +76,11 @@ fn note(record: &mut DeviceRecord, onboarded: bool, seq: u64, now: u32) {
     }
 }
 
-/// Whether a check-in reports all that its device is filed under: then what was derived of that holds as long as the
-/// policy does, but for the sensor, which other flags and the time change.
+/// Whether a check-in reports the facets of the cell that its device is in. Then the facets derived from them stay valid
+/// under the same policy, except the sensor state, which depends on further flags and on time.
 #[inline(always)]
 pub(super) fn is_cached(record: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
-    /// The flags among the reported facets, and what R3 asks for beside them.
+    /// The flags that are facets, and the one that R3 reads in addition.
     const CACHED: Flags = Flags::FOREIGN_ORG
         .union(Flags::REGISTERED)
         .union(Flags::SETTING_ERROR);
@@ -88,7 +88,7 @@ pub(super) fn is_cached(record: &DeviceRecord, cached: &Cell, check_in: &CheckIn
     cached.codes == check_in.codes() && changed & CACHED.bits() == 0
 }
 
-/// [`report`] and [`observe`] for a check-in that [`is_cached`], by far most of them: only the sensor is judged (R17).
+/// [`report`] and [`observe`] for a check-in that [`is_cached`], the common case: evaluates the sensor state only (R17).
 #[inline(always)]
 pub(super) fn observe_cached(
     record: &mut DeviceRecord,
@@ -98,8 +98,8 @@ pub(super) fn observe_cached(
     now: u32,
 ) -> FacetWord {
     let onboarded = cached.onboarded();
-    keep(record, check_in);
-    note(record, onboarded, check_in.seq(), now);
+    store_report(record, check_in);
+    record_seq_and_time(record, onboarded, check_in.seq(), now);
     cached.with_sensor(sensor(
         record,
         onboarded,
@@ -109,8 +109,7 @@ pub(super) fn observe_cached(
     ))
 }
 
-/// Whether a device reports what it had reported last, but perhaps for its flags. Before its first check-in it had
-/// reported nothing.
+/// Whether a check-in repeats the device's previous one in everything except seq and flags. The first check-in never does.
 #[inline(always)]
 pub(super) fn repeats(before: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
     before.seq != 0
@@ -120,7 +119,7 @@ pub(super) fn repeats(before: &DeviceRecord, cached: &Cell, check_in: &CheckInRe
         && check_in.seq() <= REPEATED_SEQ_MAX
 }
 
-/// Fills the derived facets (R17, R2, R3, R7) of a device from what it reported.
+/// Derives the evaluated facets of a device (R17, R2, R3, R7) from the reported ones.
 #[inline(always)]
 pub(super) fn evaluate(
     record: &DeviceRecord,
@@ -150,7 +149,7 @@ pub(super) fn evaluate(
     }
 }
 
-/// R17, of what the record keeps.
+/// R17, from the fields of the record.
 #[inline(always)]
 fn sensor(
     record: &DeviceRecord,
