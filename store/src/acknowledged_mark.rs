@@ -4,13 +4,13 @@
 //! muster-acknowledged 1 sequence 00000000000000000042 checksum dfbadc6d
 //! ```
 //!
-//! The mark advances after every synced write and before that write is acknowledged, by one small write in place that is
-//! not synced. A killed process leaves the exact number, a power loss may leave an older one. So the mark is a lower bound:
-//! a log that ends below it has lost acknowledged data. Two copies in separate sectors are written alternately, so that a
-//! torn write of one leaves the other intact. ADR 0009 gives the reasons.
+//! The mark advances after every synced write and before that write is acknowledged, by one small write in place that
+//! is not synced. A killed process leaves the exact number, a power loss may leave an older one. So the mark is a lower
+//! bound: a log that ends below it has lost acknowledged data. Two copies in separate sectors are written alternately,
+//! so that a torn write of one leaves the other intact. ADR 0009 gives the reasons.
 //!
-//! Owned by the database of the same directory. Fixed size; one system call per advance, no allocation. It does not decide
-//! what a low mark means: the opening does.
+//! Owned by the database of the same directory. Fixed size; one system call per advance, no allocation. It does not
+//! decide what a low mark means: the opening does.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};

@@ -24,8 +24,8 @@ use crate::{acknowledged_mark, format};
 use parent::{Parent, failed};
 
 impl Store {
-    /// Backs up the store to `target`, a directory that must not exist. Removes the incomplete copy that an earlier call
-    /// for the same target left.
+    /// Backs up the store to `target`, a directory that must not exist. Removes the incomplete copy that an earlier
+    /// call for the same target left.
     ///
     /// # Errors
     /// The store is poisoned, `target` exists or leads into the data directory, or the disk refuses.

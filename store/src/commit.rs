@@ -14,8 +14,8 @@ use crate::health::PoisonReason;
 /// Begin and end of a checkpoint of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointMark {
-    /// Pages written from now until [`CheckpointMark::Complete`] include every event of the shard up to and including this
-    /// commit. A second `Begin` abandons the first checkpoint.
+    /// Pages written from now until [`CheckpointMark::Complete`] include every event of the shard up to and including
+    /// this commit. A second `Begin` abandons the first checkpoint.
     Begin,
     /// All these pages are written, the last ones in this commit: the journal up to the commit of `Begin` is obsolete.
     Complete,

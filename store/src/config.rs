@@ -28,24 +28,25 @@ const OPEN_BESIDE_TABLES_MAX: u64 = 128;
 
 /// The directory of a store, and its limits on memory and disk.
 ///
-/// Memory, worst case: six memtables of `journal`, three of `pages`, those of the other column families (48 MiB), the block
-/// cache, and twice `group_bytes_max` for the commits and RocksDB's copy of them. With the defaults that is 384 MiB; it is
-/// allocated as data arrives.
+/// Memory, worst case: six memtables of `journal`, three of `pages`, those of the other column families (48 MiB), the
+/// block cache, and twice `group_bytes_max` for the commits and RocksDB's copy of them. With the defaults that is 384
+/// MiB; it is allocated as data arrives.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// The data directory. Created if missing; otherwise it must be empty or a data directory of Muster.
     pub directory: PathBuf,
-    /// Number of shards, 1 or more. Required for a new directory, and fixed from then on; `None` accepts the number of an
-    /// existing directory.
+    /// Number of shards, 1 or more. Required for a new directory, and fixed from then on; `None` accepts the number of
+    /// an existing directory.
     pub shards: Option<u16>,
-    /// Size of one group of commits at most. Bounds its memory and the time of its sync. A larger commit is written alone.
+    /// Size of one group of commits at most. Bounds its memory and the time of its sync. A larger commit is written
+    /// alone.
     pub group_bytes_max: usize,
     /// Size at which a journal memtable is flushed; also about the size of a journal file, the unit that trim drops.
     pub journal_memtable_bytes: usize,
     /// Size at which a pages memtable is flushed.
     pub pages_memtable_bytes: usize,
-    /// Total size of write-ahead logs at which RocksDB flushes the column families that hold the oldest one. Bounds their
-    /// disk space and the bytes replayed after a crash.
+    /// Total size of write-ahead logs at which RocksDB flushes the column families that hold the oldest one. Bounds
+    /// their disk space and the bytes replayed after a crash.
     pub wal_bytes_max: u64,
     /// Block cache for point reads (inventory, control); scans bypass it.
     pub block_cache_bytes: usize,

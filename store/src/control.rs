@@ -1,7 +1,7 @@
 //! Control objects: tenants and policy sets. Written rarely, each with its own sync, from any thread.
 //!
-//! A call returns once its object is durable, hence before a journal value can refer to it. At most 65,536 tenants; policy
-//! sets are not deleted. Their bytes belong to the engine.
+//! A call returns once its object is durable, hence before a journal value can refer to it. At most 65,536 tenants;
+//! policy sets are not deleted. Their bytes belong to the engine.
 
 use std::sync::PoisonError;
 

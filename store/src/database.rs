@@ -1,8 +1,8 @@
 //! The interface to the storage engine: atomic writes, point reads and ordered scans.
 //!
-//! The product uses RocksDB (`rocks.rs`); the simulation uses a disk that loses data on command. Both run the same store
-//! code above this trait: keys, checksums, checkpoint, trim. One virtual call per value, none per check-in. Bounds are
-//! those of the implementation.
+//! The product uses RocksDB (`rocks.rs`); the simulation uses a disk that loses data on command. Both run the same
+//! store code above this trait: keys, checksums, checkpoint, trim. One virtual call per value, none per check-in.
+//! Bounds are those of the implementation.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -34,8 +34,8 @@ pub trait Database: Send + Sync {
     /// Reads the state at this point in time. Values deleted by a later [`Database::trim`] may be missing.
     fn snapshot(&self) -> Box<dyn Reads + '_>;
 
-    /// Deletes the journal from `first` up to but not including `end`. Best effort: these values are obsolete, so some may
-    /// stay, and all may reappear after a crash.
+    /// Deletes the journal from `first` up to but not including `end`. Best effort: these values are obsolete, so some
+    /// may stay, and all may reappear after a crash.
     fn trim(&self, first: Lsn, end: Lsn) -> Result<(), DatabaseError>;
 
     /// Flushes memtables to files.
@@ -46,15 +46,15 @@ pub trait Database: Send + Sync {
         Ok(())
     }
 
-    /// Signals that a shard has written all pages of a checkpoint. The next pages are in another key range, so an engine
-    /// with sorted files can end a file here.
+    /// Signals that a shard has written all pages of a checkpoint. The next pages are in another key range, so an
+    /// engine with sorted files can end a file here.
     fn pages_written(&self) -> Result<(), DatabaseError> {
         Ok(())
     }
 
-    /// Copies all durable data to the directory `to`, which must not exist, without blocking writers. Returns a sequence
-    /// number that the copy includes and that covers everything acknowledged before the call. The default, for engines
-    /// without files, is an error.
+    /// Copies all durable data to the directory `to`, which must not exist, without blocking writers. Returns a
+    /// sequence number that the copy includes and that covers everything acknowledged before the call. The default, for
+    /// engines without files, is an error.
     fn checkpoint(&self, to: &Path) -> Result<u64, DatabaseError> {
         Err(DatabaseError(format!(
             "this database cannot be copied to {}",

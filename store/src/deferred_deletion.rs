@@ -1,15 +1,15 @@
 //! Deferred deletion: releases the space of files that RocksDB deletes in small steps.
 //!
 //! RocksDB unlinks a log or table file at once. On a file system mounted with `discard`, freeing its blocks then delays
-//! every sync: by 10 ms for a log of 30 MB, where this was measured. So each of these files gets a hard link, `*.deferred`.
-//! When that is the only link left, the file is truncated step by step and finally removed, once the deletion of its
-//! original name is durable. File systems without hard links or link counts are left alone.
+//! every sync: by 10 ms for a log of 30 MB, where this was measured. So each of these files gets a hard link,
+//! `*.deferred`. When that is the only link left, the file is truncated step by step and finally removed, once the
+//! deletion of its original name is durable. File systems without hard links or link counts are left alone.
 //!
-//! Owned by one thread of `ingest`, which calls [`DeferredDeletion::step`] at the interval that it returns; no thread and
-//! no clock here. Bounds: one link per file of RocksDB, plus those of files that a backup still links; steps grow with the
-//! pending bytes, so about one second of deletions is pending. Correctness does not depend on it: links that are left over
-//! are removed after the next start. Does not defer files deleted before a scan has linked them, and never truncates a file
-//! that has another link, such as one in a backup.
+//! Owned by one thread of `ingest`, which calls [`DeferredDeletion::step`] at the interval that it returns; no thread
+//! and no clock here. Bounds: one link per file of RocksDB, plus those of files that a backup still links; steps grow
+//! with the pending bytes, so about one second of deletions is pending. Correctness does not depend on it: links that
+//! are left over are removed after the next start. Does not defer files deleted before a scan has linked them, and
+//! never truncates a file that has another link, such as one in a backup.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -32,9 +32,9 @@ const STEPS_PER_SCAN: u32 = 10;
 /// Bytes released per step at least: 0.3 ms of disk time where this was measured.
 const STEP_BYTES_MIN: u64 = 1 << 20;
 
-/// A step releases this fraction of the pending bytes, if that is more: a compaction deletes hundreds of MiB at once,
+/// A step releases the pending bytes divided by this, if that is more: a compaction deletes hundreds of MiB at once,
 /// which should be released soon.
-const STEP_FRACTION: u64 = 16;
+const STEP_DIVISOR: u64 = 16;
 
 /// Errors of file systems without hard links.
 const NO_LINKS: [ErrorKind; 3] = [
@@ -76,7 +76,7 @@ impl DeferredDeletion {
         }
         self.steps = (self.steps + 1) % STEPS_PER_SCAN;
         let pending: u64 = self.deleted.iter().map(|(_, bytes)| bytes).sum();
-        self.truncate((pending / STEP_FRACTION).max(STEP_BYTES_MIN))?;
+        self.truncate((pending / STEP_DIVISOR).max(STEP_BYTES_MIN))?;
         Ok(STEP_INTERVAL)
     }
 
@@ -102,8 +102,8 @@ impl DeferredDeletion {
                 ignore_missing(defer(&path))?;
             }
         }
-        // A power loss may restore a name that RocksDB has deleted. A complete file under it is harmless, a truncated one
-        // may not be. So the directory is synced before a file counts as deleted.
+        // A power loss may restore a name that RocksDB has deleted. A complete file under it is harmless, a truncated
+        // one may not be. So the directory is synced before a file counts as deleted.
         let is_new =
             |(path, _): &(PathBuf, u64)| self.deleted.iter().all(|(known, _)| known != path);
         if deleted.iter().any(is_new) {
@@ -140,8 +140,8 @@ fn deleted_bytes(link: &Path, original: &Path) -> io::Result<Option<u64>> {
     match fs::symlink_metadata(original) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(found.len())),
         Err(error) => Err(error),
-        // The link belongs to an earlier file with this number, if the link count is right. Removing the link is safe even
-        // if the count is wrong; truncating the file is not.
+        // The link belongs to an earlier file with this number, if the link count is right. Removing the link is safe
+        // even if the count is wrong; truncating the file is not.
         Ok(_) => fs::remove_file(link).map(|()| None),
     }
 }
@@ -161,8 +161,8 @@ fn defer(path: &Path) -> io::Result<()> {
     require_link_count(original.ino() == linked.ino(), linked.nlink())
 }
 
-/// On a file system that reports one link for every file, or a different inode number per link, live files would be taken
-/// for deleted ones.
+/// On a file system that reports one link for every file, or a different inode number per link, live files would be
+/// taken for deleted ones.
 fn require_link_count(same_inode: bool, links: u64) -> io::Result<()> {
     if same_inode && links >= 2 {
         return Ok(());

@@ -5,8 +5,8 @@
 //! shards 4
 //! ```
 //!
-//! The file is locked (flock) while a store is open: exclusively by a server, shared by offline readers. The kernel releases
-//! the lock when the process ends, however it ends.
+//! The file is locked (flock) while a store is open: exclusively by a server, shared by offline readers. The kernel
+//! releases the lock when the process ends, however it ends.
 //!
 //! Creation: the file is written as FORMAT.creating, then the database is created, then the file is renamed. A crash in
 //! between leaves FORMAT.creating and no acknowledged data; the next start continues.
@@ -155,7 +155,8 @@ pub(crate) fn file_of(directory: &Path) -> PathBuf {
     }
 }
 
-/// Parses the file to its number of shards. The version is checked first, because other versions may differ in the rest.
+/// Parses the file to its number of shards. The version is checked first, because other versions may differ in the
+/// rest.
 pub(crate) fn parse(directory: &Path, text: &str) -> Result<u16, OpenError> {
     let mut lines = text.lines();
     let Some(version) = lines.next().and_then(|line| number(line, MAGIC)) else {

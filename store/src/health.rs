@@ -1,8 +1,8 @@
 //! The health of a store: healthy, or poisoned with a reason. Set once; a read costs one atomic load.
 //!
 //! After a failed write or sync the durable state is unknown, and a second sync may report success for pages that the
-//! kernel has dropped. So nothing is retried: the store refuses writes until a restart recovers the durable state. Reads
-//! still work. Shared by all clones of a store.
+//! kernel has dropped. So nothing is retried: the store refuses writes until a restart recovers the durable state.
+//! Reads still work. Shared by all clones of a store.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

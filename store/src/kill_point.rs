@@ -1,5 +1,5 @@
-//! Kill points: named points before and after every step towards durability, at which a test build can end the process as
-//! SIGKILL does, so that a crash loop covers every state that a crash can leave.
+//! Kill points: named points before and after every step towards durability, at which a test build can end the process
+//! as SIGKILL does, so that a crash loop covers every state that a crash can leave.
 //!
 //! With the feature `failpoints`, off by default, the `fail` crate configures each point. Without it a kill point is an
 //! empty function that is compiled away. No state of its own.

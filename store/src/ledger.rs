@@ -1,7 +1,7 @@
 //! Assigns log sequence numbers and tracks which part of the journal is live: the state behind checkpoint and trim.
 //!
-//! Owned by the writer, rebuilt by recovery. Constant memory per shard, independent of the length of the journal: only the
-//! oldest live value of a shard matters, and it changes only when a checkpoint completes. Pure state: no IO.
+//! Owned by the writer, rebuilt by recovery. Constant memory per shard, independent of the length of the journal: only
+//! the oldest live value of a shard matters, and it changes only when a checkpoint completes. Pure state: no IO.
 
 use muster_engine::{Sequence, ShardId};
 

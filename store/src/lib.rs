@@ -1,8 +1,8 @@
 //! Durable storage of Muster: journal, pages, inventory and control objects in RocksDB.
 //!
-//! Ids are the engine's types; values are bytes, which only the engine interprets. This is the only crate that depends on
-//! RocksDB. It starts no threads: the writer thread of `ingest` drives [`Writer`], everything else may be called from any
-//! thread. docs/reference/STORAGE.md describes keys, values and the life of a commit.
+//! Ids are the engine's types; values are bytes, which only the engine interprets. This is the only crate that depends
+//! on RocksDB. It starts no threads: the writer thread of `ingest` drives [`Writer`], everything else may be called
+//! from any thread. docs/reference/STORAGE.md describes keys, values and the life of a commit.
 //!
 //! ```
 //! use muster_engine::ShardId;

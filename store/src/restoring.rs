@@ -6,10 +6,10 @@
 //! CURRENT
 //! ```
 //!
-//! It is durable before the first listed file is created, and removed once the final name of the directory is durable. So
-//! a directory that contains it is incomplete, and no server opens it. The next restore removes the listed files, and no
-//! others, and starts over. The file is locked (flock) while a restore is running; the kernel releases the lock when the
-//! process ends.
+//! It is durable before the first listed file is created, and removed once the final name of the directory is durable.
+//! So a directory that contains it is incomplete, and no server opens it. The next restore removes the listed files,
+//! and no others, and starts over. The file is locked (flock) while a restore is running; the kernel releases the lock
+//! when the process ends.
 //!
 //! Owned by the restore. Bounds: one name per file of the backup. Copies no files.
 

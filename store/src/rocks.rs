@@ -1,8 +1,8 @@
 //! RocksDB as the [`Database`] of a store. Only this module and its submodules call RocksDB.
 //!
 //! Iterators do not leave a method, because the binding would let them outlive their snapshot. A scan has one value in
-//! memory at a time and bypasses the block cache. Owned by the store; bounds are set in `options.rs`. Does not interpret
-//! values.
+//! memory at a time and bypasses the block cache. Owned by the store; bounds are set in `options.rs`. Does not
+//! interpret values.
 
 mod metrics;
 mod options;
@@ -45,7 +45,8 @@ pub(crate) struct Rocks {
     /// Kept because they own the statistics.
     pub(crate) options: Options,
     pub(crate) directory: PathBuf,
-    /// Bytes of pages in the memtable from which on they get their own file; fewer are cheap to compact with other keys.
+    /// Bytes of pages in the memtable from which on they get their own file; fewer are cheap to compact with other
+    /// keys.
     pages_file_bytes_min: u64,
     /// `None` if opened read-only.
     mark: Option<Mutex<AcknowledgedMark>>,
@@ -98,8 +99,8 @@ impl Rocks {
         })
     }
 
-    /// Advances the acknowledged mark to RocksDB's latest sequence number. Every write here is synced, so everything up to
-    /// that number is durable.
+    /// Advances the acknowledged mark to RocksDB's latest sequence number. Every write here is synced, so everything up
+    /// to that number is durable.
     fn acknowledge(&self) -> io::Result<()> {
         let Some(mark) = &self.mark else {
             return Ok(());
@@ -192,8 +193,8 @@ impl Database for Rocks {
         })
     }
 
-    /// First drops whole files. The rest is the head of one file, which a later trim drops, and the head of the memtable,
-    /// which one range tombstone keeps from being flushed.
+    /// First drops whole files. The rest is the head of one file, which a later trim drops, and the head of the
+    /// memtable, which one range tombstone keeps from being flushed.
     fn trim(&self, first: Lsn, end: Lsn) -> Result<(), DatabaseError> {
         let family = Keyspace::Journal.column_family(&self.db);
         let last = Lsn(end.0 - 1);
@@ -243,8 +244,8 @@ impl Database for Rocks {
         Ok(self.db.set_options_cf(family, &options::COMPACTION_ON)?)
     }
 
-    /// Ends a file here, if it is worth one: the next pages belong to another shard or to the beginning of this one. A file
-    /// with both would span all keys, and its compaction would rewrite all pages.
+    /// Ends a file here, if it is worth one: the next pages belong to another shard or to the beginning of this one. A
+    /// file with both would span all keys, and its compaction would rewrite all pages.
     fn pages_written(&self) -> Result<(), DatabaseError> {
         let family = Keyspace::Pages.column_family(&self.db);
         let bytes = self

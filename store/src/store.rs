@@ -1,8 +1,8 @@
 //! Opens and closes a data directory: [`Store`] and [`ReadOnlyStore`].
 //!
-//! Order of checks: the file FORMAT (lock, version, shards), then RocksDB, then that `meta` matches FORMAT. A refusal before
-//! RocksDB is opened for writing changes no byte. Used from any thread; holds one database, bounded by [`StoreConfig`].
-//! Reads are in `view.rs`, group commits in `writer.rs`.
+//! Order of checks: the file FORMAT (lock, version, shards), then RocksDB, then that `meta` matches FORMAT. A refusal
+//! before RocksDB is opened for writing changes no byte. Used from any thread; holds one database, bounded by
+//! [`StoreConfig`]. Reads are in `view.rs`, group commits in `writer.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,8 +108,8 @@ impl Store {
         })
     }
 
-    /// Opens the data directory of a stopped or killed server without changing it. Includes the part of the journal that
-    /// is only in RocksDB's log.
+    /// Opens the data directory of a stopped or killed server without changing it. Includes the part of the journal
+    /// that is only in RocksDB's log.
     pub fn open_read_only(config: &StoreConfig) -> Result<ReadOnlyStore, OpenError> {
         ReadOnlyStore::open(config)
     }
@@ -191,8 +191,8 @@ impl Store {
         DeferredDeletion::in_directory(&self.inner.config.directory)
     }
 
-    /// Flushes memtables, so that the next start has no log to replay. The directory is unlocked once the other clones and
-    /// the writer are dropped. Not needed for durability.
+    /// Flushes memtables, so that the next start has no log to replay. The directory is unlocked once the other clones
+    /// and the writer are dropped. Not needed for durability.
     pub fn close(self) -> Result<(), WriteError> {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(WriteError::Poisoned(reason.clone()));
@@ -236,8 +236,8 @@ impl ReadOnlyStore {
         Ok(Self { db, claim })
     }
 
-    /// Faults that were skipped while opening, such as the torn tail of a log, none of it acknowledged. One line each, for
-    /// operators.
+    /// Faults that were skipped while opening, such as the torn tail of a log, none of it acknowledged. One line each,
+    /// for operators.
     #[must_use]
     pub fn notices(&self) -> &[String] {
         &self.db.notices

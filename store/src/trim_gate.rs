@@ -1,9 +1,9 @@
 //! Keeps trimmed journal files on disk while a snapshot or a backup reads them.
 //!
-//! RocksDB drops whole files even if a snapshot needs them. So a view blocks the gate, and the writer drops files only while
-//! no view does; it tries again after its next write. Meanwhile the journal grows: for some seconds during a recount, for
-//! longer during a backup to another file system (docs/reference/STORAGE.md). One counter, no queue; views do not exclude
-//! each other.
+//! RocksDB drops whole files even if a snapshot needs them. So a view blocks the gate, and the writer drops files only
+//! while no view does; it tries again after its next write. Meanwhile the journal grows: for some seconds during a
+//! recount, for longer during a backup to another file system (docs/reference/STORAGE.md). One counter, no queue; views
+//! do not exclude each other.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,11 +1,11 @@
 //! The frame of every stored value: a trailing checksum that also covers the value's location.
 //!
-//! `payload | crc32c u32`, little-endian; a journal value has a stamp between the two. The checksum covers column family,
-//! key and all bytes before it, so an intact value under a wrong key is detected too. It is a trailer so that the writer
-//! appends it to the caller's buffer without a copy.
+//! `payload | crc32c u32`, little-endian; a journal value has a stamp between the two. The checksum covers column
+//! family, key and all bytes before it, so an intact value under a wrong key is detected too. It is a trailer so that
+//! the writer appends it to the caller's buffer without a copy.
 //!
-//! CRC-32C is what RocksDB, iSCSI and ext4 use; processors compute several bytes per cycle in hardware. Pure functions: no
-//! IO, and no knowledge of the payload.
+//! CRC-32C is what RocksDB, iSCSI and ext4 use; processors compute several bytes per cycle in hardware. Pure functions:
+//! no IO, and no knowledge of the payload.
 
 use muster_engine::{Sequence, ShardId};
 
@@ -73,8 +73,8 @@ impl JournalStamp {
 pub struct CheckpointRecord {
     /// The pages include every event up to and including this sequence of the shard.
     pub cursor_sequence: Sequence,
-    /// Log sequence number of the next journal value when the record was written. A journal that ends before it has lost
-    /// its tail.
+    /// Log sequence number of the next journal value when the record was written. A journal that ends before it has
+    /// lost its tail.
     pub next_lsn: Lsn,
 }
 

@@ -1,7 +1,8 @@
 //! All reads: a view of a snapshot of a running store, or of a store opened read-only.
 //!
-//! The checksum of every value is verified before the value is returned. A scan has one value in memory at a time, bypasses
-//! the block cache, and ends at the first corrupt value. Several threads can use a view concurrently, one shard each.
+//! The checksum of every value is verified before the value is returned. A scan has one value in memory at a time,
+//! bypasses the block cache, and ends at the first corrupt value. Several threads can use a view concurrently, one
+//! shard each.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -138,8 +139,8 @@ impl<'a> StoreView<'a> {
 
     /// Every journal value after the checkpoint of its shard, in order of log sequence number.
     ///
-    /// Verifies that log sequence numbers have no gap from the trim point on, that sequences have no gap in any shard, and
-    /// that the journal ends no earlier than the checkpoint records say. Anything else is corrupt.
+    /// Verifies that log sequence numbers have no gap from the trim point on, that sequences have no gap in any shard,
+    /// and that the journal ends no earlier than the checkpoint records say. Anything else is corrupt.
     pub fn journal<E: From<ReadError>>(
         &self,
         visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,

@@ -1,8 +1,8 @@
 //! Group commit: writes the pending commits of all shards with one atomic write and one sync, then completes them.
 //!
-//! Owned by one thread of `ingest`, which collects pending commits and calls [`Writer::write`]; no thread, queue or timer
-//! here. Commits are written in order of arrival. Bounds: a write has at most `group_bytes_max`, or one larger commit. A
-//! failed write poisons the store and is not retried.
+//! Owned by one thread of `ingest`, which collects pending commits and calls [`Writer::write`]; no thread, queue or
+//! timer here. Commits are written in order of arrival. Bounds: a write has at most `group_bytes_max`, or one larger
+//! commit. A failed write poisons the store and is not retried.
 
 use std::fmt;
 use std::sync::Arc;
@@ -232,8 +232,8 @@ impl Writer {
         }
     }
 
-    /// Adds the checkpoint record and, in the same write, the trim point that it allows. Values are deleted only after this
-    /// is durable, so a crash cannot leave a journal that begins after the durable trim point.
+    /// Adds the checkpoint record and, in the same write, the trim point that it allows. Values are deleted only after
+    /// this is durable, so a crash cannot leave a journal that begins after the durable trim point.
     fn complete(&mut self, writes: &mut dyn WriteSet, shard: ShardId) -> Result<(), LedgerError> {
         let record = self.ledger.complete(shard)?;
         Self::put(

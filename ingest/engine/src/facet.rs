@@ -1,9 +1,9 @@
 //! Facets: the countable attributes of a device, packed into one 32-bit word (design D7).
 //!
-//! The word holds reported attributes (platform, agent, onboarding, risk …) and derived ones (sensor, compliance, threat
-//! setting). The cell of a device has its word, so the device record does not repeat them. Attributes that follow from the
-//! word alone (`managedBy`, `onboardingStatus`) are not stored. Pure values; the rules that derive them are in
-//! [`crate::rules`].
+//! The word holds reported attributes (platform, agent, onboarding, risk …) and derived ones (sensor, compliance,
+//! threat setting). The cell of a device has its word, so the device record does not repeat them. Attributes that
+//! follow from the word alone (`managedBy`, `onboardingStatus`) are not stored. Pure values; the rules that derive them
+//! are in [`crate::rules`].
 
 use muster_wire::{Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 

@@ -11,11 +11,11 @@
 //! | 4 time | slots | first slot u32: the devices in these slots were reevaluated at the receive time |
 //! | 5 repeated check-ins | count | for each: slot u32, tag of the device u32, seq u48, flags u16 |
 //!
-//! Most check-ins repeat the device's previous one in everything except seq and flags. These are stored as kind 5, a third
-//! of the bytes: the slot names the device, and its record has the other fields. Replay over a page that is newer than
-//! the value is safe: a page that includes the check-in has its seq, so the replay skips it; a page that does not is in
-//! the state in which the check-in arrived. Slots are assigned in the order of events and never reused, so a replay finds
-//! the same device there; the tag, 32 bits of the device id, verifies it.
+//! Most check-ins repeat the device's previous one in everything except seq and flags. These are stored as kind 5, a
+//! third of the bytes: the slot names the device, and its record has the other fields. Replay over a page that is newer
+//! than the value is safe: a page that includes the check-in has its seq, so the replay skips it; a page that does not
+//! is in the state in which the check-in arrived. Slots are assigned in the order of events and never reused, so a
+//! replay finds the same device there; the tag, 32 bits of the device id, verifies it.
 //!
 //! Only accepted events are stored; duplicates and rejected records are not. The buffer grows with its batch, which the
 //! caller bounds. Shard, sequence and checksum belong to the store, which wraps this value.
@@ -97,8 +97,8 @@ impl JournalBuffer {
         self.bytes.extend_from_slice(record.as_bytes());
     }
 
-    /// Appends a check-in that repeats the previous one of the device in this slot, except for seq and flags. Its seq is
-    /// at most [`REPEATED_SEQ_MAX`].
+    /// Appends a check-in that repeats the previous one of the device in this slot, except for seq and flags. Its seq
+    /// is at most [`REPEATED_SEQ_MAX`].
     #[inline]
     pub(crate) fn repeated(
         &mut self,

@@ -1,12 +1,12 @@
 //! The functional core of Muster: time and events in, effects out.
 //!
-//! A [`Shard`] is a deterministic state machine over the devices of one partition. The journal is the ordered list of the
-//! events it accepted; replaying it rebuilds the identical state (design D4). Rule functions cite
+//! A [`Shard`] is a deterministic state machine over the devices of one partition. The journal is the ordered list of
+//! the events it accepted; replaying it rebuilds the identical state (design D4). Rule functions cite
 //! docs/reference/DOMAIN.md by number (R2, R17 …) and mirror its tables. [`model`] is the slow, obvious oracle that the
 //! rest is tested against.
 //!
-//! Deliberately absent: IO, clocks, threads, randomness, logging. This crate encodes and decodes journal values, pages and
-//! table entries; the store persists them.
+//! Deliberately absent: IO, clocks, threads, randomness, logging. This crate encodes and decodes journal values, pages
+//! and table entries; the store persists them.
 #![forbid(unsafe_code)]
 
 mod bytes;

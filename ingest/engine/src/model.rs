@@ -1,8 +1,8 @@
 //! The oracle: a second implementation of the rules, slow and obvious, that the engine is compared with.
 //!
 //! It shares only the names of states with the evaluator: it has one plain record per device, implements the tables of
-//! docs/reference/DOMAIN.md row by row, and counts by iterating over all devices. Property tests, the recount and the load
-//! generator's verdict rely on it. Memory grows with the number of devices; nothing on the hot path uses it.
+//! docs/reference/DOMAIN.md row by row, and counts by iterating over all devices. Property tests, the recount and the
+//! load generator's verdict rely on it. Memory grows with the number of devices; nothing on the hot path uses it.
 
 mod disk;
 mod rules;
@@ -104,8 +104,8 @@ impl ModelDevice {
         facets
     }
 
-    /// All facets that the device can have had from its last check-in up to `now` by the passing of time alone, in order
-    /// of time.
+    /// All facets that the device can have had from its last check-in up to `now` by the passing of time alone, in
+    /// order of time.
     fn facets_since_last_check_in(&self, policy: &TenantPolicy, now: Timestamp) -> Vec<Facets> {
         let last_heard = self.last_check_in.max(self.first_seen);
         rules::r17_changes(self, policy)

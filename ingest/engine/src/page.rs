@@ -1,9 +1,9 @@
 //! The encoding of a page: a fixed run of device records, and the sequence up to which they include events.
 //!
-//! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, sequence u64, then
-//! [`PAGE_RECORDS`] records of 64 bytes; an empty slot is all zero. The sequence lets a replay skip events that the page
-//! already includes, so the pages of one checkpoint can be written at different times, without stopping ingest
-//! (docs/adr/0004). Fixed size. Checksums belong to the store.
+//! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, sequence u64, then [`PAGE_RECORDS`]
+//! records of 64 bytes; an empty slot is all zero. The sequence lets a replay skip events that the page already
+//! includes, so the pages of one checkpoint can be written at different times, without stopping ingest (docs/adr/0004).
+//! Fixed size. Checksums belong to the store.
 
 use crate::bytes::Reader;
 use crate::device::{DEVICE_RECORD_BYTES, DeviceRecord};

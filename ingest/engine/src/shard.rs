@@ -2,11 +2,11 @@
 //!
 //! Owned by one thread; nothing here blocks, locks or reads a clock. A batch is [`Shard::begin`], then events
 //! ([`Shard::apply_check_ins`] …), then [`Shard::seal`], and optionally a step of a checkpoint
-//! ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them durable before it acknowledges. Bounded by
-//! [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
+//! ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them durable before it acknowledges. Bounded
+//! by [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
 //!
-//! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (one slab chunk per
-//! 8,192 devices) and for a new cell.
+//! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (one slab chunk
+//! per 8,192 devices) and for a new cell.
 
 mod apply;
 mod audit;

@@ -1,8 +1,8 @@
 //! The device records of one shard, in slots that never move.
 //!
-//! Memory grows by one chunk at a time, so growth neither copies the records nor doubles their footprint. A device keeps
-//! its slot for life; slots are assigned in ascending order, so that a replay assigns the same ones. A page is a fixed run
-//! of slots, the unit of a checkpoint.
+//! Memory grows by one chunk at a time, so growth neither copies the records nor doubles their footprint. A device
+//! keeps its slot for life; slots are assigned in ascending order, so that a replay assigns the same ones. A page is a
+//! fixed run of slots, the unit of a checkpoint.
 //!
 //! Owned by the shard, which bounds the number of devices. Frees nothing: devices are not deleted.
 

@@ -48,7 +48,7 @@ impl Drop for SpaceReclaimer {
         drop(self.stop.take());
         if self.ended.recv_timeout(FAREWELL_MAX) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
-                "the disk does not answer: second names of files (*.deferred) are left to the next start"
+                "the disk does not respond: links of deleted files (*.deferred) are left for the next start to remove"
             );
         }
     }
@@ -78,6 +78,6 @@ fn run(mut held: DeferredDeletion, stopped: &Receiver<Infallible>) {
         }
     }
     if let Err(error) = held.remove() {
-        tracing::warn!(%error, "second names of files (*.deferred) are left to the next start");
+        tracing::warn!(%error, "links of deleted files (*.deferred) are left for the next start to remove");
     }
 }

@@ -55,9 +55,9 @@ fn journal_options(options: &mut Options, table: &mut BlockBasedOptions, config:
     // drops, and the obsolete bytes that may remain below the trim point.
     options.set_write_buffer_size(config.journal_memtable_bytes);
     options.set_max_write_buffer_number(config::JOURNAL_MEMTABLES as i32);
-    // Trim drops whole files, which RocksDB does on level 1 and above, never on level 0. Log sequence numbers only grow, so
-    // files do not overlap, and moving one from level 0 to level 1 is a manifest edit without a rewrite (a trivial move).
-    // Hence compaction is triggered by the first file, and level 1 is the last one.
+    // Trim drops whole files, which RocksDB does on level 1 and above, never on level 0. Log sequence numbers only
+    // grow, so files do not overlap, and moving one from level 0 to level 1 is a manifest edit without a rewrite (a
+    // trivial move). Hence compaction is triggered by the first file, and level 1 is the last one.
     options.set_num_levels(2);
     options.set_level_zero_file_num_compaction_trigger(1);
     options.set_max_bytes_for_level_base(1 << 40);
@@ -80,12 +80,12 @@ fn pages_options(options: &mut Options, table: &mut BlockBasedOptions, config: &
     options.set_max_write_buffer_number(config::PAGES_MEMTABLES as i32);
     // Off until recovery has read the pages: compaction that a crash left pending would take a core from it.
     options.set_disable_auto_compactions(true);
-    // A checkpoint rewrites most pages in a burst. Only recovery reads them, so files may accumulate on level 0 until they
-    // are compacted, which is better than stalling journal writes.
+    // A checkpoint rewrites most pages in a burst. Only recovery reads them, so files may accumulate on level 0 until
+    // they are compacted, which is better than stalling journal writes.
     options.set_level_zero_slowdown_writes_trigger(64);
     options.set_level_zero_stop_writes_trigger(128);
-    // Default 256 MiB, beyond which files move to level 2 and are rewritten once more. One level below level 0 is enough:
-    // the pages of a checkpoint replace older ones, and none are colder than others.
+    // Default 256 MiB, beyond which files move to level 2 and are rewritten once more. One level below level 0 is
+    // enough: the pages of a checkpoint replace older ones, and none are colder than others.
     options.set_max_bytes_for_level_base(1 << 40);
     // Default 64 MiB. A file of level 0 has a contiguous key range (`pages_written`) and is merged with the overlapping
     // files of level 1: the smaller those are, the less is rewritten at both ends.
@@ -108,8 +108,8 @@ fn database_options(config: &StoreConfig, log_end: LogEnd) -> Options {
     options.set_paranoid_checks(true);
     // The default, set explicitly because recycled logs have lost records (RocksDB pull request 12918).
     options.set_recycle_log_file_num(0);
-    // A log is kept until every column family has flushed its part. Meta and control are written rarely and would retain
-    // old logs for ever; beyond this size RocksDB flushes the column families that retain the oldest log.
+    // A log is kept until every column family has flushed its part. Meta and control are written rarely and would
+    // retain old logs for ever; beyond this size RocksDB flushes the column families that retain the oldest log.
     options.set_max_total_wal_size(config.wal_bytes_max);
     // Flushes and compactions together; more would compete with the shards for cores.
     options.set_max_background_jobs(2);
@@ -132,8 +132,8 @@ fn database_options(config: &StoreConfig, log_end: LogEnd) -> Options {
     options
 }
 
-/// Whether the file system of a directory supports direct IO. If it does not, as on some in-memory file systems, RocksDB
-/// with direct IO fails to open.
+/// Whether the file system of a directory supports direct IO. If it does not, as on some in-memory file systems,
+/// RocksDB with direct IO fails to open.
 fn supports_direct_io(directory: &Path) -> bool {
     // The open fails if direct IO is unsupported. It takes a file: opening a directory succeeds everywhere.
     let any_file = format::file_of(directory);
@@ -200,8 +200,8 @@ struct Dropped {
     reason: String,
 }
 
-/// An info logger that collects RocksDB's messages about dropped parts of logs. It replaces the file LOG, which a reader
-/// must not write.
+/// An info logger that collects RocksDB's messages about dropped parts of logs. It replaces the file LOG, which a
+/// reader must not write.
 fn drop_logger(directory: &Path, dropped: &Arc<Mutex<Vec<Dropped>>>) -> InfoLogger {
     let dropped = Arc::clone(dropped);
     let prefix = format!("{}/", directory.display());
@@ -211,7 +211,8 @@ fn drop_logger(directory: &Path, dropped: &Arc<Mutex<Vec<Dropped>>>) -> InfoLogg
     })
 }
 
-/// Parses one message. RocksDB reports a damaged record fragment by fragment: bytes are summed, the first reason is kept.
+/// Parses one message. RocksDB reports a damaged record fragment by fragment: bytes are summed, the first reason is
+/// kept.
 fn add_dropped(dropped: &mut Vec<Dropped>, line: &str) {
     // The message begins with its location in RocksDB's source.
     let line = line.split_once("] ").map_or(line, |(_, line)| line);

@@ -1,4 +1,4 @@
-//! Checkpoint and trim: what recovery sees, and that files really go away.
+//! Checkpoint and trim: which values recovery replays, and that trimmed files are deleted.
 
 use muster_engine::{Sequence, ShardId};
 use muster_store::{CheckpointMark, CheckpointRecord, Commit, Lsn, Store, StoreConfig};
@@ -7,7 +7,7 @@ use tempfile::tempdir;
 use crate::support::*;
 
 #[test]
-fn recovery_sees_only_the_tail_after_the_checkpoint() {
+fn recovery_replays_only_the_journal_after_the_checkpoint() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     let store = Store::open(&config).unwrap();
@@ -81,7 +81,7 @@ fn recovery_sees_only_the_tail_after_the_checkpoint() {
 }
 
 #[test]
-fn a_checkpoint_cut_short_leaves_the_old_cursor() {
+fn an_incomplete_checkpoint_leaves_the_old_cursor() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     let store = Store::open(&config).unwrap();
@@ -120,7 +120,7 @@ fn an_idle_shard_does_not_hold_back_the_trim() {
 }
 
 #[test]
-fn a_shard_that_never_checkpoints_keeps_its_values_and_no_others_are_replayed() {
+fn a_shard_that_never_checkpoints_keeps_its_values_and_only_those_are_replayed() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     let store = Store::open(&config).unwrap();
@@ -141,7 +141,7 @@ fn a_shard_that_never_checkpoints_keeps_its_values_and_no_others_are_replayed() 
     );
 }
 
-/// 200 MB through a store whose memtables hold 1 MB: what is trimmed must leave the disk.
+/// Writes 200 MB with memtables of 1 MB: trimmed values must be deleted from disk.
 #[test]
 fn disk_use_stays_bounded_over_many_checkpoints() {
     let directory = tempdir().unwrap();
@@ -157,7 +157,7 @@ fn disk_use_stays_bounded_over_many_checkpoints() {
             written += 4 * 50_000;
         }
         for shard in 0..4 {
-            // Small, because they are merged, which is not what is asked here.
+            // Small, because compaction merges pages, and this test bounds the compaction of the journal.
             let pages = (0..10).map(|n| page(n, &[round; 64])).collect();
             checkpoint(&mut writer, shard, pages);
         }
@@ -181,7 +181,7 @@ fn disk_use_stays_bounded_over_many_checkpoints() {
     );
 }
 
-/// Checkpoints far apart: whole files are below the trim point and are dropped without being read.
+/// With infrequent checkpoints, whole files are below the trim point and are dropped without being read.
 #[test]
 fn files_below_the_trim_point_are_dropped_whole() {
     let directory = tempdir().unwrap();
@@ -196,7 +196,7 @@ fn files_below_the_trim_point_are_dropped_whole() {
     }
     let before = store.metrics().journal_file_bytes;
     assert!(before > 10_000_000, "{before} bytes in journal files");
-    // Files are moved to where they can be dropped in the background, so it may take more than one trim.
+    // RocksDB moves files to level 1 in the background, so it may take more than one trim.
     let mut after = before;
     for sequence in 401..600 {
         write(&mut writer, vec![journal(0, sequence, "x")]);
@@ -207,7 +207,7 @@ fn files_below_the_trim_point_are_dropped_whole() {
 }
 
 #[test]
-fn a_view_keeps_what_it_reads_until_it_is_dropped() {
+fn a_view_blocks_the_trim_until_it_is_dropped() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
@@ -220,7 +220,7 @@ fn a_view_keeps_what_it_reads_until_it_is_dropped() {
     assert_eq!(
         entries(&view).unwrap().len(),
         100,
-        "the instant of the view"
+        "the snapshot of the view"
     );
     drop(view);
     assert_eq!(entries(&store.snapshot()).unwrap(), []);

@@ -1,5 +1,4 @@
-//! When RocksDB merges the files of pages: not while a recovery reads them, and again afterwards. And how much: no
-//! more than what a checkpoint replaces.
+//! Compaction of pages: disabled until recovery has read them, and no more than a checkpoint replaces.
 
 use std::path::Path;
 
@@ -9,21 +8,21 @@ use tempfile::tempdir;
 
 use crate::support::*;
 
-/// So many files on level 0 are due to be merged. The runs that leave them find one less at most.
+/// Files on level 0 at which compaction is triggered. The runs that create them start with fewer.
 const FILES: usize = 4;
 
-/// Pages of a run: less than a memtable, so that the run leaves one file.
+/// Pages written by a run: less than a memtable, so that the run leaves one file.
 const PAGES: u32 = 150;
 
-/// How often all pages are read before the recovery. Merging them costs about as much as reading them once.
+/// Number of times all pages are read before recovery. Compacting them takes about as long as reading them once.
 const READS: usize = 300;
 
-/// Writes within which a merge that is due has come about: every two hundredth fills a memtable.
+/// Writes within which a pending compaction must run: every two hundredth fills a memtable.
 const WRITES_MAX: u32 = 5_000;
 
-/// A page and nothing else, so that no other column family has anything to merge.
+/// A commit of one page only, so that no other column family has files to compact.
 fn page_commit(number: u32, byte: u8) -> Commit<()> {
-    // Bytes that LZ4 makes little of.
+    // Bytes that LZ4 hardly compresses.
     let noise = |at: u32| (at.wrapping_mul(at).wrapping_mul(2_654_435_761) >> 13) as u8 ^ byte;
     let bytes: Vec<u8> = (0..4_096).map(|at| noise(at + number * 4_096)).collect();
     Commit {
@@ -32,7 +31,7 @@ fn page_commit(number: u32, byte: u8) -> Commit<()> {
     }
 }
 
-/// Runs that end without a flush: what each has written becomes a file on level 0 when the next one opens.
+/// Runs that end without a flush: the next opening writes the log of each to a file on level 0.
 fn leave_files(directory: &Path) {
     for run in 0..FILES {
         let store = Store::open(&config(directory)).unwrap();
@@ -44,14 +43,14 @@ fn leave_files(directory: &Path) {
 }
 
 #[test]
-fn files_of_pages_are_merged_after_a_recovery_and_not_before() {
+fn pages_are_compacted_after_recovery_and_not_before() {
     let directory = tempdir().unwrap();
     leave_files(directory.path());
 
     let store = Store::open(&config(directory.path())).unwrap();
     let files = with_extension(directory.path(), "sst");
     assert!(files.len() >= FILES, "{files:?}");
-    // RocksDB counts the files that it makes of the log here, too.
+    // RocksDB also counts the files that it writes from the log.
     let opened = store.metrics().compaction_bytes;
     for _ in 0..READS {
         assert_eq!(pages(&store.snapshot(), 0).unwrap().len(), PAGES as usize);
@@ -62,16 +61,16 @@ fn files_of_pages_are_merged_after_a_recovery_and_not_before() {
     let (mut writer, _) = recover(&store);
     let mut writes = 0;
     while store.metrics().compaction_bytes == opened {
-        assert!(writes < WRITES_MAX, "nothing is merged after the recovery");
+        assert!(writes < WRITES_MAX, "no compaction after recovery");
         write(&mut writer, vec![page_commit(writes % PAGES, 9)]);
         writes += 1;
     }
     assert_eq!(pages(&store.snapshot(), 0).unwrap().len(), PAGES as usize);
 }
 
-/// Checkpoints of 24 MiB, one shard after the other, in the order of their pages.
+/// Checkpoints of 24 MiB, one shard after the other, in page order.
 #[test]
-fn a_checkpoint_is_merged_with_the_pages_it_replaces_and_no_others() {
+fn the_pages_of_a_checkpoint_are_compacted_with_those_they_replace_and_no_others() {
     const SHARDS: u16 = 2;
     const PAGES: u32 = 1_500;
     const ROUNDS: u64 = 6;
@@ -100,8 +99,8 @@ fn a_checkpoint_is_merged_with_the_pages_it_replaces_and_no_others() {
     }
     let metrics = store.metrics();
     let written = ROUNDS * u64::from(SHARDS) * u64::from(PAGES) * 8_192;
-    let merged = metrics.compaction_bytes as f64 / written as f64;
-    println!("{merged:.2} bytes merged for each byte of a page, {metrics:?}");
-    assert!(merged < 1.5, "{merged:.2} bytes for each byte of a page");
+    let compacted = metrics.compaction_bytes as f64 / written as f64;
+    println!("{compacted:.2} bytes compacted per byte of a page, {metrics:?}");
+    assert!(compacted < 1.5, "{compacted:.2} bytes per byte of a page");
     assert_eq!(pages(&store.snapshot(), 1).unwrap().len(), PAGES as usize);
 }

@@ -1,4 +1,4 @@
-//! Tenants and policy sets: durable before they are used, never changed.
+//! Tenants and policy sets: durable before use, immutable afterwards.
 
 use muster_engine::{Revision, TenantIndex};
 use muster_store::{Store, WriteError};
@@ -25,7 +25,7 @@ fn a_tenant_keeps_its_index() {
 }
 
 #[test]
-fn tenants_added_at_once_get_different_indexes() {
+fn tenants_added_concurrently_get_different_indexes() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let names: Vec<_> = (0..8).map(|n| format!("tenant-{n}")).collect();

@@ -1,4 +1,4 @@
-//! Flipped bytes are found, named and never served; acknowledged data is never dropped in silence.
+//! Damaged bytes are detected, reported and never served; acknowledged data is never dropped silently.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::*;
 const JOURNAL: &[u8] = b"the journal value to be damaged";
 const PAGE: &[u8] = b"the page to be damaged";
 
-/// A closed store: with `close` its values are in table files, without they are in the log.
+/// A stopped store: its values are in table files after `close`, otherwise in the log.
 fn stored(close: bool) -> TempDir {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
@@ -74,7 +74,7 @@ fn a_flipped_byte_in_the_log_refuses_the_directory_and_changes_no_data() {
     flip(directory.path(), "log", JOURNAL);
     let data = |path: &Path| {
         let mut files = files(path);
-        // RocksDB's own diary, and the lock file it takes.
+        // RocksDB's info log and lock file.
         files.retain(|name, _| !name.starts_with("LOG") && name != "LOCK");
         files
     };
@@ -90,7 +90,7 @@ fn a_flipped_byte_in_the_log_refuses_the_directory_and_changes_no_data() {
         assert!(error.to_string().contains("checksum"), "{error}");
     }
     assert_eq!(data(directory.path()), before);
-    // Without the mark, no damage is taken for the end of the log.
+    // Without the mark, damage is not taken for the end of the log.
     fs::remove_file(directory.path().join("ACKNOWLEDGED")).unwrap();
     for error in [
         open(directory.path()).unwrap_err(),
@@ -112,7 +112,7 @@ fn a_missing_table_file_manifest_or_database_is_corrupt() {
             fs::remove_file(directory.path().join(name)).unwrap();
         }
         let opened = open(directory.path()).and_then(|store| {
-            // A file may be found missing as late as when it is read.
+            // A missing file may be detected only when it is read.
             let read = try_recover(&store)
                 .map(drop)
                 .and(pages(&store.snapshot(), 0).map(drop));
@@ -131,7 +131,7 @@ fn a_missing_table_file_manifest_or_database_is_corrupt() {
 }
 
 #[test]
-fn a_lost_log_is_found() {
+fn a_missing_log_is_detected() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
@@ -150,14 +150,14 @@ fn a_lost_log_is_found() {
     }
     drop((writer, store));
     let logs = with_extension(directory.path(), "log");
-    assert!(logs.len() > 1, "the test needs an older log");
+    assert!(logs.len() > 1, "the test requires an older log");
     fs::remove_file(&logs[0]).unwrap();
     let error = open(directory.path()).unwrap_err();
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
 }
 
 #[test]
-fn a_journal_that_lost_its_end_is_found_by_the_checkpoint() {
+fn a_journal_that_lost_its_tail_is_detected_by_the_checkpoint() {
     let (directory, copied) = (tempdir().unwrap(), tempdir().unwrap());
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
@@ -193,7 +193,7 @@ fn a_file_format_that_disagrees_with_the_database_is_corrupt() {
 }
 
 #[test]
-fn a_database_that_does_not_say_its_format_is_corrupt() {
+fn a_database_without_its_format_is_corrupt() {
     let directory = stored(true);
     let (environment, cache) = (Env::new().unwrap(), Cache::new_lru_cache(1 << 20));
     let (options, families) =

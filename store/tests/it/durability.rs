@@ -1,4 +1,4 @@
-//! What was written with sync is there again, whatever the end of the process.
+//! Synced writes are recovered, however the process ends.
 
 use muster_engine::{CellId, CohortId, Sequence, ShardId, TenantIndex};
 use muster_store::{Commit, InventoryWrite, ReadError, Store};
@@ -10,7 +10,7 @@ use crate::support::*;
 const DEVICE: DeviceId = DeviceId::from_bytes([9; 16]);
 
 #[test]
-fn reopening_without_close_shows_everything() {
+fn reopening_without_close_recovers_everything() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     {
@@ -81,7 +81,7 @@ fn a_copy_taken_while_running_recovers_what_was_acknowledged() {
     let (directory, crashed) = (tempdir().unwrap(), tempdir().unwrap());
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
-    // Enough to flush memtables several times, so files and logs both hold some of it.
+    // Enough to flush memtables several times, so that files and logs both contain some of it.
     for sequence in 1..=300 {
         write(
             &mut writer,
@@ -98,7 +98,7 @@ fn a_copy_taken_while_running_recovers_what_was_acknowledged() {
 }
 
 #[test]
-fn close_leaves_nothing_to_replay_from_the_log() {
+fn close_leaves_an_empty_log() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
@@ -115,7 +115,7 @@ fn close_leaves_nothing_to_replay_from_the_log() {
 }
 
 #[test]
-fn a_new_writer_goes_on_where_the_last_one_ended() {
+fn a_new_writer_continues_where_the_last_one_ended() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
@@ -136,7 +136,7 @@ fn a_new_writer_goes_on_where_the_last_one_ended() {
 
 #[test]
 #[should_panic(expected = "a store has one writer")]
-fn a_second_writer_is_a_broken_rule() {
+fn a_second_writer_panics() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (_writer, _) = recover(&store);
@@ -144,7 +144,7 @@ fn a_second_writer_is_a_broken_rule() {
 }
 
 #[test]
-fn a_snapshot_shows_one_instant() {
+fn a_snapshot_is_not_changed_by_later_writes() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);

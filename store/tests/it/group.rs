@@ -1,4 +1,4 @@
-//! Group commit: how many syncs, in which order, in how many batches.
+//! Group commit: number of syncs, order of completions, size of groups.
 
 use muster_engine::CellId;
 use muster_store::{CheckpointMark, Commit, Store, StoreConfig};
@@ -15,12 +15,12 @@ fn many_commits_share_one_sync() {
     let group: Vec<_> = (0..100_u64)
         .map(|n| journal((n % 4) as u16, n / 4 + 1, "x"))
         .collect();
-    let handed_in: Vec<_> = group
+    let submitted: Vec<_> = group
         .iter()
         .map(|commit| (commit.shard.0, commit.sequence.0))
         .collect();
     let outcomes = write(&mut writer, group);
-    assert_eq!(outcomes.committed, handed_in, "order of arrival");
+    assert_eq!(outcomes.committed, submitted, "order of arrival");
     assert!(
         outcomes
             .durable_at
@@ -58,7 +58,7 @@ fn a_group_with_nothing_to_write_is_not_synced() {
 }
 
 #[test]
-fn a_group_over_the_bound_is_split_and_a_large_commit_goes_alone() {
+fn a_group_above_the_limit_is_split_and_a_large_commit_is_written_alone() {
     let directory = tempdir().unwrap();
     let config = StoreConfig {
         group_bytes_max: 1_000,
@@ -76,7 +76,7 @@ fn a_group_over_the_bound_is_split_and_a_large_commit_goes_alone() {
 }
 
 #[test]
-fn buffers_come_back_as_they_went_in() {
+fn buffers_are_returned_unchanged() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
@@ -103,7 +103,7 @@ fn buffers_come_back_as_they_went_in() {
 
 #[test]
 fn the_values_of_a_commit_are_atomic_with_its_journal() {
-    // The log is cut at every length: pages and journal value are there together or not at all.
+    // The log is truncated at many lengths: page and journal value are recovered together or not at all.
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
@@ -133,7 +133,7 @@ fn the_values_of_a_commit_are_atomic_with_its_journal() {
         copy(crashed.path(), cut.path());
         let log = cut.path().join(log.file_name().unwrap());
         std::fs::write(&log, &bytes[..length]).unwrap();
-        // The write was under way, so the mark is that of before.
+        // The write was not acknowledged, so the mark is the one before it.
         std::fs::write(cut.path().join("ACKNOWLEDGED"), &mark).unwrap();
         let store = Store::open(&config(cut.path())).unwrap();
         let (_, journal) = recover(&store);

@@ -1,4 +1,4 @@
-//! Where the log ends: a torn end that was never acknowledged is dropped, a lost one that was is refused.
+//! The end of the log: a torn tail that was not acknowledged is dropped, a lost one that was acknowledged is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::support::*;
 
 const MARK: &str = "ACKNOWLEDGED";
 
-/// A directory as a kill leaves it after two writes, and its mark as it was after each of them.
+/// A directory as a kill leaves it after two writes, and its mark after each of them.
 struct Killed {
     directory: TempDir,
     marks: [Vec<u8>; 2],
 }
 
 const FIRST: [u8; 5_000] = [1; 5_000];
-/// Of several blocks of the log.
+/// Several blocks of the log.
 static SECOND: [u8; 100_000] = [2; 100_000];
 
 impl Killed {
@@ -46,7 +46,7 @@ impl Killed {
             .unwrap()
     }
 
-    /// As after a loss of power: the second write was under way, the mark had not reached the disk either.
+    /// As after a power loss during the second write: the mark has not reached the disk either.
     fn with_first_mark(self) -> Self {
         fs::write(self.path().join(MARK), &self.marks[0]).unwrap();
         self
@@ -86,9 +86,9 @@ fn is_refused_and_unchanged(killed: &Killed) {
     assert_eq!(files(killed.path()), before);
 }
 
-/// Opens it, finds the first write only, goes on writing and opens it again.
+/// Opens it, recovers only the first write, writes again and reopens it.
 #[track_caller]
-fn goes_on_after_the_first_write(killed: &Killed) {
+fn continues_after_the_first_write(killed: &Killed) {
     let config = config(killed.path());
     let read_only = Store::open_read_only(&config).unwrap();
     assert_eq!(entries(&read_only.view()).unwrap().len(), 1);
@@ -101,7 +101,7 @@ fn goes_on_after_the_first_write(killed: &Killed) {
     );
     assert!(
         !notices.contains('/'),
-        "a file is named, not its directory: {notices}"
+        "the notice has a file name, not a path: {notices}"
     );
     let (mut writer, entries) = recover(&store);
     assert_eq!(entries, [(1, 0, 1, FIRST.to_vec())]);
@@ -113,7 +113,7 @@ fn goes_on_after_the_first_write(killed: &Killed) {
 }
 
 #[test]
-fn a_log_cut_below_the_mark_is_refused_and_nothing_changes() {
+fn a_log_truncated_below_the_mark_is_refused_and_nothing_changes() {
     for missing in [1, 1_000, 40_000, 99_000, 104_000] {
         is_refused_and_unchanged(
             &Killed::new().change_log(|log| log.truncate(log.len() - missing)),
@@ -130,7 +130,7 @@ fn a_log_damaged_below_the_mark_is_refused_and_nothing_changes() {
             log[at] ^= 4;
         }));
     }
-    // The first write is damaged and the second is not.
+    // The first write is damaged, the second is intact.
     let early = Killed::new().with_first_mark().change_log(|log| {
         let at = log
             .windows(100)
@@ -142,26 +142,26 @@ fn a_log_damaged_below_the_mark_is_refused_and_nothing_changes() {
 }
 
 #[test]
-fn a_write_torn_above_the_mark_is_dropped_and_said_so() {
-    // Cut short, and whole in length with blocks that never reached the disk.
+fn a_torn_write_above_the_mark_is_dropped_and_reported() {
+    // Truncated, and of full length with blocks that never reached the disk.
     for missing in [1, 1_000, 40_000, 99_000] {
         let cut = |log: &mut Vec<u8>| log.truncate(log.len() - missing);
-        goes_on_after_the_first_write(&Killed::new().with_first_mark().change_log(cut));
+        continues_after_the_first_write(&Killed::new().with_first_mark().change_log(cut));
         let zeroed = |log: &mut Vec<u8>| {
             let at = log.len() - missing;
             log[at..].fill(0);
         };
-        goes_on_after_the_first_write(&Killed::new().with_first_mark().change_log(zeroed));
+        continues_after_the_first_write(&Killed::new().with_first_mark().change_log(zeroed));
     }
     let middle = |log: &mut Vec<u8>| {
         let at = log.len() - 60_000;
         log[at..at + 4_096].fill(0);
     };
-    goes_on_after_the_first_write(&Killed::new().with_first_mark().change_log(middle));
+    continues_after_the_first_write(&Killed::new().with_first_mark().change_log(middle));
 }
 
 #[test]
-fn a_mark_older_than_the_log_takes_nothing_away() {
+fn a_mark_older_than_the_log_drops_nothing() {
     let killed = Killed::new().with_first_mark();
     let store = Store::open(&config(killed.path())).unwrap();
     assert_eq!(store.notices(), [] as [&str; 0]);
@@ -188,7 +188,7 @@ fn a_missing_or_damaged_mark_is_reported_and_recreated() {
         assert_eq!(store.notices(), [recreated]);
         assert_eq!(recover(&store).1.len(), 2);
         drop(store);
-        // What the log holds is known again.
+        // The recreated mark detects a lost log again.
         is_refused_and_unchanged_after_loss(&killed);
     }
 }
@@ -206,7 +206,7 @@ fn is_refused_and_unchanged_after_loss(killed: &Killed) {
 }
 
 #[test]
-fn control_objects_are_below_the_mark_too() {
+fn the_mark_covers_control_objects() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     store.tenant_index("contoso").unwrap();

@@ -1,8 +1,8 @@
-//! The store through its public face, on real directories. Each file is one promise.
+//! Tests of the store through its public interface, on real directories. Each module tests one guarantee.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "all of this is test code; clippy sees that of test functions only"
+    reason = "all of this is test code; clippy recognises only test functions"
 )]
 
 mod checkpoint;

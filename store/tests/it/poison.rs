@@ -1,4 +1,4 @@
-//! After a failed write nothing is written or acknowledged any more, and reads go on.
+//! After a failed write nothing more is written or acknowledged, and reads still work.
 
 use std::fs;
 
@@ -8,15 +8,15 @@ use tempfile::tempdir;
 
 use crate::support::*;
 
-/// A real failure: the directory is moved away, so that RocksDB cannot begin its next log.
+/// A real failure: the directory is renamed, so that RocksDB cannot create its next log.
 #[test]
-fn a_failed_write_poisons_and_what_was_acknowledged_is_recovered() {
+fn a_failed_write_poisons_and_acknowledged_writes_are_recovered() {
     let parent = tempdir().unwrap();
-    let (place, moved) = (parent.path().join("data"), parent.path().join("moved"));
-    let store = Store::open(&config(&place)).unwrap();
+    let (data, moved) = (parent.path().join("data"), parent.path().join("moved"));
+    let store = Store::open(&config(&data)).unwrap();
     let (mut writer, _) = recover(&store);
     write(&mut writer, vec![journal(0, 1, "first")]);
-    fs::rename(&place, &moved).unwrap();
+    fs::rename(&data, &moved).unwrap();
 
     let mut outcomes = Outcomes::default();
     for sequence in 2..100 {
@@ -33,7 +33,7 @@ fn a_failed_write_poisons_and_what_was_acknowledged_is_recovered() {
     assert_eq!(
         outcomes.failed.len(),
         2,
-        "the whole group of the failed write, and no other"
+        "exactly the group of the failed write"
     );
     let reason = store.health().poisoned().unwrap().clone();
     assert!(
@@ -43,8 +43,8 @@ fn a_failed_write_poisons_and_what_was_acknowledged_is_recovered() {
         "{reason}"
     );
 
-    // Refused with the first reason, even though the directory is back.
-    fs::rename(&moved, &place).unwrap();
+    // Refused with the first reason, although the directory is back.
+    fs::rename(&moved, &data).unwrap();
     let acknowledged = outcomes.committed.len();
     let sequence = writer.sequence(ShardId(0)).next().0;
     writer.write(&mut vec![journal(0, sequence, "late")], &mut outcomes);
@@ -59,24 +59,24 @@ fn a_failed_write_poisons_and_what_was_acknowledged_is_recovered() {
         Err(WriteError::Poisoned(reason.clone()))
     );
 
-    // Reads go on.
+    // Reads still work.
     let entries = entries(&store.snapshot()).unwrap();
     assert_eq!(entries[0], (1, 0, 1, b"first".to_vec()));
     drop(writer);
     assert_eq!(store.close(), Err(WriteError::Poisoned(reason)));
 
-    let (_, entries) = recover(&Store::open(&config(&place)).unwrap());
+    let (_, entries) = recover(&Store::open(&config(&data)).unwrap());
     let recovered: Vec<_> = entries.iter().map(|entry| (entry.1, entry.2)).collect();
     assert_eq!(recovered[0], (0, 1));
     assert_eq!(
         recovered[1..],
         outcomes.committed,
-        "acknowledged is recovered, the failed group is not"
+        "acknowledged commits are recovered, the failed group is not"
     );
 }
 
 #[test]
-fn a_broken_rule_between_shard_and_writer_poisons_before_anything_is_written() {
+fn an_invalid_commit_poisons_before_anything_is_written() {
     let cases: [(Commit<()>, &str); 3] = [
         (journal(0, 3, "x"), "shard 0 sent sequence 3 after 1"),
         (journal(9, 1, "x"), "shard 9 does not exist, there are 4"),

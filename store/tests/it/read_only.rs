@@ -1,4 +1,4 @@
-//! An offline reader sees the end of the log and leaves every file as it was.
+//! A read-only open includes the tail of the log and changes no file.
 
 use muster_engine::{Sequence, ShardId};
 use muster_store::{Commit, Store};
@@ -7,7 +7,7 @@ use tempfile::tempdir;
 use crate::support::*;
 
 #[test]
-fn a_reader_of_a_killed_server_sees_the_log_and_changes_nothing() {
+fn a_reader_of_a_killed_server_reads_the_log_and_changes_nothing() {
     let (directory, crashed) = (tempdir().unwrap(), tempdir().unwrap());
     let store = Store::open(&config(directory.path())).unwrap();
     let tenant = store.tenant_index("contoso").unwrap();

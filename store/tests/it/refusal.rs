@@ -1,4 +1,4 @@
-//! Directories that are refused: by type, with a message, and untouched.
+//! Directories that are refused, with a typed error, and stay unchanged.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use crate::support::*;
 
 #[test]
-fn open_twice_is_in_use_and_free_again_after() {
+fn an_open_directory_is_in_use_until_it_is_closed() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     let store = Store::open(&config).unwrap();
@@ -27,14 +27,14 @@ fn open_twice_is_in_use_and_free_again_after() {
     drop(store);
     assert!(
         matches!(Store::open(&config), Err(OpenError::InUse { .. })),
-        "the writer lives"
+        "the writer is not dropped"
     );
     drop(writer);
     Store::open(&config).unwrap();
 }
 
 #[test]
-fn readers_share_a_directory_and_keep_a_server_out() {
+fn readers_share_a_directory_and_exclude_a_server() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     drop(Store::open(&config).unwrap());
@@ -52,7 +52,7 @@ fn another_format_is_refused_and_no_file_changes() {
     let store = Store::open(&config).unwrap();
     write(&mut recover(&store).0, vec![journal(0, 1, "kept")]);
     drop(store);
-    // Another format may say anything after its version.
+    // Another format may have any text after its version.
     for rest in ["something = new\n", "shards 4\n"] {
         fs::write(
             directory.path().join("FORMAT"),
@@ -80,7 +80,7 @@ fn another_format_is_refused_and_no_file_changes() {
 }
 
 #[test]
-fn a_directory_of_something_else_is_refused_and_no_file_changes() {
+fn a_directory_with_other_files_is_refused_and_no_file_changes() {
     let directory = tempdir().unwrap();
     fs::write(directory.path().join("thesis.txt"), "years of work").unwrap();
     let before = files(directory.path());
@@ -147,7 +147,7 @@ fn a_new_directory_needs_a_number_of_shards() {
 }
 
 #[test]
-fn a_missing_directory_is_created_and_a_reader_creates_none() {
+fn a_missing_directory_is_created_but_not_by_a_reader() {
     let directory = tempdir().unwrap();
     let config = config(&directory.path().join("deep/data"));
     assert!(matches!(
@@ -164,8 +164,8 @@ fn a_missing_directory_is_created_and_a_reader_creates_none() {
 }
 
 #[test]
-fn a_creation_cut_short_is_finished_by_the_next_start() {
-    // Every state a crash can leave: the file empty or torn, then RocksDB half or wholly made.
+fn an_interrupted_creation_is_completed_by_the_next_start() {
+    // Every state that a crash can leave: the file empty, torn or complete, with and without a database.
     let whole = tempdir().unwrap();
     drop(Store::open(&config(whole.path())).unwrap());
     for text in ["", "muster-st", "muster-store 1\nshards 4\n"] {
@@ -190,8 +190,8 @@ fn a_creation_cut_short_is_finished_by_the_next_start() {
 }
 
 #[test]
-fn a_half_made_database_is_finished_by_the_next_start() {
-    // RocksDB writes a manifest, CURRENT, a log, one column family after the other; then we write meta.
+fn a_partly_created_database_is_completed_by_the_next_start() {
+    // RocksDB writes a manifest, CURRENT, a log, then one column family after the other; the store writes meta last.
     let families: [&[&str]; 3] = [
         &[],
         &["journal", "pages"],

@@ -1,5 +1,5 @@
-//! A shard and a sink in a few lines, and what a directory looks like from outside. Ids are plain numbers here, as every
-//! helper says by its names which is which.
+//! Helpers: commits, a sink, and the files of a directory. Ids are plain numbers here; parameter names distinguish
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use muster_store::{
 
 pub(crate) const MIB: usize = 1024 * 1024;
 
-/// Small memtables, so that files appear soon.
+/// Small memtables, so that files are flushed early.
 pub(crate) fn config(directory: &Path) -> StoreConfig {
     StoreConfig {
         journal_memtable_bytes: MIB,
@@ -25,7 +25,7 @@ pub(crate) fn config(directory: &Path) -> StoreConfig {
     }
 }
 
-/// Remembers what became of each commit.
+/// Collects the outcome of each commit.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
     pub(crate) committed: Vec<(u16, u64)>,
@@ -47,7 +47,7 @@ impl Sink<()> for Outcomes {
     }
 }
 
-/// A commit with a journal value and nothing else.
+/// A commit of one journal value only.
 pub(crate) fn journal(shard: u16, sequence: u64, bytes: impl Into<Vec<u8>>) -> Commit<()> {
     Commit {
         shard: ShardId(shard),
@@ -64,7 +64,7 @@ pub(crate) fn page(page: u32, bytes: &[u8]) -> PageWrite {
     }
 }
 
-/// Begin and complete in two commits without journal.
+/// Begins and completes a checkpoint in two commits without journal value.
 pub(crate) fn checkpoint(writer: &mut Writer, shard: u16, pages: Vec<PageWrite>) {
     let mark = |mark, pages| Commit {
         shard: ShardId(shard),
@@ -76,7 +76,7 @@ pub(crate) fn checkpoint(writer: &mut Writer, shard: u16, pages: Vec<PageWrite>)
     write(writer, vec![begin, mark(CheckpointMark::Complete, pages)]);
 }
 
-/// Writes and expects success.
+/// Writes a group and asserts success.
 pub(crate) fn write(writer: &mut Writer, mut group: Vec<Commit<()>>) -> Outcomes {
     let mut outcomes = Outcomes::default();
     writer.write(&mut group, &mut outcomes);
@@ -87,7 +87,7 @@ pub(crate) fn write(writer: &mut Writer, mut group: Vec<Commit<()>>) -> Outcomes
 /// `(log sequence number, shard, sequence, bytes)` of a journal value.
 pub(crate) type Entry = (u64, u16, u64, Vec<u8>);
 
-fn plain(entry: JournalEntry<'_>) -> Entry {
+fn to_tuple(entry: JournalEntry<'_>) -> Entry {
     let JournalEntry {
         lsn,
         shard,
@@ -104,7 +104,7 @@ pub(crate) fn recover(store: &Store) -> (Writer, Vec<Entry>) {
 pub(crate) fn try_recover(store: &Store) -> Result<(Writer, Vec<Entry>), ReadError> {
     let mut entries = Vec::new();
     let writer = store.recover(|entry| {
-        entries.push(plain(entry));
+        entries.push(to_tuple(entry));
         Ok::<(), ReadError>(())
     })?;
     Ok((writer, entries))
@@ -113,7 +113,7 @@ pub(crate) fn try_recover(store: &Store) -> Result<(Writer, Vec<Entry>), ReadErr
 pub(crate) fn entries(view: &StoreView<'_>) -> Result<Vec<Entry>, ReadError> {
     let mut entries = Vec::new();
     view.journal(|entry| {
-        entries.push(plain(entry));
+        entries.push(to_tuple(entry));
         Ok::<(), ReadError>(())
     })?;
     Ok(entries)
@@ -141,8 +141,8 @@ pub(crate) fn files(directory: &Path) -> BTreeMap<String, (usize, u32)> {
     fs::read_dir(directory).unwrap().map(file).collect()
 }
 
-/// A copy of the directory as a kill -9 at this moment would leave it. RocksDB may delete a file meanwhile, in
-/// the background: then the copy is of no moment, and another is made.
+/// Copies the directory as a kill -9 at this time would leave it. If RocksDB changes the set of files meanwhile, the
+/// copy is not consistent with one point in time and is repeated.
 pub(crate) fn copy(from: &Path, to: &Path) {
     let names = |directory| -> BTreeSet<OsString> {
         let entries = fs::read_dir(directory).unwrap();
@@ -171,7 +171,7 @@ pub(crate) fn with_extension(directory: &Path, extension: &str) -> Vec<std::path
     paths
 }
 
-/// Flips one bit in the middle of the first place where `needle` stands in a file of that extension.
+/// Flips one bit in the middle of the first occurrence of `needle` in a file with that extension.
 pub(crate) fn flip(directory: &Path, extension: &str, needle: &[u8]) -> std::path::PathBuf {
     for path in with_extension(directory, extension) {
         let mut bytes = fs::read(&path).unwrap();
@@ -184,5 +184,5 @@ pub(crate) fn flip(directory: &Path, extension: &str, needle: &[u8]) -> std::pat
             return path;
         }
     }
-    panic!("no .{extension} file holds the bytes");
+    panic!("no .{extension} file contains the bytes");
 }

@@ -1,8 +1,8 @@
 //! The oracle over durable state: rebuilds a shard from its tables, pages and journal tail by the model's rules.
 //!
-//! It shares only the codecs with [`crate::Recovery`]: no slab, no index, no cell counters, no evaluator. A device is a
-//! plain entry, evaluated at the time and under the policy set that the journal names. The recount compares the counters
-//! with it. Owned by the caller; memory grows with the number of devices.
+//! It shares only the codecs with [`crate::Recovery`]: no slab, index, cell counters or evaluator. A device is a plain
+//! entry, evaluated at the time and under the policy set that the journal names. The recount compares the counters with
+//! it. Owned by the caller; memory grows with the number of devices.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -146,9 +146,8 @@ impl ModelDisk {
 
     /// Ends the pages: evaluates every device in them by the rules, instead of trusting the cell in its record.
     ///
-    /// The time of a device's last evaluation is not stored, so any facets that it can have had since its last check-in
-    /// are accepted. If one of these has no cell, the table may have been full and the device may have stayed in its cell,
-    /// so that is accepted too.
+    /// The time of the last evaluation is not stored, so any facets that a device can have had since its last check-in
+    /// are accepted, and its stored ones if a full table may have lacked the cell to move it to.
     pub fn evaluate_pages(
         &mut self,
         now: Timestamp,
@@ -230,8 +229,7 @@ impl ModelDisk {
             .and_then(Option::as_ref)
             .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
             .and_then(|entry| entry.device.last);
-        let last =
-            last.ok_or_else(|| fault("a repeated check-in whose device is not in its slot"))?;
+        let last = last.ok_or_else(|| fault("a repeated check-in of a device not in its slot"))?;
         let record = last
             .with_seq(repeated.seq)
             .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
@@ -333,7 +331,7 @@ impl ModelDisk {
         }
     }
 
-    /// Every device, in order of slots. A device that is in two slots is listed twice, so that the reader can detect it.
+    /// Every device, in order of slots. A device in two slots is listed twice, so that the reader can detect it.
     pub fn devices(&self) -> impl Iterator<Item = ModelListing<'_>> {
         self.slots.iter().flatten().map(|entry| ModelListing {
             tenant: entry.tenant,

@@ -1,7 +1,8 @@
 //! R7: the compliance state of a device.
 //!
-//! Implemented: rows 1, 2, 4, 6 and 10, with one threat-level policy per tenant and platform, and the device's own error.
-//! Not implemented: validity (row 5), grace (R6) and the error hold (R5); so a reported error is `error` at once.
+//! Implemented: rows 1, 2, 4, 6 and 10, with one threat-level policy per tenant and platform, and the device's own
+//! error. Not implemented: validity (row 5), grace (R6) and the error hold (R5); so a reported error is `error` at
+//! once.
 
 use muster_wire::ManagementAgent;
 

@@ -71,10 +71,10 @@ pub(crate) struct SensorFacts {
 
 /// R17 at `now` (seconds). The first matching row wins.
 ///
-/// Interpretations where the table is open: "T missing" means never, older than the tenant's limit, or onboarded while the
-/// sensor process is not running (its last sentence). Row 1 uses the last check-in if there never was a contact, so that a
-/// misconfigured device that falls silent becomes inactive too. Row 3 applies only while heartbeats arrive, that is while
-/// the last check-in is younger than the full-report interval.
+/// Interpretations where the table is open: "T missing" means never, older than the tenant's limit, or onboarded while
+/// the sensor process is not running (its last sentence). Row 1 uses the last check-in if there never was a contact, so
+/// that a misconfigured device that falls silent becomes inactive too. Row 3 applies only while heartbeats arrive, that
+/// is while the last check-in is younger than the full-report interval.
 pub(crate) fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
     if !facts.ever_onboarded {
         return SensorState::NeverOnboarded; // row 0

@@ -65,8 +65,8 @@ impl ThreatLevel {
         }
     }
 
-    /// R2 rows 7 and 9: the higher of the two levels; `None`, the table's Missing, if neither Defender nor another partner
-    /// reports one.
+    /// R2 rows 7 and 9: the higher of the two levels; `None`, the table's Missing, if neither Defender nor another
+    /// partner reports one.
     pub fn effective(partner: PartnerThreatState, risk: Risk) -> Option<Self> {
         // `None` is less than any level.
         Self::of_partner(partner).max(Self::of_risk(risk))

@@ -163,8 +163,8 @@ impl Shard {
         self.reevaluate_all(SlotIndex(0)..self.slots_end(), effects)
     }
 
-    /// Reevaluates the devices of `slots` slots from `first`, because time has passed (R17). Journals nothing if nothing
-    /// changed. Returns the number of devices that changed cell.
+    /// Reevaluates the devices of `slots` slots from `first`, because time has passed (R17). Journals nothing if
+    /// nothing changed. Returns the number of devices that changed cell.
     pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
         let slots = self.clip_slots(first, slots);
         let changed = self.reevaluate_all(slots.clone(), effects);
@@ -299,8 +299,8 @@ impl Shard {
     }
 }
 
-/// Counts the verdict of a check-in, journals an accepted one, and keeps the reason of a rejected one. Inlined because it
-/// runs once per check-in.
+/// Counts the verdict of a check-in, journals an accepted one, and keeps the reason of a rejected one. Inlined because
+/// it runs once per check-in.
 #[inline(always)]
 fn record_verdict(
     tenant: TenantIndex,

@@ -1,14 +1,15 @@
-//! The online audit: counts the devices of a running shard from their records and compares the result with the counters.
+//! The online audit: counts the devices of a running shard from their records and compares the result with the
+//! counters.
 //!
-//! A round scans all slots, some in each [`Audit::step`], and counts the records of each cell. A write to a slot that the
-//! scan has passed updates this count, so at the end of the round the count is consistent with one point in time and must
-//! equal the counters. During the scan the index must find every device at its slot.
+//! A round scans all slots, some in each [`Audit::step`], and counts the records of each cell. A write to a slot that
+//! the scan has passed updates this count, so at the end of the round the count is consistent with one point in time
+//! and must equal the counters. During the scan the index must find every device at its slot.
 //!
-//! A completed round proves: each counter equals the number of records that name its cell; every device is in exactly one
-//! slot, in a cell of its tenant, and in the shard that owns it. The count is derived from the records alone, taken before
-//! and after each write, never from transitions or counters, so the round in which one of those goes wrong reports it. A
-//! record that changes without a write is reported by the next round. The audit does not verify that a cell matches the
-//! rules: the recount does, with the oracle.
+//! A completed round proves: each counter equals the number of records that name its cell; every device is in exactly
+//! one slot, in a cell of its tenant, and in the shard that owns it. The count is derived from the records alone, taken
+//! before and after each write, never from transitions or counters, so the round in which one of those goes wrong
+//! reports it. A record that changes without a write is reported by the next round. The audit does not verify that a
+//! cell matches the rules: the recount does, with the oracle.
 //!
 //! Owned by the thread of the shard. Costs one comparison per accepted check-in, 8 bytes per cell, and one index lookup
 //! per device and round.

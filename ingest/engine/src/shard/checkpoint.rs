@@ -1,8 +1,8 @@
 //! Incremental (fuzzy) checkpoints: dirty pages are written as part of ordinary commits, without stopping ingest.
 //!
 //! A checkpoint takes the set of pages that are dirty when it begins and writes each of them once, stamped with the
-//! sequence of its commit. Afterwards every event up to the begin is in a page, so the journal up to there can be trimmed.
-//! A page that becomes dirty again after it was written waits for the next checkpoint.
+//! sequence of its commit. Afterwards every event up to the begin is in a page, so the journal up to there can be
+//! trimmed. A page that becomes dirty again after it was written waits for the next checkpoint.
 //!
 //! Owned by the shard. Memory: one bit per page in each of two sets. Decides neither when a checkpoint begins nor how
 //! many pages a step writes: the caller does.

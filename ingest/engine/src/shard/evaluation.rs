@@ -1,8 +1,9 @@
 //! Updates the record of a device from its check-in and derives its facets by the rules.
 //!
-//! Pure functions on the hot path, called once per accepted check-in. They are inlined so that a record stays in registers
-//! between the load from the slab and the store to it. Otherwise its fields are written one by one and then read as a
-//! whole, which defeats store forwarding (17 ns of 146 in the part `apply`, 1 M devices). No state, no allocation.
+//! Pure functions on the hot path, called once per accepted check-in. They are inlined so that a record stays in
+//! registers between the load from the slab and the store to it. Otherwise its fields are written one by one and then
+//! read as a whole, which defeats store forwarding (17 ns of 146 in the part `apply`, 1 M devices). No state, no
+//! allocation.
 
 use muster_wire::{CheckInRecord, Flags, Onboarding};
 
@@ -76,8 +77,8 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
     }
 }
 
-/// Whether a check-in reports the facets of the cell that its device is in. Then the facets derived from them stay valid
-/// under the same policy, except the sensor state, which depends on further flags and on time.
+/// Whether a check-in reports the facets of the cell that its device is in. Then the facets derived from them stay
+/// valid under the same policy, except the sensor state, which depends on further flags and on time.
 #[inline(always)]
 pub(super) fn is_cached(record: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
     /// The flags that are facets, and the one that R3 reads in addition.
@@ -88,7 +89,8 @@ pub(super) fn is_cached(record: &DeviceRecord, cached: &Cell, check_in: &CheckIn
     cached.codes == check_in.codes() && changed & CACHED.bits() == 0
 }
 
-/// [`report`] and [`observe`] for a check-in that [`is_cached`], the common case: evaluates the sensor state only (R17).
+/// [`report`] and [`observe`] for a check-in that [`is_cached`], the common case: evaluates the sensor state only
+/// (R17).
 #[inline(always)]
 pub(super) fn observe_cached(
     record: &mut DeviceRecord,
@@ -109,7 +111,8 @@ pub(super) fn observe_cached(
     ))
 }
 
-/// Whether a check-in repeats the device's previous one in everything except seq and flags. The first check-in never does.
+/// Whether a check-in repeats the device's previous one in everything except seq and flags. The first check-in never
+/// does.
 #[inline(always)]
 pub(super) fn repeats(before: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
     before.seq != 0

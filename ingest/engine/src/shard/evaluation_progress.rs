@@ -1,9 +1,10 @@
 //! Whether the cell of every device agrees with the policy in force.
 //!
 //! A check-in is evaluated on arrival. But when a policy change or the passing of time would move a device to another
-//! cell, a full cell table keeps it where it is ([`Shard::apply_policy`](super::Shard::apply_policy)), and a recovery may
-//! restore such devices. So agreement is established only by a pass over all slots that moves every device it has to; the
-//! sweep makes one every minute. Until then the facets of a cell are not reused. Owned by the shard; constant size.
+//! cell, a full cell table keeps it where it is ([`Shard::apply_policy`](super::Shard::apply_policy)), and a recovery
+//! may restore such devices. So agreement is established only by a pass over all slots that moves every device it has
+//! to; the sweep makes one every minute. Until then the facets of a cell are not reused. Owned by the shard; constant
+//! size.
 
 use std::ops::Range;
 

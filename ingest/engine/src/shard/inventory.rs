@@ -1,7 +1,7 @@
 //! Applies an inventory: stores it and moves its device to the cohort it describes.
 //!
-//! Owned by the thread of the shard. Bounded by [`super::ShardLimits`]. Not on the hot path: inventories are rare, so it
-//! may allocate.
+//! Owned by the thread of the shard. Bounded by [`super::ShardLimits`]. Not on the hot path: inventories are rare, so
+//! it may allocate.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use crate::facet::Facets;
 use crate::ids::TenantIndex;
 
 impl Shard {
-    /// Stores an inventory and moves its device to the cohort it describes. `archive` is the encoded form of `inventory`.
+    /// Stores an inventory and moves its device to the cohort it describes. `archive` is the encoded form of
+    /// `inventory`.
     pub fn apply_inventory(
         &mut self,
         tenant: TenantIndex,

@@ -1,8 +1,8 @@
 //! Rebuilds a shard from durable state: cell and cohort tables, then pages, then the journal tail.
 //!
-//! A page may be newer than the checkpoint's cursor. Replay is idempotent: check-ins and inventories that a page already
-//! contains are skipped by seq and revision, reevaluations (policy, time) by the page's sequence. So the result is the
-//! state after the last journal value, independent of when each page was written.
+//! A page may be newer than the checkpoint's cursor. Replay is idempotent: check-ins and inventories that a page
+//! already contains are skipped by seq and revision, reevaluations (policy, time) by the page's sequence. So the result
+//! is the state after the last journal value, independent of when each page was written.
 //!
 //! Owned by the thread that recovers the shard. Memory is that of the shard and a buffer of [`VALIDATED_AT_ONCE`]
 //! check-ins. Reads no files: the caller passes in the bytes. Repairs nothing: what contradicts itself is an error.
@@ -189,7 +189,8 @@ impl Recovery {
     }
 
     /// Ends the pages, which include all events up to `sequence`. The tables are complete too, because a new cell is
-    /// written in the commit that first uses it. They are closed here, so that replay refuses what a full table refused.
+    /// written in the commit that first uses it. They are closed here, so that replay refuses what a full table
+    /// refused.
     pub fn cursor(&mut self, sequence: Sequence) {
         let shard = &mut self.shard;
         shard.cells.set_max(shard.cells.len());
