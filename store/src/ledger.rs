@@ -25,7 +25,7 @@ impl Run {
 
 /// A running checkpoint: the sequence that it covers, and the values after it.
 #[derive(Clone, Copy, Debug)]
-struct Begun {
+struct RunningCheckpoint {
     sequence: Sequence,
     after: Run,
 }
@@ -36,7 +36,7 @@ struct Shard {
     sequence: Sequence,
     /// Values that a recovery would replay.
     live: Run,
-    begun: Option<Begun>,
+    running: Option<RunningCheckpoint>,
 }
 
 /// A commit that violates the contract between shards and writer. Nothing of its group was written.
@@ -126,8 +126,8 @@ impl Ledger {
         }
         entry.sequence = sequence;
         entry.live.add(lsn, bytes);
-        if let Some(begun) = &mut entry.begun {
-            begun.after.add(lsn, bytes);
+        if let Some(running) = &mut entry.running {
+            running.after.add(lsn, bytes);
         }
         self.next = lsn.next();
         Ok(lsn)
@@ -141,7 +141,7 @@ impl Ledger {
     /// Begins a checkpoint, which will cover all values so far. Abandons a running one.
     pub(crate) fn begin(&mut self, shard: ShardId) -> Result<(), LedgerError> {
         let entry = self.shard(shard)?;
-        entry.begun = Some(Begun {
+        entry.running = Some(RunningCheckpoint {
             sequence: entry.sequence,
             after: Run::default(),
         });
@@ -152,10 +152,13 @@ impl Ledger {
     pub(crate) fn complete(&mut self, shard: ShardId) -> Result<CheckpointRecord, LedgerError> {
         let next_lsn = self.next;
         let entry = self.shard(shard)?;
-        let begun = entry.begun.take().ok_or(LedgerError::NotBegun { shard })?;
-        entry.live = begun.after;
+        let checkpoint = entry
+            .running
+            .take()
+            .ok_or(LedgerError::NotBegun { shard })?;
+        entry.live = checkpoint.after;
         Ok(CheckpointRecord {
-            cursor_sequence: begun.sequence,
+            cursor_sequence: checkpoint.sequence,
             next_lsn,
         })
     }

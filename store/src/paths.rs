@@ -1,18 +1,19 @@
-//! Where a path leads, and whether one directory lies inside another.
+//! Resolves paths, and tells whether one directory contains another.
 //!
-//! Paths are compared by the directories they lead to, never as text: `..`, a symbolic link or a bind mount gives the
-//! same directory another name. The end of a path need not exist yet. Reads the file system, changes nothing. An
-//! answer holds for the moment of the call; whoever writes afterwards keeps the directory open, as `backup.rs` does.
+//! Paths are compared by the directories they refer to, never as text, because `..`, a symbolic link or a bind mount
+//! gives a directory another name. The last components of a path need not exist. Stateless; reads the file system and
+//! changes nothing. A result is valid at the time of the call only; a caller that writes afterwards keeps the directory
+//! open, as `backup.rs` does.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Symbolic links followed in one path, as many as Linux follows.
+/// Symbolic links followed in one path at most: the limit of Linux.
 const LINKS_MAX: u32 = 40;
 
-/// `path` from the root, without `..` and without symbolic links. Names that do not exist yet are kept.
+/// The absolute form of `path`, without `..` and without symbolic links. Components that do not exist are kept.
 ///
 /// # Errors
 /// A directory of the path cannot be read, or its links form a loop.
@@ -33,7 +34,7 @@ fn follow(mut at: PathBuf, path: &Path, links_left: &mut u32) -> io::Result<Path
                 at.push(name);
                 let target = match fs::read_link(&at) {
                     Ok(target) => target,
-                    // It is there and no link, or not there yet.
+                    // Not a link, or it does not exist.
                     Err(error)
                         if [ErrorKind::InvalidInput, ErrorKind::NotFound]
                             .contains(&error.kind()) =>
@@ -53,7 +54,7 @@ fn follow(mut at: PathBuf, path: &Path, links_left: &mut u32) -> io::Result<Path
     Ok(at)
 }
 
-/// Whether `inner` is `outer`, or lies below it.
+/// Whether `inner` is `outer` or a directory below it.
 ///
 /// # Errors
 /// As for [`resolve`].
@@ -62,7 +63,7 @@ pub fn is_inside(inner: &Path, outer: &Path) -> io::Result<bool> {
     if inner.starts_with(&outer) {
         return Ok(true);
     }
-    // The same directory has different resolved paths where it is bind-mounted, or where case does not count.
+    // A directory has several resolved paths if it is bind-mounted or if the file system ignores case.
     let Some(outer) = identity(&outer)? else {
         return Ok(false);
     };
@@ -74,7 +75,7 @@ pub fn is_inside(inner: &Path, outer: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Device and inode; none for what does not exist.
+/// Device and inode; `None` if the path does not exist.
 fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some((found.dev(), found.ino()))),

@@ -120,7 +120,7 @@ fn open_database(
     notices: &mut Vec<String>,
 ) -> Result<(DB, Options), OpenError> {
     let log_end = match found {
-        // With the mark, a torn tail, which is dropped, can be told from the loss of acknowledged writes.
+        // The mark distinguishes a torn tail, which is dropped, from lost acknowledged writes.
         Found::Sequence(_) => LogEnd::MayBeTorn,
         Found::Missing | Found::Damaged => LogEnd::Strict,
     };

@@ -1,4 +1,4 @@
-//! How many files a store keeps open: its bound, however many it has.
+//! Number of files that a store keeps open: limited, however many it has.
 
 use std::fs;
 use std::path::Path;
@@ -8,12 +8,12 @@ use tempfile::tempdir;
 
 use crate::support::*;
 
-/// Tables in the directory, many times those that may be open.
+/// Table files in the directory, several times the limit of open ones.
 const TABLES_MIN: usize = 150;
 const OPEN_TABLES_MAX: u16 = 24;
 
-/// Open files of the directory whose name ends so.
-fn open(directory: &Path, end: &str) -> usize {
+/// Number of open files of the directory with this suffix.
+fn open_files(directory: &Path, end: &str) -> usize {
     let open = fs::read_dir("/proc/self/fd").unwrap();
     open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
         .filter(|file| file.starts_with(directory) && file.to_string_lossy().ends_with(end))
@@ -21,7 +21,7 @@ fn open(directory: &Path, end: &str) -> usize {
 }
 
 #[test]
-fn as_many_files_are_open_as_the_bound_says_and_no_more() {
+fn open_files_stay_within_the_limit() {
     let directory = tempdir().unwrap();
     let at = &directory.path().canonicalize().unwrap();
     let config = StoreConfig {
@@ -33,30 +33,30 @@ fn as_many_files_are_open_as_the_bound_says_and_no_more() {
     let store = Store::open(&config).unwrap();
     let (mut writer, _) = recover(&store);
     let mut most = (0, 0);
-    let mut look = || {
-        let (tables, all) = (open(at, ".sst"), open(at, ""));
+    let mut sample = || {
+        let (tables, all) = (open_files(at, ".sst"), open_files(at, ""));
         most = (most.0.max(tables), most.1.max(all));
     };
     let mut sequence = 0;
     while with_extension(at, "sst").len() < TABLES_MIN {
         sequence += 1;
         write(&mut writer, vec![journal(0, sequence, vec![7; 64 << 10])]);
-        look();
+        sample();
     }
-    // Two that read everything, side by side.
+    // Two concurrent full scans.
     let views = [store.snapshot(), store.snapshot()];
     views[0]
         .journal(|entry| {
             if entry.sequence.0 % 50 == 0 {
                 views[1].journal(|_| Ok::<(), muster_store::ReadError>(()))?;
             }
-            look();
+            sample();
             Ok::<(), muster_store::ReadError>(())
         })
         .unwrap();
     let (tables, all) = most;
     assert!(tables > 0, "tables are kept open");
-    // RocksDB divides the bound among 64 parts of its cache, each of which keeps one at least.
+    // RocksDB divides the limit among 64 shards of its table cache, each of which keeps at least one.
     assert!(tables <= 64 + 8, "{tables} tables were open");
     let beside = StoreConfig::OPEN_FILES_MAX - 512;
     assert!(all - tables <= beside as usize / 4, "{all} files were open");

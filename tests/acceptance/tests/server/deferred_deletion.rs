@@ -1,21 +1,22 @@
-//! The second names of the store's files (docs/reference/STORAGE.md): there while a server runs, gone when it has stopped.
+//! Deferred deletion (docs/reference/STORAGE.md): the links exist while a server runs and are removed when it stops.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::harness::*;
 
-/// What has a second name, and what has nothing else any more.
-fn held(place: &Installation) -> (BTreeSet<String>, BTreeSet<String>) {
+/// Files with a deferred link: those that also have their original name, and those that do not.
+fn linked(place: &Installation) -> (BTreeSet<String>, BTreeSet<String>) {
     let entries = fs::read_dir(place.data()).expect("the directory exists");
     let names: BTreeSet<String> = entries
         .map(|entry| entry.expect("it can be listed").file_name())
         .map(|name| name.into_string().expect("plain names"))
         .collect();
-    let held = names
+    let linked = names
         .iter()
         .filter_map(|name| name.strip_suffix(".deferred"));
-    held.map(str::to_owned)
+    linked
+        .map(str::to_owned)
         .partition(|name| names.contains(name))
 }
 
@@ -24,22 +25,22 @@ fn has_log(names: &BTreeSet<String>) -> bool {
 }
 
 #[test]
-fn files_are_held_while_a_server_runs_and_what_a_killed_one_left_goes() {
+fn files_are_linked_while_a_server_runs_and_links_of_a_killed_one_are_removed() {
     let place = Installation::new();
     let server = place.start();
-    eventually("the log has a second name", || {
-        has_log(&held(&place).0).then_some(())
+    eventually("the log is linked", || {
+        has_log(&linked(&place).0).then_some(())
     });
     server.kill();
-    let (left, _) = held(&place);
+    let (left, _) = linked(&place);
     assert!(has_log(&left), "{left:?}");
 
-    // A start puts what the log holds into tables and deletes it, also where it holds next to nothing.
+    // A start flushes the log to tables and deletes it, even if it is almost empty.
     let server = place.start();
-    eventually("the old log is given back, and the new one held", || {
-        let (present, deleted) = held(&place);
+    eventually("the old log is removed, and the new one linked", || {
+        let (present, deleted) = linked(&place);
         (has_log(&present) && deleted.is_empty() && present != left).then_some(())
     });
     server.stop();
-    assert_eq!(held(&place), Default::default());
+    assert_eq!(linked(&place), Default::default());
 }

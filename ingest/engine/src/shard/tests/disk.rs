@@ -15,7 +15,7 @@ pub(super) struct Disk {
     pages: BTreeMap<PageNumber, Vec<u8>>,
     journal: BTreeMap<Sequence, Vec<u8>>,
     cursor: Sequence,
-    begun: Sequence,
+    checkpoint_begin: Sequence,
     policies: BTreeMap<Revision, Arc<PolicySet>>,
 }
 
@@ -38,12 +38,12 @@ impl Disk {
     }
 
     pub(super) fn checkpoint_begins(&mut self, sequence: Sequence) {
-        self.begun = sequence;
+        self.checkpoint_begin = sequence;
     }
 
     /// Completes the checkpoint: trims the journal up to its begin.
     pub(super) fn checkpoint_is_complete(&mut self) {
-        self.cursor = self.begun;
+        self.cursor = self.checkpoint_begin;
         self.journal = self.journal.split_off(&self.cursor.next());
     }
 
