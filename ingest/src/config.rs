@@ -1,4 +1,4 @@
-//! The configuration of the server: one TOML file, one struct for each component.
+//! The configuration of the server: one TOML file, one struct per component.
 //!
 //! A configuration is either valid in full or refused with everything that is wrong with it: unknown
 //! keys, wrong types, values out of range and values that contradict each other, each with its line.
@@ -38,7 +38,7 @@ pub use store::StoreConfig;
 pub use tenants::{ByPlatform, TenantConfig, ThreatThreshold};
 pub use units::{ByteSize, ConfigDuration, UnitError};
 
-/// The most bytes a configuration file may have; a larger one is some other file.
+/// Maximum size of a configuration file; a larger file is not a configuration.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// The whole configuration of a server, valid by construction.
@@ -50,18 +50,18 @@ pub struct Config {
     pub ops: OpsConfig,
     /// The data directory.
     pub store: StoreConfig,
-    /// The shards and their bounds.
+    /// The shards and their limits.
     pub shards: ShardsConfig,
     /// The graceful stop.
     pub shutdown: ShutdownConfig,
     /// The log.
     pub log: LogConfig,
-    /// The tenants, at least one, each name once.
+    /// The tenants, at least one, with unique names.
     pub tenants: Vec<TenantConfig>,
 }
 
 impl Config {
-    /// Reads a configuration from TOML text. Relative paths in it are taken against `base_directory`.
+    /// Parses a configuration. Relative paths are resolved against `base_directory`.
     pub fn parse(text: &str, base_directory: &Path) -> Result<Self, ConfigFaults> {
         let mut reader = reader::Reader::new(text, base_directory);
         let Some(table) = reader.document() else {
@@ -86,13 +86,14 @@ impl Config {
         }
     }
 
-    /// Reads a configuration from a file. Relative paths in it are taken against its directory.
+    /// Reads a configuration from a file. Relative paths are resolved against its directory.
     pub fn load(file: &Path) -> Result<Self, ConfigFaults> {
         let unreadable =
             |error: std::io::Error| ConfigFaults::of_file(file, format!("cannot be read: {error}"));
         let size = std::fs::metadata(file).map_err(unreadable)?.len();
         if size > FILE_BYTES_MAX {
-            let message = format!("has {size} bytes; a configuration has at most {FILE_BYTES_MAX}");
+            let message =
+                format!("has {size} bytes; the maximum of a configuration is {FILE_BYTES_MAX}");
             return Err(ConfigFaults::of_file(file, message));
         }
         let text = std::fs::read_to_string(file).map_err(unreadable)?;
@@ -128,19 +129,19 @@ pub fn keys() -> Vec<KeyRow> {
     rows
 }
 
-/// A path as a value of a key; it may not be empty.
+/// Parses the value of a key as a path.
 fn file_path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() {
-        Err("it is empty".to_owned())
+        Err("the path is empty".to_owned())
     } else {
         Ok(PathBuf::from(text))
     }
 }
 
-/// An IP address with a port as a value of a key. Host names are not looked up: what they mean can change.
+/// Parses the value of a key as an IP address with a port. Host names are not resolved: they can change.
 fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
-        .map_err(|_| format!("\"{text}\" is no IP address with a port"))
+        .map_err(|_| format!("\"{text}\" is not an IP address with a port"))
 }
 
 #[cfg(test)]

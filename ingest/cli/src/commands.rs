@@ -1,7 +1,7 @@
-//! The command line: what can be asked of `muster`, and who answers.
+//! The command line of `muster`: its commands and arguments.
 //!
-//! Thin on purpose: a command reads its arguments, calls the component that knows, and prints. Data goes
-//! to standard output, everything else to standard error, so that a pipe gets data only.
+//! Thin on purpose: a command parses its arguments, calls one component, and prints the result. Data goes to standard
+//! output, everything else to standard error, so that a pipe carries data only.
 
 mod backup;
 mod check;
@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
 
-/// What follows the help of `muster`: the exit codes, for those who write scripts.
+/// Appended to the help of `muster`: the exit codes, for scripts.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 configuration invalid, 4 certificate or key \
 unusable, 5 address in use, 6 data directory refused, 7 verification found a difference, 8 server not reachable, \
 9 limit of the system too low.";
@@ -34,41 +34,42 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server until it is told to stop.
+    /// Run the server until SIGTERM or SIGINT.
     Serve(serve::ServeArguments),
-    /// Make certificates: for trying things out, and for tests.
+    /// Create certificates for evaluation and tests.
     #[command(subcommand)]
     Pki(pki::PkiCommand),
-    /// Show how many devices are in which state.
+    /// Show the number of devices in each state.
     Counts(counts::CountsArguments),
     /// Show one device.
     Device(device::DeviceArguments),
-    /// List every device in a data directory that no server uses, one JSON object a line.
+    /// List every device in a data directory that no server uses, one JSON object per line.
     Devices(devices::DevicesArguments),
-    /// Count every device again, independently, and compare with the counts the server keeps.
+    /// Recount every device independently and compare with the server's counters.
     Recount(recount::RecountArguments),
-    /// Have a running server copy its store while it serves, and recount the copy.
+    /// Back up the store of a running server, and recount the backup.
     ///
-    /// Fast and nearly free of space where store.backup_directory is on the file system of the data directory: files are
-    /// linked. On another file system every byte is copied, and until that is done the server deletes none of its
-    /// files, so its data directory grows by all that it writes meanwhile. Who stops waiting does not stop the copy.
+    /// If store.backup_directory is on the file system of the data directory, files are hard-linked: the backup is fast
+    /// and at first takes almost no space. On another file system every byte is copied, and the server deletes none of
+    /// its files until the copy is complete, so its data directory grows by everything it writes in the meantime.
+    /// Interrupting this command does not stop the backup.
     Backup(backup::BackupArguments),
-    /// Make a data directory of a backup, recounted before and after.
+    /// Restore a backup to a data directory, and recount both.
     Restore(restore::RestoreArguments),
-    /// Look at a configuration.
+    /// Check or print a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Say "ok", or everything that is wrong.
+    /// Print "ok" and the memory bound, or every error.
     Check(ConfigFile),
     /// Print the effective configuration: every key, defaults included.
     Print(ConfigFile),
 }
 
-/// Which configuration.
+/// The configuration file of a command.
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
     /// The configuration file, TOML.

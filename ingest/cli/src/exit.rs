@@ -1,7 +1,7 @@
-//! How a command ends: the closed table of exit codes, and the line that says why.
+//! Exit codes and error messages of all commands.
 //!
-//! Scripts and service managers act on the code, people on the line. Every error of every command ends up
-//! in [`Failure`], and [`Failure::exit_code`] is the only place that gives it a code.
+//! Scripts and service managers act on the code, people on the message. Every error of every command becomes a
+//! [`Failure`], and only [`Failure::exit_code`] maps it to a code.
 
 use std::io::Write;
 
@@ -14,23 +14,23 @@ use crate::ops_client::OpsError;
 use crate::pki::PkiError;
 use crate::printable::printable;
 
-/// The exit codes of `muster`. The numbers are a promise to scripts: they never change their meaning.
+/// The exit codes of `muster`. They are stable: a number never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// The command did what it was asked to.
+    /// The command succeeded.
     Success = 0,
-    /// Something failed that no other code names.
+    /// A failure without a code of its own.
     Internal = 1,
     /// The command line is wrong.
     Usage = 2,
     /// The configuration is invalid.
     Configuration = 3,
-    /// A certificate or a private key is unusable, or is not overwritten.
+    /// A certificate or a private key is unusable, or already exists.
     Certificate = 4,
     /// An address to listen on is in use.
     AddressInUse = 5,
-    /// The data directory is refused: in use, of a newer format, corrupt, or made for other shards.
+    /// The data directory is refused: in use, of a newer format, corrupt, or created with another number of shards.
     DataDirectory = 6,
     /// A verification found a difference.
     Difference = 7,
@@ -46,19 +46,19 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// Why a command failed. The text of each is one line, save for the faults of a configuration: one each.
+/// Why a command failed. Its message is one line, except for a configuration: one line per error.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A fault of the program or of the machine. The maintainers must act, or the operator's disk is full.
+    /// A bug, or a failure of the machine such as a full disk.
     #[error("{0}")]
     Internal(String),
-    /// Arguments that are right one by one contradict each other. The caller must act.
+    /// Conflicting or invalid arguments. The caller must act.
     #[error("{0}")]
     Usage(String),
     /// The configuration is invalid. The operator must act.
     #[error(transparent)]
     Configuration(#[from] ConfigFaults),
-    /// A certificate or key cannot be made or written. The operator must act.
+    /// A certificate or key cannot be created or written. The operator must act.
     #[error(transparent)]
     Pki(#[from] PkiError),
     /// The listener's certificates cannot be used. The operator must act.
@@ -70,10 +70,10 @@ pub enum Failure {
     /// An address to listen on is in use. The operator must act.
     #[error("{0}")]
     AddressInUse(String),
-    /// The data directory is refused; nothing in it was touched. The operator must act.
+    /// The data directory is refused and was not changed. The operator must act.
     #[error("{0}")]
     DataDirectory(String),
-    /// A verification found a difference. The maintainers must act: counts should never differ.
+    /// A verification found a difference: a bug, which the operator should report.
     #[error("{0}")]
     Difference(String),
     /// The process may not open as many files as it needs. The operator must act.
@@ -103,8 +103,7 @@ impl Failure {
         }
     }
 
-    /// Writes the failure, each line starting with `muster: `. What cannot be written is lost: there is
-    /// nowhere left to say so.
+    /// Writes the message, each line prefixed with `muster: `. A failed write to standard error is ignored.
     pub fn report(&self, to: &mut dyn Write) {
         for line in self.lines() {
             let _ = writeln!(to, "muster: {line}");
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_configuration_is_one_line_for_each_fault() {
+    fn an_invalid_configuration_is_one_line_per_error() {
         let faults = Config::parse("[ops]\naddres = 1", std::path::Path::new("/")).unwrap_err();
         let count = faults.faults().len();
         let failure = Failure::from(faults);

@@ -1,45 +1,45 @@
-//! The kill points of every binary: those of store and server, and those of a restore.
+//! The kill points of store, server and restore.
 //!
-//! A crash loop reads [`all`] and sets some of them by the environment of `muster-failpoints`. In `muster`
-//! itself they do not exist; see the feature `failpoints`.
+//! The crash test lists them with `muster-failpoints` and arms some through its environment. The binary `muster` has
+//! none; see the feature `failpoints`.
 
-/// Every kill point of this crate and the moment it stands for.
+/// Every kill point of this crate, with a description.
 pub const KILL_POINTS: &[(&str, &str)] = &[
     (
         "cli.restore.before_partial",
-        "a restore: the backup is counted, nothing is made",
+        "a restore: the backup is recounted, nothing is created yet",
     ),
     (
         "cli.restore.before_mark",
-        "a restore: DIR.partial is made and empty",
+        "a restore: DIR.partial is created and empty",
     ),
     (
         "cli.restore.before_file",
-        "a restore: RESTORING is written, a file is not copied",
+        "a restore: RESTORING is written, a file is not copied yet",
     ),
     (
         "cli.restore.before_file_sync",
-        "a restore: a file is copied and not synced",
+        "a restore: a file is copied, not synced yet",
     ),
     (
         "cli.restore.before_recount",
-        "a restore: everything is copied and synced, and not counted",
+        "a restore: everything is copied and synced, not recounted yet",
     ),
     (
         "cli.restore.before_rename",
-        "a restore: the copy is counted and has not its name",
+        "a restore: the copy is recounted, not renamed yet",
     ),
     (
         "cli.restore.before_directory_sync",
-        "a restore: the copy has its name, the directory above is not synced",
+        "a restore: the copy is renamed, the parent directory is not synced yet",
     ),
     (
         "cli.restore.before_unmark",
-        "a restore: everything is durable, RESTORING is still there",
+        "a restore: everything is durable, RESTORING is not removed yet",
     ),
     (
         "cli.restore.after_unmark",
-        "a restore: done, nobody was told so",
+        "a restore: complete, not reported yet",
     ),
 ];
 
@@ -51,11 +51,11 @@ pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         .chain(KILL_POINTS)
 }
 
-/// Sets kill points by text: `name=actions`, several with `;` between, actions as the crate `fail` has them.
+/// Arms kill points from text: `name=actions`, separated by `;`, with the actions of the crate `fail`.
 /// `store.group.after_sync=3*off->return` ends the process when the fourth group is durable.
 ///
 /// # Errors
-/// What is wrong with the text: it would never kill.
+/// The text cannot be parsed, or names an unknown kill point.
 #[cfg(feature = "failpoints")]
 pub fn set(text: &str) -> Result<(), String> {
     for setting in text
@@ -65,9 +65,9 @@ pub fn set(text: &str) -> Result<(), String> {
     {
         let (name, actions) = setting
             .split_once('=')
-            .ok_or_else(|| format!("FAILPOINTS: {setting:?} is not like name=actions"))?;
+            .ok_or_else(|| format!("FAILPOINTS: {setting:?} is not of the form name=actions"))?;
         if !all().any(|(known, _)| *known == name) {
-            return Err(format!("FAILPOINTS: there is no kill point {name:?}"));
+            return Err(format!("FAILPOINTS: unknown kill point {name:?}"));
         }
         fail::cfg(name, actions).map_err(|error| format!("FAILPOINTS: {name}: {error}"))?;
     }

@@ -1,7 +1,7 @@
-//! The command line of Muster as a library: what the binary `muster` is made of.
+//! The command line of Muster as a library: the binary `muster` runs it, tests use its modules.
 //!
 //! Commands, exit codes, the certificate authority, and the tools for a data directory that no server uses. The server
-//! itself is `muster-ingest`.
+//! is in `muster-ingest`.
 
 mod commands;
 mod exit;

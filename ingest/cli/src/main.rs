@@ -1,4 +1,4 @@
-//! The binary `muster`: parses the command line, runs one command, ends with a documented exit code.
+//! The binary `muster`: parses the command line, runs one command, exits with a documented code.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! Tools for a data directory that no server uses: its recount, its devices, a restore.
+//! Tools for a data directory that no server uses: recount, listing, restore.
 //!
-//! The directory is only read. Opened through the store, rebuilt by the server's recovery, read once more by the
-//! engine's oracle.
+//! The directory is only read: opened by the store, rebuilt by the server's recovery, and read again by the engine's
+//! oracle.
 
 pub mod listing;
 pub mod recount;
@@ -17,7 +17,7 @@ use muster_ingest::recovery::RecoverError;
 use muster_store::{OpenError, ReadError, ReadOnlyStore, Store, StoreConfig, StoreView};
 use muster_wire::DeviceId;
 
-/// Why a data directory cannot be recounted or listed. The operator restores a copy, or names another directory.
+/// Why a data directory cannot be recounted or listed. The operator restores a backup, or names another directory.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
     /// It cannot be opened.
@@ -32,24 +32,24 @@ pub enum OfflineError {
     /// A shard of it cannot be counted.
     #[error(transparent)]
     Recount(#[from] RecountError),
-    /// A stored inventory is not the one that its device has counted: its revision, owner or tags differ.
+    /// The revision, owner or tags of a stored inventory differ from those in the record of its device.
     #[error(
-        "shard {shard}: the stored inventory of device {device} is not the one that its record has: restore from a copy"
+        "shard {shard}: the stored inventory of device {device} does not match its record: restore a backup"
     )]
     Inventory {
-        /// Which shard.
+        /// The shard.
         shard: ShardId,
-        /// Whose it is.
+        /// The device.
         device: DeviceId,
     },
 }
 
-/// Opens a directory that no server uses, and says on standard error what was found wrong and left out.
+/// Opens a directory that no server uses, and prints the store's notices to standard error.
 fn open_read_only(directory: &Path) -> Result<ReadOnlyStore, OpenError> {
     let store = Store::open_read_only(&StoreConfig::new(directory))?;
     let mut out = std::io::stderr().lock();
     for notice in store.notices() {
-        // Nobody may be reading; the answer is as good.
+        // A failed write to standard error does not affect the result.
         let _ = writeln!(out, "muster: warning: {}: {notice}", directory.display());
     }
     Ok(store)

@@ -1,7 +1,7 @@
-//! Asks a running server over its HTTP endpoint for operators.
+//! A client of the HTTP endpoint for operators.
 //!
-//! Blocking, without TLS: the endpoint listens on a loopback address only. Answers are bounded in time
-//! and size. No proxy is used, whatever the environment says.
+//! Blocking, without TLS: the endpoint listens on a loopback address only. Responses are bounded in time and size. Proxy
+//! variables of the environment are ignored.
 
 use std::io::ErrorKind;
 use std::str::FromStr;
@@ -13,45 +13,47 @@ use ureq::http::Response;
 
 use crate::printable::printable;
 
-/// The server that is asked when none is named.
+/// The default server.
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7441";
 
-/// How long a connection may take to be made.
+/// Timeout of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take. A recount reads every device.
+/// Timeout of a request. A recount reads every device.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long a backup may take: the server copies every byte if its backups lie on another file system.
+/// Timeout of a backup: the server copies every byte if the backup directory is on another file system.
 const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// The most bytes of an answer. Counts of a thousand tenants are about one megabyte.
+/// Maximum size of a response. The counts of a thousand tenants take about one megabyte.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
-/// Why a server gave no answer, or not the one that was asked for.
+/// Why a request to a server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
-    /// Nothing that speaks HTTP answers there. The operator must act: start the server, or name the right one.
-    #[error("no server answers at {server}: {problem}; is `muster serve` running there?")]
+    /// No HTTP server responds. The operator must act: start the server, or name the right one.
+    #[error("cannot reach a server at {server}: {problem}; is `muster serve` running there?")]
     Unreachable {
-        /// The server that was asked.
+        /// The URL of the server.
         server: String,
-        /// What happened.
+        /// The cause.
         problem: String,
     },
-    /// The server answered that it will not, or cannot.
+    /// The server responded with an error.
     #[error("{server} answered {status}: {message}")]
     Refused {
-        /// The server that was asked.
+        /// The URL of the server.
         server: String,
         /// The HTTP status.
         status: u16,
-        /// What the server said.
+        /// The message of the server.
         message: String,
     },
-    /// The answer is not what this version understands.
-    #[error("{server} gave an answer that is not understood: {problem}")]
+    /// The response is not of the expected form.
+    #[error(
+        "cannot parse the response of {server}: {problem}; is it a Muster server of this version?"
+    )]
     Answer {
-        /// The server that was asked.
+        /// The URL of the server.
         server: String,
-        /// What is wrong with the answer.
+        /// The cause.
         problem: String,
     },
 }
@@ -71,12 +73,12 @@ impl FromStr for ServerUrl {
             {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err("it must be like http://127.0.0.1:7441".to_owned()),
+            _ => Err("expected a URL like http://127.0.0.1:7441".to_owned()),
         }
     }
 }
 
-/// Which server to ask.
+/// The server of a command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgument {
     /// The server's HTTP endpoint for operators (ops.address in its configuration).
@@ -84,13 +86,13 @@ pub(crate) struct ServerArgument {
     pub(crate) server: ServerUrl,
 }
 
-/// A connection to a server's HTTP endpoint.
+/// A client of one server's HTTP endpoint.
 pub(crate) struct OpsClient {
     agent: Agent,
     server: String,
 }
 
-/// An answer: the text as it came, and what it says.
+/// A response: its text, and the text parsed as JSON.
 pub(crate) struct Answer {
     pub(crate) text: String,
     pub(crate) value: Value,
@@ -111,29 +113,29 @@ impl OpsClient {
         }
     }
 
-    /// Asks for `path`, which starts with a slash and is already fit for a URL.
+    /// Sends a GET request for `path`, which starts with a slash and is already URL-encoded.
     pub(crate) fn get(&self, path: &str) -> Result<Answer, OpsError> {
         let request = self.agent.get(format!("{}{path}", self.server));
         self.answer(request.call())
     }
 
-    /// Tells the server to do what `path` names.
+    /// Sends a POST request without a body.
     pub(crate) fn post(&self, path: &str) -> Result<Answer, OpsError> {
         let request = self.agent.post(format!("{}{path}", self.server));
         self.answer(request.send_empty())
     }
 
-    /// Orders a backup, with a body that is JSON, and waits for as long as one may take.
+    /// Requests a backup with a JSON body, and waits up to [`BACKUP_TIMEOUT`].
     pub(crate) fn back_up(&self, body: &Value) -> Result<Answer, OpsError> {
         let request = self.agent.post(format!("{}/backup", self.server));
         let request = request.content_type("application/json");
-        let patient = request.config().timeout_global(Some(BACKUP_TIMEOUT));
-        let request = patient.build();
+        let config = request.config().timeout_global(Some(BACKUP_TIMEOUT));
+        let request = config.build();
         self.answer(request.send(body.to_string()))
     }
 
-    /// The error for an answer that is JSON, but not of the expected shape.
-    pub(crate) fn not_understood(&self, problem: &str) -> OpsError {
+    /// The error for a response that is not of the expected form.
+    pub(crate) fn unexpected(&self, problem: &str) -> OpsError {
         OpsError::Answer {
             server: self.server.clone(),
             problem: problem.to_owned(),
@@ -154,17 +156,17 @@ impl OpsClient {
             .map_err(|error| self.unreachable(&error))?;
         let value: Result<Value, _> = serde_json::from_str(&text);
         if status != 200 {
-            let told = value
+            let message = value
                 .ok()
-                .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
-            let message = told.unwrap_or_else(|| text.chars().take(200).collect());
+                .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()))
+                .unwrap_or_else(|| text.chars().take(200).collect());
             return Err(OpsError::Refused {
                 server: self.server.clone(),
                 status,
                 message: printable(&message),
             });
         }
-        let value = value.map_err(|error| self.not_understood(&error.to_string()))?;
+        let value = value.map_err(|error| self.unexpected(&error.to_string()))?;
         Ok(Answer { text, value })
     }
 

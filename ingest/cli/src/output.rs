@@ -1,11 +1,10 @@
-//! Standard output: data only.
+//! Standard output, which carries data only.
 
 use std::io::{ErrorKind, Write};
 
 use crate::exit::Failure;
 
-/// Writes `text` to standard output, with a line end if it has none. A reader that has seen enough (a pipe
-/// into `head`) is no failure.
+/// Writes `text` to standard output, with a final newline. A closed pipe (as of `head`) is not an error.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| {

@@ -1,7 +1,7 @@
-//! The certificate authority of `muster pki`: makes itself, and issues certificates of clients and of the server.
+//! The certificate authority of `muster pki`: a self-signed CA that issues client and server certificates.
 //!
-//! It keeps its key in a file that only the owner can read. That is enough to try the server and to run its tests; a
-//! production fleet brings the certificates of its own authority, with the same identity in the same place.
+//! Its key is in a file that only its owner can read. That is enough to evaluate the server and to run its tests; a
+//! production fleet uses its own CA, with the same identity URI in the subject alternative name.
 //!
 //! Nothing here reads the clock: every validity window is an argument.
 
@@ -14,11 +14,10 @@ use std::time::{Duration, SystemTime};
 pub use authority::{CertificateAuthority, IssuedIdentity, STANDARD_SERVER_NAMES, is_server_name};
 pub use directory::{PkiDirectory, write_identities};
 
-/// How far before its issue a certificate is already valid, for devices whose clock runs behind.
+/// How long before its issue a certificate is already valid, for devices whose clock is behind.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// The window in which a certificate is valid. Any window is allowed, also one in the past: tests need
-/// expired certificates.
+/// The validity period of a certificate. A period in the past is allowed: tests need expired certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
     /// First instant at which the certificate is accepted.
@@ -38,10 +37,10 @@ impl Validity {
     }
 }
 
-/// Why a certificate, a key or a directory of them could not be made or used. The operator must act.
+/// Why a certificate, a key or their directory could not be created or used. The operator must act.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
-    /// A file that would be written exists. Nothing was written.
+    /// A file to write already exists. Nothing was written.
     #[error("{} exists and is not overwritten; choose another directory or remove it first", path.display())]
     Exists {
         /// The file in the way.
@@ -50,35 +49,35 @@ pub enum PkiError {
     /// A file or directory could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// What was written.
+        /// The file or directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file could not be read.
-    #[error("cannot read {}: {source}; make the files with `muster pki init`", path.display())]
+    #[error("cannot read {}: {source}; create the files with `muster pki init`", path.display())]
     Read {
-        /// What was read.
+        /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The certificate given as that of the authority cannot issue.
+    /// The certificate of the authority cannot issue certificates.
     #[error("the certificate of the authority is not usable: {0}")]
     AuthorityCertificate(&'static str),
-    /// The private key given as that of the authority cannot be read.
+    /// The private key of the authority cannot be parsed.
     #[error("the private key of the authority is not usable: {0}")]
     AuthorityKey(rcgen::Error),
     /// Certificate and key of the authority belong to different authorities.
-    #[error("the private key of the authority does not belong to its certificate")]
+    #[error("the private key of the authority does not match its certificate")]
     AuthorityMismatch,
     /// A name of the server is neither a host name nor an IP address.
     #[error("\"{0}\" is neither a host name nor an IP address")]
     ServerName(String),
-    /// The same identity was asked for twice.
-    #[error("{0} is asked for twice")]
+    /// The same identity is requested twice.
+    #[error("{0} is requested twice; name each device once")]
     Repeated(String),
-    /// Making or signing the certificate failed.
-    #[error("cannot make the certificate: {0}")]
+    /// Creating or signing the certificate failed.
+    #[error("cannot create the certificate: {0}")]
     Issue(rcgen::Error),
 }

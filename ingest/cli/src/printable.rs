@@ -1,7 +1,7 @@
-//! Text of others, made fit for a terminal.
+//! Sanitizes untrusted text for a terminal.
 
-/// `text` on one line and without control characters: it may quote a file or a server's answer, and a
-/// terminal obeys what it is sent.
+/// Returns `text` on one line and without control characters: it may quote a file or a server's response, and a
+/// terminal interprets escape sequences.
 pub(crate) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,15 +1,15 @@
-//! Tables of JSON values for people.
+//! Renders JSON values as tables for people.
 //!
-//! Knows nothing about what is counted: a dimension or a value the server adds later shows up by itself.
-//! Text from the server may stem from a device, so control characters never reach the terminal.
+//! Independent of the dimensions: one that a later server adds is shown without a change here. Text of the server may
+//! originate from a device, so control characters are replaced. Bounded by the size of a response.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::{Map, Value};
 
 use crate::printable::printable;
 
-/// Counts of several holders (tenants, and their total): plain numbers in one table, then a table for
-/// each dimension (an object of numbers). Dimensions and values keep the order in which they first come.
+/// Counts of several holders (tenants, and their total): plain numbers in one table, then a table per dimension (an
+/// object of numbers). Dimensions and values keep the order of their first occurrence.
 pub(crate) fn counts(holders: &[(String, &Map<String, Value>)]) -> String {
     let names: Vec<&str> = holders.iter().map(|(name, _)| name.as_str()).collect();
     let objects: Vec<Option<&Map<String, Value>>> =
@@ -27,7 +27,7 @@ pub(crate) fn counts(holders: &[(String, &Map<String, Value>)]) -> String {
     text
 }
 
-/// One object, a line for each value; objects inside it are named with a dot.
+/// One object, a row per value; keys of nested objects are joined with a dot.
 pub(crate) fn object(object: &Map<String, Value>) -> String {
     let mut table = new_table();
     let mut lines = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn object(object: &Map<String, Value>) -> String {
     format!("{table}\n")
 }
 
-/// A list of objects, a row for each; their keys are the columns.
+/// A list of objects, a row per object; their keys are the columns.
 pub(crate) fn list(elements: &[Value]) -> String {
     let objects: Vec<Option<&Map<String, Value>>> = elements.iter().map(Value::as_object).collect();
     let columns = keys(&objects);
@@ -81,7 +81,7 @@ fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// All keys of the objects, each once, in the order in which they first come.
+/// The distinct keys of the objects, in the order of their first occurrence.
 fn keys<'a>(objects: &[Option<&'a Map<String, Value>>]) -> Vec<&'a str> {
     let mut keys: Vec<&str> = Vec::new();
     for object in objects.iter().flatten() {
@@ -155,7 +155,7 @@ mod tests {
         ]);
         let at = |word: &str| {
             text.find(word)
-                .unwrap_or_else(|| panic!("{word} is not in\n{text}"))
+                .unwrap_or_else(|| panic!("{word} is missing in\n{text}"))
         };
         assert!(at("devices") < at("risk") && at("risk") < at("none"));
         assert!(at("none") < at("high") && at("high") < at("low") && at("low") < at("novel"));

@@ -1,20 +1,20 @@
-//! Faults of a configuration, collected so that all of them are reported at once.
+//! The errors of a configuration, collected so that all of them are reported at once.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One thing that is wrong with a configuration.
+/// One error in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
-    /// The line of the file, from 1, where there is one: a missing key has no line.
+    /// The line of the file, from 1; a missing key has none.
     pub line: Option<usize>,
-    /// The key, with its sections, like `listen.address`. Empty for a fault of the whole file.
+    /// The full name of the key, like `listen.address`. Empty for an error of the whole file.
     pub path: String,
-    /// What is wrong and what would be right, without line and key.
+    /// The error and the allowed values, without line and key.
     pub message: String,
 }
 
-/// Everything that is wrong with a configuration, in the order of its lines. Never empty.
+/// All errors of a configuration, in the order of their lines. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFaults {
     file: Option<PathBuf>,
@@ -44,12 +44,12 @@ impl ConfigFaults {
         self
     }
 
-    /// The faults, in the order of their lines; those without a line come last.
+    /// The errors in the order of their lines; those without a line come last.
     pub fn faults(&self) -> &[ConfigFault] {
         &self.faults
     }
 
-    /// One line of text for each fault: `muster.toml:12: listen.adress: unknown key ...`.
+    /// One line of text per error: `muster.toml:12: listen.adress: unknown key ...`.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.faults.iter().map(|fault| {
             let mut line = String::new();

@@ -1,7 +1,7 @@
-//! What a configuration key is: its name, what values it takes, its default and its meaning.
+//! Declarations of configuration keys: name, type, default, allowed values and meaning.
 //!
-//! A key is declared once, as a constant next to the struct it fills. Reading a file, the reference table
-//! in docs/reference/CONFIGURATION.md and the messages about bad values all come from that one declaration.
+//! A key is declared once, as a constant next to the struct it fills. The parser, the reference table in
+//! docs/reference/CONFIGURATION.md and the error messages all use that declaration. Pure.
 
 use std::fmt::Display;
 
@@ -14,9 +14,9 @@ use super::units::{ByteSize, ConfigDuration};
 pub(super) struct Key<K> {
     /// The full name, sections included: `listen.address`.
     pub(super) path: &'static str,
-    /// What values it takes.
+    /// Its type, default and allowed values.
     pub(super) kind: K,
-    /// What it means, and what it costs in memory or gives in durability. One line of Markdown.
+    /// Its meaning, and its effect on memory or durability. One line of Markdown.
     pub(super) meaning: &'static str,
 }
 
@@ -43,21 +43,21 @@ impl<K: Kind> Key<K> {
 /// One row of the reference of all keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRow {
-    /// The full name, sections included. `tenants` stands for every element of the list of tenants.
+    /// The full name, sections included. `tenants` means every element of the list of tenants.
     pub path: &'static str,
     /// The type of the value in TOML.
     pub kind: &'static str,
-    /// The default as it would be written in TOML, or "unset"; none for a key that must be given.
+    /// The default in TOML syntax, or "unset"; `None` for a required key.
     pub default: Option<String>,
-    /// The values that are allowed, in words.
+    /// The allowed values, in words.
     pub allowed: String,
-    /// What the key means, and what it costs in memory or gives in durability.
+    /// The meaning of the key, and its effect on memory or durability.
     pub meaning: &'static str,
 }
 
-/// A kind of value: how it is read from TOML and how it is described.
+/// The type of a key's value: how it is parsed from TOML and described in the reference.
 pub(super) trait Kind {
-    /// What the program works with.
+    /// The parsed value.
     type Value;
 
     /// The type of the value in TOML, in a word or two.
@@ -66,16 +66,16 @@ pub(super) trait Kind {
     /// The allowed values, in words.
     fn allowed(&self) -> String;
 
-    /// The default as it would be written in TOML, or "unset"; none for a value that must be given.
+    /// The default in TOML syntax, or "unset"; `None` for a required key.
     fn default_text(&self) -> Option<String>;
 
-    /// Reads a value; an error says what is wrong with this one, without repeating what is allowed.
+    /// Parses a value. The error describes this value; the caller appends the allowed ones.
     fn read(&self, value: &DeValue<'_>) -> Result<Self::Value, String>;
 }
 
-/// A kind of value that may be left out.
+/// The type of an optional key's value.
 pub(super) trait Defaulted: Kind {
-    /// What stands in for a value that is left out.
+    /// The value of a key that is not set.
     fn default(&self) -> Self::Value;
 }
 
@@ -149,7 +149,7 @@ impl Kind for Span {
             .ok_or_else(|| wrong_type("duration in quotes like \"5s\"", value))?;
         let parsed: ConfigDuration = text
             .parse()
-            .map_err(|error| format!("\"{text}\" is no duration: {error} (ms, s, m, h or d)"))?;
+            .map_err(|error| format!("\"{text}\" is not a duration: {error} (ms, s, m, h or d)"))?;
         within(parsed, self.min, self.max)
     }
 }
@@ -189,7 +189,7 @@ impl Kind for Size {
             .ok_or_else(|| wrong_type("size in quotes like \"8MiB\"", value))?;
         let parsed: ByteSize = text
             .parse()
-            .map_err(|error| format!("\"{text}\" is no size: {error} (B, KiB, MiB or GiB)"))?;
+            .map_err(|error| format!("\"{text}\" is not a size: {error} (B, KiB, MiB or GiB)"))?;
         within(parsed, self.min, self.max)
     }
 }
@@ -234,7 +234,7 @@ impl Defaulted for Flag {
     }
 }
 
-/// One word out of a closed list.
+/// One of a list of words.
 #[derive(Debug)]
 pub(super) struct Choice<T: 'static> {
     pub(super) default: T,
@@ -272,7 +272,7 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
         let chosen = self.choices.iter().find(|(name, _)| *name == text);
         chosen
             .map(|(_, choice)| *choice)
-            .ok_or_else(|| format!("\"{text}\" is not known"))
+            .ok_or_else(|| format!("unknown value \"{text}\""))
     }
 }
 
@@ -282,7 +282,7 @@ impl<T: Copy + PartialEq> Defaulted for Choice<T> {
     }
 }
 
-/// A text that is parsed further and must be given.
+/// A required string that is parsed further.
 #[derive(Debug)]
 pub(super) struct Required<T> {
     pub(super) allowed: &'static str,
@@ -312,7 +312,7 @@ impl<T> Kind for Required<T> {
     }
 }
 
-/// A text that is parsed further; what it is for is off while it is left out.
+/// An optional string that is parsed further; its feature is off while it is not set.
 #[derive(Debug)]
 pub(super) struct Optional<T> {
     pub(super) allowed: &'static str,
@@ -330,7 +330,7 @@ impl<T> Kind for Optional<T> {
         self.allowed.to_owned()
     }
 
-    /// No value of the type stands for nothing.
+    /// TOML has no null value, so the default has no syntax.
     fn default_text(&self) -> Option<String> {
         Some("unset".to_owned())
     }
@@ -349,7 +349,7 @@ impl<T> Defaulted for Optional<T> {
     }
 }
 
-/// A text that is parsed further and may be left out.
+/// A string with a default that is parsed further.
 #[derive(Debug)]
 pub(super) struct Text<T> {
     pub(super) default: fn() -> T,

@@ -1,4 +1,4 @@
-//! `[listen]`: the QUIC endpoint that devices and gateways connect to, and the bounds of a connection.
+//! `[listen]`: the QUIC endpoint of devices and gateways, and the limits of connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,14 +11,13 @@ use super::units::{ByteSize, ConfigDuration};
 use super::{file_path, socket_address};
 use crate::pki::tls::ServerTls;
 
-/// What a gateway may have in flight: 16 full frames. Set once its certificate is known.
+/// Receive window of a gateway's connection: about 20 full frames. Set once its certificate is known.
 pub(crate) const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
 
-/// The listener and the bounds of its connections. The reference in docs/reference/CONFIGURATION.md says what each
-/// key means, allows and costs.
+/// The listener and the limits of its connections. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListenConfig {
-    /// The UDP address to listen on; port 0 takes a free one.
+    /// The UDP address to listen on; port 0 binds a free port.
     pub address: SocketAddr,
     /// The server's certificate chain, PEM.
     pub certificate: PathBuf,
@@ -26,33 +25,33 @@ pub struct ListenConfig {
     pub key: PathBuf,
     /// The authorities whose client certificates are accepted, PEM.
     pub client_ca: PathBuf,
-    /// Connections at the same time.
+    /// Maximum number of concurrent connections.
     pub connections_max: u32,
-    /// Connections of one tenant at the same time; 0 for its share.
+    /// Maximum number of concurrent connections of one tenant; 0 for its share.
     pub connections_tenant_max: u32,
-    /// Handshakes at the same time.
+    /// Maximum number of concurrent handshakes.
     pub handshakes_max: u32,
-    /// From the first packet of a connection to a complete Hello.
+    /// Timeout from the first packet of a connection to its complete Hello.
     pub hello_timeout: ConfigDuration,
-    /// From the first byte of a frame to its last.
+    /// Timeout from the first byte of a frame to its last.
     pub frame_timeout: ConfigDuration,
-    /// Silence after which a connection is dropped.
+    /// Idle timeout of a connection.
     pub idle_timeout: ConfigDuration,
-    /// Threads of the network runtime; 0 takes one for each core, at most 64.
+    /// Worker threads of the network runtime; 0 for one per core, at most 64.
     pub network_threads: u32,
-    /// What the kernel may hold for the socket.
+    /// Buffer of the UDP socket in the kernel.
     pub udp_receive_buffer: ByteSize,
-    /// What the large receive windows of gateways may hold together.
+    /// Total size of the large receive windows of gateways.
     pub receive_windows_max: ByteSize,
-    /// What the TLS sessions that clients may resume take together; 0 for none.
+    /// Memory for TLS sessions that clients may resume; 0 disables resumption.
     pub tickets_max: ByteSize,
-    /// Whether a client that resumes a session may send before the handshake is complete.
+    /// Whether a client that resumes a session may send early data.
     pub early_data: bool,
-    /// Frames a gateway may have unacknowledged.
+    /// Maximum number of unacknowledged frames of a gateway.
     pub window_frames_gateway: u16,
-    /// Frames a device may have unacknowledged.
+    /// Maximum number of unacknowledged frames of a device.
     pub window_frames_device: u16,
-    /// When a device should check in again.
+    /// Interval after which a device is asked to check in again.
     pub next_check_in: ConfigDuration,
 }
 
@@ -63,7 +62,7 @@ const ADDRESS: Key<Text<SocketAddr>> = Key {
         allowed: "an IP address and a port, like \"0.0.0.0:7440\" or \"[::]:7440\"",
         parse: socket_address,
     },
-    meaning: "UDP address on which devices and gateways connect over QUIC. Port 0 takes a free port and logs it.",
+    meaning: "UDP address for QUIC connections of devices and gateways. Port 0 binds a free port, which is logged.",
 };
 
 const CERTIFICATE: Key<Required<PathBuf>> = Key {
@@ -72,7 +71,7 @@ const CERTIFICATE: Key<Required<PathBuf>> = Key {
         allowed: "a path, relative to the configuration file",
         parse: file_path,
     },
-    meaning: "The server's certificate chain, PEM, its own first. Read once at start.",
+    meaning: "The server's certificate chain in PEM, leaf certificate first. Read once at start.",
 };
 
 const KEY: Key<Required<PathBuf>> = Key {
@@ -81,7 +80,7 @@ const KEY: Key<Required<PathBuf>> = Key {
         allowed: "a path, relative to the configuration file",
         parse: file_path,
     },
-    meaning: "The private key of the first certificate, PEM. Read once at start; only the owner should be able to read it.",
+    meaning: "The private key of the leaf certificate in PEM. Read once at start; only its owner should be able to read it.",
 };
 
 const CLIENT_CA: Key<Required<PathBuf>> = Key {
@@ -90,7 +89,7 @@ const CLIENT_CA: Key<Required<PathBuf>> = Key {
         allowed: "a path, relative to the configuration file",
         parse: file_path,
     },
-    meaning: "The authorities, PEM, whose client certificates are accepted. Whoever they sign for is believed to be the device or gateway the certificate names.",
+    meaning: "The certificate authorities in PEM whose client certificates are accepted. A client is trusted to be the device or gateway that its certificate names.",
 };
 
 const CONNECTIONS_MAX: Key<Integer<u32>> = Key {
@@ -100,7 +99,7 @@ const CONNECTIONS_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 1_000_000,
     },
-    meaning: "Connections at the same time; further ones are closed with `tooManyConnections`. Memory: about 37 kB for each idle connection, 740 MB at the default.",
+    meaning: "Maximum number of concurrent connections; further ones are closed with `tooManyConnections`. Memory: about 37 kB per idle connection, 740 MB at the default.",
 };
 
 const CONNECTIONS_TENANT_MAX: Key<Integer<u32>> = Key {
@@ -110,7 +109,7 @@ const CONNECTIONS_TENANT_MAX: Key<Integer<u32>> = Key {
         min: 0,
         max: 1_000_000,
     },
-    meaning: "Connections of one tenant at the same time; further ones are closed with `tooManyConnections`. 0 takes three quarters of `listen.connections_max` if there are several tenants, so that none keeps the others out, and all of them if there is one. Not above `listen.connections_max`.",
+    meaning: "Maximum number of concurrent connections of one tenant; further ones are closed with `tooManyConnections`. 0: three quarters of `listen.connections_max` with several tenants, so that none can starve the others, and all of it with one. At most `listen.connections_max`.",
 };
 
 const HANDSHAKES_MAX: Key<Integer<u32>> = Key {
@@ -120,7 +119,7 @@ const HANDSHAKES_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 65_536,
     },
-    meaning: "Unfinished handshakes at the same time; further attempts are refused before any signature is computed. Not above `listen.connections_max`. Memory: up to 64 kB each.",
+    meaning: "Maximum number of concurrent handshakes; further attempts are refused before any signature is computed. At most `listen.connections_max`. Memory: up to 64 kB each.",
 };
 
 const HELLO_TIMEOUT: Key<Span> = Key {
@@ -130,7 +129,7 @@ const HELLO_TIMEOUT: Key<Span> = Key {
         min: ConfigDuration::from_millis(100),
         max: ConfigDuration::from_secs(300),
     },
-    meaning: "How long a connection may take from its first packet to a complete Hello, handshake included.",
+    meaning: "Timeout from the first packet of a connection to its complete Hello, handshake included.",
 };
 
 const FRAME_TIMEOUT: Key<Span> = Key {
@@ -140,7 +139,7 @@ const FRAME_TIMEOUT: Key<Span> = Key {
         min: ConfigDuration::from_millis(100),
         max: ConfigDuration::from_secs(300),
     },
-    meaning: "How long a frame may take from its first byte to its last. Time in which the server itself does not read does not count.",
+    meaning: "Timeout from the first byte of a frame to its last. Time in which the server does not read because of back-pressure does not count.",
 };
 
 const IDLE_TIMEOUT: Key<Span> = Key {
@@ -150,7 +149,7 @@ const IDLE_TIMEOUT: Key<Span> = Key {
         min: ConfigDuration::from_secs(1),
         max: ConfigDuration::from_secs(3_600),
     },
-    meaning: "Silence after which a connection is dropped. Longer keeps more idle connections in memory.",
+    meaning: "Idle timeout of a connection. A longer one keeps more idle connections in memory.",
 };
 
 const NETWORK_THREADS: Key<Integer<u32>> = Key {
@@ -160,7 +159,7 @@ const NETWORK_THREADS: Key<Integer<u32>> = Key {
         min: 0,
         max: 64,
     },
-    meaning: "Threads of the network runtime. 0 takes one for each core, at most 64.",
+    meaning: "Worker threads of the network runtime. 0: one per core, at most 64.",
 };
 
 const UDP_RECEIVE_BUFFER: Key<Size> = Key {
@@ -170,7 +169,7 @@ const UDP_RECEIVE_BUFFER: Key<Size> = Key {
         min: ByteSize::from_kib(64),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "What the kernel may hold for the socket while the server is busy. The kernel caps it at `net.core.rmem_max`; the server logs what it got.",
+    meaning: "Receive and send buffer of the UDP socket in the kernel. The kernel caps it at `net.core.rmem_max`; the server logs the granted size if it is smaller.",
 };
 
 const RECEIVE_WINDOWS_MAX: Key<Size> = Key {
@@ -180,7 +179,7 @@ const RECEIVE_WINDOWS_MAX: Key<Size> = Key {
         min: ByteSize::from_mib(4),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "Bytes that gateways together may have on their way through large receive windows, 4 MiB each; those of one tenant get three quarters of it if there are several tenants. A gateway beyond keeps the window of a device, 64 KiB, and is slower for as long as it is connected. Memory: up to two and a half times that if the peers are hostile.",
+    meaning: "Total size of the large receive windows of gateways, 4 MiB each; with several tenants, the gateways of one get at most three quarters of it. Further gateways keep the window of a device, 64 KiB, and are slower until they reconnect. Memory: up to two and a half times this size if peers are hostile.",
 };
 
 const TICKETS_MAX: Key<Size> = Key {
@@ -190,13 +189,13 @@ const TICKETS_MAX: Key<Size> = Key {
         min: ByteSize::from_kib(0),
         max: ByteSize::from_mib(65_536),
     },
-    meaning: "Memory for TLS sessions that clients may resume within a day: a handshake without certificates, at 0.6 of the cost of a whole one. That of a device takes about 900 B, which is its certificate and 300 B, so 64 MiB are enough for 70,000 devices. The oldest make room. 0: every connection is a whole handshake.",
+    meaning: "Memory for TLS sessions that clients may resume within a day: a resumption needs no certificates and costs 0.6 of a full handshake. The session of a device takes about 900 B, its certificate plus 300 B, so 64 MiB are enough for 70,000 devices. The oldest sessions are evicted. 0: every connection needs a full handshake.",
 };
 
 const EARLY_DATA: Key<Flag> = Key {
     path: "listen.early_data",
     kind: Flag { default: true },
-    meaning: "Whether a client that resumes a TLS session may send its check-in along with its first packet (0-RTT), which spares it a round trip. A ticket works once, so what somebody recorded cannot be read again; who can hold packets back can let a check-in arrive up to a minute late. Needs `tickets_max`.",
+    meaning: "Whether a client that resumes a TLS session may send its check-in with its first packet (0-RTT), which saves a round trip. A ticket works once, so early data cannot be replayed; an attacker who can delay packets can delay a check-in by up to a minute. Requires `tickets_max`.",
 };
 
 const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
@@ -206,7 +205,7 @@ const WINDOW_FRAMES_GATEWAY: Key<Integer<u16>> = Key {
         min: 1,
         max: 1_024,
     },
-    meaning: "Frames a gateway may have unacknowledged. One frame is up to 4,096 check-ins (192 KiB), so up to 12 MiB of each gateway can be between its socket and the journal at the default; the inboxes bound what all of them together hold. Memory: up to 3 kB for each frame with rejected records.",
+    meaning: "Maximum number of unacknowledged frames of a gateway. A frame has up to 4,096 check-ins (192 KiB), so each gateway can have up to 12 MiB in flight at the default; the inboxes bound the total of all gateways. Memory: up to 3 kB per frame with rejected records.",
 };
 
 const WINDOW_FRAMES_DEVICE: Key<Integer<u16>> = Key {
@@ -216,7 +215,7 @@ const WINDOW_FRAMES_DEVICE: Key<Integer<u16>> = Key {
         min: 1,
         max: 64,
     },
-    meaning: "Frames a device may have unacknowledged.",
+    meaning: "Maximum number of unacknowledged frames of a device.",
 };
 
 const NEXT_CHECK_IN: Key<Span> = Key {
@@ -226,11 +225,11 @@ const NEXT_CHECK_IN: Key<Span> = Key {
         min: ConfigDuration::from_secs(1),
         max: ConfigDuration::from_secs(7 * 86_400),
     },
-    meaning: "When a device is asked to check in again, told in every Hello and ack, in whole seconds.",
+    meaning: "Interval after which a device is asked to check in again, in whole seconds; sent in every Hello and ack.",
 };
 
 impl ListenConfig {
-    /// The files of the listener's certificates.
+    /// The certificate files of the listener.
     pub fn tls(&self) -> ServerTls {
         ServerTls {
             certificate: self.certificate.clone(),
@@ -239,7 +238,7 @@ impl ListenConfig {
         }
     }
 
-    /// Connections that one of so many tenants may have at the same time.
+    /// Maximum number of concurrent connections of one of `tenants` tenants.
     pub fn connections_of_tenant(&self, tenants: usize) -> u32 {
         match (self.connections_tenant_max, tenants) {
             (0, 0 | 1) => self.connections_max,
@@ -248,7 +247,7 @@ impl ListenConfig {
         }
     }
 
-    /// Bytes of large receive windows that the gateways of one of so many tenants may have at the same time.
+    /// Maximum total size of the large receive windows of one of `tenants` tenants.
     pub fn receive_windows_of_tenant(&self, tenants: usize) -> u64 {
         let all = self.receive_windows_max.get();
         match tenants {
@@ -315,8 +314,7 @@ impl ListenConfig {
         ] {
             if value > config.connections_max {
                 let max = config.connections_max;
-                let message =
-                    format!("{value} is more than listen.connections_max, which is {max}");
+                let message = format!("{value} exceeds listen.connections_max, which is {max}");
                 section.note(name, message);
             }
         }

@@ -1,4 +1,4 @@
-//! `[log]`: what is logged, and how it is written to standard error.
+//! `[log]`: level and format of the log.
 
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -6,22 +6,22 @@ use tracing_subscriber::EnvFilter;
 use super::key::{Choice, Key, KeyRow, Text};
 use super::reader::Section;
 
-/// The log. The reference in docs/reference/CONFIGURATION.md says what each key means.
+/// The log. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogConfig {
-    /// The level, or directives of levels by module.
+    /// The level, or directives with a level per module.
     pub level: String,
-    /// How a line is written.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
-/// How a line of the log is written.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text, for people.
     Text,
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     Json,
 }
 
@@ -29,10 +29,10 @@ const LEVEL: Key<Text<String>> = Key {
     path: "log.level",
     kind: Text {
         default: || "info".to_owned(),
-        allowed: "error, warn, info, debug, trace or off, also by module, like \"info,muster_ingest=debug\"",
+        allowed: "error, warn, info, debug, trace or off, also per module, like \"info,muster_ingest=debug\"",
         parse: filter,
     },
-    meaning: "What is logged to standard error. Nothing is logged for each check-in at any level.",
+    meaning: "Level of the log, which goes to standard error. No level logs individual check-ins.",
 };
 
 const FORMAT: Key<Choice<LogFormat>> = Key {
@@ -41,14 +41,14 @@ const FORMAT: Key<Choice<LogFormat>> = Key {
         default: LogFormat::Text,
         choices: &[("text", LogFormat::Text), ("json", LogFormat::Json)],
     },
-    meaning: "How a line is written: for people, or one JSON object for machines.",
+    meaning: "Format of a log line: text for people, or one JSON object for machines.",
 };
 
 fn filter(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
-        return Err("it is empty".to_owned());
+        return Err("the level is empty".to_owned());
     }
-    // A bare word that is no level would be taken as the name of a module and silence everything else.
+    // `EnvFilter` takes a bare word that is not a level as a module name, which would silence everything else.
     let bare = text.split(',').find(|part| {
         !part.contains('=')
             && part
@@ -57,11 +57,11 @@ fn filter(text: &str) -> Result<String, String> {
                 .is_err()
     });
     if let Some(part) = bare {
-        return Err(format!("\"{}\" is no level", part.trim()));
+        return Err(format!("\"{}\" is not a level", part.trim()));
     }
     match EnvFilter::builder().parse(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("\"{text}\" is not understood: {error}")),
+        Err(error) => Err(format!("\"{text}\" cannot be parsed: {error}")),
     }
 }
 

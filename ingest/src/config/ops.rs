@@ -8,10 +8,10 @@ use super::key::{Key, KeyRow, Text};
 use super::reader::Section;
 use super::socket_address;
 
-/// The HTTP endpoint for operators. The reference in docs/reference/CONFIGURATION.md says what each key means.
+/// The HTTP endpoint for operators. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpsConfig {
-    /// The TCP address to listen on, a loopback address; port 0 takes a free one.
+    /// The TCP address to listen on, a loopback address; port 0 binds a free port.
     pub address: SocketAddr,
 }
 
@@ -22,7 +22,7 @@ const ADDRESS: Key<Text<SocketAddr>> = Key {
         allowed: "a loopback IP address and a port, like \"127.0.0.1:7441\" or \"[::1]:7441\"",
         parse: socket_address,
     },
-    meaning: "TCP address of counts, devices, health and metrics over HTTP. It asks nobody who they are, so it must be a loopback address. Port 0 takes a free port and logs it.",
+    meaning: "TCP address of the HTTP endpoint for counts, devices, health and metrics. It has no authentication, so it must be a loopback address. Port 0 binds a free port, which is logged.",
 };
 
 impl OpsConfig {
@@ -36,7 +36,7 @@ impl OpsConfig {
         };
         if !config.address.ip().is_loopback() {
             let message = format!(
-                "{} can be reached from other machines and asks nobody who they are; use a loopback \
+                "{} can be reached from other machines and has no authentication; use a loopback \
                  address, like 127.0.0.1:{}",
                 config.address,
                 config.address.port()

@@ -1,7 +1,8 @@
-//! Walks a parsed TOML document and turns it into values, noting every fault on the way.
+//! Converts a parsed TOML document into values and collects every error.
 //!
-//! Reading never stops at a fault: a bad value is noted and its default stands in, so that one run
-//! reports everything. The stand-in is never used, because a configuration with a fault is not returned.
+//! Reading never stops at an error: an invalid value is reported and replaced by its default, so that one run reports
+//! all errors. The replacement is never used, because a configuration with an error is not returned. Bounded by the
+//! size of the document.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::fault::ConfigFault;
 use super::key::{Defaulted, Key, Kind};
 
-/// What is common to the reading of one document.
+/// The state of reading one document.
 #[derive(Debug)]
 pub(super) struct Reader<'t> {
     text: &'t str,
@@ -29,8 +30,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The document as its outermost section; none if its syntax has faults, which are then noted. What
-    /// can be read of such a document would only add faults that go away with the first ones.
+    /// The document as its outermost section; `None` if it has syntax errors, which are then reported. Reading the rest
+    /// of such a document would only report errors that follow from them.
     pub(super) fn document(&mut self) -> Option<DeTable<'t>> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
@@ -44,7 +45,7 @@ impl<'t> Reader<'t> {
         self.faults.is_empty().then(|| document.into_inner())
     }
 
-    /// Notes a fault.
+    /// Reports an error.
     pub(super) fn note(&mut self, line: Option<usize>, path: String, message: String) {
         self.faults.push(ConfigFault {
             line,
@@ -63,56 +64,56 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// One table of the document: it hands out values by key, and in the end names the keys nobody asked for.
+/// One table of the document: returns values by key, and reports the keys that were not read.
 #[derive(Debug)]
 pub(super) struct Section<'r, 't> {
     reader: &'r mut Reader<'t>,
-    /// The name of the section with a dot at its end; empty for the outermost one.
+    /// The name of the section with a trailing dot; empty for the outermost one.
     prefix: String,
-    /// What is in the section, by name. What is asked for is taken out.
-    left: BTreeMap<String, (usize, DeValue<'t>)>,
-    /// Every name that was asked for.
+    /// Line and value by name; values are removed as they are read.
+    unread: BTreeMap<String, (usize, DeValue<'t>)>,
+    /// The names of all keys read, set or not.
     known: Vec<&'static str>,
-    /// Lines on which the taken keys stand, for faults that show only when values are compared.
+    /// Lines of the keys read, for errors that are found when values are compared.
     lines: BTreeMap<&'static str, usize>,
 }
 
 impl<'r, 't> Section<'r, 't> {
     pub(super) fn new(reader: &'r mut Reader<'t>, prefix: String, table: DeTable<'t>) -> Self {
-        let mut left = BTreeMap::new();
+        let mut unread = BTreeMap::new();
         for (name, value) in table {
             let line = reader.line(name.span().start);
-            left.insert(name.into_inner().into_owned(), (line, value.into_inner()));
+            unread.insert(name.into_inner().into_owned(), (line, value.into_inner()));
         }
         Self {
             reader,
             prefix,
-            left,
+            unread,
             known: Vec::new(),
             lines: BTreeMap::new(),
         }
     }
 
-    /// The directory against which relative paths are taken.
+    /// The directory against which relative paths are resolved.
     pub(super) fn base_directory(&self) -> &'t Path {
         self.reader.base_directory
     }
 
-    /// The value of a key that may be left out.
+    /// Reads an optional key.
     pub(super) fn read<K: Defaulted>(&mut self, key: &Key<K>) -> K::Value {
         self.value(key).unwrap_or_else(|| key.kind.default())
     }
 
-    /// The value of a key that must be given; none if it is missing or bad, which is then noted.
+    /// Reads a required key; `None` if it is missing or invalid, which is then reported.
     pub(super) fn read_required<K: Kind>(&mut self, key: &Key<K>) -> Option<K::Value> {
-        if !self.left.contains_key(key.name()) {
+        if !self.unread.contains_key(key.name()) {
             let message = format!("missing; allowed: {}", key.kind.allowed());
             self.note(key.name(), message);
         }
         self.value(key)
     }
 
-    /// A table inside this one; empty if it is left out.
+    /// Reads a table inside this one; empty if it is not set.
     pub(super) fn section(&mut self, name: &'static str) -> Section<'_, 't> {
         let table = match self.take(name) {
             Some(DeValue::Table(table)) => table,
@@ -129,8 +130,8 @@ impl<'r, 't> Section<'r, 't> {
         Section::new(self.reader, prefix, table)
     }
 
-    /// Calls `each` for every table in a list of tables. Whether there was anything to look at, right or
-    /// wrong: a missing or empty list is for the caller to judge.
+    /// Calls `each` for every table in a list of tables. Returns whether the list has an element, valid or not: the
+    /// caller decides about a missing or empty list.
     pub(super) fn sections(
         &mut self,
         name: &'static str,
@@ -163,17 +164,17 @@ impl<'r, 't> Section<'r, 't> {
         any
     }
 
-    /// Notes a fault of the key `name` of this section, on its line if it has one.
+    /// Reports an error of the key `name` of this section, on its line if it is set.
     pub(super) fn note(&mut self, name: &'static str, message: String) {
         let line = self.lines.get(name).copied();
         self.reader
             .note(line, format!("{}{name}", self.prefix), message);
     }
 
-    /// Ends the section: whatever was not asked for is unknown. `hint` follows the list of what is known.
+    /// Ends the section: reports every unread key as unknown. `hint` is appended to the list of known keys.
     pub(super) fn finish(mut self, hint: &str) {
-        for (name, (line, _)) in std::mem::take(&mut self.left) {
-            let message = format!("unknown key; known here: {}{hint}", self.known.join(", "));
+        for (name, (line, _)) in std::mem::take(&mut self.unread) {
+            let message = format!("unknown key; known keys: {}{hint}", self.known.join(", "));
             self.reader
                 .note(Some(line), format!("{}{name}", self.prefix), message);
         }
@@ -195,7 +196,7 @@ impl<'r, 't> Section<'r, 't> {
 
     fn take(&mut self, name: &'static str) -> Option<DeValue<'t>> {
         self.known.push(name);
-        let (line, value) = self.left.remove(name)?;
+        let (line, value) = self.unread.remove(name)?;
         self.lines.insert(name, line);
         Some(value)
     }

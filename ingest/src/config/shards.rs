@@ -1,26 +1,26 @@
-//! `[shards]`: how the fleet is partitioned, and the bounds of each partition.
+//! `[shards]`: the number of shards, and the limits of each.
 
 use serde::Serialize;
 
 use super::key::{Integer, Key, KeyRow};
 use super::reader::Section;
 
-/// The shards and their bounds. The reference in docs/reference/CONFIGURATION.md says what each key means and costs.
+/// The shards and their limits. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShardsConfig {
-    /// Number of shards; 0 takes the number of the data directory, or one for each core for a new one.
+    /// Number of shards; 0 for the number of the data directory, or one per core for a new one.
     pub count: u16,
-    /// Shard batches (what one frame has for one shard) that may wait in the inbox of a shard.
+    /// Capacity of a shard's inbox in shard batches.
     pub inbox_batches: u32,
-    /// Check-ins a shard takes out of its inbox in one turn.
+    /// Number of check-ins at which a batch is full.
     pub batch_check_ins_max: u32,
-    /// Commits a shard may have waiting for the writer.
+    /// Maximum number of commits of a shard in flight to the writer.
     pub commits_in_flight: u32,
-    /// Devices on the whole server.
+    /// Maximum number of devices of the server.
     pub devices_max: u32,
-    /// Cells of each shard.
+    /// Maximum number of cells per shard.
     pub cells_max: u32,
-    /// Cohorts of each shard.
+    /// Maximum number of cohorts per shard.
     pub cohorts_max: u32,
 }
 
@@ -31,7 +31,7 @@ const COUNT: Key<Integer<u16>> = Key {
         min: 0,
         max: 256,
     },
-    meaning: "Shards, one thread each. Fixed when the data directory is made; another number is refused later. 0 takes the number of the data directory, or one for each core for a new one.",
+    meaning: "Number of shards, one thread each. Fixed when the data directory is created; the server refuses to start with another number. 0: the number of the data directory, or one per core for a new one.",
 };
 
 const INBOX_BATCHES: Key<Integer<u32>> = Key {
@@ -41,7 +41,7 @@ const INBOX_BATCHES: Key<Integer<u32>> = Key {
         min: 16,
         max: 65_536,
     },
-    meaning: "Shard batches (what one frame has for one shard) that may wait in the inbox of a shard, divided evenly among the tenants (among 64 lanes if there are more, or a quarter of the places if that is less): a tenant that floods fills its own lane, and its sessions stop reading. A part holds up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB for each shard at the default. More when many tenants connect device by device.",
+    meaning: "Capacity of a shard's inbox in shard batches (the records of one frame for one shard). It is divided evenly among lanes, one per tenant, at most 64 and at most a quarter of the capacity: a tenant that floods fills its own lane, and its sessions stop reading. A shard batch has up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB per shard at the default. Raise it if many tenants connect without gateways.",
 };
 
 const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
@@ -51,7 +51,7 @@ const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
         min: 1_024,
         max: 1_048_576,
     },
-    meaning: "Check-ins after which a shard takes no further shard batches into one batch, and so into one journal value; a single larger one is taken alone. More helps where an fsync takes long, and makes everybody wait behind fuller batches: the tenants beside one that floods, and queries. 48 bytes each, 192 KiB at the default.",
+    meaning: "Number of check-ins at which a batch, and so a journal value, is full; its last shard batch may exceed it. Larger batches help if an fsync is slow, and add latency for queries and for the other tenants when one floods. Memory: 48 bytes per check-in, 192 KiB at the default.",
 };
 
 const COMMITS_IN_FLIGHT: Key<Integer<u32>> = Key {
@@ -61,7 +61,7 @@ const COMMITS_IN_FLIGHT: Key<Integer<u32>> = Key {
         min: 1,
         max: 64,
     },
-    meaning: "Commits a shard may have waiting for the writer before it stops taking check-ins. Acks wait for the fsync whatever this is. Memory: one batch each.",
+    meaning: "Maximum number of commits a shard may have in flight to the writer before it stops taking check-ins. Acks always wait for the fsync. Memory: one batch each.",
 };
 
 const DEVICES_MAX: Key<Integer<u32>> = Key {
@@ -71,7 +71,7 @@ const DEVICES_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 200_000_000,
     },
-    meaning: "Devices on the whole server; a check-in of a further device is rejected with `deviceLimit`. Memory: about 75 bytes a device, taken as devices appear.",
+    meaning: "Maximum number of devices of the server; check-ins of further devices are rejected with `deviceLimit`. Memory: about 75 bytes per device, allocated as devices appear.",
 };
 
 const CELLS_MAX: Key<Integer<u32>> = Key {
@@ -81,7 +81,7 @@ const CELLS_MAX: Key<Integer<u32>> = Key {
         min: 16,
         max: 1_048_576,
     },
-    meaning: "Cells (different combinations of everything that is counted) in each shard; a check-in that needs a further one is rejected with `cellLimit`. Memory: at most about 90 bytes each.",
+    meaning: "Maximum number of cells (distinct combinations of tenant, cohort and facets) per shard; a check-in that needs a further one is rejected with `cellLimit`. Memory: at most about 90 bytes each.",
 };
 
 const COHORTS_MAX: Key<Integer<u32>> = Key {
@@ -91,7 +91,7 @@ const COHORTS_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 65_535,
     },
-    meaning: "Cohorts (different combinations of owner and tags) in each shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 7 KiB each.",
+    meaning: "Maximum number of cohorts (distinct combinations of owner and tags) per shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 7 KiB each.",
 };
 
 impl ShardsConfig {

@@ -1,4 +1,4 @@
-//! `[shutdown]`: how long a graceful stop may take.
+//! `[shutdown]`: the timeout of a graceful stop.
 
 use serde::Serialize;
 
@@ -6,10 +6,10 @@ use super::key::{Key, KeyRow, Span};
 use super::reader::Section;
 use super::units::ConfigDuration;
 
-/// The graceful stop. The reference in docs/reference/CONFIGURATION.md says what each key means.
+/// The graceful stop. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShutdownConfig {
-    /// From the signal to the end of the process.
+    /// Timeout from the signal to the end of the process.
     pub deadline: ConfigDuration,
 }
 
@@ -20,7 +20,7 @@ const DEADLINE: Key<Span> = Key {
         min: ConfigDuration::from_millis(100),
         max: ConfigDuration::from_secs(600),
     },
-    meaning: "How long the drain after SIGTERM or SIGINT may take: sessions get Goodbye and at most half of it, shards commit and checkpoint. What is acknowledged is durable even when the time runs out; only the next start takes longer.",
+    meaning: "Timeout of the drain after SIGTERM or SIGINT: sessions get a Goodbye and at most half of the time, then shards commit and checkpoint. Acknowledged check-ins are durable even if the timeout expires; only the next start takes longer.",
 };
 
 impl ShutdownConfig {

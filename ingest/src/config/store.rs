@@ -1,4 +1,4 @@
-//! `[store]`: the data directory and how much is written at once.
+//! `[store]`: the data directory, and the sizes of its writes and checkpoints.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,16 @@ use super::key::{Key, KeyRow, Optional, Required, Size};
 use super::reader::Section;
 use super::units::ByteSize;
 
-/// The data directory and its bounds. The reference in docs/reference/CONFIGURATION.md says what each key means.
+/// The data directory and its limits. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreConfig {
     /// The data directory.
     pub directory: PathBuf,
-    /// Bytes of journal the writer puts into one write and sync.
+    /// Maximum journal bytes of one write and sync.
     pub group_bytes_max: ByteSize,
-    /// Bytes of journal after which dirty pages are checkpointed and the journal is trimmed.
+    /// Journal bytes at which dirty pages are checkpointed and the journal is trimmed.
     pub checkpoint_journal_bytes: ByteSize,
-    /// Where backups are made; none is made while this is unset.
+    /// The directory of backups; unset, the server makes none.
     pub backup_directory: Option<PathBuf>,
 }
 

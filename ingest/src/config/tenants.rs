@@ -1,4 +1,4 @@
-//! `[[tenants]]`: whose devices may check in, and the rules they are held to.
+//! `[[tenants]]`: the tenants whose devices may check in, and their compliance rules.
 //!
 //! Threat thresholds exist for Windows, iOS, Android and Android Enterprise only (R2 row 2 of
 //! docs/reference/DOMAIN.md): on other platforms a threat signal does not decide about compliance.
@@ -11,13 +11,13 @@ use serde::{Serialize, Serializer};
 use super::key::{Choice, Flag, Key, KeyRow, Kind, Required};
 use super::reader::Section;
 
-/// A tenant. The reference in docs/reference/CONFIGURATION.md says what each key means.
+/// A tenant. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TenantConfig {
     /// The name, as in the certificates of its devices and gateways.
     #[serde(serialize_with = "as_text")]
     pub name: TenantName,
-    /// Whether the first check-in of an unknown device makes it known.
+    /// Whether the first check-in of an unknown device creates the device.
     pub auto_create_devices: bool,
     /// Whether a device to which no compliance rule applies is noncompliant (R7 row 4 of
     /// docs/reference/DOMAIN.md).
@@ -62,19 +62,19 @@ pub enum ThreatThreshold {
 const NAME: Key<Required<TenantName>> = Key {
     path: "tenants.name",
     kind: Required {
-        allowed: "1 to 63 of a-z, 0-9 and \"-\", neither first nor last a \"-\"; each name once",
+        allowed: "1 to 63 characters a-z, 0-9 and \"-\", not starting or ending with \"-\"; unique",
         parse: |text| {
             text.parse()
-                .map_err(|_| format!("\"{text}\" is no name of a tenant"))
+                .map_err(|_| format!("\"{text}\" is not a valid tenant name"))
         },
     },
-    meaning: "The tenant, as its certificates name it: `muster://<name>/...`. Certificates of other tenants are refused with `unknownTenant`.",
+    meaning: "Name of the tenant, as in its certificates: `muster://<name>/...`. Certificates of other tenants are refused with `unknownTenant`.",
 };
 
 const AUTO_CREATE_DEVICES: Key<Flag> = Key {
     path: "tenants.auto_create_devices",
     kind: Flag { default: true },
-    meaning: "Whether the first check-in of an unknown device makes it known; otherwise it is rejected with `unknownDevice`.",
+    meaning: "Whether the first check-in of an unknown device creates the device; otherwise it is rejected with `unknownDevice`.",
 };
 
 const SECURE_BY_DEFAULT: Key<Flag> = Key {
@@ -123,7 +123,7 @@ const fn blocked(path: &'static str) -> Key<Flag> {
     }
 }
 
-/// What follows the list of known keys when a platform is not among them.
+/// Appended to the list of known keys if a platform is not one of them.
 const PLATFORM_HINT: &str = " (threat levels decide about compliance on these platforms only)";
 
 impl<T> ByPlatform<T> {
@@ -155,7 +155,7 @@ impl TenantConfig {
         rows
     }
 
-    /// Reads the list of tenants out of the outermost section. Names are unique, and there is one at least.
+    /// Reads the list of tenants from the outermost section. Requires at least one tenant and unique names.
     pub(super) fn read_all(document: &mut Section<'_, '_>) -> Vec<Self> {
         let mut tenants = Vec::new();
         let mut names = BTreeSet::new();
@@ -164,7 +164,7 @@ impl TenantConfig {
         });
         if !any {
             let message = format!(
-                "at least one [[tenants]] with a name is needed; allowed: {}",
+                "at least one [[tenants]] with a name is required; allowed: {}",
                 NAME.kind.allowed()
             );
             document.note("tenants", message);
@@ -179,7 +179,7 @@ impl TenantConfig {
         {
             section.note(
                 NAME.name(),
-                format!("\"{name}\" is the name of another tenant above"),
+                format!("\"{name}\" is already the name of another tenant"),
             );
         }
         let auto_create_devices = section.read(&AUTO_CREATE_DEVICES);

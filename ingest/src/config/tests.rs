@@ -1,4 +1,4 @@
-//! What a configuration accepts, what it refuses and how, and that its reference is complete.
+//! Tests of parsing, defaults, errors and the reference of the configuration.
 
 mod reference;
 
@@ -14,7 +14,7 @@ fn parse(text: &str) -> Result<Config, ConfigFaults> {
     Config::parse(text, Path::new("/srv/muster"))
 }
 
-/// The faults of `text` as lines.
+/// The errors of `text` as lines.
 #[track_caller]
 fn faults(text: &str) -> Vec<String> {
     match parse(text) {
@@ -23,7 +23,7 @@ fn faults(text: &str) -> Vec<String> {
     }
 }
 
-/// The one fault of the minimal configuration with `section` added.
+/// The only error of the minimal configuration with `section` added.
 #[track_caller]
 fn fault_with(section: &str) -> String {
     let found = faults(&format!("{MINIMAL}\n{section}"));
@@ -58,7 +58,7 @@ fn the_minimal_configuration_is_filled_with_defaults() {
 }
 
 #[test]
-fn relative_paths_are_taken_against_the_directory_of_the_file() {
+fn relative_paths_are_resolved_against_the_directory_of_the_file() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(
         config.listen.certificate,
@@ -69,7 +69,7 @@ fn relative_paths_are_taken_against_the_directory_of_the_file() {
 }
 
 #[test]
-fn what_is_printed_parses_back_to_the_same() {
+fn a_printed_configuration_parses_back_to_an_equal_one() {
     let text = format!(
         "{MINIMAL}\nsecure_by_default = true\nthreat_threshold = {{ iOS = \"notSet\", windows = \"low\" }}\n\
          blocked_on_missing_partner_data.android = true\n\
@@ -117,15 +117,15 @@ threat_threshold = { macOS = "low", windows = "severe" }
 "#,
     );
     let expected = [
-        "line 2: listen.adress: unknown key; known here: ",
+        "line 2: listen.adress: unknown key; known keys: ",
         "line 4: listen.key: expected string, found integer",
         "line 5: listen.connections_max: 0 is out of range; allowed: 1 to 1000000",
-        "line 6: listen.idle_timeout: \"30\" is no duration: its unit is missing or unknown (ms, s, m, h or d); allowed: ",
+        "line 6: listen.idle_timeout: \"30\" is not a duration: its unit is missing or unknown (ms, s, m, h or d); allowed: ",
         "line 9: ops.address: 0.0.0.0:7441 can be reached from other machines",
-        "line 11: stor: unknown key; known here: listen, ops, store, shards, shutdown, log, tenants",
-        "line 15: tenants[0].name: \"Contoso\" is no name of a tenant",
-        "line 16: tenants[0].threat_threshold.windows: \"severe\" is not known; allowed: \"clear\", \"low\", ",
-        "line 16: tenants[0].threat_threshold.macOS: unknown key; known here: windows, iOS, android, androidEnterprise",
+        "line 11: stor: unknown key; known keys: listen, ops, store, shards, shutdown, log, tenants",
+        "line 15: tenants[0].name: \"Contoso\" is not a valid tenant name",
+        "line 16: tenants[0].threat_threshold.windows: unknown value \"severe\"; allowed: \"clear\", \"low\", ",
+        "line 16: tenants[0].threat_threshold.macOS: unknown key; known keys: windows, iOS, android, androidEnterprise",
         "listen.client_ca: missing",
         "store.directory: missing",
     ];
@@ -149,8 +149,8 @@ fn values_that_contradict_each_other_are_refused() {
     let found = faults(&text);
     assert_eq!(
         found,
-        ["listen.handshakes_max: 256 is more than listen.connections_max, which is 10"],
-        "the key with its default has no line"
+        ["listen.handshakes_max: 256 exceeds listen.connections_max, which is 10"],
+        "a key that is not set has no line"
     );
     let text = MINIMAL.replace("[store]", "[store]\ncheckpoint_journal_bytes = \"1MiB\"");
     assert!(faults(&text)[0].contains("less than store.group_bytes_max"));
@@ -168,10 +168,13 @@ fn backups_are_off_unless_they_have_a_directory() {
 }
 
 #[test]
-fn a_tenant_is_needed_and_named_once() {
+fn at_least_one_tenant_is_required_and_names_are_unique() {
     let without = MINIMAL.split("[[tenants]]").next().unwrap();
     assert!(faults(without)[0].starts_with("tenants: at least one [[tenants]]"));
-    assert!(fault_with("[[tenants]]\nname = \"contoso\"").contains("the name of another tenant"));
+    assert!(
+        fault_with("[[tenants]]\nname = \"contoso\"")
+            .contains("already the name of another tenant")
+    );
     assert!(
         fault_with("[[tenants]]\nsecure_by_default = true").contains("tenants[1].name: missing")
     );
@@ -198,7 +201,7 @@ fn sections_and_elements_of_another_type_are_refused() {
 }
 
 #[test]
-fn numbers_that_fit_no_integer_are_out_of_range() {
+fn numbers_outside_of_the_range_of_the_integer_are_out_of_range() {
     for number in [
         "-1",
         "65537",
@@ -224,7 +227,7 @@ fn a_log_level_that_would_silence_everything_is_refused() {
 }
 
 #[test]
-fn every_error_of_syntax_is_reported_and_nothing_else() {
+fn every_syntax_error_is_reported_and_nothing_else() {
     let found = faults("[listen\naddress = \nkey = \"a\"\n= 3\n");
     assert!(found.len() >= 2, "{found:#?}");
     assert!(

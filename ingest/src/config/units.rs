@@ -1,8 +1,7 @@
-//! Durations and sizes as a person writes them: `"250ms"`, `"8h"`, `"64KiB"`.
+//! Durations and sizes with units: `"250ms"`, `"8h"`, `"64KiB"`.
 //!
-//! One number and one unit, nothing else: no fractions, no sums, no unit left out, so that a file reads
-//! the same to everybody. Printing uses the largest unit that needs no fraction; what is printed parses
-//! back to the same value.
+//! One whole number and one unit: no fractions, no sums, no default unit, so that a value is never ambiguous. Printing
+//! uses the largest unit that needs no fraction; the output parses back to the same value. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +18,7 @@ const DURATION_UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
 ];
 
-/// The units of a size in bytes, smallest first. Powers of two only, and named as such.
+/// The units of a size in bytes, smallest first. Binary prefixes only.
 const SIZE_UNITS: [(&str, u64); 4] = [
     ("B", 1),
     ("KiB", 1 << 10),
@@ -34,19 +33,19 @@ pub struct ConfigDuration {
 }
 
 impl ConfigDuration {
-    /// So many milliseconds.
+    /// A duration in milliseconds.
     pub const fn from_millis(milliseconds: u64) -> Self {
         Self { milliseconds }
     }
 
-    /// So many seconds.
+    /// A duration in seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self {
             milliseconds: seconds * 1_000,
         }
     }
 
-    /// The same length as the type of the standard library.
+    /// Converts to the standard library's type.
     pub const fn get(self) -> Duration {
         Duration::from_millis(self.milliseconds)
     }
@@ -79,17 +78,17 @@ pub struct ByteSize {
 }
 
 impl ByteSize {
-    /// So many bytes.
+    /// A size in bytes.
     pub const fn from_bytes(bytes: u64) -> Self {
         Self { bytes }
     }
 
-    /// So many KiB (1024 bytes).
+    /// A size in KiB (1024 bytes).
     pub const fn from_kib(kib: u64) -> Self {
         Self { bytes: kib << 10 }
     }
 
-    /// So many MiB (1024 KiB).
+    /// A size in MiB (1024 KiB).
     pub const fn from_mib(mib: u64) -> Self {
         Self { bytes: mib << 20 }
     }
@@ -120,7 +119,7 @@ impl Serialize for ByteSize {
     }
 }
 
-/// A text that is not a number with a unit. The author of the configuration must act.
+/// Why a text is not a number with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// The text does not start with a whole number.
@@ -129,7 +128,7 @@ pub enum UnitError {
     /// The number is not followed by one of the units.
     #[error("its unit is missing or unknown")]
     Unit,
-    /// The number does not fit.
+    /// The number overflows.
     #[error("it is too large")]
     TooLarge,
 }

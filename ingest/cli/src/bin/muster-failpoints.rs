@@ -1,7 +1,7 @@
-//! The same server as `muster`, with kill points: the variable FAILPOINTS says where it is to die.
+//! `muster` with kill points: the variable FAILPOINTS arms them.
 //!
-//! `muster-failpoints kill-points` prints every name and the moment it stands for, with a tab between. For
-//! the crash loop only; built with the feature `failpoints` and never shipped.
+//! `muster-failpoints kill-points` prints the name and description of each, separated by a tab. For the crash test only;
+//! built with the feature `failpoints` and never shipped.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -25,9 +25,9 @@ fn run() -> Result<(), Failure> {
         .is_some_and(|first| first == "kill-points")
     {
         let mut out = std::io::stdout().lock();
-        for (name, moment) in kill_points::all() {
-            // A reader that has seen enough may close its end.
-            let _ = writeln!(out, "{name}\t{moment}");
+        for (name, description) in kill_points::all() {
+            // Fails if the reader has closed the pipe.
+            let _ = writeln!(out, "{name}\t{description}");
         }
         return Ok(());
     }

@@ -1,7 +1,7 @@
-//! `muster backup`: has a running server copy its store, and recounts the copy.
+//! `muster backup`: requests a backup of a running server, and recounts it.
 //!
-//! The server makes the copy while it serves; this process counts it, so that a recount costs the server no
-//! memory. A copy that cannot be verified stays where it is, for whoever looks into it.
+//! The server makes the backup; this process recounts it, so that the recount takes no memory of the server. A backup
+//! that cannot be verified is kept for investigation.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use super::recount;
 use crate::exit::Failure;
 use crate::ops_client::{OpsClient, ServerArgument};
 
-/// What `muster backup` is told.
+/// The arguments of `muster backup`.
 #[derive(Debug, Args)]
 pub(super) struct BackupArguments {
-    /// The backup to make: a name, or a path directly in the server's store.backup_directory.
+    /// The backup to create: a name, or a path directly in the server's store.backup_directory.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]
@@ -29,9 +29,9 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<(), Failure> {
     let client = OpsClient::new(&arguments.server.server);
     let body = json!({ "directory": arguments.directory.to_string_lossy() });
     let answer = client.back_up(&body)?;
-    let made = answer.value.get("directory").and_then(Value::as_str);
-    let made = made.ok_or_else(|| client.not_understood("it does not say where the backup is"))?;
-    let mut report = recount::report(&recount::offline(Path::new(made))?)?;
-    report.insert("backup".to_owned(), made.into());
+    let backup = answer.value.get("directory").and_then(Value::as_str);
+    let backup = backup.ok_or_else(|| client.unexpected("\"directory\" is missing"))?;
+    let mut report = recount::report(&recount::offline(Path::new(backup))?)?;
+    report.insert("backup".to_owned(), backup.into());
     recount::finish_offline(report, arguments.json)
 }

@@ -16,23 +16,24 @@ pub(super) fn check(file: &Path) -> Result<(), Failure> {
     open_files::require(open_files::of_server())?;
     output::print("ok")?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let (shards, whose) = match config.shards.count {
+    let (shards, note) = match config.shards.count {
         0 => (
             u16::try_from(cores).unwrap_or(u16::MAX),
-            ", one for each core; a directory that is there keeps its own number",
+            ", one per core; an existing data directory keeps its number",
         ),
         count => (count, ""),
     };
     let bound = MemoryBound::of(&config, shards, cores);
     let row = |component: &str, bytes: u64, formula: &str| {
         let mebibytes = bytes.div_ceil(1 << 20);
-        json!({"memory, at most": component, "MiB": mebibytes, "by": formula})
+        json!({"memory bound": component, "MiB": mebibytes, "formula": formula})
     };
     let parts = bound.parts().iter();
     let mut rows: Vec<_> = parts
         .map(|part| row(part.component, part.bytes, part.formula))
         .collect();
-    let total = format!("with {shards} shards{whose}");
+    let plural = if shards == 1 { "" } else { "s" };
+    let total = format!("with {shards} shard{plural}{note}");
     rows.push(row("total", bound.bytes(), &total));
     output::print(table::list(&rows).trim_end())?;
     let files = open_files::of_server();

@@ -1,4 +1,4 @@
-//! `muster counts`: how many devices are in which state.
+//! `muster counts`: the number of devices in each state.
 
 use muster_wire::TenantName;
 use serde_json::{Map, Value};
@@ -7,12 +7,12 @@ use crate::exit::Failure;
 use crate::ops_client::{OpsClient, ServerArgument};
 use crate::{output, table};
 
-/// What `muster counts` is told.
+/// The arguments of `muster counts`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CountsArguments {
     #[command(flatten)]
     server: ServerArgument,
-    /// Only this tenant.
+    /// Show only this tenant.
     #[arg(long, value_name = "T")]
     tenant: Option<TenantName>,
     /// Print the server's JSON instead of tables.
@@ -22,7 +22,7 @@ pub(super) struct CountsArguments {
 
 pub(super) fn run(arguments: &CountsArguments) -> Result<(), Failure> {
     let client = OpsClient::new(&arguments.server.server);
-    // The characters of a tenant's name need no escape in a URL.
+    // A tenant name needs no URL encoding.
     let path = match &arguments.tenant {
         Some(tenant) => format!("/counts?tenant={tenant}"),
         None => "/counts".to_owned(),
@@ -32,11 +32,11 @@ pub(super) fn run(arguments: &CountsArguments) -> Result<(), Failure> {
         return output::print(&answer.text);
     }
     let holders =
-        holders(&answer.value).ok_or_else(|| client.not_understood("it has no list of tenants"))?;
+        holders(&answer.value).ok_or_else(|| client.unexpected("\"tenants\" is missing"))?;
     output::print(&table::counts(&holders))
 }
 
-/// The tenants with their counts, and the total if that says anything a single tenant does not.
+/// The counts by tenant, and the total unless there is exactly one tenant.
 fn holders(answer: &Value) -> Option<Vec<(String, &Map<String, Value>)>> {
     let mut holders = Vec::new();
     for tenant in answer.get("tenants")?.as_array()? {

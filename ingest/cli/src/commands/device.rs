@@ -1,4 +1,4 @@
-//! `muster device`: one device.
+//! `muster device`: shows one device.
 
 use muster_wire::{DeviceId, TenantName};
 
@@ -6,10 +6,10 @@ use crate::exit::Failure;
 use crate::ops_client::{OpsClient, ServerArgument};
 use crate::{output, table};
 
-/// What `muster device` is told.
+/// The arguments of `muster device`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeviceArguments {
-    /// The id of the device, a UUID.
+    /// The ID of the device, a UUID.
     #[arg(value_name = "ID")]
     device: DeviceId,
     /// The tenant of the device.
@@ -34,6 +34,6 @@ pub(super) fn run(arguments: &DeviceArguments) -> Result<(), Failure> {
     let device = answer
         .value
         .as_object()
-        .ok_or_else(|| client.not_understood("it is no object"))?;
+        .ok_or_else(|| client.unexpected("it is not an object"))?;
     output::print(&table::object(device))
 }

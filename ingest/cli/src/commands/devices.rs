@@ -1,7 +1,7 @@
 //! `muster devices`: lists every device in a data directory that no server uses.
 //!
-//! One JSON object a line, written as it is read, so that a listing of any size takes the memory of one
-//! shard. To compare with a ledger of one's own; a running server is asked for one device at a time.
+//! One JSON object per line, written as it is read, so that a listing of any size takes the memory of one shard. For
+//! comparison with an external ledger; a running server returns one device at a time.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use muster_ingest::open_files;
 use crate::exit::Failure;
 use crate::offline::{OfflineError, listing};
 
-/// What `muster devices` is told.
+/// The arguments of `muster devices`.
 #[derive(Debug, Args)]
 pub(super) struct DevicesArguments {
-    /// The data directory, which no server may be using. It is only read.
+    /// The data directory, not in use by a server. It is only read.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
 }
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &DevicesArguments) -> Result<(), Failure> {
     match listed.and_then(|()| out.flush().map_err(Ended::Output)) {
         Ok(()) => Ok(()),
         Err(Ended::Unreadable(error)) => Err(Failure::DataDirectory(error.to_string())),
-        // A reader that has seen enough (a pipe into `head`) is no failure.
+        // A closed pipe (as of `head`) is not an error.
         Err(Ended::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(Ended::Output(error)) => Err(Failure::Internal(format!(
             "cannot write to standard output: {error}"

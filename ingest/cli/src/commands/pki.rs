@@ -1,7 +1,7 @@
-//! `muster pki`: makes an authority and issues certificates.
+//! `muster pki`: creates an authority and issues certificates.
 //!
-//! Prints the files it wrote, one a line. This is the one command that reads the clock and the system's
-//! random numbers; the component it calls takes both as arguments.
+//! Prints the files it wrote, one per line. Reads the clock and the system's random numbers, and passes both to
+//! [`crate::pki`].
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -13,14 +13,14 @@ use crate::exit::Failure;
 use crate::output;
 use crate::pki::{self, CertificateAuthority, PkiDirectory, Validity};
 
-/// The most devices one call may issue for; each is a file and a key.
+/// Maximum number of devices of one call; each gets a key and a file.
 const RANDOM_DEVICES_MAX: i64 = 1_000_000;
-/// The longest validity in days, some thirty years.
+/// Maximum validity in days, about thirty years.
 const DAYS_MAX: i64 = 11_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PkiCommand {
-    /// Make an authority and the server's certificate: ca.pem, ca.key, server.pem, server.key.
+    /// Create an authority and the server's certificate: ca.pem, ca.key, server.pem, server.key.
     Init(InitArguments),
     /// Issue certificates for a gateway or for devices: one PEM file each, with certificate and key.
     Issue(IssueArguments),
@@ -28,35 +28,35 @@ pub(super) enum PkiCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct InitArguments {
-    /// The directory to write to. Nothing in it is overwritten.
+    /// The directory to write to. Existing files are not overwritten.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// A further host name or IP address of the server; may be repeated. localhost, 127.0.0.1 and ::1
-    /// are always in its certificate.
+    /// An additional host name or IP address of the server; may be repeated. The certificate always contains
+    /// localhost, 127.0.0.1 and ::1.
     #[arg(long = "server-name", value_name = "NAME")]
     server_names: Vec<String>,
-    /// How many days authority and server certificate are valid.
+    /// Validity of both certificates in days.
     #[arg(long, value_name = "D", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=DAYS_MAX))]
     days: u32,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct IssueArguments {
-    /// The directory made by `muster pki init`.
+    /// The directory created by `muster pki init`.
     #[arg(long, value_name = "DIR")]
     pki: PathBuf,
-    /// The directory to write to. Nothing in it is overwritten.
+    /// The directory to write to. Existing files are not overwritten.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The tenant.
+    /// The tenant of the gateway or devices.
     #[arg(long, value_name = "T")]
     tenant: TenantName,
     #[command(flatten)]
     subjects: Subjects,
-    /// Makes the ids of --random-devices reproducible.
+    /// The seed of --random-devices, for reproducible IDs.
     #[arg(long, value_name = "S", conflicts_with_all = ["gateway", "devices"])]
     seed: Option<u64>,
-    /// How many days the certificates are valid.
+    /// Validity of the certificates in days.
     #[arg(long, value_name = "D", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=DAYS_MAX))]
     days: u32,
 }
@@ -64,13 +64,13 @@ pub(super) struct IssueArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Subjects {
-    /// Issue for the gateway of this name.
+    /// Issue a certificate for the gateway with this name.
     #[arg(long, value_name = "NAME")]
     gateway: Option<GatewayName>,
-    /// Issue for the device of this id, a UUID; may be repeated.
+    /// Issue a certificate for the device with this ID, a UUID; may be repeated.
     #[arg(long = "device", value_name = "ID")]
     devices: Vec<DeviceId>,
-    /// Issue for this many devices with random ids.
+    /// Issue certificates for N devices with random IDs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=RANDOM_DEVICES_MAX))]
     random_devices: Option<u32>,
 }
@@ -121,9 +121,7 @@ fn subjects(arguments: &IssueArguments) -> Result<Vec<Subject>, Failure> {
         random_devices,
     } = &arguments.subjects;
     if devices.iter().any(DeviceId::is_zero) {
-        return Err(Failure::Usage(
-            "the device id of zeros is no device".to_owned(),
-        ));
+        return Err(Failure::Usage("the nil UUID is not a device ID".to_owned()));
     }
     let mut subjects: Vec<Subject> = gateway.iter().cloned().map(Subject::Gateway).collect();
     subjects.extend(devices.iter().copied().map(Subject::Device));
@@ -136,8 +134,8 @@ fn subjects(arguments: &IssueArguments) -> Result<Vec<Subject>, Failure> {
     Ok(subjects)
 }
 
-/// Random device ids. They need no secrecy, only to differ: the start is random or given, the rest is
-/// SplitMix64, whose first outputs are the same on every machine.
+/// Random device IDs. They must be unique, not secret: SplitMix64 from a random or given seed, with the same output on
+/// every machine.
 struct RandomIds {
     state: u64,
 }
@@ -151,7 +149,7 @@ impl RandomIds {
         rustls::crypto::aws_lc_rs::default_provider()
             .secure_random
             .fill(&mut bytes)
-            .map_err(|_| Failure::Internal("the system gives no random numbers".to_owned()))?;
+            .map_err(|_| Failure::Internal("cannot read the system's random numbers".to_owned()))?;
         Ok(Self {
             state: u64::from_le_bytes(bytes),
         })
@@ -160,7 +158,7 @@ impl RandomIds {
     fn next(&mut self) -> DeviceId {
         let high = u128::from(self.next_word());
         let mut bytes = ((high << 64) | u128::from(self.next_word())).to_be_bytes();
-        // The bits that mark a random UUID (RFC 9562, version 4); they also keep the id from being zero.
+        // Version and variant of a random UUID (RFC 9562, version 4); they also keep the ID from being zero.
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
         bytes[8] = (bytes[8] & 0x3f) | 0x80;
         DeviceId::from_bytes(bytes)
@@ -185,7 +183,7 @@ fn print_files(files: &[PathBuf]) -> Result<(), Failure> {
 
 #[allow(
     clippy::disallowed_methods,
-    reason = "the edge of the program: from here on time is an argument"
+    reason = "the entry point of the program: all callees take the time as an argument"
 )]
 fn now() -> SystemTime {
     SystemTime::now()

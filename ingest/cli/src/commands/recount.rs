@@ -1,8 +1,8 @@
-//! `muster recount`: counts every device again and compares with the counts the server keeps.
+//! `muster recount`: recounts every device and compares with the server's counters.
 //!
-//! A running server recounts itself; a data directory that no server uses is recounted from disk. Both
-//! report the same JSON object: `verified` says whether everything agrees, `differences` lists what does
-//! not, and whatever else is in it is shown as it is.
+//! A running server recounts itself; this process recounts a data directory that no server uses. Both report the same
+//! JSON object: `verified` is true if all cells agree, `differences` lists those that do not; other members are
+//! printed unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,13 @@ use crate::offline;
 use crate::ops_client::{DEFAULT_SERVER, OpsClient, ServerUrl};
 use crate::{output, table};
 
-/// What `muster recount` is told.
+/// The arguments of `muster recount`.
 #[derive(Debug, Args)]
 pub(super) struct RecountArguments {
-    /// Recount this data directory, which no server may be using.
+    /// The data directory to recount, not in use by a server. It is only read.
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     data_dir: Option<PathBuf>,
-    /// Ask this running server.
+    /// The running server that recounts itself.
     #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
     server: ServerUrl,
     /// Print the report as JSON instead of tables.
@@ -43,9 +43,7 @@ pub(super) fn run(arguments: &RecountArguments) -> Result<(), Failure> {
                 Some(report) if report.get("verified").is_some_and(Value::is_boolean) => {
                     finish(report, &answer.text, arguments.json)
                 }
-                _ => Err(client
-                    .not_understood("it does not say whether the counts are verified")
-                    .into()),
+                _ => Err(client.unexpected("\"verified\" is missing").into()),
             }
         }
     }
@@ -57,23 +55,23 @@ pub(super) fn offline(directory: &Path) -> Result<Recount, Failure> {
     recount.map_err(|error| Failure::DataDirectory(error.to_string()))
 }
 
-/// A recount as the object that a running server answers with.
+/// A recount as the JSON object of `POST /recount`.
 pub(super) fn report(recount: &Recount) -> Result<Map<String, Value>, Failure> {
     match serde_json::to_value(recount) {
         Ok(Value::Object(report)) => Ok(report),
         other => Err(Failure::Internal(format!(
-            "a recount is not shown as an object: {other:?}"
+            "a recount does not serialize to an object: {other:?}"
         ))),
     }
 }
 
-/// Prints the report of a recount that this process made and fails if it found a difference.
+/// Prints the report of a recount by this process, and fails if it found a difference.
 pub(super) fn finish_offline(report: Map<String, Value>, json: bool) -> Result<(), Failure> {
     let text = Value::Object(report.clone()).to_string();
     finish(&report, &text, json)
 }
 
-/// Prints the report and fails if it found a difference.
+/// Prints the report, and fails if it found a difference.
 fn finish(report: &Map<String, Value>, text: &str, json: bool) -> Result<(), Failure> {
     let differences = report.get("differences").and_then(Value::as_array);
     if json {
@@ -91,7 +89,7 @@ fn finish(report: &Map<String, Value>, text: &str, json: bool) -> Result<(), Fai
     }
     let count = differences.map_or(0, Vec::len);
     Err(Failure::Difference(format!(
-        "the recount differs from the counts ({count} listed)"
+        "the recount differs from the counters ({count} listed); please report this bug"
     )))
 }
 

@@ -1,4 +1,4 @@
-//! `muster restore`: makes a data directory of a backup, and shows its recount.
+//! `muster restore`: restores a backup to a data directory, and prints its recount.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use super::recount;
 use crate::exit::Failure;
 use crate::offline::restore::{self, RestoreError};
 
-/// What `muster restore` is told.
+/// The arguments of `muster restore`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArguments {
     /// The backup. It is only read.
     #[arg(value_name = "BACKUP")]
     backup: PathBuf,
-    /// The data directory to make, which must be missing or empty, or left by a restore that was cut short. No
-    /// mount point and no link: the copy is made beside it and then takes its name.
+    /// The data directory to create. It must be missing or empty, or left by an interrupted restore, and not a mount
+    /// point or a symbolic link: the copy is created beside it and then renamed.
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
     /// Print the recount of the data directory as JSON instead of tables.

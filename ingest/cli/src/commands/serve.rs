@@ -1,6 +1,6 @@
-//! `muster serve`: reads the configuration and the certificates, sets up the log, runs the server.
+//! `muster serve`: reads the configuration and the certificates, initializes the log, runs the server.
 //!
-//! What can be refused without touching the data directory is refused here, before anything starts.
+//! Errors in them are reported here, before the data directory is opened.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use muster_ingest::telemetry;
 
 use crate::exit::Failure;
 
-/// What `muster serve` is told.
+/// The arguments of `muster serve`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArguments {
     /// The configuration file, TOML. See `muster config print` for every key.

@@ -1,10 +1,9 @@
-//! Every device of a data directory, read from disk by the oracle's rules.
+//! Lists every device of a data directory, read from disk by the oracle.
 //!
-//! For whoever wants to compare what is stored with what was sent, without trusting the server: the
-//! shards are read as the recount reads them ([`muster_ingest::recount`]), one after the other, and every
-//! device is handed out as it is found, twice if it is there twice. The directory is only read.
-//! Costs about 300 bytes for each device of one shard. It judges one thing, which no count shows: that the stored
-//! inventory of a device is the one whose revision, owner and tags its record has.
+//! It compares what is stored with what was sent without trusting the server: the shards are read as the recount reads
+//! them ([`muster_ingest::recount`]), one after the other, and every device is returned as stored, duplicates included.
+//! The directory is only read. Memory: about 300 bytes per device of one shard. It verifies one property that no count
+//! shows: the stored inventory of a device has the revision, owner and tags of its record.
 
 use std::path::Path;
 
@@ -17,32 +16,32 @@ use serde::Serialize;
 
 use super::{OfflineError, open_read_only, tenant_names};
 
-/// One device, as a line of `muster devices`. Words and units are those of `GET /devices`.
+/// One device, as a line of `muster devices`. Names and units are those of `GET /devices`.
 #[derive(Debug, Serialize)]
 pub struct ListedDevice<'a> {
     /// Its tenant.
     pub tenant: &'a str,
-    /// The device.
+    /// Its ID.
     pub id: String,
-    /// The shard that has it.
+    /// Its shard.
     pub shard: u16,
-    /// The last accepted check-in; 0 before the first.
+    /// The `seq` of the last accepted check-in; 0 before the first.
     pub seq: u64,
-    /// What that check-in said, without the time of sending ([`muster_wire::CheckInRecord::digest`]).
+    /// The digest of that check-in without its time of sending ([`muster_wire::CheckInRecord::digest`]).
     pub digest: Option<String>,
-    /// The last accepted inventory; 0 before the first.
+    /// The revision of the last accepted inventory; 0 before the first.
     pub inventory_revision: u32,
-    /// Of the bytes of the stored inventory.
+    /// The digest of the stored inventory.
     pub inventory_digest: Option<String>,
     /// From its inventory.
     pub owner: &'static str,
     /// From its inventory.
     pub tags: &'a [String],
-    /// The facet word, as last judged.
+    /// The facet word of the last evaluation.
     pub facets: u32,
 }
 
-/// Hands every device of a directory that no server uses to `each`, which may end the listing.
+/// Calls `each` for every device of a directory that no server uses. An error of `each` ends the listing.
 ///
 /// # Errors
 /// If the directory cannot be opened or read, or `each` fails.
@@ -80,7 +79,7 @@ pub fn devices<E: From<OfflineError>>(
     Ok(())
 }
 
-/// Whether these bytes, or none, are what a device has counted as its inventory.
+/// Whether `stored` is the inventory that the record of the device refers to.
 fn is_inventory_of(device: &ModelListing<'_>, stored: Option<&[u8]>) -> bool {
     let Some(bytes) = stored else {
         return device.inventory_revision == 0;

@@ -1,6 +1,6 @@
-//! The recount of a data directory: what its devices say, compared with the counters that a server would start with.
+//! The recount of a data directory: its devices, compared with the counters that a server would start with.
 //!
-//! Takes the memory of all its shards, and about 300 bytes for each device of one more.
+//! Memory: all of its shards, and about 300 bytes per device of one shard more. The directory is only read.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use muster_ingest::recovery::{RecoverOptions, recover_view};
 
 use super::{OfflineError, open_read_only, tenant_names};
 
-/// A recount limits nothing: what was accepted is counted.
+/// A recount has no limits: every accepted device is counted.
 const UNLIMITED: RecoverOptions = RecoverOptions {
     limits: ShardLimits {
         devices_max: u32::MAX,

@@ -1,8 +1,8 @@
-//! A backup made a data directory: counted, copied, synced, counted again, and only then given its name.
+//! Restores a backup to a data directory: recounts it, copies it, syncs and recounts the copy, then renames the copy.
 //!
-//! The backup is only read. Until it is whole nothing has the name of the data directory, and until the last step
-//! the copy has a file RESTORING, with which no server takes it for its own. The same restore ordered again removes
-//! what it names and begins anew; what is there otherwise is never touched. Takes the memory of a recount.
+//! The backup is only read. The copy gets the name of the data directory once it is complete, and contains a file
+//! RESTORING until the last step, with which no server opens it. Repeating an interrupted restore removes the files that
+//! RESTORING lists and starts again; other files are never touched. Memory is bounded by that of a recount.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -18,30 +18,30 @@ use muster_store::{
 use super::OfflineError;
 use super::recount::recount;
 
-/// Why nothing was restored. The copy that was begun is removed.
+/// Why nothing was restored. The incomplete copy is removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The backup, or its copy, is refused. The operator takes another backup.
+    /// The backup, or its copy, is refused. The operator chooses another backup.
     #[error(transparent)]
     Offline(#[from] OfflineError),
-    /// Its counters are not those of its devices. The operator takes another backup, the maintainers must act.
-    #[error("the recount of {} differs from its counts: nothing was restored", directory.display())]
+    /// Its counters do not match its devices: a bug. The operator chooses another backup and reports it.
+    #[error("the recount of {} differs from its counters: nothing was restored; choose another backup", directory.display())]
     Differs {
         /// The backup or the copy.
         directory: PathBuf,
     },
-    /// Something is there already, or another process restores there. The operator removes it, lets that one
-    /// end, or names another directory.
+    /// The directory is not empty, or another process restores to it. The operator empties it, waits for that process,
+    /// or names another directory.
     #[error(transparent)]
     Taken(#[from] RestoringError),
-    /// The copy is made beside it and could not take its name. The operator names a directory below, or the one that the
-    /// link leads to.
+    /// The copy, created beside the directory, could not be renamed to it. The operator names a subdirectory, or the
+    /// target of the link.
     #[error(
-        "{} is a mount point or a link, which a restored directory cannot replace: name a directory below it, or the directory itself; nothing was copied",
+        "{} is a mount point or a symbolic link, which a restored directory cannot replace: name a directory below the mount point, or the target of the link; nothing was copied",
         directory.display()
     )]
     Irreplaceable {
-        /// The directory to make.
+        /// The data directory to create.
         directory: PathBuf,
     },
     /// A restore there would write into the backup, or replace it. The operator names a directory apart from it.
@@ -57,36 +57,36 @@ pub enum RestoreError {
     },
     /// It was cut short while it was made. The operator takes another backup.
     #[error(
-        "{} is an unfinished copy, cut short or still being made: take a backup that is whole",
+        "{} is an unfinished backup, interrupted or still in progress: choose a complete backup",
         backup.display()
     )]
     Unfinished {
-        /// What was named as a backup.
+        /// The directory named as a backup.
         backup: PathBuf,
     },
-    /// A backup has files only. The operator names the backup itself.
-    #[error("{} is no plain file: a backup has nothing else", path.display())]
+    /// A backup contains only files. The operator names the directory of the backup.
+    #[error("{} is not a regular file: a backup contains nothing else", path.display())]
     NotAFile {
-        /// What was found.
+        /// The entry of the directory.
         path: PathBuf,
     },
-    /// The operating system refused. The operator reads the cause.
+    /// The operating system returned an error.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What was being done.
+        /// The failed operation.
         action: &'static str,
         /// The cause.
         source: io::Error,
     },
 }
 
-/// Makes `directory` a copy of `backup`, and returns its recount, which is verified. It must be missing or empty,
-/// or hold no more than what an earlier restore left.
+/// Restores `backup` to `directory`, and returns the verified recount of the copy. The directory must be missing or
+/// empty, or contain only the files of an interrupted restore.
 ///
 /// # Errors
-/// The backup is damaged, the directory is in use, or the disk refuses.
+/// The backup is damaged, the directory is in use, or the disk fails.
 pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError> {
     require_whole(backup)?;
     let directory = &named(directory)?;
@@ -98,32 +98,32 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError>
     let left = [Restoring::find(directory)?, Restoring::find(&partial)?];
     verified(backup)?;
     let names = names(backup)?;
-    // Not before there is something to take its place.
+    // Only now that the backup is verified, so that a bad backup removes nothing.
     for left in left.into_iter().flatten() {
         left.remove()
-            .map_err(on("remove what an earlier restore left of", directory))?;
+            .map_err(on("remove the interrupted restore of", directory))?;
     }
     kill_point("cli.restore.before_partial");
     match fs::create_dir(&partial) {
-        // Empty, or another restore comes between, which the file RESTORING tells.
+        // Either empty, or of a concurrent restore, which `Restoring::begin` detects by its file RESTORING.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        made => made.map_err(on("make", &partial))?,
+        created => created.map_err(on("create", &partial))?,
     }
     kill_point("cli.restore.before_mark");
     let mark = Restoring::begin(&partial, names.clone())?;
     let report = match copy(backup, &names, &partial) {
         Ok(report) => report,
         Err(error) => {
-            // The first error is the one to tell; what stays is removed by the next restore.
+            // The first error is the one to report; the next restore removes what remains.
             let _ = mark.remove().and_then(|()| fs::remove_dir(&partial));
             return Err(error);
         }
     };
     kill_point("cli.restore.before_rename");
-    // Renaming replaces an empty directory, and refuses one that has been filled meanwhile.
-    fs::rename(&partial, directory).map_err(on("make", directory))?;
+    // A rename replaces an empty directory, and fails if it is no longer empty.
+    fs::rename(&partial, directory).map_err(on("create", directory))?;
     kill_point("cli.restore.before_directory_sync");
-    sync(above(directory))?;
+    sync(parent(directory))?;
     kill_point("cli.restore.before_unmark");
     mark.finish(directory)
         .map_err(on("finish the restore of", directory))?;
@@ -155,7 +155,7 @@ fn require_apart(directory: &Path, backup: &Path) -> Result<(), RestoreError> {
 fn require_whole(backup: &Path) -> Result<(), RestoreError> {
     let name = backup.file_name().unwrap_or_default().as_encoded_bytes();
     let is_partial = name.ends_with(PARTIAL_SUFFIX.as_bytes());
-    if is_partial || Restoring::is_in(backup).map_err(on("look at", backup))? {
+    if is_partial || Restoring::is_in(backup).map_err(on("examine", backup))? {
         return Err(RestoreError::Unfinished {
             backup: backup.to_path_buf(),
         });
@@ -163,37 +163,37 @@ fn require_whole(backup: &Path) -> Result<(), RestoreError> {
     Ok(())
 }
 
-/// Told before hours of copying: a rename stays within a file system, and replaces the directory itself.
+/// Refuses a directory that the rename could not replace, before hours of copying: a mount point or a link.
 fn require_replaceable(directory: &Path) -> Result<(), RestoreError> {
-    // Without the slash at its end, behind which a link would be followed.
+    // Removes a trailing slash, with which the link would be followed.
     let directory: PathBuf = directory.components().collect();
     let found = match fs::symlink_metadata(&directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        found => found.map_err(on("look at", &directory))?,
+        found => found.map_err(on("examine", &directory))?,
     };
-    let parent = above(&directory);
-    let around = fs::metadata(parent).map_err(on("look at", parent))?;
-    match found.is_symlink() || found.dev() != around.dev() {
-        true => Err(RestoreError::Irreplaceable { directory }),
-        false => Ok(()),
+    let parent = parent(&directory);
+    let around = fs::metadata(parent).map_err(on("examine", parent))?;
+    if found.is_symlink() || found.dev() != around.dev() {
+        return Err(RestoreError::Irreplaceable { directory });
     }
+    Ok(())
 }
 
-fn above(directory: &Path) -> &Path {
+fn parent(directory: &Path) -> &Path {
     match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
 }
 
-/// The files of a backup.
+/// Lists the files of a backup.
 fn names(backup: &Path) -> Result<Vec<OsString>, RestoreError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(backup).map_err(on("list", backup))? {
         let entry = entry.map_err(on("list", backup))?;
         let (path, name) = (entry.path(), entry.file_name());
-        let kind = entry.file_type().map_err(on("look at", &path))?;
-        // The names are kept one a line.
+        let kind = entry.file_type().map_err(on("examine", &path))?;
+        // RESTORING lists one name per line.
         let is_line = name.to_str().is_some_and(|name| !name.contains('\n'));
         if !kind.is_file() || !is_line {
             return Err(RestoreError::NotAFile { path });
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_replaced_is_refused() {
+    fn a_mount_point_or_a_link_is_refused() {
         let scratch = tempfile::tempdir().unwrap();
         let at = |name: &str| scratch.path().join(name);
         fs::create_dir(at("empty")).unwrap();
@@ -253,7 +253,7 @@ mod tests {
         for fine in ["empty", "empty/", "missing"] {
             require_replaceable(&at(fine)).unwrap();
         }
-        // A file system of its own on every Linux.
+        // /proc is a mount point on every Linux.
         for bad in [at("link"), at("link/"), PathBuf::from("/proc")] {
             let refused = require_replaceable(&bad);
             assert!(

@@ -1,8 +1,8 @@
-//! The certificate authority: makes itself, and signs certificates of clients and of the server.
+//! The certificate authority: self-signed, issues client and server certificates.
 //!
-//! Everything is P-256: the smallest handshake that every TLS stack speaks. The path length is zero, so
-//! nothing it signs can sign in turn. What a certificate may be used for is in its extended key usage;
-//! therefore a device certificate does not pass for a server, nor the server's for a device.
+//! All keys are P-256: the smallest handshake that every TLS stack supports. The path length is zero, so an issued
+//! certificate cannot sign others. The extended key usage separates clients from servers: a device certificate is not
+//! accepted for a server, nor the server's for a device.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -19,11 +19,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{PkiError, Validity};
 
-/// The names every server certificate carries: the ways to reach a server on the same machine.
+/// The names in every server certificate: those of a server on the same machine.
 pub const STANDARD_SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// The first part of the name of every authority. The second part differs for each, so that a verifier
-/// that trusts two (an old one and its successor) picks the right one by name.
+/// Prefix of the common name of every authority. A suffix makes it unique, so that a verifier that trusts two of them
+/// (an old one and its successor) finds the issuer by name.
 const AUTHORITY_NAME: &str = "Muster device CA";
 
 /// A certificate with its private key, both as PEM text.
@@ -60,7 +60,7 @@ impl std::fmt::Debug for CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    /// Makes a new authority with a new key.
+    /// Creates an authority with a new key.
     pub fn create(validity: Validity) -> Result<Self, PkiError> {
         let key = new_key()?;
         let mark: String = key
@@ -80,7 +80,7 @@ impl CertificateAuthority {
         })
     }
 
-    /// Takes up an authority made earlier, from the PEM text of its certificate and its key.
+    /// Loads an authority from the PEM text of its certificate and its key.
     pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, PkiError> {
         let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
             .map_err(|_| PkiError::AuthorityCertificate("it is not PEM text"))?;
@@ -103,12 +103,12 @@ impl CertificateAuthority {
         })
     }
 
-    /// The certificate of the authority: what a server takes as `listen.client_ca` and a client as its root.
+    /// The certificate of the authority: `listen.client_ca` of a server, and the trusted root of a client.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
 
-    /// The private key of the authority. A secret: whoever has it can be any device of any tenant.
+    /// The private key of the authority. A secret: its holder can impersonate any device of any tenant.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
@@ -120,7 +120,7 @@ impl CertificateAuthority {
         validity: Validity,
     ) -> Result<IssuedIdentity, PkiError> {
         let uri = identity.to_string();
-        // The common name is for people who look at certificates; the server reads the URI only.
+        // The common name is for people only; the server reads the URI.
         let subject = uri.rsplit('/').next().unwrap_or(&uri);
         let mut params = params_named(subject, validity);
         params.subject_alt_names = vec![SanType::URI(
@@ -130,7 +130,7 @@ impl CertificateAuthority {
         self.sign(params)
     }
 
-    /// Issues the certificate of a server that is reached by `names` and by [`STANDARD_SERVER_NAMES`].
+    /// Issues the certificate of a server with `names` and [`STANDARD_SERVER_NAMES`].
     pub fn issue_server(
         &self,
         names: &[String],
@@ -156,7 +156,7 @@ impl CertificateAuthority {
         self.sign(params)
     }
 
-    /// Makes a key and signs the certificate of an end entity for it.
+    /// Creates a key and signs an end-entity certificate for it.
     fn sign(&self, mut params: CertificateParams) -> Result<IssuedIdentity, PkiError> {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,7 +1,7 @@
 //! The files of the authority and of issued identities.
 //!
-//! Private keys are readable by their owner only, from the moment the file exists. Nothing is ever
-//! overwritten: all targets are looked at before the first one is written.
+//! Files with private keys are created readable by their owner only. Nothing is overwritten: all targets are checked
+//! before the first one is written.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -11,12 +11,12 @@ use muster_wire::{Identity, Subject};
 
 use super::{CertificateAuthority, IssuedIdentity, PkiError, Validity};
 
-/// The mode of a file that holds a private key: its owner reads and writes, nobody else does anything.
+/// Mode of a file with a private key: read and write for the owner only.
 const MODE_SECRET: u32 = 0o600;
-/// The mode of a file that everybody may read.
+/// Mode of a public file.
 const MODE_PUBLIC: u32 = 0o644;
 
-/// The file names inside a directory made by `muster pki init`.
+/// The files in a directory created by `muster pki init`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PkiDirectory {
     /// The certificate of the authority: `ca.pem`.
@@ -30,7 +30,7 @@ pub struct PkiDirectory {
 }
 
 impl PkiDirectory {
-    /// The names for `directory`; touches nothing.
+    /// The paths in `directory`; does not access the file system.
     pub fn at(directory: &Path) -> Self {
         Self {
             ca_certificate: directory.join("ca.pem"),
@@ -40,7 +40,7 @@ impl PkiDirectory {
         }
     }
 
-    /// Writes an authority and the certificate of a server. Refuses when one of the files exists.
+    /// Writes an authority and the certificate of a server. Fails if one of the files exists.
     pub fn create(
         &self,
         authority: &CertificateAuthority,
@@ -117,7 +117,7 @@ fn file_name(identity: &Identity) -> String {
 
 fn refuse_existing<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), PkiError> {
     for path in paths {
-        // A dangling link is in the way too.
+        // Without following links: a dangling link exists too.
         if path.symlink_metadata().is_ok() {
             return Err(PkiError::Exists {
                 path: path.to_owned(),

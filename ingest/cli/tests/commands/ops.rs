@@ -92,11 +92,11 @@ fn what_the_server_refuses_is_one_line_with_its_reason() {
 }
 
 #[test]
-fn an_answer_of_another_shape_is_not_understood() {
+fn a_response_of_another_form_is_an_error() {
     for body in ["hello", "[]", "{}", r#"{"tenants":[{"devices":1}]}"#] {
         let (url, answering) = answer_once("200 OK", body);
         let ended = muster(&["counts", "--server", &url]);
-        assert!(ended.one_line(1).contains("not understood"), "{body}");
+        assert!(ended.one_line(1).contains("cannot parse the response"), "{body}");
         answering.join().unwrap();
     }
 }
@@ -124,7 +124,7 @@ fn a_recount_ends_by_what_it_found() {
     );
     assert_eq!(
         ended.err,
-        "muster: the recount differs from the counts (1 listed)\n"
+        "muster: the recount differs from the counters (1 listed); please report this bug\n"
     );
     answering.join().unwrap();
 }

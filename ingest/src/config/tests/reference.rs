@@ -14,7 +14,7 @@ const END: &str = "<!-- reference: end -->\n";
 const UPDATE: &str = "MUSTER_UPDATE_DOCS";
 
 fn document() -> PathBuf {
-    // As the test runs, not as it was built: a build that two clones share remembers one of them.
+    // Read at run time: a target directory shared by two clones would embed the path of one of them.
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
     Path::new(&folder).join("../docs/reference/CONFIGURATION.md")
 }
@@ -43,7 +43,7 @@ fn line(name: &str, row: &KeyRow) -> String {
     let default = row
         .default
         .as_ref()
-        .map_or("must be given".to_owned(), |text| format!("`{text}`"));
+        .map_or("required".to_owned(), |text| format!("`{text}`"));
     format!(
         "| `{name}` | {} | {default} | {} | {} |\n",
         row.kind, row.allowed, row.meaning
@@ -61,14 +61,14 @@ fn names(prefix: &str, table: &toml::Table, into: &mut BTreeSet<String>) {
                     names(&format!("{name}."), element.as_table().unwrap(), into);
                 }
             }
-            _ => assert!(into.insert(name.clone()), "{name} is there twice"),
+            _ => assert!(into.insert(name.clone()), "{name} occurs twice"),
         }
     }
 }
 
 #[test]
 fn every_field_of_the_configuration_is_in_the_reference_with_its_default() {
-    // What is unset is not printed.
+    // An unset key is not printed.
     let text = MINIMAL.replace("[store]", "[store]\nbackup_directory = \"backups\"");
     let printed: toml::Table = parse(&text).unwrap().to_toml().parse().unwrap();
     let mut fields = BTreeSet::new();

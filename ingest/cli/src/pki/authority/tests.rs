@@ -1,4 +1,4 @@
-//! What the authority puts into certificates, and what it refuses to start from.
+//! Tests of issued certificates and of loading an authority.
 
 use std::time::{Duration, SystemTime};
 
@@ -123,7 +123,7 @@ fn a_name_that_is_neither_host_nor_address_is_refused() {
 }
 
 #[test]
-fn an_authority_taken_up_again_goes_on_signing_under_the_same_name() {
+fn a_loaded_authority_signs_under_the_same_name() {
     let first = authority();
     let again = CertificateAuthority::load(first.certificate_pem(), &first.key_pem()).unwrap();
     let (one, two) = (

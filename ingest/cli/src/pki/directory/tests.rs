@@ -1,4 +1,4 @@
-//! What is written where, with which mode, and what is never overwritten.
+//! Tests of the written files, their modes, and that none is overwritten.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -42,7 +42,7 @@ fn an_authority_written_to_files_loads_again_and_its_keys_are_private() {
 }
 
 #[test]
-fn one_file_in_the_way_is_enough_to_write_none() {
+fn one_existing_file_is_enough_to_write_none() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = PkiDirectory::at(scratch.path());
     fs::write(&directory.server_key, "precious").unwrap();
