@@ -1,8 +1,8 @@
-//! What operators ask of the server, answered: the backend of the HTTP endpoint.
+//! The backend of the HTTP endpoint for operators.
 //!
-//! Used on the ops runtime. It reads published atomics, asks shards over their control channel, and reads the store on
-//! blocking threads; the orders it can give are a recount and a backup, one of each at a time. Every question has a
-//! deadline. Routes and documents are `muster-api`'s.
+//! Runs on the ops runtime. It reads published atomics, queries shards over their control channel, and reads the store on
+//! blocking threads. Bounded: every query has a deadline; one recount, one backup and one read of the store's statistics
+//! run at a time. Routes and documents are in `muster-api`.
 
 mod backup;
 mod device;
@@ -34,60 +34,60 @@ use crate::route::RouteTable;
 use crate::shard::Control;
 use crate::shard::writer::WriterReport;
 
-/// What the backend reads; built once by the server.
+/// The state that the backend reads; created once by the server.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// What the server is doing.
+    /// The phase of the server.
     pub(crate) phase: PhaseSwitch,
     /// Counters of the front door and its sessions.
     pub(crate) metrics: Arc<Metrics>,
-    /// Who is connected.
+    /// Open sessions.
     pub(crate) registry: Arc<SessionRegistry>,
-    /// Which shard owns a device, and how full the inboxes are.
+    /// The shard map, and the depth of the inboxes.
     pub(crate) routes: Arc<RouteTable>,
-    /// By shard: its control channel.
+    /// The control channels, by shard.
     pub(crate) controls: Vec<Sender<Control>>,
-    /// What the writer last published.
+    /// The statistics that the writer last published.
     pub(crate) writer: Arc<Mutex<WriterReport>>,
-    /// For inventories, snapshots and its own numbers.
+    /// The store: inventories, snapshots, statistics.
     pub(crate) store: Arc<Store>,
-    /// The rules in force.
+    /// The policy set in force.
     pub(crate) policy: Arc<PolicySet>,
-    /// Where backups are made, if they are.
+    /// The directory of backups; `None` disables them.
     pub(crate) backup_directory: Option<PathBuf>,
-    /// By tenant index; also tenants that are no longer configured.
+    /// Tenant names by index, including tenants that are no longer configured.
     pub(crate) tenants: Vec<String>,
     /// When the process started.
     pub(crate) started_at: Timestamp,
-    /// What the configuration lets the process hold at most.
+    /// The memory bound of the configuration.
     pub(crate) memory_bound_bytes: u64,
 }
 
-/// How long the backend waits for shards and for the disk.
+/// Timeouts of waiting for shards and the store.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
-    /// For an answer that a request is about.
+    /// For the answer to a request.
     answer: Duration,
-    /// For the numbers of a scrape, which goes on without them.
+    /// For the values of a scrape, which succeeds without them.
     scrape: Duration,
 }
 
-/// A commit takes milliseconds; a disk that takes seconds is stuck, and the operator must learn of it.
+/// A commit takes milliseconds; if it takes seconds the disk is stuck, and the operator must be told.
 const DEADLINES: Deadlines = Deadlines {
     answer: Duration::from_secs(5),
     scrape: Duration::from_secs(2),
 };
 
-/// Answers the HTTP endpoint.
+/// The backend of the running server.
 #[derive(Debug)]
 pub(crate) struct ServerBackend {
     context: Arc<Context>,
     deadlines: Deadlines,
-    /// Held by the recount that runs: it takes the memory of a shard, so there is one at a time.
+    /// Locked during a recount: it takes the memory of a shard, so only one runs at a time.
     recounting: Arc<tokio::sync::Mutex<()>>,
-    /// Held by the backup that runs: two would only share the disk.
+    /// Locked during a backup: two would only compete for the disk.
     backing_up: Arc<tokio::sync::Mutex<()>>,
-    /// Held by the read of the store's numbers: on a stuck disk, scrapes must not pile up threads.
+    /// Acquired to read the store's statistics: on a stuck disk, scrapes must not accumulate threads.
     reading_store: Arc<Semaphore>,
 }
 
@@ -131,7 +131,7 @@ impl Backend for ServerBackend {
 
     fn cells(&self) -> Answer<'_, Vec<Cell>> {
         Box::pin(async {
-            let cells = self.ask_all(Control::Cells).await?.into_iter().flatten();
+            let cells = self.query_all(Control::Cells).await?.into_iter().flatten();
             let cells = cells.map(|cell| Cell {
                 tenant: cell.tenant,
                 cohort: cell.cohort,

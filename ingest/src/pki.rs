@@ -1,11 +1,9 @@
-//! Certificates: who may speak to the server, and as whom.
+//! Certificates: authentication of clients.
 //!
-//! One device certificate authority signs the certificates of devices, of gateways and of the server.
-//! A client certificate carries exactly one identity (`muster://<tenant>/device/<uuid>` or
-//! `muster://<tenant>/gateway/<name>`) in its subject alternative names; nothing else in it is trusted.
-//! This module only reads certificates; `muster pki` makes them, or the authority of the operator does.
-//!
-//! Nothing here reads the clock: the time is an argument.
+//! One certificate authority signs the certificates of devices, of gateways and of the server. A client certificate
+//! contains exactly one identity (`muster://<tenant>/device/<uuid>` or `muster://<tenant>/gateway/<name>`) in its
+//! subject alternative names; nothing else in it is trusted. This module only reads certificates; `muster pki` or the
+//! operator's authority issues them. Nothing here reads the clock: the time is an argument.
 
 mod identity;
 pub mod tls;

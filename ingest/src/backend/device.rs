@@ -1,4 +1,4 @@
-//! One device: its record from the shard that owns it, its inventory from the store.
+//! Looks up one device: its record in the shard that owns it, its inventory in the store.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ impl ServerBackend {
         device_id: DeviceId,
     ) -> Result<Option<Device>, ApiError> {
         let shard = usize::from(self.context.routes.map.shard_of(&device_id).0);
-        let question = |reply| Control::Device {
+        let query = |reply| Control::Device {
             tenant,
             device_id,
             reply,
         };
-        let Some(view) = self.ask(shard, question).await? else {
+        let Some(view) = self.query(shard, query).await? else {
             return Ok(None);
         };
         let inventory = match view.record.inventory_revision {
@@ -38,7 +38,7 @@ impl ServerBackend {
         }))
     }
 
-    /// Reads the stored inventory, on a blocking thread: it may come from disk.
+    /// Reads the stored inventory on a blocking thread, as it may be on disk.
     async fn inventory(
         &self,
         tenant: TenantIndex,
@@ -46,10 +46,11 @@ impl ServerBackend {
     ) -> Result<Option<Inventory>, ApiError> {
         let store = Arc::clone(&self.context.store);
         let read = spawn_blocking(move || store.inventory(tenant, &device_id));
-        let late = |_| ApiError::Timeout {
-            what: "the store".to_owned(),
-        };
-        let read = timeout(self.deadlines.answer, read).await.map_err(late)?;
+        let read = timeout(self.deadlines.answer, read)
+            .await
+            .map_err(|_| ApiError::Timeout {
+                what: "the store".to_owned(),
+            })?;
         let stored = read
             .map_err(|error| ApiError::Internal(error.to_string()))?
             .map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;

@@ -1,8 +1,8 @@
-//! The numbers of the whole server as OpenMetrics text.
+//! The metrics of the whole server as OpenMetrics text.
 //!
-//! Nothing is registered and nothing is counted twice: a scrape reads the plain atomics and histograms
-//! that the other threads keep, and renders [`families`]. Shards and disk get a deadline; a scrape never
-//! fails for want of them, but says what is missing, because a stuck disk is when metrics are needed.
+//! No metric is registered or counted twice: a scrape reads the atomics and histograms of the other threads, and renders
+//! [`families`]. Shards and store have a deadline; a scrape succeeds without them and reports what is missing, because
+//! metrics are needed most when a disk is stuck.
 
 mod distribution;
 mod families;
@@ -25,14 +25,14 @@ use super::{Context, ServerBackend};
 use crate::shard::writer::WriterReport;
 use crate::shard::{Control, ShardReport};
 
-/// Everything a page is rendered from, read once.
+/// All values of one scrape, read once.
 #[derive(Debug)]
 struct Scrape {
     context: Arc<Context>,
-    /// By shard; `None` for one that did not answer.
+    /// Reports by shard; `None` for a shard that did not respond.
     shards: Vec<Option<Box<ShardReport>>>,
     writer: WriterReport,
-    /// `None` if the disk did not answer.
+    /// `None` if the store did not respond.
     store: Option<StoreMetrics>,
     resident_bytes: u64,
     open_files: u64,
@@ -53,8 +53,8 @@ impl ServerBackend {
         connections: Arc<ConnectionCounters>,
     ) -> Result<String, ApiError> {
         let (shards, store) = tokio::join!(
-            self.ask_each(self.deadlines.scrape, Control::Report),
-            self.store_numbers()
+            self.query_each(self.deadlines.scrape, Control::Report),
+            self.store_metrics()
         );
         let scrape = Scrape {
             context: Arc::clone(&self.context),
@@ -74,20 +74,20 @@ impl ServerBackend {
         Ok(page)
     }
 
-    /// The store's numbers, which list the directory: on a blocking thread, one at a time, with a deadline.
-    async fn store_numbers(&self) -> Option<StoreMetrics> {
-        let alone = Arc::clone(&self.reading_store).try_acquire_owned().ok()?;
+    /// Reads the store's metrics, which lists the directory: on a blocking thread, one at a time, with a deadline.
+    async fn store_metrics(&self) -> Option<StoreMetrics> {
+        let permit = Arc::clone(&self.reading_store).try_acquire_owned().ok()?;
         let store = Arc::clone(&self.context.store);
         let read = spawn_blocking(move || {
-            let numbers = store.metrics();
-            drop(alone);
-            numbers
+            let metrics = store.metrics();
+            drop(permit);
+            metrics
         });
         timeout(self.deadlines.scrape, read).await.ok()?.ok()
     }
 }
 
-/// A copy of what the writer published; its lock is held for a copy only.
+/// Copies the published statistics of the writer; the lock is held only for the copy.
 fn writer_report(context: &Context) -> WriterReport {
     let report = context
         .writer

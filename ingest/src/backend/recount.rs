@@ -1,7 +1,7 @@
-//! Every device counted again from disk while the server serves, shard by shard.
+//! Recounts every device from disk while the server runs, shard by shard.
 //!
-//! A shard stands still only while the snapshot is taken. Counting rebuilds the shard beside itself on a
-//! blocking thread, so a recount takes the memory of one shard; one runs at a time.
+//! A shard is paused only while the snapshot is created. Counting rebuilds the shard on a blocking thread, so a recount
+//! takes the memory of one more shard; one runs at a time.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ impl ServerBackend {
         let mut turn = running.map_err(|_| ApiError::RecountRunning)?;
         let mut comparison = Comparison::default();
         for shard in (0..self.context.store.shards()).map(ShardId) {
-            let point = self.ask(usize::from(shard), Control::Recount).await?;
+            let point = self.query(usize::from(shard), Control::Recount).await?;
             let store = Arc::clone(&self.context.store);
-            // The turn goes along: if nobody waits any more, the count under way still ends before the
-            // next recount begins.
+            // The thread owns the lock: if the request is cancelled, its count still ends before the next recount
+            // begins.
             let counting = spawn_blocking(move || (count(&store, shard, point), turn));
             let (counted, back) = counting
                 .await
@@ -45,10 +45,10 @@ impl ServerBackend {
     }
 }
 
-/// What is on disk at the point where the shard stands still, and what its counters say there.
+/// Counts the devices on disk at the point where the shard is paused; returns them with the counters of that point.
 fn count(store: &Store, shard: ShardId, point: RecountPoint) -> Result<(Cells, Cells), ApiError> {
     let snapshot = store.snapshot();
-    // A shard that has waited too long has gone on, and the snapshot is of another state than the cells.
+    // Fails if the pause has timed out: the shard has resumed, and the snapshot does not match the counters.
     if point.release.try_send(()).is_err() {
         return Err(ApiError::Timeout {
             what: format!("the snapshot of shard {shard}"),

@@ -1,7 +1,7 @@
-//! Questions to shards, over their control channels.
+//! Queries to shards, over their control channels.
 //!
-//! A question is offered, never waited with: a full channel is an error at once. An answer has a deadline.
-//! All shards are asked before the first answer is awaited, so they answer side by side.
+//! Sending never blocks: a full channel is an error at once. A reply has a deadline. Queries are sent to all shards before
+//! the first reply is awaited, so the shards work in parallel.
 
 use std::time::Duration;
 
@@ -15,78 +15,81 @@ use crate::phase::Phase;
 use crate::shard::Control;
 
 impl ServerBackend {
-    /// Asks one shard.
-    pub(super) async fn ask<T>(
+    /// Queries one shard.
+    pub(super) async fn query<T>(
         &self,
         shard: usize,
-        question: impl FnOnce(oneshot::Sender<T>) -> Control,
+        query: impl FnOnce(oneshot::Sender<T>) -> Control,
     ) -> Result<T, ApiError> {
         let deadline = Instant::now() + self.deadlines.answer;
-        let answer = self.offer(shard, question)?;
-        self.answer(shard, answer, deadline).await
+        let reply = self.send(shard, query)?;
+        self.receive(shard, reply, deadline).await
     }
 
-    /// Asks every shard; by shard, its answer or why there is none.
-    pub(super) async fn ask_each<T>(
+    /// Queries every shard; returns the reply or error of each.
+    pub(super) async fn query_each<T>(
         &self,
         within: Duration,
-        question: impl Fn(oneshot::Sender<T>) -> Control,
+        query: impl Fn(oneshot::Sender<T>) -> Control,
     ) -> Vec<Result<T, ApiError>> {
         let deadline = Instant::now() + within;
         let shards = 0..self.context.controls.len();
-        let offered: Vec<_> = shards.map(|shard| self.offer(shard, &question)).collect();
-        let mut answers = Vec::with_capacity(offered.len());
-        for (shard, offered) in offered.into_iter().enumerate() {
-            answers.push(match offered {
-                Ok(answer) => self.answer(shard, answer, deadline).await,
+        let sent: Vec<_> = shards.map(|shard| self.send(shard, &query)).collect();
+        let mut replies = Vec::with_capacity(sent.len());
+        for (shard, sent) in sent.into_iter().enumerate() {
+            replies.push(match sent {
+                Ok(reply) => self.receive(shard, reply, deadline).await,
                 Err(error) => Err(error),
             });
         }
-        answers
+        replies
     }
 
-    /// Asks every shard; an answer is whole or there is none.
-    pub(super) async fn ask_all<T>(
+    /// Queries every shard; returns all replies, or the first error.
+    pub(super) async fn query_all<T>(
         &self,
-        question: impl Fn(oneshot::Sender<T>) -> Control,
+        query: impl Fn(oneshot::Sender<T>) -> Control,
     ) -> Result<Vec<T>, ApiError> {
-        self.ask_each(self.deadlines.answer, question)
+        self.query_each(self.deadlines.answer, query)
             .await
             .into_iter()
             .collect()
     }
 
-    fn offer<T>(
+    fn send<T>(
         &self,
         shard: usize,
-        question: impl FnOnce(oneshot::Sender<T>) -> Control,
+        query: impl FnOnce(oneshot::Sender<T>) -> Control,
     ) -> Result<oneshot::Receiver<T>, ApiError> {
-        let unknown = || ApiError::Internal(format!("there is no shard {shard}"));
-        let control = self.context.controls.get(shard).ok_or_else(unknown)?;
-        let (reply, answer) = oneshot::channel();
-        match control.try_send(question(reply)) {
-            Ok(()) => Ok(answer),
+        let control = self
+            .context
+            .controls
+            .get(shard)
+            .ok_or_else(|| ApiError::Internal(format!("shard {shard} does not exist")))?;
+        let (reply, receiver) = oneshot::channel();
+        match control.try_send(query(reply)) {
+            Ok(()) => Ok(receiver),
             Err(TrySendError::Full(_)) => Err(ApiError::Busy { shard }),
-            Err(TrySendError::Disconnected(_)) => Err(self.unanswered()),
+            Err(TrySendError::Disconnected(_)) => Err(self.no_reply()),
         }
     }
 
-    async fn answer<T>(
+    async fn receive<T>(
         &self,
         shard: usize,
-        answer: oneshot::Receiver<T>,
+        reply: oneshot::Receiver<T>,
         deadline: Instant,
     ) -> Result<T, ApiError> {
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(self.unanswered()),
+        match timeout_at(deadline, reply).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) => Err(self.no_reply()),
             Err(_) => Err(ApiError::Timeout {
                 what: format!("shard {shard}"),
             }),
         }
     }
 
-    /// A stop closes the store: what would hold on to it for long is not begun any more.
+    /// Refuses an operation that would keep the store open for long while a stop wants to close it.
     pub(super) fn refuse_while_draining(&self) -> Result<(), ApiError> {
         match self.context.phase.get() {
             Phase::Draining => Err(ApiError::Draining),
@@ -94,8 +97,8 @@ impl ServerBackend {
         }
     }
 
-    /// Why a shard drops a question: it has ended, or what it would answer from is not durable.
-    fn unanswered(&self) -> ApiError {
+    /// Why a shard dropped a query: it has ended, or its state is not durable.
+    fn no_reply(&self) -> ApiError {
         match self.context.phase.get() {
             Phase::Draining => ApiError::Draining,
             _ => ApiError::StorePoisoned,

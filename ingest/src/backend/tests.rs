@@ -1,4 +1,4 @@
-//! The backend over shards that answer as told: threads with a control channel and nothing behind it.
+//! Tests of the backend with fake shards: threads with a control channel and constant replies.
 
 mod documents;
 mod fixture;

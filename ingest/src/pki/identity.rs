@@ -1,8 +1,8 @@
-//! Reads the identity out of a client certificate.
+//! Reads the identity from a client certificate.
 //!
-//! The answer means something only for a certificate whose chain TLS has verified; this module looks at
-//! names, not at signatures. It denies by default: what is not exactly one well-formed identity is
-//! refused. The common name is never looked at. What an identity looks like is `wire`'s business.
+//! Pure. The result is valid only for a certificate whose chain TLS has verified: this module reads names, not
+//! signatures. It denies by default: anything but exactly one well-formed identity is refused. The common name is
+//! ignored. The format of an identity is defined in `wire`.
 
 use muster_engine::Timestamp;
 use muster_wire::{CloseCode, Identity};
@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Why a certificate names nobody. The issuer of the certificate must act.
+/// Why a certificate has no valid identity. The issuer of the certificate must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// The certificate, or the extension with its names, is not well-formed.
@@ -35,8 +35,8 @@ impl IdentityError {
     }
 }
 
-/// The identity that the certificates of a connection carry, if all of them are valid now. A resumed session
-/// brings those that were verified when it was made, perhaps a day and many sessions ago.
+/// The identity in the certificates of a connection, if all of them are valid now. A resumed session has the
+/// certificates that were verified when it was created, perhaps a day and many sessions ago.
 pub fn identity_at(
     now: Timestamp,
     chain: &[CertificateDer<'_>],
@@ -56,7 +56,7 @@ pub fn identity_at(
     identity_of(own)
 }
 
-/// The identity a client certificate (DER) carries.
+/// The identity in a client certificate (DER).
 pub fn identity_of(certificate_der: &[u8]) -> Result<Identity, IdentityError> {
     let (rest, certificate) =
         X509Certificate::from_der(certificate_der).map_err(|_| IdentityError::Certificate)?;
@@ -71,7 +71,7 @@ pub fn identity_of(certificate_der: &[u8]) -> Result<Identity, IdentityError> {
     for name in names.unwrap_or_default() {
         match name {
             GeneralName::URI(uri) => uris.push(*uri),
-            // Bytes that no reader agrees on might be a second identity to another reader.
+            // Another parser might read malformed bytes as a second identity.
             GeneralName::Invalid(..) => return Err(IdentityError::Certificate),
             _ => {}
         }

@@ -1,10 +1,9 @@
-//! The TLS settings of the listener, built by hand.
+//! The TLS configuration of the listener.
 //!
-//! Every default that would weaken the front door is set here and held by a test: TLS 1.3 only, a client
-//! certificate is mandatory, no early data, and no resumption. The front door adds both with a store in which a
-//! ticket works once (`net/tickets.rs`): without one early data can be replayed. A resumed session does not run the
-//! certificate verifier again, so who lets clients resume must look at their certificates himself.
-//! The crypto provider is passed in explicitly; the process has no global one to depend on.
+//! Every insecure default is overridden here and checked by a test: TLS 1.3 only, client certificates required, no early
+//! data, no resumption. `net/tickets.rs` adds the latter two with a store in which a ticket works once: without it early
+//! data could be replayed. A resumed session does not run the certificate verifier again, so the session checks the
+//! validity of the certificates itself. The crypto provider is passed explicitly; there is no global one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +15,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-/// Where the certificates of the listener are.
+/// The certificate files of the listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTls {
-    /// The server's certificate chain, PEM, the server's own first.
+    /// The server's certificate chain, PEM, leaf certificate first.
     pub certificate: PathBuf,
-    /// The private key of the first certificate, PEM.
+    /// The private key of the leaf certificate, PEM.
     pub key: PathBuf,
     /// The authorities whose client certificates are accepted, PEM.
     pub client_ca: PathBuf,
@@ -31,43 +30,43 @@ pub struct ServerTls {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {} ({key}): {source}; check the path and who may read it", file.display())]
+    #[error("cannot read {} ({key}): {source}; check the path and its permissions", file.display())]
     Unreadable {
         /// The configuration key that names the file.
         key: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file holds something else than what it should.
-    #[error("{} ({key}) holds no usable {expected}: {problem}; it must be PEM text", file.display())]
+    /// A file does not contain the expected item.
+    #[error("{} ({key}) contains no usable {expected}: {problem}; it must be PEM text", file.display())]
     Unusable {
         /// The configuration key that names the file.
         key: &'static str,
         /// The file.
         file: PathBuf,
-        /// What should be in the file.
+        /// The expected item.
         expected: &'static str,
-        /// What is wrong with it.
+        /// The cause.
         problem: String,
     },
-    /// Certificate and private key do not belong together, or the key has a type TLS cannot use.
-    #[error("{} and {} do not work together: {source}; issue both in one step", certificate.display(), key.display())]
+    /// Certificate and private key do not match, or TLS does not support the type of the key.
+    #[error("{} and {} do not match: {source}; issue both in one step", certificate.display(), key.display())]
     Mismatch {
-        /// The file of the certificate.
+        /// The certificate file.
         certificate: PathBuf,
-        /// The file of the key.
+        /// The key file.
         key: PathBuf,
-        /// What TLS said.
+        /// The error of rustls.
         source: rustls::Error,
     },
-    /// The crypto provider lacks what TLS 1.3 needs: a fault of the build.
-    #[error("the crypto provider cannot do TLS 1.3: {0}")]
+    /// The crypto provider does not support TLS 1.3: a build error.
+    #[error("the crypto provider does not support TLS 1.3: {0}")]
     Provider(rustls::Error),
 }
 
-/// Builds the TLS settings of the listener. Reads the files once; nothing is read again later.
+/// Builds the TLS configuration of the listener. Reads the files once; later changes are not picked up.
 pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
     let chain = certificates("listen.certificate", &files.certificate)?;
     let key = private_key(&files.key)?;
@@ -94,8 +93,8 @@ pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
-/// A secret that stays the same for as long as the listener's private key does: with it, a restarted
-/// server can tell clients of the process before it that their connections are gone.
+/// A secret derived from the listener's private key: with it, a restarted server sends valid stateless resets to clients
+/// of the previous process.
 pub fn restart_secret(files: &ServerTls) -> Result<[u8; 32], TlsError> {
     let key = private_key(&files.key)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.secret_der());

@@ -96,7 +96,10 @@ fn a_response_of_another_form_is_an_error() {
     for body in ["hello", "[]", "{}", r#"{"tenants":[{"devices":1}]}"#] {
         let (url, answering) = answer_once("200 OK", body);
         let ended = muster(&["counts", "--server", &url]);
-        assert!(ended.one_line(1).contains("cannot parse the response"), "{body}");
+        assert!(
+            ended.one_line(1).contains("cannot parse the response"),
+            "{body}"
+        );
         answering.join().unwrap();
     }
 }

@@ -38,7 +38,7 @@ fn an_unusable_certificate_is_one_line_that_names_it() {
     let line = ended.one_line(4);
     assert!(
         line.starts_with(&format!(
-            "{} (listen.certificate) holds no usable",
+            "{} (listen.certificate) contains no usable",
             certificate.display()
         )),
         "{line}"

@@ -1,7 +1,7 @@
-//! From an HDR histogram to the buckets and quantiles of a scrape.
+//! Converts HDR histograms to the buckets and quantiles of a scrape.
 //!
-//! Buckets can be added over servers and differenced over time; quantiles are exact to two digits, but
-//! of the time since the start. A scrape has both.
+//! Buckets can be summed over servers and differenced over time; quantiles are exact to two digits, but cover the whole
+//! time since the start. A scrape has both. Pure.
 
 use hdrhistogram::Histogram;
 
@@ -31,7 +31,7 @@ const LATENCY_NANOS: [u64; 19] = [
 /// Upper bounds of buckets of batch sizes.
 const SIZES: [u64; 8] = [1, 4, 16, 64, 256, 1024, 4096, 16_384];
 
-/// Quantiles shown, by label; 1 is the maximum.
+/// The exported quantiles, by label; 1 is the maximum.
 pub(super) const QUANTILES: [(&str, f64); 5] = [
     ("0.5", 0.5),
     ("0.9", 0.9),
@@ -42,7 +42,7 @@ pub(super) const QUANTILES: [(&str, f64); 5] = [
 
 const NANOS_PER_SECOND: f64 = 1e9;
 
-/// A histogram as the encoder wants it: each bucket by its upper bound, not cumulative.
+/// A histogram as the encoder expects it: buckets by upper bound, not cumulative.
 #[derive(Debug)]
 pub(super) struct Distribution {
     pub(super) sum: f64,
@@ -50,12 +50,12 @@ pub(super) struct Distribution {
     pub(super) buckets: Vec<(f64, u64)>,
 }
 
-/// Latencies recorded in nanoseconds, in seconds.
+/// Converts latencies from nanoseconds to seconds.
 pub(super) fn latency(histogram: &Histogram<u64>) -> Distribution {
     distribution(histogram, &LATENCY_NANOS, NANOS_PER_SECOND)
 }
 
-/// Numbers of things.
+/// Converts sizes, such as the check-ins per batch.
 pub(super) fn sizes(histogram: &Histogram<u64>) -> Distribution {
     distribution(histogram, &SIZES, 1.0)
 }
@@ -79,18 +79,19 @@ fn distribution(histogram: &Histogram<u64>, bounds: &[u64], unit: f64) -> Distri
     }
 }
 
-/// The quantiles of latencies in seconds; not a number before the first.
+/// The quantiles of latencies in seconds; NaN without any observation.
 pub(super) fn quantiles(histogram: &Histogram<u64>) -> [(&'static str, f64); QUANTILES.len()] {
-    QUANTILES.map(|(label, quantile)| match histogram.is_empty() {
-        true => (label, f64::NAN),
-        false => (
-            label,
-            histogram.value_at_quantile(quantile) as f64 / NANOS_PER_SECOND,
-        ),
+    QUANTILES.map(|(label, quantile)| {
+        let seconds = if histogram.is_empty() {
+            f64::NAN
+        } else {
+            histogram.value_at_quantile(quantile) as f64 / NANOS_PER_SECOND
+        };
+        (label, seconds)
     })
 }
 
-/// The sum of histograms; `None` without any.
+/// The sum of histograms; `None` without histograms.
 pub(super) fn merged<'a>(
     histograms: impl Iterator<Item = &'a Histogram<u64>>,
 ) -> Option<Histogram<u64>> {
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_of_nothing_are_no_number() {
+    fn quantiles_of_an_empty_histogram_are_nan() {
         let mut histogram = latency_histogram();
         assert!(
             quantiles(&histogram)

@@ -1,7 +1,7 @@
-//! Every metric family, with its help text. docs/reference/METRICS.md adds what to do when one moves.
+//! Every metric family, with its help text. docs/reference/METRICS.md adds the actions for operators.
 //!
-//! Names: `muster_<component>_<noun>_<unit>`. Labels are closed sets or the number of a shard; no tenant,
-//! device or session, so the number of series is known before the first client connects.
+//! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets or the number of a shard; no tenant, device or
+//! session, so the cardinality is known before the first client connects.
 
 pub(super) mod endpoint;
 pub(super) mod front_door;
@@ -24,19 +24,23 @@ const fn family(
     }
 }
 
-pub(super) const BUILD: Family =
-    family("muster_build", Info, &["version"], "The version that runs.");
+pub(super) const BUILD: Family = family(
+    "muster_build",
+    Info,
+    &["version"],
+    "Version of the running server.",
+);
 pub(super) const START_TIME: Family = family(
     "muster_process_start_time_seconds",
     Gauge,
     &[],
-    "When the process started, in seconds since the epoch.",
+    "Start time of the process, in seconds since the Unix epoch.",
 );
 pub(super) const RESIDENT: Family = family(
     "muster_process_resident_memory_bytes",
     Gauge,
     &[],
-    "Memory of the process that is in RAM.",
+    "Resident memory of the process.",
 );
 pub(super) const OPEN_FILES: Family = family(
     "muster_process_open_files",
@@ -54,19 +58,19 @@ pub(super) const PHASE: Family = family(
     "muster_server_phase",
     Gauge,
     &["phase"],
-    "1 for the phase the server is in, 0 for the others.",
+    "1 for the current phase of the server, 0 for the others.",
 );
 pub(super) const UNACKNOWLEDGED: Family = family(
     "muster_session_records_unacknowledged",
     Counter,
     &["code"],
-    "Records read whose session ended before their ack, by its close code.",
+    "Records read whose session ended before they were acknowledged, by close code.",
 );
 pub(super) const MEMORY_BOUND: Family = family(
     "muster_memory_bound_bytes",
     Gauge,
     &[],
-    "What the configuration lets the process hold at most.",
+    "Upper bound of the memory of the process, from the configuration.",
 );
 pub(super) const FRAMES: Family = family(
     "muster_session_frames",
@@ -84,13 +88,13 @@ pub(super) const ACKNOWLEDGED: Family = family(
     "muster_session_records_acknowledged",
     Counter,
     &["outcome"],
-    "Records acknowledged as durable, by what they were.",
+    "Records acknowledged as durable, by outcome.",
 );
 pub(super) const REJECTED: Family = family(
     "muster_session_records_rejected",
     Counter,
     &["reason"],
-    "Records refused, by reason.",
+    "Records rejected, by reason.",
 );
 pub(super) const ACKS: Family = family("muster_session_acks", Counter, &[], "Acks written.");
 pub(super) const BUSY: Family = family("muster_session_busy", Counter, &[], "Busy frames written.");
@@ -104,7 +108,7 @@ pub(super) const STAGE_QUANTILE: Family = family(
     "muster_stage_latency_quantile_seconds",
     Gauge,
     &["stage", "quantile"],
-    "Quantiles of the same latencies to two digits, since the start; quantile 1 is the longest.",
+    "Quantiles of the same latencies to two digits, since the start; quantile 1 is the maximum.",
 );
 pub(super) const SHARD_DEVICES: Family = family(
     "muster_shard_devices",
@@ -122,13 +126,13 @@ pub(super) const SHARD_SEQUENCE: Family = family(
     "muster_shard_sequence",
     Gauge,
     &["shard"],
-    "Number of the last commit of the shard, over all restarts.",
+    "Sequence of the last commit of the shard, continued over restarts.",
 );
 pub(super) const SHARD_REVISION: Family = family(
     "muster_shard_policy_revision",
     Gauge,
     &["shard"],
-    "Policy set in force in the shard.",
+    "Revision of the policy set in force in the shard.",
 );
 pub(super) const SHARD_TRANSITIONS: Family = family(
     "muster_shard_transitions",
@@ -140,7 +144,7 @@ pub(super) const SHARD_BATCHES: Family = family(
     "muster_shard_batches",
     Counter,
     &["shard"],
-    "Batches since the start, those for questions and timers included.",
+    "Batches since the start, including those for queries and timers.",
 );
 pub(super) const SHARD_CHECKPOINTS: Family = family(
     "muster_shard_checkpoints",
@@ -152,55 +156,55 @@ pub(super) const BATCH_CHECK_INS: Family = family(
     "muster_shard_batch_check_ins",
     Histogram,
     &[],
-    "Check-ins a batch, over all shards.",
+    "Check-ins per batch, over all shards.",
 );
 pub(super) const INBOX_BATCHES: Family = family(
     "muster_shard_inbox_batches",
     Gauge,
     &["shard"],
-    "Shard batches that wait in the inbox of the shard.",
+    "Shard batches queued in the inbox of the shard.",
 );
 pub(super) const SHARD_MISSING: Family = family(
     "muster_shard_report_missing",
     Gauge,
     &["shard"],
-    "1 if the shard did not answer this scrape in time; its other numbers are left out.",
+    "1 if the shard did not respond to this scrape in time; its other metrics are missing.",
 );
 pub(super) const AUDIT_DRIFT: Family = family(
     "muster_audit_drift",
     Gauge,
     &[],
-    "Most devices by which a round of the audit has found a shard's counters wrong since the start; must be 0.",
+    "Maximum drift of a shard's counters that an audit round has found since the start, in devices; must be 0.",
 );
 pub(super) const AUDIT_ROUNDS: Family = family(
     "muster_audit_rounds",
     Counter,
     &["shard"],
-    "Rounds of the audit: every device of the shard counted anew and compared with the counters.",
+    "Audit rounds: every device of the shard recounted and compared with the counters.",
 );
 pub(super) const AUDIT_DEVICES: Family = family(
     "muster_audit_devices",
     Counter,
     &["shard"],
-    "Devices that these rounds have counted.",
+    "Devices recounted by these rounds.",
 );
 pub(super) const AUDIT_SECONDS: Family = family(
     "muster_audit_seconds",
     Counter,
     &["shard"],
-    "Time of a processor that the audit of the shard has taken since the start.",
+    "CPU time of the audit of the shard since the start.",
 );
 pub(super) const AUDIT_ROUND_AGE: Family = family(
     "muster_audit_round_age_seconds",
     Gauge,
     &["shard"],
-    "Time since the end of the last round, or since the start before the first.",
+    "Time since the end of the last audit round, or since the start before the first.",
 );
 pub(super) const GROUPS: Family = family(
     "muster_writer_groups",
     Counter,
     &[],
-    "Writes that carried commits, one sync each.",
+    "Groups of commits written, one sync each.",
 );
 pub(super) const COMMITS: Family = family(
     "muster_writer_commits",
@@ -208,12 +212,12 @@ pub(super) const COMMITS: Family = family(
     &[],
     "Commits made durable.",
 );
-pub(super) const SYNCS: Family = family("muster_writer_syncs", Counter, &[], "Syncs waited for.");
+pub(super) const SYNCS: Family = family("muster_writer_syncs", Counter, &[], "Syncs completed.");
 pub(super) const WRITER_BYTES: Family = family(
     "muster_writer_bytes",
     Counter,
     &[],
-    "Bytes handed to RocksDB.",
+    "Bytes written to RocksDB.",
 );
 pub(super) const JOURNAL_VALUES: Family = family(
     "muster_writer_journal_values",
@@ -228,83 +232,79 @@ pub(super) const CHECKPOINTS: Family = family(
     &[],
     "Checkpoints made durable, of all shards.",
 );
-pub(super) const TRIMS: Family = family(
-    "muster_writer_trims",
-    Counter,
-    &[],
-    "Times that the head of the journal was deleted.",
-);
+pub(super) const TRIMS: Family =
+    family("muster_writer_trims", Counter, &[], "Trims of the journal.");
 pub(super) const JOURNAL_LIVE: Family = family(
     "muster_writer_journal_live_bytes",
     Gauge,
     &[],
-    "Journal bytes that a recovery would replay.",
+    "Journal bytes that recovery would replay.",
 );
 pub(super) const SYNC_LATENCY: Family = family(
     "muster_writer_sync_latency_seconds",
     Histogram,
     &[],
-    "Time of write and sync of a group, since the start.",
+    "Latency of the write and sync of a group, since the start.",
 );
 pub(super) const SYNC_QUANTILE: Family = family(
     "muster_writer_sync_latency_quantile_seconds",
     Gauge,
     &["quantile"],
-    "Quantiles of the same latency to two digits, since the start; quantile 1 is the longest.",
+    "Quantiles of the same latency to two digits, since the start; quantile 1 is the maximum.",
 );
 pub(super) const POISONED: Family = family(
     "muster_store_poisoned",
     Gauge,
     &[],
-    "1 once a write or sync has failed: nothing is acknowledged any more.",
+    "1 after a failed write or sync: nothing is acknowledged until a restart.",
 );
 pub(super) const STORE_MISSING: Family = family(
     "muster_store_report_missing",
     Gauge,
     &[],
-    "1 if the disk did not tell its numbers in time; the rest of this section is left out.",
+    "1 if the store did not respond to this scrape in time; the rest of this section is missing.",
 );
 pub(super) const DIRECTORY: Family = family(
     "muster_store_directory_bytes",
     Gauge,
     &[],
-    "All files of the data directory.",
+    "Size of all files in the data directory.",
 );
 pub(super) const WAL: Family = family(
     "muster_store_wal_bytes",
     Gauge,
     &[],
-    "Write-ahead logs of RocksDB among them.",
+    "Size of the write-ahead logs of RocksDB.",
 );
 pub(super) const JOURNAL_FILES: Family = family(
     "muster_store_journal_file_bytes",
     Gauge,
     &[],
-    "Table files of the journal.",
+    "Size of the SST files of the journal.",
 );
 pub(super) const TABLE_FILES: Family = family(
     "muster_store_table_file_bytes",
     Gauge,
     &[],
-    "Table files of all column families.",
+    "Size of the SST files of all column families.",
 );
 pub(super) const MEMTABLE: Family = family(
     "muster_store_memtable_bytes",
     Gauge,
     &[],
-    "Memory of RocksDB for writes that are not in files yet.",
+    "Memory of the memtables of RocksDB.",
 );
 pub(super) const STALLED: Family = family(
     "muster_store_stalled",
     Gauge,
     &[],
-    "1 while RocksDB makes writes wait.",
+    "1 while RocksDB stalls writes.",
 );
 pub(super) const STALL: Family = family(
     "muster_store_stall_seconds",
     Counter,
     &[],
-    "Time that writes have waited for flush or compaction.",
+    "Time that writes were stalled by flush or compaction.",
 );
 pub(super) const FLUSH: Family = family(
     "muster_store_flush_bytes",

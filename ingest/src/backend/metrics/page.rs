@@ -1,4 +1,4 @@
-//! Writes one family after the other through the encoder of `prometheus-client`.
+//! Writes metric families with the encoder of `prometheus-client`.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use prometheus_client::metrics::MetricType;
 
 use super::distribution::Distribution;
 
-/// A metric family: docs/reference/METRICS.md has a row with the same words for each, which a test compares.
+/// A metric family. A test compares it with its row in docs/reference/METRICS.md.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// Without the suffix that the encoder adds for counters (`_total`) and infos (`_info`).
+    /// The name without the suffix that the encoder adds to counters (`_total`) and infos (`_info`).
     pub(super) name: &'static str,
     pub(super) kind: MetricType,
-    /// Names of the labels; their values are closed sets.
+    /// The label names; the values are closed sets.
     pub(super) labels: &'static [&'static str],
     pub(super) help: &'static str,
 }
@@ -73,12 +73,12 @@ impl<'a> Page<'a> {
         Self { encoder }
     }
 
-    /// A family without labels.
+    /// Writes a family without labels.
     pub(super) fn one(&mut self, family: &Family, value: impl Into<Value>) -> fmt::Result {
         self.many(family, [([], value)])
     }
 
-    /// A family by its labels; nothing is written for a family without series.
+    /// Writes a family by its label values; writes nothing for a family without series.
     pub(super) fn many<const LABELS: usize, V: Into<Value>>(
         &mut self,
         family: &Family,

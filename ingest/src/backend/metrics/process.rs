@@ -1,10 +1,10 @@
-//! What the kernel says of this process.
+//! Process metrics of the kernel.
 
 use rustix::process::{Resource, getrlimit};
 
 /// Resident memory in bytes; 0 where the kernel does not tell (not Linux).
 pub(super) fn resident_bytes() -> u64 {
-    // `status` rather than `statm`: it is in kB, whatever the size of a memory page.
+    // `status`, not `statm`: its unit is kB, not the size of a memory page.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     resident_kilobytes(&status).unwrap_or(0) * 1024
 }

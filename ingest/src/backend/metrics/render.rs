@@ -1,4 +1,4 @@
-//! Which number goes into which family.
+//! Renders the values of a scrape into their families.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -136,7 +136,7 @@ fn by_close(counts: &ByClose) -> impl Iterator<Item = ([String; 1], u64)> {
         .map(|(code, count)| ([code.to_owned()], count))
 }
 
-/// The counters of an array by the names of its index.
+/// Pairs an array of counters with their label values.
 fn labelled(
     names: impl IntoIterator<Item = &'static str>,
     counters: &[Counter],
@@ -165,10 +165,10 @@ fn sessions(metrics: &Metrics, page: &mut Page<'_>) -> fmt::Result {
     page.one(&families::BUSY, metrics.busy.get())
 }
 
-/// The stages in the order of a check-in's life. A sum over shards is shown only if it is whole: a
-/// counter that falls for a moment looks like a restart.
+/// The stages in the order in which a check-in passes them. A sum over shards is exported only if every shard reported:
+/// a counter that decreases looks like a restart.
 fn stages(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
-    let reports = whole(scrape);
+    let reports = all_reports(scrape);
     let over_shards = |histogram: fn(&ShardReport) -> &hdrhistogram::Histogram<u64>| {
         merged(reports.iter().flatten().map(|report| histogram(report)))
     };
@@ -204,11 +204,11 @@ fn stages(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
 }
 
 /// The reports of all shards; `None` if one is missing.
-fn whole(scrape: &Scrape) -> Option<Vec<&ShardReport>> {
+fn all_reports(scrape: &Scrape) -> Option<Vec<&ShardReport>> {
     scrape.shards.iter().map(Option::as_deref).collect()
 }
 
-/// A number of each shard that answered.
+/// A value of each shard that reported.
 fn by_shard<'a, V: Into<Value>>(
     scrape: &'a Scrape,
     number: impl Fn(&ShardReport) -> V + 'a,
@@ -270,7 +270,7 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         &families::SHARD_CHECKPOINTS,
         by_shard(|report| report.checkpoints),
     )?;
-    let reports = whole(scrape).unwrap_or_default();
+    let reports = all_reports(scrape).unwrap_or_default();
     let batches = merged(reports.iter().map(|report| &report.batch_check_ins));
     page.many(
         &families::BATCH_CHECK_INS,

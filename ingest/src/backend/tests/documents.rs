@@ -1,4 +1,4 @@
-//! docs/reference/METRICS.md says what a scrape holds, no more and no less.
+//! docs/reference/METRICS.md documents exactly the families of a scrape.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use super::fixture::Server;
 
 fn reference() -> String {
-    // As the test runs, not as it was built: a build that two clones share remembers one of them.
+    // Read at run time: a target directory shared by two clones would embed the path of one of them.
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
     let path = Path::new(&folder).join("../docs/reference/METRICS.md");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What a document and a scrape both say of a family.
+/// The properties of a family that the document and a scrape share.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Family {
     kind: String,
@@ -20,7 +20,7 @@ struct Family {
     help: String,
 }
 
-/// The families by the name their series have, apart from what a histogram adds to it.
+/// The families by the name of their series, without the suffixes of a histogram.
 fn rendered(page: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut name = String::new();
@@ -59,7 +59,7 @@ fn documented(text: &str) -> BTreeMap<String, Family> {
         let [name, kind, labels, help, action] = cells[..] else {
             panic!("not five cells: {row}")
         };
-        assert!(!action.is_empty(), "{name} does not say what to do");
+        assert!(!action.is_empty(), "{name} has no action");
         let labels = labels
             .split(", ")
             .map(|label| label.trim_matches(['`', ' ']).to_owned());

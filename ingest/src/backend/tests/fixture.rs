@@ -1,4 +1,4 @@
-//! A server without a front door: an empty store, two shards that answer from constants.
+//! A server without a listener: an empty store, two fake shards with constant replies.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,26 +24,26 @@ use crate::shard::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 pub(super) const SHARDS: u16 = 2;
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
 
-/// How a shard behaves.
+/// The behaviour of a fake shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Conduct {
-    /// Answers everything.
+    /// Replies to every query.
     Answers,
-    /// Keeps questions and says nothing: a stuck disk.
+    /// Keeps queries without a reply: a stuck disk.
     Silent,
-    /// Drops questions: a poisoned store.
+    /// Drops queries: a poisoned store.
     Drops,
-    /// Takes no question.
+    /// Its channel is full.
     Full,
     /// Has ended.
     Gone,
 }
 
-/// A backend and what stands behind it.
+/// A backend with its fake shards.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) backend: ServerBackend,
-    /// The ends of channels that are full; other shards have taken theirs along.
+    /// Receivers of the full channels; the threads of the other shards own theirs.
     _full: Vec<Receiver<Control>>,
     _directory: TempDir,
 }
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// What a scrape says.
+    /// The text of a scrape.
     pub(super) async fn scrape(&self) -> String {
         self.backend.scrape(Arc::default()).await.unwrap()
     }
@@ -119,7 +119,7 @@ fn start(
     }
 }
 
-/// Ends with the endpoint, which holds the other end of the channel.
+/// Ends when the backend, which owns the sender, is dropped.
 fn run(shard: usize, conduct: Conduct, questions: &Receiver<Control>) {
     let mut kept = Vec::new();
     for control in questions {
@@ -145,7 +145,7 @@ fn answer(shard: usize, control: Control) {
         Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
         Control::Recount(reply) => {
             let (release, released) = bounded(1);
-            // The store is empty, so shard 0 agrees with it and shard 1 does not.
+            // The store is empty, so the counters of shard 0 match it and those of shard 1 do not.
             let cells = if shard == 0 { Vec::new() } else { cells(shard) };
             drop(reply.send(RecountPoint {
                 sequence: Sequence(0),
@@ -162,7 +162,7 @@ pub(super) fn device_id() -> DeviceId {
     DEVICE.parse().unwrap()
 }
 
-/// Both shards have a cell in common; shard 1 has one of the other tenant too.
+/// Both shards have one cell in common; shard 1 has another one, of the other tenant.
 fn cells(shard: usize) -> Vec<CellCount> {
     let mut cells = vec![CellCount {
         tenant: TenantIndex(0),

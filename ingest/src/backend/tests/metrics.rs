@@ -1,4 +1,4 @@
-//! What a scrape says, also when shards do not.
+//! Tests of a scrape, with and without reports of all shards.
 
 use super::fixture::{Conduct, Server};
 
@@ -6,13 +6,13 @@ fn value(page: &str, series: &str) -> f64 {
     let line = page
         .lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("{series} is not in\n{page}"))
+    line.unwrap_or_else(|| panic!("{series} is missing in\n{page}"))
         .parse()
         .unwrap()
 }
 
 #[tokio::test]
-async fn a_scrape_reads_what_the_threads_count() {
+async fn a_scrape_reads_the_counters_of_all_threads() {
     let server = Server::new();
     server.backend.context.metrics.received.add(7);
     server.backend.context.metrics.rejected[0].add(2);
@@ -59,7 +59,7 @@ async fn a_scrape_reads_what_the_threads_count() {
 }
 
 #[tokio::test]
-async fn a_scrape_goes_on_without_the_shards_that_do_not_answer() {
+async fn a_scrape_succeeds_without_the_shards_that_do_not_respond() {
     for conduct in [
         Conduct::Silent,
         Conduct::Drops,
@@ -80,7 +80,7 @@ async fn a_scrape_goes_on_without_the_shards_that_do_not_answer() {
         assert!(!page.contains("muster_shard_devices{shard=\"1\"}"));
         assert!(
             !page.contains("stage=\"inbox_to_apply\""),
-            "half a sum would look like a restart"
+            "a partial sum would look like a restart"
         );
         assert!(page.contains("stage=\"durable_to_ack\""));
         assert!(page.contains("muster_store_directory_bytes"));

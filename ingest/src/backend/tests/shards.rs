@@ -1,4 +1,4 @@
-//! What the backend makes of shards that answer, and of those that do not.
+//! Tests of queries to shards that reply, and to shards that do not.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -25,7 +25,7 @@ async fn cells_are_those_of_every_shard() {
 }
 
 #[tokio::test]
-async fn a_device_is_asked_of_the_shard_that_owns_it() {
+async fn a_device_is_queried_from_the_shard_that_owns_it() {
     let server = Server::new();
     let backend = &server.backend;
     let device = backend
@@ -75,7 +75,7 @@ async fn a_recount_compares_the_disk_with_the_counters_of_every_shard() {
 }
 
 #[tokio::test]
-async fn a_shard_without_an_answer_is_an_error_with_its_cause() {
+async fn a_shard_without_a_reply_is_an_error_with_its_cause() {
     let is_timeout = |error: &ApiError| matches!(error, ApiError::Timeout { .. });
     let is_poisoned = |error: &ApiError| matches!(error, ApiError::StorePoisoned);
     let is_busy = |error: &ApiError| matches!(error, ApiError::Busy { shard: 1 });
@@ -101,7 +101,7 @@ async fn a_shard_without_an_answer_is_an_error_with_its_cause() {
     assert!(matches!(error, ApiError::Draining), "{error}");
 }
 
-/// Either would hold on to the store that the stop is about to close.
+/// Either would keep the store open that the stop is about to close.
 #[tokio::test]
 async fn no_recount_and_no_backup_begins_while_the_server_drains() {
     let server = Server::with(&[Conduct::Silent; 2]);
@@ -114,7 +114,7 @@ async fn no_recount_and_no_backup_begins_while_the_server_drains() {
 }
 
 #[tokio::test]
-async fn one_recount_runs_at_a_time_and_a_failed_one_gives_its_turn_back() {
+async fn one_recount_runs_at_a_time_and_a_failed_one_releases_its_lock() {
     let server = Server::with(&[Conduct::Silent; 2]);
     let backend = &server.backend;
     let (one, two) = tokio::join!(backend.recount(), backend.recount());

@@ -220,7 +220,7 @@ fn every_unusable_file_is_named_with_its_key() {
         client_ca: empty,
         ..good.clone()
     });
-    assert!(text.contains("holds no usable certificate"), "{text}");
+    assert!(text.contains("contains no usable certificate"), "{text}");
 }
 
 #[test]

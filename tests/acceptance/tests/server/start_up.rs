@@ -289,7 +289,7 @@ fn certificates_that_cannot_be_used_are_refused_by_file() {
     fs::write(place.path("pki/server.key"), Pki::stray_key()).unwrap();
     let ended = place.refused(&settings);
     let line = ended.one_fault(4);
-    assert!(line.contains("do not work together"), "{line}");
+    assert!(line.contains("do not match"), "{line}");
     assert!(!place.data().exists());
 }
 

@@ -1,4 +1,4 @@
-//! The metric families of the front door: from an attempt to connect to a session.
+//! The metric families of the front door: from a connection attempt to a session.
 
 use prometheus_client::metrics::MetricType::{Counter, Gauge};
 
@@ -9,57 +9,61 @@ pub(in crate::backend::metrics) const ATTEMPTS: Family = family(
     "muster_net_attempts",
     Counter,
     &[],
-    "Attempts to connect that were decided about: refused, asked to retry, or a handshake.",
+    "Connection attempts: refused, answered with a Retry, or begun a handshake.",
 );
 pub(in crate::backend::metrics) const RETRIES: Family = family(
     "muster_net_retries",
     Counter,
     &[],
-    "Connection attempts answered with a Retry to prove their address.",
+    "Connection attempts answered with a Retry to validate their address.",
 );
 pub(in crate::backend::metrics) const REFUSED: Family = family(
     "muster_net_refused",
     Counter,
     &["reason"],
-    "Connection attempts turned away before a handshake.",
+    "Connection attempts refused before a handshake, by reason.",
 );
-pub(in crate::backend::metrics) const HANDSHAKES: Family =
-    family("muster_net_handshakes", Gauge, &[], "Handshakes under way.");
+pub(in crate::backend::metrics) const HANDSHAKES: Family = family(
+    "muster_net_handshakes",
+    Gauge,
+    &[],
+    "Handshakes in progress.",
+);
 pub(in crate::backend::metrics) const HANDSHAKES_FAILED: Family = family(
     "muster_net_handshakes_failed",
     Counter,
     &["reason"],
-    "Handshakes that failed.",
+    "Failed handshakes, by reason.",
 );
 pub(in crate::backend::metrics) const TICKETS: Family = family(
     "muster_net_tickets",
     Gauge,
     &[],
-    "TLS sessions kept, which clients may resume.",
+    "Stored TLS sessions, which clients may resume.",
 );
 pub(in crate::backend::metrics) const TICKETS_BYTES: Family = family(
     "muster_net_tickets_bytes",
     Gauge,
     &[],
-    "Memory that kept TLS sessions take.",
+    "Memory of the stored TLS sessions.",
 );
 pub(in crate::backend::metrics) const TICKETS_TAKEN: Family = family(
     "muster_net_tickets_taken",
     Counter,
     &[],
-    "Handshakes that began with a ticket of a kept TLS session.",
+    "Handshakes that resumed a stored TLS session.",
 );
 pub(in crate::backend::metrics) const TICKETS_DISPLACED: Family = family(
     "muster_net_tickets_displaced",
     Counter,
     &[],
-    "TLS sessions that made room for younger ones within a day.",
+    "TLS sessions evicted before they expired.",
 );
 pub(in crate::backend::metrics) const CONNECTIONS: Family = family(
     "muster_net_connections",
     Counter,
     &[],
-    "Connections that completed their handshake, or began with early data.",
+    "Connections that completed their handshake or began with early data.",
 );
 pub(in crate::backend::metrics) const CONNECTIONS_EARLY: Family = family(
     "muster_net_connections_early",
@@ -71,31 +75,31 @@ pub(in crate::backend::metrics) const CONNECTIONS_OPEN: Family = family(
     "muster_net_connections_open",
     Gauge,
     &[],
-    "Connections now, those that have not said Hello included.",
+    "Open connections, including those without a Hello.",
 );
 pub(in crate::backend::metrics) const OVER_TENANT_SHARE: Family = family(
     "muster_net_tenant_share_exceeded",
     Counter,
     &[],
-    "Connections closed with `tooManyConnections` because their tenant had its share.",
+    "Connections closed with `tooManyConnections` because their tenant's share was in use.",
 );
 pub(in crate::backend::metrics) const CLOSED_BEFORE_HELLO: Family = family(
     "muster_net_connections_closed_before_hello",
     Counter,
     &["code"],
-    "Connections that ended without having been a session, by close code; also among the closed ones.",
+    "Connections that ended before their Hello, by close code; a subset of the closed connections.",
 );
 pub(in crate::backend::metrics) const CLOSED: Family = family(
     "muster_net_connections_closed",
     Counter,
     &["code"],
-    "Connections that ended, by close code; `none` ended without one (idle, reset, network).",
+    "Closed connections, by close code; `none` ended without one (idle timeout, reset, network).",
 );
 pub(in crate::backend::metrics) const SESSIONS_OPENED: Family = family(
     "muster_net_sessions_opened",
     Counter,
     &[],
-    "Connections that said Hello and became a session.",
+    "Sessions opened by a Hello.",
 );
 pub(in crate::backend::metrics) const SESSIONS: Family =
-    family("muster_net_sessions", Gauge, &[], "Sessions now.");
+    family("muster_net_sessions", Gauge, &[], "Open sessions.");
