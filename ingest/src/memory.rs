@@ -1,14 +1,14 @@
-//! How much memory a configuration lets the server hold at most, part by part.
+//! The memory bound of a configuration, by component.
 //!
-//! Pure: numbers of the configuration in, bytes out. Each part is enforced where its formula says; a part
-//! that is not is a fault of this table. The bound is for peers that do their worst all at once, so a
-//! server holds far less: most of it is what hostile connections could have buffered.
+//! Pure: values of the configuration in, bytes out. The limits in each formula are enforced by their component; a
+//! component without such a limit is a bug of this table. The bound assumes the worst behaviour of all peers at once, so
+//! a server usually takes far less: most of it is what hostile connections could make the server buffer.
 //!
-//! Two things are not in it. Before a start RocksDB reads its whole log into memtables, up to 128 MiB, once to look
-//! and once to serve: nothing else is there yet, so that is below the bound. And quinn takes several packets of one
-//! peer from the kernel in one buffer of up to 64 KiB, of which the smallest slice keeps all: the bound is for peers
-//! whose packets are full. One that holds a certificate and sends tiny pieces with gaps between them can make the
-//! server keep more than its receive window says; that gap is known and open.
+//! Two things are not included. At start RocksDB reads its write-ahead log into memtables, up to 128 MiB, once to check
+//! it and once to serve: nothing else is allocated yet, so that is below the bound. And quinn receives several packets of
+//! a peer in one buffer of up to 64 KiB, which the smallest slice keeps alive: the bound assumes full packets. A peer
+//! with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive window;
+//! this gap is known and open.
 
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{INDEX_TABLES, index_table_entries};
@@ -26,55 +26,56 @@ use crate::shard::{PAGES_DRAINING, pages_beside};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// What quinn, rustls and our task hold for a connection that is silent. Measured: 34,660 B at most in four runs
-/// of 2,000 devices that had checked in once, a kilobyte of it for their tickets; this is a sixth more.
+/// Memory of quinn, rustls and the session's task for an idle connection. Measured: at most 34,660 B in four runs of
+/// 2,000 devices that had checked in once, including a kilobyte for their tickets; this is a sixth more.
 /// docs/BENCHMARKS.md has the command.
 pub const CONNECTION_IDLE: u64 = 40_000;
 
-/// A handshake: keys, certificates of both sides and the packets that wait. Measured: 40,222 B at most in three runs
-/// of 2,000 that stood at the server's first answer. Beside that, 16 KiB that quinn keeps of a client's messages
-/// until they are in order (`crypto_buffer_size`, the default), and 7 KiB more. docs/BENCHMARKS.md has the command.
+/// Memory of a handshake: keys, certificates of both sides and unacknowledged packets. Measured: at most 40,222 B in
+/// three runs of 2,000 handshakes stopped after the server's first flight. Plus 16 KiB that quinn buffers of a client's
+/// messages until they are in order (`crypto_buffer_size`, the default), and 7 KiB more. docs/BENCHMARKS.md has the
+/// command.
 pub const HANDSHAKE: u64 = 64 * KIB;
 
-/// quinn defragments what it has received once more than one and a half times as much is allocated
-/// beside it, or 32 KiB (`over_allocation` in quinn-proto's `assembler.rs`).
+/// Memory of a receive window: quinn defragments received data once its over-allocation exceeds one and a half times the
+/// data and 32 KiB (`over_allocation` in quinn-proto's `assembler.rs`).
 const fn received(window: u64) -> u64 {
     window + window / 2 * 3 + 32 * KIB
 }
 
-/// Buffers grow by doubling: at the worst moment twice of what is in them.
+/// Buffers grow by doubling: their capacity is at most twice their length.
 const GROWTH: u64 = 2;
 
-/// What a receipt and its outcome take beside a check-in.
-const RECEIPT: u64 = 32;
+/// A completion and its outcome, per check-in.
+const COMPLETION: u64 = 32;
 
-/// A recount builds a shard beside itself ([`crate::recount`]).
+/// Per device of the shard that a recount rebuilds ([`crate::recount`]).
 const RECOUNT_DEVICE: u64 = 300;
 
-/// Requests of operators: 128 connections with 16 KiB of headers and their answers.
+/// Requests of operators: 128 connections with 16 KiB of headers and their responses.
 const OPS: u64 = 128 * 64 * KIB;
 
-/// Binary, runtimes, histograms, stacks that were touched.
+/// Binary, runtimes, histograms.
 const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
 
-/// One part of the bound.
+/// The bound of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPart {
-    /// What holds it.
+    /// The name of the component.
     pub component: &'static str,
-    /// At most so many bytes.
+    /// Its upper bound in bytes.
     pub bytes: u64,
-    /// How that follows from the configuration.
+    /// The formula, in keys of the configuration.
     pub formula: &'static str,
 }
 
-/// The parts of the bound.
+/// The bound by component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryBound(Vec<MemoryPart>);
 
 impl MemoryBound {
-    /// For a server with so many shards on a machine with so many cores.
+    /// Computes the bound of a server with `shards` shards on a machine with `cores` cores.
     pub fn of(config: &Config, shards: u16, cores: usize) -> Self {
         let shards = u64::from(shards.max(1));
         let mut parts = shard_state(config, shards).to_vec();
@@ -86,12 +87,12 @@ impl MemoryBound {
             part(
                 "operators",
                 OPS + devices.div_ceil(shards) * RECOUNT_DEVICE,
-                "128 requests, and a recount: devices_max / shards x 300 B",
+                "128 requests, plus a recount: devices_max / shards x 300 B",
             ),
             part(
                 "process",
                 BASE + threads * THREAD,
-                "64 MiB, and 256 KiB for each thread",
+                "64 MiB, plus 256 KiB per thread",
             ),
         ]);
         let sum: u64 = parts.iter().map(|part| part.bytes).sum();
@@ -99,7 +100,7 @@ impl MemoryBound {
         Self(parts)
     }
 
-    /// The parts.
+    /// The components.
     pub fn parts(&self) -> &[MemoryPart] {
         &self.0
     }
@@ -120,8 +121,8 @@ fn part(component: &'static str, bytes: u64, formula: &'static str) -> MemoryPar
 
 fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let devices = u64::from(config.shards.devices_max).div_ceil(shards);
-    // Chunks of 8,192 records of 64 bytes; hash tables of slots, an eighth of each free, a byte of control
-    // for each slot. The one that grows has the old one beside it.
+    // Chunks of 8,192 records of 64 bytes; hash tables of slots with a maximum load of 7/8 and a control byte per slot.
+    // A table that grows exists twice.
     let slab = devices.div_ceil(8_192) * 8_192 * 64;
     let table = |table| {
         let entries = index_table_entries(table, devices as usize) as u64;
@@ -130,13 +131,13 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let index = (0..INDEX_TABLES).map(table).sum::<u64>() + table(INDEX_TABLES - 1) / 2;
     // Key, count and an entry of the hash table, which may be half empty; the count of the audit.
     let cell = 16 + 17 * 16 / 7 * 3 / 2 + GROWTH * 8;
-    // Tags in the table and again as its key.
+    // Tags are stored twice: as the key and in the table.
     let cohort = 2 * (TAGS_MAX * (TAG_BYTES_MAX + 24) + 64) as u64;
     [
         part(
             "devices",
             shards * (slab + index),
-            "devices_max x 64 B in chunks of 512 KiB, and 64 tables, 5 B x the next power of two of each",
+            "devices_max x 64 B in chunks of 512 KiB, plus 64 tables of 5 B x the next power of two",
         ),
         part(
             "cells",
@@ -146,18 +147,18 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "cohorts",
             shards * u64::from(config.shards.cohorts_max) * cohort,
-            "shards x cohorts_max x 7 KiB, if all tags are as long as they may be",
+            "shards x cohorts_max x 7 KiB, with tags of maximum length",
         ),
         part(
             "table readers",
             u64::from(config.shards.devices_max) * 5,
-            "devices_max x 5 B: index and bloom filter of the inventories, index of the pages",
+            "devices_max x 5 B: index and Bloom filter of the inventories, index of the pages",
         ),
     ]
 }
 
 fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
-    let parts = u64::from(config.shards.inbox_batches);
+    let batches = u64::from(config.shards.inbox_batches);
     let check_ins = u64::from(config.shards.batch_check_ins_max) + CHECK_INS_PER_FRAME_MAX as u64;
     let records = check_ins * CHECK_IN_BYTES as u64;
     let beside = pages_beside(
@@ -165,31 +166,31 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
         u16::try_from(shards).unwrap_or(u16::MAX),
     );
     let pages = (beside.max(PAGES_DRAINING) * PAGE_BYTES) as u64;
-    // The journal value, inventories beside it, pages; what goes back to the sessions.
+    // The journal value, its inventories and pages, and the completions.
     let written = GROWTH * records + records + pages;
-    let commit = written + GROWTH * check_ins * RECEIPT;
+    let commit = written + GROWTH * check_ins * COMPLETION;
     let commits = u64::from(config.shards.commits_in_flight) + 1;
     let group = config.store.group_bytes_max.get() + records + pages;
     [
         part(
             "inboxes",
-            shards * parts * CHECK_INS_BYTES_MAX as u64,
+            shards * batches * CHECK_INS_BYTES_MAX as u64,
             "shards x inbox_batches x 192 KiB",
         ),
         part(
             "buffer pool",
-            shards * (parts + 16) * CHECK_INS_BYTES_MAX as u64,
+            shards * (batches + 16) * CHECK_INS_BYTES_MAX as u64,
             "shards x (inbox_batches + 16) x 192 KiB",
         ),
         part(
             "commits",
             shards * commits * commit,
-            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 208 B, and pages twice as large as the journal value or 8 MiB",
+            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 208 B, plus pages twice as large as the journal value or 8 MiB",
         ),
         part(
             "store",
             StoreConfig::memory_beside_groups(&config.store.directory) + 2 * group,
-            "368 MiB of memtables and cache, and twice group_bytes_max with one more commit",
+            "368 MiB of memtables and cache, plus 2 x (group_bytes_max + one commit)",
         ),
     ]
 }
@@ -212,7 +213,7 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
         part(
             "connections",
             u64::from(listen.connections_max) * connection,
-            "connections_max x (40 kB, 64 KiB to send, 64 KiB received x 2.5 + 32 KiB, a frame of 192 KiB for each shard, a window of 3 kB for each frame)",
+            "connections_max x (40 kB, 64 KiB send window, 64 KiB receive window x 2.5 + 32 KiB, a frame of 192 KiB per shard, 3 kB per frame of the window)",
         ),
         part(
             "large receive windows",
@@ -228,7 +229,7 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
         part(
             "attempts",
             INCOMING_BUFFER_TOTAL + 4096 * 2 * KIB,
-            "4,096 that wait, with 16 MiB in all",
+            "4,096 queued, with 16 MiB in total",
         ),
     ]
 }
@@ -260,7 +261,7 @@ mod tests {
         MemoryBound::of(&Config::parse(&text, Path::new("/")).unwrap(), shards, 2)
     }
 
-    fn of(bound: &MemoryBound, component: &str) -> u64 {
+    fn bytes(bound: &MemoryBound, component: &str) -> u64 {
         let part = bound
             .parts()
             .iter()
@@ -269,22 +270,22 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_are_what_their_formulas_say() {
+    fn the_components_match_their_formulas() {
         let bound = bound(&[], 2);
-        assert_eq!(of(&bound, "inboxes"), 2 * 256 * 196_608);
-        assert_eq!(of(&bound, "buffer pool"), 2 * 272 * 196_608);
-        assert_eq!(of(&bound, "handshakes"), 256 << 16);
-        // For each shard 62 chunks of half a MiB and 64 tables, the smaller ones of 2^13 slots and the larger ones of
+        assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * 196_608);
+        assert_eq!(bytes(&bound, "buffer pool"), 2 * 272 * 196_608);
+        assert_eq!(bytes(&bound, "handshakes"), 256 << 16);
+        // Per shard 62 chunks of half a MiB and 64 tables, the smaller ones with 2^13 slots and the larger ones with
         // 2^14, one of which grows.
         let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
-        assert_eq!(of(&bound, "devices"), 2 * (62 * 524_288 + slots * 5));
-        assert_eq!(of(&bound, "table readers"), 5_000_000);
-        assert_eq!(of(&bound, "cells"), 2 * 65_536 * 89);
+        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 524_288 + slots * 5));
+        assert_eq!(bytes(&bound, "table readers"), 5_000_000);
+        assert_eq!(bytes(&bound, "cells"), 2 * 65_536 * 89);
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
         assert_eq!(bound.bytes(), sum);
     }
 
-    /// Whoever raises a limit sees it in the bound.
+    /// Raising any limit raises the bound.
     #[test]
     fn every_limit_counts() {
         let before = bound(&[], 2).bytes();

@@ -1,8 +1,8 @@
-//! Counters that everything increments and operators read.
+//! Counters and gauges of the front door, sessions and audit.
 //!
-//! Plain atomics, relaxed: a reader may be a moment behind, no count is ever lost. Incremented once a
-//! frame or once a connection, never once a check-in. Names and meanings for Prometheus are in
-//! `backend/metrics/families.rs`, so a counter has one name in the product.
+//! Shared by all threads. Relaxed atomics: a reader may be slightly behind, no count is lost. Incremented per frame or
+//! per connection, never per check-in. Bounded: all labels are closed sets. Prometheus names and help texts are in
+//! `backend/metrics/families.rs`.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,51 +10,51 @@ use std::sync::{Arc, Mutex};
 use hdrhistogram::Histogram;
 use muster_wire::{CloseCode, RejectReason};
 
-/// A number that only grows.
+/// A monotonic counter.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds to the number.
+    /// Increments by `count`.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Reads the number.
+    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The highest number seen since the start.
+/// The maximum value since the start.
 #[derive(Debug, Default)]
 pub struct Highest(AtomicU64);
 
 impl Highest {
-    /// Takes note of a number.
-    pub fn raise(&self, number: u64) {
-        self.0.fetch_max(number, Ordering::Relaxed);
+    /// Raises the maximum to `value` if that is greater.
+    pub fn raise(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
     }
 
-    /// Reads the highest.
+    /// The current maximum.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Why a handshake failed, by the TLS alert or what stands for it.
+/// Why a handshake failed, by its TLS alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
 pub enum HandshakeFailure {
-    /// The client showed no certificate.
+    /// The client sent no certificate.
     CertificateMissing,
-    /// The certificate is not signed by an authority of ours.
+    /// The certificate is not signed by a configured authority.
     CertificateUntrusted,
     /// The certificate is expired or not valid yet.
     CertificateExpired,
     /// The certificate is unusable for another reason.
     CertificateInvalid,
-    /// No common application protocol: not a Muster client, or a future one.
+    /// No common application protocol: not a Muster client, or a newer one.
     ProtocolUnknown,
     /// Anything else: timeouts, resets, transport errors.
     Other,
@@ -84,15 +84,15 @@ impl HandshakeFailure {
     }
 }
 
-/// Why a connection attempt was turned away before any handshake.
+/// Why a connection attempt was refused before its handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
 pub enum Refusal {
-    /// Too many unfinished handshakes.
+    /// `listen.handshakes_max` is reached.
     Handshakes,
     /// The server is draining.
     Draining,
-    /// The store takes no more writes.
+    /// The store is poisoned.
     Store,
 }
 
@@ -110,7 +110,7 @@ impl Refusal {
     }
 }
 
-/// Counts by close code; without one for an end that had none (idle, reset, network).
+/// Counts by close code, and of closes without one (idle timeout, reset, network).
 #[derive(Debug)]
 pub struct ByClose {
     codes: [Counter; CloseCode::ALL.len()],
@@ -118,7 +118,7 @@ pub struct ByClose {
 }
 
 impl ByClose {
-    /// Adds to the count of a close code, or to that of none.
+    /// Adds `count` to a close code, or to closes without one.
     pub fn add(&self, code: Option<CloseCode>, count: u64) {
         let counter = code.map_or(&self.none, |code| &self.codes[code.index()]);
         counter.add(count);
@@ -132,58 +132,58 @@ impl ByClose {
     }
 }
 
-/// TLS sessions that clients may resume.
+/// Metrics of the TLS sessions that clients may resume.
 #[derive(Debug, Default)]
 pub struct TicketMetrics {
-    /// Sessions kept now.
+    /// Stored sessions.
     pub kept: AtomicUsize,
-    /// Memory that they take.
+    /// Memory of the stored sessions.
     pub bytes: AtomicUsize,
-    /// Tickets that were shown and found.
+    /// Sessions resumed.
     pub taken: Counter,
-    /// Sessions that made room for younger ones before they were a day old.
+    /// Sessions evicted before they expired.
     pub displaced: Counter,
 }
 
-/// How many histograms sessions share, so that two of them rarely meet at one.
+/// Number of histograms that sessions share, so that they rarely contend for a lock.
 const ACK_HISTOGRAMS: usize = 8;
 
-/// The counters of the front door and its sessions.
+/// The metrics of the front door, its sessions and the audit.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Attempts to connect that were decided about. Each is refused, asked to retry, or becomes a
-    /// handshake, which fails or becomes a connection.
+    /// Connection attempts. Each is refused, answered with a Retry, or begins a handshake, which fails or becomes a
+    /// connection.
     pub attempts: Counter,
-    /// What makes handshakes short.
+    /// The TLS sessions that clients may resume.
     pub tickets: TicketMetrics,
-    /// Handshakes under way.
+    /// Handshakes in progress.
     pub handshakes: Arc<AtomicUsize>,
-    /// Connections now. Each closes before its Hello or becomes a session, which closes.
+    /// Open connections. Each closes before its Hello or becomes a session, which closes.
     pub connections_open: Arc<AtomicUsize>,
     /// Connections that became a session.
     pub sessions_opened: Counter,
-    /// Connections that ended before they were a session.
+    /// Connections that closed before their Hello, by close code.
     pub closed_before_hello: ByClose,
-    /// Of those, the ones whose tenant had its share of connections.
+    /// Connections closed because their tenant's share was in use; a subset of `closed_before_hello`.
     pub over_tenant_share: Counter,
-    /// Connections that completed their handshake, or began with early data.
+    /// Connections that completed their handshake or began with early data.
     pub connections: Counter,
-    /// Of those, the ones that began with early data.
+    /// Connections that began with early data.
     pub connections_early: Counter,
-    /// Attempts answered with a Retry to prove their address.
+    /// Attempts answered with a Retry to validate their address.
     pub retries: Counter,
-    /// Attempts turned away, by [`Refusal`].
+    /// Refused attempts, by [`Refusal`].
     pub refused: [Counter; Refusal::ALL.len()],
-    /// Handshakes that failed, by [`HandshakeFailure`].
+    /// Failed handshakes, by [`HandshakeFailure`].
     pub handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
-    /// Connections that ended, by close code; ours and the clients' own.
+    /// Closed connections by close code, of either side.
     pub closed: [Counter; CloseCode::ALL.len()],
-    /// Connections that ended without a close code of the protocol (idle, reset, transport).
+    /// Connections closed without a close code of the protocol (idle timeout, reset, transport error).
     pub closed_otherwise: Counter,
     /// Frames of check-ins and inventories read.
     pub frames: Counter,
-    /// Records read in complete frames: check-ins and inventories. Each is acknowledged, as one of the
-    /// four that follow, or its session ends without.
+    /// Records read in complete frames: check-ins and inventories. Each is acknowledged with one of the four outcomes
+    /// that follow, or its session ends before.
     pub received: Counter,
     /// Records acknowledged as accepted.
     pub accepted: Counter,
@@ -193,16 +193,15 @@ pub struct Metrics {
     pub stale: Counter,
     /// Records acknowledged as rejected.
     pub acknowledged_rejected: Counter,
-    /// Records whose session ended before an ack, by how it ended. They may be durable all the same.
+    /// Records whose session ended before they were acknowledged, by close code. They may still be durable.
     pub unacknowledged: ByClose,
-    /// Records refused, by reason; also those of frames that were never acknowledged.
+    /// Records rejected, by reason, including those of frames that were never acknowledged.
     pub rejected: [Counter; RejectReason::ALL.len()],
     /// Acks written.
     pub acks: Counter,
     /// Busy frames written.
     pub busy: Counter,
-    /// By how much the counters of a shard differed from a recount. Anything but 0 is a fault of the program
-    /// or the memory; the server is not ready any more.
+    /// Maximum drift of a shard's counters. Anything but 0 is a bug or a memory error, and the server is not ready.
     pub audit_drift: Highest,
     durable_to_ack: [Mutex<Histogram<u64>>; ACK_HISTOGRAMS],
 }
@@ -253,7 +252,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Records how long a durable frame waited for its ack; once a frame, by the session.
+    /// Records the latency from a frame's durability to its ack; called once per frame by the session.
     pub fn record_durable_to_ack(&self, session: u64, nanos: u64) {
         let histogram = &self.durable_to_ack[session as usize % ACK_HISTOGRAMS];
         if let Ok(mut histogram) = histogram.lock() {
@@ -261,7 +260,7 @@ impl Metrics {
         }
     }
 
-    /// The latencies recorded so far.
+    /// The merged histogram of these latencies.
     pub fn durable_to_ack(&self) -> Histogram<u64> {
         let mut sum = latency_histogram();
         for histogram in &self.durable_to_ack {
@@ -272,7 +271,7 @@ impl Metrics {
         sum
     }
 
-    /// Records acknowledged, with any outcome.
+    /// Records acknowledged, over all outcomes.
     pub fn acknowledged_total(&self) -> u64 {
         let outcomes = [
             &self.accepted,
@@ -283,7 +282,7 @@ impl Metrics {
         outcomes.map(Counter::get).iter().sum()
     }
 
-    /// Records refused, of any reason.
+    /// Records rejected, over all reasons.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.iter().map(Counter::get).sum()
     }

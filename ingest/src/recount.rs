@@ -1,10 +1,10 @@
-//! The recount: every device counted again from what is on disk, compared with the counters.
+//! The recount: counts every device on disk again, and compares with the counters.
 //!
-//! What is on disk is read by the oracle ([`ModelDisk`]), which shares no code with the shards but the
-//! codecs. Offline, it is compared with the counters that a server would start with on a stopped or
-//! killed server's directory, which is only read. Online, each shard in turn stands still at a
-//! committed state while a snapshot is taken, and goes on; its counters of that moment must equal the
-//! recount of the snapshot. Costs about 300 bytes for each device of the shard that is recounted.
+//! The oracle ([`ModelDisk`]) reads the disk; it shares only the codecs with the shards. Offline, a recount compares the
+//! directory of a stopped or killed server, which is only read, with the counters that a server would start with.
+//! Online, each shard in turn is paused at a committed state while a snapshot is created; its counters at that point must
+//! equal the recount of the snapshot. Memory: about 300 bytes per device of the shard being recounted. It repairs
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,29 +16,29 @@ use muster_store::{ReadError, StoreView};
 use crate::recovery::policy_set_of;
 use crate::shard::CellCount;
 
-/// Differences listed in a report; all are counted.
+/// Maximum number of differences listed in a report; all are counted.
 const DIFFERENCES_LISTED_MAX: usize = 100;
 
-/// Why a shard could not be counted.
+/// Why a shard could not be recounted.
 #[derive(Debug, thiserror::Error)]
 pub enum RecountError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The oracle cannot make sense of what is stored.
+    /// The oracle cannot decode the stored state.
     #[error("shard {shard}: {source}")]
     Model {
-        /// Which shard.
+        /// The shard.
         shard: ShardId,
-        /// What it found.
+        /// The cause.
         source: DiskError,
     },
 }
 
-/// Numbers of devices by cell.
+/// Number of devices by cell.
 pub type Cells = BTreeMap<(TenantIndex, Cohort, Facets), u64>;
 
-/// What was counted on disk beside what the counters say.
+/// The devices counted on disk, and the counters.
 #[derive(Debug, Default)]
 pub struct Comparison {
     counted: Cells,
@@ -47,7 +47,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Adds a shard: what was counted on disk, and what its counters said.
+    /// Adds the cells of a shard: those counted on disk, and its counters.
     pub fn add(&mut self, counted: Cells, counters: Cells) {
         self.devices += counted.values().sum::<u64>();
         for (into, from) in [(&mut self.counted, counted), (&mut self.counters, counters)] {
@@ -57,7 +57,7 @@ impl Comparison {
         }
     }
 
-    /// What differs, by cell. `tenant` names a tenant by index.
+    /// Reports the differences by cell. `tenant` returns the name of a tenant.
     pub fn report(&self, tenant: impl Fn(TenantIndex) -> String) -> Recount {
         let cells: BTreeSet<_> = self.counted.keys().chain(self.counters.keys()).collect();
         let mut differences = Vec::new();
@@ -103,7 +103,7 @@ pub fn counters(shard: &Shard) -> Cells {
     cells
 }
 
-/// Counters as a shard hands them out.
+/// Converts the counters that a shard replied with.
 pub fn counters_of(cells: Vec<CellCount>) -> Cells {
     let mut by_cell = Cells::new();
     for cell in cells {
@@ -114,7 +114,7 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
     by_cell
 }
 
-/// Counts the devices of one shard from its pages and its journal, by the oracle's rules alone.
+/// Counts the devices of one shard from its pages and its journal, with the oracle.
 pub fn count_shard(
     view: &StoreView<'_>,
     shard: ShardId,
@@ -123,7 +123,7 @@ pub fn count_shard(
     Ok(read_shard(view, shard, now)?.cells())
 }
 
-/// One shard as the oracle reads it from its tables, its pages and its journal.
+/// Reads one shard from its tables, pages and journal, with the oracle.
 pub fn read_shard(
     view: &StoreView<'_>,
     shard: ShardId,

@@ -1,7 +1,8 @@
-//! From a data directory to shards that can serve: tables and pages in parallel by shard, then the
-//! journal tail, which one pass over the journal hands to all of them.
+//! Recovery: rebuilds the shards from a data directory. Tables and pages are read in parallel by shard; then one pass over
+//! the journal distributes its tail to all shards.
 //!
-//! Runs before anything listens. Its memory is the state itself plus a few journal values in flight.
+//! Owner: the main thread, before the server listens. Memory: the state itself, plus [`VALUES_IN_FLIGHT`] journal values
+//! per shard. It writes nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,52 +14,51 @@ use muster_engine::{
 };
 use muster_store::{ReadError, Store, StoreView, Writer};
 
-/// Journal values on their way to one shard; bounds memory while one shard is slower.
+/// Capacity of the channel of journal values to one shard: bounds memory if a shard is slower than the others.
 const VALUES_IN_FLIGHT: usize = 16;
 
-/// The data directory cannot be served. Nothing that was stored is lost by the attempt; RocksDB may have put its
-/// log into tables.
+/// Why the data directory cannot be recovered. The attempt loses nothing; RocksDB may have flushed its write-ahead log.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// A read failed or found damage.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What is stored contradicts itself.
+    /// The stored state is inconsistent.
     #[error("shard {shard}: {source}")]
     Shard {
-        /// Which shard.
+        /// The shard.
         shard: ShardId,
-        /// What is wrong.
+        /// The cause.
         source: RecoveryError,
     },
-    /// A shard found a fault and stopped taking values; its own error is reported instead of this.
-    #[error("recovery was given up")]
-    GivenUp,
+    /// A shard failed and receives no more values; its own error is reported instead of this one.
+    #[error("recovery was aborted")]
+    Aborted,
 }
 
-/// How shards are rebuilt.
+/// Options of the rebuilt shards.
 #[derive(Clone, Copy, Debug)]
 pub struct RecoverOptions {
-    /// Limits of each shard once it serves.
+    /// Limits of each shard.
     pub limits: ShardLimits,
-    /// Keys the device indexes.
+    /// Seed of the hash tables that index devices.
     pub hash_seed: u64,
 }
 
-/// One journal value on its way to its shard.
+/// One journal value, sent to its shard.
 struct Value {
     sequence: Sequence,
     bytes: Vec<u8>,
 }
 
-/// The way of journal values to one shard, and of their buffers back: a journal of gigabytes passes through
-/// a few megabytes of memory.
+/// Sends journal values to one shard and receives their buffers for reuse: a journal of gigabytes takes a few megabytes
+/// of memory.
 struct Feed {
     values: Sender<Value>,
     spent: Receiver<Vec<u8>>,
 }
 
-/// The shard's end of it.
+/// The shard's end of a [`Feed`].
 struct FeedEnd {
     values: Receiver<Value>,
     spent: Sender<Vec<u8>>,
@@ -90,7 +90,7 @@ impl PolicySets<'_> {
     }
 }
 
-/// A policy set by revision, as the store has it; none was in force before the first.
+/// Reads a policy set by revision. The default revision is that of a shard before its first policy set.
 pub fn policy_set_of(view: &StoreView<'_>, revision: Revision) -> Option<Arc<PolicySet>> {
     if revision == Revision::default() {
         return Some(Arc::default());
@@ -99,32 +99,32 @@ pub fn policy_set_of(view: &StoreView<'_>, revision: Revision) -> Option<Arc<Pol
     PolicySet::decode(&bytes).map(Arc::new)
 }
 
-/// Rebuilds every shard of a store and returns them with the one writer.
+/// Rebuilds every shard of a store, and returns the shards and the writer.
 pub fn recover(
     store: &Store,
     options: RecoverOptions,
 ) -> Result<(Vec<Shard>, Writer), RecoverError> {
     let view = store.snapshot();
     rebuild(&view, options, |feeds| {
-        store.recover(|entry| hand_out(feeds, entry))
+        store.recover(|entry| send_value(feeds, entry))
     })
 }
 
-/// Rebuilds every shard from a view that nothing writes to.
+/// Rebuilds every shard from a read-only view.
 pub fn recover_view(
     view: &StoreView<'_>,
     options: RecoverOptions,
 ) -> Result<Vec<Shard>, RecoverError> {
     let (shards, ()) = rebuild(view, options, |feeds| {
-        view.journal(|entry| hand_out(feeds, entry))
+        view.journal(|entry| send_value(feeds, entry))
     })?;
     Ok(shards)
 }
 
-fn hand_out(feeds: &[Feed], entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
+fn send_value(feeds: &[Feed], entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
     let feed = feeds
         .get(usize::from(entry.shard))
-        .ok_or(RecoverError::GivenUp)?;
+        .ok_or(RecoverError::Aborted)?;
     let mut bytes = feed.spent.try_recv().unwrap_or_default();
     bytes.clear();
     bytes.extend_from_slice(entry.bytes);
@@ -132,7 +132,7 @@ fn hand_out(feeds: &[Feed], entry: muster_store::JournalEntry<'_>) -> Result<(),
         sequence: entry.sequence,
         bytes,
     };
-    feed.values.send(value).map_err(|_| RecoverError::GivenUp)
+    feed.values.send(value).map_err(|_| RecoverError::Aborted)
 }
 
 fn rebuild<T>(
@@ -155,21 +155,25 @@ fn rebuild<T>(
             })
             .collect();
         let outcome = journal(&feeds);
-        drop(feeds); // the end of the journal
-        let joined = |thread: ScopedJoinHandle<'_, _>| match thread.join() {
-            Ok(shard) => shard,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        let shards: Vec<_> = threads.into_iter().map(joined).collect();
+        drop(feeds); // signals the end of the journal
+        let shards: Vec<_> = threads.into_iter().map(join).collect();
         match outcome {
-            // A shard whose journal breaks off finds fault with that; what broke it off is the cause.
-            Err(cause) if !matches!(cause, RecoverError::GivenUp) => Err(cause),
+            // A shard also fails if its journal ends early; the error that ended the journal is the cause.
+            Err(cause) if !matches!(cause, RecoverError::Aborted) => Err(cause),
             outcome => {
                 let shards = shards.into_iter().collect::<Result<_, _>>()?;
                 Ok((shards, outcome?))
             }
         }
     })
+}
+
+/// Joins a thread, and propagates its panic.
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 fn rebuild_one(
@@ -186,13 +190,13 @@ fn rebuild_one(
         recovery
             .replay(sequence, &bytes, &mut policy_set)
             .map_err(fault)?;
-        // When it is full, which takes the buffers in the hands of both ends as well, this one is let go.
+        // Fails if the channel is full or the sender has ended: the buffer is freed.
         let _ = spent.try_send(bytes);
     }
     recovery.finish(&mut policy_set).map_err(fault)
 }
 
-/// Tables, pages and cursor: everything but the journal tail.
+/// Reads tables, pages and cursor: everything but the journal tail.
 fn read_state(
     view: &StoreView<'_>,
     shard: ShardId,
@@ -229,9 +233,9 @@ mod tests {
         hash_seed: 1,
     };
 
-    /// A page is written with the journal, so where the journal cannot be read pages are ahead of it.
+    /// A page is written with its journal value, so if the journal is unreadable pages are ahead of it.
     #[test]
-    fn what_is_wrong_with_the_journal_is_told_before_what_follows_from_it() {
+    fn an_error_of_the_journal_is_reported_before_the_errors_that_follow_from_it() {
         let scratch = tempfile::tempdir().unwrap();
         let config = StoreConfig::new(scratch.path()).with_shards(1);
         let store = Store::open(&config).unwrap();
@@ -245,19 +249,19 @@ mod tests {
             pages: vec![ahead],
             ..Commit::default()
         }];
-        writer.write(&mut commits, &mut Nobody);
+        writer.write(&mut commits, &mut NoSink);
         let view = store.snapshot();
-        let ended = |end: Result<(), RecoverError>| match rebuild(&view, OPTIONS, |_| end) {
+        let error_of = |end: Result<(), RecoverError>| match rebuild(&view, OPTIONS, |_| end) {
             Ok(_) => unreachable!("a page is ahead"),
             Err(error) => error,
         };
         let what = "its checksum is wrong".to_owned();
         let keyspace = "journal";
         let damage = ReadError::Corrupt { keyspace, what };
-        let told = ended(Err(damage.clone().into()));
-        assert!(matches!(told, RecoverError::Read(cause) if cause == damage));
-        for end in [Ok(()), Err(RecoverError::GivenUp)] {
-            let source = match ended(end) {
+        let error = error_of(Err(damage.clone().into()));
+        assert!(matches!(error, RecoverError::Read(cause) if cause == damage));
+        for end in [Ok(()), Err(RecoverError::Aborted)] {
+            let source = match error_of(end) {
                 RecoverError::Shard { source, .. } => source,
                 other => panic!("{other}"),
             };
@@ -265,9 +269,9 @@ mod tests {
         }
     }
 
-    struct Nobody;
+    struct NoSink;
 
-    impl Sink<()> for Nobody {
+    impl Sink<()> for NoSink {
         fn committed(&mut self, _: Commit<()>, _: std::time::Instant) {}
 
         fn failed(&mut self, _: Commit<()>, reason: &PoisonReason) {

@@ -1,4 +1,7 @@
-//! The threads behind the front door: shards, writer, and the channels between them.
+//! Starts the threads of shards and writer, and the channels between them.
+//!
+//! Owner: the main thread. Bounded by `shards.inbox_batches`, `shards.commits_in_flight` and [`CONTROLS_MAX`]. Stopping
+//! them is in `shutdown.rs`.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -18,10 +21,10 @@ use crate::route::{BufferPool, RouteTable, inbox};
 use crate::shard::writer::{self, WriterReport, WriterThread};
 use crate::shard::{CheckpointTurn, CommitPayload, Control, Worker, WorkerChannels, WorkerConfig};
 
-/// Questions and orders that may wait for one shard.
+/// Capacity of a shard's control channel.
 const CONTROLS_MAX: usize = 64;
 
-/// Everything that runs behind the front door.
+/// The running shards and writer, and the state they share with the front door.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) routes: Arc<RouteTable>,
@@ -34,7 +37,7 @@ pub(super) struct Parts {
     pub(super) writer_thread: JoinHandle<()>,
 }
 
-/// The channel ends of the threads, made before any of them starts.
+/// The channels of the threads, created before any of them starts.
 struct Channels {
     workers: Vec<WorkerChannels>,
     controls: Vec<Sender<Control>>,
@@ -60,7 +63,7 @@ impl Parts {
         } = Channels::new(config, shards.len(), policy.tenants().len());
         let metrics = Arc::new(Metrics::default());
         let phase = PhaseSwitch::default();
-        // Operators must not read "nothing to replay" in the moment before the writer's first report.
+        // Set here, so that a scrape before the writer's first report does not read 0 journal bytes.
         let writer_report = Arc::new(Mutex::new(WriterReport {
             journal_bytes_live: writer.journal_bytes_live(),
             ..WriterReport::default()
@@ -121,8 +124,8 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Judges every device by `policy` where a shard was last judged by another one, and waits until
-    /// that is durable: no check-in may meet a shard that does not know its tenant.
+    /// Evaluates the devices of every shard whose policy set differs from `policy`, and waits until that is durable: no
+    /// check-in may reach a shard that does not know its tenant.
     fn put_in_force(&self, policy: &Arc<PolicySet>) -> Result<(), ServerError> {
         for control in &self.controls {
             let (reply, report) = oneshot::channel();
@@ -135,8 +138,8 @@ impl Parts {
             if report.revision == policy.revision() {
                 continue;
             }
-            let order = Control::Policy(Arc::clone(policy));
-            control.send(order).map_err(|_| ServerError::ShardEnded)?;
+            let command = Control::Policy(Arc::clone(policy));
+            control.send(command).map_err(|_| ServerError::ShardEnded)?;
             let (reply, done) = oneshot::channel();
             control
                 .send(Control::Report(reply))
@@ -165,7 +168,7 @@ impl Channels {
                 };
                 returning
                     .send(commit)
-                    .expect("an empty channel with room for all of them");
+                    .expect("the channel has capacity for all commits");
             }
             inboxes.push(sender);
             controls.push(control);
@@ -180,7 +183,7 @@ impl Channels {
         let routes = Arc::new(RouteTable {
             map: ShardMap::new(shards as u16),
             inboxes: inboxes.into_boxed_slice(),
-            // Every part that waits, every one being evaluated, and some being cut.
+            // One for every queued shard batch, and some for those being filled or evaluated.
             pool: BufferPool::new((inbox_batches + 16) * shards),
         });
         Self {

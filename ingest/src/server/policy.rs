@@ -1,4 +1,6 @@
-//! The configured tenants and their rules, put into the store before anything judges by them.
+//! Stores the configured tenants and their policy set before any shard uses them.
+//!
+//! Owner: the main thread, once at start. Bounded by the configured tenants.
 
 use std::sync::Arc;
 
@@ -9,8 +11,8 @@ use muster_wire::Platform;
 use super::ServerError;
 use crate::config::{ByPlatform, Config, TenantConfig, ThreatThreshold};
 
-/// Gives every configured tenant its index, and the policy set its revision: the latest one again if
-/// no rule changed, otherwise the next. Returns all tenants ever seen, by index, and the set.
+/// Assigns every configured tenant its index, and the policy set its revision: the latest one if no rule changed,
+/// otherwise the next. Returns the names of all stored tenants by index, and the set.
 pub(super) fn put_in_store(
     config: &Config,
     store: &Store,
@@ -37,7 +39,7 @@ pub(super) fn put_in_store(
                 .find(|tenant| tenant.name.as_str() == name);
             match configured {
                 Some(tenant) => tenant_policy(tenant),
-                // No longer configured: its devices keep the rules they had.
+                // No longer configured: its devices keep their last rules.
                 None => latest.tenant(index).cloned().unwrap_or_default(),
             }
         })

@@ -1,9 +1,9 @@
-//! The thread that gives the space of deleted files back to the disk, a little at a time.
+//! The thread that frees the space of deleted files in small steps.
 //!
-//! Owned by the assembly; it ends when this is dropped, before the store is closed. What it does is in
-//! [`DeferredDeletion`]; here is only the waiting. Where the file system cannot do it, it says so once and ends: space is then
-//! given back as files are deleted, which costs latency and nothing else. A disk that hangs does not hold up a stop: the
-//! names that are left are the next start's.
+//! Owner: the server; the thread ends when [`SpaceReclaimer`] is dropped, before the store is closed. The steps are in
+//! [`DeferredDeletion`]; this module only schedules them. If the file system does not support it, the thread logs that
+//! once and ends: RocksDB then deletes files at once, which costs latency only. A stuck disk does not delay a stop: the
+//! next start removes the remaining files.
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
@@ -15,13 +15,13 @@ use muster_store::{DeferredDeletion, Store};
 use super::ServerError;
 use super::parts::spawn;
 
-/// How long to wait after a failure; what it was may pass.
+/// Delay before a retry: a failure may be transient.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for the thread.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
-/// The running thread. Nothing is ever sent either way: the end of a channel is the message.
+/// The running thread. Nothing is ever sent on the channels: closing one is the signal.
 pub(super) struct SpaceReclaimer {
     stop: Option<Sender<Infallible>>,
     ended: Receiver<Infallible>,
@@ -31,9 +31,9 @@ impl SpaceReclaimer {
     pub(super) fn start(store: &Store) -> Result<Self, ServerError> {
         let (stop, stopped) = bounded(0);
         let (ending, ended) = bounded(0);
-        let held = store.deferred_deletion();
+        let deletion = store.deferred_deletion();
         spawn("space-reclaimer".to_owned(), move || {
-            run(held, &stopped);
+            run(deletion, &stopped);
             drop(ending);
         })?;
         Ok(Self {
@@ -48,36 +48,36 @@ impl Drop for SpaceReclaimer {
         drop(self.stop.take());
         if self.ended.recv_timeout(FAREWELL_MAX) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
-                "the disk does not respond: links of deleted files (*.deferred) are left for the next start to remove"
+                "the disk does not respond: the next start removes the remaining *.deferred files"
             );
         }
     }
 }
 
-fn run(mut held: DeferredDeletion, stopped: &Receiver<Infallible>) {
+fn run(mut deletion: DeferredDeletion, stopped: &Receiver<Infallible>) {
     let mut wait = Duration::ZERO;
     let mut has_failed = false;
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
-        match held.step() {
+        match deletion.step() {
             Ok(next) => {
                 wait = next;
                 has_failed = false;
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::info!(%error, "files are not held: RocksDB gives the space of a deleted one back all at once");
+                tracing::info!(%error, "deferred deletion is not supported here: RocksDB deletes files at once, which may delay writes");
                 break;
             }
             Err(error) => {
-                // Once, not every second as long as it lasts.
+                // Logged once, not with every retry.
                 if !has_failed {
-                    tracing::warn!(%error, "the space of deleted files is not given back for now; trying again every second");
+                    tracing::warn!(%error, "cannot free the space of deleted files; retrying every second");
                 }
                 wait = RETRY_AFTER;
                 has_failed = true;
             }
         }
     }
-    if let Err(error) = held.remove() {
-        tracing::warn!(%error, "links of deleted files (*.deferred) are left for the next start to remove");
+    if let Err(error) = deletion.remove() {
+        tracing::warn!(%error, "cannot remove the remaining *.deferred files; the next start removes them");
     }
 }
