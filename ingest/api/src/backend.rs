@@ -1,7 +1,7 @@
-//! What the endpoint asks of the server: the only way from a request to devices, shards and store.
+//! The interface of the server for the endpoint: the only path from a request to devices, shards and store.
 //!
-//! Implemented by the server, and by a fake in the tests. Every answer is a small owned value. The server bounds each
-//! question in time and in number; a question it does not answer is an [`ApiError`].
+//! Implemented by the server, and by a fake in the tests. Every answer is an owned value. The implementation bounds the
+//! duration and the number of concurrent queries, and returns an [`ApiError`] otherwise.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -16,33 +16,33 @@ use serde::Serialize;
 use crate::connections::ConnectionCounters;
 use crate::error::ApiError;
 
-/// An answer that takes a while.
+/// A future with the answer of the server.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
 
 /// The server, as the endpoint sees it.
 pub trait Backend: Debug + Send + Sync {
-    /// What the server is doing, and whether that is well.
+    /// The readiness of the server.
     fn readiness(&self) -> Readiness;
 
-    /// The names of all tenants by index; also of those that are no longer configured.
+    /// The names of all tenants by index, including those that are no longer configured.
     fn tenants(&self) -> &[String];
 
-    /// The rules in force.
+    /// The policy set in force.
     fn policy(&self) -> &PolicySet;
 
-    /// Every cell with devices in it, shard by shard: two shards may have the same cell.
+    /// Every cell with devices, by shard: two shards may have the same cell.
     fn cells(&self) -> Answer<'_, Vec<Cell>>;
 
     /// One device with its inventory; `None` for an unknown device.
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>>;
 
-    /// The oldest sessions, at most `limit`, and how many there are.
+    /// The oldest sessions, at most `limit`, and the number of all sessions.
     fn sessions(&self, limit: usize) -> Sessions;
 
-    /// Counts every device again from disk. One recount runs at a time.
+    /// Recounts every device from disk. One recount runs at a time.
     fn recount(&self) -> Answer<'_, Recount>;
 
-    /// Copies the store into `directory`, which must be one that backups may be made in. Returns where the copy is.
+    /// Backs up the store to `directory`, which must be in the directory for backups. Returns the path of the backup.
     /// One backup runs at a time.
     fn back_up(&self, directory: PathBuf) -> Answer<'_, PathBuf>;
 
@@ -50,29 +50,29 @@ pub trait Backend: Debug + Send + Sync {
     fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String>;
 }
 
-/// What the server is doing, and whether that is well.
+/// The readiness of the server.
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    /// The word for what it is doing.
+    /// The name of its phase.
     pub phase: &'static str,
-    /// Whether it takes check-ins.
+    /// Whether it accepts check-ins.
     pub is_serving: bool,
-    /// Why nothing is acknowledged any more, if a write has failed.
+    /// The reason why the store is poisoned, if it is.
     pub poisoned: Option<String>,
-    /// The most devices by which an audit has found counters wrong since the start; must be 0.
+    /// Maximum drift that an audit has found since the start, in devices; must be 0.
     pub audit_drift: u64,
 }
 
 /// Devices that share tenant, cohort and facets.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// Whose devices.
+    /// The tenant of the devices.
     pub tenant: TenantIndex,
     /// Their owner and tags.
     pub cohort: Cohort,
     /// Their facets.
     pub facets: Facets,
-    /// How many.
+    /// Number of devices.
     pub count: u64,
 }
 
@@ -85,29 +85,29 @@ pub struct Device {
     pub cohort: Cohort,
     /// Its facets.
     pub facets: Facets,
-    /// What it last reported of itself.
+    /// Its last accepted inventory.
     pub inventory: Option<Inventory>,
 }
 
-/// The sessions that are listed, and all that there are.
+/// A limited list of sessions, and their total number.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    /// Oldest first.
+    /// The listed sessions, oldest first.
     pub listed: Vec<Session>,
-    /// How many there are, those that are not listed included.
+    /// Number of all sessions.
     pub total: usize,
 }
 
-/// One connected device or gateway.
+/// The session of one device or gateway.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Its number since the start.
+    /// Its number, counted since the server started.
     pub id: u64,
-    /// Who it is.
+    /// The identity of the client.
     pub identity: Identity,
-    /// From where.
+    /// The address of the client.
     pub remote: SocketAddr,
-    /// Since when.
+    /// When the session opened.
     pub connected_at: Timestamp,
     /// Records read.
     pub records_received: u64,
@@ -117,30 +117,30 @@ pub struct Session {
     pub frames_in_flight: u64,
 }
 
-/// What a recount found, as API and CLI show it.
+/// The result of a recount, as API and CLI show it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recount {
-    /// Whether every cell has the same number on both sides.
+    /// Whether all counters match the devices on disk.
     pub verified: bool,
     /// Devices counted on disk.
     pub devices: u64,
     /// Cells counted on disk.
     pub cells: usize,
-    /// Cells whose numbers differ.
+    /// Number of cells that differ.
     pub differing_cells: u64,
-    /// The first of those.
+    /// The first of these cells.
     pub differences: Vec<Difference>,
 }
 
-/// A cell whose counter is not what is on disk.
+/// A cell whose counter differs from the devices on disk.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
-    /// Whose devices.
+    /// The tenant of the devices.
     pub tenant: String,
     /// Their facets.
     pub facets: u32,
-    /// How many are on disk.
+    /// Number of devices on disk.
     pub counted_on_disk: u64,
-    /// How many the counter says.
+    /// Value of the counter.
     pub counter: u64,
 }

@@ -1,7 +1,7 @@
-//! `POST /backup`: a copy of the store at this instant, while the server serves.
+//! `POST /backup`: backs up the store while the server runs.
 //!
-//! The backend decides where a backup may be made. The copy is not read again here: `muster backup` recounts it,
-//! outside of the server's memory.
+//! The backend decides which directories are allowed. The backup is not verified here: `muster backup` recounts it in its
+//! own process, outside of the server's memory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use crate::Api;
 use crate::error::ApiError;
 
-/// Of a body: a path has 4 KiB at most, a letter of it 6 bytes in JSON.
+/// Maximum size of a request body: a path has at most 4 KiB, and JSON escapes a byte of it with at most 6.
 const BODY_BYTES_MAX: usize = 32 << 10;
 
-/// What is asked for.
+/// The body of the request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BackupRequest {
@@ -30,13 +30,14 @@ pub(super) async fn backup(
     State(api): State<Arc<Api>>,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let refused = |what: &str| ApiError::BadRequest(format!("the body is not as expected: {what}"));
+    let invalid =
+        |cause: &str| ApiError::BadRequest(format!("the request body is invalid: {cause}"));
     let read = timeout(api.deadlines.request, to_bytes(body, BODY_BYTES_MAX)).await;
     let body = read
-        .map_err(|_| refused("it did not come in time"))?
-        .map_err(|error| refused(&error.to_string()))?;
+        .map_err(|_| invalid("it was not complete in time"))?
+        .map_err(|error| invalid(&error.to_string()))?;
     let request: BackupRequest =
-        serde_json::from_slice(&body).map_err(|error| refused(&error.to_string()))?;
+        serde_json::from_slice(&body).map_err(|error| invalid(&error.to_string()))?;
     let copied = api.backend.back_up(request.directory).await?;
     Ok(Json(json!({ "directory": copied })))
 }

@@ -1,4 +1,4 @@
-//! `GET /cells`: the counts at their finest, to compare with another count cell by cell.
+//! `GET /cells`: the counters by cell, for comparison with an external count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::Api;
 use crate::error::ApiError;
 use crate::tenant::{self, TenantQuery};
 
-/// The names of a cell's facets. What a device shows and what a cell shows are the same words.
+/// The names of a cell's facets, the same as those of `GET /devices`.
 #[derive(Debug, Serialize)]
 pub(super) struct FacetNames {
     platform: &'static str,
@@ -67,7 +67,7 @@ pub(super) async fn cells(
 ) -> Result<Json<Cells>, ApiError> {
     let only = TenantQuery::index(query, &api)?;
     let cells = api.backend.cells().await?.into_iter();
-    // Merged and in the order of tenant, cohort, facets.
+    // Merges the shards' cells, sorted by tenant, cohort, facets.
     let mut merged: BTreeMap<_, u64> = BTreeMap::new();
     for cell in cells.filter(|cell| only.is_none_or(|only| only == cell.tenant)) {
         let key = (cell.tenant, cell.cohort, cell.facets);

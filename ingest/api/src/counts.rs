@@ -1,6 +1,6 @@
-//! `GET /counts`: how many devices are in which state, by tenant and in total.
+//! `GET /counts`: the number of devices in each state, by tenant and in total.
 //!
-//! A fold over the cells of all shards: its cost is the number of cells, whatever the number of devices.
+//! Sums the cells of all shards: its cost depends on the number of cells, not on the number of devices.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) async fn counts(
     ))
 }
 
-/// Every member of every dimension, zeros included, so that a reader need not know what may be missing.
+/// Every member of every dimension, including zeros, so that clients need no list of members.
 fn numbers(counts: &Counts) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("devices".into(), counts.devices().into());

@@ -1,4 +1,4 @@
-//! `GET /devices/{tenant}/{id}`: everything known of one device, and why it is in the state it is in.
+//! `GET /devices/{tenant}/{id}`: the record and inventory of one device, with an explanation of its state.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
     })
 }
 
-/// The stored inventory. On the wire an empty text means unknown; here it is null.
+/// The stored inventory. An empty string on the wire means unknown and becomes null here.
 fn inventory_object(inventory: &Inventory) -> Value {
     let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let [a, b, c, d] = Inventory::unpack_version(inventory.os_version);

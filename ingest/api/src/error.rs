@@ -1,6 +1,6 @@
-//! What goes wrong for a request: one closed table of codes, each with its status.
+//! Errors of requests: one table of codes, each with its HTTP status.
 //!
-//! The body of every error is `{"code", "message"}`; scripts branch on the code, people read the message.
+//! The body of every error is `{"code", "message"}`; the code is for scripts, the message for people.
 
 use std::sync::LazyLock;
 
@@ -22,49 +22,49 @@ static LOG: LazyLock<OncePerCause<&'static str>> =
 /// server.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The path is none of ours.
-    #[error("there is no such route; GET / lists them")]
+    /// No route has this path.
+    #[error("unknown route; GET / lists all routes")]
     UnknownRoute,
-    /// The path is ours, the method is not.
-    #[error("this route takes another method")]
+    /// The route does not support this method.
+    #[error("method not allowed for this route; GET / lists all routes")]
     MethodNotAllowed,
     /// A parameter is missing, unknown or malformed.
     #[error("{0}")]
     BadRequest(String),
-    /// The request names a host that is not this one: a web page may be behind it.
-    #[error("the request is not for a loopback address of this machine")]
+    /// The Host is not this machine: DNS rebinding by a web page.
+    #[error("the Host of the request is not a loopback address of this machine")]
     HostRefused,
-    /// A web page of another origin gives an order.
-    #[error("a page of another origin may not give orders")]
+    /// The Origin of a request that changes state is another one: a web page.
+    #[error("requests of this method from another origin are refused")]
     OriginRefused,
-    /// No tenant has that name.
-    #[error("the server has no tenant of that name")]
+    /// No tenant has this name.
+    #[error("the server has no tenant with this name")]
     UnknownTenant,
-    /// The tenant has no such device.
-    #[error("the tenant has no device with that id")]
+    /// The tenant has no device with this ID.
+    #[error("the tenant has no device with this id")]
     UnknownDevice,
-    /// A recount runs already.
-    #[error("a recount is running; ask again when it is done")]
+    /// A recount is in progress.
+    #[error("a recount is in progress; retry when it has completed")]
     RecountRunning,
-    /// A backup runs already.
-    #[error("a backup is being made; ask again when it is done")]
+    /// A backup is in progress.
+    #[error("a backup is in progress; retry when it has completed")]
     BackupRunning,
-    /// The configuration names no directory for backups.
-    #[error("this server makes no backups: its configuration does not set store.backup_directory")]
+    /// The configuration sets no directory for backups.
+    #[error("backups are disabled: set store.backup_directory in the configuration of the server")]
     BackupsOff,
-    /// The directory asked for is not one that a backup may be made in.
+    /// The directory is not allowed for a backup.
     #[error("{0}")]
     BackupRefused(String),
-    /// Something has the name already.
+    /// The directory already exists.
     #[error("{0}")]
     BackupExists(String),
     /// The disk or the store failed.
-    #[error("no backup was made: {0}")]
+    #[error("the backup failed: {0}")]
     BackupFailed(String),
-    /// The control channel of a shard is full: others are asking.
-    #[error("shard {shard} has too many questions waiting; ask again")]
+    /// The control channel of a shard is full.
+    #[error("too many queries are queued for shard {shard}; retry later")]
     Busy {
-        /// Which shard.
+        /// The shard.
         shard: usize,
     },
     /// As many requests are being answered as may be.
@@ -76,25 +76,23 @@ pub enum ApiError {
     /// No answer in time: the disk may be stuck.
     #[error("{what} did not answer in time; the disk may be stuck")]
     Timeout {
-        /// Who was asked.
+        /// The shard, or the store.
         what: String,
     },
-    /// A write failed, so the shard cannot say what is durable.
-    #[error(
-        "the store is poisoned, so there is no durable state to answer from; GET /ready says why"
-    )]
+    /// A write failed, so the shard's state in memory may not be durable.
+    #[error("the store is poisoned, so no durable state is available; GET /ready has the reason")]
     StorePoisoned,
-    /// The data directory is being read.
-    #[error("the server is starting: it recovers what is stored")]
+    /// The server is recovering.
+    #[error("the server is starting: it recovers the stored state")]
     Starting,
     /// The shards have stopped.
     #[error("the server is draining")]
     Draining,
-    /// The store has the answer and it cannot be read.
-    #[error("the store cannot be read: {0}")]
+    /// A read of the store failed.
+    #[error("cannot read the store: {0}")]
     StoreUnreadable(String),
-    /// A fault of the server itself.
-    #[error("the server failed to answer: {0}")]
+    /// A bug of the server.
+    #[error("internal error: {0}")]
     Internal(String),
 }
 

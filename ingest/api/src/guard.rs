@@ -1,8 +1,7 @@
-//! Keeps web pages out, and sets the headers that every answer has.
+//! Refuses requests of web pages, and sets the headers of every response.
 //!
-//! Whoever reaches a loopback address is trusted, and a browser on this machine reaches it on behalf of
-//! any page. A page that rebinds its own name to 127.0.0.1 shows that name as Host; a page that posts
-//! across origins shows its Origin. Both are refused.
+//! Clients on the loopback address are trusted, but a browser on this machine sends requests for any web page. DNS
+//! rebinding to 127.0.0.1 is detected by the Host, a cross-origin POST by the Origin. Both are refused.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,10 +31,10 @@ fn check(request: &Request, bound: IpAddr) -> Result<(), ApiError> {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(ApiError::HostRefused);
     };
-    let named_here = |authority: &str| is_here(authority, bound);
+    let is_local_host = |authority: &str| is_local(authority, bound);
     let in_target = request.uri().authority();
-    if !host.to_str().is_ok_and(named_here)
-        || !in_target.is_none_or(|authority| named_here(authority.as_str()))
+    if !host.to_str().is_ok_and(is_local_host)
+        || !in_target.is_none_or(|authority| is_local_host(authority.as_str()))
     {
         return Err(ApiError::HostRefused);
     }
@@ -50,8 +49,8 @@ fn check(request: &Request, bound: IpAddr) -> Result<(), ApiError> {
     }
 }
 
-/// Whether `host` or `host:port` is a loopback name or address, or where the listener is bound.
-fn is_here(authority: &str, bound: IpAddr) -> bool {
+/// Whether `host` or `host:port` is a loopback name or address, or the address of the listener.
+fn is_local(authority: &str, bound: IpAddr) -> bool {
     if authority.contains('@') {
         return false;
     }
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_and_addresses_of_this_machine_are_here() {
+    fn only_names_and_addresses_of_this_machine_are_local() {
         let bound = "192.0.2.1".parse().unwrap();
         for host in [
             "localhost",
@@ -85,7 +84,7 @@ mod tests {
             "[::1]:7441",
             "192.0.2.1:7441",
         ] {
-            assert!(is_here(host, bound), "{host}");
+            assert!(is_local(host, bound), "{host}");
         }
         for host in [
             "",
@@ -98,8 +97,8 @@ mod tests {
             "0.0.0.0",
             "[::]",
         ] {
-            assert!(!is_here(host, bound), "{host}");
+            assert!(!is_local(host, bound), "{host}");
         }
-        assert!(!is_here("0.0.0.0:7441", "0.0.0.0".parse().unwrap()));
+        assert!(!is_local("0.0.0.0:7441", "0.0.0.0".parse().unwrap()));
     }
 }

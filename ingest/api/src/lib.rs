@@ -1,11 +1,10 @@
 //! The HTTP endpoint for operators: health, counts, devices, sessions, recount, backup, metrics. Its reference
 //! is docs/reference/API.md.
 //!
-//! Owner: the ops runtime of the server, a current-thread tokio on a thread of its own, so a slow reader here costs
-//! the sessions nothing. It owns routes, documents, errors and connections. Everything it says of the server it asks
-//! through [`Backend`]: neither device state nor the store is within its reach. Bounded by the limits in
-//! `connections` and by the deadlines of the backend. It asks nobody who they are: it listens on a loopback address, and
-//! `guard` keeps web pages out.
+//! Owner: the ops runtime of the server, a current-thread tokio runtime on its own thread, so that a slow client does not
+//! affect sessions. This crate has the routes, documents, errors and connections; it accesses device state and store only
+//! through [`Backend`]. Bounded by the limits in `connections` and by the deadlines of the backend. It has no
+//! authentication: it listens on a loopback address, and `guard` refuses requests of web pages.
 
 mod backend;
 mod backup;
@@ -46,19 +45,19 @@ pub use connections::{CONNECTIONS_MAX, ConnectionCounters};
 pub use error::ApiError;
 pub use once_per_cause::OncePerCause;
 
-/// How long the endpoint waits for its peer.
+/// Timeouts of waiting for a client.
 #[derive(Clone, Copy, Debug)]
 struct Deadlines {
     /// For the head of a request, and again for its body.
     request: Duration,
-    /// For the peer to take the answer.
+    /// For the client to read the response.
     taking: Duration,
 }
 
-/// A request is one packet on this machine.
 const DEADLINES: Deadlines = Deadlines {
+    // A request is one packet on this machine.
     request: Duration::from_secs(10),
-    // Up to some MiB, perhaps through a tunnel.
+    // A response has up to some MiB, perhaps through a tunnel.
     taking: Duration::from_secs(60),
 };
 
@@ -67,12 +66,12 @@ const DEADLINES: Deadlines = Deadlines {
 struct Api {
     connections: Arc<ConnectionCounters>,
     backend: Arc<dyn Backend>,
-    /// Where the listener is bound; its own address is a good Host.
+    /// The address of the listener, which is a valid Host.
     bound: IpAddr,
     deadlines: Deadlines,
 }
 
-/// What stands between the listener and the routes while the server recovers.
+/// Answers for the routes until the server has recovered.
 #[derive(Debug, Default)]
 pub struct Gate {
     router: OnceLock<Router>,
@@ -97,7 +96,7 @@ impl Gate {
         self.router.get_or_init(|| router(Arc::new(api)));
     }
 
-    /// The routes behind the gate. A server that recovers is live, and answers nothing else.
+    /// The router of the gate. While it is closed, only `GET /live` succeeds.
     fn router(self: Arc<Self>) -> Router {
         let starting = Router::new()
             .route("/live", get(probes::live))
@@ -110,10 +109,10 @@ impl Gate {
     }
 }
 
-/// Serves until `stop` resolves. Requests under way may finish for a few seconds longer.
+/// Serves until `stop` resolves. Requests in progress may take a few seconds longer.
 ///
 /// # Errors
-/// The listener cannot be used.
+/// The runtime cannot register the listener.
 pub async fn serve(
     listener: TcpListener,
     gate: Arc<Gate>,
@@ -127,7 +126,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Every route: method, path, handler. docs/reference/API.md has a section for each, which a test compares.
+/// Every route: method, path, handler. A test checks that docs/reference/API.md has a section for each.
 fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Api>>); 11] {
     [
         ("GET", "/live", get(probes::live)),
@@ -144,7 +143,7 @@ fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Api>>); 11] {
     ]
 }
 
-/// The routes, for somebody who opens the address by hand.
+/// Lists the routes.
 async fn index() -> axum::Json<serde_json::Value> {
     let routes = routes().map(|(method, path, _)| format!("{method} {path}"));
     axum::Json(

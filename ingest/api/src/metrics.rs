@@ -1,4 +1,4 @@
-//! `GET /metrics`: the numbers of the whole server. What they are is the backend's.
+//! `GET /metrics`: the metrics of the whole server, rendered by the backend.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::Api;
 use crate::error::ApiError;
 
-/// What the backend writes.
+/// The content type of the backend's text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {

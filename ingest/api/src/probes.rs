@@ -1,4 +1,4 @@
-//! `GET /live` and `GET /ready`: for whoever restarts the process, and for whoever sends it traffic.
+//! `GET /live` and `GET /ready`: the liveness and readiness probes.
 
 use std::sync::Arc;
 
@@ -9,16 +9,15 @@ use serde_json::{Value, json};
 
 use crate::Api;
 
-/// The process answers. Also while poisoned: a restart is for the operator to decide, who may want to
-/// free space on the disk first.
+/// Always live, also while poisoned: the operator decides about a restart, and may have to free disk space first.
 pub(super) async fn live() -> Json<Value> {
     Json(json!({ "live": true }))
 }
 
-/// What `reason` says when the audit has found the counters wrong.
+/// The `reason` if the audit has found drift.
 const DRIFT: &str = "drift";
 
-/// Ready is serving, with counters that no audit has found wrong.
+/// Ready if the server is serving and the audit has found no drift.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Value>) {
     let now = api.backend.readiness();
     let (name, drift) = (now.phase, now.audit_drift);
@@ -35,7 +34,7 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Valu
         body["reason"] = reason.into();
     } else if drift != 0 {
         message = format!(
-            "the server is {name}, but its audit has found counters wrong by {drift}: restart to count anew"
+            "the server is {name}, but its audit has found a drift of {drift} devices: restart to rebuild the counters"
         );
         body["reason"] = DRIFT.into();
     }

@@ -1,4 +1,4 @@
-//! `POST /recount`: every device counted again from disk while the server serves.
+//! `POST /recount`: recounts every device from disk while the server runs.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::Api;
 use crate::backend::Recount;
 use crate::error::ApiError;
 
-/// A recount, and that a running server made it.
+/// A recount, marked as made by a running server.
 #[derive(Debug, Serialize)]
 pub(super) struct OnlineRecount {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! `GET /sessions`: who is connected, oldest first.
+//! `GET /sessions`: the open sessions, oldest first.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::backend::Session;
 use crate::error::ApiError;
 use crate::{Api, times};
 
-/// Sessions listed if the request names no limit.
+/// Default of `limit`.
 const LIMIT_DEFAULT: usize = 1000;
 
-/// The most sessions listed, about 3 MB of JSON.
+/// Maximum of `limit`: about 3 MB of JSON.
 const LIMIT_MAX: usize = 10_000;
 
 #[derive(Debug, Deserialize)]

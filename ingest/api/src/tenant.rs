@@ -1,4 +1,4 @@
-//! Tenants by name and by index, and the query that names one.
+//! Lookup of tenants by name and by index, and the query parameter `tenant`.
 
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::Api;
 use crate::error::ApiError;
 
-/// Which tenant, if not all of them.
+/// The query of routes that can be limited to one tenant.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenantQuery {
@@ -16,7 +16,7 @@ pub(super) struct TenantQuery {
 }
 
 impl TenantQuery {
-    /// The tenant that is asked for; `None` for all.
+    /// The index of the requested tenant; `None` for all tenants.
     pub(super) fn index(
         query: Result<Query<Self>, QueryRejection>,
         api: &Api,

@@ -1,4 +1,4 @@
-//! The endpoint over a backend that answers as told.
+//! Tests of the endpoint with a fake backend.
 
 mod documents;
 mod errors;

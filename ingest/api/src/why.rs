@@ -1,7 +1,7 @@
-//! Why a device is in the state it is in: the rows of the rules that decided, with the facts they saw.
+//! Explains the state of a device: the rules that decided it, with their inputs.
 //!
-//! Explains the stored decision from the stored facts; it decides nothing. Rows are those of R3, R7 and
-//! R17 as the engine's rule modules cite them.
+//! Pure. It explains the stored state from the stored facts and evaluates nothing. Rows are those of R3, R7 and R17 in
+//! docs/reference/DOMAIN.md.
 
 use muster_engine::rules::compliance::is_enrolled;
 use muster_engine::rules::sensor::{FULL_REPORT_DUE_SECONDS, SensorLimits};
@@ -11,7 +11,7 @@ use muster_wire::Flags;
 
 use crate::times;
 
-/// One line for the setting, one for compliance, one for the sensor.
+/// Returns one line each for threat setting, compliance and sensor.
 pub(super) fn why(
     record: &DeviceRecord,
     facets: &Facets,
@@ -44,12 +44,12 @@ fn setting(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
             format!("threat level {level} is above the threshold {threshold}")
         }
         ThreatSetting::CompliantWithoutData => {
-            "no threat level is known, and the tenant lets that pass".to_owned()
+            "no threat level is known, which the tenant allows".to_owned()
         }
         ThreatSetting::MissingPartnerData => {
-            "no threat level is known, and the tenant blocks that".to_owned()
+            "no threat level is known, which the tenant blocks".to_owned()
         }
-        ThreatSetting::Error => "the device reported that a setting failed".to_owned(),
+        ThreatSetting::Error => "the device reported a failed setting".to_owned(),
     };
     let setting = facets.threat_setting.name();
     format!("R3: threat setting is {setting}: {reason} (risk {risk}, partner {partner})")
@@ -80,7 +80,7 @@ fn compliance(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
             }
             ThreatSetting::Error => (7, "the threat setting is in error"),
             ThreatSetting::Compliant | ThreatSetting::CompliantWithoutData => {
-                (10, "every policy that applies passes")
+                (10, "every applicable policy passes")
             }
         }
     };
@@ -96,7 +96,7 @@ fn sensor(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) 
     let (contact, telemetry) = (at(record.last_contact), at(record.last_telemetry));
     let impaired = facets.onboarded && !record.flags.contains(Flags::COMMAND_AND_CONTROL_OK);
     let (row, reason) = match facets.sensor {
-        SensorState::NeverOnboarded => (0, "the sensor is not onboarded and never was".to_owned()),
+        SensorState::NeverOnboarded => (0, "the sensor was never onboarded".to_owned()),
         SensorState::Inactive => {
             let limit = limits.inactive_seconds;
             let last = record.last_contact.max(record.last_telemetry);
@@ -104,7 +104,7 @@ fn sensor(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) 
                 0 => (
                     1,
                     format!(
-                        "no contact ever, no check-in for {limit} s (last {})",
+                        "never in contact, no check-in for {limit} s (last {})",
                         at(record.last_check_in)
                     ),
                 ),
@@ -130,7 +130,7 @@ fn sensor(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) 
             (
                 3,
                 format!(
-                    "heartbeats come, but no full report for {FULL_REPORT_DUE_SECONDS} s (last {last})"
+                    "heartbeats arrive, but no full report for {FULL_REPORT_DUE_SECONDS} s (last {last})"
                 ),
             )
         }
@@ -139,7 +139,7 @@ fn sensor(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) 
         {
             (
                 4,
-                "the sensor is onboarded and its process does not run".to_owned(),
+                "the sensor is onboarded, but its process is not running".to_owned(),
             )
         }
         SensorState::NoSensorData => {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_cites_the_row_that_decided_and_the_facts_it_saw() {
+    fn each_line_cites_the_row_that_decided_and_its_inputs() {
         let [setting, compliance, sensor] = lines(&managed());
         assert_eq!(
             setting,

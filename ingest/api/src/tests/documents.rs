@@ -1,4 +1,4 @@
-//! docs/reference/API.md says what the endpoint does, no more and no less.
+//! docs/reference/API.md documents exactly the routes of the endpoint.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::fixture::Server;
 use crate::routes;
 
 fn reference() -> String {
-    // As the test runs, not as it was built: a build that two clones share remembers one of them.
+    // Read at run time: a target directory shared by two clones would embed the path of one of them.
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
     let path = Path::new(&folder).join("../../docs/reference/API.md");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -59,7 +59,7 @@ async fn the_examples_of_the_reference_have_the_shape_of_the_answers() {
     }
 }
 
-/// The names of all values; of a list, those of its first element.
+/// The names of all members; of an array, those of its first element.
 fn keys(value: &serde_json::Value) -> Vec<String> {
     use serde_json::Value;
     let named = |name: &str, value: &Value| -> Vec<String> {
@@ -67,7 +67,7 @@ fn keys(value: &serde_json::Value) -> Vec<String> {
         std::iter::once(name.to_owned()).chain(inner).collect()
     };
     match value {
-        // An inventory may be missing, so the example shows one and the answer need not.
+        // The example shows an inventory, the response has none.
         Value::Object(object) => object
             .iter()
             .flat_map(|(name, value)| {

@@ -1,4 +1,4 @@
-//! What the routes answer when something is wrong.
+//! Tests of error responses.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -6,14 +6,14 @@ use axum::http::Request;
 use super::fixture::{DEVICE, Fake, Server, request};
 use crate::ApiError;
 
-/// Asks for `path` and returns status and code.
+/// Requests `path` and returns status and code.
 async fn fault(server: &Server, path: &str) -> (u16, String) {
     let answer = server.get(path).await;
     (answer.status.as_u16(), answer.code())
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_not_found() {
+async fn unknown_routes_tenants_and_devices_are_not_found() {
     let server = Server::new();
     let unknown_device = "/devices/demo/10112233-4455-6677-8899-aabbccddeeff";
     let elsewhere = format!("/devices/other/{DEVICE}");
@@ -34,7 +34,7 @@ async fn what_does_not_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_meant_is_bad() {
+async fn an_invalid_request_is_a_bad_request() {
     let server = Server::new();
     for path in [
         "/counts?tenat=demo",
@@ -55,7 +55,7 @@ async fn a_request_that_cannot_be_meant_is_bad() {
 }
 
 #[tokio::test]
-async fn a_route_takes_its_own_method_only() {
+async fn a_route_accepts_only_its_method() {
     let server = Server::new();
     for (method, path, allowed) in [("POST", "/counts", "GET"), ("GET", "/recount", "POST")] {
         let answer = server.send(request(method, path)).await;
@@ -71,7 +71,7 @@ async fn a_route_takes_its_own_method_only() {
 }
 
 #[tokio::test]
-async fn what_the_backend_refuses_keeps_its_status_and_code() {
+async fn every_error_of_the_backend_has_its_status_and_code() {
     type Failure = fn() -> ApiError;
     let failures: [(Failure, u16, &str); 12] = [
         (|| ApiError::RecountRunning, 409, "recountRunning"),
@@ -163,7 +163,7 @@ async fn a_request_for_another_host_is_refused() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_gives_no_orders() {
+async fn a_post_from_another_origin_is_refused() {
     let server = Server::new();
     for origin in ["http://attacker.example", "http://127.0.0.1:3000", "null"] {
         let mut order = request("POST", "/recount");
@@ -180,7 +180,7 @@ async fn a_page_of_another_origin_gives_no_orders() {
 }
 
 #[tokio::test]
-async fn no_answer_is_cached_or_guessed_at() {
+async fn no_response_is_cached_or_sniffed() {
     let server = Server::new();
     for path in ["/live", "/counts", "/metrics", "/nothing", "/policy"] {
         let headers = server.get(path).await.headers;

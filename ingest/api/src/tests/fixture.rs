@@ -1,4 +1,4 @@
-//! The endpoint over a backend that answers from constants, or fails as told.
+//! The endpoint with a fake backend that returns constants or a given error.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
 #[derive(Debug)]
 pub(super) struct Fake {
     pub(super) readiness: Readiness,
-    /// Why every question fails that can.
+    /// The error of every fallible method.
     pub(super) failure: Option<fn() -> ApiError>,
     pub(super) tenants: Vec<String>,
     pub(super) policy: PolicySet,
@@ -115,13 +115,13 @@ impl Backend for Fake {
     }
 }
 
-/// The endpoint over a backend.
+/// The endpoint with a backend.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) router: Router,
 }
 
-/// An answer of the endpoint.
+/// A response of the endpoint.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -212,7 +212,7 @@ pub(super) fn at_risk() -> Facets {
     }
 }
 
-/// Both shards have a cell in common; the second has one of the other tenant too.
+/// Both shards have one cell in common; the second has another one, of the other tenant.
 fn cells() -> Vec<Cell> {
     let common = Cell {
         tenant: TenantIndex(0),

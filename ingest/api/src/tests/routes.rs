@@ -1,4 +1,4 @@
-//! What the routes answer when all is well.
+//! Tests of successful responses.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn only_a_serving_server_is_ready_and_any_is_live() {
 }
 
 #[tokio::test]
-async fn a_server_whose_counters_have_drifted_is_not_ready_and_goes_on_answering() {
+async fn a_server_whose_counters_have_drifted_is_not_ready_but_still_responds() {
     let mut backend = Fake::default();
     backend.readiness.audit_drift = 2;
     let server = Server::over(backend);
@@ -200,7 +200,7 @@ async fn sessions_are_listed_up_to_a_limit_with_their_total() {
 }
 
 #[tokio::test]
-async fn a_recount_says_what_differs_and_that_a_running_server_made_it() {
+async fn a_recount_lists_its_differences_and_is_marked_as_online() {
     let answer = Server::new().post("/recount", "").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let expected = json!({
@@ -214,7 +214,7 @@ async fn a_recount_says_what_differs_and_that_a_running_server_made_it() {
 }
 
 #[tokio::test]
-async fn a_backup_is_asked_for_by_directory_and_says_where_it_is() {
+async fn a_backup_is_requested_by_directory_and_returns_its_path() {
     let server = Server::new();
     let answer = server.post("/backup", r#"{"directory":"monday"}"#).await;
     assert_eq!(answer.json(), json!({"directory": "/backups/monday"}));

@@ -1,4 +1,4 @@
-//! Over a real socket: it serves, it lets nobody hold a place by saying nothing, and it stops.
+//! Tests with a real socket: serving, deadlines of idle and slow clients, and the stop.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -16,13 +16,13 @@ use tokio::time::timeout;
 use super::fixture::{Fake, Server, loopback};
 use crate::{Gate, listen, serve};
 
-/// Far beyond what anything here takes, and far below what a connection may take without its deadline.
+/// Much longer than any test takes, and much shorter than a connection would last without its deadline.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long the head of a request may take here, and how long its answer may lie untaken.
+/// Deadlines of the request head and of taking the response.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(100));
 
-/// Serves with these deadlines until the test ends.
+/// Serves with short deadlines until the test ends.
 async fn with_short_deadlines(router: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind(loopback()).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -32,10 +32,10 @@ async fn with_short_deadlines(router: Router) -> SocketAddr {
     address
 }
 
-/// What the endpoint still says until it closes.
+/// Reads until the endpoint closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset is an end as well.
+    // The endpoint may also reset the connection.
     let _ = timeout(DEADLINE, stream.read_to_end(&mut answer))
         .await
         .expect("the endpoint closes");
@@ -53,7 +53,7 @@ async fn ask(address: SocketAddr, path: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn it_serves_until_it_is_stopped_whatever_connections_idle() {
+async fn it_serves_until_it_is_stopped_despite_idle_connections() {
     let listener = TcpListener::bind(loopback()).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -77,31 +77,31 @@ async fn it_serves_until_it_is_stopped_whatever_connections_idle() {
     timeout(DEADLINE, serving).await.unwrap().unwrap().unwrap();
     assert!(
         TcpStream::connect(address).await.is_err(),
-        "nobody listens any more"
+        "the listener is closed"
     );
 }
 
 #[tokio::test]
-async fn who_says_nothing_or_only_a_half_is_closed() {
+async fn a_connection_without_a_complete_head_is_closed() {
     let server = Server::new();
     let address = with_short_deadlines(server.router.clone()).await;
-    for said in ["", "G", "GET /live HTTP/1.1\r\nHost: localhost\r\n"] {
+    for head in ["", "G", "GET /live HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(said.as_bytes()).await.unwrap();
-        assert_eq!(rest(&mut stream).await, "", "after {said:?}");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert_eq!(rest(&mut stream).await, "", "after {head:?}");
     }
 }
 
-/// The deadline is for the whole head: a byte now and then does not move it.
+/// The deadline is for the whole head: a trickle of bytes does not extend it.
 #[tokio::test]
-async fn a_head_that_comes_a_byte_at_a_time_is_closed() {
+async fn a_connection_that_sends_its_head_byte_by_byte_is_closed() {
     let server = Server::new();
     let address = with_short_deadlines(server.router.clone()).await;
     let mut slow = TcpStream::connect(address).await.unwrap();
     let head = "GET /live HTTP/1.1\r\nHost: localhost\r\nX: ";
     slow.write_all(head.as_bytes()).await.unwrap();
     let mut buffer = [0; 64];
-    // Between two bytes somebody else is served. A head that is closed on for its length has 16 KiB.
+    // Another client is served after every byte. The limit of the head is 16 KiB, which this does not reach.
     for _ in 0..12_000 {
         if slow.write_all(b"a").await.is_err() {
             return;
@@ -109,7 +109,7 @@ async fn a_head_that_comes_a_byte_at_a_time_is_closed() {
         assert!(ask(address, "/live").await.starts_with("HTTP/1.1 200"));
         match slow.try_read(&mut buffer) {
             Ok(0) => return,
-            Ok(length) => panic!("an answer to half a head: {:?}", &buffer[..length]),
+            Ok(length) => panic!("a response to half a head: {:?}", &buffer[..length]),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => (),
             Err(_) => return,
         }
@@ -118,7 +118,7 @@ async fn a_head_that_comes_a_byte_at_a_time_is_closed() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_head() {
+async fn an_incomplete_body_has_the_same_deadline_as_a_head() {
     let server = Server::new();
     let address = with_short_deadlines(server.router.clone()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -126,11 +126,11 @@ async fn a_body_that_does_not_come_is_waited_for_no_longer_than_a_head() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert!(answer.contains("did not come in time"), "{answer}");
+    assert!(answer.contains("was not complete in time"), "{answer}");
 }
 
 #[tokio::test]
-async fn a_connection_is_closed_after_its_answer() {
+async fn a_connection_is_closed_after_its_response() {
     let server = Server::new();
     let address = with_short_deadlines(server.router.clone()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -144,10 +144,10 @@ async fn a_connection_is_closed_after_its_answer() {
     assert!(answer.contains("connection: close"), "{answer}");
 }
 
-/// An answer that lets go of the test when nobody has it any more.
+/// A response body that signals when it is dropped.
 struct Answer {
     bytes: Vec<u8>,
-    _held: oneshot::Sender<()>,
+    _alive: oneshot::Sender<()>,
 }
 
 impl AsRef<[u8]> for Answer {
@@ -156,13 +156,13 @@ impl AsRef<[u8]> for Answer {
     }
 }
 
-/// The kernel takes some MiB of an answer off the endpoint's hands, and no more until the peer reads.
+/// The kernel buffers some MiB of a response, and no more until the client reads.
 #[tokio::test]
-async fn who_does_not_take_the_answer_is_closed() {
-    let (held, let_go) = oneshot::channel();
+async fn a_client_that_does_not_read_the_response_is_closed() {
+    let (alive, dropped) = oneshot::channel();
     let answer = Bytes::from_owner(Answer {
         bytes: vec![b'a'; 64 << 20],
-        _held: held,
+        _alive: alive,
     });
     let answer = Arc::new(Mutex::new(Some(answer)));
     let once = async move || Body::from(answer.lock().unwrap().take().unwrap());
@@ -170,11 +170,11 @@ async fn who_does_not_take_the_answer_is_closed() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
-    // Both ways out drop the other end.
-    let _ = timeout(DEADLINE, let_go)
+    // Resolves with an error, as the sender is dropped.
+    let _ = timeout(DEADLINE, dropped)
         .await
-        .expect("the endpoint lets go");
-    // Whoever reads now gets less than all.
+        .expect("the endpoint drops the response");
+    // Only the buffered part can still be read.
     let mut taken = Vec::new();
     let _ = timeout(DEADLINE, stream.read_to_end(&mut taken))
         .await
