@@ -1,8 +1,8 @@
-//! The assembly: what is started in which order, and stopped in which order. Nothing else knows.
+//! Starts and stops the components of the server in order.
 //!
-//! Start: bind both addresses (early, so that a conflict costs nothing), answer liveness probes, open
-//! the store, recover the shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
-//! `server/shutdown.rs`. Runs on the main thread, which owns the net runtime and every join handle.
+//! Start: bind both addresses (first, so that a conflict fails early), answer liveness probes, open the store, recover the
+//! shards, start writer and shards, put the configured policy set in force, then listen. Stop: see `server/shutdown.rs`.
+//! Owner: the main thread, which has the net runtime and every join handle.
 
 mod parts;
 mod policy;
@@ -33,7 +33,7 @@ use parts::Parts;
 use shutdown::{Running, Signals};
 use space_reclaimer::SpaceReclaimer;
 
-/// How long a question to the store may still run once everything else has ended.
+/// Timeout for reads of the store by ops requests once everything else has ended.
 const OPS_FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Connections of operators that the kernel has accepted and we have not. Where they are more, it drops the first
@@ -57,18 +57,18 @@ pub enum ServerError {
     /// The data directory is refused.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The data directory cannot be rebuilt.
+    /// The data directory cannot be recovered.
     #[error("data directory {directory}: {source}: restore it from a copy; nothing was changed")]
     Recover {
         /// The data directory.
         directory: String,
-        /// What is wrong.
+        /// The cause.
         source: RecoverError,
     },
-    /// The store refused a read while starting.
+    /// A read of the store failed during the start.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The store refused a write while starting or stopping.
+    /// A write to the store failed during the start or stop.
     #[error(transparent)]
     Write(#[from] WriteError),
     /// A stored policy set is of an unknown encoding.
@@ -79,7 +79,7 @@ pub enum ServerError {
     /// A thread or runtime cannot be started.
     #[error("cannot start {what}: {source}")]
     Start {
-        /// Which one.
+        /// The thread or runtime.
         what: &'static str,
         /// What the system said.
         source: std::io::Error,
@@ -89,7 +89,7 @@ pub enum ServerError {
     ShardEnded,
 }
 
-/// Runs a server until it is told to stop. `restart_secret` is [`crate::pki::tls::restart_secret`].
+/// Runs a server until SIGTERM or SIGINT. `restart_secret` is [`crate::pki::tls::restart_secret`].
 pub fn run(
     config: Config,
     tls: rustls::ServerConfig,
@@ -154,10 +154,10 @@ pub fn run(
         registry: Arc::clone(&context.registry),
     };
     shutdown::drain(running, parts, deadline);
-    // Last, so that operators can watch the drain; it holds the store too.
+    // Last, so that operators can observe the drain. The backend also has a reference to the store.
     drop(gate);
     drop(ops_stop);
-    // Only fails if the thread panicked, which its own message has told.
+    // Fails only if the thread panicked, which it has reported itself.
     let _ = ops.join();
     drop(space);
     kill_point("ingest.stop.before_close");
@@ -172,10 +172,10 @@ pub fn run(
     Ok(())
 }
 
-/// The line that scripts wait for.
+/// Prints the line that scripts wait for.
 fn announce(quic: SocketAddr, http: SocketAddr) {
     let mut out = std::io::stdout();
-    // Nobody may be reading: the server serves all the same.
+    // A closed standard output does not stop the server.
     let _ = writeln!(out, "ready quic={quic} ops=http://{http}").and_then(|()| out.flush());
 }
 
@@ -193,7 +193,7 @@ fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
     bind().map_err(|source| ServerError::Ops { address, source })
 }
 
-/// Opens the data directory; a new one gets the configured number of shards, or one for each core.
+/// Opens the data directory; a new one gets the configured number of shards, or one per core.
 fn open_store(config: &Config) -> Result<Store, ServerError> {
     let mut wanted = StoreConfig::new(&config.store.directory);
     wanted.group_bytes_max = config.store.group_bytes_max.get() as usize;
@@ -250,7 +250,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
-/// A number that clients cannot know.
+/// A random number that clients cannot predict.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
@@ -317,7 +317,7 @@ fn backend(
     }))
 }
 
-/// The ops runtime: a thread and a runtime of its own, so that questions never compete with check-ins.
+/// Starts the ops runtime on its own thread, so that queries do not compete with check-ins.
 fn start_ops(
     listener: TcpListener,
     gate: Arc<Gate>,
@@ -336,7 +336,7 @@ fn start_ops(
         if let Err(error) = runtime.block_on(muster_api::serve(listener, gate, stopped)) {
             tracing::error!(%error, "ops endpoint ended");
         }
-        // A recount or a read of a stuck disk must not hold up the end of the process.
+        // A recount or a read of a stuck disk must not delay the exit of the process.
         runtime.shutdown_timeout(OPS_FAREWELL_MAX);
     };
     std::thread::Builder::new()

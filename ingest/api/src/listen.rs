@@ -1,4 +1,4 @@
-//! The accept loop: HTTP/1.1, with the bounds that a plain accept loop lacks.
+//! The accept loop of the HTTP/1.1 endpoint, with limits.
 //!
 //! Runs until it is told to stop, then lets requests under way finish for [`GRACE`]. How many connections there may be,
 //! and which of them give way, is in `connections.rs`. A connection is for one request and has a deadline for its head,
@@ -21,17 +21,16 @@ use tower::service_fn;
 
 use super::connections::{ConnectionCounters, Connections};
 
-/// Bytes of a request line with its headers, and of the read buffer.
+/// Maximum size of a request head, and of the read buffer.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// How long requests under way may take once the endpoint is told to stop.
+/// Timeout of requests in progress when the endpoint stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Pause after an accept that failed for want of descriptors or memory, which would fail again at once.
+/// Delay after a failed accept: without descriptors or memory the next one would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` resolves. The head of a request must be complete within `head`, and its answer be
-/// taken within `taking`.
+/// Serves `router` until `stop` resolves. `head` is the timeout of a request head, `taking` that of reading the response.
 pub(super) async fn run(
     listener: TcpListener,
     router: Router,
@@ -62,8 +61,8 @@ pub(super) async fn run(
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head)
-            // A connection that is kept would have to be closed after some idle time, and a scraper with that
-            // interval would meet the closing one. On a loopback address a new one costs nothing.
+            // A persistent connection would need an idle timeout, and a scraper with the same interval would race with
+            // the close. A new connection to a loopback address costs little.
             .keep_alive(false)
             .max_buf_size(HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));

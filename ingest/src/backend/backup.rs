@@ -1,7 +1,7 @@
-//! A copy of the store at this instant, while the server serves.
+//! Backs up the store while the server runs.
 //!
-//! The endpoint asks nobody who they are, so a backup goes into the one directory that the configuration names, under
-//! a plain name that nothing has yet, and nowhere else. The copy is made on a blocking thread, one at a time.
+//! The endpoint has no authentication, so a backup is created only in the configured directory, under a plain, unused
+//! name. The copy runs on a blocking thread, one at a time.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::ServerBackend;
 
-/// Leaves room for what the copy is called until it is whole.
+/// Maximum length of a name; leaves room for the suffix of an incomplete copy.
 const NAME_BYTES_MAX: usize = 128;
 
 impl ServerBackend {
@@ -24,7 +24,7 @@ impl ServerBackend {
         let turn = running.map_err(|_| ApiError::BackupRunning)?;
         let (store, to) = (Arc::clone(&self.context.store), target.clone());
         let copying = spawn_blocking(move || {
-            // The turn goes along: the copy ends, also if nobody waits for it any more.
+            // The thread owns the lock: the copy completes even if the request is cancelled.
             let _turn = turn;
             store.backup(&to)
         });
@@ -44,7 +44,7 @@ impl ServerBackend {
     }
 }
 
-/// Where the backup goes: a plain name in `parent`, given alone or as the whole path.
+/// The path of the backup: a plain name in `parent`, given alone or as a full path.
 fn target(parent: &Path, asked: &Path) -> Result<PathBuf, ApiError> {
     let refused = |why: &str| {
         let (asked, parent) = (asked.display(), parent.display());

@@ -1,14 +1,14 @@
-//! One session: our authenticated state on one connection.
+//! One session: the authenticated state of one connection.
 //!
-//! Life: identity from the certificate, one stream, Hello both ways, then frames in and cumulative
-//! acks out until a Goodbye, a fault, or the server drains. Owned by one task of the net runtime.
-//! What it decides is in [`SessionCore`], which knows no connection; here is what it waits for.
-//! Memory is bounded by the window (frames in flight) and the connection's receive window.
+//! Life cycle: identity from the certificate, one stream, Hello in both directions, then frames in and cumulative acks
+//! out until a Goodbye, an error, or the server drains. Owner: one task of the net runtime. The protocol is in
+//! [`SessionCore`], which has no IO; this module does the IO. Memory is bounded by the window (frames in flight) and the
+//! connection's receive window.
 //!
-//! A frame is routed only once all of it has been read, so a stream that ends in the middle of one
-//! leaves nothing half-applied. The session waits in two places, each watching the server's phase: for
-//! bytes, and for room in an inbox. Time spent in the latter is not held against the client. It never
-//! waits for its window: a client that sends more than that allows is closed.
+//! A frame is routed only once it has been read completely, so a stream that ends in the middle of a frame leaves nothing
+//! half-applied. The session waits for bytes and for inbox capacity, and watches the server's phase in both cases. Time
+//! spent waiting for capacity does not count against the client's timeouts. It never waits for its window: a client that
+//! exceeds it is closed.
 
 mod core;
 mod decode;
@@ -35,21 +35,21 @@ use self::end::End;
 
 pub use self::core::{PendingSession, Principal, SessionCore, Take};
 
-/// The most a session takes from its stream at once before its Hello.
+/// Maximum size of a chunk read before the Hello.
 const CHUNK_BYTES_MAX: usize = 4 << 10;
 
-/// How long an inbox may be full before the client is told to hold back.
+/// How long an inbox may be full before the client gets a Busy frame.
 const BUSY_AFTER: Duration = Duration::from_millis(250);
 
-/// For how long it is told to.
+/// The retry delay in a Busy frame.
 const BUSY_RETRY_AFTER_MS: u32 = 500;
 
-/// How long the last frames may take to reach the peer before the connection is closed on them.
+/// Timeout for the delivery of the last frames before the connection is closed.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
-/// What waiting ended with.
+/// The event that ended a wait.
 enum Wake {
-    /// So many chunks were read.
+    /// The number of chunks read.
     Chunks(usize),
     EndOfStream,
     Progress,
@@ -66,19 +66,19 @@ struct Session {
     send: SendStream,
     receive: RecvStream,
     phase: watch::Receiver<Phase>,
-    /// What was read and not yet taken; as many at once as its length.
+    /// Buffer of chunks that were read and not decoded yet; its length is the maximum of one read.
     chunks: Box<[bytes::Bytes]>,
-    /// The number of the frame that is incomplete, and when it began to be read.
+    /// The number of the incomplete frame, and when its first byte was read.
     frame_since: Option<(u64, Instant)>,
-    /// How it ended; gone as long as it goes on.
+    /// How the session ended; `Gone` while it is open.
     end: End,
-    /// What goes on beside a session that began with early data, until somebody waits for its end.
+    /// The handshake of a session that began with early data, until the session waits for it.
     handshake: Option<Handshake>,
-    /// Its part of its tenant's connections, and of the memory for large windows: of its tenant's and of all.
+    /// Permits for the tenant's connection, and for a large window: of the tenant and of the total.
     _permits: (Permit, Option<(Permit, Permit)>),
 }
 
-/// Runs the session of a connection to its end; the stream is there already if it came with early data.
+/// Runs the session of a connection to its end; `early` is the stream if it came in early data.
 pub(super) async fn run(
     connection: Connection,
     early: Option<(Stream, Handshake)>,
@@ -92,8 +92,7 @@ pub(super) async fn run(
         is_open: false,
         end: End::Gone,
     };
-    // Boxed, like everything that is over soon or rarely begins: what the task of a session needs at most is what
-    // each idle connection costs.
+    // Boxed, like every future that is short or rare: the maximum size of the task is the cost of an idle connection.
     let (mut stream, mut handshake) = early.unzip();
     let mut session;
     let opened = Session::open(connection, &mut stream, deadline, quotas, context);
@@ -111,11 +110,11 @@ pub(super) async fn run(
         }
         Err(end) => ended(handshake, end).await,
     };
-    // Before the stream goes: its end would be another message than the code.
+    // Before the stream is dropped: that would finish it, and the client would see that before the close code.
     drop(account);
 }
 
-/// How a session ends, once its handshake has ended too: not before may the other end be told.
+/// Waits for the handshake, before which no close code can be sent; returns how the session ends.
 async fn ended(handshake: Option<Handshake>, end: End) -> End {
     let Some(handshake) = handshake else {
         return end;
@@ -126,20 +125,19 @@ async fn ended(handshake: Option<Handshake>, end: End) -> End {
     }
 }
 
-/// What the metrics say of the end of a connection: said when this is dropped, so also where the runtime ends before
-/// its task does.
+/// Records the end of a connection in the metrics when it is dropped, so also if the runtime shuts down first.
 struct Account {
     connection: Connection,
     context: Arc<ListenerContext>,
-    /// Whether its session has begun.
+    /// Whether its session has opened.
     is_open: bool,
-    /// How it ended; gone as long as nobody said otherwise.
+    /// How it ended; `Gone` unless set.
     end: End,
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        // A task that panics says nothing. Dropped without a code the connection would end with 0, which is `done`.
+        // The task panicked. Dropped without a code, the connection would close with 0, which is `done`.
         if self.end == End::Gone && self.connection.close_reason().is_none() {
             self.end = CloseCode::Internal.into();
         }
@@ -163,7 +161,7 @@ impl Drop for Account {
 }
 
 impl Drop for Session {
-    /// What it received and did not acknowledge is in the accounts, however it ends.
+    /// Counts the records that were received and not acknowledged, however the session ends.
     fn drop(&mut self) {
         let (code, unacknowledged) = (self.end.code(&self.connection), self.core.unacknowledged());
         let metrics = &self.context.metrics;
@@ -172,7 +170,7 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Serves until it ends, beginning with what came behind the Hello.
+    /// Serves until the session ends, beginning with the bytes that followed the Hello.
     async fn serve(&mut self, rest: bytes::Bytes) -> End {
         tracing::debug!(remote = %self.core.entry.remote, "session opened");
         let mut turn = self.take_chunk(&rest).await;
@@ -187,7 +185,7 @@ impl Session {
         }
     }
 
-    /// Acknowledges what is durable, ends if everything is said, waits, takes what came.
+    /// One iteration: acknowledges durable frames, ends if the session is over, waits for an event and handles it.
     async fn turn(&mut self) -> Result<(), End> {
         self.check_phase().await?;
         self.acknowledge().await?;
@@ -230,7 +228,7 @@ impl Session {
         }
     }
 
-    /// Looked at once a turn, so no change is missed whoever watched it.
+    /// Checks the phase in every iteration, so that no change is missed, whichever wait consumed its notification.
     async fn check_phase(&mut self) -> Result<(), End> {
         let phase = *self.phase.borrow_and_update();
         match phase {
@@ -241,7 +239,7 @@ impl Session {
         }
     }
 
-    /// Takes the chunks that were read.
+    /// Decodes the chunks that were read.
     async fn take(&mut self, count: usize) -> Result<(), End> {
         for index in 0..count {
             let chunk = std::mem::take(&mut self.chunks[index]);
@@ -250,14 +248,14 @@ impl Session {
         Ok(())
     }
 
-    /// Takes everything a chunk holds.
+    /// Decodes a whole chunk, and waits for inbox capacity where needed.
     async fn take_chunk(&mut self, chunk: &[u8]) -> Result<(), End> {
         let mut rest = chunk;
         while self.core.take(&mut rest)? == Take::Blocked {
             Box::pin(self.wait_for_room()).await?;
         }
-        // One reading of the clock a chunk, and only while a frame is incomplete. A client that never pauses
-        // is in the middle of some frame at the end of each chunk: what counts is the age of that one.
+        // One clock read per chunk, and only if a frame is incomplete. A client that sends continuously has an incomplete
+        // frame at the end of every chunk: the timeout is for that frame.
         self.frame_since = self.core.frame_being_read().map(|frame| {
             let same = self.frame_since.filter(|(number, _)| *number == frame);
             same.unwrap_or_else(|| (frame, Instant::now()))
@@ -265,14 +263,14 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until an inbox has taken the part that waits for it; after a while the client is told to hold back.
+    /// Waits until an inbox has accepted the blocked shard batch; sends Busy if that takes long.
     async fn wait_for_room(&mut self) -> Result<(), End> {
         let mut busy_at = Instant::now() + BUSY_AFTER;
         while let Some((inbox, tenant)) = self.core.blocked_on() {
             let in_flight = self.core.in_flight() > 1;
             let full_for_long = tokio::select! {
                 () = inbox.room(tenant) => false,
-                // Earlier frames are acknowledged meanwhile; this one is still open.
+                // Earlier frames are acknowledged in the meantime; the blocked one is still open.
                 () = self.core.window.progress(), if in_flight => false,
                 () = tokio::time::sleep_until(busy_at) => true,
                 end = poisoned(&mut self.phase) => return Err(end),
@@ -298,8 +296,8 @@ impl Session {
         Ok(())
     }
 
-    /// Ends an orderly session: the last frame out, then a moment for it to arrive. Everything is acknowledged: who
-    /// leaves with a ticket may speak early again.
+    /// Ends a session in order: waits for its handshake, so that the client has a ticket for its next connection, sends
+    /// the last frame, and waits until it is delivered.
     async fn farewell(&mut self, code: CloseCode) -> End {
         if let Some(handshake) = self.handshake.take()
             && tokio::time::timeout(FAREWELL_MAX, handshake.end()).await == Ok(false)
@@ -309,14 +307,14 @@ impl Session {
         if let Err(end) = self.write_out().await {
             return end;
         }
-        // Fails only on a stream that is finished or reset, where there is nothing left to say.
+        // Fails only if the stream is already finished or reset.
         let _ = self.send.finish();
-        // A peer that does not confirm in time is closed on all the same.
+        // On timeout the connection is closed anyway.
         let _ = tokio::time::timeout(FAREWELL_MAX, self.send.stopped()).await;
         End::Close(code)
     }
 
-    /// Writes and empties `out`. A peer that does not read its acks gets as long as for a frame.
+    /// Writes and clears `out`. A client that does not read its acks has the timeout of a frame.
     async fn write_out(&mut self) -> Result<(), End> {
         let timeout = self.context.config.frame_timeout.get();
         let written = tokio::time::timeout(timeout, self.send.write_all(self.core.out())).await;
@@ -328,7 +326,7 @@ impl Session {
     }
 }
 
-/// Ends when the store is poisoned; a drain lets what was read come to its end.
+/// Resolves when the store is poisoned. A drain does not end the wait: frames that were read are completed.
 async fn poisoned(phase: &mut watch::Receiver<Phase>) -> End {
     match phase.wait_for(|phase| *phase == Phase::Poisoned).await {
         Ok(_) => CloseCode::StoreUnavailable.into(),

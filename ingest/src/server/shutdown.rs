@@ -1,8 +1,8 @@
-//! The order of stopping, each phase with what is left of one deadline and a line on who is late.
+//! The graceful stop: drains sessions, shards and writer in order, within one deadline.
 //!
-//! Sessions say Goodbye and finish what they have read; then the shards take what is in their inboxes
-//! and checkpoint; then the writer ends. Whatever the deadline cuts short is in the journal: nothing
-//! that was acknowledged depends on an orderly stop.
+//! Sessions send Goodbye and complete the frames they have read; then the shards empty their inboxes and checkpoint; then
+//! the writer ends. A stage that exceeds the deadline is logged and abandoned: everything acknowledged is in the journal.
+//! Owner: the main thread. Bounded by `shutdown.deadline`.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,7 +23,7 @@ use crate::net::SessionRegistry;
 use crate::phase::Phase;
 use crate::shard::Control;
 
-/// How often a phase that lasts is looked at.
+/// Polling interval of a stage.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The front door, while it is open.
@@ -34,15 +34,15 @@ pub(super) struct Running {
     pub(super) registry: Arc<SessionRegistry>,
 }
 
-/// SIGTERM and SIGINT, heard from [`Signals::listen`] on.
+/// SIGTERM and SIGINT, handled from [`Signals::listen`] on.
 pub(super) struct Signals(oneshot::Receiver<()>);
 
 impl Signals {
-    /// Listens. Call it before anybody is told that the server serves: until then a signal ends the process at
-    /// once, which loses nothing, and from then on it drains.
+    /// Installs the signal handlers. Call before the server is ready: until then a signal kills the process, which loses
+    /// nothing; afterwards it drains.
     ///
-    /// A second signal ends the process at once, whatever the stop is waiting for: recovery is the answer. So
-    /// signals have a thread and a runtime of their own, until the process ends.
+    /// A second signal aborts the process, whatever the stop is waiting for; the next start recovers. Therefore signals
+    /// have their own thread and runtime until the process exits.
     pub(super) fn listen() -> Result<Self, ServerError> {
         let start = |source| ServerError::Start {
             what: "the signal thread",
@@ -80,9 +80,9 @@ impl Signals {
         Ok(Self(stop))
     }
 
-    /// Waits for the first.
+    /// Waits for the first signal.
     pub(super) fn wait(self) {
-        // An error would be the end of the thread, which never ends.
+        // Fails only if the signal thread ends, which it never does.
         let _ = self.0.blocking_recv();
     }
 }
@@ -91,7 +91,7 @@ impl Signals {
 pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
     let now = clock::stamp();
     let ends_at = Stamp(now.0 + deadline.as_nanos() as u64);
-    // Half of the time is the shards', whatever sessions do with theirs.
+    // Half of the time is reserved for the shards.
     let sessions_end_at = Stamp(now.0 + deadline.as_nanos() as u64 / 2);
     let Running {
         runtime,
@@ -111,10 +111,10 @@ pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
         }
         let code = CloseCode::Draining;
         endpoint.close(VarInt::from_u32(code.code()), code.name().as_bytes());
-        // Lets the last packets go out; bounded, since a peer may never answer.
+        // Sends the last packets; with a timeout, because a peer may never respond.
         let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
     });
-    // Sessions hold the inboxes; with them gone nothing more comes in.
+    // Ends all session tasks, so that no more shard batches are sent.
     runtime.shutdown_timeout(Duration::from_millis(500));
     tell_accounts(&parts.metrics);
     kill_point("ingest.stop.before_shards");
@@ -133,17 +133,17 @@ pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
     }
 }
 
-/// The last word on what sessions received: nobody may be there to scrape it.
+/// Logs the final record counts of all sessions, which may never be scraped.
 fn tell_accounts(metrics: &Metrics) {
     let (received, acknowledged) = (metrics.received.get(), metrics.acknowledged_total());
     let unacknowledged: u64 = metrics.unacknowledged.labelled().map(|(_, n)| n).sum();
     tracing::info!(received, acknowledged, unacknowledged, "sessions ended");
 }
 
-/// Orders every shard to drain. Returns whether all have the order or have ended, which needs none.
+/// Sends `Drain` to every shard. Returns whether every shard has received it or has already ended.
 fn order_drain(controls: &[Sender<Control>], ends_at: Stamp) -> bool {
     controls.iter().all(|control| {
-        // On a stuck disk the channel may be full of questions, which a shard that goes on answers first.
+        // The channel may be full of queries, which a running shard handles first.
         let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);
         let ordered = control.send_timeout(Control::Drain, left);
         !matches!(ordered, Err(SendTimeoutError::Timeout(_)))
@@ -158,7 +158,7 @@ fn join_before(thread: JoinHandle<()>, ends_at: Stamp) -> bool {
         }
         std::thread::park_timeout(LOOK_EVERY);
     }
-    // A panic there has aborted the process already.
+    // A panic in the thread has already aborted the process.
     let _ = thread.join();
     true
 }
@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// A channel as full of questions as it gets, none of which anybody waits for.
+    /// A full control channel, whose queries have no waiting receiver.
     fn full() -> (Sender<Control>, Receiver<Control>) {
         let (control, questions) = bounded(64);
         while control
@@ -183,7 +183,7 @@ mod tests {
         Stamp(clock::stamp().0 + 60_000_000_000)
     }
 
-    /// The shard begins to answer once the order is on its way: the shard before it has got it.
+    /// The second shard begins to receive once the first has received `Drain`.
     #[test]
     fn a_drain_gets_through_a_channel_that_is_full() {
         for _ in 0..50 {

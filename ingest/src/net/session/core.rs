@@ -1,8 +1,8 @@
-//! A session without its connection: bytes in, shard batches to shards, bytes out.
+//! The session protocol without IO: bytes in, shard batches to shards, bytes out.
 //!
-//! Decoder, router and window of one session, and what its acks say. Owned by the task of the session, or by a
-//! simulation. Nothing here waits: a full inbox is reported ([`Take::Blocked`]) and offered to again, what is to
-//! be sent lies in [`SessionCore::out`]. Bounded by the window. Connection, timeouts and phase are the driver's.
+//! Decoder, router, window and acks of one session. Owner: the task of the session, or a simulation. Nothing here waits: a
+//! full inbox is reported as [`Take::Blocked`] and retried with [`SessionCore::offer`]; bytes to send are in
+//! [`SessionCore::out`]. Bounded by the window. Connection, timeouts and phase belong to the caller.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,29 +20,29 @@ use crate::net::context::ListenerContext;
 use crate::net::registry::SessionEntry;
 use crate::route::{Inbox, Router, Window, WindowCursor};
 
-/// What a draining server tells its clients to wait before they come back.
+/// The retry delay in the Goodbye of a draining server.
 const DRAIN_RETRY_AFTER_MS: u32 = 1000;
 
-/// How far a session came with the bytes it was given.
+/// The result of [`SessionCore::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
-    /// All of them are taken.
+    /// All bytes are consumed.
     NeedsMore,
-    /// A shard batch waits for room in an inbox: see [`SessionCore::offer`]. What was given is not all taken.
+    /// The inbox of a shard batch is full, see [`SessionCore::offer`]. Some bytes may not be consumed yet.
     Blocked,
 }
 
-/// Who a session speaks for, from its certificate and the configuration.
+/// The authenticated client of a session, from its certificate and the configuration.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// Who speaks.
+    /// The identity in the certificate.
     pub identity: Identity,
     /// The index of its tenant.
     pub tenant: TenantIndex,
 }
 
 impl Principal {
-    /// Admits an identity, or says why it may not come in.
+    /// Authorizes an identity, or returns the close code.
     pub fn admit(identity: Identity, context: &ListenerContext) -> Result<Self, CloseCode> {
         match context.tenants.get(identity.tenant.as_str()) {
             Some(&tenant) => Ok(Self { identity, tenant }),
@@ -51,7 +51,7 @@ impl Principal {
     }
 }
 
-/// A session that waits for its Hello.
+/// A session that waits for the client's Hello.
 #[derive(Debug)]
 pub struct PendingSession(Decoder);
 
@@ -62,7 +62,7 @@ impl Default for PendingSession {
 }
 
 impl PendingSession {
-    /// Takes bytes off the front of `rest` until the Hello is complete: then the version to speak.
+    /// Consumes bytes from the front of `rest` until the Hello is complete; returns the negotiated version then.
     pub fn take(&mut self, rest: &mut &[u8]) -> Result<Option<u16>, CloseCode> {
         match self.0.next(rest).map_err(|error| error.close_code())? {
             None => Ok(None),
@@ -74,13 +74,13 @@ impl PendingSession {
         }
     }
 
-    /// The stream has ended before the Hello.
+    /// The close code for a stream that ended before the Hello.
     pub(super) fn finish(&self) -> CloseCode {
         let fault = self.0.finish().err();
         fault.map_or(CloseCode::TruncatedFrame, |error| error.close_code())
     }
 
-    /// Opens the session; its Hello is to be sent.
+    /// Opens the session; the server's Hello is in [`SessionCore::out`].
     pub fn open(
         self,
         version: u16,
@@ -133,13 +133,13 @@ impl PendingSession {
 pub struct SessionCore {
     pub(super) context: Arc<ListenerContext>,
     pub(super) entry: SessionEntry,
-    /// The one device a device certificate may speak for; none for a gateway.
+    /// The only device that a device certificate may send for; `None` for a gateway.
     pub(super) own_device: Option<DeviceId>,
     pub(super) decoder: Decoder,
     pub(super) router: Router,
     pub(super) window: WindowCursor,
     totals: AckTotals,
-    /// Frame bytes on their way out; reused.
+    /// Encoded frames to send; reused.
     out: Vec<u8>,
     /// When the current chunks were read.
     pub(super) read_at: Stamp,
@@ -147,24 +147,24 @@ pub struct SessionCore {
     pub(super) frames_read: u64,
     /// Records in the frame that is being read.
     pub(super) frame_records: u64,
-    /// Whether a frame is open in the window that has not been read to its end.
+    /// Whether the window has an open frame that has not been read to its end.
     pub(super) frame_is_open: bool,
-    /// What of a frame waits for room.
+    /// The shard batch that waits for inbox capacity.
     pub(super) delivery: Option<Delivery>,
-    /// The client said Goodbye or ended its stream.
+    /// Whether the client has sent Goodbye or finished its stream.
     pub(super) client_is_done: bool,
-    /// We said Goodbye because the server drains.
+    /// Whether the server has sent Goodbye because it drains.
     draining: bool,
 }
 
 impl SessionCore {
-    /// Notes that bytes were read now.
+    /// Records the time at which bytes were read.
     pub fn note_read(&mut self) {
         self.read_at = self.context.clock.stamp();
     }
 
-    /// Collects durable frames from the oldest on and puts one cumulative ack for them into `out`. Returns
-    /// whether there was any.
+    /// Collects durable frames in order and encodes one cumulative ack for them into `out`. Returns whether there was
+    /// any.
     pub fn acknowledge(&mut self) -> bool {
         let before = self.totals;
         let metrics = &self.context.metrics;
@@ -197,7 +197,7 @@ impl SessionCore {
         self.entry
             .frames_in_flight
             .store(self.window.in_flight() as u64, Ordering::Relaxed);
-        // Once for each reason of an ack: the log is shared, and a peer may have every record rejected.
+        // Once per reason and ack: the log's lock is shared, and a client may have every record rejected.
         for (index, rejection) in rejections.iter().enumerate() {
             let reason = rejection.reason();
             let is_known = rejections[..index].iter().any(|one| one.reason() == reason);
@@ -209,13 +209,13 @@ impl SessionCore {
         true
     }
 
-    /// Asks the client to send no new frame for a while.
+    /// Encodes a Busy frame: the client should send no new frame for `retry_after_ms`.
     pub fn say_busy(&mut self, retry_after_ms: u32) {
         self.context.metrics.busy.add(1);
         encode_busy(&mut self.out, Busy { retry_after_ms });
     }
 
-    /// The server drains: says Goodbye, once. Returns whether there is something to send.
+    /// Encodes the Goodbye of a draining server, once. Returns whether there is something to send.
     pub fn drain(&mut self) -> bool {
         if self.draining {
             return false;
@@ -226,21 +226,21 @@ impl SessionCore {
         true
     }
 
-    /// The stream of the client has ended.
+    /// Handles the end of the client's stream.
     pub fn end_of_stream(&mut self) -> Result<(), CloseCode> {
         self.decoder.finish().map_err(|error| error.close_code())?;
         self.client_is_done = true;
         Ok(())
     }
 
-    /// Whether everything is said, and with which code to end; the last frame is then to be sent.
+    /// Returns the close code if the session is over; its last frame is in `out` then.
     pub fn is_over(&mut self) -> Option<CloseCode> {
-        // A draining server reads no more: the frame it stopped in has handed nothing to a shard.
+        // A draining server stops reading: the incomplete frame has sent nothing to a shard.
         if self.window.in_flight() != usize::from(self.frame_is_open) {
             return None;
         }
         if self.client_is_done {
-            // Goodbye is the last word of either side: a draining server has said it.
+            // Goodbye is the last frame of either side: a draining server has already sent it.
             if !self.draining {
                 encode_goodbye(&mut self.out, Goodbye::new(CloseCode::Done, 0));
             }
@@ -249,39 +249,39 @@ impl SessionCore {
         self.draining.then_some(CloseCode::Draining)
     }
 
-    /// Whether more is to be read.
+    /// Whether the session still reads from the client.
     pub fn is_reading(&self) -> bool {
         !self.client_is_done && !self.draining
     }
 
-    /// Frames read and not acknowledged, one that is being read included.
+    /// Frames not acknowledged yet, including the one being read.
     pub fn in_flight(&self) -> usize {
         self.window.in_flight()
     }
 
-    /// What is to be sent; the caller empties it.
+    /// The bytes to send; the caller clears it.
     pub fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
-    /// The inbox that a shard batch waits for, if one does, and the tenant whose lane is full.
+    /// The inbox and tenant of the blocked shard batch, if there is one.
     pub fn blocked_on(&self) -> Option<(&Inbox, TenantIndex)> {
         let delivery = self.delivery.as_ref()?;
         Some((self.router.inbox(delivery.shard()), delivery.tenant()))
     }
 
-    /// Records of frames that were read to their end and are in no ack.
+    /// Records of completely read frames that no ack covers.
     pub fn unacknowledged(&self) -> u64 {
         self.entry.records_received.load(Ordering::Relaxed) - answered(&self.totals)
     }
 
-    /// What the acks have said so far.
+    /// The cumulative totals of all acks so far.
     pub fn totals(&self) -> &AckTotals {
         &self.totals
     }
 }
 
-/// Records that acks have answered.
+/// Number of records that acks have covered.
 fn answered(totals: &AckTotals) -> u64 {
     totals.accepted + totals.duplicate + totals.stale + totals.rejected
 }

@@ -1,7 +1,7 @@
-//! Bytes to shard batches: the session's share of the hot path.
+//! Decodes bytes into shard batches: the session's part of the hot path.
 //!
-//! Each 48-byte record is checked where it lies in the chunk and copied once, into the buffer of its
-//! shard. Nothing here waits.
+//! Each 48-byte record is validated in place in the chunk and copied once, into the buffer of its shard. Nothing here
+//! waits, allocates per check-in, locks or logs. Bounded by the window and the check-ins of a frame.
 
 use std::sync::atomic::Ordering;
 
@@ -14,8 +14,8 @@ use super::delivery::Delivery;
 use crate::route::{ReceivedInventory, ShardBatch};
 
 impl SessionCore {
-    /// Takes bytes off the front of `rest`, until all are taken or a shard batch finds its inbox full. Goodbye is the last
-    /// frame of a client: what comes behind it is discarded unread, in whatever pieces it comes.
+    /// Consumes bytes from the front of `rest` until all are consumed or the inbox of a shard batch is full. Goodbye is the
+    /// last frame of a client: all bytes after it are discarded.
     pub fn take(&mut self, rest: &mut &[u8]) -> Result<Take, CloseCode> {
         if !self.offer()? {
             return Ok(Take::Blocked);
@@ -50,8 +50,7 @@ impl SessionCore {
         Ok(Take::NeedsMore)
     }
 
-    /// Offers the shard batch that waits for room once more, and then the rest of its frame. Returns whether nothing
-    /// waits any more.
+    /// Retries the blocked shard batch, and then delivers the rest of its frame. Returns whether nothing is blocked.
     pub fn offer(&mut self) -> Result<bool, CloseCode> {
         match self.delivery.take() {
             None => Ok(true),
@@ -61,13 +60,13 @@ impl SessionCore {
         }
     }
 
-    /// The number of the frame that has begun and is not complete.
+    /// The number of the incomplete frame, if one has begun.
     pub fn frame_being_read(&self) -> Option<u64> {
         self.decoder.is_mid_frame().then_some(self.frames_read)
     }
 
-    /// Opens a frame in the window. What fills the window has not been acknowledged yet, so a client
-    /// that begins a frame all the same does not keep to it.
+    /// Opens a frame in the window. Frames leave the window when their ack is encoded, so a client that begins a frame
+    /// while the window is full violates it.
     fn begin_frame(&mut self) -> Result<bool, CloseCode> {
         if !self.window.has_room() {
             return Err(CloseCode::WindowExceeded);
@@ -132,7 +131,7 @@ impl SessionCore {
         Ok(true)
     }
 
-    /// Hands over what the frame that was read has for each shard from `first` on, and ends the frame.
+    /// Sends the shard batches of the completed frame to their shards, from `first` on, and ends the frame.
     fn deliver_from(&mut self, first: usize) -> Result<bool, CloseCode> {
         for shard in first..self.router.shards() {
             if let Some(batch) = self.router.batch(shard, &self.window, self.read_at)
@@ -145,7 +144,7 @@ impl SessionCore {
         Ok(true)
     }
 
-    /// Hands a shard batch to its shard, or keeps it and returns `false` if there is no room.
+    /// Sends a shard batch to its shard; if the inbox is full, keeps it and returns `false`.
     fn deliver(&mut self, batch: ShardBatch, shard: usize, next: usize) -> Result<bool, CloseCode> {
         match self.router.inbox(shard).try_send(batch) {
             Ok(None) => Ok(true),
@@ -157,7 +156,7 @@ impl SessionCore {
         }
     }
 
-    /// Counts a frame that was read to its end, before any shard can answer for a shard batch of it.
+    /// Counts a completely read frame, before any of its shard batches can be acknowledged.
     fn count_frame(&mut self) {
         let records = std::mem::take(&mut self.frame_records);
         self.context.metrics.frames.add(1);

@@ -1,15 +1,15 @@
-//! A shard batch of a frame that waits for room in the inbox of its shard. At most one for each session.
+//! A shard batch that waits for capacity in the inbox of its shard. At most one per session, which owns it.
 
 use muster_engine::TenantIndex;
 
 use crate::route::ShardBatch;
 
-/// A shard batch that found its inbox full.
+/// A blocked shard batch.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) batch: ShardBatch,
     pub(super) shard: usize,
-    /// The next shard to look for a shard batch for.
+    /// The next shard of the frame to deliver to.
     pub(super) next: usize,
 }
 

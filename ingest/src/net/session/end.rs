@@ -1,6 +1,6 @@
-//! How a session ends, and with which code: the codes of docs/reference/PROTOCOL.md, "How a client ends a stream".
+//! How a session ends, and its close code: see docs/reference/PROTOCOL.md, "How a client ends a stream".
 //!
-//! A connection that is alive always ends with a code: without one the peer would see 0, which is `done`.
+//! An open connection is always closed with a code: without one the client would see 0, which is `done`.
 
 use muster_wire::CloseCode;
 use quinn::{Connection, ReadError, WriteError};
@@ -8,14 +8,14 @@ use quinn::{Connection, ReadError, WriteError};
 /// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// We close, with this code.
+    /// The server closes the connection with this code.
     Close(CloseCode),
     /// The connection is lost, or the peer closed it.
     Gone,
 }
 
 impl End {
-    /// Its code: ours, or the one with which the peer closed.
+    /// The close code of the server or of the client.
     pub(super) fn code(self, connection: &Connection) -> Option<CloseCode> {
         match self {
             Self::Close(code) => Some(code),
@@ -36,9 +36,9 @@ impl From<ReadError> for End {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::ConnectionLost(_) => Self::Gone,
-            // An end of the stream without the frames that were on their way.
+            // The stream ended without the frames in flight.
             ReadError::Reset(_) => CloseCode::TruncatedFrame.into(),
-            // A fault of the session itself, which reads in order and never stops its own side.
+            // A bug of the session, which reads in order and never stops its receive side.
             ReadError::ClosedStream
             | ReadError::IllegalOrderedRead
             | ReadError::ZeroRttRejected => CloseCode::Internal.into(),
@@ -50,14 +50,14 @@ impl From<WriteError> for End {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::ConnectionLost(_) => Self::Gone,
-            // What the client does not want to read cannot be acknowledged.
+            // A client that stops reading cannot receive acks.
             WriteError::Stopped(_) => CloseCode::StreamStopped.into(),
             WriteError::ClosedStream | WriteError::ZeroRttRejected => CloseCode::Internal.into(),
         }
     }
 }
 
-/// The code with which the peer closed.
+/// The close code of the client.
 fn peer_code(reason: &quinn::ConnectionError) -> Option<CloseCode> {
     match reason {
         quinn::ConnectionError::ApplicationClosed(close) => {

@@ -1,4 +1,6 @@
-//! The beginning of a session: who is it, may it come in, which version do we speak.
+//! Opens a session: authentication, authorization and version negotiation.
+//!
+//! Owner: the task of the connection. Bounded by `listen.hello_timeout` and the quotas of the tenant.
 
 use std::sync::Arc;
 
@@ -15,13 +17,13 @@ use crate::net::handshake::Stream;
 use crate::net::quotas::Quotas;
 use crate::pki;
 
-/// Chunks (packets' worth) taken from a device's stream at once, and from a gateway's.
+/// Maximum number of chunks (one per packet) of one read from a device's stream, and from a gateway's.
 const DEVICE_CHUNKS: usize = 1;
 const GATEWAY_CHUNKS: usize = 64;
 
 impl Session {
-    /// Authenticates, waits for the client's Hello until `deadline`, answers it. A stream that is not there yet is
-    /// accepted; it is left with the caller if nothing becomes of the session.
+    /// Authenticates the client, waits for its Hello until `deadline`, and answers it. Accepts the stream unless it came in
+    /// early data. On an error the stream stays with the caller.
     pub(super) async fn open(
         connection: Connection,
         stream: &mut Option<Stream>,
@@ -40,12 +42,12 @@ impl Session {
             Ok(heard) => heard?,
             Err(_) => return Err(CloseCode::HelloTimeout.into()),
         };
-        // It is there: the Hello came on it.
+        // Never `None`: the Hello came on it.
         let (mut send, receive) = *stream.take().ok_or(CloseCode::Internal)?;
-        // After the Hello, which fits into any window: who only connects takes none of the memory for it.
+        // After the Hello, which fits into the small window, so that a mere connection takes no memory of the quota.
         let wanted = match &principal.identity.subject {
             Subject::Device(_) => None,
-            // Without memory for it a gateway keeps the window of a device: slower, never refused.
+            // A gateway without a permit keeps the window of a device: slower, but not refused.
             Subject::Gateway(_) => quotas.window(principal.tenant, GATEWAY_RECEIVE_WINDOW as usize),
         };
         let (chunks, window) = match wanted {
@@ -79,8 +81,8 @@ impl Session {
     }
 }
 
-/// Who speaks, from the certificate that the handshake has verified: this one, or the one whose session it resumes,
-/// which is known before the end of the handshake.
+/// The identity in the certificate that this handshake has verified, or an earlier one whose TLS session it resumes. In
+/// the latter case it is available before the handshake is complete.
 fn identity(connection: &Connection, context: &ListenerContext) -> Result<Identity, End> {
     let chain = connection
         .peer_identity()
@@ -90,7 +92,7 @@ fn identity(connection: &Connection, context: &ListenerContext) -> Result<Identi
     identity.map_err(|error| error.close_code().into())
 }
 
-/// The version, and whatever the client sent along with its Hello; the stream is there then.
+/// Waits for the Hello. Returns the negotiated version and the bytes that followed the Hello; `stream` is set then.
 async fn hello(
     connection: &Connection,
     stream: &mut Option<Stream>,
