@@ -1,8 +1,8 @@
 //! The backend of the HTTP endpoint for operators.
 //!
-//! Runs on the ops runtime. It reads published atomics, queries shards over their control channel, and reads the store on
-//! blocking threads. Bounded: every query has a deadline; one recount, one backup and one read of the store's statistics
-//! run at a time. Routes and documents are in `muster-api`.
+//! Runs on the ops runtime. It reads published atomics, queries shards over their control channel, and reads the store
+//! on blocking threads. Bounded: every query has a deadline; one recount, one backup and one read of the store's
+//! statistics run at a time. Routes and documents are in `muster-api`.
 
 mod backup;
 mod device;

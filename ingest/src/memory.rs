@@ -1,14 +1,14 @@
 //! The memory bound of a configuration, by component.
 //!
 //! Pure: values of the configuration in, bytes out. The limits in each formula are enforced by their component; a
-//! component without such a limit is a bug of this table. The bound assumes the worst behaviour of all peers at once, so
-//! a server usually takes far less: most of it is what hostile connections could make the server buffer.
+//! component without such a limit is a bug of this table. The bound assumes the worst behaviour of all peers at once,
+//! so a server usually takes far less: most of it is what hostile connections could make the server buffer.
 //!
 //! Two things are not included. At start RocksDB reads its write-ahead log into memtables, up to 128 MiB, once to check
-//! it and once to serve: nothing else is allocated yet, so that is below the bound. And quinn receives several packets of
-//! a peer in one buffer of up to 64 KiB, which the smallest slice keeps alive: the bound assumes full packets. A peer
-//! with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive window;
-//! this gap is known and open.
+//! it and once to serve: nothing else is allocated yet, so that is below the bound. And quinn receives several packets
+//! of a peer in one buffer of up to 64 KiB, which the smallest slice keeps alive: the bound assumes full packets. A
+//! peer with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive
+//! window; this gap is known and open.
 
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{INDEX_TABLES, index_table_entries};
@@ -37,8 +37,8 @@ pub const CONNECTION_IDLE: u64 = 40_000;
 /// command.
 pub const HANDSHAKE: u64 = 64 * KIB;
 
-/// Memory of a receive window: quinn defragments received data once its over-allocation exceeds one and a half times the
-/// data and 32 KiB (`over_allocation` in quinn-proto's `assembler.rs`).
+/// Memory of a receive window: quinn defragments received data once its over-allocation exceeds one and a half times
+/// the data and 32 KiB (`over_allocation` in quinn-proto's `assembler.rs`).
 const fn received(window: u64) -> u64 {
     window + window / 2 * 3 + 32 * KIB
 }

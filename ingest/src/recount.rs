@@ -1,9 +1,9 @@
 //! The recount: counts every device on disk again, and compares with the counters.
 //!
-//! The oracle ([`ModelDisk`]) reads the disk; it shares only the codecs with the shards. Offline, a recount compares the
-//! directory of a stopped or killed server, which is only read, with the counters that a server would start with.
-//! Online, each shard in turn is paused at a committed state while a snapshot is created; its counters at that point must
-//! equal the recount of the snapshot. Memory: about 300 bytes per device of the shard being recounted. It repairs
+//! The oracle ([`ModelDisk`]) reads the disk; it shares only the codecs with the shards. Offline, a recount compares
+//! the directory of a stopped or killed server, which is only read, with the counters that a server would start with.
+//! Online, each shard in turn is paused at a committed state while a snapshot is created; its counters at that point
+//! must equal the recount of the snapshot. Memory: about 300 bytes per device of the shard being recounted. It repairs
 //! nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

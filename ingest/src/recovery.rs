@@ -1,8 +1,8 @@
-//! Recovery: rebuilds the shards from a data directory. Tables and pages are read in parallel by shard; then one pass over
-//! the journal distributes its tail to all shards.
+//! Recovery: rebuilds the shards from a data directory. Tables and pages are read in parallel by shard; then one pass
+//! over the journal distributes its tail to all shards.
 //!
-//! Owner: the main thread, before the server listens. Memory: the state itself, plus [`VALUES_IN_FLIGHT`] journal values
-//! per shard. It writes nothing.
+//! Owner: the main thread, before the server listens. Memory: the state itself, plus [`VALUES_IN_FLIGHT`] journal
+//! values per shard. It writes nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,8 @@
 //! Starts and stops the components of the server in order.
 //!
-//! Start: bind both addresses (first, so that a conflict fails early), answer liveness probes, open the store, recover the
-//! shards, start writer and shards, put the configured policy set in force, then listen. Stop: see `server/shutdown.rs`.
-//! Owner: the main thread, which has the net runtime and every join handle.
+//! Start: bind both addresses (first, so that a conflict fails early), answer liveness probes, open the store, recover
+//! the shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
+//! `server/shutdown.rs`. Owner: the main thread, which has the net runtime and every join handle.
 
 mod parts;
 mod policy;

@@ -1,7 +1,7 @@
 //! `POST /backup`: backs up the store while the server runs.
 //!
-//! The backend decides which directories are allowed. The backup is not verified here: `muster backup` recounts it in its
-//! own process, outside of the server's memory.
+//! The backend decides which directories are allowed. The backup is not verified here: `muster backup` recounts it in
+//! its own process, outside of the server's memory.
 
 use std::path::PathBuf;
 use std::sync::Arc;

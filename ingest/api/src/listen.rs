@@ -30,7 +30,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Delay after a failed accept: without descriptors or memory the next one would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` resolves. `head` is the timeout of a request head, `taking` that of reading the response.
+/// Serves `router` until `stop` resolves. `head` is the timeout of a request head, `taking` that of reading the
+/// response.
 pub(super) async fn run(
     listener: TcpListener,
     router: Router,

@@ -20,7 +20,7 @@ use crate::printable::printable;
 pub enum ExitCode {
     /// The command succeeded.
     Success = 0,
-    /// A failure without a code of its own.
+    /// A failure without its own code.
     Internal = 1,
     /// The command line is wrong.
     Usage = 2,

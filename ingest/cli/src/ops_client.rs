@@ -1,7 +1,7 @@
 //! A client of the HTTP endpoint for operators.
 //!
-//! Blocking, without TLS: the endpoint listens on a loopback address only. Responses are bounded in time and size. Proxy
-//! variables of the environment are ignored.
+//! Blocking, without TLS: the endpoint listens on a loopback address only. Responses are bounded in time and size.
+//! Proxy variables of the environment are ignored.
 
 use std::io::ErrorKind;
 use std::str::FromStr;

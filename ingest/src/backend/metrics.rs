@@ -1,8 +1,8 @@
 //! The metrics of the whole server as OpenMetrics text.
 //!
-//! No metric is registered or counted twice: a scrape reads the atomics and histograms of the other threads, and renders
-//! [`families`]. Shards and store have a deadline; a scrape succeeds without them and reports what is missing, because
-//! metrics are needed most when a disk is stuck.
+//! No metric is registered or counted twice: a scrape reads the atomics and histograms of the other threads, and
+//! renders [`families`]. Shards and store have a deadline; a scrape succeeds without them and reports what is missing,
+//! because metrics are needed most when a disk is stuck.
 
 mod distribution;
 mod families;

@@ -1,7 +1,7 @@
 //! Queries to shards, over their control channels.
 //!
-//! Sending never blocks: a full channel is an error at once. A reply has a deadline. Queries are sent to all shards before
-//! the first reply is awaited, so the shards work in parallel.
+//! Sending never blocks: a full channel is an error at once. A reply has a deadline. Queries are sent to all shards
+//! before the first reply is awaited, so the shards work in parallel.
 
 use std::time::Duration;
 

@@ -19,7 +19,8 @@ use crate::metrics::HandshakeFailure;
 /// The first of the QUIC error codes that are TLS alerts (RFC 9001, 4.8).
 const TLS_ALERTS: u64 = 0x100;
 
-/// The first stream of a connection. Boxed: it lives only until the session opens, but every task would pay for its size.
+/// The first stream of a connection. Boxed: it lives only until the session opens, but every task would pay for its
+/// size.
 pub(super) type Stream = Box<(SendStream, RecvStream)>;
 
 /// An authenticated connection.
@@ -53,8 +54,8 @@ pub(super) async fn establish(connecting: Connecting) -> Result<Established, Con
     Ok(Established { connection, early })
 }
 
-/// Whether an authenticated peer closed the connection itself: a short connection, not a failed handshake. QUIC replaces
-/// close codes sent before the handshake is complete with APPLICATION_ERROR (RFC 9000, 10.2.3).
+/// Whether an authenticated peer closed the connection itself: a short connection, not a failed handshake. QUIC
+/// replaces close codes sent before the handshake is complete with APPLICATION_ERROR (RFC 9000, 10.2.3).
 fn is_farewell(connection: &Connection, error: &ConnectionError) -> bool {
     let closed_by_peer = match error {
         ConnectionError::ApplicationClosed(_) => true,

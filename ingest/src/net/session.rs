@@ -2,13 +2,13 @@
 //!
 //! Life cycle: identity from the certificate, one stream, Hello in both directions, then frames in and cumulative acks
 //! out until a Goodbye, an error, or the server drains. Owner: one task of the net runtime. The protocol is in
-//! [`SessionCore`], which has no IO; this module does the IO. Memory is bounded by the window (frames in flight) and the
-//! connection's receive window.
+//! [`SessionCore`], which has no IO; this module does the IO. Memory is bounded by the window (frames in flight) and
+//! the connection's receive window.
 //!
-//! A frame is routed only once it has been read completely, so a stream that ends in the middle of a frame leaves nothing
-//! half-applied. The session waits for bytes and for inbox capacity, and watches the server's phase in both cases. Time
-//! spent waiting for capacity does not count against the client's timeouts. It never waits for its window: a client that
-//! exceeds it is closed.
+//! A frame is routed only once it has been read completely, so a stream that ends in the middle of a frame leaves
+//! nothing half-applied. The session waits for bytes and for inbox capacity, and watches the server's phase in both
+//! cases. Time spent waiting for capacity does not count against the client's timeouts. It never waits for its window:
+//! a client that exceeds it is closed.
 
 mod core;
 mod decode;
@@ -254,8 +254,8 @@ impl Session {
         while self.core.take(&mut rest)? == Take::Blocked {
             Box::pin(self.wait_for_room()).await?;
         }
-        // One clock read per chunk, and only if a frame is incomplete. A client that sends continuously has an incomplete
-        // frame at the end of every chunk: the timeout is for that frame.
+        // One clock read per chunk, and only if a frame is incomplete. A client that sends continuously has an
+        // incomplete frame at the end of every chunk: the timeout is for that frame.
         self.frame_since = self.core.frame_being_read().map(|frame| {
             let same = self.frame_since.filter(|(number, _)| *number == frame);
             same.unwrap_or_else(|| (frame, Instant::now()))

@@ -28,7 +28,8 @@ const TICKET_OVERHEAD: usize = 288;
 /// Tickets sent after each handshake. A client that loses it pays for one full handshake.
 const TICKETS_SENT: usize = 1;
 
-/// The ticket lifetime that rustls announces to clients. For a fleet that is away longer, handshakes are not the main cost.
+/// The ticket lifetime that rustls announces to clients. For a fleet that is away longer, handshakes are not the main
+/// cost.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Id = [u8; TICKET_BYTES];
@@ -65,8 +66,8 @@ impl Stored {
     }
 }
 
-/// Enables session resumption with at most `bytes_max` bytes of memory, and early data if `early_data`; with 0 bytes the
-/// TLS configuration is returned unchanged: no tickets.
+/// Enables session resumption with at most `bytes_max` bytes of memory, and early data if `early_data`; with 0 bytes
+/// the TLS configuration is returned unchanged: no tickets.
 ///
 /// Early data needs a store like this one: TLS alone does not prevent replay, but here a ticket works once, so replayed
 /// early data cannot be decrypted.

@@ -1,9 +1,9 @@
 //! The TLS configuration of the listener.
 //!
-//! Every insecure default is overridden here and checked by a test: TLS 1.3 only, client certificates required, no early
-//! data, no resumption. `net/tickets.rs` adds the latter two with a store in which a ticket works once: without it early
-//! data could be replayed. A resumed session does not run the certificate verifier again, so the session checks the
-//! validity of the certificates itself. The crypto provider is passed explicitly; there is no global one.
+//! Every insecure default is overridden here and checked by a test: TLS 1.3 only, client certificates required, no
+//! early data, no resumption. `net/tickets.rs` adds the latter two with a store in which a ticket works once: without
+//! it early data could be replayed. A resumed session does not run the certificate verifier again, so the session
+//! checks the validity of the certificates itself. The crypto provider is passed explicitly; there is no global one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,8 +93,8 @@ pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
-/// A secret derived from the listener's private key: with it, a restarted server sends valid stateless resets to clients
-/// of the previous process.
+/// A secret derived from the listener's private key: with it, a restarted server sends valid stateless resets to
+/// clients of the previous process.
 pub fn restart_secret(files: &ServerTls) -> Result<[u8; 32], TlsError> {
     let key = private_key(&files.key)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.secret_der());

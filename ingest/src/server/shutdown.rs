@@ -1,8 +1,8 @@
 //! The graceful stop: drains sessions, shards and writer in order, within one deadline.
 //!
-//! Sessions send Goodbye and complete the frames they have read; then the shards empty their inboxes and checkpoint; then
-//! the writer ends. A stage that exceeds the deadline is logged and abandoned: everything acknowledged is in the journal.
-//! Owner: the main thread. Bounded by `shutdown.deadline`.
+//! Sessions send Goodbye and complete the frames they have read; then the shards empty their inboxes and checkpoint;
+//! then the writer ends. A stage that exceeds the deadline is logged and abandoned: everything acknowledged is in the
+//! journal. Owner: the main thread. Bounded by `shutdown.deadline`.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -38,8 +38,8 @@ pub(super) struct Running {
 pub(super) struct Signals(oneshot::Receiver<()>);
 
 impl Signals {
-    /// Installs the signal handlers. Call before the server is ready: until then a signal kills the process, which loses
-    /// nothing; afterwards it drains.
+    /// Installs the signal handlers. Call before the server is ready: until then a signal kills the process, which
+    /// loses nothing; afterwards it drains.
     ///
     /// A second signal aborts the process, whatever the stop is waiting for; the next start recovers. Therefore signals
     /// have their own thread and runtime until the process exits.

@@ -1,7 +1,7 @@
 //! The control channel of a shard: queries of operators and commands of the server.
 //!
-//! Separate from the inbox, so that a flood of check-ins cannot starve it; bounded by the sender. A query sees committed
-//! state only: the shard answers it at a batch boundary and sends the reply once that batch is durable.
+//! Separate from the inbox, so that a flood of check-ins cannot starve it; bounded by the sender. A query sees
+//! committed state only: the shard answers it at a batch boundary and sends the reply once that batch is durable.
 
 use std::sync::Arc;
 use std::time::Duration;

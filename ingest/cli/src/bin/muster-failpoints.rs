@@ -1,7 +1,7 @@
 //! `muster` with kill points: the variable FAILPOINTS arms them.
 //!
-//! `muster-failpoints kill-points` prints the name and description of each, separated by a tab. For the crash test only;
-//! built with the feature `failpoints` and never shipped.
+//! `muster-failpoints kill-points` prints the name and description of each, separated by a tab. For the crash test
+//! only; built with the feature `failpoints` and never shipped.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
 //! Restores a backup to a data directory: recounts it, copies it, syncs and recounts the copy, then renames the copy.
 //!
 //! The backup is only read. The copy gets the name of the data directory once it is complete, and contains a file
-//! RESTORING until the last step, with which no server opens it. Repeating an interrupted restore removes the files that
-//! RESTORING lists and starts again; other files are never touched. Memory is bounded by that of a recount.
+//! RESTORING until the last step, with which no server opens it. Repeating an interrupted restore removes the files
+//! that RESTORING lists and starts again; other files are never touched. Memory is bounded by that of a recount.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

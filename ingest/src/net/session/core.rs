@@ -1,7 +1,7 @@
 //! The session protocol without IO: bytes in, shard batches to shards, bytes out.
 //!
-//! Decoder, router, window and acks of one session. Owner: the task of the session, or a simulation. Nothing here waits: a
-//! full inbox is reported as [`Take::Blocked`] and retried with [`SessionCore::offer`]; bytes to send are in
+//! Decoder, router, window and acks of one session. Owner: the task of the session, or a simulation. Nothing here
+//! waits: a full inbox is reported as [`Take::Blocked`] and retried with [`SessionCore::offer`]; bytes to send are in
 //! [`SessionCore::out`]. Bounded by the window. Connection, timeouts and phase belong to the caller.
 
 use std::sync::Arc;

@@ -14,8 +14,8 @@ use super::delivery::Delivery;
 use crate::route::{ReceivedInventory, ShardBatch};
 
 impl SessionCore {
-    /// Consumes bytes from the front of `rest` until all are consumed or the inbox of a shard batch is full. Goodbye is the
-    /// last frame of a client: all bytes after it are discarded.
+    /// Consumes bytes from the front of `rest` until all are consumed or the inbox of a shard batch is full. Goodbye is
+    /// the last frame of a client: all bytes after it are discarded.
     pub fn take(&mut self, rest: &mut &[u8]) -> Result<Take, CloseCode> {
         if !self.offer()? {
             return Ok(Take::Blocked);

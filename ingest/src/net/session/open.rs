@@ -22,8 +22,8 @@ const DEVICE_CHUNKS: usize = 1;
 const GATEWAY_CHUNKS: usize = 64;
 
 impl Session {
-    /// Authenticates the client, waits for its Hello until `deadline`, and answers it. Accepts the stream unless it came in
-    /// early data. On an error the stream stays with the caller.
+    /// Authenticates the client, waits for its Hello until `deadline`, and answers it. Accepts the stream unless it
+    /// came in early data. On an error the stream stays with the caller.
     pub(super) async fn open(
         connection: Connection,
         stream: &mut Option<Stream>,

@@ -90,7 +90,7 @@ fn names_of_other_schemes_and_kinds_do_not_matter() {
 }
 
 #[test]
-fn a_certificate_without_exactly_one_identity_names_nobody() {
+fn a_certificate_without_exactly_one_identity_has_none() {
     use muster_wire::IdentityError as Names;
     let refused = |names: &[SanType]| identity_of(&certificate(names)).unwrap_err();
     assert_eq!(refused(&[]), IdentityError::Names(Names::Missing));

@@ -1,9 +1,9 @@
 //! The audit of a running shard: its pace, and the reports of its findings.
 //!
 //! Owner: the shard's thread. Bounded: all shards of a server together audit [`SLOTS`] slots every [`EVERY`], whatever
-//! the number of devices; docs/BENCHMARKS.md has the cost, and its CPU time is a metric. A round over 10 million devices
-//! takes less than two minutes. Drift is reported once in the log, in the metrics, and by `GET /ready`. The audit
-//! repairs nothing: the journal is right, so a restart rebuilds the counters.
+//! the number of devices; docs/BENCHMARKS.md has the cost, and its CPU time is a metric. A round over 10 million
+//! devices takes less than two minutes. Drift is reported once in the log, in the metrics, and by `GET /ready`. The
+//! audit repairs nothing: the journal is right, so a restart rebuilds the counters.
 
 use std::time::Duration;
 

@@ -82,8 +82,9 @@ impl Worker {
         self.checkpoint_pages(pages)
     }
 
-    /// Journal bytes at which a checkpoint is due. For a large fleet the number of check-ins decides, because each costs
-    /// recovery about the same, but the journal never exceeds three quarters of the state, to bound the disk usage.
+    /// Journal bytes at which a checkpoint is due. For a large fleet the number of check-ins decides, because each
+    /// costs recovery about the same, but the journal never exceeds three quarters of the state, to bound the disk
+    /// usage.
     pub(super) fn due_at(&self, state: u64) -> u64 {
         let devices = u128::from(self.shard.devices()) * u128::from(CHECK_IN_THIRDS) / 3;
         let bytes = u128::from(self.journal_bytes) * devices;
@@ -151,7 +152,8 @@ impl Worker {
         Task::Drain(Drain::Checkpoint { begins, last })
     }
 
-    /// Whether another checkpoint is needed: one that was in progress when the drain began does not cover later changes.
+    /// Whether another checkpoint is needed: one that was in progress when the drain began does not cover later
+    /// changes.
     fn begin_is_owed(&self) -> bool {
         !self.shard.checkpoint_is_clean()
     }

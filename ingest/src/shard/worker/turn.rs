@@ -4,7 +4,7 @@
 //! then covers a range of one shard, and compaction merges it with the same range of older pages. With pages of all
 //! shards in each file, every compaction rewrote the pages of all devices.
 //!
-//! Shared by all shards of a server; one atomic word, nobody blocks on it. It only saves cost: an overdue shard
+//! Shared by all shards of a server; one atomic word, no shard blocks on it. It only saves cost: an overdue shard
 //! checkpoints without the turn, see `checkpoint_slice`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use muster_engine::ShardId;
 
 /// The turn is free. No shard has this number: shard ids have 16 bits.
-const NOBODY: u32 = u32::MAX;
+const FREE: u32 = u32::MAX;
 
 /// The turn, shared by the shards of a server.
 #[derive(Debug)]
@@ -20,17 +20,17 @@ pub struct CheckpointTurn(AtomicU32);
 
 impl Default for CheckpointTurn {
     fn default() -> Self {
-        Self(AtomicU32::new(NOBODY))
+        Self(AtomicU32::new(FREE))
     }
 }
 
 impl CheckpointTurn {
     /// Takes the turn if it is free; returns whether this shard has it.
     pub(super) fn take(&self, shard: ShardId) -> bool {
-        let (nobody, shard) = (NOBODY, u32::from(shard.0));
+        let (free, shard) = (FREE, u32::from(shard.0));
         let taken = self
             .0
-            .compare_exchange(nobody, shard, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(free, shard, Ordering::Relaxed, Ordering::Relaxed);
         taken.is_ok() || taken == Err(shard)
     }
 
@@ -39,7 +39,7 @@ impl CheckpointTurn {
         // Fails for an overdue shard that never took the turn.
         let _ = self.0.compare_exchange(
             u32::from(shard.0),
-            NOBODY,
+            FREE,
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
