@@ -134,7 +134,7 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError>
 /// The directory by a path that ends in its name: the copy is made beside it, under that name and a suffix.
 fn named(directory: &Path) -> Result<PathBuf, RestoreError> {
     let name = directory.file_name();
-    let above = name.map_or(directory, |_| above(directory));
+    let above = name.map_or(directory, |_| parent(directory));
     let mut path = resolve(above).map_err(on("find", directory))?;
     path.extend(name);
     Ok(path)

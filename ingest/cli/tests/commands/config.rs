@@ -38,7 +38,7 @@ fn all_faults_are_reported_at_once_one_line_each() {
     let name = text(&file);
     let starts = [
         format!("muster: {name}:1: typo: unknown key"),
-        format!("muster: {name}:7: listen.idle_timeout: \"30\" is no duration"),
+        format!("muster: {name}:7: listen.idle_timeout: \"30\" is not a duration"),
         format!("muster: {name}:8: listen.adress: unknown key"),
         format!("muster: {name}:10: store.size: unknown key"),
         format!("muster: {name}:15: ops.address: 192.0.2.1:80 can be reached"),
