@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 a bench failed or costs more than accepted, 2 wrong usage.
-#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -94,20 +95,34 @@ pub fn run(loops: Loops) -> ExitCode {
         Command::Parts(arguments) => run_parts(arguments),
         Command::Capacity(arguments) => run_capacity(arguments),
         Command::Guard(arguments) => run_guard(&arguments),
-        Command::Count { case } => guard::count(&case, loops).map(|said| println!("{said}")),
+        Command::Count { case } => guard::count(&case, loops).and_then(print),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("muster-benches: {error:#}");
+            log(&format!("muster-benches: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// Prints a result; a closed pipe is not an error, a full disk is.
+fn print(result: impl Display) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{result}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard error; a closed pipe is not an error.
+fn log(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 fn run_guard(arguments: &GuardArguments) -> anyhow::Result<()> {
-    println!("{}", guard::run(&arguments.baseline, arguments.accept)?);
-    Ok(())
+    print(guard::run(&arguments.baseline, arguments.accept)?)
 }
 
 fn run_capacity(arguments: CapacityArguments) -> anyhow::Result<()> {
@@ -119,12 +134,11 @@ fn run_capacity(arguments: CapacityArguments) -> anyhow::Result<()> {
     if !arguments.only.is_empty() {
         plan.only = arguments.only;
     }
-    let outcome = capacity::run(&plan, &mut |step| eprintln!("{step}"))?;
+    let outcome = capacity::run(&plan, &mut log)?;
     if !arguments.json {
-        println!("{outcome}");
+        print(&outcome)?;
     }
-    println!("{}", outcome.json());
-    Ok(())
+    print(outcome.json())
 }
 
 const fn size(is_quick: bool) -> Size {
@@ -141,9 +155,9 @@ fn run_parts(arguments: PartsArguments) -> anyhow::Result<()> {
     let machine = Machine::read();
     let rows = parts::run(&plan)?;
     let report = Report::new(&plan, machine, rows);
-    match arguments.json {
-        true => println!("{}", report.json()),
-        false => println!("{report}"),
+    if arguments.json {
+        print(report.json())
+    } else {
+        print(report)
     }
-    Ok(())
 }

@@ -1,7 +1,10 @@
 //! The binary `muster-loadgen`: arguments in, a report out, an exit code.
 #![forbid(unsafe_code)]
 
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use muster_loadgen::{
@@ -63,12 +66,20 @@ fn compare_runs(arguments: &CompareArguments) -> Result<Comparison, RunError> {
 
 /// A result without a verdict, as an object or as a sentence.
 fn tell(is_json: bool, result: Result<(Value, String), RunError>) -> ExitCode {
+    done(result.and_then(|(json, text)| {
+        print(&if is_json {
+            format!("{json}\n")
+        } else {
+            format!("{text}\n")
+        })
+    }))
+}
+
+fn done(result: Result<(), RunError>) -> ExitCode {
     match result {
-        Ok((json, _)) if is_json => print(&format!("{json}\n")),
-        Ok((_, text)) => print(&format!("{text}\n")),
-        Err(error) => return fail(&error),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
-    ExitCode::SUCCESS
 }
 
 fn fail(error: &RunError) -> ExitCode {
@@ -104,15 +115,15 @@ fn put(
     if let Err(error) = write_files(report, json, output) {
         return fail(&error);
     }
-    print(&if output.json {
+    let printed = done(print(&if output.json {
         format!("{json}\n")
     } else {
         text()
-    });
+    }));
     if report.is_wrong() {
         EXIT_DIFFERENCE.into()
     } else {
-        ExitCode::SUCCESS
+        printed
     }
 }
 
@@ -131,14 +142,19 @@ fn measure_rate(arguments: &RateArguments) -> ExitCode {
     let rate = rate::measure(arguments, clock::since_epoch);
     let seconds = rate.elapsed.as_secs_f64();
     let per_second = rate.check_ins as f64 / seconds / 1e6;
-    print(&format!(
+    done(print(&format!(
         "{} check-ins in {seconds:.3} s: {per_second:.2} M/s\n",
         rate.check_ins
-    ));
-    ExitCode::SUCCESS
+    )))
 }
 
-/// Whoever closed the pipe does not want to read on.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Prints a result; a closed pipe is not an error, a full disk is.
+fn print(text: &str) -> Result<(), RunError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(RunError::Internal(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -1,7 +1,8 @@
 //! The command line. Exit codes: 0 done, 1 a peer failed, 2 wrong usage, 7 a peer holds something else
 //! than the model.
-#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,21 +80,37 @@ struct RunArguments {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let Command::Run(arguments) = Cli::parse().command;
-    match run_peers(&arguments) {
-        Ok(report) => {
-            match arguments.json {
-                true => println!("{}", report.json()),
-                false => println!("{report}"),
-            }
-            match report.verified() {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(WRONG),
-            }
-        }
+    match run_peers(&arguments).and_then(|report| show(&report, arguments.json)) {
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("muster-peers: {error:#}");
+            // A failed write has nowhere to be reported.
+            let _ = writeln!(std::io::stderr(), "muster-peers: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints the report and gives the exit code of its verdict.
+fn show(report: &Report, is_json: bool) -> anyhow::Result<ExitCode> {
+    if is_json {
+        print(report.json())?;
+    } else {
+        print(report)?;
+    }
+    Ok(if report.verified() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(WRONG)
+    })
+}
+
+/// Prints a result; a closed pipe is not an error, a full disk is.
+fn print(result: impl Display) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{result}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output"))
+        }
+        _ => Ok(()),
     }
 }
 

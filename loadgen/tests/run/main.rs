@@ -296,3 +296,18 @@ fn no_arguments_print_the_help() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: muster-loadgen"));
 }
+
+/// A result that is lost must not look like success.
+#[test]
+fn a_result_that_cannot_be_printed_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let ended = Command::new(env!("CARGO_BIN_EXE_muster-loadgen"))
+        .args(["rate", "--devices=10", "--check-ins=10"])
+        .stdout(full.expect("Linux has it"))
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    let because = "muster-loadgen: cannot write to standard output: ";
+    assert!(said.starts_with(because), "{said}");
+}

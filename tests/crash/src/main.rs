@@ -1,7 +1,7 @@
 //! The binary `muster-crash`: parses arguments, prints the report, sets the exit code.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -60,7 +60,7 @@ fn run_loop(arguments: &RunArguments) -> Result<bool, CrashError> {
             failure.replay_cycles,
         ));
     }
-    print(arguments.common.json, &report.to_json(), &summary(&report));
+    print(arguments.common.json, &report.to_json(), &summary(&report))?;
     Ok(report.is_clean())
 }
 
@@ -123,8 +123,7 @@ fn print_report(
     }
     let json = serde_json::to_value(report)
         .map_err(|error| CrashError::Internal(format!("cannot serialize the report: {error}")))?;
-    print(is_json, &json, summary);
-    Ok(())
+    print(is_json, &json, summary)
 }
 
 /// Writes a line to standard error; a closed pipe is not an error.
@@ -132,12 +131,17 @@ fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Prints a report to standard output; a closed pipe is not an error.
-fn print(is_json: bool, json: &Value, summary: &str) {
+/// Prints a report to standard output; a closed pipe is not an error, a full disk is.
+fn print(is_json: bool, json: &Value, summary: &str) -> Result<(), CrashError> {
     let text = if is_json {
         json.to_string()
     } else {
         summary.to_owned()
     };
-    let _ = writeln!(std::io::stdout(), "{text}");
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CrashError::Internal(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -1,7 +1,7 @@
 //! The binary `muster-simulate`: runs seeds and prints one line of JSON, and for a failure the command that
 //! reproduces it.
-#![expect(clippy::print_stdout, reason = "standard output is the report")]
 
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,7 +44,7 @@ struct Arguments {
 }
 
 fn print_event(number: u64, event: &Event) {
-    println!("{number:>6} {event}");
+    print(format_args!("{number:>6} {event}"));
 }
 
 fn main() -> ExitCode {
@@ -61,9 +61,7 @@ fn main() -> ExitCode {
             print_failure(failure, arguments.inject);
         }
     }
-    println!("{}", to_json(&report));
-    // A closed pipe is no error: the exit code has the result as well.
-    let _ = std::io::stdout().flush();
+    print(to_json(&report));
     if report.is_clean() {
         ExitCode::SUCCESS
     } else {
@@ -89,23 +87,30 @@ fn run_options(arguments: &Arguments) -> RunOptions {
     }
 }
 
+/// Prints a line. A write that fails is no error: the exit code has the result as well.
+fn print(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 fn print_failure(failure: &Failure, injected_fault: Option<InjectedFault>) {
     let Failure {
         seed,
         violation,
         last_steps,
     } = failure;
-    println!("seed {seed} failed: {violation}");
-    println!("last steps:");
+    print(format_args!("seed {seed} failed: {violation}"));
+    print("last steps:");
     for step in last_steps {
-        println!("{step}");
+        print(step);
     }
     let inject = injected_fault
         .and_then(|fault| fault.to_possible_value())
         .map_or_else(String::new, |value| {
             format!(" --inject {}", value.get_name())
         });
-    println!("to reproduce: scripts/simulate --seed {seed} --seeds 1 --trace{inject}");
+    print(format_args!(
+        "to reproduce: scripts/simulate --seed {seed} --seeds 1 --trace{inject}"
+    ));
 }
 
 fn to_json(report: &Report) -> serde_json::Value {
