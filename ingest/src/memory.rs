@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
 use crate::route::FRAME_BYTES_MAX;
 use crate::shard::{PAGES_DRAINING, pages_beside};
+use crate::telemetry::{QUEUE_BYTES_MAX, QUEUE_LINES_MAX};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -55,7 +56,10 @@ const RECOUNT_DEVICE: u64 = 300;
 /// Requests of operators: 128 connections with 16 KiB of headers and their responses.
 const OPS: u64 = 128 * 64 * KIB;
 
-/// Binary, runtimes, histograms.
+/// Lines of the log that wait for their reader, and the slots of the channel they wait in.
+const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
+
+/// Binary, runtimes, histograms, stacks that were touched.
 const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
 
@@ -82,13 +86,14 @@ impl MemoryBound {
         parts.extend(pipeline(config, shards));
         parts.extend(front_door(config, shards));
         let devices = u64::from(config.shards.devices_max);
-        let threads = u64::from(config.listen.network_threads).max(cores as u64) + shards + 8;
+        let threads = u64::from(config.listen.network_threads).max(cores as u64) + shards + 9;
         parts.extend([
             part(
                 "operators",
                 OPS + devices.div_ceil(shards) * RECOUNT_DEVICE,
                 "128 requests, plus a recount: devices_max / shards x 300 B",
             ),
+            part("log", LOG, "4 MiB and 8,192 lines that wait for the reader"),
             part(
                 "process",
                 BASE + threads * THREAD,

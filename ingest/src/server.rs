@@ -1,12 +1,14 @@
 //! Starts and stops the components of the server in order.
 //!
-//! Start: bind both addresses (first, so that a conflict fails early), answer liveness probes, open the store, recover
-//! the shards, start writer and shards, put the configured policy set in force, then listen. Stop: see
-//! `server/shutdown.rs`. Owner: the main thread, which has the net runtime and every join handle.
+//! Start: handle the signals that never end the process, bind both addresses (early, so that a conflict costs nothing),
+//! answer liveness probes, open the store, recover the shards, start writer and shards, put the configured policy set in
+//! force, then listen. Stop: see `server/shutdown.rs`. Owner: the main thread, which has the net runtime and every join
+//! handle.
 
 mod parts;
 mod policy;
 mod shutdown;
+mod signals;
 mod space_reclaimer;
 
 use std::collections::HashMap;
@@ -30,7 +32,8 @@ use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
 
 use parts::Parts;
-use shutdown::{Running, Signals};
+use shutdown::Running;
+use signals::Signals;
 use space_reclaimer::SpaceReclaimer;
 
 /// Timeout for reads of the store by ops requests once everything else has ended.
@@ -96,6 +99,7 @@ pub fn run(
     restart_secret: [u8; 32],
 ) -> Result<(), ServerError> {
     let started_at = clock::wall();
+    let signals = Signals::new()?;
     let socket = net::bind(&config.listen)?;
     let ops_listener = bind_ops(config.ops.address)?;
     let http = ops_listener
@@ -140,13 +144,13 @@ pub fn run(
         started_at,
         memory.bytes(),
     );
-    let signals = Signals::listen()?;
+    let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
     gate.open(backend, http.ip());
     tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
-    announce(quic, http);
+    announce(quic, http)?;
 
-    signals.wait();
+    drain.wait();
     let deadline = config.shutdown.deadline.get();
     let running = Running {
         runtime,
@@ -172,11 +176,16 @@ pub fn run(
     Ok(())
 }
 
-/// Prints the line that scripts wait for.
-fn announce(quic: SocketAddr, http: SocketAddr) {
-    let mut out = std::io::stdout();
-    // A closed standard output does not stop the server.
-    let _ = writeln!(out, "ready quic={quic} ops=http://{http}").and_then(|()| out.flush());
+/// Prints the line that scripts wait for, on its own thread: the main thread must not wait for a reader.
+fn announce(quic: SocketAddr, http: SocketAddr) -> Result<(), ServerError> {
+    let print = move || {
+        let line = format!("ready quic={quic} ops=http://{http}\n");
+        let mut out = std::io::stdout().lock();
+        if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
+            tracing::warn!(%error, "cannot print the ready line");
+        }
+    };
+    parts::spawn("ready".to_owned(), print).map(drop)
 }
 
 fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -21,6 +21,7 @@ pub struct AbortOnPanic;
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            crate::telemetry::flush(); // writes the line of the panic
             std::process::abort();
         }
     }

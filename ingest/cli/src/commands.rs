@@ -34,7 +34,15 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server until SIGTERM or SIGINT.
+    /// Run the server until it is told to stop.
+    ///
+    /// Prints one line on standard output once it serves: ready quic=ADDRESS ops=URL. The log goes to standard error. The
+    /// server never waits for a reader of either: lines that cannot be written are dropped, and those of the log counted.
+    ///
+    /// SIGTERM, SIGINT, SIGQUIT and SIGHUP (also when the terminal closes) drain the server: clients get Goodbye, shards
+    /// checkpoint, and the exit code is 0, within shutdown.deadline. A second of these signals aborts, except SIGHUP.
+    /// SIGHUP does not reload the configuration, and is ignored if it was ignored at the start (nohup). SIGUSR1 and SIGUSR2
+    /// are ignored.
     Serve(serve::ServeArguments),
     /// Create certificates for evaluation and tests.
     #[command(subcommand)]

@@ -8,7 +8,7 @@ use std::io::Write;
 use muster_ingest::config::ConfigFaults;
 use muster_ingest::open_files::OpenFilesError;
 use muster_ingest::pki::tls::TlsError;
-use muster_ingest::telemetry::TelemetryError;
+use muster_ingest::telemetry::{self, StandardError, TelemetryError};
 
 use crate::ops_client::OpsError;
 use crate::pki::PkiError;
@@ -20,7 +20,7 @@ use crate::printable::printable;
 pub enum ExitCode {
     /// The command succeeded.
     Success = 0,
-    /// A failure without its own code.
+    /// A failure without its own code, such as a failed write to standard output.
     Internal = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -106,7 +106,7 @@ impl Failure {
     /// Writes the message, each line prefixed with `muster: `. A failed write to standard error is ignored.
     pub fn report(&self, to: &mut dyn Write) {
         for line in self.lines() {
-            let _ = writeln!(to, "muster: {line}");
+            let _ = to.write_all(format!("muster: {line}\n").as_bytes());
         }
     }
 
@@ -116,6 +116,19 @@ impl Failure {
             other => vec![printable(&other.to_string())],
         }
     }
+}
+
+/// Reports the failure of a command, if it failed, flushes the log, and returns the exit code.
+pub fn end(outcome: Result<(), Failure>) -> std::process::ExitCode {
+    let code = match outcome {
+        Ok(()) => ExitCode::Success,
+        Err(failure) => {
+            failure.report(&mut StandardError);
+            failure.exit_code()
+        }
+    };
+    telemetry::flush();
+    code.into()
 }
 
 #[cfg(test)]

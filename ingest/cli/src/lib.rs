@@ -14,5 +14,5 @@ mod printable;
 mod table;
 
 pub use commands::{Arguments, run};
-pub use exit::{ExitCode, Failure};
+pub use exit::{ExitCode, Failure, end};
 pub use ops_client::OpsError;

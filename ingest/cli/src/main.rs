@@ -6,11 +6,5 @@ use clap::Parser;
 use muster_cli::Arguments;
 
 fn main() -> ExitCode {
-    match muster_cli::run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.report(&mut std::io::stderr().lock());
-            failure.exit_code().into()
-        }
-    }
+    muster_cli::end(muster_cli::run(Arguments::parse()))
 }

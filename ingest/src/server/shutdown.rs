@@ -12,10 +12,7 @@ use crossbeam::channel::{SendTimeoutError, Sender};
 use muster_store::kill_point;
 use muster_wire::CloseCode;
 use quinn::VarInt;
-use tokio::signal::unix::{SignalKind, signal as on_signal};
-use tokio::sync::oneshot;
 
-use super::ServerError;
 use super::parts::Parts;
 use crate::clock::{self, Stamp};
 use crate::metrics::Metrics;
@@ -32,59 +29,6 @@ pub(super) struct Running {
     pub(super) runtime: tokio::runtime::Runtime,
     pub(super) endpoint: quinn::Endpoint,
     pub(super) registry: Arc<SessionRegistry>,
-}
-
-/// SIGTERM and SIGINT, handled from [`Signals::listen`] on.
-pub(super) struct Signals(oneshot::Receiver<()>);
-
-impl Signals {
-    /// Installs the signal handlers. Call before the server is ready: until then a signal kills the process, which
-    /// loses nothing; afterwards it drains.
-    ///
-    /// A second signal aborts the process, whatever the stop is waiting for; the next start recovers. Therefore signals
-    /// have their own thread and runtime until the process exits.
-    pub(super) fn listen() -> Result<Self, ServerError> {
-        let start = |source| ServerError::Start {
-            what: "the signal thread",
-            source,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(start)?;
-        let (mut terminate, mut interrupt) = {
-            let _guard = runtime.enter();
-            let terminate = on_signal(SignalKind::terminate()).map_err(start)?;
-            let interrupt = on_signal(SignalKind::interrupt()).map_err(start)?;
-            (terminate, interrupt)
-        };
-        let (first, stop) = oneshot::channel();
-        let listen = async move {
-            let mut next = async move || {
-                tokio::select! {
-                    _ = terminate.recv() => "SIGTERM",
-                    _ = interrupt.recv() => "SIGINT",
-                }
-            };
-            let signal = next().await;
-            tracing::info!(signal, "draining");
-            let _ = first.send(()); // the main thread waits for it
-            let signal = next().await;
-            tracing::warn!(signal, "second signal, aborting");
-            std::process::abort();
-        };
-        std::thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || runtime.block_on(listen))
-            .map_err(start)?;
-        Ok(Self(stop))
-    }
-
-    /// Waits for the first signal.
-    pub(super) fn wait(self) {
-        // Fails only if the signal thread ends, which it never does.
-        let _ = self.0.blocking_recv();
-    }
 }
 
 /// Stops everything, in order.
@@ -166,6 +110,7 @@ fn join_before(thread: JoinHandle<()>, ends_at: Stamp) -> bool {
 #[cfg(test)]
 mod tests {
     use crossbeam::channel::{Receiver, bounded};
+    use tokio::sync::oneshot;
 
     use super::*;
 

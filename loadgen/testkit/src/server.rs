@@ -188,7 +188,8 @@ fn listen(out: impl Read, said: &watch::Sender<Said>) {
     }
 }
 
-fn parse_ready(line: &str) -> Option<Addresses> {
+/// The addresses in a ready line.
+pub fn parse_ready(line: &str) -> Option<Addresses> {
     let (quic, ops) = line.strip_prefix("ready quic=")?.split_once(" ops=")?;
     Some(Addresses {
         quic: quic.parse().ok()?,

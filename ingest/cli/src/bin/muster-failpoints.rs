@@ -10,13 +10,7 @@ use clap::Parser;
 use muster_cli::{Arguments, Failure, kill_points};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.report(&mut std::io::stderr().lock());
-            failure.exit_code().into()
-        }
-    }
+    muster_cli::end(run())
 }
 
 fn run() -> Result<(), Failure> {

@@ -72,6 +72,12 @@ pub(super) const MEMORY_BOUND: Family = family(
     &[],
     "Upper bound of the memory of the process, from the configuration.",
 );
+pub(super) const LOG_DROPPED: Family = family(
+    "muster_log_lines_dropped",
+    Counter,
+    &[],
+    "Lines of the log that could not be written to standard error, or not as fast as they came.",
+);
 pub(super) const FRAMES: Family = family(
     "muster_session_frames",
     Counter,

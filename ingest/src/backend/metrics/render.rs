@@ -16,6 +16,7 @@ use crate::clock;
 use crate::metrics::{ByClose, Counter, HandshakeFailure, Metrics, Refusal};
 use crate::phase::Phase;
 use crate::shard::ShardReport;
+use crate::telemetry;
 
 const PHASES: [Phase; 4] = [
     Phase::Starting,
@@ -57,6 +58,7 @@ fn server(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     page.one(&families::MEMORY_BOUND, scrape.context.memory_bound_bytes)?;
     page.one(&families::OPEN_FILES, scrape.open_files)?;
     page.one(&families::OPEN_FILES_MAX, scrape.open_files_max)?;
+    page.one(&families::LOG_DROPPED, telemetry::lines_dropped())?;
     let now = scrape.context.phase.get();
     page.many(
         &families::PHASE,

@@ -11,8 +11,8 @@ use super::cli::CommandOutput;
 use super::ops::Ops;
 use super::pki::{Credentials, Pki};
 use super::raw::Session;
-use super::{DEADLINE, wait};
-use crate::server::{self, Ended};
+use super::{DEADLINE, eventually, wait};
+use crate::server::{self, Addresses, Ended};
 
 /// A running server; killed when dropped. A test that fails shows its log.
 #[derive(Debug)]
@@ -31,11 +31,20 @@ impl Server {
     /// # Errors
     /// How it ended instead.
     #[track_caller]
-    pub fn start(mut command: Command) -> Result<Self, CommandOutput> {
-        let log = NamedTempFile::new().expect("a scratch file can be made");
-        let stderr = log.reopen().expect("it was just made");
-        command.env_clear().stdin(Stdio::null()).stderr(stderr);
-        let mut process = server::Server::start(command).expect("the binary starts");
+    pub fn start(command: Command) -> Result<Self, CommandOutput> {
+        Self::start_with_input(command, Stdio::null())
+    }
+
+    /// Starts a process with this standard input, and waits for its ready line.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    #[track_caller]
+    pub fn start_with_input(
+        command: Command,
+        input: impl Into<Stdio>,
+    ) -> Result<Self, CommandOutput> {
+        let (mut process, log) = spawn(command, input.into());
         match wait(process.ready()) {
             Some((addresses, _)) => Ok(Self {
                 process,
@@ -51,6 +60,23 @@ impl Server {
                 }),
                 ended => panic!("neither ready nor refused: {ended:?}\n{}", read(&log)),
             },
+        }
+    }
+
+    /// Starts a process that prints its ready line elsewhere; `find` finds its addresses there or in its log.
+    #[track_caller]
+    pub fn start_without_ready_line(
+        command: Command,
+        input: impl Into<Stdio>,
+        mut find: impl FnMut(&str) -> Option<Addresses>,
+    ) -> Self {
+        let (process, log) = spawn(command, input.into());
+        let addresses = eventually("the server serves", || find(&read(&log)));
+        Self {
+            process,
+            quic: addresses.quic,
+            ops: Ops::new(&addresses.ops),
+            log,
         }
     }
 
@@ -83,16 +109,46 @@ impl Server {
     }
 
     /// The log so far, one object a line.
+    #[track_caller]
     pub fn log(&self) -> Vec<Value> {
-        self.raw_log()
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        parse(&self.raw_log())
     }
 
     /// The log so far, as it was written.
+    ///
+    /// Its writer is a thread of the server, so this asks for one more line, by a signal that does nothing else. When it
+    /// is there, so is every line before it.
+    #[track_caller]
     pub fn raw_log(&self) -> String {
-        read(&self.log)
+        let is_fence = |line: &&str| line.contains("\"SIGUSR1\"");
+        let fences = || read(&self.log).lines().filter(is_fence).count();
+        let before = fences();
+        self.signal("USR1");
+        eventually("the log is written", || (fences() > before).then_some(()));
+        let log = read(&self.log);
+        let lines = log.split_inclusive('\n');
+        lines.filter(|line| !is_fence(line)).collect()
+    }
+
+    /// Waits for a line with this message.
+    #[track_caller]
+    pub fn has_logged(&self, message: &str) {
+        eventually(message, || {
+            let log = parse(&read(&self.log));
+            let mut lines = log.iter();
+            lines.any(|line| line["message"] == message).then_some(())
+        });
+    }
+
+    /// Waits for a line with this message about a signal.
+    #[track_caller]
+    pub fn has_logged_signal(&self, signal: &str, message: &str) {
+        eventually(message, || {
+            let log = parse(&read(&self.log));
+            let mut lines = log.iter();
+            let is_wanted = |line: &Value| line["signal"] == signal && line["message"] == message;
+            lines.any(is_wanted).then_some(())
+        });
     }
 
     /// How often a refusal with this cause is in the log.
@@ -127,7 +183,7 @@ impl Server {
     #[track_caller]
     pub fn ended(mut self) -> (i32, Vec<Value>) {
         match wait(self.process.end()) {
-            Ended::Code(code) => (code, self.log()),
+            Ended::Code(code) => (code, parse(&read(&self.log))),
             ended => panic!("it did not end by itself: {ended:?}"),
         }
     }
@@ -136,7 +192,7 @@ impl Server {
     #[track_caller]
     pub fn ended_by_signal(mut self) -> (i32, Vec<Value>) {
         match wait(self.process.end()) {
-            Ended::Signal(Some(signal)) => (signal, self.log()),
+            Ended::Signal(Some(signal)) => (signal, parse(&read(&self.log))),
             ended => panic!("no signal ended it: {ended:?}"),
         }
     }
@@ -158,10 +214,24 @@ impl Drop for Server {
             eprintln!(
                 "the log of the server at {}:\n{}",
                 self.quic,
-                self.raw_log()
+                read(&self.log)
             );
         }
     }
+}
+
+fn spawn(mut command: Command, input: Stdio) -> (server::Server, NamedTempFile) {
+    let log = NamedTempFile::new().expect("a scratch file can be made");
+    let stderr = log.reopen().expect("it was just made");
+    command.env_clear().stdin(input).stderr(stderr);
+    let process = server::Server::start(command).expect("the binary starts");
+    (process, log)
+}
+
+fn parse(log: &str) -> Vec<Value> {
+    log.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 fn read(log: &NamedTempFile) -> String {

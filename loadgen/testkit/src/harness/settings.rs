@@ -27,6 +27,8 @@ pub struct Settings {
     pub store: String,
     /// Lines of the section `shards`.
     pub shards: String,
+    /// Lines of the section `log`.
+    pub log: String,
     /// The tables of the tenants.
     pub tenants: String,
 }
@@ -41,6 +43,7 @@ impl Default for Settings {
             directory: "data",
             store: String::new(),
             shards: "count = 2".to_owned(),
+            log: String::new(),
             tenants: "[[tenants]]\nname = \"contoso\"\n[[tenants]]\nname = \"fabrikam\"\n"
                 .to_owned(),
         }
@@ -56,6 +59,7 @@ impl Settings {
             directory,
             store,
             shards,
+            log,
             tenants,
         } = self;
         format!(
@@ -75,6 +79,7 @@ directory = "{directory}"
 {shards}
 [log]
 format = "json"
+{log}
 {tenants}
 "#
         )
@@ -150,9 +155,8 @@ impl Installation {
     /// Starts a server that cannot make a file larger than so many bytes: its disk is full.
     #[track_caller]
     pub fn start_on_small_disk(&self, settings: &Settings, file_bytes_max: u64) -> Server {
-        // Ignored, the signal becomes an error of the write, as of a disk that is full. The limit is
-        // in blocks of 512 bytes.
-        let commands = format!("trap '' 25; ulimit -f {}", file_bytes_max / 512);
+        // In blocks of 512 bytes.
+        let commands = format!("ulimit -f {}", file_bytes_max / 512);
         self.start_after(&commands, settings).expect("it starts")
     }
 
@@ -165,8 +169,13 @@ impl Installation {
         commands: &str,
         settings: &Settings,
     ) -> Result<Server, CommandOutput> {
+        Server::start(self.serve_after(commands, settings))
+    }
+
+    /// The command that runs a server from a shell that has run these commands.
+    pub fn serve_after(&self, commands: &str, settings: &Settings) -> Command {
         let file = self.configure(settings);
-        Server::start(after(commands, &["serve", "--config", text(&file)]))
+        after(commands, &["serve", "--config", text(&file)])
     }
 
     /// Runs `muster config check` from a shell that has run these commands.

@@ -7,7 +7,9 @@
 //! What a test needs of a server, its clients and its operators is in `muster_testkit::harness`.
 
 mod open_files;
+mod output;
 mod paths;
 mod protocol;
+mod signals;
 
 use muster_testkit::harness;
