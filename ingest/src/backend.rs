@@ -131,14 +131,16 @@ impl Backend for ServerBackend {
 
     fn cells(&self) -> Answer<'_, Vec<Cell>> {
         Box::pin(async {
-            let cells = self.query_all(Control::Cells).await?.into_iter().flatten();
-            let cells = cells.map(|cell| Cell {
+            let shards = self.query_all(Control::Cells).await?;
+            // Of exactly that size: `memory` has an account of it.
+            let mut cells = Vec::with_capacity(shards.iter().map(Vec::len).sum());
+            cells.extend(shards.into_iter().flatten().map(|cell| Cell {
                 tenant: cell.tenant,
                 cohort: cell.cohort,
                 facets: cell.facets,
                 count: cell.count,
-            });
-            Ok(cells.collect())
+            }));
+            Ok(cells)
         })
     }
 

@@ -10,8 +10,9 @@
 //! peer with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive
 //! window; this gap is known and open.
 
+use muster_api::{CONNECTIONS_MAX, Cell, LONG_ANSWERS_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX};
 use muster_engine::page::PAGE_BYTES;
-use muster_engine::{INDEX_TABLES, index_table_entries};
+use muster_engine::{Counts, INDEX_TABLES, index_table_entries};
 use muster_store::StoreConfig;
 use muster_wire::limits::{
     CHECK_IN_BYTES, CHECK_INS_BYTES_MAX, CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX,
@@ -53,8 +54,19 @@ const COMPLETION: u64 = 32;
 /// Per device of the shard that a recount rebuilds ([`crate::recount`]).
 const RECOUNT_DEVICE: u64 = 300;
 
-/// Requests of operators: 128 connections with 16 KiB of headers and their responses.
-const OPS: u64 = 128 * 64 * KIB;
+/// A connection of an operator: 16 KiB of headers, a body of 32 KiB or two chunks of 16 KiB of an answer.
+const OPS_CONNECTION: u64 = 64 * KIB;
+
+/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its lines.
+const SCRAPE: u64 = 512 * KIB;
+const SCRAPE_SHARD: u64 = 128 * KIB;
+
+/// A listed session with its identity, and what its row is made of; each session once by its number.
+const SESSION_LISTED: u64 = 512;
+const SESSION: u64 = 16;
+
+/// A cell of a recount, on disk and by its counter, in trees whose nodes may be half empty.
+const RECOUNT_CELL: u64 = 256;
 
 /// Lines of the log that wait for their reader, and the slots of the channel they wait in.
 const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
@@ -62,6 +74,9 @@ const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
 /// Binary, runtimes, histograms, stacks that were touched.
 const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
+
+/// Owner and tags that are as long as they may be. The table has them twice, once as its key.
+const COHORT: u64 = (TAGS_MAX * (TAG_BYTES_MAX + 24) + 64) as u64;
 
 /// The bound of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,10 +103,13 @@ impl MemoryBound {
         let devices = u64::from(config.shards.devices_max);
         let threads = u64::from(config.listen.network_threads).max(cores as u64) + shards + 9;
         parts.extend([
+            operators(config, shards),
             part(
-                "operators",
-                OPS + devices.div_ceil(shards) * RECOUNT_DEVICE,
-                "128 requests, plus a recount: devices_max / shards x 300 B",
+                "recount",
+                devices.div_ceil(shards) * RECOUNT_DEVICE
+                    + shards * u64::from(config.shards.cells_max) * RECOUNT_CELL
+                    + shards * u64::from(config.shards.cohorts_max) * COHORT,
+                "devices_max / shards x 300 B, and shards x (cells_max x 256 B, cohorts_max x 3.5 KiB)",
             ),
             part("log", LOG, "4 MiB and 8,192 lines that wait for the reader"),
             part(
@@ -136,8 +154,6 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
     let index = (0..INDEX_TABLES).map(table).sum::<u64>() + table(INDEX_TABLES - 1) / 2;
     // Key, count and an entry of the hash table, which may be half empty; the count of the audit.
     let cell = 16 + 17 * 16 / 7 * 3 / 2 + GROWTH * 8;
-    // Tags are stored twice: as the key and in the table.
-    let cohort = 2 * (TAGS_MAX * (TAG_BYTES_MAX + 24) + 64) as u64;
     [
         part(
             "devices",
@@ -151,8 +167,8 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
         ),
         part(
             "cohorts",
-            shards * u64::from(config.shards.cohorts_max) * cohort,
-            "shards x cohorts_max x 7 KiB, with tags of maximum length",
+            shards * u64::from(config.shards.cohorts_max) * 2 * COHORT,
+            "shards x cohorts_max x 7 KiB, if all tags are as long as they may be",
         ),
         part(
             "table readers",
@@ -160,6 +176,24 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
             "devices_max x 5 B: index and Bloom filter of the inventories, index of the pages",
         ),
     ]
+}
+
+/// Answers are written as they are taken, so a connection holds little of their text. What a long one is made from is
+/// held whole until it is taken, and there are at most [`LONG_ANSWERS_MAX`] of those.
+fn operators(config: &Config, shards: u64) -> MemoryPart {
+    // As the shards send them, in a vector that may be half empty, and once more for the answer. Tags are shared.
+    let cell = (GROWTH + 1) * size_of::<Cell>() as u64;
+    let cells = shards * u64::from(config.shards.cells_max) * cell;
+    let counts = (config.tenants.len() * size_of::<Counts>()) as u64;
+    let sessions = u64::from(config.listen.connections_max) * GROWTH * SESSION
+        + SESSIONS_LISTED_MAX as u64 * SESSION_LISTED;
+    part(
+        "operators",
+        CONNECTIONS_MAX as u64 * OPS_CONNECTION
+            + LONG_ANSWERS_MAX as u64 * (cells + counts).max(sessions)
+            + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD),
+        "128 connections x 64 KiB, 4 long answers x (shards x cells_max x 144 B, tenants x 448 B), or of sessions if that is more, and 8 scrapes x (512 KiB, 128 KiB for each shard)",
+    )
 }
 
 fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
@@ -288,6 +322,29 @@ mod tests {
         assert_eq!(bytes(&bound, "cells"), 2 * 65_536 * 89);
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
         assert_eq!(bound.bytes(), sum);
+    }
+
+    #[test]
+    fn operators_are_kept_memory_for_every_cell_of_every_long_answer() {
+        let part = of(&bound(&[], 2), "operators");
+        let cells = 2 * 65_536 * 144;
+        let rest = 128 * (64 << 10) + 8 * ((512 << 10) + 2 * (128 << 10));
+        assert_eq!(part, 4 * (cells + 448) + rest);
+        // Few cells and many sessions: 10,000 are listed.
+        let more = [
+            ("devices_max", "cells_max = 64\ndevices_max"),
+            ("= 1000", "= 1000000"),
+        ];
+        let part = of(&bound(&more, 2), "operators");
+        assert_eq!(part, 4 * (32_000_000 + 10_000 * 512) + rest);
+    }
+
+    #[test]
+    fn what_a_shard_reports_to_a_scrape_fits_into_what_is_kept_for_it() {
+        let batches = hdrhistogram::Histogram::<u64>::new_with_max(1 << 24, 2).unwrap();
+        let bytes = |histogram: &hdrhistogram::Histogram<u64>| histogram.distinct_values() * 8;
+        let report = 2 * bytes(&crate::metrics::latency_histogram()) + bytes(&batches);
+        assert!(report as u64 <= SCRAPE_SHARD * 3 / 4, "{report}");
     }
 
     /// Raising any limit raises the bound.

@@ -1,17 +1,17 @@
 //! `GET /cells`: the counters by cell, for comparison with an external count.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::response::Response;
 use muster_engine::Facets;
 use serde::Serialize;
 
-use crate::Api;
+use crate::backend::Cell;
 use crate::error::ApiError;
 use crate::tenant::{self, TenantQuery};
+use crate::{Api, rows};
 
 /// The names of a cell's facets, the same as those of `GET /devices`.
 #[derive(Debug, Serialize)]
@@ -56,34 +56,40 @@ pub(super) struct CellRow {
     names: FacetNames,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Cells {
-    cells: Vec<CellRow>,
-}
-
 pub(super) async fn cells(
     State(api): State<Arc<Api>>,
     query: Result<Query<TenantQuery>, QueryRejection>,
-) -> Result<Json<Cells>, ApiError> {
+) -> Result<Response, ApiError> {
     let only = TenantQuery::index(query, &api)?;
-    let cells = api.backend.cells().await?.into_iter();
-    // Merges the shards' cells, sorted by tenant, cohort, facets.
-    let mut merged: BTreeMap<_, u64> = BTreeMap::new();
-    for cell in cells.filter(|cell| only.is_none_or(|only| only == cell.tenant)) {
-        let key = (cell.tenant, cell.cohort, cell.facets);
-        *merged.entry(key).or_default() += cell.count;
+    let mut cells = api.backend.cells().await?;
+    cells.retain(|cell| only.is_none_or(|only| only == cell.tenant));
+    merge(&mut cells);
+    let rows = cells.into_iter().map(move |cell| row(&api, cell));
+    Ok(rows::answer("{\"cells\":[", rows, "]}".to_owned()))
+}
+
+/// In the order of tenant, cohort, facets, and each once. In place: there may be as many cells as memory is kept for.
+fn merge(cells: &mut Vec<Cell>) {
+    fn key(cell: &Cell) -> impl Ord {
+        (cell.tenant, &cell.cohort, cell.facets)
     }
-    let cells = merged
-        .into_iter()
-        .map(|((tenant, cohort, facets), count)| CellRow {
-            tenant: tenant::name(&api, tenant),
-            owner: cohort.owner().name(),
-            tags: cohort.tags().to_vec(),
-            facets: facets.word().0,
-            count,
-            names: FacetNames::from(&facets),
-        });
-    Ok(Json(Cells {
-        cells: cells.collect(),
-    }))
+    cells.sort_unstable_by(|one, other| key(one).cmp(&key(other)));
+    cells.dedup_by(|cell, kept| {
+        let is_same = key(cell) == key(kept);
+        if is_same {
+            kept.count += cell.count;
+        }
+        is_same
+    });
+}
+
+fn row(api: &Api, cell: Cell) -> CellRow {
+    CellRow {
+        tenant: tenant::name(api, cell.tenant),
+        owner: cell.cohort.owner().name(),
+        tags: cell.cohort.tags().to_vec(),
+        facets: cell.facets.word().0,
+        count: cell.count,
+        names: FacetNames::from(&cell.facets),
+    }
 }

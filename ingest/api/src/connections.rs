@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::error::ApiError;
@@ -25,7 +27,11 @@ use crate::once_per_cause::{OncePerCause, monotonic_ms};
 pub const CONNECTIONS_MAX: usize = 128;
 
 /// Scrapes in progress. Apart from other requests: a scrape has to show why those are slow.
-const SCRAPES_MAX: usize = 8;
+pub const SCRAPES_MAX: usize = 8;
+
+/// Long responses in progress: those that grow with cells, tenants or sessions. Further requests wait for
+/// [`Connections::turn`], because each holds all its rows in memory.
+pub const LONG_ANSWERS_MAX: usize = 4;
 
 /// Other requests in progress. The other connections are left to silent ones and to probes.
 const REQUESTS_MAX: usize = 88;
@@ -52,6 +58,9 @@ pub(super) struct Connections {
     open: Arc<Semaphore>,
     scrapes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
+    long_answers: Arc<Semaphore>,
+    /// How long a request waits for the permit of a long response.
+    turn: Duration,
     /// The silent connections by number, oldest first, each with the signal that closes it.
     silent: Mutex<BTreeMap<u64, Arc<Notify>>>,
     next: AtomicU64,
@@ -60,11 +69,13 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(counters: Arc<ConnectionCounters>) -> Self {
+    pub(super) fn new(counters: Arc<ConnectionCounters>, turn: Duration) -> Self {
         Self {
             open: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             scrapes: Arc::new(Semaphore::new(SCRAPES_MAX)),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            long_answers: Arc::new(Semaphore::new(LONG_ANSWERS_MAX)),
+            turn,
             silent: Mutex::default(),
             next: AtomicU64::new(0),
             counters,
@@ -88,6 +99,7 @@ impl Connections {
             close,
             answered: Notify::new(),
             permit: OnceLock::new(),
+            long_answer: OnceLock::new(),
             _open: permit.expect("the semaphore is never closed"),
         }
     }
@@ -128,6 +140,11 @@ impl Connections {
     }
 }
 
+/// Whether the response grows with cells, tenants or sessions.
+fn has_long_answer(path: &str) -> bool {
+    matches!(path, "/counts" | "/cells" | "/sessions")
+}
+
 /// An open connection. Dropped once its socket is closed.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -137,6 +154,8 @@ pub(super) struct Connection {
     answered: Notify,
     /// Of the request.
     permit: OnceLock<OwnedSemaphorePermit>,
+    /// Of a long response.
+    long_answer: OnceLock<OwnedSemaphorePermit>,
     _open: OwnedSemaphorePermit,
 }
 
@@ -148,7 +167,7 @@ impl Connection {
         request: Request<Incoming>,
     ) -> Result<Response, Infallible> {
         self.connections.silent().remove(&self.number);
-        let response = match self.begin(request.uri().path()) {
+        let response = match self.begin(request.uri().path()).await {
             Ok(()) => router.oneshot(request).await?,
             Err(busy) => busy.into_response(),
         };
@@ -156,20 +175,28 @@ impl Connection {
         Ok(response)
     }
 
-    fn begin(&self, path: &str) -> Result<(), ApiError> {
+    async fn begin(&self, path: &str) -> Result<(), ApiError> {
         let Some((permits, max)) = self.connections.permits_for(path) else {
             return Ok(());
         };
-        let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
-            self.connections
-                .counters
-                .refused
-                .fetch_add(1, Ordering::Relaxed);
-            return Err(ApiError::TooManyRequests { max });
-        };
+        let permit = Arc::clone(permits).try_acquire_owned();
+        let permit = permit.map_err(|_| self.refuse(max))?;
         // A connection is for one request, so it is empty.
         let _ = self.permit.set(permit);
+        if has_long_answer(path) {
+            let turn = Arc::clone(&self.connections.long_answers).acquire_owned();
+            let permit = timeout(self.connections.turn, turn).await;
+            let permit = permit.map_err(|_| self.refuse(LONG_ANSWERS_MAX))?;
+            let permit = permit.expect("the semaphore is never closed");
+            let _ = self.long_answer.set(permit);
+        }
         Ok(())
+    }
+
+    fn refuse(&self, max: usize) -> ApiError {
+        let counters = &self.connections.counters;
+        counters.refused.fetch_add(1, Ordering::Relaxed);
+        ApiError::TooManyRequests { max }
     }
 
     /// Resolves once the request has its answer.

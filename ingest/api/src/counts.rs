@@ -4,24 +4,23 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use muster_engine::Counts;
-use serde_json::{Map, Value, json};
+use axum::response::Response;
+use muster_engine::{Counts, TenantIndex};
+use serde_json::{Map, Value};
 
-use crate::Api;
 use crate::error::ApiError;
-use crate::tenant::TenantQuery;
+use crate::tenant::{self, TenantQuery};
+use crate::{Api, rows};
 
 pub(super) async fn counts(
     State(api): State<Arc<Api>>,
     query: Result<Query<TenantQuery>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let only = TenantQuery::index(query, &api)?;
-    let tenants = api.backend.tenants();
     let mut total = Counts::default();
-    let mut by_tenant = vec![Counts::default(); tenants.len()];
+    let mut by_tenant = vec![Counts::default(); api.backend.tenants().len()];
     for cell in api.backend.cells().await? {
         if only.is_some_and(|only| only != cell.tenant) {
             continue;
@@ -31,19 +30,19 @@ pub(super) async fn counts(
             counts.add(&cell.facets, cell.count);
         }
     }
-    let shown = tenants.iter().zip(&by_tenant).enumerate();
-    let tenants: Vec<Value> = shown
-        .filter(|(index, _)| only.is_none_or(|only| usize::from(only) == *index))
-        .map(|(_, (name, counts))| {
-            let mut object = Map::new();
-            object.insert("tenant".into(), name.as_str().into());
-            object.append(&mut numbers(counts));
-            Value::Object(object)
-        })
-        .collect();
-    Ok(Json(
-        json!({ "tenants": tenants, "total": numbers(&total) }),
-    ))
+    let after = format!("],\"total\":{}}}", Value::Object(numbers(&total)));
+    let by_tenant = by_tenant
+        .into_iter()
+        .zip(0..)
+        .map(|(counts, index)| (counts, TenantIndex(index)));
+    let shown = by_tenant.filter(move |(_, index)| only.is_none_or(|only| only == *index));
+    let rows = shown.map(move |(counts, index)| {
+        let mut row = Map::new();
+        row.insert("tenant".into(), tenant::name(&api, index).into());
+        row.append(&mut numbers(&counts));
+        row
+    });
+    Ok(rows::answer("{\"tenants\":[", rows, after))
 }
 
 /// Every member of every dimension, including zeros, so that clients need no list of members.

@@ -17,9 +17,11 @@ mod guard;
 mod listen;
 mod metrics;
 mod once_per_cause;
+mod parameters;
 mod policy;
 mod probes;
 mod recount;
+mod rows;
 mod sessions;
 mod tenant;
 mod times;
@@ -41,9 +43,10 @@ use tower::ServiceExt;
 pub use backend::{
     Answer, Backend, Cell, Device, Difference, Readiness, Recount, Session, Sessions,
 };
-pub use connections::{CONNECTIONS_MAX, ConnectionCounters};
+pub use connections::{CONNECTIONS_MAX, ConnectionCounters, LONG_ANSWERS_MAX, SCRAPES_MAX};
 pub use error::ApiError;
 pub use once_per_cause::OncePerCause;
+pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;
 
 /// Timeouts of waiting for a client.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +102,7 @@ impl Gate {
     /// The router of the gate. While it is closed, only `GET /live` succeeds.
     fn router(self: Arc<Self>) -> Router {
         let starting = Router::new()
-            .route("/live", get(probes::live))
+            .route("/live", parameters::only(&[], get(probes::live)))
             .fallback(async || ApiError::Starting);
         let answer = move |request: Request| {
             let router = self.router.get().unwrap_or(&starting).clone();
@@ -126,26 +129,44 @@ pub async fn serve(
     Ok(())
 }
 
-/// Every route: method, path, handler. A test checks that docs/reference/API.md has a section for each.
-fn routes() -> [(&'static str, &'static str, MethodRouter<Arc<Api>>); 11] {
-    [
-        ("GET", "/live", get(probes::live)),
-        ("GET", "/ready", get(probes::ready)),
-        ("GET", "/counts", get(counts::counts)),
-        ("GET", "/cells", get(cells::cells)),
-        ("GET", "/policy", get(policy::policy)),
-        ("GET", "/devices/{tenant}/{id}", get(device::device)),
-        ("GET", "/sessions", get(sessions::sessions)),
-        ("POST", "/recount", post(recount::recount)),
-        ("POST", "/backup", post(backup::backup)),
-        ("GET", "/metrics", get(metrics::metrics)),
-        ("GET", "/", get(index)),
+/// A route.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    /// The query parameters that it takes; any other is refused.
+    parameters: &'static [&'static str],
+    handler: MethodRouter<Arc<Api>>,
+}
+
+/// Every route. docs/reference/API.md has a section for each, with its parameters, which a test compares.
+fn routes() -> Vec<Route> {
+    let route = |method, path, parameters, handler| Route {
+        method,
+        path,
+        parameters,
+        handler,
+    };
+    vec![
+        route("GET", "/live", &[], get(probes::live)),
+        route("GET", "/ready", &[], get(probes::ready)),
+        route("GET", "/counts", &["tenant"], get(counts::counts)),
+        route("GET", "/cells", &["tenant"], get(cells::cells)),
+        route("GET", "/policy", &["tenant"], get(policy::policy)),
+        route("GET", "/devices/{tenant}/{id}", &[], get(device::device)),
+        route("GET", "/sessions", &["limit"], get(sessions::sessions)),
+        route("POST", "/recount", &[], post(recount::recount)),
+        route("POST", "/backup", &[], post(backup::backup)),
+        route("GET", "/metrics", &[], get(metrics::metrics)),
+        route("GET", "/", &[], get(index)),
     ]
 }
 
 /// Lists the routes.
 async fn index() -> axum::Json<serde_json::Value> {
-    let routes = routes().map(|(method, path, _)| format!("{method} {path}"));
+    let routes = routes().into_iter();
+    let routes: Vec<_> = routes
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
     axum::Json(
         serde_json::json!({ "server": "muster", "version": env!("CARGO_PKG_VERSION"), "routes": routes }),
     )
@@ -153,8 +174,9 @@ async fn index() -> axum::Json<serde_json::Value> {
 
 fn router(api: Arc<Api>) -> Router {
     let mut router = Router::new();
-    for (_, path, handler) in routes() {
-        router = router.route(path, handler);
+    for route in routes() {
+        let handler = parameters::only(route.parameters, route.handler);
+        router = router.route(route.path, handler);
     }
     router
         .fallback(async || ApiError::UnknownRoute)

@@ -39,7 +39,7 @@ pub(super) async fn run(
     (head, taking): (Duration, Duration),
     stop: impl Future<Output = ()>,
 ) {
-    let connections = Arc::new(Connections::new(counters));
+    let connections = Arc::new(Connections::new(counters, head));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::backend::Session;
 use crate::error::ApiError;
-use crate::{Api, times};
+use crate::{Api, rows, times};
 
 /// Default of `limit`.
 const LIMIT_DEFAULT: usize = 1000;
 
 /// Maximum of `limit`: about 3 MB of JSON.
-const LIMIT_MAX: usize = 10_000;
+pub const LIMIT_MAX: usize = 10_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,15 +27,16 @@ pub(super) struct SessionsQuery {
 pub(super) async fn sessions(
     State(api): State<Arc<Api>>,
     query: Result<Query<SessionsQuery>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if limit > LIMIT_MAX {
         return Err(ApiError::BadRequest(format!("limit: at most {LIMIT_MAX}")));
     }
     let sessions = api.backend.sessions(limit);
-    let listed: Vec<Value> = sessions.listed.iter().map(object).collect();
-    Ok(Json(json!({ "sessions": listed, "total": sessions.total })))
+    let rows = sessions.listed.into_iter().map(|session| object(&session));
+    let after = format!("],\"total\":{}}}", sessions.total);
+    Ok(rows::answer("{\"sessions\":[", rows, after))
 }
 
 fn object(session: &Session) -> Value {

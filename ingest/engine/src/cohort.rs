@@ -3,6 +3,8 @@
 //! A cohort is interned per shard in the order of first use and never removed; cohort 0 holds the
 //! devices without inventory. Bounded by `cohorts_max`: an inventory that needs one more is rejected.
 
+use std::sync::Arc;
+
 use foldhash::HashMap;
 use muster_wire::Owner;
 
@@ -16,7 +18,8 @@ pub struct CohortId(pub u32);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cohort {
     owner: Owner,
-    tags: Vec<String>,
+    // Shared: operators are handed every cell, each with its cohort.
+    tags: Arc<[String]>,
 }
 
 impl Default for Cohort {
@@ -24,7 +27,7 @@ impl Default for Cohort {
     fn default() -> Self {
         Self {
             owner: Owner::Unknown,
-            tags: Vec::new(),
+            tags: Arc::default(),
         }
     }
 }
@@ -35,7 +38,10 @@ impl Cohort {
         let mut tags: Vec<String> = tags.into_iter().collect();
         tags.sort_unstable();
         tags.dedup();
-        Self { owner, tags }
+        Self {
+            owner,
+            tags: tags.into(),
+        }
     }
 
     /// Company or personal.
@@ -51,7 +57,7 @@ impl Cohort {
     /// The bytes the store keeps: owner u8, number of tags u8, then each tag as u16 length and text.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.owner.code(), self.tags.len() as u8];
-        for tag in &self.tags {
+        for tag in &*self.tags {
             bytes.extend((tag.len() as u16).to_le_bytes());
             bytes.extend(tag.as_bytes());
         }
@@ -70,7 +76,7 @@ impl Cohort {
                 let text = reader.take(usize::from(length))?;
                 String::from_utf8(text.to_vec()).ok()
             })
-            .collect::<Option<Vec<_>>>()?;
+            .collect::<Option<Arc<[String]>>>()?;
         let in_form = tags.is_sorted_by(|one, next| one < next);
         (in_form && reader.is_empty()).then_some(Self { owner, tags })
     }
@@ -163,7 +169,16 @@ mod tests {
         for tags in [["b", "a"], ["a", "a"]] {
             let tags = tags.map(str::to_owned).to_vec();
             let owner = Owner::Company;
-            assert_eq!(Cohort::decode(&Cohort { owner, tags }.encode()), None);
+            assert_eq!(
+                Cohort::decode(
+                    &Cohort {
+                        owner,
+                        tags: tags.into()
+                    }
+                    .encode()
+                ),
+                None
+            );
         }
     }
 }

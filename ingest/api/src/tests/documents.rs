@@ -14,15 +14,36 @@ fn reference() -> String {
 }
 
 #[test]
-fn every_route_has_a_section_in_the_reference() {
+fn every_route_has_a_section_in_the_reference_that_names_its_parameters() {
     let text = reference();
     let sections: BTreeSet<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
-        .map(|route| route.split(['?', '[']).next().unwrap().to_owned())
+        .map(without_values)
         .collect();
-    let routes = routes().map(|(method, path, _)| format!("{method} {path}"));
-    assert_eq!(sections, BTreeSet::from(routes));
+    let routes = routes().into_iter().map(|route| {
+        let parameters = route.parameters.join("&");
+        let parameters = match parameters.as_str() {
+            "" => String::new(),
+            some => format!("?{some}"),
+        };
+        format!("{} {}{parameters}", route.method, route.path)
+    });
+    assert_eq!(sections, routes.collect());
+}
+
+/// `GET /counts[?tenant=T]` as `GET /counts?tenant`: brackets are around what may be left out.
+fn without_values(heading: &str) -> String {
+    let (path, parameters) = heading.split_once('?').unwrap_or((heading, ""));
+    let names: Vec<_> = parameters
+        .split('&')
+        .filter_map(|parameter| Some(parameter.split_once('=')?.0))
+        .collect();
+    let path = path.trim_end_matches('[');
+    match names.join("&").as_str() {
+        "" => path.to_owned(),
+        names => format!("{path}?{names}"),
+    }
 }
 
 #[tokio::test]

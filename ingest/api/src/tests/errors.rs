@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 
 use super::fixture::{DEVICE, Fake, Server, request};
-use crate::ApiError;
+use crate::{ApiError, routes};
 
 /// Requests `path` and returns status and code.
 async fn fault(server: &Server, path: &str) -> (u16, String) {
@@ -51,6 +51,27 @@ async fn an_invalid_request_is_a_bad_request() {
             (400, "badRequest".to_owned()),
             "{path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn every_route_refuses_a_parameter_that_it_does_not_take() {
+    let server = Server::new();
+    for route in routes() {
+        let path = route.path.replace("{tenant}", "demo");
+        let path = path.replace("{id}", DEVICE);
+        for query in ["x=1", "tenant=demo&x=1", "limit=1&x", "limits=1"] {
+            let target = format!("{path}?{query}");
+            let answer = server.send(request(route.method, &target)).await;
+            let code = (answer.status.as_u16(), answer.code());
+            assert_eq!(code, (400, "badRequest".to_owned()), "{target}");
+            let message = answer.json()["message"].to_string();
+            let says = match route.parameters {
+                [] => "takes none".to_owned(),
+                known => format!("takes {}", known.join(", ")),
+            };
+            assert!(message.contains(&says), "{target}: {message}");
+        }
     }
 }
 

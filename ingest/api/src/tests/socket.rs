@@ -9,12 +9,12 @@ use axum::body::{Body, Bytes};
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::fixture::{Fake, Server, loopback};
-use crate::{Gate, listen, serve};
+use crate::{Gate, LONG_ANSWERS_MAX, listen, serve};
 
 /// Much longer than any test takes, and much shorter than a connection would last without its deadline.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -24,11 +24,15 @@ const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::fr
 
 /// Serves with short deadlines until the test ends.
 async fn with_short_deadlines(router: Router) -> SocketAddr {
+    with_deadlines(router, PATIENCE).await
+}
+
+async fn with_deadlines(router: Router, patience: (Duration, Duration)) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind(loopback()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let never = std::future::pending();
     let counters = Arc::default();
-    tokio::spawn(listen::run(listener, router, counters, PATIENCE, never));
+    tokio::spawn(listen::run(listener, router, counters, patience, never));
     address
 }
 
@@ -202,4 +206,54 @@ async fn each_kind_of_request_has_permits_of_its_own() {
         assert!(ask(address, "/live").await.starts_with("HTTP/1.1 200"));
     }
     assert_eq!(in_progress.len(), 8 + 88, "the others are in progress");
+}
+
+/// Answers long answers once `ends` has a permit for each, and counts those that it has begun.
+fn long_answers(ends: &Arc<Semaphore>, begun: &watch::Sender<usize>) -> Router {
+    let (ends, begun) = (Arc::clone(ends), begun.clone());
+    let handler = async move || {
+        begun.send_modify(|begun| *begun += 1);
+        ends.acquire().await.unwrap().forget();
+        "done"
+    };
+    ["/counts", "/cells", "/sessions"]
+        .into_iter()
+        .fold(Router::new(), |router, path| {
+            router.route(path, get(handler.clone()))
+        })
+}
+
+#[tokio::test]
+async fn a_long_answer_waits_for_its_turn_and_is_refused_if_it_does_not_come() {
+    for (patience, status) in [(PATIENCE.0, "503"), (DEADLINE, "200")] {
+        let (ends, begun) = (Arc::new(Semaphore::new(0)), watch::Sender::new(0));
+        let router = long_answers(&ends, &begun);
+        let address = with_deadlines(router, (patience, DEADLINE)).await;
+        let paths = ["/counts", "/cells", "/sessions", "/cells"];
+        assert_eq!(paths.len(), LONG_ANSWERS_MAX);
+        let first = paths.map(|path| tokio::spawn(ask(address, path)));
+        let mut beginning = begun.subscribe();
+        let all = beginning.wait_for(|begun| *begun == paths.len()).await;
+        assert!(all.is_ok());
+        drop(all);
+        let mut next = Box::pin(ask(address, "/counts"));
+        if status == "503" {
+            let refused = (&mut next).await;
+            assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+            assert!(refused.contains("\"busy\""), "{refused}");
+        } else {
+            let waits = timeout(PATIENCE.0, &mut next).await;
+            assert!(waits.is_err(), "{waits:?}");
+        }
+        assert_eq!(*begun.borrow(), paths.len(), "no more are begun");
+        ends.add_permits(paths.len() + 1);
+        for first in first {
+            let answer = first.await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        if status == "200" {
+            let answer = next.await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
 }
