@@ -2,6 +2,8 @@
 //!
 //! What can be judged from the arguments alone is judged here; the rest is up to `run`.
 
+use std::net::{SocketAddr, ToSocketAddrs};
+
 use clap::{Parser, Subcommand};
 
 use muster_testkit::fleet::Shape;
@@ -26,7 +28,8 @@ pub use scenario::{
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 verified, 1 internal, 2 usage, 3 the tenant's settings rule a prediction out,
-4 certificate or key unusable, 7 the server's counts differ, 8 server not reachable.";
+4 certificate or key unusable, 7 the server's counts differ, 8 server not reachable,
+10 tenant unknown, 11 refused by the server, 12 server cannot answer now, 13 file cannot be read or written.";
 
 /// What ends by its time alone has so many check-ins to send: more than anybody waits for.
 pub const CHECK_INS_MAX: u64 = 1_000_000_000_000;
@@ -152,6 +155,28 @@ impl RunArguments {
         }
         Ok(())
     }
+}
+
+/// The address of `HOST:PORT`. The client speaks to one address; a server that listens on 127.0.0.1 alone, the default,
+/// is reached by the name localhost.
+fn target(text: &str) -> Result<SocketAddr, String> {
+    let found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}; it must be like 127.0.0.1:7440 or localhost:7440"))?;
+    let found: Vec<SocketAddr> = found.collect();
+    let ipv4 = found.iter().find(|address| address.is_ipv4());
+    let address = ipv4.or(found.first()).copied();
+    address.ok_or_else(|| "the name has no address".to_owned())
+}
+
+/// The endpoint for operators, which may be given without its scheme.
+fn ops_url(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let authority = text.strip_prefix("http://").unwrap_or(text);
+    if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+        return Err("it must be like 127.0.0.1:7441 or http://127.0.0.1:7441".to_owned());
+    }
+    Ok(format!("http://{authority}"))
 }
 
 fn fraction(text: &str) -> Result<f64, String> {

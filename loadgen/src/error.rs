@@ -19,6 +19,18 @@ pub enum RunError {
     /// The server does not answer. Whoever runs it must act.
     #[error("{0}")]
     Unreachable(String),
+    /// The server has no such tenant. Whoever runs the generator must act.
+    #[error("{0}")]
+    Unknown(String),
+    /// The server will not. Whoever runs it must act.
+    #[error("{0}")]
+    Refused(String),
+    /// The server cannot answer now: it starts, drains, or is busy. Ask again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A file cannot be read or written. Whoever runs the generator must act.
+    #[error("{0}")]
+    File(String),
     /// A connection failed for good.
     #[error("{0}")]
     Client(#[from] ClientError),
@@ -39,6 +51,10 @@ impl RunError {
             Self::Certificate(_) => 4,
             Self::Client(error) if is_about_certificates(error) => 4,
             Self::Unreachable(_) | Self::Client(ClientError::Unreachable { .. }) => 8,
+            Self::Unknown(_) => 10,
+            Self::Refused(_) => 11,
+            Self::Unavailable(_) => 12,
+            Self::File(_) => 13,
             Self::Client(_) | Self::Internal(_) => 1,
         }
     }
@@ -60,8 +76,11 @@ impl From<OpsError> for RunError {
         let text = error.to_string();
         match error {
             OpsError::Unreachable { .. } => Self::Unreachable(text),
-            OpsError::Refused { .. } => Self::Usage(text),
-            OpsError::NotUnderstood { .. } => Self::Internal(text),
+            OpsError::Refused { status: 404, .. } => Self::Unknown(text),
+            OpsError::Refused { status: 500, .. } => Self::Internal(text),
+            OpsError::Refused { status: 503, .. } => Self::Unavailable(text),
+            OpsError::Refused { .. } => Self::Refused(text),
+            OpsError::NotUnderstood { .. } => Self::Unreachable(text),
         }
     }
 }
@@ -111,6 +130,26 @@ mod tests {
         assert_eq!(RunError::Client(alert).exit_code(), 4);
         let nowhere = identities::find(Path::new("/nonexistent"), "demo", Kind::Gateway);
         assert_eq!(RunError::from(nowhere.unwrap_err()).exit_code(), 4);
+    }
+
+    #[test]
+    fn the_reference_has_every_exit_code_in_the_words_of_the_help() {
+        use clap::CommandFactory;
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
+        let path = Path::new(&folder).join("../docs/reference/COMMANDS.md");
+        let text = std::fs::read_to_string(path).expect("the reference is there");
+        let rows = text.lines().filter_map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let code: u8 = cells.get(1)?.parse().ok()?;
+            let meaning = cells.get(3).filter(|meaning| !meaning.is_empty())?;
+            Some(format!("{code} {meaning}"))
+        });
+        let rows: Vec<_> = rows.collect();
+        let help = crate::cli::Cli::command()
+            .get_after_help()
+            .map(ToString::to_string);
+        let help = help.expect("there is one").replace('\n', " ");
+        assert_eq!(format!("Exit codes: {}.", rows.join(", ")), help);
     }
 
     #[test]

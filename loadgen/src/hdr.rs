@@ -20,14 +20,14 @@ use crate::{error::RunError, series::Sample};
 /// Writes the log. `started` is the start of the measured phase, since 1970.
 ///
 /// # Errors
-/// [`RunError::Internal`] if the file cannot be written.
+/// [`RunError::File`] if the file cannot be written.
 pub fn write_file(path: &Path, started: Duration, samples: &[Sample]) -> Result<(), RunError> {
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);
         write(&mut file, started, samples)?;
         file.flush()
     };
-    write().map_err(|error| RunError::Internal(format!("cannot write {}: {error}", path.display())))
+    write().map_err(|error| RunError::File(format!("cannot write {}: {error}", path.display())))
 }
 
 fn write(out: &mut impl Write, started: Duration, samples: &[Sample]) -> io::Result<()> {

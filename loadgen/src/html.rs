@@ -21,10 +21,10 @@ pub use run::run;
 /// Writes a page.
 ///
 /// # Errors
-/// [`RunError::Internal`] if the file cannot be written.
+/// [`RunError::File`] if the file cannot be written.
 pub fn write_file(path: &Path, page: &str) -> Result<(), RunError> {
     fs::write(path, page)
-        .map_err(|error| RunError::Internal(format!("cannot write {}: {error}", path.display())))
+        .map_err(|error| RunError::File(format!("cannot write {}: {error}", path.display())))
 }
 
 /// `text` as it may stand between tags and in attributes.

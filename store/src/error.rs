@@ -37,9 +37,15 @@ pub enum OpenError {
         /// Format version that this program reads.
         supported: u32,
     },
-    /// The directory contains other files. The operator uses an empty or missing directory.
+    /// There is nothing to read. The operator names the right directory.
+    #[error("{} does not exist", directory.display())]
+    Missing {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The directory contains other files. The operator names another directory.
     #[error(
-        "{} is not a data directory of Muster ({what}): use an empty or missing directory",
+        "{} is not a data directory of Muster ({what}): name another; for a new one, an empty or missing directory",
         directory.display()
     )]
     NotADataDirectory {

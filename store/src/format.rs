@@ -76,6 +76,12 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
 /// Locks a directory for reading. Several readers may, but not a reader and a server.
 pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
     let Some(mut file) = open(directory, NAME)? else {
+        let is_there = directory.try_exists();
+        if !is_there.map_err(|error| OpenError::io(directory, "look at it", error))? {
+            return Err(OpenError::Missing {
+                directory: directory.to_path_buf(),
+            });
+        }
         let what = format!("no file {NAME} in it");
         let directory = directory.to_path_buf();
         return Err(OpenError::NotADataDirectory { directory, what });

@@ -17,16 +17,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::exit::Failure;
-
-/// Appended to the help of `muster`: the exit codes, for scripts.
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal, 2 usage, 3 configuration invalid, 4 certificate or key \
-unusable, 5 address in use, 6 data directory refused, 7 verification found a difference, 8 server not reachable, \
-9 limit of the system too low.";
+use crate::exit::{self, Failure};
 
 /// Takes the roll call of device fleets.
 #[derive(Debug, Parser)]
-#[command(name = "muster", version, about, after_help = EXIT_CODES)]
+#[command(name = "muster", version, about, after_help = exit::help())]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

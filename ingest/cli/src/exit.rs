@@ -28,16 +28,70 @@ pub enum ExitCode {
     Configuration = 3,
     /// A certificate or a private key is unusable, or already exists.
     Certificate = 4,
-    /// An address to listen on is in use.
-    AddressInUse = 5,
+    /// An address to listen on is in use, not permitted, or not an address of this machine.
+    Address = 5,
     /// The data directory is refused: in use, of a newer format, corrupt, or created with another number of shards.
     DataDirectory = 6,
     /// A verification found a difference.
     Difference = 7,
-    /// The server does not answer.
+    /// No server of Muster answers.
     Unreachable = 8,
     /// A limit of the system is below what the command needs.
     Limit = 9,
+    /// The server has no such tenant or device.
+    Unknown = 10,
+    /// The server will not: its configuration, or what is there already, rules it out.
+    Refused = 11,
+    /// The server cannot answer now: it is busy, starts, drains, or waits for its disk.
+    Unavailable = 12,
+    /// A file or standard output cannot be read or written.
+    File = 13,
+}
+
+impl ExitCode {
+    /// Every code, in order.
+    const ALL: [Self; 14] = [
+        Self::Success,
+        Self::Internal,
+        Self::Usage,
+        Self::Configuration,
+        Self::Certificate,
+        Self::Address,
+        Self::DataDirectory,
+        Self::Difference,
+        Self::Unreachable,
+        Self::Limit,
+        Self::Unknown,
+        Self::Refused,
+        Self::Unavailable,
+        Self::File,
+    ];
+
+    /// What it means, as the help and docs/reference/COMMANDS.md say it.
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "done",
+            Self::Internal => "internal",
+            Self::Usage => "usage",
+            Self::Configuration => "configuration invalid",
+            Self::Certificate => "certificate or key unusable",
+            Self::Address => "address cannot be listened on",
+            Self::DataDirectory => "data directory refused",
+            Self::Difference => "verification found a difference",
+            Self::Unreachable => "server not reachable",
+            Self::Limit => "limit of the system too low",
+            Self::Unknown => "tenant or device unknown",
+            Self::Refused => "refused by the server",
+            Self::Unavailable => "server cannot answer now",
+            Self::File => "file cannot be read or written",
+        }
+    }
+}
+
+/// What follows the help of `muster`, for those who write scripts.
+pub(crate) fn help() -> String {
+    let codes = ExitCode::ALL.map(|code| format!("{} {}", code as u8, code.meaning()));
+    format!("Exit codes: {}.", codes.join(", "))
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -67,10 +121,10 @@ pub enum Failure {
     /// The log cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// An address to listen on is in use. The operator must act.
+    /// An address cannot be listened on. The operator must act.
     #[error("{0}")]
-    AddressInUse(String),
-    /// The data directory is refused and was not changed. The operator must act.
+    Address(String),
+    /// The data directory is refused; it was not changed. The operator must act.
     #[error("{0}")]
     DataDirectory(String),
     /// A verification found a difference: a bug, which the operator should report.
@@ -79,6 +133,9 @@ pub enum Failure {
     /// The process may not open as many files as it needs. The operator must act.
     #[error(transparent)]
     OpenFiles(#[from] OpenFilesError),
+    /// The operating system refused a file or standard output. The operator reads the cause.
+    #[error("{0}")]
+    File(String),
     /// The server did not answer, or refused the request.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -88,18 +145,28 @@ impl Failure {
     /// The exit code of this failure.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Internal(_) | Self::Telemetry(_) => ExitCode::Internal,
+            Self::Internal(_) | Self::Telemetry(TelemetryError::Twice(_)) => ExitCode::Internal,
             Self::Usage(_) | Self::Pki(PkiError::ServerName(_) | PkiError::Repeated(_)) => {
                 ExitCode::Usage
             }
-            Self::Configuration(_) => ExitCode::Configuration,
+            Self::Configuration(_) | Self::Telemetry(TelemetryError::Level(_)) => {
+                ExitCode::Configuration
+            }
+            Self::Pki(PkiError::Write { .. }) | Self::File(_) => ExitCode::File,
             Self::Pki(_) | Self::Tls(_) => ExitCode::Certificate,
-            Self::AddressInUse(_) => ExitCode::AddressInUse,
+            Self::Address(_) => ExitCode::Address,
             Self::DataDirectory(_) => ExitCode::DataDirectory,
             Self::Difference(_) => ExitCode::Difference,
             Self::OpenFiles(_) => ExitCode::Limit,
-            Self::Ops(OpsError::Unreachable { .. }) => ExitCode::Unreachable,
-            Self::Ops(_) => ExitCode::Internal,
+            Self::Ops(OpsError::Unreachable { .. } | OpsError::Answer { .. }) => {
+                ExitCode::Unreachable
+            }
+            Self::Ops(OpsError::Refused { status, .. }) => match status {
+                404 => ExitCode::Unknown,
+                500 => ExitCode::Internal,
+                503 => ExitCode::Unavailable,
+                _ => ExitCode::Refused,
+            },
         }
     }
 
@@ -135,7 +202,22 @@ pub fn end(outcome: Result<(), Failure>) -> std::process::ExitCode {
 mod tests {
     use muster_ingest::config::Config;
 
-    use super::{ExitCode, Failure};
+    use super::{ExitCode, Failure, help};
+
+    #[test]
+    fn the_reference_has_every_exit_code_in_the_words_of_the_help() {
+        // As the test runs, not as it was built: a build that two clones share remembers one of them.
+        let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
+        let path = std::path::Path::new(&folder).join("../../docs/reference/COMMANDS.md");
+        let text = std::fs::read_to_string(path).expect("the reference is there");
+        let rows = text.lines().filter_map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            let code: u8 = cells.get(1)?.parse().ok()?;
+            Some(format!("{code} {}", cells.get(2)?))
+        });
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(format!("Exit codes: {}.", rows.join(", ")), help());
+    }
 
     #[test]
     fn a_failure_is_one_line_whatever_it_quotes() {

@@ -28,8 +28,10 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// Why a request to a server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
-    /// No HTTP server responds. The operator must act: start the server, or name the right one.
-    #[error("cannot reach a server at {server}: {problem}; is `muster serve` running there?")]
+    /// No HTTP server responds. The operator names the right address, or starts the server.
+    #[error(
+        "no server answers at {server}: {problem}; --server is ops.address of the server's configuration"
+    )]
     Unreachable {
         /// The URL of the server.
         server: String,
@@ -46,9 +48,9 @@ pub enum OpsError {
         /// The message of the server.
         message: String,
     },
-    /// The response is not of the expected form.
+    /// The answer is not what this version understands: another program, or another version, listens there.
     #[error(
-        "cannot parse the response of {server}: {problem}; is it a Muster server of this version?"
+        "{server} gave an answer that is not understood: {problem}; --server is ops.address of the server's configuration"
     )]
     Answer {
         /// The URL of the server.
@@ -58,7 +60,7 @@ pub enum OpsError {
     },
 }
 
-/// The address of a server's HTTP endpoint: `http://HOST:PORT`.
+/// The address of a server's HTTP endpoint, `http://HOST:PORT`; it may be given without the scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerUrl(String);
 
@@ -67,14 +69,11 @@ impl FromStr for ServerUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim_end_matches('/');
-        match text.strip_prefix("http://") {
-            Some(authority)
-                if !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ']) =>
-            {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err("expected a URL like http://127.0.0.1:7441".to_owned()),
+        let authority = text.strip_prefix("http://").unwrap_or(text);
+        if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+            return Err("it must be like 127.0.0.1:7441 or http://127.0.0.1:7441".to_owned());
         }
+        Ok(Self(format!("http://{authority}")))
     }
 }
 
@@ -82,7 +81,7 @@ impl FromStr for ServerUrl {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgument {
     /// The server's HTTP endpoint for operators (ops.address in its configuration).
-    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_SERVER)]
     pub(crate) server: ServerUrl,
 }
 
@@ -158,8 +157,10 @@ impl OpsClient {
         if status != 200 {
             let message = value
                 .ok()
-                .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()))
-                .unwrap_or_else(|| text.chars().take(200).collect());
+                .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
+            let Some(message) = message else {
+                return Err(self.not_understood(&format!("status {status} without a message")));
+            };
             return Err(OpsError::Refused {
                 server: self.server.clone(),
                 status,
@@ -189,12 +190,17 @@ mod tests {
     use super::ServerUrl;
 
     #[test]
-    fn a_server_is_named_by_scheme_host_and_port_only() {
-        let parsed: ServerUrl = "http://127.0.0.1:7441/".parse().unwrap();
-        assert_eq!(parsed, ServerUrl("http://127.0.0.1:7441".to_owned()));
+    fn a_server_is_named_by_host_and_port_with_or_without_a_scheme() {
+        for (text, url) in [
+            ("http://127.0.0.1:7441/", "http://127.0.0.1:7441"),
+            ("127.0.0.1:7441", "http://127.0.0.1:7441"),
+            ("localhost:7441", "http://localhost:7441"),
+            ("[::1]:7441", "http://[::1]:7441"),
+        ] {
+            assert_eq!(text.parse(), Ok(ServerUrl(url.to_owned())), "{text}");
+        }
         for text in [
             "",
-            "127.0.0.1:7441",
             "https://127.0.0.1",
             "http://",
             "http://a/b",

@@ -14,7 +14,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         out.flush()
     });
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Internal(format!(
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::File(format!(
             "cannot write to standard output: {error}"
         ))),
         _ => Ok(()),

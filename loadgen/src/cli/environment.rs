@@ -12,11 +12,11 @@ use crate::error::RunError;
 /// Which server, and as whom.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EnvironmentArguments {
-    /// UDP address of the server.
-    #[arg(long, value_name = "IP:PORT")]
+    /// UDP address of the server. A name that has addresses of both families is used with its IPv4 address.
+    #[arg(long, value_name = "HOST:PORT", value_parser = super::target)]
     pub target: SocketAddr,
     /// HTTP endpoint of the server for operators; only --no-verify goes without.
-    #[arg(long, value_name = "URL", required_unless_present = "no_verify")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = super::ops_url, required_unless_present = "no_verify")]
     pub ops: Option<String>,
     /// Certificate of the authority that signed the server's.
     #[arg(long, value_name = "FILE")]

@@ -10,8 +10,8 @@ use crate::error::RunError;
 /// The options of `handshake-flood`.
 #[derive(Debug, clap::Args)]
 pub struct HandshakeFloodArguments {
-    /// UDP address of the server.
-    #[arg(long, value_name = "IP:PORT")]
+    /// UDP address of the server. A name that has addresses of both families is used with its IPv4 address.
+    #[arg(long, value_name = "HOST:PORT", value_parser = super::target)]
     pub target: SocketAddr,
     /// Handshakes to start, as fast as possible.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
@@ -27,8 +27,8 @@ pub struct HandshakeFloodArguments {
 /// The options of `non-reading`.
 #[derive(Debug, clap::Args)]
 pub struct NonReadingArguments {
-    /// UDP address of the server.
-    #[arg(long, value_name = "IP:PORT")]
+    /// UDP address of the server. A name that has addresses of both families is used with its IPv4 address.
+    #[arg(long, value_name = "HOST:PORT", value_parser = super::target)]
     pub target: SocketAddr,
     /// CA certificate that signed the server's certificate.
     #[arg(long, value_name = "FILE")]

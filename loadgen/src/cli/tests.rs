@@ -75,6 +75,19 @@ fn a_target_elsewhere_needs_a_word() {
 }
 
 #[test]
+fn a_target_is_found_by_its_name_and_ipv4_comes_first() {
+    assert_eq!(target("localhost:7440"), Ok(([127, 0, 0, 1], 7440).into()));
+    assert_eq!(target("[::1]:7440"), Ok("[::1]:7440".parse().unwrap()));
+    for wrong in ["localhost", "localhost:x", ":", ""] {
+        assert!(target(wrong).is_err(), "{wrong}");
+    }
+    for given in ["localhost:7441", "http://localhost:7441/"] {
+        assert_eq!(ops_url(given), Ok("http://localhost:7441".to_owned()));
+    }
+    assert!(ops_url("https://localhost:7441").is_err());
+}
+
+#[test]
 fn values_out_of_range_are_refused() {
     for more in [
         ["--duplicates", "1.5"],

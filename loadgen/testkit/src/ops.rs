@@ -23,7 +23,7 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
     /// Nobody answers.
-    #[error("no answer from {url}: {source}; is the server running?")]
+    #[error("no answer from {url}: {source}")]
     Unreachable {
         /// What was asked.
         url: String,

@@ -270,8 +270,13 @@ fn faults_end_with_the_code_of_the_table() {
     );
     assert_eq!(code(&|words| words.push("--frame=0".to_owned())).0, 2);
     assert_eq!(
-        code(&|words| words[3] = "--ops=http://127.0.0.1:1".to_owned()).0,
+        code(&|words| words[3] = "--ops=127.0.0.1:1".to_owned()).0,
         8
+    );
+    let (usage, text) = code(&|words| words[2] = "--target=nowhere.invalid:7440".to_owned());
+    assert!(
+        usage == 2 && text.contains("localhost:7440"),
+        "{usage} {text}"
     );
     assert_eq!(
         code(&|words| words[4] = "--ca=/nowhere/ca.pem".to_owned()).0,

@@ -152,7 +152,7 @@ fn a_missing_directory_is_created_but_not_by_a_reader() {
     let config = config(&directory.path().join("deep/data"));
     assert!(matches!(
         Store::open_read_only(&config),
-        Err(OpenError::NotADataDirectory { .. })
+        Err(OpenError::Missing { .. })
     ));
     assert!(!config.directory.exists());
     drop(Store::open(&config).unwrap());

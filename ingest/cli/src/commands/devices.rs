@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &DevicesArguments) -> Result<(), Failure> {
         Err(Ended::Unreadable(error)) => Err(Failure::DataDirectory(error.to_string())),
         // A closed pipe (as of `head`) is not an error.
         Err(Ended::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(Ended::Output(error)) => Err(Failure::Internal(format!(
+        Err(Ended::Output(error)) => Err(Failure::File(format!(
             "cannot write to standard output: {error}"
         ))),
     }

@@ -23,7 +23,7 @@ pub(super) struct RecountArguments {
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     data_dir: Option<PathBuf>,
     /// The running server that recounts itself.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_SERVER)]
     server: ServerUrl,
     /// Print the report as JSON instead of tables.
     #[arg(long)]

@@ -36,9 +36,10 @@ fn failure(error: RestoreError) -> Failure {
     match error {
         RestoreError::Differs { .. } => Failure::Difference(text),
         RestoreError::Io { .. } | RestoreError::Taken(RestoringError::Io { .. }) => {
-            Failure::Internal(text)
+            Failure::File(text)
         }
         RestoreError::Offline(_)
+        | RestoreError::Missing { .. }
         | RestoreError::Taken(_)
         | RestoreError::Irreplaceable { .. }
         | RestoreError::Overlap { .. }

@@ -2,6 +2,7 @@
 //!
 //! Errors in them are reported here, before the data directory is opened.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use muster_ingest::config::Config;
@@ -43,11 +44,11 @@ fn serve(
     server::run(config, tls, restart_secret).map_err(|error| {
         let line = error.to_string();
         match &error {
-            ServerError::Endpoint(EndpointError::Bind { source, .. })
-            | ServerError::Ops { source, .. }
-                if source.kind() == std::io::ErrorKind::AddrInUse =>
-            {
-                Failure::AddressInUse(line)
+            ServerError::Endpoint(EndpointError::Bind { source, .. }) => {
+                Failure::Address(format!("{line}; {}", advice(source, "listen.address")))
+            }
+            ServerError::Ops { source, .. } => {
+                Failure::Address(format!("{line}; {}", advice(source, "ops.address")))
             }
             ServerError::Open(_)
             | ServerError::Recover { .. }
@@ -56,4 +57,18 @@ fn serve(
             _ => Failure::Internal(line),
         }
     })
+}
+
+/// What to do about an address that cannot be listened on.
+fn advice(error: &std::io::Error, key: &str) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => format!("stop the process that uses it, or set another {key}"),
+        ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need CAP_NET_BIND_SERVICE: grant it, or set another port in {key}"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            format!("set {key} to an address of this machine")
+        }
+        _ => format!("set another {key}"),
+    }
 }

@@ -55,6 +55,12 @@ pub enum RestoreError {
         /// The backup.
         backup: PathBuf,
     },
+    /// There is nothing of that name. The operator names the backup.
+    #[error("{} does not exist", backup.display())]
+    Missing {
+        /// What was named as a backup.
+        backup: PathBuf,
+    },
     /// It was cut short while it was made. The operator takes another backup.
     #[error(
         "{} is an unfinished backup, interrupted or still in progress: choose a complete backup",
@@ -153,6 +159,11 @@ fn require_apart(directory: &Path, backup: &Path) -> Result<(), RestoreError> {
 
 /// A name that ends so, or a file RESTORING, is of a copy that nobody has seen the end of.
 fn require_whole(backup: &Path) -> Result<(), RestoreError> {
+    if !backup.try_exists().map_err(on("look at", backup))? {
+        return Err(RestoreError::Missing {
+            backup: backup.to_path_buf(),
+        });
+    }
     let name = backup.file_name().unwrap_or_default().as_encoded_bytes();
     let is_partial = name.ends_with(PARTIAL_SUFFIX.as_bytes());
     if is_partial || Restoring::is_in(backup).map_err(on("examine", backup))? {

@@ -141,7 +141,7 @@ fn a_backup_goes_nowhere_but_where_the_configuration_says() {
     let server = place.start();
     let ended = back_up(&server, "a");
     assert!(
-        ended.one_fault(1).contains("store.backup_directory"),
+        ended.one_fault(11).contains("store.backup_directory"),
         "{}",
         ended.err
     );
@@ -151,7 +151,11 @@ fn a_backup_goes_nowhere_but_where_the_configuration_says() {
     let outside = place.path("outside");
     for elsewhere in ["../outside", "in/outside", text(&outside), ".", "a.partial"] {
         let ended = back_up(&server, elsewhere);
-        assert!(ended.one_fault(1).contains("answered 403"), "{}", ended.err);
+        assert!(
+            ended.one_fault(11).contains("answered 403"),
+            "{}",
+            ended.err
+        );
     }
     assert!(!outside.exists() && !place.path("backups").exists());
 
@@ -166,7 +170,11 @@ fn a_backup_goes_nowhere_but_where_the_configuration_says() {
     std::os::unix::fs::symlink(&outside, place.path("backups/link")).unwrap();
     for taken in ["a", "link"] {
         let ended = back_up(&server, taken);
-        assert!(ended.one_fault(1).contains("answered 409"), "{}", ended.err);
+        assert!(
+            ended.one_fault(11).contains("answered 409"),
+            "{}",
+            ended.err
+        );
     }
     assert_eq!(Installation::files(&place.path("backups/a")), made);
     assert!(!outside.exists());
@@ -348,7 +356,7 @@ fn a_poisoned_store_is_not_backed_up() {
     let mut session = server.session(&place.pki, &credentials);
     Filled::by(&mut session);
     let ended = back_up(&server, "a");
-    let fault = ended.one_fault(1);
+    let fault = ended.one_fault(12);
     assert!(
         fault.contains("answered 503") && fault.contains("poisoned"),
         "{fault}"
