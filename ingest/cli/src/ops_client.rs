@@ -159,7 +159,7 @@ impl OpsClient {
                 .ok()
                 .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
             let Some(message) = message else {
-                return Err(self.not_understood(&format!("status {status} without a message")));
+                return Err(self.unexpected(&format!("status {status} without a message")));
             };
             return Err(OpsError::Refused {
                 server: self.server.clone(),

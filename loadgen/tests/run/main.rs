@@ -241,6 +241,16 @@ fn a_verified_run_prints_one_json_object_and_ends_with_0() {
 }
 
 #[test]
+fn a_server_is_found_by_its_name_and_without_a_scheme() {
+    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
+    let mut words = words(&server, &[&SMALL[..], &["--json"]].concat());
+    words[2] = format!("--target=localhost:{}", server.address().port());
+    words[3] = words[3].replace("http://127.0.0.1", "localhost");
+    let output = binary(&words);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
 fn a_tenant_with_devices_is_refused_but_can_be_loaded() {
     let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
     assert!(report(&server, &SMALL).is_verified());

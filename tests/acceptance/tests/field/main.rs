@@ -6,6 +6,8 @@
 //! and passes when all of them do. A new row is added to `rows/field.md` first.
 //! What a test needs of a server, its clients and its operators is in `muster_testkit::harness`.
 
+mod api;
+mod cli;
 mod open_files;
 mod output;
 mod paths;
