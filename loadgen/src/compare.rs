@@ -111,11 +111,12 @@ fn read(path: &Path) -> Result<Value, RunError> {
     let fault = |problem: &dyn std::fmt::Display| {
         RunError::Usage(format!("{} cannot be compared: {problem}", path.display()))
     };
-    let length = fs::metadata(path).map_err(|error| fault(&error))?.len();
+    let unread = |error| RunError::File(format!("cannot read {}: {error}", path.display()));
+    let length = fs::metadata(path).map_err(unread)?.len();
     if length > FILE_BYTES_MAX {
         return Err(fault(&"it is too large"));
     }
-    let bytes = fs::read(path).map_err(|error| fault(&error))?;
+    let bytes = fs::read(path).map_err(unread)?;
     let json: Value = serde_json::from_slice(&bytes).map_err(|error| fault(&error))?;
     if json["workload"].is_string() && json["ack_latency_ms"].is_object() {
         Ok(json)
@@ -367,5 +368,7 @@ pub(crate) mod tests {
             arguments.after = file("after.json", text);
             assert_eq!(run(&arguments).unwrap_err().exit_code(), 2, "{text}");
         }
+        arguments.after = directory.path().join("nowhere.json");
+        assert_eq!(run(&arguments).unwrap_err().exit_code(), 13);
     }
 }
