@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn operators_are_kept_memory_for_every_cell_of_every_long_answer() {
-        let part = of(&bound(&[], 2), "operators");
+        let part = bytes(&bound(&[], 2), "operators");
         let cells = 2 * 65_536 * 144;
         let rest = 128 * (64 << 10) + 8 * ((512 << 10) + 2 * (128 << 10));
         assert_eq!(part, 4 * (cells + 448) + rest);
@@ -335,7 +335,7 @@ mod tests {
             ("devices_max", "cells_max = 64\ndevices_max"),
             ("= 1000", "= 1000000"),
         ];
-        let part = of(&bound(&more, 2), "operators");
+        let part = bytes(&bound(&more, 2), "operators");
         assert_eq!(part, 4 * (32_000_000 + 10_000 * 512) + rest);
     }
 

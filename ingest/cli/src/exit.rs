@@ -145,7 +145,10 @@ impl Failure {
     /// The exit code of this failure.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Internal(_) | Self::Telemetry(TelemetryError::Twice | TelemetryError::Start(_)) => ExitCode::Internal,
+            Self::Internal(_)
+            | Self::Telemetry(TelemetryError::Twice | TelemetryError::Start(_)) => {
+                ExitCode::Internal
+            }
             Self::Usage(_) | Self::Pki(PkiError::ServerName(_) | PkiError::Repeated(_)) => {
                 ExitCode::Usage
             }
