@@ -192,7 +192,7 @@ fn operators(config: &Config, shards: u64) -> MemoryPart {
         CONNECTIONS_MAX as u64 * OPS_CONNECTION
             + LONG_ANSWERS_MAX as u64 * (cells + counts).max(sessions)
             + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD),
-        "128 connections x 64 KiB, 4 long answers x (shards x cells_max x 144 B, tenants x 448 B), or of sessions if that is more, and 8 scrapes x (512 KiB, 128 KiB for each shard)",
+        "128 connections x 64 KiB, 4 long answers x (shards x cells_max x 144 B, tenants x 424 B), or of sessions if that is more, and 8 scrapes x (512 KiB, 128 KiB for each shard)",
     )
 }
 
@@ -329,7 +329,7 @@ mod tests {
         let part = bytes(&bound(&[], 2), "operators");
         let cells = 2 * 65_536 * 144;
         let rest = 128 * (64 << 10) + 8 * ((512 << 10) + 2 * (128 << 10));
-        assert_eq!(part, 4 * (cells + 448) + rest);
+        assert_eq!(part, 4 * (cells + 424) + rest);
         // Few cells and many sessions: 10,000 are listed.
         let more = [
             ("devices_max", "cells_max = 64\ndevices_max"),

@@ -171,8 +171,10 @@ fn target(text: &str) -> Result<SocketAddr, String> {
 
 /// The endpoint for operators, which may be given without its scheme.
 fn ops_url(text: &str) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    let authority = text.strip_prefix("http://").unwrap_or(text);
+    let authority = text
+        .strip_prefix("http://")
+        .unwrap_or(text)
+        .trim_end_matches('/');
     if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
         return Err("it must be like 127.0.0.1:7441 or http://127.0.0.1:7441".to_owned());
     }

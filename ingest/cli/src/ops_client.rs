@@ -68,8 +68,10 @@ impl FromStr for ServerUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim_end_matches('/');
-        let authority = text.strip_prefix("http://").unwrap_or(text);
+        let authority = text
+            .strip_prefix("http://")
+            .unwrap_or(text)
+            .trim_end_matches('/');
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
             return Err("it must be like 127.0.0.1:7441 or http://127.0.0.1:7441".to_owned());
         }

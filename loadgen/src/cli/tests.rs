@@ -84,7 +84,9 @@ fn a_target_is_found_by_its_name_and_ipv4_comes_first() {
     for given in ["localhost:7441", "http://localhost:7441/"] {
         assert_eq!(ops_url(given), Ok("http://localhost:7441".to_owned()));
     }
-    assert!(ops_url("https://localhost:7441").is_err());
+    for wrong in ["https://localhost:7441", "http://", "", "a/b"] {
+        assert!(ops_url(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
