@@ -61,6 +61,8 @@ fn a_session_that_the_end_of_its_runtime_cuts_off_is_in_the_accounts() {
     let lost: u64 = metrics.unacknowledged.labelled().map(|(_, n)| n).sum();
     assert_eq!(lost, 7, "received and never acknowledged");
     assert_eq!(metrics.sessions_opened.get(), 1);
-    assert_eq!(metrics.closed[CloseCode::Internal.index()].get(), 1);
+    // The runtime drops its tasks in any order: the session's own, or that of its connection first.
+    let internal = metrics.closed[CloseCode::Internal.index()].get();
+    assert_eq!(internal + metrics.closed_otherwise.get(), 1);
     assert_eq!(metrics.connections.get(), 1);
 }

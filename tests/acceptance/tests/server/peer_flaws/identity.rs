@@ -55,7 +55,10 @@ fn a_certificate_of_a_client_makes_no_certificates() {
         matches!(closed, Closed::Transport(code) if code >= 0x100),
         "{closed:?}"
     );
-    assert_eq!(victim.server.ops.sessions(), 0);
+    // An earlier client may still be on its way out.
+    eventually("no session is left", || {
+        (victim.server.ops.sessions() == 0).then_some(())
+    });
     victim.finish();
 }
 
