@@ -20,13 +20,13 @@ fn x17_what_a_server_answers_has_an_exit_code_of_its_own() {
     let base = server.ops.base.clone();
     let ask = |arguments: &[&str]| muster(&[arguments, &["--server", &base]].concat());
     let unknown = ask(&["device", DEVICE, "--tenant", "contoso"]);
-    assert!(unknown.one_fault(10).contains("no device with that id"));
+    assert!(unknown.one_fault(10).contains("no device with this id"));
     for arguments in [
         &["device", DEVICE, "--tenant", "nobody"][..],
         &["counts", "--tenant", "nobody"],
     ] {
         let unknown = ask(arguments);
-        assert!(unknown.one_fault(10).contains("no tenant of that name"));
+        assert!(unknown.one_fault(10).contains("no tenant with this name"));
     }
     let off = ask(&["backup", "a"]);
     assert!(off.one_fault(11).contains("store.backup_directory"));

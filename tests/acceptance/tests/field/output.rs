@@ -265,7 +265,7 @@ fn run(arguments: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> (Opt
 #[track_caller]
 fn fails_without_space(command: &[&str]) {
     let (code, err) = run(command, no_space(), Stdio::piped());
-    assert_eq!(code, Some(1), "{command:?}: {err}");
+    assert_eq!(code, Some(13), "{command:?}: {err}");
     let reason = "muster: cannot write to standard output: No space left on device";
     assert!(err.starts_with(reason), "{command:?}: {err}");
     assert_eq!(err.lines().count(), 1, "{command:?}: {err}");
@@ -280,7 +280,7 @@ fn succeeds_without_reader(command: &[&str]) {
 }
 
 /// X6: `muster serve 2>/dev/full`; log partition fills; reader of the log dies -> serves; lines are dropped and counted.
-/// Here: every command. Standard output without space -> exit code 1, and one line that says why; a reader that has seen
+/// Here: every command. Standard output without space -> exit code 13, and one line that says why; a reader that has seen
 /// enough (`| head -1`) -> exit code 0; standard error without space -> the exit code is the same.
 #[test]
 fn x6_a_command_that_cannot_print_ends_with_its_code() {

@@ -109,7 +109,7 @@ fn a_directory_of_another_version_of_another_size_or_of_somebody_else_is_left_al
         shards: "count = 6".to_owned(),
         ..Settings::default()
     };
-    refused(&place, &six, 6, &[own, "2 shards", "says 6"]);
+    refused(&place, &six, 6, &[own, "2 shards", "has 6"]);
     let format = fs::read_to_string(data.join("FORMAT")).unwrap();
     overwrite(
         &place,
