@@ -1,5 +1,6 @@
 //! One server under test, from its ready line to its end.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
@@ -211,10 +212,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.process.kill();
         if std::thread::panicking() {
-            eprintln!(
-                "the log of the server at {}:\n{}",
-                self.quic,
-                read(&self.log)
+            let log = read(&self.log);
+            let _ = writeln!(
+                io::stderr(),
+                "the log of the server at {}:\n{log}",
+                self.quic
             );
         }
     }
