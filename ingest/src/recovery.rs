@@ -1,7 +1,7 @@
 //! Recovery: rebuilds the shards from a data directory. Tables and pages are read in parallel by shard; then one pass
 //! over the journal distributes its tail to all shards.
 //!
-//! Owner: the main thread, before the server listens. Memory: the state itself, plus [`VALUES_IN_FLIGHT`] journal
+//! Owner: the main thread, before the server listens. Memory: the state itself, plus `VALUES_IN_FLIGHT` journal
 //! values per shard. It writes nothing.
 
 use std::collections::HashMap;

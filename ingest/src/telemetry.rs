@@ -1,7 +1,7 @@
 //! The log: where it goes, and how it gets there.
 //!
 //! The log goes to standard error; standard output is for data. Nothing is logged for each check-in. Only the thread of
-//! the log waits for its reader ([`queue`]).
+//! the log waits for its reader (`queue`).
 //! Bounds: those of the queue. Metrics are not set up here.
 
 mod queue;

@@ -17,7 +17,7 @@ use crate::clock::{Clock, Stamp};
 use crate::metrics::latency_histogram;
 use crate::phase::{Phase, PhaseSwitch};
 
-/// The state and statistics of the writer, published at most every [`REPORT_EVERY`].
+/// The state and statistics of the writer, published at most every `REPORT_EVERY`.
 #[derive(Debug)]
 pub struct WriterReport {
     /// Statistics of the store.
