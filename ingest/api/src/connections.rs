@@ -30,7 +30,7 @@ pub const CONNECTIONS_MAX: usize = 128;
 pub const SCRAPES_MAX: usize = 8;
 
 /// Long responses in progress: those that grow with cells, tenants or sessions. Further requests wait for
-/// [`Connections::turn`], because each holds all its rows in memory.
+/// a permit, because each holds all its rows in memory.
 pub const LONG_ANSWERS_MAX: usize = 4;
 
 /// Other requests in progress. The other connections are left to silent ones and to probes.
