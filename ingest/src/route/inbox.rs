@@ -102,10 +102,10 @@ impl Inbox {
                 let _ = shared.wake.try_send(());
             }
         }
-        match shared.closed.load(Ordering::Acquire) {
-            true => Err(InboxClosed),
-            false => Ok(refused),
+        if shared.closed.load(Ordering::Acquire) {
+            return Err(InboxClosed);
         }
+        Ok(refused)
     }
 
     /// Waits until the tenant's lane may have capacity. Another session may take it first: try again, wait again.

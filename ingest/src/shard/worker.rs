@@ -223,10 +223,7 @@ impl Worker {
             let bytes_max = self.config.batch_check_ins_max * CHECK_IN_BYTES;
             let has_room = check_ins < self.config.batch_check_ins_max
                 && self.effects.journal_bytes() < bytes_max;
-            next = match has_room {
-                true => self.inbox.try_take(),
-                false => None,
-            };
+            next = has_room.then(|| self.inbox.try_take()).flatten();
         }
         self.inbox.rearm();
         if check_ins > 0 {
@@ -240,9 +237,10 @@ impl Worker {
     /// Handles a timeout without input: commits an empty batch if a sweep is due, otherwise only audits.
     fn tick(&mut self) {
         let now = self.clock.stamp();
-        match now.since(self.swept_at) >= SWEEP_EVERY {
-            true => self.batch(None),
-            false => self.audit(now),
+        if now.since(self.swept_at) >= SWEEP_EVERY {
+            self.batch(None);
+        } else {
+            self.audit(now);
         }
     }
 

@@ -57,9 +57,10 @@ fn taken_before(data: &Path, tenant: &str) -> Vec<usize> {
                 } => (tenant, records.len()),
                 _ => continue,
             };
-            match names[&of] == tenant {
-                true => before.push(std::mem::take(&mut others)),
-                false => others += check_ins,
+            if names[&of] == tenant {
+                before.push(std::mem::take(&mut others));
+            } else {
+                others += check_ins;
             }
         }
         Ok::<(), ReadError>(())

@@ -18,9 +18,10 @@ fn used(orderly: bool) -> Installation {
         .collect();
     wait(client.send(&fleet)).expect("the server takes it");
     wait(client.close()).expect("the server acknowledges it");
-    match orderly {
-        true => drop(server.stop()),
-        false => server.kill(),
+    if orderly {
+        drop(server.stop());
+    } else {
+        server.kill();
     }
     place
 }
