@@ -69,7 +69,7 @@ reject_table! {
     UnknownDevice = 10, "unknownDevice", "The tenant does not accept unknown devices.";
     InvalidInventory = 11, "invalidInventory",
         "The inventory archive is not in the form of section 7 or exceeds a limit.";
-    CohortLimit = 12, "cohortLimit", "The tenant's limit of cohorts is reached.";
+    CohortLimit = 12, "cohortLimit", "The server's limit of cohorts is reached.";
     DeviceLimit = 13, "deviceLimit", "The server's limit of devices is reached.";
     CellLimit = 14, "cellLimit", "The server's limit of counter cells is reached.";
     UnknownOwner = 15, "unknownOwner", "The owner code is not in the table.";
