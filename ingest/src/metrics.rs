@@ -136,13 +136,13 @@ impl ByClose {
 #[derive(Debug, Default)]
 pub struct TicketMetrics {
     /// Stored sessions.
-    pub kept: AtomicUsize,
+    pub stored: AtomicUsize,
     /// Memory of the stored sessions.
     pub bytes: AtomicUsize,
-    /// Sessions resumed.
-    pub taken: Counter,
+    /// Handshakes that resumed a session.
+    pub resumed: Counter,
     /// Sessions evicted before they expired.
-    pub displaced: Counter,
+    pub evicted: Counter,
 }
 
 /// Number of histograms that sessions share, so that they rarely contend for a lock.

@@ -114,7 +114,7 @@ impl Tickets {
     fn note(&self, before: (usize, usize), after: (usize, usize)) {
         let tickets = &self.metrics.tickets;
         for (number, before, after) in [
-            (&tickets.kept, before.0, after.0),
+            (&tickets.stored, before.0, after.0),
             (&tickets.bytes, before.1, after.1),
         ] {
             // Wrapping arithmetic: the sum over all segments is never below zero.
@@ -173,7 +173,7 @@ impl StoresServerSessions for Tickets {
                 break;
             }
             segment.remove(&oldest);
-            self.metrics.tickets.displaced.add(u64::from(!is_expired));
+            self.metrics.tickets.evicted.add(u64::from(!is_expired));
         }
         segment.insert(id, self.clock.stamp(), session.into_boxed_slice());
         self.note(before, segment.size());
@@ -195,7 +195,7 @@ impl StoresServerSessions for Tickets {
         if self.is_expired(&stored) {
             return None;
         }
-        self.metrics.tickets.taken.add(1);
+        self.metrics.tickets.resumed.add(1);
         Some(stored.session.into_vec())
     }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(tickets.take(&id(1)), Some(session(1)));
         assert_eq!(tickets.take(&id(1)), None);
         assert_eq!(tickets.take(b"made up"), None);
-        assert_eq!(tickets.metrics.tickets.taken.get(), 1);
+        assert_eq!(tickets.metrics.tickets.resumed.get(), 1);
     }
 
     #[test]
@@ -250,13 +250,13 @@ mod tests {
             assert!(tickets.put(id(number), session(number)));
         }
         let now = &tickets.metrics.tickets;
-        assert_eq!(now.displaced.get(), 1);
-        assert_eq!(now.kept.load(Ordering::Relaxed), 2);
+        assert_eq!(now.evicted.get(), 1);
+        assert_eq!(now.stored.load(Ordering::Relaxed), 2);
         let bytes = now.bytes.load(Ordering::Relaxed);
         assert_eq!(bytes, 2 * (SESSION + TICKET_OVERHEAD));
         assert_eq!(tickets.take(&id(1)), None, "the oldest is evicted");
         assert!(tickets.take(&id(2)).is_some() && tickets.take(&id(3)).is_some());
-        assert_eq!(now.kept.load(Ordering::Relaxed), 0);
+        assert_eq!(now.stored.load(Ordering::Relaxed), 0);
         assert_eq!(now.bytes.load(Ordering::Relaxed), 0);
     }
 
@@ -266,7 +266,7 @@ mod tests {
         for number in [1, 2] {
             assert!(tickets.put(id(1), session(number)));
         }
-        assert_eq!(tickets.metrics.tickets.kept.load(Ordering::Relaxed), 1);
+        assert_eq!(tickets.metrics.tickets.stored.load(Ordering::Relaxed), 1);
         assert_eq!(tickets.take(&id(1)), Some(session(2)));
     }
 
@@ -288,7 +288,7 @@ mod tests {
         time.pass(Duration::from_nanos(1));
         assert!(tickets.put(id(3), session(3)));
         assert_eq!(tickets.take(&id(1)), None);
-        assert_eq!(tickets.metrics.tickets.displaced.get(), 0, "it had expired");
+        assert_eq!(tickets.metrics.tickets.evicted.get(), 0, "it had expired");
         assert!(tickets.take(&id(2)).is_some(), "younger by a day");
         time.pass(LIFETIME);
         assert_eq!(tickets.take(&id(3)), None, "expired, though not evicted");

@@ -90,7 +90,7 @@ fn one_run(
     })?;
     let items = clients * handshakes;
     ensure!(latencies.count() as u64 == items, "handshakes were lost");
-    let resumed = metrics.tickets.taken.get();
+    let resumed = metrics.tickets.resumed.get();
     let expected = if kind == Kind::Resumed { items } else { 0 };
     // A ticket whose packet was lost costs its client one full handshake at most.
     ensure!(

@@ -74,11 +74,11 @@ fn front_door(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let metrics = &scrape.context.metrics;
     page.one(&front_door::ATTEMPTS, metrics.attempts.get())?;
     page.one(&front_door::HANDSHAKES, now(&metrics.handshakes))?;
-    page.one(&front_door::TICKETS, now(&metrics.tickets.kept))?;
+    page.one(&front_door::TICKETS, now(&metrics.tickets.stored))?;
     page.one(&front_door::TICKETS_BYTES, now(&metrics.tickets.bytes))?;
-    let (taken, displaced) = (&metrics.tickets.taken, &metrics.tickets.displaced);
-    page.one(&front_door::TICKETS_TAKEN, taken.get())?;
-    page.one(&front_door::TICKETS_DISPLACED, displaced.get())?;
+    let (resumed, evicted) = (&metrics.tickets.resumed, &metrics.tickets.evicted);
+    page.one(&front_door::HANDSHAKES_RESUMED, resumed.get())?;
+    page.one(&front_door::TICKETS_EVICTED, evicted.get())?;
     page.one(&front_door::CONNECTIONS, metrics.connections.get())?;
     page.one(
         &front_door::CONNECTIONS_EARLY,
@@ -118,8 +118,8 @@ fn endpoint(counters: &ConnectionCounters, page: &mut Page<'_>) -> fmt::Result {
         counters.accepted.load(Ordering::Relaxed),
     )?;
     page.one(
-        &endpoint::DISPLACED,
-        counters.displaced.load(Ordering::Relaxed),
+        &endpoint::EVICTED,
+        counters.evicted.load(Ordering::Relaxed),
     )?;
     page.one(&endpoint::REFUSED, counters.refused.load(Ordering::Relaxed))?;
     page.one(

@@ -178,7 +178,7 @@ fn x11_silent_connections_keep_no_probe_out() {
         let half = connections(&server, 200, "GET /counts HTTP/1.1\r\n");
         probes_are_answered(&server);
         let metrics = server.ops.metrics();
-        let displaced = metrics.get("muster_ops_connections_displaced_total");
+        let displaced = metrics.get("muster_ops_connections_evicted_total");
         assert!(displaced >= (count + 200 - 128) as f64, "{displaced}");
         assert!(metrics.get("muster_process_open_files") < 512.0);
         drop((silent, half));

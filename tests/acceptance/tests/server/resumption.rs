@@ -11,7 +11,7 @@ use crate::harness::*;
 
 mod early_data;
 
-const TAKEN: &str = "muster_net_tickets_taken_total";
+const TAKEN: &str = "muster_net_handshakes_resumed_total";
 
 const EARLY: &str = "muster_net_connections_early_total";
 
@@ -133,7 +133,7 @@ fn a_restart_forgets_all_sessions_so_a_tenant_that_is_gone_stays_out() {
     // Not by a ticket of this server either: it got one with the handshake that told it so.
     let error = fabrikam.check_in(check_in(1, 3)).unwrap_err();
     assert!(error.to_string().contains("unknownTenant"), "{error}");
-    assert!(server.ops.metrics().get("muster_net_tickets_taken_total") <= 1.0);
+    assert!(server.ops.metrics().get("muster_net_handshakes_resumed_total") <= 1.0);
     server.stop();
 }
 

@@ -11,8 +11,8 @@ pub(in crate::backend::metrics) const CONNECTIONS: Family = family(
     &[],
     "Connections of operators that were accepted.",
 );
-pub(in crate::backend::metrics) const DISPLACED: Family = family(
-    "muster_ops_connections_displaced",
+pub(in crate::backend::metrics) const EVICTED: Family = family(
+    "muster_ops_connections_evicted",
     Counter,
     &[],
     "Connections of operators closed for another before they had sent the head of a request.",

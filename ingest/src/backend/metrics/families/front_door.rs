@@ -47,14 +47,14 @@ pub(in crate::backend::metrics) const TICKETS_BYTES: Family = family(
     &[],
     "Memory of the stored TLS sessions.",
 );
-pub(in crate::backend::metrics) const TICKETS_TAKEN: Family = family(
-    "muster_net_tickets_taken",
+pub(in crate::backend::metrics) const HANDSHAKES_RESUMED: Family = family(
+    "muster_net_handshakes_resumed",
     Counter,
     &[],
     "Handshakes that resumed a stored TLS session.",
 );
-pub(in crate::backend::metrics) const TICKETS_DISPLACED: Family = family(
-    "muster_net_tickets_displaced",
+pub(in crate::backend::metrics) const TICKETS_EVICTED: Family = family(
+    "muster_net_tickets_evicted",
     Counter,
     &[],
     "TLS sessions evicted before they expired.",
