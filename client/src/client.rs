@@ -1,8 +1,8 @@
-//! The handle a program holds: connect, send, follow progress, close.
+//! The client handle: connect, send, watch progress, close.
 //!
 //! Owner: the caller. The connection belongs to a task (see `driver`), so the methods only wait for a channel or read
 //! a number. Bounds: one frame in the channel and `window_frames` unacknowledged ones. What it does not do: assign
-//! sequence numbers or timestamps; a device numbers its own check-ins, also across restarts.
+//! sequence numbers or timestamps; a device numbers its own check-ins, across restarts too.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -192,8 +192,8 @@ impl Client {
             .map_err(|_| self.failure())
     }
 
-    /// Sends what is left and a Goodbye, waits for the last acks and the server's Goodbye, and closes the connection.
-    /// Takes at most `close_timeout`.
+    /// Sends the remaining frames and a Goodbye, waits for the last acks and the server's Goodbye, and closes the
+    /// connection. Takes at most `close_timeout`.
     ///
     /// # Errors
     /// [`ClientError::CloseTimeout`], or why the client had ended before.
@@ -206,7 +206,7 @@ impl Client {
             close_timeout,
             ..
         } = self;
-        // A closed channel tells the driver to send what is left and end.
+        // A closed channel tells the driver to send the remaining frames and end.
         drop(frames);
         let ended = timeout(close_timeout, &mut driver.0).await;
         let progress = status.borrow().progress;
@@ -231,8 +231,9 @@ impl Client {
         ProgressWatch(self.status.clone())
     }
 
-    /// The rejected records; `None` if they were taken before. Up to `rejections_max` wait here to be received;
-    /// further ones are dropped and counted in [`Progress::rejections_dropped`].
+    /// The receiver of the rejected records; `None` if it was taken before. It buffers up to `rejections_max`
+    /// rejections; further ones are dropped and counted in [`Progress::rejections_dropped`].
+
     pub fn take_rejections(&mut self) -> Option<Rejections> {
         self.rejections.take().map(Rejections)
     }

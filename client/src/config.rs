@@ -113,7 +113,7 @@ impl ClientConfig {
         let keep_alive_is_late = self
             .keep_alive_interval
             .is_some_and(|interval| interval >= self.idle_timeout);
-        let fault = if self.window_frames == 0 {
+        let problem = if self.window_frames == 0 {
             "window_frames must be at least 1"
         } else if self.rejections_max == 0 {
             "rejections_max must be at least 1"
@@ -130,7 +130,7 @@ impl ClientConfig {
         } else {
             return Ok(());
         };
-        Err(ClientError::Configuration(fault.to_owned()))
+        Err(ClientError::Configuration(problem.to_owned()))
     }
 }
 

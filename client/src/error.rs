@@ -1,7 +1,7 @@
-//! Why a client ends, and why a connection ends.
+//! The errors that end a client, and those that end a connection.
 //!
-//! Purpose: a [`ClientError`] ends the client. A [`Disconnect`] is temporary: the driver retries. [`Failure`] and the
-//! functions below it decide between the two.
+//! Purpose: a [`ClientError`] ends the client; after a [`Disconnect`] the driver retries. [`Failure`] and the functions
+//! below it decide between the two.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -10,23 +10,23 @@ use quinn::ConnectionError;
 
 use crate::window::AckError;
 
-/// Why a client has ended or a call failed. Every variant says who must act.
+/// Why a client has ended or a call failed. The comment of each variant says who has to fix it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// The configuration has an invalid value. Whoever configures the client must act.
+    /// The configuration has an invalid value. To be fixed in the configuration of the client.
     #[error("invalid client configuration: {0}")]
     Configuration(String),
-    /// The CA certificate or the identity cannot be used. Whoever installs the client must act.
+    /// The CA certificate or the identity cannot be used. To be fixed in the installation of the client.
     #[error("{0}; issue it with `muster pki issue`, or check the path and its permissions")]
     Credentials(String),
-    /// No UDP socket could be opened. Whoever operates the machine must act.
+    /// A UDP socket cannot be opened. To be fixed by the administrator of the client's machine.
     #[error("cannot open a UDP socket: {0}")]
     Socket(Arc<io::Error>),
-    /// The server's certificate was not signed by the configured CA, or is for another name. Whoever installs the
-    /// client or the server must act.
+    /// The server's certificate was not signed by the configured CA, or is for another name. To be fixed in the
+    /// installation of the client or the server.
     #[error("the server's certificate is not trusted ({0}); check the CA file and the server name")]
     ServerNotTrusted(String),
-    /// The server refused the client's certificate in the TLS handshake. Whoever issues certificates must act.
+    /// The server refused the client's certificate in the TLS handshake. To be fixed by the issuer of the certificate.
     #[error(
         "the server refused the client's certificate with TLS alert {alert} ({}); issue a new one",
         alert_name(*alert)
@@ -35,15 +35,18 @@ pub enum ClientError {
         /// The number of the TLS alert.
         alert: u8,
     },
-    /// The server closed the connection with a code that a retry does not change. [`CloseCode::actor`] must act.
-    #[error("the server closed the connection with {code}: {} Who must act: {}", code.meaning(), code.actor().name())]
+    /// The server closed the connection with a code that a retry does not change. To be fixed by [`CloseCode::actor`].
+    #[error(
+        "the server closed the connection with {code}, to be fixed by the {}: {}",
+        code.actor().name(), code.meaning().trim_end_matches('.')
+    )]
     Refused {
         /// The close code.
         code: CloseCode,
     },
-    /// No connection within `offline_timeout`. Whoever operates the server or the network must act.
+    /// No connection within `offline_timeout`. To be fixed by the operator of the server or the network.
     #[error(
-        "no connection to {server} after {attempts} attempts ({last}); check that the server runs and is reachable"
+        "no connection to {server} after {attempts} attempts ({last}); check that the server is running and reachable"
     )]
     Unreachable {
         /// The server's address.
@@ -53,16 +56,16 @@ pub enum ClientError {
         /// Why the last attempt failed.
         last: Disconnect,
     },
-    /// The server sent bytes that violate the protocol. The developer of the server must act.
+    /// The server sent bytes that violate the protocol: a bug of the server.
     #[error("the server violated the protocol: {0}")]
     Protocol(#[from] DecodeError),
-    /// The server sent an impossible ack. The developer of the server must act.
+    /// The server sent an impossible ack: a bug of the server.
     #[error("the server violated the protocol: {0}")]
     Ack(#[from] AckError),
-    /// The frame was not sent because it is invalid. The caller must act.
+    /// The frame was not sent because it is invalid: a bug of the caller.
     #[error("invalid frame: {0}")]
     InvalidFrame(&'static str),
-    /// The inventory was not sent because it exceeds a limit. The caller must act.
+    /// The inventory was not sent because it exceeds a limit: a bug of the caller.
     #[error("invalid inventory: {0}")]
     InvalidInventory(#[from] InventoryError),
     /// [`crate::Client::close`] did not receive the last acks in time. The caller may send these frames again: a frame
@@ -74,7 +77,7 @@ pub enum ClientError {
         /// Frames that may or may not be durable.
         unacknowledged: u64,
     },
-    /// The client's task has stopped, for example because its tokio runtime has shut down. The caller must act.
+    /// The client's task has stopped, for example because its tokio runtime has shut down. The caller connects again.
     #[error("the client has stopped; connect again within a running tokio runtime")]
     Stopped,
 }
@@ -83,7 +86,7 @@ pub enum ClientError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Disconnect {
     /// No Hello from the server within `handshake_timeout`.
-    #[error("no answer within the handshake timeout")]
+    #[error("the server did not respond within the handshake timeout")]
     Timeout,
     /// The server sent Goodbye.
     #[error("the server sent Goodbye with code {code:#x}")]
@@ -128,7 +131,7 @@ impl From<ConnectionError> for Failure {
                     return Self::Fatal(error);
                 }
             }
-            // Raised by our own TLS: it does not accept the server.
+            // Raised by our own TLS stack, which does not accept the server's certificate.
             ConnectionError::TransportError(error) if tls_alert(error.code.into()).is_some() => {
                 return Self::Fatal(ClientError::ServerNotTrusted(error.reason.clone()));
             }
@@ -218,12 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_happened_and_who_must_act() {
+    fn a_refusal_says_what_happened_and_who_has_to_fix_it() {
         let error = refusal(u64::from(CloseCode::IdentityMissing.code())).unwrap();
-        let text = error.to_string();
-        assert!(
-            text.contains("identityMissing") && text.contains("client operator"),
-            "{text}"
+        assert_eq!(
+            error.to_string(),
+            "the server closed the connection with identityMissing, to be fixed by the client operator: \
+             The certificate has no muster URI"
         );
     }
 }

@@ -47,10 +47,11 @@
 //!
 //! # Guarantees
 //! - When [`Client::flush`] returns, every frame sent before the call is durable on the server.
-//! - Frames reach the server in the order in which they were sent, also across reconnects.
+//! - Frames reach the server in the order in which they were sent, even across reconnects.
+
 //! - The window bounds memory; [`Client::send`] waits while it is full.
 //! - The client honours Busy and Goodbye from the server. An error that a retry cannot fix is returned as a
-//!   [`ClientError`] that says who must act.
+//!   [`ClientError`] that says what to do.
 //!
 //! # Limits
 //! The client stores nothing: frames that are unacknowledged when the process ends are lost. A device that must not

@@ -2,7 +2,7 @@
 //!
 //! It reads the server's Hello and nothing after it. Its receive window is smaller than an ack, so the server soon
 //! blocks on writing. Owner: the caller. Bounds: QUIC's buffers of one connection. Behind the feature `non-reading`,
-//! which agents and gateways never enable. What it does not do: learn what became of its frames, or reconnect.
+//! which agents and gateways never enable. What it does not do: know whether its frames were acknowledged, or reconnect.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const RECEIVE_WINDOW_BYTES: usize = HEADER_BYTES + SERVER_HELLO_BYTES;
 
 const _: () = assert!(RECEIVE_WINDOW_BYTES < HEADER_BYTES + ACK_TOTALS_BYTES);
 
-/// An open connection whose acks nobody reads. Dropping it closes the connection.
+/// An open connection whose acks are not read. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct NonReadingClient {
     connection: Connection,

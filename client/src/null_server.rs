@@ -1,7 +1,7 @@
 //! A server that acknowledges every frame at once and discards it, to measure clients.
 //!
 //! It speaks the protocol with throwaway certificates and reads only frame headers; its acks promise nothing. Owner: the
-//! caller, which may run it on a runtime of its own to measure its cost. Bounds: one stream and one receive window per
+//! caller, which may run it on a separate runtime to measure its cost. Bounds: one stream and one receive window per
 //! connection. Behind the feature `null-server`, which agents and gateways never enable. What it does not do: enforce
 //! the window or any limit.
 
@@ -96,7 +96,8 @@ async fn serve(connection: Connection) {
         header_filled: 0,
         outgoing: Vec::new(),
     };
-    // Nothing depends on how the client ends the connection.
+    // It does not matter how the client ends the connection.
+
     let _ = session.run(recv).await;
     connection.closed().await;
 }

@@ -1,10 +1,10 @@
-//! How far a client has come: numbers that any task may read at any time.
+//! The progress of a client: numbers that any task may read at any time.
 //!
-//! Owner: the driver task writes them, everybody else reads a copy. Bounds: fixed size.
+//! Owner: the driver task, which writes them; other tasks read copies. Bounds: fixed size.
 
 use crate::error::ClientError;
 
-/// Counters since [`crate::Client::connect`], over all connections, and what the server last said.
+/// Counters since [`crate::Client::connect`], over all connections, and the latest values from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Whether a connection is open. A client with nothing to send may have none.
@@ -38,7 +38,8 @@ pub struct Progress {
     pub check_ins_per_frame_max: u32,
 }
 
-/// What the driver publishes.
+/// The state that the driver publishes.
+
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     pub(crate) progress: Progress,

@@ -28,7 +28,8 @@ const WRITE_FRAMES_MAX: usize = 16;
 /// The approximate payload of a packet. Coalescing more than this saves no packet.
 const PACKET_BYTES: usize = 1_200;
 
-/// What a client has to send and what it publishes. Outlives every session.
+/// The frames of a client to be sent, and the state that it publishes. Outlives every session.
+
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// Frames from the caller.
@@ -153,9 +154,9 @@ impl Session<'_> {
             let receives = coalesces || (self.outgoing.is_empty() && self.has_room());
             let yields = coalesces && !has_yielded;
             tokio::select! {
-                // In this order, so that frames which a caller submits one after another leave in one packet: after an
-                // ack, many callers submit several, most likely each in a turn of its own. Only the number of packets
-                // depends on that. Messages are read before each write, so that Busy stops what is not outgoing yet.
+                // In this order, so that frames which callers submit one after another leave in one packet: after an
+                // ack many callers submit frames, each when its task is polled. Only the number of packets depends on
+                // that. Messages are read before each write, so that Busy stops frames that are not outgoing yet.
                 biased;
                 frame = self.outbox.frames.recv(), if receives => self.outbox.push(frame),
                 () = yield_now(), if yields => has_yielded = true,
@@ -245,7 +246,7 @@ impl Session<'_> {
             Err(Failure::Fatal(error)) => return Some(SessionEnd::Failed(error)),
             Err(Failure::Retryable(reason)) => return Some(self.lost(reason)),
         }
-        // After its Goodbye a server only acknowledges what it has received. Once that is done, leave.
+        // After its Goodbye a server only acknowledges what it has received. Then the session ends.
         let is_over = self.goodbye.is_some() && !self.outbox.window.has_in_flight();
         is_over.then(|| self.lost(Disconnect::StreamEnded))
     }

@@ -1,4 +1,4 @@
-//! The unacknowledged frames, and what cumulative acks say about them.
+//! The unacknowledged frames, and how cumulative acks change them.
 //!
 //! Purpose: after a reconnect, exactly the frames that may have been lost are sent again, in the same order. Pure: no
 //! sockets, no clock. Owner: the driver task.
@@ -14,7 +14,7 @@ use muster_wire::{
     limits::{CHECK_IN_BYTES, HEADER_BYTES},
 };
 
-/// What one Ack added to the totals.
+/// The increase of the totals by one Ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Acknowledged {
     pub(crate) frames: u64,
@@ -121,7 +121,7 @@ impl Window {
         self.frames.is_empty()
     }
 
-    /// Applies an Ack: removes the frames it covers and returns what it added.
+    /// Applies an Ack: removes the frames it covers and returns the increase of the totals.
     pub(crate) fn acknowledge(&mut self, totals: &AckTotals) -> Result<Acknowledged, AckError> {
         let last = &self.totals;
         let acknowledged = Acknowledged {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_of_frames_that_were_never_sent_is_an_error() {
+    fn an_ack_for_frames_that_were_never_sent_is_an_error() {
         let mut window = window_of(2, 2);
         window.send_next();
         assert_eq!(

@@ -196,7 +196,7 @@ async fn unacknowledged_frames_are_sent_again_after_a_lost_connection() {
     assert_eq!(
         sequences(&server.frames(), 1),
         [1, 2, 3, 4, 5],
-        "all of them, with the same numbers"
+        "all of them, with the same sequence numbers"
     );
 }
 
@@ -324,7 +324,7 @@ async fn a_refusal_after_a_lost_connection_is_returned_by_every_method() {
 }
 
 #[tokio::test]
-async fn an_ack_of_more_frames_than_were_sent_is_an_error() {
+async fn an_ack_for_more_frames_than_were_sent_is_an_error() {
     let (_server, client) = connected(Script::new([Action::AcknowledgeTooMany])).await;
     within(client.send(&[record(1)])).await.unwrap();
     let error = within(client.flush()).await.unwrap_err();
@@ -370,7 +370,10 @@ async fn rejections_beyond_the_capacity_are_only_counted() {
         (9, Some(RejectReason::IdentityMismatch))
     );
     assert!(rejections.try_recv().is_some() && rejections.try_recv().is_none());
-    assert!(client.take_rejections().is_none(), "they can be taken once");
+    assert!(
+        client.take_rejections().is_none(),
+        "it can be taken only once"
+    );
 }
 
 #[tokio::test]
@@ -415,9 +418,9 @@ async fn an_identity_of_another_authority_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_gives_up_on_a_server_that_never_answers_after_offline_timeout() {
+async fn a_client_gives_up_after_offline_timeout_if_the_server_never_responds() {
     let pki = TestPki::new();
-    // Bound and never read: nothing answers on this port.
+    // Bound but never read, so nothing responds on this port.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let ca = Pem::text(pki.ca_pem());
     let identity = Pem::text(pki.identity(GATEWAY));

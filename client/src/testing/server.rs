@@ -66,7 +66,7 @@ pub enum Action {
     NeverAcknowledge,
 }
 
-/// What becomes of the records of a frame, for its ack.
+/// The outcome of the records of a frame, for its ack.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Records that changed something.
@@ -90,7 +90,7 @@ pub struct Script {
     pub check_ins_per_frame_max: u32,
     /// What it does on the first connection, the second, and so on. The last action repeats.
     pub actions: Vec<Action>,
-    /// What becomes of the records of a frame. Default: all are accepted.
+    /// The outcome of the records of a frame. Default: all are accepted.
     pub outcome: Arc<OutcomeFn>,
 }
 
@@ -230,7 +230,8 @@ impl Session {
         let Ok((mut send, mut recv)) = connection.accept_bi().await else {
             return;
         };
-        // `None` means that the client closed the connection, which its own test observes.
+        // `None` means that the client closed the connection, which the test observes itself.
+
         if let Some(code) = self.serve(&mut send, &mut recv).await {
             let _ = send.finish();
             if code != CloseCode::Internal {
