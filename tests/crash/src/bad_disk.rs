@@ -4,6 +4,8 @@
 //! loses power. The next servers have a working disk and must have everything that was acknowledged. The checks are
 //! those of the [crash loop](crate::directory).
 
+use std::fmt;
+
 use muster_testkit::server::log_errors;
 use serde::Serialize;
 
@@ -79,7 +81,7 @@ pub fn run(
         )?;
         disk.release()
             .map_err(CrashError::file(&run_options.scratch))?;
-        log(&format!("{result:?}"));
+        log(&result.to_string());
         report.tally.acked += result.acked;
         report.tally.lost += result.lost;
         report.tally.counter_drift += result.counter_drift;
@@ -156,7 +158,7 @@ fn check_log(fault: Fault, cycle: &Cycle, errors: &[String]) -> Vec<String> {
     let expected = usize::from(fault != Fault::HangingSync) + usize::from(fault.is_in_flush());
     if errors.len() != expected {
         findings.push(format!(
-            "the log should have {expected} errors, it has: {errors:?}"
+            "the log should have {expected} errors, but it has {errors:?}"
         ));
     }
     let is_poisoned = cycle
@@ -177,7 +179,32 @@ impl FaultResult {
     }
 }
 
+impl fmt::Display for FaultResult {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.fault.name();
+        match &self.response {
+            Some(response) => write!(formatter, "{name}: {response}; ")?,
+            None => write!(formatter, "{name}: the server did not become ready; ")?,
+        }
+        match self.log_errors.len() {
+            1 => formatter.write_str("1 error in its log; ")?,
+            errors => write!(formatter, "{errors} errors in its log; ")?,
+        }
+        formatter.write_str(if self.recovered {
+            "the next servers recovered"
+        } else {
+            "a check failed"
+        })?;
+        write!(
+            formatter,
+            ": {} records acknowledged in all, {} lost, counters off by {}",
+            self.acked, self.lost, self.counter_drift,
+        )
+    }
+}
+
 /// The sampled options, with a window large enough to keep the server writing all the time.
+
 fn options(seed: u64) -> DirectoryOptions {
     let sampled = DirectoryOptions::sample(seed);
     DirectoryOptions {
@@ -187,5 +214,68 @@ fn options(seed: u64) -> DirectoryOptions {
         },
         policy_changes: 0,
         ..sampled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Observation;
+
+    fn result(fault: Fault, response: Option<FaultResponse>, errors: usize) -> FaultResult {
+        FaultResult {
+            fault,
+            response,
+            log_errors: vec!["ERROR".to_owned(); errors],
+            recovered: true,
+            acked: 9_120,
+            lost: 0,
+            counter_drift: 0,
+        }
+    }
+
+    #[test]
+    fn a_result_is_a_sentence() {
+        let poisoned = FaultResponse {
+            acked_before_fault: 3_000,
+            acked_before_detection: 20,
+            acked_after_detection: 0,
+            observation: Observation {
+                live: 200,
+                ready: 503,
+                reason: Some("sync failed".to_owned()),
+                counts: 200,
+                poisoned: Some(1),
+            },
+            backup: Some(500),
+            resumed: None,
+        };
+        assert_eq!(
+            result(Fault::SyncTableUnderLoad, Some(poisoned), 2).to_string(),
+            "syncTableUnderLoad: the server acknowledged 3000 records before the fault, 20 before it detected it and 0 \
+             after; /live 200, /ready 503 (sync failed), /counts 200, muster_store_poisoned 1, backup 500; 2 errors in \
+             its log; the next servers recovered: 9120 records acknowledged in all, 0 lost, counters off by 0"
+        );
+        let hanging = FaultResponse {
+            observation: Observation {
+                ready: 200,
+                ..Observation::default()
+            },
+            resumed: Some(true),
+            ..FaultResponse::default()
+        };
+        assert_eq!(
+            hanging.to_string(),
+            "the server acknowledged 0 records before the fault, 0 before it detected it and 0 after; /live no \
+             response, /ready 200, /counts no response, muster_store_poisoned missing, acknowledging again after the \
+             disk resumed"
+        );
+        let mut at_start = result(Fault::FullAtStart, None, 1);
+        at_start.recovered = false;
+        assert_eq!(
+            at_start.to_string(),
+            "fullAtStart: the server did not become ready; 1 error in its log; a check failed: 9120 records \
+             acknowledged in all, 0 lost, counters off by 0"
+        );
     }
 }

@@ -64,7 +64,7 @@ pub fn devices(muster: &Muster, data: &Path) -> Result<Vec<ListedDevice>, Refusa
         Some(what) => Err(Refusal {
             command: arguments.join(" "),
             code: output.status.code(),
-            said: format!("a line that is not understood: {what}"),
+            said: format!("unexpected line: {what}"),
         }),
         None => Ok(devices),
     }

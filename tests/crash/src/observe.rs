@@ -3,6 +3,7 @@
 //! Requests over HTTP and the log file, polled until the server has detected the fault, for at most
 //! [`DETECTION_TIMEOUT`]. [`crate::bad_disk`] checks the observations.
 
+use std::fmt;
 use std::time::Duration;
 
 use muster_testkit::ops::Ops;
@@ -50,7 +51,7 @@ pub struct FaultResponse {
 }
 
 impl FaultResponse {
-    /// What is wrong with the response.
+    /// The errors in the response.
     pub fn findings(&self) -> Vec<String> {
         let observation = &self.observation;
         let is_hanging = self.resumed.is_some();
@@ -62,13 +63,16 @@ impl FaultResponse {
             ),
             (
                 self.acked_after_detection == 0,
-                "the server acknowledges records without a disk",
+                "the server acknowledged records after it had detected the fault",
             ),
             (observation.live == 200, "the server is not alive"),
-            (observation.ready == ready, "the readiness is wrong"),
+            (
+                observation.ready == ready,
+                "GET /ready has the wrong status",
+            ),
             (
                 observation.reason.is_none() == is_hanging,
-                "the reason of the readiness is wrong",
+                "GET /ready gives a reason when it should not, or none when it should",
             ),
             (
                 is_hanging || observation.counts == 200,
@@ -80,17 +84,62 @@ impl FaultResponse {
             ),
             (
                 matches!(self.backup, None | Some(500)),
-                "the backup does not fail",
+                "the backup did not fail",
             ),
             (
                 self.resumed != Some(false),
-                "the server does not resume with its disk",
+                "the server did not acknowledge again after the disk resumed",
             ),
         ]
         .into_iter()
         .filter(|(is_right, _)| !is_right)
-        .map(|(_, finding)| format!("{finding}: {self:?}"))
+        .map(|(_, finding)| format!("{finding}: {self}"))
         .collect()
+    }
+}
+
+impl fmt::Display for FaultResponse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "the server acknowledged {} records before the fault, {} before it detected it and {} after; {}",
+            self.acked_before_fault,
+            self.acked_before_detection,
+            self.acked_after_detection,
+            self.observation,
+        )?;
+        if let Some(status) = self.backup {
+            write!(formatter, ", backup {status}")?;
+        }
+        match self.resumed {
+            Some(true) => formatter.write_str(", acknowledging again after the disk resumed"),
+            Some(false) => formatter.write_str(", not acknowledging after the disk resumed"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = |status: u16| match status {
+            0 => "no response".to_owned(),
+            status => status.to_string(),
+        };
+        let (live, ready, counts) = (self.live, self.ready, self.counts);
+        write!(
+            formatter,
+            "/live {}, /ready {}",
+            status(live),
+            status(ready)
+        )?;
+        if let Some(reason) = &self.reason {
+            write!(formatter, " ({reason})")?;
+        }
+        write!(formatter, ", /counts {}", status(counts))?;
+        match self.poisoned {
+            Some(poisoned) => write!(formatter, ", muster_store_poisoned {poisoned}"),
+            None => formatter.write_str(", muster_store_poisoned missing"),
+        }
     }
 }
 
@@ -130,7 +179,7 @@ pub fn check_healthy(ops: &str) -> Vec<Finding> {
     let drifts: Vec<&str> = drifts.collect();
     if drifts.is_empty() || drifts.iter().any(|line| !line.ends_with(" 0")) {
         findings.push(Finding::Behavior(format!(
-            "the audit of a server reports a drift: {drifts:?}"
+            "the audit of a server reports drift: {drifts:?}"
         )));
     }
     findings
