@@ -10,7 +10,7 @@
 //! peer with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive
 //! window; this gap is known and open.
 
-use muster_api::{CONNECTIONS_MAX, Cell, LONG_ANSWERS_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX};
+use muster_api::{CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX};
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{Counts, INDEX_TABLES, index_table_entries};
 use muster_store::StoreConfig;
@@ -179,7 +179,7 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
 }
 
 /// Answers are written as they are taken, so a connection holds little of their text. What a long one is made from is
-/// held whole until it is taken, and there are at most [`LONG_ANSWERS_MAX`] of those.
+/// held whole until it is taken, and there are at most [`LONG_RESPONSES_MAX`] of those.
 fn operators(config: &Config, shards: u64) -> MemoryPart {
     // As the shards send them, in a vector that may be half empty, and once more for the answer. Tags are shared.
     let cell = (GROWTH + 1) * size_of::<Cell>() as u64;
@@ -190,7 +190,7 @@ fn operators(config: &Config, shards: u64) -> MemoryPart {
     part(
         "operators",
         CONNECTIONS_MAX as u64 * OPS_CONNECTION
-            + LONG_ANSWERS_MAX as u64 * (cells + counts).max(sessions)
+            + LONG_RESPONSES_MAX as u64 * (cells + counts).max(sessions)
             + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD),
         "128 connections x 64 KiB, 4 long answers x (shards x cells_max x 144 B, tenants x 424 B), or of sessions if that is more, and 8 scrapes x (512 KiB, 128 KiB for each shard)",
     )

@@ -32,7 +32,7 @@ pub(super) async fn backup(
 ) -> Result<Json<Value>, ApiError> {
     let invalid =
         |cause: &str| ApiError::BadRequest(format!("the request body is invalid: {cause}"));
-    let read = timeout(api.deadlines.request, to_bytes(body, BODY_BYTES_MAX)).await;
+    let read = timeout(api.timeouts.request, to_bytes(body, BODY_BYTES_MAX)).await;
     let body = read
         .map_err(|_| invalid("it was not complete in time"))?
         .map_err(|error| invalid(&error.to_string()))?;

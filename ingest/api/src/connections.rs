@@ -1,10 +1,10 @@
-//! The limits of connections and requests: neither silent connections nor slow requests keep a probe waiting.
+//! The limits on connections and requests, so that neither silent connections nor slow requests delay a probe.
 //!
 //! A connection is silent until the head of its request is complete. When all connections are in use, the oldest silent
-//! one is closed for the next. A request takes a permit of its kind once its head is complete, and is answered with
-//! `busy` if there is none; `/live` and `/ready` need none, since their answer always fits into the socket's buffer. The
-//! permits are fewer than the connections, so there is always a connection that is silent or about to end. Owned by the
-//! accept loop and its tasks. What is closed or refused is counted; the log gets a line a minute per cause.
+//! one is evicted to make room. A request acquires a permit of its kind once its head is complete, and is answered with
+//! `busy` if none is left; `/live` and `/ready` need none, because their response always fits in the socket buffer. There
+//! are fewer permits than connections, so at any time some connection is silent or about to end. Owner: the accept loop
+//! and its tasks. Evictions and refusals are counted, and logged once a minute per cause.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,114 +23,114 @@ use tower::ServiceExt;
 use crate::error::ApiError;
 use crate::once_per_cause::{OncePerCause, monotonic_ms};
 
-/// Connections at a time: people, scripts and scrapers, not devices. Each costs a descriptor and at most 16 KiB.
+/// Open connections: people, scripts and scrapers, not devices. Each costs a descriptor and at most 16 KiB.
 pub const CONNECTIONS_MAX: usize = 128;
 
-/// Scrapes in progress. Apart from other requests: a scrape has to show why those are slow.
+/// Scrapes in progress. They have their own limit, because a scrape has to show why other requests are slow.
 pub const SCRAPES_MAX: usize = 8;
 
-/// Long responses in progress: those that grow with cells, tenants or sessions. Further requests wait for
-/// a permit, because each holds all its rows in memory.
-pub const LONG_ANSWERS_MAX: usize = 4;
+/// Long responses in progress: those that grow with cells, tenants or sessions. Each holds all its rows in memory, so
+/// further requests wait for a permit.
+pub const LONG_RESPONSES_MAX: usize = 4;
 
-/// Other requests in progress. The other connections are left to silent ones and to probes.
+/// Other requests in progress. The remaining connections are for silent ones and for probes.
 const REQUESTS_MAX: usize = 88;
 
-/// Causes that the log distinguishes: the displacement of a connection, and each error of `accept`.
+/// Causes that the log distinguishes: the eviction of a connection, and each error of `accept`.
 const LOGGED_CAUSES_MAX: usize = 16;
 
-/// What happened to connections since the start.
+/// Counters of connections since the start.
 #[derive(Debug, Default)]
 pub struct ConnectionCounters {
     /// Connections accepted.
     pub accepted: AtomicU64,
     /// Silent connections closed to make room for another.
-    pub displaced: AtomicU64,
+    pub evicted: AtomicU64,
     /// Requests answered with `busy`.
     pub refused: AtomicU64,
     /// Failed accepts.
     pub failed: AtomicU64,
 }
 
-/// All connections.
+/// All open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     open: Arc<Semaphore>,
     scrapes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
-    long_answers: Arc<Semaphore>,
+    long_responses: Arc<Semaphore>,
     /// How long a request waits for the permit of a long response.
-    turn: Duration,
-    /// The silent connections by number, oldest first, each with the signal that closes it.
+    permit_timeout: Duration,
+    /// The silent connections by id, oldest first, each with the signal that closes it.
     silent: Mutex<BTreeMap<u64, Arc<Notify>>>,
-    next: AtomicU64,
+    next_id: AtomicU64,
     counters: Arc<ConnectionCounters>,
     log: OncePerCause<String>,
 }
 
 impl Connections {
-    pub(super) fn new(counters: Arc<ConnectionCounters>, turn: Duration) -> Self {
+    pub(super) fn new(counters: Arc<ConnectionCounters>, permit_timeout: Duration) -> Self {
         Self {
             open: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             scrapes: Arc::new(Semaphore::new(SCRAPES_MAX)),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
-            long_answers: Arc::new(Semaphore::new(LONG_ANSWERS_MAX)),
-            turn,
+            long_responses: Arc::new(Semaphore::new(LONG_RESPONSES_MAX)),
+            permit_timeout,
             silent: Mutex::default(),
-            next: AtomicU64::new(0),
+            next_id: AtomicU64::new(0),
             counters,
             log: OncePerCause::new(LOGGED_CAUSES_MAX),
         }
     }
 
-    /// One more connection. If all are in use, the oldest silent one is closed first.
+    /// Admits one more connection. If all are in use, the oldest silent one is evicted first.
     pub(super) async fn admit(self: &Arc<Self>) -> Connection {
         if self.open.available_permits() == 0 {
-            self.displace();
+            self.evict_oldest();
         }
         let permit = Arc::clone(&self.open).acquire_owned().await;
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let close = Arc::<Notify>::default();
-        self.silent().insert(number, Arc::clone(&close));
+        self.silent().insert(id, Arc::clone(&close));
         Connection {
             connections: Arc::clone(self),
-            number,
+            id,
             close,
             answered: Notify::new(),
             permit: OnceLock::new(),
-            long_answer: OnceLock::new(),
+            long_response_permit: OnceLock::new(),
             _open: permit.expect("the semaphore is never closed"),
         }
     }
 
-    fn displace(&self) {
+    fn evict_oldest(&self) {
         let Some((_, close)) = self.silent().pop_first() else {
             return;
         };
         close.notify_one();
-        self.counters.displaced.fetch_add(1, Ordering::Relaxed);
+        self.counters.evicted.fetch_add(1, Ordering::Relaxed);
         self.log("all connections are in use: the oldest without a request was closed");
     }
 
-    /// Takes note of an accept that failed.
-    pub(super) fn failed(&self, error: &std::io::Error) {
+    /// Counts and logs a failed accept.
+    pub(super) fn accept_failed(&self, error: &std::io::Error) {
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
         self.log(&error.to_string());
     }
 
     fn log(&self, cause: &str) {
         if let Some(suppressed) = self.log.permit(cause.to_owned(), monotonic_ms()) {
-            tracing::warn!(cause, suppressed, "operators' endpoint");
+            tracing::warn!(cause, suppressed, "HTTP endpoint");
         }
     }
 
     fn silent(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Notify>>> {
-        // No statement leaves it half changed, so it is valid after a panic too.
+        // No statement leaves the map half changed, so it is valid after a panic too.
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The permits that a request for this path needs one of, and how many there are.
+    /// The semaphore from which a request for this path needs a permit, and its size.
     fn permits_for(&self, path: &str) -> Option<(&Arc<Semaphore>, usize)> {
         match path {
             "/live" | "/ready" => None,
@@ -141,7 +141,7 @@ impl Connections {
 }
 
 /// Whether the response grows with cells, tenants or sessions.
-fn has_long_answer(path: &str) -> bool {
+fn has_long_response(path: &str) -> bool {
     matches!(path, "/counts" | "/cells" | "/sessions")
 }
 
@@ -149,13 +149,12 @@ fn has_long_answer(path: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct Connection {
     connections: Arc<Connections>,
-    number: u64,
+    id: u64,
     close: Arc<Notify>,
     answered: Notify,
-    /// Of the request.
+    /// The permit of the request.
     permit: OnceLock<OwnedSemaphorePermit>,
-    /// Of a long response.
-    long_answer: OnceLock<OwnedSemaphorePermit>,
+    long_response_permit: OnceLock<OwnedSemaphorePermit>,
     _open: OwnedSemaphorePermit,
 }
 
@@ -166,7 +165,7 @@ impl Connection {
         router: Router,
         request: Request<Incoming>,
     ) -> Result<Response, Infallible> {
-        self.connections.silent().remove(&self.number);
+        self.connections.silent().remove(&self.id);
         let response = match self.begin(request.uri().path()).await {
             Ok(()) => router.oneshot(request).await?,
             Err(busy) => busy.into_response(),
@@ -181,14 +180,14 @@ impl Connection {
         };
         let permit = Arc::clone(permits).try_acquire_owned();
         let permit = permit.map_err(|_| self.refuse(max))?;
-        // A connection is for one request, so it is empty.
+        // A connection serves one request, so the cell is empty.
         let _ = self.permit.set(permit);
-        if has_long_answer(path) {
-            let turn = Arc::clone(&self.connections.long_answers).acquire_owned();
-            let permit = timeout(self.connections.turn, turn).await;
-            let permit = permit.map_err(|_| self.refuse(LONG_ANSWERS_MAX))?;
+        if has_long_response(path) {
+            let permit = Arc::clone(&self.connections.long_responses).acquire_owned();
+            let permit = timeout(self.connections.permit_timeout, permit).await;
+            let permit = permit.map_err(|_| self.refuse(LONG_RESPONSES_MAX))?;
             let permit = permit.expect("the semaphore is never closed");
-            let _ = self.long_answer.set(permit);
+            let _ = self.long_response_permit.set(permit);
         }
         Ok(())
     }
@@ -199,19 +198,19 @@ impl Connection {
         ApiError::TooManyRequests { max }
     }
 
-    /// Resolves once the request has its answer.
+    /// Resolves once the response to the request has been made.
     pub(super) async fn answered(&self) {
         self.answered.notified().await;
     }
 
-    /// Resolves when this connection is to be closed for another.
-    pub(super) async fn displaced(&self) {
+    /// Resolves when this connection is evicted.
+    pub(super) async fn evicted(&self) {
         self.close.notified().await;
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.connections.silent().remove(&self.number);
+        self.connections.silent().remove(&self.id);
     }
 }

@@ -11,15 +11,14 @@ use serde_json::json;
 
 use crate::once_per_cause::{OncePerCause, monotonic_ms};
 
-/// Codes of failures that the log keeps apart; there are fewer.
+/// Codes that the log distinguishes; fewer can be logged.
 const LOGGED_CODES_MAX: usize = 16;
 
-/// Logs each code once a minute: a scraper or script asks again and again.
+/// Logs each code once a minute, because scrapers and scripts repeat their requests.
 static LOG: LazyLock<OncePerCause<&'static str>> =
     LazyLock::new(|| OncePerCause::new(LOGGED_CODES_MAX));
 
-/// Why a request has no answer. Errors below 500 are for whoever asks, the others for whoever runs the
-/// server.
+/// Why a request failed. Statuses below 500 concern the client, the others the operator of the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No route has this path.
@@ -31,11 +30,11 @@ pub enum ApiError {
     /// A parameter is missing, unknown or malformed.
     #[error("{0}")]
     BadRequest(String),
-    /// The Host is not this machine: DNS rebinding by a web page.
+    /// The Host is not this machine, as in DNS rebinding by a web page.
     #[error("the Host of the request is not a loopback address of this machine")]
     HostRefused,
-    /// The Origin of a request that changes state is another one: a web page.
-    #[error("requests of this method from another origin are refused")]
+    /// The Origin of a request that changes state is another one, such as a web page.
+    #[error("requests with this method from another origin are refused")]
     OriginRefused,
     /// No tenant has this name.
     #[error("the server has no tenant with this name")]
@@ -67,10 +66,10 @@ pub enum ApiError {
         /// The shard.
         shard: usize,
     },
-    /// As many requests are being answered as may be.
-    #[error("{max} requests of this kind are being answered; ask again")]
+    /// The limit of concurrent requests is reached.
+    #[error("{max} requests of this kind are in progress, which is the limit; retry later")]
     TooManyRequests {
-        /// How many.
+        /// The limit.
         max: usize,
     },
     /// No answer in time: the disk may be stuck.
@@ -83,7 +82,7 @@ pub enum ApiError {
     #[error("the store is poisoned, so no durable state is available; GET /ready has the reason")]
     StorePoisoned,
     /// The server is recovering.
-    #[error("the server is starting: it recovers the stored state")]
+    #[error("the server is starting and recovers the stored state; retry later")]
     Starting,
     /// The shards have stopped.
     #[error("the server is draining")]
@@ -131,7 +130,7 @@ impl IntoResponse for ApiError {
         if status == StatusCode::INTERNAL_SERVER_ERROR
             && let Some(suppressed) = LOG.permit(code, monotonic_ms())
         {
-            tracing::error!(code, suppressed, error = %self, "a request of an operator failed");
+            tracing::error!(code, suppressed, error = %self, "an HTTP request failed");
         }
         (
             status,

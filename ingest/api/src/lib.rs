@@ -43,25 +43,25 @@ use tower::ServiceExt;
 pub use backend::{
     Answer, Backend, Cell, Device, Difference, Readiness, Recount, Session, Sessions,
 };
-pub use connections::{CONNECTIONS_MAX, ConnectionCounters, LONG_ANSWERS_MAX, SCRAPES_MAX};
+pub use connections::{CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX};
 pub use error::ApiError;
 pub use once_per_cause::OncePerCause;
 pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;
 
 /// Timeouts of waiting for a client.
 #[derive(Clone, Copy, Debug)]
-struct Deadlines {
+struct Timeouts {
     /// For the head of a request, and again for its body.
     request: Duration,
     /// For the client to read the response.
-    taking: Duration,
+    response: Duration,
 }
 
-const DEADLINES: Deadlines = Deadlines {
+const TIMEOUTS: Timeouts = Timeouts {
     // A request is one packet on this machine.
     request: Duration::from_secs(10),
-    // A response has up to some MiB, perhaps through a tunnel.
-    taking: Duration::from_secs(60),
+    // A response may have a few MiB and pass through a tunnel.
+    response: Duration::from_secs(60),
 };
 
 /// The state behind the routes.
@@ -71,7 +71,7 @@ struct Api {
     backend: Arc<dyn Backend>,
     /// The address of the listener, which is a valid Host.
     bound: IpAddr,
-    deadlines: Deadlines,
+    timeouts: Timeouts,
 }
 
 /// Answers for the routes until the server has recovered.
@@ -82,19 +82,18 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// What has happened to connections.
+    /// The counters of connections.
     pub fn connections(&self) -> Arc<ConnectionCounters> {
         Arc::clone(&self.connections)
     }
 
-    /// Opens the routes: the server has recovered. `bound` is where the listener is.
+    /// Opens the routes once the server has recovered. `bound` is the address of the listener.
     pub fn open(&self, backend: Arc<dyn Backend>, bound: IpAddr) {
-        let deadlines = DEADLINES;
         let api = Api {
             connections: self.connections(),
             backend,
             bound,
-            deadlines,
+            timeouts: TIMEOUTS,
         };
         self.router.get_or_init(|| router(Arc::new(api)));
     }
@@ -102,7 +101,7 @@ impl Gate {
     /// The router of the gate. While it is closed, only `GET /live` succeeds.
     fn router(self: Arc<Self>) -> Router {
         let starting = Router::new()
-            .route("/live", parameters::only(&[], get(probes::live)))
+            .route("/live", parameters::allow_only(&[], get(probes::live)))
             .fallback(async || ApiError::Starting);
         let answer = move |request: Request| {
             let router = self.router.get().unwrap_or(&starting).clone();
@@ -123,9 +122,9 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let patience = (DEADLINES.request, DEADLINES.taking);
     let connections = gate.connections();
-    listen::run(listener, gate.router(), connections, patience, stop).await;
+    listen::run(listener, gate.router(), connections, TIMEOUTS, stop).await;
+
     Ok(())
 }
 
@@ -175,7 +174,7 @@ async fn index() -> axum::Json<serde_json::Value> {
 fn router(api: Arc<Api>) -> Router {
     let mut router = Router::new();
     for route in routes() {
-        let handler = parameters::only(route.parameters, route.handler);
+        let handler = parameters::allow_only(route.parameters, route.handler);
         router = router.route(route.path, handler);
     }
     router

@@ -1,8 +1,8 @@
 //! The accept loop of the HTTP/1.1 endpoint, with limits.
 //!
-//! Runs until it is told to stop, then lets requests under way finish for [`GRACE`]. How many connections there may be,
-//! and which of them give way, is in `connections.rs`. A connection is for one request and has a deadline for its head,
-//! and one for taking the answer, so that nobody keeps it by doing nothing.
+//! Runs until it is told to stop, then lets requests in progress finish within [`GRACE`]. The limit on connections and
+//! the choice of which to evict are in `connections.rs`. A connection serves one request, with a timeout for its head
+//! and one for reading the response, so that an idle client cannot keep it.
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::service_fn;
 
+use super::Timeouts;
 use super::connections::{ConnectionCounters, Connections};
 
 /// Maximum size of a request head, and of the read buffer.
@@ -30,21 +31,20 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Delay after a failed accept: without descriptors or memory the next one would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` resolves. `head` is the timeout of a request head, `taking` that of reading the
-/// response.
+/// Serves `router` until `stop` resolves.
 pub(super) async fn run(
     listener: TcpListener,
     router: Router,
     counters: Arc<ConnectionCounters>,
-    (head, taking): (Duration, Duration),
+    timeouts: Timeouts,
     stop: impl Future<Output = ()>,
 ) {
-    let connections = Arc::new(Connections::new(counters, head));
+    let connections = Arc::new(Connections::new(counters, timeouts.request));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
-        // Room is made for a connection that is there, and for no other.
+        // A connection is evicted only for one that has been accepted.
         let admitted = async {
             let stream = accept(&listener, &connections).await;
             (stream, Arc::new(connections.admit().await))
@@ -61,7 +61,7 @@ pub(super) async fn run(
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(head)
+            .header_read_timeout(timeouts.request)
             // A persistent connection would need an idle timeout, and a scraper with the same interval would race with
             // the close. A new connection to a loopback address costs little.
             .keep_alive(false)
@@ -69,23 +69,23 @@ pub(super) async fn run(
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let serving = graceful.watch(serving);
         tasks.spawn(async move {
-            let not_taken = async {
+            let response_timeout = async {
                 connection.answered().await;
-                sleep(taking).await;
+                sleep(timeouts.response).await;
             };
             tokio::select! {
-                // An error is the peer's: it went away, or it does not speak HTTP.
+                // An error means that the client has disconnected or does not speak HTTP.
                 _ = serving => (),
-                () = not_taken => (),
-                () = connection.displaced() => (),
+                () = response_timeout => (),
+                () = connection.evicted() => (),
             }
-            // The socket is closed: now another may be opened.
+            // The socket is closed, so another connection may be admitted.
             drop(connection);
         });
     }
     drop(listener);
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests of operators were cut off by the stop");
+        tracing::warn!("the stop cut off HTTP requests in progress");
     }
 }
 
@@ -94,12 +94,12 @@ async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream 
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let _ = stream.set_nodelay(true); // an answer is whole, there is nothing to wait for
+                let _ = stream.set_nodelay(true); // responses are written whole, so Nagle's algorithm only delays them
                 return stream;
             }
             Err(error) => {
-                connections.failed(&error);
-                if !is_of_the_peer(&error) {
+                connections.accept_failed(&error);
+                if !is_caused_by_peer(&error) {
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -107,8 +107,8 @@ async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream 
     }
 }
 
-/// Whether the connection that was to be accepted had ended; the next one may be well.
-fn is_of_the_peer(error: &io::Error) -> bool {
+/// Whether the connection ended before it was accepted. Such an error says nothing about the next one.
+fn is_caused_by_peer(error: &io::Error) -> bool {
     let kinds = [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
     kinds.contains(&error.kind())
 }

@@ -1,6 +1,6 @@
-//! Turns a flood of log lines with one cause into a line a minute.
+//! Limits log lines with the same cause to one a minute.
 //!
-//! Bounds: a fixed number of causes. It writes no line itself.
+//! Bounds: a fixed number of causes. It decides only: the caller writes the line.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,8 +8,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-/// How long a cause stays quiet after it was logged.
-const QUIET_MILLISECONDS: u64 = 60_000;
+/// How long a cause is suppressed after it was logged.
+const QUIET_MS: u64 = 60_000;
 
 /// Milliseconds of the monotonic clock, for [`OncePerCause::permit`].
 pub(crate) fn monotonic_ms() -> u64 {
@@ -17,11 +17,11 @@ pub(crate) fn monotonic_ms() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Lets each cause through at most once a minute, and counts what it held back.
+/// Permits each cause at most once a minute, and counts the suppressed lines.
 ///
-/// For lines that a peer can provoke: rejections and refusals. It holds at most `causes_max` causes.
-/// Causes beyond that share one entry, so the log stays bounded whatever peers send; the entry of a cause that
-/// was logged more than a minute ago is reused, and its count is lost: exact numbers are in the metrics.
+/// For lines that a peer can provoke, such as rejections and refusals. Holds at most `causes_max` causes; all others
+/// share one entry, so the log is bounded whatever peers send. The entry of a cause that was logged more than a minute
+/// ago may be reused, and its count is then lost: the exact numbers are in the metrics.
 #[derive(Debug)]
 pub struct OncePerCause<C> {
     causes_max: usize,
@@ -34,7 +34,7 @@ struct Causes<C> {
     overflow: Option<Quiet>,
 }
 
-/// A cause that was logged and is quiet for now.
+/// The entry of a cause that was logged.
 #[derive(Debug, Clone, Copy)]
 struct Quiet {
     logged_at_ms: u64,
@@ -54,10 +54,10 @@ impl<C: Eq + Hash> OncePerCause<C> {
         }
     }
 
-    /// Whether to log `cause` now: the number of times it was held back since its last line, or none to
-    /// stay quiet. `now_ms` is any clock in milliseconds; one that jumps back only delays a line.
+    /// Returns the number of lines of `cause` suppressed since its last one if it is to be logged now, otherwise `None`.
+    /// `now_ms` is any clock in milliseconds; if it jumps back, a line is delayed.
     pub fn permit(&self, cause: C, now_ms: u64) -> Option<u64> {
-        // A panic elsewhere while the lock was held leaves nothing but counters of log lines behind.
+        // A panic while the lock was held can corrupt only counters of log lines.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
         if let Some(quiet) = state.seen.get_mut(&cause) {
@@ -89,7 +89,7 @@ impl Quiet {
     }
 
     fn is_over(&self, now_ms: u64) -> bool {
-        now_ms.saturating_sub(self.logged_at_ms) >= QUIET_MILLISECONDS
+        now_ms.saturating_sub(self.logged_at_ms) >= QUIET_MS
     }
 
     fn permit(&mut self, now_ms: u64) -> Option<u64> {
@@ -108,7 +108,7 @@ mod tests {
     use super::OncePerCause;
 
     #[test]
-    fn a_cause_is_let_through_once_a_minute_with_what_was_held_back() {
+    fn a_cause_is_permitted_once_a_minute_with_the_number_of_suppressed_lines() {
         let log = OncePerCause::new(4);
         assert_eq!(log.permit("expired", 1_000), Some(0));
         assert_eq!(log.permit("expired", 1_001), None);
@@ -116,30 +116,30 @@ mod tests {
         assert_eq!(
             log.permit("unknown", 2_000),
             Some(0),
-            "causes do not silence each other"
+            "one cause does not suppress another"
         );
         assert_eq!(log.permit("expired", 61_000), Some(2));
         assert_eq!(log.permit("expired", 61_001), None);
     }
 
     #[test]
-    fn causes_beyond_the_bound_share_one_place() {
+    fn causes_beyond_the_limit_share_one_entry() {
         let log = OncePerCause::new(2);
         assert_eq!(log.permit(1, 0), Some(0));
         assert_eq!(log.permit(2, 0), Some(0));
         assert_eq!(
             log.permit(3, 0),
             Some(0),
-            "the first beyond the bound is still heard"
+            "the first one beyond the limit is still logged"
         );
         for cause in 4..1_000 {
             assert_eq!(log.permit(cause, 10), None);
         }
-        assert_eq!(log.permit(1, 20), None, "known causes keep their place");
+        assert_eq!(log.permit(1, 20), None, "known causes keep their entries");
     }
 
     #[test]
-    fn a_cause_that_went_quiet_gives_up_its_place() {
+    fn the_entry_of_a_cause_is_reused_after_a_minute() {
         let log = OncePerCause::new(1);
         assert_eq!(log.permit("first", 0), Some(0));
         assert_eq!(log.permit("second", 60_000), Some(0));
@@ -147,12 +147,12 @@ mod tests {
         assert_eq!(
             log.permit("first", 60_002),
             Some(0),
-            "now the first is beyond the bound"
+            "now the first cause is beyond the limit"
         );
     }
 
     #[test]
-    fn a_clock_that_jumps_back_only_delays_a_line() {
+    fn a_clock_that_jumps_back_delays_a_line_at_most() {
         let log = OncePerCause::new(1);
         assert_eq!(log.permit("cause", 100_000), Some(0));
         assert_eq!(log.permit("cause", 0), None);

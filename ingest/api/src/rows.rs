@@ -1,6 +1,6 @@
-//! An answer that is a list, written row by row as the peer takes it.
+//! A response that is a list, serialized row by row as the client reads it.
 //!
-//! However long the list, a connection holds one chunk of its text; what the rows are made from is the caller's to bound.
+//! However long the list, a connection holds one chunk of its text. The caller bounds the source of the rows.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Serialize;
 
-/// A chunk has at most one row more.
+/// Target size of a chunk, which the last row may exceed.
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// `before`, the rows with commas between them, `after`: together they must be JSON.
+/// A response of `before`, the rows separated by commas, and `after`, which together must be JSON.
 pub(super) fn answer<R>(before: &str, rows: R, after: String) -> Response
 where
     R: Iterator<Item: Serialize> + Send + Unpin + 'static,
@@ -79,22 +79,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn rows_are_made_as_they_are_taken() {
-        let made = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&made);
+    async fn rows_are_serialized_as_they_are_read() {
+        let serialized = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&serialized);
         let rows = (0..100_000).inspect(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
         });
         let mut body = answer("[", rows, "]".to_owned()).into_body();
         let mut text = Vec::new();
         loop {
-            let before = made.load(Ordering::Relaxed);
+            let before = serialized.load(Ordering::Relaxed);
             let frame =
                 std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
             let Some(frame) = frame else { break };
             let chunk = frame.unwrap().into_data().unwrap();
             assert!(chunk.len() <= CHUNK_BYTES + 7, "{}", chunk.len());
-            assert!(made.load(Ordering::Relaxed) - before <= CHUNK_BYTES / 2);
+            assert!(serialized.load(Ordering::Relaxed) - before <= CHUNK_BYTES / 2);
             text.extend(chunk);
         }
         let numbers: Vec<u32> = serde_json::from_slice(&text).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_rows_are_an_empty_list() {
+    async fn no_rows_give_an_empty_list() {
         let body = answer("[", std::iter::empty::<u8>(), "]".to_owned()).into_body();
         assert_eq!(axum::body::to_bytes(body, 9).await.unwrap(), "[]");
     }

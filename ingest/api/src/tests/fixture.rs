@@ -17,8 +17,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    Answer as Answering, Api, ApiError, Backend, Cell, ConnectionCounters, Deadlines, Device,
-    Difference, Readiness, Recount, Session, Sessions, router,
+    Answer as Answering, Api, ApiError, Backend, Cell, ConnectionCounters, Device, Difference,
+    Readiness, Recount, Session, Sessions, Timeouts, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -157,9 +157,9 @@ impl Server {
             backend: Arc::new(backend),
             connections: Arc::default(),
             bound: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            deadlines: Deadlines {
+            timeouts: Timeouts {
                 request: soon,
-                taking: soon,
+                response: soon,
             },
         };
         Self {

@@ -1,4 +1,4 @@
-//! Tests with a real socket: serving, deadlines of idle and slow clients, and the stop.
+//! Tests with a real socket: serving, timeouts of idle and slow clients, and the stop.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -14,25 +14,28 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::fixture::{Fake, Server, loopback};
-use crate::{Gate, LONG_ANSWERS_MAX, listen, serve};
+use crate::{Gate, LONG_RESPONSES_MAX, Timeouts, listen, serve};
 
-/// Much longer than any test takes, and much shorter than a connection would last without its deadline.
+/// Much longer than any test takes, and much shorter than a connection would last without its timeout.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Deadlines of the request head and of taking the response.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(100));
+const SHORT: Duration = Duration::from_millis(100);
 
-/// Serves with short deadlines until the test ends.
-async fn with_short_deadlines(router: Router) -> SocketAddr {
-    with_deadlines(router, PATIENCE).await
+/// Serves with short timeouts until the test ends.
+async fn with_short_timeouts(router: Router) -> SocketAddr {
+    let timeouts = Timeouts {
+        request: SHORT,
+        response: SHORT,
+    };
+    with_timeouts(router, timeouts).await
 }
 
-async fn with_deadlines(router: Router, patience: (Duration, Duration)) -> SocketAddr {
+async fn with_timeouts(router: Router, timeouts: Timeouts) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind(loopback()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let never = std::future::pending();
     let counters = Arc::default();
-    tokio::spawn(listen::run(listener, router, counters, patience, never));
+    tokio::spawn(listen::run(listener, router, counters, timeouts, never));
     address
 }
 
@@ -88,7 +91,7 @@ async fn it_serves_until_it_is_stopped_despite_idle_connections() {
 #[tokio::test]
 async fn a_connection_without_a_complete_head_is_closed() {
     let server = Server::new();
-    let address = with_short_deadlines(server.router.clone()).await;
+    let address = with_short_timeouts(server.router.clone()).await;
     for head in ["", "G", "GET /live HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -96,11 +99,11 @@ async fn a_connection_without_a_complete_head_is_closed() {
     }
 }
 
-/// The deadline is for the whole head: a trickle of bytes does not extend it.
+/// The timeout is for the whole head: a trickle of bytes does not extend it.
 #[tokio::test]
 async fn a_connection_that_sends_its_head_byte_by_byte_is_closed() {
     let server = Server::new();
-    let address = with_short_deadlines(server.router.clone()).await;
+    let address = with_short_timeouts(server.router.clone()).await;
     let mut slow = TcpStream::connect(address).await.unwrap();
     let head = "GET /live HTTP/1.1\r\nHost: localhost\r\nX: ";
     slow.write_all(head.as_bytes()).await.unwrap();
@@ -122,9 +125,9 @@ async fn a_connection_that_sends_its_head_byte_by_byte_is_closed() {
 }
 
 #[tokio::test]
-async fn an_incomplete_body_has_the_same_deadline_as_a_head() {
+async fn an_incomplete_body_has_the_same_timeout_as_a_head() {
     let server = Server::new();
-    let address = with_short_deadlines(server.router.clone()).await;
+    let address = with_short_timeouts(server.router.clone()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = "POST /backup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -136,7 +139,7 @@ async fn an_incomplete_body_has_the_same_deadline_as_a_head() {
 #[tokio::test]
 async fn a_connection_is_closed_after_its_response() {
     let server = Server::new();
-    let address = with_short_deadlines(server.router.clone()).await;
+    let address = with_short_timeouts(server.router.clone()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = "GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
     stream
@@ -170,7 +173,7 @@ async fn a_client_that_does_not_read_the_response_is_closed() {
     });
     let answer = Arc::new(Mutex::new(Some(answer)));
     let once = async move || Body::from(answer.lock().unwrap().take().unwrap());
-    let address = with_short_deadlines(Router::new().route("/", get(once))).await;
+    let address = with_short_timeouts(Router::new().route("/", get(once))).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -179,22 +182,22 @@ async fn a_client_that_does_not_read_the_response_is_closed() {
         .await
         .expect("the endpoint drops the response");
     // Only the buffered part can still be read.
-    let mut taken = Vec::new();
-    let _ = timeout(DEADLINE, stream.read_to_end(&mut taken))
+    let mut received = Vec::new();
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut received))
         .await
         .expect("the endpoint has closed");
-    assert!(taken.len() < 64 << 20, "{} bytes", taken.len());
+    assert!(received.len() < 64 << 20, "{} bytes", received.len());
 }
 
-/// One request more than may be in progress is refused at once, whichever that is, and no other kind waits for it.
+/// One request beyond the limit of its kind is refused at once, and no other kind waits for it.
 #[tokio::test]
-async fn each_kind_of_request_has_permits_of_its_own() {
+async fn each_kind_of_request_has_its_own_permits() {
     let never = async || std::future::pending::<String>().await;
     let router = Router::new()
         .route("/live", get(async || "live"))
         .route("/metrics", get(never))
         .route("/slow", get(never));
-    let address = with_short_deadlines(router).await;
+    let address = with_short_timeouts(router).await;
     let mut in_progress = JoinSet::new();
     for (path, max) in [("/metrics", 8), ("/slow", 88)] {
         for _ in 0..=max {
@@ -208,8 +211,8 @@ async fn each_kind_of_request_has_permits_of_its_own() {
     assert_eq!(in_progress.len(), 8 + 88, "the others are in progress");
 }
 
-/// Answers long answers once `ends` has a permit for each, and counts those that it has begun.
-fn long_answers(ends: &Arc<Semaphore>, begun: &watch::Sender<usize>) -> Router {
+/// Sends each long response once `ends` has a permit for it, and counts the requests that have begun.
+fn long_responses(ends: &Arc<Semaphore>, begun: &watch::Sender<usize>) -> Router {
     let (ends, begun) = (Arc::clone(ends), begun.clone());
     let handler = async move || {
         begun.send_modify(|begun| *begun += 1);
@@ -224,13 +227,17 @@ fn long_answers(ends: &Arc<Semaphore>, begun: &watch::Sender<usize>) -> Router {
 }
 
 #[tokio::test]
-async fn a_long_answer_waits_for_its_turn_and_is_refused_if_it_does_not_come() {
-    for (patience, status) in [(PATIENCE.0, "503"), (DEADLINE, "200")] {
+async fn a_long_response_waits_for_a_permit_and_is_refused_at_the_timeout() {
+    for (request, status) in [(SHORT, "503"), (DEADLINE, "200")] {
         let (ends, begun) = (Arc::new(Semaphore::new(0)), watch::Sender::new(0));
-        let router = long_answers(&ends, &begun);
-        let address = with_deadlines(router, (patience, DEADLINE)).await;
+        let router = long_responses(&ends, &begun);
+        let timeouts = Timeouts {
+            request,
+            response: DEADLINE,
+        };
+        let address = with_timeouts(router, timeouts).await;
         let paths = ["/counts", "/cells", "/sessions", "/cells"];
-        assert_eq!(paths.len(), LONG_ANSWERS_MAX);
+        assert_eq!(paths.len(), LONG_RESPONSES_MAX);
         let first = paths.map(|path| tokio::spawn(ask(address, path)));
         let mut beginning = begun.subscribe();
         let all = beginning.wait_for(|begun| *begun == paths.len()).await;
@@ -242,10 +249,11 @@ async fn a_long_answer_waits_for_its_turn_and_is_refused_if_it_does_not_come() {
             assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
             assert!(refused.contains("\"busy\""), "{refused}");
         } else {
-            let waits = timeout(PATIENCE.0, &mut next).await;
+            let waits = timeout(SHORT, &mut next).await;
             assert!(waits.is_err(), "{waits:?}");
         }
-        assert_eq!(*begun.borrow(), paths.len(), "no more are begun");
+        assert_eq!(*begun.borrow(), paths.len(), "no more have begun");
+
         ends.add_permits(paths.len() + 1);
         for first in first {
             let answer = first.await.unwrap();

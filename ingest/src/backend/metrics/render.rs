@@ -117,10 +117,7 @@ fn endpoint(counters: &ConnectionCounters, page: &mut Page<'_>) -> fmt::Result {
         &endpoint::CONNECTIONS,
         counters.accepted.load(Ordering::Relaxed),
     )?;
-    page.one(
-        &endpoint::EVICTED,
-        counters.evicted.load(Ordering::Relaxed),
-    )?;
+    page.one(&endpoint::EVICTED, counters.evicted.load(Ordering::Relaxed))?;
     page.one(&endpoint::REFUSED, counters.refused.load(Ordering::Relaxed))?;
     page.one(
         &endpoint::ACCEPTS_FAILED,

@@ -1,4 +1,4 @@
-//! Requests of operators that cannot be meant.
+//! Requests of operators with mistakes.
 
 use crate::harness::*;
 
@@ -23,7 +23,7 @@ fn x27_a_parameter_that_a_route_does_not_take_is_refused() {
         let (status, body) = server.ops.get(&format!("{path}?x=1"));
         assert_eq!(status, 400, "{path}: {body}");
         assert!(body.contains("\"badRequest\""), "{path}: {body}");
-        assert!(body.contains("this route takes"), "{path}: {body}");
+        assert!(body.contains("this route accepts"), "{path}: {body}");
     }
     let (status, body) = server.ops.get(&format!("/devices/contoso/{device}"));
     assert_eq!(status, 404, "{body}");
