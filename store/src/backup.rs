@@ -6,7 +6,7 @@
 //! The copy is made under a temporary name, synced, then renamed, so a directory with the final name is complete. FORMAT
 //! is written last, so that an incomplete copy is not taken for a data directory.
 //!
-//! A copy is never made inside the data directory, whatever its path (`parent`). One caller at a time per target. The
+//! A copy is never made inside the data directory, even through symbolic links (`parent`). One caller at a time per target. The
 //! caller chooses the directories; no older backup is deleted.
 
 mod parent;
@@ -21,14 +21,14 @@ use crate::kill_point::kill_point;
 use crate::store::Store;
 use crate::{acknowledged_mark, format};
 
-use parent::{Parent, failed};
+use parent::{Parent, cannot};
 
 impl Store {
     /// Backs up the store to `target`, a directory that must not exist. Removes the incomplete copy that an earlier
     /// call for the same target left.
     ///
     /// # Errors
-    /// The store is poisoned, `target` exists or leads into the data directory, or the disk refuses.
+    /// The store is poisoned, `target` exists or is inside the data directory, or the operating system returned an error.
     pub fn backup(&self, target: &Path) -> Result<(), BackupError> {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(BackupError::Poisoned(reason.clone()));
@@ -56,7 +56,7 @@ impl Store {
 
     fn backup_into(&self, parent: &Parent, target: &Path) -> Result<(), BackupError> {
         let partial = &parent.partial();
-        remove(partial).map_err(failed(target, "remove an incomplete copy of"))?;
+        remove(partial).map_err(cannot("remove an incomplete copy of", target))?;
         kill_point("store.backup.before_checkpoint");
         let acknowledged = {
             let _guard = self.inner.trim_gate.block();
@@ -67,17 +67,17 @@ impl Store {
         };
         kill_point("store.backup.after_checkpoint");
         acknowledged_mark::create(partial, acknowledged)
-            .map_err(failed(target, "write ACKNOWLEDGED of"))?;
+            .map_err(cannot("write ACKNOWLEDGED of", target))?;
         kill_point("store.backup.before_sync");
-        sync_all(partial).map_err(failed(target, "sync"))?;
+        sync_all(partial).map_err(cannot("sync", target))?;
         kill_point("store.backup.before_format");
-        format::write_whole(partial, self.shards()).map_err(failed(target, "write FORMAT of"))?;
+        format::write_whole(partial, self.shards()).map_err(cannot("write FORMAT of", target))?;
         kill_point("store.backup.before_rename");
-        fs::rename(partial, parent.target()).map_err(failed(target, "rename"))?;
+        fs::rename(partial, parent.target()).map_err(cannot("rename", target))?;
         kill_point("store.backup.before_directory_sync");
         parent
             .sync()
-            .map_err(failed(target, "sync the parent directory of"))?;
+            .map_err(cannot("sync the parent directory of", target))?;
         kill_point("store.backup.after_directory_sync");
         Ok(())
     }

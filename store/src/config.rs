@@ -85,7 +85,7 @@ impl StoreConfig {
     /// Resolves the directory: an open store keeps its directory, wherever its path leads later.
     pub(crate) fn resolved(&self) -> Result<Self, OpenError> {
         let directory = paths::resolve(&self.directory)
-            .map_err(|error| OpenError::io(&self.directory, "find", error))?;
+            .map_err(|error| OpenError::io(&self.directory, "resolve its path", error))?;
         Ok(Self {
             directory,
             ..self.clone()

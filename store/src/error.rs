@@ -25,7 +25,7 @@ pub enum OpenError {
     },
     /// Written by another version of Muster. The operator runs that version.
     #[error(
-        "data directory {} has format {found}, this program reads format {supported}: run the version of \
+        "data directory {} has format {found}, but this program reads format {supported}: run the version of \
          Muster that wrote it",
         directory.display()
     )]
@@ -45,7 +45,7 @@ pub enum OpenError {
     },
     /// The directory contains other files. The operator names another directory.
     #[error(
-        "{} is not a data directory of Muster ({what}): name another; for a new one, an empty or missing directory",
+        "{} is not a data directory of Muster ({what}): use another directory; a new one must be empty or missing",
         directory.display()
     )]
     NotADataDirectory {
@@ -93,7 +93,7 @@ pub enum OpenError {
     /// The number of shards of a directory is fixed. The operator configures that number.
     #[error(
         "data directory {} has {} shards, but the configuration has {configured}: set the \
-         number of shards to {}, it cannot change",
+         number of shards to {}; it cannot be changed",
         directory.display(), found, found
     )]
     ShardCountDiffers {
@@ -104,14 +104,14 @@ pub enum OpenError {
         /// Number of shards in the configuration.
         configured: u16,
     },
-    /// A new directory needs a number of shards, 1 or more. The operator configures it.
-    #[error("data directory {} is new: set a number of shards of 1 or more", directory.display())]
+    /// A new directory needs at least one shard. The operator configures the number.
+    #[error("data directory {} is new: set the number of shards to 1 or more", directory.display())]
     ShardCountMissing {
         /// The data directory.
         directory: PathBuf,
     },
     /// The operating system reported an error. The operator reads the cause (permission, disk full, ...).
-    #[error("data directory {}: {action}: {source}", directory.display())]
+    #[error("data directory {}: cannot {action}: {source}", directory.display())]
     Io {
         /// The data directory.
         directory: PathBuf,
@@ -159,7 +159,7 @@ impl OpenError {
     pub(crate) fn read(directory: &Path, error: ReadError) -> Self {
         match error {
             ReadError::Corrupt { .. } => Self::corrupt(directory, error.to_string()),
-            ReadError::Io { what } => Self::io(directory, "read", io::Error::other(what)),
+            ReadError::Io { what } => Self::io(directory, "read it", io::Error::other(what)),
         }
     }
 }
@@ -228,32 +228,31 @@ pub enum BackupError {
     #[error("the store is poisoned: {0}")]
     Poisoned(PoisonReason),
     /// The target exists, and nothing is overwritten. The operator names another directory.
-    #[error("{} exists: name another directory", target.display())]
+    #[error("{} already exists: use another directory", target.display())]
     Exists {
         /// The target directory.
         target: PathBuf,
     },
-    /// A data directory holds nothing but its store. The operator makes backups elsewhere.
+    /// A data directory contains only its store. The operator backs up to another directory.
     #[error(
-        "backup {} would lie in the data directory {}: set store.backup_directory to a directory outside of it",
+        "backup {} would be inside the data directory {}: set store.backup_directory to a directory outside it",
         target.display(), directory.display()
     )]
     InsideStore {
-        /// The directory that was asked for.
+        /// The requested directory.
         target: PathBuf,
         /// The data directory.
         directory: PathBuf,
     },
-    /// The copy has another name until it is whole, and the data directory has that name. The operator gives the
-    /// backup another.
+    /// The temporary name of the copy is that of the data directory. The operator gives the backup another name.
     #[error(
         "backup {} would be made in {partial}, which is or contains the data directory {}: give the backup another name",
         target.display(), directory.display()
     )]
     OverStore {
-        /// The directory that was asked for.
+        /// The requested directory.
         target: PathBuf,
-        /// The path of the copy until it is whole.
+        /// The temporary path of the copy.
         partial: String,
         /// The data directory.
         directory: PathBuf,
@@ -290,13 +289,13 @@ impl BackupError {
 #[derive(Debug, thiserror::Error)]
 pub enum RestoringError {
     /// It contains files that no restore created. The operator removes them or names another directory.
-    #[error("{} exists and is not empty: remove it, or use a missing directory", directory.display())]
+    #[error("{} exists and is not empty: remove it or use another directory", directory.display())]
     Occupied {
         /// The directory.
         directory: PathBuf,
     },
     /// Another process is restoring into it. The operator waits for that process.
-    #[error("{} is being restored by another process: wait until it ends", directory.display())]
+    #[error("{} is being restored by another process: wait for it to finish", directory.display())]
     InProgress {
         /// The directory.
         directory: PathBuf,

@@ -77,7 +77,7 @@ pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, Open
 pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
     let Some(mut file) = open(directory, NAME)? else {
         let is_there = directory.try_exists();
-        if !is_there.map_err(|error| OpenError::io(directory, "look at it", error))? {
+        if !is_there.map_err(|error| OpenError::io(directory, "access it", error))? {
             return Err(OpenError::Missing {
                 directory: directory.to_path_buf(),
             });
@@ -139,7 +139,7 @@ fn lock(
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
             directory: directory.to_path_buf(),
         }),
-        Err(TryLockError::Error(error)) => Err(OpenError::io(directory, "lock", error)),
+        Err(TryLockError::Error(error)) => Err(OpenError::io(directory, "lock it", error)),
     }
 }
 
@@ -201,7 +201,7 @@ fn require_restored(directory: &Path) -> Result<(), OpenError> {
         Ok(true) => Err(OpenError::Restoring {
             directory: directory.to_path_buf(),
         }),
-        Err(error) => Err(OpenError::io(directory, "look for RESTORING", error)),
+        Err(error) => Err(OpenError::io(directory, "check for RESTORING", error)),
     }
 }
 
@@ -209,7 +209,7 @@ fn require_empty(directory: &Path) -> Result<(), OpenError> {
     let mut entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(OpenError::io(directory, "list", error)),
+        Err(error) => return Err(OpenError::io(directory, "list it", error)),
     };
     match entries.next() {
         None => Ok(()),
@@ -224,7 +224,7 @@ fn require_empty(directory: &Path) -> Result<(), OpenError> {
 }
 
 fn begin_creation(directory: &Path, shards: u16) -> Result<File, OpenError> {
-    create_directory(directory).map_err(|error| OpenError::io(directory, "create", error))?;
+    create_directory(directory).map_err(|error| OpenError::io(directory, "create it", error))?;
     kill_point("store.create.before_format");
     let failed = |error| OpenError::io(directory, format!("write {NAME_CREATING}"), error);
     let mut file = OpenOptions::new()

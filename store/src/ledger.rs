@@ -42,15 +42,15 @@ struct Shard {
 /// A commit that violates the contract between shards and writer. Nothing of its group was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LedgerError {
-    #[error("shard {shard} does not exist, there are {shards}")]
+    #[error("shard {shard} does not exist; there are {shards} shards")]
     NoSuchShard { shard: ShardId, shards: usize },
-    #[error("shard {shard} sent sequence {found} after {last}: sequences must have no gap")]
+    #[error("shard {shard} sent sequence {found} after {last}: sequences must be consecutive")]
     SequenceGap {
         shard: ShardId,
         last: Sequence,
         found: Sequence,
     },
-    #[error("shard {shard} completed a checkpoint that it had not begun")]
+    #[error("shard {shard} completed a checkpoint that it did not begin")]
     NotBegun { shard: ShardId },
 }
 

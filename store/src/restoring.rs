@@ -68,15 +68,15 @@ impl Restoring {
     pub fn find(directory: &Path) -> Result<Option<Self>, RestoringError> {
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            entries => entries.map_err(failed(directory, "list"))?,
+            entries => entries.map_err(cannot("list", directory))?,
         };
         let mut found: Vec<OsString> = Vec::new();
         let mut has_mark = false;
         for entry in entries {
-            let entry = entry.map_err(failed(directory, "list"))?;
+            let entry = entry.map_err(cannot("list", directory))?;
             let is_file = entry
                 .file_type()
-                .map_err(failed(directory, "inspect"))?
+                .map_err(cannot("inspect", directory))?
                 .is_file();
             if !is_file {
                 return Err(RestoringError::occupied(directory));
@@ -95,13 +95,13 @@ impl Restoring {
             };
         }
         let file =
-            File::open(directory.join(NAME)).map_err(failed(directory, "open RESTORING of"))?;
+            File::open(directory.join(NAME)).map_err(cannot("open RESTORING of", directory))?;
         lock(directory, &file)?;
         let mut text = String::new();
         (&file)
             .take(FILE_BYTES_MAX)
             .read_to_string(&mut text)
-            .map_err(failed(directory, "read RESTORING of"))?;
+            .map_err(cannot("read RESTORING of", directory))?;
         let Some(names) = parse(&text) else {
             return Err(RestoringError::occupied(directory));
         };
@@ -125,13 +125,13 @@ impl Restoring {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(RestoringError::in_progress(directory));
             }
-            created => created.map_err(failed(directory, "create RESTORING of"))?,
+            created => created.map_err(cannot("create RESTORING of", directory))?,
         };
         lock(directory, &file)?;
         // Between creation and lock, another restore may have taken the file for an abandoned one and removed it.
         let own = file
             .metadata()
-            .map_err(failed(directory, "inspect RESTORING of"))?
+            .map_err(cannot("inspect RESTORING of", directory))?
             .ino();
         if fs::metadata(&path).map_or(true, |there| there.ino() != own) {
             return Err(RestoringError::in_progress(directory));
@@ -144,7 +144,7 @@ impl Restoring {
         file.write_all(&text)
             .and_then(|()| file.sync_all())
             .and_then(|()| File::open(directory)?.sync_all())
-            .map_err(failed(directory, "write RESTORING of"))?;
+            .map_err(cannot("write RESTORING of", directory))?;
         Ok(Self {
             directory: directory.to_path_buf(),
             names,
@@ -182,8 +182,8 @@ fn parse(text: &str) -> Option<Vec<OsString>> {
     }
 }
 
-/// Maps an operating system error of a step to a [`RestoringError`].
-fn failed(directory: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RestoringError {
+/// Converts an error of the operating system to "cannot {action} {directory}".
+fn cannot(action: &'static str, directory: &Path) -> impl FnOnce(io::Error) -> RestoringError {
     move |error| RestoringError::io(directory, action, error)
 }
 

@@ -143,7 +143,7 @@ fn open_database(
 
 /// The notice about a missing or damaged mark.
 fn notice_of_mark(found: Found, mode: Mode) -> Option<String> {
-    let fault = match found {
+    let state = match found {
         Found::Missing if mode != Mode::Create => "missing",
         Found::Damaged => "damaged",
         Found::Missing | Found::Sequence(_) => return None,
@@ -154,7 +154,7 @@ fn notice_of_mark(found: Found, mode: Mode) -> Option<String> {
         " and was recreated"
     };
     Some(format!(
-        "file ACKNOWLEDGED is {fault}{recreated}; the log was read without it"
+        "file ACKNOWLEDGED is {state}{recreated}; the log was read without it"
     ))
 }
 

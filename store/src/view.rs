@@ -286,21 +286,21 @@ impl<'a> StoreView<'a> {
         range: &KeyRange,
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut fault = None;
+        let mut failure = None;
         self.reads
             .scan(keyspace, &range.first, &range.end, &mut |key, stored| {
-                let taken = checked(keyspace, key, stored)
+                let visited = checked(keyspace, key, stored)
                     .map_err(E::from)
                     .and_then(|payload| visit(key, payload));
-                match taken {
+                match visited {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => {
-                        fault = Some(error);
+                        failure = Some(error);
                         ControlFlow::Break(())
                     }
                 }
             })?;
-        fault.map_or(Ok(()), Err)
+        failure.map_or(Ok(()), Err)
     }
 }
 

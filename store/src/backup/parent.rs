@@ -1,8 +1,8 @@
-//! The directory that a backup goes into, checked and held open.
+//! The parent directory of a backup, checked and held open.
 //!
-//! A link on its path may be changed while the server runs, also between a check and the first write. So the directory
-//! is opened, the open directory is checked, and everything is done through it: its path in `/proc` leads to the
-//! directory that was opened, whatever its name leads to by then. Owned by the call that makes the backup.
+//! A symbolic link in its path may change while the server runs, even between the check and the first write. So the
+//! directory is opened, the open directory is checked, and all operations go through its path in `/proc/self/fd`, which
+//! always resolves to the directory that was opened. Owner: the call that makes the backup.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,52 +15,56 @@ use crate::format;
 use crate::paths::{is_inside, resolve};
 use crate::restoring::partial_of;
 
-/// What RocksDB appends to the name of a checkpoint until it is whole. It removes what it finds there.
+/// The suffix of an incomplete RocksDB checkpoint. RocksDB removes an existing directory with that name.
 const CHECKPOINT_SUFFIX: &str = ".tmp";
 
 /// The open directory, and the name of the backup in it.
 pub(super) struct Parent {
     directory: File,
-    /// Where it was when it was opened, for messages.
+    /// Its path when it was opened, for messages.
     real_path: PathBuf,
     name: OsString,
 }
 
 impl Parent {
-    /// Opens the directory above `target`, made if it is missing.
+    /// Opens the parent directory of `target`, which is created if it is missing.
     ///
     /// # Errors
-    /// A backup there would lie in the data directory `data`, or replace it; or the operating system refuses.
+    /// The backup would be inside the data directory `data`, or would replace it; or the operating system returned an
+    /// error.
     pub(super) fn open(target: &Path, data: &Path) -> Result<Self, BackupError> {
         let name = target.file_name().ok_or_else(|| {
-            BackupError::io(target, "find the name of", ErrorKind::InvalidInput.into())
+            BackupError::io(target, "get the name of", ErrorKind::InvalidInput.into())
         })?;
-        let above = match target.parent() {
-            Some(above) if above != Path::new("") => above,
+        let path = match target.parent() {
+            Some(path) if path != Path::new("") => path,
             _ => Path::new("."),
         };
-        let real_path = resolve(above).map_err(failed(target, "find the directory of"))?;
-        // Nothing is made in the data directory either.
+        let real_path = resolve(path).map_err(cannot("resolve the parent directory of", target))?;
+        // Checked first, so that no directory is created in the data directory.
         require_outside(target, &real_path, data)?;
-        format::create_directory(&real_path).map_err(failed(target, "make the directory of"))?;
-        let directory = File::open(&real_path).map_err(failed(target, "open the directory of"))?;
+        format::create_directory(&real_path)
+            .map_err(cannot("create the parent directory of", target))?;
+        let directory =
+            File::open(&real_path).map_err(cannot("open the parent directory of", target))?;
         let parent = Self {
             directory,
             real_path,
             name: name.to_owned(),
         };
         require_outside(target, &parent.path(), data)?;
-        parent.require_partial_apart(target, data)?;
+        parent.require_partial_outside(target, data)?;
         Ok(parent)
     }
 
-    /// What an earlier backup has left under the names that this one begins with is removed.
-    fn require_partial_apart(&self, target: &Path, data: &Path) -> Result<(), BackupError> {
+    /// Ensures that the temporary paths of the backup are not the data directory or a parent of it: a backup first
+    /// removes whatever an earlier one left there.
+    fn require_partial_outside(&self, target: &Path, data: &Path) -> Result<(), BackupError> {
         let partial = self.partial();
         let mut checkpoint = partial.clone().into_os_string();
         checkpoint.push(CHECKPOINT_SUFFIX);
         for partial in [partial, PathBuf::from(checkpoint)] {
-            if is_inside(data, &partial).map_err(failed(target, "find what is left of"))? {
+            if is_inside(data, &partial).map_err(cannot("resolve the temporary path of", target))? {
                 let partial = self.with_real_path(&partial.to_string_lossy());
                 return Err(BackupError::OverStore {
                     target: target.to_path_buf(),
@@ -76,22 +80,22 @@ impl Parent {
         PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd()))
     }
 
-    /// The backup.
+    /// The path of the backup.
     pub(super) fn target(&self) -> PathBuf {
         self.path().join(&self.name)
     }
 
-    /// The backup until it is whole.
+    /// The temporary path of the backup until it is complete.
     pub(super) fn partial(&self) -> PathBuf {
         partial_of(&self.target())
     }
 
-    /// Makes durable which names the directory has.
+    /// Makes the directory entries durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.directory.sync_all()
     }
 
-    /// `text` with the path of the directory instead of that in `/proc`.
+    /// `text` with the real path of the directory instead of that in `/proc`.
     pub(super) fn with_real_path(&self, text: &str) -> String {
         let real_path = self.real_path.to_string_lossy();
         text.replace(&*self.path().to_string_lossy(), &real_path)
@@ -99,7 +103,7 @@ impl Parent {
 }
 
 fn require_outside(target: &Path, parent: &Path, data: &Path) -> Result<(), BackupError> {
-    if is_inside(parent, data).map_err(failed(target, "find the directory of"))? {
+    if is_inside(parent, data).map_err(cannot("resolve the parent directory of", target))? {
         return Err(BackupError::InsideStore {
             target: target.to_path_buf(),
             directory: data.to_path_buf(),
@@ -108,7 +112,7 @@ fn require_outside(target: &Path, parent: &Path, data: &Path) -> Result<(), Back
     Ok(())
 }
 
-/// The error of a step that the operating system refused.
-pub(super) fn failed(target: &Path, action: &'static str) -> impl FnOnce(io::Error) -> BackupError {
+/// Converts an error of the operating system to "cannot {action} backup {target}".
+pub(super) fn cannot(action: &'static str, target: &Path) -> impl FnOnce(io::Error) -> BackupError {
     move |error| BackupError::io(target, action, error)
 }

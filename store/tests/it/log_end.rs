@@ -177,10 +177,10 @@ fn a_missing_or_damaged_mark_is_reported_and_recreated() {
             Some(bytes) => fs::write(mark, bytes).unwrap(),
             None => fs::remove_file(mark).unwrap(),
         }
-        let fault = bytes.map_or("missing", |_| "damaged");
+        let state = bytes.map_or("missing", |_| "damaged");
         let read_only = Store::open_read_only(&config(killed.path())).unwrap();
         let without = "; the log was read without it";
-        let found = format!("file ACKNOWLEDGED is {fault}");
+        let found = format!("file ACKNOWLEDGED is {state}");
         assert_eq!(read_only.notices(), [format!("{found}{without}")]);
         drop(read_only);
         let store = Store::open(&config(killed.path())).unwrap();

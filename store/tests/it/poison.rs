@@ -79,13 +79,16 @@ fn a_failed_write_poisons_and_acknowledged_writes_are_recovered() {
 fn an_invalid_commit_poisons_before_anything_is_written() {
     let cases: [(Commit<()>, &str); 3] = [
         (journal(0, 3, "x"), "shard 0 sent sequence 3 after 1"),
-        (journal(9, 1, "x"), "shard 9 does not exist, there are 4"),
+        (
+            journal(9, 1, "x"),
+            "shard 9 does not exist; there are 4 shards",
+        ),
         (
             Commit {
                 checkpoint: Some(CheckpointMark::Complete),
                 ..Commit::default()
             },
-            "completed a checkpoint that it had not begun",
+            "completed a checkpoint that it did not begin",
         ),
     ];
     for (commit, reason) in cases {

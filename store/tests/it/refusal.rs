@@ -72,7 +72,7 @@ fn another_format_is_refused_and_no_file_changes() {
                     ..
                 }
             ));
-            let advice = "has format 2, this program reads format 1: run the version of Muster that wrote it";
+            let advice = "has format 2, but this program reads format 1: run the version of Muster that wrote it";
             assert!(error.to_string().ends_with(advice), "{error}");
         }
         assert_eq!(files(directory.path()), before);
@@ -120,7 +120,7 @@ fn another_number_of_shards_is_refused_and_no_file_changes() {
     assert!(
         error
             .to_string()
-            .ends_with("set the number of shards to 4, it cannot change")
+            .ends_with("set the number of shards to 4; it cannot be changed")
     );
     assert_eq!(files(directory.path()), before);
     let any = StoreConfig {
