@@ -34,15 +34,15 @@ pub enum ExitCode {
     DataDirectory = 6,
     /// A verification found a difference.
     Difference = 7,
-    /// No server of Muster answers.
+    /// No Muster server responds.
     Unreachable = 8,
-    /// A limit of the system is below what the command needs.
+    /// A resource limit of the system is too low for the command.
     Limit = 9,
     /// The server has no such tenant or device.
     Unknown = 10,
-    /// The server will not: its configuration, or what is there already, rules it out.
+    /// The server refuses the request because of its configuration or of existing files.
     Refused = 11,
-    /// The server cannot answer now: it is busy, starts, drains, or waits for its disk.
+    /// The server cannot answer now: it is busy, starting, draining, or waiting for its disk.
     Unavailable = 12,
     /// A file or standard output cannot be read or written.
     File = 13,
@@ -67,7 +67,7 @@ impl ExitCode {
         Self::File,
     ];
 
-    /// What it means, as the help and docs/reference/COMMANDS.md say it.
+    /// Its meaning, in the words of the help and of docs/reference/COMMANDS.md.
     const fn meaning(self) -> &'static str {
         match self {
             Self::Success => "done",
@@ -88,7 +88,7 @@ impl ExitCode {
     }
 }
 
-/// What follows the help of `muster`, for those who write scripts.
+/// The list of exit codes below the help of `muster`, for authors of scripts.
 pub(crate) fn help() -> String {
     let codes = ExitCode::ALL.map(|code| format!("{} {}", code as u8, code.meaning()));
     format!("Exit codes: {}.", codes.join(", "))
@@ -130,13 +130,13 @@ pub enum Failure {
     /// A verification found a difference: a bug, which the operator should report.
     #[error("{0}")]
     Difference(String),
-    /// The process may not open as many files as it needs. The operator must act.
+    /// The process cannot open as many files as it needs. The operator must act.
     #[error(transparent)]
     OpenFiles(#[from] OpenFilesError),
     /// The operating system refused a file or standard output. The operator reads the cause.
     #[error("{0}")]
     File(String),
-    /// The server did not answer, or refused the request.
+    /// The server did not respond, or refused the request.
     #[error(transparent)]
     Ops(#[from] OpsError),
 }
@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn the_reference_has_every_exit_code_in_the_words_of_the_help() {
-        // As the test runs, not as it was built: a build that two clones share remembers one of them.
+        // Read at run time, because two clones may share a target directory.
+
         let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
         let path = std::path::Path::new(&folder).join("../../docs/reference/COMMANDS.md");
         let text = std::fs::read_to_string(path).expect("the reference is there");

@@ -7,39 +7,39 @@
 pub const KILL_POINTS: &[(&str, &str)] = &[
     (
         "cli.restore.before_partial",
-        "a restore: the backup is recounted, nothing is created yet",
+        "restore: the backup is recounted, nothing is created",
     ),
     (
         "cli.restore.before_mark",
-        "a restore: DIR.partial is created and empty",
+        "restore: DIR.partial is created, RESTORING is not",
     ),
     (
         "cli.restore.before_file",
-        "a restore: RESTORING is written, a file is not copied yet",
+        "restore: RESTORING is written, some files are not copied",
     ),
     (
         "cli.restore.before_file_sync",
-        "a restore: a file is copied, not synced yet",
+        "restore: a file is copied, not synced",
     ),
     (
         "cli.restore.before_recount",
-        "a restore: everything is copied and synced, not recounted yet",
+        "restore: every file is copied and synced, the copy is not recounted",
     ),
     (
         "cli.restore.before_rename",
-        "a restore: the copy is recounted, not renamed yet",
+        "restore: the copy is recounted, not renamed",
     ),
     (
         "cli.restore.before_directory_sync",
-        "a restore: the copy is renamed, the parent directory is not synced yet",
+        "restore: the copy is renamed, the parent directory is not synced",
     ),
     (
         "cli.restore.before_unmark",
-        "a restore: everything is durable, RESTORING is not removed yet",
+        "restore: everything is durable, RESTORING is not removed",
     ),
     (
         "cli.restore.after_unmark",
-        "a restore: complete, not reported yet",
+        "restore: done, not yet reported",
     ),
 ];
 

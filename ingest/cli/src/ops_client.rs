@@ -30,7 +30,7 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 pub enum OpsError {
     /// No HTTP server responds. The operator names the right address, or starts the server.
     #[error(
-        "no server answers at {server}: {problem}; --server is ops.address of the server's configuration"
+        "cannot reach a server at {server}: {problem}; --server must be the ops.address of its configuration"
     )]
     Unreachable {
         /// The URL of the server.
@@ -48,9 +48,9 @@ pub enum OpsError {
         /// The message of the server.
         message: String,
     },
-    /// The answer is not what this version understands: another program, or another version, listens there.
+    /// The response cannot be parsed: another program, or another version of the server, listens there.
     #[error(
-        "{server} gave an answer that is not understood: {problem}; --server is ops.address of the server's configuration"
+        "{server} sent an unexpected response: {problem}; --server must be the ops.address of a server of this version"
     )]
     Answer {
         /// The URL of the server.

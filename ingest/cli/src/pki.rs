@@ -43,7 +43,7 @@ pub enum PkiError {
     /// A file to write already exists. Nothing was written.
     #[error("{} exists and is not overwritten; choose another directory or remove it first", path.display())]
     Exists {
-        /// The file in the way.
+        /// The existing file.
         path: PathBuf,
     },
     /// A file or directory could not be written.
@@ -63,10 +63,10 @@ pub enum PkiError {
         source: std::io::Error,
     },
     /// The certificate of the authority cannot issue certificates.
-    #[error("the certificate of the authority is not usable: {0}")]
+    #[error("cannot use the certificate of the authority: {0}")]
     AuthorityCertificate(&'static str),
     /// The private key of the authority cannot be parsed.
-    #[error("the private key of the authority is not usable: {0}")]
+    #[error("cannot use the private key of the authority: {0}")]
     AuthorityKey(rcgen::Error),
     /// Certificate and key of the authority belong to different authorities.
     #[error("the private key of the authority does not match its certificate")]
@@ -74,8 +74,8 @@ pub enum PkiError {
     /// A name of the server is neither a host name nor an IP address.
     #[error("\"{0}\" is neither a host name nor an IP address")]
     ServerName(String),
-    /// The same identity is requested twice.
-    #[error("{0} is requested twice; name each device once")]
+    /// The same identity was requested twice.
+    #[error("{0} is named twice; name each device once")]
     Repeated(String),
     /// Creating or signing the certificate failed.
     #[error("cannot create the certificate: {0}")]

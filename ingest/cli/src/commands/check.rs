@@ -13,7 +13,7 @@ use crate::{output, table};
 pub(super) fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
     // A server that is started from here would be refused for the same.
-    open_files::require(open_files::of_server())?;
+    open_files::require(open_files::max_of_server())?;
     output::print("ok")?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let (shards, note) = match config.shards.count {
@@ -36,9 +36,9 @@ pub(super) fn check(file: &Path) -> Result<(), Failure> {
     let total = format!("with {shards} shard{plural}{note}");
     rows.push(row("total", bound.bytes(), &total));
     output::print(table::list(&rows).trim_end())?;
-    let files = open_files::of_server();
+    let files = open_files::max_of_server();
     output::print(&format!(
-        "open files, at most: {files}, which the hard limit of the server must allow"
+        "open files: at most {files}; the hard limit of the server must allow that many"
     ))
 }
 

@@ -34,7 +34,7 @@ impl From<OfflineError> for Ended {
 }
 
 pub(super) fn run(arguments: &DevicesArguments) -> Result<(), Failure> {
-    open_files::require(open_files::of_command())?;
+    open_files::require(open_files::max_of_command())?;
     let mut out = BufWriter::new(io::stdout().lock());
     let listed = listing::devices(&arguments.data_dir, |device| {
         serde_json::to_writer(&mut out, device).map_err(|error| Ended::Output(error.into()))?;

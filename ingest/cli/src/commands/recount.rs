@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &RecountArguments) -> Result<(), Failure> {
 }
 
 pub(super) fn offline(directory: &Path) -> Result<Recount, Failure> {
-    open_files::require(open_files::of_command())?;
+    open_files::require(open_files::max_of_command())?;
     let recount = offline::recount::recount(directory);
     recount.map_err(|error| Failure::DataDirectory(error.to_string()))
 }

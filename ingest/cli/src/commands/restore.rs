@@ -26,7 +26,7 @@ pub(super) struct RestoreArguments {
 }
 
 pub(super) fn run(arguments: &RestoreArguments) -> Result<(), Failure> {
-    open_files::require(open_files::of_command())?;
+    open_files::require(open_files::max_of_command())?;
     let recount = restore::restore(&arguments.backup, &arguments.data_dir).map_err(failure)?;
     recount::finish_offline(recount::report(&recount)?, arguments.json)
 }

@@ -24,13 +24,13 @@ pub(super) struct ServeArguments {
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
-    let raised_from = open_files::require(open_files::of_server())?;
+    let raised_from = open_files::require(open_files::max_of_server())?;
     let files = config.listen.tls();
     let tls = tls::server_config(&files)?;
     let restart_secret = tls::restart_secret(&files)?;
     telemetry::init(&config.log)?;
     if let Some(limit) = raised_from {
-        let needed = open_files::of_server();
+        let needed = open_files::max_of_server();
         tracing::info!(limit, needed, "soft limit of open files raised");
     }
     serve(config, tls, restart_secret)

@@ -18,7 +18,7 @@ use muster_store::{
 use super::OfflineError;
 use super::recount::recount;
 
-/// Why nothing was restored. The incomplete copy is removed.
+/// Why a restore failed. Nothing was restored; the incomplete copy is removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The backup, or its copy, is refused. The operator chooses another backup.
@@ -37,31 +37,31 @@ pub enum RestoreError {
     /// The copy, created beside the directory, could not be renamed to it. The operator names a subdirectory, or the
     /// target of the link.
     #[error(
-        "{} is a mount point or a symbolic link, which a restored directory cannot replace: name a directory below the mount point, or the target of the link; nothing was copied",
+        "{} is a mount point or a symbolic link, which a restored directory cannot replace: use a directory below the mount point, or the target of the link; nothing was copied",
         directory.display()
     )]
     Irreplaceable {
         /// The data directory to create.
         directory: PathBuf,
     },
-    /// A restore there would write into the backup, or replace it. The operator names a directory apart from it.
+    /// A restore there would write into the backup, or replace it. The operator chooses a directory outside it.
     #[error(
-        "{} and the backup {} overlap: name a data directory that is neither inside the backup nor around it; nothing was copied",
+        "{} and the backup {} overlap: use a data directory that is neither inside the backup nor contains it; nothing was copied",
         directory.display(), backup.display()
     )]
     Overlap {
-        /// The directory to make, or where it is made.
+        /// The data directory to create, or its temporary path.
         directory: PathBuf,
         /// The backup.
         backup: PathBuf,
     },
-    /// There is nothing of that name. The operator names the backup.
+    /// The path does not exist. The operator names the backup.
     #[error("{} does not exist", backup.display())]
     Missing {
-        /// What was named as a backup.
+        /// The directory named as a backup.
         backup: PathBuf,
     },
-    /// It was cut short while it was made. The operator takes another backup.
+    /// The backup is incomplete. The operator chooses another one.
     #[error(
         "{} is an unfinished backup, interrupted or still in progress: choose a complete backup",
         backup.display()
@@ -94,26 +94,27 @@ pub enum RestoreError {
 /// # Errors
 /// The backup is damaged, the directory is in use, or the disk fails.
 pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError> {
-    require_whole(backup)?;
-    let directory = &named(directory)?;
+    require_complete(backup)?;
+    let directory = &resolve_parent(directory)?;
     let partial = partial_of(directory);
-    for made in [directory, &partial] {
-        require_apart(made, backup)?;
+    for created in [directory, &partial] {
+        require_no_overlap(created, backup)?;
     }
     require_replaceable(directory)?;
-    let left = [Restoring::find(directory)?, Restoring::find(&partial)?];
-    verified(backup)?;
-    let names = names(backup)?;
+    let interrupted = [Restoring::find(directory)?, Restoring::find(&partial)?];
+    verify(backup)?;
+    let names = file_names(backup)?;
     // Only now that the backup is verified, so that a bad backup removes nothing.
-    for left in left.into_iter().flatten() {
-        left.remove()
-            .map_err(on("remove the interrupted restore of", directory))?;
+    for restoring in interrupted.into_iter().flatten() {
+        restoring
+            .remove()
+            .map_err(cannot("remove the interrupted restore of", directory))?;
     }
     kill_point("cli.restore.before_partial");
     match fs::create_dir(&partial) {
-        // Either empty, or of a concurrent restore, which `Restoring::begin` detects by its file RESTORING.
+        // Either it is empty, or a concurrent restore created it, which `Restoring::begin` detects by its file RESTORING.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        created => created.map_err(on("create", &partial))?,
+        created => created.map_err(cannot("create", &partial))?,
     }
     kill_point("cli.restore.before_mark");
     let mark = Restoring::begin(&partial, names.clone())?;
@@ -127,27 +128,28 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError>
     };
     kill_point("cli.restore.before_rename");
     // A rename replaces an empty directory, and fails if it is no longer empty.
-    fs::rename(&partial, directory).map_err(on("create", directory))?;
+    fs::rename(&partial, directory).map_err(cannot("create", directory))?;
     kill_point("cli.restore.before_directory_sync");
     sync(parent(directory))?;
     kill_point("cli.restore.before_unmark");
     mark.finish(directory)
-        .map_err(on("finish the restore of", directory))?;
+        .map_err(cannot("finish the restore of", directory))?;
     kill_point("cli.restore.after_unmark");
     Ok(report)
 }
 
-/// The directory by a path that ends in its name: the copy is made beside it, under that name and a suffix.
-fn named(directory: &Path) -> Result<PathBuf, RestoreError> {
+/// The path of `directory` with its parent resolved, so that it ends with a name: the copy is created beside it, under
+/// that name with a suffix.
+fn resolve_parent(directory: &Path) -> Result<PathBuf, RestoreError> {
     let name = directory.file_name();
-    let above = name.map_or(directory, |_| parent(directory));
-    let mut path = resolve(above).map_err(on("find", directory))?;
+    let parent = name.map_or(directory, |_| parent(directory));
+    let mut path = resolve(parent).map_err(cannot("resolve", directory))?;
     path.extend(name);
     Ok(path)
 }
 
-fn require_apart(directory: &Path, backup: &Path) -> Result<(), RestoreError> {
-    let is_inside = |inner, outer| is_inside(inner, outer).map_err(on("find", inner));
+fn require_no_overlap(directory: &Path, backup: &Path) -> Result<(), RestoreError> {
+    let is_inside = |inner, outer| is_inside(inner, outer).map_err(cannot("resolve", inner));
     if is_inside(directory, backup)? || is_inside(backup, directory)? {
         return Err(RestoreError::Overlap {
             directory: directory.to_path_buf(),
@@ -157,16 +159,16 @@ fn require_apart(directory: &Path, backup: &Path) -> Result<(), RestoreError> {
     Ok(())
 }
 
-/// A name that ends so, or a file RESTORING, is of a copy that nobody has seen the end of.
-fn require_whole(backup: &Path) -> Result<(), RestoreError> {
-    if !backup.try_exists().map_err(on("look at", backup))? {
+/// Refuses an unfinished backup: its name ends with the suffix, or it contains a file RESTORING.
+fn require_complete(backup: &Path) -> Result<(), RestoreError> {
+    if !backup.try_exists().map_err(cannot("access", backup))? {
         return Err(RestoreError::Missing {
             backup: backup.to_path_buf(),
         });
     }
     let name = backup.file_name().unwrap_or_default().as_encoded_bytes();
     let is_partial = name.ends_with(PARTIAL_SUFFIX.as_bytes());
-    if is_partial || Restoring::is_in(backup).map_err(on("examine", backup))? {
+    if is_partial || Restoring::is_in(backup).map_err(cannot("examine", backup))? {
         return Err(RestoreError::Unfinished {
             backup: backup.to_path_buf(),
         });
@@ -174,17 +176,17 @@ fn require_whole(backup: &Path) -> Result<(), RestoreError> {
     Ok(())
 }
 
-/// Refuses a directory that the rename could not replace, before hours of copying: a mount point or a link.
+/// Refuses a directory that the rename could not replace, a mount point or a link, before hours of copying.
 fn require_replaceable(directory: &Path) -> Result<(), RestoreError> {
     // Removes a trailing slash, with which the link would be followed.
     let directory: PathBuf = directory.components().collect();
-    let found = match fs::symlink_metadata(&directory) {
+    let metadata = match fs::symlink_metadata(&directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        found => found.map_err(on("examine", &directory))?,
+        metadata => metadata.map_err(cannot("examine", &directory))?,
     };
     let parent = parent(&directory);
-    let around = fs::metadata(parent).map_err(on("examine", parent))?;
-    if found.is_symlink() || found.dev() != around.dev() {
+    let parent_metadata = fs::metadata(parent).map_err(cannot("examine", parent))?;
+    if metadata.is_symlink() || metadata.dev() != parent_metadata.dev() {
         return Err(RestoreError::Irreplaceable { directory });
     }
     Ok(())
@@ -197,13 +199,13 @@ fn parent(directory: &Path) -> &Path {
     }
 }
 
-/// Lists the files of a backup.
-fn names(backup: &Path) -> Result<Vec<OsString>, RestoreError> {
+/// The names of the files in a backup.
+fn file_names(backup: &Path) -> Result<Vec<OsString>, RestoreError> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(backup).map_err(on("list", backup))? {
-        let entry = entry.map_err(on("list", backup))?;
+    for entry in fs::read_dir(backup).map_err(cannot("list", backup))? {
+        let entry = entry.map_err(cannot("list", backup))?;
         let (path, name) = (entry.path(), entry.file_name());
-        let kind = entry.file_type().map_err(on("examine", &path))?;
+        let kind = entry.file_type().map_err(cannot("examine", &path))?;
         // RESTORING lists one name per line.
         let is_line = name.to_str().is_some_and(|name| !name.contains('\n'));
         if !kind.is_file() || !is_line {
@@ -218,16 +220,17 @@ fn copy(backup: &Path, names: &[OsString], partial: &Path) -> Result<Recount, Re
     for name in names {
         let (from, to) = (backup.join(name), partial.join(name));
         kill_point("cli.restore.before_file");
-        fs::copy(&from, &to).map_err(on("copy", &from))?;
+        fs::copy(&from, &to).map_err(cannot("copy", &from))?;
         kill_point("cli.restore.before_file_sync");
         sync(&to)?;
     }
     sync(partial)?;
     kill_point("cli.restore.before_recount");
-    verified(partial)
+    verify(partial)
 }
 
-fn verified(directory: &Path) -> Result<Recount, RestoreError> {
+/// The recount of a directory whose counters match it.
+fn verify(directory: &Path) -> Result<Recount, RestoreError> {
     let report = recount(directory)?;
     if report.verified {
         Ok(report)
@@ -240,10 +243,11 @@ fn verified(directory: &Path) -> Result<Recount, RestoreError> {
 fn sync(path: &Path) -> Result<(), RestoreError> {
     File::open(path)
         .and_then(|file| file.sync_all())
-        .map_err(on("sync", path))
+        .map_err(cannot("sync", path))
 }
 
-fn on<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> RestoreError + 'a {
+/// Converts an error of the operating system to "cannot {action} {path}".
+fn cannot<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> RestoreError + 'a {
     move |source| RestoreError::Io {
         path: path.to_path_buf(),
         action,
@@ -261,9 +265,10 @@ mod tests {
         let at = |name: &str| scratch.path().join(name);
         fs::create_dir(at("empty")).unwrap();
         std::os::unix::fs::symlink(at("empty"), at("link")).unwrap();
-        for fine in ["empty", "empty/", "missing"] {
-            require_replaceable(&at(fine)).unwrap();
+        for allowed in ["empty", "empty/", "missing"] {
+            require_replaceable(&at(allowed)).unwrap();
         }
+
         // /proc is a mount point on every Linux.
         for bad in [at("link"), at("link/"), PathBuf::from("/proc")] {
             let refused = require_replaceable(&bad);

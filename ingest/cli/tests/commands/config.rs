@@ -1,4 +1,4 @@
-//! `muster config`: everything that is wrong at once, and what is in force.
+//! `muster config`: all errors at once, and the effective configuration.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn a_valid_configuration_is_ok() {
 }
 
 #[test]
-fn all_faults_are_reported_at_once_one_line_each() {
+fn all_errors_are_reported_at_once_one_line_each() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("muster.toml");
     let broken = VALID.replace(
@@ -54,7 +54,7 @@ fn all_faults_are_reported_at_once_one_line_each() {
 }
 
 #[test]
-fn what_is_printed_is_a_configuration_that_prints_the_same() {
+fn a_printed_configuration_prints_the_same_again() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("muster.toml");
     fs::write(&file, VALID).unwrap();

@@ -1,6 +1,6 @@
-//! Runs the binary `muster` as a person or a script does: what it prints where, and how it ends.
+//! Runs the binary `muster` as a process and checks its output and exit code.
 //!
-//! One file for each command. The tests of a running server are elsewhere.
+//! One file per command. The tests of a running server are in `tests/acceptance`.
 
 mod config;
 mod ops;
@@ -27,10 +27,10 @@ impl Ended {
         self.err
             .trim_end()
             .strip_prefix("muster: ")
-            .expect("the line says who speaks")
+            .expect("the line begins with the name of the program")
     }
 
-    /// Asserts that the command did what it was asked to and said nothing besides; returns its data.
+    /// Asserts that the command succeeded without a line on standard error; returns standard output.
     #[track_caller]
     fn done(&self) -> &str {
         assert_eq!((self.code, self.err.as_str()), (0, ""));
@@ -46,23 +46,24 @@ fn muster(arguments: &[&str]) -> Ended {
     } = Command::new(env!("CARGO_BIN_EXE_muster"))
         .args(arguments)
         .env_clear()
-        // A proxy must never see questions about a fleet.
+        // The environment's proxy must not be used.
         .env("http_proxy", "http://127.0.0.1:9")
         .output()
         .expect("the binary starts");
     Ended {
-        code: status.code().expect("it ends by itself"),
-        out: String::from_utf8(stdout).expect("standard output is text"),
-        err: String::from_utf8(stderr).expect("standard error is text"),
+        code: status.code().expect("no signal ends the command"),
+        out: String::from_utf8(stdout).expect("standard output is UTF-8"),
+        err: String::from_utf8(stderr).expect("standard error is UTF-8"),
     }
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().expect("a scratch directory has a plain name")
+    path.to_str()
+        .expect("the path of a scratch directory is UTF-8")
 }
 
 #[test]
-fn wrong_arguments_end_with_the_code_of_usage() {
+fn invalid_arguments_exit_with_the_usage_code() {
     for arguments in [
         &["roll-call"][..],
         &[],
@@ -103,7 +104,7 @@ fn wrong_arguments_end_with_the_code_of_usage() {
 }
 
 #[test]
-fn help_and_version_are_data() {
+fn help_and_version_go_to_standard_output() {
     let help = muster(&["--help"]);
     assert!(help.done().contains("Exit codes: 0 done"));
     assert!(muster(&["--version"]).done().starts_with("muster "));

@@ -1,4 +1,4 @@
-//! `muster counts`, `device` and `recount` against a server that answers as told.
+//! `muster counts`, `device` and `recount` against a server with predetermined responses.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use crate::{muster, text};
 
 const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
 
-/// An HTTP server that gives one answer. Joining it returns the first line of the request.
+/// An HTTP server that responds once. Joining the thread returns the first line of the request.
 fn answer_once(status: &'static str, body: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener
@@ -19,7 +19,7 @@ fn answer_once(status: &'static str, body: &'static str) -> (String, JoinHandle<
     let url = format!("http://{address}");
     let answering = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("the command connects");
-        let mut lines = BufReader::new(stream.try_clone().expect("a second handle"))
+        let mut lines = BufReader::new(stream.try_clone().expect("a socket can be cloned"))
             .lines()
             .map_while(Result::ok);
         let request = lines.next().expect("a request has a line");
@@ -39,7 +39,7 @@ const COUNTS: &str = r#"{"tenants":[{"tenant":"contoso","devices":1200,"onboarde
 {"tenant":"fabrikam","devices":5,"onboarded":0,"risk":{"none":5,"high":0}}],"total":{"devices":1205,"onboarded":1100,"risk":{"none":1204,"high":1}}}"#;
 
 #[test]
-fn counts_are_tables_for_people_and_the_servers_json_for_scripts() {
+fn counts_are_printed_as_tables_or_as_the_json_of_the_server() {
     let (url, answering) = answer_once("200 OK", COUNTS);
     let ended = muster(&["counts", "--server", &url]);
     let out = ended.done();
@@ -60,7 +60,7 @@ fn counts_are_tables_for_people_and_the_servers_json_for_scripts() {
 }
 
 #[test]
-fn a_device_is_shown_without_letting_it_command_the_terminal() {
+fn control_characters_of_a_device_do_not_reach_the_terminal() {
     let (url, answering) = answer_once(
         "200 OK",
         "{\"id\":\"x\",\"inventory\":{\"model\":\"a\\u001b[2J\"}}",
@@ -78,7 +78,7 @@ fn a_device_is_shown_without_letting_it_command_the_terminal() {
 }
 
 #[test]
-fn what_the_server_refuses_is_one_line_with_its_reason() {
+fn a_refusal_by_the_server_is_one_line_with_its_reason() {
     let (url, answering) = answer_once(
         "404 Not Found",
         r#"{"code":"notFound","message":"no such device"}"#,
@@ -92,17 +92,17 @@ fn what_the_server_refuses_is_one_line_with_its_reason() {
 }
 
 #[test]
-fn a_response_of_another_form_is_an_error() {
+fn an_unexpected_response_is_an_error() {
     for body in ["hello", "[]", "{}", r#"{"tenants":[{"devices":1}]}"#] {
         let (url, answering) = answer_once("200 OK", body);
         let ended = muster(&["counts", "--server", &url]);
-        assert!(ended.one_line(8).contains("not understood"), "{body}");
+        assert!(ended.one_line(8).contains("unexpected response"), "{body}");
         answering.join().unwrap();
     }
 }
 
 #[test]
-fn a_recount_ends_by_what_it_found() {
+fn the_exit_code_of_a_recount_depends_on_its_result() {
     let (url, answering) = answer_once(
         "200 OK",
         r#"{"verified":true,"devices":5,"differences":[]}"#,
@@ -119,7 +119,7 @@ fn a_recount_ends_by_what_it_found() {
     assert_eq!(ended.code, 7);
     assert!(
         ended.out.contains("recounted"),
-        "the difference is data: {}",
+        "the difference is printed to standard output: {}",
         ended.out
     );
     assert_eq!(
@@ -130,7 +130,7 @@ fn a_recount_ends_by_what_it_found() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_not_reachable() {
+fn a_server_that_does_not_run_is_unreachable() {
     let unused = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -150,7 +150,7 @@ fn a_server_that_is_not_there_is_not_reachable() {
 }
 
 #[test]
-fn a_listing_of_what_is_no_data_directory_is_refused() {
+fn listing_a_missing_data_directory_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let absent = scratch.path().join("absent");
     let ended = muster(&["devices", "--data-dir", text(&absent)]);
@@ -158,11 +158,11 @@ fn a_listing_of_what_is_no_data_directory_is_refused() {
         ended.one_line(6),
         format!("{} does not exist", absent.display())
     );
-    assert!(!absent.exists(), "a listing makes nothing");
+    assert!(!absent.exists(), "a listing creates nothing");
 }
 
 #[test]
-fn tools_that_read_a_directory_say_what_they_left_out() {
+fn commands_that_read_a_directory_print_its_notices() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join("data");
     let store = Store::open(&StoreConfig::new(&directory).with_shards(1)).unwrap();

@@ -1,4 +1,4 @@
-//! `muster pki`: files, modes, refusals.
+//! `muster pki`: files, their modes, and errors.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,86 +9,73 @@ use muster_ingest::pki::identity_of;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::{muster, text};
+use crate::{Ended, muster, text};
 
 const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
 
-fn init(directory: &Path) {
+fn init(directory: &Path, server_name: &str) -> Ended {
+    let directory = text(directory);
     muster(&[
         "pki",
         "init",
         "--out",
-        text(directory),
+        directory,
         "--server-name",
-        "muster.example",
+        server_name,
     ])
-    .done();
+}
+
+/// Issues certificates of the authority in `pki` for the tenant `contoso`; `subject` says for whom.
+fn issue(pki: &Path, out: &Path, subject: &[&str]) -> Ended {
+    let (pki, out) = (text(pki), text(out));
+    let issue = [
+        "pki", "issue", "--pki", pki, "--out", out, "--tenant", "contoso",
+    ];
+    muster(&[&issue[..], subject].concat())
 }
 
 fn identity(file: &Path) -> String {
-    let der = CertificateDer::from_pem_file(file).expect("the file holds a certificate");
+    let der = CertificateDer::from_pem_file(file).expect("the file contains a certificate");
     identity_of(&der)
-        .expect("the certificate names somebody")
+        .expect("the certificate has an identity")
         .to_string()
 }
 
-#[test]
-fn an_authority_is_made_and_issues_certificates() {
-    let scratch = tempfile::tempdir().unwrap();
-    let (pki, out) = (scratch.path().join("pki"), scratch.path().join("out"));
-    init(&pki);
-    for name in ["ca.key", "server.key"] {
-        let mode = fs::metadata(pki.join(name)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
-    }
-
-    let issue = [
-        "pki",
-        "issue",
-        "--pki",
-        text(&pki),
-        "--out",
-        text(&out),
-        "--tenant",
-        "contoso",
-    ];
-    let printed = muster(&[&issue[..], &["--gateway", "west"]].concat());
-    assert_eq!(
-        printed.done(),
-        format!("{}\n", out.join("west.pem").display())
-    );
-    assert_eq!(
-        identity(&out.join("west.pem")),
-        "muster://contoso/gateway/west"
-    );
-
-    muster(&[&issue[..], &["--device", DEVICE, "--days", "1"]].concat()).done();
-    let file = out.join(format!("{DEVICE}.pem"));
-    assert_eq!(identity(&file), format!("muster://contoso/device/{DEVICE}"));
-    assert_eq!(
-        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+fn mode(file: &Path) -> u32 {
+    fs::metadata(file).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
-fn random_devices_with_a_seed_are_the_same_again() {
+fn an_authority_is_created_and_issues_certificates() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (pki, out) = (scratch.path().join("pki"), scratch.path().join("out"));
+    init(&pki, "muster.example").done();
+    for name in ["ca.key", "server.key"] {
+        assert_eq!(mode(&pki.join(name)), 0o600, "{name}");
+    }
+
+    let gateway = out.join("west.pem");
+    let printed = issue(&pki, &out, &["--gateway", "west"]);
+    assert_eq!(printed.done(), format!("{}\n", gateway.display()));
+    assert_eq!(identity(&gateway), "muster://contoso/gateway/west");
+
+    issue(&pki, &out, &["--device", DEVICE, "--days", "1"]).done();
+    let device = out.join(format!("{DEVICE}.pem"));
+    assert_eq!(
+        identity(&device),
+        format!("muster://contoso/device/{DEVICE}")
+    );
+    assert_eq!(mode(&device), 0o600);
+}
+
+#[test]
+fn a_seed_reproduces_the_ids_of_random_devices() {
     let scratch = tempfile::tempdir().unwrap();
     let pki = scratch.path().join("pki");
-    init(&pki);
+    init(&pki, "muster.example").done();
     let names = |out: &str, seed: &[&str]| -> BTreeSet<String> {
         let out = scratch.path().join(out);
-        let issue = [
-            "pki",
-            "issue",
-            "--pki",
-            text(&pki),
-            "--out",
-            text(&out),
-            "--tenant",
-            "contoso",
-        ];
-        muster(&[&issue[..], &["--random-devices", "5"], seed].concat()).done();
+        issue(&pki, &out, &[&["--random-devices", "5"], seed].concat()).done();
         fs::read_dir(out)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -102,12 +89,12 @@ fn random_devices_with_a_seed_are_the_same_again() {
 }
 
 #[test]
-fn nothing_is_overwritten() {
+fn existing_files_are_not_overwritten() {
     let scratch = tempfile::tempdir().unwrap();
     let pki = scratch.path().join("pki");
-    init(&pki);
+    init(&pki, "muster.example").done();
     let before = fs::read(pki.join("ca.key")).unwrap();
-    let again = muster(&["pki", "init", "--out", text(&pki)]);
+    let again = init(&pki, "muster.example");
     assert!(
         again
             .one_line(4)
@@ -115,54 +102,26 @@ fn nothing_is_overwritten() {
     );
     assert_eq!(fs::read(pki.join("ca.key")).unwrap(), before);
 
-    let issue = [
-        "pki",
-        "issue",
-        "--pki",
-        text(&pki),
-        "--out",
-        text(&pki),
-        "--tenant",
-        "contoso",
-    ];
-    let clash = muster(&[&issue[..], &["--gateway", "server"]].concat());
+    let conflict = issue(&pki, &pki, &["--gateway", "server"]);
     assert!(
-        clash.one_line(4).contains("server.pem exists"),
-        "a gateway cannot replace the server"
+        conflict.one_line(4).contains("server.pem exists"),
+        "the certificate of a gateway does not replace that of the server"
     );
 }
 
 #[test]
-fn what_cannot_be_issued_is_refused_in_one_line() {
+fn a_certificate_that_cannot_be_issued_is_an_error_of_one_line() {
     let scratch = tempfile::tempdir().unwrap();
     let pki = scratch.path().join("pki");
-    let issue = [
-        "pki",
-        "issue",
-        "--pki",
-        text(&pki),
-        "--out",
-        text(&pki),
-        "--tenant",
-        "contoso",
-    ];
-    let missing = muster(&[&issue[..], &["--gateway", "west"]].concat());
+    let missing = issue(&pki, &pki, &["--gateway", "west"]);
     assert!(missing.one_line(4).contains("ca.pem"));
 
-    init(&pki);
+    init(&pki, "muster.example").done();
     let zero = "00000000-0000-0000-0000-000000000000";
-    muster(&[&issue[..], &["--device", zero]].concat()).one_line(2);
-    muster(&[&issue[..], &["--device", DEVICE, "--device", DEVICE]].concat()).one_line(2);
-    let name = muster(&[
-        "pki",
-        "init",
-        "--out",
-        text(&scratch.path().join("b")),
-        "--server-name",
-        "a b",
-    ]);
+    issue(&pki, &pki, &["--device", zero]).one_line(2);
+    issue(&pki, &pki, &["--device", DEVICE, "--device", DEVICE]).one_line(2);
     assert_eq!(
-        name.one_line(2),
+        init(&scratch.path().join("b"), "a b").one_line(2),
         "\"a b\" is neither a host name nor an IP address"
     );
 }

@@ -1,4 +1,4 @@
-//! `muster serve`: what is refused before anything starts.
+//! `muster serve`: errors before anything is started.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn set_up(scratch: &Path) -> PathBuf {
 }
 
 #[test]
-fn an_unusable_certificate_is_one_line_that_names_it() {
+fn an_unusable_certificate_is_named_in_one_line() {
     let scratch = tempfile::tempdir().unwrap();
     let file = set_up(scratch.path());
     let certificate = scratch.path().join("pki/server.pem");
