@@ -7,11 +7,11 @@
 pub const KILL_POINTS: &[(&str, &str)] = &[
     (
         "ingest.start.before_store",
-        "start: addresses are bound, the data directory is not open yet",
+        "start: the addresses are bound, the data directory is not open",
     ),
     (
         "ingest.start.before_serving",
-        "start: everything is recovered, no connection is accepted yet",
+        "start: everything is recovered, no connection is accepted",
     ),
     (
         "ingest.batch.before_complete",
@@ -25,21 +25,18 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
         "ingest.batch.after_complete",
         "a batch is durable, all of its shard batches are completed",
     ),
-    (
-        "ingest.ack.before_write",
-        "an ack is encoded, not written yet",
-    ),
+    ("ingest.ack.before_write", "an ack is encoded, not written"),
     ("ingest.ack.after_write", "an ack is written to QUIC"),
     (
         "ingest.stop.before_shards",
-        "stop: sessions are closed, shards do not drain yet",
+        "stop: the sessions are closed, the shards have not begun to drain",
     ),
     (
         "ingest.stop.before_close",
-        "stop: shards and writer have ended, the store is open",
+        "stop: shards and writer have ended, the store is still open",
     ),
     (
         "ingest.stop.after_close",
-        "stop: everything is closed, the process has not exited yet",
+        "stop: everything is closed, the process has not exited",
     ),
 ];

@@ -281,9 +281,4 @@ impl Metrics {
         ];
         outcomes.map(Counter::get).iter().sum()
     }
-
-    /// Records rejected, over all reasons.
-    pub fn rejected_total(&self) -> u64 {
-        self.rejected.iter().map(Counter::get).sum()
-    }
 }

@@ -129,11 +129,13 @@ pub fn read_shard(
     shard: ShardId,
     now: Timestamp,
 ) -> Result<ModelDisk, RecountError> {
-    let fault = |source| RecountError::Model { shard, source };
+    let in_shard = |source| RecountError::Model { shard, source };
     let mut model = ModelDisk::default();
-    view.cohorts(shard, |_, bytes| model.cohort(bytes).map_err(fault))?;
-    view.cells(shard, |_, bytes| model.cell(bytes).map_err(fault))?;
-    view.pages(shard, |page, bytes| model.page(page, bytes).map_err(fault))?;
+    view.cohorts(shard, |_, bytes| model.cohort(bytes).map_err(in_shard))?;
+    view.cells(shard, |_, bytes| model.cell(bytes).map_err(in_shard))?;
+    view.pages(shard, |page, bytes| {
+        model.page(page, bytes).map_err(in_shard)
+    })?;
     let mut known = HashMap::new();
     let mut policy_set = |revision: Revision| {
         let entry = known
@@ -148,7 +150,8 @@ pub fn read_shard(
         }
         model
             .journal(entry.sequence, entry.bytes, &mut policy_set)
-            .map_err(fault)
+            .map_err(in_shard)
     })?;
+
     Ok(model)
 }

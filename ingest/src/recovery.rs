@@ -183,17 +183,16 @@ fn rebuild_one(
     policies: &PolicySets<'_>,
     FeedEnd { values, spent }: FeedEnd,
 ) -> Result<Shard, RecoverError> {
-    let fault = |source| RecoverError::Shard { shard, source };
     let mut recovery = read_state(view, shard, options)?;
     let mut policy_set = |revision| policies.get(revision);
     for Value { sequence, bytes } in values {
         recovery
             .replay(sequence, &bytes, &mut policy_set)
-            .map_err(fault)?;
+            .map_err(in_shard(shard))?;
         // Fails if the channel is full or the sender has ended: the buffer is freed.
         let _ = spent.try_send(bytes);
     }
-    recovery.finish(&mut policy_set).map_err(fault)
+    recovery.finish(&mut policy_set).map_err(in_shard(shard))
 }
 
 /// Reads tables, pages and cursor: everything but the journal tail.
@@ -202,13 +201,16 @@ fn read_state(
     shard: ShardId,
     options: RecoverOptions,
 ) -> Result<Recovery, RecoverError> {
-    let fault = |source| RecoverError::Shard { shard, source };
     let mut recovery = Recovery::new(shard, options.limits, options.hash_seed);
-    view.cohorts(shard, |id, bytes| recovery.cohort(id, bytes).map_err(fault))?;
-    view.cells(shard, |id, bytes| recovery.cell(id, bytes).map_err(fault))?;
+    view.cohorts(shard, |id, bytes| {
+        recovery.cohort(id, bytes).map_err(in_shard(shard))
+    })?;
+    view.cells(shard, |id, bytes| {
+        recovery.cell(id, bytes).map_err(in_shard(shard))
+    })?;
     recovery.expect_pages(view.pages_end(shard)?);
     view.pages(shard, |page, bytes| {
-        recovery.page(page, bytes).map_err(fault)
+        recovery.page(page, bytes).map_err(in_shard(shard))
     })?;
     recovery.cursor(
         view.checkpoint(shard)?
@@ -217,7 +219,12 @@ fn read_state(
     Ok(recovery)
 }
 
+fn in_shard(shard: ShardId) -> impl FnOnce(RecoveryError) -> RecoverError {
+    move |source| RecoverError::Shard { shard, source }
+}
+
 #[cfg(test)]
+
 mod tests {
     use muster_engine::{DeviceRecord, PAGE_RECORDS, PageNumber, page};
     use muster_store::{Commit, PageWrite, PoisonReason, Sink, StoreConfig};

@@ -39,8 +39,8 @@ use space_reclaimer::SpaceReclaimer;
 /// Timeout for reads of the store by ops requests once everything else has ended.
 const OPS_FAREWELL_MAX: Duration = Duration::from_secs(1);
 
-/// Connections of operators that the kernel has accepted and we have not. Where they are more, it drops the first
-/// packet of the next, which comes again after a second: too late for a probe.
+/// Connections of operators that the kernel has accepted and we have not. Beyond that it drops the SYN of the next one,
+/// which is retransmitted after a second: too late for a probe.
 const OPS_BACKLOG: i32 = 1024;
 
 /// Why a server does not start, or does not end well.
@@ -54,14 +54,14 @@ pub enum ServerError {
     Ops {
         /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
     /// The data directory is refused.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The data directory cannot be recovered.
-    #[error("data directory {directory}: {source}: restore it from a copy; nothing was changed")]
+    #[error("data directory {directory}: {source}: restore it from a backup; nothing was changed")]
     Recover {
         /// The data directory.
         directory: String,
@@ -74,7 +74,7 @@ pub enum ServerError {
     /// A write to the store failed during the start or stop.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// A stored policy set is of an unknown encoding.
+    /// A stored policy set has an unknown encoding.
     #[error(
         "data directory {0}: its latest policy set is unreadable: run the version of Muster that wrote it"
     )]
@@ -84,11 +84,11 @@ pub enum ServerError {
     Start {
         /// The thread or runtime.
         what: &'static str,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A shard ended before the server listened.
-    #[error("a shard ended before the server listened; the log says why")]
+    /// A shard ended before the server was ready.
+    #[error("a shard ended before the server was ready; see the log for the cause")]
     ShardEnded,
 }
 
@@ -119,7 +119,7 @@ pub fn run(
     let memory = MemoryBound::of(&config, store.shards(), cores());
     tracing::info!(
         bytes = memory.bytes(),
-        "memory bound, by the configuration; muster config check lists its parts"
+        "memory bound of this configuration; muster config check lists its parts"
     );
     let parts = start_parts(&config, &store, &policy)?;
 
@@ -168,7 +168,7 @@ pub fn run(
     match Arc::into_inner(store) {
         Some(store) => store.close()?,
         None => tracing::warn!(
-            "a backup or recount still reads the store, which is not flushed: the next start reads the log again"
+            "a backup or recount is still reading the store, so it is not flushed: the next start replays RocksDB's log"
         ),
     }
     kill_point("ingest.stop.after_close");
@@ -192,7 +192,7 @@ fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
     let bind = || {
         let (domain, protocol) = (Domain::for_address(address), Some(Protocol::TCP));
         let socket = Socket::new(domain, Type::STREAM, protocol)?;
-        // As std does: the port of a server that has just ended is free.
+        // As std does: the port of a server that has just ended can be bound again.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(OPS_BACKLOG)?;
@@ -217,7 +217,10 @@ fn open_store(config: &Config) -> Result<Store, ServerError> {
         }
     };
     for notice in store.notices() {
-        tracing::warn!(what = notice.as_str(), "the data directory was set right");
+        tracing::warn!(
+            what = notice.as_str(),
+            "found a defect in the data directory; the start continues"
+        );
     }
     Ok(store)
 }
@@ -343,7 +346,7 @@ fn start_ops(
     let serve = move || {
         let stopped = async move { drop(stop.await) };
         if let Err(error) = runtime.block_on(muster_api::serve(listener, gate, stopped)) {
-            tracing::error!(%error, "ops endpoint ended");
+            tracing::error!(%error, "HTTP endpoint failed");
         }
         // A recount or a read of a stuck disk must not delay the exit of the process.
         runtime.shutdown_timeout(OPS_FAREWELL_MAX);

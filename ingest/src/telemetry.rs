@@ -1,7 +1,7 @@
-//! The log: where it goes, and how it gets there.
+//! Sets up the log.
 //!
-//! The log goes to standard error; standard output is for data. Nothing is logged for each check-in. Only the thread of
-//! the log waits for its reader (`queue`).
+//! The log goes to standard error; standard output is for data. Nothing is logged per check-in. Only the thread `log`
+//! waits for the reader (`queue`).
 //! Bounds: those of the queue. Metrics are not set up here.
 
 mod queue;
@@ -20,20 +20,20 @@ use queue::Queue;
 
 pub(crate) use queue::{BYTES_MAX as QUEUE_BYTES_MAX, LINES_MAX as QUEUE_LINES_MAX};
 
-/// The log of this process, from [`init`] on. Global like standard error itself.
+/// The queue of this process, set by [`init`]. Global, as standard error is.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The level cannot be parsed. A validated configuration never causes this.
-    #[error("the log level is not understood: {0}")]
+    #[error("invalid log level: {0}")]
     Level(#[from] tracing_subscriber::filter::ParseError),
-    /// A log is set up already: a fault of the program.
-    #[error("the log is set up already")]
+    /// A log was set up before: a bug.
+    #[error("the log is already set up")]
     Twice,
     /// The thread that writes the log cannot be started.
-    #[error("cannot start the log: {0}")]
+    #[error("cannot start the log thread: {0}")]
     Start(#[from] io::Error),
 }
 
@@ -56,13 +56,13 @@ pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
 }
 
 fn start_queue() -> Result<(), TelemetryError> {
-    let (queue, waiting) = Queue::new();
-    // A duplicate, because a write that blocks would hold the lock of `std::io::stderr`.
+    let (queue, receiver) = Queue::new();
+    // A duplicate descriptor, because a write that blocks would hold the lock of `std::io::stderr`.
     let to = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     QUEUE.set(queue).map_err(|_| TelemetryError::Twice)?;
     let write = move || {
         if let Some(queue) = QUEUE.get() {
-            queue.write_to(&waiting, to);
+            queue.write_to(&receiver, to);
         }
     };
     std::thread::Builder::new()
@@ -71,7 +71,7 @@ fn start_queue() -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// Waits until the log is written, at most a second if its reader hangs. Call it before the process ends.
+/// Waits until the log is written, for at most a second if its reader hangs. Call it before the process ends.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush();
@@ -83,8 +83,8 @@ pub fn lines_dropped() -> u64 {
     QUEUE.get().map_or(0, Queue::dropped)
 }
 
-/// Standard error. After [`init`] each write is one line for the queue, before it a write to the descriptor. No write
-/// returns an error: there is nowhere left to report it.
+/// Standard error. After [`init`], each write queues one line; before, it goes to the descriptor directly. Writes never
+/// return an error, because there is nowhere left to report it.
 #[derive(Debug)]
 pub struct StandardError;
 
@@ -104,11 +104,11 @@ impl Write for StandardError {
     }
 }
 
-/// Logs a panic on one line, whatever the level of the log, and a backtrace if RUST_BACKTRACE asks for one. Replaces the
-/// hook of the standard library, which would wait for the reader of the log.
+/// Logs a panic on one line at any log level, with a backtrace if RUST_BACKTRACE is set. Replaces the hook of the
+/// standard library, which would wait for the reader of the log.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
-    let name = thread.name().unwrap_or("without name");
+    let name = thread.name().unwrap_or("<unnamed>");
     let message = panic.to_string();
     let message = message.replace(|character: char| character.is_control(), " ");
     let mut text = format!("muster: thread {name} {message}\n");
@@ -117,7 +117,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         text.push_str(&backtrace.to_string());
     }
     let _ = StandardError.write_all(text.as_bytes());
-    // This panic ends the process.
+    // A panic of the main thread ends the process.
+
     if name == "main" {
         flush();
     }

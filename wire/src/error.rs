@@ -15,7 +15,7 @@ pub enum DecodeError {
         kind: u8,
     },
     /// The header's flags byte is not zero.
-    #[error("the header flags of a {kind} frame are {flags:#04x}, they must be zero")]
+    #[error("the header flags of a {kind} frame are {flags:#04x}; they must be zero")]
     FlagsNotZero {
         /// The kind of the frame.
         kind: FrameKind,
@@ -87,7 +87,7 @@ pub enum DecodeError {
     #[error("hello has a window or a frame limit of zero")]
     BadHello,
     /// A reserved field, or one that this side must leave zero, is not.
-    #[error("a {kind} frame has a field that must be zero and is not")]
+    #[error("a field of a {kind} frame that must be zero is not")]
     ReservedNotZero {
         /// The kind of the frame.
         kind: FrameKind,

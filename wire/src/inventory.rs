@@ -101,7 +101,7 @@ pub enum InventoryError {
         code: u8,
     },
     /// A string is too long.
-    #[error("{field} has {bytes} bytes, at most {STRING_BYTES_MAX} are allowed")]
+    #[error("{field} has {bytes} bytes; at most {STRING_BYTES_MAX} are allowed")]
     StringTooLong {
         /// The name of the field.
         field: &'static str,
@@ -121,7 +121,7 @@ pub enum InventoryError {
         count: usize,
     },
     /// A tag is empty or too long.
-    #[error("a tag has {bytes} bytes, {TAG_BYTES_MIN} to {TAG_BYTES_MAX} are allowed")]
+    #[error("a tag has {bytes} bytes; {TAG_BYTES_MIN} to {TAG_BYTES_MAX} are allowed")]
     TagLength {
         /// Its length.
         bytes: usize,

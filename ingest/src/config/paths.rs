@@ -1,7 +1,7 @@
-//! Paths of a configuration that may not lie in the data directory, compared by where they lead.
+//! Refuses configured paths inside the data directory, compared with symbolic links resolved.
 //!
-//! Reads the file system, so it is a part of [`Config::load`] and not of [`Config::parse`]. What is compared need not
-//! exist yet. The server looks again before each backup, as a link may have been changed since.
+//! Reads the file system, so it is part of [`Config::load`] and not of [`Config::parse`]. The paths need not exist yet.
+//! The server checks again before each backup, because a link may have changed since.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use muster_store::is_inside;
 use super::Config;
 use super::fault::ConfigFault;
 
-/// The faults of all paths.
+/// The faults in all paths.
 pub(super) fn faults(config: &Config) -> Vec<ConfigFault> {
     let (listen, store) = (&config.listen, &config.store);
     let data = store.directory.as_path();
@@ -20,7 +20,7 @@ pub(super) fn faults(config: &Config) -> Vec<ConfigFault> {
         ("listen.key", &listen.key),
         ("listen.client_ca", &listen.client_ca),
     ] {
-        // A file that cannot be looked up cannot be read either; the error of that read says why.
+        // A file whose path cannot be resolved cannot be read either, and the error of that read says why.
         if is_inside(path, data).unwrap_or(false) {
             faults.push(fault(key, inside(path, data)));
         }
@@ -46,7 +46,7 @@ fn fault(key: &str, message: String) -> ConfigFault {
 
 fn inside(path: &Path, data: &Path) -> String {
     format!(
-        "{} leads into store.directory, {}, which holds nothing but the store: use a path outside of it",
+        "{} is inside store.directory, {}, which may contain only the store: use a path outside it",
         path.display(),
         data.display()
     )
@@ -60,7 +60,7 @@ mod tests {
     use super::super::tests::MINIMAL;
     use super::*;
 
-    /// The minimal configuration, whose data directory is `data`, with some of its text changed.
+    /// The faults in the minimal configuration, whose data directory is `data`, with `from` replaced by `to`.
     fn faults_with(scratch: &Path, from: &str, to: &str) -> Vec<String> {
         let text = MINIMAL.replace(from, to);
         assert_ne!(text, MINIMAL);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_in_the_data_directory_whatever_its_path() {
+    fn a_path_inside_the_data_directory_is_refused_however_it_is_written() {
         let scratch = tempfile::tempdir().unwrap();
         let at = scratch.path();
         symlink("data", at.join("link")).unwrap();
@@ -82,7 +82,7 @@ mod tests {
             let keys = format!("[store]\nbackup_directory = \"{path}\"");
             faults_with(at, "[store]", &keys)
         };
-        // The data directory is missing, then there.
+        // First without the data directory, then with it.
         for _ in 0..2 {
             for good in ["backups", "link/../backups", "data2"] {
                 assert_eq!(with(good), [""; 0], "{good}");
@@ -93,7 +93,7 @@ mod tests {
                     panic!("{bad}: {found:?}");
                 };
                 assert!(line.contains("store.backup_directory: "), "{line}");
-                assert!(line.contains("leads into store.directory"), "{line}");
+                assert!(line.contains("is inside store.directory"), "{line}");
             }
             assert!(with("loop/b")[0].contains("links"), "{:?}", with("loop/b"));
             fs::create_dir_all(at.join("data")).unwrap();

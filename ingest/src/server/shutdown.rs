@@ -20,8 +20,8 @@ use crate::net::SessionRegistry;
 use crate::phase::Phase;
 use crate::shard::Control;
 
-/// Polling interval of a stage.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Interval at which a stage checks whether it is done.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The front door, while it is open.
 #[derive(Debug)]
@@ -45,12 +45,12 @@ pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
     parts.phase.advance(Phase::Draining);
     runtime.block_on(async {
         while !registry.is_empty() && clock::stamp() < sessions_end_at {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         if !registry.is_empty() {
             tracing::warn!(
                 sessions = registry.len(),
-                "half of the deadline passed, closing sessions"
+                "half of the deadline has passed; closing the remaining sessions"
             );
         }
         let code = CloseCode::Draining;
@@ -60,37 +60,39 @@ pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
     });
     // Ends all session tasks, so that no more shard batches are sent.
     runtime.shutdown_timeout(Duration::from_millis(500));
-    tell_accounts(&parts.metrics);
+    log_record_counts(&parts.metrics);
     kill_point("ingest.stop.before_shards");
-    if !order_drain(&parts.controls, ends_at) {
-        tracing::warn!("a shard does not answer, the journal has what it holds");
+    if !send_drain(&parts.controls, ends_at) {
+        tracing::warn!("a shard does not respond; the next start replays its journal");
         return;
     }
     for thread in parts.shard_threads {
         if !join_before(thread, ends_at) {
-            tracing::warn!("deadline passed while shards checkpoint, the journal has the rest");
+            tracing::warn!(
+                "the deadline passed before the shards had checkpointed; the next start replays the journal"
+            );
             return;
         }
     }
     if !join_before(parts.writer_thread, ends_at) {
-        tracing::warn!("deadline passed while the writer ends");
+        tracing::warn!("the deadline passed before the writer had ended");
     }
 }
 
 /// Logs the final record counts of all sessions, which may never be scraped.
-fn tell_accounts(metrics: &Metrics) {
+fn log_record_counts(metrics: &Metrics) {
     let (received, acknowledged) = (metrics.received.get(), metrics.acknowledged_total());
     let unacknowledged: u64 = metrics.unacknowledged.labelled().map(|(_, n)| n).sum();
     tracing::info!(received, acknowledged, unacknowledged, "sessions ended");
 }
 
 /// Sends `Drain` to every shard. Returns whether every shard has received it or has already ended.
-fn order_drain(controls: &[Sender<Control>], ends_at: Stamp) -> bool {
+fn send_drain(controls: &[Sender<Control>], ends_at: Stamp) -> bool {
     controls.iter().all(|control| {
         // The channel may be full of queries, which a running shard handles first.
-        let left = ends_at.since(clock::stamp()).max(LOOK_EVERY);
-        let ordered = control.send_timeout(Control::Drain, left);
-        !matches!(ordered, Err(SendTimeoutError::Timeout(_)))
+        let left = ends_at.since(clock::stamp()).max(POLL_INTERVAL);
+        let sent = control.send_timeout(Control::Drain, left);
+        !matches!(sent, Err(SendTimeoutError::Timeout(_)))
     })
 }
 
@@ -100,7 +102,7 @@ fn join_before(thread: JoinHandle<()>, ends_at: Stamp) -> bool {
         if clock::stamp() >= ends_at {
             return false;
         }
-        std::thread::park_timeout(LOOK_EVERY);
+        std::thread::park_timeout(POLL_INTERVAL);
     }
     // A panic in the thread has already aborted the process.
     let _ = thread.join();
@@ -114,14 +116,15 @@ mod tests {
 
     use super::*;
 
-    /// A full control channel, whose queries have no waiting receiver.
+    /// A full control channel. Nobody waits for the replies to its queries.
+
     fn full() -> (Sender<Control>, Receiver<Control>) {
-        let (control, questions) = bounded(64);
+        let (control, queries) = bounded(64);
         while control
             .try_send(Control::Cells(oneshot::channel().0))
             .is_ok()
         {}
-        (control, questions)
+        (control, queries)
     }
 
     fn in_a_minute() -> Stamp {
@@ -130,10 +133,10 @@ mod tests {
 
     /// The second shard begins to receive once the first has received `Drain`.
     #[test]
-    fn a_drain_gets_through_a_channel_that_is_full() {
+    fn drain_is_sent_through_a_full_channel() {
         for _ in 0..50 {
             let (open, first) = bounded(1);
-            let (crowded, second) = full();
+            let (full, second) = full();
             let (ended, _) = bounded::<Control>(1);
             let answered = std::thread::scope(|scope| {
                 let shard = scope.spawn(|| {
@@ -147,17 +150,17 @@ mod tests {
                     }
                     None
                 });
-                assert!(order_drain(&[open, crowded, ended], in_a_minute()));
+                assert!(send_drain(&[open, full, ended], in_a_minute()));
                 shard.join().unwrap()
             });
-            assert_eq!(answered, Some(64), "the questions, then the order");
+            assert_eq!(answered, Some(64), "the queries, then the drain");
         }
     }
 
     #[test]
-    fn a_shard_that_takes_nothing_does_not_hold_up_the_end() {
-        let (crowded, questions) = full();
-        assert!(!order_drain(&[crowded], clock::stamp()));
-        assert_eq!(questions.len(), 64);
+    fn a_shard_that_receives_nothing_does_not_delay_the_stop() {
+        let (control, queries) = full();
+        assert!(!send_drain(&[control], clock::stamp()));
+        assert_eq!(queries.len(), 64);
     }
 }

@@ -1,4 +1,4 @@
-//! What signals do to a server: drain it, abort it, or nothing.
+//! The effect of signals on a server: drain, abort, or nothing.
 //!
 //! | signal | effect |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | SIGXFSZ | nothing, so a write beyond the limit of file sizes fails like one on a full disk |
 //! | SIGPIPE | nothing (Rust ignores it): a write to a closed pipe fails |
 //!
-//! Owner: the thread `signals`, with its own runtime, until the process ends, so that a second signal aborts whatever a
-//! drain waits for.
+//! Owner: the thread `signals`, which has its own runtime and runs until the process ends, so that a second signal
+//! aborts the process whatever the drain is waiting for.
 
 use std::future::pending;
 
@@ -21,20 +21,20 @@ use tokio::sync::oneshot;
 use super::ServerError;
 use crate::telemetry;
 
-/// The signals that never end the process, handled from the start on.
+/// The handlers of the signals that never end the process.
 pub(super) struct Signals {
     runtime: Runtime,
     user_1: Signal,
     user_2: Signal,
 }
 
-/// The first signal to drain.
+/// The first signal that requests a drain.
 pub(super) struct DrainSignal(oneshot::Receiver<()>);
 
 impl DrainSignal {
-    /// Waits for it.
+    /// Blocks until the signal is received.
     pub(super) fn wait(self) {
-        // An error would be the end of the thread, which never ends.
+        // An error would mean that the thread has ended, which it never does.
         let _ = self.0.blocking_recv();
     }
 }
@@ -47,15 +47,15 @@ fn start_error(source: std::io::Error) -> ServerError {
 }
 
 impl Signals {
-    /// Handles the signals that never end the process. Until [`Signals::listen`] the others keep their default: they end
-    /// the process at once, which loses nothing.
+    /// Installs the handlers of the signals that never end the process. Until [`Signals::listen`] the others keep their
+    /// default action: they end the process at once, which loses nothing.
     pub(super) fn new() -> Result<Self, ServerError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(start_error)?;
         let context = runtime.enter();
-        // tokio keeps the handler when its stream is dropped, so the signal does nothing and the write fails.
+        // tokio keeps the handler installed after its stream is dropped, so the signal has no effect and the write fails.
         drop(listen_to(SignalKind::from_raw(Number::XFSZ.as_raw()))?);
         let user_1 = listen_to(SignalKind::user_defined1())?;
         let user_2 = listen_to(SignalKind::user_defined2())?;
@@ -67,7 +67,7 @@ impl Signals {
         })
     }
 
-    /// Handles all of them from now on. Call it before the server says that it serves.
+    /// Handles all signals from now on. Call it before the server announces that it is ready.
     pub(super) fn listen(self) -> Result<DrainSignal, ServerError> {
         let Self {
             runtime,
@@ -88,18 +88,18 @@ impl Signals {
             user_2,
         };
         drop(context);
-        let (first, drain) = oneshot::channel();
+        let (drain, drain_receiver) = oneshot::channel();
         let handle = async move {
-            let mut first = Some(first);
+            let mut drain = Some(drain);
             loop {
-                streams.handle_next(&mut first).await;
+                streams.handle_next(&mut drain).await;
             }
         };
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || runtime.block_on(handle))
             .map_err(start_error)?;
-        Ok(DrainSignal(drain))
+        Ok(DrainSignal(drain_receiver))
     }
 }
 
@@ -107,7 +107,7 @@ fn listen_to(kind: SignalKind) -> Result<Signal, ServerError> {
     signal(kind).map_err(start_error)
 }
 
-/// Whether a signal is ignored, which a process inherits from its parent.
+/// Whether the process ignores a signal. This is inherited from the parent process.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
@@ -116,7 +116,7 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask.unwrap_or(0) >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
-/// Every signal that is handled.
+/// A stream for every handled signal.
 struct Streams {
     terminate: Signal,
     interrupt: Signal,
@@ -126,16 +126,17 @@ struct Streams {
     user_2: Signal,
 }
 
-/// What a signal asks for.
-enum Request {
+/// The effect of a signal.
+enum Action {
+    /// Drain; abort if a drain has begun.
     Drain,
-    /// Drain, but never abort: a terminal that closes may send it twice, and systemd may send it right after SIGTERM.
+    /// Drain, but never abort: a closing terminal may send SIGHUP twice, and systemd may send it right after SIGTERM.
     HangUp,
-    Nothing,
+    Ignore,
 }
 
 impl Streams {
-    async fn next(&mut self) -> (&'static str, Request) {
+    async fn next(&mut self) -> (&'static str, Action) {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(signal) => signal.recv().await,
@@ -143,27 +144,28 @@ impl Streams {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => ("SIGTERM", Request::Drain),
-            _ = self.interrupt.recv() => ("SIGINT", Request::Drain),
-            _ = self.quit.recv() => ("SIGQUIT", Request::Drain),
-            _ = hang_up => ("SIGHUP", Request::HangUp),
-            _ = self.user_1.recv() => ("SIGUSR1", Request::Nothing),
-            _ = self.user_2.recv() => ("SIGUSR2", Request::Nothing),
+            _ = self.terminate.recv() => ("SIGTERM", Action::Drain),
+            _ = self.interrupt.recv() => ("SIGINT", Action::Drain),
+            _ = self.quit.recv() => ("SIGQUIT", Action::Drain),
+            _ = hang_up => ("SIGHUP", Action::HangUp),
+            _ = self.user_1.recv() => ("SIGUSR1", Action::Ignore),
+            _ = self.user_2.recv() => ("SIGUSR2", Action::Ignore),
         }
     }
 
-    /// Does what the next signal asks for; takes `first` when the drain begins.
-    async fn handle_next(&mut self, first: &mut Option<oneshot::Sender<()>>) {
-        let (signal, request) = self.next().await;
-        if let Request::Nothing = request {
-            tracing::warn!(signal, "signal ignored, it has no effect");
-        } else if let Some(first) = first.take() {
+    /// Waits for the next signal and handles it. Takes `drain` when the drain begins.
+    async fn handle_next(&mut self, drain: &mut Option<oneshot::Sender<()>>) {
+        let (signal, action) = self.next().await;
+        if let Action::Ignore = action {
+            tracing::warn!(signal, "signal ignored: it has no effect");
+        } else if let Some(drain) = drain.take() {
             tracing::info!(signal, "draining");
-            let _ = first.send(()); // the main thread waits for it
-        } else if let Request::HangUp = request {
-            tracing::info!(signal, "signal ignored, the server is draining");
+            let _ = drain.send(()); // the main thread waits for it
+        } else if let Action::HangUp = action {
+            tracing::info!(signal, "signal ignored: the server is already draining");
         } else {
-            tracing::warn!(signal, "second signal, aborting");
+            tracing::warn!(signal, "second signal: aborting");
+
             telemetry::flush();
             std::process::abort();
         }

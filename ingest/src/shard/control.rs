@@ -74,9 +74,7 @@ pub struct ShardReport {
 /// A shard that is paused at a committed state, for a recount.
 #[derive(Debug)]
 pub struct RecountPoint {
-    /// Sequence of the last commit, which is durable.
-    pub sequence: Sequence,
-    /// The counters at that commit.
+    /// The counters at the last commit, which is durable.
     pub cells: Vec<CellCount>,
     /// The shard resumes when this is dropped.
     pub release: channel::Sender<()>,

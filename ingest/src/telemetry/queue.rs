@@ -1,12 +1,12 @@
 //! The bounded queue of log lines, and the thread that writes them to standard error.
 //!
-//! Only the thread `log` waits for the reader of the log; all others push a line and continue. A line is dropped and
-//! counted if the queue is full (the reader hangs or is slow) or if the write fails (the disk is full, the pipe is
-//! closed). After the next line that is written with an empty queue behind it, the log says how many were dropped.
+//! Only the thread `log` waits for the reader of the log; all other threads push a line and continue. A line is dropped
+//! and counted if the queue is full (the reader hangs or is slow) or if the write fails (the disk is full, the pipe is
+//! closed). As soon as a line has been written and the queue is empty, the number of dropped lines is logged.
 //!
-//! Bounds: [`LINES_MAX`] lines, [`BYTES_MAX`] bytes in all; a flush takes at most [`FLUSH_MAX`]. The crate
-//! tracing-appender is not enough: it bounds lines but not bytes, does not count failed writes, and prints with macros
-//! that panic if standard output is closed.
+//! Bounds: [`LINES_MAX`] lines, [`BYTES_MAX`] bytes in total; a flush takes at most [`FLUSH_MAX`]. The crate
+//! tracing-appender is not sufficient: it bounds lines but not bytes, does not count failed writes, and prints with
+//! macros that panic if standard output is closed.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,34 +17,34 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use crate::clock;
 use crate::metrics::Counter;
 
-/// Lines in the queue. Their slots are allocated at the start.
+/// Maximum number of queued lines. Their slots are allocated at start.
 pub(crate) const LINES_MAX: usize = 8_192;
 
-/// Memory of the lines in the queue and of the one being written.
+/// Maximum memory of the queued lines and of the one being written.
 pub(crate) const BYTES_MAX: usize = 4 << 20;
 
-/// Overhead of the allocator for a line, rounded up.
+/// Overhead of the allocator per line, rounded up.
 const LINE_OVERHEAD: usize = 32;
 
-/// How long a process that ends waits for the reader of its log: enough for a busy reader, and a short delay of a stop
-/// if the reader hangs.
+/// How long an ending process waits for the reader of its log: enough for a busy reader, and a short delay if the reader
+/// hangs.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// How often a flush looks whether the queue is empty.
-const FLUSH_LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Interval at which a flush checks whether the queue is empty.
+const FLUSH_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How often a write is tried again if standard error is non-blocking: another process that shares the descriptor can
-/// make it so.
-const RETRY_EVERY: Duration = Duration::from_millis(10);
+/// Interval between retries of a write if standard error is non-blocking, which another process that shares the file
+/// description can make it.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A line with its line end.
+/// A line with its newline.
 type Line = Box<[u8]>;
 
-/// The queue, at its sending end.
+/// The sending end of the queue.
 #[derive(Debug)]
 pub(super) struct Queue {
     lines: Sender<Line>,
-    /// Of the lines in the queue and of the one being written; 0 means that all are written or dropped.
+    /// Memory of the queued lines and of the one being written; 0 means that all are written or dropped.
     bytes: AtomicUsize,
     dropped: Counter,
 }
@@ -52,16 +52,16 @@ pub(super) struct Queue {
 impl Queue {
     /// An empty queue and its receiving end, for [`Queue::write_to`].
     pub(super) fn new() -> (Self, Receiver<Line>) {
-        let (lines, waiting) = bounded(LINES_MAX);
+        let (lines, receiver) = bounded(LINES_MAX);
         let queue = Self {
             lines,
             bytes: AtomicUsize::new(0),
             dropped: Counter::default(),
         };
-        (queue, waiting)
+        (queue, receiver)
     }
 
-    /// Adds a line, or drops it. Never blocks.
+    /// Adds a line, or drops it if the queue is full. Never blocks.
     pub(super) fn push(&self, line: &[u8]) {
         let bytes = memory_of(line);
         let others = self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -82,27 +82,27 @@ impl Queue {
         let began = clock::stamp();
         // Acquire pairs with the release in `write_to`: the write happens before the end of the process.
         while self.bytes.load(Ordering::Acquire) > 0 && clock::stamp().since(began) < FLUSH_MAX {
-            std::thread::park_timeout(FLUSH_LOOK_EVERY);
+            std::thread::park_timeout(FLUSH_POLL_INTERVAL);
         }
     }
 
     /// Writes lines as they arrive, until the process ends.
-    pub(super) fn write_to(&self, waiting: &Receiver<Line>, to: impl Write) {
+    pub(super) fn write_to(&self, receiver: &Receiver<Line>, to: impl Write) {
         let mut output = Output { to, is_torn: false };
         let mut reported = 0;
-        for line in waiting {
+        for line in receiver {
             let is_written = output.write_line(&line).is_ok();
             if !is_written {
                 self.dropped.add(1);
             }
             let dropped = self.dropped();
-            // An empty queue has room for this line. It is pushed before the bytes of the last one are released, so a
-            // flush waits for it too.
-            if is_written && dropped > reported && waiting.is_empty() {
+            // An empty queue has room for this line. It is pushed before the bytes of the previous one are released, so
+            // a flush waits for it too.
+            if is_written && dropped > reported && receiver.is_empty() {
                 reported = dropped;
                 tracing::error!(
                     dropped_total = dropped,
-                    "log lines were dropped: standard error could not be written, or not fast enough"
+                    "log lines were dropped: writing to standard error failed or was too slow"
                 );
             }
             self.bytes.fetch_sub(memory_of(&line), Ordering::Release);
@@ -121,7 +121,7 @@ struct Output<W> {
 }
 
 impl<W: Write> Output<W> {
-    /// Writes a line, and before it the line end that an incomplete one lacks.
+    /// Writes a line, preceded by a newline if the last one is incomplete.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_torn {
             self.write(b"\n")?;
@@ -139,7 +139,7 @@ impl<W: Write> Output<W> {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    std::thread::park_timeout(RETRY_EVERY);
+                    std::thread::park_timeout(RETRY_INTERVAL);
                 }
                 Err(error) => return Err(error),
             }
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    /// A writer whose first writes have the results that the test gives.
+    /// A writer whose first writes have predetermined results.
     struct Script {
         writes: VecDeque<io::Result<usize>>,
         text: Vec<u8>,
@@ -172,9 +172,9 @@ mod tests {
         }
     }
 
-    /// The output for these lines and results of writes, and the number of dropped lines.
+    /// The output and the number of dropped lines, given the results of the first writes.
     fn written(lines: &[&str], writes: Vec<io::Result<usize>>) -> (String, u64) {
-        let (queue, waiting) = Queue::new();
+        let (queue, receiver) = Queue::new();
         for line in lines {
             queue.push(line.as_bytes());
         }
@@ -187,7 +187,7 @@ mod tests {
             bytes,
             dropped,
         } = queue;
-        // `write_to` returns when all senders are gone.
+        // `write_to` returns when all senders are dropped.
         let (unused, _) = bounded(1);
         drop(lines);
         let queue = Queue {
@@ -195,12 +195,12 @@ mod tests {
             bytes,
             dropped,
         };
-        queue.write_to(&waiting, &mut output);
+        queue.write_to(&receiver, &mut output);
         assert_eq!(queue.bytes.load(Ordering::Relaxed), 0);
         (String::from_utf8(output.text).unwrap(), queue.dropped())
     }
 
-    fn fault(kind: ErrorKind) -> io::Result<usize> {
+    fn failed(kind: ErrorKind) -> io::Result<usize> {
         Err(kind.into())
     }
 
@@ -209,53 +209,53 @@ mod tests {
         let lines = ["one\n", "two\n", "three\n"];
         let (text, dropped) = written(&lines, vec![]);
         assert_eq!((text.as_str(), dropped), ("one\ntwo\nthree\n", 0));
-        let full = vec![Ok(4), fault(ErrorKind::StorageFull)];
+        let full = vec![Ok(4), failed(ErrorKind::StorageFull)];
         let (text, dropped) = written(&lines, full);
         assert_eq!((text.as_str(), dropped), ("one\nthree\n", 1));
-        // Half a line, then not even its end.
+        // Half a line is written, then not even the newline before the next one.
         let torn = vec![
             Ok(2),
-            fault(ErrorKind::StorageFull),
-            fault(ErrorKind::StorageFull),
+            failed(ErrorKind::StorageFull),
+            failed(ErrorKind::StorageFull),
         ];
         let (text, dropped) = written(&lines, torn);
         assert_eq!((text.as_str(), dropped), ("on\nthree\n", 2));
     }
 
     #[test]
-    fn a_line_comes_whole_through_writes_that_are_short_interrupted_or_would_wait() {
+    fn a_line_is_written_whole_despite_short_interrupted_and_non_blocking_writes() {
         let writes = vec![
             Ok(1),
-            fault(ErrorKind::Interrupted),
+            failed(ErrorKind::Interrupted),
             Ok(1),
-            fault(ErrorKind::WouldBlock),
+            failed(ErrorKind::WouldBlock),
         ];
         let (text, dropped) = written(&["one\n"], writes);
         assert_eq!((text.as_str(), dropped), ("one\n", 0));
     }
 
     #[test]
-    fn a_queue_that_is_full_of_lines_drops_the_next() {
-        let (queue, waiting) = Queue::new();
+    fn a_queue_at_its_limit_of_lines_drops_the_next() {
+        let (queue, receiver) = Queue::new();
         for _ in 0..LINES_MAX + 3 {
             queue.push(b"line\n");
         }
-        assert_eq!((waiting.len(), queue.dropped()), (LINES_MAX, 3));
+        assert_eq!((receiver.len(), queue.dropped()), (LINES_MAX, 3));
     }
 
     #[test]
-    fn a_queue_that_is_full_of_bytes_drops_what_has_no_room_and_takes_what_has() {
-        let (queue, waiting) = Queue::new();
+    fn a_queue_at_its_limit_of_bytes_drops_lines_that_do_not_fit_and_accepts_those_that_do() {
+        let (queue, receiver) = Queue::new();
         let long = vec![b'a'; BYTES_MAX / 2 - LINE_OVERHEAD];
         for _ in 0..3 {
             queue.push(&long);
         }
-        assert_eq!((waiting.len(), queue.dropped()), (2, 1));
+        assert_eq!((receiver.len(), queue.dropped()), (2, 1));
         queue.push(b"\n");
-        assert_eq!((waiting.len(), queue.dropped()), (2, 2));
-        let (queue, waiting) = Queue::new();
+        assert_eq!((receiver.len(), queue.dropped()), (2, 2));
+        let (queue, receiver) = Queue::new();
         queue.push(&vec![b'a'; BYTES_MAX]);
         queue.push(b"\n");
-        assert_eq!((waiting.len(), queue.dropped()), (1, 1));
+        assert_eq!((receiver.len(), queue.dropped()), (1, 1));
     }
 }

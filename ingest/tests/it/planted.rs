@@ -52,9 +52,9 @@ fn an_inventory_that_is_not_the_one_of_its_record_is_refused() {
     for inventory in damaged {
         plant(&place, &inventory);
         let ended = muster(&["devices", "--data-dir", text(&place.data())]);
-        let fault = ended.one_fault(6);
+        let line = ended.one_fault(6);
         let named = format!("inventory of device {}", device(1));
-        assert!(fault.contains("shard") && fault.contains(&named), "{fault}");
+        assert!(line.contains("shard") && line.contains(&named), "{line}");
     }
     plant(&place, &sent);
     let ended = muster(&["devices", "--data-dir", text(&place.data())]);

@@ -133,13 +133,13 @@ impl Recovery {
 
     /// Restores a page. Pages may come in any order.
     pub fn page(&mut self, number: PageNumber, bytes: &[u8]) -> Result<(), RecoveryError> {
-        let fault = |fault| RecoveryError::Page {
+        let invalid = |fault| RecoveryError::Page {
             page: number,
             fault,
         };
-        let page = page::decode(bytes).ok_or_else(|| fault("not a page of a known format"))?;
+        let page = page::decode(bytes).ok_or_else(|| invalid("not a page of a known format"))?;
         if number > PageNumber::MAX {
-            return Err(fault("the page number is above the maximum"));
+            return Err(invalid("the page number is above the maximum"));
         }
         let index = number.0 as usize;
         if self.page_sequences.len() <= index {
@@ -156,7 +156,7 @@ impl Recovery {
             // Inserting a new device touches the same cache lines as finding a known one.
             self.shard.prefetch(&found[..records.len()]);
             for ((lookup, record), slot) in found.iter().zip(records).zip(&mut slots) {
-                self.device(slot, lookup.hash, record).map_err(fault)?;
+                self.device(slot, lookup.hash, record).map_err(invalid)?;
             }
         }
         Ok(())
@@ -205,26 +205,28 @@ impl Recovery {
         bytes: &[u8],
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), RecoveryError> {
-        let fault = |fault| RecoveryError::Journal { sequence, fault };
+        let invalid = |fault| RecoveryError::Journal { sequence, fault };
         if sequence != self.shard.sequence.next() {
-            return Err(fault("the value before it is missing"));
+            return Err(invalid("the value before it is missing"));
         }
         let mut value =
-            JournalValue::decode(bytes).map_err(|_| fault("not a value of a known format"))?;
+            JournalValue::decode(bytes).map_err(|_| invalid("not a value of a known format"))?;
         if self.shard.policy.revision() != value.revision {
             self.shard.policy =
-                policy_set(value.revision).ok_or_else(|| fault("its policy set is missing"))?;
+                policy_set(value.revision).ok_or_else(|| invalid("its policy set is missing"))?;
         }
         self.revision = self.revision.max(value.revision);
         self.shard.begin(value.now, &mut self.effects);
         while let Some(segment) = value
             .next_segment()
-            .map_err(|_| fault("not a value of a known format"))?
+            .map_err(|_| invalid("not a value of a known format"))?
         {
-            self.segment(sequence, segment).map_err(fault)?;
+            self.segment(sequence, segment).map_err(invalid)?;
         }
         if !self.effects.cells.is_empty() || !self.effects.cohorts.is_empty() {
-            return Err(fault("it uses a cell or cohort that is not in the tables"));
+            return Err(invalid(
+                "it uses a cell or cohort that is not in the tables",
+            ));
         }
         self.shard.sequence = sequence;
         Ok(())
@@ -316,10 +318,9 @@ impl Recovery {
             });
         }
         if self.shard.policy.revision() != self.revision {
-            let fault = "the policy set of its pages is missing";
             self.shard.policy = policy_set(self.revision).ok_or(RecoveryError::Journal {
                 sequence: journal_sequence,
-                fault,
+                fault: "the policy set of its pages is missing",
             })?;
         }
         self.shard.limits = self.limits;

@@ -147,11 +147,8 @@ fn answer(shard: usize, control: Control) {
             let (release, released) = bounded(1);
             // The store is empty, so the counters of shard 0 match it and those of shard 1 do not.
             let cells = if shard == 0 { Vec::new() } else { cells(shard) };
-            drop(reply.send(RecountPoint {
-                sequence: Sequence(0),
-                cells,
-                release,
-            }));
+            drop(reply.send(RecountPoint { cells, release }));
+
             let _ = released.recv();
         }
         Control::Policy(_) | Control::Drain => (),

@@ -76,8 +76,10 @@ impl PendingSession {
 
     /// The close code for a stream that ended before the Hello.
     pub(super) fn finish(&self) -> CloseCode {
-        let fault = self.0.finish().err();
-        fault.map_or(CloseCode::TruncatedFrame, |error| error.close_code())
+        match self.0.finish() {
+            Ok(()) => CloseCode::TruncatedFrame,
+            Err(error) => error.close_code(),
+        }
     }
 
     /// Opens the session; the server's Hello is in [`SessionCore::out`].

@@ -177,6 +177,10 @@ fn clients_without_a_valid_certificate_are_refused_with_the_alert_that_says_why(
     refused(Some(&server));
 }
 
+fn error_text(files: ServerTls) -> String {
+    server_config(&files).unwrap_err().to_string()
+}
+
 #[test]
 fn every_unusable_file_is_named_with_its_key() {
     let scratch = tempfile::tempdir().unwrap();
@@ -188,16 +192,15 @@ fn every_unusable_file_is_named_with_its_key() {
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     )
     .unwrap();
-    let fault = |files: ServerTls| server_config(&files).unwrap_err().to_string();
 
     for file in [&missing, &garbage] {
         let shown = file.display().to_string();
-        let text = fault(ServerTls {
+        let text = error_text(ServerTls {
             certificate: file.clone(),
             ..good.clone()
         });
         assert!(text.contains(&shown), "{text}");
-        let text = fault(ServerTls {
+        let text = error_text(ServerTls {
             key: file.clone(),
             ..good.clone()
         });
@@ -205,7 +208,7 @@ fn every_unusable_file_is_named_with_its_key() {
             text.contains(&shown) && text.contains("listen.key"),
             "{text}"
         );
-        let text = fault(ServerTls {
+        let text = error_text(ServerTls {
             client_ca: file.clone(),
             ..good.clone()
         });
@@ -216,7 +219,7 @@ fn every_unusable_file_is_named_with_its_key() {
     }
     let empty = scratch.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
-    let text = fault(ServerTls {
+    let text = error_text(ServerTls {
         client_ca: empty,
         ..good.clone()
     });

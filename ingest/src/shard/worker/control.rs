@@ -112,7 +112,6 @@ impl Worker {
         }
         let (release, released) = channel::bounded(1);
         let point = RecountPoint {
-            sequence: self.shard.sequence(),
             cells: self.cell_counts(),
             release,
         };
