@@ -13,7 +13,7 @@ struct Clone(TempDir);
 
 impl Clone {
     fn new() -> Self {
-        let clone = Self(tempfile::tempdir().expect("a scratch directory can be made"));
+        let clone = Self(tempfile::tempdir().expect("a temporary directory can be created"));
         let scripts = clone_folder().join("scripts");
         for name in ["acceptance", "lib.sh"] {
             let text = fs::read_to_string(scripts.join(name)).expect("it is in the clone");

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use muster_client::{Client, ClientConfig, Pem};
+use muster_wire::limits::{HEADER_BYTES, SERVER_HELLO_BYTES};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::cli::CommandOutput;
 use super::ops::Ops;
 use super::pki::{Credentials, Pki};
-use super::raw::Session;
+use super::raw::{Raw, Session, hello};
 use super::{DEADLINE, eventually, wait};
 use crate::server::{self, Addresses, Ended};
 
@@ -107,6 +108,19 @@ impl Server {
     #[track_caller]
     pub fn session(&self, pki: &Pki, credentials: &Credentials) -> Session {
         Session::open(self.quic, pki, credentials)
+    }
+
+    /// A session whose client takes the server's Hello and not a byte more, so a drain waits for it.
+    #[track_caller]
+    pub fn session_that_does_not_read(&self, pki: &Pki, credentials: &Credentials) -> Session {
+        let window = (HEADER_BYTES + SERVER_HELLO_BYTES) as u32;
+        let raw = Raw::dial_with_window(self.quic, pki, credentials, window);
+        let mut session = raw.expect("the server accepts the connection").stream();
+        session.write(&hello(1, 1));
+        eventually("the session is open", || {
+            (self.ops.sessions() == 1).then_some(())
+        });
+        session
     }
 
     /// The log so far, one object a line.

@@ -1,4 +1,4 @@
-//! Commands that fail: the exit code says who must act, the line says what to do.
+//! Commands that fail: the exit code says who must act, and the message says what to do.
 
 use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
@@ -14,7 +14,7 @@ const DEVICE: &str = "0fd1a9f4-7e0c-4a86-b1a4-6f1c4d2c9c01";
 /// fits the command. Here: an unknown device, an unknown tenant -> 10; backups off -> 11; nobody there -> 8, without
 /// advice for a server.
 #[test]
-fn x17_what_a_server_answers_has_an_exit_code_of_its_own() {
+fn x17_each_kind_of_refusal_by_a_server_has_its_own_exit_code() {
     let place = Installation::new();
     let server = place.start();
     let base = server.ops.base.clone();
@@ -46,8 +46,12 @@ fn x17_what_a_server_answers_has_an_exit_code_of_its_own() {
 fn x17_a_server_is_named_with_or_without_a_scheme_by_address_or_name() {
     let place = Installation::new();
     let server = place.start();
-    let (_, address) = server.ops.base.split_once("://").expect("it is a URL");
-    let (_, port) = address.rsplit_once(':').expect("it has a port");
+    let (_, address) = server
+        .ops
+        .base
+        .split_once("://")
+        .expect("a URL has a scheme");
+    let (_, port) = address.rsplit_once(':').expect("an address has a port");
     for named in [address, &format!("localhost:{port}"), &server.ops.base] {
         for arguments in [&["counts", "--json"][..], &["recount", "--json"]] {
             let asked = muster(&[arguments, &["--server", named]].concat());
@@ -57,8 +61,8 @@ fn x17_a_server_is_named_with_or_without_a_scheme_by_address_or_name() {
     drop(server.stop());
 }
 
-/// `muster`; of root, without the right to bind ports below 1024.
-fn without_the_right_to_every_port() -> Command {
+/// The command `muster` without the capability to bind ports below 1024, which root has.
+fn without_privileged_ports() -> Command {
     let muster = Muster::beside_this_test();
     if !rustix::process::geteuid().is_root() {
         return Command::new(muster.path());
@@ -74,7 +78,7 @@ fn without_the_right_to_every_port() -> Command {
 /// fits the command. Here: a port in use, or one that the process has no right to -> 5, with what to do and the key to
 /// set.
 #[test]
-fn x17_an_address_that_cannot_be_listened_on_has_an_exit_code_of_its_own() {
+fn x17_an_address_that_cannot_be_bound_has_its_own_exit_code() {
     let place = Installation::new();
     let refused = |quic_port, ops_port| {
         let settings = Settings {
@@ -83,16 +87,19 @@ fn x17_an_address_that_cannot_be_listened_on_has_an_exit_code_of_its_own() {
             ..Settings::default()
         };
         let file = place.configure(&settings);
-        let mut command = without_the_right_to_every_port();
+        let mut command = without_privileged_ports();
         command.args(["serve", "--config", text(&file)]).env_clear();
-        let ended = CommandOutput::from_output(command.output().expect("it starts"));
+        let ended = CommandOutput::from_output(command.output().expect("the server starts"));
         ended.one_fault(5).to_owned()
     };
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let (quic, ops) = (udp.local_addr(), tcp.local_addr());
-    let (quic, ops) = (quic.expect("it is bound"), ops.expect("it is bound"));
-    for (line, key, says) in [
+    let (quic, ops) = (
+        quic.expect("the socket is bound"),
+        ops.expect("the socket is bound"),
+    );
+    for (line, key, advice) in [
         (
             refused(quic.port(), 0),
             "listen.address",
@@ -102,9 +109,9 @@ fn x17_an_address_that_cannot_be_listened_on_has_an_exit_code_of_its_own() {
         (refused(1, 0), "listen.address", "CAP_NET_BIND_SERVICE"),
         (refused(0, 1), "ops.address", "CAP_NET_BIND_SERVICE"),
     ] {
-        assert!(line.contains(key) && line.contains(says), "{line}");
+        assert!(line.contains(key) && line.contains(advice), "{line}");
     }
-    assert!(!place.data().exists(), "nothing is made");
+    assert!(!place.data().exists(), "nothing is created");
 }
 
 /// X17: exit code 1 "internal" for unknown device, tenant, backups off, no right to a port; `--target localhost:7440`,
@@ -112,7 +119,7 @@ fn x17_an_address_that_cannot_be_listened_on_has_an_exit_code_of_its_own() {
 /// fits the command. Here: a directory or backup that is not there -> 6, "does not exist", no other advice; nothing is
 /// made.
 #[test]
-fn x17_a_path_that_is_missing_is_said_to_be_missing() {
+fn x17_a_missing_path_is_reported_as_missing() {
     let place = Installation::new();
     let (nowhere, data) = (place.path("nodir"), place.data());
     for arguments in [

@@ -1,4 +1,4 @@
-//! A limit of open files, and peers of the operators' endpoint that take connections and give nothing.
+//! Limits on open files, and clients of the operators' endpoint that open connections and send nothing.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,10 +10,10 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::harness::*;
 
-/// What a service manager waits for a probe.
+/// How long a service manager waits for a probe.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 
-/// Probes of which one has to come in time; on a machine with much else to do one may not.
+/// Probes of which one must be answered in time; on a busy machine some may be late.
 const PROBES: usize = 5;
 
 fn endpoint(server: &Server) -> SocketAddr {
@@ -21,18 +21,18 @@ fn endpoint(server: &Server) -> SocketAddr {
     address.parse().expect("an address")
 }
 
-/// Connections that say no more than this.
-fn connections(server: &Server, count: usize, said: &str) -> Vec<TcpStream> {
+/// Open connections on which only this text was sent.
+fn connections(server: &Server, count: usize, text: &str) -> Vec<TcpStream> {
     let connect = |_| {
-        let mut stream = TcpStream::connect(endpoint(server)).expect("it listens");
-        // One that had to make room already takes nothing more.
-        let _ = stream.write_all(said.as_bytes());
+        let mut stream = TcpStream::connect(endpoint(server)).expect("the endpoint listens");
+        // Fails if the connection has already been evicted.
+        let _ = stream.write_all(text.as_bytes());
         stream
     };
     (0..count).map(connect).collect()
 }
 
-/// The status of an answer that comes in time.
+/// The status of a response that arrives in time.
 fn probe(server: &Server, path: &str) -> Option<u16> {
     let began = clock::millis();
     let mut stream = TcpStream::connect_timeout(&endpoint(server), PROBE_MAX).ok()?;
@@ -54,7 +54,7 @@ fn probes_are_answered(server: &Server) {
     }
 }
 
-/// Check-ins are acknowledged, counted and on disk.
+/// Asserts that check-ins are acknowledged, counted and on disk.
 #[track_caller]
 fn serves(place: &Installation, server: &Server, seq: u64) {
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
@@ -62,24 +62,26 @@ fn serves(place: &Installation, server: &Server, seq: u64) {
     let fleet: Vec<_> = (0..100)
         .map(|number| random_check_in(&mut random, device(number), seq))
         .collect();
-    wait(client.send(&fleet)).expect("the server takes them");
-    wait(client.close()).expect("the server acknowledges them");
+    wait(client.send(&fleet)).expect("the server accepts the check-ins");
+    wait(client.close()).expect("the server acknowledges the check-ins");
     assert_eq!(server.ops.metrics().get("muster_store_poisoned"), 0.0);
     assert_eq!(server.ops.seq("contoso", device(0)), seq);
     server.ops.recount_is_verified();
 }
 
-/// Lines of the log at a level that an operator looks at.
+/// Lines of the log above the level INFO.
 fn warnings(server: &Server) -> Vec<serde_json::Value> {
     let mut log = server.log();
     log.retain(|line| line["level"] != "INFO");
     log
 }
 
-/// The number that the message says.
+/// The number of open files that the message asks for.
 #[track_caller]
 fn needed(line: &str) -> u64 {
-    let (_, after) = line.split_once("ulimit -n ").expect("it says what to do");
+    let (_, after) = line
+        .split_once("ulimit -n ")
+        .expect("the message gives advice");
     let number = after.split(' ').next().and_then(|word| word.parse().ok());
     number.unwrap_or_else(|| panic!("no number in: {line}"))
 }
@@ -89,29 +91,31 @@ fn needed(line: &str) -> u64 {
 /// hard `RLIMIT_NOFILE` 64, 128 -> refused at the start, and by `config check`, with exit code 9, the number needed and
 /// how to raise it; raised as it says, the server serves, with 200 silent connections on top.
 #[test]
-fn x11_a_hard_limit_below_the_need_is_refused_with_the_number_and_the_number_is_enough() {
+fn x11_a_hard_limit_that_is_too_low_is_refused_with_a_number_that_is_sufficient() {
     let place = Installation::new();
     let settings = Settings::default();
-    let mut said = 0;
+    let mut sufficient = 0;
     for limit in [64, 128] {
         let commands = format!("ulimit -n {limit}");
         let refused = place.start_after(&commands, &settings);
-        let refused = refused.expect_err("it does not start");
+        let refused = refused.expect_err("the server does not start");
         let line = refused.one_fault(9);
         assert!(line.contains(&format!("is {limit}:")), "{line}");
         assert!(line.contains("LimitNOFILE="), "{line}");
         assert!(
             !place.data().exists(),
-            "it is refused before anything is made"
+            "it is refused before anything is created"
         );
         let checked = place.check_after(&commands, &settings);
         assert_eq!(checked.one_fault(9), line);
-        said = needed(line);
+        sufficient = needed(line);
     }
-    let commands = format!("ulimit -n {said}");
+    let commands = format!("ulimit -n {sufficient}");
     let checked = place.check_after(&commands, &settings);
     assert!(checked.out.starts_with("ok\n"), "{}", checked.err);
-    let server = place.start_after(&commands, &settings).expect("it starts");
+    let server = place
+        .start_after(&commands, &settings)
+        .expect("the server starts");
     let silent = connections(&server, 200, "");
     probes_are_answered(&server);
     serves(&place, &server, 1);
@@ -127,12 +131,12 @@ fn x11_a_soft_limit_is_raised_as_far_as_needed() {
     let place = Installation::new();
     let settings = Settings::default();
     let server = place.start_after("ulimit -S -n 64", &settings);
-    let server = server.expect("it starts");
+    let server = server.expect("the server starts");
     let metrics = server.ops.metrics();
     let limit = metrics.get("muster_process_open_files_max");
-    // More than the connections of operators alone.
+    // More than the connections of operators alone need.
     assert!(limit > 128.0, "{limit}");
-    assert!(limit < 1024.0, "{limit}: no further than needed");
+    assert!(limit < 1024.0, "{limit}: no higher than needed");
     assert!(metrics.get("muster_process_open_files") < 64.0);
     let raised = server.log();
     let raised = raised.iter().filter(|line| line["limit"] == 64);
@@ -142,7 +146,7 @@ fn x11_a_soft_limit_is_raised_as_far_as_needed() {
     drop(silent);
     drop(server.stop());
 
-    // Commands that read a directory have the same files to open.
+    // A command that reads a data directory opens the same files.
     let listed = format!(
         "ulimit -n 64; exec '{}' recount --data-dir '{}'",
         text(muster_testkit::muster::Muster::beside_this_test().path()),
@@ -151,7 +155,7 @@ fn x11_a_soft_limit_is_raised_as_far_as_needed() {
     let ended = std::process::Command::new("sh")
         .args(["-c", &listed])
         .output();
-    let ended = CommandOutput::from_output(ended.expect("a shell starts"));
+    let ended = CommandOutput::from_output(ended.expect("the shell starts"));
     assert!((needed(ended.one_fault(9)) as f64) < limit);
 }
 
@@ -160,7 +164,7 @@ fn x11_a_soft_limit_is_raised_as_far_as_needed() {
 /// `RLIMIT_NOFILE` 1024 with 200, then 2,000 silent TCP connections to the operators' port -> probes are answered
 /// within a second, check-ins are acknowledged, the store is not poisoned, and the log says it once.
 #[test]
-fn x11_silent_connections_keep_no_probe_out() {
+fn x11_silent_connections_do_not_block_probes() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: Some(3000),
@@ -169,17 +173,17 @@ fn x11_silent_connections_keep_no_probe_out() {
     setrlimit(Resource::Nofile, raised).expect("the test may open 3,000 files");
     let place = Installation::new();
     let server = place.start_after("ulimit -n 1024", &Settings::default());
-    let server = server.expect("it starts");
+    let server = server.expect("the server starts");
     for (seq, count) in [(1, 200), (2, 2000)] {
         let silent = connections(&server, count, "");
         probes_are_answered(&server);
         serves(&place, &server, seq);
-        // Half a head is as silent as none.
+        // A connection with an incomplete head counts as silent.
         let half = connections(&server, 200, "GET /counts HTTP/1.1\r\n");
         probes_are_answered(&server);
         let metrics = server.ops.metrics();
-        let displaced = metrics.get("muster_ops_connections_evicted_total");
-        assert!(displaced >= (count + 200 - 128) as f64, "{displaced}");
+        let evicted = metrics.get("muster_ops_connections_evicted_total");
+        assert!(evicted >= (count + 200 - 128) as f64, "{evicted}");
         assert!(metrics.get("muster_process_open_files") < 512.0);
         drop((silent, half));
     }
@@ -193,7 +197,7 @@ fn x11_silent_connections_keep_no_probe_out() {
 /// 200 requests that are not brought to their end -> `busy` beyond those that may be under way, and probes and scrapes
 /// are answered.
 #[test]
-fn x11_requests_that_do_not_end_keep_no_probe_out() {
+fn x11_incomplete_requests_do_not_block_probes() {
     let place = Installation::new();
     let server = place.start();
     let head = "POST /backup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{";
@@ -204,17 +208,19 @@ fn x11_requests_that_do_not_end_keep_no_probe_out() {
         let refused = metrics.get("muster_ops_requests_refused_total");
         (refused >= 100.0).then_some(refused)
     });
-    // The last came when all permits were taken.
-    let mut last = slow.pop().expect("there are 200");
-    last.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    // The last one was sent when no permit was left.
+    let mut last = slow.pop().expect("there are 200 connections");
+    last.set_read_timeout(Some(DEADLINE))
+        .expect("the timeout is not zero");
     let mut answer = String::new();
-    last.read_to_string(&mut answer).expect("it is answered");
+    last.read_to_string(&mut answer)
+        .expect("the request is answered");
     assert!(
         answer.starts_with("HTTP/1.1 503") && answer.contains("\"busy\""),
         "{refused}: {answer}"
     );
     drop(slow);
-    eventually("there is room again", || {
+    eventually("a permit is free again", || {
         (server.ops.get("/counts").0 == 200).then_some(())
     });
     drop(server.stop());
@@ -234,15 +240,17 @@ fn x11_an_accept_that_fails_is_logged_once_and_counted() {
             current: Some(files),
             maximum: Some(1024),
         };
-        prlimit(process, Resource::Nofile, limit).expect("the server is ours");
+        prlimit(process, Resource::Nofile, limit).expect("the server runs as the user of the test");
     };
     let open = || {
         let folder = format!("/proc/{}/fd", server.id());
-        fs::read_dir(folder).expect("the server is ours").count() as u64
+        fs::read_dir(folder)
+            .expect("the server runs as the user of the test")
+            .count() as u64
     };
     eventually("ten accepts fail", || {
         limit(open());
-        // Some more accepts fail until this gives up.
+        // More accepts fail until the probe gives up.
         let unanswered = probe(&server, "/live");
         limit(1024);
         assert!(unanswered.is_none_or(|status| status == 200));
@@ -253,7 +261,7 @@ fn x11_an_accept_that_fails_is_logged_once_and_counted() {
     let of_accepts = |line: &&serde_json::Value| line["cause"].is_string();
     let lines: Vec<_> = log.iter().filter(of_accepts).collect();
     assert_eq!(lines.len(), 1, "{log:#?}");
-    let cause = lines[0]["cause"].as_str().expect("a text");
+    let cause = lines[0]["cause"].as_str().expect("a string");
     assert!(cause.contains("Too many open files"), "{cause}");
     drop(server.stop());
 }
@@ -262,14 +270,15 @@ fn x11_an_accept_that_fails_is_logged_once_and_counted() {
 /// at start with the number needed; probes keep places of their own; repeated faults logged once with a count. Here: a
 /// request that fails again and again for the same cause -> one line in the log.
 #[test]
-fn x11_a_request_that_fails_again_is_logged_once() {
+fn x11_a_request_that_fails_repeatedly_is_logged_once() {
     let place = Installation::new();
     let settings = Settings {
         store: "backup_directory = \"backups\"".to_owned(),
         ..Settings::default()
     };
     let server = place.start_with(&settings);
-    fs::write(place.path("backups"), "no directory").unwrap();
+    fs::write(place.path("backups"), "not a directory").unwrap();
+
     for _ in 0..3 {
         let failed = muster(&["backup", "--server", &server.ops.base, "a"]);
         let line = failed.faults().join("\n");

@@ -17,7 +17,7 @@ const STOP_MAX: u64 = 11_000;
 
 /// A pipe that takes nothing more until somebody reads.
 fn full_pipe() -> (PipeReader, PipeWriter) {
-    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let (reader, mut writer) = io::pipe().expect("a pipe can be created");
     rustix::io::ioctl_fionbio(&writer, true).expect("a pipe can be non-blocking");
     for size in [4096, 1] {
         while writer.write(&vec![b'\n'; size]).is_ok() {}
@@ -30,7 +30,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 #[track_caller]
 fn start_with_log(place: &Installation, settings: &Settings, log: PipeWriter) -> Server {
     let command = place.serve_after("exec 2>&0", settings);
-    Server::start_with_input(command, log).expect("it starts")
+    Server::start_with_input(command, log).expect("the server starts")
 }
 
 /// A server whose standard output is where `redirection` says, as `>/dev/full`. The test keeps its own pipe open to see
@@ -122,7 +122,7 @@ fn works_and_stops(server: Server, place: &Installation) {
 fn x6_a_log_without_space_costs_lines_only() {
     let place = Installation::new();
     let server = place.start_after("exec 2>/dev/full", &Settings::default());
-    let server = server.expect("it starts");
+    let server = server.expect("the server starts");
     eventually("lines are counted", || (dropped(&server) > 0).then_some(()));
     works_and_stops(server, &place);
 }
@@ -133,7 +133,7 @@ fn x6_a_log_without_space_costs_lines_only() {
 fn x6_a_reader_of_the_log_that_dies_costs_lines_only() {
     for is_dead_at_start in [true, false] {
         let place = Installation::new();
-        let (reader, writer) = io::pipe().expect("a pipe");
+        let (reader, writer) = io::pipe().expect("a pipe can be created");
         let reader = (!is_dead_at_start).then_some(reader);
         let server = start_with_log(&place, &Settings::default(), writer);
         assert!(is_dead_at_start || dropped(&server) == 0);
@@ -157,7 +157,7 @@ fn x6_a_log_that_gets_space_again_says_how_many_lines_are_missing() {
     log.set_len(LIMIT - 500).expect("a sparse file");
     let commands = format!("ulimit -f {}; exec 2>>'{}'", LIMIT / 512, text(&path));
     let server = place.start_after(&commands, &Settings::default());
-    let server = server.expect("it starts");
+    let server = server.expect("the server starts");
     eventually("lines are counted", || (dropped(&server) > 0).then_some(()));
     let length = log.metadata().expect("it is open").len();
     assert_eq!(length, LIMIT, "the last line is not whole");
@@ -166,14 +166,14 @@ fn x6_a_log_that_gets_space_again_says_how_many_lines_are_missing() {
     log.set_len(0).expect("the file can be cut");
     let notice = eventually("the log says how many", || {
         server.signal("USR2");
-        let lines = whole_lines(&fs::read(&path).expect("the file is there"));
+        let lines = whole_lines(&fs::read(&path).expect("the file exists"));
         let mut lines = lines.into_iter();
         lines.find(|line| line["dropped_total"].is_u64())
     });
     assert_eq!(notice["level"], "ERROR");
     assert_eq!(notice["dropped_total"], dropped(&server));
     works_and_stops(server, &place);
-    let lines = whole_lines(&fs::read(&path).expect("the file is there"));
+    let lines = whole_lines(&fs::read(&path).expect("the file exists"));
     let last = lines.last().expect("it is not empty");
     assert_eq!(last["message"], "stopped");
 }
@@ -273,7 +273,7 @@ fn fails_without_space(command: &[&str]) {
 
 #[track_caller]
 fn succeeds_without_reader(command: &[&str]) {
-    let (reader, writer) = io::pipe().expect("a pipe");
+    let (reader, writer) = io::pipe().expect("a pipe can be created");
     drop(reader);
     let ended = run(command, writer, Stdio::piped());
     assert_eq!(ended, (Some(0), String::new()), "{command:?}");

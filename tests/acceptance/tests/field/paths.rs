@@ -29,17 +29,21 @@ fn fill(place: &Installation, server: &Server) {
     let fleet: Vec<_> = (0..50)
         .map(|number| random_check_in(&mut random, device(number), 1))
         .collect();
-    wait(client.send(&fleet)).expect("the server takes them");
-    wait(client.close()).expect("the server acknowledges them");
+    wait(client.send(&fleet)).expect("the server accepts the check-ins");
+    wait(client.close()).expect("the server acknowledges the check-ins");
 }
 
 /// Every entry of a directory, those below it included.
 fn entries(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(directory).expect("it can be listed") {
-        let entry = entry.expect("it can be listed");
+    for entry in fs::read_dir(directory).expect("the directory can be listed") {
+        let entry = entry.expect("the directory can be listed");
         names.push(entry.file_name().to_string_lossy().into_owned());
-        if entry.file_type().expect("it has a type").is_dir() {
+        if entry
+            .file_type()
+            .expect("the type of the entry can be read")
+            .is_dir()
+        {
             names.extend(entries(&entry.path()));
         }
     }
@@ -121,7 +125,7 @@ fn x10_a_link_that_changes_while_the_server_runs_leads_no_backup_into_the_store(
         assert_ne!(refused.code, 0, "{into}: {}", refused.out);
         let line = refused.faults().join("\n");
         assert!(
-            line.contains("403") && line.contains("outside of it"),
+            line.contains("403") && line.contains("outside it"),
             "{into}: {line}"
         );
         let found = entries(&place.data());

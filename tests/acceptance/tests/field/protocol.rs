@@ -106,7 +106,7 @@ fn end(session: &mut Session) -> (u64, String) {
     closed(session);
     match wait(session.raw.connection.closed()) {
         quinn::ConnectionError::ApplicationClosed(close) => {
-            let reason = String::from_utf8(close.reason.to_vec()).expect("a text");
+            let reason = String::from_utf8(close.reason.to_vec()).expect("a string");
             (close.error_code.into_inner(), reason)
         }
         other => panic!("closed without a code: {other}"),
@@ -117,7 +117,7 @@ fn end(session: &mut Session) -> (u64, String) {
 fn silent(victim: &Victim) -> Session {
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let raw = Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
-    raw.expect("it connects").stream()
+    raw.expect("the server accepts the connection").stream()
 }
 
 /// X25: STOP_SENDING with 20 frames pending; RESET_STREAM before Hello -> the documented code; the document says what
@@ -205,7 +205,7 @@ fn x26_an_inventory_in_another_form_than_its_one_is_refused() {
         .server
         .ops
         .device("contoso", device(3))
-        .expect("known");
+        .expect("the device is known");
     assert!(stored["inventory"].is_null(), "{stored:#}");
     // The one form is taken.
     let mut session = victim.session();

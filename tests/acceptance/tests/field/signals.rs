@@ -6,15 +6,14 @@ use std::process::Stdio;
 
 use crossbeam::channel::bounded;
 use muster_testkit::server::{Addresses, parse_ready};
-use muster_wire::limits::{HEADER_BYTES, SERVER_HELLO_BYTES};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 use crate::harness::*;
 
-const IGNORED: &str = "signal ignored, it has no effect";
+const IGNORED: &str = "signal ignored: it has no effect";
 
-/// What the log says of signals, in order.
+/// The signals in the log and their messages, in order.
 fn signals(log: &[Value]) -> Vec<(&str, &str)> {
     log.iter()
         .filter_map(|line| Some((line["signal"].as_str()?, line["message"].as_str()?)))
@@ -22,9 +21,9 @@ fn signals(log: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[track_caller]
-fn gets_goodbye(session: &mut Session) {
+fn expect_goodbye(session: &mut Session) {
     let Reply::Goodbye(goodbye) = session.reply() else {
-        panic!("no goodbye")
+        panic!("not a Goodbye")
     };
     assert_eq!(goodbye.code, 0x30, "draining");
     assert_eq!(closed(session), Closed::Application(0x30));
@@ -39,11 +38,11 @@ fn x8_hangup_and_quit_drain_like_terminate_and_interrupt() {
         let server = place.start();
         let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
         server.signal(signal);
-        gets_goodbye(&mut session);
+        expect_goodbye(&mut session);
         let (code, log) = server.ended();
         assert_eq!(code, 0, "{signal}: {log:#?}");
         assert_eq!(signals(&log), [(&*format!("SIG{signal}"), "draining")]);
-        let last = log.last().expect("it is not empty");
+        let last = log.last().expect("the log is not empty");
         assert_eq!(last["message"], "stopped");
     }
 }
@@ -75,15 +74,15 @@ fn x8_user_signals_are_ignored_with_a_line_in_the_log() {
 #[test]
 fn x8_a_server_drains_when_its_terminal_closes() {
     let place = Installation::new();
-    // Closed on exec: only the test keeps the terminal open.
+    // Close-on-exec, so that only the test keeps the terminal open.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let terminal = openpt(flags).expect("a terminal can be opened");
-    grantpt(&terminal).expect("it is ours");
-    unlockpt(&terminal).expect("it is ours");
-    let name = ptsname(&terminal, Vec::new()).expect("it has a name");
-    let name = name.into_string().expect("a path of Linux");
-    // The first terminal that the leader of a session opens becomes its terminal. The test keeps its own pipe open to see
-    // the end of the process.
+    let terminal = openpt(flags).expect("a pseudoterminal can be opened");
+    grantpt(&terminal).expect("the test owns the terminal");
+    unlockpt(&terminal).expect("the test owns the terminal");
+    let name = ptsname(&terminal, Vec::new()).expect("the terminal has a name");
+    let name = name.into_string().expect("the path is UTF-8");
+    // The first terminal that a session leader opens becomes its controlling terminal. The test keeps its own pipe open
+    // to detect the end of the process.
     let leader = format!("exec \"$@\" <{name} >{name} 2>{name}");
     let commands = format!("exec 3>&1; set -- setsid sh -c '{leader}' sh \"$@\"");
     let (sender, ready) = bounded(1);
@@ -104,7 +103,7 @@ fn x8_a_server_drains_when_its_terminal_closes() {
     session.check_ins(&fleet);
     session.acknowledged(1);
     drop(terminal);
-    gets_goodbye(&mut session);
+    expect_goodbye(&mut session);
     assert_eq!(server.ended().0, 0);
     let mut oracle = Oracle::new();
     oracle.check_ins("contoso", &fleet);
@@ -131,7 +130,7 @@ fn read_ready(terminal: File) -> Option<(Addresses, File)> {
 fn x8_a_hangup_that_was_ignored_at_the_start_stays_ignored() {
     let place = Installation::new();
     let server = place.start_after("trap '' HUP", &Settings::default());
-    let server = server.expect("it starts");
+    let server = server.expect("the server starts");
     server.signal("HUP");
     server.signal("USR2");
     server.has_logged_signal("SIGUSR2", IGNORED);
@@ -152,20 +151,13 @@ fn x8_a_hangup_does_not_abort_a_drain() {
             tenants: format!("[shutdown]\ndeadline = \"600s\"\n{tenants}"),
             ..Settings::default()
         });
-        // Reads the Hello and not a byte more, so the drain waits for it.
         let credentials = place.pki.gateway("contoso", "gw-1");
-        let window = (HEADER_BYTES + SERVER_HELLO_BYTES) as u32;
-        let mut non_reading = Raw::dial_with_window(server.quic, &place.pki, &credentials, window)
-            .expect("it connects")
-            .stream();
-        non_reading.write(&hello(1, 1));
-        eventually("the session is open", || {
-            (server.ops.sessions() == 1).then_some(())
-        });
+        let _session = server.session_that_does_not_read(&place.pki, &credentials);
         server.signal(first);
         server.has_logged("draining");
         server.signal("HUP");
-        server.has_logged("signal ignored, the server is draining");
+        server.has_logged("signal ignored: the server is already draining");
+
         assert_eq!(server.ops.get("/live").0, 200);
         server.signal("TERM");
         let (signal, log) = server.ended_by_signal();

@@ -39,7 +39,7 @@ fn holds(data: &Path, tenants: &[&str], acknowledged: &[BTreeMap<DeviceId, u64>]
     let mut found = BTreeMap::new();
     for line in ended.out.lines() {
         let device: Value = serde_json::from_str(line).expect("a line is JSON");
-        let name = |key: &str| device[key].as_str().expect("a text").to_owned();
+        let name = |key: &str| device[key].as_str().expect("a string").to_owned();
         found.insert((name("tenant"), name("id")), device["seq"].as_u64());
     }
     for (tenant, devices) in tenants.iter().zip(acknowledged) {
@@ -230,9 +230,9 @@ fn with_backup() -> Installation {
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     for number in 0..50 {
         let check_in = random_check_in(&mut Random::new(number, 0), device(number), 1);
-        wait(client.send(&[check_in])).expect("it is taken");
+        wait(client.send(&[check_in])).expect("the server accepts the check-in");
     }
-    wait(client.flush()).expect("it is acknowledged");
+    wait(client.flush()).expect("the server acknowledges the check-ins");
     assert_eq!(verified(&back_up(&server, "a"))["devices"], 50);
     drop(server.stop());
     place

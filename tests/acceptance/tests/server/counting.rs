@@ -211,7 +211,10 @@ fn a_device_and_a_gateway_work_side_by_side_with_inventories() {
     assert_eq!(server.ops.sessions(), 2);
     assert_eq!(server.ops.cells(), oracle.cells());
 
-    let shown = server.ops.device("contoso", own).expect("it is known");
+    let shown = server
+        .ops
+        .device("contoso", own)
+        .expect("the device is known");
     assert_eq!(shown["seq"], 20);
     assert_eq!(shown["owner"], "company");
     assert_eq!(shown["tags"], serde_json::json!(["lab", "pilot"]));

@@ -9,7 +9,7 @@ use crate::harness::*;
 fn linked(place: &Installation) -> (BTreeSet<String>, BTreeSet<String>) {
     let entries = fs::read_dir(place.data()).expect("the directory exists");
     let names: BTreeSet<String> = entries
-        .map(|entry| entry.expect("it can be listed").file_name())
+        .map(|entry| entry.expect("the directory can be listed").file_name())
         .map(|name| name.into_string().expect("plain names"))
         .collect();
     let linked = names

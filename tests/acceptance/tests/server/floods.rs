@@ -109,7 +109,7 @@ fn a_hello_that_comes_a_byte_at_a_time_is_closed() {
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let dial = || Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
     let mut slow: Vec<_> = (0..10)
-        .map(|_| dial().expect("it connects").stream())
+        .map(|_| dial().expect("the server accepts the connection").stream())
         .collect();
     // All but the last byte, and no hurry.
     for byte in &hello(1, 1)[..23] {
@@ -134,7 +134,7 @@ fn acks_that_nobody_reads_end_the_session_and_no_other() {
     let mut bystander = Bystander::new(&victim);
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let raw = Raw::dial_with_window(victim.server.quic, &victim.place.pki, &credentials, 1024);
-    let mut non_reading = raw.expect("it connects").stream();
+    let mut non_reading = raw.expect("the server accepts the connection").stream();
     non_reading.write(&hello(1, 1));
     // Each of these frames is answered by 2 KiB of rejections, and the peer takes 1 KiB in all. It keeps to its
     // window of frames: each goes out once the one before has been read.
@@ -195,7 +195,9 @@ fn connections_without_end_from_one_address_end_at_the_limit() {
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let dial = || Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
     // Nineteen places, and nobody says Hello; what comes beyond is told so at once.
-    let held: Vec<_> = (0..19).map(|_| dial().expect("it connects")).collect();
+    let held: Vec<_> = (0..19)
+        .map(|_| dial().expect("the server accepts the connection"))
+        .collect();
     let mut refused = 0;
     for _ in 0..50 {
         let closed = dial().map_or_else(|closed| closed, |raw| raw.closed());

@@ -15,7 +15,7 @@ fn listed(place: &Installation) -> BTreeMap<(String, String), Value> {
     let mut devices = BTreeMap::new();
     for line in ended.out.lines() {
         let device: Value = serde_json::from_str(line).expect("a line is JSON");
-        let name = |key: &str| device[key].as_str().expect("a text").to_owned();
+        let name = |key: &str| device[key].as_str().expect("a string").to_owned();
         let twice = devices.insert((name("tenant"), name("id")), device);
         assert_eq!(twice, None, "a device is listed once");
     }
@@ -50,7 +50,7 @@ fn a_listing_shows_what_each_device_said_last_from_pages_as_from_the_journal() {
     for (key, device) in &listed {
         let found = (
             device["seq"].as_u64().expect("a number"),
-            device["digest"].as_str().expect("a text").to_owned(),
+            device["digest"].as_str().expect("a string").to_owned(),
         );
         assert_eq!(Some(&found), expected.get(key), "{device}");
         assert_eq!(device["inventory_digest"], Value::Null);

@@ -24,7 +24,7 @@ struct Document {
 impl Document {
     fn read() -> Self {
         let path = clone_folder().join("docs/reference/PROTOCOL.md");
-        let text = std::fs::read_to_string(path).expect("a document of the clone");
+        let text = std::fs::read_to_string(path).expect("the document exists");
         let rows = |heading: &str| -> Vec<Vec<String>> {
             let section = text.split(&format!("\n### {heading}\n")).nth(1);
             let section = section.unwrap_or_else(|| panic!("no section {heading}"));
@@ -176,11 +176,12 @@ impl Conversation {
         let (totals, rejections) = self.session.acknowledged(self.totals.frames + 1);
         let key =
             |rejection: &Rejection| (rejection.device_id, rejection.seq, rejection.reason_code);
-        let mut told: Vec<_> = rejections.iter().map(key).collect();
-        let mut wanted: Vec<_> = expected.iter().map(key).collect();
-        told.sort_unstable();
-        wanted.sort_unstable();
-        assert_eq!(told, wanted);
+        let mut received: Vec<_> = rejections.iter().map(key).collect();
+        let mut expected: Vec<_> = expected.iter().map(key).collect();
+        received.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(received, expected);
+
         self.totals = totals;
     }
 
@@ -271,7 +272,7 @@ fn odd_values_of_every_field_from_one_device() {
             .server
             .ops
             .device("contoso", own)
-            .expect("it is known")["seq"],
+            .expect("the device is known")["seq"],
         u64::MAX
     );
     victim.finish();

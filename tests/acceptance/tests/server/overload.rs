@@ -1,7 +1,7 @@
 //! More than the server takes: whoever is turned away is turned away by name, and the accounts add up.
 
 use crate::harness::*;
-use crate::stops::accounts;
+use crate::stops::record_counts;
 
 fn start(listen: &str) -> (Installation, Server) {
     let place = Installation::new();
@@ -146,5 +146,5 @@ fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
     server.terminate();
     let (_, log) = server.ended();
     let lost = FRAME_RECORDS as u64;
-    assert_eq!(accounts(&log), [sent, sent - lost, lost]);
+    assert_eq!(record_counts(&log), [sent, sent - lost, lost]);
 }

@@ -273,7 +273,7 @@ fn question_what_duplicate_and_unsorted_tags_mean() {
             .server
             .ops
             .device("contoso", device(number))
-            .expect("known");
+            .expect("the device is known");
         assert_eq!(stored["tags"], serde_json::json!(["a", "b"]));
     }
     session.goodbye();
@@ -317,7 +317,7 @@ fn question_what_a_changed_address_does() {
 /// the wire, none where it gives none.
 fn levels(source: &str) -> Vec<(String, Option<usize>)> {
     let path = clone_folder().join("docs/reference/DOMAIN.md");
-    let text = std::fs::read_to_string(path).expect("a document of the clone");
+    let text = std::fs::read_to_string(path).expect("the document exists");
     let line = text
         .lines()
         .find(|line| line.starts_with(&format!("| {source} |")));
@@ -375,7 +375,7 @@ fn question_r2_row_7_a_level_is_missing_only_if_no_source_gives_one() {
     for record in &fleet {
         let (risk, partner) = (record.risk().name(), record.partner_threat_state().name());
         let found = victim.server.ops.device("contoso", record.device_id());
-        let found = found.expect("it has checked in")["threat_setting"].clone();
+        let found = found.expect("the device has checked in")["threat_setting"].clone();
         // The threshold of the default rules is medium, and missing data passes.
         let expected = match level(&by_risk, risk).max(level(&by_partner, partner)) {
             None => "compliantWithoutData",

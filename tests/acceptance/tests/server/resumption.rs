@@ -27,7 +27,8 @@ impl Visitor {
     fn by(through: SocketAddr, server: &Server, pki: &Pki, credentials: &Credentials) -> Self {
         let mut config = server.client_config(pki, credentials);
         config.server = through;
-        let endpoint = wait(async { Endpoint::for_server(config.server) }).expect("a socket");
+        let endpoint =
+            wait(async { Endpoint::for_server(config.server) }).expect("a socket can be opened");
         Self(Connector::new(&endpoint, config).expect("good credentials"))
     }
 
@@ -133,7 +134,13 @@ fn a_restart_forgets_all_sessions_so_a_tenant_that_is_gone_stays_out() {
     // Not by a ticket of this server either: it got one with the handshake that told it so.
     let error = fabrikam.check_in(check_in(1, 3)).unwrap_err();
     assert!(error.to_string().contains("unknownTenant"), "{error}");
-    assert!(server.ops.metrics().get("muster_net_handshakes_resumed_total") <= 1.0);
+    assert!(
+        server
+            .ops
+            .metrics()
+            .get("muster_net_handshakes_resumed_total")
+            <= 1.0
+    );
     server.stop();
 }
 

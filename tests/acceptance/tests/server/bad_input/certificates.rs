@@ -105,7 +105,7 @@ fn a_gateway_of_another_tenant_cannot_touch_a_device() {
         .server
         .ops
         .device("contoso", device(3))
-        .expect("it has checked in");
+        .expect("the device has checked in");
     let other = victim.place.pki.gateway("fabrikam", "gw-1");
     let mut session = victim.server.session(&victim.place.pki, &other);
     // The same id is another device: the tenant is that of the certificate, whatever the record says.

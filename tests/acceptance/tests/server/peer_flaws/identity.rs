@@ -8,7 +8,7 @@ use crate::harness::*;
 const GATEWAY: &str = "muster://contoso/gateway/gw-1";
 
 fn uri(text: &str) -> SanType {
-    SanType::URI(text.try_into().expect("an ASCII text"))
+    SanType::URI(text.try_into().expect("ASCII text"))
 }
 
 /// How an attempt ends, which is during the handshake or right after it.
@@ -77,7 +77,7 @@ fn only_the_one_uri_of_the_first_certificate_counts() {
         });
     };
     // Names elsewhere than in a URI are no identity.
-    let email = SanType::Rfc822Name(GATEWAY.try_into().expect("an ASCII text"));
+    let email = SanType::Rfc822Name(GATEWAY.try_into().expect("ASCII text"));
     let elsewhere = pki.with_names(
         GATEWAY,
         &[email, SanType::DnsName("contoso".try_into().unwrap())],

@@ -9,8 +9,10 @@ use crate::harness::*;
 /// asks for that; anything else is followed by the end of what we say.
 fn raw(victim: &Victim, request: &[u8]) -> String {
     let address = victim.server.ops.base.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let mut stream = TcpStream::connect(address).expect("the endpoint listens");
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("the timeout is not zero");
     // A server that has closed already takes no more.
     let _ = stream.write_all(request);
     if !String::from_utf8_lossy(request).contains("Connection: close") {

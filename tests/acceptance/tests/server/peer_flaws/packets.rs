@@ -36,7 +36,9 @@ impl Stranger {
             .expect("QUIC's own suite");
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         socket.connect(victim.server.quic).expect("a local address");
-        socket.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        socket
+            .set_read_timeout(Some(DEADLINE))
+            .expect("the timeout is not zero");
         Self {
             socket,
             destination,
@@ -230,7 +232,9 @@ fn other_versions_of_quic_are_answered_with_ours_and_small_packets_not_at_all() 
     let victim = Victim::new(&Settings::default());
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.connect(victim.server.quic).expect("a local address");
-    socket.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    socket
+        .set_read_timeout(Some(DEADLINE))
+        .expect("the timeout is not zero");
     let packet = |version: u32, length: usize| {
         let mut bytes = vec![0xc0];
         bytes.extend(version.to_be_bytes());

@@ -221,7 +221,8 @@ fn it_is_a_setting_of_the_client() {
     let credentials = place.pki.device("contoso", device(1));
     let mut config = server.client_config(&place.pki, &credentials);
     config.early_data = false;
-    let endpoint = wait(async { Endpoint::for_server(config.server) }).expect("a socket");
+    let endpoint =
+        wait(async { Endpoint::for_server(config.server) }).expect("a socket can be opened");
     let visitor = Visitor(Connector::new(&endpoint, config).expect("good credentials"));
     for seq in 1..=2 {
         visitor.check_in(check_in(1, seq)).expect("it may come in");
