@@ -100,10 +100,10 @@ fn cost_of_a_connection_that_checks_in_once() {
         );
     }
     let metrics = server.ops.metrics();
-    let [taken, early] = ["tickets_taken", "connections_early"]
+    let [resumed, early] = ["handshakes_resumed", "connections_early"]
         .map(|name| metrics.get(&format!("muster_net_{name}_total")));
     eprintln!(
-        "{taken} connections were resumed, {early} of them served before their handshake was complete"
+        "{resumed} connections were resumed, {early} of them served before their handshake was complete"
     );
     server.stop();
 }

@@ -1,4 +1,4 @@
-//! What `scripts/acceptance` makes of a run, in a clone of three rows whose cargo says what the test wants.
+//! The results that `scripts/acceptance` reports for a run, in a clone with three rows and a fake cargo.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use muster_testkit::harness::clone_folder;
 use tempfile::TempDir;
 
-/// A clone with the table `t`: a row with one test, a row with two, a row without.
+/// A clone with the table `t`: a row with one test, a row with two, and a row without tests.
 struct Clone(TempDir);
 
 impl Clone {
@@ -16,7 +16,7 @@ impl Clone {
         let clone = Self(tempfile::tempdir().expect("a temporary directory can be created"));
         let scripts = clone_folder().join("scripts");
         for name in ["acceptance", "lib.sh"] {
-            let text = fs::read_to_string(scripts.join(name)).expect("it is in the clone");
+            let text = fs::read_to_string(scripts.join(name)).expect("the script exists");
             clone.program(&format!("scripts/{name}"), &text);
         }
         clone.program("scripts/setup", "#!/bin/sh\n");
@@ -39,7 +39,7 @@ impl Clone {
 
     fn write(&self, name: &str, text: &str) {
         let path = self.0.path().join(name);
-        let folder = path.parent().expect("it lies in the clone");
+        let folder = path.parent().expect("the path is in the clone");
         fs::create_dir_all(folder).expect("a scratch directory is writable");
         fs::write(path, text).expect("a scratch directory is writable");
     }
@@ -47,10 +47,11 @@ impl Clone {
     fn program(&self, name: &str, text: &str) {
         self.write(name, text);
         let path = self.0.path().join(name);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+            .expect("the test owns the file");
     }
 
-    /// Runs the script; its build ends with one code, its tests say these events and end with another.
+    /// Runs the script with a fake cargo: the build exits with `build`, the tests print `events` and exit with `code`.
     fn run(&self, build: u8, events: &[(&str, &str)], code: u8, arguments: &[&str]) -> Output {
         let events: String = events
             .iter()
@@ -71,7 +72,7 @@ impl Clone {
              build) exit {build} ;;\n  nextest) cat '{clone}/events'; exit {code} ;;\nesac\n"
         );
         self.program("bin/cargo", &cargo);
-        let path = std::env::var("PATH").expect("there is one");
+        let path = std::env::var("PATH").expect("PATH is set");
         Command::new(self.0.path().join("scripts/acceptance"))
             .args(arguments)
             .env("PATH", format!("{clone}/bin:{path}"))
@@ -80,10 +81,10 @@ impl Clone {
             .expect("the script starts")
     }
 
-    /// The last line and the exit code.
+    /// The last line of the output and the exit code.
     fn verdict(&self, build: u8, events: &[(&str, &str)], code: u8) -> (String, Option<i32>) {
         let output = self.run(build, events, code, &["t", "--json"]);
-        let out = String::from_utf8(output.stdout).expect("it prints text");
+        let out = String::from_utf8(output.stdout).expect("the output is UTF-8");
         let last = out.lines().last().unwrap_or_default().to_owned();
         (last, output.status.code())
     }
@@ -94,18 +95,18 @@ const ALL_OK: [(&str, &str); 3] = [
     ("more::x2_one", "ok"),
     ("more::x2_two", "ok"),
 ];
-const NONE_HOLDS: &str = r#"{"rows":3,"passed":0,"failed":["X1","X2"],"skipped":["X3"]}"#;
+const NONE_PASSES: &str = r#"{"rows":3,"passed":0,"failed":["X1","X2"],"skipped":["X3"]}"#;
 const X2_FAILS: &str = r#"{"rows":3,"passed":1,"failed":["X2"],"skipped":["X3"]}"#;
 
 #[test]
-fn a_row_passes_with_all_its_tests_and_is_skipped_without_any() {
+fn a_row_passes_if_all_its_tests_pass_and_is_skipped_if_it_has_none() {
     let verdict = Clone::new().verdict(0, &ALL_OK, 0);
     let expected = r#"{"rows":3,"passed":2,"failed":[],"skipped":["X3"]}"#;
     assert_eq!(verdict, (expected.to_owned(), Some(0)));
 }
 
 #[test]
-fn a_row_fails_with_one_of_its_tests() {
+fn a_row_fails_if_one_of_its_tests_fails() {
     let clone = Clone::new();
     for event in ["failed", "timeout", "ignored", "started"] {
         for code in [0, 100] {
@@ -114,27 +115,32 @@ fn a_row_fails_with_one_of_its_tests() {
             assert_eq!(verdict, (X2_FAILS.to_owned(), Some(1)), "{event}, {code}");
         }
     }
-    // A test that passed at last, after it had failed.
+    // A test that passed in a retry.
     let events = [&ALL_OK[..], &[("more::x2_two", "failed")]].concat();
     assert_eq!(clone.verdict(0, &events, 0), (X2_FAILS.to_owned(), Some(1)));
-    // A run that ended before it.
+    // A run that ended before the test.
     let verdict = clone.verdict(0, &ALL_OK[..2], 0);
     assert_eq!(verdict, (X2_FAILS.to_owned(), Some(1)));
 }
 
 #[test]
-fn a_run_that_fails_for_another_reason_passes_no_row() {
+fn no_row_passes_in_a_run_that_fails_for_another_reason() {
     let clone = Clone::new();
-    let none = (NONE_HOLDS.to_owned(), Some(1));
+    let none = (NONE_PASSES.to_owned(), Some(1));
     assert_eq!(clone.verdict(0, &ALL_OK, 101), none);
-    assert_eq!(clone.verdict(0, &[], 101), none, "it does not compile");
-    assert_eq!(clone.verdict(1, &ALL_OK, 0), none, "the server does not");
+    assert_eq!(clone.verdict(0, &[], 101), none, "the tests do not compile");
+    assert_eq!(
+        clone.verdict(1, &ALL_OK, 0),
+        none,
+        "the server does not compile"
+    );
+
     let stray = [&ALL_OK[..], &[("x9_no_row", "failed")]].concat();
     assert_eq!(clone.verdict(0, &stray, 100), none);
 }
 
 #[test]
-fn a_table_for_people_says_the_same() {
+fn the_table_shows_the_same_results() {
     let clone = Clone::new();
     let events = [ALL_OK[0], ("more::x2_one", "failed"), ALL_OK[2]];
     let output = clone.run(0, &events, 100, &["t"]);

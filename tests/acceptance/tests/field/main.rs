@@ -1,10 +1,10 @@
-//! What went wrong in the field, as the table of `scripts/acceptance field` has it.
+//! Problems found in the field, one test or more for each row of the table that `scripts/acceptance field` prints.
 //!
 //! To add a test: pick the file of its subject, name the test by its row
 //! (`x24_an_ack_lists_the_rejections_of_the_frames_it_covers`), and begin its comment with the row as `rows/field.md`
-//! has it, `X24: input -> right`; `tests/tidy` holds name and comment against that file. A row may have several tests
-//! and passes when all of them do. A new row is added to `rows/field.md` first.
-//! What a test needs of a server, its clients and its operators is in `muster_testkit::harness`.
+//! has it, `X24: input -> right`; `tests/tidy` compares name and comment with that file. A row may have several tests
+//! and passes when all of them pass. A new row is added to `rows/field.md` first.
+//! Helpers for servers, clients and operators are in `muster_testkit::harness`.
 
 mod api;
 mod cli;

@@ -1,4 +1,4 @@
-//! Standard error and standard output that nobody reads or that cannot be written.
+//! Standard error and standard output that are not read or cannot be written.
 
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -15,7 +15,7 @@ use crate::harness::*;
 /// `shutdown.deadline`, and the second that a server waits for the reader of its log, in milliseconds.
 const STOP_MAX: u64 = 11_000;
 
-/// A pipe that takes nothing more until somebody reads.
+/// A full pipe, which blocks writers until it is read.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = io::pipe().expect("a pipe can be created");
     rustix::io::ioctl_fionbio(&writer, true).expect("a pipe can be non-blocking");
@@ -26,15 +26,15 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A server whose standard error is `log`: the shell gets it as its standard input.
+/// A server whose standard error is `log`, which the shell receives as its standard input.
 #[track_caller]
 fn start_with_log(place: &Installation, settings: &Settings, log: PipeWriter) -> Server {
     let command = place.serve_after("exec 2>&0", settings);
     Server::start_with_input(command, log).expect("the server starts")
 }
 
-/// A server whose standard output is where `redirection` says, as `>/dev/full`. The test keeps its own pipe open to see
-/// the end of the process.
+/// A server with redirected standard output, such as `>/dev/full`. The test keeps its own pipe open to detect the end of
+/// the process.
 #[track_caller]
 fn start_with_output(place: &Installation, redirection: &str, input: Stdio) -> Server {
     let commands = format!("exec 3>&1 {redirection}");
@@ -49,21 +49,21 @@ fn start_with_output(place: &Installation, redirection: &str, input: Stdio) -> S
     })
 }
 
-/// Collects a log as it arrives.
+/// Collects a log as it is written.
 fn collect(mut log: PipeReader) -> Arc<Mutex<Vec<u8>>> {
     let text = Arc::new(Mutex::new(Vec::new()));
     let collected = Arc::clone(&text);
     std::thread::spawn(move || {
         let mut chunk = vec![0; 1 << 16];
         while let Ok(size @ 1..) = log.read(&mut chunk) {
-            let mut collected = collected.lock().expect("no panic there");
+            let mut collected = collected.lock().expect("the lock is not poisoned");
             collected.extend_from_slice(&chunk[..size]);
         }
     });
     text
 }
 
-/// The lines of a log up to its last line end. Each is either empty or a whole JSON object.
+/// The complete lines of a log. Each is either empty or a JSON object.
 #[track_caller]
 fn whole_lines(text: &[u8]) -> Vec<Value> {
     let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
@@ -80,7 +80,7 @@ fn dropped(server: &Server) -> u64 {
     server.ops.metrics().get("muster_log_lines_dropped_total") as u64
 }
 
-/// The server refuses two clients, each with a line in the log.
+/// Makes the server refuse two clients, each with a line in the log.
 #[track_caller]
 fn refuses_two(server: &Server, place: &Installation) {
     for number in 0..2 {
@@ -91,7 +91,7 @@ fn refuses_two(server: &Server, place: &Installation) {
     }
 }
 
-/// The server refuses clients, takes check-ins, answers its operators and stops in time.
+/// Asserts that the server refuses clients, accepts check-ins, answers operators and stops in time.
 #[track_caller]
 fn works_and_stops(server: Server, place: &Installation) {
     refuses_two(&server, place);
@@ -119,18 +119,20 @@ fn works_and_stops(server: Server, place: &Installation) {
 /// X6: `muster serve 2>/dev/full`; log partition fills; reader of the log dies -> serves; lines are dropped and counted.
 /// Here: `muster serve 2>/dev/full`.
 #[test]
-fn x6_a_log_without_space_costs_lines_only() {
+fn x6_a_log_on_a_full_disk_costs_only_lines() {
     let place = Installation::new();
     let server = place.start_after("exec 2>/dev/full", &Settings::default());
     let server = server.expect("the server starts");
-    eventually("lines are counted", || (dropped(&server) > 0).then_some(()));
+    eventually("dropped lines are counted", || {
+        (dropped(&server) > 0).then_some(())
+    });
     works_and_stops(server, &place);
 }
 
 /// X6: `muster serve 2>/dev/full`; log partition fills; reader of the log dies -> serves; lines are dropped and counted.
 /// Here: the reader dies, before the start or while the server serves.
 #[test]
-fn x6_a_reader_of_the_log_that_dies_costs_lines_only() {
+fn x6_a_log_reader_that_dies_costs_only_lines() {
     for is_dead_at_start in [true, false] {
         let place = Installation::new();
         let (reader, writer) = io::pipe().expect("a pipe can be created");
@@ -139,7 +141,9 @@ fn x6_a_reader_of_the_log_that_dies_costs_lines_only() {
         assert!(is_dead_at_start || dropped(&server) == 0);
         drop(reader);
         server.signal("USR1");
-        eventually("lines are counted", || (dropped(&server) > 0).then_some(()));
+        eventually("dropped lines are counted", || {
+            (dropped(&server) > 0).then_some(())
+        });
         works_and_stops(server, &place);
     }
 }
@@ -148,23 +152,25 @@ fn x6_a_reader_of_the_log_that_dies_costs_lines_only() {
 /// Here: the log reaches a limit of the size of files in the middle of a line, and is cut later -> the log says how many
 /// lines are missing, and every line is whole.
 #[test]
-fn x6_a_log_that_gets_space_again_says_how_many_lines_are_missing() {
+fn x6_a_log_that_can_be_written_again_reports_the_number_of_dropped_lines() {
     const LIMIT: u64 = 1 << 30;
     let place = Installation::new();
     let path = place.path("muster.log");
     let log = File::create(&path).expect("a scratch directory is writable");
-    // Room for a line or two, and the beginning of one. What is before them takes no space.
+    // Room for a line or two and a part of the next. The sparse file before them takes no space.
     log.set_len(LIMIT - 500).expect("a sparse file");
     let commands = format!("ulimit -f {}; exec 2>>'{}'", LIMIT / 512, text(&path));
     let server = place.start_after(&commands, &Settings::default());
     let server = server.expect("the server starts");
-    eventually("lines are counted", || (dropped(&server) > 0).then_some(()));
-    let length = log.metadata().expect("it is open").len();
-    assert_eq!(length, LIMIT, "the last line is not whole");
+    eventually("dropped lines are counted", || {
+        (dropped(&server) > 0).then_some(())
+    });
+    let length = log.metadata().expect("the file is open").len();
+    assert_eq!(length, LIMIT, "the last line is incomplete");
     refuses_two(&server, &place);
 
-    log.set_len(0).expect("the file can be cut");
-    let notice = eventually("the log says how many", || {
+    log.set_len(0).expect("the file can be truncated");
+    let notice = eventually("the log reports the number", || {
         server.signal("USR2");
         let lines = whole_lines(&fs::read(&path).expect("the file exists"));
         let mut lines = lines.into_iter();
@@ -174,14 +180,14 @@ fn x6_a_log_that_gets_space_again_says_how_many_lines_are_missing() {
     assert_eq!(notice["dropped_total"], dropped(&server));
     works_and_stops(server, &place);
     let lines = whole_lines(&fs::read(&path).expect("the file exists"));
-    let last = lines.last().expect("it is not empty");
+    let last = lines.last().expect("the log is not empty");
     assert_eq!(last["message"], "stopped");
 }
 
 /// X6: `muster serve 2>/dev/full`; log partition fills; reader of the log dies -> serves; lines are dropped and counted.
 /// Here: `muster serve >/dev/full` -> serves; the log says that the ready line is missing.
 #[test]
-fn x6_a_ready_line_that_cannot_be_printed_is_a_line_of_the_log() {
+fn x6_a_ready_line_that_cannot_be_printed_is_logged() {
     let place = Installation::new();
     let server = start_with_output(&place, ">/dev/full", Stdio::null());
     server.has_logged("cannot print the ready line");
@@ -191,7 +197,7 @@ fn x6_a_ready_line_that_cannot_be_printed_is_a_line_of_the_log() {
 /// X7: reader of the log hangs (full pipe), two refused clients -> no server thread waits for a log. Here: sessions go
 /// on, and the stop is in time.
 #[test]
-fn x7_a_reader_of_the_log_that_hangs_holds_up_nothing() {
+fn x7_a_log_reader_that_hangs_delays_nothing() {
     let place = Installation::new();
     let (reader, writer) = full_pipe();
     let server = start_with_log(&place, &Settings::default(), writer);
@@ -203,7 +209,7 @@ fn x7_a_reader_of_the_log_that_hangs_holds_up_nothing() {
 /// than the queue takes -> lines are dropped and counted; when the reader goes on, the log says how many, and its last
 /// lines are there.
 #[test]
-fn x7_a_reader_that_goes_on_learns_how_many_lines_are_missing() {
+fn x7_a_log_reader_that_resumes_sees_the_number_of_dropped_lines() {
     let place = Installation::new();
     let (reader, writer) = full_pipe();
     let settings = Settings {
@@ -214,7 +220,7 @@ fn x7_a_reader_that_goes_on_learns_how_many_lines_are_missing() {
     let sender = Sender::begin(&server, &place.pki, "contoso", 1);
     eventually("the queue is full", || (dropped(&server) > 0).then_some(()));
     let acked = sender.frames_acked();
-    eventually("check-ins go on", || {
+    eventually("check-ins continue", || {
         (sender.frames_acked() > acked + 100).then_some(())
     });
     let mut oracle = Oracle::new();
@@ -223,16 +229,16 @@ fn x7_a_reader_that_goes_on_learns_how_many_lines_are_missing() {
 
     let log = collect(reader);
     let has = |is_wanted: &dyn Fn(&Value) -> bool| {
-        let lines = whole_lines(&log.lock().expect("no panic there"));
+        let lines = whole_lines(&log.lock().expect("the lock is not poisoned"));
         lines.iter().any(is_wanted).then_some(())
     };
-    eventually("the log says how many", || {
+    eventually("the log reports the number", || {
         server.signal("USR1");
         has(&|line| line["dropped_total"].as_u64() > Some(0))
     });
     server.terminate();
     assert_eq!(server.ended().0, 0);
-    eventually("the log has its end", || {
+    eventually("the last line is in the log", || {
         has(&|line| line["message"] == "stopped")
     });
 }
@@ -240,7 +246,7 @@ fn x7_a_reader_that_goes_on_learns_how_many_lines_are_missing() {
 /// X7: reader of the log hangs (full pipe), two refused clients -> no server thread waits for a log. Here: the reader of
 /// standard output hangs -> the server serves and stops without its ready line.
 #[test]
-fn x7_a_reader_of_the_ready_line_that_hangs_holds_up_nothing() {
+fn x7_a_reader_of_standard_output_that_hangs_delays_nothing() {
     let place = Installation::new();
     let (reader, writer) = full_pipe();
     let server = start_with_output(&place, ">&0", writer.into());
@@ -250,16 +256,19 @@ fn x7_a_reader_of_the_ready_line_that_hangs_holds_up_nothing() {
 
 fn no_space() -> File {
     let full = File::options().write(true).open("/dev/full");
-    full.expect("Linux has it")
+    full.expect("Linux has /dev/full")
 }
 
-/// Runs a command; exit code and standard error.
+/// Runs a command and returns its exit code and standard error.
 #[track_caller]
 fn run(arguments: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> (Option<i32>, String) {
     let mut command = Muster::beside_this_test().command(arguments);
     let output = command.stdout(out).stderr(err).output();
     let Output { status, stderr, .. } = output.expect("the binary starts");
-    (status.code(), String::from_utf8(stderr).expect("text"))
+    (
+        status.code(),
+        String::from_utf8(stderr).expect("standard error is UTF-8"),
+    )
 }
 
 #[track_caller]
@@ -283,7 +292,7 @@ fn succeeds_without_reader(command: &[&str]) {
 /// Here: every command. Standard output without space -> exit code 13, and one line that says why; a reader that has seen
 /// enough (`| head -1`) -> exit code 0; standard error without space -> the exit code is the same.
 #[test]
-fn x6_a_command_that_cannot_print_ends_with_its_code() {
+fn x6_a_command_that_cannot_print_has_its_documented_exit_code() {
     let place = Installation::new();
     let settings = Settings::default();
     let config = place.configure(&settings);
@@ -323,6 +332,7 @@ fn x6_a_command_that_cannot_print_ends_with_its_code() {
         assert_eq!(run(&missing, out, no_space()).0, Some(3));
     }
     let refused = ["serve", "--config", config];
-    fs::remove_file(place.path("pki/server.key")).expect("it is there");
+    fs::remove_file(place.path("pki/server.key")).expect("the file exists");
+
     assert_eq!(run(&refused, no_space(), no_space()).0, Some(4));
 }

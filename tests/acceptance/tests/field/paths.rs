@@ -1,4 +1,4 @@
-//! Directories that must lie apart, named by paths that do not show where they lead.
+//! Directories that must not overlap, given by paths with symbolic links.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -33,7 +33,7 @@ fn fill(place: &Installation, server: &Server) {
     wait(client.close()).expect("the server acknowledges the check-ins");
 }
 
-/// Every entry of a directory, those below it included.
+/// Every entry of a directory, recursively.
 fn entries(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory).expect("the directory can be listed") {
@@ -55,7 +55,7 @@ fn entries(directory: &Path) -> Vec<String> {
 /// again before the backup. Kind: paths compared as text. Here: `backup_directory` as a link into the store, below such
 /// a link, `x/../data/b` -> refused at the start, by `serve` and `config check` in the same words; nothing is made.
 #[test]
-fn x10_a_backup_directory_that_leads_into_the_store_is_refused_at_the_start() {
+fn x10_a_backup_directory_inside_the_store_is_refused_at_the_start() {
     let place = Installation::new();
     symlink("data", place.path("link")).unwrap();
     symlink("data/backups", place.path("deep")).unwrap();
@@ -74,11 +74,11 @@ fn x10_a_backup_directory_that_leads_into_the_store_is_refused_at_the_start() {
             assert_eq!(checked.one_fault(3), line, "{path}");
             assert_eq!(place.data().exists(), !is_new, "{path}");
         }
-        // What only looks as if it did is fine; and now the data directory is there.
+        // A path that only looks like one inside the store is allowed. From now on the data directory exists.
         let server = place.start_with(&elsewhere);
         fill(&place, &server);
-        let made = back_up(&server, if is_new { "a" } else { "b" });
-        assert_eq!(made.code, 0, "{}", made.err);
+        let backup = back_up(&server, if is_new { "a" } else { "b" });
+        assert_eq!(backup.code, 0, "{}", backup.err);
         drop(server.stop());
     }
     assert!(place.path("backups/a").exists() && place.path("backups/b").exists());
@@ -108,19 +108,19 @@ fn x10_keys_in_the_data_directory_are_refused_at_the_start() {
 /// again before the backup. Kind: paths compared as text. Here: a link that leads elsewhere at the start, and into the
 /// store before the backup -> refused, the data directory stays as it is; led back, the backup is made.
 #[test]
-fn x10_a_link_that_changes_while_the_server_runs_leads_no_backup_into_the_store() {
+fn x10_a_link_that_changes_while_the_server_runs_cannot_put_a_backup_into_the_store() {
     let place = Installation::new();
     fs::create_dir(place.path("disk")).unwrap();
     let link = place.path("link");
-    let lead = |to: &str| {
+    let point_link_to = |to: &str| {
         let _ = fs::remove_file(&link);
         symlink(to, &link).unwrap();
     };
-    lead("disk");
+    point_link_to("disk");
     let server = place.start_with(&with_backups("link/backups"));
     fill(&place, &server);
     for into in ["data", "data/missing"] {
-        lead(into);
+        point_link_to(into);
         let refused = back_up(&server, "a");
         assert_ne!(refused.code, 0, "{into}: {}", refused.out);
         let line = refused.faults().join("\n");
@@ -132,9 +132,9 @@ fn x10_a_link_that_changes_while_the_server_runs_leads_no_backup_into_the_store(
         let foreign = |name: &&String| ["a", "backups", "missing"].contains(&name.as_str());
         assert_eq!(found.iter().find(foreign), None, "{into}: {found:?}");
     }
-    lead("disk");
-    let made = back_up(&server, "a");
-    assert_eq!(made.code, 0, "{}", made.err);
+    point_link_to("disk");
+    let backup = back_up(&server, "a");
+    assert_eq!(backup.code, 0, "{}", backup.err);
     assert!(place.path("disk/backups/a/FORMAT").exists());
     server.ops.recount_is_verified();
     drop(server.stop());
@@ -144,7 +144,7 @@ fn x10_a_link_that_changes_while_the_server_runs_leads_no_backup_into_the_store(
 /// again before the backup. Kind: paths compared as text. Here: a data directory at the name under which a backup is
 /// begun, which is emptied first -> refused, nothing is lost.
 #[test]
-fn x10_a_backup_is_not_begun_where_the_data_directory_is() {
+fn x10_a_backup_whose_temporary_path_is_the_data_directory_is_refused() {
     for directory in ["a.partial", "a.partial.tmp"] {
         let place = Installation::new();
         let settings = Settings {
@@ -159,8 +159,8 @@ fn x10_a_backup_is_not_begun_where_the_data_directory_is() {
         let line = refused.faults().join("\n");
         assert!(line.contains("another name"), "{directory}: {line}");
         assert_eq!(entries(&place.path(directory)), before);
-        let made = back_up(&server, "b");
-        assert_eq!(made.code, 0, "{}", made.err);
+        let backup = back_up(&server, "b");
+        assert_eq!(backup.code, 0, "{}", backup.err);
         drop(server.stop());
         let server = place.start_with(&settings);
         assert_eq!(server.ops.total()["devices"], 50);
@@ -179,7 +179,7 @@ fn x10_a_restore_into_or_around_its_backup_is_refused() {
     drop(server.stop());
     let backup = place.path("backups/a");
     symlink("backups", place.path("link")).unwrap();
-    // The copy is made under this name.
+    // The temporary name of the restored directory `new`.
     fs::create_dir(place.path("new.partial")).unwrap();
     fs::rename(&backup, place.path("new.partial/a")).unwrap();
     symlink("../new.partial/a", &backup).unwrap();
@@ -210,8 +210,8 @@ fn x10_a_restore_into_or_around_its_backup_is_refused() {
         let restored = restore(&backup, text(&place.path(data)));
         assert_eq!(restored.code, 0, "{data}: {}", restored.err);
     }
-    for made in ["fresh", "fresh-2", "fresh-3"] {
-        assert!(place.path(made).join("FORMAT").exists(), "{made}");
+    for restored in ["fresh", "fresh-2", "fresh-3"] {
+        assert!(place.path(restored).join("FORMAT").exists(), "{restored}");
     }
 }
 
@@ -219,7 +219,7 @@ fn x10_a_restore_into_or_around_its_backup_is_refused() {
 /// again before the backup. Kind: paths compared as text. Here: a data directory behind a link, and a restore under way
 /// beside what the link leads to -> `serve` sees it, whatever the path.
 #[test]
-fn x10_a_restore_that_was_cut_short_is_seen_behind_every_path() {
+fn x10_an_interrupted_restore_is_detected_through_every_path() {
     let place = Installation::new();
     fs::create_dir_all(place.path("disk/data.partial")).unwrap();
     fs::write(

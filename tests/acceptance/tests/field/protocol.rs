@@ -1,15 +1,15 @@
-//! A client written from docs/reference/PROTOCOL.md alone, against a real server.
+//! A client written only from docs/reference/PROTOCOL.md, against a real server.
 
 use muster_wire::limits::REJECTIONS_PER_ACK_MAX;
 use muster_wire::{CheckInBytes, RejectReason};
 
 use crate::harness::*;
 
-/// The frames that a gateway may have in flight unless the configuration says otherwise.
+/// The default window of a gateway, in frames.
 const WINDOW: u64 = 64;
 
-/// Sends a window of frames at once, of which 2 to 24 have ten bad records each, and holds each ack to the frames that
-/// it covers. `bad` makes a record from its seq.
+/// Sends a window of frames at once, of which 2 to 24 have ten bad records each, and asserts that each ack lists only
+/// rejections of the frames that it covers. `bad` makes a record from its seq.
 #[track_caller]
 fn acks_list_their_own_rejections(
     session: &mut Session,
@@ -33,7 +33,7 @@ fn acks_list_their_own_rejections(
     let mut rejected = round * 23 * BAD;
     while covered < before + WINDOW {
         let Reply::Ack(ack) = session.reply() else {
-            panic!("no ack");
+            panic!("not an ack");
         };
         let frames = covered + 1..=ack.totals.frames;
         let expected: Vec<u64> = frames
@@ -60,7 +60,7 @@ fn x24_an_ack_lists_the_rejections_of_the_frames_it_covers() {
     let victim = Victim::new(&Settings::default());
     let mut session = victim.session();
     for round in 0..20 {
-        // Refused by the session: an unknown risk.
+        // The session rejects an unknown risk.
         acks_list_their_own_rejections(&mut session, round, |seq| {
             let mut record = *random_check_in(&mut Random::new(1, 0), device(901), seq).as_bytes();
             record[42] = 6;
@@ -75,7 +75,7 @@ fn x24_an_ack_lists_the_rejections_of_the_frames_it_covers() {
 /// X24: frames pipelined, 64 in flight, bad records in frames 2 to 24 -> an ack lists rejections of the frames it
 /// covers. Here shards refuse the records, not the session.
 #[test]
-fn x24_an_ack_lists_the_rejections_of_the_shards_of_the_frames_it_covers() {
+fn x24_an_ack_lists_the_rejections_by_shards_of_the_frames_it_covers() {
     let place = Installation::new();
     let credentials = place.pki.gateway("contoso", "gw-1");
     let server = place.start();
@@ -91,7 +91,7 @@ fn x24_an_ack_lists_the_rejections_of_the_shards_of_the_frames_it_covers() {
     });
     let mut session = server.session(&place.pki, &credentials);
     for round in 0..20 {
-        // Devices of all shards.
+        // These devices are in all shards.
         acks_list_their_own_rejections(&mut session, round, |seq| {
             *random_check_in(&mut Random::new(1, 0), device(1000 + seq % 10), seq).as_bytes()
         });
@@ -100,20 +100,20 @@ fn x24_an_ack_lists_the_rejections_of_the_shards_of_the_frames_it_covers() {
     server.ops.recount_is_verified();
 }
 
-/// With which code and reason the server closes.
+/// The code and reason with which the server closes the connection.
 #[track_caller]
 fn end(session: &mut Session) -> (u64, String) {
     closed(session);
     match wait(session.raw.connection.closed()) {
         quinn::ConnectionError::ApplicationClosed(close) => {
-            let reason = String::from_utf8(close.reason.to_vec()).expect("a string");
+            let reason = String::from_utf8(close.reason.to_vec()).expect("the reason is UTF-8");
             (close.error_code.into_inner(), reason)
         }
         other => panic!("closed without a code: {other}"),
     }
 }
 
-/// A connection on which nothing has been said.
+/// A connection on which nothing was sent.
 fn silent(victim: &Victim) -> Session {
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let raw = Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
@@ -149,20 +149,20 @@ fn x25_a_client_that_stops_the_stream_of_acks_is_closed_with_stream_stopped() {
 fn x25_a_stream_that_is_reset_is_closed_with_truncated_frame() {
     let victim = Victim::new(&Settings::default());
     let truncated = (0x14, "truncatedFrame".to_owned());
-    for said in [0, 10] {
+    for bytes in [0, 10] {
         victim.refuses(CLOSED, "truncatedFrame", || {
             let mut session = silent(&victim);
-            session.write(&hello(1, 1)[..said]);
+            session.write(&hello(1, 1)[..bytes]);
             let _ = session.send.reset(7_u32.into());
             assert_eq!(end(&mut session), truncated);
         });
     }
     // After Hello: between two frames, within one, and with frames pending.
     let one = frame(&[known()]);
-    for said in [Vec::new(), one[..30].to_vec(), one.repeat(20)] {
+    for bytes in [Vec::new(), one[..30].to_vec(), one.repeat(20)] {
         victim.refuses(CLOSED, "truncatedFrame", || {
             let mut session = victim.session();
-            session.write(&said);
+            session.write(&bytes);
             let _ = session.send.reset(0_u32.into());
             assert_eq!(end(&mut session), truncated);
         });
@@ -172,9 +172,11 @@ fn x25_a_stream_that_is_reset_is_closed_with_truncated_frame() {
 
 /// X26: inventory slot `ab ff 63 64 ff ff ff ff` -> refused. The kind: bytes that no field needs.
 #[test]
-fn x26_an_inventory_in_another_form_than_its_one_is_refused() {
+fn x26_an_inventory_in_a_non_canonical_form_is_refused() {
     let victim = Victim::new(&Settings::default());
-    let good = inventory_of(device(3), &["ab"]).to_bytes().expect("good");
+    let good = inventory_of(device(3), &["ab"])
+        .to_bytes()
+        .expect("a valid inventory");
     let (root, name) = (good.len() - 88, good.len() - 88 + 32);
     let with = |at: usize, bytes: &[u8]| {
         let mut archive = good.clone();
@@ -182,7 +184,7 @@ fn x26_an_inventory_in_another_form_than_its_one_is_refused() {
         archive
     };
     let archives = [
-        // The slot of the row, with the letters a and b, and with the byte 0xab.
+        // The slot in the row above, with the letters a and b, and with the byte 0xab.
         with(name, b"ab\xffcd\xff\xff\xff"),
         with(name, b"\xab\xff\x63\x64\xff\xff\xff\xff"),
         // The tag's slot, and the padding before it and before the root.
@@ -207,7 +209,8 @@ fn x26_an_inventory_in_another_form_than_its_one_is_refused() {
         .device("contoso", device(3))
         .expect("the device is known");
     assert!(stored["inventory"].is_null(), "{stored:#}");
-    // The one form is taken.
+    // The canonical form is accepted.
+
     let mut session = victim.session();
     session.write(&inventory_frame(&good));
     assert_eq!(session.acknowledged(1).0.accepted, 1);

@@ -1,4 +1,4 @@
-//! A backup made in mid-stream has everything that was acknowledged before, and a restored one serves.
+//! A backup made under load has everything that was acknowledged before it, and a restored one can be served.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::harness::*;
 
-/// Backups in a row, checkpoints and trims before each.
+/// Number of backups, each after further checkpoints and trims.
 const ROUNDS: u64 = 4;
 
 fn settings() -> Settings {
@@ -21,7 +21,7 @@ fn settings() -> Settings {
     }
 }
 
-/// Orders a backup by its name or path; how `muster backup` ended.
+/// Runs `muster backup` with a name or path.
 fn back_up(server: &Server, directory: &str) -> CommandOutput {
     muster(&["backup", "--json", "--server", &server.ops.base, directory])
 }
@@ -31,9 +31,9 @@ fn restore(backup: &Path, data: &Path) -> CommandOutput {
     muster(&["restore", "--json", backup, "--data-dir", data])
 }
 
-/// Asserts that a data directory has every device at the number that was acknowledged, or a later one.
+/// Asserts that a data directory has every device with the acknowledged seq or a higher one.
 #[track_caller]
-fn holds(data: &Path, tenants: &[&str], acknowledged: &[BTreeMap<DeviceId, u64>]) {
+fn has_acknowledged(data: &Path, tenants: &[&str], acknowledged: &[BTreeMap<DeviceId, u64>]) {
     let ended = muster(&["devices", "--data-dir", text(data)]);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
     let mut found = BTreeMap::new();
@@ -49,13 +49,13 @@ fn holds(data: &Path, tenants: &[&str], acknowledged: &[BTreeMap<DeviceId, u64>]
             let stored = found.get(&key).copied().flatten();
             assert!(
                 stored >= Some(*seq),
-                "{key:?}: {seq} was acknowledged, {stored:?} is there"
+                "{key:?}: {seq} was acknowledged, but {stored:?} is stored"
             );
         }
     }
 }
 
-/// The report of a command that has verified what it made.
+/// The report of a backup or restore that verified its result.
 #[track_caller]
 fn verified(ended: &CommandOutput) -> Value {
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
@@ -65,7 +65,7 @@ fn verified(ended: &CommandOutput) -> Value {
 }
 
 #[test]
-fn a_backup_in_mid_stream_has_what_was_acknowledged_and_serves_once_restored() {
+fn a_backup_under_load_has_everything_acknowledged_and_can_be_served_once_restored() {
     let place = Installation::new();
     let server = place.start_with(&settings());
     let senders: Vec<Sender> = (1..)
@@ -90,11 +90,11 @@ fn a_backup_in_mid_stream_has_what_was_acknowledged_and_serves_once_restored() {
         let before: u64 = senders.iter().map(Sender::frames_acked).sum();
         let report = verified(&back_up(&server, &format!("backup-{round}")));
         assert!(report["devices"].as_u64() > Some(0), "{report:#}");
-        // Each by itself, while the server goes on; a recount is part of it.
+        // Each backup is restored and recounted while the server continues.
         let (backup, copy) = (format!("backups/backup-{round}"), format!("copy-{round}"));
         verified(&restore(&place.path(&backup), &place.path(&copy)));
-        holds(&place.path(&copy), &tenants, &acknowledged);
-        eventually("the senders go on", || {
+        has_acknowledged(&place.path(&copy), &tenants, &acknowledged);
+        eventually("the senders continue", || {
             let now: u64 = senders.iter().map(Sender::frames_acked).sum();
             (now > before).then_some(())
         });
@@ -104,7 +104,7 @@ fn a_backup_in_mid_stream_has_what_was_acknowledged_and_serves_once_restored() {
     for sender in senders {
         sender.finish(&mut oracle);
     }
-    // The server went on by itself: the backup has changed nothing of it.
+    // The backups have not changed the state of the server.
     assert_eq!(server.ops.cells(), oracle.cells());
     server.ops.recount_is_verified();
     drop(server.stop());
@@ -112,7 +112,11 @@ fn a_backup_in_mid_stream_has_what_was_acknowledged_and_serves_once_restored() {
     fs::rename(place.data(), place.path("lost")).unwrap();
     let files = Installation::files(&backup);
     verified(&restore(&backup, &place.data()));
-    assert_eq!(Installation::files(&backup), files, "it is only read");
+    assert_eq!(
+        Installation::files(&backup),
+        files,
+        "the backup is only read"
+    );
     let server = place.start_with(&settings());
     for (tenant, devices) in tenants.iter().zip(&acknowledged) {
         assert!(!devices.is_empty());
@@ -120,7 +124,7 @@ fn a_backup_in_mid_stream_has_what_was_acknowledged_and_serves_once_restored() {
             let stored = server.ops.seq(tenant, *device);
             assert!(
                 stored >= *seq,
-                "{device}: {seq} was acknowledged, {stored} is there"
+                "{device}: {seq} was acknowledged, but {stored} is stored"
             );
         }
     }
@@ -129,14 +133,14 @@ fn a_backup_in_mid_stream_has_what_was_acknowledged_and_serves_once_restored() {
     wait(client.send(&[random_check_in(&mut Random::new(1, 0), device(9_999), 1)])).unwrap();
     wait(client.flush()).unwrap();
     assert_eq!(server.ops.seq("contoso", device(9_999)), 1);
-    // A restored store is backed up like any other, and a backup is not undone by what comes later.
+    // A restored store can be backed up, and later writes do not change the first backup.
     verified(&back_up(&server, "again"));
     drop(server.stop());
     verified(&restore(&backup, &place.path("second")));
 }
 
 #[test]
-fn a_backup_goes_nowhere_but_where_the_configuration_says() {
+fn backups_go_only_into_the_configured_directory() {
     let place = Installation::new();
     let server = place.start();
     let ended = back_up(&server, "a");
@@ -159,24 +163,24 @@ fn a_backup_goes_nowhere_but_where_the_configuration_says() {
     }
     assert!(!outside.exists() && !place.path("backups").exists());
 
-    // What an earlier call left is in nobody's way.
+    // Files left by an interrupted backup do not prevent the next one.
     fs::create_dir_all(place.path("backups/a.partial")).unwrap();
     fs::write(place.path("backups/a.partial/000001.sst"), "half").unwrap();
-    // RocksDB's own name for a copy that it has begun.
+    // RocksDB's name of an incomplete checkpoint.
     fs::create_dir_all(place.path("backups/a.partial.tmp")).unwrap();
     fs::write(place.path("backups/a.partial.tmp/000001.sst"), "half").unwrap();
     verified(&back_up(&server, text(&place.path("backups/a"))));
-    let made = Installation::files(&place.path("backups/a"));
+    let files = Installation::files(&place.path("backups/a"));
     std::os::unix::fs::symlink(&outside, place.path("backups/link")).unwrap();
-    for taken in ["a", "link"] {
-        let ended = back_up(&server, taken);
+    for existing in ["a", "link"] {
+        let ended = back_up(&server, existing);
         assert!(
             ended.one_fault(11).contains("answered 409"),
             "{}",
             ended.err
         );
     }
-    assert_eq!(Installation::files(&place.path("backups/a")), made);
+    assert_eq!(Installation::files(&place.path("backups/a")), files);
     assert!(!outside.exists());
     for left in ["a.partial", "a.partial.tmp"] {
         assert!(!place.path("backups").join(left).exists(), "{left}");
@@ -185,7 +189,7 @@ fn a_backup_goes_nowhere_but_where_the_configuration_says() {
 }
 
 #[test]
-fn a_restore_overwrites_nothing_and_takes_no_damaged_backup() {
+fn a_restore_overwrites_nothing_and_refuses_a_damaged_backup() {
     let place = with_backup();
     let backup = place.path("backups/a");
 
@@ -205,7 +209,7 @@ fn a_restore_overwrites_nothing_and_takes_no_damaged_backup() {
         if !(name.ends_with(".sst") || name == "CURRENT" || name == "FORMAT") {
             continue;
         }
-        // A file of its own: those of the backup may be links.
+        // A new file, because those of the backup may be hard links.
         let path = backup.join(&name);
         fs::remove_file(&path).unwrap();
         let mut other = bytes.clone();
@@ -223,7 +227,7 @@ fn a_restore_overwrites_nothing_and_takes_no_damaged_backup() {
     assert_eq!(verified(&restore(&backup, &fresh))["devices"], 50);
 }
 
-/// A server with 50 devices, a backup `a` of it, and nothing running any more.
+/// A stopped server with 50 devices, and a backup `a` of it.
 fn with_backup() -> Installation {
     let place = Installation::new();
     let server = place.start_with(&settings());
@@ -238,8 +242,8 @@ fn with_backup() -> Installation {
     place
 }
 
-/// What a restore of the backup leaves in a directory when it is killed while it copies.
-fn leave_half(place: &Installation, directory: &Path) {
+/// Leaves the files of a restore that was killed while it copied.
+fn leave_interrupted_restore(place: &Installation, directory: &Path) {
     fs::create_dir_all(directory).expect("a scratch directory is writable");
     let files = Installation::files(&place.path("backups/a"));
     let names: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
@@ -254,14 +258,14 @@ fn leave_half(place: &Installation, directory: &Path) {
 }
 
 #[test]
-fn a_restore_that_was_cut_short_is_served_by_nobody_and_simply_ordered_again() {
+fn an_interrupted_restore_is_never_served_and_can_be_repeated() {
     let place = with_backup();
     let (backup, partial) = (place.path("backups/a"), place.path("data.partial"));
     fs::remove_dir_all(place.data()).unwrap();
-    leave_half(&place, &partial);
+    leave_interrupted_restore(&place, &partial);
     let half = Installation::files(&partial);
 
-    // Under both names: a new store under the one would be taken for the old one.
+    // Under both names, because a new store under the final name would be mistaken for the restored one.
     let refused = place.refused(&settings());
     assert!(
         refused.one_fault(6).contains("RESTORING"),
@@ -269,11 +273,11 @@ fn a_restore_that_was_cut_short_is_served_by_nobody_and_simply_ordered_again() {
         refused.err
     );
     assert!(!place.data().exists());
-    let under = Settings {
+    let partial_settings = Settings {
         directory: "data.partial",
         ..settings()
     };
-    let refused = place.refused(&under);
+    let refused = place.refused(&partial_settings);
     assert!(
         refused.one_fault(6).contains("muster restore again"),
         "{}",
@@ -282,7 +286,7 @@ fn a_restore_that_was_cut_short_is_served_by_nobody_and_simply_ordered_again() {
     let ended = restore(&partial, &place.path("other"));
     assert!(ended.one_fault(6).contains("unfinished"), "{}", ended.err);
 
-    // What somebody else has put there stays, and all the rest with it.
+    // If the directory has a file that no restore created, nothing in it is removed.
     for foreign in ["notes.txt", "folder"] {
         let path = partial.join(foreign);
         match foreign {
@@ -299,26 +303,26 @@ fn a_restore_that_was_cut_short_is_served_by_nobody_and_simply_ordered_again() {
     }
     assert_eq!(Installation::files(&partial), half);
 
-    // A slash at the end names the same directory.
+    // A path with a trailing slash names the same directory.
     let data = format!("{}/", text(&place.data()));
     assert_eq!(verified(&restore(&backup, Path::new(&data)))["devices"], 50);
     assert!(!partial.exists());
 
-    // Cut short after the copy had its name.
-    leave_half(&place, &place.path("named"));
-    let report = verified(&restore(&backup, &place.path("named")));
+    // Interrupted after the copy was renamed.
+    leave_interrupted_restore(&place, &place.path("renamed"));
+    let report = verified(&restore(&backup, &place.path("renamed")));
     assert_eq!(report["devices"], 50);
     drop(place.start_with(&settings()).stop());
 }
 
 #[test]
-fn two_restores_do_not_get_into_each_other() {
+fn concurrent_restores_to_one_directory_are_refused() {
     let place = with_backup();
     let (backup, partial) = (place.path("backups/a"), place.path("fresh.partial"));
-    leave_half(&place, &partial);
+    leave_interrupted_restore(&place, &partial);
     let half = Installation::files(&partial);
-    let at_work = fs::File::open(partial.join("RESTORING")).unwrap();
-    at_work.lock().unwrap();
+    let running = fs::File::open(partial.join("RESTORING")).unwrap();
+    running.lock().unwrap();
     let ended = restore(&backup, &place.path("fresh"));
     assert!(
         ended.one_fault(6).contains("by another process"),
@@ -326,21 +330,21 @@ fn two_restores_do_not_get_into_each_other() {
         ended.err
     );
     assert_eq!(Installation::files(&partial), half);
-    // The kernel lets go with the process.
-    drop(at_work);
+    // As the kernel does when the process ends.
+    drop(running);
     let report = verified(&restore(&backup, &place.path("fresh")));
     assert_eq!(report["devices"], 50);
 }
 
 #[test]
-fn a_backup_that_is_not_whole_is_not_restored() {
+fn an_incomplete_backup_is_not_restored() {
     let place = with_backup();
     let (backup, fresh) = (place.path("backups/a"), place.path("fresh"));
-    // Whole, but nobody gave it its name.
+    // Complete, but not renamed.
     fs::rename(&backup, place.path("backups/a.partial")).unwrap();
     let ended = restore(&place.path("backups/a.partial"), &fresh);
     assert!(ended.one_fault(6).contains("unfinished"), "{}", ended.err);
-    // Cut short before it was: FORMAT comes last.
+    // Incomplete: FORMAT is written last.
     fs::rename(place.path("backups/a.partial"), &backup).unwrap();
     fs::remove_file(backup.join("FORMAT")).unwrap();
     let ended = restore(&backup, &fresh);
@@ -356,11 +360,12 @@ fn a_poisoned_store_is_not_backed_up() {
     let mut session = server.session(&place.pki, &credentials);
     Filled::by(&mut session);
     let ended = back_up(&server, "a");
-    let fault = ended.one_fault(12);
+    let line = ended.one_fault(12);
     assert!(
-        fault.contains("answered 503") && fault.contains("poisoned"),
-        "{fault}"
+        line.contains("answered 503") && line.contains("poisoned"),
+        "{line}"
     );
-    assert!(!place.path("backups").exists(), "nothing was begun");
+    assert!(!place.path("backups").exists(), "nothing was created");
+
     assert_eq!(server.ops.get("/counts").0, 200);
 }

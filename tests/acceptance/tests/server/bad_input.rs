@@ -1,5 +1,5 @@
-//! Bad input of every kind: refused with a code or reason of its own, counted in its own metric, logged
-//! once for each cause, and without any effect; and afterwards the server is as good as before.
+//! Bad input of every kind: refused with its code or reason, counted in its metric, logged once per cause, and without
+//! any effect; afterwards the server works as before.
 
 mod certificates;
 mod frames;

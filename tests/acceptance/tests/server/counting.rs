@@ -1,14 +1,14 @@
-//! Counts are those of a model that was told the same, cell by cell.
+//! The counts equal those of a model with the same input, cell by cell.
 
 use muster_client::Client;
 use muster_wire::CheckInRecord;
 
 use crate::harness::*;
 
-/// What the client was told, to compare with the model's answers.
+/// Closes the client and compares its totals with those of the model.
 #[track_caller]
 fn finish(client: Client, oracle_answers: [u64; 3]) {
-    let progress = wait(client.close()).expect("an orderly end");
+    let progress = wait(client.close()).expect("a graceful close");
     assert_eq!(
         [progress.accepted, progress.duplicate, progress.stale],
         oracle_answers
@@ -17,7 +17,7 @@ fn finish(client: Client, oracle_answers: [u64; 3]) {
 }
 
 #[test]
-fn counts_of_one_gateway_are_those_of_the_model() {
+fn the_counts_of_one_gateway_equal_those_of_the_model() {
     let place = Installation::new();
     let server = place.start();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
@@ -41,7 +41,7 @@ fn counts_of_one_gateway_are_those_of_the_model() {
 }
 
 #[test]
-fn repeated_and_reordered_check_ins_are_answered_and_counted_as_by_the_model() {
+fn repeated_and_reordered_check_ins_have_the_outcomes_and_counts_of_the_model() {
     let place = Installation::new();
     let server = place.start();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
@@ -49,7 +49,7 @@ fn repeated_and_reordered_check_ins_are_answered_and_counted_as_by_the_model() {
     let mut sent: Vec<CheckInRecord> = Vec::new();
     for seq in 1..=2000_u64 {
         let number = random.below(100);
-        // A third is news; the rest repeats something old, as it was.
+        // A third are new; the rest repeat an earlier check-in unchanged.
         let check_in = match random.below(3) {
             0 if !sent.is_empty() => sent[random.below(sent.len() as u64) as usize],
             1 if !sent.is_empty() => sent[sent.len() - 1],
@@ -72,7 +72,7 @@ fn repeated_and_reordered_check_ins_are_answered_and_counted_as_by_the_model() {
 }
 
 #[test]
-fn tenants_with_the_same_device_ids_are_counted_apart() {
+fn tenants_with_the_same_device_ids_are_counted_separately() {
     let place = Installation::new();
     let server = place.start();
     let mut oracle = Oracle::new();
@@ -98,7 +98,7 @@ fn tenants_with_the_same_device_ids_are_counted_apart() {
 }
 
 #[test]
-fn many_connections_at_once_lose_and_double_nothing() {
+fn many_concurrent_connections_lose_and_duplicate_nothing() {
     const CLIENTS: u64 = 8;
     let place = Installation::new();
     let server = place.start();
@@ -139,21 +139,21 @@ fn many_connections_at_once_lose_and_double_nothing() {
     server.ops.recount_is_verified();
 }
 
-/// Which arrives first is chance, which counts is not: the highest number of each device.
+/// The order of arrival is random, but the check-in with the highest seq of each device counts.
 #[test]
-fn a_device_that_speaks_through_several_gateways_counts_as_it_said_last() {
+fn a_device_behind_several_gateways_is_counted_by_its_newest_check_in() {
     let place = Installation::new();
     let server = place.start();
     let mut random = Random::new(4, 0);
-    // Never onboarded: whether a device ever was depends on the order of arrival.
-    let mut last = |seq: u64, number: u64| loop {
+    // Never onboarded, because whether a device ever was onboarded depends on the order of arrival.
+    let mut not_onboarded = |seq: u64, number: u64| loop {
         let check_in = random_check_in(&mut random, device(number), seq);
         if check_in.onboarding() == muster_wire::Onboarding::NotOnboarded {
             return check_in;
         }
     };
     let fleet: Vec<CheckInRecord> = (0..4000)
-        .map(|index| last(1 + index / 100, index % 100))
+        .map(|index| not_onboarded(1 + index / 100, index % 100))
         .collect();
     let tasks: Vec<_> = (0..4_usize)
         .map(|number| {
@@ -222,7 +222,7 @@ fn a_device_and_a_gateway_work_side_by_side_with_inventories() {
     assert_eq!(
         server.ops.device("fabrikam", own),
         None,
-        "of another tenant"
+        "another tenant has no such device"
     );
     wait(single.close()).unwrap();
     wait(gateway.close()).unwrap();
@@ -230,7 +230,8 @@ fn a_device_and_a_gateway_work_side_by_side_with_inventories() {
         (server.ops.sessions() == 0).then_some(())
     });
 
-    // Inventories and counts come back from disk, too.
+    // Inventories and counts are recovered from disk.
+
     server.stop();
     let server = place.start();
     assert_eq!(server.ops.cells(), oracle.cells());

@@ -5,12 +5,12 @@ use std::fs;
 
 use crate::harness::*;
 
-/// Files with a deferred link: those that also have their original name, and those that do not.
+/// Files with a deferred link: those that still have their original name, and those that do not.
 fn linked(place: &Installation) -> (BTreeSet<String>, BTreeSet<String>) {
     let entries = fs::read_dir(place.data()).expect("the directory exists");
     let names: BTreeSet<String> = entries
         .map(|entry| entry.expect("the directory can be listed").file_name())
-        .map(|name| name.into_string().expect("plain names"))
+        .map(|name| name.into_string().expect("the name is UTF-8"))
         .collect();
     let linked = names
         .iter()
@@ -37,7 +37,7 @@ fn files_are_linked_while_a_server_runs_and_links_of_a_killed_one_are_removed() 
 
     // A start flushes the log to tables and deletes it, even if it is almost empty.
     let server = place.start();
-    eventually("the old log is removed, and the new one linked", || {
+    eventually("the old log is removed and the new one is linked", || {
         let (present, deleted) = linked(&place);
         (has_log(&present) && deleted.is_empty() && present != left).then_some(())
     });

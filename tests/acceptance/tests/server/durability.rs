@@ -1,12 +1,12 @@
-//! What was acknowledged survives every way in which a server can end.
+//! Acknowledged check-ins survive every way in which a server can end.
 
 use muster_client::Client;
 use serde_json::Value;
 
 use crate::harness::*;
 
-/// Clients take their server for lost after a second of silence, so that they come back quickly even
-/// where nobody tells them that it has restarted.
+/// Clients consider a connection lost after a second of silence, so that they reconnect quickly even if no reset reaches
+/// them after a restart.
 fn settings() -> Settings {
     Settings {
         listen: "idle_timeout = \"1s\"".to_owned(),
@@ -14,7 +14,7 @@ fn settings() -> Settings {
     }
 }
 
-/// The same on the port of an earlier server, where its clients look for it.
+/// The same settings with the port of the previous server, to which its clients reconnect.
 fn settings_at(port: u16) -> Settings {
     Settings {
         quic_port: port,
@@ -30,7 +30,7 @@ fn senders(server: &Server, place: &Installation) -> Vec<Sender> {
         .collect()
 }
 
-/// Waits until every sender has had so many more frames acknowledged.
+/// Waits until every sender has this many more frames acknowledged.
 #[track_caller]
 fn acknowledge(senders: &[Sender], frames: u64) {
     let before: Vec<u64> = senders.iter().map(Sender::frames_acked).collect();
@@ -42,19 +42,19 @@ fn acknowledge(senders: &[Sender], frames: u64) {
 }
 
 #[track_caller]
-fn everything_acknowledged_is_there(server: &Server, senders: &[Sender]) {
+fn everything_acknowledged_is_stored(server: &Server, senders: &[Sender]) {
     for sender in senders {
         for (device, seq) in sender.acknowledged() {
             let stored = server.ops.seq(sender.tenant, device);
             assert!(
                 stored >= seq,
-                "{device}: {seq} was acknowledged, {stored} is there"
+                "{device}: {seq} was acknowledged, but {stored} is stored"
             );
         }
     }
 }
 
-/// Stops the senders and compares what they sent with what is counted.
+/// Stops the senders and compares the counts with what they sent.
 #[track_caller]
 fn counts_are_exact(server: &Server, senders: Vec<Sender>) {
     let mut oracle = Oracle::new();
@@ -67,11 +67,11 @@ fn counts_are_exact(server: &Server, senders: Vec<Sender>) {
 
 fn recovered(log: &[Value]) -> &Value {
     let mut lines = log.iter().filter(|line| line["message"] == "recovered");
-    lines.next().expect("a server says what it recovered")
+    lines.next().expect("a server logs its recovery")
 }
 
 #[test]
-fn a_kill_in_mid_stream_loses_nothing_that_was_acknowledged() {
+fn a_kill_under_load_loses_nothing_acknowledged() {
     let place = Installation::new();
     let server = place.start_with(&settings());
     let port = server.quic.port();
@@ -83,16 +83,16 @@ fn a_kill_in_mid_stream_loses_nothing_that_was_acknowledged() {
     assert_eq!(report["verified"], true, "{report:#}");
     assert!(report["devices"].as_u64() > Some(0));
 
-    // Elsewhere, where no client can send anything again.
+    // On another port, so that no client can reconnect.
     let server = place.start_with(&settings());
-    // Operators see how much was replayed at once, not when the first check-in comes.
+    // The metric has the replayed bytes from the start, before the first check-in.
     let replayed = recovered(&server.log())["journal_bytes"].as_u64();
     let live = server.ops.metrics().get("muster_writer_journal_live_bytes");
     assert!(
         replayed > Some(0) && replayed == Some(live as u64),
         "{replayed:?}, {live}"
     );
-    everything_acknowledged_is_there(&server, &senders);
+    everything_acknowledged_is_stored(&server, &senders);
     server.ops.recount_is_verified();
     server.kill();
 
@@ -103,7 +103,7 @@ fn a_kill_in_mid_stream_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn kill_after_kill_the_counts_stay_exact() {
+fn counts_stay_exact_after_several_kills() {
     let place = Installation::new();
     let mut server = place.start_with(&settings());
     let port = server.quic.port();
@@ -118,7 +118,7 @@ fn kill_after_kill_the_counts_stay_exact() {
 }
 
 #[test]
-fn a_stop_in_mid_stream_says_goodbye_and_leaves_nothing_to_replay() {
+fn a_stop_under_load_sends_goodbye_and_leaves_nothing_to_replay() {
     let place = Installation::new();
     let server = place.start_with(&settings());
     let port = server.quic.port();
@@ -128,7 +128,7 @@ fn a_stop_in_mid_stream_says_goodbye_and_leaves_nothing_to_replay() {
     server.terminate();
 
     let Reply::Goodbye(goodbye) = idle.reply() else {
-        panic!("no goodbye")
+        panic!("not a Goodbye")
     };
     assert_eq!(goodbye.code, 0x30, "draining");
     assert!(goodbye.retry_after_ms > 0);
@@ -139,17 +139,20 @@ fn a_stop_in_mid_stream_says_goodbye_and_leaves_nothing_to_replay() {
     assert_eq!(idle.raw.closed(), Closed::Application(0x30));
     let (code, log) = server.ended();
     assert_eq!(code, 0, "{log:#?}");
-    let said = log.iter().filter_map(|line| line["message"].as_str());
-    assert!(said.clone().any(|message| message == "stopped"), "{log:#?}");
+    let messages = log.iter().filter_map(|line| line["message"].as_str());
     assert!(
-        !said.clone().any(|message| message.contains("deadline")),
+        messages.clone().any(|message| message == "stopped"),
+        "{log:#?}"
+    );
+    assert!(
+        !messages.clone().any(|message| message.contains("deadline")),
         "{log:#?}"
     );
     assert_eq!(place.recount()["verified"], true);
 
     let server = place.start_with(&settings());
     assert_eq!(recovered(&server.log())["journal_bytes"], 0);
-    everything_acknowledged_is_there(&server, &senders);
+    everything_acknowledged_is_stored(&server, &senders);
     server.stop();
 
     let server = place.start_with(&settings_at(port));
@@ -157,12 +160,11 @@ fn a_stop_in_mid_stream_says_goodbye_and_leaves_nothing_to_replay() {
 }
 
 #[test]
-fn a_stop_that_runs_out_of_time_loses_nothing_that_was_acknowledged() {
+fn a_stop_that_exceeds_its_deadline_loses_nothing_acknowledged() {
     let place = Installation::new();
     let tenants = Settings::default().tenants;
-    let hasty = format!("[shutdown]\ndeadline = \"100ms\"\n{tenants}");
     let server = place.start_with(&Settings {
-        tenants: hasty,
+        tenants: format!("[shutdown]\ndeadline = \"100ms\"\n{tenants}"),
         ..settings()
     });
     let port = server.quic.port();
@@ -172,14 +174,14 @@ fn a_stop_that_runs_out_of_time_loses_nothing_that_was_acknowledged() {
     assert_eq!(place.recount()["verified"], true);
 
     let server = place.start_with(&settings());
-    everything_acknowledged_is_there(&server, &senders);
+    everything_acknowledged_is_stored(&server, &senders);
     server.stop();
     let server = place.start_with(&settings_at(port));
     counts_are_exact(&server, senders);
 }
 
 #[test]
-fn checkpoints_beside_check_ins_change_no_count_and_no_recovery() {
+fn checkpoints_under_load_change_neither_counts_nor_recovery() {
     let place = Installation::new();
     let store = "checkpoint_journal_bytes = \"64KiB\"\ngroup_bytes_max = \"64KiB\"".to_owned();
     let settings = Settings {
@@ -228,10 +230,9 @@ fn a_server_without_devices_stops_and_starts_again() {
     assert_eq!(place.recount()["verified"], true);
 }
 
-/// A disk that is full: the log of the store cannot grow any more.
-/// A poisoned server answers from memory, but does not vouch for it.
+/// Asserts that a poisoned server answers from memory, but does not recount.
 #[track_caller]
-fn reads_go_on(server: &Server) {
+fn reads_continue(server: &Server) {
     let (status, body) = server.ops.get("/counts");
     assert!(
         status == 200 && body.contains("contoso"),
@@ -245,7 +246,7 @@ fn reads_go_on(server: &Server) {
 }
 
 #[test]
-fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged() {
+fn a_full_disk_stops_acks_but_not_reads_and_a_restart_has_everything_acknowledged() {
     let place = Installation::new();
     let server = place.start_on_small_disk(&settings(), 1 << 20);
     let credentials = place.pki.gateway("contoso", "gw-1");
@@ -269,20 +270,20 @@ fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged()
         "{body}"
     );
     assert_eq!(server.ops.get("/live").0, 200);
-    reads_go_on(&server);
+    reads_continue(&server);
     let metrics = server.ops.metrics();
     assert_eq!(metrics.get("muster_store_poisoned"), 1.0);
     assert_eq!(metrics.get("muster_session_acks_total"), acked as f64);
     assert!(
         Raw::dial(server.quic, &place.pki, Some(&credentials)).is_err(),
-        "nobody new comes in"
+        "new connections are refused"
     );
-    let fatal = server
+    let errors = server
         .log()
         .into_iter()
         .filter(|line| line["level"] == "ERROR")
         .count();
-    assert_eq!(fatal, 1, "said once");
+    assert_eq!(errors, 1, "the failure is logged once");
     server.kill();
 
     assert_eq!(place.recount()["verified"], true);
@@ -290,7 +291,7 @@ fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged()
     for number in 0..500 {
         assert!(server.ops.seq("contoso", device(number)) >= acked as u64);
     }
-    // What was not acknowledged is sent again, and then everything counts once.
+    // The unacknowledged frame is sent again, and every check-in counts once.
     let client: Client = server.client(&place.pki, &credentials);
     let mut oracle = Oracle::new();
     for records in &sent {
@@ -303,7 +304,7 @@ fn a_full_disk_ends_acks_but_not_reads_and_a_restart_has_what_was_acknowledged()
 }
 
 #[test]
-fn a_restarted_server_tells_clients_that_their_connections_are_gone() {
+fn a_restarted_server_resets_the_connections_of_the_previous_one() {
     let place = Installation::new();
     let server = place.start();
     let port = server.quic.port();
@@ -325,7 +326,7 @@ fn a_stop_does_not_wait_for_the_rest_of_a_frame() {
     let place = Installation::new();
     let tenants = Settings::default().tenants;
     let server = place.start_with(&Settings {
-        // Twice as long as a test waits for anything.
+        // Twice as long as the deadline of a test.
         tenants: format!("[shutdown]\ndeadline = \"120s\"\n{tenants}"),
         ..Settings::default()
     });

@@ -1,16 +1,16 @@
-//! Peers that hold on to what they can get: a byte at a time, many connections, many streams, acks that
-//! nobody reads, keys that change without end, another address. They get no further than the bounds, each end
-//! is counted, and the session of somebody else goes on all the while.
+//! Clients that exhaust resources: frames byte by byte, many connections, many streams, unread acks, endless key
+//! updates, changes of address. They do not exceed the limits, each close is counted, and the sessions of others
+//! continue.
 
 use std::net::UdpSocket;
 
 use crate::harness::*;
 
-/// Bytes of resident memory that a test here may cost the server: far more than any of them does, far less
-/// than without a bound.
+/// Maximum increase of the server's resident memory in a test: far more than any of them needs, far less than without a
+/// limit.
 const MEMORY_MAX: f64 = 192.0 * 1024.0 * 1024.0;
 
-/// A session that was there before and must go on.
+/// A session that was open before the flood and must continue.
 struct Bystander {
     session: Session,
     frames: u64,
@@ -28,13 +28,13 @@ impl Bystander {
                 .metrics()
                 .get("muster_process_resident_memory_bytes"),
         };
-        bystander.goes_on(victim);
+        bystander.continues(victim);
         bystander
     }
 
-    /// One more check-in is durable.
+    /// Sends one more check-in, which must be acknowledged.
     #[track_caller]
-    fn goes_on(&mut self, victim: &Victim) {
+    fn continues(&mut self, victim: &Victim) {
         self.frames += 1;
         let check_in = random_check_in(&mut Random::new(self.frames, 0), device(5000), self.frames);
         self.session.check_ins(&[check_in]);
@@ -45,12 +45,12 @@ impl Bystander {
         victim.oracle.borrow_mut().check_in("contoso", &check_in);
     }
 
-    /// Its session is the last one, it has missed nothing, and memory is where it was.
+    /// Asserts that no other session is left, that this one still works, and that memory has not grown.
     #[track_caller]
     fn finish(mut self, victim: &Victim) {
-        self.goes_on(victim);
+        self.continues(victim);
         let ops = &victim.server.ops;
-        eventually("everybody else is gone", || {
+        eventually("all other sessions have ended", || {
             (ops.sessions() == 1).then_some(())
         });
         let memory = ops.metrics().get("muster_process_resident_memory_bytes");
@@ -75,19 +75,18 @@ fn check_in(number: u64, seq: u64) -> muster_wire::CheckInRecord {
 }
 
 #[test]
-fn a_frame_that_comes_a_byte_at_a_time_is_closed_and_so_are_many() {
+fn sessions_that_send_a_frame_byte_by_byte_are_closed() {
     let victim = with("frame_timeout = \"1s\"");
     let mut bystander = Bystander::new(&victim);
     let fleet: Vec<_> = (900..990).map(|number| check_in(number, 1)).collect();
     let bytes = frame(&fleet).to_vec();
     let mut slow: Vec<_> = (0..30).map(|_| victim.session()).collect();
-    // Each byte is new, none of them is late; only the frame as a whole is. A question to the operators'
-    // endpoint is what passes the time.
+    // No byte is late, only the frame as a whole. The requests to the operators' endpoint pass the time.
     let mut bytes = bytes.iter();
     while victim.server.ops.metrics().by_label(CLOSED)["frameTimeout"] == 0 {
         let byte = bytes.next().expect("closed before the frame is complete");
         slow.iter_mut().for_each(|session| session.write(&[*byte]));
-        bystander.goes_on(&victim);
+        bystander.continues(&victim);
     }
     for session in &mut slow {
         assert_eq!(closed(session), Closed::Application(0x17));
@@ -103,7 +102,7 @@ fn a_frame_that_comes_a_byte_at_a_time_is_closed_and_so_are_many() {
 }
 
 #[test]
-fn a_hello_that_comes_a_byte_at_a_time_is_closed() {
+fn connections_that_send_hello_byte_by_byte_are_closed() {
     let victim = with("hello_timeout = \"2s\"");
     let mut bystander = Bystander::new(&victim);
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
@@ -111,10 +110,10 @@ fn a_hello_that_comes_a_byte_at_a_time_is_closed() {
     let mut slow: Vec<_> = (0..10)
         .map(|_| dial().expect("the server accepts the connection").stream())
         .collect();
-    // All but the last byte, and no hurry.
+    // All but the last byte, slowly.
     for byte in &hello(1, 1)[..23] {
         slow.iter_mut().for_each(|session| session.write(&[*byte]));
-        bystander.goes_on(&victim);
+        bystander.continues(&victim);
     }
     for session in &mut slow {
         assert_eq!(closed(session), Closed::Application(0x16));
@@ -129,15 +128,15 @@ fn a_hello_that_comes_a_byte_at_a_time_is_closed() {
 }
 
 #[test]
-fn acks_that_nobody_reads_end_the_session_and_no_other() {
+fn a_client_that_does_not_read_acks_is_closed_and_no_other_is() {
     let victim = with("frame_timeout = \"500ms\"");
     let mut bystander = Bystander::new(&victim);
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let raw = Raw::dial_with_window(victim.server.quic, &victim.place.pki, &credentials, 1024);
     let mut non_reading = raw.expect("the server accepts the connection").stream();
     non_reading.write(&hello(1, 1));
-    // Each of these frames is answered by 2 KiB of rejections, and the peer takes 1 KiB in all. It keeps to its
-    // window of frames: each goes out once the one before has been read.
+    // Each of these frames is answered with 2 KiB of rejections, and the client reads 1 KiB in total. It stays within
+    // its window: each frame is sent once the previous one has been read.
     let mut bad = *check_in(901, 1).as_bytes();
     bad[42] = 6;
     let ops = &victim.server.ops;
@@ -146,13 +145,13 @@ fn acks_that_nobody_reads_end_the_session_and_no_other() {
     for _ in 0..1000 {
         let before = frames();
         non_reading.records(&[bad; 64]);
-        eventually("it is read, or the session is closed", || {
+        eventually("the frame is read or the session is closed", || {
             (frames() > before || is_closed()).then_some(())
         });
         if is_closed() {
             break;
         }
-        bystander.goes_on(&victim);
+        bystander.continues(&victim);
     }
     assert_eq!(non_reading.raw.closed(), Closed::Application(0x17));
     victim
@@ -164,7 +163,7 @@ fn acks_that_nobody_reads_end_the_session_and_no_other() {
 }
 
 #[test]
-fn a_peer_that_stops_the_acks_is_closed_and_what_it_sent_counts_once() {
+fn a_client_that_stops_the_ack_stream_is_closed_and_its_check_ins_count_once() {
     let victim = with("");
     let bystander = Bystander::new(&victim);
     let known = check_in(0, 5);
@@ -184,17 +183,17 @@ fn a_peer_that_stops_the_acks_is_closed_and_what_it_sent_counts_once() {
 }
 
 #[test]
-fn connections_without_end_from_one_address_end_at_the_limit() {
+fn endless_connections_from_one_address_stop_at_the_limit() {
     let victim = with(
         "connections_max = 20\nconnections_tenant_max = 20\nhandshakes_max = 20\nhello_timeout = \"2s\"",
     );
     let mut bystander = Bystander::new(&victim);
-    eventually("the first client is gone", || {
+    eventually("the first client has disconnected", || {
         (victim.server.ops.sessions() == 1).then_some(())
     });
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let dial = || Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
-    // Nineteen places, and nobody says Hello; what comes beyond is told so at once.
+    // Nineteen connections without a Hello fill the limit; further ones are refused at once.
     let held: Vec<_> = (0..19)
         .map(|_| dial().expect("the server accepts the connection"))
         .collect();
@@ -202,7 +201,7 @@ fn connections_without_end_from_one_address_end_at_the_limit() {
     for _ in 0..50 {
         let closed = dial().map_or_else(|closed| closed, |raw| raw.closed());
         refused += u64::from(closed == Closed::Application(0x33));
-        bystander.goes_on(&victim);
+        bystander.continues(&victim);
     }
     let counted = victim.server.ops.metrics().by_label(CLOSED);
     assert!(refused > 0, "{counted:?}");
@@ -219,7 +218,7 @@ fn connections_without_end_from_one_address_end_at_the_limit() {
 }
 
 #[test]
-fn hellos_without_end_leave_nothing_behind() {
+fn endless_hellos_leave_nothing_behind() {
     let victim = with("");
     let mut bystander = Bystander::new(&victim);
     let before = victim
@@ -227,10 +226,10 @@ fn hellos_without_end_leave_nothing_behind() {
         .ops
         .metrics()
         .get("muster_net_connections_total");
-    // Gone without a word after Hello; and several Hellos in one stream are one and a fault.
+    // Connections dropped right after Hello; then several Hellos on one stream, of which the second is an error.
     for _ in 0..100 {
         drop(victim.session());
-        bystander.goes_on(&victim);
+        bystander.continues(&victim);
     }
     victim.closes("unexpectedFrame", 0x13, |session| {
         session.write(&hello(1, 1).repeat(100))
@@ -246,7 +245,7 @@ fn hellos_without_end_leave_nothing_behind() {
 }
 
 #[test]
-fn streams_that_are_reset_at_once_close_their_connection() {
+fn a_stream_reset_at_any_point_closes_the_connection() {
     let victim = with("");
     let mut bystander = Bystander::new(&victim);
     for length in [0, 1, 8, 20, 56] {
@@ -254,7 +253,7 @@ fn streams_that_are_reset_at_once_close_their_connection() {
             session.write(&frame(&[check_in(902, 1); 2])[..length]);
             let _ = session.send.reset(7_u32.into());
         });
-        bystander.goes_on(&victim);
+        bystander.continues(&victim);
     }
     assert_eq!(victim.server.ops.device("contoso", device(902)), None);
     bystander.finish(&victim);
@@ -262,7 +261,7 @@ fn streams_that_are_reset_at_once_close_their_connection() {
 }
 
 #[test]
-fn keys_that_change_without_end_change_nothing_else() {
+fn endless_key_updates_affect_nothing_else() {
     let victim = with("");
     let mut bystander = Bystander::new(&victim);
     let mut session = victim.session();
@@ -273,18 +272,18 @@ fn keys_that_change_without_end_change_nothing_else() {
         assert_eq!(session.acknowledged(seq).0.accepted, seq);
         victim.oracle.borrow_mut().check_in("contoso", &check_in);
     }
-    // Faster than they can be confirmed is against QUIC: that connection may end, and no other.
+    // Key updates before the previous one is confirmed violate QUIC: that connection may end, but no other.
     for _ in 0..1000 {
         session.raw.connection.force_key_update();
     }
     drop(session);
-    bystander.goes_on(&victim);
+    bystander.continues(&victim);
     bystander.finish(&victim);
     victim.finish();
 }
 
 #[test]
-fn a_client_that_moves_to_another_address_stays_who_it_is() {
+fn a_client_that_migrates_to_another_address_keeps_its_identity() {
     let victim = with("");
     let bystander = Bystander::new(&victim);
     let own = device(904);

@@ -1,4 +1,4 @@
-//! The listing of a data directory names every device with exactly what it said last.
+//! The listing of a data directory has every device with its newest check-in.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +23,12 @@ fn listed(place: &Installation) -> BTreeMap<(String, String), Value> {
 }
 
 #[test]
-fn a_listing_shows_what_each_device_said_last_from_pages_as_from_the_journal() {
+fn a_listing_shows_the_newest_check_in_of_each_device_from_pages_and_journal() {
     let place = Installation::new();
     let mut random = Random::new(7, 0);
     let mut expected = BTreeMap::new();
-    // The first server leaves pages, the second, killed, leaves a journal behind them.
+    // The first server leaves pages; the second one is killed and leaves a journal.
+
     for (round, numbers) in [(1, 0..300), (2, 200..400)] {
         let server = place.start();
         for tenant in ["contoso", "fabrikam"] {
@@ -58,7 +59,7 @@ fn a_listing_shows_what_each_device_said_last_from_pages_as_from_the_journal() {
 }
 
 #[test]
-fn a_listing_shows_inventories_also_of_devices_that_have_not_checked_in() {
+fn a_listing_includes_inventories_of_devices_that_have_not_checked_in() {
     let place = Installation::new();
     let server = place.start();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));

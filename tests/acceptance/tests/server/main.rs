@@ -1,7 +1,6 @@
-//! Runs whole servers, as processes, against real clients: what a check-in, a crash, a stop and every
-//! kind of bad input do.
+//! Runs whole servers as processes with real clients: check-ins, crashes, stops and every kind of bad input.
 //!
-//! One file for each promise. Each test has a server of its own; all of them run side by side.
+//! One file per guarantee. Each test has its own server; tests run in parallel.
 
 mod backup;
 mod bad_input;

@@ -1,8 +1,7 @@
 //! A device that sends odd values of every field, alone and through a gateway.
 //!
-//! What must come out is computed from the tables of docs/reference/PROTOCOL.md, as a client's author reads them; that
-//! the codec agrees is asserted on the way. Refused records change nothing, accepted ones change exactly what
-//! the engine's slow model says.
+//! The expected results are computed from the tables of docs/reference/PROTOCOL.md, as the author of a client reads
+//! them; the codec must agree. Rejected records change nothing, accepted ones change what the engine's model predicts.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +11,11 @@ use muster_wire::{
 
 use crate::harness::*;
 
-/// What docs/reference/PROTOCOL.md says about a check-in.
+/// The rules for a check-in in docs/reference/PROTOCOL.md.
 struct Document {
-    /// Offset and size, by the name of the field.
+    /// Offset and size by field name.
     fields: BTreeMap<String, (usize, usize)>,
-    /// For each field of one code, in the order in which faults are told: its known codes.
+    /// The known codes of each coded field, in the order in which reasons take precedence.
     codes: Vec<(&'static str, RejectReason, Vec<u64>)>,
     flags: u64,
 }
@@ -83,8 +82,8 @@ impl Document {
         u64::from_le_bytes(wide)
     }
 
-    /// Why the record is refused, by the document alone.
-    fn fault(&self, bytes: &CheckInBytes) -> Option<RejectReason> {
+    /// The reason to reject the record, according to the document.
+    fn reject_reason(&self, bytes: &CheckInBytes) -> Option<RejectReason> {
         if bytes[..16] == [0; 16] {
             return Some(RejectReason::DeviceIdZero);
         }
@@ -101,8 +100,8 @@ impl Document {
         reserved.then_some(RejectReason::ReservedNotZero)
     }
 
-    /// Good records of `base` with one field changed: every value of a field of one byte, every bit and the
-    /// ends of the others.
+    /// Valid records of `base` with one field changed: every value of a field of one byte; every bit and the extreme
+    /// values of the others.
     fn odd_records(&self, mut base: impl FnMut() -> CheckInBytes) -> Vec<CheckInBytes> {
         let mut odd = Vec::new();
         for (name, (at, size)) in &self.fields {
@@ -130,7 +129,7 @@ impl Document {
     }
 }
 
-/// Sends frames and holds every answer against what the document says.
+/// Sends frames and compares every ack with the document.
 struct Conversation {
     document: Document,
     session: Session,
@@ -148,25 +147,25 @@ impl Conversation {
         }
     }
 
-    /// Sends one frame; `own` is the one device the sender speaks for.
+    /// Sends one frame. `own` is the device of the sender's certificate, if it is one of a device.
     #[track_caller]
     fn frame(&mut self, victim: &Victim, records: &[CheckInBytes], own: Option<DeviceId>) {
         let mut expected = Vec::new();
         for bytes in records {
-            let fault = self.document.fault(bytes);
+            let invalid = self.document.reject_reason(bytes);
             let valid = CheckInRecord::validate(bytes);
             assert_eq!(
                 valid.as_ref().err().copied(),
-                fault,
-                "the codec reads the document so"
+                invalid,
+                "the codec agrees with the document"
             );
             let (device_id, seq) = CheckInRecord::peek(bytes);
             let foreign = own.is_some_and(|own| own != device_id);
             let foreign = foreign.then_some(RejectReason::IdentityMismatch);
-            match (fault.or(foreign), valid) {
+            match (invalid.or(foreign), valid) {
                 (None, Ok(record)) => victim.oracle.borrow_mut().check_in("contoso", &record),
                 (reason, _) => {
-                    let reason = reason.expect("what is not valid has a fault");
+                    let reason = reason.expect("an invalid record has a reason");
                     *self.rejected.entry(reason.name()).or_default() += 1;
                     expected.push(Rejection::new(device_id, seq, reason));
                 }
@@ -185,7 +184,7 @@ impl Conversation {
         self.totals = totals;
     }
 
-    /// What was answered, counted and kept is what the document and the model say.
+    /// Asserts that acks, metrics and state agree with the document and the model.
     #[track_caller]
     fn finish(self, victim: &Victim, before: [u64; 3]) {
         let answers = victim.oracle.borrow().answers;
@@ -215,7 +214,7 @@ impl Conversation {
 }
 
 #[test]
-fn odd_values_of_every_field_through_a_gateway_with_good_records_between_them() {
+fn odd_values_of_every_field_from_a_gateway_among_good_records() {
     let victim = Victim::new(&Settings::default());
     let before = victim.oracle.borrow().answers;
     let mut random = Random::new(7, 0);
@@ -227,7 +226,7 @@ fn odd_values_of_every_field_through_a_gateway_with_good_records_between_them() 
     let mut conversation = Conversation::new(victim.session());
     let mut records = conversation.document.odd_records(&mut good);
     assert!(records.len() > 2000, "{} odd records", records.len());
-    // Good ones between them, and some a second time: those are duplicates, or refused again.
+    // Insert valid records between them, and repeat some, which are duplicates or rejected again.
     for index in (0..records.len()).rev().step_by(3) {
         records.insert(index, good());
     }
@@ -238,7 +237,7 @@ fn odd_values_of_every_field_through_a_gateway_with_good_records_between_them() 
     for index in (1..records.len()).rev() {
         records.swap(index, shuffle.below(index as u64 + 1) as usize);
     }
-    // An ack spells out 64 rejections, so each frame has all of its own told.
+    // An ack lists up to 64 rejections, so all of a frame are listed.
     for records in records.chunks(64) {
         conversation.frame(&victim, records, None);
     }
@@ -260,7 +259,7 @@ fn odd_values_of_every_field_from_one_device() {
         *random_check_in(&mut random, own, seq).as_bytes()
     };
     let records = conversation.document.odd_records(base);
-    // The highest seq there is comes somewhere in between, and after it every other is stale.
+    // One of the records has the highest possible seq, after which all others are stale.
     for records in records.chunks(50) {
         conversation.frame(&victim, records, Some(own));
     }
@@ -286,7 +285,7 @@ fn odd_values_of_every_field_of_an_inventory() {
     let (mut frames, mut accepted, mut rejected) = (0, 0, 0);
     let mut send = |archive: &[u8]| {
         let mut bytes = Vec::new();
-        encode_inventory(&mut bytes, archive).expect("within the limits of a frame");
+        encode_inventory(&mut bytes, archive).expect("the archive fits into a frame");
         session.write(&bytes);
         frames += 1;
         let (totals, rejections) = session.acknowledged(frames);
@@ -297,8 +296,9 @@ fn odd_values_of_every_field_of_an_inventory() {
     };
     let good = random_inventory(&mut Random::new(3, 0), known, 1)
         .to_bytes()
-        .expect("within the limits");
-    // The root is at the end; every bit of it, and every owner there is not.
+        .expect("a valid inventory");
+    // The root is at the end: flip every bit of it, and try every owner code.
+
     let root = good.len() - 88;
     let mut archives: Vec<Vec<u8>> = (0..88 * 8)
         .map(|bit| {

@@ -1,4 +1,4 @@
-//! More than the server takes: whoever is turned away is turned away by name, and the accounts add up.
+//! Load beyond the limits of the server: each refusal has its code, and all records are accounted for.
 
 use crate::harness::*;
 use crate::stops::record_counts;
@@ -12,17 +12,17 @@ fn start(listen: &str) -> (Installation, Server) {
     (place, server)
 }
 
-/// With a budget of one handshake everybody proves his address first, and who comes while one is under
-/// way is refused with the code that QUIC has for it.
+/// With a limit of one handshake every client must validate its address first, and an attempt during a handshake is
+/// refused with QUIC's code.
 #[test]
-fn handshakes_beyond_their_budget_are_asked_to_retry_and_refused() {
+fn handshakes_beyond_the_limit_get_a_retry_or_are_refused() {
     let (place, server) = start("handshakes_max = 1\nhello_timeout = \"3s\"");
     let credentials = place.pki.gateway("contoso", "gw-1");
-    // The first answer proves the address, and the handshake never ends.
+    // The Retry validates the address, but the handshake never completes.
     let mute = Relay::before(server.quic, 1);
     let stuck = Raw::dialling(mute.address, &place.pki, Some(&credentials));
     let stuck = spawn(stuck);
-    eventually("a handshake is under way", || {
+    eventually("a handshake is in progress", || {
         (server.ops.metrics().get("muster_net_handshakes") == 1.0).then_some(())
     });
     // RFC 9000, 20.1: CONNECTION_REFUSED.
@@ -34,7 +34,7 @@ fn handshakes_beyond_their_budget_are_asked_to_retry_and_refused() {
         1
     );
     assert_eq!(metrics.get("muster_net_retries_total"), 1.0);
-    eventually("the handshake is given up", || {
+    eventually("the handshake times out", || {
         let metrics = server.ops.metrics();
         (metrics.by_label("muster_net_handshakes_failed_total")["other"] == 1).then_some(())
     });
@@ -43,12 +43,12 @@ fn handshakes_beyond_their_budget_are_asked_to_retry_and_refused() {
     drop(mute);
     server.session(&place.pki, &credentials).goodbye();
     let metrics = server.ops.accounts_add_up();
-    // Stuck: asked, then failed. Refused. Served: asked, then served.
+    // The stuck client: a Retry, then a failure. The refused one. The served one: a Retry, then a session.
     assert_eq!(metrics.get("muster_net_attempts_total"), 5.0);
 }
 
 #[test]
-fn a_tenant_with_its_share_of_connections_leaves_the_others_theirs() {
+fn a_tenant_at_its_share_of_connections_leaves_room_for_others() {
     // Three quarters of four.
     let (place, server) = start("connections_max = 4\nhandshakes_max = 4");
     let contoso = place.pki.gateway("contoso", "gw-1");
@@ -73,25 +73,25 @@ fn a_tenant_with_its_share_of_connections_leaves_the_others_theirs() {
     assert_eq!(metrics.get("muster_net_sessions_opened_total"), 5.0);
 }
 
-/// Acks pile up until nothing more fits between the server and a peer that reads none of them.
+/// Acks accumulate until the buffers between the server and a client that reads none are full.
 #[test]
-fn a_peer_that_never_reads_its_acks_is_closed_on() {
+fn a_client_that_never_reads_its_acks_is_closed() {
     let (place, server) = start("frame_timeout = \"300ms\"");
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     let good = random_check_in(&mut Random::new(1, 0), device(1), 1);
     let mut bad = *good.as_bytes();
     bad[42] = 200;
     let mut frames = 0.0;
-    // Each ack spells out 64 rejections. What fits is some hundred KiB of windows and buffers.
+    // Each ack lists 64 rejections. Windows and buffers have room for a few hundred KiB.
     while session.raw.connection.close_reason().is_none() {
         session.records(&[bad; 64]);
         frames += 1.0;
-        eventually("the frame is answered, or the session closed", || {
+        eventually("the frame is acknowledged or the session is closed", || {
             let is_closed = session.raw.connection.close_reason().is_some();
             let acks = server.ops.metrics().get("muster_session_acks_total");
             (is_closed || acks >= frames).then_some(())
         });
-        assert!(frames < 5_000.0, "the server buffers without end");
+        assert!(frames < 5_000.0, "the server buffers without a limit");
     }
     assert_eq!(session.raw.closed(), Closed::Application(0x17));
     let metrics = server.ops.accounts_add_up();
@@ -101,9 +101,9 @@ fn a_peer_that_never_reads_its_acks_is_closed_on() {
     );
 }
 
-/// The Hello of the server has a deadline as that of the client has: nobody keeps a place by not reading it.
+/// The server's Hello has a timeout like the client's, so that a client cannot hold a connection by not reading it.
 #[test]
-fn a_peer_that_takes_no_byte_is_closed_before_its_session_begins() {
+fn a_client_that_does_not_read_the_hello_is_closed_before_its_session_opens() {
     let (place, server) = start("hello_timeout = \"300ms\"\nidle_timeout = \"600s\"");
     let credentials = place.pki.gateway("contoso", "gw-1");
     let mut non_reading = Raw::dial_with_window(server.quic, &place.pki, &credentials, 0)
@@ -121,7 +121,7 @@ fn a_peer_that_takes_no_byte_is_closed_before_its_session_begins() {
 }
 
 #[test]
-fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
+fn records_unacknowledged_because_of_a_full_disk_are_counted() {
     let place = Installation::new();
     let server = place.start_on_small_disk(&Settings::default(), 1 << 20);
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
@@ -142,7 +142,8 @@ fn what_a_full_disk_left_unanswered_is_in_the_accounts() {
     assert_eq!(refused.err(), Some(Closed::Transport(2)));
     let metrics = server.ops.accounts_add_up();
     assert_eq!(metrics.by_label("muster_net_refused_total")["store"], 1);
-    // The last lines of the log say the same.
+    // The last lines of the log have the same numbers.
+
     server.terminate();
     let (_, log) = server.ended();
     let lost = FRAME_RECORDS as u64;

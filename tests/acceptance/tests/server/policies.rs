@@ -1,4 +1,4 @@
-//! Rules change with the configuration, between two starts.
+//! Rules change with the configuration, at a restart.
 
 use muster_engine::{TenantPolicy, Threshold};
 use muster_wire::Platform;
@@ -27,7 +27,7 @@ fn strict() -> TenantPolicy {
 }
 
 #[test]
-fn new_rules_judge_stored_devices_without_any_check_in() {
+fn new_rules_apply_to_stored_devices_without_a_check_in() {
     let place = Installation::new();
     let server = place.start();
     let (mut random, mut oracle) = (Random::new(11, 0), Oracle::new());
@@ -66,12 +66,12 @@ fn new_rules_judge_stored_devices_without_any_check_in() {
             .get("muster_session_records_received_total"),
         0.0
     );
-    let judged = server.ops.total()["compliance"].clone();
-    assert_ne!(judged, lenient);
+    let evaluated = server.ops.total()["compliance"].clone();
+    assert_ne!(evaluated, lenient);
     assert_eq!(server.ops.cells(), oracle.cells());
     server.ops.recount_is_verified();
 
-    // The verdicts of the new rules are durable, and check-ins meet them.
+    // The results of the new rules are durable, and new check-ins are evaluated by them.
     server.kill();
     assert_eq!(place.recount()["verified"], true);
     let server = place.start_with(&settings);
@@ -86,9 +86,10 @@ fn new_rules_judge_stored_devices_without_any_check_in() {
     assert_eq!(server.ops.cells(), oracle.cells());
 }
 
-/// A tenant that is no longer configured is nobody's any more, but its devices are not forgotten.
+/// A tenant that is no longer configured is refused, but its devices are kept.
+
 #[test]
-fn a_tenant_that_is_configured_no_more_keeps_its_devices_and_is_refused() {
+fn a_tenant_that_is_no_longer_configured_keeps_its_devices_and_is_refused() {
     let place = Installation::new();
     let server = place.start();
     let credentials = place.pki.gateway("fabrikam", "gw-1");

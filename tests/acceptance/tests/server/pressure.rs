@@ -1,4 +1,4 @@
-//! Much at once: full inboxes, recounts beside check-ins, and what the metrics say of it.
+//! Load: full inboxes, recounts under load, and the metrics.
 
 use muster_wire::CheckInRecord;
 use serde_json::Value;
@@ -7,9 +7,9 @@ use crate::harness::*;
 
 const CLIENTS: u64 = 12;
 
-/// Every bound as low as it goes, so that sessions wait for room all the time.
+/// Every limit at its minimum, so that sessions constantly wait for room.
 #[test]
-fn with_the_smallest_queues_nothing_is_lost_and_counts_are_exact() {
+fn nothing_is_lost_and_counts_are_exact_with_the_smallest_queues() {
     let place = Installation::new();
     let shards = "count = 2\ninbox_batches = 16\nbatch_check_ins_max = 4096\ncommits_in_flight = 1";
     let settings = Settings {
@@ -31,7 +31,7 @@ fn with_the_smallest_queues_nothing_is_lost_and_counts_are_exact() {
                 .collect();
             oracle.check_ins("contoso", &sent);
             spawn(async move {
-                // Small frames: it is parts that fill an inbox.
+                // Small frames, because an inbox is bounded in shard batches.
                 for records in sent.chunks(10) {
                     client.send(records).await.unwrap();
                 }
@@ -52,7 +52,7 @@ fn with_the_smallest_queues_nothing_is_lost_and_counts_are_exact() {
 }
 
 #[test]
-fn a_recount_beside_check_ins_finds_no_difference() {
+fn a_recount_under_load_finds_no_difference() {
     let place = Installation::new();
     let server = place.start();
     let senders: Vec<_> = (1..=3)
@@ -61,7 +61,7 @@ fn a_recount_beside_check_ins_finds_no_difference() {
     for _ in 0..5 {
         let before: u64 = senders.iter().map(Sender::frames_acked).sum();
         server.ops.recount_is_verified();
-        eventually("check-ins go on", || {
+        eventually("check-ins continue", || {
             let now: u64 = senders.iter().map(Sender::frames_acked).sum();
             (now > before).then_some(())
         });
@@ -82,7 +82,7 @@ fn a_recount_beside_check_ins_finds_no_difference() {
 fn one_recount_runs_at_a_time() {
     let place = Installation::new();
     let server = place.start();
-    // Enough devices that a recount takes a while.
+    // Enough devices for a recount to take a while.
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     let mut random = Random::new(31, 0);
     let fleet: Vec<_> = (0..30_000)
@@ -90,8 +90,8 @@ fn one_recount_runs_at_a_time() {
         .collect();
     wait(client.send(&fleet)).unwrap();
     wait(client.close()).unwrap();
-    let (mut verified, mut turned_away) = (0, 0);
-    eventually("one of several is turned away", || {
+    let (mut verified, mut refused) = (0, 0);
+    eventually("one of several is refused", || {
         std::thread::scope(|scope| {
             let asked: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| server.ops.recount()))
@@ -104,19 +104,19 @@ fn one_recount_runs_at_a_time() {
                     }
                     (409, error) => {
                         assert_eq!(error["code"], "recountRunning");
-                        turned_away += 1;
+                        refused += 1;
                     }
                     other => panic!("{other:?}"),
                 }
             }
         });
-        (verified > 0 && turned_away > 0).then_some(())
+        (verified > 0 && refused > 0).then_some(())
     });
     server.ops.recount_is_verified();
 }
 
 #[test]
-fn metrics_add_up_once_all_is_quiet() {
+fn metrics_add_up_once_the_server_is_idle() {
     let place = Installation::new();
     let server = place.start();
     let (mut random, mut oracle) = (Random::new(32, 0), Oracle::new());

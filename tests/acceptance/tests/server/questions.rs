@@ -1,4 +1,4 @@
-//! What docs/reference/PROTOCOL.md answers, each question by a test; those that need no server are in
+//! Questions that docs/reference/PROTOCOL.md answers, each with a test; those that need no server are in
 //! `wire/tests/protocol_questions.rs`.
 
 use std::net::UdpSocket;
@@ -14,7 +14,7 @@ use rcgen::{
 
 use crate::harness::*;
 
-/// The frames that a gateway may have in flight unless the configuration says otherwise.
+/// The default window of a gateway, in frames.
 const WINDOW: u64 = 64;
 
 fn goodbye(code: u32, retry_after_ms: u32) -> Vec<u8> {
@@ -28,7 +28,7 @@ fn goodbye(code: u32, retry_after_ms: u32) -> Vec<u8> {
 }
 
 #[test]
-fn question_what_a_goodbye_with_a_code_does() {
+fn question_the_effect_of_a_goodbye_with_a_code() {
     let victim = Victim::new(&Settings::default());
     for (code, retry_after_ms) in [(CloseCode::Draining.code(), 0), (0, 1)] {
         victim.closes("malformedFrame", 0x11, |session| {
@@ -39,17 +39,17 @@ fn question_what_a_goodbye_with_a_code_does() {
 }
 
 #[test]
-fn question_what_a_byte_after_goodbye_does() {
+fn question_the_effect_of_bytes_after_goodbye() {
     let victim = Victim::new(&Settings::default());
-    let behind = frame(&[random_check_in(&mut Random::new(1, 0), device(900), 1)]);
-    // In the same piece as Goodbye, and in later ones.
+    let trailing = frame(&[random_check_in(&mut Random::new(1, 0), device(900), 1)]);
+    // In the same write as Goodbye, and in later ones.
     for (tail, later) in [
         (&[0][..], &[][..]),
         (&[0xff; 100], &[]),
-        (&behind, &[]),
-        (&behind[..20], &behind[20..]),
+        (&trailing, &[]),
+        (&trailing[..20], &trailing[20..]),
         (&[], &[0]),
-        (&[], &behind),
+        (&[], &trailing),
     ] {
         let mut session = victim.session();
         session.write(&[&frame(&[known()]), &goodbye(0, 0)[..], tail].concat());
@@ -63,7 +63,7 @@ fn question_what_a_byte_after_goodbye_does() {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(acked, 1, "the frame before Goodbye, and no other");
+        assert_eq!(acked, 1, "only the frame before Goodbye");
         assert_eq!(session.raw.closed(), Closed::Application(0));
     }
     assert_eq!(victim.server.ops.device("contoso", device(900)), None);
@@ -83,7 +83,7 @@ fn question_which_keys_a_client_may_have() {
         rsa(RsaKeySize::_4096),
     ];
     for (number, key) in (900..).zip(keys) {
-        let key = key.expect("a key can be made");
+        let key = key.expect("a key can be generated");
         let uri = format!("muster://contoso/device/{}", device(number));
         let credentials = victim.place.pki.with_key(&uri, &key);
         let check_in = random_check_in(&mut Random::new(number, 0), device(number), 1);
@@ -117,12 +117,12 @@ fn question_upper_case_hex_in_the_identity() {
 }
 
 #[test]
-fn question_in_which_order_the_frames_of_a_stream_are_judged() {
+fn question_in_which_order_the_frames_of_a_stream_are_applied() {
     const DEVICES: std::ops::Range<u64> = 900..908;
     let victim = Victim::new(&Settings::default());
     let mut bytes = Vec::new();
     let mut oracle = victim.oracle.borrow_mut();
-    // Seqs within a frame and across frames, inventories among them; in another order the answers would be others.
+    // Seqs within a frame and across frames, and inventories; another order would give other outcomes.
     for seqs in [&[5, 4][..], &[5], &[6, 6], &[3], &[7]] {
         for number in DEVICES {
             let records: Vec<_> = seqs
@@ -136,16 +136,18 @@ fn question_in_which_order_the_frames_of_a_stream_are_judged() {
     for revision in [2, 1, 2] {
         for number in DEVICES {
             let inventory = random_inventory(&mut Random::new(number, 0), device(number), revision);
-            bytes.extend(inventory_frame(&inventory.to_bytes().expect("good")));
+            bytes.extend(inventory_frame(
+                &inventory.to_bytes().expect("a valid inventory"),
+            ));
             oracle.inventory("contoso", &inventory);
         }
     }
     let frames = 8 * (5 + 3);
-    assert_eq!(frames, WINDOW, "one window, sent at once");
+    assert_eq!(frames, WINDOW, "all frames fit into one window");
     let mut session = victim.session();
     session.write(&bytes);
     let (totals, _) = session.acknowledged(frames);
-    // Of each device 5, 6, 7 and revision 2 are new; 5, 6 and revision 2 come again; 4, 3 and revision 1 are stale.
+    // Of each device 5, 6, 7 and revision 2 are new; 5, 6 and revision 2 are repeated; 4, 3 and revision 1 are stale.
     assert_eq!(
         (totals.accepted, totals.duplicate, totals.stale),
         (8 * 4, 8 * 3, 8 * 3)
@@ -156,10 +158,10 @@ fn question_in_which_order_the_frames_of_a_stream_are_judged() {
     victim.finish();
 }
 
-/// Reasons of the session come before those of the shard, and what is known is duplicate or stale before that; what a
-/// record itself gets wrong is in `wire/tests/protocol_questions.rs`.
+/// Reasons of the session take precedence over those of the shard, and a known record is duplicate or stale before any
+/// reason of the shard applies. The order of reasons within a record is in `wire/tests/protocol_questions.rs`.
 #[test]
-fn question_which_reason_wins_of_several() {
+fn question_which_of_several_reasons_wins() {
     let place = Installation::new();
     let tenants = "[[tenants]]\nname = \"contoso\"\n\
                    [[tenants]]\nname = \"fabrikam\"\nauto_create_devices = false\n";
@@ -176,8 +178,8 @@ fn question_which_reason_wins_of_several() {
         record
     };
     let inventory = |number| {
-        let inventory = inventory_of(device(number), &["a tag of its own"]);
-        inventory_frame(&inventory.to_bytes().expect("good"))
+        let inventory = inventory_of(device(number), &["a new tag"]);
+        inventory_frame(&inventory.to_bytes().expect("a valid inventory"))
     };
     let gateway = |tenant| place.pki.gateway(tenant, "gw-1");
     use RejectReason as R;
@@ -226,7 +228,7 @@ fn question_which_reason_wins_of_several() {
     server.ops.recount_is_verified();
 }
 
-/// Sends a frame of one record.
+/// Sends a frame of one record and returns its outcome.
 fn answer(mut session: Session, frame: &[u8]) -> Answer {
     session.write(frame);
     let (totals, rejections) = session.acknowledged(1);
@@ -240,7 +242,7 @@ fn answer(mut session: Session, frame: &[u8]) -> Answer {
     }
 }
 
-/// What became of one record.
+/// The outcome of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Accepted,
@@ -266,7 +268,9 @@ fn question_what_duplicate_and_unsorted_tags_mean() {
     let mut session = victim.session();
     for (number, tags) in (900..).zip(lists) {
         let inventory = inventory_of(device(number), tags);
-        session.write(&inventory_frame(&inventory.to_bytes().expect("good")));
+        session.write(&inventory_frame(
+            &inventory.to_bytes().expect("a valid inventory"),
+        ));
         assert_eq!(session.acknowledged(number - 899).0.accepted, number - 899);
         victim.oracle.borrow_mut().inventory("contoso", &inventory);
         let stored = victim
@@ -283,19 +287,19 @@ fn question_what_duplicate_and_unsorted_tags_mean() {
         of.map(|(_, count)| count).sum()
     };
     assert_eq!(of_tags(&["a", "b"]), 4, "{cells:?}");
-    // A repeated tag takes a slot all the same.
+    // A repeated tag takes a slot nevertheless.
     assert!(inventory_of(device(1), &["a"; 16]).to_bytes().is_ok());
     assert!(inventory_of(device(1), &["a"; 17]).to_bytes().is_err());
     victim.finish();
 }
 
 #[test]
-fn question_what_a_changed_address_does() {
+fn question_the_effect_of_a_changed_address() {
     let victim = Victim::new(&Settings::default());
     let mut session = victim.session();
     let check_in = |seq| random_check_in(&mut Random::new(seq, 0), device(900), seq);
     for round in 0..5 {
-        // Frames are pending while the address changes.
+        // The address changes while frames are in flight.
         let seqs = round * 20 + 1..=round * 20 + 20;
         for seq in seqs.clone() {
             session.check_ins(&[check_in(seq)]);
@@ -313,8 +317,8 @@ fn question_what_a_changed_address_does() {
     victim.finish();
 }
 
-/// The levels that one source gives, by the table of the sources in docs/reference/DOMAIN.md: a level by its name of
-/// the wire, none where it gives none.
+/// The threat levels of one source in the table of docs/reference/DOMAIN.md, by the name of the code: `None` if that code
+/// gives no level.
 fn levels(source: &str) -> Vec<(String, Option<usize>)> {
     let path = clone_folder().join("docs/reference/DOMAIN.md");
     let text = std::fs::read_to_string(path).expect("the document exists");
@@ -364,7 +368,7 @@ fn question_r2_row_7_a_level_is_missing_only_if_no_source_gives_one() {
                 platform: Platform::Windows,
                 management_agent: ManagementAgent::Mdm,
             };
-            fleet.push(check_in.to_record().expect("a good record"));
+            fleet.push(check_in.to_record().expect("a valid check-in"));
         }
     }
     let mut session = victim.session();
@@ -376,7 +380,8 @@ fn question_r2_row_7_a_level_is_missing_only_if_no_source_gives_one() {
         let (risk, partner) = (record.risk().name(), record.partner_threat_state().name());
         let found = victim.server.ops.device("contoso", record.device_id());
         let found = found.expect("the device has checked in")["threat_setting"].clone();
-        // The threshold of the default rules is medium, and missing data passes.
+        // The default threshold is medium, and devices without data are compliant.
+
         let expected = match level(&by_risk, risk).max(level(&by_partner, partner)) {
             None => "compliantWithoutData",
             Some(0..=2) => "compliant",

@@ -1,5 +1,5 @@
-//! Connections that begin with the TLS session of an earlier one: they are as good as whole handshakes, and no
-//! better. What ended the right to come in, a certificate's time, a tenant, a restart, ends it for them too.
+//! Connections that resume the TLS session of an earlier one: they have the same rights as full handshakes and no more.
+//! An expired certificate, a removed tenant and a restart apply to them too.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::harness::*;
 
 mod early_data;
 
-const TAKEN: &str = "muster_net_handshakes_resumed_total";
+const RESUMED: &str = "muster_net_handshakes_resumed_total";
 
 const EARLY: &str = "muster_net_connections_early_total";
 
-/// Something that checks in now and then, each time by a connection of its own.
+/// A client that opens a new connection for every check-in.
 struct Visitor(Connector);
 
 impl Visitor {
     fn new(server: &Server, pki: &Pki, credentials: &Credentials) -> Self {
-        Self::by(server.quic, server, pki, credentials)
+        Self::through(server.quic, server, pki, credentials)
     }
 
-    /// Speaks to the server through this address.
-    fn by(through: SocketAddr, server: &Server, pki: &Pki, credentials: &Credentials) -> Self {
+    /// Connects to the server through a relay at this address.
+    fn through(relay: SocketAddr, server: &Server, pki: &Pki, credentials: &Credentials) -> Self {
         let mut config = server.client_config(pki, credentials);
-        config.server = through;
+        config.server = relay;
         let endpoint =
             wait(async { Endpoint::for_server(config.server) }).expect("a socket can be opened");
         Self(Connector::new(&endpoint, config).expect("good credentials"))
@@ -41,68 +41,85 @@ fn check_in(number: u64, seq: u64) -> CheckInRecord {
     random_check_in(&mut Random::new(number, 0), device(number), seq)
 }
 
-fn taken(server: &Server) -> f64 {
-    server.ops.metrics().get(TAKEN)
+fn resumed(server: &Server) -> f64 {
+    server.ops.metrics().get(RESUMED)
 }
 
 #[test]
-fn who_comes_back_resumes_and_speaks_for_nobody_but_itself() {
+fn a_returning_client_resumes_and_speaks_only_for_itself() {
     let place = Installation::new();
     let server = place.start();
     let visitor = Visitor::new(&server, &place.pki, &place.pki.device("contoso", device(1)));
     for seq in 1..=4 {
-        let progress = visitor.check_in(check_in(1, seq)).expect("it may come in");
+        let progress = visitor
+            .check_in(check_in(1, seq))
+            .expect("the server accepts the client");
         assert_eq!((progress.accepted, progress.frames_acked), (1, 1));
-        assert_eq!(taken(&server), (seq - 1) as f64, "all but the first resume");
+        assert_eq!(
+            resumed(&server),
+            (seq - 1) as f64,
+            "all but the first resume"
+        );
     }
-    let progress = visitor.check_in(check_in(2, 5)).expect("it may come in");
+    let progress = visitor
+        .check_in(check_in(2, 5))
+        .expect("the server accepts the client");
     assert_eq!((progress.accepted, progress.rejected), (0, 1));
-    assert_eq!(taken(&server), 4.0);
+    assert_eq!(resumed(&server), 4.0);
     assert_eq!(server.ops.seq("contoso", device(1)), 4);
     assert_eq!(server.ops.device("contoso", device(2)), None);
 
-    // Another identity over the same socket begins with nothing.
+    // Another identity does not resume that session.
     let other = Visitor::new(&server, &place.pki, &place.pki.device("contoso", device(2)));
-    assert_eq!(other.check_in(check_in(2, 1)).expect("it may").accepted, 1);
-    assert_eq!(taken(&server), 4.0);
-    // One ticket of each is left, for when they come back.
+    assert_eq!(
+        other
+            .check_in(check_in(2, 1))
+            .expect("the server accepts the client")
+            .accepted,
+        1
+    );
+    assert_eq!(resumed(&server), 4.0);
+    // One ticket of each is stored for the next connection.
     assert_eq!(server.ops.metrics().get("muster_net_tickets"), 2.0);
     server.ops.accounts_add_up();
     server.stop();
 }
 
 #[test]
-fn a_certificate_that_expires_between_two_connections_ends_both_kinds() {
+fn an_expired_certificate_is_refused_in_resumed_and_full_handshakes() {
     let place = Installation::new();
     let server = place.start();
     let uri = format!("muster://contoso/device/{}", device(1));
     let soon = place.pki.short_lived(&uri, Duration::from_secs(4));
     let visitor = Visitor::new(&server, &place.pki, &soon);
     let mut seq = 0;
-    let mut came_in = || {
+    let mut visit = || {
         seq += 1;
         visitor.check_in(check_in(1, seq))
     };
-    came_in().expect("it is valid yet");
-    let error = eventually("the certificate expires", || came_in().err());
+    visit().expect("the certificate is still valid");
+    let error = eventually("the certificate expires", || visit().err());
     let expired = CloseCode::IdentityExpired;
     assert!(
         matches!(&error, ClientError::Refused { code } if *code == expired),
         "{error}"
     );
     let refused = server.ops.metrics();
-    assert!(refused.get(TAKEN) >= 1.0, "the refused one was resumed");
+    assert!(
+        refused.get(RESUMED) >= 1.0,
+        "the refused connection was resumed"
+    );
     let closed = refused.by_label("muster_net_connections_closed_before_hello_total");
     assert_eq!(closed["identityExpired"], 1);
-    // And by a whole handshake, which somebody without a session makes.
-    let stranger = Visitor::new(&server, &place.pki, &soon);
-    let error = stranger.check_in(check_in(1, 1_000)).unwrap_err();
+    // A client without a session is refused in a full handshake.
+    let other = Visitor::new(&server, &place.pki, &soon);
+    let error = other.check_in(check_in(1, 1_000)).unwrap_err();
     assert!(!matches!(error, ClientError::Refused { .. }), "{error}");
     server.stop();
 }
 
 #[test]
-fn a_restart_forgets_all_sessions_so_a_tenant_that_is_gone_stays_out() {
+fn a_restart_forgets_all_tls_sessions_so_a_removed_tenant_is_refused() {
     let place = Installation::new();
     let server = place.start();
     let port = server.quic.port();
@@ -110,11 +127,13 @@ fn a_restart_forgets_all_sessions_so_a_tenant_that_is_gone_stays_out() {
         let credentials = place.pki.device(tenant, device(1));
         let visitor = Visitor::new(&server, &place.pki, &credentials);
         for seq in [1, 2] {
-            visitor.check_in(check_in(1, seq)).expect("it may come in");
+            visitor
+                .check_in(check_in(1, seq))
+                .expect("the server accepts the client");
         }
         visitor
     });
-    assert_eq!(taken(&server), 2.0);
+    assert_eq!(resumed(&server), 2.0);
     server.stop();
     let server = place.start_with(&Settings {
         quic_port: port,
@@ -122,30 +141,26 @@ fn a_restart_forgets_all_sessions_so_a_tenant_that_is_gone_stays_out() {
         ..Settings::default()
     });
     let [contoso, fabrikam] = &visitors;
-    // What it says with its first packet nobody can read; it says it again on the same connection.
-    let progress = contoso.check_in(check_in(1, 3)).expect("it may come in");
+    // The server cannot decrypt the early data; the client sends it again on the same connection.
+    let progress = contoso
+        .check_in(check_in(1, 3))
+        .expect("the server accepts the client");
     assert_eq!((progress.accepted, progress.connections), (1, 1));
     let restarted = server.ops.metrics();
     assert_eq!(restarted.get("muster_session_records_received_total"), 1.0);
     assert_eq!(restarted.get(EARLY), 0.0);
     let error = fabrikam.check_in(check_in(1, 3)).unwrap_err();
     assert!(error.to_string().contains("unknownTenant"), "{error}");
-    assert_eq!(taken(&server), 0.0);
-    // Not by a ticket of this server either: it got one with the handshake that told it so.
+    assert_eq!(resumed(&server), 0.0);
+    // A ticket of the new server does not help either; the client got one in the handshake before the refusal.
     let error = fabrikam.check_in(check_in(1, 3)).unwrap_err();
     assert!(error.to_string().contains("unknownTenant"), "{error}");
-    assert!(
-        server
-            .ops
-            .metrics()
-            .get("muster_net_handshakes_resumed_total")
-            <= 1.0
-    );
+    assert!(resumed(&server) <= 1.0);
     server.stop();
 }
 
 #[test]
-fn without_memory_for_tickets_every_connection_is_a_whole_handshake() {
+fn without_memory_for_tickets_every_connection_needs_a_full_handshake() {
     let place = Installation::new();
     let server = place.start_with(&Settings {
         listen: "tickets_max = \"0KiB\"".to_owned(),
@@ -153,47 +168,57 @@ fn without_memory_for_tickets_every_connection_is_a_whole_handshake() {
     });
     let visitor = Visitor::new(&server, &place.pki, &place.pki.device("contoso", device(1)));
     for seq in 1..=3 {
-        let progress = visitor.check_in(check_in(1, seq)).expect("it may come in");
+        let progress = visitor
+            .check_in(check_in(1, seq))
+            .expect("the server accepts the client");
         assert_eq!(progress.accepted, 1);
     }
     let metrics = server.ops.metrics();
-    assert_eq!(metrics.get(TAKEN), 0.0);
+    assert_eq!(metrics.get(RESUMED), 0.0);
     assert_eq!(metrics.get("muster_net_tickets"), 0.0);
     server.stop();
 }
 
 #[test]
-fn a_visit_that_was_recorded_and_is_sent_again_does_nothing() {
+fn a_replayed_connection_has_no_effect() {
     let place = Installation::new();
     let server = place.start();
     let relay = Relay::before(server.quic, u32::MAX);
     let credentials = place.pki.device("contoso", device(1));
-    let visitor = Visitor::by(relay.address, &server, &place.pki, &credentials);
-    visitor.check_in(check_in(1, 1)).expect("it may come in");
+    let visitor = Visitor::through(relay.address, &server, &place.pki, &credentials);
+    visitor
+        .check_in(check_in(1, 1))
+        .expect("the server accepts the client");
     relay.take_said();
-    visitor.check_in(check_in(1, 2)).expect("it may come in");
+    visitor
+        .check_in(check_in(1, 2))
+        .expect("the server accepts the client");
     let recorded = relay.take_said();
-    assert!(recorded.len() >= 3, "hello, check-in, the end");
+    assert!(recorded.len() >= 3, "Hello, check-in and the close");
     let before = server.ops.metrics();
-    assert_eq!(before.get(TAKEN), 1.0, "it was resumed");
+    assert_eq!(before.get(RESUMED), 1.0, "the connection was resumed");
     let attempts = "muster_net_attempts_total";
-    let attacker = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let attacker = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     eventually("the server takes the copy for an attempt", || {
-        // For as long as it remembers the connection, copies are packets of that, and dropped.
+        // While the server still has the connection, copies are duplicate packets of it and dropped.
         for datagram in &recorded {
-            attacker.send_to(datagram, server.quic).expect("loopback");
+            attacker
+                .send_to(datagram, server.quic)
+                .expect("a loopback address");
         }
         (server.ops.metrics().get(attempts) > before.get(attempts)).then_some(())
     });
-    // Whoever comes after that is served, and nothing that was replayed was read.
-    visitor.check_in(check_in(1, 3)).expect("it may come in");
+    // The next connection is served, and nothing that was replayed was read.
+    visitor
+        .check_in(check_in(1, 3))
+        .expect("the server accepts the client");
     let after = server.ops.metrics();
-    assert_eq!(after.get(TAKEN), 2.0, "the ticket is gone for its copies");
-    for once_more in [
+    assert_eq!(after.get(RESUMED), 2.0, "the replay has no ticket");
+    for counter in [
         "muster_net_connections_total",
         "muster_session_records_received_total",
     ] {
-        assert_eq!(after.get(once_more), before.get(once_more) + 1.0);
+        assert_eq!(after.get(counter), before.get(counter) + 1.0);
     }
     assert_eq!(server.ops.seq("contoso", device(1)), 3);
     server.stop();

@@ -1,5 +1,4 @@
-//! Servers that must not start: each says what and where in one line, ends with its code, and touches
-//! nothing.
+//! Servers that must not start: each reports the cause in one line, exits with its code, and changes no file.
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -7,8 +6,8 @@ use std::path::Path;
 
 use crate::harness::*;
 
-/// A place with some devices on disk, and no server.
-fn used(orderly: bool) -> Installation {
+/// A stopped or killed server with some devices on disk.
+fn used(is_stopped: bool) -> Installation {
     let place = Installation::new();
     let server = place.start();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
@@ -16,9 +15,9 @@ fn used(orderly: bool) -> Installation {
     let fleet: Vec<_> = (0..2000)
         .map(|number| random_check_in(&mut random, device(number), 1))
         .collect();
-    wait(client.send(&fleet)).expect("the server takes it");
-    wait(client.close()).expect("the server acknowledges it");
-    if orderly {
+    wait(client.send(&fleet)).expect("the server accepts the check-ins");
+    wait(client.close()).expect("the server acknowledges the check-ins");
+    if is_stopped {
         drop(server.stop());
     } else {
         server.kill();
@@ -26,7 +25,7 @@ fn used(orderly: bool) -> Installation {
     place
 }
 
-/// The server is refused with this code, one line that has these words, and no file is another one.
+/// Asserts that a server exits with this code and one line that contains these words, and changes no file.
 #[track_caller]
 fn refused(place: &Installation, settings: &Settings, code: i32, words: &[&str]) {
     let before = Installation::files(&place.data());
@@ -54,7 +53,7 @@ fn overwrite(place: &Installation, name: &str, content: &str) {
     fs::write(place.data().join(name), content).expect("the data directory is writable");
 }
 
-/// The one file whose name begins or ends like this.
+/// The first file that is not empty and whose name begins or ends with `part`.
 #[track_caller]
 fn file_named(place: &Installation, part: &str) -> String {
     let files = Installation::files(&place.data());
@@ -66,7 +65,7 @@ fn file_named(place: &Installation, part: &str) -> String {
     found.unwrap_or_else(|| panic!("no file {part}"))
 }
 
-/// Turns the bits of one byte around.
+/// Flips the bits of one byte.
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).expect("the file exists");
     bytes[at] ^= 0xff;
@@ -74,7 +73,7 @@ fn flip(path: &Path, at: usize) {
 }
 
 #[test]
-fn a_data_directory_in_use_is_refused_and_its_server_goes_on() {
+fn a_data_directory_in_use_is_refused_and_its_server_continues() {
     let place = Installation::new();
     let server = place.start();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
@@ -91,7 +90,7 @@ fn a_data_directory_in_use_is_refused_and_its_server_goes_on() {
             line.contains("in use") && line.contains(text(&place.data())),
             "{line}"
         );
-        // Nor can its directory be recounted from outside.
+        // The directory cannot be recounted offline either.
         let recount = muster(&["recount", "--data-dir", text(&place.data())]);
         assert!(recount.one_fault(6).contains("in use"), "{}", recount.err);
     }
@@ -101,7 +100,7 @@ fn a_data_directory_in_use_is_refused_and_its_server_goes_on() {
 }
 
 #[test]
-fn a_directory_of_another_version_of_another_size_or_of_somebody_else_is_left_alone() {
+fn a_directory_of_another_version_shard_count_or_program_is_not_changed() {
     let place = used(true);
     let settings = Settings::default();
     let data = place.data();
@@ -149,7 +148,7 @@ fn a_directory_of_another_version_of_another_size_or_of_somebody_else_is_left_al
     assert_eq!(
         server.ops.total()["devices"],
         2000,
-        "nothing was lost by all that"
+        "the refused starts lost nothing"
     );
 
     let other = Installation::new();
@@ -180,10 +179,10 @@ fn a_damaged_manifest_is_refused_and_nothing_is_repaired() {
     refused(&place, &settings, 6, &["corrupt", text(&place.data())]);
 }
 
-/// RocksDB has opened the directory by the time it finds this, so files of its own are new. The data is
-/// as it was.
+/// RocksDB has opened the directory by the time it detects the damage, so it has written new files. The tables are
+/// unchanged.
 #[test]
-fn a_damaged_table_file_is_refused_and_the_data_stays_as_it_is() {
+fn a_damaged_table_file_is_refused_and_the_data_is_unchanged() {
     let place = used(true);
     let tables = |place: &Installation| {
         let mut files = Installation::files(&place.data());
@@ -206,7 +205,7 @@ fn a_damaged_table_file_is_refused_and_the_data_stays_as_it_is() {
     let after = tables(&place);
     assert!(
         damaged.iter().all(|file| after.contains(file)),
-        "a damaged file was touched"
+        "a damaged file was changed"
     );
     let recount = muster(&["recount", "--data-dir", text(&place.data())]);
     assert!(recount.one_fault(6).contains(".sst"), "{}", recount.err);
@@ -225,7 +224,7 @@ fn a_missing_table_file_is_refused() {
 }
 
 #[test]
-fn a_damaged_log_is_refused_instead_of_losing_its_end() {
+fn a_damaged_log_is_refused_instead_of_truncated() {
     let place = used(false);
     let log = place.data().join(file_named(&place, ".log"));
     let length = fs::metadata(&log).unwrap().len() as usize;
@@ -268,7 +267,7 @@ fn an_address_in_use_is_refused_before_the_data_directory_is_touched() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_refused_by_file() {
+fn unusable_certificates_are_refused_with_the_name_of_the_file() {
     let settings = Settings::default();
     let files = ["pki/server.pem", "pki/server.key", "pki/ca.pem"];
     for name in files {
@@ -288,6 +287,7 @@ fn certificates_that_cannot_be_used_are_refused_by_file() {
     }
     let place = Installation::new();
     fs::write(place.path("pki/server.key"), Pki::stray_key()).unwrap();
+
     let ended = place.refused(&settings);
     let line = ended.one_fault(4);
     assert!(line.contains("do not match"), "{line}");
@@ -295,7 +295,7 @@ fn certificates_that_cannot_be_used_are_refused_by_file() {
 }
 
 #[test]
-fn an_invalid_configuration_is_one_line_for_each_fault() {
+fn an_invalid_configuration_is_reported_with_one_line_per_error() {
     let place = Installation::new();
     let settings = Settings {
         listen: "connections_max = 0\nport = 7440".to_owned(),

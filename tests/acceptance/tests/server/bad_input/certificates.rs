@@ -1,4 +1,4 @@
-//! Clients that are not who they should be.
+//! Clients with invalid or unauthorized certificates.
 
 use muster_wire::DeviceId;
 
@@ -6,13 +6,13 @@ use crate::harness::*;
 
 const GATEWAY: &str = "muster://contoso/gateway/gw-1";
 
-/// Dials and waits for the end, which comes during the handshake or right after it.
+/// How a connection attempt ends, during the handshake or right after it.
 fn end_of(dialled: Result<Raw, Closed>) -> Closed {
     dialled.map_or_else(|closed| closed, |raw| raw.closed())
 }
 
 #[test]
-fn handshakes_without_a_good_certificate_fail_each_with_its_alert() {
+fn handshakes_without_a_valid_certificate_fail_with_the_right_alert() {
     let victim = Victim::new(&Settings::default());
     let (pki, server) = (&victim.place.pki, victim.server.quic);
     let refused = |cause, alert: u64, credentials: Option<&Credentials>| {
@@ -34,7 +34,7 @@ fn handshakes_without_a_good_certificate_fail_each_with_its_alert() {
 }
 
 #[test]
-fn clients_of_another_protocol_are_refused_by_name() {
+fn clients_of_another_protocol_are_refused() {
     let victim = Victim::new(&Settings::default());
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     victim.refuses(HANDSHAKES, "protocolUnknown", || {
@@ -50,7 +50,7 @@ fn clients_of_another_protocol_are_refused_by_name() {
 }
 
 #[test]
-fn certificates_that_name_nobody_or_too_many_are_refused() {
+fn certificates_with_no_or_several_identities_are_refused() {
     let victim = Victim::new(&Settings::default());
     let pki = &victim.place.pki;
     let refused = |cause, code, credentials: &Credentials| {
@@ -78,8 +78,8 @@ fn certificates_that_name_nobody_or_too_many_are_refused() {
     ] {
         refused("identityInvalid", 0x21, &pki.with_uris(&[malformed]));
     }
-    let nobody = format!("muster://contoso/device/{}", DeviceId::ZERO);
-    refused("identityInvalid", 0x21, &pki.with_uris(&[&nobody]));
+    let zero = format!("muster://contoso/device/{}", DeviceId::ZERO);
+    refused("identityInvalid", 0x21, &pki.with_uris(&[&zero]));
     victim.finish();
 }
 
@@ -91,7 +91,7 @@ fn a_tenant_that_is_not_served_is_refused() {
         let dialled = Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
         assert_eq!(end_of(dialled), Closed::Application(0x22));
     });
-    // The SDK gives up on it and says who must act.
+    // The SDK does not retry and returns the code.
     let config = victim.server.client_config(&victim.place.pki, &credentials);
     let error = wait(muster_client::Client::connect(config)).unwrap_err();
     assert!(error.to_string().contains("unknownTenant"), "{error}");
@@ -108,7 +108,8 @@ fn a_gateway_of_another_tenant_cannot_touch_a_device() {
         .expect("the device has checked in");
     let other = victim.place.pki.gateway("fabrikam", "gw-1");
     let mut session = victim.server.session(&victim.place.pki, &other);
-    // The same id is another device: the tenant is that of the certificate, whatever the record says.
+    // The same id is another device, because the tenant comes from the certificate.
+
     let check_in = random_check_in(&mut Random::new(77, 0), device(3), 50);
     session.check_ins(&[check_in]);
     assert_eq!(session.acknowledged(1).0.accepted, 1);

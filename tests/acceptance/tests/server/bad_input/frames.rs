@@ -1,4 +1,4 @@
-//! Bytes that are not the protocol.
+//! Bytes that violate the protocol.
 
 use std::net::UdpSocket;
 
@@ -6,7 +6,7 @@ use muster_wire::{CloseCode, Goodbye, encode_ack, encode_busy, encode_goodbye};
 
 use crate::harness::*;
 
-/// A header that says what it wants.
+/// A header with arbitrary fields.
 fn header(kind: u8, flags: u8, count: u16, length: u32) -> Vec<u8> {
     let mut bytes = vec![kind, flags];
     bytes.extend(count.to_le_bytes());
@@ -35,7 +35,7 @@ fn versions_that_the_server_does_not_speak_are_refused() {
             session.write(&hello(oldest, newest));
         });
     }
-    // A client that also speaks ours is welcome.
+    // A client that also supports our version is accepted.
     let raw = Raw::dial(
         victim.server.quic,
         &victim.place.pki,
@@ -49,16 +49,16 @@ fn versions_that_the_server_does_not_speak_are_refused() {
 }
 
 #[test]
-fn frames_that_are_none_are_malformed() {
+fn invalid_frames_are_malformed() {
     let victim = Victim::new(&Settings::default());
     for bytes in [
         zeros(0, 0, 0, 8),
         zeros(7, 0, 0, 8),
         zeros(255, 0, 1, 48),
         zeros(2, 1, 1, 48), // flags
-        zeros(2, 0, 2, 48), // length is not that of the count
+        zeros(2, 0, 2, 48), // the length does not match the count
         zeros(2, 0, 1, 47),
-        zeros(3, 0, 1, 87), // shorter than an inventory can be
+        zeros(3, 0, 1, 87), // shorter than any inventory
         zeros(6, 0, 0, 7),
         b"GET / HTTP/1.1\r\nHost: muster\r\n\r\n".to_vec(),
         vec![0xff; 4000],
@@ -77,7 +77,7 @@ fn frames_that_are_none_are_malformed() {
 }
 
 #[test]
-fn frames_over_a_limit_are_refused_by_their_header() {
+fn frames_over_a_limit_are_refused_from_their_header() {
     let victim = Victim::new(&Settings::default());
     for bytes in [
         header(2, 0, 5000, 5000 * 48),
@@ -107,7 +107,7 @@ fn frames_without_records_are_refused() {
 }
 
 #[test]
-fn frames_where_they_do_not_belong_are_refused() {
+fn unexpected_frames_are_refused() {
     let victim = Victim::new(&Settings::default());
     let record = random_check_in(&mut Random::new(1, 0), device(900), 1);
     victim.closes_unopened("unexpectedFrame", 0x13, |session| {
@@ -127,7 +127,7 @@ fn frames_where_they_do_not_belong_are_refused() {
 }
 
 #[test]
-fn a_frame_that_is_cut_off_leaves_nothing_behind() {
+fn a_truncated_frame_leaves_nothing_behind() {
     let victim = Victim::new(&Settings::default());
     let fleet: Vec<_> = (900..910)
         .map(|number| random_check_in(&mut Random::new(number, 0), device(number), 1))
@@ -139,7 +139,7 @@ fn a_frame_that_is_cut_off_leaves_nothing_behind() {
             session.finish();
         });
     }
-    // A reset instead of an end.
+    // The stream is reset instead of finished.
     victim.closes("truncatedFrame", 0x14, |session| {
         session.write(&bytes[..300]);
         let _ = session.send.reset(0_u32.into());
@@ -160,7 +160,7 @@ fn more_frames_than_the_window_allows_are_refused() {
         listen,
         ..Settings::default()
     });
-    // What the server has already: frames within the window may take effect.
+    // A known check-in, because frames within the window may take effect.
     let known = random_check_in(&mut Random::new(1, 0), device(0), 1);
     victim.closes("windowExceeded", 0x18, |session| {
         session.write(&frame(&[known]).repeat(20));
@@ -169,12 +169,13 @@ fn more_frames_than_the_window_allows_are_refused() {
 }
 
 #[test]
-fn there_is_one_stream_and_no_other_way_in() {
+fn a_client_can_open_one_stream_and_nothing_else() {
     let victim = Victim::new(&Settings::default());
     let mut session = victim.session();
     let connection = session.raw.connection.clone();
     let short = std::time::Duration::from_millis(100);
-    // No credit: a client that keeps to QUIC waits, one that does not is closed by QUIC itself.
+    // There is no credit for further streams: a client that follows QUIC waits, another one is closed by QUIC itself.
+
     wait(async {
         assert!(
             tokio::time::timeout(short, connection.open_bi())

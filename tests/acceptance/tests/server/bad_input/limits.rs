@@ -1,10 +1,11 @@
-//! Limits of the configuration: reached, they refuse by name, and what is there stays usable.
+//! Limits of the configuration: beyond them records and connections are refused with their reason, and existing ones
+//! still work.
 
 use muster_wire::{RejectReason, encode_inventory};
 
 use crate::harness::*;
 
-/// Sends one check-in and returns how it fared: accepted, or why not.
+/// Sends one check-in and returns whether it was accepted, or the reason of its rejection.
 #[track_caller]
 fn answer(session: &mut Session, frames: u64, number: u64, seq: u64) -> Result<(), RejectReason> {
     session.check_ins(&[random_check_in(
@@ -14,7 +15,7 @@ fn answer(session: &mut Session, frames: u64, number: u64, seq: u64) -> Result<(
     )]);
     let (_, rejections) = session.acknowledged(frames);
     rejections.first().map_or(Ok(()), |rejection| {
-        Err(rejection.reason().expect("a known one"))
+        Err(rejection.reason().expect("a known reason"))
     })
 }
 
@@ -64,7 +65,7 @@ fn devices_that_the_tenant_does_not_create_are_rejected() {
 }
 
 #[test]
-fn a_fleet_grows_to_the_limit_of_devices_and_no_further() {
+fn devices_beyond_the_limit_are_rejected() {
     let place = Installation::new();
     let shards = "count = 1\ndevices_max = 3".to_owned();
     let server = place.start_with(&Settings {
@@ -83,7 +84,11 @@ fn a_fleet_grows_to_the_limit_of_devices_and_no_further() {
         answer(&mut session, 5, 5, 1),
         Err(RejectReason::DeviceLimit)
     );
-    assert_eq!(answer(&mut session, 6, 2, 2), Ok(()), "known devices go on");
+    assert_eq!(
+        answer(&mut session, 6, 2, 2),
+        Ok(()),
+        "known devices are accepted"
+    );
     assert_eq!(server.ops.total()["devices"], 3);
     assert_eq!(server.ops.metrics().by_label(REJECTED)["deviceLimit"], 2);
     assert_eq!(server.logged("deviceLimit"), 1);
@@ -91,7 +96,7 @@ fn a_fleet_grows_to_the_limit_of_devices_and_no_further() {
     server.ops.recount_is_verified();
     server.stop();
 
-    // A limit that was lowered since refuses nobody who is already there.
+    // A lower limit does not reject devices that already exist.
     let shards = "count = 1\ndevices_max = 1".to_owned();
     let server = place.start_with(&Settings {
         shards,
@@ -107,7 +112,7 @@ fn a_fleet_grows_to_the_limit_of_devices_and_no_further() {
 }
 
 #[test]
-fn cells_and_cohorts_beyond_their_limits_are_rejected_and_nothing_is_half_done() {
+fn cells_and_cohorts_beyond_their_limits_are_rejected_without_partial_changes() {
     let place = Installation::new();
     let shards = "count = 1\ncells_max = 16\ncohorts_max = 2".to_owned();
     let server = place.start_with(&Settings {
@@ -130,7 +135,7 @@ fn cells_and_cohorts_beyond_their_limits_are_rejected_and_nothing_is_half_done()
     assert_eq!(server.ops.total()["devices"], totals.accepted);
     assert_eq!(server.ops.device("contoso", rejections[0].device_id), None);
 
-    // Without a cell for it an inventory takes no cohort either.
+    // An inventory that gets no cell creates no cohort either.
     let reasons = send_tags(&mut session, 2, &["one", "two", "three"]);
     assert_eq!(reasons, [RejectReason::CellLimit; 3]);
     assert_eq!(server.ops.total()["devices"], totals.accepted);
@@ -141,15 +146,15 @@ fn cells_and_cohorts_beyond_their_limits_are_rejected_and_nothing_is_half_done()
     assert_eq!(place.recount()["verified"], true);
 }
 
-/// Sends an inventory of one device for each tag; returns why some were rejected.
+/// Sends an inventory of one device for each tag; returns the reasons of the rejected ones.
 fn send_tags(session: &mut Session, first_frame: u64, tags: &[&str]) -> Vec<RejectReason> {
     let mut reasons = Vec::new();
     for ((frames, revision), tag) in (first_frame..).zip(1..).zip(tags) {
         let mut inventory = random_inventory(&mut Random::new(1, 0), device(0), revision);
         inventory.tags = vec![(*tag).to_owned()];
         let mut bytes = Vec::new();
-        let archive = inventory.to_bytes().expect("it is a valid one");
-        encode_inventory(&mut bytes, &archive).expect("it fits a frame");
+        let archive = inventory.to_bytes().expect("a valid inventory");
+        encode_inventory(&mut bytes, &archive).expect("the archive fits into a frame");
         session.write(&bytes);
         let (_, rejections) = session.acknowledged(frames);
         reasons.extend(rejections.iter().filter_map(|one| one.reason()));
@@ -158,7 +163,7 @@ fn send_tags(session: &mut Session, first_frame: u64, tags: &[&str]) -> Vec<Reje
 }
 
 #[test]
-fn cohorts_beyond_their_limit_are_rejected_and_nothing_is_half_done() {
+fn cohorts_beyond_their_limit_are_rejected_without_partial_changes() {
     let place = Installation::new();
     let shards = "count = 1\ncohorts_max = 2".to_owned();
     let server = place.start_with(&Settings {
@@ -167,7 +172,7 @@ fn cohorts_beyond_their_limit_are_rejected_and_nothing_is_half_done() {
     });
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     let reasons = send_tags(&mut session, 1, &["one", "two", "three", "four"]);
-    assert!(!reasons.is_empty(), "two cohorts are not four");
+    assert!(!reasons.is_empty(), "four cohorts exceed the limit of two");
     assert!(reasons.iter().all(|one| *one == RejectReason::CohortLimit));
     assert_eq!(server.ops.total()["devices"], 1);
     session.goodbye();
@@ -178,18 +183,18 @@ fn cohorts_beyond_their_limit_are_rejected_and_nothing_is_half_done() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_refused_by_name() {
+fn connections_beyond_the_limit_are_refused_with_their_code() {
     let listen = "connections_max = 3\nhandshakes_max = 3".to_owned();
     let victim = Victim::new(&Settings {
         listen,
         ..Settings::default()
     });
-    eventually("the first client is gone", || {
+    eventually("the first client has disconnected", || {
         (victim.server.ops.sessions() == 0).then_some(())
     });
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let dial = || Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials));
-    // Two that have said Hello, and one that has said nothing yet: it holds a place as well.
+    // Two connections with a Hello, and one without, which counts too.
     let (one, other, silent) = (victim.session(), victim.session(), dial().unwrap());
     victim.refuses(CLOSED, "tooManyConnections", || {
         assert_eq!(dial().unwrap().closed(), Closed::Application(0x33));
@@ -197,7 +202,7 @@ fn connections_beyond_the_limit_are_refused_by_name() {
     drop(silent);
     one.goodbye();
     other.goodbye();
-    eventually("they are gone", || {
+    eventually("the sessions have ended", || {
         (victim.server.ops.sessions() == 0).then_some(())
     });
     victim.finish();

@@ -1,10 +1,10 @@
-//! Records that are refused for what they are, while the session goes on.
+//! Records that are rejected while the session continues.
 
 use muster_wire::{CheckInBytes, DeviceId, Inventory, RejectReason, encode_inventory};
 
 use crate::harness::*;
 
-/// Where the fields of a check-in are; docs/reference/PROTOCOL.md.
+/// Offsets of the fields of a check-in, see docs/reference/PROTOCOL.md.
 const SEQ: usize = 16;
 const FLAGS: usize = 40;
 const RISK: usize = 42;
@@ -18,15 +18,15 @@ fn check_in(number: u64, seq: u64) -> CheckInBytes {
     *random_check_in(&mut Random::new(number, 0), device(number), seq).as_bytes()
 }
 
-/// A check-in that differs from a good one in these bytes.
-fn spoiled(at: usize, bytes: &[u8]) -> CheckInBytes {
+/// A valid check-in with these bytes changed.
+fn with_bytes(at: usize, bytes: &[u8]) -> CheckInBytes {
     let mut record = check_in(901, 5);
     record[at..at + bytes.len()].copy_from_slice(bytes);
     record
 }
 
 #[test]
-fn codes_and_bits_that_nobody_defined_are_rejected_each_for_its_own_reason() {
+fn undefined_codes_and_bits_are_rejected_each_with_its_reason() {
     let victim = Victim::new(&Settings::default());
     for (reason, at, codes) in [
         (RejectReason::UnknownPlatform, PLATFORM, [9, 255]),
@@ -46,20 +46,25 @@ fn codes_and_bits_that_nobody_defined_are_rejected_each_for_its_own_reason() {
         (RejectReason::ReservedNotZero, FLAGS + 1, [0x10, 0x80]),
     ] {
         for code in codes {
-            victim.rejects(reason, &spoiled(at, &[code]));
+            victim.rejects(reason, &with_bytes(at, &[code]));
         }
     }
-    victim.rejects(RejectReason::DeviceIdZero, &spoiled(0, &[0; 16]));
-    victim.rejects(RejectReason::SeqZero, &spoiled(SEQ, &[0; 8]));
+    victim.rejects(RejectReason::DeviceIdZero, &with_bytes(0, &[0; 16]));
+    victim.rejects(RejectReason::SeqZero, &with_bytes(SEQ, &[0; 8]));
     victim.finish();
 }
 
 #[test]
-fn a_bad_record_leaves_the_good_ones_of_its_frame_alone() {
+fn a_bad_record_does_not_affect_the_good_ones_in_its_frame() {
     let victim = Victim::new(&Settings::default());
     let good = [check_in(902, 1), check_in(903, 1)];
     let mut session = victim.session();
-    session.records(&[good[0], spoiled(RISK, &[6]), spoiled(SEQ, &[0; 8]), good[1]]);
+    session.records(&[
+        good[0],
+        with_bytes(RISK, &[6]),
+        with_bytes(SEQ, &[0; 8]),
+        good[1],
+    ]);
     let (totals, rejections) = session.acknowledged(1);
     assert_eq!((totals.frames, totals.accepted, totals.rejected), (1, 2, 2));
     assert_eq!(rejections.len(), 2);
@@ -73,10 +78,10 @@ fn a_bad_record_leaves_the_good_ones_of_its_frame_alone() {
 }
 
 #[test]
-fn an_ack_names_64_rejections_and_counts_them_all() {
+fn an_ack_lists_64_rejections_and_counts_all_of_them() {
     let victim = Victim::new(&Settings::default());
     let mut session = victim.session();
-    session.records(&[spoiled(RISK, &[6]); 500]);
+    session.records(&[with_bytes(RISK, &[6]); 500]);
     let (totals, rejections) = session.acknowledged(1);
     assert_eq!((totals.rejected, rejections.len()), (500, 64));
     session.goodbye();
@@ -90,7 +95,7 @@ fn an_ack_names_64_rejections_and_counts_them_all() {
 }
 
 #[test]
-fn a_device_speaks_for_itself_only() {
+fn a_device_speaks_only_for_itself() {
     let victim = Victim::new(&Settings::default());
     let own = device(904);
     let credentials = victim.place.pki.device("contoso", own);
@@ -101,7 +106,7 @@ fn a_device_speaks_for_itself_only() {
     assert_eq!(first.acknowledged(1).0.accepted, 1);
     victim.oracle.borrow_mut().check_in("contoso", &good);
 
-    // Known and unknown devices alike, and a record of its own in the same frame.
+    // A record of another device and one of its own in the same frame.
     victim.refuses(REJECTED, "identityMismatch", || {
         let mut session = open();
         session.records(&[check_in(904, 1), check_in(3, 1000)]);
@@ -128,28 +133,29 @@ fn a_device_speaks_for_itself_only() {
 }
 
 #[test]
-fn inventories_that_cannot_be_read_are_rejected() {
+fn unreadable_inventories_are_rejected() {
     let victim = Victim::new(&Settings::default());
     let inventory = random_inventory(&mut Random::new(1, 0), device(3), 7);
     let good = inventory.to_bytes().unwrap();
     let root = good.len() - 88;
-    let spoil = |at: usize, bytes: &[u8]| {
+    let with_bytes = |at: usize, bytes: &[u8]| {
         let mut archive = good.to_vec();
         archive[root + at..root + at + bytes.len()].copy_from_slice(bytes);
         archive
     };
     let invalid = RejectReason::InvalidInventory;
     victim.rejects_inventory(invalid, &[0xff; 88]);
-    victim.rejects_inventory(invalid, &spoil(80, &[0xff; 8])); // tags far outside
-    victim.rejects_inventory(invalid, &spoil(40, &[0x07])); // a control character
-    victim.rejects_inventory(invalid, &spoil(40, &[0xc3, 0x28])); // not UTF-8
+    victim.rejects_inventory(invalid, &with_bytes(80, &[0xff; 8])); // tags far outside the archive
+
+    victim.rejects_inventory(invalid, &with_bytes(40, &[0x07])); // a control character
+    victim.rejects_inventory(invalid, &with_bytes(40, &[0xc3, 0x28])); // not UTF-8
     victim.rejects_inventory(
         RejectReason::DeviceIdZero,
-        &spoil(0, DeviceId::ZERO.as_bytes()),
+        &with_bytes(0, DeviceId::ZERO.as_bytes()),
     );
-    victim.rejects_inventory(RejectReason::SeqZero, &spoil(24, &[0; 4]));
-    victim.rejects_inventory(RejectReason::UnknownOwner, &spoil(28, &[3]));
-    victim.rejects_inventory(RejectReason::ReservedNotZero, &spoil(29, &[1]));
+    victim.rejects_inventory(RejectReason::SeqZero, &with_bytes(24, &[0; 4]));
+    victim.rejects_inventory(RejectReason::UnknownOwner, &with_bytes(28, &[3]));
+    victim.rejects_inventory(RejectReason::ReservedNotZero, &with_bytes(29, &[1]));
     assert!(Inventory::from_bytes(&good).is_ok());
     victim.finish();
 }

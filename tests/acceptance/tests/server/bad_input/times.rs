@@ -1,4 +1,4 @@
-//! Clients that begin and do not go on, and those that never pause.
+//! Clients that stop in the middle, and those that never pause.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use crate::harness::*;
 
 #[test]
-fn a_client_that_says_no_hello_is_closed() {
-    // Ample for those who do, on a busy machine.
+fn a_client_that_sends_no_hello_is_closed() {
+    // Ample for other clients, even on a busy machine.
     let listen = "hello_timeout = \"2s\"".to_owned();
     let victim = Victim::new(&Settings {
         listen,
@@ -16,7 +16,7 @@ fn a_client_that_says_no_hello_is_closed() {
     });
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let dial = || Raw::dial(victim.server.quic, &victim.place.pki, Some(&credentials)).unwrap();
-    // Both causes at the same time: each takes as long as the deadline.
+    // Both at the same time, because each takes as long as the timeout.
     let silent = dial();
     let mut half = dial().stream();
     half.write(&hello(1, 1)[..20]);
@@ -41,7 +41,7 @@ fn a_frame_that_is_never_completed_is_closed() {
         .map(|number| random_check_in(&mut Random::new(number, 0), device(number), 1))
         .collect();
     let bytes = frame(&fleet).to_vec();
-    // Silent between frames for longer than that, which is nothing bad.
+    // Silent between frames for longer than the timeout, which is allowed.
     let mut patient = victim.session();
     for length in [3, 100] {
         victim.closes("frameTimeout", 0x17, |session| {
@@ -56,7 +56,7 @@ fn a_frame_that_is_never_completed_is_closed() {
 }
 
 #[test]
-fn a_client_that_never_pauses_is_not_taken_for_one_that_stalls() {
+fn a_client_that_never_pauses_does_not_count_as_stalled() {
     const FRAME_TIMEOUT: Duration = Duration::from_secs(1);
     let listen = format!("frame_timeout = \"{}s\"", FRAME_TIMEOUT.as_secs());
     let victim = Victim::new(&Settings {
@@ -67,7 +67,8 @@ fn a_client_that_never_pauses_is_not_taken_for_one_that_stalls() {
     let mut session = victim.session();
     let began = Instant::now();
     let mut sent = 0;
-    // Whenever the server has read everything, it is in the middle of a frame: never of the same for long.
+    // Whenever the server has read everything, it is in the middle of a frame, but never of the same one for long.
+
     while began.elapsed() < 3 * FRAME_TIMEOUT {
         let (this, next) = (frame(&[check_in(sent + 1)]), frame(&[check_in(sent + 2)]));
         let from = if sent == 0 { 0 } else { this.len() / 2 };

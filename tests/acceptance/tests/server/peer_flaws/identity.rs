@@ -1,4 +1,4 @@
-//! Who a peer is, is what a verified certificate says, and nothing else.
+//! The identity of a peer comes from its verified certificate and from nothing else.
 
 use muster_wire::encode_inventory;
 use rcgen::SanType;
@@ -11,17 +11,17 @@ fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().expect("ASCII text"))
 }
 
-/// How an attempt ends, which is during the handshake or right after it.
+/// How a connection attempt ends, during the handshake or right after it.
 #[track_caller]
 fn end_of(victim: &Victim, credentials: &Credentials) -> Closed {
     let dialled = Raw::dial(victim.server.quic, &victim.place.pki, Some(credentials));
     dialled.map_or_else(|closed| closed, |raw| raw.closed())
 }
 
-/// Fleet GHSA-2rc4-7jc6-qffh: an identity exists only behind a chain to the authority. No certificate,
-/// another authority, expired, not yet valid and meant for servers are in `bad_input/certificates.rs`.
+/// Fleet GHSA-2rc4-7jc6-qffh: an identity requires a chain to the authority. Missing certificates, other authorities,
+/// expired, not yet valid and server certificates are in `bad_input/certificates.rs`.
 #[test]
-fn an_identity_without_a_verified_chain_is_nobodys() {
+fn an_identity_without_a_verified_chain_is_refused() {
     let victim = Victim::new(&Settings::default());
     let pki = &victim.place.pki;
     let untrusted = |what: &str, credentials: &Credentials| {
@@ -31,10 +31,10 @@ fn an_identity_without_a_verified_chain_is_nobodys() {
         };
         assert!(code >= 0x100, "{what}: refused by TLS, not {code:#x}");
     };
-    untrusted("it signs for itself", &Pki::self_signed(GATEWAY));
-    // RFC 5280: nothing but the signature tells an authority from another one of its name.
+    untrusted("a self-signed certificate", &Pki::self_signed(GATEWAY));
+    // RFC 5280: only the signature distinguishes an authority from another one with the same name.
     untrusted(
-        "an authority of the same name",
+        "an authority with the same name",
         &pki.namesake().gateway("contoso", "gw-1"),
     );
     assert_eq!(victim.server.ops.sessions(), 0);
@@ -43,26 +43,26 @@ fn an_identity_without_a_verified_chain_is_nobodys() {
     victim.finish();
 }
 
-/// step-ca GHSA-h8cp-697h-8c8p: nobody but the authority issues.
+/// step-ca GHSA-h8cp-697h-8c8p: only the authority can issue certificates.
 #[test]
-fn a_certificate_of_a_client_makes_no_certificates() {
+fn a_client_certificate_cannot_issue_certificates() {
     let victim = Victim::new(&Settings::default());
     let own = victim.place.pki.gateway("contoso", "gw-1");
-    // A gateway's key signs another tenant's gateway, and shows its own certificate as the authority.
+    // A gateway's key signs a certificate for another tenant's gateway and presents its own as the authority.
     let forged = Pki::signed_by_client(&own, "muster://fabrikam/gateway/gw-1");
     let closed = end_of(&victim, &forged);
     assert!(
         matches!(closed, Closed::Transport(code) if code >= 0x100),
         "{closed:?}"
     );
-    // An earlier client may still be on its way out.
+    // The session of an earlier client may still be ending.
     eventually("no session is left", || {
         (victim.server.ops.sessions() == 0).then_some(())
     });
     victim.finish();
 }
 
-/// The same flaw in small: of a chain, the first certificate speaks; of a certificate, its one URI.
+/// The same vulnerability within a certificate: the identity is the only URI of the first certificate of the chain.
 #[test]
 fn only_the_one_uri_of_the_first_certificate_counts() {
     let victim = Victim::new(&Settings::default());
@@ -76,7 +76,7 @@ fn only_the_one_uri_of_the_first_certificate_counts() {
             );
         });
     };
-    // Names elsewhere than in a URI are no identity.
+    // Names other than a URI are not an identity.
     let email = SanType::Rfc822Name(GATEWAY.try_into().expect("ASCII text"));
     let elsewhere = pki.with_names(
         GATEWAY,
@@ -84,10 +84,10 @@ fn only_the_one_uri_of_the_first_certificate_counts() {
     );
     refused("identityMissing", 0x20, &elsewhere);
     refused("identityMissing", 0x20, &pki.with_names(GATEWAY, &[]));
-    // Another spelling of the scheme is a second identity, not a name to pass over.
+    // Another spelling of the scheme is a second identity, not a name to be ignored.
     let twice = pki.with_names("gw", &[uri(GATEWAY), uri("MUSTER://fabrikam/gateway/gw-1")]);
     refused("identityInvalid", 0x21, &twice);
-    // A common name in the way of another tenant means nothing.
+    // A common name that looks like another tenant's URI has no meaning.
     let good = pki.with_names("muster://fabrikam/gateway/gw-1", &[uri(GATEWAY)]);
     let mut session = victim.server.session(pki, &good);
     let check_in = random_check_in(&mut Random::new(1, 0), device(700), 1);
@@ -99,9 +99,9 @@ fn only_the_one_uri_of_the_first_certificate_counts() {
     victim.finish();
 }
 
-/// Wazuh CVE-2026-30893, and names in logs and labels: a certificate's name is a plain word or refused.
+/// Wazuh CVE-2026-30893, and names in logs and labels: a name in a certificate is a plain word or refused.
 #[test]
-fn names_that_are_paths_commands_or_lines_are_refused_and_reach_no_log() {
+fn names_that_are_paths_commands_or_log_lines_are_refused_and_not_logged() {
     let victim = Victim::new(&Settings::default());
     let pki = &victim.place.pki;
     let names = [
@@ -130,9 +130,9 @@ fn names_that_are_paths_commands_or_lines_are_refused_and_reach_no_log() {
     victim.finish();
 }
 
-/// A label for every name a stranger invents would be the memory of the monitoring.
+/// A label for every name that an unknown client invents would exhaust the memory of the monitoring system.
 #[test]
-fn names_of_strangers_become_neither_labels_nor_log_lines() {
+fn names_of_unknown_tenants_become_neither_labels_nor_log_lines() {
     let victim = Victim::new(&Settings::default());
     let series = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
     let (_, before) = victim.server.ops.get("/metrics");
@@ -154,10 +154,10 @@ fn names_of_strangers_become_neither_labels_nor_log_lines() {
     victim.finish();
 }
 
-/// Fleet CVE-2022-24841: two who say they are the same device. Both are, by certificate; a check-in counts
-/// once whoever brings it; and the same id under another tenant is another device.
+/// Fleet CVE-2022-24841: two sessions with certificates of the same device. A check-in counts once, whichever session
+/// sends it, and the same id in another tenant is another device.
 #[test]
-fn two_sessions_of_one_device_cannot_count_it_twice_nor_take_another_tenants() {
+fn two_sessions_of_one_device_count_it_once_and_only_for_their_tenant() {
     let victim = Victim::new(&Settings::default());
     let own = device(701);
     let open = |tenant| {
@@ -189,9 +189,9 @@ fn two_sessions_of_one_device_cannot_count_it_twice_nor_take_another_tenants() {
     victim.finish();
 }
 
-/// Wazuh CVE-2026-25771: credentials that fail, without end, hold up nobody.
+/// Wazuh CVE-2026-25771: an endless series of failing credentials delays no other client.
 #[test]
-fn failing_credentials_hold_up_nobody() {
+fn failing_credentials_delay_nobody() {
     let victim = Victim::new(&Settings::default());
     let mut session = victim.session();
     let stranger = Pki::new().gateway("contoso", "gw-1");
@@ -203,7 +203,7 @@ fn failing_credentials_hold_up_nobody() {
         assert_eq!(session.acknowledged(seq).0.accepted, seq);
         victim.oracle.borrow_mut().check_in("contoso", &check_in);
     }
-    eventually("every one is counted", || {
+    eventually("every failure is counted", || {
         let failed = victim.server.ops.metrics().by_label(HANDSHAKES);
         (failed["certificateUntrusted"] == before + 100).then_some(())
     });
@@ -212,9 +212,9 @@ fn failing_credentials_hold_up_nobody() {
     victim.finish();
 }
 
-/// Wazuh CVE-2025-24016: what an archive says about its own size is not believed.
+/// Wazuh CVE-2025-24016: sizes in an archive are not trusted.
 #[test]
-fn sizes_that_an_archive_claims_are_not_allocated() {
+fn claimed_sizes_of_an_archive_are_not_allocated() {
     let victim = Victim::new(&Settings::default());
     let ops = &victim.server.ops;
     let good = random_inventory(&mut Random::new(1, 0), device(3), 7)
@@ -230,7 +230,8 @@ fn sizes_that_an_archive_claims_are_not_allocated() {
             archive[root + field + 4..root + field + 8].copy_from_slice(&length.to_le_bytes());
             archive[root + field..root + field + 4].copy_from_slice(&length.to_le_bytes());
             let mut bytes = Vec::new();
-            encode_inventory(&mut bytes, &archive).expect("within the limits of a frame");
+            encode_inventory(&mut bytes, &archive).expect("the archive fits into a frame");
+
             session.write(&bytes);
             frames += 1;
             let rejected = !session.acknowledged(frames).1.is_empty();

@@ -1,19 +1,19 @@
-//! The operators' endpoint against requests that no operator makes.
+//! The operators' endpoint and malicious requests.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use crate::harness::*;
 
-/// Sends bytes as they are, and returns all that comes back until the server closes. A request that is whole
-/// asks for that; anything else is followed by the end of what we say.
+/// Sends bytes unchanged and returns the response until the server closes the connection. A complete request asks the
+/// server to close it; after anything else the client shuts down its side.
 fn raw(victim: &Victim, request: &[u8]) -> String {
     let address = victim.server.ops.base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).expect("the endpoint listens");
     stream
         .set_read_timeout(Some(DEADLINE))
         .expect("the timeout is not zero");
-    // A server that has closed already takes no more.
+    // Fails if the server has already closed the connection.
     let _ = stream.write_all(request);
     if !String::from_utf8_lossy(request).contains("Connection: close") {
         let _ = stream.shutdown(Shutdown::Write);
@@ -37,8 +37,7 @@ fn status(answer: &str) -> u16 {
     code.unwrap_or_else(|| panic!("no status in {answer:?}"))
 }
 
-/// Fleet CVE-2026-46356: what a header says about where a request comes from is not believed, neither for it
-/// nor against it.
+/// Fleet CVE-2026-46356: headers about the origin of a request have no effect, neither for nor against it.
 #[test]
 fn forwarding_headers_are_not_believed() {
     let victim = Victim::new(&Settings::default());
@@ -79,9 +78,9 @@ fn forwarding_headers_are_not_believed() {
     victim.finish();
 }
 
-/// DNS rebinding: a page's own name, resolved to this machine, is not this machine.
+/// DNS rebinding: the host name of a web page that resolves to this machine is refused.
 #[test]
-fn a_host_that_is_not_this_one_gets_no_answer() {
+fn requests_for_another_host_are_refused() {
     let victim = Victim::new(&Settings::default());
     for hosts in [
         &["Host: evil.example"][..],
@@ -105,22 +104,22 @@ fn a_host_that_is_not_this_one_gets_no_answer() {
     victim.finish();
 }
 
-/// Wazuh CVE-2026-30893: there is no file behind any path, and a tenant is found by its name alone.
+/// Wazuh CVE-2026-30893: no path leads to a file, and a tenant is found only by its exact name.
 #[test]
-fn paths_lead_to_no_file_and_to_no_other_tenant() {
+fn paths_reach_neither_files_nor_other_tenants() {
     let victim = Victim::new(&Settings::default());
     let known = device(0);
     assert!(victim.server.ops.device("contoso", known).is_some());
-    // Fleet CVE-2022-24841: a device of somebody else is as unknown as one that is nobody's.
-    let (status_of_foreign, foreign) = victim.server.ops.get(&format!("/devices/fabrikam/{known}"));
-    let (status_of_nobodys, nobodys) = victim
+    // Fleet CVE-2022-24841: a device of another tenant is as unknown as one that does not exist.
+    let (foreign_status, foreign) = victim.server.ops.get(&format!("/devices/fabrikam/{known}"));
+    let (unknown_status, unknown) = victim
         .server
         .ops
         .get(&format!("/devices/fabrikam/{}", device(999)));
-    assert_eq!((status_of_foreign, status_of_nobodys), (404, 404));
+    assert_eq!((foreign_status, unknown_status), (404, 404));
     assert_eq!(
         foreign,
-        nobodys.replace(&device(999).to_string(), &known.to_string())
+        unknown.replace(&device(999).to_string(), &known.to_string())
     );
     let paths = [
         "/../../../../etc/passwd".to_owned(),
@@ -151,9 +150,9 @@ fn paths_lead_to_no_file_and_to_no_other_tenant() {
     victim.finish();
 }
 
-/// Elastic CVE-2026-4498: what is not documented is not there.
+/// Elastic CVE-2026-4498: routes that are not documented do not exist.
 #[test]
-fn there_are_no_routes_but_the_documented_ones() {
+fn only_documented_routes_exist() {
     let victim = Victim::new(&Settings::default());
     for path in [
         "/debug",
@@ -197,9 +196,9 @@ fn there_are_no_routes_but_the_documented_ones() {
     victim.finish();
 }
 
-/// Two readings of where one request ends are two requests to one of the readers.
+/// Request smuggling: a request whose end can be read in two ways is refused.
 #[test]
-fn a_request_ends_in_one_place_and_has_a_bound() {
+fn requests_with_ambiguous_lengths_are_refused() {
     let victim = Victim::new(&Settings::default());
     let smuggled = b"GET /recount HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for headers in [
@@ -225,19 +224,18 @@ fn a_request_ends_in_one_place_and_has_a_bound() {
             "{headers:?}: one answer: {answer}"
         );
     }
-    // Both lengths: the chunks count (RFC 9112, 6.3), and what follows them is the end of the connection or a
-    // request of its own, never a part of the first.
+    // With both lengths the chunks count (RFC 9112, 6.3), and what follows them is never a part of the first request.
     let both = b"POST /counts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n";
     let answer = raw(&victim, both);
     assert!(matches!(status(&answer), 400 | 405), "{answer}");
     victim.finish();
 }
 
-/// What a request may make us keep is bounded, also for who speaks something else than HTTP/1.1.
+/// The memory of a request is bounded, even for other protocols than HTTP/1.1.
 #[test]
-fn heads_and_bodies_without_end_are_not_kept() {
+fn oversized_heads_and_bodies_are_not_kept() {
     let victim = Victim::new(&Settings::default());
-    // Heads over their bound, in one header, in many, and in the line.
+    // Heads over the limit: one long header, many headers, and a long request line.
     let long = "a".repeat(64 << 10);
     let many: String = (0..5000)
         .map(|number| format!("X-{number}: 1\r\n"))
@@ -253,7 +251,7 @@ fn heads_and_bodies_without_end_are_not_kept() {
             "{answer}"
         );
     }
-    // A body that nobody asked for is not read into memory.
+    // An unexpected body is not read into memory.
     let memory = || {
         victim
             .server
@@ -271,7 +269,8 @@ fn heads_and_bodies_without_end_are_not_kept() {
         "{before} bytes, then {}",
         memory()
     );
-    // Neither HTTP/2, nor TLS, nor nothing.
+    // HTTP/2, TLS, and nothing at all.
+
     for bytes in [
         &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
         b"\x16\x03\x01\x00\x05hello",

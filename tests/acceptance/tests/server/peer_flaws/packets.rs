@@ -1,8 +1,8 @@
-//! Packets of a peer that has proven nothing yet: rightly encrypted, and wrong inside.
+//! Packets of an unauthenticated peer: correctly encrypted, but with invalid content.
 //!
-//! quinn RUSTSEC-2023-0063, GHSA-vr26-jcq5-fjj8, RUSTSEC-2026-0037, RUSTSEC-2026-0185: single packets of these
-//! shapes once ended the endpoint, and with it everybody's service. Our own client cannot send them, so they
-//! are made here by hand (RFC 9000, 17.2.2; RFC 9001, 5).
+//! quinn RUSTSEC-2023-0063, GHSA-vr26-jcq5-fjj8, RUSTSEC-2026-0037, RUSTSEC-2026-0185: a single packet of this kind once
+//! stopped the endpoint for all clients. Our client cannot send them, so they are built here by hand (RFC 9000, 17.2.2;
+//! RFC 9001, 5).
 
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use rustls::quic::{ClientConnection, DirectionalKeys, Version};
 
 use crate::harness::*;
 
-/// The least a first datagram may have.
+/// Minimum size of a datagram with an Initial packet.
 const DATAGRAM_BYTES: usize = 1200;
 
 const CRYPTO: u8 = 6;
 
-/// A client that has only its first packets.
-struct Stranger {
+/// A client that sends only Initial packets.
+struct RawClient {
     socket: UdpSocket,
     destination: [u8; 8],
     source: [u8; 8],
@@ -27,15 +27,17 @@ struct Stranger {
     packets: u32,
 }
 
-impl Stranger {
+impl RawClient {
     fn new(victim: &Victim, random: &mut Random) -> Self {
         let destination = random.bits().to_be_bytes();
         let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
         let suite = suite
             .and_then(|suite| suite.quic_suite())
-            .expect("QUIC's own suite");
+            .expect("the suite supports QUIC");
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.connect(victim.server.quic).expect("a local address");
+        socket
+            .connect(victim.server.quic)
+            .expect("a loopback address");
         socket
             .set_read_timeout(Some(DEADLINE))
             .expect("the timeout is not zero");
@@ -70,27 +72,29 @@ impl Stranger {
             .keys
             .packet
             .encrypt_in_place(number, &header, &mut payload);
-        payload.extend_from_slice(sealed.expect("the keys are good").as_ref());
+        payload.extend_from_slice(sealed.expect("the packet can be encrypted").as_ref());
         let sample = payload[..self.keys.header.sample_len()].to_vec();
         let (first, rest) = header.split_at_mut(1);
         let protected =
             self.keys
                 .header
                 .encrypt_in_place(&sample, &mut first[0], &mut rest[number_at - 1..]);
-        protected.expect("a sample of the right length");
+        protected.expect("the sample has the right length");
         header.extend(payload);
-        self.socket.send(&header).expect("it is sent");
+        self.socket.send(&header).expect("the socket can send");
     }
 
-    /// Sends a good ClientHello with these transport parameters.
+    /// Sends a valid ClientHello with these transport parameters.
     fn client_hello(&mut self, victim: &Victim, parameters: Vec<u8>) {
         let credentials = victim.place.pki.gateway("contoso", "gw-1");
         let tls = Arc::new(client_tls(&victim.place.pki, &credentials));
-        let name = ServerName::try_from("localhost").expect("a name");
+        let name = ServerName::try_from("localhost").expect("a valid name");
         let connection = ClientConnection::new(tls, Version::V1, name, parameters);
         let mut message = Vec::new();
-        connection.expect("settings").write_hs(&mut message);
-        // More than a packet holds goes into the next.
+        connection
+            .expect("the configuration is valid")
+            .write_hs(&mut message);
+        // A message that exceeds a packet continues in the next.
         let mut offset = 0;
         for piece in message.chunks(1000) {
             let mut frame = vec![CRYPTO];
@@ -102,13 +106,13 @@ impl Stranger {
         }
     }
 
-    /// The first datagram that comes back.
+    /// The first datagram of the server.
     fn answer(&self) -> Vec<u8> {
         let mut datagram = vec![0; 2048];
         let length = self
             .socket
             .recv(&mut datagram)
-            .expect("an answer before the deadline");
+            .expect("the server responds before the deadline");
         datagram.truncate(length);
         datagram
     }
@@ -120,11 +124,11 @@ fn parameter(id: u8, value: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn transport_parameters_that_are_none_end_no_endpoint() {
+fn malformed_transport_parameters_do_not_stop_the_endpoint() {
     let victim = Victim::new(&Settings::default());
     let mut random = Random::new(1, 0);
-    // The packets made here are real: with good parameters the server answers with a packet of its own.
-    let mut good = Stranger::new(&victim, &mut random);
+    // Verifies that the packets are well formed: the server responds to valid parameters with an Initial packet.
+    let mut good = RawClient::new(&victim, &mut random);
     let own = parameter(0x0f, &good.source);
     good.client_hello(&victim, own);
     assert_eq!(good.answer()[0] & 0xf0, 0xc0, "an Initial packet");
@@ -151,10 +155,10 @@ fn transport_parameters_that_are_none_end_no_endpoint() {
         ] {
             shapes.push(parameter(id, value));
         }
-        // A parameter that runs past the end.
+        // A parameter that exceeds the end.
         shapes.push(vec![id, 0x3f, 1, 2, 3]);
     }
-    // A preferred address is a server's to give, with connection ids of any length.
+    // Only a server may send a preferred address; here with connection ids of several lengths.
     for length in [0, 1, 20, 21, 255] {
         shapes.push(parameter(
             0x0d,
@@ -162,37 +166,37 @@ fn transport_parameters_that_are_none_end_no_endpoint() {
         ));
     }
     for shape in shapes {
-        let mut stranger = Stranger::new(&victim, &mut random);
-        let own = parameter(0x0f, &stranger.source);
-        stranger.client_hello(&victim, [&own[..], &shape].concat());
-        // The same twice is a fault of its own.
-        let mut stranger = Stranger::new(&victim, &mut random);
-        stranger.client_hello(&victim, [&shape[..], &shape].concat());
+        let mut client = RawClient::new(&victim, &mut random);
+        let own = parameter(0x0f, &client.source);
+        client.client_hello(&victim, [&own[..], &shape].concat());
+        // Repeating a parameter is an error too.
+        let mut client = RawClient::new(&victim, &mut random);
+        client.client_hello(&victim, [&shape[..], &shape].concat());
     }
     victim.finish();
 }
 
 #[test]
-fn frames_that_do_not_belong_in_a_first_packet_end_no_endpoint() {
+fn frames_that_are_invalid_in_an_initial_packet_do_not_stop_the_endpoint() {
     let victim = Victim::new(&Settings::default());
     let mut random = Random::new(2, 0);
     for kind in 0..=0x40 {
         for byte in [0, 1, 0x3f, 0x40, 0x80, 0xff] {
-            let mut stranger = Stranger::new(&victim, &mut random);
-            stranger.initial(&[&[kind][..], &[byte; 40]].concat());
-            let mut stranger = Stranger::new(&victim, &mut random);
+            let mut client = RawClient::new(&victim, &mut random);
+            client.initial(&[&[kind][..], &[byte; 40]].concat());
+            let mut client = RawClient::new(&victim, &mut random);
             let noise: Vec<u8> = (0..200).map(|_| random.bits() as u8).collect();
-            stranger.initial(&[&[kind][..], &noise].concat());
+            client.initial(&[&[kind][..], &noise].concat());
         }
     }
-    // Acks for packets that nobody sent, of more ranges than there can be.
-    let mut stranger = Stranger::new(&victim, &mut random);
-    stranger.initial(&[&[2, 0xbf, 0xff, 0xff, 0xff, 0, 0x7f, 0xff][..], &[0; 900]].concat());
+    // Acks for packets that were never sent, with more ranges than possible.
+    let mut client = RawClient::new(&victim, &mut random);
+    client.initial(&[&[2, 0xbf, 0xff, 0xff, 0xff, 0, 0x7f, 0xff][..], &[0; 900]].concat());
     victim.finish();
 }
 
 #[test]
-fn a_handshake_in_pieces_with_gaps_costs_a_bounded_memory() {
+fn a_fragmented_handshake_with_gaps_takes_bounded_memory() {
     let victim = Victim::new(&Settings::default());
     let memory = || {
         victim
@@ -204,8 +208,8 @@ fn a_handshake_in_pieces_with_gaps_costs_a_bounded_memory() {
     let before = memory();
     let mut random = Random::new(3, 0);
     for _ in 0..50 {
-        let mut stranger = Stranger::new(&victim, &mut random);
-        // Every other byte of a message, backwards, and some from far behind its end.
+        let mut client = RawClient::new(&victim, &mut random);
+        // Every other byte of a message in reverse order, and some bytes far beyond its end.
         for packet in (0..20_u16).rev() {
             let mut frames = Vec::new();
             for piece in (0..150).rev() {
@@ -213,10 +217,10 @@ fn a_handshake_in_pieces_with_gaps_costs_a_bounded_memory() {
                 frames.extend((0x4000 | (packet * 300 + piece * 2)).to_be_bytes());
                 frames.extend([1, 1]);
             }
-            stranger.initial(&frames);
+            client.initial(&frames);
         }
-        stranger.initial(&[CRYPTO, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1]);
-        stranger.initial(&[CRYPTO, 0xbf, 0xff, 0xff, 0xff, 0x40, 0x40]);
+        client.initial(&[CRYPTO, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1]);
+        client.initial(&[CRYPTO, 0xbf, 0xff, 0xff, 0xff, 0x40, 0x40]);
     }
     victim.works(2);
     let after = memory();
@@ -228,10 +232,12 @@ fn a_handshake_in_pieces_with_gaps_costs_a_bounded_memory() {
 }
 
 #[test]
-fn other_versions_of_quic_are_answered_with_ours_and_small_packets_not_at_all() {
+fn unknown_quic_versions_get_version_negotiation_and_small_packets_get_nothing() {
     let victim = Victim::new(&Settings::default());
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.connect(victim.server.quic).expect("a local address");
+    socket
+        .connect(victim.server.quic)
+        .expect("a loopback address");
     socket
         .set_read_timeout(Some(DEADLINE))
         .expect("the timeout is not zero");
@@ -242,7 +248,7 @@ fn other_versions_of_quic_are_answered_with_ours_and_small_packets_not_at_all() 
         bytes.resize(length, 0);
         bytes
     };
-    // A small packet would make the answer the larger of the two, to an address that nobody has proven.
+    // A response to a small packet would amplify traffic to an address that was not validated.
     for length in [30, 100, 1199] {
         socket.send(&packet(0x0a0a_0a0a, length)).unwrap();
     }
@@ -251,20 +257,24 @@ fn other_versions_of_quic_are_answered_with_ours_and_small_packets_not_at_all() 
         let mut answer = [0; 2048];
         let length = socket
             .recv(&mut answer)
-            .expect("an answer before the deadline");
+            .expect("the server responds before the deadline");
         let answer = &answer[..length];
         assert_eq!(answer[1..5], [0; 4], "version negotiation for {version:#x}");
-        assert_eq!(answer[5..14], [8, 8, 7, 6, 5, 4, 3, 2, 1], "to who asked");
+        assert_eq!(
+            answer[5..14],
+            [8, 8, 7, 6, 5, 4, 3, 2, 1],
+            "addressed to the sender"
+        );
         assert!(
             answer[23..].chunks(4).any(|one| one == [0, 0, 0, 1]),
             "{answer:?}"
         );
-        assert!(length < 100, "not larger than what it answers");
+        assert!(length < 100, "no amplification");
     }
     socket.set_nonblocking(true).unwrap();
     assert!(
         socket.recv(&mut [0; 2048]).is_err(),
-        "as many answers as questions"
+        "one response per large packet"
     );
     victim.finish();
 }

@@ -1,5 +1,4 @@
-//! Secrets stay where they are: keys in their files, what devices say about people behind the operators'
-//! question for that one device.
+//! Secrets do not leak: keys stay in their files, and personal data is shown only by the request for its device.
 
 use std::fs;
 
@@ -7,10 +6,10 @@ use muster_wire::encode_inventory;
 
 use crate::harness::*;
 
-/// Planted in an inventory, where only its device shows it.
+/// A canary in an inventory, shown only by the request for its device.
 const PERSON: &str = "canary-person@contoso.example";
 
-/// The lines of a key without its frame, joined: how a careless copy of it would look.
+/// The Base64 lines of the private keys in a PEM text.
 fn key_lines(pem: &str) -> Vec<String> {
     let mut in_key = false;
     let mut lines = Vec::new();
@@ -22,14 +21,14 @@ fn key_lines(pem: &str) -> Vec<String> {
             _ => (),
         }
     }
-    assert!(!lines.is_empty(), "there is a key");
+    assert!(!lines.is_empty(), "the text has a private key");
     lines
 }
 
-/// Fleet #41321, Elastic ESA-2023-25, Search Guard CVE-2026-4819: canaries are planted, everything the server
-/// writes or answers is searched for them.
+/// Fleet #41321, Elastic ESA-2023-25, Search Guard CVE-2026-4819: everything that the server writes or sends is searched
+/// for canaries.
 #[test]
-fn keys_are_nowhere_but_in_their_files_and_people_only_with_their_device() {
+fn keys_stay_in_their_files_and_personal_data_is_shown_only_with_its_device() {
     let victim = Victim::new(&Settings::default());
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     let mut session = victim.server.session(&victim.place.pki, &credentials);
@@ -48,7 +47,7 @@ fn keys_are_nowhere_but_in_their_files_and_people_only_with_their_device() {
             let found = bytes
                 .windows(secret.len())
                 .any(|window| window == secret.as_bytes());
-            assert!(!found, "{place} holds {secret}");
+            assert!(!found, "{place} contains {secret}");
         }
     };
     let with_person = [&secrets[..], &[PERSON.to_owned()]].concat();
@@ -68,7 +67,7 @@ fn keys_are_nowhere_but_in_their_files_and_people_only_with_their_device() {
         .server
         .ops
         .get(&format!("/devices/contoso/{}", device(0)));
-    assert!(shown.contains(PERSON), "the one place to ask: {shown}");
+    assert!(shown.contains(PERSON), "the device shows it: {shown}");
     absent("the device", shown.as_bytes(), &secrets);
     let (_, report) = victim.server.ops.recount();
     absent("the recount", report.to_string().as_bytes(), &with_person);
@@ -87,10 +86,10 @@ fn keys_are_nowhere_but_in_their_files_and_people_only_with_their_device() {
     victim.finish();
 }
 
-/// Wazuh #15230, wazuh-qa#3742: a credential that is empty, cut off, or far too long is a fault of the
-/// configuration, and is not shown.
+/// Wazuh #15230, wazuh-qa#3742: an empty, truncated or far too long credential is an error at start, and its content is
+/// not shown.
 #[test]
-fn empty_cut_and_oversized_credentials_are_refused_without_being_shown() {
+fn empty_truncated_and_oversized_credentials_are_refused_without_being_shown() {
     for name in ["server.pem", "server.key", "ca.pem"] {
         let place = Installation::new();
         let file = place.path("pki").join(name);
@@ -109,9 +108,10 @@ fn empty_cut_and_oversized_credentials_are_refused_without_being_shown() {
     }
 }
 
-/// A parser that follows a file down as deep as it says ends on its stack.
+/// A recursive parser without a depth limit overflows its stack.
+
 #[test]
-fn a_configuration_nested_without_end_is_a_fault() {
+fn a_deeply_nested_configuration_is_an_error() {
     let place = Installation::new();
     for nested in [
         "[".repeat(100_000),
