@@ -1,5 +1,5 @@
-//! Does nothing. Cargo looks at build dependencies only where a build script exists, and the one in
-//! Cargo.toml keeps RocksDB from being compiled again for every selection of packages.
+//! Does nothing. Cargo considers build dependencies only if a build script exists, and the one in Cargo.toml prevents
+//! RocksDB from being compiled again for every selection of packages.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

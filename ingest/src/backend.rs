@@ -72,7 +72,8 @@ struct Deadlines {
     scrape: Duration,
 }
 
-/// A commit takes milliseconds; if it takes seconds the disk is stuck, and the operator must be told.
+/// A commit takes milliseconds. If it takes seconds, the disk is stuck, and the response must say so.
+
 const DEADLINES: Deadlines = Deadlines {
     answer: Duration::from_secs(5),
     scrape: Duration::from_secs(2),

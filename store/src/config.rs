@@ -22,8 +22,9 @@ const OTHER_MEMTABLES_BYTES: usize = 48 * MIB;
 /// Tables that RocksDB keeps open.
 const OPEN_TABLES_MAX: u16 = 512;
 
-/// Files open beside those: logs, manifest, info log, locks, directories, what flush, compaction and backup write, and the
-/// tables in use beyond the bound, as RocksDB closes none that somebody reads.
+/// Other open files: logs, manifest, info log, locks, directories, the output of flushes, compactions and backups, and
+/// tables beyond the bound that are in use, because RocksDB closes no table that is being read.
+
 const OPEN_BESIDE_TABLES_MAX: u64 = 128;
 
 /// The directory of a store, and its limits on memory and disk.

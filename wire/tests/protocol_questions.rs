@@ -1,5 +1,5 @@
-//! Questions that somebody asks who writes a client from docs/reference/PROTOCOL.md alone. Each test names the
-//! question and holds the answer of the document against the code. Those that need a server are in
+//! Questions of an author who writes a client only from docs/reference/PROTOCOL.md. Each test is named by its question and
+//! compares the answer of the document with the code. Those that need a server are in
 //! `tests/acceptance/tests/server/questions.rs`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,8 @@ use muster_wire::{
 };
 
 fn document() -> String {
-    // As the test runs, not as it was built: a build that two checkouts share remembers one of them.
+    // Read at run time, because two clones may share a target directory.
+
     let wire: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR").unwrap().into();
     fs::read_to_string(wire.join("../docs/reference/PROTOCOL.md")).unwrap()
 }

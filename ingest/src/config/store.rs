@@ -28,7 +28,7 @@ const DIRECTORY: Key<Required<PathBuf>> = Key {
         allowed: "a path, relative to the configuration file",
         parse: file_path,
     },
-    meaning: "The data directory, made if it does not exist. One server at a time; on a file system that honours fsync, or acknowledged check-ins can be lost.",
+    meaning: "The data directory, created if it is missing. Only one server may use it, and its file system must honour fsync, or acknowledged check-ins can be lost.",
 };
 
 const GROUP_BYTES_MAX: Key<Size> = Key {
@@ -38,7 +38,7 @@ const GROUP_BYTES_MAX: Key<Size> = Key {
         min: ByteSize::from_kib(64),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "Bytes of journal after which the writer takes no further batches into one write and one fsync; a single larger batch is written alone. More gives throughput and a longer fsync. Memory: one such write.",
+    meaning: "Bytes of journal after which the writer takes no further batches into one write and one fsync; a single larger batch is written alone. A larger value increases throughput and the duration of an fsync. Memory: one such write.",
 };
 
 const CHECKPOINT_JOURNAL_BYTES: Key<Size> = Key {
@@ -57,7 +57,7 @@ const BACKUP_DIRECTORY: Key<Optional<PathBuf>> = Key {
         allowed: "a path, relative to the configuration file, outside of `store.directory`",
         parse: file_path,
     },
-    meaning: "The directory that `muster backup` makes backups in, made if it does not exist; the server writes them nowhere else. Where it leads is looked at again before each backup. Unset, it makes none. On the file system of `store.directory` a backup is made of links, quick and at first without space of its own; it is then safe from Muster, not from that disk.",
+    meaning: "The directory for the backups of `muster backup`, created if it is missing; the server writes backups nowhere else. Its path is resolved again before each backup. Unset, backups are disabled. On the file system of `store.directory` a backup consists of hard links: it is fast and at first takes no space, but it does not protect against a failure of that disk.",
 };
 
 impl StoreConfig {

@@ -1,5 +1,5 @@
-//! The audit of a running server gets round while devices check in, finds nothing wrong where nothing is, and
-//! takes a server that is wrong out of service.
+//! The audit of a running server completes rounds under load, finds no drift where there is none, and makes a server
+//! with drift not ready.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use crate::behind::write_behind;
 use crate::harness::*;
 
 #[test]
-fn the_audit_gets_round_under_load_and_finds_no_drift() {
+fn the_audit_completes_rounds_under_load_and_finds_no_drift() {
     let place = Installation::new();
     let server = place.start();
     let senders: Vec<Sender> = (1..=2)
         .map(|number| Sender::begin(&server, &place.pki, "contoso", number))
         .collect();
-    eventually("every shard has been counted some times", || {
+    eventually("every shard has been audited several times", || {
         let metrics = server.ops.metrics();
         assert_eq!(metrics.get("muster_audit_drift"), 0.0);
         let rounds = metrics.by_label("muster_audit_rounds_total");
@@ -29,14 +29,17 @@ fn the_audit_gets_round_under_load_and_finds_no_drift() {
     });
     let mut oracle = Oracle::new();
     for sender in senders {
-        assert!(sender.frames_acked() > 0, "it sent all the while");
+        assert!(
+            sender.frames_acked() > 0,
+            "check-ins were sent during the audit"
+        );
         sender.finish(&mut oracle);
     }
     assert_eq!(server.ops.cells(), oracle.cells());
     assert_eq!(server.ops.get("/ready").0, 200);
 }
 
-/// Makes shard 0 know a device that belongs to shard 1, as a fault of the router would.
+/// Adds a device that belongs to shard 1 to shard 0, as a bug in the router would.
 fn put_a_device_into_the_wrong_shard(directory: &Path) {
     let map = ShardMap::new(2);
     let stray = (0..)
@@ -60,7 +63,7 @@ fn put_a_device_into_the_wrong_shard(directory: &Path) {
 }
 
 #[test]
-fn a_server_that_finds_drift_is_not_ready_and_says_so_once() {
+fn a_server_that_finds_drift_is_not_ready_and_logs_it_once() {
     let place = Installation::new();
     place.start().kill();
     put_a_device_into_the_wrong_shard(&place.data());
@@ -75,14 +78,14 @@ fn a_server_that_finds_drift_is_not_ready_and_says_so_once() {
         (&json!("serving"), &json!("drift"))
     );
     assert_eq!(server.ops.metrics().get("muster_audit_drift"), 1.0);
-    // It goes on, and looks at the same device again and again.
+    // The audit continues and finds the same device in every round.
     eventually("more rounds", || {
         let rounds = server.ops.metrics().get("muster_audit_rounds_total");
         (rounds >= 10.0).then_some(())
     });
     let log = server.stop();
-    let complaints = log
+    let errors = log
         .iter()
         .filter(|line| line["level"] == "ERROR" && line["misplaced"] == 1);
-    assert_eq!(complaints.count(), 1, "{log:#?}");
+    assert_eq!(errors.count(), 1, "{log:#?}");
 }

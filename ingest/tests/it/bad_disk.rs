@@ -1,7 +1,7 @@
-//! Flipped bits and cut ends in every file of a data directory: a clear refusal that leaves the data as it is, or
-//! a correct repair; never a wrong count, a panic or a hang.
+//! Flipped bits, truncated and missing files in a data directory: a clear refusal that does not change the data, or a
+//! correct recovery; never a wrong count, a panic or a hang.
 //!
-//! `MUSTER_DAMAGE_CASES` says how many places of each file are tried, if another number than the default.
+//! `MUSTER_DAMAGE_CASES` overrides the number of damaged places per file.
 
 mod fixture;
 
@@ -19,25 +19,26 @@ use serde_json::Value;
 use crate::harness::*;
 use fixture::{Ending, copy, make, stored_cells};
 
-const CASES_OF_A_FILE: u64 = 8;
+const CASES_PER_FILE: u64 = 8;
 
-/// What a directory holds while it is intact.
+/// An intact directory and its content.
 struct Intact {
     folder: tempfile::TempDir,
     devices: u64,
     cells: Value,
-    /// By device: its inventory, of tenant 0.
+    /// The inventories of tenant 0.
     inventories: BTreeMap<DeviceId, Vec<u8>>,
 }
 
 impl Intact {
     fn new(ending: Ending) -> Self {
-        let folder = tempfile::tempdir().expect("a scratch directory can be made");
+        let folder = tempfile::tempdir().expect("a temporary directory can be created");
         make(ending, folder.path());
         let directory = folder.path();
-        let report = recount(directory).expect("it is intact");
+        let report = recount(directory).expect("the directory is intact");
         assert!(report.verified);
-        let store = Store::open_read_only(&StoreConfig::new(directory)).expect("it is intact");
+        let store =
+            Store::open_read_only(&StoreConfig::new(directory)).expect("the directory is intact");
         let inventories: BTreeMap<_, _> = (0..5)
             .map(device)
             .map(|id| {
@@ -46,10 +47,10 @@ impl Intact {
                     store
                         .view()
                         .inventory(TenantIndex(0), &id)
-                        .expect("it is intact"),
+                        .expect("the directory is intact"),
                 )
             })
-            .map(|(id, inventory)| (id, inventory.expect("it was sent")))
+            .map(|(id, inventory)| (id, inventory.expect("the inventory was sent")))
             .collect();
         drop(store);
         Self {
@@ -64,39 +65,39 @@ impl Intact {
         Installation::files(self.folder.path())
     }
 
-    /// Opens a damaged copy by reader and server. Returns the refusal, if it was refused.
-    fn judge(&self, directory: &Path, what: &str) -> Option<String> {
+    /// Opens a damaged copy as a reader and as a server. Returns the refusal, if it was refused.
+    fn check(&self, directory: &Path, what: &str) -> Option<String> {
         let before = Installation::files(directory);
         let counted = self.counted(directory, what);
         let after = Installation::files(directory);
         assert!(before == after, "{what}: a reader changed the directory");
         let served = self.served(directory, what);
         match &served {
-            // Whatever was set right stays right.
+            // A recovered directory stays intact.
             Ok(()) => {
                 let again = self.counted(directory, what);
                 assert!(again.is_ok(), "{what}: served once, then {again:?}");
             }
-            // A table is read once RocksDB is open, and by then has put its log into tables: see below.
+            // Damage to a table is found after RocksDB has flushed its log to new tables, so files differ: see below.
             Err(Refusal::AtOpening(reason)) if !what.contains(".sst") => {
-                names_what_is_wrong(reason, what);
+                names_the_location(reason, what);
                 let after: BTreeMap<_, _> = Installation::files(directory).into_iter().collect();
                 for (name, bytes) in &before {
                     assert!(
                         after.get(name) == Some(bytes),
-                        "{what}: refused, {name} is changed"
+                        "{what}: refused, but {name} was changed"
                     );
                 }
             }
-            // Nothing that was there is gone, whatever file it is in now, and it stays refused.
+            // Files may have changed, but the directory stays refused.
             Err(Refusal::AtOpening(reason) | Refusal::ByReading(reason)) => {
-                names_what_is_wrong(reason, what);
+                names_the_location(reason, what);
                 let again = self.counted(directory, what);
                 assert!(again.is_err(), "{what}: refused once, then accepted");
             }
         }
         if let Err(reason) = &counted {
-            names_what_is_wrong(reason, what);
+            names_the_location(reason, what);
         }
         match served {
             Ok(()) => counted.err(),
@@ -112,7 +113,7 @@ impl Intact {
         Ok(())
     }
 
-    /// What a server does before it listens, and a read of every inventory.
+    /// Opens the directory as a server does at its start, and reads every inventory.
     fn served(&self, directory: &Path, what: &str) -> Result<(), Refusal> {
         let store = Store::open(&StoreConfig::new(directory))
             .map_err(|error| Refusal::AtOpening(error.to_string()))?;
@@ -128,7 +129,7 @@ impl Intact {
             recover(&store, options).map_err(|error| Refusal::ByReading(error.to_string()))?;
         let devices: u64 = shards.iter().map(|shard| u64::from(shard.devices())).sum();
         assert_eq!(self.devices, devices, "{what}");
-        // Inventories are read when somebody asks for them: a damaged one is refused then, never shown.
+        // Inventories are read only when requested: a damaged one gives an error and is never returned.
         for (id, expected) in &self.inventories {
             match store.inventory(TenantIndex(0), id) {
                 Ok(found) => assert_eq!(found.as_ref(), Some(expected), "{what}"),
@@ -140,10 +141,10 @@ impl Intact {
     }
 }
 
-/// A refusal names where to look: a file (or the log of a number), a key, a log sequence number, a page or a shard.
+/// Asserts that a refusal names the location: a file (or a log number), a key, a log sequence number, a page or a shard.
 #[track_caller]
-fn names_what_is_wrong(reason: &str, what: &str) {
-    // As RocksDB names its files, and as we name ours.
+fn names_the_location(reason: &str, what: &str) {
+    // Names of RocksDB's files and of ours.
     let is_file = |word: &str| {
         let name = word.rsplit('/').next().unwrap_or(word);
         let name = name.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
@@ -156,7 +157,7 @@ fn names_what_is_wrong(reason: &str, what: &str) {
         || ["key", "log sequence number", "page", "shard", "log number"]
             .iter()
             .any(|kind| reason.contains(kind));
-    assert!(is_named, "{what}: refused without saying where: {reason}");
+    assert!(is_named, "{what}: refused without a location: {reason}");
 }
 
 /// Why a directory was not served.
@@ -165,7 +166,7 @@ enum Refusal {
     ByReading(String),
 }
 
-/// The kind of a file, by which outcomes are told.
+/// The kind of a file, by which outcomes are counted.
 fn kind(name: &str) -> String {
     let stem = name.split('-').next().unwrap_or(name);
     name.rsplit_once('.')
@@ -173,15 +174,15 @@ fn kind(name: &str) -> String {
         .to_owned()
 }
 
-/// Refused and right, by kind of file.
+/// Refused and recovered directories, by kind of file.
 type Outcomes = BTreeMap<String, (u32, u32)>;
 
 fn damage_every_file(ending: Ending, seed: u64) -> Outcomes {
     let intact = Intact::new(ending);
     let mut random = Random::new(seed, 0);
     let cases = std::env::var("MUSTER_DAMAGE_CASES").ok();
-    let cases = cases.map_or(CASES_OF_A_FILE, |text| text.parse().expect("a number"));
-    let scratch = tempfile::tempdir().expect("a scratch directory can be made");
+    let cases = cases.map_or(CASES_PER_FILE, |text| text.parse().expect("a number"));
+    let scratch = tempfile::tempdir().expect("a temporary directory can be created");
     let mut outcomes = Outcomes::new();
     for (name, bytes) in intact.files() {
         for case in 0..cases {
@@ -193,11 +194,14 @@ fn damage_every_file(ending: Ending, seed: u64) -> Outcomes {
             let what = match case % 4 {
                 _ if bytes.is_empty() => {
                     damaged.push(random.bits() as u8);
-                    format!("{name}: a byte more (seed {seed})")
+                    format!("{name}: an additional byte (seed {seed})")
                 }
                 3 => {
                     damaged.truncate(at);
-                    format!("{name}: cut to {at} of {} bytes (seed {seed})", bytes.len())
+                    format!(
+                        "{name}: truncated to {at} of {} bytes (seed {seed})",
+                        bytes.len()
+                    )
                 }
                 _ => {
                     let bit = random.below(8);
@@ -208,53 +212,58 @@ fn damage_every_file(ending: Ending, seed: u64) -> Outcomes {
                     )
                 }
             };
-            fs::write(directory.join(&name), damaged).expect("it is a copy");
-            let refusal = intact.judge(&directory, &what);
+            fs::write(directory.join(&name), damaged).expect("the copy is writable");
+            let refusal = intact.check(&directory, &what);
             let outcome = outcomes.entry(kind(&name)).or_default();
             match refusal {
                 Some(_) => outcome.0 += 1,
                 None => outcome.1 += 1,
             }
         }
-        // And a file that is gone.
+        // A missing file.
         let directory = scratch.path().join("data");
         let _ = fs::remove_dir_all(&directory);
         copy(intact.folder.path(), &directory);
-        fs::remove_file(directory.join(&name)).expect("it is a copy");
-        let refusal = intact.judge(&directory, &format!("{name} is gone"));
-        let outcome = outcomes.entry(format!("{} gone", kind(&name))).or_default();
+        fs::remove_file(directory.join(&name)).expect("the copy is writable");
+        let refusal = intact.check(&directory, &format!("{name} is missing"));
+        let outcome = outcomes
+            .entry(format!("{} missing", kind(&name)))
+            .or_default();
         match refusal {
             Some(_) => outcome.0 += 1,
             None => outcome.1 += 1,
         }
     }
-    eprintln!("{ending:?}: (refused, right) by kind of file: {outcomes:#?}");
+    eprintln!("{ending:?}: (refused, recovered) by kind of file: {outcomes:#?}");
     outcomes
 }
 
 #[test]
-fn damage_to_a_killed_server_is_refused_or_set_right() {
+fn damage_to_a_killed_server_is_refused_or_recovered() {
     let outcomes = damage_every_file(Ending::Killed, 0x6d75_7374);
     for data in ["FORMAT", "CURRENT", "MANIFEST", "log", "sst"] {
         assert!(outcomes[data].0 > 0, "no damage to {data} was refused");
     }
-    // Nothing is lost with these.
-    for aid in ["ACKNOWLEDGED", "OPTIONS", "IDENTITY"] {
-        assert_eq!(outcomes[aid].0, 0, "damage to {aid} was refused");
+    // These files contain no data.
+    for dispensable in ["ACKNOWLEDGED", "OPTIONS", "IDENTITY"] {
+        assert_eq!(
+            outcomes[dispensable].0, 0,
+            "damage to {dispensable} was refused"
+        );
     }
-    for needed in [
-        "FORMAT gone",
-        "CURRENT gone",
-        "MANIFEST gone",
-        "log gone",
-        "sst gone",
+    for required in [
+        "FORMAT missing",
+        "CURRENT missing",
+        "MANIFEST missing",
+        "log missing",
+        "sst missing",
     ] {
-        assert_eq!(outcomes[needed].1, 0, "{needed}, and nobody noticed");
+        assert_eq!(outcomes[required].1, 0, "{required} was not detected");
     }
 }
 
 #[test]
-fn damage_to_a_stopped_server_is_refused_or_set_right() {
+fn damage_to_a_stopped_server_is_refused_or_recovered() {
     let outcomes = damage_every_file(Ending::Stopped, 0x6572_2121);
     for data in ["FORMAT", "CURRENT", "MANIFEST", "sst"] {
         assert!(outcomes[data].0 > 0, "no damage to {data} was refused");

@@ -1,6 +1,6 @@
-//! Writes into a data directory behind its servers' backs: what no server would, with good checksums.
+//! Writes data with valid checksums that no server would write into a data directory.
 //!
-//! Nobody may be using the directory. One commit at a time, durable when the call returns.
+//! No server may use the directory. One commit at a time, durable when the call returns.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use muster_engine::{Shard, ShardLimits};
 use muster_ingest::recovery::{RecoverOptions, recover};
 use muster_store::{Commit, PoisonReason, Sink, Store, StoreConfig};
 
-/// Counts what was written.
+/// Counts the commits written.
 #[derive(Default)]
 struct Written(usize);
 
@@ -23,10 +23,10 @@ impl Sink<()> for Written {
     }
 }
 
-/// Writes the commit that `make` makes of the recovered shards.
+/// Writes the commit that `make` creates from the recovered shards.
 #[track_caller]
 pub(crate) fn write_behind(directory: &Path, make: impl FnOnce(&mut [Shard]) -> Commit<()>) {
-    let store = Store::open(&StoreConfig::new(directory)).expect("the server has left it");
+    let store = Store::open(&StoreConfig::new(directory)).expect("no server uses the directory");
     let options = RecoverOptions {
         limits: ShardLimits {
             devices_max: 1000,
@@ -35,7 +35,8 @@ pub(crate) fn write_behind(directory: &Path, make: impl FnOnce(&mut [Shard]) -> 
         },
         hash_seed: 1,
     };
-    let (mut shards, mut writer) = recover(&store, options).expect("it is intact");
+    let (mut shards, mut writer) = recover(&store, options).expect("the directory is intact");
+
     let mut written = Written::default();
     writer.write(&mut vec![make(&mut shards)], &mut written);
     assert_eq!(written.0, 1);

@@ -1,7 +1,7 @@
-//! A net runtime that ends in the middle of its sessions, as after a deadline: what they received stays in the
-//! accounts.
+//! A net runtime that ends while sessions are open, as after a deadline: the records that they received are counted as
+//! unacknowledged.
 //!
-//! The runtime, its listener and its sessions are the server's; nobody takes what they put into the inbox.
+//! The runtime, listener and sessions are those of the server; no shard drains the inbox.
 
 #[path = "../support/context.rs"]
 mod context;
@@ -18,10 +18,10 @@ use muster_wire::CloseCode;
 use crate::harness::*;
 
 #[test]
-fn a_session_that_the_end_of_its_runtime_cuts_off_is_in_the_accounts() {
+fn the_records_of_a_session_that_is_cut_off_with_its_runtime_are_counted() {
     let place = Installation::new();
     let config = Config::load(&place.configure(&Settings::default()))
-        .expect("valid")
+        .expect("the configuration is valid")
         .listen;
     let (inbox, _receiver) = inbox(16, 1);
     let routes = RouteTable {
@@ -35,14 +35,14 @@ fn a_session_that_the_end_of_its_runtime_cuts_off_is_in_the_accounts() {
         .worker_threads(1)
         .enable_all()
         .build()
-        .expect("a runtime starts");
+        .expect("the runtime starts");
     let endpoint = {
         let _inside = runtime.enter();
-        let socket = net::bind(&context.config).expect("a port is free");
-        let tls = tls::server_config(&files).expect("good files");
-        net::endpoint(&context.config, tls, [0; 32], socket).expect("it starts")
+        let socket = net::bind(&context.config).expect("a free port");
+        let tls = tls::server_config(&files).expect("the certificates are valid");
+        net::endpoint(&context.config, tls, [0; 32], socket).expect("the endpoint starts")
     };
-    let address = endpoint.local_addr().expect("it is bound");
+    let address = endpoint.local_addr().expect("the socket is bound");
     runtime.spawn(Listener::new(endpoint, Arc::clone(&context)).run());
 
     let mut session = Session::open(address, &place.pki, &place.pki.gateway("contoso", "gw-1"));
@@ -61,7 +61,8 @@ fn a_session_that_the_end_of_its_runtime_cuts_off_is_in_the_accounts() {
     let lost: u64 = metrics.unacknowledged.labelled().map(|(_, n)| n).sum();
     assert_eq!(lost, 7, "received and never acknowledged");
     assert_eq!(metrics.sessions_opened.get(), 1);
-    // The runtime drops its tasks in any order: the session's own, or that of its connection first.
+    // The runtime drops its tasks in any order: the task of the session or that of its connection first.
+
     let internal = metrics.closed[CloseCode::Internal.index()].get();
     assert_eq!(internal + metrics.closed_otherwise.get(), 1);
     assert_eq!(metrics.connections.get(), 1);

@@ -1,7 +1,7 @@
-//! Tests that start servers and also look where no client or operator does: into a data directory, a session, a queue
+//! Tests that start servers and also inspect what clients and operators cannot see: a data directory, a session, a queue
 //! or the memory bound.
 //!
-//! What a client and an operator see is tested in `tests/acceptance`. Each test has a server of its own.
+//! The behaviour that clients and operators see is tested in `tests/acceptance`. Each test has its own server.
 
 mod audit;
 mod bad_disk;

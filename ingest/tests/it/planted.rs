@@ -1,4 +1,4 @@
-//! What lies in a data directory with good checksums and is no work of a server is refused by name.
+//! Inconsistent data with valid checksums in a data directory is refused with its location.
 
 use muster_engine::TenantIndex;
 use muster_store::{Commit, InventoryWrite};
@@ -7,12 +7,12 @@ use muster_wire::{Inventory, Owner};
 use crate::behind::write_behind;
 use crate::harness::*;
 
-/// Puts an inventory over the stored one, checksum and all, as no server does.
+/// Overwrites the stored inventory, with a valid checksum, as no server does.
 fn plant(place: &Installation, inventory: &Inventory) {
     let planted = InventoryWrite {
         tenant: TenantIndex(0),
         device_id: inventory.device_id,
-        bytes: inventory.to_bytes().expect("within the limits"),
+        bytes: inventory.to_bytes().expect("a valid inventory"),
     };
     write_behind(&place.data(), |_| Commit {
         inventories: vec![planted],
@@ -21,7 +21,7 @@ fn plant(place: &Installation, inventory: &Inventory) {
 }
 
 #[test]
-fn an_inventory_that_is_not_the_one_of_its_record_is_refused() {
+fn an_inventory_that_does_not_match_its_record_is_refused() {
     let place = Installation::new();
     let server = place.start();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));

@@ -1,4 +1,4 @@
-//! Tenants take turns at a shard: what one of them floods is not in front of what another sends.
+//! Tenants take turns at a shard: the flood of one tenant is not queued before the check-ins of another.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::harness::*;
 /// Batches in the inbox of the one shard: half of them for each of two tenants.
 const INBOX_BATCHES: usize = 64;
 
-/// A gateway of another tenant that sends full frames until it is told to stop.
+/// A gateway of another tenant that sends full frames until `stop` is set.
 fn flood(server: &Server, pki: &Pki, number: u64, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
     let client = server.client(pki, &pki.gateway("contoso", &format!("gw-{number}")));
     let stop = Arc::clone(stop);
     spawn(async move {
         for seq in 1.. {
             let full = (0..CHECK_INS_PER_FRAME_MAX as u64).map(|own| {
-                // Few different reports: cells are limited.
+                // Few different reports, because cells are limited.
                 random_check_in(
                     &mut Random::new(own % 500, 0),
                     device(number * 10_000 + own),
@@ -32,7 +32,7 @@ fn flood(server: &Server, pki: &Pki, number: u64, stop: &Arc<AtomicBool>) -> Joi
             client
                 .send(&full.collect::<Vec<_>>())
                 .await
-                .expect("it is sent");
+                .expect("the server accepts the frame");
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -41,15 +41,16 @@ fn flood(server: &Server, pki: &Pki, number: u64, stop: &Arc<AtomicBool>) -> Joi
     })
 }
 
-/// How many check-ins of others the shard took before each of this tenant, from what the journal has in order.
-fn taken_before(data: &Path, tenant: &str) -> Vec<usize> {
-    let store = Store::open_read_only(&StoreConfig::new(data)).expect("it was only killed");
+/// The number of check-ins of other tenants in the journal before each check-in of this one.
+fn applied_before(data: &Path, tenant: &str) -> Vec<usize> {
+    let store =
+        Store::open_read_only(&StoreConfig::new(data)).expect("the directory can be opened");
     let view = store.view();
-    let names = tenant_names(&view).expect("it is intact");
+    let names = tenant_names(&view).expect("the directory is intact");
     let (mut before, mut others) = (Vec::new(), 0);
     let journal = view.journal(|entry| {
-        let mut value = JournalValue::decode(entry.bytes).expect("it is intact");
-        while let Some(segment) = value.next_segment().expect("it is intact") {
+        let mut value = JournalValue::decode(entry.bytes).expect("the directory is intact");
+        while let Some(segment) = value.next_segment().expect("the directory is intact") {
             let (of, check_ins) = match segment {
                 Segment::CheckIns { tenant, records } => (tenant, records.len()),
                 Segment::Repeated {
@@ -65,18 +66,18 @@ fn taken_before(data: &Path, tenant: &str) -> Vec<usize> {
         }
         Ok::<(), ReadError>(())
     });
-    journal.expect("it is intact");
+    journal.expect("the directory is intact");
     before
 }
 
-/// In one queue for all, each of its check-ins would stand behind a full inbox. The memory that a flood takes is
-/// judged by `scripts/overload`; that it takes none for each check-in by the test `allocations`.
+/// In a single queue, each check-in of the quiet tenant would be behind a full inbox. `scripts/overload` checks the memory
+/// of a flood, and the test `allocations` that there is no allocation per check-in.
 #[test]
-fn a_tenant_waits_for_a_turn_and_not_for_all_that_another_floods() {
+fn a_tenant_waits_for_its_turn_and_not_for_the_whole_flood_of_another() {
     const FRAMES: u64 = 30;
     let place = Installation::new();
     let server = place.start_with(&Settings {
-        // The journal keeps everything.
+        // So that the journal is not trimmed.
         store: "checkpoint_journal_bytes = \"4GiB\"".to_owned(),
         shards: format!(
             "count = 1\ninbox_batches = {INBOX_BATCHES}\nbatch_check_ins_max = 4096\ncommits_in_flight = 1"
@@ -87,9 +88,9 @@ fn a_tenant_waits_for_a_turn_and_not_for_all_that_another_floods() {
     let floods: Vec<_> = (1..=6)
         .map(|number| flood(&server, &place.pki, number, &stop))
         .collect();
-    eventually("the flood has all places that it can have", || {
-        let parts = server.ops.metrics().get("muster_shard_inbox_batches");
-        (parts >= INBOX_BATCHES as f64 / 2.0).then_some(())
+    eventually("the flood has filled its lane", || {
+        let batches = server.ops.metrics().get("muster_shard_inbox_batches");
+        (batches >= INBOX_BATCHES as f64 / 2.0).then_some(())
     });
     let mut quiet = server.session(&place.pki, &place.pki.gateway("fabrikam", "gw-1"));
     for seq in 1..=FRAMES {
@@ -99,17 +100,18 @@ fn a_tenant_waits_for_a_turn_and_not_for_all_that_another_floods() {
     quiet.goodbye();
     stop.store(true, Ordering::Relaxed);
     for flood in floods {
-        wait(flood).expect("no panic there");
+        wait(flood).expect("the task does not panic");
     }
     server.ops.accounts_add_up();
     server.kill();
-    let mut before = taken_before(&place.data(), "fabrikam");
+    let mut before = applied_before(&place.data(), "fabrikam");
     assert_eq!(before.len() as u64, FRAMES);
-    // The first came whenever it came. Most of the others, because a busy machine may hold some of them back.
+    // The first check-in may come at any time. The median of the others, because a busy machine may delay some of them.
     before.remove(0);
     before.sort_unstable();
     let median = before[before.len() / 2];
     let full = INBOX_BATCHES * CHECK_INS_PER_FRAME_MAX;
-    assert!(median > 0, "nobody floods");
+    assert!(median > 0, "there is no flood");
+
     assert!(median < full / 2, "{median} of {full}: {before:?}");
 }

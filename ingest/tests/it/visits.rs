@@ -1,7 +1,7 @@
-//! What a connection that comes, checks in once and goes costs in core time, whole and resumed: measured.
+//! Measures the core time of a connection that checks in once, with full and resumed handshakes.
 //!
-//! Ignored, because it says nothing of right or wrong; docs/BENCHMARKS.md has the command and what it printed. Server
-//! and clients share the cores, so rates are those of both; the core time of each is its own.
+//! Ignored, because it is a measurement; docs/BENCHMARKS.md has the command and its results. Server and clients share the
+//! cores, so rates are those of both; core time is measured separately.
 
 use muster_client::{Connector, Endpoint};
 use tokio::time::Instant;
@@ -12,12 +12,12 @@ const VISITORS: u64 = 16;
 const VISITS_EACH: u64 = 125;
 const VISITS: u64 = VISITORS * VISITS_EACH;
 
-/// Each kind, one after the other.
+/// Rounds; each measures every kind.
 const ROUNDS: u64 = 3;
 
-/// Seconds of a core that a process has used, by the accounts of the kernel.
+/// CPU time of a process in seconds, as the kernel counts it.
 fn core_seconds(process: &str) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the process runs");
     let behind_name = text
         .rfind(')')
         .expect("the second field is a name in brackets");
@@ -27,14 +27,14 @@ fn core_seconds(process: &str) -> f64 {
     (ticks(12) + ticks(13)) / 100.0
 }
 
-/// What a connection begins with: its name, whether it resumes a session, and whether it speaks early then.
+/// The kinds of connections: name, whether it resumes a session, and whether it sends early data.
 const KINDS: [(&str, bool, bool); 3] = [
     ("whole", false, false),
     ("resumed", true, false),
     ("with early data", true, true),
 ];
 
-/// A device that has been there before, if it resumes.
+/// A device of this kind.
 fn visitor(
     place: &Installation,
     server: &Server,
@@ -45,7 +45,8 @@ fn visitor(
     let mut config = server.client_config(&place.pki, &credentials);
     config.resume = resume;
     config.early_data = early_data;
-    let endpoint = wait(async { Endpoint::for_server(config.server) }).expect("a socket");
+    let endpoint =
+        wait(async { Endpoint::for_server(config.server) }).expect("a socket can be opened");
     Connector::new(&endpoint, config).expect("good credentials")
 }
 
@@ -65,7 +66,7 @@ fn cost_of_a_connection_that_checks_in_once() {
             .map(|number| {
                 let visitor = visitor(&place, &server, number, kind);
                 let check_in = [check_in(number, first)];
-                wait(visitor.check_in_once(&check_in)).expect("it may come in");
+                wait(visitor.check_in_once(&check_in)).expect("the server accepts the client");
                 visitor
             })
             .collect();
@@ -80,13 +81,13 @@ fn cost_of_a_connection_that_checks_in_once() {
                         visitor
                             .check_in_once(&check_in)
                             .await
-                            .expect("it may come in");
+                            .expect("the server accepts the client");
                     }
                 })
             })
             .collect();
         for task in tasks {
-            wait(task).expect("no panic there");
+            wait(task).expect("the task does not panic");
         }
         let seconds = began.elapsed().as_secs_f64();
         let after = [core_seconds(&process), core_seconds("self")];

@@ -1,6 +1,6 @@
-//! What sessions share, put together by hand: for tests of sessions without the rest of a server.
+//! The state that sessions share, for tests of sessions without the rest of a server.
 //!
-//! One tenant, `contoso`, and the configuration, inboxes and counters that the test brings.
+//! One tenant, `contoso`; the test provides the configuration, inboxes and counters.
 
 use std::sync::Arc;
 

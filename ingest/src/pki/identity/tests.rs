@@ -1,4 +1,4 @@
-//! Which certificates name somebody, and that no bytes make the reader panic.
+//! Which certificates have a valid identity, and that no bytes make the parser panic.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! A data directory as two servers in a row leave it, and what is in it.
+//! A data directory left by two consecutive servers, and its content.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::harness::*;
 
-/// Rules of the second server, so that a directory holds two revisions.
+/// Rules of the second server, so that a directory contains two revisions.
 const STRICT: &str = r#"
 [[tenants]]
 name = "contoso"
@@ -26,27 +26,28 @@ name = "fabrikam"
 
 const DEVICES: u64 = 40;
 
-/// Check-ins and inventories of one start, acknowledged. Every device says the same twice, but for a flag.
+/// Sends the check-ins and inventories of one start, and waits for the acks. Every device repeats its check-in with one
+/// flag changed.
 fn send(server: &Server, place: &Installation, random: &mut Random, start: u64) {
     for tenant in ["contoso", "fabrikam"] {
         let client = server.client(&place.pki, &place.pki.gateway(tenant, "gw-1"));
-        // Each start brings some devices that are new.
+        // Each start adds a device.
         let known = DEVICES + start;
         let fleet: Vec<_> = (0..known)
             .map(|number| random_check_in(random, device(number), 2 * start - 1))
             .collect();
-        let again = fleet.iter().map(|said| {
-            let signed_in = said.flags().contains(Flags::USER_SIGNED_IN);
-            let flags = said.flags().with(Flags::USER_SIGNED_IN, !signed_in);
-            let says = said.with_seq(2 * start).expect("no seq is zero");
-            says.with_flags(flags)
+        let again = fleet.iter().map(|check_in| {
+            let signed_in = check_in.flags().contains(Flags::USER_SIGNED_IN);
+            let flags = check_in.flags().with(Flags::USER_SIGNED_IN, !signed_in);
+            let repeated = check_in.with_seq(2 * start).expect("no seq is zero");
+            repeated.with_flags(flags)
         });
         let again: Vec<_> = again.collect();
-        wait(client.send(&fleet)).expect("it is sent");
-        wait(client.send(&again)).expect("it is sent");
+        wait(client.send(&fleet)).expect("the server accepts the frame");
+        wait(client.send(&again)).expect("the server accepts the frame");
         for number in 0..5 {
             let inventory = random_inventory(random, device(number), start as u32);
-            wait(client.send_inventory(&inventory)).expect("it is sent");
+            wait(client.send_inventory(&inventory)).expect("the server accepts the frame");
         }
         wait(client.close()).expect("everything is acknowledged");
     }
@@ -61,7 +62,7 @@ pub(crate) enum Ending {
     Stopped,
 }
 
-/// Two starts: the first ends with a checkpoint of everything, the second has other rules and ends as told.
+/// Two starts: the first ends with a complete checkpoint; the second has other rules and ends by `ending`.
 pub(crate) fn make(ending: Ending, to: &Path) {
     let place = Installation::new();
     let mut random = Random::new(1, 0);
@@ -80,7 +81,7 @@ pub(crate) fn make(ending: Ending, to: &Path) {
     copy(&place.data(), to);
 }
 
-/// All files save for RocksDB's diary and lock, which are no data.
+/// Copies all files except RocksDB's info log and lock, which contain no data.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the folder is writable");
     for (name, bytes) in Installation::files(from) {
@@ -88,10 +89,11 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The cells as they are on disk. A server that runs moves devices that have been silent for long, so that
-/// its cells depend on the day.
+/// The cells on disk. The cells of a running server depend on the date, because it re-evaluates devices that have been
+/// silent for long.
 pub(crate) fn stored_cells(directory: &Path) -> Value {
-    let store = Store::open_read_only(&StoreConfig::new(directory)).expect("it opens");
+    let store =
+        Store::open_read_only(&StoreConfig::new(directory)).expect("the directory can be opened");
     let view = store.view();
     let names = tenant_names(&view).expect("tenants can be read");
     let options = RecoverOptions {
@@ -102,7 +104,8 @@ pub(crate) fn stored_cells(directory: &Path) -> Value {
         },
         hash_seed: 0,
     };
-    let shards = recover_view(&view, options).expect("it can be rebuilt");
+    let shards = recover_view(&view, options).expect("the shards can be recovered");
+
     let mut cells = BTreeMap::new();
     for shard in &shards {
         for ((tenant, cohort, facets), count) in counters(shard) {
