@@ -1,5 +1,5 @@
-# Shared by scripts/recovery and scripts/soak: a server of their own under a fleet that never ends. Sourced
-# after lib.sh, never run.
+# Shared by scripts/recovery and scripts/soak: starts a server and keeps it under load until it is stopped. Sourced
+# after lib.sh, never executed.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 readonly tenant=demo wait_seconds_max=900
@@ -9,7 +9,7 @@ shards=''
 server_pid=''
 loadgen_pid=''
 ready=''
-# What start_server found out.
+# Set by start_server.
 quic_address=''
 ops_url=''
 ready_seconds=0
@@ -30,7 +30,7 @@ clean_up() {
 
 alive() { kill -0 "$1" 2>/dev/null; }
 
-# Builds the binaries, makes a place for everything below TMPDIR, and certificates of two gateways.
+# Builds the binaries and creates a scratch directory below TMPDIR with certificates for two gateways.
 prepare() {
   local target number
   trap clean_up EXIT
@@ -51,7 +51,7 @@ prepare() {
   done
 }
 
-# start_server DIRECTORY: starts a server on a data directory and waits for its line.
+# start_server DIRECTORY: starts a server on this data directory and waits for its ready line.
 start_server() {
   cat >"$work/muster.toml" <<CONFIGURATION
 [listen]
@@ -73,11 +73,11 @@ CONFIGURATION
   began=$EPOCHREALTIME
   "$muster" serve --config "$work/muster.toml" >"$work/ready" 2>"$work/server.log" </dev/null &
   server_pid=$!
-  # Held open, so that the server never writes to a pipe without a reader.
+  # Kept open: a write to a pipe without a reader would fail.
   exec {ready}<"$work/ready"
   if ! IFS= read -r -t "$wait_seconds_max" line <&"$ready"; then
     tail -n 5 -- "$work/server.log" >&2
-    fail 1 'muster serve did not get ready'
+    fail 1 'muster serve did not become ready'
   fi
   ready_seconds="$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f", b - a }')"
   quic_address="${line#ready quic=}"
@@ -92,7 +92,7 @@ kill_server() {
   exec {ready}<&-
 }
 
-# start_fleet DEVICES: so many devices check in through two gateways until stop_fleet.
+# start_fleet DEVICES: starts a fleet of this size that checks in through two gateways until stop_fleet.
 start_fleet() {
   "$loadgen" run --target "$quic_address" --no-verify --ca "$work/pki/ca.pem" \
     --identities "$work/identities" --tenant "$tenant" --devices "$1" --check-ins 1000000000000 --json \
@@ -106,7 +106,7 @@ stop_fleet() {
   loadgen_pid=''
 }
 
-# scrape NAME...: the sum of each metric family, on one line; nothing if the server does not answer.
+# scrape NAME...: prints the sum of each metric family on one line; zeros if the server does not answer.
 scrape() {
   curl -sf --noproxy '*' --max-time 10 "$ops_url/metrics" | awk -v names="$*" '
     BEGIN { count = split(names, name, " ") }
@@ -115,14 +115,14 @@ scrape() {
     END { for (i = 1; i <= count; i++) printf "%.0f ", sum[name[i]]; print "" }'
 }
 
-# core_seconds PID: what a process has spent on cores.
+# core_seconds PID: prints the CPU time of the process so far, in core seconds.
 core_seconds() {
   local -a fields
   read -r -a fields < <(sed 's/^.*) //' "/proc/$1/stat")
   awk -v ticks="$((fields[11] + fields[12]))" -v hertz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", ticks / hertz }'
 }
 
-# The median of the numbers on standard input.
+# Prints the median of the numbers on standard input.
 median() {
   sort -n | awk '{ all[NR] = $1 } END { printf "%.3f", (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2 }'
 }
