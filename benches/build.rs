@@ -1,4 +1,4 @@
-//! Tells the guard what it was compiled with: counts of instructions are compared only if that is the same.
+//! Records the compiler, target and flags for the guard, which compares instruction counts only of equal builds.
 
 use std::env;
 use std::process::Command;
@@ -15,9 +15,10 @@ fn main() {
     let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rustc-env=MUSTER_RUSTC={version}");
     println!("cargo::rustc-env=MUSTER_TARGET={target}");
-    let flags = match flags.is_empty() {
-        true => "none".to_owned(),
-        false => flags.replace('\u{1f}', " "),
+    let flags = if flags.is_empty() {
+        "none".to_owned()
+    } else {
+        flags.replace('\u{1f}', " ")
     };
     println!("cargo::rustc-env=MUSTER_RUSTFLAGS={flags}");
 }

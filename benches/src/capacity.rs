@@ -1,13 +1,13 @@
-//! Capacity: what Muster holds, what the machine can do at all, and what other systems do at the same job.
+//! Capacity: the maximum load of Muster, the limits of the machine, and other systems at the same job.
 //!
-//! All in one run, round after round, and in every round a limit is measured right beside what is held against it:
-//! a machine whose pace changes by the minute changes both. Muster runs as its users run it: `muster serve`,
-//! `muster-loadgen` and `muster-peers` are processes of their own; only single connections are driven from here,
-//! with the client that devices use.
+//! One run of several rounds. Each round measures every limit right beside the figure that is compared with it, so that
+//! changes in the speed of the machine affect both. Muster runs as in production: `muster serve`, `muster-loadgen` and
+//! `muster-peers` are separate processes. Only short-lived connections and the reconnect storm are driven from this
+//! process, with the client that devices use.
 //!
-//! Owner: the main thread. Bounds: one server at a time, the work of `Sizes`; nothing ends by a clock but the
-//! runs at a fixed rate. A run that is not verified ends everything: its figures would mean nothing. What it does
-//! not do: judge. Goals are in the issue, figures of quiet machines in docs/BENCHMARKS.md.
+//! Owner: the main thread. Bounds: one server at a time and the work of `Sizes`; only runs at a fixed rate have a fixed
+//! duration. A run that is not verified aborts everything, because its figures would mean nothing. This module does not
+//! compare figures with goals; docs/BENCHMARKS.md does.
 
 mod connections;
 mod environment;
@@ -37,23 +37,23 @@ use outcome::Outcome;
 use peers::{Job, Peers};
 use sizes::Sizes;
 
-/// What belongs together in a round.
+/// A part of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Section {
-    /// Many devices on each connection, and the limits of that.
+    /// Gateways, with many devices per connection, and the limits of the machine for them.
     Gateways,
-    /// A connection for each device, and the limits of that.
+    /// Devices with one connection each, and the limits of the machine for them.
     Devices,
     /// The device table and the journal, each alone.
     Table,
     /// The job of the peers.
     Peers,
-    /// Rising rates, once after the rounds; only with gateways.
+    /// Increasing rates, once after the rounds; requires gateways.
     Knee,
 }
 
 impl Section {
-    /// All of them, in their order.
+    /// All sections, in the order in which they run.
     pub const ALL: [Self; 5] = [
         Self::Gateways,
         Self::Devices,
@@ -66,26 +66,26 @@ impl Section {
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// How much work.
+    /// How much work a round does.
     pub size: Size,
-    /// How often everything is measured.
+    /// Number of rounds.
     pub rounds: u32,
-    /// What of it.
+    /// The sections to run.
     pub only: Vec<Section>,
-    /// Where data directories are made.
+    /// The directory for temporary data directories.
     pub directory: PathBuf,
-    /// Where `muster`, `muster-loadgen` and `muster-peers` are.
+    /// The directory with `muster`, `muster-loadgen` and `muster-peers`.
     pub programs: PathBuf,
 }
 
 impl Plan {
-    /// Three rounds, or a quick one.
+    /// All sections, with three rounds, or one for the quick size.
     pub fn new(size: Size, programs: PathBuf) -> Self {
         Self {
             size,
             rounds: size.pick(1, 3) as u32,
             only: Section::ALL.to_vec(),
-            // As the scripts: /tmp may lie in memory, where a sync costs nothing.
+            // Like the scripts, not /tmp: it may be in memory, where a sync costs nothing.
             directory: std::env::var_os("TMPDIR")
                 .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from),
             programs,
@@ -93,20 +93,20 @@ impl Plan {
     }
 }
 
-/// Runs the plan; returns the table and the object of the run. `say` gets a line for each step.
+/// Runs the plan and returns its outcome. `log` is called with a line for each step.
 ///
 /// # Errors
-/// If something cannot be measured, or a run of Muster or of a peer was not verified.
-pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
-    let began = clock::stamp();
-    let mut say = |what: &str| {
-        let seconds = clock::stamp().since(began).as_secs();
-        say(&format!("{seconds:5} s  {what}"));
+/// If something cannot be measured, or a run of Muster or of a peer is not verified.
+pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
+    let started = clock::stamp();
+    let mut log = |step: &str| {
+        let seconds = clock::stamp().since(started).as_secs();
+        log(&format!("{seconds:5} s  {step}"));
     };
     let machine = Machine::read();
     let sizes = Sizes::of(plan.size);
-    say("certificates of devices and gateways");
-    let environment = Environment::make(plan, sizes.devices_connected())?;
+    log("creating certificates of devices and gateways");
+    let environment = Environment::create(plan, sizes.devices_connected())?;
     let mut rounds = Rounds {
         environment,
         sizes,
@@ -114,26 +114,27 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
         peers: Peers::default(),
     };
     for round in 1..=plan.rounds {
-        let mut step = |what: &str| say(&format!("round {round} of {}: {what}", plan.rounds));
-        rounds.one(&plan.only, &mut step)?;
+        let mut log = |step: &str| log(&format!("round {round} of {}: {step}", plan.rounds));
+        rounds.run_one(&plan.only, &mut log)?;
     }
-    let knee = match [Section::Gateways, Section::Knee].map(|section| plan.only.contains(&section))
-    {
-        [true, true] => {
-            say("at rates from a third of the highest to beyond it");
-            knee::sweep(&rounds.environment, &rounds.sizes, &mut rounds.figures)?
-        }
-        _ => Knee::default(),
+    let has_knee = [Section::Gateways, Section::Knee]
+        .iter()
+        .all(|section| plan.only.contains(section));
+    let knee = if has_knee {
+        log("gateways at increasing rates, to find the knee");
+        knee::sweep(&rounds.environment, &rounds.sizes, &mut rounds.figures)?
+    } else {
+        Knee::default()
     };
     if plan.only.len() < Section::ALL.len() {
         rounds
             .figures
-            .note(format!("only {:?} was measured", plan.only));
+            .note(format!("sections measured: only {:?}", plan.only));
     }
     Ok(Outcome {
         size: plan.size,
         rounds: plan.rounds,
-        seconds: clock::stamp().since(began).as_secs_f64(),
+        seconds: clock::stamp().since(started).as_secs_f64(),
         machine,
         load_after: machine::load(),
         file_system: machine::file_system(&plan.directory),
@@ -144,7 +145,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     })
 }
 
-/// What goes from round to round.
+/// The state that is kept from round to round.
 struct Rounds {
     environment: Environment,
     sizes: Sizes,
@@ -153,88 +154,90 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn one(&mut self, only: &[Section], say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+    fn run_one(&mut self, only: &[Section], log: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         for section in Section::ALL.iter().filter(|section| only.contains(section)) {
             match section {
-                Section::Gateways => self.gateways(say).context("gateways")?,
-                Section::Devices => self.devices(say).context("devices")?,
+                Section::Gateways => self.gateways(log).context("gateways")?,
+                Section::Devices => self.devices(log).context("devices")?,
                 Section::Table => {
-                    say("the device table and the journal, each alone");
+                    log("the device table and the journal, each alone");
                     limits::measure(
                         &self.environment,
                         &[Name::Apply, Name::Journal],
                         &mut self.figures,
                     )?;
                 }
-                Section::Peers => self.others(say).context("the job of the peers")?,
+                Section::Peers => self.peers(log).context("the job of the peers")?,
                 Section::Knee => {}
             }
         }
         self.figures.end_round()
     }
 
-    /// Many devices on each connection, beside a bare stream.
-    fn gateways(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+    /// Gateways, beside a bare stream.
+    fn gateways(&mut self, log: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let Self {
             environment,
             sizes,
             figures,
             ..
         } = self;
-        say("a bare QUIC stream, and the disk");
+        log("a bare QUIC stream, and the disk");
         limits::measure(environment, &[Name::Quic], figures)?;
         let mut disk = limits::Disk::new();
         disk.sample(environment, sizes)?;
         for devices in sizes.fleets {
-            say(&format!("gateways, {devices} devices, as fast as it goes"));
-            gateways::fastest(environment, sizes, devices, figures)?;
+            log(&format!("gateways, {devices} devices, closed loop"));
+            gateways::closed_loop(environment, sizes, devices, figures)?;
         }
         for load in [gateways::HALF, gateways::HEAVY] {
             let is_half = load == gateways::HALF;
             if is_half {
-                disk.sample_at_a_pace(environment, sizes)?;
+                disk.sample_paced(environment, sizes)?;
             }
             let (fleet, (_, percent)) = (sizes.fleet(), load);
-            say(&format!("gateways, {fleet} devices, {percent} % of that"));
-            gateways::at_rate(environment, sizes, load, figures)?;
+            log(&format!(
+                "gateways, {fleet} devices, open loop at {percent} % of that rate"
+            ));
+            gateways::open_loop(environment, sizes, load, figures)?;
             if is_half {
-                disk.sample_at_a_pace(environment, sizes)?;
+                disk.sample_paced(environment, sizes)?;
             }
         }
         disk.sample(environment, sizes)?;
-        disk.figures(figures);
+        disk.add_figures(figures);
         Ok(())
     }
 
-    /// A connection for each device, beside bare connections.
-    fn devices(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+    /// Devices with one connection each, beside bare connections.
+    fn devices(&mut self, log: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let Self {
             environment,
             sizes,
             figures,
             ..
         } = self;
-        say("bare requests on connections that stay open");
+        log("bare requests on persistent connections");
         limits::measure(environment, &[Name::Requests], figures)?;
-        say("devices on connections that stay open");
+        log("devices on persistent connections");
         connections::persistent(environment, sizes.size, figures)?;
-        say("bare connections that come and go");
+        log("bare short-lived connections");
         limits::measure(environment, &[Name::Handshakes], figures)?;
-        say("devices that come and go");
-        connections::come_and_go(environment, sizes.size, figures)?;
-        say(&format!(
-            "{} idle connections, gone and back all at once",
+        log("devices on short-lived connections");
+        connections::short_lived(environment, sizes.size, figures)?;
+        log(&format!(
+            "{} idle connections, then a reconnect storm",
             sizes.idle
         ));
         storm::measure(environment, sizes, figures)
     }
 
-    /// The job of the peers, done by them and by Muster.
-    fn others(&mut self, say: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
+    /// The job of the peers, by Muster and by the peers.
+    fn peers(&mut self, log: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let (environment, sizes) = (&self.environment, &self.sizes);
         for job in Job::ALL {
             let check_ins = job.check_ins(sizes);
-            say(&format!(
+            log(&format!(
                 "Muster at the job of the peers, {check_ins} check-ins"
             ));
             let load = Load {
@@ -245,9 +248,9 @@ impl Rounds {
             let report = load.run(environment, &server, &mut || Ok(()))?;
             server.stop()?;
             let rate = report.check_ins_per_second;
-            self.figures.add(job.rate_of_muster(), rate);
+            self.figures.add(job.muster_rate_figure(), rate);
             self.peers
-                .measure(environment, sizes, job, &mut self.figures, say)?;
+                .measure(environment, sizes, job, &mut self.figures, log)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 a bench failed or costs more than accepted, 2 wrong usage.
+//! The command line. Exit codes: 0 success, 1 a bench failed or exceeds its baseline, 2 wrong usage.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -14,7 +14,7 @@ use crate::machine::Machine;
 use crate::parts::{self, Plan, Size};
 use crate::report::Report;
 
-/// What the parts of Muster cost: on this machine, and in instructions.
+/// Benchmarks of Muster: time per part, capacity of this machine, and instruction counts.
 #[derive(Debug, Parser)]
 #[command(name = "muster-benches", version)]
 struct Cli {
@@ -26,78 +26,78 @@ struct Cli {
 enum Command {
     /// Measure each part alone: decode, apply, journal, QUIC (stream, requests, handshakes), disk.
     Parts(PartsArguments),
-    /// Measure the limits of the machine, Muster, and its peers, in rounds of one run.
+    /// Measure the limits of the machine, Muster and its peers, in rounds of one run.
     Capacity(CapacityArguments),
-    /// Count the instructions of fixed work with valgrind, and fail if there are more than accepted.
+    /// Count the instructions of fixed work with valgrind and fail if a count exceeds the baseline.
     Guard(GuardArguments),
-    /// One case of the guard, as it runs under valgrind.
+    /// Run one case of the guard; called under valgrind.
     #[command(hide = true)]
     Count {
-        /// Its name.
+        /// Name of the case.
         case: String,
     },
 }
 
 #[derive(Debug, Args)]
 struct GuardArguments {
-    /// Take the counts of now as the new baseline.
+    /// Write the current counts to the baseline.
     #[arg(long)]
     accept: bool,
-    /// The file of the baseline.
+    /// File of the baseline.
     #[arg(long, value_name = "FILE", default_value = guard::BASELINE)]
     baseline: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct CapacityArguments {
-    /// Small sizes, one round: shows that everything works, within a minute.
+    /// Small sizes and one round: shows within a minute that everything works.
     #[arg(long)]
     quick: bool,
-    /// One JSON object alone; without it, it is the last line after the tables.
+    /// Print only the JSON object; the default is tables and the object as the last line.
     #[arg(long)]
     json: bool,
-    /// How often everything is measured.
+    /// Number of rounds. [default: 3, or 1 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// Only this section; may be given several times. What is not measured is null.
+    /// Run only this section; may be given several times. Fields of other sections are null.
     #[arg(long, value_name = "SECTION")]
     only: Vec<capacity::Section>,
-    /// Where the data directories are made (and removed). [default: TMPDIR, or /var/tmp]
+    /// Directory for temporary data directories. [default: TMPDIR, or /var/tmp]
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
-    /// Where muster, muster-loadgen and muster-peers are. [default: beside this program]
+    /// Directory with muster, muster-loadgen and muster-peers. [default: that of this program]
     #[arg(long, value_name = "DIRECTORY")]
     programs: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct PartsArguments {
-    /// A small size of every bench: shows that it works, in less than 20 seconds.
+    /// Small sizes: shows within 20 seconds that every bench works.
     #[arg(long)]
     quick: bool,
-    /// One JSON object instead of the table.
+    /// Print a JSON object instead of the tables.
     #[arg(long)]
     json: bool,
-    /// Runs of every bench.
+    /// Number of runs of every bench. [default: 5, or 3 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     repeats: Option<u32>,
-    /// Only the benches whose part has this name; may be given several times.
+    /// Run only the benches of this part; may be given several times.
     #[arg(long, value_name = "PART")]
     only: Vec<parts::Name>,
-    /// Where the data directories are made (and removed); the disk under it is what is measured.
+    /// Directory for temporary data directories, whose disk is measured. [default: TMPDIR, or /tmp]
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
 }
 
 /// Runs the program.
 pub fn run(loops: Loops) -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Parts(arguments) => run_parts(arguments),
         Command::Capacity(arguments) => run_capacity(arguments),
         Command::Guard(arguments) => run_guard(&arguments),
         Command::Count { case } => guard::count(&case, loops).and_then(print),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log(&format!("muster-benches: {error:#}"));
@@ -106,7 +106,7 @@ pub fn run(loops: Loops) -> ExitCode {
     }
 }
 
-/// Prints a result; a closed pipe is not an error, a full disk is.
+/// Prints a result. A closed pipe is not an error; any other failed write is.
 fn print(result: impl Display) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{result}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -116,7 +116,7 @@ fn print(result: impl Display) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a line to standard error; a closed pipe is not an error.
+/// Writes a line to standard error; a failed write is ignored.
 fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -126,8 +126,10 @@ fn run_guard(arguments: &GuardArguments) -> anyhow::Result<()> {
 }
 
 fn run_capacity(arguments: CapacityArguments) -> anyhow::Result<()> {
-    let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name(""));
-    let programs = arguments.programs.map_or_else(beside, Ok)?;
+    let programs = match arguments.programs {
+        Some(directory) => directory,
+        None => std::env::current_exe()?.with_file_name(""),
+    };
     let mut plan = capacity::Plan::new(size(arguments.quick), programs);
     plan.rounds = arguments.rounds.unwrap_or(plan.rounds);
     plan.directory = arguments.directory.unwrap_or(plan.directory);

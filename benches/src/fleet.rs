@@ -1,15 +1,15 @@
-//! Check-ins of a made-up fleet, the same for the same numbers on every machine.
+//! Check-ins of a synthetic fleet, which depend only on the numbers of the device and the check-in.
 
 use muster_wire::{
     CheckIn, CheckInRecord, DeviceId, Flags, ManagementAgent, Onboarding, PartnerThreatState,
     Platform, Risk,
 };
 
-/// One check-in in so many has another risk than its device usually reports. Its next check-in goes
-/// back, so about one in fifty moves its device to another cell.
+/// One check-in in this many reports a risk that differs from the device's usual one. The next check-in reverts it, so
+/// about one in fifty check-ins moves its device to another cell.
 const UNUSUAL_ONE_IN: u64 = 100;
 
-/// A stream of random numbers: splitmix64.
+/// A random number generator: splitmix64.
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 
@@ -18,31 +18,31 @@ impl Random {
         Self(seed)
     }
 
-    pub(crate) fn bits(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below `end`, which is not 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.next_u64()) * u128::from(end)) >> 64) as u64
     }
 }
 
-/// Spreads every bit over all others; a bijection, so different numbers stay different.
+/// Mixes all bits; a bijection, so distinct values stay distinct.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
 }
 
-/// A check-in of the device with this number, with its usual risk or, rarely, another.
+/// A check-in of the device with this number, with its usual risk or, rarely, a different one.
 pub(crate) fn check_in(number: u64, seq: u64) -> CheckInRecord {
     let id = u128::from(mix(number + 1)) << 64 | u128::from(mix(!number));
     check_in_of(DeviceId::from_bytes(id.to_le_bytes()), number, seq)
 }
 
-/// The same for a device that has an id already: that of a certificate.
+/// The same for a device whose id is given by its certificate.
 pub(crate) fn check_in_of(device_id: DeviceId, number: u64, seq: u64) -> CheckInRecord {
     const RISKS: [Risk; 4] = [Risk::None, Risk::Low, Risk::Medium, Risk::High];
     let traits = mix(number + 1);
@@ -70,5 +70,5 @@ pub(crate) fn check_in_of(device_id: DeviceId, number: u64, seq: u64) -> CheckIn
     };
     check_in
         .to_record()
-        .expect("neither an id made from a number nor one of a certificate is zero, and sequence numbers start from 1")
+        .expect("ids made from numbers and ids of certificates are not zero, and sequence numbers start at 1")
 }

@@ -1,9 +1,9 @@
-//! The guard: a change that makes a check-in cost more instructions does not pass unseen.
+//! The guard: detects changes that raise the instruction count of a check-in.
 //!
-//! Instructions, unlike times, are the same on a busy machine, so they can be asserted. valgrind counts those of
-//! a few fixed pieces of work (`cases.rs`); `benches/baseline.txt` says how many there were when somebody last
-//! looked. More than 5 % above it fails. Another compiler, target or valgrind counts otherwise: then nothing is
-//! compared, and that is said. No clock, no threads, no disk. What it does not see: waiting, cache misses, locks.
+//! Instruction counts, unlike times, do not depend on the load of the machine, so they can be asserted. valgrind counts
+//! the instructions of a few fixed cases (`cases.rs`), and `benches/baseline.txt` has the accepted counts; growth of
+//! more than 5 % fails. If the compiler, target or valgrind differs, counts are not comparable: nothing is compared,
+//! and the output says so. No clock, no threads, no disk. It does not detect waiting, cache misses or lock contention.
 
 mod baseline;
 mod cases;
@@ -17,18 +17,17 @@ use anyhow::{Context, bail};
 use baseline::{Baseline, Verdict};
 pub(crate) use cases::count;
 
-/// Where the baseline is checked in, from the root of the clone. Not where this was built: clones share builds.
+/// The path of the baseline in a clone. Relative, because the clone that this binary was built in may be another one.
 pub(crate) const BASELINE: &str = "benches/baseline.txt";
 
-/// Counts all cases and returns what there is to say about them. With `accept`, the counts are the new baseline.
+/// Counts all cases and returns a report. With `accept`, writes the counts as the new baseline.
 ///
 /// # Errors
-/// If a case has more instructions than the baseline allows or cannot be counted, or the cases are not those
-/// of the baseline.
+/// If a case exceeds the baseline or cannot be counted, or the cases differ from those of the baseline.
 pub(crate) fn run(file: &Path, accept: bool) -> anyhow::Result<String> {
     let found = match valgrind::count_all()? {
         Some(found) => found,
-        None if accept => bail!("valgrind is not installed: nothing to accept"),
+        None if accept => bail!("valgrind is not installed: there are no counts to accept"),
         None => {
             return Ok(skipped(
                 "valgrind is not installed (scripts/setup --tests installs it)",
@@ -38,16 +37,16 @@ pub(crate) fn run(file: &Path, accept: bool) -> anyhow::Result<String> {
     let name = file.display();
     if accept {
         std::fs::write(file, found.to_string()).with_context(|| name.to_string())?;
-        return Ok(format!("{found}\nThis is the baseline now: {name}"));
+        return Ok(format!("{found}\nWritten as the new baseline: {name}"));
     }
     let text = std::fs::read_to_string(file).with_context(|| name.to_string())?;
     let accepted: Baseline = text.parse().with_context(|| name.to_string())?;
-    match accepted.judge(&found) {
-        Verdict::Same(table) => Ok(table),
+    match accepted.compare(&found) {
+        Verdict::Passed(table) => Ok(table),
         Verdict::NotComparable(reason) => Ok(format!("{found}\n{}", skipped(&reason))),
-        Verdict::Broken(table, faults) => bail!(
-            "{}\n\n{table}\nIf that is worth it: scripts/guard --accept, and say why in the commit.",
-            faults.join("\n")
+        Verdict::Failed(table, failures) => bail!(
+            "{}\n\n{table}\nTo accept the new counts: scripts/guard --accept, and give the reason in the commit.",
+            failures.join("\n")
         ),
     }
 }

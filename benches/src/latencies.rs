@@ -1,4 +1,4 @@
-//! Latencies of one run, all of them: percentiles are exact. Bounded by the work of a bench, 8 bytes each.
+//! All latencies of one run, so percentiles are exact. Bounds: 8 bytes per operation of the bench.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ impl Latencies {
         self.nanoseconds.len()
     }
 
-    /// The longest time in which nothing ended, of operations that all began at the same moment.
+    /// The longest time without a completed operation, for operations that all started at the same time.
     pub(crate) fn longest_gap_us(&self) -> u64 {
         let mut ends = self.nanoseconds.clone();
         ends.sort_unstable();
-        let begins = std::iter::once(&0).chain(&ends);
-        let gaps = begins.zip(&ends).map(|(begin, end)| end - begin);
+        let starts = std::iter::once(&0).chain(&ends);
+        let gaps = starts.zip(&ends).map(|(start, end)| end - start);
         gaps.max().unwrap_or_default() / 1000
     }
 
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_gap_lies_before_any_of_the_ends() {
+    fn the_longest_gap_may_be_before_the_first_operation_that_ends() {
         let gap = |ends: &[u64]| {
             let mut latencies = Latencies::default();
             for end in ends {

@@ -1,8 +1,8 @@
-//! Benches: what each part of the pipeline costs, beside what the machine can do at all.
+//! Benches: the cost of each part of the pipeline, compared with the limits of the machine.
 //!
-//! Every bench does a fixed amount of work with fixed seeds, several times over, and gives the median
-//! and the spread; every run must end in the same result, whose hash is printed. docs/BENCHMARKS.md
-//! says how to read the figures. A time is never asserted; counts of instructions are, by the guard.
+//! Every bench repeats a fixed amount of work with fixed seeds and reports the median and the spread. All runs of a
+//! bench must produce the same result, whose hash is printed. docs/BENCHMARKS.md explains the figures. Times are never
+//! asserted; instruction counts are, by the guard.
 
 pub mod capacity;
 pub mod cli;
@@ -18,11 +18,11 @@ mod start_barrier;
 use muster_ingest::route::Router;
 use muster_wire::{CheckInBytes, CheckInRecord};
 
-/// Loops of the guard around what is inlined into whoever calls it. What the compiler makes of that follows from
-/// whatever else is in the crate, so they come from the binary, whose crate has nothing else.
+/// Loops of the guard around functions that are inlined into their callers. The code that the compiler generates for
+/// them depends on the rest of the crate, so they are defined in the binary, whose crate has nothing else.
 #[derive(Clone, Copy, Debug)]
 pub struct Loops {
-    /// Whether all records are valid.
+    /// Returns whether all records are valid.
     pub all_valid: fn(&[CheckInBytes]) -> bool,
     /// Hands the records of a frame to the router.
     pub route: fn(&mut Router, &[CheckInRecord]),

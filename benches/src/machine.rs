@@ -1,19 +1,19 @@
-//! The machine and the state it is in: without them a figure means nothing.
+//! The machine and its state, without which a figure means nothing.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What is printed above every table.
+/// The machine as printed above the tables.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
-    /// Load of the last minute before the first bench.
+    /// The load average over the last minute before the first bench.
     pub(crate) load: String,
-    /// The commit, with a mark if files differ from it.
+    /// The commit, marked if tracked files differ from it.
     pub(crate) commit: String,
 }
 
@@ -33,7 +33,7 @@ impl Machine {
     }
 }
 
-/// Load of the last minute.
+/// The load average over the last minute.
 pub(crate) fn load() -> String {
     read("/proc/loadavg")
         .split(' ')
@@ -41,7 +41,7 @@ pub(crate) fn load() -> String {
         .map_or_else(unknown, str::to_owned)
 }
 
-/// What kind of file system a directory is on: one in memory makes every sync free.
+/// The type of the file system of a directory: in memory a sync costs nothing.
 pub(crate) fn file_system(directory: &Path) -> String {
     let output = Command::new("stat")
         .args(["-f", "-c", "%T"])
@@ -59,14 +59,14 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The value of the first line `name : value`.
+/// The value of the first line of the form `name : value`.
 fn field(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The commit of the clone in `MUSTER_CLONE`, which scripts/capacity sets, or around the working directory. The clone this
-/// was built in is no answer: clones share builds.
+/// The commit of the clone in `MUSTER_CLONE`, which scripts/capacity sets, or of the clone that contains the working
+/// directory. The clone that this binary was built in may be another one, because clones can share a target directory.
 fn commit() -> Option<String> {
     let clone = std::env::var_os("MUSTER_CLONE").unwrap_or_else(|| ".".into());
     let git = |arguments: &[&str]| {
@@ -79,12 +79,13 @@ fn commit() -> Option<String> {
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };
-    // Not that of another project which happens to be around here.
+    // The working directory may belong to another project.
     git(&["ls-files", "--error-unmatch", ":/benches/baseline.txt"])?;
     let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    Some(match changed.is_empty() {
-        true => commit,
-        false => format!("{commit} with changes"),
+    Some(if changed.is_empty() {
+        commit
+    } else {
+        format!("{commit} with changes")
     })
 }

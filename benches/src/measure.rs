@@ -1,4 +1,4 @@
-//! One run, many runs: time, core time, result.
+//! The time, core time and result of one run and of all runs of a bench.
 
 use std::fs;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use muster_ingest::clock::{self, Stamp};
 use crate::latencies::Latencies;
 use crate::parts::Name;
 
-/// What one run took and what came out.
+/// The measurements and the result of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
-    /// Check-ins.
+    /// Number of check-ins.
     pub(crate) items: u64,
     pub(crate) wall: Duration,
-    /// What all threads of the process together spent on a core.
+    /// CPU time of all threads of the process.
     pub(crate) core: Duration,
-    /// The same in every run of a bench.
+    /// A hash that is the same in every run of a bench.
     pub(crate) result: u64,
-    /// Of one after the other, if that was measured: median and 99th percentile in microseconds.
+    /// The median and the 99th percentile in microseconds, if latencies were measured.
     latency_us: Option<[u64; 2]>,
 }
 
 impl Run {
-    /// The run, with the latencies that were measured in it.
-    pub(crate) fn with(mut self, latencies: &Latencies) -> Self {
+    /// Adds the latencies that were measured in the run.
+    pub(crate) fn with_latencies(mut self, latencies: &Latencies) -> Self {
         self.latency_us = Some(latencies.percentiles_us([50.0, 99.0]));
         self
     }
@@ -38,16 +38,16 @@ impl Run {
 /// All runs of one bench.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The part it belongs to.
+    /// The part that the bench belongs to.
     pub part: Name,
-    /// What was done.
+    /// The case that was measured.
     pub case: String,
     runs: Vec<Run>,
 }
 
 impl Row {
     /// # Errors
-    /// If the runs did not all come to the same result: then they did not do the same work.
+    /// If the results differ: then the runs did not do the same work.
     pub(crate) fn new(part: Name, case: impl Into<String>, runs: Vec<Run>) -> anyhow::Result<Self> {
         let case = case.into();
         let same = runs
@@ -55,22 +55,22 @@ impl Row {
             .all(|pair| pair[0].result == pair[1].result && pair[0].items == pair[1].items);
         ensure!(
             same && !runs.is_empty(),
-            "{case}: two runs came to different results"
+            "{case}: two runs have different results"
         );
         Ok(Self { part, case, runs })
     }
 
-    /// Check-ins a second, median of the runs.
+    /// Check-ins per second, median of the runs.
     pub fn rate(&self) -> f64 {
         median(self.runs.iter().map(Run::rate))
     }
 
-    /// From the slowest to the fastest run, as a share of the median.
+    /// The difference between the fastest and the slowest run, as a fraction of the median.
     pub fn spread(&self) -> f64 {
         spread(self.runs.iter().map(Run::rate))
     }
 
-    /// Nanoseconds of one core for a check-in, median of the runs.
+    /// Core time per check-in in nanoseconds, median of the runs.
     pub fn core_ns(&self) -> f64 {
         median(
             self.runs
@@ -79,24 +79,24 @@ impl Row {
         )
     }
 
-    /// How long one took in microseconds, if that was measured: medians of the runs' p50 and p99.
+    /// The medians of the runs' p50 and p99 in microseconds, if latencies were measured.
     pub fn latency_us(&self) -> Option<[f64; 2]> {
         let runs: Option<Vec<_>> = self.runs.iter().map(|run| run.latency_us).collect();
         let runs = runs?;
         Some([0, 1].map(|index| median(runs.iter().map(|run| run[index] as f64))))
     }
 
-    /// Check-ins in one run.
+    /// Number of check-ins in one run.
     pub fn items(&self) -> u64 {
         self.runs.first().map_or(0, |run| run.items)
     }
 
-    /// Runs.
+    /// Number of runs.
     pub fn repeats(&self) -> usize {
         self.runs.len()
     }
 
-    /// What every run came to.
+    /// The result of every run.
     pub fn result(&self) -> u64 {
         self.runs.first().map_or(0, |run| run.result)
     }
@@ -109,27 +109,27 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     (low + high) / 2.0
 }
 
-/// From the least to the most, as a share of the median; 0 if there is none to share.
+/// The difference between the maximum and the minimum, as a fraction of the median; 0 if that is not a number.
 pub(crate) fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let most = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    let least = values.clone().fold(f64::INFINITY, f64::min);
-    let spread = (most - least) / median(values);
+    let max = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    let min = values.clone().fold(f64::INFINITY, f64::min);
+    let spread = (max - min) / median(values);
     if spread.is_finite() { spread } else { 0.0 }
 }
 
-/// Time and core time spent while it ran; it may be stopped and started again.
+/// Measures time and core time; it can be stopped and started again.
 #[derive(Debug, Default)]
 pub(crate) struct Stopwatch {
     wall: Duration,
     core: Duration,
 }
 
-/// A stopwatch that runs.
+/// A stopwatch that is running.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningStopwatch {
     stopwatch: Stopwatch,
     started: Stamp,
-    core: Duration,
+    core_at_start: Duration,
 }
 
 impl Stopwatch {
@@ -137,16 +137,16 @@ impl Stopwatch {
         self.wall
     }
 
-    pub(crate) fn start(self) -> Running {
-        let core = core_time();
-        Running {
+    pub(crate) fn start(self) -> RunningStopwatch {
+        let core_at_start = core_time();
+        RunningStopwatch {
             stopwatch: self,
             started: clock::stamp(),
-            core,
+            core_at_start,
         }
     }
 
-    /// The run that was timed.
+    /// Returns the run that was timed.
     pub(crate) fn run(self, items: u64, result: u64) -> Run {
         let Self { wall, core } = self;
         Run {
@@ -159,22 +159,21 @@ impl Stopwatch {
     }
 }
 
-impl Running {
+impl RunningStopwatch {
     pub(crate) fn stop(mut self) -> Stopwatch {
         self.stopwatch.wall += clock::stamp().since(self.started);
-        self.stopwatch.core += core_time().saturating_sub(self.core);
+        self.stopwatch.core += core_time().saturating_sub(self.core_at_start);
         self.stopwatch
     }
 }
 
-/// What the living threads of this process have spent on a core, by the kernel's accounts; zero where
-/// it keeps none. Good to about the tick of the scheduler, a few milliseconds. No thread may end between
-/// two readings that are compared.
+/// CPU time of the live threads of this process as the kernel accounts it; zero if the kernel does not. The resolution
+/// is about a scheduler tick, a few milliseconds. No thread may end between two readings that are compared.
 fn core_time() -> Duration {
     core_time_of("self")
 }
 
-/// The same of another process, by its number.
+/// The same for the process with this id.
 pub(crate) fn core_time_of(process: &str) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task"));
     let threads = threads.into_iter().flatten();
@@ -185,7 +184,7 @@ pub(crate) fn core_time_of(process: &str) -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// A hash of what came out of a run, so that two runs can be compared at a glance.
+/// A hash of the result of a run, to compare runs at a glance.
 #[derive(Debug, Default)]
 pub(crate) struct Digest(u64);
 
@@ -233,14 +232,14 @@ mod tests {
             let mut latencies = Latencies::default();
             latencies.add(Duration::from_micros(microseconds));
             latencies.add(Duration::from_micros(10 * microseconds));
-            run(1, 7).with(&latencies)
+            run(1, 7).with_latencies(&latencies)
         });
         let row = Row::new(Name::Requests, "x", runs.to_vec()).unwrap();
         assert_eq!(row.latency_us(), Some([5.0, 50.0]));
     }
 
     #[test]
-    fn runs_with_different_results_are_no_row() {
+    fn runs_with_different_results_are_an_error() {
         let error = Row::new(Name::Decode, "x", vec![run(1, 1), run(1, 2)]).unwrap_err();
         assert!(error.to_string().contains("different results"));
     }

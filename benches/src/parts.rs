@@ -1,6 +1,6 @@
-//! Each part of the pipeline alone, and what lies under it: a socket, a disk.
+//! Benches of each part of the pipeline alone, and of the socket and the disk below it.
 //!
-//! The order of the runs is fixed. A bench leaves nothing behind: data directories are temporary.
+//! The order of the runs is fixed. Data directories are temporary.
 
 pub(crate) mod apply;
 pub(crate) mod decode;
@@ -18,22 +18,22 @@ use disk::Flushes;
 /// The parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
-    /// Bytes of a stream to parts in the inboxes.
+    /// From the bytes of a stream to shard batches in the inboxes.
     Decode,
-    /// Parts to new state and a journal value.
+    /// From shard batches to new state and a journal value.
     Apply,
-    /// Journal values to the disk.
+    /// From journal values to the disk.
     Journal,
-    /// Bytes from one socket to another.
+    /// A bulk stream between two sockets.
     Quic,
-    /// Requests and replies from one socket to another.
+    /// Requests and replies between two sockets.
     Requests,
-    /// Connections from one socket to another.
+    /// Connections between two sockets.
     Handshakes,
 }
 
 impl Name {
-    /// All of them, in the order in which they run.
+    /// All parts, in the order in which they run.
     pub const ALL: [Self; 6] = [
         Self::Quic,
         Self::Requests,
@@ -43,10 +43,10 @@ impl Name {
         Self::Journal,
     ];
 
-    /// Those that every check-in of a gateway passes: their sum estimates what it costs.
-    pub const PASSED: [Self; 4] = [Self::Quic, Self::Decode, Self::Apply, Self::Journal];
+    /// The parts that every check-in of a gateway passes; the sum of their costs estimates that of a check-in.
+    pub const CHECK_IN_PATH: [Self; 4] = [Self::Quic, Self::Decode, Self::Apply, Self::Journal];
 
-    /// The word in tables and options.
+    /// The name in tables and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Decode => "decode",
@@ -62,14 +62,14 @@ impl Name {
 /// How much work a bench does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// Enough to see that a bench works; its figures mean nothing.
+    /// Shows that a bench works; its figures mean nothing.
     Quick,
-    /// What figures are quoted from.
+    /// The size for figures that are quoted.
     Full,
 }
 
 impl Size {
-    /// The word in tables.
+    /// The name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Quick => "quick",
@@ -77,7 +77,7 @@ impl Size {
         }
     }
 
-    /// The number for this size.
+    /// Selects the number for this size.
     pub(crate) const fn pick(self, quick: u64, full: u64) -> u64 {
         match self {
             Self::Quick => quick,
@@ -91,16 +91,16 @@ impl Size {
 pub struct Plan {
     /// How much work a bench does.
     pub size: Size,
-    /// Runs of every bench.
+    /// Number of runs of every bench.
     pub repeats: u32,
-    /// Which parts.
+    /// The parts to measure.
     pub only: Vec<Name>,
-    /// Where data directories are made.
+    /// The directory for temporary data directories.
     pub directory: PathBuf,
 }
 
 impl Plan {
-    /// Every part: five runs, or three quick ones.
+    /// All parts, with five runs, or three for the quick size.
     pub fn new(size: Size) -> Self {
         Self {
             size,
@@ -111,19 +111,19 @@ impl Plan {
     }
 }
 
-/// What came out.
+/// The figures of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
-    /// One row a bench. The case of the row that stands for its part in the sum ends in a star.
+    /// One row per bench. The case of the row that represents its part in the sum ends with a star.
     pub rows: Vec<Row>,
-    /// How long the disk took between the runs of the journal.
+    /// Flush latencies of the disk between the runs of the journal.
     pub flushes: Vec<Flushes>,
 }
 
 /// Runs the plan.
 ///
 /// # Errors
-/// If a bench cannot run, or two of its runs came to different results.
+/// If a bench cannot run, or two of its runs have different results.
 pub fn run(plan: &Plan) -> anyhow::Result<Figures> {
     let mut figures = Figures::default();
     for name in Name::ALL {

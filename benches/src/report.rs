@@ -1,4 +1,4 @@
-//! The table and the JSON object of a run.
+//! The tables and the JSON object of a run.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::measure::Row;
 use crate::parts::disk::Flushes;
 use crate::parts::{Figures, Name, Plan, Size};
 
-/// Everything a run has to say.
+/// The results of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     size: Size,
@@ -27,7 +27,7 @@ impl Report {
         }
     }
 
-    /// One object, on one line.
+    /// The JSON object.
     pub(crate) fn json(&self) -> Value {
         let machine = &self.machine;
         let rows: Vec<Value> = self.figures.rows.iter().map(row_json).collect();
@@ -57,8 +57,8 @@ impl Report {
         })
     }
 
-    /// Core nanoseconds of the parts that every check-in of a gateway passes, and the rate at which
-    /// they would keep all cores busy. None unless all of them were measured.
+    /// The core time in nanoseconds of the parts that every check-in of a gateway passes, and the rate at which they
+    /// would keep all cores busy. `None` unless all of these parts were measured.
     fn limit(&self) -> Option<(f64, f64)> {
         let core_ns = |name: Name| {
             let row = self
@@ -68,7 +68,10 @@ impl Report {
                 .find(|row| row.part == name && row.case.ends_with('*'))?;
             Some(row.core_ns())
         };
-        let sum = Name::PASSED.into_iter().map(core_ns).sum::<Option<f64>>()?;
+        let sum = Name::CHECK_IN_PATH
+            .into_iter()
+            .map(core_ns)
+            .sum::<Option<f64>>()?;
         Some((sum, self.machine.cores as f64 * 1e9 / sum))
     }
 }
@@ -102,13 +105,13 @@ impl fmt::Display for Report {
             machine.commit,
             self.size.name()
         )?;
-        let (timed, streamed): (Vec<&Row>, Vec<&Row>) =
+        let (with_latency, streamed): (Vec<&Row>, Vec<&Row>) =
             (self.figures.rows.iter()).partition(|row| row.latency_us().is_some());
         if !streamed.is_empty() {
-            writeln!(out, "{}\n", rates(&streamed))?;
+            writeln!(out, "{}\n", throughput_table(&streamed))?;
         }
-        if !timed.is_empty() {
-            writeln!(out, "{}\n", latencies(&timed))?;
+        if !with_latency.is_empty() {
+            writeln!(out, "{}\n", latency_table(&with_latency))?;
         }
         for flushes in &self.figures.flushes {
             writeln!(out, "{}", flush_line(flushes))?;
@@ -116,7 +119,7 @@ impl fmt::Display for Report {
         if let Some((sum, rate)) = self.limit() {
             writeln!(
                 out,
-                "Sum of the parts marked *: {sum:.0} ns of core time; {:.2} M check-ins/s would fill {} cores.",
+                "Sum of the parts marked *: {sum:.0} ns of core time; {:.2} M check-ins/s would saturate {} cores.",
                 rate / 1e6,
                 machine.cores
             )?;
@@ -129,18 +132,18 @@ fn flush_line(flushes: &Flushes) -> String {
     let (bytes, count) = (flushes.bytes, flushes.count());
     let [p50, p99, max] = flushes.percentiles_us();
     format!(
-        "Disk beside the runs: {bytes} B appended and flushed {count} times: p50 {p50} us, p99 {p99} us, max {max} us."
+        "Disk between the runs: {bytes} B appended and flushed {count} times: p50 {p50} us, p99 {p99} us, max {max} us."
     )
 }
 
-/// Parts that a stream of check-ins passes.
-fn rates(rows: &[&Row]) -> Table {
+/// Parts that process a stream of check-ins.
+fn throughput_table(rows: &[&Row]) -> Table {
     let mut table = markdown([
         "part",
         "case",
         "M check-ins/s",
         "spread",
-        "core ns each",
+        "core ns/check-in",
         "runs",
         "result",
     ]);
@@ -158,12 +161,12 @@ fn rates(rows: &[&Row]) -> Table {
     table
 }
 
-/// Parts that somebody waits for, one check-in each.
-fn latencies(rows: &[&Row]) -> Table {
+/// Parts that a client waits for, with one check-in per operation.
+fn latency_table(rows: &[&Row]) -> Table {
     let mut table = markdown([
         "part",
         "case",
-        "a second",
+        "per second",
         "spread",
         "core us each",
         "p50 us",
@@ -186,7 +189,7 @@ fn latencies(rows: &[&Row]) -> Table {
     table
 }
 
-/// A table that can be pasted into a document.
+/// A Markdown table.
 pub(crate) fn markdown<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);

@@ -1,4 +1,4 @@
-//! Many clients that begin at the same moment: what they do before it is not on the clock.
+//! Many clients that start at the same time; their preparation before that is not timed.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::latencies::Latencies;
 use crate::measure::Stopwatch;
 
-/// Where clients wait until all of them are ready.
+/// A barrier where clients wait until all of them are ready.
 #[derive(Clone)]
 pub(crate) struct StartBarrier(Arc<Barrier>);
 
@@ -19,16 +19,16 @@ impl StartBarrier {
         Self(Arc::new(Barrier::new(clients + 1)))
     }
 
-    /// Waits until the clock runs; returns when that was.
-    pub(crate) async fn pass(&self) -> Stamp {
+    /// Waits until the clock starts and returns the time of the start.
+    pub(crate) async fn wait(&self) -> Stamp {
         self.0.wait().await;
         self.0.wait().await;
         clock::stamp()
     }
 
-    /// Starts the clock when every client is ready, and stops it when all are done. A client that ends before
-    /// that would be waited for in vain: its error ends the run.
-    pub(crate) async fn open(
+    /// Starts the clock when every client is ready and stops it when all are done. If a client ends before the start,
+    /// the barrier would never open, so its error ends the run.
+    pub(crate) async fn time_clients(
         &self,
         mut clients: JoinSet<anyhow::Result<Latencies>>,
     ) -> anyhow::Result<(Stopwatch, Latencies)> {
@@ -36,7 +36,7 @@ impl StartBarrier {
             _ = self.0.wait() => {}
             early = clients.join_next() => {
                 early.context("there are no clients")???;
-                bail!("a client was done before the clock ran");
+                bail!("a client ended before the clock started");
             }
         }
         let running = Stopwatch::default().start();

@@ -1,5 +1,5 @@
-//! A quick run of the whole comes to its end, every run in it verified, with every field that scripts read. No
-//! figure is looked at.
+//! A quick capacity run completes, verifies every run, and reports every field that scripts read. Figures are not
+//! compared with anything.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_muster-benches");
 
-/// Above 0 in any run.
+/// Fields that are above 0 in any run.
 const FIELDS: [&str; 14] = [
     "ratio_gateway_to_quic",
     "ratio_10m_to_1m",
@@ -26,7 +26,7 @@ const FIELDS: [&str; 14] = [
     "ack_p99_to_paced_flush_p99",
 ];
 
-/// Figures of latencies, above 0 in any run.
+/// Latency figures that are above 0 in any run.
 const LATENCIES: [&str; 7] = [
     "gateway_half_load_p99_ms",
     "gateway_half_load_from_empty_p99_ms",
@@ -55,9 +55,10 @@ fn a_quick_run_has_every_field() {
         .args(["capacity", "--quick", "--json"])
         .output()
         .expect("the binary starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let json: Value = serde_json::from_slice(&output.stdout).expect("one object, nothing else");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let json: Value =
+        serde_json::from_slice(&output.stdout).expect("standard output is one JSON object");
 
     for field in FIELDS {
         assert!(is_above_zero(&json[field]), "{field}: {}", json[field]);
@@ -66,8 +67,8 @@ fn a_quick_run_has_every_field() {
         (&json["size"], &json["verified"]),
         (&"quick".into(), &true.into())
     );
-    for place in ["commit", "machine", "conditions", "knee", "notes"] {
-        assert!(!json[place].is_null(), "{place} is missing");
+    for field in ["commit", "machine", "conditions", "knee", "notes"] {
+        assert!(!json[field].is_null(), "{field} is missing");
     }
     let figures = json["figures"].as_object().expect("figures by name");
     for (name, figure) in figures {
@@ -80,7 +81,7 @@ fn a_quick_run_has_every_field() {
         assert!(is_above_zero(&point["p99_ms"]), "{point}");
     }
 
-    // A peer has a figure, or a reason to have none.
+    // A peer has a figure, or the reason of its absence.
     let peers = json["peers"].as_object().expect("peers by name");
     assert_eq!(
         peers.keys().collect::<Vec<_>>(),

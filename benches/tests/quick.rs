@@ -1,25 +1,26 @@
-//! Every bench still works: one run each of its quick size. No figure is looked at.
+//! Every bench works: one run of its quick size. Figures are not compared with anything.
 
 use muster_benches::parts::{self, Name, Plan, Size};
 
 #[test]
-fn every_bench_runs_and_comes_to_a_result() {
+fn every_bench_runs_and_has_a_result() {
     let mut plan = Plan::new(Size::Quick);
     plan.repeats = 1;
     let figures = parts::run(&plan).unwrap();
-    let timed = |name| {
+    let rows_with_latency = |name| {
         figures
             .rows
             .iter()
             .filter(move |row| row.part == name && row.latency_us().is_some())
             .count()
     };
-    assert_eq!((timed(Name::Requests), timed(Name::Handshakes)), (3, 3));
+    assert_eq!(rows_with_latency(Name::Requests), 3);
+    assert_eq!(rows_with_latency(Name::Handshakes), 3);
     for name in Name::ALL {
         let rows = figures.rows.iter().filter(|row| row.part == name);
         let starred = rows.filter(|row| row.case.ends_with('*')).count();
-        let passed = usize::from(Name::PASSED.contains(&name));
-        assert_eq!(starred, passed, "{} stands once in the sum", name.name());
+        let expected = usize::from(Name::CHECK_IN_PATH.contains(&name));
+        assert_eq!(starred, expected, "rows of {} in the sum", name.name());
     }
     for row in &figures.rows {
         assert!(row.rate() > 0.0 && row.items() > 0, "{}", row.case);

@@ -1,4 +1,4 @@
--- A row a device. Pages keep room, so that an update stays on its page and touches no index (HOT).
+-- One row per device. Pages keep free space, so that updates stay on their page and change no index (HOT updates).
 CREATE TABLE devices (
     device uuid PRIMARY KEY,
     seq bigint NOT NULL,
@@ -6,8 +6,8 @@ CREATE TABLE devices (
     rest bytea NOT NULL
 ) WITH (fillfactor = 60);
 
--- Counts for each connection and verdict: one row for all would make every commit wait for the flush
--- of another. A question sums them.
+-- Counts by connection and verdict: with one row for all connections, each commit would wait for the flush of another.
+-- Queries sum over the connections.
 CREATE TABLE counts (
     lane smallint,
     verdict smallint,
@@ -15,7 +15,7 @@ CREATE TABLE counts (
     PRIMARY KEY (lane, verdict)
 ) WITH (fillfactor = 10);
 
--- Once a statement, not once a row.
+-- Statement triggers, because row triggers would update counts for every row.
 CREATE FUNCTION count_created() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO counts
@@ -27,9 +27,9 @@ END $$;
 CREATE FUNCTION count_moved() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO counts
-    SELECT current_setting('muster.lane')::smallint, verdict, sum(step) FROM (
-        SELECT verdict, 1 AS step FROM after_it UNION ALL SELECT verdict, -1 FROM before_it
-    ) AS steps GROUP BY verdict HAVING sum(step) <> 0
+    SELECT current_setting('muster.lane')::smallint, verdict, sum(delta) FROM (
+        SELECT verdict, 1 AS delta FROM new_rows UNION ALL SELECT verdict, -1 FROM old_rows
+    ) AS deltas GROUP BY verdict HAVING sum(delta) <> 0
     ON CONFLICT (lane, verdict) DO UPDATE SET devices = counts.devices + excluded.devices;
     RETURN NULL;
 END $$;
@@ -39,5 +39,5 @@ CREATE TRIGGER created AFTER INSERT ON devices
     FOR EACH STATEMENT EXECUTE FUNCTION count_created();
 
 CREATE TRIGGER moved AFTER UPDATE ON devices
-    REFERENCING OLD TABLE AS before_it NEW TABLE AS after_it
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION count_moved();

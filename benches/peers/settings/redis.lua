@@ -1,14 +1,14 @@
 #!lua name=muster
--- One call a frame: dedup, latest states and counts, in one atomic step.
--- A device is one string key (its id, 16 bytes) with a packed state of 32 bytes: seq first, verdict last.
--- MGET and MSET, because a command from a script costs far more than what it does to one key.
+-- One call per frame: deduplication, latest states and counts, in one atomic step.
+-- A device is a string key (its id, 16 bytes) with a packed state of 32 bytes: seq first, verdict last.
+-- MGET and MSET, because the overhead of a command from a script is far larger than the work for one key.
 
 local RECORD = 48
--- The stack of Lua takes less than 8,000 arguments, and MSET needs two a device.
-local PART = 2000 * RECORD
+-- The stack of Lua has room for fewer than 8,000 arguments, and MSET takes two per device.
+local CHUNK = 2000 * RECORD
 
 local function apply(frame, first, last, moved)
-  -- Looked up in here, because a library may not touch the globals of Redis while it is loaded.
+  -- Looked up here, because a library cannot access globals of Redis while it is loaded.
   local sub, byte, number = string.sub, string.byte, struct.unpack
   local ids, count = {}, 0
   for at = first, last, RECORD do
@@ -16,7 +16,7 @@ local function apply(frame, first, last, moved)
     ids[count] = sub(frame, at, at + 15)
   end
   local known = redis.call('MGET', unpack(ids))
-  -- A device may come twice in a frame, and must see its own earlier check-in.
+  -- A device may be in a frame twice; its second check-in is compared with the first.
   local latest, accepted = {}, 0
   for place = 1, count do
     local id = ids[place]
@@ -50,8 +50,8 @@ end
 local function check_in(_, arguments)
   local frame = arguments[1]
   local moved, accepted = {}, 0
-  for first = 1, #frame, PART do
-    accepted = accepted + apply(frame, first, math.min(first + PART - 1, #frame), moved)
+  for first = 1, #frame, CHUNK do
+    accepted = accepted + apply(frame, first, math.min(first + CHUNK - 1, #frame), moved)
   end
   for verdict, by in pairs(moved) do
     if by ~= 0 then

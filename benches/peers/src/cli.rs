@@ -1,5 +1,5 @@
-//! The command line. Exit codes: 0 done, 1 a peer failed, 2 wrong usage, 7 a peer holds something else
-//! than the model.
+//! The command line. Exit codes: 0 success, 1 a peer failed, 2 wrong usage, 7 the states or counts of a peer are not
+//! those of the model.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -15,11 +15,11 @@ use crate::peer::Name;
 use crate::report::Report;
 use crate::search::{self, Plan};
 
-/// A peer whose states or counts are wrong; the same code as that of `muster-loadgen`.
-const WRONG: u8 = 7;
+/// The exit code if states or counts are wrong, as in `muster-loadgen`.
+const EXIT_NOT_VERIFIED: u8 = 7;
 
-/// Threads for the connections: the peer needs cores too.
-const THREADS: usize = 2;
+/// Threads for the connections: few, because the peer needs the cores too.
+const CLIENT_THREADS: usize = 2;
 
 /// Redis, PostgreSQL and NATS JetStream at Muster's job.
 #[derive(Debug, Parser)]
@@ -31,12 +31,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Search the best setting of each peer, measure it, verify it.
+    /// Search for the best setting of each peer, measure the peer with it, and verify its states and counts.
     Run(RunArguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Choice {
+enum PeerChoice {
     Redis,
     Postgres,
     Nats,
@@ -45,34 +45,34 @@ enum Choice {
 
 #[derive(Debug, Args)]
 struct RunArguments {
-    /// Devices of the fleet.
+    /// Number of devices in the fleet.
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     devices: u64,
-    /// Check-ins of a run.
+    /// Number of check-ins per run.
     #[arg(long, value_name = "M", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
     check_ins: u64,
-    /// Which peer.
-    #[arg(long, value_enum, default_value_t = Choice::All)]
-    peer: Choice,
-    /// Seconds that each peer may be sent check-ins, all its runs together.
+    /// The peer to measure.
+    #[arg(long, value_enum, default_value_t = PeerChoice::All)]
+    peer: PeerChoice,
+    /// Maximum time for sending check-ins to each peer, over all its runs.
     #[arg(long, value_name = "S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=36_000))]
     seconds_max: u64,
-    /// Runs with the best setting.
+    /// Number of runs with the best setting.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeats: u32,
-    /// Another seed is another fleet.
+    /// Seed of the fleet.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One JSON object instead of the table.
+    /// Print a JSON object instead of the table.
     #[arg(long)]
     json: bool,
-    /// A small job, one setting, one run: shows that it works, its figures mean nothing.
+    /// A small job with one setting and one run: shows that everything works; its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Search nothing: take this candidate of one peer, as an earlier run found it.
+    /// Use this setting of one peer, from the report of an earlier run, instead of searching.
     #[arg(long, value_name = "WAY:CONNECTIONS:CHECK_INS:IN_FLIGHT")]
     setting: Option<String>,
-    /// Where the data directories are made (and removed); the disk under it is what is measured.
+    /// Directory for temporary data directories, whose disk is measured. [default: TMPDIR, or /tmp]
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
 }
@@ -83,14 +83,14 @@ pub fn run() -> ExitCode {
     match run_peers(&arguments).and_then(|report| show(&report, arguments.json)) {
         Ok(code) => code,
         Err(error) => {
-            // A failed write has nowhere to be reported.
+            // If standard error cannot be written, the error cannot be reported anywhere.
             let _ = writeln!(std::io::stderr(), "muster-peers: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints the report and gives the exit code of its verdict.
+/// Prints the report and returns the exit code.
 fn show(report: &Report, is_json: bool) -> anyhow::Result<ExitCode> {
     if is_json {
         print(report.json())?;
@@ -100,11 +100,11 @@ fn show(report: &Report, is_json: bool) -> anyhow::Result<ExitCode> {
     Ok(if report.verified() {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(WRONG)
+        ExitCode::from(EXIT_NOT_VERIFIED)
     })
 }
 
-/// Prints a result; a closed pipe is not an error, a full disk is.
+/// Prints a result. A closed pipe is not an error; any other failed write is.
 fn print(result: impl Display) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{result}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -122,14 +122,14 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
     };
     let mut plan = Plan {
         peers: match arguments.peer {
-            Choice::Redis => vec![Name::Redis],
-            Choice::Postgres => vec![Name::Postgres],
-            Choice::Nats => vec![Name::Nats],
-            Choice::All => Name::ALL.to_vec(),
+            PeerChoice::Redis => vec![Name::Redis],
+            PeerChoice::Postgres => vec![Name::Postgres],
+            PeerChoice::Nats => vec![Name::Nats],
+            PeerChoice::All => Name::ALL.to_vec(),
         },
         setting: arguments.setting.clone(),
         repeats: arguments.repeats,
-        sending: Duration::from_secs(arguments.seconds_max),
+        sending_max: Duration::from_secs(arguments.seconds_max),
         quick: arguments.quick,
         directory: arguments
             .directory
@@ -137,7 +137,7 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
             .unwrap_or_else(std::env::temp_dir),
     };
     if plan.setting.is_some() && plan.peers.len() > 1 {
-        bail!("--setting goes with one peer: name it with --peer");
+        bail!("--setting applies to one peer: choose it with --peer");
     }
     if arguments.quick {
         size.devices = size.devices.min(2_000);
@@ -147,10 +147,10 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
     let machine = crate::process::machine();
     let job = Job::new(size);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
+        .worker_threads(CLIENT_THREADS)
         .enable_all()
         .build()
-        .context("the threads of the client")?;
+        .context("cannot start the client threads")?;
     let rows = runtime.block_on(search::run(&plan, &job))?;
     Ok(Report::new(machine, size, rows))
 }

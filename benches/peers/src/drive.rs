@@ -1,7 +1,7 @@
-//! The closed loop: every connection keeps so many frames in flight and sends the next on an ack.
+//! The closed loop: every connection keeps a fixed number of frames in flight and sends the next one after an ack.
 //!
-//! Latency is from handing a frame to the client until its ack: at full load, so it is mostly the time
-//! of waiting in line. Bounds: the frames in flight of a connection.
+//! Latency runs from passing a frame to the client until its ack. At full load most of it is queueing time. Bounds: the
+//! frames in flight per connection.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,41 +12,41 @@ use muster_testkit::latency::Latency;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// One connection to a peer. Acks come in the order of sending.
+/// One connection to a peer. Acks arrive in the order of sending.
 pub(crate) trait Client: Send + 'static {
     /// Sends a frame without waiting for its ack.
     fn send(&mut self, frame: Bytes) -> impl Future<Output = anyhow::Result<()>> + Send;
-    /// Waits until the oldest frame without ack is durable.
-    fn acked(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// Waits until the oldest frame in flight is durable.
+    fn wait_for_ack(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// What one connection did.
+/// The result of one connection.
 #[derive(Debug)]
-pub(crate) struct Sent {
+pub(crate) struct ConnectionResult {
     pub(crate) lane: usize,
-    /// All of them acked.
+    /// Number of frames, all acknowledged.
     pub(crate) frames: usize,
     pub(crate) latencies: Vec<Duration>,
 }
 
-/// What all connections did.
+/// The results of all connections.
 #[derive(Debug)]
-pub(crate) struct Driven {
-    pub(crate) sent: Vec<Sent>,
+pub(crate) struct DriveResult {
+    pub(crate) connections: Vec<ConnectionResult>,
     pub(crate) latency: Latency,
 }
 
-/// Sends the frames of every lane over its client until they or the time are used up, and waits for
-/// all acks.
+/// Sends the frames of every lane over its client until all are sent or the deadline has passed, and waits for all
+/// acks.
 pub(crate) async fn drive<C: Client>(
     clients: Vec<C>,
     lanes: &[Vec<Bytes>],
     in_flight: usize,
     deadline: Instant,
-) -> anyhow::Result<Driven> {
+) -> anyhow::Result<DriveResult> {
     let mut tasks = JoinSet::new();
     for (lane, (client, frames)) in clients.into_iter().zip(lanes).enumerate() {
-        tasks.spawn(connection(
+        tasks.spawn(drive_connection(
             client,
             lane,
             frames.clone(),
@@ -54,45 +54,45 @@ pub(crate) async fn drive<C: Client>(
             deadline,
         ));
     }
-    let mut driven = Driven {
-        sent: Vec::new(),
+    let mut driven = DriveResult {
+        connections: Vec::new(),
         latency: Latency::default(),
     };
     while let Some(ended) = tasks.join_next().await {
-        let sent = ended.context("a connection panicked")??;
-        for latency in &sent.latencies {
+        let connection = ended.context("a connection panicked")??;
+        for latency in &connection.latencies {
             driven.latency.record(*latency);
         }
-        driven.sent.push(sent);
+        driven.connections.push(connection);
     }
     Ok(driven)
 }
 
-async fn connection<C: Client>(
+async fn drive_connection<C: Client>(
     mut client: C,
     lane: usize,
     frames: Vec<Bytes>,
     in_flight: usize,
     deadline: Instant,
-) -> anyhow::Result<Sent> {
-    let mut since = VecDeque::with_capacity(in_flight);
+) -> anyhow::Result<ConnectionResult> {
+    let mut sent_at = VecDeque::with_capacity(in_flight);
     let mut latencies = Vec::with_capacity(frames.len());
     let mut next = frames.into_iter();
     let mut count = 0;
     loop {
-        while since.len() < in_flight && Instant::now() < deadline {
+        while sent_at.len() < in_flight && Instant::now() < deadline {
             let Some(frame) = next.next() else { break };
-            since.push_back(Instant::now());
+            sent_at.push_back(Instant::now());
             client.send(frame).await?;
             count += 1;
         }
-        let Some(started) = since.pop_front() else {
+        let Some(started) = sent_at.pop_front() else {
             break;
         };
-        client.acked().await?;
+        client.wait_for_ack().await?;
         latencies.push(started.elapsed());
     }
-    Ok(Sent {
+    Ok(ConnectionResult {
         lane,
         frames: count,
         latencies,

@@ -1,11 +1,11 @@
-//! The job: the check-ins that every peer gets, made before the clock starts.
+//! The job: the check-ins that every peer receives, generated before the clock starts.
 //!
-//! They are those of one part of a fleet of `muster-loadgen`: the same devices, seqs, churn and
-//! duplicates that Muster is measured with. Each record carries its verdict in the byte that the wire
-//! format reserves: compliance and onboarding status, judged by the engine's model. Muster judges by
-//! itself and on the clock, so this favours the peers.
+//! They are those of one part of a fleet of `muster-loadgen`, with the same devices, seqs, churn and duplicates that
+//! Muster is measured with. Each record carries its verdict in the byte that the wire format reserves: compliance and
+//! onboarding status, evaluated by the engine's model. Muster evaluates check-ins itself during the run, so this
+//! favours the peers.
 //!
-//! Bounds: 48 bytes a check-in, and once more while it is cut for the connections.
+//! Bounds: 48 bytes per check-in, and twice that while they are split into frames.
 
 use std::collections::HashMap;
 
@@ -17,20 +17,20 @@ use muster_wire::{
     limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES},
 };
 
-/// The bytes of a device id, with which a record begins.
+/// The size of the device id at the start of a record.
 pub const ID_BYTES: usize = 16;
 
-/// The rest of a record, which is the state of its device: it begins with the seq and ends with the
+/// The size of the rest of a record, which is the state of the device: it starts with the seq and ends with the
 /// verdict.
 pub const STATE_BYTES: usize = CHECK_IN_BYTES - ID_BYTES;
 
-/// Where the verdict is in a record: the reserved byte.
-const VERDICT_AT: usize = CHECK_IN_BYTES - 1;
+/// The offset of the verdict in a record: the reserved byte.
+const VERDICT_OFFSET: usize = CHECK_IN_BYTES - 1;
 
-/// One check-in in so many is sent twice.
+/// The fraction of check-ins that are sent twice.
 const DUPLICATES: f64 = 0.005;
 
-/// All check-ins are of one moment, which is exact as long as no rule of silence is asked.
+/// The time of all check-ins; one time for all is exact, because no rule about silence is evaluated.
 const NOW_SECONDS: u32 = 1_700_000_000;
 
 /// A device id as a peer stores it.
@@ -39,14 +39,14 @@ pub type Id = [u8; ID_BYTES];
 /// The latest state of a device as a peer stores it.
 pub type State = [u8; STATE_BYTES];
 
-/// How much work a job is.
+/// The size of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Devices of the fleet.
+    /// Number of devices in the fleet.
     pub devices: u64,
-    /// Check-ins in all.
+    /// Total number of check-ins.
     pub check_ins: u64,
-    /// Another seed is another fleet.
+    /// Seed of the fleet.
     pub seed: u64,
 }
 
@@ -58,7 +58,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Makes and judges all check-ins.
+    /// Generates all check-ins with their verdicts.
     pub fn new(size: Size) -> Self {
         let mut part = fleet(&size);
         let policy = TenantPolicy::default();
@@ -69,7 +69,7 @@ impl Job {
         while part.make_frame(&mut frame, CHECK_INS_PER_FRAME_MAX, now.as_millis()) > 0 {
             for bytes in frame[HEADER_BYTES..].as_chunks::<CHECK_IN_BYTES>().0 {
                 let record = CheckInRecord::validate(bytes);
-                let record = record.expect("the generator makes valid check-ins only");
+                let record = record.expect("the generator makes only valid check-ins");
                 let device = devices
                     .entry(record.device_id().to_bytes())
                     .or_insert_with(|| ModelDevice::new(now));
@@ -77,29 +77,29 @@ impl Job {
                 let facets = device.facets(&policy, now);
                 let mut bytes = *bytes;
                 let onboarding = facets.onboarding_status().index() as u8;
-                bytes[VERDICT_AT] = facets.compliance.index() as u8 | onboarding << 4;
+                bytes[VERDICT_OFFSET] = facets.compliance.index() as u8 | onboarding << 4;
                 records.push(bytes);
             }
         }
         Self { size, records }
     }
 
-    /// How much work it is.
+    /// The size of the job.
     pub const fn size(&self) -> Size {
         self.size
     }
 
-    /// The first so many check-ins, cut into frames for each connection. A device is on one connection
-    /// only, so its check-ins stay in order.
-    pub fn cut(
+    /// Splits the first `check_ins` into frames for each connection. All check-ins of a device are on one connection,
+    /// so they stay in order.
+    pub fn split(
         &self,
         check_ins: u64,
         connections: usize,
         frame_check_ins: usize,
     ) -> Vec<Vec<Bytes>> {
-        let taken = usize::try_from(check_ins).unwrap_or(usize::MAX);
+        let count = usize::try_from(check_ins).unwrap_or(usize::MAX);
         let mut lanes = vec![Vec::new(); connections];
-        for record in self.records.iter().take(taken) {
+        for record in self.records.iter().take(count) {
             lanes[usize::from(record[0]) % connections].extend_from_slice(record);
         }
         let frame_bytes = frame_check_ins * CHECK_IN_BYTES;
@@ -116,7 +116,7 @@ impl Job {
     }
 }
 
-/// The fleet of a job, before it has sent anything.
+/// The fleet of a job before its first check-in.
 pub(crate) fn fleet(size: &Size) -> Part {
     let mut shape = Shape::new(size.seed);
     shape.duplicates = DUPLICATES;
@@ -127,7 +127,7 @@ pub(crate) fn fleet(size: &Size) -> Part {
     Part::new(&shape, &members, size.check_ins)
 }
 
-/// The records of a frame, each as the id of its device and the state it brings.
+/// The records of a frame, each as device id and state.
 pub fn records(frame: &[u8]) -> impl Iterator<Item = (&Id, &State)> {
     let (records, _) = frame.as_chunks::<CHECK_IN_BYTES>();
     records.iter().filter_map(|record| {

@@ -1,12 +1,12 @@
-//! Peers: Redis, PostgreSQL and NATS JetStream at the job that Muster does, on the same machine.
+//! Peers: Redis, PostgreSQL and NATS JetStream at the job of Muster, on the same machine.
 //!
-//! Every peer gets the check-ins of a fleet of `muster-loadgen`, keeps the latest state of each device
-//! and the counts, and acks when that is durable. It is started by this program with the settings in
-//! `peers/settings`, driven by a closed loop, and read back: a peer whose states or counts are not those
-//! of the model has no figure. docs/reference/PEERS.md says how each is set up, and where a peer is better.
+//! Every peer receives the check-ins of a fleet of `muster-loadgen`, keeps the latest state of each device and the
+//! counts, and acknowledges what is durable. This program starts the peer with the settings in `peers/settings`, drives
+//! it in a closed loop, and reads its states and counts back: a run counts only if they equal those of the model.
+//! docs/reference/PEERS.md describes the setup of each peer, and where a peer is better than Muster.
 //!
-//! Bounds: the check-ins of a job are made before the clock starts and are held in memory, twice.
-//! What it does not do: it never measures Muster; that is `muster-loadgen`.
+//! Bounds: the check-ins of a job are generated before the clock starts and held in memory, twice. Muster itself is not
+//! measured here, but by `muster-loadgen`.
 #![forbid(unsafe_code)]
 
 pub mod cli;

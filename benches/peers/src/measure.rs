@@ -1,6 +1,6 @@
-//! One run of one peer: an empty server, the job, what it cost, and what it holds at the end.
+//! One run of one peer: starts an empty server, runs the job, and measures and verifies the result.
 //!
-//! Bounds: a run sends nothing new after its deadline; what was sent until then is verified all the same.
+//! Bounds: a run sends no new frames after its deadline; what was sent before is verified.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,53 +14,53 @@ use crate::model::Model;
 use crate::peer::{Fact, Name, Peer, Setting};
 use crate::{process, server};
 
-/// What one run took and what came out.
+/// The measurements and the result of one run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Check-ins that were acked.
+    /// Number of check-ins that were acknowledged.
     pub check_ins: u64,
-    /// Devices that sent them.
+    /// Number of devices that sent them.
     pub devices: u64,
-    /// From the first frame until everything was durable and applied.
+    /// Time from the first frame until everything was durable and applied.
     pub wall: Duration,
-    /// What the peer spent on a core until then.
+    /// CPU time of the peer until then.
     pub peer_core: Duration,
-    /// The same for this program.
+    /// CPU time of this program until then.
     pub client_core: Duration,
-    /// The directory of the peer after the run.
+    /// Size of the peer's directory after the run.
     pub disk_bytes: u64,
-    /// Flushes that the disk completed meanwhile, for all programs of the machine.
+    /// Flushes that the disk completed during the run, for all programs on the machine.
     pub disk_flushes: Option<u64>,
-    /// From sending a frame until its ack.
+    /// Latency from sending a frame until its ack.
     pub latency: Latency,
-    /// What the durability rests on.
+    /// Evidence of durability.
     pub evidence: Vec<Fact>,
-    /// What the peer holds and must not, or the other way round.
+    /// Differences between what the peer holds and what it must hold.
     pub faults: Vec<String>,
 }
 
 impl Run {
-    /// Durable check-ins a second.
+    /// Durable check-ins per second.
     pub fn rate(&self) -> f64 {
         self.check_ins as f64 / self.wall.as_secs_f64()
     }
 }
 
-/// What a run may use.
+/// The limits of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits<'a> {
-    /// Check-ins of the job.
+    /// Number of check-ins to send.
     pub(crate) check_ins: u64,
-    /// When nothing new is sent any more.
-    pub(crate) sending: Duration,
-    /// Where its directory is made.
+    /// Maximum time for sending.
+    pub(crate) sending_max: Duration,
+    /// The parent of the peer's directory.
     pub(crate) directory: &'a Path,
 }
 
 /// Runs a peer once.
 ///
 /// # Errors
-/// If the peer does not start, or refuses something.
+/// If the peer does not start, or refuses a request.
 pub(crate) async fn measure(
     name: Name,
     program: &Path,
@@ -69,22 +69,24 @@ pub(crate) async fn measure(
     limits: Limits<'_>,
 ) -> anyhow::Result<Run> {
     match name {
-        Name::Redis => of::<crate::redis::Redis>(name, program, job, setting, limits).await,
-        Name::Postgres => {
-            of::<crate::postgres::Postgres>(name, program, job, setting, limits).await
+        Name::Redis => {
+            measure_peer::<crate::redis::Redis>(name, program, job, setting, limits).await
         }
-        Name::Nats => of::<crate::nats::Nats>(name, program, job, setting, limits).await,
+        Name::Postgres => {
+            measure_peer::<crate::postgres::Postgres>(name, program, job, setting, limits).await
+        }
+        Name::Nats => measure_peer::<crate::nats::Nats>(name, program, job, setting, limits).await,
     }
 }
 
-async fn of<P: Peer>(
+async fn measure_peer<P: Peer>(
     name: Name,
     program: &Path,
     job: &Job,
     setting: &Setting,
     limits: Limits<'_>,
 ) -> anyhow::Result<Run> {
-    let lanes = job.cut(
+    let lanes = job.split(
         limits.check_ins,
         setting.connections,
         setting.frame_check_ins,
@@ -96,21 +98,27 @@ async fn of<P: Peer>(
         clients.push(peer.connect(lane).await?);
     }
 
-    let process = peer.server().process();
+    let process_id = peer.server().process_id();
     let data = peer.server().directory().to_owned();
     let flushes_before = process::disk_flushes(&data);
-    let peer_before = process::core_time(process);
+    let peer_before = process::core_time(process_id);
     let client_before = process::own_core_time();
     let started = Instant::now();
-    let driven = drive(clients, &lanes, setting.in_flight, started + limits.sending).await?;
+    let driven = drive(
+        clients,
+        &lanes,
+        setting.in_flight,
+        started + limits.sending_max,
+    )
+    .await?;
     let mut frames = vec![0; lanes.len()];
-    for sent in &driven.sent {
-        frames[sent.lane] = sent.frames;
+    for connection in &driven.connections {
+        frames[connection.lane] = connection.frames;
     }
-    peer.applied(&frames).await?;
+    peer.wait_until_applied(&frames).await?;
     let wall = started.elapsed();
     let client_core = process::own_core_time().saturating_sub(client_before);
-    let peer_core = process::core_time(process).saturating_sub(peer_before);
+    let peer_core = process::core_time(process_id).saturating_sub(peer_before);
     let flushes = process::disk_flushes(&data);
     let disk_bytes = process::disk_bytes(&data);
 
@@ -123,7 +131,7 @@ async fn of<P: Peer>(
             check_ins += crate::job::records(frame).count() as u64;
         }
     }
-    let faults = model.faults(&peer.holding().await?);
+    let faults = model.faults(&peer.read_back().await?);
     peer.into_server().stop(P::SIGNAL).await?;
     Ok(Run {
         check_ins,

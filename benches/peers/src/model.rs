@@ -1,35 +1,35 @@
-//! What a peer must hold after a run, and the comparison with what it holds.
+//! The model of what a peer must hold after a run, and the comparison with what it holds.
 //!
-//! Slow and obvious: the state with the highest seq of each device, counted at the end. Bounds: one
-//! entry a device, and [`FAULTS_MAX`] faults; the rest of the faults is a number.
+//! Slow and obvious: the state with the highest seq of each device, counted at the end. Bounds: one entry per device,
+//! and [`FAULTS_MAX`] faults; further faults are only counted.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::job::{self, Id, State};
 
-/// Faults that are named.
+/// Maximum number of faults that are reported one by one.
 pub const FAULTS_MAX: usize = 5;
 
-/// Devices by verdict; a verdict without devices has no entry.
+/// Number of devices by verdict; a verdict without devices has no entry.
 pub type Counts = BTreeMap<u8, u64>;
 
-/// What a peer holds, as it was read back.
+/// The data that a peer holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
+pub struct Contents {
     /// The latest state of every device.
     pub states: HashMap<Id, State>,
-    /// The counts as the peer kept them, never counted anew for the comparison.
+    /// The counts that the peer maintained during the run, not counts of its states afterwards.
     pub counts: Counts,
 }
 
-/// The exact answer.
+/// The model of a correct peer.
 #[derive(Debug, Default)]
 pub struct Model {
     states: HashMap<Id, State>,
 }
 
 impl Model {
-    /// Takes a frame that was acked.
+    /// Applies a frame that was acknowledged.
     pub fn apply(&mut self, frame: &[u8]) {
         for (id, state) in job::records(frame) {
             let known = self.states.entry(*id).or_insert(*state);
@@ -39,41 +39,44 @@ impl Model {
         }
     }
 
-    /// Devices.
+    /// Number of devices.
     pub fn devices(&self) -> usize {
         self.states.len()
     }
 
-    /// What a peer must hold.
-    pub fn holding(&self) -> Holding {
+    /// The contents that a peer must hold.
+    pub fn contents(&self) -> Contents {
         let mut counts = Counts::new();
         for state in self.states.values() {
             *counts.entry(job::verdict(state)).or_default() += 1;
         }
-        Holding {
+        Contents {
             states: self.states.clone(),
             counts,
         }
     }
 
-    /// Every difference between what a peer holds and what it must hold; none if it did its job.
-    pub fn faults(&self, found: &Holding) -> Vec<String> {
+    /// The differences between the contents of a peer and the expected contents.
+    pub fn faults(&self, found: &Contents) -> Vec<String> {
         let mut faults = Faults::default();
-        let expected = self.holding();
+        let expected = self.contents();
         let verdicts = expected.counts.keys().chain(found.counts.keys());
         for verdict in verdicts.collect::<std::collections::BTreeSet<_>>() {
-            let of = |counts: &Counts| counts.get(verdict).copied().unwrap_or(0);
-            let (must, has) = (of(&expected.counts), of(&found.counts));
-            if must != has {
-                faults.add(|| format!("verdict {verdict:#04x}: counted {has}, must be {must}"));
+            let count = |counts: &Counts| counts.get(verdict).copied().unwrap_or(0);
+            let (right, actual) = (count(&expected.counts), count(&found.counts));
+            if right != actual {
+                faults.add(|| format!("verdict {verdict:#04x}: counted {actual}, must be {right}"));
             }
         }
-        for (id, must) in &expected.states {
+        for (id, right) in &expected.states {
             match found.states.get(id) {
-                Some(has) if has == must => (),
-                Some(has) => faults.add(|| {
-                    let (has, must) = (job::seq(has), job::seq(must));
-                    format!("device {}: wrong state, seq {has}, must be {must}", hex(id))
+                Some(actual) if actual == right => (),
+                Some(actual) => faults.add(|| {
+                    let (actual, right) = (job::seq(actual), job::seq(right));
+                    format!(
+                        "device {}: wrong state, seq {actual}, must be {right}",
+                        hex(id)
+                    )
                 }),
                 None => faults.add(|| format!("device {}: absent", hex(id))),
             }
@@ -83,30 +86,30 @@ impl Model {
                 faults.add(|| format!("device {}: never sent", hex(id)));
             }
         }
-        faults.named()
+        faults.into_texts()
     }
 }
 
 #[derive(Default)]
 struct Faults {
-    named: Vec<String>,
-    more: u64,
+    texts: Vec<String>,
+    omitted: u64,
 }
 
 impl Faults {
     fn add(&mut self, text: impl FnOnce() -> String) {
-        if self.named.len() < FAULTS_MAX {
-            self.named.push(text());
+        if self.texts.len() < FAULTS_MAX {
+            self.texts.push(text());
         } else {
-            self.more += 1;
+            self.omitted += 1;
         }
     }
 
-    fn named(mut self) -> Vec<String> {
-        if self.more > 0 {
-            self.named.push(format!("and {} more", self.more));
+    fn into_texts(mut self) -> Vec<String> {
+        if self.omitted > 0 {
+            self.texts.push(format!("and {} more", self.omitted));
         }
-        self.named
+        self.texts
     }
 }
 

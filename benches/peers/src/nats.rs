@@ -1,10 +1,10 @@
-//! NATS JetStream: a message for each frame in a stream for each connection, and consumers in this
-//! program that dedup, keep the states and count.
+//! NATS JetStream: a message per frame, a stream per connection, and consumers in this program that deduplicate, keep
+//! the states and count.
 //!
-//! A stream is written by one goroutine and flushed for each message, so several streams flush side by
-//! side. A run is over when the consumers have applied every acked message. Their states are in memory:
-//! what is durable is the stream, and a restart reads all of it again.
-//! Bounds: the frames in flight, the limits of the stream, one entry a device.
+//! One goroutine writes a stream and syncs after each message, so several streams sync concurrently. A run ends when
+//! the consumers have applied every acknowledged message. They keep the states in memory: the durable data is the
+//! stream, which a restarted consumer would read from its beginning. Bounds: the frames in flight, the limits of the
+//! stream, one entry per device.
 
 mod consumer;
 
@@ -22,26 +22,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::drive::Client;
-use crate::model::Holding;
+use crate::model::Contents;
 use crate::peer::{Fact, Peer, Setting};
 use crate::server::{self, Server};
 use consumer::Consumer;
 
 const SETTINGS: &str = include_str!("../settings/nats.conf");
 
-/// The memory that its runtime tries to stay below.
-const MEMORY: &str = "2GiB";
+/// The soft memory limit of the Go runtime.
+const MEMORY_LIMIT: &str = "2GiB";
 
-/// Where scripts/setup --peers puts it, below the home directory.
-const CACHE: &str = ".cache/muster/peers/nats-server";
+/// Where scripts/setup --peers installs the server, relative to the home directory.
+const CACHED_PROGRAM: &str = ".cache/muster/peers/nats-server";
 
-pub(crate) fn places() -> Vec<PathBuf> {
+pub(crate) fn program_paths() -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let cached = home.map(|home| home.join(CACHE));
+    let cached = home.map(|home| home.join(CACHED_PROGRAM));
     cached.into_iter().chain(["nats-server".into()]).collect()
 }
 
-/// A running NATS server with the consumers of its streams.
+/// A running NATS server and the consumers of its streams.
 pub(crate) struct Nats {
     server: Server,
     monitor_port: u16,
@@ -55,17 +55,17 @@ impl Peer for Nats {
 
     async fn start(program: &Path, directory: TempDir, _: &Setting) -> anyhow::Result<Self> {
         let (port, monitor_port) = (server::free_port()?, server::free_port()?);
-        let own = format!(
+        let run_settings = format!(
             "host: 127.0.0.1\nport: {port}\nhttp: \"127.0.0.1:{monitor_port}\"\ndirectory: \"{}\"\n",
             directory.path().display()
         );
-        // A variable must be known before it is used.
-        let settings = server::write_settings(directory.path(), &own, SETTINGS)?;
+        // The settings of the run come first, because a variable must be defined before it is used.
+        let settings = server::write_settings(directory.path(), &run_settings, SETTINGS)?;
         let mut command = Command::new(program);
         command
             .arg("--config")
             .arg(settings)
-            .env("GOMEMLIMIT", MEMORY);
+            .env("GOMEMLIMIT", MEMORY_LIMIT);
         Ok(Self {
             server: Server::start(command, directory, port).await?,
             monitor_port,
@@ -83,46 +83,53 @@ impl Peer for Nats {
             discard: stream::DiscardPolicy::New,
             ..stream::Config::default()
         };
-        context.create_stream(config).await.context("the stream")?;
-        // Their own connections, so that what is consumed does not stand in the way of acks.
-        let reader = self.context().await?;
-        self.consumers.push(Consumer::start(&reader, lane).await?);
+        context
+            .create_stream(config)
+            .await
+            .context("cannot create the stream")?;
+        // Consumers have their own connections, so that their messages do not delay acks.
+        let consumer_context = self.context().await?;
+        self.consumers
+            .push(Consumer::start(&consumer_context, lane).await?);
         Ok(Publisher {
             context,
             subject,
-            waiting: VecDeque::new(),
+            in_flight: VecDeque::new(),
         })
     }
 
-    async fn applied(&mut self, frames: &[usize]) -> anyhow::Result<()> {
+    async fn wait_until_applied(&mut self, frames: &[usize]) -> anyhow::Result<()> {
         for (consumer, frames) in self.consumers.iter_mut().zip(frames) {
-            consumer.applied(*frames).await?;
+            consumer.wait_until_applied(*frames).await?;
         }
         Ok(())
     }
 
-    async fn holding(&mut self) -> anyhow::Result<Holding> {
-        let mut holding = Holding::default();
+    async fn read_back(&mut self) -> anyhow::Result<Contents> {
+        let mut contents = Contents::default();
         for consumer in self.consumers.drain(..) {
-            let of_lane = consumer.holding().await?;
-            holding.states.extend(of_lane.states);
-            for (verdict, count) in of_lane.counts {
-                *holding.counts.entry(verdict).or_default() += count;
+            let lane_contents = consumer.stop().await?;
+            contents.states.extend(lane_contents.states);
+            for (verdict, count) in lane_contents.counts {
+                *contents.counts.entry(verdict).or_default() += count;
             }
         }
-        Ok(holding)
+        Ok(contents)
     }
 
     async fn evidence(&mut self) -> anyhow::Result<Vec<Fact>> {
         let mut facts = Vec::new();
-        let monitor = self.monitor("/varz").await?;
+        let server_info = self.monitor("/varz").await?;
         for name in ["sync_always", "sync_interval"] {
-            let value = &monitor["jetstream"]["config"][name];
+            let value = &server_info["jetstream"]["config"][name];
             facts.push((format!("jetstream {name}"), value.to_string()));
         }
-        let monitor = self.monitor("/jsz").await?;
+        let jetstream_info = self.monitor("/jsz").await?;
         for name in ["messages", "bytes"] {
-            facts.push((format!("jetstream {name}"), monitor[name].to_string()));
+            facts.push((
+                format!("jetstream {name}"),
+                jetstream_info[name].to_string(),
+            ));
         }
         Ok(facts)
     }
@@ -140,21 +147,23 @@ impl Nats {
     async fn context(&self) -> anyhow::Result<jetstream::Context> {
         let address = format!("127.0.0.1:{}", self.server.port());
         Ok(jetstream::new(
-            async_nats::connect(address).await.context("connect")?,
+            async_nats::connect(address)
+                .await
+                .context("cannot connect to NATS")?,
         ))
     }
 
-    /// One page of its monitoring port.
+    /// Requests one page of the monitoring port.
     async fn monitor(&self, page: &str) -> anyhow::Result<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.monitor_port)).await?;
         let request = format!("GET {page} HTTP/1.0\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let (_, body) = answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        let (_, body) = response
             .split_once("\r\n\r\n")
-            .context("an answer without a body")?;
-        serde_json::from_str(body).context("the monitoring port")
+            .context("the response of the monitoring port has no body")?;
+        serde_json::from_str(body).context("cannot parse the response of the monitoring port")
     }
 }
 
@@ -162,21 +171,23 @@ impl Nats {
 pub(crate) struct Publisher {
     context: jetstream::Context,
     subject: String,
-    waiting: VecDeque<PublishAckFuture>,
+    in_flight: VecDeque<PublishAckFuture>,
 }
 
 impl Client for Publisher {
     async fn send(&mut self, frame: Bytes) -> anyhow::Result<()> {
         let ack = self.context.publish(self.subject.clone(), frame).await?;
-        self.waiting.push_back(ack);
+        self.in_flight.push_back(ack);
         Ok(())
     }
 
-    async fn acked(&mut self) -> anyhow::Result<()> {
-        let Some(ack) = self.waiting.pop_front() else {
+    async fn wait_for_ack(&mut self) -> anyhow::Result<()> {
+        let Some(ack) = self.in_flight.pop_front() else {
             bail!("no frame in flight");
         };
-        ack.into_future().await.context("an ack of the stream")?;
+        ack.into_future()
+            .await
+            .context("the stream refused a frame")?;
         Ok(())
     }
 }

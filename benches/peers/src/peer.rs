@@ -1,4 +1,4 @@
-//! The peers, and what each of them must be able to do to be measured.
+//! The peers, and the trait that each of them implements to be measured.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::drive::Client;
-use crate::model::Holding;
+use crate::model::Contents;
 use crate::server::Server;
 
 /// The peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
-    /// A key for each device, a function of the server for each frame.
+    /// A key per device and a server-side function call per frame.
     Redis,
-    /// A row for each device, a statement for each frame.
+    /// A row per device and a statement per frame.
     Postgres,
-    /// A message for each frame, and a consumer that keeps the states.
+    /// A message per frame, and a consumer that keeps the states.
     Nats,
 }
 
 impl Name {
-    /// All of them, in the order in which they run.
+    /// All peers, in the order in which they run.
     pub const ALL: [Self; 3] = [Self::Redis, Self::Postgres, Self::Nats];
 
-    /// The word in tables and options.
+    /// The name in tables and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
@@ -37,17 +37,17 @@ impl Name {
 /// How a peer is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Which of the ways the peer knows.
+    /// How frames are applied: one of the methods of the peer.
     pub way: &'static str,
-    /// Connections.
+    /// Number of connections.
     pub connections: usize,
-    /// Check-ins sent at once.
+    /// Check-ins per frame.
     pub frame_check_ins: usize,
-    /// Frames of a connection without ack.
+    /// Frames in flight per connection.
     pub in_flight: usize,
 }
 
-/// As `--setting` takes it.
+/// The argument of `--setting`.
 impl fmt::Display for Setting {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -67,22 +67,22 @@ pub type Fact = (String, String);
 pub(crate) trait Peer: Sized {
     type Client: Client;
 
-    /// What ends the process gracefully.
+    /// The signal that stops the process gracefully.
     const SIGNAL: &'static str;
 
-    /// Starts it with an empty directory, ready for check-ins.
+    /// Starts the peer on an empty directory; it is ready for check-ins afterwards.
     async fn start(program: &Path, directory: TempDir, setting: &Setting) -> anyhow::Result<Self>;
 
-    /// The connection of this lane.
+    /// Opens the connection of this lane.
     async fn connect(&mut self, lane: usize) -> anyhow::Result<Self::Client>;
 
-    /// Waits until everything that was acked is in the states and counts; so many frames a lane.
-    async fn applied(&mut self, frames: &[usize]) -> anyhow::Result<()>;
+    /// Waits until the states and counts include everything that was acknowledged: `frames` has the number per lane.
+    async fn wait_until_applied(&mut self, frames: &[usize]) -> anyhow::Result<()>;
 
-    /// Reads back what it holds.
-    async fn holding(&mut self) -> anyhow::Result<Holding>;
+    /// Reads the contents back.
+    async fn read_back(&mut self) -> anyhow::Result<Contents>;
 
-    /// What its durability rests on, in its own words.
+    /// Evidence of durability: settings and statistics as the peer reports them.
     async fn evidence(&mut self) -> anyhow::Result<Vec<Fact>>;
 
     fn server(&self) -> &Server;
@@ -93,24 +93,24 @@ pub(crate) trait Peer: Sized {
 /// A peer that is installed.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    /// Its server.
+    /// The program of the server.
     pub program: PathBuf,
-    /// What it says of its version.
+    /// The version that the program reports.
     pub version: String,
 }
 
 /// Finds the program of a peer.
 ///
 /// # Errors
-/// The reason why there is none.
+/// If the program is not installed, or does not report its version.
 pub fn find(name: Name) -> Result<Installed, String> {
-    let (places, missing) = match name {
-        Name::Redis => (crate::redis::places(), "redis-server"),
-        Name::Postgres => (crate::postgres::places(), "PostgreSQL 15"),
-        Name::Nats => (crate::nats::places(), "nats-server"),
+    let (paths, label) = match name {
+        Name::Redis => (crate::redis::program_paths(), "redis-server"),
+        Name::Postgres => (crate::postgres::program_paths(), "PostgreSQL 15"),
+        Name::Nats => (crate::nats::program_paths(), "nats-server"),
     };
-    let program = crate::server::find_program(&places)
-        .ok_or_else(|| format!("{missing} is not installed: run scripts/setup --peers"))?;
+    let program = crate::server::find_program(&paths)
+        .ok_or_else(|| format!("{label} is not installed: run scripts/setup --peers"))?;
     let version = crate::server::version_of(&program).map_err(|error| format!("{error:#}"))?;
     Ok(Installed { program, version })
 }

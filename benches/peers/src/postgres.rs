@@ -1,8 +1,8 @@
-//! PostgreSQL: a row for each device, a statement for each frame, counts by statement triggers.
+//! PostgreSQL: a row per device, a statement per frame, counts by statement triggers.
 //!
-//! A statement must not touch a row twice, so the client leaves all but the latest check-in of a device
-//! out of a frame. The server never runs as root: then it runs as the user `postgres`.
-//! Bounds: one frame a connection.
+//! A statement must not update a row twice, so the client drops all but the latest check-in of each device from a
+//! frame. The server cannot run as root; if this program does, the server runs as the user `postgres`. Bounds: one
+//! frame per connection.
 
 mod client;
 
@@ -15,26 +15,26 @@ use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
 use crate::job::{STATE_BYTES, State};
-use crate::model::Holding;
+use crate::model::Contents;
 use crate::peer::{Fact, Peer, Setting};
 use crate::server::{self, Server};
 use client::Connection;
 
 /// `INSERT ... SELECT FROM unnest(...)`.
 pub(crate) const UNNEST: &str = "unnest";
-/// `COPY` into a temporary table, and a merge from there.
+/// `COPY` into a temporary table, then a merge into the table of devices.
 pub(crate) const COPY: &str = "copy";
 
 const SETTINGS: &str = include_str!("../settings/postgresql.conf");
 const SCHEMA: &str = include_str!("../settings/postgresql.sql");
 
-/// Who owns the process and the data where this program is root.
+/// The user of the process and owner of the data if this program runs as root.
 const USER: &str = "postgres";
 
-/// The seq is a column of its own, and so is the verdict.
+/// The part of the state without seq and verdict, which have their own columns.
 const REST: std::ops::Range<usize> = 8..STATE_BYTES - 1;
 
-pub(crate) fn places() -> Vec<PathBuf> {
+pub(crate) fn program_paths() -> Vec<PathBuf> {
     vec!["/usr/lib/postgresql/15/bin/postgres".into()]
 }
 
@@ -48,18 +48,19 @@ pub(crate) struct Postgres {
 impl Peer for Postgres {
     type Client = Connection;
 
-    /// Fast shutdown: it does not wait for clients.
+    /// Requests a fast shutdown, which does not wait for clients.
     const SIGNAL: &'static str = "INT";
 
     async fn start(program: &Path, directory: TempDir, setting: &Setting) -> anyhow::Result<Self> {
         let port = server::free_port()?;
         if is_root()? {
             let (user, group) = user()?;
-            chown(directory.path(), Some(user), Some(group)).context("the owner of the data")?;
+            chown(directory.path(), Some(user), Some(group))
+                .context("cannot set the owner of the data")?;
         }
         let data = directory.path().join("data");
         let initdb = program.with_file_name("initdb");
-        let made = as_user(&initdb)?
+        let output = as_user(&initdb)?
             .args([
                 "--auth=trust",
                 "--username=postgres",
@@ -70,11 +71,11 @@ impl Peer for Postgres {
             .arg(&data)
             .current_dir("/")
             .output()
-            .context("initdb")?;
+            .context("cannot run initdb")?;
         ensure!(
-            made.status.success(),
+            output.status.success(),
             "initdb: {}",
-            String::from_utf8_lossy(&made.stderr)
+            String::from_utf8_lossy(&output.stderr)
         );
         let settings =
             server::write_settings(directory.path(), SETTINGS, &format!("port = {port}\n"))?;
@@ -87,7 +88,10 @@ impl Peer for Postgres {
             .current_dir("/");
         let server = Server::start(command, directory, port).await?;
         let control = client::open_started(port).await?;
-        control.batch_execute(SCHEMA).await.context("the schema")?;
+        control
+            .batch_execute(SCHEMA)
+            .await
+            .context("cannot create the schema")?;
         Ok(Self {
             server,
             control,
@@ -99,13 +103,13 @@ impl Peer for Postgres {
         Connection::new(self.server.port(), lane, self.way == COPY).await
     }
 
-    async fn applied(&mut self, _: &[usize]) -> anyhow::Result<()> {
-        // An ack comes after the triggers.
+    async fn wait_until_applied(&mut self, _: &[usize]) -> anyhow::Result<()> {
+        // A commit includes the triggers, so everything acknowledged is applied.
         Ok(())
     }
 
-    async fn holding(&mut self) -> anyhow::Result<Holding> {
-        let mut holding = Holding::default();
+    async fn read_back(&mut self) -> anyhow::Result<Contents> {
+        let mut contents = Contents::default();
         let rows = self
             .control
             .query("SELECT device, seq, verdict, rest FROM devices", &[])
@@ -115,19 +119,19 @@ impl Peer for Postgres {
             let rest: &[u8] = row.try_get(3)?;
             let mut state: State = [0; STATE_BYTES];
             state[..REST.start].copy_from_slice(&row.try_get::<_, i64>(1)?.to_le_bytes());
-            ensure!(rest.len() == REST.len(), "a state of another size");
+            ensure!(rest.len() == REST.len(), "a state of unexpected size");
             state[REST].copy_from_slice(rest);
             state[REST.end] = u8::try_from(row.try_get::<_, i16>(2)?)?;
-            holding.states.insert(id, state);
+            contents.states.insert(id, state);
         }
-        let counted = "SELECT verdict, sum(devices)::bigint FROM counts GROUP BY verdict HAVING sum(devices) <> 0";
-        for row in &self.control.query(counted, &[]).await? {
+        let counts_query = "SELECT verdict, sum(devices)::bigint FROM counts GROUP BY verdict HAVING sum(devices) <> 0";
+        for row in &self.control.query(counts_query, &[]).await? {
             let count = u64::try_from(row.try_get::<_, i64>(1)?)?;
-            holding
+            contents
                 .counts
                 .insert(u8::try_from(row.try_get::<_, i16>(0)?)?, count);
         }
-        Ok(holding)
+        Ok(contents)
     }
 
     async fn evidence(&mut self) -> anyhow::Result<Vec<Fact>> {
@@ -144,7 +148,7 @@ impl Peer for Postgres {
                 .await?;
             facts.push((name.to_owned(), row.try_get(0)?));
         }
-        // A backend reports its own part when it ends; those of the connections have.
+        // A backend process reports its statistics when it ends; those of the connections have ended by now.
         for name in [
             "wal_sync",
             "wal_write",
@@ -152,8 +156,8 @@ impl Peer for Postgres {
             "wal_fpi",
             "wal_bytes",
         ] {
-            let question = format!("SELECT {name}::text FROM pg_stat_wal");
-            let row = self.control.query_one(&question, &[]).await?;
+            let query = format!("SELECT {name}::text FROM pg_stat_wal");
+            let row = self.control.query_one(&query, &[]).await?;
             facts.push((name.to_owned(), row.try_get(0)?));
         }
         Ok(facts)
@@ -172,24 +176,24 @@ fn is_root() -> anyhow::Result<bool> {
     Ok(fs::metadata("/proc/self").context("/proc")?.uid() == 0)
 }
 
-/// The numbers of the user and its group.
+/// The ids of the user and its group.
 fn user() -> anyhow::Result<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").context("/etc/passwd")?;
     let line = users
         .lines()
         .find_map(|line| line.strip_prefix(USER)?.strip_prefix(':'));
     let fields: Vec<&str> = line
-        .context("there is no user postgres")?
+        .context("there is no user `postgres`")?
         .split(':')
         .collect();
-    let number = |place: usize| fields.get(place).and_then(|text| text.parse().ok());
+    let number = |index: usize| fields.get(index).and_then(|text| text.parse().ok());
     number(1)
         .zip(number(2))
-        .context("the user postgres in /etc/passwd")
+        .context("cannot parse the user `postgres` in /etc/passwd")
 }
 
-/// The program, as the user `postgres` where this one is root. setpriv becomes the program, so the id
-/// of the process is that of the server.
+/// A command that runs the program as the user `postgres` if this program runs as root. setpriv executes the program in
+/// its own process, so the process id is that of the server.
 fn as_user(program: &Path) -> anyhow::Result<Command> {
     if !is_root()? {
         return Ok(Command::new(program));

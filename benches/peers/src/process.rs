@@ -1,14 +1,14 @@
-//! What the kernel says of processes and disks: core time, bytes, flushes.
+//! Figures of the kernel on processes and disks: CPU time, bytes, flushes.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// The unit of times in `/proc/PID/stat`: a hundredth of a second on every Linux that we build for.
+/// The unit of times in `/proc/PID/stat`: 10 ms on every platform that we build for.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Cores, kernel and the load of the last minute: without them a figure means nothing.
+/// Cores, kernel and load average, without which a figure means nothing.
 pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -18,8 +18,8 @@ pub(crate) fn machine() -> String {
     format!("{cores} cores, Linux {}, load {load} before", kernel.trim())
 }
 
-/// Core time of a process and of its children, those that ended included.
-pub(crate) fn core_time(process: u32) -> Duration {
+/// CPU time of a process and its children, including those that have ended.
+pub(crate) fn core_time(process_id: u32) -> Duration {
     let mut ticks = 0;
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else {
@@ -31,16 +31,16 @@ pub(crate) fn core_time(process: u32) -> Duration {
         let Some(stat) = Stat::parse(&stat) else {
             continue;
         };
-        if id == process {
+        if id == process_id {
             ticks += stat.own + stat.ended_children;
-        } else if stat.parent == process {
+        } else if stat.parent == process_id {
             ticks += stat.own;
         }
     }
     TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
-/// Core time of this process.
+/// CPU time of this process.
 pub(crate) fn own_core_time() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let ticks = stat.and_then(|stat| Some(Stat::parse(&stat)?.own));
@@ -55,10 +55,10 @@ struct Stat {
 
 impl Stat {
     fn parse(text: &str) -> Option<Self> {
-        // The name of the program stands in brackets and may hold anything; the rest are numbers.
+        // The name of the program is in parentheses and may contain any character; the rest are numbers.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
-        let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         Some(Self {
             parent: u32::try_from(number(1)?).ok()?,
             own: number(11)? + number(12)?,
@@ -67,7 +67,7 @@ impl Stat {
     }
 }
 
-/// Bytes that the files below a directory take on the disk.
+/// Disk space of all files in a directory and its subdirectories.
 pub(crate) fn disk_bytes(directory: &Path) -> u64 {
     let mut bytes = 0;
     let mut directories = vec![directory.to_owned()];
@@ -83,8 +83,7 @@ pub(crate) fn disk_bytes(directory: &Path) -> u64 {
     bytes
 }
 
-/// Flushes that the disk below a directory has completed, for all programs; `None` if the kernel does
-/// not say.
+/// Flushes that the disk of a directory has completed, for all programs; `None` if the kernel does not report them.
 pub(crate) fn disk_flushes(directory: &Path) -> Option<u64> {
     let device = fs::metadata(directory).ok()?.dev();
     let major = (device >> 8) & 0xfff;
@@ -95,10 +94,10 @@ pub(crate) fn disk_flushes(directory: &Path) -> Option<u64> {
 fn flushes_of(diskstats: &str, major: u64, minor: u64) -> Option<u64> {
     diskstats.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-        let is_it = number(0)? == major && number(1)? == minor;
-        // After three names: eleven figures of reads and writes, four of discards, then the flushes.
-        is_it.then(|| number(18)).flatten()
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        let is_device = number(0)? == major && number(1)? == minor;
+        // After major, minor and name come eleven fields of reads and writes, four of discards, then the flushes.
+        is_device.then(|| number(18)).flatten()
     })
 }
 
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_kernel_is_read_whatever_the_program_is_called() {
+    fn a_stat_line_is_parsed_whatever_the_name_of_the_program_is() {
         let text = "7 (a) b (c) S 3 7 7 0 -1 4194304 9 9 9 9 100 20 3 4 20 0 1 0 55";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.parent, stat.own, stat.ended_children), (3, 120, 7));
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn flushes_are_those_of_the_disk_that_is_asked_for() {
+    fn flushes_are_those_of_the_given_device() {
         let text = "253 0 vdb 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 5 9\n254 0 vda 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 42 9\n";
         assert_eq!(flushes_of(text, 254, 0), Some(42));
         assert_eq!(flushes_of(text, 254, 1), None);
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn own_time_and_that_of_children_are_told_apart() {
+    fn core_time_includes_the_process_and_excludes_unrelated_ones() {
         assert_eq!(core_time(u32::MAX), Duration::ZERO);
         assert!(core_time(std::process::id()) >= own_core_time() / 2);
     }

@@ -1,7 +1,7 @@
-//! Redis: a string key for each device, one hash of counts, and a function of the server for each frame.
+//! Redis: a string key per device, one hash of counts, and a server-side function call per frame.
 //!
-//! It speaks the protocol itself: the job needs two commands of it, and the cheapest client favours the
-//! peer. Bounds: the frames in flight, and a reply of [`REPLY_BYTES_MAX`].
+//! The client implements the protocol itself: the job needs only a few commands, and a cheap client favours the peer.
+//! Bounds: the frames in flight, and replies of [`REPLY_BYTES_MAX`].
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -14,23 +14,23 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::drive::Client;
-use crate::model::Holding;
+use crate::model::Contents;
 use crate::peer::{Fact, Peer, Setting};
 use crate::server::{self, Server};
 
 const SETTINGS: &str = include_str!("../settings/redis.conf");
 const FUNCTION: &str = include_str!("../settings/redis.lua");
 
-/// A reply larger than this is not one that was asked for.
+/// Maximum size of a reply; no expected reply is larger.
 const REPLY_BYTES_MAX: usize = 64 << 20;
 
-/// Keys that are read back at a time.
-const KEYS_READ: &str = "5000";
+/// Keys per scan when the contents are read back.
+const SCAN_COUNT: &str = "5000";
 
-/// Replies in replies: the list of a scan is the deepest.
+/// Maximum nesting of replies; that of a scan is the deepest.
 const DEPTH_MAX: usize = 4;
 
-pub(crate) fn places() -> Vec<PathBuf> {
+pub(crate) fn program_paths() -> Vec<PathBuf> {
     vec!["redis-server".into()]
 }
 
@@ -48,17 +48,20 @@ impl Peer for Redis {
 
     async fn start(program: &Path, directory: TempDir, _: &Setting) -> anyhow::Result<Self> {
         let port = server::free_port()?;
-        let own = format!(
+        let run_settings = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\n",
             directory.path().display()
         );
-        let settings = server::write_settings(directory.path(), SETTINGS, &own)?;
+        let settings = server::write_settings(directory.path(), SETTINGS, &run_settings)?;
         let mut command = Command::new(program);
         command.arg(settings);
         let server = Server::start(command, directory, port).await?;
         let mut control = Connection::open(port).await?;
         let load: [&[u8]; 3] = [b"FUNCTION", b"LOAD", FUNCTION.as_bytes()];
-        control.call(&load).await.context("the function")?;
+        control
+            .call(&load)
+            .await
+            .context("cannot load the function")?;
         Ok(Self { server, control })
     }
 
@@ -66,17 +69,17 @@ impl Peer for Redis {
         Connection::open(self.server.port()).await
     }
 
-    async fn applied(&mut self, _: &[usize]) -> anyhow::Result<()> {
-        // An ack comes after the function.
+    async fn wait_until_applied(&mut self, _: &[usize]) -> anyhow::Result<()> {
+        // The function replies when it is done, so everything acknowledged is applied.
         Ok(())
     }
 
-    async fn holding(&mut self) -> anyhow::Result<Holding> {
-        let mut holding = Holding::default();
+    async fn read_back(&mut self) -> anyhow::Result<Contents> {
+        let mut contents = Contents::default();
         let mut cursor = b"0".to_vec();
         loop {
-            let scan: [&[u8]; 4] = [b"SCAN", &cursor, b"COUNT", KEYS_READ.as_bytes()];
-            let [next, keys] = self.control.call(&scan).await?.list_of()?;
+            let scan: [&[u8]; 4] = [b"SCAN", &cursor, b"COUNT", SCAN_COUNT.as_bytes()];
+            let [next, keys] = self.control.call(&scan).await?.list_with_len()?;
             let ids: Vec<Vec<u8>> = keys.texts()?;
             let ids: Vec<&[u8]> = ids
                 .iter()
@@ -88,12 +91,12 @@ impl Peer for Redis {
                 get.extend(&ids);
                 let states = self.control.call(&get).await?.texts()?;
                 for (id, state) in ids.iter().zip(states) {
-                    let id = (*id).try_into().context("a key that is no device")?;
+                    let id = (*id).try_into().context("a key is not a device id")?;
                     let state = state
                         .as_slice()
                         .try_into()
-                        .context("a state of another size")?;
-                    holding.states.insert(id, state);
+                        .context("a state of unexpected size")?;
+                    contents.states.insert(id, state);
                 }
             }
             cursor = next.text()?;
@@ -107,12 +110,12 @@ impl Peer for Redis {
                 |text: &[u8]| -> anyhow::Result<u64> { Ok(std::str::from_utf8(text)?.parse()?) };
             let count = number(&pair[1])?;
             if count > 0 {
-                holding
+                contents
                     .counts
                     .insert(u8::try_from(number(&pair[0])?)?, count);
             }
         }
-        Ok(holding)
+        Ok(contents)
     }
 
     async fn evidence(&mut self) -> anyhow::Result<Vec<Fact>> {
@@ -128,7 +131,7 @@ impl Peer for Redis {
                 .map(|value| String::from_utf8_lossy(value).into_owned());
             facts.push((name.to_owned(), value.unwrap_or_default()));
         }
-        for (section, line) in [
+        for (section, name) in [
             ("persistence", "aof_last_write_status"),
             ("commandstats", "cmdstat_fcall"),
         ] {
@@ -140,8 +143,8 @@ impl Peer for Redis {
             let text = String::from_utf8_lossy(&text).into_owned();
             let value = text
                 .lines()
-                .find_map(|own| own.strip_prefix(line)?.strip_prefix(':'));
-            facts.push((line.to_owned(), value.unwrap_or("unknown").to_owned()));
+                .find_map(|text| text.strip_prefix(name)?.strip_prefix(':'));
+            facts.push((name.to_owned(), value.unwrap_or("unknown").to_owned()));
         }
         Ok(facts)
     }
@@ -167,10 +170,10 @@ impl Client for Connection {
         self.request(&[b"FCALL", b"check_in", b"0", &frame]).await
     }
 
-    async fn acked(&mut self) -> anyhow::Result<()> {
+    async fn wait_for_ack(&mut self) -> anyhow::Result<()> {
         match self.reply(0).await? {
             Reply::Number(accepted) if accepted >= 0 => Ok(()),
-            other => bail!("not the answer of the function: {other:?}"),
+            other => bail!("unexpected reply of the function: {other:?}"),
         }
     }
 }
@@ -179,7 +182,7 @@ impl Connection {
     async fn open(port: u16) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))
             .await
-            .context("connect")?;
+            .context("cannot connect to Redis")?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream: BufReader::new(stream),
@@ -210,16 +213,18 @@ impl Connection {
         depth: usize,
     ) -> Pin<Box<dyn Future<Output = anyhow::Result<Reply>> + Send + '_>> {
         Box::pin(async move {
-            ensure!(depth < DEPTH_MAX, "a reply too deep");
+            ensure!(depth < DEPTH_MAX, "a reply is nested too deeply");
             let mut line = String::new();
             self.stream.read_line(&mut line).await?;
             let line = line.trim_end();
-            let (kind, rest) = line.split_at_checked(1).context("the connection ended")?;
+            let (kind, rest) = line
+                .split_at_checked(1)
+                .context("the connection was closed")?;
             match kind {
                 ":" => Ok(Reply::Number(rest.parse()?)),
                 "+" => Ok(Reply::Text(rest.as_bytes().to_vec())),
                 "$" => {
-                    let bytes: usize = rest.parse().context("an absent value")?;
+                    let bytes: usize = rest.parse().context("a value is absent")?;
                     ensure!(bytes <= REPLY_BYTES_MAX, "a reply of {bytes} bytes");
                     let mut text = vec![0; bytes + 2];
                     self.stream.read_exact(&mut text).await?;
@@ -233,7 +238,7 @@ impl Connection {
                     }
                     Ok(Reply::List(list))
                 }
-                _ => bail!("redis answers {line}"),
+                _ => bail!("error of Redis: {line}"),
             }
         })
     }
@@ -250,14 +255,14 @@ impl Reply {
     fn text(self) -> anyhow::Result<Vec<u8>> {
         match self {
             Self::Text(text) => Ok(text),
-            other => bail!("a text was asked for, not {other:?}"),
+            other => bail!("expected a text, not {other:?}"),
         }
     }
 
     fn list(self) -> anyhow::Result<Vec<Self>> {
         match self {
             Self::List(list) => Ok(list),
-            other => bail!("a list was asked for, not {other:?}"),
+            other => bail!("expected a list, not {other:?}"),
         }
     }
 
@@ -265,11 +270,11 @@ impl Reply {
         self.list()?.into_iter().map(Self::text).collect()
     }
 
-    fn list_of<const COUNT: usize>(self) -> anyhow::Result<[Self; COUNT]> {
+    fn list_with_len<const COUNT: usize>(self) -> anyhow::Result<[Self; COUNT]> {
         let list = self.list()?;
         let count = list.len();
         list.try_into()
             .ok()
-            .with_context(|| format!("a list of {count}, not of {COUNT}"))
+            .with_context(|| format!("expected a list of {COUNT}, not of {count}"))
     }
 }

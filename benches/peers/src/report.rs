@@ -10,7 +10,7 @@ use crate::measure::Run;
 use crate::peer::Setting;
 use crate::search::{Measured, Row};
 
-/// Everything a run has to say.
+/// The results of a run.
 #[derive(Debug)]
 pub struct Report {
     machine: String,
@@ -18,7 +18,7 @@ pub struct Report {
     rows: Vec<Row>,
 }
 
-/// Figures over all runs of a peer.
+/// The figures of a peer over all its runs.
 struct Figures {
     rate: f64,
     spread: f64,
@@ -36,8 +36,8 @@ impl Figures {
     fn of(runs: &[Run]) -> Self {
         let rates = || runs.iter().map(Run::rate);
         let rate = median(rates());
-        let most = rates().fold(0.0, f64::max);
-        let least = rates().fold(most, f64::min);
+        let max = rates().fold(0.0, f64::max);
+        let min = rates().fold(max, f64::min);
         let per_million = |core: fn(&Run) -> f64| {
             median(
                 runs.iter()
@@ -50,7 +50,7 @@ impl Figures {
             .collect();
         Self {
             rate,
-            spread: (most - least) / rate,
+            spread: (max - min) / rate,
             p50_ms: median(runs.iter().map(|run| run.latency.quantile_ms(0.5))),
             p99_ms: median(runs.iter().map(|run| run.latency.quantile_ms(0.99))),
             peer_core: per_million(|run| run.peer_core.as_secs_f64()),
@@ -73,7 +73,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 impl Report {
-    /// The report of these rows.
+    /// Creates the report of these rows.
     pub const fn new(machine: String, size: Size, rows: Vec<Row>) -> Self {
         Self {
             machine,
@@ -82,7 +82,7 @@ impl Report {
         }
     }
 
-    /// Whether every run of every peer came to the exact answer.
+    /// Whether the states and counts of every run of every peer were right.
     pub fn verified(&self) -> bool {
         self.measured()
             .all(|measured| measured.runs.iter().all(|run| run.faults.is_empty()))
@@ -92,7 +92,7 @@ impl Report {
         self.rows.iter().filter_map(|row| row.result.as_ref().ok())
     }
 
-    /// One object, on one line. A peer that is absent has a reason and no figures.
+    /// The JSON object. An absent peer has a reason instead of figures.
     pub fn json(&self) -> Value {
         let rows: Vec<Value> = self.rows.iter().map(row_json).collect();
         json!({
@@ -100,7 +100,7 @@ impl Report {
             "devices": self.size.devices,
             "check_ins": self.size.check_ins,
             "seed": self.size.seed,
-            // Where nothing was measured, nothing was verified either.
+            // Null if no peer was measured.
             "verified": self.measured().next().map(|_| self.verified()),
             "peers": rows,
         })
@@ -177,7 +177,7 @@ impl fmt::Display for Report {
             "p99 ms",
             "peer core s/M",
             "client core s/M",
-            "B on disk each",
+            "disk B/check-in",
             "verified",
         ]);
         for column in table.column_iter_mut().skip(2) {

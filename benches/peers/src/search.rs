@@ -1,7 +1,7 @@
-//! The short search for the best setting of a peer, and the runs with it that are quoted.
+//! A short search for the best setting of a peer, then the runs with that setting, whose figures are reported.
 //!
-//! Bounds: the candidates below, a quarter of the job for each; then so many repeats of the whole job.
-//! Half of the time that a peer may send goes to the search, the other half to the repeats.
+//! Bounds: the candidates below, with a quarter of the job each, then a fixed number of runs of the whole job. The
+//! search may use half of the sending time of a peer, the runs the other half.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,39 +15,39 @@ use crate::peer::{self, Installed, Name, Setting};
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Which peers.
+    /// The peers to measure.
     pub peers: Vec<Name>,
-    /// The candidate to take; none to search for the best.
+    /// The setting to use; `None` to search for the best.
     pub setting: Option<String>,
-    /// Runs with the best setting.
+    /// Number of runs with the best setting.
     pub repeats: u32,
-    /// How long each peer may be sent check-ins, search and repeats together.
-    pub sending: Duration,
-    /// Take the first candidate, search nothing.
+    /// Maximum time for sending check-ins to each peer, for the search and the runs together.
+    pub sending_max: Duration,
+    /// Use the first candidate without a search.
     pub quick: bool,
-    /// Where data directories are made.
+    /// The directory for temporary data directories.
     pub directory: PathBuf,
 }
 
-/// A peer that was measured, or the reason why not.
+/// A peer with its figures, or the reason why it was not measured.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Which.
+    /// The peer.
     pub name: Name,
-    /// Its figures.
+    /// The figures.
     pub result: Result<Measured, String>,
 }
 
 /// The figures of a peer.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// The program and what it says of its version.
+    /// The program and its version.
     pub installed: Installed,
-    /// The setting that was the fastest in the search.
+    /// The fastest setting in the search.
     pub best: Setting,
-    /// Every candidate with its rate.
+    /// All candidates that were tried, with their rates.
     pub tried: Vec<(Setting, f64)>,
-    /// The runs of the best one.
+    /// The runs with the best setting.
     pub runs: Vec<Run>,
 }
 
@@ -65,7 +65,7 @@ const fn setting(
     }
 }
 
-/// What is tried, the guess of an expert first.
+/// The candidates of the search; the first is an expert's guess.
 pub fn candidates(name: Name) -> &'static [Setting] {
     const REDIS: &[Setting] = &[
         setting("function", 4, 1_000, 2),
@@ -105,7 +105,7 @@ fn candidate(name: Name, text: &str) -> anyhow::Result<Setting> {
     found.copied().with_context(|| {
         let name = name.name();
         format!(
-            "{text} is no candidate of {name}; these are: {}",
+            "{text} is not a candidate of {name}; the candidates are: {}",
             names.join(", ")
         )
     })
@@ -114,14 +114,13 @@ fn candidate(name: Name, text: &str) -> anyhow::Result<Setting> {
 /// Runs the plan.
 ///
 /// # Errors
-/// If an installed peer does not start or refuses the job. A peer that is not installed is a row that
-/// says so.
+/// If an installed peer does not start or refuses a request. A peer that is not installed has a row with the reason.
 pub async fn run(plan: &Plan, job: &Job) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for name in &plan.peers {
         let result = match peer::find(*name) {
             Ok(installed) => {
-                let measured = of(plan, job, *name, installed).await;
+                let measured = search_and_measure(plan, job, *name, installed).await;
                 Ok(measured.with_context(|| name.name())?)
             }
             Err(reason) => Err(reason),
@@ -134,29 +133,34 @@ pub async fn run(plan: &Plan, job: &Job) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-async fn of(plan: &Plan, job: &Job, name: Name, installed: Installed) -> anyhow::Result<Measured> {
+async fn search_and_measure(
+    plan: &Plan,
+    job: &Job,
+    name: Name,
+    installed: Installed,
+) -> anyhow::Result<Measured> {
     let all = job.size().check_ins;
     let limits = |check_ins, runs: usize| Limits {
         check_ins,
-        sending: plan.sending / 2 / u32::try_from(runs).unwrap_or(u32::MAX).max(1),
+        sending_max: plan.sending_max / 2 / u32::try_from(runs).unwrap_or(u32::MAX).max(1),
         directory: &plan.directory,
     };
     let all_candidates = candidates(name);
-    let known = match &plan.setting {
+    let given = match &plan.setting {
         Some(text) => Some(candidate(name, text)?),
         None if plan.quick => all_candidates.first().copied(),
         None => None,
     };
-    let candidates = if known.is_some() { &[] } else { all_candidates };
+    let candidates = if given.is_some() { &[] } else { all_candidates };
     let mut tried = Vec::new();
-    let mut best: Option<(Setting, f64)> = known.map(|known| (known, 0.0));
+    let mut best: Option<(Setting, f64)> = given.map(|setting| (setting, 0.0));
     for setting in candidates {
         let limits = limits(all.div_ceil(4), candidates.len());
         let run = measure(name, &installed.program, job, setting, limits).await?;
         let rate = run.rate();
         tried.push((*setting, rate));
         if !run.faults.is_empty() {
-            // A wrong answer is the result of this peer, however fast it was.
+            // A run with wrong contents decides the result of this peer.
             let (best, runs) = (*setting, vec![run]);
             return Ok(Measured {
                 installed,
@@ -165,11 +169,11 @@ async fn of(plan: &Plan, job: &Job, name: Name, installed: Installed) -> anyhow:
                 runs,
             });
         }
-        if best.is_none_or(|(_, known)| rate > known) {
+        if best.is_none_or(|(_, best_rate)| rate > best_rate) {
             best = Some((*setting, rate));
         }
     }
-    let (best, _) = best.context("a peer without candidates")?;
+    let (best, _) = best.context("the peer has no candidates")?;
     let mut runs = Vec::new();
     for _ in 0..plan.repeats {
         let limits = limits(all, plan.repeats as usize);
@@ -188,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_candidate_is_found_by_its_text() {
+    fn a_candidate_is_found_by_the_argument_of_its_setting() {
         for name in Name::ALL {
             for setting in candidates(name) {
                 assert_eq!(candidate(name, &setting.to_string()).unwrap(), *setting);

@@ -1,6 +1,7 @@
-//! The process of a peer: started with a throw-away directory, stopped by its id.
+//! The process of a peer, which runs on a temporary directory.
 //!
-//! Bounds: [`STARTED_WITHIN`] and [`STOPPED_WITHIN`]; after that a start has failed and a process is killed.
+//! Bounds: [`START_TIMEOUT`], after which the start has failed, and [`STOP_TIMEOUT`], after which the process is
+//! killed.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,14 +14,14 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
 
-pub(crate) const STARTED_WITHIN: Duration = Duration::from_secs(60);
-const STOPPED_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often it is asked whether a process has started or ended.
-pub(crate) const ASKED_EVERY: Duration = Duration::from_millis(20);
+/// The interval at which the state of a process is polled.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Bytes of its log that are shown when a peer does not start.
-const LOG_SHOWN_BYTES: usize = 2000;
+/// Bytes at the end of the log that are shown when a peer does not start or stop.
+const LOG_TAIL_BYTES: usize = 2000;
 
 /// A running peer. Dropping it kills the process and removes the directory.
 #[derive(Debug)]
@@ -31,17 +32,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a program and waits until its port answers. What it says goes to the file `log`.
+    /// Starts a program and waits until its port accepts connections. Its output goes to the file `log`.
     pub(crate) async fn start(
         mut command: Command,
         directory: TempDir,
         port: u16,
     ) -> anyhow::Result<Self> {
         let log = directory.path().join("log");
-        let out = File::create(&log).context("the log of the peer")?;
+        let out = File::create(&log).context("cannot create the log of the peer")?;
         command
             .stdin(Stdio::null())
-            .stdout(out.try_clone().context("the log of the peer")?)
+            .stdout(
+                out.try_clone()
+                    .context("cannot create the log of the peer")?,
+            )
             .stderr(out);
         let child = command
             .spawn()
@@ -51,21 +55,24 @@ impl Server {
             directory,
             port,
         };
-        let deadline = Instant::now() + STARTED_WITHIN;
+        let deadline = Instant::now() + START_TIMEOUT;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .await
             .is_err()
         {
-            let ended = server.child.try_wait().context("the process of the peer")?;
+            let ended = server
+                .child
+                .try_wait()
+                .context("cannot wait for the peer")?;
             if ended.is_some() || Instant::now() > deadline {
                 bail!("the peer did not start: {}", tail(&log));
             }
-            time::sleep(ASKED_EVERY).await;
+            time::sleep(POLL_INTERVAL).await;
         }
         Ok(server)
     }
 
-    pub(crate) fn process(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
 
@@ -77,24 +84,24 @@ impl Server {
         self.directory.path()
     }
 
-    /// Asks the process to end with this signal and waits for it.
+    /// Sends this signal to the process and waits until it has ended.
     pub(crate) async fn stop(mut self, signal: &str) -> anyhow::Result<()> {
-        let asked = Command::new("kill")
+        let status = Command::new("kill")
             .arg(format!("-{signal}"))
             .arg(self.child.id().to_string())
             .status()
-            .context("kill")?;
-        let deadline = Instant::now() + STOPPED_WITHIN;
-        while asked.success() && Instant::now() < deadline {
+            .context("cannot run kill")?;
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while status.success() && Instant::now() < deadline {
             if self
                 .child
                 .try_wait()
-                .context("the process of the peer")?
+                .context("cannot wait for the peer")?
                 .is_some()
             {
                 return Ok(());
             }
-            time::sleep(ASKED_EVERY).await;
+            time::sleep(POLL_INTERVAL).await;
         }
         bail!(
             "the peer did not stop on SIG{signal}: {}",
@@ -105,51 +112,52 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already, which is as good.
+        // Fails if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A port of the loopback that was free a moment ago.
+/// A port on loopback that was free when it was checked.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr().context("no free port")?.port())
 }
 
-/// A throw-away directory for the data of a peer.
+/// A temporary directory for the data of a peer.
 pub(crate) fn data_directory(parent: &Path, peer: &str) -> anyhow::Result<TempDir> {
     tempfile::Builder::new()
         .prefix(&format!("muster-peers-{peer}-"))
         .tempdir_in(parent)
-        .with_context(|| format!("cannot make a directory in {}", parent.display()))
+        .with_context(|| format!("cannot create a directory in {}", parent.display()))
 }
 
-/// Writes a configuration file: the settings in the repository, and after them what a run decides.
+/// Writes a configuration file that consists of both texts: the settings in the repository and those of the run.
 pub(crate) fn write_settings(
     directory: &Path,
-    settings: &str,
-    own: &str,
+    first: &str,
+    second: &str,
 ) -> anyhow::Result<PathBuf> {
     let path = directory.join("settings.conf");
-    fs::write(&path, format!("{settings}\n{own}")).context("the settings of the peer")?;
+    fs::write(&path, format!("{first}\n{second}"))
+        .context("cannot write the settings of the peer")?;
     Ok(path)
 }
 
-/// The first of these programs that is there: a name is looked up in PATH.
-pub(crate) fn find_program(places: &[PathBuf]) -> Option<PathBuf> {
+/// The first of these programs that exists; a relative path is searched in PATH.
+pub(crate) fn find_program(candidates: &[PathBuf]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    places.iter().find_map(|place| {
-        if place.is_absolute() {
-            return place.is_file().then(|| place.clone());
+    candidates.iter().find_map(|candidate| {
+        if candidate.is_absolute() {
+            return candidate.is_file().then(|| candidate.clone());
         }
         std::env::split_paths(&path)
-            .map(|folder| folder.join(place))
+            .map(|directory| directory.join(candidate))
             .find(|program| program.is_file())
     })
 }
 
-/// The first line that a program prints of its version.
+/// The first line of the output of `--version`.
 pub(crate) fn version_of(program: &Path) -> anyhow::Result<String> {
     let output = Command::new(program)
         .arg("--version")
@@ -161,6 +169,6 @@ pub(crate) fn version_of(program: &Path) -> anyhow::Result<String> {
 
 fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
-    let start = text.len().saturating_sub(LOG_SHOWN_BYTES);
+    let start = text.len().saturating_sub(LOG_TAIL_BYTES);
     String::from_utf8_lossy(&text.as_bytes()[start..]).into_owned()
 }

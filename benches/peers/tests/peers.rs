@@ -1,6 +1,6 @@
-//! Each peer that is installed does a tiny job and holds what the model says. One that is not installed
-//! is skipped, which the output says. No figure is looked at.
-#![expect(clippy::print_stdout, reason = "a skipped peer must be said")]
+//! Each installed peer does a tiny job and holds the states and counts of the model. A peer that is not installed is
+//! skipped with a message. Figures are not compared with anything.
+#![expect(clippy::print_stdout, reason = "a skipped peer must be reported")]
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn check(name: Name) {
         peers: vec![name],
         setting: None,
         repeats: 1,
-        sending: Duration::from_secs(600),
+        sending_max: Duration::from_secs(600),
         quick: true,
         directory: std::env::temp_dir(),
     };
@@ -31,13 +31,13 @@ fn check(name: Name) {
         .block_on(search::run(&plan, &Job::new(size)))
         .expect("an installed peer does the job");
     let [row] = rows.as_slice() else {
-        panic!("one peer was asked for, not {}", rows.len());
+        panic!("expected one row, not {}", rows.len());
     };
     match &row.result {
         Err(reason) => println!("SKIPPED: {} is absent: {reason}", name.name()),
         Ok(measured) => {
             let [run] = measured.runs.as_slice() else {
-                panic!("one run was asked for");
+                panic!("expected one run");
             };
             assert_eq!(run.faults, Vec::<String>::new());
             assert_eq!((run.check_ins, run.devices), (5_000, 300));

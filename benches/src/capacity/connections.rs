@@ -1,8 +1,8 @@
-//! Devices that speak for themselves: one connection each, one check-in at a time, the client that devices use.
+//! Devices with one connection each, on persistent and on short-lived connections.
 //!
-//! On connections that stay open the load generator drives them. Those that come and go do so from here, as the bare
-//! ones beside them: so many side by side, each connects, checks in, waits until that is durable, and says Goodbye.
-//! The kinds of them are [`KINDS`].
+//! The load generator drives devices on persistent connections. Short-lived connections are driven from here, like the
+//! bare handshakes that they are compared with: concurrent clients connect, check in, wait for the durable ack, and
+//! close with Goodbye. [`KINDS`] has the kinds.
 
 use anyhow::{Context, ensure};
 use muster_client::{Client, ClientConfig, Connector, Endpoint, Pem, Progress};
@@ -11,7 +11,7 @@ use muster_testkit::identities::{IdentityFile, Kind};
 use muster_wire::{CheckInRecord, DeviceId};
 use tokio::task::JoinSet;
 
-use super::environment::{Environment, PATIENCE, Running};
+use super::environment::{Environment, ServerProcess, TIMEOUT};
 use super::figures::Figures;
 use super::load::Load;
 use crate::fleet;
@@ -20,19 +20,19 @@ use crate::parts::Size;
 use crate::parts::quic::{handshakes, requests};
 use crate::start_barrier::StartBarrier;
 
-/// Devices that come and go, by the word in the names of their figures: whether they resume the TLS session of the
-/// connection before.
+/// The kinds of short-lived connections by their name in figures, and whether they resume the TLS session of the
+/// previous connection.
 const KINDS: [(&str, bool); 2] = [("full", false), ("resumed", true)];
 
 pub(super) const CONNECT_FULL: &str = "device_connect_full_per_second";
 pub(super) const CONNECT_RESUMED: &str = "device_connect_resumed_per_second";
 
-/// The rate on so many open connections, with so many check-ins of each without an ack.
-pub(super) fn persistent_of((connections, window): (u64, u64)) -> String {
+/// The name of the figure for the rate on this number of persistent connections with this window.
+pub(super) fn persistent_figure((connections, window): (u64, u64)) -> String {
     format!("device_{connections}_connections_window_{window}_check_ins_per_second")
 }
 
-/// As many connections, check-ins and windows as the bare requests have.
+/// Measures persistent connections, with the same numbers of connections, check-ins and windows as the bare requests.
 pub(super) fn persistent(
     environment: &Environment,
     size: Size,
@@ -47,19 +47,17 @@ pub(super) fn persistent(
         let server = environment.serve()?;
         let report = load.run(environment, &server, &mut || Ok(()))?;
         server.stop()?;
-        figures.add(persistent_of(case), report.check_ins_per_second);
-        let (latency, what) = (
-            report.ack_latency_ms,
-            format!("device_{devices}_connections_window_{window}"),
-        );
-        figures.add(format!("{what}_p50_ms"), latency.p50);
-        figures.add(format!("{what}_p99_ms"), latency.p99);
+        figures.add(persistent_figure(case), report.check_ins_per_second);
+        let latency = report.ack_latency_ms;
+        let prefix = format!("device_{devices}_connections_window_{window}");
+        figures.add(format!("{prefix}_p50_ms"), latency.p50);
+        figures.add(format!("{prefix}_p99_ms"), latency.p99);
     }
     Ok(())
 }
 
-/// Every kind of connections that come and go.
-pub(super) fn come_and_go(
+/// Measures every kind of short-lived connections.
+pub(super) fn short_lived(
     environment: &Environment,
     size: Size,
     figures: &mut Figures,
@@ -75,30 +73,31 @@ pub(super) fn come_and_go(
     Ok(())
 }
 
-/// As many clients and connections as the bare handshakes have; the rate, what one costs the server in nanoseconds
-/// of a core, and how long each took.
+/// Runs as many clients and connections as the bare handshakes. Returns the rate, the server's core time per connection
+/// in nanoseconds, and the latencies.
 fn one_run(
     environment: &Environment,
     size: Size,
     resume: bool,
 ) -> anyhow::Result<(f64, f64, Latencies)> {
-    let (clients, times) = (handshakes::clients(size), handshakes::handshakes(size));
+    let clients = handshakes::clients(size);
+    let connections = handshakes::handshakes(size);
     let server = environment.serve()?;
     let devices = environment.devices()?;
     ensure!(devices.len() as u64 >= clients, "too few certificates");
-    let (stopwatch, latencies) = environment.wait(async {
+    let (stopwatch, latencies) = environment.block_on(async {
         let endpoint = Endpoint::for_server(server.addresses().quic)?;
         let barrier = StartBarrier::new(clients as usize);
-        let mut running = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for (number, file) in (0..clients).zip(&devices) {
             let device = Device::new(environment, &server, (file, number), &endpoint, resume)?;
-            running.spawn(visits(device, times, barrier.clone()));
+            tasks.spawn(run_client(device, connections, barrier.clone()));
         }
-        barrier.open(running).await
+        barrier.time_clients(tasks).await
     })?;
-    let items = clients * times;
+    let items = clients * connections;
     ensure!(latencies.count() as u64 == items, "connections were lost");
-    // The first ones, which are not on the clock, cost the server as much.
+    // The first connection of each client is not timed, but the server's core time includes it.
     let core_ns = server.core_ns(items + clients);
     server.verify(clients)?;
     server.stop()?;
@@ -106,25 +105,25 @@ fn one_run(
     Ok((rate, core_ns, latencies))
 }
 
-/// A device that connects for each check-in. The first visit, which makes it known and leaves it a session to resume,
-/// is not on the clock.
-async fn visits(
+/// A device that connects for each check-in. Its first connection, which registers it and gives it a session to resume,
+/// is not timed.
+async fn run_client(
     mut device: Device,
-    times: u64,
+    connections: u64,
     barrier: StartBarrier,
 ) -> anyhow::Result<Latencies> {
-    device.visit().await?;
-    barrier.pass().await;
+    device.connect_once().await?;
+    barrier.wait().await;
     let mut latencies = Latencies::default();
-    for _ in 0..times {
-        let began = clock::stamp();
-        device.visit().await?;
-        latencies.add(clock::stamp().since(began));
+    for _ in 0..connections {
+        let started = clock::stamp();
+        device.connect_once().await?;
+        latencies.add(clock::stamp().since(started));
     }
     Ok(latencies)
 }
 
-/// A device with a certificate of its own, read once, and the number of its last check-in.
+/// A device with its own certificate, which is read once, and the seq of its last check-in.
 pub(super) struct Device {
     connector: Connector,
     id: DeviceId,
@@ -133,10 +132,10 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// A device that connects over this socket, and may resume the TLS session of its last connection.
+    /// A device that connects over this socket and, with `resume`, resumes the TLS session of its last connection.
     pub(super) fn new(
         environment: &Environment,
-        server: &Running<'_>,
+        server: &ServerProcess<'_>,
         (file, number): (&IdentityFile, u64),
         endpoint: &Endpoint,
         resume: bool,
@@ -145,20 +144,20 @@ impl Device {
         let authority = Pem::text(std::fs::read(environment.authority())?);
         let mut config = ClientConfig::new(server.addresses().quic, authority, identity);
         config.resume = resume;
-        config.idle_timeout = PATIENCE;
-        config.handshake_timeout = PATIENCE;
-        // A server that is alive lets everybody in long before; one that is not must not hold the run.
-        config.offline_timeout = Some(PATIENCE);
+        config.idle_timeout = TIMEOUT;
+        config.handshake_timeout = TIMEOUT;
+        // A live server accepts every client long before this; without a limit, a dead one would block the run.
+        config.offline_timeout = Some(TIMEOUT);
         Ok(Self {
             connector: Connector::new(endpoint, config)?,
-            id: file.device_id().context("a certificate of a device")?,
+            id: file.device_id().context("not a certificate of a device")?,
             number,
             seq: 0,
         })
     }
 
-    /// Connects, checks in, and waits until that is durable; the connection stays open.
-    pub(super) async fn arrive(&mut self) -> anyhow::Result<Client> {
+    /// Connects, checks in, waits for the durable ack, and leaves the connection open.
+    pub(super) async fn connect_and_check_in(&mut self) -> anyhow::Result<Client> {
         let client = self.connector.connect().await?;
         client.send(&[self.next_check_in()]).await?;
         client.flush().await?;
@@ -166,8 +165,8 @@ impl Device {
         Ok(client)
     }
 
-    /// Connects, checks in, waits until that is durable, and says Goodbye.
-    async fn visit(&mut self) -> anyhow::Result<()> {
+    /// Connects, checks in, waits for the durable ack, and closes with Goodbye.
+    async fn connect_once(&mut self) -> anyhow::Result<()> {
         let check_in = self.next_check_in();
         let progress = self.connector.check_in_once(&[check_in]).await?;
         ensure_accepted(&progress)

@@ -1,7 +1,7 @@
-//! The ground that servers run on: programs, certificates, a scratch directory, and one server at a time.
+//! The environment of a run: programs, certificates, a scratch directory, and one server at a time.
 //!
-//! Servers are started and stopped as the crash loop does it, by its own code. A signal ends the run: whoever waits
-//! here is told, so that servers and files go with it.
+//! Servers are started and stopped by the code that the crash loop uses. A signal interrupts the run: the functions
+//! that wait return an error, so that servers are killed and files removed.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,37 +25,38 @@ use crate::parts::Size;
 
 pub(super) const TENANT: &str = "bench";
 
-/// Connections of gateways: what the load generator opens by itself.
+/// Number of gateways, the default of the load generator.
 const GATEWAYS: u64 = 2;
 
-/// Longer than any fleet takes to connect, so that those that came first are still there.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+/// The timeout of clients and of idle connections: longer than any fleet takes to connect, so that the first
+/// connections stay open until the last one is ready.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Programs and certificates.
+/// The programs, certificates and directories of a run.
 pub(super) struct Environment {
     scratch: TempDir,
     size: Size,
     muster: Muster,
     programs: PathBuf,
-    below: PathBuf,
+    parent: PathBuf,
     runtime: Runtime,
-    ended: watch::Receiver<bool>,
+    interrupted: watch::Receiver<bool>,
 }
 
 /// A server on an empty data directory; killed when it is dropped.
-pub(super) struct Running<'a> {
+pub(super) struct ServerProcess<'a> {
     environment: &'a Environment,
     server: Server,
     addresses: Addresses,
     core_at_start: Duration,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 impl Environment {
-    /// Makes a scratch directory and certificates for two gateways and so many devices.
-    pub(super) fn make(plan: &Plan, devices: u64) -> anyhow::Result<Self> {
+    /// Creates a scratch directory with certificates for two gateways and this number of devices.
+    pub(super) fn create(plan: &Plan, devices: u64) -> anyhow::Result<Self> {
         let program = plan.programs.join("muster");
-        let hint = "cargo build --release --locked --workspace --bins builds it";
+        let hint = "build it with cargo build --release --locked --workspace --bins";
         ensure!(program.exists(), "{} is missing: {hint}", program.display());
         let scratch = tempfile::Builder::new()
             .prefix("muster-capacity-")
@@ -64,18 +65,18 @@ impl Environment {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        let ended = {
+        let interrupted = {
             let _guard = runtime.enter();
-            until_ended()?
+            watch_signals()?
         };
         let environment = Self {
             muster: Muster::at(&program),
             programs: plan.programs.clone(),
-            below: plan.directory.clone(),
+            parent: plan.directory.clone(),
             size: plan.size,
             scratch,
             runtime,
-            ended,
+            interrupted,
         };
         environment.muster.make_authority(&environment.pki())?;
         for gateway in 1..=GATEWAYS {
@@ -103,21 +104,21 @@ impl Environment {
         self.scratch.path()
     }
 
-    /// Where the scratch directory lies.
-    pub(super) fn below(&self) -> &Path {
-        &self.below
+    /// The parent of the scratch directory.
+    pub(super) fn parent(&self) -> &Path {
+        &self.parent
     }
 
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 
-    /// The authority that clients trust.
+    /// The certificate of the authority that clients trust.
     pub(super) fn authority(&self) -> PathBuf {
         self.pki().join("ca.pem")
     }
 
-    /// Where the certificates of this kind are.
+    /// The directory of the certificates of this kind.
     pub(super) fn identities(&self, kind: Kind) -> PathBuf {
         self.directory().join(kind.name())
     }
@@ -129,61 +130,62 @@ impl Environment {
     }
 
     /// # Errors
-    /// If somebody told the program to end.
-    pub(super) fn go_on(&self) -> anyhow::Result<()> {
-        ensure!(!*self.ended.borrow(), "ended by a signal");
+    /// If the program has received a signal to stop.
+    pub(super) fn check_interrupted(&self) -> anyhow::Result<()> {
+        ensure!(!*self.interrupted.borrow(), "interrupted by a signal");
         Ok(())
     }
 
-    /// Waits for work on the threads that clients run on.
+    /// Runs the work on the runtime of the clients and waits for it.
     ///
     /// # Errors
-    /// That of the work, or that somebody told the program to end.
-    pub(super) fn wait<T>(
+    /// If the work fails, or the program receives a signal to stop.
+    pub(super) fn block_on<T>(
         &self,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        let mut ended = self.ended.clone();
+        let mut interrupted = self.interrupted.clone();
         self.runtime.block_on(async {
             tokio::select! {
-                done = work => done,
-                _ = ended.wait_for(|ended| *ended) => bail!("ended by a signal"),
+                result = work => result,
+                _ = interrupted.wait_for(|interrupted| *interrupted) => bail!("interrupted by a signal"),
             }
         })
     }
 
     /// Starts a server on an empty data directory and waits until it is ready.
-    pub(super) fn serve(&self) -> anyhow::Result<Running<'_>> {
-        self.go_on()?;
-        let folder = tempfile::Builder::new()
+    pub(super) fn serve(&self) -> anyhow::Result<ServerProcess<'_>> {
+        self.check_interrupted()?;
+        let directory = tempfile::Builder::new()
             .prefix("server-")
             .tempdir_in(self.directory())?;
         let (file, log) = (
-            folder.path().join("muster.toml"),
-            folder.path().join("server.log"),
+            directory.path().join("muster.toml"),
+            directory.path().join("server.log"),
         );
-        fs::write(&file, self.configuration(&folder.path().join("data")))?;
-        let words: [OsString; 3] = ["serve".into(), "--config".into(), file.into()];
-        let mut server = Server::start_logged(self.muster.command(words), &log)?;
-        let ready = self.wait(async { Ok(server.ready().await) })?;
+        fs::write(&file, self.configuration(&directory.path().join("data")))?;
+        let arguments: [OsString; 3] = ["serve".into(), "--config".into(), file.into()];
+        let mut server = Server::start_logged(self.muster.command(arguments), &log)?;
+        let ready = self.block_on(async { Ok(server.ready().await) })?;
         let Some((addresses, _)) = ready else {
             let errors = log_errors(&log, 0).join("\n");
-            bail!("muster serve did not get ready: {errors}");
+            bail!("muster serve did not become ready: {errors}");
         };
-        Ok(Running {
+        Ok(ServerProcess {
             environment: self,
             core_at_start: core_time_of(&server.id().to_string()),
             server,
             addresses,
-            _folder: folder,
+            _directory: directory,
         })
     }
 
-    /// Defaults, but for the window that the bare requests have and for patience: devices may be idle, and thousands
-    /// of them in one process, which shares its cores with the server, keep it waiting as no machine of their own would.
+    /// The default configuration, except for the window, which is that of the bare requests, and longer timeouts:
+    /// devices are idle for a time, and thousands of clients on the server's own cores respond later than in
+    /// production.
     fn configuration(&self, data: &Path) -> String {
         let (pki, data) = (text(&self.pki()), text(data));
-        let idle = PATIENCE.as_secs();
+        let idle = TIMEOUT.as_secs();
         format!(
             r#"[listen]
 address = "127.0.0.1:0"
@@ -207,27 +209,28 @@ name = "{TENANT}"
     }
 }
 
-impl Running<'_> {
+impl ServerProcess<'_> {
     pub(super) const fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    pub(super) fn process(&self) -> u32 {
+    pub(super) fn process_id(&self) -> u32 {
         self.server.id()
     }
 
-    /// Memory that is in RAM.
+    /// Resident memory of the server.
     pub(super) fn resident_bytes(&self) -> anyhow::Result<u64> {
-        resident_bytes(self.process()).context("the server is gone")
+        resident_bytes(self.process_id()).context("the server has ended")
     }
 
-    /// What its threads have spent on cores since it began to serve, in nanoseconds for each of so many check-ins.
+    /// CPU time of the server since it was ready, in nanoseconds per check-in.
     pub(super) fn core_ns(&self, check_ins: u64) -> f64 {
-        let spent = core_time_of(&self.process().to_string()).saturating_sub(self.core_at_start);
-        spent.as_nanos() as f64 / check_ins as f64
+        let core_time =
+            core_time_of(&self.process_id().to_string()).saturating_sub(self.core_at_start);
+        core_time.as_nanos() as f64 / check_ins as f64
     }
 
-    /// The metrics now, as text; none if it does not answer.
+    /// The current metrics as text; `None` if the server does not answer.
     pub(super) fn metrics(&self) -> Option<String> {
         match Ops::new(&self.addresses.ops).get("/metrics") {
             Ok((200, text)) => Some(text),
@@ -235,7 +238,7 @@ impl Running<'_> {
         }
     }
 
-    /// Holds its counters, and the number of its devices, against a recount from what is on disk.
+    /// Compares the server's counters and number of devices with a recount from disk.
     ///
     /// # Errors
     /// If they differ.
@@ -246,16 +249,16 @@ impl Running<'_> {
             .recount_online(&self.addresses.ops)?;
         ensure!(
             recount.verified && recount.devices == devices,
-            "the server's counts differ from {devices} devices: {recount:?}"
+            "the recount differs or does not have {devices} devices: {recount:?}"
         );
         Ok(())
     }
 
-    /// Stops it as an operator would.
+    /// Stops the server gracefully.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.server.terminate();
         let environment = self.environment;
-        let ended = environment.wait(async { Ok(self.server.end().await) })?;
+        let ended = environment.block_on(async { Ok(self.server.end().await) })?;
         ensure!(ended == Ended::Code(0), "muster serve ended: {ended:?}");
         Ok(())
     }
@@ -272,8 +275,8 @@ pub(super) fn sum_of(metrics: &str, family: &str) -> f64 {
         .sum()
 }
 
-/// Becomes true when somebody tells the program to end.
-fn until_ended() -> std::io::Result<watch::Receiver<bool>> {
+/// A value that becomes true when the program receives a signal to stop.
+fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let (mut signals, sender) = (signal(kind)?, sender.clone());
@@ -295,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_the_sum_of_its_labels_and_of_no_longer_name() {
+    fn a_metric_is_the_sum_of_its_series_and_does_not_match_longer_names() {
         let metrics = "# HELP muster_a x\nmuster_a{shard=\"0\"} 3\nmuster_a{shard=\"1\"} 4.5\nmuster_a_total 9\nmuster_b 7\n";
         assert!((sum_of(metrics, "muster_a") - 7.5).abs() < 1e-9);
         assert!((sum_of(metrics, "muster_b") - 7.0).abs() < 1e-9);

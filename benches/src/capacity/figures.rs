@@ -1,10 +1,10 @@
-//! Every raw figure of a run: one value for each round, by a name that ends in its unit.
+//! The raw figures of a run: one value per round, by a name that ends with its unit.
 
 use anyhow::ensure;
 
 use crate::measure::{median, spread};
 
-/// One figure over all rounds.
+/// The values of one figure over all rounds.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     pub(super) name: String,
@@ -16,23 +16,23 @@ impl Series {
         median(self.values.iter().copied())
     }
 
-    /// From the lowest to the highest value, as a share of the median.
+    /// The difference between the highest and the lowest value, as a fraction of the median.
     pub(super) fn spread(&self) -> f64 {
         spread(self.values.iter().copied())
     }
 }
 
-/// All of them, in the order in which they were first measured.
+/// All figures, in the order in which they were first measured.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     all: Vec<Series>,
     rounds: usize,
-    /// What a reader must know of a figure.
+    /// Remarks on figures for the reader of the report.
     notes: Vec<String>,
 }
 
 impl Figures {
-    /// Adds what this round has measured.
+    /// Adds the value of this round.
     pub(super) fn add(&mut self, name: impl Into<String>, value: f64) {
         let name = name.into();
         match self.all.iter_mut().find(|series| series.name == name) {
@@ -52,7 +52,7 @@ impl Figures {
     }
 
     /// # Errors
-    /// If a figure was not measured once in every round: then rounds cannot be compared.
+    /// If a figure was not measured exactly once per round: then rounds cannot be compared.
     pub(super) fn end_round(&mut self) -> anyhow::Result<()> {
         self.rounds += 1;
         for Series { name, values } in &self.all {
@@ -78,16 +78,18 @@ impl Figures {
         self.all.iter().find(|series| series.name == name)
     }
 
-    /// What was measured last.
+    /// The value of the last round.
     pub(super) fn last(&self, name: &str) -> Option<f64> {
         self.get(name)?.values.last().copied()
     }
 
-    /// The median over the rounds of one figure by another of the same round.
-    pub(super) fn ratio(&self, above: &str, below: &str) -> Option<f64> {
-        let (above, below) = (self.get(above)?, self.get(below)?);
-        let pairs = above.values.iter().zip(&below.values);
-        let ratios: Vec<f64> = pairs.map(|(above, below)| above / below).collect();
+    /// The median over the rounds of the ratio of two figures of the same round.
+    pub(super) fn ratio(&self, numerator: &str, denominator: &str) -> Option<f64> {
+        let (numerator, denominator) = (self.get(numerator)?, self.get(denominator)?);
+        let pairs = numerator.values.iter().zip(&denominator.values);
+        let ratios: Vec<f64> = pairs
+            .map(|(numerator, denominator)| numerator / denominator)
+            .collect();
         let ratio = median(ratios.into_iter());
         ratio.is_finite().then_some(ratio)
     }
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_misses_a_round_is_found() {
+    fn a_figure_that_is_missing_in_a_round_is_an_error() {
         let mut figures = Figures::default();
         figures.add("often", 1.0);
         figures.end_round().unwrap();

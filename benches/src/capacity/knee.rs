@@ -1,8 +1,8 @@
-//! Where the server falls behind: runs at rising rates, once, after the rounds.
+//! The knee: runs at increasing rates, once after the rounds, to find where the server falls behind.
 //!
-//! The knee is the highest rate that was kept up with, of those below the first that was not. A rate counts as too
-//! much if it was so twice: a machine that pauses for a moment makes any server fall behind. Latencies are those of a
-//! known fleet, as in the rounds.
+//! The knee is the highest rate that the server sustained, among the rates below the first that it did not. A rate that
+//! saturates the server is tried again, because a short stall of the machine makes any server fall behind. Latencies
+//! are those of a known fleet, as in the rounds.
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -13,18 +13,18 @@ use super::gateways;
 use super::load::Latency;
 use super::sizes::Sizes;
 
-/// A run at one rate.
+/// The result at one rate.
 #[derive(Clone, Debug)]
 pub(super) struct Point {
     pub(super) percent: u64,
     pub(super) offered: f64,
     pub(super) reached: f64,
-    /// Of a known fleet.
+    /// The latency of a known fleet.
     pub(super) latency: Option<Latency>,
     pub(super) saturated: bool,
 }
 
-/// All of them, from the lowest rate on.
+/// The results, in the order of their rates.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Knee(pub(super) Vec<Point>);
 
@@ -33,18 +33,18 @@ pub(super) fn sweep(
     sizes: &Sizes,
     figures: &mut Figures,
 ) -> anyhow::Result<Knee> {
-    let name = gateways::rate_of(sizes.fleet());
+    let name = gateways::rate_figure(sizes.fleet());
     let highest = figures
         .get(&name)
-        .context("the highest rate comes first")?
+        .context("the highest rate was not measured")?
         .median();
     let mut points = Vec::new();
     for percent in sizes.knee {
         let offered = highest * *percent as f64 / 100.0;
-        let offer = || gateways::offer(environment, sizes.fleet(), offered, sizes.knee_seconds);
-        let mut report = offer()?;
+        let run = || gateways::run_at_rate(environment, sizes.fleet(), offered, sizes.knee_seconds);
+        let mut report = run()?;
         if report.saturated {
-            report = offer()?;
+            report = run()?;
         }
         points.push(Point {
             percent: *percent,
@@ -56,21 +56,21 @@ pub(super) fn sweep(
     }
     let knee = Knee(points);
     if knee.rate().is_none() {
-        figures.note("knee: the server fell behind at the lowest rate already");
+        figures.note("knee: the server fell behind even at the lowest rate");
     }
     Ok(knee)
 }
 
 impl Knee {
-    /// Check-ins a second; none if the server fell behind at once.
+    /// The knee in check-ins per second; `None` if the server fell behind at the lowest rate.
     pub(super) fn rate(&self) -> Option<f64> {
-        let kept_up = self.0.iter().take_while(|point| !point.saturated);
-        kept_up.last().map(|point| point.offered)
+        let sustained = self.0.iter().take_while(|point| !point.saturated);
+        sustained.last().map(|point| point.offered)
     }
 
     pub(super) fn json(&self) -> Value {
         let points = self.0.iter().map(|point| {
-            let latency = |of: fn(&Latency) -> f64| point.latency.as_ref().map(of);
+            let latency = |percentile: fn(&Latency) -> f64| point.latency.as_ref().map(percentile);
             json!({
                 "percent": point.percent,
                 "offered_per_second": point.offered.round(),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_knee_lies_below_the_first_rate_that_was_too_much() {
+    fn the_knee_is_below_the_first_rate_that_saturates_the_server() {
         assert_eq!(knee(&[false, false, true, false]).rate(), Some(1.0));
         assert_eq!(knee(&[false, false]).rate(), Some(1.0));
         assert_eq!(knee(&[true, false]).rate(), None);
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_point_without_a_known_fleet_has_no_latency() {
         let json = knee(&[false, false]).json();
-        let of = |point: usize| json["points"][point]["p99_ms"].as_f64();
-        assert_eq!((of(0), of(1)), (None, Some(2.0)));
+        let p99_ms = |point: usize| json["points"][point]["p99_ms"].as_f64();
+        assert_eq!((p99_ms(0), p99_ms(1)), (None, Some(2.0)));
     }
 }

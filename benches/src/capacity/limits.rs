@@ -1,4 +1,4 @@
-//! What the machine can do at all: the benches of single parts, one run of each in every round.
+//! The limits of the machine: the benches of the parts, with one run per round.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,23 +18,22 @@ pub(super) const STREAM: &str = "raw_quic_stream_records_per_second";
 pub(super) const CONNECT_FULL: &str = "raw_quic_connect_full_per_second";
 pub(super) const CONNECT_RESUMED: &str = "raw_quic_connect_resumed_per_second";
 
-/// Bytes appended before a flush: the least, and a journal value of 1,000 check-ins.
-const FLUSHED: [(usize, &str); 2] = [(4 << 10, "flush_4k"), (48_000, "flush_48k")];
+/// Bytes appended before a flush: a disk block, and a journal value of 1,000 check-ins.
+const FLUSH_SIZES: [(usize, &str); 2] = [(4 << 10, "flush_4k"), (48_000, "flush_48k")];
 
-/// Bytes appended before a flush that comes at a pace, and the time from one to the next: about how often a server under
-/// load syncs, and how much.
+/// Bytes appended before each paced flush, and the interval of the flushes: about those of a server under load.
 const PACED_BYTES: usize = 150_000;
 const PACED_INTERVAL: Duration = Duration::from_millis(4);
 
-/// The name of the bare requests on so many connections with this window.
-pub(super) fn requests_of((connections, window): (u64, u64)) -> String {
+/// The name of the figure for bare requests on this number of connections with this window.
+pub(super) fn requests_figure((connections, window): (u64, u64)) -> String {
     format!("raw_quic_{connections}_connections_window_{window}_requests_per_second")
 }
 
-/// The 99th percentile of the smallest flush.
+/// The 99th percentile of the smaller flushes.
 pub(super) const FLUSH_P99: &str = "flush_4k_p99_us";
 
-/// Percentiles of flushes at a pace.
+/// Percentiles of paced flushes.
 pub(super) const PACED: [&str; 3] = [
     "flush_paced_150k_p50_us",
     "flush_paced_150k_p99_us",
@@ -42,13 +41,13 @@ pub(super) const PACED: [&str; 3] = [
 ];
 pub(super) const PACED_P99: &str = PACED[1];
 
-/// Runs these parts once.
+/// Measures these parts once.
 pub(super) fn measure(
     environment: &Environment,
     parts: &[Name],
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    environment.go_on()?;
+    environment.check_interrupted()?;
     let size = environment.size();
     let plan = parts::Plan {
         size,
@@ -58,29 +57,31 @@ pub(super) fn measure(
     };
     let measured = parts::run(&plan)?;
     for row in &measured.rows {
-        let Some(name) = name_of(row, size) else {
+        let Some(name) = rate_figure(row, size) else {
             continue;
         };
-        let what = name.trim_end_matches("_per_second");
+        let prefix = name.trim_end_matches("_per_second");
         figures.add(name.clone(), row.rate());
-        figures.add(format!("{what}_core_ns"), row.core_ns());
+        figures.add(format!("{prefix}_core_ns"), row.core_ns());
         if let Some([p50, p99]) = row.latency_us() {
-            figures.add(format!("{what}_p50_us"), p50);
-            figures.add(format!("{what}_p99_us"), p99);
+            figures.add(format!("{prefix}_p50_us"), p50);
+            figures.add(format!("{prefix}_p99_us"), p99);
         }
     }
     Ok(())
 }
 
-/// What a case is called here; none for those that nothing is held against.
-fn name_of(row: &Row, size: Size) -> Option<String> {
+/// The name of the figure for the rate of a case; `None` for cases that are not compared with anything.
+fn rate_figure(row: &Row, size: Size) -> Option<String> {
     let case = row.case.as_str();
     match row.part {
         Name::Quic => Some(STREAM.to_owned()),
         Name::Requests => {
             let cases = requests::cases(size);
-            let found = cases.into_iter().find(|of| requests::name(*of) == case);
-            found.map(requests_of)
+            let found = cases
+                .into_iter()
+                .find(|candidate| requests::case_name(*candidate) == case);
+            found.map(requests_figure)
         }
         Name::Handshakes => match case.split_once(", ")? {
             ("resumed", _) => Some(CONNECT_RESUMED.to_owned()),
@@ -93,22 +94,22 @@ fn name_of(row: &Row, size: Size) -> Option<String> {
         Name::Apply => apply::fleets(size)
             .iter()
             .find_map(|(devices, known, new)| {
-                let what = match case {
+                let kind = match case {
                     _ if case == *known => "known",
                     _ if case == *new => "new",
                     _ => return None,
                 };
                 let fleet = label(*devices);
-                Some(format!("device_table_{fleet}_{what}_updates_per_second"))
+                Some(format!("device_table_{fleet}_{kind}_updates_per_second"))
             }),
         Name::Journal => match case {
-            "rocksdb, 1,000 a value, a sync each" => {
+            "rocksdb, 1,000 per value, one sync each" => {
                 Some("rocksdb_append_1000_synced_records_per_second")
             }
-            "rocksdb, 1,000 a value, no sync" => {
+            "rocksdb, 1,000 per value, no sync" => {
                 Some("rocksdb_append_1000_unsynced_records_per_second")
             }
-            "store, 65,536 a value, a sync each *" => {
+            "store, 65,536 per value, one sync each *" => {
                 Some("store_append_65536_synced_records_per_second")
             }
             _ => None,
@@ -118,22 +119,22 @@ fn name_of(row: &Row, size: Size) -> Option<String> {
     }
 }
 
-/// How long the disk takes for a flush while nothing else of ours writes. In a short burst twice in every round, before
-/// and after the gateways; at the pace of a server right before and right after the run at half load.
+/// Flush latencies of the disk while no server writes to it: short bursts before and after the gateways, and paced
+/// flushes immediately before and after the run at half load.
 #[derive(Debug)]
 pub(super) struct Disk {
-    in_bursts: [Flushes; 2],
+    bursts: [Flushes; 2],
     paced: Flushes,
-    /// Files of it, which are removed with this: not while a server has the disk.
-    files: Vec<TempDir>,
+    /// Directories of the paced flushes, which are not removed before the end, when no server uses the disk.
+    directories: Vec<TempDir>,
 }
 
 impl Disk {
     pub(super) fn new() -> Self {
         Self {
-            in_bursts: FLUSHED.map(|(bytes, _)| Flushes::new(bytes)),
+            bursts: FLUSH_SIZES.map(|(bytes, _)| Flushes::new(bytes)),
             paced: Flushes::new(PACED_BYTES),
-            files: Vec::new(),
+            directories: Vec::new(),
         }
     }
 
@@ -142,39 +143,46 @@ impl Disk {
         environment: &Environment,
         sizes: &Sizes,
     ) -> anyhow::Result<()> {
-        for flushes in &mut self.in_bursts {
+        for flushes in &mut self.bursts {
             flushes
                 .sample(environment.directory(), sizes.flushes)
-                .context("flushes of the disk")?;
+                .context("cannot measure flushes of the disk")?;
         }
         Ok(())
     }
 
-    pub(super) fn sample_at_a_pace(
+    pub(super) fn sample_paced(
         &mut self,
         environment: &Environment,
         sizes: &Sizes,
     ) -> anyhow::Result<()> {
-        let lasting = Duration::from_millis(sizes.paced_ms);
-        let Self { paced, files, .. } = self;
-        // What a server has left was removed a moment ago; a file system with `discard` still has that before it.
-        let synced = Command::new("sync")
+        let duration = Duration::from_millis(sizes.paced_ms);
+        let Self {
+            paced, directories, ..
+        } = self;
+        // The files of the last server were just removed; with the mount option `discard`, the file system has to
+        // finish discarding their blocks first.
+        let status = Command::new("sync")
             .arg("-f")
             .arg(environment.directory())
             .status();
-        anyhow::ensure!(synced?.success(), "sync of the measured directory failed");
-        environment.wait(async {
-            let measured = paced.sample_at_a_pace(environment.directory(), PACED_INTERVAL, lasting);
-            files.push(measured.await.context("flushes of the disk at a pace")?);
+        anyhow::ensure!(status?.success(), "sync of the measured directory failed");
+        environment.block_on(async {
+            let sampled = paced.sample_paced(environment.directory(), PACED_INTERVAL, duration);
+            directories.push(
+                sampled
+                    .await
+                    .context("cannot measure paced flushes of the disk")?,
+            );
             Ok(())
         })
     }
 
-    pub(super) fn figures(&self, figures: &mut Figures) {
-        for (name, microseconds) in PACED.into_iter().zip(self.paced.high_percentiles_us()) {
+    pub(super) fn add_figures(&self, figures: &mut Figures) {
+        for (name, microseconds) in PACED.into_iter().zip(self.paced.tail_percentiles_us()) {
             figures.add(name, microseconds as f64);
         }
-        for (flushes, (_, name)) in self.in_bursts.iter().zip(FLUSHED) {
+        for (flushes, (_, name)) in self.bursts.iter().zip(FLUSH_SIZES) {
             let [p50, p99, max] = flushes.percentiles_us();
             figures.add(format!("{name}_p50_us"), p50 as f64);
             figures.add(format!("{name}_p99_us"), p99 as f64);

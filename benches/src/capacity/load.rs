@@ -1,4 +1,4 @@
-//! One run of `muster-loadgen` against a server, which it verifies.
+//! A run of `muster-loadgen`, which verifies the server's counts.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -9,40 +9,40 @@ use muster_testkit::identities::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-use super::environment::{Environment, Running, TENANT};
+use super::environment::{Environment, ServerProcess, TENANT};
 
-/// What to send.
+/// The load to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) kind: Kind,
     pub(super) devices: u64,
     pub(super) check_ins: u64,
-    /// Check-ins that are sent twice, as a fraction.
+    /// The fraction of check-ins that are sent twice.
     pub(super) duplicates: f64,
-    /// Check-ins a second; none for as many as the server takes.
+    /// Check-ins per second of an open loop; `None` for a closed loop.
     pub(super) rate: Option<f64>,
-    /// Frames without an ack; none for what the generator takes by itself.
+    /// Frames in flight per connection; `None` for the default of the generator.
     pub(super) window: Option<u64>,
-    /// How often the caller looks on, in milliseconds.
-    pub(super) look_ms: u64,
+    /// The interval between calls of the caller's `on_poll`, in milliseconds.
+    pub(super) poll_ms: u64,
 }
 
-/// What the generator says, as far as it is used here.
+/// The fields of the generator's report that are used here.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Report {
     pub(super) check_ins_acked: u64,
     pub(super) check_ins_per_second: f64,
     pub(super) saturated: bool,
-    /// Of all frames.
+    /// The latency of all frames.
     pub(super) ack_latency_ms: Latency,
-    /// Of the frames that were made when every device of their connection had checked in before.
+    /// The latency of frames made after every device of the connection had checked in.
     pub(super) ack_latency_known_ms: Option<Latency>,
     server_rss_base_bytes: u64,
     server_rss_bytes: u64,
     verified: bool,
 }
 
-/// From when a frame was due to its ack.
+/// Percentiles of the time from when a frame was due until its ack, in milliseconds.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Latency {
     pub(super) p50: f64,
@@ -52,22 +52,22 @@ pub(super) struct Latency {
 }
 
 impl Latency {
-    /// From the lowest to the highest.
+    /// All percentiles, in ascending order.
     pub(super) const fn all(&self) -> [f64; 4] {
         [self.p50, self.p99, self.p999, self.p9999]
     }
 }
 
 impl Report {
-    /// Memory that the server has taken in the run.
-    pub(super) fn grown_bytes(&self) -> u64 {
+    /// The growth of the server's resident memory in the run.
+    pub(super) fn memory_growth_bytes(&self) -> u64 {
         self.server_rss_bytes
             .saturating_sub(self.server_rss_base_bytes)
     }
 }
 
 impl Load {
-    /// Frames of thousands, as fast as the server takes them.
+    /// Large frames through gateways, in a closed loop.
     pub(super) const fn through_gateways(devices: u64, check_ins: u64) -> Self {
         Self {
             kind: Kind::Gateway,
@@ -76,19 +76,19 @@ impl Load {
             duplicates: 0.0,
             rate: None,
             window: None,
-            look_ms: 100,
+            poll_ms: 100,
         }
     }
 
-    /// Runs it; `look` is called now and then while it runs.
+    /// Runs the generator and calls `on_poll` at regular intervals meanwhile.
     ///
     /// # Errors
-    /// If it cannot run, or the server's counts are not those that the generator predicts.
+    /// If the generator fails, the server's counts differ from its prediction, or `on_poll` fails.
     pub(super) fn run(
         &self,
         environment: &Environment,
-        server: &Running<'_>,
-        look: &mut dyn FnMut() -> anyhow::Result<()>,
+        server: &ServerProcess<'_>,
+        on_poll: &mut dyn FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<Report> {
         let child = self
             .command(environment, server)
@@ -97,18 +97,20 @@ impl Load {
             .stderr(Stdio::piped())
             .spawn()
             .context("muster-loadgen")?;
-        let process = child.id();
+        let process_id = child.id();
         let (sender, ended) = sync_channel(1);
         std::thread::spawn(move || sender.send(child.wait_with_output()));
         let output = loop {
-            match ended.recv_timeout(Duration::from_millis(self.look_ms)) {
+            match ended.recv_timeout(Duration::from_millis(self.poll_ms)) {
                 Ok(output) => break output?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => bail!("muster-loadgen was not waited for"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("the thread that waits for muster-loadgen ended")
+                }
             }
-            if let Err(error) = environment.go_on().and_then(|()| look()) {
-                let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
-                // It fails if the process has ended meanwhile.
+            if let Err(error) = environment.check_interrupted().and_then(|()| on_poll()) {
+                let pid = i32::try_from(process_id).ok().and_then(Pid::from_raw);
+                // This fails if the process has ended meanwhile.
                 let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
                 return Err(error);
             }
@@ -116,7 +118,7 @@ impl Load {
         self.report(&output)
     }
 
-    fn command(&self, environment: &Environment, server: &Running<'_>) -> Command {
+    fn command(&self, environment: &Environment, server: &ServerProcess<'_>) -> Command {
         let addresses = server.addresses();
         let mut command = Command::new(environment.program("muster-loadgen"));
         command
@@ -130,7 +132,7 @@ impl Load {
             .args(["--devices", &self.devices.to_string()])
             .args(["--check-ins", &self.check_ins.to_string()])
             .args(["--duplicates", &self.duplicates.to_string()])
-            .args(["--server-pid", &server.process().to_string()]);
+            .args(["--server-pid", &server.process_id().to_string()]);
         if let Some(rate) = self.rate {
             command.args(["--rate", &rate.to_string()]);
         }
@@ -141,11 +143,11 @@ impl Load {
     }
 
     fn report(&self, output: &Output) -> anyhow::Result<Report> {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let last_line = stderr.lines().last().unwrap_or_default();
         ensure!(
             output.status.success(),
-            "muster-loadgen ended with {}: {last}",
+            "muster-loadgen ended with {}: {last_line}",
             output.status
         );
         let report: Report =

@@ -1,12 +1,12 @@
-//! What a run of capacity has shown: ratios, raw figures, conditions, as one object.
+//! The outcome of a capacity run: ratios, raw figures and conditions, as one JSON object.
 //!
-//! The names in it are a promise to scripts. A ratio is taken in each round, and the median of the rounds is quoted.
+//! Scripts rely on its field names. A ratio is computed for each round, and the median of the rounds is reported.
 
 use serde_json::{Map, Value, json};
 
-use super::connections::{CONNECT_FULL, CONNECT_RESUMED, persistent_of};
+use super::connections::{CONNECT_FULL, CONNECT_RESUMED, persistent_figure};
 use super::figures::Figures;
-use super::gateways::{HALF, known_of, memory_of, rate_of};
+use super::gateways::{HALF, known_fleet_figure, memory_figure, rate_figure};
 use super::knee::Knee;
 use super::limits::{self, FLUSH_P99, PACED_P99, STREAM};
 use super::peers::{Job, Peers};
@@ -16,10 +16,10 @@ use crate::machine::Machine;
 use crate::parts::Size;
 use crate::parts::quic::requests;
 
-/// Said of a quick run, in the table and in the object.
-const QUICK: &str = "a quick run shows that everything works; its figures mean little";
+/// The note of a quick run, in the tables and in the object.
+const QUICK_NOTE: &str = "a quick run shows that everything works; its figures mean little";
 
-/// Everything a run has to say.
+/// The results of a run.
 #[derive(Debug)]
 pub struct Outcome {
     pub(super) size: Size,
@@ -34,34 +34,38 @@ pub struct Outcome {
     pub(super) knee: Knee,
 }
 
-/// A ratio, or a figure that goals are set for.
+/// A ratio or a figure that has a goal.
 pub(super) struct Headline {
     pub(super) name: &'static str,
     pub(super) value: Option<f64>,
-    /// What it is made of.
-    pub(super) made_of: String,
+    /// How the value is computed from the figures.
+    pub(super) formula: String,
 }
 
 impl Outcome {
-    /// What goals are set for, in the order of the goals.
+    /// The ratios and figures with a goal, in the order of the goals.
     pub(super) fn headlines(&self) -> Vec<Headline> {
         let [_, fleet, large] = self.sizes.fleets;
         let best = self.peers.best(&self.figures);
         let (muster, best) = best.unwrap_or_else(|| {
-            let muster = Job::Long.rate_of_muster();
+            let muster = Job::Long.muster_rate_figure();
             (muster, "the fastest peer".to_owned())
         });
-        let ack_p99 = known_of(HALF.0, "p99");
-        let [some, wide, many] =
-            requests::cases(self.size).map(|case| (persistent_of(case), limits::requests_of(case)));
+        let ack_p99 = known_fleet_figure(HALF.0, "p99");
+        let [few, few_windowed, many] = requests::cases(self.size)
+            .map(|case| (persistent_figure(case), limits::requests_figure(case)));
         vec![
-            self.ratio("ratio_gateway_to_quic", &rate_of(fleet), STREAM),
-            self.ratio("ratio_10m_to_1m", &rate_of(large), &rate_of(fleet)),
-            self.ratio("ratio_device_to_raw", &some.0, &some.1),
+            self.ratio("ratio_gateway_to_quic", &rate_figure(fleet), STREAM),
+            self.ratio("ratio_10m_to_1m", &rate_figure(large), &rate_figure(fleet)),
+            self.ratio("ratio_device_to_raw", &few.0, &few.1),
             self.ratio("ratio_device_to_raw_many_connections", &many.0, &many.1),
-            self.ratio("ratio_device_to_raw_window_8", &wide.0, &wide.1),
-            // Check-ins that share packets and acks, by requests that share nothing.
-            self.ratio("ratio_device_coalesced_to_raw", &wide.0, &some.1),
+            self.ratio(
+                "ratio_device_to_raw_window_8",
+                &few_windowed.0,
+                &few_windowed.1,
+            ),
+            // Check-ins that share packets and acks, compared with requests that do not.
+            self.ratio("ratio_device_coalesced_to_raw", &few_windowed.0, &few.1),
             self.ratio("ratio_connect_to_raw", CONNECT_FULL, limits::CONNECT_FULL),
             self.ratio("ratio_resumed_to_full", CONNECT_RESUMED, CONNECT_FULL),
             self.ratio("ratio_storm_to_connect", STORM, CONNECT_RESUMED),
@@ -71,7 +75,7 @@ impl Outcome {
                 limits::CONNECT_FULL,
             ),
             self.median("idle_connection_bytes", IDLE),
-            self.median("bytes_per_device", &memory_of(large)),
+            self.median("bytes_per_device", &memory_figure(large)),
             self.median("ack_p99_ms_at_half_load", &ack_p99),
             self.median("flush_p99_us", FLUSH_P99),
             self.ratio_of_ms_to_us("ack_p99_to_paced_flush_p99", &ack_p99, PACED_P99),
@@ -79,19 +83,25 @@ impl Outcome {
         ]
     }
 
-    fn ratio(&self, name: &'static str, above: &str, below: &str) -> Headline {
+    fn ratio(&self, name: &'static str, numerator: &str, denominator: &str) -> Headline {
         Headline {
             name,
-            value: self.figures.ratio(above, below),
-            made_of: format!("{above} / {below}"),
+            value: self.figures.ratio(numerator, denominator),
+            formula: format!("{numerator} / {denominator}"),
         }
     }
 
-    fn ratio_of_ms_to_us(&self, name: &'static str, above: &str, below: &str) -> Headline {
+    fn ratio_of_ms_to_us(
+        &self,
+        name: &'static str,
+        numerator: &str,
+        denominator: &str,
+    ) -> Headline {
+        let ratio = self.figures.ratio(numerator, denominator);
         Headline {
             name,
-            value: self.figures.ratio(above, below).map(|ratio| ratio * 1000.0),
-            made_of: format!("1000 * {above} / {below}"),
+            value: ratio.map(|ratio| ratio * 1000.0),
+            formula: format!("1000 * {numerator} / {denominator}"),
         }
     }
 
@@ -99,19 +109,19 @@ impl Outcome {
         Headline {
             name,
             value: self.figures.get(figure).map(|series| series.median()),
-            made_of: figure.to_owned(),
+            formula: figure.to_owned(),
         }
     }
 
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = self.figures.notes().to_vec();
         if self.size == Size::Quick {
-            notes.push(QUICK.to_owned());
+            notes.push(QUICK_NOTE.to_owned());
         }
         notes
     }
 
-    /// One object, on one line.
+    /// The JSON object.
     pub fn json(&self) -> Value {
         let machine = &self.machine;
         let mut json = json!({
@@ -137,7 +147,7 @@ impl Outcome {
                 "peer_check_ins_long": self.sizes.peer_check_ins_long,
                 "idle_connections": self.sizes.idle,
             },
-            // Any run that is not verified ends the program.
+            // A run that is not verified ends the program with an error.
             "verified": true,
             "peers": self.peers.json(&self.figures),
             "knee": self.knee.json(),
@@ -161,14 +171,14 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{gateways::from_empty_of, limits::PACED};
+    use super::super::{gateways::from_empty_figure, limits::PACED};
     use super::*;
 
     fn outcome(known_p99_ms: [f64; 3], paced_p99_us: [f64; 3]) -> Outcome {
         let mut figures = Figures::default();
         for (ack, flush) in known_p99_ms.into_iter().zip(paced_p99_us) {
-            figures.add(known_of("half", "p99"), ack);
-            figures.add(from_empty_of("half", "p99"), 10.0 * ack);
+            figures.add(known_fleet_figure("half", "p99"), ack);
+            figures.add(from_empty_figure("half", "p99"), 10.0 * ack);
             figures.add(PACED[1], flush);
             figures.end_round().unwrap();
         }
@@ -187,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn acks_at_half_load_are_those_of_a_known_fleet_and_held_against_the_disk_of_their_round() {
+    fn acks_at_half_load_are_those_of_a_known_fleet_and_compared_with_the_disk_in_the_same_round() {
         let outcome = outcome([10.0, 80.0, 12.0], [5_000.0, 20_000.0, 4_000.0]);
         let json = outcome.json();
         assert_eq!(json["ack_p99_ms_at_half_load"], 12.0);
@@ -202,13 +212,13 @@ mod tests {
     #[test]
     fn the_table_has_both_latencies_and_the_disk() {
         let text = outcome([12.0; 3], [5_000.0; 3]).to_string();
-        let row = |of: &str| {
-            let row = text.lines().find(|line| line.contains(of)).unwrap();
+        let row = |label: &str| {
+            let row = text.lines().find(|line| line.contains(label)).unwrap();
             let cells = row.split('|').map(str::trim);
             cells.skip(3).take(2).collect::<Vec<_>>()
         };
-        assert_eq!(row("a fleet the server knows"), ["-", "12.0"]);
-        assert_eq!(row("all frames, from an empty server on"), ["-", "120"]);
+        assert_eq!(row("| known fleet"), ["-", "12.0"]);
+        assert_eq!(row("all frames, from an empty server"), ["-", "120"]);
         assert_eq!(row("append of 150 kB and sync"), ["-", "5.00"]);
     }
 }

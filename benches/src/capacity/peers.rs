@@ -1,7 +1,7 @@
-//! Other systems at the same job: one run of `muster-peers` for each of them in every round.
+//! Other systems at the same job: one run of `muster-peers` per peer and round.
 //!
-//! The first round searches the best setting of a peer, the others use it. A peer that is not installed stays in the
-//! report with the reason. Each is held against Muster at a job of the same length.
+//! The first round searches for the best setting of a peer; later rounds use it. A peer that is not installed is
+//! reported with the reason. Each peer is compared with Muster at a job of the same length.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -17,8 +17,8 @@ use crate::parts::Size;
 
 const NAMES: [&str; 3] = ["redis", "postgres", "nats"];
 
-/// How long a job is. A database that keeps the state takes seconds for one that a log has in a third of a second, and
-/// the rate of a log over seconds is another than that.
+/// The length of a job. A database that keeps the state needs seconds for a job that a log finishes in a third of a
+/// second, and the rate of a log over several seconds differs from that of its first third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
     Short,
@@ -28,7 +28,7 @@ pub(super) enum Job {
 impl Job {
     pub(super) const ALL: [Self; 2] = [Self::Short, Self::Long];
 
-    /// That of a peer.
+    /// The job of a peer.
     fn of(peer: &str) -> Self {
         match peer {
             "nats" => Self::Long,
@@ -43,8 +43,8 @@ impl Job {
         }
     }
 
-    /// The rate of Muster at it.
-    pub(super) const fn rate_of_muster(self) -> &'static str {
+    /// The name of the figure for the rate of Muster at this job.
+    pub(super) const fn muster_rate_figure(self) -> &'static str {
         match self {
             Self::Short => "peer_job_muster_check_ins_per_second",
             Self::Long => "peer_job_long_muster_check_ins_per_second",
@@ -52,26 +52,26 @@ impl Job {
     }
 }
 
-/// What the job of the peers sends twice.
+/// The fraction of check-ins that the job of the peers sends twice.
 pub(super) const DUPLICATES: f64 = 0.005;
 
-/// Seconds that a peer may be sent check-ins in a round.
+/// Maximum time for sending check-ins to a peer in a round.
 const SECONDS_MAX: u64 = 90;
 
-/// What is known of the peers.
+/// The peers that were measured or looked for so far.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     known: BTreeMap<&'static str, Peer>,
 }
 
-/// What a peer is measured with, or why it is not.
+/// The setting of a peer, or the reason why it is absent.
 #[derive(Clone, Debug)]
 enum Peer {
     Absent(String),
     Present { version: String, setting: Setting },
 }
 
-/// What `muster-peers` says, as far as it is used here.
+/// The fields of the report of `muster-peers` that are used here.
 #[derive(Debug, Deserialize)]
 struct Report {
     peers: Vec<Row>,
@@ -102,8 +102,8 @@ struct Setting {
 }
 
 impl Setting {
-    /// As `muster-peers --setting` takes it.
-    fn text(&self) -> String {
+    /// The argument of `muster-peers --setting`.
+    fn to_argument(&self) -> String {
         let Self {
             way,
             connections,
@@ -114,28 +114,28 @@ impl Setting {
     }
 }
 
-/// The rate of a peer.
-fn rate_of(name: &str) -> String {
+/// The name of the figure for the rate of a peer.
+fn peer_rate_figure(name: &str) -> String {
     format!("peer_job_{name}_check_ins_per_second")
 }
 
 impl Peers {
-    /// Those that have this job.
+    /// Measures the peers that have this job.
     pub(super) fn measure(
         &mut self,
         environment: &Environment,
         sizes: &Sizes,
         job: Job,
         figures: &mut Figures,
-        say: &mut dyn FnMut(&str),
+        log: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
         for name in NAMES.into_iter().filter(|name| Job::of(name) == job) {
-            environment.go_on()?;
+            environment.check_interrupted()?;
             let known = self.known.get(name);
             if let Some(Peer::Absent(_)) = known {
                 continue;
             }
-            say(&format!("{name} at its job"));
+            log(&format!("{name} at the job of the peers"));
             let row = run(environment, sizes, name, known).with_context(|| name)?;
             let peer = match row {
                 Row::Absent { absent } => {
@@ -150,8 +150,11 @@ impl Peers {
                     ack_p99_ms,
                     verified,
                 } => {
-                    ensure!(verified, "{name} holds something else than it must");
-                    figures.add(rate_of(name), durable_check_ins_per_second);
+                    ensure!(
+                        verified,
+                        "the states or counts of {name} are not those of the model"
+                    );
+                    figures.add(peer_rate_figure(name), durable_check_ins_per_second);
                     figures.add(format!("peer_job_{name}_p50_ms"), ack_p50_ms);
                     figures.add(format!("peer_job_{name}_p99_ms"), ack_p99_ms);
                     Peer::Present { version, setting }
@@ -162,12 +165,12 @@ impl Peers {
         Ok(())
     }
 
-    /// The rate of Muster and that of the fastest peer, at its job.
+    /// The names of the figures for the rates of Muster and of the fastest peer, at the job of that peer.
     pub(super) fn best(&self, figures: &Figures) -> Option<(&'static str, String)> {
         let rates = self.known.keys().filter_map(|name| {
-            let rate = rate_of(name);
+            let rate = peer_rate_figure(name);
             let value = figures.get(&rate)?.median();
-            Some(((Job::of(name).rate_of_muster(), rate), value))
+            Some(((Job::of(name).muster_rate_figure(), rate), value))
         });
         let best = rates.max_by(|(_, one), (_, other)| one.total_cmp(other));
         best.map(|(rates, _)| rates)
@@ -179,9 +182,9 @@ impl Peers {
                 Peer::Absent(reason) => json!({ "absent": reason }),
                 Peer::Present { version, setting } => json!({
                     "version": version,
-                    "setting": setting.text(),
-                    "check_ins_per_second": figures.get(&rate_of(name)).map(|series| series.median().round()),
-                    "muster_by_peer": figures.ratio(Job::of(name).rate_of_muster(), &rate_of(name)),
+                    "setting": setting.to_argument(),
+                    "check_ins_per_second": figures.get(&peer_rate_figure(name)).map(|series| series.median().round()),
+                    "muster_by_peer": figures.ratio(Job::of(name).muster_rate_figure(), &peer_rate_figure(name)),
                 }),
             };
             ((*name).to_owned(), value)
@@ -207,27 +210,31 @@ fn run(
         .args(["--devices", &sizes.peer_devices.to_string()])
         .args(["--check-ins", &Job::of(name).check_ins(sizes).to_string()])
         .args(["--seconds-max", &SECONDS_MAX.to_string()])
-        // Not in the scratch directory, which nobody else may enter: PostgreSQL has a user of its own.
+        // Not in the scratch directory, which other users cannot access: PostgreSQL runs as its own user.
         .arg("--directory")
-        .arg(environment.below())
+        .arg(environment.parent())
         .stdin(Stdio::null());
     if environment.size() == Size::Quick {
         command.arg("--quick");
     }
     if let Some(Peer::Present { setting, .. }) = known {
-        command.args(["--setting", &setting.text()]);
+        command.args(["--setting", &setting.to_argument()]);
     }
     let output = command.output().context("muster-peers")?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
         "muster-peers ended with {}: {}",
         output.status,
-        said.lines().last().unwrap_or_default()
+        stderr.lines().last().unwrap_or_default()
     );
     let report: Report =
         serde_json::from_slice(&output.stdout).context("the report of muster-peers")?;
-    report.peers.into_iter().next().context("a row of the peer")
+    report
+        .peers
+        .into_iter()
+        .next()
+        .context("the report of muster-peers has no row")
 }
 
 #[cfg(test)]
@@ -235,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_present_or_says_why_it_is_absent() {
+    fn a_report_has_the_figures_of_a_peer_or_the_reason_of_its_absence() {
         let text = r#"{"machine":"x","peers":[{"peer":"nats","absent":"nats-server is not installed"},
             {"peer":"redis","version":"7","setting":{"way":"function","connections":8,"frame_check_ins":4000,
             "in_flight":2},"durable_check_ins_per_second":5.0,"ack_p50_ms":1.0,"ack_p99_ms":2.0,"verified":true}]}"#;
@@ -244,6 +251,6 @@ mod tests {
             panic!("{report:?}");
         };
         assert_eq!(absent, "nats-server is not installed");
-        assert_eq!(setting.text(), "function:8:4000:2");
+        assert_eq!(setting.to_argument(), "function:8:4000:2");
     }
 }

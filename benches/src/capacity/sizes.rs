@@ -1,35 +1,36 @@
-//! How much work a run of capacity is: enough to quote, or enough to see that everything works.
+//! The amount of work of a capacity run: enough for figures to quote, or enough to show that everything works.
 
 use crate::parts::Size;
 
-/// The numbers of a size.
+/// The numbers that make up a size.
 #[derive(Clone, Debug)]
 pub(super) struct Sizes {
     pub(super) size: Size,
-    /// Devices behind gateways: few, many, ten times as many.
+    /// Devices behind gateways: a small, a medium and a large fleet.
     pub(super) fleets: [u64; 3],
     /// Check-ins after the first one of every device.
     pub(super) check_ins: u64,
-    /// How long a run at a fixed rate is, after the first check-in of every device.
+    /// Duration of a run at a fixed rate, after the first check-in of every device.
     pub(super) rate_seconds: u64,
-    /// Shares of the highest rate, in percent.
+    /// Rates of the knee sweep, in percent of the highest rate.
     pub(super) knee: &'static [u64],
-    /// How long each of them is.
+    /// Duration of each run of the knee sweep.
     pub(super) knee_seconds: u64,
-    /// Connections that stay idle, and come back at once.
+    /// Connections whose idle memory is measured.
     pub(super) idle: u64,
-    /// Connections before them, which touch what all of them share.
-    pub(super) idle_before: u64,
-    /// The job of the peers.
+    /// Connections opened before them, so that memory that all connections share is already allocated.
+    pub(super) idle_warm_up: u64,
+    /// Devices in the job of the peers.
     pub(super) peer_devices: u64,
+    /// Check-ins in the short job of the peers.
     pub(super) peer_check_ins: u64,
-    /// The same for a peer that takes them ten times as fast.
+    /// Check-ins in the long job, for a peer that is ten times as fast.
     pub(super) peer_check_ins_long: u64,
-    /// Flushes of the disk at a time, of each length.
+    /// Flushes of each size per burst.
     pub(super) flushes: u64,
-    /// How long the disk gets appends at the pace of a server at a time, in milliseconds.
+    /// Duration of paced appends, in milliseconds.
     pub(super) paced_ms: u64,
-    /// How often the counters of a server are read during a run, in milliseconds.
+    /// Interval at which the counters of a server are sampled during a run, in milliseconds.
     pub(super) sample_ms: u64,
 }
 
@@ -44,8 +45,8 @@ impl Sizes {
                 knee: &[50, 100],
                 knee_seconds: 1,
                 idle: 80,
-                idle_before: 20,
-                // What `muster-peers run --quick` makes of any job.
+                idle_warm_up: 20,
+                // The maximum of `muster-peers run --quick`.
                 peer_devices: 2_000,
                 peer_check_ins: 20_000,
                 peer_check_ins_long: 20_000,
@@ -61,7 +62,7 @@ impl Sizes {
                 knee: &[30, 50, 60, 70, 80, 90, 100, 110],
                 knee_seconds: 8,
                 idle: 4_000,
-                idle_before: 200,
+                idle_warm_up: 200,
                 peer_devices: 200_000,
                 peer_check_ins: 2_000_000,
                 peer_check_ins_long: 20_000_000,
@@ -77,13 +78,13 @@ impl Sizes {
         self.fleets[1]
     }
 
-    /// Devices that need a certificate of their own: those that stay idle are the most.
+    /// Devices that need their own certificate: the idle connections are the largest number at a time.
     pub(super) const fn devices_connected(&self) -> u64 {
-        self.idle_before + self.idle
+        self.idle_warm_up + self.idle
     }
 }
 
-/// The number of a fleet in the name of a figure.
+/// The size of a fleet as it appears in the names of figures.
 pub(super) fn label(devices: u64) -> String {
     match devices {
         1_000_000.. if devices.is_multiple_of(1_000_000) => format!("{}m", devices / 1_000_000),
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fleets_are_named_by_their_number() {
+    fn labels_use_k_and_m_for_round_numbers() {
         let labels = [999, 2_000, 100_000, 1_500_000, 10_000_000].map(label);
         assert_eq!(labels, ["999", "2k", "100k", "1500k", "10m"]);
     }

@@ -1,8 +1,9 @@
-//! A fleet of open connections: what it costs the server while it is silent, and how it comes back all at once.
+//! Idle connections and a reconnect storm: the memory of a silent fleet, and the reconnection of all devices at once.
 //!
-//! Every device connects, checks in and stays. Then all leave, and all come back at the same moment, each with one
-//! check-in and the TLS session of its last connection. Acks must keep coming until the last of them is durable, so the
-//! longest time without one is noted. Bounds: the connections of [`Sizes`], a few at a time on the way in.
+//! Every device connects, checks in and stays connected. Then all connections are dropped, and all devices reconnect at
+//! the same time, each with one check-in and the TLS session of its last connection. Acks must keep arriving until
+//! every check-in is durable, so the longest time without an ack is measured. Bounds: the connections of [`Sizes`], and
+//! a maximum number of concurrent handshakes before the storm.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connections::Device;
-use super::environment::{Environment, Running, sum_of};
+use super::environment::{Environment, ServerProcess, sum_of};
 use super::figures::Figures;
 use super::sizes::Sizes;
 use crate::latencies::Latencies;
@@ -22,15 +23,16 @@ use crate::start_barrier::StartBarrier;
 pub(super) const IDLE: &str = "idle_connection_bytes";
 pub(super) const STORM: &str = "storm_connections_per_second";
 
-/// Sockets that connections share: a device has one of its own, but a socket of quinn takes megabytes. So many that
-/// what the kernel keeps for a socket is for some thirty devices, not for hundreds.
+/// Sockets that the devices share. A real device has its own socket, but a quinn endpoint takes megabytes. With this
+/// number about thirty devices, not hundreds, share the receive buffer of a socket.
 const SOCKETS: usize = 128;
 
-/// Handshakes at a time on the way in, as in the load generator.
-const CONNECTING: usize = 64;
+/// Maximum concurrent handshakes before the storm, as in the load generator.
+const HANDSHAKES_MAX: usize = 64;
 
-/// The storm is counted until so many percent are back: the last ones wait in their own back-off, not for the server.
-const BACK_PERCENT: f64 = 99.0;
+/// The rate of the storm is computed when this percentage has reconnected: the last devices wait for their own
+/// back-off, not for the server.
+const RECONNECTED_PERCENT: f64 = 99.0;
 
 pub(super) fn measure(
     environment: &Environment,
@@ -44,33 +46,37 @@ pub(super) fn measure(
         let socket = fleet.socket(number as usize);
         Device::new(environment, &server, (file, number), socket, true)
     });
-    let mut first: Vec<Device> = devices.collect::<anyhow::Result<_>>()?;
+    let mut warm_up: Vec<Device> = devices.collect::<anyhow::Result<_>>()?;
+    let all = warm_up.len();
     ensure!(
-        first.len() as u64 == sizes.devices_connected(),
-        "too few certificates"
+        all as u64 == sizes.devices_connected(),
+        "unexpected number of certificates"
     );
-    let rest = first.split_off(sizes.idle_before as usize);
-    let (count, all) = (rest.len() as f64, first.len() + rest.len());
+    let idle = warm_up.split_off(sizes.idle_warm_up as usize);
+    let idle_count = idle.len() as f64;
 
-    let mut connected = environment.wait(fleet.connect(first))?;
+    let mut connected = environment.block_on(fleet.connect(warm_up))?;
     let before = server.resident_bytes()?;
-    connected.extend(environment.wait(fleet.connect(rest))?);
+    connected.extend(environment.block_on(fleet.connect(idle))?);
     let after = server.resident_bytes()?;
     let sessions = sum_of(
         &server.metrics().context("no metrics")?,
         "muster_net_sessions",
     );
-    ensure!(sessions == all as f64, "{sessions} of {all} are connected");
-    figures.add(IDLE, after.saturating_sub(before) as f64 / count);
+    ensure!(
+        sessions == all as f64,
+        "{sessions} of {all} devices are connected"
+    );
+    figures.add(IDLE, after.saturating_sub(before) as f64 / idle_count);
 
-    let latencies = environment.wait(fleet.storm(connected))?;
-    ensure!(latencies.count() == all, "not all came back");
+    let latencies = environment.block_on(fleet.storm(connected))?;
+    ensure!(latencies.count() == all, "a device did not reconnect");
     server.verify(all as u64)?;
     let metrics = server.metrics().context("no metrics")?;
     server.stop()?;
-    let [p50, p99, max] = latencies.percentiles_us([50.0, BACK_PERCENT, 100.0]);
-    let back = all as f64 * BACK_PERCENT / 100.0;
-    figures.add(STORM, back / (p99 as f64 / 1e6));
+    let [p50, p99, max] = latencies.percentiles_us([50.0, RECONNECTED_PERCENT, 100.0]);
+    let reconnected = all as f64 * RECONNECTED_PERCENT / 100.0;
+    figures.add(STORM, reconnected / (p99 as f64 / 1e6));
     for (name, value) in [
         ("storm_ack_p50_ms", p50),
         ("storm_ack_p99_ms", p99),
@@ -95,9 +101,9 @@ pub(super) fn measure(
 struct Fleet(Vec<Endpoint>);
 
 impl Fleet {
-    fn new(environment: &Environment, server: &Running<'_>) -> anyhow::Result<Self> {
+    fn new(environment: &Environment, server: &ServerProcess<'_>) -> anyhow::Result<Self> {
         let address = server.addresses().quic;
-        environment.wait(async {
+        environment.block_on(async {
             let sockets = (0..SOCKETS).map(|_| Endpoint::for_server(address));
             Ok(Self(sockets.collect::<Result<_, _>>()?))
         })
@@ -107,43 +113,43 @@ impl Fleet {
         &self.0[number % self.0.len()]
     }
 
-    /// Connects these, a few at a time.
+    /// Connects these devices, with a maximum number of concurrent handshakes.
     async fn connect(&self, devices: Vec<Device>) -> anyhow::Result<Vec<(Device, Client)>> {
-        let places = Arc::new(Semaphore::new(CONNECTING));
-        let mut running = JoinSet::new();
+        let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let mut tasks = JoinSet::new();
         for mut device in devices {
-            let places = Arc::clone(&places);
-            running.spawn(async move {
-                let _place = places.acquire().await?;
-                let client = device.arrive().await?;
+            let permits = Arc::clone(&permits);
+            tasks.spawn(async move {
+                let _permit = permits.acquire().await?;
+                let client = device.connect_and_check_in().await?;
                 anyhow::Ok((device, client))
             });
         }
-        let mut all = Vec::with_capacity(running.len());
-        while let Some(connected) = running.join_next().await {
+        let mut all = Vec::with_capacity(tasks.len());
+        while let Some(connected) = tasks.join_next().await {
             all.push(connected??);
         }
         Ok(all)
     }
 
-    /// All leave without a Goodbye, and come back at the same moment; when each had its ack,
-    /// counted from that moment.
+    /// Drops all connections without a Goodbye and reconnects all devices at the same time. Returns the time from that
+    /// moment until the ack of each device.
     async fn storm(&self, connected: Vec<(Device, Client)>) -> anyhow::Result<Latencies> {
         let barrier = StartBarrier::new(connected.len());
-        let mut running = JoinSet::new();
+        let mut tasks = JoinSet::new();
         let (devices, clients): (Vec<Device>, Vec<Client>) = connected.into_iter().unzip();
         drop(clients);
         for mut device in devices {
             let barrier = barrier.clone();
-            running.spawn(async move {
-                let began = barrier.pass().await;
-                let _client = device.arrive().await?;
+            tasks.spawn(async move {
+                let started = barrier.wait().await;
+                let _client = device.connect_and_check_in().await?;
                 let mut latencies = Latencies::default();
-                latencies.add(clock::stamp().since(began));
+                latencies.add(clock::stamp().since(started));
                 Ok(latencies)
             });
         }
-        let (_, latencies) = barrier.open(running).await?;
+        let (_, latencies) = barrier.time_clients(tasks).await?;
         Ok(latencies)
     }
 }

@@ -1,8 +1,8 @@
-//! The same for people.
+//! The outcome of a capacity run as Markdown tables.
 
 use std::fmt;
 
-use super::gateways::{HALF, HEAVY, PERCENTILES, from_empty_of, known_of};
+use super::gateways::{HALF, HEAVY, PERCENTILES, from_empty_figure, known_fleet_figure};
 use super::limits::PACED;
 use super::load::Latency;
 use super::outcome::{Headline, Outcome};
@@ -26,7 +26,7 @@ impl fmt::Display for Outcome {
         )?;
         writeln!(
             out,
-            "size {}, {} rounds, {:.0} s; both ends on the same cores, a sync before every ack, every run verified\n",
+            "size {}, {} rounds, {:.0} s; both ends share the cores, every ack follows a sync, every run is verified\n",
             self.size.name(),
             self.rounds,
             self.seconds,
@@ -34,15 +34,15 @@ impl fmt::Display for Outcome {
         if self.size == Size::Quick {
             writeln!(out, "QUICK: figures mean little\n")?;
         }
-        let mut table = markdown(["ratio", "made of", "value"]);
+        let mut table = markdown(["ratio", "formula", "value"]);
         for Headline {
             name,
             value,
-            made_of,
+            formula,
         } in self.headlines()
         {
-            let value = value.map_or_else(|| "-".to_owned(), number);
-            table.add_row([name.to_owned(), made_of, value]);
+            let value = cell(value);
+            table.add_row([name.to_owned(), formula, value]);
         }
         writeln!(out, "{table}\n")?;
         let mut table = markdown(["figure", "rounds", "median", "spread"]);
@@ -65,29 +65,45 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// Latencies under load, medians of the rounds, beside those of the disk.
+    /// Latencies under load and of the disk, as medians of the rounds.
     fn latencies(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.figures.get(&from_empty_of(HALF.0, "p99")).is_none() {
+        if self
+            .figures
+            .get(&from_empty_figure(HALF.0, "p99"))
+            .is_none()
+        {
             return Ok(());
         }
         let median = |name: &str| self.figures.get(name).map(|series| series.median());
-        let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
-        let mut table = markdown(["latency", "of", "p50 ms", "p99 ms", "p99.9 ms", "p99.99 ms"]);
+        let mut table = markdown([
+            "latency",
+            "scope",
+            "p50 ms",
+            "p99 ms",
+            "p99.9 ms",
+            "p99.99 ms",
+        ]);
         for (load, percent) in [HALF, HEAVY] {
             let load_name = format!("ack at {percent} % of the highest rate");
-            let known = PERCENTILES.map(|percentile| shown(median(&known_of(load, percentile))));
-            let all = PERCENTILES.map(|percentile| shown(median(&from_empty_of(load, percentile))));
-            for (of, values) in [
-                ("a fleet the server knows", known),
-                ("all frames, from an empty server on", all),
+            let known =
+                PERCENTILES.map(|percentile| cell(median(&known_fleet_figure(load, percentile))));
+            let all =
+                PERCENTILES.map(|percentile| cell(median(&from_empty_figure(load, percentile))));
+            for (scope, values) in [
+                ("known fleet", known),
+                ("all frames, from an empty server", all),
             ] {
-                table.add_row([load_name.clone(), of.to_owned()].into_iter().chain(values));
+                table.add_row(
+                    [load_name.clone(), scope.to_owned()]
+                        .into_iter()
+                        .chain(values),
+                );
             }
         }
-        let disk = PACED.map(|name| shown(median(name).map(|microseconds| microseconds / 1000.0)));
+        let disk = PACED.map(|name| cell(median(name).map(|microseconds| microseconds / 1000.0)));
         let name = [
-            "disk beside half load",
-            "append of 150 kB and sync, each 4 ms",
+            "disk, before and after half load",
+            "append of 150 kB and sync every 4 ms",
         ]
         .map(str::to_owned);
         table.add_row(name.into_iter().chain(disk));
@@ -100,7 +116,7 @@ impl Outcome {
         }
         let mut table = markdown([
             "of the highest rate",
-            "kept up",
+            "sustained",
             "offered/s",
             "reached/s",
             "known fleet: p50 ms",
@@ -108,10 +124,8 @@ impl Outcome {
             "p99.9 ms",
         ]);
         for point in &self.knee.0 {
-            let latency = |of: fn(&Latency) -> f64| {
-                let value = point.latency.as_ref().map(of);
-                value.map_or_else(|| "-".to_owned(), number)
-            };
+            let latency =
+                |percentile: fn(&Latency) -> f64| cell(point.latency.as_ref().map(percentile));
             table.add_row([
                 format!("{} %", point.percent),
                 if point.saturated { "NO" } else { "yes" }.to_owned(),
@@ -126,7 +140,12 @@ impl Outcome {
     }
 }
 
-/// Three digits at least, and no digits behind the point where there are more before it.
+/// A value in a table, or a dash.
+fn cell(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), number)
+}
+
+/// Formats a number with three significant digits, or as an integer if it is larger.
 fn number(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
@@ -141,8 +160,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits_that_count() {
-        let shown = [1_234_567.8, 45.67, 3.456, 0.1987].map(number);
-        assert_eq!(shown, ["1234568", "45.7", "3.46", "0.199"]);
+    fn numbers_have_three_significant_digits() {
+        let texts = [1_234_567.8, 45.67, 3.456, 0.1987].map(number);
+        assert_eq!(texts, ["1234568", "45.7", "3.46", "0.199"]);
     }
 }

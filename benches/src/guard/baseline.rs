@@ -1,60 +1,61 @@
-//! Counts and what they were counted with, as a file; and the comparison of two of them.
+//! The baseline file, which has counts and their context, and the comparison of two baselines.
 //!
-//! One line a fact: `key = value` for what has to be the same, `instructions / check-ins = case` for a count.
+//! A line is either `key = value`, which is context, or `instructions / check-ins = case`, which is a count. Counts are
+//! comparable only if their context is equal.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
 
-/// More instructions than the accepted ones and so many per cent of them fail.
+/// Maximum growth of a count over the baseline, in percent.
 const GROWTH_MAX: u64 = 5;
 
-const HEAD: &str = "\
-# Instructions of the guard's cases, see docs/BENCHMARKS.md, \"The guard\". Written by scripts/guard --accept.
+const HEADER: &str = "\
+# Instruction counts of the guard, see docs/BENCHMARKS.md, \"The guard\". Written by scripts/guard --accept.
 ";
 
-/// One case, counted.
+/// The count of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) case: String,
     pub(super) instructions: u64,
-    /// What they were for.
+    /// The number of check-ins that the instructions processed.
     pub(super) check_ins: u64,
 }
 
 impl Count {
-    fn each(&self) -> f64 {
+    fn per_check_in(&self) -> f64 {
         self.instructions as f64 / self.check_ins as f64
     }
 }
 
-/// All counts of one build, and what has to be the same before they are compared.
+/// All counts of one build, and their context, which must be equal before counts are compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Baseline {
     pub(super) context: Vec<(String, String)>,
     pub(super) counts: Vec<Count>,
 }
 
-/// What a comparison comes to.
+/// The result of a comparison.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As good as the baseline; the table.
-    Same(String),
-    /// Two worlds; what differs.
+    /// No count exceeds the baseline; has the table.
+    Passed(String),
+    /// The contexts differ; has the differences.
     NotComparable(String),
-    /// The table, and what is wrong.
-    Broken(String, Vec<String>),
+    /// Has the table and the failures.
+    Failed(String, Vec<String>),
 }
 
 impl Baseline {
-    /// Compares what was found with this, which was accepted.
-    pub(super) fn judge(&self, found: &Self) -> Verdict {
+    /// Compares the counts that were found with this baseline.
+    pub(super) fn compare(&self, found: &Self) -> Verdict {
         if self.context != found.context {
             let differs = |(key, value): &&(String, String)| {
                 !found.context.contains(&(key.clone(), value.clone()))
             };
-            let theirs = |key: &str| {
+            let found_value = |key: &str| {
                 let pair = found.context.iter().find(|(other, _)| other == key);
                 pair.map_or("unknown", |(_, value)| value)
             };
@@ -62,58 +63,62 @@ impl Baseline {
                 .context
                 .iter()
                 .filter(differs)
-                .map(|(key, value)| format!("{key} is {}, of the baseline {value}", theirs(key)))
+                .map(|(key, value)| {
+                    format!("{key} is {}, in the baseline {value}", found_value(key))
+                })
                 .collect();
             return Verdict::NotComparable(format!(
-                "{}; scripts/guard --accept takes a baseline for this machine",
+                "{}; scripts/guard --accept writes a baseline for this machine",
                 differences.join("; ")
             ));
         }
         let mut table = String::new();
-        let mut faults = Vec::new();
+        let mut failures = Vec::new();
         for count in &found.counts {
             let accepted = self.counts.iter().find(|other| other.case == count.case);
             let Some(accepted) = accepted.filter(|other| other.check_ins == count.check_ins) else {
-                faults.push(format!("{}: the baseline has no such case", count.case));
+                failures.push(format!("{}: the baseline has no such case", count.case));
                 continue;
             };
             let growth = count.instructions as f64 / accepted.instructions as f64 - 1.0;
             let line = format!(
-                "{}: {:.2} instructions a check-in, {:.2} in the baseline ({:+.2} %)",
+                "{}: {:.2} instructions per check-in, {:.2} in the baseline ({:+.2} %)",
                 count.case,
-                count.each(),
-                accepted.each(),
+                count.per_check_in(),
+                accepted.per_check_in(),
                 growth * 100.0
             );
-            let remark = match count.instructions * 100 < accepted.instructions * (100 - GROWTH_MAX)
-            {
-                true => "; accept it, so that it stays: scripts/guard --accept",
-                false => "",
+            let improved = count.instructions * 100 < accepted.instructions * (100 - GROWTH_MAX);
+            let hint = if improved {
+                "; to keep the improvement: scripts/guard --accept"
+            } else {
+                ""
             };
-            // A string takes whatever is written to it.
-            let _ = writeln!(table, "{line}{remark}");
+            // Writing to a String cannot fail.
+            let _ = writeln!(table, "{line}{hint}");
             if count.instructions * 100 > accepted.instructions * (100 + GROWTH_MAX) {
-                faults.push(format!("{line}: at most {GROWTH_MAX} % more are allowed"));
+                failures.push(format!("{line}: at most {GROWTH_MAX} % more are allowed"));
             }
         }
         for accepted in &self.counts {
             if !found.counts.iter().any(|other| other.case == accepted.case) {
-                faults.push(format!(
+                failures.push(format!(
                     "{}: in the baseline, but not counted",
                     accepted.case
                 ));
             }
         }
-        match faults.is_empty() {
-            true => Verdict::Same(table),
-            false => Verdict::Broken(table, faults),
+        if failures.is_empty() {
+            Verdict::Passed(table)
+        } else {
+            Verdict::Failed(table, failures)
         }
     }
 }
 
 impl fmt::Display for Baseline {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(HEAD)?;
+        out.write_str(HEADER)?;
         for (key, value) in &self.context {
             writeln!(out, "{key} = {value}")?;
         }
@@ -137,7 +142,7 @@ impl FromStr for Baseline {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (key, value) = line
                 .split_once('=')
-                .with_context(|| format!("no fact: {line}"))?;
+                .with_context(|| format!("a line without `=`: {line}"))?;
             let (key, value) = (key.trim(), value.trim().to_owned());
             let Some((instructions, check_ins)) = key.split_once(" / ") else {
                 baseline.context.push((key.to_owned(), value));
@@ -145,7 +150,7 @@ impl FromStr for Baseline {
             };
             let (instructions, check_ins) = (instructions.parse()?, check_ins.parse()?);
             if instructions == 0 || check_ins == 0 {
-                bail!("a count of nothing: {line}");
+                bail!("a count of zero: {line}");
             }
             baseline.counts.push(Count {
                 case: value,
@@ -185,48 +190,48 @@ mod tests {
     }
 
     #[test]
-    fn more_than_five_per_cent_fails_and_is_named_with_both_numbers() {
+    fn growth_over_five_percent_fails_with_both_counts() {
         let accepted = baseline("1.95", &[("decode", 1000), ("route", 1000)]);
         let found = baseline("1.95", &[("decode", 1051), ("route", 1050)]);
-        let Verdict::Broken(table, faults) = accepted.judge(&found) else {
+        let Verdict::Failed(table, failures) = accepted.compare(&found) else {
             panic!("a regression passed");
         };
         assert_eq!(
-            faults,
+            failures,
             [
-                "decode: 105.10 instructions a check-in, 100.00 in the baseline (+5.10 %): at most 5 % more are allowed"
+                "decode: 105.10 instructions per check-in, 100.00 in the baseline (+5.10 %): at most 5 % more are allowed"
             ]
         );
         assert_eq!(table.lines().count(), 2);
         let found = baseline("1.95", &[("decode", 1050), ("route", 900)]);
-        let Verdict::Same(table) = accepted.judge(&found) else {
-            panic!("within the limit, and yet it failed");
+        let Verdict::Passed(table) = accepted.compare(&found) else {
+            panic!("a count within the limit failed");
         };
-        assert!(table.contains("(-10.00 %); accept it"), "{table}");
+        assert!(table.contains("(-10.00 %); to keep"), "{table}");
     }
 
     #[test]
-    fn another_compiler_is_not_compared_and_named() {
+    fn counts_of_another_compiler_are_not_compared() {
         let accepted = baseline("1.95", &[("decode", 1000)]);
-        let Verdict::NotComparable(reason) = accepted.judge(&baseline("1.96", &[("decode", 9000)]))
-        else {
-            panic!("compared all the same");
+        let found = baseline("1.96", &[("decode", 9000)]);
+        let Verdict::NotComparable(reason) = accepted.compare(&found) else {
+            panic!("counts of different compilers were compared");
         };
         assert!(
-            reason.starts_with("rustc is 1.96, of the baseline 1.95;"),
+            reason.starts_with("rustc is 1.96, in the baseline 1.95;"),
             "{reason}"
         );
     }
 
     #[test]
-    fn cases_that_come_and_go_fail() {
+    fn added_and_removed_cases_fail() {
         let accepted = baseline("1.95", &[("decode", 1000), ("route", 1000)]);
         let found = baseline("1.95", &[("decode", 1000), ("apply", 1000)]);
-        let Verdict::Broken(_, faults) = accepted.judge(&found) else {
-            panic!("nobody misses the case");
+        let Verdict::Failed(_, failures) = accepted.compare(&found) else {
+            panic!("a missing case passed");
         };
         assert_eq!(
-            faults,
+            failures,
             [
                 "apply: the baseline has no such case",
                 "route: in the baseline, but not counted"

@@ -1,7 +1,7 @@
-//! The pieces of work that are counted: fixed check-ins, fixed seeds, one thread.
+//! The cases whose instructions are counted: fixed check-ins, fixed seeds, one thread.
 //!
-//! Making the work ready is not counted: valgrind counts between entry and exit of [`counted_work`]. Buffers
-//! have grown before, as in a server that runs for a while.
+//! Setup is not counted: valgrind counts between entry to and exit from [`counted_work`]. Buffers have their final size
+//! by then, as in a server that has run for a while.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -21,13 +21,13 @@ use crate::parts::apply::Bench;
 use crate::parts::decode::{self, FrontDoor, STREAM_CHECK_INS};
 use crate::{Loops, fleet};
 
-/// Devices and check-ins of the cases of a shard.
+/// Devices, and check-ins, of the apply cases.
 const DEVICES: u64 = 20_000;
 
-/// Check-ins of a routed frame.
+/// Check-ins per routed frame.
 const FRAME: usize = 4000;
 
-/// Commits of one write, check-ins of each, and pages that ride in each.
+/// Commits per write, and check-ins and pages per commit.
 const COMMITS: u64 = 16;
 const COMMIT_CHECK_INS: u64 = 1000;
 const COMMIT_PAGES: u32 = 8;
@@ -35,13 +35,13 @@ const COMMIT_PAGES: u32 = 8;
 /// Bytes of a page: 128 devices of 64 bytes.
 const PAGE_BYTES: usize = 128 * 64;
 
-/// Returns how many check-ins it was for.
+/// The counted work; returns the number of check-ins that it processed.
 type Work = Box<dyn FnMut() -> anyhow::Result<u64>>;
 
-/// Makes work ready.
+/// Sets up the work of a case.
 type Prepare = fn(Loops) -> anyhow::Result<Work>;
 
-/// Every case by its name.
+/// All cases by name.
 pub(super) const CASES: [(&str, Prepare); 6] = [
     ("decode, frames of 4,000", |loops| decode(4000, loops)),
     ("decode, frames of 1", |loops| decode(1, loops)),
@@ -53,10 +53,10 @@ pub(super) const CASES: [(&str, Prepare); 6] = [
     ("commit, 1,000 check-ins and 8 pages", |_| commit()),
 ];
 
-/// Does the work of one case in [`counted_work`] and says for how many check-ins it was, and on which processor.
+/// Runs one case in [`counted_work`] and returns the number of check-ins and the features of the processor.
 ///
 /// # Errors
-/// If there is no such case, or it did not do what it stands for.
+/// If there is no such case, or it did not process all check-ins.
 pub(crate) fn count(name: &str, loops: Loops) -> anyhow::Result<String> {
     let case = CASES.iter().find(|(other, _)| *other == name);
     let (_, prepare) = case.with_context(|| format!("no case is called {name}"))?;
@@ -64,14 +64,14 @@ pub(crate) fn count(name: &str, loops: Loops) -> anyhow::Result<String> {
     Ok(format!("{check_ins} {}", valgrind::processor()))
 }
 
-/// What valgrind counts: its name is in `valgrind.rs`. The black box stands behind the call so that the call
-/// is no jump, with which the function would end before its work.
+/// The function that valgrind counts; `valgrind.rs` has its name. The black box prevents a tail call, with which this
+/// function would end before the work begins.
 #[inline(never)]
 fn counted_work(work: &mut dyn FnMut() -> anyhow::Result<u64>) -> anyhow::Result<u64> {
     black_box(work())
 }
 
-/// Bytes of a stream to records that may be trusted.
+/// From the bytes of a stream to validated records.
 fn decode(frame_len: usize, Loops { all_valid, .. }: Loops) -> anyhow::Result<Work> {
     let stream = decode::stream(frame_len)?;
     let mut decoder = Decoder::new(Role::Server);
@@ -110,12 +110,12 @@ fn read(
     Ok(valid)
 }
 
-/// Records to parts, through the inboxes of two shards and back to the pool.
+/// From records to shard batches, through the inboxes of two shards; buffers return to the pool.
 fn route(loops: Loops) -> anyhow::Result<Work> {
     let records: Vec<CheckInRecord> = (0..STREAM_CHECK_INS)
         .map(|number| fleet::check_in(number, 1))
         .collect();
-    // Reading the clock is the C library's, and for the kernel to make cheap.
+    // A simulated clock: the instructions of a clock read belong to the C library and the kernel.
     let clock = Clock::Simulated(SimulatedTime::default().into());
     let mut front = FrontDoor::new(clock)?;
     let mut frames = move || {
@@ -131,7 +131,7 @@ fn route(loops: Loops) -> anyhow::Result<Work> {
     Ok(Box::new(frames))
 }
 
-/// A batch to new state and a journal value.
+/// From a batch to new state and a journal value.
 fn apply(mut bench: Bench) -> Work {
     Box::new(move || {
         let mut outcome = Outcome::default();
@@ -140,7 +140,7 @@ fn apply(mut bench: Bench) -> Work {
     })
 }
 
-/// Commits to what is handed to the engine below the store: log sequence numbers, stamps, checksums.
+/// From commits to writes to the database below the store: log sequence numbers, stamps, checksums.
 fn commit() -> anyhow::Result<Work> {
     let config = StoreConfig::new("null-database").with_shards(1);
     let store = Store::open_on(Box::<NullDatabase>::default(), &config)?;
@@ -174,7 +174,7 @@ fn commit() -> anyhow::Result<Work> {
     Ok(Box::new(write))
 }
 
-/// Takes commits back.
+/// Collects the commits that return from the store.
 #[derive(Default)]
 struct Returned(Vec<Commit<()>>);
 
@@ -183,7 +183,7 @@ impl Sink<()> for Returned {
         self.0.push(commit);
     }
 
-    /// A commit that does not come back is missed by who counts them.
+    /// The caller counts the commits, so it notices a failure.
     fn failed(&mut self, _commit: Commit<()>, _reason: &PoisonReason) {}
 }
 
@@ -206,8 +206,8 @@ mod tests {
     #[test]
     fn every_case_does_its_work_without_valgrind() {
         for (name, _) in CASES {
-            let said = count(name, LOOPS).unwrap();
-            let (check_ins, _) = said.split_once(' ').unwrap();
+            let output = count(name, LOOPS).unwrap();
+            let (check_ins, _) = output.split_once(' ').unwrap();
             assert!(check_ins.parse::<u64>().unwrap() >= 16_000, "{name}");
         }
         assert!(count("nothing", LOOPS).is_err());

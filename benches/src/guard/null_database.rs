@@ -1,6 +1,6 @@
-//! A database that keeps nothing but its own description: what is counted above it is the store's work alone.
+//! A database that stores only its metadata, so that only instructions of the store are counted.
 //!
-//! Reads find an empty journal. Values are not copied, so the C library's memcpy is not counted either.
+//! Reads find an empty journal. Values are not copied, so memcpy of the C library is not counted either.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use muster_store::{Lsn, ReadError, StoreMetrics};
 
 type Meta = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The database.
+/// A database that stores only the keyspace `Meta`.
 #[derive(Debug, Default)]
 pub(super) struct NullDatabase {
     meta: Mutex<Meta>,
@@ -32,7 +32,7 @@ impl Database for NullDatabase {
     }
 
     fn latest(&self) -> Box<dyn Reads + '_> {
-        Box::new(Meagre(self))
+        Box::new(MetaReads(self))
     }
 
     fn snapshot(&self) -> Box<dyn Reads + '_> {
@@ -79,9 +79,9 @@ impl WriteSet for Writes<'_> {
     }
 }
 
-struct Meagre<'a>(&'a NullDatabase);
+struct MetaReads<'a>(&'a NullDatabase);
 
-impl Reads for Meagre<'_> {
+impl Reads for MetaReads<'_> {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let found = self.0.with(|meta| meta.get(key).cloned());
         Ok(found.filter(|_| keyspace == Keyspace::Meta))

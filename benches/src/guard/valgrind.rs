@@ -1,8 +1,8 @@
-//! Runs this program under callgrind and reads what it counted.
+//! Runs this program under callgrind and reads the counts.
 //!
-//! The child gets an empty environment and a folder of its own, so no option of valgrind and no tunable of the
-//! C library that happens to be set changes a count. Which variant of memcpy or of a checksum runs follows from
-//! the processor that valgrind shows, so that is part of what has to be the same.
+//! The child process gets only PATH and its own directory, so that no valgrind option and no tunable of the C library
+//! from the environment changes a count. The features of the processor, as valgrind shows them, select the variants of
+//! memcpy and of checksums, so they are part of the context that must be equal.
 
 use std::io::ErrorKind;
 use std::process::Command;
@@ -12,10 +12,10 @@ use anyhow::{Context, ensure};
 use super::baseline::{Baseline, Count};
 use super::cases::CASES;
 
-/// `counted_work` in `cases.rs`, however its name is mangled.
+/// A pattern that matches the mangled name of `counted_work` in `cases.rs`.
 const COUNTED: &str = "*counted_work*";
 
-/// Counts every case, each in a process of its own; `None` without valgrind.
+/// Counts every case in its own process; `None` if valgrind is not installed.
 pub(super) fn count_all() -> anyhow::Result<Option<Baseline>> {
     let version = match Command::new("valgrind").arg("--version").output() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -42,7 +42,7 @@ pub(super) fn count_all() -> anyhow::Result<Option<Baseline>> {
     }))
 }
 
-/// The count of a case, and the processor that valgrind showed it.
+/// Returns the count of a case, and the features of the processor that it saw.
 fn count_case(case: &str) -> anyhow::Result<(Count, String)> {
     let folder = tempfile::tempdir()?;
     let output = Command::new("valgrind")
@@ -57,9 +57,9 @@ fn count_case(case: &str) -> anyhow::Result<(Count, String)> {
         .output()
         .context("valgrind")?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cannot be counted:\n{errors}");
-    let said = String::from_utf8(output.stdout)?;
-    let (check_ins, processor) = said.trim().split_once(' ').context("it said nothing")?;
+    ensure!(output.status.success(), "the case failed:\n{errors}");
+    let stdout = String::from_utf8(output.stdout)?;
+    let (check_ins, processor) = (stdout.trim().split_once(' ')).context("no output")?;
     let text = std::fs::read_to_string(folder.path().join("counts"))?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
     let instructions = total.context("callgrind wrote no total")?.trim().parse()?;
@@ -72,7 +72,7 @@ fn count_case(case: &str) -> anyhow::Result<(Count, String)> {
     Ok((count, processor.to_owned()))
 }
 
-/// What of the processor decides which variant of a function runs, as the calling program sees it.
+/// The features of the processor, as this process sees them, that select the variants of library functions.
 pub(super) fn processor() -> String {
     #[cfg(target_arch = "x86_64")]
     let features = [

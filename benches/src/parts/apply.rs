@@ -1,7 +1,7 @@
-//! One shard: dedup, rules, cells, journal value; for devices in random order.
+//! One shard: deduplication, rules, cells and journal value, for devices in random order.
 //!
-//! Only the shard is on the clock, a batch at a time; making the check-ins is not. All devices are in
-//! one shard, where a server spreads them over one for each core.
+//! Only the shard is timed, batch by batch; generating the check-ins is not. All devices are in one shard, whereas a
+//! server distributes them over several.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use super::{Name, Plan, Size};
 use crate::fleet::{self, Random};
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
-/// Check-ins a part, and parts a batch: what a loaded server has.
-const PART: usize = 4096;
-const PARTS: usize = 16;
+/// Check-ins per shard batch, and shard batches per batch, as in a server under load.
+const SHARD_BATCH_CHECK_INS: usize = 4096;
+const BATCH_SHARD_BATCHES: usize = 16;
 
-/// Devices, and the names of both cases.
+/// The sizes of the fleets, with the names of their two cases.
 pub(crate) const fn fleets(size: Size) -> &'static [(u64, &'static str, &'static str)] {
     match size {
         Size::Quick => &[(20_000, "20 k known devices *", "20 k new devices")],
@@ -40,7 +40,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         for _ in 0..plan.repeats {
             let mut bench = Bench::new(*devices);
             created.push(bench.create()?);
-            bench.update(*devices)?; // leaves the order of creation behind
+            bench.update(*devices)?; // so that devices are no longer in the order of their creation
             updated.push(bench.update(updates)?);
         }
         rows.push(Row::new(Name::Apply, *known, updated)?);
@@ -49,7 +49,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// A shard with a fleet, and the batch it gets next.
+/// A shard with a fleet, and the next batch.
 pub(crate) struct Bench {
     shard: Shard,
     effects: Effects,
@@ -57,7 +57,7 @@ pub(crate) struct Bench {
     batch: Vec<CheckInRecord>,
     random: Random,
     devices: u64,
-    /// The sequence number of the next check-in of whichever device: it only grows.
+    /// The seq of the next check-in of any device; it only grows.
     seq: u64,
 }
 
@@ -78,14 +78,14 @@ impl Bench {
             shard,
             effects,
             journal: Vec::new(),
-            batch: Vec::with_capacity(PART * PARTS),
+            batch: Vec::with_capacity(SHARD_BATCH_CHECK_INS * BATCH_SHARD_BATCHES),
             random: Random::new(devices),
             devices,
             seq: 1,
         }
     }
 
-    /// A bench whose next batch is one check-in of every device, all new.
+    /// A bench whose next batch has the first check-in of every device.
     pub(crate) fn unknown(devices: u64) -> Self {
         let mut bench = Self::new(devices);
         let mut next = 0..devices;
@@ -93,7 +93,7 @@ impl Bench {
         bench
     }
 
-    /// A bench whose next batch has as many check-ins as there are devices, of any of them.
+    /// A bench whose next batch has as many check-ins as there are devices, of known devices in random order.
     pub(crate) fn known(devices: u64) -> anyhow::Result<Self> {
         let mut bench = Self::new(devices);
         bench.create()?;
@@ -121,13 +121,16 @@ impl Bench {
         let (mut stopwatch, mut left) = (Stopwatch::default(), check_ins);
         let mut outcome = Outcome::default();
         while left > 0 {
-            let count = left.min((PART * PARTS) as u64);
+            let count = left.min((SHARD_BATCH_CHECK_INS * BATCH_SHARD_BATCHES) as u64);
             left -= count;
             self.fill(count, &mut device);
             let running = stopwatch.start();
             self.one_batch(&mut outcome);
             stopwatch = running.stop();
-            ensure!(outcome.total() == outcome.accepted, "not all were accepted");
+            ensure!(
+                outcome.total() == outcome.accepted,
+                "a check-in was not accepted"
+            );
             outcome = Outcome::default();
         }
         Ok(stopwatch.run(check_ins, self.digest()))
@@ -142,11 +145,11 @@ impl Bench {
         }
     }
 
-    /// What a shard's thread does with a batch, without its channels.
+    /// Processes a batch as a shard thread does, without its channels.
     pub(crate) fn one_batch(&mut self, outcome: &mut Outcome) {
         let now = Timestamp::from_seconds(1_700_000_000);
         self.shard.begin(now, &mut self.effects);
-        for part in self.batch.chunks(PART) {
+        for part in self.batch.chunks(SHARD_BATCH_CHECK_INS) {
             *outcome += self
                 .shard
                 .apply_check_ins(TenantIndex(0), part, &mut self.effects);

@@ -1,8 +1,8 @@
-//! Decoder, validation, router, inbox, window: what the net runtime does for a check-in, without QUIC.
+//! Decoder, validation, router, inbox and window: the work of the net runtime for a check-in, without QUIC.
 //!
-//! One thread; a shard batch goes through its inbox and its buffer straight back to the pool. The stream is
-//! short and read again and again, because the server, too, finds its packets in the cache: they have
-//! just been decrypted.
+//! One thread; each shard batch is taken from its inbox at once and its buffer returned to the pool. The stream is
+//! short and read repeatedly, so it stays in the CPU cache, as packets do in the server, where they have just been
+//! decrypted.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::measure::{Digest, Row, Run, Stopwatch};
 
 const SHARDS: u16 = 2;
 
-/// Check-ins in the stream that is read again and again: 1.5 MB.
+/// Check-ins in the stream that is read repeatedly: 1.5 MB.
 pub(crate) const STREAM_CHECK_INS: u64 = 32_000;
 
-/// What a packet of 1452 bytes brings of a stream; no multiple of a record.
+/// Stream bytes in a packet of 1452 bytes; not a multiple of the record size.
 pub(crate) const CHUNK_BYTES: usize = 1415;
 
 pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
@@ -74,7 +74,7 @@ fn one_run(stream: &[u8], rounds: u64) -> anyhow::Result<Run> {
     Ok(stopwatch.run(items, digest.value()))
 }
 
-/// A session without its connection, and shards that only count.
+/// A session without its connection, and shards that only count check-ins.
 pub(crate) struct FrontDoor {
     decoder: Decoder,
     router: Router,
@@ -130,7 +130,7 @@ impl FrontDoor {
         Ok(())
     }
 
-    /// Check-ins that were received by a shard, so far.
+    /// Number of check-ins that shards have received so far.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted
     }

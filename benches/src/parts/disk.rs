@@ -1,4 +1,4 @@
-//! How long the disk takes to keep what was appended: the floor under every ack.
+//! Latency of an append with a flush: no ack can be faster.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::latencies::Latencies;
 
-/// A file that is appended to at a pace has at most so many bytes: as many as a file of the journal.
+/// Maximum size of a file in paced sampling, that of a journal file.
 const FILE_BYTES_MAX: usize = 32 << 20;
 
-/// Latencies of appending so many bytes and flushing them (fdatasync).
+/// Latencies of appending a number of bytes and flushing them (fdatasync).
 #[derive(Clone, Debug)]
 pub struct Flushes {
     /// Bytes appended before each flush.
@@ -30,7 +30,7 @@ impl Flushes {
         }
     }
 
-    /// Measures so many more, in a file below `directory`.
+    /// Measures this many flushes, in a file in `directory`.
     pub(crate) fn sample(&mut self, directory: &Path, count: u64) -> std::io::Result<()> {
         let path = directory.join("flushes");
         let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
@@ -44,23 +44,24 @@ impl Flushes {
         std::fs::remove_file(path)
     }
 
-    /// Measures more, one each `interval` for so long, in new files in a directory of their own below `directory`. One
-    /// that takes longer than that makes the next ones follow at once until they have caught up. What is measured is
-    /// how long each took, not how late it was.
+    /// Measures one flush per `interval` for `duration`, in new files in a new directory in `directory`. If a flush
+    /// takes longer than the interval, the next ones follow at once until the schedule is met again. Each latency is
+    /// that of the flush alone, without its delay behind the schedule.
     ///
-    /// Other than a short burst, this meets what a disk does now and then, and new blocks of files that grow. Returns
-    /// the directory: whoever measures goes on before the files are removed, because that keeps a disk busy for a while.
-    pub(crate) async fn sample_at_a_pace(
+    /// Unlike a short burst, this covers occasional stalls of the disk, and the allocation of new blocks. Returns the
+    /// directory, so that the caller can remove the files after its next measurement: removing them keeps the disk
+    /// busy.
+    pub(crate) async fn sample_paced(
         &mut self,
         directory: &Path,
         interval: Duration,
-        lasting: Duration,
+        duration: Duration,
     ) -> std::io::Result<TempDir> {
         let folder = tempfile::Builder::new()
             .prefix("paced-")
             .tempdir_in(directory)?;
         let data = vec![0x5a; self.bytes];
-        let appends = lasting.div_duration_f64(interval) as usize;
+        let appends = duration.div_duration_f64(interval) as usize;
         let appends_in_file = (FILE_BYTES_MAX / self.bytes.max(1)).max(1);
         let mut file: Option<File> = None;
         let mut due = Instant::now();
@@ -79,18 +80,18 @@ impl Flushes {
         Ok(folder)
     }
 
-    /// How many were measured.
+    /// Number of flushes measured.
     pub fn count(&self) -> usize {
         self.latencies.count()
     }
 
-    /// The median, the 99th percentile and the longest, in microseconds; 0 if nothing was measured.
+    /// The median, the 99th percentile and the maximum in microseconds; 0 if nothing was measured.
     pub fn percentiles_us(&self) -> [u64; 3] {
         self.latencies.percentiles_us([50.0, 99.0, 100.0])
     }
 
-    /// The median, the 99th percentile and the one of 1,000, in microseconds; 0 if nothing was measured.
-    pub(crate) fn high_percentiles_us(&self) -> [u64; 3] {
+    /// The median, the 99th and the 99.9th percentile in microseconds; 0 if nothing was measured.
+    pub(crate) fn tail_percentiles_us(&self) -> [u64; 3] {
         self.latencies.percentiles_us([50.0, 99.0, 99.9])
     }
 }
@@ -100,18 +101,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn appends_at_a_pace_keep_their_schedule_and_share_files_that_are_not_too_large() {
+    async fn paced_appends_keep_their_schedule_and_start_a_new_file_at_the_maximum_size() {
         let directory = tempfile::tempdir().unwrap();
         let mut flushes = Flushes::new(12 << 20);
-        let (interval, lasting) = (Duration::from_millis(4), Duration::from_millis(19));
+        let (interval, duration) = (Duration::from_millis(4), Duration::from_millis(19));
         let started = Instant::now();
         let folder = flushes
-            .sample_at_a_pace(directory.path(), interval, lasting)
+            .sample_paced(directory.path(), interval, duration)
             .await
             .unwrap();
         assert_eq!(flushes.count(), 4);
-        assert!(started.elapsed() >= 3 * interval, "then the last was due");
-        let [p50, p99, p999] = flushes.high_percentiles_us();
+        assert!(
+            started.elapsed() >= 3 * interval,
+            "the last append is due after three intervals"
+        );
+        let [p50, p99, p999] = flushes.tail_percentiles_us();
         assert!(0 < p50 && p50 <= p99 && p99 <= p999);
         let files = std::fs::read_dir(folder.path()).unwrap();
         let bytes: Vec<u64> = files

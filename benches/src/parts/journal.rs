@@ -1,5 +1,5 @@
-//! Journal values to disk: through the store as the server does, and through bare RocksDB to see what
-//! a sync and what a value costs.
+//! Writing journal values to disk: through the store as the server does, and directly to RocksDB to show the cost of a
+//! sync and of a value.
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,31 +15,31 @@ use super::{Name, Plan};
 use crate::fleet;
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
-/// Check-ins that the values are made of.
+/// Distinct check-ins in the values.
 const DISTINCT: u64 = 65_536;
 
-/// A case through the store.
+/// A case that writes through the store.
 struct Grouping {
     case: &'static str,
-    /// Check-ins a value.
+    /// Check-ins per value.
     value_len: usize,
-    /// Values a write, with one sync.
+    /// Values per write, which has one sync.
     group: usize,
 }
 
 const GROUPINGS: [Grouping; 3] = [
     Grouping {
-        case: "store, 1,000 a value, a sync each",
+        case: "store, 1,000 per value, one sync each",
         value_len: 1000,
         group: 1,
     },
     Grouping {
-        case: "store, 1,000 a value, a sync for 16",
+        case: "store, 1,000 per value, one sync per 16",
         value_len: 1000,
         group: 16,
     },
     Grouping {
-        case: "store, 65,536 a value, a sync each *",
+        case: "store, 65,536 per value, one sync each *",
         value_len: 65_536,
         group: 1,
     },
@@ -50,41 +50,41 @@ pub(super) fn run(plan: &Plan, flushes: &mut Vec<Flushes>) -> anyhow::Result<Vec
     let records: Vec<CheckInRecord> = (0..DISTINCT)
         .map(|number| fleet::check_in(number, 1))
         .collect();
-    let mut beside = [Flushes::new(4 << 10), Flushes::new(48_000)];
+    let mut flushes_between_runs = [Flushes::new(4 << 10), Flushes::new(48_000)];
     let mut rows = Vec::new();
-    let mut bench = |case: &'static str, one: &dyn Fn(&Path) -> anyhow::Result<Run>| {
+    let mut bench = |case: &'static str, run_once: &dyn Fn(&Path) -> anyhow::Result<Run>| {
         let mut runs = Vec::new();
         for _ in 0..plan.repeats {
             let directory = tempfile::tempdir_in(&plan.directory)?;
-            for flushes in &mut beside {
+            for flushes in &mut flushes_between_runs {
                 flushes.sample(directory.path(), plan.size.pick(4, 40))?;
             }
-            runs.push(one(directory.path())?);
+            runs.push(run_once(directory.path())?);
         }
         rows.push(Row::new(Name::Journal, case, runs)?);
         anyhow::Ok(())
     };
     for grouping in &GROUPINGS {
         bench(grouping.case, &|directory| {
-            through_store(&directory.join("store"), grouping, &records, check_ins)
+            write_through_store(&directory.join("store"), grouping, &records, check_ins)
         })?;
     }
     for (case, sync) in [
-        ("rocksdb, 1,000 a value, a sync each", true),
-        ("rocksdb, 1,000 a value, no sync", false),
+        ("rocksdb, 1,000 per value, one sync each", true),
+        ("rocksdb, 1,000 per value, no sync", false),
     ] {
         bench(case, &|directory| {
-            bare_values(&directory.join("bare"), &records, check_ins, sync)
+            put_values(&directory.join("rocksdb"), &records, check_ins, sync)
         })?;
     }
-    bench("rocksdb, a put for each check-in, no sync", &|directory| {
-        bare_puts(&directory.join("bare"), &records, check_ins / 4)
+    bench("rocksdb, one put per check-in, no sync", &|directory| {
+        put_check_ins(&directory.join("rocksdb"), &records, check_ins / 4)
     })?;
-    flushes.extend(beside);
+    flushes.extend(flushes_between_runs);
     Ok(rows)
 }
 
-/// Takes commits back, or notes why not.
+/// Takes back the commits, or the reason of a failure.
 #[derive(Default)]
 struct Returned {
     commits: Vec<Commit<()>>,
@@ -101,7 +101,7 @@ impl Sink<()> for Returned {
     }
 }
 
-fn through_store(
+fn write_through_store(
     directory: &Path,
     grouping: &Grouping,
     records: &[CheckInRecord],
@@ -137,13 +137,13 @@ fn through_store(
     Ok(stopwatch.run(items, digest.value()))
 }
 
-fn bare_values(
+fn put_values(
     directory: &Path,
     records: &[CheckInRecord],
     check_ins: u64,
     sync: bool,
 ) -> anyhow::Result<Run> {
-    let db = open_bare(directory)?;
+    let db = open_rocksdb(directory)?;
     let mut options = WriteOptions::default();
     options.set_sync(sync);
     let value = bytes_of(&records[..1000]);
@@ -157,8 +157,12 @@ fn bare_values(
     Ok(stopwatch.run(values * 1000, Digest::of(values)))
 }
 
-fn bare_puts(directory: &Path, records: &[CheckInRecord], check_ins: u64) -> anyhow::Result<Run> {
-    let db = open_bare(directory)?;
+fn put_check_ins(
+    directory: &Path,
+    records: &[CheckInRecord],
+    check_ins: u64,
+) -> anyhow::Result<Run> {
+    let db = open_rocksdb(directory)?;
     let running = Stopwatch::default().start();
     for record in records.iter().cycle().take(check_ins as usize) {
         db.put(record.device_id().as_bytes(), record.as_bytes())?;
@@ -168,10 +172,10 @@ fn bare_puts(directory: &Path, records: &[CheckInRecord], check_ins: u64) -> any
     Ok(stopwatch.run(check_ins, Digest::of(check_ins)))
 }
 
-fn open_bare(directory: &Path) -> anyhow::Result<DB> {
+fn open_rocksdb(directory: &Path) -> anyhow::Result<DB> {
     let mut options = Options::default();
     options.create_if_missing(true);
-    // As the journal of the store: dense binary, large memtables.
+    // As for the journal of the store: no compression because the data is dense, and large memtables.
     options.set_compression_type(DBCompressionType::None);
     options.set_write_buffer_size(64 << 20);
     options.set_max_write_buffer_number(3);

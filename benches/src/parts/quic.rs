@@ -1,5 +1,7 @@
-//! Bare quinn on the loopback: the server's own endpoint and TLS, mutual certificates, and nobody who looks at
-//! the bytes. Here a bulk stream; `requests` and `handshakes` have their own files.
+//! Bare quinn on loopback: the server's endpoint and TLS with certificates on both sides, but no processing of the
+//! data.
+//!
+//! This file has the bulk stream; `requests` and `handshakes` have their own.
 
 mod environment;
 pub(crate) mod handshakes;
@@ -17,14 +19,14 @@ use self::environment::{Client, Environment, client_config};
 use super::{Name, Plan};
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
-/// What the server grants a gateway once it knows its certificate.
+/// The receive window that the server grants a gateway once it has its certificate.
 const GATEWAY_RECEIVE_WINDOW: u32 = 4 << 20;
 
-/// Chunks the server takes from a gateway's stream at once.
+/// Chunks that the server takes from a gateway's stream at once.
 const CHUNKS: usize = 64;
 
-/// Bytes before the clock starts, so that the start of the connection is not measured.
-const RAMP_BYTES: u64 = 8 << 20;
+/// Bytes of the warm-up, which is not timed.
+const WARM_UP_BYTES: u64 = 8 << 20;
 
 pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let check_ins = plan.size.pick(500_000, 20_000_000);
@@ -37,15 +39,15 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
 }
 
 fn one_run(environment: &Environment, check_ins: u64) -> anyhow::Result<Run> {
-    let ends = environment.ends(environment.server_tls(&Arc::default())?)?;
+    let pair = environment.pair(environment.server_tls(&Arc::default())?)?;
     let config = client_config(environment.client_tls()?, Client::Gateway)?;
-    let sending = ends
+    let sender = pair
         .client_runtime
-        .spawn(send(ends.address, config, check_ins));
-    let run = ends
+        .spawn(send(pair.address, config, check_ins));
+    let run = pair
         .server_runtime
-        .block_on(receive(ends.server.clone(), check_ins))?;
-    ends.client_runtime.block_on(sending)??;
+        .block_on(receive(pair.server.clone(), check_ins))?;
+    pair.client_runtime.block_on(sender)??;
     Ok(run)
 }
 
@@ -53,8 +55,8 @@ async fn receive(endpoint: Endpoint, check_ins: u64) -> anyhow::Result<Run> {
     let incoming = endpoint.accept().await.context("the endpoint ended")?;
     let connection = incoming.await?;
     connection.set_receive_window(VarInt::from_u32(GATEWAY_RECEIVE_WINDOW));
-    // On a worker of the runtime, where a session is, and not on the thread that waits for it.
-    let reading = tokio::spawn({
+    // On a worker thread of the runtime, as a session is, and not on the thread in block_on.
+    let receiver = tokio::spawn({
         let connection = connection.clone();
         async move {
             let (_send, mut stream) = connection.accept_bi().await?;
@@ -65,23 +67,23 @@ async fn receive(endpoint: Endpoint, check_ins: u64) -> anyhow::Result<Run> {
                     .iter()
                     .map(|chunk| chunk.len() as u64)
                     .sum::<u64>();
-                if bytes >= RAMP_BYTES && running.is_none() {
+                if bytes >= WARM_UP_BYTES && running.is_none() {
                     first = bytes;
                     running = Some(Stopwatch::default().start());
                 }
             }
-            let expected = RAMP_BYTES + check_ins * CHECK_IN_BYTES as u64;
-            ensure!(bytes == expected, "{bytes} of {expected} bytes came");
+            let expected = WARM_UP_BYTES + check_ins * CHECK_IN_BYTES as u64;
+            ensure!(bytes == expected, "{bytes} of {expected} bytes arrived");
             let running = running.context("the stream ended early")?;
-            // The clock started within a read, so a little less than all of it was timed.
-            let timed = (bytes - first) as f64 / (bytes - RAMP_BYTES) as f64;
+            // The read that ended the warm-up went beyond it, so slightly less than the whole work was timed.
+            let timed_fraction = (bytes - first) as f64 / (bytes - WARM_UP_BYTES) as f64;
             let mut run = running.stop().run(check_ins, Digest::of(bytes));
-            run.wall = run.wall.div_f64(timed);
-            run.core = run.core.div_f64(timed);
+            run.wall = run.wall.div_f64(timed_fraction);
+            run.core = run.core.div_f64(timed_fraction);
             anyhow::Ok(run)
         }
     });
-    let run = reading.await??;
+    let run = receiver.await??;
     connection.close(VarInt::from_u32(0), b"done");
     endpoint.wait_idle().await;
     Ok(run)
@@ -96,7 +98,7 @@ async fn send(
     let connection = endpoint.connect_with(config, address, "localhost")?.await?;
     let (mut stream, _receive) = connection.open_bi().await?;
     let frame = Bytes::from(vec![0x5a; CHECK_INS_BYTES_MAX]);
-    let mut left = RAMP_BYTES + check_ins * CHECK_IN_BYTES as u64;
+    let mut left = WARM_UP_BYTES + check_ins * CHECK_IN_BYTES as u64;
     while left > 0 {
         let count = left.min(frame.len() as u64);
         stream.write_chunk(frame.slice(..count as usize)).await?;

@@ -1,4 +1,4 @@
-//! The model against the generator, and the comparison against holdings that are wrong.
+//! Compares the model with the generator, and checks that wrong contents are found.
 
 use super::*;
 use crate::job::{Job, Size};
@@ -11,7 +11,7 @@ const SIZE: Size = Size {
 
 fn model(connections: usize) -> Model {
     let mut model = Model::default();
-    let lanes = Job::new(SIZE).cut(SIZE.check_ins, connections, 64);
+    let lanes = Job::new(SIZE).split(SIZE.check_ins, connections, 64);
     for frame in lanes.iter().flatten() {
         model.apply(frame);
     }
@@ -19,7 +19,7 @@ fn model(connections: usize) -> Model {
 }
 
 #[test]
-fn the_model_knows_what_the_generator_knows() {
+fn the_model_agrees_with_the_generator() {
     let mut part = job::fleet(&SIZE);
     let mut frame = Vec::new();
     while part.make_frame(&mut frame, 1_000, 1) > 0 {}
@@ -31,9 +31,9 @@ fn the_model_knows_what_the_generator_knows() {
     }
     assert!(
         part.tally().duplicate + part.tally().stale > 0,
-        "the job has duplicates"
+        "the job must have duplicates"
     );
-    let counted: u64 = model.holding().counts.values().sum();
+    let counted: u64 = model.contents().counts.values().sum();
     assert_eq!(counted, 50);
 }
 
@@ -45,33 +45,33 @@ fn verdicts_are_those_of_the_rules() {
     let now = muster_engine::Timestamp::from_seconds(1_700_000_000);
     let policy = muster_engine::TenantPolicy::default();
     let expected = muster_testkit::oracle::Prediction::of([&part], &policy, now).counts;
-    let counts = model(1).holding().counts;
+    let counts = model(1).contents().counts;
     let onboarded = muster_engine::OnboardingStatus::Onboarded.index() as u8;
-    let of_status = counts
+    let onboarded_counts = counts
         .iter()
         .filter(|(verdict, _)| *verdict >> 4 == onboarded);
     assert_eq!(
-        of_status.map(|(_, count)| count).sum::<u64>(),
+        onboarded_counts.map(|(_, count)| count).sum::<u64>(),
         expected.onboarded()
     );
-    assert!(counts.len() > 1, "the fleet has more than one verdict");
+    assert!(counts.len() > 1, "the fleet must have several verdicts");
 }
 
 #[test]
-fn connections_change_nothing() {
-    assert_eq!(model(1).holding(), model(7).holding());
+fn the_number_of_connections_does_not_change_the_contents() {
+    assert_eq!(model(1).contents(), model(7).contents());
 }
 
 #[test]
-fn a_right_holding_has_no_fault() {
+fn right_contents_have_no_fault() {
     let model = model(2);
-    assert!(model.faults(&model.holding()).is_empty());
+    assert!(model.faults(&model.contents()).is_empty());
 }
 
 #[test]
 fn every_kind_of_difference_is_a_fault() {
     let model = model(2);
-    let right = model.holding();
+    let right = model.contents();
     let id = *right.states.keys().next().unwrap();
     let verdict = *right.counts.keys().next().unwrap();
 
@@ -91,7 +91,7 @@ fn every_kind_of_difference_is_a_fault() {
     *counted.counts.get_mut(&verdict).unwrap() += 1;
     assert!(model.faults(&counted)[0].contains("counted"));
 
-    let faults = model.faults(&Holding::default());
+    let faults = model.faults(&Contents::default());
     assert_eq!(faults.len(), FAULTS_MAX + 1);
     assert!(faults[FAULTS_MAX].ends_with("more"));
 }

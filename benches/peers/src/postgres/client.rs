@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL: one frame, one transaction, one flush.
+//! A connection to PostgreSQL: a transaction per frame, with one flush.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -16,11 +16,11 @@ use crate::drive::Client;
 use crate::job::{self, Id, State};
 use crate::server;
 
-/// What is done with a row whose device is known; the same for both ways.
+/// Updates the row of a known device; the same for both methods.
 const UPSERT: &str = "ON CONFLICT (device) DO UPDATE SET seq = excluded.seq, verdict = excluded.verdict, \
     rest = excluded.rest WHERE excluded.seq > devices.seq";
 
-/// A device id as the type `uuid`.
+/// A device id as a `uuid` of PostgreSQL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Uuid(pub(crate) Id);
 
@@ -47,7 +47,7 @@ impl<'a> FromSql<'a> for Uuid {
     }
 }
 
-/// Opens a connection; what it does in the background ends with it.
+/// Opens a connection; its background task ends with it.
 pub(crate) async fn open(port: u16) -> anyhow::Result<tokio_postgres::Client> {
     let mut config = Config::new();
     config
@@ -55,65 +55,63 @@ pub(crate) async fn open(port: u16) -> anyhow::Result<tokio_postgres::Client> {
         .port(port)
         .user("postgres")
         .dbname("postgres");
-    let (client, connection) = config.connect(NoTls).await.context("connect")?;
+    let (client, connection) = config
+        .connect(NoTls)
+        .await
+        .context("cannot connect to PostgreSQL")?;
     tokio::spawn(connection);
     Ok(client)
 }
 
-/// Opens the first connection: the port answers a moment before the server lets anybody in.
+/// Opens the first connection, with retries: the port is open shortly before the server accepts sessions.
 pub(super) async fn open_started(port: u16) -> anyhow::Result<tokio_postgres::Client> {
-    let deadline = Instant::now() + server::STARTED_WITHIN;
+    let deadline = Instant::now() + server::START_TIMEOUT;
     loop {
         match open(port).await {
-            Err(_) if Instant::now() < deadline => tokio::time::sleep(server::ASKED_EVERY).await,
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(server::POLL_INTERVAL).await,
             result => return result,
         }
     }
 }
 
-/// A connection with its statement.
+/// A connection with its prepared statements.
 pub(crate) struct Connection {
     client: tokio_postgres::Client,
     insert: Statement,
-    /// The statement that fills the temporary table, for the way that has one.
+    /// The statement that fills the temporary table, for the method with `COPY`.
     copy: Option<Statement>,
-    waiting: Option<Bytes>,
+    frame: Option<Bytes>,
 }
 
 impl Connection {
-    pub(crate) async fn new(port: u16, lane: usize, copies: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn new(port: u16, lane: usize, uses_copy: bool) -> anyhow::Result<Self> {
         let client = open(port).await?;
         client
             .batch_execute(&format!("SET muster.lane = {lane}"))
             .await?;
-        let (source, copy) = match copies {
-            false => (
-                "unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bytea[])",
-                None,
-            ),
-            true => {
-                client
-                    .batch_execute(
-                        "CREATE TEMPORARY TABLE arrived (device uuid, seq bigint, verdict smallint, rest bytea) \
-                         ON COMMIT DELETE ROWS",
-                    )
-                    .await?;
-                (
-                    "arrived",
-                    Some(client.prepare("COPY arrived FROM STDIN BINARY").await?),
+        let (source, copy) = if uses_copy {
+            client
+                .batch_execute(
+                    "CREATE TEMPORARY TABLE staging (device uuid, seq bigint, verdict smallint, rest bytea) \
+                     ON COMMIT DELETE ROWS",
                 )
-            }
+                .await?;
+            let copy = client.prepare("COPY staging FROM STDIN BINARY").await?;
+            ("staging", Some(copy))
+        } else {
+            let source = "unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bytea[])";
+            (source, None)
         };
         let insert = format!("INSERT INTO devices SELECT * FROM {source} {UPSERT}");
         Ok(Self {
             insert: client.prepare(&insert).await?,
             client,
             copy,
-            waiting: None,
+            frame: None,
         })
     }
 
-    async fn by_unnest(&self, rows: &HashMap<&Id, &State>) -> anyhow::Result<()> {
+    async fn insert_by_unnest(&self, rows: &HashMap<&Id, &State>) -> anyhow::Result<()> {
         let ids: Vec<Uuid> = rows.keys().map(|id| Uuid(**id)).collect();
         let seqs: Vec<i64> = rows.values().map(|state| seq(state)).collect();
         let verdicts: Vec<i16> = rows.values().map(|state| verdict(state)).collect();
@@ -124,7 +122,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn by_copy(
+    async fn insert_by_copy(
         &mut self,
         rows: &HashMap<&Id, &State>,
         copy: &Statement,
@@ -158,12 +156,12 @@ fn verdict(state: &State) -> i16 {
 
 impl Client for Connection {
     async fn send(&mut self, frame: Bytes) -> anyhow::Result<()> {
-        self.waiting = Some(frame);
+        self.frame = Some(frame);
         Ok(())
     }
 
-    async fn acked(&mut self) -> anyhow::Result<()> {
-        let frame = self.waiting.take().context("one frame at a time")?;
+    async fn wait_for_ack(&mut self) -> anyhow::Result<()> {
+        let frame = self.frame.take().context("no frame in flight")?;
         let mut rows: HashMap<&Id, &State> = HashMap::with_capacity(frame.len() / 48);
         for (id, state) in job::records(&frame) {
             let row = rows.entry(id).or_insert(state);
@@ -172,8 +170,8 @@ impl Client for Connection {
             }
         }
         match self.copy.clone() {
-            None => self.by_unnest(&rows).await,
-            Some(copy) => self.by_copy(&rows, &copy).await,
+            None => self.insert_by_unnest(&rows).await,
+            Some(copy) => self.insert_by_copy(&rows, &copy).await,
         }
     }
 }

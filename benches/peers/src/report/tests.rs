@@ -1,4 +1,4 @@
-//! What a report says of peers that are absent, right and wrong.
+//! Reports of peers that are absent, right and wrong.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn measured(runs: Vec<Run>) -> Row {
 }
 
 #[test]
-fn an_absent_peer_has_a_reason_and_no_figure() {
+fn an_absent_peer_has_a_reason_and_no_figures() {
     let row = Row {
         name: Name::Nats,
         result: Err("not installed".to_owned()),
@@ -57,11 +57,11 @@ fn an_absent_peer_has_a_reason_and_no_figure() {
     );
     assert!(report.to_string().contains("nats: absent: not installed"));
     assert_eq!(report.json()["verified"], Value::Null);
-    assert!(report.verified(), "an absent peer is no wrong peer");
+    assert!(report.verified(), "an absent peer does not count as wrong");
 }
 
 #[test]
-fn figures_are_medians_and_the_spread_is_a_share() {
+fn figures_are_medians_and_the_spread_is_a_fraction() {
     let report = Report::new(
         String::new(),
         SIZE,

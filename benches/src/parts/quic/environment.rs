@@ -1,7 +1,7 @@
-//! Both ends of a connection in one process, each on a runtime of its own, as server and generator are.
+//! Both ends of a connection in one process, each on its own runtime, like server and generator.
 //!
-//! The server's end is Muster's: socket, transport, TLS 1.3 with a client certificate that is verified. The
-//! client's end is bare quinn with the windows of Muster's client. What runs on them is for the benches.
+//! The server end is that of Muster: socket, transport, and TLS 1.3 with verified client certificates. The client end
+//! is bare quinn with the windows of Muster's client. The benches define what runs on them.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,10 +24,10 @@ use rustls::{CipherSuite, RootCertStore};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// What the client has in flight at most.
+/// Maximum bytes in flight from the client.
 const CLIENT_SEND_WINDOW: u64 = 8 << 20;
 
-/// As in the load generator.
+/// The keep-alive interval of the load generator.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 const CONFIG: &str = r#"
@@ -52,8 +52,8 @@ pub(super) struct Environment {
     key_pem: String,
 }
 
-/// A server that listens, and a runtime for its clients.
-pub(super) struct Ends {
+/// A listening server and a runtime for its clients.
+pub(super) struct Pair {
     pub(super) server_runtime: Runtime,
     pub(super) client_runtime: Runtime,
     pub(super) server: Endpoint,
@@ -61,8 +61,8 @@ pub(super) struct Ends {
 }
 
 impl Environment {
-    pub(super) fn create(below: &Path) -> anyhow::Result<Self> {
-        let directory = tempfile::tempdir_in(below)?;
+    pub(super) fn create(parent: &Path) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir_in(parent)?;
         let now = UNIX_EPOCH + Duration::from_millis(clock::wall().as_millis());
         let validity = Validity::from_now(now, 1);
         let authority = CertificateAuthority::create(validity)?;
@@ -82,7 +82,7 @@ impl Environment {
         Config::parse(CONFIG, self.directory.path()).map_err(|faults| anyhow!("{faults}"))
     }
 
-    /// As the server has it, the store of tickets included, which counts there.
+    /// The TLS settings of the server, including its ticket store, which updates `metrics`.
     pub(super) fn server_tls(
         &self,
         metrics: &Arc<Metrics>,
@@ -93,7 +93,7 @@ impl Environment {
         Ok(net::resumable(tls, tickets_max, listen.early_data, metrics))
     }
 
-    /// As the client has it, AES-128 first: it resumes nothing.
+    /// The TLS settings of the client, AES-128 preferred, but without resumption.
     pub(super) fn client_tls(&self) -> anyhow::Result<rustls::ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes())?)?;
@@ -113,16 +113,16 @@ impl Environment {
         Ok(tls)
     }
 
-    /// A socket for any number of clients, with as much room for packets as the server's, or the replies to many of
-    /// them would be lost there. To be called within a runtime.
+    /// A socket for any number of clients, with the buffer sizes of the server's socket: smaller ones would drop
+    /// replies to many clients. Must be called within a runtime.
     pub(super) fn client_endpoint(&self) -> anyhow::Result<Endpoint> {
         let socket = net::bind(&self.config()?.listen)?;
         let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
         Ok(Endpoint::new(config, None, socket, runtime)?)
     }
 
-    /// Starts the server's end.
-    pub(super) fn ends(&self, tls: rustls::ServerConfig) -> anyhow::Result<Ends> {
+    /// Starts the server.
+    pub(super) fn pair(&self, tls: rustls::ServerConfig) -> anyhow::Result<Pair> {
         let config = self.config()?;
         let (server_runtime, client_runtime) = (runtime()?, runtime()?);
         let server = {
@@ -130,7 +130,7 @@ impl Environment {
             net::endpoint(&config.listen, tls, [0; 32], net::bind(&config.listen)?)?
         };
         let address = server.local_addr()?;
-        Ok(Ends {
+        Ok(Pair {
             server_runtime,
             client_runtime,
             server,
@@ -139,15 +139,15 @@ impl Environment {
     }
 }
 
-/// Whose transport a client's end has.
+/// The transport settings of a client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Client {
     Gateway,
-    /// Sends no probes for larger packets, and one packet at a time.
+    /// No path MTU discovery, and no segmentation offload.
     Device,
 }
 
-/// The client's end for these TLS settings.
+/// The configuration of a client with these TLS settings.
 pub(super) fn client_config(
     tls: rustls::ClientConfig,
     client: Client,
@@ -158,7 +158,7 @@ pub(super) fn client_config(
         transport.mtu_discovery_config(None);
         transport.enable_segmentation_offload(false);
     }
-    // Those that wait for others before the clock runs must not be closed for silence.
+    // Clients that wait at the start barrier must not be closed by the idle timeout.
     transport.keep_alive_interval(Some(KEEP_ALIVE));
     let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
     config.transport_config(Arc::new(transport));

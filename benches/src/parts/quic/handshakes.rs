@@ -1,8 +1,8 @@
-//! Connections that come, say one thing and go: a fleet that reconnects.
+//! Short-lived connections with one request each: a fleet that reconnects.
 //!
-//! Connect, one request, its reply, close; certificates on both sides. Full handshakes, and sessions resumed from a
-//! ticket of the connection before; every connection leaves a ticket behind, as in the server. Muster asks for an
-//! address proof (Retry) once half of its handshake budget is in use, so that stands beside it as well.
+//! Connect, one request, its reply, close, with certificates on both sides. The cases are full handshakes, full
+//! handshakes after a Retry, which Muster sends when half of its handshake quota is in use, and sessions resumed with a
+//! ticket of the previous connection. The server issues a ticket on every connection, as Muster does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use rustls::client::Resumption;
 use tokio::task::JoinSet;
 
 use super::environment::{Client, Environment, client_config};
-use super::requests::Talk;
+use super::requests::RequestStream;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
 use crate::parts::{Name, Plan, Size};
 use crate::start_barrier::StartBarrier;
 
-/// Sessions that a client keeps, which has one server.
+/// Sessions that a client keeps; it has only one server.
 const CLIENT_SESSIONS: usize = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,12 +31,12 @@ enum Kind {
     Resumed,
 }
 
-/// Clients that connect side by side.
+/// Number of concurrent clients.
 pub(crate) const fn clients(size: Size) -> u64 {
     size.pick(4, 32)
 }
 
-/// Connections of each client.
+/// Connections per client.
 pub(crate) const fn handshakes(size: Size) -> u64 {
     size.pick(10, 100)
 }
@@ -67,16 +67,16 @@ fn one_run(
     handshakes: u64,
 ) -> anyhow::Result<Run> {
     let metrics = Arc::<Metrics>::default();
-    let ends = environment.ends(environment.server_tls(&metrics)?)?;
-    ends.serve(match kind {
+    let pair = environment.pair(environment.server_tls(&metrics)?)?;
+    pair.serve(match kind {
         Kind::Full | Kind::Resumed => |_| false,
         Kind::Retried => |incoming| !incoming.remote_address_validated(),
     });
-    let address = ends.address;
-    let (stopwatch, latencies) = ends.client_runtime.block_on(async {
+    let address = pair.address;
+    let (stopwatch, latencies) = pair.client_runtime.block_on(async {
         let endpoint = environment.client_endpoint()?;
         let barrier = StartBarrier::new(clients as usize);
-        let mut running = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for _ in 0..clients {
             let mut tls = environment.client_tls()?;
             if kind == Kind::Resumed {
@@ -84,47 +84,52 @@ fn one_run(
             }
             let config = client_config(tls, Client::Device)?;
             let (endpoint, barrier) = (endpoint.clone(), barrier.clone());
-            running.spawn(come_and_go(endpoint, config, address, handshakes, barrier));
+            tasks.spawn(run_client(endpoint, config, address, handshakes, barrier));
         }
-        barrier.open(running).await
+        barrier.time_clients(tasks).await
     })?;
     let items = clients * handshakes;
     ensure!(latencies.count() as u64 == items, "handshakes were lost");
     let resumed = metrics.tickets.resumed.get();
     let expected = if kind == Kind::Resumed { items } else { 0 };
-    // A ticket whose packet was lost costs its client one full handshake at most.
+    // A lost ticket costs the client at most one full handshake.
     ensure!(
         resumed.abs_diff(expected) <= expected / 10,
         "{resumed} of {items} handshakes were resumed"
     );
-    Ok(stopwatch.run(items, Digest::of(items)).with(&latencies))
+    Ok(stopwatch
+        .run(items, Digest::of(items))
+        .with_latencies(&latencies))
 }
 
-/// A client: the first connection, which gets the tickets, is not on the clock.
-async fn come_and_go(
+/// A client. Its first connection, which gets the first ticket, is not timed.
+async fn run_client(
     endpoint: Endpoint,
     config: quinn::ClientConfig,
     address: SocketAddr,
     handshakes: u64,
     barrier: StartBarrier,
 ) -> anyhow::Result<Latencies> {
-    let once = || async {
+    let connect_once = || async {
         let connecting = endpoint.connect_with(config.clone(), address, "localhost")?;
         let connection = connecting.await?;
-        let mut talk = Talk::open(&connection).await?;
-        talk.send().await?;
-        let answered = talk.receive().await?;
-        ensure!(answered == 1, "{answered} requests were answered");
+        let mut stream = RequestStream::open(&connection).await?;
+        stream.send().await?;
+        let answered = stream.receive().await?;
+        ensure!(
+            answered == 1,
+            "{answered} requests were answered instead of 1"
+        );
         connection.close(VarInt::from_u32(0), b"done");
         anyhow::Ok(())
     };
-    once().await?;
-    barrier.pass().await;
+    connect_once().await?;
+    barrier.wait().await;
     let mut latencies = Latencies::default();
     for _ in 0..handshakes {
-        let began = clock::stamp();
-        once().await?;
-        latencies.add(clock::stamp().since(began));
+        let started = clock::stamp();
+        connect_once().await?;
+        latencies.add(clock::stamp().since(started));
     }
     Ok(latencies)
 }

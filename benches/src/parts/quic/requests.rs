@@ -1,8 +1,8 @@
-//! Requests and replies over connections that stay open: the regime of devices that speak for themselves.
+//! Requests and replies over persistent connections, as for devices that connect by themselves.
 //!
-//! A request is a frame of one check-in, a reply an ack without rejections; closed loop. As in the server, what
-//! has come by the time a task looks is answered by one cumulative reply. Nothing is decoded or stored, so this
-//! is the limit of what Muster could do for such devices on this machine.
+//! A closed loop: a request is a frame of one check-in, a reply an ack without rejections. As in the server, one
+//! cumulative reply answers all requests that a task finds when it reads. Nothing is decoded or stored, so the result
+//! is the upper limit for Muster with such devices on this machine.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::environment::{Client, Ends, Environment, client_config};
+use super::environment::{Client, Environment, Pair, client_config};
 use crate::fleet;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
@@ -29,25 +29,25 @@ const REQUEST_BYTES: usize = HEADER_BYTES + CHECK_IN_BYTES;
 /// Bytes of an ack without rejections.
 const REPLY_BYTES: usize = HEADER_BYTES + ACK_TOTALS_BYTES;
 
-/// Chunks the server takes from a device's stream at once.
+/// Chunks that the server takes from a device's stream at once.
 const CHUNKS: usize = 8;
 
-/// Handshakes at a time, before the clock runs.
-const CONNECTING: usize = 64;
+/// Maximum concurrent handshakes before the clock starts.
+const HANDSHAKES_MAX: usize = 64;
 
-/// Connections, and requests without a reply that each may have: some; some that do not wait for each reply; so many
-/// that a server with a disk behind it has enough to do while it waits for a flush.
+/// The numbers of connections and of requests in flight on each. With many connections a server that waits for a flush
+/// has other requests to process meanwhile.
 pub(crate) const fn cases(size: Size) -> [(u64, u64); 3] {
-    let (some, many) = (size.pick(20, 200), size.pick(100, 1000));
-    [(some, 1), (some, 8), (many, 1)]
+    let (few, many) = (size.pick(20, 200), size.pick(100, 1000));
+    [(few, 1), (few, 8), (many, 1)]
 }
 
-/// What tables call a case.
-pub(crate) fn name((connections, window): (u64, u64)) -> String {
+/// The name of a case in tables.
+pub(crate) fn case_name((connections, window): (u64, u64)) -> String {
     format!("{connections} connections, window {window}")
 }
 
-/// Requests of each of so many connections.
+/// Requests per connection.
 pub(crate) const fn requests(size: Size, connections: u64) -> u64 {
     size.pick(1_000, 300_000) / connections
 }
@@ -60,7 +60,7 @@ pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
         let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
             .map(|_| one_run(&environment, connections, requests, window))
             .collect();
-        let case = name((connections, window));
+        let case = case_name((connections, window));
         rows.push(Row::new(Name::Requests, case, runs?)?);
     }
     Ok(rows)
@@ -72,57 +72,59 @@ fn one_run(
     requests: u64,
     window: u64,
 ) -> anyhow::Result<Run> {
-    let ends = environment.ends(environment.server_tls(&Arc::default())?)?;
+    let pair = environment.pair(environment.server_tls(&Arc::default())?)?;
     let config = client_config(environment.client_tls()?, Client::Device)?;
-    ends.serve(|_| false);
-    let address = ends.address;
-    let (stopwatch, latencies) = ends.client_runtime.block_on(async {
+    pair.serve(|_| false);
+    let address = pair.address;
+    let (stopwatch, latencies) = pair.client_runtime.block_on(async {
         let endpoint = environment.client_endpoint()?;
         let barrier = StartBarrier::new(connections as usize);
         let mut clients = JoinSet::new();
-        let places = Arc::new(Semaphore::new(CONNECTING));
+        let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         for _ in 0..connections {
             let (endpoint, config) = (endpoint.clone(), config.clone());
-            let (barrier, places) = (barrier.clone(), Arc::clone(&places));
+            let (barrier, permits) = (barrier.clone(), Arc::clone(&permits));
             clients.spawn(async move {
-                let place = places.acquire().await?;
+                let permit = permits.acquire().await?;
                 let connecting = endpoint.connect_with(config, address, "localhost")?;
                 let connection = connecting.await?;
-                drop(place);
-                ask(connection, requests, window, barrier).await
+                drop(permit);
+                run_client(connection, requests, window, barrier).await
             });
         }
-        barrier.open(clients).await
+        barrier.time_clients(clients).await
     })?;
     let items = connections * requests;
     ensure!(latencies.count() as u64 == items, "requests were lost");
-    Ok(stopwatch.run(items, Digest::of(items)).with(&latencies))
+    Ok(stopwatch
+        .run(items, Digest::of(items))
+        .with_latencies(&latencies))
 }
 
-/// A device: keeps `window` requests on their way until so many are answered.
-async fn ask(
+/// A device: keeps `window` requests in flight until all are answered.
+async fn run_client(
     connection: Connection,
     requests: u64,
     window: u64,
     barrier: StartBarrier,
 ) -> anyhow::Result<Latencies> {
-    let mut talk = Talk::open(&connection).await?;
-    talk.send().await?; // the first one opens the stream
-    talk.receive().await?;
-    barrier.pass().await;
+    let mut stream = RequestStream::open(&connection).await?;
+    stream.send().await?; // the first request opens the stream at the server
+    stream.receive().await?;
+    barrier.wait().await;
     let mut latencies = Latencies::default();
-    let mut on_their_way = VecDeque::with_capacity(window as usize);
+    let mut in_flight = VecDeque::with_capacity(window as usize);
     let (mut sent, mut answered) = (0, 0);
     while answered < requests {
         while sent < requests && sent - answered < window {
-            on_their_way.push_back(clock::stamp());
-            talk.send().await?;
+            in_flight.push_back(clock::stamp());
+            stream.send().await?;
             sent += 1;
         }
-        let through = talk.receive().await? - 1;
+        let answered_total = stream.receive().await? - 1; // without the first request
         let now = clock::stamp();
-        while answered < through {
-            let sent_at = on_their_way.pop_front().context("a reply too many")?;
+        while answered < answered_total {
+            let sent_at = in_flight.pop_front().context("a reply without a request")?;
             latencies.add(now.since(sent_at));
             answered += 1;
         }
@@ -131,19 +133,22 @@ async fn ask(
     Ok(latencies)
 }
 
-/// The client's side of one stream.
-pub(super) struct Talk {
+/// The client side of one stream.
+pub(super) struct RequestStream {
     send: SendStream,
     receive: RecvStream,
     request: Bytes,
 }
 
-impl Talk {
+impl RequestStream {
     pub(super) async fn open(connection: &Connection) -> anyhow::Result<Self> {
         let (send, receive) = connection.open_bi().await?;
         let mut request = Vec::new();
         encode_check_ins(&mut request, &[fleet::check_in(1, 1)])?;
-        ensure!(request.len() == REQUEST_BYTES, "a frame has another size");
+        ensure!(
+            request.len() == REQUEST_BYTES,
+            "the frame has an unexpected size"
+        );
         Ok(Self {
             send,
             receive,
@@ -155,7 +160,7 @@ impl Talk {
         Ok(self.send.write_chunk(self.request.clone()).await?)
     }
 
-    /// Waits for a reply: how many requests are answered.
+    /// Waits for a reply and returns the total number of answered requests.
     pub(super) async fn receive(&mut self) -> anyhow::Result<u64> {
         let mut reply = [0; REPLY_BYTES];
         self.receive.read_exact(&mut reply).await?;
@@ -164,23 +169,24 @@ impl Talk {
     }
 }
 
-impl Ends {
-    /// Answers everybody from now on. Attempts for which `retry` says so must prove their address first.
+impl Pair {
+    /// Starts to accept and answer clients. Attempts for which `retry` returns true must validate their address first.
     pub(super) fn serve(&self, retry: fn(&Incoming) -> bool) {
         let endpoint = self.server.clone();
         self.server_runtime.spawn(async move {
             while let Some(incoming) = endpoint.accept().await {
-                match retry(&incoming) {
-                    // Only fails for an attempt that was validated; its client fails then.
-                    true => drop(incoming.retry()),
-                    false => drop(tokio::spawn(answer(incoming))),
+                if retry(&incoming) {
+                    // Fails only for an attempt that is already validated; the client then reports an error.
+                    drop(incoming.retry());
+                } else {
+                    drop(tokio::spawn(answer(incoming)));
                 }
             }
         });
     }
 }
 
-/// The server's side. Whatever goes wrong here, the client misses its reply.
+/// The server side. The caller ignores its errors, because the client notices a missing reply.
 async fn answer(incoming: Incoming) -> anyhow::Result<()> {
     let connection = incoming.await?;
     let (mut send, mut stream) = connection.accept_bi().await?;
