@@ -1,7 +1,8 @@
 //! Capacity: the maximum load of Muster, the limits of the machine, and other systems at the same job.
 //!
-//! One run of several rounds. Each round measures every limit right beside the figure that is compared with it, so that
-//! changes in the speed of the machine affect both. Muster runs as in production: `muster serve`, `muster-loadgen` and
+//! One run of several rounds. Each round measures every limit together with the figure that is compared with it, so
+//! that changes in the speed of the machine affect both. Muster runs as in production: `muster serve`, `muster-loadgen`
+//! and
 //! `muster-peers` are separate processes. Only short-lived connections and the reconnect storm are driven from this
 //! process, with the client that devices use.
 //!
