@@ -1,9 +1,9 @@
-//! The ceiling of the generator: the connections and senders of a run, against a null server, which acknowledges every
+//! The ceiling of the generator: the connections and senders of a run against a null server, which acknowledges every
 //! frame and discards it.
 //!
-//! The null server runs in this process on threads of its own, so that the cost of each side is known; both share the
-//! cores, like a server on this machine. Bounds: the fleet and the duration. What it does not do: verify counts, because
-//! a null server has none.
+//! The null server runs in this process on its own threads, so the cost of each side can be measured. Both share the
+//! cores, like a server on the same machine. Bounds: the fleet and the duration. What it does not do: verify counts,
+//! because a null server has none.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,42 +13,42 @@ use serde_json::{Value, json};
 
 use muster_testkit::{
     device::device_id,
-    fleet::{Members, Part, Shape},
+    fleet::{DeviceSet, FleetPart, Shape},
     identities::Kind,
     usage,
 };
 
 use crate::{
     cli::{CHECK_INS_MAX, CeilingArguments},
-    driver::{Connections, Load, Measured, Member, Plan},
+    driver::{ConnectionSpec, Connections, Load, Measurements, Target},
     error::RunError,
     machine, run,
 };
 
-/// The name of the server's threads, by which their core time is measured; the kernel keeps 15 bytes of a name.
+/// The name of the server's threads, which identifies them when their CPU time is measured. Linux keeps 15 bytes.
 const SERVER_THREADS: &str = "muster-null";
 
-/// What was measured.
+/// The results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ceiling {
-    /// Connections.
+    /// The number of connections.
     pub connections: u64,
-    /// Check-ins in a frame.
+    /// Check-ins per frame.
     pub frame: usize,
-    /// Check-ins acknowledged.
+    /// Acknowledged check-ins.
     pub check_ins: u64,
-    /// How long that took.
+    /// The duration.
     pub seconds: f64,
     /// Core seconds of the generator.
     pub generator_core_seconds: f64,
     /// Core seconds of the null server.
     pub server_core_seconds: f64,
-    /// p99 from the time a frame was made to its ack, in milliseconds.
+    /// The p99 latency from the time a frame was made to its ack, in milliseconds.
     pub p99_ms: f64,
 }
 
 impl Ceiling {
-    /// Check-ins a second.
+    /// Check-ins per second.
     pub fn per_second(&self) -> f64 {
         self.check_ins as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
@@ -74,12 +74,12 @@ impl Ceiling {
         })
     }
 
-    /// The sentences for people.
+    /// The report as text.
     pub fn to_text(&self) -> String {
         format!(
             "{:.0} check-ins/s over {} connections in frames of {}, to a null server in this process\n\
-             that acknowledges and discards every frame. Generator {:.0} core ns each, null server {:.0}. A run that\n\
-             comes close to this on this machine has measured the generator.",
+             that acknowledges and discards every frame. CPU time per check-in: generator {:.0} ns, null server {:.0} ns.\n\
+             A run that comes close to this rate on this machine has measured the generator.",
             self.per_second(),
             self.connections,
             self.frame,
@@ -89,10 +89,10 @@ impl Ceiling {
     }
 }
 
-/// Sends to a null server for the requested time.
+/// Sends to a null server for the requested duration.
 ///
 /// # Errors
-/// [`RunError::Internal`] if threads or sockets cannot be had, [`RunError::Client`] if a connection fails.
+/// [`RunError::Internal`] if a thread or socket cannot be created, [`RunError::Client`] if a connection fails.
 pub fn measure(arguments: &CeilingArguments) -> Result<Ceiling, RunError> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = arguments.threads {
@@ -104,43 +104,43 @@ pub fn measure(arguments: &CeilingArguments) -> Result<Ceiling, RunError> {
         .build()
         .map_err(|error| RunError::Internal(format!("cannot start threads: {error}")))?;
     let server = {
-        let _inside = server_runtime.enter();
+        let _context = server_runtime.enter();
         NullServer::start()?
     };
-    let plan = Plan {
+    let target = Target {
         server: server.address(),
         ca: server.ca(),
         window: arguments.window,
         server_pid: None,
     };
-    let members = members(arguments, &server);
-    let connections = members.len() as u64;
-    let frame = members.first().map_or(0, |member| member.frame);
+    let specs = specs(arguments, &server);
+    let connections = specs.len() as u64;
+    let frame = specs.first().map_or(0, |spec| spec.frame);
     let load = Load {
         time_max: Some(Duration::from_secs_f64(arguments.seconds)),
         ..Load::closed()
     };
     let generator = run::runtime(arguments.threads)?;
-    let (measured, server_core_seconds) = generator.block_on(send(plan, members, load))?;
-    let all = measured.generator_core_seconds.unwrap_or_default();
+    let (measured, server_core_seconds) = generator.block_on(send(target, specs, load))?;
+    let total = measured.generator_core_seconds.unwrap_or_default();
     Ok(Ceiling {
         connections,
         frame,
         check_ins: measured.acked,
         seconds: measured.seconds,
-        generator_core_seconds: (all - server_core_seconds).max(0.0),
+        generator_core_seconds: (total - server_core_seconds).max(0.0),
         server_core_seconds,
         p99_ms: measured.series.latency().quantile_ms(0.99),
     })
 }
 
-/// What was measured, and the core seconds of the null server meanwhile.
+/// Returns the measurements, and the core seconds of the null server during them.
 async fn send(
-    plan: Plan,
-    members: Vec<Member>,
+    target: Target,
+    specs: Vec<ConnectionSpec>,
     load: Load,
-) -> Result<(Measured, f64), ClientError> {
-    let mut connections = Connections::open(plan, members).await?;
+) -> Result<(Measurements, f64), ClientError> {
+    let mut connections = Connections::open(target, specs).await?;
     let before = usage::core_seconds_of_threads(SERVER_THREADS);
     let measured = connections.measure(&load, Arc::default()).await?;
     let spent = usage::core_seconds_of_threads(SERVER_THREADS) - before;
@@ -148,8 +148,8 @@ async fn send(
     Ok((measured, spent))
 }
 
-/// The fleet, with certificates of the null server, split over connections as in a run.
-fn members(arguments: &CeilingArguments, server: &NullServer) -> Vec<Member> {
+/// The connections of the fleet, split as in a run, with certificates from the null server.
+fn specs(arguments: &CeilingArguments, server: &NullServer) -> Vec<ConnectionSpec> {
     let shape = Shape::new(arguments.seed);
     let given = arguments
         .frame
@@ -158,28 +158,28 @@ fn members(arguments: &CeilingArguments, server: &NullServer) -> Vec<Member> {
         Kind::Gateway => {
             let devices = arguments.devices.unwrap_or(1_000_000);
             let gateways = arguments.gateways.min(devices);
-            let member = |number: u64| {
+            let spec = |number: u64| {
                 let first = devices * number / gateways;
                 let count = devices * (number + 1) / gateways - first;
-                Member {
+                ConnectionSpec {
                     identity: server
                         .identity(&format!("muster://ceiling/gateway/gateway-{number}")),
-                    part: Part::new(&shape, &Members::Numbered { first, count }, CHECK_INS_MAX),
+                    part: FleetPart::new(&shape, &DeviceSet::Range { first, count }, CHECK_INS_MAX),
                     frame: given.unwrap_or(CHECK_INS_PER_FRAME_MAX),
                 }
             };
-            (0..gateways).map(member).collect()
+            (0..gateways).map(spec).collect()
         }
         Kind::Device => {
-            let member = |number: u64| {
+            let spec = |number: u64| {
                 let id = device_id(arguments.seed, number);
-                Member {
+                ConnectionSpec {
                     identity: server.identity(&format!("muster://ceiling/device/{id}")),
-                    part: Part::new(&shape, &Members::One(id, number), CHECK_INS_MAX),
+                    part: FleetPart::new(&shape, &DeviceSet::Single(id, number), CHECK_INS_MAX),
                     frame: given.unwrap_or(1),
                 }
             };
-            (0..arguments.devices.unwrap_or(64)).map(member).collect()
+            (0..arguments.devices.unwrap_or(64)).map(spec).collect()
         }
     }
 }

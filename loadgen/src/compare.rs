@@ -1,95 +1,99 @@
-//! Two runs side by side: which figures differ, by how much, and what that says.
+//! Compares two runs: which figures differ, by how much, and a verdict.
 //!
-//! Reads what runs printed with `--json`. Runs of different workloads are refused unless asked for, because their
-//! ratio says nothing. Bounds: 256 MiB a file.
+//! Reads the `--json` output of runs. Runs of different workloads are refused by default, because their ratio is
+//! meaningless. Bounds: 256 MiB per file.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use crate::{cli::CompareArguments, error::RunError};
 
-/// A difference below this is none: runs on a machine that others share differ by as much by themselves.
+/// Relative differences up to this are treated as noise. Runs on a shared machine differ by as much.
 const NOISE: f64 = 0.05;
 
-/// Larger files are not what a run has printed.
+/// The output of a run is smaller.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// What is compared: a name, where it is, and whether more of it is better.
+/// The compared figures: name, JSON pointer, and the direction that is better.
 const FIGURES: [(&str, &str, Better); 11] = [
-    ("check-ins a second", "/check_ins_per_second", Better::More),
-    ("p50, ms", "/ack_latency_ms/p50", Better::Less),
-    ("p90, ms", "/ack_latency_ms/p90", Better::Less),
-    ("p99, ms", "/ack_latency_ms/p99", Better::Less),
-    ("p99.9, ms", "/ack_latency_ms/p999", Better::Less),
-    ("p99.99, ms", "/ack_latency_ms/p9999", Better::Less),
-    ("max, ms", "/ack_latency_ms/max", Better::Less),
-    ("check-ins held back", "/check_ins_held_back", Better::Less),
     (
-        "memory of the server, bytes",
+        "check-ins a second",
+        "/check_ins_per_second",
+        Better::Higher,
+    ),
+    ("p50, ms", "/ack_latency_ms/p50", Better::Lower),
+    ("p90, ms", "/ack_latency_ms/p90", Better::Lower),
+    ("p99, ms", "/ack_latency_ms/p99", Better::Lower),
+    ("p99.9, ms", "/ack_latency_ms/p999", Better::Lower),
+    ("p99.99, ms", "/ack_latency_ms/p9999", Better::Lower),
+    ("max, ms", "/ack_latency_ms/max", Better::Lower),
+    ("check-ins held back", "/check_ins_held_back", Better::Lower),
+    (
+        "resident memory of the server, bytes",
         "/server_rss_bytes",
-        Better::Less,
+        Better::Lower,
     ),
     (
         "core seconds of the server",
         "/server_core_seconds",
-        Better::Less,
+        Better::Lower,
     ),
     (
         "core seconds of the generator",
         "/generator_core_seconds",
-        Better::Less,
+        Better::Lower,
     ),
 ];
 
-/// The verdict is about these; the others are shown.
+/// The figures that the verdict is about; the others are only shown.
 const DECISIVE: [&str; 2] = ["/check_ins_per_second", "/ack_latency_ms/p99"];
 
-/// Which way a figure should go.
+/// The direction in which a figure improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Better {
-    More,
-    Less,
+    Higher,
+    Lower,
 }
 
 /// A figure of both runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// What it is.
+    /// The name.
     pub name: &'static str,
-    /// Of the first run.
+    /// The value of the first run.
     pub before: f64,
-    /// Of the second.
+    /// The value of the second run.
     pub after: f64,
     /// `better`, `worse` or `same`.
     pub change: &'static str,
 }
 
 impl Figure {
-    /// The second by the first; none where the first is nothing.
+    /// The second value divided by the first; `None` if the first is 0.
     pub fn ratio(&self) -> Option<f64> {
         (self.before != 0.0).then(|| self.after / self.before)
     }
 }
 
-/// Two runs.
+/// A comparison of two runs.
 #[derive(Debug)]
 pub struct Comparison {
     before: Value,
     after: Value,
-    /// The figures that both have.
+    /// The figures that both runs have.
     pub figures: Vec<Figure>,
-    /// Parameters in which they differ: name, first, second.
+    /// Parameters that differ: name, first value, second value.
     pub different: Vec<(String, Value, Value)>,
-    /// What it comes to.
+    /// The verdict, as text.
     pub verdict: String,
 }
 
-/// Compares two files.
+/// Compares the outputs of two runs.
 ///
 /// # Errors
-/// If one of them is not what a run has printed, or if they are of different workloads.
+/// If a file is not the output of a run, or if the workloads differ.
 pub fn run(arguments: &CompareArguments) -> Result<Comparison, RunError> {
     let comparison = Comparison::of(read(&arguments.before)?, read(&arguments.after)?);
     if !comparison.different.is_empty() && !arguments.different_workloads {
@@ -99,8 +103,8 @@ pub fn run(arguments: &CompareArguments) -> Result<Comparison, RunError> {
             .map(|(name, before, after)| format!("{name} {before} and {after}"))
             .collect();
         return Err(RunError::Usage(format!(
-            "these are different workloads ({}), so their ratio says nothing; pass --different-workloads to \
-             compare them all the same",
+            "the workloads differ ({}), so ratios are meaningless; pass --different-workloads to compare them \
+             anyway",
             names.join(", "),
         )));
     }
@@ -108,21 +112,31 @@ pub fn run(arguments: &CompareArguments) -> Result<Comparison, RunError> {
 }
 
 fn read(path: &Path) -> Result<Value, RunError> {
-    let fault = |problem: &dyn std::fmt::Display| {
-        RunError::Usage(format!("{} cannot be compared: {problem}", path.display()))
-    };
-    let unread = |error| RunError::File(format!("cannot read {}: {error}", path.display()));
-    let length = fs::metadata(path).map_err(unread)?.len();
+    let length = fs::metadata(path)
+        .map_err(|error| cannot_read(path, &error))?
+        .len();
     if length > FILE_BYTES_MAX {
-        return Err(fault(&"it is too large"));
+        return Err(cannot_compare(path, &"it is too large"));
     }
-    let bytes = fs::read(path).map_err(unread)?;
-    let json: Value = serde_json::from_slice(&bytes).map_err(|error| fault(&error))?;
+    let bytes = fs::read(path).map_err(|error| cannot_read(path, &error))?;
+    let json: Value =
+        serde_json::from_slice(&bytes).map_err(|error| cannot_compare(path, &error))?;
     if json["workload"].is_string() && json["ack_latency_ms"].is_object() {
         Ok(json)
     } else {
-        Err(fault(&"it is not the object of a run with --json"))
+        Err(cannot_compare(
+            path,
+            &"it is not the --json output of a run",
+        ))
     }
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> RunError {
+    RunError::File(format!("cannot read {}: {error}", path.display()))
+}
+
+fn cannot_compare(path: &Path, problem: &dyn std::fmt::Display) -> RunError {
+    RunError::Usage(format!("cannot compare {}: {problem}", path.display()))
 }
 
 impl Comparison {
@@ -154,7 +168,7 @@ impl Comparison {
         }
     }
 
-    /// The objects of both runs.
+    /// The JSON objects of both runs.
     pub(crate) const fn runs(&self) -> (&Value, &Value) {
         (&self.before, &self.after)
     }
@@ -179,7 +193,7 @@ impl Comparison {
         })
     }
 
-    /// The table for people, the verdict last.
+    /// The report as text: a table, followed by the verdict.
     pub fn to_text(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
@@ -208,22 +222,22 @@ fn change(before: f64, after: f64, better: Better) -> &'static str {
     if (after - before).abs() <= before.abs() * NOISE {
         return "same";
     }
-    if (after > before) == (better == Better::More) {
+    if (after > before) == (better == Better::Higher) {
         "better"
     } else {
         "worse"
     }
 }
 
-/// Parameters in which two runs differ. The seed is one: another fleet is another workload.
+/// The parameters in which two runs differ. The seed is one of them: another fleet is another workload.
 fn different(before: &Value, after: &Value) -> Vec<(String, Value, Value)> {
     let mut found = Vec::new();
-    let mut note = |name: &str, before: &Value, after: &Value| {
+    let mut compare = |name: &str, before: &Value, after: &Value| {
         if before != after {
             found.push((name.to_owned(), before.clone(), after.clone()));
         }
     };
-    note("workload", &before["workload"], &after["workload"]);
+    compare("workload", &before["workload"], &after["workload"]);
     let (first, second) = (&before["parameters"], &after["parameters"]);
     let names = |json: &Value| {
         json.as_object()
@@ -238,7 +252,7 @@ fn different(before: &Value, after: &Value) -> Vec<(String, Value, Value)> {
             .filter(|name| first.get(name).is_none()),
     );
     for name in all {
-        note(&name, &first[&name], &second[&name]);
+        compare(&name, &first[&name], &second[&name]);
     }
     found
 }
@@ -255,14 +269,14 @@ fn verdict(figures: &[(&str, Figure)], runs: [&Value; 2]) -> String {
         })
         .collect();
     let mut text = if changes.is_empty() {
-        "No difference beyond noise in rate and p99.".to_owned()
+        "No significant difference in rate and p99.".to_owned()
     } else {
         format!("The second run has {}.", changes.join(" and "))
     };
     for (run, name) in runs.into_iter().zip(["first", "second"]) {
         if run["verified"] != true {
             text.push_str(&format!(
-                " The {name} run was not verified, so its figures prove nothing."
+                " The {name} run was not verified, so its figures are not valid."
             ));
         }
         if run["limited_by"] == "generator" {
@@ -272,7 +286,7 @@ fn verdict(figures: &[(&str, Figure)], runs: [&Value; 2]) -> String {
     if different(runs[0], runs[1]).is_empty() {
         return text;
     }
-    text.push_str(" These are different workloads.");
+    text.push_str(" The workloads differ.");
     text
 }
 
@@ -280,7 +294,7 @@ fn verdict(figures: &[(&str, Figure)], runs: [&Value; 2]) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// Two objects side by side.
+    /// Compares two JSON objects.
     pub(crate) fn comparison(before: Value, after: Value) -> Comparison {
         Comparison::of(before, after)
     }
@@ -315,12 +329,12 @@ pub(crate) mod tests {
             worse.verdict
         );
         let same = Comparison::of(object(100.0, 10.0), object(101.0, 10.0));
-        assert_eq!(same.verdict, "No difference beyond noise in rate and p99.");
+        assert_eq!(same.verdict, "No significant difference in rate and p99.");
         assert_eq!(same.to_json()["same_workload"], true);
     }
 
     #[test]
-    fn what_makes_figures_worthless_is_said() {
+    fn the_verdict_says_what_makes_figures_invalid() {
         let mut after = object(100.0, 10.0);
         after["verified"] = false.into();
         after["limited_by"] = "generator".into();
@@ -329,7 +343,7 @@ pub(crate) mod tests {
         for words in [
             "second run was not verified",
             "limit of the second run",
-            "different workloads",
+            "workloads differ",
         ] {
             assert!(comparison.verdict.contains(words), "{}", comparison.verdict);
         }
@@ -340,7 +354,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn different_workloads_need_a_word_and_other_files_are_refused() {
+    fn different_workloads_must_be_requested_and_other_files_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = directory.path().join(name);
@@ -368,7 +382,7 @@ pub(crate) mod tests {
             arguments.after = file("after.json", text);
             assert_eq!(run(&arguments).unwrap_err().exit_code(), 2, "{text}");
         }
-        arguments.after = directory.path().join("nowhere.json");
+        arguments.after = directory.path().join("missing.json");
         assert_eq!(run(&arguments).unwrap_err().exit_code(), 13);
     }
 }

@@ -1,139 +1,137 @@
-//! Runs the connections: opens them, sends the inventories, settles the fleet, sends the check-ins, measures.
+//! Runs the connections: opens them, sends the inventories, warms up the fleet, sends the check-ins, and measures.
 //!
-//! Each phase begins when all connections are through the one before, so that the measured phase
-//! holds check-ins alone. A connection makes its frames in the task that sends them: a frame of 4096
-//! check-ins takes about 0.2 ms to make, which is less than handing it to a thread and back costs in
-//! a generator that shares its cores with the server.
+//! A phase starts when all connections have completed the previous one, so the measured phase contains only check-ins.
+//! A connection makes its frames in the task that sends them. A frame of 4096 check-ins takes about 0.2 ms, which is
+//! cheaper than passing it to another thread and back, because the generator shares its cores with the server.
 //!
-//! Closed loop: the next frame is made when the window has room, and its latency counts from there.
-//! Open loop: frame k of the run is due at a fixed time, and its latency counts from that time
-//! whether or not it could be sent then, so a server that stalls cannot hide the wait of the others.
-//! A run with an end makes no frame after it. What was made by then is still sent and awaited, so that
-//! the prediction stays exact; what was due by then and not made was held back.
-//! Bounds: one frame in the making and the client's window, for each connection.
+//! Closed loop: the next frame is made when the window has room, and its latency is measured from then.
+//! Open loop: every frame is due at a fixed time, and its latency is measured from that time even if it could not be
+//! sent then. A server that stalls therefore cannot hide the delay of later frames (no coordinated omission).
+//! If the run has an end, no frame is made after it. Frames made until then are still sent and awaited, so that the
+//! expected counts are exact. Check-ins that were due until then but not made are counted as held back.
+//! Bounds: for each connection, one frame being made and the client's window.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use muster_client::{ClientError, Pem, Progress};
 use muster_wire::Rejection;
 
-use muster_testkit::fleet::Part;
+use muster_testkit::fleet::FleetPart;
 
 use crate::{lateness::LateFrames, profile::Profile, series::Series};
 
-mod connected;
 mod connections;
+mod fleet_connection;
 mod live;
-mod pace;
+mod pacer;
 mod sampler;
 mod sender;
 mod storm;
 
 pub use connections::Connections;
-pub use live::Live;
+pub use live::LiveCounters;
 
-/// Whom to send to.
+/// The server to send to.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Target {
     /// The server's UDP address.
     pub server: SocketAddr,
-    /// The authority of the server's certificate.
+    /// The CA that signed the server's certificate.
     pub ca: Pem,
-    /// Frames that are not acknowledged, at most, for each connection.
+    /// The maximum number of unacknowledged frames of a connection.
     pub window: u16,
-    /// Process of the server, whose memory and core time are sampled.
+    /// The process id of the server, to sample its memory and CPU time.
     pub server_pid: Option<u32>,
 }
 
-/// What to send in a measured phase, and when.
+/// The load of a measured phase.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// How much is offered.
+    /// The offered load.
     pub profile: Profile,
-    /// When the phase ends, after its start; `None` for when everything was sent.
+    /// When the phase ends, relative to its start; `None` to end when everything is sent.
     pub time_max: Option<Duration>,
-    /// Every connection is cut before the phase, and all of them come back within this time of its start.
-    pub storm: Option<Duration>,
+    /// If set, all connections are closed before the phase and reopened within this time after its start.
+    pub reconnect_within: Option<Duration>,
 }
 
 impl Load {
-    /// As much as the server takes, until everything was sent.
+    /// As much as the server takes, until everything is sent.
     pub const fn closed() -> Self {
         Self {
             profile: Profile::Closed,
             time_max: None,
-            storm: None,
+            reconnect_within: None,
         }
     }
 }
 
-/// A connection before the run: who it is, and what it will send.
+/// The identity, devices and frame size of a connection.
 #[derive(Debug)]
-pub struct Member {
-    /// Certificate and key.
+pub struct ConnectionSpec {
+    /// The certificate and key.
     pub identity: Pem,
-    /// Its devices.
-    pub part: Part,
-    /// Check-ins in a frame, at most.
+    /// The devices.
+    pub part: FleetPart,
+    /// The maximum number of check-ins per frame.
     pub frame: usize,
 }
 
-/// What was measured.
+/// The results of a measured phase.
 #[derive(Debug, Default)]
-pub struct Measured {
-    /// Check-ins that the schedule had due by the end of the measured phase. A closed loop has no
-    /// schedule, so that it is what was sent.
+pub struct Measurements {
+    /// Check-ins that were due by the end of the phase. In a closed loop, the check-ins that were sent.
     pub offered: u64,
-    /// Check-ins in frames that were handed to a connection.
+    /// Check-ins in frames that were submitted to a client.
     pub sent: u64,
-    /// Check-ins that were due and never made, because frames before them had to wait too long.
+    /// Check-ins that were due but never made, because earlier frames had to wait too long.
     pub held_back: u64,
-    /// Check-ins in frames that were acknowledged.
+    /// Check-ins in acknowledged frames.
     pub acked: u64,
-    /// From the start of the measured phase to its last ack.
+    /// The time from the start of the phase to its last ack.
     pub seconds: f64,
-    /// Inventories sent before the measured phase.
+    /// Inventories sent before the phase.
     pub inventories: u64,
-    /// Check-ins sent before the measured phase, so that the fleet exists.
-    pub settled: u64,
-    /// The sum of what all connections say; of the inventories too.
+    /// Check-ins sent before the phase, in the warm-up.
+    pub warm_up_check_ins: u64,
+    /// The sum of all connections' progress, from the start of the run.
     pub progress: Progress,
-    /// What was answered before the measured phase.
+    /// The same sum at the start of the phase.
     pub before: Progress,
-    /// When the measured phase began, since 1970.
+    /// When the phase started, as the time since 1970.
     pub started: Duration,
-    /// All latencies, from the time a frame was due to its ack; and what happened in each second.
+    /// All latencies, from the time a frame was due to its ack, and the samples.
     pub series: Series,
-    /// Frames that left late, by cause.
+    /// Frames that were sent late, by cause.
     pub late: LateFrames,
-    /// How long connections had a frame to send and no room for it, all together.
+    /// The total time for which connections had a frame to send but no room in the window.
     pub waiting_seconds: f64,
-    /// Core seconds of this process in the measured phase.
+    /// Core seconds of this process.
     pub generator_core_seconds: Option<f64>,
-    /// Core seconds of the server in the measured phase.
+    /// Core seconds of the server.
     pub server_core_seconds: Option<f64>,
     /// The first rejections.
     pub rejections: Vec<Rejection>,
 }
 
-/// Does a whole run: connects, sends the inventories, lets every device check in once if `settle` says so,
-/// measures, and closes. Returns the devices, which know what they sent, and what was measured.
+/// Performs a whole run: connects, sends the inventories, runs the warm-up if requested, measures, and closes the
+/// connections. Returns the devices with their expected state, and the measurements.
 ///
 /// # Errors
-/// The first connection that failed for good.
+/// The first permanent failure of a connection.
 pub async fn run(
-    plan: &Plan,
-    members: Vec<Member>,
+    target: &Target,
+    specs: Vec<ConnectionSpec>,
     load: &Load,
-    settle: bool,
-    live: Arc<Live>,
-) -> Result<(Vec<Part>, Measured), ClientError> {
-    let mut connections = Connections::open(plan.clone(), members).await?;
+    warm_up: bool,
+    live: Arc<LiveCounters>,
+) -> Result<(Vec<FleetPart>, Measurements), ClientError> {
+    let mut connections = Connections::open(target.clone(), specs).await?;
     connections.send_inventories().await?;
-    let settled = if settle {
-        connections.settle().await?
+    let warm_up_check_ins = if warm_up {
+        connections.warm_up().await?
     } else {
         0
     };
-    connections.finish(load, settled, live).await
+    connections.finish(load, warm_up_check_ins, live).await
 }

@@ -1,49 +1,49 @@
-//! How a run fails, and with which exit code; the same table as that of `muster`.
+//! The errors of a run and their exit codes, which follow the same table as those of `muster`.
 
 use muster_client::ClientError;
 use muster_testkit::{identities::NoIdentity, ops::OpsError};
 use muster_wire::CloseCode;
 
-/// Why there is no result. Whatever the text quotes is on one line.
+/// Why there is no result. Text from elsewhere is printed on one line.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Options contradict each other or the server's state. Whoever runs the generator must act.
+    /// Options contradict each other or the state of the server. The user of the generator must act.
     #[error("{0}")]
     Usage(String),
-    /// The tenant's settings make a prediction impossible. Whoever runs the server must act.
+    /// The tenant's settings make verification impossible. The operator of the server must act.
     #[error("{0}")]
     Configuration(String),
-    /// No certificate that can be used. Whoever runs the generator must act.
+    /// There is no usable certificate. The user of the generator must act.
     #[error("{0}")]
     Certificate(String),
-    /// The server does not answer. Whoever runs it must act.
+    /// The server does not answer. The operator of the server must act.
     #[error("{0}")]
     Unreachable(String),
-    /// The server has no such tenant. Whoever runs the generator must act.
+    /// The server does not have the tenant. The user of the generator must act.
     #[error("{0}")]
     Unknown(String),
-    /// The server will not. Whoever runs it must act.
+    /// The server refuses the request. The operator of the server must act.
     #[error("{0}")]
     Refused(String),
-    /// The server cannot answer now: it starts, drains, or is busy. Ask again.
+    /// The server cannot answer now: it is starting, draining, or busy. Retry later.
     #[error("{0}")]
     Unavailable(String),
-    /// A file cannot be read or written. Whoever runs the generator must act.
+    /// A file cannot be read or written. The user of the generator must act.
     #[error("{0}")]
     File(String),
-    /// A connection failed for good.
+    /// A connection failed permanently.
     #[error("{0}")]
     Client(#[from] ClientError),
-    /// A fault of the program or of the machine.
+    /// A fault of the generator or the machine.
     #[error("{0}")]
     Internal(String),
 }
 
-/// The verification found a difference.
+/// The exit code if the counts differ from the expected counts.
 pub const EXIT_DIFFERENCE: u8 = 7;
 
 impl RunError {
-    /// The exit code, as documented for both binaries.
+    /// The exit code, as documented in docs/reference/COMMANDS.md.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Client(ClientError::Configuration(_)) => 2,
@@ -59,7 +59,7 @@ impl RunError {
         }
     }
 
-    /// The line for people: one line, without characters a terminal would obey.
+    /// The error on one line, without control characters.
     pub fn line(&self) -> String {
         printable(&self.to_string())
     }
@@ -98,7 +98,7 @@ fn is_about_certificates(error: &ClientError) -> bool {
     }
 }
 
-/// `text` on one line, without control characters.
+/// Replaces control characters with spaces, so that the text stays on one line.
 pub fn printable(text: &str) -> String {
     let visible = |character: char| {
         if character.is_control() {
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_has_every_exit_code_in_the_words_of_the_help() {
+    fn the_reference_and_the_help_describe_the_same_exit_codes() {
         use clap::CommandFactory;
-        let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-        let path = Path::new(&folder).join("../docs/reference/COMMANDS.md");
-        let text = std::fs::read_to_string(path).expect("the reference is there");
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
+        let path = Path::new(&package).join("../docs/reference/COMMANDS.md");
+        let text = std::fs::read_to_string(path).expect("the reference exists");
         let rows = text.lines().filter_map(|line| {
             let cells: Vec<_> = line.split('|').map(str::trim).collect();
             let code: u8 = cells.get(1)?.parse().ok()?;
@@ -148,12 +148,12 @@ mod tests {
         let help = crate::cli::Cli::command()
             .get_after_help()
             .map(ToString::to_string);
-        let help = help.expect("there is one").replace('\n', " ");
+        let help = help.expect("the help has a footer").replace('\n', " ");
         assert_eq!(format!("Exit codes: {}.", rows.join(", ")), help);
     }
 
     #[test]
-    fn a_line_is_a_line() {
+    fn an_error_is_printed_on_one_line() {
         let error = RunError::Internal("a\nb\u{1b}[31m".to_owned());
         assert_eq!(error.line(), "a b [31m");
     }

@@ -76,7 +76,7 @@ impl FloodResult {
         })
     }
 
-    /// The sentence for people.
+    /// The result as one sentence.
     pub fn to_text(&self) -> String {
         format!(
             "{} handshakes started in {:.3} s: {} answered with retry, {} refused, {} continued, {} unanswered",

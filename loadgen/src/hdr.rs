@@ -1,5 +1,5 @@
-//! The latencies of a run as a file that other tools read: an HdrHistogram interval log, histograms V2 and
-//! compressed, a line for each sample, values in microseconds.
+//! Writes the latencies of a run for other tools: an HdrHistogram interval log with compressed V2 histograms, one line
+//! per sample, values in microseconds.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ use muster_testkit::latency::Latency;
 
 use crate::{error::RunError, series::Sample};
 
-/// Writes the log. `started` is the start of the measured phase, since 1970.
+/// Writes the log. `started` is the start of the measured phase, as the time since 1970.
 ///
 /// # Errors
 /// [`RunError::File`] if the file cannot be written.
@@ -37,10 +37,10 @@ fn write(out: &mut impl Write, started: Duration, samples: &[Sample]) -> io::Res
         .add_comment("Ack latencies of frames of check-ins, in microseconds, by muster-loadgen")
         .with_start_time(start)
         .with_base_time(start)
-        // The column of the highest value is for people; the histograms are not divided.
+        // The divisor only affects the column with the maximum, which is for people.
         .with_max_value_divisor(1000.0)
         .begin_log_with(out, &mut serializer)?;
-    // What tools that make charts of such logs look for.
+    // Required by tools that make charts from such logs.
     log.write_comment("[Histogram log format version 1.3]")?;
     for sample in samples {
         let latency = Latency::from(&sample.latency);
@@ -70,7 +70,7 @@ mod tests {
     use muster_testkit::latency::Packed;
 
     #[test]
-    fn a_log_is_read_back_as_it_was() {
+    fn a_log_can_be_read_back() {
         let sample = |second: u64| {
             let mut latency = Latency::default();
             for milliseconds in 0..100 {
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// Slow and obvious: the log has no other reader here.
+    /// Slow and obvious, because no other code here reads the log.
     fn base64(text: &str) -> Vec<u8> {
         let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let digits = text.bytes().filter(|byte| *byte != b'=');

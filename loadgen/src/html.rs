@@ -1,7 +1,7 @@
-//! A run as one HTML file: no script, no font, no picture from elsewhere, light or dark as the reader has it.
+//! A run as a self-contained HTML file, without scripts, fonts or images, in light and dark mode.
 //!
-//! Everything is read from the object of `--json`, so that a run can be shown later and two runs beside each other.
-//! Every text goes through `escape`, since some of it comes from a server. Bounds: those of the samples.
+//! All data is read from the object of `--json`, so that a page can be made later and two runs can be shown together.
+//! All text is escaped, because some of it comes from a server. Bounds: those of the samples.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -27,7 +27,7 @@ pub fn write_file(path: &Path, page: &str) -> Result<(), RunError> {
         .map_err(|error| RunError::File(format!("cannot write {}: {error}", path.display())))
 }
 
-/// `text` as it may stand between tags and in attributes.
+/// Escapes text for use between tags and in attributes.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -44,8 +44,8 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// A number for people: thousands grouped, and three digits that matter.
-fn shown(value: f64) -> String {
+/// Formats a number for people: thousands are grouped, and about three digits are significant.
+fn format_number(value: f64) -> String {
     if !value.is_finite() {
         return "none".to_owned();
     }
@@ -60,21 +60,27 @@ fn shown(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// A value of the object as a text.
-fn text_of(value: &Value) -> String {
+/// Formats a JSON value as text.
+fn format_value(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), shown),
+        Value::Number(number) => number
+            .as_f64()
+            .map_or_else(|| number.to_string(), format_number),
         Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(text_of).collect::<Vec<_>>().join(" to "),
+        Value::Array(values) => values
+            .iter()
+            .map(format_value)
+            .collect::<Vec<_>>()
+            .join(" to "),
         Value::Object(_) => String::new(),
     }
 }
 
-/// A table of two columns; members that are objects are left out.
-fn pairs(caption: &str, rows: impl IntoIterator<Item = (String, String)>) -> String {
+/// A table of names and values.
+fn name_value_table(caption: &str, rows: impl IntoIterator<Item = (String, String)>) -> String {
     let mut table = format!("<table><caption>{}</caption><tbody>", escape(caption));
     for (name, value) in rows {
         let (name, value) = (escape(&name), escape(&value));
@@ -105,16 +111,16 @@ fn table(caption: &str, header: &[String], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// The members of an object as rows.
+/// The scalar and array members of an object as rows.
 fn rows_of(object: &Value) -> Vec<(String, String)> {
     let members = object.as_object().into_iter().flatten();
     members
         .filter(|(_, value)| !value.is_null() && !value.is_object())
-        .map(|(name, value)| (name.replace('_', " "), text_of(value)))
+        .map(|(name, value)| (name.replace('_', " "), format_value(value)))
         .collect()
 }
 
-/// A column of the samples; empty if there is none.
+/// A column of the samples; empty if it does not exist.
 fn column(json: &Value, name: &str) -> Vec<Option<f64>> {
     let values = json["samples"][name].as_array().into_iter().flatten();
     values.map(Value::as_f64).collect()

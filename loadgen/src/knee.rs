@@ -1,10 +1,10 @@
-//! The knee: the highest rate that a server takes with good latencies.
+//! The knee: the highest rate at which the server's latency is good.
 //!
-//! An open loop at one rate after the other, on the same connections: doubled until one is bad, then between the
-//! best good one and the lowest bad one until they are close. A rate is good if its p99 from when frames were due is
-//! low enough and what was offered was sent and acknowledged in time; it is bad if it was not so twice, since a
-//! machine that others share has its moments. Bounds: a number of points and a time. The
-//! fleet is settled first, and all of it is verified in the end.
+//! Offers one rate after the other in an open loop, on the same connections. The rate is doubled until it is bad, and
+//! then bisected between the highest good and the lowest bad one. A rate is good if its p99, measured from when frames
+//! were due, is low enough and everything offered was sent and acknowledged in time. It is bad if it fails twice,
+//! because the latency of a shared machine varies. Bounds: a number of points and a time. The search starts with a
+//! warm-up, and the counts are verified at the end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,41 +13,41 @@ use muster_client::ClientError;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use muster_testkit::fleet::Part;
+use muster_testkit::fleet::FleetPart;
 
 use crate::{
     cli::{CHECK_INS_MAX, KneeArguments},
-    driver::{Connections, Live, Load, Measured},
+    driver::{Connections, LiveCounters, Load, Measurements},
     error::RunError,
     profile::Profile,
     report::{Limit, Report, grouped},
-    run::{Order, plan, prepare, runtime},
+    run::{RunPlan, prepare, runtime, target},
 };
 
-/// Rates that are tried, at most.
+/// The maximum number of points.
 const POINTS_MAX: usize = 64;
 
-/// Durable check-ins must be this share of what was offered. The last acks come after the last second.
+/// The minimum share of the offered check-ins that must be durable in time. The last acks arrive after the last second.
 const ACHIEVED_MIN: f64 = 0.99;
 
-/// One rate.
+/// The result for one rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    /// Check-ins a second that were offered.
+    /// Check-ins offered per second.
     pub rate: f64,
-    /// Check-ins a second that were durable, to the last ack.
+    /// Durable check-ins per second, until the last ack.
     pub achieved: f64,
-    /// Check-ins that were due and not sent.
+    /// Check-ins that were due but not sent.
     pub held_back: u64,
-    /// Latencies in milliseconds, p50, p99, p99.9 and the highest.
+    /// The latencies p50, p99, p99.9 and max, in milliseconds.
     pub latency_ms: [f64; 4],
-    /// What kept it from being good.
+    /// What kept the rate from being good.
     pub limit: Option<Limit>,
-    /// Whether the server kept up.
+    /// Whether the rate is good.
     pub is_good: bool,
 }
 
-/// Which rates to try.
+/// The state of the search for the knee.
 #[derive(Debug)]
 struct Search {
     good: Option<f64>,
@@ -58,12 +58,12 @@ struct Search {
 }
 
 impl Search {
-    /// The next rate, unless the knee is found.
+    /// The next rate to try; `None` if the knee is found.
     fn next(&self) -> Option<f64> {
         match (self.good, self.bad) {
             (None, None) => Some(self.from),
             (Some(good), None) => (good < self.to).then(|| (good * 2.0).min(self.to)),
-            // Halved, until even one check-in a second is too much.
+            // Halved until even one check-in per second is too much.
             (None, Some(bad)) => (bad > 1.0).then_some(bad / 2.0),
             (Some(good), Some(bad)) => {
                 (bad > good * (1.0 + self.precision)).then(|| f64::midpoint(good, bad))
@@ -71,7 +71,7 @@ impl Search {
         }
     }
 
-    fn note(&mut self, rate: f64, is_good: bool) {
+    fn record(&mut self, rate: f64, is_good: bool) {
         if is_good {
             self.good = Some(self.good.map_or(rate, |good| good.max(rate)));
         } else {
@@ -80,37 +80,37 @@ impl Search {
     }
 }
 
-/// What was found.
+/// The result of the search.
 #[derive(Debug)]
 pub struct Knee {
-    /// The rates, in the order in which they were tried.
+    /// The points, in the order in which they were tried.
     pub points: Vec<Point>,
-    /// The highest good one.
+    /// The highest good rate.
     pub rate: Option<f64>,
     /// Why the search ended.
-    pub ended: &'static str,
+    pub ended_by: &'static str,
     p99_max: f64,
-    /// The whole of it as a run, with its verdict.
+    /// All points as one run, with its verdict.
     pub report: Report,
 }
 
 /// Finds the knee.
 ///
 /// # Errors
-/// Whatever keeps it from having a result. Counts that differ are a result.
+/// If there is no result. Counts that differ are a result.
 pub fn find(arguments: &KneeArguments) -> Result<Knee, RunError> {
     if arguments.from > arguments.to {
         return Err(RunError::Usage("--from is above --to".to_owned()));
     }
-    let (prepared, members) = prepare(order(arguments))?;
-    let plan = plan(prepared.order());
+    let (prepared, specs) = prepare(plan(arguments))?;
+    let target = target(prepared.plan());
     let found = runtime(arguments.environment.threads)?.block_on(async {
-        let mut connections = Connections::open(plan, members).await?;
+        let mut connections = Connections::open(target, specs).await?;
         connections.send_inventories().await?;
-        let settled = connections.settle().await?;
-        sweep(arguments, connections, settled).await
+        let warm_up_check_ins = connections.warm_up().await?;
+        search(arguments, connections, warm_up_check_ins).await
     })?;
-    let (points, ended, parts, measured) = found;
+    let (points, ended_by, parts, measured) = found;
     let good = points
         .iter()
         .filter(|point| point.is_good)
@@ -118,13 +118,13 @@ pub fn find(arguments: &KneeArguments) -> Result<Knee, RunError> {
     Ok(Knee {
         rate: good.reduce(f64::max),
         points,
-        ended,
+        ended_by,
         p99_max: arguments.p99_max,
         report: prepared.report(&parts, measured)?,
     })
 }
 
-fn order(arguments: &KneeArguments) -> Order {
+fn plan(arguments: &KneeArguments) -> RunPlan {
     let parameters = json!({
         "from": arguments.from,
         "to": arguments.to,
@@ -132,7 +132,7 @@ fn order(arguments: &KneeArguments) -> Order {
         "point_seconds": arguments.point_seconds,
         "precision": arguments.precision,
     });
-    Order {
+    RunPlan {
         environment: arguments.environment.clone(),
         fleet: arguments.fleet.clone(),
         shape: arguments.fleet.shape(),
@@ -140,19 +140,19 @@ fn order(arguments: &KneeArguments) -> Order {
         check_ins: CHECK_INS_MAX,
         load: Load::closed(),
         cadence: None,
-        settle: true,
+        warm_up: true,
         parameters: parameters.as_object().cloned().unwrap_or_else(Map::new),
         phases: Vec::new(),
     }
 }
 
-type Swept = (Vec<Point>, &'static str, Vec<Part>, Measured);
+type SearchResult = (Vec<Point>, &'static str, Vec<FleetPart>, Measurements);
 
-async fn sweep(
+async fn search(
     arguments: &KneeArguments,
     mut connections: Connections,
-    settled: u64,
-) -> Result<Swept, ClientError> {
+    warm_up_check_ins: u64,
+) -> Result<SearchResult, ClientError> {
     let before = connections.progress();
     let deadline = Instant::now() + Duration::from_secs_f64(arguments.time_max);
     let mut search = Search {
@@ -162,13 +162,13 @@ async fn sweep(
         to: arguments.to,
         precision: arguments.precision,
     };
-    let mut all = Measured {
-        settled,
+    let mut total = Measurements {
+        warm_up_check_ins,
         before,
-        ..Measured::default()
+        ..Measurements::default()
     };
     let mut points: Vec<Point> = Vec::new();
-    let ended = loop {
+    let ended_by = loop {
         let Some(rate) = search.next() else {
             break "found";
         };
@@ -181,61 +181,61 @@ async fn sweep(
         let load = Load {
             profile: Profile::of_rate(Some(rate)),
             time_max: Some(Duration::from_secs_f64(arguments.point_seconds)),
-            storm: None,
+            reconnect_within: None,
         };
-        connections.share(CHECK_INS_MAX);
+        connections.distribute(CHECK_INS_MAX);
         let measured = connections
-            .measure(&load, Arc::new(Live::default()))
+            .measure(&load, Arc::new(LiveCounters::default()))
             .await?;
         let point = Point::of(rate, &measured, arguments);
-        let was_tried = points
+        let is_second_try = points
             .last()
             .is_some_and(|last| last.rate.total_cmp(&rate).is_eq());
-        if point.is_good || was_tried {
-            search.note(rate, point.is_good);
+        if point.is_good || is_second_try {
+            search.record(rate, point.is_good);
         }
         points.push(point);
-        add(&mut all, measured);
+        add(&mut total, measured);
     };
     let (parts, progress, rejections) = connections.close().await?;
-    (all.progress, all.rejections) = (progress, rejections);
-    Ok((points, ended, parts, all))
+    (total.progress, total.rejections) = (progress, rejections);
+    Ok((points, ended_by, parts, total))
 }
 
-/// The points together are one run, as far as counts go.
-fn add(all: &mut Measured, one: Measured) {
-    all.offered += one.offered;
-    all.sent += one.sent;
-    all.held_back += one.held_back;
-    all.acked += one.acked;
-    all.seconds += one.seconds;
-    all.waiting_seconds += one.waiting_seconds;
-    all.late.add(&one.late);
-    let add = |all: Option<f64>, one: Option<f64>| Some(all.unwrap_or_default() + one?);
-    all.generator_core_seconds = add(all.generator_core_seconds, one.generator_core_seconds);
-    all.server_core_seconds = add(all.server_core_seconds, one.server_core_seconds);
-    if all.started.is_zero() {
-        all.started = one.started;
+/// Adds the measurements of a point to the total. For the counts, all points are one run.
+fn add(total: &mut Measurements, one: Measurements) {
+    total.offered += one.offered;
+    total.sent += one.sent;
+    total.held_back += one.held_back;
+    total.acked += one.acked;
+    total.seconds += one.seconds;
+    total.waiting_seconds += one.waiting_seconds;
+    total.late.add(&one.late);
+    let add = |total: Option<f64>, one: Option<f64>| Some(total.unwrap_or_default() + one?);
+    total.generator_core_seconds = add(total.generator_core_seconds, one.generator_core_seconds);
+    total.server_core_seconds = add(total.server_core_seconds, one.server_core_seconds);
+    if total.started.is_zero() {
+        total.started = one.started;
     }
-    all.series.append(&one.series);
+    total.series.append(&one.series);
 }
 
 impl Point {
-    fn of(rate: f64, measured: &Measured, arguments: &KneeArguments) -> Self {
+    fn of(rate: f64, measured: &Measurements, arguments: &KneeArguments) -> Self {
         let latency = measured.series.latency();
         let latency_ms = [0.5, 0.99, 0.999, 1.0].map(|quantile| latency.quantile_ms(quantile));
         let seconds = measured.seconds.max(f64::MIN_POSITIVE);
-        // Frames of the schedule's last interval are not acknowledged before it ends.
-        let in_time = arguments.point_seconds / ACHIEVED_MIN + arguments.p99_max / 1000.0;
-        let is_complete = measured.held_back == 0 && measured.seconds <= in_time;
+        // The frames of the last interval are acknowledged after the schedule ends.
+        let seconds_max = arguments.point_seconds / ACHIEVED_MIN + arguments.p99_max / 1000.0;
+        let is_complete = measured.held_back == 0 && measured.seconds <= seconds_max;
         let is_good = is_complete && latency_ms[1] <= arguments.p99_max;
-        let generators = measured.late.is_generators();
+        let is_generator_limited = measured.late.is_generator_limited();
         Self {
             rate,
             achieved: measured.acked as f64 / seconds,
             held_back: measured.held_back,
             latency_ms,
-            limit: (!is_good).then_some(if generators {
+            limit: (!is_good).then_some(if is_generator_limited {
                 Limit::Generator
             } else {
                 Limit::Server
@@ -246,7 +246,7 @@ impl Point {
 }
 
 impl Knee {
-    /// Who keeps the rate from being higher, by the worst of the rates that were just too much.
+    /// What keeps the rate from being higher: the limit of the lowest bad rate.
     pub fn limit(&self) -> Option<Limit> {
         let bad = self.points.iter().filter(|point| !point.is_good);
         bad.min_by(|a, b| a.rate.total_cmp(&b.rate))?.limit
@@ -256,7 +256,7 @@ impl Knee {
     pub fn to_json(&self) -> Value {
         let mut json = self.report.to_json();
         json["knee_per_second"] = self.rate.into();
-        json["knee_ended_by"] = self.ended.into();
+        json["knee_ended_by"] = self.ended_by.into();
         json["limited_by"] = self.limit().map(Limit::name).into();
         json["warning"] = self.warning().into();
         let points = self.points.iter().map(|point| {
@@ -278,13 +278,13 @@ impl Knee {
 
     fn warning(&self) -> Option<String> {
         (self.limit() == Some(Limit::Generator)).then(|| {
-            "THE GENERATOR WAS THE LIMIT: at the lowest rate that was too much, its own threads sent frames late; \
-             the server may take more."
+            "THE GENERATOR WAS THE LIMIT: at the lowest bad rate, its own threads sent frames late; the server may \
+             take more."
                 .to_owned()
         })
     }
 
-    /// The table for people, the knee last.
+    /// The report as text: a table, the knee, and the verdict.
     pub fn to_text(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
@@ -308,23 +308,25 @@ impl Knee {
                 right(grouped(point.held_back)),
             ];
             row.extend(point.latency_ms.map(|ms| right(format!("{ms:.2}"))));
-            row.push(Cell::new(if point.is_good { "good" } else { "too much" }));
+            row.push(Cell::new(if point.is_good { "good" } else { "bad" }));
             row.push(Cell::new(point.limit.map_or("", Limit::name)));
             table.add_row(row);
         }
         let knee = match self.rate {
             Some(rate) => format!(
-                "The knee: {} check-ins/s with p99 at most {} ms (ended by: {}).",
+                "The knee: {} check-ins/s with a p99 of at most {} ms (search ended by: {}).",
                 grouped(rate.round() as u64),
                 self.p99_max,
-                self.ended
+                self.ended_by
             ),
-            None => "No rate that was tried was good.".to_owned(),
+            None => "No rate was good.".to_owned(),
         };
         let verified = match &self.report.verdict {
             None => "Not verified: --no-verify.",
-            Some(_) if self.report.is_verified() => "VERIFIED: every count equals the prediction.",
-            Some(_) => "NOT VERIFIED: the server's counts differ.",
+            Some(_) if self.report.is_verified() => {
+                "VERIFIED: all counts match the expected counts."
+            }
+            Some(_) => "NOT VERIFIED: the server's counts differ from the expected counts.",
         };
         let warning = self
             .warning()
@@ -337,7 +339,7 @@ impl Knee {
 mod tests {
     use super::*;
 
-    /// Searches a server that is good up to this rate; returns what was found and how often was tried.
+    /// Searches with a server that is good up to the rate `knee`; returns the result and the number of rates tried.
     fn search(knee: f64, from: f64, to: f64) -> (Option<f64>, usize) {
         let mut search = Search {
             good: None,
@@ -348,7 +350,7 @@ mod tests {
         };
         let mut tried = 0;
         while let Some(rate) = search.next() {
-            search.note(rate, rate <= knee);
+            search.record(rate, rate <= knee);
             tried += 1;
             assert!(tried < 100, "a search ends");
         }
@@ -370,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_takes_all_or_nothing_ends_the_search() {
+    fn the_search_ends_if_every_rate_or_no_rate_is_good() {
         assert_eq!(search(1e9, 10_000.0, 50_000.0).0, Some(50_000.0));
         assert_eq!(search(0.0, 10_000.0, 50_000.0).0, None);
     }

@@ -1,66 +1,72 @@
-//! Why frames leave late: because the server's window had no room, or because the generator was busy.
+//! Attributes the delay of late frames to the server or to the generator.
 //!
-//! A frame that leaves late makes those after it late too. So what the server's pressure has cost is carried
-//! from frame to frame, less the time between two frames, which is when lost time is made good; the rest of a
-//! delay is the generator's own. Pure arithmetic on times; one for each connection. On the hot path.
+//! A frame that is sent late delays the frames after it. The delay caused by the server's backpressure is therefore
+//! carried over from frame to frame, reduced by the interval between them, in which the connection catches up. The rest
+//! of a delay is attributed to the generator. Pure arithmetic on times, with one instance per connection. On the hot
+//! path.
 
 use std::time::Duration;
 
-/// A frame is late if it left so long after it was due. Timers are true to about a millisecond; a third of the
-/// strictest latency that we promise (15 ms at p99) is where lateness begins to matter.
+/// A frame is late if it was sent more than this after it was due. Timers are accurate to about a millisecond, and this
+/// is a third of the strictest latency objective (15 ms at p99), so smaller delays do not matter.
 pub const LATE_MIN: Duration = Duration::from_millis(5);
 
-/// With more late frames of its own making than this share, a latency at p99 says more of the generator than of
+/// If the generator delays more than this share of the frames, the p99 latency depends more on the generator than on
 /// the server.
-pub const OWN_LATE_SHARE_MAX: f64 = 0.01;
+pub const GENERATOR_LATE_SHARE_MAX: f64 = 0.01;
 
-/// A closed loop is the server's as long as connections spend at least this share of their time waiting for it.
+/// In a closed loop, the server is the limit if connections wait for it for at least this share of the time.
 pub const WAITING_SHARE_MIN: f64 = 0.1;
 
-/// Who made a frame late.
+/// What made a frame late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The window was full, the server asked for a pause, or the connection was lost.
+    /// The window was full, the server sent a busy frame, or the connection was lost.
     Server,
-    /// The generator's threads were busy, or had no core.
+    /// The generator's threads were busy or were not scheduled.
     Generator,
 }
 
-/// How a frame left.
+/// The causes of a frame's delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
-    /// The part of its delay that was the generator's own.
-    pub own: Duration,
-    /// Whose the larger part is, if it was late at all.
+pub struct SendDelay {
+    /// The part of the delay that the generator caused.
+    pub generator: Duration,
+    /// The cause of the larger part, if the frame was late.
     pub late: Option<Cause>,
 }
 
-/// What the server's pressure has cost that is not made good yet.
+/// The delay caused by the server from which a connection has not caught up yet.
 #[derive(Debug, Default)]
-pub struct Lateness {
+pub struct DelayAttribution {
     carried: Duration,
 }
 
-impl Lateness {
-    /// A frame left `delay` after it was due, `gap` after the one before it was due; its connection could not
-    /// take it for `pressure` of that.
-    pub fn left(&mut self, delay: Duration, gap: Duration, pressure: Duration) -> Start {
-        let carried = self.carried.saturating_sub(gap) + pressure;
+impl DelayAttribution {
+    /// Attributes the delay of a frame that was sent `delay` after it was due. It was due `gap` after the previous
+    /// frame, and the server prevented sending for `backpressure` of the delay.
+    pub fn attribute(
+        &mut self,
+        delay: Duration,
+        gap: Duration,
+        backpressure: Duration,
+    ) -> SendDelay {
+        let carried = self.carried.saturating_sub(gap) + backpressure;
         self.carried = carried.min(delay);
-        let own = delay - self.carried;
-        let late = (delay > LATE_MIN).then_some(if own > self.carried {
+        let generator = delay - self.carried;
+        let late = (delay > LATE_MIN).then_some(if generator > self.carried {
             Cause::Generator
         } else {
             Cause::Server
         });
-        Start { own, late }
+        SendDelay { generator, late }
     }
 }
 
-/// Frames that left late, by cause.
+/// Numbers of frames that were sent late, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LateFrames {
-    /// Frames that left.
+    /// All frames that were sent.
     pub frames: u64,
     /// Late because of the server.
     pub by_server: u64,
@@ -69,7 +75,7 @@ pub struct LateFrames {
 }
 
 impl LateFrames {
-    /// Counts one.
+    /// Counts a frame.
     pub fn count(&mut self, late: Option<Cause>) {
         self.frames += 1;
         match late {
@@ -79,16 +85,16 @@ impl LateFrames {
         }
     }
 
-    /// Counts those of another connection.
+    /// Adds the counts of another connection or phase.
     pub fn add(&mut self, other: &Self) {
         self.frames += other.frames;
         self.by_server += other.by_server;
         self.by_generator += other.by_generator;
     }
 
-    /// Whether an open loop shows the limits of the generator.
-    pub fn is_generators(&self) -> bool {
-        self.by_generator as f64 > self.frames as f64 * OWN_LATE_SHARE_MAX
+    /// Whether the generator limited an open loop.
+    pub fn is_generator_limited(&self) -> bool {
+        self.by_generator as f64 > self.frames as f64 * GENERATOR_LATE_SHARE_MAX
     }
 }
 
@@ -101,48 +107,48 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_leaves_in_time_is_nobodys_fault() {
-        let start = Lateness::default().left(ms(1), ms(10), ms(0));
+    fn a_frame_sent_in_time_is_not_late() {
+        let delay = DelayAttribution::default().attribute(ms(1), ms(10), ms(0));
         assert_eq!(
-            start,
-            Start {
-                own: ms(1),
+            delay,
+            SendDelay {
+                generator: ms(1),
                 late: None
             }
         );
     }
 
     #[test]
-    fn a_full_window_is_the_servers_and_so_are_the_frames_behind_it() {
-        let mut lateness = Lateness::default();
-        let first = lateness.left(ms(100), ms(10), ms(100));
+    fn a_full_window_and_the_frames_behind_it_are_attributed_to_the_server() {
+        let mut attribution = DelayAttribution::default();
+        let first = attribution.attribute(ms(100), ms(10), ms(100));
         assert_eq!(
             first,
-            Start {
-                own: ms(0),
+            SendDelay {
+                generator: ms(0),
                 late: Some(Cause::Server)
             }
         );
-        // The next one was due 10 ms later and could leave at once.
-        let next = lateness.left(ms(91), ms(10), ms(0));
+        // The next frame was due 10 ms later and could be sent at once.
+        let next = attribution.attribute(ms(91), ms(10), ms(0));
         assert_eq!(
             next,
-            Start {
-                own: ms(1),
+            SendDelay {
+                generator: ms(1),
                 late: Some(Cause::Server)
             }
         );
     }
 
     #[test]
-    fn a_busy_generator_is_its_own_limit() {
-        let mut lateness = Lateness::default();
+    fn a_delay_without_backpressure_is_attributed_to_the_generator() {
+        let mut attribution = DelayAttribution::default();
         for delay in [20, 30, 40] {
-            let start = lateness.left(ms(delay), ms(10), ms(0));
+            let found = attribution.attribute(ms(delay), ms(10), ms(0));
             assert_eq!(
-                start,
-                Start {
-                    own: ms(delay),
+                found,
+                SendDelay {
+                    generator: ms(delay),
                     late: Some(Cause::Generator)
                 }
             );
@@ -150,23 +156,23 @@ mod tests {
     }
 
     #[test]
-    fn pressure_is_forgotten_once_it_was_made_good() {
-        let mut lateness = Lateness::default();
-        lateness.left(ms(50), ms(10), ms(50));
-        lateness.left(ms(0), ms(10), ms(0));
-        let start = lateness.left(ms(20), ms(10), ms(0));
-        assert_eq!(start.late, Some(Cause::Generator));
+    fn backpressure_is_forgotten_once_a_connection_has_caught_up() {
+        let mut attribution = DelayAttribution::default();
+        attribution.attribute(ms(50), ms(10), ms(50));
+        attribution.attribute(ms(0), ms(10), ms(0));
+        let delay = attribution.attribute(ms(20), ms(10), ms(0));
+        assert_eq!(delay.late, Some(Cause::Generator));
     }
 
     #[test]
-    fn one_in_a_hundred_is_where_the_generator_is_the_limit() {
+    fn more_than_one_late_frame_in_a_hundred_makes_the_generator_the_limit() {
         let mut late = LateFrames::default();
         for number in 0..1000 {
             late.count((number < 10).then_some(Cause::Generator));
         }
-        assert!(!late.is_generators());
+        assert!(!late.is_generator_limited());
         late.count(Some(Cause::Generator));
-        assert!(late.is_generators());
-        assert!(!LateFrames::default().is_generators());
+        assert!(late.is_generator_limited());
+        assert!(!LateFrames::default().is_generator_limited());
     }
 }

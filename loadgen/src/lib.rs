@@ -1,13 +1,11 @@
-//! The load generator of Muster: simulated fleets, and a verdict on every count.
+//! The load generator of Muster: simulates fleets and verifies every count.
 //!
-//! A run makes a fleet from a seed, sends its check-ins over connections of gateways or devices, and
-//! then compares the server's counts with what the engine's model says they must be, cell by cell.
-//! [`handshake_flood`] and [`non_reading`] are misbehaving peers, for trials of a server.
-//! The binary `muster-loadgen` is a thin shell over [`run::run`].
+//! A run makes a fleet from a seed, sends its check-ins over connections of gateways or devices, and then compares the
+//! server's counts with those of the engine's model, cell by cell. [`handshake_flood`] and [`non_reading`] are
+//! misbehaving peers, to test a server's limits. The binary `muster-loadgen` is a thin wrapper.
 //!
-//! Bounds: 24 bytes a device, and for each connection one frame and the client's window. What it
-//! does not do: it is no client for real devices (that is `muster-client`), and it measures no server
-//! but the one it is pointed at.
+//! Bounds: 24 bytes per device, and for each connection one frame and the client's window. What it does not do: serve
+//! as a client for real devices (use `muster-client`), or start servers.
 #![forbid(unsafe_code)]
 
 pub mod ceiling;
@@ -19,7 +17,6 @@ pub mod handshake_flood;
 pub mod hdr;
 pub mod html;
 pub mod knee;
-pub mod latency_lanes;
 pub mod lateness;
 pub mod machine;
 pub mod non_reading;
@@ -29,4 +26,5 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod series;
+pub mod striped_histograms;
 pub mod verify;

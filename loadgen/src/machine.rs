@@ -1,10 +1,10 @@
-//! The machine that a run was made on: without it a figure means nothing.
+//! Describes the machine of a run, because measurements cannot be interpreted without it.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-/// What the report says of the machine, by its keys.
+/// The description as a JSON object.
 pub fn describe() -> Value {
     let memory_kib = field(&read("/proc/meminfo"), "MemTotal")
         .and_then(|text| text.trim_end_matches(" kB").parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! The binary `muster-loadgen`: arguments in, a report out, an exit code.
+//! The binary `muster-loadgen`: parses arguments, prints a report, and returns an exit code.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -21,11 +21,13 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run(arguments) => show(run::run(&arguments), &arguments.output),
-        Command::Scenario(scenario) => show(scenario::run(&scenario), &scenario.common().output),
+        Command::Run(arguments) => output_run(run::run(&arguments), &arguments.output),
+        Command::Scenario(scenario) => {
+            output_run(scenario::run(&scenario), &scenario.common().output)
+        }
         Command::Compare(arguments) => {
             let comparison = compare_runs(&arguments);
-            tell(
+            print_result(
                 arguments.json,
                 comparison.map(|comparison| (comparison.to_json(), comparison.to_text())),
             )
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         Command::Knee(arguments) => find_knee(&arguments),
         Command::Ceiling(arguments) => {
             let ceiling = ceiling::measure(&arguments);
-            tell(
+            print_result(
                 arguments.json,
                 ceiling.map(|ceiling| (ceiling.to_json(), ceiling.to_text())),
             )
@@ -41,14 +43,14 @@ fn main() -> ExitCode {
         Command::Rate(arguments) => measure_rate(&arguments),
         Command::HandshakeFlood(arguments) => {
             let result = handshake_flood::run(&arguments);
-            tell(
+            print_result(
                 arguments.json,
                 result.map(|result| (result.to_json(), result.to_text())),
             )
         }
         Command::NonReading(arguments) => {
             let result = non_reading::run(&arguments);
-            tell(
+            print_result(
                 arguments.json,
                 result.map(|result| (result.to_json(), result.to_text())),
             )
@@ -64,9 +66,9 @@ fn compare_runs(arguments: &CompareArguments) -> Result<Comparison, RunError> {
     Ok(comparison)
 }
 
-/// A result without a verdict, as an object or as a sentence.
-fn tell(is_json: bool, result: Result<(Value, String), RunError>) -> ExitCode {
-    done(result.and_then(|(json, text)| {
+/// Prints a result without a verdict, as a JSON object or as text.
+fn print_result(is_json: bool, result: Result<(Value, String), RunError>) -> ExitCode {
+    exit_code(result.and_then(|(json, text)| {
         print(&if is_json {
             format!("{json}\n")
         } else {
@@ -75,7 +77,7 @@ fn tell(is_json: bool, result: Result<(Value, String), RunError>) -> ExitCode {
     }))
 }
 
-fn done(result: Result<(), RunError>) -> ExitCode {
+fn exit_code(result: Result<(), RunError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
@@ -87,10 +89,10 @@ fn fail(error: &RunError) -> ExitCode {
     error.exit_code().into()
 }
 
-/// The report of a run, and the files that were asked for.
-fn show(report: Result<Report, RunError>, output: &OutputArguments) -> ExitCode {
+/// Outputs the report of a run.
+fn output_run(report: Result<Report, RunError>, output: &OutputArguments) -> ExitCode {
     match report {
-        Ok(report) => put(&report, &report.to_json(), || report.to_text(), output),
+        Ok(report) => output_report(&report, &report.to_json(), || report.to_text(), output),
         Err(error) => fail(&error),
     }
 }
@@ -99,14 +101,14 @@ fn find_knee(arguments: &KneeArguments) -> ExitCode {
     match knee::find(arguments) {
         Ok(knee) => {
             let text = || format!("{}\n", knee.to_text());
-            put(&knee.report, &knee.to_json(), text, &arguments.output)
+            output_report(&knee.report, &knee.to_json(), text, &arguments.output)
         }
         Err(error) => fail(&error),
     }
 }
 
-/// Prints and writes what was asked for; the verdict is the exit code.
-fn put(
+/// Writes the requested files and prints the report. The exit code is the verdict.
+fn output_report(
     report: &Report,
     json: &Value,
     text: impl FnOnce() -> String,
@@ -115,12 +117,12 @@ fn put(
     if let Err(error) = write_files(report, json, output) {
         return fail(&error);
     }
-    let printed = done(print(&if output.json {
+    let printed = exit_code(print(&if output.json {
         format!("{json}\n")
     } else {
         text()
     }));
-    if report.is_wrong() {
+    if report.has_differences() {
         EXIT_DIFFERENCE.into()
     } else {
         printed
@@ -142,13 +144,13 @@ fn measure_rate(arguments: &RateArguments) -> ExitCode {
     let rate = rate::measure(arguments, clock::since_epoch);
     let seconds = rate.elapsed.as_secs_f64();
     let per_second = rate.check_ins as f64 / seconds / 1e6;
-    done(print(&format!(
+    exit_code(print(&format!(
         "{} check-ins in {seconds:.3} s: {per_second:.2} M/s\n",
         rate.check_ins
     )))
 }
 
-/// Prints a result; a closed pipe is not an error, a full disk is.
+/// Prints a result. A closed pipe is not an error, but a full disk is.
 fn print(text: &str) -> Result<(), RunError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -17,7 +17,7 @@ use tokio::{
 
 use muster_testkit::{
     clock,
-    fleet::{Members, Part, Shape},
+    fleet::{DeviceSet, FleetPart, Shape},
     identities::{self, IdentityFile, Kind},
 };
 
@@ -62,7 +62,7 @@ impl NonReadingResult {
         })
     }
 
-    /// The sentence for people.
+    /// The result as one sentence.
     pub fn to_text(&self) -> String {
         let closed: Vec<_> = self
             .closed
@@ -133,7 +133,7 @@ async fn run_devices(
     for (number, file) in (0..).zip(found) {
         let Some(id) = file.device_id() else { continue };
         let shape = Shape::new(arguments.seed);
-        let part = Part::new(&shape, &Members::One(id, number), u64::MAX);
+        let part = FleetPart::new(&shape, &DeviceSet::Single(id, number), u64::MAX);
         let mut config = ClientConfig::new(
             arguments.target,
             Pem::file(&arguments.ca),
@@ -160,7 +160,7 @@ async fn run_devices(
 
 async fn run_device(
     mut client: NonReadingClient,
-    mut part: Part,
+    mut part: FleetPart,
     frame: usize,
     end: Instant,
 ) -> DeviceResult {

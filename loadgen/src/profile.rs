@@ -1,31 +1,31 @@
-//! How much load is offered over time: as much as the server takes, a rate, steps of rates, or a schedule.
+//! The load that is offered over time: a closed loop, a rate, steps of rates, or a schedule.
 //!
-//! Pure arithmetic; whoever sends does the waiting.
+//! Pure arithmetic; the sender does the waiting.
 
 use std::time::Duration;
 
-/// A rate for a while.
+/// A rate for some time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Check-ins a second over all connections.
+    /// Check-ins per second over all connections.
     pub rate: f64,
-    /// For how long; infinite for the last one of a run without an end.
+    /// The duration; infinite for a rate without an end.
     pub seconds: f64,
 }
 
 /// The load of a measured phase.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Profile {
-    /// Closed loop: the next frame is made when there is room for it.
+    /// Closed loop: the next frame is made when the window has room.
     Closed,
-    /// Open loop: rates one after the other.
+    /// Open loop: one rate after the other.
     Steps(Vec<Step>),
-    /// Open loop: every device has its own times, and so many check-ins are due in each second.
+    /// Open loop: each device has its own times. The numbers of check-ins that are due in each second.
     Schedule(Vec<u64>),
 }
 
 impl Profile {
-    /// One rate without an end, or a closed loop.
+    /// An open loop with a constant rate, or a closed loop if there is no rate.
     pub fn of_rate(rate: Option<f64>) -> Self {
         rate.map_or(Self::Closed, |rate| {
             let seconds = f64::INFINITY;
@@ -33,7 +33,7 @@ impl Profile {
         })
     }
 
-    /// Check-ins that are due by then; none where nothing is ever due.
+    /// The number of check-ins that are due after `elapsed`; `None` in a closed loop.
     pub fn offered_by(&self, elapsed: Duration) -> Option<f64> {
         let elapsed = elapsed.as_secs_f64();
         match self {
@@ -49,7 +49,7 @@ impl Profile {
             }
             Self::Schedule(seconds) => {
                 let whole = elapsed.floor();
-                // A run of a million years would saturate, which is right as well.
+                // The cast saturates for extremely long runs, which is harmless.
                 let at = (whole as usize).min(seconds.len());
                 let before: u64 = seconds[..at].iter().sum();
                 let part = seconds.get(at).map_or(0.0, |count| *count as f64);
@@ -58,20 +58,7 @@ impl Profile {
         }
     }
 
-    /// The step at this time, if there are several.
-    pub fn step_at(&self, elapsed: f64) -> Option<usize> {
-        let Self::Steps(steps) = self else {
-            return None;
-        };
-        let mut end = 0.0;
-        let found = steps.iter().position(|step| {
-            end += step.seconds;
-            elapsed < end
-        });
-        (steps.len() > 1).then(|| found.unwrap_or(steps.len() - 1))
-    }
-
-    /// When the last step ends; none for a schedule, a closed loop, or a rate without an end.
+    /// When the last step ends; `None` for a schedule, a closed loop, or a rate without an end.
     pub fn end(&self) -> Option<Duration> {
         let Self::Steps(steps) = self else {
             return None;
@@ -80,7 +67,7 @@ impl Profile {
     }
 }
 
-/// Steps of the same length from one rate to another.
+/// A ramp from one rate to another in steps of the same duration.
 pub fn ramp(from: f64, to: f64, steps: u32, seconds: f64) -> Profile {
     let rate = |step: u32| {
         let share = f64::from(step) / f64::from(steps.max(2) - 1);
@@ -101,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ramp_goes_from_one_end_to_the_other() {
+    fn a_ramp_includes_both_ends() {
         let Profile::Steps(steps) = ramp(100.0, 400.0, 4, 2.0) else {
             panic!("steps")
         };
@@ -118,29 +105,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_offered_adds_up_over_the_steps() {
+    fn the_offered_check_ins_add_up_over_the_steps() {
         let profile = ramp(100.0, 300.0, 3, 2.0);
-        let by = |seconds| {
+        let offered_by = |seconds| {
             profile
                 .offered_by(Duration::from_secs_f64(seconds))
                 .unwrap()
         };
         assert_eq!(
-            [by(0.0), by(1.0), by(3.0), by(100.0)],
+            [0.0, 1.0, 3.0, 100.0].map(offered_by),
             [0.0, 100.0, 400.0, 1200.0]
         );
         assert_eq!(profile.end(), Some(Duration::from_secs(6)));
-        assert_eq!(
-            [0.0, 2.0, 5.9, 9.0].map(|at| profile.step_at(at)),
-            [0, 1, 2, 2].map(Some)
-        );
     }
 
     #[test]
-    fn a_rate_has_no_end_and_no_steps() {
+    fn a_constant_rate_has_no_end() {
         let profile = Profile::of_rate(Some(5.0));
         assert_eq!(profile.offered_by(Duration::from_secs(10)), Some(50.0));
-        assert_eq!((profile.end(), profile.step_at(3.0)), (None, None));
+        assert_eq!(profile.end(), None);
         assert_eq!(
             Profile::of_rate(None).offered_by(Duration::from_secs(1)),
             None
@@ -148,15 +131,15 @@ mod tests {
     }
 
     #[test]
-    fn a_calendar_offers_what_is_in_it() {
+    fn a_schedule_offers_what_is_due_in_each_second() {
         let profile = Profile::Schedule(vec![10, 20]);
-        let by = |seconds| {
+        let offered_by = |seconds| {
             profile
                 .offered_by(Duration::from_secs_f64(seconds))
                 .unwrap()
         };
         assert_eq!(
-            [by(0.5), by(1.0), by(1.5), by(9.0)],
+            [0.5, 1.0, 1.5, 9.0].map(offered_by),
             [5.0, 10.0, 20.0, 30.0]
         );
     }

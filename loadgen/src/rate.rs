@@ -1,30 +1,30 @@
-//! How fast check-ins are made, without a server: what a run cannot exceed on one core.
+//! Measures how fast check-ins are made on one core, without a server. A run cannot exceed this rate per core.
 
 use std::{hint::black_box, time::Duration};
 
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES};
 
-use muster_testkit::fleet::{Members, Part, Shape};
+use muster_testkit::fleet::{DeviceSet, FleetPart, Shape};
 
 use crate::cli::RateArguments;
 
-/// What was measured.
+/// The result.
 #[derive(Debug)]
 pub struct Rate {
     /// Check-ins made.
     pub check_ins: u64,
-    /// How long it took.
+    /// The duration.
     pub elapsed: Duration,
 }
 
-/// Makes frames as for one gateway, oracle included, and drops them. `clock` is read before and
-/// after.
+/// Makes the frames of one gateway, including the expected state of the devices, and drops them. `clock` is read before
+/// and after.
 pub fn measure(arguments: &RateArguments, clock: impl Fn() -> Duration) -> Rate {
-    let members = Members::Numbered {
+    let devices = DeviceSet::Range {
         first: 0,
         count: arguments.devices,
     };
-    let mut part = Part::new(&Shape::new(arguments.seed), &members, arguments.check_ins);
+    let mut part = FleetPart::new(&Shape::new(arguments.seed), &devices, arguments.check_ins);
     let start = clock();
     let mut check_ins = 0;
     loop {

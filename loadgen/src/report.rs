@@ -1,15 +1,15 @@
-//! What a run has shown: one JSON object, or tables for people.
+//! The report of a run: one JSON object, or text with tables.
 //!
-//! The JSON keys are a promise to scripts: none is removed or changes its meaning. Text from the
-//! server is printed without control characters. What it does not do: judge; see `verify`.
+//! Scripts depend on the JSON keys. Text from the server is printed without control characters. What it does not do:
+//! compare counts; see `verify`.
 
 use muster_wire::Rejection;
 use serde_json::{Map, Value, json};
 
-use muster_testkit::{fleet::Shape, latency::Latency, ops::CountsObject, schedule::Pass};
+use muster_testkit::{fleet::Shape, latency::Latency, ops::CountsObject, schedule::Timing};
 
 use crate::{
-    driver::{Load, Measured},
+    driver::{Load, Measurements},
     lateness::WAITING_SHARE_MIN,
     machine,
     profile::Profile,
@@ -22,24 +22,24 @@ mod table;
 use samples::LatencyJson;
 pub(crate) use table::grouped;
 
-/// Differences that are shown, at most.
+/// The maximum number of differences in a report.
 const DIFFERENCES_SHOWN: usize = 20;
 
-/// A part of a run that is looked at on its own.
+/// A phase of a run that is reported separately.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phase {
-    /// What it is.
+    /// The name.
     pub name: String,
-    /// When it begins, in seconds after the start of the measured phase.
+    /// The start, in seconds after the start of the measured phase.
     pub from: f64,
-    /// When it ends.
+    /// The end, in the same unit.
     pub until: f64,
-    /// Check-ins a second that it offers, if they are fixed.
+    /// Check-ins offered per second, if the rate is constant.
     pub rate: Option<f64>,
 }
 
 impl Phase {
-    /// The steps of a profile that has several.
+    /// The steps of a profile that has more than one.
     pub fn of_steps(profile: &Profile) -> Vec<Self> {
         let Profile::Steps(steps) = profile else {
             return Vec::new();
@@ -64,46 +64,46 @@ impl Phase {
     }
 }
 
-/// How the run was set up.
+/// The parameters of the run.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// `run`, or the name of a scenario.
     pub workload: &'static str,
     /// `gateway` or `device`.
     pub mode: &'static str,
-    /// How the fleet behaves.
+    /// The behaviour of the fleet.
     pub shape: Shape,
-    /// Devices that were to check in.
+    /// The number of devices.
     pub devices: u64,
-    /// Connections.
+    /// The number of connections.
     pub connections: usize,
-    /// Check-ins in a frame.
+    /// Check-ins per frame.
     pub frame: usize,
-    /// Frames unacknowledged, at most, as asked for.
+    /// The requested maximum number of unacknowledged frames.
     pub window: u16,
-    /// Check-ins a second that were asked for, if it was one rate.
+    /// The requested check-ins per second, if the rate is constant.
     pub rate: Option<f64>,
-    /// When check-ins were to be sent.
+    /// The offered load.
     pub load: Load,
-    /// How the time of a scenario passed.
-    pub pass: Option<Pass>,
+    /// The timing of a scenario.
+    pub timing: Option<Timing>,
     /// The options of the workload.
     pub parameters: Map<String, Value>,
-    /// Parts of the run that are looked at on their own.
+    /// Phases that are reported separately.
     pub phases: Vec<Phase>,
 }
 
-/// What kept a run from being faster.
+/// What limited the rate of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// The server, or the line to it.
+    /// The server, or the network.
     Server,
-    /// The generator: its threads were busy, or had no core.
+    /// The generator: its threads were busy or were not scheduled.
     Generator,
 }
 
 impl Limit {
-    /// The word in reports.
+    /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Server => "server",
@@ -112,39 +112,39 @@ impl Limit {
     }
 }
 
-/// Everything a run has shown.
+/// The results of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// How it was set up.
+    /// The parameters.
     pub setup: Setup,
-    /// What was measured.
-    pub measured: Measured,
-    /// The server's numbers after the run.
+    /// The measurements.
+    pub measured: Measurements,
+    /// The server's counts after the run.
     pub counts: Option<CountsObject>,
-    /// The comparison; `None` with `--no-verify`.
+    /// The comparison of the counts; `None` with `--no-verify`.
     pub verdict: Option<Verdict>,
     /// Resident bytes of the server before the run.
     pub server_rss_base_bytes: Option<u64>,
     /// Resident bytes of the server after the run.
     pub server_rss_bytes: Option<u64>,
-    /// Another tenant that sent at the same time, and what that has shown.
+    /// Another tenant that sent at the same time, and its report.
     pub other: Option<(String, Box<Self>)>,
 }
 
 impl Report {
-    /// Whether the run was verified and everything is as predicted.
+    /// Whether the run was verified and all counts match the expected counts.
     pub fn is_verified(&self) -> bool {
-        self.verdict.as_ref().is_some_and(Verdict::is_right)
+        self.verdict.as_ref().is_some_and(Verdict::matches)
     }
 
-    /// Whether the run was verified and something differs.
-    pub fn is_wrong(&self) -> bool {
+    /// Whether the run was verified and some counts differ.
+    pub fn has_differences(&self) -> bool {
         self.verdict
             .as_ref()
-            .is_some_and(|verdict| !verdict.is_right())
+            .is_some_and(|verdict| !verdict.matches())
     }
 
-    /// Durable check-ins a second: acknowledged ones by the time to the last ack.
+    /// Durable check-ins per second, until the last ack.
     pub fn check_ins_per_second(&self) -> f64 {
         if self.measured.seconds > 0.0 {
             self.measured.acked as f64 / self.measured.seconds
@@ -158,15 +158,15 @@ impl Report {
         self.measured.series.latency()
     }
 
-    /// Those of the frames that were made when every device of their connection had checked in before: the latencies
-    /// of a fleet that the server knows. None if there was no such frame.
+    /// The latencies of frames that were made after every device of their connection had checked in, so that the server
+    /// knew all devices. `None` if there was no such frame.
     pub fn known_latency(&self) -> Option<Latency> {
         self.measured.series.known_latency()
     }
 
-    /// Connections that were lost and opened again; those that were cut on purpose are not meant.
+    /// The number of reconnects, not counting those of a reconnect storm.
     pub fn reconnects(&self) -> u64 {
-        let times = if self.setup.load.storm.is_some() {
+        let times = if self.setup.load.reconnect_within.is_some() {
             2
         } else {
             1
@@ -175,39 +175,39 @@ impl Report {
         self.measured.progress.connections.saturating_sub(opened)
     }
 
-    /// What kept the run from being faster; none if all that was offered was sent in time.
+    /// What limited the rate; `None` if everything offered was sent in time.
     pub fn limit(&self) -> Option<Limit> {
         let measured = &self.measured;
-        if self.setup.load.storm.is_some() {
+        if self.setup.load.reconnect_within.is_some() {
             return None;
         }
         if self.setup.load.profile == Profile::Closed {
-            let all = measured.seconds * self.setup.connections as f64;
-            let is_waiting = measured.waiting_seconds >= all * WAITING_SHARE_MIN;
+            let total = measured.seconds * self.setup.connections as f64;
+            let is_waiting = measured.waiting_seconds >= total * WAITING_SHARE_MIN;
             return Some(if is_waiting {
                 Limit::Server
             } else {
                 Limit::Generator
             });
         }
-        if measured.late.is_generators() {
+        if measured.late.is_generator_limited() {
             return Some(Limit::Generator);
         }
         (self.is_saturated() || measured.held_back > 0).then_some(Limit::Server)
     }
 
-    /// Whether less than 99 % of the rate asked for was reached, so that the latencies are those of
-    /// a queue that grows.
+    /// Whether less than 99 % of the requested rate was reached. The latencies are then mostly waiting times in a
+    /// growing queue.
     pub fn is_saturated(&self) -> bool {
         self.setup.rate.is_some_and(|rate| {
-            // The schedule ends one interval after its last frame, so short runs look slower.
+            // The schedule ends one interval after its last frame, so that short runs appear slower.
             let check_ins = self.measured.acked as f64;
             let scheduled = (check_ins - self.setup.frame as f64).max(0.0) / rate;
             self.measured.seconds > scheduled / 0.99 + self.latency().quantile_ms(0.5) / 1e3
         })
     }
 
-    /// How the check-ins were answered: what the whole run was, less what came before them.
+    /// The answers to the measured check-ins: those of the whole run, minus those before the measured phase.
     pub fn answers(&self) -> [(&'static str, u64); 4] {
         let (all, before) = (&self.measured.progress, &self.measured.before);
         [
@@ -241,7 +241,7 @@ impl Report {
             "check_ins_per_second": self.check_ins_per_second().round(),
             "seconds": measured.seconds,
             "inventories": measured.inventories,
-            "check_ins_settled": measured.settled,
+            "check_ins_warm_up": measured.warm_up_check_ins,
             "frames_resent": progress.frames_resent,
             "reconnects": self.reconnects(),
             "busy": progress.busy,
@@ -255,7 +255,7 @@ impl Report {
                 "by_server": measured.late.by_server,
                 "by_generator": measured.late.by_generator,
             },
-            "generator_delay_ms": LatencyJson::from(measured.series.start_delay()),
+            "generator_delay_ms": LatencyJson::from(measured.series.generator_delay()),
             "waiting_for_server_seconds": measured.waiting_seconds,
             "generator_core_seconds": measured.generator_core_seconds,
             "server_core_seconds": measured.server_core_seconds,
@@ -271,7 +271,7 @@ impl Report {
         for (name, count) in self.answers() {
             json[name] = count.into();
         }
-        json["compress"] = setup.pass.map(|pass| pass.compress).into();
+        json["compress"] = setup.timing.map(|timing| timing.compress).into();
         json["parameters"] = self.parameters();
         json["machine"] = machine::describe();
         json["started_at_ms"] = (measured.started.as_millis() as u64).into();
@@ -286,7 +286,7 @@ impl Report {
         json
     }
 
-    /// The sentence that nobody may overlook, if the run says more of the generator than of the server.
+    /// A prominent warning if the generator was the limit.
     pub fn warning(&self) -> Option<String> {
         if self.limit() != Some(Limit::Generator) {
             return None;
@@ -295,21 +295,21 @@ impl Report {
         Some(if self.setup.load.profile == Profile::Closed {
             format!(
                 "THE GENERATOR WAS THE LIMIT: connections waited for the server only {:.1} % of the time, so the \
-                 server may take more than this.",
+                 server may take more.",
                 self.measured.waiting_seconds * 100.0
                     / (self.measured.seconds * self.setup.connections as f64)
                         .max(f64::MIN_POSITIVE),
             )
         } else {
             format!(
-                "THE GENERATOR WAS THE LIMIT: {} of {} frames left late because its threads were busy ({} because \
-                 of the server), so the latencies say more of the generator than of the server.",
+                "THE GENERATOR WAS THE LIMIT: {} of {} frames were sent late because its threads were busy ({} because \
+                 of the server), so the latencies depend more on the generator than on the server.",
                 late.by_generator, late.frames, late.by_server,
             )
         })
     }
 
-    /// What the report of another tenant says of this one.
+    /// The summary of this tenant in the report of the other tenant.
     fn as_other(&self, tenant: &str) -> Value {
         json!({
             "tenant": tenant,
@@ -321,7 +321,7 @@ impl Report {
         })
     }
 
-    /// Everything that was asked for; two runs with the same are the same workload.
+    /// All parameters. Two runs with equal parameters are the same workload.
     fn parameters(&self) -> Value {
         let Self { setup, .. } = self;
         let shape = &setup.shape;
@@ -343,7 +343,7 @@ impl Report {
         all
     }
 
-    /// The tables for people.
+    /// The report as text.
     pub fn to_text(&self) -> String {
         table::text(self)
     }

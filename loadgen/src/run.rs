@@ -1,6 +1,6 @@
-//! The order of a run: ask for the policy, make the fleet, send, ask, compare.
+//! A whole run: reads the policy, makes the fleet, sends, reads the counts, and compares them.
 //!
-//! Owner: the main thread, which blocks; the connections have a runtime of their own.
+//! Owner: the main thread, which blocks; the connections run on a tokio runtime.
 
 use std::{io::IsTerminal, sync::Arc, time::Duration};
 
@@ -13,52 +13,52 @@ use tokio::runtime::Runtime;
 use muster_testkit::{
     cadence::Cadence,
     clock,
-    fleet::{Members, Part, Shape, Tally},
+    fleet::{DeviceSet, FleetPart, Shape, Tally},
     identities::{self, IdentityFile, Kind},
     ops::TenantOps,
-    oracle::Prediction,
-    schedule::{Pass, Schedule},
+    oracle::ExpectedCounts,
+    schedule::{Schedule, Timing},
     usage::resident_bytes,
 };
 
 use crate::{
     cli::{EnvironmentArguments, FleetArguments, OutputArguments, RunArguments},
-    driver::{self, Live, Load, Measured, Member, Plan},
+    driver::{self, ConnectionSpec, LiveCounters, Load, Measurements, Target},
     error::RunError,
     profile::Profile,
     report::{Phase, Report, Setup},
     verify::Verdict,
 };
 
-/// How often the progress bar moves.
+/// The update interval of the progress bar.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What to do in a run: which fleet sends what, and what the report calls it.
+/// The parameters of a run.
 #[derive(Debug, Clone)]
-pub struct Order {
-    /// Which server, and as whom.
+pub struct RunPlan {
+    /// The server, and the identities to connect with.
     pub environment: EnvironmentArguments,
-    /// Which fleet.
+    /// The fleet.
     pub fleet: FleetArguments,
-    /// How it behaves.
+    /// The behaviour of the fleet.
     pub shape: Shape,
     /// `run`, or the name of a scenario.
     pub workload: &'static str,
-    /// Check-ins to send; with a schedule that says how many.
+    /// Check-ins to send; ignored if there is a cadence.
     pub check_ins: u64,
-    /// When they are sent.
+    /// The offered load.
     pub load: Load,
-    /// When the devices check in, if that is up to each of them.
-    pub cadence: Option<(Cadence, Pass)>,
-    /// Whether every device checks in once before.
-    pub settle: bool,
-    /// The options of the workload, as the report shows them.
+    /// The cadence of the devices, if they have a schedule.
+    pub cadence: Option<(Cadence, Timing)>,
+    /// Whether there is a warm-up, in which every device checks in once.
+    pub warm_up: bool,
+    /// The options of the workload, for the report.
     pub parameters: Map<String, Value>,
-    /// Parts of the run that the report looks at on their own.
+    /// Phases that are reported separately.
     pub phases: Vec<Phase>,
 }
 
-impl From<&RunArguments> for Order {
+impl From<&RunArguments> for RunPlan {
     fn from(arguments: &RunArguments) -> Self {
         let profile = arguments.profile();
         let time_max = arguments
@@ -82,45 +82,45 @@ impl From<&RunArguments> for Order {
             load: Load {
                 profile,
                 time_max,
-                storm: None,
+                reconnect_within: None,
             },
             cadence: None,
-            settle: false,
+            warm_up: false,
             parameters: parameters.as_object().cloned().unwrap_or_default(),
         }
     }
 }
 
-/// A run that is about to begin.
-pub(crate) struct Prepared {
-    order: Order,
+/// A run before it starts.
+pub(crate) struct PreparedRun {
+    plan: RunPlan,
     ops: Option<TenantOps>,
     policy: Option<TenantPolicy>,
     server_rss_base_bytes: Option<u64>,
     connections: usize,
 }
 
-/// Does one run.
+/// Performs the `run` workload.
 ///
 /// # Errors
-/// Whatever keeps it from having a result. Counts that differ are a result.
+/// If there is no result. Counts that differ are a result.
 pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
     arguments.check()?;
-    execute(Order::from(arguments), &arguments.output)
+    execute(RunPlan::from(arguments), &arguments.output)
 }
 
-/// Does what an order says.
+/// Performs a run.
 ///
 /// # Errors
-/// Whatever keeps it from having a result. Counts that differ are a result.
-pub fn execute(order: Order, output: &OutputArguments) -> Result<Report, RunError> {
-    let (prepared, members) = prepare(order)?;
-    let order = &prepared.order;
-    let runtime = runtime(order.environment.threads)?;
-    let live = Arc::new(Live::default());
-    let bar = progress_bar(order, output, &runtime, &live);
-    let plan = plan(order);
-    let result = runtime.block_on(driver::run(&plan, members, &order.load, order.settle, live));
+/// If there is no result. Counts that differ are a result.
+pub fn execute(plan: RunPlan, output: &OutputArguments) -> Result<Report, RunError> {
+    let (prepared, specs) = prepare(plan)?;
+    let plan = &prepared.plan;
+    let runtime = runtime(plan.environment.threads)?;
+    let live = Arc::new(LiveCounters::default());
+    let bar = progress_bar(plan, output, &runtime, &live);
+    let target = target(plan);
+    let result = runtime.block_on(driver::run(&target, specs, &plan.load, plan.warm_up, live));
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
@@ -128,15 +128,15 @@ pub fn execute(order: Order, output: &OutputArguments) -> Result<Report, RunErro
     prepared.report(&parts, measured)
 }
 
-/// Looks whether a run can be had, and makes its fleet.
-pub(crate) fn prepare(mut order: Order) -> Result<(Prepared, Vec<Member>), RunError> {
-    order.environment.check()?;
-    order.fleet.check()?;
-    let mut members = members(&order)?;
-    if let Some((cadence, pass)) = order.cadence {
-        order.load.profile = follow(&mut members, cadence, pass, order.shape.seed);
+/// Checks that a run is possible, and makes its fleet.
+pub(crate) fn prepare(mut plan: RunPlan) -> Result<(PreparedRun, Vec<ConnectionSpec>), RunError> {
+    plan.environment.check()?;
+    plan.fleet.check()?;
+    let mut specs = specs(&plan)?;
+    if let Some((cadence, timing)) = plan.cadence {
+        plan.load.profile = schedule(&mut specs, cadence, timing, plan.shape.seed);
     }
-    let environment = &order.environment;
+    let environment = &plan.environment;
     let ops = environment
         .ops
         .as_ref()
@@ -145,23 +145,23 @@ pub(crate) fn prepare(mut order: Order) -> Result<(Prepared, Vec<Member>), RunEr
         Some(ops) if !environment.no_verify => Some(policy_of(ops, &environment.tenant)?),
         _ => None,
     };
-    let prepared = Prepared {
+    let prepared = PreparedRun {
         server_rss_base_bytes: environment.server_pid.and_then(resident_bytes),
-        connections: members.len(),
-        order,
+        connections: specs.len(),
+        plan,
         ops,
         policy,
     };
-    Ok((prepared, members))
+    Ok((prepared, specs))
 }
 
-/// Gives every device its times; returns what that offers.
-fn follow(members: &mut [Member], cadence: Cadence, pass: Pass, seed: u64) -> Profile {
+/// Schedules the check-ins of all devices; returns the offered load.
+fn schedule(specs: &mut [ConnectionSpec], cadence: Cadence, timing: Timing, seed: u64) -> Profile {
     let mut offered = Vec::new();
-    for member in members {
-        let due = member
+    for spec in specs {
+        let due = spec
             .part
-            .follow(|devices, first| Schedule::new(cadence, pass, seed, devices, first));
+            .set_schedule(|devices, first| Schedule::new(cadence, timing, seed, devices, first));
         if offered.len() < due.len() {
             offered.resize(due.len(), 0);
         }
@@ -172,27 +172,31 @@ fn follow(members: &mut [Member], cadence: Cadence, pass: Pass, seed: u64) -> Pr
     Profile::Schedule(offered)
 }
 
-impl Prepared {
-    pub(crate) const fn order(&self) -> &Order {
-        &self.order
+impl PreparedRun {
+    pub(crate) const fn plan(&self) -> &RunPlan {
+        &self.plan
     }
 
-    /// Asks the server, and compares.
-    pub(crate) fn report(self, parts: &[Part], measured: Measured) -> Result<Report, RunError> {
-        let (order, fleet) = (self.order, self.connections);
+    /// Reads the server's counts and compares them with the expected counts.
+    pub(crate) fn report(
+        self,
+        parts: &[FleetPart],
+        measured: Measurements,
+    ) -> Result<Report, RunError> {
+        let (plan, connections) = (self.plan, self.connections);
         let setup = Setup {
-            workload: order.workload,
-            mode: order.fleet.kind.name(),
-            shape: order.shape,
-            devices: order.fleet.devices,
-            connections: fleet,
-            frame: order.fleet.frame(),
-            window: order.fleet.window,
-            rate: constant_rate(&order.load.profile),
-            load: order.load,
-            pass: order.cadence.map(|(_, pass)| pass),
-            parameters: order.parameters,
-            phases: order.phases,
+            workload: plan.workload,
+            mode: plan.fleet.kind.name(),
+            shape: plan.shape,
+            devices: plan.fleet.devices,
+            connections,
+            frame: plan.fleet.frame(),
+            window: plan.fleet.window,
+            rate: constant_rate(&plan.load.profile),
+            load: plan.load,
+            timing: plan.cadence.map(|(_, timing)| timing),
+            parameters: plan.parameters,
+            phases: plan.phases,
         };
         let mut report = Report {
             setup,
@@ -200,7 +204,7 @@ impl Prepared {
             counts: self.ops.as_ref().map(TenantOps::counts).transpose()?,
             verdict: None,
             server_rss_base_bytes: self.server_rss_base_bytes,
-            server_rss_bytes: order.environment.server_pid.and_then(resident_bytes),
+            server_rss_bytes: plan.environment.server_pid.and_then(resident_bytes),
             other: None,
         };
         if let (Some(policy), Some(ops)) = (self.policy, self.ops) {
@@ -217,47 +221,46 @@ fn constant_rate(profile: &Profile) -> Option<f64> {
     }
 }
 
-/// The tenant's rules, if a prediction can be made at all.
+/// The tenant's rules, if verification is possible.
 fn policy_of(ops: &TenantOps, tenant: &str) -> Result<TenantPolicy, RunError> {
     let policy = ops.policy()?;
     if !policy.auto_create_devices {
         return Err(RunError::Configuration(format!(
-            "tenant {tenant} does not create devices by itself, so it will reject this fleet; set \
+            "tenant {tenant} does not create devices automatically, so it would reject this fleet; set \
              auto_create_devices, or pass --no-verify",
         )));
     }
     let devices: u64 = ops.cells()?.values().sum();
     if devices > 0 {
         return Err(RunError::Usage(format!(
-            "tenant {tenant} already has {devices} devices, and the prediction starts from none; use an \
-             empty tenant, or pass --no-verify",
+            "tenant {tenant} already has {devices} devices, but verification requires a tenant without devices; use \
+             an empty tenant, or pass --no-verify",
         )));
     }
     Ok(policy)
 }
 
-/// The fleet, cut into one part for each connection: those of the gateways, then the devices that
-/// connect by themselves.
-fn members(order: &Order) -> Result<Vec<Member>, RunError> {
-    let (environment, fleet) = (&order.environment, &order.fleet);
+/// The fleet, split into one part per connection: first the gateways, then the devices with their own connection.
+fn specs(plan: &RunPlan) -> Result<Vec<ConnectionSpec>, RunError> {
+    let (environment, fleet) = (&plan.environment, &plan.fleet);
     let find = |kind| identities::find(&environment.identities, &environment.tenant, kind);
     let (gateways, direct) = (fleet.gateways(), fleet.direct());
     let behind_gateways = fleet.devices - direct;
-    let mut members = Vec::new();
+    let mut specs = Vec::new();
     if gateways > 0 {
-        // Several connections of one gateway are as good as several gateways.
+        // A gateway may have several connections.
         for (number, file) in (0..gateways).zip(find(Kind::Gateway)?.iter().cycle()) {
             let first = behind_gateways * number / gateways;
             let count = behind_gateways * (number + 1) / gateways - first;
-            let devices = Members::Numbered { first, count };
-            members.push(member(order, file, &devices, fleet.frame()));
+            let devices = DeviceSet::Range { first, count };
+            specs.push(spec(plan, file, &devices, fleet.frame()));
         }
     }
     if direct > 0 {
         let found = find(Kind::Device)?;
         if (found.len() as u64) < direct {
             return Err(RunError::Usage(format!(
-                "{} holds certificates of {} devices, and {direct} are to connect",
+                "{} has certificates of {} devices, but {direct} are to connect directly",
                 environment.identities.display(),
                 found.len(),
             )));
@@ -269,32 +272,32 @@ fn members(order: &Order) -> Result<Vec<Member>, RunError> {
         };
         for (number, file) in (behind_gateways..fleet.devices).zip(&found) {
             let Some(id) = file.device_id() else { continue };
-            members.push(member(order, file, &Members::One(id, number), frame));
+            specs.push(spec(plan, file, &DeviceSet::Single(id, number), frame));
         }
     }
-    Ok(members)
+    Ok(specs)
 }
 
-/// One connection, with the share of the check-ins that its devices have in the fleet.
-fn member(order: &Order, file: &IdentityFile, devices: &Members, frame: usize) -> Member {
+/// The specification of one connection, with its devices' share of the check-ins.
+fn spec(plan: &RunPlan, file: &IdentityFile, devices: &DeviceSet, frame: usize) -> ConnectionSpec {
     let (first, count) = match *devices {
-        Members::Numbered { first, count } => (first, count),
-        Members::One(_, number) => (number, 1),
+        DeviceSet::Range { first, count } => (first, count),
+        DeviceSet::Single(_, number) => (number, 1),
     };
-    // Where the check-ins of the devices before this number end; the shares add up exactly.
+    // The number of check-ins of all devices before this one; the shares add up exactly.
     let end = |number: u64| {
-        let check_ins = u128::from(order.check_ins) * u128::from(number);
-        u64::try_from(check_ins / u128::from(order.fleet.devices)).unwrap_or(u64::MAX)
+        let check_ins = u128::from(plan.check_ins) * u128::from(number);
+        u64::try_from(check_ins / u128::from(plan.fleet.devices)).unwrap_or(u64::MAX)
     };
-    let part = Part::new(&order.shape, devices, end(first + count) - end(first));
-    Member {
+    let part = FleetPart::new(&plan.shape, devices, end(first + count) - end(first));
+    ConnectionSpec {
         identity: Pem::file(&file.path),
         part,
         frame,
     }
 }
 
-/// Threads for connections.
+/// The tokio runtime of the connections.
 pub(crate) fn runtime(threads: Option<u16>) -> Result<Runtime, RunError> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = threads {
@@ -307,21 +310,21 @@ pub(crate) fn runtime(threads: Option<u16>) -> Result<Runtime, RunError> {
         .map_err(|error| RunError::Internal(format!("cannot start threads: {error}")))
 }
 
-pub(crate) fn plan(order: &Order) -> Plan {
-    Plan {
-        server: order.environment.target,
-        ca: Pem::file(&order.environment.ca),
-        window: order.fleet.window,
-        server_pid: order.environment.server_pid,
+pub(crate) fn target(plan: &RunPlan) -> Target {
+    Target {
+        server: plan.environment.target,
+        ca: Pem::file(&plan.environment.ca),
+        window: plan.fleet.window,
+        server_pid: plan.environment.server_pid,
     }
 }
 
-/// A bar on standard error, if somebody looks at it.
+/// A progress bar, if standard error is a terminal.
 fn progress_bar(
-    order: &Order,
+    plan: &RunPlan,
     output: &OutputArguments,
     runtime: &Runtime,
-    live: &Arc<Live>,
+    live: &Arc<LiveCounters>,
 ) -> Option<ProgressBar> {
     if output.json || !std::io::stderr().is_terminal() {
         return None;
@@ -329,15 +332,13 @@ fn progress_bar(
     let template = "{bar:40} {human_pos} of {human_len} check-ins durable, {per_sec}, {eta} left";
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let offered = order
+    let offered = plan
         .load
         .time_max
-        .and_then(|end| order.load.profile.offered_by(end));
-    let expected = match &order.load.profile {
+        .and_then(|end| plan.load.profile.offered_by(end));
+    let expected = match &plan.load.profile {
         Profile::Schedule(due) => due.iter().sum(),
-        _ => offered.map_or(order.check_ins, |offered| {
-            order.check_ins.min(offered as u64)
-        }),
+        _ => offered.map_or(plan.check_ins, |offered| plan.check_ins.min(offered as u64)),
     };
     let bar = ProgressBar::new(expected).with_style(style);
     let (shown, live) = (bar.clone(), Arc::clone(live));
@@ -353,14 +354,14 @@ fn progress_bar(
 
 fn compare(
     report: &Report,
-    parts: &[Part],
+    parts: &[FleetPart],
     policy: &TenantPolicy,
     ops: &TenantOps,
 ) -> Result<Verdict, RunError> {
     let now = Timestamp::from_millis(clock::millis());
-    let prediction = Prediction::of(parts, policy, now);
+    let expected = ExpectedCounts::of(parts, policy, now);
     let counts = report.counts.clone().unwrap_or_default();
-    let mut verdict = Verdict::of(&prediction, &counts, &ops.cells()?);
+    let mut verdict = Verdict::of(&expected, &counts, &ops.cells()?);
     if report.reconnects() == 0 {
         let [accepted, duplicate, stale, rejected] = report.answers().map(|(_, count)| count);
         let found = Tally {
@@ -373,11 +374,11 @@ fn compare(
     Ok(verdict)
 }
 
-/// How all check-ins should have been answered.
-fn tally(parts: &[Part]) -> Tally {
+/// How all check-ins must have been answered.
+fn tally(parts: &[FleetPart]) -> Tally {
     parts
         .iter()
-        .map(Part::tally)
+        .map(FleetPart::tally)
         .fold(Tally::default(), |sum, part| Tally {
             accepted: sum.accepted + part.accepted,
             duplicate: sum.duplicate + part.duplicate,

@@ -1,4 +1,4 @@
-//! The named workloads: what each of them orders, and the one that needs two fleets.
+//! The named workloads. One of them needs two fleets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,33 +6,33 @@ use muster_client::ClientError;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use muster_testkit::{cadence::Cadence, fleet::Part, identities::Kind, schedule::Pass};
+use muster_testkit::{cadence::Cadence, fleet::FleetPart, identities::Kind, schedule::Timing};
 
 use crate::{
-    cli::{CHECK_INS_MAX, CommonArguments, NoisyArguments, PassArguments, Scenario},
-    driver::{Connections, Live, Load, Measured, Member},
+    cli::{CHECK_INS_MAX, CommonArguments, NoisyArguments, Scenario, TimingArguments},
+    driver::{ConnectionSpec, Connections, LiveCounters, Load, Measurements},
     error::RunError,
     profile::Profile,
     report::{Phase, Report},
-    run::{Order, execute, plan, prepare, runtime},
+    run::{RunPlan, execute, prepare, runtime, target},
 };
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3600.0;
 
-/// Does one named workload.
+/// Performs a named workload.
 ///
 /// # Errors
-/// Whatever keeps it from having a result. Counts that differ are a result.
+/// If there is no result. Counts that differ are a result.
 pub fn run(scenario: &Scenario) -> Result<Report, RunError> {
     if let Scenario::NoisyTenant(arguments) = scenario {
-        return noisy(arguments);
+        return run_noisy_tenant(arguments);
     }
-    execute(order(scenario)?, &scenario.common().output)
+    execute(plan(scenario)?, &scenario.common().output)
 }
 
-/// What a named workload orders.
-fn order(scenario: &Scenario) -> Result<Order, RunError> {
+/// The plan of a named workload.
+fn plan(scenario: &Scenario) -> Result<RunPlan, RunError> {
     let base = base(scenario.name(), scenario.common());
     match scenario {
         Scenario::Steady(own) => {
@@ -41,7 +41,7 @@ fn order(scenario: &Scenario) -> Result<Order, RunError> {
                 base,
                 Cadence::Steady,
                 own.hours,
-                &own.pass,
+                &own.timing,
                 parameters,
             ))
         }
@@ -50,54 +50,60 @@ fn order(scenario: &Scenario) -> Result<Order, RunError> {
                 over: own.enrol_within * MINUTE,
             };
             let parameters = json!({"hours": own.hours, "enrol_within_minutes": own.enrol_within});
-            let order = by_cadence(base, cadence, own.hours, &own.pass, parameters);
-            // Its devices are new, so the server must not know them before.
-            Ok(Order {
-                settle: false,
-                ..order
+            let plan = by_cadence(base, cadence, own.hours, &own.timing, parameters);
+            // The devices are new, so the server must not know them.
+            Ok(RunPlan {
+                warm_up: false,
+                ..plan
             })
         }
         Scenario::RiskOutbreak(own) => {
-            if own.begins * MINUTE >= own.hours * HOUR {
+            if own.start * MINUTE >= own.hours * HOUR {
                 return Err(RunError::Usage(
-                    "--begins is after the end of --hours".to_owned(),
+                    "--start is not before the end of --hours".to_owned(),
                 ));
             }
             let cadence = Cadence::Outbreak {
-                at: own.begins * MINUTE,
+                start: own.start * MINUTE,
                 spread: own.spread * MINUTE,
                 share: own.share,
-                ill: own.ill * MINUTE,
+                recovery: own.recovery * MINUTE,
             };
             let parameters = json!({
                 "hours": own.hours,
-                "begins_minutes": own.begins,
+                "start_minutes": own.start,
                 "spread_minutes": own.spread,
                 "share": own.share,
-                "ill_minutes": own.ill,
+                "recovery_minutes": own.recovery,
             });
-            Ok(by_cadence(base, cadence, own.hours, &own.pass, parameters))
+            Ok(by_cadence(
+                base,
+                cadence,
+                own.hours,
+                &own.timing,
+                parameters,
+            ))
         }
         Scenario::ReconnectStorm(own) => {
             let parameters =
                 json!({"within_seconds": own.within, "check_ins_each": own.check_ins_each});
-            Ok(Order {
+            Ok(RunPlan {
                 check_ins: base.fleet.devices.saturating_mul(own.check_ins_each),
                 load: Load {
-                    storm: Some(Duration::from_secs_f64(own.within)),
+                    reconnect_within: Some(Duration::from_secs_f64(own.within)),
                     ..Load::closed()
                 },
                 parameters: object(&parameters),
                 ..base
             })
         }
-        Scenario::NoisyTenant(own) => Ok(quiet(own, base)),
+        Scenario::NoisyTenant(own) => Ok(quiet_plan(own, base)),
     }
 }
 
-/// A settled fleet that sends nothing yet.
-fn base(workload: &'static str, common: &CommonArguments) -> Order {
-    Order {
+/// A fleet that sends nothing after the warm-up, as the base of other plans.
+fn base(workload: &'static str, common: &CommonArguments) -> RunPlan {
+    RunPlan {
         environment: common.environment.clone(),
         fleet: common.fleet.clone(),
         shape: common.fleet.shape(),
@@ -105,71 +111,74 @@ fn base(workload: &'static str, common: &CommonArguments) -> Order {
         check_ins: 1,
         load: Load::closed(),
         cadence: None,
-        settle: true,
+        warm_up: true,
         parameters: Map::new(),
         phases: Vec::new(),
     }
 }
 
 fn by_cadence(
-    base: Order,
+    base: RunPlan,
     cadence: Cadence,
     hours: f64,
-    pass: &PassArguments,
+    arguments: &TimingArguments,
     own: Value,
-) -> Order {
-    let pass = Pass {
+) -> RunPlan {
+    let timing = Timing {
         seconds: hours * HOUR,
-        compress: pass.compress,
-        collect: Duration::from_millis(pass.collect),
+        compress: arguments.compress,
+        collect: Duration::from_millis(arguments.collect),
     };
     let mut parameters = object(&own);
-    parameters.insert("compress".to_owned(), pass.compress.into());
+    parameters.insert("compress".to_owned(), timing.compress.into());
     parameters.insert(
         "collect_ms".to_owned(),
-        (pass.collect.as_millis() as u64).into(),
+        (timing.collect.as_millis() as u64).into(),
     );
-    Order {
-        phases: phases_of(cadence, &pass),
-        cadence: Some((cadence, pass)),
+    RunPlan {
+        phases: phases_of(cadence, &timing),
+        cadence: Some((cadence, timing)),
         parameters,
         ..base
     }
 }
 
-/// The parts of a cadence that differ, in seconds of the clock.
-fn phases_of(cadence: Cadence, pass: &Pass) -> Vec<Phase> {
+/// The phases of a cadence, in wall clock time.
+fn phases_of(cadence: Cadence, timing: &Timing) -> Vec<Phase> {
     let ends = match cadence {
         Cadence::Steady => vec![],
         Cadence::Enrolment { over } => vec![
             ("enrolment", over),
-            ("after it, every 15 minutes", over + 2.25 * HOUR),
-            ("after it, every 8 hours", f64::INFINITY),
+            ("after enrolment, every 15 minutes", over + 2.25 * HOUR),
+            ("after enrolment, every 8 hours", f64::INFINITY),
         ],
         Cadence::Outbreak {
-            at, spread, ill, ..
+            start,
+            spread,
+            recovery,
+            ..
         } => vec![
-            ("before the outbreak", at),
-            ("outbreak", at + spread),
-            ("ill", at + spread + ill),
-            ("well again", f64::INFINITY),
+            ("before the outbreak", start),
+            ("outbreak", start + spread),
+            ("infected", start + spread + recovery),
+            ("recovered", f64::INFINITY),
         ],
     };
     let mut phases = Vec::new();
     let mut from = 0.0;
     for (name, end) in ends {
-        let until = end.min(pass.seconds);
+        let until = end.min(timing.seconds);
         if from < until {
             phases.push(Phase {
                 name: name.to_owned(),
-                from: from / pass.compress,
-                until: until / pass.compress,
+                from: from / timing.compress,
+                until: until / timing.compress,
                 rate: None,
             });
         }
         from = until;
     }
-    // The last acks come after the end.
+    // The last acks arrive after the end of the schedule.
     if let Some(last) = phases.last_mut() {
         last.until = f64::MAX;
     }
@@ -180,8 +189,8 @@ fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
-/// What the tenant on a schedule does.
-fn quiet(own: &NoisyArguments, base: Order) -> Order {
+/// The plan of the quiet tenant.
+fn quiet_plan(own: &NoisyArguments, base: RunPlan) -> RunPlan {
     let part = own.part_seconds;
     let names = ["before the flood", "during the flood", "after the flood"];
     let phase = |(number, name): (usize, &str)| Phase {
@@ -200,12 +209,12 @@ fn quiet(own: &NoisyArguments, base: Order) -> Order {
         "noisy_devices": own.noisy_devices,
         "noisy_gateways": own.noisy_gateways,
     });
-    Order {
+    RunPlan {
         check_ins: CHECK_INS_MAX,
         load: Load {
             profile: Profile::of_rate(Some(own.rate)),
             time_max: Some(Duration::from_secs_f64(3.0 * part)),
-            storm: None,
+            reconnect_within: None,
         },
         phases: names.into_iter().enumerate().map(phase).collect(),
         parameters: object(&parameters),
@@ -213,47 +222,45 @@ fn quiet(own: &NoisyArguments, base: Order) -> Order {
     }
 }
 
-/// What the tenant that floods does.
-fn flood(own: &NoisyArguments) -> Order {
-    let mut order = base("noisy-tenant", &own.common);
-    order.environment.tenant.clone_from(&own.noisy);
-    let fleet = &mut order.fleet;
+/// The plan of the tenant that floods.
+fn flood_plan(own: &NoisyArguments) -> RunPlan {
+    let mut plan = base("noisy-tenant", &own.common);
+    plan.environment.tenant.clone_from(&own.noisy);
+    let fleet = &mut plan.fleet;
     fleet.kind = Kind::Gateway;
     fleet.devices = own.noisy_devices;
     fleet.gateways = Some(own.noisy_gateways);
     fleet.direct = 0;
     fleet.frame = None;
-    order.check_ins = CHECK_INS_MAX;
-    order.load.time_max = Some(Duration::from_secs_f64(own.part_seconds));
-    order
+    plan.check_ins = CHECK_INS_MAX;
+    plan.load.time_max = Some(Duration::from_secs_f64(own.part_seconds));
+    plan
 }
 
-/// Two fleets side by side. The report is that of the quiet one, with what became of the other.
-fn noisy(own: &NoisyArguments) -> Result<Report, RunError> {
+/// Runs two fleets at the same time. The report is that of the quiet tenant and includes a summary of the other one.
+fn run_noisy_tenant(own: &NoisyArguments) -> Result<Report, RunError> {
     if own.noisy == own.common.environment.tenant {
         return Err(RunError::Usage(
-            "--noisy must not be the tenant of --tenant".to_owned(),
+            "--noisy and --tenant must be different tenants".to_owned(),
         ));
     }
-    let quiet = quiet(own, base("noisy-tenant", &own.common));
-    let (quiet, quiet_members) = prepare(quiet)?;
-    let (flood, flood_members) = prepare(flood(own))?;
+    let quiet = quiet_plan(own, base("noisy-tenant", &own.common));
+    let (quiet, quiet_specs) = prepare(quiet)?;
+    let (flood, flood_specs) = prepare(flood_plan(own))?;
     let both = async {
-        let one = side(quiet.order(), quiet_members, Duration::ZERO);
-        let other = side(
-            flood.order(),
-            flood_members,
-            Duration::from_secs_f64(own.part_seconds),
-        );
-        let (one, other) = tokio::try_join!(open(one), open(other))?;
-        tokio::try_join!(measure(one), measure(other))
+        let flood_delay = Duration::from_secs_f64(own.part_seconds);
+        let (quiet, flood) = tokio::try_join!(
+            ready_fleet(quiet.plan(), quiet_specs, Duration::ZERO),
+            ready_fleet(flood.plan(), flood_specs, flood_delay),
+        )?;
+        tokio::try_join!(measure(quiet), measure(flood))
     };
     let runtime = runtime(own.common.environment.threads)?;
     let ((quiet_parts, measured), (flood_parts, flooded)) = runtime.block_on(both)?;
     let flood = flood.report(&flood_parts, flooded)?;
     let mut report = quiet.report(&quiet_parts, measured)?;
     if let Some(found) = &flood.verdict
-        && !found.is_right()
+        && !found.matches()
         && let Some(verdict) = &mut report.verdict
     {
         verdict.add_other(&own.noisy, found);
@@ -262,49 +269,37 @@ fn noisy(own: &NoisyArguments) -> Result<Report, RunError> {
     Ok(report)
 }
 
-/// One of two fleets.
-struct Side {
-    plan: crate::driver::Plan,
-    members: Vec<Member>,
-    load: Load,
-    /// When it begins to send, after the start.
-    after: Duration,
-}
-
-fn side(order: &Order, members: Vec<Member>, after: Duration) -> Side {
-    Side {
-        plan: plan(order),
-        members,
-        load: order.load.clone(),
-        after,
-    }
-}
-
-/// A fleet that is connected and settled.
-struct Opened {
+/// A fleet that is connected and has completed its warm-up.
+struct ReadyFleet {
     connections: Connections,
     load: Load,
-    after: Duration,
-    settled: u64,
+    /// When it starts to send, relative to the start of the measurement.
+    delay: Duration,
+    warm_up_check_ins: u64,
 }
 
-async fn open(side: Side) -> Result<Opened, ClientError> {
-    let mut connections = Connections::open(side.plan, side.members).await?;
+async fn ready_fleet(
+    plan: &RunPlan,
+    specs: Vec<ConnectionSpec>,
+    delay: Duration,
+) -> Result<ReadyFleet, ClientError> {
+    let mut connections = Connections::open(target(plan), specs).await?;
     connections.send_inventories().await?;
-    let settled = connections.settle().await?;
-    Ok(Opened {
+    let warm_up_check_ins = connections.warm_up().await?;
+    Ok(ReadyFleet {
         connections,
-        load: side.load,
-        after: side.after,
-        settled,
+        load: plan.load.clone(),
+        delay,
+        warm_up_check_ins,
     })
 }
 
-async fn measure(opened: Opened) -> Result<(Vec<Part>, Measured), ClientError> {
-    sleep(opened.after).await;
-    opened
+async fn measure(fleet: ReadyFleet) -> Result<(Vec<FleetPart>, Measurements), ClientError> {
+    sleep(fleet.delay).await;
+    let live = Arc::new(LiveCounters::default());
+    fleet
         .connections
-        .finish(&opened.load, opened.settled, Arc::new(Live::default()))
+        .finish(&fleet.load, fleet.warm_up_check_ins, live)
         .await
 }
 

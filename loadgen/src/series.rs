@@ -1,38 +1,38 @@
-//! What happened when: a sample each second, with all latencies of that second.
+//! A time series of a run: one sample per second, with all latencies of that second.
 //!
-//! Owner: the task that waits for the connections; it looks at counters and swaps histograms, so a sample costs a
-//! check-in nothing. Bounds: [`SAMPLES_MAX`] samples of some hundred bytes; a longer run has them coarser, two
-//! joined into one, which loses no latency.
+//! Owner: the task that waits for the connections. It reads counters and swaps histograms, so samples do not slow down
+//! the connections. Bounds: [`SAMPLES_MAX`] samples of some hundred bytes. In a longer run, pairs of samples are
+//! merged, which makes the series coarser but loses no latency.
 
 use std::time::Duration;
 
 use muster_testkit::latency::{Latency, Packed};
 
-use crate::{latency_lanes::Lane, lateness::LateFrames};
+use crate::{lateness::LateFrames, striped_histograms::LatencyHistograms};
 
-/// Samples that are kept, at most: an hour of seconds.
+/// The maximum number of samples: one per second for an hour.
 pub const SAMPLES_MAX: usize = 3600;
 
-/// Running totals of a run, and of processes beside it.
+/// Running totals of a run and of its processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Totals {
     /// Check-ins that were due.
     pub offered: u64,
-    /// Check-ins handed to connections.
+    /// Check-ins submitted to clients.
     pub sent: u64,
-    /// Check-ins acknowledged.
+    /// Acknowledged check-ins.
     pub acked: u64,
-    /// Frames that left, and those that left late.
+    /// All frames that were sent, and the late ones.
     pub late: LateFrames,
-    /// Pauses that the server asked for.
+    /// Busy frames from the server.
     pub busy: u64,
-    /// Connections that were opened again.
+    /// Reconnects.
     pub reconnects: u64,
     /// Core seconds of this process.
     pub generator_core_seconds: Option<f64>,
     /// Core seconds of the server.
     pub server_core_seconds: Option<f64>,
-    /// Resident bytes of the server; no total, but what it has now.
+    /// The current resident bytes of the server, which is not a total.
     pub server_rss_bytes: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ impl Totals {
         }
     }
 
-    fn join(&self, next: &Self) -> Self {
+    fn merge(&self, next: &Self) -> Self {
         let seconds = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
         let mut late = self.late;
         late.add(&next.late);
@@ -80,49 +80,50 @@ impl Totals {
     }
 }
 
-/// What happened in some time.
+/// What happened during an interval.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// Since the start of the measured phase.
+    /// The start, relative to the start of the measured phase.
     pub from: Duration,
-    /// The end of it.
+    /// The end.
     pub until: Duration,
-    /// What was added in this time.
+    /// The increase of the totals.
     pub added: Totals,
-    /// The latencies of the frames that were acknowledged in this time.
+    /// The latencies of the frames that were acknowledged.
     pub latency: Packed,
 }
 
 impl Sample {
-    /// How long it took.
+    /// The length of the interval.
     pub fn seconds(&self) -> f64 {
         (self.until - self.from).as_secs_f64()
     }
 
-    fn join(&self, next: &Self) -> Self {
+    fn merge(&self, next: &Self) -> Self {
         let mut latency = Latency::from(&self.latency);
         latency.add(&Latency::from(&next.latency));
         Self {
             from: self.from,
             until: next.until,
-            added: self.added.join(&next.added),
+            added: self.added.merge(&next.added),
             latency: Packed::from(&latency),
         }
     }
 }
 
-/// All samples of a run, and what they come to.
+/// The samples of a run, and all its latencies.
 #[derive(Debug)]
 pub struct Series {
     samples: Vec<Sample>,
     samples_max: usize,
-    /// So many looks are joined into a sample.
-    looks: u32,
-    /// Looks that the last sample has.
+    /// How many measurements are merged into a sample.
+    per_sample: u32,
+    /// How many measurements the last sample contains.
     in_last: u32,
+    /// The totals at the end of the last sample.
     last: Totals,
     until: Duration,
-    whole: Lane,
+    total: LatencyHistograms,
 }
 
 impl Default for Series {
@@ -136,23 +137,23 @@ impl Series {
         Self {
             samples: Vec::new(),
             samples_max,
-            looks: 1,
+            per_sample: 1,
             in_last: 1,
             last: Totals::default(),
             until: Duration::ZERO,
-            whole: Lane::default(),
+            total: LatencyHistograms::default(),
         }
     }
 
-    /// Says where the totals stand at the start.
-    pub fn begin(&mut self, totals: Totals) {
+    /// Sets the totals at the start.
+    pub fn start_from(&mut self, totals: Totals) {
         self.last = totals;
     }
 
-    /// Takes a sample: where the totals stand, and what was measured since the last one. A sample that comes at once
-    /// after another adds to it.
-    pub(crate) fn sample(&mut self, at: Duration, totals: Totals, measured: &Lane) {
-        self.whole.add(measured);
+    /// Adds a sample with the current totals and the latencies since the last sample. A very short sample is merged
+    /// into the last one.
+    pub(crate) fn sample(&mut self, at: Duration, totals: Totals, measured: &LatencyHistograms) {
+        self.total.add(measured);
         let sample = Sample {
             from: self.until,
             until: at,
@@ -163,8 +164,8 @@ impl Series {
         self.until = at;
         let is_short = sample.seconds() < 0.1;
         match self.samples.last_mut() {
-            Some(last) if self.in_last < self.looks || is_short => {
-                *last = last.join(&sample);
+            Some(last) if self.in_last < self.per_sample || is_short => {
+                *last = last.merge(&sample);
                 self.in_last += u32::from(!is_short);
             }
             _ => {
@@ -173,30 +174,30 @@ impl Series {
             }
         }
         if self.samples.len() > self.samples_max {
-            self.halve();
+            self.merge_pairs();
         }
     }
 
-    fn halve(&mut self) {
+    fn merge_pairs(&mut self) {
         let pairs = self.samples.chunks(2);
         self.in_last = if self.samples.len().is_multiple_of(2) {
-            2 * self.looks
+            2 * self.per_sample
         } else {
             self.in_last
         };
         self.samples = pairs
             .map(|pair| match pair {
-                [one, two] => one.join(two),
+                [one, two] => one.merge(two),
                 [one, ..] => one.clone(),
                 [] => unreachable!("a chunk is not empty"),
             })
             .collect();
-        self.looks *= 2;
+        self.per_sample *= 2;
     }
 
-    /// Puts the samples of another phase behind those of this one.
+    /// Appends the samples of a later phase.
     pub fn append(&mut self, other: &Self) {
-        self.whole.add(&other.whole);
+        self.total.add(&other.total);
         let start = self.until;
         let later = other.samples.iter().map(|sample| Sample {
             from: start + sample.from,
@@ -206,7 +207,7 @@ impl Series {
         self.samples.extend(later);
         self.until = start + other.until;
         while self.samples.len() > self.samples_max {
-            self.halve();
+            self.merge_pairs();
         }
     }
 
@@ -217,48 +218,48 @@ impl Series {
 
     /// All latencies.
     pub const fn latency(&self) -> &Latency {
-        &self.whole.latency
+        &self.total.latency
     }
 
-    /// The latencies of the frames that were made when every device of their connection had checked in before; none
-    /// if there was no such frame.
+    /// The latencies of frames that were made after every device of their connection had checked in; `None` if there
+    /// was no such frame.
     pub fn known_latency(&self) -> Option<Latency> {
-        let known = self.whole.known();
+        let known = self.total.known();
         (known.count() > 0).then_some(known)
     }
 
-    /// How late frames left for reasons of the generator.
-    pub const fn start_delay(&self) -> &Latency {
-        &self.whole.start_delay
+    /// How late frames were sent because of the generator.
+    pub const fn generator_delay(&self) -> &Latency {
+        &self.total.generator_delay
     }
 
-    /// What was added by the samples that fall into each class, with the time and the latencies of it; for steps
-    /// and phases of a run. A sample belongs where its middle lies.
-    pub fn by_class(&self, class: impl Fn(f64) -> Option<usize>) -> Vec<ClassOfSamples> {
-        let mut classes: Vec<ClassOfSamples> = Vec::new();
+    /// Groups the samples, for example by phase. `group` maps a time in seconds to a group, and is called with the
+    /// middle of each sample.
+    pub fn group_by(&self, group: impl Fn(f64) -> Option<usize>) -> Vec<SampleGroup> {
+        let mut groups: Vec<SampleGroup> = Vec::new();
         for sample in &self.samples {
             let middle = f64::midpoint(sample.from.as_secs_f64(), sample.until.as_secs_f64());
-            let Some(class) = class(middle) else { continue };
-            if classes.len() <= class {
-                classes.resize_with(class + 1, ClassOfSamples::default);
+            let Some(index) = group(middle) else { continue };
+            if groups.len() <= index {
+                groups.resize_with(index + 1, SampleGroup::default);
             }
-            let found = &mut classes[class];
+            let found = &mut groups[index];
             found.seconds += sample.seconds();
-            found.added = found.added.join(&sample.added);
+            found.added = found.added.merge(&sample.added);
             found.latency.add(&Latency::from(&sample.latency));
         }
-        classes
+        groups
     }
 }
 
-/// Samples that belong together.
+/// The sum of several samples.
 #[derive(Debug, Default)]
-pub struct ClassOfSamples {
-    /// How long they took.
+pub struct SampleGroup {
+    /// Their total length.
     pub seconds: f64,
-    /// What was added.
+    /// The increase of the totals.
     pub added: Totals,
-    /// Their latencies.
+    /// The latencies.
     pub latency: Latency,
 }
 
@@ -266,10 +267,12 @@ pub struct ClassOfSamples {
 mod tests {
     use super::*;
 
-    fn lane(milliseconds: u64) -> Lane {
-        let mut lane = Lane::default();
-        lane.latency.record(Duration::from_millis(milliseconds));
-        lane
+    fn histograms(milliseconds: u64) -> LatencyHistograms {
+        let mut histograms = LatencyHistograms::default();
+        histograms
+            .latency
+            .record(Duration::from_millis(milliseconds));
+        histograms
     }
 
     fn totals(acked: u64) -> Totals {
@@ -279,20 +282,20 @@ mod tests {
         }
     }
 
-    fn series_of(looks: u64, samples_max: usize) -> Series {
+    fn series_of(seconds: u64, samples_max: usize) -> Series {
         let mut series = Series::new(samples_max);
-        for second in 1..=looks {
+        for second in 1..=seconds {
             series.sample(
                 Duration::from_secs(second),
                 totals(10 * second),
-                &lane(second),
+                &histograms(second),
             );
         }
         series
     }
 
     #[test]
-    fn a_sample_has_what_was_added_since_the_one_before() {
+    fn a_sample_contains_the_increase_since_the_previous_one() {
         let series = series_of(3, 10);
         let added: Vec<u64> = series
             .samples()
@@ -305,41 +308,41 @@ mod tests {
 
     #[test]
     fn a_long_run_has_coarser_samples_and_loses_nothing() {
-        for looks in 1..100 {
-            let series = series_of(looks, 8);
+        for seconds in 1..100 {
+            let series = series_of(seconds, 8);
             let samples = series.samples();
             assert!(
                 samples.len() <= 8,
-                "{looks} looks are {} samples",
+                "{seconds} seconds have {} samples",
                 samples.len()
             );
             let added: u64 = samples.iter().map(|sample| sample.added.acked).sum();
-            assert_eq!(added, 10 * looks);
+            assert_eq!(added, 10 * seconds);
             let latencies: u64 = samples
                 .iter()
                 .map(|sample| Latency::from(&sample.latency).count())
                 .sum();
-            assert_eq!(latencies, looks);
+            assert_eq!(latencies, seconds);
             assert!(samples.windows(2).all(|pair| pair[0].until == pair[1].from));
             let lengths: Vec<f64> = samples.iter().map(Sample::seconds).collect();
-            let (last, whole) = lengths.split_last().unwrap();
+            let (last, others) = lengths.split_last().unwrap();
             assert!(
-                whole.iter().all(|length| length >= last),
-                "{looks}: {lengths:?}"
+                others.iter().all(|length| length >= last),
+                "{seconds}: {lengths:?}"
             );
         }
     }
 
     #[test]
-    fn a_look_at_the_very_end_joins_the_last_sample() {
+    fn a_very_short_sample_is_merged_into_the_last_one() {
         let mut series = series_of(2, 10);
-        series.sample(Duration::from_millis(2001), totals(25), &lane(1));
+        series.sample(Duration::from_millis(2001), totals(25), &histograms(1));
         assert_eq!(series.samples().len(), 2);
         assert_eq!(series.samples()[1].added.acked, 15);
     }
 
     #[test]
-    fn phases_follow_each_other() {
+    fn appended_samples_follow_those_of_the_first_phase() {
         let mut series = series_of(3, 4);
         series.append(&series_of(2, 4));
         let samples = series.samples();
@@ -353,19 +356,19 @@ mod tests {
     }
 
     #[test]
-    fn a_known_fleet_is_what_comes_after_the_first_round() {
+    fn the_known_latency_excludes_the_first_round() {
         let mut series = Series::default();
-        let mut first = Lane::default();
+        let mut first = LatencyHistograms::default();
         first.record(Duration::from_millis(500), false);
         series.sample(Duration::from_secs(1), totals(1), &first);
         assert!(series.known_latency().is_none());
-        let mut second = Lane::default();
+        let mut second = LatencyHistograms::default();
         second.record(Duration::from_millis(600), false);
         second.record(Duration::from_millis(7), true);
         series.sample(Duration::from_secs(2), totals(3), &second);
-        let mut whole = Series::default();
-        whole.append(&series);
-        for series in [series, whole] {
+        let mut total = Series::default();
+        total.append(&series);
+        for series in [series, total] {
             assert_eq!(series.latency().count(), 3);
             let known = series.known_latency().unwrap();
             assert_eq!(known.count(), 1);
@@ -374,10 +377,10 @@ mod tests {
     }
 
     #[test]
-    fn classes_add_up_what_falls_into_them() {
-        let classes = series_of(10, 20).by_class(|at| (at < 6.0).then_some(usize::from(at > 2.0)));
-        let acked: Vec<u64> = classes.iter().map(|class| class.added.acked).collect();
+    fn a_group_is_the_sum_of_its_samples() {
+        let groups = series_of(10, 20).group_by(|at| (at < 6.0).then_some(usize::from(at > 2.0)));
+        let acked: Vec<u64> = groups.iter().map(|group| group.added.acked).collect();
         assert_eq!(acked, [20, 40]);
-        assert!((classes[1].latency.max_ms() - 6.0).abs() < 0.1);
+        assert!((groups[1].latency.max_ms() - 6.0).abs() < 0.1);
     }
 }

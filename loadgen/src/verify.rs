@@ -1,4 +1,4 @@
-//! The verdict: what the server counts against what it must count.
+//! Compares the server's counts with the expected counts.
 
 use muster_engine::{FacetWord, Facets};
 use serde_json::Value;
@@ -6,52 +6,52 @@ use serde_json::Value;
 use muster_testkit::{
     fleet::Tally,
     ops::CountsObject,
-    oracle::{CellName, Cells, Prediction},
+    oracle::{CellName, Cells, ExpectedCounts},
 };
 
-/// A number that is not what it must be.
+/// A count that differs from the expected one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// What is counted.
     pub what: String,
-    /// What the prediction says.
+    /// The expected count.
     pub expected: u64,
-    /// What the server says.
+    /// The server's count.
     pub found: u64,
 }
 
-/// The comparison of one run.
+/// The result of the comparison for one run.
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
-    /// Names of the dimensions whose every member is right.
-    pub dimensions_right: Vec<String>,
-    /// Cells in the prediction.
+    /// Names of the dimensions in which all counts match.
+    pub matching_dimensions: Vec<String>,
+    /// The number of expected cells.
     pub cells: u64,
-    /// Differences of totals, dimensions and answers.
+    /// Differences of totals, dimensions, and answers.
     pub differences: Vec<Difference>,
     /// Differences of cells.
     pub cell_differences: Vec<Difference>,
 }
 
 impl Verdict {
-    /// Whether everything is as predicted.
-    pub const fn is_right(&self) -> bool {
+    /// Whether all counts match.
+    pub const fn matches(&self) -> bool {
         self.differences.is_empty() && self.cell_differences.is_empty()
     }
 
-    /// Compares counts and cells.
-    pub fn of(prediction: &Prediction, counts: &CountsObject, cells: &Cells) -> Self {
+    /// Compares the server's counts and cells with the expected ones.
+    pub fn of(expected: &ExpectedCounts, counts: &CountsObject, cells: &Cells) -> Self {
         let mut verdict = Self {
-            cells: prediction.cells.len() as u64,
+            cells: expected.cells.len() as u64,
             ..Self::default()
         };
-        verdict.compare_counts(prediction, counts);
-        verdict.compare_cells(&prediction.cells, cells);
+        verdict.compare_counts(expected, counts);
+        verdict.compare_cells(&expected.cells, cells);
         verdict
     }
 
-    fn compare_counts(&mut self, prediction: &Prediction, counts: &CountsObject) {
-        let expected = &prediction.counts;
+    fn compare_counts(&mut self, expected: &ExpectedCounts, counts: &CountsObject) {
+        let expected = &expected.counts;
         for (name, expected) in [
             ("devices", expected.devices()),
             ("onboarded", expected.onboarded()),
@@ -71,12 +71,12 @@ impl Verdict {
                 self.compare(&format!("{dimension} {member}"), expected, found);
             }
             if self.differences.len() == before {
-                self.dimensions_right.push(dimension.to_owned());
+                self.matching_dimensions.push(dimension.to_owned());
             }
         }
     }
 
-    /// A number that the server does not name counts as 0.
+    /// Compares one count. A count that the server's answer does not contain is 0.
     fn compare(&mut self, what: &str, expected: u64, found: Option<&Value>) {
         let found = found.and_then(Value::as_u64).unwrap_or(0);
         if found != expected {
@@ -89,10 +89,10 @@ impl Verdict {
     }
 
     fn compare_cells(&mut self, expected: &Cells, found: &Cells) {
-        let number = |cells: &Cells, name| cells.get(name).copied().unwrap_or(0);
-        let only_found = found.keys().filter(|name| !expected.contains_key(name));
-        for name in expected.keys().chain(only_found) {
-            let (expected, found) = (number(expected, name), number(found, name));
+        let count = |cells: &Cells, name| cells.get(name).copied().unwrap_or(0);
+        let unexpected = found.keys().filter(|name| !expected.contains_key(name));
+        for name in expected.keys().chain(unexpected) {
+            let (expected, found) = (count(expected, name), count(found, name));
             if expected != found {
                 let what = describe(name);
                 self.cell_differences.push(Difference {
@@ -104,20 +104,20 @@ impl Verdict {
         }
     }
 
-    /// Takes over the differences of another tenant's fleet.
+    /// Adds the differences of another tenant's fleet.
     pub fn add_other(&mut self, tenant: &str, other: &Self) {
-        let of_tenant = |difference: &Difference| Difference {
+        let with_tenant = |difference: &Difference| Difference {
             what: format!("tenant {tenant}: {}", difference.what),
             ..difference.clone()
         };
         self.differences
-            .extend(other.differences.iter().map(of_tenant));
+            .extend(other.differences.iter().map(with_tenant));
         self.cell_differences
-            .extend(other.cell_differences.iter().map(of_tenant));
+            .extend(other.cell_differences.iter().map(with_tenant));
     }
 
-    /// Compares how the server answered the check-ins. Only where no connection was lost: after a
-    /// loss a check-in may be answered twice.
+    /// Compares the numbers of answers. Must only be called if no connection was lost, because a resent check-in may be
+    /// answered twice.
     pub fn compare_answers(&mut self, expected: Tally, found: Tally, rejected: u64) {
         for (what, expected, found) in [
             ("check-ins accepted", expected.accepted, found.accepted),
@@ -136,7 +136,7 @@ impl Verdict {
     }
 }
 
-/// A cell for people.
+/// Describes a cell for people.
 fn describe(name: &CellName) -> String {
     let cohort = format!("{} [{}]", name.owner, name.tags.join(", "));
     match Facets::from_word(FacetWord(name.facets)) {
@@ -174,15 +174,15 @@ mod tests {
         }
     }
 
-    fn prediction() -> Prediction {
-        let mut prediction = Prediction::default();
-        prediction.counts.add(&Facets::default(), 5);
-        prediction.cells.insert(name(&Facets::default()), 5);
-        prediction
+    fn expected_counts() -> ExpectedCounts {
+        let mut expected = ExpectedCounts::default();
+        expected.counts.add(&Facets::default(), 5);
+        expected.cells.insert(name(&Facets::default()), 5);
+        expected
     }
 
-    fn counts_of(prediction: &Prediction) -> CountsObject {
-        let counts = &prediction.counts;
+    fn counts_of(expected: &ExpectedCounts) -> CountsObject {
+        let counts = &expected.counts;
         let mut object = CountsObject::new();
         object.insert("devices".to_owned(), counts.devices().into());
         object.insert("onboarded".to_owned(), counts.onboarded().into());
@@ -201,55 +201,55 @@ mod tests {
     }
 
     #[test]
-    fn equal_counts_are_right_in_every_dimension() {
-        let prediction = prediction();
-        let verdict = Verdict::of(&prediction, &counts_of(&prediction), &prediction.cells);
-        assert!(verdict.is_right(), "{verdict:?}");
-        assert_eq!((verdict.dimensions_right.len(), verdict.cells), (8, 1));
+    fn equal_counts_match_in_every_dimension() {
+        let expected = expected_counts();
+        let verdict = Verdict::of(&expected, &counts_of(&expected), &expected.cells);
+        assert!(verdict.matches(), "{verdict:?}");
+        assert_eq!((verdict.matching_dimensions.len(), verdict.cells), (8, 1));
     }
 
     #[test]
-    fn one_device_in_another_cell_is_found_twice() {
-        let prediction = prediction();
+    fn a_device_in_the_wrong_cell_gives_two_differences() {
+        let expected = expected_counts();
         let onboarded = Facets {
             onboarded: true,
             ..Facets::default()
         };
         let cells = Cells::from([(name(&Facets::default()), 4), (name(&onboarded), 1)]);
-        let verdict = Verdict::of(&prediction, &counts_of(&prediction), &cells);
+        let verdict = Verdict::of(&expected, &counts_of(&expected), &cells);
         let found: Vec<(u64, u64)> = verdict
             .cell_differences
             .iter()
             .map(|cell| (cell.expected, cell.found))
             .collect();
         assert_eq!(found, [(5, 4), (0, 1)]);
-        assert!(!verdict.is_right());
+        assert!(!verdict.matches());
     }
 
     #[test]
-    fn a_wrong_dimension_is_named() {
-        let prediction = prediction();
-        let mut counts = counts_of(&prediction);
+    fn a_count_that_differs_in_a_dimension_is_named() {
+        let expected = expected_counts();
+        let mut counts = counts_of(&expected);
         counts.insert("risk".to_owned(), json!({"notReported": 4, "high": 1}));
-        let verdict = Verdict::of(&prediction, &counts, &prediction.cells);
+        let verdict = Verdict::of(&expected, &counts, &expected.cells);
         let what: Vec<&str> = verdict
             .differences
             .iter()
             .map(|found| found.what.as_str())
             .collect();
         assert_eq!(what, ["risk notReported", "risk high"]);
-        assert!(!verdict.dimensions_right.contains(&"risk".to_owned()));
+        assert!(!verdict.matching_dimensions.contains(&"risk".to_owned()));
     }
 
     #[test]
-    fn answers_that_differ_or_reject_are_differences() {
+    fn unexpected_answers_and_rejections_are_differences() {
         let tally = Tally {
             accepted: 3,
             ..Tally::default()
         };
         let mut verdict = Verdict::default();
         verdict.compare_answers(tally, tally, 0);
-        assert!(verdict.is_right());
+        assert!(verdict.matches());
         verdict.compare_answers(
             tally,
             Tally {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use muster_engine::{TenantPolicy, Timestamp, model::ModelDevice};
-use muster_testkit::fleet::{Members, Part, Shape};
+use muster_testkit::fleet::{DeviceSet, FleetPart, Shape};
 use muster_wire::{
     CheckInBytes, CheckInRecord,
     limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES},
@@ -117,14 +117,14 @@ impl Job {
 }
 
 /// The fleet of a job before its first check-in.
-pub(crate) fn fleet(size: &Size) -> Part {
+pub(crate) fn fleet(size: &Size) -> FleetPart {
     let mut shape = Shape::new(size.seed);
     shape.duplicates = DUPLICATES;
-    let members = Members::Numbered {
+    let members = DeviceSet::Range {
         first: 0,
         count: size.devices,
     };
-    Part::new(&shape, &members, size.check_ins)
+    FleetPart::new(&shape, &members, size.check_ins)
 }
 
 /// The records of a frame, each as device id and state.

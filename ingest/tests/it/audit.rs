@@ -16,7 +16,7 @@ fn the_audit_completes_rounds_under_load_and_finds_no_drift() {
     let place = Installation::new();
     let server = place.start();
     let senders: Vec<Sender> = (1..=2)
-        .map(|number| Sender::begin(&server, &place.pki, "contoso", number))
+        .map(|number| Sender::start(&server, &place.pki, "contoso", number))
         .collect();
     eventually("every shard has been audited several times", || {
         let metrics = server.ops.metrics();

@@ -118,7 +118,7 @@ fn memory_of_a_handshake_under_way() {
     let endpoint = endpoint.expect("a socket can be opened");
     let credentials = place.pki.device("contoso", device(1));
     // Nothing is returned: every handshake stays at the server's first flight, which it keeps for retransmission.
-    let one_way = Relay::before(server.quic, 0);
+    let one_way = Relay::start(server.quic, 0);
     let mut in_progress = Vec::new();
     let mut begin = |count: u64| {
         // A few at a time, so that no socket buffer overflows: lost packets would be retransmitted later.

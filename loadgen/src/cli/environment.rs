@@ -1,39 +1,39 @@
-//! The options that all workloads have in common: which server, which fleet, what to write.
+//! The options that all workloads share: the server, the fleet, and the output.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
-use super::{check_target, fraction};
+use super::{check_target, parse_fraction};
 use muster_testkit::{fleet::Shape, identities::Kind};
 
 use crate::error::RunError;
 
-/// Which server, and as whom.
+/// The server, and the identities to connect with.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EnvironmentArguments {
-    /// UDP address of the server. A name that has addresses of both families is used with its IPv4 address.
-    #[arg(long, value_name = "HOST:PORT", value_parser = super::target)]
+    /// UDP address of the server. If a name has IPv4 and IPv6 addresses, IPv4 is used.
+    #[arg(long, value_name = "HOST:PORT", value_parser = super::parse_target)]
     pub target: SocketAddr,
-    /// HTTP endpoint of the server for operators; only --no-verify goes without.
-    #[arg(long, value_name = "HOST:PORT", value_parser = super::ops_url, required_unless_present = "no_verify")]
+    /// HTTP address of the server's endpoint for operators; required unless --no-verify is given.
+    #[arg(long, value_name = "HOST:PORT", value_parser = super::parse_ops_url, required_unless_present = "no_verify")]
     pub ops: Option<String>,
-    /// Certificate of the authority that signed the server's.
+    /// CA certificate that signed the server's certificate.
     #[arg(long, value_name = "FILE")]
     pub ca: PathBuf,
-    /// Directory with certificates of gateways or devices, as `muster pki issue` writes them.
+    /// Directory with certificates of gateways or devices, as written by `muster pki issue`.
     #[arg(long, value_name = "DIRECTORY")]
     pub identities: PathBuf,
-    /// Tenant to send for.
+    /// Tenant of the fleet.
     #[arg(long)]
     pub tenant: String,
-    /// Process of the server, to report its memory and the core time it used.
+    /// Process id of the server, to report its memory and CPU time.
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
-    /// Threads of the generator. [default: one for each core]
+    /// Threads of the generator. [default: one per core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Send only; compare nothing.
+    /// Send only; do not compare counts.
     #[arg(long)]
     pub no_verify: bool,
     /// Allow a target that is not this machine.
@@ -41,54 +41,54 @@ pub struct EnvironmentArguments {
     pub i_own_this_target: bool,
 }
 
-/// Which fleet, on which connections.
+/// The fleet and its connections.
 #[derive(Debug, Clone, clap::Args)]
 pub struct FleetArguments {
-    /// Many devices on each connection, or one connection for each device.
+    /// Many devices on each connection, or one connection per device.
     #[arg(long = "as", value_name = "KIND", value_enum, default_value_t = Kind::Gateway)]
     pub kind: Kind,
-    /// Devices of the fleet. As devices there must be a certificate for each.
+    /// Devices of the fleet. With --as device, each needs a certificate.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub devices: u64,
-    /// As gateway: so many of the devices connect by themselves, side by side with the gateways.
+    /// With --as gateway: the number of devices that have their own connection, in addition to the gateways.
     #[arg(long, default_value_t = 0)]
     pub direct: u64,
-    /// Connections of gateways; they share the certificates found. [default: 2]
+    /// Number of gateway connections. They share the certificates found. [default: 2]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub gateways: Option<u64>,
-    /// Check-ins in a frame. [default: 4096 as gateway, 1 as device]
+    /// Check-ins per frame. [default: 4096 as gateway, 1 as device]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=CHECK_INS_PER_FRAME_MAX as u64))]
     pub frame: Option<u64>,
-    /// Frames of a connection that may be unacknowledged; the server may allow fewer.
+    /// Maximum number of unacknowledged frames of a connection; the server may allow fewer.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub window: u16,
-    /// The fleet; the same seed is the same fleet.
+    /// Seed of the fleet; the same seed gives the same fleet.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Check-ins before which a device changes, mostly its risk, as a fraction.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.02, value_parser = fraction)]
+    /// Fraction of check-ins before which the device changes, mostly its risk.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.02, value_parser = parse_fraction)]
     pub churn: f64,
-    /// Devices that send an inventory first, as a fraction.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = fraction)]
+    /// Fraction of devices that send an inventory before their check-ins.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = parse_fraction)]
     pub inventory: f64,
 }
 
-/// What to write.
+/// The output.
 #[derive(Debug, Clone, clap::Args)]
 pub struct OutputArguments {
     /// Print one JSON object on standard output instead of tables.
     #[arg(long)]
     pub json: bool,
-    /// Write a page with charts: one HTML file that needs nothing else.
+    /// Write an HTML report with charts, as a single self-contained file.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write all latencies as an HdrHistogram log, a line for each second, in microseconds.
+    /// Write all latencies as an HdrHistogram log, one line per second, in microseconds.
     #[arg(long, value_name = "FILE")]
     pub hdr: Option<PathBuf>,
 }
 
 impl FleetArguments {
-    /// The fleet that is asked for, without disorder.
+    /// The parameters of the fleet, without duplicates or reordering.
     pub const fn shape(&self) -> Shape {
         Shape {
             seed: self.seed,
@@ -99,7 +99,7 @@ impl FleetArguments {
         }
     }
 
-    /// Check-ins in a frame.
+    /// Check-ins per frame.
     pub fn frame(&self) -> usize {
         let default = match self.kind {
             Kind::Gateway => CHECK_INS_PER_FRAME_MAX,
@@ -110,10 +110,10 @@ impl FleetArguments {
             .unwrap_or(default)
     }
 
-    /// Connections of gateways.
+    /// The number of gateway connections.
     pub fn gateways(&self) -> u64 {
         match self.kind {
-            // The fewest that show devices spread over several, and enough for two cores.
+            // The minimum that spreads devices over several connections, and enough for two cores.
             Kind::Gateway => self
                 .gateways
                 .unwrap_or_else(|| 2.min(self.devices - self.direct)),
@@ -121,7 +121,7 @@ impl FleetArguments {
         }
     }
 
-    /// Devices with a connection of their own.
+    /// The number of devices with their own connection.
     pub const fn direct(&self) -> u64 {
         match self.kind {
             Kind::Gateway => self.direct,
@@ -129,7 +129,7 @@ impl FleetArguments {
         }
     }
 
-    /// Holds what one option alone cannot tell.
+    /// Checks constraints between options.
     ///
     /// # Errors
     /// [`RunError::Usage`].
@@ -137,20 +137,20 @@ impl FleetArguments {
         let usage = |text: &str| Err(RunError::Usage(text.to_owned()));
         let is_gateway = self.kind == Kind::Gateway;
         if is_gateway && self.direct >= self.devices {
-            return usage("--direct leaves the gateways no device");
+            return usage("--direct leaves no device for the gateways");
         }
         if is_gateway && self.gateways() > self.devices - self.direct {
-            return usage("there are more gateways than devices for them");
+            return usage("there are more gateways than devices behind them");
         }
         if !is_gateway && (self.gateways.is_some() || self.direct > 0) {
-            return usage("--gateways and --direct go with --as gateway only");
+            return usage("--gateways and --direct require --as gateway");
         }
         Ok(())
     }
 }
 
 impl EnvironmentArguments {
-    /// Holds the target to be this machine, or somebody's own.
+    /// Checks that the target is this machine, or that the caller owns it.
     ///
     /// # Errors
     /// [`RunError::Usage`].

@@ -1,4 +1,4 @@
-//! Which words are taken, and which are refused before anything is sent.
+//! Which arguments are accepted, and which are rejected before anything is sent.
 
 use super::*;
 use muster_testkit::identities::Kind;
@@ -28,7 +28,7 @@ fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
     let arguments = RUN.iter().chain(more);
     match Cli::try_parse_from(arguments)?.command {
         Command::Run(arguments) => Ok(*arguments),
-        _ => unreachable!("the arguments say run"),
+        _ => unreachable!("the arguments name run"),
     }
 }
 
@@ -54,12 +54,12 @@ fn defaults_depend_on_the_kind() {
 }
 
 #[test]
-fn a_target_elsewhere_needs_a_word() {
+fn a_remote_target_needs_confirmation() {
     let elsewhere = ["--target", "192.0.2.1:4433"];
     let arguments: Vec<&str> = RUN
         .iter()
         .copied()
-        .filter(|word| *word != "--target" && *word != RUN[3])
+        .filter(|argument| *argument != "--target" && *argument != RUN[3])
         .collect();
     let parse = |more: &[&str]| {
         let all = arguments.iter().chain(&elsewhere).chain(more);
@@ -75,17 +75,23 @@ fn a_target_elsewhere_needs_a_word() {
 }
 
 #[test]
-fn a_target_is_found_by_its_name_and_ipv4_comes_first() {
-    assert_eq!(target("localhost:7440"), Ok(([127, 0, 0, 1], 7440).into()));
-    assert_eq!(target("[::1]:7440"), Ok("[::1]:7440".parse().unwrap()));
+fn a_target_is_resolved_by_name_and_ipv4_is_preferred() {
+    assert_eq!(
+        parse_target("localhost:7440"),
+        Ok(([127, 0, 0, 1], 7440).into())
+    );
+    assert_eq!(
+        parse_target("[::1]:7440"),
+        Ok("[::1]:7440".parse().unwrap())
+    );
     for wrong in ["localhost", "localhost:x", ":", ""] {
-        assert!(target(wrong).is_err(), "{wrong}");
+        assert!(parse_target(wrong).is_err(), "{wrong}");
     }
     for given in ["localhost:7441", "http://localhost:7441/"] {
-        assert_eq!(ops_url(given), Ok("http://localhost:7441".to_owned()));
+        assert_eq!(parse_ops_url(given), Ok("http://localhost:7441".to_owned()));
     }
     for wrong in ["https://localhost:7441", "http://", "", "a/b"] {
-        assert!(ops_url(wrong).is_err(), "{wrong}");
+        assert!(parse_ops_url(wrong).is_err(), "{wrong}");
     }
 }
 
@@ -123,25 +129,27 @@ fn options_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn verification_needs_the_endpoint_for_operators() {
+fn verification_needs_the_operators_endpoint() {
     let without: Vec<&str> = RUN
         .iter()
         .copied()
-        .filter(|word| *word != "--ops" && *word != RUN[5])
+        .filter(|argument| *argument != "--ops" && *argument != RUN[5])
         .collect();
     assert!(Cli::try_parse_from(&without).is_err());
     assert!(Cli::try_parse_from(without.iter().chain(&["--no-verify"])).is_ok());
 }
 
 #[test]
-fn a_ramp_is_two_rates_and_needs_no_number_of_check_ins() {
-    let words: Vec<&str> = RUN
+fn a_ramp_needs_two_rates_and_no_number_of_check_ins() {
+    let arguments: Vec<&str> = RUN
         .iter()
         .copied()
-        .filter(|word| !["--check-ins", "100"].contains(word))
+        .filter(|argument| !["--check-ins", "100"].contains(argument))
         .collect();
-    assert!(Cli::try_parse_from(&words).is_err());
-    let all = words.iter().chain(&["--ramp", "100..400", "--steps", "4"]);
+    assert!(Cli::try_parse_from(&arguments).is_err());
+    let all = arguments
+        .iter()
+        .chain(&["--ramp", "100..400", "--steps", "4"]);
     let Command::Run(run) = Cli::try_parse_from(all).unwrap().command else {
         panic!("run")
     };

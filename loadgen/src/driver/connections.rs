@@ -1,6 +1,6 @@
-//! All connections of a fleet, through its phases: open, inventories, settled, measured, closed.
+//! All connections of a fleet, through its phases: open, inventories, warm-up, measurement, close.
 //!
-//! Owner: the task that runs the fleet. Bounds: a task for each connection, [`CONNECTING_MAX`] handshakes at a time.
+//! Owner: the task that runs the fleet. Bounds: one task per connection, and [`CONNECTING_MAX`] concurrent handshakes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,61 +9,61 @@ use muster_wire::Rejection;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
-    Live, Load, Measured, Member, Plan,
-    connected::{Connected, sum},
-    pace::Pace,
+    ConnectionSpec, LiveCounters, Load, Measurements, Target,
+    fleet_connection::{FleetConnection, sum},
+    pacer::Pacer,
     sampler::Sampler,
-    sender::{Sender, Sent, Times},
+    sender::{SendResult, SendTimes, Sender},
     storm,
 };
-use muster_testkit::{clock, fleet::Part};
+use muster_testkit::{clock, fleet::FleetPart};
 
-use crate::{latency_lanes::LatencyLanes, profile::Profile};
+use crate::{profile::Profile, striped_histograms::StripedHistograms};
 
-/// UDP sockets that connections share, at most.
+/// The maximum number of UDP sockets; connections share them.
 const ENDPOINTS_MAX: usize = 16;
 
-/// Handshakes at a time, at most: a fleet that opens all at once would only wait in its own queue.
+/// The maximum number of concurrent handshakes. More would only queue.
 const CONNECTING_MAX: usize = 64;
 
-/// Rejections that are shown, at most.
+/// The maximum number of rejections in a report.
 const REJECTIONS_SHOWN: usize = 20;
 
-/// How long a connection may be lost before the run is given up.
+/// How long a connection may be lost before the run fails.
 const OFFLINE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Connections that wait for their turn must not be closed for silence meanwhile.
+/// Keeps connections that wait for their turn from being closed as idle.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// All connections of a fleet.
 #[derive(Debug)]
 pub struct Connections {
-    plan: Plan,
-    all: Vec<Connected>,
+    target: Target,
+    connections: Vec<FleetConnection>,
     endpoints: Vec<Endpoint>,
     rejections: Vec<Rejection>,
 }
 
 impl Connections {
-    /// Opens all of them.
+    /// Opens all connections.
     ///
     /// # Errors
-    /// The first connection that failed for good.
-    pub async fn open(plan: Plan, members: Vec<Member>) -> Result<Self, ClientError> {
-        let endpoints = (0..members.len().min(ENDPOINTS_MAX))
-            .map(|_| Endpoint::for_server(plan.server))
+    /// The first permanent failure of a connection.
+    pub async fn open(target: Target, specs: Vec<ConnectionSpec>) -> Result<Self, ClientError> {
+        let endpoints = (0..specs.len().min(ENDPOINTS_MAX))
+            .map(|_| Endpoint::for_server(target.server))
             .collect::<Result<Vec<_>, _>>()?;
-        let numbered: Vec<_> = members.into_iter().enumerate().collect();
-        let all = in_parallel(numbered, CONNECTING_MAX, |(number, member)| {
+        let numbered: Vec<_> = specs.into_iter().enumerate().collect();
+        let connections = in_parallel(numbered, CONNECTING_MAX, |(number, spec)| {
             let endpoint = endpoints[number % endpoints.len()].clone();
-            let config = config(&plan, member.identity);
+            let config = config(&target, spec.identity);
             async move {
                 let client = Client::connect_over(&endpoint, config.clone()).await?;
-                Ok(Connected {
+                Ok(FleetConnection {
                     client: Some(client),
                     config,
-                    part: member.part,
-                    frame: member.frame,
+                    part: spec.part,
+                    frame: spec.frame,
                     inventories: 0,
                     past: Progress::default(),
                 })
@@ -71,144 +71,164 @@ impl Connections {
         })
         .await?;
         Ok(Self {
-            plan,
-            all,
+            target,
+            connections,
             endpoints,
             rejections: Vec::new(),
         })
     }
 
-    /// How many there are.
-    pub const fn count(&self) -> usize {
-        self.all.len()
-    }
-
     /// Sends the inventories of the devices that have one.
     ///
     /// # Errors
-    /// The first connection that failed for good.
+    /// The first permanent failure of a connection.
     pub async fn send_inventories(&mut self) -> Result<(), ClientError> {
-        let all = std::mem::take(&mut self.all);
-        self.all = in_parallel(all, usize::MAX, send_inventories).await?;
+        let all = std::mem::take(&mut self.connections);
+        self.connections = in_parallel(all, usize::MAX, send_inventories).await?;
         Ok(())
     }
 
-    /// Lets every device check in once, as fast as the server takes it; returns how many that are.
+    /// Runs the warm-up: every device checks in once, as fast as the server takes it. Returns the number of check-ins.
     ///
     /// # Errors
-    /// The first connection that failed for good.
-    pub async fn settle(&mut self) -> Result<u64, ClientError> {
-        let remaining: Vec<u64> = self.all.iter().map(|one| one.part.remaining()).collect();
-        self.each_part(Part::begin_to_settle);
+    /// The first permanent failure of a connection.
+    pub async fn warm_up(&mut self) -> Result<u64, ClientError> {
+        let remaining: Vec<u64> = self
+            .connections
+            .iter()
+            .map(|connection| connection.part.remaining())
+            .collect();
+        for connection in &mut self.connections {
+            connection.part.start_warm_up();
+        }
         let measured = self.measure(&Load::closed(), Arc::default()).await?;
-        for (one, remaining) in self.all.iter_mut().zip(remaining) {
-            one.part.settled(remaining);
+        for (connection, remaining) in self.connections.iter_mut().zip(remaining) {
+            connection.part.end_warm_up(remaining);
         }
         Ok(measured.acked)
     }
 
-    /// Changes all parts.
-    pub fn each_part(&mut self, mut change: impl FnMut(&mut Part)) {
-        for one in &mut self.all {
-            change(&mut one.part);
-        }
-    }
-
-    /// Gives each connection its share of so many check-ins, by its share of the devices.
-    pub fn share(&mut self, check_ins: u64) {
-        let devices: u64 = self.all.iter().map(|one| one.part.devices_count()).sum();
+    /// Distributes `check_ins` check-ins over the connections in proportion to their devices.
+    pub fn distribute(&mut self, check_ins: u64) {
+        let devices: u64 = self
+            .connections
+            .iter()
+            .map(|connection| connection.part.device_count())
+            .sum();
         let mut before = 0_u64;
         let end = |number: u64| {
             let part = u128::from(check_ins) * u128::from(number) / u128::from(devices.max(1));
             u64::try_from(part).unwrap_or(u64::MAX)
         };
-        for one in &mut self.all {
-            let count = one.part.devices_count();
-            one.part.begin(end(before + count) - end(before));
+        for connection in &mut self.connections {
+            let count = connection.part.device_count();
+            connection
+                .part
+                .set_remaining(end(before + count) - end(before));
             before += count;
         }
     }
 
-    /// What all connections say.
+    /// The sum of all connections' progress.
     pub fn progress(&self) -> Progress {
-        sum(self.all.iter().map(Connected::progress))
+        sum(self.connections.iter().map(FleetConnection::progress))
     }
 
-    /// One measured phase: sends what the parts still have to send.
+    /// Runs one measured phase, which sends the remaining check-ins of all parts.
     ///
     /// # Errors
-    /// The first connection that failed for good.
-    pub async fn measure(&mut self, load: &Load, live: Arc<Live>) -> Result<Measured, ClientError> {
-        let lanes = Arc::new(LatencyLanes::new());
-        let total: u64 = self.all.iter().map(|one| one.part.remaining()).sum();
-        let count = self.all.len();
-        if load.storm.is_some() {
-            self.cut().await?;
+    /// The first permanent failure of a connection.
+    pub async fn measure(
+        &mut self,
+        load: &Load,
+        live: Arc<LiveCounters>,
+    ) -> Result<Measurements, ClientError> {
+        let histograms = Arc::new(StripedHistograms::new());
+        let total: u64 = self
+            .connections
+            .iter()
+            .map(|connection| connection.part.remaining())
+            .sum();
+        let count = self.connections.len();
+        if load.reconnect_within.is_some() {
+            self.disconnect().await?;
         }
         let started = clock::since_epoch();
         let start = Instant::now();
         let end = load.time_max.map(|time_max| start + time_max);
-        let numbered: Vec<_> = std::mem::take(&mut self.all)
+        let numbered: Vec<_> = std::mem::take(&mut self.connections)
             .into_iter()
             .enumerate()
             .collect();
-        let senders = in_parallel(numbered, usize::MAX, |(number, mut connected)| {
+        let senders = in_parallel(numbered, usize::MAX, |(number, mut connection)| {
             let phase = number as f64 / count as f64;
-            let share = connected.part.remaining() as f64 / total as f64;
-            let pace = match &load.profile {
+            let share = connection.part.remaining() as f64 / total as f64;
+            let pacer = match &load.profile {
                 Profile::Steps(steps) => {
-                    Some(Pace::new(start, steps, share, connected.frame, phase))
+                    Some(Pacer::new(start, steps, share, connection.frame, phase))
                 }
                 Profile::Closed | Profile::Schedule(_) => None,
             };
-            let times = Times { start, end, pace };
-            let sender = Sender::new(&connected, times, self.plan.window, (number, &lanes), &live);
-            let back_at = load.storm.map(|within| start + within.mul_f64(phase));
+            let times = SendTimes { start, end, pacer };
+            let sender = Sender::new(
+                &connection,
+                times,
+                self.target.window,
+                (number, &histograms),
+                &live,
+            );
+            let reopen_at = load
+                .reconnect_within
+                .map(|within| start + within.mul_f64(phase));
             let endpoint = self.endpoints[number % self.endpoints.len()].clone();
             async move {
-                match back_at {
-                    Some(at) => storm::come_back(sender, connected, &endpoint, at).await,
+                match reopen_at {
+                    Some(at) => storm::reconnect(sender, connection, &endpoint, at).await,
                     None => {
-                        let sent = sender.run(&mut connected).await?;
-                        Ok((connected, sent))
+                        let result = sender.run(&mut connection).await?;
+                        Ok((connection, result))
                     }
                 }
             }
         });
-        let mut sampler = Sampler::new(&self.plan, load, start, &live, &lanes);
-        let finished = sampler.while_waiting_for(senders).await?;
-        let mut measured = Measured {
+        let mut sampler = Sampler::new(&self.target, load, start, &live, &histograms);
+        let finished = sampler.sample_while(senders).await?;
+        let mut measured = Measurements {
             started,
-            ..Measured::default()
+            ..Measurements::default()
         };
         let mut last_ack = start;
-        for (mut connected, sent) in finished {
-            add_sent(&mut measured, &sent);
-            last_ack = last_ack.max(sent.last_ack);
-            take_rejections(connected.client.as_mut(), &mut self.rejections);
-            self.all.push(connected);
+        for (mut connection, result) in finished {
+            add_result(&mut measured, &result);
+            last_ack = last_ack.max(result.last_ack);
+            take_rejections(connection.client.as_mut(), &mut self.rejections);
+            self.connections.push(connection);
         }
         measured.seconds = last_ack.duration_since(start).as_secs_f64();
         sampler.finish(&mut measured);
         Ok(measured)
     }
 
-    /// Measures, and closes all of them. So many check-ins were sent before.
+    /// Measures, and closes all connections. `warm_up_check_ins` is the number of check-ins sent before.
     ///
     /// # Errors
-    /// The first connection that failed for good.
+    /// The first permanent failure of a connection.
     pub async fn finish(
         mut self,
         load: &Load,
-        settled: u64,
-        live: Arc<Live>,
-    ) -> Result<(Vec<Part>, Measured), ClientError> {
+        warm_up_check_ins: u64,
+        live: Arc<LiveCounters>,
+    ) -> Result<(Vec<FleetPart>, Measurements), ClientError> {
         let before = self.progress();
         let measured = self.measure(load, live).await?;
-        let inventories = self.all.iter().map(|one| one.inventories).sum();
+        let inventories = self
+            .connections
+            .iter()
+            .map(|connection| connection.inventories)
+            .sum();
         let (parts, progress, rejections) = self.close().await?;
-        let measured = Measured {
-            settled,
+        let measured = Measurements {
+            warm_up_check_ins,
             before,
             inventories,
             progress,
@@ -218,11 +238,11 @@ impl Connections {
         Ok((parts, measured))
     }
 
-    /// Cuts all connections, as a line that is cut, and waits until the server was told.
-    async fn cut(&mut self) -> Result<(), ClientError> {
-        for one in &mut self.all {
-            one.past = one.progress();
-            if let Some(client) = one.client.take() {
+    /// Drops all clients without closing their sessions, and waits until their connections are closed.
+    async fn disconnect(&mut self) -> Result<(), ClientError> {
+        for connection in &mut self.connections {
+            connection.past = connection.progress();
+            if let Some(client) = connection.client.take() {
                 client.flush().await?;
             }
         }
@@ -232,19 +252,21 @@ impl Connections {
         Ok(())
     }
 
-    /// Closes all of them.
+    /// Closes all connections.
     ///
     /// # Errors
-    /// The first connection that failed for good.
-    pub async fn close(mut self) -> Result<(Vec<Part>, Progress, Vec<Rejection>), ClientError> {
-        let mut past = Vec::with_capacity(self.all.len());
-        let mut clients = Vec::with_capacity(self.all.len());
-        let mut parts = Vec::with_capacity(self.all.len());
-        for mut connected in self.all {
-            take_rejections(connected.client.as_mut(), &mut self.rejections);
-            past.push(connected.past);
-            clients.extend(connected.client);
-            parts.push(connected.part);
+    /// The first permanent failure of a connection.
+    pub async fn close(
+        mut self,
+    ) -> Result<(Vec<FleetPart>, Progress, Vec<Rejection>), ClientError> {
+        let mut past = Vec::with_capacity(self.connections.len());
+        let mut clients = Vec::with_capacity(self.connections.len());
+        let mut parts = Vec::with_capacity(self.connections.len());
+        for mut connection in self.connections {
+            take_rejections(connection.client.as_mut(), &mut self.rejections);
+            past.push(connection.past);
+            clients.extend(connection.client);
+            parts.push(connection.part);
         }
         let last = in_parallel(clients, usize::MAX, Client::close).await?;
         let progress = sum(past.into_iter().chain(last));
@@ -252,17 +274,17 @@ impl Connections {
     }
 }
 
-fn add_sent(measured: &mut Measured, sent: &Sent) {
-    measured.offered += sent.offered;
-    measured.sent += sent.sent;
-    measured.held_back += sent.held_back;
-    measured.acked += sent.acked;
-    measured.late.add(&sent.late);
-    measured.waiting_seconds += sent.waiting.as_secs_f64();
+fn add_result(measured: &mut Measurements, result: &SendResult) {
+    measured.offered += result.offered;
+    measured.sent += result.sent;
+    measured.held_back += result.held_back;
+    measured.acked += result.acked;
+    measured.late.add(&result.late);
+    measured.waiting_seconds += result.waiting.as_secs_f64();
 }
 
-/// Runs a future for each item, `limit` at a time, and returns their results in the order of the
-/// items. The first error ends all others.
+/// Runs a future for each item, at most `limit` at a time. Returns the results in the order of the items. The first
+/// error cancels all other futures.
 async fn in_parallel<I, T, F>(
     items: Vec<I>,
     limit: usize,
@@ -277,40 +299,40 @@ where
     let mut running = JoinSet::new();
     loop {
         while running.len() < limit
-            && let Some((place, item)) = waiting.next()
+            && let Some((index, item)) = waiting.next()
         {
             let future = start(item);
-            running.spawn(async move { (place, future.await) });
+            running.spawn(async move { (index, future.await) });
         }
         match running.join_next().await {
             None => return Ok(results.into_iter().flatten().collect()),
-            Some(Ok((place, result))) => results[place] = Some(result?),
+            Some(Ok((index, result))) => results[index] = Some(result?),
             Some(Err(_)) => return Err(ClientError::Stopped),
         }
     }
 }
 
-fn config(plan: &Plan, identity: Pem) -> ClientConfig {
-    let mut config = ClientConfig::new(plan.server, plan.ca.clone(), identity);
-    config.window_frames = plan.window;
+fn config(target: &Target, identity: Pem) -> ClientConfig {
+    let mut config = ClientConfig::new(target.server, target.ca.clone(), identity);
+    config.window_frames = target.window;
     config.offline_timeout = Some(OFFLINE_TIMEOUT);
     config.keep_alive_interval = Some(KEEP_ALIVE);
     config.rejections_max = REJECTIONS_SHOWN;
-    // A fleet that has sent everything closes all at once.
+    // At the end of a run all connections close at the same time.
     config.close_timeout = Duration::from_secs(60);
     config
 }
 
-async fn send_inventories(mut connected: Connected) -> Result<Connected, ClientError> {
-    let Some(client) = &connected.client else {
-        return Ok(connected);
+async fn send_inventories(mut connection: FleetConnection) -> Result<FleetConnection, ClientError> {
+    let Some(client) = &connection.client else {
+        return Ok(connection);
     };
-    for inventory in connected.part.inventories() {
+    for inventory in connection.part.inventories() {
         client.send_inventory(&inventory).await?;
-        connected.inventories += 1;
+        connection.inventories += 1;
     }
     client.flush().await?;
-    Ok(connected)
+    Ok(connection)
 }
 
 fn take_rejections(client: Option<&mut Client>, into: &mut Vec<Rejection>) {

@@ -1,6 +1,6 @@
-//! Numbers of a measured phase that grow while it goes on, for the samples and the progress bar.
+//! Counters of a measured phase while it runs, for the samples and the progress bar.
 //!
-//! Connections add to them once a frame; whoever looks decides nothing by them.
+//! Connections update them once per frame. They only serve display and reports.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -11,7 +11,7 @@ use crate::{
 
 /// Totals over all connections.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct LiveCounters {
     sent: AtomicU64,
     acked: AtomicU64,
     frames: AtomicU64,
@@ -21,8 +21,8 @@ pub struct Live {
     reconnects: AtomicU64,
 }
 
-impl Live {
-    /// Check-ins acknowledged so far.
+impl LiveCounters {
+    /// Acknowledged check-ins so far.
     pub fn acked(&self) -> u64 {
         self.acked.load(Relaxed)
     }
@@ -41,12 +41,12 @@ impl Live {
         self.acked.fetch_add(check_ins, Relaxed);
     }
 
-    pub(super) fn add_trouble(&self, busy: u64, reconnects: u64) {
+    pub(super) fn add_interruptions(&self, busy: u64, reconnects: u64) {
         self.busy.fetch_add(busy, Relaxed);
         self.reconnects.fetch_add(reconnects, Relaxed);
     }
 
-    /// All of them.
+    /// The current totals.
     pub(super) fn totals(&self) -> Totals {
         let frames = self.frames.load(Relaxed);
         let by_server = self.late_by_server.load(Relaxed);

@@ -1,61 +1,62 @@
-//! Looks at the counters of a measured phase once a second.
+//! Samples the counters of a measured phase once per second.
 //!
-//! Owner: the task that waits for the connections. What it does not do: decide anything.
+//! Owner: the task that waits for the connections. What it does not do: influence the run.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::{Live, Load, Measured, Plan};
+use super::{LiveCounters, Load, Measurements, Target};
 use muster_testkit::usage;
 
 use crate::{
-    latency_lanes::{Lane, LatencyLanes},
     profile::Profile,
     series::{Series, Totals},
+    striped_histograms::{LatencyHistograms, StripedHistograms},
 };
 
-/// Time between two samples.
-const SAMPLE: Duration = Duration::from_secs(1);
+/// The time between two samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Samples while the connections work.
+/// Takes samples while the connections are working.
 pub(super) struct Sampler<'a> {
-    plan: &'a Plan,
+    target: &'a Target,
     profile: &'a Profile,
     start: Instant,
-    /// The schedule ends here, whatever comes later.
+    /// When the schedule ends. Nothing is due after it.
     end: Option<Duration>,
-    live: &'a Live,
-    lanes: &'a LatencyLanes,
+    live: &'a LiveCounters,
+    histograms: &'a StripedHistograms,
     series: Series,
     first: Totals,
 }
 
 impl<'a> Sampler<'a> {
     pub(super) fn new(
-        plan: &'a Plan,
+        target: &'a Target,
         load: &'a Load,
         start: Instant,
-        live: &'a Live,
-        lanes: &'a LatencyLanes,
+        live: &'a LiveCounters,
+        histograms: &'a StripedHistograms,
     ) -> Self {
         let mut sampler = Self {
-            plan,
+            target,
             profile: &load.profile,
             start,
             end: load.time_max,
             live,
-            lanes,
+            histograms,
             series: Series::default(),
             first: Totals::default(),
         };
         sampler.first = sampler.totals(Duration::ZERO);
-        sampler.series.begin(sampler.first);
+        sampler.series.start_from(sampler.first);
         sampler
     }
 
-    pub(super) async fn while_waiting_for<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut ticks = interval_at(self.start + SAMPLE, SAMPLE);
+    /// Takes samples until `work` completes.
+    pub(super) async fn sample_while<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut ticks = interval_at(self.start + SAMPLE_INTERVAL, SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut work = std::pin::pin!(work);
         loop {
@@ -67,8 +68,8 @@ impl<'a> Sampler<'a> {
     }
 
     fn sample(&mut self) {
-        let mut measured = Lane::default();
-        self.lanes.take(&mut measured);
+        let mut measured = LatencyHistograms::default();
+        self.histograms.take(&mut measured);
         let at = self.start.elapsed();
         self.series.sample(at, self.totals(at), &measured);
     }
@@ -83,24 +84,24 @@ impl<'a> Sampler<'a> {
                 .map_or(live.sent, |offered| offered as u64),
             generator_core_seconds: usage::core_seconds(None),
             server_core_seconds: self
-                .plan
+                .target
                 .server_pid
                 .and_then(|pid| usage::core_seconds(Some(pid))),
-            server_rss_bytes: self.plan.server_pid.and_then(usage::resident_bytes),
+            server_rss_bytes: self.target.server_pid.and_then(usage::resident_bytes),
             ..live
         }
     }
 
-    pub(super) fn finish(mut self, measured: &mut Measured) {
+    pub(super) fn finish(mut self, measured: &mut Measurements) {
         self.sample();
         let last = self.totals(self.start.elapsed());
-        let spent = |now: Option<f64>, first: Option<f64>| Some(now? - first?);
-        measured.generator_core_seconds = spent(
+        let difference = |last: Option<f64>, first: Option<f64>| Some(last? - first?);
+        measured.generator_core_seconds = difference(
             last.generator_core_seconds,
             self.first.generator_core_seconds,
         );
         measured.server_core_seconds =
-            spent(last.server_core_seconds, self.first.server_core_seconds);
+            difference(last.server_core_seconds, self.first.server_core_seconds);
         measured.series = self.series;
     }
 }

@@ -1,7 +1,7 @@
-//! The measured phase of one connection: makes frames, sends each when it is due, notes when its ack came.
+//! The measured phase of one connection: makes frames, sends each when it is due, and records when it is acknowledged.
 //!
-//! One task. Bounds: one frame in the making, and the client's window of due times. On the hot path: the clock is
-//! read a few times a frame, never for a check-in.
+//! One task. Bounds: one frame being made, and the due times of the frames in the client's window. On the hot path: the
+//! clock is read a few times per frame, never per check-in.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -10,78 +10,78 @@ use muster_client::{Client, ClientError, Progress};
 use muster_wire::limits::{CHECK_IN_BYTES, HEADER_BYTES};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Live, connected::Connected, pace::Pace};
-use muster_testkit::{clock, fleet::Part};
+use super::{LiveCounters, fleet_connection::FleetConnection, pacer::Pacer};
+use muster_testkit::{clock, fleet::FleetPart};
 
 use crate::{
-    latency_lanes::LatencyLanes,
-    lateness::{LateFrames, Lateness},
+    lateness::{DelayAttribution, LateFrames},
+    striped_histograms::StripedHistograms,
 };
 
-/// A frame that is about to be sent.
+/// A frame that is not sent yet.
 #[derive(Debug)]
 struct Frame {
     bytes: Bytes,
     due: Instant,
     made: Instant,
     check_ins: u64,
-    /// Whether every device of the connection had checked in before it was made.
+    /// Whether every device of the connection had checked in before this frame was made.
     is_of_known_fleet: bool,
 }
 
 impl Frame {
-    /// When it could leave at the earliest: it was due, and made.
+    /// The earliest time at which it can be sent: when it is due and made.
     fn ready(&self) -> Instant {
         self.due.max(self.made)
     }
 
-    /// Waits until it is due. Cancel safe.
-    async fn until_due(&self) {
-        // A timer for a time that has passed still waits for the end of its millisecond, and every frame of a closed
-        // loop is due when it is made: for those not even the clock is read.
+    /// Waits until the frame is due. Cancel safe.
+    async fn wait_until_due(&self) {
+        // A timer that has already expired still waits for the next millisecond tick. In a closed loop every frame is
+        // due when it is made, so even reading the clock is avoided.
         if self.made < self.due && Instant::now() < self.due {
             sleep_until(self.due).await;
         }
     }
 }
 
-/// A frame that was handed over.
+/// A frame that was sent and is not acknowledged yet.
 #[derive(Debug)]
 struct InFlight {
     due: Instant,
     check_ins: u64,
     is_of_known_fleet: bool,
-    /// How late it left for reasons of the generator.
-    own_delay: Duration,
+    /// The part of the frame's delay that the generator caused.
+    generator_delay: Duration,
 }
 
 /// When a connection sends.
 #[derive(Debug)]
-pub(super) struct Times {
-    /// When the phase begins.
+pub(super) struct SendTimes {
+    /// When the phase starts.
     pub(super) start: Instant,
-    /// When it ends, if it does by itself.
+    /// When the phase ends, if the end is fixed.
     pub(super) end: Option<Instant>,
-    /// When its frames are due, unless that is up to its devices or to the server.
-    pub(super) pace: Option<Pace>,
+    /// When frames are due. `None` with a schedule of the devices, and in a closed loop.
+    pub(super) pacer: Option<Pacer>,
 }
 
-/// What one connection did.
+/// The results of one connection.
 #[derive(Debug)]
-pub(super) struct Sent {
-    /// What the schedule had due by the end; without a schedule what was sent.
+pub(super) struct SendResult {
+    /// Check-ins that were due by the end. In a closed loop, the check-ins that were sent.
     pub(super) offered: u64,
-    /// What was due by the end and not made.
+    /// Check-ins that were due by the end but not made.
     pub(super) held_back: u64,
-    /// Check-ins handed to the connection.
+    /// Check-ins submitted to the client.
     pub(super) sent: u64,
-    /// Check-ins acknowledged.
+    /// Acknowledged check-ins.
     pub(super) acked: u64,
-    /// When the last of them was, or the start.
+    /// The time of the last ack, or the start of the phase.
     pub(super) last_ack: Instant,
-    /// Frames that left late.
+    /// Frames that were sent late.
     pub(super) late: LateFrames,
-    /// How long a frame was ready and the server had no room for it.
+    /// The total time for which a frame was ready but the server did not allow it to be sent.
     pub(super) waiting: Duration,
 }
 
@@ -89,55 +89,55 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) struct Sender {
     frame: usize,
-    times: Times,
-    /// When everything was due that has no time of its own.
+    times: SendTimes,
+    /// The due time of all frames in a reconnect storm.
     due_since: Option<Instant>,
-    live: Arc<Live>,
-    lanes: Arc<LatencyLanes>,
+    live: Arc<LiveCounters>,
+    histograms: Arc<StripedHistograms>,
     number: usize,
-    /// Frames that the client keeps at most, and one on the way to it.
-    room: usize,
+    /// The maximum number of frames in flight: those in the window, and one that the client holds.
+    in_flight_max: usize,
     window: u16,
     in_flight: VecDeque<InFlight>,
-    /// Since when there is no room.
+    /// Since when the maximum number of frames is in flight.
     full_since: Option<Instant>,
-    /// Whether the server has asked for a pause, or was gone, since the last frame left.
-    is_held: bool,
-    /// How long the next frame had to wait for the server so far.
-    pressure: Duration,
+    /// Whether the server has sent a busy frame or was disconnected since the last frame was sent.
+    is_paused: bool,
+    /// How long the next frame has been delayed by the server so far.
+    backpressure: Duration,
     last: Progress,
     last_due: Option<Instant>,
-    lateness: Lateness,
-    sent: Sent,
+    attribution: DelayAttribution,
+    result: SendResult,
 }
 
 impl Sender {
-    /// For this connection with its number, by which latencies are kept.
+    /// A sender for this connection. `number` selects the histograms for its latencies.
     pub(super) fn new(
-        connected: &Connected,
-        times: Times,
+        connection: &FleetConnection,
+        times: SendTimes,
         window: u16,
-        (number, lanes): (usize, &Arc<LatencyLanes>),
-        live: &Arc<Live>,
+        (number, histograms): (usize, &Arc<StripedHistograms>),
+        live: &Arc<LiveCounters>,
     ) -> Self {
         let last_ack = times.start;
         let mut sender = Self {
-            frame: connected.frame,
+            frame: connection.frame,
             times,
             due_since: None,
             live: Arc::clone(live),
-            lanes: Arc::clone(lanes),
+            histograms: Arc::clone(histograms),
             number,
-            room: 0,
+            in_flight_max: 0,
             window,
             in_flight: VecDeque::new(),
             full_since: None,
-            is_held: false,
-            pressure: Duration::ZERO,
+            is_paused: false,
+            backpressure: Duration::ZERO,
             last: Progress::default(),
             last_due: None,
-            lateness: Lateness::default(),
-            sent: Sent {
+            attribution: DelayAttribution::default(),
+            result: SendResult {
                 offered: 0,
                 held_back: 0,
                 sent: 0,
@@ -147,84 +147,87 @@ impl Sender {
                 waiting: Duration::ZERO,
             },
         };
-        sender.sent.offered = sender.due(&connected.part).unwrap_or(0);
+        sender.result.offered = sender.due_check_ins(&connection.part).unwrap_or(0);
         sender
     }
 
-    /// Says that everything was due at this time.
+    /// Sets the due time of all frames.
     pub(super) const fn due_since(&mut self, at: Instant) {
         self.due_since = Some(at);
     }
 
-    /// Check-ins that are due from here on, of those that remain; none without a schedule.
-    fn due(&self, part: &Part) -> Option<u64> {
+    /// The number of remaining check-ins that are due by the end; `None` in a closed loop.
+    fn due_check_ins(&self, part: &FleetPart) -> Option<u64> {
         let remaining = part.remaining();
-        if part.has_calendar() {
+        if part.has_schedule() {
             return Some(remaining);
         }
-        let pace = self.times.pace.as_ref()?;
+        let pacer = self.times.pacer.as_ref()?;
         Some(match self.times.end {
-            Some(end) => remaining.min(pace.frames_before(end).saturating_mul(self.frame as u64)),
+            Some(end) => remaining.min(pacer.frames_before(end).saturating_mul(self.frame as u64)),
             None => remaining,
         })
     }
 
-    /// Sends until there is nothing more to send or the end has come, and waits for all acks.
-    pub(super) async fn run(mut self, connected: &mut Connected) -> Result<Sent, ClientError> {
-        let Connected { client, part, .. } = connected;
+    /// Sends until no check-ins remain or the phase ends, and waits for all acks.
+    pub(super) async fn run(
+        mut self,
+        connection: &mut FleetConnection,
+    ) -> Result<SendResult, ClientError> {
+        let FleetConnection { client, part, .. } = connection;
         let client = client.as_ref().ok_or(ClientError::Stopped)?;
         let mut watch = client.watch();
         self.last = watch.progress();
         let limit = self.window.min(self.last.window_frames.max(1));
-        self.room = usize::from(limit) + 1;
-        let mut next = self.make(part);
+        self.in_flight_max = usize::from(limit) + 1;
+        let mut next = self.make_frame(part);
         while next.is_some() || !self.in_flight.is_empty() {
             tokio::select! {
                 biased;
                 progress = watch.changed() => match progress {
-                    Some(progress) => self.heard(&progress, next.as_ref()),
-                    // The client has ended; its own call says why.
+                    Some(progress) => self.on_progress(&progress, next.as_ref()),
+                    // The client has stopped. A call on it returns the reason.
                     None => return Err(client.flush().await.err().unwrap_or(ClientError::Stopped)),
                 },
                 result = send(client, next.as_ref()), if next.is_some() => {
                     result?;
                     if let Some(frame) = next.take() {
-                        self.handed_over(&frame);
+                        self.on_sent(&frame);
                     }
-                    next = self.make(part);
+                    next = self.make_frame(part);
                 }
             }
         }
-        match self.due(part) {
-            Some(held_back) => self.sent.held_back = held_back,
-            None => self.sent.offered = self.sent.sent,
+        match self.due_check_ins(part) {
+            Some(held_back) => self.result.held_back = held_back,
+            None => self.result.offered = self.result.sent,
         }
-        Ok(self.sent)
+        Ok(self.result)
     }
 
-    /// The next frame, unless nothing remains or the end comes before it. What is made counts as sent
-    /// for the prediction, so it must be.
-    fn make(&mut self, part: &mut Part) -> Option<Frame> {
+    /// Makes the next frame, unless no check-ins remain or the phase ends first. The expected counts include a frame
+    /// once it is made, so it must be sent.
+    fn make_frame(&mut self, part: &mut FleetPart) -> Option<Frame> {
         let now = Instant::now();
         if let Some(end) = self.times.end {
             let is_late = now >= end;
             if is_late
                 || self
                     .times
-                    .pace
+                    .pacer
                     .as_ref()
-                    .is_some_and(|pace| pace.next() >= end)
+                    .is_some_and(|pacer| pacer.next() >= end)
             {
                 return None;
             }
         }
         let limit = part.remaining().min(self.frame as u64) as usize;
-        // Before it is made: a frame with the last first check-in still brings the server a device that it does not know.
+        // Read before the frame is made: the frame with the last first check-in still contains an unknown device.
         let is_of_known_fleet = part.is_known();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + limit * CHECK_IN_BYTES);
         let (check_ins, at) = part.make_due_frame(&mut bytes, self.frame, clock::millis());
-        let due = match (&mut self.times.pace, at) {
-            (Some(pace), _) => pace.take(),
+        let due = match (&mut self.times.pacer, at) {
+            (Some(pacer), _) => pacer.advance(),
             (None, Some(at)) => self.times.start + at,
             (None, None) => self.due_since.unwrap_or(now),
         };
@@ -237,78 +240,78 @@ impl Sender {
         })
     }
 
-    /// Takes note of a frame that left.
-    fn handed_over(&mut self, frame: &Frame) {
+    /// Records that a frame was sent.
+    fn on_sent(&mut self, frame: &Frame) {
         let now = Instant::now();
-        if self.is_held {
-            self.pressure = now.saturating_duration_since(frame.ready());
+        if self.is_paused {
+            self.backpressure = now.saturating_duration_since(frame.ready());
         } else if let Some(since) = self.full_since {
-            self.pressure += now.saturating_duration_since(since.max(frame.ready()));
+            self.backpressure += now.saturating_duration_since(since.max(frame.ready()));
         }
-        self.is_held = false;
+        self.is_paused = false;
         let delay = now.saturating_duration_since(frame.due);
-        let pressure = std::mem::take(&mut self.pressure).min(delay);
-        self.sent.waiting += pressure;
+        let backpressure = std::mem::take(&mut self.backpressure).min(delay);
+        self.result.waiting += backpressure;
         let last_due = self.last_due.replace(frame.due).unwrap_or(frame.due);
         let gap = frame.due.saturating_duration_since(last_due);
-        let start = self.lateness.left(delay, gap, pressure);
-        self.sent.late.count(start.late);
-        self.live.add_sent(frame.check_ins, start.late);
-        self.sent.sent += frame.check_ins;
+        let attributed = self.attribution.attribute(delay, gap, backpressure);
+        self.result.late.count(attributed.late);
+        self.live.add_sent(frame.check_ins, attributed.late);
+        self.result.sent += frame.check_ins;
         self.in_flight.push_back(InFlight {
             due: frame.due,
             check_ins: frame.check_ins,
             is_of_known_fleet: frame.is_of_known_fleet,
-            own_delay: start.own,
+            generator_delay: attributed.generator,
         });
-        self.full_since = (self.in_flight.len() >= self.room).then_some(now);
+        self.full_since = (self.in_flight.len() >= self.in_flight_max).then_some(now);
     }
 
-    /// Takes note of what the client says, while this frame waits to leave.
-    fn heard(&mut self, progress: &Progress, next: Option<&Frame>) {
+    /// Handles a progress update of the client while `next` waits to be sent.
+    fn on_progress(&mut self, progress: &Progress, next: Option<&Frame>) {
         let busy = progress.busy - self.last.busy;
         let reconnects = progress.connections - self.last.connections;
         if busy > 0 || reconnects > 0 || !progress.is_connected {
-            self.is_held = true;
-            self.live.add_trouble(busy, reconnects);
+            self.is_paused = true;
+            self.live.add_interruptions(busy, reconnects);
         }
         let frames = progress.frames_acked - self.last.frames_acked;
         self.last = *progress;
         if frames > 0 {
-            self.acknowledged(frames, next);
+            self.on_acked(frames, next);
         }
     }
 
-    fn acknowledged(&mut self, frames: u64, next: Option<&Frame>) {
+    fn on_acked(&mut self, frames: u64, next: Option<&Frame>) {
         let now = Instant::now();
-        self.sent.last_ack = now;
-        let mut lane = self.lanes.lane(self.number);
+        self.result.last_ack = now;
+        let mut histograms = self.histograms.of_connection(self.number);
         let mut acked = 0;
         for _ in 0..frames {
             let Some(frame) = self.in_flight.pop_front() else {
                 break;
             };
             let latency = now.saturating_duration_since(frame.due);
-            lane.record(latency, frame.is_of_known_fleet);
-            lane.start_delay.record(frame.own_delay);
+            histograms.record(latency, frame.is_of_known_fleet);
+            histograms.generator_delay.record(frame.generator_delay);
             acked += frame.check_ins;
         }
-        drop(lane);
-        self.sent.acked += acked;
+        drop(histograms);
+        self.result.acked += acked;
         self.live.add_acked(acked);
-        // From here on the next frame waits for nobody but us.
-        if self.in_flight.len() < self.room
+        // The server no longer delays the next frame.
+        if self.in_flight.len() < self.in_flight_max
             && let (Some(since), Some(next)) = (self.full_since.take(), next)
         {
-            self.pressure += now.saturating_duration_since(since.max(next.ready()));
+            self.backpressure += now.saturating_duration_since(since.max(next.ready()));
         }
     }
 }
 
-/// Sends a frame when it is due. Cancel safe.
+/// Sends a frame once it is due. Cancel safe.
 async fn send(client: &Client, frame: Option<&Frame>) -> Result<(), ClientError> {
     let Some(frame) = frame else { return Ok(()) };
-    frame.until_due().await;
+    frame.wait_until_due().await;
     client.send_frame(frame.bytes.clone()).await
 }
 
@@ -317,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_that_is_due_when_it_is_made_waits_for_no_timer() {
+    fn a_frame_that_is_already_due_does_not_wait_for_a_timer() {
         let made = Instant::now();
         let frame = |due| Frame {
             bytes: Bytes::new(),
@@ -327,25 +330,25 @@ mod tests {
             is_of_known_fleet: true,
         };
         let late = frame(made - Duration::from_millis(5));
-        // Without a clock that wakes tasks, a timer would be a panic.
+        // Creating a timer panics on a runtime without a time driver.
         let without_timers = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        without_timers.block_on(frame(made).until_due());
-        without_timers.block_on(late.until_due());
+        without_timers.block_on(frame(made).wait_until_due());
+        without_timers.block_on(late.wait_until_due());
         assert_eq!(late.ready(), made);
         let early = frame(made + Duration::from_hours(1));
         let with_timers = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap();
-        let has_left = with_timers.block_on(async {
+        let is_due = with_timers.block_on(async {
             tokio::select! {
                 biased;
-                () = early.until_due() => true,
+                () = early.wait_until_due() => true,
                 () = std::future::ready(()) => false,
             }
         });
-        assert!(!has_left);
+        assert!(!is_due);
     }
 }

@@ -1,26 +1,27 @@
-//! A reconnect storm: connections that were cut come back all at once, each with what its devices have to say.
+//! A reconnect storm: closed connections are reopened, all at once or within a short time, with check-ins to send.
 //!
-//! Latencies count from when a connection was to come back, so handshakes and back-off are in them.
+//! Latencies are measured from the time at which a connection was to be reopened, so they include handshakes and
+//! backoff.
 
 use muster_client::{Client, ClientError, Endpoint};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    connected::Connected,
-    sender::{Sender, Sent},
+    fleet_connection::FleetConnection,
+    sender::{SendResult, Sender},
 };
 
-/// Opens a cut connection again at this time, and sends.
-pub(super) async fn come_back(
+/// Reopens a closed connection at the given time, and sends.
+pub(super) async fn reconnect(
     mut sender: Sender,
-    mut connected: Connected,
+    mut connection: FleetConnection,
     endpoint: &Endpoint,
     at: Instant,
-) -> Result<(Connected, Sent), ClientError> {
+) -> Result<(FleetConnection, SendResult), ClientError> {
     sleep_until(at).await;
     sender.due_since(at);
-    let client = Client::connect_over(endpoint, connected.config.clone()).await?;
-    connected.client = Some(client);
-    let sent = sender.run(&mut connected).await?;
-    Ok((connected, sent))
+    let client = Client::connect_over(endpoint, connection.config.clone()).await?;
+    connection.client = Some(client);
+    let result = sender.run(&mut connection).await?;
+    Ok((connection, result))
 }

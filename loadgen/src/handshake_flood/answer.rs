@@ -35,8 +35,8 @@ impl Answers {
         let Some((number, answer)) = read(datagram) else {
             return;
         };
-        let place = usize::try_from(number).ok();
-        if let Some(first) = place.and_then(|place| self.0.get_mut(place)) {
+        let index = usize::try_from(number).ok();
+        if let Some(first) = index.and_then(|index| self.0.get_mut(index)) {
             first.get_or_insert(answer);
         }
     }

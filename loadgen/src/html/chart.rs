@@ -1,8 +1,8 @@
-//! Charts of lines, as SVG.
+//! Line charts as SVG.
 
 use std::fmt::Write;
 
-use super::{escape, shown};
+use super::{escape, format_number};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 260.0;
@@ -11,22 +11,22 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
 
-/// Dashes and colours there are.
+/// The number of line styles (dashes and colours).
 const STYLES: usize = 4;
 
-/// A line of a chart; where it has no value it is broken.
+/// A line of a chart, with gaps where it has no value.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) points: Vec<(f64, Option<f64>)>,
 }
 
-/// How the values of an axis lie on it.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// From zero.
+    /// Linear, starting at zero.
     Linear,
-    /// By powers of ten.
+    /// Logarithmic, to base ten.
     Logarithmic,
 }
 
@@ -34,19 +34,19 @@ pub(super) enum Scale {
 #[derive(Debug)]
 pub(super) struct Chart {
     pub(super) title: String,
-    /// What it shows, for those who do not see it and those who have not met it.
+    /// A description, also for screen readers.
     pub(super) note: String,
     pub(super) x: String,
     pub(super) y: String,
     pub(super) scale: Scale,
     pub(super) lines: Vec<Line>,
-    /// Times that divide the chart, with names.
+    /// Vertical lines at these x values, with labels.
     pub(super) marks: Vec<(f64, String)>,
-    /// Places on the x axis with names; without any, round numbers.
-    pub(super) places: Vec<(f64, String)>,
+    /// Ticks of the x axis with labels; if empty, round numbers.
+    pub(super) x_ticks: Vec<(f64, String)>,
 }
 
-/// Where values lie.
+/// The range and scale of an axis.
 struct Axis {
     from: f64,
     to: f64,
@@ -54,13 +54,14 @@ struct Axis {
 }
 
 impl Axis {
-    fn of(values: impl Iterator<Item = f64>, scale: Scale) -> Self {
+    /// An axis from zero or a power of ten to a round number that covers the values.
+    fn covering(values: impl Iterator<Item = f64>, scale: Scale) -> Self {
         let is_logarithmic = scale == Scale::Logarithmic;
-        let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
+        let (mut min, mut max) = (f64::INFINITY, 0.0_f64);
         for value in values.filter(|value| value.is_finite() && (!is_logarithmic || *value > 0.0)) {
-            (least, most) = (least.min(value), most.max(value));
+            (min, max) = (min.min(value), max.max(value));
         }
-        if most <= 0.0 {
+        if max <= 0.0 {
             return Self {
                 from: 0.0,
                 to: 1.0,
@@ -68,22 +69,22 @@ impl Axis {
             };
         }
         if is_logarithmic {
-            let (from, to) = (least.log10().floor(), most.log10().ceil());
+            let (from, to) = (min.log10().floor(), max.log10().ceil());
             return Self {
                 from,
                 to: to.max(from + 1.0),
                 is_logarithmic,
             };
         }
-        let step = step(most);
+        let step = step(max);
         Self {
             from: 0.0,
-            to: (most / step).ceil() * step,
+            to: (max / step).ceil() * step,
             is_logarithmic,
         }
     }
 
-    /// Of times: from the start to the last of them.
+    /// A linear axis from zero to exactly the last value.
     fn to_last(values: impl Iterator<Item = f64>) -> Self {
         let last = values.fold(0.0, f64::max);
         Self {
@@ -93,8 +94,8 @@ impl Axis {
         }
     }
 
-    /// From 0 to 1.
-    fn place(&self, value: f64) -> f64 {
+    /// The position of a value, from 0 to 1.
+    fn position(&self, value: f64) -> f64 {
         let value = if self.is_logarithmic {
             value.max(f64::MIN_POSITIVE).log10()
         } else {
@@ -109,7 +110,7 @@ impl Axis {
         } else {
             step(self.to)
         };
-        // An end that is a tick itself must not be lost to rounding.
+        // The tolerance keeps a tick at the end of the axis in spite of rounding.
         let count = ((self.to - self.from) / step + 1e-6).floor() as u32;
         let ticks = (0..=count).map(|tick| f64::from(tick).mul_add(step, self.from));
         ticks
@@ -124,9 +125,9 @@ impl Axis {
     }
 }
 
-/// A round number, of which four to ten reach the end.
-fn step(most: f64) -> f64 {
-    let rough = most / 5.0;
+/// The distance between ticks: a round number that gives four to ten ticks up to `max`.
+fn step(max: f64) -> f64 {
+    let rough = max / 5.0;
     let power = 10_f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 5.0]
         .into_iter()
@@ -135,13 +136,13 @@ fn step(most: f64) -> f64 {
 }
 
 impl Chart {
-    /// The figure, or nothing if there is nothing to show.
+    /// The chart as a figure element; empty if there are no values.
     pub(super) fn to_html(&self) -> String {
         let values = || self.lines.iter().flat_map(|line| &line.points);
         if values().all(|(_, y)| y.is_none()) {
             return String::new();
         }
-        let x = match (self.places.first(), self.places.last()) {
+        let x = match (self.x_ticks.first(), self.x_ticks.last()) {
             (Some((from, _)), Some((to, _))) => Axis {
                 from: *from,
                 to: *to,
@@ -149,11 +150,11 @@ impl Chart {
             },
             _ => Axis::to_last(values().map(|(x, _)| *x)),
         };
-        let y = Axis::of(values().filter_map(|(_, y)| *y), self.scale);
+        let y = Axis::covering(values().filter_map(|(_, y)| *y), self.scale);
         let mut svg = String::new();
-        self.frame(&mut svg, &x, &y);
+        self.axes(&mut svg, &x, &y);
         for (number, line) in self.lines.iter().enumerate() {
-            draw(&mut svg, &x, &y, number % STYLES, line);
+            draw_line(&mut svg, &x, &y, number % STYLES, line);
         }
         self.legend(&mut svg);
         let (title, note) = (escape(&self.title), escape(&self.note));
@@ -163,32 +164,32 @@ impl Chart {
         )
     }
 
-    fn frame(&self, svg: &mut String, x: &Axis, y: &Axis) {
+    fn axes(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         for tick in y.ticks() {
-            let at = down(y, tick);
+            let at = y_position(y, tick);
             let _ = write!(
                 svg,
                 "<line class=\"tick\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
                  <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 6.0,
                 at + 4.0,
-                shown(tick)
+                format_number(tick)
             );
         }
-        let round = || {
+        let round_ticks = || {
             x.ticks()
                 .into_iter()
-                .map(|tick| (tick, shown(tick)))
+                .map(|tick| (tick, format_number(tick)))
                 .collect()
         };
-        let places = if self.places.is_empty() {
-            round()
+        let x_ticks = if self.x_ticks.is_empty() {
+            round_ticks()
         } else {
-            self.places.clone()
+            self.x_ticks.clone()
         };
-        for (tick, name) in places {
-            let at = across(x, tick);
+        for (tick, name) in x_ticks {
+            let at = x_position(x, tick);
             let _ = write!(
                 svg,
                 "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
@@ -197,7 +198,7 @@ impl Chart {
             );
         }
         for (at, name) in &self.marks {
-            let at = across(x, *at);
+            let at = x_position(x, *at);
             let _ = write!(
                 svg,
                 "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\">\
@@ -235,27 +236,32 @@ impl Chart {
     }
 }
 
-fn across(x: &Axis, value: f64) -> f64 {
-    x.place(value).mul_add(WIDTH - LEFT - RIGHT, LEFT)
+fn x_position(x: &Axis, value: f64) -> f64 {
+    x.position(value).mul_add(WIDTH - LEFT - RIGHT, LEFT)
 }
 
-fn down(y: &Axis, value: f64) -> f64 {
-    (1.0 - y.place(value)).mul_add(HEIGHT - TOP - BOTTOM, TOP)
+fn y_position(y: &Axis, value: f64) -> f64 {
+    (1.0 - y.position(value)).mul_add(HEIGHT - TOP - BOTTOM, TOP)
 }
 
-fn draw(svg: &mut String, x: &Axis, y: &Axis, style: usize, line: &Line) {
+fn draw_line(svg: &mut String, x: &Axis, y: &Axis, style: usize, line: &Line) {
     let mut path = String::new();
     let mut pen = 'M';
     for (at, value) in &line.points {
         match value {
             Some(value) => {
-                let _ = write!(path, "{pen}{:.1} {:.1}", across(x, *at), down(y, *value));
+                let _ = write!(
+                    path,
+                    "{pen}{:.1} {:.1}",
+                    x_position(x, *at),
+                    y_position(y, *value)
+                );
                 pen = 'L';
             }
             None => pen = 'M',
         }
     }
-    // A line of one point has a length all the same, with round ends.
+    // A line with one point gets a short segment, so that its round caps are visible.
     if path.matches(['M', 'L']).count() == 1 {
         path.push_str("l0.1 0");
     }
@@ -272,21 +278,21 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        let linear = Axis::of([3.0, 87.0].into_iter(), Scale::Linear);
+        let linear = Axis::covering([3.0, 87.0].into_iter(), Scale::Linear);
         assert_eq!(linear.ticks(), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
-        let logarithmic = Axis::of([0.3, 40.0].into_iter(), Scale::Logarithmic);
-        let ticks: Vec<String> = logarithmic.ticks().into_iter().map(shown).collect();
+        let logarithmic = Axis::covering([0.3, 40.0].into_iter(), Scale::Logarithmic);
+        let ticks: Vec<String> = logarithmic.ticks().into_iter().map(format_number).collect();
         assert_eq!(ticks, ["0.10", "1", "10", "100"]);
-        assert!((logarithmic.place(0.1)).abs() < 1e-9 && logarithmic.place(100.0) > 0.999);
+        assert!((logarithmic.position(0.1)).abs() < 1e-9 && logarithmic.position(100.0) > 0.999);
         let times = Axis::to_last([1.0, 21.3].into_iter());
         assert_eq!(times.ticks(), [0.0, 5.0, 10.0, 15.0, 20.0]);
-        assert!(times.place(21.3) > 0.999);
-        let nothing = Axis::of([0.0, f64::NAN].into_iter(), Scale::Logarithmic);
-        assert_eq!((nothing.from, nothing.to), (0.0, 1.0));
+        assert!(times.position(21.3) > 0.999);
+        let empty = Axis::covering([0.0, f64::NAN].into_iter(), Scale::Logarithmic);
+        assert_eq!((empty.from, empty.to), (0.0, 1.0));
     }
 
     #[test]
-    fn a_line_is_broken_where_it_has_no_value() {
+    fn a_line_has_gaps_where_it_has_no_value() {
         let axis = Axis {
             from: 0.0,
             to: 3.0,
@@ -299,7 +305,7 @@ mod tests {
             (3.0, Some(3.0)),
         ];
         let mut svg = String::new();
-        draw(
+        draw_line(
             &mut svg,
             &axis,
             &axis,

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{
     chart::{Chart, Line, Scale},
-    column, text_of,
+    column, format_value,
 };
 
-/// A line of a column of the samples.
+/// A chart line of a column of the samples.
 pub(super) fn line(json: &Value, name: &str, title: &str, divisor: f64) -> Line {
     let times = column(json, "until_seconds");
     let values = column(json, name)
@@ -20,11 +20,16 @@ pub(super) fn line(json: &Value, name: &str, title: &str, divisor: f64) -> Line 
     }
 }
 
-/// All charts of a run over its time, and its distribution.
+/// The charts over time and the latency distribution of a run.
 pub(super) fn charts(json: &Value) -> Vec<Chart> {
     let phases = json["phases"].as_array().into_iter().flatten().skip(1);
     let marks: Vec<(f64, String)> = phases
-        .filter_map(|phase| Some((phase["from_seconds"].as_f64()?, text_of(&phase["name"]))))
+        .filter_map(|phase| {
+            Some((
+                phase["from_seconds"].as_f64()?,
+                format_value(&phase["name"]),
+            ))
+        })
         .collect();
     let chart = |(title, note, y, scale, columns): &OverTime| Chart {
         title: (*title).to_owned(),
@@ -37,14 +42,14 @@ pub(super) fn charts(json: &Value) -> Vec<Chart> {
             .map(|(name, shown)| line(json, name, shown, divisor(y)))
             .collect(),
         marks: marks.clone(),
-        places: Vec::new(),
+        x_ticks: Vec::new(),
     };
     let mut charts: Vec<Chart> = OVER_TIME.iter().map(chart).collect();
     charts.insert(2, distribution(&[("this run", json)]));
     charts
 }
 
-/// Title, note, unit, scale, and columns with their names.
+/// Title, note, unit, scale, and columns with their labels.
 type OverTime = (
     &'static str,
     &'static str,
@@ -56,7 +61,7 @@ type OverTime = (
 const OVER_TIME: [OverTime; 5] = [
     (
         "Rate",
-        "Check-ins a second: due by the schedule, and durable.",
+        "Check-ins per second: due by the schedule, and durable.",
         "check-ins/s",
         Scale::Linear,
         &[
@@ -66,7 +71,7 @@ const OVER_TIME: [OverTime; 5] = [
     ),
     (
         "Latency over time",
-        "From the time a frame was due to its ack, of the frames acknowledged in each second.",
+        "Measured from the time a frame was due to its ack, for the frames acknowledged in each second.",
         "ms",
         Scale::Logarithmic,
         &[
@@ -77,20 +82,20 @@ const OVER_TIME: [OverTime; 5] = [
         ],
     ),
     (
-        "Late frames and pressure",
-        "Frames that left over 5 ms late, by cause; pauses that the server asked for; connections lost.",
-        "in a second",
+        "Late frames and backpressure",
+        "Frames sent more than 5 ms late, by cause; busy frames from the server; reconnects.",
+        "per second",
         Scale::Linear,
         &[
             ("late_by_server", "late: server"),
             ("late_by_generator", "late: generator"),
-            ("busy", "pauses"),
-            ("reconnects", "lost"),
+            ("busy", "busy"),
+            ("reconnects", "reconnects"),
         ],
     ),
     (
         "Cores",
-        "Cores in use, where the process of the server was given.",
+        "CPU cores in use. The server is included if its process id was given.",
         "cores",
         Scale::Linear,
         &[("generator_cores", "generator"), ("server_cores", "server")],
@@ -104,14 +109,14 @@ const OVER_TIME: [OverTime; 5] = [
     ),
 ];
 
-/// Samples count memory in bytes.
+/// Samples contain memory in bytes.
 fn divisor(unit: &str) -> f64 {
     if unit == "MiB" { 1_048_576.0 } else { 1.0 }
 }
 
-/// The latencies by their rank, of one run or of several.
+/// The latency distribution of one or more runs.
 pub(super) fn distribution(runs: &[(&str, &Value)]) -> Chart {
-    // Nines are equally far apart.
+    // A percentile axis on which each further nine has the same width.
     let nines = |quantile: f64| -(1.0 - quantile).max(1e-6).log10();
     let line = |(name, json): &(&str, &Value)| {
         let pairs = json["latency_distribution"]
@@ -124,23 +129,23 @@ pub(super) fn distribution(runs: &[(&str, &Value)]) -> Chart {
             points: points.filter(|(at, _)| *at <= 5.0).collect(),
         }
     };
-    let place = |quantile: f64, name: &str| (nines(quantile), name.to_owned());
+    let tick = |quantile: f64, name: &str| (nines(quantile), name.to_owned());
     Chart {
         title: "Latency distribution".to_owned(),
-        note: "So many of all frames had at most this latency.".to_owned(),
+        note: "The latency that this percentage of all frames did not exceed.".to_owned(),
         x: "percentile".to_owned(),
         y: "ms".to_owned(),
         scale: Scale::Logarithmic,
         lines: runs.iter().map(line).collect(),
         marks: Vec::new(),
-        places: vec![
-            place(0.0, "0"),
-            place(0.5, "50"),
-            place(0.9, "90"),
-            place(0.99, "99"),
-            place(0.999, "99.9"),
-            place(0.9999, "99.99"),
-            place(0.99999, "99.999"),
+        x_ticks: vec![
+            tick(0.0, "0"),
+            tick(0.5, "50"),
+            tick(0.9, "90"),
+            tick(0.99, "99"),
+            tick(0.999, "99.9"),
+            tick(0.9999, "99.99"),
+            tick(0.99999, "99.999"),
         ],
     }
 }

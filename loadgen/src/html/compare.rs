@@ -1,10 +1,11 @@
-//! The page of two runs side by side.
+//! The page of a comparison of two runs.
 
 use super::{
     chart::{Chart, Scale},
     charts::{distribution, line},
+    format_number, format_value, name_value_table,
     page::{banner, page},
-    pairs, rows_of, shown, table, text_of,
+    rows_of, table,
 };
 use crate::compare::Comparison;
 
@@ -20,8 +21,8 @@ pub fn comparison(comparison: &Comparison) -> String {
     let row = |figure: &crate::compare::Figure| {
         vec![
             figure.name.to_owned(),
-            shown(figure.before),
-            shown(figure.after),
+            format_number(figure.before),
+            format_number(figure.after),
             figure
                 .ratio()
                 .map_or_else(String::new, |ratio| format!("{ratio:.3}")),
@@ -35,7 +36,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     body.push_str(&distribution(&[("before", before), ("after", after)]).to_html());
     for (title, column, y, scale) in [
         (
-            "Durable check-ins a second",
+            "Durable check-ins per second",
             "acked_each_second",
             "check-ins/s",
             Scale::Linear,
@@ -44,7 +45,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     ] {
         let chart = Chart {
             title: title.to_owned(),
-            note: "Of both runs, from the start of each.".to_owned(),
+            note: "Both runs, from the start of each.".to_owned(),
             x: "seconds".to_owned(),
             y: y.to_owned(),
             scale,
@@ -53,7 +54,7 @@ pub fn comparison(comparison: &Comparison) -> String {
                 line(after, column, "after", 1.0),
             ],
             marks: Vec::new(),
-            places: Vec::new(),
+            x_ticks: Vec::new(),
         };
         body.push_str(&chart.to_html());
     }
@@ -62,18 +63,20 @@ pub fn comparison(comparison: &Comparison) -> String {
         let rows: Vec<Vec<String>> = comparison
             .different
             .iter()
-            .map(|(name, before, after)| vec![name.clone(), text_of(before), text_of(after)])
+            .map(|(name, before, after)| {
+                vec![name.clone(), format_value(before), format_value(after)]
+            })
             .collect();
         let header = ["parameter", "before", "after"].map(str::to_owned);
-        body.push_str(&table("In what the workloads differ", &header, &rows));
+        body.push_str(&table("Differences between the workloads", &header, &rows));
     }
     body.push_str("<div class=\"grid\">");
     for (run, name) in [(before, "before"), (after, "after")] {
-        body.push_str(&pairs(
+        body.push_str(&name_value_table(
             &format!("Parameters, {name}"),
             rows_of(&run["parameters"]),
         ));
-        body.push_str(&pairs(
+        body.push_str(&name_value_table(
             &format!("Machine, {name}"),
             rows_of(&run["machine"]),
         ));

@@ -1,11 +1,11 @@
-//! The frame of a page: head, style, body.
+//! The page template: head, style, body.
 
 use super::escape;
 
-/// Nothing may be loaded, whatever a page says.
+/// Prevents a page from loading anything, whatever it contains.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// Colours have names, so that light and dark differ in one place; lines also differ by their dashes.
+/// Colours are variables, so that light and dark mode differ in one place. Lines also differ by their dashes.
 const STYLE: &str = "\
 :root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--soft:#57606a;--rule:#d0d7de;--panel:#f6f8fa;\
 --a:#0550ae;--b:#bc4c00;--c:#116329;--d:#8250df;--good:#116329;--bad:#a40e26;--warn:#7d4e00}\
@@ -27,7 +27,7 @@ th,td{border-bottom:1px solid var(--rule);padding:.2rem .6rem;text-align:right;f
 th:first-child,td:first-child{text-align:left;font-weight:400}thead th{color:var(--soft)}\
 details{margin:1rem 0;overflow-x:auto}";
 
-/// A whole page around a body that is escaped already.
+/// A whole page around a body, which must already be escaped.
 pub(super) fn page(title: &str, body: &str) -> String {
     let title = escape(title);
     format!(
@@ -39,7 +39,7 @@ pub(super) fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// A sentence that nobody overlooks. `kind` is `good`, `bad` or `warn`.
+/// A prominent message. `kind` is `good`, `bad` or `warn`.
 pub(super) fn banner(kind: &str, text: &str) -> String {
     format!(
         "<p class=\"banner {kind}\" role=\"status\">{}</p>\n",

@@ -7,32 +7,26 @@ use serde_json::Value;
 use super::{
     chart::{Chart, Line, Scale},
     charts::charts,
-    column, escape,
+    column, escape, format_number, format_value, name_value_table,
     page::{banner, page},
-    pairs, rows_of, shown, table, text_of,
+    rows_of, table,
 };
 
-/// Members of the object that the summary shows, in this order, with what they are called.
+/// The members of the JSON object in the summary, in this order, with their labels.
 const SUMMARY: [(&str, &str); 26] = [
     ("/workload", "workload"),
-    (
-        "/compress",
-        "time of the scenario passes, times as fast as the clock",
-    ),
+    ("/compress", "seconds of the scenario per second"),
     ("/loop", "loop"),
     ("/devices", "devices"),
     ("/connections", "connections"),
     ("/check_ins_offered", "check-ins offered"),
     ("/check_ins_acked", "check-ins acknowledged, durable"),
     ("/check_ins_held_back", "check-ins held back"),
-    (
-        "/check_ins_settled",
-        "check-ins before, to settle the fleet",
-    ),
+    ("/check_ins_warm_up", "check-ins of the warm-up"),
     ("/rejected", "check-ins rejected"),
     ("/seconds", "seconds"),
-    ("/offered_per_second", "check-ins a second, offered"),
-    ("/check_ins_per_second", "check-ins a second, durable"),
+    ("/offered_per_second", "check-ins per second, offered"),
+    ("/check_ins_per_second", "check-ins per second, durable"),
     (
         "/ack_latency_ms/p50",
         "ack latency of a frame from when it was due, p50, ms",
@@ -43,33 +37,33 @@ const SUMMARY: [(&str, &str); 26] = [
     ("/ack_latency_ms/max", "max, ms"),
     (
         "/ack_latency_known_ms/p50",
-        "ack latency once all devices had checked in, p50, ms",
+        "ack latency after all devices had checked in, p50, ms",
     ),
     ("/ack_latency_known_ms/p99", "p99 of that, ms"),
-    ("/busy", "pauses that the server asked for"),
-    ("/reconnects", "connections lost and opened again"),
+    ("/busy", "busy frames from the server"),
+    ("/reconnects", "reconnects"),
     (
         "/late_frames/by_server",
-        "frames that left late because of the server",
+        "frames sent late because of the server",
     ),
     (
         "/late_frames/by_generator",
-        "frames that left late because of the generator",
+        "frames sent late because of the generator",
     ),
     ("/generator_core_seconds", "core seconds of the generator"),
     ("/server_core_seconds", "core seconds of the server"),
 ];
 
-/// The page of a run, from its object.
+/// The page of a run, from its JSON object.
 pub fn run(json: &Value) -> String {
     let workload = json["workload"].as_str().unwrap_or("run");
     let mut body = verdict(json);
     let rows = SUMMARY.iter().filter_map(|(pointer, name)| {
         let value = json.pointer(pointer)?;
-        (!value.is_null()).then(|| ((*name).to_owned(), text_of(value)))
+        (!value.is_null()).then(|| ((*name).to_owned(), format_value(value)))
     });
     body.push_str("<section><h2>Summary</h2>");
-    body.push_str(&pairs("What was offered and what came of it", rows));
+    body.push_str(&name_value_table("Offered load and results", rows));
     body.push_str("</section>\n<section><h2>Over time</h2>\n<div class=\"grid\">\n");
     for chart in charts(json) {
         body.push_str(&chart.to_html());
@@ -78,28 +72,31 @@ pub fn run(json: &Value) -> String {
     body.push_str(&phases(json));
     body.push_str(&points(json));
     body.push_str(&other_tenant(json));
-    body.push_str("<section><h2>Set up</h2><div class=\"grid\">");
-    body.push_str(&pairs("Parameters", rows_of(&json["parameters"])));
-    body.push_str(&pairs("Machine", rows_of(&json["machine"])));
+    body.push_str("<section><h2>Setup</h2><div class=\"grid\">");
+    body.push_str(&name_value_table(
+        "Parameters",
+        rows_of(&json["parameters"]),
+    ));
+    body.push_str(&name_value_table("Machine", rows_of(&json["machine"])));
     body.push_str("</div></section>\n");
     body.push_str(&samples(json));
     page(&format!("Muster load test: {workload}"), &body)
 }
 
-/// Banners, the most important first.
+/// Banners: the warning if there is one, and the verdict.
 fn verdict(json: &Value) -> String {
     let mut text = String::new();
     if let Some(warning) = json["warning"].as_str() {
         text.push_str(&banner("warn", warning));
     }
-    let cells = text_of(&json["cells"]);
+    let cells = format_value(&json["cells"]);
     text.push_str(&if json["verified"] == true {
         banner(
             "good",
-            &format!("Verified: every one of {cells} cells equals the prediction."),
+            &format!("Verified: all {cells} cells match the expected counts."),
         )
     } else if json["differences"].is_null() {
-        banner("warn", "Not verified: nothing was compared.")
+        banner("warn", "Not verified: no counts were compared.")
     } else {
         let first = json["differences"]["first"]
             .as_array()
@@ -108,14 +105,14 @@ fn verdict(json: &Value) -> String {
         let list: Vec<String> = first
             .map(|one| {
                 let [what, expected, found] =
-                    ["what", "expected", "found"].map(|key| text_of(&one[key]));
-                format!("{what}: predicted {expected}, counted {found}")
+                    ["what", "expected", "found"].map(|key| format_value(&one[key]));
+                format!("{what}: expected {expected}, counted {found}")
             })
             .collect();
         banner(
             "bad",
             &format!(
-                "NOT VERIFIED: the server's counts differ. {}",
+                "NOT VERIFIED: the server's counts differ from the expected counts. {}",
                 list.join("; ")
             ),
         )
@@ -152,15 +149,15 @@ fn phases(json: &Value) -> String {
     ];
     let row = |phase: &Value| -> Vec<String> {
         keys.iter()
-            .map(|key| phase.pointer(key).map_or_else(String::new, text_of))
+            .map(|key| phase.pointer(key).map_or_else(String::new, format_value))
             .collect()
     };
     let rows: Vec<Vec<String>> = phases.iter().map(row).collect();
-    let table = table("Parts of the run", &header.map(str::to_owned), &rows);
+    let table = table("Phases of the run", &header.map(str::to_owned), &rows);
     format!("<section><h2>Phases</h2>{table}</section>\n")
 }
 
-/// The rates that a knee was looked for at.
+/// The rates that were tried in the search for the knee.
 fn points(json: &Value) -> String {
     let Some(points) = json["points"].as_array() else {
         return String::new();
@@ -187,7 +184,7 @@ fn points(json: &Value) -> String {
         "good",
         "limited_by",
     ];
-    let row = |point: &Value| keys.map(|key| text_of(&point[key])).to_vec();
+    let row = |point: &Value| keys.map(|key| format_value(&point[key])).to_vec();
     let rows: Vec<Vec<String>> = points.iter().map(row).collect();
     let mut by_rate: Vec<&Value> = points.iter().collect();
     by_rate.sort_by(|a, b| {
@@ -205,7 +202,7 @@ fn points(json: &Value) -> String {
     };
     let chart = Chart {
         title: "Latency by rate".to_owned(),
-        note: "Every rate that was tried.".to_owned(),
+        note: "All rates that were tried.".to_owned(),
         x: "check-ins/s, offered".to_owned(),
         y: "ms".to_owned(),
         scale: Scale::Logarithmic,
@@ -216,19 +213,19 @@ fn points(json: &Value) -> String {
         ],
         marks: json["knee_per_second"]
             .as_f64()
-            .map(|rate| (rate, "the knee".to_owned()))
+            .map(|rate| (rate, "knee".to_owned()))
             .into_iter()
             .collect(),
-        places: Vec::new(),
+        x_ticks: Vec::new(),
     };
-    let knee = text_of(&json["knee_per_second"]);
+    let knee = format_value(&json["knee_per_second"]);
     let table = table(
-        "Rates in the order in which they were tried",
+        "Rates in the order of the search",
         &header.map(str::to_owned),
         &rows,
     );
     format!(
-        "<section><h2>The knee: {} check-ins a second</h2>{}{table}</section>\n",
+        "<section><h2>The knee: {} check-ins per second</h2>{}{table}</section>\n",
         escape(&knee),
         chart.to_html()
     )
@@ -239,14 +236,11 @@ fn other_tenant(json: &Value) -> String {
     if other.is_null() {
         return String::new();
     }
-    let table = pairs(
-        "What the other tenant sent at the same time",
-        rows_of(other),
-    );
+    let table = name_value_table("Sent by the other tenant at the same time", rows_of(other));
     format!("<section><h2>The other tenant</h2>{table}</section>\n")
 }
 
-/// Every number behind the charts.
+/// The data behind the charts.
 fn samples(json: &Value) -> String {
     let Some(columns) = json["samples"].as_object() else {
         return String::new();
@@ -259,14 +253,14 @@ fn samples(json: &Value) -> String {
             .get(row)
             .copied()
             .flatten()
-            .map_or_else(String::new, shown)
+            .map_or_else(String::new, format_number)
     };
     let rows: Vec<Vec<String>> = (0..count)
         .map(|row| columns.iter().map(|column| cell(column, row)).collect())
         .collect();
-    let table = table("A row for each sample", &header, &rows);
+    let table = table("One row per sample", &header, &rows);
     format!(
         "<details><summary>{}</summary>{table}</details>\n",
-        escape("The numbers behind the charts")
+        escape("Data of the charts")
     )
 }

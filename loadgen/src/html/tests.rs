@@ -1,4 +1,4 @@
-//! Pages hold together, load nothing, and show no text as markup.
+//! Pages are well-formed, load nothing, and escape all text.
 
 use serde_json::json;
 
@@ -33,11 +33,11 @@ fn object() -> Value {
     })
 }
 
-/// Every tag is closed in its order, and text holds no bare sign of markup. Slow and obvious.
+/// Asserts that tags are balanced and text is escaped. Slow and obvious.
 fn assert_well_formed(page: &str) {
     let rest = page
         .strip_prefix("<!DOCTYPE html>")
-        .expect("a page says what it is");
+        .expect("a page starts with its doctype");
     let mut open = Vec::new();
     for piece in rest.split('<').skip(1) {
         let (tag, text) = piece.split_once('>').expect("a tag ends");
@@ -71,7 +71,7 @@ fn assert_loads_nothing(page: &str) {
 }
 
 #[test]
-fn a_page_holds_together_and_loads_nothing() {
+fn a_page_is_well_formed_and_loads_nothing() {
     let page = run(&object());
     assert_well_formed(&page);
     assert_loads_nothing(&page);
@@ -98,24 +98,24 @@ fn a_page_holds_together_and_loads_nothing() {
 }
 
 #[test]
-fn a_page_of_nothing_is_a_page() {
+fn an_empty_object_gives_a_valid_page() {
     let page = run(&json!({}));
     assert_well_formed(&page);
     assert!(page.contains("Not verified"));
 }
 
 #[test]
-fn numbers_are_short_and_grouped() {
-    let texts = [0.0, 0.123, 12.5, 123.4, 1234.5, 1e6, -2.5].map(shown);
+fn numbers_are_rounded_and_grouped() {
+    let texts = [0.0, 0.123, 12.5, 123.4, 1234.5, 1e6, -2.5].map(format_number);
     assert_eq!(
         texts,
         ["0", "0.12", "12.50", "123", "1,235", "1,000,000", "-2.50"]
     );
-    assert_eq!(text_of(&json!([1.0, 20.0])), "1 to 20");
+    assert_eq!(format_value(&json!([1.0, 20.0])), "1 to 20");
 }
 
 #[test]
-fn a_comparison_is_a_page_too() {
+fn a_comparison_is_a_valid_page() {
     let comparison = crate::compare::tests::comparison(object(), object());
     let page = comparison_page(&comparison);
     assert_well_formed(&page);

@@ -1,4 +1,4 @@
-//! What happened when, as the report shows it: columns of samples, phases, and the distribution of latencies.
+//! The parts of the report that depend on time: columns of samples, phases, and the latency distribution.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{Phase, Report};
 use muster_testkit::latency::Latency;
 
-use crate::series::{ClassOfSamples, Sample, Series};
+use crate::series::{Sample, SampleGroup, Series};
 
-/// What is said of latencies wherever a report has them, in milliseconds.
+/// The latency percentiles of a report, in milliseconds.
 #[derive(Debug, Serialize)]
 pub(super) struct LatencyJson {
     p50: f64,
@@ -32,8 +32,8 @@ impl From<&Latency> for LatencyJson {
     }
 }
 
-/// The phases with what was measured in each.
-pub(super) fn by_phase(report: &Report) -> Vec<(&Phase, ClassOfSamples)> {
+/// The phases with the samples of each.
+pub(super) fn by_phase(report: &Report) -> Vec<(&Phase, SampleGroup)> {
     let phases = &report.setup.phases;
     if phases.is_empty() {
         return Vec::new();
@@ -43,9 +43,9 @@ pub(super) fn by_phase(report: &Report) -> Vec<(&Phase, ClassOfSamples)> {
             .iter()
             .position(|phase| phase.from <= at && at < phase.until)
     };
-    let mut found = report.measured.series.by_class(phase_at);
-    // A phase that no sample falls into is shown all the same.
-    found.resize_with(phases.len(), ClassOfSamples::default);
+    let mut found = report.measured.series.group_by(phase_at);
+    // Phases without samples are included.
+    found.resize_with(phases.len(), SampleGroup::default);
     phases.iter().zip(found).collect()
 }
 
@@ -68,7 +68,7 @@ pub(super) fn phases(report: &Report) -> Value {
     objects.collect()
 }
 
-/// Pairs of a fraction and the milliseconds that so many latencies do not exceed.
+/// The latency distribution as pairs of a fraction and milliseconds.
 pub(super) fn distribution(latency: &Latency) -> Value {
     latency
         .distribution()
@@ -77,7 +77,7 @@ pub(super) fn distribution(latency: &Latency) -> Value {
         .collect()
 }
 
-/// A column for each number, which is far shorter than an object for each sample.
+/// One column per value, which is far shorter than one object per sample.
 pub(super) fn columns(series: &Series) -> Value {
     let samples = series.samples();
     let column = |value: &dyn Fn(&Sample) -> Value| samples.iter().map(value).collect::<Value>();
@@ -129,7 +129,7 @@ fn per_second(count: u64, seconds: f64) -> f64 {
     }
 }
 
-/// Three digits after the point: nobody reads more of them, and a run has thousands of numbers.
+/// Rounds to three decimal places, which keeps the thousands of numbers of a run short.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

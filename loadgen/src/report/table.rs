@@ -1,4 +1,4 @@
-//! The report for people.
+//! The report as text.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{DIFFERENCES_SHOWN, Report, reason_name, samples};
 use crate::{error::printable, verify::Verdict};
 
-/// The whole report, a section after the other.
+/// The whole report, section by section.
 pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
     for section in [run(report), latency(report), phases(report), counts(report)] {
@@ -63,10 +63,10 @@ fn run(report: &Report) -> Table {
     row("devices", grouped(setup.devices));
     row("connections", grouped(setup.connections as u64));
     row("seed", setup.shape.seed.to_string());
-    if let Some(pass) = setup.pass {
+    if let Some(timing) = setup.timing {
         row(
-            "time passes, times as fast as the clock",
-            format!("{}", pass.compress),
+            "seconds of the scenario per second",
+            format!("{}", timing.compress),
         );
     }
     if measured.held_back > 0 {
@@ -81,10 +81,10 @@ fn run(report: &Report) -> Table {
     if measured.inventories > 0 {
         row("inventories", grouped(measured.inventories));
     }
-    if measured.settled > 0 {
+    if measured.warm_up_check_ins > 0 {
         row(
-            "check-ins before, to settle the fleet",
-            grouped(measured.settled),
+            "check-ins of the warm-up",
+            grouped(measured.warm_up_check_ins),
         );
     }
     row("seconds", format!("{:.3}", measured.seconds));
@@ -98,23 +98,26 @@ fn run(report: &Report) -> Table {
     let progress = &measured.progress;
     for (name, count) in [
         ("reconnects", report.reconnects()),
-        ("frames sent again", progress.frames_resent),
-        ("pauses asked for", progress.busy),
+        ("frames resent", progress.frames_resent),
+        ("busy frames", progress.busy),
     ] {
         if count > 0 {
             row(name, grouped(count));
         }
     }
-    costs(&mut row, report);
+    resource_usage(&mut row, report);
     table
 }
 
-/// What the run has cost, where it is known.
-fn costs(row: &mut impl FnMut(&str, String), report: &Report) {
+/// The CPU time and memory, as far as they are known.
+fn resource_usage(row: &mut impl FnMut(&str, String), report: &Report) {
     let (setup, measured) = (&report.setup, &report.measured);
     for (name, seconds) in [
-        ("core ns each, generator", measured.generator_core_seconds),
-        ("core ns each, server", measured.server_core_seconds),
+        (
+            "CPU ns per check-in, generator",
+            measured.generator_core_seconds,
+        ),
+        ("CPU ns per check-in, server", measured.server_core_seconds),
     ] {
         if let Some(seconds) = seconds.filter(|_| measured.acked > 0) {
             row(
@@ -124,13 +127,13 @@ fn costs(row: &mut impl FnMut(&str, String), report: &Report) {
         }
     }
     if let Some(bytes) = report.server_rss_bytes {
-        row("memory of the server, MiB", grouped(bytes >> 20));
+        row("resident memory of the server, MiB", grouped(bytes >> 20));
     }
     if let Some((after, before)) = report.server_rss_bytes.zip(report.server_rss_base_bytes)
         && setup.devices > 0
     {
-        let each = after.saturating_sub(before) / setup.devices;
-        row("  bytes a device, over that before", grouped(each));
+        let bytes = after.saturating_sub(before) / setup.devices;
+        row("  increase in bytes per device", grouped(bytes));
     }
 }
 
@@ -151,13 +154,13 @@ fn latency(report: &Report) -> Table {
     }
     table.add_row([Cell::new("max"), right(format!("{:.2}", latency.max_ms()))]);
     if report.is_saturated() {
-        let note = "saturated: below the rate asked for, so these are waits in a queue that grows";
+        let note = "saturated: below the requested rate, so these are waits in a growing queue";
         table.add_row([Cell::new(note)]);
     }
     table
 }
 
-/// The latencies without the first check-ins of the devices, on one line.
+/// The latencies without those of first check-ins, on one line.
 fn known_latency(text: &mut String, report: &Report) {
     let Some(latency) = report.known_latency() else {
         return;
@@ -166,13 +169,13 @@ fn known_latency(text: &mut String, report: &Report) {
         [0.5, 0.99, 0.999, 0.9999].map(|quantile| latency.quantile_ms(quantile));
     let _ = writeln!(
         text,
-        "Ack latency of a known fleet, without the frames that brought a device's first check-in: p50 {p50:.2}, \
+        "Ack latency of a known fleet, without frames sent before all devices had checked in: p50 {p50:.2}, \
          p99 {p99:.2}, p99.9 {p999:.2}, p99.99 {p9999:.2}, max {:.2} ms.",
         latency.max_ms(),
     );
 }
 
-/// The parts of the run, a row each.
+/// The phases of the run, one per row.
 fn phases(report: &Report) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
@@ -204,14 +207,14 @@ fn phases(report: &Report) -> Table {
     table
 }
 
-/// Who kept the run from being faster, where that must not be overlooked.
+/// A warning if the generator was the limit.
 fn limit(text: &mut String, report: &Report) {
     if let Some(sentence) = report.warning() {
         let _ = writeln!(text, "{sentence}");
     }
 }
 
-/// The server's numbers: the plain ones, then each dimension without its zeros.
+/// The server's counts: totals first, then the non-zero counts of each dimension.
 fn counts(report: &Report) -> Table {
     let mut table = new_table(["counted by the server", "devices"]);
     let Some(counts) = &report.counts else {
@@ -248,43 +251,43 @@ fn rejections(text: &mut String, report: &Report) {
 }
 
 fn verdict_lines(text: &mut String, verdict: &Verdict) {
-    for dimension in &verdict.dimensions_right {
-        let _ = writeln!(text, "{dimension}: as predicted");
+    for dimension in &verdict.matching_dimensions {
+        let _ = writeln!(text, "{dimension}: as expected");
     }
     for difference in verdict.differences.iter().take(DIFFERENCES_SHOWN) {
         let (expected, found) = (grouped(difference.expected), grouped(difference.found));
         let _ = writeln!(
             text,
-            "{}: predicted {expected}, counted {found}",
+            "{}: expected {expected}, counted {found}",
             difference.what
         );
     }
     for difference in verdict.cell_differences.iter().take(DIFFERENCES_SHOWN) {
         let (expected, found) = (grouped(difference.expected), grouped(difference.found));
         let what = printable(&difference.what);
-        let _ = writeln!(text, "cell {what}: predicted {expected}, counted {found}");
+        let _ = writeln!(text, "cell {what}: expected {expected}, counted {found}");
     }
     let cells = grouped(verdict.cells);
-    let _ = if verdict.is_right() {
+    let _ = if verdict.matches() {
         writeln!(
             text,
-            "VERIFIED: every one of {cells} cells equals the prediction."
+            "VERIFIED: all {cells} cells match the expected counts."
         )
     } else {
-        let wrong = grouped(verdict.cell_differences.len() as u64);
+        let differing = grouped(verdict.cell_differences.len() as u64);
         writeln!(
             text,
-            "NOT VERIFIED: {wrong} cells differ from the {cells} predicted."
+            "NOT VERIFIED: {differing} cells differ from the {cells} expected ones."
         )
     };
 }
 
-/// 1234567 as 1,234,567.
+/// Formats a number with a comma between thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

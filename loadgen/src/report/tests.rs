@@ -1,27 +1,27 @@
-//! The shape of the report, which scripts rely on.
+//! The report's JSON keys, on which scripts depend, and its text.
 
 use std::time::Duration;
 
 use super::*;
 use crate::{
-    latency_lanes::Lane,
     series::{Series, Totals},
+    striped_histograms::LatencyHistograms,
     verify::Difference,
 };
 use muster_client::Progress;
 
 fn report() -> Report {
-    let mut lane = Lane::default();
+    let mut histograms = LatencyHistograms::default();
     for milliseconds in 1..=1000 {
-        // The slow ones are those of the first round.
-        lane.record(Duration::from_millis(milliseconds), milliseconds <= 100);
+        // The slow frames are those of the first round.
+        histograms.record(Duration::from_millis(milliseconds), milliseconds <= 100);
     }
     let mut series = Series::default();
     let totals = Totals {
         acked: 100,
         ..Totals::default()
     };
-    series.sample(Duration::from_millis(500), totals, &lane);
+    series.sample(Duration::from_millis(500), totals, &histograms);
     let counts = json!({"devices": 10, "onboarded": 7, "not_onboarded": 3, "risk": {"none": 10}});
     Report {
         setup: Setup {
@@ -34,11 +34,11 @@ fn report() -> Report {
             window: 32,
             rate: None,
             load: Load::closed(),
-            pass: None,
+            timing: None,
             parameters: Map::new(),
             phases: Vec::new(),
         },
-        measured: Measured {
+        measured: Measurements {
             offered: 130,
             sent: 100,
             held_back: 30,
@@ -56,7 +56,7 @@ fn report() -> Report {
                 ..Progress::default()
             },
             series,
-            ..Measured::default()
+            ..Measurements::default()
         },
         counts: counts.as_object().cloned(),
         verdict: Some(Verdict {
@@ -70,7 +70,7 @@ fn report() -> Report {
 }
 
 #[test]
-fn the_json_object_has_what_scripts_read() {
+fn the_json_object_has_the_keys_that_scripts_read() {
     let json = report().to_json();
     for (key, value) in [
         ("devices", json!(10)),
@@ -97,7 +97,7 @@ fn the_json_object_has_what_scripts_read() {
     ] {
         assert_eq!(json[key], value, "{key}");
     }
-    let near = |latency: &str, percentiles: [f64; 6], tolerance: f64| {
+    let assert_near = |latency: &str, percentiles: [f64; 6], tolerance: f64| {
         let keys = ["p50", "p90", "p99", "p999", "p9999", "max"];
         for (key, value) in keys.into_iter().zip(percentiles) {
             let found = json[latency][key].as_f64().unwrap();
@@ -107,12 +107,12 @@ fn the_json_object_has_what_scripts_read() {
             );
         }
     };
-    near(
+    assert_near(
         "ack_latency_ms",
         [500.0, 900.0, 990.0, 999.0, 1000.0, 1000.0],
         1.0,
     );
-    near(
+    assert_near(
         "ack_latency_known_ms",
         [50.0, 90.0, 99.0, 100.0, 100.0, 100.0],
         0.2,
@@ -122,13 +122,10 @@ fn the_json_object_has_what_scripts_read() {
 }
 
 #[test]
-fn the_text_says_the_verdict_last() {
+fn the_text_ends_with_the_verdict() {
     let text = report().to_text();
     let last = text.lines().last().unwrap();
-    assert_eq!(
-        last,
-        "VERIFIED: every one of 3 cells equals the prediction."
-    );
+    assert_eq!(last, "VERIFIED: all 3 cells match the expected counts.");
     assert!(
         text.contains("durable check-ins per second") && text.contains("200"),
         "{text}"
@@ -136,7 +133,7 @@ fn the_text_says_the_verdict_last() {
 }
 
 #[test]
-fn the_latency_of_a_known_fleet_is_told_only_if_there_was_one() {
+fn the_latency_of_a_known_fleet_is_reported_only_if_there_was_one() {
     let line = "Ack latency of a known fleet";
     let mut report = report();
     let text = report.to_text();
@@ -145,13 +142,13 @@ fn the_latency_of_a_known_fleet_is_told_only_if_there_was_one() {
         found.contains("p50 50.0") && found.ends_with("max 100.03 ms."),
         "{found}"
     );
-    let mut lane = Lane::default();
-    lane.record(Duration::from_millis(5), false);
+    let mut histograms = LatencyHistograms::default();
+    histograms.record(Duration::from_millis(5), false);
     report.measured.series = Series::default();
     report
         .measured
         .series
-        .sample(Duration::from_millis(500), Totals::default(), &lane);
+        .sample(Duration::from_millis(500), Totals::default(), &histograms);
     let json = report.to_json();
     assert!(json["ack_latency_ms"].is_object());
     assert!(json["ack_latency_known_ms"].is_null(), "{json}");
@@ -159,7 +156,7 @@ fn the_latency_of_a_known_fleet_is_told_only_if_there_was_one() {
 }
 
 #[test]
-fn differences_are_told_as_far_as_anybody_reads() {
+fn the_number_of_reported_differences_is_limited() {
     let difference = |number| Difference {
         what: format!("cell {number}"),
         expected: 2,
@@ -168,7 +165,7 @@ fn differences_are_told_as_far_as_anybody_reads() {
     let mut report = report();
     let verdict = report.verdict.as_mut().unwrap();
     verdict.cell_differences = (0..30).map(difference).collect();
-    assert!(report.is_wrong() && !report.is_verified());
+    assert!(report.has_differences() && !report.is_verified());
     let json = report.to_json();
     assert_eq!(json["verified"], false);
     assert_eq!(json["differences"]["cells"], 30);
@@ -181,22 +178,22 @@ fn differences_are_told_as_far_as_anybody_reads() {
             .starts_with("NOT VERIFIED: 30 cells"),
         "{text}"
     );
-    assert_eq!(text.matches("predicted 2, counted 1").count(), 20);
+    assert_eq!(text.matches("expected 2, counted 1").count(), 20);
 }
 
 #[test]
-fn a_run_that_is_not_verified_is_neither_right_nor_wrong() {
+fn a_run_without_verification_neither_matches_nor_differs() {
     let report = Report {
         verdict: None,
         ..report()
     };
-    assert!(!report.is_verified() && !report.is_wrong());
+    assert!(!report.is_verified() && !report.has_differences());
     assert_eq!(report.to_json()["verified"], false);
     assert!(report.to_json()["differences"].is_null());
 }
 
 #[test]
-fn an_open_loop_that_falls_behind_is_marked() {
+fn an_open_loop_that_falls_behind_is_saturated() {
     let mut report = report();
     report.setup.frame = 1;
     report.measured.series = Series::default();
@@ -204,7 +201,7 @@ fn an_open_loop_that_falls_behind_is_marked() {
     report.setup.load.profile = Profile::of_rate(Some(200.0));
     assert!(
         !report.is_saturated(),
-        "100 check-ins in 0.5 s are 200 a second"
+        "100 check-ins in 0.5 s are 200 per second"
     );
     report.setup.rate = Some(400.0);
     assert!(report.is_saturated());
@@ -212,7 +209,7 @@ fn an_open_loop_that_falls_behind_is_marked() {
 }
 
 #[test]
-fn a_generator_that_was_the_limit_says_so_everywhere() {
+fn a_limiting_generator_is_reported_in_text_and_json() {
     let mut report = report();
     report.measured.waiting_seconds = 0.05;
     assert_eq!(
@@ -239,7 +236,11 @@ fn a_generator_that_was_the_limit_says_so_everywhere() {
     assert_eq!(json["limited_by"], "generator");
     assert!(json["warning"].as_str().unwrap().contains("THE GENERATOR"));
     report.measured.late.by_generator = 10;
-    assert_eq!(report.limit(), Some(Limit::Server), "it was held back");
+    assert_eq!(
+        report.limit(),
+        Some(Limit::Server),
+        "check-ins were held back"
+    );
     report.measured.held_back = 0;
     assert_eq!(
         (report.limit(), report.to_json()["limited_by"].clone()),
@@ -270,7 +271,7 @@ fn samples_are_columns_of_the_same_length_and_phases_are_named() {
     assert_eq!(json["phases"][0]["acked_each_second"], 200.0);
     assert_eq!(
         json["phases"][1]["acked_each_second"], 0.0,
-        "one without a sample"
+        "a phase without a sample"
     );
     assert_eq!(json["latency_distribution"][0][0], 0.0);
     assert!(report.to_text().contains("one"));

@@ -1,107 +1,112 @@
-//! When the devices of a scenario check in, and what becomes of them, in the time of the scenario.
+//! When simulated devices check in and how their state changes, in scenario time.
 //!
-//! Everything follows from the device, a number drawn for it, and the time, so that a run is the same for the same
-//! seed and can be counted before it is sent. Cadences are those that are documented for the services we are
-//! compared with (docs/reference/LOADGEN.md). Pure. On the hot path of scenarios.
+//! Everything follows from the device, a hash of its number, and the time. The same seed therefore gives the same
+//! run, and a run can be counted before it is sent. The intervals are those documented for the services that Muster
+//! is compared with (docs/reference/LOADGEN.md). Pure. On the hot path of scenarios.
 
 use muster_wire::{ManagementAgent, Platform, Risk};
 
 use crate::{
     device::Device,
-    random::{mix, threshold},
+    random::{splitmix64, threshold},
 };
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 60.0 * MINUTE;
 
-/// Between two check-ins of a device that was enrolled long ago.
-pub const STEADY: f64 = 8.0 * HOUR;
+/// Seconds between two check-ins of a device that was enrolled long ago.
+pub const STEADY_SECONDS: f64 = 8.0 * HOUR;
 
-/// The same for a device whose security settings alone are managed.
-pub const SECURITY_MANAGED: f64 = 90.0 * MINUTE;
+/// Seconds between two check-ins of a device that is managed only by its sensor.
+pub const SENSOR_MANAGED_SECONDS: f64 = 90.0 * MINUTE;
 
-/// From so many seconds after its enrolment on, a device checks in every so many seconds.
+/// Pairs of an age and an interval, both in seconds: from that age on, a device checks in at that interval.
 type Intervals = &'static [(f64, f64)];
 
 const WINDOWS_AND_ANDROID: Intervals = &[
     (0.0, 3.0 * MINUTE),
     (15.0 * MINUTE, 15.0 * MINUTE),
-    (15.0 * MINUTE + 2.0 * HOUR, STEADY),
+    (15.0 * MINUTE + 2.0 * HOUR, STEADY_SECONDS),
 ];
-const APPLE: Intervals = &[(0.0, 15.0 * MINUTE), (HOUR, STEADY)];
-const ANY_OTHER: Intervals = &[(0.0, STEADY)];
-const MANAGED_BY_SENSOR: Intervals = &[(0.0, SECURITY_MANAGED)];
+const APPLE: Intervals = &[(0.0, 15.0 * MINUTE), (HOUR, STEADY_SECONDS)];
+const OTHER_PLATFORMS: Intervals = &[(0.0, STEADY_SECONDS)];
+const SENSOR_MANAGED: Intervals = &[(0.0, SENSOR_MANAGED_SECONDS)];
 
-/// Devices that are ill say so at the pace of devices that were just enrolled.
-const ILL: f64 = 3.0 * MINUTE;
+/// Seconds between two check-ins of an infected device: the same as for a device that was just enrolled.
+const INFECTED_SECONDS: f64 = 3.0 * MINUTE;
 
-/// What a fleet goes through.
+/// The check-in pattern of a fleet. All times are in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cadence {
-    /// All devices were enrolled long ago, and check in out of step.
+    /// All devices were enrolled long ago. Their check-ins are spread evenly over the interval.
     Steady,
-    /// All devices are enrolled within so many seconds.
+    /// All devices are enrolled within a period, spread evenly.
     Enrolment {
-        /// How long that takes.
+        /// The length of that period.
         over: f64,
     },
-    /// A steady fleet of which a share falls ill: high risk, told at once.
+    /// A steady fleet in which a share of the devices is infected and reports high risk at once.
     Outbreak {
-        /// When the first device falls ill.
-        at: f64,
-        /// How long until the last one has.
+        /// When the first device is infected.
+        start: f64,
+        /// The time from the first infection to the last.
         spread: f64,
-        /// How many do.
+        /// The fraction of devices that are infected.
         share: f64,
-        /// After how long each is well again.
-        ill: f64,
+        /// How long a device stays infected.
+        recovery: f64,
     },
 }
 
 impl Cadence {
-    /// When a device first checks in.
-    pub fn first(&self, device: &Device, draw: u64) -> f64 {
+    /// The time of a device's first check-in.
+    pub fn first_check_in(&self, device: &Device, hash: u64) -> f64 {
         match self {
-            Self::Steady => period(device) * unit(draw),
-            Self::Enrolment { over } => over * unit(draw),
+            Self::Steady => period(device) * unit(hash),
+            Self::Enrolment { over } => over * unit(hash),
             Self::Outbreak { .. } => {
-                self.not_before_illness(period(device) * unit(draw), draw, -1.0)
+                self.not_after_infection(period(device) * unit(hash), hash, -1.0)
             }
         }
     }
 
-    /// When a device that checks in now does so next.
-    pub fn after(&self, device: &Device, draw: u64, now: f64) -> f64 {
+    /// The time of the next check-in of a device that checks in now.
+    pub fn next_check_in(&self, device: &Device, hash: u64, now: f64) -> f64 {
         match self {
             Self::Steady => now + period(device),
             Self::Enrolment { over } => {
-                let age = now - over * unit(draw);
+                let age = now - over * unit(hash);
                 now + intervals(device)
                     .iter()
-                    // What a device does next is decided by how old it is then, rounding aside.
+                    // The age decides. One second of slack absorbs rounding.
                     .rfind(|(from, _)| *from <= age + 1.0)
-                    .map_or(STEADY, |(_, every)| *every)
+                    .map_or(STEADY_SECONDS, |(_, every)| *every)
             }
-            Self::Outbreak { ill, .. } => {
-                let is_ill = self
-                    .falls_ill(draw)
-                    .is_some_and(|at| at <= now && now < at + ill);
-                let next = now + if is_ill { ILL } else { period(device) };
-                self.not_before_illness(next, draw, now)
+            Self::Outbreak { recovery, .. } => {
+                let is_infected = self
+                    .infected_at(hash)
+                    .is_some_and(|at| at <= now && now < at + recovery);
+                let next = now
+                    + if is_infected {
+                        INFECTED_SECONDS
+                    } else {
+                        period(device)
+                    };
+                self.not_after_infection(next, hash, now)
             }
         }
     }
 
-    /// What has become of a device that checks in now.
-    pub fn change(&self, device: &mut Device, draw: u64, now: f64) {
-        let Self::Outbreak { ill, .. } = self else {
+    /// Updates the state of a device that checks in now.
+    pub fn update(&self, device: &mut Device, hash: u64, now: f64) {
+        let Self::Outbreak { recovery, .. } = self else {
             return;
         };
-        let Some(at) = self.falls_ill(draw) else {
+        let Some(at) = self.infected_at(hash) else {
             return;
         };
         if at <= now && device.is_onboarded() {
-            device.set_risk(if now < at + ill {
+            device.set_risk(if now < at + recovery {
                 Risk::High
             } else {
                 Risk::None
@@ -109,36 +114,42 @@ impl Cadence {
         }
     }
 
-    /// When a device falls ill, if it does.
-    fn falls_ill(&self, draw: u64) -> Option<f64> {
+    /// When a device is infected, if it is.
+    fn infected_at(&self, hash: u64) -> Option<f64> {
         let Self::Outbreak {
-            at, spread, share, ..
+            start,
+            spread,
+            share,
+            ..
         } = *self
         else {
             return None;
         };
-        // Away from the draw itself, by which the device has its place in the cycle.
-        let draw = mix(draw);
-        ((draw >> 32) < u64::from(threshold(share))).then(|| spread.mul_add(unit(mix(draw)), at))
+        // Hashed again, because the hash itself decides when in the interval the device checks in.
+        let hash = splitmix64(hash);
+        ((hash >> 32) < u64::from(threshold(share)))
+            .then(|| spread.mul_add(unit(splitmix64(hash)), start))
     }
 
-    /// A device that falls ill before its next check-in does not wait for that.
-    fn not_before_illness(&self, next: f64, draw: u64, now: f64) -> f64 {
-        match self.falls_ill(draw) {
+    /// A device that is infected before its next check-in checks in as soon as it is infected.
+    fn not_after_infection(&self, next: f64, hash: u64, now: f64) -> f64 {
+        match self.infected_at(hash) {
             Some(at) if now < at && at < next => at,
             _ => next,
         }
     }
 }
 
-/// Between two check-ins of a device that was enrolled long ago.
+/// Seconds between two check-ins of a device that was enrolled long ago.
 fn period(device: &Device) -> f64 {
-    intervals(device).last().map_or(STEADY, |(_, every)| *every)
+    intervals(device)
+        .last()
+        .map_or(STEADY_SECONDS, |(_, every)| *every)
 }
 
 fn intervals(device: &Device) -> Intervals {
     if device.management_agent() == ManagementAgent::MsSense {
-        return MANAGED_BY_SENSOR;
+        return SENSOR_MANAGED;
     }
     match device.platform() {
         Platform::Windows
@@ -146,44 +157,48 @@ fn intervals(device: &Device) -> Intervals {
         | Platform::Android
         | Platform::AndroidEnterprise => WINDOWS_AND_ANDROID,
         Platform::Ios | Platform::MacOs => APPLE,
-        _ => ANY_OTHER,
+        _ => OTHER_PLATFORMS,
     }
 }
 
-/// A fraction below 1.
-fn unit(draw: u64) -> f64 {
-    (draw >> 11) as f64 / (1_u64 << 53) as f64
+/// Maps a hash to a fraction of at least 0 and less than 1.
+fn unit(hash: u64) -> f64 {
+    (hash >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Traits;
+    use crate::device::{DeviceParameters, device_id};
 
     fn device(is_wanted: impl Fn(&Device) -> bool) -> Device {
-        let traits = Traits {
+        let parameters = DeviceParameters {
             seed: 1,
-            inventory: 0,
+            inventory_threshold: 0,
         };
-        let mut devices = (0..100_000).map(|number| Device::new(traits, number));
-        devices.find(is_wanted).expect("every kind is in a fleet")
+        let mut devices = (0..100_000).map(|number| Device::new(parameters, number));
+        devices
+            .find(is_wanted)
+            .expect("a fleet has devices of every kind")
     }
 
-    fn managed(platform: Platform) -> Device {
+    fn mdm_managed(platform: Platform) -> Device {
         device(|device| {
             device.platform() == platform && device.management_agent() != ManagementAgent::MsSense
         })
     }
 
-    fn times(cadence: Cadence, device: &Device, draw: u64, until: f64) -> Vec<f64> {
-        let first = cadence.first(device, draw);
-        std::iter::successors(Some(first), |now| Some(cadence.after(device, draw, *now)))
-            .take_while(|at| *at <= until)
-            .collect()
+    fn times(cadence: Cadence, device: &Device, hash: u64, until: f64) -> Vec<f64> {
+        let first = cadence.first_check_in(device, hash);
+        std::iter::successors(Some(first), |now| {
+            Some(cadence.next_check_in(device, hash, *now))
+        })
+        .take_while(|at| *at <= until)
+        .collect()
     }
 
     #[test]
-    fn a_new_device_checks_in_by_the_table_of_its_platform() {
+    fn a_new_device_follows_the_intervals_of_its_platform() {
         let cadence = Cadence::Enrolment { over: 0.0 };
         let minutes = |device: &Device| -> Vec<f64> {
             times(cadence, device, 7, 17.0 * HOUR)
@@ -191,56 +206,67 @@ mod tests {
                 .map(|at| at / MINUTE)
                 .collect()
         };
-        let windows = minutes(&managed(Platform::Windows));
+        let windows = minutes(&mdm_managed(Platform::Windows));
         assert_eq!(windows[..8], [0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 30.0, 45.0]);
         assert_eq!(windows[13..], [135.0, 615.0]);
-        let apple = minutes(&managed(Platform::Ios));
+        let apple = minutes(&mdm_managed(Platform::Ios));
         assert_eq!(apple, [0.0, 15.0, 30.0, 45.0, 60.0, 540.0, 1020.0]);
-        assert_eq!(minutes(&managed(Platform::Linux)), [0.0, 480.0, 960.0]);
+        assert_eq!(minutes(&mdm_managed(Platform::Linux)), [0.0, 480.0, 960.0]);
         let sensor = device(|device| device.management_agent() == ManagementAgent::MsSense);
         assert_eq!(minutes(&sensor)[..3], [0.0, 90.0, 180.0]);
     }
 
     #[test]
-    fn a_steady_device_checks_in_once_a_cycle_at_its_own_time() {
-        let windows = managed(Platform::Windows);
-        for draw in [0, 1 << 62, 3 << 62] {
-            let times = times(Cadence::Steady, &windows, draw, 2.0 * STEADY - 0.001);
-            assert_eq!(times.len(), 2, "{draw}");
-            assert!((times[1] - times[0] - STEADY).abs() < 0.001);
+    fn a_steady_device_checks_in_once_per_interval_at_its_own_time() {
+        let windows = mdm_managed(Platform::Windows);
+        for hash in [0, 1 << 62, 3 << 62] {
+            let times = times(
+                Cadence::Steady,
+                &windows,
+                hash,
+                2.0 * STEADY_SECONDS - 0.001,
+            );
+            assert_eq!(times.len(), 2, "{hash}");
+            assert!((times[1] - times[0] - STEADY_SECONDS).abs() < 0.001);
         }
     }
 
     #[test]
-    fn an_outbreak_is_told_at_once_and_ends() {
+    fn an_infected_device_reports_at_once_and_recovers() {
         let cadence = Cadence::Outbreak {
-            at: 600.0,
+            start: 600.0,
             spread: 60.0,
             share: 0.5,
-            ill: 900.0,
+            recovery: 900.0,
         };
         let mut device =
             device(|device| device.is_onboarded() && device.platform() == Platform::Windows);
-        let draws: Vec<u64> = (0..1000).map(mix).collect();
-        let ill: Vec<u64> = draws
+        let hashes: Vec<u64> = (0..1000).map(splitmix64).collect();
+        let infected: Vec<u64> = hashes
             .iter()
             .copied()
-            .filter(|draw| cadence.falls_ill(*draw).is_some())
+            .filter(|hash| cadence.infected_at(*hash).is_some())
             .collect();
-        assert!((450..550).contains(&ill.len()), "{} of 1000", ill.len());
-        let draw = ill[0];
-        let at = cadence.falls_ill(draw).unwrap();
+        assert!(
+            (450..550).contains(&infected.len()),
+            "{} of 1000",
+            infected.len()
+        );
+        let hash = infected[0];
+        let at = cadence.infected_at(hash).unwrap();
         assert!((600.0..=660.0).contains(&at));
-        let times = times(cadence, &device, draw, STEADY);
+        let times = times(cadence, &device, hash, STEADY_SECONDS);
         assert!(times.contains(&at), "{times:?}");
-        let told = times
+        let reports = times
             .iter()
             .filter(|time| **time >= at && **time < at + 900.0)
             .count();
-        assert_eq!(told, 5, "every three minutes for fifteen");
-        cadence.change(&mut device, draw, at);
-        assert_eq!(device.risk(), Risk::High);
-        cadence.change(&mut device, draw, at + 901.0);
-        assert_eq!(device.risk(), Risk::None);
+        assert_eq!(reports, 5, "every 3 minutes for 15 minutes");
+        let mut reported_risk = |now| {
+            cadence.update(&mut device, hash, now);
+            device.next_check_in(device_id(1, 0), 0, 0).risk
+        };
+        assert_eq!(reported_risk(at), Risk::High);
+        assert_eq!(reported_risk(at + 901.0), Risk::None);
     }
 }

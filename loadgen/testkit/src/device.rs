@@ -1,8 +1,7 @@
-//! One simulated device: what it will report, and what a server should have made of its reports.
+//! One simulated device: what it reports, and the state that a server must have after its reports.
 //!
-//! Bounds: 24 bytes a device, flat, so that a million of them stay in the outer caches. What it
-//! does not do: no rules; those are the engine's model, asked once at the end (see `oracle`).
-//! On the hot path.
+//! Bounds: 24 bytes per device, without heap data, so that a million devices fit into the outer caches. What it does
+//! not do: evaluate rules. The engine's model does that once, at the end (see `oracle`). On the hot path.
 
 use muster_wire::{
     CheckIn, DeviceId, Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk,
@@ -10,24 +9,24 @@ use muster_wire::{
 
 use crate::{
     population::{self, PLATFORMS, PlatformShare},
-    random::{Random, mix},
+    random::{Random, splitmix64},
 };
 
-/// How a server answers a check-in.
+/// How a server must answer a check-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It is newer than what the server has.
+    /// The check-in is newer than what the server has.
     Accepted,
-    /// It is what the server has.
+    /// The check-in is what the server has.
     Duplicate,
-    /// It is older than what the server has.
+    /// The check-in is older than what the server has.
     Stale,
 }
 
 /// A device of the fleet.
 #[derive(Debug, Clone)]
 pub struct Device {
-    /// Number of the last check-in made; 0 before the first.
+    /// The sequence number of the last check-in; 0 before the first.
     seq: u32,
     flags: Flags,
     risk: Risk,
@@ -35,20 +34,20 @@ pub struct Device {
     onboarding: Onboarding,
     platform: Platform,
     agent: ManagementAgent,
-    /// Place in [`population::COHORTS`], or [`NO_COHORT`] if the device sends no inventory.
+    /// Index in [`population::COHORTS`], or [`NO_COHORT`] if the device sends no inventory.
     cohort: u8,
-    known: Known,
+    expected: ExpectedState,
 }
 
 const NO_COHORT: u8 = u8::MAX;
 
 const _: () = assert!(size_of::<Device>() == 24);
 
-/// What a server knows of a device after what was sent: the last accepted check-in, by codes, and
-/// what some accepted check-in said, by the constants below.
+/// The state that a server must have after the check-ins that were sent: the codes of the last accepted check-in, and
+/// in `ever` which of the bits below any accepted check-in has set.
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    /// 0 before the first.
+struct ExpectedState {
+    /// The sequence number of the last accepted check-in; 0 before the first.
     seq: u32,
     flags: Flags,
     risk: u8,
@@ -57,63 +56,67 @@ struct Known {
     ever: u8,
 }
 
-impl Known {
+impl ExpectedState {
     const ONBOARDED: u8 = 1;
-    const CONTACT: u8 = 2;
+    const COMMAND_AND_CONTROL: u8 = 2;
     const TELEMETRY: u8 = 4;
     const FULL_REPORT: u8 = 8;
 }
 
-/// What a device is made with, beside chance.
+/// Parameters of the fleet that determine its devices.
 #[derive(Debug, Clone, Copy)]
-pub struct Traits {
+pub struct DeviceParameters {
     /// The seed of the fleet.
     pub seed: u64,
-    /// How many send an inventory, as a threshold of 32 bits.
-    pub inventory: u32,
+    /// The fraction of devices that send an inventory, as a threshold for 32 random bits.
+    pub inventory_threshold: u32,
 }
 
 impl Device {
-    /// The device with this number in the fleet of this seed, whatever connection it is on.
-    pub fn new(traits: Traits, number: u64) -> Self {
-        let mut random = Random::new(traits.seed, number);
-        let mix = random.pick(PLATFORMS);
-        let agent = random.pick(mix.agents);
-        let partner = random.pick(mix.partner);
-        let onboarded = random.per_mille(mix.onboarded);
+    /// The device with this number in the fleet. It does not depend on the connection.
+    pub fn new(parameters: DeviceParameters, number: u64) -> Self {
+        let mut random = Random::new(parameters.seed, number);
+        let share = random.choose_weighted(PLATFORMS);
+        let agent = random.choose_weighted(share.agents);
+        let partner = random.choose_weighted(share.partner);
+        let onboarded = random.per_mille(share.onboarded);
         let mut device = Self {
             seq: 0,
-            flags: steady_flags(mix, agent, partner, &mut random),
+            flags: steady_flags(share, agent, partner, &mut random),
             risk: Risk::NotReported,
             partner,
             onboarding: Onboarding::NotOnboarded,
-            platform: mix.platform,
+            platform: share.platform,
             agent,
             cohort: NO_COHORT,
-            known: Known::default(),
+            expected: ExpectedState::default(),
         };
         if onboarded {
             device.onboard(&mut random);
         }
-        if (random.bits() >> 32) < u64::from(traits.inventory) {
-            let places = population::COHORTS.iter().zip(0..);
-            let table: Vec<(u8, u16)> = places.map(|((_, weight), at)| (at, *weight)).collect();
-            device.cohort = random.pick(&table);
+        if (random.bits() >> 32) < u64::from(parameters.inventory_threshold) {
+            let indexed = population::COHORTS.iter().zip(0..);
+            let table: Vec<(u8, u16)> = indexed
+                .map(|((_, weight), index)| (index, *weight))
+                .collect();
+            device.cohort = random.choose_weighted(&table);
         }
         device
     }
 
     fn onboard(&mut self, random: &mut Random) {
         self.onboarding = Onboarding::Onboarded;
-        self.flags = self.flags.union(random.pick(population::SENSORS));
+        self.flags = self
+            .flags
+            .union(random.choose_weighted(population::SENSORS));
         self.flags = self.flags.with(
             Flags::FOREIGN_ORG,
             random.per_mille(population::FOREIGN_ORG),
         );
-        self.risk = random.pick(population::RISKS);
+        self.risk = random.choose_weighted(population::RISKS);
     }
 
-    /// Changes something: mostly the risk, now and then the sensor.
+    /// Makes one random change: mostly to the risk, sometimes to the sensor.
     #[cold]
     pub fn churn(&mut self, random: &mut Random) {
         let choice = random.below(64);
@@ -128,35 +131,35 @@ impl Device {
                 self.onboarding = Onboarding::NotOnboarded;
                 self.risk = Risk::NotReported;
             }
-            1..=3 => self.flip(Flags::TELEMETRY_OK),
-            4..=6 => self.flip(Flags::COMMAND_AND_CONTROL_OK),
-            7..=9 => self.flip(Flags::SENSOR_RUNNING),
-            10 => self.flip(Flags::SETTING_ERROR),
-            11 => self.flip(Flags::REGISTERED),
+            1..=3 => self.toggle(Flags::TELEMETRY_OK),
+            4..=6 => self.toggle(Flags::COMMAND_AND_CONTROL_OK),
+            7..=9 => self.toggle(Flags::SENSOR_RUNNING),
+            10 => self.toggle(Flags::SETTING_ERROR),
+            11 => self.toggle(Flags::REGISTERED),
             12..=15 if self.partner != PartnerThreatState::Unknown => {
-                self.partner = random.pick(PARTNERS);
+                self.partner = random.choose_weighted(PARTNER_STATES);
             }
-            _ => self.risk = step(self.risk, random),
+            _ => self.risk = step_risk(self.risk, random),
         }
     }
 
-    /// Reads both ends of the device, which may lie in two lines of the cache; the value means nothing. The compiler
-    /// puts the long fields first.
+    /// Loads the cache lines of the device by reading at both of its ends; the returned value has no meaning. Both ends
+    /// are covered because the compiler puts the larger fields first.
     #[inline]
-    pub fn look(&self) -> u32 {
-        self.seq ^ self.known.seq ^ u32::from(self.onboarding.code()) ^ u32::from(self.cohort)
+    pub fn touch(&self) -> u32 {
+        self.seq ^ self.expected.seq ^ u32::from(self.onboarding.code()) ^ u32::from(self.cohort)
     }
 
-    fn flip(&mut self, flag: Flags) {
+    fn toggle(&mut self, flag: Flags) {
         self.flags = self.flags.with(flag, !self.flags.contains(flag));
     }
 
-    /// The next check-in. `bits` are random.
+    /// Makes the next check-in from 32 random bits.
     #[inline(always)]
-    pub fn next(&mut self, device_id: DeviceId, sent_at_ms: u64, bits: u32) -> CheckIn {
+    pub fn next_check_in(&mut self, device_id: DeviceId, sent_at_ms: u64, bits: u32) -> CheckIn {
         self.seq += 1;
         let onboarded = self.onboarding == Onboarding::Onboarded;
-        // A full report comes first and then about daily, at one check-in every 90 minutes.
+        // The first check-in is a full report; later ones are about daily, at one check-in every 90 minutes.
         let full_report = onboarded && (self.seq == 1 || bits.is_multiple_of(16));
         CheckIn {
             device_id,
@@ -176,12 +179,12 @@ impl Device {
         }
     }
 
-    /// Takes note that a check-in of this device goes out now: what a server will know after it, and
-    /// how it will answer. To be called in the order of sending.
+    /// Records that a check-in of this device is sent now, which updates the expected state. Returns how the server
+    /// must answer it. Must be called in the order of sending.
     #[inline(always)]
-    pub fn sent(&mut self, check_in: &CheckIn) -> Answer {
-        let known = &mut self.known;
-        let last = u64::from(known.seq);
+    pub fn record_sent(&mut self, check_in: &CheckIn) -> Answer {
+        let expected = &mut self.expected;
+        let last = u64::from(expected.seq);
         if check_in.seq <= last {
             return if check_in.seq == last {
                 Answer::Duplicate
@@ -189,84 +192,86 @@ impl Device {
                 Answer::Stale
             };
         }
-        known.seq = check_in.seq as u32;
-        known.flags = check_in.flags;
-        known.risk = check_in.risk.code();
-        known.partner = check_in.partner_threat_state.code();
-        known.onboarding = check_in.onboarding.code();
+        expected.seq = check_in.seq as u32;
+        expected.flags = check_in.flags;
+        expected.risk = check_in.risk.code();
+        expected.partner = check_in.partner_threat_state.code();
+        expected.onboarding = check_in.onboarding.code();
         let onboarded = check_in.onboarding == Onboarding::Onboarded;
         let has = |flag| check_in.flags.contains(flag);
-        known.ever |= bit(onboarded, Known::ONBOARDED)
+        expected.ever |= bit(onboarded, ExpectedState::ONBOARDED)
             | bit(
                 onboarded && has(Flags::COMMAND_AND_CONTROL_OK),
-                Known::CONTACT,
+                ExpectedState::COMMAND_AND_CONTROL,
             )
-            | bit(onboarded && has(Flags::TELEMETRY_OK), Known::TELEMETRY)
-            | bit(has(Flags::FULL_REPORT), Known::FULL_REPORT);
+            | bit(
+                onboarded && has(Flags::TELEMETRY_OK),
+                ExpectedState::TELEMETRY,
+            )
+            | bit(has(Flags::FULL_REPORT), ExpectedState::FULL_REPORT);
         Answer::Accepted
     }
 
-    /// Place in [`population::COHORTS`], if the device sends an inventory.
+    /// Index in [`population::COHORTS`], if the device sends an inventory.
     pub fn cohort(&self) -> Option<usize> {
         (self.cohort != NO_COHORT).then_some(usize::from(self.cohort))
     }
 
-    /// Which platform the device has.
+    /// The platform of the device.
     pub fn platform(&self) -> Platform {
         self.platform
     }
 
-    /// What manages the device.
+    /// The management agent of the device.
     pub fn management_agent(&self) -> ManagementAgent {
         self.agent
     }
 
-    /// Whether the sensor is onboarded.
+    /// Whether the device is onboarded.
     pub fn is_onboarded(&self) -> bool {
         self.onboarding == Onboarding::Onboarded
     }
 
-    /// The risk that the next check-in reports.
-    pub fn risk(&self) -> Risk {
-        self.risk
-    }
-
-    /// Changes the risk that the next check-in reports.
+    /// Sets the risk that the next check-in reports.
     pub fn set_risk(&mut self, risk: Risk) {
         self.risk = risk;
     }
 
-    /// Number of the last accepted check-in; 0 if there was none.
-    pub fn known_seq(&self) -> u32 {
-        self.known.seq
+    /// The sequence number of the last accepted check-in; 0 if there was none.
+    pub fn accepted_seq(&self) -> u32 {
+        self.expected.seq
     }
 
-    /// The fewest check-ins that leave a server where all the accepted ones left it: the last one,
-    /// and before it, unless it is the first, one that said everything that any of them said.
-    pub fn condensed(&self, device_id: DeviceId) -> impl Iterator<Item = CheckIn> {
-        let known = self.known;
+    /// The fewest check-ins that bring a server into the same state as all the accepted ones. These are the last one
+    /// and, unless it is the first, one before it that combines everything that any of them has reported.
+    pub fn minimal_check_ins(&self, device_id: DeviceId) -> impl Iterator<Item = CheckIn> {
+        let expected = self.expected;
         let last = CheckIn {
             device_id,
-            seq: u64::from(known.seq),
+            seq: u64::from(expected.seq),
             sent_at_ms: 0,
             boot_id: 0,
             payload: 0,
-            flags: known.flags,
-            risk: Risk::from_code(known.risk).unwrap_or(Risk::NotReported),
-            partner_threat_state: PartnerThreatState::from_code(known.partner)
+            flags: expected.flags,
+            risk: Risk::from_code(expected.risk).unwrap_or(Risk::NotReported),
+            partner_threat_state: PartnerThreatState::from_code(expected.partner)
                 .unwrap_or(PartnerThreatState::Unknown),
-            onboarding: Onboarding::from_code(known.onboarding).unwrap_or(Onboarding::NotOnboarded),
+            onboarding: Onboarding::from_code(expected.onboarding)
+                .unwrap_or(Onboarding::NotOnboarded),
             platform: self.platform,
             management_agent: self.agent,
         };
-        let ever = |bit| known.ever & bit != 0;
+        let ever = |bit| expected.ever & bit != 0;
         let before = CheckIn {
             seq: last.seq.saturating_sub(1),
             flags: Flags::NONE
-                .with(Flags::COMMAND_AND_CONTROL_OK, ever(Known::CONTACT))
-                .with(Flags::TELEMETRY_OK, ever(Known::TELEMETRY))
-                .with(Flags::FULL_REPORT, ever(Known::FULL_REPORT)),
-            onboarding: if ever(Known::ONBOARDED) {
+                .with(
+                    Flags::COMMAND_AND_CONTROL_OK,
+                    ever(ExpectedState::COMMAND_AND_CONTROL),
+                )
+                .with(Flags::TELEMETRY_OK, ever(ExpectedState::TELEMETRY))
+                .with(Flags::FULL_REPORT, ever(ExpectedState::FULL_REPORT)),
+            onboarding: if ever(ExpectedState::ONBOARDED) {
                 Onboarding::Onboarded
             } else {
                 Onboarding::NotOnboarded
@@ -284,8 +289,8 @@ const fn bit(set: bool, bit: u8) -> u8 {
     if set { bit } else { 0 }
 }
 
-/// The states a partner's word changes to.
-const PARTNERS: &[(PartnerThreatState, u16)] = &[
+/// The states that a partner's threat state changes to.
+const PARTNER_STATES: &[(PartnerThreatState, u16)] = &[
     (PartnerThreatState::Secured, 700),
     (PartnerThreatState::LowSeverity, 150),
     (PartnerThreatState::MediumSeverity, 100),
@@ -293,8 +298,8 @@ const PARTNERS: &[(PartnerThreatState, u16)] = &[
     (PartnerThreatState::Unresponsive, 10),
 ];
 
-/// One step up or, twice as often, down, so that risks come and go and most devices have none.
-fn step(risk: Risk, random: &mut Random) -> Risk {
+/// One step down or, half as often, one step up, so that risks come and go and most devices have none.
+fn step_risk(risk: Risk, random: &mut Random) -> Risk {
     let up = random.below(3) == 0;
     match (risk, up) {
         (Risk::NotReported, _) | (Risk::Informational, false) => Risk::None,
@@ -305,15 +310,16 @@ fn step(risk: Risk, random: &mut Random) -> Risk {
     }
 }
 
-/// The flags that onboarding has nothing to do with.
+/// The flags that do not depend on onboarding.
 fn steady_flags(
-    mix: &PlatformShare,
+    share: &PlatformShare,
     agent: ManagementAgent,
     partner: PartnerThreatState,
     random: &mut Random,
 ) -> Flags {
-    let by_channel = !matches!(agent, ManagementAgent::MsSense | ManagementAgent::Unknown);
-    let registered = if by_channel {
+    let has_management_channel =
+        !matches!(agent, ManagementAgent::MsSense | ManagementAgent::Unknown);
+    let registered = if has_management_channel {
         population::REGISTERED.0
     } else {
         population::REGISTERED.1
@@ -326,20 +332,20 @@ fn steady_flags(
             random.per_mille(population::SETTING_ERROR),
         )
         .with(Flags::ENCRYPTED, random.per_mille(population::ENCRYPTED))
-        .with(Flags::SUPERVISED, random.per_mille(mix.supervised))
-        .with(Flags::JAILBROKEN, random.per_mille(mix.jailbroken))
+        .with(Flags::SUPERVISED, random.per_mille(share.supervised))
+        .with(Flags::JAILBROKEN, random.per_mille(share.jailbroken))
         .with(
             Flags::MTD_APP_ACTIVATED,
             has_partner && random.per_mille(population::MTD_APP_ACTIVATED),
         )
 }
 
-/// The id of a device, from the seed of its fleet and its number in it.
+/// The id of a device, derived from the seed of its fleet and its number.
 #[inline]
 pub const fn device_id(seed: u64, number: u64) -> DeviceId {
-    // Version 8 (RFC 9562: bytes of one's own making), so that it reads as a UUID everywhere.
-    let high = mix(seed ^ mix(number)) & !0xf000 | 0x8000;
-    let low = mix(high ^ number) & !(0b11 << 62) | 0b10 << 62;
+    // Version 8 (custom, RFC 9562), so that the id is a valid UUID.
+    let high = splitmix64(seed ^ splitmix64(number)) & !0xf000 | 0x8000;
+    let low = splitmix64(high ^ number) & !(0b11 << 62) | 0b10 << 62;
     let both = (high as u128) << 64 | low as u128;
     DeviceId::from_bytes(both.to_be_bytes())
 }

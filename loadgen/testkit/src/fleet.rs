@@ -1,12 +1,12 @@
-//! The fleet, cut into one part for each connection, and the check-ins it sends.
+//! A fleet, split into one part per connection, and the check-ins that it sends.
 //!
-//! Everything follows from the seed: the devices, whatever the number of connections; and, for a
-//! given number of connections, every check-in in its order. A device is on one connection only, so
-//! the order in which its check-ins are made is the order in which a server gets them.
+//! Everything follows from the seed: the devices, whatever the number of connections, and, for a given number of
+//! connections, every check-in and their order. Each device uses one connection only, so a server receives its
+//! check-ins in the order in which they are made.
 //!
-//! Devices are visited in rounds, each in its own scattered order, because a fleet does not check in
-//! by the order of its ids, and a server must not be flattered by one that does.
-//! Bounds: 24 bytes a device, at most [`DELAYED_MAX`] check-ins held back. On the hot path.
+//! The fleet is visited in rounds, each in a different pseudo-random order. A real fleet does not check in in the order
+//! of its ids, which would be unrealistically easy for a server.
+//! Bounds: 24 bytes per device, at most [`DELAYED_MAX`] delayed check-ins. On the hot path.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,39 +16,39 @@ use muster_wire::{
 };
 
 use crate::{
-    device::{Answer, Device, Traits, device_id},
+    device::{Answer, Device, DeviceParameters, device_id},
     population::{self, PLATFORMS},
     random::{Random, threshold},
     schedule::Schedule,
 };
 
-mod walk;
+mod visit_order;
 
-use walk::Walk;
+use visit_order::VisitOrder;
 
-/// Check-ins held back for disorder at a time, at most.
+/// The maximum number of check-ins that are delayed at the same time, to be sent as duplicates or out of order.
 pub const DELAYED_MAX: usize = 64;
 
-/// One of so many check-ins lets a delayed one pass first, so that delays vary.
+/// The mean number of check-ins after which a delayed one is sent. The actual number varies.
 const DELAY_MEAN: u64 = 16;
 
-/// The shape of a fleet.
+/// The parameters of a fleet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Another seed is another fleet.
+    /// The seed of the fleet.
     pub seed: u64,
-    /// Check-ins before which a device changes something, as a fraction.
+    /// The fraction of check-ins before which the device changes.
     pub churn: f64,
-    /// Check-ins that are sent once more a little later, as a fraction.
+    /// The fraction of check-ins that are sent a second time a little later.
     pub duplicates: f64,
-    /// Check-ins that are overtaken by the next one of their device, as a fraction.
+    /// The fraction of check-ins that are sent after the next check-in of the same device.
     pub reorder: f64,
-    /// Devices that send an inventory before their check-ins, as a fraction.
+    /// The fraction of devices that send an inventory before their check-ins.
     pub inventory: f64,
 }
 
 impl Shape {
-    /// A fleet without disorder in which one check-in in fifty brings a change.
+    /// A fleet without duplicates or reordering, in which a device changes before one check-in in fifty.
     pub const fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -60,79 +60,80 @@ impl Shape {
     }
 }
 
-/// Which devices a part has.
+/// The devices of a part.
 #[derive(Debug, Clone)]
-pub enum Members {
-    /// So many devices from this number on; their ids follow from the seed.
-    Numbered {
+pub enum DeviceSet {
+    /// Consecutive device numbers; the ids follow from the seed.
+    Range {
         /// The first number.
         first: u64,
-        /// How many.
+        /// The number of devices.
         count: u64,
     },
-    /// One device with a given id and its number in the fleet.
-    One(DeviceId, u64),
+    /// One device with the given id and number.
+    Single(DeviceId, u64),
 }
 
-/// How a server should have answered, in numbers of check-ins.
+/// Numbers of check-ins by answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// Newer than what the server had.
     pub accepted: u64,
-    /// What the server had.
+    /// The same as what the server had.
     pub duplicate: u64,
     /// Older than what the server had.
     pub stale: u64,
 }
 
-/// The devices of one connection and the check-ins they still have to send.
+/// The devices of one connection and the check-ins that remain to be sent.
 #[derive(Debug)]
-pub struct Part {
+pub struct FleetPart {
     seed: u64,
+    /// The number of the first device.
     first: u64,
-    /// The id of the only device, where it does not follow from the seed.
+    /// The id of a single device, which does not follow from the seed.
     given_id: Option<DeviceId>,
     devices: Vec<Device>,
     remaining: u64,
-    walk: Walk,
-    /// When devices check in; without it as soon as they are asked, one after the other.
+    visit_order: VisitOrder,
+    /// When devices check in. Without a schedule, check-ins are due immediately, in visit order.
     schedule: Option<Schedule>,
-    /// Whether every device only checks in once, so that a server knows it.
-    is_settling: bool,
+    /// Whether the warm-up is running, in which every device checks in once.
+    is_warming_up: bool,
     random: Random,
     churn: u32,
     duplicates: u32,
     disorder: u32,
-    /// Check-ins to send later, with the place of their device.
+    /// Delayed check-ins, with the index of their device.
     delayed: VecDeque<(usize, CheckIn)>,
     tally: Tally,
 }
 
-impl Part {
-    /// A part that will send so many check-ins in all.
-    pub fn new(shape: &Shape, members: &Members, check_ins: u64) -> Self {
-        let traits = Traits {
+impl FleetPart {
+    /// A part that sends `check_ins` check-ins in total.
+    pub fn new(shape: &Shape, devices: &DeviceSet, check_ins: u64) -> Self {
+        let parameters = DeviceParameters {
             seed: shape.seed,
-            inventory: threshold(shape.inventory),
+            inventory_threshold: threshold(shape.inventory),
         };
-        let (first, count, given_id) = match *members {
-            Members::Numbered { first, count } => (first, count, None),
-            Members::One(id, number) => (number, 1, Some(id)),
+        let (first, count, given_id) = match *devices {
+            DeviceSet::Range { first, count } => (first, count, None),
+            DeviceSet::Single(id, number) => (number, 1, Some(id)),
         };
         let devices: Vec<Device> = (first..first + count)
-            .map(|number| Device::new(traits, number))
+            .map(|number| Device::new(parameters, number))
             .collect();
-        // The stream of a part is that of its first device, moved away from the device's own.
+        // Complementing the seed keeps this stream independent of the stream of the first device.
         let mut random = Random::new(!shape.seed, first);
         Self {
             seed: shape.seed,
             first,
             given_id,
-            walk: Walk::new(devices.len(), &mut random),
+            visit_order: VisitOrder::new(devices.len(), &mut random),
             devices,
             remaining: check_ins,
             schedule: None,
-            is_settling: false,
+            is_warming_up: false,
             random,
             churn: threshold(shape.churn),
             duplicates: threshold(shape.duplicates),
@@ -142,56 +143,56 @@ impl Part {
         }
     }
 
-    /// Check-ins still to send.
+    /// The number of check-ins that remain to be sent.
     pub const fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    /// Devices.
-    pub const fn devices_count(&self) -> u64 {
+    /// The number of devices.
+    pub const fn device_count(&self) -> u64 {
         self.devices.len() as u64
     }
 
-    /// Lets so many check-ins follow those that were made.
-    pub const fn begin(&mut self, check_ins: u64) {
+    /// Sets the number of check-ins that remain to be sent.
+    pub const fn set_remaining(&mut self, check_ins: u64) {
         self.remaining = check_ins;
     }
 
-    /// Lets every device check in once, in no disorder.
-    pub const fn begin_to_settle(&mut self) {
-        self.is_settling = true;
-        self.begin(self.devices_count());
+    /// Starts the warm-up: every device checks in once, without duplicates or reordering.
+    pub const fn start_warm_up(&mut self) {
+        self.is_warming_up = true;
+        self.set_remaining(self.device_count());
     }
 
-    /// Ends that, with so many check-ins to follow. The answers of the server count from here.
-    pub fn settled(&mut self, check_ins: u64) {
-        self.is_settling = false;
+    /// Ends the warm-up and resets the tally; `check_ins` check-ins remain to be sent.
+    pub fn end_warm_up(&mut self, check_ins: u64) {
+        self.is_warming_up = false;
         self.tally = Tally::default();
-        self.begin(check_ins);
+        self.set_remaining(check_ins);
     }
 
-    /// Lets the devices check in by a schedule that `plan` makes of them, and returns how many check-ins are due in
-    /// each of its seconds.
-    pub fn follow(&mut self, plan: impl FnOnce(&[Device], u64) -> Schedule) -> Vec<u64> {
-        let schedule = plan(&self.devices, self.first);
+    /// Schedules the check-ins of the devices with the schedule that `make` returns for them. Returns the number of
+    /// check-ins that are due in each second.
+    pub fn set_schedule(&mut self, make: impl FnOnce(&[Device], u64) -> Schedule) -> Vec<u64> {
+        let schedule = make(&self.devices, self.first);
         let due = schedule.clone().count(&self.devices);
         self.remaining = due.iter().sum();
         self.schedule = Some(schedule);
         due
     }
 
-    /// Whether the devices check in by a schedule.
-    pub const fn has_calendar(&self) -> bool {
-        self.schedule.is_some() && !self.is_settling
+    /// Whether check-ins are currently due by a schedule.
+    pub const fn has_schedule(&self) -> bool {
+        self.schedule.is_some() && !self.is_warming_up
     }
 
-    /// Whether every device has checked in before, so that the server knows all of them. With a schedule only a fleet
-    /// that was settled is known.
+    /// Whether every device has checked in, so that the server knows all of them. With a schedule, this is only the
+    /// case after a warm-up.
     pub const fn is_known(&self) -> bool {
-        self.walk.has_been_round()
+        self.visit_order.has_completed_round()
     }
 
-    /// How a server should have answered what was made so far.
+    /// How a server must have answered the check-ins made so far.
     pub const fn tally(&self) -> Tally {
         self.tally
     }
@@ -201,11 +202,11 @@ impl Part {
         self.devices
             .iter()
             .enumerate()
-            .map(|(place, device)| (self.id(place), device))
+            .map(|(index, device)| (self.id(index), device))
     }
 
-    /// Makes the next frame: header and at most `check_ins_max` records, in a buffer that holds
-    /// nothing else. Returns how many records; 0 when nothing remains.
+    /// Makes the next frame, which replaces the content of the buffer: a header and at most `check_ins_max` records.
+    /// Returns the number of records; 0 if no check-ins remain.
     pub fn make_frame(
         &mut self,
         frame: &mut Vec<u8>,
@@ -221,13 +222,13 @@ impl Part {
         frame.reserve(HEADER_BYTES + count * CHECK_IN_BYTES);
         frame.extend_from_slice(&header);
         for _ in 0..count {
-            self.put_next(frame, sent_at_ms);
+            self.append_next(frame, sent_at_ms);
         }
         count
     }
 
-    /// Like [`Part::make_frame`]; with a schedule, the check-ins that a gateway collects, and when the last of them
-    /// was due after the start.
+    /// Like [`FleetPart::make_frame`]. With a schedule, makes a frame of the check-ins that a gateway collects, and
+    /// also returns the time from the start at which the last of them is due.
     pub fn make_due_frame(
         &mut self,
         frame: &mut Vec<u8>,
@@ -239,7 +240,7 @@ impl Part {
         };
         let (mut count, mut last) = (0, until);
         if let Some(schedule) = &self.schedule {
-            until += schedule.collecting();
+            until += schedule.collect_slots();
         }
         frame.clear();
         frame.extend_from_slice(&[0; HEADER_BYTES]);
@@ -247,7 +248,7 @@ impl Part {
             && let Some(slot) = self.due_slot()
             && slot <= until
         {
-            self.put_next(frame, sent_at_ms);
+            self.append_next(frame, sent_at_ms);
             (count, last) = (count + 1, slot);
         }
         if let Ok(header) = muster_wire::encode_check_ins_header(count) {
@@ -260,43 +261,43 @@ impl Part {
         (count, due)
     }
 
-    /// The slot of the schedule in which the next check-in is due, if there is one.
+    /// The slot of the schedule in which the next check-in is due, if any.
     fn due_slot(&mut self) -> Option<usize> {
-        if self.is_settling {
+        if self.is_warming_up {
             return None;
         }
         self.schedule.as_mut()?.due_slot()
     }
 
-    /// Puts the next check-in to send at the end of a frame, noted as sent.
-    // Inlined, like what it calls, and apart from all disorder: a check-in that is handed over in memory is written by
-    // fields and read as a whole a moment later, for which a processor waits until the writes are through.
+    /// Appends the next check-in to a frame and records it as sent.
+    // Inlined with its callees, and separate from the path with duplicates and reordering. A check-in that is passed
+    // through memory is written field by field and then read as a whole, which stalls on store forwarding.
     #[inline(always)]
-    fn put_next(&mut self, frame: &mut Vec<u8>, sent_at_ms: u64) {
-        if self.disorder == 0 || self.is_settling && self.delayed.is_empty() {
-            let (place, check_in) = self.next_new(sent_at_ms);
-            self.put(place, &check_in, frame);
+    fn append_next(&mut self, frame: &mut Vec<u8>, sent_at_ms: u64) {
+        if self.disorder == 0 || self.is_warming_up && self.delayed.is_empty() {
+            let (index, check_in) = self.next_new(sent_at_ms);
+            self.append(index, &check_in, frame);
         } else {
-            self.put_in_disorder(frame, sent_at_ms);
+            self.append_in_disorder(frame, sent_at_ms);
         }
     }
 
     #[inline(never)]
-    fn put_in_disorder(&mut self, frame: &mut Vec<u8>, sent_at_ms: u64) {
-        let (place, check_in) = match self.next_delayed() {
+    fn append_in_disorder(&mut self, frame: &mut Vec<u8>, sent_at_ms: u64) {
+        let (index, check_in) = match self.next_delayed() {
             Some(delayed) => delayed,
             None => {
-                let (place, check_in) = self.next_new(sent_at_ms);
-                (place, self.disturb(place, check_in))
+                let (index, check_in) = self.next_new(sent_at_ms);
+                (index, self.delay_or_duplicate(index, check_in))
             }
         };
-        self.put(place, &check_in, frame);
+        self.append(index, &check_in, frame);
     }
 
     #[inline(always)]
-    fn put(&mut self, place: usize, check_in: &CheckIn, frame: &mut Vec<u8>) {
+    fn append(&mut self, index: usize, check_in: &CheckIn, frame: &mut Vec<u8>) {
         self.remaining -= 1;
-        match self.devices[place].sent(check_in) {
+        match self.devices[index].record_sent(check_in) {
             Answer::Accepted => self.tally.accepted += 1,
             Answer::Duplicate => self.tally.duplicate += 1,
             Answer::Stale => self.tally.stale += 1,
@@ -321,42 +322,45 @@ impl Part {
 
     #[inline(always)]
     fn next_new(&mut self, sent_at_ms: u64) -> (usize, CheckIn) {
-        let place = match &mut self.schedule {
-            Some(schedule) if !self.is_settling => schedule.next(&mut self.devices),
-            _ => self.walk.next(&mut self.random, &self.devices),
+        let index = match &mut self.schedule {
+            Some(schedule) if !self.is_warming_up => schedule.next_device(&mut self.devices),
+            _ => self.visit_order.next(&mut self.random, &self.devices),
         };
         let bits = self.random.bits();
-        let id = self.id(place);
-        let device = &mut self.devices[place];
+        let id = self.id(index);
+        let device = &mut self.devices[index];
         if (bits as u32) < self.churn {
             device.churn(&mut self.random);
         }
-        (place, device.next(id, sent_at_ms, (bits >> 32) as u32))
+        (
+            index,
+            device.next_check_in(id, sent_at_ms, (bits >> 32) as u32),
+        )
     }
 
-    /// Now and then sends a check-in once more later, or lets the device's next one overtake it.
-    fn disturb(&mut self, place: usize, check_in: CheckIn) -> CheckIn {
-        if self.is_settling {
+    /// At random, delays a copy of the check-in, or delays the check-in itself and returns the next one of its device.
+    fn delay_or_duplicate(&mut self, index: usize, check_in: CheckIn) -> CheckIn {
+        if self.is_warming_up {
             return check_in;
         }
         let bits = self.random.bits() as u32;
-        // This one and all that are delayed must still fit what remains.
-        let has_place = self.remaining > self.delayed.len() as u64 + 1;
-        if bits >= self.disorder || !has_place {
+        // The remaining check-ins must leave room for this one and for all delayed ones.
+        let has_room = self.remaining > self.delayed.len() as u64 + 1;
+        if bits >= self.disorder || !has_room {
             return check_in;
         }
-        self.delayed.push_back((place, check_in));
+        self.delayed.push_back((index, check_in));
         if bits < self.duplicates {
             return check_in;
         }
-        self.devices[place].next(check_in.device_id, check_in.sent_at_ms, bits)
+        self.devices[index].next_check_in(check_in.device_id, check_in.sent_at_ms, bits)
     }
 
     #[inline]
-    fn id(&self, place: usize) -> DeviceId {
+    fn id(&self, index: usize) -> DeviceId {
         match self.given_id {
             Some(id) => id,
-            None => device_id(self.seed, self.first + place as u64),
+            None => device_id(self.seed, self.first + index as u64),
         }
     }
 
@@ -365,22 +369,22 @@ impl Part {
         self.devices
             .iter()
             .enumerate()
-            .filter_map(|(place, device)| {
+            .filter_map(|(index, device)| {
                 let ((owner, tags), _) = population::COHORTS[device.cohort()?];
-                let number = self.first + place as u64;
-                let (mix, _) = PLATFORMS
+                let number = self.first + index as u64;
+                let (share, _) = PLATFORMS
                     .iter()
-                    .find(|(mix, _)| mix.platform == device.platform())?;
-                // Away from the streams of devices and parts, which use the seed and its complement.
+                    .find(|(share, _)| share.platform == device.platform())?;
+                // Rotating the seed keeps this stream independent of those of devices and parts.
                 let mut random = Random::new(self.seed.rotate_left(32), number);
-                let (manufacturer, model) = random.pick(mix.models);
+                let (manufacturer, model) = random.choose_weighted(share.models);
                 Some(Inventory {
-                    device_id: self.id(place),
-                    os_version: Inventory::pack_version(mix.os_version),
+                    device_id: self.id(index),
+                    os_version: Inventory::pack_version(share.os_version),
                     revision: 1,
                     owner,
                     device_name: format!("device-{number:07}"),
-                    os_name: mix.os_name.to_owned(),
+                    os_name: share.os_name.to_owned(),
                     model: model.to_owned(),
                     manufacturer: manufacturer.to_owned(),
                     serial_number: format!("SN{:010X}", random.bits() >> 24),

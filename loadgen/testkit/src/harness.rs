@@ -1,7 +1,7 @@
-//! What tests of whole servers share: an installation, a server process, its operators' view, and its clients.
+//! Shared by tests of whole servers: an installation, a server process, its operators' endpoint, and its clients.
 //!
-//! Every wait has a deadline, and nothing waits for a length of time: a test waits for a condition. Whatever cannot
-//! be had ends the test with a panic.
+//! Tests wait for conditions, never for a fixed time, and every wait has a deadline. A resource that cannot be acquired
+//! fails the test with a panic.
 
 mod cli;
 mod fleet;
@@ -29,68 +29,69 @@ pub use fleet::{
     Oracle, device, frame, frame_of, inventory_frame, inventory_of, random_check_in,
     random_inventory,
 };
-pub use full_disk::{FRAME_RECORDS, Filled};
+pub use full_disk::{FRAME_RECORDS, FilledDisk};
 pub use ops::{Cells, Metrics, Ops};
 pub use pki::{Credentials, Pki};
-pub use raw::{Closed, Eager, Raw, Reply, Session, client_tls, hello};
+pub use raw::{Closed, EarlyDataClient, Raw, Reply, Session, client_tls, hello};
 pub use relay::Relay;
 pub use running::Server;
 pub use sender::Sender;
 pub use settings::{Installation, Settings};
 pub use victim::{CLOSED, HANDSHAKES, REJECTED, Victim, closed, known};
 
-/// Between two looks at a condition.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Interval at which conditions are polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Drives the clients of all tests of the process.
+/// Runs the clients of all tests in the process.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .expect("a runtime starts")
+        .expect("a runtime can be started")
 });
 
-/// The clone the tests run in; they may have been built in another that shares the target directory.
-pub fn clone_folder() -> PathBuf {
+/// The root of the repository that the test runs in. It is found at run time, because the binary may have been built in
+/// another clone that shares the target directory.
+pub fn repository_root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
-    let mut folders = Path::new(&package).ancestors();
-    let clone = folders.find(|folder| folder.join("Cargo.lock").exists());
-    clone.expect("a package lies in a workspace").to_owned()
+    let mut directories = Path::new(&package).ancestors();
+    let root = directories.find(|directory| directory.join("Cargo.lock").exists());
+    root.expect("the package is in a workspace").to_owned()
 }
 
-/// Runs a client's work to its end.
+/// Blocks until a future completes, at most until the deadline.
 #[track_caller]
 pub fn wait<T>(work: impl Future<Output = T>) -> T {
     let bounded = async { tokio::time::timeout(DEADLINE, work).await };
     RUNTIME
         .block_on(bounded)
-        .expect("it ends before the deadline")
+        .expect("it completes before the deadline")
 }
 
-/// Lets a client work beside the test.
+/// Spawns a future on the runtime of the clients.
 pub fn spawn<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> tokio::task::JoinHandle<T> {
     RUNTIME.spawn(work)
 }
 
-/// Waits until `look` finds something.
+/// Polls `condition` until it returns a value.
 #[track_caller]
-pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    before_deadline(look).unwrap_or_else(|| panic!("{what}: not before the deadline"))
+pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    before_deadline(condition).unwrap_or_else(|| panic!("{what}: not before the deadline"))
 }
 
-/// Waits until `look` finds something; `None` if it does not before the deadline.
-pub fn before_deadline<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let began = Instant::now();
+/// Polls `condition` until it returns a value; `None` if the deadline passes first.
+pub fn before_deadline<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let started = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = condition() {
             return Some(found);
         }
-        if began.elapsed() >= DEADLINE {
+        if started.elapsed() >= DEADLINE {
             return None;
         }
-        std::thread::park_timeout(LOOK_EVERY);
+        std::thread::park_timeout(POLL_INTERVAL);
     }
 }

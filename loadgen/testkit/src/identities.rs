@@ -1,8 +1,8 @@
 //! The certificates of the simulated gateways or devices.
 //!
-//! Who a certificate speaks for is read from the certificate, as the server does, so a renamed file
-//! changes nothing. Files of other tenants, of the other kind, of the server and of the authority are
-//! passed over. Bounds: one directory, not what is below it.
+//! The identity is read from the certificate, as the server does it, so file names do not matter. Certificates of other
+//! tenants, of the other kind, of the server, and of the authority are skipped. Bounds: one directory, without its
+//! subdirectories.
 
 use std::{
     fs, io,
@@ -12,7 +12,7 @@ use std::{
 use muster_wire::{DeviceId, Identity, Subject};
 use x509_parser::{extensions::GeneralName, pem::Pem};
 
-/// There is no certificate that can be used.
+/// No usable certificate was found.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoIdentity(String);
@@ -20,14 +20,14 @@ pub struct NoIdentity(String);
 /// A file with a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityFile {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// For whom it speaks.
+    /// The identity in the certificate.
     pub identity: Identity,
 }
 
 impl IdentityFile {
-    /// The device, if it is one.
+    /// The device id, if the identity is a device.
     pub fn device_id(&self) -> Option<DeviceId> {
         match &self.identity.subject {
             Subject::Device(device_id) => Some(*device_id),
@@ -36,17 +36,17 @@ impl IdentityFile {
     }
 }
 
-/// Which identities to look for.
+/// The kind of identities to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// Gateways: many devices on each connection.
     Gateway,
-    /// Devices: one connection each.
+    /// Devices: one connection per device.
     Device,
 }
 
 impl Kind {
-    /// The word in options and reports.
+    /// The name in options and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -55,16 +55,16 @@ impl Kind {
     }
 }
 
-/// The identities of this kind and tenant in a directory, in the order of their file names.
+/// The identities of this kind and tenant in a directory, sorted by file name.
 ///
 /// # Errors
 /// If the directory cannot be read or holds none.
 pub fn find(directory: &Path, tenant: &str, kind: Kind) -> Result<Vec<IdentityFile>, NoIdentity> {
-    let unreadable =
+    let cannot_read =
         |error: io::Error| NoIdentity(format!("cannot read {}: {error}", directory.display()));
     let mut paths = Vec::new();
-    for entry in fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in fs::read_dir(directory).map_err(cannot_read)? {
+        let path = entry.map_err(cannot_read)?.path();
         if path.extension().is_some_and(|extension| extension == "pem") {
             paths.push(path);
         }
@@ -87,7 +87,7 @@ pub fn find(directory: &Path, tenant: &str, kind: Kind) -> Result<Vec<IdentityFi
     }
     if found.is_empty() {
         return Err(NoIdentity(format!(
-            "{} holds no certificate of a {} of tenant {tenant}; issue one with `muster pki issue`",
+            "{} has no certificate of a {} of tenant {tenant}; issue one with `muster pki issue`",
             directory.display(),
             kind.name(),
         )));
@@ -95,7 +95,7 @@ pub fn find(directory: &Path, tenant: &str, kind: Kind) -> Result<Vec<IdentityFi
     Ok(found)
 }
 
-/// The identity in the first certificate of a PEM text, if it has one.
+/// The identity in the first certificate of a PEM text, if any.
 fn identity_of(pem: &[u8]) -> Option<Identity> {
     let blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
     let block = blocks
@@ -120,7 +120,7 @@ mod tests {
     use muster_client::testing::TestPki;
 
     #[test]
-    fn only_identities_of_the_kind_and_tenant_are_found() {
+    fn only_identities_of_the_requested_kind_and_tenant_are_found() {
         let pki = TestPki::new();
         let directory = tempfile::tempdir().unwrap();
         let device = "6f1c2b9e-58d4-4c6e-9a53-0d1f6f0c7b21";

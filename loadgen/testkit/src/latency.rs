@@ -1,6 +1,6 @@
-//! Ack latencies: HDR histograms in microseconds, three digits, up to an hour.
+//! Ack latencies: HDR histograms in microseconds with three significant digits, up to one hour.
 //!
-//! Owner: whoever measures. Bounds: a histogram is some hundred KiB; one that is kept is packed, some hundred bytes.
+//! Bounds: some hundred KiB per histogram; some hundred bytes when it is packed.
 
 use std::time::Duration;
 
@@ -24,58 +24,53 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Counts one.
+    /// Records one latency.
     pub fn record(&mut self, latency: Duration) {
         let microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.0.saturating_record(microseconds.max(1));
     }
 
-    /// The latency that this fraction of all does not exceed, in milliseconds; 0 if there is none.
+    /// The latency at a quantile, in milliseconds; 0 if nothing was recorded.
     pub fn quantile_ms(&self, quantile: f64) -> f64 {
         self.0.value_at_quantile(quantile) as f64 / 1000.0
     }
 
-    /// The highest, in milliseconds.
+    /// The highest latency, in milliseconds.
     pub fn max_ms(&self) -> f64 {
         self.0.max() as f64 / 1000.0
     }
 
-    /// How many were counted.
+    /// The number of recorded latencies.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// The mean, in milliseconds; 0 if there is none.
-    pub fn mean_ms(&self) -> f64 {
-        self.0.mean() / 1000.0
-    }
-
-    /// Counts what another one has counted.
+    /// Adds the latencies of another histogram.
     pub fn add(&mut self, other: &Self) {
         let added = self.0.add(&other.0);
         debug_assert!(added.is_ok(), "all histograms have the same bounds");
     }
 
-    /// What is left without these, each of which was counted here too.
+    /// This histogram without the latencies of another one, all of which must have been recorded here too.
     pub fn without(&self, others: &Self) -> Self {
         let mut left = self.clone();
-        let taken = left.0.subtract(&others.0);
-        debug_assert!(taken.is_ok(), "what is taken was counted before");
+        let subtracted = left.0.subtract(&others.0);
+        debug_assert!(subtracted.is_ok(), "the latencies were recorded in both");
         left
     }
 
-    /// Forgets what was counted.
+    /// Removes all latencies.
     pub fn reset(&mut self) {
         self.0.reset();
     }
 
-    /// The histogram itself, in microseconds.
+    /// The underlying histogram, in microseconds.
     pub const fn histogram(&self) -> &Histogram<u64> {
         &self.0
     }
 
-    /// The latencies at the quantiles that a chart of a distribution needs: each step halves what is left above it,
-    /// in five parts, until a step would hold less than one. Fractions and milliseconds.
+    /// The latencies at the quantiles for a chart of the distribution, as pairs of a fraction and milliseconds. The
+    /// quantiles are five steps per halving of the distance to 1, until a step would contain no latency.
     pub fn distribution(&self) -> Vec<(f64, f64)> {
         let steps = self.0.iter_quantiles(5);
         steps
@@ -89,7 +84,7 @@ impl Latency {
     }
 }
 
-/// A histogram that is kept for later, in little room.
+/// A histogram that is serialized to save memory.
 #[derive(Debug, Clone, Default)]
 pub struct Packed(Vec<u8>);
 
@@ -97,7 +92,7 @@ impl From<&Latency> for Packed {
     fn from(latency: &Latency) -> Self {
         let mut bytes = Vec::new();
         let written = V2Serializer::new().serialize(&latency.0, &mut bytes);
-        debug_assert!(written.is_ok(), "a vector takes any number of bytes");
+        debug_assert!(written.is_ok(), "writing to a vector does not fail");
         bytes.shrink_to_fit();
         Self(bytes)
     }
@@ -105,9 +100,12 @@ impl From<&Latency> for Packed {
 
 impl From<&Packed> for Latency {
     fn from(packed: &Packed) -> Self {
-        let found = Deserializer::new().deserialize(&mut packed.0.as_slice());
-        debug_assert!(found.is_ok() || packed.0.is_empty(), "it was packed above");
-        found.map_or_else(|_| Self::default(), Self)
+        let latency = Deserializer::new().deserialize(&mut packed.0.as_slice());
+        debug_assert!(
+            latency.is_ok() || packed.0.is_empty(),
+            "it was packed above"
+        );
+        latency.map_or_else(|_| Self::default(), Self)
     }
 }
 
@@ -116,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packed_histogram_is_the_same_when_it_is_unpacked() {
+    fn packing_loses_nothing() {
         let mut latency = Latency::default();
         for milliseconds in 1..1000 {
             latency.record(Duration::from_millis(milliseconds));
@@ -128,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_distribution_rises_to_the_highest() {
+    fn a_distribution_rises_to_the_maximum() {
         let mut latency = Latency::default();
         for milliseconds in 1..=1000 {
             latency.record(Duration::from_millis(milliseconds));
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes_are_kept_within_the_bounds() {
+    fn values_out_of_range_are_clamped() {
         let mut latency = Latency::default();
         latency.record(Duration::ZERO);
         latency.record(Duration::MAX);

@@ -1,8 +1,7 @@
-//! What the tests and instruments of Muster share: seeded randomness, simulated fleets and their oracle, certificates,
-//! and what operators and the kernel say of a server.
+//! Shared by the tests and tools of Muster: seeded randomness, simulated fleets and their oracle, certificates, server
+//! processes, and access to the operators' endpoint and to the kernel's accounting.
 //!
-//! Bounds: 24 bytes a device of a fleet. What it does not do: it sends nothing and judges nothing; that is for those
-//! who use it.
+//! Bounds: 24 bytes per device of a fleet. What it does not do: send load, or compare counts; its users do.
 #![forbid(unsafe_code)]
 
 pub mod cadence;

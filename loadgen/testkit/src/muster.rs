@@ -1,14 +1,14 @@
-//! The commands of `muster`, run to their end: certificates, a recount, and whatever else.
+//! Runs commands of `muster` to completion, such as issuing certificates or a recount.
 //!
-//! Blocking; each command is bounded by the server under test or by the size of a data directory. The
-//! environment is empty, so that no proxy or variable of the caller changes what they do.
+//! Blocking; a command is bounded by the server under test or by the size of a data directory. The environment is
+//! empty, so that no proxy or variable of the caller has an effect.
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Exit code of a recount that differs; its report is data all the same.
+/// The exit code of a recount that found differences; it still prints its report.
 const EXIT_DIFFERENCE: i32 = 7;
 
 /// The binary under test.
@@ -17,37 +17,37 @@ pub struct Muster {
     binary: PathBuf,
 }
 
-/// A command that did not do what it was asked to: how it ended, and what it said. For a data
-/// directory that is a finding; for certificates it is not.
+/// A command that failed: its exit code and the end of its standard error. For a recount this is a result of the test;
+/// for certificates it is a problem of the environment.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{command} ended with exit code {code:?}: {said}")]
-pub struct Refusal {
+#[error("{command} ended with exit code {code:?}: {message}")]
+pub struct CommandFailure {
     /// The command, without the path of the binary.
     pub command: String,
-    /// Its exit code, if it ended by itself.
+    /// The exit code, unless a signal ended the command.
     pub code: Option<i32>,
-    /// The last lines of its standard error.
-    pub said: String,
+    /// The last lines of standard error.
+    pub message: String,
 }
 
-impl Refusal {
-    /// Of a command that cannot be run.
+impl CommandFailure {
+    /// A command that could not be started.
     pub fn not_started(arguments: &[&str], error: &io::Error) -> Self {
         Self {
             command: arguments.join(" "),
             code: None,
-            said: format!("it cannot be run: {error}"),
+            message: format!("cannot be started: {error}"),
         }
     }
 
-    /// Of a command that has ended.
+    /// A command that has exited.
     pub fn of(arguments: &[&str], output: &Output) -> Self {
         let text = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = text.lines().rev().take(3).collect();
         Self {
             command: arguments.join(" "),
             code: output.status.code(),
-            said: lines.into_iter().rev().collect::<Vec<_>>().join(" | "),
+            message: lines.into_iter().rev().collect::<Vec<_>>().join(" | "),
         }
     }
 }
@@ -57,9 +57,9 @@ impl Refusal {
 pub struct Recount {
     /// Whether every counter equals its recount.
     pub verified: bool,
-    /// Devices that the recount counted.
+    /// The number of devices that the recount found.
     pub devices: u64,
-    /// Cells whose counter differs from the recount.
+    /// The number of cells whose counter differs from the recount.
     pub differing_cells: u64,
 }
 
@@ -71,17 +71,17 @@ impl Muster {
         }
     }
 
-    /// The binary that cargo built beside this test, found where it is run: in `target/release` for a test in
-    /// `target/release/deps`.
+    /// The binary that cargo built together with this test, located relative to the test: in `target/release` for a
+    /// test in `target/release/deps`.
     ///
     /// # Panics
-    /// If it is not there: cargo builds the binaries of other packages for no test.
+    /// If it does not exist. Cargo does not build the binaries of other packages for a test.
     #[track_caller]
     pub fn beside_this_test() -> Self {
-        let test = std::env::current_exe().expect("the system names the program it runs");
+        let test = std::env::current_exe().expect("the system reports the path of the test");
         let folder = test.parent().and_then(Path::parent);
         let binary = folder
-            .expect("cargo puts tests into folders")
+            .expect("cargo puts tests into a subdirectory")
             .join("muster");
         assert!(
             binary.exists(),
@@ -91,89 +91,89 @@ impl Muster {
         Self { binary }
     }
 
-    /// Where it is.
+    /// The path of the binary.
     pub fn path(&self) -> &Path {
         &self.binary
     }
 
-    /// A command, not started yet.
+    /// A command that is not started yet.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env_clear().stdin(Stdio::null());
         command
     }
 
-    /// Runs a command that prints what it made; returns that.
+    /// Runs a command; returns its standard output.
     ///
     /// # Errors
-    /// If it does not end with exit code 0.
-    pub fn run(&self, arguments: &[&str]) -> Result<String, Refusal> {
+    /// If the exit code is not 0.
+    pub fn run(&self, arguments: &[&str]) -> Result<String, CommandFailure> {
         let output = self.output(arguments)?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
-            Err(Refusal::of(arguments, &output))
+            Err(CommandFailure::of(arguments, &output))
         }
     }
 
-    fn output(&self, arguments: &[&str]) -> Result<Output, Refusal> {
+    fn output(&self, arguments: &[&str]) -> Result<Output, CommandFailure> {
         self.command(arguments)
             .output()
-            .map_err(|error| Refusal::not_started(arguments, &error))
+            .map_err(|error| CommandFailure::not_started(arguments, &error))
     }
 
-    /// Makes an authority and the certificate of a server.
+    /// Creates a certificate authority and a server certificate.
     ///
     /// # Errors
-    /// If it does not.
-    pub fn make_authority(&self, pki: &Path) -> Result<(), Refusal> {
+    /// If the command fails.
+    pub fn make_authority(&self, pki: &Path) -> Result<(), CommandFailure> {
         self.run(&["pki", "init", "--out", &pki.to_string_lossy()])?;
         Ok(())
     }
 
-    /// Issues certificates for a subject of a tenant, as `muster pki issue` names it.
+    /// Issues certificates for a subject of a tenant; `subject` holds the arguments of `muster pki issue` for it.
     ///
     /// # Errors
-    /// If it does not.
+    /// If the command fails.
     pub fn issue(
         &self,
         pki: &Path,
         out: &Path,
         tenant: &str,
         subject: &[&str],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CommandFailure> {
         let (pki, out) = (pki.to_string_lossy(), out.to_string_lossy());
         let arguments = ["pki", "issue", "--pki", &pki, "--out", &out];
         self.run(&[&arguments[..], &["--tenant", tenant], subject].concat())?;
         Ok(())
     }
 
-    /// Recounts a directory that no server uses.
+    /// Recounts a data directory that no server is using.
     ///
     /// # Errors
-    /// If there is no report: the directory is refused.
-    pub fn recount_offline(&self, data: &Path) -> Result<Recount, Refusal> {
+    /// If there is no report, for example because the directory is refused.
+    pub fn recount_offline(&self, data: &Path) -> Result<Recount, CommandFailure> {
         self.recount(&["recount", "--json", "--data-dir", &data.to_string_lossy()])
     }
 
-    /// Lets a running server recount itself.
+    /// Asks a running server for a recount.
     ///
     /// # Errors
     /// If there is no report.
-    pub fn recount_online(&self, server: &str) -> Result<Recount, Refusal> {
+    pub fn recount_online(&self, server: &str) -> Result<Recount, CommandFailure> {
         self.recount(&["recount", "--json", "--server", server])
     }
 
-    fn recount(&self, arguments: &[&str]) -> Result<Recount, Refusal> {
+    fn recount(&self, arguments: &[&str]) -> Result<Recount, CommandFailure> {
         let output = self.output(arguments)?;
         match serde_json::from_slice::<Recount>(&output.stdout) {
-            // The exit code and the report must say the same.
+            // The exit code and the report must agree.
             Ok(report) if report.verified && output.status.success() => Ok(report),
             Ok(report) if output.status.code() == Some(EXIT_DIFFERENCE) => Ok(Recount {
                 verified: false,
                 ..report
             }),
-            _ => Err(Refusal::of(arguments, &output)),
+            _ => Err(CommandFailure::of(arguments, &output)),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What the server says of itself, over its HTTP endpoint for operators.
+//! A client for the operators' HTTP endpoint of a server.
 //!
-//! Blocking. Bounds: a minute an answer unless the caller says less, 256 MiB of it. No proxy is used, whatever the
-//! environment says.
+//! Blocking. Bounds: one minute per request, unless the caller sets another timeout, and 256 MiB per answer. Never uses
+//! a proxy, whatever the environment says.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,38 +19,38 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Enough for the cells of some hundred thousand cohorts.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
-/// Why there is no answer that can be used.
+/// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
-    /// Nobody answers.
+    /// The request failed.
     #[error("no answer from {url}: {source}")]
     Unreachable {
-        /// What was asked.
+        /// The requested URL.
         url: String,
-        /// Why.
+        /// The cause.
         source: Box<ureq::Error>,
     },
-    /// The server does not do what it is asked.
+    /// The status is not a success.
     #[error("{url} answered {status}: {text}")]
     Refused {
-        /// What was asked.
+        /// The requested URL.
         url: String,
         /// The status of the answer.
         status: u16,
-        /// How the answer begins.
+        /// The beginning of the body.
         text: String,
     },
-    /// The answer is not one that this version understands.
-    #[error("{url} is not understood: {problem}")]
+    /// The body is not what this version understands.
+    #[error("unexpected answer from {url}: {problem}")]
     NotUnderstood {
-        /// What was asked.
+        /// The requested URL.
         url: String,
-        /// What is wrong with the answer.
+        /// What is wrong with the body.
         problem: String,
     },
 }
 
-/// The endpoint for operators of one server.
+/// The operators' endpoint of one server.
 #[derive(Debug)]
 pub struct Ops {
     /// `http://HOST:PORT`
@@ -59,12 +59,12 @@ pub struct Ops {
 }
 
 impl Ops {
-    /// For the endpoint at `base` (`http://HOST:PORT`); asks nothing yet.
+    /// The endpoint at `base` (`http://HOST:PORT`). Sends no request.
     pub fn new(base: &str) -> Self {
         Self::with_timeout(base, TIMEOUT)
     }
 
-    /// The same with another bound on the time of an answer.
+    /// Like [`Ops::new`], with another timeout.
     pub fn with_timeout(base: &str, timeout: Duration) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -77,24 +77,24 @@ impl Ops {
         }
     }
 
-    /// `http://HOST:PORT`
+    /// The base URL, `http://HOST:PORT`.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Status and body of the answer to a GET.
+    /// Sends a GET request; returns the status and the body.
     ///
     /// # Errors
-    /// If nobody answers.
+    /// If the request fails.
     pub fn get(&self, path: &str) -> Result<(u16, String), OpsError> {
         let url = format!("{}{path}", self.base);
         read(url, |url| self.agent.get(url).call())
     }
 
-    /// Status and body of the answer to a POST.
+    /// Sends a POST request; returns the status and the body.
     ///
     /// # Errors
-    /// If nobody answers.
+    /// If the request fails.
     pub fn post(&self, path: &str, body: &str) -> Result<(u16, String), OpsError> {
         let url = format!("{}{path}", self.base);
         read(url, |url| self.agent.post(url).send(body))
@@ -103,9 +103,9 @@ impl Ops {
 
 fn read(
     url: String,
-    ask: impl FnOnce(&str) -> Result<Response<Body>, ureq::Error>,
+    request: impl FnOnce(&str) -> Result<Response<Body>, ureq::Error>,
 ) -> Result<(u16, String), OpsError> {
-    let answer = ask(&url).and_then(|mut answer| {
+    let answer = request(&url).and_then(|mut answer| {
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
         Ok((status, body.read_to_string()?))
@@ -123,7 +123,7 @@ pub struct TenantOps {
     tenant: String,
 }
 
-/// `GET /counts` for one tenant: numbers, and an object of numbers for each dimension.
+/// One tenant's object of `GET /counts`: numbers, and an object of numbers for each dimension.
 pub type CountsObject = Map<String, Value>;
 
 #[derive(Debug, Deserialize)]
@@ -156,7 +156,7 @@ struct PolicyAnswer {
 }
 
 impl TenantOps {
-    /// For the endpoint at `server` (`http://HOST:PORT`); asks nothing yet.
+    /// The endpoint at `server` (`http://HOST:PORT`). Sends no request.
     pub fn new(server: &str, tenant: &str) -> Self {
         Self {
             ops: Ops::new(server),
@@ -164,10 +164,10 @@ impl TenantOps {
         }
     }
 
-    /// The tenant's devices in numbers.
+    /// The counts of the tenant.
     ///
     /// # Errors
-    /// If the server does not answer, or not what this version understands.
+    /// If the request fails, or the answer is not what this version understands.
     pub fn counts(&self) -> Result<CountsObject, OpsError> {
         let answer: CountsAnswer = self.get("counts")?;
         let is_ours = |counts: &CountsObject| {
@@ -177,13 +177,13 @@ impl TenantOps {
             .tenants
             .into_iter()
             .find(is_ours)
-            .ok_or_else(|| self.strange("counts", "the tenant is not in the answer"))
+            .ok_or_else(|| self.not_understood("counts", "the tenant is not in the answer"))
     }
 
-    /// The tenant's devices by cell. Cells without devices are left out.
+    /// The counts of the tenant by cell, without empty cells.
     ///
     /// # Errors
-    /// If the server does not answer, or not what this version understands.
+    /// If the request fails, or the answer is not what this version understands.
     pub fn cells(&self) -> Result<Cells, OpsError> {
         let answer: CellsAnswer = self.get("cells")?;
         let mut cells = Cells::new();
@@ -210,36 +210,36 @@ impl TenantOps {
         Ok(cells)
     }
 
-    /// The tenant's rules.
+    /// The rules of the tenant.
     ///
     /// # Errors
-    /// If the server does not answer, or not what this version understands.
+    /// If the request fails, or the answer is not what this version understands.
     pub fn policy(&self) -> Result<TenantPolicy, OpsError> {
-        policy_of(self.get("policy")?).map_err(|problem| self.strange("policy", &problem))
+        policy_of(self.get("policy")?).map_err(|problem| self.not_understood("policy", &problem))
     }
 
-    fn get<T: DeserializeOwned>(&self, what: &str) -> Result<T, OpsError> {
-        let (status, text) = read(self.url(what), |url| {
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, OpsError> {
+        let (status, text) = read(self.url(path), |url| {
             let request = self.ops.agent.get(url);
             request.query("tenant", &self.tenant).call()
         })?;
         if !(200..300).contains(&status) {
             return Err(OpsError::Refused {
-                url: self.url(what),
+                url: self.url(path),
                 status,
                 text: text.chars().take(200).collect(),
             });
         }
-        serde_json::from_str(&text).map_err(|error| self.strange(what, &error.to_string()))
+        serde_json::from_str(&text).map_err(|error| self.not_understood(path, &error.to_string()))
     }
 
-    fn url(&self, what: &str) -> String {
-        format!("{}/{what}", self.ops.base)
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.ops.base)
     }
 
-    fn strange(&self, what: &str, problem: &str) -> OpsError {
+    fn not_understood(&self, path: &str, problem: &str) -> OpsError {
         OpsError::NotUnderstood {
-            url: self.url(what),
+            url: self.url(path),
             problem: problem.to_owned(),
         }
     }
@@ -247,7 +247,7 @@ impl TenantOps {
 
 fn policy_of(answer: PolicyAnswer) -> Result<TenantPolicy, String> {
     let platform = |name: &str| {
-        Platform::from_name(name).ok_or_else(|| format!("the platform \"{name}\" is not known"))
+        Platform::from_name(name).ok_or_else(|| format!("unknown platform \"{name}\""))
     };
     let mut policy = TenantPolicy::default();
     policy.secure_by_default = answer.secure_by_default;
@@ -256,7 +256,7 @@ fn policy_of(answer: PolicyAnswer) -> Result<TenantPolicy, String> {
         let known = Threshold::ALL
             .iter()
             .find(|known| known.name() == threshold);
-        let known = known.ok_or_else(|| format!("the threshold \"{threshold}\" is not known"))?;
+        let known = known.ok_or_else(|| format!("unknown threshold \"{threshold}\""))?;
         policy.set_threshold(platform(name)?, *known);
     }
     for (name, blocked) in &answer.blocked_on_missing_partner_data {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_read_by_name() {
+    fn a_policy_is_parsed_by_name() {
         let policy = policy_of(answer("low")).unwrap();
         assert!(policy.secure_by_default);
         assert_eq!(policy.threshold(Platform::Windows), Threshold::Low);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_known_is_told() {
+    fn an_unknown_name_is_reported() {
         assert!(
             policy_of(answer("extreme"))
                 .unwrap_err()

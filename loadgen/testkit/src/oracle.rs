@@ -1,9 +1,9 @@
-//! What a server must count after a run, by the engine's model of the rules.
+//! The counts that a server must have after a run, by the engine's model of the rules.
 //!
-//! Every device is asked once, at the end: the model takes the fewest check-ins that leave it where
-//! all the accepted ones would have left it ([`Device::condensed`]), at one point in time. That is
-//! exact as long as a run is short against the rules' limits of silence, the shortest of which is a
-//! day. Bounds: one model record at a time, and the cells.
+//! Each device is evaluated once, at the end: the model gets the fewest check-ins that lead to the same state as all
+//! the accepted ones ([`Device::minimal_check_ins`]), all at one point in time. This is exact if the run is short
+//! compared with the time limits of the rules, the shortest of which is a day. Bounds: one model device at a time, and
+//! the cells.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,43 +12,43 @@ use muster_engine::{
 };
 use muster_wire::DeviceId;
 
-use crate::{device::Device, fleet::Part, population};
+use crate::{device::Device, fleet::FleetPart, population};
 
-/// What all devices of a cell have in common, for one tenant.
+/// What identifies a cell within a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellName {
-    /// Name of the owner.
+    /// The name of the owner.
     pub owner: String,
-    /// Tags, sorted.
+    /// The tags, sorted.
     pub tags: Vec<String>,
     /// The facet word.
     pub facets: u32,
 }
 
-/// A number of devices for each cell.
+/// Numbers of devices by cell.
 pub type Cells = BTreeMap<CellName, u64>;
 
-/// The prediction for one tenant.
+/// The counts that a server must have for one tenant.
 #[derive(Debug, Clone, Default)]
-pub struct Prediction {
-    /// Devices by cell.
+pub struct ExpectedCounts {
+    /// The numbers of devices by cell.
     pub cells: Cells,
-    /// Devices by dimension.
+    /// The numbers of devices by dimension.
     pub counts: Counts,
 }
 
-impl Prediction {
-    /// What a server must count after these parts have sent everything they made.
+impl ExpectedCounts {
+    /// The counts that a server must have after it has accepted everything that these parts sent.
     pub fn of<'a>(
-        parts: impl IntoIterator<Item = &'a Part>,
+        parts: impl IntoIterator<Item = &'a FleetPart>,
         policy: &TenantPolicy,
         now: Timestamp,
     ) -> Self {
         let mut found: HashMap<(Option<usize>, FacetWord), u64> = HashMap::new();
         let mut counts = Counts::default();
-        for (device_id, device) in parts.into_iter().flat_map(Part::devices) {
-            // A device that has said nothing does not exist for a server.
-            if device.known_seq() == 0 && device.cohort().is_none() {
+        for (device_id, device) in parts.into_iter().flat_map(FleetPart::devices) {
+            // A device that has sent nothing does not exist on the server.
+            if device.accepted_seq() == 0 && device.cohort().is_none() {
                 continue;
             }
             let facets = facets(device_id, device, policy, now);
@@ -63,21 +63,19 @@ impl Prediction {
     }
 }
 
-/// The facets of one device after everything it has sent.
+/// The facets of a device after everything it has sent.
 fn facets(device_id: DeviceId, device: &Device, policy: &TenantPolicy, now: Timestamp) -> Facets {
     let mut model = ModelDevice::new(now);
-    for check_in in device.condensed(device_id) {
-        let record = check_in
-            .to_record()
-            .expect("ids and sequence numbers are not zero");
+    for check_in in device.minimal_check_ins(device_id) {
+        let record = check_in.to_record().expect("neither id nor seq is zero");
         model.check_in(&record, now);
     }
     model.facets(policy, now)
 }
 
 fn cell_name(cohort: Option<usize>, FacetWord(facets): FacetWord) -> CellName {
-    let cohort = cohort.map_or_else(Cohort::default, |place| {
-        let ((owner, tags), _) = population::COHORTS[place];
+    let cohort = cohort.map_or_else(Cohort::default, |index| {
+        let ((owner, tags), _) = population::COHORTS[index];
         Cohort::new(owner, tags.iter().map(|tag| (*tag).to_owned()))
     });
     CellName {

@@ -1,33 +1,33 @@
-//! What a fleet is made of: every share of every simulated fleet, in one place.
+//! The composition of every simulated fleet.
 //!
-//! All numbers are weights within their table, in thousandths. They are chosen to look like the
-//! fleet of a mid-sized organization with a Windows majority; no measurement is behind them.
+//! All numbers are weights per mille within their table. They are chosen to resemble the fleet of a mid-sized
+//! organization with a Windows majority; they are not based on a measurement.
 
 use muster_wire::{Flags, ManagementAgent, Owner, PartnerThreatState, Platform, Risk};
 
-/// A table of values with their weights.
+/// Values with their weights.
 pub type Weights<T> = &'static [(T, u16)];
 
-/// The devices of one platform.
+/// The devices of one platform. Shares are per mille.
 #[derive(Debug, Clone, Copy)]
 pub struct PlatformShare {
     /// The platform.
     pub platform: Platform,
-    /// What manages them.
+    /// The management agents.
     pub agents: Weights<ManagementAgent>,
-    /// How many have an onboarded sensor, in thousandths.
+    /// The share of devices that are onboarded.
     pub onboarded: u16,
-    /// What a threat defence partner says of them.
+    /// The threat states that a mobile threat defence partner reports.
     pub partner: Weights<PartnerThreatState>,
-    /// How many are supervised, in thousandths.
+    /// The share of devices that are supervised.
     pub supervised: u16,
-    /// How many are jailbroken or rooted, in thousandths.
+    /// The share of devices that are jailbroken or rooted.
     pub jailbroken: u16,
-    /// Name of the operating system in inventories.
+    /// The name of the operating system in inventories.
     pub os_name: &'static str,
-    /// The newest version of it, four parts.
+    /// The newest version of the operating system.
     pub os_version: [u16; 4],
-    /// Manufacturer and model in inventories.
+    /// The manufacturer and model in inventories.
     pub models: Weights<(&'static str, &'static str)>,
 }
 
@@ -38,7 +38,7 @@ const PARTNER_RARE: Weights<PartnerThreatState> = &[
     (PartnerThreatState::LowSeverity, 10),
 ];
 
-/// Phones often have one, in every state it knows.
+/// Phones often have a partner, in any of its states.
 const PARTNER_COMMON: Weights<PartnerThreatState> = &[
     (PartnerThreatState::Unknown, 250),
     (PartnerThreatState::Activated, 60),
@@ -202,7 +202,7 @@ const UNKNOWN: PlatformShare = PlatformShare {
     ..OTHER
 };
 
-/// Every platform with its share of the fleet.
+/// All platforms with their shares of the fleet.
 pub const PLATFORMS: Weights<&PlatformShare> = &[
     (&WINDOWS, 530),
     (&WINDOWS_SERVER, 90),
@@ -215,13 +215,13 @@ pub const PLATFORMS: Weights<&PlatformShare> = &[
     (&UNKNOWN, 5),
 ];
 
-const WELL: Flags = Flags::SENSOR_RUNNING
+const HEALTHY: Flags = Flags::SENSOR_RUNNING
     .union(Flags::COMMAND_AND_CONTROL_OK)
     .union(Flags::TELEMETRY_OK);
 
-/// What the sensors of onboarded devices say of themselves.
+/// The sensor flags of onboarded devices.
 pub const SENSORS: Weights<Flags> = &[
-    (WELL, 935),
+    (HEALTHY, 935),
     (
         Flags::SENSOR_RUNNING.union(Flags::COMMAND_AND_CONTROL_OK),
         25,
@@ -231,7 +231,7 @@ pub const SENSORS: Weights<Flags> = &[
     (Flags::NONE, 10),
 ];
 
-/// The risk that onboarded devices start with; all others report none.
+/// The initial risk of onboarded devices; other devices do not report one.
 pub const RISKS: Weights<Risk> = &[
     (Risk::NotReported, 30),
     (Risk::None, 760),
@@ -241,22 +241,22 @@ pub const RISKS: Weights<Risk> = &[
     (Risk::High, 20),
 ];
 
-/// Onboarded to the organization of somebody else, in thousandths of the onboarded.
+/// The share of onboarded devices that are onboarded to another organization, per mille.
 pub const FOREIGN_ORG: u16 = 3;
 
-/// Registered in the directory, in thousandths: devices of a management channel, and all others.
+/// The shares of devices that are registered in the directory, per mille: with and without a management channel.
 pub const REGISTERED: (u16, u16) = (970, 300);
 
-/// A policy setting failed, in thousandths.
+/// The share of devices with a failed policy setting, per mille.
 pub const SETTING_ERROR: u16 = 4;
 
-/// Encrypted storage, in thousandths.
+/// The share of devices with encrypted storage, per mille.
 pub const ENCRYPTED: u16 = 940;
 
-/// Activated app of the threat defence partner, in thousandths of the devices that have a partner.
+/// The share of devices with an activated app of their threat defence partner, per mille of the devices that have one.
 pub const MTD_APP_ACTIVATED: u16 = 900;
 
-/// Owner and tags of the devices that send an inventory.
+/// The owner and tags of devices that send an inventory.
 pub const COHORTS: Weights<(Owner, &'static [&'static str])> = &[
     ((Owner::Company, &[]), 400),
     ((Owner::Company, &["Finance"]), 100),
@@ -277,12 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn every_table_is_in_thousandths() {
-        for (mix, _) in PLATFORMS {
-            for total in [sum(mix.agents), sum(mix.partner), sum(mix.models)] {
-                assert_eq!(total, 1000, "{}", mix.platform);
+    fn the_weights_of_every_table_add_up_to_1000() {
+        for (share, _) in PLATFORMS {
+            for total in [sum(share.agents), sum(share.partner), sum(share.models)] {
+                assert_eq!(total, 1000, "{}", share.platform);
             }
-            assert!(mix.onboarded <= 1000 && mix.supervised <= 1000 && mix.jailbroken <= 1000);
+            assert!(
+                share.onboarded <= 1000 && share.supervised <= 1000 && share.jailbroken <= 1000
+            );
         }
         for total in [sum(PLATFORMS), sum(SENSORS), sum(RISKS), sum(COHORTS)] {
             assert_eq!(total, 1000);
@@ -292,10 +294,10 @@ mod tests {
     #[test]
     fn every_platform_has_a_share() {
         for platform in Platform::ALL {
-            let mixes = PLATFORMS
+            let shares = PLATFORMS
                 .iter()
-                .filter(|(mix, _)| mix.platform == *platform);
-            assert_eq!(mixes.count(), 1, "{platform}");
+                .filter(|(share, _)| share.platform == *platform);
+            assert_eq!(shares.count(), 1, "{platform}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! One server process, from its start to its end, whichever way it ends.
+//! One server process, from its start to its exit.
 //!
-//! Owner: who started it; a thread of its own reads standard output, whose first line says that the server is
-//! ready and whose end says that it is gone, so that nobody looks at the process time and again. The log goes where
-//! the command says. A server that is dropped is killed.
+//! A dedicated thread reads standard output: its first line says that the server is ready, and its end that the process
+//! has exited, so nothing has to poll the process. The log goes where the command directs it. A server that is dropped
+//! is killed.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
@@ -15,37 +15,37 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-/// Far beyond what a start, a stop or an answer takes, also on a busy machine: only a hang gets there.
+/// Far longer than a start, a stop or an answer takes, even on a busy machine. Only a hang exceeds it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Where a ready server is.
+/// The addresses of a ready server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
-    /// UDP, for devices and gateways.
+    /// The UDP address for devices and gateways.
     pub quic: SocketAddr,
-    /// HTTP, for operators.
+    /// The HTTP base URL for operators.
     pub ops: String,
 }
 
-/// What standard output has said so far.
+/// The state of the process, as read from its standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Said {
-    Nothing,
+enum OutputState {
+    Starting,
     Ready(Addresses),
-    /// The process is gone, or about to be.
-    End,
+    /// The process has exited, or is about to.
+    Closed,
 }
 
-/// How a server ended.
+/// How a server process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with this exit code.
+    /// It exited with this code.
     Code(i32),
-    /// By SIGKILL, of its owner or of a kill point.
+    /// By SIGKILL, from its owner or a kill point.
     Killed,
-    /// By another signal, such as an abort.
+    /// By another signal, such as SIGABRT.
     Signal(Option<i32>),
-    /// It did not end before the deadline and was killed.
+    /// It did not exit before the deadline and was killed.
     Hung,
 }
 
@@ -53,15 +53,15 @@ pub enum Ended {
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    said: watch::Receiver<Said>,
+    output: watch::Receiver<OutputState>,
     started: Instant,
 }
 
 impl Server {
-    /// Starts a command of `muster serve`, which says where its log goes.
+    /// Starts `muster serve`. The command must redirect standard error, where the log goes.
     ///
     /// # Errors
-    /// If the process or the thread that reads from it cannot be started.
+    /// If the process or the reading thread cannot be started.
     pub fn start(mut command: Command) -> io::Result<Self> {
         let spawned = command.stdout(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|error| {
@@ -69,27 +69,27 @@ impl Server {
             io::Error::new(error.kind(), format!("{program}: {error}"))
         })?;
         let started = Instant::now();
-        let (sender, said) = watch::channel(Said::Nothing);
-        let out = child.stdout.take();
+        let (sender, output) = watch::channel(OutputState::Starting);
+        let stdout = child.stdout.take();
         std::thread::Builder::new()
             .name("server-output".to_owned())
             .spawn(move || {
-                if let Some(out) = out {
-                    listen(out, &sender);
+                if let Some(stdout) = stdout {
+                    read_lines(stdout, &sender);
                 }
-                sender.send_replace(Said::End);
+                sender.send_replace(OutputState::Closed);
             })?;
         Ok(Self {
             child,
-            said,
+            output,
             started,
         })
     }
 
-    /// The same with a log that is appended to a file.
+    /// Like [`Server::start`], with a log that is appended to a file.
     ///
     /// # Errors
-    /// The same, and if the file cannot be opened.
+    /// As [`Server::start`], or if the file cannot be opened.
     pub fn start_logged(mut command: Command, log: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(log);
         let file = file
@@ -98,49 +98,54 @@ impl Server {
         Self::start(command)
     }
 
-    /// Waits until it is ready; returns where it is, and how long it took. `None` if it ends first, or
-    /// takes longer than anything should.
+    /// Waits until the server is ready; returns its addresses, and how long the start took. `None` if the process exits
+    /// first or the deadline passes.
     pub async fn ready(&mut self) -> Option<(Addresses, Duration)> {
-        let ready = self.said.wait_for(|said| *said != Said::Nothing);
+        let ready = self
+            .output
+            .wait_for(|state| *state != OutputState::Starting);
         match timeout(DEADLINE, ready).await {
-            Ok(Ok(said)) => match &*said {
-                Said::Ready(addresses) => Some((addresses.clone(), self.started.elapsed())),
-                Said::Nothing | Said::End => None,
+            Ok(Ok(state)) => match &*state {
+                OutputState::Ready(addresses) => Some((addresses.clone(), self.started.elapsed())),
+                OutputState::Starting | OutputState::Closed => None,
             },
             _ => None,
         }
     }
 
-    /// Waits until it is gone, by itself or by a kill point.
+    /// Waits until the process has exited, by itself or at a kill point.
     pub async fn gone(&mut self) {
-        // An error says that the reading thread is gone, and it goes with the process.
-        let _ = self.said.wait_for(|said| *said == Said::End).await;
+        // An error means that the reading thread has ended, which only happens when the process exits.
+        let _ = self
+            .output
+            .wait_for(|state| *state == OutputState::Closed)
+            .await;
     }
 
-    /// The number that the system gave it.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// SIGKILL, and the end.
+    /// Kills the process with SIGKILL and waits for it.
     pub fn kill(&mut self) -> Ended {
-        // It fails if the process has ended already.
+        // It fails if the process has already exited.
         let _ = self.child.kill();
         self.child
             .wait()
             .map_or(Ended::Signal(None), |status| ended(&status))
     }
 
-    /// SIGTERM: the server begins to drain.
+    /// Sends SIGTERM, so that the server drains.
     pub fn terminate(&self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It fails if the process has ended already.
+            // It fails if the process has already exited.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
 
-    /// Waits for its end; a server that hangs is killed.
+    /// Waits for the process to exit; kills it if it hangs.
     pub async fn end(&mut self) -> Ended {
         let in_time = timeout(DEADLINE, self.gone()).await.is_ok();
         if in_time {
@@ -159,7 +164,7 @@ impl Drop for Server {
     }
 }
 
-/// How a process ended that was waited for.
+/// How a process ended, by its exit status.
 pub fn ended(status: &ExitStatus) -> Ended {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
@@ -169,26 +174,26 @@ pub fn ended(status: &ExitStatus) -> Ended {
     }
 }
 
-/// The lines of a log from `from` on that call for an operator.
+/// The lines of a log, from byte `from` on, that require an operator's attention.
 pub fn log_errors(log: &Path, from: u64) -> Vec<String> {
     let text = std::fs::read(log).unwrap_or_default();
-    let begin = usize::try_from(from).unwrap_or(usize::MAX).min(text.len());
-    String::from_utf8_lossy(&text[begin..])
+    let start = usize::try_from(from).unwrap_or(usize::MAX).min(text.len());
+    String::from_utf8_lossy(&text[start..])
         .lines()
         .filter(|line| line.contains(" ERROR ") || line.starts_with("muster: "))
         .map(str::to_owned)
         .collect()
 }
 
-fn listen(out: impl Read, said: &watch::Sender<Said>) {
-    for line in BufReader::new(out).lines().map_while(Result::ok) {
+fn read_lines(stdout: impl Read, state: &watch::Sender<OutputState>) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         if let Some(addresses) = parse_ready(&line) {
-            said.send_replace(Said::Ready(addresses));
+            state.send_replace(OutputState::Ready(addresses));
         }
     }
 }
 
-/// The addresses in a ready line.
+/// Parses the addresses from a ready line.
 pub fn parse_ready(line: &str) -> Option<Addresses> {
     let (quic, ops) = line.strip_prefix("ready quic=")?.split_once(" ops=")?;
     Some(Addresses {
@@ -202,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_a_ready_server_is_read() {
+    fn a_ready_line_is_parsed() {
         let found = parse_ready("ready quic=127.0.0.1:7440 ops=http://127.0.0.1:7441").unwrap();
         assert_eq!(found.quic.port(), 7440);
         assert_eq!(found.ops, "http://127.0.0.1:7441");
@@ -222,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn every_end_of_a_process_is_told_apart() {
+    fn every_way_to_end_a_process_is_distinguished() {
         wait(async {
             assert_eq!(shell("exit 6").end().await, Ended::Code(6));
             assert_eq!(shell("kill -KILL $$").end().await, Ended::Killed);

@@ -1,11 +1,11 @@
-//! What processes on this machine use, as the kernel says.
+//! Resource usage of processes on this machine, from /proc.
 
 use std::{fs, path::Path};
 
-/// Ticks a second in the accounts of the kernel; the same on every Linux, whatever its own clock is.
+/// Clock ticks per second in /proc (USER_HZ), the same on every Linux system.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Resident bytes (`VmRSS`) of a process; `None` if it is gone or the system has no /proc.
+/// The resident bytes (`VmRSS`) of a process; `None` if it does not exist or the system has no /proc.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
@@ -18,14 +18,14 @@ fn parse(status: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// What all threads of a process have spent on cores, in seconds; of this process without a number.
+/// The CPU time of all threads of a process, in core seconds; without a process id, of this process.
 pub fn core_seconds(pid: Option<u32>) -> Option<f64> {
     let pid = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(&stat).map(|(_, seconds)| seconds)
 }
 
-/// What the threads of this process whose name begins so have spent on cores, in seconds.
+/// The CPU time of the threads of this process whose name has this prefix, in core seconds.
 pub fn core_seconds_of_threads(name: &str) -> f64 {
     let seconds_of = |task: &Path| {
         let (found, seconds) = parse_stat(&fs::read_to_string(task.join("stat")).ok()?)?;
@@ -37,14 +37,14 @@ pub fn core_seconds_of_threads(name: &str) -> f64 {
         .sum()
 }
 
-/// Name and core seconds of a line of the kernel. The name is in parentheses and may hold some itself.
+/// Parses the name and the core seconds from a `stat` line. The name is in parentheses and may contain parentheses.
 fn parse_stat(stat: &str) -> Option<(String, f64)> {
     let (before, after) = stat.rsplit_once(") ")?;
     let (_, name) = before.split_once('(')?;
     let mut fields = after.split_ascii_whitespace().skip(11);
-    let ticks: f64 = fields.next()?.parse().ok()?;
+    let user: f64 = fields.next()?.parse().ok()?;
     let system: f64 = fields.next()?.parse().ok()?;
-    Some((name.to_owned(), (ticks + system) / TICKS_PER_SECOND))
+    Some((name.to_owned(), (user + system) / TICKS_PER_SECOND))
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_the_kernel_is_read() {
+    fn resident_bytes_are_parsed() {
         assert_eq!(
             parse("Name:\tx\nVmRSS:\t   1234 kB\nThreads:\t1\n"),
             Some(1234 * 1024)
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_has_no_memory() {
+    fn a_process_that_does_not_exist_has_no_usage() {
         assert_eq!(resident_bytes(u32::MAX), None);
         assert_eq!(core_seconds(Some(u32::MAX)), None);
     }

@@ -10,16 +10,16 @@ use muster_loadgen::{
 };
 
 use super::binary;
-use super::model_server::{Lie, ModelServer};
+use super::model_server::{InjectedFault, ModelServer};
 
 fn flood(target: &str, attempts: u64) -> handshake_flood::FloodResult {
-    let words = [
+    let arguments = [
         "muster-loadgen".to_owned(),
         "handshake-flood".to_owned(),
         format!("--target={target}"),
         format!("--attempts={attempts}"),
     ];
-    match Cli::parse_from(words).command {
+    match Cli::parse_from(arguments).command {
         Subcommand::HandshakeFlood(arguments) => {
             handshake_flood::run(&arguments).expect("packets can be sent")
         }
@@ -30,7 +30,7 @@ fn flood(target: &str, attempts: u64) -> handshake_flood::FloodResult {
 /// The scripted server continues every handshake, at least until its queue of attempts is full.
 #[test]
 fn every_attempt_is_counted_once() {
-    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
+    let server = ModelServer::start(&[Action::Acknowledge], InjectedFault::None);
     let result = flood(&server.address().to_string(), 50);
     assert!(result.continued > 0, "{result:?}");
     assert_eq!(
@@ -45,7 +45,7 @@ fn a_socket_that_never_answers_leaves_every_attempt_unanswered() {
     let target = socket.local_addr().expect("it is bound").to_string();
     let result = flood(&target, 20);
     assert_eq!(result.unanswered, 20);
-    // Each attempt is a connection of its own: one datagram with its own connection id.
+    // Each attempt is a separate connection: one datagram with its own connection id.
     socket
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("it is not zero");
@@ -61,8 +61,8 @@ fn a_socket_that_never_answers_leaves_every_attempt_unanswered() {
 
 #[test]
 fn non_reading_clients_send_the_window_of_the_server() {
-    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
-    let words = [
+    let server = ModelServer::start(&[Action::Acknowledge], InjectedFault::None);
+    let arguments = [
         "muster-loadgen".to_owned(),
         "non-reading".to_owned(),
         format!("--target={}", server.address()),
@@ -73,7 +73,7 @@ fn non_reading_clients_send_the_window_of_the_server() {
         "--frame=2".to_owned(),
         "--seconds=5".to_owned(),
     ];
-    let Subcommand::NonReading(arguments) = Cli::parse_from(words).command else {
+    let Subcommand::NonReading(arguments) = Cli::parse_from(arguments).command else {
         unreachable!("the arguments name non-reading")
     };
     let result = non_reading::run(&arguments).expect("the server accepts them");
@@ -89,7 +89,7 @@ fn non_reading_clients_send_the_window_of_the_server() {
 
 #[test]
 fn a_target_that_is_not_this_machine_is_refused() {
-    for words in [
+    for arguments in [
         &["handshake-flood", "--target=192.0.2.1:1", "--attempts=1"][..],
         &[
             "non-reading",
@@ -103,8 +103,8 @@ fn a_target_that_is_not_this_machine_is_refused() {
     ] {
         let all: Vec<String> = ["muster-loadgen"]
             .iter()
-            .chain(words)
-            .map(|word| (*word).to_owned())
+            .chain(arguments)
+            .map(|argument| (*argument).to_owned())
             .collect();
         let output = binary(&all);
         assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -1,5 +1,5 @@
-//! A server that keeps the engine's model behind the client's scripted server, and answers the
-//! questions of operators from it.
+//! A server that combines the client's scripted server with the engine's model, and answers the operators' requests
+//! from the model.
 
 use std::{
     collections::HashMap,
@@ -18,31 +18,31 @@ use muster_engine::{
 use muster_wire::{CheckInRecord, FrameKind, Inventory};
 use serde_json::{Map, Value, json};
 
-/// Both have the same rules.
+/// The tenants, with the same rules.
 const TENANTS: [&str; 2] = ["demo", "loud"];
 
 const NOW: Timestamp = Timestamp::from_seconds(1_750_000_000);
 
-/// What the server says of its cells.
+/// What is wrong with the server's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lie {
-    /// The truth.
+pub(crate) enum InjectedFault {
+    /// Nothing.
     None,
-    /// One cell has a device too many.
-    OneDevice,
+    /// One cell has one device too many.
+    ExtraDevice,
 }
 
 pub(crate) struct ModelServer {
     directory: tempfile::TempDir,
     server: FakeServer,
     ops: SocketAddr,
-    /// The server's tasks; dropped last.
+    /// Runs the server's tasks. The last field, so that it is dropped last.
     _runtime: tokio::runtime::Runtime,
 }
 
 impl ModelServer {
-    /// Starts with certificates of two gateways and three devices.
-    pub(crate) fn start(actions: &[Action], lie: Lie) -> Self {
+    /// Starts a server; the directory has certificates of gateways and of three devices.
+    pub(crate) fn start(actions: &[Action], fault: InjectedFault) -> Self {
         let pki = TestPki::new();
         let directory = tempfile::tempdir().expect("a directory can be made");
         let write = |name: &str, text: &str| {
@@ -67,7 +67,7 @@ impl ModelServer {
         let outcome = Arc::new(move |frame: &ReceivedFrame| evaluate(frame, &shared));
         let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
         let server = {
-            let _inside = runtime.enter();
+            let _context = runtime.enter();
             FakeServer::start(
                 &pki,
                 Script {
@@ -78,10 +78,10 @@ impl ModelServer {
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let ops = listener.local_addr().expect("it is bound");
-        // Ends with the process, which in nextest is the test.
+        // Ends with the process; nextest runs each test in its own process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(stream.expect("a connection"), &model, lie);
+                answer(stream.expect("a connection"), &model, fault);
             }
         });
         Self {
@@ -113,15 +113,15 @@ fn policy() -> PolicySet {
     PolicySet::new(Revision(1), vec![TenantPolicy::default(); TENANTS.len()])
 }
 
-/// By the certificate, as a real server does.
+/// The tenant in the client's certificate.
 fn tenant_of(frame: &ReceivedFrame) -> TenantIndex {
-    let is_in = |tenant: &str| {
+    let is_in_certificate = |tenant: &str| {
         let uri = format!("muster://{tenant}/");
-        let mut places = frame.certificate.windows(uri.len());
-        places.any(|bytes| bytes == uri.as_bytes())
+        let mut windows = frame.certificate.windows(uri.len());
+        windows.any(|bytes| bytes == uri.as_bytes())
     };
-    let place = TENANTS.iter().position(|tenant| is_in(tenant));
-    TenantIndex(place.expect("only these have certificates") as u16)
+    let index = TENANTS.iter().position(|tenant| is_in_certificate(tenant));
+    TenantIndex(index.expect("a tenant with a certificate") as u16)
 }
 
 fn evaluate(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
@@ -146,7 +146,7 @@ fn evaluate(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
     outcome
 }
 
-fn answer(mut stream: TcpStream, model: &Mutex<Model>, lie: Lie) {
+fn answer(mut stream: TcpStream, model: &Mutex<Model>, fault: InjectedFault) {
     let mut request = String::new();
     let mut lines = BufReader::new(&stream);
     lines.read_line(&mut request).expect("a request line");
@@ -154,18 +154,18 @@ fn answer(mut stream: TcpStream, model: &Mutex<Model>, lie: Lie) {
     while lines.read_line(&mut header).expect("a header") > 2 {
         header.clear();
     }
-    let what = request
+    let path = request
         .split(['/', '?'])
         .nth(1)
         .unwrap_or_default()
         .to_owned();
     let tenant = TenantIndex(u16::from(request.contains("tenant=loud")));
     let model = model.lock().unwrap_or_else(PoisonError::into_inner);
-    let body = match what.as_str() {
+    let body = match path.as_str() {
         "policy" => policy_json(),
         "counts" => counts_json(&model, tenant),
-        "cells" => cells_json(&model, tenant, lie),
-        other => panic!("{other} is not asked for"),
+        "cells" => cells_json(&model, tenant, fault),
+        other => panic!("unexpected request for {other}"),
     };
     let body = body.to_string();
     let length = body.len();
@@ -189,8 +189,8 @@ fn policy_json() -> Value {
 
 fn counts_json(model: &Model, tenant: TenantIndex) -> Value {
     let mut counts = Counts::default();
-    for ((of, _, facets), count) in model.cells(&policy(), NOW) {
-        if of != tenant {
+    for ((cell_tenant, _, facets), count) in model.cells(&policy(), NOW) {
+        if cell_tenant != tenant {
             continue;
         }
         counts.add(&facets, count);
@@ -213,12 +213,12 @@ fn counts_json(model: &Model, tenant: TenantIndex) -> Value {
     json!({"tenants": [object], "total": {}})
 }
 
-fn cells_json(model: &Model, tenant: TenantIndex, lie: Lie) -> Value {
-    let mut excess = u64::from(lie == Lie::OneDevice);
+fn cells_json(model: &Model, tenant: TenantIndex, fault: InjectedFault) -> Value {
+    let mut excess = u64::from(fault == InjectedFault::ExtraDevice);
     let cells = model
         .cells(&policy(), NOW)
         .into_iter()
-        .filter(|((of, _, _), _)| *of == tenant)
+        .filter(|((cell_tenant, _, _), _)| *cell_tenant == tenant)
         .map(|((_, cohort, facets), count)| {
             json!({
                 "tenant": TENANTS[usize::from(tenant.0)],

@@ -1,4 +1,4 @@
-//! What is made of runs: pages, logs, comparisons, knees, ceilings; from the binary, as a user has them.
+//! The outputs of the binary: HTML pages, logs, comparisons, knees, ceilings.
 
 use std::{fs, path::Path};
 
@@ -6,13 +6,12 @@ use muster_client::testing::Action;
 use serde_json::Value;
 
 use crate::{
-    SMALL, binary,
-    model_server::{Lie, ModelServer},
-    words,
+    SMALL, binary, command_line,
+    model_server::{InjectedFault, ModelServer},
 };
 
-fn object(words: &[String]) -> Value {
-    let output = binary(words);
+fn object(arguments: &[String]) -> Value {
+    let output = binary(arguments);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     serde_json::from_slice(&output.stdout).expect("one object")
 }
@@ -22,8 +21,8 @@ fn option(name: &str, path: &Path) -> String {
 }
 
 #[test]
-fn a_ramp_has_a_phase_for_each_step_and_writes_its_latencies() {
-    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
+fn a_ramp_has_a_phase_per_step_and_writes_its_latencies() {
+    let server = ModelServer::start(&[Action::Acknowledge], InjectedFault::None);
     let directory = tempfile::tempdir().expect("a directory can be made");
     let hdr = directory.path().join("run.hdr");
     let page = directory.path().join("run.html");
@@ -39,7 +38,7 @@ fn a_ramp_has_a_phase_for_each_step_and_writes_its_latencies() {
         &option("hdr", &hdr),
         &option("report", &page),
     ];
-    let json = object(&words(&server, &[&ramp[..], &more[..]].concat()));
+    let json = object(&command_line(&server, &[&ramp[..], &more[..]].concat()));
     assert_eq!(json["check_ins_offered"], 600);
     assert_eq!(json["phases"].as_array().map(Vec::len), Some(2), "{json}");
     let log = fs::read_to_string(&hdr).expect("it was written");
@@ -47,7 +46,7 @@ fn a_ramp_has_a_phase_for_each_step_and_writes_its_latencies() {
     let samples = json["samples"]["until_seconds"].as_array().map(Vec::len);
     assert_eq!(Some(lines.count()), samples);
     let page = fs::read_to_string(&page).expect("it was written");
-    assert!(page.contains("Verified: every one of") && page.contains("step 2"));
+    assert!(page.contains("Verified: all") && page.contains("step 2"));
     assert!(!page.contains("http://") && !page.contains("<script"));
 }
 
@@ -55,8 +54,11 @@ fn a_ramp_has_a_phase_for_each_step_and_writes_its_latencies() {
 fn two_runs_are_compared_if_they_are_the_same_workload() {
     let directory = tempfile::tempdir().expect("a directory can be made");
     let run = |name: &str, more: &str| {
-        let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
-        let json = object(&words(&server, &[&SMALL[..], &["--json", more]].concat()));
+        let server = ModelServer::start(&[Action::Acknowledge], InjectedFault::None);
+        let json = object(&command_line(
+            &server,
+            &[&SMALL[..], &["--json", more]].concat(),
+        ));
         let path = directory.path().join(name);
         fs::write(&path, json.to_string()).expect("it can be written");
         path.display().to_string()
@@ -89,9 +91,9 @@ fn two_runs_are_compared_if_they_are_the_same_workload() {
 }
 
 #[test]
-fn a_knee_is_verified_whatever_it_is() {
-    let server = ModelServer::start(&[Action::Acknowledge], Lie::None);
-    let mut all = words(
+fn the_search_for_a_knee_is_verified() {
+    let server = ModelServer::start(&[Action::Acknowledge], InjectedFault::None);
+    let mut all = command_line(
         &server,
         &[
             "--devices=100",

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use muster_testkit::harness::clone_folder;
+use muster_testkit::harness::repository_root;
 use tempfile::TempDir;
 
 /// A clone with the table `t`: a row with one test, a row with two, and a row without tests.
@@ -14,7 +14,7 @@ struct Clone(TempDir);
 impl Clone {
     fn new() -> Self {
         let clone = Self(tempfile::tempdir().expect("a temporary directory can be created"));
-        let scripts = clone_folder().join("scripts");
+        let scripts = repository_root().join("scripts");
         for name in ["acceptance", "lib.sh"] {
             let text = fs::read_to_string(scripts.join(name)).expect("the script exists");
             clone.program(&format!("scripts/{name}"), &text);

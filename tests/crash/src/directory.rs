@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_testkit::fleet::Members;
+use muster_testkit::fleet::DeviceSet;
 use muster_testkit::ops::TenantOps;
 use muster_testkit::random::Random;
 use muster_testkit::server::{Addresses, Server};
@@ -115,7 +115,7 @@ impl Directory {
         let seed = self.seed.wrapping_add(tenant as u64);
         let mut first = 0;
         for (number, identity) in identities.gateways.iter().take(fleet.gateways).enumerate() {
-            let members = Members::Numbered {
+            let members = DeviceSet::Range {
                 first,
                 count: fleet.devices_per_gateway,
             };
@@ -132,7 +132,7 @@ impl Directory {
             .zip(first..)
         {
             let Some(id) = file.device_id() else { continue };
-            let members = Members::One(id, number);
+            let members = DeviceSet::Single(id, number);
             let name = format!("{}/{id}", TENANTS[tenant]);
             let identity = file.path.clone();
             let sender = Sender::new(name, tenant, identity, fleet, &members, seed);

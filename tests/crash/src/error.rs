@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use muster_testkit::muster::Refusal;
+use muster_testkit::muster::CommandFailure;
 
 /// Exit code of a run with findings.
 pub const EXIT_FINDING: u8 = 7;
@@ -41,11 +41,11 @@ pub enum CrashError {
     Internal(String),
 }
 
-impl From<Refusal> for CrashError {
-    fn from(refusal: Refusal) -> Self {
+impl From<CommandFailure> for CrashError {
+    fn from(failure: CommandFailure) -> Self {
         Self::Command {
-            command: refusal.command,
-            reason: format!("exit code {:?}: {}", refusal.code, refusal.said),
+            command: failure.command,
+            reason: format!("exit code {:?}: {}", failure.code, failure.message),
         }
     }
 }

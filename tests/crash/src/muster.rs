@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use muster_testkit::muster::{Muster, Refusal};
+use muster_testkit::muster::{CommandFailure, Muster};
 use muster_testkit::server::{Ended, ended};
 
 use crate::listing::ListedDevice;
@@ -21,13 +21,13 @@ pub fn restore(
     backup: &Path,
     data: &Path,
     kill_point: Option<String>,
-) -> Result<Ended, Refusal> {
+) -> Result<Ended, CommandFailure> {
     let (backup, data) = (backup.to_string_lossy(), data.to_string_lossy());
     let arguments = ["restore", &*backup, "--data-dir", &*data];
     let mut command = muster.command(arguments);
     command.envs(kill_point.map(|point| (FAILPOINTS, point)));
     let output = command.output();
-    let output = output.map_err(|error| Refusal::not_started(&arguments, &error))?;
+    let output = output.map_err(|error| CommandFailure::not_started(&arguments, &error))?;
     Ok(ended(&output.status))
 }
 
@@ -35,7 +35,7 @@ pub fn restore(
 ///
 /// # Errors
 /// If the directory is refused, or a line is strange.
-pub fn devices(muster: &Muster, data: &Path) -> Result<Vec<ListedDevice>, Refusal> {
+pub fn devices(muster: &Muster, data: &Path) -> Result<Vec<ListedDevice>, CommandFailure> {
     let data = data.to_string_lossy();
     let arguments = ["devices", "--data-dir", &data];
     let mut child = muster
@@ -43,7 +43,7 @@ pub fn devices(muster: &Muster, data: &Path) -> Result<Vec<ListedDevice>, Refusa
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| Refusal::not_started(&arguments, &error))?;
+        .map_err(|error| CommandFailure::not_started(&arguments, &error))?;
     let mut devices = Vec::new();
     let mut strange = None;
     if let Some(out) = child.stdout.take() {
@@ -58,13 +58,13 @@ pub fn devices(muster: &Muster, data: &Path) -> Result<Vec<ListedDevice>, Refusa
     // It says at most a line, which fits the pipe.
     let output = child
         .wait_with_output()
-        .map_err(|error| Refusal::not_started(&arguments, &error))?;
+        .map_err(|error| CommandFailure::not_started(&arguments, &error))?;
     match strange {
-        _ if !output.status.success() => Err(Refusal::of(&arguments, &output)),
-        Some(what) => Err(Refusal {
+        _ if !output.status.success() => Err(CommandFailure::of(&arguments, &output)),
+        Some(what) => Err(CommandFailure {
             command: arguments.join(" "),
             code: output.status.code(),
-            said: format!("unexpected line: {what}"),
+            message: format!("unexpected line: {what}"),
         }),
         None => Ok(devices),
     }

@@ -1,6 +1,6 @@
 //! Samples of numbers and choices from a seeded random stream. Pure.
 
-use muster_testkit::random::{Random, mix};
+use muster_testkit::random::{Random, splitmix64};
 
 /// A number from `first` to `last`, uniformly distributed.
 pub const fn uniform(random: &mut Random, first: u64, last: u64) -> u64 {
@@ -19,7 +19,7 @@ pub fn log_uniform(random: &mut Random, first: u64, last: u64) -> u64 {
 /// The next seed. Each directory of a run gets the seed after that of the one before, so a run with the seed of a
 /// directory begins with that directory. Below 2^48, so that every JSON parser keeps it exact.
 pub const fn next_seed(seed: u64) -> u64 {
-    mix(seed) >> 16
+    splitmix64(seed) >> 16
 }
 
 #[cfg(test)]

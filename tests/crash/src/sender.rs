@@ -14,7 +14,7 @@ use muster_client::{
     Bytes, Client, ClientConfig, ClientError, Endpoint, Pem, Progress, ProgressWatch,
 };
 use muster_testkit::clock;
-use muster_testkit::fleet::{Members, Part};
+use muster_testkit::fleet::{DeviceSet, FleetPart};
 use muster_testkit::population;
 use muster_testkit::random::Random;
 use muster_wire::limits::{CHECK_IN_BYTES, HEADER_BYTES};
@@ -80,7 +80,7 @@ pub struct Sender {
     name: String,
     tenant: usize,
     identity: PathBuf,
-    part: Part,
+    part: FleetPart,
     /// The inventories of all devices, as last sent; revision 0 before the first.
     inventories: Vec<Inventory>,
     fleet: FleetOptions,
@@ -97,17 +97,17 @@ impl Sender {
         tenant: usize,
         identity: PathBuf,
         fleet: FleetOptions,
-        members: &Members,
+        members: &DeviceSet,
         seed: u64,
     ) -> Self {
-        let part = Part::new(&fleet.shape(seed), members, u64::MAX);
+        let part = FleetPart::new(&fleet.shape(seed), members, u64::MAX);
         let inventories = part.inventories().map(|inventory| Inventory {
             revision: 0,
             ..inventory
         });
         let (first, is_direct) = match *members {
-            Members::Numbered { first, .. } => (first, false),
-            Members::One(_, number) => (number, true),
+            DeviceSet::Range { first, .. } => (first, false),
+            DeviceSet::Single(_, number) => (number, true),
         };
         Self {
             name,
@@ -230,7 +230,7 @@ impl Sender {
         let inventory = self.inventories.get_mut(index)?;
         if inventory.revision == 0 || !repeats {
             inventory.revision += 1;
-            let (owner, tags) = self.random.pick(population::COHORTS);
+            let (owner, tags) = self.random.choose_weighted(population::COHORTS);
             inventory.owner = owner;
             inventory.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         }

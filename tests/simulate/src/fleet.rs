@@ -5,7 +5,7 @@
 
 use muster_engine::TenantIndex;
 
-use muster_testkit::random::{Random, mix};
+use muster_testkit::random::{Random, splitmix64};
 use muster_wire::{
     CheckIn, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner,
     PartnerThreatState, Platform, Risk,
@@ -55,7 +55,7 @@ impl Fleet {
 
     /// The id of a device; number 0 has id 1, since no id is zero.
     pub fn id(&self, number: u32) -> DeviceId {
-        let spread = u128::from(mix(self.seed ^ u64::from(number))) << 64;
+        let spread = u128::from(splitmix64(self.seed ^ u64::from(number))) << 64;
         DeviceId::from_bytes((spread | u128::from(number + 1)).to_be_bytes())
     }
 
@@ -90,7 +90,7 @@ impl Fleet {
 
     fn random(&self, device: Device, number: u64) -> Random {
         let stream = u64::from(device.tenant.0) << 32 | u64::from(device.number);
-        Random::new(self.seed ^ mix(number), stream)
+        Random::new(self.seed ^ splitmix64(number), stream)
     }
 
     /// The check-in with this seq. Two of three repeat the content of the one before.

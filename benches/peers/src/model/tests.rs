@@ -27,7 +27,7 @@ fn the_model_agrees_with_the_generator() {
     assert_eq!(model.devices(), 50);
     for (id, device) in part.devices() {
         let state = model.states[&id.to_bytes()];
-        assert_eq!(job::seq(&state), u64::from(device.known_seq()));
+        assert_eq!(job::seq(&state), u64::from(device.accepted_seq()));
     }
     assert!(
         part.tally().duplicate + part.tally().stale > 0,
@@ -44,7 +44,7 @@ fn verdicts_are_those_of_the_rules() {
     while part.make_frame(&mut frame, 1_000, 1) > 0 {}
     let now = muster_engine::Timestamp::from_seconds(1_700_000_000);
     let policy = muster_engine::TenantPolicy::default();
-    let expected = muster_testkit::oracle::Prediction::of([&part], &policy, now).counts;
+    let expected = muster_testkit::oracle::ExpectedCounts::of([&part], &policy, now).counts;
     let counts = model(1).contents().counts;
     let onboarded = muster_engine::OnboardingStatus::Onboarded.index() as u8;
     let onboarded_counts = counts

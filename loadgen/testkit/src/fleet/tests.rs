@@ -1,4 +1,4 @@
-//! The fleet is reproducible, looks as its tables say, and keeps the rules of the format.
+//! The fleet is reproducible, has the shares of its tables, and keeps the limits of the wire format.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use muster_wire::{CheckInRecord, Onboarding, Platform, Risk};
 
 use super::*;
 
-/// FNV-1a: the digest must not change with the standard library's hasher.
+/// FNV-1a, because the digest must not depend on the standard library's hasher.
 fn digest(bytes: &[u8], before: u64) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(before, step)
@@ -22,11 +22,11 @@ fn disordered(seed: u64) -> Shape {
     }
 }
 
-fn part(shape: &Shape, count: u64, check_ins: u64) -> Part {
-    Part::new(shape, &Members::Numbered { first: 0, count }, check_ins)
+fn part(shape: &Shape, count: u64, check_ins: u64) -> FleetPart {
+    FleetPart::new(shape, &DeviceSet::Range { first: 0, count }, check_ins)
 }
 
-fn records(part: &mut Part) -> Vec<CheckInRecord> {
+fn records(part: &mut FleetPart) -> Vec<CheckInRecord> {
     let mut all = Vec::new();
     let mut frame = Vec::new();
     while part.make_frame(&mut frame, 4096, 1_750_000_000_000) > 0 {
@@ -60,8 +60,8 @@ fn digest_of(seed: u64) -> u64 {
 }
 
 #[test]
-fn a_seed_is_a_fleet_down_to_the_last_byte() {
-    // A change here changes what every recorded run means: say so in the changelog.
+fn a_seed_determines_every_byte_of_a_fleet() {
+    // A change here changes the meaning of every recorded run, so it must be in the changelog.
     assert_eq!(digest_of(1), GOLDEN_OF_SEED_1, "{:#018x}", digest_of(1));
     assert_ne!(digest_of(2), digest_of(1));
 }
@@ -72,9 +72,9 @@ const GOLDEN_OF_SEED_1: u64 = 0xe2ce_481a_38c0_69b9;
 fn devices_do_not_depend_on_the_number_of_connections() {
     let shape = Shape::new(3);
     let whole = part(&shape, 100, 0);
-    let second = Part::new(
+    let second = FleetPart::new(
         &shape,
-        &Members::Numbered {
+        &DeviceSet::Range {
             first: 50,
             count: 50,
         },
@@ -86,7 +86,7 @@ fn devices_do_not_depend_on_the_number_of_connections() {
 }
 
 #[test]
-fn frames_have_the_size_asked_for_and_the_last_one_what_is_left() {
+fn frames_have_the_requested_size_and_the_last_one_holds_the_rest() {
     let mut part = part(&Shape::new(1), 10, 25);
     let mut frame = Vec::new();
     let sizes: Vec<usize> = (0..4).map(|_| part.make_frame(&mut frame, 10, 1)).collect();
@@ -107,8 +107,8 @@ fn a_round_visits_every_device_once() {
 }
 
 #[test]
-fn a_fleet_is_known_once_its_first_round_is_over() {
-    // How many frames are made before it is; 100 devices are more than a block of the walk, and no multiple of one.
+fn a_fleet_is_known_after_its_first_round() {
+    // The expected number of frames until then. 100 devices are more than one block, and not a multiple of a block.
     for (frame_check_ins, expected) in [(1, 100), (10, 10), (50, 2), (64, 2), (99, 2), (101, 1)] {
         for shape in [Shape::new(5), disordered(5)] {
             let mut part = part(&shape, 100, 1000);
@@ -121,7 +121,7 @@ fn a_fleet_is_known_once_its_first_round_is_over() {
                 frames += 1;
             }
             assert_eq!(seen.len(), 100, "{frame_check_ins}: known too early");
-            // What comes twice takes the room of what is new.
+            // Duplicates take the place of new check-ins.
             let is_as_expected = frames == expected || shape.duplicates > 0.0 && frames > expected;
             assert!(is_as_expected, "{frame_check_ins}: {frames} frames");
             part.make_frame(&mut frame, 10, 1_750_000_000_000);
@@ -131,12 +131,12 @@ fn a_fleet_is_known_once_its_first_round_is_over() {
 }
 
 #[test]
-fn a_settled_fleet_is_known() {
+fn a_fleet_is_known_after_the_warm_up() {
     let mut part = part(&disordered(5), 100, 1000);
-    part.begin_to_settle();
+    part.start_warm_up();
     assert!(!part.is_known());
     records(&mut part);
-    part.settled(1000);
+    part.end_warm_up(1000);
     assert!(part.is_known());
 }
 
@@ -158,7 +158,7 @@ fn without_disorder_every_check_in_is_new() {
 }
 
 #[test]
-fn disorder_comes_in_the_share_asked_for_and_keeps_the_number() {
+fn duplicates_and_reordering_have_the_requested_shares_and_keep_the_total() {
     let shape = Shape {
         duplicates: 0.10,
         reorder: 0.05,
@@ -168,13 +168,13 @@ fn disorder_comes_in_the_share_asked_for_and_keeps_the_number() {
     assert_eq!(records(&mut part).len(), 100_000);
     let tally = part.tally();
     assert_eq!(tally.accepted + tally.duplicate + tally.stale, 100_000);
-    // Of the check-ins made, some are copies: 0.10 and 0.05 of what is new.
+    // The shares are 0.10 and 0.05 of the new check-ins, and the duplicates and stale ones are part of the total.
     assert!((8_000..10_500).contains(&tally.duplicate), "{tally:?}");
     assert!((3_500..5_500).contains(&tally.stale), "{tally:?}");
 }
 
 #[test]
-fn the_fleet_looks_as_its_tables_say() {
+fn the_fleet_has_the_shares_of_its_tables() {
     let mut part = part(
         &Shape {
             churn: 0.0,
@@ -184,31 +184,31 @@ fn the_fleet_looks_as_its_tables_say() {
         100_000,
     );
     let all = records(&mut part);
-    let share = |of: &dyn Fn(&CheckInRecord) -> bool| {
-        all.iter().filter(|record| of(record)).count() as f64 / all.len() as f64
+    let share_of = |is_counted: &dyn Fn(&CheckInRecord) -> bool| {
+        all.iter().filter(|record| is_counted(record)).count() as f64 / all.len() as f64
     };
-    let near = |share: f64, per_mille: f64| {
+    let assert_near = |share: f64, per_mille: f64| {
         assert!(
             (share * 1000.0 - per_mille).abs() < 8.0,
-            "{share} is not {per_mille} in 1000"
+            "{share} is not near {per_mille} per mille"
         );
     };
-    for (mix, weight) in PLATFORMS {
-        near(
-            share(&|record| record.platform() == mix.platform),
+    for (share, weight) in PLATFORMS {
+        assert_near(
+            share_of(&|record| record.platform() == share.platform),
             f64::from(*weight),
         );
     }
     let onboarded: f64 = PLATFORMS
         .iter()
-        .map(|(mix, weight)| f64::from(mix.onboarded) * f64::from(*weight) / 1000.0)
+        .map(|(share, weight)| f64::from(share.onboarded) * f64::from(*weight) / 1000.0)
         .sum();
-    near(
-        share(&|record| record.onboarding() == Onboarding::Onboarded),
+    assert_near(
+        share_of(&|record| record.onboarding() == Onboarding::Onboarded),
         onboarded,
     );
-    near(
-        share(&|record| record.risk() == Risk::High),
+    assert_near(
+        share_of(&|record| record.risk() == Risk::High),
         onboarded * 0.020,
     );
     let windows_mdm = 0.530 * 0.560;
@@ -216,11 +216,11 @@ fn the_fleet_looks_as_its_tables_say() {
         record.platform() == Platform::Windows
             && record.management_agent() == muster_wire::ManagementAgent::Mdm
     };
-    near(share(&is_windows_mdm), windows_mdm * 1000.0);
+    assert_near(share_of(&is_windows_mdm), windows_mdm * 1000.0);
 }
 
 #[test]
-fn churn_changes_risks_in_the_share_asked_for() {
+fn churn_changes_risks_at_the_requested_rate() {
     let mut part = part(
         &Shape {
             churn: 0.5,
@@ -239,7 +239,7 @@ fn churn_changes_risks_in_the_share_asked_for() {
 }
 
 #[test]
-fn inventories_keep_the_limits_and_come_in_the_share_asked_for() {
+fn inventories_keep_the_limits_and_have_the_requested_share() {
     let part = part(
         &Shape {
             inventory: 0.25,

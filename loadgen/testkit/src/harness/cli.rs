@@ -1,11 +1,11 @@
-//! Runs a command of `muster` to its end.
+//! Runs a command of `muster` to completion.
 
 use std::path::Path;
 use std::process::Output;
 
 use crate::muster::Muster;
 
-/// How a command ended, and what it said.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub struct CommandOutput {
     /// The exit code.
@@ -17,16 +17,16 @@ pub struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// What is known of a command that has ended by itself.
+    /// The output of a command that was not killed by a signal.
     pub fn from_output(output: Output) -> Self {
         Self {
-            code: output.status.code().expect("it ends by itself"),
+            code: output.status.code().expect("it exits by itself"),
             out: String::from_utf8(output.stdout).expect("standard output is text"),
             err: String::from_utf8(output.stderr).expect("standard error is text"),
         }
     }
 
-    /// The lines that say why the command failed; the others are its log.
+    /// The error lines of a command that failed; the other lines of standard error are its log.
     pub fn faults(&self) -> Vec<&str> {
         self.err
             .lines()
@@ -34,7 +34,7 @@ impl CommandOutput {
             .collect()
     }
 
-    /// Asserts the exit code and that one line says why, which it returns.
+    /// Asserts the exit code and that there is exactly one error line, which is returned.
     #[track_caller]
     pub fn one_fault(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "{}", self.err);
@@ -48,14 +48,14 @@ impl CommandOutput {
         for line in rest {
             assert!(
                 line.starts_with('{'),
-                "neither the fault nor the log: {line}"
+                "neither an error line nor the log: {line}"
             );
         }
         faults[0]
     }
 }
 
-/// Runs `muster` to its end.
+/// Runs `muster` to completion.
 pub fn muster(arguments: &[&str]) -> CommandOutput {
     let output = Muster::beside_this_test().command(arguments).output();
     CommandOutput::from_output(output.expect("the binary starts"))

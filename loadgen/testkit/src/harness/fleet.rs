@@ -1,4 +1,4 @@
-//! Seeded devices and what they report, and the oracle that says what a server must count.
+//! Seeded devices and their reports, and the oracle for the counts that a server must have.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,12 @@ fn now() -> Timestamp {
     Timestamp::from_millis(clock::millis())
 }
 
-/// The device with this number.
+/// The id of the device with this number.
 pub const fn device(number: u64) -> DeviceId {
     device_id(0, number)
 }
 
-/// A check-in that says anything a device may say.
+/// A check-in with random values.
 pub fn random_check_in(random: &mut Random, device_id: DeviceId, seq: u64) -> CheckInRecord {
     let check_in = CheckIn {
         device_id,
@@ -63,7 +63,7 @@ pub fn random_inventory(random: &mut Random, device_id: DeviceId, revision: u32)
     }
 }
 
-/// A frame of check-ins, header included.
+/// A frame of check-ins, including the header.
 pub fn frame(records: &[CheckInRecord]) -> bytes::Bytes {
     let mut bytes = Vec::new();
     encode_check_ins(&mut bytes, records).expect("a frame");
@@ -76,14 +76,14 @@ pub fn frame_of(records: &[CheckInBytes]) -> Vec<u8> {
     [&header, records.as_flattened()].concat()
 }
 
-/// An inventory frame with an archive that need not be valid.
+/// An inventory frame whose archive need not be valid.
 pub fn inventory_frame(archive: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_inventory(&mut bytes, archive).expect("within the limits of a frame");
     bytes
 }
 
-/// An inventory with these tags and little else.
+/// An inventory with these tags and otherwise minimal content.
 pub fn inventory_of(device_id: DeviceId, tags: &[&str]) -> Inventory {
     Inventory {
         device_id,
@@ -100,7 +100,7 @@ pub fn inventory_of(device_id: DeviceId, tags: &[&str]) -> Inventory {
     }
 }
 
-/// The engine's slow model of a whole server, told the same as the server.
+/// The engine's slow model of a whole server, fed with the same input as the server.
 #[derive(Debug)]
 pub struct Oracle {
     model: Model,
@@ -111,10 +111,10 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// For the tenants of the default settings, by the default rules.
+    /// An oracle for the tenants of the default settings, with the default rules.
     #[expect(
         clippy::new_without_default,
-        reason = "there is one beginning, and it is not nothing"
+        reason = "an oracle has tenants and rules from the start"
     )]
     pub fn new() -> Self {
         let tenants = vec!["contoso", "fabrikam"];
@@ -128,26 +128,26 @@ impl Oracle {
         }
     }
 
-    /// Other rules are in force from here on.
-    pub fn judge_by(&mut self, rules: Vec<TenantPolicy>) {
+    /// Replaces the rules.
+    pub fn set_policy(&mut self, rules: Vec<TenantPolicy>) {
         self.policy = PolicySet::new(Revision(self.policy.revision().0 + 1), rules);
     }
 
-    /// A device checks in.
+    /// Applies a check-in.
     pub fn check_in(&mut self, tenant: &str, check_in: &CheckInRecord) {
         let index = self.index(tenant);
         let answer = self.model.check_in(&self.policy, index, check_in, now());
         self.count(answer);
     }
 
-    /// Devices check in, in this order.
+    /// Applies check-ins in this order.
     pub fn check_ins(&mut self, tenant: &str, check_ins: &[CheckInRecord]) {
         for check_in in check_ins {
             self.check_in(tenant, check_in);
         }
     }
 
-    /// A device sends an inventory.
+    /// Applies an inventory.
     pub fn inventory(&mut self, tenant: &str, inventory: &Inventory) {
         let index = self.index(tenant);
         let answer = self.model.inventory(&self.policy, index, inventory, now());
@@ -166,15 +166,15 @@ impl Oracle {
 
     fn index(&self, tenant: &str) -> TenantIndex {
         let index = self.tenants.iter().position(|name| *name == tenant);
-        TenantIndex(index.expect("a tenant of the settings") as u16)
+        TenantIndex(index.expect("a tenant from the settings") as u16)
     }
 
-    /// How many devices there are.
+    /// The number of devices.
     pub fn devices(&self) -> u64 {
         self.model.devices() as u64
     }
 
-    /// What `GET /cells` must say.
+    /// What `GET /cells` must return.
     pub fn cells(&self) -> Cells {
         let cells = self.model.cells(&self.policy, now());
         let cells = cells.into_iter().map(|((tenant, cohort, facets), count)| {

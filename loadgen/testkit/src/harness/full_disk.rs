@@ -1,5 +1,5 @@
-//! A session that fills the disk of its server, frame by frame, so that it is known what was acknowledged when
-//! there was no room left.
+//! Fills the disk of a server through a session, frame by frame, and records which frames were acknowledged before the
+//! disk was full.
 
 use muster_wire::CheckInRecord;
 
@@ -7,27 +7,27 @@ use super::fleet::{device, random_check_in};
 use super::raw::{Reply, Session};
 use crate::random::Random;
 
-/// Records of a frame.
+/// Records in a frame.
 pub const FRAME_RECORDS: usize = 500;
 
-/// Far more than a small disk has room for.
+/// Far more than fits on a small disk.
 const FRAMES_MAX: u64 = 1_000;
 
-/// What was sent, and how that ended.
+/// What was sent, and how the server reacted.
 #[derive(Debug)]
-pub struct Filled {
-    /// Frame by frame; the seq of its records is the number of the frame, from 1.
+pub struct FilledDisk {
+    /// The records by frame. Their seq is the number of the frame, from 1.
     pub sent: Vec<Vec<CheckInRecord>>,
-    /// Frames acknowledged.
+    /// The number of acknowledged frames.
     pub acked: usize,
-    /// What the server said instead of an ack.
+    /// The reply to the first frame that was not acknowledged.
     pub end: Reply,
 }
 
-impl Filled {
-    /// Sends until there is no ack. A full disk makes a frame wait, so the server may ask for patience.
+impl FilledDisk {
+    /// Sends until a frame is not acknowledged. A full disk delays frames, so the server may send busy frames.
     #[track_caller]
-    pub fn by(session: &mut Session) -> Self {
+    pub fn fill(session: &mut Session) -> Self {
         let (mut random, mut sent, mut acked) = (Random::new(9, 0), Vec::new(), 0);
         for seq in 1..=FRAMES_MAX {
             let records: Vec<_> = (0..FRAME_RECORDS as u64)
@@ -46,6 +46,6 @@ impl Filled {
                 end => return Self { sent, acked, end },
             }
         }
-        panic!("the disk never gets full");
+        panic!("the disk never became full");
     }
 }

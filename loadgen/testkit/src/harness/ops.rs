@@ -1,4 +1,4 @@
-//! What an operator sees of a server over HTTP.
+//! What operators see of a server over HTTP.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::before_deadline;
 use crate::ops;
 
-/// Numbers of devices by tenant, owner, tags and facet word.
+/// Numbers of devices by tenant, owner, tags, and facet word.
 pub type Cells = BTreeMap<(String, String, Vec<String>, u32), u64>;
 
 /// The operators' endpoint of a server.
@@ -20,7 +20,7 @@ pub struct Ops {
 }
 
 impl Ops {
-    /// For the endpoint at `base` (`http://HOST:PORT`).
+    /// The endpoint at `base` (`http://HOST:PORT`).
     pub fn new(base: &str) -> Self {
         Self {
             base: base.to_owned(),
@@ -28,7 +28,7 @@ impl Ops {
         }
     }
 
-    /// Status and body.
+    /// Gets a path; returns the status and the body.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {
         self.ops.get(path).expect("the endpoint answers")
@@ -38,15 +38,15 @@ impl Ops {
     fn get_json(&self, path: &str) -> Value {
         let (status, body) = self.get(path);
         assert_eq!(status, 200, "{path}: {body}");
-        serde_json::from_str(&body).expect("an answer is JSON")
+        serde_json::from_str(&body).expect("the answer is JSON")
     }
 
-    /// Every cell with devices in it.
+    /// All cells that have devices.
     #[track_caller]
     pub fn cells(&self) -> Cells {
         let answer = self.get_json("/cells");
         let cells = answer["cells"].as_array().expect("a list of cells");
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let text = |value: &Value| value.as_str().expect("a string").to_owned();
         let cells = cells.iter().map(|cell| {
             let tags = cell["tags"]
                 .as_array()
@@ -85,23 +85,23 @@ impl Ops {
     pub fn device(&self, tenant: &str, device: DeviceId) -> Option<Value> {
         let (status, body) = self.get(&format!("/devices/{tenant}/{device}"));
         assert!(matches!(status, 200 | 404), "{status}: {body}");
-        (status == 200).then(|| serde_json::from_str(&body).expect("an answer is JSON"))
+        (status == 200).then(|| serde_json::from_str(&body).expect("the answer is JSON"))
     }
 
-    /// The seq of a device; 0 if it is not known.
+    /// The seq of a device; 0 if the device is not known.
     #[track_caller]
     pub fn seq(&self, tenant: &str, device: DeviceId) -> u64 {
         self.device(tenant, device)
             .map_or(0, |device| device["seq"].as_u64().expect("a number"))
     }
 
-    /// Number of sessions.
+    /// The number of sessions.
     #[track_caller]
     pub fn sessions(&self) -> u64 {
         self.metrics().get("muster_net_sessions") as u64
     }
 
-    /// What is measured now.
+    /// The current metrics.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
         let (status, text) = self.get("/metrics");
@@ -109,66 +109,66 @@ impl Ops {
         Metrics(text)
     }
 
-    /// Waits until all is quiet: then everything that was offered is in one of the accounts, as
-    /// docs/reference/METRICS.md says.
+    /// Waits until nothing is in flight and then asserts that everything offered is counted in exactly one of the
+    /// accounts of docs/reference/METRICS.md.
     #[track_caller]
     pub fn accounts_add_up(&self) -> Metrics {
         let mut last = Vec::new();
-        let looked = before_deadline(|| {
+        let balanced = before_deadline(|| {
             let metrics = self.metrics();
-            let of = |family: &str| metrics.get(family);
+            let value = |family: &str| metrics.get(family);
             let (refused, failed) = (
-                of("muster_net_refused_total"),
-                of("muster_net_handshakes_failed_total"),
+                value("muster_net_refused_total"),
+                value("muster_net_handshakes_failed_total"),
             );
             let (connections, open) = (
-                of("muster_net_connections_total"),
-                of("muster_net_connections_open"),
+                value("muster_net_connections_total"),
+                value("muster_net_connections_open"),
             );
-            let before_hello = of("muster_net_connections_closed_before_hello_total");
-            let unacknowledged = of("muster_session_records_unacknowledged_total");
+            let before_hello = value("muster_net_connections_closed_before_hello_total");
+            let unacknowledged = value("muster_session_records_unacknowledged_total");
             last = vec![
                 (
-                    of("muster_net_attempts_total"),
+                    value("muster_net_attempts_total"),
                     refused
-                        + of("muster_net_retries_total")
+                        + value("muster_net_retries_total")
                         + failed
                         + connections
-                        + of("muster_net_handshakes"),
+                        + value("muster_net_handshakes"),
                 ),
                 (
                     connections,
-                    of("muster_net_connections_closed_total") + open,
+                    value("muster_net_connections_closed_total") + open,
                 ),
                 (
                     connections,
-                    before_hello + of("muster_net_sessions_opened_total") + open
-                        - of("muster_net_sessions"),
+                    before_hello + value("muster_net_sessions_opened_total") + open
+                        - value("muster_net_sessions"),
                 ),
                 (
-                    of("muster_session_records_received_total"),
-                    of("muster_session_records_acknowledged_total") + unacknowledged,
+                    value("muster_session_records_received_total"),
+                    value("muster_session_records_acknowledged_total") + unacknowledged,
                 ),
             ];
             last.iter()
                 .all(|(one, other)| one == other)
                 .then_some(metrics)
         });
-        looked.unwrap_or_else(|| panic!("the accounts do not add up: {last:?}"))
+        balanced.unwrap_or_else(|| panic!("the accounts do not add up: {last:?}"))
     }
 
-    /// Orders a recount; status and report.
+    /// Starts a recount; returns the status and the report.
     #[track_caller]
     pub fn recount(&self) -> (u16, Value) {
         let answer = self.ops.post("/recount", "");
         let (status, body) = answer.expect("the endpoint answers");
         (
             status,
-            serde_json::from_str(&body).expect("an answer is JSON"),
+            serde_json::from_str(&body).expect("the answer is JSON"),
         )
     }
 
-    /// Orders a recount and asserts that it found no difference.
+    /// Starts a recount and asserts that it found no difference.
     #[track_caller]
     pub fn recount_is_verified(&self) {
         let (status, report) = self.recount();
@@ -180,7 +180,7 @@ impl Ops {
     }
 }
 
-/// One scrape.
+/// The result of one scrape.
 #[derive(Debug)]
 pub struct Metrics(String);
 
@@ -205,7 +205,7 @@ impl Metrics {
         found.unwrap_or_else(|| panic!("no series {series}"))
     }
 
-    /// Every series of a family by its label.
+    /// The values of all series of a family, by their label.
     pub fn by_label(&self, family: &str) -> BTreeMap<String, u64> {
         let lines = self
             .0

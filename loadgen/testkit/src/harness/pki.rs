@@ -1,7 +1,7 @@
-//! Certificates of every kind, good and bad.
+//! Certificates of every kind, valid and invalid.
 //!
-//! The authority and the certificate of the server are those that `muster pki` makes; clients are signed here, because
-//! a test wants what no operator would issue.
+//! `muster pki` makes the authority and the certificate of the server. Clients are signed here, because tests need
+//! certificates that no operator would issue.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +18,11 @@ use crate::muster::Muster;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A certificate and its key, PEM in one text.
+/// A certificate and its key, both in PEM.
 #[derive(Clone, Debug)]
 pub struct Credentials(pub String);
 
-/// An authority that signs for whatever a test wants.
+/// A certificate authority that signs any certificate a test needs.
 #[derive(Debug)]
 pub struct Pki {
     issuer: Issuer<'static, KeyPair>,
@@ -34,19 +34,22 @@ fn now() -> SystemTime {
 }
 
 impl Pki {
-    /// An authority that no server knows.
-    #[expect(clippy::new_without_default, reason = "a default runs no program")]
+    /// An authority that no server trusts.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default must not run a program"
+    )]
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a scratch directory can be made");
-        Self::make(&folder.path().join("pki"))
+        let scratch = tempfile::tempdir().expect("a scratch directory can be made");
+        Self::make(&scratch.path().join("pki"))
     }
 
-    /// An authority in this folder, which is made, with the certificate of a server beside it.
+    /// Creates an authority and a server certificate in a new directory.
     #[track_caller]
-    pub(super) fn make(folder: &Path) -> Self {
-        let made = Muster::beside_this_test().make_authority(folder);
+    pub(super) fn make(directory: &Path) -> Self {
+        let made = Muster::beside_this_test().make_authority(directory);
         made.expect("an authority can be made");
-        let read = |name| fs::read_to_string(folder.join(name)).expect("it was just made");
+        let read = |name| fs::read_to_string(directory.join(name)).expect("it was just made");
         Self::load(read("ca.pem"), &read("ca.key"))
     }
 
@@ -56,13 +59,13 @@ impl Pki {
         Self { issuer, ca }
     }
 
-    /// The authority's certificate, PEM.
+    /// The certificate of the authority, in PEM.
     pub fn ca(&self) -> &str {
         &self.ca
     }
 
-    /// A key that belongs to no certificate, PEM.
-    pub fn stray_key() -> String {
+    /// A key without a certificate, in PEM.
+    pub fn unrelated_key() -> String {
         new_key().serialize_pem()
     }
 
@@ -76,17 +79,17 @@ impl Pki {
         self.with_uris(&[&format!("muster://{tenant}/device/{device}")])
     }
 
-    /// Valid until yesterday.
+    /// A certificate that expired yesterday.
     pub fn expired(&self, uri: &str) -> Credentials {
         self.valid_in(uri, now() - 2 * DAY, now() - DAY)
     }
 
-    /// Valid for so long from now on, in whole seconds.
-    pub fn short_lived(&self, uri: &str, length: Duration) -> Credentials {
-        self.valid_in(uri, now() - DAY, now() + length)
+    /// A certificate that expires after `lifetime`, in whole seconds.
+    pub fn short_lived(&self, uri: &str, lifetime: Duration) -> Credentials {
+        self.valid_in(uri, now() - DAY, now() + lifetime)
     }
 
-    /// Valid from tomorrow.
+    /// A certificate that is valid from tomorrow.
     pub fn not_yet_valid(&self, uri: &str) -> Credentials {
         self.valid_in(uri, now() + DAY, now() + 2 * DAY)
     }
@@ -98,30 +101,30 @@ impl Pki {
         signed(params, &self.issuer)
     }
 
-    /// A certificate for clients that carries these URIs and no others.
+    /// A client certificate with exactly these URIs.
     pub fn with_uris(&self, uris: &[&str]) -> Credentials {
         let names = uris.iter().map(|uri| name(uri)).collect();
         signed(for_clients("a client", names), &self.issuer)
     }
 
-    /// A certificate for clients with a key of the caller's.
+    /// A client certificate for the given key.
     pub fn with_key(&self, uri: &str, key: &KeyPair) -> Credentials {
         signed_key(for_clients("a client", vec![name(uri)]), key, &self.issuer)
     }
 
-    /// A certificate for clients with this common name and these names.
+    /// A client certificate with this common name and these subject alternative names.
     pub fn with_names(&self, common_name: &str, names: &[SanType]) -> Credentials {
         signed(for_clients(common_name, names.to_vec()), &self.issuer)
     }
 
-    /// A certificate that is good but meant for servers.
+    /// A valid certificate that is for servers only.
     pub fn for_servers(&self, uri: &str) -> Credentials {
         let mut params = for_clients("a client", vec![name(uri)]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         signed(params, &self.issuer)
     }
 
-    /// An authority with the name of this one and a key of its own.
+    /// Another authority with the same name and a different key.
     pub fn namesake(&self) -> Self {
         let (_, ca) = x509_parser::pem::parse_x509_pem(self.ca.as_bytes()).expect("PEM");
         let ca = ca.parse_x509().expect("a certificate");
@@ -133,7 +136,7 @@ impl Pki {
         Self::load(certificate, &key.serialize_pem())
     }
 
-    /// A certificate of a client that nobody else has signed.
+    /// A self-signed client certificate.
     pub fn self_signed(uri: &str) -> Credentials {
         let key = new_key();
         let certificate = for_clients("a client", vec![name(uri)]).self_signed(&key);
@@ -141,7 +144,7 @@ impl Pki {
         Credentials(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 
-    /// A certificate that a client of ours has signed, with that client's own as the rest of the chain.
+    /// A certificate signed by a client, with the client's own certificate as the rest of the chain.
     pub fn signed_by_client(client: &Credentials, uri: &str) -> Credentials {
         let (chain, key) = client
             .0

@@ -1,4 +1,4 @@
-//! A client made by hand on bare QUIC, so that it can do what ours never would.
+//! A hand-written client on plain QUIC, which can do what the real client never does.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use super::fleet::frame_of;
 use super::pki::{Credentials, Pki};
 use super::wait;
 
-/// How a connection ended.
+/// How a connection was closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// With a close code of the protocol.
+    /// By a close code of the protocol.
     Application(u64),
-    /// With a code of QUIC; from 0x100 on it is a TLS alert.
+    /// By a QUIC transport error code; from 0x100 it is a TLS alert.
     Transport(u64),
-    /// In another way.
+    /// For another reason.
     Otherwise(String),
 }
 
@@ -43,44 +43,44 @@ impl From<ConnectionError> for Closed {
     }
 }
 
-/// What the server said.
+/// A frame from the server, or the end of the stream or connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Its Hello.
+    /// The server's Hello.
     Hello(ServerHello),
     /// An ack.
     Ack(Ack),
-    /// Advice to pause.
+    /// A request to start no new frames for a while.
     Busy(Busy),
     /// A Goodbye.
     Goodbye(Goodbye),
-    /// Nothing more on the stream.
+    /// The end of the stream.
     EndOfStream,
-    /// Nothing more at all.
+    /// The end of the connection.
     Closed(Closed),
 }
 
-/// A connection on which nothing has been said yet.
+/// A connection without a stream.
 #[derive(Debug)]
 pub struct Raw {
-    /// Drives the connection for as long as it lives.
+    /// Owns the driver of the connection.
     endpoint: Endpoint,
-    /// The connection as quinn has it.
+    /// The quinn connection.
     pub connection: Connection,
 }
 
 impl Raw {
-    /// Connects with these credentials, or with none.
+    /// Connects with these credentials, or without a client certificate.
     pub fn dial(
         server: SocketAddr,
         pki: &Pki,
         credentials: Option<&Credentials>,
     ) -> Result<Self, Closed> {
-        Self::dial_for(server, pki, credentials, ALPN)
+        Self::dial_with_alpn(server, pki, credentials, ALPN)
     }
 
-    /// Connects for another protocol.
-    pub fn dial_for(
+    /// Connects with another ALPN protocol.
+    pub fn dial_with_alpn(
         server: SocketAddr,
         pki: &Pki,
         credentials: Option<&Credentials>,
@@ -89,7 +89,7 @@ impl Raw {
         Self::dial_by(server, client_config(tls(pki, credentials, alpn)))
     }
 
-    /// Connects, and lets the server send so many bytes on a stream that are not read.
+    /// Connects with a stream receive window of `bytes`.
     pub fn dial_with_window(
         server: SocketAddr,
         pki: &Pki,
@@ -103,8 +103,8 @@ impl Raw {
         Self::dial_by(server, config)
     }
 
-    /// Connects beside the test.
-    pub fn dialling(
+    /// Connects; returns a future instead of blocking.
+    pub fn dial_async(
         server: SocketAddr,
         pki: &Pki,
         credentials: Option<&Credentials>,
@@ -128,7 +128,7 @@ impl Raw {
         })
     }
 
-    /// Goes on from another socket.
+    /// Migrates the connection to another socket.
     pub fn rebind(&self, socket: std::net::UdpSocket) {
         let _context = super::RUNTIME.enter();
         self.endpoint
@@ -136,7 +136,7 @@ impl Raw {
             .expect("the socket can be used");
     }
 
-    /// Opens the one stream there is.
+    /// Opens the only stream that the server allows.
     pub fn stream(self) -> Session {
         let opened = wait(self.connection.open_bi());
         let (send, receive) = opened.expect("the server grants one stream");
@@ -161,7 +161,7 @@ impl Raw {
 pub struct Session {
     /// The connection.
     pub raw: Raw,
-    /// What the server reads.
+    /// The sending side of the stream.
     pub send: SendStream,
     receive: RecvStream,
     decoder: Decoder,
@@ -183,7 +183,7 @@ impl Session {
         session
     }
 
-    /// Sends bytes, whatever they are. A server that has closed already takes no more.
+    /// Sends raw bytes. Errors are ignored, because the server may have closed the connection.
     pub fn write(&mut self, bytes: &[u8]) {
         let _ = wait(self.send.write_all(bytes));
     }
@@ -200,17 +200,17 @@ impl Session {
         self.write(&frame_of(records));
     }
 
-    /// Tells the server that nothing it says is read.
+    /// Stops the receiving side of the stream.
     pub fn stop_reading(&mut self) {
         let _ = self.receive.stop(0_u32.into());
     }
 
-    /// Ends the stream.
+    /// Finishes the sending side of the stream.
     pub fn finish(&mut self) {
         let _ = self.send.finish();
     }
 
-    /// The next thing the server says.
+    /// Waits for the next reply.
     pub fn reply(&mut self) -> Reply {
         wait(async {
             loop {
@@ -240,7 +240,7 @@ impl Session {
         })
     }
 
-    /// Reads until so many frames are durable; the totals and every rejection on the way.
+    /// Reads until `frames` frames are acknowledged; returns the totals and all rejections.
     #[track_caller]
     pub fn acknowledged(&mut self, frames: u64) -> (AckTotals, Vec<Rejection>) {
         let mut rejections = Vec::new();
@@ -258,7 +258,7 @@ impl Session {
         }
     }
 
-    /// Says Goodbye, and asserts that the server agrees.
+    /// Sends Goodbye, and asserts that the server closes the connection with code 0.
     #[track_caller]
     pub fn goodbye(mut self) {
         let mut bytes = Vec::new();
@@ -269,12 +269,12 @@ impl Session {
     }
 }
 
-/// A client that keeps what could resume a session, and tries to send before the handshake is done.
+/// A client that keeps session tickets and sends early data.
 #[derive(Debug)]
-pub struct Eager(quinn::ClientConfig);
+pub struct EarlyDataClient(quinn::ClientConfig);
 
-impl Eager {
-    /// With these credentials; it has no ticket yet.
+impl EarlyDataClient {
+    /// A client with these credentials and no ticket yet.
     pub fn new(pki: &Pki, credentials: &Credentials) -> Self {
         let mut tls = tls(pki, Some(credentials), ALPN);
         tls.enable_early_data = true;
@@ -282,7 +282,7 @@ impl Eager {
         Self(client_config(tls))
     }
 
-    /// Connects; says whether the server has given it a ticket for early data. If so nobody waits for the handshake.
+    /// Connects; returns whether there was a ticket for early data. If so, the handshake is not awaited.
     pub fn dial(&self, server: SocketAddr) -> Result<(Raw, bool), Closed> {
         wait(async {
             let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
@@ -302,7 +302,7 @@ impl Eager {
     }
 }
 
-/// The first frame of a client that speaks these versions.
+/// A ClientHello frame with this range of versions.
 pub fn hello(version_min: u16, version_max: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_client_hello(
@@ -320,7 +320,7 @@ fn client_config(tls: rustls::ClientConfig) -> quinn::ClientConfig {
     quinn::ClientConfig::new(Arc::new(tls))
 }
 
-/// The TLS settings of a client of ours.
+/// The TLS configuration of a valid client.
 pub fn client_tls(pki: &Pki, credentials: &Credentials) -> rustls::ClientConfig {
     tls(pki, Some(credentials), ALPN)
 }

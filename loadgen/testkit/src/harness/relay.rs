@@ -1,46 +1,48 @@
-//! A way to a server that keeps what clients say, and on which perhaps little of what the server says comes back: then
-//! a handshake on it never ends.
+//! A UDP relay that records the packets of clients and limits how many packets of the server it forwards. With a low
+//! limit, handshakes through it never complete.
 //!
-//! One thread, for as long as the relay lives. It passes on what clients say, from whichever port.
+//! One thread, for the lifetime of the relay. Packets of clients are forwarded from any port; those of the server go to
+//! the last client.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Between two looks at whether it is to end.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Interval at which the stop flag is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The relay, with an address of its own.
+/// A running relay.
 #[derive(Debug)]
 pub struct Relay {
-    /// Where clients find it.
+    /// The address for clients.
     pub address: SocketAddr,
-    /// The packets of clients.
-    said: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// Packets of the server that may still come through.
-    answers_left: Arc<AtomicU32>,
+    /// The recorded packets of clients.
+    client_packets: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// How many more packets of the server are forwarded.
+    server_packets_left: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Relay {
-    /// Only so many packets of the server come through: none, or what a single client needs to prove its address.
-    pub fn before(server: SocketAddr, answers_max: u32) -> Self {
+    /// Starts a relay that forwards at most `server_packets_max` packets of the server. Two cases are useful: none, or
+    /// as many as one client needs to validate its address.
+    pub fn start(server: SocketAddr, server_packets_max: u32) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
         socket
-            .set_read_timeout(Some(LOOK_EVERY))
+            .set_read_timeout(Some(POLL_INTERVAL))
             .expect("it is not zero");
         let address = socket.local_addr().expect("it is bound");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let said = Arc::<Mutex<Vec<Vec<u8>>>>::default();
-        let kept = Arc::clone(&said);
-        let answers_left = Arc::new(AtomicU32::new(answers_max));
-        let answers = Arc::clone(&answers_left);
+        let client_packets = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let recorded = Arc::clone(&client_packets);
+        let server_packets_left = Arc::new(AtomicU32::new(server_packets_max));
+        let left = Arc::clone(&server_packets_left);
         let thread = std::thread::spawn(move || {
             let forward =
-                |bytes: &[u8], to| socket.send_to(bytes, to).expect("the loopback takes it");
+                |bytes: &[u8], to| socket.send_to(bytes, to).expect("loopback accepts packets");
             let (mut buffer, mut client) = ([0; 2048], None);
             while !stopped.load(Ordering::Relaxed) {
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else {
@@ -48,13 +50,13 @@ impl Relay {
                 };
                 if from != server {
                     client = Some(from);
-                    let mut kept = kept.lock().expect("no panic there");
-                    kept.push(buffer[..length].to_vec());
+                    let mut recorded = recorded.lock().expect("no thread panicked");
+                    recorded.push(buffer[..length].to_vec());
                     forward(&buffer[..length], server);
                 } else if let Some(client) = client {
-                    let one_less = |left: u32| left.checked_sub(1);
-                    let may = answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-                    if may.is_ok() {
+                    let decrement = |left: u32| left.checked_sub(1);
+                    let permit = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, decrement);
+                    if permit.is_ok() {
                         forward(&buffer[..length], client);
                     }
                 }
@@ -62,21 +64,21 @@ impl Relay {
         });
         Self {
             address,
-            said,
-            answers_left,
+            client_packets,
+            server_packets_left,
             stop,
             thread: Some(thread),
         }
     }
 
-    /// Lets so many more packets of the server through, from now on.
-    pub fn let_answers(&self, max: u32) {
-        self.answers_left.store(max, Ordering::Relaxed);
+    /// From now on, forwards `max` more packets of the server.
+    pub fn set_server_packets_left(&self, max: u32) {
+        self.server_packets_left.store(max, Ordering::Relaxed);
     }
 
-    /// Takes what clients have said so far, packet by packet.
-    pub fn take_said(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.said.lock().expect("no panic there"))
+    /// Takes the packets of clients that were recorded so far.
+    pub fn take_client_packets(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.client_packets.lock().expect("no thread panicked"))
     }
 }
 
@@ -84,7 +86,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            thread.join().expect("it only forwards");
+            thread.join().expect("the thread did not panic");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One server under test, from its ready line to its end.
+//! A server under test, from its ready line to its exit.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ use super::raw::{Raw, Session, hello};
 use super::{DEADLINE, eventually, wait};
 use crate::server::{self, Addresses, Ended};
 
-/// A running server; killed when dropped. A test that fails shows its log.
+/// A running server, which is killed when dropped. If the test panics, its log is printed.
 #[derive(Debug)]
 pub struct Server {
     process: server::Server,
-    /// Where devices and gateways find it.
+    /// The QUIC address.
     pub quic: SocketAddr,
-    /// What operators see of it.
+    /// The operators' endpoint.
     pub ops: Ops,
     log: NamedTempFile,
 }
@@ -31,16 +31,16 @@ impl Server {
     /// Starts the process and waits for its ready line.
     ///
     /// # Errors
-    /// How it ended instead.
+    /// The output of the process, if it exited first.
     #[track_caller]
     pub fn start(command: Command) -> Result<Self, CommandOutput> {
         Self::start_with_input(command, Stdio::null())
     }
 
-    /// Starts a process with this standard input, and waits for its ready line.
+    /// Starts the process with this standard input, and waits for its ready line.
     ///
     /// # Errors
-    /// How it ended instead.
+    /// The output of the process, if it exited first.
     #[track_caller]
     pub fn start_with_input(
         command: Command,
@@ -60,12 +60,12 @@ impl Server {
                     out: String::new(),
                     err: read(&log),
                 }),
-                ended => panic!("neither ready nor refused: {ended:?}\n{}", read(&log)),
+                ended => panic!("neither ready nor exited: {ended:?}\n{}", read(&log)),
             },
         }
     }
 
-    /// Starts a process that prints its ready line elsewhere; `find` finds its addresses there or in its log.
+    /// Starts a process whose ready line is not on standard output; `find` parses the addresses from the log.
     #[track_caller]
     pub fn start_without_ready_line(
         command: Command,
@@ -73,7 +73,7 @@ impl Server {
         mut find: impl FnMut(&str) -> Option<Addresses>,
     ) -> Self {
         let (process, log) = spawn(command, input.into());
-        let addresses = eventually("the server serves", || find(&read(&log)));
+        let addresses = eventually("the server is ready", || find(&read(&log)));
         Self {
             process,
             quic: addresses.quic,
@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// The settings of a client for this server; it notices a lost server and comes back quickly.
+    /// The configuration of a client for this server, with a short reconnect backoff.
     pub fn client_config(&self, pki: &Pki, credentials: &Credentials) -> ClientConfig {
         let ca = Pem::text(pki.ca());
         let mut config = ClientConfig::new(self.quic, ca, Pem::text(credentials.0.as_str()));
@@ -92,7 +92,7 @@ impl Server {
         config
     }
 
-    /// The number of the process.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -104,7 +104,7 @@ impl Server {
         connected.expect("the server takes the client")
     }
 
-    /// A session by hand, after both Hellos.
+    /// A session of a hand-written client, after the Hello exchange.
     #[track_caller]
     pub fn session(&self, pki: &Pki, credentials: &Credentials) -> Session {
         Session::open(self.quic, pki, credentials)
@@ -129,10 +129,10 @@ impl Server {
         parse(&self.raw_log())
     }
 
-    /// The log so far, as it was written.
+    /// The log so far, as text.
     ///
-    /// Its writer is a thread of the server, so this asks for one more line, by a signal that does nothing else. When it
-    /// is there, so is every line before it.
+    /// A thread of the server writes the log, so this sends a signal whose only effect is one more log line. Once that
+    /// line is there, so are all earlier ones.
     #[track_caller]
     pub fn raw_log(&self) -> String {
         let is_fence = |line: &&str| line.contains("\"SIGUSR1\"");
@@ -145,7 +145,7 @@ impl Server {
         lines.filter(|line| !is_fence(line)).collect()
     }
 
-    /// Waits for a line with this message.
+    /// Waits for a log line with this message.
     #[track_caller]
     pub fn has_logged(&self, message: &str) {
         eventually(message, || {
@@ -155,7 +155,7 @@ impl Server {
         });
     }
 
-    /// Waits for a line with this message about a signal.
+    /// Waits for a log line with this message about a signal.
     #[track_caller]
     pub fn has_logged_signal(&self, signal: &str, message: &str) {
         eventually(message, || {
@@ -166,7 +166,7 @@ impl Server {
         });
     }
 
-    /// How often a refusal with this cause is in the log.
+    /// The number of log lines with this cause.
     pub fn logged(&self, cause: &str) -> usize {
         self.log()
             .iter()
@@ -174,18 +174,18 @@ impl Server {
             .count()
     }
 
-    /// SIGKILL: nothing is said, flushed or finished.
+    /// Kills the process with SIGKILL.
     #[track_caller]
     pub fn kill(mut self) {
         assert_eq!(self.process.kill(), Ended::Killed);
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.process.terminate();
     }
 
-    /// A signal by its name without SIG.
+    /// Sends a signal, named without SIG.
     pub fn signal(&self, name: &str) {
         let id = self.id().to_string();
         let sent = Command::new("sh")
@@ -194,25 +194,25 @@ impl Server {
         assert!(sent.expect("a shell starts").success());
     }
 
-    /// Waits for the end; returns the exit code and the whole log.
+    /// Waits for the process to exit; returns the exit code and the whole log.
     #[track_caller]
     pub fn ended(mut self) -> (i32, Vec<Value>) {
         match wait(self.process.end()) {
             Ended::Code(code) => (code, parse(&read(&self.log))),
-            ended => panic!("it did not end by itself: {ended:?}"),
+            ended => panic!("it did not exit by itself: {ended:?}"),
         }
     }
 
-    /// Waits for an end by a signal other than SIGKILL; returns the signal and the whole log.
+    /// Waits until a signal other than SIGKILL ends the process; returns the signal and the whole log.
     #[track_caller]
     pub fn ended_by_signal(mut self) -> (i32, Vec<Value>) {
         match wait(self.process.end()) {
             Ended::Signal(Some(signal)) => (signal, parse(&read(&self.log))),
-            ended => panic!("no signal ended it: {ended:?}"),
+            ended => panic!("it was not ended by a signal: {ended:?}"),
         }
     }
 
-    /// An orderly stop.
+    /// Stops the server with SIGTERM; returns the whole log.
     #[track_caller]
     pub fn stop(self) -> Vec<Value> {
         self.terminate();

@@ -1,5 +1,5 @@
-//! A gateway that sends without end until it is told to stop, through every loss of its server, and
-//! remembers what it sent and what of it was acknowledged.
+//! A gateway that sends continuously until it is stopped, reconnects when its server is lost, and records what it sent
+//! and which frames were acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,20 +15,20 @@ use super::running::Server;
 use super::{spawn, wait};
 use crate::random::Random;
 
-/// Devices of one sender; no other sends for them.
+/// Devices of one sender; no other sender uses them.
 const DEVICES: u64 = 100;
 
-/// Few, so that an endless sender does not fill the memory of the test.
+/// Small, so that a sender does not fill the memory of the test.
 const WINDOW_FRAMES: u16 = 8;
 
 type Frames = Arc<Mutex<Vec<Vec<CheckInRecord>>>>;
 
-/// A gateway at work.
+/// A gateway that is sending.
 #[derive(Debug)]
 pub struct Sender {
-    /// Whose gateway it is.
+    /// The tenant of the gateway.
     pub tenant: &'static str,
-    /// In the order in which the client took them.
+    /// In the order in which they were submitted to the client.
     frames: Frames,
     progress: ProgressWatch,
     stop: Arc<AtomicBool>,
@@ -36,9 +36,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Begins to send frames of 20 check-ins.
+    /// Starts sending frames of 20 check-ins.
     #[track_caller]
-    pub fn begin(server: &Server, pki: &Pki, tenant: &'static str, number: u64) -> Self {
+    pub fn start(server: &Server, pki: &Pki, tenant: &'static str, number: u64) -> Self {
         let credentials = pki.gateway(tenant, &format!("gw-{number}"));
         let mut config = server.client_config(pki, &credentials);
         config.window_frames = WINDOW_FRAMES;
@@ -55,21 +55,21 @@ impl Sender {
         }
     }
 
-    /// Frames that are acknowledged.
+    /// The number of acknowledged frames.
     pub fn frames_acked(&self) -> u64 {
         self.progress.progress().frames_acked
     }
 
-    /// How often it has connected.
+    /// The number of connections so far, reconnects included.
     pub fn connections(&self) -> u64 {
         self.progress.progress().connections
     }
 
     /// The highest acknowledged seq of each device.
     pub fn acknowledged(&self) -> BTreeMap<DeviceId, u64> {
-        // The number first: more may be acknowledged in the meantime, never less.
+        // Read first: the number of acknowledged frames only grows.
         let acked = self.frames_acked() as usize;
-        let frames = self.frames.lock().expect("no panic there");
+        let frames = self.frames.lock().expect("no thread panicked");
         let mut highest = BTreeMap::new();
         for check_in in frames[..acked].iter().flatten() {
             let seq: &mut u64 = highest.entry(check_in.device_id()).or_default();
@@ -78,12 +78,12 @@ impl Sender {
         highest
     }
 
-    /// Stops, waits until everything is acknowledged, and tells the oracle what was sent.
+    /// Stops, waits until everything is acknowledged, and feeds the oracle what was sent.
     #[track_caller]
     pub fn finish(self, oracle: &mut Oracle) {
         self.stop.store(true, Ordering::Relaxed);
-        let progress = wait(self.task).expect("no panic there");
-        let frames = self.frames.lock().expect("no panic there");
+        let progress = wait(self.task).expect("the task did not panic");
+        let frames = self.frames.lock().expect("no thread panicked");
         assert_eq!(progress.frames_acked, frames.len() as u64);
         assert_eq!(progress.rejected, 0);
         for records in frames.iter() {
@@ -92,7 +92,7 @@ impl Sender {
     }
 }
 
-/// Distinct reports that are sent: however fast the machine, they stay below the limit of cells.
+/// The number of distinct reports. It bounds the number of cells, however fast the machine is.
 const REPORTS: u64 = 500;
 
 async fn send(client: Client, number: u64, frames: Frames, stop: Arc<AtomicBool>) -> Progress {
@@ -102,18 +102,18 @@ async fn send(client: Client, number: u64, frames: Frames, stop: Arc<AtomicBool>
         let mut records = Vec::with_capacity(20);
         for _ in 0..20 {
             seq += 1;
-            // Now and then a number falls back.
-            let said = seq - random.below(3).min(seq - 1);
+            // Some sequence numbers are stale.
+            let sent_seq = seq - random.below(3).min(seq - 1);
             let own = device(number * 1000 + random.below(DEVICES));
             let mut report = Random::new(random.below(REPORTS), 0);
-            records.push(random_check_in(&mut report, own, said));
+            records.push(random_check_in(&mut report, own, sent_seq));
         }
         let bytes = frame(&records);
-        frames.lock().expect("no panic there").push(records);
+        frames.lock().expect("no thread panicked").push(records);
         client
             .send_frame(bytes)
             .await
-            .expect("a lost server comes back");
+            .expect("the client reconnects to a lost server")
     }
     client
         .close()

@@ -1,4 +1,4 @@
-//! A scratch directory with everything a server needs, and the configuration it is started with.
+//! A scratch directory with everything a server needs, and the configuration of the server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use super::pki::Pki;
 use super::running::Server;
 use crate::muster::Muster;
 
-/// What differs from the defaults of the tests: lines of TOML, by section.
+/// Deviations from the tests' default configuration: lines of TOML, by section.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// 0 takes a free port.
+    /// The UDP port; 0 chooses a free one.
     pub quic_port: u16,
-    /// 0 takes a free port.
+    /// The TCP port of the operators' endpoint; 0 chooses a free one.
     pub ops_port: u16,
     /// Lines of the section `listen`.
     pub listen: String,
@@ -34,7 +34,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Two shards; the tenants contoso and fabrikam with the default rules.
+    /// Two shards, and the tenants contoso and fabrikam with the default rules.
     fn default() -> Self {
         Self {
             quic_port: 0,
@@ -86,7 +86,7 @@ format = "json"
     }
 }
 
-/// `muster` with these arguments, run by a shell after these commands.
+/// Runs `muster` with these arguments from a shell that first runs `commands`.
 fn after(commands: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     let script = format!("{commands}; exec \"$@\"");
@@ -96,17 +96,20 @@ fn after(commands: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A place where servers run, one after the other, on the same data directory.
+/// A scratch directory in which servers run, one after the other, on the same data directory.
 #[derive(Debug)]
 pub struct Installation {
     scratch: TempDir,
-    /// The authority of its server and clients.
+    /// The certificate authority of the server and the clients.
     pub pki: Pki,
 }
 
 impl Installation {
-    /// A scratch directory with an authority and the certificate of a server.
-    #[expect(clippy::new_without_default, reason = "a default does not fill a disk")]
+    /// A scratch directory with a certificate authority and a server certificate.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default must not write to the disk"
+    )]
     pub fn new() -> Self {
         let scratch = tempfile::tempdir().expect("a scratch directory can be made");
         let pki = Pki::make(&scratch.path().join("pki"));
@@ -123,7 +126,7 @@ impl Installation {
         self.path("data")
     }
 
-    /// Writes the configuration.
+    /// Writes the configuration; returns its path.
     pub fn configure(&self, settings: &Settings) -> PathBuf {
         let file = self.path("muster.toml");
         fs::write(&file, settings.to_toml()).expect("a scratch directory is writable");
@@ -145,25 +148,25 @@ impl Installation {
             let command = Muster::beside_this_test().command(["serve", "--config", text(&file)]);
             match Server::start(command) {
                 Ok(server) => Some(server),
-                // A client of another test took the port while no server had it; it will go.
+                // A client of another test may use the port while no server does; it will become free.
                 Err(ended) if ended.code == 5 && !is_free => None,
                 Err(ended) => panic!("it does not start: {ended:?}"),
             }
         })
     }
 
-    /// Starts a server that cannot make a file larger than so many bytes: its disk is full.
+    /// Starts a server that cannot make a file larger than `file_bytes_max`, to simulate a full disk.
     #[track_caller]
     pub fn start_on_small_disk(&self, settings: &Settings, file_bytes_max: u64) -> Server {
-        // In blocks of 512 bytes.
+        // `ulimit -f` counts blocks of 512 bytes.
         let commands = format!("ulimit -f {}", file_bytes_max / 512);
         self.start_after(&commands, settings).expect("it starts")
     }
 
-    /// Starts a server from a shell that has run these commands, as `ulimit -n 128`.
+    /// Starts a server from a shell that first runs `commands`, such as `ulimit -n 128`.
     ///
     /// # Errors
-    /// How it ended instead.
+    /// The output of the process, if it exited first.
     pub fn start_after(
         &self,
         commands: &str,
@@ -172,13 +175,13 @@ impl Installation {
         Server::start(self.serve_after(commands, settings))
     }
 
-    /// The command that runs a server from a shell that has run these commands.
+    /// The command that runs a server from a shell that first runs `commands`.
     pub fn serve_after(&self, commands: &str, settings: &Settings) -> Command {
         let file = self.configure(settings);
         after(commands, &["serve", "--config", text(&file)])
     }
 
-    /// Runs `muster config check` from a shell that has run these commands.
+    /// Runs `muster config check` from a shell that first runs `commands`.
     pub fn check_after(&self, commands: &str, settings: &Settings) -> CommandOutput {
         let file = self.configure(settings);
         let mut command = after(commands, &["config", "check", "--config", text(&file)]);
@@ -186,19 +189,19 @@ impl Installation {
         CommandOutput::from_output(output.expect("a shell starts"))
     }
 
-    /// Runs a server that must refuse to start.
+    /// Runs a server that must fail to start.
     pub fn refused(&self, settings: &Settings) -> CommandOutput {
         let file = self.configure(settings);
         muster(&["serve", "--config", text(&file)])
     }
 
-    /// Counts the data directory again, with no server on it, and returns the report.
+    /// Recounts the data directory, which no server may be using, and returns the report.
     #[track_caller]
     pub fn recount(&self) -> serde_json::Value {
         let ended = muster(&["recount", "--json", "--data-dir", text(&self.data())]);
-        // A log may end in what was never acknowledged, which a reader says that it left out.
-        let is_said = |line: &str| line.starts_with("muster: warning: ");
-        let is_quiet = ended.err.lines().all(is_said);
+        // The journal may end in a record that was never acknowledged; a reader warns that it skipped it.
+        let is_warning = |line: &str| line.starts_with("muster: warning: ");
+        let is_quiet = ended.err.lines().all(is_warning);
         assert!(
             ended.code == 0 && is_quiet,
             "{}: {}{}",
@@ -209,7 +212,7 @@ impl Installation {
         serde_json::from_str(&ended.out).expect("the report is JSON")
     }
 
-    /// The files of a directory with their content, save for RocksDB's diary and lock.
+    /// The files of a directory with their content, except RocksDB's info log and lock.
     pub fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
         let entries = fs::read_dir(directory).expect("the directory exists");
         let mut files: Vec<_> = entries

@@ -1,6 +1,6 @@
-//! A server that is offered bad input of every kind, and must come out of it as good as before.
+//! A server that receives invalid input of every kind and must keep working.
 //!
-//! Each refusal is counted in its own metric and logged once for each cause, and changes nothing.
+//! Each refusal must be counted in its metric, be logged once per cause, and change nothing.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,23 +14,23 @@ use super::settings::{Installation, Settings};
 use super::{eventually, wait};
 use crate::random::Random;
 
-/// Handshakes that failed, by reason.
+/// Failed handshakes, by reason.
 pub const HANDSHAKES: &str = "muster_net_handshakes_failed_total";
-/// Connections that ended, by close code.
+/// Closed connections, by close code.
 pub const CLOSED: &str = "muster_net_connections_closed_total";
-/// Records refused, by reason.
+/// Rejected records, by reason.
 pub const REJECTED: &str = "muster_session_records_rejected_total";
 
-/// A server that holds some devices, and what it has refused so far.
+/// A server with some devices, and what it has refused so far.
 #[derive(Debug)]
 pub struct Victim {
-    /// Where it runs.
+    /// The installation of the server.
     pub place: Installation,
     /// The server.
     pub server: Server,
-    /// What it must count.
+    /// The oracle for its counts.
     pub oracle: RefCell<Oracle>,
-    /// Every cause there was: the log must have a line for each, and only one.
+    /// All causes so far. The log must have exactly one line for each.
     pub causes: RefCell<BTreeSet<&'static str>>,
 }
 
@@ -38,7 +38,7 @@ pub struct Victim {
 type Refusals = BTreeMap<(&'static str, String), u64>;
 
 impl Victim {
-    /// A server with these settings; devices 0 to 19 of contoso have checked in.
+    /// Starts a server with these settings; devices 0 to 19 of contoso have checked in.
     pub fn new(settings: &Settings) -> Self {
         let place = Installation::new();
         let server = place.start_with(settings);
@@ -52,7 +52,7 @@ impl Victim {
         victim
     }
 
-    /// A well-behaved client checks in for 20 devices, and all that it said is counted.
+    /// Asserts that the server accepts and counts the check-ins of 20 devices of a well-behaved client.
     #[track_caller]
     pub fn works(&self, seq: u64) {
         let credentials = self.place.pki.gateway("contoso", "well-behaved");
@@ -84,12 +84,12 @@ impl Victim {
                 .into_iter()
                 .map(move |(label, count)| ((family, label), count))
         });
-        // How the well-behaved go, and those who are gone without a word.
+        // Excludes connections that were closed normally, and those without a close code.
         all.filter(|((_, label), _)| label != "done" && label != "none")
             .collect()
     }
 
-    /// Offends twice, and asserts that only `family` with the label `cause` has counted it, and that
+    /// Sends invalid input twice, and asserts that only `family` with the label `cause` has counted it, and that
     /// nothing else has changed.
     #[track_caller]
     pub fn refuses(&self, family: &'static str, cause: &'static str, offend: impl Fn()) {
@@ -113,7 +113,7 @@ impl Victim {
         self.causes.borrow_mut().insert(cause);
     }
 
-    /// Offends in a session twice, and asserts that it is closed with `code`.
+    /// Sends invalid input in a session, twice, and asserts that the session is closed with `code`.
     #[track_caller]
     pub fn closes(&self, cause: &'static str, code: u64, offend: impl Fn(&mut Session)) {
         self.refuses(CLOSED, cause, || {
@@ -123,7 +123,7 @@ impl Victim {
         });
     }
 
-    /// Offends before any Hello.
+    /// Like [`Victim::closes`], but without a Hello.
     #[track_caller]
     pub fn closes_unopened(&self, cause: &'static str, code: u64, offend: impl Fn(&mut Session)) {
         let credentials = self.place.pki.gateway("contoso", "gw-1");
@@ -135,7 +135,7 @@ impl Victim {
         });
     }
 
-    /// Sends one record, and asserts that the ack names it and says why it was refused.
+    /// Sends one record, and asserts that the ack rejects it with this reason.
     #[track_caller]
     pub fn rejects(&self, reason: RejectReason, record: &CheckInBytes) {
         self.refuses(REJECTED, reason.name(), || {
@@ -151,7 +151,7 @@ impl Victim {
         });
     }
 
-    /// The same with an inventory.
+    /// Like [`Victim::rejects`], with an inventory.
     #[track_caller]
     pub fn rejects_inventory(&self, reason: RejectReason, archive: &[u8]) {
         self.refuses(REJECTED, reason.name(), || {
@@ -164,7 +164,7 @@ impl Victim {
         });
     }
 
-    /// Ends the test: the server still works, has logged each cause once, and counts what is on disk.
+    /// Ends the test: asserts that the server still works, has logged each cause once, and passes a recount.
     #[track_caller]
     pub fn finish(self) {
         self.works(1_000_000);
@@ -180,12 +180,12 @@ impl Victim {
     }
 }
 
-/// A record that every victim has: it changes nothing.
+/// A record that every [`Victim`] already has, so that sending it changes nothing.
 pub fn known() -> CheckInRecord {
     random_check_in(&mut Random::new(1, 0), device(0), 1)
 }
 
-/// How the server ends a session, whatever it says before.
+/// Reads until the server closes the connection; returns how it was closed.
 #[track_caller]
 pub fn closed(session: &mut Session) -> Closed {
     while !matches!(session.reply(), Reply::Closed(_) | Reply::EndOfStream) {}

@@ -1,4 +1,4 @@
-//! The condensed oracle against the engine's whole model, record by record.
+//! The oracle against the engine's whole model, record by record.
 
 use muster_engine::{PolicySet, Revision, TenantIndex, Threshold, model::Model};
 use muster_wire::{
@@ -7,12 +7,12 @@ use muster_wire::{
 };
 
 use super::*;
-use crate::fleet::{Members, Shape, Tally};
+use crate::fleet::{DeviceSet, Shape, Tally};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_750_000_000);
 
-/// Sends everything of a part to the model, as a server would get it.
-fn feed(part: &mut Part, model: &mut Model, policy: &PolicySet) -> Tally {
+/// Applies everything that a part sends to the model.
+fn feed(part: &mut FleetPart, model: &mut Model, policy: &PolicySet) -> Tally {
     use muster_engine::model::Answer;
     for inventory in part.inventories().collect::<Vec<_>>() {
         assert_eq!(
@@ -38,7 +38,7 @@ fn feed(part: &mut Part, model: &mut Model, policy: &PolicySet) -> Tally {
     tally
 }
 
-/// The model's cells in the names of this crate.
+/// The cells of the model, as [`Cells`].
 fn cells_of(model: &Model, policy: &PolicySet) -> Cells {
     let cells = model.cells(policy, NOW);
     let named = cells.into_iter().map(|((_, cohort, facets), count)| {
@@ -64,7 +64,7 @@ fn policies() -> [TenantPolicy; 2] {
 }
 
 #[test]
-fn a_disordered_fleet_is_predicted_as_the_model_counts_it() {
+fn expected_counts_of_a_fleet_with_duplicates_and_reordering_equal_those_of_the_model() {
     for (policy, seed) in policies().into_iter().zip([1, 2]) {
         let shape = Shape {
             churn: 0.3,
@@ -76,49 +76,49 @@ fn a_disordered_fleet_is_predicted_as_the_model_counts_it() {
         let set = PolicySet::new(Revision(1), vec![policy.clone()]);
         let mut model = Model::default();
         let mut parts = [
-            Part::new(
+            FleetPart::new(
                 &shape,
-                &Members::Numbered {
+                &DeviceSet::Range {
                     first: 0,
                     count: 700,
                 },
                 14_000,
             ),
-            Part::new(
+            FleetPart::new(
                 &shape,
-                &Members::Numbered {
+                &DeviceSet::Range {
                     first: 700,
                     count: 300,
                 },
                 100,
             ),
-            Part::new(
+            FleetPart::new(
                 &shape,
-                &Members::One(DeviceId::from_bytes([9; 16]), 1000),
+                &DeviceSet::Single(DeviceId::from_bytes([9; 16]), 1000),
                 25,
             ),
         ];
         for part in &mut parts {
             let tally = feed(part, &mut model, &set);
-            assert_eq!(part.tally(), tally, "the answers are predicted too");
+            assert_eq!(part.tally(), tally, "answers are predicted too");
             assert!(tally.duplicate > 0 || tally.accepted < 1000);
         }
-        let prediction = Prediction::of(&parts, &policy, NOW);
-        assert_eq!(prediction.cells, cells_of(&model, &set));
-        assert_eq!(prediction.counts.devices(), model.devices() as u64);
+        let expected = ExpectedCounts::of(&parts, &policy, NOW);
+        assert_eq!(expected.cells, cells_of(&model, &set));
+        assert_eq!(expected.counts.devices(), model.devices() as u64);
         assert!(
-            prediction.cells.len() > 100,
-            "the comparison is about many cells"
+            expected.cells.len() > 100,
+            "the comparison covers many cells"
         );
     }
 }
 
 #[test]
-fn devices_that_said_nothing_are_not_predicted() {
+fn devices_that_sent_nothing_are_not_counted() {
     let shape = Shape::new(5);
-    let mut part = Part::new(
+    let mut part = FleetPart::new(
         &shape,
-        &Members::Numbered {
+        &DeviceSet::Range {
             first: 0,
             count: 100,
         },
@@ -126,10 +126,10 @@ fn devices_that_said_nothing_are_not_predicted() {
     );
     let mut frame = Vec::new();
     while part.make_frame(&mut frame, 7, 1) > 0 {}
-    let prediction = Prediction::of([&part], &TenantPolicy::default(), NOW);
+    let expected = ExpectedCounts::of([&part], &TenantPolicy::default(), NOW);
     assert_eq!(
-        prediction.counts.devices(),
+        expected.counts.devices(),
         40,
-        "40 check-ins of a first round are 40 devices"
+        "40 check-ins of the first round are from 40 devices"
     );
 }

@@ -217,7 +217,7 @@ fn x7_a_log_reader_that_resumes_sees_the_number_of_dropped_lines() {
         ..Settings::default()
     };
     let server = start_with_log(&place, &settings, writer);
-    let sender = Sender::begin(&server, &place.pki, "contoso", 1);
+    let sender = Sender::start(&server, &place.pki, "contoso", 1);
     eventually("the queue is full", || (dropped(&server) > 0).then_some(()));
     let acked = sender.frames_acked();
     eventually("check-ins continue", || {

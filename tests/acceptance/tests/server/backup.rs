@@ -70,7 +70,7 @@ fn a_backup_under_load_has_everything_acknowledged_and_can_be_served_once_restor
     let server = place.start_with(&settings());
     let senders: Vec<Sender> = (1..)
         .zip(["contoso", "fabrikam"])
-        .map(|(number, tenant)| Sender::begin(&server, &place.pki, tenant, number))
+        .map(|(number, tenant)| Sender::start(&server, &place.pki, tenant, number))
         .collect();
     let tenants: Vec<&str> = senders.iter().map(|sender| sender.tenant).collect();
     let mut acknowledged: Vec<BTreeMap<DeviceId, u64>> = Vec::new();
@@ -358,7 +358,7 @@ fn a_poisoned_store_is_not_backed_up() {
     let server = place.start_on_small_disk(&settings(), 1 << 20);
     let credentials = place.pki.gateway("contoso", "gw-1");
     let mut session = server.session(&place.pki, &credentials);
-    Filled::by(&mut session);
+    FilledDisk::fill(&mut session);
     let ended = back_up(&server, "a");
     let line = ended.one_fault(12);
     assert!(

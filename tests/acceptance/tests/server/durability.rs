@@ -26,7 +26,7 @@ fn senders(server: &Server, place: &Installation) -> Vec<Sender> {
     let tenants = ["contoso", "fabrikam", "contoso", "fabrikam"];
     let numbered = (1..).zip(tenants);
     numbered
-        .map(|(number, tenant)| Sender::begin(server, &place.pki, tenant, number))
+        .map(|(number, tenant)| Sender::start(server, &place.pki, tenant, number))
         .collect()
 }
 
@@ -251,7 +251,7 @@ fn a_full_disk_stops_acks_but_not_reads_and_a_restart_has_everything_acknowledge
     let server = place.start_on_small_disk(&settings(), 1 << 20);
     let credentials = place.pki.gateway("contoso", "gw-1");
     let mut session = server.session(&place.pki, &credentials);
-    let Filled { sent, acked, end } = Filled::by(&mut session);
+    let FilledDisk { sent, acked, end } = FilledDisk::fill(&mut session);
     assert!(
         acked > 0 && acked == sent.len() - 1,
         "{acked} of {}",

@@ -22,7 +22,7 @@ struct Document {
 
 impl Document {
     fn read() -> Self {
-        let path = clone_folder().join("docs/reference/PROTOCOL.md");
+        let path = repository_root().join("docs/reference/PROTOCOL.md");
         let text = std::fs::read_to_string(path).expect("the document exists");
         let rows = |heading: &str| -> Vec<Vec<String>> {
             let section = text.split(&format!("\n### {heading}\n")).nth(1);

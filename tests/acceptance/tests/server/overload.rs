@@ -19,8 +19,8 @@ fn handshakes_beyond_the_limit_get_a_retry_or_are_refused() {
     let (place, server) = start("handshakes_max = 1\nhello_timeout = \"3s\"");
     let credentials = place.pki.gateway("contoso", "gw-1");
     // The Retry validates the address, but the handshake never completes.
-    let mute = Relay::before(server.quic, 1);
-    let stuck = Raw::dialling(mute.address, &place.pki, Some(&credentials));
+    let mute = Relay::start(server.quic, 1);
+    let stuck = Raw::dial_async(mute.address, &place.pki, Some(&credentials));
     let stuck = spawn(stuck);
     eventually("a handshake is in progress", || {
         (server.ops.metrics().get("muster_net_handshakes") == 1.0).then_some(())
@@ -125,7 +125,7 @@ fn records_unacknowledged_because_of_a_full_disk_are_counted() {
     let place = Installation::new();
     let server = place.start_on_small_disk(&Settings::default(), 1 << 20);
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let filled = Filled::by(&mut session);
+    let filled = FilledDisk::fill(&mut session);
     let sent = (filled.sent.len() * FRAME_RECORDS) as u64;
     let metrics = server.ops.accounts_add_up();
     let lost = metrics.by_label("muster_session_records_unacknowledged_total");

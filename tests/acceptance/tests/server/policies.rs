@@ -51,7 +51,7 @@ fn new_rules_apply_to_stored_devices_without_a_check_in() {
     assert_eq!(server.ops.total()["compliance"], lenient);
     server.stop();
 
-    oracle.judge_by(vec![strict(), TenantPolicy::default()]);
+    oracle.set_policy(vec![strict(), TenantPolicy::default()]);
     let settings = Settings {
         tenants: STRICT.to_owned(),
         ..Settings::default()

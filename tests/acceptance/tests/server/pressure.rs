@@ -56,7 +56,7 @@ fn a_recount_under_load_finds_no_difference() {
     let place = Installation::new();
     let server = place.start();
     let senders: Vec<_> = (1..=3)
-        .map(|number| Sender::begin(&server, &place.pki, "contoso", number))
+        .map(|number| Sender::start(&server, &place.pki, "contoso", number))
         .collect();
     for _ in 0..5 {
         let before: u64 = senders.iter().map(Sender::frames_acked).sum();

@@ -183,17 +183,17 @@ fn without_memory_for_tickets_every_connection_needs_a_full_handshake() {
 fn a_replayed_connection_has_no_effect() {
     let place = Installation::new();
     let server = place.start();
-    let relay = Relay::before(server.quic, u32::MAX);
+    let relay = Relay::start(server.quic, u32::MAX);
     let credentials = place.pki.device("contoso", device(1));
     let visitor = Visitor::through(relay.address, &server, &place.pki, &credentials);
     visitor
         .check_in(check_in(1, 1))
         .expect("the server accepts the client");
-    relay.take_said();
+    relay.take_client_packets();
     visitor
         .check_in(check_in(1, 2))
         .expect("the server accepts the client");
-    let recorded = relay.take_said();
+    let recorded = relay.take_client_packets();
     assert!(recorded.len() >= 3, "Hello, check-in and the close");
     let before = server.ops.metrics();
     assert_eq!(before.get(RESUMED), 1.0, "the connection was resumed");

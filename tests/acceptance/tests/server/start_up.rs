@@ -286,7 +286,7 @@ fn unusable_certificates_are_refused_with_the_name_of_the_file() {
         assert!(!place.data().exists());
     }
     let place = Installation::new();
-    fs::write(place.path("pki/server.key"), Pki::stray_key()).unwrap();
+    fs::write(place.path("pki/server.key"), Pki::unrelated_key()).unwrap();
 
     let ended = place.refused(&settings);
     let line = ended.one_fault(4);

@@ -69,7 +69,7 @@ fn a_stop_under_load_accounts_for_every_record() {
         let server = place.start_with(&with_deadline(deadline, 0));
         let port = server.quic.port();
         let senders: Vec<_> = (1..=4)
-            .map(|number| Sender::begin(&server, &place.pki, "contoso", number))
+            .map(|number| Sender::start(&server, &place.pki, "contoso", number))
             .collect();
         eventually("every sender gets acks", || {
             let mut all = senders.iter();

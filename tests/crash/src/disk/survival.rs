@@ -2,7 +2,7 @@
 //!
 //! Pure. A loss has one [`LossMode`] for all files, or one for each. No mode loses synced bytes or invents bytes.
 
-use muster_testkit::random::{Random, mix};
+use muster_testkit::random::{Random, splitmix64};
 
 use super::content::{Content, SECTOR_BYTES, Survival};
 
@@ -35,7 +35,7 @@ const LOSS_MODES: [(LossMode, u16); 6] = [
 
 /// Samples the mode of a power loss.
 pub(super) fn sample_mode(random: &mut Random) -> LossMode {
-    random.pick(&LOSS_MODES)
+    random.choose_weighted(&LOSS_MODES)
 }
 
 /// Samples which changes of a file survive.
@@ -59,7 +59,7 @@ pub(super) fn sample(mode: LossMode, content: &Content, random: &mut Random) -> 
         },
         LossMode::Bytes => Survival::LengthOnly,
         LossMode::Mixed => {
-            let mode = match random.pick(&LOSS_MODES) {
+            let mode = match random.choose_weighted(&LOSS_MODES) {
                 LossMode::Mixed => LossMode::Everything,
                 mode => mode,
             };
@@ -94,7 +94,7 @@ fn torn_bytes(bytes: usize, random: &mut Random) -> usize {
 
 /// How many of `changes` survive in a sector: none, all, or some.
 pub(super) fn sector_changes(seed: u64, sector: u64, changes: usize) -> usize {
-    let mut random = Random::new(seed, mix(sector));
+    let mut random = Random::new(seed, splitmix64(sector));
     match random.below(3) {
         0 => 0,
         1 => changes,

@@ -103,11 +103,13 @@ impl Current {
         if !self.random.per_mille(CUT_BY_RULE) {
             return None;
         }
-        let (operation, file) = self.random.pick(&SYSTEM_CALLS);
+        let (operation, file) = self.random.choose_weighted(&SYSTEM_CALLS);
         let highest = self.highest.get(operation, file);
-        let timing =
-            self.random
-                .pick(&[(Timing::Before, 1), (Timing::During, 1), (Timing::After, 1)]);
+        let timing = self.random.choose_weighted(&[
+            (Timing::Before, 1),
+            (Timing::During, 1),
+            (Timing::After, 1),
+        ]);
         Some(Rule {
             operation,
             file: Some(file),

@@ -76,7 +76,7 @@ fn the_name_of_a_new_directory_survives_a_power_loss() {
 
 fn rule(random: &mut Random) -> Rule {
     let timings = [Timing::Before, Timing::During, Timing::After];
-    let (operation, file, skip_max) = random.pick(&[
+    let (operation, file, skip_max) = random.choose_weighted(&[
         ((Operation::Write, Some(FileKind::Log), 60), 30),
         ((Operation::Sync, Some(FileKind::Log), 60), 30),
         ((Operation::Write, None, 80), 5),

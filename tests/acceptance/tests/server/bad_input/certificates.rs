@@ -38,7 +38,7 @@ fn clients_of_another_protocol_are_refused() {
     let victim = Victim::new(&Settings::default());
     let credentials = victim.place.pki.gateway("contoso", "gw-1");
     victim.refuses(HANDSHAKES, "protocolUnknown", || {
-        let dialled = Raw::dial_for(
+        let dialled = Raw::dial_with_alpn(
             victim.server.quic,
             &victim.place.pki,
             Some(&credentials),

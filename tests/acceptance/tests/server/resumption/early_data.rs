@@ -24,8 +24,8 @@ fn place_with(listen: &str) -> (Installation, Server) {
 }
 
 /// A client that has connected before, so that it may send early data the next time.
-fn returning(place: &Installation, server: &Server, credentials: &Credentials) -> Eager {
-    let eager = Eager::new(&place.pki, credentials);
+fn returning(place: &Installation, server: &Server, credentials: &Credentials) -> EarlyDataClient {
+    let eager = EarlyDataClient::new(&place.pki, credentials);
     let (raw, is_early) = eager
         .dial(server.quic)
         .expect("the server accepts the client");
@@ -45,7 +45,7 @@ fn half_open(
     server: &Server,
     credentials: &Credentials,
 ) -> (Relay, Arc<Visitor>, Visit) {
-    let relay = Relay::before(server.quic, u32::MAX);
+    let relay = Relay::start(server.quic, u32::MAX);
     let visitor = Arc::new(Visitor::through(
         relay.address,
         server,
@@ -55,7 +55,7 @@ fn half_open(
     visitor
         .check_in(check_in(1, 1))
         .expect("the server accepts the client");
-    relay.let_answers(0);
+    relay.set_server_packets_left(0);
     let again = Arc::clone(&visitor);
     let visit = spawn(async move { again.0.check_in_once(&[check_in(1, 2)]).await });
     eventually("the check-in is applied", || {
@@ -71,7 +71,7 @@ fn a_check_in_is_served_before_the_handshake_is_complete() {
     let (relay, visitor, visit) = half_open(&place, &server, &credentials);
     let metrics = server.ops.metrics();
     assert_eq!((metrics.get(EARLY), metrics.get(HANDSHAKES)), (1.0, 1.0));
-    relay.let_answers(u32::MAX);
+    relay.set_server_packets_left(u32::MAX);
     let progress = wait(visit)
         .expect("the task does not panic")
         .expect("the server accepts the client");
@@ -125,11 +125,11 @@ fn a_handshake_that_never_completes_is_closed_and_its_check_in_counts_once() {
 fn early_data_is_refused_with_the_same_codes() {
     let (place, server) = place_with("connections_max = 2\nhandshakes_max = 2");
     let credentials = place.pki.device("contoso", device(1));
-    let relay = Relay::before(server.quic, u32::MAX);
+    let relay = Relay::start(server.quic, u32::MAX);
     let mut early_connections = 0.0;
     // Sends early data and expects this close code, which the client can read only after the handshake.
-    let mut expect_refusal = |eager: Eager, early_data: &[u8], code: CloseCode| {
-        relay.let_answers(0);
+    let mut expect_refusal = |eager: EarlyDataClient, early_data: &[u8], code: CloseCode| {
+        relay.set_server_packets_left(0);
         let (raw, is_early) = eager
             .dial(relay.address)
             .expect("a client that sends early data need not wait");
@@ -140,7 +140,7 @@ fn early_data_is_refused_with_the_same_codes() {
         eventually("the early data is read", || {
             (server.ops.metrics().get(EARLY) == early_connections).then_some(())
         });
-        relay.let_answers(u32::MAX);
+        relay.set_server_packets_left(u32::MAX);
         assert_eq!(
             session.raw.closed(),
             Closed::Application(code.code().into())
@@ -171,7 +171,7 @@ fn early_data_with_a_certificate_that_has_expired_since_is_refused() {
     let uri = format!("muster://contoso/device/{}", device(1));
     let length = Duration::from_secs(4);
     let soon = place.pki.short_lived(&uri, length);
-    let relay = Relay::before(server.quic, u32::MAX);
+    let relay = Relay::start(server.quic, u32::MAX);
     let visitor = Visitor::through(relay.address, &server, &place.pki, &soon);
     let began = Instant::now();
     visitor
@@ -181,12 +181,12 @@ fn early_data_with_a_certificate_that_has_expired_since_is_refused() {
         // The times of a certificate are whole seconds.
         (began.elapsed() > length + Duration::from_secs(1)).then_some(())
     });
-    relay.let_answers(0);
+    relay.set_server_packets_left(0);
     let visit = spawn(async move { visitor.0.check_in_once(&[check_in(1, 2)]).await });
     eventually("the early data is read", || {
         (server.ops.metrics().get(EARLY) == 1.0).then_some(())
     });
-    relay.let_answers(u32::MAX);
+    relay.set_server_packets_left(u32::MAX);
     let error = wait(visit).expect("the task does not panic").unwrap_err();
     let expired = CloseCode::IdentityExpired;
     assert!(

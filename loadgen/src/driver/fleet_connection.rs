@@ -1,29 +1,29 @@
-//! One connection of a fleet: its client and its devices, whatever happens to the line between.
+//! One connection of a fleet: its devices, and its client, which a reconnect replaces.
 
 use muster_client::{Client, ClientConfig, Progress};
 
-use muster_testkit::fleet::Part;
+use muster_testkit::fleet::FleetPart;
 
-/// One connection; without a client while it is cut.
+/// One connection; it has no client while it is closed for a reconnect storm.
 #[derive(Debug)]
-pub(super) struct Connected {
+pub(super) struct FleetConnection {
     pub(super) client: Option<Client>,
     pub(super) config: ClientConfig,
-    pub(super) part: Part,
+    pub(super) part: FleetPart,
     pub(super) frame: usize,
     pub(super) inventories: u64,
-    /// What clients of it said that are gone.
+    /// The progress of earlier clients of this connection.
     pub(super) past: Progress,
 }
 
-impl Connected {
+impl FleetConnection {
     pub(super) fn progress(&self) -> Progress {
-        let now = self.client.as_ref().map(Client::progress);
-        sum([self.past, now.unwrap_or_default()].into_iter())
+        let current = self.client.as_ref().map(Client::progress);
+        sum([self.past, current.unwrap_or_default()].into_iter())
     }
 }
 
-/// What all of these say together.
+/// Adds up the progress of several clients.
 pub(super) fn sum(all: impl Iterator<Item = Progress>) -> Progress {
     all.fold(Progress::default(), |sum, one| Progress {
         connections: sum.connections + one.connections,

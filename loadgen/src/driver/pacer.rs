@@ -1,6 +1,6 @@
-//! When the frames of a connection are due: at its share of the rate, and out of step with the others.
+//! When the frames of a connection are due: at the connection's share of the rate, offset from the other connections.
 //!
-//! Pure arithmetic on times; whoever holds it does the waiting.
+//! Pure arithmetic on times; the sender does the waiting.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use tokio::time::Instant;
 
 use crate::profile::Step;
 
-/// The times of one connection's frames, a fixed interval apart within each step.
+/// The due times of one connection's frames, at a fixed interval within each step.
 #[derive(Debug, Clone)]
-pub(super) struct Pace {
+pub(super) struct Pacer {
     next: Instant,
-    /// From when on which interval is in force, later ones last; never empty.
+    /// The start and the interval of each step, in order; never empty.
     intervals: Vec<(Instant, Duration)>,
-    /// Which of them is.
-    at: usize,
+    /// The index of the current step.
+    step: usize,
 }
 
-impl Pace {
-    /// For a connection that sends this share of the check-ins, its first frame after `phase` of an interval.
-    /// One without check-ins has no pace to keep.
+impl Pacer {
+    /// A pacer for a connection with this share of the check-ins. Its first frame is due after the fraction `phase` of
+    /// an interval. Without check-ins the interval is zero.
     pub(super) fn new(
         start: Instant,
         steps: &[Step],
@@ -44,13 +44,13 @@ impl Pace {
         let first = intervals
             .first()
             .map_or(Duration::ZERO, |(_, interval)| *interval);
-        let mut pace = Self {
+        let mut pacer = Self {
             next: start + first.mul_f64(phase),
             intervals,
-            at: 0,
+            step: 0,
         };
-        pace.find_interval();
-        pace
+        pacer.enter_step();
+        pacer
     }
 
     /// When the next frame is due.
@@ -58,56 +58,56 @@ impl Pace {
         self.next
     }
 
-    /// Goes on to the frame after it.
-    pub(super) fn take(&mut self) -> Instant {
+    /// Returns when the next frame is due, and moves on to the one after it.
+    pub(super) fn advance(&mut self) -> Instant {
         let due = self.next;
         self.next += self.interval();
-        self.find_interval();
+        self.enter_step();
         due
     }
 
     fn interval(&self) -> Duration {
         self.intervals
-            .get(self.at)
+            .get(self.step)
             .map_or(Duration::ZERO, |(_, interval)| *interval)
     }
 
-    /// Goes on to the step that the next frame falls into. What it has of an interval beyond the end of a step
-    /// passes at the pace of the next one, so that a slow step leaves no gap in a fast one.
-    fn find_interval(&mut self) {
-        while let Some((from, interval)) = self.intervals.get(self.at + 1)
+    /// Moves to the step in which the next frame is due. The part of an interval that extends beyond the end of a step
+    /// is scaled to the interval of the next step, so that a slow step does not delay the first frame of a fast one.
+    fn enter_step(&mut self) {
+        while let Some((from, interval)) = self.intervals.get(self.step + 1)
             && *from <= self.next
         {
             let beyond = self.next - *from;
             let before = self.interval();
             if !before.is_zero() {
-                let pace = interval.as_secs_f64() / before.as_secs_f64();
-                self.next = *from + beyond.mul_f64(pace);
+                let scale = interval.as_secs_f64() / before.as_secs_f64();
+                self.next = *from + beyond.mul_f64(scale);
             }
-            self.at += 1;
+            self.step += 1;
         }
     }
 
-    /// How many frames, from the next one on, are due before `end`.
+    /// The number of frames that are due before `end` and not taken yet.
     pub(super) fn frames_before(&self, end: Instant) -> u64 {
-        let mut pace = self.clone();
+        let mut pacer = self.clone();
         let mut frames = 0_u64;
         loop {
-            let step_end = pace
+            let step_end = pacer
                 .intervals
-                .get(pace.at + 1)
+                .get(pacer.step + 1)
                 .map_or(end, |(from, _)| end.min(*from));
-            // Only one without check-ins has an interval of nothing.
-            let interval = pace.interval().max(Duration::from_nanos(1));
-            let left = step_end.saturating_duration_since(pace.next).as_nanos();
+            // The interval is zero only if the connection has no check-ins.
+            let interval = pacer.interval().max(Duration::from_nanos(1));
+            let left = step_end.saturating_duration_since(pacer.next).as_nanos();
             let count = left.div_ceil(interval.as_nanos());
             frames = frames.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
             if step_end == end {
                 return frames;
             }
             let passed = interval.as_nanos().saturating_mul(count);
-            pace.next += Duration::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX));
-            pace.find_interval();
+            pacer.next += Duration::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX));
+            pacer.enter_step();
         }
     }
 }
@@ -116,18 +116,18 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn taken_before(mut pace: Pace, end: Instant) -> u64 {
+    fn count_by_advancing(mut pacer: Pacer, end: Instant) -> u64 {
         let mut taken = 0;
-        while pace.next() < end {
-            pace.take();
+        while pacer.next() < end {
+            pacer.advance();
             taken += 1;
         }
-        assert_eq!(pace.frames_before(end), 0);
+        assert_eq!(pacer.frames_before(end), 0);
         taken
     }
 
     #[test]
-    fn frames_before_an_end_are_those_that_taking_them_finds() {
+    fn the_computed_number_of_frames_equals_the_counted_one() {
         let start = Instant::now();
         for (rate, phase, milliseconds) in [
             (1000.0, 0.0, 100),
@@ -138,11 +138,11 @@ mod tests {
         ] {
             let end = start + Duration::from_millis(milliseconds);
             let seconds = f64::INFINITY;
-            let pace = Pace::new(start, &[Step { rate, seconds }], 1.0, 1, phase);
-            let counted = pace.frames_before(end);
+            let pacer = Pacer::new(start, &[Step { rate, seconds }], 1.0, 1, phase);
+            let counted = pacer.frames_before(end);
             assert_eq!(
                 counted,
-                taken_before(pace, end),
+                count_by_advancing(pacer, end),
                 "{rate} a second for {milliseconds} ms"
             );
         }
@@ -155,12 +155,12 @@ mod tests {
         let steps = rates.map(|rate| Step { rate, seconds: 0.5 });
         for (phase, milliseconds) in [(0.0, 2000), (0.7, 1999), (0.3, 600), (0.9, 1250)] {
             let end = start + Duration::from_millis(milliseconds);
-            let pace = Pace::new(start, &steps, 1.0, 1, phase);
-            let counted = pace.frames_before(end);
-            assert_eq!(counted, taken_before(pace, end), "{milliseconds} ms");
+            let pacer = Pacer::new(start, &steps, 1.0, 1, phase);
+            let counted = pacer.frames_before(end);
+            assert_eq!(counted, count_by_advancing(pacer, end), "{milliseconds} ms");
         }
         let whole =
-            Pace::new(start, &steps, 1.0, 1, 0.0).frames_before(start + Duration::from_secs(2));
+            Pacer::new(start, &steps, 1.0, 1, 0.0).frames_before(start + Duration::from_secs(2));
         assert!((440..=446).contains(&whole), "{whole} of about 442");
     }
 }
