@@ -50,7 +50,7 @@ pub struct FleetArguments {
     /// Devices of the fleet. With --as device, each needs a certificate.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub devices: u64,
-    /// With --as gateway: the number of devices that have their own connection, in addition to the gateways.
+    /// With --as gateway: how many of the devices connect directly instead of through a gateway.
     #[arg(long, default_value_t = 0)]
     pub direct: u64,
     /// Number of gateway connections. They share the certificates found. [default: 2]
