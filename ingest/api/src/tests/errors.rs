@@ -55,7 +55,7 @@ async fn an_invalid_request_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn every_route_refuses_a_parameter_that_it_does_not_take() {
+async fn every_route_refuses_unknown_parameters() {
     let server = Server::new();
     for route in routes() {
         let path = route.path.replace("{tenant}", "demo");
@@ -66,11 +66,12 @@ async fn every_route_refuses_a_parameter_that_it_does_not_take() {
             let code = (answer.status.as_u16(), answer.code());
             assert_eq!(code, (400, "badRequest".to_owned()), "{target}");
             let message = answer.json()["message"].to_string();
-            let says = match route.parameters {
-                [] => "takes none".to_owned(),
-                known => format!("takes {}", known.join(", ")),
+            let accepted = match route.parameters {
+                [] => "accepts none".to_owned(),
+                known => format!("accepts {}", known.join(", ")),
             };
-            assert!(message.contains(&says), "{target}: {message}");
+            assert!(message.contains(&accepted), "{target}: {message}");
+
         }
     }
 }
