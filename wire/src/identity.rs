@@ -107,7 +107,7 @@ pub struct Identity {
     pub subject: Subject,
 }
 
-/// Why the URIs of a certificate are not an identity. Whoever issues certificates must act.
+/// Why the URIs of a certificate are not an identity. The issuer of the certificate must act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// No URI of the scheme `muster`: issue a certificate with one.

@@ -71,7 +71,6 @@ async fn every_route_refuses_unknown_parameters() {
                 known => format!("accepts {}", known.join(", ")),
             };
             assert!(message.contains(&accepted), "{target}: {message}");
-
         }
     }
 }
