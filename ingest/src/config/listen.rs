@@ -169,7 +169,7 @@ const UDP_RECEIVE_BUFFER: Key<Size> = Key {
         min: ByteSize::from_kib(64),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "Receive and send buffer of the UDP socket in the kernel. The kernel caps it at `net.core.rmem_max`; the server logs the granted size if it is smaller.",
+    meaning: "Size of the kernel's receive buffer of the UDP socket, and of its send buffer. The kernel limits them with `net.core.rmem_max` and `net.core.wmem_max`; the server logs the size of its receive buffer if it is smaller than this.",
 };
 
 const RECEIVE_WINDOWS_MAX: Key<Size> = Key {
@@ -179,7 +179,7 @@ const RECEIVE_WINDOWS_MAX: Key<Size> = Key {
         min: ByteSize::from_mib(4),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "Total size of the large receive windows of gateways, 4 MiB each; with several tenants, the gateways of one get at most three quarters of it. Further gateways keep the window of a device, 64 KiB, and are slower until they reconnect. Memory: up to two and a half times this size if peers are hostile.",
+    meaning: "Total size of the large receive windows of gateways, 4 MiB each; with several tenants, the gateways of one get at most three quarters of it. Further gateways keep the window of a device, 64 KiB, and are slower until they reconnect. Memory: hostile clients can make the server use up to two and a half times this size.",
 };
 
 const TICKETS_MAX: Key<Size> = Key {
@@ -189,7 +189,7 @@ const TICKETS_MAX: Key<Size> = Key {
         min: ByteSize::from_kib(0),
         max: ByteSize::from_mib(65_536),
     },
-    meaning: "Memory for TLS sessions that clients may resume within a day: a resumption needs no certificates and costs 0.6 of a full handshake. The session of a device takes about 900 B, its certificate plus 300 B, so 64 MiB are enough for 70,000 devices. The oldest sessions are evicted. 0: every connection needs a full handshake.",
+    meaning: "Memory for TLS sessions that clients may resume within a day: a resumed handshake needs no certificates and 60 % of the CPU time of a full one. The session of a device takes about 900 B (the size of its certificate plus 300 B), so 64 MiB are enough for 70,000 devices. The oldest sessions are evicted. 0B: every connection needs a full handshake.",
 };
 
 const EARLY_DATA: Key<Flag> = Key {

@@ -32,7 +32,7 @@ const LEVEL: Key<Text<String>> = Key {
         allowed: "error, warn, info, debug, trace or off, also per module, like \"info,muster_ingest=debug\"",
         parse: filter,
     },
-    meaning: "Level of the log, which goes to standard error. No level logs individual check-ins. A line that cannot be written, or not fast enough, is dropped and counted in muster_log_lines_dropped_total.",
+    meaning: "Level of the log, which goes to standard error. No level logs individual check-ins. Lines that standard error does not accept, or not fast enough, are dropped and counted in muster_log_lines_dropped_total.",
 };
 
 const FORMAT: Key<Choice<LogFormat>> = Key {

@@ -41,7 +41,7 @@ const INBOX_BATCHES: Key<Integer<u32>> = Key {
         min: 16,
         max: 65_536,
     },
-    meaning: "Capacity of a shard's inbox in shard batches (the records of one frame for one shard). It is divided evenly among lanes, one per tenant, at most 64 and at most a quarter of the capacity: a tenant that floods fills its own lane, and its sessions stop reading. A shard batch has up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB per shard at the default. Raise it if many tenants connect without gateways.",
+    meaning: "Capacity of a shard's inbox in shard batches (the records of one frame for one shard). It is divided evenly among lanes, one per tenant, but at most 64 and with at least 4 shard batches each; further tenants share lanes. A tenant that floods fills only its own lane, and its sessions stop reading. A shard batch has up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB per shard at the default. Raise it if many tenants connect without gateways.",
 };
 
 const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
@@ -51,7 +51,7 @@ const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
         min: 1_024,
         max: 1_048_576,
     },
-    meaning: "Number of check-ins at which a batch, and so a journal value, is full; its last shard batch may exceed it. Larger batches help if an fsync is slow, and add latency for queries and for the other tenants when one floods. Memory: 48 bytes per check-in, 192 KiB at the default.",
+    meaning: "Number of check-ins at which a batch is full; its last shard batch may exceed it. A batch is evaluated at once and becomes one journal value. Larger batches help if an fsync is slow, and add latency for queries and, while one tenant floods, for the other tenants. Memory: 48 bytes per check-in, 192 KiB at the default.",
 };
 
 const COMMITS_IN_FLIGHT: Key<Integer<u32>> = Key {

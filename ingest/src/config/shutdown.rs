@@ -20,7 +20,7 @@ const DEADLINE: Key<Span> = Key {
         min: ConfigDuration::from_millis(100),
         max: ConfigDuration::from_secs(600),
     },
-    meaning: "Timeout of the drain after SIGTERM, SIGINT, SIGQUIT or SIGHUP: sessions get a Goodbye and at most half of the time, then shards commit and checkpoint. Acknowledged check-ins are durable even if the timeout expires; only the next start takes longer.",
+    meaning: "Timeout of the drain after SIGTERM, SIGINT, SIGQUIT or SIGHUP: sessions get a Goodbye and at most half of this time to end, then shards commit and checkpoint. Acknowledged check-ins are durable even if the timeout expires; only the next start takes longer.",
 };
 
 impl ShutdownConfig {

@@ -38,7 +38,7 @@ const GROUP_BYTES_MAX: Key<Size> = Key {
         min: ByteSize::from_kib(64),
         max: ByteSize::from_mib(1024),
     },
-    meaning: "Bytes of journal after which the writer takes no further batches into one write and one fsync; a single larger batch is written alone. A larger value increases throughput and the duration of an fsync. Memory: one such write.",
+    meaning: "Maximum bytes of journal in one group (one write and one fsync); a single larger commit is written alone. A larger value increases throughput and the duration of an fsync. Memory: one such write.",
 };
 
 const CHECKPOINT_JOURNAL_BYTES: Key<Size> = Key {
@@ -48,7 +48,7 @@ const CHECKPOINT_JOURNAL_BYTES: Key<Size> = Key {
         min: ByteSize::from_kib(64),
         max: ByteSize::from_mib(65_536),
     },
-    meaning: "Bytes of journal after which changed pages are written and the journal is trimmed. More means fewer page writes, a larger directory and a longer recovery. Durability is the same. Not below `store.group_bytes_max`.",
+    meaning: "Minimum bytes of journal, over all shards, at which a checkpoint writes changed pages and trims the journal. More means fewer page writes, a larger directory and a longer recovery. From about six million devices on, the number of devices decides instead. Durability is the same. Not below `store.group_bytes_max`.",
 };
 
 const BACKUP_DIRECTORY: Key<Optional<PathBuf>> = Key {
@@ -57,7 +57,7 @@ const BACKUP_DIRECTORY: Key<Optional<PathBuf>> = Key {
         allowed: "a path, relative to the configuration file, outside of `store.directory`",
         parse: file_path,
     },
-    meaning: "The directory for the backups of `muster backup`, created if it is missing; the server writes backups nowhere else. Its path is resolved again before each backup. Unset, backups are disabled. On the file system of `store.directory` a backup consists of hard links: it is fast and at first takes no space, but it does not protect against a failure of that disk.",
+    meaning: "The directory for the backups of `muster backup`, created if it is missing; the server writes backups nowhere else. Its path is resolved again before each backup. If unset, backups are disabled. On the file system of `store.directory` a backup consists of hard links: it is fast and at first takes no space, but it does not protect against a failure of that disk.",
 };
 
 impl StoreConfig {

@@ -80,7 +80,7 @@ const AUTO_CREATE_DEVICES: Key<Flag> = Key {
 const SECURE_BY_DEFAULT: Key<Flag> = Key {
     path: "tenants.secure_by_default",
     kind: Flag { default: false },
-    meaning: "Whether a device to which no compliance rule applies is noncompliant.",
+    meaning: "Whether a device to which no compliance rule applies is noncompliant instead of compliant.",
 };
 
 /// Sections and keys of values by platform: the names in TOML, in the order of [`ByPlatform`].
@@ -119,7 +119,7 @@ const fn blocked(path: &'static str) -> Key<Flag> {
     Key {
         path,
         kind: Flag { default: false },
-        meaning: "Whether a device of this platform that has reported no threat level is noncompliant.",
+        meaning: "Whether a device of this platform without a threat level is noncompliant.",
     }
 }
 
