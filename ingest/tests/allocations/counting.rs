@@ -1,7 +1,7 @@
-//! An allocator that counts, for each thread that asks for it, how often memory was taken.
+//! A global allocator that counts the allocations of selected threads.
 //!
-//! A thread counts into the meter it has entered and costs nothing before. RocksDB allocates in C++,
-//! past this allocator.
+//! A thread counts into the meter that it has entered; other threads are not counted. It does not see RocksDB's
+//! allocations, which are made in C++. Bounds: [`METERS_MAX`] meters.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Meters of one process; the tests of this binary need two each.
 const METERS_MAX: usize = 32;
 
-/// Where threads count that have entered no meter.
+/// The meter of threads that have entered none; it does not count.
 const NOBODY: usize = 0;
 
 static COUNTS: [AtomicU64; METERS_MAX] = [const { AtomicU64::new(0) }; METERS_MAX];
@@ -60,12 +60,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Counts for the threads that enter it.
+/// Counts the allocations of the threads that enter it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meter(usize);
 
 impl Meter {
-    /// A meter that nobody has entered.
+    /// A new meter, which no thread has entered.
     pub(crate) fn new() -> Self {
         let meter = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(meter < METERS_MAX, "raise METERS_MAX");

@@ -1,8 +1,7 @@
-//! A fleet as a stream of frames, made anew in place: a round after the first takes no memory.
+//! The check-ins of a fleet as a stream of frames, which each round overwrites in place, without allocating.
 //!
-//! Every device checks in once a round with a risk other than that of the round before, so every
-//! check-in moves its device to another cell. There are four risks, so after four rounds no cell is
-//! new any more.
+//! Every device checks in once per round with another risk than in the previous round, so every check-in moves its
+//! device to another cell. There are four risks, so after four rounds no cell is new.
 
 use muster_wire::limits::{CHECK_IN_BYTES, HEADER_BYTES};
 use muster_wire::{
@@ -12,25 +11,25 @@ use muster_wire::{
 
 const RISKS: [Risk; 4] = [Risk::None, Risk::Low, Risk::Medium, Risk::High];
 
-/// Rounds after which every device has been in every cell it is ever in.
+/// Rounds after which every device has been in all its cells.
 pub(crate) const ROUNDS_OF_CELLS: u64 = RISKS.len() as u64;
 
-/// Places of the fields that change from round to round.
+/// Offsets of the fields that change from round to round.
 const SEQ_AT: usize = 16;
 const RISK_AT: usize = 42;
 
-/// The frames of one round, and which comes next.
+/// The frames of one round, and the position in them.
 pub(crate) struct Fleet {
     bytes: Vec<u8>,
     frame_len: usize,
     frames: usize,
     next: usize,
-    /// From 1; also the sequence number of its check-ins.
+    /// Number of the round, from 1; also the seq of its check-ins.
     round: u64,
 }
 
 impl Fleet {
-    /// So many frames a round of `frame_len` check-ins each, every one of another device.
+    /// A fleet that sends `frames` frames of `frame_len` check-ins per round, each of another device.
     pub(crate) fn new(frame_len: usize, frames: usize) -> Self {
         let mut bytes = Vec::with_capacity(frames * (HEADER_BYTES + frame_len * CHECK_IN_BYTES));
         let records: Vec<_> = (0..frames * frame_len)
@@ -53,7 +52,7 @@ impl Fleet {
         (self.frames * self.frame_len) as u64
     }
 
-    /// The next frames, as many as wanted unless the round ends before. Allocates nothing.
+    /// The next `frames` frames, or fewer at the end of a round. Allocates nothing.
     pub(crate) fn take(&mut self, frames: usize) -> &[u8] {
         let first = self.next;
         let end = (first + frames).min(self.frames);

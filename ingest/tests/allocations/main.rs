@@ -1,8 +1,8 @@
-//! Between decoder and journal, a check-in of a known device takes no memory from the allocator.
+//! Between decoder and journal, a check-in of a known device allocates nothing.
 //!
-//! The pipeline of the server runs as it does in production, threads and store included; only the
-//! connection is left out. Counted are the thread of the session and those of the shards. The writer
-//! is not: it builds one write a group, however many check-ins are in it.
+//! The server's pipeline runs as in production, with its threads and its store, but without a connection. The tests
+//! count the allocations of the session's thread and of the shard threads. They do not count the writer, which builds
+//! one write per group, whatever the number of check-ins.
 #![allow(
     clippy::unwrap_used,
     reason = "the helpers of tests may panic as the tests do"
@@ -21,11 +21,11 @@ use pipeline::Pipeline;
 
 const CHECK_INS: u64 = 1_000_000;
 
-/// Stalls in the warm-up. Each makes the largest possible batches; the buffers of a shard go round,
-/// so it takes several until every one has held such a batch.
+/// Stalls in the warm-up. Each leads to the largest possible batches; the buffers of a shard are used in turn, so
+/// several stalls are needed until each has grown to that size.
 const STALLS: usize = 16;
 
-/// What a run of check-ins in the steady state took from the allocator.
+/// The number of allocations of a run in the steady state.
 #[derive(Debug, PartialEq, Eq)]
 struct Allocations {
     session: u64,
@@ -37,7 +37,7 @@ const NONE: Allocations = Allocations {
     shards: 0,
 };
 
-/// A pipeline that has seen every device in every cell and every buffer at its largest.
+/// A pipeline in the steady state: no cell is new and every buffer has its maximum size.
 struct Steady {
     pipeline: Pipeline,
     fleet: Fleet,
@@ -67,7 +67,7 @@ impl Steady {
         steady
     }
 
-    /// Sends at least so many check-ins, waits until they are durable, and says how many it sent.
+    /// Sends at least `check_ins` check-ins, waits until they are durable, and returns how many it sent.
     fn run(&mut self, check_ins: u64) -> u64 {
         let before = self.pipeline.totals().accepted;
         let bursts = check_ins.div_ceil(self.fleet.round_len()) * self.bursts_per_round;
@@ -78,7 +78,7 @@ impl Steady {
         self.pipeline.totals().accepted - before
     }
 
-    /// Counts what `check_ins` more take, all of them accepted and all of them moving their device.
+    /// Counts the allocations of `check_ins` more check-ins, each of which is accepted and moves its device.
     fn measure(&mut self, check_ins: u64) -> Allocations {
         let transitions = |pipeline: &Pipeline| -> u64 {
             let reports = pipeline.report();
@@ -98,7 +98,7 @@ impl Steady {
     }
 }
 
-/// About 65,536 devices, all of them in flight at most.
+/// A gateway with about 65,536 devices; its window has room for a check-in of each.
 fn gateway(frame_len: usize, frames: u16) -> Steady {
     let steady = Steady::new(frame_len, usize::from(frames), frames);
     steady.session.enter();
@@ -106,29 +106,29 @@ fn gateway(frame_len: usize, frames: u16) -> Steady {
 }
 
 #[test]
-fn full_frames_of_a_gateway_take_no_memory() {
+fn full_frames_of_a_gateway_allocate_nothing() {
     let mut steady = gateway(4096, 16);
     assert_eq!(steady.measure(CHECK_INS), NONE);
     steady.pipeline.stop();
 }
 
 #[test]
-fn frames_of_a_thousand_take_no_memory() {
+fn frames_of_a_thousand_allocate_nothing() {
     let mut steady = gateway(1000, 64);
     assert_eq!(steady.measure(CHECK_INS), NONE);
     steady.pipeline.stop();
 }
 
-/// A window of 8192 stands for two thousand devices with four frames in flight each.
+/// A window of 8192 frames represents two thousand devices with four frames in flight each.
 #[test]
-fn frames_of_a_single_check_in_take_no_memory() {
+fn frames_of_a_single_check_in_allocate_nothing() {
     let mut steady = Steady::new(1, 65_536, 8192);
     steady.session.enter();
     assert_eq!(steady.measure(CHECK_INS), NONE);
     steady.pipeline.stop();
 }
 
-/// The tests above can fail: a buffer for each frame is seen, on either side of the inbox.
+/// Shows that the tests above can fail: allocations on either side of the inbox are counted.
 #[test]
 fn an_allocation_on_either_thread_is_counted() {
     let mut steady = gateway(1000, 64);

@@ -1,7 +1,7 @@
-//! The server between the socket and the disk: the session on the caller's thread, then the real shard threads and
-//! the real writer thread over a real store.
+//! The server between socket and disk: a session on the caller's thread, and the server's shard and writer threads with
+//! a real store.
 //!
-//! The session is the server's own, which exists without its connection; the caller only brings it bytes.
+//! The session is the server's `SessionCore`, which needs no connection: the caller passes it the bytes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -37,7 +37,7 @@ const COMMITS_IN_FLIGHT: usize = 4;
 /// A batch ends at this many check-ins, and may exceed it by one shard batch.
 const BATCH_CHECK_INS_MAX: usize = 4096;
 
-/// What QUIC delivers at a time: a packet's share of the stream, no multiple of a record.
+/// Bytes that QUIC delivers at once: the stream data of one packet, not a multiple of a record.
 const CHUNK_BYTES: usize = 1415;
 
 /// Frames of a single check-in that may begin in one chunk.
@@ -45,13 +45,13 @@ const FRAMES_OF_A_CHUNK_MAX: u16 = (CHUNK_BYTES / (HEADER_BYTES + CHECK_IN_BYTES
 
 const CONFIG: &str = include_str!("../fixtures/minimal.toml");
 
-/// A checkpoint begins after so many journal bytes: never in these tests, and far from overflowing.
+/// Journal bytes at which a checkpoint begins: never reached in these tests, and far from an overflow.
 const NEVER: u64 = 1 << 40;
 
 /// A running pipeline.
 pub(crate) struct Pipeline {
     session: SessionCore,
-    /// Frames that a client has on their way at most, one that is being sent not counted.
+    /// Maximum number of frames in flight, without the one that is being sent.
     frames_max: usize,
     /// Counts the shard threads.
     pub(crate) shards: Meter,
@@ -61,7 +61,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts all threads on an empty data directory; so many frames may be in flight.
+    /// Starts all threads on an empty data directory, with a window of `window_frames` frames.
     pub(crate) fn start(window_frames: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (shards, writer) = recovered(directory.path());
@@ -132,13 +132,12 @@ impl Pipeline {
         for control in &pipeline.controls {
             control.send(Control::Policy(Arc::clone(&policy))).unwrap();
         }
-        // Answered behind the policy: no check-in meets a shard that does not know its tenant.
+        // Shards answer this after the policy, so no check-in arrives before its tenant is known.
         drop(pipeline.report());
         pipeline
     }
 
-    /// Takes bytes of the stream in the pieces in which packets bring them, and no more frames at a time than
-    /// the window has room for, as a client does.
+    /// Passes bytes to the session in chunks of a packet. Like a client, it waits while the window is full.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(CHUNK_BYTES) {
             while self.session.in_flight() > self.frames_max {
@@ -152,7 +151,7 @@ impl Pipeline {
         }
     }
 
-    /// Writes an ack for what is durable, or lets the other threads run.
+    /// Writes an ack if a frame has become durable; otherwise lets other threads run.
     fn acknowledge(&mut self) {
         if !self.session.acknowledge() {
             return thread::yield_now();
@@ -160,7 +159,7 @@ impl Pipeline {
         self.session.out().clear();
     }
 
-    /// What the acks said so far.
+    /// The totals of the last ack.
     pub(crate) fn totals(&self) -> &AckTotals {
         self.session.totals()
     }
@@ -172,12 +171,12 @@ impl Pipeline {
         }
     }
 
-    /// Makes every shard stand still until the answer is dropped, so that its inbox fills.
+    /// Pauses every shard until the result is dropped, so that the inboxes fill.
     pub(crate) fn hold(&self) -> Vec<RecountPoint> {
         self.ask(Control::Recount)
     }
 
-    /// How the shards are doing.
+    /// The reports of all shards.
     pub(crate) fn report(&self) -> Vec<ShardReport> {
         let reports = self.ask(Control::Report);
         reports.into_iter().map(|report| *report).collect()
@@ -203,7 +202,7 @@ impl Pipeline {
     }
 }
 
-/// The session of a gateway that has said Hello.
+/// The session of a gateway that has sent Hello.
 fn session(routes: Arc<RouteTable>, metrics: Arc<Metrics>, window_frames: u16) -> SessionCore {
     let mut config = Config::parse(CONFIG, Path::new("/")).unwrap().listen;
     config.window_frames_gateway = window_frames + FRAMES_OF_A_CHUNK_MAX;
@@ -239,14 +238,14 @@ fn recovered(directory: &Path) -> (Vec<Shard>, Writer) {
     recovery::recover(&store, options).unwrap()
 }
 
-/// Waits for what does not come. A channel makes its list of waiters with the first wait, once in its
-/// life; when a shard first waits, for a shard batch or for the disk, is a matter of chance.
+/// Waits once on a new, empty channel. A channel allocates its list of waiters at the first wait, and chance decides
+/// when a shard first waits, so this is done before anything is counted.
 fn wait_once<T>(receiver: &Receiver<T>) {
     let nothing = receiver.recv_timeout(Duration::from_millis(20));
     assert!(nothing.is_err(), "the channel is new");
 }
 
-/// A pool in which every buffer has held a full frame once, which a server reaches by and by.
+/// A pool whose buffers all have the size of a full frame, as in a server that has run for a while.
 fn grown_pool(buffers: usize) -> BufferPool {
     let pool = BufferPool::new(buffers + usize::from(SHARDS));
     for _ in 0..buffers + usize::from(SHARDS) {
@@ -255,7 +254,7 @@ fn grown_pool(buffers: usize) -> BufferPool {
     pool
 }
 
-/// The commits of a shard, their buffers as after the largest batch.
+/// The commits of a shard, with buffers of the size of the largest batch.
 fn grown_commits(
     shard: u16,
 ) -> (

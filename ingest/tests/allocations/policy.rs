@@ -1,4 +1,4 @@
-//! A new policy judges every device of a shard in one batch, and that batch takes no memory for each of them.
+//! A new policy re-evaluates every device of a shard in one batch, without an allocation per device.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::fleet::check_in;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// A policy set that judges the platforms without a threshold otherwise than the revisions before and after it.
+/// A policy set with which devices without a threshold change their compliance from one revision to the next.
 fn policy(revision: u32) -> Arc<PolicySet> {
     let mut tenant = TenantPolicy::default();
     tenant.secure_by_default = revision.is_multiple_of(2);
     Arc::new(PolicySet::new(Revision(revision), vec![tenant]))
 }
 
-/// Applies a policy set as a batch of its own; says how many devices it moved.
+/// Applies a policy set in its own batch, and returns how many devices it moved to another cell.
 fn apply_policy(shard: &mut Shard, revision: u32) -> u32 {
     // As after a start: its buffers have not grown yet.
     let mut effects = Effects::default();
@@ -31,7 +31,7 @@ fn apply_policy(shard: &mut Shard, revision: u32) -> u32 {
     moved
 }
 
-/// What a change of policy takes from the allocator in a shard with so many devices.
+/// The number of allocations of a policy change in a shard with `devices` devices.
 fn allocations(devices: u64) -> u64 {
     let limits = ShardLimits {
         devices_max: 1 << 20,
@@ -48,7 +48,7 @@ fn allocations(devices: u64) -> u64 {
     let outcome = shard.apply_check_ins(TenantIndex(0), &records, &mut effects);
     shard.seal(&mut effects);
     assert_eq!(u64::from(outcome.accepted), devices);
-    // Both ways once, so that no cell is new.
+    // Once in each direction, so that no cell is new.
     apply_policy(&mut shard, 2);
     apply_policy(&mut shard, 3);
     let meter = Meter::new();
@@ -59,6 +59,6 @@ fn allocations(devices: u64) -> u64 {
 }
 
 #[test]
-fn a_change_of_policy_takes_the_same_memory_for_any_number_of_devices() {
+fn a_policy_change_allocates_equally_often_for_any_number_of_devices() {
     assert_eq!(allocations(100_000), allocations(100));
 }

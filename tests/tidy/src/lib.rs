@@ -1,1 +1,1 @@
-//! Nothing but its tests: they hold which crate may name which, how sources look, and that the documents are true.
+//! Empty: this crate consists of tests of the project's structure, sources and documents. See `tests/main.rs`.

@@ -1,13 +1,14 @@
-//! The modules of a product crate depend on each other in one direction.
+//! The modules of a product crate have no dependency cycles.
 //!
-//! The rule: **below every module, its child modules (each with everything below it) and the items that its own file
-//! defines form no circle of dependencies.** So siblings never need each other, and a child may use a type of its
-//! parent's file unless that type is made of the child. Methods do not count on the parent's side: `shard.rs` may call
-//! in an `impl` what `shard/apply.rs` adds to the same type, which is how a long type is spread over files.
+//! The rule, for every module: take its child modules (each with everything below it) and the items that its own file
+//! defines. **None of them may depend on itself through the others.** So two siblings never depend on each other, and a
+//! child may use a type of its parent's file unless that type contains the child. Methods in the parent's file are
+//! exempt: an `impl` in `shard.rs` may call what `shard/apply.rs` adds to the same type, so that a long type can be
+//! split into several files.
 //!
-//! A dependency is a path in the text of a file, in code that is built without tests. Paths are followed through `use`
-//! and `pub use` to the file that defines the item, so a re-export hides no circle. What only the compiler can see (a
-//! method called on a value, a macro by its textual scope) is no path and is not seen.
+//! A dependency is a path in the text of a file, in code that is not only built for tests. Paths are followed through
+//! `use` and `pub use` to the file that defines the item, so a re-export hides no cycle. Dependencies that only the
+//! compiler knows (a method called on a value, a macro in textual scope) are not detected.
 
 mod modules;
 
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// What may be part of a circle below one module: a child with everything below it, or an item of the file itself.
+/// A node of the dependency graph below one module: a child with everything below it, or an item of the module's file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Node {
     Child(usize),
@@ -25,7 +26,7 @@ enum Node {
 }
 
 impl Modules {
-    /// What a target is to those below `above`.
+    /// The node below `above` to which a target belongs.
     fn node(&self, above: usize, target: Target) -> Option<Node> {
         if target.module == above {
             return target.item.map(Node::Item);
@@ -33,7 +34,7 @@ impl Modules {
         self.child_towards(above, target.module).map(Node::Child)
     }
 
-    /// The dependencies below one module, each with the place of the first path that makes it one.
+    /// The dependencies below one module, each with the place of the first path that causes it.
     fn dependencies(&self, above: usize) -> BTreeMap<(Node, Node), String> {
         let mut found = BTreeMap::new();
         for (index, module) in self.0.iter().enumerate() {
@@ -67,7 +68,7 @@ impl Modules {
         found
     }
 
-    /// The dependencies that are part of a circle with a child module in it.
+    /// The dependencies that are part of a cycle through a child module.
     fn circles(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for above in 0..self.0.len() {
@@ -82,7 +83,7 @@ impl Modules {
                 nodes.is_some_and(|nodes| nodes.contains(to))
             };
             for ((from, to), place) in &dependencies {
-                // Items of one file may need each other, as in any file.
+                // Items of one file may depend on each other.
                 let through_a_child = reached.keys().any(|node| {
                     matches!(node, Node::Child(_)) && reaches(from, node) && reaches(node, from)
                 });
@@ -96,7 +97,7 @@ impl Modules {
     }
 }
 
-/// The nodes that one can get to from `start`, by one dependency or more.
+/// The nodes that can be reached from `start` over at least one dependency.
 fn reached_from<'a>(
     start: &Node,
     dependencies: &'a BTreeMap<(Node, Node), String>,
@@ -113,7 +114,7 @@ fn reached_from<'a>(
     reached
 }
 
-/// The circles of a crate, through its library and its binaries.
+/// The cycles of a crate, in its library and its binaries.
 fn circles_of(folder: &str) -> Vec<String> {
     let source = root().join(folder).join("src");
     let mut roots = files_below(&source.join("bin"), "rs");
@@ -130,7 +131,7 @@ fn circles_of(folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a crate is part of the product, not a trial or a bench of it.
+/// Whether a crate is part of the product, and not a test or a bench.
 fn is_product(folder: &str) -> bool {
     !folder.starts_with("tests/") && !folder.starts_with("benches")
 }
@@ -145,7 +146,7 @@ fn modules_of_product_crates_form_no_circles() {
     assert_none(&faults);
 }
 
-/// The circles of a crate of these files, as lines "file:line names path".
+/// The cycles of a crate with these files, as lines "file:line names path".
 fn circles_among(files: &[(&str, &str)]) -> Vec<String> {
     let read = |path: &Path| {
         let file = files.iter().find(|(name, _)| Path::new(name) == path)?;

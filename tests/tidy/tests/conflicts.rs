@@ -1,10 +1,10 @@
-//! No file of the clone is half merged: a document or fixture with conflict markers in it is read by no compiler.
+//! No file of the clone contains merge conflict markers. The compiler would not find them in documents and fixtures.
 
 use super::{assert_none, root, shown};
 use std::fs;
 use std::path::PathBuf;
 
-/// Folders that hold what was made and not what is committed.
+/// Folders with generated files, which are not committed.
 const NOT_COMMITTED: [&str; 2] = [".git", "target"];
 
 /// Every file of the clone, in a stable order.
@@ -27,8 +27,8 @@ fn all_files() -> Vec<PathBuf> {
     found
 }
 
-/// The numbers of the lines that a merge has left. Seven equal signs alone may underline a heading, so they count
-/// only beside the two others.
+/// The numbers of the lines with conflict markers. Seven equal signs may also underline a heading, so they count only
+/// if the two other markers are present.
 fn conflict_markers(text: &str) -> Vec<usize> {
     let is_end = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
     if !text.lines().any(is_end) {
@@ -43,13 +43,13 @@ fn conflict_markers(text: &str) -> Vec<usize> {
 #[test]
 fn no_file_holds_conflict_markers() {
     let files = all_files();
-    // Hidden folders are looked at too.
+    // Hidden folders are searched too.
     for name in ["Cargo.toml", ".ci/run", "docs/ARCHITECTURE.md"] {
         assert!(files.contains(&root().join(name)), "{name} is not found");
     }
     let mut faults = Vec::new();
     for path in files {
-        // What is not text was merged by nobody.
+        // Git does not merge binary files.
         let Ok(text) = fs::read_to_string(&path) else {
             continue;
         };
@@ -69,7 +69,7 @@ fn a_heading_that_is_underlined_is_no_conflict() {
     let theirs = ">".repeat(7) + " theirs";
     let conflict = format!("a\n{ours}\nb\n=======\nc\n{theirs}\nd\n");
     assert_eq!(conflict_markers(&conflict), [2, 4, 6]);
-    // A merge that was put right in haste.
+    // A conflict that was only partly resolved.
     assert_eq!(conflict_markers(&format!("b\n=======\n{theirs}")), [2, 3]);
     let heading = format!("Heading\n=======\n {ours}\n{theirs}{theirs}", theirs = ">>");
     assert!(conflict_markers(&heading).is_empty());

@@ -1,15 +1,15 @@
-//! The direction of dependencies, as the manifests state it.
+//! The allowed dependencies between crates, compared with the manifests.
 
 use super::{CRATES, assert_none, name_of, read, root};
 use std::process::Command;
 
-/// For each crate, the crates of this workspace it may depend on. Every other edge is a fault.
+/// For each crate, the crates of this workspace that it may depend on. Every other dependency is a fault.
 const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("wire", &[]),
     ("engine", &["wire"]),
     ("store", &["engine", "wire"]),
     ("client", &["wire"]),
-    // Neither device state nor the store is within reach of a request.
+    // A request must not reach device state or the store.
     ("api", &["engine", "wire"]),
     ("ingest", &["api", "store", "engine", "wire"]),
     ("cli", &["ingest", "api", "store", "engine", "wire"]),
@@ -30,7 +30,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ),
 ];
 
-/// Crates that end in a program or in tests: what others want of them lies in `testkit`, and they start the program.
+/// Crates that no other crate may depend on: shared code is in `testkit`, and others start their programs.
 const NOBODY_DEPENDS_ON: [&str; 7] = [
     "loadgen",
     "acceptance",
@@ -41,18 +41,18 @@ const NOBODY_DEPENDS_ON: [&str; 7] = [
     "tidy",
 ];
 
-/// Packages that only these crates may depend on: each is wrapped once, and nobody else sees it.
+/// Packages that only these crates may depend on: each is wrapped by one crate for all others.
 const ONLY_IN: [(&str, &[&str]); 5] = [
-    // The bench of the physical limits measures the bare engine below our store.
+    // The benches measure bare RocksDB as well.
     ("rocksdb", &["store", "benches"]),
-    // What tests share has a client that breaks the rules.
+    // The test kit has a client that violates the protocol.
     ("quinn", &["client", "ingest", "testkit", "benches"]),
     ("axum", &["api"]),
     ("prometheus-client", &["ingest"]),
     ("fuser", &["crash"]),
 ];
 
-/// What would bring IO, threads or a clock into the crates that must stay pure.
+/// Packages with IO, threads or a clock, which the pure crates must not depend on.
 const NEVER_IN_PURE_CRATES: [&str; 12] = [
     "async-std",
     "axum",
@@ -137,7 +137,7 @@ fn crates_depend_only_in_the_agreed_direction() {
             .iter()
             .find(|(name, _)| *name == of)
             .unwrap_or_else(|| panic!("{of} is a new crate: it needs an ADR and a line here"));
-        // Tests of the outer crates may drive any other; the pure crates stay pure in tests too.
+        // Tests of the outer crates may use any crate; the pure crates are pure in tests too.
         let free = development && !["wire", "engine", "store"].contains(&of.as_str());
         let taken = NOBODY_DEPENDS_ON.contains(&on.as_str());
         if taken || !free && !allowed.contains(&on.as_str()) {
@@ -157,7 +157,7 @@ fn wrapped_packages_are_named_by_their_wrapper_only() {
     } in dependencies()
     {
         for (package, crates) in ONLY_IN {
-            // Tests of the server speak to it with a bare client, to send what ours never would.
+            // Tests of the server use a bare QUIC client, to send what our client never sends.
             let free = development && package == "quinn";
             if on == package && !free && !crates.contains(&of.as_str()) {
                 faults.push(format!(
@@ -185,7 +185,7 @@ fn wire_and_engine_bring_in_no_io_threads_or_clock() {
 fn every_crate_takes_the_lints_of_the_workspace() {
     let faults: Vec<String> = CRATES
         .iter()
-        // benches/peers is a workspace of its own.
+        // benches/peers is a separate workspace.
         .filter(|name| **name != "benches/peers")
         .filter(|name| {
             !read(&root().join(name).join("Cargo.toml")).contains("[lints]\nworkspace = true")

@@ -1,4 +1,4 @@
-//! The documents: links that lead somewhere, one title each, commands that exist.
+//! Documents: links have a target, each document has one title, commands exist.
 
 use super::{CRATES, assert_none, files_below, read, root, shown};
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
-/// The lines that are prose, each with its number: those of fenced blocks are left out.
+/// The lines outside fenced blocks, each with its number.
 fn prose(text: &str) -> Vec<(usize, &str)> {
     let mut fence: Option<&str> = None;
     let mut lines = Vec::new();
@@ -39,7 +39,7 @@ fn prose(text: &str) -> Vec<(usize, &str)> {
     lines
 }
 
-/// The line with its `code spans` blanked: what stands in them is no link.
+/// The line without its `code spans`, in which nothing is a link.
 fn without_code(line: &str) -> String {
     line.split('`')
         .enumerate()
@@ -92,7 +92,7 @@ fn anchors(text: &str) -> Vec<String> {
     anchors
 }
 
-/// What is wrong with a link, if anything. Only links inside the clone are looked at.
+/// The fault of a link, if it has one. Only links inside the clone are checked.
 fn link_fault(document: &Path, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
@@ -198,7 +198,7 @@ fn commands_that_the_documents_name_exist() {
     assert_none(&faults);
 }
 
-/// The options that a documented call of a script passes and the script never mentions.
+/// The options of a documented call that the script does not mention.
 fn unknown_options(script: &str, call: &str) -> Vec<String> {
     let call = call.split(['`', '#', '|', ';']).next().unwrap_or_default();
     call.split([' ', '[', ']'])
@@ -209,7 +209,7 @@ fn unknown_options(script: &str, call: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the sources of all crates cite after `docs/`: a file or a folder, or the number an ADR begins with.
+/// The texts after `docs/` in a source: a file, a folder, or the number of an ADR.
 fn cited_documents(text: &str) -> Vec<&str> {
     text.split("docs/")
         .skip(1)

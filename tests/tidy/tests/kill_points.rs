@@ -1,15 +1,15 @@
-//! Kill points: what the code names and what the lists say are the same, so the crash loop visits all of them.
+//! The kill points that the code calls equal those in the lists of the crates, so the crash loop visits all of them.
 
 use super::{assert_none, files_below, name_of, read, root, shown};
 use std::collections::BTreeMap;
 
-/// A call as the sources write it, up to the name.
+/// The text of a call, up to the name of the point.
 const CALL: &str = "kill_point(\"";
 
 /// The folders of the crates that have kill points.
 const FOLDERS: [&str; 3] = ["store", "ingest", "ingest/cli"];
 
-/// Every name that a call in the sources has, with the crate and one file of it that calls it.
+/// Every kill point that the sources call, with its crate and one file that calls it.
 fn called() -> BTreeMap<String, (&'static str, String)> {
     let mut names = BTreeMap::new();
     for folder in FOLDERS {

@@ -1,7 +1,7 @@
-//! Holds the shape of the project: which crate and which module may name which, how sources and documents look.
+//! Tests of the project's structure and style: dependencies between crates and modules, sources, documents.
 //!
-//! Every test reads files of the clone and nothing else, so it fails the same on every machine.
-//! What one lint of rustc or clippy can see is not repeated here.
+//! Every test only reads files of the clone, so its result is the same on every machine. Nothing here repeats a lint of
+//! rustc or clippy.
 
 mod circles;
 mod conflicts;
@@ -14,7 +14,7 @@ mod sources;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folders of the crates. A package is named after its folder: `muster-engine` lies in `ingest/engine`.
+/// The folders of the crates. A package is named after its folder: `muster-engine` is in `ingest/engine`.
 const CRATES: [&str; 16] = [
     "wire",
     "ingest",
@@ -39,7 +39,7 @@ fn name_of(folder: &str) -> &str {
     folder.rsplit('/').next().unwrap_or(folder)
 }
 
-/// The clone this test runs in; it may have been built in another that shares the target directory.
+/// The clone that this test runs in. The binary may have been built in another clone that shares the target directory.
 fn root() -> PathBuf {
     let tidy = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this");
     Path::new(&tidy)
@@ -49,7 +49,7 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Every file below `folder` with this extension, in a stable order. An absent folder holds none.
+/// Every file below `folder` with this extension, in a stable order. None if the folder does not exist.
 fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -74,7 +74,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The path as a reader of the clone writes it.
+/// The path relative to the clone, for messages.
 fn shown(path: &Path) -> String {
     path.strip_prefix(root())
         .unwrap_or(path)
@@ -82,7 +82,7 @@ fn shown(path: &Path) -> String {
         .to_string()
 }
 
-/// Fails with all faults at once, one a line.
+/// Fails with all faults at once, one per line.
 #[track_caller]
 fn assert_none(faults: &[String]) {
     assert!(

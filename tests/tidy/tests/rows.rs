@@ -1,9 +1,10 @@
-//! The tests of `scripts/acceptance`: each is named by a row of its table and says what the row says.
+//! The tests of `scripts/acceptance`: the name of each begins with the id of a row, and its comment with the row's
+//! text.
 
 use super::{assert_none, files_below, read, root, shown};
 use std::collections::HashMap;
 
-/// A test as its source has it: where, its name, and its comment in one line.
+/// A test in a source: its place, its name, and its comment in one line.
 #[derive(Debug, PartialEq, Eq)]
 struct NamedTest {
     name: String,
@@ -31,7 +32,7 @@ fn tests_in(text: &str) -> Vec<NamedTest> {
     tests
 }
 
-/// What the comment of a test of each row begins with.
+/// For each row, the text with which the comments of its tests must begin.
 fn rows_of(list: &str) -> HashMap<String, String> {
     let rows = list.lines().filter_map(|line| {
         let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;
@@ -43,7 +44,7 @@ fn rows_of(list: &str) -> HashMap<String, String> {
     rows.collect()
 }
 
-/// What is wrong with a test of these rows, if anything.
+/// The fault of a test of these rows, if it has one.
 fn fault(rows: &HashMap<String, String>, test: &NamedTest) -> Option<String> {
     let row = test.name.split('_').next().unwrap_or_default();
     let Some(text) = rows.get(&row.to_uppercase()) else {

@@ -1,15 +1,15 @@
-//! How a source file looks: its length, its opening, what its text never holds.
+//! Source files: their length, their first line, and words that they must not contain.
 
 use super::{CRATES, assert_none, files_below, read, root, shown};
 use std::path::PathBuf;
 
-/// Lines of a source file without its tests: one concept, readable in one sitting.
+/// Maximum number of lines of a source file without its tests.
 const LINES_MAX: usize = 400;
 
 /// Files that may be longer, each with the reason.
 const MAY_BE_LONGER: [(&str, &str); 0] = [];
 
-/// Never in code that ships. Clippy sees the macros too, but an allow attribute would hide them.
+/// Must not be in product code. Clippy rejects the macros too, but an allow attribute would hide them.
 const BANNED: [&str; 8] = [
     "todo!(",
     "unimplemented!(",
@@ -22,7 +22,7 @@ const BANNED: [&str; 8] = [
     "unbounded_channel(",
 ];
 
-/// Never in the pure crates: IO, threads and clock reads come in as arguments or not at all.
+/// Must not be in the pure crates, which do no IO, start no threads and read no clock.
 const BANNED_IN_PURE_CRATES: [&str; 12] = [
     "std::env",
     "std::fs",
@@ -131,7 +131,7 @@ fn banned_words_are_in_no_source() {
                     faults.push(format!("{}:{number}: {word}", shown(&path)));
                 }
             }
-            // A promise without an issue is never kept.
+            // Nobody finds these again; an issue is tracked.
             if ["TODO", "FIXME", "XXX"]
                 .iter()
                 .any(|word| line.contains(word))
@@ -143,7 +143,7 @@ fn banned_words_are_in_no_source() {
     assert_none(&faults);
 }
 
-/// A build that two clones share remembers the path of one of them: what is read at run time is found at run time.
+/// Two clones may share a target directory, so a path that is fixed at build time may be that of the other clone.
 #[test]
 fn no_source_remembers_where_it_was_built() {
     let remembered = concat!("env!(\"CARGO_MANIFEST", "_DIR\")");

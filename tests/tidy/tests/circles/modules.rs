@@ -1,7 +1,7 @@
-//! The modules of a crate as its sources state them: which there are, what each defines, and which paths it names.
+//! Parses the modules of a crate: the items that each defines and the paths that it names.
 //!
-//! Only code that is built without tests counts. Paths are followed as the compiler does it, as far as the text alone
-//! allows: a name is a child module, an item of the file, or what a `use` makes of it.
+//! Code that is only built for tests is skipped. Paths are resolved as the compiler does, as far as the text alone
+//! allows: a name is a child module, an item of the file, or a name that a `use` imports.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use syn::{Attribute, Item, UseTree, ext::IdentExt};
 
-/// A path longer than this many re-exports leads nowhere: `use a::b` in b and `use b::a` in a.
+/// Maximum number of re-exports that a path is followed through; `use a::b` in b and `use b::a` in a never end.
 const RE_EXPORTS_MAX: usize = 16;
 
-/// A path in the text, such as `super::Session`, and where it stands.
+/// A path in the text, such as `super::Session`, with its line.
 pub(super) struct Mention {
     pub(super) path: Vec<String>,
     pub(super) line: usize,
@@ -25,9 +25,9 @@ pub(super) struct Module {
     children: BTreeMap<String, usize>,
     /// The items that the file defines, with the paths in their definitions.
     pub(super) items: BTreeMap<String, Vec<Mention>>,
-    /// The paths in `use` and `impl`, which no other module can name.
+    /// The paths in `use` and `impl`, which belong to no item that another module can name.
     pub(super) rest: Vec<Mention>,
-    /// What a `use` makes of each name.
+    /// The path that a `use` imports under each name.
     imports: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Module {
 /// All modules of one crate; the first is its root.
 pub(super) struct Modules(pub(super) Vec<Module>);
 
-/// Where a path leads: a module, or an item of its file.
+/// The target of a path: a module, or an item of its file.
 #[derive(Clone, PartialEq)]
 pub(super) struct Target {
     pub(super) module: usize,
@@ -43,7 +43,7 @@ pub(super) struct Target {
 }
 
 impl Modules {
-    /// Reads a crate from its root file on, module by module.
+    /// Reads a crate, module by module, beginning with its root file.
     pub(super) fn read(root: &Path, source: &dyn Fn(&Path) -> Option<String>) -> Self {
         let mut modules = Self(Vec::new());
         let folder = root.parent().expect("a file lies in a folder").to_owned();
@@ -115,7 +115,7 @@ impl Modules {
         this
     }
 
-    /// Where a path in the text of a module leads, if it stays in the crate.
+    /// The target of a path in the text of a module, if it is in the crate.
     pub(super) fn resolve(
         &self,
         from: usize,
@@ -146,7 +146,7 @@ impl Modules {
         Some(at)
     }
 
-    /// What a module calls `name`.
+    /// The target that `name` has in a module.
     fn step(&self, module: usize, name: &str, re_exports: usize) -> Option<Target> {
         let this = &self.0[module];
         if let Some(child) = this.children.get(name) {
@@ -174,7 +174,7 @@ impl Modules {
         })
     }
 
-    /// The child of `above` below which a module lies, or which it is.
+    /// The child of `above` that contains a module, or is it.
     pub(super) fn child_towards(&self, above: usize, mut module: usize) -> Option<usize> {
         loop {
             let parent = self.0[module].parent?;
@@ -220,7 +220,7 @@ impl Module {
     }
 }
 
-/// Every path among these tokens, also inside macros. `prefix` is what stands before a group of `use`.
+/// Every path in these tokens, including those in macros. `prefix` is the path before a group in a `use`.
 fn mentions(tokens: TokenStream, prefix: &[String], found: &mut Vec<Mention>) {
     let mut tokens = tokens.into_iter().peekable();
     let mut before = ' ';
