@@ -119,7 +119,7 @@ pub fn run(
     let memory = MemoryBound::of(&config, store.shards(), cores());
     tracing::info!(
         bytes = memory.bytes(),
-        "memory bound of this configuration; muster config check lists its parts"
+        "memory bound of this configuration; muster config check prints its parts"
     );
     let parts = start_parts(&config, &store, &policy)?;
 
@@ -168,7 +168,7 @@ pub fn run(
     match Arc::into_inner(store) {
         Some(store) => store.close()?,
         None => tracing::warn!(
-            "a backup or recount is still reading the store, so it is not flushed: the next start replays RocksDB's log"
+            "a backup or recount is still reading the store, so the store is not flushed: the next start replays RocksDB's log"
         ),
     }
     kill_point("ingest.stop.after_close");
@@ -346,7 +346,7 @@ fn start_ops(
     let serve = move || {
         let stopped = async move { drop(stop.await) };
         if let Err(error) = runtime.block_on(muster_api::serve(listener, gate, stopped)) {
-            tracing::error!(%error, "HTTP endpoint failed");
+            tracing::error!(%error, "operations endpoint failed");
         }
         // A recount or a read of a stuck disk must not delay the exit of the process.
         runtime.shutdown_timeout(OPS_FAREWELL_MAX);

@@ -52,17 +52,17 @@ pub enum Command {
     /// Run a named workload that resembles a real situation, in compressed time.
     #[command(subcommand)]
     Scenario(Scenario),
-    /// Find the highest rate at which the server's latency is good.
+    /// Find the highest rate at which the p99 latency stays below a limit.
     Knee(Box<KneeArguments>),
     /// Compare two runs by their --json output.
     Compare(CompareArguments),
-    /// Measure how fast check-ins are made on one core, without a server.
+    /// Measure how fast check-ins are generated on one core, without a server.
     Rate(RateArguments),
     /// Measure how fast the generator sends to a null server, which acknowledges and discards every frame.
     Ceiling(CeilingArguments),
-    /// Start handshakes and complete none, to show how a server limits them.
+    /// Start handshakes and complete none of them, to test the server's limits.
     HandshakeFlood(HandshakeFloodArguments),
-    /// Connect devices that send a window of frames and never read an ack.
+    /// Connect devices that send a window of frames and never read an ack, to test the server's limits.
     NonReading(NonReadingArguments),
 }
 
@@ -94,15 +94,15 @@ pub struct RunArguments {
     /// Duration of each step of --ramp.
     #[arg(long, default_value_t = 5.0, value_parser = parse_seconds, requires = "ramp")]
     pub step_seconds: f64,
-    /// Make no check-ins after this time. Frames made until then are still sent and awaited; check-ins that were due by
-    /// --rate but could not be made because of backpressure are reported as held back.
-    /// [default: until all are sent]
+    /// Stop generating check-ins after this time. Frames generated before are still sent and awaited; check-ins that
+    /// were due by --rate but not generated because of back-pressure are reported as held back. [default: until all are
+    /// sent]
     #[arg(long, value_parser = parse_seconds)]
     pub seconds: Option<f64>,
     /// Fraction of check-ins that are sent twice.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = parse_fraction)]
     pub duplicates: f64,
-    /// Fraction of check-ins that are sent after the next check-in of the same device.
+    /// Fraction of check-ins that are sent only after the next check-in of the same device.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, value_parser = parse_fraction)]
     pub reorder: f64,
 }
@@ -113,7 +113,7 @@ pub struct RateArguments {
     /// Devices of the fleet.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub devices: u64,
-    /// Check-ins to make.
+    /// Number of check-ins to generate.
     #[arg(long, default_value_t = 20_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub check_ins: u64,
     /// Seed of the fleet.
@@ -169,7 +169,7 @@ fn parse_target(text: &str) -> Result<SocketAddr, String> {
     address.ok_or_else(|| "the name has no address".to_owned())
 }
 
-/// Parses the address of the operators' endpoint, with or without the scheme.
+/// Parses the address of the operations endpoint, with or without the scheme.
 fn parse_ops_url(text: &str) -> Result<String, String> {
     let authority = text
         .strip_prefix("http://")

@@ -121,7 +121,11 @@ impl Connections {
 
     fn log(&self, cause: &str) {
         if let Some(suppressed) = self.log.permit(cause.to_owned(), monotonic_ms()) {
-            tracing::warn!(cause, suppressed, "HTTP endpoint");
+            tracing::warn!(
+                cause,
+                suppressed,
+                "operations endpoint: a connection was closed or not accepted"
+            );
         }
     }
 

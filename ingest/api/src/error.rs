@@ -31,10 +31,10 @@ pub enum ApiError {
     #[error("{0}")]
     BadRequest(String),
     /// The Host is not this machine, as in DNS rebinding by a web page.
-    #[error("the Host of the request is not a loopback address of this machine")]
+    #[error("the Host header of the request is not a loopback name or address of this machine")]
     HostRefused,
     /// The Origin of a request that changes state is another one, such as a web page.
-    #[error("requests with this method from another origin are refused")]
+    #[error("a web page of another origin may not send requests with this method")]
     OriginRefused,
     /// No tenant has this name.
     #[error("the server has no tenant with this name")]
@@ -67,13 +67,13 @@ pub enum ApiError {
         shard: usize,
     },
     /// The limit of concurrent requests is reached.
-    #[error("{max} requests of this kind are in progress, which is the limit; retry later")]
+    #[error("the limit of {max} concurrent requests of this kind is reached; retry later")]
     TooManyRequests {
         /// The limit.
         max: usize,
     },
     /// No answer in time: the disk may be stuck.
-    #[error("{what} did not answer in time; the disk may be stuck")]
+    #[error("{what} did not respond in time; the disk may be stuck")]
     Timeout {
         /// The shard, or the store.
         what: String,
@@ -82,7 +82,7 @@ pub enum ApiError {
     #[error("the store is poisoned, so no durable state is available; GET /ready has the reason")]
     StorePoisoned,
     /// The server is recovering.
-    #[error("the server is starting and recovers the stored state; retry later")]
+    #[error("the server is starting: it is recovering the stored state; retry later")]
     Starting,
     /// The shards have stopped.
     #[error("the server is draining")]
@@ -130,7 +130,7 @@ impl IntoResponse for ApiError {
         if status == StatusCode::INTERNAL_SERVER_ERROR
             && let Some(suppressed) = LOG.permit(code, monotonic_ms())
         {
-            tracing::error!(code, suppressed, error = %self, "an HTTP request failed");
+            tracing::error!(code, suppressed, error = %self, "operations endpoint: a request failed");
         }
         (
             status,

@@ -85,7 +85,7 @@ pub(super) async fn run(
     }
     drop(listener);
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("the stop cut off HTTP requests in progress");
+        tracing::warn!("operations endpoint: requests in progress were cut off by the stop");
     }
 }
 

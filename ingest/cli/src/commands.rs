@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::{self, Failure};
 
-/// Takes the roll call of device fleets.
+/// Runs and operates a Muster server, which takes the check-ins of device fleets.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, about, after_help = exit::help())]
 pub struct Arguments {
@@ -29,14 +29,15 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server until it is told to stop.
+    /// Run the server until a signal stops it.
     ///
-    /// Prints one line on standard output once it serves: ready quic=ADDRESS ops=URL. The log goes to standard error. The
-    /// server never waits for a reader of either: lines that cannot be written are dropped, and those of the log counted.
+    /// Prints one line on standard output once it serves: ready quic=ADDRESS ops=URL. The log goes to standard error.
+    /// The server never waits for a reader of either: a line that cannot be written is dropped; dropped log lines are
+    /// counted.
     ///
-    /// SIGTERM, SIGINT, SIGQUIT and SIGHUP (also when the terminal closes) drain the server: clients get Goodbye, shards
-    /// checkpoint, and the exit code is 0, within shutdown.deadline. A second of these signals aborts, except SIGHUP.
-    /// SIGHUP does not reload the configuration, and is ignored if it was ignored at the start (nohup). SIGUSR1 and SIGUSR2
+    /// SIGTERM, SIGINT, SIGQUIT and SIGHUP (also when the terminal closes) drain the server within shutdown.deadline:
+    /// clients get Goodbye, shards checkpoint, and the exit code is 0. A second one aborts, unless it is SIGHUP. SIGHUP
+    /// does not reload the configuration, and is ignored if it was ignored at the start (nohup). SIGUSR1 and SIGUSR2
     /// are ignored.
     Serve(serve::ServeArguments),
     /// Create certificates for evaluation and tests.
@@ -48,7 +49,7 @@ enum Command {
     Device(device::DeviceArguments),
     /// List every device in a data directory that no server uses, one JSON object per line.
     Devices(devices::DevicesArguments),
-    /// Recount every device independently and compare with the server's counters.
+    /// Count all devices again from disk and compare the result with the server's counters.
     Recount(recount::RecountArguments),
     /// Back up the store of a running server, and recount the backup.
     ///

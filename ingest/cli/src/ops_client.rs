@@ -1,4 +1,4 @@
-//! A client of the HTTP endpoint for operators.
+//! A client of the operations endpoint.
 //!
 //! Blocking, without TLS: the endpoint listens on a loopback address only. Responses are bounded in time and size.
 //! Proxy variables of the environment are ignored.
@@ -82,7 +82,7 @@ impl FromStr for ServerUrl {
 /// The server of a command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgument {
-    /// The server's HTTP endpoint for operators (ops.address in its configuration).
+    /// The server's operations endpoint (ops.address in its configuration).
     #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_SERVER)]
     pub(crate) server: ServerUrl,
 }

@@ -39,7 +39,7 @@ impl ServerBackend {
             }
             other => ApiError::BackupFailed(other.to_string()),
         })?;
-        tracing::info!(directory = %target.display(), "backed up");
+        tracing::info!(directory = %target.display(), "backup completed");
         Ok(target)
     }
 }

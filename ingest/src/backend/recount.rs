@@ -40,7 +40,7 @@ impl ServerBackend {
             let name = tenants.get(usize::from(index)).cloned();
             name.unwrap_or_else(|| format!("tenant-{index}"))
         });
-        tracing::info!(verified = recount.verified, "recounted");
+        tracing::info!(verified = recount.verified, "recount completed");
         Ok(recount)
     }
 }

@@ -49,7 +49,7 @@ impl ListenerContext {
     /// Logs a refusal by cause, at most once a minute, with the number of suppressed lines.
     pub(super) fn log_cause(&self, cause: &'static str, detail: &dyn std::fmt::Display) {
         if let Some(suppressed) = self.log.permit(cause, self.clock.wall().as_millis()) {
-            tracing::warn!(cause, suppressed, %detail, "refused");
+            tracing::warn!(cause, suppressed, %detail, "refused a connection, a session or a record");
         }
     }
 }

@@ -178,7 +178,7 @@ impl Session {
             match turn {
                 Ok(()) => turn = self.turn().await,
                 Err(end) => {
-                    tracing::debug!(?end, frames = self.core.totals().frames, "session ends");
+                    tracing::debug!(?end, frames = self.core.totals().frames, "session ended");
                     return end;
                 }
             }

@@ -52,7 +52,7 @@ pub(super) fn put_in_store(
     tracing::info!(
         revision = set.revision().0,
         tenants = names.len(),
-        "new policy set"
+        "stored a new policy set"
     );
     Ok((names, Arc::new(set)))
 }

@@ -75,7 +75,9 @@ pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
         }
     }
     if !join_before(parts.writer_thread, ends_at) {
-        tracing::warn!("the deadline passed before the writer had ended");
+        tracing::warn!(
+            "the deadline passed before the writer had ended; the next start replays the journal"
+        );
     }
 }
 

@@ -15,7 +15,7 @@ pub struct EnvironmentArguments {
     /// UDP address of the server. If a name has IPv4 and IPv6 addresses, IPv4 is used.
     #[arg(long, value_name = "HOST:PORT", value_parser = super::parse_target)]
     pub target: SocketAddr,
-    /// HTTP address of the server's endpoint for operators; required unless --no-verify is given.
+    /// HTTP address of the server's operations endpoint (ops.address); required unless --no-verify is given.
     #[arg(long, value_name = "HOST:PORT", value_parser = super::parse_ops_url, required_unless_present = "no_verify")]
     pub ops: Option<String>,
     /// CA certificate that signed the server's certificate.
@@ -65,7 +65,7 @@ pub struct FleetArguments {
     /// Seed of the fleet; the same seed gives the same fleet.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Fraction of check-ins before which the device changes, mostly its risk.
+    /// Fraction of check-ins before which the device changes its state, mostly its risk.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.02, value_parser = parse_fraction)]
     pub churn: f64,
     /// Fraction of devices that send an inventory before their check-ins.

@@ -19,19 +19,19 @@ pub struct KneeArguments {
     /// The output.
     #[command(flatten)]
     pub output: OutputArguments,
-    /// First rate to offer, in check-ins per second; it is doubled until it is too high.
+    /// First rate to offer, in check-ins per second; it is doubled until the p99 exceeds --p99-max.
     #[arg(long, value_name = "RATE", default_value_t = 10_000.0, value_parser = parse_positive)]
     pub from: f64,
     /// Highest rate to offer.
     #[arg(long, value_name = "RATE", default_value_t = 100_000_000.0, value_parser = parse_positive)]
     pub to: f64,
-    /// Highest acceptable p99 from the time a frame was due to its ack, in milliseconds.
+    /// Highest acceptable p99 latency, from when a frame was due to its ack, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 50.0, value_parser = parse_positive)]
     pub p99_max: f64,
     /// Duration of each rate.
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = parse_seconds)]
     pub point_seconds: f64,
-    /// Stop when the lowest bad rate is within this fraction of the highest good one.
+    /// Stop when the lowest rate that exceeded --p99-max is within this fraction of the highest that did not.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = super::parse_fraction)]
     pub precision: f64,
     /// Try no further rate after this time.
@@ -67,7 +67,6 @@ pub struct CeilingArguments {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Print one JSON object on standard output instead of text.
-    /// Print one JSON object on standard output instead of a table.
     #[arg(long)]
     pub json: bool,
 }
