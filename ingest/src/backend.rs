@@ -1,4 +1,4 @@
-//! The backend of the HTTP endpoint for operators.
+//! The backend of the operations endpoint.
 //!
 //! Runs on the ops runtime. It reads published atomics, queries shards over their control channel, and reads the store
 //! on blocking threads. Bounded: every query has a deadline; one recount, one backup and one read of the store's

@@ -46,7 +46,7 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 pub struct Config {
     /// The QUIC endpoint for devices and gateways.
     pub listen: ListenConfig,
-    /// The HTTP endpoint for operators.
+    /// The operations endpoint.
     pub ops: OpsConfig,
     /// The data directory.
     pub store: StoreConfig,

@@ -1,4 +1,4 @@
-//! The HTTP endpoint for operators: health, counts, devices, sessions, recount, backup, metrics. Its reference
+//! The operations endpoint: health, counts, devices, sessions, recount, backup, metrics. Its reference
 //! is docs/reference/API.md.
 //!
 //! Owner: the ops runtime of the server, a current-thread tokio runtime on its own thread, so that a slow client does not

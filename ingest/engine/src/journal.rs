@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | 1 check-ins | count | one 48-byte record for each, as on the wire |
 //! | 2 inventory | bytes | the archive, as on the wire |
-//! | 3 policy | revision | none: every device was reevaluated under the header's revision |
-//! | 4 time | slots | first slot u32: the devices in these slots were reevaluated at the receive time |
+//! | 3 policy | revision | none: every device was re-evaluated under the header's revision |
+//! | 4 time | slots | first slot u32: the devices in these slots were re-evaluated at the receive time |
 //! | 5 repeated check-ins | count | for each: slot u32, tag of the device u32, seq u48, flags u16 |
 //!
 //! Most check-ins repeat the device's previous one in everything except seq and flags. These are stored as kind 5, a
@@ -195,12 +195,12 @@ pub enum Segment<'a> {
         /// The archive, as on the wire.
         archive: &'a [u8],
     },
-    /// Every device was reevaluated.
+    /// Every device was re-evaluated.
     Policy {
         /// Policy set in force since then.
         revision: Revision,
     },
-    /// Some devices were reevaluated because time passed.
+    /// Some devices were re-evaluated because time passed.
     Time {
         /// First slot.
         first: SlotIndex,

@@ -1,4 +1,4 @@
-//! `[ops]`: the HTTP endpoint for operators.
+//! `[ops]`: the operations endpoint.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use super::key::{Key, KeyRow, Text};
 use super::reader::Section;
 use super::socket_address;
 
-/// The HTTP endpoint for operators. docs/reference/CONFIGURATION.md describes each key.
+/// The operations endpoint. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpsConfig {
     /// The TCP address to listen on, a loopback address; port 0 binds a free port.

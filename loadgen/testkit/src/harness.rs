@@ -1,4 +1,4 @@
-//! Shared by tests of whole servers: an installation, a server process, its operators' endpoint, and its clients.
+//! Shared by tests of whole servers: an installation, a server process, its operations endpoint, and its clients.
 //!
 //! Tests wait for conditions, never for a fixed time, and every wait has a deadline. A resource that cannot be acquired
 //! fails the test with a panic.

@@ -1,5 +1,5 @@
 //! Shared by the tests and tools of Muster: seeded randomness, simulated fleets and their oracle, certificates, server
-//! processes, and access to the operators' endpoint and to the kernel's accounting.
+//! processes, and access to the operations endpoint and to the kernel's accounting.
 //!
 //! Bounds: 24 bytes per device of a fleet. What it does not do: send load, or compare counts; its users do.
 #![forbid(unsafe_code)]

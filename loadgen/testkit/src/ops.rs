@@ -1,4 +1,4 @@
-//! A client for the operators' HTTP endpoint of a server.
+//! A client for the operations endpoint of a server.
 //!
 //! Blocking. Bounds: one minute per request, unless the caller sets another timeout, and 256 MiB per answer. Never uses
 //! a proxy, whatever the environment says.
@@ -50,7 +50,7 @@ pub enum OpsError {
     },
 }
 
-/// The operators' endpoint of one server.
+/// The operations endpoint of one server.
 #[derive(Debug)]
 pub struct Ops {
     /// `http://HOST:PORT`

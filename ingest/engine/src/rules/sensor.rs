@@ -1,6 +1,6 @@
 //! R17: the state of a device's sensor (`healthStatus`), derived from its reports and from their absence.
 //!
-//! A pure function. The passing of time changes its result, so the shard reevaluates silent devices
+//! A pure function. The passing of time changes its result, so the shard re-evaluates silent devices
 //! ([`crate::Shard::apply_time`]).
 
 use super::states;

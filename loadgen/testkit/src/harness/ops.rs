@@ -11,7 +11,7 @@ use crate::ops;
 /// Numbers of devices by tenant, owner, tags, and facet word.
 pub type Cells = BTreeMap<(String, String, Vec<String>, u32), u64>;
 
-/// The operators' endpoint of a server.
+/// The operations endpoint of a server.
 #[derive(Debug)]
 pub struct Ops {
     /// `http://HOST:PORT`

@@ -22,7 +22,7 @@ pub struct Server {
     process: server::Server,
     /// The QUIC address.
     pub quic: SocketAddr,
-    /// The operators' endpoint.
+    /// The operations endpoint.
     pub ops: Ops,
     log: NamedTempFile,
 }

@@ -17,7 +17,7 @@ use crate::muster::Muster;
 pub struct Settings {
     /// The UDP port; 0 chooses a free one.
     pub quic_port: u16,
-    /// The TCP port of the operators' endpoint; 0 chooses a free one.
+    /// The TCP port of the operations endpoint; 0 chooses a free one.
     pub ops_port: u16,
     /// Lines of the section `listen`.
     pub listen: String,

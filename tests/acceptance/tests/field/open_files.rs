@@ -1,4 +1,4 @@
-//! Limits on open files, and clients of the operators' endpoint that open connections and send nothing.
+//! Limits on open files, and clients of the operations endpoint that open connections and send nothing.
 
 use std::fs;
 use std::io::{Read, Write};

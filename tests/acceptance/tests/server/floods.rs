@@ -81,7 +81,7 @@ fn sessions_that_send_a_frame_byte_by_byte_are_closed() {
     let fleet: Vec<_> = (900..990).map(|number| check_in(number, 1)).collect();
     let bytes = frame(&fleet).to_vec();
     let mut slow: Vec<_> = (0..30).map(|_| victim.session()).collect();
-    // No byte is late, only the frame as a whole. The requests to the operators' endpoint pass the time.
+    // No byte is late, only the frame as a whole. The requests to the operations endpoint pass the time.
     let mut bytes = bytes.iter();
     while victim.server.ops.metrics().by_label(CLOSED)["frameTimeout"] == 0 {
         let byte = bytes.next().expect("closed before the frame is complete");

@@ -1,4 +1,4 @@
-//! The metric families of the operators' endpoint itself.
+//! The metric families of the operations endpoint itself.
 
 use prometheus_client::metrics::MetricType::Counter;
 

@@ -1,4 +1,4 @@
-//! The operators' endpoint and malicious requests.
+//! The operations endpoint and malicious requests.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
