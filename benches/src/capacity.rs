@@ -2,8 +2,7 @@
 //!
 //! One run of several rounds. Each round measures every limit together with the figure that is compared with it, so
 //! that changes in the speed of the machine affect both. Muster runs as in production: `muster serve`, `muster-loadgen`
-//! and
-//! `muster-peers` are separate processes. Only short-lived connections and the reconnect storm are driven from this
+//! and `muster-peers` are separate processes. Only short-lived connections and the reconnect storm are driven from this
 //! process, with the client that devices use.
 //!
 //! Owner: the main thread. Bounds: one server at a time and the work of `Sizes`; only runs at a fixed rate have a fixed

@@ -1,9 +1,9 @@
 //! The configuration of the server: one TOML file, one struct per component.
 //!
-//! A configuration is either valid in full or refused with everything that is wrong with it: unknown
-//! keys, wrong types, values out of range and values that contradict each other, each with its line.
-//! Nothing is adjusted silently, and nothing is read from the environment.
-//! [`Config::parse`] is pure; [`Config::load`] reads the file and looks where its paths lead.
+//! An invalid configuration is refused as a whole, with all of its errors: unknown keys, wrong types, values out of
+//! range and values that contradict each other, each with its line. Nothing is adjusted silently, and the environment
+//! is not read. [`Config::parse`] is pure; [`Config::load`] reads the file and checks where its paths lead. Read once,
+//! by the main thread; it does not open certificates or the data directory.
 //!
 //! Every key is declared once (see `config/key.rs`); [`keys`] lists them, and docs/reference/CONFIGURATION.md is
 //! compared with that list by a test.

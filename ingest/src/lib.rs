@@ -1,7 +1,8 @@
 //! The Muster server as a library: the binary `muster` runs it, tests use its modules directly.
 //!
-//! Owner: the binary; nothing here runs before it is called. The crates `wire`, `engine` and `store` hold
-//! the format, the rules and the durable state; this crate connects them to sockets, threads and operators.
+//! It connects the protocol (`wire`), the rules (`engine`) and the durable state (`store`) with sockets, threads and
+//! operators. Owner: the binary; nothing runs before [`server::run`] is called. Every queue is bounded by a key of
+//! [`config`]; [`memory`] adds the bounds up. It does not parse the command line: `muster-cli` does.
 
 mod backend;
 pub mod clock;

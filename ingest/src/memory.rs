@@ -61,21 +61,21 @@ const OPS_CONNECTION: u64 = 64 * KIB;
 const SCRAPE: u64 = 512 * KIB;
 const SCRAPE_SHARD: u64 = 128 * KIB;
 
-/// A listed session with its identity, and what its row is made of; each session once by its number.
+/// A listed session with its identity and its row; and, for every session, its number.
 const SESSION_LISTED: u64 = 512;
 const SESSION: u64 = 16;
 
 /// A cell of a recount, on disk and by its counter, in trees whose nodes may be half empty.
 const RECOUNT_CELL: u64 = 256;
 
-/// Lines of the log that wait for their reader, and the slots of the channel they wait in.
+/// Log lines that wait for their reader, and the slots of their channel.
 const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
 
 /// Binary, runtimes, histograms, stacks that were touched.
 const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
 
-/// Owner and tags that are as long as they may be. The table has them twice, once as its key.
+/// An owner and the maximum number of tags, of maximum length. The table has them twice, once as its key.
 const COHORT: u64 = (TAGS_MAX * (TAG_BYTES_MAX + 24) + 64) as u64;
 
 /// The bound of one component.
@@ -109,9 +109,9 @@ impl MemoryBound {
                 devices.div_ceil(shards) * RECOUNT_DEVICE
                     + shards * u64::from(config.shards.cells_max) * RECOUNT_CELL
                     + shards * u64::from(config.shards.cohorts_max) * COHORT,
-                "devices_max / shards x 300 B, and shards x (cells_max x 256 B, cohorts_max x 3.5 KiB)",
+                "devices_max / shards x 300 B + shards x (cells_max x 256 B + cohorts_max x 3.5 KiB)",
             ),
-            part("log", LOG, "4 MiB and 8,192 lines that wait for the reader"),
+            part("log", LOG, "4 MiB of queued lines, plus 24 B for each of 8,192"),
             part(
                 "process",
                 BASE + threads * THREAD,
@@ -168,7 +168,7 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "cohorts",
             shards * u64::from(config.shards.cohorts_max) * 2 * COHORT,
-            "shards x cohorts_max x 7 KiB, if all tags are as long as they may be",
+            "shards x cohorts_max x 7 KiB, with as many and as long tags as possible",
         ),
         part(
             "table readers",
@@ -178,10 +178,10 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
     ]
 }
 
-/// Answers are written as they are taken, so a connection holds little of their text. What a long one is made from is
-/// held whole until it is taken, and there are at most [`LONG_RESPONSES_MAX`] of those.
+/// Responses are serialized while the client reads them, so a connection holds little of their text. The rows of a long
+/// response are in memory until it has been read; there are at most [`LONG_RESPONSES_MAX`] long responses.
 fn operators(config: &Config, shards: u64) -> MemoryPart {
-    // As the shards send them, in a vector that may be half empty, and once more for the answer. Tags are shared.
+    // In the replies of the shards, in vectors that may be half empty, and again for the response. Tags are shared.
     let cell = (GROWTH + 1) * size_of::<Cell>() as u64;
     let cells = shards * u64::from(config.shards.cells_max) * cell;
     let counts = (config.tenants.len() * size_of::<Counts>()) as u64;
@@ -192,7 +192,7 @@ fn operators(config: &Config, shards: u64) -> MemoryPart {
         CONNECTIONS_MAX as u64 * OPS_CONNECTION
             + LONG_RESPONSES_MAX as u64 * (cells + counts).max(sessions)
             + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD),
-        "128 connections x 64 KiB, 4 long answers x (shards x cells_max x 144 B, tenants x 424 B), or of sessions if that is more, and 8 scrapes x (512 KiB, 128 KiB for each shard)",
+        "128 connections x 64 KiB, 4 long responses x (shards x cells_max x 144 B + tenants x 424 B, or the sessions if they are more), 8 scrapes x (512 KiB + shards x 128 KiB)",
     )
 }
 
@@ -224,7 +224,7 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
         part(
             "commits",
             shards * commits * commit,
-            "shards x (commits_in_flight + 1) x (batch_check_ins_max + 4,096) x 208 B, plus pages twice as large as the journal value or 8 MiB",
+            "shards x (commits_in_flight + 1) x ((batch_check_ins_max + 4,096) x (208 B + shards x 96 B for pages), where pages are at least 8 MiB)",
         ),
         part(
             "store",
@@ -252,7 +252,7 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
         part(
             "connections",
             u64::from(listen.connections_max) * connection,
-            "connections_max x (40 kB, 64 KiB send window, 64 KiB receive window x 2.5 + 32 KiB, a frame of 192 KiB per shard, 3 kB per frame of the window)",
+            "connections_max x (40 kB + 64 KiB send window + 2.5 x 64 KiB receive window + 32 KiB + one frame: shards x 192 KiB + window_frames x 3 kB)",
         ),
         part(
             "large receive windows",
@@ -268,7 +268,7 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
         part(
             "attempts",
             INCOMING_BUFFER_TOTAL + 4096 * 2 * KIB,
-            "4,096 queued, with 16 MiB in total",
+            "16 MiB + 4,096 queued x 2 KiB",
         ),
     ]
 }

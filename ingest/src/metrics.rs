@@ -1,4 +1,4 @@
-//! Counters and gauges of the front door, sessions and audit.
+//! Counters and gauges of connections, sessions and audit.
 //!
 //! Shared by all threads. Relaxed atomics: a reader may be slightly behind, no count is lost. Incremented per frame or
 //! per connection, never per check-in. Bounded: all labels are closed sets. Prometheus names and help texts are in

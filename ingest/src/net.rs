@@ -1,8 +1,8 @@
-//! The QUIC front door: endpoint, listener, sessions.
+//! The network side of the server: QUIC endpoint, listener, sessions.
 //!
-//! Everything here runs on the net runtime. A task of this module never touches device state or the
-//! store, and never blocks; it decodes, routes, waits for inbox capacity, and acknowledges. A panic in a
-//! connection's task ends that connection only.
+//! Owner: the net runtime. Its tasks decode, route, wait for inbox capacity and acknowledge; they never block, and have
+//! no access to device state or the store. A panic in the task of a connection ends only that connection. The bounds
+//! are those of `quotas`, of `tickets` and of each session's window.
 
 mod context;
 mod endpoint;

@@ -1,8 +1,11 @@
-//! The phase of the server, watched by the listener and every session.
+//! The phase of the server: starting, serving, draining, poisoned. It only moves forward.
+//!
+//! Any thread may advance it; the listener and every session watch it. One value in a watch channel, without a queue.
+//! It does not carry the reason: for a poisoned store, that is in the store's health.
 
 use tokio::sync::watch;
 
-/// Phases only go forward.
+/// A phase, in the order in which a server passes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Recovering, not listening yet.

@@ -1,8 +1,7 @@
 //! Sets up the log.
 //!
-//! The log goes to standard error; standard output is for data. Nothing is logged per check-in. Only the thread `log`
-//! waits for the reader (`queue`).
-//! Bounds: those of the queue. Metrics are not set up here.
+//! The log goes to standard error; standard output is for data. Nothing is logged per check-in. Owner: the main thread;
+//! only the thread `log` waits for the reader (`queue`, which also has the bounds). Metrics are not set up here.
 
 mod queue;
 

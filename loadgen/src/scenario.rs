@@ -1,4 +1,7 @@
-//! The named workloads. One of them needs two fleets.
+//! Runs the named workloads; `noisy-tenant` runs two fleets.
+//!
+//! Owner: the main thread. Bounds: those of a run, for each fleet. The calendar of check-ins is in the testkit
+//! (`cadence`, `schedule`).
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The peers, and the trait that each of them implements to be measured.
+//! The peers, which are the systems that are compared with Muster, and the trait by which each is measured.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

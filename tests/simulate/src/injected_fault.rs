@@ -1,7 +1,7 @@
-//! EventRates injected on purpose, to show that the checks can fail.
+//! Injected faults: defects that are inserted on purpose, to show that the checks find them.
 //!
-//! A fault sits in the simulated disk or between a shard and the writer; the server itself is the one that ships.
-//! No fault is active unless the options name one.
+//! A fault is in the simulated disk, or between a shard and the writer; the server's own code is unchanged. None is
+//! active unless the options name it.
 
 use muster_ingest::clock::Stamp;
 use muster_ingest::shard::CommitPayload;

@@ -1,4 +1,6 @@
-//! Writes metric families with the encoder of `prometheus-client`.
+//! Writes metric families as OpenMetrics text, with the encoder of `prometheus-client`.
+//!
+//! Pure. Bounds: one page in memory, whose size depends on the number of shards only. It knows no family.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Process metrics of the kernel.
+//! Metrics of this process, read from the kernel at each scrape: memory and open files. Bounds: constant size.
 
 use rustix::process::{Resource, getrlimit};
 

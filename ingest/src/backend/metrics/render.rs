@@ -1,4 +1,6 @@
-//! Renders the values of a scrape into their families.
+//! Renders the values of a scrape, family by family.
+//!
+//! Pure: values in, text out. A value that is missing because a shard or the store did not respond is omitted.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! The metric families of the front door: from a connection attempt to a session.
+//! The metric families of connections, from a connection attempt to a session.
 
 use prometheus_client::metrics::MetricType::{Counter, Gauge};
 
