@@ -27,7 +27,7 @@ pub use scenario::{
 };
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 verified, 1 internal, 2 usage, 3 the tenant's settings make verification impossible,
+Exit codes: 0 verified, 1 internal error, 2 wrong usage, 3 the tenant's settings make verification impossible,
 4 certificate or key unusable, 7 the server's counts differ, 8 server not reachable,
 10 tenant unknown, 11 refused by the server, 12 server cannot answer now, 13 file cannot be read or written.";
 

@@ -1,10 +1,10 @@
-//! The knee: the highest rate at which the server's latency is good.
+//! The knee: the highest rate at which the server's p99 latency stays below a limit.
 //!
-//! Offers one rate after the other in an open loop, on the same connections. The rate is doubled until it is bad, and
-//! then bisected between the highest good and the lowest bad one. A rate is good if its p99, measured from when frames
-//! were due, is low enough and everything offered was sent and acknowledged in time. It is bad if it fails twice,
-//! because the latency of a shared machine varies. Bounds: a number of points and a time. The search starts with a
-//! warm-up, and the counts are verified at the end.
+//! Offers one rate after the other in an open loop, on the same connections. The rate is doubled until it fails, and
+//! then bisected between the highest that passed and the lowest that failed. A rate passes if its p99, measured from
+//! when frames were due, is within the limit, and everything offered was sent and acknowledged in time. Otherwise it is
+//! tried again, because the latency of a shared machine varies, and fails the second time. Bounds: a number of points
+//! and a time. The search starts with a warm-up, and the counts are verified at the end.
 
 use std::{sync::Arc, time::Duration};
 

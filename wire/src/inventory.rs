@@ -83,7 +83,7 @@ pub enum InventoryError {
     #[error("the inventory archive is not valid")]
     Archive,
     /// The archive can be read but is not canonical: padding, a slot or an offset differs.
-    #[error("the inventory archive is not canonical")]
+    #[error("the inventory archive is not in the only form that is allowed")]
     NotCanonical,
     /// A reserved byte is set.
     #[error("a reserved byte of the inventory is not zero")]

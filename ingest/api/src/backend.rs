@@ -1,4 +1,4 @@
-//! The interface of the server for the endpoint: the only path from a request to devices, shards and store.
+//! What the endpoint requires of the server: the only path from a request to devices, shards and store.
 //!
 //! Implemented by the server, and by a fake in the tests. Every answer is an owned value. The implementation bounds the
 //! duration and the number of concurrent queries, and returns an [`ApiError`] otherwise.

@@ -22,7 +22,9 @@ pub(super) async fn device(
         .parse()
         .ok()
         .filter(|id: &DeviceId| !id.is_zero())
-        .ok_or_else(|| ApiError::BadRequest("a device id is a hyphenated UUID".to_owned()))?;
+        .ok_or_else(|| {
+            ApiError::BadRequest("the device id must be a UUID with hyphens".to_owned())
+        })?;
     let device = api.backend.device(tenant, device_id).await?;
     let device = device.ok_or(ApiError::UnknownDevice)?;
     Ok(Json(object(&api, &tenant_name, &device)))

@@ -18,8 +18,9 @@ pub(super) async fn policy(
     query: Result<Query<TenantQuery>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let index = TenantQuery::index(query, &api)?;
-    let index = index
-        .ok_or_else(|| ApiError::BadRequest("a tenant is required: ?tenant=NAME".to_owned()))?;
+    let index = index.ok_or_else(|| {
+        ApiError::BadRequest("the parameter tenant is required: ?tenant=NAME".to_owned())
+    })?;
     let policy = api.backend.policy();
     let rules = policy.tenant(index).ok_or(ApiError::UnknownTenant)?;
     let by_platform = |value: &dyn Fn(Platform) -> Value| -> Map<String, Value> {

@@ -31,7 +31,9 @@ pub(super) async fn sessions(
     let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if limit > LIMIT_MAX {
-        return Err(ApiError::BadRequest(format!("limit: at most {LIMIT_MAX}")));
+        return Err(ApiError::BadRequest(format!(
+            "the parameter limit must be at most {LIMIT_MAX}"
+        )));
     }
     let sessions = api.backend.sessions(limit);
     let rows = sessions.listed.into_iter().map(|session| object(&session));

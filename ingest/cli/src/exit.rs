@@ -20,7 +20,7 @@ use crate::printable::printable;
 pub enum ExitCode {
     /// The command succeeded.
     Success = 0,
-    /// A failure without its own code, such as a failed write to standard output.
+    /// A bug, or a fault of the machine that has no other code.
     Internal = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -30,13 +30,13 @@ pub enum ExitCode {
     Certificate = 4,
     /// An address to listen on is in use, not permitted, or not an address of this machine.
     Address = 5,
-    /// The data directory is refused: in use, of a newer format, corrupt, or created with another number of shards.
+    /// The data directory is refused: missing, in use, corrupt, of another format, or with another number of shards.
     DataDirectory = 6,
     /// A verification found a difference.
     Difference = 7,
     /// No Muster server responds.
     Unreachable = 8,
-    /// A resource limit of the system is too low for the command.
+    /// The hard limit of open files is too low for the command.
     Limit = 9,
     /// The server has no such tenant or device.
     Unknown = 10,
@@ -71,15 +71,15 @@ impl ExitCode {
     const fn meaning(self) -> &'static str {
         match self {
             Self::Success => "done",
-            Self::Internal => "internal",
-            Self::Usage => "usage",
+            Self::Internal => "internal error",
+            Self::Usage => "wrong usage",
             Self::Configuration => "configuration invalid",
             Self::Certificate => "certificate or key unusable",
-            Self::Address => "address cannot be listened on",
+            Self::Address => "cannot listen on an address",
             Self::DataDirectory => "data directory refused",
             Self::Difference => "verification found a difference",
             Self::Unreachable => "server not reachable",
-            Self::Limit => "limit of the system too low",
+            Self::Limit => "limit of open files too low",
             Self::Unknown => "tenant or device unknown",
             Self::Refused => "refused by the server",
             Self::Unavailable => "server cannot answer now",

@@ -1,4 +1,4 @@
-//! The functional core of Muster: time and events in, effects out.
+//! The rules and the device state of Muster, as a functional core: callers pass in time and events, and get effects.
 //!
 //! A [`Shard`] is a deterministic state machine over the devices of one partition. The journal is the ordered list of
 //! the events it accepted; replaying it rebuilds the identical state (design D4). Rule functions cite
