@@ -2,7 +2,8 @@
 //!
 //! It reads the server's Hello and nothing after it. Its receive window is smaller than an ack, so the server soon
 //! blocks on writing. Owner: the caller. Bounds: QUIC's buffers of one connection. Behind the feature `non-reading`,
-//! which agents and gateways never enable. What it does not do: know whether its frames were acknowledged, or reconnect.
+//! which agents and gateways never enable. What it does not do: know whether its frames were acknowledged, or
+//! reconnect.
 
 use std::sync::Arc;
 

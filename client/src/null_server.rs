@@ -1,9 +1,9 @@
 //! A server that acknowledges every frame at once and discards it, to measure clients.
 //!
-//! It speaks the protocol with throwaway certificates and reads only frame headers; its acks promise nothing. Owner: the
-//! caller, which may run it on a separate runtime to measure its cost. Bounds: one stream and one receive window per
-//! connection. Behind the feature `null-server`, which agents and gateways never enable. What it does not do: enforce
-//! the window or any limit.
+//! It speaks the protocol with throwaway certificates and reads only frame headers; its acks promise nothing. Owner:
+//! the caller, which may run it on a separate runtime to measure its cost. Bounds: one stream and one receive window
+//! per connection. Behind the feature `null-server`, which agents and gateways never enable. What it does not do:
+//! enforce the window or any limit.
 
 use std::{io, net::SocketAddr, sync::Arc};
 

@@ -26,8 +26,8 @@ use crate::{
 /// connection that is not read.
 const RECEIVE_WINDOW_BYTES: u32 = 64 * 1024;
 
-/// The send window: bytes written and not yet acknowledged by QUIC. More than the bandwidth-delay product of a long fast
-/// path (1 Gbit/s at 50 ms is 6 MB), so that the window of frames is the limit.
+/// The send window: bytes written and not yet acknowledged by QUIC. More than the bandwidth-delay product of a long
+/// fast path (1 Gbit/s at 50 ms is 6 MB), so that the window of frames is the limit.
 const SEND_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The capacity of the session cache, in server names. A configuration has one; rustls treats this as a size hint.

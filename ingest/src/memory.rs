@@ -57,7 +57,8 @@ const RECOUNT_DEVICE: u64 = 300;
 /// A connection of an operator: 16 KiB of headers, a body of 32 KiB or two chunks of 16 KiB of an answer.
 const OPS_CONNECTION: u64 = 64 * KIB;
 
-/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its lines.
+/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its
+/// lines.
 const SCRAPE: u64 = 512 * KIB;
 const SCRAPE_SHARD: u64 = 128 * KIB;
 

@@ -1,8 +1,8 @@
 //! The maximum number of open files of the process, and the resource limit (RLIMIT_NOFILE) that must allow it.
 //!
 //! Checked once, before anything starts. RocksDB must never hit the limit, because a write that cannot open its file
-//! poisons the store. So the maximum is a sum of bounds, each enforced by its owner. Connections of devices and gateways
-//! need no file descriptors: they share one UDP socket.
+//! poisons the store. So the maximum is a sum of bounds, each enforced by its owner. Connections of devices and
+//! gateways need no file descriptors: they share one UDP socket.
 
 use muster_store::StoreConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -1,9 +1,9 @@
 //! Starts and stops the components of the server in order.
 //!
 //! Start: handle the signals that never end the process, bind both addresses (early, so that a conflict costs nothing),
-//! answer liveness probes, open the store, recover the shards, start writer and shards, put the configured policy set in
-//! force, then listen. Stop: see `server/shutdown.rs`. Owner: the main thread, which has the net runtime and every join
-//! handle.
+//! answer liveness probes, open the store, recover the shards, start writer and shards, put the configured policy set
+//! in force, then listen. Stop: see `server/shutdown.rs`. Owner: the main thread, which has the net runtime and every
+//! join handle.
 
 mod parts;
 mod policy;

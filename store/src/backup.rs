@@ -1,13 +1,13 @@
 //! Online backup: a consistent copy of the whole store, made while it is written.
 //!
-//! RocksDB hard-links its immutable table files into the copy and copies the tail of its log, so a backup on the same file
-//! system takes little time and space. On another file system it copies every file, and trimmed files stay until then. The
-//! copy contains everything acknowledged before the call; its file ACKNOWLEDGED records how far, and opening verifies that.
-//! The copy is made under a temporary name, synced, then renamed, so a directory with the final name is complete. FORMAT
-//! is written last, so that an incomplete copy is not taken for a data directory.
+//! RocksDB hard-links its immutable table files into the copy and copies the tail of its log, so a backup on the same
+//! file system takes little time and space. On another file system it copies every file, and trimmed files stay until
+//! then. The copy contains everything acknowledged before the call; its file ACKNOWLEDGED records how far, and opening
+//! verifies that. The copy is made under a temporary name, synced, then renamed, so a directory with the final name is
+//! complete. FORMAT is written last, so that an incomplete copy is not taken for a data directory.
 //!
-//! A copy is never made inside the data directory, even through symbolic links (`parent`). One caller at a time per target. The
-//! caller chooses the directories; no older backup is deleted.
+//! A copy is never made inside the data directory, even through symbolic links (`parent`). One caller at a time per
+//! target. The caller chooses the directories; no older backup is deleted.
 
 mod parent;
 
@@ -28,7 +28,8 @@ impl Store {
     /// call for the same target left.
     ///
     /// # Errors
-    /// The store is poisoned, `target` exists or is inside the data directory, or the operating system returned an error.
+    /// The store is poisoned, `target` exists or is inside the data directory, or the operating system returned an
+    /// error.
     pub fn backup(&self, target: &Path) -> Result<(), BackupError> {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(BackupError::Poisoned(reason.clone()));

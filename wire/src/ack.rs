@@ -1,7 +1,7 @@
 //! The answers of a server, Ack and Busy, and Goodbye, the last frame of either side.
 //!
-//! Bounds: an Ack lists at most [`crate::limits::REJECTIONS_PER_ACK_MAX`] rejections; its totals are exact. What it does
-//! not do: count; a session keeps the totals and decides when to send them.
+//! Bounds: an Ack lists at most [`crate::limits::REJECTIONS_PER_ACK_MAX`] rejections; its totals are exact. What it
+//! does not do: count; a session keeps the totals and decides when to send them.
 
 use crate::{
     close::CloseCode,
@@ -11,8 +11,8 @@ use crate::{
     reject::Rejection,
 };
 
-/// What the server has done with the frames of a stream so far. Every total counts from the start of the stream and never
-/// decreases.
+/// What the server has done with the frames of a stream so far. Every total counts from the start of the stream and
+/// never decreases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AckTotals {
     /// The number of CheckIns and Inventory frames, from the first, whose accepted records are all durable.
@@ -51,7 +51,8 @@ pub struct Busy {
 pub struct Goodbye {
     /// The close code that will follow; see [`CloseCode::from_code`]. 0 from a client.
     pub code: u32,
-    /// The minimum delay before the client reconnects, in milliseconds; 0 if the server does not say, and from a client.
+    /// The minimum delay before the client reconnects, in milliseconds; 0 if the server does not say, and from a
+    /// client.
     pub retry_after_ms: u32,
 }
 

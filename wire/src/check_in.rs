@@ -27,7 +27,8 @@ pub type CheckInBytes = [u8; CHECK_IN_BYTES];
 pub struct CheckIn {
     /// The reporting device; not zero.
     pub device_id: DeviceId,
-    /// The sequence number that the device assigns: from 1, strictly increasing, never reused, not even after a restart.
+    /// The sequence number that the device assigns: from 1, strictly increasing, never reused, not even after a
+    /// restart.
     pub seq: u64,
     /// The sender's time, in milliseconds since 1970-01-01T00:00:00Z. For statistics only.
     pub sent_at_ms: u64,

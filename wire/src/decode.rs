@@ -3,8 +3,8 @@
 //! Purpose: a session feeds it what QUIC delivers and gets items. Check-ins are slices borrowed from the chunk, so a
 //! frame is never assembled in memory.
 //!
-//! Bounds: it keeps at most one header, one record that a chunk boundary splits, and one small payload (at most 8 KiB, an
-//! inventory), the latter two only after the header has passed every limit.
+//! Bounds: it keeps at most one header, one record that a chunk boundary splits, and one small payload (at most 8 KiB,
+//! an inventory), the latter two only after the header has passed every limit.
 //!
 //! What it does not do: validate records (see [`crate::CheckInRecord::validate`]) or count frames against a window. It
 //! never panics. An error is final: every later call returns the same error. On the hot path.

@@ -152,8 +152,8 @@ impl FrameHeader {
     }
 }
 
-// For payload readers. `check` has verified the length, so a payload is never too short for its fields. If it were, that
-// would be an error, not a panic.
+// For payload readers. `check` has verified the length, so a payload is never too short for its fields. If it were,
+// that would be an error, not a panic.
 
 pub(crate) fn required<T>(header: &FrameHeader, field: Option<T>) -> Result<T, DecodeError> {
     field.ok_or(header.length_mismatch())

@@ -1,8 +1,8 @@
 //! The inventory record: the facts about a device that are long or change rarely.
 //!
-//! Purpose: one rkyv archive per record, and [`Inventory`] as its owned form on both sides. Reading validates the archive
-//! with bytecheck, then every limit, and finally that it is canonical, so an `Inventory` that was read is within its
-//! limits and has exactly these bytes.
+//! Purpose: one rkyv archive per record, and [`Inventory`] as its owned form on both sides. Reading validates the
+//! archive with bytecheck, then every limit, and finally that it is canonical, so an `Inventory` that was read is
+//! within its limits and has exactly these bytes.
 //!
 //! Bounds: 8192 bytes per archive, 256 bytes per string, 16 tags of 200 bytes. The archive is not nested, so its size
 //! bounds the work. What it does not do: merge records; a newer revision replaces the older one as a whole.
@@ -221,8 +221,8 @@ impl Inventory {
             return Err(InventoryError::ReservedNotZero);
         }
         let inventory = archived.to_inventory(owner)?;
-        // rkyv reads more archives than it writes: it ends a short string at the first 0xff of its slot, ignores padding,
-        // and follows any offset. Writing the record again and comparing the bytes rejects them all.
+        // rkyv reads more archives than it writes: it ends a short string at the first 0xff of its slot, ignores
+        // padding, and follows any offset. Writing the record again and comparing the bytes rejects them all.
         if inventory.to_bytes()? != bytes {
             return Err(InventoryError::NotCanonical);
         }

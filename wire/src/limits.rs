@@ -12,15 +12,15 @@ pub const HEADER_BYTES: usize = 8;
 /// Bytes of one check-in: three quarters of a cache line, every field naturally aligned, one reserved byte.
 pub const CHECK_IN_BYTES: usize = 48;
 
-/// The maximum number of check-ins in a frame. 4096 are 192 KiB: enough to make the cost per frame negligible, few enough
-/// not to delay other frames of the connection noticeably.
+/// The maximum number of check-ins in a frame. 4096 are 192 KiB: enough to make the cost per frame negligible, few
+/// enough not to delay other frames of the connection noticeably.
 pub const CHECK_INS_PER_FRAME_MAX: usize = 4096;
 
 /// The maximum payload of a `CheckIns` frame, in bytes.
 pub const CHECK_INS_BYTES_MAX: usize = CHECK_INS_PER_FRAME_MAX * CHECK_IN_BYTES;
 
-/// The maximum size of an inventory archive, in bytes. Every string and tag at its own limit takes about 5 KiB; the rest
-/// is for encoders that do not pack tightly.
+/// The maximum size of an inventory archive, in bytes. Every string and tag at its own limit takes about 5 KiB; the
+/// rest is for encoders that do not pack tightly.
 pub const INVENTORY_BYTES_MAX: usize = 8192;
 
 /// Bytes of the fixed part (the root) of an inventory archive; no archive is shorter.

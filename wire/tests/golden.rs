@@ -1,7 +1,7 @@
 //! The bytes of every frame, compared with files that other implementations can use as well.
 //!
-//! `MUSTER_GOLDEN_WRITE=1 cargo nextest run -p muster-wire` rewrites the files. A changed file means a changed protocol,
-//! which needs a new version. The same bytes are the examples in docs/reference/PROTOCOL.md.
+//! `MUSTER_GOLDEN_WRITE=1 cargo nextest run -p muster-wire` rewrites the files. A changed file means a changed
+//! protocol, which needs a new version. The same bytes are the examples in docs/reference/PROTOCOL.md.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{fs, path::PathBuf};

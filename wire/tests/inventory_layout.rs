@@ -1,5 +1,5 @@
-//! Builds inventory archives from the rules of docs/reference/PROTOCOL.md without rkyv, like a client in another language,
-//! and reads them with the crate.
+//! Builds inventory archives from the rules of docs/reference/PROTOCOL.md without rkyv, like a client in another
+//! language, and reads them with the crate.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use muster_wire::{DeviceId, Inventory, InventoryError, Owner};

@@ -1,5 +1,5 @@
-//! Questions of an author who writes a client only from docs/reference/PROTOCOL.md. Each test is named by its question and
-//! compares the answer of the document with the code. Those that need a server are in
+//! Questions of an author who writes a client only from docs/reference/PROTOCOL.md. Each test is named by its question
+//! and compares the answer of the document with the code. Those that need a server are in
 //! `tests/acceptance/tests/server/questions.rs`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -2,9 +2,9 @@
 //!
 //! A connection is silent until the head of its request is complete. When all connections are in use, the oldest silent
 //! one is evicted to make room. A request acquires a permit of its kind once its head is complete, and is answered with
-//! `busy` if none is left; `/live` and `/ready` need none, because their response always fits in the socket buffer. There
-//! are fewer permits than connections, so at any time some connection is silent or about to end. Owner: the accept loop
-//! and its tasks. Evictions and refusals are counted, and logged once a minute per cause.
+//! `busy` if none is left; `/live` and `/ready` need none, because their response always fits in the socket buffer.
+//! There are fewer permits than connections, so at any time some connection is silent or about to end. Owner: the
+//! accept loop and its tasks. Evictions and refusals are counted, and logged once a minute per cause.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

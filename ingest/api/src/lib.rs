@@ -1,10 +1,10 @@
 //! The operations endpoint: health, counts, devices, sessions, recount, backup, metrics. Its reference
 //! is docs/reference/API.md.
 //!
-//! Owner: the ops runtime of the server, a current-thread tokio runtime on its own thread, so that a slow client does not
-//! affect sessions. This crate has the routes, documents, errors and connections; it accesses device state and store only
-//! through [`Backend`]. Bounded by the limits in `connections` and by the deadlines of the backend. It has no
-//! authentication: it listens on a loopback address, and `guard` refuses requests of web pages.
+//! Owner: the ops runtime of the server, a current-thread tokio runtime on its own thread, so that a slow client does
+//! not affect sessions. This crate has the routes, documents, errors and connections; it accesses device state and
+//! store only through [`Backend`]. Bounded by the limits in `connections` and by the deadlines of the backend. It has
+//! no authentication: it listens on a loopback address, and `guard` refuses requests of web pages.
 
 mod backend;
 mod backup;

@@ -54,8 +54,8 @@ impl<C: Eq + Hash> OncePerCause<C> {
         }
     }
 
-    /// Returns the number of lines of `cause` suppressed since its last one if it is to be logged now, otherwise `None`.
-    /// `now_ms` is any clock in milliseconds; if it jumps back, a line is delayed.
+    /// Returns the number of lines of `cause` suppressed since its last one if it is to be logged now, otherwise
+    /// `None`. `now_ms` is any clock in milliseconds; if it jumps back, a line is delayed.
     pub fn permit(&self, cause: C, now_ms: u64) -> Option<u64> {
         // A panic while the lock was held can corrupt only counters of log lines.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -55,7 +55,8 @@ impl Signals {
             .build()
             .map_err(start_error)?;
         let context = runtime.enter();
-        // tokio keeps the handler installed after its stream is dropped, so the signal has no effect and the write fails.
+        // tokio keeps the handler installed after its stream is dropped, so the signal has no effect and the write
+        // fails.
         drop(listen_to(SignalKind::from_raw(Number::XFSZ.as_raw()))?);
         let user_1 = listen_to(SignalKind::user_defined1())?;
         let user_2 = listen_to(SignalKind::user_defined2())?;

@@ -26,8 +26,8 @@ pub(crate) const BYTES_MAX: usize = 4 << 20;
 /// Overhead of the allocator per line, rounded up.
 const LINE_OVERHEAD: usize = 32;
 
-/// How long an ending process waits for the reader of its log: enough for a busy reader, and a short delay if the reader
-/// hangs.
+/// How long an ending process waits for the reader of its log: enough for a busy reader, and a short delay if the
+/// reader hangs.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// Interval at which a flush checks whether the queue is empty.

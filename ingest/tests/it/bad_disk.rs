@@ -141,7 +141,8 @@ impl Intact {
     }
 }
 
-/// Asserts that a refusal names the location: a file (or a log number), a key, a log sequence number, a page or a shard.
+/// Asserts that a refusal names the location: a file (or a log number), a key, a log sequence number, a page or a
+/// shard.
 #[track_caller]
 fn names_the_location(reason: &str, what: &str) {
     // Names of RocksDB's files and of ours.

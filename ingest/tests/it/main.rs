@@ -1,5 +1,5 @@
-//! Tests that start servers and also inspect what clients and operators cannot see: a data directory, a session, a queue
-//! or the memory bound.
+//! Tests that start servers and also inspect what clients and operators cannot see: a data directory, a session, a
+//! queue or the memory bound.
 //!
 //! The behaviour that clients and operators see is tested in `tests/acceptance`. Each test has its own server.
 

@@ -1,7 +1,7 @@
 //! Measures the memory of a connection in the server: the figures in `ingest/src/memory.rs`.
 //!
-//! Ignored, because each takes half a minute and is a measurement; scripts/connections runs them, docs/BENCHMARKS.md has
-//! their results. They fail if a figure in `memory.rs` is too low.
+//! Ignored, because each takes half a minute and is a measurement; scripts/connections runs them, docs/BENCHMARKS.md
+//! has their results. They fail if a figure in `memory.rs` is too low.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

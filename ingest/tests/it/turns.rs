@@ -70,8 +70,8 @@ fn applied_before(data: &Path, tenant: &str) -> Vec<usize> {
     before
 }
 
-/// In a single queue, each check-in of the quiet tenant would be behind a full inbox. `scripts/overload` checks the memory
-/// of a flood, and the test `allocations` that there is no allocation per check-in.
+/// In a single queue, each check-in of the quiet tenant would be behind a full inbox. `scripts/overload` checks the
+/// memory of a flood, and the test `allocations` that there is no allocation per check-in.
 #[test]
 fn a_tenant_waits_for_its_turn_and_not_for_the_whole_flood_of_another() {
     const FRAMES: u64 = 30;

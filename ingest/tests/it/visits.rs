@@ -1,7 +1,7 @@
 //! Measures the core time of a connection that checks in once, with full and resumed handshakes.
 //!
-//! Ignored, because it is a measurement; docs/BENCHMARKS.md has the command and its results. Server and clients share the
-//! cores, so rates are those of both; core time is measured separately.
+//! Ignored, because it is a measurement; docs/BENCHMARKS.md has the command and its results. Server and clients share
+//! the cores, so rates are those of both; core time is measured separately.
 
 use muster_client::{Connector, Endpoint};
 use tokio::time::Instant;

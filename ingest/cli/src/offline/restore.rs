@@ -112,7 +112,8 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<Recount, RestoreError>
     }
     kill_point("cli.restore.before_partial");
     match fs::create_dir(&partial) {
-        // Either it is empty, or a concurrent restore created it, which `Restoring::begin` detects by its file RESTORING.
+        // Either it is empty, or a concurrent restore created it, which `Restoring::begin` detects by its file
+        // RESTORING.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         created => created.map_err(cannot("create", &partial))?,
     }

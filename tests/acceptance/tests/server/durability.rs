@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::harness::*;
 
-/// Clients consider a connection lost after a second of silence, so that they reconnect quickly even if no reset reaches
-/// them after a restart.
+/// Clients consider a connection lost after a second of silence, so that they reconnect quickly even if no reset
+/// reaches them after a restart.
 fn settings() -> Settings {
     Settings {
         listen: "idle_timeout = \"1s\"".to_owned(),

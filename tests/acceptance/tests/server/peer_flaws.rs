@@ -1,5 +1,5 @@
-//! Known vulnerabilities of similar products, each with a test that Muster does not have it: device managers, servers of
-//! agents, certificate authorities, and the QUIC and TLS libraries that we use.
+//! Known vulnerabilities of similar products, each with a test that Muster does not have it: device managers, servers
+//! of agents, certificate authorities, and the QUIC and TLS libraries that we use.
 //!
 //! | advisory | the vulnerability | the test here |
 //! |---|---|---|
@@ -19,8 +19,9 @@
 //! | rustls-webpki RUSTSEC-2026-0049, -0098, -0099, -0104; crossbeam-channel RUSTSEC-2025-0024 | revocation lists, name constraints; double free | `deny.toml` |
 //!
 //! Not tested, because the feature does not exist here: tokens (Fleet CVE-2026-24899), single sign-on (Fleet
-//! CVE-2025-27509), script templates (Fleet CVE-2026-26191), CSV (Fleet 4.12; all responses are JSON), enrolment by token
-//! (step-ca), revocation lists, files shared in a cluster (Wazuh). Add a row and a test when one of them is built.
+//! CVE-2025-27509), script templates (Fleet CVE-2026-26191), CSV (Fleet 4.12; all responses are JSON), enrolment by
+//! token (step-ca), revocation lists, files shared in a cluster (Wazuh). Add a row and a test when one of them is
+//! built.
 
 mod identity;
 mod operators;

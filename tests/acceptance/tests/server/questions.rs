@@ -317,8 +317,8 @@ fn question_the_effect_of_a_changed_address() {
     victim.finish();
 }
 
-/// The threat levels of one source in the table of docs/reference/DOMAIN.md, by the name of the code: `None` if that code
-/// gives no level.
+/// The threat levels of one source in the table of docs/reference/DOMAIN.md, by the name of the code: `None` if that
+/// code gives no level.
 fn levels(source: &str) -> Vec<(String, Option<usize>)> {
     let path = repository_root().join("docs/reference/DOMAIN.md");
     let text = std::fs::read_to_string(path).expect("the document exists");

@@ -25,8 +25,8 @@ fn key_lines(pem: &str) -> Vec<String> {
     lines
 }
 
-/// Fleet #41321, Elastic ESA-2023-25, Search Guard CVE-2026-4819: everything that the server writes or sends is searched
-/// for canaries.
+/// Fleet #41321, Elastic ESA-2023-25, Search Guard CVE-2026-4819: everything that the server writes or sends is
+/// searched for canaries.
 #[test]
 fn keys_stay_in_their_files_and_personal_data_is_shown_only_with_its_device() {
     let victim = Victim::new(&Settings::default());
