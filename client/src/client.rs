@@ -233,7 +233,6 @@ impl Client {
 
     /// The receiver of the rejected records; `None` if it was taken before. It buffers up to `rejections_max`
     /// rejections; further ones are dropped and counted in [`Progress::rejections_dropped`].
-
     pub fn take_rejections(&mut self) -> Option<Rejections> {
         self.rejections.take().map(Rejections)
     }

@@ -39,7 +39,6 @@ pub struct Progress {
 }
 
 /// The state that the driver publishes.
-
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     pub(crate) progress: Progress,

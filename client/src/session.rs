@@ -29,7 +29,6 @@ const WRITE_FRAMES_MAX: usize = 16;
 const PACKET_BYTES: usize = 1_200;
 
 /// The frames of a client to be sent, and the state that it publishes. Outlives every session.
-
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// Frames from the caller.

@@ -73,7 +73,6 @@ struct Deadlines {
 }
 
 /// A commit takes milliseconds. If it takes seconds, the disk is stuck, and the response must say so.
-
 const DEADLINES: Deadlines = Deadlines {
     answer: Duration::from_secs(5),
     scrape: Duration::from_secs(2),

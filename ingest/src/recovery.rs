@@ -224,7 +224,6 @@ fn in_shard(shard: ShardId) -> impl FnOnce(RecoveryError) -> RecoverError {
 }
 
 #[cfg(test)]
-
 mod tests {
     use muster_engine::{DeviceRecord, PAGE_RECORDS, PageNumber, page};
     use muster_store::{Commit, PageWrite, PoisonReason, Sink, StoreConfig};

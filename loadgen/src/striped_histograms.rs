@@ -2,7 +2,7 @@
 //!
 //! Connections share a few stripes, each behind a lock that is held briefly once per frame, because thousands of
 //! connections cannot have a histogram each. The sampler swaps the histograms for empty ones, so that it does not delay
-//! the connections. Bounds: [`STRIPES`] times three histograms, and a spare set.
+//! the connections. Bounds: `STRIPES` times three histograms, and a spare set.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

@@ -24,7 +24,6 @@ const OPEN_TABLES_MAX: u16 = 512;
 
 /// Other open files: logs, manifest, info log, locks, directories, the output of flushes, compactions and backups, and
 /// tables beyond the bound that are in use, because RocksDB closes no table that is being read.
-
 const OPEN_BESIDE_TABLES_MAX: u64 = 128;
 
 /// The directory of a store, and its limits on memory and disk.

@@ -1,5 +1,7 @@
 //! The page of a comparison of two runs.
 
+use serde_json::Value;
+
 use super::{
     chart::{Chart, Scale},
     charts::{distribution, line},
@@ -34,30 +36,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     body.push_str(&table("Figures of both runs", &header, &rows));
     body.push_str("<div class=\"grid\">\n");
     body.push_str(&distribution(&[("before", before), ("after", after)]).to_html());
-    for (title, column, y, scale) in [
-        (
-            "Durable check-ins per second",
-            "acked_each_second",
-            "check-ins/s",
-            Scale::Linear,
-        ),
-        ("Latency over time, p99", "p99_ms", "ms", Scale::Logarithmic),
-    ] {
-        let chart = Chart {
-            title: title.to_owned(),
-            note: "Both runs, from the start of each.".to_owned(),
-            x: "seconds".to_owned(),
-            y: y.to_owned(),
-            scale,
-            lines: vec![
-                line(before, column, "before", 1.0),
-                line(after, column, "after", 1.0),
-            ],
-            marks: Vec::new(),
-            x_ticks: Vec::new(),
-        };
-        body.push_str(&chart.to_html());
-    }
+    push_charts(&mut body, before, after);
     body.push_str("</div>\n");
     if !comparison.different.is_empty() {
         let rows: Vec<Vec<String>> = comparison
@@ -83,4 +62,32 @@ pub fn comparison(comparison: &Comparison) -> String {
     }
     body.push_str("</div>\n");
     page("Muster load test: two runs", &body)
+}
+
+/// The charts over time, with a line for each run.
+fn push_charts(body: &mut String, before: &Value, after: &Value) {
+    for (title, column, y, scale) in [
+        (
+            "Durable check-ins per second",
+            "acked_each_second",
+            "check-ins/s",
+            Scale::Linear,
+        ),
+        ("Latency over time, p99", "p99_ms", "ms", Scale::Logarithmic),
+    ] {
+        let chart = Chart {
+            title: title.to_owned(),
+            note: "Both runs, from the start of each.".to_owned(),
+            x: "seconds".to_owned(),
+            y: y.to_owned(),
+            scale,
+            lines: vec![
+                line(before, column, "before", 1.0),
+                line(after, column, "after", 1.0),
+            ],
+            marks: Vec::new(),
+            x_ticks: Vec::new(),
+        };
+        body.push_str(&chart.to_html());
+    }
 }

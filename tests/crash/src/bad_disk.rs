@@ -204,7 +204,6 @@ impl fmt::Display for FaultResult {
 }
 
 /// The sampled options, with a window large enough to keep the server writing all the time.
-
 fn options(seed: u64) -> DirectoryOptions {
     let sampled = DirectoryOptions::sample(seed);
     DirectoryOptions {

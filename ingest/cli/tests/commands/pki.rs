@@ -42,7 +42,11 @@ fn identity(file: &Path) -> String {
 }
 
 fn mode(file: &Path) -> u32 {
-    fs::metadata(file).unwrap().permissions().mode() & 0o777
+    fs::metadata(file)
+        .expect("the file exists")
+        .permissions()
+        .mode()
+        & 0o777
 }
 
 #[test]

@@ -87,7 +87,6 @@ fn new_rules_apply_to_stored_devices_without_a_check_in() {
 }
 
 /// A tenant that is no longer configured is refused, but its devices are kept.
-
 #[test]
 fn a_tenant_that_is_no_longer_configured_keeps_its_devices_and_is_refused() {
     let place = Installation::new();

@@ -109,7 +109,6 @@ fn empty_truncated_and_oversized_credentials_are_refused_without_being_shown() {
 }
 
 /// A recursive parser without a depth limit overflows its stack.
-
 #[test]
 fn a_deeply_nested_configuration_is_an_error() {
     let place = Installation::new();
