@@ -136,7 +136,6 @@ impl Backend for ServerBackend {
             let mut cells = Vec::with_capacity(shards.iter().map(Vec::len).sum());
             cells.extend(shards.into_iter().flatten().map(|cell| Cell {
                 tenant: cell.tenant,
-                cohort: cell.cohort,
                 facets: cell.facets,
                 count: cell.count,
             }));

@@ -4,19 +4,19 @@
 //! component without such a limit is a bug of this table. The bound assumes the worst behaviour of all peers at once,
 //! so a server usually takes far less: most of it is what hostile connections could make the server buffer.
 //!
-//! Two things are not included. At start RocksDB reads its write-ahead log into memtables, up to 128 MiB, once to check
+//! Three things are not included. At start RocksDB reads its write-ahead log into memtables, up to 128 MiB, once to check
 //! it and once to serve: nothing else is allocated yet, so that is below the bound. And quinn receives several packets
 //! of a peer in one buffer of up to 64 KiB, which the smallest slice keeps alive: the bound assumes full packets. A
 //! peer with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive
-//! window; this gap is known and open.
+//! window; this gap is known and open. And tenants that an earlier configuration named keep their cells.
 
 use muster_api::{CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX};
+use muster_engine::device::{COLD_RECORD_BYTES, DEVICE_RECORD_BYTES};
 use muster_engine::page::PAGE_BYTES;
-use muster_engine::{Counts, INDEX_TABLES, index_table_entries};
+use muster_engine::{CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, index_table_entries};
 use muster_store::StoreConfig;
 use muster_wire::limits::{
     CHECK_IN_BYTES, CHECK_INS_BYTES_MAX, CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX,
-    TAG_BYTES_MAX, TAGS_MAX,
 };
 
 use crate::config::Config;
@@ -57,10 +57,11 @@ const RECOUNT_DEVICE: u64 = 300;
 /// A connection of an operator: 16 KiB of headers, a body of 32 KiB or two chunks of 16 KiB of an answer.
 const OPS_CONNECTION: u64 = 64 * KIB;
 
-/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its
-/// lines.
+/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its lines;
+/// for each tenant a line.
 const SCRAPE: u64 = 512 * KIB;
 const SCRAPE_SHARD: u64 = 128 * KIB;
+const SCRAPE_TENANT: u64 = 512;
 
 /// A listed session with its identity and its row; and, for every session, its number.
 const SESSION_LISTED: u64 = 512;
@@ -76,8 +77,12 @@ const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
 const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
 
-/// An owner and the maximum number of tags, of maximum length. The table has them twice, once as its key.
-const COHORT: u64 = (TAGS_MAX * (TAG_BYTES_MAX + 24) + 64) as u64;
+/// Slots of a hash table for each entry, in sevenths: a table that is full to seven eighths doubles if more than half of
+/// that are entries and not traces of removed ones, and exists twice while it grows.
+const HASH_SLOTS_SEVENTHS: u64 = 16 + 32;
+
+/// A cell in the table of its shard, and in that of the audit, which has a wider count; a control byte for each.
+const CELL: u64 = (CELL_BYTES as u64 + 1 + 24 + 1) * HASH_SLOTS_SEVENTHS / 7;
 
 /// The bound of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,12 +112,14 @@ impl MemoryBound {
             operators(config, shards),
             part(
                 "recount",
-                devices.div_ceil(shards) * RECOUNT_DEVICE
-                    + shards * u64::from(config.shards.cells_max) * RECOUNT_CELL
-                    + shards * u64::from(config.shards.cohorts_max) * COHORT,
-                "devices_max / shards x 300 B + shards x (cells_max x 256 B + cohorts_max x 3.5 KiB)",
+                devices.div_ceil(shards) * RECOUNT_DEVICE + cells(config, shards) * RECOUNT_CELL,
+                "devices_max / shards x 300 B + cells x 256 B",
             ),
-            part("log", LOG, "4 MiB of queued lines, plus 24 B for each of 8,192"),
+            part(
+                "log",
+                LOG,
+                "4 MiB of queued lines, plus 24 B for each of 8,192",
+            ),
             part(
                 "process",
                 BASE + threads * THREAD,
@@ -143,33 +150,34 @@ fn part(component: &'static str, bytes: u64, formula: &'static str) -> MemoryPar
     }
 }
 
-fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
+/// Cells of all shards: in each one for every device, and for all combinations of facets that devices of its tenants
+/// can have. A fleet has some thousands.
+fn cells(config: &Config, shards: u64) -> u64 {
     let devices = u64::from(config.shards.devices_max).div_ceil(shards);
-    // Chunks of 8,192 records of 64 bytes; hash tables of slots with a maximum load of 7/8 and a control byte per slot.
-    // A table that grows exists twice.
-    let slab = devices.div_ceil(8_192) * 8_192 * 64;
+    shards * devices.min((config.tenants.len() * COMBINATIONS_MAX) as u64)
+}
+
+fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 3] {
+    let devices = u64::from(config.shards.devices_max).div_ceil(shards);
+    // Chunks of 8,192 records of 64 and 8 bytes; hash tables of slots with a maximum load of 7/8 and a control byte per
+    // slot. A table that grows exists twice.
+    let record = (DEVICE_RECORD_BYTES + COLD_RECORD_BYTES) as u64;
+    let slab = devices.div_ceil(8_192) * 8_192 * record;
     let table = |table| {
         let entries = index_table_entries(table, devices as usize) as u64;
         (entries * 8 / 7).next_power_of_two() * 5
     };
     let index = (0..INDEX_TABLES).map(table).sum::<u64>() + table(INDEX_TABLES - 1) / 2;
-    // Key, count and an entry of the hash table, which may be half empty; the count of the audit.
-    let cell = 16 + 17 * 16 / 7 * 3 / 2 + GROWTH * 8;
     [
         part(
             "devices",
             shards * (slab + index),
-            "devices_max x 64 B in chunks of 512 KiB, plus 64 tables of 5 B x the next power of two",
+            "devices_max x 72 B in chunks of 576 KiB, plus 64 tables of 5 B x the next power of two",
         ),
         part(
             "cells",
-            shards * u64::from(config.shards.cells_max) * cell,
-            "shards x cells_max x 89 B",
-        ),
-        part(
-            "cohorts",
-            shards * u64::from(config.shards.cohorts_max) * 2 * COHORT,
-            "shards x cohorts_max x 7 KiB, with as many and as long tags as possible",
+            cells(config, shards) * CELL,
+            "cells x 288 B; one a device, and at most tenants x 561,600 in each shard",
         ),
         part(
             "table readers",
@@ -182,18 +190,18 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 4] {
 /// Responses are serialized while the client reads them, so a connection holds little of their text. The rows of a long
 /// response are in memory until it has been read; there are at most [`LONG_RESPONSES_MAX`] long responses.
 fn operators(config: &Config, shards: u64) -> MemoryPart {
-    // In the replies of the shards, in vectors that may be half empty, and again for the response. Tags are shared.
-    let cell = (GROWTH + 1) * size_of::<Cell>() as u64;
-    let cells = shards * u64::from(config.shards.cells_max) * cell;
-    let counts = (config.tenants.len() * size_of::<Counts>()) as u64;
+    // In the replies of the shards, in vectors that may be half empty, and again for the response.
+    let cells = cells(config, shards) * (GROWTH + 1) * size_of::<Cell>() as u64;
+    let tenants = config.tenants.len() as u64;
+    let counts = tenants * size_of::<Counts>() as u64;
     let sessions = u64::from(config.listen.connections_max) * GROWTH * SESSION
         + SESSIONS_LISTED_MAX as u64 * SESSION_LISTED;
     part(
         "operators",
         CONNECTIONS_MAX as u64 * OPS_CONNECTION
             + LONG_RESPONSES_MAX as u64 * (cells + counts).max(sessions)
-            + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD),
-        "128 connections x 64 KiB, 4 long responses x (shards x cells_max x 144 B + tenants x 424 B, or the sessions if they are more), 8 scrapes x (512 KiB + shards x 128 KiB)",
+            + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD + tenants * SCRAPE_TENANT),
+        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants x 424 B, or the sessions if they are more), 8 scrapes x (512 KiB + shards x 128 KiB + tenants x 512 B)",
     )
 }
 
@@ -315,27 +323,35 @@ mod tests {
         assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * 196_608);
         assert_eq!(bytes(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(bytes(&bound, "handshakes"), 256 << 16);
-        // Per shard 62 chunks of half a MiB and 64 tables, the smaller ones with 2^13 slots and the larger ones with
-        // 2^14, one of which grows.
+        // Per shard 62 chunks of 576 KiB and 64 tables, the smaller ones with 2^13 slots and the larger ones with 2^14,
+        // one of which grows.
         let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
-        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 524_288 + slots * 5));
+        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 589_824 + slots * 5));
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
-        assert_eq!(bytes(&bound, "cells"), 2 * 65_536 * 89);
+        assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
         assert_eq!(bound.bytes(), sum);
     }
 
     #[test]
+    fn a_shard_has_no_more_cells_than_its_tenants_can_fill() {
+        let many = ("1_000_000", "200_000_000");
+        assert_eq!(bytes(&bound(&[many], 2), "cells"), 2 * 561_600 * 288);
+        let two = (
+            "[[tenants]]",
+            "[[tenants]]\nname = \"fabrikam\"\n[[tenants]]",
+        );
+        assert_eq!(bytes(&bound(&[many, two], 2), "cells"), 4 * 561_600 * 288);
+    }
+
+    #[test]
     fn operators_are_kept_memory_for_every_cell_of_every_long_answer() {
         let part = bytes(&bound(&[], 2), "operators");
-        let cells = 2 * 65_536 * 144;
-        let rest = 128 * (64 << 10) + 8 * ((512 << 10) + 2 * (128 << 10));
+        let cells = 1_000_000 * 72;
+        let rest = 128 * (64 << 10) + 8 * ((512 << 10) + 2 * (128 << 10) + 512);
         assert_eq!(part, 4 * (cells + 424) + rest);
         // Few cells and many sessions: 10,000 are listed.
-        let more = [
-            ("devices_max", "cells_max = 64\ndevices_max"),
-            ("= 1000", "= 1000000"),
-        ];
+        let more = [("= 1_000_000", "= 100"), ("= 1000", "= 1000000")];
         let part = bytes(&bound(&more, 2), "operators");
         assert_eq!(part, 4 * (32_000_000 + 10_000 * 512) + rest);
     }
@@ -371,8 +387,6 @@ mod tests {
             ("devices_max", "inbox_batches = 257\ndevices_max"),
             ("devices_max", "batch_check_ins_max = 9000\ndevices_max"),
             ("devices_max", "commits_in_flight = 5\ndevices_max"),
-            ("devices_max", "cells_max = 65537\ndevices_max"),
-            ("devices_max", "cohorts_max = 4097\ndevices_max"),
             ("directory", "group_bytes_max = \"9MiB\"\ndirectory"),
         ] {
             assert!(bound(&[(from, to)], 2).bytes() > before, "{to}");

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use muster_api::{Difference, Recount};
 use muster_engine::model::{DiskError, ModelDisk};
-use muster_engine::{Cohort, Facets, Revision, Shard, ShardId, TenantIndex, Timestamp};
+use muster_engine::{Facets, Revision, Shard, ShardId, TenantIndex, Timestamp};
 use muster_store::{ReadError, StoreView};
 
 use crate::recovery::policy_set_of;
@@ -36,7 +36,7 @@ pub enum RecountError {
 }
 
 /// Number of devices by cell.
-pub type Cells = BTreeMap<(TenantIndex, Cohort, Facets), u64>;
+pub type Cells = BTreeMap<(TenantIndex, Facets), u64>;
 
 /// The devices counted on disk, and the counters.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl Comparison {
             if differences.len() < DIFFERENCES_LISTED_MAX {
                 differences.push(Difference {
                     tenant: tenant(cell.0),
-                    facets: cell.2.word().0,
+                    facets: cell.1.word().0,
                     counted_on_disk,
                     counter,
                 });
@@ -90,28 +90,19 @@ impl Comparison {
 
 /// The counters of a shard.
 pub fn counters(shard: &Shard) -> Cells {
-    let mut cells = Cells::new();
-    for (key, count) in shard.cells().filter(|(_, count)| *count > 0) {
-        if let (Some(cohort), Some(facets)) =
-            (shard.cohort(key.cohort), Facets::from_word(key.facets))
-        {
-            *cells
-                .entry((key.tenant, cohort.clone(), facets))
-                .or_default() += u64::from(count);
-        }
-    }
-    cells
+    let cells = shard.cells().filter_map(|(key, count)| {
+        let facets = Facets::from_word(key.facets)?;
+        Some(((key.tenant, facets), u64::from(count)))
+    });
+    cells.collect()
 }
 
 /// Converts the counters that a shard replied with.
 pub fn counters_of(cells: Vec<CellCount>) -> Cells {
-    let mut by_cell = Cells::new();
-    for cell in cells {
-        *by_cell
-            .entry((cell.tenant, cell.cohort, cell.facets))
-            .or_default() += cell.count;
-    }
-    by_cell
+    let cells = cells.into_iter();
+    cells
+        .map(|cell| ((cell.tenant, cell.facets), cell.count))
+        .collect()
 }
 
 /// Counts the devices of one shard from its pages and its journal, with the oracle.
@@ -123,7 +114,7 @@ pub fn count_shard(
     Ok(read_shard(view, shard, now)?.cells())
 }
 
-/// Reads one shard from its tables, pages and journal, with the oracle.
+/// Reads one shard from its pages and journal, with the oracle.
 pub fn read_shard(
     view: &StoreView<'_>,
     shard: ShardId,
@@ -131,8 +122,6 @@ pub fn read_shard(
 ) -> Result<ModelDisk, RecountError> {
     let in_shard = |source| RecountError::Model { shard, source };
     let mut model = ModelDisk::default();
-    view.cohorts(shard, |_, bytes| model.cohort(bytes).map_err(in_shard))?;
-    view.cells(shard, |_, bytes| model.cell(bytes).map_err(in_shard))?;
     view.pages(shard, |page, bytes| {
         model.page(page, bytes).map_err(in_shard)
     })?;

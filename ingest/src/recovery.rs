@@ -195,19 +195,13 @@ fn rebuild_one(
     recovery.finish(&mut policy_set).map_err(in_shard(shard))
 }
 
-/// Reads tables, pages and cursor: everything but the journal tail.
+/// Reads pages and cursor: everything but the journal tail.
 fn read_state(
     view: &StoreView<'_>,
     shard: ShardId,
     options: RecoverOptions,
 ) -> Result<Recovery, RecoverError> {
     let mut recovery = Recovery::new(shard, options.limits, options.hash_seed);
-    view.cohorts(shard, |id, bytes| {
-        recovery.cohort(id, bytes).map_err(in_shard(shard))
-    })?;
-    view.cells(shard, |id, bytes| {
-        recovery.cell(id, bytes).map_err(in_shard(shard))
-    })?;
     recovery.expect_pages(view.pages_end(shard)?);
     view.pages(shard, |page, bytes| {
         recovery.page(page, bytes).map_err(in_shard(shard))
@@ -225,17 +219,13 @@ fn in_shard(shard: ShardId) -> impl FnOnce(RecoveryError) -> RecoverError {
 
 #[cfg(test)]
 mod tests {
-    use muster_engine::{DeviceRecord, PAGE_RECORDS, PageNumber, page};
+    use muster_engine::{ColdRecord, DeviceRecord, PAGE_RECORDS, PageNumber, page};
     use muster_store::{Commit, PageWrite, PoisonReason, Sink, StoreConfig};
 
     use super::*;
 
     const OPTIONS: RecoverOptions = RecoverOptions {
-        limits: ShardLimits {
-            devices_max: 1_000,
-            cells_max: 16,
-            cohorts_max: 16,
-        },
+        limits: ShardLimits { devices_max: 1_000 },
         hash_seed: 1,
     };
 
@@ -247,9 +237,10 @@ mod tests {
         let store = Store::open(&config).unwrap();
         let (_, mut writer) = recover(&store, OPTIONS).unwrap();
         let records = [DeviceRecord::default(); PAGE_RECORDS];
+        let cold = [ColdRecord::default(); PAGE_RECORDS];
         let ahead = PageWrite {
             page: PageNumber(0),
-            bytes: page::encode(Revision::default(), Sequence(5), &records),
+            bytes: page::encode(Revision::default(), Sequence(5), &records, &cold),
         };
         let mut commits = vec![Commit::<()> {
             pages: vec![ahead],

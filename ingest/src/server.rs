@@ -237,8 +237,6 @@ fn start_parts(
                 .shards
                 .devices_max
                 .div_ceil(u32::from(store.shards())),
-            cells_max: config.shards.cells_max as usize,
-            cohorts_max: config.shards.cohorts_max as usize,
         },
         hash_seed: random_seed(),
     };

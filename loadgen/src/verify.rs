@@ -6,7 +6,7 @@ use serde_json::Value;
 use muster_testkit::{
     fleet::Tally,
     ops::CountsObject,
-    oracle::{CellName, Cells, ExpectedCounts},
+    oracle::{Cells, Prediction},
 };
 
 /// A count that differs from the expected one.
@@ -89,12 +89,12 @@ impl Verdict {
     }
 
     fn compare_cells(&mut self, expected: &Cells, found: &Cells) {
-        let count = |cells: &Cells, name| cells.get(name).copied().unwrap_or(0);
-        let unexpected = found.keys().filter(|name| !expected.contains_key(name));
-        for name in expected.keys().chain(unexpected) {
-            let (expected, found) = (count(expected, name), count(found, name));
+        let count = |cells: &Cells, cell| cells.get(cell).copied().unwrap_or(0);
+        let only_found = found.keys().filter(|cell| !expected.contains_key(cell));
+        for cell in expected.keys().chain(only_found) {
+            let (expected, found) = (count(expected, cell), count(found, cell));
             if expected != found {
-                let what = describe(name);
+                let what = describe(*cell);
                 self.cell_differences.push(Difference {
                     what,
                     expected,
@@ -137,11 +137,11 @@ impl Verdict {
 }
 
 /// Describes a cell for people.
-fn describe(name: &CellName) -> String {
-    let cohort = format!("{} [{}]", name.owner, name.tags.join(", "));
-    match Facets::from_word(FacetWord(name.facets)) {
+fn describe(cell: FacetWord) -> String {
+    let word = cell.0;
+    match Facets::from_word(cell) {
         Some(facets) => format!(
-            "{cohort} {} {} {} risk {} partner {} {} sensor {} compliance {} setting {} ({:#010x})",
+            "{} {} {} risk {} partner {} {} sensor {} compliance {} setting {} ({word:#x})",
             facets.platform.name(),
             facets.management_agent.name(),
             facets.onboarding_status().name(),
@@ -155,9 +155,8 @@ fn describe(name: &CellName) -> String {
             facets.sensor.name(),
             facets.compliance.name(),
             facets.threat_setting.name(),
-            name.facets,
         ),
-        None => format!("{cohort} facets {:#010x}", name.facets),
+        None => format!("facets {word:#x}"),
     }
 }
 
@@ -166,18 +165,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn name(facets: &Facets) -> CellName {
-        CellName {
-            owner: "unknown".to_owned(),
-            tags: Vec::new(),
-            facets: facets.word().0,
-        }
-    }
-
     fn expected_counts() -> ExpectedCounts {
         let mut expected = ExpectedCounts::default();
         expected.counts.add(&Facets::default(), 5);
-        expected.cells.insert(name(&Facets::default()), 5);
+        expected.cells.insert(Facets::default().word(), 5);
         expected
     }
 
@@ -215,7 +206,7 @@ mod tests {
             onboarded: true,
             ..Facets::default()
         };
-        let cells = Cells::from([(name(&Facets::default()), 4), (name(&onboarded), 1)]);
+        let cells = Cells::from([(Facets::default().word(), 4), (onboarded.word(), 1)]);
         let verdict = Verdict::of(&expected, &counts_of(&expected), &cells);
         let found: Vec<(u64, u64)> = verdict
             .cell_differences

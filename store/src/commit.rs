@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use muster_engine::effects::{InventoryWrite, PageWrite};
-use muster_engine::{CellId, CohortId, Sequence, ShardId};
+use muster_engine::{Sequence, ShardId};
 
 use crate::health::PoisonReason;
 
@@ -31,10 +31,6 @@ pub struct Commit<P> {
     pub sequence: Sequence,
     /// The journal value; empty if there is none.
     pub journal: Vec<u8>,
-    /// New cells: index and the engine's table entry.
-    pub cells: Vec<(CellId, Vec<u8>)>,
-    /// New cohorts: index and the engine's table entry.
-    pub cohorts: Vec<(CohortId, Vec<u8>)>,
     /// Pages of the checkpoint in progress.
     pub pages: Vec<PageWrite>,
     /// Inventories received.
@@ -49,8 +45,6 @@ impl<P> Commit<P> {
     /// Clears everything except `shard`, `sequence` and `payload`; keeps capacities.
     pub fn clear(&mut self) {
         self.journal.clear();
-        self.cells.clear();
-        self.cohorts.clear();
         self.pages.clear();
         self.inventories.clear();
         self.checkpoint = None;
@@ -59,21 +53,14 @@ impl<P> Commit<P> {
     /// Bytes of all values: approximately what the commit adds to a write.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let cells = self.cells.iter().map(|(_, bytes)| bytes.len());
-        let cohorts = self.cohorts.iter().map(|(_, bytes)| bytes.len());
         let pages = self.pages.iter().map(|page| page.bytes.len());
         let inventories = self.inventories.iter().map(|write| write.bytes.len());
-        let others = cells.chain(cohorts).chain(pages).chain(inventories);
-        self.journal.len() + others.sum::<usize>()
+        self.journal.len() + pages.chain(inventories).sum::<usize>()
     }
 
     /// Number of values of all kinds.
     pub(crate) fn values(&self) -> usize {
-        usize::from(!self.journal.is_empty())
-            + self.cells.len()
-            + self.cohorts.len()
-            + self.pages.len()
-            + self.inventories.len()
+        usize::from(!self.journal.is_empty()) + self.pages.len() + self.inventories.len()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Numbers in keys are big-endian, so that byte order is numeric order and the keys of a shard are contiguous.
 //! docs/reference/STORAGE.md has the same table. Pure functions; no values, no IO.
 
-use muster_engine::{CellId, CohortId, PageNumber, Revision, ShardId, TenantIndex};
+use muster_engine::{PageNumber, Revision, ShardId, TenantIndex};
 use muster_wire::DeviceId;
 
 use crate::lsn::Lsn;
@@ -14,8 +14,6 @@ pub(crate) const JOURNAL_KEY_BYTES: usize = 8;
 pub(crate) const PAGE_KEY_BYTES: usize = 6;
 /// `tenant u16 | device id 16`
 pub(crate) const INVENTORY_KEY_BYTES: usize = 18;
-/// `kind u8 | shard u16 | index u32`, for cells and cohorts
-pub(crate) const INDEXED_KEY_BYTES: usize = 7;
 /// `kind u8 | revision u32`
 pub(crate) const POLICY_SET_KEY_BYTES: usize = 5;
 /// `kind u8 | shard u16`
@@ -28,8 +26,6 @@ pub(crate) const SHARDS: &[u8] = b"shards";
 /// `meta`: the trim point, the log sequence number below which the journal is obsolete.
 pub(crate) const TRIM: &[u8] = b"trim";
 
-const CELL: u8 = b'c';
-const COHORT: u8 = b'h';
 const POLICY_SET: u8 = b'p';
 const TENANT: u8 = b't';
 const CHECKPOINT: u8 = b'k';
@@ -85,32 +81,6 @@ pub(crate) fn inventory(tenant: TenantIndex, device: &DeviceId) -> [u8; INVENTOR
     key
 }
 
-fn indexed(kind: u8, shard: ShardId, index: u32) -> [u8; INDEXED_KEY_BYTES] {
-    let mut key = [kind; INDEXED_KEY_BYTES];
-    key[1..3].copy_from_slice(&shard.0.to_be_bytes());
-    key[3..].copy_from_slice(&index.to_be_bytes());
-    key
-}
-
-pub(crate) fn cell(shard: ShardId, cell: CellId) -> [u8; INDEXED_KEY_BYTES] {
-    indexed(CELL, shard, cell.0)
-}
-
-pub(crate) fn cells_of(shard: ShardId) -> KeyRange {
-    KeyRange::including(&cell(shard, CellId(0)), &cell(shard, CellId(u32::MAX)))
-}
-
-pub(crate) fn cohort(shard: ShardId, cohort: CohortId) -> [u8; INDEXED_KEY_BYTES] {
-    indexed(COHORT, shard, cohort.0)
-}
-
-pub(crate) fn cohorts_of(shard: ShardId) -> KeyRange {
-    KeyRange::including(
-        &cohort(shard, CohortId(0)),
-        &cohort(shard, CohortId(u32::MAX)),
-    )
-}
-
 pub(crate) fn policy_set(revision: Revision) -> [u8; POLICY_SET_KEY_BYTES] {
     let mut key = [POLICY_SET; POLICY_SET_KEY_BYTES];
     key[1..].copy_from_slice(&revision.0.to_be_bytes());
@@ -141,7 +111,7 @@ pub(crate) fn checkpoint(shard: ShardId) -> [u8; CHECKPOINT_KEY_BYTES] {
     [CHECKPOINT, high, low]
 }
 
-/// The number in the last four bytes of a key: page, cell, cohort or policy revision.
+/// The number in the last four bytes of a key: page or policy revision.
 pub(crate) fn last_u32(key: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*key.last_chunk()?))
 }
@@ -157,8 +127,6 @@ mod tests {
         assert_eq!(journal(Lsn(0x0102)), [0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(page(shard, PageNumber(0x0304_0506)), [1, 2, 3, 4, 5, 6]);
         assert_eq!(inventory(TenantIndex(0x0102), &device)[..3], [1, 2, 7]);
-        assert_eq!(cell(shard, CellId(0x0304_0506)), [b'c', 1, 2, 3, 4, 5, 6]);
-        assert_eq!(cohort(ShardId(1), CohortId(2)), [b'h', 0, 1, 0, 0, 0, 2]);
         assert_eq!(policy_set(Revision(9)), [b'p', 0, 0, 0, 9]);
         assert_eq!(tenant("contoso"), b"tcontoso");
         assert_eq!(checkpoint(shard), [b'k', 1, 2]);
@@ -182,15 +150,12 @@ mod tests {
             for number in [0, 1, u32::MAX].map(PageNumber) {
                 let key = page(shard, number).to_vec();
                 assert!(range.first <= key && key < range.end);
-                assert!(!cells_of(shard).first.starts_with(&key));
             }
             if let Some(next) = shard.0.checked_add(1).map(ShardId) {
                 assert!(page(next, PageNumber(0)).to_vec() >= range.end);
-                assert!(cell(next, CellId(0)).to_vec() >= cells_of(shard).end);
             }
         }
         assert!(journal(Lsn(u64::MAX)).to_vec() < journal_from(Lsn(0)).end);
-        assert!(cohort(ShardId(0), CohortId(0)).to_vec() >= cells_of(ShardId(u16::MAX)).end);
     }
 
     #[test]

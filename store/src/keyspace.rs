@@ -9,7 +9,7 @@ pub enum Keyspace {
     Pages,
     /// Inventories by device.
     Inventory,
-    /// Cells, cohorts, tenants, policy sets.
+    /// Tenants, policy sets.
     Control,
     /// Format, shards, trim point, checkpoints.
     Meta,

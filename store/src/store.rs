@@ -151,7 +151,7 @@ impl Store {
     /// Reads the journal, passes every value that no checkpoint covers to `visit`, and returns the only writer, which
     /// continues at the end of the journal.
     ///
-    /// Read pages, cells and cohorts before, from a [`Store::snapshot`], in parallel by shard.
+    /// Read the pages before, from a [`Store::snapshot`], in parallel by shard.
     ///
     /// # Panics
     ///

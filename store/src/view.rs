@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use muster_engine::{CellId, CohortId, PageNumber, Revision, Sequence, ShardId, TenantIndex};
+use muster_engine::{PageNumber, Revision, Sequence, ShardId, TenantIndex};
 use muster_wire::DeviceId;
 
 use crate::database::{Database, Reads};
@@ -97,9 +97,19 @@ impl<'a> StoreView<'a> {
         mut visit: impl FnMut(PageNumber, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let range = keys::pages_of(shard);
-        self.scan_indexed(Keyspace::Pages, &range, |number, bytes| {
-            visit(PageNumber(number), bytes)
-        })
+        self.scan(
+            Keyspace::Pages,
+            &range,
+            |key, payload| match keys::last_u32(key) {
+                Some(number) if key.len() == range.first.len() => {
+                    visit(PageNumber(number), payload)
+                }
+                _ => {
+                    let what = format!("key {key:02x?} has the wrong size");
+                    Err(ReadError::corrupt(Keyspace::Pages, what).into())
+                }
+            },
+        )
     }
 
     /// One past the last page of a shard.
@@ -111,30 +121,6 @@ impl<'a> StoreView<'a> {
         checked(Keyspace::Pages, &key, &stored)?;
         let end = keys::last_u32(&key).map_or(0, |number| number.saturating_add(1));
         Ok(PageNumber(end))
-    }
-
-    /// The cell table of a shard, ordered by id.
-    pub fn cells<E: From<ReadError>>(
-        &self,
-        shard: ShardId,
-        mut visit: impl FnMut(CellId, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let range = keys::cells_of(shard);
-        self.scan_indexed(Keyspace::Control, &range, |number, bytes| {
-            visit(CellId(number), bytes)
-        })
-    }
-
-    /// The cohort table of a shard, ordered by id.
-    pub fn cohorts<E: From<ReadError>>(
-        &self,
-        shard: ShardId,
-        mut visit: impl FnMut(CohortId, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let range = keys::cohorts_of(shard);
-        self.scan_indexed(Keyspace::Control, &range, |number, bytes| {
-            visit(CohortId(number), bytes)
-        })
     }
 
     /// Every journal value after the checkpoint of its shard, in order of log sequence number.
@@ -264,20 +250,6 @@ impl<'a> StoreView<'a> {
         stored
             .map(|stored| checked(keyspace, key, &stored).map(<[u8]>::to_vec))
             .transpose()
-    }
-
-    fn scan_indexed<E: From<ReadError>>(
-        &self,
-        keyspace: Keyspace,
-        range: &KeyRange,
-        mut visit: impl FnMut(u32, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.scan(keyspace, range, |key, payload| match keys::last_u32(key) {
-            Some(index) if key.len() == range.first.len() => visit(index, payload),
-            _ => Err(
-                ReadError::corrupt(keyspace, format!("key {key:02x?} has the wrong size")).into(),
-            ),
-        })
     }
 
     fn scan<E: From<ReadError>>(

@@ -201,17 +201,6 @@ impl Writer {
             commit.journal.truncate(bytes);
             self.metrics.journal_values += 1;
         }
-        for (cell, bytes) in &mut commit.cells {
-            Self::put(writes, Keyspace::Control, &keys::cell(shard, *cell), bytes);
-        }
-        for (cohort, bytes) in &mut commit.cohorts {
-            Self::put(
-                writes,
-                Keyspace::Control,
-                &keys::cohort(shard, *cohort),
-                bytes,
-            );
-        }
         for page in &mut commit.pages {
             Self::put(
                 writes,

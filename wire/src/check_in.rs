@@ -274,11 +274,13 @@ impl CheckInRecord {
         u32::from_le_bytes(field(&self.0, offset_of!(ArchivedCheckIn, boot_id)))
     }
 
-    /// The codes of risk, partner threat state, onboarding, platform and management agent, to compare all five at once.
+    /// The codes of risk, partner threat state, onboarding, platform and management agent, from the lowest byte up, to
+    /// compare all five at once.
     #[inline]
     #[must_use]
-    pub fn codes(&self) -> [u8; 5] {
-        field(&self.0, offset_of!(ArchivedCheckIn, risk))
+    pub fn codes(&self) -> u64 {
+        // They lie between the flags, two bytes, and the reserved byte.
+        u64::from_le_bytes(field(&self.0, offset_of!(ArchivedCheckIn, flags))) << 8 >> 24
     }
 
     /// The short hash of the onboarding payload in force; 0 if there is none.
@@ -389,7 +391,7 @@ mod tests {
         let record = sample().to_record().unwrap();
         assert_eq!(record.to_check_in(), sample());
         assert_eq!(record.as_bytes(), &sample().to_bytes());
-        assert_eq!(record.codes(), [5, 9, 1, 8, 129]);
+        assert_eq!(record.codes().to_le_bytes(), [5, 9, 1, 8, 129, 0, 0, 0]);
         let signed_in = CheckIn {
             flags: Flags::USER_SIGNED_IN,
             ..sample()

@@ -69,10 +69,8 @@ reject_table! {
     UnknownDevice = 10, "unknownDevice", "The tenant does not accept unknown devices.";
     InvalidInventory = 11, "invalidInventory",
         "The inventory archive is not in the form of section 7 or exceeds a limit.";
-    CohortLimit = 12, "cohortLimit", "The server's limit of cohorts is reached.";
-    DeviceLimit = 13, "deviceLimit", "The server's limit of devices is reached.";
-    CellLimit = 14, "cellLimit", "The server's limit of counter cells is reached.";
-    UnknownOwner = 15, "unknownOwner", "The owner code is not in the table.";
+    DeviceLimit = 12, "deviceLimit", "The server's limit of devices is reached.";
+    UnknownOwner = 13, "unknownOwner", "The owner code is not in the table.";
 }
 
 impl RejectReason {
@@ -130,7 +128,7 @@ mod tests {
             assert_eq!(RejectReason::from_code(reason.code()), Some(*reason));
         }
         assert_eq!(RejectReason::from_code(0), None);
-        assert_eq!(RejectReason::from_code(16), None);
+        assert_eq!(RejectReason::from_code(14), None);
     }
 
     #[test]

@@ -65,8 +65,6 @@ impl Bench {
     fn new(devices: u64) -> Self {
         let limits = ShardLimits {
             devices_max: u32::MAX,
-            cells_max: 65_536,
-            cohorts_max: 16,
         };
         let mut shard = Shard::new(ShardId(0), limits, 1);
         let mut effects = Effects::default();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use muster_engine::{Cohort, DeviceRecord, Facets, PolicySet, TenantIndex, Timestamp};
+use muster_engine::{ColdRecord, DeviceRecord, Facets, PolicySet, TenantIndex, Timestamp};
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ pub trait Backend: Debug + Send + Sync {
     /// The policy set in force.
     fn policy(&self) -> &PolicySet;
 
-    /// Every cell with devices, by shard: two shards may have the same cell.
+    /// Every cell, by shard: two shards may have the same cell.
     fn cells(&self) -> Answer<'_, Vec<Cell>>;
 
     /// One device with its inventory; `None` for an unknown device.
@@ -63,13 +63,11 @@ pub struct Readiness {
     pub audit_drift: u64,
 }
 
-/// Devices that share tenant, cohort and facets.
+/// Devices that share tenant and facets.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// The tenant of the devices.
     pub tenant: TenantIndex,
-    /// Their owner and tags.
-    pub cohort: Cohort,
     /// Their facets.
     pub facets: Facets,
     /// Number of devices.
@@ -81,8 +79,8 @@ pub struct Cell {
 pub struct Device {
     /// Its record.
     pub record: DeviceRecord,
-    /// Its owner and tags.
-    pub cohort: Cohort,
+    /// Its cold record.
+    pub cold: ColdRecord,
     /// Its facets.
     pub facets: Facets,
     /// Its last accepted inventory.
@@ -138,7 +136,7 @@ pub struct Difference {
     /// The tenant of the devices.
     pub tenant: String,
     /// Their facets.
-    pub facets: u32,
+    pub facets: u64,
     /// Number of devices on disk.
     pub counted_on_disk: u64,
     /// Value of the counter.

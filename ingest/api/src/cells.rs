@@ -48,9 +48,7 @@ impl From<&Facets> for FacetNames {
 #[derive(Debug, Serialize)]
 pub(super) struct CellRow {
     tenant: String,
-    owner: &'static str,
-    tags: Vec<String>,
-    facets: u32,
+    facets: u64,
     count: u64,
     #[serde(flatten)]
     names: FacetNames,
@@ -68,12 +66,10 @@ pub(super) async fn cells(
     Ok(rows::answer("{\"cells\":[", rows, "]}".to_owned()))
 }
 
-/// In the order of tenant, cohort, facets, and each once. In place: there may be as many cells as memory is kept for.
+/// In the order of tenant and facets, and each once. In place: there may be as many cells as memory is kept for.
 fn merge(cells: &mut Vec<Cell>) {
-    fn key(cell: &Cell) -> impl Ord {
-        (cell.tenant, &cell.cohort, cell.facets)
-    }
-    cells.sort_unstable_by(|one, other| key(one).cmp(&key(other)));
+    let key = |cell: &Cell| (cell.tenant, cell.facets);
+    cells.sort_unstable_by_key(key);
     cells.dedup_by(|cell, kept| {
         let is_same = key(cell) == key(kept);
         if is_same {
@@ -86,8 +82,6 @@ fn merge(cells: &mut Vec<Cell>) {
 fn row(api: &Api, cell: Cell) -> CellRow {
     CellRow {
         tenant: tenant::name(api, cell.tenant),
-        owner: cell.cohort.owner().name(),
-        tags: cell.cohort.tags().to_vec(),
         facets: cell.facets.word().0,
         count: cell.count,
         names: FacetNames::from(&cell.facets),

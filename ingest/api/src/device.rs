@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use muster_wire::{DeviceId, Inventory};
+use muster_wire::{DeviceId, Inventory, Owner};
 use serde_json::{Value, json};
 
 use crate::backend::Device;
@@ -33,7 +33,7 @@ pub(super) async fn device(
 fn object(api: &Api, tenant: &str, device: &Device) -> Value {
     let Device {
         record,
-        cohort,
+        cold,
         facets,
         inventory,
     } = device;
@@ -57,7 +57,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "is_compliant": facets.compliance.is_compliant(),
         "sensor": facets.sensor.name(),
         "why": why::why(record, facets, rules),
-        "first_seen": times::seconds(record.first_seen),
+        "first_seen": times::seconds(cold.first_seen),
         "last_check_in": times::seconds(record.last_check_in),
         "last_contact": times::seconds(record.last_contact),
         "last_telemetry": times::seconds(record.last_telemetry),
@@ -65,9 +65,9 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "boot_id": record.boot_id,
         "payload": format!("{:08x}", record.payload),
         "flags": record.flags.names().collect::<Vec<_>>(),
-        "owner": cohort.owner().name(),
-        "tags": cohort.tags(),
-        "inventory_revision": record.inventory_revision,
+        "owner": inventory.as_ref().map_or(Owner::Unknown, |inventory| inventory.owner).name(),
+        "tags": inventory.as_ref().map_or(&[][..], |inventory| &inventory.tags),
+        "inventory_revision": cold.inventory_revision,
         "inventory": inventory.as_ref().map(inventory_object),
     })
 }

@@ -32,7 +32,7 @@ pub enum OfflineError {
     /// A shard of it cannot be counted.
     #[error(transparent)]
     Recount(#[from] RecountError),
-    /// The revision, owner or tags of a stored inventory differ from those in the record of its device.
+    /// The revision of a stored inventory differs from that in the record of its device.
     #[error(
         "shard {shard}: the stored inventory of device {device} does not match its record: restore a backup"
     )]

@@ -1,202 +1,187 @@
-//! Cells: the histogram every count is read from (design D7).
+//! Cells: the number of devices for each tenant and combination of facets, from which every count is read (design D20).
 //!
-//! A cell is an interned (tenant, cohort, facet word) with the number of devices in it. Cells are only
-//! ever added, in the order of first use, so an id stays good for the life of a data directory and a
-//! device record needs 4 bytes for all its countable attributes. One shard owns one table. Bounded by
-//! `cells_max`: a check-in that would need one more is rejected, never folded into a neighbour.
+//! Derived from the device records and kept in memory only: a recovery counts the records. A device is in exactly one
+//! cell, a cell exists while a device is in it, so there are never more cells than devices, and no device waits for
+//! one. Owned by the shard. A table that has grown keeps its memory, so entering and leaving do not allocate.
 
-use foldhash::HashMap;
+use std::hash::{BuildHasher, Hasher};
 
-use crate::bytes::Reader;
-use crate::cohort::CohortId;
-use crate::facet::{FacetWord, Facets};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::facet::FacetWord;
 use crate::ids::TenantIndex;
-
-/// Number of a cell in its shard, dense from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CellId(pub u32);
 
 /// What all devices of a cell have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
     /// Whose devices.
     pub tenant: TenantIndex,
-    /// Their cohort in this shard.
-    pub cohort: CohortId,
     /// Their facets.
     pub facets: FacetWord,
 }
 
-/// Size of [`CellKey::encode`].
-const CELL_KEY_BYTES: usize = 12;
-
-impl CellKey {
-    /// The bytes the store keeps: tenant u16, zero u16, cohort u32, facet word u32, little-endian.
-    pub fn encode(&self) -> [u8; CELL_KEY_BYTES] {
-        let mut bytes = [0; CELL_KEY_BYTES];
-        bytes[0..2].copy_from_slice(&self.tenant.0.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.cohort.0.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.facets.0.to_le_bytes());
-        bytes
-    }
-
-    /// Reads [`CellKey::encode`]; `None` if the bytes are no cell key.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let tenant = TenantIndex(reader.u16()?);
-        if reader.u16()? != 0 {
-            return None;
-        }
-        let cohort = CohortId(reader.u32()?);
-        let facets = FacetWord(reader.u32()?);
-        Facets::from_word(facets)?;
-        reader.is_empty().then_some(Self {
-            tenant,
-            cohort,
-            facets,
-        })
-    }
-}
-
-/// A cell as check-ins look at it.
+/// A cell with its count: 16 bytes, which a pair of key and count would not be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cell {
-    pub(crate) key: CellKey,
-    /// What a check-in has for [`muster_wire::CheckInRecord::codes`] if its device was filed here for these.
-    pub(crate) codes: [u8; 5],
+struct Cell {
+    facets: FacetWord,
+    tenant: TenantIndex,
+    /// Never 0.
+    devices: u32,
 }
+
+/// Size of an entry in the table.
+pub const CELL_BYTES: usize = size_of::<Cell>();
+
+const _: () = assert!(CELL_BYTES == 16);
 
 impl Cell {
-    fn new(key: CellKey) -> Self {
-        // Codes that no check-in has, where the facets cannot be told.
-        let codes = Facets::from_word(key.facets).map_or([u8::MAX; 5], |facets| facets.codes());
-        Self { key, codes }
+    fn key(&self) -> CellKey {
+        CellKey {
+            tenant: self.tenant,
+            facets: self.facets,
+        }
     }
 }
 
-/// The cells of one shard and how many devices each holds.
+/// The cells of one shard.
 #[derive(Debug)]
 pub(crate) struct CellTable {
-    cells: Vec<Cell>,
-    counts: Vec<u32>,
-    ids: HashMap<CellKey, CellId>,
-    max: usize,
+    cells: HashTable<Cell>,
+    hash: FixedState,
+    /// Cells by tenant.
+    of_tenants: Vec<u32>,
 }
 
 impl CellTable {
-    /// An empty table that never grows beyond `max` cells.
-    pub(crate) fn new(max: usize) -> Self {
+    /// An empty table. Clients choose facets, so `seed` should be unpredictable to them.
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
-            cells: Vec::new(),
-            counts: Vec::new(),
-            ids: HashMap::default(),
-            max,
+            cells: HashTable::new(),
+            hash: FixedState::with_seed(seed),
+            of_tenants: Vec::new(),
         }
-    }
-
-    /// Changes the bound. Cells beyond it stay; new ones are refused.
-    pub(crate) fn set_max(&mut self, max: usize) {
-        self.max = max;
-    }
-
-    /// The cell of `key`, and whether it is new; `None` if the table is full.
-    pub(crate) fn intern(&mut self, key: CellKey) -> Option<(CellId, bool)> {
-        if let Some(&id) = self.ids.get(&key) {
-            return Some((id, false));
-        }
-        if self.cells.len() >= self.max {
-            return None;
-        }
-        let id = CellId(self.cells.len() as u32);
-        self.cells.push(Cell::new(key));
-        self.counts.push(0);
-        self.ids.insert(key, id);
-        Some((id, true))
-    }
-
-    /// What the devices of a cell have in common. Ids come from this table, so they are in range.
-    pub(crate) fn key(&self, id: CellId) -> CellKey {
-        self.cell(id).key
-    }
-
-    /// The same, with what a check-in is compared with.
-    pub(crate) fn cell(&self, id: CellId) -> &Cell {
-        &self.cells[id.0 as usize]
-    }
-
-    /// The key of an id read from disk.
-    pub(crate) fn get(&self, id: CellId) -> Option<CellKey> {
-        self.cells.get(id.0 as usize).map(|cell| cell.key)
     }
 
     /// One device more in this cell.
-    pub(crate) fn enter(&mut self, id: CellId) {
-        self.counts[id.0 as usize] += 1;
+    pub(crate) fn enter(&mut self, key: CellKey) {
+        let Self {
+            cells,
+            hash: state,
+            of_tenants,
+        } = self;
+        let hash = hash_of(state, key);
+        match cells.entry(
+            hash,
+            |cell| cell.key() == key,
+            |cell| hash_of(state, cell.key()),
+        ) {
+            Entry::Occupied(mut cell) => cell.get_mut().devices += 1,
+            Entry::Vacant(cell) => {
+                let tenant = usize::from(key.tenant);
+                if of_tenants.len() <= tenant {
+                    of_tenants.resize(tenant + 1, 0);
+                }
+                of_tenants[tenant] += 1;
+                cell.insert(Cell {
+                    facets: key.facets,
+                    tenant: key.tenant,
+                    devices: 1,
+                });
+            }
+        }
     }
 
-    /// One device less in this cell. A count below zero is a broken invariant, never bad input.
-    pub(crate) fn leave(&mut self, id: CellId) {
-        let count = &mut self.counts[id.0 as usize];
-        *count = count
-            .checked_sub(1)
+    /// One device less in this cell, which ends with its last device. To leave a cell that does not exist is a broken
+    /// invariant, never bad input.
+    pub(crate) fn leave(&mut self, key: CellKey) {
+        let hash = hash_of(&self.hash, key);
+        let mut cell = self
+            .cells
+            .find_entry(hash, |cell| cell.key() == key)
             .expect("a device left a cell that holds none");
+        if cell.get().devices > 1 {
+            cell.get_mut().devices -= 1;
+        } else {
+            cell.remove();
+            self.of_tenants[usize::from(key.tenant)] -= 1;
+        }
     }
 
-    /// Every cell with its number of devices, in the order of ids.
+    /// Number of devices in this cell.
+    pub(crate) fn devices(&self, key: CellKey) -> u32 {
+        let hash = hash_of(&self.hash, key);
+        let cell = self.cells.find(hash, |cell| cell.key() == key);
+        cell.map_or(0, |cell| cell.devices)
+    }
+
+    /// Number of cells by tenant.
+    pub(crate) fn of_tenants(&self) -> &[u32] {
+        &self.of_tenants
+    }
+
+    /// Every cell with its number of devices, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CellKey, u32)> + '_ {
-        self.cells
-            .iter()
-            .map(|cell| cell.key)
-            .zip(self.counts.iter().copied())
+        self.cells.iter().map(|cell| (cell.key(), cell.devices))
     }
+}
 
-    /// Number of cells.
-    pub(crate) fn len(&self) -> usize {
-        self.cells.len()
-    }
+fn hash_of(state: &FixedState, key: CellKey) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write_u64(key.facets.0);
+    hasher.write_u16(key.tenant.0);
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(tenant: u16) -> CellKey {
+    fn key(tenant: u16, facets: u64) -> CellKey {
         CellKey {
             tenant: TenantIndex(tenant),
-            cohort: CohortId(0),
-            facets: Facets::default().word(),
+            facets: FacetWord(facets),
         }
     }
 
     #[test]
-    fn interning_is_stable_and_bounded() {
-        let mut table = CellTable::new(2);
-        assert_eq!(table.intern(key(0)), Some((CellId(0), true)));
-        assert_eq!(table.intern(key(1)), Some((CellId(1), true)));
-        assert_eq!(table.intern(key(0)), Some((CellId(0), false)));
-        assert_eq!(table.intern(key(2)), None);
-        assert_eq!(table.len(), 2);
+    fn a_cell_exists_while_a_device_is_in_it() {
+        let mut table = CellTable::new(7);
+        for cell in [key(0, 1), key(1, 1), key(0, 1)] {
+            table.enter(cell);
+        }
+        let mut cells: Vec<_> = table.iter().collect();
+        cells.sort_unstable();
+        assert_eq!(cells, [(key(0, 1), 2), (key(1, 1), 1)]);
+        assert_eq!(table.of_tenants(), [1, 1]);
+        table.leave(key(0, 1));
+        table.leave(key(1, 1));
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(key(0, 1), 1)]);
+        assert_eq!((table.devices(key(0, 1)), table.devices(key(1, 1))), (1, 0));
+        assert_eq!(table.of_tenants(), [1, 0]);
     }
 
+    /// The hot path may not allocate, whatever states devices walk through.
     #[test]
-    fn keys_round_trip_and_other_bytes_are_refused() {
-        let cell = CellKey {
-            tenant: TenantIndex(513),
-            cohort: CohortId(70_000),
-            ..key(0)
-        };
-        assert_eq!(CellKey::decode(&cell.encode()), Some(cell));
-        assert_eq!(CellKey::decode(&cell.encode()[..11]), None);
-        let mut spoiled = cell.encode();
-        spoiled[2] = 1;
-        assert_eq!(CellKey::decode(&spoiled), None);
+    fn a_table_grows_with_its_cells_and_not_with_moves() {
+        let mut table = CellTable::new(7);
+        (0..1000).for_each(|facets| table.enter(key(0, facets)));
+        let mut capacity = table.cells.capacity();
+        let mut growths = 0;
+        for facets in 0..100_000 {
+            table.leave(key(0, facets));
+            table.enter(key(0, facets + 1000));
+            growths += u32::from(table.cells.capacity() > capacity);
+            capacity = capacity.max(table.cells.capacity());
+        }
+        assert_eq!(table.iter().count(), 1000);
+        assert!(growths <= 1, "{growths}: once, for the cells that went");
     }
 
     #[test]
     #[should_panic(expected = "holds none")]
     fn leaving_an_empty_cell_is_a_broken_invariant() {
-        let mut table = CellTable::new(1);
-        let (id, _) = table.intern(key(0)).unwrap();
-        table.leave(id);
+        CellTable::new(7).leave(key(0, 1));
     }
 }

@@ -1,15 +1,24 @@
-//! The state kept per device: 64 bytes, one cache line (design D6).
+//! The state kept per device: a hot record of one cache line, and a cold one of what check-ins do not read (design D21).
+//!
+//! Plain values. The slab keeps both in the same slot, each in an array of its own.
 
 use muster_wire::{DeviceId, Flags};
 
 use crate::bytes::Reader;
-use crate::cell::CellId;
+use crate::cell::CellKey;
+use crate::facet::{FacetWord, Facets};
 use crate::ids::TenantIndex;
 
 /// Size of a device record in memory and on disk.
 pub const DEVICE_RECORD_BYTES: usize = 64;
 
-/// The record of one device. Countable attributes are stored in its cell, not here.
+/// Size of a cold record in memory and on disk.
+pub const COLD_RECORD_BYTES: usize = 8;
+
+/// Zero bytes of an encoded record, between facets and boot id.
+const SPARE: [u8; 4] = [0; 4];
+
+/// The record of one device, as check-ins read and write it.
 ///
 /// Times are receive times in seconds since the epoch, 0 = never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,16 +28,12 @@ pub struct DeviceRecord {
     pub device_id: DeviceId,
     /// Highest accepted check-in seq; 0 before the first check-in.
     pub seq: u64,
-    /// The cell that the device is counted in.
-    pub cell: CellId,
+    /// Result of the last evaluation; with the tenant, the cell that the device is counted in.
+    pub facets: FacetWord,
     /// Changes when the device restarts (R15).
     pub boot_id: u32,
     /// Short hash of the onboarding payload in force (R15, C11).
     pub payload: u32,
-    /// Highest accepted inventory revision; 0 before the first inventory.
-    pub inventory_revision: u32,
-    /// When this server created the device.
-    pub first_seen: u32,
     /// Last accepted check-in.
     pub last_check_in: u32,
     /// R17's C: last check-in of the onboarded sensor with command and control working.
@@ -51,23 +56,30 @@ impl DeviceRecord {
         !self.device_id.is_zero()
     }
 
-    /// The encoding in a page: the fields in declaration order, little-endian.
+    /// The cell that the device is counted in.
+    pub(crate) fn cell(&self) -> CellKey {
+        CellKey {
+            tenant: self.tenant,
+            facets: self.facets,
+        }
+    }
+
+    /// The encoding in a page: the fields in declaration order, little-endian, four zero bytes before the boot id.
     pub fn encode(&self) -> [u8; DEVICE_RECORD_BYTES] {
         let mut bytes = [0; DEVICE_RECORD_BYTES];
         bytes[0..16].copy_from_slice(self.device_id.as_bytes());
         bytes[16..24].copy_from_slice(&self.seq.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.facets.0.to_le_bytes());
+        bytes[32..36].copy_from_slice(&SPARE);
         let words = [
-            self.cell.0,
             self.boot_id,
             self.payload,
-            self.inventory_revision,
-            self.first_seen,
             self.last_check_in,
             self.last_contact,
             self.last_telemetry,
             self.last_full_report,
         ];
-        for (chunk, word) in bytes[24..60].as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        for (chunk, word) in bytes[36..60].as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *chunk = word.to_le_bytes();
         }
         bytes[60..62].copy_from_slice(&self.flags.bits().to_le_bytes());
@@ -75,22 +87,57 @@ impl DeviceRecord {
         bytes
     }
 
-    /// Decodes [`DeviceRecord::encode`]; `None` if the input ends early or has unknown flags.
+    /// Decodes [`DeviceRecord::encode`]; `None` if no device can have such a record, or the input ends early.
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            device_id: DeviceId::from_bytes(reader.array()?),
-            seq: reader.u64()?,
-            cell: CellId(reader.u32()?),
+        let device_id = DeviceId::from_bytes(reader.array()?);
+        let seq = reader.u64()?;
+        let facets = FacetWord(reader.u64()?);
+        if reader.array()? != SPARE {
+            return None;
+        }
+        let record = Self {
+            device_id,
+            seq,
+            facets,
             boot_id: reader.u32()?,
             payload: reader.u32()?,
-            inventory_revision: reader.u32()?,
-            first_seen: reader.u32()?,
             last_check_in: reader.u32()?,
             last_contact: reader.u32()?,
             last_telemetry: reader.u32()?,
             last_full_report: reader.u32()?,
             flags: Flags::from_bits(reader.u16()?)?,
             tenant: TenantIndex(reader.u16()?),
+        };
+        let valid = !record.is_occupied() || Facets::from_word(facets).is_some();
+        valid.then_some(record)
+    }
+}
+
+/// What a device has besides its [`DeviceRecord`]: facts that a check-in neither changes nor, as a rule, reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColdRecord {
+    /// Highest accepted inventory revision; 0 before the first inventory.
+    pub inventory_revision: u32,
+    /// When this server created the device.
+    pub first_seen: u32,
+}
+
+const _: () = assert!(size_of::<ColdRecord>() == COLD_RECORD_BYTES);
+
+impl ColdRecord {
+    /// The encoding in a page: the fields in declaration order, little-endian.
+    pub fn encode(&self) -> [u8; COLD_RECORD_BYTES] {
+        let mut bytes = [0; COLD_RECORD_BYTES];
+        bytes[0..4].copy_from_slice(&self.inventory_revision.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.first_seen.to_le_bytes());
+        bytes
+    }
+
+    /// Decodes [`ColdRecord::encode`]; `None` if the input ends early.
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            inventory_revision: reader.u32()?,
+            first_seen: reader.u32()?,
         })
     }
 }
@@ -99,25 +146,49 @@ impl DeviceRecord {
 mod tests {
     use super::*;
 
-    #[test]
-    fn encoding_round_trips() {
-        let record = DeviceRecord {
+    fn record() -> DeviceRecord {
+        DeviceRecord {
             device_id: DeviceId::from_bytes(std::array::from_fn(|i| i as u8 + 1)),
             seq: u64::MAX - 1,
-            cell: CellId(2),
+            facets: Facets::default().word(),
             boot_id: 3,
             payload: 4,
-            inventory_revision: 5,
-            first_seen: 6,
             last_check_in: 7,
             last_contact: 8,
             last_telemetry: 9,
             last_full_report: 10,
             flags: Flags::from_bits(0x0801).unwrap(),
             tenant: TenantIndex(11),
-        };
+        }
+    }
+
+    #[test]
+    fn encoding_round_trips() {
+        let record = record();
         let bytes = record.encode();
         assert_eq!(DeviceRecord::decode(&mut Reader::new(&bytes)), Some(record));
         assert_eq!(DeviceRecord::decode(&mut Reader::new(&bytes[..63])), None);
+        let cold = ColdRecord {
+            inventory_revision: 5,
+            first_seen: 6,
+        };
+        let bytes = cold.encode();
+        assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes)), Some(cold));
+        assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes[..7])), None);
+    }
+
+    #[test]
+    fn what_no_device_can_have_is_refused() {
+        for (what, at, value) in [
+            ("a risk that does not exist", 24, 0xff),
+            ("a spare bit of the facets", 31, 0x80),
+            ("a spare byte", 35, 1),
+            ("a reserved flag", 61, 0x80),
+        ] {
+            let mut bytes = record().encode();
+            bytes[at] = value;
+            let decoded = DeviceRecord::decode(&mut Reader::new(&bytes));
+            assert_eq!(decoded, None, "{what}");
+        }
     }
 }

@@ -7,8 +7,6 @@
 
 use muster_wire::{DeviceId, Rejection};
 
-use crate::cell::CellId;
-use crate::cohort::CohortId;
 use crate::ids::{PageNumber, TenantIndex};
 use crate::journal::JournalBuffer;
 
@@ -67,10 +65,6 @@ pub struct Effects {
     /// Receive time of the batch in seconds since the epoch, as in records.
     pub(crate) now: u32,
     pub(crate) journal: JournalBuffer,
-    /// Cells first used in this batch, encoded by [`crate::cell::CellKey::encode`].
-    pub cells: Vec<(CellId, Vec<u8>)>,
-    /// Cohorts first used in this batch, encoded by [`crate::cohort::Cohort::encode`].
-    pub cohorts: Vec<(CohortId, Vec<u8>)>,
     /// Inventories accepted in this batch.
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.
@@ -85,8 +79,6 @@ impl Effects {
     /// Clears all buffers and keeps their capacity.
     pub(crate) fn clear(&mut self) {
         self.journal.clear();
-        self.cells.clear();
-        self.cohorts.clear();
         self.inventories.clear();
         self.pages.clear();
         self.transitions = 0;

@@ -1,9 +1,9 @@
-//! Facets: the countable attributes of a device, packed into one 32-bit word (design D7).
+//! Facets: the countable attributes of a device, packed into one 64-bit word (design D20).
 //!
 //! The word holds reported attributes (platform, agent, onboarding, risk …) and derived ones (sensor, compliance,
-//! threat setting). The cell of a device has its word, so the device record does not repeat them. Attributes that
-//! follow from the word alone (`managedBy`, `onboardingStatus`) are not stored. Pure values; the rules that derive them
-//! are in [`crate::rules`].
+//! threat setting). It is in the record of the device, and with the tenant the key of its cell. Attributes that follow
+//! from the word alone (`managedBy`, `onboardingStatus`) are not stored. Pure values; the rules that derive them are in
+//! [`crate::rules`].
 
 use muster_wire::{Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 
@@ -27,44 +27,61 @@ impl Field {
         }
     }
 
-    const fn put(&self, value: u32) -> u32 {
+    const fn put(&self, value: u64) -> u64 {
         value << self.shift
     }
 
-    const fn get(&self, word: u32) -> u32 {
+    const fn get(&self, word: u64) -> u64 {
         (word >> self.shift) & ((1 << self.bits) - 1)
+    }
+
+    /// The value of a field of one byte.
+    const fn code(&self, word: u64) -> u8 {
+        self.get(word) as u8
     }
 }
 
-const PLATFORM: Field = Field { shift: 0, bits: 4 };
-const AGENT: Field = Field::after(&PLATFORM, 4);
-const ONBOARDED: Field = Field::after(&AGENT, 1);
-const FOREIGN_ORG: Field = Field::after(&ONBOARDED, 1);
+// The lowest bits are the codes of a check-in, as `CheckInRecord::codes` has them, to be compared at once.
+const RISK: Field = Field { shift: 0, bits: 8 };
+const PARTNER: Field = Field::after(&RISK, 8);
+const ONBOARDING: Field = Field::after(&PARTNER, 8);
+const PLATFORM: Field = Field::after(&ONBOARDING, 8);
+const AGENT: Field = Field::after(&PLATFORM, 8);
+const FOREIGN_ORG: Field = Field::after(&AGENT, 1);
 const EVER_ONBOARDED: Field = Field::after(&FOREIGN_ORG, 1);
-const RISK: Field = Field::after(&EVER_ONBOARDED, 3);
-const PARTNER: Field = Field::after(&RISK, 4);
-const REGISTERED: Field = Field::after(&PARTNER, 1);
+const REGISTERED: Field = Field::after(&EVER_ONBOARDED, 1);
 const SENSOR: Field = Field::after(&REGISTERED, 3);
 const COMPLIANCE: Field = Field::after(&SENSOR, 3);
 const THREAT_SETTING: Field = Field::after(&COMPLIANCE, 3);
 
-// Every set fits its field, and the fields fit the word.
-const _: () = assert!(Platform::ALL.len() <= 1 << PLATFORM.bits);
-const _: () = assert!(ManagementAgent::ALL.len() <= 1 << AGENT.bits);
-const _: () = assert!(Risk::ALL.len() <= 1 << RISK.bits);
-const _: () = assert!(PartnerThreatState::ALL.len() <= 1 << PARTNER.bits);
+// Every set fits its field, and words fit the integers that JavaScript reads exactly: the API gives them as numbers.
 const _: () = assert!(SensorState::ALL.len() <= 1 << SENSOR.bits);
 const _: () = assert!(Compliance::ALL.len() <= 1 << COMPLIANCE.bits);
 const _: () = assert!(ThreatSetting::ALL.len() <= 1 << THREAT_SETTING.bits);
-const _: () = assert!(THREAT_SETTING.shift + THREAT_SETTING.bits <= u32::BITS);
+const _: () = assert!(THREAT_SETTING.shift + THREAT_SETTING.bits <= 53);
+
+/// How many combinations of facets devices of one tenant can have, and so its cells: all that they can report, with the
+/// sensor states that R17 can give: 5 while onboarded, 4 afterwards, 1 before.
+pub const COMBINATIONS_MAX: usize = Risk::ALL.len()
+    * PartnerThreatState::ALL.len()
+    * Platform::ALL.len()
+    * ManagementAgent::ALL.len()
+    * (5 + 4 + 1)
+    // Foreign organisation and registered; setting error, which R3 reads.
+    * (2 * 2 * 2);
 
 /// [`Facets`] packed; equal words mean equal facets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FacetWord(pub u32);
+pub struct FacetWord(pub u64);
 
 impl FacetWord {
+    /// The [`muster_wire::CheckInRecord::codes`] of a check-in that reports these facets.
+    pub(crate) const fn codes(self) -> u64 {
+        self.0 & ((1 << FOREIGN_ORG.shift) - 1)
+    }
+
     pub(crate) const fn onboarded(self) -> bool {
-        ONBOARDED.get(self.0) == 1
+        ONBOARDING.code(self.0) == Onboarding::Onboarded.code()
     }
 
     pub(crate) const fn ever_onboarded(self) -> bool {
@@ -74,7 +91,7 @@ impl FacetWord {
     /// These facets with this sensor state.
     pub(crate) const fn with_sensor(self, sensor: SensorState) -> Self {
         let others = !SENSOR.put((1 << SENSOR.bits) - 1);
-        Self(self.0 & others | SENSOR.put(sensor.index()))
+        Self(self.0 & others | SENSOR.put(sensor.index() as u64))
     }
 }
 
@@ -127,53 +144,42 @@ impl Default for Facets {
 impl Facets {
     /// The packed form.
     pub fn word(&self) -> FacetWord {
+        let onboarding = if self.onboarded {
+            Onboarding::Onboarded
+        } else {
+            Onboarding::NotOnboarded
+        };
         FacetWord(
-            PLATFORM.put(self.platform.index() as u32)
-                | AGENT.put(self.management_agent.index() as u32)
-                | ONBOARDED.put(u32::from(self.onboarded))
-                | FOREIGN_ORG.put(u32::from(self.foreign_org))
-                | EVER_ONBOARDED.put(u32::from(self.ever_onboarded))
-                | RISK.put(self.risk.index() as u32)
-                | PARTNER.put(self.partner_threat.index() as u32)
-                | REGISTERED.put(u32::from(self.registered))
-                | SENSOR.put(self.sensor.index())
-                | COMPLIANCE.put(self.compliance.index())
-                | THREAT_SETTING.put(self.threat_setting.index()),
+            RISK.put(self.risk.code().into())
+                | PARTNER.put(self.partner_threat.code().into())
+                | ONBOARDING.put(onboarding.code().into())
+                | PLATFORM.put(self.platform.code().into())
+                | AGENT.put(self.management_agent.code().into())
+                | FOREIGN_ORG.put(self.foreign_org.into())
+                | EVER_ONBOARDED.put(self.ever_onboarded.into())
+                | REGISTERED.put(self.registered.into())
+                | SENSOR.put(self.sensor.index().into())
+                | COMPLIANCE.put(self.compliance.index().into())
+                | THREAT_SETTING.put(self.threat_setting.index().into()),
         )
     }
 
     /// Unpacks a word; `None` if [`Facets::word`] cannot have produced it.
     pub fn from_word(FacetWord(word): FacetWord) -> Option<Self> {
         let facets = Self {
-            platform: *Platform::ALL.get(PLATFORM.get(word) as usize)?,
-            management_agent: *ManagementAgent::ALL.get(AGENT.get(word) as usize)?,
-            onboarded: ONBOARDED.get(word) == 1,
+            platform: Platform::from_code(PLATFORM.code(word))?,
+            management_agent: ManagementAgent::from_code(AGENT.code(word))?,
+            onboarded: Onboarding::from_code(ONBOARDING.code(word))? == Onboarding::Onboarded,
             foreign_org: FOREIGN_ORG.get(word) == 1,
             ever_onboarded: EVER_ONBOARDED.get(word) == 1,
-            risk: *Risk::ALL.get(RISK.get(word) as usize)?,
-            partner_threat: *PartnerThreatState::ALL.get(PARTNER.get(word) as usize)?,
+            risk: Risk::from_code(RISK.code(word))?,
+            partner_threat: PartnerThreatState::from_code(PARTNER.code(word))?,
             registered: REGISTERED.get(word) == 1,
-            sensor: SensorState::from_index(SENSOR.get(word))?,
-            compliance: Compliance::from_index(COMPLIANCE.get(word))?,
-            threat_setting: ThreatSetting::from_index(THREAT_SETTING.get(word))?,
+            sensor: SensorState::from_index(SENSOR.get(word) as u32)?,
+            compliance: Compliance::from_index(COMPLIANCE.get(word) as u32)?,
+            threat_setting: ThreatSetting::from_index(THREAT_SETTING.get(word) as u32)?,
         };
         (facets.word() == FacetWord(word)).then_some(facets)
-    }
-
-    /// The [`muster_wire::CheckInRecord::codes`] of a check-in that reports these facets.
-    pub(crate) fn codes(&self) -> [u8; 5] {
-        let onboarding = if self.onboarded {
-            Onboarding::Onboarded
-        } else {
-            Onboarding::NotOnboarded
-        };
-        [
-            self.risk.code(),
-            self.partner_threat.code(),
-            onboarding.code(),
-            self.platform.code(),
-            self.management_agent.code(),
-        ]
     }
 
     /// Sets the facets that are reported by flags.
@@ -262,11 +268,15 @@ mod tests {
 
     #[test]
     fn a_word_with_unknown_members_or_spare_bits_is_refused() {
-        assert_eq!(Facets::from_word(FacetWord(u32::MAX)), None);
+        assert_eq!(Facets::from_word(FacetWord(u64::MAX)), None);
         let spare = 1 << (THREAT_SETTING.shift + THREAT_SETTING.bits);
         assert_eq!(
             Facets::from_word(FacetWord(Facets::default().word().0 | spare)),
             None
         );
+        for field in [RISK, PARTNER, ONBOARDING, PLATFORM, AGENT] {
+            let unknown = Facets::default().word().0 | field.put(0xff);
+            assert_eq!(Facets::from_word(FacetWord(unknown)), None);
+        }
     }
 }

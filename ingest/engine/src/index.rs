@@ -173,6 +173,7 @@ fn hash_device(state: &FixedState, tenant: TenantIndex, device: &DeviceId) -> u6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::ColdRecord;
 
     /// The memory bound of the server counts on it.
     #[test]
@@ -182,10 +183,13 @@ mod tests {
         for number in 0..DEVICES {
             let device_id = DeviceId::from_bytes(u128::from(number + 1).to_le_bytes());
             let hash = index.hash(TenantIndex(0), &device_id);
-            let slot = slab.insert(DeviceRecord {
-                device_id,
-                ..DeviceRecord::default()
-            });
+            let slot = slab.insert(
+                DeviceRecord {
+                    device_id,
+                    ..DeviceRecord::default()
+                },
+                ColdRecord::default(),
+            );
             index.insert(hash, slot, &slab);
         }
         assert_eq!(index.len(), DEVICES as usize);
@@ -206,10 +210,13 @@ mod tests {
         let mut add = |index: &mut DeviceIndex, number: usize| {
             let device_id = DeviceId::from_bytes((number as u128 + 1).to_le_bytes());
             let hash = index.hash(TenantIndex(0), &device_id);
-            let slot = slab.insert(DeviceRecord {
-                device_id,
-                ..DeviceRecord::default()
-            });
+            let slot = slab.insert(
+                DeviceRecord {
+                    device_id,
+                    ..DeviceRecord::default()
+                },
+                ColdRecord::default(),
+            );
             let capacity = index.tables[table_of(hash)].capacity();
             index.insert(hash, slot, &slab);
             index.tables[table_of(hash)].capacity() > capacity

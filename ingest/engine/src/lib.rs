@@ -5,13 +5,12 @@
 //! docs/reference/DOMAIN.md by number (R2, R17 …) and mirror its tables. [`model`] is the slow, obvious oracle that the
 //! rest is tested against.
 //!
-//! Deliberately absent: IO, clocks, threads, randomness, logging. This crate encodes and decodes journal values, pages
-//! and table entries; the store persists them.
+//! Deliberately absent: IO, clocks, threads, randomness, logging. This crate encodes and decodes journal values and
+//! pages; the store persists them.
 #![forbid(unsafe_code)]
 
 mod bytes;
 pub mod cell;
-pub mod cohort;
 pub mod counts;
 pub mod device;
 pub mod effects;
@@ -28,12 +27,11 @@ mod shard_map;
 mod slab;
 mod time;
 
-pub use cell::{CellId, CellKey};
-pub use cohort::{Cohort, CohortId};
+pub use cell::{CELL_BYTES, CellKey};
 pub use counts::Counts;
-pub use device::DeviceRecord;
+pub use device::{ColdRecord, DeviceRecord};
 pub use effects::{Effects, Outcome};
-pub use facet::{FacetWord, Facets};
+pub use facet::{COMBINATIONS_MAX, FacetWord, Facets};
 pub use ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
 pub use index::{INDEX_TABLES, index_table_entries};
 pub use policy::{PolicySet, TenantPolicy};

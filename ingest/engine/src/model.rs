@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 
 use muster_wire::{CheckInRecord, DeviceId, Flags, Inventory, Onboarding};
 
-use crate::cohort::Cohort;
 use crate::facet::Facets;
 use crate::ids::TenantIndex;
 use crate::policy::{PolicySet, TenantPolicy};
@@ -123,8 +122,8 @@ impl ModelDevice {
     }
 }
 
-/// The key of a cell, with the cohort itself instead of its id.
-pub type ModelCell = (TenantIndex, Cohort, Facets);
+/// The key of a cell.
+pub type ModelCell = (TenantIndex, Facets);
 
 /// The state of a whole server, one plain record per device.
 #[derive(Clone, Debug, Default)]
@@ -136,7 +135,6 @@ pub struct Model {
 struct ModelEntry {
     device: ModelDevice,
     inventory_revision: u32,
-    cohort: Cohort,
 }
 
 impl Model {
@@ -170,7 +168,6 @@ impl Model {
             std::cmp::Ordering::Equal => Answer::Duplicate,
             std::cmp::Ordering::Greater => {
                 entry.inventory_revision = inventory.revision;
-                entry.cohort = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
                 Answer::Accepted
             }
         }
@@ -222,9 +219,7 @@ impl Model {
                 continue;
             };
             let facets = entry.device.facets(rules, now);
-            *cells
-                .entry((*tenant, entry.cohort.clone(), facets))
-                .or_default() += 1;
+            *cells.entry((*tenant, facets)).or_default() += 1;
         }
         cells
     }

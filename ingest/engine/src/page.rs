@@ -1,19 +1,20 @@
-//! The encoding of a page: a fixed run of device records, and the sequence up to which they include events.
+//! The encoding of a page: the records of a fixed run of slots, and the sequence up to which they include events.
 //!
 //! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, sequence u64, then [`PAGE_RECORDS`]
-//! records of 64 bytes; an empty slot is all zero. The sequence lets a replay skip events that the page already
-//! includes, so the pages of one checkpoint can be written at different times, without stopping ingest (docs/adr/0004).
-//! Fixed size. Checksums belong to the store.
+//! records of 64 bytes and as many cold records of 8; an empty slot is all zero. The sequence lets a replay skip events
+//! that the page already includes, so the pages of one checkpoint can be written at different times, without stopping
+//! ingest (docs/adr/0004). Fixed size. Checksums belong to the store.
 
 use crate::bytes::Reader;
-use crate::device::{DEVICE_RECORD_BYTES, DeviceRecord};
+use crate::device::{COLD_RECORD_BYTES, ColdRecord, DEVICE_RECORD_BYTES, DeviceRecord};
 use crate::ids::{PAGE_RECORDS, Revision, Sequence};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 16;
 
 /// Size of a page image.
-pub const PAGE_BYTES: usize = HEADER_BYTES + PAGE_RECORDS * DEVICE_RECORD_BYTES;
+pub const PAGE_BYTES: usize =
+    HEADER_BYTES + PAGE_RECORDS * (DEVICE_RECORD_BYTES + COLD_RECORD_BYTES);
 
 /// A decoded page.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Page {
     pub sequence: Sequence,
     /// The records, by slot within the page.
     pub records: Box<[DeviceRecord; PAGE_RECORDS]>,
+    /// The cold records of the same slots.
+    pub cold: Box<[ColdRecord; PAGE_RECORDS]>,
 }
 
 /// Encodes a page.
@@ -31,12 +34,16 @@ pub fn encode(
     revision: Revision,
     sequence: Sequence,
     records: &[DeviceRecord; PAGE_RECORDS],
+    cold: &[ColdRecord; PAGE_RECORDS],
 ) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(PAGE_BYTES);
     bytes.extend([FORMAT, 0, 0, 0]);
     bytes.extend(revision.0.to_le_bytes());
     bytes.extend(sequence.0.to_le_bytes());
     for record in records {
+        bytes.extend_from_slice(&record.encode());
+    }
+    for record in cold {
         bytes.extend_from_slice(&record.encode());
     }
     bytes
@@ -53,10 +60,14 @@ pub fn decode(bytes: &[u8]) -> Option<Page> {
     let records = (0..PAGE_RECORDS)
         .map(|_| DeviceRecord::decode(&mut reader))
         .collect::<Option<Vec<_>>>()?;
+    let cold = (0..PAGE_RECORDS)
+        .map(|_| ColdRecord::decode(&mut reader))
+        .collect::<Option<Vec<_>>>()?;
     Some(Page {
         revision,
         sequence,
         records: records.try_into().ok()?,
+        cold: cold.try_into().ok()?,
     })
 }
 
@@ -68,11 +79,13 @@ mod tests {
     fn pages_round_trip_and_other_bytes_are_refused() {
         let mut records = [DeviceRecord::default(); PAGE_RECORDS];
         records[5].seq = 9;
-        let bytes = encode(Revision(3), Sequence(42), &records);
+        let mut cold = [ColdRecord::default(); PAGE_RECORDS];
+        cold[127].first_seen = 10;
+        let bytes = encode(Revision(3), Sequence(42), &records, &cold);
         assert_eq!(bytes.len(), PAGE_BYTES);
         let page = decode(&bytes).unwrap();
         assert_eq!((page.revision, page.sequence), (Revision(3), Sequence(42)));
-        assert_eq!(*page.records, records);
+        assert_eq!((*page.records, *page.cold), (records, cold));
         assert!(decode(&bytes[1..]).is_none());
         let mut newer = bytes;
         newer[0] = FORMAT + 1;

@@ -5,15 +5,14 @@
 //! ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them durable before it acknowledges. Bounded
 //! by [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
 //!
-//! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (one slab chunk
-//! per 8,192 devices) and for a new cell.
+//! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (a chunk of records
+//! per 8,192 devices) and while there are more cells than ever before.
 
 mod apply;
 mod audit;
 mod checkpoint;
 mod dirty;
 mod evaluation;
-mod evaluation_progress;
 mod inventory;
 mod lookup;
 pub(crate) mod recovery;
@@ -25,8 +24,7 @@ use std::sync::Arc;
 use muster_wire::DeviceId;
 
 use crate::cell::{CellKey, CellTable};
-use crate::cohort::{Cohort, CohortId, CohortTable};
-use crate::device::DeviceRecord;
+use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::Effects;
 use crate::ids::{Revision, Sequence, ShardId, TenantIndex};
 use crate::index::DeviceIndex;
@@ -40,17 +38,12 @@ pub use checkpoint::CheckpointProgress;
 
 use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
-use evaluation_progress::EvaluationProgress;
 
 /// Limits that bound a shard's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardLimits {
-    /// Devices, about 75 bytes each. Beyond it new ones are rejected with `deviceLimit`.
+    /// Devices, about 85 bytes each. Beyond it new ones are rejected with `deviceLimit`.
     pub devices_max: u32,
-    /// Cells, about 60 bytes each. Beyond it events that need a new one are rejected with `cellLimit`.
-    pub cells_max: usize,
-    /// Cohorts, at most about 4 KiB each. Beyond it events that need a new one are rejected with `cohortLimit`.
-    pub cohorts_max: usize,
 }
 
 /// The state of one shard.
@@ -64,14 +57,12 @@ pub struct Shard {
     devices: DeviceSlab,
     index: DeviceIndex,
     cells: CellTable,
-    cohorts: CohortTable,
     checkpoint: Checkpoint,
     audit: Audit,
-    evaluation: EvaluationProgress,
 }
 
 impl Shard {
-    /// An empty shard. `hash_seed` keys the device index and should be unpredictable to clients.
+    /// An empty shard. `hash_seed` keys its hash tables and should be unpredictable to clients.
     pub fn new(id: ShardId, limits: ShardLimits, hash_seed: u64) -> Self {
         Self {
             id,
@@ -80,11 +71,9 @@ impl Shard {
             sequence: Sequence(0),
             devices: DeviceSlab::default(),
             index: DeviceIndex::new(hash_seed),
-            cells: CellTable::new(limits.cells_max),
-            cohorts: CohortTable::new(limits.cohorts_max),
+            cells: CellTable::new(hash_seed),
             checkpoint: Checkpoint::default(),
             audit: Audit::default(),
-            evaluation: EvaluationProgress::default(),
         }
     }
 
@@ -169,28 +158,29 @@ impl Shard {
         self.devices.slots()
     }
 
-    /// The counters: every cell with its number of devices.
+    /// Number of cells by tenant, up to the last tenant that has had any.
+    pub fn cells_of_tenants(&self) -> &[u32] {
+        self.cells.of_tenants()
+    }
+
+    /// The counters: every cell with its number of devices, in no order.
     pub fn cells(&self) -> impl Iterator<Item = (CellKey, u32)> + '_ {
         self.cells.iter()
     }
 
-    /// The cohort of a cell.
-    pub fn cohort(&self, id: CohortId) -> Option<&Cohort> {
-        self.cohorts.get(id)
-    }
-
-    /// The record of one device and the cell it is counted in.
-    pub fn device(&self, tenant: TenantIndex, id: &DeviceId) -> Option<(&DeviceRecord, CellKey)> {
-        let hash = self.index.hash(tenant, id);
-        let slot = self.index.find(hash, tenant, id, &self.devices)?;
-        let record = self.devices.get(slot);
-        Some((record, self.cells.key(record.cell)))
+    /// The records of one device.
+    pub fn device(
+        &self,
+        tenant: TenantIndex,
+        id: &DeviceId,
+    ) -> Option<(&DeviceRecord, &ColdRecord)> {
+        let slot = self.look_up(tenant, id).slot?;
+        Some((self.devices.get(slot), self.devices.cold(slot)))
     }
 
     /// Every device, in order of creation.
-    pub fn iter(&self) -> impl Iterator<Item = (&DeviceRecord, CellKey)> {
-        self.devices
-            .iter()
-            .map(|(_, record)| (record, self.cells.key(record.cell)))
+    pub fn iter(&self) -> impl Iterator<Item = (&DeviceRecord, &ColdRecord)> {
+        let devices = self.devices.occupied();
+        devices.map(|slot| (self.devices.get(slot), self.devices.cold(slot)))
     }
 }

@@ -26,13 +26,13 @@ impl ServerBackend {
         let Some(view) = self.query(shard, query).await? else {
             return Ok(None);
         };
-        let inventory = match view.record.inventory_revision {
+        let inventory = match view.cold.inventory_revision {
             0 => None,
             _ => self.inventory(tenant, device_id).await?,
         };
         Ok(Some(Device {
             record: view.record,
-            cohort: view.cohort,
+            cold: view.cold,
             facets: view.facets,
             inventory,
         }))

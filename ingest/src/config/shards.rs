@@ -18,10 +18,6 @@ pub struct ShardsConfig {
     pub commits_in_flight: u32,
     /// Maximum number of devices of the server.
     pub devices_max: u32,
-    /// Maximum number of cells per shard.
-    pub cells_max: u32,
-    /// Maximum number of cohorts per shard.
-    pub cohorts_max: u32,
 }
 
 const COUNT: Key<Integer<u16>> = Key {
@@ -71,27 +67,7 @@ const DEVICES_MAX: Key<Integer<u32>> = Key {
         min: 1,
         max: 200_000_000,
     },
-    meaning: "Maximum number of devices of the server; check-ins of further devices are rejected with `deviceLimit`. Memory: about 75 bytes per device, allocated as devices appear.",
-};
-
-const CELLS_MAX: Key<Integer<u32>> = Key {
-    path: "shards.cells_max",
-    kind: Integer {
-        default: 65_536,
-        min: 16,
-        max: 1_048_576,
-    },
-    meaning: "Maximum number of cells (distinct combinations of tenant, cohort and facets) per shard; a check-in that needs a further one is rejected with `cellLimit`. Memory: at most about 90 bytes each.",
-};
-
-const COHORTS_MAX: Key<Integer<u32>> = Key {
-    path: "shards.cohorts_max",
-    kind: Integer {
-        default: 4_096,
-        min: 1,
-        max: 65_535,
-    },
-    meaning: "Maximum number of cohorts (distinct combinations of owner and tags) per shard; an inventory that needs a further one is rejected with `cohortLimit`. Memory: at most about 7 KiB each.",
+    meaning: "Maximum number of devices of the server; check-ins of further devices are rejected with `deviceLimit`. Memory: about 85 bytes per device, allocated as devices appear.",
 };
 
 impl ShardsConfig {
@@ -102,8 +78,6 @@ impl ShardsConfig {
             BATCH_CHECK_INS_MAX.row(),
             COMMITS_IN_FLIGHT.row(),
             DEVICES_MAX.row(),
-            CELLS_MAX.row(),
-            COHORTS_MAX.row(),
         ]
     }
 
@@ -114,8 +88,6 @@ impl ShardsConfig {
             batch_check_ins_max: section.read(&BATCH_CHECK_INS_MAX),
             commits_in_flight: section.read(&COMMITS_IN_FLIGHT),
             devices_max: section.read(&DEVICES_MAX),
-            cells_max: section.read(&CELLS_MAX),
-            cohorts_max: section.read(&COHORTS_MAX),
         };
         section.finish("");
         config

@@ -8,19 +8,17 @@ use std::time::Duration;
 
 use crossbeam::channel;
 use hdrhistogram::Histogram;
-use muster_engine::{Cohort, DeviceRecord, Facets, PolicySet, Revision, Sequence, TenantIndex};
+use muster_engine::{ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, TenantIndex};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 
 use crate::clock::Stamp;
 
-/// One cell with devices in it, its cohort and facets decoded.
+/// One cell, its facets decoded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellCount {
     /// The tenant of the devices.
     pub tenant: TenantIndex,
-    /// Their owner and tags.
-    pub cohort: Cohort,
     /// Their facets.
     pub facets: Facets,
     /// Number of devices.
@@ -32,8 +30,8 @@ pub struct CellCount {
 pub struct DeviceView {
     /// Its record.
     pub record: DeviceRecord,
-    /// Its cohort.
-    pub cohort: Cohort,
+    /// Its cold record.
+    pub cold: ColdRecord,
     /// Its facets.
     pub facets: Facets,
 }
@@ -43,8 +41,8 @@ pub struct DeviceView {
 pub struct ShardReport {
     /// Devices.
     pub devices: u32,
-    /// Cells, empty ones included.
-    pub cells: usize,
+    /// Cells by tenant.
+    pub cells: Vec<u32>,
     /// Sequence of the last commit.
     pub sequence: Sequence,
     /// Revision of the policy set in force.

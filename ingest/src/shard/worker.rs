@@ -333,8 +333,6 @@ impl Worker {
     /// Moves the effects of the sealed batch into the commit and sends it.
     fn hand_over(&mut self, mut commit: Commit<CommitPayload>) {
         self.effects.swap_journal(&mut commit.journal);
-        std::mem::swap(&mut self.effects.cells, &mut commit.cells);
-        std::mem::swap(&mut self.effects.cohorts, &mut commit.cohorts);
         commit.pages.append(&mut self.effects.pages);
         commit.inventories.append(&mut self.effects.inventories);
         commit.payload.replies.append(&mut self.replies);

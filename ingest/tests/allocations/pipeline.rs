@@ -228,8 +228,6 @@ fn recovered(directory: &Path) -> (Vec<Shard>, Writer) {
     let store = Store::open(&StoreConfig::new(directory).with_shards(SHARDS)).unwrap();
     let limits = ShardLimits {
         devices_max: 1 << 20,
-        cells_max: 4096,
-        cohorts_max: 16,
     };
     let options = RecoverOptions {
         limits,

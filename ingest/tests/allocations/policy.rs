@@ -35,8 +35,6 @@ fn apply_policy(shard: &mut Shard, revision: u32) -> u32 {
 fn allocations(devices: u64) -> u64 {
     let limits = ShardLimits {
         devices_max: 1 << 20,
-        cells_max: 4096,
-        cohorts_max: 16,
     };
     let mut shard = Shard::new(ShardId(0), limits, 1);
     apply_policy(&mut shard, 1);

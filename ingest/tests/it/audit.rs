@@ -54,7 +54,6 @@ fn put_a_device_into_the_wrong_shard(directory: &Path) {
         assert_eq!(outcome.accepted, 1);
         let mut commit = Commit {
             sequence: shard.seal(&mut effects),
-            cells: std::mem::take(&mut effects.cells),
             ..Commit::default()
         };
         effects.swap_journal(&mut commit.journal);

@@ -120,8 +120,6 @@ impl Intact {
         let options = RecoverOptions {
             limits: ShardLimits {
                 devices_max: u32::MAX,
-                cells_max: usize::MAX,
-                cohorts_max: usize::MAX,
             },
             hash_seed: 0,
         };

@@ -28,11 +28,7 @@ impl Sink<()> for Written {
 pub(crate) fn write_behind(directory: &Path, make: impl FnOnce(&mut [Shard]) -> Commit<()>) {
     let store = Store::open(&StoreConfig::new(directory)).expect("no server uses the directory");
     let options = RecoverOptions {
-        limits: ShardLimits {
-            devices_max: 1000,
-            cells_max: 1000,
-            cohorts_max: 1000,
-        },
+        limits: ShardLimits { devices_max: 1000 },
         hash_seed: 1,
     };
     let (mut shards, mut writer) = recover(&store, options).expect("the directory is intact");

@@ -22,7 +22,6 @@ fn flood(server: &Server, pki: &Pki, number: u64, stop: &Arc<AtomicBool>) -> Joi
     spawn(async move {
         for seq in 1.. {
             let full = (0..CHECK_INS_PER_FRAME_MAX as u64).map(|own| {
-                // Few different reports, because cells are limited.
                 random_check_in(
                     &mut Random::new(own % 500, 0),
                     device(number * 10_000 + own),

@@ -5,14 +5,14 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use muster_engine::{TenantPolicy, Threshold};
+use muster_engine::{FacetWord, TenantPolicy, Threshold};
 use muster_wire::Platform;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use crate::oracle::{CellName, Cells};
+use crate::oracle::Cells;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -139,9 +139,7 @@ struct CellsAnswer {
 #[derive(Debug, Deserialize)]
 struct Cell {
     tenant: String,
-    owner: String,
-    tags: Vec<String>,
-    facets: u32,
+    facets: u64,
     count: u64,
 }
 
@@ -180,34 +178,17 @@ impl TenantOps {
             .ok_or_else(|| self.not_understood("counts", "the tenant is not in the answer"))
     }
 
-    /// The counts of the tenant by cell, without empty cells.
+    /// The counts of the tenant by cell.
     ///
     /// # Errors
     /// If the request fails, or the answer is not what this version understands.
     pub fn cells(&self) -> Result<Cells, OpsError> {
         let answer: CellsAnswer = self.get("cells")?;
-        let mut cells = Cells::new();
-        for Cell {
-            tenant,
-            owner,
-            mut tags,
-            facets,
-            count,
-        } in answer.cells
-        {
-            if tenant != self.tenant || count == 0 {
-                continue;
-            }
-            tags.sort_unstable();
-            *cells
-                .entry(CellName {
-                    owner,
-                    tags,
-                    facets,
-                })
-                .or_default() += count;
-        }
-        Ok(cells)
+        let ours = answer.cells.into_iter();
+        let ours = ours.filter(|cell| cell.tenant == self.tenant);
+        Ok(ours
+            .map(|cell| (FacetWord(cell.facets), cell.count))
+            .collect())
     }
 
     /// The rules of the tenant.

@@ -7,26 +7,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use muster_engine::{
-    Counts, FacetWord, Facets, TenantPolicy, Timestamp, cohort::Cohort, model::ModelDevice,
-};
+use muster_engine::{Counts, FacetWord, Facets, TenantPolicy, Timestamp, model::ModelDevice};
 use muster_wire::DeviceId;
 
-use crate::{device::Device, fleet::FleetPart, population};
+use crate::{device::Device, fleet::FleetPart};
 
-/// What identifies a cell within a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CellName {
-    /// The name of the owner.
-    pub owner: String,
-    /// The tags, sorted.
-    pub tags: Vec<String>,
-    /// The facet word.
-    pub facets: u32,
-}
-
-/// Numbers of devices by cell.
-pub type Cells = BTreeMap<CellName, u64>;
+/// Numbers of devices of one tenant by cell.
+pub type Cells = BTreeMap<FacetWord, u64>;
 
 /// The counts that a server must have for one tenant.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +31,7 @@ impl ExpectedCounts {
         policy: &TenantPolicy,
         now: Timestamp,
     ) -> Self {
-        let mut found: HashMap<(Option<usize>, FacetWord), u64> = HashMap::new();
+        let mut cells = HashMap::new();
         let mut counts = Counts::default();
         for (device_id, device) in parts.into_iter().flat_map(FleetPart::devices) {
             // A device that has sent nothing does not exist on the server.
@@ -53,13 +40,12 @@ impl ExpectedCounts {
             }
             let facets = facets(device_id, device, policy, now);
             counts.add(&facets, 1);
-            *found.entry((device.cohort(), facets.word())).or_default() += 1;
+            *cells.entry(facets.word()).or_default() += 1;
         }
-        let mut cells = Cells::new();
-        for ((cohort, word), count) in found {
-            *cells.entry(cell_name(cohort, word)).or_default() += count;
+        Self {
+            cells: cells.into_iter().collect(),
+            counts,
         }
-        Self { cells, counts }
     }
 }
 
@@ -71,18 +57,6 @@ fn facets(device_id: DeviceId, device: &Device, policy: &TenantPolicy, now: Time
         model.check_in(&record, now);
     }
     model.facets(policy, now)
-}
-
-fn cell_name(cohort: Option<usize>, FacetWord(facets): FacetWord) -> CellName {
-    let cohort = cohort.map_or_else(Cohort::default, |index| {
-        let ((owner, tags), _) = population::COHORTS[index];
-        Cohort::new(owner, tags.iter().map(|tag| (*tag).to_owned()))
-    });
-    CellName {
-        owner: cohort.owner().name().to_owned(),
-        tags: cohort.tags().to_vec(),
-        facets,
-    }
 }
 
 #[cfg(test)]

@@ -189,7 +189,7 @@ fn policy_json() -> Value {
 
 fn counts_json(model: &Model, tenant: TenantIndex) -> Value {
     let mut counts = Counts::default();
-    for ((cell_tenant, _, facets), count) in model.cells(&policy(), NOW) {
+    for ((cell_tenant, facets), count) in model.cells(&policy(), NOW) {
         if cell_tenant != tenant {
             continue;
         }
@@ -218,12 +218,10 @@ fn cells_json(model: &Model, tenant: TenantIndex, fault: InjectedFault) -> Value
     let cells = model
         .cells(&policy(), NOW)
         .into_iter()
-        .filter(|((cell_tenant, _, _), _)| *cell_tenant == tenant)
-        .map(|((_, cohort, facets), count)| {
+        .filter(|((cell_tenant, _), _)| *cell_tenant == tenant)
+        .map(|((_, facets), count)| {
             json!({
                 "tenant": TENANTS[usize::from(tenant.0)],
-                "owner": cohort.owner().name(),
-                "tags": cohort.tags(),
                 "facets": facets.word().0,
                 "count": count + std::mem::take(&mut excess),
             })

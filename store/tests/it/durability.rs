@@ -1,7 +1,7 @@
 //! Synced writes are recovered, however the process ends.
 
-use muster_engine::{CellId, CohortId, Sequence, ShardId, TenantIndex};
-use muster_store::{Commit, InventoryWrite, ReadError, Store};
+use muster_engine::{Sequence, ShardId, TenantIndex};
+use muster_store::{Commit, InventoryWrite, Store};
 use muster_wire::DeviceId;
 use tempfile::tempdir;
 
@@ -18,11 +18,6 @@ fn reopening_without_close_recovers_everything() {
         let (mut writer, entries) = recover(&store);
         assert_eq!(entries, []);
         let everything = Commit {
-            cells: vec![
-                (CellId(0), b"cell 0".to_vec()),
-                (CellId(1), b"cell 1".to_vec()),
-            ],
-            cohorts: vec![(CohortId(7), b"cohort 7".to_vec())],
             pages: vec![page(0, b"page 0"), page(3, b"page 3")],
             inventories: vec![InventoryWrite {
                 tenant: TenantIndex(1),
@@ -55,20 +50,6 @@ fn reopening_without_close_recovers_everything() {
         [(0, b"page 0".to_vec()), (3, b"page 3".to_vec())]
     );
     assert_eq!(pages(&view, 1).unwrap(), []);
-    let (mut cells, mut cohorts) = (Vec::new(), Vec::new());
-    view.cells(ShardId(2), |id, bytes| {
-        cells.push((id, bytes.to_vec()));
-        Ok::<(), ReadError>(())
-    })
-    .unwrap();
-    view.cohorts(ShardId(2), |id, bytes| {
-        cohorts.push((id, bytes.to_vec()));
-        Ok::<(), ReadError>(())
-    })
-    .unwrap();
-    let expected = [(CellId(0), b"cell 0"), (CellId(1), b"cell 1")];
-    assert_eq!(cells, expected.map(|(id, bytes)| (id, bytes.to_vec())));
-    assert_eq!(cohorts, [(CohortId(7), b"cohort 7".to_vec())]);
     assert_eq!(
         store.inventory(TenantIndex(1), &DEVICE).unwrap().as_deref(),
         Some(&b"laptop"[..])

@@ -1,6 +1,5 @@
 //! Group commit: number of syncs, order of completions, size of groups.
 
-use muster_engine::CellId;
 use muster_store::{CheckpointMark, Commit, Store, StoreConfig};
 use tempfile::tempdir;
 
@@ -81,17 +80,13 @@ fn buffers_are_returned_unchanged() {
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
     let mut commit = Commit {
-        cells: vec![(CellId(0), b"cell".to_vec())],
         pages: vec![page(1, b"page")],
         ..journal(0, 1, "value")
     };
     commit.journal.reserve(10_000);
     let (address, capacity) = (commit.journal.as_ptr(), commit.journal.capacity());
     let mut commit = write(&mut writer, vec![commit]).returned.pop().unwrap();
-    assert_eq!(
-        (&commit.journal[..], &commit.cells[0].1[..]),
-        (&b"value"[..], &b"cell"[..])
-    );
+    assert_eq!(commit.journal, b"value");
     assert_eq!(commit.pages, [page(1, b"page")]);
     commit.clear();
     assert_eq!(commit.bytes(), 0);

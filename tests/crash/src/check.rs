@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use muster_engine::{FacetWord, Facets};
 use muster_testkit::muster::Recount;
-use muster_testkit::oracle::{CellName, Cells};
+use muster_testkit::oracle::Cells;
 
 pub use finding::Finding;
 
@@ -125,8 +125,8 @@ pub enum Comparison {
 
 impl Comparison {
     /// Removes the facets that are not compared from a facet word.
-    fn mask(self, facets: u32) -> u32 {
-        match (self, Facets::from_word(FacetWord(facets))) {
+    fn mask(self, facets: FacetWord) -> FacetWord {
+        match (self, Facets::from_word(facets)) {
             (Self::Reported, Some(facets)) => {
                 let unevaluated = Facets::default();
                 let reported = Facets {
@@ -135,7 +135,7 @@ impl Comparison {
                     threat_setting: unevaluated.threat_setting,
                     ..facets
                 };
-                reported.word().0
+                reported.word()
             }
             _ => facets,
         }
@@ -149,32 +149,25 @@ pub fn cells(
     listing: &[ListedDevice],
     cells: &BTreeMap<usize, Cells>,
 ) -> Vec<Finding> {
-    let mut expected: BTreeMap<(usize, CellName), u64> = BTreeMap::new();
+    let mut expected: BTreeMap<(usize, FacetWord), u64> = BTreeMap::new();
     for listed in listing {
-        let cell = CellName {
-            facets: comparison.mask(listed.cell.facets),
-            ..listed.cell.clone()
-        };
-        *expected.entry((listed.device.0, cell)).or_default() += 1;
+        let facets = comparison.mask(listed.facets);
+        *expected.entry((listed.device.0, facets)).or_default() += 1;
     }
-    let mut counted: BTreeMap<(usize, CellName), u64> = BTreeMap::new();
+    let mut counted: BTreeMap<(usize, FacetWord), u64> = BTreeMap::new();
     for (tenant, cells) in cells {
-        for (cell, count) in cells {
-            let facets = comparison.mask(cell.facets);
-            let cell = CellName {
-                facets,
-                ..cell.clone()
-            };
-            *counted.entry((*tenant, cell)).or_default() += count;
+        for (facets, count) in cells {
+            let facets = comparison.mask(*facets);
+            *counted.entry((*tenant, facets)).or_default() += count;
         }
     }
     let all: std::collections::BTreeSet<_> = expected.keys().chain(counted.keys()).collect();
-    let compare = |cell: &(usize, CellName)| {
+    let compare = |cell: &(usize, FacetWord)| {
         let number = |cells: &BTreeMap<_, u64>| cells.get(cell).copied().unwrap_or(0);
         let (expected, counted) = (number(&expected), number(&counted));
         (expected != counted).then(|| Finding::Cell {
             tenant: cell.0,
-            cell: cell.1.clone(),
+            facets: cell.1,
             expected,
             counted,
         })

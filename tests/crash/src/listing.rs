@@ -2,7 +2,7 @@
 //!
 //! Parses one line at a time and keeps what the checks need. It checks nothing itself.
 
-use muster_testkit::oracle::CellName;
+use muster_engine::FacetWord;
 use muster_wire::{DeviceId, Digest};
 use serde::Deserialize;
 
@@ -18,8 +18,8 @@ pub struct ListedDevice {
     pub check_in: (u64, Option<Digest>),
     /// Revision and digest of its last inventory; 0 and none before the first.
     pub inventory: (u64, Option<Digest>),
-    /// The cell that counts it.
-    pub cell: CellName,
+    /// Its facets, so the cell that counts it.
+    pub facets: FacetWord,
 }
 
 impl ListedDevice {
@@ -41,8 +41,6 @@ impl ListedDevice {
         let tenant = tenant.ok_or_else(|| format!("unknown tenant: \"{}\"", line.tenant))?;
         let id: DeviceId =
             (line.id.parse()).map_err(|_| format!("invalid device id: {}", line.id))?;
-        let mut tags = line.tags;
-        tags.sort_unstable();
         Ok(Self {
             device: (tenant, id),
             check_in: (line.seq, parse_digest(line.digest)?),
@@ -50,11 +48,7 @@ impl ListedDevice {
                 line.inventory_revision,
                 parse_digest(line.inventory_digest)?,
             ),
-            cell: CellName {
-                owner: line.owner,
-                tags,
-                facets: line.facets,
-            },
+            facets: FacetWord(line.facets),
         })
     }
 }
@@ -74,9 +68,7 @@ struct Line {
     digest: Option<String>,
     inventory_revision: u64,
     inventory_digest: Option<String>,
-    owner: String,
-    tags: Vec<String>,
-    facets: u32,
+    facets: u64,
 }
 
 #[cfg(test)]
@@ -92,8 +84,7 @@ mod tests {
         let device = ListedDevice::parse(LINE).unwrap();
         assert_eq!(device.last(Kind::CheckIn), (7, Some(Digest(255))));
         assert_eq!(device.last(Kind::Inventory), (0, None));
-        assert_eq!((device.device.0, device.cell.facets), (0, 5));
-        assert_eq!(device.cell.tags, ["a", "b"]);
+        assert_eq!((device.device.0, device.facets), (0, FacetWord(5)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Target for recovery from arbitrary tables, pages and journal values, which have valid checksums but may contradict
+//! Target for recovery from arbitrary pages and journal values, which have valid checksums but may contradict
 //! each other.
 //!
 //! Properties: recovery refuses the disk, or the recovered shard is consistent (every device in one cell, counters
@@ -11,16 +11,14 @@ use std::sync::Arc;
 use muster_engine::model::{DiskError, ModelDisk};
 use muster_engine::page::{self, PAGE_BYTES};
 use muster_engine::{
-    CellId, CohortId, Effects, PageNumber, PolicySet, Recovery, RecoveryError, Revision, Sequence,
-    Shard, ShardId, ShardLimits, SlotIndex, TenantPolicy, Timestamp,
+    CellKey, Effects, PageNumber, PolicySet, Recovery, RecoveryError, Revision, Sequence, Shard,
+    ShardId, ShardLimits, SlotIndex, TenantPolicy, Timestamp,
 };
 
 use crate::Input;
 
 const LIMITS: ShardLimits = ShardLimits {
     devices_max: 10_000,
-    cells_max: 100,
-    cohorts_max: 10,
 };
 
 /// Recovers from a list of stored values, each of which is a byte for the kind, one for the length, and the value.
@@ -42,8 +40,6 @@ pub fn recovery(data: &[u8]) {
 
 #[derive(Default)]
 struct Disk {
-    cohorts: Vec<Vec<u8>>,
-    cells: Vec<Vec<u8>>,
     pages: BTreeMap<PageNumber, Vec<u8>>,
     cursor: Sequence,
     journal: Vec<Vec<u8>>,
@@ -53,19 +49,17 @@ impl Disk {
     fn parse(mut input: Input<'_>) -> Self {
         let mut disk = Self::default();
         while !input.is_empty() {
-            let kind = input.u8() % 5;
+            let kind = input.u8() % 3;
             let length = usize::from(input.u8());
             match kind {
-                0 => disk.cohorts.push(input.take(length).to_vec()),
-                1 => disk.cells.push(input.take(length).to_vec()),
-                2 => {
+                0 => {
                     // Page numbers below 256 bound the memory of the shard.
                     let number = u32::from(input.u8());
                     let mut bytes = input.take(length).to_vec();
                     bytes.resize(PAGE_BYTES, 0);
                     disk.pages.insert(PageNumber(number), bytes);
                 }
-                3 => disk.cursor = Sequence(input.u64()),
+                1 => disk.cursor = Sequence(input.u64()),
                 _ => disk.journal.push(input.take(length * 4).to_vec()),
             }
         }
@@ -74,12 +68,6 @@ impl Disk {
 
     fn recover(&self) -> Result<Shard, RecoveryError> {
         let mut recovery = Recovery::new(ShardId(0), LIMITS, 1);
-        for (id, bytes) in (1..).map(CohortId).zip(&self.cohorts) {
-            recovery.cohort(id, bytes)?;
-        }
-        for (id, bytes) in (0..).map(CellId).zip(&self.cells) {
-            recovery.cell(id, bytes)?;
-        }
         for (number, bytes) in &self.pages {
             recovery.page(*number, bytes)?;
         }
@@ -95,10 +83,6 @@ impl Disk {
     }
 
     fn read_by_model(&self, model: &mut ModelDisk) -> Result<(), DiskError> {
-        self.cohorts
-            .iter()
-            .try_for_each(|bytes| model.cohort(bytes))?;
-        self.cells.iter().try_for_each(|bytes| model.cell(bytes))?;
         for (number, bytes) in &self.pages {
             model.page(*number, bytes)?;
         }
@@ -126,14 +110,16 @@ fn policy_set(revision: Revision) -> Option<Arc<PolicySet>> {
 
 fn check(shard: &Shard) {
     let mut recounted = BTreeMap::<_, u32>::new();
-    for (record, key) in shard.iter() {
-        *recounted.entry(key).or_default() += 1;
+    for (record, cold) in shard.iter() {
+        let cell = CellKey {
+            tenant: record.tenant,
+            facets: record.facets,
+        };
+        *recounted.entry(cell).or_default() += 1;
         let found = shard.device(record.tenant, &record.device_id);
-        assert_eq!(found, Some((record, key)), "the index finds every device");
-        assert_eq!(key.tenant, record.tenant);
-        assert!(shard.cohort(key.cohort).is_some());
+        assert_eq!(found, Some((record, cold)), "the index finds every device");
     }
-    let counted: BTreeMap<_, _> = shard.cells().filter(|(_, count)| *count > 0).collect();
+    let counted: BTreeMap<_, _> = shard.cells().collect();
     assert_eq!(counted, recounted);
     assert_eq!(recounted.values().sum::<u32>(), shard.devices());
 }

@@ -3,8 +3,8 @@
 //! Deterministic: the bytes do not depend on machine or time.
 
 use muster_engine::{
-    CellId, CellKey, Cohort, CohortId, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet,
-    Revision, Sequence, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Timestamp, page,
+    ColdRecord, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision, Sequence, Shard,
+    ShardId, ShardLimits, TenantIndex, TenantPolicy, Timestamp, page,
 };
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
@@ -159,21 +159,9 @@ fn server_stream() -> Vec<u8> {
     out
 }
 
-fn cell() -> CellKey {
-    CellKey {
-        tenant: TenantIndex(0),
-        cohort: CohortId(0),
-        facets: Facets::default().word(),
-    }
-}
-
 /// A journal value with every kind of segment that a shard writes.
 fn journal_value() -> Vec<u8> {
-    let limits = ShardLimits {
-        devices_max: 10,
-        cells_max: 10,
-        cohorts_max: 10,
-    };
+    let limits = ShardLimits { devices_max: 10 };
     let mut shard = Shard::new(ShardId(0), limits, 1);
     let mut effects = Effects::default();
     let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default(); 2]);
@@ -194,23 +182,19 @@ fn journal_value() -> Vec<u8> {
 
 fn stored_records() -> Vec<Vec<u8>> {
     let kind = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
-    let tags = ["berlin", "pilot"].map(str::to_owned);
     let policy = PolicySet::new(Revision(3), vec![TenantPolicy::default(); 2]);
     vec![
         kind(0, &journal_value()),
-        kind(1, &[&[1][..], &page_header(), &record(0).encode()].concat()),
-        kind(2, &cell().encode()),
-        kind(3, &Cohort::new(Owner::Company, tags).encode()),
-        kind(4, &policy.encode()),
+        kind(1, &[&[1][..], &page_header(), &record().encode()].concat()),
+        kind(2, &policy.encode()),
     ]
 }
 
-fn record(cell: u32) -> DeviceRecord {
+fn record() -> DeviceRecord {
     DeviceRecord {
         device_id: device(1),
         seq: 1,
-        cell: CellId(cell),
-        first_seen: 1_800_000_000,
+        facets: Facets::default().word(),
         last_check_in: 1_800_000_000,
         ..DeviceRecord::default()
     }
@@ -218,11 +202,11 @@ fn record(cell: u32) -> DeviceRecord {
 
 fn page_header() -> Vec<u8> {
     let empty = [DeviceRecord::default(); PAGE_RECORDS];
-    page::encode(Revision(1), Sequence(1), &empty)[..16].to_vec()
+    let cold = [ColdRecord::default(); PAGE_RECORDS];
+    page::encode(Revision(1), Sequence(1), &empty, &cold)[..16].to_vec()
 }
 
-/// A disk for the target `recovery`: a cohort, two cells, a page with one device, and a journal value with a policy
-/// change and time.
+/// A disk for the target `recovery`: a page with one device, and a journal value with a policy change and time.
 fn disk() -> Vec<u8> {
     let mut out = Vec::new();
     let mut value = |kind: u8, number: Option<u8>, units: usize, bytes: &[u8]| {
@@ -230,24 +214,13 @@ fn disk() -> Vec<u8> {
         out.extend(number);
         out.extend_from_slice(bytes);
     };
-    value(0, None, 1, &Cohort::new(Owner::Company, []).encode());
-    value(1, None, 1, &cell().encode());
-    let other = CellKey {
-        cohort: CohortId(1),
-        ..cell()
-    };
-    value(1, None, 1, &other.encode());
-    value(
-        2,
-        Some(0),
-        1,
-        &[page_header(), record(1).encode().to_vec()].concat(),
-    );
+    let page = [page_header(), record().encode().to_vec()].concat();
+    value(0, Some(0), 1, &page);
     let mut journal = vec![1, 0, 0, 0, 1, 0, 0, 0];
     journal.extend(1_800_000_000_000_u64.to_le_bytes());
     journal.extend([3, 0, 0, 0, 1, 0, 0, 0]);
     journal.extend([4, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0]);
-    value(4, None, 4, &journal);
+    value(2, None, 4, &journal);
     out
 }
 

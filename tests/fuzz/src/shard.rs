@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use muster_engine::model::{Answer, Model, ModelCell, ModelDisk};
 use muster_engine::{
-    CellId, CheckpointProgress, CohortId, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber,
-    PolicySet, Recovery, Revision, Sequence, Shard, ShardId, ShardLimits, SlotIndex, TenantIndex,
-    TenantPolicy, Threshold, Timestamp,
+    CheckpointProgress, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber, PolicySet, Recovery,
+    Revision, Sequence, Shard, ShardId, ShardLimits, SlotIndex, TenantIndex, TenantPolicy,
+    Threshold, Timestamp,
 };
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, Owner, Platform};
@@ -22,11 +22,7 @@ use crate::seed_inputs::check_in_of;
 /// Events of one input that are applied; bounds the time of a long input.
 const EVENTS_MAX: usize = 256;
 
-const LIMITS: ShardLimits = ShardLimits {
-    devices_max: 1000,
-    cells_max: 10_000,
-    cohorts_max: 1000,
-};
+const LIMITS: ShardLimits = ShardLimits { devices_max: 1000 };
 
 /// Devices at the beginning: of the devices that events create, two are on the first page and the others on the
 /// second, so that a crash can hit a checkpoint between its pages.
@@ -72,8 +68,6 @@ struct Harness {
 /// What the store has of the shard.
 #[derive(Default)]
 struct Disk {
-    cells: Vec<Vec<u8>>,
-    cohorts: Vec<Vec<u8>>,
     pages: BTreeMap<PageNumber, Vec<u8>>,
     /// Journal values by sequence, after the last complete checkpoint.
     journal: BTreeMap<Sequence, Vec<u8>>,
@@ -232,10 +226,6 @@ impl Harness {
                 is_complete = progress == CheckpointProgress::Complete;
             }
         }
-        disk.cells
-            .extend(effects.cells.iter().map(|(_, bytes)| bytes.clone()));
-        disk.cohorts
-            .extend(effects.cohorts.iter().map(|(_, bytes)| bytes.clone()));
         if !effects.journal_value().is_empty() {
             disk.journal
                 .insert(sequence, effects.journal_value().to_vec());
@@ -254,16 +244,6 @@ impl Harness {
         let policies = &self.disk.policies;
         let mut policy_set = |revision: Revision| policies.get(&revision.0).cloned();
         let mut recovery = Recovery::new(ShardId(0), LIMITS, 2);
-        for (id, bytes) in (1..).map(CohortId).zip(&self.disk.cohorts) {
-            recovery
-                .cohort(id, bytes)
-                .expect("recovery reads what was written");
-        }
-        for (id, bytes) in (0..).map(CellId).zip(&self.disk.cells) {
-            recovery
-                .cell(id, bytes)
-                .expect("recovery reads what was written");
-        }
         for (number, bytes) in &self.disk.pages {
             recovery
                 .page(*number, bytes)
@@ -309,12 +289,6 @@ impl Harness {
         let mut policy_set = |revision: Revision| policies.get(&revision.0).cloned();
         let mut model_disk = ModelDisk::default();
         const READS: &str = "the model reads what was written";
-        for bytes in &self.disk.cohorts {
-            model_disk.cohort(bytes).expect(READS);
-        }
-        for bytes in &self.disk.cells {
-            model_disk.cell(bytes).expect(READS);
-        }
         for (number, bytes) in &self.disk.pages {
             model_disk.page(*number, bytes).expect(READS);
         }
@@ -338,16 +312,11 @@ fn to_answer(outcome: Outcome) -> Answer {
     }
 }
 
-/// The counts of all cells that are not empty, with their cohorts.
+/// The counts of all cells.
 pub(crate) fn cells(shard: &Shard) -> BTreeMap<ModelCell, u64> {
-    let mut cells = BTreeMap::new();
-    for (key, count) in shard.cells().filter(|(_, count)| *count > 0) {
-        let cohort = shard
-            .cohort(key.cohort)
-            .cloned()
-            .expect("a cell has a cohort");
+    let cells = shard.cells().map(|(key, count)| {
         let facets = Facets::from_word(key.facets).expect("a cell has facets");
-        *cells.entry((key.tenant, cohort, facets)).or_default() += u64::from(count);
-    }
-    cells
+        ((key.tenant, facets), u64::from(count))
+    });
+    cells.collect()
 }

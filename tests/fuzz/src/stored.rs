@@ -4,19 +4,16 @@
 //! has one encoding only, and a decoder cannot ignore any byte of it.
 
 use muster_engine::journal::{JournalValue, Segment};
-use muster_engine::{CellKey, Cohort, PolicySet, TenantIndex, page};
-use muster_wire::limits::TAGS_MAX;
+use muster_engine::{PolicySet, TenantIndex, page};
 
 use crate::Input;
 
 /// Decodes one record; the first byte selects its kind.
 pub fn stored_records(data: &[u8]) {
     let mut input = Input(data);
-    match input.u8() % 5 {
+    match input.u8() % 3 {
         0 => journal_value(input.0),
         1 => page_of_devices(input),
-        2 => cell(input.0),
-        3 => cohort(input.0),
         _ => policy_set(input.0),
     }
 }
@@ -81,27 +78,9 @@ fn page_of_devices(mut input: Input<'_>) {
         return;
     };
     assert_eq!(
-        page::encode(page.revision, page.sequence, &page.records),
+        page::encode(page.revision, page.sequence, &page.records, &page.cold),
         bytes
     );
-}
-
-fn cell(bytes: &[u8]) {
-    if let Some(key) = CellKey::decode(bytes) {
-        assert_eq!(key.encode()[..], *bytes);
-    }
-}
-
-fn cohort(bytes: &[u8]) {
-    if let Some(cohort) = Cohort::decode(bytes) {
-        assert_eq!(cohort.encode(), bytes);
-        let canonical = Cohort::new(cohort.owner(), cohort.tags().iter().cloned());
-        assert_eq!(
-            canonical, cohort,
-            "tags are sorted and unique, so that equal cohorts have equal bytes"
-        );
-        assert!(cohort.tags().len() <= TAGS_MAX);
-    }
 }
 
 fn policy_set(bytes: &[u8]) {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_engine::{DeviceRecord, Facets, TenantIndex};
+use muster_engine::{ColdRecord, DeviceRecord, Facets, TenantIndex};
 use muster_wire::limits::REJECTIONS_PER_ACK_MAX;
 use muster_wire::{DeviceId, Onboarding, Rejection};
 
@@ -117,15 +117,18 @@ impl AcknowledgedState {
     pub fn check(
         &self,
         device: Device,
-        found: Option<(&DeviceRecord, Facets)>,
+        found: Option<(&DeviceRecord, &ColdRecord)>,
         fleet: &Fleet,
     ) -> Result<(), Violation> {
         let acknowledged = self.devices.get(&device).copied().unwrap_or_default();
-        let Some((record, facets)) = found else {
+        let found = found.and_then(|(record, cold)| {
+            let facets = Facets::from_word(record.facets)?;
+            Some((record, facets, u64::from(cold.inventory_revision)))
+        });
+        let Some((record, facets, revision)) = found else {
             let detail = format!("{device:?} is missing, {acknowledged:?}");
             return Err(Violation::new("acknowledged is durable", detail));
         };
-        let revision = u64::from(record.inventory_revision);
         if record.seq < acknowledged.seq || revision < acknowledged.revision {
             let seq = record.seq;
             let detail =

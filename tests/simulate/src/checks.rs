@@ -7,7 +7,7 @@ mod memory;
 
 use std::collections::BTreeSet;
 
-use muster_engine::{Facets, Shard, ShardMap, Timestamp};
+use muster_engine::{Shard, ShardMap, Timestamp};
 use muster_ingest::recount::{count_shard, counters};
 use muster_store::StoreView;
 use muster_wire::Inventory;
@@ -65,7 +65,6 @@ fn acknowledged_is_durable(server: &Server, expected: &Expected<'_>) -> Result<(
         let id = expected.fleet.id(device.number);
         let shard = server.workers[usize::from(map.shard_of(&id).0)].shard();
         let found = shard.device(device.tenant, &id);
-        let found = found.and_then(|(record, key)| Some((record, Facets::from_word(key.facets)?)));
         expected
             .acknowledged_state
             .check(device, found, expected.fleet)?;
@@ -135,12 +134,12 @@ fn inventories_match_the_records(
     server: &Server,
     expected: &Expected<'_>,
 ) -> Result<(), Violation> {
-    for (record, _) in server
+    for (record, cold) in server
         .workers
         .iter()
         .flat_map(|worker| worker.shard().iter())
     {
-        if record.inventory_revision == 0 {
+        if cold.inventory_revision == 0 {
             continue;
         }
         let stored = server.store.inventory(record.tenant, &record.device_id);
@@ -152,7 +151,7 @@ fn inventories_match_the_records(
                 tenant: record.tenant,
                 number,
             });
-        let sent = device.map(|device| expected.fleet.inventory(device, record.inventory_revision));
+        let sent = device.map(|device| expected.fleet.inventory(device, cold.inventory_revision));
         let found = stored.and_then(|bytes| Inventory::from_bytes(&bytes).ok());
         if found != sent || found.is_none() {
             let detail = format!("{record:?} has inventory {found:?}, but {sent:?} was sent");

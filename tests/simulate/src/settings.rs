@@ -60,22 +60,9 @@ pub struct EventRates {
 impl Settings {
     /// Samples the settings of a run.
     pub fn sample(random: &mut Random) -> Self {
-        let unlimited = ShardLimits {
-            devices_max: u32::MAX,
-            cells_max: usize::MAX,
-            cohorts_max: usize::MAX,
-        };
-        let limits = match random.below(8) {
-            0 => ShardLimits {
-                devices_max: 2 + random.below(20) as u32,
-                ..unlimited
-            },
-            1 => ShardLimits {
-                cells_max: 4 + random.below(40) as usize,
-                cohorts_max: 1 + random.below(4) as usize,
-                ..unlimited
-            },
-            _ => unlimited,
+        let devices_max = match random.below(8) {
+            0 => 2 + random.below(20) as u32,
+            _ => u32::MAX,
         };
         Self {
             shards: random.choose(&[1, 1, 2, 3, 4]),
@@ -89,14 +76,9 @@ impl Settings {
             checkpoint_journal_bytes: random.choose(&[1, 300, 2_000, 20_000]),
             group_bytes_max: random.choose(&[1, 200, 2_000, 1 << 20]),
             window_frames: random.choose(&[1, 2, 4, 8]),
-            limits,
+            limits: ShardLimits { devices_max },
             rates: EventRates::sample(random),
         }
-    }
-
-    /// Whether there is always room for a new cell, so that every device is in the cell of its facets.
-    pub fn is_unlimited(&self) -> bool {
-        self.limits.cells_max == usize::MAX
     }
 }
 

@@ -88,16 +88,9 @@ fn keys(value: &serde_json::Value) -> Vec<String> {
         std::iter::once(name.to_owned()).chain(inner).collect()
     };
     match value {
-        // The example shows an inventory, the response has none.
         Value::Object(object) => object
             .iter()
-            .flat_map(|(name, value)| {
-                if name == "inventory" {
-                    vec![name.clone()]
-                } else {
-                    named(name, value)
-                }
-            })
+            .flat_map(|(name, value)| named(name, value))
             .collect(),
         Value::Array(list) => list.first().map(keys).unwrap_or_default(),
         _ => Vec::new(),

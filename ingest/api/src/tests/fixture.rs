@@ -9,10 +9,10 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_engine::{
-    Cohort, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, TenantIndex,
+    ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, TenantIndex,
     TenantPolicy, ThreatSetting, Timestamp,
 };
-use muster_wire::{DeviceId, Flags, ManagementAgent, Owner, Platform, Risk};
+use muster_wire::{DeviceId, Flags, Inventory, ManagementAgent, Owner, Platform, Risk};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -216,13 +216,11 @@ pub(super) fn at_risk() -> Facets {
 fn cells() -> Vec<Cell> {
     let common = Cell {
         tenant: TenantIndex(0),
-        cohort: Cohort::new(Owner::Company, ["floor".to_owned()]),
         facets: at_risk(),
         count: 3,
     };
     let other = Cell {
         tenant: TenantIndex(1),
-        cohort: Cohort::default(),
         facets: Facets::default(),
         count: 2,
     };
@@ -236,16 +234,34 @@ fn device() -> Device {
             seq: 42,
             boot_id: 7,
             payload: 0xab,
-            first_seen: 1_767_225_600,
             last_check_in: 1_767_229_200,
             last_contact: 1_767_229_200,
             last_telemetry: 1_767_229_200,
             flags: Flags::SENSOR_RUNNING.union(Flags::REGISTERED),
             ..DeviceRecord::default()
         },
-        cohort: Cohort::new(Owner::Company, ["floor".to_owned()]),
+        cold: ColdRecord {
+            inventory_revision: 3,
+            first_seen: 1_767_225_600,
+        },
         facets: at_risk(),
-        inventory: None,
+        inventory: Some(inventory()),
+    }
+}
+
+fn inventory() -> Inventory {
+    Inventory {
+        device_id: DEVICE.parse().unwrap(),
+        revision: 3,
+        os_version: 0,
+        owner: Owner::Company,
+        device_name: "till 4".to_owned(),
+        os_name: String::new(),
+        model: String::new(),
+        manufacturer: String::new(),
+        serial_number: String::new(),
+        user_principal_name: String::new(),
+        tags: vec!["floor".to_owned()],
     }
 }
 

@@ -3,15 +3,15 @@
 //! It compares what is stored with what was sent without trusting the server: the shards are read as the recount reads
 //! them ([`muster_ingest::recount`]), one after the other, and every device is returned as stored, duplicates included.
 //! The directory is only read. Memory: about 300 bytes per device of one shard. It verifies one property that no count
-//! shows: the stored inventory of a device has the revision, owner and tags of its record.
+//! shows: the stored inventory of a device has the revision of its record.
 
 use std::path::Path;
 
+use muster_engine::ShardId;
 use muster_engine::model::ModelListing;
-use muster_engine::{Cohort, ShardId};
 use muster_ingest::clock;
 use muster_ingest::recount::read_shard;
-use muster_wire::{Digest, Inventory};
+use muster_wire::{Digest, Inventory, Owner};
 use serde::Serialize;
 
 use super::{OfflineError, open_read_only, tenant_names};
@@ -38,7 +38,7 @@ pub struct ListedDevice<'a> {
     /// From its inventory.
     pub tags: &'a [String],
     /// The facet word of the last evaluation.
-    pub facets: u32,
+    pub facets: u64,
 }
 
 /// Calls `each` for every device of a directory that no server uses. An error of `each` ends the listing.
@@ -55,13 +55,14 @@ pub fn devices<E: From<OfflineError>>(
     for shard in (0..view.shards()).map(ShardId) {
         let model = read_shard(&view, shard, clock::wall()).map_err(OfflineError::from)?;
         for device in model.devices() {
-            let inventory = view
+            let stored = view
                 .inventory(device.tenant, &device.device_id)
                 .map_err(OfflineError::from)?;
-            if !is_inventory_of(&device, inventory.as_deref()) {
+            let Some(inventory) = inventory_of(&device, stored.as_deref()) else {
                 let device = device.device_id;
                 return Err(OfflineError::Inventory { shard, device }.into());
-            }
+            };
+            let inventory = inventory.as_ref();
             each(&ListedDevice {
                 tenant: names.get(&device.tenant).map_or("", String::as_str),
                 id: device.device_id.to_string(),
@@ -69,9 +70,11 @@ pub fn devices<E: From<OfflineError>>(
                 seq: device.last.map_or(0, |check_in| check_in.seq()),
                 digest: device.last.map(|check_in| check_in.digest().to_string()),
                 inventory_revision: device.inventory_revision,
-                inventory_digest: inventory.map(|bytes| Digest::of(&bytes).to_string()),
-                owner: device.cohort.owner().name(),
-                tags: device.cohort.tags(),
+                inventory_digest: stored.map(|bytes| Digest::of(&bytes).to_string()),
+                owner: inventory
+                    .map_or(Owner::Unknown, |stored| stored.owner)
+                    .name(),
+                tags: inventory.map_or(&[], |stored| &stored.tags),
                 facets: device.facets.word().0,
             })?;
         }
@@ -79,14 +82,13 @@ pub fn devices<E: From<OfflineError>>(
     Ok(())
 }
 
-/// Whether `stored` is the inventory that the record of the device refers to.
-fn is_inventory_of(device: &ModelListing<'_>, stored: Option<&[u8]>) -> bool {
+/// Decodes the stored inventory of a device, if it has one; `None` if that is not what its record refers to.
+fn inventory_of(device: &ModelListing<'_>, stored: Option<&[u8]>) -> Option<Option<Inventory>> {
     let Some(bytes) = stored else {
-        return device.inventory_revision == 0;
+        return (device.inventory_revision == 0).then_some(None);
     };
-    Inventory::from_bytes(bytes).is_ok_and(|inventory| {
-        inventory.device_id == device.device_id
-            && inventory.revision == device.inventory_revision
-            && Cohort::new(inventory.owner, inventory.tags) == *device.cohort
-    })
+    let inventory = Inventory::from_bytes(bytes).ok()?;
+    let is_of_device =
+        inventory.device_id == device.device_id && inventory.revision == device.inventory_revision;
+    is_of_device.then_some(Some(inventory))
 }

@@ -16,8 +16,6 @@ use super::{OfflineError, open_read_only, tenant_names};
 const UNLIMITED: RecoverOptions = RecoverOptions {
     limits: ShardLimits {
         devices_max: u32::MAX,
-        cells_max: usize::MAX,
-        cohorts_max: usize::MAX,
     },
     hash_seed: 0,
 };

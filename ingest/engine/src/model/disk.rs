@@ -1,18 +1,16 @@
-//! The oracle over durable state: rebuilds a shard from its tables, pages and journal tail by the model's rules.
+//! The oracle over durable state: rebuilds a shard from its pages and journal tail by the model's rules.
 //!
 //! It shares only the codecs with [`crate::Recovery`]: no slab, index, cell counters or evaluator. A device is a plain
 //! entry, evaluated at the time and under the policy set that the journal names. The recount compares the counters with
 //! it. Owned by the caller; memory grows with the number of devices.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use muster_wire::{CheckIn, CheckInRecord, DeviceId, Inventory, Onboarding};
 
 use super::{Answer, ModelCell, ModelDevice};
-use crate::cell::CellKey;
-use crate::cohort::Cohort;
-use crate::device::DeviceRecord;
+use crate::device::{ColdRecord, DeviceRecord};
 use crate::facet::Facets;
 use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, TenantIndex};
 use crate::journal::{JournalValue, Repeated, Segment};
@@ -32,7 +30,6 @@ struct Entry {
     tenant: TenantIndex,
     device: ModelDevice,
     inventory_revision: u32,
-    cohort: Cohort,
     /// Result of the last evaluation.
     facets: Facets,
     /// Includes all events up to this sequence.
@@ -52,19 +49,13 @@ pub struct ModelListing<'a> {
     pub last: Option<&'a CheckInRecord>,
     /// Highest accepted inventory revision; 0 before the first.
     pub inventory_revision: u32,
-    /// Owner and tags.
-    pub cohort: &'a Cohort,
     /// Result of the last evaluation.
     pub facets: &'a Facets,
 }
 
-/// The state of one shard. Pass in cohorts, cells, pages, then journal values, in this order.
+/// The state of one shard. Pass in pages, then journal values.
 #[derive(Debug, Default)]
 pub struct ModelDisk {
-    cohorts: Vec<Cohort>,
-    cells: Vec<CellKey>,
-    /// The same cells by their keys. A device does not move to a cell that the table lacks: the table was full.
-    cell_keys: HashSet<ModelCell>,
     /// By slot. Slots matter because time events and repeated check-ins refer to them.
     slots: Vec<Option<Entry>>,
     by_device: HashMap<(TenantIndex, DeviceId), usize>,
@@ -73,26 +64,6 @@ pub struct ModelDisk {
 }
 
 impl ModelDisk {
-    /// Reads the next cohort table entry.
-    pub fn cohort(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        if self.cohorts.is_empty() {
-            self.cohorts.push(Cohort::default());
-        }
-        self.cohorts
-            .push(Cohort::decode(bytes).ok_or_else(|| fault("an unreadable cohort"))?);
-        Ok(())
-    }
-
-    /// Reads the next cell table entry.
-    pub fn cell(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        let key = CellKey::decode(bytes).ok_or_else(|| fault("an unreadable cell"))?;
-        let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
-        self.cell_keys
-            .insert((key.tenant, self.cohort_of(key)?, facets));
-        self.cells.push(key);
-        Ok(())
-    }
-
     /// Reads a page.
     pub fn page(&mut self, number: PageNumber, bytes: &[u8]) -> Result<(), DiskError> {
         let page = page::decode(bytes).ok_or_else(|| fault("an unreadable page"))?;
@@ -100,9 +71,9 @@ impl ModelDisk {
         if self.slots.len() < first + PAGE_RECORDS {
             self.slots.resize(first + PAGE_RECORDS, None);
         }
-        for (offset, record) in page.records.iter().enumerate() {
+        for (offset, (record, cold)) in page.records.iter().zip(&*page.cold).enumerate() {
             if !record.device_id.is_zero() {
-                let entry = self.entry(record, page.sequence, page.revision)?;
+                let entry = Entry::of_record(record, cold, page.sequence, page.revision)?;
                 self.by_device
                     .insert((record.tenant, record.device_id), first + offset);
                 self.slots[first + offset] = Some(entry);
@@ -111,43 +82,10 @@ impl ModelDisk {
         Ok(())
     }
 
-    fn cohort_of(&self, key: CellKey) -> Result<Cohort, DiskError> {
-        match key.cohort.0 {
-            0 => Ok(Cohort::default()),
-            id => self
-                .cohorts
-                .get(id as usize)
-                .cloned()
-                .ok_or_else(|| fault("a cell with a cohort that does not exist")),
-        }
-    }
-
-    fn entry(
-        &self,
-        record: &DeviceRecord,
-        sequence: Sequence,
-        revision: Revision,
-    ) -> Result<Entry, DiskError> {
-        let key = self.cells.get(record.cell.0 as usize);
-        let key = key.ok_or_else(|| fault("a device in a cell that does not exist"))?;
-        let facets = Facets::from_word(key.facets).ok_or_else(|| fault("unreadable facets"))?;
-        let cohort = self.cohort_of(*key)?;
-        Ok(Entry {
-            device_id: record.device_id,
-            tenant: record.tenant,
-            device: ModelDevice::of_record(record, &facets),
-            inventory_revision: record.inventory_revision,
-            cohort,
-            facets,
-            sequence,
-            revision: Some(revision),
-        })
-    }
-
-    /// Ends the pages: evaluates every device in them by the rules, instead of trusting the cell in its record.
+    /// Ends the pages: evaluates every device in them by the rules, instead of trusting the facets in its record.
     ///
     /// The time of the last evaluation is not stored, so any facets that a device can have had since its last check-in
-    /// are accepted, and its stored ones if a full table may have lacked the cell to move it to.
+    /// are accepted.
     pub fn evaluate_pages(
         &mut self,
         now: Timestamp,
@@ -161,11 +99,7 @@ impl ModelDisk {
                 continue;
             };
             let possible = entry.device.facets_since_last_check_in(rules, now);
-            let has_cell = |facets: &Facets| {
-                let key = (entry.tenant, entry.cohort.clone(), *facets);
-                self.cell_keys.contains(&key)
-            };
-            if !possible.contains(&entry.facets) && possible.iter().all(has_cell) {
+            if !possible.contains(&entry.facets) {
                 entry.facets = possible[0];
             }
         }
@@ -261,7 +195,6 @@ impl ModelDisk {
         let entry = self.get_or_create(tenant, inventory.device_id, now);
         if inventory.revision > entry.inventory_revision {
             entry.inventory_revision = inventory.revision;
-            entry.cohort = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
         }
         if entry.device.seq() == 0
             && let Some(rules) = policy.tenant(tenant)
@@ -290,7 +223,6 @@ impl ModelDisk {
             tenant,
             device: ModelDevice::new(now),
             inventory_revision: 0,
-            cohort: Cohort::default(),
             facets: Facets::default(),
             sequence: Sequence(0),
             revision: None,
@@ -321,13 +253,7 @@ impl ModelDisk {
             let Some(rules) = policy.tenant(entry.tenant) else {
                 continue;
             };
-            let facets = entry.device.facets(rules, now);
-            if self
-                .cell_keys
-                .contains(&(entry.tenant, entry.cohort.clone(), facets))
-            {
-                entry.facets = facets;
-            }
+            entry.facets = entry.device.facets(rules, now);
         }
     }
 
@@ -338,7 +264,6 @@ impl ModelDisk {
             device_id: entry.device_id,
             last: entry.device.last.as_ref(),
             inventory_revision: entry.inventory_revision,
-            cohort: &entry.cohort,
             facets: &entry.facets,
         })
     }
@@ -347,17 +272,36 @@ impl ModelDisk {
     pub fn cells(&self) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         for entry in self.slots.iter().flatten() {
-            *cells
-                .entry((entry.tenant, entry.cohort.clone(), entry.facets))
-                .or_default() += 1;
+            *cells.entry((entry.tenant, entry.facets)).or_default() += 1;
         }
         cells
     }
 }
 
+impl Entry {
+    /// The device in the records of a page.
+    fn of_record(
+        record: &DeviceRecord,
+        cold: &ColdRecord,
+        sequence: Sequence,
+        revision: Revision,
+    ) -> Result<Self, DiskError> {
+        let facets = Facets::from_word(record.facets).ok_or_else(|| fault("unreadable facets"))?;
+        Ok(Self {
+            device_id: record.device_id,
+            tenant: record.tenant,
+            device: ModelDevice::of_record(record, cold, &facets),
+            inventory_revision: cold.inventory_revision,
+            facets,
+            sequence,
+            revision: Some(revision),
+        })
+    }
+}
+
 impl ModelDevice {
     /// The model's state of the device in a record, whose reported attributes are `facets`.
-    fn of_record(record: &DeviceRecord, facets: &Facets) -> Self {
+    fn of_record(record: &DeviceRecord, cold: &ColdRecord, facets: &Facets) -> Self {
         let last = CheckIn {
             device_id: record.device_id,
             seq: record.seq,
@@ -379,7 +323,7 @@ impl ModelDevice {
             // A device that has not checked in has seq 0, which no check-in has.
             last: last.to_record().ok(),
             ever_onboarded: facets.ever_onboarded,
-            first_seen: record.first_seen,
+            first_seen: cold.first_seen,
             last_check_in: record.last_check_in,
             last_contact: time(record.last_contact),
             last_telemetry: time(record.last_telemetry),

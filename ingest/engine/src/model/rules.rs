@@ -47,9 +47,7 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
         return SensorState::ImpairedCommunication;
     }
     // 3: no full report for more than 24 h while heartbeats come.
-    let report = device
-        .last_full_report
-        .map_or(device.first_seen, |r| r.max(device.first_seen));
+    let report = device.last_full_report.unwrap_or(device.first_seen);
     if onboarded && older(report, DAY) && !older(device.last_check_in, DAY) {
         return SensorState::ImpairedCommunication;
     }

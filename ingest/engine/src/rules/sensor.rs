@@ -133,6 +133,40 @@ mod tests {
         sensor_state(&facts, &SensorLimits::default(), NOW)
     }
 
+    /// The number of combinations of facets counts on it.
+    #[test]
+    fn an_onboarded_sensor_has_five_states_a_former_one_four_and_others_one() {
+        use std::collections::HashSet;
+        let times = [0, NOW - 8 * DAY, NOW - 3 * DAY, NOW - 25 * HOUR, NOW];
+        let mut states: HashSet<(bool, bool, SensorState)> = HashSet::new();
+        for number in 0..16 * times.len().pow(4) {
+            let bit = |bit: u32| (number >> bit) & 1 == 1;
+            let time = |power| times[(number >> 4) / times.len().pow(power) % times.len()];
+            let facts = SensorFacts {
+                onboarded: bit(0),
+                ever_onboarded: bit(0) || bit(1),
+                sensor_running: bit(2),
+                command_and_control_ok: bit(3),
+                last_contact: time(0),
+                last_telemetry: time(1),
+                last_full_report: time(2),
+                last_check_in: time(3),
+            };
+            let state = sensor_state(&facts, &SensorLimits::default(), NOW);
+            states.insert((facts.onboarded, facts.ever_onboarded, state));
+        }
+        let count = |onboarded, ever| {
+            let of = states
+                .iter()
+                .filter(|(o, e, _)| (*o, *e) == (onboarded, ever));
+            of.count()
+        };
+        assert_eq!(
+            (count(true, true), count(false, true), count(false, false)),
+            (5, 4, 1)
+        );
+    }
+
     #[test]
     fn row_0_never_onboarded_has_no_state() {
         assert_eq!(

@@ -9,11 +9,9 @@ use std::sync::Arc;
 use muster_wire::{CheckInRecord, RejectReason, Rejection};
 
 use super::Shard;
-use super::evaluation::{evaluate, is_cached, observe, observe_cached, repeats, report};
+use super::evaluation::{evaluate, is_cached, observe_cached, repeats, report_and_observe};
 use super::lookup::{LOOKAHEAD, Lookup};
-use crate::cell::{CellId, CellKey};
-use crate::cohort::CohortId;
-use crate::device::DeviceRecord;
+use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::{Effects, Outcome};
 use crate::facet::Facets;
 use crate::ids::{SlotIndex, TenantIndex};
@@ -32,7 +30,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// Accepted, and not a repeated check-in.
-    const ACCEPTED: Self = Self::Accepted { repeats: None };
+    pub(super) const ACCEPTED: Self = Self::Accepted { repeats: None };
 }
 
 impl Shard {
@@ -96,7 +94,8 @@ impl Shard {
     }
 
     /// Applies one check-in. Its lookup may be older than the check-ins before it in the batch: a slot that was found
-    /// stays valid, and a device that was not found is looked up again. Only an accepted check-in changes the state.
+    /// stays valid, and a device that was not found is looked up again. Only an accepted check-in changes the state, and
+    /// that of a known device is always accepted.
     pub(super) fn apply_check_in(
         &mut self,
         tenant: TenantIndex,
@@ -115,19 +114,17 @@ impl Shard {
             let mut record = DeviceRecord {
                 device_id,
                 tenant,
-                first_seen: now,
                 ..DeviceRecord::default()
             };
-            let reported = report(&mut record, false, check_in);
-            let facets = observe(&mut record, reported, check_in.seq(), policy, now);
-            let key = CellKey {
-                tenant,
-                cohort: CohortId::default(),
-                facets: facets.word(),
+            report_and_observe(&mut record, check_in, policy, now, now);
+            let cold = ColdRecord {
+                first_seen: now,
+                ..ColdRecord::default()
             };
-            return self.create(hash, record, key, effects);
+            self.create(hash, record, cold, effects);
+            return Verdict::ACCEPTED;
         };
-        let record = *self.devices.get(slot);
+        let mut record = *self.devices.get(slot);
         if check_in.seq() <= record.seq {
             return if check_in.seq() == record.seq {
                 Verdict::Duplicate
@@ -135,23 +132,27 @@ impl Shard {
                 Verdict::Stale
             };
         }
-        let cached = self.cells.cell(record.cell);
-        let before = cached.key;
-        let repeats = repeats(&record, cached, check_in);
-        let mut after = record;
-        let facets = if self.evaluation.is_complete() && is_cached(&record, cached, check_in) {
-            observe_cached(&mut after, before.facets, check_in, policy, now)
+        let repeats = repeats(&record, check_in);
+        let first_seen = self.first_seen_without_report(slot, &record);
+        if is_cached(&record, check_in) {
+            observe_cached(&mut record, check_in, policy, first_seen, now);
         } else {
-            let ever_onboarded = before.facets.ever_onboarded();
-            let reported = report(&mut after, ever_onboarded, check_in);
-            observe(&mut after, reported, check_in.seq(), policy, now).word()
-        };
-        let key = CellKey { facets, ..before };
-        match self.update(slot, after, key, effects) {
-            Verdict::Accepted { .. } if repeats => Verdict::Accepted {
-                repeats: Some(slot),
-            },
-            verdict => verdict,
+            report_and_observe(&mut record, check_in, policy, first_seen, now);
+        }
+        self.update(slot, record, effects);
+        Verdict::Accepted {
+            repeats: repeats.then_some(slot),
+        }
+    }
+
+    /// When the device was created, which the rules ask for a device that has never made a full report; 0 for others,
+    /// whose cold record stays untouched.
+    #[inline(always)]
+    pub(super) fn first_seen_without_report(&self, slot: SlotIndex, record: &DeviceRecord) -> u32 {
+        if record.last_full_report == 0 {
+            self.devices.cold(slot).first_seen
+        } else {
+            0
         }
     }
 
@@ -160,14 +161,14 @@ impl Shard {
     pub fn apply_policy(&mut self, policy: Arc<PolicySet>, effects: &mut Effects) -> u32 {
         effects.journal.policy(policy.revision());
         self.policy = policy;
-        self.reevaluate_all(SlotIndex(0)..self.slots_end(), effects)
+        self.reevaluate(SlotIndex(0)..self.slots_end(), effects, |_| true)
     }
 
     /// Reevaluates the devices of `slots` slots from `first`, because time has passed (R17). Journals nothing if
     /// nothing changed. Returns the number of devices that changed cell.
     pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
         let slots = self.clip_slots(first, slots);
-        let changed = self.reevaluate_all(slots.clone(), effects);
+        let changed = self.reevaluate(slots.clone(), effects, |_| true);
         if changed > 0 {
             effects
                 .journal
@@ -189,50 +190,37 @@ impl Shard {
         first.min(end)..end
     }
 
-    fn reevaluate_all(&mut self, slots: Range<SlotIndex>, effects: &mut Effects) -> u32 {
-        let (changed, not_moved) = self.reevaluate(slots.clone(), effects, |_| true);
-        self.evaluation
-            .record(slots, self.slots_end(), not_moved > 0);
-        changed
-    }
-
     /// Reevaluates stored state. `include` lets a replay skip slots whose page already contains this event. Returns the
-    /// number of devices that changed cell and the number that a full cell table kept in their cell; the next sweep
-    /// retries those.
+    /// number of devices that changed cell.
     pub(super) fn reevaluate(
         &mut self,
         slots: Range<SlotIndex>,
         effects: &mut Effects,
         include: impl Fn(SlotIndex) -> bool,
-    ) -> (u32, u32) {
+    ) -> u32 {
         let policies = Arc::clone(&self.policy);
         let now = effects.now;
-        let (mut changed, mut not_moved) = (0, 0);
+        let mut changed = 0;
         for slot in slots.start.until(slots.end) {
-            let record = *self.devices.get(slot);
+            let mut record = *self.devices.get(slot);
             if !record.is_occupied() || !include(slot) {
                 continue;
             }
-            let before = self.cells.key(record.cell);
             let (Some(policy), Some(reported)) = (
                 policies.tenant(record.tenant),
-                Facets::from_word(before.facets),
+                Facets::from_word(record.facets),
             ) else {
                 continue; // a tenant removed from the configuration keeps its last facets
             };
-            let facets = evaluate(&record, reported, policy, now);
-            let key = CellKey {
-                facets: facets.word(),
-                ..before
-            };
-            if key != before {
-                match self.update(slot, record, key, effects) {
-                    Verdict::Accepted { .. } => changed += 1,
-                    _ => not_moved += 1,
-                }
+            let first_seen = self.first_seen_without_report(slot, &record);
+            let facets = evaluate(&record, reported, policy, first_seen, now).word();
+            if facets != record.facets {
+                record.facets = facets;
+                self.update(slot, record, effects);
+                changed += 1;
             }
         }
-        (changed, not_moved)
+        changed
     }
 
     pub(super) fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {
@@ -245,57 +233,32 @@ impl Shard {
     pub(super) fn create(
         &mut self,
         hash: u64,
-        mut record: DeviceRecord,
-        key: CellKey,
+        record: DeviceRecord,
+        cold: ColdRecord,
         effects: &mut Effects,
-    ) -> Verdict {
-        let Some(cell) = self.cell(key, effects) else {
-            return Verdict::Rejected(RejectReason::CellLimit);
-        };
-        record.cell = cell;
-        let slot = self.devices.insert(record);
+    ) {
+        let slot = self.devices.insert(record, cold);
         self.audit
             .record_write(slot, &DeviceRecord::default(), &record);
         self.index.insert(hash, slot, &self.devices);
-        self.cells.enter(cell);
+        self.cells.enter(record.cell());
         self.checkpoint.dirty.insert(slot.page());
         effects.transitions += 1;
-        Verdict::ACCEPTED
     }
 
-    /// Replaces the record of a device and moves the device to the cell of this key. Inlined for the reason given in
-    /// `evaluation.rs`.
+    /// Replaces the record of a device, and moves the device to the cell of its new facets. Inlined for the reason given
+    /// in `evaluation.rs`.
     #[inline(always)]
-    pub(super) fn update(
-        &mut self,
-        slot: SlotIndex,
-        mut record: DeviceRecord,
-        key: CellKey,
-        effects: &mut Effects,
-    ) -> Verdict {
-        let from = record.cell;
-        if key != self.cells.key(from) {
-            let Some(to) = self.cell(key, effects) else {
-                return Verdict::Rejected(RejectReason::CellLimit);
-            };
-            record.cell = to;
-            self.cells.leave(from);
-            self.cells.enter(to);
+    pub(super) fn update(&mut self, slot: SlotIndex, record: DeviceRecord, effects: &mut Effects) {
+        let stored = self.devices.get_mut(slot);
+        if record.facets != stored.facets {
+            self.cells.leave(stored.cell());
+            self.cells.enter(record.cell());
             effects.transitions += 1;
         }
-        let stored = self.devices.get_mut(slot);
         self.audit.record_write(slot, stored, &record);
         *stored = record;
         self.checkpoint.dirty.insert(slot.page());
-        Verdict::ACCEPTED
-    }
-
-    fn cell(&mut self, key: CellKey, effects: &mut Effects) -> Option<CellId> {
-        let (id, new) = self.cells.intern(key)?;
-        if new {
-            effects.cells.push((id, key.encode().to_vec()));
-        }
-        Some(id)
     }
 }
 

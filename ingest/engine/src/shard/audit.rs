@@ -5,16 +5,20 @@
 //! the scan has passed updates this count, so at the end of the round the count is consistent with one point in time
 //! and must equal the counters. During the scan the index must find every device at its slot.
 //!
-//! A completed round proves: each counter equals the number of records that name its cell; every device is in exactly
-//! one slot, in a cell of its tenant, and in the shard that owns it. The count is derived from the records alone, taken
-//! before and after each write, never from transitions or counters, so the round in which one of those goes wrong
-//! reports it. A record that changes without a write is reported by the next round. The audit does not verify that a
-//! cell matches the rules: the recount does, with the oracle.
+//! A completed round proves: each counter equals the number of records with its tenant and facets; every device is in
+//! exactly one slot, and in the shard that owns it. The count is derived from the records alone, taken before and after
+//! each write, never from transitions or counters, so the round in which one of those goes wrong reports it. A record
+//! that changes without a write is reported by the next round. The audit does not verify that facets match the rules:
+//! the recount does, with the oracle.
 //!
-//! Owned by the thread of the shard. Costs one comparison per accepted check-in, 8 bytes per cell, and one index lookup
-//! per device and round.
+//! Owned by the thread of the shard. Costs one comparison per accepted check-in, a second table of cells, and two
+//! lookups per device and round.
 
-use crate::cell::{CellId, CellTable};
+use std::collections::hash_map::Entry;
+
+use foldhash::HashMap;
+
+use crate::cell::{CellKey, CellTable};
 use crate::device::DeviceRecord;
 use crate::ids::{ShardId, SlotIndex};
 use crate::index::DeviceIndex;
@@ -25,8 +29,8 @@ use crate::slab::DeviceSlab;
 pub(super) struct Audit {
     /// Slots below this one are counted.
     cursor: SlotIndex,
-    /// By cell: the devices counted so far. Negative only if a record changed without a write.
-    cells: Vec<i64>,
+    /// The devices counted so far, without zeros. Negative only if a record changed without a write.
+    cells: HashMap<CellKey, i64>,
     devices: u64,
     misplaced: u64,
 }
@@ -46,8 +50,8 @@ pub struct AuditRound {
     pub devices: u64,
     /// Sum over all cells of the difference between counter and records.
     pub miscounted: u64,
-    /// Devices that the index does not find at their slot, or that are in another tenant's cell or another shard;
-    /// plus the differences between counted devices, index entries and the slab's number of devices.
+    /// Devices that the index does not find at their slot, or that belong to another shard; plus the differences
+    /// between counted devices, index entries and the slab's number of devices.
     pub misplaced: u64,
 }
 
@@ -68,29 +72,31 @@ impl Audit {
         after: &DeviceRecord,
     ) {
         if slot < self.cursor {
-            self.move_device(before.is_occupied().then_some(before.cell), after.cell);
+            self.move_device(before.is_occupied().then(|| before.cell()), after.cell());
         }
     }
 
-    fn move_device(&mut self, before: Option<CellId>, after: CellId) {
+    fn move_device(&mut self, before: Option<CellKey>, after: CellKey) {
         match before {
             Some(before) if before == after => return,
-            Some(before) => {
-                // A cell that does not exist was not counted.
-                if let Some(count) = self.cells.get_mut(before.0 as usize) {
-                    *count -= 1;
-                }
-            }
+            Some(before) => self.add(before, -1),
             None => self.devices += 1,
         }
-        self.add(after.0 as usize);
+        self.add(after, 1);
     }
 
-    fn add(&mut self, cell: usize) {
-        if cell >= self.cells.len() {
-            self.cells.resize(cell + 1, 0);
+    fn add(&mut self, cell: CellKey, devices: i64) {
+        match self.cells.entry(cell) {
+            Entry::Occupied(mut count) => {
+                *count.get_mut() += devices;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+            Entry::Vacant(count) => {
+                count.insert(devices);
+            }
         }
-        self.cells[cell] += 1;
     }
 
     /// Counts the devices of the next `slots` slots. At the end of a round, compares and starts the next round.
@@ -108,13 +114,9 @@ impl Audit {
                 continue;
             }
             self.devices += 1;
-            let key = audited.cells.get(record.cell);
-            let in_its_cell = key.is_some_and(|key| key.tenant == record.tenant);
-            if key.is_some() {
-                self.add(record.cell.0 as usize);
-            }
+            self.add(record.cell(), 1);
             let is_owned = map.shard_of(&record.device_id) == audited.shard;
-            if !in_its_cell || !is_owned || !audited.index_finds(slot, record) {
+            if !is_owned || !audited.index_finds(slot, record) {
                 self.misplaced += 1;
             }
         }
@@ -128,10 +130,13 @@ impl Audit {
     }
 
     fn finish_round(&self, audited: &Audited<'_>) -> AuditRound {
-        let counted = self.cells.iter().copied();
-        let counted = counted.chain(std::iter::repeat(0));
-        let miscounted = audited.cells.iter().zip(counted);
-        let miscounted = miscounted.map(|((_, count), counted)| counted.abs_diff(i64::from(count)));
+        let differences = self.cells.iter().map(|(cell, counted)| {
+            let counter = audited.cells.devices(*cell);
+            counted.abs_diff(i64::from(counter))
+        });
+        let counters = audited.cells.iter();
+        let without_devices = counters.filter(|(cell, _)| !self.cells.contains_key(cell));
+        let miscounted = differences.chain(without_devices.map(|(_, counter)| counter.into()));
         let in_index = self.devices.abs_diff(audited.index.len() as u64);
         let in_slab = self.devices.abs_diff(u64::from(audited.devices.devices()));
         AuditRound {
@@ -143,7 +148,7 @@ impl Audit {
 
     fn reset(&mut self) {
         self.cursor = SlotIndex(0);
-        self.cells.fill(0);
+        self.cells.clear();
         self.devices = 0;
         self.misplaced = 0;
     }

@@ -63,10 +63,10 @@ impl Checkpoint {
                 break;
             };
             self.dirty.remove(number);
-            let Some(records) = devices.page(number) else {
+            let Some((records, cold)) = devices.page(number) else {
                 continue;
             };
-            let bytes = page::encode(revision, sequence, records);
+            let bytes = page::encode(revision, sequence, records, cold);
             pages.push(PageWrite {
                 page: number,
                 bytes,

@@ -7,36 +7,36 @@
 
 use muster_wire::{CheckInRecord, Flags, Onboarding};
 
-use crate::cell::Cell;
 use crate::device::DeviceRecord;
-use crate::facet::{FacetWord, Facets};
+use crate::facet::Facets;
 use crate::journal::REPEATED_SEQ_MAX;
 use crate::policy::TenantPolicy;
 use crate::rules::compliance::compliance_state;
 use crate::rules::sensor::{SensorFacts, SensorState, sensor_state};
 use crate::rules::threat::{ThreatLevel, threat_setting};
 
-/// Copies what a check-in reports to the record, except its seq and time. Returns the reported facets.
+/// Applies a check-in to the record of its device: copies what it reports and evaluates everything (R22).
 #[inline(always)]
-pub(super) fn report(
+pub(super) fn report_and_observe(
     record: &mut DeviceRecord,
-    ever_onboarded: bool,
     check_in: &CheckInRecord,
-) -> Facets {
-    let flags = check_in.flags();
+    policy: &TenantPolicy,
+    first_seen: u32,
+    now: u32,
+) {
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-    store_report(record, check_in);
     let mut reported = Facets {
         platform: check_in.platform(),
         management_agent: check_in.management_agent(),
         onboarded,
-        ever_onboarded: ever_onboarded || onboarded,
+        ever_onboarded: onboarded || record.facets.ever_onboarded(),
         risk: check_in.risk(),
         partner_threat: check_in.partner_threat_state(),
         ..Facets::default()
     };
-    reported.set_flags(flags);
-    reported
+    reported.set_flags(check_in.flags());
+    store_report(record, check_in);
+    observe(record, reported, check_in.seq(), policy, first_seen, now);
 }
 
 /// Copies the fields that a record stores as reported.
@@ -47,17 +47,18 @@ fn store_report(record: &mut DeviceRecord, check_in: &CheckInRecord) {
     record.flags = check_in.flags();
 }
 
-/// Records seq and time of an accepted check-in after [`report`]. Returns all facets.
+/// Records seq and time of an accepted check-in whose flags are in the record, and evaluates what it reported.
 #[inline(always)]
 pub(super) fn observe(
     record: &mut DeviceRecord,
     reported: Facets,
     seq: u64,
     policy: &TenantPolicy,
+    first_seen: u32,
     now: u32,
-) -> Facets {
+) {
     record_seq_and_time(record, reported.onboarded, seq, now);
-    evaluate(record, reported, policy, now)
+    record.facets = evaluate(record, reported, policy, first_seen, now).word();
 }
 
 /// Records seq and receive time of a check-in whose flags are in the record.
@@ -77,61 +78,59 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
     }
 }
 
-/// Whether a check-in reports the facets of the cell that its device is in. Then the facets derived from them stay
-/// valid under the same policy, except the sensor state, which depends on further flags and on time.
+/// Whether a check-in reports the facets that its device has. Then those derived from them stay valid, except the sensor
+/// state, which depends on further flags and on time: a record has the facets of its last evaluation, and a policy change
+/// evaluates all records at once.
 #[inline(always)]
-pub(super) fn is_cached(record: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
+pub(super) fn is_cached(record: &DeviceRecord, check_in: &CheckInRecord) -> bool {
     /// The flags that are facets, and the one that R3 reads in addition.
     const CACHED: Flags = Flags::FOREIGN_ORG
         .union(Flags::REGISTERED)
         .union(Flags::SETTING_ERROR);
     let changed = record.flags.bits() ^ check_in.flags().bits();
-    cached.codes == check_in.codes() && changed & CACHED.bits() == 0
+    record.facets.codes() == check_in.codes() && changed & CACHED.bits() == 0
 }
 
-/// [`report`] and [`observe`] for a check-in that [`is_cached`], the common case: evaluates the sensor state only
-/// (R17).
+/// [`report_and_observe`] for a check-in that [`is_cached`], the common case: evaluates the sensor state only (R17).
 #[inline(always)]
 pub(super) fn observe_cached(
     record: &mut DeviceRecord,
-    cached: FacetWord,
     check_in: &CheckInRecord,
     policy: &TenantPolicy,
+    first_seen: u32,
     now: u32,
-) -> FacetWord {
-    let onboarded = cached.onboarded();
+) {
+    let cached = record.facets;
+    let (onboarded, ever_onboarded) = (cached.onboarded(), cached.ever_onboarded());
     store_report(record, check_in);
     record_seq_and_time(record, onboarded, check_in.seq(), now);
-    cached.with_sensor(sensor(
-        record,
-        onboarded,
-        cached.ever_onboarded(),
-        policy,
-        now,
-    ))
+    let sensor = sensor(record, onboarded, ever_onboarded, policy, first_seen, now);
+    record.facets = cached.with_sensor(sensor);
 }
 
 /// Whether a check-in repeats the device's previous one in everything except seq and flags. The first check-in never
 /// does.
 #[inline(always)]
-pub(super) fn repeats(before: &DeviceRecord, cached: &Cell, check_in: &CheckInRecord) -> bool {
+pub(super) fn repeats(before: &DeviceRecord, check_in: &CheckInRecord) -> bool {
     before.seq != 0
         && before.boot_id == check_in.boot_id()
         && before.payload == check_in.payload()
-        && cached.codes == check_in.codes()
+        && before.facets.codes() == check_in.codes()
         && check_in.seq() <= REPEATED_SEQ_MAX
 }
 
-/// Derives the evaluated facets of a device (R17, R2, R3, R7) from the reported ones.
+/// Derives the evaluated facets of a device (R17, R2, R3, R7) from the reported ones. `first_seen` is read only if the
+/// device has never made a full report.
 #[inline(always)]
 pub(super) fn evaluate(
     record: &DeviceRecord,
     reported: Facets,
     policy: &TenantPolicy,
+    first_seen: u32,
     now: u32,
 ) -> Facets {
     let (onboarded, ever_onboarded) = (reported.onboarded, reported.ever_onboarded);
-    let sensor = sensor(record, onboarded, ever_onboarded, policy, now);
+    let sensor = sensor(record, onboarded, ever_onboarded, policy, first_seen, now);
     let threat_setting = threat_setting(
         policy.threshold(reported.platform),
         policy.blocked_on_missing(reported.platform),
@@ -159,8 +158,13 @@ fn sensor(
     onboarded: bool,
     ever_onboarded: bool,
     policy: &TenantPolicy,
+    first_seen: u32,
     now: u32,
 ) -> SensorState {
+    let last_full_report = match record.last_full_report {
+        0 => first_seen,
+        report => report,
+    };
     sensor_state(
         &SensorFacts {
             onboarded,
@@ -169,7 +173,7 @@ fn sensor(
             command_and_control_ok: record.flags.contains(Flags::COMMAND_AND_CONTROL_OK),
             last_contact: record.last_contact,
             last_telemetry: record.last_telemetry,
-            last_full_report: record.last_full_report.max(record.first_seen),
+            last_full_report,
             last_check_in: record.last_check_in,
         },
         &policy.sensor_limits,

@@ -1,8 +1,9 @@
-//! Applies an inventory: stores it and moves its device to the cohort it describes.
+//! Applies an inventory: stores it, and its revision in the record of its device.
 //!
 //! Owned by the thread of the shard. Bounded by [`super::ShardLimits`]. Not on the hot path: inventories are rare, so
 //! it may allocate.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use muster_wire::{Inventory, RejectReason, Rejection};
@@ -11,16 +12,13 @@ use super::Shard;
 use super::apply::Verdict;
 use super::evaluation::evaluate;
 use super::lookup::Lookup;
-use crate::cell::CellKey;
-use crate::cohort::Cohort;
-use crate::device::DeviceRecord;
+use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::{Effects, InventoryWrite, Outcome};
 use crate::facet::Facets;
 use crate::ids::TenantIndex;
 
 impl Shard {
-    /// Stores an inventory and moves its device to the cohort it describes. `archive` is the encoded form of
-    /// `inventory`.
+    /// Stores an inventory. `archive` is the encoded form of `inventory`.
     pub fn apply_inventory(
         &mut self,
         tenant: TenantIndex,
@@ -62,69 +60,33 @@ impl Shard {
             return Verdict::Rejected(RejectReason::UnknownDevice);
         };
         let Lookup { hash, slot } = self.look_up(tenant, &inventory.device_id);
-        let stored = slot
-            .map(|slot| self.devices.get(slot).inventory_revision)
-            .unwrap_or(0);
-        if inventory.revision <= stored {
-            return if inventory.revision == stored {
-                Verdict::Duplicate
-            } else {
-                Verdict::Stale
+        let Some(slot) = slot else {
+            if let Some(reason) = self.refuses_new_device(policy) {
+                return Verdict::Rejected(reason);
+            }
+            let mut record = DeviceRecord {
+                device_id: inventory.device_id,
+                tenant,
+                ..DeviceRecord::default()
             };
-        }
-        if slot.is_none()
-            && let Some(reason) = self.refuses_new_device(policy)
-        {
-            return Verdict::Rejected(reason);
-        }
-        let described = Cohort::new(inventory.owner, inventory.tags.iter().cloned());
-        let Some(cohort) = self.cohorts.id_of(&described) else {
-            return Verdict::Rejected(RejectReason::CohortLimit);
+            let now = effects.now;
+            record.facets = evaluate(&record, Facets::default(), policy, now, now).word();
+            let cold = ColdRecord {
+                inventory_revision: inventory.revision,
+                first_seen: now,
+            };
+            self.create(hash, record, cold, effects);
+            return Verdict::ACCEPTED;
         };
-        let inventory_revision = inventory.revision;
-        let verdict = match slot {
-            Some(slot) => {
-                let record = *self.devices.get(slot);
-                let key = CellKey {
-                    cohort,
-                    ..self.cells.key(record.cell)
-                };
-                self.update(
-                    slot,
-                    DeviceRecord {
-                        inventory_revision,
-                        ..record
-                    },
-                    key,
-                    effects,
-                )
+        let stored = &mut self.devices.cold_mut(slot).inventory_revision;
+        match inventory.revision.cmp(stored) {
+            Ordering::Less => Verdict::Stale,
+            Ordering::Equal => Verdict::Duplicate,
+            Ordering::Greater => {
+                *stored = inventory.revision;
+                self.checkpoint.dirty.insert(slot.page());
+                Verdict::ACCEPTED
             }
-            None => {
-                let record = DeviceRecord {
-                    device_id: inventory.device_id,
-                    tenant,
-                    inventory_revision,
-                    first_seen: effects.now,
-                    ..DeviceRecord::default()
-                };
-                let facets = evaluate(&record, Facets::default(), policy, record.first_seen);
-                self.create(
-                    hash,
-                    record,
-                    CellKey {
-                        tenant,
-                        cohort,
-                        facets: facets.word(),
-                    },
-                    effects,
-                )
-            }
-        };
-        // Cohorts are never freed, so a rejected inventory must not add one.
-        if matches!(verdict, Verdict::Accepted { .. }) && self.cohorts.get(cohort).is_none() {
-            effects.cohorts.push((cohort, described.encode()));
-            self.cohorts.intern(described);
         }
-        verdict
     }
 }

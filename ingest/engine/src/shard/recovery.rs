@@ -1,4 +1,4 @@
-//! Rebuilds a shard from durable state: cell and cohort tables, then pages, then the journal tail.
+//! Rebuilds a shard from durable state: pages, then the journal tail. Devices are counted as they come.
 //!
 //! A page may be newer than the checkpoint's cursor. Replay is idempotent: check-ins and inventories that a page
 //! already contains are skipped by seq and revision, reevaluations (policy, time) by the page's sequence. So the result
@@ -15,9 +15,7 @@ use super::apply::Verdict;
 use super::evaluation::observe;
 use super::lookup::{LOOKAHEAD, Lookup};
 use super::{Shard, ShardLimits};
-use crate::cell::{CellId, CellKey};
-use crate::cohort::{Cohort, CohortId};
-use crate::device::DeviceRecord;
+use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::Effects;
 use crate::facet::Facets;
 use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
@@ -31,19 +29,7 @@ const VALIDATED_AT_ONCE: usize = 256;
 /// The durable state contradicts itself; the data directory must not be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryError {
-    /// A cell table entry does not decode, or its number does not follow the previous one.
-    #[error("cell {} is unreadable or out of order", id.0)]
-    Cell {
-        /// The entry.
-        id: CellId,
-    },
-    /// A cohort table entry does not decode, or its number does not follow the previous one.
-    #[error("cohort {} is unreadable or out of order", id.0)]
-    Cohort {
-        /// The entry.
-        id: CohortId,
-    },
-    /// A page does not decode, or names a cell that does not exist.
+    /// A page does not decode, or has a device that another page has.
     #[error("page {page}: {fault}")]
     Page {
         /// The page.
@@ -71,7 +57,7 @@ pub enum RecoveryError {
     },
 }
 
-/// A shard in recovery. Feed cohorts and cells, pages, the cursor, then journal values in order.
+/// A shard in recovery. Feed pages, the cursor, then journal values in order.
 #[derive(Debug)]
 pub struct Recovery {
     shard: Shard,
@@ -89,8 +75,6 @@ impl Recovery {
     pub fn new(id: ShardId, limits: ShardLimits, hash_seed: u64) -> Self {
         let unlimited = ShardLimits {
             devices_max: u32::MAX,
-            cells_max: usize::MAX,
-            cohorts_max: usize::MAX,
         };
         Self {
             shard: Shard::new(id, unlimited, hash_seed),
@@ -99,27 +83,6 @@ impl Recovery {
             revision: Revision::default(),
             effects: Effects::default(),
             check_ins: Vec::with_capacity(VALIDATED_AT_ONCE),
-        }
-    }
-
-    /// Restores the next cohort table entry.
-    pub fn cohort(&mut self, id: CohortId, bytes: &[u8]) -> Result<(), RecoveryError> {
-        let cohort = Cohort::decode(bytes).ok_or(RecoveryError::Cohort { id })?;
-        match self.shard.cohorts.intern(cohort) {
-            Some((interned, true)) if interned == id => Ok(()),
-            _ => Err(RecoveryError::Cohort { id }),
-        }
-    }
-
-    /// Restores the next cell table entry.
-    pub fn cell(&mut self, id: CellId, bytes: &[u8]) -> Result<(), RecoveryError> {
-        let key = CellKey::decode(bytes).ok_or(RecoveryError::Cell { id })?;
-        if self.shard.cohorts.get(key.cohort).is_none() {
-            return Err(RecoveryError::Cell { id });
-        }
-        match self.shard.cells.intern(key) {
-            Some((interned, true)) if interned == id => Ok(()),
-            _ => Err(RecoveryError::Cell { id }),
         }
     }
 
@@ -156,7 +119,9 @@ impl Recovery {
             // Inserting a new device touches the same cache lines as finding a known one.
             self.shard.prefetch(&found[..records.len()]);
             for ((lookup, record), slot) in found.iter().zip(records).zip(&mut slots) {
-                self.device(slot, lookup.hash, record).map_err(invalid)?;
+                let cold = page.cold[slot.0 as usize % PAGE_RECORDS];
+                self.device(slot, lookup.hash, record, cold)
+                    .map_err(invalid)?;
             }
         }
         Ok(())
@@ -168,33 +133,22 @@ impl Recovery {
         slot: SlotIndex,
         hash: u64,
         record: &DeviceRecord,
+        cold: ColdRecord,
     ) -> Result<(), &'static str> {
         if !record.is_occupied() {
             return Ok(());
         }
         let shard = &mut self.shard;
-        let key = shard
-            .cells
-            .get(record.cell)
-            .ok_or("a device in a cell that does not exist")?;
-        if key.tenant != record.tenant {
-            return Err("a device in another tenant's cell");
-        }
-        shard.devices.insert_at(slot, *record);
+        shard.devices.insert_at(slot, *record, cold);
         if !shard.index.insert_new(hash, slot, record, &shard.devices) {
             return Err("a device in two slots");
         }
-        shard.cells.enter(record.cell);
+        shard.cells.enter(record.cell());
         Ok(())
     }
 
-    /// Ends the pages, which include all events up to `sequence`. The tables are complete too, because a new cell is
-    /// written in the commit that first uses it. They are closed here, so that replay refuses what a full table
-    /// refused.
+    /// Ends the pages, which include all events up to `sequence`.
     pub fn cursor(&mut self, sequence: Sequence) {
-        let shard = &mut self.shard;
-        shard.cells.set_max(shard.cells.len());
-        shard.cohorts.set_max(shard.cohorts.len());
         self.shard.sequence = sequence;
     }
 
@@ -222,11 +176,6 @@ impl Recovery {
             .map_err(|_| invalid("not a value of a known format"))?
         {
             self.segment(sequence, segment).map_err(invalid)?;
-        }
-        if !self.effects.cells.is_empty() || !self.effects.cohorts.is_empty() {
-            return Err(invalid(
-                "it uses a cell or cohort that is not in the tables",
-            ));
         }
         self.shard.sequence = sequence;
         Ok(())
@@ -324,8 +273,6 @@ impl Recovery {
             })?;
         }
         self.shard.limits = self.limits;
-        self.shard.cells.set_max(self.limits.cells_max);
-        self.shard.cohorts.set_max(self.limits.cohorts_max);
         Ok(self.shard)
     }
 }
@@ -349,18 +296,12 @@ fn apply_repeated(
     if seq <= record.seq {
         return Ok(());
     }
-    let before = shard.cells.key(record.cell);
-    let mut reported =
-        Facets::from_word(before.facets).ok_or("a device in a cell with unreadable facets")?;
+    let mut reported = Facets::from_word(record.facets).ok_or("a device with unreadable facets")?;
     record.flags = flags;
     reported.set_flags(flags);
-    let facets = observe(&mut record, reported, seq, policy, effects.now);
-    let key = CellKey {
-        facets: facets.word(),
-        ..before
-    };
-    match shard.update(slot, record, key, effects) {
-        Verdict::Rejected(_) => Err("a check-in that the shard rejects"),
-        _ => Ok(()),
-    }
+    let first_seen = shard.first_seen_without_report(slot, &record);
+    let now = effects.now;
+    observe(&mut record, reported, seq, policy, first_seen, now);
+    shard.update(slot, record, effects);
+    Ok(())
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use muster_wire::{
     CheckIn, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner,
-    PartnerThreatState, Platform, RejectReason, Risk,
+    PartnerThreatState, Platform, RejectReason, Rejection, Risk,
 };
 
 use super::recovery::RecoveryError;
@@ -25,11 +25,7 @@ use crate::rules::sensor::SensorState;
 
 const TENANT: TenantIndex = TenantIndex(0);
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const LIMITS: ShardLimits = ShardLimits {
-    devices_max: 1000,
-    cells_max: 100_000,
-    cohorts_max: 100,
-};
+const LIMITS: ShardLimits = ShardLimits { devices_max: 1000 };
 
 pub(super) fn device_id(number: u16) -> DeviceId {
     DeviceId::from_bytes((u128::from(number) + 1).to_be_bytes())
@@ -119,9 +115,10 @@ fn a_check_in_counts_once_and_only_forward() {
     );
     assert_eq!(shard.devices(), 1);
     assert_eq!(shard.cells().map(|(_, count)| count).sum::<u32>(), 1);
-    let (device, cell) = shard.device(TENANT, &device_id(1)).unwrap();
+    let (device, cold) = shard.device(TENANT, &device_id(1)).unwrap();
     assert_eq!((device.seq, device.last_check_in), (5, NOW.as_seconds()));
-    let facets = Facets::from_word(cell.facets).unwrap();
+    assert_eq!(cold.first_seen, NOW.as_seconds());
+    let facets = Facets::from_word(device.facets).unwrap();
     assert_eq!(
         (facets.sensor, facets.risk),
         (SensorState::Active, Risk::Low)
@@ -157,7 +154,7 @@ fn a_change_of_facets_is_one_transition_between_two_cells() {
     );
     assert_eq!(effects.transitions, 1);
     let counts: Vec<u32> = shard.cells().map(|(_, count)| count).collect();
-    assert_eq!(counts, [0, 1]);
+    assert_eq!(counts, [1], "the cell that it left is gone");
 }
 
 /// The header has one revision, so a replay would evaluate the events before the change under the new rules.
@@ -210,102 +207,39 @@ fn check_ins_of_a_tenant_outside_the_policy_set_are_rejected() {
 }
 
 #[test]
-fn limits_reject_and_change_nothing() {
-    let limits = ShardLimits {
-        devices_max: 1,
-        cells_max: 1,
-        cohorts_max: 1,
-    };
-    let mut shard = shard_with(limits, policy(1));
-    let mut effects = Effects::default();
-    let risky = CheckIn {
-        risk: Risk::High,
-        ..check_in(1, 2)
-    };
-    let records = [
-        record(check_in(1, 1)),
-        record(risky),
-        record(check_in(2, 1)),
-    ];
-    let outcome = apply(&mut shard, &records, &mut effects);
-    assert_eq!(
-        outcome,
-        Outcome {
-            accepted: 1,
-            duplicate: 0,
-            stale: 0,
-            rejected: 2
-        }
-    );
-    let reasons: Vec<_> = effects
-        .rejections
-        .iter()
-        .filter_map(|r| r.reason())
-        .collect();
-    assert_eq!(
-        reasons,
-        [RejectReason::CellLimit, RejectReason::DeviceLimit]
-    );
-    assert_eq!(shard.device(TENANT, &device_id(1)).unwrap().0.seq, 1);
-    let tagged = inventory(1, 1, &["a"]);
-    shard.begin(NOW, &mut effects);
-    let outcome = shard.apply_inventory(TENANT, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
-    assert_eq!(outcome.rejected, 1);
-    assert_eq!(
-        effects.rejections[0].reason(),
-        Some(RejectReason::CohortLimit)
-    );
-}
-
-/// Otherwise a device that keeps sending new tags could use up the cohorts of all tenants while the cell table is full.
-#[test]
-fn an_inventory_rejected_for_its_cell_adds_no_cohort() {
-    let limits = ShardLimits {
-        cells_max: 1,
-        cohorts_max: 3,
-        ..LIMITS
-    };
+fn a_device_beyond_the_limit_is_rejected_and_changes_nothing() {
+    let limits = ShardLimits { devices_max: 1 };
     let (mut shard, mut effects) = (shard_with(limits, policy(1)), Effects::default());
-    apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
-    for (revision, tag) in (1..).zip(["a", "b", "c", "d"]) {
-        for device in [1, 2] {
-            let tagged = inventory(device, revision, &[tag]);
-            shard.begin(NOW, &mut effects);
-            shard.apply_inventory(TENANT, &tagged, &tagged.to_bytes().unwrap(), &mut effects);
-            let reason = effects.rejections[0].reason();
-            assert_eq!(reason, Some(RejectReason::CellLimit));
-            assert!(effects.cohorts.is_empty() && effects.cells.is_empty());
-            assert!(shard.cohort(CohortId(1)).is_none());
-        }
-    }
+    let records = [record(check_in(1, 1)), record(check_in(2, 1))];
+    let outcome = apply(&mut shard, &records, &mut effects);
+    assert_eq!((outcome.accepted, outcome.rejected), (1, 1));
+    let inventory = inventory(2, 1, &[]);
+    let archive = inventory.to_bytes().unwrap();
+    let outcome = shard.apply_inventory(TENANT, &inventory, &archive, &mut effects);
+    assert_eq!(outcome.rejected, 1);
+    let reasons = effects.rejections.iter().map(Rejection::reason);
+    assert!(reasons.eq([Some(RejectReason::DeviceLimit); 2]));
+    assert_eq!(shard.devices(), 1);
 }
 
 #[test]
-fn an_inventory_moves_its_device_to_the_cohort_it_describes() {
+fn an_inventory_is_stored_once_and_only_forward() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
     for (revision, expected) in [(2, (1, 0, 0)), (2, (0, 1, 0)), (1, (0, 0, 1))] {
         let inventory = inventory(1, revision, &["b", "a"]);
+        let archive = inventory.to_bytes().unwrap();
         shard.begin(NOW, &mut effects);
-        let outcome = shard.apply_inventory(
-            TENANT,
-            &inventory,
-            &inventory.to_bytes().unwrap(),
-            &mut effects,
-        );
+        let outcome = shard.apply_inventory(TENANT, &inventory, &archive, &mut effects);
         assert_eq!(
             (outcome.accepted, outcome.duplicate, outcome.stale),
             expected
         );
         assert_eq!(effects.inventories.len() as u32, outcome.accepted);
+        assert_eq!(effects.transitions, 0, "it is no facet");
     }
-    let (device, cell) = shard.device(TENANT, &device_id(1)).unwrap();
-    assert_eq!((device.inventory_revision, device.seq), (2, 1));
-    let cohort = shard.cohort(cell.cohort).unwrap();
-    assert_eq!(
-        (cohort.owner(), cohort.tags()),
-        (Owner::Company, &["a".into(), "b".into()][..])
-    );
+    let (device, cold) = shard.device(TENANT, &device_id(1)).unwrap();
+    assert_eq!((cold.inventory_revision, device.seq), (2, 1));
 }
 
 #[test]
@@ -326,8 +260,8 @@ fn silence_alone_takes_a_sensor_from_active_to_no_data_to_inactive() {
         );
         shard.seal(&mut effects);
         assert_eq!(effects.journal_value().is_empty(), changed == 0);
-        let (_, cell) = shard.device(TENANT, &device_id(1)).unwrap();
-        assert_eq!(Facets::from_word(cell.facets).unwrap().sensor, expected);
+        let (device, _) = shard.device(TENANT, &device_id(1)).unwrap();
+        assert_eq!(Facets::from_word(device.facets).unwrap().sensor, expected);
     }
 }
 
@@ -348,7 +282,7 @@ fn a_new_policy_set_reevaluates_every_device() {
     );
     assert_eq!(changed, 1);
     assert_eq!(shard.revision(), Revision(2));
-    let (_, cell) = shard.device(TENANT, &device_id(1)).unwrap();
-    let facets = Facets::from_word(cell.facets).unwrap();
+    let (device, _) = shard.device(TENANT, &device_id(1)).unwrap();
+    let facets = Facets::from_word(device.facets).unwrap();
     assert_eq!(facets.compliance, crate::Compliance::Noncompliant);
 }

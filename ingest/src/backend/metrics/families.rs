@@ -1,7 +1,7 @@
 //! Every metric family, with its help text. docs/reference/METRICS.md adds the actions for operators.
 //!
-//! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets or the number of a shard; no tenant, device
-//! or session, so the cardinality is known before the first client connects.
+//! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets, the number of a shard or the name of a tenant;
+//! no device or session, so the cardinality is known before the first client connects.
 
 pub(super) mod endpoint;
 pub(super) mod front_door;
@@ -126,7 +126,13 @@ pub(super) const SHARD_CELLS: Family = family(
     "muster_shard_cells",
     Gauge,
     &["shard"],
-    "Cells of the shard, empty ones included.",
+    "Cells of the shard: combinations of tenant and facets that some device has.",
+);
+pub(super) const TENANT_CELLS: Family = family(
+    "muster_tenant_cells",
+    Gauge,
+    &["tenant"],
+    "Cells of the tenant, summed over shards.",
 );
 pub(super) const SHARD_SEQUENCE: Family = family(
     "muster_shard_sequence",

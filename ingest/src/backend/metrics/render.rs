@@ -252,8 +252,9 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.many(
         &families::SHARD_CELLS,
-        by_shard(|report| report.cells as u64),
+        by_shard(|report| report.cells.iter().map(|cells| u64::from(*cells)).sum()),
     )?;
+    page.many(&families::TENANT_CELLS, cells_by_tenant(scrape))?;
     page.many(
         &families::SHARD_SEQUENCE,
         by_shard(|report| report.sequence.0),
@@ -283,6 +284,16 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let missing = scrape.shards.iter().enumerate();
     let missing = missing.map(|(shard, report)| ([shard.to_string()], report.is_none()));
     page.many(&families::SHARD_MISSING, missing)
+}
+
+/// The cells of every tenant, in the shards that responded.
+fn cells_by_tenant(scrape: &Scrape) -> impl Iterator<Item = ([String; 1], u64)> {
+    let tenants = scrape.context.tenants.iter().enumerate();
+    tenants.map(|(index, name)| {
+        let reports = scrape.shards.iter().flatten();
+        let cells = reports.map(|report| report.cells.get(index).copied().map_or(0, u64::from));
+        ([name.clone()], cells.sum())
+    })
 }
 
 fn writer(numbers: &WriterMetrics, journal_bytes_live: u64, page: &mut Page<'_>) -> fmt::Result {

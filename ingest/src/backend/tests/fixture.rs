@@ -6,10 +6,11 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 use muster_engine::{
-    Cohort, DeviceRecord, Facets, PolicySet, Revision, Sequence, ShardMap, TenantIndex, Timestamp,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, ShardMap, TenantIndex,
+    Timestamp,
 };
 use muster_store::{Store, StoreConfig};
-use muster_wire::{DeviceId, Owner};
+use muster_wire::DeviceId;
 use tempfile::TempDir;
 
 use crate::backend::{Context, Deadlines, ServerBackend};
@@ -163,24 +164,17 @@ pub(super) fn device_id() -> DeviceId {
 fn cells(shard: usize) -> Vec<CellCount> {
     let mut cells = vec![CellCount {
         tenant: TenantIndex(0),
-        cohort: cohort(),
         facets: Facets::default(),
         count: 3,
     }];
     if shard == 1 {
-        let (cohort, facets) = (Cohort::default(), Facets::default());
         cells.push(CellCount {
             tenant: TenantIndex(1),
-            cohort,
-            facets,
+            facets: Facets::default(),
             count: 2,
         });
     }
     cells
-}
-
-fn cohort() -> Cohort {
-    Cohort::new(Owner::Company, ["floor".to_owned()])
 }
 
 fn device() -> DeviceView {
@@ -190,7 +184,7 @@ fn device() -> DeviceView {
             seq: 42,
             ..DeviceRecord::default()
         },
-        cohort: cohort(),
+        cold: ColdRecord::default(),
         facets: Facets::default(),
     }
 }
@@ -202,7 +196,7 @@ fn report(shard: usize) -> ShardReport {
     batch_check_ins.record(100).unwrap();
     ShardReport {
         devices: 5 + shard as u32,
-        cells: 2,
+        cells: vec![2, shard as u32],
         sequence: Sequence(9),
         revision: Revision(4),
         transitions: 6,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crossbeam::channel;
-use muster_engine::{CellKey, Cohort, Facets};
+use muster_engine::Facets;
 use tokio::sync::oneshot;
 
 use super::Worker;
@@ -66,12 +66,12 @@ impl Worker {
                 reply,
             } => {
                 let device = self.shard.device(tenant, &device_id);
-                let view = device.and_then(|(record, cell)| {
-                    let (cohort, facets) = self.decoded(&cell)?;
+                // A record has facets that decode: the shard encoded them.
+                let view = device.and_then(|(record, cold)| {
                     Some(Box::new(DeviceView {
                         record: *record,
-                        cohort,
-                        facets,
+                        cold: *cold,
+                        facets: Facets::from_word(record.facets)?,
                     }))
                 });
                 self.later(reply, view);
@@ -123,32 +123,20 @@ impl Worker {
     }
 
     fn cell_counts(&self) -> Vec<CellCount> {
-        let occupied = self.shard.cells().filter(|(_, count)| *count > 0);
-        occupied
-            .filter_map(|(key, count)| {
-                let (cohort, facets) = self.decoded(&key)?;
-                Some(CellCount {
-                    tenant: key.tenant,
-                    cohort,
-                    facets,
-                    count: u64::from(count),
-                })
+        let cells = self.shard.cells().filter_map(|(key, count)| {
+            Some(CellCount {
+                tenant: key.tenant,
+                facets: Facets::from_word(key.facets)?,
+                count: u64::from(count),
             })
-            .collect()
-    }
-
-    /// Decodes a cell key. Keys come from the shard's own tables, so this always succeeds.
-    fn decoded(&self, key: &CellKey) -> Option<(Cohort, Facets)> {
-        Some((
-            self.shard.cohort(key.cohort)?.clone(),
-            Facets::from_word(key.facets)?,
-        ))
+        });
+        cells.collect()
     }
 
     fn report(&self) -> ShardReport {
         ShardReport {
             devices: self.shard.devices(),
-            cells: self.shard.cells().count(),
+            cells: self.shard.cells_of_tenants().to_vec(),
             sequence: self.shard.sequence(),
             revision: self.shard.revision(),
             transitions: self.transitions,

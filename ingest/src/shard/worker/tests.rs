@@ -52,11 +52,7 @@ impl Fixture {
         let (commit_sender, commits) = bounded(1);
         let (returns, returned) = bounded(1);
         returns.send(Commit::default()).unwrap();
-        let limits = ShardLimits {
-            devices_max: 1_000,
-            cells_max: 1_000,
-            cohorts_max: 1_000,
-        };
+        let limits = ShardLimits { devices_max: 1_000 };
         let time = Arc::new(SimulatedTime::at(Timestamp::from_seconds(1_800_000_000)));
         let routes = RouteTable {
             map: ShardMap::new(1),

@@ -99,8 +99,6 @@ pub(crate) fn stored_cells(directory: &Path) -> Value {
     let options = RecoverOptions {
         limits: ShardLimits {
             devices_max: u32::MAX,
-            cells_max: usize::MAX,
-            cohorts_max: usize::MAX,
         },
         hash_seed: 0,
     };
@@ -108,18 +106,13 @@ pub(crate) fn stored_cells(directory: &Path) -> Value {
 
     let mut cells = BTreeMap::new();
     for shard in &shards {
-        for ((tenant, cohort, facets), count) in counters(shard) {
-            let key = (
-                names[&tenant].clone(),
-                cohort.owner().name().to_owned(),
-                cohort.tags().to_vec(),
-                facets.word().0,
-            );
+        for ((tenant, facets), count) in counters(shard) {
+            let key = (names[&tenant].clone(), facets.word().0);
             *cells.entry(key).or_insert(0) += count;
         }
     }
     let rows = cells
         .into_iter()
-        .map(|((tenant, owner, tags, facets), count)| json!([tenant, owner, tags, facets, count]));
+        .map(|((tenant, facets), count)| json!([tenant, facets, count]));
     rows.collect()
 }

@@ -177,13 +177,9 @@ impl Oracle {
     /// What `GET /cells` must return.
     pub fn cells(&self) -> Cells {
         let cells = self.model.cells(&self.policy, now());
-        let cells = cells.into_iter().map(|((tenant, cohort, facets), count)| {
+        let cells = cells.into_iter().map(|((tenant, facets), count)| {
             let tenant = self.tenants[usize::from(tenant)].to_owned();
-            let owner = cohort.owner().name().to_owned();
-            (
-                (tenant, owner, cohort.tags().to_vec(), facets.word().0),
-                count,
-            )
+            ((tenant, facets.word().0), count)
         });
         cells.collect::<BTreeMap<_, _>>()
     }

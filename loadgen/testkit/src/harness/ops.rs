@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::before_deadline;
 use crate::ops;
 
-/// Numbers of devices by tenant, owner, tags, and facet word.
-pub type Cells = BTreeMap<(String, String, Vec<String>, u32), u64>;
+/// Numbers of devices by tenant and facet word.
+pub type Cells = BTreeMap<(String, u64), u64>;
 
 /// The operations endpoint of a server.
 #[derive(Debug)]
@@ -41,29 +41,15 @@ impl Ops {
         serde_json::from_str(&body).expect("the answer is JSON")
     }
 
-    /// All cells that have devices.
+    /// All cells.
     #[track_caller]
     pub fn cells(&self) -> Cells {
         let answer = self.get_json("/cells");
         let cells = answer["cells"].as_array().expect("a list of cells");
-        let text = |value: &Value| value.as_str().expect("a string").to_owned();
         let cells = cells.iter().map(|cell| {
-            let tags = cell["tags"]
-                .as_array()
-                .expect("a list of tags")
-                .iter()
-                .map(text)
-                .collect();
-            let word = cell["facets"]
-                .as_u64()
-                .and_then(|word| u32::try_from(word).ok());
-            let key = (
-                text(&cell["tenant"]),
-                text(&cell["owner"]),
-                tags,
-                word.expect("a facet word"),
-            );
-            (key, cell["count"].as_u64().expect("a number"))
+            let tenant = cell["tenant"].as_str().expect("a string").to_owned();
+            let word = cell["facets"].as_u64().expect("a facet word");
+            ((tenant, word), cell["count"].as_u64().expect("a number"))
         });
         cells.collect()
     }

@@ -41,16 +41,10 @@ fn feed(part: &mut FleetPart, model: &mut Model, policy: &PolicySet) -> Tally {
 /// The cells of the model, as [`Cells`].
 fn cells_of(model: &Model, policy: &PolicySet) -> Cells {
     let cells = model.cells(policy, NOW);
-    let named = cells.into_iter().map(|((_, cohort, facets), count)| {
-        let owner = cohort.owner().name().to_owned();
-        let name = CellName {
-            owner,
-            tags: cohort.tags().to_vec(),
-            facets: facets.word().0,
-        };
-        (name, count)
-    });
-    named.collect()
+    let named = cells.into_iter();
+    named
+        .map(|((_, facets), count)| (facets.word(), count))
+        .collect()
 }
 
 fn policies() -> [TenantPolicy; 2] {

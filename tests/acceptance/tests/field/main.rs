@@ -13,5 +13,6 @@ mod output;
 mod paths;
 mod protocol;
 mod signals;
+mod tables;
 
 use muster_testkit::harness;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use muster_testkit::oracle::CellName;
+use muster_engine::FacetWord;
 use muster_wire::Digest;
 
 use super::device_name;
@@ -64,8 +64,8 @@ pub enum Finding {
     Cell {
         /// Index of the tenant.
         tenant: usize,
-        /// The cell.
-        cell: CellName,
+        /// The facets of the cell.
+        facets: FacetWord,
         /// Devices on disk.
         expected: u64,
         /// Devices that the server counts.
@@ -182,16 +182,14 @@ impl Finding {
             ),
             Self::Cell {
                 tenant,
-                cell,
+                facets,
                 expected,
                 counted,
             } => write!(
                 out,
-                "{}: the server counts {counted} devices in {} {:?} {:#010x}, {expected} are on disk",
+                "{}: the server counts {counted} devices with facets {:#x}, {expected} are on disk",
                 TENANTS.get(*tenant).unwrap_or(&"?"),
-                cell.owner,
-                cell.tags,
-                cell.facets,
+                facets.0,
             ),
             Self::Answers {
                 connection,

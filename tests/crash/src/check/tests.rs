@@ -29,11 +29,7 @@ fn listed(device: u8, seq: u64, revision: u64) -> ListedDevice {
         device: key(device),
         check_in: last(seq),
         inventory: last(revision),
-        cell: CellName {
-            owner: "unknown".to_owned(),
-            tags: Vec::new(),
-            facets: Facets::default().word().0,
-        },
+        facets: Facets::default().word(),
     }
 }
 
@@ -157,11 +153,7 @@ fn a_recount_must_be_verified_and_count_every_device() {
 }
 
 fn counted(facets: &Facets, count: u64) -> BTreeMap<usize, Cells> {
-    let cell = CellName {
-        facets: facets.word().0,
-        ..correct()[0].cell.clone()
-    };
-    BTreeMap::from([(0, Cells::from([(cell, count)]))])
+    BTreeMap::from([(0, Cells::from([(facets.word(), count)]))])
 }
 
 #[test]

@@ -7,7 +7,9 @@
 //!
 //! Checks an idle server; called by `checks`. Bounded by twice the state of the server.
 
-use muster_engine::{Cohort, CohortId, Revision, Sequence, Shard, page};
+use std::collections::BTreeMap;
+
+use muster_engine::{CellKey, Revision, Sequence, Shard, page};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 use muster_store::{ReadError, StoreView};
 
@@ -52,12 +54,12 @@ fn difference(shard: &Shard, memory: &Shard) -> Option<String> {
         ));
     }
     first_difference("device", shard.iter(), memory.iter())
-        .or_else(|| first_difference("cell", shard.cells(), memory.cells()))
-        .or_else(|| first_difference("cohort", cohorts(shard), cohorts(memory)))
+        .or_else(|| first_difference("cell", cells(shard), cells(memory)))
 }
 
-fn cohorts(shard: &Shard) -> impl Iterator<Item = &Cohort> {
-    (0..).map_while(|id| shard.cohort(CohortId(id)))
+/// The counters in an order that does not depend on the shard's hash table.
+fn cells(shard: &Shard) -> impl Iterator<Item = (CellKey, u32)> {
+    shard.cells().collect::<BTreeMap<_, _>>().into_iter()
 }
 
 /// The first index at which two lists differ or one of them ends.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::properties::{Event, Server, Step, any_event, any_step};
 use super::*;
-use crate::cell::CellId;
+use crate::facet::FacetWord;
 use crate::shard::AuditRound;
 
 const ONE_SHARD: fn() -> ShardMap = || ShardMap::new(1);
@@ -16,9 +16,9 @@ enum Fault {
     CountTooHigh,
     /// A counter is one too low, and another is one too high.
     CountMoved,
-    /// A record names another cell than the one that counts the device.
-    RecordCell,
-    /// A record names a cell that does not exist.
+    /// A record has the facets of another cell than the one that counts the device.
+    RecordFacets,
+    /// A record has facets that no cell has.
     NoSuchCell,
     /// A record names another tenant.
     Tenant,
@@ -39,7 +39,7 @@ enum Fault {
 const FAULTS: &[Fault] = &[
     Fault::CountTooHigh,
     Fault::CountMoved,
-    Fault::RecordCell,
+    Fault::RecordFacets,
     Fault::NoSuchCell,
     Fault::Tenant,
     Fault::IndexLost,
@@ -53,20 +53,26 @@ const FAULTS: &[Fault] = &[
 impl Fault {
     /// Injects the fault into a shard with at least two devices and two cells; `pick` selects the device.
     fn inject(self, shard: &mut Shard, map: ShardMap, pick: usize) {
-        let devices: Vec<SlotIndex> = shard.devices.iter().map(|(slot, _)| slot).collect();
+        let devices: Vec<SlotIndex> = shard.devices.occupied().collect();
         let slot = devices[pick % devices.len()];
         let neighbour = devices[(pick + 1) % devices.len()];
         let record = *shard.devices.get(slot);
-        let other_cell = CellId((record.cell.0 + 1) % shard.cells.len() as u32);
+        let cell = record.cell();
+        let mut cells = shard.cells.iter().map(|(key, _)| key);
+        let other_cell = cells.find(|key| *key != cell).unwrap();
+        drop(cells);
         let hash = shard.index.hash(record.tenant, &record.device_id);
         match self {
-            Self::CountTooHigh => shard.cells.enter(record.cell),
+            Self::CountTooHigh => shard.cells.enter(cell),
             Self::CountMoved => {
-                shard.cells.leave(record.cell);
+                shard.cells.leave(cell);
                 shard.cells.enter(other_cell);
             }
-            Self::RecordCell => shard.devices.get_mut(slot).cell = other_cell,
-            Self::NoSuchCell => shard.devices.get_mut(slot).cell = CellId(u32::MAX),
+            Self::RecordFacets => {
+                let record = shard.devices.get_mut(slot);
+                (record.tenant, record.facets) = (other_cell.tenant, other_cell.facets);
+            }
+            Self::NoSuchCell => shard.devices.get_mut(slot).facets = FacetWord(u64::MAX),
             Self::Tenant => shard.devices.get_mut(slot).tenant = TenantIndex(7),
             Self::IndexLost => shard.index.remove(hash, slot),
             Self::IndexWrong => {
@@ -80,9 +86,9 @@ impl Fault {
                     .insert(hash ^ 1, SlotIndex(empty), &shard.devices);
             }
             Self::Twice => {
-                let slot = shard.devices.insert(record);
+                let slot = shard.devices.insert(record, ColdRecord::default());
                 shard.index.insert(hash, slot, &shard.devices);
-                shard.cells.enter(record.cell);
+                shard.cells.enter(cell);
             }
             Self::RecordLost => *shard.devices.get_mut(slot) = DeviceRecord::default(),
             Self::Stray => {
@@ -93,10 +99,10 @@ impl Fault {
                     device_id: stray.unwrap(),
                     ..record
                 };
-                let slot = shard.devices.insert(stray);
+                let slot = shard.devices.insert(stray, ColdRecord::default());
                 let hash = shard.index.hash(stray.tenant, &stray.device_id);
                 shard.index.insert(hash, slot, &shard.devices);
-                shard.cells.enter(stray.cell);
+                shard.cells.enter(cell);
             }
         }
     }
@@ -178,7 +184,7 @@ proptest! {
         }
         let map = server.map;
         let (shard, ..) = &mut server.shards[0];
-        prop_assume!(shard.devices() >= 2 && shard.cells.len() >= 2);
+        prop_assume!(shard.devices() >= 2 && shard.cells().count() >= 2);
         prop_assert_eq!(shard.audit(before, map), None);
         fault.inject(shard, map, pick);
         let under_way = round(shard, slots, map);
@@ -205,14 +211,16 @@ fn a_wrong_counter_update_is_found_by_the_round_in_which_it_happens() {
         None,
         "the scan has passed both"
     );
+    let cell = |shard: &Shard, number| shard.device(TENANT, &device_id(number)).unwrap().0.cell();
     // The device changes cell, but the counters move another device.
     let risky = CheckIn {
         risk: Risk::High,
         ..check_in(1, 2)
     };
     apply(&mut shard, &[record(risky)], &mut effects);
-    shard.cells.leave(CellId(1));
-    shard.cells.enter(CellId(0));
+    let [risky, usual] = [1, 2].map(|number| cell(&shard, number));
+    shard.cells.leave(risky);
+    shard.cells.enter(usual);
     let found = round(&mut shard, 8192, ONE_SHARD());
     assert_eq!(
         (found.devices, found.miscounted, found.misplaced),

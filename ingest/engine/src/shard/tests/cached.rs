@@ -1,4 +1,4 @@
-//! Check-ins that report the facets of their device's cell: the shortcut gives the same result as a full evaluation.
+//! Check-ins that report the facets their device has: the shortcut gives the same result as a full evaluation.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,6 +6,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::Threshold;
+use crate::shard::evaluation::report_and_observe;
 
 /// One difference from the device's previous report.
 #[derive(Clone, Copy, Debug)]
@@ -68,68 +69,34 @@ fn policies() -> impl Strategy<Value = Arc<PolicySet>> {
 }
 
 proptest! {
-    /// Two shards get the same events; one of them never takes the shortcut. Records, cells and journals are equal.
+    /// Beside the shard each device has a record to which every check-in is applied without the shortcut.
     #[test]
     fn cached_facets_equal_a_full_evaluation(
         policy in policies(),
         reports in vec((0..3u16, changes(), 0..100_000u32), 1..80),
     ) {
-        let mut shards = [(); 2].map(|()| shard_with(LIMITS, Arc::clone(&policy)));
-        let mut fleet = [0, 1, 2].map(|number| check_in(number, 0));
+        let mut shard = shard_with(LIMITS, Arc::clone(&policy));
+        let rules = policy.tenant(TENANT).unwrap();
+        let mut fleet = [0, 1, 2].map(|number| (check_in(number, 0), None));
         let mut seconds = NOW.as_seconds();
         for (number, change, passed) in reports {
-            let report = &mut fleet[usize::from(number)];
+            let (report, full) = &mut fleet[usize::from(number)];
             change.apply_to(report);
             report.seq += 1;
             seconds += passed;
-            let records = [record(*report)];
-            let [cached, full] = shards.each_mut().map(|shard| {
-                let mut effects = Effects::default();
-                shard.begin(Timestamp::from_seconds(seconds), &mut effects);
-                let outcome = shard.apply_check_ins(TENANT, &records, &mut effects);
-                shard.seal(&mut effects);
-                let (device, cell) = shard.device(TENANT, &device_id(number)).unwrap();
-                (outcome, *device, cell, effects.journal_value().to_vec())
+            let report = record(*report);
+            let (record, first_seen) = full.get_or_insert_with(|| {
+                let device_id = report.device_id();
+                (DeviceRecord { device_id, ..DeviceRecord::default() }, seconds)
             });
-            prop_assert_eq!(cached, full);
-            shards[1].evaluation = EvaluationProgress::default();
+            report_and_observe(record, &report, rules, *first_seen, seconds);
+            let mut effects = Effects::default();
+            shard.begin(Timestamp::from_seconds(seconds), &mut effects);
+            let outcome = shard.apply_check_ins(TENANT, &[report], &mut effects);
+            shard.seal(&mut effects);
+            prop_assert_eq!(outcome.accepted, 1);
+            let (stored, cold) = shard.device(TENANT, &device_id(number)).unwrap();
+            prop_assert_eq!((stored, cold.first_seen), (&*record, *first_seen));
         }
     }
-}
-
-/// A full cell table refuses the move that a new policy requires. The next check-in must not reuse facets that were
-/// derived under the old policy.
-#[test]
-fn a_device_that_was_not_moved_is_evaluated_under_the_policy_in_force() {
-    let limits = ShardLimits {
-        cells_max: 1,
-        ..LIMITS
-    };
-    let (mut shard, mut effects) = (shard_with(limits, policy(1)), Effects::default());
-    let medium = |seq| CheckIn {
-        risk: Risk::Medium,
-        ..check_in(1, seq)
-    };
-    let outcome = apply(
-        &mut shard,
-        &[record(medium(1)), record(medium(2))],
-        &mut effects,
-    );
-    assert_eq!(outcome.accepted, 2);
-    let mut strict = TenantPolicy::default();
-    strict.set_threshold(Platform::Windows, Threshold::Clear);
-    shard.begin(NOW, &mut effects);
-    let strict = Arc::new(PolicySet::new(Revision(2), vec![strict]));
-    assert_eq!(
-        shard.apply_policy(strict, &mut effects),
-        0,
-        "no cell is left"
-    );
-    shard.seal(&mut effects);
-    let outcome = apply(&mut shard, &[record(medium(3))], &mut effects);
-    assert_eq!(outcome.rejected, 1);
-    assert_eq!(
-        effects.rejections[0].reason(),
-        Some(RejectReason::CellLimit)
-    );
 }

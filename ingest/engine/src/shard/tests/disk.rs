@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::cell::CellId;
+use crate::facet::FacetWord;
 use crate::model::{ModelCell, ModelDisk};
+use crate::page::Page;
 use crate::shard::recovery::Recovery;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
-    cells: BTreeMap<CellId, Vec<u8>>,
-    cohorts: BTreeMap<CohortId, Vec<u8>>,
     pages: BTreeMap<PageNumber, Vec<u8>>,
     journal: BTreeMap<Sequence, Vec<u8>>,
     cursor: Sequence,
@@ -26,8 +25,6 @@ impl Disk {
 
     /// Commits all effects of a sealed batch atomically.
     pub(super) fn commit(&mut self, sequence: Sequence, effects: &Effects) {
-        self.cells.extend(effects.cells.iter().cloned());
-        self.cohorts.extend(effects.cohorts.iter().cloned());
         for write in &effects.pages {
             self.pages.insert(write.page, write.bytes.clone());
         }
@@ -47,16 +44,17 @@ impl Disk {
         self.journal = self.journal.split_off(&self.cursor.next());
     }
 
-    /// Replaces the cell in a device's record on a page by another cell of the table.
-    pub(super) fn set_cell(&mut self, page: PageNumber, device: &DeviceId, cell: CellId) {
+    /// Replaces the facets in a device's record on a page.
+    pub(super) fn set_facets(&mut self, page: PageNumber, device: &DeviceId, facets: FacetWord) {
         let bytes = &self.pages[&page];
         let mut decoded = crate::page::decode(bytes).unwrap();
         let mut records = decoded.records.iter_mut();
-        records
-            .find(|record| record.device_id == *device)
-            .unwrap()
-            .cell = cell;
-        let bytes = crate::page::encode(decoded.revision, decoded.sequence, &decoded.records);
+        let record = records.find(|record| record.device_id == *device);
+        record.unwrap().facets = facets;
+        let Page {
+            revision, sequence, ..
+        } = decoded;
+        let bytes = crate::page::encode(revision, sequence, &decoded.records, &decoded.cold);
         self.pages.insert(page, bytes);
     }
 
@@ -68,12 +66,6 @@ impl Disk {
     pub(super) fn recount(&self, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         let mut model = ModelDisk::default();
         let mut policy_set = |revision: Revision| self.policies.get(&revision).cloned();
-        self.cohorts
-            .values()
-            .for_each(|bytes| model.cohort(bytes).unwrap());
-        self.cells
-            .values()
-            .for_each(|bytes| model.cell(bytes).unwrap());
         self.pages
             .iter()
             .for_each(|(page, bytes)| model.page(*page, bytes).unwrap());
@@ -92,12 +84,6 @@ impl Disk {
     ) -> Result<Shard, RecoveryError> {
         let mut recovery = Recovery::new(shard, limits, seed);
         let mut policy_set = |revision: Revision| self.policies.get(&revision).cloned();
-        for (id, bytes) in &self.cohorts {
-            recovery.cohort(*id, bytes)?;
-        }
-        for (id, bytes) in &self.cells {
-            recovery.cell(*id, bytes)?;
-        }
         for (page, bytes) in &self.pages {
             recovery.page(*page, bytes)?;
         }

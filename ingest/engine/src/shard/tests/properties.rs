@@ -7,10 +7,9 @@ use proptest::prelude::*;
 
 use super::disk::Disk;
 use super::*;
-use crate::cohort::Cohort;
+use crate::ShardMap;
 use crate::model::{Answer, Model, ModelCell};
 use crate::rules::threat::Threshold;
-use crate::{FacetWord, ShardMap};
 
 /// An event that a server applies.
 #[derive(Clone, Debug)]
@@ -81,6 +80,10 @@ fn any_report() -> impl Strategy<Value = Event> {
                 }
             },
         )
+}
+
+fn any_tags() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec("[a-z]{1,8}", 0..3)
 }
 
 pub(super) fn any_event() -> impl Strategy<Value = Event> {
@@ -264,12 +267,11 @@ impl Server {
     }
 }
 
-/// Adds the counters of a shard, with cohorts instead of their ids, without empty cells.
+/// Adds the counters of a shard.
 fn add_cells(shard: &Shard, into: &mut BTreeMap<ModelCell, u64>) {
-    for (key, count) in shard.cells().filter(|(_, count)| *count > 0) {
-        let cohort: Cohort = shard.cohort(key.cohort).unwrap().clone();
-        let facets = Facets::from_word(FacetWord(key.facets.0)).unwrap();
-        *into.entry((key.tenant, cohort, facets)).or_default() += u64::from(count);
+    for (key, count) in shard.cells() {
+        let facets = Facets::from_word(key.facets).unwrap();
+        *into.entry((key.tenant, facets)).or_default() += u64::from(count);
     }
 }
 
@@ -324,6 +326,46 @@ proptest! {
         prop_assert_eq!(server.cells(), model.cells(&server.policy, server.now));
     }
 
+    /// What devices report and however they are tagged: nothing of a known device is refused, each is in one cell, and a
+    /// cell that the last device left is gone.
+    #[test]
+    fn any_number_of_states_is_accepted_and_no_cell_is_without_devices(
+        shards in 1..3u16,
+        states in prop::collection::vec((any_report(), any_tags()), 1..400),
+    ) {
+        let mut server = Server::new(shards);
+        for (seq, (event, tags)) in (1..).zip(states) {
+            let Event::CheckIn { tenant, record } = event else {
+                continue;
+            };
+            let record = record.with_seq(seq).unwrap();
+            let inventory = Inventory {
+                device_id: record.device_id(),
+                tags,
+                ..inventory(0, seq as u32, &[])
+            };
+            for event in [Event::CheckIn { tenant, record }, Event::Inventory { tenant, inventory }] {
+                prop_assert_eq!(server.event(&event), Some(Answer::Accepted));
+            }
+        }
+        for (shard, ..) in &mut server.shards {
+            let counts: Vec<u32> = shard.cells().map(|(_, count)| count).collect();
+            prop_assert!(counts.iter().all(|count| *count > 0));
+            prop_assert_eq!(counts.iter().sum::<u32>(), shard.devices());
+            prop_assert!(counts.len() <= shard.devices() as usize);
+        }
+        for tenant in [0, 1].map(TenantIndex) {
+            for number in 0..300 {
+                let record = record(check_in(number, 1000));
+                server.event(&Event::CheckIn { tenant, record });
+            }
+        }
+        server.sweep();
+        let cells: Vec<_> = server.cells().into_iter().collect();
+        prop_assert_eq!(cells.len(), 2, "one state of two tenants");
+        prop_assert!(cells.iter().all(|(_, devices)| *devices == 300));
+    }
+
     /// State derived from the latest check-in alone does not depend on the order of arrival.
     #[test]
     fn reported_state_is_that_of_the_highest_seq_in_any_order(
@@ -350,8 +392,8 @@ proptest! {
         let (mut shard, mut effects) = (shard(), Effects::default());
         apply(&mut shard, &records, &mut effects);
         for (device, last) in highest {
-            let (stored, cell) = shard.device(TENANT, &device).unwrap();
-            let facets = Facets::from_word(cell.facets).unwrap();
+            let (stored, _) = shard.device(TENANT, &device).unwrap();
+            let facets = Facets::from_word(stored.facets).unwrap();
             prop_assert_eq!(stored.seq, last.seq());
             prop_assert_eq!(facets.risk, last.risk());
             prop_assert_eq!(facets.platform, last.platform());
@@ -397,11 +439,7 @@ fn lower_limits_do_not_lose_accepted_devices() {
     }
     server.commit();
     let (shard, disk, _) = &server.shards[0];
-    let limits = ShardLimits {
-        devices_max: 3,
-        cells_max: 0,
-        cohorts_max: 0,
-    };
+    let limits = ShardLimits { devices_max: 3 };
     let mut recovered = disk.recover(shard.id(), limits, 5).unwrap();
     assert_eq!(recovered.devices(), shard.devices());
     let outcome = apply(
@@ -410,47 +448,4 @@ fn lower_limits_do_not_lose_accepted_devices() {
         &mut Effects::default(),
     );
     assert_eq!(outcome.rejected, 1);
-}
-
-#[test]
-fn moves_refused_by_a_full_table_are_refused_again_after_a_crash() {
-    let limits = ShardLimits {
-        cells_max: 3,
-        ..LIMITS
-    };
-    let mut shard = Shard::new(ShardId(0), limits, 1);
-    let (mut disk, mut effects) = (Disk::default(), Effects::default());
-    let rules = policy(1);
-    disk.add_policy(&rules);
-    shard.begin(NOW, &mut effects);
-    shard.apply_policy(rules, &mut effects);
-    disk.commit(shard.seal(&mut effects), &effects);
-    // Two devices that will fall silent, and one already in the cell to which the first of them will move.
-    let without_telemetry = check_in(3, 1).flags.with(Flags::TELEMETRY_OK, false);
-    let records = [
-        record(check_in(1, 1)),
-        record(CheckIn {
-            platform: Platform::Linux,
-            ..check_in(2, 1)
-        }),
-        record(CheckIn {
-            flags: without_telemetry,
-            ..check_in(3, 1)
-        }),
-    ];
-    assert_eq!(apply(&mut shard, &records, &mut effects).accepted, 3);
-    disk.commit(shard.sequence(), &effects);
-    shard.begin(
-        Timestamp::from_seconds(NOW.as_seconds() + 49 * 3600),
-        &mut effects,
-    );
-    let moved = shard.apply_time(SlotIndex(0), shard.slots(), &mut effects);
-    assert_eq!(moved, 1, "the table is full for the other device");
-    disk.commit(shard.seal(&mut effects), &effects);
-    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-    add_cells(&shard, &mut before);
-    add_cells(&disk.recover(shard.id(), limits, 2).unwrap(), &mut after);
-    assert_eq!(after, before);
-    let now = Timestamp::from_seconds(NOW.as_seconds() + 49 * 3600);
-    assert_eq!(disk.recount(now), before);
 }

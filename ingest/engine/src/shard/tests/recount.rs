@@ -1,11 +1,11 @@
-//! A recount does not trust the cells in page records: it evaluates devices by the rules.
+//! A recount does not trust the facets in page records: it evaluates devices by the rules.
 
 use super::disk::Disk;
 use super::*;
-use crate::cell::CellId;
+use crate::facet::FacetWord;
 
 /// Two devices in different cells, durable in pages only: the journal is trimmed.
-fn two_devices() -> (Disk, [CellId; 2]) {
+fn two_devices() -> (Disk, [FacetWord; 2]) {
     let (mut disk, mut effects) = (Disk::default(), Effects::default());
     disk.add_policy(&policy(1));
     let mut shard = Shard::new(ShardId(0), LIMITS, 1);
@@ -32,21 +32,21 @@ fn two_devices() -> (Disk, [CellId; 2]) {
     shard.checkpoint_step(usize::MAX, &mut effects);
     disk.commit(sequence, &effects);
     disk.checkpoint_is_complete();
-    let cell = |number| shard.device(TENANT, &device_id(number)).unwrap().0.cell;
-    (disk, [cell(1), cell(2)])
+    let facets = |number| shard.device(TENANT, &device_id(number)).unwrap().0.facets;
+    (disk, [facets(1), facets(2)])
 }
 
 #[test]
-fn a_device_in_a_wrong_cell_is_counted_in_the_cell_that_the_rules_give() {
+fn a_device_with_wrong_facets_is_counted_with_those_that_the_rules_give() {
     let (mut disk, [first, second]) = two_devices();
     assert_ne!(first, second);
     let correct = disk.recount(NOW);
     assert_eq!(correct.len(), 2);
-    disk.set_cell(PageNumber(0), &device_id(1), second);
+    disk.set_facets(PageNumber(0), &device_id(1), second);
     assert_eq!(disk.recount(NOW), correct, "evaluated by the rules");
     let shard = disk.recover(ShardId(0), LIMITS, 1).unwrap();
     assert_eq!(
-        shard.cells().filter(|(_, count)| *count > 0).count(),
+        shard.cells().count(),
         1,
         "a recovery trusts the page, so the two differ"
     );

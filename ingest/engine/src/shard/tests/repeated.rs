@@ -93,8 +93,8 @@ fn the_first_check_in_of_a_device_is_never_a_repeated_one() {
         &mut effects,
     );
     shard.seal(&mut effects);
-    let (device, cell) = shard.device(TENANT, &device_id(1)).unwrap();
-    let facets = Facets::from_word(cell.facets).unwrap();
+    let (device, _) = shard.device(TENANT, &device_id(1)).unwrap();
+    let facets = Facets::from_word(device.facets).unwrap();
     let report = CheckIn {
         device_id: device_id(1),
         seq: 1,

@@ -112,78 +112,7 @@ fn devices_beyond_the_limit_are_rejected() {
 }
 
 #[test]
-fn cells_and_cohorts_beyond_their_limits_are_rejected_without_partial_changes() {
-    let place = Installation::new();
-    let shards = "count = 1\ncells_max = 16\ncohorts_max = 2".to_owned();
-    let server = place.start_with(&Settings {
-        shards,
-        ..Settings::default()
-    });
-    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let fleet: Vec<_> = (0..100)
-        .map(|number| random_check_in(&mut Random::new(number, 0), device(number), 1))
-        .collect();
-    session.check_ins(&fleet);
-    let (totals, rejections) = session.acknowledged(1);
-    assert!(totals.accepted >= 16 && totals.rejected > 0, "{totals:?}");
-    assert_eq!(totals.accepted + totals.rejected, 100);
-    assert!(
-        rejections
-            .iter()
-            .all(|one| one.reason() == Some(RejectReason::CellLimit))
-    );
-    assert_eq!(server.ops.total()["devices"], totals.accepted);
-    assert_eq!(server.ops.device("contoso", rejections[0].device_id), None);
-
-    // An inventory that gets no cell creates no cohort either.
-    let reasons = send_tags(&mut session, 2, &["one", "two", "three"]);
-    assert_eq!(reasons, [RejectReason::CellLimit; 3]);
-    assert_eq!(server.ops.total()["devices"], totals.accepted);
-    session.goodbye();
-    assert_eq!(server.logged("cellLimit"), 1);
-    server.ops.recount_is_verified();
-    server.kill();
-    assert_eq!(place.recount()["verified"], true);
-}
-
-/// Sends an inventory of one device for each tag; returns the reasons of the rejected ones.
-fn send_tags(session: &mut Session, first_frame: u64, tags: &[&str]) -> Vec<RejectReason> {
-    let mut reasons = Vec::new();
-    for ((frames, revision), tag) in (first_frame..).zip(1..).zip(tags) {
-        let mut inventory = random_inventory(&mut Random::new(1, 0), device(0), revision);
-        inventory.tags = vec![(*tag).to_owned()];
-        let mut bytes = Vec::new();
-        let archive = inventory.to_bytes().expect("a valid inventory");
-        encode_inventory(&mut bytes, &archive).expect("the archive fits into a frame");
-        session.write(&bytes);
-        let (_, rejections) = session.acknowledged(frames);
-        reasons.extend(rejections.iter().filter_map(|one| one.reason()));
-    }
-    reasons
-}
-
-#[test]
-fn cohorts_beyond_their_limit_are_rejected_without_partial_changes() {
-    let place = Installation::new();
-    let shards = "count = 1\ncohorts_max = 2".to_owned();
-    let server = place.start_with(&Settings {
-        shards,
-        ..Settings::default()
-    });
-    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let reasons = send_tags(&mut session, 1, &["one", "two", "three", "four"]);
-    assert!(!reasons.is_empty(), "four cohorts exceed the limit of two");
-    assert!(reasons.iter().all(|one| *one == RejectReason::CohortLimit));
-    assert_eq!(server.ops.total()["devices"], 1);
-    session.goodbye();
-    assert_eq!(server.logged("cohortLimit"), 1);
-    server.ops.recount_is_verified();
-    server.kill();
-    assert_eq!(place.recount()["verified"], true);
-}
-
-#[test]
-fn connections_beyond_the_limit_are_refused_with_their_code() {
+fn connections_beyond_the_limit_are_refused_by_name() {
     let listen = "connections_max = 3\nhandshakes_max = 3".to_owned();
     let victim = Victim::new(&Settings {
         listen,
