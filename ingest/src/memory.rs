@@ -11,7 +11,7 @@
 //! window; this gap is known and open. And tenants that an earlier configuration named keep their cells.
 
 use muster_api::{CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX};
-use muster_engine::device::{COLD_RECORD_BYTES, DEVICE_RECORD_BYTES};
+use muster_engine::device::DEVICE_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, index_table_entries};
 use muster_store::StoreConfig;
@@ -161,8 +161,7 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 3] {
     let devices = u64::from(config.shards.devices_max).div_ceil(shards);
     // Chunks of 8,192 records of 64 and 8 bytes; hash tables of slots with a maximum load of 7/8 and a control byte per
     // slot. A table that grows exists twice.
-    let record = (DEVICE_RECORD_BYTES + COLD_RECORD_BYTES) as u64;
-    let slab = devices.div_ceil(8_192) * 8_192 * record;
+    let slab = devices.div_ceil(8_192) * 8_192 * DEVICE_BYTES as u64;
     let table = |table| {
         let entries = index_table_entries(table, devices as usize) as u64;
         (entries * 8 / 7).next_power_of_two() * 5

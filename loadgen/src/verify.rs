@@ -6,7 +6,7 @@ use serde_json::Value;
 use muster_testkit::{
     fleet::Tally,
     ops::CountsObject,
-    oracle::{Cells, Prediction},
+    oracle::{Cells, ExpectedCounts},
 };
 
 /// A count that differs from the expected one.

@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use muster_engine::page::PAGE_BYTES;
 use muster_engine::{Outcome, PageNumber, ShardId};
 use muster_ingest::clock::{Clock, SimulatedTime, Stamp};
 use muster_store::{Commit, PageWrite, PoisonReason, ReadError, Sink, Store, StoreConfig};
@@ -31,9 +32,6 @@ const FRAME: usize = 4000;
 const COMMITS: u64 = 16;
 const COMMIT_CHECK_INS: u64 = 1000;
 const COMMIT_PAGES: u32 = 8;
-
-/// Bytes of a page: 128 devices of 64 bytes.
-const PAGE_BYTES: usize = 128 * 64;
 
 /// The counted work; returns the number of check-ins that it processed.
 type Work = Box<dyn FnMut() -> anyhow::Result<u64>>;

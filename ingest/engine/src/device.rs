@@ -15,6 +15,9 @@ pub const DEVICE_RECORD_BYTES: usize = 64;
 /// Size of a cold record in memory and on disk.
 pub const COLD_RECORD_BYTES: usize = 8;
 
+/// Size of both.
+pub const DEVICE_BYTES: usize = DEVICE_RECORD_BYTES + COLD_RECORD_BYTES;
+
 /// Zero bytes of an encoded record, between facets and boot id.
 const SPARE: [u8; 4] = [0; 4];
 

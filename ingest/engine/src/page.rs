@@ -6,15 +6,14 @@
 //! ingest (docs/adr/0004). Fixed size. Checksums belong to the store.
 
 use crate::bytes::Reader;
-use crate::device::{COLD_RECORD_BYTES, ColdRecord, DEVICE_RECORD_BYTES, DeviceRecord};
+use crate::device::{ColdRecord, DEVICE_BYTES, DeviceRecord};
 use crate::ids::{PAGE_RECORDS, Revision, Sequence};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 16;
 
 /// Size of a page image.
-pub const PAGE_BYTES: usize =
-    HEADER_BYTES + PAGE_RECORDS * (DEVICE_RECORD_BYTES + COLD_RECORD_BYTES);
+pub const PAGE_BYTES: usize = HEADER_BYTES + PAGE_RECORDS * DEVICE_BYTES;
 
 /// A decoded page.
 #[derive(Debug)]

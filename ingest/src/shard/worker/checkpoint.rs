@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use muster_engine::CheckpointProgress;
-use muster_engine::device::DEVICE_RECORD_BYTES;
+use muster_engine::device::DEVICE_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_store::CheckpointMark;
 
@@ -49,12 +49,12 @@ impl Worker {
     /// Adds the next slice of a checkpoint to the sealed batch, and begins a checkpoint if one is due.
     ///
     /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the configured bytes and
-    /// by [`CHECK_IN_THIRDS`]: pages then cost 24 bytes per check-in, whatever the number of devices. Rarer checkpoints
+    /// by [`CHECK_IN_THIRDS`]: pages then cost 27 bytes per check-in, whatever the number of devices. Rarer checkpoints
     /// would cost less and leave more to replay. One shard at a time writes pages, at the pace of all shards together
     /// and at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of what makes a checkpoint due until all
     /// shards are done, and the disk holds less than three times the state (docs/reference/STORAGE.md).
     pub(super) fn checkpoint_slice(&mut self, check_ins: usize) -> Option<CheckpointMark> {
-        let state = u64::from(self.shard.devices()) * DEVICE_RECORD_BYTES as u64;
+        let state = u64::from(self.shard.devices()) * DEVICE_BYTES as u64;
         let due_at = self.due_at(state);
         // By age too: the journal is trimmed up to the oldest value that any shard needs, so a shard with little
         // traffic must not retain the journal of the busy ones.

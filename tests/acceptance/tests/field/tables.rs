@@ -122,7 +122,7 @@ fn noncompliant(server: &Server) -> u64 {
 /// changes; a known device's state is never refused for want of a counter; what is empty is freed; growth is bounded and
 /// visible per tenant. Kind: every table filled from outside, shared, never emptied
 #[test]
-fn x01_a_tenant_that_fills_tables_holds_nobody_else_up() {
+fn x1_a_tenant_that_fills_tables_holds_nobody_else_up() {
     let place = Installation::new();
     let (settings, pki) = (settings(), &place.pki);
     let server = place.start_with(&settings);
@@ -190,7 +190,7 @@ fn x01_a_tenant_that_fills_tables_holds_nobody_else_up() {
 
 /// X2: one device in 16 successive states with a limit of 16 -> accepted
 #[test]
-fn x02_a_device_in_any_number_of_successive_states_is_in_one_cell() {
+fn x2_a_device_in_any_number_of_successive_states_is_in_one_cell() {
     let place = Installation::new();
     let server = place.start_with(&settings());
     let id = device(1);
