@@ -34,12 +34,12 @@ pub struct Device {
     onboarding: Onboarding,
     platform: Platform,
     agent: ManagementAgent,
-    /// Index in [`population::COHORTS`], or [`NO_COHORT`] if the device sends no inventory.
-    cohort: u8,
+    /// Index in [`population::INVENTORIES`], or [`NO_INVENTORY`] if the device sends no inventory.
+    inventory_kind: u8,
     expected: ExpectedState,
 }
 
-const NO_COHORT: u8 = u8::MAX;
+const NO_INVENTORY: u8 = u8::MAX;
 
 const _: () = assert!(size_of::<Device>() == 24);
 
@@ -88,18 +88,18 @@ impl Device {
             onboarding: Onboarding::NotOnboarded,
             platform: share.platform,
             agent,
-            cohort: NO_COHORT,
+            inventory_kind: NO_INVENTORY,
             expected: ExpectedState::default(),
         };
         if onboarded {
             device.onboard(&mut random);
         }
         if (random.bits() >> 32) < u64::from(parameters.inventory_threshold) {
-            let indexed = population::COHORTS.iter().zip(0..);
+            let indexed = population::INVENTORIES.iter().zip(0..);
             let table: Vec<(u8, u16)> = indexed
                 .map(|((_, weight), index)| (index, *weight))
                 .collect();
-            device.cohort = random.choose_weighted(&table);
+            device.inventory_kind = random.choose_weighted(&table);
         }
         device
     }
@@ -147,7 +147,10 @@ impl Device {
     /// are covered because the compiler puts the larger fields first.
     #[inline]
     pub fn touch(&self) -> u32 {
-        self.seq ^ self.expected.seq ^ u32::from(self.onboarding.code()) ^ u32::from(self.cohort)
+        self.seq
+            ^ self.expected.seq
+            ^ u32::from(self.onboarding.code())
+            ^ u32::from(self.inventory_kind)
     }
 
     fn toggle(&mut self, flag: Flags) {
@@ -212,9 +215,9 @@ impl Device {
         Answer::Accepted
     }
 
-    /// Index in [`population::COHORTS`], if the device sends an inventory.
-    pub fn cohort(&self) -> Option<usize> {
-        (self.cohort != NO_COHORT).then_some(usize::from(self.cohort))
+    /// Index in [`population::INVENTORIES`], if the device sends an inventory.
+    pub fn inventory_kind(&self) -> Option<usize> {
+        (self.inventory_kind != NO_INVENTORY).then_some(usize::from(self.inventory_kind))
     }
 
     /// The platform of the device.

@@ -370,7 +370,7 @@ impl FleetPart {
             .iter()
             .enumerate()
             .filter_map(|(index, device)| {
-                let ((owner, tags), _) = population::COHORTS[device.cohort()?];
+                let ((owner, tags), _) = population::INVENTORIES[device.inventory_kind()?];
                 let number = self.first + index as u64;
                 let (share, _) = PLATFORMS
                     .iter()

@@ -16,7 +16,7 @@ use crate::oracle::Cells;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Enough for the cells of some hundred thousand cohorts.
+/// Enough for some hundred thousand cells.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
 /// Why there is no usable answer.

@@ -35,7 +35,7 @@ impl ExpectedCounts {
         let mut counts = Counts::default();
         for (device_id, device) in parts.into_iter().flat_map(FleetPart::devices) {
             // A device that has sent nothing does not exist on the server.
-            if device.accepted_seq() == 0 && device.cohort().is_none() {
+            if device.accepted_seq() == 0 && device.inventory_kind().is_none() {
                 continue;
             }
             let facets = facets(device_id, device, policy, now);

@@ -257,7 +257,7 @@ pub const ENCRYPTED: u16 = 940;
 pub const MTD_APP_ACTIVATED: u16 = 900;
 
 /// The owner and tags of devices that send an inventory.
-pub const COHORTS: Weights<(Owner, &'static [&'static str])> = &[
+pub const INVENTORIES: Weights<(Owner, &'static [&'static str])> = &[
     ((Owner::Company, &[]), 400),
     ((Owner::Company, &["Finance"]), 100),
     ((Owner::Company, &["Engineering"]), 150),
@@ -286,7 +286,7 @@ mod tests {
                 share.onboarded <= 1000 && share.supervised <= 1000 && share.jailbroken <= 1000
             );
         }
-        for total in [sum(PLATFORMS), sum(SENSORS), sum(RISKS), sum(COHORTS)] {
+        for total in [sum(PLATFORMS), sum(SENSORS), sum(RISKS), sum(INVENTORIES)] {
             assert_eq!(total, 1000);
         }
     }

@@ -230,7 +230,7 @@ impl Sender {
         let inventory = self.inventories.get_mut(index)?;
         if inventory.revision == 0 || !repeats {
             inventory.revision += 1;
-            let (owner, tags) = self.random.choose_weighted(population::COHORTS);
+            let (owner, tags) = self.random.choose_weighted(population::INVENTORIES);
             inventory.owner = owner;
             inventory.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
         }
