@@ -1,5 +1,6 @@
 //! `GET /devices/{tenant}/{id}`: the record and inventory of one device, with an explanation of its state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -37,6 +38,11 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         facets,
         inventory,
     } = device;
+    let owner = inventory
+        .as_ref()
+        .map_or(Owner::Unknown, |known| known.owner);
+    // Tags are a set: order and repetition have no meaning.
+    let tags: BTreeSet<_> = inventory.iter().flat_map(|known| &known.tags).collect();
     let rules = api.backend.policy().tenant(record.tenant);
     json!({
         "id": record.device_id.to_string(),
@@ -65,8 +71,8 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "boot_id": record.boot_id,
         "payload": format!("{:08x}", record.payload),
         "flags": record.flags.names().collect::<Vec<_>>(),
-        "owner": inventory.as_ref().map_or(Owner::Unknown, |inventory| inventory.owner).name(),
-        "tags": inventory.as_ref().map_or(&[][..], |inventory| &inventory.tags),
+        "owner": owner.name(),
+        "tags": tags,
         "inventory_revision": cold.inventory_revision,
         "inventory": inventory.as_ref().map(inventory_object),
     })

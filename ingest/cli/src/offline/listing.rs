@@ -5,6 +5,7 @@
 //! The directory is only read. Memory: about 300 bytes per device of one shard. It verifies one property that no count
 //! shows: the stored inventory of a device has the revision of its record.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use muster_engine::ShardId;
@@ -36,7 +37,7 @@ pub struct ListedDevice<'a> {
     /// From its inventory.
     pub owner: &'static str,
     /// From its inventory.
-    pub tags: &'a [String],
+    pub tags: BTreeSet<&'a String>,
     /// The facet word of the last evaluation.
     pub facets: u64,
 }
@@ -74,7 +75,10 @@ pub fn devices<E: From<OfflineError>>(
                 owner: inventory
                     .map_or(Owner::Unknown, |stored| stored.owner)
                     .name(),
-                tags: inventory.map_or(&[], |stored| &stored.tags),
+                tags: inventory
+                    .into_iter()
+                    .flat_map(|stored| &stored.tags)
+                    .collect(),
                 facets: device.facets.word().0,
             })?;
         }
