@@ -15,11 +15,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of the crates. A package is named after its folder: `muster-engine` is in `ingest/engine`.
-const CRATES: [&str; 16] = [
+const CRATES: [&str; 17] = [
     "wire",
     "ingest",
     "ingest/api",
     "ingest/cli",
+    "ingest/control",
     "ingest/engine",
     "store",
     "client",

@@ -1,0 +1,148 @@
+//! A command of an operator, and why one is refused.
+
+use muster_engine::{TenantIndex, Timestamp};
+use muster_wire::DeviceId;
+
+use crate::document::Properties;
+use crate::fault::Faults;
+use crate::id::{ETag, ObjectId};
+use crate::object::Key;
+use crate::value::Actor;
+
+/// A command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Who gives it.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// The tenant of the object.
+    pub tenant: TenantIndex,
+    /// What has to be true of the object.
+    pub expected: Precondition,
+    /// What to do.
+    pub change: Change,
+}
+
+/// The header `If-Match`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// None: the last writer wins.
+    #[default]
+    Nothing,
+    /// The object exists.
+    Exists,
+    /// The object has this ETag.
+    Is(ETag),
+}
+
+/// What to do with an object. Whoever sends a command that creates an object has made its id.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Create it.
+    Create {
+        /// Its key, which no object has.
+        key: Key,
+        /// Its properties; the others have their defaults.
+        properties: Properties,
+    },
+    /// Create it, or replace all its properties.
+    Replace {
+        /// Its key.
+        key: Key,
+        /// Its properties; the others have their defaults.
+        properties: Properties,
+    },
+    /// Change some of its properties.
+    Update {
+        /// Its key.
+        key: Key,
+        /// These properties.
+        properties: Properties,
+    },
+    /// Delete it.
+    Delete {
+        /// Its key.
+        key: Key,
+    },
+    /// Add members to a group: all of them or none.
+    AddMembers {
+        /// The group.
+        group: ObjectId,
+        /// Devices that are not members.
+        members: Vec<DeviceId>,
+    },
+    /// Remove members from a group: all of them or none.
+    RemoveMembers {
+        /// The group.
+        group: ObjectId,
+        /// Devices that are members.
+        members: Vec<DeviceId>,
+    },
+}
+
+impl Change {
+    /// The object to change.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        match self {
+            Self::Create { key, .. }
+            | Self::Replace { key, .. }
+            | Self::Update { key, .. }
+            | Self::Delete { key } => *key,
+            Self::AddMembers { group, .. } | Self::RemoveMembers { group, .. } => {
+                Key::Group(*group)
+            }
+        }
+    }
+}
+
+/// Why a command is refused. It has changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The document has faults, all of which are listed.
+    #[error("{0}")]
+    Invalid(Faults),
+    /// There is no such object.
+    #[error("no {} has this id", key.type_name())]
+    Unknown {
+        /// Its key.
+        key: Key,
+    },
+    /// There is an object with this key already.
+    #[error("a {} with this id exists", key.type_name())]
+    Exists {
+        /// Its key.
+        key: Key,
+    },
+    /// The object is not as expected.
+    #[error("the object has changed: it {}", has(*current))]
+    Stale {
+        /// Its ETag; `None` if there is no such object.
+        current: Option<ETag>,
+    },
+    /// The object belongs to the server: it cannot be changed, or not deleted.
+    #[error("this {} is built in", key.type_name())]
+    BuiltIn {
+        /// Its key.
+        key: Key,
+    },
+    /// The tenant has as many as it may have.
+    #[error("the tenant has reached the limit of {max} {what}")]
+    Limit {
+        /// What is limited.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
+    /// The object is so already: there is nothing to write.
+    #[error("the object is already as it is to be")]
+    Unchanged,
+}
+
+fn has(current: Option<ETag>) -> String {
+    match current {
+        Some(etag) => format!("has the ETag {etag}"),
+        None => "does not exist".to_owned(),
+    }
+}

@@ -1,0 +1,160 @@
+//! Decides about commands: an entry, or a refusal with everything that is wrong. Changes nothing.
+
+use muster_engine::Revision;
+use muster_wire::DeviceId;
+
+use crate::command::{Change, Command, Precondition, Refusal};
+use crate::entry::{Effect, Entry};
+use crate::fault::{FaultKind, Faults};
+use crate::id::{ALL_DEVICES, ETag, ObjectId};
+use crate::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX};
+use crate::object::{Key, Object};
+use crate::state::ControlPlane;
+
+/// The property that a fault of a member names.
+const MEMBERS: &str = "members";
+
+impl ControlPlane {
+    /// The entry that carries out a command.
+    ///
+    /// # Errors
+    /// The command is refused. Of several reasons the first is given, in the order of [`Refusal`]'s use here: built in,
+    /// unknown or existing, stale, invalid, beyond a limit. The faults of a document are given all at once.
+    pub fn decide(&self, command: &Command) -> Result<Entry, Refusal> {
+        let key = command.change.key();
+        let current = self.object(command.tenant, key);
+        let etag = current.as_ref().map(|(_, etag)| *etag);
+        let is_deletion = matches!(command.change, Change::Delete { .. });
+        if key == Key::Group(ALL_DEVICES) || (key == Key::Settings && is_deletion) {
+            return Err(Refusal::BuiltIn { key });
+        }
+        match (&command.change, etag) {
+            (Change::Create { .. }, Some(_)) => return Err(Refusal::Exists { key }),
+            (Change::Create { .. } | Change::Replace { .. }, _) | (_, Some(_)) => (),
+            (_, None) => return Err(Refusal::Unknown { key }),
+        }
+        if !command.expected.holds(etag) {
+            return Err(Refusal::Stale { current: etag });
+        }
+        let effect = self.effect(command, current.map(|(object, _)| object))?;
+        self.check_limits(command, &effect)?;
+        let next = self.revision().0.checked_add(1);
+        let revision = next.map(Revision).ok_or(Refusal::Limit {
+            what: "revisions",
+            max: u32::MAX as usize,
+        })?;
+        Ok(Entry {
+            revision,
+            at: command.at,
+            actor: command.actor.clone(),
+            tenant: command.tenant,
+            key,
+            effect,
+        })
+    }
+
+    /// What a command does to its object.
+    fn effect(&self, command: &Command, current: Option<Object>) -> Result<Effect, Refusal> {
+        let key = command.change.key();
+        let (properties, keeps) = match &command.change {
+            Change::Create { properties, .. } | Change::Replace { properties, .. } => {
+                (properties, false)
+            }
+            Change::Update { properties, .. } => (properties, true),
+            Change::Delete { .. } => {
+                let before = current.ok_or(Refusal::Unknown { key })?;
+                return Ok(Effect::Deleted { before });
+            }
+            Change::AddMembers { group, members } => {
+                let members = self.checked_members(command, *group, members, false)?;
+                return Ok(Effect::MembersAdded(members));
+            }
+            Change::RemoveMembers { group, members } => {
+                let members = self.checked_members(command, *group, members, true)?;
+                return Ok(Effect::MembersRemoved(members));
+            }
+        };
+        let after = key.object(current.as_ref(), keeps, properties, command.at);
+        let after = after.map_err(Refusal::Invalid)?;
+        match current {
+            None => Ok(Effect::Created { after }),
+            Some(before) if before.is_equal_but_for_its_history(&after) => Err(Refusal::Unchanged),
+            Some(before) => Ok(Effect::Updated { before, after }),
+        }
+    }
+
+    /// The members in ascending order, if all of them are as the command needs them.
+    fn checked_members(
+        &self,
+        command: &Command,
+        group: ObjectId,
+        members: &[DeviceId],
+        are_members: bool,
+    ) -> Result<Vec<DeviceId>, Refusal> {
+        let mut faults = Faults::default();
+        if !(1..=MEMBERS_PER_COMMAND_MAX).contains(&members.len()) {
+            let allowed = format!("1 to {MEMBERS_PER_COMMAND_MAX} devices");
+            faults.push(FaultKind::Invalid, MEMBERS, allowed);
+            return Err(Refusal::Invalid(faults));
+        }
+        let tenant = self.tenant(command.tenant);
+        let is_member = |member| tenant.is_some_and(|tenant| tenant.has_member(group, member));
+        let mut sorted: Vec<(DeviceId, usize)> = members.iter().copied().zip(0..).collect();
+        sorted.sort_unstable();
+        let mut previous = None;
+        for (member, index) in &sorted {
+            let allowed = match is_member(member) {
+                _ if member.is_zero() => "the id of a device",
+                _ if previous == Some(member) => "each device once",
+                true if !are_members => "a device that is not a member",
+                false if are_members => "a device that is a member",
+                _ => "",
+            };
+            if !allowed.is_empty() {
+                faults.push(FaultKind::Invalid, format!("{MEMBERS}[{index}]"), allowed);
+            }
+            previous = Some(member);
+        }
+        if faults.is_empty() {
+            Ok(sorted.into_iter().map(|(member, _)| member).collect())
+        } else {
+            Err(Refusal::Invalid(faults))
+        }
+    }
+
+    fn check_limits(&self, command: &Command, effect: &Effect) -> Result<(), Refusal> {
+        let key = command.change.key();
+        let tenant = self.tenant(command.tenant);
+        let count = || tenant.map_or(0, |tenant| tenant.count(key));
+        let members = || tenant.map_or(0, |tenant| tenant.members_count);
+        let limits = match (effect, key) {
+            (Effect::Created { .. }, Key::Policy(_)) => {
+                Some(("compliance policies", POLICIES_MAX, count() + 1))
+            }
+            (Effect::Created { .. }, Key::Group(_)) => Some(("groups", GROUPS_MAX, count() + 1)),
+            (Effect::MembersAdded(added), _) => {
+                Some(("members of groups", MEMBERS_MAX, members() + added.len()))
+            }
+            _ => None,
+        };
+        let entries = self.entries(command.tenant) as usize + 1;
+        let entries = ("changes", ENTRIES_MAX as usize, entries);
+        for (what, max, number) in limits.into_iter().chain([entries]) {
+            if number > max {
+                return Err(Refusal::Limit { what, max });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Precondition {
+    /// Whether an object with this ETag, or none, is as expected.
+    fn holds(self, etag: Option<ETag>) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Exists => etag.is_some(),
+            Self::Is(expected) => etag == Some(expected),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! An entry of the log: one change of one object, which is its audit record and a part of its history at once.
+//!
+//! Encoded canonically: equal entries have equal bytes, and whatever differs from an encoding is refused. At most 17 KB,
+//! by the bounds of what it holds.
+
+use muster_engine::{Revision, TenantIndex, Timestamp};
+use muster_wire::DeviceId;
+use serde_json::Value as Json;
+
+use crate::bytes::{EntryError, Reader, Stored, VERSION};
+use crate::document::Properties;
+use crate::limits::MEMBERS_PER_COMMAND_MAX;
+use crate::object::{Key, Object};
+use crate::value::Actor;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The revision that the change makes.
+    pub revision: Revision,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Who made it.
+    pub actor: Actor,
+    /// The tenant of the object.
+    pub tenant: TenantIndex,
+    /// The object.
+    pub key: Key,
+    /// What happened to it.
+    pub effect: Effect,
+}
+
+/// What a change does to its object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is created.
+    Created {
+        /// As it is then.
+        after: Object,
+    },
+    /// It is changed.
+    Updated {
+        /// As it was.
+        before: Object,
+        /// As it is then.
+        after: Object,
+    },
+    /// It is deleted, a group with its members.
+    Deleted {
+        /// As it was.
+        before: Object,
+    },
+    /// Devices become members, all of which were not. In ascending order.
+    MembersAdded(Vec<DeviceId>),
+    /// Devices are members no more, all of which were. In ascending order.
+    MembersRemoved(Vec<DeviceId>),
+}
+
+/// A property that a change has given another value, for the audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModifiedProperty {
+    /// Its name.
+    pub name: String,
+    /// Its value before; `None` if the object is new.
+    pub old: Option<Json>,
+    /// Its value after; `None` if the object is gone.
+    pub new: Option<Json>,
+}
+
+impl Entry {
+    /// What was done, in the words of Graph's audit.
+    #[must_use]
+    pub const fn operation(&self) -> &'static str {
+        match self.effect {
+            Effect::Created { .. } => "Create",
+            Effect::Updated { .. } => "Patch",
+            Effect::Deleted { .. } => "Delete",
+            Effect::MembersAdded(_) => "SetReference",
+            Effect::MembersRemoved(_) => "RemoveReference",
+        }
+    }
+
+    /// The object before the change; `None` if there was none, or of a change of members.
+    #[must_use]
+    pub const fn before(&self) -> Option<&Object> {
+        match &self.effect {
+            Effect::Updated { before, .. } | Effect::Deleted { before } => Some(before),
+            _ => None,
+        }
+    }
+
+    /// The object after the change; `None` if there is none, or of a change of members.
+    #[must_use]
+    pub const fn after(&self) -> Option<&Object> {
+        match &self.effect {
+            Effect::Created { after } | Effect::Updated { after, .. } => Some(after),
+            _ => None,
+        }
+    }
+
+    /// The properties whose values the change has changed.
+    #[must_use]
+    pub fn modified_properties(&self) -> Vec<ModifiedProperty> {
+        let document = |object: Option<&Object>| object.map(|object| object.document(self.key));
+        let (before, after) = (document(self.before()), document(self.after()));
+        let names = before.iter().chain(&after).flat_map(Properties::keys);
+        let mut modified: Vec<ModifiedProperty> = Vec::new();
+        for name in names {
+            let value = |document: &Option<Properties>| document.as_ref()?.get(name).cloned();
+            let (old, new) = (value(&before), value(&after));
+            if old != new && !modified.iter().any(|property| property.name == *name) {
+                let name = name.clone();
+                modified.push(ModifiedProperty { name, old, new });
+            }
+        }
+        modified
+    }
+
+    /// The bytes of the entry.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256);
+        VERSION.put(&mut bytes);
+        self.revision.put(&mut bytes);
+        self.at.put(&mut bytes);
+        self.tenant.put(&mut bytes);
+        self.actor.put(&mut bytes);
+        self.key.put(&mut bytes);
+        self.effect.code().put(&mut bytes);
+        match &self.effect {
+            Effect::Created { after } => after.put(&mut bytes),
+            Effect::Updated { before, after } => {
+                before.put(&mut bytes);
+                after.put(&mut bytes);
+            }
+            Effect::Deleted { before } => before.put(&mut bytes),
+            Effect::MembersAdded(members) | Effect::MembersRemoved(members) => {
+                put_members(members, &mut bytes);
+            }
+        }
+        bytes
+    }
+
+    /// Reads [`Entry::encode`].
+    ///
+    /// # Errors
+    /// The bytes are not those of an entry.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
+        let mut reader = Reader::new(bytes);
+        let from = &mut reader;
+        match u8::take(from)? {
+            VERSION => (),
+            other => return Err(EntryError::Version(other)),
+        }
+        let (revision, at, tenant) = (
+            Stored::take(from)?,
+            Stored::take(from)?,
+            Stored::take(from)?,
+        );
+        let (actor, key) = (Stored::take(from)?, Key::take(from)?);
+        let effect = Effect::take(key, from)?;
+        reader.finish()?;
+        Ok(Self {
+            revision,
+            at,
+            actor,
+            tenant,
+            key,
+            effect,
+        })
+    }
+}
+
+impl Effect {
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Created { .. } => 0,
+            Self::Updated { .. } => 1,
+            Self::Deleted { .. } => 2,
+            Self::MembersAdded(_) => 3,
+            Self::MembersRemoved(_) => 4,
+        }
+    }
+
+    fn take(key: Key, from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        let code = u8::take(from)?;
+        if code >= 3 && !matches!(key, Key::Group(_)) {
+            return Err(EntryError::Invalid("change of members"));
+        }
+        Ok(match code {
+            0 => Self::Created {
+                after: key.take_object(from)?,
+            },
+            1 => Self::Updated {
+                before: key.take_object(from)?,
+                after: key.take_object(from)?,
+            },
+            2 => Self::Deleted {
+                before: key.take_object(from)?,
+            },
+            3 => Self::MembersAdded(take_members(from)?),
+            4 => Self::MembersRemoved(take_members(from)?),
+            _ => return Err(EntryError::Invalid("kind of change")),
+        })
+    }
+}
+
+fn put_members(members: &[DeviceId], into: &mut Vec<u8>) {
+    let count = u16::try_from(members.len()).expect("at most MEMBERS_PER_COMMAND_MAX");
+    count.put(into);
+    for member in members {
+        member.put(into);
+    }
+}
+
+fn take_members(from: &mut Reader<'_>) -> Result<Vec<DeviceId>, EntryError> {
+    let count = usize::from(u16::take(from)?);
+    if !(1..=MEMBERS_PER_COMMAND_MAX).contains(&count) {
+        return Err(EntryError::Invalid("number of members"));
+    }
+    let members = (0..count)
+        .map(|_| DeviceId::take(from))
+        .collect::<Result<Vec<_>, _>>()?;
+    if !members.is_sorted_by(|one, next| one < next) {
+        return Err(EntryError::Invalid("order of members"));
+    }
+    Ok(members)
+}

@@ -1,0 +1,32 @@
+//! Every bound of the control plane, with its reason. What is beyond one is refused and changes nothing.
+
+/// Compliance policies of a tenant. Each change of a tenant compiles all of them, and each takes at most 6 KiB.
+pub const POLICIES_MAX: usize = 500;
+
+/// Groups of a tenant, without the built-in ones. Each takes at most 6 KiB without its members.
+pub const GROUPS_MAX: usize = 1_000;
+
+/// Members of all groups of a tenant together. Each takes about 32 bytes, also if a device is in several groups.
+pub const MEMBERS_MAX: usize = 1_000_000;
+
+/// Members that one command adds or removes: 16 KB of its entry, and a body that fits 64 KiB.
+pub const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
+
+/// Entries of a tenant. A change every ten minutes reaches it after two years; a start reads as many in less than a
+/// second.
+pub const ENTRIES_MAX: u32 = 100_000;
+
+/// Characters of a display name, as in Graph.
+pub const DISPLAY_NAME_MAX: usize = 256;
+
+/// Characters of a description, as in Graph.
+pub const DESCRIPTION_MAX: usize = 1_024;
+
+/// Characters of the name of an actor: a user principal name has at most 113.
+pub const ACTOR_MAX: usize = 256;
+
+/// Faults that a refusal lists; it counts the rest. A body of 64 KiB can have some ten thousand.
+pub const FAULTS_MAX: usize = 100;
+
+/// Characters of the name of an unknown property that a fault shows.
+pub const SHOWN_NAME_MAX: usize = 64;

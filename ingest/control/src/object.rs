@@ -1,0 +1,236 @@
+//! The objects of a tenant, and how a document makes or changes one.
+//!
+//! An object is what operators have set, with what follows from its history (its version and times). Its id is in its
+//! key. Names of properties are those of Graph; what only Muster has is marked \[OWN\].
+
+mod connector;
+mod group;
+mod policy;
+mod settings;
+
+use muster_engine::Timestamp;
+
+pub use self::connector::Connector;
+pub use self::group::Group;
+pub use self::policy::{Assignments, CompliancePolicy, PolicyProperties, Subclass};
+pub use self::settings::TenantSettings;
+
+use crate::bytes::{EntryError, Reader, Stored};
+use crate::document::{Document, Properties, TYPE, full_type};
+use crate::fault::{FaultKind, Faults};
+use crate::id::{DEFENDER, ObjectId};
+
+/// Which object of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// The settings of the tenant, which always exist.
+    Settings,
+    /// A connector to a partner.
+    Connector(ObjectId),
+    /// A compliance policy.
+    Policy(ObjectId),
+    /// A group of devices.
+    Group(ObjectId),
+}
+
+/// An object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// The settings of the tenant.
+    Settings(TenantSettings),
+    /// A connector to a partner.
+    Connector(Connector),
+    /// A compliance policy.
+    Policy(CompliancePolicy),
+    /// A group, without its members.
+    Group(Group),
+}
+
+impl Key {
+    /// The name of the type in Graph; of a policy, that of all its subclasses.
+    #[must_use]
+    pub const fn type_name(self) -> &'static str {
+        match self {
+            Self::Settings => "deviceManagementSettings",
+            Self::Connector(_) => "mobileThreatDefenseConnector",
+            Self::Policy(_) => "deviceCompliancePolicy",
+            Self::Group(_) => "group",
+        }
+    }
+
+    /// The id, of a type that has more than one object.
+    #[must_use]
+    pub const fn id(self) -> Option<ObjectId> {
+        match self {
+            Self::Settings => None,
+            Self::Connector(id) | Self::Policy(id) | Self::Group(id) => Some(id),
+        }
+    }
+
+    /// The code of the type in the bytes of an entry.
+    const fn code(self) -> u8 {
+        match self {
+            Self::Settings => 0,
+            Self::Connector(_) => 1,
+            Self::Policy(_) => 2,
+            Self::Group(_) => 3,
+        }
+    }
+
+    /// Reads the object that an entry has for this key.
+    pub(crate) fn take_object(self, from: &mut Reader<'_>) -> Result<Object, EntryError> {
+        Ok(match self {
+            Self::Settings => Object::Settings(Stored::take(from)?),
+            Self::Connector(_) => Object::Connector(Stored::take(from)?),
+            Self::Policy(_) => Object::Policy(Stored::take(from)?),
+            Self::Group(_) => Object::Group(Stored::take(from)?),
+        })
+    }
+
+    /// The object that a document makes of `current` at this time, or of nothing. Properties that it does not have keep
+    /// their values if `keeps`, and have their defaults otherwise.
+    pub(crate) fn object(
+        self,
+        current: Option<&Object>,
+        keeps: bool,
+        properties: &Properties,
+        at: Timestamp,
+    ) -> Result<Object, Faults> {
+        let mut document = Document::new(properties, COMPUTED);
+        let object = self.read(current, keeps, &mut document, at);
+        let faults = document.finish();
+        match object {
+            Some(object) if faults.is_empty() => Ok(object),
+            _ => Err(faults),
+        }
+    }
+
+    /// Reads the object; `None` if it cannot be told of which type it is.
+    fn read(
+        self,
+        current: Option<&Object>,
+        keeps: bool,
+        document: &mut Document<'_>,
+        at: Timestamp,
+    ) -> Option<Object> {
+        if !matches!(self, Self::Policy(_)) {
+            self.check_type(document);
+        }
+        Some(match (self, current) {
+            (Self::Settings, Some(Object::Settings(base))) if keeps => {
+                Object::Settings(TenantSettings::read(base, document))
+            }
+            (Self::Settings, _) => {
+                Object::Settings(TenantSettings::read(&TenantSettings::default(), document))
+            }
+            (Self::Connector(id), current) => {
+                if id != DEFENDER {
+                    document.fault(FaultKind::Invalid, "id", DEFENDER.to_string());
+                }
+                let base = match current {
+                    Some(Object::Connector(base)) if keeps => base.clone(),
+                    _ => Connector::default(),
+                };
+                Object::Connector(Connector::read(&base, document))
+            }
+            (Self::Policy(_), Some(Object::Policy(base))) => {
+                Object::Policy(base.changed(keeps, document, at))
+            }
+            (Self::Policy(_), _) => Object::Policy(CompliancePolicy::created(document, at)?),
+            (Self::Group(_), Some(Object::Group(base))) if keeps => {
+                Object::Group(Group::read(base, document))
+            }
+            (Self::Group(_), _) => Object::Group(Group::created(document)),
+        })
+    }
+
+    /// Notes a type that is not that of the key. It may be left out.
+    fn check_type(self, document: &mut Document<'_>) {
+        let expected = self.type_name();
+        if document.type_name().is_some_and(|name| name != expected) {
+            document.fault(FaultKind::Invalid, TYPE, full_type(expected));
+        }
+    }
+}
+
+/// What the server computes, or what is in the path: ignored in every document.
+const COMPUTED: &[&str] = &[
+    "id",
+    "version",
+    "createdDateTime",
+    "lastModifiedDateTime",
+    "partnerState",
+    "lastHeartbeatDateTime",
+];
+
+impl Object {
+    /// Whether the object is of the type of this key.
+    #[must_use]
+    pub const fn is_of(&self, key: Key) -> bool {
+        matches!(
+            (self, key),
+            (Self::Settings(_), Key::Settings)
+                | (Self::Connector(_), Key::Connector(_))
+                | (Self::Policy(_), Key::Policy(_))
+                | (Self::Group(_), Key::Group(_))
+        )
+    }
+
+    /// Whether operators have set the same in both.
+    pub(crate) fn is_equal_but_for_its_history(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Policy(one), Self::Policy(other)) => one.properties == other.properties,
+            (one, other) => one == other,
+        }
+    }
+
+    /// The object as a document of Graph, except times, whose format is that of the API.
+    #[must_use]
+    pub fn document(&self, key: Key) -> Properties {
+        let type_name = match self {
+            Self::Policy(policy) => policy.subclass.name(),
+            _ => key.type_name(),
+        };
+        let mut document = Properties::new();
+        document.insert(TYPE.to_owned(), full_type(type_name).into());
+        if let Some(id) = key.id() {
+            document.insert("id".to_owned(), id.to_string().into());
+        }
+        match self {
+            Self::Settings(settings) => settings.show(&mut document),
+            Self::Connector(connector) => connector.show(&mut document),
+            Self::Policy(policy) => policy.show(&mut document),
+            Self::Group(group) => group.show(&mut document),
+        }
+        document
+    }
+
+    /// Appends the bytes that [`Key::take_object`] reads.
+    pub(crate) fn put(&self, into: &mut Vec<u8>) {
+        match self {
+            Self::Settings(settings) => settings.put(into),
+            Self::Connector(connector) => connector.put(into),
+            Self::Policy(policy) => policy.put(into),
+            Self::Group(group) => group.put(into),
+        }
+    }
+}
+
+impl Stored for Key {
+    fn put(&self, into: &mut Vec<u8>) {
+        self.code().put(into);
+        if let Some(id) = self.id() {
+            id.put(into);
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        Ok(match u8::take(from)? {
+            0 => Self::Settings,
+            1 => Self::Connector(ObjectId::take(from)?),
+            2 => Self::Policy(ObjectId::take(from)?),
+            3 => Self::Group(ObjectId::take(from)?),
+            _ => return Err(EntryError::Invalid("type of object")),
+        })
+    }
+}

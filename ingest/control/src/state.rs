@@ -1,0 +1,289 @@
+//! The control plane: the objects of all tenants as of one revision.
+//!
+//! Owned by whoever applies entries, one at a time. Bounded by `limits` for each tenant. [`ControlPlane::apply`] is the
+//! only way to change it; what entries it takes is decided in `decide.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_engine::{Revision, TenantIndex};
+use muster_wire::DeviceId;
+
+use crate::entry::{Effect, Entry};
+use crate::id::{ALL_DEVICES, ETag, ObjectId};
+use crate::object::{CompliancePolicy, Connector, Group, Key, Object, TenantSettings};
+
+/// An entry that does not follow from the state that it is applied to: the log is damaged, or of another state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {revision} of the control log contradicts what is before it: {what}")]
+pub struct Contradiction {
+    /// The revision of the entry.
+    pub revision: Revision,
+    /// What does not fit.
+    pub what: &'static str,
+}
+
+/// An object and the revision of its last change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Versioned {
+    pub(crate) object: Object,
+    pub(crate) revision: Revision,
+}
+
+impl Versioned {
+    /// Its ETag.
+    pub(crate) const fn etag(&self) -> ETag {
+        ETag::of(self.revision)
+    }
+}
+
+/// What one tenant has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tenant {
+    /// Settings that were never changed are not here.
+    objects: BTreeMap<Key, Versioned>,
+    /// The members of groups that have any.
+    members: BTreeMap<ObjectId, BTreeSet<DeviceId>>,
+    /// Of all groups.
+    pub(crate) members_count: usize,
+    pub(crate) entries: u32,
+}
+
+/// The objects of all tenants as of one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControlPlane {
+    revision: Revision,
+    tenants: BTreeMap<TenantIndex, Tenant>,
+}
+
+impl ControlPlane {
+    /// The revision of the last change.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Takes note that revisions up to this one have been used for something else than an entry.
+    pub fn skip_to(&mut self, revision: Revision) {
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Number of entries of a tenant.
+    #[must_use]
+    pub fn entries(&self, tenant: TenantIndex) -> u32 {
+        self.tenants.get(&tenant).map_or(0, |tenant| tenant.entries)
+    }
+
+    /// An object with its ETag; `None` if there is no such object.
+    #[must_use]
+    pub fn object(&self, tenant: TenantIndex, key: Key) -> Option<(Object, ETag)> {
+        let found = self.tenants.get(&tenant).and_then(|tenant| tenant.get(key));
+        let found = found.map(|found| (found.object.clone(), found.etag()));
+        found.or_else(|| Some((built_in(key)?, ETag::default())))
+    }
+
+    /// The settings of a tenant.
+    #[must_use]
+    pub fn settings(&self, tenant: TenantIndex) -> TenantSettings {
+        match self.object(tenant, Key::Settings) {
+            Some((Object::Settings(settings), _)) => settings,
+            _ => TenantSettings::default(),
+        }
+    }
+
+    /// The connectors of a tenant, by id.
+    pub fn connectors(
+        &self,
+        tenant: TenantIndex,
+    ) -> impl Iterator<Item = (ObjectId, &Connector, ETag)> {
+        self.of(tenant)
+            .filter_map(|(key, found)| match (key, &found.object) {
+                (Key::Connector(id), Object::Connector(connector)) => {
+                    Some((*id, connector, found.etag()))
+                }
+                _ => None,
+            })
+    }
+
+    /// The compliance policies of a tenant, by id.
+    pub fn policies(
+        &self,
+        tenant: TenantIndex,
+    ) -> impl Iterator<Item = (ObjectId, &CompliancePolicy, ETag)> {
+        self.of(tenant)
+            .filter_map(|(key, found)| match (key, &found.object) {
+                (Key::Policy(id), Object::Policy(policy)) => Some((*id, policy, found.etag())),
+                _ => None,
+            })
+    }
+
+    /// The groups of a tenant, by id, without the built-in ones.
+    pub fn groups(&self, tenant: TenantIndex) -> impl Iterator<Item = (ObjectId, &Group, ETag)> {
+        self.of(tenant)
+            .filter_map(|(key, found)| match (key, &found.object) {
+                (Key::Group(id), Object::Group(group)) => Some((*id, group, found.etag())),
+                _ => None,
+            })
+    }
+
+    /// The members of a group, in ascending order. Those of a built-in group are not listed.
+    pub fn members(&self, tenant: TenantIndex, group: ObjectId) -> impl Iterator<Item = DeviceId> {
+        let members = self
+            .tenants
+            .get(&tenant)
+            .and_then(|tenant| tenant.members.get(&group));
+        members.into_iter().flatten().copied()
+    }
+
+    fn of(&self, tenant: TenantIndex) -> impl Iterator<Item = (&Key, &Versioned)> {
+        self.tenants
+            .get(&tenant)
+            .into_iter()
+            .flat_map(|tenant| &tenant.objects)
+    }
+
+    /// What a tenant has; `None` before its first entry.
+    pub(crate) fn tenant(&self, tenant: TenantIndex) -> Option<&Tenant> {
+        self.tenants.get(&tenant)
+    }
+
+    /// Applies an entry. Total for an entry that [`ControlPlane::decide`] has made of this state.
+    ///
+    /// # Errors
+    /// The entry was made of another state. Nothing has changed.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Contradiction> {
+        let fault = |what| Contradiction {
+            revision: entry.revision,
+            what,
+        };
+        if entry.revision <= self.revision {
+            return Err(fault("its revision is not above the last one"));
+        }
+        let is_new = !self.tenants.contains_key(&entry.tenant);
+        let tenant = self.tenants.entry(entry.tenant).or_default();
+        if let Err(what) = tenant.apply(entry) {
+            if is_new {
+                self.tenants.remove(&entry.tenant);
+            }
+            return Err(fault(what));
+        }
+        tenant.entries += 1;
+        self.revision = entry.revision;
+        Ok(())
+    }
+}
+
+impl Tenant {
+    /// An object; `None` also for one that is built in and unchanged.
+    pub(crate) fn get(&self, key: Key) -> Option<&Versioned> {
+        self.objects.get(&key)
+    }
+
+    /// Number of objects that are of one type with `like`.
+    pub(crate) fn count(&self, like: Key) -> usize {
+        self.objects
+            .values()
+            .filter(|found| found.object.is_of(like))
+            .count()
+    }
+
+    /// Whether a device is a member of a group.
+    pub(crate) fn has_member(&self, group: ObjectId, member: &DeviceId) -> bool {
+        self.members
+            .get(&group)
+            .is_some_and(|members| members.contains(member))
+    }
+
+    /// Changes all or, with the reason, nothing.
+    fn apply(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        let key = entry.key;
+        let current = self.objects.get(&key).map(|found| &found.object);
+        let builtin = built_in(key);
+        if current.or(builtin.as_ref()) != entry.before() && !entry.is_of_members() {
+            return Err("the object was not as it says");
+        }
+        if entry.after().is_some_and(|after| !after.is_of(key)) {
+            return Err("the object is of another type");
+        }
+        match &entry.effect {
+            Effect::Created { after } | Effect::Updated { after, .. } => {
+                let object = after.clone();
+                let revision = entry.revision;
+                self.objects.insert(key, Versioned { object, revision });
+            }
+            Effect::Deleted { .. } => self.delete(key),
+            Effect::MembersAdded(members) => self.add_members(entry, members)?,
+            Effect::MembersRemoved(members) => self.remove_members(entry, members)?,
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, key: Key) {
+        self.objects.remove(&key);
+        if let Key::Group(id) = key {
+            let members = self.members.remove(&id).unwrap_or_default();
+            self.members_count -= members.len();
+        }
+    }
+
+    fn add_members(&mut self, entry: &Entry, members: &[DeviceId]) -> Result<(), &'static str> {
+        let group = self.touch_group(entry, members, false)?;
+        self.members.entry(group).or_default().extend(members);
+        self.members_count += members.len();
+        Ok(())
+    }
+
+    fn remove_members(&mut self, entry: &Entry, members: &[DeviceId]) -> Result<(), &'static str> {
+        let group = self.touch_group(entry, members, true)?;
+        let left = self.members.entry(group).or_default();
+        for member in members {
+            left.remove(member);
+        }
+        if left.is_empty() {
+            self.members.remove(&group);
+        }
+        self.members_count -= members.len();
+        Ok(())
+    }
+
+    /// Gives a group the revision of a change of its members, who must all be members or must not.
+    fn touch_group(
+        &mut self,
+        entry: &Entry,
+        members: &[DeviceId],
+        are_members: bool,
+    ) -> Result<ObjectId, &'static str> {
+        let Key::Group(group) = entry.key else {
+            return Err("only groups have members");
+        };
+        if members
+            .iter()
+            .any(|member| self.has_member(group, member) != are_members)
+        {
+            return Err("the members were not as it says");
+        }
+        let found = self
+            .objects
+            .get_mut(&entry.key)
+            .ok_or("there is no such group")?;
+        found.revision = entry.revision;
+        Ok(group)
+    }
+}
+
+impl Entry {
+    const fn is_of_members(&self) -> bool {
+        matches!(
+            self.effect,
+            Effect::MembersAdded(_) | Effect::MembersRemoved(_)
+        )
+    }
+}
+
+/// The object with this key that every tenant has from the beginning.
+fn built_in(key: Key) -> Option<Object> {
+    match key {
+        Key::Settings => Some(Object::Settings(TenantSettings::default())),
+        Key::Group(ALL_DEVICES) => Some(Object::Group(Group::all_devices())),
+        _ => None,
+    }
+}

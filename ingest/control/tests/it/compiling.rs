@@ -1,0 +1,207 @@
+//! R2 rows 1 to 4 and R3 by platform, connector and policies: what threshold the shards get.
+
+use muster_control::{ControlPlane, DEFENDER, Key, compile};
+use muster_engine::rules::sensor::SensorLimits;
+use muster_engine::{TenantPolicy, Threshold};
+use muster_wire::Platform;
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// The connector of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connector {
+    Absent,
+    /// There, with this platform off and all others on.
+    Off,
+    /// There, with this platform on and all others off.
+    On,
+}
+
+/// Each platform with a threshold: the prefix of its switches, and a subclass of its policies.
+const PLATFORMS: [(Platform, &str, &str); 5] = [
+    (Platform::Windows, "windows", "windows10"),
+    (Platform::Ios, "ios", "ios"),
+    (Platform::Android, "android", "android"),
+    (Platform::AndroidEnterprise, "android", "androidWorkProfile"),
+    (Platform::AndroidEnterprise, "android", "androidDeviceOwner"),
+];
+
+const LEVELS: [(&str, Threshold); 6] = [
+    ("unavailable", Threshold::NotSet),
+    ("notSet", Threshold::NotSet),
+    ("secured", Threshold::Clear),
+    ("low", Threshold::Low),
+    ("medium", Threshold::Medium),
+    ("high", Threshold::High),
+];
+
+fn with_connector(connector: Connector, prefix: &str) -> ControlPlane {
+    let mut plane = ControlPlane::default();
+    if connector == Connector::Absent {
+        return plane;
+    }
+    let mut switches = json!({});
+    for name in ["windows", "ios", "android"] {
+        let is_on = (name == prefix) == (connector == Connector::On);
+        switches[format!("{name}Enabled")] = is_on.into();
+    }
+    create(&mut plane, Key::Connector(DEFENDER), switches);
+    plane
+}
+
+fn policy(subclass: &str, level: &str) -> Value {
+    json!({
+        "@odata.type": format!("#microsoft.graph.{subclass}CompliancePolicy"),
+        "displayName": level,
+        "deviceThreatProtectionEnabled": true,
+        "deviceThreatProtectionRequiredSecurityLevel": level,
+        "assignments": [{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }],
+    })
+}
+
+fn with(plane: &ControlPlane, policies: &[Value]) -> TenantPolicy {
+    let mut plane = plane.clone();
+    for (policy, number) in policies.iter().zip(1..) {
+        create(&mut plane, Key::Policy(id(number)), policy.clone());
+    }
+    compile(&plane, TENANT)
+}
+
+/// Asserts the threshold of one platform, and that no other has one.
+#[track_caller]
+fn assert_only(compiled: &TenantPolicy, platform: Platform, expected: Threshold, cell: &str) {
+    for &each in Platform::ALL {
+        let expected = if each == platform {
+            expected
+        } else {
+            Threshold::NotSet
+        };
+        assert_eq!(
+            compiled.threshold(each),
+            expected,
+            "{each:?} in the cell {platform:?} {cell}"
+        );
+    }
+}
+
+#[test]
+fn the_threshold_of_every_cell() {
+    for (platform, prefix, subclass) in PLATFORMS {
+        for connector in [Connector::Absent, Connector::Off, Connector::On] {
+            let plane = with_connector(connector, prefix);
+            let cell = |policies: &str| format!("{subclass} {connector:?} {policies}");
+            let is_on = connector == Connector::On;
+            let expected = |threshold| if is_on { threshold } else { Threshold::NotSet };
+            assert_only(
+                &with(&plane, &[]),
+                platform,
+                Threshold::NotSet,
+                &cell("none"),
+            );
+            for (level, threshold) in LEVELS {
+                let compiled = with(&plane, &[policy(subclass, level)]);
+                assert_only(&compiled, platform, expected(threshold), &cell(level));
+                for (other, further) in LEVELS {
+                    let both = [policy(subclass, level), policy(subclass, other)];
+                    let lowest = [threshold, further]
+                        .into_iter()
+                        .filter(|one| *one != Threshold::NotSet);
+                    let lowest = lowest.min().unwrap_or(Threshold::NotSet);
+                    let cell = cell(&format!("{level} and {other}"));
+                    assert_only(&with(&plane, &both), platform, expected(lowest), &cell);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_nobody_has_or_that_is_not_enabled_sets_no_threshold() {
+    let plane = with_connector(Connector::On, "ios");
+    for (property, value) in [
+        ("assignments", json!([])),
+        ("deviceThreatProtectionEnabled", json!(false)),
+    ] {
+        let mut without = policy("ios", "secured");
+        without[property] = value;
+        assert_only(
+            &with(&plane, &[without.clone()]),
+            Platform::Ios,
+            Threshold::NotSet,
+            property,
+        );
+        let both = [without, policy("ios", "medium")];
+        assert_only(
+            &with(&plane, &both),
+            Platform::Ios,
+            Threshold::Medium,
+            property,
+        );
+    }
+}
+
+#[test]
+fn the_modes_of_android_enterprise_share_the_lowest_threshold() {
+    let plane = with_connector(Connector::On, "android");
+    let policies = [
+        policy("androidWorkProfile", "high"),
+        policy("androidDeviceOwner", "low"),
+        policy("android", "medium"),
+    ];
+    let compiled = with(&plane, &policies);
+    assert_eq!(
+        compiled.threshold(Platform::AndroidEnterprise),
+        Threshold::Low
+    );
+    assert_eq!(compiled.threshold(Platform::Android), Threshold::Medium);
+}
+
+#[test]
+fn missing_data_blocks_as_the_connector_says() {
+    for (platform, prefix, _) in PLATFORMS {
+        let mut plane = ControlPlane::default();
+        let blocks = |plane: &ControlPlane| compile(plane, TENANT).blocked_on_missing(platform);
+        assert!(!blocks(&plane), "without a connector");
+        let name = format!("{prefix}DeviceBlockedOnMissingPartnerData");
+        create(&mut plane, Key::Connector(DEFENDER), json!({ &name: true }));
+        assert!(blocks(&plane), "{platform:?}");
+        let others = Platform::ALL.iter().filter(|other| {
+            let is_android =
+                |platform| matches!(platform, Platform::Android | Platform::AndroidEnterprise);
+            **other != platform && !(is_android(**other) && is_android(platform))
+        });
+        for other in others {
+            assert!(
+                !compile(&plane, TENANT).blocked_on_missing(*other),
+                "{platform:?} {other:?}"
+            );
+        }
+        update(&mut plane, Key::Connector(DEFENDER), json!({ name: false }));
+        assert!(!blocks(&plane), "{platform:?}");
+    }
+}
+
+#[test]
+fn settings_compile_to_the_switches_and_limits_of_the_engine() {
+    let mut plane = ControlPlane::default();
+    let initial = compile(&plane, TENANT);
+    assert!(!initial.secure_by_default && initial.auto_create_devices);
+    assert_eq!(initial.sensor_limits, SensorLimits::default());
+    let json = json!({
+        "secureByDefault": true,
+        "autoCreateDevices": false,
+        "sensorInactiveDays": 3,
+        "noSensorDataHours": 5,
+    });
+    update(&mut plane, Key::Settings, json);
+    let compiled = compile(&plane, TENANT);
+    assert!(compiled.secure_by_default && !compiled.auto_create_devices);
+    let limits = SensorLimits {
+        inactive_seconds: 259_200,
+        no_sensor_data_seconds: 18_000,
+    };
+    assert_eq!(compiled.sensor_limits, limits);
+    let other = muster_engine::TenantIndex(TENANT.0 + 1);
+    assert_eq!(compile(&plane, other), initial, "of another tenant");
+}

@@ -1,0 +1,206 @@
+//! The bytes of entries, and what an audit shows of them.
+
+use muster_control::{
+    Actor, Change, ControlPlane, DEFENDER, Entry, EntryError, Key, ModifiedProperty, history,
+};
+use muster_wire::DeviceId;
+use serde_json::json;
+
+use crate::support::*;
+
+/// One entry of each kind, in the order of a log.
+fn log() -> Vec<Entry> {
+    let mut plane = ControlPlane::default();
+    let (policy, group) = (Key::Policy(id(1)), id(2));
+    let device = DeviceId::from_bytes([7; 16]);
+    let json = json!({
+        "@odata.type": "#microsoft.graph.iosCompliancePolicy",
+        "displayName": "iOS",
+        "deviceThreatProtectionEnabled": true,
+        "deviceThreatProtectionRequiredSecurityLevel": "medium",
+    });
+    let mut log = vec![
+        update(
+            &mut plane,
+            Key::Settings,
+            json!({ "secureByDefault": true }),
+        ),
+        create(
+            &mut plane,
+            Key::Connector(DEFENDER),
+            json!({ "iosEnabled": true }),
+        ),
+        create(&mut plane, policy, json),
+        create(
+            &mut plane,
+            Key::Group(group),
+            json!({ "displayName": "Ring 1" }),
+        ),
+    ];
+    let members = vec![device];
+    for change in [
+        Change::AddMembers {
+            group,
+            members: members.clone(),
+        },
+        Change::RemoveMembers { group, members },
+        Change::Delete { key: policy },
+    ] {
+        log.push(carry_out(&mut plane, &command(change)).unwrap());
+    }
+    log
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_bytes_of_an_entry_never_change() {
+    // version, revision, time in milliseconds, tenant, actor, key, kind of change
+    let head = |revision: u8| {
+        format!(
+            "01 {revision:02x}000000 00a8da769b010000 0300 1300 61646140636f6e746f736f2e6578616d706c65"
+        )
+    };
+    let (first, second) = (id(1).to_string(), id(2).to_string());
+    let (policy, group) = (format!("02 {first}"), format!("03 {second}"));
+    let time = "00a8da769b010000";
+    let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 01 03 00");
+    let seven = "07".repeat(16);
+    let golden = [
+        head(1) + "00 01 00 1e000000 01 07000000 30000000 01 1e000000 01 07000000 30000000",
+        head(2) + "01 fc780465201740d4a0c5307022471b92 00 00 00 01 00 00 00 07000000",
+        head(3) + &format!("{policy} 00 {ios}"),
+        head(4) + &format!("{group} 00 0600 52696e672031 0000"),
+        head(5) + &format!("{group} 03 0100 {seven}"),
+        head(6) + &format!("{group} 04 0100 {seven}"),
+        head(7) + &format!("{policy} 02 {ios}"),
+    ];
+    for (entry, golden) in log().iter().zip(golden) {
+        assert_eq!(hex(&entry.encode()), golden.replace([' ', '-'], ""));
+    }
+}
+
+#[test]
+fn whatever_is_not_an_entry_is_refused() {
+    for entry in log() {
+        let bytes = entry.encode();
+        assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
+        for length in 0..bytes.len() {
+            let cut = Entry::decode(&bytes[..length]);
+            assert!(
+                matches!(cut, Err(EntryError::Truncated)),
+                "{entry:?} cut at {length}"
+            );
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(Entry::decode(&longer), Err(EntryError::Trailing(1)));
+        let mut newer = bytes.clone();
+        newer[0] = 2;
+        assert_eq!(Entry::decode(&newer), Err(EntryError::Version(2)));
+        // Canonical: what can be read is what would be written.
+        for position in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[position] ^= 1 << bit;
+                if let Ok(read) = Entry::decode(&flipped) {
+                    assert_eq!(read.encode(), flipped, "bit {bit} of byte {position}");
+                    assert_ne!(read, entry);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn members_of_an_entry_are_in_one_order() {
+    let log = log();
+    let mut bytes = log[4].encode();
+    let count = bytes.len() - 18;
+    assert_eq!(bytes[count..count + 2], [1, 0]);
+    bytes[count] = 0;
+    assert_eq!(
+        Entry::decode(&bytes),
+        Err(EntryError::Invalid("number of members"))
+    );
+    bytes[count] = 2;
+    bytes.extend([7; 16]);
+    assert_eq!(
+        Entry::decode(&bytes),
+        Err(EntryError::Invalid("order of members"))
+    );
+    *bytes.last_mut().unwrap() = 8;
+    assert!(Entry::decode(&bytes).is_ok());
+}
+
+#[test]
+fn the_largest_entry_is_bounded() {
+    let mut plane = ControlPlane::default();
+    let key = Key::Policy(id(1));
+    let (name, description) = ("\u{1f600}".repeat(256), "\u{1f600}".repeat(1024));
+    let json = json!({
+        "@odata.type": "#microsoft.graph.iosCompliancePolicy",
+        "displayName": name,
+        "description": description,
+    });
+    create(&mut plane, key, json);
+    let mut entry = update(
+        &mut plane,
+        key,
+        json!({ "displayName": "\u{1f601}".repeat(256) }),
+    );
+    entry.actor = Actor::new(&"\u{1f600}".repeat(256)).unwrap();
+    let length = entry.encode().len();
+    assert!(length <= 12_000, "{length}");
+    assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
+}
+
+#[test]
+fn an_audit_shows_what_was_changed_and_by_whom() {
+    let log = log();
+    let operations: Vec<_> = log.iter().map(Entry::operation).collect();
+    let expected = [
+        "Patch",
+        "Create",
+        "Create",
+        "Create",
+        "SetReference",
+        "RemoveReference",
+        "Delete",
+    ];
+    assert_eq!(operations, expected);
+    let changed = ModifiedProperty {
+        name: "secureByDefault".to_owned(),
+        old: Some(json!(false)),
+        new: Some(json!(true)),
+    };
+    assert_eq!(log[0].modified_properties(), [changed]);
+    assert_eq!(log[0].actor.as_str(), "ada@contoso.example");
+    let created = log[2].modified_properties();
+    assert!(
+        created
+            .iter()
+            .all(|property| property.old.is_none() && property.new.is_some())
+    );
+    let deleted = log[6].modified_properties();
+    assert!(
+        deleted
+            .iter()
+            .all(|property| property.old.is_some() && property.new.is_none())
+    );
+    assert_eq!(created.len(), deleted.len());
+    assert_eq!(log[4].modified_properties(), []);
+}
+
+#[test]
+fn the_history_of_an_object_is_newest_first() {
+    let log = log();
+    let revisions = |key| {
+        let entries = history(log.iter(), TENANT, key);
+        entries.map(|entry| entry.revision.0).collect::<Vec<_>>()
+    };
+    assert_eq!(revisions(Key::Policy(id(1))), [7, 3]);
+    assert_eq!(revisions(Key::Group(id(2))), [6, 5, 4]);
+    assert_eq!(revisions(Key::Policy(id(2))), [0; 0]);
+}

@@ -1,0 +1,148 @@
+//! What an operator can make grow ends at its bound.
+
+use muster_control::limits::{
+    ENTRIES_MAX, FAULTS_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX,
+};
+use muster_control::{Change, ControlPlane, Key, ObjectId, Properties, Refusal};
+use muster_engine::Revision;
+use muster_wire::DeviceId;
+use serde_json::json;
+
+use crate::support::*;
+
+#[test]
+fn policies_and_groups_of_a_tenant_are_bounded() {
+    let mut plane = ControlPlane::default();
+    let policy =
+        json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "x" });
+    let group = json!({ "displayName": "x" });
+    let make_key: [fn(ObjectId) -> Key; 2] = [Key::Policy, Key::Group];
+    let kinds = [(policy, POLICIES_MAX), (group, GROUPS_MAX)];
+    for (key, (json, limit)) in make_key.into_iter().zip(kinds) {
+        for number in 0..limit as u16 {
+            create(&mut plane, key(id(number)), json.clone());
+        }
+        let key = key(id(limit as u16));
+        let properties = properties(json);
+        let change = Change::Create { key, properties };
+        let refusal = plane.decide(&command(change)).unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::Limit { max, .. } if max == limit),
+            "{refusal}"
+        );
+    }
+}
+
+/// Members of the command with this number; those of a lower one are others.
+fn devices(number: usize) -> Vec<DeviceId> {
+    let first = number * MEMBERS_PER_COMMAND_MAX;
+    let numbers = first as u128 + 1..(first + MEMBERS_PER_COMMAND_MAX) as u128 + 1;
+    numbers
+        .map(|number| DeviceId::from_bytes(number.to_be_bytes()))
+        .collect()
+}
+
+#[test]
+fn members_of_all_groups_are_bounded_together() {
+    let mut plane = ControlPlane::default();
+    let groups = [id(1), id(2)];
+    for group in groups {
+        create(&mut plane, Key::Group(group), json!({ "displayName": "x" }));
+    }
+    for number in 0..MEMBERS_MAX / MEMBERS_PER_COMMAND_MAX {
+        let group = groups[number % 2];
+        let members = devices(number);
+        carry_out(&mut plane, &command(Change::AddMembers { group, members })).unwrap();
+    }
+    let one = vec![DeviceId::from_bytes([0xff; 16])];
+    let [group, other] = groups;
+    let add = command(Change::AddMembers {
+        group,
+        members: one,
+    });
+    let full = Refusal::Limit {
+        what: "members of groups",
+        max: MEMBERS_MAX,
+    };
+    assert_eq!(plane.decide(&add), Err(full));
+    // A group that is deleted gives its share back.
+    carry_out(
+        &mut plane,
+        &command(Change::Delete {
+            key: Key::Group(other),
+        }),
+    )
+    .unwrap();
+    assert!(plane.decide(&add).is_ok());
+    let mut too_many = devices(0);
+    too_many.push(DeviceId::from_bytes([0xfe; 16]));
+    let add = command(Change::AddMembers {
+        group,
+        members: too_many,
+    });
+    assert!(matches!(plane.decide(&add), Err(Refusal::Invalid(_))));
+}
+
+#[test]
+fn changes_of_a_tenant_are_bounded() {
+    let mut plane = ControlPlane::default();
+    let key = Key::Settings;
+    for number in 0..ENTRIES_MAX {
+        update(
+            &mut plane,
+            key,
+            json!({ "secureByDefault": number % 2 == 0 }),
+        );
+    }
+    assert_eq!(plane.entries(TENANT), ENTRIES_MAX);
+    let properties = properties(json!({ "sensorInactiveDays": 9 }));
+    let mut further = command(Change::Update { key, properties });
+    let refusal = plane.decide(&further).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        format!("the tenant has reached the limit of {ENTRIES_MAX} changes")
+    );
+    further.tenant.0 += 1;
+    assert!(plane.decide(&further).is_ok(), "another tenant has its own");
+}
+
+#[test]
+fn revisions_end() {
+    let mut plane = ControlPlane::default();
+    plane.skip_to(Revision(u32::MAX - 1));
+    update(
+        &mut plane,
+        Key::Settings,
+        json!({ "secureByDefault": true }),
+    );
+    plane.skip_to(Revision(5));
+    assert_eq!(plane.revision(), Revision(u32::MAX));
+    let properties = properties(json!({ "secureByDefault": false }));
+    let change = Change::Update {
+        key: Key::Settings,
+        properties,
+    };
+    assert!(matches!(
+        plane.decide(&command(change)),
+        Err(Refusal::Limit { .. })
+    ));
+}
+
+#[test]
+fn faults_of_a_document_are_bounded() {
+    let mut properties = Properties::new();
+    for number in 0..FAULTS_MAX + 7 {
+        properties.insert(format!("{number}{}", "x".repeat(1_000)), true.into());
+    }
+    let change = Change::Update {
+        key: Key::Settings,
+        properties,
+    };
+    match ControlPlane::default().decide(&command(change)) {
+        Err(Refusal::Invalid(faults)) => {
+            assert_eq!((faults.listed().len(), faults.omitted()), (FAULTS_MAX, 7));
+            assert!(faults.listed().iter().all(|fault| fault.target.len() == 64));
+        }
+        other => panic!("{other:?}"),
+    }
+}

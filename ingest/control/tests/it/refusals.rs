@@ -1,0 +1,250 @@
+//! Refused commands: all faults at once, in words, and nothing changed.
+
+use muster_control::{
+    ALL_DEVICES, Change, ControlPlane, DEFENDER, ETag, Key, Precondition, Refusal,
+};
+use muster_engine::Revision;
+use muster_wire::DeviceId;
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// The faults of a refusal, in words.
+fn faults(refusal: Refusal) -> Vec<String> {
+    match refusal {
+        Refusal::Invalid(faults) => faults.listed().iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refusal_of(change: Change) -> Refusal {
+    ControlPlane::default()
+        .decide(&command(change))
+        .unwrap_err()
+}
+
+fn creation(key: Key, json: Value) -> Change {
+    let properties = properties(json);
+    Change::Create { key, properties }
+}
+
+#[test]
+fn every_fault_of_a_policy_is_listed_with_what_is_allowed() {
+    let json = json!({
+        "@odata.type": "#microsoft.graph.macOSCompliancePolicy",
+        "displayName": "",
+        "description": 5,
+        "deviceThreatProtectionEnabled": "yes",
+        "deviceThreatProtectionRequiredSecurityLevel": "clear",
+        "passwordRequired": true,
+        "assignments": [{ "target": { "@odata.type": "#microsoft.graph.groupAssignmentTarget" } }],
+    });
+    let known = "displayName, description, deviceThreatProtectionEnabled, \
+                 deviceThreatProtectionRequiredSecurityLevel, assignments";
+    let expected = [
+        "@odata.type has a value that is not allowed; allowed: #microsoft.graph.windows10CompliancePolicy, \
+         #microsoft.graph.iosCompliancePolicy, #microsoft.graph.androidCompliancePolicy, \
+         #microsoft.graph.androidWorkProfileCompliancePolicy, #microsoft.graph.androidDeviceOwnerCompliancePolicy",
+        "displayName has a value that is not allowed; allowed: a text of 1 to 256 characters",
+        "description has a value that is not allowed; allowed: a text of at most 1024 characters, or null",
+        "deviceThreatProtectionEnabled has a value that is not allowed; allowed: true or false",
+        "deviceThreatProtectionRequiredSecurityLevel has a value that is not allowed; allowed: unavailable, secured, \
+         low, medium, high, notSet",
+        "assignments has a value that is not allowed; allowed: [] or [{\"target\": {\"@odata.type\": \
+         \"#microsoft.graph.allDevicesAssignmentTarget\"}}], without a filter",
+        &format!("passwordRequired is not known; known: {known}"),
+    ];
+    assert_eq!(
+        faults(refusal_of(creation(Key::Policy(id(1)), json))),
+        expected
+    );
+}
+
+#[test]
+fn what_is_missing_is_listed_beside_what_is_wrong() {
+    let listed = faults(refusal_of(creation(
+        Key::Policy(id(1)),
+        json!({ "description": 5 }),
+    )));
+    let starts: Vec<_> = listed
+        .iter()
+        .map(|fault| fault.split(';').next().unwrap())
+        .collect();
+    let expected = [
+        "@odata.type is missing",
+        "displayName is missing",
+        "description has a value that is not allowed",
+    ];
+    assert_eq!(starts, expected);
+    let group = faults(refusal_of(creation(Key::Group(id(1)), json!({}))));
+    assert_eq!(
+        group,
+        ["displayName is missing; allowed: a text of 1 to 256 characters"]
+    );
+}
+
+#[test]
+fn a_document_that_was_read_can_be_sent_back() {
+    let mut plane = ControlPlane::default();
+    let key = Key::Policy(id(1));
+    let json =
+        json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "iOS" });
+    create(&mut plane, key, json);
+    let (object, _) = plane.object(TENANT, key).unwrap();
+    let mut read = Value::from(object.document(key));
+    read["createdDateTime"] = json!("2026-01-01T00:00:00Z");
+    read["@odata.etag"] = json!("\"1\"");
+    let properties = properties(read);
+    let change = Change::Update { key, properties };
+    assert_eq!(plane.decide(&command(change)), Err(Refusal::Unchanged));
+}
+
+#[test]
+fn the_platform_of_a_policy_and_the_partner_of_a_connector_are_fixed() {
+    let mut plane = ControlPlane::default();
+    let key = Key::Policy(id(1));
+    let json =
+        json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "iOS" });
+    create(&mut plane, key, json);
+    let properties =
+        properties(json!({ "@odata.type": "#microsoft.graph.androidCompliancePolicy" }));
+    let refusal = plane
+        .decide(&command(Change::Update { key, properties }))
+        .unwrap_err();
+    let expected = "@odata.type cannot be changed; it is #microsoft.graph.iosCompliancePolicy";
+    assert_eq!(faults(refusal), [expected]);
+    let other = faults(refusal_of(creation(Key::Connector(id(2)), json!({}))));
+    assert_eq!(
+        other,
+        [format!(
+            "id has a value that is not allowed; allowed: {DEFENDER}"
+        )]
+    );
+    let wrong = json!({ "@odata.type": "#microsoft.graph.group" });
+    assert_eq!(
+        faults(refusal_of(creation(Key::Connector(DEFENDER), wrong))).len(),
+        1
+    );
+}
+
+#[test]
+fn an_etag_holds_until_the_next_change_and_never_again() {
+    let mut plane = ControlPlane::default();
+    let key = Key::Connector(DEFENDER);
+    let created = create(&mut plane, key, json!({})).revision;
+    update(
+        &mut plane,
+        Key::Settings,
+        json!({ "secureByDefault": true }),
+    );
+    let mut ordered = command(Change::Update {
+        key,
+        properties: properties(json!({ "iosEnabled": true })),
+    });
+    ordered.expected = Precondition::Is(ETag::of(created));
+    let changed = carry_out(&mut plane, &ordered).unwrap().revision;
+    let stale = |current| Err(Refusal::Stale { current });
+    assert_eq!(plane.decide(&ordered), stale(Some(ETag::of(changed))));
+    // Deleted and created again: as it was at first, but another object.
+    carry_out(&mut plane, &command(Change::Delete { key })).unwrap();
+    let again = create(&mut plane, key, json!({})).revision;
+    for old in [created, changed] {
+        ordered.expected = Precondition::Is(ETag::of(old));
+        assert_eq!(plane.decide(&ordered), stale(Some(ETag::of(again))));
+    }
+    let mut replacing = command(Change::Replace {
+        key: Key::Connector(id(9)),
+        properties: properties(json!({})),
+    });
+    replacing.expected = Precondition::Exists;
+    assert_eq!(plane.decide(&replacing), stale(None));
+    ordered.expected = Precondition::Is(ETag::of(Revision(0)));
+    ordered.change = Change::Update {
+        key: Key::Settings,
+        properties: properties(json!({})),
+    };
+    assert!(matches!(plane.decide(&ordered), Err(Refusal::Stale { .. })));
+}
+
+#[test]
+fn what_is_built_in_stays() {
+    let everyone = Key::Group(ALL_DEVICES);
+    let group = ALL_DEVICES;
+    let members = vec![DeviceId::from_bytes([1; 16])];
+    let named = properties(json!({ "displayName": "x" }));
+    for change in [
+        Change::Delete { key: Key::Settings },
+        Change::Delete { key: everyone },
+        Change::Update {
+            key: everyone,
+            properties: named.clone(),
+        },
+        Change::Create {
+            key: everyone,
+            properties: named,
+        },
+        Change::AddMembers { group, members },
+    ] {
+        let key = change.key();
+        assert_eq!(refusal_of(change), Refusal::BuiltIn { key });
+    }
+}
+
+#[test]
+fn members_are_added_all_or_none() {
+    let mut plane = ControlPlane::default();
+    let group = id(1);
+    let device = |number| DeviceId::from_bytes([number; 16]);
+    create(
+        &mut plane,
+        Key::Group(group),
+        json!({ "displayName": "Ring 1" }),
+    );
+    let members = vec![device(2), device(1)];
+    carry_out(&mut plane, &command(Change::AddMembers { group, members })).unwrap();
+    let members = vec![device(3), device(1), device(3), DeviceId::ZERO];
+    let refusal = plane
+        .decide(&command(Change::AddMembers { group, members }))
+        .unwrap_err();
+    let mut listed = faults(refusal);
+    listed.sort();
+    let expected = [
+        "members[1] has a value that is not allowed; allowed: a device that is not a member",
+        "members[2] has a value that is not allowed; allowed: each device once",
+        "members[3] has a value that is not allowed; allowed: the id of a device",
+    ];
+    assert_eq!(listed, expected);
+    let members: Vec<_> = plane.members(TENANT, group).collect();
+    assert_eq!(members, [device(1), device(2)]);
+    assert!(matches!(
+        plane.decide(&command(Change::RemoveMembers {
+            group: id(5),
+            members
+        })),
+        Err(Refusal::Unknown { .. })
+    ));
+}
+
+#[test]
+fn an_entry_of_another_state_changes_nothing() {
+    let mut plane = ControlPlane::default();
+    let key = Key::Connector(DEFENDER);
+    let mut entry = create(&mut plane, key, json!({}));
+    let before = plane.clone();
+    let mut what = |change: &dyn Fn(&mut muster_control::Entry)| {
+        change(&mut entry);
+        let what = plane.apply(&entry).unwrap_err().what;
+        assert_eq!(plane, before);
+        what
+    };
+    assert_eq!(what(&|_| ()), "its revision is not above the last one");
+    assert_eq!(
+        what(&|entry| entry.revision = Revision(2)),
+        "the object was not as it says"
+    );
+    let other_tenant = |entry: &mut muster_control::Entry| {
+        entry.tenant = muster_engine::TenantIndex(9);
+        entry.key = Key::Settings;
+    };
+    assert_eq!(what(&other_tenant), "the object was not as it says");
+}

@@ -1,0 +1,49 @@
+//! One tenant, and commands that are carried out.
+
+use muster_control::{
+    Actor, Change, Command, ControlPlane, Entry, Key, ObjectId, Precondition, Properties, Refusal,
+};
+use muster_engine::{TenantIndex, Timestamp};
+use serde_json::Value;
+
+pub(crate) const TENANT: TenantIndex = TenantIndex(3);
+
+pub(crate) fn id(number: u16) -> ObjectId {
+    let mut bytes = [0xab; 16];
+    bytes[14..].copy_from_slice(&number.to_be_bytes());
+    ObjectId::from_bytes(bytes)
+}
+
+pub(crate) fn command(change: Change) -> Command {
+    Command {
+        actor: Actor::new("ada@contoso.example").unwrap(),
+        at: Timestamp::from_seconds(1_767_225_600),
+        tenant: TENANT,
+        expected: Precondition::Nothing,
+        change,
+    }
+}
+
+pub(crate) fn properties(json: Value) -> Properties {
+    match json {
+        Value::Object(properties) => properties,
+        other => panic!("{other} has no properties"),
+    }
+}
+
+/// Decides, and applies what is decided.
+pub(crate) fn carry_out(plane: &mut ControlPlane, command: &Command) -> Result<Entry, Refusal> {
+    let entry = plane.decide(command)?;
+    plane.apply(&entry).expect("decided on this state");
+    Ok(entry)
+}
+
+pub(crate) fn create(plane: &mut ControlPlane, key: Key, json: Value) -> Entry {
+    let properties = properties(json);
+    carry_out(plane, &command(Change::Create { key, properties })).unwrap()
+}
+
+pub(crate) fn update(plane: &mut ControlPlane, key: Key, json: Value) -> Entry {
+    let properties = properties(json);
+    carry_out(plane, &command(Change::Update { key, properties })).unwrap()
+}

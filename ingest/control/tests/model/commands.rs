@@ -1,0 +1,193 @@
+//! Random commands: few tenants, ids and values, so that they meet; one in some is wrong.
+
+use muster_control::{
+    ALL_DEVICES, Actor, Change, Command, DEFENDER, ETag, Key, ObjectId, Precondition, Properties,
+};
+use muster_engine::{Revision, TenantIndex, Timestamp};
+use muster_wire::DeviceId;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+/// Both tenants.
+pub(crate) const TENANTS: [TenantIndex; 2] = [TenantIndex(0), TenantIndex(7)];
+
+fn id(number: u8) -> ObjectId {
+    ObjectId::from_bytes([number; 16])
+}
+
+pub(crate) fn groups() -> [ObjectId; 3] {
+    [id(1), id(2), ALL_DEVICES]
+}
+
+/// Every key that commands have.
+pub(crate) fn keys() -> Vec<Key> {
+    let mut keys = vec![
+        Key::Settings,
+        Key::Connector(DEFENDER),
+        Key::Connector(id(9)),
+    ];
+    keys.extend([1, 2, 3].map(|number| Key::Policy(id(number))));
+    keys.extend(groups().map(Key::Group));
+    keys
+}
+
+pub(crate) fn command() -> impl Strategy<Value = Command> {
+    let tenant = select(TENANTS.to_vec());
+    let expected = prop_oneof![
+        6 => Just(Precondition::Nothing),
+        1 => Just(Precondition::Exists),
+        2 => (0..12u32).prop_map(|revision| Precondition::Is(ETag::of(Revision(revision)))),
+    ];
+    (tenant, expected, change(), 0..1_000u64).prop_map(|(tenant, expected, change, at)| Command {
+        actor: Actor::new("somebody").unwrap(),
+        at: Timestamp::from_millis(at),
+        tenant,
+        expected,
+        change,
+    })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let whole = select(keys()).prop_flat_map(|key| {
+        (0..10u8, properties(key)).prop_map(move |(verb, properties)| match verb {
+            0..=3 => Change::Create { key, properties },
+            4 => Change::Replace { key, properties },
+            5..=8 => Change::Update { key, properties },
+            _ => Change::Delete { key },
+        })
+    });
+    let device = (0..6u8).prop_map(|number| DeviceId::from_bytes([number; 16]));
+    let members = prop::collection::vec(device, 0..4);
+    let members = (select(groups().to_vec()), members, any::<bool>());
+    let members = members.prop_map(|(group, members, adds)| match adds {
+        true => Change::AddMembers { group, members },
+        false => Change::RemoveMembers { group, members },
+    });
+    prop_oneof![3 => whole, 1 => members]
+}
+
+/// Properties of an object with this key, each there or not, and seldom wrong.
+fn properties(key: Key) -> impl Strategy<Value = Properties> {
+    let candidates = candidates(key);
+    let names = candidates.len();
+    let picks = prop::collection::vec(prop::option::weighted(0.6, any::<u16>()), names);
+    (picks, 0..20u8).prop_map(move |(picks, unknown)| {
+        let mut properties = Properties::new();
+        for ((name, values), pick) in candidates.iter().zip(picks) {
+            if let Some(pick) = pick {
+                let value = values[usize::from(pick) % values.len()].clone();
+                properties.insert((*name).to_owned(), value);
+            }
+        }
+        if unknown == 0 {
+            properties.insert("macEnabled".to_owned(), json!(true));
+        }
+        properties
+    })
+}
+
+type Candidates = Vec<(&'static str, Vec<Value>)>;
+
+fn candidates(key: Key) -> Candidates {
+    let flag = || {
+        vec![
+            json!(true),
+            json!(false),
+            json!(true),
+            json!(false),
+            json!("true"),
+        ]
+    };
+    let mut candidates: Candidates = match key {
+        Key::Settings => vec![
+            ("secureByDefault", flag()),
+            ("autoCreateDevices", flag()),
+            (
+                "deviceComplianceCheckinThresholdDays",
+                vec![json!(1), json!(120), json!(121)],
+            ),
+            ("sensorInactiveDays", vec![json!(3), json!(180), json!(0)]),
+            ("noSensorDataHours", vec![json!(5), json!(720), json!(1.5)]),
+        ],
+        Key::Connector(_) => vec![
+            ("androidEnabled", flag()),
+            ("iosEnabled", flag()),
+            ("windowsEnabled", flag()),
+            ("androidDeviceBlockedOnMissingPartnerData", flag()),
+            ("iosDeviceBlockedOnMissingPartnerData", flag()),
+            ("windowsDeviceBlockedOnMissingPartnerData", flag()),
+            (
+                "partnerUnresponsivenessThresholdInDays",
+                vec![json!(1), json!(365), json!(366)],
+            ),
+        ],
+        Key::Policy(_) => policy_candidates(),
+        Key::Group(_) => vec![
+            (
+                "displayName",
+                vec![json!("Ring 1"), json!("Ring 2"), json!("")],
+            ),
+            ("description", vec![json!("x"), Value::Null, json!(5)]),
+        ],
+    };
+    let some = vec![json!(null), json!("any")];
+    candidates.push(("id", some.clone()));
+    candidates.push(("members@odata.context", some.clone()));
+    candidates.push(("lastModifiedDateTime", some));
+    candidates
+}
+
+fn policy_candidates() -> Candidates {
+    let types = [
+        "#microsoft.graph.windows10CompliancePolicy",
+        "microsoft.graph.iosCompliancePolicy",
+        "#microsoft.graph.androidCompliancePolicy",
+        "#microsoft.graph.androidWorkProfileCompliancePolicy",
+        "#microsoft.graph.androidDeviceOwnerCompliancePolicy",
+        "#microsoft.graph.macOSCompliancePolicy",
+    ];
+    let all =
+        json!([{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }]);
+    let levels = [
+        "unavailable",
+        "secured",
+        "low",
+        "Medium",
+        "high",
+        "notSet",
+        "none",
+    ];
+    vec![
+        ("@odata.type", types.map(Value::from).to_vec()),
+        (
+            "displayName",
+            vec![
+                json!("One"),
+                json!("Two"),
+                json!("x".repeat(256)),
+                json!("x".repeat(257)),
+            ],
+        ),
+        (
+            "description",
+            vec![
+                json!("ü".repeat(1024)),
+                json!("ü".repeat(1025)),
+                Value::Null,
+            ],
+        ),
+        (
+            "deviceThreatProtectionEnabled",
+            vec![json!(true), json!(true), json!(false), json!(1)],
+        ),
+        (
+            "deviceThreatProtectionRequiredSecurityLevel",
+            levels.map(Value::from).to_vec(),
+        ),
+        (
+            "assignments",
+            vec![all.clone(), all.clone(), all, json!([]), json!([{}])],
+        ),
+    ]
+}

@@ -1,0 +1,84 @@
+//! Random commands of two tenants, against a slow and obvious model that shares nothing with the crate but its types.
+//!
+//! After every command the outcome is that of the model, and so are all objects, members and compiled policies. At the
+//! end the entries, read back from their bytes, give the same state again.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod oracle;
+
+use commands::{TENANTS, command, groups, keys};
+use muster_control::{ControlPlane, Entry, Key, compile, history};
+use oracle::{Oracle, Outcome};
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_control_plane_does_what_the_model_does(commands in prop::collection::vec(command(), 0..60)) {
+        let mut plane = ControlPlane::default();
+        let mut oracle = Oracle::default();
+        let mut log: Vec<Entry> = Vec::new();
+        for command in &commands {
+            let before = plane.clone();
+            let decided = plane.decide(command);
+            prop_assert_eq!(Outcome::of(&decided), oracle.carry_out(command), "{:?}", command);
+            prop_assert_eq!(&plane, &before, "a decision changes nothing");
+            if let Ok(entry) = decided {
+                plane.apply(&entry).unwrap();
+                prop_assert!(plane.apply(&entry).is_err(), "an entry applies once");
+                log.push(entry);
+            }
+            check(&plane, &oracle)?;
+        }
+        replays(&plane, &log)?;
+        histories_match(&oracle, &log)?;
+    }
+}
+
+/// Everything that can be read of the state.
+fn check(plane: &ControlPlane, oracle: &Oracle) -> Result<(), TestCaseError> {
+    for tenant in TENANTS {
+        for key in keys() {
+            let found = plane.object(tenant, key);
+            let found = found.map(|(object, etag)| (object.document(key), etag.revision().0));
+            prop_assert_eq!(found, oracle.document(tenant, key), "{:?}", key);
+        }
+        for group in groups() {
+            let members: Vec<_> = plane.members(tenant, group).collect();
+            prop_assert_eq!(members, oracle.members(tenant, group));
+        }
+        prop_assert_eq!(compile(plane, tenant), oracle.compiled(tenant));
+    }
+    Ok(())
+}
+
+fn replays(plane: &ControlPlane, log: &[Entry]) -> Result<(), TestCaseError> {
+    let mut again = ControlPlane::default();
+    for entry in log {
+        let bytes = entry.encode();
+        let read = Entry::decode(&bytes).unwrap();
+        prop_assert_eq!(&read, entry);
+        again.apply(&read).unwrap();
+    }
+    prop_assert_eq!(&again, plane);
+    Ok(())
+}
+
+fn histories_match(oracle: &Oracle, log: &[Entry]) -> Result<(), TestCaseError> {
+    for tenant in TENANTS {
+        for key in keys() {
+            let found: Vec<u32> = history(log.iter(), tenant, key)
+                .map(|entry| entry.revision.0)
+                .collect();
+            prop_assert_eq!(found, oracle.history(tenant, key));
+        }
+    }
+    let settings = |entry: &&Entry| entry.key == Key::Settings;
+    for entry in log.iter().filter(settings) {
+        prop_assert!(!entry.modified_properties().is_empty());
+    }
+    Ok(())
+}

@@ -1,0 +1,454 @@
+//! The model: rows of JSON documents, searched from the first to the last.
+
+use std::collections::BTreeSet;
+
+use muster_control::{
+    ALL_DEVICES, Change, Command, DEFENDER, Entry, Key, ObjectId, Precondition, Properties, Refusal,
+};
+use muster_engine::rules::sensor::SensorLimits;
+use muster_engine::{TenantIndex, TenantPolicy, Threshold};
+use muster_wire::{DeviceId, Platform};
+use serde_json::{Value, json};
+
+/// What comes of a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done(u32),
+    Invalid(BTreeSet<(String, &'static str)>),
+    Unknown,
+    Exists,
+    Stale(Option<u32>),
+    BuiltIn,
+    Limit,
+    Unchanged,
+}
+
+impl Outcome {
+    pub(crate) fn of(decided: &Result<Entry, Refusal>) -> Self {
+        match decided {
+            Ok(entry) => Self::Done(entry.revision.0),
+            Err(Refusal::Invalid(faults)) => {
+                let faults = faults.listed().iter();
+                Self::Invalid(
+                    faults
+                        .map(|fault| (fault.target.clone(), fault.kind.name()))
+                        .collect(),
+                )
+            }
+            Err(Refusal::Unknown { .. }) => Self::Unknown,
+            Err(Refusal::Exists { .. }) => Self::Exists,
+            Err(Refusal::Stale { current }) => Self::Stale(current.map(|etag| etag.revision().0)),
+            Err(Refusal::BuiltIn { .. }) => Self::BuiltIn,
+            Err(Refusal::Limit { .. }) => Self::Limit,
+            Err(Refusal::Unchanged) => Self::Unchanged,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    tenant: TenantIndex,
+    key: Key,
+    document: Properties,
+    revision: u32,
+    members: BTreeSet<DeviceId>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    rows: Vec<Row>,
+    /// Every change: tenant, key, revision.
+    changes: Vec<(TenantIndex, Key, u32)>,
+}
+
+/// A property: its name, its default, and its value in the one form that is shown, if it is allowed.
+type Property = (&'static str, Value, fn(&Value) -> Option<Value>);
+
+fn flag(value: &Value) -> Option<Value> {
+    matches!(value, Value::Bool(_)).then(|| value.clone())
+}
+
+fn up_to<const MAX: u64>(value: &Value) -> Option<Value> {
+    (1..=MAX).contains(&value.as_u64()?).then(|| value.clone())
+}
+
+fn name(value: &Value) -> Option<Value> {
+    (1..=256)
+        .contains(&value.as_str()?.chars().count())
+        .then(|| value.clone())
+}
+
+fn description(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null => Some(json!("")),
+        Value::String(text) if text.chars().count() <= 1024 => Some(value.clone()),
+        _ => None,
+    }
+}
+
+fn level(value: &Value) -> Option<Value> {
+    let text = value.as_str()?.to_lowercase();
+    let known = ["unavailable", "secured", "low", "medium", "high"].contains(&text.as_str());
+    match text.as_str() {
+        "notset" => Some(json!("notSet")),
+        _ => known.then(|| text.into()),
+    }
+}
+
+fn assignments(value: &Value) -> Option<Value> {
+    (*value == json!([]) || value[0].get("target").is_some()).then(|| value.clone())
+}
+
+fn properties(key: Key) -> Vec<Property> {
+    match key {
+        Key::Settings => vec![
+            ("secureByDefault", json!(false), flag),
+            (
+                "deviceComplianceCheckinThresholdDays",
+                json!(30),
+                up_to::<120>,
+            ),
+            ("autoCreateDevices", json!(true), flag),
+            ("sensorInactiveDays", json!(7), up_to::<180>),
+            ("noSensorDataHours", json!(48), up_to::<720>),
+        ],
+        Key::Connector(_) => vec![
+            ("androidEnabled", json!(false), flag),
+            (
+                "androidDeviceBlockedOnMissingPartnerData",
+                json!(false),
+                flag,
+            ),
+            ("iosEnabled", json!(false), flag),
+            ("iosDeviceBlockedOnMissingPartnerData", json!(false), flag),
+            ("windowsEnabled", json!(false), flag),
+            (
+                "windowsDeviceBlockedOnMissingPartnerData",
+                json!(false),
+                flag,
+            ),
+            (
+                "partnerUnresponsivenessThresholdInDays",
+                json!(7),
+                up_to::<365>,
+            ),
+        ],
+        Key::Policy(_) => vec![
+            ("displayName", Value::Null, name),
+            ("description", json!(""), description),
+            ("deviceThreatProtectionEnabled", json!(false), flag),
+            (
+                "deviceThreatProtectionRequiredSecurityLevel",
+                json!("unavailable"),
+                level,
+            ),
+            ("assignments", json!([]), assignments),
+        ],
+        Key::Group(_) => vec![
+            ("displayName", Value::Null, name),
+            ("description", json!(""), description),
+        ],
+    }
+}
+
+/// The document of an object that nobody has created.
+fn initial(key: Key) -> Properties {
+    let type_name = match key {
+        Key::Settings => "deviceManagementSettings",
+        Key::Connector(_) => "mobileThreatDefenseConnector",
+        Key::Policy(_) => "",
+        Key::Group(_) => "group",
+    };
+    let mut document = Properties::new();
+    document.insert(
+        "@odata.type".into(),
+        format!("#microsoft.graph.{type_name}").into(),
+    );
+    if let Some(id) = key.id() {
+        document.insert("id".into(), id.to_string().into());
+    }
+    if matches!(key, Key::Policy(_)) {
+        document.insert("version".into(), 1.into());
+    }
+    for (name, default, _) in properties(key) {
+        document.insert(name.into(), default);
+    }
+    document
+}
+
+impl Oracle {
+    fn row(&self, tenant: TenantIndex, key: Key) -> Option<usize> {
+        self.rows
+            .iter()
+            .position(|row| row.tenant == tenant && row.key == key)
+    }
+
+    /// The document of an object and the revision of its last change.
+    pub(crate) fn document(&self, tenant: TenantIndex, key: Key) -> Option<(Properties, u32)> {
+        if let Some(row) = self.row(tenant, key) {
+            return Some((self.rows[row].document.clone(), self.rows[row].revision));
+        }
+        if key == Key::Settings {
+            return Some((initial(key), 0));
+        }
+        let mut all = initial(key);
+        all.insert("displayName".into(), "All devices".into());
+        (key == Key::Group(ALL_DEVICES)).then_some((all, 0))
+    }
+
+    pub(crate) fn members(&self, tenant: TenantIndex, group: ObjectId) -> Vec<DeviceId> {
+        let row = self.row(tenant, Key::Group(group));
+        row.map_or_else(Vec::new, |row| {
+            self.rows[row].members.iter().copied().collect()
+        })
+    }
+
+    pub(crate) fn history(&self, tenant: TenantIndex, key: Key) -> Vec<u32> {
+        let of_it = self
+            .changes
+            .iter()
+            .rev()
+            .filter(|change| (change.0, change.1) == (tenant, key));
+        of_it.map(|change| change.2).collect()
+    }
+
+    pub(crate) fn carry_out(&mut self, command: &Command) -> Outcome {
+        let key = command.change.key();
+        let tenant = command.tenant;
+        let current = self.document(tenant, key);
+        let deletes = matches!(command.change, Change::Delete { .. });
+        if key == Key::Group(ALL_DEVICES) || key == Key::Settings && deletes {
+            return Outcome::BuiltIn;
+        }
+        if current.is_some() && matches!(command.change, Change::Create { .. }) {
+            return Outcome::Exists;
+        }
+        let makes = matches!(
+            command.change,
+            Change::Create { .. } | Change::Replace { .. }
+        );
+        if current.is_none() && !makes {
+            return Outcome::Unknown;
+        }
+        let revision_now = current.as_ref().map(|(_, revision)| *revision);
+        let is_stale = match command.expected {
+            Precondition::Nothing => false,
+            Precondition::Exists => current.is_none(),
+            Precondition::Is(etag) => revision_now != Some(etag.revision().0),
+        };
+        if is_stale {
+            return Outcome::Stale(revision_now);
+        }
+        let revision = self.changes.len() as u32 + 1;
+        let document = match &command.change {
+            Change::Delete { .. } => {
+                self.rows
+                    .retain(|row| (row.tenant, row.key) != (tenant, key));
+                self.changes.push((tenant, key, revision));
+                return Outcome::Done(revision);
+            }
+            Change::AddMembers { members, .. } => {
+                return self.change_members(command, members, true);
+            }
+            Change::RemoveMembers { members, .. } => {
+                return self.change_members(command, members, false);
+            }
+            Change::Create { properties, .. } | Change::Replace { properties, .. } => {
+                merged(key, current.as_ref(), false, properties)
+            }
+            Change::Update { properties, .. } => merged(key, current.as_ref(), true, properties),
+        };
+        let document = match document {
+            Ok(document) => document,
+            Err(faults) => return Outcome::Invalid(faults),
+        };
+        let same = |one: &Properties, other: &Properties| {
+            let mut names = properties(key).into_iter().map(|(name, ..)| name);
+            names.all(|name| one[name] == other[name])
+        };
+        if current.is_some_and(|(current, _)| same(&current, &document)) {
+            return Outcome::Unchanged;
+        }
+        self.write(tenant, key, document, revision)
+    }
+
+    fn write(
+        &mut self,
+        tenant: TenantIndex,
+        key: Key,
+        document: Properties,
+        revision: u32,
+    ) -> Outcome {
+        match self.row(tenant, key) {
+            Some(row) => {
+                self.rows[row].document = document;
+                self.rows[row].revision = revision;
+            }
+            None => self.rows.push(Row {
+                tenant,
+                key,
+                document,
+                revision,
+                members: BTreeSet::new(),
+            }),
+        }
+        self.changes.push((tenant, key, revision));
+        Outcome::Done(revision)
+    }
+
+    fn change_members(&mut self, command: &Command, members: &[DeviceId], adds: bool) -> Outcome {
+        let key = command.change.key();
+        let row = self.row(command.tenant, key).expect("it exists");
+        let mut faults = BTreeSet::new();
+        if members.is_empty() {
+            faults.insert(("members".to_owned(), "invalid"));
+        }
+        for (index, member) in members.iter().enumerate() {
+            let again = members[..index].contains(member);
+            let is_member = self.rows[row].members.contains(member);
+            if again || is_member == adds || member.is_zero() {
+                faults.insert((format!("members[{index}]"), "invalid"));
+            }
+        }
+        if !faults.is_empty() {
+            return Outcome::Invalid(faults);
+        }
+        for member in members {
+            match adds {
+                true => self.rows[row].members.insert(*member),
+                false => self.rows[row].members.remove(member),
+            };
+        }
+        let revision = self.changes.len() as u32 + 1;
+        self.rows[row].revision = revision;
+        self.changes.push((command.tenant, key, revision));
+        Outcome::Done(revision)
+    }
+
+    /// The policy of a tenant: each row of R2 and R3 for each platform.
+    pub(crate) fn compiled(&self, tenant: TenantIndex) -> TenantPolicy {
+        let (settings, _) = self.document(tenant, Key::Settings).expect("always there");
+        let connector = self.document(tenant, Key::Connector(DEFENDER));
+        let mut compiled = TenantPolicy::default();
+        compiled.secure_by_default = settings["secureByDefault"] == true;
+        compiled.auto_create_devices = settings["autoCreateDevices"] == true;
+        let number = |name: &str| settings[name].as_u64().unwrap() as u32;
+        compiled.sensor_limits = SensorLimits {
+            inactive_seconds: number("sensorInactiveDays") * 86_400,
+            no_sensor_data_seconds: number("noSensorDataHours") * 3_600,
+        };
+        let platforms: [(Platform, &str, &[&str]); 4] = [
+            (Platform::Windows, "windows", &["windows10"]),
+            (Platform::Ios, "ios", &["ios"]),
+            (Platform::Android, "android", &["android"]),
+            (
+                Platform::AndroidEnterprise,
+                "android",
+                &["androidWorkProfile", "androidDeviceOwner"],
+            ),
+        ];
+        for (platform, prefix, subclasses) in platforms {
+            let switch = |suffix: &str| {
+                let name = format!("{prefix}{suffix}");
+                connector
+                    .as_ref()
+                    .is_some_and(|(connector, _)| connector[&name] == true)
+            };
+            let mut thresholds = Vec::new();
+            for row in self.rows.iter().filter(|row| row.tenant == tenant) {
+                let is_of = |name: &&str| {
+                    row.document["@odata.type"]
+                        == format!("#microsoft.graph.{name}CompliancePolicy")
+                };
+                if !matches!(row.key, Key::Policy(_)) || !subclasses.iter().any(is_of) {
+                    continue;
+                }
+                let assigned = row.document["assignments"] != json!([]);
+                if assigned && row.document["deviceThreatProtectionEnabled"] == true {
+                    let level = &row.document["deviceThreatProtectionRequiredSecurityLevel"];
+                    thresholds.push(level.as_str().unwrap().to_owned());
+                }
+            }
+            let levels = [
+                ("secured", Threshold::Clear),
+                ("low", Threshold::Low),
+                ("medium", Threshold::Medium),
+                ("high", Threshold::High),
+            ];
+            let lowest = levels
+                .iter()
+                .find(|(name, _)| thresholds.iter().any(|level| level == name));
+            let lowest = lowest.filter(|_| switch("Enabled"));
+            compiled.set_threshold(
+                platform,
+                lowest.map_or(Threshold::NotSet, |(_, level)| *level),
+            );
+            compiled.set_blocked_on_missing(platform, switch("DeviceBlockedOnMissingPartnerData"));
+        }
+        compiled
+    }
+}
+
+/// The document with these properties, or what is wrong with them.
+fn merged(
+    key: Key,
+    current: Option<&(Properties, u32)>,
+    keeps: bool,
+    sent: &Properties,
+) -> Result<Properties, BTreeSet<(String, &'static str)>> {
+    let mut faults = BTreeSet::new();
+    let mut fault = |target: &str, kind| {
+        faults.insert((target.to_owned(), kind));
+    };
+    let mut document = initial(key);
+    let has = current.map(|(document, _)| document);
+    if let (true, Some(has)) = (keeps, has) {
+        document = has.clone();
+    }
+    if let Key::Policy(_) = key {
+        if let Some(has) = has {
+            document["version"] = (has["version"].as_u64().unwrap() + 1).into();
+            document["@odata.type"] = has["@odata.type"].clone();
+        }
+        match (sent.get("@odata.type").and_then(Value::as_str), has) {
+            (None, None) => fault("@odata.type", "missing"),
+            (Some(name), None) if name.contains("macOS") => fault("@odata.type", "invalid"),
+            (Some(name), None) => {
+                let name = format!("#{}", name.trim_start_matches('#'));
+                document["@odata.type"] = name.into();
+            }
+            (Some(name), Some(has)) => {
+                let has = has["@odata.type"].as_str().unwrap();
+                if has.trim_start_matches('#') != name.trim_start_matches('#') {
+                    fault("@odata.type", "unchangeable");
+                }
+            }
+            (None, Some(_)) => (),
+        }
+    }
+    if matches!(key, Key::Connector(id) if id != DEFENDER) {
+        fault("id", "invalid");
+    }
+    for (name, default, allowed) in properties(key) {
+        match sent.get(name) {
+            None if default.is_null() && (has.is_none() || !keeps) => fault(name, "missing"),
+            None => (),
+            Some(value) => match allowed(value) {
+                Some(value) => document[name] = value,
+                None => fault(name, "invalid"),
+            },
+        }
+    }
+    for name in sent.keys() {
+        let ignored = ["id", "lastModifiedDateTime"].contains(&name.as_str());
+        let known = properties(key).iter().any(|(known, ..)| known == name);
+        if !ignored && !known && !name.contains('@') {
+            fault(name, "unknownProperty");
+        }
+    }
+    if faults.is_empty() {
+        Ok(document)
+    } else {
+        Err(faults)
+    }
+}
