@@ -1,12 +1,14 @@
-//! Control objects: tenants and policy sets. Written rarely, each with its own sync, from any thread.
+//! Control objects: tenants, policy sets and the control log. Written rarely, each with its own sync, from any thread.
 //!
 //! A call returns once its object is durable, hence before a journal value can refer to it. At most 65,536 tenants;
-//! policy sets are not deleted. Their bytes belong to the engine.
+//! policy sets and entries are not deleted, and whoever appends entries bounds their number. Their bytes belong to the
+//! engine and the control plane.
 
 use std::sync::PoisonError;
 
 use muster_engine::{Revision, TenantIndex};
 
+use crate::database::Stored;
 use crate::error::{ReadError, WriteError};
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -75,13 +77,55 @@ impl Store {
         self.latest().policy_set_latest()
     }
 
-    fn put_control(&self, key: &[u8], mut payload: Vec<u8>) -> Result<(), WriteError> {
+    /// The highest revision of any control entry or policy set; 0 if there is none.
+    pub fn revision_latest(&self) -> Result<Revision, ReadError> {
+        self.latest().revision_latest()
+    }
+
+    /// An entry of the control log.
+    pub fn control_entry(&self, revision: Revision) -> Result<Option<Vec<u8>>, ReadError> {
+        self.latest().control_entry(revision)
+    }
+
+    /// Appends an entry to the control log, together with the policy set that it makes, if it makes one: both or none
+    /// survive a crash. `revision` must be the one after [`Store::revision_latest`].
+    pub fn append_control(
+        &self,
+        revision: Revision,
+        entry: &[u8],
+        policy_set: Option<&[u8]>,
+    ) -> Result<(), WriteError> {
+        // Two calls with one revision must not both find it free.
+        let appending = self.inner.appending.lock();
+        let _appending = appending.unwrap_or_else(PoisonError::into_inner);
+        let latest = self.revision_latest()?;
+        if latest.0.checked_add(1) != Some(revision.0) {
+            return Err(WriteError::NotTheNextRevision { revision, latest });
+        }
+        let entry = (keys::control_entry(revision), entry);
+        let policy_set = policy_set.map(|bytes| (keys::policy_set(revision), bytes));
+        let values = std::iter::once(entry).chain(policy_set);
+        let values = values.map(|(key, bytes)| (key.to_vec(), bytes.to_vec()));
+        kill_point("store.control.before_append");
+        self.put_controls(values.collect())?;
+        kill_point("store.control.after_append");
+        Ok(())
+    }
+
+    fn put_control(&self, key: &[u8], payload: Vec<u8>) -> Result<(), WriteError> {
+        self.put_controls(vec![(key.to_vec(), payload)])
+    }
+
+    /// Writes all values or none.
+    fn put_controls(&self, values: Vec<Stored>) -> Result<(), WriteError> {
         if let Some(reason) = self.inner.health.poisoned() {
             return Err(WriteError::Poisoned(reason.clone()));
         }
-        value::seal(Keyspace::Control, key, &mut payload);
-        let mut writes = self.inner.db.writes(key.len() + payload.len());
-        writes.put(Keyspace::Control, key, &payload);
+        let mut writes = self.inner.db.writes(0);
+        for (key, mut payload) in values {
+            value::seal(Keyspace::Control, &key, &mut payload);
+            writes.put(Keyspace::Control, &key, &payload);
+        }
         writes.commit().map_err(|error| {
             let reason = format!("write of a control object failed: {error}");
             WriteError::Poisoned(self.inner.health.poison(reason).clone())

@@ -219,6 +219,14 @@ pub enum WriteError {
         /// The revision.
         revision: Revision,
     },
+    /// The control log has no gap. The caller decides anew, on the state of the latest revision.
+    #[error("revision {revision} cannot be appended after revision {latest}")]
+    NotTheNextRevision {
+        /// The revision.
+        revision: Revision,
+        /// The latest one.
+        latest: Revision,
+    },
 }
 
 /// Why no backup was made. The incomplete copy is removed.

@@ -23,6 +23,8 @@ pub(crate) struct Inner {
     pub(crate) trim_gate: TrimGate,
     /// Index of every tenant; locked while one is added.
     pub(crate) tenants: Mutex<BTreeMap<String, TenantIndex>>,
+    /// Locked while an entry is appended to the control log.
+    pub(crate) appending: Mutex<()>,
     /// Whether a [`Writer`](crate::Writer) exists: only one may assign log sequence numbers.
     pub(crate) has_writer: AtomicBool,
     pub(crate) notices: Vec<String>,
@@ -46,6 +48,7 @@ impl Inner {
             health: Health::default(),
             trim_gate: TrimGate::default(),
             tenants: Mutex::new(tenants),
+            appending: Mutex::default(),
             has_writer: AtomicBool::new(false),
             notices,
             _claim: claim,

@@ -16,6 +16,8 @@ pub(crate) const PAGE_KEY_BYTES: usize = 6;
 pub(crate) const INVENTORY_KEY_BYTES: usize = 18;
 /// `kind u8 | revision u32`
 pub(crate) const POLICY_SET_KEY_BYTES: usize = 5;
+/// `kind u8 | revision u32`
+pub(crate) const CONTROL_ENTRY_KEY_BYTES: usize = 5;
 /// `kind u8 | shard u16`
 pub(crate) const CHECKPOINT_KEY_BYTES: usize = 3;
 
@@ -26,6 +28,7 @@ pub(crate) const SHARDS: &[u8] = b"shards";
 /// `meta`: the trim point, the log sequence number below which the journal is obsolete.
 pub(crate) const TRIM: &[u8] = b"trim";
 
+const CONTROL_ENTRY: u8 = b'e';
 const POLICY_SET: u8 = b'p';
 const TENANT: u8 = b't';
 const CHECKPOINT: u8 = b'k';
@@ -91,6 +94,17 @@ pub(crate) fn policy_sets() -> KeyRange {
     KeyRange::including(&policy_set(Revision(0)), &policy_set(Revision(u32::MAX)))
 }
 
+pub(crate) fn control_entry(revision: Revision) -> [u8; CONTROL_ENTRY_KEY_BYTES] {
+    let mut key = [CONTROL_ENTRY; CONTROL_ENTRY_KEY_BYTES];
+    key[1..].copy_from_slice(&revision.0.to_be_bytes());
+    key
+}
+
+pub(crate) fn control_entries() -> KeyRange {
+    let [first, last] = [0, u32::MAX].map(|revision| control_entry(Revision(revision)));
+    KeyRange::including(&first, &last)
+}
+
 pub(crate) fn tenant(name: &str) -> Vec<u8> {
     [&[TENANT], name.as_bytes()].concat()
 }
@@ -111,7 +125,7 @@ pub(crate) fn checkpoint(shard: ShardId) -> [u8; CHECKPOINT_KEY_BYTES] {
     [CHECKPOINT, high, low]
 }
 
-/// The number in the last four bytes of a key: page or policy revision.
+/// The number in the last four bytes of a key: page or revision.
 pub(crate) fn last_u32(key: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*key.last_chunk()?))
 }
@@ -128,6 +142,7 @@ mod tests {
         assert_eq!(page(shard, PageNumber(0x0304_0506)), [1, 2, 3, 4, 5, 6]);
         assert_eq!(inventory(TenantIndex(0x0102), &device)[..3], [1, 2, 7]);
         assert_eq!(policy_set(Revision(9)), [b'p', 0, 0, 0, 9]);
+        assert_eq!(control_entry(Revision(9)), [b'e', 0, 0, 0, 9]);
         assert_eq!(tenant("contoso"), b"tcontoso");
         assert_eq!(checkpoint(shard), [b'k', 1, 2]);
     }

@@ -9,7 +9,7 @@ pub enum Keyspace {
     Pages,
     /// Inventories by device.
     Inventory,
-    /// Tenants, policy sets.
+    /// Tenants, policy sets, control entries.
     Control,
     /// Format, shards, trim point, checkpoints.
     Meta,

@@ -54,6 +54,14 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
         "a new policy set is durable, not yet reported",
     ),
     (
+        "store.control.before_append",
+        "a control entry and its policy set are not written",
+    ),
+    (
+        "store.control.after_append",
+        "a control entry and its policy set are durable, in force nowhere",
+    ),
+    (
         "store.group.before_write",
         "a group of commits is assembled, not written",
     ),

@@ -97,19 +97,9 @@ impl<'a> StoreView<'a> {
         mut visit: impl FnMut(PageNumber, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let range = keys::pages_of(shard);
-        self.scan(
-            Keyspace::Pages,
-            &range,
-            |key, payload| match keys::last_u32(key) {
-                Some(number) if key.len() == range.first.len() => {
-                    visit(PageNumber(number), payload)
-                }
-                _ => {
-                    let what = format!("key {key:02x?} has the wrong size");
-                    Err(ReadError::corrupt(Keyspace::Pages, what).into())
-                }
-            },
-        )
+        self.scan_numbered(Keyspace::Pages, &range, |number, bytes| {
+            visit(PageNumber(number), bytes)
+        })
     }
 
     /// One past the last page of a shard.
@@ -224,9 +214,39 @@ impl<'a> StoreView<'a> {
 
     /// The policy set with the highest revision.
     pub fn policy_set_latest(&self) -> Result<Option<(Revision, Vec<u8>)>, ReadError> {
+        self.latest_in(&keys::policy_sets())
+    }
+
+    /// The highest revision of any control entry or policy set; 0 if there is none.
+    pub fn revision_latest(&self) -> Result<Revision, ReadError> {
+        let mut latest = Revision::default();
+        for range in [keys::control_entries(), keys::policy_sets()] {
+            let found = self.latest_in(&range)?;
+            latest = found.map_or(latest, |(revision, _)| latest.max(revision));
+        }
+        Ok(latest)
+    }
+
+    /// An entry of the control log.
+    pub fn control_entry(&self, revision: Revision) -> Result<Option<Vec<u8>>, ReadError> {
+        self.get(Keyspace::Control, &keys::control_entry(revision))
+    }
+
+    /// Every entry of the control log, ordered by revision.
+    pub fn control_log<E: From<ReadError>>(
+        &self,
+        mut visit: impl FnMut(Revision, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let range = keys::control_entries();
+        self.scan_numbered(Keyspace::Control, &range, |revision, bytes| {
+            visit(Revision(revision), bytes)
+        })
+    }
+
+    /// What has the highest revision of a range of keys.
+    fn latest_in(&self, range: &KeyRange) -> Result<Option<(Revision, Vec<u8>)>, ReadError> {
         let keyspace = Keyspace::Control;
-        let KeyRange { first, end } = keys::policy_sets();
-        let Some((key, stored)) = self.reads.last(keyspace, &first, &end)? else {
+        let Some((key, stored)) = self.reads.last(keyspace, &range.first, &range.end)? else {
             return Ok(None);
         };
         let payload = checked(keyspace, &key, &stored)?.to_vec();
@@ -250,6 +270,21 @@ impl<'a> StoreView<'a> {
         stored
             .map(|stored| checked(keyspace, key, &stored).map(<[u8]>::to_vec))
             .transpose()
+    }
+
+    /// [`Self::scan`] over keys that end with a number.
+    fn scan_numbered<E: From<ReadError>>(
+        &self,
+        keyspace: Keyspace,
+        range: &KeyRange,
+        mut visit: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.scan(keyspace, range, |key, payload| match keys::last_u32(key) {
+            Some(number) if key.len() == range.first.len() => visit(number, payload),
+            _ => Err(
+                ReadError::corrupt(keyspace, format!("key {key:02x?} has the wrong size")).into(),
+            ),
+        })
     }
 
     fn scan<E: From<ReadError>>(

@@ -58,6 +58,10 @@ fn a_failed_write_poisons_and_acknowledged_writes_are_recovered() {
         store.put_policy_set(Revision(1), b"x"),
         Err(WriteError::Poisoned(reason.clone()))
     );
+    assert_eq!(
+        store.append_control(Revision(1), b"x", None),
+        Err(WriteError::Poisoned(reason.clone()))
+    );
 
     // Reads still work.
     let entries = entries(&store.snapshot()).unwrap();
