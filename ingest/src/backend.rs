@@ -5,6 +5,7 @@
 //! statistics run at a time. Routes and documents are in `muster-api`.
 
 mod backup;
+mod change;
 mod device;
 mod metrics;
 mod recount;
@@ -20,13 +21,16 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use muster_api::{
-    Answer, Backend, Cell, ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
+    Answer, Backend, Cell, Changed, Changes, ConnectionCounters, Device, Readiness, Recount,
+    Session, Sessions,
 };
-use muster_engine::{PolicySet, TenantIndex, Timestamp};
+use muster_control::{Change, ControlPlane, ObjectId, Precondition};
+use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
 use tokio::sync::Semaphore;
 
+use crate::control_plane::ControlService;
 use crate::metrics::Metrics;
 use crate::net::{SessionInfo, SessionRegistry};
 use crate::phase::{Phase, PhaseSwitch};
@@ -51,8 +55,10 @@ pub(crate) struct Context {
     pub(crate) writer: Arc<Mutex<WriterReport>>,
     /// The store: inventories, snapshots, statistics.
     pub(crate) store: Arc<Store>,
-    /// The policy set in force.
-    pub(crate) policy: Arc<PolicySet>,
+    /// Objects of tenants and the policy set that follows from them.
+    pub(crate) control: Arc<ControlService>,
+    /// Whether objects may be changed here.
+    pub(crate) takes_changes: bool,
     /// The directory of backups; `None` disables them.
     pub(crate) backup_directory: Option<PathBuf>,
     /// Tenant names by index, including tenants that are no longer configured.
@@ -68,6 +74,8 @@ pub(crate) struct Context {
 struct Deadlines {
     /// For the answer to a request.
     answer: Duration,
+    /// For a change: every shard evaluates all its devices.
+    change: Duration,
     /// For the values of a scrape, which succeeds without them.
     scrape: Duration,
 }
@@ -75,6 +83,7 @@ struct Deadlines {
 /// A commit takes milliseconds. If it takes seconds, the disk is stuck, and the response must say so.
 const DEADLINES: Deadlines = Deadlines {
     answer: Duration::from_secs(5),
+    change: Duration::from_secs(30),
     scrape: Duration::from_secs(2),
 };
 
@@ -125,8 +134,38 @@ impl Backend for ServerBackend {
         &self.context.tenants
     }
 
-    fn policy(&self) -> &PolicySet {
-        &self.context.policy
+    fn policy(&self) -> Arc<PolicySet> {
+        self.context.control.policy()
+    }
+
+    fn control(&self) -> Arc<ControlPlane> {
+        self.context.control.plane()
+    }
+
+    fn takes_changes(&self) -> bool {
+        self.context.takes_changes
+    }
+
+    fn new_object_id(&self) -> ObjectId {
+        change::new_object_id()
+    }
+
+    fn change(
+        &self,
+        tenant: TenantIndex,
+        expected: Precondition,
+        change: Change,
+    ) -> Answer<'_, Changed> {
+        Box::pin(self.carry_out(tenant, expected, change))
+    }
+
+    fn changes(
+        &self,
+        tenant: TenantIndex,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> Answer<'_, Changes> {
+        Box::pin(self.list_changes(tenant, before, limit))
     }
 
     fn cells(&self) -> Answer<'_, Vec<Cell>> {

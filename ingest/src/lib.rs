@@ -7,6 +7,7 @@
 mod backend;
 pub mod clock;
 pub mod config;
+mod control_plane;
 pub mod kill_points;
 pub mod memory;
 pub mod metrics;

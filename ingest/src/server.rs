@@ -26,6 +26,8 @@ use tokio::sync::oneshot;
 use crate::backend::{self, ServerBackend};
 use crate::clock::{self, Clock};
 use crate::config::Config;
+use crate::control_plane::ControlService;
+pub use crate::control_plane::ReplayError;
 use crate::memory::MemoryBound;
 use crate::net::{self, EndpointError, Listener, ListenerContext};
 use crate::phase::Phase;
@@ -79,6 +81,14 @@ pub enum ServerError {
         "data directory {0}: its latest policy set is unreadable: run the version of Muster that wrote it"
     )]
     Policy(String),
+    /// The control log cannot be read.
+    #[error("data directory {directory}: {source}: restore it from a copy; nothing was changed")]
+    Control {
+        /// The data directory.
+        directory: String,
+        /// The cause.
+        source: ReplayError,
+    },
     /// A thread or runtime cannot be started.
     #[error("cannot start {what}: {source}")]
     Start {
@@ -115,7 +125,11 @@ pub fn run(
     kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
     let space = SpaceReclaimer::start(&store)?;
-    let (tenants, policy) = policy::put_in_store(&config, &store)?;
+    let policy::Rules {
+        tenants,
+        log,
+        policy,
+    } = policy::put_in_store(&config, &store)?;
     let memory = MemoryBound::of(&config, store.shards(), cores());
     tracing::info!(
         bytes = memory.bytes(),
@@ -135,11 +149,13 @@ pub fn run(
     let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
 
+    let shards = parts.controls.clone();
+    let control = ControlService::new(Arc::clone(&store), shards, log, policy);
     let backend = backend(
         &config,
         &parts,
         &store,
-        &policy,
+        control,
         &tenants,
         started_at,
         memory.bytes(),
@@ -306,7 +322,7 @@ fn backend(
     config: &Config,
     parts: &Parts,
     store: &Arc<Store>,
-    policy: &Arc<PolicySet>,
+    control: ControlService,
     tenants: &[String],
     started_at: Timestamp,
     memory_bound_bytes: u64,
@@ -319,7 +335,8 @@ fn backend(
         controls: parts.controls.clone(),
         writer: Arc::clone(&parts.writer_report),
         store: Arc::clone(store),
-        policy: Arc::clone(policy),
+        control: Arc::new(control),
+        takes_changes: config.ops.allow_changes,
         backup_directory: config.store.backup_directory.clone(),
         tenants: tenants.to_vec(),
         started_at,

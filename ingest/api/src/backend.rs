@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use muster_engine::{ColdRecord, DeviceRecord, Facets, PolicySet, TenantIndex, Timestamp};
+use muster_control::{Change, ControlPlane, Entry, ObjectId, Precondition};
+use muster_engine::{
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, TenantIndex, Timestamp,
+};
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
 
@@ -28,7 +31,32 @@ pub trait Backend: Debug + Send + Sync {
     fn tenants(&self) -> &[String];
 
     /// The policy set in force.
-    fn policy(&self) -> &PolicySet;
+    fn policy(&self) -> Arc<PolicySet>;
+
+    /// The objects of all tenants as of the last change that is durable.
+    fn control(&self) -> Arc<ControlPlane>;
+
+    /// Whether the configuration lets this endpoint change objects: it does not know who asks.
+    fn takes_changes(&self) -> bool;
+
+    /// An id that no object has.
+    fn new_object_id(&self) -> ObjectId;
+
+    /// Carries out a change. It is durable and in force in every shard when this returns. Changes run one at a time.
+    fn change(
+        &self,
+        tenant: TenantIndex,
+        expected: Precondition,
+        change: Change,
+    ) -> Answer<'_, Changed>;
+
+    /// The newest changes of a tenant, newest first, at most `limit`; only those before a revision if one is given.
+    fn changes(
+        &self,
+        tenant: TenantIndex,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> Answer<'_, Changes>;
 
     /// Every cell, by shard: two shards may have the same cell.
     fn cells(&self) -> Answer<'_, Vec<Cell>>;
@@ -48,6 +76,24 @@ pub trait Backend: Debug + Send + Sync {
 
     /// The numbers of the whole server as OpenMetrics text.
     fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String>;
+}
+
+/// The result of a change.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// All objects as of the change.
+    pub control: Arc<ControlPlane>,
+    /// Devices whose state it has changed.
+    pub devices: u64,
+}
+
+/// A part of the changes of a tenant.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// Newest first.
+    pub listed: Vec<Entry>,
+    /// Whether there are older ones.
+    pub has_more: bool,
 }
 
 /// The readiness of the server.

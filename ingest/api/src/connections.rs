@@ -33,6 +33,10 @@ pub const SCRAPES_MAX: usize = 8;
 /// further requests wait for a permit.
 pub const LONG_RESPONSES_MAX: usize = 4;
 
+/// Requests for objects of a tenant in progress; further ones wait for a permit. Each may hold a body and its parsed
+/// form, or the objects that it lists.
+pub const TENANT_REQUESTS_MAX: usize = 4;
+
 /// Other requests in progress. The remaining connections are for silent ones and for probes.
 const REQUESTS_MAX: usize = 88;
 
@@ -59,7 +63,8 @@ pub(super) struct Connections {
     scrapes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     long_responses: Arc<Semaphore>,
-    /// How long a request waits for the permit of a long response.
+    tenant_requests: Arc<Semaphore>,
+    /// How long a request waits for the second permit that some need.
     permit_timeout: Duration,
     /// The silent connections by id, oldest first, each with the signal that closes it.
     silent: Mutex<BTreeMap<u64, Arc<Notify>>>,
@@ -75,6 +80,7 @@ impl Connections {
             scrapes: Arc::new(Semaphore::new(SCRAPES_MAX)),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             long_responses: Arc::new(Semaphore::new(LONG_RESPONSES_MAX)),
+            tenant_requests: Arc::new(Semaphore::new(TENANT_REQUESTS_MAX)),
             permit_timeout,
             silent: Mutex::default(),
             next_id: AtomicU64::new(0),
@@ -99,7 +105,7 @@ impl Connections {
             close,
             answered: Notify::new(),
             permit: OnceLock::new(),
-            long_response_permit: OnceLock::new(),
+            second_permit: OnceLock::new(),
             _open: permit.expect("the semaphore is never closed"),
         }
     }
@@ -142,11 +148,18 @@ impl Connections {
             _ => Some((&self.requests, REQUESTS_MAX)),
         }
     }
-}
 
-/// Whether the response grows with cells, tenants or sessions.
-fn has_long_response(path: &str) -> bool {
-    matches!(path, "/counts" | "/cells" | "/sessions")
+    /// The second permits that a request for this path needs one of: because its response grows with cells, tenants or
+    /// sessions, or because it is for objects of a tenant.
+    fn second_permits_for(&self, path: &str) -> Option<(&Arc<Semaphore>, usize)> {
+        match path {
+            "/counts" | "/cells" | "/sessions" => Some((&self.long_responses, LONG_RESPONSES_MAX)),
+            path if path.starts_with("/tenants/") => {
+                Some((&self.tenant_requests, TENANT_REQUESTS_MAX))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An open connection. Dropped once its socket is closed.
@@ -158,7 +171,8 @@ pub(super) struct Connection {
     answered: Notify,
     /// The permit of the request.
     permit: OnceLock<OwnedSemaphorePermit>,
-    long_response_permit: OnceLock<OwnedSemaphorePermit>,
+    /// The permit of a long response, or of a request for objects.
+    second_permit: OnceLock<OwnedSemaphorePermit>,
     _open: OwnedSemaphorePermit,
 }
 
@@ -186,12 +200,12 @@ impl Connection {
         let permit = permit.map_err(|_| self.refuse(max))?;
         // A connection serves one request, so the cell is empty.
         let _ = self.permit.set(permit);
-        if has_long_response(path) {
-            let permit = Arc::clone(&self.connections.long_responses).acquire_owned();
+        if let Some((permits, max)) = self.connections.second_permits_for(path) {
+            let permit = Arc::clone(permits).acquire_owned();
             let permit = timeout(self.connections.permit_timeout, permit).await;
-            let permit = permit.map_err(|_| self.refuse(LONG_RESPONSES_MAX))?;
+            let permit = permit.map_err(|_| self.refuse(max))?;
             let permit = permit.expect("the semaphore is never closed");
-            let _ = self.long_response_permit.set(permit);
+            let _ = self.second_permit.set(permit);
         }
         Ok(())
     }

@@ -43,7 +43,8 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         .map_or(Owner::Unknown, |known| known.owner);
     // Tags are a set: order and repetition have no meaning.
     let tags: BTreeSet<_> = inventory.iter().flat_map(|known| &known.tags).collect();
-    let rules = api.backend.policy().tenant(record.tenant);
+    let policy = api.backend.policy();
+    let rules = policy.tenant(record.tenant);
     json!({
         "id": record.device_id.to_string(),
         "tenant": tenant,

@@ -1,13 +1,15 @@
 //! Errors of requests: one table of codes, each with its HTTP status.
 //!
-//! The body of every error is `{"code", "message"}`; the code is for scripts, the message for people.
+//! The body of every error is `{"code", "message"}`; the code is for scripts, the message for people. That of a document
+//! with faults has them in `details`, each with its `target`.
 
 use std::sync::LazyLock;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use muster_control::{Fault, Faults, Refusal};
+use serde_json::{Value, json};
 
 use crate::once_per_cause::{OncePerCause, monotonic_ms};
 
@@ -30,6 +32,24 @@ pub enum ApiError {
     /// A parameter is missing, unknown or malformed.
     #[error("{0}")]
     BadRequest(String),
+    /// The body is longer than that of any object.
+    #[error("the request body is longer than {max} bytes")]
+    BodyTooLarge {
+        /// The maximum length.
+        max: usize,
+    },
+    /// The configuration does not let this endpoint change objects.
+    #[error(
+        "changes are off, because this endpoint has no authentication: to let every user of this machine change the \
+         rules, set ops.allow_changes in the configuration of the server"
+    )]
+    ChangesOff,
+    /// The change is refused, and nothing has changed.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The change is durable, but some shard has not applied it in time.
+    #[error("the change is durable, but not yet in force in every shard; the disk may be slow")]
+    NotInForce,
     /// The Host is not this machine, as in DNS rebinding by a web page.
     #[error("the Host header of the request is not a loopback name or address of this machine")]
     HostRefused,
@@ -101,6 +121,10 @@ impl ApiError {
             Self::UnknownRoute => (StatusCode::NOT_FOUND, "unknownRoute"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "badRequest"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "bodyTooLarge"),
+            Self::ChangesOff => (StatusCode::FORBIDDEN, "changesOff"),
+            Self::Refused(refusal) => refused(refusal),
+            Self::NotInForce => (StatusCode::SERVICE_UNAVAILABLE, "notInForce"),
             Self::HostRefused => (StatusCode::FORBIDDEN, "hostRefused"),
             Self::OriginRefused => (StatusCode::FORBIDDEN, "originRefused"),
             Self::UnknownTenant => (StatusCode::NOT_FOUND, "unknownTenant"),
@@ -124,6 +148,37 @@ impl ApiError {
     }
 }
 
+/// The status and code of a refused change.
+const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "badRequest"),
+        Refusal::BuiltIn { .. } => (StatusCode::BAD_REQUEST, "builtIn"),
+        Refusal::Unknown { .. } => (StatusCode::NOT_FOUND, "unknownObject"),
+        Refusal::Exists { .. } => (StatusCode::CONFLICT, "objectExists"),
+        Refusal::Limit { .. } => (StatusCode::CONFLICT, "limitReached"),
+        // The server answers with the object as it is.
+        Refusal::Unchanged => (StatusCode::CONFLICT, "unchanged"),
+        Refusal::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "preconditionFailed"),
+    }
+}
+
+/// The faults of a document, and in the last row how many more there are.
+fn details(faults: &Faults) -> Vec<Value> {
+    let detail = |fault: &Fault| {
+        json!({
+            "code": fault.kind.name(),
+            "target": fault.target,
+            "message": fault.to_string(),
+        })
+    };
+    let mut details: Vec<Value> = faults.listed().iter().map(detail).collect();
+    if faults.omitted() > 0 {
+        let message = format!("{} more faults", faults.omitted());
+        details.push(json!({ "code": "more", "target": null, "message": message }));
+    }
+    details
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
@@ -132,10 +187,11 @@ impl IntoResponse for ApiError {
         {
             tracing::error!(code, suppressed, error = %self, "operations endpoint: a request failed");
         }
-        (
-            status,
-            Json(json!({ "code": code, "message": self.to_string() })),
-        )
-            .into_response()
+        let mut body = json!({ "code": code, "message": self.to_string() });
+        if let Self::Refused(Refusal::Invalid(faults)) = &self {
+            body["message"] = "the document has faults".into();
+            body["details"] = details(faults).into();
+        }
+        (status, Json(body)).into_response()
     }
 }

@@ -1,5 +1,5 @@
-//! The operations endpoint: health, counts, devices, sessions, recount, backup, metrics. Its reference
-//! is docs/reference/API.md.
+//! The operations endpoint: health, counts, devices, objects of tenants, sessions, recount, backup, metrics. Its
+//! reference is docs/reference/API.md.
 //!
 //! Owner: the ops runtime of the server, a current-thread tokio runtime on its own thread, so that a slow client does
 //! not affect sessions. This crate has the routes, documents, errors and connections; it accesses device state and
@@ -10,6 +10,7 @@ mod backend;
 mod backup;
 mod cells;
 mod connections;
+mod control;
 mod counts;
 mod device;
 mod error;
@@ -41,9 +42,13 @@ use axum::routing::{MethodRouter, get, post};
 use tower::ServiceExt;
 
 pub use backend::{
-    Answer, Backend, Cell, Device, Difference, Readiness, Recount, Session, Sessions,
+    Answer, Backend, Cell, Changed, Changes, Device, Difference, Readiness, Recount, Session,
+    Sessions,
 };
-pub use connections::{CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX};
+pub use connections::{
+    CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX, TENANT_REQUESTS_MAX,
+};
+pub use control::{BODY_BYTES_MAX, CHANGES_LISTED_MAX};
 pub use error::ApiError;
 pub use once_per_cause::OncePerCause;
 pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;
@@ -145,7 +150,7 @@ fn routes() -> Vec<Route> {
         parameters,
         handler,
     };
-    vec![
+    let mut routes = vec![
         route("GET", "/live", &[], get(probes::live)),
         route("GET", "/ready", &[], get(probes::ready)),
         route("GET", "/counts", &["tenant"], get(counts::counts)),
@@ -157,7 +162,9 @@ fn routes() -> Vec<Route> {
         route("POST", "/backup", &[], post(backup::backup)),
         route("GET", "/metrics", &[], get(metrics::metrics)),
         route("GET", "/", &[], get(index)),
-    ]
+    ];
+    routes.extend(control::routes());
+    routes
 }
 
 /// Lists the routes.

@@ -1,5 +1,6 @@
 //! Tests of the endpoint with a fake backend.
 
+mod changes;
 mod documents;
 mod errors;
 mod fixture;

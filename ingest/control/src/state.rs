@@ -1,9 +1,11 @@
 //! The control plane: the objects of all tenants as of one revision.
 //!
 //! Owned by whoever applies entries, one at a time. Bounded by `limits` for each tenant. [`ControlPlane::apply`] is the
-//! only way to change it; what entries it takes is decided in `decide.rs`.
+//! only way to change it; what entries it takes is decided in `decide.rs`. A clone shares everything that neither of the
+//! two changes, so that a state can be published and the next one prepared beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use muster_engine::{Revision, TenantIndex};
 use muster_wire::DeviceId;
@@ -40,9 +42,9 @@ impl Versioned {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tenant {
     /// Settings that were never changed are not here.
-    objects: BTreeMap<Key, Versioned>,
+    objects: BTreeMap<Key, Arc<Versioned>>,
     /// The members of groups that have any.
-    members: BTreeMap<ObjectId, BTreeSet<DeviceId>>,
+    members: BTreeMap<ObjectId, Arc<BTreeSet<DeviceId>>>,
     /// Of all groups.
     pub(crate) members_count: usize,
     pub(crate) entries: u32,
@@ -52,7 +54,7 @@ pub(crate) struct Tenant {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlPlane {
     revision: Revision,
-    tenants: BTreeMap<TenantIndex, Tenant>,
+    tenants: BTreeMap<TenantIndex, Arc<Tenant>>,
 }
 
 impl ControlPlane {
@@ -131,7 +133,9 @@ impl ControlPlane {
             .tenants
             .get(&tenant)
             .and_then(|tenant| tenant.members.get(&group));
-        members.into_iter().flatten().copied()
+        members
+            .into_iter()
+            .flat_map(|members| members.iter().copied())
     }
 
     fn of(&self, tenant: TenantIndex) -> impl Iterator<Item = (&Key, &Versioned)> {
@@ -139,11 +143,12 @@ impl ControlPlane {
             .get(&tenant)
             .into_iter()
             .flat_map(|tenant| &tenant.objects)
+            .map(|(key, found)| (key, &**found))
     }
 
     /// What a tenant has; `None` before its first entry.
     pub(crate) fn tenant(&self, tenant: TenantIndex) -> Option<&Tenant> {
-        self.tenants.get(&tenant)
+        self.tenants.get(&tenant).map(|tenant| &**tenant)
     }
 
     /// Applies an entry. Total for an entry that [`ControlPlane::decide`] has made of this state.
@@ -160,6 +165,7 @@ impl ControlPlane {
         }
         let is_new = !self.tenants.contains_key(&entry.tenant);
         let tenant = self.tenants.entry(entry.tenant).or_default();
+        let tenant = Arc::make_mut(tenant);
         if let Err(what) = tenant.apply(entry) {
             if is_new {
                 self.tenants.remove(&entry.tenant);
@@ -175,7 +181,7 @@ impl ControlPlane {
 impl Tenant {
     /// An object; `None` also for one that is built in and unchanged.
     pub(crate) fn get(&self, key: Key) -> Option<&Versioned> {
-        self.objects.get(&key)
+        self.objects.get(&key).map(|found| &**found)
     }
 
     /// Number of objects that are of one type with `like`.
@@ -208,7 +214,8 @@ impl Tenant {
             Effect::Created { after } | Effect::Updated { after, .. } => {
                 let object = after.clone();
                 let revision = entry.revision;
-                self.objects.insert(key, Versioned { object, revision });
+                let found = Versioned { object, revision };
+                self.objects.insert(key, Arc::new(found));
             }
             Effect::Deleted { .. } => self.delete(key),
             Effect::MembersAdded(members) => self.add_members(entry, members)?,
@@ -227,14 +234,15 @@ impl Tenant {
 
     fn add_members(&mut self, entry: &Entry, members: &[DeviceId]) -> Result<(), &'static str> {
         let group = self.touch_group(entry, members, false)?;
-        self.members.entry(group).or_default().extend(members);
+        let all = self.members.entry(group).or_default();
+        Arc::make_mut(all).extend(members);
         self.members_count += members.len();
         Ok(())
     }
 
     fn remove_members(&mut self, entry: &Entry, members: &[DeviceId]) -> Result<(), &'static str> {
         let group = self.touch_group(entry, members, true)?;
-        let left = self.members.entry(group).or_default();
+        let left = Arc::make_mut(self.members.entry(group).or_default());
         for member in members {
             left.remove(member);
         }
@@ -265,7 +273,7 @@ impl Tenant {
             .objects
             .get_mut(&entry.key)
             .ok_or("there is no such group")?;
-        found.revision = entry.revision;
+        Arc::make_mut(found).revision = entry.revision;
         Ok(group)
     }
 }

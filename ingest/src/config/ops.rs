@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Serialize;
 
-use super::key::{Key, KeyRow, Text};
+use super::key::{Flag, Key, KeyRow, Text};
 use super::reader::Section;
 use super::socket_address;
 
@@ -13,6 +13,8 @@ use super::socket_address;
 pub struct OpsConfig {
     /// The TCP address to listen on, a loopback address; port 0 binds a free port.
     pub address: SocketAddr,
+    /// Whether it changes objects of tenants: settings, connectors, policies.
+    pub allow_changes: bool,
 }
 
 const ADDRESS: Key<Text<SocketAddr>> = Key {
@@ -25,14 +27,21 @@ const ADDRESS: Key<Text<SocketAddr>> = Key {
     meaning: "TCP address of the HTTP endpoint for counts, devices, health and metrics. It has no authentication, so it must be a loopback address. Port 0 binds a free port, which is logged.",
 };
 
+const ALLOW_CHANGES: Key<Flag> = Key {
+    path: "ops.allow_changes",
+    kind: Flag { default: false },
+    meaning: "Whether this endpoint changes settings, connectors and compliance policies of tenants; otherwise it refuses to with `changesOff`. It does not know who asks: with `true`, every program on this machine may change the rules, and the audit names the actor `local`.",
+};
+
 impl OpsConfig {
     pub(super) fn rows() -> Vec<KeyRow> {
-        vec![ADDRESS.row()]
+        vec![ADDRESS.row(), ALLOW_CHANGES.row()]
     }
 
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let config = Self {
             address: section.read(&ADDRESS),
+            allow_changes: section.read(&ALLOW_CHANGES),
         };
         if !config.address.ip().is_loopback() {
             let message = format!(

@@ -138,7 +138,9 @@ impl Parts {
             if report.revision == policy.revision() {
                 continue;
             }
-            let command = Control::Policy(Arc::clone(policy));
+            let policy = Arc::clone(policy);
+            let reply = None;
+            let command = Control::Policy { policy, reply };
             control.send(command).map_err(|_| ServerError::ShardEnded)?;
             let (reply, done) = oneshot::channel();
             control

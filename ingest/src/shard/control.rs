@@ -78,7 +78,7 @@ pub struct RecountPoint {
     pub release: channel::Sender<()>,
 }
 
-/// A message to a shard. On a poisoned store only a recount is dropped without a reply.
+/// A message to a shard. On a poisoned store a recount and a policy set are dropped without a reply.
 #[derive(Debug)]
 pub enum Control {
     /// The counters.
@@ -95,7 +95,12 @@ pub enum Control {
     /// The state and statistics of the shard.
     Report(oneshot::Sender<Box<ShardReport>>),
     /// Puts a policy set in force.
-    Policy(Arc<PolicySet>),
+    Policy {
+        /// The policy set.
+        policy: Arc<PolicySet>,
+        /// The reply, once that is durable: the number of devices that changed. Dropped if it never will be.
+        reply: Option<oneshot::Sender<u32>>,
+    },
     /// Pauses the shard at a committed state until the point is dropped, at most ten seconds.
     Recount(oneshot::Sender<RecountPoint>),
     /// Takes the rest of the inbox, checkpoints everything, and ends the shard.

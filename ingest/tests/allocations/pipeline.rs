@@ -130,7 +130,9 @@ impl Pipeline {
             _directory: directory,
         };
         for control in &pipeline.controls {
-            control.send(Control::Policy(Arc::clone(&policy))).unwrap();
+            let policy = Arc::clone(&policy);
+            let reply = None;
+            control.send(Control::Policy { policy, reply }).unwrap();
         }
         // Shards answer this after the policy, so no check-in arrives before its tenant is known.
         drop(pipeline.report());

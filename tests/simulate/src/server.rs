@@ -193,7 +193,9 @@ impl Server {
     fn apply_latest_policy(&mut self) {
         for shard in 0..self.workers.len() {
             if self.workers[shard].shard().revision() != self.policy.revision() {
-                self.send_control(shard, Control::Policy(Arc::clone(&self.policy)));
+                let policy = Arc::clone(&self.policy);
+                let reply = None;
+                self.send_control(shard, Control::Policy { policy, reply });
             }
         }
     }
@@ -233,7 +235,9 @@ impl Server {
             return;
         }
         for shard in 0..self.workers.len() {
-            self.send_control(shard, Control::Policy(Arc::clone(&policy)));
+            let policy = Arc::clone(&policy);
+            let reply = None;
+            self.send_control(shard, Control::Policy { policy, reply });
         }
         self.policy = policy;
     }

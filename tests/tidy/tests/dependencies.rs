@@ -11,8 +11,8 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("store", &["engine", "wire"]),
     ("client", &["wire"]),
     // A request must not reach device state or the store.
-    ("api", &["engine", "wire"]),
-    ("ingest", &["api", "store", "engine", "wire"]),
+    ("api", &["control", "engine", "wire"]),
+    ("ingest", &["api", "control", "store", "engine", "wire"]),
     ("cli", &["ingest", "api", "store", "engine", "wire"]),
     ("testkit", &["client", "wire", "engine"]),
     ("loadgen", &["testkit", "client", "wire", "engine"]),

@@ -94,7 +94,8 @@ async fn a_route_accepts_only_its_method() {
 #[tokio::test]
 async fn every_error_of_the_backend_has_its_status_and_code() {
     type Failure = fn() -> ApiError;
-    let failures: [(Failure, u16, &str); 12] = [
+    let failures: [(Failure, u16, &str); 13] = [
+        (|| ApiError::NotInForce, 503, "notInForce"),
         (|| ApiError::RecountRunning, 409, "recountRunning"),
         (|| ApiError::BackupRunning, 409, "backupRunning"),
         (|| ApiError::BackupsOff, 403, "backupsOff"),

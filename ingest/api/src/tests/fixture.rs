@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use muster_control::{
+    Actor, Change, Command, ControlPlane, Entry, ObjectId, Precondition, Refusal,
+};
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, TenantIndex,
     TenantPolicy, ThreatSetting, Timestamp,
@@ -17,11 +20,14 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    Answer as Answering, Api, ApiError, Backend, Cell, ConnectionCounters, Device, Difference,
-    Readiness, Recount, Session, Sessions, Timeouts, router,
+    Answer as Answering, Api, ApiError, Backend, Cell, Changed, Changes, ConnectionCounters,
+    Device, Difference, Readiness, Recount, Session, Sessions, Timeouts, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
+
+/// The id of every new object.
+pub(super) const POLICY: &str = "7a0b1c2d-0000-4000-8000-0000000000aa";
 
 /// A backend with two shards, two tenants, a device and three sessions.
 #[derive(Debug)]
@@ -31,6 +37,9 @@ pub(super) struct Fake {
     pub(super) failure: Option<fn() -> ApiError>,
     pub(super) tenants: Vec<String>,
     pub(super) policy: PolicySet,
+    /// Whether it takes changes, which it carries out in memory.
+    pub(super) takes_changes: bool,
+    pub(super) control: Mutex<(ControlPlane, Vec<Entry>)>,
 }
 
 impl Default for Fake {
@@ -48,6 +57,8 @@ impl Default for Fake {
             failure: None,
             tenants: vec!["demo".to_owned(), "other".to_owned()],
             policy: PolicySet::new(Revision(4), vec![TenantPolicy::default(), strict]),
+            takes_changes: true,
+            control: Mutex::default(),
         }
     }
 }
@@ -71,8 +82,66 @@ impl Backend for Fake {
         &self.tenants
     }
 
-    fn policy(&self) -> &PolicySet {
-        &self.policy
+    fn policy(&self) -> Arc<PolicySet> {
+        Arc::new(self.policy.clone())
+    }
+
+    fn control(&self) -> Arc<ControlPlane> {
+        Arc::new(self.control.lock().unwrap().0.clone())
+    }
+
+    fn takes_changes(&self) -> bool {
+        self.takes_changes
+    }
+
+    fn new_object_id(&self) -> ObjectId {
+        POLICY.parse().unwrap()
+    }
+
+    fn change(
+        &self,
+        tenant: TenantIndex,
+        expected: Precondition,
+        change: Change,
+    ) -> Answering<'_, Changed> {
+        let command = Command {
+            actor: Actor::new("local").unwrap(),
+            at: Timestamp::from_seconds(1_767_225_600),
+            tenant,
+            expected,
+            change,
+        };
+        let mut control = self.control.lock().unwrap();
+        let (plane, log) = &mut *control;
+        let devices = match plane.decide(&command) {
+            Ok(entry) => {
+                plane.apply(&entry).unwrap();
+                log.push(entry);
+                7
+            }
+            Err(Refusal::Unchanged) => 0,
+            Err(refusal) => {
+                return Box::pin(std::future::ready(Err(ApiError::Refused(refusal))));
+            }
+        };
+        let control = Arc::new(plane.clone());
+        self.answer(Changed { control, devices })
+    }
+
+    fn changes(
+        &self,
+        tenant: TenantIndex,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> Answering<'_, Changes> {
+        let control = self.control.lock().unwrap();
+        let is_listed = |entry: &&Entry| {
+            entry.tenant == tenant && before.is_none_or(|before| entry.revision < before)
+        };
+        let all: Vec<Entry> = control.1.iter().rev().filter(is_listed).cloned().collect();
+        let has_more = all.len() > limit;
+        let listed = all.into_iter().take(limit).collect();
+        self.answer(Changes { listed, has_more })
     }
 
     fn cells(&self) -> Answering<'_, Vec<Cell>> {
@@ -173,6 +242,12 @@ impl Server {
 
     pub(super) async fn post(&self, path: &str, body: &'static str) -> Answer {
         self.send(request("POST", path).map(|_| body.into())).await
+    }
+
+    /// Sends an order with a body.
+    pub(super) async fn order(&self, method: &str, path: &str, body: Value) -> Answer {
+        let body = Body::from(body.to_string());
+        self.send(request(method, path).map(|_| body)).await
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {

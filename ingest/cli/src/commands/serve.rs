@@ -53,6 +53,7 @@ fn serve(
             ServerError::Open(_)
             | ServerError::Recover { .. }
             | ServerError::Read(_)
+            | ServerError::Control { .. }
             | ServerError::Policy(_) => Failure::DataDirectory(line),
             _ => Failure::Internal(line),
         }

@@ -7,7 +7,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, ShardMap, TenantIndex,
-    Timestamp,
+    TenantPolicy, Timestamp,
 };
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::backend::{Context, Deadlines, ServerBackend};
 use crate::clock;
+use crate::control_plane::{ControlLog, ControlService};
 use crate::metrics::{Metrics, latency_histogram};
 use crate::net::SessionRegistry;
 use crate::phase::{Phase, PhaseSwitch};
@@ -65,21 +66,27 @@ impl Server {
             start(shard, *conduct, &control, questions, &mut full);
             control
         });
+        let controls: Vec<_> = controls.collect();
+        let store = Arc::new(store);
+        let shards = controls.clone();
+        let log = ControlLog::default();
+        let control = ControlService::new(Arc::clone(&store), shards, log, policy());
         let phase = PhaseSwitch::default();
         phase.advance(Phase::Serving);
         let context = Context {
             phase,
             metrics: Arc::new(Metrics::default()),
             registry: Arc::new(SessionRegistry::default()),
-            controls: controls.collect(),
+            controls,
             routes: Arc::new(RouteTable {
                 map: ShardMap::new(conducts.len() as u16),
                 inboxes: inboxes.into(),
                 pool: BufferPool::new(1),
             }),
             writer: Arc::new(Mutex::new(WriterReport::default())),
-            store: Arc::new(store),
-            policy: Arc::new(PolicySet::default()),
+            store,
+            control: Arc::new(control),
+            takes_changes: true,
             backup_directory: None,
             tenants: vec!["demo".to_owned(), "other".to_owned()],
             started_at: Timestamp::from_seconds(1_767_225_600),
@@ -88,6 +95,7 @@ impl Server {
         let soon = Duration::from_millis(100);
         let deadlines = Deadlines {
             answer: soon,
+            change: soon,
             scrape: soon,
         };
         Self {
@@ -152,8 +160,15 @@ fn answer(shard: usize, control: Control) {
 
             let _ = released.recv();
         }
-        Control::Policy(_) | Control::Drain => (),
+        Control::Policy { reply, .. } => drop(reply.map(|reply| reply.send(1 + shard as u32))),
+        Control::Drain => (),
     }
+}
+
+/// That of two tenants without a change.
+fn policy() -> Arc<PolicySet> {
+    let tenants = vec![TenantPolicy::default(); 2];
+    Arc::new(PolicySet::new(Revision::default(), tenants))
 }
 
 pub(super) fn device_id() -> DeviceId {

@@ -54,7 +54,7 @@ impl Worker {
         let commit = self.begin();
         // A continuous stream of queries must not starve the sweep and audit of a quiet shard. A policy set must be
         // the first event of its batch.
-        if !matches!(control, Control::Policy(_)) {
+        if !matches!(control, Control::Policy { .. }) {
             self.sweep(commit.payload.applied_at);
             self.audit(commit.payload.applied_at);
         }
@@ -77,8 +77,11 @@ impl Worker {
                 self.later(reply, view);
             }
             Control::Report(reply) => self.later(reply, Box::new(self.report())),
-            Control::Policy(policy) => {
+            Control::Policy { policy, reply } => {
                 let changed = self.shard.apply_policy(policy, &mut self.effects);
+                if let Some(reply) = reply {
+                    self.once_durable(reply, changed);
+                }
                 tracing::info!(
                     revision = self.shard.revision().0,
                     changed,
@@ -103,6 +106,15 @@ impl Worker {
     fn later<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.replies
             .push(Box::new(move |_| drop(reply.send(answer))));
+    }
+
+    /// Sends a reply once the next commit is durable, and none if it fails.
+    fn once_durable<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
+        self.replies.push(Box::new(move |fate| {
+            if fate == Fate::Durable {
+                drop(reply.send(answer));
+            }
+        }));
     }
 
     /// Replies with the counters once everything is durable. Returns the pause until the recount releases the shard.

@@ -78,7 +78,9 @@ impl Fixture {
             Clock::Simulated(Arc::clone(&time)),
         );
         let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default()]);
-        control.send(Control::Policy(Arc::new(policy))).unwrap();
+        let policy = Arc::new(policy);
+        let reply = None;
+        control.send(Control::Policy { policy, reply }).unwrap();
         let mut fixture = Self {
             worker,
             time,

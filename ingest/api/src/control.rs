@@ -1,0 +1,237 @@
+//! `/tenants/{tenant}/...`: the objects of a tenant, to read and to change, and the record of every change.
+//!
+//! Names, documents and ETags are those of Microsoft Graph. A change is refused unless the configuration allows changes,
+//! because this endpoint does not know who asks. Bounded by [`BODY_BYTES_MAX`], [`CHANGES_LISTED_MAX`] and the limits of
+//! `muster-control`.
+
+mod audit;
+mod document;
+mod order;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::{HeaderValue, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on, patch, post};
+use muster_control::{Change, ControlPlane, Key, ObjectId, Properties, Refusal};
+use muster_engine::TenantIndex;
+
+pub use self::audit::LIMIT_MAX as CHANGES_LISTED_MAX;
+pub use self::order::BODY_BYTES_MAX;
+use crate::backend::Changed;
+use crate::error::ApiError;
+use crate::{Api, Route, rows, tenant};
+
+const SETTINGS: &str = "/tenants/{tenant}/settings";
+const CONNECTORS: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors";
+const CONNECTOR: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors/{id}";
+const POLICIES: &str = "/tenants/{tenant}/deviceCompliancePolicies";
+const POLICY: &str = "/tenants/{tenant}/deviceCompliancePolicies/{id}";
+const CHANGES: &str = "/tenants/{tenant}/auditEvents";
+
+/// The header of an answer to an order: the number of devices whose state it has changed.
+const DEVICES_CHANGED: &str = "muster-devices-changed";
+
+/// Makes a key of an id.
+type Kind = fn(ObjectId) -> Key;
+
+/// Makes a change of a key and a document.
+type Verb = fn(Key, Properties) -> Change;
+
+/// A segment of the path.
+type Segment<T> = Result<Path<T>, PathRejection>;
+
+const CREATE: Verb = |key, properties| Change::Create { key, properties };
+const UPDATE: Verb = |key, properties| Change::Update { key, properties };
+const REPLACE: Verb = |key, properties| Change::Replace { key, properties };
+
+/// The routes of this module.
+pub(super) fn routes() -> Vec<Route> {
+    let route = |method, path, handler| Route {
+        method,
+        path,
+        parameters: &[],
+        handler,
+    };
+    let (connector, policy): (Kind, Kind) = (Key::Connector, Key::Policy);
+    vec![
+        route("GET", SETTINGS, get(settings)),
+        route("PATCH", SETTINGS, patch(change_settings)),
+        route("GET", CONNECTORS, get(connectors)),
+        route("GET", CONNECTOR, one(connector)),
+        route(
+            "PUT",
+            CONNECTOR,
+            write(MethodFilter::PUT, connector, REPLACE),
+        ),
+        route(
+            "PATCH",
+            CONNECTOR,
+            write(MethodFilter::PATCH, connector, UPDATE),
+        ),
+        route("DELETE", CONNECTOR, remove(connector)),
+        route("GET", POLICIES, get(policies)),
+        route("POST", POLICIES, post(create_policy)),
+        route("GET", POLICY, one(policy)),
+        route("PATCH", POLICY, write(MethodFilter::PATCH, policy, UPDATE)),
+        route("DELETE", POLICY, remove(policy)),
+        Route {
+            method: "GET",
+            path: CHANGES,
+            parameters: &["limit", "before"],
+            handler: get(audit::changes),
+        },
+    ]
+}
+
+async fn settings(
+    State(api): State<Arc<Api>>,
+    tenant: Segment<String>,
+) -> Result<Response, ApiError> {
+    let tenant = tenant_of(&api, tenant)?;
+    shown(&api.backend.control(), tenant, Key::Settings)
+}
+
+async fn change_settings(
+    State(api): State<Arc<Api>>,
+    tenant: Segment<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let tenant = tenant_of(&api, tenant)?;
+    let change = |properties| UPDATE(Key::Settings, properties);
+    let changed = order::carry_out(&api, tenant, &headers, body, change).await?;
+    written(&changed, tenant, Key::Settings)
+}
+
+async fn connectors(
+    State(api): State<Arc<Api>>,
+    tenant: Segment<String>,
+) -> Result<Response, ApiError> {
+    let tenant = tenant_of(&api, tenant)?;
+    let control = api.backend.control();
+    let keys = control.connectors(tenant);
+    let keys = keys.map(|(id, ..)| Key::Connector(id)).collect();
+    Ok(listed(control, tenant, keys))
+}
+
+async fn policies(
+    State(api): State<Arc<Api>>,
+    tenant: Segment<String>,
+) -> Result<Response, ApiError> {
+    let tenant = tenant_of(&api, tenant)?;
+    let control = api.backend.control();
+    let keys = control.policies(tenant);
+    let keys = keys.map(|(id, ..)| Key::Policy(id)).collect();
+    Ok(listed(control, tenant, keys))
+}
+
+async fn create_policy(
+    State(api): State<Arc<Api>>,
+    name: Segment<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let Path(name) = name.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    let tenant = tenant::index(&api, &name)?;
+    let id = api.backend.new_object_id();
+    let key = Key::Policy(id);
+    let change = |properties| CREATE(key, properties);
+    let changed = order::carry_out(&api, tenant, &headers, body, change).await?;
+    let mut response = written(&changed, tenant, key)?;
+    *response.status_mut() = StatusCode::CREATED;
+    let location = POLICY
+        .replace("{tenant}", &name)
+        .replace("{id}", &id.to_string());
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// `GET` of one object.
+fn one(kind: Kind) -> MethodRouter<Arc<Api>> {
+    get(
+        async move |State(api): State<Arc<Api>>, path: Segment<(String, String)>| {
+            let (tenant, key) = object_of(&api, path, kind)?;
+            shown(&api.backend.control(), tenant, key)
+        },
+    )
+}
+
+/// `PUT` or `PATCH` of one object.
+fn write(method: MethodFilter, kind: Kind, verb: Verb) -> MethodRouter<Arc<Api>> {
+    on(
+        method,
+        async move |State(api): State<Arc<Api>>,
+                    path: Segment<(String, String)>,
+                    headers: HeaderMap,
+                    body: Body| {
+            let (tenant, key) = object_of(&api, path, kind)?;
+            let change = |properties| verb(key, properties);
+            let changed = order::carry_out(&api, tenant, &headers, body, change).await?;
+            written(&changed, tenant, key)
+        },
+    )
+}
+
+/// `DELETE` of one object.
+fn remove(kind: Kind) -> MethodRouter<Arc<Api>> {
+    on(
+        MethodFilter::DELETE,
+        async move |State(api): State<Arc<Api>>,
+                    path: Segment<(String, String)>,
+                    headers: HeaderMap| {
+            let (tenant, key) = object_of(&api, path, kind)?;
+            let changed = order::delete(&api, tenant, &headers, key).await?;
+            let devices = [(DEVICES_CHANGED, changed.devices.to_string())];
+            Ok::<_, ApiError>((StatusCode::NO_CONTENT, devices))
+        },
+    )
+}
+
+fn tenant_of(api: &Api, tenant: Segment<String>) -> Result<TenantIndex, ApiError> {
+    let Path(name) = tenant.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    tenant::index(api, &name)
+}
+
+fn object_of(
+    api: &Api,
+    path: Segment<(String, String)>,
+    kind: Kind,
+) -> Result<(TenantIndex, Key), ApiError> {
+    let Path((name, id)) = path.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    let tenant = tenant::index(api, &name)?;
+    let id: ObjectId = id
+        .parse()
+        .map_err(|_| ApiError::BadRequest("the id of an object is a hyphenated UUID".to_owned()))?;
+    Ok((tenant, kind(id)))
+}
+
+/// An object with its ETag, in a header too.
+fn shown(control: &ControlPlane, tenant: TenantIndex, key: Key) -> Result<Response, ApiError> {
+    let found = control.object(tenant, key);
+    let (object, etag) = found.ok_or(ApiError::Refused(Refusal::Unknown { key }))?;
+    let body = axum::Json(document::of(&object, key, etag));
+    Ok(([("etag", etag.to_string())], body).into_response())
+}
+
+/// The object that an order has written.
+fn written(changed: &Changed, tenant: TenantIndex, key: Key) -> Result<Response, ApiError> {
+    let mut response = shown(&changed.control, tenant, key)?;
+    let devices = HeaderValue::from(changed.devices);
+    response.headers_mut().insert(DEVICES_CHANGED, devices);
+    Ok(response)
+}
+
+fn listed(control: Arc<ControlPlane>, tenant: TenantIndex, keys: Vec<Key>) -> Response {
+    let rows = keys.into_iter().filter_map(move |key| {
+        let (object, etag) = control.object(tenant, key)?;
+        Some(document::of(&object, key, etag))
+    });
+    rows::answer("{\"value\":[", rows, "]}".to_owned())
+}

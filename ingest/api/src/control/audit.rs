@@ -1,0 +1,119 @@
+//! `GET /tenants/{tenant}/auditEvents`: every change of the objects of a tenant, newest first, page by page.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use axum::response::Response;
+use muster_control::{Effect, Entry, ModifiedProperty};
+use muster_engine::Revision;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Segment, tenant_of};
+use crate::error::ApiError;
+use crate::{Api, rows, tenant, times};
+
+/// Default of `limit`.
+const LIMIT_DEFAULT: usize = 50;
+
+/// Maximum of `limit`: about 2 MB of JSON if all texts are as long as they may be.
+pub const LIMIT_MAX: usize = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangesQuery {
+    limit: Option<usize>,
+    before: Option<u32>,
+}
+
+pub(super) async fn changes(
+    State(api): State<Arc<Api>>,
+    tenant: Segment<String>,
+    query: Result<Query<ChangesQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::BadRequest(format!("limit: 1 to {LIMIT_MAX}")));
+    }
+    let index = tenant_of(&api, tenant)?;
+    let before = query.before.map(Revision);
+    let page = api.backend.changes(index, before, limit).await?;
+    let next = page.listed.last().filter(|_| page.has_more);
+    let after = match next {
+        None => "]}".to_owned(),
+        Some(last) => {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+            let (host, name) = (host.unwrap_or_default(), tenant::name(&api, index));
+            let link = format!(
+                "http://{host}/tenants/{name}/auditEvents?limit={limit}&before={}",
+                last.revision
+            );
+            format!("],\"@odata.nextLink\":{}}}", Value::from(link))
+        }
+    };
+    let rows = page.listed.into_iter().map(|entry| event(&entry));
+    Ok(rows::answer("{\"value\":[", rows, after))
+}
+
+fn event(entry: &Entry) -> Value {
+    let type_name = capitalized(entry.key.type_name());
+    let activity = format!("{} {type_name}", entry.operation());
+    let object = entry.after().or(entry.before());
+    let shown = object.map(|object| object.document(entry.key));
+    let name = shown.and_then(|mut document| document.remove("displayName"));
+    json!({
+        "id": entry.revision.to_string(),
+        "displayName": activity,
+        "activityType": activity,
+        "activityOperationType": entry.operation(),
+        "activityDateTime": times::timestamp(entry.at),
+        "activityResult": "Success",
+        "actor": { "auditActorType": "ItPro", "userPrincipalName": entry.actor.as_str() },
+        "resources": [{
+            "displayName": name,
+            "auditResourceType": type_name,
+            "resourceId": entry.key.id().map(|id| id.to_string()),
+            "modifiedProperties": modified(entry),
+        }],
+    })
+}
+
+fn modified(entry: &Entry) -> Vec<Value> {
+    let members = |list: &[muster_wire::DeviceId]| {
+        let ids: Vec<_> = list.iter().map(ToString::to_string).collect();
+        Some(Value::from(ids))
+    };
+    let (old, new) = match &entry.effect {
+        Effect::MembersAdded(added) => (None, members(added)),
+        Effect::MembersRemoved(removed) => (members(removed), None),
+        _ => return entry.modified_properties().iter().map(property).collect(),
+    };
+    let name = "members".to_owned();
+    vec![property(&ModifiedProperty { name, old, new })]
+}
+
+/// As in Graph, values are texts.
+fn property(property: &ModifiedProperty) -> Value {
+    let text = |value: &Option<Value>| match value {
+        None => Value::Null,
+        Some(Value::Bool(true)) => "True".into(),
+        Some(Value::Bool(false)) => "False".into(),
+        Some(Value::String(text)) => text.as_str().into(),
+        Some(other) => other.to_string().into(),
+    };
+    json!({
+        "displayName": property.name,
+        "oldValue": text(&property.old),
+        "newValue": text(&property.new),
+    })
+}
+
+fn capitalized(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_ascii_uppercase() + rest
+}

@@ -1,0 +1,93 @@
+//! Reads the order of a request, its body and its preconditions, and has it carried out.
+
+use axum::body::{Body, to_bytes};
+use axum::http::HeaderMap;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use muster_control::{Change, Key, Precondition, Properties};
+use muster_engine::TenantIndex;
+use tokio::time::timeout;
+
+use crate::Api;
+use crate::backend::Changed;
+use crate::error::ApiError;
+
+/// Maximum size of a body: several times that of the largest object.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Carries out the change that is made of the properties in the body.
+pub(super) async fn carry_out(
+    api: &Api,
+    tenant: TenantIndex,
+    headers: &HeaderMap,
+    body: Body,
+    change: impl FnOnce(Properties) -> Change,
+) -> Result<Changed, ApiError> {
+    allow(api)?;
+    let expected = precondition(headers)?;
+    let change = change(read(api, body).await?);
+    api.backend.change(tenant, expected, change).await
+}
+
+/// Deletes an object.
+pub(super) async fn delete(
+    api: &Api,
+    tenant: TenantIndex,
+    headers: &HeaderMap,
+    key: Key,
+) -> Result<Changed, ApiError> {
+    allow(api)?;
+    let change = Change::Delete { key };
+    let expected = precondition(headers)?;
+    api.backend.change(tenant, expected, change).await
+}
+
+fn allow(api: &Api) -> Result<(), ApiError> {
+    match api.backend.takes_changes() {
+        true => Ok(()),
+        false => Err(ApiError::ChangesOff),
+    }
+}
+
+/// The header `If-Match`: one ETag, or `*`. Other preconditions are refused, because ignoring one could destroy what it
+/// protects.
+fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
+    if headers.contains_key(IF_NONE_MATCH) {
+        let text = "If-None-Match is not supported for changes; use If-Match";
+        return Err(ApiError::BadRequest(text.to_owned()));
+    }
+    let mut found = headers.get_all(IF_MATCH).iter();
+    let (Some(value), None) = (found.next(), found.next()) else {
+        return match headers.contains_key(IF_MATCH) {
+            true => Err(ApiError::BadRequest("If-Match: more than one".to_owned())),
+            false => Ok(Precondition::Nothing),
+        };
+    };
+    match value.to_str().map(str::trim) {
+        Ok("*") => Ok(Precondition::Exists),
+        text => match text.map(str::parse) {
+            Ok(Ok(etag)) => Ok(Precondition::Is(etag)),
+            _ => Err(ApiError::BadRequest(
+                "If-Match: allowed: * or the ETag of an answer, in its quotes".to_owned(),
+            )),
+        },
+    }
+}
+
+async fn read(api: &Api, body: Body) -> Result<Properties, ApiError> {
+    let invalid =
+        |cause: &str| ApiError::BadRequest(format!("the request body is invalid: {cause}"));
+    let read = timeout(api.timeouts.request, to_bytes(body, BODY_BYTES_MAX)).await;
+    let body = read.map_err(|_| invalid("it was not complete in time"))?;
+    let body = body.map_err(|error| match is_too_large(&error) {
+        true => ApiError::BodyTooLarge {
+            max: BODY_BYTES_MAX,
+        },
+        false => invalid(&error.to_string()),
+    })?;
+    serde_json::from_slice(&body).map_err(|error| invalid(&error.to_string()))
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(|cause| cause.to_string().contains("length limit exceeded"))
+}

@@ -1,0 +1,110 @@
+//! Carries out changes of operators, and lists those of the past.
+//!
+//! A change runs on a task of its own, so that a client that goes away does not leave it half done. One runs at a time;
+//! the others wait for a moment.
+
+use std::sync::Arc;
+
+use muster_api::{ApiError, Changed, Changes};
+use muster_control::{Actor, Change, Command, Entry, ObjectId, Precondition};
+use muster_engine::{Revision, TenantIndex};
+use muster_store::WriteError;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::ServerBackend;
+use crate::clock;
+use crate::control_plane::ChangeError;
+
+/// The actor of every change: the endpoint does not know who asks.
+const ACTOR: &str = "local";
+
+impl ServerBackend {
+    pub(super) async fn carry_out(
+        &self,
+        tenant: TenantIndex,
+        expected: Precondition,
+        change: Change,
+    ) -> Result<Changed, ApiError> {
+        self.refuse_while_draining()?;
+        if self.context.store.health().poisoned().is_some() {
+            return Err(ApiError::StorePoisoned);
+        }
+        let control = Arc::clone(&self.context.control);
+        let next = timeout(self.deadlines.answer, control.next_change()).await;
+        let next = next.map_err(|_| ApiError::Timeout {
+            what: "the change before this one".to_owned(),
+        })?;
+        let command = Command {
+            actor: Actor::new(ACTOR).expect("of a length that is allowed"),
+            at: clock::wall(),
+            tenant,
+            expected,
+            change,
+        };
+        let (durable, mut is_durable) = oneshot::channel();
+        let task = async move { control.carry_out(next, command, durable).await };
+        let done = timeout(self.deadlines.change, tokio::spawn(task)).await;
+        let Ok(done) = done else {
+            return Err(match is_durable.try_recv() {
+                Ok(()) => ApiError::NotInForce,
+                Err(_) => ApiError::Timeout {
+                    what: "the store".to_owned(),
+                },
+            });
+        };
+        let done = done.map_err(|error| ApiError::Internal(error.to_string()))?;
+        let devices = done.map_err(|error| self.explain(error))?;
+        Ok(Changed {
+            control: self.context.control.plane(),
+            devices,
+        })
+    }
+
+    fn explain(&self, error: ChangeError) -> ApiError {
+        match error {
+            ChangeError::Refused(refusal) => ApiError::Refused(refusal),
+            ChangeError::Write(WriteError::Poisoned(_)) => ApiError::StorePoisoned,
+            ChangeError::Write(error) => ApiError::Internal(error.to_string()),
+            ChangeError::NotTaken => ApiError::NotInForce,
+            ChangeError::Internal(what) => ApiError::Internal(what),
+        }
+    }
+
+    /// Reads a part of the control log on a blocking thread.
+    pub(super) async fn list_changes(
+        &self,
+        tenant: TenantIndex,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> Result<Changes, ApiError> {
+        let (revisions, has_more) = self.context.control.revisions(tenant, before, limit);
+        let store = Arc::clone(&self.context.store);
+        let read = spawn_blocking(move || {
+            let read = |revision| store.control_entry(revision).transpose();
+            let bytes = revisions.into_iter().filter_map(read);
+            bytes.collect::<Result<Vec<_>, _>>()
+        });
+        let read = timeout(self.deadlines.answer, read).await;
+        let read = read.map_err(|_| ApiError::Timeout {
+            what: "the store".to_owned(),
+        })?;
+        let entries = read
+            .map_err(|error| ApiError::Internal(error.to_string()))?
+            .map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
+        let decoded = entries.iter().map(|bytes| Entry::decode(bytes));
+        let listed = decoded.collect::<Result<_, _>>();
+        let listed = listed.map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
+        Ok(Changes { listed, has_more })
+    }
+}
+
+/// A random UUID (version 4).
+pub(super) fn new_object_id() -> ObjectId {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has random numbers");
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    ObjectId::from_bytes(bytes)
+}

@@ -1,0 +1,234 @@
+//! The control plane of the running server: what operators have set, and the only path to change it.
+//!
+//! A change is decided, appended to the control log with the policy set that it makes, published, and then put in force
+//! by every shard; one change at a time, off the hot path. Once it is in the log it is never taken back: shards that have
+//! not taken it when the process ends take it at the next start. Owned by the ops runtime; what is published is shared.
+//! Bounded by the limits of `muster-control`; a revision in memory for each entry, 4 bytes.
+
+mod replay;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crossbeam::channel::Sender;
+use muster_control::{Command, ControlPlane, Entry, Refusal, compile};
+use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy};
+use muster_store::{Store, WriteError};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::task::spawn_blocking;
+
+pub use self::replay::ReplayError;
+use crate::shard::Control;
+
+/// Why a change has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    /// It is refused, and nothing has changed.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The log cannot be written: the store is poisoned, or was before.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// It is durable, but a shard has ended or cannot make it durable: the next start puts it in force.
+    #[error("a shard has not put the change in force")]
+    NotTaken,
+    /// A bug.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What the log of changes adds up to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ControlLog {
+    /// The objects.
+    pub(crate) plane: Arc<ControlPlane>,
+    /// The revisions of the entries of each tenant, ascending.
+    revisions: BTreeMap<TenantIndex, Vec<Revision>>,
+}
+
+/// What everybody may see.
+#[derive(Debug)]
+struct Published {
+    log: ControlLog,
+    /// The policy set that every shard has put in force.
+    in_force: Arc<PolicySet>,
+}
+
+/// The latest policy set that is durable. Whoever holds it locked may make the next one.
+type Turn = Mutex<Arc<PolicySet>>;
+
+/// The control plane of a server.
+#[derive(Debug)]
+pub(crate) struct ControlService {
+    store: Arc<Store>,
+    shards: Vec<Sender<Control>>,
+    turn: Arc<Turn>,
+    published: RwLock<Published>,
+}
+
+/// The right to carry out the next change.
+#[derive(Debug)]
+pub(crate) struct NextChange(OwnedMutexGuard<Arc<PolicySet>>);
+
+impl ControlLog {
+    fn push(&mut self, entry: &Entry, plane: Arc<ControlPlane>) {
+        let revisions = self.revisions.entry(entry.tenant).or_default();
+        revisions.push(entry.revision);
+        self.plane = plane;
+    }
+}
+
+impl ControlService {
+    /// A service over the shards of `shards`, all of which have put `policy` in force.
+    pub(crate) fn new(
+        store: Arc<Store>,
+        shards: Vec<Sender<Control>>,
+        log: ControlLog,
+        policy: Arc<PolicySet>,
+    ) -> Self {
+        let in_force = Arc::clone(&policy);
+        Self {
+            store,
+            shards,
+            turn: Arc::new(Mutex::new(policy)),
+            published: RwLock::new(Published { log, in_force }),
+        }
+    }
+
+    /// The policy set that every shard has put in force.
+    pub(crate) fn policy(&self) -> Arc<PolicySet> {
+        Arc::clone(&self.read().in_force)
+    }
+
+    /// The objects as of the last durable change.
+    pub(crate) fn plane(&self) -> Arc<ControlPlane> {
+        Arc::clone(&self.read().log.plane)
+    }
+
+    /// The newest revisions of a tenant below `before`, newest first, at most `limit`, and whether there are more.
+    pub(crate) fn revisions(
+        &self,
+        tenant: TenantIndex,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> (Vec<Revision>, bool) {
+        let published = self.read();
+        let all = published.log.revisions.get(&tenant);
+        let all = all.map_or(&[][..], Vec::as_slice);
+        let end = before.map_or(all.len(), |before| {
+            all.partition_point(|revision| *revision < before)
+        });
+        let first = end.saturating_sub(limit);
+        let listed = all[first..end].iter().rev().copied().collect();
+        (listed, first > 0)
+    }
+
+    /// Waits for the changes before.
+    pub(crate) async fn next_change(&self) -> NextChange {
+        NextChange(Arc::clone(&self.turn).lock_owned().await)
+    }
+
+    /// Carries out a change: to be called on a task of its own, because it must not end half-way. `durable` resolves
+    /// once it is durable. Returns the number of devices that it has changed.
+    pub(crate) async fn carry_out(
+        &self,
+        mut next: NextChange,
+        command: Command,
+        durable: oneshot::Sender<()>,
+    ) -> Result<u64, ChangeError> {
+        let before = self.plane();
+        let entry = match before.decide(&command) {
+            Ok(entry) => entry,
+            Err(Refusal::Unchanged) => return Ok(0),
+            Err(refusal) => return Err(ChangeError::Refused(refusal)),
+        };
+        let mut plane = ControlPlane::clone(&before);
+        plane
+            .apply(&entry)
+            .map_err(|error| ChangeError::Internal(error.to_string()))?;
+        let compiled = compile(&plane, entry.tenant);
+        let policy = with(&next.0, &entry, compiled).map(Arc::new);
+        self.append(&entry, policy.as_deref()).await?;
+        self.write().log.push(&entry, Arc::new(plane));
+        // The receiver may have gone: its client did not wait.
+        let _ = durable.send(());
+        let devices = match policy {
+            None => 0,
+            Some(policy) => {
+                *next.0 = Arc::clone(&policy);
+                self.put_in_force(policy).await?
+            }
+        };
+        tracing::info!(
+            revision = entry.revision.0,
+            tenant = entry.tenant.0,
+            actor = entry.actor.as_str(),
+            operation = entry.operation(),
+            of = entry.key.type_name(),
+            devices,
+            "change in force"
+        );
+        Ok(devices)
+    }
+
+    /// Makes an entry and its policy set durable, on a blocking thread, because it waits for the disk.
+    async fn append(&self, entry: &Entry, policy: Option<&PolicySet>) -> Result<(), ChangeError> {
+        let (store, revision) = (Arc::clone(&self.store), entry.revision);
+        let (entry, policy) = (entry.encode(), policy.map(PolicySet::encode));
+        let append = move || store.append_control(revision, &entry, policy.as_deref());
+        let appended = spawn_blocking(append).await;
+        appended.map_err(|error| ChangeError::Internal(error.to_string()))??;
+        Ok(())
+    }
+
+    /// Has every shard evaluate its devices by a policy set, and waits until that is durable.
+    async fn put_in_force(&self, policy: Arc<PolicySet>) -> Result<u64, ChangeError> {
+        let (shards, ordered) = (self.shards.clone(), Arc::clone(&policy));
+        // On a blocking thread: the channel of a shard may be full of queries.
+        let order = move || shards.iter().map(|shard| order(shard, &ordered)).collect();
+        let replies: Vec<_> = spawn_blocking(order)
+            .await
+            .map_err(|error| ChangeError::Internal(error.to_string()))?;
+        let mut devices = 0;
+        for reply in replies {
+            let changed = reply.await.map_err(|_| ChangeError::NotTaken)?;
+            devices += u64::from(changed);
+        }
+        self.write().in_force = policy;
+        Ok(devices)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Published> {
+        // No statement leaves it half changed, so it is valid after a panic too.
+        self.published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Published> {
+        self.published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Orders one shard to put a policy set in force. The reply fails if the shard has ended.
+fn order(shard: &Sender<Control>, policy: &Arc<PolicySet>) -> oneshot::Receiver<u32> {
+    let (reply, changed) = oneshot::channel();
+    let policy = Arc::clone(policy);
+    let reply = Some(reply);
+    // A shard that has ended drops the order, and with it the reply.
+    let _ = shard.send(Control::Policy { policy, reply });
+    changed
+}
+
+/// The policy set in which the tenant of an entry has these rules; `None` if it has them already.
+fn with(latest: &PolicySet, entry: &Entry, rules: TenantPolicy) -> Option<PolicySet> {
+    let mut tenants = latest.tenants().to_vec();
+    let own = tenants.get_mut(usize::from(entry.tenant))?;
+    if *own == rules {
+        return None;
+    }
+    *own = rules;
+    Some(PolicySet::new(entry.revision, tenants))
+}
