@@ -30,7 +30,7 @@ pub use fleet::{
     random_inventory,
 };
 pub use full_disk::{FRAME_RECORDS, FilledDisk};
-pub use ops::{Cells, Metrics, Ops};
+pub use ops::{Cells, Changed, Metrics, Ops};
 pub use pki::{Credentials, Pki};
 pub use raw::{Closed, EarlyDataClient, Raw, Reply, Session, client_tls, hello};
 pub use relay::Relay;

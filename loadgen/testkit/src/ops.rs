@@ -9,7 +9,7 @@ use muster_engine::{FacetWord, TenantPolicy, Threshold};
 use muster_wire::Platform;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use ureq::http::Response;
+use ureq::http::{Request, Response};
 use ureq::{Agent, Body};
 
 use crate::oracle::Cells;
@@ -99,6 +99,49 @@ impl Ops {
         let url = format!("{}{path}", self.base);
         read(url, |url| self.agent.post(url).send(body))
     }
+
+    /// Sends a request that changes something, with `If-Match` if an ETag is given; returns the response.
+    ///
+    /// # Errors
+    /// If the request fails.
+    pub fn change(
+        &self,
+        method: &str,
+        path: &str,
+        if_match: Option<&str>,
+        body: &str,
+    ) -> Result<Changed, OpsError> {
+        let url = format!("{}{path}", self.base);
+        let mut changed = Changed::default();
+        let (status, text) = read(url, |url| {
+            let mut request = Request::builder().method(method).uri(url);
+            if let Some(etag) = if_match {
+                request = request.header("if-match", etag);
+            }
+            let request = request.body(body.to_owned()).map_err(ureq::Error::Http)?;
+            let response = self.agent.run(request)?;
+            let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+            changed.etag = header("etag");
+            changed.devices = header("muster-devices-changed").and_then(|text| text.parse().ok());
+            Ok(response)
+        })?;
+        changed.status = status;
+        changed.text = text;
+        Ok(changed)
+    }
+}
+
+/// The response to a change.
+#[derive(Clone, Debug, Default)]
+pub struct Changed {
+    /// The status.
+    pub status: u16,
+    /// The ETag of the changed object.
+    pub etag: Option<String>,
+    /// Number of devices whose state changed.
+    pub devices: Option<u64>,
+    /// The body.
+    pub text: String,
 }
 
 fn read(

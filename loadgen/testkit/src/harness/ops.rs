@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::before_deadline;
 use crate::ops;
+pub use crate::ops::Changed;
 
 /// Numbers of devices by tenant and facet word.
 pub type Cells = BTreeMap<(String, u64), u64>;
@@ -34,8 +35,27 @@ impl Ops {
         self.ops.get(path).expect("the endpoint answers")
     }
 
+    /// Sends a change; returns the response and its body, `null` if that is empty.
     #[track_caller]
-    fn get_json(&self, path: &str) -> Value {
+    pub fn change(
+        &self,
+        method: &str,
+        path: &str,
+        if_match: Option<&str>,
+        body: &Value,
+    ) -> (Changed, Value) {
+        let changed = self.ops.change(method, path, if_match, &body.to_string());
+        let changed = changed.expect("the endpoint answers");
+        let body = match changed.text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).expect("the answer is JSON"),
+        };
+        (changed, body)
+    }
+
+    /// Gets a path; returns the JSON of a response with status 200.
+    #[track_caller]
+    pub fn get_json(&self, path: &str) -> Value {
         let (status, body) = self.get(path);
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).expect("the answer is JSON")

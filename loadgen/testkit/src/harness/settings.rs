@@ -21,6 +21,8 @@ pub struct Settings {
     pub ops_port: u16,
     /// Lines of the section `listen`.
     pub listen: String,
+    /// Lines of the section `ops`.
+    pub ops: String,
     /// The data directory, below the scratch directory.
     pub directory: &'static str,
     /// Lines of the section `store`.
@@ -40,6 +42,7 @@ impl Default for Settings {
             quic_port: 0,
             ops_port: 0,
             listen: String::new(),
+            ops: String::new(),
             directory: "data",
             store: String::new(),
             shards: "count = 2".to_owned(),
@@ -56,6 +59,7 @@ impl Settings {
             quic_port,
             ops_port,
             listen,
+            ops,
             directory,
             store,
             shards,
@@ -72,6 +76,7 @@ client_ca = "pki/ca.pem"
 {listen}
 [ops]
 address = "127.0.0.1:{ops_port}"
+{ops}
 [store]
 directory = "{directory}"
 {store}
