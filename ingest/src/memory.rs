@@ -10,7 +10,11 @@
 //! peer with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive
 //! window; this gap is known and open. And tenants that an earlier configuration named keep their cells.
 
-use muster_api::{CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX};
+use muster_api::{
+    CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX,
+    TENANT_REQUESTS_MAX,
+};
+use muster_control::limits::{ENTRIES_MAX, POLICIES_MAX};
 use muster_engine::device::DEVICE_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, index_table_entries};
@@ -73,6 +77,13 @@ const RECOUNT_CELL: u64 = 256;
 /// Log lines that wait for their reader, and the slots of their channel.
 const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
 
+/// A compliance policy: name and description of 1,280 characters of up to four bytes, the rest, and its place in a tree.
+const POLICY: u64 = 6 * KIB;
+
+/// A request for objects of a tenant. A body of 64 KiB that is a list of lists of one number takes 150 times its size
+/// when it is parsed; a page of changes takes less.
+const TENANT_REQUEST: u64 = 10 * MIB;
+
 /// Binary, runtimes, histograms, stacks that were touched.
 const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
@@ -110,6 +121,12 @@ impl MemoryBound {
         let threads = u64::from(config.listen.network_threads).max(cores as u64) + shards + 9;
         parts.extend([
             operators(config, shards),
+            part(
+                "objects",
+                config.tenants.len() as u64
+                    * (POLICIES_MAX as u64 * POLICY + u64::from(ENTRIES_MAX) * GROWTH * 4),
+                "tenants x (200 policies x 6 KiB + 100,000 changes x 8 B)",
+            ),
             part(
                 "recount",
                 devices.div_ceil(shards) * RECOUNT_DEVICE + cells(config, shards) * RECOUNT_CELL,
@@ -199,8 +216,9 @@ fn operators(config: &Config, shards: u64) -> MemoryPart {
         "operators",
         CONNECTIONS_MAX as u64 * OPS_CONNECTION
             + LONG_RESPONSES_MAX as u64 * (cells + counts).max(sessions)
+            + TENANT_REQUESTS_MAX as u64 * TENANT_REQUEST
             + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD + tenants * SCRAPE_TENANT),
-        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants x 424 B, or the sessions if they are more), 8 scrapes x (512 KiB + shards x 128 KiB + tenants x 512 B)",
+        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants x 424 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shards x 128 KiB + tenants x 512 B)",
     )
 }
 
@@ -326,6 +344,7 @@ mod tests {
         // one of which grows.
         let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
         assert_eq!(bytes(&bound, "devices"), 2 * (62 * 589_824 + slots * 5));
+        assert_eq!(bytes(&bound, "objects"), 200 * (6 << 10) + 100_000 * 8);
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
@@ -348,6 +367,7 @@ mod tests {
         let part = bytes(&bound(&[], 2), "operators");
         let cells = 1_000_000 * 72;
         let rest = 128 * (64 << 10) + 8 * ((512 << 10) + 2 * (128 << 10) + 512);
+        let rest = rest + 4 * (10 << 20);
         assert_eq!(part, 4 * (cells + 424) + rest);
         // Few cells and many sessions: 10,000 are listed.
         let more = [("= 1_000_000", "= 100"), ("= 1000", "= 1000000")];

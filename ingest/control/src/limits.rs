@@ -1,7 +1,7 @@
 //! Every bound of the control plane, with its reason. What is beyond one is refused and changes nothing.
 
 /// Compliance policies of a tenant. Each change of a tenant compiles all of them, and each takes at most 6 KiB.
-pub const POLICIES_MAX: usize = 500;
+pub const POLICIES_MAX: usize = 200;
 
 /// Groups of a tenant, without the built-in ones. Each takes at most 6 KiB without its members.
 pub const GROUPS_MAX: usize = 1_000;
@@ -12,8 +12,8 @@ pub const MEMBERS_MAX: usize = 1_000_000;
 /// Members that one command adds or removes: 16 KB of its entry, and a body that fits 64 KiB.
 pub const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
 
-/// Entries of a tenant. A change every ten minutes reaches it after two years; a start reads as many in less than a
-/// second.
+/// Entries of a tenant. A change every ten minutes reaches it after two years. A start reads as many, of 700 bytes, in
+/// 0.2 to 0.4 seconds on the reference machine, so there are no snapshots.
 pub const ENTRIES_MAX: u32 = 100_000;
 
 /// Characters of a display name, as in Graph.

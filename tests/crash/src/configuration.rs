@@ -38,6 +38,7 @@ network_threads = {network_threads}
 
 [ops]
 address = "127.0.0.1:0"
+allow_changes = true
 
 [store]
 directory = "{data}"

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::answers::Numbers;
 use crate::check::{self, Finding};
 use crate::disk_backend::{DiskBackend, is_power_lost};
-use crate::environment::TestEnvironment;
+use crate::environment::{TENANTS, TestEnvironment};
 use crate::error::CrashError;
 use crate::observe::{self, DETECTION_TIMEOUT, FaultResponse, Observation, check_healthy, observe};
 use crate::sender::{Command, Sender, Target};
@@ -34,6 +34,9 @@ const RECOUNT_EVERY: u64 = 4;
 
 /// Prefix of the names of the kill points of a backup.
 pub const BACKUP_POINTS: &str = "store.backup.";
+
+/// Prefix of the names of the kill points of a change of the control plane.
+const CHANGE_POINTS: &str = "store.control.";
 
 /// How long a disk hangs.
 const HANG_TIME: Duration = Duration::from_secs(10);
@@ -218,10 +221,12 @@ impl Load {
             }
             Termination::AtKillPoint(name, _, records) => {
                 let backups = make_backups(self.ops.clone());
+                let changes = make_changes(self.ops.clone());
                 let is_gone = tokio::select! {
                     () = server.gone() => true,
                     () = self.wait_for(*records) => false,
                     () = backups, if name.starts_with(BACKUP_POINTS) => false,
+                    () = changes, if name.starts_with(CHANGE_POINTS) => false,
                 };
                 if is_gone {
                     server.end().await
@@ -349,6 +354,19 @@ async fn make_backups(ops: String) {
     for number in 0_u64.. {
         let answer = back_up(ops.clone(), format!("backup-{number}")).await;
         if answer.is_none() {
+            break;
+        }
+    }
+    std::future::pending::<()>().await
+}
+
+/// Changes the rules of a tenant again and again until the server stops responding; never completes.
+async fn make_changes(ops: String) {
+    for number in 0_u64.. {
+        let ops = ops.clone();
+        let change = move || observe::change_rules(&ops, TENANTS[0], number.is_multiple_of(2));
+        let response = tokio::task::spawn_blocking(change).await;
+        if response.unwrap_or_default().is_none() {
             break;
         }
     }

@@ -196,3 +196,12 @@ pub fn back_up(ops: &str, name: &str) -> Option<(u16, String)> {
     let ops = Ops::with_timeout(ops, ANSWER_TIMEOUT);
     ops.post("/backup", &body.to_string()).ok()
 }
+
+/// Changes the rules of a tenant; returns the status.
+pub fn change_rules(ops: &str, tenant: &str, secure_by_default: bool) -> Option<u16> {
+    let body = serde_json::json!({ "secureByDefault": secure_by_default });
+    let path = format!("/tenants/{tenant}/settings");
+    let ops = Ops::with_timeout(ops, ANSWER_TIMEOUT);
+    let changed = ops.change("PATCH", &path, None, &body.to_string());
+    Some(changed.ok()?.status)
+}

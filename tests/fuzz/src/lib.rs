@@ -10,6 +10,7 @@
 //! Bounds: inputs have any length and cost linear time. No IO, no threads: `ingest/tests/it` tests sockets and
 //! processes.
 
+mod control;
 mod frames;
 mod names;
 mod records;
@@ -20,6 +21,7 @@ mod server;
 mod shard;
 mod stored;
 
+pub use control::{control_document, control_entry};
 pub use frames::{answers, decoder, hello};
 pub use names::identity;
 pub use records::{check_in, inventory};
@@ -43,6 +45,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("stored_records", stored_records),
     ("recovery", recovery),
     ("shard", shard),
+    ("control_entry", control_entry),
+    ("control_document", control_document),
     #[cfg(feature = "server")]
     ("certificate", certificate),
     #[cfg(feature = "server")]

@@ -2,6 +2,9 @@
 //!
 //! Deterministic: the bytes do not depend on machine or time.
 
+use muster_control::{
+    Actor, Change, Command, ControlPlane, Key, ObjectId, Precondition, Properties,
+};
 use muster_engine::{
     ColdRecord, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision, Sequence, Shard,
     ShardId, ShardLimits, TenantIndex, TenantPolicy, Timestamp, page,
@@ -47,6 +50,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             let (client, server) = (client_stream(), server_stream());
             vec![client[10..26].to_vec(), server[10..42].to_vec()]
         }
+        "control_entry" => control_entries(),
+        "control_document" => control_documents(),
         "check_in" => (1..4)
             .map(|seq| check_in(seq).as_bytes().to_vec())
             .collect(),
@@ -251,4 +256,71 @@ fn events() -> Vec<u8> {
     out.extend([5, 60, 0]);
     out.push(7);
     out
+}
+
+/// What operators send, each with the bytes that select object and verb.
+const DOCUMENTS: [(u8, &str); 4] = [
+    (0, r#"{"secureByDefault":true,"sensorInactiveDays":9}"#),
+    (
+        1,
+        r#"{"windowsEnabled":true,"iosDeviceBlockedOnMissingPartnerData":true}"#,
+    ),
+    (
+        2,
+        r##"{"@odata.type":"#microsoft.graph.iosCompliancePolicy","displayName":"iOS","description":null,
+        "deviceThreatProtectionEnabled":true,"deviceThreatProtectionRequiredSecurityLevel":"Low",
+        "assignments":[{"target":{"@odata.type":"#microsoft.graph.allDevicesAssignmentTarget"}}]}"##,
+    ),
+    (3, r#"{"displayName":"Ring 1"}"#),
+];
+
+fn control_documents() -> Vec<Vec<u8>> {
+    let documents = DOCUMENTS.iter();
+    documents
+        .map(|(kind, json)| [&[*kind, 2], json.as_bytes()].concat())
+        .collect()
+}
+
+/// An entry of each kind.
+fn control_entries() -> Vec<Vec<u8>> {
+    let mut plane = ControlPlane::default();
+    let (policy, group) = (ObjectId::from_bytes([1; 16]), ObjectId::from_bytes([2; 16]));
+    let keys = [
+        Key::Settings,
+        Key::Connector(muster_control::DEFENDER),
+        Key::Policy(policy),
+        Key::Group(group),
+    ];
+    let read =
+        |json: &str| -> Properties { serde_json::from_str(json).expect("the JSON is valid") };
+    let mut changes: Vec<Change> = keys
+        .into_iter()
+        .zip(DOCUMENTS)
+        .map(|(key, (_, json))| Change::Replace {
+            key,
+            properties: read(json),
+        })
+        .collect();
+    let members = vec![DeviceId::from_bytes([3; 16])];
+    changes.push(Change::AddMembers {
+        group,
+        members: members.clone(),
+    });
+    changes.push(Change::RemoveMembers { group, members });
+    changes.push(Change::Delete { key: keys[2] });
+    let command = |change| Command {
+        actor: Actor::new("somebody").expect("of a length that is allowed"),
+        at: Timestamp::from_seconds(1),
+        tenant: TenantIndex(0),
+        expected: Precondition::Nothing,
+        change,
+    };
+    let commands = changes.into_iter().map(command);
+    commands
+        .map(|command| {
+            let entry = plane.decide(&command).expect("the command is valid");
+            plane.apply(&entry).expect("it was decided on this state");
+            entry.encode()
+        })
+        .collect()
 }

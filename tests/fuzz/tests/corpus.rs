@@ -200,8 +200,8 @@ macro_rules! targets {
 }
 
 targets! {
-    decoder answers hello check_in inventory identity stored_records recovery shard certificate
-    configuration stored_values
+    decoder answers hello check_in inventory identity stored_records recovery shard control_entry
+    control_document certificate configuration stored_values
 }
 
 #[test]
@@ -236,6 +236,9 @@ fn seed_inputs_are_valid() {
     );
     for archive in seed_inputs::of("inventory") {
         assert!(muster_wire::Inventory::from_bytes(&archive).is_ok());
+    }
+    for entry in seed_inputs::of("control_entry") {
+        assert!(muster_control::Entry::decode(&entry).is_ok());
     }
     for text in seed_inputs::of("configuration") {
         let text = String::from_utf8(text).expect("the configuration is text");

@@ -18,7 +18,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("loadgen", &["testkit", "client", "wire", "engine"]),
     ("acceptance", &["testkit", "client", "wire", "engine"]),
     ("crash", &["testkit", "client", "wire", "engine"]),
-    ("fuzz", &["ingest", "store", "engine", "wire"]),
+    ("fuzz", &["ingest", "control", "store", "engine", "wire"]),
     (
         "simulate",
         &["ingest", "store", "engine", "wire", "testkit"],

@@ -1,0 +1,202 @@
+//! Tests of changes: durable, then in force in every shard.
+
+use muster_api::{ApiError, Backend, Changed};
+use muster_control::{Change, ETag, Key, Precondition, Refusal};
+use muster_engine::{Revision, TenantIndex};
+use serde_json::json;
+
+use super::fixture::{Conduct, Server};
+use crate::control_plane::ControlLog;
+use crate::phase::Phase;
+
+const TENANT: TenantIndex = TenantIndex(0);
+
+async fn change(server: &Server, json: serde_json::Value) -> Result<Changed, ApiError> {
+    change_if(server, Precondition::Nothing, json).await
+}
+
+async fn change_if(
+    server: &Server,
+    expected: Precondition,
+    json: serde_json::Value,
+) -> Result<Changed, ApiError> {
+    let change = Change::Update {
+        key: Key::Settings,
+        properties: json.as_object().unwrap().clone(),
+    };
+    server.backend.change(TENANT, expected, change).await
+}
+
+fn revision(server: &Server) -> Revision {
+    server.backend.policy().revision()
+}
+
+#[tokio::test]
+async fn a_change_is_in_the_log_and_in_force_in_every_shard() {
+    let server = Server::new();
+    let changed = change(&server, json!({ "secureByDefault": true }))
+        .await
+        .unwrap();
+    assert_eq!(changed.devices, 3, "the sum over shards");
+    assert!(changed.control.settings(TENANT).secure_by_default);
+    let policy = server.backend.policy();
+    assert_eq!(policy.revision(), Revision(1));
+    assert!(policy.tenant(TENANT).unwrap().secure_by_default);
+    assert!(!policy.tenant(TenantIndex(1)).unwrap().secure_by_default);
+    let store = &server.backend.context.store;
+    assert_eq!(
+        store.policy_set(Revision(1)).unwrap(),
+        Some(policy.encode())
+    );
+    let replayed = ControlLog::replay(store).unwrap();
+    assert_eq!(replayed.plane, changed.control);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_no_rule_reaches_no_shard() {
+    // A shard that does not answer would be waited for.
+    let server = Server::with(&[Conduct::Silent; 2]);
+    // Its first change takes the tenant from the rules of the configuration to those of its objects.
+    change(&server, json!({ "sensorInactiveDays": 9 }))
+        .await
+        .unwrap_err();
+    let before = server.backend.policy();
+    let stored = json!({ "deviceComplianceCheckinThresholdDays": 9 });
+    let error = change(&server, stored.clone()).await.unwrap_err();
+    assert!(
+        matches!(error, ApiError::Timeout { .. }),
+        "the one before has not ended: {error}"
+    );
+    let server = Server::new();
+    change(&server, json!({ "sensorInactiveDays": 9 }))
+        .await
+        .unwrap();
+    let changed = change(&server, stored.clone()).await.unwrap();
+    assert_eq!((changed.devices, revision(&server)), (0, Revision(1)));
+    assert_eq!(changed.control.revision(), Revision(2));
+    assert_ne!(before.revision(), Revision(2));
+    // The same again is not written.
+    let again = change(&server, stored).await.unwrap();
+    assert_eq!((again.devices, again.control.revision()), (0, Revision(2)));
+}
+
+#[tokio::test]
+async fn a_refused_change_is_in_no_log() {
+    let server = Server::new();
+    let stale = Precondition::Is(ETag::of(Revision(7)));
+    let json = json!({ "secureByDefault": true });
+    let error = change_if(&server, stale, json).await.unwrap_err();
+    assert!(
+        matches!(error, ApiError::Refused(Refusal::Stale { .. })),
+        "{error}"
+    );
+    let error = change(&server, json!({ "secureByDefault": 1 }))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ApiError::Refused(Refusal::Invalid(_))),
+        "{error}"
+    );
+    let store = &server.backend.context.store;
+    assert_eq!(store.revision_latest(), Ok(Revision(0)));
+}
+
+#[tokio::test]
+async fn a_change_that_a_shard_does_not_take_is_durable_nevertheless() {
+    for conduct in [
+        Conduct::Silent,
+        Conduct::Drops,
+        Conduct::Full,
+        Conduct::Gone,
+    ] {
+        let server = Server::with(&[Conduct::Answers, conduct]);
+        let error = change(&server, json!({ "secureByDefault": true }))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ApiError::NotInForce),
+            "{conduct:?}: {error}"
+        );
+        assert_eq!(revision(&server), Revision(0), "not in force everywhere");
+        let control = server.backend.control();
+        assert!(control.settings(TENANT).secure_by_default, "{conduct:?}");
+        let replayed = ControlLog::replay(&server.backend.context.store).unwrap();
+        assert_eq!(replayed.plane, control);
+    }
+}
+
+#[tokio::test]
+async fn no_change_begins_while_the_server_drains() {
+    let server = Server::new();
+    server.backend.context.phase.advance(Phase::Draining);
+    let error = change(&server, json!({ "secureByDefault": true }))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ApiError::Draining), "{error}");
+}
+
+#[tokio::test]
+async fn changes_are_listed_from_the_newest_on() {
+    let server = Server::new();
+    for days in 1..=5 {
+        change(&server, json!({ "sensorInactiveDays": days }))
+            .await
+            .unwrap();
+    }
+    let list = async |before: Option<u32>, limit| {
+        let page = server
+            .backend
+            .changes(TENANT, before.map(Revision), limit)
+            .await
+            .unwrap();
+        let revisions: Vec<u32> = page.listed.iter().map(|entry| entry.revision.0).collect();
+        (revisions, page.has_more)
+    };
+    assert_eq!(list(None, 2).await, (vec![5, 4], true));
+    assert_eq!(list(Some(4), 2).await, (vec![3, 2], true));
+    assert_eq!(list(Some(2), 2).await, (vec![1], false));
+    assert_eq!(list(Some(3), 2).await, (vec![2, 1], false));
+    assert_eq!(list(Some(0), 2).await, (vec![], false));
+    assert_eq!(list(Some(99), 9).await, (vec![5, 4, 3, 2, 1], false));
+    let other = server
+        .backend
+        .changes(TenantIndex(1), None, 9)
+        .await
+        .unwrap();
+    assert!(other.listed.is_empty());
+}
+
+#[tokio::test]
+async fn new_ids_are_random_uuids() {
+    let server = Server::new();
+    let [one, other] = [(); 2].map(|()| server.backend.new_object_id().to_string());
+    assert_ne!(one, other);
+    assert_eq!(&one[14..15], "4");
+    assert!("89ab".contains(&one[19..20]), "{one}");
+}
+
+#[tokio::test]
+async fn a_log_that_contradicts_itself_is_refused() {
+    let server = Server::new();
+    change(&server, json!({ "secureByDefault": true }))
+        .await
+        .unwrap();
+    let store = &server.backend.context.store;
+    let first = store.control_entry(Revision(1)).unwrap().unwrap();
+    store.append_control(Revision(2), &first, None).unwrap();
+    let error = ControlLog::replay(store).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "entry 2 of the control log says that it is entry 1"
+    );
+    let server = Server::new();
+    let store = &server.backend.context.store;
+    store
+        .append_control(Revision(1), &first[..9], None)
+        .unwrap();
+    let error = ControlLog::replay(store).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "entry 1 of the control log: the entry ends early"
+    );
+}

@@ -1,0 +1,68 @@
+//! The control plane: entries from disk, and documents of operators.
+
+use muster_control::{
+    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Key, ObjectId, Precondition, Properties,
+};
+use muster_engine::{TenantIndex, Timestamp};
+
+use crate::Input;
+
+/// Decodes an entry. An entry has one encoding, and applying it changes everything it says or nothing.
+pub fn control_entry(data: &[u8]) {
+    let Ok(entry) = Entry::decode(data) else {
+        return;
+    };
+    assert_eq!(entry.encode(), data);
+    let _ = entry.modified_properties();
+    let mut plane = ControlPlane::default();
+    match plane.apply(&entry) {
+        Ok(()) => assert_eq!(plane.revision(), entry.revision),
+        Err(_) => assert_eq!(plane, ControlPlane::default()),
+    }
+}
+
+/// Decides about a document: the first two bytes select the object and what to do with it. An entry that is decided
+/// can be applied, and read back.
+pub fn control_document(data: &[u8]) {
+    let mut input = Input(data);
+    let (kind, verb) = (input.u8(), input.u8());
+    let Ok(properties) = serde_json::from_slice::<Properties>(input.0) else {
+        return;
+    };
+    let key = match kind % 4 {
+        0 => Key::Settings,
+        1 => Key::Connector(DEFENDER),
+        2 => Key::Policy(ObjectId::from_bytes([1; 16])),
+        _ => Key::Group(ObjectId::from_bytes([2; 16])),
+    };
+    let mut plane = ControlPlane::default();
+    let created = properties.clone();
+    let changes = match verb % 3 {
+        0 => vec![Change::Create { key, properties }],
+        1 => vec![Change::Replace { key, properties }],
+        _ => vec![
+            Change::Create {
+                key,
+                properties: created,
+            },
+            Change::Update { key, properties },
+            Change::Delete { key },
+        ],
+    };
+    for change in changes {
+        let command = Command {
+            actor: Actor::new("somebody").expect("of a length that is allowed"),
+            at: Timestamp::from_seconds(1),
+            tenant: TenantIndex(0),
+            expected: Precondition::Nothing,
+            change,
+        };
+        let Ok(entry) = plane.decide(&command) else {
+            continue;
+        };
+        assert_eq!(Entry::decode(&entry.encode()).as_ref(), Ok(&entry));
+        plane
+            .apply(&entry)
+            .expect("an entry applies to the state that it was decided on");
+    }
+}
