@@ -125,21 +125,17 @@ pub fn run(
     kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
     let space = SpaceReclaimer::start(&store)?;
-    let policy::Rules {
-        tenants,
-        log,
-        policy,
-    } = policy::put_in_store(&config, &store)?;
+    let rules = policy::put_in_store(&config, &store)?;
     let memory = MemoryBound::of(&config, store.shards(), cores());
     tracing::info!(
         bytes = memory.bytes(),
         "memory bound of this configuration; muster config check prints its parts"
     );
-    let parts = start_parts(&config, &store, &policy)?;
+    let parts = start_parts(&config, &store, &rules.policy)?;
 
     kill_point("ingest.start.before_serving");
     let runtime = net_runtime(&config)?;
-    let context = listener_context(&config, &parts, &tenants);
+    let context = listener_context(&config, &parts, &rules.tenants);
     let (tickets, early_data) = (config.listen.tickets_max.get(), config.listen.early_data);
     let tls = net::resumable(tls, tickets, early_data, &parts.metrics);
     let endpoint = {
@@ -149,21 +145,12 @@ pub fn run(
     let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
 
-    let shards = parts.controls.clone();
-    let control = ControlService::new(Arc::clone(&store), shards, log, policy);
-    let backend = backend(
-        &config,
-        &parts,
-        &store,
-        control,
-        &tenants,
-        started_at,
-        memory.bytes(),
-    );
+    let tenants = rules.tenants.len();
+    let backend = backend(&config, &parts, &store, rules, started_at, memory.bytes());
     let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
     gate.open(backend, http.ip());
-    tracing::info!(%quic, ops = %http, shards = store.shards(), tenants = tenants.len(), "serving");
+    tracing::info!(%quic, ops = %http, shards = store.shards(), tenants, "serving");
     announce(quic, http)?;
 
     drain.wait();
@@ -322,11 +309,12 @@ fn backend(
     config: &Config,
     parts: &Parts,
     store: &Arc<Store>,
-    control: ControlService,
-    tenants: &[String],
+    rules: policy::Rules,
     started_at: Timestamp,
     memory_bound_bytes: u64,
 ) -> Arc<ServerBackend> {
+    let (store, shards) = (Arc::clone(store), parts.controls.clone());
+    let control = ControlService::new(Arc::clone(&store), shards, rules.log, rules.policy);
     Arc::new(ServerBackend::new(backend::Context {
         phase: parts.phase.clone(),
         metrics: Arc::clone(&parts.metrics),
@@ -334,11 +322,11 @@ fn backend(
         routes: Arc::clone(&parts.routes),
         controls: parts.controls.clone(),
         writer: Arc::clone(&parts.writer_report),
-        store: Arc::clone(store),
+        store,
         control: Arc::new(control),
         takes_changes: config.ops.allow_changes,
         backup_directory: config.store.backup_directory.clone(),
-        tenants: tenants.to_vec(),
+        tenants: rules.tenants,
         started_at,
         memory_bound_bytes,
     }))

@@ -36,7 +36,7 @@ pub trait Backend: Debug + Send + Sync {
     /// The objects of all tenants as of the last change that is durable.
     fn control(&self) -> Arc<ControlPlane>;
 
-    /// Whether the configuration lets this endpoint change objects: it does not know who asks.
+    /// Whether the configuration allows changes through this endpoint, which has no authentication.
     fn takes_changes(&self) -> bool;
 
     /// An id that no object has.

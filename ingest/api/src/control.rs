@@ -1,12 +1,12 @@
-//! `/tenants/{tenant}/...`: the objects of a tenant, to read and to change, and the record of every change.
+//! `/tenants/{tenant}/...`: reads and changes the objects of a tenant, and lists their changes.
 //!
 //! Names, documents and ETags are those of Microsoft Graph. A change is refused unless the configuration allows changes,
-//! because this endpoint does not know who asks. Bounded by [`BODY_BYTES_MAX`], [`CHANGES_LISTED_MAX`] and the limits of
+//! because this endpoint has no authentication. Bounded by [`BODY_BYTES_MAX`], [`CHANGES_LISTED_MAX`] and the limits of
 //! `muster-control`.
 
 mod audit;
+mod change;
 mod document;
-mod order;
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use muster_control::{Change, ControlPlane, Key, ObjectId, Properties, Refusal};
 use muster_engine::TenantIndex;
 
 pub use self::audit::LIMIT_MAX as CHANGES_LISTED_MAX;
-pub use self::order::BODY_BYTES_MAX;
+pub use self::change::BODY_BYTES_MAX;
 use crate::backend::Changed;
 use crate::error::ApiError;
 use crate::{Api, Route, rows, tenant};
@@ -33,7 +33,7 @@ const POLICIES: &str = "/tenants/{tenant}/deviceCompliancePolicies";
 const POLICY: &str = "/tenants/{tenant}/deviceCompliancePolicies/{id}";
 const CHANGES: &str = "/tenants/{tenant}/auditEvents";
 
-/// The header of an answer to an order: the number of devices whose state it has changed.
+/// The header of the response to a change: the number of devices whose state changed.
 const DEVICES_CHANGED: &str = "muster-devices-changed";
 
 /// Makes a key of an id.
@@ -103,8 +103,8 @@ async fn change_settings(
     body: Body,
 ) -> Result<Response, ApiError> {
     let tenant = tenant_of(&api, tenant)?;
-    let change = |properties| UPDATE(Key::Settings, properties);
-    let changed = order::carry_out(&api, tenant, &headers, body, change).await?;
+    let update = |properties| UPDATE(Key::Settings, properties);
+    let changed = change::carry_out(&api, tenant, &headers, body, update).await?;
     written(&changed, tenant, Key::Settings)
 }
 
@@ -140,8 +140,8 @@ async fn create_policy(
     let tenant = tenant::index(&api, &name)?;
     let id = api.backend.new_object_id();
     let key = Key::Policy(id);
-    let change = |properties| CREATE(key, properties);
-    let changed = order::carry_out(&api, tenant, &headers, body, change).await?;
+    let create = |properties| CREATE(key, properties);
+    let changed = change::carry_out(&api, tenant, &headers, body, create).await?;
     let mut response = written(&changed, tenant, key)?;
     *response.status_mut() = StatusCode::CREATED;
     let location = POLICY
@@ -172,8 +172,8 @@ fn write(method: MethodFilter, kind: Kind, verb: Verb) -> MethodRouter<Arc<Api>>
                     headers: HeaderMap,
                     body: Body| {
             let (tenant, key) = object_of(&api, path, kind)?;
-            let change = |properties| verb(key, properties);
-            let changed = order::carry_out(&api, tenant, &headers, body, change).await?;
+            let write = |properties| verb(key, properties);
+            let changed = change::carry_out(&api, tenant, &headers, body, write).await?;
             written(&changed, tenant, key)
         },
     )
@@ -187,7 +187,7 @@ fn remove(kind: Kind) -> MethodRouter<Arc<Api>> {
                     path: Segment<(String, String)>,
                     headers: HeaderMap| {
             let (tenant, key) = object_of(&api, path, kind)?;
-            let changed = order::delete(&api, tenant, &headers, key).await?;
+            let changed = change::delete(&api, tenant, &headers, key).await?;
             let devices = [(DEVICES_CHANGED, changed.devices.to_string())];
             Ok::<_, ApiError>((StatusCode::NO_CONTENT, devices))
         },
@@ -220,7 +220,7 @@ fn shown(control: &ControlPlane, tenant: TenantIndex, key: Key) -> Result<Respon
     Ok(([("etag", etag.to_string())], body).into_response())
 }
 
-/// The object that an order has written.
+/// An object after its change.
 fn written(changed: &Changed, tenant: TenantIndex, key: Key) -> Result<Response, ApiError> {
     let mut response = shown(&changed.control, tenant, key)?;
     let devices = HeaderValue::from(changed.devices);

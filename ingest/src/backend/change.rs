@@ -17,7 +17,7 @@ use super::ServerBackend;
 use crate::clock;
 use crate::control_plane::ChangeError;
 
-/// The actor of every change: the endpoint does not know who asks.
+/// The actor of every change: the endpoint has no authentication.
 const ACTOR: &str = "local";
 
 impl ServerBackend {

@@ -30,7 +30,7 @@ const ADDRESS: Key<Text<SocketAddr>> = Key {
 const ALLOW_CHANGES: Key<Flag> = Key {
     path: "ops.allow_changes",
     kind: Flag { default: false },
-    meaning: "Whether this endpoint changes settings, connectors and compliance policies of tenants; otherwise it refuses to with `changesOff`. It does not know who asks: with `true`, every program on this machine may change the rules, and the audit names the actor `local`.",
+    meaning: "Whether settings, connectors and compliance policies of tenants can be changed through this endpoint; otherwise changes are refused with `changesOff`. It has no authentication: with `true`, every program on this machine can change the rules, and audit events name the actor `local`.",
 };
 
 impl OpsConfig {

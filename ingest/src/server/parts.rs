@@ -138,9 +138,7 @@ impl Parts {
             if report.revision == policy.revision() {
                 continue;
             }
-            let policy = Arc::clone(policy);
-            let reply = None;
-            let command = Control::Policy { policy, reply };
+            let command = Control::policy(policy);
             control.send(command).map_err(|_| ServerError::ShardEnded)?;
             let (reply, done) = oneshot::channel();
             control

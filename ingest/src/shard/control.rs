@@ -106,3 +106,13 @@ pub enum Control {
     /// Takes the rest of the inbox, checkpoints everything, and ends the shard.
     Drain,
 }
+
+impl Control {
+    /// Puts a policy set in force, without a reply.
+    pub fn policy(policy: &Arc<PolicySet>) -> Self {
+        Self::Policy {
+            policy: Arc::clone(policy),
+            reply: None,
+        }
+    }
+}

@@ -130,9 +130,7 @@ impl Pipeline {
             _directory: directory,
         };
         for control in &pipeline.controls {
-            let policy = Arc::clone(&policy);
-            let reply = None;
-            control.send(Control::Policy { policy, reply }).unwrap();
+            control.send(Control::policy(&policy)).unwrap();
         }
         // Shards answer this after the policy, so no check-in arrives before its tenant is known.
         drop(pipeline.report());

@@ -193,9 +193,7 @@ impl Server {
     fn apply_latest_policy(&mut self) {
         for shard in 0..self.workers.len() {
             if self.workers[shard].shard().revision() != self.policy.revision() {
-                let policy = Arc::clone(&self.policy);
-                let reply = None;
-                self.send_control(shard, Control::Policy { policy, reply });
+                self.send_control(shard, Control::policy(&self.policy));
             }
         }
     }
@@ -235,9 +233,7 @@ impl Server {
             return;
         }
         for shard in 0..self.workers.len() {
-            let policy = Arc::clone(&policy);
-            let reply = None;
-            self.send_control(shard, Control::Policy { policy, reply });
+            self.send_control(shard, Control::policy(&policy));
         }
         self.policy = policy;
     }

@@ -1,4 +1,4 @@
-//! `GET /tenants/{tenant}/auditEvents`: every change of the objects of a tenant, newest first, page by page.
+//! `GET /tenants/{tenant}/auditEvents`: the changes of the objects of a tenant, newest first, in pages.
 
 use std::sync::Arc;
 

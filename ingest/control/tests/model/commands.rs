@@ -60,9 +60,12 @@ fn change() -> impl Strategy<Value = Change> {
     let device = (0..6u8).prop_map(|number| DeviceId::from_bytes([number; 16]));
     let members = prop::collection::vec(device, 0..4);
     let members = (select(groups().to_vec()), members, any::<bool>());
-    let members = members.prop_map(|(group, members, adds)| match adds {
-        true => Change::AddMembers { group, members },
-        false => Change::RemoveMembers { group, members },
+    let members = members.prop_map(|(group, members, adds)| {
+        if adds {
+            Change::AddMembers { group, members }
+        } else {
+            Change::RemoveMembers { group, members }
+        }
     });
     prop_oneof![3 => whole, 1 => members]
 }

@@ -314,10 +314,12 @@ impl Oracle {
             return Outcome::Invalid(faults);
         }
         for member in members {
-            match adds {
-                true => self.rows[row].members.insert(*member),
-                false => self.rows[row].members.remove(member),
-            };
+            let all = &mut self.rows[row].members;
+            if adds {
+                all.insert(*member);
+            } else {
+                all.remove(member);
+            }
         }
         let revision = self.changes.len() as u32 + 1;
         self.rows[row].revision = revision;

@@ -78,9 +78,7 @@ impl Fixture {
             Clock::Simulated(Arc::clone(&time)),
         );
         let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default()]);
-        let policy = Arc::new(policy);
-        let reply = None;
-        control.send(Control::Policy { policy, reply }).unwrap();
+        control.send(Control::policy(&Arc::new(policy))).unwrap();
         let mut fixture = Self {
             worker,
             time,

@@ -35,7 +35,7 @@ fn at_low_risk() -> CheckInRecord {
         platform: Platform::Windows,
         management_agent: ManagementAgent::Mdm,
     };
-    check_in.to_record().unwrap()
+    check_in.to_record().expect("neither id nor seq is zero")
 }
 
 fn windows_policy(level: &str) -> Value {
@@ -51,7 +51,7 @@ fn windows_policy(level: &str) -> Value {
 #[track_caller]
 fn compliance(server: &Server) -> (u64, u64) {
     let counts = server.ops.get_json("/counts?tenant=contoso")["total"]["compliance"].clone();
-    let count = |name: &str| counts[name].as_u64().unwrap();
+    let count = |name: &str| counts[name].as_u64().expect("a number");
     (count("compliant"), count("noncompliant"))
 }
 
@@ -60,7 +60,11 @@ fn compliance(server: &Server) -> (u64, u64) {
 fn change(server: &Server, method: &str, path: &str, body: &Value) -> (Option<String>, u64, Value) {
     let (changed, object) = server.ops.change(method, path, None, body);
     assert!((200..300).contains(&changed.status), "{changed:?}");
-    (changed.etag, changed.devices.unwrap(), object)
+    (
+        changed.etag,
+        changed.devices.expect("the header is set"),
+        object,
+    )
 }
 
 #[test]

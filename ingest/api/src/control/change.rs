@@ -1,4 +1,4 @@
-//! Reads the order of a request, its body and its preconditions, and has it carried out.
+//! Reads a change from a request: permission, precondition, body. The backend carries it out.
 
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
@@ -14,7 +14,7 @@ use crate::error::ApiError;
 /// Maximum size of a body: several times that of the largest object.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// Carries out the change that is made of the properties in the body.
+/// Carries out the change that `change` makes of the properties in the body.
 pub(super) async fn carry_out(
     api: &Api,
     tenant: TenantIndex,
@@ -22,7 +22,7 @@ pub(super) async fn carry_out(
     body: Body,
     change: impl FnOnce(Properties) -> Change,
 ) -> Result<Changed, ApiError> {
-    allow(api)?;
+    require_permission(api)?;
     let expected = precondition(headers)?;
     let change = change(read(api, body).await?);
     api.backend.change(tenant, expected, change).await
@@ -35,40 +35,39 @@ pub(super) async fn delete(
     headers: &HeaderMap,
     key: Key,
 ) -> Result<Changed, ApiError> {
-    allow(api)?;
+    require_permission(api)?;
     let change = Change::Delete { key };
     let expected = precondition(headers)?;
     api.backend.change(tenant, expected, change).await
 }
 
-fn allow(api: &Api) -> Result<(), ApiError> {
-    match api.backend.takes_changes() {
-        true => Ok(()),
-        false => Err(ApiError::ChangesOff),
+fn require_permission(api: &Api) -> Result<(), ApiError> {
+    if api.backend.takes_changes() {
+        Ok(())
+    } else {
+        Err(ApiError::ChangesOff)
     }
 }
 
-/// The header `If-Match`: one ETag, or `*`. Other preconditions are refused, because ignoring one could destroy what it
-/// protects.
+/// The header `If-Match`: one ETag, or `*`. Other preconditions are refused, because to ignore one could destroy what
+/// it protects.
 fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
+    let refused = |text: &str| Err(ApiError::BadRequest(text.to_owned()));
     if headers.contains_key(IF_NONE_MATCH) {
-        let text = "If-None-Match is not supported for changes; use If-Match";
-        return Err(ApiError::BadRequest(text.to_owned()));
+        return refused("If-None-Match is not supported for changes; use If-Match");
     }
     let mut found = headers.get_all(IF_MATCH).iter();
-    let (Some(value), None) = (found.next(), found.next()) else {
-        return match headers.contains_key(IF_MATCH) {
-            true => Err(ApiError::BadRequest("If-Match: more than one".to_owned())),
-            false => Ok(Precondition::Nothing),
-        };
+    let (Some(value), further) = (found.next(), found.next()) else {
+        return Ok(Precondition::Nothing);
     };
+    if further.is_some() {
+        return refused("If-Match: more than one");
+    }
     match value.to_str().map(str::trim) {
         Ok("*") => Ok(Precondition::Exists),
         text => match text.map(str::parse) {
             Ok(Ok(etag)) => Ok(Precondition::Is(etag)),
-            _ => Err(ApiError::BadRequest(
-                "If-Match: allowed: * or the ETag of an answer, in its quotes".to_owned(),
-            )),
+            _ => refused("If-Match: allowed: * or the ETag of a response, with its quotes"),
         },
     }
 }
@@ -78,15 +77,18 @@ async fn read(api: &Api, body: Body) -> Result<Properties, ApiError> {
         |cause: &str| ApiError::BadRequest(format!("the request body is invalid: {cause}"));
     let read = timeout(api.timeouts.request, to_bytes(body, BODY_BYTES_MAX)).await;
     let body = read.map_err(|_| invalid("it was not complete in time"))?;
-    let body = body.map_err(|error| match is_too_large(&error) {
-        true => ApiError::BodyTooLarge {
-            max: BODY_BYTES_MAX,
-        },
-        false => invalid(&error.to_string()),
+    let body = body.map_err(|error| {
+        if is_too_large(&error) {
+            let max = BODY_BYTES_MAX;
+            ApiError::BodyTooLarge { max }
+        } else {
+            invalid(&error.to_string())
+        }
     })?;
     serde_json::from_slice(&body).map_err(|error| invalid(&error.to_string()))
 }
 
+/// The type of the cause is not public in `axum`.
 fn is_too_large(error: &axum::Error) -> bool {
     let cause = std::error::Error::source(error);
     cause.is_some_and(|cause| cause.to_string().contains("length limit exceeded"))
