@@ -165,7 +165,7 @@ pub fn cells(
     let compare = |cell: &(usize, FacetWord)| {
         let number = |cells: &BTreeMap<_, u64>| cells.get(cell).copied().unwrap_or(0);
         let (expected, counted) = (number(&expected), number(&counted));
-        (expected != counted).then(|| Finding::Cell {
+        (expected != counted).then_some(Finding::Cell {
             tenant: cell.0,
             facets: cell.1,
             expected,
