@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use muster_api::{
-    Answer, Backend, Cell, Changed, Changes, ConnectionCounters, Device, Readiness, Recount,
-    Session, Sessions,
+    Answer, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
+    ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
 };
 use muster_control::{Change, ControlPlane, ObjectId, Precondition};
 use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
@@ -30,6 +30,8 @@ use muster_store::Store;
 use muster_wire::DeviceId;
 use tokio::sync::Semaphore;
 
+use crate::clock::steering::Followed;
+use crate::clock::{ClockState, SteeredTime};
 use crate::control_plane::ControlService;
 use crate::metrics::Metrics;
 use crate::net::{SessionInfo, SessionRegistry};
@@ -67,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) started_at: Timestamp,
     /// The memory bound of the configuration.
     pub(crate) memory_bound_bytes: u64,
+    /// The service time.
+    pub(crate) clock: Arc<SteeredTime>,
 }
 
 /// Timeouts of waiting for shards and the store.
@@ -200,6 +204,27 @@ impl Backend for ServerBackend {
 
     fn back_up(&self, directory: PathBuf) -> Answer<'_, PathBuf> {
         Box::pin(async move { self.copy_store(&directory).await })
+    }
+
+    fn clock(&self) -> Clock {
+        let ClockState { time, wall, step } = self.context.clock.state();
+        Clock {
+            time,
+            wall,
+            step: step.map(|step| ClockStep {
+                ms: step.ms,
+                follows_in_ms: step.follows_in_ms,
+            }),
+        }
+    }
+
+    fn confirm_clock(&self) -> Result<ClockMove, ApiError> {
+        let followed = self.context.clock.confirm();
+        let Followed { from, to } = followed.ok_or(ApiError::NoClockStep)?;
+        Ok(ClockMove {
+            before: from,
+            after: to,
+        })
     }
 
     fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String> {

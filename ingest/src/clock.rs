@@ -1,14 +1,29 @@
 //! The only module that reads a clock; all other code takes the time as an argument.
 //!
-//! Sessions, shards and the writer each hold a [`Clock`], so that a simulation can let years pass in a second.
+//! Sessions, shards and the writer each hold a [`Clock`], so that a simulation can let years pass in a second. Three
+//! clocks with three uses:
+//!
+//! - The **service time** T ([`Clock::now`]) is what devices are judged and stamped by. It follows the wall clock, but
+//!   not its leaps ([`steering`]).
+//! - The **monotonic clock** ([`Clock::stamp`]) is for measurements and timeouts.
+//! - The **wall clock** ([`Clock::wall`]) is for the validity of certificates, and to steer T. Nothing else reads it.
 #![expect(clippy::disallowed_methods, reason = "this is the clock module")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod service;
+mod simulated;
+mod steered;
+pub mod steering;
+
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use muster_engine::Timestamp;
+use muster_store::ClockRecord;
 use rustix::time::{ClockId, clock_gettime};
+
+pub use service::{ClockState, ServiceTime};
+pub use simulated::SimulatedTime;
+pub use steered::SteeredTime;
 
 /// A point on the monotonic clock: nanoseconds since the process first read it. 8 bytes, so that it fits into a shard
 /// batch and an atomic. Used for measurements and timeouts, never for decisions about devices.
@@ -30,9 +45,11 @@ impl Stamp {
 /// The source of time for a component of the server.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The clocks of this machine.
+    /// The clocks of this machine, for tools that judge no device: T is the wall clock.
     #[default]
     System,
+    /// The clocks of this machine and the service time of a server.
+    Steered(Arc<SteeredTime>),
     /// Time that advances only when the simulation moves it.
     Simulated(Arc<SimulatedTime>),
 }
@@ -42,55 +59,50 @@ impl Clock {
     pub fn stamp(&self) -> Stamp {
         match self {
             Self::System => stamp(),
-            Self::Simulated(time) => Stamp(time.stamp.load(Ordering::Relaxed)),
+            Self::Steered(time) => time.stamp(),
+            Self::Simulated(time) => time.stamp(),
         }
     }
 
     /// CPU time of the calling thread; zero in a simulation.
     pub fn thread(&self) -> Duration {
         match self {
-            Self::System => thread(),
+            Self::System | Self::Steered(_) => thread(),
             Self::Simulated(_) => Duration::ZERO,
         }
     }
 
-    /// The current time of the wall clock.
+    /// The service time T. Wait-free.
+    pub fn now(&self) -> ServiceTime {
+        match self {
+            Self::System => ServiceTime::unsteered(wall()),
+            Self::Steered(time) => time.now(),
+            Self::Simulated(time) => time.now(),
+        }
+    }
+
+    /// What a data directory keeps of the service time.
+    pub fn record(&self) -> ClockRecord {
+        match self {
+            Self::System => {
+                let time = wall();
+                let highest = time;
+                ClockRecord { time, highest }
+            }
+            Self::Steered(time) => time.record(),
+            Self::Simulated(time) => time.record(),
+        }
+    }
+
+    /// The wall clock of the machine, leaps and all; a test clock does not move it. Only for what other programs have
+    /// dated by their own clocks: the validity of certificates. Whoever issued one meant a date of the calendar, and
+    /// the TLS library reads the same clock; a certificate that a wrong clock refuses is accepted once the clock is
+    /// right.
     pub fn wall(&self) -> Timestamp {
         match self {
-            Self::System => wall(),
-            Self::Simulated(time) => Timestamp::from_millis(time.wall_ms.load(Ordering::Relaxed)),
+            Self::System | Self::Steered(_) => wall(),
+            Self::Simulated(time) => time.wall(),
         }
-    }
-}
-
-/// Both clocks of a simulation, advanced by the thread that runs it.
-#[derive(Debug, Default)]
-pub struct SimulatedTime {
-    /// Nanoseconds.
-    stamp: AtomicU64,
-    wall_ms: AtomicU64,
-}
-
-impl SimulatedTime {
-    /// Creates simulated time that starts at `wall`.
-    pub fn at(wall: Timestamp) -> Self {
-        Self {
-            stamp: AtomicU64::new(1),
-            wall_ms: AtomicU64::new(wall.as_millis()),
-        }
-    }
-
-    /// Advances both clocks.
-    pub fn pass(&self, time: Duration) {
-        self.stamp
-            .fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
-        self.wall_ms
-            .fetch_add(time.as_millis() as u64, Ordering::Relaxed);
-    }
-
-    /// Sets the wall clock, as an operator or NTP does; it may jump backwards.
-    pub fn set_wall(&self, wall: Timestamp) {
-        self.wall_ms.store(wall.as_millis(), Ordering::Relaxed);
     }
 }
 
@@ -98,6 +110,28 @@ impl SimulatedTime {
 pub fn stamp() -> Stamp {
     static START: OnceLock<Instant> = OnceLock::new();
     Stamp(START.get_or_init(Instant::now).elapsed().as_nanos() as u64)
+}
+
+/// Milliseconds since the machine started, also while it was suspended: time passes for devices meanwhile.
+fn since_boot_ms() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
+}
+
+/// Both clocks at one moment. A thread that is suspended between the two reads would see a step that is none.
+fn wall_and_since_boot_ms() -> (Timestamp, u64) {
+    /// Between the reads, in milliseconds: well below the difference that is a step.
+    const APART_MAX_MS: u64 = 100;
+    const TRIES: usize = 10;
+    let mut tries = 0;
+    loop {
+        let before_ms = since_boot_ms();
+        let reading = (wall(), since_boot_ms());
+        tries += 1;
+        if reading.1.saturating_sub(before_ms) <= APART_MAX_MS || tries == TRIES {
+            return reading;
+        }
+    }
 }
 
 /// CPU time of the calling thread.

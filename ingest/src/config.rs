@@ -19,6 +19,7 @@ mod shards;
 mod shutdown;
 mod store;
 mod tenants;
+mod test;
 mod units;
 
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ pub use shards::ShardsConfig;
 pub use shutdown::ShutdownConfig;
 pub use store::StoreConfig;
 pub use tenants::{ByPlatform, TenantConfig, ThreatThreshold};
+pub use test::TestConfig;
 pub use units::{ByteSize, ConfigDuration, UnitError};
 
 /// Maximum size of a configuration file; a larger file is not a configuration.
@@ -56,6 +58,8 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// The log.
     pub log: LogConfig,
+    /// What tests may do.
+    pub test: TestConfig,
     /// The tenants, at least one, with unique names.
     pub tenants: Vec<TenantConfig>,
 }
@@ -75,6 +79,7 @@ impl Config {
             shards: ShardsConfig::read(document.section("shards")),
             shutdown: ShutdownConfig::read(document.section("shutdown")),
             log: LogConfig::read(document.section("log")),
+            test: TestConfig::read(document.section("test")),
             tenants: TenantConfig::read_all(&mut document),
         };
         document.finish("");
@@ -125,6 +130,7 @@ pub fn keys() -> Vec<KeyRow> {
     rows.extend(ShardsConfig::rows());
     rows.extend(ShutdownConfig::rows());
     rows.extend(LogConfig::rows());
+    rows.extend(TestConfig::rows());
     rows.extend(TenantConfig::rows());
     rows
 }

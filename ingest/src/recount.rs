@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use muster_api::{Difference, Recount};
 use muster_engine::model::{DiskError, ModelDisk};
 use muster_engine::{Facets, Revision, Shard, ShardId, TenantIndex, Timestamp};
-use muster_store::{ReadError, StoreView};
+use muster_store::{ClockRecord, ReadError, StoreView};
 
 use crate::recovery::policy_set_of;
 use crate::shard::CellCount;
@@ -103,6 +103,12 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
     cells
         .map(|cell| ((cell.tenant, cell.facets), cell.count))
         .collect()
+}
+
+/// The latest time at which anything in a store can have been judged: what a recount judges by, instead of a clock.
+pub fn judged_until(view: &StoreView<'_>) -> Result<Timestamp, RecountError> {
+    let record = view.clock()?;
+    Ok(record.map_or(Timestamp::default(), ClockRecord::judged_until))
 }
 
 /// Counts the devices of one shard from its pages and its journal, with the oracle.

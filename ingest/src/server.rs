@@ -1,19 +1,22 @@
 //! Starts and stops the components of the server in order.
 //!
 //! Start: handle the signals that never end the process, bind both addresses (early, so that a conflict costs nothing),
-//! answer liveness probes, open the store, recover the shards, start writer and shards, put the configured policy set
-//! in force, then listen. Stop: see `server/shutdown.rs`. Owner: the main thread, which has the net runtime and every
-//! join handle.
+//! answer liveness probes, open the store, start the clock, recover the shards, start writer and shards, put the
+//! configured policy set in force, then listen. Stop: see `server/shutdown.rs`. Owner: the main thread, which has the
+//! net runtime and every join handle.
 
+mod clock;
 mod parts;
 mod policy;
 mod shutdown;
 mod signals;
 mod space_reclaimer;
+mod test_clock;
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +27,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 use crate::backend::{self, ServerBackend};
-use crate::clock::{self, Clock};
+use crate::clock::{Clock, SteeredTime};
 use crate::config::Config;
 use crate::control_plane::ControlService;
 pub use crate::control_plane::ReplayError;
@@ -33,6 +36,7 @@ use crate::net::{self, EndpointError, Listener, ListenerContext};
 use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
 
+use clock::ClockThread;
 use parts::Parts;
 use shutdown::Running;
 use signals::Signals;
@@ -97,18 +101,28 @@ pub enum ServerError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The socket or the file of the test clock cannot be used.
+    #[error("test clock: cannot use {}: {source}", path.display())]
+    TestClock {
+        /// The socket or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A shard ended before the server was ready.
     #[error("a shard ended before the server was ready; see the log for the cause")]
     ShardEnded,
 }
 
-/// Runs a server until SIGTERM or SIGINT. `restart_secret` is [`crate::pki::tls::restart_secret`].
+/// Runs a server until SIGTERM or SIGINT. `restart_secret` is [`crate::pki::tls::restart_secret`]; `test_clock` is the
+/// socket through which a test moves its clocks.
 pub fn run(
     config: Config,
     tls: rustls::ServerConfig,
     restart_secret: [u8; 32],
+    test_clock: Option<&Path>,
 ) -> Result<(), ServerError> {
-    let started_at = clock::wall();
+    let started_at = crate::clock::wall();
     let signals = Signals::new()?;
     let socket = net::bind(&config.listen)?;
     let ops_listener = bind_ops(config.ops.address)?;
@@ -118,12 +132,14 @@ pub fn run(
             address: config.ops.address,
             source,
         })?;
+    let test_clock = test_clock.map(test_clock::bind).transpose()?;
     let gate = Arc::new(Gate::default());
     let (ops_stop, ops_stopped) = oneshot::channel::<()>();
     let ops = start_ops(ops_listener, Arc::clone(&gate), ops_stopped)?;
 
     kill_point("ingest.start.before_store");
     let store = Arc::new(open_store(&config)?);
+    let clock = ClockThread::start(&config, &store)?;
     let space = SpaceReclaimer::start(&store)?;
     let rules = policy::put_in_store(&config, &store)?;
     let memory = MemoryBound::of(&config, store.shards(), cores());
@@ -131,7 +147,10 @@ pub fn run(
         bytes = memory.bytes(),
         "memory bound of this configuration; muster config check prints its parts"
     );
-    let parts = start_parts(&config, &store, &rules.policy)?;
+    let parts = start_parts(&config, &store, &rules.policy, clock.time())?;
+    if let Some(socket) = test_clock {
+        test_clock::serve(socket, &parts, &config)?;
+    }
 
     kill_point("ingest.start.before_serving");
     let runtime = net_runtime(&config)?;
@@ -166,7 +185,14 @@ pub fn run(
     drop(ops_stop);
     // Fails only if the thread panicked, which it has reported itself.
     let _ = ops.join();
-    drop(space);
+    drop((space, clock));
+    close(store)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Flushes and closes the store, unless a request of an operator still reads it.
+fn close(store: Arc<Store>) -> Result<(), WriteError> {
     kill_point("ingest.stop.before_close");
     match Arc::into_inner(store) {
         Some(store) => store.close()?,
@@ -175,7 +201,6 @@ pub fn run(
         ),
     }
     kill_point("ingest.stop.after_close");
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -232,8 +257,9 @@ fn start_parts(
     config: &Config,
     store: &Arc<Store>,
     policy: &Arc<PolicySet>,
+    time: Arc<SteeredTime>,
 ) -> Result<Parts, ServerError> {
-    let began = clock::stamp();
+    let began = crate::clock::stamp();
     let options = RecoverOptions {
         limits: ShardLimits {
             devices_max: config
@@ -249,14 +275,14 @@ fn start_parts(
             source,
         })?;
     let devices: u64 = shards.iter().map(|shard| u64::from(shard.devices())).sum();
-    let seconds = clock::stamp().since(began).as_secs_f64();
+    let seconds = crate::clock::stamp().since(began).as_secs_f64();
     tracing::info!(
         devices,
         seconds,
         journal_bytes = writer.journal_bytes_live(),
         "recovered"
     );
-    Parts::start(config, shards, writer, policy)
+    Parts::start(config, shards, writer, policy, time)
 }
 
 fn cores() -> usize {
@@ -301,7 +327,7 @@ fn listener_context(config: &Config, parts: &Parts, tenants: &[String]) -> Arc<L
         metrics: Arc::clone(&parts.metrics),
         phase: parts.phase.clone(),
         log: ListenerContext::new_log(),
-        clock: Clock::System,
+        clock: Clock::Steered(Arc::clone(&parts.time)),
     })
 }
 
@@ -329,6 +355,7 @@ fn backend(
         tenants: rules.tenants,
         started_at,
         memory_bound_bytes,
+        clock: Arc::clone(&parts.time),
     }))
 }
 

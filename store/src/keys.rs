@@ -28,6 +28,9 @@ pub(crate) const SHARDS: &[u8] = b"shards";
 /// `meta`: the trim point, the log sequence number below which the journal is obsolete.
 pub(crate) const TRIM: &[u8] = b"trim";
 
+/// `meta`: the clock record.
+pub(crate) const CLOCK: &[u8] = b"clock";
+
 const CONTROL_ENTRY: u8 = b'e';
 const POLICY_SET: u8 = b'p';
 const TENANT: u8 = b't';

@@ -11,7 +11,7 @@ pub enum Keyspace {
     Inventory,
     /// Tenants, policy sets, control entries.
     Control,
-    /// Format, shards, trim point, checkpoints.
+    /// Format, shards, trim point, checkpoints, clock record.
     Meta,
 }
 

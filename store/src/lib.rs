@@ -72,6 +72,6 @@ pub use muster_engine::effects::{InventoryWrite, PageWrite};
 pub use paths::{is_inside, resolve};
 pub use restoring::{PARTIAL_SUFFIX, Restoring, partial_of};
 pub use store::{ReadOnlyStore, Store};
-pub use value::CheckpointRecord;
+pub use value::{CheckpointRecord, ClockRecord};
 pub use view::{JournalEntry, StoreView};
 pub use writer::Writer;

@@ -25,6 +25,7 @@ use crate::keyspace::Keyspace;
 use crate::kill_point::kill_point;
 use crate::metrics::StoreMetrics;
 use crate::rocks::{Mode, Rocks};
+use crate::value::ClockRecord;
 use crate::view::{JournalEntry, StoreView};
 use crate::writer::Writer;
 use crate::{keys, value};
@@ -148,6 +149,11 @@ impl Store {
         self.latest().inventory(tenant, device)
     }
 
+    /// The service time of the server that wrote last; `None` before its first write.
+    pub fn clock(&self) -> Result<Option<ClockRecord>, ReadError> {
+        self.latest().clock()
+    }
+
     /// Reads the journal, passes every value that no checkpoint covers to `visit`, and returns the only writer, which
     /// continues at the end of the journal.
     ///
@@ -170,13 +176,16 @@ impl Store {
         &self,
         visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<Writer, E> {
-        let ledger = self.snapshot().read_journal(visit)?;
+        let view = self.snapshot();
+        let ledger = view.read_journal(visit)?;
+        let clock = view.clock()?;
+        drop(view);
         kill_point("store.recover.after_journal");
         self.inner
             .db
             .recovered()
             .map_err(|DatabaseError(what)| ReadError::Io { what })?;
-        Ok(Writer::new(Arc::clone(&self.inner), ledger))
+        Ok(Writer::new(Arc::clone(&self.inner), ledger, clock))
     }
 
     /// Current metrics of RocksDB and the directory. Lists the directory: call it per scrape, not in a loop.

@@ -8,7 +8,7 @@ use muster_engine::{PageNumber, Sequence, ShardId};
 
 use crate::error::OpenError;
 use crate::keyspace::Keyspace;
-use crate::value::{self, CheckpointRecord, JournalStamp};
+use crate::value::{self, CheckpointRecord, ClockRecord, JournalStamp};
 use crate::{format, keys};
 
 /// Appends the checksum to the payload of a page.
@@ -32,6 +32,12 @@ pub fn stamp(payload: &[u8]) -> Option<(ShardId, Sequence, Vec<u8>)> {
 /// A checkpoint record, and its encoding again.
 pub fn checkpoint(payload: &[u8]) -> Option<(CheckpointRecord, Vec<u8>)> {
     let record = CheckpointRecord::decode(payload)?;
+    Some((record, record.encode()))
+}
+
+/// A clock record, and its encoding again.
+pub fn clock(payload: &[u8]) -> Option<(ClockRecord, Vec<u8>)> {
+    let record = ClockRecord::decode(payload)?;
     Some((record, record.encode()))
 }
 

@@ -7,7 +7,7 @@
 //! CRC-32C is what RocksDB, iSCSI and ext4 use; processors compute several bytes per cycle in hardware. Pure functions:
 //! no IO, and no knowledge of the payload.
 
-use muster_engine::{Sequence, ShardId};
+use muster_engine::{Sequence, ShardId, Timestamp};
 
 use crate::keyspace::Keyspace;
 use crate::lsn::Lsn;
@@ -18,6 +18,11 @@ pub(crate) const CRC_BYTES: usize = 4;
 pub(crate) const STAMP_BYTES: usize = 12;
 /// Checkpoint record: `cursor sequence u64 | next log sequence number u64`.
 const CHECKPOINT_BYTES: usize = 16;
+/// Clock record: `time u64 | highest u64`, milliseconds since the Unix epoch.
+const CLOCK_BYTES: usize = 16;
+/// How much later than its clock record a journal value or page may have been judged: a record is written with every
+/// write that is a second or more after the last one.
+const CLOCK_LAG_MS: u64 = 2_000;
 
 fn checksum(keyspace: Keyspace, key: &[u8], body: &[u8]) -> u32 {
     let location = crc32c::crc32c_append(crc32c::crc32c(&[keyspace.tag()]), key);
@@ -96,6 +101,40 @@ impl CheckpointRecord {
     }
 }
 
+/// The service time of a server, as its data directory keeps it. Written beside other values, at most once a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockRecord {
+    /// The service time.
+    pub time: Timestamp,
+    /// The highest service time so far: it may have been set back since.
+    pub highest: Timestamp,
+}
+
+impl ClockRecord {
+    /// The latest time at which anything in the directory can have been judged.
+    #[must_use]
+    pub fn judged_until(self) -> Timestamp {
+        Timestamp::from_millis(self.highest.as_millis().saturating_add(CLOCK_LAG_MS))
+    }
+
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(CLOCK_BYTES + CRC_BYTES);
+        bytes.extend_from_slice(&self.time.as_millis().to_le_bytes());
+        bytes.extend_from_slice(&self.highest.as_millis().to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
+        let bytes: &[u8; CLOCK_BYTES] = payload.try_into().ok()?;
+        let (time, highest) = bytes.split_first_chunk()?;
+        let highest = highest.try_into().ok()?;
+        Some(Self {
+            time: Timestamp::from_millis(u64::from_le_bytes(*time)),
+            highest: Timestamp::from_millis(u64::from_le_bytes(highest)),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn stamp_and_checkpoint_read_back() {
+    fn stamp_checkpoint_and_clock_read_back() {
         let stamp = JournalStamp {
             shard: ShardId(7),
             sequence: Sequence(u64::MAX),
@@ -155,5 +194,12 @@ mod tests {
         };
         assert_eq!(CheckpointRecord::decode(&record.encode()), Some(record));
         assert_eq!(CheckpointRecord::decode(&[0; 15]), None);
+        let record = ClockRecord {
+            time: Timestamp::from_millis(7),
+            highest: Timestamp::from_millis(u64::MAX),
+        };
+        assert_eq!(ClockRecord::decode(&record.encode()), Some(record));
+        assert_eq!(ClockRecord::decode(&[0; 17]), None);
+        assert_eq!(record.judged_until(), record.highest);
     }
 }

@@ -17,7 +17,7 @@ use crate::keyspace::Keyspace;
 use crate::ledger::Ledger;
 use crate::lsn::Lsn;
 use crate::trim_gate::TrimGuard;
-use crate::value::{self, CheckpointRecord, JournalStamp};
+use crate::value::{self, CheckpointRecord, ClockRecord, JournalStamp};
 
 /// A consistent view of a store at one point in time.
 ///
@@ -86,6 +86,17 @@ impl<'a> StoreView<'a> {
             })
         };
         self.get(Keyspace::Meta, &keys::checkpoint(shard))?
+            .map(decode)
+            .transpose()
+    }
+
+    /// The service time of the server that wrote last; `None` before its first write.
+    pub fn clock(&self) -> Result<Option<ClockRecord>, ReadError> {
+        let decode = |payload: Vec<u8>| {
+            ClockRecord::decode(&payload)
+                .ok_or_else(|| ReadError::corrupt(Keyspace::Meta, "unreadable clock record"))
+        };
+        self.get(Keyspace::Meta, keys::CLOCK)?
             .map(decode)
             .transpose()
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use muster_engine::{Sequence, ShardId};
+use muster_engine::{Sequence, ShardId, Timestamp};
 
 use crate::commit::{CheckpointMark, Commit, Sink};
 use crate::database::WriteSet;
@@ -21,10 +21,17 @@ use crate::kill_point::{self, kill_point};
 use crate::ledger::{Ledger, LedgerError};
 use crate::lsn::Lsn;
 use crate::metrics::WriterMetrics;
-use crate::value::{self, JournalStamp};
+use crate::value::{self, ClockRecord, JournalStamp};
 
 /// Overhead of key, checksum and headers per value. Only used to allocate a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
+
+/// Milliseconds of the service time between two clock records. Recovery and recount allow for it ([`ClockRecord`]).
+const CLOCK_EVERY_MS: u64 = 1_000;
+
+/// The same while there is nothing else to write: then a record costs a sync of its own. Small beside the day after
+/// which a start takes the time since the last record for a step of the wall clock.
+const CLOCK_EVERY_IDLE_MS: u64 = 60 * 60 * 1_000;
 
 /// The only writer of a store, created by [`Store::recover`](crate::Store::recover).
 pub struct Writer {
@@ -36,6 +43,10 @@ pub struct Writer {
     deleted: Lsn,
     /// A checkpoint has completed since the last [`Database::pages_written`](crate::database::Database::pages_written).
     pages_written: bool,
+    /// The service time, if the caller tells it.
+    clock: Option<ClockRecord>,
+    /// The durable clock record.
+    clock_written: Option<ClockRecord>,
     metrics: WriterMetrics,
 }
 
@@ -55,7 +66,11 @@ impl Drop for Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(inner: Arc<Inner>, ledger: Ledger) -> Self {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        ledger: Ledger,
+        clock_written: Option<ClockRecord>,
+    ) -> Self {
         let metrics = WriterMetrics::default();
         Self {
             inner,
@@ -63,8 +78,15 @@ impl Writer {
             trim: Lsn(0),
             deleted: Lsn(0),
             pages_written: false,
+            clock: None,
+            clock_written,
             metrics,
         }
+    }
+
+    /// Tells the service time, for the next [`Writer::write`].
+    pub fn set_clock(&mut self, clock: ClockRecord) {
+        self.clock = Some(clock);
     }
 
     /// Makes all commits of the group durable and passes each to `sink`, in order. Leaves the group empty.
@@ -162,6 +184,15 @@ impl Writer {
             self.add(&mut *writes, commit)
                 .map_err(|error| self.poison(format!("invalid commit: {error}")))?;
         }
+        let clock = self.clock_due(!writes.is_empty());
+        if let Some(clock) = clock {
+            Self::put(
+                &mut *writes,
+                Keyspace::Meta,
+                keys::CLOCK,
+                &mut clock.encode(),
+            );
+        }
         // Nothing to write needs no sync: all earlier writes are durable.
         if writes.is_empty() {
             return Ok(false);
@@ -172,9 +203,28 @@ impl Writer {
             self.poison(format!("write or sync of the journal failed: {error}"))
         })?;
         kill_point::AFTER_SYNC.pass(commits);
+        self.clock_written = clock.or(self.clock_written);
         self.metrics.groups += 1;
         self.metrics.syncs += 1;
         Ok(true)
+    }
+
+    /// The clock record, if the durable one is too old for a write with or without other values.
+    fn clock_due(&self, has_values: bool) -> Option<ClockRecord> {
+        let clock = self.clock?;
+        let every_ms = if has_values {
+            CLOCK_EVERY_MS
+        } else {
+            CLOCK_EVERY_IDLE_MS
+        };
+        let is_far = |one: Timestamp, other: Timestamp| {
+            one.as_millis().abs_diff(other.as_millis()) >= every_ms
+        };
+        let is_due = self.clock_written.is_none_or(|written| {
+            is_far(written.time, clock.time) || is_far(written.highest, clock.highest)
+        });
+        // A directory to which nothing was ever written needs no time.
+        (is_due && (has_values || self.clock_written.is_some())).then_some(clock)
     }
 
     /// Adds all values of a commit. Leaves its buffers unchanged.

@@ -74,6 +74,15 @@ pub trait Backend: Debug + Send + Sync {
     /// One backup runs at a time.
     fn back_up(&self, directory: PathBuf) -> Answer<'_, PathBuf>;
 
+    /// The service time.
+    fn clock(&self) -> Clock;
+
+    /// Lets the service time follow the step of the wall clock at once.
+    ///
+    /// # Errors
+    /// There is no step.
+    fn confirm_clock(&self) -> Result<ClockMove, ApiError>;
+
     /// The numbers of the whole server as OpenMetrics text.
     fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String>;
 }
@@ -131,6 +140,35 @@ pub struct Device {
     pub facets: Facets,
     /// Its last accepted inventory.
     pub inventory: Option<Inventory>,
+}
+
+/// The service time, and the wall clock that it follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// The service time: what devices are judged and stamped by.
+    pub time: Timestamp,
+    /// The wall clock of the machine.
+    pub wall: Timestamp,
+    /// The step of the wall clock that the service time does not follow yet.
+    pub step: Option<ClockStep>,
+}
+
+/// A step of the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockStep {
+    /// The wall clock minus the service time, in milliseconds.
+    pub ms: i64,
+    /// How long it must still stand until the service time follows it, in milliseconds.
+    pub follows_in_ms: u64,
+}
+
+/// The service time before and after it followed a step.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockMove {
+    /// Before.
+    pub before: Timestamp,
+    /// After.
+    pub after: Timestamp,
 }
 
 /// A limited list of sessions, and their total number.

@@ -80,6 +80,9 @@ pub enum ApiError {
     /// The disk or the store failed.
     #[error("the backup failed: {0}")]
     BackupFailed(String),
+    /// The service time agrees with the wall clock.
+    #[error("there is no step to confirm: the service time agrees with the wall clock")]
+    NoClockStep,
     /// The control channel of a shard is full.
     #[error("too many queries are queued for shard {shard}; retry later")]
     Busy {
@@ -135,6 +138,7 @@ impl ApiError {
             Self::BackupRefused(_) => (StatusCode::FORBIDDEN, "backupRefused"),
             Self::BackupExists(_) => (StatusCode::CONFLICT, "backupExists"),
             Self::BackupFailed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "backupFailed"),
+            Self::NoClockStep => (StatusCode::CONFLICT, "noClockStep"),
             Self::Busy { .. } | Self::TooManyRequests { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy")
             }

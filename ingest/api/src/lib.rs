@@ -1,4 +1,4 @@
-//! The operations endpoint: health, counts, devices, objects of tenants, sessions, recount, backup, metrics. Its
+//! The operations endpoint: health, counts, devices, objects of tenants, sessions, recount, backup, clock, metrics. Its
 //! reference is docs/reference/API.md.
 //!
 //! Owner: the ops runtime of the server, a current-thread tokio runtime on its own thread, so that a slow client does
@@ -9,6 +9,7 @@
 mod backend;
 mod backup;
 mod cells;
+mod clock;
 mod connections;
 mod control;
 mod counts;
@@ -42,8 +43,8 @@ use axum::routing::{MethodRouter, get, post};
 use tower::ServiceExt;
 
 pub use backend::{
-    Answer, Backend, Cell, Changed, Changes, Device, Difference, Readiness, Recount, Session,
-    Sessions,
+    Answer, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep, Device, Difference,
+    Readiness, Recount, Session, Sessions,
 };
 pub use connections::{
     CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX, TENANT_REQUESTS_MAX,
@@ -160,6 +161,8 @@ fn routes() -> Vec<Route> {
         route("GET", "/sessions", &["limit"], get(sessions::sessions)),
         route("POST", "/recount", &[], post(recount::recount)),
         route("POST", "/backup", &[], post(backup::backup)),
+        route("GET", "/clock", &[], get(clock::clock)),
+        route("POST", "/clock/confirm", &[], post(clock::confirm)),
         route("GET", "/metrics", &[], get(metrics::metrics)),
         route("GET", "/", &[], get(index)),
     ];

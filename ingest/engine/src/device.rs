@@ -59,6 +59,18 @@ impl DeviceRecord {
         !self.device_id.is_zero()
     }
 
+    /// Moves times after `now` to `now`.
+    pub(crate) fn clip_times(&mut self, now: u32) {
+        for time in [
+            &mut self.last_check_in,
+            &mut self.last_contact,
+            &mut self.last_telemetry,
+            &mut self.last_full_report,
+        ] {
+            *time = now.min(*time);
+        }
+    }
+
     /// The cell that the device is counted in.
     pub(crate) fn cell(&self) -> CellKey {
         CellKey {

@@ -67,6 +67,15 @@ impl ModelDevice {
         let now = now.as_seconds();
         let flags = check_in.flags();
         let onboarded = check_in.onboarding() == Onboarding::Onboarded;
+        // The clock was set back: what lies ahead of it is taken for now.
+        self.first_seen = self.first_seen.min(now);
+        for time in [
+            &mut self.last_contact,
+            &mut self.last_telemetry,
+            &mut self.last_full_report,
+        ] {
+            *time = time.map(|time| time.min(now));
+        }
         self.last = Some(*check_in);
         self.last_check_in = now;
         self.ever_onboarded |= onboarded;

@@ -77,7 +77,8 @@ impl Shard {
         }
     }
 
-    /// Opens a batch: clears `effects` and sets the receive time of all events in it.
+    /// Opens a batch: clears `effects` and sets the receive time of all events in it. It may be before that of the last
+    /// batch: the clock was set back.
     pub fn begin(&self, now: Timestamp, effects: &mut Effects) {
         effects.clear();
         effects.now = now.as_seconds();

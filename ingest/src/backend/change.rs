@@ -14,7 +14,6 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::ServerBackend;
-use crate::clock;
 use crate::control_plane::ChangeError;
 
 /// The actor of every change: the endpoint has no authentication.
@@ -38,7 +37,7 @@ impl ServerBackend {
         })?;
         let command = Command {
             actor: Actor::new(ACTOR).expect("of a length that is allowed"),
-            at: clock::wall(),
+            at: self.context.clock.now().time,
             tenant,
             expected,
             change,

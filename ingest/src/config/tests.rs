@@ -122,7 +122,7 @@ threat_threshold = { macOS = "low", windows = "severe" }
         "line 5: listen.connections_max: 0 is out of range; allowed: 1 to 1000000",
         "line 6: listen.idle_timeout: \"30\" is not a duration: its unit is missing or unknown (ms, s, m, h or d); allowed: ",
         "line 9: ops.address: 0.0.0.0:7441 can be reached from other machines",
-        "line 11: stor: unknown key; known keys: listen, ops, store, shards, shutdown, log, tenants",
+        "line 11: stor: unknown key; known keys: listen, ops, store, shards, shutdown, log, test, tenants",
         "line 15: tenants[0].name: \"Contoso\" is not a valid tenant name",
         "line 16: tenants[0].threat_threshold.windows: unknown value \"severe\"; allowed: \"clear\", \"low\", ",
         "line 16: tenants[0].threat_threshold.macOS: unknown key; known keys: windows, iOS, android, androidEnterprise",

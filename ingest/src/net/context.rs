@@ -46,9 +46,14 @@ impl ListenerContext {
         OncePerCause::new(LOGGED_CAUSES_MAX)
     }
 
+    /// The time of [`Self::log`]: the monotonic clock, so that a clock that is set back silences no cause.
+    pub fn log_time_ms(&self) -> u64 {
+        self.clock.stamp().0 / 1_000_000
+    }
+
     /// Logs a refusal by cause, at most once a minute, with the number of suppressed lines.
     pub(super) fn log_cause(&self, cause: &'static str, detail: &dyn std::fmt::Display) {
-        if let Some(suppressed) = self.log.permit(cause, self.clock.wall().as_millis()) {
+        if let Some(suppressed) = self.log.permit(cause, self.log_time_ms()) {
             tracing::warn!(cause, suppressed, %detail, "refused a connection, a session or a record");
         }
     }

@@ -12,7 +12,7 @@ use muster_store::{Commit, Writer};
 use tokio::sync::oneshot;
 
 use super::ServerError;
-use crate::clock::Clock;
+use crate::clock::{Clock, SteeredTime};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::SessionRegistry;
@@ -31,6 +31,7 @@ pub(super) struct Parts {
     pub(super) registry: Arc<SessionRegistry>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) phase: PhaseSwitch,
+    pub(super) time: Arc<SteeredTime>,
     pub(super) controls: Vec<Sender<Control>>,
     pub(super) writer_report: Arc<Mutex<WriterReport>>,
     pub(super) shard_threads: Vec<JoinHandle<()>>,
@@ -53,7 +54,9 @@ impl Parts {
         shards: Vec<Shard>,
         writer: Writer,
         policy: &Arc<PolicySet>,
+        time: Arc<SteeredTime>,
     ) -> Result<Self, ServerError> {
+        let clock = Clock::Steered(Arc::clone(&time));
         let Channels {
             workers,
             controls,
@@ -78,7 +81,7 @@ impl Parts {
             returns,
             report: Arc::clone(&writer_report),
             phase: phase.clone(),
-            clock: Clock::System,
+            clock: clock.clone(),
         };
         let writer_thread = spawn("writer".to_owned(), move || writer::run(thread))?;
         let worker_config = WorkerConfig {
@@ -106,7 +109,7 @@ impl Parts {
                 routes,
                 turn,
                 Arc::clone(&metrics),
-                Clock::System,
+                clock.clone(),
             );
             shard_threads.push(spawn(name, move || worker.run())?);
         }
@@ -115,6 +118,7 @@ impl Parts {
             registry: Arc::default(),
             metrics,
             phase,
+            time,
             controls,
             writer_report,
             shard_threads,

@@ -101,6 +101,8 @@ pub enum Control {
         /// The reply, once that is durable: the number of devices that changed. Dropped if it never will be.
         reply: Option<oneshot::Sender<u32>>,
     },
+    /// Reevaluates every device at the current time.
+    Sweep(oneshot::Sender<()>),
     /// Pauses the shard at a committed state until the point is dropped, at most ten seconds.
     Recount(oneshot::Sender<RecountPoint>),
     /// Takes the rest of the inbox, checkpoints everything, and ends the shard.

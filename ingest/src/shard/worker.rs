@@ -22,7 +22,7 @@ use crossbeam::channel::{Receiver, Sender};
 use crossbeam::select;
 use hdrhistogram::Histogram;
 use muster_engine::journal::REPEATED_BYTES;
-use muster_engine::{Effects, Outcome, Shard, SlotIndex, Timestamp};
+use muster_engine::{Effects, Outcome, Shard, SlotIndex};
 use muster_store::Commit;
 use muster_wire::limits::CHECK_IN_BYTES;
 
@@ -34,7 +34,7 @@ pub use self::turn::CheckpointTurn;
 use super::AbortOnPanic;
 use super::commit_payload::{CommitPayload, Reply};
 use super::control::Control;
-use crate::clock::{Clock, Stamp};
+use crate::clock::{Clock, ServiceTime, Stamp};
 use crate::metrics::{Metrics, latency_histogram};
 use crate::route::{InboxReceiver, Payload, RouteTable, ShardBatch};
 
@@ -72,8 +72,9 @@ pub struct Worker {
     task: Task,
     /// Replies to send once the next commit is durable.
     replies: Vec<Reply>,
-    /// The receive time of the last batch; monotonic within a shard.
-    now: Timestamp,
+    /// The service time of the last batch. It goes back only when the service time has followed a clock that was set
+    /// back.
+    now: ServiceTime,
     swept_at: Stamp,
     sweep_next: SlotIndex,
     audited: AuditLog,
@@ -151,7 +152,7 @@ impl Worker {
             effects: Effects::default(),
             task: Task::Serve,
             replies: Vec::new(),
-            now: clock.wall(),
+            now: clock.now(),
             swept_at: clock.stamp(),
             sweep_next: SlotIndex(0),
             audited: AuditLog::new(clock.stamp()),
@@ -250,9 +251,9 @@ impl Worker {
             .returned
             .recv()
             .expect("the writer outlives its shards");
-        self.now = self.now.max(self.clock.wall());
+        self.now = self.clock.now().not_before(self.now);
         commit.payload.applied_at = self.clock.stamp();
-        self.shard.begin(self.now, &mut self.effects);
+        self.shard.begin(self.now.time, &mut self.effects);
         commit
     }
 

@@ -114,6 +114,8 @@ impl Groups {
 
     fn write(&mut self, first: Commit<CommitPayload>) {
         self.gather(first);
+        // After the commits, so that it is not before the time of any of them.
+        self.thread.writer.set_clock(self.thread.clock.record());
         let mut finish = Finish {
             returns: &self.thread.returns,
             latencies: &mut self.latencies,

@@ -13,6 +13,7 @@ mod relay;
 mod running;
 mod sender;
 mod settings;
+mod test_clock;
 mod victim;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use relay::Relay;
 pub use running::Server;
 pub use sender::Sender;
 pub use settings::{Installation, Settings};
+pub use test_clock::{Clocks, TestClock};
 pub use victim::{CLOSED, HANDSHAKES, REJECTED, Victim, closed, known};
 
 /// Interval at which conditions are polled.

@@ -6,6 +6,7 @@
 )]
 
 mod checkpoint;
+mod clock;
 mod compaction;
 mod control;
 mod damage;

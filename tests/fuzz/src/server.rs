@@ -56,7 +56,7 @@ pub fn configuration(data: &[u8]) {
     }
 }
 
-/// Reads sealed values, journal stamps, checkpoint records and the file FORMAT; the first byte selects one.
+/// Reads sealed values, journal stamps, checkpoint and clock records, and the file FORMAT; the first byte selects one.
 pub fn stored_values(data: &[u8]) {
     let mut input = Input(data);
     match input.u8() % 4 {
@@ -68,6 +68,10 @@ pub fn stored_values(data: &[u8]) {
         }
         2 => {
             if let Some((_, encoded)) = stored::checkpoint(input.0) {
+                assert_eq!(encoded, input.0);
+            }
+            // Of the same size.
+            if let Some((_, encoded)) = stored::clock(input.0) {
                 assert_eq!(encoded, input.0);
             }
         }

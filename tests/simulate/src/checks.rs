@@ -7,8 +7,8 @@ mod memory;
 
 use std::collections::BTreeSet;
 
-use muster_engine::{Shard, ShardMap, Timestamp};
-use muster_ingest::recount::{count_shard, counters};
+use muster_engine::{Shard, ShardMap};
+use muster_ingest::recount::{count_shard, counters, judged_until};
 use muster_store::StoreView;
 use muster_wire::Inventory;
 
@@ -30,8 +30,6 @@ pub struct Expected<'a> {
     pub acknowledged_state: &'a AcknowledgedState,
     /// The model with the history.
     pub oracle: &'a Oracle,
-    /// The highest value that the clock has had.
-    pub now: Timestamp,
 }
 
 /// Checks a server right after recovery: the acknowledged state is there and counters match the disk.
@@ -39,7 +37,7 @@ pub fn recovered(server: &Server, expected: &Expected<'_>) -> Result<(), Violati
     acknowledged_is_durable(server, expected)?;
     let view = server.store.snapshot();
     for worker in &server.workers {
-        counters_match_the_recount(&view, worker.shard(), expected.now)?;
+        counters_match_the_recount(&view, worker.shard())?;
         index_finds_each_device_once(worker.shard(), server.context.routes.map)?;
     }
     devices_match_the_history(server, expected)?;
@@ -72,13 +70,10 @@ fn acknowledged_is_durable(server: &Server, expected: &Expected<'_>) -> Result<(
     Ok(())
 }
 
-fn counters_match_the_recount(
-    view: &StoreView<'_>,
-    shard: &Shard,
-    now: Timestamp,
-) -> Result<(), Violation> {
+fn counters_match_the_recount(view: &StoreView<'_>, shard: &Shard) -> Result<(), Violation> {
     let id = shard.id();
-    let counted = count_shard(view, id, now).map_err(|error| {
+    let counted = judged_until(view).and_then(|until| count_shard(view, id, until));
+    let counted = counted.map_err(|error| {
         Violation::new(
             "recount",
             format!("shard {id} cannot be recounted: {error}"),

@@ -131,6 +131,7 @@ fn to_json(report: &Report) -> serde_json::Value {
         "checkpoints": summary.checkpoints,
         "trims": summary.trims,
         "recounts": summary.recounts,
+        "clock_steps": summary.clock_steps,
         "hash": format!("{:016x}", summary.hash),
         "failures": failures,
     })

@@ -72,6 +72,7 @@ impl Report {
         sum.checkpoints += summary.checkpoints;
         sum.trims += summary.trims;
         sum.recounts += summary.recounts;
+        sum.clock_steps += summary.clock_steps;
         sum.hash ^= summary.hash;
         if let Some(violation) = violation {
             self.failures.push(Failure {

@@ -97,6 +97,9 @@ impl Server {
         };
         let store =
             Store::open_on(Box::new(disk.clone()), &config).map_err(|error| error.to_string())?;
+        if let Clock::Simulated(time) = start.clock {
+            time.start(store.clock().map_err(|error| error.to_string())?);
+        }
         for name in *tenants {
             store
                 .tenant_index(name)

@@ -2,10 +2,11 @@
 //!
 //! In each step one of them does one thing; the server may be killed between any two steps. At the end faults stop,
 //! clients resend until everything is acknowledged, and the state is compared with the model's. One thread, no clock,
-//! no socket, so a seed always gives the same run. `actions.rs` has the events, `operator.rs` what operators do,
-//! `ending.rs` the end of a run.
+//! no socket, so a seed always gives the same run. `actions.rs` has the events, `clock.rs` those of the wall
+//! clock, `operator.rs` what operators do, `ending.rs` the end of a run.
 
 mod actions;
+mod clock;
 mod ending;
 mod operator;
 
@@ -70,6 +71,8 @@ pub struct Summary {
     pub trims: u64,
     /// Recounts of a running server.
     pub recounts: u64,
+    /// Steps of the wall clock that the service time has followed.
+    pub clock_steps: u64,
     /// The hash of the trace.
     pub hash: u64,
 }
@@ -95,8 +98,7 @@ struct World {
     tenants: Vec<String>,
     time: Arc<SimulatedTime>,
     clock: Clock,
-    /// The highest value that the wall clock has had.
-    wall_max: Timestamp,
+    clock_steps: clock::ClockSteps,
     disk: SimulatedDisk,
     server: Option<Server>,
     clients: Vec<Client>,
@@ -123,6 +125,7 @@ pub fn run(seed: u64, options: Options) -> Outcome {
         world.summary.checkpoints += server.groups.writer().metrics().checkpoints;
     }
     world.summary.trims = world.disk.trims();
+    world.summary.clock_steps = world.time.followed();
     world.summary.hash = world.trace.hash();
     Outcome {
         summary: world.summary,
@@ -148,7 +151,7 @@ impl World {
             tenants,
             clock: Clock::Simulated(Arc::clone(&time)),
             time,
-            wall_max: START_TIME,
+            clock_steps: clock::ClockSteps::new(seed),
             disk: SimulatedDisk::new(Random::new(seed, 1), options.injected_fault),
             server: None,
             clients,
@@ -215,7 +218,6 @@ impl World {
             fleet: &self.fleet,
             acknowledged_state: &self.acknowledged_state,
             oracle: &self.oracle,
-            now: self.wall_max.max(self.clock.wall()),
         }
     }
 
@@ -307,7 +309,6 @@ impl World {
 
     fn advance_time(&mut self, time: Duration) {
         self.time.pass(time);
-        self.wall_max = self.wall_max.max(self.clock.wall());
     }
 }
 

@@ -40,6 +40,7 @@ fn the_first_seeds_pass() {
         summary.checkpoints,
         summary.trims,
         summary.recounts,
+        summary.clock_steps,
     ];
     assert!(counts.iter().all(|&count| count > 50), "{summary:?}");
     assert!(summary.acked > 10_000, "{summary:?}");

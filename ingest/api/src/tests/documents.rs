@@ -55,6 +55,7 @@ async fn the_examples_of_the_reference_have_the_shape_of_the_answers() {
         ("/counts", "/counts?tenant=demo"),
         ("/cells", "/cells?tenant=demo"),
         ("/policy", "/policy?tenant=demo"),
+        ("/clock", "/clock"),
         (
             "/devices",
             "/devices/demo/00112233-4455-6677-8899-aabbccddeeff",

@@ -94,7 +94,7 @@ async fn a_route_accepts_only_its_method() {
 #[tokio::test]
 async fn every_error_of_the_backend_has_its_status_and_code() {
     type Failure = fn() -> ApiError;
-    let failures: [(Failure, u16, &str); 13] = [
+    let failures: [(Failure, u16, &str); 14] = [
         (|| ApiError::NotInForce, 503, "notInForce"),
         (|| ApiError::RecountRunning, 409, "recountRunning"),
         (|| ApiError::BackupRunning, 409, "backupRunning"),
@@ -114,6 +114,7 @@ async fn every_error_of_the_backend_has_its_status_and_code() {
             500,
             "backupFailed",
         ),
+        (|| ApiError::NoClockStep, 409, "noClockStep"),
         (|| ApiError::Busy { shard: 1 }, 503, "busy"),
         (
             || ApiError::Timeout {
@@ -141,7 +142,8 @@ async fn every_error_of_the_backend_has_its_status_and_code() {
             let expected = (status, code.to_owned());
             assert_eq!(fault(&server, path).await, expected, "{path}");
         }
-        for (path, body) in [("/recount", ""), ("/backup", r#"{"directory":"a"}"#)] {
+        let backup = ("/backup", r#"{"directory":"a"}"#);
+        for (path, body) in [("/recount", ""), backup, ("/clock/confirm", "")] {
             let answer = server.post(path, body).await;
             assert_eq!(
                 (answer.status.as_u16(), answer.code().as_str()),

@@ -20,8 +20,9 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    Answer as Answering, Api, ApiError, Backend, Cell, Changed, Changes, ConnectionCounters,
-    Device, Difference, Readiness, Recount, Session, Sessions, Timeouts, router,
+    Answer as Answering, Api, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove,
+    ClockStep, ConnectionCounters, Device, Difference, Readiness, Recount, Session, Sessions,
+    Timeouts, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -177,6 +178,28 @@ impl Backend for Fake {
 
     fn back_up(&self, directory: PathBuf) -> Answering<'_, PathBuf> {
         self.answer(PathBuf::from("/backups").join(directory))
+    }
+
+    fn clock(&self) -> Clock {
+        Clock {
+            time: Timestamp::from_seconds(1_767_225_600),
+            wall: Timestamp::from_seconds(1_767_916_800),
+            step: Some(ClockStep {
+                ms: 691_200_000,
+                follows_in_ms: 229_001,
+            }),
+        }
+    }
+
+    fn confirm_clock(&self) -> Result<ClockMove, ApiError> {
+        if let Some(failure) = self.failure {
+            return Err(failure());
+        }
+        let Clock { time, wall, .. } = self.clock();
+        Ok(ClockMove {
+            before: time,
+            after: wall,
+        })
     }
 
     fn metrics(&self, _: Arc<ConnectionCounters>) -> Answering<'_, String> {

@@ -234,6 +234,20 @@ async fn a_backup_is_requested_by_directory_and_returns_its_path() {
 }
 
 #[tokio::test]
+async fn the_clock_shows_its_step_which_can_be_confirmed() {
+    let server = Server::new();
+    let expected = json!({
+        "time": "2026-01-01T00:00:00Z",
+        "wall": "2026-01-09T00:00:00Z",
+        "step": {"seconds": 691_200.0, "follows_in_seconds": 230},
+    });
+    assert_eq!(server.get("/clock").await.json(), expected);
+    let answer = server.post("/clock/confirm", "").await;
+    let expected = json!({"before": "2026-01-01T00:00:00Z", "after": "2026-01-09T00:00:00Z"});
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, expected));
+}
+
+#[tokio::test]
 async fn metrics_are_the_text_of_the_backend() {
     let answer = Server::new().get("/metrics").await;
     let kind = answer.headers["content-type"].to_str().unwrap();

@@ -3,7 +3,7 @@
 //! Errors in them are reported here, before the data directory is opened.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use muster_ingest::config::Config;
 use muster_ingest::net::EndpointError;
@@ -20,10 +20,23 @@ pub(super) struct ServeArguments {
     /// The configuration file, TOML. See `muster config print` for every key.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// For tests: a Unix socket through which the clocks of the server can be moved.
+    ///
+    /// Each line is a command: `advance SECONDS` moves all clocks, `leap SECONDS` the wall clock alone, `now` shows
+    /// them. Needs `[test] clock = true` in the configuration, which no configuration has whose devices are real.
+    #[arg(long, value_name = "SOCKET")]
+    test_clock: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
+    let test_clock = arguments.test_clock.as_deref();
+    if test_clock.is_some() && !config.test.clock {
+        return Err(Failure::Usage(
+            "--test-clock is for tests: the configuration does not set [test] clock = true"
+                .to_owned(),
+        ));
+    }
     let raised_from = open_files::require(open_files::max_of_server())?;
     let files = config.listen.tls();
     let tls = tls::server_config(&files)?;
@@ -33,15 +46,16 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         let needed = open_files::max_of_server();
         tracing::info!(limit, needed, "soft limit of open files raised");
     }
-    serve(config, tls, restart_secret)
+    serve(config, tls, restart_secret, test_clock)
 }
 
 fn serve(
     config: Config,
     tls: rustls::ServerConfig,
     restart_secret: [u8; 32],
+    test_clock: Option<&Path>,
 ) -> Result<(), Failure> {
-    server::run(config, tls, restart_secret).map_err(|error| {
+    server::run(config, tls, restart_secret, test_clock).map_err(|error| {
         let line = error.to_string();
         match &error {
             ServerError::Endpoint(EndpointError::Bind { source, .. }) => {
@@ -50,6 +64,7 @@ fn serve(
             ServerError::Ops { source, .. } => {
                 Failure::Address(format!("{line}; {}", advice(source, "ops.address")))
             }
+            ServerError::TestClock { .. } => Failure::File(line),
             ServerError::Open(_)
             | ServerError::Recover { .. }
             | ServerError::Read(_)

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use muster_api::Recount;
 use muster_engine::ShardLimits;
-use muster_ingest::clock;
-use muster_ingest::recount::{Comparison, count_shard, counters};
+use muster_ingest::recount::{Comparison, count_shard, counters, judged_until};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 
 use super::{OfflineError, open_read_only, tenant_names};
@@ -29,9 +28,10 @@ pub fn recount(directory: &Path) -> Result<Recount, OfflineError> {
     let view = store.view();
     let names = tenant_names(&view)?;
     let shards = recover_view(&view, UNLIMITED)?;
+    let until = judged_until(&view)?;
     let mut comparison = Comparison::default();
     for shard in &shards {
-        let counted = count_shard(&view, shard.id(), clock::wall())?;
+        let counted = count_shard(&view, shard.id(), until)?;
         comparison.add(counted, counters(shard));
     }
     Ok(comparison.report(|index| names.get(&index).cloned().unwrap_or_default()))

@@ -13,8 +13,12 @@ use crate::rules::threat::{ThreatSetting, Threshold};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// R17, row by row.
+/// R17, row by row. A check-in may be later than `now` if the clock was set back: then that is the time.
 pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> SensorState {
+    let now = match device.last {
+        Some(_) if device.last_check_in > now => device.last_check_in,
+        _ => now,
+    };
     let older = |then: u32, seconds: u64| u64::from(now) > u64::from(then) + seconds;
     let onboarded = device
         .last

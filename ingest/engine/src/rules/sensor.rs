@@ -74,11 +74,13 @@ pub(crate) struct SensorFacts {
 /// Interpretations where the table is open: "T missing" means never, older than the tenant's limit, or onboarded while
 /// the sensor process is not running (its last sentence). Row 1 uses the last check-in if there never was a contact, so
 /// that a misconfigured device that falls silent becomes inactive too. Row 3 applies only while heartbeats arrive, that
-/// is while the last check-in is younger than the full-report interval.
+/// is while the last check-in is younger than the full-report interval. A device that has checked in after `now`,
+/// before the clock was set back, is judged as at that check-in.
 pub(crate) fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
     if !facts.ever_onboarded {
         return SensorState::NeverOnboarded; // row 0
     }
+    let now = now.max(facts.last_check_in);
     let age = |then: u32| now.saturating_sub(then);
     let last_sign = facts.last_contact.max(facts.last_telemetry);
     let silent_since = if last_sign == 0 {
@@ -269,6 +271,16 @@ mod tests {
             }),
             SensorState::Unknown
         );
+    }
+
+    #[test]
+    fn a_device_from_before_a_clock_that_was_set_back_is_judged_as_at_its_last_check_in() {
+        let mut facts = healthy();
+        facts.last_telemetry = NOW - 48 * HOUR - 1;
+        for now in [NOW, NOW - 1, NOW - 8 * DAY, 0] {
+            let state = sensor_state(&facts, &SensorLimits::default(), now);
+            assert_eq!(state, SensorState::NoSensorData, "{now}");
+        }
     }
 
     #[test]

@@ -133,6 +133,7 @@ impl Shard {
             };
         }
         let repeats = repeats(&record, check_in);
+        self.clip_times(slot, &mut record, now);
         let first_seen = self.first_seen_without_report(slot, &record);
         if is_cached(&record, check_in) {
             observe_cached(&mut record, check_in, policy, first_seen, now);
@@ -143,6 +144,27 @@ impl Shard {
         Verdict::Accepted {
             repeats: repeats.then_some(slot),
         }
+    }
+
+    /// Before a check-in at `now`: moves times of its device that lie ahead to `now`. They are from before the clock was
+    /// set back.
+    ///
+    /// A limitation: until its next check-in a device keeps them, and is evaluated as at its last one. A device that
+    /// falls silent in that time is found silent only after its limit counted from that check-in.
+    #[inline(always)]
+    pub(super) fn clip_times(&mut self, slot: SlotIndex, record: &mut DeviceRecord, now: u32) {
+        // No other time of a device is later than its last check-in; one that has only sent an inventory has none.
+        if record.last_check_in > now || record.seq == 0 {
+            self.set_times_back(slot, record, now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_times_back(&mut self, slot: SlotIndex, record: &mut DeviceRecord, now: u32) {
+        record.clip_times(now);
+        let cold = self.devices.cold_mut(slot);
+        cold.first_seen = now.min(cold.first_seen);
     }
 
     /// When the device was created, which the rules ask for a device that has never made a full report; 0 for others,

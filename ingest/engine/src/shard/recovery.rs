@@ -299,8 +299,9 @@ fn apply_repeated(
     let mut reported = Facets::from_word(record.facets).ok_or("a device with unreadable facets")?;
     record.flags = flags;
     reported.set_flags(flags);
-    let first_seen = shard.first_seen_without_report(slot, &record);
     let now = effects.now;
+    shard.clip_times(slot, &mut record, now);
+    let first_seen = shard.first_seen_without_report(slot, &record);
     observe(&mut record, reported, seq, policy, first_seen, now);
     shard.update(slot, record, effects);
     Ok(())

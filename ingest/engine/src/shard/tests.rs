@@ -2,6 +2,7 @@
 
 mod audit;
 mod cached;
+mod clock;
 mod disk;
 mod properties;
 mod recount;

@@ -3,6 +3,7 @@
 //! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets, the number of a shard or the name of a tenant;
 //! no device or session, so the cardinality is known before the first client connects.
 
+pub(super) mod clock;
 pub(super) mod endpoint;
 pub(super) mod front_door;
 

@@ -12,9 +12,9 @@ use muster_wire::{CloseCode, RejectReason};
 
 use super::Scrape;
 use super::distribution::{Distribution, latency, merged, quantiles, sizes};
-use super::families::{self, endpoint, front_door};
+use super::families::{self, clock, endpoint, front_door};
 use super::page::{Page, Value};
-use crate::clock;
+use crate::clock::{ClockState, SteeredTime};
 use crate::metrics::{ByClose, Counter, HandshakeFailure, Metrics, Refusal};
 use crate::phase::Phase;
 use crate::shard::ShardReport;
@@ -30,6 +30,7 @@ const PHASES: [Phase; 4] = [
 pub(super) fn render(scrape: &Scrape, mut page: Page<'_>) -> fmt::Result {
     let page = &mut page;
     server(scrape, page)?;
+    clock(&scrape.context.clock, page)?;
     front_door(scrape, page)?;
     endpoint(&scrape.connections, page)?;
     sessions(&scrape.context.metrics, page)?;
@@ -66,6 +67,15 @@ fn server(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         &families::PHASE,
         PHASES.map(|phase| ([phase.name().to_owned()], phase == now)),
     )
+}
+
+fn clock(service: &SteeredTime, page: &mut Page<'_>) -> fmt::Result {
+    let ClockState { time, step, .. } = service.state();
+    page.one(&clock::TIME, seconds(time))?;
+    let step = step.map_or(0.0, |step| step.ms as f64 / 1000.0);
+    page.one(&clock::STEP, step)?;
+    page.one(&clock::STEPS, service.steps())?;
+    page.one(&clock::FOLLOWED, service.followed())
 }
 
 fn seconds(at: Timestamp) -> f64 {
@@ -235,7 +245,7 @@ fn audit(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         &families::AUDIT_SECONDS,
         by_shard(scrape, |report| report.audit_took.as_secs_f64()),
     )?;
-    let now = clock::stamp();
+    let now = scrape.context.clock.stamp();
     page.many(
         &families::AUDIT_ROUND_AGE,
         by_shard(scrape, |report| {

@@ -14,7 +14,7 @@ use muster_wire::DeviceId;
 use tempfile::TempDir;
 
 use crate::backend::{Context, Deadlines, ServerBackend};
-use crate::clock;
+use crate::clock::{self, SteeredTime};
 use crate::control_plane::{ControlLog, ControlService};
 use crate::metrics::{Metrics, latency_histogram};
 use crate::net::SessionRegistry;
@@ -91,6 +91,7 @@ impl Server {
             tenants: vec!["demo".to_owned(), "other".to_owned()],
             started_at: Timestamp::from_seconds(1_767_225_600),
             memory_bound_bytes: 1 << 30,
+            clock: Arc::new(SteeredTime::start(None, 0)),
         };
         let soon = Duration::from_millis(100);
         let deadlines = Deadlines {
@@ -160,6 +161,7 @@ fn answer(shard: usize, control: Control) {
 
             let _ = released.recv();
         }
+        Control::Sweep(reply) => reply.send(()).unwrap_or_default(),
         Control::Policy { reply, .. } => drop(reply.map(|reply| reply.send(1 + shard as u32))),
         Control::Drain => (),
     }

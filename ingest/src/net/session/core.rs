@@ -102,11 +102,11 @@ impl PendingSession {
             window_frames,
             check_ins_per_frame_max: CHECK_INS_PER_FRAME_MAX as u32,
             inventory_bytes_max: INVENTORY_BYTES_MAX as u32,
-            server_time_ms: context.clock.wall().as_millis(),
+            server_time_ms: context.clock.now().time.as_millis(),
             next_check_in_seconds,
         };
         encode_server_hello(&mut out, &hello);
-        let now = context.clock.wall();
+        let now = context.clock.now().time;
         SessionCore {
             entry: context.registry.enter(identity, remote, now),
             own_device,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crossbeam::channel;
-use muster_engine::Facets;
+use muster_engine::{Facets, SlotIndex};
 use tokio::sync::oneshot;
 
 use super::Worker;
@@ -87,6 +87,12 @@ impl Worker {
                     changed,
                     "policy set in force"
                 );
+            }
+            Control::Sweep(reply) => {
+                let slots = self.shard.slots();
+                self.shard
+                    .apply_time(SlotIndex(0), slots, &mut self.effects);
+                self.later(reply, ());
             }
             Control::Recount(reply) => {
                 let (durable, is_durable) = channel::bounded(1);

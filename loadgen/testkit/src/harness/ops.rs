@@ -35,6 +35,12 @@ impl Ops {
         self.ops.get(path).expect("the endpoint answers")
     }
 
+    /// Status and body of an order.
+    #[track_caller]
+    pub fn post(&self, path: &str) -> (u16, String) {
+        self.ops.post(path, "").expect("the endpoint answers")
+    }
+
     /// Sends a change; returns the response and its body, `null` if that is empty.
     #[track_caller]
     pub fn change(

@@ -8,6 +8,7 @@
 
 mod api;
 mod cli;
+mod clock;
 mod open_files;
 mod output;
 mod paths;

@@ -96,6 +96,7 @@ impl World {
             self.trace.record("clock jump", 0, &[("seconds", seconds)]);
             self.advance_time(Duration::from_secs(seconds));
         }
+        self.step_clock();
         if self.chance(CHECKS_AT_REST) {
             self.check_at_rest()?;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_engine::{PolicySet, Revision, ShardId};
 use muster_ingest::phase::Phase;
-use muster_ingest::recount::{count_shard, counters_of};
+use muster_ingest::recount::{count_shard, counters_of, judged_until};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
 use tokio::sync::oneshot;
 
@@ -121,12 +121,10 @@ impl World {
             return Ok(()); // the shard has resumed after its timeout
         }
         self.summary.recounts += 1;
-        let counted = count_shard(
-            &snapshot,
-            ShardId(shard as u16),
-            self.wall_max.max(self.clock.wall()),
-        )
-        .map_err(|error| Violation::new("recount", error.to_string()))?;
+        let shard_id = ShardId(shard as u16);
+        let counted = judged_until(&snapshot)
+            .and_then(|until| count_shard(&snapshot, shard_id, until))
+            .map_err(|error| Violation::new("recount", error.to_string()))?;
         let counters = counters_of(point.cells);
         if counted == counters {
             return Ok(());

@@ -27,8 +27,8 @@ pub(super) enum Event {
         blocked: bool,
         secure: bool,
     },
-    /// This many seconds pass, then every device is reevaluated.
-    Time(u32),
+    /// This many seconds pass, or the clock is set back by so many; then every device is reevaluated.
+    Time(i32),
 }
 
 /// An action of the server between events.
@@ -104,7 +104,7 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
             secure,
         },
     );
-    let time = (0..200_000u32).prop_map(Event::Time);
+    let time = prop_oneof![3 => 0..200_000, 1 => -800_000..0].prop_map(Event::Time);
     prop_oneof![60 => any_check_in(), 6 => inventory, 1 => policy, 2 => time]
 }
 
@@ -122,6 +122,8 @@ pub(super) struct Server {
     pub(super) shards: Vec<(Shard, Disk, Effects)>,
     policy: Arc<PolicySet>,
     now: Timestamp,
+    /// The highest time so far.
+    highest: Timestamp,
 }
 
 impl Server {
@@ -144,6 +146,7 @@ impl Server {
             shards: (0..shards).map(start).collect(),
             policy,
             now: NOW,
+            highest: NOW,
         }
     }
 
@@ -233,7 +236,9 @@ impl Server {
                 None
             }
             Event::Time(seconds) => {
-                self.now = Timestamp::from_seconds(self.now.as_seconds() + seconds);
+                let now = self.now.as_seconds().saturating_add_signed(*seconds);
+                self.now = Timestamp::from_seconds(now);
+                self.highest = self.highest.max(self.now);
                 self.commit();
                 self.sweep();
                 None
@@ -251,7 +256,7 @@ impl Server {
     fn recount(&self) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         for (_, disk, _) in &self.shards {
-            for (cell, count) in disk.recount(self.now) {
+            for (cell, count) in disk.recount(self.highest) {
                 *cells.entry(cell).or_default() += count;
             }
         }

@@ -1,0 +1,69 @@
+//! Steps of the wall clock: leaps that come back, stand or are confirmed by an operator.
+//!
+//! They have random numbers of their own, so that the other events of a seed stay what they were.
+
+use std::time::Duration;
+
+use muster_engine::Timestamp;
+use muster_testkit::random::Random;
+
+use super::World;
+
+/// The stream of random numbers of a seed that is the clock's.
+const STREAM: u64 = 2;
+
+/// The wall clock of a run.
+#[derive(Debug)]
+pub(super) struct ClockSteps {
+    random: Random,
+    /// Steps in 100,000 steps of the scheduler.
+    rate: u64,
+}
+
+impl ClockSteps {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed, STREAM);
+        Self {
+            rate: random.choose(&[0, 200, 2_000]),
+            random,
+        }
+    }
+}
+
+impl World {
+    /// Sometimes the wall clock leaps, comes back, or an operator confirms where it is.
+    pub(super) fn step_clock(&mut self) {
+        let ClockSteps { random, rate } = &mut self.clock_steps;
+        if random.below(100_000) >= *rate {
+            return;
+        }
+        let time_ms = self.time.state().time.as_millis();
+        match random.below(4) {
+            0 => {
+                self.trace.record("clock confirmed", 0, &[]);
+                self.time.confirm();
+            }
+            1 => {
+                self.trace.record("clock right", 0, &[]);
+                self.time.set_wall(Timestamp::from_millis(time_ms));
+            }
+            _ => {
+                let seconds_max = random.choose(&[10, 400, 100_000, 900_000]);
+                let milliseconds = 1 + random.below(seconds_max * 1_000);
+                let is_back = random.below(2) == 0;
+                let wall_ms = if is_back {
+                    time_ms - milliseconds
+                } else {
+                    time_ms + milliseconds
+                };
+                let numbers = [("ms", milliseconds), ("back", u64::from(is_back))];
+                self.trace.record("clock step", 0, &numbers);
+                self.time.set_wall(Timestamp::from_millis(wall_ms));
+                // So that many of them stand.
+                if random.below(2) == 0 {
+                    self.advance_time(Duration::from_secs(301));
+                }
+            }
+        }
+    }
+}
