@@ -36,7 +36,7 @@ pub use ops::OpsConfig;
 pub use shards::ShardsConfig;
 pub use shutdown::ShutdownConfig;
 pub use store::StoreConfig;
-pub use tenants::{ByPlatform, TenantConfig, ThreatThreshold};
+pub use tenants::TenantConfig;
 pub use test::TestConfig;
 pub use units::{ByteSize, ConfigDuration, UnitError};
 
@@ -82,7 +82,7 @@ impl Config {
             test: TestConfig::read(document.section("test")),
             tenants: TenantConfig::read_all(&mut document),
         };
-        document.finish("");
+        document.finish();
         let faults = reader.into_faults();
         if faults.is_empty() {
             Ok(config)

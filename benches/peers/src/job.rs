@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use muster_engine::{TenantPolicy, Timestamp, model::ModelDevice};
+use muster_engine::{TenantPolicy, Threshold, Timestamp, model::ModelDevice};
 use muster_testkit::fleet::{DeviceSet, FleetPart, Shape};
 use muster_wire::{
     CheckInBytes, CheckInRecord,
@@ -61,7 +61,7 @@ impl Job {
     /// Generates all check-ins with their verdicts.
     pub fn new(size: Size) -> Self {
         let mut part = fleet(&size);
-        let policy = TenantPolicy::default();
+        let policy = TenantPolicy::with_threshold(Threshold::Medium);
         let now = Timestamp::from_seconds(NOW_SECONDS);
         let mut devices: HashMap<Id, ModelDevice> = HashMap::new();
         let mut records = Vec::with_capacity(usize::try_from(size.check_ins).unwrap_or(0));

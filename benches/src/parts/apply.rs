@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use muster_engine::{
     Effects, Outcome, PolicySet, Revision, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy,
-    Timestamp,
+    Threshold, Timestamp,
 };
 use muster_wire::CheckInRecord;
 
@@ -68,7 +68,10 @@ impl Bench {
         };
         let mut shard = Shard::new(ShardId(0), limits, 1);
         let mut effects = Effects::default();
-        let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default()]);
+        let policy = PolicySet::new(
+            Revision(1),
+            vec![TenantPolicy::with_threshold(Threshold::Medium)],
+        );
         shard.begin(Timestamp::from_seconds(1), &mut effects);
         shard.apply_policy(Arc::new(policy), &mut effects);
         shard.seal(&mut effects);

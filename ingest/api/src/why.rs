@@ -163,7 +163,7 @@ fn sensor(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) 
 
 #[cfg(test)]
 mod tests {
-    use muster_engine::Compliance;
+    use muster_engine::{Compliance, Threshold};
     use muster_wire::{ManagementAgent, Platform, Risk};
 
     use super::*;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn lines(facets: &Facets) -> [String; 3] {
-        let rules = TenantPolicy::default();
+        let rules = TenantPolicy::with_threshold(Threshold::Medium);
         why(&DeviceRecord::default(), facets, Some(&rules))
             .try_into()
             .unwrap()

@@ -1,8 +1,8 @@
 //! The policy set: what every tenant demands, as one immutable snapshot with a revision.
 //!
 //! A shard journals the revision it switches to; the store keeps each revision's bytes, so a replay
-//! judges every event by the rules that were in force (design D4). For now a tenant has one threat
-//! threshold a platform; full policies extend [`TenantPolicy`] and its encoding.
+//! judges every event by the rules that were in force (design D4). A tenant has one threat threshold a
+//! platform, compiled from its objects; full policies extend [`TenantPolicy`] and its encoding.
 
 use muster_wire::Platform;
 
@@ -31,23 +31,28 @@ pub struct TenantPolicy {
 }
 
 impl Default for TenantPolicy {
-    /// Threshold medium on every platform that has one, missing data allowed, devices created.
+    /// That of a tenant without objects: no threshold on any platform, devices created.
     fn default() -> Self {
-        let mut policy = Self {
+        Self {
             secure_by_default: false,
             auto_create_devices: true,
             sensor_limits: SensorLimits::default(),
             threshold: [Threshold::NotSet; PLATFORMS],
             blocked_on_missing: [false; PLATFORMS],
-        };
-        for &platform in Platform::ALL {
-            policy.set_threshold(platform, Threshold::Medium);
         }
-        policy
     }
 }
 
 impl TenantPolicy {
+    /// The default with this threshold on every platform that has one.
+    pub fn with_threshold(threshold: Threshold) -> Self {
+        let mut policy = Self::default();
+        for &platform in Platform::ALL {
+            policy.set_threshold(platform, threshold);
+        }
+        policy
+    }
+
     /// Sets the threshold of a platform; without effect on a platform that has none (R2 row 2).
     pub fn set_threshold(&mut self, platform: Platform, threshold: Threshold) {
         if platform_has_threshold(platform) {
@@ -108,7 +113,7 @@ impl TenantPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySet {
     revision: Revision,
-    /// By tenant index. A tenant that the configuration no longer names keeps its last rules.
+    /// By tenant index, also of tenants that the configuration no longer names.
     tenants: Vec<TenantPolicy>,
 }
 
@@ -172,7 +177,8 @@ mod tests {
         };
         strict.set_threshold(Platform::Ios, Threshold::Clear);
         strict.set_blocked_on_missing(Platform::Windows, true);
-        let set = PolicySet::new(Revision(7), vec![TenantPolicy::default(), strict]);
+        let medium = TenantPolicy::with_threshold(Threshold::Medium);
+        let set = PolicySet::new(Revision(7), vec![TenantPolicy::default(), medium, strict]);
         let bytes = set.encode();
         assert_eq!(PolicySet::decode(&bytes), Some(set));
         for length in 0..bytes.len() {
@@ -188,5 +194,21 @@ mod tests {
         let mut policy = TenantPolicy::default();
         policy.set_threshold(Platform::Linux, Threshold::Clear);
         assert_eq!(policy.threshold(Platform::Linux), Threshold::NotSet);
+    }
+
+    #[test]
+    fn by_default_there_is_no_threshold() {
+        let (default, medium) = (
+            TenantPolicy::default(),
+            TenantPolicy::with_threshold(Threshold::Medium),
+        );
+        for &platform in Platform::ALL {
+            assert_eq!(default.threshold(platform), Threshold::NotSet);
+            let expected = match platform_has_threshold(platform) {
+                true => Threshold::Medium,
+                false => Threshold::NotSet,
+            };
+            assert_eq!(medium.threshold(platform), expected);
+        }
     }
 }

@@ -327,7 +327,7 @@ impl ListenConfig {
                 ),
             );
         }
-        section.finish("");
+        section.finish();
         config
     }
 }

@@ -75,7 +75,7 @@ impl LogConfig {
             level: section.read(&LEVEL),
             format: section.read(&FORMAT),
         };
-        section.finish("");
+        section.finish();
         config
     }
 }

@@ -52,7 +52,7 @@ impl OpsConfig {
             );
             section.note(ADDRESS.name(), message);
         }
-        section.finish("");
+        section.finish();
         config
     }
 }

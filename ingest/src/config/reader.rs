@@ -171,10 +171,18 @@ impl<'r, 't> Section<'r, 't> {
             .note(line, format!("{}{name}", self.prefix), message);
     }
 
-    /// Ends the section: reports every unread key as unknown. `hint` is appended to the list of known keys.
-    pub(super) fn finish(mut self, hint: &str) {
+    /// Reports a key, if it is set, for which there is a better answer than the list of known keys.
+    pub(super) fn refuse(&mut self, name: &str, message: String) {
+        if let Some((line, _)) = self.unread.remove(name) {
+            let path = format!("{}{name}", self.prefix);
+            self.reader.note(Some(line), path, message);
+        }
+    }
+
+    /// Ends the section: reports every unread key as unknown.
+    pub(super) fn finish(mut self) {
         for (name, (line, _)) in std::mem::take(&mut self.unread) {
-            let message = format!("unknown key; known keys: {}{hint}", self.known.join(", "));
+            let message = format!("unknown key; known keys: {}", self.known.join(", "));
             self.reader
                 .note(Some(line), format!("{}{name}", self.prefix), message);
         }

@@ -89,7 +89,7 @@ impl ShardsConfig {
             commits_in_flight: section.read(&COMMITS_IN_FLIGHT),
             devices_max: section.read(&DEVICES_MAX),
         };
-        section.finish("");
+        section.finish();
         config
     }
 }

@@ -32,7 +32,7 @@ impl ShutdownConfig {
         let config = Self {
             deadline: section.read(&DEADLINE),
         };
-        section.finish("");
+        section.finish();
         config
     }
 }

@@ -86,7 +86,7 @@ impl StoreConfig {
             );
             section.note(CHECKPOINT_JOURNAL_BYTES.name(), message);
         }
-        section.finish("");
+        section.finish();
         config
     }
 }

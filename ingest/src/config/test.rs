@@ -27,7 +27,7 @@ impl TestConfig {
         let config = Self {
             clock: section.read(&CLOCK),
         };
-        section.finish("");
+        section.finish();
         config
     }
 }

@@ -5,7 +5,7 @@ mod reference;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Config, ConfigFaults, LogFormat, ThreatThreshold};
+use super::{Config, ConfigFaults, LogFormat};
 
 /// The smallest configuration that is valid: every key without a default.
 pub(crate) const MINIMAL: &str = include_str!("../../tests/fixtures/minimal.toml");
@@ -48,13 +48,7 @@ fn the_minimal_configuration_is_filled_with_defaults() {
         (config.log.level.as_str(), config.log.format),
         ("info", LogFormat::Text)
     );
-    let tenant = &config.tenants[0];
-    assert!(tenant.auto_create_devices && !tenant.secure_by_default);
-    assert_eq!(
-        tenant.threat_threshold.android_enterprise,
-        ThreatThreshold::Medium
-    );
-    assert!(!tenant.blocked_on_missing_partner_data.windows);
+    assert_eq!(config.tenants[0].name.as_str(), "contoso");
 }
 
 #[test]
@@ -71,22 +65,12 @@ fn relative_paths_are_resolved_against_the_directory_of_the_file() {
 #[test]
 fn a_printed_configuration_parses_back_to_an_equal_one() {
     let text = format!(
-        "{MINIMAL}\nsecure_by_default = true\nthreat_threshold = {{ iOS = \"notSet\", windows = \"low\" }}\n\
-         blocked_on_missing_partner_data.android = true\n\
-         [listen.unused]\n[log]\nlevel = \"warn,muster_ingest=debug\"\nformat = \"json\"\n\
+        "{MINIMAL}\n[listen.unused]\n[log]\nlevel = \"warn,muster_ingest=debug\"\nformat = \"json\"\n\
          [[tenants]]\nname = \"fabrikam\"\n"
     )
     .replace("[listen.unused]\n", "");
     let config = parse(&text).unwrap();
-    assert_eq!(
-        config.tenants[0].threat_threshold.ios,
-        ThreatThreshold::NotSet
-    );
-    assert_eq!(
-        config.tenants[0].threat_threshold.windows,
-        ThreatThreshold::Low
-    );
-    assert!(config.tenants[0].blocked_on_missing_partner_data.android);
+    assert_eq!(config.tenants[1].name.as_str(), "fabrikam");
     let printed = config.to_toml();
     assert_eq!(
         Config::parse(&printed, Path::new("/elsewhere")).unwrap(),
@@ -113,7 +97,7 @@ directory = "data"
 
 [[tenants]]
 name = "Contoso"
-threat_threshold = { macOS = "low", windows = "severe" }
+thresholds = { windows = "low" }
 "#,
     );
     let expected = [
@@ -124,8 +108,7 @@ threat_threshold = { macOS = "low", windows = "severe" }
         "line 9: ops.address: 0.0.0.0:7441 can be reached from other machines",
         "line 11: stor: unknown key; known keys: listen, ops, store, shards, shutdown, log, test, tenants",
         "line 15: tenants[0].name: \"Contoso\" is not a valid tenant name",
-        "line 16: tenants[0].threat_threshold.windows: unknown value \"severe\"; allowed: \"clear\", \"low\", ",
-        "line 16: tenants[0].threat_threshold.macOS: unknown key; known keys: windows, iOS, android, androidEnterprise",
+        "line 16: tenants[0].thresholds: unknown key; known keys: name",
         "listen.client_ca: missing",
         "store.directory: missing",
     ];
@@ -175,15 +158,38 @@ fn at_least_one_tenant_is_required_and_names_are_unique() {
         fault_with("[[tenants]]\nname = \"contoso\"")
             .contains("already the name of another tenant")
     );
-    assert!(
-        fault_with("[[tenants]]\nsecure_by_default = true").contains("tenants[1].name: missing")
-    );
+    assert!(fault_with("[[tenants]]").contains("tenants[1].name: missing"));
     let scalar = format!("tenants = 3\n{without}");
     assert!(
         faults(&scalar)
             .iter()
             .any(|line| line.contains("expected a list of tables"))
     );
+}
+
+#[test]
+fn a_key_that_is_an_object_now_is_refused_with_its_place() {
+    let text = format!(
+        "{MINIMAL}\nsecure_by_default = true\nauto_create_devices = false\n\
+         threat_threshold = {{ windows = \"low\" }}\nblocked_on_missing_partner_data.iOS = true\n"
+    );
+    let found = faults(&text);
+    let expected = [
+        ("secure_by_default", "/tenants/{tenant}/settings"),
+        ("auto_create_devices", "/tenants/{tenant}/settings"),
+        ("threat_threshold", "/deviceCompliancePolicies"),
+        (
+            "blocked_on_missing_partner_data",
+            "/mobileThreatDefenseConnectors/",
+        ),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (line, (key, place)) in found.iter().zip(expected) {
+        assert!(
+            line.contains(&format!("tenants[0].{key}: unknown key")) && line.contains(place),
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -1,21 +1,17 @@
 //! Stores the tenants and the policy set in force before any shard uses them.
 //!
-//! The rules of a tenant follow from its objects, once it has had any change; before, they are those of the
-//! configuration. Owner: the main thread, once at start. Bounded by the stored tenants and the control log.
+//! The rules of a tenant follow from its objects, also those of a tenant that is no longer configured. Owner: the main
+//! thread, once at start. Bounded by the stored tenants and the control log.
 
 use std::sync::Arc;
 
 use muster_control::compile;
-use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy, Threshold};
+use muster_engine::{PolicySet, Revision, TenantIndex};
 use muster_store::Store;
-use muster_wire::Platform;
 
 use super::ServerError;
-use crate::config::{ByPlatform, Config, TenantConfig, ThreatThreshold};
+use crate::config::Config;
 use crate::control_plane::ControlLog;
-
-/// Names that a line of the log lists at most.
-const NAMES_LOGGED_MAX: usize = 10;
 
 /// What every tenant demands.
 #[derive(Debug)]
@@ -48,7 +44,10 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
             PolicySet::decode(&bytes).ok_or_else(|| ServerError::Policy(directory()))?
         }
     };
-    let rules = rules(config, &names, &log, &latest);
+    let indexes = (0..).map(TenantIndex).zip(&names);
+    let rules: Vec<_> = indexes
+        .map(|(index, _)| compile(&log.plane, index))
+        .collect();
     if latest.tenants() == rules && latest.revision() != Revision::default() {
         log.skip_to(latest.revision());
         return Ok(Rules {
@@ -70,70 +69,4 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
         log,
         policy: Arc::new(set),
     })
-}
-
-/// The rules by tenant index.
-fn rules(
-    config: &Config,
-    names: &[String],
-    log: &ControlLog,
-    latest: &PolicySet,
-) -> Vec<TenantPolicy> {
-    let mut ignored = Vec::new();
-    let rules = (0..).map(TenantIndex).zip(names).map(|(index, name)| {
-        let mut configured = config.tenants.iter();
-        let configured = configured.find(|tenant| tenant.name.as_str() == name);
-        let has_objects = log.plane.entries(index) > 0;
-        if has_objects && configured.is_some() {
-            ignored.push(name.as_str());
-        }
-        match configured {
-            _ if has_objects => compile(&log.plane, index),
-            Some(tenant) => tenant_policy(tenant),
-            // No longer configured: its devices keep their last rules.
-            None => latest.tenant(index).cloned().unwrap_or_default(),
-        }
-    });
-    let rules = rules.collect();
-    if !ignored.is_empty() {
-        let names = ignored[..ignored.len().min(NAMES_LOGGED_MAX)].join(", ");
-        tracing::info!(
-            tenants = ignored.len(),
-            names,
-            "the configuration's rules of these tenants are not used: their rules follow from their objects"
-        );
-    }
-    rules
-}
-
-fn tenant_policy(tenant: &TenantConfig) -> TenantPolicy {
-    let mut policy = TenantPolicy::default();
-    policy.secure_by_default = tenant.secure_by_default;
-    policy.auto_create_devices = tenant.auto_create_devices;
-    for (platform, threshold) in by_platform(&tenant.threat_threshold) {
-        policy.set_threshold(platform, to_engine(*threshold));
-    }
-    for (platform, blocked) in by_platform(&tenant.blocked_on_missing_partner_data) {
-        policy.set_blocked_on_missing(platform, *blocked);
-    }
-    policy
-}
-
-fn by_platform<T>(values: &ByPlatform<T>) -> [(Platform, &T); 4] {
-    [
-        (Platform::Windows, &values.windows),
-        (Platform::Ios, &values.ios),
-        (Platform::Android, &values.android),
-        (Platform::AndroidEnterprise, &values.android_enterprise),
-    ]
-}
-
-fn to_engine(threshold: ThreatThreshold) -> Threshold {
-    match threshold {
-        ThreatThreshold::NotSet => Threshold::NotSet,
-        ThreatThreshold::Clear => Threshold::Clear,
-        ThreatThreshold::Low => Threshold::Low,
-        ThreatThreshold::Medium => Threshold::Medium,
-        ThreatThreshold::High => Threshold::High,
-    }
 }

@@ -10,7 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantPolicy};
+use muster_engine::{
+    PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantPolicy, Threshold,
+};
 use muster_ingest::clock::Clock;
 use muster_ingest::config::Config;
 use muster_ingest::metrics::Metrics;
@@ -120,7 +122,10 @@ impl Pipeline {
                 worker.run();
             }));
         }
-        let policy = Arc::new(PolicySet::new(Revision(1), vec![TenantPolicy::default()]));
+        let policy = Arc::new(PolicySet::new(
+            Revision(1),
+            vec![TenantPolicy::with_threshold(Threshold::Medium)],
+        ));
         let pipeline = Self {
             session: session(routes, metrics, window_frames),
             frames_max: usize::from(window_frames),

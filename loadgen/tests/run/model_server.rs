@@ -12,7 +12,7 @@ use std::{
 
 use muster_client::testing::{Action, FakeServer, Outcome, ReceivedFrame, Script, TestPki};
 use muster_engine::{
-    Counts, PolicySet, Revision, TenantIndex, TenantPolicy, Timestamp,
+    Counts, PolicySet, Revision, TenantIndex, TenantPolicy, Threshold, Timestamp,
     model::{Answer, Model},
 };
 use muster_wire::{CheckInRecord, FrameKind, Inventory};
@@ -110,7 +110,10 @@ impl ModelServer {
 }
 
 fn policy() -> PolicySet {
-    PolicySet::new(Revision(1), vec![TenantPolicy::default(); TENANTS.len()])
+    PolicySet::new(
+        Revision(1),
+        vec![TenantPolicy::with_threshold(Threshold::Medium); TENANTS.len()],
+    )
 }
 
 /// The tenant in the client's certificate.

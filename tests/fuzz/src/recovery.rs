@@ -12,7 +12,7 @@ use muster_engine::model::{DiskError, ModelDisk};
 use muster_engine::page::{self, PAGE_BYTES};
 use muster_engine::{
     CellKey, Effects, PageNumber, PolicySet, Recovery, RecoveryError, Revision, Sequence, Shard,
-    ShardId, ShardLimits, SlotIndex, TenantPolicy, Timestamp,
+    ShardId, ShardLimits, SlotIndex, TenantPolicy, Threshold, Timestamp,
 };
 
 use crate::Input;
@@ -104,7 +104,7 @@ fn policy_set(revision: Revision) -> Option<Arc<PolicySet>> {
         1..=3 => 2,
         _ => return None,
     };
-    let tenants = vec![TenantPolicy::default(); tenants];
+    let tenants = vec![TenantPolicy::with_threshold(Threshold::Medium); tenants];
     Some(Arc::new(PolicySet::new(revision, tenants)))
 }
 
@@ -128,7 +128,10 @@ fn check(shard: &Shard) {
 fn touch_every_device(shard: &mut Shard) {
     let mut effects = Effects::default();
     let revision = Revision(shard.revision().0 + 1);
-    let policy = PolicySet::new(revision, vec![TenantPolicy::default(); 2]);
+    let policy = PolicySet::new(
+        revision,
+        vec![TenantPolicy::with_threshold(Threshold::Medium); 2],
+    );
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
     shard.apply_policy(Arc::new(policy), &mut effects);
     shard.seal(&mut effects);

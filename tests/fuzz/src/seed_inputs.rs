@@ -7,7 +7,7 @@ use muster_control::{
 };
 use muster_engine::{
     ColdRecord, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision, Sequence, Shard,
-    ShardId, ShardLimits, TenantIndex, TenantPolicy, Timestamp, page,
+    ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold, Timestamp, page,
 };
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
@@ -169,7 +169,10 @@ fn journal_value() -> Vec<u8> {
     let limits = ShardLimits { devices_max: 10 };
     let mut shard = Shard::new(ShardId(0), limits, 1);
     let mut effects = Effects::default();
-    let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default(); 2]);
+    let policy = PolicySet::new(
+        Revision(1),
+        vec![TenantPolicy::with_threshold(Threshold::Medium); 2],
+    );
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
     shard.apply_policy(policy.into(), &mut effects);
     let repeated = check_in(2).with_seq(u64::MAX).expect("the seq is not zero");
@@ -187,7 +190,10 @@ fn journal_value() -> Vec<u8> {
 
 fn stored_records() -> Vec<Vec<u8>> {
     let kind = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
-    let policy = PolicySet::new(Revision(3), vec![TenantPolicy::default(); 2]);
+    let policy = PolicySet::new(
+        Revision(3),
+        vec![TenantPolicy::with_threshold(Threshold::Medium); 2],
+    );
     vec![
         kind(0, &journal_value()),
         kind(1, &[&[1][..], &page_header(), &record().encode()].concat()),

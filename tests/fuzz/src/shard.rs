@@ -89,7 +89,7 @@ impl Harness {
             effects: Effects::default(),
             pages_max: 0,
         };
-        harness.apply_policy(vec![TenantPolicy::default(); 2]);
+        harness.apply_policy(vec![TenantPolicy::with_threshold(Threshold::Medium); 2]);
         harness.add_initial_devices();
         harness
     }

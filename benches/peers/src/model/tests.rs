@@ -43,7 +43,7 @@ fn verdicts_are_those_of_the_rules() {
     let mut frame = Vec::new();
     while part.make_frame(&mut frame, 1_000, 1) > 0 {}
     let now = muster_engine::Timestamp::from_seconds(1_700_000_000);
-    let policy = muster_engine::TenantPolicy::default();
+    let policy = muster_engine::TenantPolicy::with_threshold(muster_engine::Threshold::Medium);
     let expected = muster_testkit::oracle::ExpectedCounts::of([&part], &policy, now).counts;
     let counts = model(1).contents().counts;
     let onboarded = muster_engine::OnboardingStatus::Onboarded.index() as u8;

@@ -13,7 +13,7 @@ use muster_control::{
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, TenantIndex,
-    TenantPolicy, ThreatSetting, Timestamp,
+    TenantPolicy, ThreatSetting, Threshold, Timestamp,
 };
 use muster_wire::{DeviceId, Flags, Inventory, ManagementAgent, Owner, Platform, Risk};
 use serde_json::Value;
@@ -45,7 +45,7 @@ pub(super) struct Fake {
 
 impl Default for Fake {
     fn default() -> Self {
-        let mut strict = TenantPolicy::default();
+        let mut strict = TenantPolicy::with_threshold(Threshold::Medium);
         strict.secure_by_default = true;
         strict.set_blocked_on_missing(Platform::Ios, true);
         Self {
@@ -57,7 +57,10 @@ impl Default for Fake {
             },
             failure: None,
             tenants: vec!["demo".to_owned(), "other".to_owned()],
-            policy: PolicySet::new(Revision(4), vec![TenantPolicy::default(), strict]),
+            policy: PolicySet::new(
+                Revision(4),
+                vec![TenantPolicy::with_threshold(Threshold::Medium), strict],
+            ),
             takes_changes: true,
             control: Mutex::default(),
         }

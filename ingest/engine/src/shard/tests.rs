@@ -23,6 +23,7 @@ use crate::facet::Facets;
 use crate::ids::{PageNumber, SlotIndex};
 use crate::policy::TenantPolicy;
 use crate::rules::sensor::SensorState;
+use crate::rules::threat::Threshold;
 
 const TENANT: TenantIndex = TenantIndex(0);
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -67,7 +68,7 @@ fn inventory(number: u16, revision: u32, tags: &[&str]) -> Inventory {
 fn policy(revision: u32) -> Arc<PolicySet> {
     Arc::new(PolicySet::new(
         Revision(revision),
-        vec![TenantPolicy::default(); 2],
+        vec![TenantPolicy::with_threshold(Threshold::Medium); 2],
     ))
 }
 
@@ -274,7 +275,7 @@ fn a_new_policy_set_reevaluates_every_device() {
         ..check_in(1, 1)
     };
     apply(&mut shard, &[record(medium)], &mut effects);
-    let mut strict = TenantPolicy::default();
+    let mut strict = TenantPolicy::with_threshold(Threshold::Medium);
     strict.set_threshold(Platform::Windows, crate::Threshold::Clear);
     shard.begin(NOW, &mut effects);
     let changed = shard.apply_policy(

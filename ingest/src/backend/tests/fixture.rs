@@ -7,7 +7,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, ShardMap, TenantIndex,
-    TenantPolicy, Timestamp,
+    TenantPolicy, Threshold, Timestamp,
 };
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
@@ -169,7 +169,7 @@ fn answer(shard: usize, control: Control) {
 
 /// That of two tenants without a change.
 fn policy() -> Arc<PolicySet> {
-    let tenants = vec![TenantPolicy::default(); 2];
+    let tenants = vec![TenantPolicy::with_threshold(Threshold::Medium); 2];
     Arc::new(PolicySet::new(Revision::default(), tenants))
 }
 

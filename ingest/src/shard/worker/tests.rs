@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{
     PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantIndex, TenantPolicy,
-    Timestamp,
+    Threshold, Timestamp,
 };
 use muster_store::{CheckpointMark, Commit};
 use muster_wire::limits::CHECK_IN_BYTES;
@@ -77,7 +77,10 @@ impl Fixture {
             Arc::new(Metrics::default()),
             Clock::Simulated(Arc::clone(&time)),
         );
-        let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default()]);
+        let policy = PolicySet::new(
+            Revision(1),
+            vec![TenantPolicy::with_threshold(Threshold::Medium)],
+        );
         control.send(Control::policy(&Arc::new(policy))).unwrap();
         let mut fixture = Self {
             worker,

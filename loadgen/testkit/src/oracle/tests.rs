@@ -48,13 +48,13 @@ fn cells_of(model: &Model, policy: &PolicySet) -> Cells {
 }
 
 fn policies() -> [TenantPolicy; 2] {
-    let mut strict = TenantPolicy::default();
+    let mut strict = TenantPolicy::with_threshold(Threshold::Medium);
     strict.secure_by_default = true;
     for platform in Platform::ALL {
         strict.set_threshold(*platform, Threshold::Clear);
         strict.set_blocked_on_missing(*platform, true);
     }
-    [TenantPolicy::default(), strict]
+    [TenantPolicy::with_threshold(Threshold::Medium), strict]
 }
 
 #[test]
@@ -120,7 +120,11 @@ fn devices_that_sent_nothing_are_not_counted() {
     );
     let mut frame = Vec::new();
     while part.make_frame(&mut frame, 7, 1) > 0 {}
-    let expected = ExpectedCounts::of([&part], &TenantPolicy::default(), NOW);
+    let expected = ExpectedCounts::of(
+        [&part],
+        &TenantPolicy::with_threshold(Threshold::Medium),
+        NOW,
+    );
     assert_eq!(
         expected.counts.devices(),
         40,

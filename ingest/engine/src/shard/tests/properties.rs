@@ -227,7 +227,7 @@ impl Server {
                 let revision = Revision(self.policy.revision().0 + 1);
                 self.policy = Arc::new(PolicySet::new(
                     revision,
-                    vec![rules, TenantPolicy::default()],
+                    vec![rules, TenantPolicy::with_threshold(Threshold::Medium)],
                 ));
                 for (shard, disk, effects) in &mut self.shards {
                     disk.add_policy(&self.policy);
