@@ -54,6 +54,39 @@ build_binaries() {
     fail 1 'the build failed, see above'
 }
 
+# change METHOD URL BODY: changes an object of a tenant.
+change() {
+  local answer
+  answer="$(curl -sS --noproxy '*' --max-time 60 -w '\n%{http_code}' -X "$1" "$2" -d "$3")" ||
+    fail 1 "no answer to $1 $2 (this needs curl)"
+  [[ ${answer##*$'\n'} == 2* ]] || fail 1 "$1 $2 was refused: $answer"
+}
+
+# The rules that scripts give a tenant: every device of these platforms must have at most threat level medium.
+readonly muster_defender=fc780465-2017-40d4-a0c5-307022471b92
+readonly muster_connector='{"windowsEnabled": true, "iosEnabled": true, "androidEnabled": true}'
+readonly muster_policy_types='windows10CompliancePolicy iosCompliancePolicy androidCompliancePolicy androidWorkProfileCompliancePolicy'
+
+# policy_document TYPE: prints the compliance policy of a platform.
+policy_document() {
+  cat <<POLICY
+{
+  "@odata.type": "#microsoft.graph.$1", "displayName": "Threat level",
+  "deviceThreatProtectionEnabled": true, "deviceThreatProtectionRequiredSecurityLevel": "medium",
+  "assignments": [{"target": {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}}]
+}
+POLICY
+}
+
+# create_rules URL: creates the connector and the policies of the tenant at this URL (http://HOST:PORT/tenants/NAME).
+create_rules() {
+  local of_type
+  change PUT "$1/mobileThreatDefenseConnectors/$muster_defender" "$muster_connector"
+  for of_type in $muster_policy_types; do
+    change POST "$1/deviceCompliancePolicies" "$(policy_document "$of_type")"
+  done
+}
+
 # Builds muster-peers, a separate workspace, for scripts/capacity.
 build_peers() {
   (cd "$muster_root/benches/peers" && cargo build --release --locked 1>&2) || fail 1 'the build failed, see above'

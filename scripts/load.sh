@@ -61,6 +61,7 @@ key = "$work/pki/server.key"
 client_ca = "$work/pki/ca.pem"
 [ops]
 address = "127.0.0.1:0"
+allow_changes = true
 [store]
 directory = "$1"
 [[tenants]]
@@ -85,6 +86,13 @@ CONFIGURATION
   ops_url="${line##* ops=}"
 }
 
+# create_rules_once: gives the tenant the rules of lib.sh, unless it has them from an earlier server.
+create_rules_once() {
+  local policies
+  policies="$(curl -sf --noproxy '*' --max-time 10 "$ops_url/tenants/$tenant/deviceCompliancePolicies")"
+  if [[ $policies == '{"value":[]}' ]]; then create_rules "$ops_url/tenants/$tenant"; fi
+}
+
 kill_server() {
   kill -KILL "$server_pid"
   wait "$server_pid" 2>/dev/null || true
@@ -94,6 +102,7 @@ kill_server() {
 
 # start_fleet DEVICES: starts a fleet of this size that checks in through two gateways until stop_fleet.
 start_fleet() {
+  create_rules_once
   "$loadgen" run --target "$quic_address" --no-verify --ca "$work/pki/ca.pem" \
     --identities "$work/identities" --tenant "$tenant" --devices "$1" --check-ins 1000000000000 --json \
     >/dev/null 2>"$work/loadgen.log" </dev/null &

@@ -227,7 +227,7 @@ fn policy_of(ops: &TenantOps, tenant: &str) -> Result<TenantPolicy, RunError> {
     if !policy.auto_create_devices {
         return Err(RunError::Configuration(format!(
             "tenant {tenant} does not create devices automatically, so it would reject this fleet; set \
-             auto_create_devices, or pass --no-verify",
+             autoCreateDevices in its settings, or pass --no-verify",
         )));
     }
     let devices: u64 = ops.cells()?.values().sum();

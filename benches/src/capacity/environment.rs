@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use muster_testkit::identities::{self, IdentityFile, Kind};
 use muster_testkit::muster::Muster;
+use muster_testkit::objects::{medium, put_in_force};
 use muster_testkit::ops::Ops;
 use muster_testkit::server::{Addresses, Ended, Server, log_errors};
 use muster_testkit::usage::resident_bytes;
@@ -153,7 +154,8 @@ impl Environment {
         })
     }
 
-    /// Starts a server on an empty data directory and waits until it is ready.
+    /// Starts a server on an empty data directory, waits until it is ready, and requires threat level medium of all
+    /// devices.
     pub(super) fn serve(&self) -> anyhow::Result<ServerProcess<'_>> {
         self.check_interrupted()?;
         let directory = tempfile::Builder::new()
@@ -171,6 +173,7 @@ impl Environment {
             let errors = log_errors(&log, 0).join("\n");
             bail!("muster serve did not become ready: {errors}");
         };
+        put_in_force(&Ops::new(&addresses.ops), TENANT, &medium())?;
         Ok(ServerProcess {
             environment: self,
             core_at_start: core_time_of(&server.id().to_string()),
@@ -198,6 +201,7 @@ hello_timeout = "60s"
 
 [ops]
 address = "127.0.0.1:0"
+allow_changes = true
 
 [store]
 directory = "{data}"

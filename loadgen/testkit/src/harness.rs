@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+pub use crate::objects::{medium, no_creation};
 pub use crate::random::Random;
 pub use crate::server::DEADLINE;
 pub use cli::{CommandOutput, muster, text};

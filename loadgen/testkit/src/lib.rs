@@ -12,6 +12,7 @@ pub mod harness;
 pub mod identities;
 pub mod latency;
 pub mod muster;
+pub mod objects;
 pub mod ops;
 pub mod oracle;
 pub mod population;

@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(policy.threshold(Platform::Ios), Threshold::Clear);
         assert_eq!(
             policy.threshold(Platform::AndroidEnterprise),
-            Threshold::Medium
+            Threshold::NotSet
         );
         assert!(policy.blocked_on_missing(Platform::Android));
         assert_eq!(policy.sensor_limits.inactive_seconds, 5);

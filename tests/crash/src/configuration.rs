@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::environment::TENANTS;
 use crate::options::Settings;
-use crate::policy::Policy;
 
 /// The backup directory of the servers on a data directory.
 pub fn backups(data: &Path) -> PathBuf {
     data.with_file_name("backups")
 }
 
-/// The configuration of a server on a data directory, with the certificates in `pki`.
-pub fn to_toml(settings: &Settings, policy: &Policy, data: &Path, pki: &Path) -> String {
+/// The configuration of a server with this number of tenants on a data directory, with the certificates in `pki`.
+pub fn to_toml(settings: &Settings, tenants: usize, data: &Path, pki: &Path) -> String {
     let Settings {
         shards,
         batch_check_ins_max,
@@ -25,7 +25,11 @@ pub fn to_toml(settings: &Settings, policy: &Policy, data: &Path, pki: &Path) ->
     } = settings;
     let backups = backups(data);
     let backups = backups.display();
-    let (data, pki, tenants) = (data.display(), pki.display(), policy.to_toml());
+    let (data, pki) = (data.display(), pki.display());
+    let tenants: String = TENANTS[..tenants]
+        .iter()
+        .map(|name| format!("[[tenants]]\nname = \"{name}\"\n"))
+        .collect();
     format!(
         r#"[listen]
 address = "127.0.0.1:0"

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_testkit::fleet::DeviceSet;
-use muster_testkit::ops::TenantOps;
+use muster_testkit::objects::put_in_force;
+use muster_testkit::ops::{Ops, TenantOps};
 use muster_testkit::random::Random;
 use muster_testkit::server::{Addresses, Server};
 use tokio::time::{sleep, timeout};
@@ -30,8 +31,9 @@ use crate::ledger::Kind;
 use crate::listing::ListedDevice;
 use crate::load::{self, kill};
 use crate::muster;
+use crate::observe;
 use crate::options::DirectoryOptions;
-use crate::policy::Policy;
+use crate::policy;
 use crate::sender::Sender;
 use crate::shared_ledger::SharedLedger;
 use crate::termination::Termination;
@@ -48,15 +50,16 @@ pub struct Directory {
     options: DirectoryOptions,
     random: Random,
     tenants: usize,
-    policy: Policy,
     senders: Vec<Sender>,
     ledger: Arc<SharedLedger>,
     /// The devices that the last check listed.
     listing: Vec<ListedDevice>,
     /// Whether a server was ever ready on it; before that it may be incomplete.
     was_ready: bool,
-    /// The policy of the last ready server.
-    last_policy: Option<Policy>,
+    /// Whether the next ready server gets other rules.
+    is_change_due: bool,
+    /// Whether all changes of rules were in force in every shard when the last server terminated.
+    are_rules_settled: bool,
     /// Whether the listing is durable and recorded in the ledger as recovered.
     is_recorded: bool,
 }
@@ -83,12 +86,12 @@ impl Directory {
             options,
             random: Random::new(seed, 1),
             tenants,
-            policy: Policy::default_for(tenants),
             senders: Vec::new(),
             ledger,
             listing: Vec::new(),
             was_ready: false,
-            last_policy: None,
+            is_change_due: false,
+            are_rules_settled: true,
             is_recorded: true,
             path,
         };
@@ -140,16 +143,13 @@ impl Directory {
         }
     }
 
-    /// Samples the changes before a restart: a new tenant, another policy set.
+    /// Samples the changes before a restart: a new tenant, other rules.
     fn sample_changes(&mut self, environment: &TestEnvironment) {
         if self.tenants < TENANTS.len() && self.random.per_mille(50) {
             self.add_fleet(environment, self.tenants);
             self.tenants += 1;
-            self.policy = std::mem::take(&mut self.policy).with_tenants(self.tenants);
         }
-        if self.random.below(1000) < self.options.policy_changes {
-            self.policy = Policy::sample(&mut self.random, self.tenants);
-        }
+        self.is_change_due |= self.random.below(1000) < self.options.policy_changes;
     }
 
     fn start(
@@ -165,7 +165,7 @@ impl Directory {
     fn command(&self, environment: &TestEnvironment, data: &Path) -> Result<Command, CrashError> {
         let file = self.path.join("muster.toml");
         let settings = &self.options.settings;
-        let text = configuration::to_toml(settings, &self.policy, data, &environment.pki());
+        let text = configuration::to_toml(settings, self.tenants, data, &environment.pki());
         fs::write(&file, text).map_err(CrashError::file(&file))?;
         let path = file.to_string_lossy();
         Ok(environment.muster.command(["serve", "--config", &*path]))
@@ -240,12 +240,19 @@ impl Directory {
         if is_power_lost(disk) {
             // Without its disk the server may answer anything, and may not have applied its policy set.
             findings.clear();
-            self.last_policy = None;
+            self.are_rules_settled = false;
         }
         if !self.is_recorded && findings.is_empty() && !is_power_lost(disk) {
             // The server has recovered the listed state, so later ones must not be older.
             self.record_recovered()?;
         }
+        if findings.is_empty() && self.is_change_due && !is_power_lost(disk) {
+            let changed = self.change_rules(&addresses.ops).await;
+            if !is_power_lost(disk) {
+                findings.extend(changed.err());
+            }
+        }
+        self.are_rules_settled &= !termination.changes_rules();
         if !findings.is_empty() {
             // A server that reaches its kill point during the checks may fail to answer.
             let may_end = matches!(termination, Termination::AtKillPoint(..));
@@ -304,14 +311,30 @@ impl Directory {
         senders
     }
 
+    /// Changes the rules of all tenants, as an operator does.
+    async fn change_rules(&mut self, ops: &str) -> Result<(), Finding> {
+        self.are_rules_settled = false;
+        for name in TENANTS.iter().take(self.tenants) {
+            let rules = policy::sample(&mut self.random);
+            let ops = Ops::with_timeout(ops, observe::ANSWER_TIMEOUT);
+            let change = move || put_in_force(&ops, name, &rules);
+            let changed = tokio::task::spawn_blocking(change).await;
+            let changed = changed.map_err(|error| Finding::Behavior(error.to_string()))?;
+            changed.map_err(|error| Finding::Behavior(format!("rules cannot change: {error}")))?;
+        }
+        self.is_change_due = false;
+        self.are_rules_settled = true;
+        Ok(())
+    }
+
     /// Compares a server that has just become ready with the listing of its disk.
     fn check_running(&mut self, environment: &TestEnvironment, ops: &str) -> Vec<Finding> {
-        let comparison = match &self.last_policy {
-            Some(policy) if *policy == self.policy => Comparison::Full,
-            _ => Comparison::Reported,
+        let comparison = match self.are_rules_settled {
+            true => Comparison::Full,
+            false => Comparison::Reported,
         };
         self.was_ready = true;
-        self.last_policy = Some(self.policy.clone());
+        self.are_rules_settled = true;
         let recount = match environment.muster.recount_online(ops) {
             Ok(recount) => recount,
             Err(refusal) => return vec![Finding::Behavior(refusal.to_string())],

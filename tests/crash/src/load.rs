@@ -35,9 +35,6 @@ const RECOUNT_EVERY: u64 = 4;
 /// Prefix of the names of the kill points of a backup.
 pub const BACKUP_POINTS: &str = "store.backup.";
 
-/// Prefix of the names of the kill points of a change of the control plane.
-const CHANGE_POINTS: &str = "store.control.";
-
 /// How long a disk hangs.
 const HANG_TIME: Duration = Duration::from_secs(10);
 
@@ -226,7 +223,7 @@ impl Load {
                     () = server.gone() => true,
                     () = self.wait_for(*records) => false,
                     () = backups, if name.starts_with(BACKUP_POINTS) => false,
-                    () = changes, if name.starts_with(CHANGE_POINTS) => false,
+                    () = changes, if termination.changes_rules() => false,
                 };
                 if is_gone {
                     server.end().await

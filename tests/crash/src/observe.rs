@@ -15,7 +15,7 @@ use crate::check::Finding;
 pub const DETECTION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The server answers every request within five seconds, if only with an error.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One observation of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

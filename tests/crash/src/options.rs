@@ -174,7 +174,7 @@ pub struct DirectoryOptions {
     pub fleet: FleetOptions,
     /// Cycles on this directory.
     pub cycles: u64,
-    /// Restarts with another policy set, per thousand.
+    /// Restarts after which operators change rules, per thousand.
     pub policy_changes: u64,
 }
 

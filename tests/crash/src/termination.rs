@@ -16,6 +16,9 @@ use crate::sampling::{log_uniform, uniform};
 /// The highest number of acknowledged records that a termination waits for.
 const RECORDS_MAX: u64 = 30_000;
 
+/// Prefix of the names of the kill points of a change of the control plane.
+const CHANGE_POINTS: &str = "store.control.";
+
 /// The environment variable that configures the kill points of `muster-failpoints`.
 pub const FAILPOINTS: &str = "FAILPOINTS";
 
@@ -97,6 +100,11 @@ impl Termination {
                 "the server ended by itself: {ended:?}"
             ))),
         }
+    }
+
+    /// Whether rules change under load until the server terminates.
+    pub fn changes_rules(&self) -> bool {
+        matches!(self, Self::AtKillPoint(name, ..) if name.starts_with(CHANGE_POINTS))
     }
 
     /// The environment of the server: kill points are configured by a variable.

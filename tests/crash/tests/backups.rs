@@ -11,7 +11,6 @@ use muster_crash::environment::TestEnvironment;
 use muster_crash::muster::restore;
 use muster_crash::observe::{back_up, get};
 use muster_crash::options::DirectoryOptions;
-use muster_crash::policy::Policy;
 use muster_testkit::muster::Muster;
 use muster_testkit::server::{Ended, Server};
 
@@ -42,9 +41,9 @@ fn source() -> Option<Source> {
             return None;
         }
     };
-    let (settings, policy) = (DirectoryOptions::sample(1).settings, Policy::default_for(1));
+    let settings = DirectoryOptions::sample(1).settings;
     let file = directory.join("muster.toml");
-    let text = configuration::to_toml(&settings, &policy, &data, &environment.pki());
+    let text = configuration::to_toml(&settings, 1, &data, &environment.pki());
     fs::write(&file, text).expect("the file is written");
     let command = environment
         .muster

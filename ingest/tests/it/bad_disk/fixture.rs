@@ -5,24 +5,23 @@ use std::fs;
 use std::path::Path;
 
 use muster_cli::offline::tenant_names;
-use muster_engine::ShardLimits;
+use muster_engine::{ShardLimits, TenantPolicy, Threshold};
 use muster_ingest::recount::counters;
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 use muster_store::{Store, StoreConfig};
-use muster_wire::Flags;
+use muster_wire::{Flags, Platform};
 use serde_json::{Value, json};
 
 use crate::harness::*;
 
-/// Rules of the second server, so that a directory contains two revisions.
-const STRICT: &str = r#"
-[[tenants]]
-name = "contoso"
-secure_by_default = true
-threat_threshold = { windows = "clear", iOS = "low" }
-[[tenants]]
-name = "fabrikam"
-"#;
+/// Rules of a tenant under the second server, so that a directory contains several revisions.
+fn strict() -> TenantPolicy {
+    let mut strict = medium();
+    strict.secure_by_default = true;
+    strict.set_threshold(Platform::Windows, Threshold::Clear);
+    strict.set_threshold(Platform::Ios, Threshold::Low);
+    strict
+}
 
 const DEVICES: u64 = 40;
 
@@ -66,13 +65,12 @@ pub(crate) enum Ending {
 pub(crate) fn make(ending: Ending, to: &Path) {
     let place = Installation::new();
     let mut random = Random::new(1, 0);
-    let server = place.start_with(&Settings::default());
+    let server = place.start();
+    server.ops.require_medium();
     send(&server, &place, &mut random, 1);
     server.stop();
-    let server = place.start_with(&Settings {
-        tenants: STRICT.to_owned(),
-        ..Settings::default()
-    });
+    let server = place.start();
+    server.ops.put_in_force("contoso", &strict());
     send(&server, &place, &mut random, 2);
     match ending {
         Ending::Killed => server.kill(),

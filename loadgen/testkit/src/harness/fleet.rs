@@ -128,6 +128,13 @@ impl Oracle {
         }
     }
 
+    /// An oracle for the rules of [`Ops::require_medium`](super::Ops::require_medium).
+    pub fn with_medium() -> Self {
+        let mut oracle = Self::new();
+        oracle.set_policy(vec![crate::objects::medium(); oracle.tenants.len()]);
+        oracle
+    }
+
     /// Replaces the rules.
     pub fn set_policy(&mut self, rules: Vec<TenantPolicy>) {
         self.policy = PolicySet::new(Revision(self.policy.revision().0 + 1), rules);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use muster_engine::TenantPolicy;
 use muster_wire::DeviceId;
 use serde_json::Value;
 
 use super::before_deadline;
-use crate::ops;
 pub use crate::ops::Changed;
+use crate::{objects, ops};
 
 /// Numbers of devices by tenant and facet word.
 pub type Cells = BTreeMap<(String, u64), u64>;
@@ -57,6 +58,22 @@ impl Ops {
             text => serde_json::from_str(text).expect("the answer is JSON"),
         };
         (changed, body)
+    }
+
+    /// Changes the objects of a tenant so that these rules follow.
+    #[track_caller]
+    pub fn put_in_force(&self, tenant: &str, rules: &TenantPolicy) {
+        objects::put_in_force(&self.ops, tenant, rules).expect("the server allows changes");
+        let followed = ops::TenantOps::new(&self.base, tenant).policy();
+        assert_eq!(&followed.expect("the endpoint answers"), rules);
+    }
+
+    /// Requires threat level medium of all devices of the tenants of the default settings.
+    #[track_caller]
+    pub fn require_medium(&self) {
+        for tenant in ["contoso", "fabrikam"] {
+            self.put_in_force(tenant, &objects::medium());
+        }
     }
 
     /// Gets a path; returns the JSON of a response with status 200.

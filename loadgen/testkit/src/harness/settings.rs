@@ -36,13 +36,13 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Two shards, and the tenants contoso and fabrikam with the default rules.
+    /// Two shards, the tenants contoso and fabrikam with the default rules, and operators who may change them.
     fn default() -> Self {
         Self {
             quic_port: 0,
             ops_port: 0,
             listen: String::new(),
-            ops: String::new(),
+            ops: "allow_changes = true".to_owned(),
             directory: "data",
             store: String::new(),
             shards: "count = 2".to_owned(),

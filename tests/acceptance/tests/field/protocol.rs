@@ -83,12 +83,7 @@ fn x24_an_ack_lists_the_rejections_by_shards_of_the_frames_it_covers() {
     session.check_ins(&[known()]);
     assert_eq!(session.acknowledged(1).0.accepted, 1);
     session.goodbye();
-    server.stop();
-    let tenants = "[[tenants]]\nname = \"contoso\"\nauto_create_devices = false\n".to_owned();
-    let server = place.start_with(&Settings {
-        tenants,
-        ..Settings::default()
-    });
+    server.ops.put_in_force("contoso", &no_creation());
     let mut session = server.session(&place.pki, &credentials);
     for round in 0..20 {
         // These devices are in all shards.

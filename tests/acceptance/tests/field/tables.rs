@@ -126,6 +126,9 @@ fn x1_a_tenant_that_fills_tables_holds_nobody_else_up() {
     let place = Installation::new();
     let (settings, pki) = (settings(), &place.pki);
     let server = place.start_with(&settings);
+    for tenant in ["evil", "victim"] {
+        server.ops.put_in_force(tenant, &medium());
+    }
     let [evil, victim] = ["evil", "victim"].map(|tenant| pki.gateway(tenant, "gw-1"));
     let fleet = |seq, risk| frames((0..FLEET).map(|n| check_in(device(n), seq, risk)), FLEET);
     accepts(&server, pki, &victim, &fleet(1, Risk::Low), FLEET);

@@ -20,8 +20,9 @@ fn finish(client: Client, oracle_answers: [u64; 3]) {
 fn the_counts_of_one_gateway_equal_those_of_the_model() {
     let place = Installation::new();
     let server = place.start();
+    server.ops.require_medium();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let (mut random, mut oracle) = (Random::new(1, 0), Oracle::new());
+    let (mut random, mut oracle) = (Random::new(1, 0), Oracle::with_medium());
     for round in 1..=5 {
         let fleet: Vec<CheckInRecord> = (0..1000)
             .map(|number| random_check_in(&mut random, device(number), round))
@@ -44,8 +45,9 @@ fn the_counts_of_one_gateway_equal_those_of_the_model() {
 fn repeated_and_reordered_check_ins_have_the_outcomes_and_counts_of_the_model() {
     let place = Installation::new();
     let server = place.start();
+    server.ops.require_medium();
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
-    let (mut random, mut oracle) = (Random::new(2, 0), Oracle::new());
+    let (mut random, mut oracle) = (Random::new(2, 0), Oracle::with_medium());
     let mut sent: Vec<CheckInRecord> = Vec::new();
     for seq in 1..=2000_u64 {
         let number = random.below(100);
@@ -75,7 +77,8 @@ fn repeated_and_reordered_check_ins_have_the_outcomes_and_counts_of_the_model() 
 fn tenants_with_the_same_device_ids_are_counted_separately() {
     let place = Installation::new();
     let server = place.start();
-    let mut oracle = Oracle::new();
+    server.ops.require_medium();
+    let mut oracle = Oracle::with_medium();
     let clients = ["contoso", "fabrikam"].map(|tenant| {
         let client = server.client(&place.pki, &place.pki.gateway(tenant, "gw-1"));
         (tenant, client, Random::new(tenant.len() as u64, 0))
@@ -102,7 +105,8 @@ fn many_concurrent_connections_lose_and_duplicate_nothing() {
     const CLIENTS: u64 = 8;
     let place = Installation::new();
     let server = place.start();
-    let mut oracle = Oracle::new();
+    server.ops.require_medium();
+    let mut oracle = Oracle::with_medium();
     let tasks: Vec<_> = (0..CLIENTS)
         .map(|number| {
             let credentials = place.pki.gateway("contoso", &format!("gw-{number}"));
@@ -144,6 +148,7 @@ fn many_concurrent_connections_lose_and_duplicate_nothing() {
 fn a_device_behind_several_gateways_is_counted_by_its_newest_check_in() {
     let place = Installation::new();
     let server = place.start();
+    server.ops.require_medium();
     let mut random = Random::new(4, 0);
     // Never onboarded, because whether a device ever was onboarded depends on the order of arrival.
     let mut not_onboarded = |seq: u64, number: u64| loop {
@@ -175,7 +180,7 @@ fn a_device_behind_several_gateways_is_counted_by_its_newest_check_in() {
         answered += progress.accepted + progress.duplicate + progress.stale;
     }
     assert_eq!(answered, 16_000);
-    let mut oracle = Oracle::new();
+    let mut oracle = Oracle::with_medium();
     oracle.check_ins("contoso", &fleet);
     assert_eq!(server.ops.cells(), oracle.cells());
 }
@@ -184,10 +189,11 @@ fn a_device_behind_several_gateways_is_counted_by_its_newest_check_in() {
 fn a_device_and_a_gateway_work_side_by_side_with_inventories() {
     let place = Installation::new();
     let server = place.start();
+    server.ops.require_medium();
     let own = device(7_000_000);
     let gateway = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     let single = server.client(&place.pki, &place.pki.device("contoso", own));
-    let (mut random, mut oracle) = (Random::new(5, 0), Oracle::new());
+    let (mut random, mut oracle) = (Random::new(5, 0), Oracle::with_medium());
     for seq in 1..=20 {
         let fleet: Vec<CheckInRecord> = (0..100)
             .map(|number| random_check_in(&mut random, device(number), seq))
@@ -234,6 +240,7 @@ fn a_device_and_a_gateway_work_side_by_side_with_inventories() {
 
     server.stop();
     let server = place.start();
+    server.ops.require_medium();
     assert_eq!(server.ops.cells(), oracle.cells());
     assert_eq!(server.ops.device("contoso", own), Some(shown));
 }

@@ -1,22 +1,12 @@
-//! Rules change with the configuration, at a restart.
+//! Rules follow from the objects of a tenant, at once and after a restart.
 
 use muster_engine::{TenantPolicy, Threshold};
 use muster_wire::Platform;
 
 use crate::harness::*;
 
-const STRICT: &str = r#"
-[[tenants]]
-name = "contoso"
-secure_by_default = true
-threat_threshold = { windows = "clear", iOS = "clear", android = "notSet" }
-blocked_on_missing_partner_data = { windows = true, iOS = true }
-[[tenants]]
-name = "fabrikam"
-"#;
-
 fn strict() -> TenantPolicy {
-    let mut strict = TenantPolicy::default();
+    let mut strict = medium();
     strict.secure_by_default = true;
     strict.set_threshold(Platform::Windows, Threshold::Clear);
     strict.set_threshold(Platform::Ios, Threshold::Clear);
@@ -30,7 +20,9 @@ fn strict() -> TenantPolicy {
 fn new_rules_apply_to_stored_devices_without_a_check_in() {
     let place = Installation::new();
     let server = place.start();
-    let (mut random, mut oracle) = (Random::new(11, 0), Oracle::new());
+    assert_eq!(server.ops.policy("contoso")["revision"], 1);
+    server.ops.require_medium();
+    let (mut random, mut oracle) = (Random::new(11, 0), Oracle::with_medium());
     for tenant in ["contoso", "fabrikam"] {
         let client = server.client(&place.pki, &place.pki.gateway(tenant, "gw-1"));
         let fleet: Vec<_> = (0..1000)
@@ -41,23 +33,18 @@ fn new_rules_apply_to_stored_devices_without_a_check_in() {
         wait(client.close()).unwrap();
     }
     assert_eq!(server.ops.cells(), oracle.cells());
-    assert_eq!(server.ops.policy("contoso")["revision"], 1);
+    let revision = server.ops.policy("contoso")["revision"].clone();
     let lenient = server.ops.total()["compliance"].clone();
     server.stop();
 
     // The same rules are the same revision.
     let server = place.start();
-    assert_eq!(server.ops.policy("contoso")["revision"], 1);
+    assert_eq!(server.ops.policy("contoso")["revision"], revision);
     assert_eq!(server.ops.total()["compliance"], lenient);
-    server.stop();
 
-    oracle.set_policy(vec![strict(), TenantPolicy::default()]);
-    let settings = Settings {
-        tenants: STRICT.to_owned(),
-        ..Settings::default()
-    };
-    let server = place.start_with(&settings);
-    assert_eq!(server.ops.policy("contoso")["revision"], 2);
+    oracle.set_policy(vec![strict(), medium()]);
+    server.ops.put_in_force("contoso", &strict());
+    assert_ne!(server.ops.policy("contoso")["revision"], revision);
     assert_eq!(server.ops.policy("contoso")["thresholds"]["iOS"], "clear");
     assert_eq!(
         server
@@ -74,7 +61,7 @@ fn new_rules_apply_to_stored_devices_without_a_check_in() {
     // The results of the new rules are durable, and new check-ins are evaluated by them.
     server.kill();
     assert_eq!(place.recount()["verified"], true);
-    let server = place.start_with(&settings);
+    let server = place.start();
     assert_eq!(server.ops.cells(), oracle.cells());
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     let fleet: Vec<_> = (0..100)
@@ -86,14 +73,15 @@ fn new_rules_apply_to_stored_devices_without_a_check_in() {
     assert_eq!(server.ops.cells(), oracle.cells());
 }
 
-/// A tenant that is no longer configured is refused, but its devices are kept.
+/// A tenant that is no longer configured is refused, but its devices and rules are kept.
 #[test]
 fn a_tenant_that_is_no_longer_configured_keeps_its_devices_and_is_refused() {
     let place = Installation::new();
     let server = place.start();
     let credentials = place.pki.gateway("fabrikam", "gw-1");
     let client = server.client(&place.pki, &credentials);
-    let (mut random, mut oracle) = (Random::new(12, 0), Oracle::new());
+    server.ops.require_medium();
+    let (mut random, mut oracle) = (Random::new(12, 0), Oracle::with_medium());
     let fleet: Vec<_> = (0..50)
         .map(|number| random_check_in(&mut random, device(number), 1))
         .collect();

@@ -163,13 +163,11 @@ fn question_in_which_order_the_frames_of_a_stream_are_applied() {
 #[test]
 fn question_which_of_several_reasons_wins() {
     let place = Installation::new();
-    let tenants = "[[tenants]]\nname = \"contoso\"\n\
-                   [[tenants]]\nname = \"fabrikam\"\nauto_create_devices = false\n";
     let server = place.start_with(&Settings {
         shards: "count = 1\ndevices_max = 1".to_owned(),
-        tenants: tenants.to_owned(),
         ..Settings::default()
     });
+    server.ops.put_in_force("fabrikam", &no_creation());
     let of = |tenant, own| place.pki.device(tenant, device(own));
     let check_in = |number| *random_check_in(&mut Random::new(1, 0), device(number), 5).as_bytes();
     let bad = |number| {

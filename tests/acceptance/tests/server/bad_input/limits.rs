@@ -27,13 +27,7 @@ fn devices_that_the_tenant_does_not_create_are_rejected() {
     let mut session = server.session(&place.pki, &credentials);
     assert_eq!(answer(&mut session, 1, 1, 1), Ok(()));
     session.goodbye();
-    server.stop();
-
-    let tenants = "[[tenants]]\nname = \"contoso\"\nauto_create_devices = false\n".to_owned();
-    let server = place.start_with(&Settings {
-        tenants,
-        ..Settings::default()
-    });
+    server.ops.put_in_force("contoso", &no_creation());
     let mut session = server.session(&place.pki, &credentials);
     assert_eq!(answer(&mut session, 1, 1, 2), Ok(()), "a known device");
     let cells = server.ops.cells();

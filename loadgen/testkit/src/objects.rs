@@ -1,0 +1,129 @@
+//! Rules of a tenant, made as an operator makes them: its settings, its connector and its compliance policies.
+//!
+//! Blocking, like [`Ops`]. Needs `ops.allow_changes` in the configuration of the server.
+
+use muster_engine::{TenantPolicy, Threshold};
+use muster_wire::Platform;
+use serde_json::{Value, json};
+
+use crate::ops::{Ops, OpsError};
+
+/// The id of the connector of Microsoft Defender for Endpoint.
+pub const DEFENDER: &str = "fc780465-2017-40d4-a0c5-307022471b92";
+
+/// The types of policies, one for each platform with a threshold.
+const TYPES: [(Platform, &str); 4] = [
+    (
+        Platform::Windows,
+        "#microsoft.graph.windows10CompliancePolicy",
+    ),
+    (Platform::Ios, "#microsoft.graph.iosCompliancePolicy"),
+    (
+        Platform::Android,
+        "#microsoft.graph.androidCompliancePolicy",
+    ),
+    (
+        Platform::AndroidEnterprise,
+        "#microsoft.graph.androidWorkProfileCompliancePolicy",
+    ),
+];
+
+/// Threshold medium on every platform that has one.
+pub fn medium() -> TenantPolicy {
+    TenantPolicy::with_threshold(Threshold::Medium)
+}
+
+/// The default, except that unknown devices are rejected.
+pub fn no_creation() -> TenantPolicy {
+    let mut rules = TenantPolicy::default();
+    rules.auto_create_devices = false;
+    rules
+}
+
+/// Changes the objects of a tenant so that these rules follow: settings, a connector that is on for all platforms, and
+/// one policy a platform, which is created unless there is one. Limits of silence are left alone, and both kinds of
+/// Android block on missing data if one of them does.
+///
+/// # Errors
+/// If a request fails or is refused. Then some of the objects may have been changed.
+pub fn put_in_force(ops: &Ops, tenant: &str, rules: &TenantPolicy) -> Result<(), OpsError> {
+    let tenant = format!("/tenants/{tenant}");
+    let settings = json!({
+        "secureByDefault": rules.secure_by_default,
+        "autoCreateDevices": rules.auto_create_devices,
+    });
+    send(ops, "PATCH", &format!("{tenant}/settings"), &settings)?;
+    let android = [Platform::Android, Platform::AndroidEnterprise];
+    let connector = json!({
+        "windowsEnabled": true,
+        "windowsDeviceBlockedOnMissingPartnerData": rules.blocked_on_missing(Platform::Windows),
+        "iosEnabled": true,
+        "iosDeviceBlockedOnMissingPartnerData": rules.blocked_on_missing(Platform::Ios),
+        "androidEnabled": true,
+        "androidDeviceBlockedOnMissingPartnerData":
+            android.iter().any(|platform| rules.blocked_on_missing(*platform)),
+    });
+    let connectors = format!("{tenant}/mobileThreatDefenseConnectors/{DEFENDER}");
+    send(ops, "PUT", &connectors, &connector)?;
+    let policies = format!("{tenant}/deviceCompliancePolicies");
+    let existing = read(ops, &policies)?;
+    for (platform, of_type) in TYPES {
+        let level = level(rules.threshold(platform));
+        let mut all = existing["value"].as_array().into_iter().flatten();
+        let policy = all.find(|policy| policy["@odata.type"] == of_type);
+        match policy.and_then(|policy| policy["id"].as_str()) {
+            Some(id) => {
+                let body = json!({ "deviceThreatProtectionRequiredSecurityLevel": level });
+                send(ops, "PATCH", &format!("{policies}/{id}"), &body)?;
+            }
+            None => send(ops, "POST", &policies, &policy_document(of_type, level))?,
+        }
+    }
+    Ok(())
+}
+
+/// A policy that requires a level of all devices.
+pub fn policy_document(of_type: &str, level: &str) -> Value {
+    json!({
+        "@odata.type": of_type,
+        "displayName": "Threat level",
+        "deviceThreatProtectionEnabled": true,
+        "deviceThreatProtectionRequiredSecurityLevel": level,
+        "assignments": [{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }],
+    })
+}
+
+const fn level(threshold: Threshold) -> &'static str {
+    match threshold {
+        Threshold::NotSet => "notSet",
+        Threshold::Clear => "secured",
+        Threshold::Low => "low",
+        Threshold::Medium => "medium",
+        Threshold::High => "high",
+    }
+}
+
+fn send(ops: &Ops, method: &str, path: &str, body: &Value) -> Result<(), OpsError> {
+    let changed = ops.change(method, path, None, &body.to_string())?;
+    succeeded(ops, path, changed.status, &changed.text)
+}
+
+fn read(ops: &Ops, path: &str) -> Result<Value, OpsError> {
+    let (status, text) = ops.get(path)?;
+    succeeded(ops, path, status, &text)?;
+    serde_json::from_str(&text).map_err(|error| OpsError::NotUnderstood {
+        url: format!("{}{path}", ops.base()),
+        problem: error.to_string(),
+    })
+}
+
+fn succeeded(ops: &Ops, path: &str, status: u16, text: &str) -> Result<(), OpsError> {
+    if (200..300).contains(&status) {
+        return Ok(());
+    }
+    Err(OpsError::Refused {
+        url: format!("{}{path}", ops.base()),
+        status,
+        text: text.chars().take(200).collect(),
+    })
+}
