@@ -20,8 +20,6 @@ use muster_wire::{
 const CONFIGURATION: &str = r#"
 [[tenants]]
 name = "contoso"
-secure_by_default = true
-threat_threshold = { windows = "low", iOS = "clear" }
 [store]
 directory = "data"
 [listen]
