@@ -53,6 +53,7 @@ pub mod fleet;
 pub mod frames;
 pub mod injected_fault;
 pub mod oracle;
+pub mod rules;
 pub mod seeds;
 pub mod server;
 pub mod settings;

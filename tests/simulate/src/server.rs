@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Revision, Shard, ShardId, ShardMap, TenantIndex, TenantPolicy};
+use muster_control::ControlPlane;
+use muster_engine::{PolicySet, Shard, ShardId, ShardMap, TenantIndex};
 use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
@@ -25,6 +26,7 @@ use muster_testkit::random::Random;
 
 use crate::disk::SimulatedDisk;
 use crate::injected_fault::InjectedFault;
+use crate::rules::{self, Decided};
 use crate::settings::Settings;
 
 /// Capacity of a control channel, as in the server.
@@ -66,6 +68,8 @@ pub struct Server {
     pub workers: Vec<Worker>,
     /// The writer.
     pub groups: Groups,
+    /// The objects of all tenants.
+    pub plane: ControlPlane,
     /// The latest policy set.
     pub policy: Arc<PolicySet>,
     /// How far a stop has come.
@@ -105,20 +109,22 @@ impl Server {
                 .tenant_index(name)
                 .map_err(|error| error.to_string())?;
         }
-        let policy = latest_policy(&store, tenants.len())?;
+        let (plane, policy) =
+            rules::recover(&store, tenants.len()).map_err(|error| error.to_string())?;
         let options = RecoverOptions {
             limits: settings.limits,
             hash_seed: start.hash_seed,
         };
         let (shards, writer) =
             recovery::recover(&store, options).map_err(|error| error.to_string())?;
-        Ok(Self::assemble(store, shards, writer, policy, start))
+        Ok(Self::assemble(store, shards, writer, plane, policy, start))
     }
 
     fn assemble(
         store: Store,
         shards: Vec<Shard>,
         writer: Writer,
+        plane: ControlPlane,
         policy: Arc<PolicySet>,
         start: &StartOptions<'_>,
     ) -> Self {
@@ -182,6 +188,7 @@ impl Server {
             pending_controls: workers.iter().map(|_| VecDeque::new()).collect(),
             workers,
             groups,
+            plane,
             policy,
             stop: StopPhase::Running,
             controls,
@@ -224,17 +231,27 @@ impl Server {
         self.pending_controls[shard].push_back(control);
     }
 
-    /// Stores a policy set, then sends it to every shard. A failed write changes nothing.
-    pub fn put_policy(&mut self, policy: Arc<PolicySet>, injected_fault: Option<InjectedFault>) {
-        if injected_fault != Some(InjectedFault::PolicyNotStored)
-            && self
-                .store
-                .put_policy_set(policy.revision(), &policy.encode())
-                .is_err()
-        {
+    /// Makes a command durable, then sends the policy set that follows from it to every shard. A failed write changes
+    /// nothing.
+    pub fn carry_out(&mut self, decided: Decided, injected_fault: Option<InjectedFault>) {
+        let Decided {
+            entry,
+            plane,
+            policy,
+        } = decided;
+        let stored = match injected_fault {
+            Some(InjectedFault::PolicyNotStored) => None,
+            _ => policy.as_ref().map(|policy| policy.encode()),
+        };
+        let appended =
+            self.store
+                .append_control(entry.revision, &entry.encode(), stored.as_deref());
+        if appended.is_err() {
             self.context.phase.advance(Phase::Poisoned);
             return;
         }
+        self.plane = plane;
+        let Some(policy) = policy else { return };
         for shard in 0..self.workers.len() {
             self.send_control(shard, Control::policy(&policy));
         }
@@ -366,20 +383,4 @@ fn commit_pool(
             .expect("the channel has room for all commits");
     }
     (return_sender, returned)
-}
-
-/// The latest policy set of the store; a new store gets one with default policies.
-fn latest_policy(store: &Store, tenants: usize) -> Result<Arc<PolicySet>, String> {
-    let latest = store
-        .policy_set_latest()
-        .map_err(|error| error.to_string())?;
-    if let Some((_, bytes)) = latest {
-        let policy = PolicySet::decode(&bytes).ok_or("the latest policy set is unreadable")?;
-        return Ok(Arc::new(policy));
-    }
-    let policy = PolicySet::new(Revision(1), vec![TenantPolicy::default(); tenants]);
-    store
-        .put_policy_set(Revision(1), &policy.encode())
-        .map_err(|error| error.to_string())?;
-    Ok(Arc::new(policy))
 }

@@ -3,9 +3,8 @@
 //! Values are small, so that a run reaches every bound: inboxes with room for one shard batch, batches of one
 //! check-in, a checkpoint every few journal values.
 
-use muster_engine::{ShardLimits, TenantPolicy, Threshold};
+use muster_engine::ShardLimits;
 use muster_testkit::random::Random;
-use muster_wire::Platform;
 
 /// The settings of one run.
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ pub struct EventRates {
     pub connection_loss: u64,
     /// An operator stops the server.
     pub stop: u64,
-    /// An operator changes the policy set.
+    /// An operator changes an object of a tenant.
     pub policy_change: u64,
     /// Seconds, hours or days pass at once.
     pub clock_jump: u64,
@@ -94,20 +93,4 @@ impl EventRates {
             clock_jump: random.choose(&[100, 1_000, 5_000]),
         }
     }
-}
-
-/// Samples the policy of one tenant among all that an operator can set.
-pub(crate) fn sample_policy(random: &mut Random) -> TenantPolicy {
-    let mut policy = TenantPolicy::default();
-    policy.secure_by_default = random.below(2) == 0;
-    policy.auto_create_devices = random.below(5) != 0;
-    if random.below(3) == 0 {
-        policy.sensor_limits.inactive_seconds = 3_600 * (1 + random.below(200) as u32);
-        policy.sensor_limits.no_sensor_data_seconds = 3_600 * (1 + random.below(48) as u32);
-    }
-    for &platform in Platform::ALL {
-        policy.set_threshold(platform, random.choose(Threshold::ALL));
-        policy.set_blocked_on_missing(platform, random.below(2) == 0);
-    }
-    policy
 }

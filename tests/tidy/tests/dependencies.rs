@@ -21,7 +21,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("fuzz", &["ingest", "control", "store", "engine", "wire"]),
     (
         "simulate",
-        &["ingest", "store", "engine", "wire", "testkit"],
+        &["ingest", "control", "store", "engine", "wire", "testkit"],
     ),
     (
         "benches",

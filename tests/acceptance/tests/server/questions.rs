@@ -333,6 +333,8 @@ fn levels(source: &str) -> Vec<(String, Option<usize>)> {
 #[test]
 fn question_r2_row_7_a_level_is_missing_only_if_no_source_gives_one() {
     let victim = Victim::new(&Settings::default());
+    victim.server.ops.require_medium();
+    victim.oracle.borrow_mut().set_policy(vec![medium(); 2]);
     let (by_risk, by_partner) = (levels("Defender"), levels("another partner"));
     assert_eq!(
         (by_risk.len(), by_partner.len()),

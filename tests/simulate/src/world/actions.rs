@@ -88,7 +88,7 @@ impl World {
             self.begin_stop();
         }
         if self.chance(policy_change) {
-            self.change_policy();
+            self.change_rules();
         }
         if self.chance(clock_jump) {
             let seconds_max = self.random.choose(&[2, 90, 400, 3_600, 100_000, 900_000]);

@@ -1,10 +1,8 @@
-//! What operators do: they change policies, recount, and look up devices.
+//! What operators do: they change objects of tenants, recount, and look up devices.
 //!
 //! Bounded to one request of each kind at a time. A shard may be paused for a recount over many steps.
 
-use std::sync::Arc;
-
-use muster_engine::{PolicySet, Revision, ShardId};
+use muster_engine::ShardId;
 use muster_ingest::phase::Phase;
 use muster_ingest::recount::{count_shard, counters_of, judged_until};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
@@ -12,8 +10,9 @@ use tokio::sync::oneshot;
 
 use super::World;
 use crate::fleet::Device;
+use crate::rules;
 use crate::server::StopPhase;
-use crate::settings::sample_policy;
+
 use crate::violation::Violation;
 
 /// Requests that are not answered yet.
@@ -34,22 +33,26 @@ impl Operator {
 }
 
 impl World {
-    /// Changes the policy of every tenant: the set is stored, then sent to the shards.
-    pub(super) fn change_policy(&mut self) {
+    /// Changes an object of a tenant.
+    pub(super) fn change_rules(&mut self) {
         let Some(server) = &mut self.server else {
             return;
         };
         if server.phase() != Phase::Serving {
             return;
         }
-        let tenants = (0..self.settings.tenants).map(|_| sample_policy(&mut self.random));
-        let revision = Revision(server.policy.revision().0 + 1);
-        let policy = Arc::new(PolicySet::new(revision, tenants.collect()));
-        self.trace
-            .record("policy", 0, &[("revision", u64::from(revision.0))]);
-        self.summary.policy_revisions += 1;
-        self.oracle.add_policy(&policy);
-        server.put_policy(policy, self.options.injected_fault);
+        let (plane, latest) = (&server.plane, &server.policy);
+        let Some(decided) = rules::decide(plane, latest, &mut self.random, self.clock.wall())
+        else {
+            return;
+        };
+        let revision = u64::from(decided.entry.revision.0);
+        self.trace.record("change", 0, &[("revision", revision)]);
+        if let Some(policy) = &decided.policy {
+            self.summary.policy_revisions += 1;
+            self.oracle.add_policy(policy);
+        }
+        server.carry_out(decided, self.options.injected_fault);
     }
 
     /// An operator requests a recount or a device, or reads the answer.

@@ -1,0 +1,168 @@
+//! Rules of the tenants of a simulated server: the replay of its control log, and the commands of its operators.
+//!
+//! What `ControlService` and the start of the server do, without waiting. Bounded by the limits of `muster-control`;
+//! random commands create at most [`POLICIES_MAX`] policies for a tenant.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use muster_control::{
+    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Key, ObjectId, Precondition, Properties,
+    compile,
+};
+use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
+use muster_store::Store;
+use muster_testkit::objects::policy_document;
+use muster_testkit::random::Random;
+use serde_json::{Value, json};
+
+/// More would only hide one another: the lowest threshold of a platform decides.
+const POLICIES_MAX: usize = 6;
+
+const TYPES: [&str; 5] = [
+    "#microsoft.graph.windows10CompliancePolicy",
+    "#microsoft.graph.iosCompliancePolicy",
+    "#microsoft.graph.androidCompliancePolicy",
+    "#microsoft.graph.androidWorkProfileCompliancePolicy",
+    "#microsoft.graph.androidDeviceOwnerCompliancePolicy",
+];
+
+const LEVELS: [&str; 6] = ["unavailable", "notSet", "secured", "low", "medium", "high"];
+
+/// A command that has been decided.
+#[derive(Debug)]
+pub struct Decided {
+    /// What is appended to the control log.
+    pub entry: Entry,
+    /// The objects afterwards.
+    pub plane: ControlPlane,
+    /// The policy set that follows, if it differs from the latest.
+    pub policy: Option<Arc<PolicySet>>,
+}
+
+/// Replays the control log of a store. The latest policy set must follow from it; a new store gets one.
+pub(crate) fn recover(
+    store: &Store,
+    tenants: usize,
+) -> Result<(ControlPlane, Arc<PolicySet>), Box<dyn Error>> {
+    let mut plane = ControlPlane::default();
+    store
+        .snapshot()
+        .control_log::<Box<dyn Error>>(|_, bytes| Ok(plane.apply(&Entry::decode(bytes)?)?))?;
+    let indexes = (0..tenants as u16).map(TenantIndex);
+    let rules: Vec<_> = indexes.map(|tenant| compile(&plane, tenant)).collect();
+    let policy = match store.policy_set_latest()? {
+        Some((_, bytes)) => {
+            PolicySet::decode(&bytes).ok_or("the latest policy set is unreadable")?
+        }
+        None => {
+            let policy = PolicySet::new(Revision(1), rules.clone());
+            store.put_policy_set(policy.revision(), &policy.encode())?;
+            policy
+        }
+    };
+    if policy.tenants() != rules {
+        return Err("the latest policy set does not follow from the control log".into());
+    }
+    plane.skip_to(policy.revision());
+    Ok((plane, Arc::new(policy)))
+}
+
+/// Decides a random command; `None` if it is refused or would change nothing.
+pub(crate) fn decide(
+    plane: &ControlPlane,
+    latest: &PolicySet,
+    random: &mut Random,
+    at: Timestamp,
+) -> Option<Decided> {
+    let tenant = TenantIndex(random.below(latest.tenants().len() as u64) as u16);
+    let command = Command {
+        actor: Actor::new("operator").expect("a short text"),
+        at,
+        tenant,
+        expected: Precondition::Nothing,
+        change: sample(plane, tenant, random),
+    };
+    let entry = plane.decide(&command).ok()?;
+    let mut plane = plane.clone();
+    plane
+        .apply(&entry)
+        .expect("an entry follows from the state that decided it");
+    let mut tenants = latest.tenants().to_vec();
+    tenants[usize::from(tenant)] = compile(&plane, tenant);
+    let differs = tenants != latest.tenants();
+    let policy = differs.then(|| Arc::new(PolicySet::new(entry.revision, tenants)));
+    Some(Decided {
+        entry,
+        plane,
+        policy,
+    })
+}
+
+fn sample(plane: &ControlPlane, tenant: TenantIndex, random: &mut Random) -> Change {
+    match random.below(10) {
+        0..2 => Change::Update {
+            key: Key::Settings,
+            properties: sample_settings(random),
+        },
+        2 => Change::Delete {
+            key: Key::Connector(DEFENDER),
+        },
+        3..6 => Change::Replace {
+            key: Key::Connector(DEFENDER),
+            properties: sample_connector(random),
+        },
+        _ => sample_policy(plane, tenant, random),
+    }
+}
+
+fn sample_settings(random: &mut Random) -> Properties {
+    properties(json!({
+        "secureByDefault": random.below(2) == 0,
+        "autoCreateDevices": random.below(5) != 0,
+        "sensorInactiveDays": 1 + random.below(8),
+        "noSensorDataHours": 1 + random.below(48),
+    }))
+}
+
+fn sample_connector(random: &mut Random) -> Properties {
+    let mut switch = |one_of: u64| random.below(one_of) != 0;
+    properties(json!({
+        "windowsEnabled": switch(5),
+        "windowsDeviceBlockedOnMissingPartnerData": switch(2),
+        "iosEnabled": switch(5),
+        "iosDeviceBlockedOnMissingPartnerData": switch(2),
+        "androidEnabled": switch(5),
+        "androidDeviceBlockedOnMissingPartnerData": switch(2),
+    }))
+}
+
+fn sample_policy(plane: &ControlPlane, tenant: TenantIndex, random: &mut Random) -> Change {
+    let ids: Vec<ObjectId> = plane.policies(tenant).map(|(id, ..)| id).collect();
+    let level = random.choose(&LEVELS);
+    if ids.len() < POLICIES_MAX && (ids.is_empty() || random.below(2) == 0) {
+        let id = u128::from(random.bits()) << 64 | u128::from(random.bits());
+        return Change::Create {
+            key: Key::Policy(ObjectId::from_bytes(id.to_be_bytes())),
+            properties: properties(policy_document(random.choose(&TYPES), level)),
+        };
+    }
+    let key = Key::Policy(random.choose(&ids));
+    match random.below(4) {
+        0 => Change::Delete { key },
+        _ => Change::Update {
+            key,
+            properties: properties(json!({
+                "deviceThreatProtectionRequiredSecurityLevel": level,
+                "deviceThreatProtectionEnabled": random.below(5) != 0,
+            })),
+        },
+    }
+}
+
+fn properties(document: Value) -> Properties {
+    match document {
+        Value::Object(properties) => properties,
+        _ => Properties::default(),
+    }
+}
