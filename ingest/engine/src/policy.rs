@@ -204,9 +204,10 @@ mod tests {
         );
         for &platform in Platform::ALL {
             assert_eq!(default.threshold(platform), Threshold::NotSet);
-            let expected = match platform_has_threshold(platform) {
-                true => Threshold::Medium,
-                false => Threshold::NotSet,
+            let expected = if platform_has_threshold(platform) {
+                Threshold::Medium
+            } else {
+                Threshold::NotSet
             };
             assert_eq!(medium.threshold(platform), expected);
         }

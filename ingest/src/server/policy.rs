@@ -44,10 +44,8 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
             PolicySet::decode(&bytes).ok_or_else(|| ServerError::Policy(directory()))?
         }
     };
-    let indexes = (0..).map(TenantIndex).zip(&names);
-    let rules: Vec<_> = indexes
-        .map(|(index, _)| compile(&log.plane, index))
-        .collect();
+    let indexes = (0..names.len() as u16).map(TenantIndex);
+    let rules: Vec<_> = indexes.map(|index| compile(&log.plane, index)).collect();
     if latest.tenants() == rules && latest.revision() != Revision::default() {
         log.skip_to(latest.revision());
         return Ok(Rules {

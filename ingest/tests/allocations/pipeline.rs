@@ -62,6 +62,11 @@ pub(crate) struct Pipeline {
     _directory: TempDir,
 }
 
+fn medium() -> Arc<PolicySet> {
+    let medium = TenantPolicy::with_threshold(Threshold::Medium);
+    Arc::new(PolicySet::new(Revision(1), vec![medium]))
+}
+
 impl Pipeline {
     /// Starts all threads on an empty data directory, with a window of `window_frames` frames.
     pub(crate) fn start(window_frames: u16) -> Self {
@@ -122,10 +127,6 @@ impl Pipeline {
                 worker.run();
             }));
         }
-        let policy = Arc::new(PolicySet::new(
-            Revision(1),
-            vec![TenantPolicy::with_threshold(Threshold::Medium)],
-        ));
         let pipeline = Self {
             session: session(routes, metrics, window_frames),
             frames_max: usize::from(window_frames),
@@ -135,7 +136,7 @@ impl Pipeline {
             _directory: directory,
         };
         for control in &pipeline.controls {
-            control.send(Control::policy(&policy)).unwrap();
+            control.send(Control::policy(&medium())).unwrap();
         }
         // Shards answer this after the policy, so no check-in arrives before its tenant is known.
         drop(pipeline.report());

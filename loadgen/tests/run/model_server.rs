@@ -185,7 +185,8 @@ fn policy_json() -> Value {
         "revision": 1,
         "secure_by_default": false,
         "auto_create_devices": true,
-        "thresholds": {"windows": "medium", "iOS": "medium"},
+        "thresholds":
+            {"windows": "medium", "iOS": "medium", "android": "medium", "androidEnterprise": "medium"},
         "blocked_on_missing_partner_data": {"windows": false},
     })
 }

@@ -329,9 +329,10 @@ impl Directory {
 
     /// Compares a server that has just become ready with the listing of its disk.
     fn check_running(&mut self, environment: &TestEnvironment, ops: &str) -> Vec<Finding> {
-        let comparison = match self.are_rules_settled {
-            true => Comparison::Full,
-            false => Comparison::Reported,
+        let comparison = if self.are_rules_settled {
+            Comparison::Full
+        } else {
+            Comparison::Reported
         };
         self.was_ready = true;
         self.are_rules_settled = true;
