@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use muster_wire::{
-    CheckInRecord, FrameHeader, FrameKind, Inventory, Rejection, Role, encode_check_ins,
+    CheckInRecord, DeviceId, FrameHeader, FrameKind, Inventory, Rejection, Role, encode_check_ins,
     encode_inventory,
     limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES},
 };
@@ -29,6 +29,7 @@ use crate::{
     error::ClientError,
     progress::{Progress, Status},
     session::Outbox,
+    stored_seqs::StoredSeqs,
     window::Window,
 };
 
@@ -39,6 +40,7 @@ pub struct Client {
     frames: mpsc::Sender<Bytes>,
     /// Frames that the channel has accepted.
     submitted: AtomicU64,
+    stored_seqs: StoredSeqs,
     status: watch::Receiver<Status>,
     /// `None` once taken.
     rejections: Option<mpsc::Receiver<Rejection>>,
@@ -56,7 +58,8 @@ impl Drop for DriverTask {
     }
 }
 
-/// The records that the server rejected, in the order of its acks; see [`Client::take_rejections`].
+/// The records that the server rejected, in the order of its acks, and the stale ones for which it tells the stored
+/// number ([`Rejection::is_stale`]); see [`Client::take_rejections`].
 #[derive(Debug)]
 pub struct Rejections(mpsc::Receiver<Rejection>);
 
@@ -107,12 +110,14 @@ impl Client {
         endpoint: &Endpoint,
         config: ClientConfig,
     ) -> Result<Self, ClientError> {
-        Self::start(Dialler::new(endpoint, &config)?, &config).await
+        let stored_seqs = StoredSeqs::default();
+        Self::start(Dialler::new(endpoint, &config)?, &config, stored_seqs).await
     }
 
     pub(crate) async fn start(
         dialler: Dialler,
         config: &ClientConfig,
+        stored_seqs: StoredSeqs,
     ) -> Result<Self, ClientError> {
         let (frames, frames_receiver) = mpsc::channel(1);
         let (rejections_sender, rejections) = mpsc::channel(config.rejections_max);
@@ -123,12 +128,14 @@ impl Client {
             window: Window::new(config.window_frames),
             status: status_sender,
             rejections: rejections_sender,
+            stored_seqs: stored_seqs.clone(),
         };
         let mut driver = Driver::new(dialler, config, outbox);
         let connection = driver.connect_first().await?;
         Ok(Self {
             frames,
             submitted: AtomicU64::new(0),
+            stored_seqs,
             status,
             rejections: Some(rejections),
             driver: DriverTask(tokio::spawn(driver.run(connection))),
@@ -231,7 +238,15 @@ impl Client {
         ProgressWatch(self.status.clone())
     }
 
-    /// The receiver of the rejected records; `None` if it was taken before. It buffers up to `rejections_max`
+    /// The seq of the device's next check-in, which without the server's word would be `own`: one more than its last. If
+    /// an ack has told that the device is behind, it is at least the stored seq + 1; if the device was too far ahead, it
+    /// is the stored seq + 1. The device stores the result as its last seq. Call it for a check-in that is made now; never
+    /// send an earlier one again under another seq.
+    pub fn next_seq(&self, device_id: DeviceId, own: u64) -> u64 {
+        self.stored_seqs.next(device_id, own)
+    }
+
+    /// The receiver of the rejected and the listed stale records; `None` if it was taken before. It buffers up to `rejections_max`
     /// rejections; further ones are dropped and counted in [`Progress::rejections_dropped`].
     pub fn take_rejections(&mut self) -> Option<Rejections> {
         self.rejections.take().map(Rejections)

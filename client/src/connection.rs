@@ -38,6 +38,8 @@ pub(crate) struct FirstFlight {
     pub(crate) check_in: Option<Bytes>,
     /// Whether Goodbye follows, because there is nothing else to send.
     pub(crate) goodbye: bool,
+    /// Whether nothing may be early data.
+    pub(crate) waits_for_handshake: bool,
 }
 
 /// An open connection after both Hellos.
@@ -87,7 +89,12 @@ impl Dialler {
             .map_err(connect_failure)?;
         let bytes = first_flight.to_bytes();
         let finish = first_flight.goodbye;
-        let (quic, (send, recv)) = match connecting.into_0rtt() {
+        let connecting = if first_flight.waits_for_handshake {
+            Err(connecting)
+        } else {
+            connecting.into_0rtt()
+        };
+        let (quic, (send, recv)) = match connecting {
             Ok((quic, accepted)) => {
                 let mut stream = open_stream(&quic, &bytes, finish).await?;
                 // A server that has restarted or forgotten the session rejects early data unread: send it again. A
@@ -97,7 +104,7 @@ impl Dialler {
                 }
                 (quic, stream)
             }
-            // There is no session to resume, or it does not allow early data.
+            // There is no session to resume, it does not allow early data, or we do not want it.
             Err(connecting) => {
                 let quic = connecting.await?;
                 let stream = open_stream(&quic, &bytes, finish).await?;

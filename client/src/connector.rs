@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use muster_wire::CheckInRecord;
+use muster_wire::{CheckInRecord, DeviceId};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -22,6 +22,7 @@ use crate::{
     error::ClientError,
     progress::{Progress, Status},
     session::Outbox,
+    stored_seqs::StoredSeqs,
     window::Window,
 };
 
@@ -30,6 +31,7 @@ use crate::{
 pub struct Connector {
     config: Arc<ClientConfig>,
     dialler: Dialler,
+    stored_seqs: StoredSeqs,
 }
 
 impl Connector {
@@ -41,6 +43,7 @@ impl Connector {
         Ok(Self {
             dialler: Dialler::new(endpoint, &config)?,
             config: Arc::new(config),
+            stored_seqs: StoredSeqs::default(),
         })
     }
 
@@ -49,12 +52,20 @@ impl Connector {
     /// # Errors
     /// See [`ClientError`].
     pub async fn connect(&self) -> Result<Client, ClientError> {
-        Client::start(self.dialler.clone(), &self.config).await
+        let stored_seqs = self.stored_seqs.clone();
+        Client::start(self.dialler.clone(), &self.config, stored_seqs).await
+    }
+
+    /// The seq of the device's next check-in; see [`Client::next_seq`]. It knows what all connections of this connector
+    /// and of its clones were told.
+    pub fn next_seq(&self, device_id: DeviceId, own: u64) -> u64 {
+        self.stored_seqs.next(device_id, own)
     }
 
     /// Connects, sends one frame of check-ins, waits until every record is durable or rejected, and closes the
     /// connection. Reconnects if the connection is lost, like a [`Client`]. The returned progress counts rejected
-    /// records; use a [`Client`] to receive the reasons.
+    /// records; use a [`Client`] to receive the reasons. If a check-in was stale, [`Connector::next_seq`] knows the stored
+    /// seq, at the latest after the next one, which is then sent without early data: a server tells nothing in that.
     ///
     /// ```no_run
     /// use muster_client::{ClientConfig, ClientError, Connector, Endpoint, Pem};
@@ -86,6 +97,7 @@ impl Connector {
             window,
             status: status_sender,
             rejections,
+            stored_seqs: self.stored_seqs.clone(),
         };
         outbox.update(|progress| progress.frames_submitted = 1);
         let mut driver = Driver::new(self.dialler.clone(), &self.config, outbox);

@@ -48,10 +48,17 @@
 //! # Guarantees
 //! - When [`Client::flush`] returns, every frame sent before the call is durable on the server.
 //! - Frames reach the server in the order in which they were sent, even across reconnects.
-
 //! - The window bounds memory; [`Client::send`] waits while it is full.
 //! - The client honours Busy and Goodbye from the server. An error that a retry cannot fix is returned as a
 //!   [`ClientError`] that says what to do.
+//!
+//! # Sequence numbers
+//! A device numbers its check-ins, and asks [`Client::next_seq`] (or [`Connector::next_seq`]) before it makes the next
+//! one: if the server has told that the device's numbers are behind or too far ahead, it continues after the stored one.
+//! What is still to be sent for the device and would be refused is dropped; a check-in that was read before must never be
+//! sent under a new number, because it may not be the state of the device any more. A gateway that does not number the
+//! check-ins itself reads the stored number from [`muster_wire::Rejection::stored`] of its [`Rejections`], and tells its
+//! device.
 //!
 //! # Limits
 //! The client stores nothing: frames that are unacknowledged when the process ends are lost. A device that must not
@@ -72,6 +79,7 @@ mod non_reading;
 mod null_server;
 mod progress;
 mod session;
+mod stored_seqs;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;

@@ -28,6 +28,9 @@ pub struct Progress {
     pub rejected: u64,
     /// Rejections that were counted but dropped, because [`crate::Rejections`] was full.
     pub rejections_dropped: u64,
+    /// Frames dropped before they were sent, because the server would have refused all of their check-ins as stale or
+    /// ahead; they also count as acknowledged. See [`crate::Client::next_seq`].
+    pub frames_dropped: u64,
     /// Busy frames received.
     pub busy: u64,
     /// Seconds until the server wants the next check-in; 0 if it does not say.

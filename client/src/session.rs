@@ -18,6 +18,7 @@ use crate::{
     connection::{Connection, FirstFlight, Message},
     error::{ClientError, Disconnect, Failure, refusal},
     progress::{Progress, Status},
+    stored_seqs::{StoredSeqs, is_futile},
     window::Window,
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Outbox {
     pub(crate) window: Window,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) rejections: mpsc::Sender<Rejection>,
+    pub(crate) stored_seqs: StoredSeqs,
 }
 
 /// How a session ended.
@@ -81,6 +83,7 @@ impl Outbox {
         FirstFlight {
             goodbye: self.is_closing && check_in.is_some() && self.window.len() == 1,
             check_in,
+            waits_for_handshake: self.stored_seqs.asks(),
         }
     }
 
@@ -90,8 +93,18 @@ impl Outbox {
         for rejection in &ack.rejections {
             dropped += u64::from(self.rejections.try_send(*rejection).is_err());
         }
+        self.stored_seqs.note(&ack.rejections);
+        if added.accepted + added.stale > 0 {
+            let is_told = ack.rejections.iter().any(Rejection::is_stale);
+            self.stored_seqs.ask(added.stale > 0 && !is_told);
+        }
+        let mut frames_dropped = 0;
+        for entry in ack.rejections.iter().filter(|one| one.stored.is_some()) {
+            frames_dropped += self.window.drop_unsent(|frame| is_futile(frame, entry));
+        }
         self.update(|progress| {
-            progress.frames_acked += added.frames;
+            progress.frames_acked += added.frames + frames_dropped;
+            progress.frames_dropped += frames_dropped;
             progress.accepted += added.accepted;
             progress.duplicate += added.duplicate;
             progress.stale += added.stale;

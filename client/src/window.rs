@@ -96,6 +96,15 @@ impl Window {
         Some(frame)
     }
 
+    /// Removes frames that were not sent on the current connection; returns how many.
+    pub(crate) fn drop_unsent(&mut self, is_futile: impl Fn(&Bytes) -> bool) -> u64 {
+        let before = self.frames.len();
+        let unsent = self.frames.split_off(self.in_flight);
+        let kept = unsent.into_iter().filter(|frame| !is_futile(frame));
+        self.frames.extend(kept);
+        (before - self.frames.len()) as u64
+    }
+
     /// Whether a frame has not been sent on the current connection.
     pub(crate) fn has_unsent(&self) -> bool {
         self.in_flight < self.frames.len()
@@ -236,6 +245,16 @@ mod tests {
         assert!(window.has_unsent() && !window.has_room());
         window.acknowledge(&frames(1)).unwrap();
         assert_eq!(send_all(&mut window), [1]);
+    }
+
+    #[test]
+    fn only_unsent_frames_are_dropped() {
+        let mut window = window_of(4, 4);
+        assert!(window.send_next().is_some() && window.send_next().is_some());
+        assert_eq!(window.drop_unsent(|frame| frame[0] % 2 == 0), 1);
+        assert_eq!(send_all(&mut window), [3]);
+        assert_eq!(window.acknowledge(&frames(3)).unwrap().frames, 3);
+        assert!(window.is_empty());
     }
 
     #[test]

@@ -14,4 +14,4 @@ pub use inbox::{Inbox, InboxClosed, InboxReceiver, inbox};
 pub use pool::BufferPool;
 pub use router::{RouteTable, Router};
 pub use shard_batch::{Payload, ReceivedInventory, ShardBatch};
-pub use window::{Completion, FRAME_BYTES_MAX, Window, WindowCursor};
+pub use window::{Completion, FRAME_BYTES_MAX, Listed, Window, WindowCursor};

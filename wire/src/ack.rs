@@ -8,7 +8,7 @@ use crate::{
     error::DecodeError,
     fields::Fields,
     frame::{FrameHeader, Role, check_reserved, required},
-    reject::Rejection,
+    reject::{Rejection, Stored},
 };
 
 /// What the server has done with the frames of a stream so far. Every total counts from the start of the stream and
@@ -34,7 +34,7 @@ pub struct AckTotals {
 pub struct Ack {
     /// The totals of the stream.
     pub totals: AckTotals,
-    /// Rejected records of the frames that this Ack is the first to cover; at most
+    /// Rejected records of the frames that this Ack is the first to cover, and then stale ones; at most
     /// [`crate::limits::REJECTIONS_PER_ACK_MAX`] of them.
     pub rejections: Vec<Rejection>,
 }
@@ -81,15 +81,23 @@ impl Ack {
         check_reserved(header.kind, u64::from(required(header, fields.u32())?))?;
         let mut rejections = Vec::with_capacity(usize::from(header.count));
         for _ in 0..header.count {
-            rejections.push(Rejection {
-                device_id: required(header, fields.device_id())?,
-                seq: required(header, fields.u64())?,
-                reason_code: required(header, fields.u8())?,
-            });
-            let reserved: [u8; 7] = required(header, fields.take())?;
-            if reserved != [0; 7] {
+            let (device_id, seq) = (
+                required(header, fields.device_id())?,
+                required(header, fields.u64())?,
+            );
+            let number = required(header, fields.u64())?;
+            let reason_code = required(header, fields.u8())?;
+            let stored = Stored::decode(required(header, fields.u8())?, number);
+            let reserved: [u8; 6] = required(header, fields.take())?;
+            let (Some(stored), [0, 0, 0, 0, 0, 0]) = (stored, reserved) else {
                 return Err(DecodeError::ReservedNotZero { kind: header.kind });
-            }
+            };
+            rejections.push(Rejection {
+                device_id,
+                seq,
+                stored,
+                reason_code,
+            });
         }
         Ok(Self { totals, rejections })
     }

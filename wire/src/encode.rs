@@ -15,7 +15,7 @@ use crate::{
         GOODBYE_BYTES, HEADER_BYTES, INVENTORY_BYTES_MAX, REJECTION_BYTES, REJECTIONS_PER_ACK_MAX,
         SERVER_HELLO_BYTES,
     },
-    reject::Rejection,
+    reject::{Rejection, Stored},
 };
 
 /// Appends a frame header. The limits keep count and length far below the maxima of `u16` and `u32`.
@@ -134,7 +134,9 @@ pub fn encode_ack(out: &mut Vec<u8>, totals: &AckTotals, rejections: &[Rejection
     for rejection in rejections.iter().take(count) {
         out.extend_from_slice(rejection.device_id.as_bytes());
         out.extend_from_slice(&rejection.seq.to_le_bytes());
-        out.extend_from_slice(&[rejection.reason_code, 0, 0, 0, 0, 0, 0, 0]);
+        let (code, number) = Stored::encode(rejection.stored);
+        out.extend_from_slice(&number.to_le_bytes());
+        out.extend_from_slice(&[rejection.reason_code, code, 0, 0, 0, 0, 0, 0]);
     }
 }
 

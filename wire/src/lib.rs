@@ -52,4 +52,4 @@ pub use hello::{
 };
 pub use identity::{GatewayName, Identity, IdentityError, NameError, Subject, TenantName};
 pub use inventory::{Inventory, InventoryError};
-pub use reject::{RejectReason, Rejection};
+pub use reject::{RejectReason, Rejection, STALE_CODE, Stored};

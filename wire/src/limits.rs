@@ -51,11 +51,11 @@ pub const SERVER_HELLO_BYTES: usize = 32;
 /// Bytes of the totals at the start of an Ack payload.
 pub const ACK_TOTALS_BYTES: usize = 48;
 
-/// Bytes of one rejection in an Ack payload.
-pub const REJECTION_BYTES: usize = 32;
+/// Bytes of one rejection or stale record in an Ack payload.
+pub const REJECTION_BYTES: usize = 40;
 
-/// The maximum number of rejections listed in an Ack. The totals count further ones exactly; 64 are enough to find a
-/// cause, and keep an ack within two QUIC packets.
+/// The maximum number of records listed in an Ack. The totals count further ones exactly; 64 are enough to find a
+/// cause, and keep an ack within three QUIC packets. Stale records take what rejections leave of it.
 pub const REJECTIONS_PER_ACK_MAX: usize = 64;
 
 /// Bytes of a Busy payload.

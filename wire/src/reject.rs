@@ -1,4 +1,4 @@
-//! The reasons for which a server rejects a record, and a rejection in an Ack.
+//! The reasons for which a server rejects a record, and the entry of an Ack for a rejected or stale record.
 //!
 //! Bounds: the table is closed for a server. A client accepts unknown codes, because every rejection means the same to
 //! it: do not send this record again. What it does not do: count; the session has the counters.
@@ -71,6 +71,8 @@ reject_table! {
         "The inventory archive is not in the form of section 7 or exceeds a limit.";
     DeviceLimit = 12, "deviceLimit", "The server's limit of devices is reached.";
     UnknownOwner = 13, "unknownOwner", "The owner code is not in the table.";
+    SeqAhead = 14, "seqAhead",
+        "The sequence number (or inventory revision) is too far ahead of the stored one and of the clock.";
 }
 
 impl RejectReason {
@@ -88,14 +90,53 @@ impl fmt::Display for RejectReason {
     }
 }
 
-/// A rejected record, as listed in an Ack.
+/// The reason code of a record that is listed because it is stale. It is counted as stale and not as rejected.
+pub const STALE_CODE: u8 = 0;
+
+/// The latest number that a server has of a device; 0 if it has none. The device continues after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stored {
+    /// The seq of its check-ins.
+    Seq(u64),
+    /// The revision of its inventory.
+    Revision(u32),
+}
+
+impl Stored {
+    /// Code and number on the wire.
+    pub(crate) const fn encode(stored: Option<Self>) -> (u8, u64) {
+        match stored {
+            None => (0, 0),
+            Some(Self::Seq(seq)) => (1, seq),
+            Some(Self::Revision(revision)) => (2, revision as u64),
+        }
+    }
+
+    /// Reads [`Stored::encode`]; the outer `None` if it is something else.
+    #[allow(
+        clippy::option_option,
+        reason = "an absent number is not a malformed one"
+    )]
+    pub(crate) fn decode(code: u8, number: u64) -> Option<Option<Self>> {
+        match code {
+            0 if number == 0 => Some(None),
+            1 => Some(Some(Self::Seq(number))),
+            2 => Some(Some(Self::Revision(number.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+/// A rejected record, as listed in an Ack; or a stale one, which an Ack lists to tell the stored number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rejection {
     /// The device id in the record, which may be [`DeviceId::ZERO`].
     pub device_id: DeviceId,
     /// The check-in's sequence number, or the inventory's revision.
     pub seq: u64,
-    /// The code of the reason; see [`Rejection::reason`].
+    /// What the server has of the device, in a stale record and with [`RejectReason::SeqAhead`].
+    pub stored: Option<Stored>,
+    /// The code of the reason; see [`Rejection::reason`]. [`STALE_CODE`] in a stale record.
     pub reason_code: u8,
 }
 
@@ -106,11 +147,40 @@ impl Rejection {
         Self {
             device_id,
             seq,
+            stored: None,
             reason_code: reason.code(),
         }
     }
 
-    /// The reason, or `None` if a newer server sent one that is not in this table.
+    /// The entry of a record whose number is too far ahead.
+    #[must_use]
+    pub const fn ahead(device_id: DeviceId, seq: u64, stored: Stored) -> Self {
+        Self {
+            device_id,
+            seq,
+            stored: Some(stored),
+            reason_code: RejectReason::SeqAhead.code(),
+        }
+    }
+
+    /// The entry of a stale record.
+    #[must_use]
+    pub const fn stale(device_id: DeviceId, seq: u64, stored: Stored) -> Self {
+        Self {
+            device_id,
+            seq,
+            stored: Some(stored),
+            reason_code: STALE_CODE,
+        }
+    }
+
+    /// Whether the record is stale, and not rejected.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        self.reason_code == STALE_CODE
+    }
+
+    /// The reason; `None` in a stale record, and if a newer server sent one that is not in this table.
     #[must_use]
     pub const fn reason(&self) -> Option<RejectReason> {
         RejectReason::from_code(self.reason_code)
@@ -128,7 +198,7 @@ mod tests {
             assert_eq!(RejectReason::from_code(reason.code()), Some(*reason));
         }
         assert_eq!(RejectReason::from_code(0), None);
-        assert_eq!(RejectReason::from_code(14), None);
+        assert_eq!(RejectReason::from_code(15), None);
     }
 
     #[test]
@@ -136,8 +206,35 @@ mod tests {
         let rejection = Rejection {
             device_id: DeviceId::ZERO,
             seq: 1,
+            stored: None,
             reason_code: 200,
         };
         assert_eq!(rejection.reason(), None);
+        assert!(!rejection.is_stale());
+    }
+
+    #[test]
+    fn a_stale_record_is_not_rejected_and_one_ahead_is() {
+        let stale = Rejection::stale(DeviceId::ZERO, 1, Stored::Seq(5));
+        assert_eq!((stale.is_stale(), stale.reason()), (true, None));
+        let ahead = Rejection::ahead(DeviceId::ZERO, 9, Stored::Revision(0));
+        let reason = Some(RejectReason::SeqAhead);
+        assert_eq!((ahead.is_stale(), ahead.reason()), (false, reason));
+    }
+
+    #[test]
+    fn a_stored_number_has_one_encoding() {
+        for stored in [
+            None,
+            Some(Stored::Seq(0)),
+            Some(Stored::Seq(u64::MAX)),
+            Some(Stored::Revision(u32::MAX)),
+        ] {
+            let (code, number) = Stored::encode(stored);
+            assert_eq!(Stored::decode(code, number), Some(stored));
+        }
+        for (code, number) in [(0, 1), (2, 1 << 32), (3, 0)] {
+            assert_eq!(Stored::decode(code, number), None, "{code} {number}");
+        }
     }
 }

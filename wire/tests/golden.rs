@@ -9,8 +9,8 @@ use std::{fs, path::PathBuf};
 use muster_wire::{
     Ack, AckTotals, Busy, CheckIn, ClientHello, CloseCode, Decoder, DeviceId, Flags, Goodbye,
     Inventory, Item, ManagementAgent, Onboarding, Owner, PartnerThreatState, Platform,
-    RejectReason, Rejection, Risk, Role, ServerHello, encode_ack, encode_busy, encode_check_ins,
-    encode_client_hello, encode_goodbye, encode_inventory, encode_server_hello,
+    RejectReason, Rejection, Risk, Role, ServerHello, Stored, encode_ack, encode_busy,
+    encode_check_ins, encode_client_hello, encode_goodbye, encode_inventory, encode_server_hello,
 };
 
 const SERVER_HELLO: ServerHello = ServerHello {
@@ -88,9 +88,10 @@ fn ack() -> Ack {
         next_check_in_seconds: 28_800,
     };
     let rejection = Rejection::new(device(0x02), 9, RejectReason::UnknownPlatform);
+    let stale = Rejection::stale(device(0x01), 7, Stored::Seq(42));
     Ack {
         totals,
-        rejections: vec![rejection],
+        rejections: vec![rejection, stale],
     }
 }
 

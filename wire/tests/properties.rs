@@ -6,7 +6,7 @@
 use muster_wire::{
     Ack, AckTotals, Busy, CheckIn, CheckInBytes, CheckInRecord, ClientHello, DecodeError, Decoder,
     DeviceId, Flags, FrameHeader, FrameKind, Goodbye, Identity, Inventory, Item, ManagementAgent,
-    Onboarding, Owner, PartnerThreatState, Platform, Rejection, Risk, Role, ServerHello,
+    Onboarding, Owner, PartnerThreatState, Platform, Rejection, Risk, Role, ServerHello, Stored,
     encode_ack, encode_busy, encode_check_ins, encode_client_hello, encode_goodbye,
     encode_inventory, encode_server_hello, limits,
 };
@@ -133,16 +133,25 @@ prop_compose! {
     }
 }
 
+fn stored() -> impl Strategy<Value = Option<Stored>> {
+    prop_oneof![
+        Just(None),
+        any::<u64>().prop_map(|seq| Some(Stored::Seq(seq))),
+        any::<u32>().prop_map(|revision| Some(Stored::Revision(revision))),
+    ]
+}
+
 prop_compose! {
     fn acks()(
         totals in any::<[u64; 5]>(),
         next_check_in_seconds in any::<u32>(),
-        rejections in vec((any::<[u8; 16]>(), any::<u64>(), any::<u8>()), 0..=64),
+        rejections in vec((any::<[u8; 16]>(), any::<u64>(), stored(), any::<u8>()), 0..=64),
     ) -> Ack {
         let [frames, accepted, duplicate, stale, rejected] = totals;
-        let rejection = |(device_id, seq, reason_code)| Rejection {
+        let rejection = |(device_id, seq, stored, reason_code)| Rejection {
             device_id: DeviceId::from_bytes(device_id),
             seq,
+            stored,
             reason_code,
         };
         Ack {

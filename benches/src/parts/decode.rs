@@ -10,7 +10,7 @@ use anyhow::{bail, ensure};
 use muster_engine::{Outcome, ShardMap, TenantIndex};
 use muster_ingest::clock::{self, Clock, Stamp};
 use muster_ingest::route::{
-    BufferPool, InboxReceiver, Payload, RouteTable, Router, Window, WindowCursor, inbox,
+    BufferPool, InboxReceiver, Listed, Payload, RouteTable, Router, Window, WindowCursor, inbox,
 };
 use muster_wire::{
     CheckInBytes, CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX, VERSION_MIN,
@@ -163,7 +163,7 @@ impl FrontDoor {
             self.consume(shard, read_at);
         }
         self.window.close_frame();
-        while let Some(frame) = self.window.collect(&mut Vec::new()) {
+        while let Some(frame) = self.window.collect(&mut Listed::default()) {
             self.accepted += u64::from(frame.outcome.accepted);
         }
         Ok(())

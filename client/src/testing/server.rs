@@ -358,7 +358,8 @@ impl Session {
             self.totals.accepted += outcome.accepted;
             self.totals.duplicate += outcome.duplicate;
             self.totals.stale += outcome.stale;
-            self.totals.rejected += u64::try_from(outcome.rejections.len()).unwrap_or(u64::MAX);
+            let rejected = outcome.rejections.iter().filter(|one| !one.is_stale());
+            self.totals.rejected += rejected.count() as u64;
             let waits =
                 matches!(self.action, Action::AcknowledgeTogether { frames } if number < frames);
             if !waits {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use muster_control::{Change, ControlPlane, Entry, ObjectId, Precondition};
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, TenantIndex, Timestamp,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, TenantIndex, Timestamp,
 };
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
@@ -63,6 +63,13 @@ pub trait Backend: Debug + Send + Sync {
 
     /// One device with its inventory; `None` for an unknown device.
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>>;
+
+    /// Resets the numbers of a device to the clock; `None` for an unknown device. Durable when this returns.
+    fn reset_sequence(
+        &self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Answer<'_, Option<SequenceReset>>;
 
     /// The oldest sessions, at most `limit`, and the number of all sessions.
     fn sessions(&self, limit: usize) -> Sessions;

@@ -7,6 +7,7 @@
 mod audit;
 mod change;
 mod document;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ const CONNECTORS: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors";
 const CONNECTOR: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors/{id}";
 const POLICIES: &str = "/tenants/{tenant}/deviceCompliancePolicies";
 const POLICY: &str = "/tenants/{tenant}/deviceCompliancePolicies/{id}";
+const RESET_SEQUENCE: &str = "/tenants/{tenant}/devices/{id}/resetSequence";
 const CHANGES: &str = "/tenants/{tenant}/auditEvents";
 
 /// The header of the response to a change: the number of devices whose state changed.
@@ -79,6 +81,7 @@ pub(super) fn routes() -> Vec<Route> {
         route("GET", POLICY, one(policy)),
         route("PATCH", POLICY, write(MethodFilter::PATCH, policy, UPDATE)),
         route("DELETE", POLICY, remove(policy)),
+        route("POST", RESET_SEQUENCE, post(sequence::reset)),
         Route {
             method: "GET",
             path: CHANGES,

@@ -19,16 +19,16 @@ pub(super) async fn device(
 ) -> Result<Json<Value>, ApiError> {
     let Path((tenant_name, id)) = path.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     let tenant = tenant::index(&api, &tenant_name)?;
-    let device_id: DeviceId = id
-        .parse()
-        .ok()
-        .filter(|id: &DeviceId| !id.is_zero())
-        .ok_or_else(|| {
-            ApiError::BadRequest("the device id must be a UUID with hyphens".to_owned())
-        })?;
+    let device_id = id_of(&id)?;
     let device = api.backend.device(tenant, device_id).await?;
     let device = device.ok_or(ApiError::UnknownDevice)?;
     Ok(Json(object(&api, &tenant_name, &device)))
+}
+
+/// The device id in a path.
+pub(super) fn id_of(text: &str) -> Result<DeviceId, ApiError> {
+    let id = text.parse().ok().filter(|id: &DeviceId| !id.is_zero());
+    id.ok_or_else(|| ApiError::BadRequest("the device id must be a UUID with hyphens".to_owned()))
 }
 
 fn object(api: &Api, tenant: &str, device: &Device) -> Value {

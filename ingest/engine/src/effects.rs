@@ -1,14 +1,16 @@
 //! The effects of a batch: the bytes to make durable, and the outcomes to report.
 //!
 //! One `Effects` serves one batch at a time. Its buffers are reused, so the hot path does not allocate once they have
-//! grown. Bounded by the batch: at most one rejection per record, 48 journal bytes per accepted check-in, 16 per
+//! grown. Bounded by the batch: at most one entry per rejected or stale record, 48 journal bytes per accepted check-in, 16 per
 //! repeated one. Transitions are counted, not listed, because a new policy can move every device of the shard in one
 //! batch.
 
-use muster_wire::{DeviceId, Rejection};
+use muster_wire::{DeviceId, RejectReason, Rejection, STALE_CODE, Stored};
 
 use crate::ids::{PageNumber, TenantIndex};
 use crate::journal::JournalBuffer;
+use crate::numbers::NumbersMax;
+use crate::time::Timestamp;
 
 /// Outcomes of the records of one shard batch, by kind; an ack carries these numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,8 +64,14 @@ pub struct PageWrite {
 /// The effects of one batch.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Receive time of the batch in seconds since the epoch, as in records.
+    /// Receive time of the batch.
+    pub(crate) time: Timestamp,
+    /// The same in seconds since the epoch, as in records.
     pub(crate) now: u32,
+    pub(crate) numbers_max: NumbersMax,
+    /// What is stored of the device whose record was found stale or ahead last. Here instead of in the verdict, which
+    /// every check-in returns.
+    pub(crate) stored: Option<Stored>,
     pub(crate) journal: JournalBuffer,
     /// Inventories accepted in this batch.
     pub inventories: Vec<InventoryWrite>,
@@ -71,7 +79,7 @@ pub struct Effects {
     pub pages: Vec<PageWrite>,
     /// Number of moves between cells; a new device counts as one.
     pub transitions: u64,
-    /// Records rejected by the shard. The caller drains them after each shard batch.
+    /// Records rejected by the shard, and stale ones. The caller drains them after each shard batch.
     pub rejections: Vec<Rejection>,
 }
 
@@ -83,6 +91,27 @@ impl Effects {
         self.pages.clear();
         self.transitions = 0;
         self.rejections.clear();
+    }
+
+    /// Notes a stale record, whose stored number is in `stored`.
+    #[cold]
+    pub(crate) fn note_stale(&mut self, device_id: DeviceId, number: u64) {
+        self.rejections.push(Rejection {
+            device_id,
+            seq: number,
+            stored: self.stored,
+            reason_code: STALE_CODE,
+        });
+    }
+
+    /// Notes a rejected record; if its number is too far ahead, the stored one is in `stored`.
+    #[cold]
+    pub(crate) fn note_rejected(&mut self, device_id: DeviceId, number: u64, reason: RejectReason) {
+        let mut rejection = Rejection::new(device_id, number, reason);
+        if reason == RejectReason::SeqAhead {
+            rejection.stored = self.stored;
+        }
+        self.rejections.push(rejection);
     }
 
     /// The journal value of the sealed batch; empty if the batch changed nothing.

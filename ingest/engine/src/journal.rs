@@ -10,11 +10,12 @@
 //! | 3 policy | revision | none: every device was re-evaluated under the header's revision |
 //! | 4 time | slots | first slot u32: the devices in these slots were re-evaluated at the receive time |
 //! | 5 repeated check-ins | count | for each: slot u32, tag of the device u32, seq u48, flags u16 |
+//! | 6 reset | slot | device id: its seq was set to the receive time in ms, its inventory revision to at most that in s |
 //!
 //! Most check-ins repeat the device's previous one in everything except seq and flags. These are stored as kind 5, a
 //! third of the bytes: the slot names the device, and its record has the other fields. Replay over a page that is newer
-//! than the value is safe: a page that includes the check-in has its seq, so the replay skips it; a page that does not
-//! is in the state in which the check-in arrived. Slots are assigned in the order of events and never reused, so a
+//! than the value is safe: a replay skips what the page of the device includes, and a page that does not include
+//! the check-in is in the state in which it arrived. Slots are assigned in the order of events and never reused, so a
 //! replay finds the same device there; the tag, 32 bits of the device id, verifies it.
 //!
 //! Only accepted events are stored; duplicates and rejected records are not. The buffer grows with its batch, which the
@@ -36,6 +37,7 @@ const INVENTORY: u8 = 2;
 const POLICY: u8 = 3;
 const TIME: u8 = 4;
 const REPEATED: u8 = 5;
+const RESET: u8 = 6;
 
 /// The tenant field of segments that belong to no tenant.
 const NO_TENANT: TenantIndex = TenantIndex(0);
@@ -158,6 +160,12 @@ impl JournalBuffer {
         self.bytes.extend(first.0.to_le_bytes());
     }
 
+    pub(crate) fn reset(&mut self, tenant: TenantIndex, slot: SlotIndex, device_id: &DeviceId) {
+        self.close_segment();
+        self.segment(RESET, tenant, slot.0);
+        self.bytes.extend(device_id.as_bytes());
+    }
+
     fn segment(&mut self, kind: u8, tenant: TenantIndex, number: u32) {
         self.bytes.extend([kind, 0]);
         self.bytes.extend(tenant.0.to_le_bytes());
@@ -199,6 +207,15 @@ pub enum Segment<'a> {
     Policy {
         /// Policy set in force since then.
         revision: Revision,
+    },
+    /// The numbers of a device were reset to the receive time.
+    Reset {
+        /// Tenant of the device.
+        tenant: TenantIndex,
+        /// Its slot.
+        slot: SlotIndex,
+        /// Its id.
+        device_id: DeviceId,
     },
     /// Some devices were re-evaluated because time passed.
     Time {
@@ -333,6 +350,11 @@ impl<'a> JournalValue<'a> {
             TIME if tenant == NO_TENANT => Some(Segment::Time {
                 first: SlotIndex(reader.u32()?),
                 slots: number,
+            }),
+            RESET => Some(Segment::Reset {
+                tenant,
+                slot: SlotIndex(number),
+                device_id: DeviceId::from_bytes(reader.array()?),
             }),
             _ => None,
         }

@@ -27,6 +27,8 @@ pub enum Answer {
     Duplicate,
     /// Its seq or revision is lower than the last accepted one.
     Stale,
+    /// Its seq or revision is too far ahead of the last accepted one and of the clock.
+    SeqAhead,
     /// The device does not exist, and its tenant does not create devices automatically.
     UnknownDevice,
 }
@@ -55,6 +57,13 @@ impl ModelDevice {
     /// Seq of the last accepted check-in; 0 before the first.
     pub fn seq(&self) -> u64 {
         self.last.map_or(0, |check_in| check_in.seq())
+    }
+
+    /// An operator resets the seq to the time in milliseconds.
+    fn reset_sequence(&mut self, now: Timestamp) {
+        if let Some(last) = self.last {
+            self.last = last.with_seq(now.as_millis()).ok().or(self.last);
+        }
     }
 
     /// Applies a check-in if its seq is higher than the last accepted one.
@@ -155,6 +164,12 @@ impl Model {
         check_in: &CheckInRecord,
         now: Timestamp,
     ) -> Answer {
+        let stored = self.known(tenant, check_in.device_id()).0;
+        let by_clock = u128::from(now.as_millis()) + 24 * 60 * 60 * 1000;
+        let is_ahead = is_ahead(check_in.seq().into(), stored.into(), by_clock);
+        if is_ahead && self.takes(policy, tenant, check_in.device_id()) {
+            return Answer::SeqAhead;
+        }
         match self.entry(policy, tenant, check_in.device_id(), now) {
             Some(entry) => entry.device.check_in(check_in, now),
             None => Answer::UnknownDevice,
@@ -169,6 +184,12 @@ impl Model {
         inventory: &Inventory,
         now: Timestamp,
     ) -> Answer {
+        let stored = self.known(tenant, inventory.device_id).1;
+        let by_clock = u128::from(now.as_seconds()) + 24 * 60 * 60;
+        let is_ahead = is_ahead(inventory.revision.into(), stored.into(), by_clock);
+        if is_ahead && self.takes(policy, tenant, inventory.device_id) {
+            return Answer::SeqAhead;
+        }
         let Some(entry) = self.entry(policy, tenant, inventory.device_id, now) else {
             return Answer::UnknownDevice;
         };
@@ -180,6 +201,35 @@ impl Model {
                 Answer::Accepted
             }
         }
+    }
+
+    /// Resets the numbers of a device to the time. Returns whether the device exists.
+    pub fn reset_sequence(
+        &mut self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        now: Timestamp,
+    ) -> bool {
+        let Some(entry) = self.devices.get_mut(&(tenant, device_id)) else {
+            return false;
+        };
+        entry.device.reset_sequence(now);
+        entry.inventory_revision = entry.inventory_revision.min(now.as_seconds());
+        true
+    }
+
+    /// Seq and inventory revision of a device; 0 for one that does not exist.
+    fn known(&self, tenant: TenantIndex, device_id: DeviceId) -> (u64, u32) {
+        let entry = self.devices.get(&(tenant, device_id));
+        entry.map_or((0, 0), |entry| {
+            (entry.device.seq(), entry.inventory_revision)
+        })
+    }
+
+    /// Whether the device exists or may be created.
+    fn takes(&self, policy: &PolicySet, tenant: TenantIndex, device_id: DeviceId) -> bool {
+        let creates = policy.tenant(tenant).map(|rules| rules.auto_create_devices);
+        creates.is_some_and(|creates| creates || self.devices.contains_key(&(tenant, device_id)))
     }
 
     fn entry(
@@ -232,4 +282,9 @@ impl Model {
         }
         cells
     }
+}
+
+/// Whether a number is above both the stored one plus 2^20 and that of the clock.
+fn is_ahead(number: u128, stored: u128, by_clock: u128) -> bool {
+    number > by_clock.max(stored + 1_048_576)
 }

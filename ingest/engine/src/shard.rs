@@ -16,6 +16,7 @@ mod evaluation;
 mod inventory;
 mod lookup;
 pub(crate) mod recovery;
+mod sequence;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::Effects;
 use crate::ids::{Revision, Sequence, ShardId, TenantIndex};
 use crate::index::DeviceIndex;
+use crate::numbers::NumbersMax;
 use crate::policy::PolicySet;
 use crate::shard_map::ShardMap;
 use crate::slab::DeviceSlab;
@@ -35,6 +37,7 @@ use crate::time::Timestamp;
 
 pub use audit::AuditRound;
 pub use checkpoint::CheckpointProgress;
+pub use sequence::SequenceReset;
 
 use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
@@ -81,7 +84,9 @@ impl Shard {
     /// batch: the clock was set back.
     pub fn begin(&self, now: Timestamp, effects: &mut Effects) {
         effects.clear();
+        effects.time = now;
         effects.now = now.as_seconds();
+        effects.numbers_max = NumbersMax::at(now);
         effects.journal.begin(self.policy.revision(), now);
     }
 

@@ -1,9 +1,9 @@
-//! Looks up one device: its record in the shard that owns it, its inventory in the store.
+//! Looks up one device: its record in the shard that owns it, its inventory in the store. Resets its numbers.
 
 use std::sync::Arc;
 
 use muster_api::{ApiError, Device};
-use muster_engine::TenantIndex;
+use muster_engine::{SequenceReset, TenantIndex};
 use muster_wire::{DeviceId, Inventory};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -36,6 +36,24 @@ impl ServerBackend {
             facets: view.facets,
             inventory,
         }))
+    }
+
+    pub(super) async fn reset_numbers(
+        &self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Result<Option<SequenceReset>, ApiError> {
+        self.refuse_while_draining()?;
+        if self.context.store.health().poisoned().is_some() {
+            return Err(ApiError::StorePoisoned);
+        }
+        let shard = usize::from(self.context.routes.map.shard_of(&device_id).0);
+        let order = |reply| Control::ResetSequence {
+            tenant,
+            device_id,
+            reply,
+        };
+        self.query(shard, order).await
     }
 
     /// Reads the stored inventory on a blocking thread, as it may be on disk.

@@ -15,6 +15,7 @@ mod decode;
 mod delivery;
 mod end;
 mod open;
+mod stale;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,12 +95,16 @@ pub(super) async fn run(
     };
     // Boxed, like every future that is short or rare: the maximum size of the task is the cost of an idle connection.
     let (mut stream, mut handshake) = early.unzip();
+    let is_early = stream.as_ref().is_some_and(|stream| stream.1.is_0rtt());
     let mut session;
     let opened = Session::open(connection, &mut stream, deadline, quotas, context);
     account.end = match Box::pin(opened).await {
         Ok((opened, rest)) => {
             session = opened;
             session.handshake = handshake.take();
+            if is_early {
+                session.core.list_no_stale_records();
+            }
             account.is_open = true;
             account.context.metrics.sessions_opened.add(1);
             let (id, identity) = (session.core.entry.id, &session.core.entry.identity);

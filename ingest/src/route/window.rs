@@ -15,11 +15,14 @@ use tokio::sync::Notify;
 
 use crate::clock::Stamp;
 
-/// Maximum memory of one frame in flight: its slot, and as many rejections as one ack carries.
+/// Maximum number of stale records of a frame that an ack can list.
+const STALE_PER_FRAME_MAX: usize = 16;
+
+/// Maximum memory of one frame in flight: its slot, as many rejections as one ack carries, and its stale records.
 pub const FRAME_BYTES_MAX: usize = size_of::<FrameSlot>()
-    + size_of::<ArrayQueue<Rejection>>()
+    + 2 * size_of::<ArrayQueue<Rejection>>()
     // An element of `ArrayQueue` is a sequence number and a value.
-    + REJECTIONS_PER_ACK_MAX * (size_of::<usize>() + size_of::<Rejection>());
+    + (REJECTIONS_PER_ACK_MAX + STALE_PER_FRAME_MAX) * (size_of::<usize>() + size_of::<Rejection>());
 
 /// One frame in flight.
 #[derive(Debug, Default)]
@@ -35,25 +38,38 @@ struct FrameSlot {
     /// Rejections; allocated with the first one, because most slots never have any. Boxed, because the queue's padding
     /// against false sharing would be most of a slot.
     rejections: OnceLock<Box<ArrayQueue<Rejection>>>,
+    /// Stale records, likewise. A queue of their own, because there may be many, and rejections come first.
+    stale_records: OnceLock<Box<ArrayQueue<Rejection>>>,
+}
+
+/// The records that an ack can list.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Rejected ones, at most as many as one ack carries.
+    pub rejections: Vec<Rejection>,
+    /// Stale ones, at most as many as one ack carries.
+    pub stale: Vec<Rejection>,
 }
 
 impl FrameSlot {
-    /// Drops rejections beyond those that one ack carries; the count of rejected records stays exact.
+    /// Drops rejections beyond those that one ack carries, and stale records beyond their maximum; the counts stay exact.
     fn note_rejection(&self, rejection: Rejection) {
-        let queue = self
-            .rejections
-            .get_or_init(|| Box::new(ArrayQueue::new(REJECTIONS_PER_ACK_MAX)));
+        let (queue, max) = if rejection.is_stale() {
+            (&self.stale_records, STALE_PER_FRAME_MAX)
+        } else {
+            (&self.rejections, REJECTIONS_PER_ACK_MAX)
+        };
+        let queue = queue.get_or_init(|| Box::new(ArrayQueue::new(max)));
         let _ = queue.push(rejection);
     }
+}
 
-    /// Moves the rejections into an ack, up to its maximum. Drains the queue: rejections that one ack omits must not
-    /// appear in a later one.
-    fn take_rejections(&self, ack: &mut Vec<Rejection>) {
-        let queue = self.rejections.get();
-        while let Some(rejection) = queue.and_then(|queue| queue.pop()) {
-            if ack.len() < REJECTIONS_PER_ACK_MAX {
-                ack.push(rejection);
-            }
+/// Moves a queue into an ack, up to its maximum. Drains the queue: what one ack omits must not appear in a later one.
+fn take(queue: &OnceLock<Box<ArrayQueue<Rejection>>>, ack: &mut Vec<Rejection>) {
+    let queue = queue.get();
+    while let Some(rejection) = queue.and_then(|queue| queue.pop()) {
+        if ack.len() < REJECTIONS_PER_ACK_MAX {
+            ack.push(rejection);
         }
     }
 }
@@ -125,7 +141,7 @@ impl Completion {
         self.window.close_one(self.frame);
     }
 
-    /// Adds a record that the shard rejected, for the ack that covers the frame. Call before [`Completion::complete`].
+    /// Adds a record that the shard rejected or found stale, for the ack that covers the frame. Call before [`Completion::complete`].
     pub fn note_rejection(&self, rejection: Rejection) {
         self.window.slot(self.frame).note_rejection(rejection);
     }
@@ -200,8 +216,9 @@ impl WindowCursor {
         self.window.close_one(self.next - 1);
     }
 
-    /// Takes the oldest frame if it is durable, and its rejections, up to the maximum of the ack that covers it.
-    pub fn collect(&mut self, rejections: &mut Vec<Rejection>) -> Option<DurableFrame> {
+    /// Takes the oldest frame if it is durable, and its rejected and stale records, up to the maximum of the ack that
+    /// covers it.
+    pub fn collect(&mut self, listed: &mut Listed) -> Option<DurableFrame> {
         if self.first == self.next {
             return None;
         }
@@ -217,7 +234,10 @@ impl WindowCursor {
             rejected: slot.rejected.load(Ordering::Relaxed),
         };
         if outcome.rejected > 0 {
-            slot.take_rejections(rejections);
+            take(&slot.rejections, &mut listed.rejections);
+        }
+        if outcome.stale > 0 {
+            take(&slot.stale_records, &mut listed.stale);
         }
         Some(DurableFrame {
             outcome,
@@ -250,9 +270,10 @@ mod tests {
 
     /// Collects the oldest frame if it is durable, with the sequence numbers of its rejections.
     fn collect(cursor: &mut WindowCursor) -> Option<(DurableFrame, Vec<u64>)> {
-        let mut rejections = Vec::new();
-        let frame = cursor.collect(&mut rejections)?;
-        Some((frame, rejections.iter().map(|one| one.seq).collect()))
+        let mut listed = Listed::default();
+        let frame = cursor.collect(&mut listed)?;
+        let rejections = listed.rejections.iter();
+        Some((frame, rejections.map(|one| one.seq).collect()))
     }
 
     #[test]
@@ -367,10 +388,35 @@ mod tests {
             }
             cursor.close_frame();
         }
-        let mut ack = Vec::new();
+        let mut ack = Listed::default();
         while cursor.collect(&mut ack).is_some() {}
         let expected: Vec<_> = (0..40).chain((100..140).take(24)).collect();
-        let found: Vec<_> = ack.iter().map(|one| one.seq).collect();
+        let found: Vec<_> = ack.rejections.iter().map(|one| one.seq).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn stale_records_take_no_place_of_rejections_and_are_bounded_by_frame() {
+        let mut cursor = Window::open(1);
+        cursor.open_frame();
+        let completion = cursor.completion();
+        for seq in 1..=100 {
+            let stale = Rejection::stale(DeviceId::ZERO, seq, muster_wire::Stored::Seq(200));
+            completion.note_rejection(stale);
+        }
+        completion.note_rejection(rejection(1));
+        cursor.close_frame();
+        let outcome = Outcome {
+            stale: 100,
+            rejected: 1,
+            ..Outcome::default()
+        };
+        completion.complete(outcome, Stamp(1));
+        let mut listed = Listed::default();
+        let frame = cursor.collect(&mut listed).unwrap();
+        assert_eq!(frame.outcome, outcome);
+        assert_eq!(listed.rejections, [rejection(1)]);
+        let stale: Vec<_> = listed.stale.iter().map(|one| one.seq).collect();
+        assert_eq!(stale, (1..=16).collect::<Vec<_>>());
     }
 }

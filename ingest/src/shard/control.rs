@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crossbeam::channel;
 use hdrhistogram::Histogram;
-use muster_engine::{ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, TenantIndex};
+use muster_engine::{
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, TenantIndex,
+};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 
@@ -78,7 +80,7 @@ pub struct RecountPoint {
     pub release: channel::Sender<()>,
 }
 
-/// A message to a shard. On a poisoned store a recount and a policy set are dropped without a reply.
+/// A message to a shard. On a poisoned store a recount, a policy set and a reset are dropped without a reply.
 #[derive(Debug)]
 pub enum Control {
     /// The counters.
@@ -91,6 +93,15 @@ pub enum Control {
         device_id: DeviceId,
         /// The reply; `None` for an unknown device.
         reply: oneshot::Sender<Option<Box<DeviceView>>>,
+    },
+    /// Resets the numbers of a device to the clock.
+    ResetSequence {
+        /// The tenant of the device.
+        tenant: TenantIndex,
+        /// The ID of the device.
+        device_id: DeviceId,
+        /// The reply, once that is durable; `None` for an unknown device.
+        reply: oneshot::Sender<Option<SequenceReset>>,
     },
     /// The state and statistics of the shard.
     Report(oneshot::Sender<Box<ShardReport>>),

@@ -342,6 +342,7 @@ fn take_rejections(client: Option<&mut Client>, into: &mut Vec<Rejection>) {
     while into.len() < REJECTIONS_SHOWN
         && let Some(rejection) = rejections.try_recv()
     {
-        into.push(rejection);
+        // Stale records are no rejections: a fleet that sends in disorder has many.
+        into.extend((!rejection.is_stale()).then_some(rejection));
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn sum(all: impl Iterator<Item = Progress>) -> Progress {
         stale: sum.stale + one.stale,
         rejected: sum.rejected + one.rejected,
         rejections_dropped: sum.rejections_dropped + one.rejections_dropped,
+        frames_dropped: sum.frames_dropped + one.frames_dropped,
         busy: sum.busy + one.busy,
         ..sum
     })

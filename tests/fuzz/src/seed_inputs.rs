@@ -12,8 +12,8 @@ use muster_engine::{
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
     Inventory, ManagementAgent, Onboarding, Owner, PartnerThreatState, Platform, RejectReason,
-    Rejection, Risk, ServerHello, encode_ack, encode_busy, encode_check_ins, encode_client_hello,
-    encode_goodbye, encode_inventory, encode_server_hello,
+    Rejection, Risk, ServerHello, Stored, encode_ack, encode_busy, encode_check_ins,
+    encode_client_hello, encode_goodbye, encode_inventory, encode_server_hello,
 };
 
 /// The smallest valid configuration.
@@ -149,7 +149,11 @@ fn server_stream() -> Vec<u8> {
         rejected: 1,
         ..AckTotals::default()
     };
-    let rejections = [Rejection::new(device(1), 5, RejectReason::UnknownRisk)];
+    let rejections = [
+        Rejection::new(device(1), 5, RejectReason::UnknownRisk),
+        Rejection::ahead(device(1), u64::MAX, Stored::Seq(5)),
+        Rejection::stale(device(2), 1, Stored::Revision(7)),
+    ];
     encode_ack(&mut out, &totals, &rejections);
     encode_busy(
         &mut out,
@@ -173,7 +177,7 @@ fn journal_value() -> Vec<u8> {
     );
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
     shard.apply_policy(policy.into(), &mut effects);
-    let repeated = check_in(2).with_seq(u64::MAX).expect("the seq is not zero");
+    let repeated = check_in(2).with_seq(9).expect("the seq is not zero");
     shard.apply_check_ins(
         TenantIndex(0),
         &[check_in(1), check_in(2), repeated],
@@ -182,6 +186,7 @@ fn journal_value() -> Vec<u8> {
     let bytes = archive(1, &["berlin"]);
     let inventory = Inventory::from_bytes(&bytes).expect("the archive is valid");
     shard.apply_inventory(TenantIndex(0), &inventory, &bytes, &mut effects);
+    shard.reset_sequence(TenantIndex(0), &device(1), &mut effects);
     shard.seal(&mut effects);
     effects.journal_value().to_vec()
 }
@@ -251,12 +256,13 @@ fn events_between_pages() -> Vec<u8> {
     out
 }
 
-/// Events for the target `shard`: a check-in, an inventory, an hour, a crash.
+/// Events for the target `shard`: a check-in, an inventory, a reset, an hour, a crash.
 fn events() -> Vec<u8> {
     let mut out = vec![0, 0, 0];
     out.extend(&check_in(1).as_bytes()[16..24]);
     out.extend(&check_in(1).as_bytes()[40..48]);
     out.extend([4, 0, 0, 1, 0, 0, 0, 1, 3]);
+    out.extend([3, 0, 0]);
     out.extend([5, 60, 0]);
     out.push(7);
     out

@@ -14,7 +14,9 @@ use muster_engine::{
     Threshold, Timestamp,
 };
 use muster_wire::limits::CHECK_IN_BYTES;
-use muster_wire::{CheckInBytes, CheckInRecord, DeviceId, Inventory, Owner, Platform};
+use muster_wire::{
+    CheckInBytes, CheckInRecord, DeviceId, Inventory, Owner, Platform, RejectReason, Rejection,
+};
 
 use crate::Input;
 use crate::seed_inputs::check_in_of;
@@ -28,7 +30,7 @@ const LIMITS: ShardLimits = ShardLimits { devices_max: 1000 };
 /// second, so that a crash can hit a checkpoint between its pages.
 const INITIAL_DEVICES: u8 = PAGE_RECORDS as u8 - 2;
 
-/// Applies a list of events: check-ins, inventories, time, policy changes, crashes. The high bits of an event
+/// Applies a list of events: check-ins, inventories, resets of numbers, time, policy changes, crashes. The high bits of an event
 /// choose how many pages of a checkpoint its commit writes.
 pub fn shard(data: &[u8]) {
     let mut input = Input(data);
@@ -40,7 +42,8 @@ pub fn shard(data: &[u8]) {
         let event = input.u8();
         harness.pages_max = usize::from(event / 8 % 3);
         match event % 8 {
-            0..=3 => harness.check_in(&mut input),
+            0..=2 => harness.check_in(&mut input),
+            3 => harness.reset(&mut input),
             4 => harness.inventory(&mut input),
             5 => harness.advance_time(u32::from(input.u16())),
             6 => harness.change_policy(&mut input),
@@ -128,9 +131,10 @@ impl Harness {
         let mut effects = std::mem::take(&mut self.effects);
         self.shard.begin(self.now, &mut effects);
         let outcome = self.shard.apply_check_ins(tenant, &[record], &mut effects);
+        let reason = effects.rejections.first().and_then(Rejection::reason);
         self.commit(effects);
         let answer = self.model.check_in(&self.policy, tenant, &record, self.now);
-        assert_eq!(to_answer(outcome), answer);
+        assert_eq!(to_answer(outcome, reason), answer);
     }
 
     /// Applies an inventory.
@@ -164,11 +168,26 @@ impl Harness {
         let outcome = self
             .shard
             .apply_inventory(tenant, &inventory, &archive, &mut effects);
+        let reason = effects.rejections.first().and_then(Rejection::reason);
         self.commit(effects);
         let answer = self
             .model
             .inventory(&self.policy, tenant, &inventory, self.now);
-        assert_eq!(to_answer(outcome), answer);
+        assert_eq!(to_answer(outcome, reason), answer);
+    }
+
+    /// Resets the numbers of a device.
+    fn reset(&mut self, input: &mut Input<'_>) {
+        let (tenant, device) = (TenantIndex((input.u8() % 2).into()), input.u8() % 4);
+        let mut id = [0; 16];
+        id[15] = device + 1;
+        let device_id = DeviceId::from_bytes(id);
+        let mut effects = std::mem::take(&mut self.effects);
+        self.shard.begin(self.now, &mut effects);
+        let reset = self.shard.reset_sequence(tenant, &device_id, &mut effects);
+        self.commit(effects);
+        let is_known = self.model.reset_sequence(tenant, device_id, self.now);
+        assert_eq!(reset.is_some(), is_known);
     }
 
     /// Advances the time and sweeps all devices.
@@ -302,12 +321,13 @@ impl Harness {
 }
 
 /// The answer to the one record of a batch.
-fn to_answer(outcome: Outcome) -> Answer {
+fn to_answer(outcome: Outcome, reason: Option<RejectReason>) -> Answer {
     assert_eq!(outcome.total(), 1);
     match outcome {
         Outcome { accepted: 1, .. } => Answer::Accepted,
         Outcome { duplicate: 1, .. } => Answer::Duplicate,
         Outcome { stale: 1, .. } => Answer::Stale,
+        _ if reason == Some(RejectReason::SeqAhead) => Answer::SeqAhead,
         _ => Answer::UnknownDevice,
     }
 }

@@ -44,6 +44,14 @@ fn journal_value(bytes: &[u8]) {
             Ok(Some(Segment::Policy { revision })) => {
                 encoded.extend(segment_header(3, TenantIndex(0), revision.0))
             }
+            Ok(Some(Segment::Reset {
+                tenant,
+                slot,
+                device_id,
+            })) => {
+                encoded.extend(segment_header(6, tenant, slot.0));
+                encoded.extend(device_id.as_bytes());
+            }
             Ok(Some(Segment::Time { first, slots })) => {
                 encoded.extend(segment_header(4, TenantIndex(0), slots));
                 encoded.extend(first.0.to_le_bytes());

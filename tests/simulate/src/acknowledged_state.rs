@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_engine::{ColdRecord, DeviceRecord, Facets, TenantIndex};
 use muster_wire::limits::REJECTIONS_PER_ACK_MAX;
-use muster_wire::{DeviceId, Onboarding, Rejection};
+use muster_wire::{DeviceId, Onboarding, Rejection, Stored};
 
 use crate::fleet::{Device, Fleet};
 use crate::frames::{Frame, Kind, SentRecord};
@@ -62,7 +62,10 @@ impl AcknowledgedState {
         listed: &[Rejection],
         fleet: &Fleet,
     ) -> Result<(), Violation> {
-        let mut rejections = listed.to_vec();
+        let (stale, mut rejections): (Vec<_>, Vec<_>) =
+            listed.iter().copied().partition(Rejection::is_stale);
+        let count = rejections.len() as u64;
+        check_stale(frames, &stale, fleet)?;
         let mut accepted = Vec::new();
         for record in frames.iter().flat_map(|frame| &frame.records) {
             let id = if record.has_id {
@@ -80,7 +83,6 @@ impl AcknowledgedState {
                 None => accepted.push(record),
             }
         }
-        let count = listed.len() as u64;
         if !rejections.is_empty() || count != rejected.min(REJECTIONS_PER_ACK_MAX as u64) {
             let detail = format!(
                 "an ack of {} frames with {rejected} rejected records lists {count}, of which {rejections:?} are not \
@@ -152,4 +154,29 @@ impl AcknowledgedState {
         let detail = format!("{device:?} has {record:?} {facets:?}, but {sent:?} was sent");
         Err(Violation::new("content matches what was sent", detail))
     }
+}
+
+/// Checks that each stale record that an ack lists is one of its frames, and older than what the server has.
+fn check_stale(frames: &[Frame], stale: &[Rejection], fleet: &Fleet) -> Result<(), Violation> {
+    let mut listed = BTreeSet::new();
+    for entry in stale {
+        let (kind, stored) = match entry.stored {
+            Some(Stored::Seq(seq)) => (Kind::CheckIn, seq),
+            Some(Stored::Revision(revision)) => (Kind::Inventory, u64::from(revision)),
+            None => (Kind::CheckIn, 0),
+        };
+        let mut records = frames.iter().flat_map(|frame| &frame.records);
+        let was_sent = records.any(|record| {
+            record.kind == kind
+                && record.number == entry.seq
+                && fleet.id(record.device) == entry.device_id
+        });
+        let is_first = listed.insert((entry.device_id, kind));
+        if !was_sent || stored <= entry.seq || !is_first {
+            let detail =
+                format!("{entry:?} is not a stale record of these frames, or listed twice");
+            return Err(Violation::new("stale records are listed once", detail));
+        }
+    }
+    Ok(())
 }

@@ -118,6 +118,20 @@ impl Oracle {
                     expect_accepted(answer, lsn, u64::from(inventory.revision))?;
                     self.last_check_in(shard, tenant, inventory.device_id);
                 }
+                Segment::Reset {
+                    tenant,
+                    slot,
+                    device_id,
+                } => {
+                    let key = (tenant, device_id);
+                    let owner = self.slots.get(&shard);
+                    let owner = owner.and_then(|slots| slots.get(slot.0 as usize));
+                    if owner != Some(&key)
+                        || !self.model.reset_sequence(tenant, device_id, value.now)
+                    {
+                        return Err(invalid("a reset of a device not in its slot".to_owned()));
+                    }
+                }
                 Segment::Policy { .. } | Segment::Time { .. } => (),
             }
         }

@@ -142,7 +142,7 @@ fn an_oversized_frame_is_refused_by_its_header() {
     let ack = FrameHeader {
         kind: FrameKind::Ack,
         count: 65,
-        length: 48 + 65 * 32,
+        length: 48 + 65 * 40,
     };
     let error = fault(
         Role::Client,

@@ -41,7 +41,7 @@ pub(super) async fn delete(
     api.backend.change(tenant, expected, change).await
 }
 
-fn require_permission(api: &Api) -> Result<(), ApiError> {
+pub(super) fn require_permission(api: &Api) -> Result<(), ApiError> {
     if api.backend.takes_changes() {
         Ok(())
     } else {

@@ -12,8 +12,8 @@ use muster_control::{
     Actor, Change, Command, ControlPlane, Entry, ObjectId, Precondition, Refusal,
 };
 use muster_engine::{
-    ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, TenantIndex,
-    TenantPolicy, ThreatSetting, Threshold, Timestamp,
+    ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
+    TenantIndex, TenantPolicy, ThreatSetting, Threshold, Timestamp,
 };
 use muster_wire::{DeviceId, Flags, Inventory, ManagementAgent, Owner, Platform, Risk};
 use serde_json::Value;
@@ -155,6 +155,20 @@ impl Backend for Fake {
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answering<'_, Option<Device>> {
         let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
         self.answer(is_known.then(device))
+    }
+
+    fn reset_sequence(
+        &self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Answering<'_, Option<SequenceReset>> {
+        let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
+        self.answer(is_known.then_some(SequenceReset {
+            seq_before: u64::MAX,
+            seq: 1_767_229_200_000,
+            inventory_revision_before: 3,
+            inventory_revision: 3,
+        }))
     }
 
     fn sessions(&self, limit: usize) -> Sessions {

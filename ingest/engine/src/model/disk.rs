@@ -122,7 +122,7 @@ impl ModelDisk {
                     for bytes in records {
                         let record = CheckInRecord::validate(bytes)
                             .map_err(|_| fault("an invalid check-in in the journal"))?;
-                        self.check_in(&policy, tenant, &record, now);
+                        self.check_in(&policy, tenant, &record, sequence, now);
                     }
                 }
                 Segment::Repeated { tenant, records } => {
@@ -130,13 +130,28 @@ impl ModelDisk {
                         let repeated = Repeated::read(bytes)
                             .ok_or_else(|| fault("unknown flags in the journal"))?;
                         let record = self.repeated(tenant, repeated)?;
-                        self.check_in(&policy, tenant, &record, now);
+                        self.check_in(&policy, tenant, &record, sequence, now);
                     }
                 }
                 Segment::Inventory { tenant, archive } => {
                     let inventory = Inventory::from_bytes(archive)
                         .map_err(|_| fault("an invalid inventory in the journal"))?;
-                    self.inventory(&policy, tenant, &inventory, now);
+                    self.inventory(&policy, tenant, &inventory, sequence, now);
+                }
+                Segment::Reset {
+                    tenant,
+                    slot,
+                    device_id,
+                } => {
+                    let entry = self.slots.get_mut(slot.0 as usize);
+                    let entry = entry
+                        .and_then(Option::as_mut)
+                        .filter(|entry| (entry.tenant, entry.device_id) == (tenant, device_id))
+                        .ok_or_else(|| fault("a reset of a device not in its slot"))?;
+                    if entry.sequence < sequence {
+                        entry.device.reset_sequence(now);
+                        entry.inventory_revision = entry.inventory_revision.min(now.as_seconds());
+                    }
                 }
                 Segment::Policy { .. } => {
                     self.evaluate(&policy, 0..self.slots.len(), sequence, now)
@@ -175,10 +190,12 @@ impl ModelDisk {
         policy: &PolicySet,
         tenant: TenantIndex,
         record: &CheckInRecord,
+        sequence: Sequence,
         now: Timestamp,
     ) {
         let entry = self.get_or_create(tenant, record.device_id(), now);
-        if entry.device.check_in(record, now) == Answer::Accepted
+        if entry.sequence < sequence
+            && entry.device.check_in(record, now) == Answer::Accepted
             && let Some(rules) = policy.tenant(tenant)
         {
             entry.facets = entry.device.facets(rules, now);
@@ -190,9 +207,13 @@ impl ModelDisk {
         policy: &PolicySet,
         tenant: TenantIndex,
         inventory: &Inventory,
+        sequence: Sequence,
         now: Timestamp,
     ) {
         let entry = self.get_or_create(tenant, inventory.device_id, now);
+        if entry.sequence >= sequence {
+            return;
+        }
         if inventory.revision > entry.inventory_revision {
             entry.inventory_revision = inventory.revision;
         }

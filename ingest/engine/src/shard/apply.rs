@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use muster_wire::{CheckInRecord, RejectReason, Rejection};
+use muster_wire::{CheckInRecord, RejectReason, Rejection, Stored};
 
 use super::Shard;
 use super::evaluation::{evaluate, is_cached, observe_cached, repeats, report_and_observe};
@@ -15,9 +15,10 @@ use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::{Effects, Outcome};
 use crate::facet::Facets;
 use crate::ids::{SlotIndex, TenantIndex};
+use crate::numbers::is_leap;
 use crate::policy::{PolicySet, TenantPolicy};
 
-/// The outcome of one record.
+/// The outcome of one record. [`Effects::stored`] has the stored number with `Stale` and `SeqAhead`.
 pub(super) enum Verdict {
     Accepted {
         /// The device's slot if this check-in repeats its previous one in everything except the flags.
@@ -59,6 +60,7 @@ impl Shard {
             policy,
             records,
             effects,
+            |_| true,
             |record, verdict, effects| {
                 record_verdict(tenant, record, verdict, &mut outcome, effects);
             },
@@ -66,13 +68,15 @@ impl Shard {
         outcome
     }
 
-    /// Applies the check-ins of one tenant in order and calls `on_verdict` for each.
+    /// Applies the check-ins of one tenant in order and calls `on_verdict` for each. `include` lets a replay skip slots
+    /// whose page already contains them.
     pub(super) fn apply_in_order(
         &mut self,
         tenant: TenantIndex,
         policy: &TenantPolicy,
         records: &[CheckInRecord],
         effects: &mut Effects,
+        include: impl Fn(SlotIndex) -> bool,
         mut on_verdict: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
     ) {
         let mut found = [Lookup::default(); LOOKAHEAD];
@@ -87,6 +91,9 @@ impl Shard {
                         .find(lookup.hash, tenant, &record.device_id(), &self.devices);
             }
             for (lookup, record) in found.iter().zip(records) {
+                if lookup.slot.is_some_and(|slot| !include(slot)) {
+                    continue;
+                }
                 let verdict = self.apply_check_in(tenant, policy, record, *lookup, effects);
                 on_verdict(record, verdict, effects);
             }
@@ -94,8 +101,8 @@ impl Shard {
     }
 
     /// Applies one check-in. Its lookup may be older than the check-ins before it in the batch: a slot that was found
-    /// stays valid, and a device that was not found is looked up again. Only an accepted check-in changes the state, and
-    /// that of a known device is always accepted.
+    /// stays valid, and a device that was not found is looked up again. Only an accepted check-in changes the state. A
+    /// check-in of a known device is accepted if its seq follows.
     pub(super) fn apply_check_in(
         &mut self,
         tenant: TenantIndex,
@@ -110,6 +117,10 @@ impl Shard {
         let Some(slot) = slot else {
             if let Some(reason) = self.refuses_new_device(policy) {
                 return Verdict::Rejected(reason);
+            }
+            if check_in.seq() > effects.numbers_max.seq && is_leap(0, check_in.seq()) {
+                effects.stored = Some(Stored::Seq(0));
+                return Verdict::Rejected(RejectReason::SeqAhead);
             }
             let mut record = DeviceRecord {
                 device_id,
@@ -129,8 +140,13 @@ impl Shard {
             return if check_in.seq() == record.seq {
                 Verdict::Duplicate
             } else {
+                effects.stored = Some(Stored::Seq(record.seq));
                 Verdict::Stale
             };
+        }
+        if check_in.seq() > effects.numbers_max.seq && is_leap(record.seq, check_in.seq()) {
+            effects.stored = Some(Stored::Seq(record.seq));
+            return Verdict::Rejected(RejectReason::SeqAhead);
         }
         let repeats = repeats(&record, check_in);
         self.clip_times(slot, &mut record, now);
@@ -284,7 +300,7 @@ impl Shard {
     }
 }
 
-/// Counts the verdict of a check-in, journals an accepted one, and keeps the reason of a rejected one. Inlined because
+/// Counts the verdict of a check-in, journals an accepted one, and notes a stale or rejected one. Inlined because
 /// it runs once per check-in.
 #[inline(always)]
 fn record_verdict(
@@ -303,10 +319,12 @@ fn record_verdict(
             outcome.accepted += 1;
         }
         Verdict::Duplicate => outcome.duplicate += 1,
-        Verdict::Stale => outcome.stale += 1,
+        Verdict::Stale => {
+            effects.note_stale(record.device_id(), record.seq());
+            outcome.stale += 1;
+        }
         Verdict::Rejected(reason) => {
-            let rejection = Rejection::new(record.device_id(), record.seq(), reason);
-            effects.rejections.push(rejection);
+            effects.note_rejected(record.device_id(), record.seq(), reason);
             outcome.rejected += 1;
         }
     }

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use muster_wire::{Inventory, RejectReason, Rejection};
+use muster_wire::{Inventory, RejectReason, Stored};
 
 use super::Shard;
 use super::apply::Verdict;
@@ -16,6 +16,7 @@ use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::{Effects, InventoryWrite, Outcome};
 use crate::facet::Facets;
 use crate::ids::TenantIndex;
+use crate::numbers::is_leap;
 
 impl Shard {
     /// Stores an inventory. `archive` is the encoded form of `inventory`.
@@ -38,11 +39,13 @@ impl Shard {
                 outcome.accepted = 1;
             }
             Verdict::Duplicate => outcome.duplicate = 1,
-            Verdict::Stale => outcome.stale = 1,
+            Verdict::Stale => {
+                effects.note_stale(inventory.device_id, u64::from(inventory.revision));
+                outcome.stale = 1;
+            }
             Verdict::Rejected(reason) => {
                 let revision = u64::from(inventory.revision);
-                let rejection = Rejection::new(inventory.device_id, revision, reason);
-                effects.rejections.push(rejection);
+                effects.note_rejected(inventory.device_id, revision, reason);
                 outcome.rejected = 1;
             }
         }
@@ -60,9 +63,17 @@ impl Shard {
             return Verdict::Rejected(RejectReason::UnknownDevice);
         };
         let Lookup { hash, slot } = self.look_up(tenant, &inventory.device_id);
+        let is_ahead = |stored: u32| {
+            inventory.revision > effects.numbers_max.revision
+                && is_leap(u64::from(stored), u64::from(inventory.revision))
+        };
         let Some(slot) = slot else {
             if let Some(reason) = self.refuses_new_device(policy) {
                 return Verdict::Rejected(reason);
+            }
+            if is_ahead(0) {
+                effects.stored = Some(Stored::Revision(0));
+                return Verdict::Rejected(RejectReason::SeqAhead);
             }
             let mut record = DeviceRecord {
                 device_id: inventory.device_id,
@@ -80,8 +91,15 @@ impl Shard {
         };
         let stored = &mut self.devices.cold_mut(slot).inventory_revision;
         match inventory.revision.cmp(stored) {
-            Ordering::Less => Verdict::Stale,
+            Ordering::Less => {
+                effects.stored = Some(Stored::Revision(*stored));
+                Verdict::Stale
+            }
             Ordering::Equal => Verdict::Duplicate,
+            Ordering::Greater if is_ahead(*stored) => {
+                effects.stored = Some(Stored::Revision(*stored));
+                Verdict::Rejected(RejectReason::SeqAhead)
+            }
             Ordering::Greater => {
                 *stored = inventory.revision;
                 self.checkpoint.dirty.insert(slot.page());

@@ -1,8 +1,8 @@
 //! Rebuilds a shard from durable state: pages, then the journal tail. Devices are counted as they come.
 //!
-//! A page may be newer than the checkpoint's cursor. Replay is idempotent: check-ins and inventories that a page
-//! already contains are skipped by seq and revision, reevaluations (policy, time) by the page's sequence. So the result
-//! is the state after the last journal value, independent of when each page was written.
+//! A page may be newer than the checkpoint's cursor. Replay is idempotent: events that the page of a device already
+//! contains are skipped by the page's sequence, not by seq and revision, which an operator may have lowered. So the
+//! result is the state after the last journal value, independent of when each page was written.
 //!
 //! Owned by the thread that recovers the shard. Memory is that of the shard and a buffer of [`VALIDATED_AT_ONCE`]
 //! check-ins. Reads no files: the caller passes in the bytes. Repairs nothing: what contradicts itself is an error.
@@ -20,6 +20,7 @@ use crate::effects::Effects;
 use crate::facet::Facets;
 use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
 use crate::journal::{JournalValue, Repeated, Segment};
+use crate::numbers::NumbersMax;
 use crate::page;
 use crate::policy::{PolicySet, TenantPolicy};
 
@@ -171,6 +172,8 @@ impl Recovery {
         }
         self.revision = self.revision.max(value.revision);
         self.shard.begin(value.now, &mut self.effects);
+        // It was accepted, so it is not judged again.
+        self.effects.numbers_max = NumbersMax::NONE;
         while let Some(segment) = value
             .next_segment()
             .map_err(|_| invalid("not a value of a known format"))?
@@ -207,9 +210,14 @@ impl Recovery {
                         let record = CheckInRecord::validate(bytes);
                         check_ins.push(record.map_err(|_| "an invalid check-in")?);
                     }
-                    shard.apply_in_order(tenant, policy, check_ins, effects, |_, verdict, _| {
-                        rejected |= matches!(verdict, Verdict::Rejected(_));
-                    });
+                    shard.apply_in_order(
+                        tenant,
+                        policy,
+                        check_ins,
+                        effects,
+                        is_newer_than_page,
+                        |_, verdict, _| rejected |= matches!(verdict, Verdict::Rejected(_)),
+                    );
                 }
                 if rejected {
                     return Err("a check-in that the shard rejects");
@@ -225,15 +233,34 @@ impl Recovery {
                     for bytes in records {
                         let repeated = Repeated::read(bytes)
                             .ok_or("a repeated check-in with unknown flags")?;
-                        apply_repeated(shard, tenant, policy, repeated, effects)?;
+                        let slot = device_in_slot(shard, tenant, repeated)?;
+                        if is_newer_than_page(slot) {
+                            apply_repeated(shard, slot, policy, repeated, effects)?;
+                        }
                     }
                 }
             }
             Segment::Inventory { tenant, archive } => {
                 let inventory =
                     Inventory::from_bytes(archive).map_err(|_| "an invalid inventory")?;
+                let slot = shard.look_up(tenant, &inventory.device_id).slot;
+                if slot.is_some_and(|slot| !is_newer_than_page(slot)) {
+                    return Ok(());
+                }
                 if let Verdict::Rejected(_) = shard.inventory(tenant, &inventory, effects) {
                     return Err("an inventory that the shard rejects");
+                }
+            }
+            Segment::Reset {
+                tenant,
+                slot,
+                device_id,
+            } => {
+                if shard.look_up(tenant, &device_id).slot != Some(slot) {
+                    return Err("a reset whose device is not in its slot");
+                }
+                if is_newer_than_page(slot) {
+                    shard.reset_slot(slot, effects);
                 }
             }
             Segment::Policy { .. } => {
@@ -277,25 +304,31 @@ impl Recovery {
     }
 }
 
-/// Applies a repeated check-in. Changes nothing if the device's page already contains it.
+/// The slot of a repeated check-in, if its device is there.
+fn device_in_slot(
+    shard: &Shard,
+    tenant: TenantIndex,
+    repeated: Repeated,
+) -> Result<SlotIndex, &'static str> {
+    let slot = repeated.slot;
+    let found = (slot < shard.slots_end()).then(|| shard.devices.get(slot));
+    found
+        .filter(|record| record.tenant == tenant && repeated.is_of(&record.device_id))
+        .filter(|record| record.seq != 0)
+        .map(|_| slot)
+        .ok_or("a repeated check-in whose device is not in its slot")
+}
+
+/// Applies a repeated check-in of the device in a slot, which was accepted after what its record has.
 fn apply_repeated(
     shard: &mut Shard,
-    tenant: TenantIndex,
+    slot: SlotIndex,
     policy: &TenantPolicy,
     repeated: Repeated,
     effects: &mut Effects,
 ) -> Result<(), &'static str> {
-    let Repeated {
-        slot, seq, flags, ..
-    } = repeated;
-    let found = (slot < shard.slots_end()).then(|| *shard.devices.get(slot));
-    let mut record = found
-        .filter(|record| record.tenant == tenant && repeated.is_of(&record.device_id))
-        .filter(|record| record.seq != 0)
-        .ok_or("a repeated check-in whose device is not in its slot")?;
-    if seq <= record.seq {
-        return Ok(());
-    }
+    let Repeated { seq, flags, .. } = repeated;
+    let mut record = *shard.devices.get(slot);
     let mut reported = Facets::from_word(record.facets).ok_or("a device with unreadable facets")?;
     record.flags = flags;
     reported.set_flags(flags);

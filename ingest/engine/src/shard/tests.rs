@@ -7,12 +7,13 @@ mod disk;
 mod properties;
 mod recount;
 mod repeated;
+mod sequence;
 
 use std::sync::Arc;
 
 use muster_wire::{
     CheckIn, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner,
-    PartnerThreatState, Platform, RejectReason, Rejection, Risk,
+    PartnerThreatState, Platform, RejectReason, Rejection, Risk, Stored,
 };
 
 use super::recovery::RecoveryError;

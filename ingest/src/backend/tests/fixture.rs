@@ -6,8 +6,8 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, ShardMap, TenantIndex,
-    TenantPolicy, Threshold, Timestamp,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardMap,
+    TenantIndex, TenantPolicy, Threshold, Timestamp,
 };
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
@@ -152,6 +152,14 @@ fn answer(shard: usize, control: Control) {
             let known = tenant == TenantIndex(0) && device_id == self::device_id();
             drop(reply.send(known.then(|| Box::new(device()))));
         }
+        Control::ResetSequence {
+            tenant,
+            device_id,
+            reply,
+        } => {
+            let known = tenant == TenantIndex(0) && device_id == self::device_id();
+            let _ = reply.send(known.then_some(RESET));
+        }
         Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
         Control::Recount(reply) => {
             let (release, released) = bounded(1);
@@ -172,6 +180,14 @@ fn policy() -> Arc<PolicySet> {
     let tenants = vec![TenantPolicy::with_threshold(Threshold::Medium); 2];
     Arc::new(PolicySet::new(Revision::default(), tenants))
 }
+
+/// The answer to a reset of the known device.
+pub(super) const RESET: SequenceReset = SequenceReset {
+    seq_before: u64::MAX,
+    seq: 7,
+    inventory_revision_before: 3,
+    inventory_revision: 3,
+};
 
 pub(super) fn device_id() -> DeviceId {
     DEVICE.parse().unwrap()

@@ -15,10 +15,11 @@ use muster_wire::{
 };
 
 use super::delivery::Delivery;
+use super::stale::StaleRecords;
 use crate::clock::Stamp;
 use crate::net::context::ListenerContext;
 use crate::net::registry::SessionEntry;
-use crate::route::{Inbox, Router, Window, WindowCursor};
+use crate::route::{Inbox, Listed, Router, Window, WindowCursor};
 
 /// The retry delay in the Goodbye of a draining server.
 const DRAIN_RETRY_AFTER_MS: u32 = 1000;
@@ -123,6 +124,7 @@ impl PendingSession {
             frame_records: 0,
             frame_is_open: false,
             delivery: None,
+            stale_records: Some(StaleRecords::default()),
             client_is_done: false,
             draining: false,
             context,
@@ -153,6 +155,8 @@ pub struct SessionCore {
     pub(super) frame_is_open: bool,
     /// The shard batch that waits for inbox capacity.
     pub(super) delivery: Option<Delivery>,
+    /// The stale records that acks have listed; `None` if they list none.
+    stale_records: Option<StaleRecords>,
     /// Whether the client has sent Goodbye or finished its stream.
     pub(super) client_is_done: bool,
     /// Whether the server has sent Goodbye because it drains.
@@ -165,14 +169,19 @@ impl SessionCore {
         self.read_at = self.context.clock.stamp();
     }
 
+    /// Lists no stale records: the session began with early data, whose sender the handshake has not confirmed.
+    pub fn list_no_stale_records(&mut self) {
+        self.stale_records = None;
+    }
+
     /// Collects durable frames in order and encodes one cumulative ack for them into `out`. Returns whether there was
     /// any.
     pub fn acknowledge(&mut self) -> bool {
         let before = self.totals;
         let metrics = &self.context.metrics;
         let now = self.context.clock.stamp();
-        let mut rejections = Vec::new(); // no allocation while it stays empty
-        while let Some(frame) = self.window.collect(&mut rejections) {
+        let mut listed = Listed::default(); // no allocation while it stays empty
+        while let Some(frame) = self.window.collect(&mut listed) {
             self.totals.frames += 1;
             self.totals.accepted += u64::from(frame.outcome.accepted);
             self.totals.duplicate += u64::from(frame.outcome.duplicate);
@@ -199,6 +208,7 @@ impl SessionCore {
         self.entry
             .frames_in_flight
             .store(self.window.in_flight() as u64, Ordering::Relaxed);
+        let mut rejections = listed.rejections;
         // Once per reason and ack: the log's lock is shared, and a client may have every record rejected.
         for (index, rejection) in rejections.iter().enumerate() {
             let reason = rejection.reason();
@@ -206,6 +216,9 @@ impl SessionCore {
             if let Some(reason) = reason.filter(|_| !is_known) {
                 self.context.log_cause(reason.name(), &self.entry.identity);
             }
+        }
+        if let Some(records) = &mut self.stale_records {
+            records.list(&listed.stale, &mut rejections);
         }
         encode_ack(&mut self.out, &totals, &rejections);
         true

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use crossbeam::channel;
-use muster_engine::{Facets, SlotIndex};
+use muster_engine::{Facets, SequenceReset, SlotIndex, TenantIndex};
+use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 
 use super::Worker;
@@ -76,6 +77,14 @@ impl Worker {
                 });
                 self.later(reply, view);
             }
+            Control::ResetSequence {
+                tenant,
+                device_id,
+                reply,
+            } => {
+                let reset = self.reset_sequence(tenant, device_id);
+                self.once_durable(reply, reset);
+            }
             Control::Report(reply) => self.later(reply, Box::new(self.report())),
             Control::Policy { policy, reply } => {
                 let changed = self.shard.apply_policy(policy, &mut self.effects);
@@ -106,6 +115,19 @@ impl Worker {
             Control::Drain => (),
         }
         self.commit(commit, 0);
+    }
+
+    fn reset_sequence(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<SequenceReset> {
+        let effects = &mut self.effects;
+        let reset = self.shard.reset_sequence(tenant, &device, effects)?;
+        tracing::info!(
+            tenant = tenant.0,
+            %device,
+            seq_before = reset.seq_before,
+            seq = reset.seq,
+            "sequence of a device reset"
+        );
+        Some(reset)
     }
 
     /// Sends a reply once the next commit is durable or has failed. The receiver may have been dropped.

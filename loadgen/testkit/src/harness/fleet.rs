@@ -166,6 +166,7 @@ impl Oracle {
             Answer::Accepted => 0,
             Answer::Duplicate => 1,
             Answer::Stale => 2,
+            Answer::SeqAhead => panic!("the fleet has no seq ahead of the clock"),
             Answer::UnknownDevice => panic!("the default rules create devices"),
         };
         self.answers[index] += 1;

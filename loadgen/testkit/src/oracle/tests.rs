@@ -31,6 +31,7 @@ fn feed(part: &mut FleetPart, model: &mut Model, policy: &PolicySet) -> Tally {
                 Answer::Accepted => tally.accepted += 1,
                 Answer::Duplicate => tally.duplicate += 1,
                 Answer::Stale => tally.stale += 1,
+                Answer::SeqAhead => panic!("no seq is ahead of the clock"),
                 Answer::UnknownDevice => panic!("the tenant creates devices"),
             }
         }

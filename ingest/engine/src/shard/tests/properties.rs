@@ -27,6 +27,11 @@ pub(super) enum Event {
         blocked: bool,
         secure: bool,
     },
+    /// An operator resets the numbers of a device.
+    Reset {
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    },
     /// This many seconds pass, or the clock is set back by so many; then every device is reevaluated.
     Time(i32),
 }
@@ -43,9 +48,32 @@ fn any_member<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl St
     prop::sample::select(all)
 }
 
+/// Mostly low ones, and those around the bounds of the clock and of a leap.
+fn any_seq() -> impl Strategy<Value = u64> {
+    let leap = (1u64 << 20) - 2..(1 << 20) + 14;
+    let clock = NOW.as_millis() + 86_400_000;
+    prop_oneof![
+        30 => 1..12u64,
+        1 => leap,
+        1 => clock - 1..clock + 2,
+        1 => clock + (1 << 20) - 2..clock + (1 << 20) + 3,
+        1 => Just(u64::MAX),
+    ]
+}
+
+fn any_revision() -> impl Strategy<Value = u32> {
+    let clock = NOW.as_seconds() + 86_400;
+    prop_oneof![
+        10 => 1..5u32,
+        1 => (1u32 << 20) - 1..(1 << 20) + 7,
+        1 => clock - 1..clock + 2,
+        1 => Just(u32::MAX),
+    ]
+}
+
 /// Half of them have the same content, so that many are repeated check-ins.
 fn any_check_in() -> impl Strategy<Value = Event> {
-    let usual = (0..2u16, 0..300u16, 1..12u64).prop_map(|(tenant, number, seq)| Event::CheckIn {
+    let usual = (0..2u16, 0..300u16, any_seq()).prop_map(|(tenant, number, seq)| Event::CheckIn {
         tenant: TenantIndex(tenant),
         record: record(check_in(number, seq)),
     });
@@ -54,7 +82,7 @@ fn any_check_in() -> impl Strategy<Value = Event> {
 
 fn any_report() -> impl Strategy<Value = Event> {
     (
-        (0..2u16, 0..300u16, 1..12u64, 0..0x1000u16, 0..3u32),
+        (0..2u16, 0..300u16, any_seq(), 0..0x1000u16, 0..3u32),
         any_member(Risk::ALL),
         any_member(PartnerThreatState::ALL),
         any_member(Onboarding::ALL),
@@ -90,7 +118,7 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
     let inventory = (
         0..2u16,
         0..300u16,
-        1..5u32,
+        any_revision(),
         prop::sample::subsequence(vec!["a", "b"], 0..=2),
     )
         .prop_map(|(tenant, number, revision, tags)| Event::Inventory {
@@ -105,7 +133,11 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
         },
     );
     let time = prop_oneof![3 => 0..200_000, 1 => -800_000..0].prop_map(Event::Time);
-    prop_oneof![60 => any_check_in(), 6 => inventory, 1 => policy, 2 => time]
+    let reset = (0..2u16, 0..300u16).prop_map(|(tenant, number)| Event::Reset {
+        tenant: TenantIndex(tenant),
+        device_id: device_id(number),
+    });
+    prop_oneof![60 => any_check_in(), 6 => inventory, 1 => policy, 2 => time, 3 => reset]
 }
 
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
@@ -199,18 +231,14 @@ impl Server {
         match event {
             Event::CheckIn { tenant, record } => {
                 let (shard, _, effects) = self.owner(&record.device_id());
-                Some(answer(shard.apply_check_ins(
-                    *tenant,
-                    std::slice::from_ref(record),
-                    effects,
-                )))
+                let outcome = shard.apply_check_ins(*tenant, std::slice::from_ref(record), effects);
+                Some(answer(outcome, effects))
             }
             Event::Inventory { tenant, inventory } => {
                 let archive = inventory.to_bytes().unwrap();
                 let (shard, _, effects) = self.owner(&inventory.device_id);
-                Some(answer(
-                    shard.apply_inventory(*tenant, inventory, &archive, effects),
-                ))
+                let outcome = shard.apply_inventory(*tenant, inventory, &archive, effects);
+                Some(answer(outcome, effects))
             }
             Event::Policy {
                 threshold,
@@ -233,6 +261,11 @@ impl Server {
                     disk.add_policy(&self.policy);
                     shard.apply_policy(Arc::clone(&self.policy), effects);
                 }
+                None
+            }
+            Event::Reset { tenant, device_id } => {
+                let (shard, _, effects) = self.owner(device_id);
+                shard.reset_sequence(*tenant, device_id, effects);
                 None
             }
             Event::Time(seconds) => {
@@ -280,11 +313,14 @@ fn add_cells(shard: &Shard, into: &mut BTreeMap<ModelCell, u64>) {
     }
 }
 
-fn answer(outcome: Outcome) -> Answer {
+/// The answer in an outcome of one record, with the reason of a rejection.
+fn answer(outcome: Outcome, effects: &mut Effects) -> Answer {
+    let noted = effects.rejections.drain(..).last();
     match outcome {
         Outcome { accepted: 1, .. } => Answer::Accepted,
         Outcome { duplicate: 1, .. } => Answer::Duplicate,
         Outcome { stale: 1, .. } => Answer::Stale,
+        _ if noted.unwrap().reason() == Some(RejectReason::SeqAhead) => Answer::SeqAhead,
         _ => Answer::UnknownDevice,
     }
 }
@@ -309,6 +345,10 @@ proptest! {
                 }
                 Event::Inventory { tenant, inventory } => {
                     Some(model.inventory(&server.policy, *tenant, inventory, server.now))
+                }
+                Event::Reset { tenant, device_id } => {
+                    model.reset_sequence(*tenant, *device_id, server.now);
+                    None
                 }
                 Event::Policy { .. } | Event::Time(_) => None,
             };
@@ -380,7 +420,7 @@ proptest! {
         let mut records: Vec<CheckInRecord> = events
             .into_iter()
             .filter_map(|event| match event {
-                Event::CheckIn { record, .. } => Some(record),
+                Event::CheckIn { record, .. } if record.seq() < 12 => Some(record),
                 _ => None,
             })
             .collect();
