@@ -145,6 +145,8 @@ pub struct Device {
     pub cold: ColdRecord,
     /// Its facets.
     pub facets: Facets,
+    /// Since when its check-ins are stale, in seconds; `None` if its last one was accepted.
+    pub stale_since: Option<u32>,
     /// Its last accepted inventory.
     pub inventory: Option<Inventory>,
 }

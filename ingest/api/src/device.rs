@@ -36,6 +36,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         record,
         cold,
         facets,
+        stale_since,
         inventory,
     } = device;
     let owner = inventory
@@ -66,6 +67,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "why": why::why(record, facets, rules),
         "first_seen": times::seconds(cold.first_seen),
         "last_check_in": times::seconds(record.last_check_in),
+        "stale_since": stale_since.and_then(times::seconds),
         "last_contact": times::seconds(record.last_contact),
         "last_telemetry": times::seconds(record.last_telemetry),
         "last_full_report": times::seconds(record.last_full_report),

@@ -17,6 +17,7 @@ mod inventory;
 mod lookup;
 pub(crate) mod recovery;
 mod sequence;
+mod stale_runs;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ pub use sequence::SequenceReset;
 
 use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
+use stale_runs::StaleRuns;
 
 /// Limits that bound a shard's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,7 @@ pub struct Shard {
     cells: CellTable,
     checkpoint: Checkpoint,
     audit: Audit,
+    stale_runs: StaleRuns,
 }
 
 impl Shard {
@@ -77,6 +80,7 @@ impl Shard {
             cells: CellTable::new(hash_seed),
             checkpoint: Checkpoint::default(),
             audit: Audit::default(),
+            stale_runs: StaleRuns::default(),
         }
     }
 
@@ -182,6 +186,12 @@ impl Shard {
     ) -> Option<(&DeviceRecord, &ColdRecord)> {
         let slot = self.look_up(tenant, id).slot?;
         Some((self.devices.get(slot), self.devices.cold(slot)))
+    }
+
+    /// Since when the check-ins of a device are stale, in seconds; `None` if its last one was accepted.
+    pub fn stale_since(&self, tenant: TenantIndex, id: &DeviceId) -> Option<u32> {
+        let slot = self.look_up(tenant, id).slot?;
+        self.stale_runs.since(slot, self.devices.get(slot).seq)
     }
 
     /// Every device, in order of creation.

@@ -34,6 +34,7 @@ impl ServerBackend {
             record: view.record,
             cold: view.cold,
             facets: view.facets,
+            stale_since: view.stale_since,
             inventory,
         }))
     }

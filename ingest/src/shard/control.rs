@@ -36,6 +36,8 @@ pub struct DeviceView {
     pub cold: ColdRecord,
     /// Its facets.
     pub facets: Facets,
+    /// Since when its check-ins are stale, in seconds.
+    pub stale_since: Option<u32>,
 }
 
 /// The state and statistics of a shard.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{Answer, Fake, POLICY, Server, request};
+use super::fixture::{Answer, DEVICE, Fake, POLICY, Server, request};
 use crate::BODY_BYTES_MAX;
 
 const SETTINGS: &str = "/tenants/demo/settings";
@@ -322,5 +322,30 @@ async fn an_audit_says_who_when_and_what_page_by_page() {
     for query in ["limit=0", "limit=101", "before=x", "before=-1"] {
         let answer = server.get(&format!("{AUDIT}?{query}")).await;
         assert!(is(&answer, 400, "badRequest"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
+    let path = |device: &str| format!("/tenants/demo/devices/{device}/resetSequence");
+    let server = Server::new();
+    let done = server.order("POST", &path(DEVICE), json!({})).await;
+    assert_eq!(done.status, 200);
+    let expected = json!({
+        "id": DEVICE,
+        "tenant": "demo",
+        "seq_before": u64::MAX,
+        "seq": 1_767_229_200_000_u64,
+        "inventory_revision_before": 3,
+        "inventory_revision": 3,
+    });
+    assert_eq!(done.json(), expected);
+    let other = DEVICE.replace('0', "9");
+    for (device, status, code) in [
+        (other.as_str(), 404, "unknownDevice"),
+        ("7", 400, "badRequest"),
+    ] {
+        let answer = server.order("POST", &path(device), json!({})).await;
+        assert!(is(&answer, status, code), "{device}");
     }
 }

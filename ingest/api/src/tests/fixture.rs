@@ -360,6 +360,7 @@ fn device() -> Device {
             first_seen: 1_767_225_600,
         },
         facets: at_risk(),
+        stale_since: Some(1_767_230_000),
         inventory: Some(inventory()),
     }
 }

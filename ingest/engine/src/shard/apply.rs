@@ -141,6 +141,7 @@ impl Shard {
                 Verdict::Duplicate
             } else {
                 effects.stored = Some(Stored::Seq(record.seq));
+                self.stale_runs.note(slot, record.seq, now);
                 Verdict::Stale
             };
         }

@@ -219,6 +219,7 @@ fn device() -> DeviceView {
         },
         cold: ColdRecord::default(),
         facets: Facets::default(),
+        stale_since: None,
     }
 }
 

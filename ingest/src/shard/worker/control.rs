@@ -73,6 +73,7 @@ impl Worker {
                         record: *record,
                         cold: *cold,
                         facets: Facets::from_word(record.facets)?,
+                        stale_since: self.shard.stale_since(tenant, &device_id),
                     }))
                 });
                 self.later(reply, view);

@@ -13,6 +13,7 @@ mod open_files;
 mod output;
 mod paths;
 mod protocol;
+mod sequence;
 mod signals;
 mod tables;
 

@@ -118,6 +118,22 @@ fn a_stale_record_is_counted_and_listed_with_the_stored_number() {
 }
 
 #[test]
+fn a_device_is_stale_since_the_first_of_its_stale_check_ins_until_one_is_accepted() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let since = |shard: &Shard| shard.stale_since(TENANT, &device_id(1));
+    apply(&mut shard, &[record(check_in(1, 9))], &mut effects);
+    assert_eq!(since(&shard), None);
+    for seconds in [1, 2] {
+        let now = Timestamp::from_seconds(NOW.as_seconds() + seconds);
+        shard.begin(now, &mut effects);
+        shard.apply_check_ins(TENANT, &[record(check_in(1, 4))], &mut effects);
+    }
+    assert_eq!(since(&shard), Some(NOW.as_seconds() + 1));
+    apply(&mut shard, &[record(check_in(1, 10))], &mut effects);
+    assert_eq!(since(&shard), None);
+}
+
+#[test]
 fn a_reset_sets_the_seq_to_the_clock_and_keeps_what_the_device_reported() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     assert_eq!(reset(&mut shard, NOW, &mut effects), None, "no such device");

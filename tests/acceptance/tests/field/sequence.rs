@@ -1,0 +1,238 @@
+//! Sequence numbers that are out of place.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use muster_client::{Client, ClientError, Connector, Endpoint};
+use muster_wire::{
+    CheckIn, CheckInRecord, Flags, Inventory, ManagementAgent, Onboarding, PartnerThreatState,
+    Platform, RejectReason, Rejection, Risk, Stored,
+};
+use serde_json::{Value, json};
+
+use crate::harness::*;
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+fn settings() -> Settings {
+    Settings {
+        ops: "allow_changes = true".to_owned(),
+        ..Settings::default()
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("after 1970").as_millis() as u64
+}
+
+/// A check-in of device 1.
+fn check_in(seq: u64, risk: Risk) -> CheckInRecord {
+    let check_in = CheckIn {
+        device_id: device(1),
+        seq,
+        sent_at_ms: 1,
+        boot_id: 1,
+        payload: 0,
+        flags: Flags::REGISTERED.union(Flags::SENSOR_RUNNING),
+        risk,
+        partner_threat_state: PartnerThreatState::Unknown,
+        onboarding: Onboarding::Onboarded,
+        platform: Platform::Windows,
+        management_agent: ManagementAgent::Mdm,
+    };
+    check_in.to_record().expect("neither id nor seq is zero")
+}
+
+fn inventory(revision: u32) -> Vec<u8> {
+    let inventory = Inventory {
+        revision,
+        ..inventory_of(device(1), &[])
+    };
+    inventory_frame(&inventory.to_bytes().expect("a valid inventory"))
+}
+
+#[track_caller]
+fn property(server: &Server, name: &str) -> Value {
+    let device = server.ops.device("contoso", device(1));
+    device.expect("the device is known")[name].clone()
+}
+
+/// Sends one check-in and waits for its ack.
+fn send(client: &Client, seq: u64, risk: Risk) -> Result<(), ClientError> {
+    wait(async {
+        client.send(&[check_in(seq, risk)]).await?;
+        client.flush().await
+    })
+}
+
+/// X3: `seq` 2^64-1 once (or a clock in 2100), then now with risk high; inventory revision 2^32-1, then 1; a re-imaged
+/// device from 1 -> the ack (or a rejection) tells the stored seq; device detail and a list show *stuck* devices with
+/// stale check-ins since; an order resets; a bound on how far ahead of the clock a seq may jump; the client heals itself
+/// where it may. Here: the numbers of a device that are far ahead change nothing, and the next ones count.
+#[test]
+fn x3_a_number_far_ahead_is_rejected_and_the_next_one_counts() {
+    let place = Installation::new();
+    let server = place.start_with(&settings());
+    let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
+    session.check_ins(&[check_in(5, Risk::Low)]);
+    let in_2100 = 4_102_444_800_000;
+    session.check_ins(&[check_in(u64::MAX, Risk::Low), check_in(in_2100, Risk::Low)]);
+    session.check_ins(&[check_in(now_ms(), Risk::High)]);
+    let (totals, rejections) = session.acknowledged(3);
+    assert_eq!((totals.accepted, totals.rejected, totals.stale), (2, 2, 0));
+    let ahead = |seq| Rejection::ahead(device(1), seq, Stored::Seq(5));
+    assert_eq!(rejections, [ahead(u64::MAX), ahead(in_2100)]);
+    assert_eq!(property(&server, "risk"), "high");
+    assert_eq!(property(&server, "stale_since"), Value::Null);
+
+    session.write(&inventory(u32::MAX));
+    session.write(&inventory(1));
+    let (totals, rejections) = session.acknowledged(5);
+    assert_eq!((totals.accepted, totals.rejected), (3, 3));
+    let ahead = Rejection::ahead(device(1), u32::MAX.into(), Stored::Revision(0));
+    assert_eq!(rejections, [ahead]);
+    assert_eq!(property(&server, "inventory_revision"), 1);
+    session.goodbye();
+    let rejected = server
+        .ops
+        .metrics()
+        .by_label("muster_session_records_rejected_total");
+    assert_eq!(rejected[RejectReason::SeqAhead.name()], 3);
+    server.kill();
+    let server = place.start_with(&settings());
+    assert_eq!(property(&server, "risk"), "high");
+    server.stop();
+    assert_eq!(place.recount()["verified"], true);
+}
+
+/// X3: `seq` 2^64-1 once (or a clock in 2100), then now with risk high; inventory revision 2^32-1, then 1; a re-imaged
+/// device from 1 -> the ack (or a rejection) tells the stored seq; device detail and a list show *stuck* devices with
+/// stale check-ins since; an order resets; a bound on how far ahead of the clock a seq may jump; the client heals itself
+/// where it may. Here: a device that begins again is told once in a session where it stands, and so is its operator.
+#[test]
+fn x3_a_device_that_begins_again_is_told_its_stored_seq() {
+    let place = Installation::new();
+    let server = place.start_with(&settings());
+    let credentials = place.pki.device("contoso", device(1));
+    let stored = now_ms();
+    let mut session = server.session(&place.pki, &credentials);
+    session.check_ins(&[check_in(stored, Risk::Low)]);
+    session.write(&inventory(9));
+    session.acknowledged(2);
+    session.goodbye();
+    for _ in 0..2 {
+        let mut session = server.session(&place.pki, &credentials);
+        for seq in 1..=3 {
+            session.check_ins(&[check_in(seq, Risk::High)]);
+        }
+        session.write(&inventory(1));
+        session.write(&inventory(2));
+        let (totals, listed) = session.acknowledged(5);
+        assert_eq!((totals.stale, totals.rejected), (5, 0));
+        let expected = [
+            Rejection::stale(device(1), 1, Stored::Seq(stored)),
+            Rejection::stale(device(1), 1, Stored::Revision(9)),
+        ];
+        assert_eq!(listed, expected);
+        session.goodbye();
+    }
+    let since = property(&server, "stale_since");
+    assert!(since.is_string(), "{since}");
+    let mut session = server.session(&place.pki, &credentials);
+    session.check_ins(&[check_in(stored + 1, Risk::High)]);
+    session.acknowledged(1);
+    assert_eq!(property(&server, "stale_since"), Value::Null);
+    assert_eq!(property(&server, "risk"), "high");
+    session.goodbye();
+    server.stop();
+}
+
+/// X3: `seq` 2^64-1 once (or a clock in 2100), then now with risk high; inventory revision 2^32-1, then 1; a re-imaged
+/// device from 1 -> the ack (or a rejection) tells the stored seq; device detail and a list show *stuck* devices with
+/// stale check-ins since; an order resets; a bound on how far ahead of the clock a seq may jump; the client heals itself
+/// where it may. Here: an agent with the client library repairs itself, with and without early data.
+#[test]
+fn x3_a_client_continues_after_the_stored_seq() {
+    let place = Installation::new();
+    let server = place.start_with(&settings());
+    let credentials = place.pki.device("contoso", device(1));
+    let client = server.client(&place.pki, &credentials);
+    let stored = now_ms() + DAY_MS / 2;
+    send(&client, client.next_seq(device(1), stored), Risk::Low).unwrap();
+    // The device is restored from a backup, and its first check-in is lost.
+    send(&client, client.next_seq(device(1), 1), Risk::Medium).unwrap();
+    let seq = client.next_seq(device(1), 2);
+    assert_eq!(seq, stored + 1);
+    send(&client, seq, Risk::High).unwrap();
+    assert_eq!(property(&server, "risk"), "high");
+    // A clock far ahead.
+    send(&client, client.next_seq(device(1), u64::MAX), Risk::Low).unwrap();
+    let seq = client.next_seq(device(1), u64::MAX);
+    assert_eq!(seq, stored + 2);
+    send(&client, seq, Risk::Medium).unwrap();
+    assert_eq!(property(&server, "risk"), "medium");
+    wait(client.close()).unwrap();
+
+    let config = server.client_config(&place.pki, &credentials);
+    let endpoint = wait(async { Endpoint::for_server(config.server) }).unwrap();
+    let connector = Connector::new(&endpoint, config).unwrap();
+    let visit = |own, risk| {
+        let seq = connector.next_seq(device(1), own);
+        let progress = wait(connector.check_in_once(&[check_in(seq, risk)])).unwrap();
+        (seq, progress.accepted, progress.stale)
+    };
+    assert_eq!(visit(stored + 3, Risk::Low), (stored + 3, 1, 0));
+    // The first of these may be early data, and is told nothing then.
+    let mut visits = vec![visit(1, Risk::High), visit(2, Risk::High)];
+    if visits[1].1 == 0 {
+        visits.push(visit(3, Risk::High));
+    }
+    assert_eq!(visits.last(), Some(&(stored + 4, 1, 0)), "{visits:?}");
+    assert_eq!(property(&server, "risk"), "high");
+    server.stop();
+}
+
+/// X3: `seq` 2^64-1 once (or a clock in 2100), then now with risk high; inventory revision 2^32-1, then 1; a re-imaged
+/// device from 1 -> the ack (or a rejection) tells the stored seq; device detail and a list show *stuck* devices with
+/// stale check-ins since; an order resets; a bound on how far ahead of the clock a seq may jump; the client heals itself
+/// where it may. Here: an operator resets the numbers of a device, which survives a kill.
+#[test]
+fn x3_an_order_resets_the_numbers_of_a_device() {
+    let place = Installation::new();
+    let server = place.start_with(&settings());
+    let credentials = place.pki.device("contoso", device(1));
+    let mut session = server.session(&place.pki, &credentials);
+    let ahead = now_ms() + DAY_MS / 2;
+    session.check_ins(&[check_in(ahead, Risk::Low)]);
+    session.write(&inventory((ahead / 1000) as u32));
+    session.acknowledged(2);
+    session.goodbye();
+    let path = format!("/tenants/contoso/devices/{}/resetSequence", device(1));
+    let before = now_ms();
+    let (status, answer) = server.ops.post(&path);
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["seq_before"], ahead);
+    let seq = answer["seq"].as_u64().unwrap();
+    // The service time follows the wall clock closely.
+    assert!((before - 3000..now_ms() + 3000).contains(&seq), "{seq}");
+    assert_eq!(property(&server, "risk"), "low", "its state stays");
+    server.kill();
+    let server = place.start_with(&settings());
+    assert_eq!(server.ops.seq("contoso", device(1)), seq);
+    let mut session = server.session(&place.pki, &credentials);
+    session.check_ins(&[check_in(seq + 1, Risk::High)]);
+    session.write(&inventory((seq / 1000) as u32 + 1));
+    assert_eq!(session.acknowledged(2).0.accepted, 2);
+    assert_eq!(property(&server, "risk"), "high");
+    session.goodbye();
+    server.ops.recount_is_verified();
+    server.stop();
+    assert_eq!(place.recount()["verified"], true);
+
+    let server = place.start();
+    let (status, answer) = server.ops.post(&path);
+    let code = serde_json::from_str::<Value>(&answer).unwrap()["code"].clone();
+    assert_eq!((status, code), (403, json!("changesOff")));
+    server.stop();
+}
