@@ -23,6 +23,8 @@ struct Acknowledged {
 #[derive(Debug, Default)]
 pub struct AcknowledgedState {
     devices: BTreeMap<Device, Acknowledged>,
+    /// Devices whose seq an operator may have reset: it may be any, and go back with the clock.
+    reset: BTreeSet<Device>,
 }
 
 impl AcknowledgedState {
@@ -31,11 +33,24 @@ impl AcknowledgedState {
         let new = frame
             .records
             .iter()
-            .filter(|record| record.is_valid && record.number > self.acknowledged(tenant, record));
+            .filter(|record| record.is_valid && self.may_be_new(tenant, record));
         let new: BTreeSet<_> = new
             .map(|record| (record.kind, record.device, record.number))
             .collect();
         new.len() as u64
+    }
+
+    fn may_be_new(&self, tenant: TenantIndex, record: &SentRecord) -> bool {
+        let device = Device {
+            tenant,
+            number: record.device,
+        };
+        self.reset.contains(&device) || record.number > self.acknowledged(tenant, record)
+    }
+
+    /// Notes that an operator orders to reset the seq of a device.
+    pub fn note_reset(&mut self, device: Device) {
+        self.reset.insert(device);
     }
 
     /// The highest acknowledged number of the device and kind of a record.
@@ -131,13 +146,15 @@ impl AcknowledgedState {
             let detail = format!("{device:?} is missing, {acknowledged:?}");
             return Err(Violation::new("acknowledged is durable", detail));
         };
-        if record.seq < acknowledged.seq || revision < acknowledged.revision {
+        let is_reset = self.reset.contains(&device);
+        let is_old = record.seq < acknowledged.seq && !is_reset;
+        if is_old || revision < acknowledged.revision {
             let seq = record.seq;
             let detail =
                 format!("{device:?} has seq {seq} and revision {revision}, {acknowledged:?}");
             return Err(Violation::new("acknowledged is durable", detail));
         }
-        if record.seq == 0 {
+        if record.seq == 0 || is_reset {
             return Ok(());
         }
         let sent = fleet.check_in(device, record.seq);

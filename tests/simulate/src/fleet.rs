@@ -77,6 +77,12 @@ impl Fleet {
         *last
     }
 
+    /// An operator has reset the seq of a device, which continues after it.
+    pub fn reset_seq(&mut self, device: Device, seq: u64) {
+        let index = self.index(device);
+        self.seqs[index] = seq;
+    }
+
     /// The revision of the next inventory of a device: usually new, sometimes a repeated one.
     pub fn revision(&mut self, device: Device, random: &mut Random) -> u32 {
         let index = self.index(device);

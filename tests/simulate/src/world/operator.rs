@@ -1,8 +1,8 @@
-//! What operators do: they change objects of tenants, recount, and look up devices.
+//! What operators do: they change objects of tenants, recount, look up devices, and reset the seqs of some.
 //!
 //! Bounded to one request of each kind at a time. A shard may be paused for a recount over many steps.
 
-use muster_engine::ShardId;
+use muster_engine::{SequenceReset, ShardId};
 use muster_ingest::phase::Phase;
 use muster_ingest::recount::{count_shard, counters_of, judged_until};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
@@ -12,8 +12,10 @@ use super::World;
 use crate::fleet::Device;
 use crate::rules;
 use crate::server::StopPhase;
-
 use crate::violation::Violation;
+
+/// One of this many devices is reset at times; the expected seqs of the others are exact.
+const RESET_ONE_OF: u32 = 4;
 
 /// Requests that are not answered yet.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub(super) struct Operator {
     /// The shard that is paused for a recount.
     paused: Option<(usize, RecountPoint)>,
     device: Option<(Device, oneshot::Receiver<Option<Box<DeviceView>>>)>,
+    reset: Option<(Device, oneshot::Receiver<Option<SequenceReset>>)>,
 }
 
 impl Operator {
@@ -78,6 +81,15 @@ impl World {
                 Err(oneshot::error::TryRecvError::Closed) => (),
             }
         }
+        if let Some((device, mut answer)) = self.operator.reset.take() {
+            match answer.try_recv() {
+                Ok(Some(reset)) if reset.seq > 0 => self.fleet.reset_seq(device, reset.seq),
+                Err(oneshot::error::TryRecvError::Empty) => {
+                    self.operator.reset = Some((device, answer));
+                }
+                _ => (),
+            }
+        }
         self.send_requests();
         Ok(())
     }
@@ -111,7 +123,33 @@ impl World {
                 },
             );
             self.operator.device = Some((device, answer));
+            if self.operator.reset.is_none()
+                && device.number.is_multiple_of(RESET_ONE_OF)
+                && self.random.below(4) == 0
+            {
+                self.reset_sequence(device);
+            }
         }
+    }
+
+    fn reset_sequence(&mut self, device: Device) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let tenant = device.tenant;
+        let device_id = self.fleet.id(device.number);
+        let shard = usize::from(server.context.routes.map.shard_of(&device_id).0);
+        let (reply, answer) = oneshot::channel();
+        let order = Control::ResetSequence {
+            tenant,
+            device_id,
+            reply,
+        };
+        server.send_control(shard, order);
+        self.trace
+            .record("reset", shard, &[("device", u64::from(device.number))]);
+        self.acknowledged_state.note_reset(device);
+        self.operator.reset = Some((device, answer));
     }
 
     /// Compares the counters of a paused shard with a recount from a snapshot.
