@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use muster_engine::journal::{JournalValue, Repeated, Segment};
 use muster_engine::model::{Answer, Model, ModelCell};
-use muster_engine::{PolicySet, Revision, Sequence, ShardId, TenantIndex, Timestamp};
+use muster_engine::{PolicySet, Revision, Sequence, ShardId, SlotIndex, TenantIndex, Timestamp};
 use muster_store::Lsn;
 use muster_wire::{CheckInRecord, DeviceId, Inventory};
 
@@ -123,12 +123,7 @@ impl Oracle {
                     slot,
                     device_id,
                 } => {
-                    let key = (tenant, device_id);
-                    let owner = self.slots.get(&shard);
-                    let owner = owner.and_then(|slots| slots.get(slot.0 as usize));
-                    if owner != Some(&key)
-                        || !self.model.reset_sequence(tenant, device_id, value.now)
-                    {
+                    if !self.reset(shard, slot, (tenant, device_id), value.now) {
                         return Err(invalid("a reset of a device not in its slot".to_owned()));
                     }
                 }
@@ -136,6 +131,19 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// Resets the seq of the device in a slot; `false` if the slot has another device.
+    fn reset(
+        &mut self,
+        shard: ShardId,
+        slot: SlotIndex,
+        (tenant, device_id): (TenantIndex, DeviceId),
+        now: Timestamp,
+    ) -> bool {
+        let slots = self.slots.get(&shard);
+        let device = slots.and_then(|slots| slots.get(slot.0 as usize));
+        device == Some(&(tenant, device_id)) && self.model.reset_sequence(tenant, device_id, now)
     }
 
     /// The last check-in of a device. A new device gets the next slot of its shard.

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInRecord, Inventory};
 
 use super::apply::Verdict;
@@ -19,7 +20,7 @@ use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::Effects;
 use crate::facet::Facets;
 use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
-use crate::journal::{JournalValue, Repeated, Segment};
+use crate::journal::{JournalValue, REPEATED_BYTES, Repeated, Segment};
 use crate::numbers::NumbersMax;
 use crate::page;
 use crate::policy::{PolicySet, TenantPolicy};
@@ -199,46 +200,17 @@ impl Recovery {
         };
         match segment {
             Segment::CheckIns { tenant, records } => {
-                let policies = Arc::clone(&shard.policy);
-                let policy = policies
-                    .tenant(tenant)
-                    .ok_or("its tenant is not in the policy set")?;
-                let mut rejected = false;
-                for records in records.chunks(VALIDATED_AT_ONCE) {
-                    check_ins.clear();
-                    for bytes in records {
-                        let record = CheckInRecord::validate(bytes);
-                        check_ins.push(record.map_err(|_| "an invalid check-in")?);
-                    }
-                    shard.apply_in_order(
-                        tenant,
-                        policy,
-                        check_ins,
-                        effects,
-                        is_newer_than_page,
-                        |_, verdict, _| rejected |= matches!(verdict, Verdict::Rejected(_)),
-                    );
-                }
-                if rejected {
-                    return Err("a check-in that the shard rejects");
-                }
+                replay_check_ins(
+                    shard,
+                    tenant,
+                    records,
+                    check_ins,
+                    effects,
+                    is_newer_than_page,
+                )?;
             }
             Segment::Repeated { tenant, records } => {
-                let policies = Arc::clone(&shard.policy);
-                let policy = policies
-                    .tenant(tenant)
-                    .ok_or("its tenant is not in the policy set")?;
-                for records in records.chunks(LOOKAHEAD) {
-                    shard.prefetch_slots(records.iter().map(Repeated::slot_of));
-                    for bytes in records {
-                        let repeated = Repeated::read(bytes)
-                            .ok_or("a repeated check-in with unknown flags")?;
-                        let slot = device_in_slot(shard, tenant, repeated)?;
-                        if is_newer_than_page(slot) {
-                            apply_repeated(shard, slot, policy, repeated, effects)?;
-                        }
-                    }
-                }
+                replay_repeated(shard, tenant, records, effects, is_newer_than_page)?;
             }
             Segment::Inventory { tenant, archive } => {
                 let inventory =
@@ -302,6 +274,66 @@ impl Recovery {
         self.shard.limits = self.limits;
         Ok(self.shard)
     }
+}
+
+/// Applies whole check-ins to the slots that `include` names, as they were applied when they arrived.
+fn replay_check_ins(
+    shard: &mut Shard,
+    tenant: TenantIndex,
+    records: &[[u8; CHECK_IN_BYTES]],
+    check_ins: &mut Vec<CheckInRecord>,
+    effects: &mut Effects,
+    include: impl Fn(SlotIndex) -> bool + Copy,
+) -> Result<(), &'static str> {
+    let policies = Arc::clone(&shard.policy);
+    let policy = policies
+        .tenant(tenant)
+        .ok_or("its tenant is not in the policy set")?;
+    let mut rejected = false;
+    for records in records.chunks(VALIDATED_AT_ONCE) {
+        check_ins.clear();
+        for bytes in records {
+            let record = CheckInRecord::validate(bytes);
+            check_ins.push(record.map_err(|_| "an invalid check-in")?);
+        }
+        shard.apply_in_order(
+            tenant,
+            policy,
+            check_ins,
+            effects,
+            include,
+            |_, verdict, _| rejected |= matches!(verdict, Verdict::Rejected(_)),
+        );
+    }
+    if rejected {
+        return Err("a check-in that the shard rejects");
+    }
+    Ok(())
+}
+
+/// Applies repeated check-ins to the slots that `include` names.
+fn replay_repeated(
+    shard: &mut Shard,
+    tenant: TenantIndex,
+    records: &[[u8; REPEATED_BYTES]],
+    effects: &mut Effects,
+    include: impl Fn(SlotIndex) -> bool,
+) -> Result<(), &'static str> {
+    let policies = Arc::clone(&shard.policy);
+    let policy = policies
+        .tenant(tenant)
+        .ok_or("its tenant is not in the policy set")?;
+    for records in records.chunks(LOOKAHEAD) {
+        shard.prefetch_slots(records.iter().map(Repeated::slot_of));
+        for bytes in records {
+            let repeated = Repeated::read(bytes).ok_or("a repeated check-in with unknown flags")?;
+            let slot = device_in_slot(shard, tenant, repeated)?;
+            if include(slot) {
+                apply_repeated(shard, slot, policy, repeated, effects)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The slot of a repeated check-in, if its device is there.

@@ -1,8 +1,7 @@
 //! Sequence numbers that are out of place.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use muster_client::{Client, ClientError, Connector, Endpoint};
+use muster_testkit::clock::millis;
 use muster_wire::{
     CheckIn, CheckInRecord, Flags, Inventory, ManagementAgent, Onboarding, PartnerThreatState,
     Platform, RejectReason, Rejection, Risk, Stored,
@@ -18,11 +17,6 @@ fn settings() -> Settings {
         ops: "allow_changes = true".to_owned(),
         ..Settings::default()
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.expect("after 1970").as_millis() as u64
 }
 
 /// A check-in of device 1.
@@ -77,7 +71,7 @@ fn x3_a_number_far_ahead_is_rejected_and_the_next_one_counts() {
     session.check_ins(&[check_in(5, Risk::Low)]);
     let in_2100 = 4_102_444_800_000;
     session.check_ins(&[check_in(u64::MAX, Risk::Low), check_in(in_2100, Risk::Low)]);
-    session.check_ins(&[check_in(now_ms(), Risk::High)]);
+    session.check_ins(&[check_in(millis(), Risk::High)]);
     let (totals, rejections) = session.acknowledged(3);
     assert_eq!((totals.accepted, totals.rejected, totals.stale), (2, 2, 0));
     let ahead = |seq| Rejection::ahead(device(1), seq, Stored::Seq(5));
@@ -114,7 +108,7 @@ fn x3_a_device_that_begins_again_is_told_its_stored_seq() {
     let place = Installation::new();
     let server = place.start_with(&settings());
     let credentials = place.pki.device("contoso", device(1));
-    let stored = now_ms();
+    let stored = millis();
     let mut session = server.session(&place.pki, &credentials);
     session.check_ins(&[check_in(stored, Risk::Low)]);
     session.write(&inventory(9));
@@ -157,7 +151,7 @@ fn x3_a_client_continues_after_the_stored_seq() {
     let server = place.start_with(&settings());
     let credentials = place.pki.device("contoso", device(1));
     let client = server.client(&place.pki, &credentials);
-    let stored = now_ms() + DAY_MS / 2;
+    let stored = millis() + DAY_MS / 2;
     send(&client, client.next_seq(device(1), stored), Risk::Low).unwrap();
     // The device is restored from a backup, and its first check-in is lost.
     send(&client, client.next_seq(device(1), 1), Risk::Medium).unwrap();
@@ -202,20 +196,20 @@ fn x3_an_order_resets_the_numbers_of_a_device() {
     let server = place.start_with(&settings());
     let credentials = place.pki.device("contoso", device(1));
     let mut session = server.session(&place.pki, &credentials);
-    let ahead = now_ms() + DAY_MS / 2;
+    let ahead = millis() + DAY_MS / 2;
     session.check_ins(&[check_in(ahead, Risk::Low)]);
     session.write(&inventory((ahead / 1000) as u32));
     session.acknowledged(2);
     session.goodbye();
     let path = format!("/tenants/contoso/devices/{}/resetSequence", device(1));
-    let before = now_ms();
+    let before = millis();
     let (status, answer) = server.ops.post(&path);
     assert_eq!(status, 200, "{answer}");
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["seq_before"], ahead);
     let seq = answer["seq"].as_u64().unwrap();
     // The service time follows the wall clock closely.
-    assert!((before - 3000..now_ms() + 3000).contains(&seq), "{seq}");
+    assert!((before - 3000..millis() + 3000).contains(&seq), "{seq}");
     assert_eq!(property(&server, "risk"), "low", "its state stays");
     server.kill();
     let server = place.start_with(&settings());

@@ -315,7 +315,7 @@ fn add_cells(shard: &Shard, into: &mut BTreeMap<ModelCell, u64>) {
 
 /// The answer in an outcome of one record, with the reason of a rejection.
 fn answer(outcome: Outcome, effects: &mut Effects) -> Answer {
-    let noted = effects.rejections.drain(..).last();
+    let noted = effects.rejections.pop();
     match outcome {
         Outcome { accepted: 1, .. } => Answer::Accepted,
         Outcome { duplicate: 1, .. } => Answer::Duplicate,
