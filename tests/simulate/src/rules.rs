@@ -1,7 +1,7 @@
 //! Rules of the tenants of a simulated server: the replay of its control log, and the commands of its operators.
 //!
 //! What `ControlService` and the start of the server do, without waiting. Bounded by the limits of `muster-control`;
-//! random commands create at most [`POLICIES_MAX`] policies for a tenant.
+//! random commands create at most `POLICIES_MAX` policies for a tenant.
 
 use std::error::Error;
 use std::sync::Arc;
