@@ -25,7 +25,7 @@ use muster_api::{
     ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
 };
 use muster_control::{Change, ControlPlane, ObjectId, Precondition};
-use muster_engine::{PolicySet, Revision, SequenceReset, TenantIndex, Timestamp};
+use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
 use tokio::sync::Semaphore;
@@ -188,6 +188,13 @@ impl Backend for ServerBackend {
 
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>> {
         Box::pin(self.find_device(tenant, device_id))
+    }
+
+    fn stale_devices(&self) -> Answer<'_, Vec<StaleDevice>> {
+        Box::pin(async {
+            let shards = self.query_all(Control::Stale).await?;
+            Ok(shards.into_iter().flatten().collect())
+        })
     }
 
     fn reset_sequence(

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use muster_control::{Change, ControlPlane, Entry, ObjectId, Precondition};
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, TenantIndex, Timestamp,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex,
+    Timestamp,
 };
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
@@ -63,6 +64,9 @@ pub trait Backend: Debug + Send + Sync {
 
     /// One device with its inventory; `None` for an unknown device.
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>>;
+
+    /// The devices whose check-ins are stale, as far as the server remembers them.
+    fn stale_devices(&self) -> Answer<'_, Vec<StaleDevice>>;
 
     /// Resets the numbers of a device to the clock; `None` for an unknown device. Durable when this returns.
     fn reset_sequence(

@@ -32,6 +32,7 @@ const CONNECTORS: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors";
 const CONNECTOR: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors/{id}";
 const POLICIES: &str = "/tenants/{tenant}/deviceCompliancePolicies";
 const POLICY: &str = "/tenants/{tenant}/deviceCompliancePolicies/{id}";
+const STALE_DEVICES: &str = "/tenants/{tenant}/staleDevices";
 const RESET_SEQUENCE: &str = "/tenants/{tenant}/devices/{id}/resetSequence";
 const CHANGES: &str = "/tenants/{tenant}/auditEvents";
 
@@ -81,6 +82,7 @@ pub(super) fn routes() -> Vec<Route> {
         route("GET", POLICY, one(policy)),
         route("PATCH", POLICY, write(MethodFilter::PATCH, policy, UPDATE)),
         route("DELETE", POLICY, remove(policy)),
+        route("GET", STALE_DEVICES, get(sequence::stale)),
         route("POST", RESET_SEQUENCE, post(sequence::reset)),
         Route {
             method: "GET",

@@ -39,6 +39,7 @@ use crate::time::Timestamp;
 pub use audit::AuditRound;
 pub use checkpoint::CheckpointProgress;
 pub use sequence::SequenceReset;
+pub use stale_runs::StaleDevice;
 
 use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
@@ -186,12 +187,6 @@ impl Shard {
     ) -> Option<(&DeviceRecord, &ColdRecord)> {
         let slot = self.look_up(tenant, id).slot?;
         Some((self.devices.get(slot), self.devices.cold(slot)))
-    }
-
-    /// Since when the check-ins of a device are stale, in seconds; `None` if its last one was accepted.
-    pub fn stale_since(&self, tenant: TenantIndex, id: &DeviceId) -> Option<u32> {
-        let slot = self.look_up(tenant, id).slot?;
-        self.stale_runs.since(slot, self.devices.get(slot).seq)
     }
 
     /// Every device, in order of creation.

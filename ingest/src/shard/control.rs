@@ -9,7 +9,8 @@ use std::time::Duration;
 use crossbeam::channel;
 use hdrhistogram::Histogram;
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, TenantIndex,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, StaleDevice,
+    TenantIndex,
 };
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
@@ -96,6 +97,8 @@ pub enum Control {
         /// The reply; `None` for an unknown device.
         reply: oneshot::Sender<Option<Box<DeviceView>>>,
     },
+    /// The devices whose check-ins are stale.
+    Stale(oneshot::Sender<Vec<StaleDevice>>),
     /// Resets the numbers of a device to the clock.
     ResetSequence {
         /// The tenant of the device.

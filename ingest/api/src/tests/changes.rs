@@ -349,3 +349,12 @@ async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
         assert!(is(&answer, status, code), "{device}");
     }
 }
+
+#[tokio::test]
+async fn the_stale_devices_of_a_tenant_are_listed() {
+    let listed = Server::new().get("/tenants/demo/staleDevices").await;
+    let expected = json!({ "devices": [
+        { "id": DEVICE, "seq": 42, "stale_since": "2026-01-01T01:13:20Z" },
+    ] });
+    assert_eq!(listed.json(), expected);
+}

@@ -13,7 +13,7 @@ use muster_control::{
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
-    TenantIndex, TenantPolicy, ThreatSetting, Threshold, Timestamp,
+    StaleDevice, TenantIndex, TenantPolicy, ThreatSetting, Threshold, Timestamp,
 };
 use muster_wire::{DeviceId, Flags, Inventory, ManagementAgent, Owner, Platform, Risk};
 use serde_json::Value;
@@ -155,6 +155,16 @@ impl Backend for Fake {
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answering<'_, Option<Device>> {
         let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
         self.answer(is_known.then(device))
+    }
+
+    fn stale_devices(&self) -> Answering<'_, Vec<StaleDevice>> {
+        let device = |number, since| StaleDevice {
+            tenant: TenantIndex(number),
+            device_id: DEVICE.parse().unwrap(),
+            seq: 42,
+            since,
+        };
+        self.answer(vec![device(0, 1_767_230_000), device(1, 1)])
     }
 
     fn reset_sequence(

@@ -152,6 +152,7 @@ fn answer(shard: usize, control: Control) {
             let known = tenant == TenantIndex(0) && device_id == self::device_id();
             drop(reply.send(known.then(|| Box::new(device()))));
         }
+        Control::Stale(reply) => drop(reply.send(Vec::new())),
         Control::ResetSequence {
             tenant,
             device_id,

@@ -78,6 +78,10 @@ impl Worker {
                 });
                 self.later(reply, view);
             }
+            Control::Stale(reply) => {
+                let stale = self.shard.stale_devices().collect();
+                self.later(reply, stale);
+            }
             Control::ResetSequence {
                 tenant,
                 device_id,

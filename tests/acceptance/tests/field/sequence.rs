@@ -51,6 +51,11 @@ fn property(server: &Server, name: &str) -> Value {
     device.expect("the device is known")[name].clone()
 }
 
+#[track_caller]
+fn stale_devices(server: &Server) -> Value {
+    server.ops.get_json("/tenants/contoso/staleDevices")["devices"].clone()
+}
+
 /// Sends one check-in and waits for its ack.
 fn send(client: &Client, seq: u64, risk: Risk) -> Result<(), ClientError> {
     wait(async {
@@ -116,12 +121,10 @@ fn x3_a_device_that_begins_again_is_told_its_stored_seq() {
     session.goodbye();
     for _ in 0..2 {
         let mut session = server.session(&place.pki, &credentials);
-        for seq in 1..=3 {
-            session.check_ins(&[check_in(seq, Risk::High)]);
-        }
+        session.check_ins(&[1, 2, 3].map(|seq| check_in(seq, Risk::High)));
         session.write(&inventory(1));
         session.write(&inventory(2));
-        let (totals, listed) = session.acknowledged(5);
+        let (totals, listed) = session.acknowledged(3);
         assert_eq!((totals.stale, totals.rejected), (5, 0));
         let expected = [
             Rejection::stale(device(1), 1, Stored::Seq(stored)),
@@ -132,10 +135,13 @@ fn x3_a_device_that_begins_again_is_told_its_stored_seq() {
     }
     let since = property(&server, "stale_since");
     assert!(since.is_string(), "{since}");
+    let row = json!({ "id": device(1).to_string(), "seq": stored, "stale_since": since });
+    assert_eq!(stale_devices(&server), json!([row]));
     let mut session = server.session(&place.pki, &credentials);
     session.check_ins(&[check_in(stored + 1, Risk::High)]);
     session.acknowledged(1);
     assert_eq!(property(&server, "stale_since"), Value::Null);
+    assert_eq!(stale_devices(&server), json!([]));
     assert_eq!(property(&server, "risk"), "high");
     session.goodbye();
     server.stop();

@@ -129,8 +129,16 @@ fn a_device_is_stale_since_the_first_of_its_stale_check_ins_until_one_is_accepte
         shard.apply_check_ins(TENANT, &[record(check_in(1, 4))], &mut effects);
     }
     assert_eq!(since(&shard), Some(NOW.as_seconds() + 1));
+    let stale = StaleDevice {
+        tenant: TENANT,
+        device_id: device_id(1),
+        seq: 9,
+        since: NOW.as_seconds() + 1,
+    };
+    assert!(shard.stale_devices().eq([stale]));
     apply(&mut shard, &[record(check_in(1, 10))], &mut effects);
     assert_eq!(since(&shard), None);
+    assert_eq!(shard.stale_devices().count(), 0);
 }
 
 #[test]
