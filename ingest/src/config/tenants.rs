@@ -29,23 +29,23 @@ const NAME: Key<Required<TenantName>> = Key {
     meaning: "Name of the tenant, as in its certificates: `muster://<name>/...`. Certificates of other tenants are refused with `unknownTenant`.",
 };
 
-/// What was a key and is an object of a tenant now, and where to change it.
+/// What was a key and is an object of a tenant now, and how to change it.
 const MOVED: [(&str, &str); 4] = [
     (
         "auto_create_devices",
-        "autoCreateDevices of PATCH /tenants/{tenant}/settings",
+        "set autoCreateDevices with PATCH /tenants/{tenant}/settings",
     ),
     (
         "secure_by_default",
-        "secureByDefault of PATCH /tenants/{tenant}/settings",
+        "set secureByDefault with PATCH /tenants/{tenant}/settings",
     ),
     (
         "threat_threshold",
-        "a compliance policy: POST /tenants/{tenant}/deviceCompliancePolicies",
+        "create a compliance policy with POST /tenants/{tenant}/deviceCompliancePolicies",
     ),
     (
         "blocked_on_missing_partner_data",
-        "a switch of the connector: PATCH /tenants/{tenant}/mobileThreatDefenseConnectors/{id}",
+        "change the connector with PATCH /tenants/{tenant}/mobileThreatDefenseConnectors/{id}",
     ),
 ];
 
@@ -81,9 +81,9 @@ impl TenantConfig {
                 format!("\"{name}\" is already the name of another tenant"),
             );
         }
-        for (moved, place) in MOVED {
+        for (moved, instead) in MOVED {
             let message = format!(
-                "unknown key: this is {place} of the operations endpoint (docs/reference/API.md)"
+                "unknown key; {instead} on the operations endpoint (docs/reference/API.md)"
             );
             section.refuse(moved, message);
         }

@@ -186,7 +186,7 @@ fn a_key_that_is_an_object_now_is_refused_with_its_place() {
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (line, (key, place)) in found.iter().zip(expected) {
         assert!(
-            line.contains(&format!("tenants[0].{key}: unknown key")) && line.contains(place),
+            line.contains(&format!("tenants[0].{key}: unknown key; ")) && line.contains(place),
             "{line}"
         );
     }
