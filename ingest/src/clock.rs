@@ -3,8 +3,8 @@
 //! Sessions, shards and the writer each hold a [`Clock`], so that a simulation can let years pass in a second. Three
 //! clocks with three uses:
 //!
-//! - The **service time** T ([`Clock::now`]) is what devices are judged and stamped by. It follows the wall clock, but
-//!   not its leaps ([`steering`]).
+//! - The **service time** T ([`Clock::now`]) is what devices are evaluated and stamped by. It follows the wall clock,
+//!   but not its leaps ([`steering`]).
 //! - The **monotonic clock** ([`Clock::stamp`]) is for measurements and timeouts.
 //! - The **wall clock** ([`Clock::wall`]) is for the validity of certificates, and to steer T. Nothing else reads it.
 #![expect(clippy::disallowed_methods, reason = "this is the clock module")]
@@ -45,7 +45,7 @@ impl Stamp {
 /// The source of time for a component of the server.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The clocks of this machine, for tools that judge no device: T is the wall clock.
+    /// The clocks of this machine, for tools that evaluate no device: T is the wall clock.
     #[default]
     System,
     /// The clocks of this machine and the service time of a server.

@@ -105,10 +105,10 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
         .collect()
 }
 
-/// The latest time at which anything in a store can have been judged: what a recount judges by, instead of a clock.
-pub fn judged_until(view: &StoreView<'_>) -> Result<Timestamp, RecountError> {
+/// The latest time at which anything in a store can have been evaluated: what a recount uses instead of a clock.
+pub fn evaluated_until(view: &StoreView<'_>) -> Result<Timestamp, RecountError> {
     let record = view.clock()?;
-    Ok(record.map_or(Timestamp::default(), ClockRecord::judged_until))
+    Ok(record.map_or(Timestamp::default(), ClockRecord::evaluated_until))
 }
 
 /// Counts the devices of one shard from its pages and its journal, with the oracle.

@@ -20,7 +20,7 @@ pub(crate) const STAMP_BYTES: usize = 12;
 const CHECKPOINT_BYTES: usize = 16;
 /// Clock record: `time u64 | highest u64`, milliseconds since the Unix epoch.
 const CLOCK_BYTES: usize = 16;
-/// How much later than its clock record a journal value or page may have been judged: a record is written with every
+/// How much later than its clock record a journal value or page may have been evaluated: a record is written with every
 /// write that is a second or more after the last one.
 const CLOCK_LAG_MS: u64 = 2_000;
 
@@ -111,9 +111,9 @@ pub struct ClockRecord {
 }
 
 impl ClockRecord {
-    /// The latest time at which anything in the directory can have been judged.
+    /// The latest time at which anything in the directory can have been evaluated.
     #[must_use]
-    pub fn judged_until(self) -> Timestamp {
+    pub fn evaluated_until(self) -> Timestamp {
         Timestamp::from_millis(self.highest.as_millis().saturating_add(CLOCK_LAG_MS))
     }
 
@@ -200,6 +200,6 @@ mod tests {
         };
         assert_eq!(ClockRecord::decode(&record.encode()), Some(record));
         assert_eq!(ClockRecord::decode(&[0; 17]), None);
-        assert_eq!(record.judged_until(), record.highest);
+        assert_eq!(record.evaluated_until(), record.highest);
     }
 }

@@ -158,7 +158,7 @@ pub struct Device {
 /// The service time, and the wall clock that it follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// The service time: what devices are judged and stamped by.
+    /// The service time: what devices are evaluated and stamped by.
     pub time: Timestamp,
     /// The wall clock of the machine.
     pub wall: Timestamp,

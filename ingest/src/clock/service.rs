@@ -92,7 +92,7 @@ impl Service {
         }
     }
 
-    /// T, and the highest T that anything can have been judged at.
+    /// T, and the highest T that anything can have been evaluated at.
     pub(super) fn record(&self, monotonic_ms: u64) -> ClockRecord {
         let time = self.read(monotonic_ms).time;
         let highest = self.highest_ms.load(Ordering::Acquire);

@@ -146,7 +146,7 @@ fn tell_step(step: Step, reading: Reading, time: Timestamp) {
         wall_ms = reading.wall.as_millis(),
         time_ms = time.as_millis(),
         follows_in_seconds = step.follows_in_ms / 1_000,
-        "the wall clock has stepped; nothing is judged by it until it has stood 5 minutes or POST /clock/confirm"
+        "the wall clock has stepped; nothing is evaluated by it until it has stood 5 minutes or POST /clock/confirm"
     );
 }
 

@@ -37,7 +37,7 @@ fn the_service_time_is_kept_at_most_once_a_second() {
     assert_eq!(kept_after(&mut writer, next), Some(next));
     let back = at(1_000, 6_500);
     assert_eq!(kept_after(&mut writer, back), Some(back));
-    assert_eq!(back.judged_until().as_millis(), 8_500);
+    assert_eq!(back.evaluated_until().as_millis(), 8_500);
     drop((writer, store));
 
     let store = Store::open(&config).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use muster_api::Recount;
 use muster_engine::ShardLimits;
-use muster_ingest::recount::{Comparison, count_shard, counters, judged_until};
+use muster_ingest::recount::{Comparison, count_shard, counters, evaluated_until};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 
 use super::{OfflineError, open_read_only, tenant_names};
@@ -28,7 +28,7 @@ pub fn recount(directory: &Path) -> Result<Recount, OfflineError> {
     let view = store.view();
     let names = tenant_names(&view)?;
     let shards = recover_view(&view, UNLIMITED)?;
-    let until = judged_until(&view)?;
+    let until = evaluated_until(&view)?;
     let mut comparison = Comparison::default();
     for shard in &shards {
         let counted = count_shard(&view, shard.id(), until)?;

@@ -75,7 +75,7 @@ pub(crate) struct SensorFacts {
 /// the sensor process is not running (its last sentence). Row 1 uses the last check-in if there never was a contact, so
 /// that a misconfigured device that falls silent becomes inactive too. Row 3 applies only while heartbeats arrive, that
 /// is while the last check-in is younger than the full-report interval. A device that has checked in after `now`,
-/// before the clock was set back, is judged as at that check-in.
+/// before the clock was set back, is evaluated as at that check-in.
 pub(crate) fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
     if !facts.ever_onboarded {
         return SensorState::NeverOnboarded; // row 0
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_from_before_a_clock_that_was_set_back_is_judged_as_at_its_last_check_in() {
+    fn a_device_from_before_a_clock_that_was_set_back_is_evaluated_as_at_its_last_check_in() {
         let mut facts = healthy();
         facts.last_telemetry = NOW - 48 * HOUR - 1;
         for now in [NOW, NOW - 1, NOW - 8 * DAY, 0] {

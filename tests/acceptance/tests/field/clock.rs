@@ -15,7 +15,7 @@ const STANDS: u64 = 300;
 /// What passes by itself in a test, in seconds.
 const A_WHILE: f64 = 60.0;
 
-const STEPPED: &str = "the wall clock has stepped; nothing is judged by it until it has stood 5 minutes or POST /clock/confirm";
+const STEPPED: &str = "the wall clock has stepped; nothing is evaluated by it until it has stood 5 minutes or POST /clock/confirm";
 const RETURNED: &str = "the wall clock is back, its step had no effect";
 const FOLLOWED: &str = "the service time follows the step of the wall clock";
 
@@ -25,7 +25,7 @@ fn healthy(number: u64, seq: u64) -> CheckInRecord {
     let check_in = CheckIn {
         device_id: device(number),
         seq,
-        // A device with a clock of its own, which nothing is judged by.
+        // A device with a clock of its own, which nothing is evaluated by.
         sent_at_ms: 1,
         boot_id: 1,
         payload: 0,
@@ -134,7 +134,11 @@ fn x4_a_leap_that_comes_back_changes_nothing() {
     let seventy = test_clock.advance(70);
     let passed = seventy.time - before.time;
     assert!((70.0..70.0 + A_WHILE).contains(&passed), "{passed}");
-    assert_eq!(server.ops.cells(), cells, "no device is judged by the leap");
+    assert_eq!(
+        server.ops.cells(),
+        cells,
+        "no device is evaluated by the leap"
+    );
     assert_eq!(active_and_inactive(&server), (DEVICES, 0));
     check_in(&place, &server, 0..10, 2);
     (0..10).for_each(|number| has_no_time_in_the_future(&server, number));
@@ -165,7 +169,11 @@ fn x4_a_leap_that_stands_is_followed_and_so_is_the_way_back() {
     let ahead = test_clock.advance(STANDS);
     assert_eq!(ahead.step, 0.0);
     assert!((ahead.time - ahead.wall).abs() < 0.1, "{ahead:?}");
-    assert_eq!(active_and_inactive(&server), (0, DEVICES), "all are judged");
+    assert_eq!(
+        active_and_inactive(&server),
+        (0, DEVICES),
+        "all are evaluated"
+    );
     assert_eq!(step_metrics(&server), [0.0, 1.0, 1.0]);
     check_in(&place, &server, 0..10, 2);
     assert_eq!(active_and_inactive(&server), (10, DEVICES - 10));

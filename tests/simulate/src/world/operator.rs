@@ -4,7 +4,7 @@
 
 use muster_engine::{SequenceReset, ShardId};
 use muster_ingest::phase::Phase;
-use muster_ingest::recount::{count_shard, counters_of, judged_until};
+use muster_ingest::recount::{count_shard, counters_of, evaluated_until};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
 use tokio::sync::oneshot;
 
@@ -163,7 +163,7 @@ impl World {
         }
         self.summary.recounts += 1;
         let shard_id = ShardId(shard as u16);
-        let counted = judged_until(&snapshot)
+        let counted = evaluated_until(&snapshot)
             .and_then(|until| count_shard(&snapshot, shard_id, until))
             .map_err(|error| Violation::new("recount", error.to_string()))?;
         let counters = counters_of(point.cells);
