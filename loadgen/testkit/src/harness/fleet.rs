@@ -6,8 +6,8 @@ use muster_engine::model::{Answer, Model};
 use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy, Timestamp};
 use muster_wire::{
     CheckIn, CheckInBytes, CheckInRecord, DeviceId, Flags, Inventory, ManagementAgent, Onboarding,
-    Owner, PartnerThreatState, Platform, Risk, encode_check_ins, encode_check_ins_header,
-    encode_inventory,
+    Owner, PartnerThreatState, Platform, RejectReason, Risk, encode_check_ins,
+    encode_check_ins_header, encode_inventory,
 };
 
 use super::ops::Cells;
@@ -140,36 +140,37 @@ impl Oracle {
         self.policy = PolicySet::new(Revision(self.policy.revision().0 + 1), rules);
     }
 
-    /// Applies a check-in.
-    pub fn check_in(&mut self, tenant: &str, check_in: &CheckInRecord) {
+    /// Applies a check-in. Returns the reason if the server must reject it.
+    pub fn check_in(&mut self, tenant: &str, check_in: &CheckInRecord) -> Option<RejectReason> {
         let index = self.index(tenant);
         let answer = self.model.check_in(&self.policy, index, check_in, now());
-        self.count(answer);
+        self.count(answer)
     }
 
     /// Applies check-ins in this order.
     pub fn check_ins(&mut self, tenant: &str, check_ins: &[CheckInRecord]) {
         for check_in in check_ins {
-            self.check_in(tenant, check_in);
+            assert_eq!(self.check_in(tenant, check_in), None);
         }
     }
 
-    /// Applies an inventory.
-    pub fn inventory(&mut self, tenant: &str, inventory: &Inventory) {
+    /// Applies an inventory. Returns the reason if the server must reject it.
+    pub fn inventory(&mut self, tenant: &str, inventory: &Inventory) -> Option<RejectReason> {
         let index = self.index(tenant);
         let answer = self.model.inventory(&self.policy, index, inventory, now());
-        self.count(answer);
+        self.count(answer)
     }
 
-    fn count(&mut self, answer: Answer) {
+    fn count(&mut self, answer: Answer) -> Option<RejectReason> {
         let index = match answer {
             Answer::Accepted => 0,
             Answer::Duplicate => 1,
             Answer::Stale => 2,
-            Answer::SeqAhead => panic!("the fleet has no seq ahead of the clock"),
+            Answer::SeqAhead => return Some(RejectReason::SeqAhead),
             Answer::UnknownDevice => panic!("the default rules create devices"),
         };
         self.answers[index] += 1;
+        None
     }
 
     fn index(&self, tenant: &str) -> TenantIndex {

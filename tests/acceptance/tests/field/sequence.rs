@@ -12,13 +12,6 @@ use crate::harness::*;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-fn settings() -> Settings {
-    Settings {
-        ops: "allow_changes = true".to_owned(),
-        ..Settings::default()
-    }
-}
-
 /// A check-in of device 1.
 fn check_in(seq: u64, risk: Risk) -> CheckInRecord {
     let check_in = CheckIn {
@@ -71,7 +64,7 @@ fn send(client: &Client, seq: u64, risk: Risk) -> Result<(), ClientError> {
 #[test]
 fn x3_a_number_far_ahead_is_rejected_and_the_next_one_counts() {
     let place = Installation::new();
-    let server = place.start_with(&settings());
+    let server = place.start();
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     session.check_ins(&[check_in(5, Risk::Low)]);
     let in_2100 = 4_102_444_800_000;
@@ -98,7 +91,7 @@ fn x3_a_number_far_ahead_is_rejected_and_the_next_one_counts() {
         .by_label("muster_session_records_rejected_total");
     assert_eq!(rejected[RejectReason::SeqAhead.name()], 3);
     server.kill();
-    let server = place.start_with(&settings());
+    let server = place.start();
     assert_eq!(property(&server, "risk"), "high");
     server.stop();
     assert_eq!(place.recount()["verified"], true);
@@ -111,7 +104,7 @@ fn x3_a_number_far_ahead_is_rejected_and_the_next_one_counts() {
 #[test]
 fn x3_a_device_that_begins_again_is_told_its_stored_seq() {
     let place = Installation::new();
-    let server = place.start_with(&settings());
+    let server = place.start();
     let credentials = place.pki.device("contoso", device(1));
     let stored = millis();
     let mut session = server.session(&place.pki, &credentials);
@@ -154,7 +147,7 @@ fn x3_a_device_that_begins_again_is_told_its_stored_seq() {
 #[test]
 fn x3_a_client_continues_after_the_stored_seq() {
     let place = Installation::new();
-    let server = place.start_with(&settings());
+    let server = place.start();
     let credentials = place.pki.device("contoso", device(1));
     let client = server.client(&place.pki, &credentials);
     let stored = millis() + DAY_MS / 2;
@@ -199,7 +192,7 @@ fn x3_a_client_continues_after_the_stored_seq() {
 #[test]
 fn x3_an_order_resets_the_numbers_of_a_device() {
     let place = Installation::new();
-    let server = place.start_with(&settings());
+    let server = place.start();
     let credentials = place.pki.device("contoso", device(1));
     let mut session = server.session(&place.pki, &credentials);
     let ahead = millis() + DAY_MS / 2;
@@ -218,7 +211,7 @@ fn x3_an_order_resets_the_numbers_of_a_device() {
     assert!((before - 3000..millis() + 3000).contains(&seq), "{seq}");
     assert_eq!(property(&server, "risk"), "low", "its state stays");
     server.kill();
-    let server = place.start_with(&settings());
+    let server = place.start();
     assert_eq!(server.ops.seq("contoso", device(1)), seq);
     let mut session = server.session(&place.pki, &credentials);
     session.check_ins(&[check_in(seq + 1, Risk::High)]);
@@ -230,7 +223,10 @@ fn x3_an_order_resets_the_numbers_of_a_device() {
     server.stop();
     assert_eq!(place.recount()["verified"], true);
 
-    let server = place.start();
+    let server = place.start_with(&Settings {
+        ops: "allow_changes = false".to_owned(),
+        ..Settings::default()
+    });
     let (status, answer) = server.ops.post(&path);
     let code = serde_json::from_str::<Value>(&answer).unwrap()["code"].clone();
     assert_eq!((status, code), (403, json!("changesOff")));

@@ -162,20 +162,22 @@ impl Conversation {
             let (device_id, seq) = CheckInRecord::peek(bytes);
             let foreign = own.is_some_and(|own| own != device_id);
             let foreign = foreign.then_some(RejectReason::IdentityMismatch);
-            match (invalid.or(foreign), valid) {
+            let reason = match (invalid.or(foreign), valid) {
                 (None, Ok(record)) => victim.oracle.borrow_mut().check_in("contoso", &record),
-                (reason, _) => {
-                    let reason = reason.expect("an invalid record has a reason");
-                    *self.rejected.entry(reason.name()).or_default() += 1;
-                    expected.push(Rejection::new(device_id, seq, reason));
-                }
+                (reason, _) => reason,
+            };
+            if let Some(reason) = reason {
+                *self.rejected.entry(reason.name()).or_default() += 1;
+                expected.push(Rejection::new(device_id, seq, reason));
             }
         }
         self.session.records(records);
         let (totals, rejections) = self.session.acknowledged(self.totals.frames + 1);
         let key =
             |rejection: &Rejection| (rejection.device_id, rejection.seq, rejection.reason_code);
-        let mut received: Vec<_> = rejections.iter().map(key).collect();
+        // Stale records are listed once for each device of a session; tests/field/sequence.rs has them.
+        let rejections = rejections.iter().filter(|entry| !entry.is_stale());
+        let mut received: Vec<_> = rejections.map(key).collect();
         let mut expected: Vec<_> = expected.iter().map(key).collect();
         received.sort_unstable();
         expected.sort_unstable();
@@ -259,7 +261,7 @@ fn odd_values_of_every_field_from_one_device() {
         *random_check_in(&mut random, own, seq).as_bytes()
     };
     let records = conversation.document.odd_records(base);
-    // One of the records has the highest possible seq, after which all others are stale.
+    // One of the records has the highest seq that is not ahead of the clock, after which all lower ones are stale.
     for records in records.chunks(50) {
         conversation.frame(&victim, records, Some(own));
     }
@@ -272,7 +274,7 @@ fn odd_values_of_every_field_from_one_device() {
             .ops
             .device("contoso", own)
             .expect("the device is known")["seq"],
-        u64::MAX
+        1_u64 << 40
     );
     victim.finish();
 }
@@ -288,7 +290,8 @@ fn odd_values_of_every_field_of_an_inventory() {
         encode_inventory(&mut bytes, archive).expect("the archive fits into a frame");
         session.write(&bytes);
         frames += 1;
-        let (totals, rejections) = session.acknowledged(frames);
+        let (totals, mut rejections) = session.acknowledged(frames);
+        rejections.retain(|entry| !entry.is_stale());
         rejected += rejections.len() as u64;
         assert_eq!(totals.rejected, rejected);
         accepted = totals.accepted;
@@ -315,10 +318,7 @@ fn odd_values_of_every_field_of_an_inventory() {
     for archive in archives {
         let expected = match muster_wire::Inventory::from_bytes(&archive) {
             Err(error) => Some(error.reject_reason()),
-            Ok(inventory) => {
-                victim.oracle.borrow_mut().inventory("contoso", &inventory);
-                None
-            }
+            Ok(inventory) => victim.oracle.borrow_mut().inventory("contoso", &inventory),
         };
         assert_eq!(send(&archive), expected);
     }
