@@ -189,6 +189,25 @@ impl Shard {
         Some((self.devices.get(slot), self.devices.cold(slot)))
     }
 
+    /// Since when the check-ins of a device are stale, in seconds; `None` if its last one was accepted.
+    pub fn stale_since(&self, tenant: TenantIndex, id: &DeviceId) -> Option<u32> {
+        let slot = self.look_up(tenant, id).slot?;
+        self.stale_runs.since(slot, self.devices.get(slot).seq)
+    }
+
+    /// The devices whose check-ins are stale, in order of creation.
+    pub fn stale_devices(&self) -> impl Iterator<Item = StaleDevice> + '_ {
+        self.stale_runs.slots().filter_map(|slot| {
+            let record = self.devices.get(slot);
+            Some(StaleDevice {
+                tenant: record.tenant,
+                device_id: record.device_id,
+                seq: record.seq,
+                since: self.stale_runs.since(slot, record.seq)?,
+            })
+        })
+    }
+
     /// Every device, in order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (&DeviceRecord, &ColdRecord)> {
         let devices = self.devices.occupied();

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use muster_wire::DeviceId;
 
-use super::Shard;
 use crate::ids::{SlotIndex, TenantIndex};
 
 /// Devices of a shard that are remembered, 64 KiB. Further ones are not; the metric of stale records counts them.
@@ -51,31 +50,15 @@ impl StaleRuns {
         }
     }
 
+    /// The slots that are remembered, in order.
+    pub(super) fn slots(&self) -> impl Iterator<Item = SlotIndex> + '_ {
+        self.0.keys().copied()
+    }
+
     /// Since when the check-ins of the device in a slot are stale; `None` if its last one was not.
     pub(super) fn since(&self, slot: SlotIndex, seq: u64) -> Option<u32> {
         let run = self.0.get(&slot)?;
         (run.seq == seq).then_some(run.since)
-    }
-}
-
-impl Shard {
-    /// Since when the check-ins of a device are stale, in seconds; `None` if its last one was accepted.
-    pub fn stale_since(&self, tenant: TenantIndex, id: &DeviceId) -> Option<u32> {
-        let slot = self.look_up(tenant, id).slot?;
-        self.stale_runs.since(slot, self.devices.get(slot).seq)
-    }
-
-    /// The devices whose check-ins are stale, in order of creation.
-    pub fn stale_devices(&self) -> impl Iterator<Item = StaleDevice> + '_ {
-        self.stale_runs.0.keys().filter_map(|slot| {
-            let record = self.devices.get(*slot);
-            Some(StaleDevice {
-                tenant: record.tenant,
-                device_id: record.device_id,
-                seq: record.seq,
-                since: self.stale_runs.since(*slot, record.seq)?,
-            })
-        })
     }
 }
 
