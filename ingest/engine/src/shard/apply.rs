@@ -90,6 +90,7 @@ impl Shard {
                     self.index
                         .find(lookup.hash, tenant, &record.device_id(), &self.devices);
             }
+            self.prefetch_cold(&found[..records.len()]);
             for (lookup, record) in found.iter().zip(records) {
                 if lookup.slot.is_some_and(|slot| !include(slot)) {
                     continue;
