@@ -192,10 +192,11 @@ impl Shard {
     /// Since when the check-ins of a device are stale, in seconds; `None` if its last one was accepted.
     pub fn stale_since(&self, tenant: TenantIndex, id: &DeviceId) -> Option<u32> {
         let slot = self.look_up(tenant, id).slot?;
-        self.stale_runs.since(slot, self.devices.get(slot).seq)
+        let seq = self.devices.get(slot).seq;
+        self.stale_runs.since(tenant, slot, seq)
     }
 
-    /// The devices whose check-ins are stale, in order of creation.
+    /// The devices whose check-ins are stale, in order of creation by tenant.
     pub fn stale_devices(&self) -> impl Iterator<Item = StaleDevice> + '_ {
         self.stale_runs.slots().filter_map(|slot| {
             let record = self.devices.get(slot);
@@ -203,7 +204,7 @@ impl Shard {
                 tenant: record.tenant,
                 device_id: record.device_id,
                 seq: record.seq,
-                since: self.stale_runs.since(slot, record.seq)?,
+                since: self.stale_runs.since(record.tenant, slot, record.seq)?,
             })
         })
     }

@@ -142,7 +142,11 @@ impl Shard {
                 Verdict::Duplicate
             } else {
                 effects.stored = Some(Stored::Seq(record.seq));
-                self.stale_runs.note(slot, record.seq, now);
+                let (devices, tenants) = (&self.devices, self.policy.tenants().len());
+                self.stale_runs
+                    .note((tenant, tenants), (slot, record.seq), now, |slot| {
+                        devices.get(slot).seq
+                    });
                 Verdict::Stale
             };
         }

@@ -141,6 +141,35 @@ fn a_device_is_stale_since_the_first_of_its_stale_check_ins_until_one_is_accepte
     assert_eq!(shard.stale_devices().count(), 0);
 }
 
+/// Both tenants of the policy set have a share of what a shard remembers.
+#[test]
+fn a_tenant_with_many_stale_devices_hides_neither_those_of_others_nor_its_later_ones() {
+    let (mut shard, mut effects) = (shard(), Effects::default());
+    let of_all = |seq| -> Vec<_> { (0..600).map(|n| record(check_in(n, seq))).collect() };
+    apply(&mut shard, &of_all(9), &mut effects);
+    assert_eq!(apply(&mut shard, &of_all(4), &mut effects).stale, 600);
+    assert_eq!(shard.stale_devices().count(), 512);
+    let other = TenantIndex(1);
+    for seq in [9, 4] {
+        shard.begin(NOW, &mut effects);
+        shard.apply_check_ins(other, &[record(check_in(1, seq))], &mut effects);
+        shard.seal(&mut effects);
+    }
+    assert!(shard.stale_since(other, &device_id(1)).is_some());
+    apply(&mut shard, &of_all(10), &mut effects);
+    assert_eq!(shard.stale_devices().count(), 1, "all have continued");
+    for _ in 0..2 {
+        apply(&mut shard, &of_all(4), &mut effects);
+    }
+    assert_eq!(shard.stale_devices().count(), 513);
+    assert!(shard.stale_since(TENANT, &device_id(599)).is_none());
+    apply(&mut shard, &of_all(11), &mut effects);
+    for _ in 0..600 {
+        apply(&mut shard, &[record(check_in(599, 4))], &mut effects);
+    }
+    assert!(shard.stale_since(TENANT, &device_id(599)).is_some());
+}
+
 #[test]
 fn a_reset_sets_the_seq_to_the_clock_and_keeps_what_the_device_reported() {
     let (mut shard, mut effects) = (shard(), Effects::default());
