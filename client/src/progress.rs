@@ -29,7 +29,8 @@ pub struct Progress {
     /// Rejections that were counted but dropped, because [`crate::Rejections`] was full.
     pub rejections_dropped: u64,
     /// Frames dropped before they were sent, because the server would have refused all of their check-ins as stale or
-    /// ahead; they also count as acknowledged. See [`crate::Client::next_seq`].
+    /// ahead; once all frames before them are acknowledged, they count as acknowledged too. See
+    /// [`crate::Client::next_seq`].
     pub frames_dropped: u64,
     /// Busy frames received.
     pub busy: u64,

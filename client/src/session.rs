@@ -98,12 +98,14 @@ impl Outbox {
             let is_told = ack.rejections.iter().any(Rejection::is_stale);
             self.stored_seqs.ask(added.stale > 0 && !is_told);
         }
-        let mut frames_dropped = 0;
+        let (mut frames_acked, mut frames_dropped) = (added.frames, 0);
         for entry in ack.rejections.iter().filter(|one| one.stored.is_some()) {
-            frames_dropped += self.window.drop_unsent(|frame| is_futile(frame, entry));
+            let dropped = self.window.drop_unsent(|frame| is_futile(frame, entry));
+            frames_acked += dropped.done;
+            frames_dropped += dropped.frames;
         }
         self.update(|progress| {
-            progress.frames_acked += added.frames + frames_dropped;
+            progress.frames_acked += frames_acked;
             progress.frames_dropped += frames_dropped;
             progress.accepted += added.accepted;
             progress.duplicate += added.duplicate;

@@ -17,11 +17,21 @@ use muster_wire::{
 /// The increase of the totals by one Ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Acknowledged {
+    /// Frames that the ack covers, with those dropped behind them.
     pub(crate) frames: u64,
     pub(crate) accepted: u64,
     pub(crate) duplicate: u64,
     pub(crate) stale: u64,
     pub(crate) rejected: u64,
+}
+
+/// What [`Window::drop_unsent`] has removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Dropped {
+    /// Frames removed.
+    pub(crate) frames: u64,
+    /// Frames that are done at once, because none before them is unacknowledged. A later ack counts the others.
+    pub(crate) done: u64,
 }
 
 /// Why an Ack is impossible.
@@ -40,10 +50,18 @@ pub enum AckError {
     },
 }
 
+/// An unacknowledged frame.
+#[derive(Debug)]
+struct Unacknowledged {
+    frame: Bytes,
+    /// Frames right behind it that were dropped: they are done once this one is, because whoever waits counts in order.
+    dropped_behind: u64,
+}
+
 /// The unacknowledged frames, oldest first.
 #[derive(Debug)]
 pub(crate) struct Window {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Unacknowledged>,
     /// How many of `frames`, from the oldest, were sent on the current connection.
     in_flight: usize,
     client_limit: usize,
@@ -82,7 +100,10 @@ impl Window {
 
     pub(crate) fn push(&mut self, frame: Bytes) {
         debug_assert!(self.has_room(), "the caller checks for room first");
-        self.frames.push_back(frame);
+        self.frames.push_back(Unacknowledged {
+            frame,
+            dropped_behind: 0,
+        });
     }
 
     /// The next frame to send on the current connection, which is then in flight. `None` if all were sent, or if the
@@ -91,18 +112,27 @@ impl Window {
         if self.in_flight >= self.limit {
             return None;
         }
-        let frame = self.frames.get(self.in_flight)?.clone();
+        let frame = self.frames.get(self.in_flight)?.frame.clone();
         self.in_flight += 1;
         Some(frame)
     }
 
-    /// Removes frames that were not sent on the current connection; returns how many.
-    pub(crate) fn drop_unsent(&mut self, is_futile: impl Fn(&Bytes) -> bool) -> u64 {
-        let before = self.frames.len();
-        let unsent = self.frames.split_off(self.in_flight);
-        let kept = unsent.into_iter().filter(|frame| !is_futile(frame));
-        self.frames.extend(kept);
-        (before - self.frames.len()) as u64
+    /// Removes frames that were not sent on the current connection.
+    pub(crate) fn drop_unsent(&mut self, is_futile: impl Fn(&Bytes) -> bool) -> Dropped {
+        let mut dropped = Dropped::default();
+        for unsent in self.frames.split_off(self.in_flight) {
+            if !is_futile(&unsent.frame) {
+                self.frames.push_back(unsent);
+                continue;
+            }
+            dropped.frames += 1;
+            let done = 1 + unsent.dropped_behind;
+            match self.frames.back_mut() {
+                Some(before) => before.dropped_behind += done,
+                None => dropped.done += done,
+            }
+        }
+        dropped
     }
 
     /// Whether a frame has not been sent on the current connection.
@@ -117,7 +147,7 @@ impl Window {
 
     /// The oldest frame, if it is a single check-in.
     pub(crate) fn oldest_if_single(&self) -> Option<Bytes> {
-        let oldest = self.frames.front()?;
+        let oldest = &self.frames.front()?.frame;
         (oldest.len() == HEADER_BYTES + CHECK_IN_BYTES).then(|| oldest.clone())
     }
 
@@ -133,7 +163,7 @@ impl Window {
     /// Applies an Ack: removes the frames it covers and returns the increase of the totals.
     pub(crate) fn acknowledge(&mut self, totals: &AckTotals) -> Result<Acknowledged, AckError> {
         let last = &self.totals;
-        let acknowledged = Acknowledged {
+        let mut acknowledged = Acknowledged {
             frames: added(totals.frames, last.frames)?,
             accepted: added(totals.accepted, last.accepted)?,
             duplicate: added(totals.duplicate, last.duplicate)?,
@@ -149,7 +179,8 @@ impl Window {
         }
         // At most `in_flight`, which counts elements of the deque.
         let frames = usize::try_from(acknowledged.frames).unwrap_or(self.in_flight);
-        self.frames.drain(..frames);
+        let covered = self.frames.drain(..frames);
+        acknowledged.frames += covered.map(|covered| covered.dropped_behind).sum::<u64>();
         self.in_flight -= frames;
         self.totals = *totals;
         Ok(acknowledged)
@@ -251,9 +282,30 @@ mod tests {
     fn only_unsent_frames_are_dropped() {
         let mut window = window_of(4, 4);
         assert!(window.send_next().is_some() && window.send_next().is_some());
-        assert_eq!(window.drop_unsent(|frame| frame[0] % 2 == 0), 1);
+        let dropped = window.drop_unsent(|frame| frame[0] % 2 == 0);
+        assert_eq!((dropped.frames, dropped.done), (1, 0));
         assert_eq!(send_all(&mut window), [3]);
-        assert_eq!(window.acknowledge(&frames(3)).unwrap().frames, 3);
+        assert_eq!(window.acknowledge(&frames(3)).unwrap().frames, 4);
+        assert!(window.is_empty());
+    }
+
+    /// Whoever waits for the first frames must not return because later ones are gone.
+    #[test]
+    fn a_dropped_frame_counts_once_those_before_it_are_done() {
+        let mut window = window_of(6, 6);
+        assert!(window.send_next().is_some() && window.send_next().is_some());
+        for number in [3, 2, 5] {
+            let dropped = window.drop_unsent(|frame| frame[0] == number);
+            assert_eq!((dropped.frames, dropped.done), (1, 0));
+        }
+        assert_eq!(window.acknowledge(&frames(1)).unwrap().frames, 1);
+        assert_eq!(window.acknowledge(&frames(2)).unwrap().frames, 3);
+        let dropped = window.drop_unsent(|frame| frame[0] == 4);
+        assert_eq!(
+            (dropped.frames, dropped.done),
+            (1, 2),
+            "none is before them"
+        );
         assert!(window.is_empty());
     }
 
