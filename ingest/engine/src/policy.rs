@@ -8,6 +8,7 @@ use muster_wire::Platform;
 
 use crate::bytes::Reader;
 use crate::ids::{Revision, TenantIndex};
+use crate::rules::RULES_VERSION;
 use crate::rules::sensor::SensorLimits;
 use crate::rules::threat::{Threshold, platform_has_threshold};
 
@@ -113,6 +114,8 @@ impl TenantPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySet {
     revision: Revision,
+    /// The [`RULES_VERSION`] of the program that made it.
+    rules_version: u16,
     /// By tenant index, also of tenants that the configuration no longer names.
     tenants: Vec<TenantPolicy>,
 }
@@ -120,7 +123,16 @@ pub struct PolicySet {
 impl PolicySet {
     /// A policy set for the tenants with the indexes `0..tenants.len()`.
     pub fn new(revision: Revision, tenants: Vec<TenantPolicy>) -> Self {
-        Self { revision, tenants }
+        Self {
+            revision,
+            rules_version: RULES_VERSION,
+            tenants,
+        }
+    }
+
+    /// Whether devices that were evaluated by it have the results of these rules by this program.
+    pub fn results_in(&self, rules: &[TenantPolicy]) -> bool {
+        self.rules_version == RULES_VERSION && self.tenants == rules
     }
 
     /// The number of this set.
@@ -138,11 +150,12 @@ impl PolicySet {
         &self.tenants
     }
 
-    /// The bytes the store keeps: encoding u8, platforms u8, tenants u16, revision u32, tenants.
+    /// The bytes the store keeps: encoding u8, platforms u8, tenants u16, revision u32, rules version u16, tenants.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![ENCODING, PLATFORMS as u8];
         bytes.extend((self.tenants.len() as u16).to_le_bytes());
         bytes.extend(self.revision.0.to_le_bytes());
+        bytes.extend(self.rules_version.to_le_bytes());
         for tenant in &self.tenants {
             tenant.encode(&mut bytes);
         }
@@ -158,10 +171,15 @@ impl PolicySet {
         let platforms = usize::from(reader.u8()?);
         let count = reader.u16()?;
         let revision = Revision(reader.u32()?);
+        let rules_version = reader.u16()?;
         let tenants = (0..count)
             .map(|_| TenantPolicy::decode(&mut reader, platforms))
             .collect::<Option<Vec<_>>>()?;
-        reader.is_empty().then_some(Self { revision, tenants })
+        reader.is_empty().then_some(Self {
+            revision,
+            rules_version,
+            tenants,
+        })
     }
 }
 
@@ -180,13 +198,19 @@ mod tests {
         let medium = TenantPolicy::with_threshold(Threshold::Medium);
         let set = PolicySet::new(Revision(7), vec![TenantPolicy::default(), medium, strict]);
         let bytes = set.encode();
-        assert_eq!(PolicySet::decode(&bytes), Some(set));
+        assert_eq!(PolicySet::decode(&bytes), Some(set.clone()));
         for length in 0..bytes.len() {
             assert_eq!(PolicySet::decode(&bytes[..length]), None, "cut at {length}");
         }
-        let mut newer = bytes;
+        let mut newer = bytes.clone();
         newer[0] = ENCODING + 1;
         assert_eq!(PolicySet::decode(&newer), None);
+
+        assert!(set.results_in(set.tenants()) && !set.results_in(&set.tenants()[1..]));
+        let mut of_another_program = bytes;
+        of_another_program[8] ^= 1;
+        let of_another_program = PolicySet::decode(&of_another_program).unwrap();
+        assert!(!of_another_program.results_in(set.tenants()));
     }
 
     #[test]

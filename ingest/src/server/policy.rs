@@ -25,7 +25,7 @@ pub(super) struct Rules {
 }
 
 /// Assigns every configured tenant its index, reads the control log, and assigns the policy set its revision: the latest
-/// one if no rule changed, otherwise the next.
+/// one if no rule changed, otherwise the next. So a program with other rules evaluates every device at its first start.
 pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, ServerError> {
     for tenant in &config.tenants {
         store.tenant_index(tenant.name.as_str())?;
@@ -46,7 +46,7 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
     };
     let indexes = (0..names.len() as u16).map(TenantIndex);
     let rules: Vec<_> = indexes.map(|index| compile(&log.plane, index)).collect();
-    if latest.tenants() == rules && latest.revision() != Revision::default() {
+    if latest.results_in(&rules) && latest.revision() != Revision::default() {
         log.skip_to(latest.revision());
         return Ok(Rules {
             tenants: names,
@@ -67,4 +67,44 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
         log,
         policy: Arc::new(set),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use muster_store::StoreConfig;
+
+    use super::*;
+
+    const CONFIG: &str = r#"
+        [listen]
+        certificate = "server.pem"
+        key = "server.key"
+        client_ca = "ca.pem"
+        [store]
+        directory = "data"
+        [[tenants]]
+        name = "contoso"
+    "#;
+
+    #[test]
+    fn a_program_with_other_rules_evaluates_every_device_at_its_first_start() {
+        let scratch = tempfile::tempdir().unwrap();
+        let config = Config::parse(CONFIG, Path::new("/")).unwrap();
+        let store = StoreConfig::new(&scratch.path().join("data")).with_shards(1);
+        let store = Store::open(&store).unwrap();
+        let start = || put_in_store(&config, &store).unwrap().policy;
+        let first = start();
+        assert_eq!(first.revision(), Revision(1));
+        assert_eq!(start(), first, "the same rules");
+        // As another program has stored it: the version of the rules is behind the revision.
+        let mut bytes = PolicySet::new(Revision(2), first.tenants().to_vec()).encode();
+        bytes[8] ^= 1;
+        store.put_policy_set(Revision(2), &bytes).unwrap();
+        let evaluated = start();
+        assert_eq!(evaluated.revision(), Revision(3));
+        assert_eq!(evaluated.tenants(), first.tenants());
+        assert_eq!(start(), evaluated);
+    }
 }

@@ -7,6 +7,7 @@ mod disk;
 mod properties;
 mod recount;
 mod repeated;
+mod rules_version;
 mod sequence;
 
 use std::sync::Arc;

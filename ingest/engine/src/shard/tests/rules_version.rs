@@ -1,0 +1,97 @@
+//! A sample of what the rules result in. The version of the rules changes with it, so that a start notices.
+
+use super::evaluation::evaluate;
+use super::*;
+use crate::rules::RULES_VERSION;
+use crate::rules::sensor::SensorLimits;
+
+/// Evaluations in the sample.
+const SAMPLES: usize = 50_000;
+
+const HOUR: u32 = 3600;
+
+/// Pseudo-random numbers (`SplitMix64`).
+struct Numbers(u64);
+
+impl Numbers {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[(self.bits() % all.len() as u64) as usize]
+    }
+
+    fn flag(&mut self) -> bool {
+        self.one_of(&[false, true])
+    }
+
+    /// A time around the limits of the rules before [`NOW`], or 0 for never.
+    fn time(&mut self) -> u32 {
+        let hours = self.one_of(&[0, 1, 23, 24, 25, 47, 48, 49, 167, 168, 169, 9000]);
+        let time = NOW.as_seconds() - hours * HOUR;
+        self.one_of(&[0, time - 1, time, time + 1])
+    }
+
+    fn policy(&mut self) -> TenantPolicy {
+        let mut policy = TenantPolicy::with_threshold(self.one_of(Threshold::ALL));
+        policy.secure_by_default = self.flag();
+        policy.sensor_limits = SensorLimits {
+            inactive_seconds: self.one_of(&[48, 168]) * HOUR,
+            no_sensor_data_seconds: self.one_of(&[24, 48]) * HOUR,
+        };
+        for &platform in Platform::ALL {
+            policy.set_blocked_on_missing(platform, self.flag());
+        }
+        policy
+    }
+
+    fn record(&mut self) -> DeviceRecord {
+        DeviceRecord {
+            flags: Flags::from_bits_truncate(self.bits() as u16),
+            last_check_in: self.time(),
+            last_contact: self.time(),
+            last_telemetry: self.time(),
+            last_full_report: self.time(),
+            ..DeviceRecord::default()
+        }
+    }
+
+    fn reported(&mut self, flags: Flags) -> Facets {
+        let onboarded = self.flag();
+        let mut reported = Facets {
+            platform: self.one_of(Platform::ALL),
+            management_agent: self.one_of(ManagementAgent::ALL),
+            onboarded,
+            ever_onboarded: onboarded || self.flag(),
+            risk: self.one_of(Risk::ALL),
+            partner_threat: self.one_of(PartnerThreatState::ALL),
+            ..Facets::default()
+        };
+        reported.set_flags(flags);
+        reported
+    }
+}
+
+#[test]
+fn other_results_of_the_rules_have_another_version() {
+    let mut numbers = Numbers(1);
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a
+    for _ in 0..SAMPLES {
+        let (policy, record) = (numbers.policy(), numbers.record());
+        let (reported, first_seen) = (numbers.reported(record.flags), numbers.time());
+        let facets = evaluate(&record, reported, &policy, first_seen, NOW.as_seconds());
+        for byte in facets.word().0.to_le_bytes() {
+            digest = (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    assert_eq!(
+        (RULES_VERSION, digest),
+        (1, 0),
+        "the rules have other results: raise RULES_VERSION"
+    );
+}
