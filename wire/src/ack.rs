@@ -87,11 +87,11 @@ impl Ack {
             );
             let number = required(header, fields.u64())?;
             let reason_code = required(header, fields.u8())?;
-            let stored = Stored::decode(required(header, fields.u8())?, number);
+            let stored = Stored::decode(header.kind, required(header, fields.u8())?, number)?;
             let reserved: [u8; 6] = required(header, fields.take())?;
-            let (Some(stored), [0, 0, 0, 0, 0, 0]) = (stored, reserved) else {
+            if reserved != [0; 6] {
                 return Err(DecodeError::ReservedNotZero { kind: header.kind });
-            };
+            }
             rejections.push(Rejection {
                 device_id,
                 seq,

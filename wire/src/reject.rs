@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::device_id::DeviceId;
+use crate::{device_id::DeviceId, error::DecodeError, frame::FrameKind};
 
 macro_rules! reject_table {
     ( $( $reason:ident = $code:literal, $name:literal, $meaning:literal; )+ ) => {
@@ -112,18 +112,19 @@ impl Stored {
         }
     }
 
-    /// Reads [`Stored::encode`]; the outer `None` if it is something else.
-    #[allow(
-        clippy::option_option,
-        reason = "an absent number is not a malformed one"
-    )]
-    pub(crate) fn decode(code: u8, number: u64) -> Option<Option<Self>> {
-        match code {
-            0 if number == 0 => Some(None),
-            1 => Some(Some(Self::Seq(number))),
-            2 => Some(Some(Self::Revision(number.try_into().ok()?))),
-            _ => None,
-        }
+    /// Reads [`Stored::encode`] in a frame of this kind.
+    pub(crate) fn decode(
+        kind: FrameKind,
+        code: u8,
+        number: u64,
+    ) -> Result<Option<Self>, DecodeError> {
+        let stored = match (code, u32::try_from(number)) {
+            (0, Ok(0)) => None,
+            (1, _) => Some(Self::Seq(number)),
+            (2, Ok(revision)) => Some(Self::Revision(revision)),
+            _ => return Err(DecodeError::ReservedNotZero { kind }),
+        };
+        Ok(stored)
     }
 }
 
@@ -231,10 +232,11 @@ mod tests {
             Some(Stored::Revision(u32::MAX)),
         ] {
             let (code, number) = Stored::encode(stored);
-            assert_eq!(Stored::decode(code, number), Some(stored));
+            assert_eq!(Stored::decode(FrameKind::Ack, code, number), Ok(stored));
         }
         for (code, number) in [(0, 1), (2, 1 << 32), (3, 0)] {
-            assert_eq!(Stored::decode(code, number), None, "{code} {number}");
+            let refused = Stored::decode(FrameKind::Ack, code, number);
+            assert!(refused.is_err(), "{code} {number}");
         }
     }
 }
