@@ -4,9 +4,10 @@
 //! [`crate::pki`].
 
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
+use muster_ingest::clock;
 use muster_wire::{DeviceId, GatewayName, Identity, Subject, TenantName};
 
 use crate::exit::Failure;
@@ -181,12 +182,8 @@ fn print_files(files: &[PathBuf]) -> Result<(), Failure> {
     output::print(&lines)
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the entry point of the program: all callees take the time as an argument"
-)]
 fn now() -> SystemTime {
-    SystemTime::now()
+    UNIX_EPOCH + Duration::from_millis(clock::wall().as_millis())
 }
 
 #[cfg(test)]
