@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 use muster_engine::Timestamp;
 use muster_wire::Identity;
+use tokio::sync::Notify;
 
 /// One open session, as operators see it.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub struct SessionInfo {
 pub struct SessionRegistry {
     sessions: DashMap<u64, Arc<SessionInfo>>,
     next: AtomicU64,
+    left: Notify,
 }
 
 impl SessionRegistry {
@@ -71,6 +73,18 @@ impl SessionRegistry {
         self.sessions.is_empty()
     }
 
+    /// Waits until no session is open.
+    pub async fn emptied(&self) {
+        loop {
+            // Before the check: a session that ends in between is not missed.
+            let left = self.left.notified();
+            if self.is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+
     /// All sessions, oldest first.
     pub fn list(&self) -> Vec<Arc<SessionInfo>> {
         let mut list: Vec<_> = self
@@ -101,5 +115,35 @@ impl std::ops::Deref for SessionEntry {
 impl Drop for SessionEntry {
     fn drop(&mut self) {
         self.registry.sessions.remove(&self.info.id);
+        self.registry.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_last_session_is_woken() {
+        let registry = Arc::<SessionRegistry>::default();
+        registry.emptied().await;
+        let identity: Identity = "muster://contoso/gateway/gw-1".parse().unwrap();
+        let enter = || {
+            let remote = SocketAddr::from(([127, 0, 0, 1], 1));
+            registry.enter(identity.clone(), remote, Timestamp::default())
+        };
+        let (one, other) = (enter(), enter());
+        let mut emptied = pin!(registry.emptied());
+        for entry in [one, other] {
+            tokio::select! {
+                biased;
+                () = &mut emptied => panic!("a session is open"),
+                () = tokio::task::yield_now() => (),
+            }
+            drop(entry);
+        }
+        emptied.await;
     }
 }

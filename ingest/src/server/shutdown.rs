@@ -12,6 +12,7 @@ use crossbeam::channel::{SendTimeoutError, Sender};
 use muster_store::kill_point;
 use muster_wire::CloseCode;
 use quinn::VarInt;
+use tokio::time::timeout;
 
 use super::parts::Parts;
 use crate::clock::{self, Stamp};
@@ -20,7 +21,7 @@ use crate::net::SessionRegistry;
 use crate::phase::Phase;
 use crate::shard::Control;
 
-/// Interval at which a stage checks whether it is done.
+/// Interval at which the stop checks whether a thread has ended, which wakes nobody.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The front door, while it is open.
@@ -44,10 +45,8 @@ pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
     } = running;
     parts.phase.advance(Phase::Draining);
     runtime.block_on(async {
-        while !registry.is_empty() && clock::stamp() < sessions_end_at {
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-        if !registry.is_empty() {
+        let left = sessions_end_at.since(clock::stamp());
+        if timeout(left, registry.emptied()).await.is_err() {
             tracing::warn!(
                 sessions = registry.len(),
                 "half of the deadline has passed; closing the remaining sessions"
@@ -56,7 +55,7 @@ pub(super) fn drain(running: Running, parts: Parts, deadline: Duration) {
         let code = CloseCode::Draining;
         endpoint.close(VarInt::from_u32(code.code()), code.name().as_bytes());
         // Sends the last packets; with a timeout, because a peer may never respond.
-        let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
+        let _ = timeout(Duration::from_millis(200), endpoint.wait_idle()).await;
     });
     // Ends all session tasks, so that no more shard batches are sent.
     runtime.shutdown_timeout(Duration::from_millis(500));
