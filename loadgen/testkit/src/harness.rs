@@ -28,8 +28,8 @@ pub use crate::random::Random;
 pub use crate::server::DEADLINE;
 pub use cli::{CommandOutput, muster, text};
 pub use fleet::{
-    Oracle, device, frame, frame_of, inventory_frame, inventory_of, random_check_in,
-    random_inventory,
+    Oracle, device, frame, frame_of, healthy, inventory_frame, inventory_of, random_check_in,
+    random_inventory, record,
 };
 pub use full_disk::{FRAME_RECORDS, FilledDisk};
 pub use ops::{Cells, Changed, Metrics, Ops};

@@ -103,12 +103,7 @@ async fn a_refused_change_is_in_no_log() {
 
 #[tokio::test]
 async fn a_change_that_a_shard_does_not_take_is_durable_nevertheless() {
-    for conduct in [
-        Conduct::Silent,
-        Conduct::Drops,
-        Conduct::Full,
-        Conduct::Gone,
-    ] {
+    for conduct in Conduct::WITHOUT_REPLY {
         let server = Server::with(&[Conduct::Answers, conduct]);
         let error = change(&server, json!({ "secureByDefault": true }))
             .await

@@ -41,6 +41,11 @@ pub(super) enum Conduct {
     Gone,
 }
 
+impl Conduct {
+    /// Every way not to reply.
+    pub(super) const WITHOUT_REPLY: [Self; 4] = [Self::Silent, Self::Drops, Self::Full, Self::Gone];
+}
+
 /// A backend with its fake shards.
 #[derive(Debug)]
 pub(super) struct Server {

@@ -60,12 +60,7 @@ async fn a_scrape_reads_the_counters_of_all_threads() {
 
 #[tokio::test]
 async fn a_scrape_succeeds_without_the_shards_that_do_not_respond() {
-    for conduct in [
-        Conduct::Silent,
-        Conduct::Drops,
-        Conduct::Full,
-        Conduct::Gone,
-    ] {
+    for conduct in Conduct::WITHOUT_REPLY {
         let server = Server::with(&[Conduct::Answers, conduct]);
         let page = server.scrape().await;
         assert_eq!(

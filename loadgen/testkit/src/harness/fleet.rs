@@ -24,22 +24,44 @@ pub const fn device(number: u64) -> DeviceId {
     device_id(0, number)
 }
 
-/// A check-in with random values.
-pub fn random_check_in(random: &mut Random, device_id: DeviceId, seq: u64) -> CheckInRecord {
-    let check_in = CheckIn {
+/// The check-in of a registered Windows device at risk low, whose sensor works.
+pub fn healthy(device_id: DeviceId, seq: u64) -> CheckIn {
+    CheckIn {
         device_id,
         seq,
+        // A device with a clock of its own, which nothing is evaluated by.
         sent_at_ms: 1,
         boot_id: 1,
         payload: 0,
+        flags: Flags::SENSOR_RUNNING
+            | Flags::COMMAND_AND_CONTROL_OK
+            | Flags::TELEMETRY_OK
+            | Flags::FULL_REPORT
+            | Flags::REGISTERED,
+        risk: Risk::Low,
+        partner_threat_state: PartnerThreatState::Unknown,
+        onboarding: Onboarding::Onboarded,
+        platform: Platform::Windows,
+        management_agent: ManagementAgent::Mdm,
+    }
+}
+
+/// The record of a check-in that is valid.
+pub fn record(check_in: CheckIn) -> CheckInRecord {
+    check_in.to_record().expect("neither id nor seq is zero")
+}
+
+/// A check-in with random values.
+pub fn random_check_in(random: &mut Random, device_id: DeviceId, seq: u64) -> CheckInRecord {
+    record(CheckIn {
         flags: Flags::from_bits_truncate(random.bits() as u16),
         risk: random.choose(Risk::ALL),
         partner_threat_state: random.choose(PartnerThreatState::ALL),
         onboarding: random.choose(Onboarding::ALL),
         platform: random.choose(Platform::ALL),
         management_agent: random.choose(ManagementAgent::ALL),
-    };
-    check_in.to_record().expect("neither id nor seq is zero")
+        ..healthy(device_id, seq)
+    })
 }
 
 /// An inventory with one of a few owners and sets of tags.

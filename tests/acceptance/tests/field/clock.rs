@@ -1,8 +1,5 @@
 //! A wall clock that leaps.
 
-use muster_wire::{
-    CheckIn, CheckInRecord, Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk,
-};
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -21,34 +18,14 @@ const FOLLOWED: &str = "the service time follows the step of the wall clock";
 
 const DEVICES: u64 = 40;
 
-fn healthy(number: u64, seq: u64) -> CheckInRecord {
-    let check_in = CheckIn {
-        device_id: device(number),
-        seq,
-        // A device with a clock of its own, which nothing is evaluated by.
-        sent_at_ms: 1,
-        boot_id: 1,
-        payload: 0,
-        flags: Flags::SENSOR_RUNNING
-            .union(Flags::COMMAND_AND_CONTROL_OK)
-            .union(Flags::TELEMETRY_OK)
-            .union(Flags::FULL_REPORT)
-            .union(Flags::REGISTERED),
-        risk: Risk::Low,
-        partner_threat_state: PartnerThreatState::Unknown,
-        onboarding: Onboarding::Onboarded,
-        platform: Platform::Windows,
-        management_agent: ManagementAgent::Mdm,
-    };
-    check_in.to_record().expect("neither id nor seq is zero")
-}
-
 /// Devices check in with this seq.
 #[track_caller]
 fn check_in(place: &Installation, server: &Server, numbers: std::ops::Range<u64>, seq: u64) {
     let credentials = place.pki.gateway("contoso", "gw-1");
     let mut session = server.session(&place.pki, &credentials);
-    let records: Vec<_> = numbers.map(|number| healthy(number, seq)).collect();
+    let records: Vec<_> = numbers
+        .map(|number| record(healthy(device(number), seq)))
+        .collect();
     session.check_ins(&records);
     let (totals, _) = session.acknowledged(1);
     assert_eq!(totals.accepted, records.len() as u64);

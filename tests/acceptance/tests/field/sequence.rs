@@ -2,10 +2,7 @@
 
 use muster_client::{Client, ClientError, Connector, Endpoint};
 use muster_testkit::clock::millis;
-use muster_wire::{
-    CheckIn, CheckInRecord, Flags, Inventory, ManagementAgent, Onboarding, PartnerThreatState,
-    Platform, RejectReason, Rejection, Risk, Stored,
-};
+use muster_wire::{CheckIn, CheckInRecord, Inventory, RejectReason, Rejection, Risk, Stored};
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -14,20 +11,10 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// A check-in of device 1.
 fn check_in(seq: u64, risk: Risk) -> CheckInRecord {
-    let check_in = CheckIn {
-        device_id: device(1),
-        seq,
-        sent_at_ms: 1,
-        boot_id: 1,
-        payload: 0,
-        flags: Flags::REGISTERED.union(Flags::SENSOR_RUNNING),
+    record(CheckIn {
         risk,
-        partner_threat_state: PartnerThreatState::Unknown,
-        onboarding: Onboarding::Onboarded,
-        platform: Platform::Windows,
-        management_agent: ManagementAgent::Mdm,
-    };
-    check_in.to_record().expect("neither id nor seq is zero")
+        ..healthy(device(1), seq)
+    })
 }
 
 fn inventory(revision: u32) -> Vec<u8> {

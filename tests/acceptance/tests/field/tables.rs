@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_engine::{ShardId, ShardMap};
 use muster_testkit::harness::frame;
-use muster_wire::{
-    AckTotals, CheckIn, CheckInRecord, DeviceId, Flags, ManagementAgent, Onboarding,
-    PartnerThreatState, Platform, Risk,
-};
+use muster_wire::{AckTotals, CheckIn, CheckInRecord, DeviceId, Risk};
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -40,24 +37,10 @@ fn settings() -> Settings {
 
 /// The usual check-in, with this risk.
 fn check_in(device_id: DeviceId, seq: u64, risk: Risk) -> CheckInRecord {
-    let check_in = CheckIn {
-        device_id,
-        seq,
-        sent_at_ms: 1,
-        boot_id: 1,
-        payload: 0,
-        flags: Flags::SENSOR_RUNNING
-            | Flags::COMMAND_AND_CONTROL_OK
-            | Flags::TELEMETRY_OK
-            | Flags::FULL_REPORT
-            | Flags::REGISTERED,
+    record(CheckIn {
         risk,
-        partner_threat_state: PartnerThreatState::Unknown,
-        onboarding: Onboarding::Onboarded,
-        platform: Platform::Windows,
-        management_agent: ManagementAgent::Mdm,
-    };
-    check_in.to_record().expect("neither id nor seq is zero")
+        ..healthy(device_id, seq)
+    })
 }
 
 /// A check-in that says anything, another one for each seq.

@@ -1,8 +1,6 @@
 //! Rules change while the server runs: objects of tenants, over HTTP.
 
-use muster_wire::{
-    CheckIn, CheckInRecord, Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk,
-};
+use muster_wire::CheckInRecord;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -15,20 +13,7 @@ const AUDIT: &str = "/tenants/contoso/auditEvents";
 
 /// A registered Windows device at risk low, managed by Intune.
 fn at_low_risk() -> CheckInRecord {
-    let check_in = CheckIn {
-        device_id: device(1),
-        seq: 1,
-        sent_at_ms: 1,
-        boot_id: 1,
-        payload: 0,
-        flags: Flags::REGISTERED.union(Flags::SENSOR_RUNNING),
-        risk: Risk::Low,
-        partner_threat_state: PartnerThreatState::Unknown,
-        onboarding: Onboarding::Onboarded,
-        platform: Platform::Windows,
-        management_agent: ManagementAgent::Mdm,
-    };
-    check_in.to_record().expect("neither id nor seq is zero")
+    record(healthy(device(1), 1))
 }
 
 fn windows_policy(level: &str) -> Value {

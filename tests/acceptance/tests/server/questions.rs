@@ -4,8 +4,7 @@
 use std::net::UdpSocket;
 
 use muster_wire::{
-    CheckIn, CloseCode, Flags, Goodbye, ManagementAgent, Onboarding, PartnerThreatState, Platform,
-    RejectReason, Risk, encode_goodbye,
+    CheckIn, CloseCode, Goodbye, PartnerThreatState, RejectReason, Risk, encode_goodbye,
 };
 use rcgen::{
     KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256,
@@ -349,20 +348,12 @@ fn question_r2_row_7_a_level_is_missing_only_if_no_source_gives_one() {
     let mut fleet = Vec::new();
     for risk in Risk::ALL {
         for partner_threat_state in PartnerThreatState::ALL {
-            let check_in = CheckIn {
-                device_id: device(900 + fleet.len() as u64),
-                seq: 1,
-                sent_at_ms: 0,
-                boot_id: 0,
-                payload: 0,
-                flags: Flags::REGISTERED,
+            let device_id = device(900 + fleet.len() as u64);
+            fleet.push(record(CheckIn {
                 risk: *risk,
                 partner_threat_state: *partner_threat_state,
-                onboarding: Onboarding::Onboarded,
-                platform: Platform::Windows,
-                management_agent: ManagementAgent::Mdm,
-            };
-            fleet.push(check_in.to_record().expect("a valid check-in"));
+                ..healthy(device_id, 1)
+            }));
         }
     }
     let mut session = victim.session();

@@ -18,6 +18,18 @@ const DATAGRAM_BYTES: usize = 1200;
 
 const CRYPTO: u8 = 6;
 
+/// A socket that sends to the server, and waits for an answer until the deadline.
+fn socket_to(victim: &Victim) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    socket
+        .connect(victim.server.quic)
+        .expect("a loopback address");
+    socket
+        .set_read_timeout(Some(DEADLINE))
+        .expect("the timeout is not zero");
+    socket
+}
+
 /// A client that sends only Initial packets.
 struct RawClient {
     socket: UdpSocket,
@@ -34,15 +46,8 @@ impl RawClient {
         let suite = suite
             .and_then(|suite| suite.quic_suite())
             .expect("the suite supports QUIC");
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket
-            .connect(victim.server.quic)
-            .expect("a loopback address");
-        socket
-            .set_read_timeout(Some(DEADLINE))
-            .expect("the timeout is not zero");
         Self {
-            socket,
+            socket: socket_to(victim),
             destination,
             source: random.bits().to_be_bytes(),
             keys: suite.keys(&destination, Side::Client, Version::V1).local,
@@ -234,13 +239,7 @@ fn a_fragmented_handshake_with_gaps_takes_bounded_memory() {
 #[test]
 fn unknown_quic_versions_get_version_negotiation_and_small_packets_get_nothing() {
     let victim = Victim::new(&Settings::default());
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket
-        .connect(victim.server.quic)
-        .expect("a loopback address");
-    socket
-        .set_read_timeout(Some(DEADLINE))
-        .expect("the timeout is not zero");
+    let socket = socket_to(&victim);
     let packet = |version: u32, length: usize| {
         let mut bytes = vec![0xc0];
         bytes.extend(version.to_be_bytes());
