@@ -11,66 +11,47 @@ use crate::object::{Assignments, CompliancePolicy, Connector, TenantSettings};
 use crate::state::ControlPlane;
 use crate::value::SecurityLevel;
 
-/// The switches of a connector for one platform.
-struct Switches {
-    platform: Platform,
-    /// Whether threat levels decide about compliance.
-    is_enabled: fn(&Connector) -> bool,
-    /// Whether a device without threat data is noncompliant.
-    blocks_on_missing: fn(&Connector) -> bool,
-}
-
-/// The platforms on which threat levels can decide (R2 row 2).
-const SWITCHES: [Switches; 4] = [
-    Switches {
-        platform: Platform::Windows,
-        is_enabled: |connector| connector.windows_enabled,
-        blocks_on_missing: |connector| connector.windows_blocked_on_missing,
-    },
-    Switches {
-        platform: Platform::Ios,
-        is_enabled: |connector| connector.ios_enabled,
-        blocks_on_missing: |connector| connector.ios_blocked_on_missing,
-    },
-    Switches {
-        platform: Platform::Android,
-        is_enabled: |connector| connector.android_enabled,
-        blocks_on_missing: |connector| connector.android_blocked_on_missing,
-    },
-    Switches {
-        platform: Platform::AndroidEnterprise,
-        is_enabled: |connector| connector.android_enabled,
-        blocks_on_missing: |connector| connector.android_blocked_on_missing,
-    },
-];
-
 /// The policy that follows from the objects of a tenant. Without a connector and policies there is no threshold.
 #[must_use]
 pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     let settings = plane.settings(tenant);
-    let mut connectors = plane.connectors(tenant);
-    let connector = connectors.find(|(id, ..)| *id == DEFENDER);
-    let connector = connector.map(|(_, connector, _)| connector);
     let mut compiled = TenantPolicy::default();
     compiled.secure_by_default = settings.secure_by_default;
     compiled.auto_create_devices = settings.auto_create_devices;
     compiled.sensor_limits = sensor_limits(&settings);
-    for Switches {
-        platform,
-        is_enabled,
-        blocks_on_missing,
-    } in SWITCHES
-    {
-        let policies = plane.policies(tenant).map(|(_, policy, _)| policy);
-        let threshold = match connector {
-            Some(connector) if is_enabled(connector) => lowest(platform, policies),
-            _ => Threshold::NotSet, // R2 rows 3 and 4
+    let mut connectors = plane.connectors(tenant);
+    let Some((_, connector, _)) = connectors.find(|(id, ..)| *id == DEFENDER) else {
+        return compiled; // R2 row 3
+    };
+    for &platform in Platform::ALL {
+        let Some((is_enabled, blocks_on_missing)) = switches(connector, platform) else {
+            continue;
         };
-        compiled.set_threshold(platform, threshold);
-        let blocks = connector.is_some_and(blocks_on_missing);
-        compiled.set_blocked_on_missing(platform, blocks);
+        compiled.set_blocked_on_missing(platform, blocks_on_missing);
+        // R2 row 4
+        if is_enabled {
+            let policies = plane.policies(tenant).map(|(_, policy, _)| policy);
+            compiled.set_threshold(platform, lowest(platform, policies));
+        }
     }
     compiled
+}
+
+/// Whether threat levels decide about the compliance of devices of a platform, and whether one without threat data is
+/// noncompliant; `None` if they cannot decide on this platform (R2 row 2).
+const fn switches(connector: &Connector, platform: Platform) -> Option<(bool, bool)> {
+    match platform {
+        Platform::Windows => Some((
+            connector.windows_enabled,
+            connector.windows_blocked_on_missing,
+        )),
+        Platform::Ios => Some((connector.ios_enabled, connector.ios_blocked_on_missing)),
+        Platform::Android | Platform::AndroidEnterprise => Some((
+            connector.android_enabled,
+            connector.android_blocked_on_missing,
+        )),
+        _ => None,
+    }
 }
 
 /// R3: the lowest threshold of the policies that are assigned to devices of a platform applies.
