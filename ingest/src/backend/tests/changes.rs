@@ -56,7 +56,7 @@ async fn a_change_is_in_the_log_and_in_force_in_every_shard() {
 async fn a_change_that_changes_no_rule_reaches_no_shard() {
     // A shard that does not answer would be waited for.
     let server = Server::with(&[Conduct::Silent; 2]);
-    // Its first change takes the tenant from the rules of the configuration to those of its objects.
+    // A change of a rule, which does not end.
     change(&server, json!({ "sensorInactiveDays": 9 }))
         .await
         .unwrap_err();
