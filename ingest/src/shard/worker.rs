@@ -185,6 +185,8 @@ impl Worker {
                 Task::Ended => break,
             }
         }
+        // A bounded channel keeps its messages while it has senders: whoever waits for a reply must learn of the end.
+        while self.control.try_recv().is_ok() {}
     }
 
     fn wait(&mut self) -> Event {

@@ -14,10 +14,11 @@ use muster_wire::{
     CheckIn, DeviceId, Flags, Inventory, ManagementAgent, Onboarding, Owner, PartnerThreatState,
     Platform, Risk,
 };
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::checkpoint::CHECKPOINT_AGE_MAX;
 use super::{Input, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig, audit};
-use crate::clock::{Clock, SimulatedTime};
+use crate::clock::{Clock, SimulatedTime, Stamp};
 use crate::metrics::Metrics;
 use crate::route::{
     BufferPool, Inbox, Payload, ReceivedInventory, RouteTable, ShardBatch, Window, WindowCursor,
@@ -41,7 +42,7 @@ struct Fixture {
     window: WindowCursor,
     commits: Receiver<Commit<CommitPayload>>,
     returns: Sender<Commit<CommitPayload>>,
-    _control: Sender<Control>,
+    control: Sender<Control>,
 }
 
 impl Fixture {
@@ -89,7 +90,7 @@ impl Fixture {
             window: Window::open(INBOX_BATCHES as u16),
             commits,
             returns,
-            _control: control,
+            control,
         };
         fixture.step();
         fixture
@@ -294,4 +295,29 @@ fn a_slice_of_the_audit_is_due_between_two_sweeps() {
         assert_eq!(stepped, Stepped::Worked, "{slices}");
         assert_eq!(fixture.worker.batches, batches, "no sweep was due");
     }
+}
+
+/// A stop would wait for the client of such a query.
+#[test]
+fn queries_behind_a_drain_are_dropped_when_the_shard_ends() {
+    let Fixture {
+        worker,
+        commits,
+        returns,
+        control,
+        ..
+    } = Fixture::new();
+    let (reply, mut answer) = oneshot::channel();
+    for message in [Control::Drain, Control::Cells(reply)] {
+        control.send(message).unwrap();
+    }
+    let shard = std::thread::spawn(move || worker.run());
+    for mut commit in commits {
+        commit.payload.durable(Stamp(1));
+        // Fails once the shard has ended.
+        let _ = returns.send(Commit::default());
+    }
+    shard.join().unwrap();
+    assert!(matches!(answer.try_recv(), Err(TryRecvError::Closed)));
+    drop(control);
 }
