@@ -177,7 +177,7 @@ impl Store {
         visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
     ) -> Result<Writer, E> {
         let view = self.snapshot();
-        let ledger = view.read_journal(visit)?;
+        let journal_state = view.read_journal(visit)?;
         let clock = view.clock()?;
         drop(view);
         kill_point("store.recover.after_journal");
@@ -185,7 +185,7 @@ impl Store {
             .db
             .recovered()
             .map_err(|DatabaseError(what)| ReadError::Io { what })?;
-        Ok(Writer::new(Arc::clone(&self.inner), ledger, clock))
+        Ok(Writer::new(Arc::clone(&self.inner), journal_state, clock))
     }
 
     /// Current metrics of RocksDB and the directory. Lists the directory: call it per scrape, not in a loop.

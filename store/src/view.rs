@@ -12,9 +12,9 @@ use muster_wire::DeviceId;
 
 use crate::database::{Database, Reads};
 use crate::error::ReadError;
+use crate::journal_state::JournalState;
 use crate::keys::{self, KeyRange};
 use crate::keyspace::Keyspace;
-use crate::ledger::Ledger;
 use crate::lsn::Lsn;
 use crate::trim_gate::TrimGuard;
 use crate::value::{self, CheckpointRecord, ClockRecord, JournalStamp};
@@ -135,11 +135,11 @@ impl<'a> StoreView<'a> {
         self.read_journal(visit).map(drop)
     }
 
-    /// [`StoreView::journal`]; returns the ledger of a writer that continues after it.
+    /// [`StoreView::journal`]; returns the state of a writer that continues after it.
     pub(crate) fn read_journal<E: From<ReadError>>(
         &self,
         mut visit: impl FnMut(JournalEntry<'_>) -> Result<(), E>,
-    ) -> Result<Ledger, E> {
+    ) -> Result<JournalState, E> {
         let corrupt = |what: String| ReadError::corrupt(Keyspace::Journal, what);
         let mut cursors = vec![Sequence(0); usize::from(self.shards)];
         let mut expected_end = Lsn::FIRST;
@@ -150,12 +150,12 @@ impl<'a> StoreView<'a> {
             }
         }
         let trim = self.trim_point()?;
-        let mut ledger = Ledger::new(trim, &cursors);
+        let mut journal_state = JournalState::new(trim, &cursors);
         self.scan(
             Keyspace::Journal,
             &keys::journal_from(trim),
             |key, payload| {
-                let expected = ledger.next_lsn();
+                let expected = journal_state.next_lsn();
                 if keys::journal_lsn(key) != Some(expected) {
                     let what = format!(
                         "log sequence number {expected} is missing, the next key is {key:02x?}"
@@ -170,10 +170,10 @@ impl<'a> StoreView<'a> {
                     .get(usize::from(shard))
                     .is_some_and(|&cursor| sequence <= cursor)
                 {
-                    ledger.skip();
+                    journal_state.skip();
                     return Ok(());
                 }
-                let lsn = ledger
+                let lsn = journal_state
                     .append(shard, sequence, bytes.len() as u64)
                     .map_err(|error| corrupt(format!("log sequence number {expected}: {error}")))?;
                 visit(JournalEntry {
@@ -184,14 +184,14 @@ impl<'a> StoreView<'a> {
                 })
             },
         )?;
-        let end = ledger.next_lsn();
+        let end = journal_state.next_lsn();
         if end < expected_end {
             let what = format!(
                 "it ends before log sequence number {end}, but a checkpoint expects {expected_end}"
             );
             return Err(corrupt(what).into());
         }
-        Ok(ledger)
+        Ok(journal_state)
     }
 
     /// Every tenant with its index, ordered by name.

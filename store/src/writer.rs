@@ -15,10 +15,10 @@ use crate::commit::{CheckpointMark, Commit, Sink};
 use crate::database::WriteSet;
 use crate::health::PoisonReason;
 use crate::inner::Inner;
+use crate::journal_state::{JournalState, JournalStateError};
 use crate::keys;
 use crate::keyspace::Keyspace;
 use crate::kill_point::{self, kill_point};
-use crate::ledger::{Ledger, LedgerError};
 use crate::lsn::Lsn;
 use crate::metrics::WriterMetrics;
 use crate::value::{self, ClockRecord, JournalStamp};
@@ -36,7 +36,7 @@ const CLOCK_EVERY_IDLE_MS: u64 = 60 * 60 * 1_000;
 /// The only writer of a store, created by [`Store::recover`](crate::Store::recover).
 pub struct Writer {
     inner: Arc<Inner>,
-    ledger: Ledger,
+    journal_state: JournalState,
     /// The durable trim point: the journal below it is obsolete.
     trim: Lsn,
     /// The journal below this is deleted.
@@ -54,7 +54,7 @@ impl fmt::Debug for Writer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Writer")
-            .field("ledger", &self.ledger)
+            .field("journal_state", &self.journal_state)
             .finish_non_exhaustive()
     }
 }
@@ -68,13 +68,13 @@ impl Drop for Writer {
 impl Writer {
     pub(crate) fn new(
         inner: Arc<Inner>,
-        ledger: Ledger,
+        journal_state: JournalState,
         clock_written: Option<ClockRecord>,
     ) -> Self {
         let metrics = WriterMetrics::default();
         Self {
             inner,
-            ledger,
+            journal_state,
             trim: Lsn(0),
             deleted: Lsn(0),
             pages_written: false,
@@ -138,19 +138,19 @@ impl Writer {
     /// Journal bytes that a recovery would replay. Decides when to begin a checkpoint.
     #[must_use]
     pub fn journal_bytes_live(&self) -> u64 {
-        self.ledger.live_bytes_total()
+        self.journal_state.live_bytes_total()
     }
 
     /// Journal bytes that a recovery would replay for one shard.
     #[must_use]
     pub fn journal_bytes_live_of(&self, shard: ShardId) -> u64 {
-        self.ledger.live_bytes(shard)
+        self.journal_state.live_bytes(shard)
     }
 
     /// Last sequence of a shard in the journal or in its checkpoint record; its next commit has the successor.
     #[must_use]
     pub fn sequence(&self, shard: ShardId) -> Sequence {
-        self.ledger.sequence(shard)
+        self.journal_state.sequence(shard)
     }
 
     /// Counters of this writer.
@@ -232,11 +232,13 @@ impl Writer {
         &mut self,
         writes: &mut dyn WriteSet,
         commit: &mut Commit<P>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), JournalStateError> {
         let shard = commit.shard;
         if !commit.journal.is_empty() {
             let bytes = commit.journal.len();
-            let lsn = self.ledger.append(shard, commit.sequence, bytes as u64)?;
+            let lsn = self
+                .journal_state
+                .append(shard, commit.sequence, bytes as u64)?;
             JournalStamp {
                 shard,
                 sequence: commit.sequence,
@@ -266,15 +268,19 @@ impl Writer {
         }
         match commit.checkpoint {
             None => Ok(()),
-            Some(CheckpointMark::Begin) => self.ledger.begin(shard),
+            Some(CheckpointMark::Begin) => self.journal_state.begin(shard),
             Some(CheckpointMark::Complete) => self.complete(writes, shard),
         }
     }
 
     /// Adds the checkpoint record and, in the same write, the trim point that it allows. Values are deleted only after
     /// this is durable, so a crash cannot leave a journal that begins after the durable trim point.
-    fn complete(&mut self, writes: &mut dyn WriteSet, shard: ShardId) -> Result<(), LedgerError> {
-        let record = self.ledger.complete(shard)?;
+    fn complete(
+        &mut self,
+        writes: &mut dyn WriteSet,
+        shard: ShardId,
+    ) -> Result<(), JournalStateError> {
+        let record = self.journal_state.complete(shard)?;
         Self::put(
             writes,
             Keyspace::Meta,
@@ -283,7 +289,7 @@ impl Writer {
         );
         self.metrics.checkpoints += 1;
         self.pages_written = true;
-        self.trim = self.ledger.trim();
+        self.trim = self.journal_state.trim();
         Self::put(
             writes,
             Keyspace::Meta,

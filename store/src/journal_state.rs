@@ -41,7 +41,7 @@ struct Shard {
 
 /// A commit that violates the contract between shards and writer. Nothing of its group was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LedgerError {
+pub(crate) enum JournalStateError {
     #[error("shard {shard} does not exist; there are {shards} shards")]
     NoSuchShard { shard: ShardId, shards: usize },
     #[error("shard {shard} sent sequence {found} after {last}: sequences must be consecutive")]
@@ -55,13 +55,13 @@ pub(crate) enum LedgerError {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct JournalState {
     next: Lsn,
     shards: Vec<Shard>,
 }
 
-impl Ledger {
-    /// The ledger before the journal is read: `cursors` has the checkpointed sequence of each shard, 0 if it has none.
+impl JournalState {
+    /// The state before the journal is read: `cursors` has the checkpointed sequence of each shard, 0 if it has none.
     pub(crate) fn new(next: Lsn, cursors: &[Sequence]) -> Self {
         let shard = |&sequence: &Sequence| Shard {
             sequence,
@@ -113,12 +113,12 @@ impl Ledger {
         shard: ShardId,
         sequence: Sequence,
         bytes: u64,
-    ) -> Result<Lsn, LedgerError> {
+    ) -> Result<Lsn, JournalStateError> {
         let lsn = self.next;
         let entry = self.shard(shard)?;
         if entry.sequence.0.checked_add(1) != Some(sequence.0) {
             let last = entry.sequence;
-            return Err(LedgerError::SequenceGap {
+            return Err(JournalStateError::SequenceGap {
                 shard,
                 last,
                 found: sequence,
@@ -139,7 +139,7 @@ impl Ledger {
     }
 
     /// Begins a checkpoint, which will cover all values so far. Abandons a running one.
-    pub(crate) fn begin(&mut self, shard: ShardId) -> Result<(), LedgerError> {
+    pub(crate) fn begin(&mut self, shard: ShardId) -> Result<(), JournalStateError> {
         let entry = self.shard(shard)?;
         entry.running = Some(RunningCheckpoint {
             sequence: entry.sequence,
@@ -149,13 +149,16 @@ impl Ledger {
     }
 
     /// Completes a checkpoint: the values up to its begin become obsolete.
-    pub(crate) fn complete(&mut self, shard: ShardId) -> Result<CheckpointRecord, LedgerError> {
+    pub(crate) fn complete(
+        &mut self,
+        shard: ShardId,
+    ) -> Result<CheckpointRecord, JournalStateError> {
         let next_lsn = self.next;
         let entry = self.shard(shard)?;
         let checkpoint = entry
             .running
             .take()
-            .ok_or(LedgerError::NotBegun { shard })?;
+            .ok_or(JournalStateError::NotBegun { shard })?;
         entry.live = checkpoint.after;
         Ok(CheckpointRecord {
             cursor_sequence: checkpoint.sequence,
@@ -163,11 +166,11 @@ impl Ledger {
         })
     }
 
-    fn shard(&mut self, shard: ShardId) -> Result<&mut Shard, LedgerError> {
+    fn shard(&mut self, shard: ShardId) -> Result<&mut Shard, JournalStateError> {
         let shards = self.shards.len();
         self.shards
             .get_mut(usize::from(shard))
-            .ok_or(LedgerError::NoSuchShard { shard, shards })
+            .ok_or(JournalStateError::NoSuchShard { shard, shards })
     }
 }
 
@@ -175,39 +178,39 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn ledger(shards: usize) -> Ledger {
-        Ledger::new(Lsn::FIRST, &vec![Sequence(0); shards])
+    fn journal_state(shards: usize) -> JournalState {
+        JournalState::new(Lsn::FIRST, &vec![Sequence(0); shards])
     }
 
     fn append(
-        ledger: &mut Ledger,
+        state: &mut JournalState,
         shard: u16,
         sequence: u64,
         bytes: u64,
-    ) -> Result<Lsn, LedgerError> {
-        ledger.append(ShardId(shard), Sequence(sequence), bytes)
+    ) -> Result<Lsn, JournalStateError> {
+        state.append(ShardId(shard), Sequence(sequence), bytes)
     }
 
     #[test]
     fn log_sequence_numbers_are_global_and_sequences_are_per_shard() {
-        let mut ledger = ledger(2);
-        assert_eq!(append(&mut ledger, 0, 1, 10), Ok(Lsn(1)));
-        assert_eq!(append(&mut ledger, 1, 1, 20), Ok(Lsn(2)));
-        assert_eq!(append(&mut ledger, 0, 2, 30), Ok(Lsn(3)));
+        let mut state = journal_state(2);
+        assert_eq!(append(&mut state, 0, 1, 10), Ok(Lsn(1)));
+        assert_eq!(append(&mut state, 1, 1, 20), Ok(Lsn(2)));
+        assert_eq!(append(&mut state, 0, 2, 30), Ok(Lsn(3)));
         assert_eq!(
-            (ledger.live_bytes(ShardId(0)), ledger.live_bytes(ShardId(1))),
+            (state.live_bytes(ShardId(0)), state.live_bytes(ShardId(1))),
             (40, 20)
         );
-        assert_eq!((ledger.live_bytes_total(), ledger.trim()), (60, Lsn(1)));
-        let gap = LedgerError::SequenceGap {
+        assert_eq!((state.live_bytes_total(), state.trim()), (60, Lsn(1)));
+        let gap = JournalStateError::SequenceGap {
             shard: ShardId(0),
             last: Sequence(2),
             found: Sequence(4),
         };
-        assert_eq!(append(&mut ledger, 0, 4, 1), Err(gap));
+        assert_eq!(append(&mut state, 0, 4, 1), Err(gap));
         assert_eq!(
-            append(&mut ledger, 2, 1, 1),
-            Err(LedgerError::NoSuchShard {
+            append(&mut state, 2, 1, 1),
+            Err(JournalStateError::NoSuchShard {
                 shard: ShardId(2),
                 shards: 2
             })
@@ -216,13 +219,13 @@ mod tests {
 
     #[test]
     fn a_checkpoint_frees_the_values_up_to_its_begin() {
-        let mut ledger = ledger(2);
-        append(&mut ledger, 0, 1, 10).unwrap();
-        append(&mut ledger, 0, 2, 10).unwrap();
-        ledger.begin(ShardId(0)).unwrap();
-        append(&mut ledger, 0, 3, 5).unwrap();
-        assert_eq!(ledger.trim(), Lsn(1), "pages are not complete");
-        let record = ledger.complete(ShardId(0)).unwrap();
+        let mut state = journal_state(2);
+        append(&mut state, 0, 1, 10).unwrap();
+        append(&mut state, 0, 2, 10).unwrap();
+        state.begin(ShardId(0)).unwrap();
+        append(&mut state, 0, 3, 5).unwrap();
+        assert_eq!(state.trim(), Lsn(1), "pages are not complete");
+        let record = state.complete(ShardId(0)).unwrap();
         assert_eq!(
             record,
             CheckpointRecord {
@@ -230,37 +233,37 @@ mod tests {
                 next_lsn: Lsn(4)
             }
         );
-        assert_eq!((ledger.trim(), ledger.live_bytes(ShardId(0))), (Lsn(3), 5));
+        assert_eq!((state.trim(), state.live_bytes(ShardId(0))), (Lsn(3), 5));
         assert_eq!(
-            ledger.complete(ShardId(0)),
-            Err(LedgerError::NotBegun { shard: ShardId(0) })
+            state.complete(ShardId(0)),
+            Err(JournalStateError::NotBegun { shard: ShardId(0) })
         );
     }
 
     #[test]
     fn an_idle_shard_does_not_hold_back_trim_and_an_active_one_does() {
-        let mut ledger = ledger(3);
-        append(&mut ledger, 0, 1, 1).unwrap();
-        append(&mut ledger, 1, 1, 1).unwrap();
-        ledger.begin(ShardId(0)).unwrap();
-        ledger.complete(ShardId(0)).unwrap();
-        assert_eq!(ledger.trim(), Lsn(2), "shard 1 still needs it");
-        ledger.begin(ShardId(1)).unwrap();
-        ledger.complete(ShardId(1)).unwrap();
-        assert_eq!(ledger.trim(), Lsn(3), "no value is live");
+        let mut state = journal_state(3);
+        append(&mut state, 0, 1, 1).unwrap();
+        append(&mut state, 1, 1, 1).unwrap();
+        state.begin(ShardId(0)).unwrap();
+        state.complete(ShardId(0)).unwrap();
+        assert_eq!(state.trim(), Lsn(2), "shard 1 still needs it");
+        state.begin(ShardId(1)).unwrap();
+        state.complete(ShardId(1)).unwrap();
+        assert_eq!(state.trim(), Lsn(3), "no value is live");
     }
 
     #[test]
     fn a_second_begin_covers_the_values_after_the_first() {
-        let mut ledger = ledger(1);
-        append(&mut ledger, 0, 1, 1).unwrap();
-        ledger.begin(ShardId(0)).unwrap();
-        append(&mut ledger, 0, 2, 1).unwrap();
-        ledger.begin(ShardId(0)).unwrap();
+        let mut state = journal_state(1);
+        append(&mut state, 0, 1, 1).unwrap();
+        state.begin(ShardId(0)).unwrap();
+        append(&mut state, 0, 2, 1).unwrap();
+        state.begin(ShardId(0)).unwrap();
         assert_eq!(
-            ledger.complete(ShardId(0)).unwrap().cursor_sequence,
+            state.complete(ShardId(0)).unwrap().cursor_sequence,
             Sequence(2)
         );
-        assert_eq!(ledger.live_bytes(ShardId(0)), 0);
+        assert_eq!(state.live_bytes(ShardId(0)), 0);
     }
 }
