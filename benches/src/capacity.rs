@@ -65,7 +65,7 @@ impl Section {
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct CapacityOptions {
     /// How much work a round does.
     pub size: Size,
     /// Number of rounds.
@@ -78,7 +78,7 @@ pub struct Plan {
     pub programs: PathBuf,
 }
 
-impl Plan {
+impl CapacityOptions {
     /// All sections, with three rounds, or one for the quick size.
     pub fn new(size: Size, programs: PathBuf) -> Self {
         Self {
@@ -93,51 +93,51 @@ impl Plan {
     }
 }
 
-/// Runs the plan and returns its outcome. `log` is called with a line for each step.
+/// Runs the sections and returns the outcome. `log` is called with a line for each step.
 ///
 /// # Errors
 /// If something cannot be measured, or a run of Muster or of a peer is not verified.
-pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
+pub fn run(options: &CapacityOptions, log: &mut dyn FnMut(&str)) -> anyhow::Result<Outcome> {
     let started = clock::stamp();
     let mut log = |step: &str| {
         let seconds = clock::stamp().since(started).as_secs();
         log(&format!("{seconds:5} s  {step}"));
     };
     let machine = Machine::read();
-    let sizes = Sizes::of(plan.size);
+    let sizes = Sizes::of(options.size);
     log("creating certificates of devices and gateways");
-    let environment = Environment::create(plan, sizes.devices_connected())?;
+    let environment = Environment::create(options, sizes.devices_connected())?;
     let mut rounds = Rounds {
         environment,
         sizes,
         figures: Figures::default(),
         peers: Peers::default(),
     };
-    for round in 1..=plan.rounds {
-        let mut log = |step: &str| log(&format!("round {round} of {}: {step}", plan.rounds));
-        rounds.run_one(&plan.only, &mut log)?;
+    for round in 1..=options.rounds {
+        let mut log = |step: &str| log(&format!("round {round} of {}: {step}", options.rounds));
+        rounds.run_one(&options.only, &mut log)?;
     }
     let has_knee = [Section::Gateways, Section::Knee]
         .iter()
-        .all(|section| plan.only.contains(section));
+        .all(|section| options.only.contains(section));
     let knee = if has_knee {
         log("gateways at increasing rates, to find the knee");
         knee::sweep(&rounds.environment, &rounds.sizes, &mut rounds.figures)?
     } else {
         Knee::default()
     };
-    if plan.only.len() < Section::ALL.len() {
+    if options.only.len() < Section::ALL.len() {
         rounds
             .figures
-            .note(format!("sections measured: only {:?}", plan.only));
+            .note(format!("sections measured: only {:?}", options.only));
     }
     Ok(Outcome {
-        size: plan.size,
-        rounds: plan.rounds,
+        size: options.size,
+        rounds: options.rounds,
         seconds: clock::stamp().since(started).as_secs_f64(),
         machine,
         load_after: machine::load(),
-        file_system: machine::file_system(&plan.directory),
+        file_system: machine::file_system(&options.directory),
         sizes: rounds.sizes,
         figures: rounds.figures,
         peers: rounds.peers,

@@ -11,7 +11,7 @@ use crate::Loops;
 use crate::capacity;
 use crate::guard;
 use crate::machine::Machine;
-use crate::parts::{self, Plan, Size};
+use crate::parts::{self, PartsOptions, Size};
 use crate::report::Report;
 
 /// Benchmarks of Muster: time per part, capacity of this machine, and instruction counts.
@@ -130,13 +130,13 @@ fn run_capacity(arguments: CapacityArguments) -> anyhow::Result<()> {
         Some(directory) => directory,
         None => std::env::current_exe()?.with_file_name(""),
     };
-    let mut plan = capacity::Plan::new(size(arguments.quick), programs);
-    plan.rounds = arguments.rounds.unwrap_or(plan.rounds);
-    plan.directory = arguments.directory.unwrap_or(plan.directory);
+    let mut options = capacity::CapacityOptions::new(size(arguments.quick), programs);
+    options.rounds = arguments.rounds.unwrap_or(options.rounds);
+    options.directory = arguments.directory.unwrap_or(options.directory);
     if !arguments.only.is_empty() {
-        plan.only = arguments.only;
+        options.only = arguments.only;
     }
-    let outcome = capacity::run(&plan, &mut log)?;
+    let outcome = capacity::run(&options, &mut log)?;
     if !arguments.json {
         print(&outcome)?;
     }
@@ -148,15 +148,15 @@ const fn size(is_quick: bool) -> Size {
 }
 
 fn run_parts(arguments: PartsArguments) -> anyhow::Result<()> {
-    let mut plan = Plan::new(size(arguments.quick));
-    plan.repeats = arguments.repeats.unwrap_or(plan.repeats);
-    plan.directory = arguments.directory.unwrap_or(plan.directory);
+    let mut options = PartsOptions::new(size(arguments.quick));
+    options.repeats = arguments.repeats.unwrap_or(options.repeats);
+    options.directory = arguments.directory.unwrap_or(options.directory);
     if !arguments.only.is_empty() {
-        plan.only = arguments.only;
+        options.only = arguments.only;
     }
     let machine = Machine::read();
-    let rows = parts::run(&plan)?;
-    let report = Report::new(&plan, machine, rows);
+    let rows = parts::run(&options)?;
+    let report = Report::new(&options, machine, rows);
     if arguments.json {
         print(report.json())
     } else {

@@ -88,7 +88,7 @@ impl Size {
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct PartsOptions {
     /// How much work a bench does.
     pub size: Size,
     /// Number of runs of every bench.
@@ -99,7 +99,7 @@ pub struct Plan {
     pub directory: PathBuf,
 }
 
-impl Plan {
+impl PartsOptions {
     /// All parts, with five runs, or three for the quick size.
     pub fn new(size: Size) -> Self {
         Self {
@@ -120,23 +120,23 @@ pub struct Figures {
     pub flushes: Vec<Flushes>,
 }
 
-/// Runs the plan.
+/// Runs the benches.
 ///
 /// # Errors
 /// If a bench cannot run, or two of its runs have different results.
-pub fn run(plan: &Plan) -> anyhow::Result<Figures> {
+pub fn run(options: &PartsOptions) -> anyhow::Result<Figures> {
     let mut figures = Figures::default();
     for name in Name::ALL {
-        if !plan.only.contains(&name) {
+        if !options.only.contains(&name) {
             continue;
         }
         let rows = match name {
-            Name::Decode => decode::run(plan),
-            Name::Apply => apply::run(plan),
-            Name::Journal => journal::run(plan, &mut figures.flushes),
-            Name::Quic => quic::run(plan),
-            Name::Requests => quic::requests::run(plan),
-            Name::Handshakes => quic::handshakes::run(plan),
+            Name::Decode => decode::run(options),
+            Name::Apply => apply::run(options),
+            Name::Journal => journal::run(options, &mut figures.flushes),
+            Name::Quic => quic::run(options),
+            Name::Requests => quic::requests::run(options),
+            Name::Handshakes => quic::handshakes::run(options),
         };
         figures.rows.extend(rows.with_context(|| name.name())?);
     }

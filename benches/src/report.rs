@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::machine::Machine;
 use crate::measure::Row;
 use crate::parts::disk::Flushes;
-use crate::parts::{Figures, Name, Plan, Size};
+use crate::parts::{Figures, Name, PartsOptions, Size};
 
 /// The results of a run.
 #[derive(Debug)]
@@ -19,9 +19,9 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, machine: Machine, figures: Figures) -> Self {
+    pub(crate) fn new(options: &PartsOptions, machine: Machine, figures: Figures) -> Self {
         Self {
-            size: plan.size,
+            size: options.size,
             machine,
             figures,
         }

@@ -1,12 +1,12 @@
 //! Every bench works: one run of its quick size. Figures are not compared with anything.
 
-use muster_benches::parts::{self, Name, Plan, Size};
+use muster_benches::parts::{self, Name, PartsOptions, Size};
 
 #[test]
 fn every_bench_runs_and_has_a_result() {
-    let mut plan = Plan::new(Size::Quick);
-    plan.repeats = 1;
-    let figures = parts::run(&plan).unwrap();
+    let mut options = PartsOptions::new(Size::Quick);
+    options.repeats = 1;
+    let figures = parts::run(&options).unwrap();
     let rows_with_latency = |name| {
         figures
             .rows

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::job::{Job, Size};
 use crate::peer::Name;
 use crate::report::Report;
-use crate::search::{self, Plan};
+use crate::search::{self, SearchOptions};
 
 /// The exit code if states or counts are wrong, as in `muster-loadgen`.
 const EXIT_NOT_VERIFIED: u8 = 7;
@@ -120,7 +120,7 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
         check_ins: arguments.check_ins,
         seed: arguments.seed,
     };
-    let mut plan = Plan {
+    let mut options = SearchOptions {
         peers: match arguments.peer {
             PeerChoice::Redis => vec![Name::Redis],
             PeerChoice::Postgres => vec![Name::Postgres],
@@ -136,13 +136,13 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
             .clone()
             .unwrap_or_else(std::env::temp_dir),
     };
-    if plan.setting.is_some() && plan.peers.len() > 1 {
+    if options.setting.is_some() && options.peers.len() > 1 {
         bail!("--setting applies to one peer: choose it with --peer");
     }
     if arguments.quick {
         size.devices = size.devices.min(2_000);
         size.check_ins = size.check_ins.min(20_000);
-        plan.repeats = 1;
+        options.repeats = 1;
     }
     let machine = crate::process::machine();
     let job = Job::new(size);
@@ -151,6 +151,6 @@ fn run_peers(arguments: &RunArguments) -> anyhow::Result<Report> {
         .enable_all()
         .build()
         .context("cannot start the client threads")?;
-    let rows = runtime.block_on(search::run(&plan, &job))?;
+    let rows = runtime.block_on(search::run(&options, &job))?;
     Ok(Report::new(machine, size, rows))
 }

@@ -14,7 +14,7 @@ use crate::peer::{self, Installed, Name, Setting};
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct SearchOptions {
     /// The peers to measure.
     pub peers: Vec<Name>,
     /// The setting to use; `None` to search for the best.
@@ -111,16 +111,16 @@ fn candidate(name: Name, text: &str) -> anyhow::Result<Setting> {
     })
 }
 
-/// Runs the plan.
+/// Measures the peers.
 ///
 /// # Errors
 /// If an installed peer does not start or refuses a request. A peer that is not installed has a row with the reason.
-pub async fn run(plan: &Plan, job: &Job) -> anyhow::Result<Vec<Row>> {
+pub async fn run(options: &SearchOptions, job: &Job) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for name in &plan.peers {
+    for name in &options.peers {
         let result = match peer::find(*name) {
             Ok(installed) => {
-                let measured = search_and_measure(plan, job, *name, installed).await;
+                let measured = search_and_measure(options, job, *name, installed).await;
                 Ok(measured.with_context(|| name.name())?)
             }
             Err(reason) => Err(reason),
@@ -134,7 +134,7 @@ pub async fn run(plan: &Plan, job: &Job) -> anyhow::Result<Vec<Row>> {
 }
 
 async fn search_and_measure(
-    plan: &Plan,
+    options: &SearchOptions,
     job: &Job,
     name: Name,
     installed: Installed,
@@ -142,13 +142,13 @@ async fn search_and_measure(
     let all = job.size().check_ins;
     let limits = |check_ins, runs: usize| Limits {
         check_ins,
-        sending_max: plan.sending_max / 2 / u32::try_from(runs).unwrap_or(u32::MAX).max(1),
-        directory: &plan.directory,
+        sending_max: options.sending_max / 2 / u32::try_from(runs).unwrap_or(u32::MAX).max(1),
+        directory: &options.directory,
     };
     let all_candidates = candidates(name);
-    let given = match &plan.setting {
+    let given = match &options.setting {
         Some(text) => Some(candidate(name, text)?),
-        None if plan.quick => all_candidates.first().copied(),
+        None if options.quick => all_candidates.first().copied(),
         None => None,
     };
     let candidates = if given.is_some() { &[] } else { all_candidates };
@@ -175,8 +175,8 @@ async fn search_and_measure(
     }
     let (best, _) = best.context("the peer has no candidates")?;
     let mut runs = Vec::new();
-    for _ in 0..plan.repeats {
-        let limits = limits(all, plan.repeats as usize);
+    for _ in 0..options.repeats {
+        let limits = limits(all, options.repeats as usize);
         runs.push(measure(name, &installed.program, job, &best, limits).await?);
     }
     Ok(Measured {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use muster_peers::job::{Job, Size};
 use muster_peers::peer::Name;
-use muster_peers::search::{self, Plan};
+use muster_peers::search::{self, SearchOptions};
 
 fn check(name: Name) {
     let size = Size {
@@ -14,7 +14,7 @@ fn check(name: Name) {
         check_ins: 5_000,
         seed: 3,
     };
-    let plan = Plan {
+    let options = SearchOptions {
         peers: vec![name],
         setting: None,
         repeats: 1,
@@ -28,7 +28,7 @@ fn check(name: Name) {
         .build()
         .expect("threads can be started");
     let rows = runtime
-        .block_on(search::run(&plan, &Job::new(size)))
+        .block_on(search::run(&options, &Job::new(size)))
         .expect("an installed peer does the job");
     let [row] = rows.as_slice() else {
         panic!("expected one row, not {}", rows.len());

@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Plan;
+use super::CapacityOptions;
 use crate::measure::core_time_of;
 use crate::parts::Size;
 
@@ -55,14 +55,14 @@ pub(super) struct ServerProcess<'a> {
 
 impl Environment {
     /// Creates a scratch directory with certificates for two gateways and this number of devices.
-    pub(super) fn create(plan: &Plan, devices: u64) -> anyhow::Result<Self> {
-        let program = plan.programs.join("muster");
+    pub(super) fn create(options: &CapacityOptions, devices: u64) -> anyhow::Result<Self> {
+        let program = options.programs.join("muster");
         let hint = "build it with cargo build --release --locked --workspace --bins";
         ensure!(program.exists(), "{} is missing: {hint}", program.display());
         let scratch = tempfile::Builder::new()
             .prefix("muster-capacity-")
-            .tempdir_in(&plan.directory)
-            .with_context(|| plan.directory.display().to_string())?;
+            .tempdir_in(&options.directory)
+            .with_context(|| options.directory.display().to_string())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
@@ -72,9 +72,9 @@ impl Environment {
         };
         let environment = Self {
             muster: Muster::at(&program),
-            programs: plan.programs.clone(),
-            parent: plan.directory.clone(),
-            size: plan.size,
+            programs: options.programs.clone(),
+            parent: options.directory.clone(),
+            size: options.size,
             scratch,
             runtime,
             interrupted,

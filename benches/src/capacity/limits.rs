@@ -49,13 +49,13 @@ pub(super) fn measure(
 ) -> anyhow::Result<()> {
     environment.check_interrupted()?;
     let size = environment.size();
-    let plan = parts::Plan {
+    let options = parts::PartsOptions {
         size,
         repeats: 1,
         only: parts.to_vec(),
         directory: environment.directory().to_owned(),
     };
-    let measured = parts::run(&plan)?;
+    let measured = parts::run(&options)?;
     for row in &measured.rows {
         let Some(name) = rate_figure(row, size) else {
             continue;

@@ -12,7 +12,7 @@ use muster_engine::{
 };
 use muster_wire::CheckInRecord;
 
-use super::{Name, Plan, Size};
+use super::{Name, PartsOptions, Size};
 use crate::fleet::{self, Random};
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
@@ -32,12 +32,12 @@ pub(crate) const fn fleets(size: Size) -> &'static [(u64, &'static str, &'static
     }
 }
 
-pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let updates = plan.size.pick(200_000, 8_000_000);
+pub(super) fn run(options: &PartsOptions) -> anyhow::Result<Vec<Row>> {
+    let updates = options.size.pick(200_000, 8_000_000);
     let mut rows = Vec::new();
-    for (devices, known, new) in fleets(plan.size) {
+    for (devices, known, new) in fleets(options.size) {
         let (mut created, mut updated) = (Vec::new(), Vec::new());
-        for _ in 0..plan.repeats {
+        for _ in 0..options.repeats {
             let mut bench = Bench::new(*devices);
             created.push(bench.create()?);
             bench.update(*devices)?; // so that devices are no longer in the order of their creation

@@ -17,7 +17,7 @@ use muster_wire::{
     encode_check_ins, encode_client_hello,
 };
 
-use super::{Name, Plan};
+use super::{Name, PartsOptions};
 use crate::fleet;
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
@@ -29,8 +29,8 @@ pub(crate) const STREAM_CHECK_INS: u64 = 32_000;
 /// Stream bytes in a packet of 1452 bytes; not a multiple of the record size.
 pub(crate) const CHUNK_BYTES: usize = 1415;
 
-pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let check_ins = plan.size.pick(320_000, 16_000_000);
+pub(super) fn run(options: &PartsOptions) -> anyhow::Result<Vec<Row>> {
+    let check_ins = options.size.pick(320_000, 16_000_000);
     let cases = [
         (4000, "frames of 4,000 *"),
         (1000, "frames of 1,000"),
@@ -39,7 +39,7 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (frame_len, case) in cases {
         let stream = stream(frame_len)?;
-        let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
+        let runs: anyhow::Result<Vec<Run>> = (0..options.repeats)
             .map(|_| one_run(&stream, check_ins / STREAM_CHECK_INS))
             .collect();
         rows.push(Row::new(Name::Decode, case, runs?)?);

@@ -11,7 +11,7 @@ use muster_wire::CheckInRecord;
 use rocksdb::{DB, DBCompressionType, Options, WriteOptions};
 
 use super::disk::Flushes;
-use super::{Name, Plan};
+use super::{Name, PartsOptions};
 use crate::fleet;
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
@@ -45,8 +45,8 @@ const GROUPINGS: [Grouping; 3] = [
     },
 ];
 
-pub(super) fn run(plan: &Plan, flushes: &mut Vec<Flushes>) -> anyhow::Result<Vec<Row>> {
-    let check_ins = plan.size.pick(65_536, 4_194_304);
+pub(super) fn run(options: &PartsOptions, flushes: &mut Vec<Flushes>) -> anyhow::Result<Vec<Row>> {
+    let check_ins = options.size.pick(65_536, 4_194_304);
     let records: Vec<CheckInRecord> = (0..DISTINCT)
         .map(|number| fleet::check_in(number, 1))
         .collect();
@@ -54,10 +54,10 @@ pub(super) fn run(plan: &Plan, flushes: &mut Vec<Flushes>) -> anyhow::Result<Vec
     let mut rows = Vec::new();
     let mut bench = |case: &'static str, run_once: &dyn Fn(&Path) -> anyhow::Result<Run>| {
         let mut runs = Vec::new();
-        for _ in 0..plan.repeats {
-            let directory = tempfile::tempdir_in(&plan.directory)?;
+        for _ in 0..options.repeats {
+            let directory = tempfile::tempdir_in(&options.directory)?;
             for flushes in &mut flushes_between_runs {
-                flushes.sample(directory.path(), plan.size.pick(4, 40))?;
+                flushes.sample(directory.path(), options.size.pick(4, 40))?;
             }
             runs.push(run_once(directory.path())?);
         }

@@ -16,7 +16,7 @@ use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_BYTES_MAX};
 use quinn::{Endpoint, VarInt};
 
 use self::environment::{Client, Environment, client_config};
-use super::{Name, Plan};
+use super::{Name, PartsOptions};
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
 /// The receive window that the server grants a gateway once it has its certificate.
@@ -28,10 +28,10 @@ const CHUNKS: usize = 64;
 /// Bytes of the warm-up, which is not timed.
 const WARM_UP_BYTES: u64 = 8 << 20;
 
-pub(super) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let check_ins = plan.size.pick(500_000, 20_000_000);
-    let environment = Environment::create(&plan.directory)?;
-    let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
+pub(super) fn run(options: &PartsOptions) -> anyhow::Result<Vec<Row>> {
+    let check_ins = options.size.pick(500_000, 20_000_000);
+    let environment = Environment::create(&options.directory)?;
+    let runs: anyhow::Result<Vec<Run>> = (0..options.repeats)
         .map(|_| one_run(&environment, check_ins))
         .collect();
     let row = Row::new(Name::Quic, "bulk stream, 48 B records, both ends *", runs?)?;

@@ -18,7 +18,7 @@ use super::environment::{Client, Environment, client_config};
 use super::requests::RequestStream;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
-use crate::parts::{Name, Plan, Size};
+use crate::parts::{Name, PartsOptions, Size};
 use crate::start_barrier::StartBarrier;
 
 /// Sessions that a client keeps; it has only one server.
@@ -41,17 +41,17 @@ pub(crate) const fn handshakes(size: Size) -> u64 {
     size.pick(10, 100)
 }
 
-pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let clients = clients(plan.size);
-    let handshakes = handshakes(plan.size);
-    let environment = Environment::create(&plan.directory)?;
+pub(in crate::parts) fn run(options: &PartsOptions) -> anyhow::Result<Vec<Row>> {
+    let clients = clients(options.size);
+    let handshakes = handshakes(options.size);
+    let environment = Environment::create(&options.directory)?;
     let mut rows = Vec::new();
     for (kind, name) in [
         (Kind::Full, "full"),
         (Kind::Retried, "full, after Retry"),
         (Kind::Resumed, "resumed"),
     ] {
-        let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
+        let runs: anyhow::Result<Vec<Run>> = (0..options.repeats)
             .map(|_| one_run(&environment, kind, clients, handshakes))
             .collect();
         let case = format!("{name}, {clients} at a time");

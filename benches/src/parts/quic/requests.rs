@@ -20,7 +20,7 @@ use super::environment::{Client, Environment, Pair, client_config};
 use crate::fleet;
 use crate::latencies::Latencies;
 use crate::measure::{Digest, Row, Run};
-use crate::parts::{Name, Plan, Size};
+use crate::parts::{Name, PartsOptions, Size};
 use crate::start_barrier::StartBarrier;
 
 /// Bytes of a frame of one check-in.
@@ -52,12 +52,12 @@ pub(crate) const fn requests(size: Size, connections: u64) -> u64 {
     size.pick(1_000, 300_000) / connections
 }
 
-pub(in crate::parts) fn run(plan: &Plan) -> anyhow::Result<Vec<Row>> {
-    let environment = Environment::create(&plan.directory)?;
+pub(in crate::parts) fn run(options: &PartsOptions) -> anyhow::Result<Vec<Row>> {
+    let environment = Environment::create(&options.directory)?;
     let mut rows = Vec::new();
-    for (connections, window) in cases(plan.size) {
-        let requests = requests(plan.size, connections);
-        let runs: anyhow::Result<Vec<Run>> = (0..plan.repeats)
+    for (connections, window) in cases(options.size) {
+        let requests = requests(options.size, connections);
+        let runs: anyhow::Result<Vec<Run>> = (0..options.repeats)
             .map(|_| one_run(&environment, connections, requests, window))
             .collect();
         let case = case_name((connections, window));
