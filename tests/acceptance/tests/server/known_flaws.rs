@@ -9,7 +9,7 @@
 //! | Fleet CVE-2026-26062, CVE-2026-34388 | an unknown enum value crashed the server | `odd_values.rs`, `bad_input/records.rs` |
 //! | Fleet #41321, Elastic ESA-2023-25, Search Guard CVE-2026-4819 | secrets in databases and logs | [`secrets`] |
 //! | Wazuh CVE-2025-24016, CVE-2026-25769 | unsafe deserialization, trusted sizes | [`identity`], `muster-fuzz`: `inventory` |
-//! | Wazuh CVE-2026-30893 | path traversal by a peer | [`operators`], [`identity`] |
+//! | Wazuh CVE-2026-30893 | path traversal by an agent | [`operators`], [`identity`] |
 //! | Wazuh CVE-2026-28221 | a buffer overflow before authentication | [`packets`], `muster-fuzz`: `decoder`, `certificate` |
 //! | Wazuh CVE-2026-25771 | failing credentials blocked all clients | [`identity`] |
 //! | Wazuh #15230, wazuh-qa#3742 | empty and oversized credentials were partly accepted | [`secrets`], `start_up.rs` |

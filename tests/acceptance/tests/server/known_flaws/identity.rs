@@ -1,4 +1,4 @@
-//! The identity of a peer comes from its verified certificate and from nothing else.
+//! The identity of a client comes from its verified certificate and from nothing else.
 
 use muster_wire::encode_inventory;
 use rcgen::SanType;
@@ -191,7 +191,7 @@ fn two_sessions_of_one_device_count_it_once_and_only_for_their_tenant() {
 
 /// Wazuh CVE-2026-25771: an endless series of failing credentials delays no other client.
 #[test]
-fn failing_credentials_delay_nobody() {
+fn failing_credentials_delay_no_other_client() {
     let victim = Victim::new(&Settings::default());
     let mut session = victim.session();
     let stranger = Pki::new().gateway("contoso", "gw-1");

@@ -1,4 +1,4 @@
-//! Packets of an unauthenticated peer: correctly encrypted, but with invalid content.
+//! Packets of an unauthenticated client: correctly encrypted, but with invalid content.
 //!
 //! quinn RUSTSEC-2023-0063, GHSA-vr26-jcq5-fjj8, RUSTSEC-2026-0037, RUSTSEC-2026-0185: a single packet of this kind
 //! once stopped the endpoint for all clients. Our client cannot send them, so they are built here by hand (RFC 9000,
