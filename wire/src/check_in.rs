@@ -422,11 +422,11 @@ mod tests {
 
     #[test]
     fn a_record_needs_a_device_id_and_a_sequence_number() {
-        let nobody = CheckIn {
+        let no_device = CheckIn {
             device_id: DeviceId::ZERO,
             ..sample()
         };
-        assert_eq!(nobody.to_record(), Err(RejectReason::DeviceIdZero));
+        assert_eq!(no_device.to_record(), Err(RejectReason::DeviceIdZero));
         let unnumbered = CheckIn { seq: 0, ..sample() };
         assert_eq!(unnumbered.to_record(), Err(RejectReason::SeqZero));
     }

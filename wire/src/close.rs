@@ -8,8 +8,8 @@ use std::fmt;
 /// Who must act before a connection can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
-    /// Nobody: the connection ended normally, or the cause is temporary. Reconnect as usual.
-    Nobody,
+    /// No one: the connection ended normally, or the cause is temporary. Reconnect as usual.
+    None,
     /// The developer of the client, which violates the protocol. Reconnecting does not help.
     ClientDeveloper,
     /// The operator who issues certificates or configures tenants. Reconnecting does not help before that.
@@ -23,7 +23,7 @@ impl Actor {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Nobody => "nobody",
+            Self::None => "none",
             Self::ClientDeveloper => "client developer",
             Self::ClientOperator => "client operator",
             Self::ServerOperator => "server operator",
@@ -87,7 +87,7 @@ macro_rules! close_table {
 }
 
 close_table! {
-    Done = 0, "done", Nobody, "The client sent Goodbye and everything is acknowledged.";
+    Done = 0, "done", None, "The client sent Goodbye and everything is acknowledged.";
     Internal = 0x01, "internal", ServerOperator,
         "The session failed inside the server; its log says why.";
     UnsupportedVersion = 0x10, "unsupportedVersion", ClientDeveloper,
@@ -116,7 +116,7 @@ close_table! {
     UnknownTenant = 0x22, "unknownTenant", ClientOperator, "The server does not serve this tenant.";
     IdentityExpired = 0x23, "identityExpired", ClientOperator,
         "A certificate that the client showed, now or when its TLS session began, is not valid at this time.";
-    Draining = 0x30, "draining", Nobody, "The server is shutting down or restarting.";
+    Draining = 0x30, "draining", None, "The server is shutting down or restarting.";
     Overloaded = 0x31, "overloaded", ServerOperator, "The server sheds load.";
     StoreUnavailable = 0x32, "storeUnavailable", ServerOperator,
         "The server cannot make anything durable.";
@@ -134,10 +134,10 @@ impl CloseCode {
             .unwrap_or_default()
     }
 
-    /// Whether the client may reconnect with backoff: nobody has to change it or its certificate.
+    /// Whether the client may reconnect with backoff: neither it nor its certificate has to change.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self.actor(), Actor::Nobody | Actor::ServerOperator)
+        matches!(self.actor(), Actor::None | Actor::ServerOperator)
     }
 }
 

@@ -98,7 +98,7 @@ fn every_limit_is_checked_when_reading() {
         tags: vec![String::new(); 1000],
         ..sample()
     };
-    let nobody = Inventory {
+    let no_device = Inventory {
         device_id: DeviceId::ZERO,
         ..sample()
     };
@@ -109,7 +109,7 @@ fn every_limit_is_checked_when_reading() {
     for (inventory, reason) in [
         (long, RejectReason::InvalidInventory),
         (many, RejectReason::InvalidInventory),
-        (nobody, RejectReason::DeviceIdZero),
+        (no_device, RejectReason::DeviceIdZero),
         (first, RejectReason::SeqZero),
     ] {
         let error = Inventory::from_bytes(&unchecked(&inventory)).unwrap_err();
