@@ -1,7 +1,7 @@
-//! The bytes of entries: little-endian, one encoding for each value, and everything else refused.
+//! The encoding of entries: little-endian, one encoding for each value; anything else is refused.
 //!
-//! Texts and lists have their length in front. Bounded by the values themselves: a length is checked before anything is
-//! allocated for it.
+//! The length of a text or list comes before it and is checked before anything is allocated. Bounded by the limits of
+//! the values.
 
 use muster_engine::{Revision, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -20,15 +20,15 @@ pub enum EntryError {
     /// The bytes end too early.
     #[error("the entry ends early")]
     Truncated,
-    /// A value has bytes that no entry has.
+    /// A value has bytes that no encoding produces.
     #[error("the entry has an invalid {0}")]
     Invalid(&'static str),
-    /// There are bytes behind the end.
+    /// Bytes follow the end.
     #[error("the entry has {0} bytes too many")]
     Trailing(usize),
 }
 
-/// The rest of the bytes that are being read.
+/// The bytes that are not read yet.
 #[derive(Debug)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
@@ -93,7 +93,7 @@ macro_rules! stored_numbers {
 
 stored_numbers!(u8, u16, u32, u64);
 
-/// Types that are stored as the value they are made of.
+/// Types that are stored as the value inside them.
 macro_rules! stored_as {
     ($($name:ty as $inner:ty, $into:expr, $from:expr;)+) => {
         $(impl Stored for $name {

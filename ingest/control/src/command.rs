@@ -12,13 +12,13 @@ use crate::value::Actor;
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
-    /// Who gives it.
+    /// Who sends it.
     pub actor: Actor,
-    /// When.
+    /// When it was sent.
     pub at: Timestamp,
     /// The tenant of the object.
     pub tenant: TenantIndex,
-    /// What has to be true of the object.
+    /// The condition that the object must meet.
     pub expected: Precondition,
     /// What to do.
     pub change: Change,
@@ -36,12 +36,12 @@ pub enum Precondition {
     Is(ETag),
 }
 
-/// What to do with an object. Whoever sends a command that creates an object has made its id.
+/// What to do with an object. The sender of a command that creates an object chooses its id.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Create it.
     Create {
-        /// Its key, which no object has.
+        /// Its key, which no object may have yet.
         key: Key,
         /// Its properties; the others have their defaults.
         properties: Properties,
@@ -103,40 +103,40 @@ pub enum Refusal {
     /// The document has faults, all of which are listed.
     #[error("{0}")]
     Invalid(Faults),
-    /// There is no such object.
+    /// The object does not exist.
     #[error("no {} has this id", key.type_name())]
     Unknown {
         /// Its key.
         key: Key,
     },
-    /// There is an object with this key already.
+    /// An object with this key already exists.
     #[error("a {} with this id exists", key.type_name())]
     Exists {
         /// Its key.
         key: Key,
     },
-    /// The object is not as expected.
+    /// The object does not meet the precondition.
     #[error("the object has changed: it {}", has(*current))]
     Stale {
-        /// Its ETag; `None` if there is no such object.
+        /// Its ETag; `None` if it does not exist.
         current: Option<ETag>,
     },
-    /// The object belongs to the server: it cannot be changed, or not deleted.
+    /// The object is built in: it cannot be changed, or cannot be deleted.
     #[error("this {} is built in", key.type_name())]
     BuiltIn {
         /// Its key.
         key: Key,
     },
-    /// The tenant has as many as it may have.
+    /// The tenant has reached a limit.
     #[error("the tenant has reached the limit of {max} {what}")]
     Limit {
         /// What is limited.
         what: &'static str,
-        /// How many there may be.
+        /// The limit.
         max: usize,
     },
-    /// The object is so already: there is nothing to write.
-    #[error("the object is already as it is to be")]
+    /// The object already has these values, so nothing is written.
+    #[error("the object already has these values")]
     Unchanged,
 }
 

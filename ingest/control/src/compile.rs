@@ -1,4 +1,4 @@
-//! Compiles the objects of a tenant to the policy that shards evaluate by.
+//! Compiles the objects of a tenant into the policy by which shards evaluate its devices.
 //!
 //! A pure function of the state. Its cost grows with the policies of the tenant, at most [`crate::limits::POLICIES_MAX`].
 
@@ -66,10 +66,10 @@ fn lowest<'a>(
         .unwrap_or(Threshold::NotSet)
 }
 
-/// The threshold of a policy; `None` if it has none or nobody to apply to (R2 row 1).
+/// The threshold of a policy; `None` if it has none or applies to no device (R2 row 1).
 fn threshold(policy: &CompliancePolicy) -> Option<Threshold> {
     let properties = &policy.properties;
-    if !properties.threat_protection_enabled || properties.assignments == Assignments::Nobody {
+    if !properties.threat_protection_enabled || properties.assignments == Assignments::None {
         return None;
     }
     match properties.required_security_level {

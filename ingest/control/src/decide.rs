@@ -1,4 +1,4 @@
-//! Decides about commands: an entry, or a refusal with everything that is wrong. Changes nothing.
+//! Decides commands: each becomes an entry, or a refusal that lists every fault. Changes nothing.
 
 use muster_engine::Revision;
 use muster_wire::DeviceId;
@@ -11,15 +11,15 @@ use crate::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MA
 use crate::object::{Key, Object};
 use crate::state::ControlPlane;
 
-/// The property that a fault of a member names.
+/// The property in the faults of members.
 const MEMBERS: &str = "members";
 
 impl ControlPlane {
     /// The entry that carries out a command.
     ///
     /// # Errors
-    /// The command is refused. Of several reasons the first is given, in the order of [`Refusal`]'s use here: built in,
-    /// unknown or existing, stale, invalid, beyond a limit. The faults of a document are given all at once.
+    /// The command is refused. Of several reasons it has the first in this order: built in, unknown or existing, stale,
+    /// invalid, beyond a limit. It lists all faults of a document at once.
     pub fn decide(&self, command: &Command) -> Result<Entry, Refusal> {
         let key = command.change.key();
         let current = self.object(command.tenant, key);
@@ -78,12 +78,12 @@ impl ControlPlane {
         let after = after.map_err(Refusal::Invalid)?;
         match current {
             None => Ok(Effect::Created { after }),
-            Some(before) if before.is_equal_but_for_its_history(&after) => Err(Refusal::Unchanged),
+            Some(before) if before.has_same_properties(&after) => Err(Refusal::Unchanged),
             Some(before) => Ok(Effect::Updated { before, after }),
         }
     }
 
-    /// The members in ascending order, if all of them are as the command needs them.
+    /// The members in ascending order, if the command may add or remove all of them.
     fn checked_members(
         &self,
         command: &Command,
@@ -149,7 +149,7 @@ impl ControlPlane {
 }
 
 impl Precondition {
-    /// Whether an object with this ETag, or none, is as expected.
+    /// Whether an object with this ETag, or no object, meets the precondition.
     fn holds(self, etag: Option<ETag>) -> bool {
         match self {
             Self::Nothing => true,

@@ -1,7 +1,7 @@
 //! The document of a command: JSON properties, read one by one, with every fault noted.
 //!
-//! As Graph does, it ignores what the server computes and all annotations (names with `@`) but the type, so that a
-//! document that was read can be sent back. Any other name that nobody asked for is a fault.
+//! As Graph does, it ignores what the server computes and all annotations (names with `@`) except the type, so that a
+//! document that was read can be sent back. Any other unknown name is a fault.
 
 use serde_json::{Map, Value as Json};
 
@@ -28,7 +28,7 @@ pub(crate) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Begins to read. `ignored` are the properties that the server computes.
+    /// Starts reading. `ignored` are the properties that the server computes.
     pub(crate) fn new(properties: &'a Properties, ignored: &'static [&'static str]) -> Self {
         Self {
             properties,
@@ -38,7 +38,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The value of a property; `None` if it is not there or not allowed, which is noted.
+    /// The value of a property; `None` if it is missing, or is not allowed, which is noted.
     pub(crate) fn read<V: Value>(&mut self, name: &'static str) -> Option<V> {
         self.known.push(name);
         let value = V::read(self.properties.get(name)?);
@@ -48,14 +48,14 @@ impl<'a> Document<'a> {
         value
     }
 
-    /// Notes a property that has to be there and is not.
+    /// Notes a required property that is missing.
     pub(crate) fn require<V: Value>(&mut self, name: &'static str) {
         if !self.properties.contains_key(name) {
             self.fault(FaultKind::Missing, name, V::allowed());
         }
     }
 
-    /// The name of the type, without its namespace; `None` if it is not there, empty if it is not a text.
+    /// The name of the type, without its namespace; `None` if it is missing, empty if it is not a text.
     pub(crate) fn type_name(&self) -> Option<&'a str> {
         let name = self.properties.get(TYPE)?.as_str().unwrap_or_default();
         let bare = name.strip_prefix('#').unwrap_or(name);
@@ -66,7 +66,7 @@ impl<'a> Document<'a> {
         self.faults.push(kind, target, allowed);
     }
 
-    /// Ends the reading: every other property is a fault.
+    /// Finishes reading: every other property is a fault.
     pub(crate) fn finish(mut self) -> Faults {
         for name in self.properties.keys() {
             let is_known = self.known.contains(&name.as_str())
@@ -87,8 +87,8 @@ pub(crate) fn full_type(name: &str) -> String {
     format!("{NAMESPACE}{name}")
 }
 
-/// Declares the properties that operators set on an object: each with its name in Graph, type and default. In the order
-/// of the declaration they are read, shown and stored.
+/// Declares the properties that operators set on an object: each with its name in Graph, type and default. They are
+/// read, shown and stored in the order of their declaration.
 macro_rules! properties {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $text:literal, $default:expr;)+ }) => {
         $(#[$meta])*
@@ -96,7 +96,7 @@ macro_rules! properties {
         pub struct $name { $($(#[$doc])* pub $field: $type),+ }
 
         impl $name {
-            /// The properties of a document, in place of those of `base` that it has.
+            /// The properties of `base`, replaced by those that the document has.
             pub(crate) fn read(base: &Self, document: &mut $crate::document::Document<'_>) -> Self {
                 Self { $($field: document.read($text).unwrap_or_else(|| base.$field.clone())),+ }
             }

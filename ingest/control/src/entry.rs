@@ -1,7 +1,8 @@
-//! An entry of the log: one change of one object, which is its audit record and a part of its history at once.
+//! An entry of the log: one change of one object. It is also the audit record of the change and a part of the history
+//! of the object.
 //!
-//! Encoded canonically: equal entries have equal bytes, and whatever differs from an encoding is refused. At most 17 KB,
-//! by the bounds of what it holds.
+//! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 17 KB, which
+//! follows from the limits of the values.
 
 use muster_engine::{Revision, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -16,7 +17,7 @@ use crate::value::Actor;
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The revision that the change makes.
+    /// The revision that the change creates.
     pub revision: Revision,
     /// When it was made.
     pub at: Timestamp,
@@ -35,35 +36,35 @@ pub struct Entry {
 pub enum Effect {
     /// It is created.
     Created {
-        /// As it is then.
+        /// The object after the change.
         after: Object,
     },
     /// It is changed.
     Updated {
-        /// As it was.
+        /// The object before the change.
         before: Object,
-        /// As it is then.
+        /// The object after the change.
         after: Object,
     },
-    /// It is deleted, a group with its members.
+    /// It is deleted; a group is deleted with its members.
     Deleted {
-        /// As it was.
+        /// The object before the change.
         before: Object,
     },
-    /// Devices become members, all of which were not. In ascending order.
+    /// Devices become members; none of them was one. In ascending order.
     MembersAdded(Vec<DeviceId>),
-    /// Devices are members no more, all of which were. In ascending order.
+    /// Devices are no longer members; all of them were. In ascending order.
     MembersRemoved(Vec<DeviceId>),
 }
 
-/// A property that a change has given another value, for the audit.
+/// A property whose value a change has replaced, for the audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModifiedProperty {
     /// Its name.
     pub name: String,
     /// Its value before; `None` if the object is new.
     pub old: Option<Json>,
-    /// Its value after; `None` if the object is gone.
+    /// Its value after; `None` if the object was deleted.
     pub new: Option<Json>,
 }
 
@@ -80,7 +81,7 @@ impl Entry {
         }
     }
 
-    /// The object before the change; `None` if there was none, or of a change of members.
+    /// The object before the change; `None` if it did not exist, and for a change of members.
     #[must_use]
     pub const fn before(&self) -> Option<&Object> {
         match &self.effect {
@@ -89,7 +90,7 @@ impl Entry {
         }
     }
 
-    /// The object after the change; `None` if there is none, or of a change of members.
+    /// The object after the change; `None` if it was deleted, and for a change of members.
     #[must_use]
     pub const fn after(&self) -> Option<&Object> {
         match &self.effect {
@@ -98,7 +99,7 @@ impl Entry {
         }
     }
 
-    /// The properties whose values the change has changed.
+    /// The properties whose values the change has replaced.
     #[must_use]
     pub fn modified_properties(&self) -> Vec<ModifiedProperty> {
         let document = |object: Option<&Object>| object.map(|object| object.document(self.key));
@@ -141,7 +142,7 @@ impl Entry {
         bytes
     }
 
-    /// Reads [`Entry::encode`].
+    /// Decodes [`Entry::encode`].
     ///
     /// # Errors
     /// The bytes are not those of an entry.

@@ -13,14 +13,14 @@ pub enum FaultKind {
     Missing,
     /// The value is not allowed.
     Invalid,
-    /// No such property.
+    /// The property is not known.
     UnknownProperty,
     /// The property cannot be changed once the object exists.
     Unchangeable,
 }
 
 impl FaultKind {
-    /// The name for scripts.
+    /// The code in responses, for scripts.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,13 +91,13 @@ impl Faults {
         &self.listed
     }
 
-    /// Number of faults beyond those.
+    /// Number of faults that are not listed.
     #[must_use]
     pub const fn omitted(&self) -> usize {
         self.omitted
     }
 
-    /// Whether there is none.
+    /// Whether no fault was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()

@@ -1,8 +1,8 @@
 //! Ids and ETags of objects.
 //!
-//! An id is 16 bytes, written as a UUID like the id of a device. Whoever sends a command makes new ids, because this
-//! crate has no randomness. An ETag is the revision of the last change of its object: no other change has it, also if
-//! an object is deleted and another one is created under its id.
+//! An id is 16 bytes, written as a UUID like the id of a device. The sender of a command creates new ids, because this
+//! crate has no randomness. An ETag is the revision of the last change of its object. It is never reused, even if an
+//! object is deleted and another one is created under its id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -63,13 +63,13 @@ impl FromStr for ObjectId {
     }
 }
 
-/// The version of an object: the revision of its last change, 0 for an object that exists without one.
+/// The version of an object: the revision of its last change, 0 for a built-in object that was never changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ETag(Revision);
 
 /// The text is not an ETag of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an ETag is a number in double quotes, as the server has sent it")]
+#[error("an ETag is a number in double quotes, as sent by the server")]
 pub struct ETagError;
 
 impl ETag {
@@ -96,7 +96,7 @@ impl fmt::Display for ETag {
 impl FromStr for ETag {
     type Err = ETagError;
 
-    /// A weak one too: a proxy may have weakened it.
+    /// Accepts a weak ETag too: a proxy may have weakened it.
     fn from_str(text: &str) -> Result<Self, ETagError> {
         let digits = text
             .strip_prefix("W/")

@@ -1,12 +1,11 @@
-//! The control plane of Muster: what operators want of each tenant, as a log of changes.
+//! The control plane of Muster: what operators have set for each tenant, as a log of changes.
 //!
-//! A [`Command`] is decided against a [`ControlPlane`] into an [`Entry`] or a [`Refusal`]
-//! ([`ControlPlane::decide`]); whoever drives this crate makes the entry durable and then applies it
-//! ([`ControlPlane::apply`]). Applying all entries in order gives the same state again, and [`compile`] turns it into
-//! the policies that shards evaluate by. An entry is the audit record of its change, and the entries of an object are
-//! its [`history`]. Names of objects and properties are those of Microsoft Graph.
+//! [`ControlPlane::decide`] turns a [`Command`] into an [`Entry`] or a [`Refusal`]. The caller makes the entry durable
+//! and then applies it ([`ControlPlane::apply`]). Applying all entries in order rebuilds the state, and [`compile`]
+//! derives from it the policies by which shards evaluate. An entry is the audit record of its change, and the entries
+//! of an object are its [`history`]. Names of objects and properties are those of Microsoft Graph.
 //!
-//! Bounds: [`limits`]. Deliberately absent: IO, clocks, threads, randomness, formats of HTTP, and the state of devices.
+//! Bounds: [`limits`]. Deliberately absent: IO, clocks, threads, randomness, HTTP formats, and the state of devices.
 #![forbid(unsafe_code)]
 
 mod bytes;

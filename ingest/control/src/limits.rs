@@ -1,4 +1,4 @@
-//! Every bound of the control plane, with its reason. What is beyond one is refused and changes nothing.
+//! Every bound of the control plane, with its reason. A command that exceeds one is refused and changes nothing.
 
 /// Compliance policies of a tenant. Each change of a tenant compiles all of them, and each takes at most 6 KiB.
 pub const POLICIES_MAX: usize = 200;
@@ -12,8 +12,8 @@ pub const MEMBERS_MAX: usize = 1_000_000;
 /// Members that one command adds or removes: 16 KB of its entry, and a body that fits 64 KiB.
 pub const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
 
-/// Entries of a tenant. A change every ten minutes reaches it after two years. A start reads as many, of 700 bytes, in
-/// 0.2 to 0.4 seconds on the reference machine, so there are no snapshots.
+/// Entries of a tenant. A change every ten minutes reaches it after two years. A start reads this many, of 700 bytes
+/// each, in 0.2 to 0.4 seconds on the reference machine, so snapshots are not needed.
 pub const ENTRIES_MAX: u32 = 100_000;
 
 /// Characters of a display name, as in Graph.
@@ -25,7 +25,7 @@ pub const DESCRIPTION_MAX: usize = 1_024;
 /// Characters of the name of an actor: a user principal name has at most 113.
 pub const ACTOR_MAX: usize = 256;
 
-/// Faults that a refusal lists; it counts the rest. A body of 64 KiB can have some ten thousand.
+/// Faults that a refusal lists; it counts the rest. A body of 64 KiB can have about ten thousand.
 pub const FAULTS_MAX: usize = 100;
 
 /// Characters of the name of an unknown property that a fault shows.

@@ -1,7 +1,7 @@
 //! The objects of a tenant, and how a document makes or changes one.
 //!
 //! An object is what operators have set, with what follows from its history (its version and times). Its id is in its
-//! key. Names of properties are those of Graph; what only Muster has is marked \[OWN\].
+//! key. Names of properties are those of Graph; properties that only Muster has are marked \[OWN\].
 
 mod connector;
 mod group;
@@ -47,7 +47,7 @@ pub enum Object {
 }
 
 impl Key {
-    /// The name of the type in Graph; of a policy, that of all its subclasses.
+    /// The name of the type in Graph; for a policy, that of its base type.
     #[must_use]
     pub const fn type_name(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Key {
         }
     }
 
-    /// The id, of a type that has more than one object.
+    /// The id; `None` for the settings, of which a tenant has one.
     #[must_use]
     pub const fn id(self) -> Option<ObjectId> {
         match self {
@@ -87,8 +87,8 @@ impl Key {
         })
     }
 
-    /// The object that a document makes of `current` at this time, or of nothing. Properties that it does not have keep
-    /// their values if `keeps`, and have their defaults otherwise.
+    /// The object that results if a document is applied to `current`, or to nothing, at this time. Properties that the
+    /// document does not have keep their values if `keeps`, and get their defaults otherwise.
     pub(crate) fn object(
         self,
         current: Option<&Object>,
@@ -105,7 +105,7 @@ impl Key {
         }
     }
 
-    /// Reads the object; `None` if it cannot be told of which type it is.
+    /// Reads the object; `None` if its type is not known.
     fn read(
         self,
         current: Option<&Object>,
@@ -144,7 +144,7 @@ impl Key {
         })
     }
 
-    /// Notes a type that is not that of the key. It may be left out.
+    /// Notes a type that is not that of the key. A document may omit it.
     fn check_type(self, document: &mut Document<'_>) {
         let expected = self.type_name();
         if document.type_name().is_some_and(|name| name != expected) {
@@ -176,15 +176,15 @@ impl Object {
         )
     }
 
-    /// Whether operators have set the same in both.
-    pub(crate) fn is_equal_but_for_its_history(&self, other: &Self) -> bool {
+    /// Whether operators have set the same values in both.
+    pub(crate) fn has_same_properties(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Policy(one), Self::Policy(other)) => one.properties == other.properties,
             (one, other) => one == other,
         }
     }
 
-    /// The object as a document of Graph, except times, whose format is that of the API.
+    /// The object as a Graph document, without its times, which the API formats.
     #[must_use]
     pub fn document(&self, key: Key) -> Properties {
         let type_name = match self {

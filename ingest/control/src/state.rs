@@ -1,8 +1,8 @@
 //! The control plane: the objects of all tenants as of one revision.
 //!
-//! Owned by whoever applies entries, one at a time. Bounded by `limits` for each tenant. [`ControlPlane::apply`] is the
-//! only way to change it; what entries it takes is decided in `decide.rs`. A clone shares everything that neither of the
-//! two changes, so that a state can be published and the next one prepared beside it.
+//! Owned by the caller, which applies one entry at a time. Bounded by `limits` for each tenant. [`ControlPlane::apply`]
+//! is the only way to change it; `decide.rs` creates the entries. A clone shares everything that neither copy changes,
+//! so that one state can be published while the next one is prepared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::entry::{Effect, Entry};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
 use crate::object::{CompliancePolicy, Connector, Group, Key, Object, TenantSettings};
 
-/// An entry that does not follow from the state that it is applied to: the log is damaged, or of another state.
+/// An entry that does not follow from the state that it is applied to: the log is damaged, or belongs to another state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("entry {revision} of the control log contradicts what is before it: {what}")]
+#[error("entry {revision} of the control log contradicts the entries before it: {what}")]
 pub struct Contradiction {
     /// The revision of the entry.
     pub revision: Revision,
@@ -38,14 +38,14 @@ impl Versioned {
     }
 }
 
-/// What one tenant has.
+/// The state of one tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tenant {
-    /// Settings that were never changed are not here.
+    /// Settings that were never changed are absent.
     objects: BTreeMap<Key, Arc<Versioned>>,
-    /// The members of groups that have any.
+    /// The members of each group that has any.
     members: BTreeMap<ObjectId, Arc<BTreeSet<DeviceId>>>,
-    /// Of all groups.
+    /// Number of members of all groups.
     pub(crate) members_count: usize,
     pub(crate) entries: u32,
 }
@@ -64,7 +64,7 @@ impl ControlPlane {
         self.revision
     }
 
-    /// Takes note that revisions up to this one have been used for something else than an entry.
+    /// Records that revisions up to this one are used by something other than entries.
     pub fn skip_to(&mut self, revision: Revision) {
         self.revision = self.revision.max(revision);
     }
@@ -75,7 +75,7 @@ impl ControlPlane {
         self.tenants.get(&tenant).map_or(0, |tenant| tenant.entries)
     }
 
-    /// An object with its ETag; `None` if there is no such object.
+    /// An object with its ETag; `None` if it does not exist.
     #[must_use]
     pub fn object(&self, tenant: TenantIndex, key: Key) -> Option<(Object, ETag)> {
         let found = self.tenants.get(&tenant).and_then(|tenant| tenant.get(key));
@@ -146,15 +146,15 @@ impl ControlPlane {
             .map(|(key, found)| (key, &**found))
     }
 
-    /// What a tenant has; `None` before its first entry.
+    /// The state of a tenant; `None` before its first entry.
     pub(crate) fn tenant(&self, tenant: TenantIndex) -> Option<&Tenant> {
         self.tenants.get(&tenant).map(|tenant| &**tenant)
     }
 
-    /// Applies an entry. Total for an entry that [`ControlPlane::decide`] has made of this state.
+    /// Applies an entry. Never fails for an entry that [`ControlPlane::decide`] created from this state.
     ///
     /// # Errors
-    /// The entry was made of another state. Nothing has changed.
+    /// The entry was created from another state. Nothing has changed.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Contradiction> {
         let fault = |what| Contradiction {
             revision: entry.revision,
@@ -184,7 +184,7 @@ impl Tenant {
         self.objects.get(&key).map(|found| &**found)
     }
 
-    /// Number of objects that are of one type with `like`.
+    /// Number of objects of the same type as `like`.
     pub(crate) fn count(&self, like: Key) -> usize {
         self.objects
             .values()
@@ -199,13 +199,13 @@ impl Tenant {
             .is_some_and(|members| members.contains(member))
     }
 
-    /// Changes all or, with the reason, nothing.
+    /// Applies the entry completely, or returns the reason and changes nothing.
     fn apply(&mut self, entry: &Entry) -> Result<(), &'static str> {
         let key = entry.key;
         let current = self.objects.get(&key).map(|found| &found.object);
         let builtin = built_in(key);
         if current.or(builtin.as_ref()) != entry.before() && !entry.is_of_members() {
-            return Err("the object was not as it says");
+            return Err("the object differs from the one that it changes");
         }
         if entry.after().is_some_and(|after| !after.is_of(key)) {
             return Err("the object is of another type");
@@ -253,7 +253,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// Gives a group the revision of a change of its members, who must all be members or must not.
+    /// Gives a group the revision of a change of its members. All of them must be members before it, or none.
     fn touch_group(
         &mut self,
         entry: &Entry,
@@ -267,12 +267,12 @@ impl Tenant {
             .iter()
             .any(|member| self.has_member(group, member) != are_members)
         {
-            return Err("the members were not as it says");
+            return Err("the members differ from those that it changes");
         }
         let found = self
             .objects
             .get_mut(&entry.key)
-            .ok_or("there is no such group")?;
+            .ok_or("the group does not exist")?;
         Arc::make_mut(found).revision = entry.revision;
         Ok(group)
     }
@@ -287,7 +287,7 @@ impl Entry {
     }
 }
 
-/// The object with this key that every tenant has from the beginning.
+/// The object with this key that every tenant has from the start.
 fn built_in(key: Key) -> Option<Object> {
     match key {
         Key::Settings => Some(Object::Settings(TenantSettings::default())),

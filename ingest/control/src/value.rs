@@ -1,6 +1,7 @@
-//! The values that properties of objects have: read from JSON, shown as JSON, stored, and valid in every place.
+//! The values of properties: read from JSON, shown as JSON and stored; a value is always valid.
 //!
-//! A text is counted in characters, as Graph does. The names of choices are read in any case and written as Graph does.
+//! The length of a text is counted in characters, as in Graph. The names of choices are read in any case and written as
+//! in Graph.
 
 use serde_json::Value as Json;
 
@@ -9,7 +10,7 @@ use crate::limits::{ACTOR_MAX, DESCRIPTION_MAX, DISPLAY_NAME_MAX};
 
 /// A type that properties have.
 pub(crate) trait Value: Stored + Clone {
-    /// What is allowed, for people.
+    /// The allowed values, in words.
     fn allowed() -> String;
 
     /// The value; `None` if the JSON is not allowed.
@@ -29,7 +30,7 @@ pub type DisplayName = Text<1, DISPLAY_NAME_MAX>;
 /// The description of an object; empty if there is none.
 pub type Description = Text<0, DESCRIPTION_MAX>;
 
-/// Who gave a command.
+/// Who sent a command.
 pub type Actor = Text<1, ACTOR_MAX>;
 
 impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
@@ -73,7 +74,7 @@ impl<const MIN: usize, const MAX: usize> Value for Text<MIN, MAX> {
         }
     }
 
-    /// What may be empty may be null, as in Graph.
+    /// A text that may be empty may also be null, as in Graph.
     fn read(json: &Json) -> Option<Self> {
         match json {
             Json::Null => Self::new(""),

@@ -36,7 +36,7 @@ impl ServerBackend {
             what: "the change before this one".to_owned(),
         })?;
         let command = Command {
-            actor: Actor::new(ACTOR).expect("of a length that is allowed"),
+            actor: Actor::new(ACTOR).expect("its length is allowed"),
             at: self.context.clock.now().time,
             tenant,
             expected,

@@ -51,7 +51,7 @@ pub fn control_document(data: &[u8]) {
     };
     for change in changes {
         let command = Command {
-            actor: Actor::new("somebody").expect("of a length that is allowed"),
+            actor: Actor::new("operator").expect("its length is allowed"),
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,

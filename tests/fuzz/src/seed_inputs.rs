@@ -319,7 +319,7 @@ fn control_entries() -> Vec<Vec<u8>> {
     changes.push(Change::RemoveMembers { group, members });
     changes.push(Change::Delete { key: keys[2] });
     let command = |change| Command {
-        actor: Actor::new("somebody").expect("of a length that is allowed"),
+        actor: Actor::new("somebody").expect("its length is allowed"),
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,

@@ -1,12 +1,12 @@
 //! The connector of a tenant to a threat partner (`mobileThreatDefenseConnector`).
 //!
-//! The switches of Android are for both of its modes, device administrator and Enterprise, as in Graph.
+//! The Android switches apply to both of its modes, device administrator and Enterprise, as in Graph.
 
 use crate::document::properties;
 use crate::value::Number;
 
 properties! {
-    /// The connector to a partner. Without one nothing that the partner reports decides about compliance.
+    /// The connector to a partner. Without it, reports of the partner do not affect compliance.
     Connector {
         /// Whether threat levels of Android devices decide about compliance.
         android_enabled: bool = "androidEnabled", false;

@@ -1,6 +1,6 @@
 //! A compliance policy (`deviceCompliancePolicy` and its subclasses, one for each platform).
 //!
-//! Graph does not forbid two policies with one name, so neither do we.
+//! Two policies may have the same name, as in Graph.
 
 use muster_engine::Timestamp;
 use muster_wire::Platform;
@@ -11,14 +11,14 @@ use crate::document::{Document, Properties, TYPE, full_type, properties};
 use crate::fault::FaultKind;
 use crate::value::{Description, DisplayName, SecurityLevel, Value, choices};
 
-/// The name of a property whose absence is a fault.
+/// The name of a required property.
 const DISPLAY_NAME: &str = "displayName";
 
 /// The only target of assignments so far.
 const ALL_DEVICES_TARGET: &str = "allDevicesAssignmentTarget";
 
 choices! {
-    /// The platform that a policy is for.
+    /// The platform of a policy.
     Subclass {
         /// Windows 10 and later.
         Windows10 = 0 "windows10CompliancePolicy",
@@ -34,8 +34,8 @@ choices! {
 }
 
 impl Subclass {
-    /// The platform of the devices. A check-in does not tell the modes of Android Enterprise apart, so the policies of
-    /// both are for all its devices.
+    /// The platform of the devices. Check-ins do not distinguish the modes of Android Enterprise, so the policies of
+    /// both apply to all its devices.
     #[must_use]
     pub const fn platform(self) -> Platform {
         match self {
@@ -56,10 +56,10 @@ impl Subclass {
 }
 
 choices! {
-    /// Whom a policy is assigned to.
+    /// The devices that a policy is assigned to.
     Assignments {
-        /// Nobody.
-        Nobody = 0 "none",
+        /// None.
+        None = 0 "none",
         /// Every device of the tenant.
         AllDevices = 1 "allDevices",
     }
@@ -76,7 +76,7 @@ impl Value for Assignments {
     fn read(json: &Json) -> Option<Self> {
         let list = json.as_array()?;
         match list.as_slice() {
-            [] => Some(Self::Nobody),
+            [] => Some(Self::None),
             [one] if is_for_all_devices(one) => Some(Self::AllDevices),
             _ => None,
         }
@@ -84,13 +84,13 @@ impl Value for Assignments {
 
     fn show(&self) -> Json {
         match self {
-            Self::Nobody => json!([]),
+            Self::None => json!([]),
             Self::AllDevices => json!([{ "target": { TYPE: full_type(ALL_DEVICES_TARGET) } }]),
         }
     }
 }
 
-/// Whether an assignment is to all devices, without a filter. Its id is the server's.
+/// Whether an assignment is to all devices, without a filter. The server computes its id.
 fn is_for_all_devices(assignment: &Json) -> bool {
     let only = |json: &Json, allowed: &dyn Fn(&str, &Json) -> bool| {
         json.as_object()
@@ -120,27 +120,27 @@ properties! {
         display_name: DisplayName = "displayName", unnamed();
         /// Its description.
         description: Description = "description", Description::default();
-        /// Whether the threat level decides.
+        /// Whether the threat level decides about compliance.
         threat_protection_enabled: bool = "deviceThreatProtectionEnabled", false;
         /// The highest threat level at which a device is compliant.
         required_security_level: SecurityLevel = "deviceThreatProtectionRequiredSecurityLevel",
             SecurityLevel::Unavailable;
-        /// Whom it is assigned to. Graph has a route of its own for these.
-        assignments: Assignments = "assignments", Assignments::Nobody;
+        /// The devices it is assigned to. Graph has a separate route for assignments.
+        assignments: Assignments = "assignments", Assignments::None;
     }
 }
 
-/// In place of a name that is missing, which is a fault.
+/// Replaces a missing name, which is a fault.
 fn unnamed() -> DisplayName {
-    DisplayName::new("unnamed").expect("of a length that is allowed")
+    DisplayName::new("unnamed").expect("its length is allowed")
 }
 
 /// A compliance policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompliancePolicy {
-    /// The platform it is for, which never changes.
+    /// The platform, which never changes.
     pub subclass: Subclass,
-    /// 1, and one more with each change.
+    /// Begins at 1 and grows by one with each change.
     pub version: u32,
     /// When it was created.
     pub created_at: Timestamp,
@@ -151,7 +151,7 @@ pub struct CompliancePolicy {
 }
 
 impl CompliancePolicy {
-    /// The policy of a document; `None` if its type is not known, which is noted like every other fault.
+    /// Creates a policy from a document; `None` if its type is not known, which is noted like every other fault.
     pub(super) fn created(document: &mut Document<'_>, at: Timestamp) -> Option<Self> {
         let subclass = document.type_name().map(Subclass::from_name);
         match subclass {
@@ -170,7 +170,8 @@ impl CompliancePolicy {
         })
     }
 
-    /// The policy with the properties of a document in place of its own, or of the defaults.
+    /// The policy with the properties of a document. Those that the document does not have keep their values if
+    /// `keeps`, and get their defaults otherwise.
     pub(super) fn changed(&self, keeps: bool, document: &mut Document<'_>, at: Timestamp) -> Self {
         let subclass = document.type_name().map(Subclass::from_name);
         if subclass.is_some_and(|subclass| subclass != Some(self.subclass)) {
@@ -229,7 +230,7 @@ mod tests {
         let all = "#microsoft.graph.allDevicesAssignmentTarget";
         let target = |target: Json| json!([{ "target": target }]);
         for (json, expected) in [
-            (json!([]), Some(Assignments::Nobody)),
+            (json!([]), Some(Assignments::None)),
             (target(json!({ TYPE: all })), Some(Assignments::AllDevices)),
             (
                 target(json!({ TYPE: &all[1..] })),

@@ -1,4 +1,4 @@
-//! R2 rows 1 to 4 and R3 by platform, connector and policies: what threshold the shards get.
+//! R2 rows 1 to 4 and R3 by platform, connector and policies: which threshold the shards get.
 
 use muster_control::{ControlPlane, DEFENDER, Key, compile};
 use muster_engine::rules::sensor::SensorLimits;
@@ -12,9 +12,9 @@ use crate::support::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Connector {
     Absent,
-    /// There, with this platform off and all others on.
+    /// Present, with this platform off and all others on.
     Off,
-    /// There, with this platform on and all others off.
+    /// Present, with this platform on and all others off.
     On,
 }
 
@@ -117,7 +117,7 @@ fn the_threshold_of_every_cell() {
 }
 
 #[test]
-fn a_policy_that_nobody_has_or_that_is_not_enabled_sets_no_threshold() {
+fn a_policy_that_is_not_assigned_or_not_enabled_sets_no_threshold() {
     let plane = with_connector(Connector::On, "ios");
     for (property, value) in [
         ("assignments", json!([])),

@@ -1,4 +1,4 @@
-//! The bytes of entries, and what an audit shows of them.
+//! The encoding of entries, and what an audit shows of them.
 
 use muster_control::{
     Actor, Change, ControlPlane, DEFENDER, Entry, EntryError, Key, ModifiedProperty, history,
@@ -83,7 +83,7 @@ fn the_bytes_of_an_entry_never_change() {
 }
 
 #[test]
-fn whatever_is_not_an_entry_is_refused() {
+fn bytes_that_are_not_an_entry_are_refused() {
     for entry in log() {
         let bytes = entry.encode();
         assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));

@@ -1,4 +1,4 @@
-//! What an operator can make grow ends at its bound.
+//! Everything that an operator can make grow has a limit.
 
 use muster_control::limits::{
     ENTRIES_MAX, FAULTS_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX,
@@ -33,7 +33,7 @@ fn policies_and_groups_of_a_tenant_are_bounded() {
     }
 }
 
-/// Members of the command with this number; those of a lower one are others.
+/// Members of the command with this number; no other command has them.
 fn devices(number: usize) -> Vec<DeviceId> {
     let first = number * MEMBERS_PER_COMMAND_MAX;
     let numbers = first as u128 + 1..(first + MEMBERS_PER_COMMAND_MAX) as u128 + 1;
@@ -65,7 +65,7 @@ fn members_of_all_groups_are_bounded_together() {
         max: MEMBERS_MAX,
     };
     assert_eq!(plane.decide(&add), Err(full));
-    // A group that is deleted gives its share back.
+    // Deleting a group frees its share.
     carry_out(
         &mut plane,
         &command(Change::Delete {

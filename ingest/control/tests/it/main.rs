@@ -1,4 +1,4 @@
-//! The control plane, rule by rule: what compiles to what, what is refused, what the bytes are.
+//! The control plane, rule by rule: compilation, refusals, limits and the encoding of entries.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Refused commands: all faults at once, in words, and nothing changed.
+//! A refused command lists all faults at once and changes nothing.
 
 use muster_control::{
     ALL_DEVICES, Change, ControlPlane, DEFENDER, ETag, Key, Precondition, Refusal,
@@ -145,7 +145,7 @@ fn an_etag_holds_until_the_next_change_and_never_again() {
     let changed = carry_out(&mut plane, &ordered).unwrap().revision;
     let stale = |current| Err(Refusal::Stale { current });
     assert_eq!(plane.decide(&ordered), stale(Some(ETag::of(changed))));
-    // Deleted and created again: as it was at first, but another object.
+    // Deleted and created again: with its first values, but another object.
     carry_out(&mut plane, &command(Change::Delete { key })).unwrap();
     let again = create(&mut plane, key, json!({})).revision;
     for old in [created, changed] {
@@ -167,7 +167,7 @@ fn an_etag_holds_until_the_next_change_and_never_again() {
 }
 
 #[test]
-fn what_is_built_in_stays() {
+fn built_in_objects_stay() {
     let everyone = Key::Group(ALL_DEVICES);
     let group = ALL_DEVICES;
     let members = vec![DeviceId::from_bytes([1; 16])];
@@ -240,11 +240,14 @@ fn an_entry_of_another_state_changes_nothing() {
     assert_eq!(what(&|_| ()), "its revision is not above the last one");
     assert_eq!(
         what(&|entry| entry.revision = Revision(2)),
-        "the object was not as it says"
+        "the object differs from the one that it changes"
     );
     let other_tenant = |entry: &mut muster_control::Entry| {
         entry.tenant = muster_engine::TenantIndex(9);
         entry.key = Key::Settings;
     };
-    assert_eq!(what(&other_tenant), "the object was not as it says");
+    assert_eq!(
+        what(&other_tenant),
+        "the object differs from the one that it changes"
+    );
 }

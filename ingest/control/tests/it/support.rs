@@ -31,7 +31,7 @@ pub(crate) fn properties(json: Value) -> Properties {
     }
 }
 
-/// Decides, and applies what is decided.
+/// Decides a command and applies its entry.
 pub(crate) fn carry_out(plane: &mut ControlPlane, command: &Command) -> Result<Entry, Refusal> {
     let entry = plane.decide(command)?;
     plane.apply(&entry).expect("decided on this state");

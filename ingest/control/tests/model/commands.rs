@@ -1,4 +1,4 @@
-//! Random commands: few tenants, ids and values, so that they meet; one in some is wrong.
+//! Random commands of few tenants, ids and values, so that they collide; some are invalid.
 
 use muster_control::{
     ALL_DEVICES, Actor, Change, Command, DEFENDER, ETag, Key, ObjectId, Precondition, Properties,
@@ -40,7 +40,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         2 => (0..12u32).prop_map(|revision| Precondition::Is(ETag::of(Revision(revision)))),
     ];
     (tenant, expected, change(), 0..1_000u64).prop_map(|(tenant, expected, change, at)| Command {
-        actor: Actor::new("somebody").unwrap(),
+        actor: Actor::new("operator").unwrap(),
         at: Timestamp::from_millis(at),
         tenant,
         expected,
@@ -70,7 +70,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![3 => whole, 1 => members]
 }
 
-/// Properties of an object with this key, each there or not, and seldom wrong.
+/// Properties of an object with this key, each present or absent, and rarely invalid.
 fn properties(key: Key) -> impl Strategy<Value = Properties> {
     let candidates = candidates(key);
     let names = candidates.len();

@@ -1,7 +1,8 @@
-//! Random commands of two tenants, against a slow and obvious model that shares nothing with the crate but its types.
+//! Random commands of two tenants, against a slow and obvious model that shares nothing with the crate except its
+//! types.
 //!
-//! After every command the outcome is that of the model, and so are all objects, members and compiled policies. At the
-//! end the entries, read back from their bytes, give the same state again.
+//! After every command the outcome, all objects, members and compiled policies equal those of the model. At the end the
+//! decoded entries rebuild the same state.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -38,7 +39,7 @@ proptest! {
     }
 }
 
-/// Everything that can be read of the state.
+/// Compares everything that the state shows.
 fn check(plane: &ControlPlane, oracle: &Oracle) -> Result<(), TestCaseError> {
     for tenant in TENANTS {
         for key in keys() {

@@ -10,7 +10,7 @@ use muster_engine::{TenantIndex, TenantPolicy, Threshold};
 use muster_wire::{DeviceId, Platform};
 use serde_json::{Value, json};
 
-/// What comes of a command.
+/// The outcome of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done(u32),
@@ -151,7 +151,7 @@ fn properties(key: Key) -> Vec<Property> {
     }
 }
 
-/// The document of an object that nobody has created.
+/// The document of an object before its first change.
 fn initial(key: Key) -> Properties {
     let type_name = match key {
         Key::Settings => "deviceManagementSettings",
@@ -391,7 +391,7 @@ impl Oracle {
     }
 }
 
-/// The document with these properties, or what is wrong with them.
+/// The document with these properties, or their faults.
 fn merged(
     key: Key,
     current: Option<&(Properties, u32)>,
