@@ -1,9 +1,9 @@
 //! The control plane of the running server: what operators have set, and the only path to change it.
 //!
-//! A change is decided, appended to the control log with the policy set that it makes, published, and then put in force
-//! by every shard; one change at a time, off the hot path. Once it is in the log it is never taken back: shards that have
-//! not taken it when the process ends take it at the next start. Owned by the ops runtime; what is published is shared.
-//! Bounded by the limits of `muster-control`; a revision in memory for each entry, 4 bytes.
+//! A change is decided, appended to the control log together with the policy set that follows, published, and then put
+//! in force by every shard; one change at a time, off the hot path. Once it is in the log it is never undone: a shard
+//! that has not put it in force when the process ends does so at the next start. Owned by the ops runtime; what is
+//! published is shared. Bounded by the limits of `muster-control`; 4 bytes of memory for each entry, its revision.
 
 mod replay;
 
@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 pub use self::replay::ReplayError;
 use crate::shard::Control;
 
-/// Why a change has no result.
+/// Why a change failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
     /// It is refused, and nothing has changed.
@@ -31,13 +31,13 @@ pub(crate) enum ChangeError {
     Write(#[from] WriteError),
     /// It is durable, but a shard has ended or cannot make it durable: the next start puts it in force.
     #[error("a shard has not put the change in force")]
-    NotTaken,
+    NotInForce,
     /// A bug.
     #[error("{0}")]
     Internal(String),
 }
 
-/// What the log of changes adds up to.
+/// The state to which the control log adds up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ControlLog {
     /// The objects.
@@ -46,7 +46,7 @@ pub(crate) struct ControlLog {
     revisions: BTreeMap<TenantIndex, Vec<Revision>>,
 }
 
-/// What everybody may see.
+/// What readers see.
 #[derive(Debug)]
 struct Published {
     log: ControlLog,
@@ -54,7 +54,7 @@ struct Published {
     in_force: Arc<PolicySet>,
 }
 
-/// The latest policy set that is durable. Whoever holds it locked may make the next one.
+/// The latest policy set that is durable. The holder of the lock may create the next one.
 type Turn = Mutex<Arc<PolicySet>>;
 
 /// The control plane of a server.
@@ -123,13 +123,13 @@ impl ControlService {
         (listed, first > 0)
     }
 
-    /// Waits for the changes before.
+    /// Waits until the earlier changes have ended.
     pub(crate) async fn next_change(&self) -> NextChange {
         NextChange(Arc::clone(&self.turn).lock_owned().await)
     }
 
-    /// Carries out a change: to be called on a task of its own, because it must not end half-way. `durable` resolves
-    /// once it is durable. Returns the number of devices that it has changed.
+    /// Carries out a change. Call it on a separate task, because it must not end half-way. `durable` resolves once the
+    /// change is durable. Returns the number of devices whose state changed.
     pub(crate) async fn carry_out(
         &self,
         mut next: NextChange,
@@ -150,7 +150,7 @@ impl ControlService {
         let policy = with(&next.0, &entry, compiled).map(Arc::new);
         self.append(&entry, policy.as_deref()).await?;
         self.write().log.push(&entry, Arc::new(plane));
-        // The receiver may have gone: its client did not wait.
+        // The receiver may be gone: its client did not wait.
         let _ = durable.send(());
         let devices = match policy {
             None => 0,
@@ -181,7 +181,7 @@ impl ControlService {
         Ok(())
     }
 
-    /// Has every shard evaluate its devices by a policy set, and waits until that is durable.
+    /// Makes every shard evaluate its devices by a policy set, and waits until the result is durable.
     async fn put_in_force(&self, policy: Arc<PolicySet>) -> Result<u64, ChangeError> {
         let (shards, ordered) = (self.shards.clone(), Arc::clone(&policy));
         // On a blocking thread: the channel of a shard may be full of queries.
@@ -191,7 +191,7 @@ impl ControlService {
             .map_err(|error| ChangeError::Internal(error.to_string()))?;
         let mut devices = 0;
         for reply in replies {
-            let changed = reply.await.map_err(|_| ChangeError::NotTaken)?;
+            let changed = reply.await.map_err(|_| ChangeError::NotInForce)?;
             devices += u64::from(changed);
         }
         self.write().in_force = policy;

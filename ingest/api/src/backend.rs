@@ -91,7 +91,7 @@ pub trait Backend: Debug + Send + Sync {
     /// Lets the service time follow the step of the wall clock at once.
     ///
     /// # Errors
-    /// There is no step.
+    /// No step is pending.
     fn confirm_clock(&self) -> Result<ClockMove, ApiError>;
 
     /// The numbers of the whole server as OpenMetrics text.
@@ -103,7 +103,7 @@ pub trait Backend: Debug + Send + Sync {
 pub struct Changed {
     /// All objects as of the change.
     pub control: Arc<ControlPlane>,
-    /// Devices whose state it has changed.
+    /// Number of devices whose state changed.
     pub devices: u64,
 }
 
@@ -112,7 +112,7 @@ pub struct Changed {
 pub struct Changes {
     /// Newest first.
     pub listed: Vec<Entry>,
-    /// Whether there are older ones.
+    /// Whether older ones exist.
     pub has_more: bool,
 }
 
@@ -162,7 +162,7 @@ pub struct Clock {
     pub time: Timestamp,
     /// The wall clock of the machine.
     pub wall: Timestamp,
-    /// The step of the wall clock that the service time does not follow yet.
+    /// The step of the wall clock that the service time has not followed yet.
     pub step: Option<ClockStep>,
 }
 
@@ -171,7 +171,7 @@ pub struct Clock {
 pub struct ClockStep {
     /// The wall clock minus the service time, in milliseconds.
     pub ms: i64,
-    /// How long it must still stand until the service time follows it, in milliseconds.
+    /// How long it must still last until the service time follows it, in milliseconds.
     pub follows_in_ms: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `GET /clock` and `POST /clock/confirm`: the service time, and a step of the wall clock that it does not follow yet.
+//! `GET /clock` and `POST /clock/confirm`: the service time, and a step of the wall clock that it has not followed yet.
 
 use std::sync::Arc;
 

@@ -39,10 +39,10 @@ const CHANGES: &str = "/tenants/{tenant}/auditEvents";
 /// The header of the response to a change: the number of devices whose state changed.
 const DEVICES_CHANGED: &str = "muster-devices-changed";
 
-/// Makes a key of an id.
+/// Makes the key of an object from its id.
 type Kind = fn(ObjectId) -> Key;
 
-/// Makes a change of a key and a document.
+/// Makes a change from a key and a document.
 type Verb = fn(Key, Properties) -> Change;
 
 /// A segment of the path.
@@ -217,7 +217,7 @@ fn object_of(
     Ok((tenant, kind(id)))
 }
 
-/// An object with its ETag, in a header too.
+/// The response with an object and its ETag, which is also in a header.
 fn shown(control: &ControlPlane, tenant: TenantIndex, key: Key) -> Result<Response, ApiError> {
     let found = control.object(tenant, key);
     let (object, etag) = found.ok_or(ApiError::Refused(Refusal::Unknown { key }))?;
@@ -225,7 +225,7 @@ fn shown(control: &ControlPlane, tenant: TenantIndex, key: Key) -> Result<Respon
     Ok(([("etag", etag.to_string())], body).into_response())
 }
 
-/// An object after its change.
+/// The response with an object after its change.
 fn written(changed: &Changed, tenant: TenantIndex, key: Key) -> Result<Response, ApiError> {
     let mut response = shown(&changed.control, tenant, key)?;
     let devices = HeaderValue::from(changed.devices);

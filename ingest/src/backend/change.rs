@@ -1,7 +1,7 @@
 //! Carries out changes of operators, and lists those of the past.
 //!
-//! A change runs on a task of its own, so that a client that goes away does not leave it half done. One runs at a time;
-//! the others wait for a moment.
+//! A change runs on a separate task, so that a client that disconnects does not leave it half done. Changes run one at
+//! a time; the others wait, up to a deadline.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl ServerBackend {
         let control = Arc::clone(&self.context.control);
         let next = timeout(self.deadlines.answer, control.next_change()).await;
         let next = next.map_err(|_| ApiError::Timeout {
-            what: "the change before this one".to_owned(),
+            what: "the previous change".to_owned(),
         })?;
         let command = Command {
             actor: Actor::new(ACTOR).expect("its length is allowed"),
@@ -66,7 +66,7 @@ impl ServerBackend {
             ChangeError::Refused(refusal) => ApiError::Refused(refusal),
             ChangeError::Write(WriteError::Poisoned(_)) => ApiError::StorePoisoned,
             ChangeError::Write(error) => ApiError::Internal(error.to_string()),
-            ChangeError::NotTaken => ApiError::NotInForce,
+            ChangeError::NotInForce => ApiError::NotInForce,
             ChangeError::Internal(what) => ApiError::Internal(what),
         }
     }

@@ -24,12 +24,12 @@ pub enum ReplayError {
         /// The cause.
         source: EntryError,
     },
-    /// The entry has another revision than its key.
+    /// The revision in the entry differs from that in its key.
     #[error("entry {revision} of the control log says that it is entry {says}")]
     Revision {
-        /// That of the key.
+        /// The revision in the key.
         revision: Revision,
-        /// That of the entry.
+        /// The revision in the entry.
         says: Revision,
     },
     /// The entry contradicts those before it.
@@ -58,7 +58,7 @@ impl ControlLog {
         Ok(log)
     }
 
-    /// Takes note that revisions up to this one have been used for policy sets.
+    /// Records that revisions up to this one are used by policy sets.
     pub(crate) fn skip_to(&mut self, revision: Revision) {
         Arc::make_mut(&mut self.plane).skip_to(revision);
     }

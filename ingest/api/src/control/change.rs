@@ -14,7 +14,7 @@ use crate::error::ApiError;
 /// Maximum size of a body: several times that of the largest object.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// Carries out the change that `change` makes of the properties in the body.
+/// Carries out the change that `change` makes from the properties in the body.
 pub(super) async fn carry_out(
     api: &Api,
     tenant: TenantIndex,

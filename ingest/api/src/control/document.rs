@@ -1,4 +1,4 @@
-//! The document of an object: as `muster-control` makes it, with the times and the ETag.
+//! The document of an object: that of `muster-control`, with the times and the ETag.
 
 use muster_control::{ETag, Key, Object, Properties};
 use muster_engine::Timestamp;
