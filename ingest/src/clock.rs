@@ -81,7 +81,7 @@ impl Clock {
         }
     }
 
-    /// What a data directory keeps of the service time.
+    /// The clock record for the data directory.
     pub fn record(&self) -> ClockRecord {
         match self {
             Self::System => {
@@ -94,10 +94,9 @@ impl Clock {
         }
     }
 
-    /// The wall clock of the machine, leaps and all; a test clock does not move it. Only for what other programs have
-    /// dated by their own clocks: the validity of certificates. Whoever issued one meant a date of the calendar, and
-    /// the TLS library reads the same clock; a certificate that a wrong clock refuses is accepted once the clock is
-    /// right.
+    /// The wall clock of the machine, including its leaps; a test clock does not move it. Only for the validity of
+    /// certificates: issuers set it in calendar time, and the TLS library reads the same clock. A certificate that is
+    /// refused because the clock is wrong is accepted once the clock is right.
     pub fn wall(&self) -> Timestamp {
         match self {
             Self::System | Self::Steered(_) => wall(),
@@ -112,15 +111,15 @@ pub fn stamp() -> Stamp {
     Stamp(START.get_or_init(Instant::now).elapsed().as_nanos() as u64)
 }
 
-/// Milliseconds since the machine started, also while it was suspended: time passes for devices meanwhile.
+/// Milliseconds since the machine started, including the time while it was suspended, which passes for devices too.
 fn since_boot_ms() -> u64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
 }
 
-/// Both clocks at one moment. A thread that is suspended between the two reads would see a step that is none.
+/// Both clocks at one moment. A thread that is suspended between the two reads would see a step that did not happen.
 fn wall_and_since_boot_ms() -> (Timestamp, u64) {
-    /// Between the reads, in milliseconds: well below the difference that is a step.
+    /// Maximum time between the reads, in milliseconds: well below the difference that is a step.
     const APART_MAX_MS: u64 = 100;
     const TRIES: usize = 10;
     let mut tries = 0;

@@ -1,8 +1,8 @@
 //! The service time as all threads read it.
 //!
 //! One word holds the offset to the monotonic clock and a count of steps back, so a reader loads it, reads the
-//! monotonic clock and adds: no lock, no retry. One thread takes readings and publishes; a mutex, which readers never
-//! take, orders it and operators who confirm a step. The rules are in [`super::steering`].
+//! monotonic clock and adds: no lock, no retry. One thread takes readings and publishes them; a mutex, which readers
+//! never take, orders this thread and the requests that confirm a step. The rules are in [`super::steering`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ impl ServiceTime {
     }
 
     /// This time, but not before `earlier`, which the same thread has read before. Without a step back in between, T
-    /// only seems to go back, by the milliseconds of a slew.
+    /// can only seem to go back, by the milliseconds of a slew.
     pub fn not_before(self, earlier: Self) -> Self {
         if self.steps_back == earlier.steps_back && self.time < earlier.time {
             earlier
@@ -51,7 +51,7 @@ pub struct ClockState {
     pub time: Timestamp,
     /// The wall clock.
     pub wall: Timestamp,
-    /// The step that T does not follow yet.
+    /// The step that T has not followed yet.
     pub step: Option<Step>,
 }
 
@@ -92,7 +92,7 @@ impl Service {
         }
     }
 
-    /// T, and the highest T that anything can have been evaluated at.
+    /// T, and the highest T at which anything can have been evaluated.
     pub(super) fn record(&self, monotonic_ms: u64) -> ClockRecord {
         let time = self.read(monotonic_ms).time;
         let highest = self.highest_ms.load(Ordering::Acquire);
@@ -102,7 +102,7 @@ impl Service {
         }
     }
 
-    /// Takes a reading and publishes what follows from it.
+    /// Processes a reading and publishes the result.
     pub(super) fn observe(&self, reading: Reading) -> Option<Event> {
         let mut steering = self.lock();
         let event = steering.observe(reading);
@@ -115,7 +115,7 @@ impl Service {
         event
     }
 
-    /// Follows the step that an operator confirms; `None` if there is none.
+    /// Follows the step that an operator confirms; `None` if no step is pending.
     pub(super) fn confirm(&self, reading: Reading) -> Option<Followed> {
         let mut steering = self.lock();
         let followed = steering.confirm(reading)?;
@@ -133,19 +133,19 @@ impl Service {
         }
     }
 
-    /// Steps of the wall clock that were seen.
+    /// Number of steps of the wall clock that were detected.
     pub(super) fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
     }
 
-    /// Steps that T has followed.
+    /// Number of steps that T has followed.
     pub(super) fn followed(&self) -> u64 {
         self.followed.load(Ordering::Relaxed)
     }
 
     fn note(&self, followed: Followed) {
         self.followed.fetch_add(1, Ordering::Relaxed);
-        // Before the lower T is published, so whoever reads that also reads this.
+        // Before the lower T is published, so a thread that reads the lower T also reads this.
         self.highest_ms
             .fetch_max(followed.from.as_millis(), Ordering::Release);
     }

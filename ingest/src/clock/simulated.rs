@@ -18,9 +18,9 @@ pub struct SimulatedTime {
     stamp: AtomicU64,
     wall_ms: AtomicU64,
     monotonic_ms: AtomicU64,
-    /// Steps that earlier servers have followed.
+    /// Number of steps that earlier servers have followed.
     followed: AtomicU64,
-    /// Locked for a moment by one thread, so it costs a simulation nothing.
+    /// Locked briefly and by one thread only, so it costs a simulation nothing.
     service: RwLock<Service>,
 }
 
@@ -46,7 +46,7 @@ impl SimulatedTime {
         }
     }
 
-    /// A server starts whose data directory has this record.
+    /// Starts the service time of a server whose data directory has this record.
     pub fn start(&self, record: Option<ClockRecord>) {
         self.followed.store(self.followed(), Ordering::Relaxed);
         let (service, _) = Service::start(self.reading(), record);
@@ -75,7 +75,7 @@ impl SimulatedTime {
         self.observe();
     }
 
-    /// An operator confirms the step of the wall clock.
+    /// Confirms the step of the wall clock, as an operator does.
     pub fn confirm(&self) -> Option<Followed> {
         self.with_service(|service| service.confirm(self.reading()))
     }
@@ -85,7 +85,7 @@ impl SimulatedTime {
         self.with_service(|service| service.state(self.reading()))
     }
 
-    /// Steps of the wall clock that were followed, by all servers so far.
+    /// Number of steps of the wall clock that all servers so far have followed.
     pub fn followed(&self) -> u64 {
         self.followed.load(Ordering::Relaxed) + self.with_service(Service::followed)
     }

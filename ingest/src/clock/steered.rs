@@ -1,7 +1,7 @@
-//! The service time of a running server: its steering, fed with the clocks of this machine.
+//! The service time of a running server: feeds the steering with readings of the clocks of this machine.
 //!
-//! The thread `clock` calls [`SteeredTime::observe`] once a second; every other thread only reads. Each event is a line
-//! of the log. A test clock moves both clocks of the server, never those of the machine.
+//! The thread `clock` calls [`SteeredTime::observe`] once a second; every other thread only reads. Each event is
+//! logged. A test clock moves the clocks as this server sees them, never those of the machine.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,16 +17,17 @@ use super::{Stamp, since_boot_ms, stamp, wall_and_since_boot_ms};
 #[derive(Debug)]
 pub struct SteeredTime {
     service: Service,
-    /// What a test clock has moved both clocks ahead since the start of the process, in milliseconds; zero without one.
+    /// How far a test clock has moved both clocks ahead since the start of the process, in milliseconds; zero without
+    /// one.
     both_shift_ms: AtomicU64,
-    /// What a test clock has moved the wall clock, also in earlier runs and with both. Locked while a reading is taken,
-    /// so that no reading sees one of two clocks moved.
+    /// How far a test clock has moved the wall clock, alone or with the other, also in earlier runs. Locked while a
+    /// reading is taken, so that no reading sees only one of two clocks moved.
     wall_shift_ms: Mutex<i64>,
 }
 
 impl SteeredTime {
-    /// Starts at what the data directory has on record. `wall_shift_ms` is what a test clock has moved the wall clock
-    /// in earlier runs.
+    /// Continues from the clock record of the data directory. `wall_shift_ms` is how far a test clock has moved the
+    /// wall clock in earlier runs.
     pub fn start(record: Option<ClockRecord>, wall_shift_ms: i64) -> Self {
         let reading = reading(wall_shift_ms, 0);
         let (service, event) = Service::start(reading, record);
@@ -50,7 +51,7 @@ impl SteeredTime {
         Stamp(stamp().0 + shift_ms * 1_000_000)
     }
 
-    /// What the data directory keeps of it.
+    /// The clock record for the data directory.
     pub fn record(&self) -> ClockRecord {
         self.service.record(self.monotonic_ms())
     }
@@ -60,22 +61,22 @@ impl SteeredTime {
         self.with_reading(|reading| self.service.state(reading))
     }
 
-    /// Steps of the wall clock that were seen.
+    /// Number of steps of the wall clock that were detected.
     pub fn steps(&self) -> u64 {
         self.service.steps()
     }
 
-    /// Steps that T has followed.
+    /// Number of steps that T has followed.
     pub fn followed(&self) -> u64 {
         self.service.followed()
     }
 
-    /// Takes a reading of both clocks.
+    /// Reads both clocks and steers by them.
     pub fn observe(&self) {
         self.with_reading(|reading| self.tell(self.service.observe(reading), reading));
     }
 
-    /// Follows the step of the wall clock at once; `None` if there is none.
+    /// Follows the step of the wall clock at once; `None` if no step is pending.
     pub fn confirm(&self) -> Option<Followed> {
         let followed = self.with_reading(|reading| self.service.confirm(reading))?;
         tell_followed(followed, "an operator has confirmed it");
@@ -99,7 +100,7 @@ impl SteeredTime {
         self.observe();
     }
 
-    /// What a test clock has moved the wall clock, in milliseconds.
+    /// How far a test clock has moved the wall clock, in milliseconds.
     pub fn wall_shift_ms(&self) -> i64 {
         *self.wall_shift()
     }
@@ -125,7 +126,7 @@ impl SteeredTime {
             Some(Event::Returned) => {
                 tracing::info!("the wall clock is back, its step had no effect");
             }
-            Some(Event::Followed(followed)) => tell_followed(followed, "it has stood 5 minutes"),
+            Some(Event::Followed(followed)) => tell_followed(followed, "it has lasted 5 minutes"),
             None => (),
         }
     }
@@ -146,7 +147,7 @@ fn tell_step(step: Step, reading: Reading, time: Timestamp) {
         wall_ms = reading.wall.as_millis(),
         time_ms = time.as_millis(),
         follows_in_seconds = step.follows_in_ms / 1_000,
-        "the wall clock has stepped; nothing is evaluated by it until it has stood 5 minutes or POST /clock/confirm"
+        "the wall clock has stepped; no device is evaluated by it until it has lasted 5 minutes or POST /clock/confirm"
     );
 }
 
@@ -159,7 +160,7 @@ fn tell_followed(followed: Followed, why: &str) {
     );
 }
 
-/// Milliseconds as the seconds of a log line.
+/// Milliseconds as seconds, for a log line.
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }

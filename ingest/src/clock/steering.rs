@@ -1,32 +1,32 @@
 //! The rules of the service time T: it advances with the monotonic clock and follows the wall clock.
 //!
 //! While the two differ by at most [`FOLLOWED_WITHIN_MS`], T approaches the wall clock by [`SLEW_PER_SECOND_MS`]. A
-//! larger difference is a step, which T does not follow until it has stood for [`STANDS_MS`] or an operator confirms
-//! it: a wall clock that leaps ahead for a minute must not make every device inactive. T goes back only when it follows
-//! a step back.
+//! larger difference is a step, which T does not follow until it has lasted for [`FOLLOWED_AFTER_MS`] or an operator
+//! confirms it: a wall clock that leaps ahead for a minute must not make every device inactive. T goes back only when
+//! it follows a step back.
 //!
-//! Pure: readings come in, what happened comes out; the caller logs it. Constant size. It keeps T as an offset to the
+//! Pure: readings come in, events come out; the caller logs them. Constant size. It keeps T as an offset to the
 //! monotonic clock, so that readers apply it to their own reading.
 
 use muster_engine::Timestamp;
 
-/// Difference of wall clock and T that is no step, in milliseconds.
+/// Largest difference of wall clock and T that is not a step, in milliseconds.
 pub const FOLLOWED_WITHIN_MS: u64 = 2_000;
 
-/// How long a step must stand before T follows it, in milliseconds.
-pub const STANDS_MS: u64 = 5 * 60 * 1_000;
+/// How long a step must last before T follows it, in milliseconds.
+pub const FOLLOWED_AFTER_MS: u64 = 5 * 60 * 1_000;
 
-/// How far T moves towards the wall clock in a second: 1 %, so a difference of two seconds takes 200.
+/// How far T moves towards the wall clock in a second: 1 %, so a difference of two seconds takes 200 seconds.
 pub const SLEW_PER_SECOND_MS: u64 = 10;
 
-/// A wall clock behind the T of the last run by less than this is taken for a correction, in milliseconds.
+/// A wall clock behind the T of the last run by less than this is a correction, in milliseconds.
 const BEHIND_AT_START_MS: u64 = 5 * 60 * 1_000;
 
-/// A wall clock ahead of the T of the last run by less than this is taken for the time since, in milliseconds.
+/// A wall clock ahead of the T of the last run by less than this is the time that has passed since, in milliseconds.
 const AHEAD_AT_START_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// The farthest time of any clock here, in milliseconds: the year 6429. With it no sum below overflows, and an offset
-/// fits the 48 bits in which it is published.
+/// The latest time of any clock here, in milliseconds: the year 6429. With this bound no sum below overflows, and an
+/// offset fits the 48 bits in which it is published.
 const MILLIS_MAX: i64 = (1 << 47) - 1;
 
 /// What both clocks showed at one moment.
@@ -39,18 +39,18 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// What the wall clock is ahead of the monotonic clock.
+    /// How far the wall clock is ahead of the monotonic clock.
     fn offset_ms(&self) -> i64 {
         millis(self.wall.as_millis()) - millis(self.monotonic_ms)
     }
 }
 
-/// A step of the wall clock that T does not follow yet.
+/// A step of the wall clock that T has not followed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The wall clock minus T; negative if it is behind.
     pub ms: i64,
-    /// How long it must still stand until T follows it.
+    /// How long it must still last until T follows it.
     pub follows_in_ms: u64,
 }
 
@@ -63,14 +63,14 @@ pub struct Followed {
     pub to: Timestamp,
 }
 
-/// What a reading showed, if it is worth a line.
+/// What a reading showed, if it is worth a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The wall clock stepped away from T, or by another step than before.
     Stepped(Step),
     /// The wall clock came back before its step was followed.
     Returned,
-    /// The step has stood long enough.
+    /// The step has lasted long enough.
     Followed(Followed),
 }
 
@@ -81,7 +81,7 @@ struct Pending {
     since_ms: i64,
 }
 
-/// The state.
+/// The state of the steering.
 #[derive(Clone, Copy, Debug)]
 pub struct Steering {
     /// T minus the monotonic clock.
@@ -115,7 +115,7 @@ impl Steering {
         (steering, event)
     }
 
-    /// Takes a reading, once a second or so. T moves only here and in [`Steering::confirm`].
+    /// Processes a reading, about once a second. T moves only here and in [`Steering::confirm`].
     pub fn observe(&mut self, reading: Reading) -> Option<Event> {
         let now_ms = self.now_ms(reading);
         let ahead_ms = self.ahead_ms(reading);
@@ -127,8 +127,9 @@ impl Steering {
         let offset_ms = self.offset_ms + ahead_ms;
         match self.pending {
             Some(pending) if pending.offset_ms.abs_diff(offset_ms) <= FOLLOWED_WITHIN_MS => {
-                let stood_ms = now_ms.abs_diff(pending.since_ms);
-                (stood_ms >= STANDS_MS).then(|| Event::Followed(self.follow(now_ms, offset_ms)))
+                let lasted_ms = now_ms.abs_diff(pending.since_ms);
+                (lasted_ms >= FOLLOWED_AFTER_MS)
+                    .then(|| Event::Followed(self.follow(now_ms, offset_ms)))
             }
             _ => {
                 self.pending = Some(Pending {
@@ -140,7 +141,7 @@ impl Steering {
         }
     }
 
-    /// Follows the step that an operator confirms; `None` if there is none.
+    /// Follows the step that an operator confirms; `None` if no step is pending.
     pub fn confirm(&mut self, reading: Reading) -> Option<Followed> {
         let ahead_ms = self.ahead_ms(reading);
         let is_step = ahead_ms.unsigned_abs() > FOLLOWED_WITHIN_MS;
@@ -150,10 +151,10 @@ impl Steering {
     /// The step that is not followed yet.
     pub fn step(&self, reading: Reading) -> Option<Step> {
         let pending = self.pending?;
-        let stood_ms = self.now_ms(reading).abs_diff(pending.since_ms);
+        let lasted_ms = self.now_ms(reading).abs_diff(pending.since_ms);
         Some(Step {
             ms: self.ahead_ms(reading),
-            follows_in_ms: STANDS_MS.saturating_sub(stood_ms),
+            follows_in_ms: FOLLOWED_AFTER_MS.saturating_sub(lasted_ms),
         })
     }
 
@@ -172,7 +173,7 @@ impl Steering {
         time(self.offset_ms, monotonic_ms)
     }
 
-    /// The monotonic clock; one that goes back, against its nature, stands still.
+    /// The monotonic clock. If it goes back, which it should not, it counts as stopped.
     fn now_ms(&self, reading: Reading) -> i64 {
         millis(reading.monotonic_ms).max(self.slewed_at_ms)
     }
@@ -185,7 +186,7 @@ impl Steering {
     fn slew(&mut self, now_ms: i64, ahead_ms: i64) {
         let passed_ms = now_ms.abs_diff(self.slewed_at_ms);
         let most_ms = millis(passed_ms.saturating_mul(SLEW_PER_SECOND_MS) / 1_000);
-        // Less than a millisecond: what has passed counts for the next reading.
+        // Less than a millisecond: the time that has passed counts for the next reading.
         if most_ms > 0 {
             self.offset_ms += ahead_ms.clamp(-most_ms, most_ms);
             self.slewed_at_ms = now_ms;
@@ -203,7 +204,7 @@ impl Steering {
     }
 }
 
-/// T by its offset to the monotonic clock. Before 1970 it is 1970.
+/// T from its offset to the monotonic clock; not before 1970.
 pub fn time(offset_ms: i64, monotonic_ms: u64) -> Timestamp {
     let millis = millis(monotonic_ms) + offset_ms;
     Timestamp::from_millis(millis.max(0).unsigned_abs())

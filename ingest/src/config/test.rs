@@ -1,4 +1,4 @@
-//! `[test]`: what only a configuration of tests has.
+//! `[test]`: keys that only the configuration of a test sets.
 
 use serde::Serialize;
 
@@ -8,14 +8,14 @@ use super::reader::Section;
 /// What tests may do to a server. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TestConfig {
-    /// Whether its clocks may be moved.
+    /// Whether the clocks of the server may be moved.
     pub clock: bool,
 }
 
 const CLOCK: Key<Flag> = Key {
     path: "test.clock",
     kind: Flag { default: false },
-    meaning: "For tests only: the clocks of this server may be moved (`muster serve --test-clock`), and the data directory keeps how far. Never set it for a directory with real devices: whoever moves its clock decides who is inactive. The start logs a warning.",
+    meaning: "For tests only: the clocks of this server may be moved (`muster serve --test-clock`), and the data directory records how far. Never set it for a directory with real devices: moving its clock makes devices inactive. The start logs a warning.",
 };
 
 impl TestConfig {

@@ -1,6 +1,6 @@
 //! The test clock: a Unix socket through which a test moves the clocks of a server.
 //!
-//! Only for a configuration with `[test] clock = true`. One line is one command, one line its answer:
+//! Only for a configuration with `[test] clock = true`. Each command and each answer is one line:
 //!
 //! ```text
 //! advance SECONDS   both clocks; answers once every device was swept at the new time
@@ -10,8 +10,9 @@
 //! error unknown command
 //! ```
 //!
-//! What the wall clock was moved is in the file TEST-CLOCK of the data directory, so a restart does not undo it. Owner:
-//! a thread of its own, one connection at a time; bounded by [`LINE_BYTES_MAX`]. It ends with the process.
+//! The file TEST-CLOCK of the data directory has how far the wall clock was moved, so a restart does not undo it. Owned
+//! by a separate thread, which serves one connection at a time and ends with the process; bounded by
+//! [`LINE_BYTES_MAX`].
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -37,10 +38,10 @@ const LINE_BYTES_MAX: u64 = 256;
 /// Time passes in slices of at most an hour, so that what is due within an advance comes in its order.
 const SLICE_MS: u64 = 60 * 60 * 1_000;
 
-/// The farthest that one command moves a clock: ten years.
+/// How far one command may move a clock: ten years.
 const SECONDS_MAX: u64 = 10 * 365 * 24 * 60 * 60;
 
-/// Connections that wait for the one before them.
+/// Connections that wait for the current one.
 const BACKLOG: i32 = 8;
 
 const FILE_NAME: &str = "TEST-CLOCK";
@@ -52,7 +53,7 @@ struct Moved {
     directory: PathBuf,
 }
 
-/// Binds the socket, for its owner alone. Replaces a socket that an earlier server has left.
+/// Binds the socket; only its owner can use it. Replaces a socket that an earlier server has left.
 pub(super) fn bind(path: &Path) -> Result<UnixListener, ServerError> {
     let bind = || {
         match fs::symlink_metadata(path) {
@@ -63,7 +64,7 @@ pub(super) fn bind(path: &Path) -> Result<UnixListener, ServerError> {
         }
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&SockAddr::unix(path)?)?;
-        // Nobody can connect before it listens.
+        // No client can connect before it listens.
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
@@ -71,7 +72,7 @@ pub(super) fn bind(path: &Path) -> Result<UnixListener, ServerError> {
     bind().map_err(|source| fault(path, source))
 }
 
-/// What the wall clock of this directory was moved in earlier runs, in milliseconds.
+/// How far the wall clock of this directory was moved in earlier runs, in milliseconds.
 pub(super) fn wall_shift_ms(directory: &Path) -> Result<i64, ServerError> {
     let path = directory.join(FILE_NAME);
     let read = || match fs::read_to_string(&path) {
@@ -113,7 +114,7 @@ fn fault(path: &Path, source: io::Error) -> ServerError {
     }
 }
 
-/// Answers commands until the other side ends.
+/// Answers commands until the client closes the connection.
 fn converse(mut stream: &UnixStream, moved: &Moved) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
@@ -150,7 +151,9 @@ impl Command {
         match words[..] {
             ["advance", word] => match u64::try_from(seconds(word)?) {
                 Ok(seconds) => Ok(Self::Advance(seconds * 1_000)),
-                Err(_) => Err("time does not go back, but for a leap of the wall clock".to_owned()),
+                Err(_) => {
+                    Err("time does not go back, except by a leap of the wall clock".to_owned())
+                }
             },
             ["leap", word] => Ok(Self::Leap(seconds(word)? * 1_000)),
             ["now"] => Ok(Self::Now),
@@ -184,16 +187,16 @@ impl Moved {
         Ok(self.time.state())
     }
 
-    /// Writes what the wall clock was moved. Not synced: a test that loses power starts over.
+    /// Writes how far the wall clock was moved. Not synced: a test that loses power starts over.
     fn keep(&self) -> Result<(), String> {
         let text = format!("wall_ms {}\n", self.time.wall_shift_ms());
         fs::write(self.directory.join(FILE_NAME), text)
             .map_err(|error| format!("cannot write {FILE_NAME}: {error}"))
     }
 
-    /// Waits until every shard has swept every device, and that is durable.
+    /// Waits until every shard has swept every device and the result is durable.
     fn sweep(&self) -> Result<(), String> {
-        let stopped = || "the server stops".to_owned();
+        let stopped = || "the server is stopping".to_owned();
         let mut swept = Vec::with_capacity(self.controls.len());
         for control in &self.controls {
             let (reply, done) = oneshot::channel();
@@ -255,9 +258,9 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
         }
         fs::remove_file(&path).unwrap();
-        fs::write(&path, "of somebody").unwrap();
+        fs::write(&path, "other data").unwrap();
         assert!(bind(&path).is_err());
-        assert_eq!(fs::read(&path).unwrap(), b"of somebody");
+        assert_eq!(fs::read(&path).unwrap(), b"other data");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tests of the rules of the service time: its cases one by one, then any sequence of readings.
+//! Tests of the rules of the service time: case by case, then with random sequences of readings.
 
 use proptest::prelude::*;
 
@@ -53,7 +53,7 @@ impl Machine {
         self.steering.observe(self.reading())
     }
 
-    /// Both clocks advance, with a reading every second; returns what was worth a line.
+    /// Both clocks advance, with a reading every second; returns the events.
     fn pass(&mut self, ms: u64) -> Vec<Event> {
         let mut events = Vec::new();
         for _ in 0..ms / SECOND {
@@ -68,12 +68,12 @@ impl Machine {
 fn stepped(ms: i64) -> Option<Event> {
     Some(Event::Stepped(Step {
         ms,
-        follows_in_ms: STANDS_MS,
+        follows_in_ms: FOLLOWED_AFTER_MS,
     }))
 }
 
 #[test]
-fn a_leap_that_does_not_stand_changes_nothing() {
+fn a_leap_that_does_not_last_changes_nothing() {
     let mut machine = Machine::new();
     let days = 8 * DAY as i64;
     assert_eq!(machine.leap(days), stepped(days));
@@ -81,7 +81,7 @@ fn a_leap_that_does_not_stand_changes_nothing() {
     let step = machine.steering.step(machine.reading()).unwrap();
     assert_eq!(
         (step.ms, step.follows_in_ms),
-        (days, STANDS_MS - 70 * SECOND)
+        (days, FOLLOWED_AFTER_MS - 70 * SECOND)
     );
     assert_eq!(machine.time_ms(), START_MS + 70 * SECOND);
     assert_eq!(machine.leap(-days), Some(Event::Returned));
@@ -92,15 +92,15 @@ fn a_leap_that_does_not_stand_changes_nothing() {
 }
 
 #[test]
-fn a_leap_that_stands_five_minutes_is_followed_in_either_direction() {
+fn a_leap_that_lasts_five_minutes_is_followed_in_either_direction() {
     for days in [8 * DAY as i64, -8 * DAY as i64] {
         let mut machine = Machine::new();
         machine.leap(days);
-        assert_eq!(machine.pass(STANDS_MS - SECOND), []);
+        assert_eq!(machine.pass(FOLLOWED_AFTER_MS - SECOND), []);
         let [Event::Followed(followed)] = machine.pass(SECOND)[..] else {
             panic!("it is followed");
         };
-        assert_eq!(followed.from.as_millis(), START_MS + STANDS_MS);
+        assert_eq!(followed.from.as_millis(), START_MS + FOLLOWED_AFTER_MS);
         assert_eq!(followed.to.as_millis(), machine.wall_ms);
         assert_eq!(machine.time_ms(), machine.wall_ms);
         assert_eq!(machine.steering.steps_back(), u64::from(days < 0));
@@ -163,12 +163,12 @@ fn the_service_time_outlives_a_restart() {
     let (minutes, day) = (5 * MINUTE, DAY);
     // The server was down for less than a day.
     assert_eq!(start(START_MS + day - 1, START_MS), (day - 1, None));
-    // The wall clock was put right by less than five minutes: T waits for it, or follows the step back.
+    // The wall clock was corrected by less than five minutes: T waits for it, or follows the step back.
     assert_eq!(start(START_MS, START_MS + 1_000), (1_000, None));
     let behind = -(minutes as i64 - 1);
     let found = start(START_MS, START_MS + minutes - 1);
     assert_eq!(found, (minutes - 1, stepped(behind)));
-    // Anything else is a step that nobody has confirmed.
+    // Anything else is an unconfirmed step.
     assert_eq!(start(START_MS + day, START_MS), (0, stepped(day as i64)));
     let found = start(START_MS, START_MS + minutes);
     assert_eq!(found, (minutes, stepped(-(minutes as i64))));
@@ -194,8 +194,8 @@ fn times_beyond_any_calendar_do_not_overflow() {
 fn readings() -> impl Strategy<Value = Vec<(u64, i64)>> {
     let passes = prop_oneof![
         0..3_000_u64,
-        0..STANDS_MS + 2_000,
-        Just(STANDS_MS),
+        0..FOLLOWED_AFTER_MS + 2_000,
+        Just(FOLLOWED_AFTER_MS),
         0..3 * DAY
     ];
     let days = 30 * DAY as i64;
@@ -212,7 +212,7 @@ fn readings() -> impl Strategy<Value = Vec<(u64, i64)>> {
 
 proptest! {
     /// T moves with the monotonic clock, at most 1 % faster or slower, and jumps only if every reading of the last five
-    /// minutes showed the same step; it is never earlier than before but for such a jump.
+    /// minutes showed the same step; only such a jump can take it back.
     #[test]
     fn time_moves_as_promised_whatever_the_readings(readings in readings()) {
         let mut machine = Machine::new();
@@ -229,11 +229,11 @@ proptest! {
                 prop_assert_eq!(followed.to.as_millis(), after);
                 prop_assert_eq!(after, machine.wall_ms);
                 let first = seen.iter().rposition(|(monotonic, _)| {
-                    monotonic + STANDS_MS <= machine.monotonic_ms
+                    monotonic + FOLLOWED_AFTER_MS <= machine.monotonic_ms
                 });
                 let first = first.expect("a step that was never seen before is followed");
-                for (_, stood) in &seen[first..] {
-                    prop_assert!(stood.abs_diff(offset) <= 2 * FOLLOWED_WITHIN_MS, "{seen:?}");
+                for (_, shown) in &seen[first..] {
+                    prop_assert!(shown.abs_diff(offset) <= 2 * FOLLOWED_WITHIN_MS, "{seen:?}");
                 }
                 let is_back = followed.to < followed.from;
                 prop_assert_eq!(machine.steering.steps_back(), steps_back + u64::from(is_back));

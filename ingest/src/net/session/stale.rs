@@ -1,12 +1,12 @@
 //! Which stale records the acks of a session list, so that a device learns the number at which it should continue.
 //!
-//! Owned by the session. Bounded by [`DEVICES_MAX`]. Empty, and without memory, until a record is stale.
+//! Owned by the session. Bounded by [`DEVICES_MAX`]. Allocates nothing until a record is stale.
 
 use muster_wire::limits::REJECTIONS_PER_ACK_MAX;
 use muster_wire::{DeviceId, Rejection, Stored};
 
-/// Devices of a session that are listed, each once for check-ins and once for inventory; 6 KiB. Enough for every device
-/// behind a small gateway; one of a large one, whose clock was wrong, repairs the others in its next sessions.
+/// Devices of a session that are listed, each once for check-ins and once for its inventory; 6 KiB. Enough for every
+/// device behind a small gateway; a large gateway learns of the others in its next sessions.
 const DEVICES_MAX: usize = 256;
 
 /// The stale records that a session has listed.
@@ -17,7 +17,7 @@ pub(super) struct StaleRecords {
 }
 
 impl StaleRecords {
-    /// Adds those of `stale` to the entries of an ack that it has room for and that were not listed before.
+    /// Adds to an ack the records of `stale` that were not listed before, as far as it has room.
     pub(super) fn list(&mut self, stale: &[Rejection], ack: &mut Vec<Rejection>) {
         for record in stale {
             if ack.len() >= REJECTIONS_PER_ACK_MAX || self.listed.len() >= DEVICES_MAX {

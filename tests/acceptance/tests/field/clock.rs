@@ -6,13 +6,13 @@ use crate::harness::*;
 
 const DAYS_8: i64 = 8 * 24 * 3600;
 
-/// How long a leap stands before it is followed.
-const STANDS: u64 = 300;
+/// How long a leap must last before it is followed.
+const FOLLOWED_AFTER: u64 = 300;
 
-/// What passes by itself in a test, in seconds.
+/// Time that may pass during a test, in seconds.
 const A_WHILE: f64 = 60.0;
 
-const STEPPED: &str = "the wall clock has stepped; nothing is evaluated by it until it has stood 5 minutes or POST /clock/confirm";
+const STEPPED: &str = "the wall clock has stepped; no device is evaluated by it until it has lasted 5 minutes or POST /clock/confirm";
 const RETURNED: &str = "the wall clock is back, its step had no effect";
 const FOLLOWED: &str = "the service time follows the step of the wall clock";
 
@@ -32,7 +32,7 @@ fn check_in(place: &Installation, server: &Server, numbers: std::ops::Range<u64>
     session.goodbye();
 }
 
-/// How many devices are active, and how many are inactive.
+/// The number of active and of inactive devices.
 #[track_caller]
 fn active_and_inactive(server: &Server) -> (u64, u64) {
     let sensor = server.ops.total()["sensor"].clone();
@@ -47,7 +47,7 @@ fn clock(server: &Server) -> Value {
     serde_json::from_str(&body).expect("an answer is JSON")
 }
 
-/// Orders that the step be followed.
+/// Confirms the step.
 #[track_caller]
 fn confirm(server: &Server) -> (u16, Value) {
     let (status, body) = server.ops.post("/clock/confirm");
@@ -78,7 +78,7 @@ fn has_no_time_in_the_future(server: &Server, number: u64) {
     }
 }
 
-/// How often the log has a message.
+/// How many times the log has a message.
 fn logged(server: &Server, message: &str) -> usize {
     let log = server.log();
     log.iter().filter(|line| line["message"] == message).count()
@@ -122,7 +122,7 @@ fn x4_a_leap_that_comes_back_changes_nothing() {
     server.ops.recount_is_verified();
 
     test_clock.leap(-DAYS_8);
-    test_clock.advance(2 * STANDS);
+    test_clock.advance(2 * FOLLOWED_AFTER);
     assert_eq!(server.ops.cells(), cells);
     assert_eq!(active_and_inactive(&server), (DEVICES, 0));
     (0..DEVICES).for_each(|number| has_no_time_in_the_future(&server, number));
@@ -138,12 +138,12 @@ fn x4_a_leap_that_comes_back_changes_nothing() {
 /// future after the next check-in; step logged, metric; no mass verdict on an unconfirmed leap. Here: the leap stands,
 /// then comes back, and that stands too.
 #[test]
-fn x4_a_leap_that_stands_is_followed_and_so_is_the_way_back() {
+fn x4_a_leap_that_lasts_is_followed_and_so_is_the_way_back() {
     let place = Installation::new();
     let (server, test_clock) = place.start_with_clock();
     check_in(&place, &server, 0..DEVICES, 1);
     test_clock.leap(DAYS_8);
-    let ahead = test_clock.advance(STANDS);
+    let ahead = test_clock.advance(FOLLOWED_AFTER);
     assert_eq!(ahead.step, 0.0);
     assert!((ahead.time - ahead.wall).abs() < 0.1, "{ahead:?}");
     assert_eq!(
@@ -160,7 +160,7 @@ fn x4_a_leap_that_stands_is_followed_and_so_is_the_way_back() {
     let waiting = test_clock.now();
     assert_eq!(waiting.step.round(), -DAYS_8 as f64);
     assert_eq!(active_and_inactive(&server), (10, DEVICES - 10));
-    let back = test_clock.advance(STANDS);
+    let back = test_clock.advance(FOLLOWED_AFTER);
     assert!(back.time < waiting.time && back.step == 0.0, "{back:?}");
     assert_eq!(active_and_inactive(&server), (DEVICES, 0));
     server.ops.recount_is_verified();
@@ -200,9 +200,9 @@ fn x4_a_restart_confirms_no_leap() {
         (0..DEVICES).for_each(|number| has_no_time_in_the_future(&server, number));
         server.ops.recount_is_verified();
         if is_last {
-            // Time stood still while no server ran, so the clocks may be some seconds apart: a step of its own.
+            // Time stopped while no server ran, so the clocks may be some seconds apart, which is another step.
             test_clock.leap(-DAYS_8);
-            let right = test_clock.advance(2 * STANDS);
+            let right = test_clock.advance(2 * FOLLOWED_AFTER);
             assert_eq!(right.step, 0.0);
             assert_eq!(active_and_inactive(&server), (DEVICES, 0));
             server.stop();
@@ -225,7 +225,7 @@ fn x4_an_operator_confirms_a_leap() {
     test_clock.leap(DAYS_8);
     let shown = clock(&server);
     assert_ne!(shown["time"], shown["wall"]);
-    assert!(shown["step"]["follows_in_seconds"].as_u64() <= Some(STANDS));
+    assert!(shown["step"]["follows_in_seconds"].as_u64() <= Some(FOLLOWED_AFTER));
     let (status, answer) = confirm(&server);
     assert_eq!(status, 200, "{answer}");
     let day = |time: &Value| time.as_str().map(|text| text[..10].to_owned());

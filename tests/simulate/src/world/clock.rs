@@ -1,6 +1,6 @@
-//! Steps of the wall clock: leaps that come back, stand or are confirmed by an operator.
+//! Steps of the wall clock: leaps that come back, last, or are confirmed by an operator.
 //!
-//! They have random numbers of their own, so that the other events of a seed stay what they were.
+//! They have a separate stream of random numbers, so that they do not change the other events of a seed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use muster_testkit::random::Random;
 
 use super::World;
 
-/// The stream of random numbers of a seed that is the clock's.
+/// The stream of random numbers for the clock.
 const STREAM: u64 = 2;
 
 /// The wall clock of a run.
@@ -59,7 +59,7 @@ impl World {
                 let numbers = [("ms", milliseconds), ("back", u64::from(is_back))];
                 self.trace.record("clock step", 0, &numbers);
                 self.time.set_wall(Timestamp::from_millis(wall_ms));
-                // So that many of them stand.
+                // So that many of them last.
                 if random.below(2) == 0 {
                     self.advance_time(Duration::from_secs(301));
                 }
