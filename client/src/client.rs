@@ -58,7 +58,7 @@ impl Drop for DriverTask {
     }
 }
 
-/// The records that the server rejected, in the order of its acks, and the stale ones for which it tells the stored
+/// The records that the server rejected, in the order of its acks, and the stale ones that it lists with the stored
 /// number ([`Rejection::is_stale`]); see [`Client::take_rejections`].
 #[derive(Debug)]
 pub struct Rejections(mpsc::Receiver<Rejection>);
@@ -238,10 +238,10 @@ impl Client {
         ProgressWatch(self.status.clone())
     }
 
-    /// The seq of the device's next check-in, which without the server's word would be `own`: one more than its last. If
-    /// an ack has told that the device is behind, it is at least the stored seq + 1; if the device was too far ahead, it
-    /// is the stored seq + 1. The device stores the result as its last seq. Call it for a check-in that is made now; never
-    /// send an earlier one again under another seq.
+    /// The seq of the device's next check-in. `own` is the device's own choice: one more than its last seq. If an ack
+    /// showed that the device is behind, the result is at least the stored seq + 1; if it showed that the device is too
+    /// far ahead, the result is the stored seq + 1. The device stores the result as its last seq. Call it for a
+    /// check-in that is read from the device now; never send an earlier one again under another seq.
     pub fn next_seq(&self, device_id: DeviceId, own: u64) -> u64 {
         self.stored_seqs.next(device_id, own)
     }

@@ -38,7 +38,7 @@ pub(crate) struct FirstFlight {
     pub(crate) check_in: Option<Bytes>,
     /// Whether Goodbye follows, because there is nothing else to send.
     pub(crate) goodbye: bool,
-    /// Whether nothing may be early data.
+    /// Whether early data is forbidden.
     pub(crate) waits_for_handshake: bool,
 }
 
@@ -104,7 +104,7 @@ impl Dialler {
                 }
                 (quic, stream)
             }
-            // There is no session to resume, it does not allow early data, or we do not want it.
+            // No session can be resumed, the session does not allow early data, or early data is not wanted.
             Err(connecting) => {
                 let quic = connecting.await?;
                 let stream = open_stream(&quic, &bytes, finish).await?;

@@ -56,16 +56,17 @@ impl Connector {
         Client::start(self.dialler.clone(), &self.config, stored_seqs).await
     }
 
-    /// The seq of the device's next check-in; see [`Client::next_seq`]. It knows what all connections of this connector
-    /// and of its clones were told.
+    /// The seq of the device's next check-in; see [`Client::next_seq`]. It covers all connections of this connector and
+    /// of its clones.
     pub fn next_seq(&self, device_id: DeviceId, own: u64) -> u64 {
         self.stored_seqs.next(device_id, own)
     }
 
     /// Connects, sends one frame of check-ins, waits until every record is durable or rejected, and closes the
     /// connection. Reconnects if the connection is lost, like a [`Client`]. The returned progress counts rejected
-    /// records; use a [`Client`] to receive the reasons. If a check-in was stale, [`Connector::next_seq`] knows the stored
-    /// seq, at the latest after the next one, which is then sent without early data: a server tells nothing in that.
+    /// records; use a [`Client`] to receive the reasons. If a check-in was stale, [`Connector::next_seq`] knows the
+    /// stored seq, at the latest after the next call, which then uses no early data: a server does not list stale
+    /// records in a session that began with early data.
     ///
     /// ```no_run
     /// use muster_client::{ClientConfig, ClientError, Connector, Endpoint, Pem};
@@ -87,7 +88,7 @@ impl Connector {
     pub async fn check_in_once(&self, records: &[CheckInRecord]) -> Result<Progress, ClientError> {
         let mut window = Window::new(self.config.window_frames);
         window.push(check_ins_frame(records)?);
-        // No more frames follow, and nobody receives the rejections.
+        // No more frames follow, and no receiver exists for the rejections.
         let (_, frames) = mpsc::channel(1);
         let (rejections, _) = mpsc::channel(1);
         let (status_sender, status) = watch::channel(Status::default());

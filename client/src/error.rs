@@ -10,7 +10,7 @@ use quinn::ConnectionError;
 
 use crate::window::AckError;
 
-/// Why a client has ended or a call failed. The comment of each variant says who has to fix it.
+/// Why a client ended or a call failed. The comment on each variant says who must act.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
     /// The configuration has an invalid value. To be fixed in the configuration of the client.
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn tls_alerts_are_distinguished_from_other_transport_errors() {
         assert_eq!(tls_alert(0x100 + 48), Some(48));
-        assert_eq!(tls_alert(0x100 + 80), None, "internal error of the peer");
+        assert_eq!(tls_alert(0x100 + 80), None, "internal error of the server");
         assert_eq!(tls_alert(0x2), None, "connection refused");
         assert_eq!(tls_alert(0x200), None);
     }

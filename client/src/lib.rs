@@ -53,12 +53,12 @@
 //!   [`ClientError`] that says what to do.
 //!
 //! # Sequence numbers
-//! A device numbers its check-ins, and asks [`Client::next_seq`] (or [`Connector::next_seq`]) before it makes the next
-//! one: if the server has told that the device's numbers are behind or too far ahead, it continues after the stored one.
-//! What is still to be sent for the device and would be refused is dropped; a check-in that was read before must never be
-//! sent under a new number, because it may not be the state of the device any more. A gateway that does not number the
-//! check-ins itself reads the stored number from [`muster_wire::Rejection::stored`] of its [`Rejections`], and tells its
-//! device.
+//! A device numbers its check-ins, and calls [`Client::next_seq`] (or [`Connector::next_seq`]) before it creates the
+//! next one: if the server has reported that the seqs of the device are behind or too far ahead, the result continues
+//! after the stored seq. Unsent check-ins of the device that would be refused are dropped. A check-in that was read
+//! earlier must never be sent under a new seq, because it may no longer be the state of the device. A gateway that does
+//! not number the check-ins itself reads the stored seq from [`muster_wire::Rejection::stored`] of its [`Rejections`],
+//! and passes it to the device.
 //!
 //! # Limits
 //! The client stores nothing: frames that are unacknowledged when the process ends are lost. A device that must not

@@ -67,7 +67,8 @@ impl Outbox {
         match frame {
             Some(frame) => {
                 self.window.push(frame);
-                // Does not notify watchers: nobody waits for this number, and every frame would wake them once more.
+                // Does not notify watchers: no watcher waits for this number, and every frame would wake them once
+                // more.
                 self.status.send_if_modified(|status| {
                     status.progress.frames_submitted += 1;
                     false
@@ -83,7 +84,7 @@ impl Outbox {
         FirstFlight {
             goodbye: self.is_closing && check_in.is_some() && self.window.len() == 1,
             check_in,
-            waits_for_handshake: self.stored_seqs.asks(),
+            waits_for_handshake: self.stored_seqs.waits_for_handshake(),
         }
     }
 
@@ -95,8 +96,9 @@ impl Outbox {
         }
         self.stored_seqs.note(&ack.rejections);
         if added.accepted + added.stale > 0 {
-            let is_told = ack.rejections.iter().any(Rejection::is_stale);
-            self.stored_seqs.ask(added.stale > 0 && !is_told);
+            let is_listed = ack.rejections.iter().any(Rejection::is_stale);
+            self.stored_seqs
+                .wait_for_handshake(added.stale > 0 && !is_listed);
         }
         let (mut frames_acked, mut frames_dropped) = (added.frames, 0);
         for entry in ack.rejections.iter().filter(|one| one.stored.is_some()) {

@@ -1,8 +1,9 @@
-//! What the server has told about the seqs that it has stored, so that a device continues after them.
+//! The stored seqs that the server has reported in its acks, so that a device continues after them.
 //!
 //! Purpose: a device whose seq went back (a restored disk, a reset counter) or far ahead (a wrong clock) repairs itself
 //! with the next check-in. Owner: a client, or a connector and all its clients. Bounds: [`DEVICES_MAX`] devices, each
-//! forgotten when the device asks. What it does not do: renumber a check-in that was read before; it is dropped.
+//! forgotten when its next seq is requested. What it does not do: renumber a check-in that was read before; it is
+//! dropped.
 
 use std::{
     collections::HashMap,
@@ -17,63 +18,65 @@ use muster_wire::{
     limits::{CHECK_IN_BYTES, HEADER_BYTES},
 };
 
-/// Devices behind one client that can be told; further ones are only in [`crate::Rejections`].
+/// Maximum number of devices behind one client; further ones are only in [`crate::Rejections`].
 const DEVICES_MAX: usize = 4096;
 
-/// What the server has told of one device.
+/// What the server has reported of one device.
 #[derive(Debug, Clone, Copy)]
-struct Told {
+struct StoredSeq {
     stored: u64,
-    /// Whether the device was too far ahead, so that its own numbers are of no use.
+    /// Whether the device was too far ahead, so that its own next seq must not be used.
     is_ahead: bool,
 }
 
 /// Shared by the tasks of a client and its handle.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StoredSeqs {
-    told: Arc<Mutex<HashMap<DeviceId, Told>>>,
-    /// Whether check-ins were stale without a word: the server tells nothing in early data.
-    asks: Arc<AtomicBool>,
+    by_device: Arc<Mutex<HashMap<DeviceId, StoredSeq>>>,
+    /// Whether check-ins were stale and not listed, because the session began with early data.
+    waits_for_handshake: Arc<AtomicBool>,
 }
 
 impl StoredSeqs {
-    /// Remembers what an ack tells of the seqs of devices.
+    /// Remembers the stored seqs in the entries of an ack.
     pub(crate) fn note(&self, entries: &[Rejection]) {
         for entry in entries {
             let Some(Stored::Seq(stored)) = entry.stored else {
                 continue;
             };
             let is_ahead = !entry.is_stale();
-            let mut told = self.lock();
-            if told.len() < DEVICES_MAX || told.contains_key(&entry.device_id) {
-                told.insert(entry.device_id, Told { stored, is_ahead });
+            let mut known = self.lock();
+            if known.len() < DEVICES_MAX || known.contains_key(&entry.device_id) {
+                known.insert(entry.device_id, StoredSeq { stored, is_ahead });
             }
         }
     }
 
-    /// The seq of the next check-in of a device, which would number it `own`. Forgets what the server told.
+    /// The seq of the next check-in of a device, which would itself use `own`. Forgets the stored seq.
     pub(crate) fn next(&self, device_id: DeviceId, own: u64) -> u64 {
         match self.lock().remove(&device_id) {
             None => own,
-            Some(told) if told.is_ahead => told.stored.saturating_add(1),
-            Some(told) => own.max(told.stored.saturating_add(1)),
+            Some(known) if known.is_ahead => known.stored.saturating_add(1),
+            Some(known) => own.max(known.stored.saturating_add(1)),
         }
     }
 
-    /// Sets whether the next connection shall wait for the handshake, after which the server tells what it has stored.
-    pub(crate) fn ask(&self, asks: bool) {
+    /// Sets whether the next connection waits for the handshake, so that the server lists the stored seqs.
+    pub(crate) fn wait_for_handshake(&self, waits: bool) {
         // Relaxed: a hint for the next connection.
-        self.asks.store(asks, Ordering::Relaxed);
+        self.waits_for_handshake.store(waits, Ordering::Relaxed);
     }
 
-    /// Whether the next connection shall wait for the handshake.
-    pub(crate) fn asks(&self) -> bool {
-        self.asks.load(Ordering::Relaxed)
+    /// Whether the next connection waits for the handshake.
+    pub(crate) fn waits_for_handshake(&self) -> bool {
+        self.waits_for_handshake.load(Ordering::Relaxed)
     }
 
     /// Nothing panics while it is locked.
-    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, StoredSeq>> {
+        self.by_device
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! TLS 1.3 only, with an explicit crypto provider. The server must have a certificate of the configured CA, and the
 //! client sends its own. A resumed session skips both: neither side verifies or signs anything. Sessions belong to one
-//! configuration, hence to one identity and one CA, and are kept in memory only. Early data is sent only to a server
+//! configuration, and so to one identity and one CA, and are kept in memory only. Early data is sent only to a server
 //! that issued a ticket for it; such a server accepts every ticket once.
 
 use std::{fs, sync::Arc};
