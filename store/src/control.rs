@@ -1,8 +1,8 @@
 //! Control objects: tenants, policy sets and the control log. Written rarely, each with its own sync, from any thread.
 //!
-//! A call returns once its object is durable, hence before a journal value can refer to it. At most 65,536 tenants;
-//! policy sets and entries are not deleted, and whoever appends entries bounds their number. Their bytes belong to the
-//! engine and the control plane.
+//! A call returns once its object is durable, so before a journal value can refer to it. At most 65,536 tenants; policy
+//! sets and entries are not deleted, and the caller bounds the number of entries. Their bytes belong to the engine and
+//! the control plane.
 
 use std::sync::PoisonError;
 

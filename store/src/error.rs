@@ -219,7 +219,7 @@ pub enum WriteError {
         /// The revision.
         revision: Revision,
     },
-    /// The control log has no gap. The caller decides anew, on the state of the latest revision.
+    /// The control log has no gap. The caller decides again, on the state of the latest revision.
     #[error("revision {revision} cannot be appended after revision {latest}")]
     NotTheNextRevision {
         /// The revision.

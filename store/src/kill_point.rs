@@ -2,7 +2,7 @@
 //! as SIGKILL does, so that a crash loop covers every state that a crash can leave.
 //!
 //! With the feature `failpoints`, off by default, the `fail` crate configures each point. Without it a kill point is an
-//! empty function that is compiled away. No state of its own.
+//! empty function that is compiled away. Has no state.
 
 use crate::commit::{CheckpointMark, Commit};
 

@@ -254,7 +254,7 @@ impl<'a> StoreView<'a> {
         })
     }
 
-    /// What has the highest revision of a range of keys.
+    /// The value with the highest revision in a range of keys.
     fn latest_in(&self, range: &KeyRange) -> Result<Option<(Revision, Vec<u8>)>, ReadError> {
         let keyspace = Keyspace::Control;
         let Some((key, stored)) = self.reads.last(keyspace, &range.first, &range.end)? else {

@@ -29,8 +29,8 @@ const VALUE_OVERHEAD_BYTES: usize = 64;
 /// Milliseconds of the service time between two clock records. Recovery and recount allow for it ([`ClockRecord`]).
 const CLOCK_EVERY_MS: u64 = 1_000;
 
-/// The same while there is nothing else to write: then a record costs a sync of its own. Small beside the day after
-/// which a start takes the time since the last record for a step of the wall clock.
+/// The same while there is nothing else to write: then a record costs a separate sync. Small beside the day after which
+/// a start takes the time since the last record for a step of the wall clock.
 const CLOCK_EVERY_IDLE_MS: u64 = 60 * 60 * 1_000;
 
 /// The only writer of a store, created by [`Store::recover`](crate::Store::recover).

@@ -1,7 +1,7 @@
 //! Cells: the number of devices for each tenant and combination of facets, from which every count is read (design D20).
 //!
 //! Derived from the device records and kept in memory only: a recovery counts the records. A device is in exactly one
-//! cell, a cell exists while a device is in it, so there are never more cells than devices, and no device waits for
+//! cell, a cell exists while a device is in it, so cells never outnumber devices, and no device is rejected for want of
 //! one. Owned by the shard. A table that has grown keeps its memory, so entering and leaving do not allocate.
 
 use std::hash::{BuildHasher, Hasher};
@@ -16,13 +16,13 @@ use crate::ids::TenantIndex;
 /// What all devices of a cell have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
-    /// Whose devices.
+    /// The tenant of the devices.
     pub tenant: TenantIndex,
     /// Their facets.
     pub facets: FacetWord,
 }
 
-/// A cell with its count: 16 bytes, which a pair of key and count would not be.
+/// A cell with its count: 16 bytes, where a pair of key and count takes 24.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     facets: FacetWord,
@@ -64,7 +64,7 @@ impl CellTable {
         }
     }
 
-    /// One device more in this cell.
+    /// Adds a device to this cell.
     pub(crate) fn enter(&mut self, key: CellKey) {
         let Self {
             cells,
@@ -93,14 +93,14 @@ impl CellTable {
         }
     }
 
-    /// One device less in this cell, which ends with its last device. To leave a cell that does not exist is a broken
-    /// invariant, never bad input.
+    /// Removes a device from this cell, and with the last device the cell. To leave a cell that does not exist is a
+    /// broken invariant, never bad input.
     pub(crate) fn leave(&mut self, key: CellKey) {
         let hash = hash_of(&self.hash, key);
         let mut cell = self
             .cells
             .find_entry(hash, |cell| cell.key() == key)
-            .expect("a device left a cell that holds none");
+            .expect("a device left a cell without devices");
         if cell.get().devices > 1 {
             cell.get_mut().devices -= 1;
         } else {
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(table.of_tenants(), [1, 0]);
     }
 
-    /// The hot path may not allocate, whatever states devices walk through.
+    /// The hot path must not allocate, whatever states devices pass through.
     #[test]
     fn a_table_grows_with_its_cells_and_not_with_moves() {
         let mut table = CellTable::new(7);
@@ -176,11 +176,11 @@ mod tests {
             capacity = capacity.max(table.cells.capacity());
         }
         assert_eq!(table.iter().count(), 1000);
-        assert!(growths <= 1, "{growths}: once, for the cells that went");
+        assert!(growths <= 1, "{growths}: once, for the removed cells");
     }
 
     #[test]
-    #[should_panic(expected = "holds none")]
+    #[should_panic(expected = "without devices")]
     fn leaving_an_empty_cell_is_a_broken_invariant() {
         CellTable::new(7).leave(key(0, 1));
     }

@@ -1,6 +1,6 @@
 //! The state kept per device: a hot record of one cache line, and a cold one of what check-ins do not read (design D21).
 //!
-//! Plain values. The slab keeps both in the same slot, each in an array of its own.
+//! Plain values. The slab keeps both in the same slot, each in a separate array.
 
 use muster_wire::{DeviceId, Flags};
 
@@ -128,7 +128,7 @@ impl DeviceRecord {
     }
 }
 
-/// What a device has besides its [`DeviceRecord`]: facts that a check-in neither changes nor, as a rule, reads.
+/// The state of a device beside its [`DeviceRecord`]: facts that a check-in does not change and usually does not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ColdRecord {
     /// Highest accepted inventory revision; 0 before the first inventory.

@@ -69,8 +69,8 @@ pub struct Effects {
     /// The same in seconds since the epoch, as in records.
     pub(crate) now: u32,
     pub(crate) numbers_max: NumbersMax,
-    /// What is stored of the device whose record was found stale or ahead last. Here instead of in the verdict, which
-    /// every check-in returns.
+    /// The stored number of the device whose record was last found stale or too far ahead. Here instead of in the
+    /// verdict, which every check-in returns.
     pub(crate) stored: Option<Stored>,
     pub(crate) journal: JournalBuffer,
     /// Inventories accepted in this batch.

@@ -41,7 +41,8 @@ impl Field {
     }
 }
 
-// The lowest bits are the codes of a check-in, as `CheckInRecord::codes` has them, to be compared at once.
+// The lowest bits are the codes of a check-in, as `CheckInRecord::codes` has them, so that one comparison covers all of
+// them.
 const RISK: Field = Field { shift: 0, bits: 8 };
 const PARTNER: Field = Field::after(&RISK, 8);
 const ONBOARDING: Field = Field::after(&PARTNER, 8);
@@ -60,7 +61,7 @@ const _: () = assert!(Compliance::ALL.len() <= 1 << COMPLIANCE.bits);
 const _: () = assert!(ThreatSetting::ALL.len() <= 1 << THREAT_SETTING.bits);
 const _: () = assert!(THREAT_SETTING.shift + THREAT_SETTING.bits <= 53);
 
-/// How many combinations of facets devices of one tenant can have, and so its cells: all that they can report, with the
+/// Maximum number of combinations of facets, and so of cells, of one tenant: all that its devices can report, with the
 /// sensor states that R17 can give: 5 while onboarded, 4 afterwards, 1 before.
 pub const COMBINATIONS_MAX: usize = Risk::ALL.len()
     * PartnerThreatState::ALL.len()

@@ -1,12 +1,12 @@
 //! From (tenant, device id) to the slot of a device.
 //!
-//! Holds slots only; the key is compared in the record itself, so the index costs about 5 bytes a
-//! device. Device ids come from outside, so the hash is keyed with a seed that only this process knows.
+//! Holds slots only; the key is compared in the record itself, so the index costs about 5 bytes per device. Device ids
+//! come from outside, so the hash is keyed with a seed that only this process knows.
 //!
-//! A hash table that is full moves all of its entries, and reads the record of each for it. So there are many small
-//! ones, each grows by itself, and a check-in waits for one of them at most, not until all devices are moved. Tables get
-//! unequal shares of the devices, the largest twice that of the smallest: equal ones would all be full at the same time,
-//! and a fleet that enrols would wait for all of them after all.
+//! A hash table that is full moves all of its entries when it grows, and reads the record of each. So the index has
+//! many small tables that grow separately: a check-in waits for the growth of at most one of them. The tables get
+//! unequal shares of the devices, the largest twice that of the smallest: equal tables would all grow at the same time,
+//! and the check-ins of an enrolling fleet would wait for all of them.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -18,16 +18,16 @@ use crate::device::DeviceRecord;
 use crate::ids::{SlotIndex, TenantIndex};
 use crate::slab::DeviceSlab;
 
-/// How many: a table has some 1,200 entries when 10 M devices are on 128 shards, and 80,000 when they are on two.
+/// Number of tables: one has about 1,200 entries when 10 M devices are on 128 shards, and 80,000 when they are on two.
 pub const INDEX_TABLES: usize = 64;
 
-/// Of so many parts of all hashes each table has some.
+/// The hashes are divided into this many parts, of which each table has some.
 const PARTS: usize = 4096;
 
 /// The table of each part.
 static TABLE_OF_PART: [u8; PARTS] = tables_of_parts();
 
-/// Table `n` gets a share of 64 + n: each step of growth of one comes a while after that of the next larger one.
+/// Table `n` gets a share of 64 + n: it grows some time after the next larger one.
 const fn tables_of_parts() -> [u8; PARTS] {
     let all = share_below(INDEX_TABLES);
     let mut tables = [0; PARTS];
@@ -62,7 +62,7 @@ impl DeviceIndex {
         }
     }
 
-    /// The hash under which a device is kept.
+    /// The hash of a device.
     pub(crate) fn hash(&self, tenant: TenantIndex, device: &DeviceId) -> u64 {
         hash_device(&self.hash, tenant, device)
     }
@@ -84,12 +84,12 @@ impl DeviceIndex {
         self.tables.iter().map(HashTable::len).sum()
     }
 
-    /// A slot that a device with this hash may have; seldom the wrong one.
+    /// A slot that a device with this hash may have; rarely the wrong one.
     pub(crate) fn candidate(&self, hash: u64) -> Option<SlotIndex> {
         self.tables[table_of(hash)].find(hash, |_| true).copied()
     }
 
-    /// Makes room for so many devices in all, so that filling the index moves next to nothing.
+    /// Reserves room for this many devices in total, so that filling the index moves almost no entries.
     pub(crate) fn reserve(&mut self, devices: usize, slab: &DeviceSlab) {
         let Self {
             tables,
@@ -101,7 +101,7 @@ impl DeviceIndex {
         }
     }
 
-    /// Adds the slot of a device, unless the index has it already; says whether it was new.
+    /// Adds the slot of a device, unless the index has it already; returns whether it was new.
     pub(crate) fn insert_new(
         &mut self,
         hash: u64,
@@ -134,7 +134,7 @@ impl DeviceIndex {
         slots.insert_unique(hash, slot, |slot| hash_of(state, slab.get(*slot)));
     }
 
-    /// Forgets a slot, which nothing but damage does.
+    /// Removes a slot, to inject a fault.
     #[cfg(test)]
     pub(crate) fn remove(&mut self, hash: u64, slot: SlotIndex) {
         if let Ok(entry) = self.tables[table_of(hash)].find_entry(hash, |found| *found == slot) {
@@ -143,7 +143,8 @@ impl DeviceIndex {
     }
 }
 
-/// Entries that this table has at most when there are so many devices, but for a chance of one in a billion.
+/// Maximum number of entries of this table with this many devices, which it exceeds with a probability of one in a
+/// billion.
 pub fn index_table_entries(table: usize, devices: usize) -> usize {
     let parts = TABLE_OF_PART.iter().filter(|of| usize::from(**of) == table);
     let mean = (devices * parts.count()).div_ceil(PARTS);
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
     use crate::device::ColdRecord;
 
-    /// The memory bound of the server counts on it.
+    /// The memory bound of the server depends on it.
     #[test]
     fn devices_spread_over_the_tables() {
         const DEVICES: u32 = 100_000;
@@ -202,7 +203,7 @@ mod tests {
         assert!((1.7..2.3).contains(&(last / first)), "{first}, {last}");
     }
 
-    /// While a fleet doubles, every table grows once, and no sixteenth of that time sees more than an eighth of them.
+    /// While a fleet doubles, every table grows once, and at most an eighth of them in a sixteenth of that time.
     #[test]
     fn tables_do_not_grow_all_at_the_same_time() {
         const HALF: usize = 200_000;
@@ -227,7 +228,7 @@ mod tests {
         let mut all = 0;
         let mut next = HALF;
         for sixteenth in 1..=16_i32 {
-            // Equal in the logarithm, as growth is.
+            // Equal steps of the logarithm, because growth is exponential.
             let end = (HALF as f64 * 2_f64.powf(f64::from(sixteenth) / 16.0)) as usize;
             let grown = (next..end)
                 .filter(|number| add(&mut index, *number))

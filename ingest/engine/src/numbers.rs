@@ -1,8 +1,8 @@
 //! How far ahead the numbers of a device, its seq and its inventory revision, may be.
 //!
-//! A device numbers its records itself. Without a bound, one number from a wrong clock would make everything that follows
-//! stale for ever. The bound is judged once, when a record arrives: a replay takes what was accepted. Plain values, read
-//! on the hot path.
+//! A device numbers its records itself. Without a bound, one number from a wrong clock would make everything that
+//! follows stale forever. The bound is checked once, when a record arrives: a replay accepts what was accepted then.
+//! Plain values, read on the hot path.
 
 use crate::time::Timestamp;
 
@@ -23,7 +23,7 @@ pub(crate) struct NumbersMax {
 }
 
 impl NumbersMax {
-    /// No bound: what a journal has was accepted.
+    /// No bound, for a replay: everything in a journal was accepted.
     pub(crate) const NONE: Self = Self {
         seq: u64::MAX,
         revision: u32::MAX,

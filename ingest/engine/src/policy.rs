@@ -1,8 +1,8 @@
-//! The policy set: what every tenant demands, as one immutable snapshot with a revision.
+//! The policy set: what every tenant requires, as one immutable snapshot with a revision.
 //!
-//! A shard journals the revision it switches to; the store keeps each revision's bytes, so a replay
-//! judges every event by the rules that were in force (design D4). A tenant has one threat threshold a
-//! platform, compiled from its objects; full policies extend [`TenantPolicy`] and its encoding.
+//! A shard journals the revision it switches to; the store keeps each revision's bytes, so a replay evaluates every
+//! event by the rules that were in force (design D4). A tenant has one threat threshold per platform, compiled from its
+//! objects; full policies extend [`TenantPolicy`] and its encoding.
 
 use muster_wire::Platform;
 
@@ -12,13 +12,13 @@ use crate::rules::RULES_VERSION;
 use crate::rules::sensor::SensorLimits;
 use crate::rules::threat::{Threshold, platform_has_threshold};
 
-/// How many platforms the wire knows.
+/// Number of platforms in the wire format.
 const PLATFORMS: usize = Platform::ALL.len();
 
 /// Version of [`PolicySet::encode`].
 const ENCODING: u8 = 1;
 
-/// What one tenant demands of its devices.
+/// What one tenant requires of its devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantPolicy {
     /// R7 row 4: a device without an applicable policy counts as noncompliant.
@@ -32,7 +32,7 @@ pub struct TenantPolicy {
 }
 
 impl Default for TenantPolicy {
-    /// That of a tenant without objects: no threshold on any platform, devices created.
+    /// The policy of a tenant without objects: no threshold on any platform, unknown devices are created.
     fn default() -> Self {
         Self {
             secure_by_default: false,
@@ -61,7 +61,7 @@ impl TenantPolicy {
         }
     }
 
-    /// Sets whether devices of a platform are blocked while nothing is known of their threats.
+    /// Sets whether devices of a platform are blocked while their threat data is missing.
     pub fn set_blocked_on_missing(&mut self, platform: Platform, blocked: bool) {
         if platform_has_threshold(platform) {
             self.blocked_on_missing[platform.index()] = blocked;
@@ -73,7 +73,7 @@ impl TenantPolicy {
         self.threshold[platform.index()]
     }
 
-    /// Whether devices of a platform are blocked while nothing is known of their threats.
+    /// Whether devices of a platform are blocked while their threat data is missing.
     pub fn blocked_on_missing(&self, platform: Platform) -> bool {
         self.blocked_on_missing[platform.index()]
     }

@@ -5,8 +5,8 @@
 //! ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them durable before it acknowledges. Bounded
 //! by [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
 //!
-//! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (a chunk of records
-//! per 8,192 devices) and while there are more cells than ever before.
+//! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (a chunk of
+//! records per 8,192 devices) and while the number of cells exceeds its previous maximum.
 
 mod apply;
 mod audit;
@@ -86,7 +86,7 @@ impl Shard {
     }
 
     /// Opens a batch: clears `effects` and sets the receive time of all events in it. It may be before that of the last
-    /// batch: the clock was set back.
+    /// batch, if the clock was set back.
     pub fn begin(&self, now: Timestamp, effects: &mut Effects) {
         effects.clear();
         effects.time = now;

@@ -112,7 +112,7 @@ pub(crate) type PageRecords<'a> = (
     &'a [ColdRecord; PAGE_RECORDS],
 );
 
-/// Allocated on the heap from the start, because a chunk is too large for a stack.
+/// Allocated on the heap directly, because a chunk is too large for a stack.
 fn empty_chunk<R: Clone + Default>() -> Box<Chunk<R>> {
     let records = vec![R::default(); CHUNK_RECORDS].into_boxed_slice();
     let chunk = records.try_into().ok();

@@ -51,13 +51,13 @@ fn family_options(keyspace: Keyspace, config: &StoreConfig, cache: &Cache) -> Op
 fn journal_options(options: &mut Options, table: &mut BlockBasedOptions, config: &StoreConfig) {
     // Values are dense binary, written once and read only by recovery.
     options.set_compression_type(DBCompressionType::None);
-    // Values trimmed while in the memtable never reach a file. Also about the size of a file, hence the unit that trim
+    // Values trimmed while in the memtable never reach a file. Also about the size of a file, and so the unit that trim
     // drops, and the obsolete bytes that may remain below the trim point.
     options.set_write_buffer_size(config.journal_memtable_bytes);
     options.set_max_write_buffer_number(config::JOURNAL_MEMTABLES as i32);
     // Trim drops whole files, which RocksDB does on level 1 and above, never on level 0. Log sequence numbers only
     // grow, so files do not overlap, and moving one from level 0 to level 1 is a manifest edit without a rewrite (a
-    // trivial move). Hence compaction is triggered by the first file, and level 1 is the last one.
+    // trivial move). So compaction is triggered by the first file, and level 1 is the last one.
     options.set_num_levels(2);
     options.set_level_zero_file_num_compaction_trigger(1);
     options.set_max_bytes_for_level_base(1 << 40);

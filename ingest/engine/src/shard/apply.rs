@@ -171,8 +171,8 @@ impl Shard {
     /// Before a check-in at `now`: moves times of its device that lie ahead to `now`. They are from before the clock was
     /// set back.
     ///
-    /// A limitation: until its next check-in a device keeps them, and is evaluated as at its last one. A device that
-    /// falls silent in that time is found silent only after its limit counted from that check-in.
+    /// A limitation: until its next check-in a device keeps these times and is evaluated as at its last check-in. If it
+    /// is silent from then on, it is found silent only when its limit, counted from that check-in, has passed.
     #[inline(always)]
     pub(super) fn clip_times(&mut self, slot: SlotIndex, record: &mut DeviceRecord, now: u32) {
         // No other time of a device is later than its last check-in; one that has only sent an inventory has none.
@@ -208,7 +208,7 @@ impl Shard {
         self.reevaluate(SlotIndex(0)..self.slots_end(), effects, |_| true)
     }
 
-    /// Reevaluates the devices of `slots` slots from `first`, because time has passed (R17). Journals nothing if
+    /// Re-evaluates the devices of `slots` slots from `first`, because time has passed (R17). Journals nothing if
     /// nothing changed. Returns the number of devices that changed cell.
     pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
         let slots = self.clip_slots(first, slots);
@@ -234,8 +234,8 @@ impl Shard {
         first.min(end)..end
     }
 
-    /// Reevaluates stored state. `include` lets a replay skip slots whose page already contains this event. Returns the
-    /// number of devices that changed cell.
+    /// Re-evaluates stored state. `include` lets a replay skip slots whose page already contains this event. Returns
+    /// the number of devices that changed cell.
     pub(super) fn reevaluate(
         &mut self,
         slots: Range<SlotIndex>,

@@ -1,4 +1,4 @@
-//! Rebuilds a shard from durable state: pages, then the journal tail. Devices are counted as they come.
+//! Rebuilds a shard from durable state: pages, then the journal tail. Devices are counted as they are restored.
 //!
 //! A page may be newer than the checkpoint's cursor. Replay is idempotent: events that the page of a device already
 //! contains are skipped by the page's sequence, not by seq and revision, which an operator may have lowered. So the
@@ -173,7 +173,7 @@ impl Recovery {
         }
         self.revision = self.revision.max(value.revision);
         self.shard.begin(value.now, &mut self.effects);
-        // It was accepted, so it is not judged again.
+        // It was accepted, so the bound is not checked again.
         self.effects.numbers_max = NumbersMax::NONE;
         while let Some(segment) = value
             .next_segment()

@@ -1,4 +1,4 @@
-//! The order of an operator that resets the numbers of a device, so that its next records count again.
+//! Resets the numbers of a device by order of an operator, so that its next records are accepted again.
 //!
 //! Owned by the thread of the shard. An event like any other: journaled, and replayed. No allocation.
 
@@ -22,8 +22,8 @@ pub struct SequenceReset {
 }
 
 impl Shard {
-    /// Sets the stored seq of a device to the time of the batch in milliseconds, and its inventory revision to that in
-    /// seconds if it is above. What the device reported stays. `None` if there is no such device.
+    /// Sets the stored seq of a device to the time of the batch in milliseconds, and its inventory revision to the time
+    /// in seconds if it is higher than that. What the device reported stays. `None` for an unknown device.
     pub fn reset_sequence(
         &mut self,
         tenant: TenantIndex,

@@ -1,4 +1,4 @@
-//! Devices whose check-ins are stale, and since when: for operators, no rule reads it.
+//! Devices whose check-ins are stale, and since when: for operators; no rule uses it.
 //!
 //! Beside the records, so that an accepted check-in pays nothing: a run ends when the seq of its device has changed,
 //! which is noticed when somebody asks, or when there is no room for another one. Bounded by [`RUNS_MAX`], of which

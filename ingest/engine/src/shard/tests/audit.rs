@@ -169,7 +169,7 @@ proptest! {
         audit_slices(&mut server, &[u32::MAX, u32::MAX])?;
     }
 
-    /// Wherever the scan is when the fault occurs: by the end of the next round at the latest.
+    /// A fault is found by the end of the next round at the latest, wherever the scan is when it occurs.
     #[test]
     fn any_fault_is_found_within_one_round(
         history in any_history(),

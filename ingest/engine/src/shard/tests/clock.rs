@@ -60,7 +60,7 @@ fn shard_and_disk() -> (Shard, Disk) {
     (shard, disk)
 }
 
-/// What a device says of its time is for statistics.
+/// The time that a device reports is for statistics.
 #[test]
 fn a_time_from_the_wire_is_never_used() {
     let states = [0, 1, NOW.as_millis(), u64::MAX].map(|sent_at_ms| {
@@ -140,7 +140,7 @@ fn devices_that_a_leap_of_the_clock_made_inactive_are_active_after_it() {
     assert_eq!(device(&shard).2, SensorState::Active);
     let recovered = disk.recover(ShardId(0), LIMITS, 2).unwrap();
     assert_eq!(device(&recovered), device(&shard));
-    // Of the recount, too, whose time is the highest so far.
+    // In the recount, too, whose time is the highest so far.
     let counted = disk.recount(at(now + 8 * DAY));
     let cells: Vec<_> = counted.keys().map(|(_, facets)| facets.sensor).collect();
     assert_eq!(cells, [SensorState::Active]);

@@ -32,7 +32,7 @@ pub(super) enum Event {
         tenant: TenantIndex,
         device_id: DeviceId,
     },
-    /// This many seconds pass, or the clock is set back by so many; then every device is reevaluated.
+    /// This many seconds pass, or the clock is set back by as many; then every device is re-evaluated.
     Time(i32),
 }
 
@@ -213,7 +213,7 @@ impl Server {
         }
     }
 
-    /// Loses all memory. The open batch is committed first, because this test takes every record as acknowledged.
+    /// Loses all memory. The open batch is committed first, because this test counts every record as acknowledged.
     pub(super) fn crash(&mut self) {
         self.commit();
         let now = self.now;
@@ -371,8 +371,8 @@ proptest! {
         prop_assert_eq!(server.cells(), model.cells(&server.policy, server.now));
     }
 
-    /// What devices report and however they are tagged: nothing of a known device is refused, each is in one cell, and a
-    /// cell that the last device left is gone.
+    /// Whatever devices report and however they are tagged: no record of a known device is refused, each device is in
+    /// one cell, and a cell that the last device has left is removed.
     #[test]
     fn any_number_of_states_is_accepted_and_no_cell_is_without_devices(
         shards in 1..3u16,

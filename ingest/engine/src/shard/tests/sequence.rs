@@ -1,4 +1,4 @@
-//! How far ahead a number may be, what a stale record tells, and the order that resets the numbers.
+//! How far ahead a number may be, what the ack of a stale record has, and the reset of the numbers.
 
 use super::disk::Disk;
 use super::*;
@@ -8,7 +8,7 @@ use crate::journal::{JournalValue, Segment};
 const LEAP: u64 = 1 << 20;
 const DAY_MS: u64 = 86_400_000;
 
-/// Applies an inventory in a batch of its own.
+/// Applies an inventory in a separate batch.
 fn apply_inventory(shard: &mut Shard, revision: u32, effects: &mut Effects) -> Outcome {
     let inventory = inventory(1, revision, &[]);
     let archive = inventory.to_bytes().unwrap();
@@ -173,7 +173,11 @@ fn a_tenant_with_many_stale_devices_hides_neither_those_of_others_nor_its_later_
 #[test]
 fn a_reset_sets_the_seq_to_the_clock_and_keeps_what_the_device_reported() {
     let (mut shard, mut effects) = (shard(), Effects::default());
-    assert_eq!(reset(&mut shard, NOW, &mut effects), None, "no such device");
+    assert_eq!(
+        reset(&mut shard, NOW, &mut effects),
+        None,
+        "an unknown device"
+    );
     assert!(effects.journal_value().is_empty());
     let high = NOW.as_millis() + DAY_MS;
     apply(&mut shard, &[record(check_in(1, high))], &mut effects);
@@ -209,7 +213,7 @@ fn a_reset_raises_the_seq_too_but_not_the_revision_and_not_a_device_without_chec
     assert_eq!((done.seq_before, done.seq), (5, NOW.as_millis()));
 }
 
-/// A replay by seq would take the high check-in once more over the newer page, and so undo the reset and what came after.
+/// A replay by seq would apply the high check-in again to the newer page, and so undo the reset and what followed.
 #[test]
 fn a_page_that_is_newer_than_a_reset_stays_as_it_is() {
     let (mut shard, mut effects) = (shard(), Effects::default());
@@ -257,7 +261,7 @@ fn a_page_that_is_newer_than_a_reset_stays_as_it_is() {
 }
 
 #[test]
-fn a_replay_takes_what_an_older_server_accepted_and_refuses_a_reset_of_another_device() {
+fn a_replay_accepts_what_an_older_server_accepted_and_refuses_a_reset_of_another_device() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     apply(&mut shard, &[record(check_in(1, 5))], &mut effects);
     let mut value = effects.journal_value().to_vec();
