@@ -4,9 +4,9 @@
 //! connection. A second thread classifies each attempt by the first datagram that comes back: asked to retry, refused,
 //! continued by the server, or unanswered. The counts can be compared with the server's metrics.
 //!
-//! Bounds: one byte per attempt, one connection at a time. All attempts come from one socket, hence one address: this
-//! floods the server's handshakes, not its table of addresses. What it does not do: validate its address, or decrypt an
-//! answer.
+//! Bounds: one byte per attempt, one connection at a time. All attempts come from one socket, and so from one address:
+//! this floods the server's handshakes, not its table of addresses. What it does not do: validate its address, or
+//! decrypt an answer.
 
 use std::{
     io::ErrorKind,

@@ -38,7 +38,7 @@ struct FrameSlot {
     /// Rejections; allocated with the first one, because most slots never have any. Boxed, because the queue's padding
     /// against false sharing would be most of a slot.
     rejections: OnceLock<Box<ArrayQueue<Rejection>>>,
-    /// Stale records, likewise. A queue of their own, because there may be many, and rejections come first.
+    /// The same for stale records. A separate queue, because there may be many, and rejections come first.
     stale_records: OnceLock<Box<ArrayQueue<Rejection>>>,
 }
 

@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// A full control channel. Nobody waits for the replies to its queries.
+    /// A full control channel. No one waits for the replies to its queries.
     fn full() -> (Sender<Control>, Receiver<Control>) {
         let (control, queries) = bounded(64);
         while control

@@ -7,8 +7,8 @@ mod audit;
 mod bad_disk;
 mod behind;
 mod cut_off;
+mod injected;
 mod memory;
-mod planted;
 mod turns;
 mod visits;
 

@@ -7,7 +7,7 @@ use muster_engine::{TenantIndex, Timestamp};
 
 use crate::Input;
 
-/// Decodes an entry. An entry has one encoding, and applying it changes everything it says or nothing.
+/// Decodes an entry. An entry has one encoding, and is applied completely or not at all.
 pub fn control_entry(data: &[u8]) {
     let Ok(entry) = Entry::decode(data) else {
         return;
@@ -21,8 +21,8 @@ pub fn control_entry(data: &[u8]) {
     }
 }
 
-/// Decides about a document: the first two bytes select the object and what to do with it. An entry that is decided
-/// can be applied, and read back.
+/// Decides a document: the first two bytes select the object and what to do with it. The resulting entry can be applied
+/// and decoded again.
 pub fn control_document(data: &[u8]) {
     let mut input = Input(data);
     let (kind, verb) = (input.u8(), input.u8());

@@ -16,7 +16,7 @@ use muster_testkit::objects::policy_document;
 use muster_testkit::random::Random;
 use serde_json::{Value, json};
 
-/// More would only hide one another: the lowest threshold of a platform decides.
+/// More policies would hide each other: the lowest threshold of a platform decides.
 const POLICIES_MAX: usize = 6;
 
 const TYPES: [&str; 5] = [
@@ -36,7 +36,7 @@ pub struct Decided {
     pub entry: Entry,
     /// The objects afterwards.
     pub plane: ControlPlane,
-    /// The policy set that follows, if it differs from the latest.
+    /// The resulting policy set, if it differs from the latest.
     pub policy: Option<Arc<PolicySet>>,
 }
 

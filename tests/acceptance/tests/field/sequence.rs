@@ -1,4 +1,4 @@
-//! Sequence numbers that are out of place.
+//! Sequence numbers that are behind, or too far ahead.
 
 use muster_client::{Client, ClientError, Connector, Endpoint};
 use muster_testkit::clock::millis;
@@ -145,7 +145,7 @@ fn x3_a_client_continues_after_the_stored_seq() {
     assert_eq!(seq, stored + 1);
     send(&client, seq, Risk::High).unwrap();
     assert_eq!(property(&server, "risk"), "high");
-    // A clock far ahead.
+    // The clock of the device is far ahead.
     send(&client, client.next_seq(device(1), u64::MAX), Risk::Low).unwrap();
     let seq = client.next_seq(device(1), u64::MAX);
     assert_eq!(seq, stored + 2);
@@ -162,7 +162,7 @@ fn x3_a_client_continues_after_the_stored_seq() {
         (seq, progress.accepted, progress.stale)
     };
     assert_eq!(visit(stored + 3, Risk::Low), (stored + 3, 1, 0));
-    // The first of these may be early data, and is told nothing then.
+    // The first of these may be early data; then its ack lists nothing.
     let mut visits = vec![visit(1, Risk::High), visit(2, Risk::High)];
     if visits[1].1 == 0 {
         visits.push(visit(3, Risk::High));
@@ -177,7 +177,7 @@ fn x3_a_client_continues_after_the_stored_seq() {
 /// stale check-ins since; an order resets; a bound on how far ahead of the clock a seq may jump; the client heals itself
 /// where it may. Here: an operator resets the numbers of a device, which survives a kill.
 #[test]
-fn x3_an_order_resets_the_numbers_of_a_device() {
+fn x3_an_operator_resets_the_numbers_of_a_device() {
     let place = Installation::new();
     let server = place.start();
     let credentials = place.pki.device("contoso", device(1));

@@ -1,4 +1,4 @@
-//! Tables that a tenant fills from outside: they hold nobody else up, and empty again.
+//! Tables that a tenant fills from outside: they delay no other tenant, and are freed again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::harness::*;
 
 const SHARDS: u16 = 4;
 
-/// Frames that a session has in flight at most.
+/// Maximum number of frames that a session has in flight.
 const WINDOW: usize = 64;
 
 /// Check-ins of a frame.
@@ -20,10 +20,10 @@ const FRAME: u64 = 4096;
 /// Inventories of one device of *evil*.
 const INVENTORIES: u32 = 9000;
 
-/// States that each walking device of *evil* is in, one after the other.
+/// Number of states that each walking device of *evil* passes through.
 const STATES: u64 = 4 * FRAME;
 
-/// Devices of *victim*, and so many of *evil* that are in a state of their own at the same time.
+/// Number of devices of *victim*, and of devices of *evil* that are in different states at the same time.
 const FLEET: u64 = 200;
 
 fn settings() -> Settings {
@@ -43,12 +43,12 @@ fn check_in(device_id: DeviceId, seq: u64, risk: Risk) -> CheckInRecord {
     })
 }
 
-/// A check-in that says anything, another one for each seq.
+/// A check-in with random contents, which depend on the seq.
 fn any_check_in(device_id: DeviceId, seq: u64) -> CheckInRecord {
     random_check_in(&mut Random::new(seq, 0), device_id, seq)
 }
 
-/// One frame for so many of these check-ins.
+/// Frames of these check-ins, `of` in each.
 fn frames(check_ins: impl Iterator<Item = CheckInRecord>, of: u64) -> Vec<Vec<u8>> {
     let check_ins: Vec<_> = check_ins.collect();
     let frames = check_ins.chunks(of as usize);
@@ -88,7 +88,7 @@ fn cells_of(server: &Server, tenant: &str) -> BTreeMap<u64, u64> {
     cells
 }
 
-/// How many devices of *victim* are noncompliant; the others are compliant.
+/// Number of devices of *victim* that are noncompliant; the others are compliant.
 #[track_caller]
 fn noncompliant(server: &Server) -> u64 {
     let (status, body) = server.ops.get("/counts?tenant=victim");
@@ -105,7 +105,7 @@ fn noncompliant(server: &Server) -> u64 {
 /// changes; a known device's state is never refused for want of a counter; what is empty is freed; growth is bounded and
 /// visible per tenant. Kind: every table filled from outside, shared, never emptied
 #[test]
-fn x1_a_tenant_that_fills_tables_holds_nobody_else_up() {
+fn x1_a_tenant_that_fills_tables_delays_no_other_tenant() {
     let place = Installation::new();
     let (settings, pki) = (settings(), &place.pki);
     let server = place.start_with(&settings);
@@ -142,7 +142,7 @@ fn x1_a_tenant_that_fills_tables_holds_nobody_else_up() {
         accepts(&server, pki, &pki.device("evil", *id), &states, STATES);
     }
     assert!(cells_of(&server, "evil").len() <= 1 + walking.len());
-    // And many devices at the same time, each in a state of its own.
+    // And many devices at the same time, each in a different state.
     let crowd = |seq| (1000..1000 + FLEET).map(move |n| (device(n), seq + n));
     let states = frames(crowd(0).map(|(id, seq)| any_check_in(id, seq)), FLEET);
     accepts(&server, pki, &evil, &states, FLEET);
@@ -162,7 +162,7 @@ fn x1_a_tenant_that_fills_tables_holds_nobody_else_up() {
     accepts(&server, pki, &victim, &fleet(4, Risk::High), FLEET);
     assert_eq!(noncompliant(&server), FLEET);
 
-    // Back in one state; the device that has sent inventories only is in another.
+    // Back in one state; the device that has sent only inventories is in another.
     let rest = walking.into_iter().map(|id| (id, STATES + 1));
     let rest = rest.chain(crowd(1000));
     let rest = rest.map(|(id, seq)| check_in(id, seq, Risk::Low));

@@ -33,7 +33,7 @@ fn compliance(server: &Server) -> (u64, u64) {
     (count("compliant"), count("noncompliant"))
 }
 
-/// Sends a change that must succeed; returns its ETag, the changed devices and the object.
+/// Sends a change that must succeed; returns its ETag, the number of devices that changed and the object.
 #[track_caller]
 fn change(server: &Server, method: &str, path: &str, body: &Value) -> (Option<String>, u64, Value) {
     let (changed, object) = server.ops.change(method, path, None, body);
@@ -82,7 +82,7 @@ fn a_threshold_is_changed_while_the_server_runs_and_survives_a_kill() {
     assert_eq!(received, 1.0);
     server.ops.recount_is_verified();
 
-    // Somebody who read the policy before that change.
+    // A client that read the policy before that change.
     let lenient = json!({ "deviceThreatProtectionRequiredSecurityLevel": "high" });
     let (stale, body) = server.ops.change("PATCH", &path, etag.as_deref(), &lenient);
     assert_eq!(
@@ -165,7 +165,7 @@ fn an_audit_says_who_changed_what_and_when() {
     let next = first["@odata.nextLink"].as_str().unwrap();
     let next = next
         .strip_prefix(&server.ops.base)
-        .expect("on the host that was asked");
+        .expect("on the host of the request");
     let last = server.ops.get_json(next);
     let event = &last["value"][0];
     assert_eq!(operations(&last), ["Patch DeviceManagementSettings"]);
@@ -180,7 +180,7 @@ fn an_audit_says_who_changed_what_and_when() {
 }
 
 #[test]
-fn unless_the_configuration_allows_changes_there_are_none() {
+fn changes_are_refused_unless_the_configuration_allows_them() {
     let place = Installation::new();
     let server = place.start_with(&Settings {
         ops: String::new(),
@@ -194,7 +194,7 @@ fn unless_the_configuration_allows_changes_there_are_none() {
     assert_eq!(server.ops.get_json(SETTINGS)["secureByDefault"], false);
 }
 
-/// Devices of all shards are evaluated by each change, and every witness agrees.
+/// Each change re-evaluates the devices of all shards, and the counters agree with every recount.
 #[test]
 fn changes_under_load_leave_exact_counts() {
     let place = Installation::new();

@@ -14,7 +14,7 @@ use crate::rules;
 use crate::server::StopPhase;
 use crate::violation::Violation;
 
-/// One of this many devices is reset at times; the expected seqs of the others are exact.
+/// The seq of one in this many devices is sometimes reset; the expected seqs of the others are exact.
 const RESET_ONE_OF: u32 = 4;
 
 /// Requests that are not answered yet.

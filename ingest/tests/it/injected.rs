@@ -8,14 +8,14 @@ use crate::behind::write_behind;
 use crate::harness::*;
 
 /// Overwrites the stored inventory, with a valid checksum, as no server does.
-fn plant(place: &Installation, inventory: &Inventory) {
-    let planted = InventoryWrite {
+fn inject(place: &Installation, inventory: &Inventory) {
+    let injected = InventoryWrite {
         tenant: TenantIndex(0),
         device_id: inventory.device_id,
         bytes: inventory.to_bytes().expect("a valid inventory"),
     };
     write_behind(&place.data(), |_| Commit {
-        inventories: vec![planted],
+        inventories: vec![injected],
         ..Commit::default()
     });
 }
@@ -33,12 +33,12 @@ fn an_inventory_that_does_not_match_its_record_is_refused() {
         revision: sent.revision + 1,
         ..sent.clone()
     };
-    plant(&place, &later);
+    inject(&place, &later);
     let ended = muster(&["devices", "--data-dir", text(&place.data())]);
     let line = ended.one_fault(6);
     let named = format!("inventory of device {}", device(1));
     assert!(line.contains("shard") && line.contains(&named), "{line}");
-    plant(&place, &sent);
+    inject(&place, &sent);
     let ended = muster(&["devices", "--data-dir", text(&place.data())]);
     assert_eq!((ended.code, ended.out.lines().count()), (0, 1), "{ended:?}");
 }
