@@ -27,7 +27,7 @@ pub(crate) const BASELINE: &str = "benches/baseline.txt";
 pub(crate) fn run(file: &Path, accept: bool) -> anyhow::Result<String> {
     let found = match valgrind::count_all()? {
         Some(found) => found,
-        None if accept => bail!("valgrind is not installed: there are no counts to accept"),
+        None if accept => bail!("valgrind is not installed, so there is nothing to accept"),
         None => {
             return Ok(skipped(
                 "valgrind is not installed (scripts/setup --tests installs it)",

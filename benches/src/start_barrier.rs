@@ -35,7 +35,7 @@ impl StartBarrier {
         tokio::select! {
             _ = self.0.wait() => {}
             early = clients.join_next() => {
-                early.context("there are no clients")???;
+                early.context("no clients were started")???;
                 bail!("a client ended before the clock started");
             }
         }

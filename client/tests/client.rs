@@ -140,7 +140,7 @@ async fn send_waits_for_a_full_window_and_close_returns_how_many_frames_are_unac
         ..config(&pki, &server)
     };
     let client = within(Client::connect(config)).await.unwrap();
-    // Two frames are in flight and one waits in the channel. There is no room for the fourth.
+    // Two frames are in flight and one waits in the channel. The fourth does not fit.
     for seq in 1..=3 {
         within(client.send(&[record(seq)])).await.unwrap();
     }

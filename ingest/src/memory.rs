@@ -1,14 +1,14 @@
 //! The memory bound of a configuration, by component.
 //!
 //! Pure: values of the configuration in, bytes out. The limits in each formula are enforced by their component; a
-//! component without such a limit is a bug of this table. The bound assumes the worst behaviour of all peers at once,
+//! component without such a limit is a bug of this table. The bound assumes the worst behaviour of all clients at once,
 //! so a server usually takes far less: most of it is what hostile connections could make the server buffer.
 //!
-//! Three things are not included. At start RocksDB reads its write-ahead log into memtables, up to 128 MiB, once to check
-//! it and once to serve: nothing else is allocated yet, so that is below the bound. And quinn receives several packets
-//! of a peer in one buffer of up to 64 KiB, which the smallest slice keeps alive: the bound assumes full packets. A
-//! peer with a certificate that sends tiny stream frames with gaps can make the server hold more than its receive
-//! window; this gap is known and open. And tenants that an earlier configuration named keep their cells.
+//! Three things are not included. At start RocksDB reads its write-ahead log into memtables, up to 128 MiB, once to
+//! check it and once to serve: nothing else is allocated yet, so that is below the bound. And quinn receives several
+//! packets of a client in one buffer of up to 64 KiB, which the smallest slice keeps alive: the bound assumes full
+//! packets. A client with a certificate that sends tiny stream frames with gaps can make the server hold more than its
+//! receive window; this gap is known and open. And tenants that an earlier configuration named keep their cells.
 
 use muster_api::{
     CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX,

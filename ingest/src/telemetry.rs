@@ -83,7 +83,7 @@ pub fn lines_dropped() -> u64 {
 }
 
 /// Standard error. After [`init`], each write queues one line; before, it goes to the descriptor directly. Writes never
-/// return an error, because there is nowhere left to report it.
+/// return an error, because it could not be reported anywhere.
 #[derive(Debug)]
 pub struct StandardError;
 

@@ -4,7 +4,7 @@ use muster_client::ClientError;
 use muster_testkit::{identities::NoIdentity, ops::OpsError};
 use muster_wire::CloseCode;
 
-/// Why there is no result. Text from elsewhere is printed on one line.
+/// Why a run has no result. Text from elsewhere is printed on one line.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Options contradict each other or the state of the server. The user of the generator must act.
@@ -13,7 +13,7 @@ pub enum RunError {
     /// The tenant's settings make verification impossible. The operator of the server must act.
     #[error("{0}")]
     Configuration(String),
-    /// There is no usable certificate. The user of the generator must act.
+    /// No usable certificate was found. The user of the generator must act.
     #[error("{0}")]
     Certificate(String),
     /// The server does not answer. The operator of the server must act.

@@ -97,7 +97,7 @@ pub struct Knee {
 /// Finds the knee.
 ///
 /// # Errors
-/// If there is no result. Counts that differ are a result.
+/// If the run has no result. Counts that differ are a result.
 pub fn find(arguments: &KneeArguments) -> Result<Knee, RunError> {
     if arguments.from > arguments.to {
         return Err(RunError::Usage("--from is above --to".to_owned()));

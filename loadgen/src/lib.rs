@@ -2,7 +2,7 @@
 //!
 //! A run makes a fleet from a seed, sends its check-ins over connections of gateways or devices, and then compares the
 //! server's counts with those of the engine's model, cell by cell. [`handshake_flood`] and [`non_reading`] are
-//! misbehaving peers, to test a server's limits. The binary `muster-loadgen` is a thin wrapper.
+//! misbehaving clients, to test a server's limits. The binary `muster-loadgen` is a thin wrapper.
 //!
 //! Bounds: 24 bytes per device, and for each connection one frame and the client's window. What it does not do: serve
 //! as a client for real devices (use `muster-client`), or start servers.

@@ -103,7 +103,7 @@ pub(crate) struct PreparedRun {
 /// Performs the `run` workload.
 ///
 /// # Errors
-/// If there is no result. Counts that differ are a result.
+/// If the run has no result. Counts that differ are a result.
 pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
     arguments.check()?;
     execute(RunPlan::from(arguments), &arguments.output)
@@ -112,7 +112,7 @@ pub fn run(arguments: &RunArguments) -> Result<Report, RunError> {
 /// Performs a run.
 ///
 /// # Errors
-/// If there is no result. Counts that differ are a result.
+/// If the run has no result. Counts that differ are a result.
 pub fn execute(plan: RunPlan, output: &OutputArguments) -> Result<Report, RunError> {
     let (prepared, specs) = prepare(plan)?;
     let plan = &prepared.plan;

@@ -26,7 +26,7 @@ const HOUR: f64 = 3600.0;
 /// Performs a named workload.
 ///
 /// # Errors
-/// If there is no result. Counts that differ are a result.
+/// If the run has no result. Counts that differ are a result.
 pub fn run(scenario: &Scenario) -> Result<Report, RunError> {
     if let Scenario::NoisyTenant(arguments) = scenario {
         return run_noisy_tenant(arguments);

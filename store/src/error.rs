@@ -37,7 +37,7 @@ pub enum OpenError {
         /// Format version that this program reads.
         supported: u32,
     },
-    /// There is nothing to read. The operator names the right directory.
+    /// The directory has no store. The operator names the right directory.
     #[error("{} does not exist", directory.display())]
     Missing {
         /// The directory.

@@ -29,8 +29,8 @@ const VALUE_OVERHEAD_BYTES: usize = 64;
 /// Milliseconds of the service time between two clock records. Recovery and recount allow for it ([`ClockRecord`]).
 const CLOCK_EVERY_MS: u64 = 1_000;
 
-/// The same while there is nothing else to write: then a record costs a separate sync. Small beside the day after which
-/// a start takes the time since the last record for a step of the wall clock.
+/// The same while there is nothing else to write: then a record costs a separate sync. Short compared with the day
+/// after which a start treats the time since the last record as a step of the wall clock.
 const CLOCK_EVERY_IDLE_MS: u64 = 60 * 60 * 1_000;
 
 /// The only writer of a store, created by [`Store::recover`](crate::Store::recover).
@@ -43,7 +43,7 @@ pub struct Writer {
     deleted: Lsn,
     /// A checkpoint has completed since the last [`Database::pages_written`](crate::database::Database::pages_written).
     pages_written: bool,
-    /// The service time, if the caller tells it.
+    /// The service time, if the caller has set it.
     clock: Option<ClockRecord>,
     /// The durable clock record.
     clock_written: Option<ClockRecord>,
@@ -84,7 +84,7 @@ impl Writer {
         }
     }
 
-    /// Tells the service time, for the next [`Writer::write`].
+    /// Sets the service time, for the next [`Writer::write`].
     pub fn set_clock(&mut self, clock: ClockRecord) {
         self.clock = Some(clock);
     }

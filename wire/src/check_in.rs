@@ -3,7 +3,7 @@
 //! Purpose: a sender fills in a [`CheckIn`], [`CheckInBytes`] are sent, and a receiver keeps a [`CheckInRecord`]: the
 //! same bytes, validated once, aligned, and read in place.
 //!
-//! Bounds: exactly 48 bytes. There is no padding; the reserved last byte must be zero.
+//! Bounds: exactly 48 bytes. No padding; the reserved last byte must be zero.
 //!
 //! What it does not do: duplicate detection or rules. On the hot path: nothing here allocates or locks.
 

@@ -128,7 +128,7 @@ impl Stored {
     }
 }
 
-/// A rejected record, as listed in an Ack; or a stale one, which an Ack lists to tell the stored number.
+/// A rejected record, as listed in an Ack; or a stale one, which an Ack lists with the stored number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rejection {
     /// The device id in the record, which may be [`DeviceId::ZERO`].

@@ -183,7 +183,7 @@ fn user() -> anyhow::Result<(u32, u32)> {
         .lines()
         .find_map(|line| line.strip_prefix(USER)?.strip_prefix(':'));
     let fields: Vec<&str> = line
-        .context("there is no user `postgres`")?
+        .context("the user `postgres` does not exist")?
         .split(':')
         .collect();
     let number = |index: usize| fields.get(index).and_then(|text| text.parse().ok());

@@ -105,8 +105,8 @@ fn add_latencies(name: &str, report: &Report, figures: &mut Figures) {
             }
         }
         None => figures.note(format!(
-            "gateway_{name}_load: no frame was made after the first check-in of every device, so there is no latency \
-             of a known fleet"
+            "gateway_{name}_load: no frame was sent after every device had checked in once, so the latency of a known \
+             fleet is missing"
         )),
     }
     let all = report.ack_latency_ms.all();

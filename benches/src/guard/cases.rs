@@ -54,7 +54,7 @@ pub(super) const CASES: [(&str, Prepare); 6] = [
 /// Runs one case in [`counted_work`] and returns the number of check-ins and the features of the processor.
 ///
 /// # Errors
-/// If there is no such case, or it did not process all check-ins.
+/// If the case does not exist, or did not process all check-ins.
 pub(crate) fn count(name: &str, loops: Loops) -> anyhow::Result<String> {
     let case = CASES.iter().find(|(other, _)| *other == name);
     let (_, prepare) = case.with_context(|| format!("no case is called {name}"))?;

@@ -81,7 +81,7 @@ pub enum ApiError {
     #[error("the backup failed: {0}")]
     BackupFailed(String),
     /// The service time agrees with the wall clock.
-    #[error("there is no step to confirm: the service time agrees with the wall clock")]
+    #[error("no step to confirm: the service time agrees with the wall clock")]
     NoClockStep,
     /// The control channel of a shard is full.
     #[error("too many queries are queued for shard {shard}; retry later")]

@@ -99,7 +99,7 @@ async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream 
             }
             Err(error) => {
                 connections.accept_failed(&error);
-                if !is_caused_by_peer(&error) {
+                if !is_caused_by_client(&error) {
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -108,7 +108,7 @@ async fn accept(listener: &TcpListener, connections: &Connections) -> TcpStream 
 }
 
 /// Whether the connection ended before it was accepted. Such an error says nothing about the next one.
-fn is_caused_by_peer(error: &io::Error) -> bool {
+fn is_caused_by_client(error: &io::Error) -> bool {
     let kinds = [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
     kinds.contains(&error.kind())
 }

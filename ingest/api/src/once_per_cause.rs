@@ -19,9 +19,9 @@ pub(crate) fn monotonic_ms() -> u64 {
 
 /// Permits each cause at most once a minute, and counts the suppressed lines.
 ///
-/// For lines that a peer can provoke, such as rejections and refusals. Holds at most `causes_max` causes; all others
-/// share one entry, so the log is bounded whatever peers send. The entry of a cause that was logged more than a minute
-/// ago may be reused, and its count is then lost: the exact numbers are in the metrics.
+/// For lines that a client can provoke, such as rejections and refusals. Holds at most `causes_max` causes; all others
+/// share one entry, so the log is bounded whatever clients send. The entry of a cause that was logged more than a
+/// minute ago may be reused, and its count is then lost: the exact numbers are in the metrics.
 #[derive(Debug)]
 pub struct OncePerCause<C> {
     causes_max: usize,

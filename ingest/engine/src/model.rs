@@ -76,7 +76,7 @@ impl ModelDevice {
         let now = now.as_seconds();
         let flags = check_in.flags();
         let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-        // The clock was set back: what lies ahead of it is taken for now.
+        // The clock was set back: times that lie ahead of it become now.
         self.first_seen = self.first_seen.min(now);
         for time in [
             &mut self.last_contact,

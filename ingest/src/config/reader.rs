@@ -171,7 +171,7 @@ impl<'r, 't> Section<'r, 't> {
             .note(line, format!("{}{name}", self.prefix), message);
     }
 
-    /// Reports a key, if it is set, for which there is a better answer than the list of known keys.
+    /// Reports a key, if it is set, for which a better error exists than the list of known keys.
     pub(super) fn refuse(&mut self, name: &str, message: String) {
         if let Some((line, _)) = self.unread.remove(name) {
             let path = format!("{}{name}", self.prefix);

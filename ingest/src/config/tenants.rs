@@ -29,7 +29,7 @@ const NAME: Key<Required<TenantName>> = Key {
     meaning: "Name of the tenant, as in its certificates: `muster://<name>/...`. Certificates of other tenants are refused with `unknownTenant`.",
 };
 
-/// What was a key and is an object of a tenant now, and how to change it.
+/// Settings that once were keys and are now properties of objects, each with the request that changes it.
 const MOVED: [(&str, &str); 4] = [
     (
         "auto_create_devices",

@@ -1,7 +1,7 @@
 //! The UDP socket and the QUIC endpoint on it.
 //!
 //! Owner: the server, which binds before it opens the store and serves once it has recovered. Bounds chosen against
-//! hostile peers: small flow control windows, one stream, a bounded number of unvalidated connection attempts.
+//! hostile clients: small flow control windows, one stream, a bounded number of unvalidated connection attempts.
 //! Accepting connections is the listener's task.
 
 use std::net::{SocketAddr, UdpSocket};

@@ -32,7 +32,7 @@ pub(super) struct Established {
 
 /// Waits until the handshake is complete, or for a stream in early data. The caller bounds the time.
 pub(super) async fn establish(connecting: Connecting) -> Result<Established, ConnectionError> {
-    // `into_0rtt` of a server always succeeds. Until the handshake is complete the server must not send: the peer is
+    // `into_0rtt` of a server always succeeds. Until the handshake is complete the server must not send: the client is
     // not authenticated, unless it resumes. Only a resuming client can open a stream that early, in early data.
     let (connection, mut complete) = match connecting.into_0rtt() {
         Ok(both) => both,
@@ -46,7 +46,7 @@ pub(super) async fn establish(connecting: Connecting) -> Result<Established, Con
         biased;
         // A server ignores its value: it says whether a client's early data was accepted.
         _ = &mut complete => match connection.close_reason() {
-            Some(error) if !is_farewell(&connection, &error) => return Err(error),
+            Some(error) if !was_closed_by_client(&connection, &error) => return Err(error),
             _ => None,
         },
         stream = connection.accept_bi() => Some((Box::new(stream?), complete)),
@@ -54,17 +54,17 @@ pub(super) async fn establish(connecting: Connecting) -> Result<Established, Con
     Ok(Established { connection, early })
 }
 
-/// Whether an authenticated peer closed the connection itself: a short connection, not a failed handshake. QUIC
+/// Whether an authenticated client closed the connection itself: a short connection, not a failed handshake. QUIC
 /// replaces close codes sent before the handshake is complete with APPLICATION_ERROR (RFC 9000, 10.2.3).
-fn is_farewell(connection: &Connection, error: &ConnectionError) -> bool {
-    let closed_by_peer = match error {
+fn was_closed_by_client(connection: &Connection, error: &ConnectionError) -> bool {
+    let was_closed = match error {
         ConnectionError::ApplicationClosed(_) => true,
         ConnectionError::ConnectionClosed(close) => {
             close.error_code == TransportErrorCode::APPLICATION_ERROR
         }
         _ => false,
     };
-    closed_by_peer && connection.peer_identity().is_some()
+    was_closed && connection.peer_identity().is_some()
 }
 
 /// A handshake that completes in the background of a session that began with early data.

@@ -3,7 +3,8 @@
 //! Every insecure default is overridden here and checked by a test: TLS 1.3 only, client certificates required, no
 //! early data, no resumption. `net/tickets.rs` adds the latter two with a store in which a ticket works once: without
 //! it early data could be replayed. A resumed session does not run the certificate verifier again, so the session
-//! checks the validity of the certificates itself. The crypto provider is passed explicitly; there is no global one.
+//! checks the validity of the certificates itself. The crypto provider is passed explicitly; no global one is
+//! installed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

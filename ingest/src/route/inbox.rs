@@ -6,7 +6,7 @@
 //! is kept.
 //!
 //! A full lane is the first stage of back-pressure: its sessions stop reading their streams until the lane has
-//! capacity, and QUIC's flow control stops the peers. Nothing is dropped here. Lock-free; bounded by
+//! capacity, and QUIC's flow control stops the clients. Nothing is dropped here. Lock-free; bounded by
 //! `shards.inbox_batches`.
 
 mod deficit_round_robin;

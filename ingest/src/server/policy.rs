@@ -13,14 +13,14 @@ use super::ServerError;
 use crate::config::Config;
 use crate::control_plane::ControlLog;
 
-/// What every tenant demands.
+/// What every tenant requires.
 #[derive(Debug)]
 pub(super) struct Rules {
     /// The names of all stored tenants by index.
     pub(super) tenants: Vec<String>,
     /// What operators have changed.
     pub(super) log: ControlLog,
-    /// The policy set that follows.
+    /// The resulting policy set.
     pub(super) policy: Arc<PolicySet>,
 }
 

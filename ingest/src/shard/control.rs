@@ -92,7 +92,7 @@ pub enum Control {
     Device {
         /// The tenant of the device.
         tenant: TenantIndex,
-        /// The ID of the device.
+        /// The id of the device.
         device_id: DeviceId,
         /// The reply; `None` for an unknown device.
         reply: oneshot::Sender<Option<Box<DeviceView>>>,
@@ -103,7 +103,7 @@ pub enum Control {
     ResetSequence {
         /// The tenant of the device.
         tenant: TenantIndex,
-        /// The ID of the device.
+        /// The id of the device.
         device_id: DeviceId,
         /// The reply, once that is durable; `None` for an unknown device.
         reply: oneshot::Sender<Option<SequenceReset>>,
@@ -117,7 +117,7 @@ pub enum Control {
         /// The reply, once that is durable: the number of devices that changed. Dropped if it never will be.
         reply: Option<oneshot::Sender<u32>>,
     },
-    /// Reevaluates every device at the current time.
+    /// Re-evaluates every device at the current time.
     Sweep(oneshot::Sender<()>),
     /// Pauses the shard at a committed state until the point is dropped, at most ten seconds.
     Recount(oneshot::Sender<RecountPoint>),

@@ -70,7 +70,7 @@ fn applied_before(data: &Path, tenant: &str) -> Vec<usize> {
 }
 
 /// In a single queue, each check-in of the quiet tenant would be behind a full inbox. `scripts/overload` checks the
-/// memory of a flood, and the test `allocations` that there is no allocation per check-in.
+/// memory of a flood, and the test `allocations` that no check-in allocates.
 #[test]
 fn a_tenant_waits_for_its_turn_and_not_for_the_whole_flood_of_another() {
     const FRAMES: u64 = 30;
@@ -110,7 +110,7 @@ fn a_tenant_waits_for_its_turn_and_not_for_the_whole_flood_of_another() {
     before.sort_unstable();
     let median = before[before.len() / 2];
     let full = INBOX_BATCHES * CHECK_INS_PER_FRAME_MAX;
-    assert!(median > 0, "there is no flood");
+    assert!(median > 0, "no flood was measured");
 
     assert!(median < full / 2, "{median} of {full}: {before:?}");
 }

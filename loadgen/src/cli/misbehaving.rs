@@ -1,4 +1,4 @@
-//! The options of misbehaving peers.
+//! The options of misbehaving clients.
 
 use std::{net::SocketAddr, path::PathBuf};
 

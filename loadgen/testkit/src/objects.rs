@@ -1,4 +1,4 @@
-//! Rules of a tenant, made as an operator makes them: its settings, its connector and its compliance policies.
+//! Sets the rules of a tenant as an operator does, by its settings, its connector and its compliance policies.
 //!
 //! Blocking, like [`Ops`]. Needs `ops.allow_changes` in the configuration of the server.
 
@@ -41,7 +41,7 @@ pub fn no_creation() -> TenantPolicy {
 }
 
 /// Changes the objects of a tenant so that these rules follow: settings, a connector that is on for all platforms, and
-/// one policy a platform, which is created unless there is one. Limits of silence are left alone, and both kinds of
+/// one policy per platform, which is created unless one exists. Limits of silence are not changed, and both kinds of
 /// Android block on missing data if one of them does.
 ///
 /// # Errors

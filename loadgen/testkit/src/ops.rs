@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Enough for some hundred thousand cells.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
-/// Why there is no usable answer.
+/// Why a request has no usable response.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
     /// The request failed.

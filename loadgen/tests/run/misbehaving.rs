@@ -1,4 +1,4 @@
-//! Misbehaving peers, against a scripted server and a socket that never answers.
+//! Misbehaving clients, against a scripted server and a socket that never answers.
 
 use std::time::Duration;
 

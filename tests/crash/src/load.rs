@@ -357,7 +357,7 @@ async fn make_backups(ops: String) {
     std::future::pending::<()>().await
 }
 
-/// Changes the rules of a tenant again and again until the server stops responding; never completes.
+/// Changes the rules of a tenant repeatedly until the server stops responding; never completes.
 async fn make_changes(ops: String) {
     for number in 0_u64.. {
         let ops = ops.clone();

@@ -1,6 +1,6 @@
 //! Target for the URIs of a certificate.
 //!
-//! Properties: an identity has exactly one URI; a certificate with several URIs identifies a peer only if exactly one
+//! Properties: an identity has exactly one URI; a certificate with several URIs identifies a client only if exactly one
 //! of them has the scheme `muster`.
 
 use muster_wire::{CloseCode, Identity, IdentityError, Subject};

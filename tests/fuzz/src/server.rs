@@ -14,7 +14,7 @@ use muster_wire::CloseCode;
 
 use crate::{Input, names};
 
-/// Reads the identity of bytes that a peer sends as its certificate (DER).
+/// Reads the identity of bytes that a client sends as its certificate (DER).
 pub fn certificate(data: &[u8]) {
     match identity_of(data) {
         Ok(identity) => names::check(&identity),

@@ -23,7 +23,7 @@ struct Acknowledged {
 #[derive(Debug, Default)]
 pub struct AcknowledgedState {
     devices: BTreeMap<Device, Acknowledged>,
-    /// Devices whose seq an operator may have reset: it may be any, and go back with the clock.
+    /// Devices whose seq an operator may have reset: it may have any value, and go back with the clock.
     reset: BTreeSet<Device>,
 }
 

@@ -231,8 +231,7 @@ impl Server {
         self.pending_controls[shard].push_back(control);
     }
 
-    /// Makes a command durable, then sends the policy set that follows from it to every shard. A failed write changes
-    /// nothing.
+    /// Makes a command durable, then sends the resulting policy set to every shard. A failed write changes nothing.
     pub fn carry_out(&mut self, decided: Decided, injected_fault: Option<InjectedFault>) {
         let Decided {
             entry,

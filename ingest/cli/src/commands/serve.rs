@@ -23,7 +23,7 @@ pub(super) struct ServeArguments {
     /// For tests: a Unix socket through which the clocks of the server can be moved.
     ///
     /// Each line is a command: `advance SECONDS` moves all clocks, `leap SECONDS` the wall clock alone, `now` shows
-    /// them. Needs `[test] clock = true` in the configuration, which no configuration has whose devices are real.
+    /// them. Needs `[test] clock = true` in the configuration. Never use it with real devices.
     #[arg(long, value_name = "SOCKET")]
     test_clock: Option<PathBuf>,
 }

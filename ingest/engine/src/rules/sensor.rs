@@ -135,7 +135,7 @@ mod tests {
         sensor_state(&facts, &SensorLimits::default(), NOW)
     }
 
-    /// The number of combinations of facets counts on it.
+    /// The number of combinations of facets depends on it.
     #[test]
     fn an_onboarded_sensor_has_five_states_a_former_one_four_and_others_one() {
         use std::collections::HashSet;

@@ -54,7 +54,7 @@ async fn a_change_is_in_the_log_and_in_force_in_every_shard() {
 
 #[tokio::test]
 async fn a_change_that_changes_no_rule_reaches_no_shard() {
-    // A shard that does not answer would be waited for.
+    // The change would wait for a shard that does not answer.
     let server = Server::with(&[Conduct::Silent; 2]);
     // A change of a rule, which does not end.
     change(&server, json!({ "sensorInactiveDays": 9 }))
@@ -65,7 +65,7 @@ async fn a_change_that_changes_no_rule_reaches_no_shard() {
     let error = change(&server, stored.clone()).await.unwrap_err();
     assert!(
         matches!(error, ApiError::Timeout { .. }),
-        "the one before has not ended: {error}"
+        "the previous change has not ended: {error}"
     );
     let server = Server::new();
     change(&server, json!({ "sensorInactiveDays": 9 }))
@@ -75,7 +75,7 @@ async fn a_change_that_changes_no_rule_reaches_no_shard() {
     assert_eq!((changed.devices, revision(&server)), (0, Revision(1)));
     assert_eq!(changed.control.revision(), Revision(2));
     assert_ne!(before.revision(), Revision(2));
-    // The same again is not written.
+    // The same values again are not written.
     let again = change(&server, stored).await.unwrap();
     assert_eq!((again.devices, again.control.revision()), (0, Revision(2)));
 }

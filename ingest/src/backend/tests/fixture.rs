@@ -181,7 +181,7 @@ fn answer(shard: usize, control: Control) {
     }
 }
 
-/// That of two tenants without a change.
+/// The policy set of two tenants without a change.
 fn policy() -> Arc<PolicySet> {
     let tenants = vec![TenantPolicy::with_threshold(Threshold::Medium); 2];
     Arc::new(PolicySet::new(Revision::default(), tenants))

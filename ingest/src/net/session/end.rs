@@ -10,7 +10,7 @@ use quinn::{Connection, ReadError, WriteError};
 pub(super) enum End {
     /// The server closes the connection with this code.
     Close(CloseCode),
-    /// The connection is lost, or the peer closed it.
+    /// The connection is lost, or the client closed it.
     Gone,
 }
 
@@ -21,7 +21,7 @@ impl End {
             Self::Close(code) => Some(code),
             Self::Gone => connection
                 .close_reason()
-                .and_then(|reason| peer_code(&reason)),
+                .and_then(|reason| client_code(&reason)),
         }
     }
 }
@@ -58,7 +58,7 @@ impl From<WriteError> for End {
 }
 
 /// The close code of the client.
-fn peer_code(reason: &quinn::ConnectionError) -> Option<CloseCode> {
+fn client_code(reason: &quinn::ConnectionError) -> Option<CloseCode> {
     match reason {
         quinn::ConnectionError::ApplicationClosed(close) => {
             CloseCode::from_code(close.error_code.into_inner())

@@ -88,7 +88,7 @@ fn identity(connection: &Connection, context: &ListenerContext) -> Result<Identi
         .peer_identity()
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
         .ok_or(CloseCode::IdentityMissing)?;
-    // Certificates are dated by the calendar, so not by the service time; see `Clock::wall`.
+    // Certificates are valid by calendar time, not by the service time; see `Clock::wall`.
     let identity = pki::identity_at(context.clock.wall(), &chain);
     identity.map_err(|error| error.close_code().into())
 }

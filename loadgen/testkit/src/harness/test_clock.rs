@@ -17,7 +17,7 @@ pub struct Clocks {
     pub time: f64,
     /// The wall clock.
     pub wall: f64,
-    /// The step of the wall clock that the service time does not follow yet; 0 if there is none.
+    /// The step of the wall clock that the service time has not followed yet; 0 without a step.
     pub step: f64,
 }
 
@@ -76,7 +76,7 @@ fn parse(answer: &str) -> Option<Clocks> {
 }
 
 impl Installation {
-    /// Starts a server whose clocks the test moves, where an earlier one has left them.
+    /// Starts a server whose clocks the test moves. They continue where an earlier server left them.
     #[track_caller]
     pub fn start_with_clock(&self) -> (Server, TestClock) {
         let defaults = Settings::default();

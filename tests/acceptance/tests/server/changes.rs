@@ -52,11 +52,7 @@ fn a_threshold_is_changed_while_the_server_runs_and_survives_a_kill() {
     let client = server.client(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     wait(client.send(&[at_low_risk()])).unwrap();
     wait(client.close()).unwrap();
-    assert_eq!(
-        compliance(&server),
-        (1, 0),
-        "without a policy there is no threshold"
-    );
+    assert_eq!(compliance(&server), (1, 0), "no policy sets a threshold");
 
     // A connector alone has no threshold: compliant, but for another reason.
     change(&server, "PUT", DEFENDER, &json!({ "windowsEnabled": true }));

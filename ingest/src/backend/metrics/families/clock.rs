@@ -15,7 +15,7 @@ pub(in crate::backend::metrics) const STEP: Family = family(
     "muster_clock_step_seconds",
     Gauge,
     &[],
-    "Step of the wall clock that the service time does not follow yet; 0 if there is none.",
+    "Step of the wall clock that the service time has not followed yet; 0 without a step.",
 );
 pub(in crate::backend::metrics) const STEPS: Family = family(
     "muster_clock_steps",

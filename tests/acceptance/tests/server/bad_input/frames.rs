@@ -174,7 +174,8 @@ fn a_client_can_open_one_stream_and_nothing_else() {
     let mut session = victim.session();
     let connection = session.raw.connection.clone();
     let short = std::time::Duration::from_millis(100);
-    // There is no credit for further streams: a client that follows QUIC waits, another one is closed by QUIC itself.
+    // The server gives no credit for further streams: a client that follows QUIC waits, another one is closed by QUIC
+    // itself.
 
     wait(async {
         assert!(
