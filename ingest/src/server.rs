@@ -43,7 +43,7 @@ use signals::Signals;
 use space_reclaimer::SpaceReclaimer;
 
 /// Timeout for reads of the store by ops requests once everything else has ended.
-const OPS_FAREWELL_MAX: Duration = Duration::from_secs(1);
+const OPS_READS_MAX: Duration = Duration::from_secs(1);
 
 /// Connections of operators that the kernel has accepted and we have not. Beyond that it drops the SYN of the next one,
 /// which is retransmitted after a second: too late for a probe.
@@ -379,7 +379,7 @@ fn start_ops(
             tracing::error!(%error, "operations endpoint failed");
         }
         // A recount or a read of a stuck disk must not delay the exit of the process.
-        runtime.shutdown_timeout(OPS_FAREWELL_MAX);
+        runtime.shutdown_timeout(OPS_READS_MAX);
     };
     std::thread::Builder::new()
         .name("ops".to_owned())

@@ -46,7 +46,7 @@ const BUSY_AFTER: Duration = Duration::from_millis(250);
 const BUSY_RETRY_AFTER_MS: u32 = 500;
 
 /// Timeout for the delivery of the last frames before the connection is closed.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
+const DELIVERY_MAX: Duration = Duration::from_secs(2);
 
 /// The event that ended a wait.
 enum Wake {
@@ -195,7 +195,7 @@ impl Session {
         self.check_phase().await?;
         self.acknowledge().await?;
         if let Some(code) = self.core.is_over() {
-            return Err(Box::pin(self.farewell(code)).await);
+            return Err(Box::pin(self.end_in_order(code)).await);
         }
         match self.wake().await? {
             Wake::Chunks(count) => self.take(count).await,
@@ -303,9 +303,9 @@ impl Session {
 
     /// Ends a session in order: waits for its handshake, so that the client has a ticket for its next connection, sends
     /// the last frame, and waits until it is delivered.
-    async fn farewell(&mut self, code: CloseCode) -> End {
+    async fn end_in_order(&mut self, code: CloseCode) -> End {
         if let Some(handshake) = self.handshake.take()
-            && tokio::time::timeout(FAREWELL_MAX, handshake.end()).await == Ok(false)
+            && tokio::time::timeout(DELIVERY_MAX, handshake.end()).await == Ok(false)
         {
             return CloseCode::HelloTimeout.into();
         }
@@ -315,7 +315,7 @@ impl Session {
         // Fails only if the stream is already finished or reset.
         let _ = self.send.finish();
         // On timeout the connection is closed anyway.
-        let _ = tokio::time::timeout(FAREWELL_MAX, self.send.stopped()).await;
+        let _ = tokio::time::timeout(DELIVERY_MAX, self.send.stopped()).await;
         End::Close(code)
     }
 

@@ -19,7 +19,7 @@ use super::parts::spawn;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for the thread.
-const FAREWELL_MAX: Duration = Duration::from_secs(1);
+const STOP_MAX: Duration = Duration::from_secs(1);
 
 /// The running thread. Nothing is ever sent on the channels: closing one is the signal.
 pub(super) struct SpaceReclaimer {
@@ -46,7 +46,7 @@ impl SpaceReclaimer {
 impl Drop for SpaceReclaimer {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if self.ended.recv_timeout(FAREWELL_MAX) == Err(RecvTimeoutError::Timeout) {
+        if self.ended.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
                 "the disk does not respond: the next start removes the remaining *.deferred files"
             );
