@@ -36,7 +36,7 @@ impl SteeredTime {
             both_shift_ms: AtomicU64::new(0),
             wall_shift_ms: Mutex::new(wall_shift_ms),
         };
-        time.tell(event, reading);
+        time.log(event, reading);
         time
     }
 
@@ -73,13 +73,13 @@ impl SteeredTime {
 
     /// Reads both clocks and steers by them.
     pub fn observe(&self) {
-        self.with_reading(|reading| self.tell(self.service.observe(reading), reading));
+        self.with_reading(|reading| self.log(self.service.observe(reading), reading));
     }
 
     /// Follows the step of the wall clock at once; `None` if no step is pending.
     pub fn confirm(&self) -> Option<Followed> {
         let followed = self.with_reading(|reading| self.service.confirm(reading))?;
-        tell_followed(followed, "an operator has confirmed it");
+        log_followed(followed, "an operator has confirmed it");
         Some(followed)
     }
 
@@ -120,13 +120,13 @@ impl SteeredTime {
         take(reading(*wall_shift_ms, both_shift_ms))
     }
 
-    fn tell(&self, event: Option<Event>, reading: Reading) {
+    fn log(&self, event: Option<Event>, reading: Reading) {
         match event {
-            Some(Event::Stepped(step)) => tell_step(step, reading, self.now().time),
+            Some(Event::Stepped(step)) => log_step(step, reading, self.now().time),
             Some(Event::Returned) => {
                 tracing::info!("the wall clock is back, its step had no effect");
             }
-            Some(Event::Followed(followed)) => tell_followed(followed, "it has lasted 5 minutes"),
+            Some(Event::Followed(followed)) => log_followed(followed, "it has lasted 5 minutes"),
             None => (),
         }
     }
@@ -141,7 +141,7 @@ fn reading(wall_shift_ms: i64, both_shift_ms: u64) -> Reading {
     }
 }
 
-fn tell_step(step: Step, reading: Reading, time: Timestamp) {
+fn log_step(step: Step, reading: Reading, time: Timestamp) {
     tracing::warn!(
         step_seconds = seconds(step.ms),
         wall_ms = reading.wall.as_millis(),
@@ -151,7 +151,7 @@ fn tell_step(step: Step, reading: Reading, time: Timestamp) {
     );
 }
 
-fn tell_followed(followed: Followed, why: &str) {
+fn log_followed(followed: Followed, why: &str) {
     tracing::warn!(
         from_ms = followed.from.as_millis(),
         to_ms = followed.to.as_millis(),

@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 const METERS_MAX: usize = 32;
 
 /// The meter of threads that have entered none; it does not count.
-const NOBODY: usize = 0;
+const NO_METER: usize = 0;
 
 static COUNTS: [AtomicU64; METERS_MAX] = [const { AtomicU64::new(0) }; METERS_MAX];
-static NEXT: AtomicUsize = AtomicUsize::new(NOBODY + 1);
+static NEXT: AtomicUsize = AtomicUsize::new(NO_METER + 1);
 
 thread_local! {
     // Constant and without a destructor: reading it never allocates, at any time in a thread's life.
-    static METER: Cell<usize> = const { Cell::new(NOBODY) };
+    static METER: Cell<usize> = const { Cell::new(NO_METER) };
 }
 
 #[global_allocator]
@@ -27,8 +27,8 @@ static ALLOCATOR: Counting = Counting;
 struct Counting;
 
 fn count() {
-    let meter = METER.try_with(Cell::get).unwrap_or(NOBODY);
-    if meter != NOBODY {
+    let meter = METER.try_with(Cell::get).unwrap_or(NO_METER);
+    if meter != NO_METER {
         COUNTS[meter].fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -109,7 +109,7 @@ fn database_options(config: &StoreConfig, log_end: LogEnd) -> Options {
     // The default, set explicitly because recycled logs have lost records (RocksDB pull request 12918).
     options.set_recycle_log_file_num(0);
     // A log is kept until every column family has flushed its part. Meta and control are written rarely and would
-    // retain old logs for ever; beyond this size RocksDB flushes the column families that retain the oldest log.
+    // retain old logs forever; beyond this size RocksDB flushes the column families that retain the oldest log.
     options.set_max_total_wal_size(config.wal_bytes_max);
     // Flushes and compactions together; more would compete with the shards for cores.
     options.set_max_background_jobs(2);

@@ -22,10 +22,10 @@ fn the_service_time_is_kept_at_most_once_a_second() {
     let store = Store::open(&config).unwrap();
     let (mut writer, _) = recover(&store);
     write(&mut writer, vec![journal(0, 1, "a")]);
-    assert_eq!(store.clock().unwrap(), None, "nothing was written");
+    assert_eq!(store.clock().unwrap(), None, "the time was not set");
     let mut sequence = 1;
-    let mut kept_after = |writer: &mut Writer, told| {
-        writer.set_clock(told);
+    let mut kept_after = |writer: &mut Writer, time| {
+        writer.set_clock(time);
         sequence += 1;
         write(writer, vec![journal(0, sequence, "b")]);
         store.clock().unwrap()

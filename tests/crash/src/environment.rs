@@ -19,7 +19,7 @@ pub const TENANTS: [&str; 3] = ["contoso", "fabrikam", "tailspin"];
 /// Connections of gateways, for each tenant, at most.
 pub const GATEWAYS_MAX: usize = 3;
 
-/// Devices with a connection of their own, for each tenant, at most.
+/// Maximum number of devices with a separate connection, for each tenant.
 pub const DIRECT_MAX: usize = 12;
 
 /// The certificates of one tenant.

@@ -32,7 +32,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates that no other crate may depend on: shared code is in `testkit`, and others start their programs.
-const NOBODY_DEPENDS_ON: [&str; 7] = [
+const NO_CRATE_DEPENDS_ON: [&str; 7] = [
     "loadgen",
     "acceptance",
     "crash",
@@ -143,7 +143,7 @@ fn crates_depend_only_in_the_agreed_direction() {
             .unwrap_or_else(|| panic!("{of} is a new crate: it needs an ADR and a line here"));
         // Tests of the outer crates may use any crate; the pure crates are pure in tests too.
         let free = development && !["wire", "engine", "control", "store"].contains(&of.as_str());
-        let taken = NOBODY_DEPENDS_ON.contains(&on.as_str());
+        let taken = NO_CRATE_DEPENDS_ON.contains(&on.as_str());
         if taken || !free && !allowed.contains(&on.as_str()) {
             faults.push(format!("{of} must not depend on {on}"));
         }

@@ -131,7 +131,7 @@ fn banned_words_are_in_no_source() {
                     faults.push(format!("{}:{number}: {word}", shown(&path)));
                 }
             }
-            // Nobody finds these again; an issue is tracked.
+            // No one finds these again; an issue is tracked.
             if ["TODO", "FIXME", "XXX"]
                 .iter()
                 .any(|word| line.contains(word))

@@ -248,7 +248,7 @@ async fn without_permission_every_order_is_refused_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn names_and_ids_that_nobody_has_are_not_found() {
+async fn unknown_names_and_ids_are_not_found() {
     let server = Server::new();
     for path in ["settings", "deviceCompliancePolicies", "auditEvents"] {
         let answer = server.get(&format!("/tenants/nobody/{path}")).await;

@@ -2,14 +2,14 @@
 
 use rustix::process::{Resource, getrlimit};
 
-/// Resident memory in bytes; 0 where the kernel does not tell (not Linux).
+/// Resident memory in bytes; 0 where the kernel does not report it (not Linux).
 pub(super) fn resident_bytes() -> u64 {
     // `status`, not `statm`: its unit is kB, not the size of a memory page.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     resident_kilobytes(&status).unwrap_or(0) * 1024
 }
 
-/// Files and sockets that are open; 0 where the kernel does not tell.
+/// Files and sockets that are open; 0 where the kernel does not report it.
 pub(super) fn open_files() -> u64 {
     // The listing itself is one of them.
     std::fs::read_dir("/proc/self/fd").map_or(0, |open| (open.count() as u64).saturating_sub(1))

@@ -67,7 +67,7 @@ fn client(authority: &CertificateAuthority, identity: Option<&IssuedIdentity>) -
     ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
 }
 
-/// Runs a handshake in memory; the error is what the server tells a client it refuses.
+/// Runs a handshake in memory; the error is what the server sends to a client that it refuses.
 fn handshake(
     server: &ServerTls,
     mut client: ClientConnection,
