@@ -48,7 +48,7 @@ async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
     });
     assert_eq!(initial.json(), expected);
     let patch = json!({ "secureByDefault": true });
-    let changed = server.order("PATCH", SETTINGS, patch.clone()).await;
+    let changed = server.change("PATCH", SETTINGS, patch.clone()).await;
     assert_eq!(changed.status, 200);
     assert_eq!(changed.headers["etag"], "\"1\"");
     assert_eq!(changed.headers["muster-devices-changed"], "7");
@@ -58,7 +58,7 @@ async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
     let other = server.get("/tenants/other/settings").await.json();
     assert_eq!(other, expected, "another tenant has its own");
     // The same again changes nothing and has no entry.
-    let again = server.order("PATCH", SETTINGS, patch).await;
+    let again = server.change("PATCH", SETTINGS, patch).await;
     assert_eq!(
         (again.status.as_u16(), &again.headers["etag"]),
         (200, &changed.headers["etag"])
@@ -76,7 +76,7 @@ async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
 #[tokio::test]
 async fn a_policy_is_created_read_listed_changed_and_deleted() {
     let server = Server::new();
-    let created = server.order("POST", POLICIES, ios_policy()).await;
+    let created = server.change("POST", POLICIES, ios_policy()).await;
     assert_eq!(created.status, 201);
     assert_eq!(created.headers["location"], policy().as_str());
     let document = created.json();
@@ -88,21 +88,21 @@ async fn a_policy_is_created_read_listed_changed_and_deleted() {
         server.get(POLICIES).await.json(),
         json!({ "value": [document] })
     );
-    let again = server.order("POST", POLICIES, ios_policy()).await;
+    let again = server.change("POST", POLICIES, ios_policy()).await;
     assert!(is(&again, 409, "objectExists"));
     let patch = json!({ "deviceThreatProtectionRequiredSecurityLevel": "secured" });
-    let changed = server.order("PATCH", &policy(), patch).await.json();
+    let changed = server.change("PATCH", &policy(), patch).await.json();
     assert_eq!(
         (&changed["version"], &changed["@odata.etag"]),
         (&json!(2), &json!("\"2\""))
     );
     assert_eq!(changed["displayName"], "iOS risk");
-    let deleted = server.order("DELETE", &policy(), Value::Null).await;
+    let deleted = server.change("DELETE", &policy(), Value::Null).await;
     assert_eq!((deleted.status.as_u16(), deleted.text.as_str()), (204, ""));
     assert_eq!(deleted.headers["muster-devices-changed"], "7");
     assert!(is(&server.get(&policy()).await, 404, "unknownObject"));
     assert!(is(
-        &server.order("DELETE", &policy(), Value::Null).await,
+        &server.change("DELETE", &policy(), Value::Null).await,
         404,
         "unknownObject"
     ));
@@ -114,19 +114,22 @@ async fn a_connector_is_put_in_place_of_another_and_patched() {
     let server = Server::new();
     assert!(is(&server.get(CONNECTOR).await, 404, "unknownObject"));
     let put = server
-        .order("PUT", CONNECTOR, json!({ "iosEnabled": true }))
+        .change("PUT", CONNECTOR, json!({ "iosEnabled": true }))
         .await;
     assert_eq!(
         (put.status.as_u16(), &put.json()["iosEnabled"]),
         (200, &json!(true))
     );
     let patch = json!({ "windowsEnabled": true });
-    let patched = server.order("PATCH", CONNECTOR, patch.clone()).await.json();
+    let patched = server
+        .change("PATCH", CONNECTOR, patch.clone())
+        .await
+        .json();
     assert_eq!(
         (&patched["iosEnabled"], &patched["windowsEnabled"]),
         (&json!(true), &json!(true))
     );
-    let put = server.order("PUT", CONNECTOR, patch).await.json();
+    let put = server.change("PUT", CONNECTOR, patch).await.json();
     assert_eq!(
         put["iosEnabled"], false,
         "absent properties have their defaults"
@@ -136,7 +139,7 @@ async fn a_connector_is_put_in_place_of_another_and_patched() {
         .await;
     assert_eq!(list.json(), json!({ "value": [put] }));
     let other = CONNECTOR.replace("fc78", "fc79");
-    let refused = server.order("PUT", &other, json!({})).await;
+    let refused = server.change("PUT", &other, json!({})).await;
     assert!(is(&refused, 400, "badRequest"));
     assert_eq!(refused.json()["details"][0]["target"], "id");
 }
@@ -144,27 +147,27 @@ async fn a_connector_is_put_in_place_of_another_and_patched() {
 #[tokio::test]
 async fn a_stale_order_changes_nothing() {
     let server = Server::new();
-    let order = async |etag: &'static str| {
+    let change = async |etag: &'static str| {
         let body = json!({ "sensorInactiveDays": 9 }).to_string();
-        let mut order = request("PATCH", SETTINGS).map(|_| body.into());
-        order
+        let mut change = request("PATCH", SETTINGS).map(|_| body.into());
+        change
             .headers_mut()
             .insert("if-match", etag.parse().unwrap());
-        server.send(order).await
+        server.send(change).await
     };
-    assert!(is(&order("\"3\"").await, 412, "preconditionFailed"));
+    assert!(is(&change("\"3\"").await, 412, "preconditionFailed"));
     assert_eq!(server.get(SETTINGS).await.json()["sensorInactiveDays"], 7);
     for malformed in ["0", "\"x\"", "\"0\", \"1\"", ""] {
         assert!(
-            is(&order(malformed).await, 400, "badRequest"),
+            is(&change(malformed).await, 400, "badRequest"),
             "{malformed}"
         );
     }
-    assert_eq!(order("\"0\"").await.status, 200);
-    assert!(is(&order("\"0\"").await, 412, "preconditionFailed"));
-    assert_eq!(order("*").await.status, 200);
-    let mut order = request("PUT", CONNECTOR).map(|_| "{}".into());
-    order
+    assert_eq!(change("\"0\"").await.status, 200);
+    assert!(is(&change("\"0\"").await, 412, "preconditionFailed"));
+    assert_eq!(change("*").await.status, 200);
+    let mut change = request("PUT", CONNECTOR).map(|_| "{}".into());
+    change
         .headers_mut()
         .insert("if-none-match", "*".parse().unwrap());
     assert!(is(&server.send(order).await, 400, "badRequest"));
@@ -178,7 +181,7 @@ async fn a_bad_document_lists_every_fault() {
         "deviceThreatProtectionEnabled": "yes",
         "passwordRequired": true,
     });
-    let refused = server.order("POST", POLICIES, body).await;
+    let refused = server.change("POST", POLICIES, body).await;
     assert!(is(&refused, 400, "badRequest"));
     let json = refused.json();
     let details: Vec<_> = json["details"].as_array().unwrap().iter().collect();
@@ -202,13 +205,13 @@ async fn a_bad_document_lists_every_fault() {
     let message = details[2]["message"].as_str().unwrap();
     assert!(message.contains("allowed: true or false"), "{message}");
     for body in ["", "{", "[]", "null", "{} {}"] {
-        let mut order = request("PATCH", SETTINGS);
-        *order.body_mut() = body.into();
-        let refused = server.send(order).await;
+        let mut patch = request("PATCH", SETTINGS);
+        *patch.body_mut() = body.into();
+        let refused = server.send(patch).await;
         assert!(is(&refused, 400, "badRequest"), "{body}");
     }
     let long = json!({ "x".repeat(BODY_BYTES_MAX): true });
-    let refused = server.order("PATCH", SETTINGS, long).await;
+    let refused = server.change("PATCH", SETTINGS, long).await;
     assert!(is(&refused, 413, "bodyTooLarge"), "{}", refused.text);
 }
 
@@ -216,7 +219,7 @@ async fn a_bad_document_lists_every_fault() {
 async fn more_faults_than_are_listed_are_counted() {
     let unknown = (0..150).map(|number| (format!("x{number}"), json!(true)));
     let body = Value::Object(unknown.collect());
-    let refused = Server::new().order("PATCH", SETTINGS, body).await.json();
+    let refused = Server::new().change("PATCH", SETTINGS, body).await.json();
     let details = refused["details"].as_array().unwrap();
     assert_eq!(
         (details.len(), &details[100]["message"]),
@@ -225,7 +228,7 @@ async fn more_faults_than_are_listed_are_counted() {
 }
 
 #[tokio::test]
-async fn without_permission_every_order_is_refused_and_nothing_else() {
+async fn without_permission_every_change_is_refused_and_nothing_else() {
     let server = Server::over(Fake {
         takes_changes: false,
         ..Fake::default()
@@ -239,7 +242,7 @@ async fn without_permission_every_order_is_refused_and_nothing_else() {
         ("PATCH", &policy()),
         ("DELETE", &policy()),
     ] {
-        let refused = server.order(method, path, json!({})).await;
+        let refused = server.change(method, path, json!({})).await;
         assert!(is(&refused, 403, "changesOff"), "{method} {path}");
     }
     for path in [SETTINGS, POLICIES, AUDIT] {
@@ -260,10 +263,10 @@ async fn unknown_names_and_ids_are_not_found() {
         "badRequest"
     ));
     assert!(is(&server.get("/tenants/demo").await, 404, "unknownRoute"));
-    let order = server.order("POST", SETTINGS, json!({})).await;
-    assert!(is(&order, 405, "methodNotAllowed"));
+    let refused = server.change("POST", SETTINGS, json!({})).await;
+    assert!(is(&refused, 405, "methodNotAllowed"));
     assert_eq!(
-        order.headers["allow"]
+        refused.headers["allow"]
             .to_str()
             .unwrap()
             .matches("PATCH")
@@ -277,10 +280,10 @@ async fn an_audit_says_who_when_and_what_page_by_page() {
     let server = Server::new();
     for days in 1..=5 {
         server
-            .order("PATCH", SETTINGS, json!({ "sensorInactiveDays": days }))
+            .change("PATCH", SETTINGS, json!({ "sensorInactiveDays": days }))
             .await;
     }
-    server.order("POST", POLICIES, ios_policy()).await;
+    server.change("POST", POLICIES, ios_policy()).await;
     let page = server.get(&format!("{AUDIT}?limit=4")).await.json();
     let ids = |page: &Value| -> Vec<String> {
         let events = page["value"].as_array().unwrap().iter();
@@ -329,7 +332,7 @@ async fn an_audit_says_who_when_and_what_page_by_page() {
 async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
     let path = |device: &str| format!("/tenants/demo/devices/{device}/resetSequence");
     let server = Server::new();
-    let done = server.order("POST", &path(DEVICE), json!({})).await;
+    let done = server.change("POST", &path(DEVICE), json!({})).await;
     assert_eq!(done.status, 200);
     let expected = json!({
         "id": DEVICE,
@@ -345,7 +348,7 @@ async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
         (other.as_str(), 404, "unknownDevice"),
         ("7", 400, "badRequest"),
     ] {
-        let answer = server.order("POST", &path(device), json!({})).await;
+        let answer = server.change("POST", &path(device), json!({})).await;
         assert!(is(&answer, status, code), "{device}");
     }
 }

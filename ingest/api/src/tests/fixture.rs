@@ -294,8 +294,8 @@ impl Server {
         self.send(request("POST", path).map(|_| body.into())).await
     }
 
-    /// Sends an order with a body.
-    pub(super) async fn order(&self, method: &str, path: &str, body: Value) -> Answer {
+    /// Sends a change with a body.
+    pub(super) async fn change(&self, method: &str, path: &str, body: Value) -> Answer {
         let body = Body::from(body.to_string());
         self.send(request(method, path).map(|_| body)).await
     }

@@ -36,7 +36,7 @@ impl Ops {
         self.ops.get(path).expect("the endpoint answers")
     }
 
-    /// Status and body of an order.
+    /// Posts without a body; returns status and body of the response.
     #[track_caller]
     pub fn post(&self, path: &str) -> (u16, String) {
         self.ops.post(path, "").expect("the endpoint answers")
