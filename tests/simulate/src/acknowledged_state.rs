@@ -48,7 +48,7 @@ impl AcknowledgedState {
         self.reset.contains(&device) || record.number > self.acknowledged(tenant, record)
     }
 
-    /// Notes that an operator orders to reset the seq of a device.
+    /// Notes that an operator requests a reset of the seq of a device.
     pub fn note_reset(&mut self, device: Device) {
         self.reset.insert(device);
     }

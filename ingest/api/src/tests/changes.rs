@@ -170,7 +170,7 @@ async fn a_stale_order_changes_nothing() {
     change
         .headers_mut()
         .insert("if-none-match", "*".parse().unwrap());
-    assert!(is(&server.send(order).await, 400, "badRequest"));
+    assert!(is(&server.send(change).await, 400, "badRequest"));
 }
 
 #[tokio::test]

@@ -190,17 +190,14 @@ async fn a_request_for_another_host_is_refused() {
 async fn a_post_from_another_origin_is_refused() {
     let server = Server::new();
     for origin in ["http://attacker.example", "http://127.0.0.1:3000", "null"] {
-        let mut order = request("POST", "/recount");
-        order
-            .headers_mut()
-            .insert("origin", origin.parse().unwrap());
-        assert_eq!(server.send(order).await.code(), "originRefused", "{origin}");
+        let mut post = request("POST", "/recount");
+        post.headers_mut().insert("origin", origin.parse().unwrap());
+        assert_eq!(server.send(post).await.code(), "originRefused", "{origin}");
     }
-    let mut order = request("POST", "/recount");
-    order
-        .headers_mut()
+    let mut post = request("POST", "/recount");
+    post.headers_mut()
         .insert("origin", "http://127.0.0.1:7441".parse().unwrap());
-    assert_eq!(server.send(order).await.status, 200);
+    assert_eq!(server.send(post).await.status, 200);
 }
 
 #[tokio::test]

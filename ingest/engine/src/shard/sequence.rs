@@ -1,4 +1,4 @@
-//! Resets the numbers of a device by order of an operator, so that its next records are accepted again.
+//! Resets the numbers of a device, which an operator requests, so that its next records are accepted again.
 //!
 //! Owned by the thread of the shard. An event like any other: journaled, and replayed. No allocation.
 

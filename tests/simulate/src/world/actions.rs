@@ -55,7 +55,7 @@ impl World {
         Ok(())
     }
 
-    /// Events at the rates of the settings: faults, orders of operators, jumps of time; and checks at rest.
+    /// Events at the rates of the settings: faults, requests of operators, jumps of time; and checks at rest.
     fn inject_events(&mut self) -> Result<(), Violation> {
         let EventRates {
             crash,
