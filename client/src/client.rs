@@ -246,8 +246,8 @@ impl Client {
         self.stored_seqs.next(device_id, own)
     }
 
-    /// The receiver of the rejected and the listed stale records; `None` if it was taken before. It buffers up to `rejections_max`
-    /// rejections; further ones are dropped and counted in [`Progress::rejections_dropped`].
+    /// The receiver of the rejected and the listed stale records; `None` if it was taken before. It buffers up to
+    /// `rejections_max` rejections; further ones are dropped and counted in [`Progress::rejections_dropped`].
     pub fn take_rejections(&mut self) -> Option<Rejections> {
         self.rejections.take().map(Rejections)
     }

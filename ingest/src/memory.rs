@@ -61,8 +61,8 @@ const RECOUNT_DEVICE: u64 = 300;
 /// A connection of an operator: 16 KiB of headers, a body of 32 KiB or two chunks of 16 KiB of an answer.
 const OPS_CONNECTION: u64 = 64 * KIB;
 
-/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its lines;
-/// for each tenant a line.
+/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its
+/// lines; for each tenant a line.
 const SCRAPE: u64 = 512 * KIB;
 const SCRAPE_SHARD: u64 = 128 * KIB;
 const SCRAPE_TENANT: u64 = 512;
@@ -77,7 +77,8 @@ const RECOUNT_CELL: u64 = 256;
 /// Log lines that wait for their reader, and the slots of their channel.
 const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
 
-/// A compliance policy: name and description of 1,280 characters of up to four bytes, the rest, and its place in a tree.
+/// A compliance policy: name and description of 1,280 characters of up to four bytes, the rest, and its place in a
+/// tree.
 const POLICY: u64 = 6 * KIB;
 
 /// A request for objects of a tenant. A body of 64 KiB that is a list of lists of one number takes 150 times its size
@@ -88,8 +89,8 @@ const TENANT_REQUEST: u64 = 10 * MIB;
 const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
 
-/// Slots of a hash table for each entry, in sevenths: a table that is full to seven eighths doubles if more than half of
-/// that are entries and not traces of removed ones, and exists twice while it grows.
+/// Slots of a hash table for each entry, in sevenths: a table that is full to seven eighths doubles if more than half
+/// of that are entries and not traces of removed ones, and exists twice while it grows.
 const HASH_SLOTS_SEVENTHS: u64 = 16 + 32;
 
 /// A cell in the table of its shard, and in that of the audit, which has a wider count; a control byte for each.

@@ -1,8 +1,8 @@
 //! `/tenants/{tenant}/...`: reads and changes the objects of a tenant, and lists their changes.
 //!
-//! Names, documents and ETags are those of Microsoft Graph. A change is refused unless the configuration allows changes,
-//! because this endpoint has no authentication. Bounded by [`BODY_BYTES_MAX`], [`CHANGES_LISTED_MAX`] and the limits of
-//! `muster-control`.
+//! Names, documents and ETags are those of Microsoft Graph. A change is refused unless the configuration allows
+//! changes, because this endpoint has no authentication. Bounded by [`BODY_BYTES_MAX`], [`CHANGES_LISTED_MAX`] and the
+//! limits of `muster-control`.
 
 mod audit;
 mod change;

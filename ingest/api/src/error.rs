@@ -1,7 +1,7 @@
 //! Errors of requests: one table of codes, each with its HTTP status.
 //!
-//! The body of every error is `{"code", "message"}`; the code is for scripts, the message for people. That of a document
-//! with faults has them in `details`, each with its `target`.
+//! The body of every error is `{"code", "message"}`; the code is for scripts, the message for people. That of a
+//! document with faults has them in `details`, each with its `target`.
 
 use std::sync::LazyLock;
 

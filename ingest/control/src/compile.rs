@@ -1,6 +1,7 @@
 //! Compiles the objects of a tenant into the policy by which shards evaluate its devices.
 //!
-//! A pure function of the state. Its cost grows with the policies of the tenant, at most [`crate::limits::POLICIES_MAX`].
+//! A pure function of the state. Its cost grows with the policies of the tenant, at most
+//! [`crate::limits::POLICIES_MAX`].
 
 use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{TenantIndex, TenantPolicy, Threshold};

@@ -1,4 +1,5 @@
-//! The state kept per device: a hot record of one cache line, and a cold one of what check-ins do not read (design D21).
+//! The state kept per device: a hot record of one cache line, and a cold one of what check-ins do not read (design
+//! D21).
 //!
 //! Plain values. The slab keeps both in the same slot, each in a separate array.
 

@@ -6,8 +6,8 @@
 
 use crate::time::Timestamp;
 
-/// How far a number may be ahead of the stored one, whatever the clock says. A device that counts its records never gets
-/// there in one step.
+/// How far a number may be ahead of the stored one, whatever the clock says. A device that counts its records never
+/// gets there in one step.
 const LEAP_MAX: u64 = 1 << 20;
 
 /// How far a number may be ahead of the server's clock, in seconds: enough for a clock that takes local time for UTC.

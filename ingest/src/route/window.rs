@@ -52,7 +52,8 @@ pub struct Listed {
 }
 
 impl FrameSlot {
-    /// Drops rejections beyond those that one ack carries, and stale records beyond their maximum; the counts stay exact.
+    /// Drops rejections beyond those that one ack carries, and stale records beyond their maximum; the counts stay
+    /// exact.
     fn note_rejection(&self, rejection: Rejection) {
         let (queue, max) = if rejection.is_stale() {
             (&self.stale_records, STALE_PER_FRAME_MAX)
@@ -141,7 +142,8 @@ impl Completion {
         self.window.close_one(self.frame);
     }
 
-    /// Adds a record that the shard rejected or found stale, for the ack that covers the frame. Call before [`Completion::complete`].
+    /// Adds a record that the shard rejected or found stale, for the ack that covers the frame. Call before
+    /// [`Completion::complete`].
     pub fn note_rejection(&self, rejection: Rejection) {
         self.window.slot(self.frame).note_rejection(rejection);
     }

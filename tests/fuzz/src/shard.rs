@@ -30,8 +30,8 @@ const LIMITS: ShardLimits = ShardLimits { devices_max: 1000 };
 /// second, so that a crash can hit a checkpoint between its pages.
 const INITIAL_DEVICES: u8 = PAGE_RECORDS as u8 - 2;
 
-/// Applies a list of events: check-ins, inventories, resets of numbers, time, policy changes, crashes. The high bits of an event
-/// choose how many pages of a checkpoint its commit writes.
+/// Applies a list of events: check-ins, inventories, resets of numbers, time, policy changes, crashes. The high bits of
+/// an event choose how many pages of a checkpoint its commit writes.
 pub fn shard(data: &[u8]) {
     let mut input = Input(data);
     let mut harness = Harness::new();

@@ -168,8 +168,8 @@ impl Shard {
         }
     }
 
-    /// Before a check-in at `now`: moves times of its device that lie ahead to `now`. They are from before the clock was
-    /// set back.
+    /// Before a check-in at `now`: moves times of its device that lie ahead to `now`. They are from before the clock
+    /// was set back.
     ///
     /// A limitation: until its next check-in a device keeps these times and is evaluated as at its last check-in. If it
     /// is silent from then on, it is found silent only when its limit, counted from that check-in, has passed.
@@ -290,8 +290,8 @@ impl Shard {
         effects.transitions += 1;
     }
 
-    /// Replaces the record of a device, and moves the device to the cell of its new facets. Inlined for the reason given
-    /// in `evaluation.rs`.
+    /// Replaces the record of a device, and moves the device to the cell of its new facets. Inlined for the reason
+    /// given in `evaluation.rs`.
     #[inline(always)]
     pub(super) fn update(&mut self, slot: SlotIndex, record: DeviceRecord, effects: &mut Effects) {
         let stored = self.devices.get_mut(slot);

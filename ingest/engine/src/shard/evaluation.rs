@@ -78,9 +78,9 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
     }
 }
 
-/// Whether a check-in reports the facets that its device has. Then those derived from them stay valid, except the sensor
-/// state, which depends on further flags and on time: a record has the facets of its last evaluation, and a policy change
-/// evaluates all records at once.
+/// Whether a check-in reports the facets that its device has. Then those derived from them stay valid, except the
+/// sensor state, which depends on further flags and on time: a record has the facets of its last evaluation, and a
+/// policy change evaluates all records at once.
 #[inline(always)]
 pub(super) fn is_cached(record: &DeviceRecord, check_in: &CheckInRecord) -> bool {
     /// The flags that are facets, and the one that R3 reads in addition.

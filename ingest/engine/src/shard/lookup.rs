@@ -36,8 +36,8 @@ impl Shard {
         std::hint::black_box(touched);
     }
 
-    /// Prefetches the cold records that a check-in reads: those of devices that have never made a full report. Their hot
-    /// records are in the cache already, so these reads overlap as well.
+    /// Prefetches the cold records that a check-in reads: those of devices that have never made a full report. Their
+    /// hot records are in the cache already, so these reads overlap as well.
     pub(super) fn prefetch_cold(&self, lookups: &[Lookup]) {
         let slots = lookups.iter().filter_map(|lookup| lookup.slot);
         let slots = slots.filter(|slot| self.devices.get(*slot).last_full_report == 0);

@@ -1,7 +1,7 @@
 //! Every metric family, with its help text. docs/reference/METRICS.md adds the actions for operators.
 //!
-//! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets, the number of a shard or the name of a tenant;
-//! no device or session, so the cardinality is known before the first client connects.
+//! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets, the number of a shard or the name of a
+//! tenant; no device or session, so the cardinality is known before the first client connects.
 
 pub(super) mod clock;
 pub(super) mod endpoint;
