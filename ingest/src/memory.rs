@@ -90,7 +90,7 @@ const BASE: u64 = 64 * MIB;
 const THREAD: u64 = 256 * KIB;
 
 /// Slots of a hash table for each entry, in sevenths: a table that is full to seven eighths doubles if more than half
-/// of that are entries and not traces of removed ones, and exists twice while it grows.
+/// of that are entries and not tombstones, and exists twice while it grows.
 const HASH_SLOTS_SEVENTHS: u64 = 16 + 32;
 
 /// A cell in the table of its shard, and in that of the audit, which has a wider count; a control byte for each.
