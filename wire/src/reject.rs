@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{device_id::DeviceId, error::DecodeError, frame::FrameKind};
+use crate::{device_id::DeviceId, error::DecodeError, frame_kind::FrameKind};
 
 macro_rules! reject_table {
     ( $( $reason:ident = $code:literal, $name:literal, $meaning:literal; )+ ) => {

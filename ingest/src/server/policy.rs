@@ -92,7 +92,7 @@ mod tests {
     fn a_program_with_other_rules_evaluates_every_device_at_its_first_start() {
         let scratch = tempfile::tempdir().unwrap();
         let config = Config::parse(CONFIG, Path::new("/")).unwrap();
-        let store = StoreConfig::new(&scratch.path().join("data")).with_shards(1);
+        let store = StoreConfig::new(scratch.path().join("data")).with_shards(1);
         let store = Store::open(&store).unwrap();
         let start = || put_in_store(&config, &store).unwrap().policy;
         let first = start();
