@@ -73,6 +73,7 @@ reject_table! {
     UnknownOwner = 13, "unknownOwner", "The owner code is not in the table.";
     SeqAhead = 14, "seqAhead",
         "The sequence number (or inventory revision) is too far ahead of the stored one and of the clock.";
+    DeviceRemoved = 15, "deviceRemoved", "An operator has removed the device, and its retention has not ended.";
 }
 
 impl RejectReason {

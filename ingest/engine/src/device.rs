@@ -14,13 +14,13 @@ use crate::ids::TenantIndex;
 pub const DEVICE_RECORD_BYTES: usize = 64;
 
 /// Size of a cold record in memory and on disk.
-pub const COLD_RECORD_BYTES: usize = 8;
+pub const COLD_RECORD_BYTES: usize = 12;
 
 /// Size of both.
 pub const DEVICE_BYTES: usize = DEVICE_RECORD_BYTES + COLD_RECORD_BYTES;
 
-/// Zero bytes of an encoded record, between facets and boot id.
-const SPARE: [u8; 4] = [0; 4];
+/// Zero bytes of an encoded record, between the mark of a removed device and the boot id.
+const SPARE: [u8; 3] = [0; 3];
 
 /// The record of one device, as check-ins read and write it.
 ///
@@ -34,6 +34,8 @@ pub struct DeviceRecord {
     pub seq: u64,
     /// Result of the last evaluation; with the tenant, the cell that the device is counted in.
     pub facets: FacetWord,
+    /// An operator has removed the device: it is in no count, and its check-ins are rejected.
+    pub removed: bool,
     /// Changes when the device restarts (R15).
     pub boot_id: u32,
     /// Short hash of the onboarding payload in force (R15, C11).
@@ -60,6 +62,16 @@ impl DeviceRecord {
         !self.device_id.is_zero()
     }
 
+    /// The cell that the device is counted in; `None` for an empty slot and for a removed device.
+    pub(crate) fn counted_in(&self) -> Option<CellKey> {
+        (self.is_occupied() && !self.removed).then(|| self.cell())
+    }
+
+    /// Whether the slot holds this device.
+    pub(crate) fn is_of(&self, tenant: TenantIndex, device_id: &DeviceId) -> bool {
+        self.device_id == *device_id && self.tenant == tenant
+    }
+
     /// Moves times after `now` to `now`.
     pub(crate) fn clip_times(&mut self, now: u32) {
         for time in [
@@ -72,7 +84,7 @@ impl DeviceRecord {
         }
     }
 
-    /// The cell that the device is counted in.
+    /// The cell of its tenant and facets.
     pub(crate) fn cell(&self) -> CellKey {
         CellKey {
             tenant: self.tenant,
@@ -80,13 +92,14 @@ impl DeviceRecord {
         }
     }
 
-    /// The encoding in a page: the fields in declaration order, little-endian, four zero bytes before the boot id.
+    /// The encoding in a page: the fields in declaration order, little-endian, three zero bytes before the boot id.
     pub fn encode(&self) -> [u8; DEVICE_RECORD_BYTES] {
         let mut bytes = [0; DEVICE_RECORD_BYTES];
         bytes[0..16].copy_from_slice(self.device_id.as_bytes());
         bytes[16..24].copy_from_slice(&self.seq.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.facets.0.to_le_bytes());
-        bytes[32..36].copy_from_slice(&SPARE);
+        bytes[32] = u8::from(self.removed);
+        bytes[33..36].copy_from_slice(&SPARE);
         let words = [
             self.boot_id,
             self.payload,
@@ -108,6 +121,11 @@ impl DeviceRecord {
         let device_id = DeviceId::from_bytes(reader.array()?);
         let seq = reader.u64()?;
         let facets = FacetWord(reader.u64()?);
+        let removed = match reader.u8()? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
         if reader.array()? != SPARE {
             return None;
         }
@@ -115,6 +133,7 @@ impl DeviceRecord {
             device_id,
             seq,
             facets,
+            removed,
             boot_id: reader.u32()?,
             payload: reader.u32()?,
             last_check_in: reader.u32()?,
@@ -136,6 +155,8 @@ pub struct ColdRecord {
     pub inventory_revision: u32,
     /// When this server created the device.
     pub first_seen: u32,
+    /// When an operator removed the device; 0 if it is not removed.
+    pub removed_at: u32,
 }
 
 const _: () = assert!(size_of::<ColdRecord>() == COLD_RECORD_BYTES);
@@ -146,7 +167,14 @@ impl ColdRecord {
         let mut bytes = [0; COLD_RECORD_BYTES];
         bytes[0..4].copy_from_slice(&self.inventory_revision.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.first_seen.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.removed_at.to_le_bytes());
         bytes
+    }
+
+    /// Moves times after `now` to `now`.
+    pub(crate) fn clip_times(&mut self, now: u32) {
+        self.first_seen = now.min(self.first_seen);
+        self.removed_at = now.min(self.removed_at);
     }
 
     /// Decodes [`ColdRecord::encode`]; `None` if the input ends early.
@@ -154,6 +182,7 @@ impl ColdRecord {
         Some(Self {
             inventory_revision: reader.u32()?,
             first_seen: reader.u32()?,
+            removed_at: reader.u32()?,
         })
     }
 }
@@ -167,6 +196,7 @@ mod tests {
             device_id: DeviceId::from_bytes(std::array::from_fn(|i| i as u8 + 1)),
             seq: u64::MAX - 1,
             facets: Facets::default().word(),
+            removed: true,
             boot_id: 3,
             payload: 4,
             last_check_in: 7,
@@ -187,10 +217,11 @@ mod tests {
         let cold = ColdRecord {
             inventory_revision: 5,
             first_seen: 6,
+            removed_at: 7,
         };
         let bytes = cold.encode();
         assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes)), Some(cold));
-        assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes[..7])), None);
+        assert_eq!(ColdRecord::decode(&mut Reader::new(&bytes[..11])), None);
     }
 
     #[test]
@@ -198,6 +229,7 @@ mod tests {
         for (what, at, value) in [
             ("a risk that does not exist", 24, 0xff),
             ("a spare bit of the facets", 31, 0x80),
+            ("a mark that does not exist", 32, 2),
             ("a spare byte", 35, 1),
             ("a reserved flag", 61, 0x80),
         ] {

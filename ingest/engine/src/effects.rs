@@ -7,7 +7,7 @@
 
 use muster_wire::{DeviceId, RejectReason, Rejection, STALE_CODE, Stored};
 
-use crate::ids::{PageNumber, TenantIndex};
+use crate::ids::{PageNumber, SlotIndex, TenantIndex};
 use crate::journal::JournalBuffer;
 use crate::numbers::NumbersMax;
 use crate::time::Timestamp;
@@ -41,14 +41,14 @@ impl std::ops::AddAssign for Outcome {
     }
 }
 
-/// An inventory to store, as the device sent it.
+/// An inventory to store, as the device sent it, or to delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryWrite {
     /// Tenant of the device.
     pub tenant: TenantIndex,
     /// The device.
     pub device_id: DeviceId,
-    /// The encoded inventory, as on the wire.
+    /// The encoded inventory, as on the wire; empty to delete that of a device which is gone.
     pub bytes: Vec<u8>,
 }
 
@@ -73,7 +73,10 @@ pub struct Effects {
     /// verdict, which every check-in returns.
     pub(crate) stored: Option<Stored>,
     pub(crate) journal: JournalBuffer,
-    /// Inventories accepted in this batch.
+    /// The slots of devices that a tick has changed, and of those that are gone; empty between ticks.
+    pub(crate) due: Vec<SlotIndex>,
+    pub(crate) freed: Vec<SlotIndex>,
+    /// Inventories accepted in this batch, and those of devices that are gone, in order.
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.
     pub pages: Vec<PageWrite>,

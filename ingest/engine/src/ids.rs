@@ -56,6 +56,9 @@ impl From<TenantIndex> for usize {
 }
 
 impl SlotIndex {
+    /// Beyond every slot.
+    pub const MAX: Self = Self(u32::MAX);
+
     /// The page of this slot.
     pub(crate) const fn page(self) -> PageNumber {
         PageNumber(self.0 / PAGE_RECORDS as u32)

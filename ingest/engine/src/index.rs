@@ -134,8 +134,7 @@ impl DeviceIndex {
         slots.insert_unique(hash, slot, |slot| hash_of(state, slab.get(*slot)));
     }
 
-    /// Removes a slot, to inject a fault.
-    #[cfg(test)]
+    /// Removes a slot.
     pub(crate) fn remove(&mut self, hash: u64, slot: SlotIndex) {
         if let Ok(entry) = self.tables[table_of(hash)].find_entry(hash, |found| *found == slot) {
             entry.remove();

@@ -1,22 +1,29 @@
 //! The journal value of one shard batch: the events it accepted, in order (design D4, D5).
 //!
-//! Layout, little-endian: format u8 = 1, three zero bytes, policy revision u32, receive time u64 (ms), then
+//! Layout, little-endian: format u8 = 1, three zero bytes, evaluation time u32 (s), receive time u64 (ms), then
 //! segments: kind u8, zero u8, tenant u16, number u32, body.
 //!
 //! | kind | number | body |
 //! |---|---|---|
-//! | 1 check-ins | count | one 48-byte record for each, as on the wire |
-//! | 2 inventory | bytes | the archive, as on the wire |
-//! | 3 policy | revision | none: every device was re-evaluated under the header's revision |
-//! | 4 time | slots | first slot u32: the devices in these slots were re-evaluated at the receive time |
+//! | 1 check-ins | count | for each: slot u32, the 48-byte record, as on the wire |
+//! | 2 inventory | slot | bytes u32, the archive, as on the wire |
+//! | 3 policy | revision | none: the shard begins to evaluate its devices under this policy set, from slot 0 |
+//! | 4 policy reached | slot | none: every device below this slot has been evaluated under it; 2^32-1 ends it |
 //! | 5 repeated check-ins | count | for each: slot u32, tag of the device u32, seq u48, flags u16 |
 //! | 6 reset | slot | device id: its seq was set to the receive time in ms, its inventory revision to at most that in s |
+//! | 7 removal | slot | device id: it was removed at the receive time |
+//! | 8 restoration | slot | device id: it is no longer removed |
+//! | 9 due | count | time u32, slot u32, a slot u32 for each: these devices were evaluated at the time, and no other below the slot changes until then; 2^32-1 ends it |
+//! | 10 freed | count | a slot u32 for each: its device is gone |
+//! | 11 clock set back | none | none: times after the receive time became it, and every device was evaluated at it |
 //!
 //! Most check-ins repeat the device's previous one in everything except seq and flags. These are stored as kind 5, a
-//! third of the bytes: the slot names the device, and its record has the other fields. Replay over a page that is newer
-//! than the value is safe: a replay skips what the page of the device includes, and a page that does not include
-//! the check-in is in the state in which it arrived. Slots are assigned in the order of events and never reused, so a
-//! replay finds the same device there; the tag, 32 bits of the device id, verifies it.
+//! third of the bytes: the slot names the device, and its record has the other fields. Every event of a device names its
+//! slot, so a replay skips what the page of the slot includes, and applies the rest to the state in which it arrived.
+//! The tag, 32 bits of the device id, verifies that.
+//!
+//! The evaluation time is that of all devices which no segment of kind 9 in progress has reached: a value without one
+//! may have a later one than the value before, if no device was due.
 //!
 //! Only accepted events are stored; duplicates and rejected records are not. The buffer grows with its batch, which the
 //! caller bounds. Shard, sequence and checksum belong to the store, which wraps this value.
@@ -35,12 +42,20 @@ const SEGMENT_BYTES: usize = 8;
 const CHECK_INS: u8 = 1;
 const INVENTORY: u8 = 2;
 const POLICY: u8 = 3;
-const TIME: u8 = 4;
+const POLICY_REACHED: u8 = 4;
 const REPEATED: u8 = 5;
 const RESET: u8 = 6;
+const REMOVAL: u8 = 7;
+const RESTORATION: u8 = 8;
+const DUE: u8 = 9;
+const FREED: u8 = 10;
+const CLOCK_SET_BACK: u8 = 11;
 
 /// The tenant field of segments that belong to no tenant.
 const NO_TENANT: TenantIndex = TenantIndex(0);
+
+/// Size of one check-in: its slot and the record.
+const CHECK_IN_ENTRY_BYTES: usize = 4 + CHECK_IN_BYTES;
 
 /// Size of one repeated check-in.
 pub const REPEATED_BYTES: usize = 16;
@@ -79,11 +94,22 @@ impl JournalBuffer {
         self.open = None;
     }
 
-    pub(crate) fn begin(&mut self, revision: Revision, now: Timestamp) {
+    pub(crate) fn begin(&mut self, evaluated_at: u32, now: Timestamp) {
         self.clear();
         self.bytes.extend([FORMAT, 0, 0, 0]);
-        self.bytes.extend(revision.0.to_le_bytes());
+        self.bytes.extend(evaluated_at.to_le_bytes());
         self.bytes.extend(now.as_millis().to_le_bytes());
+    }
+
+    /// Raises the evaluation time of the value, before its first event.
+    pub(crate) fn evaluated_at(&mut self, evaluated_at: u32) {
+        // A replay evaluates all events of the value at its evaluation time or later. Checked once per tick.
+        assert_eq!(
+            self.bytes.len(),
+            HEADER_BYTES,
+            "time passes before the events of a batch"
+        );
+        self.bytes[4..8].copy_from_slice(&evaluated_at.to_le_bytes());
     }
 
     /// Closes the value; a value without segments becomes empty.
@@ -94,8 +120,14 @@ impl JournalBuffer {
         }
     }
 
-    pub(crate) fn check_in(&mut self, tenant: TenantIndex, record: &CheckInRecord) {
+    pub(crate) fn check_in(
+        &mut self,
+        tenant: TenantIndex,
+        slot: SlotIndex,
+        record: &CheckInRecord,
+    ) {
         self.count_record(CHECK_INS, tenant);
+        self.bytes.extend(slot.0.to_le_bytes());
         self.bytes.extend_from_slice(record.as_bytes());
     }
 
@@ -123,50 +155,66 @@ impl JournalBuffer {
         match &mut self.open {
             Some(open) if open.kind == kind && open.tenant == tenant => open.count += 1,
             _ => {
-                self.close_segment();
+                self.segment(kind, tenant, 0);
                 self.open = Some(OpenSegment {
-                    start: self.bytes.len(),
+                    start: self.bytes.len() - SEGMENT_BYTES,
                     kind,
                     tenant,
                     count: 1,
                 });
-                self.segment(kind, tenant, 0);
             }
         }
     }
 
-    pub(crate) fn inventory(&mut self, tenant: TenantIndex, archive: &[u8]) {
-        self.close_segment();
-        self.segment(INVENTORY, tenant, archive.len() as u32);
+    pub(crate) fn inventory(&mut self, tenant: TenantIndex, slot: SlotIndex, archive: &[u8]) {
+        self.segment(INVENTORY, tenant, slot.0);
+        self.bytes.extend((archive.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(archive);
     }
 
-    /// Appends a policy change. It is the first event of its batch, so the header can still take its revision.
     pub(crate) fn policy(&mut self, revision: Revision) {
-        // Events before it were evaluated under the revision that this overwrites in the header: a replay would
-        // evaluate them under the new one. Checked at most once per batch.
-        assert_eq!(
-            self.bytes.len(),
-            HEADER_BYTES,
-            "a policy change is the first event of its batch"
-        );
-        self.bytes[4..8].copy_from_slice(&revision.0.to_le_bytes());
         self.segment(POLICY, NO_TENANT, revision.0);
     }
 
-    pub(crate) fn time(&mut self, first: SlotIndex, slots: u32) {
-        self.close_segment();
-        self.segment(TIME, NO_TENANT, slots);
-        self.bytes.extend(first.0.to_le_bytes());
+    pub(crate) fn policy_reached(&mut self, slot: SlotIndex) {
+        self.segment(POLICY_REACHED, NO_TENANT, slot.0);
     }
 
-    pub(crate) fn reset(&mut self, tenant: TenantIndex, slot: SlotIndex, device_id: &DeviceId) {
-        self.close_segment();
-        self.segment(RESET, tenant, slot.0);
+    pub(crate) fn due(&mut self, time: u32, reached: SlotIndex, slots: &[SlotIndex]) {
+        self.segment(DUE, NO_TENANT, slots.len() as u32);
+        self.bytes.extend(time.to_le_bytes());
+        self.bytes.extend(reached.0.to_le_bytes());
+        self.slots(slots);
+    }
+
+    pub(crate) fn freed(&mut self, slots: &[SlotIndex]) {
+        self.segment(FREED, NO_TENANT, slots.len() as u32);
+        self.slots(slots);
+    }
+
+    pub(crate) fn clock_set_back(&mut self) {
+        self.segment(CLOCK_SET_BACK, NO_TENANT, 0);
+    }
+
+    pub(crate) fn action(
+        &mut self,
+        action: DeviceAction,
+        tenant: TenantIndex,
+        slot: SlotIndex,
+        device_id: &DeviceId,
+    ) {
+        self.segment(action as u8, tenant, slot.0);
         self.bytes.extend(device_id.as_bytes());
     }
 
+    fn slots(&mut self, slots: &[SlotIndex]) {
+        for slot in slots {
+            self.bytes.extend(slot.0.to_le_bytes());
+        }
+    }
+
     fn segment(&mut self, kind: u8, tenant: TenantIndex, number: u32) {
+        self.close_segment();
         self.bytes.extend([kind, 0]);
         self.bytes.extend(tenant.0.to_le_bytes());
         self.bytes.extend(number.to_le_bytes());
@@ -179,15 +227,27 @@ impl JournalBuffer {
     }
 }
 
+/// What an operator does to one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DeviceAction {
+    /// Its numbers are set to the receive time.
+    Reset = RESET,
+    /// It is removed.
+    Remove = REMOVAL,
+    /// It is no longer removed.
+    Restore = RESTORATION,
+}
+
 /// One event of a journal value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment<'a> {
-    /// Accepted check-ins of one tenant: whole 48-byte records.
+    /// Accepted check-ins of one tenant, see [`CheckInEntry::read`].
     CheckIns {
         /// Tenant of the devices.
         tenant: TenantIndex,
-        /// The records, as on the wire.
-        records: &'a [[u8; CHECK_IN_BYTES]],
+        /// One for each check-in.
+        records: &'a [[u8; CHECK_IN_ENTRY_BYTES]],
     },
     /// Accepted repeated check-ins of one tenant, see [`Repeated::read`].
     Repeated {
@@ -200,16 +260,15 @@ pub enum Segment<'a> {
     Inventory {
         /// Tenant of the device.
         tenant: TenantIndex,
+        /// Its slot.
+        slot: SlotIndex,
         /// The archive, as on the wire.
         archive: &'a [u8],
     },
-    /// Every device was re-evaluated.
-    Policy {
-        /// Policy set in force since then.
-        revision: Revision,
-    },
-    /// The numbers of a device were reset to the receive time.
-    Reset {
+    /// An operator's action on one device.
+    Action {
+        /// The action.
+        action: DeviceAction,
         /// Tenant of the device.
         tenant: TenantIndex,
         /// Its slot.
@@ -217,13 +276,62 @@ pub enum Segment<'a> {
         /// Its id.
         device_id: DeviceId,
     },
-    /// Some devices were re-evaluated because time passed.
-    Time {
-        /// First slot.
-        first: SlotIndex,
-        /// Number of slots.
-        slots: u32,
+    /// The devices are evaluated under another policy set from now on, in order of slots.
+    Policy {
+        /// The policy set.
+        revision: Revision,
     },
+    /// Devices were evaluated under that policy set.
+    PolicyReached {
+        /// All below this slot; all devices if it is [`SlotIndex::MAX`].
+        slot: SlotIndex,
+    },
+    /// Devices that time alone has changed were evaluated.
+    Due {
+        /// The evaluation time.
+        time: u32,
+        /// All due devices below this slot were; all devices if it is [`SlotIndex::MAX`].
+        reached: SlotIndex,
+        /// Their slots, see [`slot_of`].
+        slots: &'a [[u8; 4]],
+    },
+    /// Devices are gone.
+    Freed {
+        /// Their slots, see [`slot_of`].
+        slots: &'a [[u8; 4]],
+    },
+    /// The clock was set back.
+    ClockSetBack,
+}
+
+/// Reads a slot of a list.
+pub fn slot_of(bytes: &[u8; 4]) -> SlotIndex {
+    SlotIndex(u32::from_le_bytes(*bytes))
+}
+
+/// A check-in that is stored whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckInEntry {
+    /// Slot of the device.
+    pub slot: SlotIndex,
+    /// The check-in.
+    pub record: CheckInRecord,
+}
+
+impl CheckInEntry {
+    /// Reads one record of a segment; `None` if no device can have sent it.
+    pub fn read(bytes: &[u8; CHECK_IN_ENTRY_BYTES]) -> Option<Self> {
+        let (slot, record) = bytes.split_first_chunk()?;
+        Some(Self {
+            slot: slot_of(slot),
+            record: CheckInRecord::validate(record.try_into().ok()?).ok()?,
+        })
+    }
+
+    /// Slot of the device of a record, without reading the rest.
+    pub(crate) fn slot_of(bytes: &[u8; CHECK_IN_ENTRY_BYTES]) -> SlotIndex {
+        SlotIndex(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
 }
 
 /// A check-in that repeats the device's previous one, except for seq and flags.
@@ -280,8 +388,8 @@ fn words(bytes: &[u8; 16]) -> [u32; 4] {
 /// A decoded journal value.
 #[derive(Debug)]
 pub struct JournalValue<'a> {
-    /// Policy set in force.
-    pub revision: Revision,
+    /// Evaluation time of the devices that no tick in progress has reached, in seconds.
+    pub evaluated_at: u32,
     /// Receive time of the whole batch.
     pub now: Timestamp,
     segments: Reader<'a>,
@@ -299,10 +407,10 @@ impl<'a> JournalValue<'a> {
         if reader.array() != Some([FORMAT, 0, 0, 0]) {
             return Err(JournalError);
         }
-        let revision = Revision(reader.u32().ok_or(JournalError)?);
+        let evaluated_at = reader.u32().ok_or(JournalError)?;
         let now = Timestamp::from_millis(reader.u64().ok_or(JournalError)?);
         Ok(Self {
-            revision,
+            evaluated_at,
             now,
             segments: reader,
         })
@@ -326,7 +434,7 @@ impl<'a> JournalValue<'a> {
         let number = reader.u32()?;
         match kind {
             CHECK_INS => {
-                let bytes = reader.take((number as usize).checked_mul(CHECK_IN_BYTES)?)?;
+                let bytes = reader.take((number as usize).checked_mul(CHECK_IN_ENTRY_BYTES)?)?;
                 Some(Segment::CheckIns {
                     tenant,
                     records: bytes.as_chunks().0,
@@ -339,24 +447,54 @@ impl<'a> JournalValue<'a> {
                     records: bytes.as_chunks().0,
                 })
             }
-            INVENTORY => Some(Segment::Inventory {
-                tenant,
-                archive: reader.take(number as usize)?,
-            }),
+            INVENTORY => {
+                let length = reader.u32()?;
+                Some(Segment::Inventory {
+                    tenant,
+                    slot: SlotIndex(number),
+                    archive: reader.take(length as usize)?,
+                })
+            }
+            RESET => action(DeviceAction::Reset, tenant, number, reader),
+            REMOVAL => action(DeviceAction::Remove, tenant, number, reader),
+            RESTORATION => action(DeviceAction::Restore, tenant, number, reader),
             // The encoding is canonical: any other form of the same event is refused.
-            POLICY if tenant == NO_TENANT => Some(Segment::Policy {
+            _ if tenant != NO_TENANT => None,
+            POLICY => Some(Segment::Policy {
                 revision: Revision(number),
             }),
-            TIME if tenant == NO_TENANT => Some(Segment::Time {
-                first: SlotIndex(reader.u32()?),
-                slots: number,
-            }),
-            RESET => Some(Segment::Reset {
-                tenant,
+            POLICY_REACHED => Some(Segment::PolicyReached {
                 slot: SlotIndex(number),
-                device_id: DeviceId::from_bytes(reader.array()?),
             }),
+            DUE => Some(Segment::Due {
+                time: reader.u32()?,
+                reached: SlotIndex(reader.u32()?),
+                slots: slots(number, reader)?,
+            }),
+            FREED => Some(Segment::Freed {
+                slots: slots(number, reader)?,
+            }),
+            CLOCK_SET_BACK if number == 0 => Some(Segment::ClockSetBack),
             _ => None,
         }
     }
+}
+
+fn action<'a>(
+    action: DeviceAction,
+    tenant: TenantIndex,
+    slot: u32,
+    reader: &mut Reader<'a>,
+) -> Option<Segment<'a>> {
+    Some(Segment::Action {
+        action,
+        tenant,
+        slot: SlotIndex(slot),
+        device_id: DeviceId::from_bytes(reader.array()?),
+    })
+}
+
+fn slots<'a>(count: u32, reader: &mut Reader<'a>) -> Option<&'a [[u8; 4]]> {
+    let bytes = reader.take((count as usize).checked_mul(4)?)?;
+    Some(bytes.as_chunks().0)
 }

@@ -11,7 +11,9 @@
 
 mod bytes;
 pub mod cell;
+mod context;
 pub mod counts;
+mod deadlines;
 pub mod device;
 pub mod effects;
 pub mod facet;
@@ -29,13 +31,14 @@ mod slab;
 mod time;
 
 pub use cell::{CELL_BYTES, CellKey};
+pub use context::{Context, EvaluationTime, PolicyPass, Tick};
 pub use counts::Counts;
 pub use device::{ColdRecord, DeviceRecord};
 pub use effects::{Effects, Outcome};
 pub use facet::{COMBINATIONS_MAX, FacetWord, Facets};
 pub use ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
 pub use index::{INDEX_TABLES, index_table_entries};
-pub use policy::{PolicySet, TenantPolicy};
+pub use policy::{PolicySet, Retention, TenantPolicy};
 pub use rules::compliance::Compliance;
 pub use rules::managed_by::ManagedBy;
 pub use rules::onboarding::OnboardingStatus;

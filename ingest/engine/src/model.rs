@@ -29,6 +29,8 @@ pub enum Answer {
     Stale,
     /// Its seq or revision is too far ahead of the last accepted one and of the clock.
     SeqAhead,
+    /// An operator has removed the device.
+    DeviceRemoved,
     /// The device does not exist, and its tenant does not create devices automatically.
     UnknownDevice,
 }
@@ -76,15 +78,6 @@ impl ModelDevice {
         let now = now.as_seconds();
         let flags = check_in.flags();
         let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-        // The clock was set back: times that lie ahead of it become now.
-        self.first_seen = self.first_seen.min(now);
-        for time in [
-            &mut self.last_contact,
-            &mut self.last_telemetry,
-            &mut self.last_full_report,
-        ] {
-            *time = time.map(|time| time.min(now));
-        }
         self.last = Some(*check_in);
         self.last_check_in = now;
         self.ever_onboarded |= onboarded;
@@ -121,17 +114,18 @@ impl ModelDevice {
         facets
     }
 
-    /// All facets that the device can have had from its last check-in up to `now` by the passing of time alone, in
-    /// order of time.
-    fn facets_since_last_check_in(&self, policy: &TenantPolicy, now: Timestamp) -> Vec<Facets> {
-        let last_heard = self.last_check_in.max(self.first_seen);
-        rules::r17_changes(self, policy)
-            .filter(|at| *at > last_heard && *at <= now.as_seconds())
-            .chain([last_heard])
-            .collect::<std::collections::BTreeSet<_>>()
-            .into_iter()
-            .map(|at| self.facets(policy, Timestamp::from_seconds(at)))
-            .collect()
+    /// The clock is set back: times that lie ahead of it become its time.
+    fn set_back(&mut self, now: Timestamp) {
+        let now = now.as_seconds();
+        self.first_seen = self.first_seen.min(now);
+        self.last_check_in = self.last_check_in.min(now);
+        for time in [
+            &mut self.last_contact,
+            &mut self.last_telemetry,
+            &mut self.last_full_report,
+        ] {
+            *time = time.map(|time| time.min(now));
+        }
     }
 
     fn flag(&self, flag: Flags) -> bool {
@@ -153,6 +147,8 @@ pub struct Model {
 struct ModelEntry {
     device: ModelDevice,
     inventory_revision: u32,
+    /// When an operator removed it.
+    removed_at: Option<u32>,
 }
 
 impl Model {
@@ -164,6 +160,9 @@ impl Model {
         check_in: &CheckInRecord,
         now: Timestamp,
     ) -> Answer {
+        if self.is_removed(tenant, check_in.device_id()) {
+            return Answer::DeviceRemoved;
+        }
         let stored = self.known(tenant, check_in.device_id()).0;
         let by_clock = u128::from(now.as_millis()) + 24 * 60 * 60 * 1000;
         let is_ahead = is_ahead(check_in.seq().into(), stored.into(), by_clock);
@@ -184,6 +183,9 @@ impl Model {
         inventory: &Inventory,
         now: Timestamp,
     ) -> Answer {
+        if self.is_removed(tenant, inventory.device_id) {
+            return Answer::DeviceRemoved;
+        }
         let stored = self.known(tenant, inventory.device_id).1;
         let by_clock = u128::from(now.as_seconds()) + 24 * 60 * 60;
         let is_ahead = is_ahead(inventory.revision.into(), stored.into(), by_clock);
@@ -210,12 +212,53 @@ impl Model {
         device_id: DeviceId,
         now: Timestamp,
     ) -> bool {
-        let Some(entry) = self.devices.get_mut(&(tenant, device_id)) else {
+        let entry = self.devices.get_mut(&(tenant, device_id));
+        let Some(entry) = entry.filter(|entry| entry.removed_at.is_none()) else {
             return false;
         };
         entry.device.reset_sequence(now);
         entry.inventory_revision = entry.inventory_revision.min(now.as_seconds());
         true
+    }
+
+    /// An operator removes a device, or restores it.
+    pub fn remove(
+        &mut self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        restores: bool,
+        now: Timestamp,
+    ) {
+        if let Some(entry) = self.devices.get_mut(&(tenant, device_id)) {
+            let since = entry.removed_at.unwrap_or(now.as_seconds());
+            entry.removed_at = (!restores).then_some(since);
+        }
+    }
+
+    /// The clock has this time now, which may be before the last one. Devices whose retention has ended are gone: after
+    /// 30 days if they are removed, after 180 days of silence if they are offboarded.
+    pub fn time(&mut self, now: Timestamp) {
+        let days = |days: u32| days * 24 * 60 * 60;
+        for entry in self.devices.values_mut() {
+            entry.device.set_back(now);
+            entry.removed_at = entry.removed_at.map(|at| at.min(now.as_seconds()));
+        }
+        self.devices.retain(|_, entry| {
+            let onboarding = entry.device.last.map(|check_in| check_in.onboarding());
+            let is_offboarded =
+                entry.device.ever_onboarded && onboarding == Some(Onboarding::NotOnboarded);
+            let (since, kept) = match entry.removed_at {
+                Some(at) => (at, days(30)),
+                None if is_offboarded => (entry.device.last_check_in, days(180)),
+                None => return true,
+            };
+            now.as_seconds() - since <= kept
+        });
+    }
+
+    fn is_removed(&self, tenant: TenantIndex, device_id: DeviceId) -> bool {
+        let entry = self.devices.get(&(tenant, device_id));
+        entry.is_some_and(|entry| entry.removed_at.is_some())
     }
 
     /// Seq and inventory revision of a device; 0 for one that does not exist.
@@ -253,9 +296,10 @@ impl Model {
         }
     }
 
-    /// Number of devices.
+    /// Number of devices that are not removed.
     pub fn devices(&self) -> usize {
-        self.devices.len()
+        let present = self.devices.values();
+        present.filter(|entry| entry.removed_at.is_none()).count()
     }
 
     /// The facets of one device at `now`.
@@ -273,7 +317,8 @@ impl Model {
     /// Every cell with its number of devices at `now`, counted over all devices.
     pub fn cells(&self, policy: &PolicySet, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
-        for ((tenant, _), entry) in &self.devices {
+        let present = self.devices.iter();
+        for ((tenant, _), entry) in present.filter(|(_, entry)| entry.removed_at.is_none()) {
             let Some(rules) = policy.tenant(*tenant) else {
                 continue;
             };

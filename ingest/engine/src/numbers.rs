@@ -23,12 +23,6 @@ pub(crate) struct NumbersMax {
 }
 
 impl NumbersMax {
-    /// No bound, for a replay: everything in a journal was accepted.
-    pub(crate) const NONE: Self = Self {
-        seq: u64::MAX,
-        revision: u32::MAX,
-    };
-
     /// The bound at a time: seqs are compared with milliseconds, revisions with seconds.
     pub(crate) fn at(now: Timestamp) -> Self {
         Self {

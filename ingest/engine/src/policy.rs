@@ -18,6 +18,26 @@ const PLATFORMS: usize = Platform::ALL.len();
 /// Version of [`PolicySet::encode`].
 const ENCODING: u8 = 1;
 
+/// How long a tenant keeps devices that it no longer has, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `removedRetentionDays`: one that an operator has removed, since then.
+    pub removed_seconds: u32,
+    /// `profileRetentionDays`: one that is offboarded, since its last check-in.
+    pub profile_seconds: u32,
+}
+
+impl Default for Retention {
+    /// 30 and 180 days, as in docs/reference/DOMAIN.md.
+    fn default() -> Self {
+        const DAY: u32 = 24 * 3600;
+        Self {
+            removed_seconds: 30 * DAY,
+            profile_seconds: 180 * DAY,
+        }
+    }
+}
+
 /// What one tenant requires of its devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantPolicy {
@@ -27,6 +47,8 @@ pub struct TenantPolicy {
     pub auto_create_devices: bool,
     /// R17's limits of silence.
     pub sensor_limits: SensorLimits,
+    /// Retention of devices.
+    pub retention: Retention,
     threshold: [Threshold; PLATFORMS],
     blocked_on_missing: [bool; PLATFORMS],
 }
@@ -38,6 +60,7 @@ impl Default for TenantPolicy {
             secure_by_default: false,
             auto_create_devices: true,
             sensor_limits: SensorLimits::default(),
+            retention: Retention::default(),
             threshold: [Threshold::NotSet; PLATFORMS],
             blocked_on_missing: [false; PLATFORMS],
         }
@@ -83,6 +106,8 @@ impl TenantPolicy {
         into.push(u8::from(self.auto_create_devices));
         into.extend(self.sensor_limits.inactive_seconds.to_le_bytes());
         into.extend(self.sensor_limits.no_sensor_data_seconds.to_le_bytes());
+        into.extend(self.retention.removed_seconds.to_le_bytes());
+        into.extend(self.retention.profile_seconds.to_le_bytes());
         for (threshold, blocked) in self.threshold.iter().zip(self.blocked_on_missing) {
             into.push(*threshold as u8);
             into.push(u8::from(blocked));
@@ -96,6 +121,10 @@ impl TenantPolicy {
             sensor_limits: SensorLimits {
                 inactive_seconds: reader.u32()?,
                 no_sensor_data_seconds: reader.u32()?,
+            },
+            retention: Retention {
+                removed_seconds: reader.u32()?,
+                profile_seconds: reader.u32()?,
             },
             threshold: [Threshold::NotSet; PLATFORMS],
             blocked_on_missing: [false; PLATFORMS],

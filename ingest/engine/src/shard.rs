@@ -1,7 +1,7 @@
 //! One shard: the deterministic state machine over the devices of one partition (design D4).
 //!
 //! Owned by one thread; nothing here blocks, locks or reads a clock. A batch is [`Shard::begin`], then events
-//! ([`Shard::apply_check_ins`] …), then [`Shard::seal`], and optionally a step of a checkpoint
+//! ([`Shard::tick`] first, [`Shard::apply_check_ins`] …), then [`Shard::seal`], and optionally a step of a checkpoint
 //! ([`Shard::checkpoint_step`]). Events fill [`Effects`]; the caller makes them durable before it acknowledges. Bounded
 //! by [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
 //!
@@ -11,27 +11,30 @@
 mod apply;
 mod audit;
 mod checkpoint;
+mod deadline;
 mod dirty;
 mod evaluation;
 mod inventory;
 mod lookup;
+mod policies;
 pub(crate) mod recovery;
+mod removal;
 mod sequence;
 mod stale_runs;
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
+mod tick;
 
 use muster_wire::DeviceId;
 
 use crate::cell::{CellKey, CellTable};
+use crate::context::EvaluationTime;
+use crate::deadlines::Deadlines;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::Effects;
-use crate::ids::{Revision, Sequence, ShardId, TenantIndex};
+use crate::ids::{Revision, Sequence, ShardId, SlotIndex, TenantIndex};
 use crate::index::DeviceIndex;
 use crate::numbers::NumbersMax;
-use crate::policy::PolicySet;
 use crate::shard_map::ShardMap;
 use crate::slab::DeviceSlab;
 use crate::time::Timestamp;
@@ -43,12 +46,13 @@ pub use stale_runs::StaleDevice;
 
 use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
+use policies::PolicySets;
 use stale_runs::StaleRuns;
 
 /// Limits that bound a shard's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardLimits {
-    /// Devices, about 85 bytes each. Beyond it new ones are rejected with `deviceLimit`.
+    /// Devices, about 93 bytes each. Beyond it new ones are rejected with `deviceLimit`.
     pub devices_max: u32,
 }
 
@@ -57,10 +61,14 @@ pub struct ShardLimits {
 pub struct Shard {
     id: ShardId,
     limits: ShardLimits,
-    policy: Arc<PolicySet>,
+    policies: PolicySets,
+    time: EvaluationTime,
     /// Sequence of the last sealed batch that changed the state.
     sequence: Sequence,
     devices: DeviceSlab,
+    /// Number of removed devices.
+    removed: u32,
+    deadlines: Deadlines,
     index: DeviceIndex,
     cells: CellTable,
     checkpoint: Checkpoint,
@@ -74,9 +82,12 @@ impl Shard {
         Self {
             id,
             limits,
-            policy: Arc::new(PolicySet::default()),
+            policies: PolicySets::default(),
+            time: EvaluationTime::default(),
             sequence: Sequence(0),
             devices: DeviceSlab::default(),
+            removed: 0,
+            deadlines: Deadlines::default(),
             index: DeviceIndex::new(hash_seed),
             cells: CellTable::new(hash_seed),
             checkpoint: Checkpoint::default(),
@@ -92,7 +103,7 @@ impl Shard {
         effects.time = now;
         effects.now = now.as_seconds();
         effects.numbers_max = NumbersMax::at(now);
-        effects.journal.begin(self.policy.revision(), now);
+        effects.journal.begin(self.time.base, now);
     }
 
     /// Closes a batch and returns the sequence to commit it under. A batch that changed nothing has an empty journal
@@ -127,9 +138,8 @@ impl Shard {
         pages_max: usize,
         effects: &mut Effects,
     ) -> CheckpointProgress {
-        let commit = (self.policy.revision(), self.sequence);
         self.checkpoint
-            .step(pages_max, &self.devices, commit, &mut effects.pages)
+            .step(pages_max, &self.devices, self.sequence, &mut effects.pages)
     }
 
     /// Audits the next `slots` slots. At the end of a round, returns its result and starts the next one. `map` defines
@@ -140,6 +150,9 @@ impl Shard {
             devices: &self.devices,
             index: &self.index,
             cells: &self.cells,
+            deadlines: &self.deadlines,
+            policies: &self.policies,
+            time: self.time,
         };
         self.audit.step(slots, map, &audited)
     }
@@ -154,19 +167,29 @@ impl Shard {
         self.sequence
     }
 
-    /// The policy set in force.
+    /// The revision of [`Shard::policy`].
     pub fn revision(&self) -> Revision {
-        self.policy.revision()
+        self.policy().revision()
     }
 
-    /// Number of devices.
+    /// Number of devices, without the removed ones.
     pub fn devices(&self) -> u32 {
-        self.devices.devices()
+        self.devices.devices() - self.removed
     }
 
-    /// Number of slots; [`Shard::apply_time`] sweeps them.
+    /// Number of removed devices, which occupy memory until their retention ends.
+    pub fn removed(&self) -> u32 {
+        self.removed
+    }
+
+    /// Number of slots, which a policy pass visits.
     pub fn slots(&self) -> u32 {
         self.devices.slots()
+    }
+
+    /// One past the last slot.
+    fn slots_end(&self) -> SlotIndex {
+        SlotIndex(self.slots())
     }
 
     /// Number of cells by tenant, up to the last tenant that has had any.
@@ -179,7 +202,7 @@ impl Shard {
         self.cells.iter()
     }
 
-    /// The records of one device.
+    /// The records of one device, which may be removed.
     pub fn device(
         &self,
         tenant: TenantIndex,
@@ -196,7 +219,7 @@ impl Shard {
         self.stale_runs.since(tenant, slot, seq)
     }
 
-    /// The devices whose check-ins are stale, in order of creation by tenant.
+    /// The devices whose check-ins are stale, in order of slots by tenant.
     pub fn stale_devices(&self) -> impl Iterator<Item = StaleDevice> + '_ {
         self.stale_runs.slots().filter_map(|slot| {
             let record = self.devices.get(slot);
@@ -209,9 +232,10 @@ impl Shard {
         })
     }
 
-    /// Every device, in order of creation.
+    /// Every device that is not removed, in order of slots.
     pub fn iter(&self) -> impl Iterator<Item = (&DeviceRecord, &ColdRecord)> {
         let devices = self.devices.occupied();
+        let devices = devices.filter(|slot| !self.devices.get(*slot).removed);
         devices.map(|slot| (self.devices.get(slot), self.devices.cold(slot)))
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! Two parallel arrays: hot records, one cache line each, and cold ones, which check-ins of known devices leave alone.
 //! Memory grows by one chunk at a time, so growth neither copies the records nor doubles their footprint. A device
-//! keeps its slot for life; slots are assigned in ascending order, so that a replay assigns the same ones. A page is a
-//! fixed run of slots, the unit of a checkpoint.
+//! keeps its slot for life; the slot of a device that is gone is used again. Every event in the journal names its slot,
+//! so a replay assigns none. A page is a fixed run of slots, the unit of a checkpoint.
 //!
-//! Owned by the shard, which bounds the number of devices. Frees nothing: devices are not deleted.
+//! Owned by the shard, which bounds the number of devices. Returns no memory to the system.
 
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::ids::{PAGE_RECORDS, PageNumber, SlotIndex};
 
-/// Records in one chunk (512 KiB hot, 64 KiB cold); a whole number of pages.
-const CHUNK_RECORDS: usize = 64 * PAGE_RECORDS;
+/// Records in one chunk (512 KiB hot, 96 KiB cold); a whole number of pages.
+pub(crate) const CHUNK_RECORDS: usize = 64 * PAGE_RECORDS;
 
 /// An array, not a slice: its length is a constant, so finding a record loads one pointer.
 type Chunk<R> = [R; CHUNK_RECORDS];
@@ -21,8 +21,10 @@ type Chunk<R> = [R; CHUNK_RECORDS];
 pub(crate) struct DeviceSlab {
     chunks: Vec<Box<Chunk<DeviceRecord>>>,
     cold: Vec<Box<Chunk<ColdRecord>>>,
-    /// The slots below this one are occupied: an insert searches from here.
-    next: u32,
+    /// No slot from this one has ever been occupied.
+    unused: SlotIndex,
+    /// The empty slots below that.
+    free: Vec<SlotIndex>,
     devices: u32,
 }
 
@@ -68,26 +70,64 @@ impl DeviceSlab {
         &mut self.cold[slot / CHUNK_RECORDS][slot % CHUNK_RECORDS]
     }
 
-    /// Inserts a new device into the lowest empty slot.
+    /// The slot that the next new device gets.
+    pub(crate) fn next_slot(&self) -> SlotIndex {
+        self.free.last().copied().unwrap_or(self.unused)
+    }
+
+    /// Inserts a new device into [`DeviceSlab::next_slot`].
     pub(crate) fn insert(&mut self, record: DeviceRecord, cold: ColdRecord) -> SlotIndex {
-        while self.next < self.slots() && self.get(SlotIndex(self.next)).is_occupied() {
-            self.next += 1;
-        }
-        let slot = SlotIndex(self.next);
-        self.insert_at(slot, record, cold);
-        self.next += 1;
+        let slot = self.next_slot();
+        self.free.pop();
+        self.write(slot, record, cold);
         slot
     }
 
-    /// Inserts a device into a given empty slot.
-    pub(crate) fn insert_at(&mut self, slot: SlotIndex, record: DeviceRecord, cold: ColdRecord) {
-        while self.slots() <= slot.0 {
+    /// Replaces whatever a slot holds, and grows to it. Between a first write and [`DeviceSlab::find_free`], the slab
+    /// does not know which slots are free.
+    pub(crate) fn write(&mut self, slot: SlotIndex, record: DeviceRecord, cold: ColdRecord) {
+        self.grow_to(slot.0 + 1);
+        let stored = self.get_mut(slot);
+        let (before, after) = (stored.is_occupied(), record.is_occupied());
+        *stored = record;
+        *self.cold_mut(slot) = cold;
+        self.devices = self.devices + u32::from(after) - u32::from(before);
+        self.unused = self.unused.max(SlotIndex(slot.0 + 1));
+    }
+
+    /// No slot from this one has ever been occupied.
+    pub(crate) fn unused(&self) -> SlotIndex {
+        self.unused
+    }
+
+    /// Notes that the slots of a page may have been occupied.
+    pub(crate) fn use_page(&mut self, page: PageNumber) {
+        let end = page.slots().last().map_or(0, |last| last.0 + 1);
+        self.unused = self.unused.max(SlotIndex(end));
+        self.grow_to(end);
+    }
+
+    /// Empties a slot, so that another device can have it.
+    pub(crate) fn free(&mut self, slot: SlotIndex) {
+        self.write(slot, DeviceRecord::default(), ColdRecord::default());
+        self.free.push(slot);
+    }
+
+    /// Makes slots up to `end`.
+    fn grow_to(&mut self, end: u32) {
+        while self.slots() < end {
             self.chunks.push(empty_chunk());
             self.cold.push(empty_chunk());
         }
-        self.devices += 1;
-        *self.get_mut(slot) = record;
-        *self.cold_mut(slot) = cold;
+    }
+
+    /// Finds the free slots after a recovery; the lowest are used first.
+    pub(crate) fn find_free(&mut self) {
+        let below = SlotIndex(0).until(self.unused);
+        let free = below.filter(|slot| !self.get(*slot).is_occupied());
+        let mut free: Vec<_> = free.collect();
+        free.reverse();
+        self.free = free;
     }
 
     /// The records of one page, empty slots included; `None` past the end.

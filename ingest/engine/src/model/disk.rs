@@ -1,19 +1,21 @@
 //! The oracle over durable state: rebuilds a shard from its pages and journal tail by the model's rules.
 //!
 //! It shares only the codecs with [`crate::Recovery`]: no slab, index, cell counters or evaluator. A device is a plain
-//! entry, evaluated at the time and under the policy set that the journal names. The recount compares the counters with
-//! it. Owned by the caller; memory grows with the number of devices.
+//! entry of facts. No verdict on disk is trusted: at the end, every device is evaluated by the tables under the policy
+//! set and as of the time of its slot, and the recount compares the counters with that. Owned by the caller; memory
+//! grows with the number of devices.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_wire::{CheckIn, CheckInRecord, DeviceId, Inventory, Onboarding};
 
 use super::{Answer, ModelCell, ModelDevice};
+use crate::context::Context;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::facet::Facets;
-use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, TenantIndex};
-use crate::journal::{JournalValue, Repeated, Segment};
+use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, SlotIndex, TenantIndex};
+use crate::journal::{CheckInEntry, DeviceAction, JournalValue, Repeated, Segment, slot_of};
 use crate::page;
 use crate::policy::PolicySet;
 use crate::time::Timestamp;
@@ -23,19 +25,17 @@ use crate::time::Timestamp;
 #[error("{0}")]
 pub struct DiskError(String);
 
-/// The oracle's state of one device and its source.
+/// The oracle's state of one device.
 #[derive(Clone, Debug)]
 struct Entry {
     device_id: DeviceId,
     tenant: TenantIndex,
     device: ModelDevice,
     inventory_revision: u32,
-    /// Result of the last evaluation.
+    /// An operator has removed the device.
+    removed: bool,
+    /// Its verdict, once all have been evaluated.
     facets: Facets,
-    /// Includes all events up to this sequence.
-    sequence: Sequence,
-    /// Policy set of its page; `None` if the device comes from the journal.
-    revision: Option<Revision>,
 }
 
 /// One device in a listing.
@@ -49,238 +49,258 @@ pub struct ModelListing<'a> {
     pub last: Option<&'a CheckInRecord>,
     /// Highest accepted inventory revision; 0 before the first.
     pub inventory_revision: u32,
-    /// Result of the last evaluation.
+    /// Its verdict.
     pub facets: &'a Facets,
 }
 
-/// The state of one shard. Pass in pages, then journal values.
+/// The state of one shard. Pass in pages, the checkpoint, then journal values, and evaluate.
 #[derive(Debug, Default)]
 pub struct ModelDisk {
-    /// By slot. Slots matter because time events and repeated check-ins refer to them.
+    /// By slot, which every event names.
     slots: Vec<Option<Entry>>,
-    by_device: HashMap<(TenantIndex, DeviceId), usize>,
-    /// All slots below this one are occupied.
-    full_below: usize,
+    /// By page: it includes all events up to this sequence.
+    pages: Vec<Sequence>,
+    context: Context,
 }
 
 impl ModelDisk {
     /// Reads a page.
     pub fn page(&mut self, number: PageNumber, bytes: &[u8]) -> Result<(), DiskError> {
         let page = page::decode(bytes).ok_or_else(|| fault("an unreadable page"))?;
-        let first = number.0 as usize * PAGE_RECORDS;
+        let index = number.0 as usize;
+        let first = index * PAGE_RECORDS;
         if self.slots.len() < first + PAGE_RECORDS {
             self.slots.resize(first + PAGE_RECORDS, None);
+            self.pages
+                .resize(self.pages.len().max(index + 1), Sequence(0));
         }
+        self.pages[index] = page.sequence;
         for (offset, (record, cold)) in page.records.iter().zip(&*page.cold).enumerate() {
             if !record.device_id.is_zero() {
-                let entry = Entry::of_record(record, cold, page.sequence, page.revision)?;
-                self.by_device
-                    .insert((record.tenant, record.device_id), first + offset);
-                self.slots[first + offset] = Some(entry);
+                self.slots[first + offset] = Some(Entry::of_record(record, cold)?);
             }
         }
         Ok(())
     }
 
-    /// Ends the pages: evaluates every device in them by the rules, instead of trusting the facets in its record.
-    ///
-    /// The time of the last evaluation is not stored, so any facets that a device can have had since its last check-in
-    /// are accepted.
-    pub fn evaluate_pages(
-        &mut self,
-        now: Timestamp,
-        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
-    ) {
-        for entry in self.slots.iter_mut().flatten() {
-            let Some(policy) = entry.revision.and_then(&mut *policy_set) else {
-                continue;
-            };
-            let Some(rules) = policy.tenant(entry.tenant) else {
-                continue;
-            };
-            let possible = entry.device.facets_since_last_check_in(rules, now);
-            if !possible.contains(&entry.facets) {
-                entry.facets = possible[0];
-            }
-        }
+    /// Ends the pages: the context as of the begin of the checkpoint that wrote them.
+    pub fn checkpoint(&mut self, context: &[u8]) -> Result<(), DiskError> {
+        let context = Context::decode(context);
+        self.context = context.ok_or_else(|| fault("an unreadable checkpoint record"))?;
+        Ok(())
     }
 
     /// Applies the next journal value.
-    pub fn journal(
-        &mut self,
-        sequence: Sequence,
-        bytes: &[u8],
-        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
-    ) -> Result<(), DiskError> {
+    pub fn journal(&mut self, sequence: Sequence, bytes: &[u8]) -> Result<(), DiskError> {
         let unreadable = |_| fault("an unreadable journal value");
         let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
-        let policy = policy_set(value.revision).ok_or_else(|| fault("a missing policy set"))?;
         let now = value.now;
+        if value.evaluated_at != self.context.time.base {
+            self.context.time.base = value.evaluated_at;
+            self.context.time.tick = None;
+        }
         while let Some(segment) = value.next_segment().map_err(unreadable)? {
             match segment {
                 Segment::CheckIns { tenant, records } => {
                     for bytes in records {
-                        let record = CheckInRecord::validate(bytes)
-                            .map_err(|_| fault("an invalid check-in in the journal"))?;
-                        self.check_in(&policy, tenant, &record, sequence, now);
+                        let entry = CheckInEntry::read(bytes)
+                            .ok_or_else(|| fault("an invalid check-in in the journal"))?;
+                        self.check_in(tenant, entry.slot, &entry.record, sequence, now)?;
                     }
                 }
                 Segment::Repeated { tenant, records } => {
                     for bytes in records {
                         let repeated = Repeated::read(bytes)
                             .ok_or_else(|| fault("unknown flags in the journal"))?;
-                        let record = self.repeated(tenant, repeated)?;
-                        self.check_in(&policy, tenant, &record, sequence, now);
+                        self.repeated(tenant, repeated, sequence, now)?;
                     }
                 }
-                Segment::Inventory { tenant, archive } => {
+                Segment::Inventory {
+                    tenant,
+                    slot,
+                    archive,
+                } => {
                     let inventory = Inventory::from_bytes(archive)
                         .map_err(|_| fault("an invalid inventory in the journal"))?;
-                    self.inventory(&policy, tenant, &inventory, sequence, now);
+                    self.inventory(tenant, slot, &inventory, sequence, now)?;
                 }
-                Segment::Reset {
+                Segment::Action {
+                    action,
                     tenant,
                     slot,
                     device_id,
                 } => {
-                    let entry = self.slots.get_mut(slot.0 as usize);
-                    let entry = entry
-                        .and_then(Option::as_mut)
-                        .filter(|entry| (entry.tenant, entry.device_id) == (tenant, device_id))
-                        .ok_or_else(|| fault("a reset of a device not in its slot"))?;
-                    if entry.sequence < sequence {
-                        entry.device.reset_sequence(now);
-                        entry.inventory_revision = entry.inventory_revision.min(now.as_seconds());
+                    if let Some(entry) = self.of(tenant, slot, &device_id, sequence)? {
+                        entry.act(action, now);
                     }
                 }
-                Segment::Policy { .. } => {
-                    self.evaluate(&policy, 0..self.slots.len(), sequence, now)
+                Segment::Freed { slots } => {
+                    for slot in slots.iter().map(slot_of) {
+                        if self.is_newer_than_page(slot, sequence) {
+                            *self.slot(slot)? = None;
+                        }
+                    }
                 }
-                Segment::Time { first, slots } => {
-                    // A server journals existing slots only; damaged input may contain others.
-                    let first = first.0 as usize;
-                    let end = (first + slots as usize).min(self.slots.len());
-                    self.evaluate(&policy, first.min(end)..end, sequence, now);
+                Segment::ClockSetBack => self.clock_set_back(sequence, now),
+                Segment::Policy { revision } => self.context.policy(revision),
+                Segment::PolicyReached { slot } => {
+                    if !self.context.policy_reached(slot) {
+                        return Err(fault("a policy pass that has not begun"));
+                    }
                 }
+                // Which devices changed follows from the time.
+                Segment::Due { time, reached, .. } => self.context.time.reached(time, reached),
             }
         }
         Ok(())
     }
 
-    /// Expands a repeated check-in: the last check-in of the device in its slot, with the new seq and flags.
+    /// Evaluates every device, once everything is read.
+    pub fn evaluate(
+        &mut self,
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+    ) -> Result<(), DiskError> {
+        for (slot, entry) in self.slots.iter_mut().enumerate() {
+            let Some(entry) = entry else { continue };
+            let slot = SlotIndex(slot as u32);
+            let revision = self.context.revision(slot);
+            let policy = policy_set(revision).ok_or_else(|| fault("a missing policy set"))?;
+            if let Some(rules) = policy.tenant(entry.tenant) {
+                let time = Timestamp::from_seconds(self.context.time.of(slot));
+                entry.facets = entry.device.facets(rules, time);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_newer_than_page(&self, slot: SlotIndex, sequence: Sequence) -> bool {
+        let page = self.pages.get(slot.0 as usize / PAGE_RECORDS);
+        page.is_none_or(|page| *page < sequence)
+    }
+
+    /// An existing slot, or the one after the last.
+    fn slot(&mut self, slot: SlotIndex) -> Result<&mut Option<Entry>, DiskError> {
+        let slot = slot.0 as usize;
+        if slot == self.slots.len() {
+            self.slots.push(None);
+        }
+        self.slots
+            .get_mut(slot)
+            .ok_or_else(|| fault("a slot that is not the next one"))
+    }
+
+    /// The device in a slot; `None` if the page of the slot includes the event.
+    fn of(
+        &mut self,
+        tenant: TenantIndex,
+        slot: SlotIndex,
+        device_id: &DeviceId,
+        sequence: Sequence,
+    ) -> Result<Option<&mut Entry>, DiskError> {
+        if !self.is_newer_than_page(slot, sequence) {
+            return Ok(None);
+        }
+        let entry = self.slot(slot)?.as_mut();
+        entry
+            .filter(|entry| (entry.tenant, entry.device_id) == (tenant, *device_id))
+            .map(Some)
+            .ok_or_else(|| fault("a device that is not in its slot"))
+    }
+
+    /// The same, for an event that may create the device.
+    fn of_or_new(
+        &mut self,
+        tenant: TenantIndex,
+        slot: SlotIndex,
+        device_id: DeviceId,
+        sequence: Sequence,
+        now: Timestamp,
+    ) -> Result<Option<&mut Entry>, DiskError> {
+        if self.is_newer_than_page(slot, sequence) {
+            self.slot(slot)?.get_or_insert_with(|| Entry {
+                device_id,
+                tenant,
+                device: ModelDevice::new(now),
+                inventory_revision: 0,
+                removed: false,
+                facets: Facets::default(),
+            });
+        }
+        self.of(tenant, slot, &device_id, sequence)
+    }
+
+    /// A repeated check-in is the last one of the device in its slot, with the new seq and flags.
     fn repeated(
-        &self,
+        &mut self,
         tenant: TenantIndex,
         repeated: Repeated,
-    ) -> Result<CheckInRecord, DiskError> {
-        let entry = self.slots.get(repeated.slot.0 as usize);
+        sequence: Sequence,
+        now: Timestamp,
+    ) -> Result<(), DiskError> {
+        if !self.is_newer_than_page(repeated.slot, sequence) {
+            return Ok(());
+        }
+        let entry = self.slot(repeated.slot)?.as_ref();
         let last = entry
-            .and_then(Option::as_ref)
             .filter(|entry| entry.tenant == tenant && repeated.is_of(&entry.device_id))
             .and_then(|entry| entry.device.last);
         let last = last.ok_or_else(|| fault("a repeated check-in of a device not in its slot"))?;
         let record = last
             .with_seq(repeated.seq)
             .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
-        Ok(record.with_flags(repeated.flags))
+        let record = record.with_flags(repeated.flags);
+        self.check_in(tenant, repeated.slot, &record, sequence, now)
     }
 
     fn check_in(
         &mut self,
-        policy: &PolicySet,
         tenant: TenantIndex,
+        slot: SlotIndex,
         record: &CheckInRecord,
         sequence: Sequence,
         now: Timestamp,
-    ) {
-        let entry = self.get_or_create(tenant, record.device_id(), now);
-        if entry.sequence < sequence
-            && entry.device.check_in(record, now) == Answer::Accepted
-            && let Some(rules) = policy.tenant(tenant)
-        {
-            entry.facets = entry.device.facets(rules, now);
+    ) -> Result<(), DiskError> {
+        let entry = self.of_or_new(tenant, slot, record.device_id(), sequence, now)?;
+        let Some(entry) = entry else { return Ok(()) };
+        if entry.removed || entry.device.check_in(record, now) != Answer::Accepted {
+            return Err(fault("a check-in that is not accepted"));
         }
+        Ok(())
     }
 
     fn inventory(
         &mut self,
-        policy: &PolicySet,
         tenant: TenantIndex,
+        slot: SlotIndex,
         inventory: &Inventory,
         sequence: Sequence,
         now: Timestamp,
-    ) {
-        let entry = self.get_or_create(tenant, inventory.device_id, now);
-        if entry.sequence >= sequence {
-            return;
+    ) -> Result<(), DiskError> {
+        let entry = self.of_or_new(tenant, slot, inventory.device_id, sequence, now)?;
+        let Some(entry) = entry else { return Ok(()) };
+        if entry.removed || inventory.revision <= entry.inventory_revision {
+            return Err(fault("an inventory that is not accepted"));
         }
-        if inventory.revision > entry.inventory_revision {
-            entry.inventory_revision = inventory.revision;
-        }
-        if entry.device.seq() == 0
-            && let Some(rules) = policy.tenant(tenant)
-        {
-            entry.facets = entry.device.facets(rules, now);
-        }
+        entry.inventory_revision = inventory.revision;
+        Ok(())
     }
 
-    /// A new device takes the lowest empty slot, as in the shard.
-    fn get_or_create(
-        &mut self,
-        tenant: TenantIndex,
-        device_id: DeviceId,
-        now: Timestamp,
-    ) -> &mut Entry {
-        let slot = match self.by_device.get(&(tenant, device_id)) {
-            Some(slot) => *slot,
-            None => {
-                let slot = self.lowest_empty();
-                self.by_device.insert((tenant, device_id), slot);
-                slot
+    fn clock_set_back(&mut self, sequence: Sequence, now: Timestamp) {
+        self.context.time.base = now.as_seconds();
+        self.context.time.tick = None;
+        for slot in 0..self.slots.len() {
+            if self.is_newer_than_page(SlotIndex(slot as u32), sequence)
+                && let Some(entry) = &mut self.slots[slot]
+            {
+                entry.device.set_back(now);
             }
-        };
-        self.slots[slot].get_or_insert_with(|| Entry {
-            device_id,
-            tenant,
-            device: ModelDevice::new(now),
-            inventory_revision: 0,
-            facets: Facets::default(),
-            sequence: Sequence(0),
-            revision: None,
-        })
-    }
-
-    fn lowest_empty(&mut self) -> usize {
-        while self.slots.get(self.full_below).is_some_and(Option::is_some) {
-            self.full_below += 1;
-        }
-        if self.full_below == self.slots.len() {
-            self.slots.push(None);
-        }
-        self.full_below
-    }
-
-    fn evaluate(
-        &mut self,
-        policy: &PolicySet,
-        slots: std::ops::Range<usize>,
-        sequence: Sequence,
-        now: Timestamp,
-    ) {
-        for entry in self.slots[slots].iter_mut().flatten() {
-            if entry.sequence >= sequence {
-                continue;
-            }
-            let Some(rules) = policy.tenant(entry.tenant) else {
-                continue;
-            };
-            entry.facets = entry.device.facets(rules, now);
         }
     }
 
-    /// Every device, in order of slots. A device in two slots is listed twice, so that the reader can detect it.
+    /// Every device that is not removed, in order of slots. A device in two slots is listed twice, so that the reader can detect it.
     pub fn devices(&self) -> impl Iterator<Item = ModelListing<'_>> {
-        self.slots.iter().flatten().map(|entry| ModelListing {
+        let present = self.slots.iter().flatten().filter(|entry| !entry.removed);
+        present.map(|entry| ModelListing {
             tenant: entry.tenant,
             device_id: entry.device_id,
             last: entry.device.last.as_ref(),
@@ -292,7 +312,7 @@ impl ModelDisk {
     /// Every cell with its number of devices, counted over all devices.
     pub fn cells(&self) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
-        for entry in self.slots.iter().flatten() {
+        for entry in self.slots.iter().flatten().filter(|entry| !entry.removed) {
             *cells.entry((entry.tenant, entry.facets)).or_default() += 1;
         }
         cells
@@ -301,22 +321,27 @@ impl ModelDisk {
 
 impl Entry {
     /// The device in the records of a page.
-    fn of_record(
-        record: &DeviceRecord,
-        cold: &ColdRecord,
-        sequence: Sequence,
-        revision: Revision,
-    ) -> Result<Self, DiskError> {
+    fn of_record(record: &DeviceRecord, cold: &ColdRecord) -> Result<Self, DiskError> {
         let facets = Facets::from_word(record.facets).ok_or_else(|| fault("unreadable facets"))?;
         Ok(Self {
             device_id: record.device_id,
             tenant: record.tenant,
             device: ModelDevice::of_record(record, cold, &facets),
             inventory_revision: cold.inventory_revision,
+            removed: record.removed,
             facets,
-            sequence,
-            revision: Some(revision),
         })
+    }
+
+    fn act(&mut self, action: DeviceAction, now: Timestamp) {
+        match action {
+            DeviceAction::Reset => {
+                self.device.reset_sequence(now);
+                self.inventory_revision = self.inventory_revision.min(now.as_seconds());
+            }
+            DeviceAction::Remove => self.removed = true,
+            DeviceAction::Restore => self.removed = false,
+        }
     }
 }
 

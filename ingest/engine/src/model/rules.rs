@@ -68,29 +68,6 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
     SensorState::Active
 }
 
-/// The times, in seconds, at which R17 may change the state of a silent device.
-pub(super) fn r17_changes(
-    device: &ModelDevice,
-    policy: &TenantPolicy,
-) -> impl Iterator<Item = u32> {
-    let signs = [
-        device.last_contact,
-        device.last_telemetry,
-        device.last_full_report,
-        Some(device.last_check_in),
-        Some(device.first_seen),
-    ];
-    let limits = [
-        u64::from(policy.sensor_limits.inactive_seconds),
-        u64::from(policy.sensor_limits.no_sensor_data_seconds),
-        DAY,
-    ];
-    let signs = signs.into_iter().flatten();
-    signs.flat_map(move |sign| {
-        limits.map(|limit| (u64::from(sign) + limit + 1).min(u64::from(u32::MAX)) as u32)
-    })
-}
-
 /// R2 and R3: the table of twelve combinations, and the rows around it.
 pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
     let Some(check_in) = &device.last else {

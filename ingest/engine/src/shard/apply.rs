@@ -1,37 +1,35 @@
-//! Applies events to a shard: check-ins, policy changes, the passing of time.
+//! Applies check-ins to a shard.
 //!
 //! Hot path: no allocation per check-in except those that [`super`] lists. Owned by the thread of the shard. Bounded by
 //! [`super::ShardLimits`]. Does not write: effects are collected for the caller.
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use muster_wire::{CheckInRecord, RejectReason, Rejection, Stored};
 
 use super::Shard;
-use super::evaluation::{evaluate, is_cached, observe_cached, repeats, report_and_observe};
+use super::deadline::deadline;
+use super::evaluation::{is_cached, observe_cached, repeats, report_and_observe};
 use super::lookup::{LOOKAHEAD, Lookup};
+use super::policies::Policies;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::{Effects, Outcome};
-use crate::facet::Facets;
 use crate::ids::{SlotIndex, TenantIndex};
 use crate::numbers::is_leap;
-use crate::policy::{PolicySet, TenantPolicy};
+use crate::policy::TenantPolicy;
+
+/// A device that checks in at least this often, in seconds, and reports the same again, only postpones its deadline: no
+/// limit of a policy is shorter.
+const DEADLINE_KEPT_WITHIN: u32 = 3600;
 
 /// The outcome of one record. [`Effects::stored`] has the stored number with `Stale` and `SeqAhead`.
 pub(super) enum Verdict {
     Accepted {
-        /// The device's slot if this check-in repeats its previous one in everything except the flags.
-        repeats: Option<SlotIndex>,
+        slot: SlotIndex,
+        /// Whether this check-in repeats the previous one of its device in everything except seq and flags.
+        repeats: bool,
     },
     Duplicate,
     Stale,
     Rejected(RejectReason),
-}
-
-impl Verdict {
-    /// Accepted, and not a repeated check-in.
-    pub(super) const ACCEPTED: Self = Self::Accepted { repeats: None };
 }
 
 impl Shard {
@@ -42,9 +40,9 @@ impl Shard {
         records: &[CheckInRecord],
         effects: &mut Effects,
     ) -> Outcome {
-        let policy = Arc::clone(&self.policy);
+        let policies = self.policies.clone();
         let mut outcome = Outcome::default();
-        let Some(policy) = policy.tenant(tenant) else {
+        let Some(policies) = policies.of(tenant) else {
             // Sessions admit only tenants of the policy set. Deny by default.
             for record in records {
                 let reason = RejectReason::UnknownDevice;
@@ -57,10 +55,9 @@ impl Shard {
         };
         self.apply_in_order(
             tenant,
-            policy,
+            policies,
             records,
             effects,
-            |_| true,
             |record, verdict, effects| {
                 record_verdict(tenant, record, verdict, &mut outcome, effects);
             },
@@ -68,15 +65,13 @@ impl Shard {
         outcome
     }
 
-    /// Applies the check-ins of one tenant in order and calls `on_verdict` for each. `include` lets a replay skip slots
-    /// whose page already contains them.
-    pub(super) fn apply_in_order(
+    /// Applies the check-ins of one tenant in order and calls `on_verdict` for each.
+    fn apply_in_order(
         &mut self,
         tenant: TenantIndex,
-        policy: &TenantPolicy,
+        policies: Policies<'_>,
         records: &[CheckInRecord],
         effects: &mut Effects,
-        include: impl Fn(SlotIndex) -> bool,
         mut on_verdict: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
     ) {
         let mut found = [Lookup::default(); LOOKAHEAD];
@@ -92,10 +87,7 @@ impl Shard {
             }
             self.prefetch_cold(&found[..records.len()]);
             for (lookup, record) in found.iter().zip(records) {
-                if lookup.slot.is_some_and(|slot| !include(slot)) {
-                    continue;
-                }
-                let verdict = self.apply_check_in(tenant, policy, record, *lookup, effects);
+                let verdict = self.apply_check_in(tenant, policies, record, *lookup, effects);
                 on_verdict(record, verdict, effects);
             }
         }
@@ -107,7 +99,7 @@ impl Shard {
     pub(super) fn apply_check_in(
         &mut self,
         tenant: TenantIndex,
-        policy: &TenantPolicy,
+        policies: Policies<'_>,
         check_in: &CheckInRecord,
         Lookup { hash, slot }: Lookup,
         effects: &mut Effects,
@@ -116,77 +108,93 @@ impl Shard {
         let device_id = check_in.device_id();
         let slot = slot.or_else(|| self.index.find(hash, tenant, &device_id, &self.devices));
         let Some(slot) = slot else {
-            if let Some(reason) = self.refuses_new_device(policy) {
-                return Verdict::Rejected(reason);
-            }
-            if check_in.seq() > effects.numbers_max.seq && is_leap(0, check_in.seq()) {
-                effects.stored = Some(Stored::Seq(0));
-                return Verdict::Rejected(RejectReason::SeqAhead);
-            }
-            let mut record = DeviceRecord {
-                device_id,
-                tenant,
-                ..DeviceRecord::default()
-            };
-            report_and_observe(&mut record, check_in, policy, now, now);
-            let cold = ColdRecord {
-                first_seen: now,
-                ..ColdRecord::default()
-            };
-            self.create(hash, record, cold, effects);
-            return Verdict::ACCEPTED;
+            return self.first_check_in(tenant, policies, check_in, hash, effects);
         };
-        let mut record = *self.devices.get(slot);
-        if check_in.seq() <= record.seq {
-            return if check_in.seq() == record.seq {
-                Verdict::Duplicate
-            } else {
-                effects.stored = Some(Stored::Seq(record.seq));
-                let (devices, tenants) = (&self.devices, self.policy.tenants().len());
-                self.stale_runs
-                    .note((tenant, tenants), (slot, record.seq), now, |slot| {
-                        devices.get(slot).seq
-                    });
-                Verdict::Stale
-            };
+        let before = *self.devices.get(slot);
+        if check_in.seq() <= before.seq || before.removed {
+            return self.unaccepted(slot, &before, check_in, effects);
         }
-        if check_in.seq() > effects.numbers_max.seq && is_leap(record.seq, check_in.seq()) {
-            effects.stored = Some(Stored::Seq(record.seq));
+        if check_in.seq() > effects.numbers_max.seq && is_leap(before.seq, check_in.seq()) {
+            effects.stored = Some(Stored::Seq(before.seq));
             return Verdict::Rejected(RejectReason::SeqAhead);
         }
-        let repeats = repeats(&record, check_in);
-        self.clip_times(slot, &mut record, now);
-        let first_seen = self.first_seen_without_report(slot, &record);
-        if is_cached(&record, check_in) {
+        let policy = policies.of(slot);
+        let repeats = repeats(&before, check_in);
+        let first_seen = self.first_seen_without_report(slot, &before);
+        let mut record = before;
+        let is_cached = is_cached(&before, check_in);
+        if is_cached {
             observe_cached(&mut record, check_in, policy, first_seen, now);
         } else {
             report_and_observe(&mut record, check_in, policy, first_seen, now);
         }
+        let postpones = is_cached
+            && record.flags == before.flags
+            && record.facets == before.facets
+            && now - before.last_check_in <= DEADLINE_KEPT_WITHIN;
         self.update(slot, record, effects);
+        if !postpones {
+            self.deadlines
+                .set(slot, deadline(&record, policy, first_seen, now));
+        }
+        Verdict::Accepted { slot, repeats }
+    }
+
+    /// Creates a device from its first check-in.
+    fn first_check_in(
+        &mut self,
+        tenant: TenantIndex,
+        policies: Policies<'_>,
+        check_in: &CheckInRecord,
+        hash: u64,
+        effects: &mut Effects,
+    ) -> Verdict {
+        let (now, policy) = (effects.now, policies.of(self.devices.next_slot()));
+        if let Some(reason) = self.refuses_new_device(policy) {
+            return Verdict::Rejected(reason);
+        }
+        if check_in.seq() > effects.numbers_max.seq && is_leap(0, check_in.seq()) {
+            effects.stored = Some(Stored::Seq(0));
+            return Verdict::Rejected(RejectReason::SeqAhead);
+        }
+        let mut record = DeviceRecord {
+            device_id: check_in.device_id(),
+            tenant,
+            ..DeviceRecord::default()
+        };
+        report_and_observe(&mut record, check_in, policy, now, now);
+        let cold = ColdRecord {
+            first_seen: now,
+            ..ColdRecord::default()
+        };
+        let slot = self.create(hash, record, cold, policy, effects);
         Verdict::Accepted {
-            repeats: repeats.then_some(slot),
+            slot,
+            repeats: false,
         }
     }
 
-    /// Before a check-in at `now`: moves times of its device that lie ahead to `now`. They are from before the clock
-    /// was set back.
-    ///
-    /// A limitation: until its next check-in a device keeps these times and is evaluated as at its last check-in. If it
-    /// is silent from then on, it is found silent only when its limit, counted from that check-in, has passed.
-    #[inline(always)]
-    pub(super) fn clip_times(&mut self, slot: SlotIndex, record: &mut DeviceRecord, now: u32) {
-        // No other time of a device is later than its last check-in; one that has only sent an inventory has none.
-        if record.last_check_in > now || record.seq == 0 {
-            self.set_times_back(slot, record, now);
+    /// The verdict on a check-in whose seq does not follow, or whose device is removed.
+    fn unaccepted(
+        &mut self,
+        slot: SlotIndex,
+        record: &DeviceRecord,
+        check_in: &CheckInRecord,
+        effects: &mut Effects,
+    ) -> Verdict {
+        if record.removed {
+            return Verdict::Rejected(RejectReason::DeviceRemoved);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn set_times_back(&mut self, slot: SlotIndex, record: &mut DeviceRecord, now: u32) {
-        record.clip_times(now);
-        let cold = self.devices.cold_mut(slot);
-        cold.first_seen = now.min(cold.first_seen);
+        if check_in.seq() == record.seq {
+            return Verdict::Duplicate;
+        }
+        effects.stored = Some(Stored::Seq(record.seq));
+        let (devices, tenants) = (&self.devices, self.policies.tenants());
+        let seq_of = |slot| devices.get(slot).seq;
+        let run = (slot, record.seq);
+        self.stale_runs
+            .note((record.tenant, tenants), run, effects.now, seq_of);
+        Verdict::Stale
     }
 
     /// When the device was created, which the rules ask for a device that has never made a full report; 0 for others,
@@ -198,73 +206,6 @@ impl Shard {
         } else {
             0
         }
-    }
-
-    /// Installs a policy set and evaluates every device under it (R21). Must be the first event of its batch.
-    /// Returns the number of devices that changed cell.
-    pub fn apply_policy(&mut self, policy: Arc<PolicySet>, effects: &mut Effects) -> u32 {
-        effects.journal.policy(policy.revision());
-        self.policy = policy;
-        self.reevaluate(SlotIndex(0)..self.slots_end(), effects, |_| true)
-    }
-
-    /// Re-evaluates the devices of `slots` slots from `first`, because time has passed (R17). Journals nothing if
-    /// nothing changed. Returns the number of devices that changed cell.
-    pub fn apply_time(&mut self, first: SlotIndex, slots: u32, effects: &mut Effects) -> u32 {
-        let slots = self.clip_slots(first, slots);
-        let changed = self.reevaluate(slots.clone(), effects, |_| true);
-        if changed > 0 {
-            effects
-                .journal
-                .time(slots.start, slots.end.0 - slots.start.0);
-        }
-        changed
-    }
-
-    /// One past the last slot.
-    pub(super) fn slots_end(&self) -> SlotIndex {
-        SlotIndex(self.slots())
-    }
-
-    /// `slots` slots from `first`, clipped to the slots that exist.
-    pub(super) fn clip_slots(&self, first: SlotIndex, slots: u32) -> Range<SlotIndex> {
-        let end = self
-            .slots_end()
-            .min(SlotIndex(first.0.saturating_add(slots)));
-        first.min(end)..end
-    }
-
-    /// Re-evaluates stored state. `include` lets a replay skip slots whose page already contains this event. Returns
-    /// the number of devices that changed cell.
-    pub(super) fn reevaluate(
-        &mut self,
-        slots: Range<SlotIndex>,
-        effects: &mut Effects,
-        include: impl Fn(SlotIndex) -> bool,
-    ) -> u32 {
-        let policies = Arc::clone(&self.policy);
-        let now = effects.now;
-        let mut changed = 0;
-        for slot in slots.start.until(slots.end) {
-            let mut record = *self.devices.get(slot);
-            if !record.is_occupied() || !include(slot) {
-                continue;
-            }
-            let (Some(policy), Some(reported)) = (
-                policies.tenant(record.tenant),
-                Facets::from_word(record.facets),
-            ) else {
-                continue; // a tenant removed from the configuration keeps its last facets
-            };
-            let first_seen = self.first_seen_without_report(slot, &record);
-            let facets = evaluate(&record, reported, policy, first_seen, now).word();
-            if facets != record.facets {
-                record.facets = facets;
-                self.update(slot, record, effects);
-                changed += 1;
-            }
-        }
-        changed
     }
 
     pub(super) fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {
@@ -279,19 +220,25 @@ impl Shard {
         hash: u64,
         record: DeviceRecord,
         cold: ColdRecord,
+        policy: &TenantPolicy,
         effects: &mut Effects,
-    ) {
+    ) -> SlotIndex {
         let slot = self.devices.insert(record, cold);
         self.audit
             .record_write(slot, &DeviceRecord::default(), &record);
         self.index.insert(hash, slot, &self.devices);
         self.cells.enter(record.cell());
+        self.deadlines.set(
+            slot,
+            deadline(&record, policy, cold.first_seen, effects.now),
+        );
         self.checkpoint.dirty.insert(slot.page());
         effects.transitions += 1;
+        slot
     }
 
-    /// Replaces the record of a device, and moves the device to the cell of its new facets. Inlined for the reason
-    /// given in `evaluation.rs`.
+    /// Replaces the record of a device that is not removed, and moves the device to the cell of its new facets. Inlined
+    /// for the reason given in `evaluation.rs`.
     #[inline(always)]
     pub(super) fn update(&mut self, slot: SlotIndex, record: DeviceRecord, effects: &mut Effects) {
         let stored = self.devices.get_mut(slot);
@@ -317,10 +264,11 @@ fn record_verdict(
     effects: &mut Effects,
 ) {
     match verdict {
-        Verdict::Accepted { repeats } => {
-            match repeats {
-                Some(slot) => effects.journal.repeated(tenant, slot, record),
-                None => effects.journal.check_in(tenant, record),
+        Verdict::Accepted { slot, repeats } => {
+            if repeats {
+                effects.journal.repeated(tenant, slot, record);
+            } else {
+                effects.journal.check_in(tenant, slot, record);
             }
             outcome.accepted += 1;
         }

@@ -8,18 +8,26 @@
 //! A completed round proves: each counter equals the number of records with its tenant and facets; every device is in
 //! exactly one slot, and in the shard that owns it. The count is derived from the records alone, taken before and after
 //! each write, never from transitions or counters, so the round in which one of those goes wrong reports it. A record
-//! that changes without a write is reported by the next round. The audit does not verify that facets match the rules:
-//! the recount does, with the oracle.
+//! that changes without a write is reported by the next round. Every device is also evaluated again, as of the time and
+//! by the policy of its slot: its facets must not change, and its deadline must not be too late. So a deadline that was
+//! missed is reported. Whether the rules are right is the recount's, with the oracle.
 //!
 //! Owned by the thread of the shard. Costs one comparison per accepted check-in, a second table of cells, and two
-//! lookups per device and round.
+//! lookups and an evaluation per device and round.
 
 use std::collections::hash_map::Entry;
 
 use foldhash::HashMap;
 
+use super::deadline::deadline;
+use super::evaluation::evaluate;
+use super::policies::PolicySets;
+use super::removal::retention_ends;
 use crate::cell::{CellKey, CellTable};
+use crate::context::EvaluationTime;
+use crate::deadlines::{Deadlines, NEVER};
 use crate::device::DeviceRecord;
+use crate::facet::Facets;
 use crate::ids::{ShardId, SlotIndex};
 use crate::index::DeviceIndex;
 use crate::shard_map::ShardMap;
@@ -33,6 +41,7 @@ pub(super) struct Audit {
     cells: HashMap<CellKey, i64>,
     devices: u64,
     misplaced: u64,
+    outdated: u64,
 }
 
 /// The parts of a shard that the audit reads.
@@ -41,24 +50,29 @@ pub(super) struct Audited<'a> {
     pub(super) devices: &'a DeviceSlab,
     pub(super) index: &'a DeviceIndex,
     pub(super) cells: &'a CellTable,
+    pub(super) deadlines: &'a Deadlines,
+    pub(super) policies: &'a PolicySets,
+    pub(super) time: EvaluationTime,
 }
 
 /// The result of a round of the audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditRound {
-    /// Devices, counted from records.
+    /// Devices, counted from records, with the removed ones.
     pub devices: u64,
     /// Sum over all cells of the difference between counter and records.
     pub miscounted: u64,
     /// Devices that the index does not find at their slot, or that belong to another shard; plus the differences
     /// between counted devices, index entries and the slab's number of devices.
     pub misplaced: u64,
+    /// Devices whose facets do not follow from their record, or whose deadline is too late.
+    pub outdated: u64,
 }
 
 impl AuditRound {
     /// 0 if counters, index and records agree.
     pub fn drift(&self) -> u64 {
-        self.miscounted + self.misplaced
+        self.miscounted + self.misplaced + self.outdated
     }
 }
 
@@ -72,17 +86,22 @@ impl Audit {
         after: &DeviceRecord,
     ) {
         if slot < self.cursor {
-            self.move_device(before.is_occupied().then(|| before.cell()), after.cell());
+            self.devices += u64::from(after.is_occupied());
+            self.devices -= u64::from(before.is_occupied());
+            self.move_device(before.counted_in(), after.counted_in());
         }
     }
 
-    fn move_device(&mut self, before: Option<CellKey>, after: CellKey) {
-        match before {
-            Some(before) if before == after => return,
-            Some(before) => self.add(before, -1),
-            None => self.devices += 1,
+    fn move_device(&mut self, before: Option<CellKey>, after: Option<CellKey>) {
+        if before == after {
+            return;
         }
-        self.add(after, 1);
+        if let Some(before) = before {
+            self.add(before, -1);
+        }
+        if let Some(after) = after {
+            self.add(after, 1);
+        }
     }
 
     fn add(&mut self, cell: CellKey, devices: i64) {
@@ -114,11 +133,14 @@ impl Audit {
                 continue;
             }
             self.devices += 1;
-            self.add(record.cell(), 1);
+            if let Some(cell) = record.counted_in() {
+                self.add(cell, 1);
+            }
             let is_owned = map.shard_of(&record.device_id) == audited.shard;
             if !is_owned || !audited.index_finds(slot, record) {
                 self.misplaced += 1;
             }
+            self.outdated += u64::from(audited.is_outdated(slot, record));
         }
         self.cursor = end;
         if end.0 < slots_end {
@@ -143,6 +165,7 @@ impl Audit {
             devices: self.devices,
             miscounted: miscounted.sum(),
             misplaced: self.misplaced + in_index + in_slab,
+            outdated: self.outdated,
         }
     }
 
@@ -151,6 +174,7 @@ impl Audit {
         self.cells.clear();
         self.devices = 0;
         self.misplaced = 0;
+        self.outdated = 0;
     }
 }
 
@@ -159,5 +183,22 @@ impl Audited<'_> {
         let (tenant, id) = (record.tenant, &record.device_id);
         let hash = self.index.hash(tenant, id);
         self.index.find(hash, tenant, id, self.devices) == Some(slot)
+    }
+
+    fn is_outdated(&self, slot: SlotIndex, record: &DeviceRecord) -> bool {
+        let Some(policy) = self.policies.at(record.tenant, slot) else {
+            return false;
+        };
+        let cold = self.devices.cold(slot);
+        let at = self.deadlines.get(slot);
+        if record.removed {
+            return at != retention_ends(record, cold, policy).unwrap_or(NEVER);
+        }
+        let Some(reported) = Facets::from_word(record.facets) else {
+            return true;
+        };
+        let (first_seen, time) = (cold.first_seen, self.time.of(slot));
+        let facets = evaluate(record, reported, policy, first_seen, time).word();
+        facets != record.facets || at > deadline(record, policy, first_seen, time)
     }
 }

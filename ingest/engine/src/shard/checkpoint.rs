@@ -9,7 +9,7 @@
 
 use super::dirty::PageSet;
 use crate::effects::PageWrite;
-use crate::ids::{Revision, Sequence};
+use crate::ids::Sequence;
 use crate::page;
 use crate::slab::DeviceSlab;
 
@@ -55,7 +55,7 @@ impl Checkpoint {
         &mut self,
         pages_max: usize,
         devices: &DeviceSlab,
-        (revision, sequence): (Revision, Sequence),
+        sequence: Sequence,
         pages: &mut Vec<PageWrite>,
     ) -> CheckpointProgress {
         for _ in 0..pages_max {
@@ -66,7 +66,7 @@ impl Checkpoint {
             let Some((records, cold)) = devices.page(number) else {
                 continue;
             };
-            let bytes = page::encode(revision, sequence, records, cold);
+            let bytes = page::encode(sequence, records, cold);
             pages.push(PageWrite {
                 page: number,
                 bytes,

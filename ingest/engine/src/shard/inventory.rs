@@ -4,7 +4,6 @@
 //! it may allocate.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use muster_wire::{Inventory, RejectReason, Stored};
 
@@ -17,6 +16,7 @@ use crate::effects::{Effects, InventoryWrite, Outcome};
 use crate::facet::Facets;
 use crate::ids::TenantIndex;
 use crate::numbers::is_leap;
+use crate::policy::TenantPolicy;
 
 impl Shard {
     /// Stores an inventory. `archive` is the encoded form of `inventory`.
@@ -29,8 +29,8 @@ impl Shard {
     ) -> Outcome {
         let mut outcome = Outcome::default();
         match self.inventory(tenant, inventory, effects) {
-            Verdict::Accepted { .. } => {
-                effects.journal.inventory(tenant, archive);
+            Verdict::Accepted { slot, .. } => {
+                effects.journal.inventory(tenant, slot, archive);
                 effects.inventories.push(InventoryWrite {
                     tenant,
                     device_id: inventory.device_id,
@@ -52,14 +52,14 @@ impl Shard {
         outcome
     }
 
-    pub(super) fn inventory(
+    fn inventory(
         &mut self,
         tenant: TenantIndex,
         inventory: &Inventory,
         effects: &mut Effects,
     ) -> Verdict {
-        let policy = Arc::clone(&self.policy);
-        let Some(policy) = policy.tenant(tenant) else {
+        let policies = self.policies.clone();
+        let Some(policies) = policies.of(tenant) else {
             return Verdict::Rejected(RejectReason::UnknownDevice);
         };
         let Lookup { hash, slot } = self.look_up(tenant, &inventory.device_id);
@@ -67,7 +67,12 @@ impl Shard {
             inventory.revision > effects.numbers_max.revision
                 && is_leap(u64::from(stored), u64::from(inventory.revision))
         };
+        let accepted = |slot| Verdict::Accepted {
+            slot,
+            repeats: false,
+        };
         let Some(slot) = slot else {
+            let policy = policies.of(self.devices.next_slot());
             if let Some(reason) = self.refuses_new_device(policy) {
                 return Verdict::Rejected(reason);
             }
@@ -75,20 +80,12 @@ impl Shard {
                 effects.stored = Some(Stored::Revision(0));
                 return Verdict::Rejected(RejectReason::SeqAhead);
             }
-            let mut record = DeviceRecord {
-                device_id: inventory.device_id,
-                tenant,
-                ..DeviceRecord::default()
-            };
-            let now = effects.now;
-            record.facets = evaluate(&record, Facets::default(), policy, now, now).word();
-            let cold = ColdRecord {
-                inventory_revision: inventory.revision,
-                first_seen: now,
-            };
-            self.create(hash, record, cold, effects);
-            return Verdict::ACCEPTED;
+            let (record, cold) = created_by_inventory(tenant, inventory, policy, effects.now);
+            return accepted(self.create(hash, record, cold, policy, effects));
         };
+        if self.devices.get(slot).removed {
+            return Verdict::Rejected(RejectReason::DeviceRemoved);
+        }
         let stored = &mut self.devices.cold_mut(slot).inventory_revision;
         match inventory.revision.cmp(stored) {
             Ordering::Less => {
@@ -103,8 +100,29 @@ impl Shard {
             Ordering::Greater => {
                 *stored = inventory.revision;
                 self.checkpoint.dirty.insert(slot.page());
-                Verdict::ACCEPTED
+                accepted(slot)
             }
         }
     }
+}
+
+/// The records of a device whose first record is an inventory.
+pub(super) fn created_by_inventory(
+    tenant: TenantIndex,
+    inventory: &Inventory,
+    policy: &TenantPolicy,
+    now: u32,
+) -> (DeviceRecord, ColdRecord) {
+    let mut record = DeviceRecord {
+        device_id: inventory.device_id,
+        tenant,
+        ..DeviceRecord::default()
+    };
+    record.facets = evaluate(&record, Facets::default(), policy, now, now).word();
+    let cold = ColdRecord {
+        inventory_revision: inventory.revision,
+        first_seen: now,
+        ..ColdRecord::default()
+    };
+    (record, cold)
 }

@@ -71,6 +71,13 @@ impl StaleRuns {
         }
     }
 
+    /// Forgets the run of a slot, whose device is gone.
+    pub(super) fn forget(&mut self, tenant: TenantIndex, slot: SlotIndex) {
+        if let Some(runs) = self.0.get_mut(&tenant) {
+            runs.by_slot.remove(&slot);
+        }
+    }
+
     /// The slots that are remembered, in order by tenant.
     pub(super) fn slots(&self) -> impl Iterator<Item = SlotIndex> + '_ {
         self.0

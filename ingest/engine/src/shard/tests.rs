@@ -23,7 +23,7 @@ use crate::ShardMap;
 use crate::effects::Outcome;
 use crate::facet::Facets;
 use crate::ids::{PageNumber, SlotIndex};
-use crate::policy::TenantPolicy;
+use crate::policy::{PolicySet, TenantPolicy};
 use crate::rules::sensor::SensorState;
 use crate::rules::threat::Threshold;
 
@@ -78,6 +78,7 @@ fn shard_with(limits: ShardLimits, policy: Arc<PolicySet>) -> Shard {
     let mut shard = Shard::new(ShardId(0), limits, 1);
     let mut effects = Effects::default();
     shard.begin(NOW, &mut effects);
+    shard.tick(u32::MAX, &mut effects);
     shard.apply_policy(policy, &mut effects);
     shard.seal(&mut effects);
     shard
@@ -161,14 +162,14 @@ fn a_change_of_facets_is_one_transition_between_two_cells() {
     assert_eq!(counts, [1], "the cell that it left is gone");
 }
 
-/// The header has one revision, so a replay would evaluate the events before the change under the new rules.
+/// Two at a time would leave three policy sets in force.
 #[test]
-#[should_panic(expected = "a policy change is the first event of its batch")]
-fn a_policy_change_after_another_event_panics() {
+#[should_panic(expected = "one pass at a time")]
+fn a_second_policy_pass_before_the_end_of_the_first_is_a_broken_invariant() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     shard.begin(NOW, &mut effects);
-    shard.apply_check_ins(TENANT, &[record(check_in(1, 1))], &mut effects);
-    shard.apply_policy(policy(2), &mut effects);
+    shard.begin_policy_pass(policy(2), &mut effects);
+    shard.begin_policy_pass(policy(3), &mut effects);
 }
 
 #[test]
@@ -258,10 +259,7 @@ fn silence_alone_takes_a_sensor_from_active_to_no_data_to_inactive() {
         (hours(7 * 24 + 1), 1, SensorState::Inactive),
     ] {
         shard.begin(now, &mut effects);
-        assert_eq!(
-            shard.apply_time(SlotIndex(0), shard.slots(), &mut effects),
-            changed
-        );
+        assert_eq!(shard.tick(u32::MAX, &mut effects), changed);
         shard.seal(&mut effects);
         assert_eq!(effects.journal_value().is_empty(), changed == 0);
         let (device, _) = shard.device(TENANT, &device_id(1)).unwrap();

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::properties::{Event, Server, Step, any_event, any_step};
 use super::*;
+use crate::deadlines::NEVER;
 use crate::facet::FacetWord;
 use crate::shard::AuditRound;
 
@@ -34,6 +35,8 @@ enum Fault {
     RecordLost,
     /// A device belongs to another shard, and index and counters match.
     Stray,
+    /// The deadline of a device is lost.
+    DeadlineLost,
 }
 
 const FAULTS: &[Fault] = &[
@@ -48,12 +51,15 @@ const FAULTS: &[Fault] = &[
     Fault::Twice,
     Fault::RecordLost,
     Fault::Stray,
+    Fault::DeadlineLost,
 ];
 
 impl Fault {
     /// Injects the fault into a shard with at least two devices and two cells; `pick` selects the device.
     fn inject(self, shard: &mut Shard, map: ShardMap, pick: usize) {
-        let devices: Vec<SlotIndex> = shard.devices.occupied().collect();
+        let devices = shard.devices.occupied();
+        let devices = devices.filter(|slot| !shard.devices.get(*slot).removed);
+        let devices: Vec<SlotIndex> = devices.collect();
         let slot = devices[pick % devices.len()];
         let neighbour = devices[(pick + 1) % devices.len()];
         let record = *shard.devices.get(slot);
@@ -90,6 +96,13 @@ impl Fault {
                 shard.index.insert(hash, slot, &shard.devices);
                 shard.cells.enter(cell);
             }
+            Self::DeadlineLost => {
+                let mut devices = devices.into_iter();
+                match devices.find(|slot| shard.deadlines.get(*slot) != NEVER) {
+                    Some(slot) => shard.deadlines.set(slot, NEVER),
+                    None => shard.cells.enter(cell),
+                }
+            }
             Self::RecordLost => *shard.devices.get_mut(slot) = DeviceRecord::default(),
             Self::Stray => {
                 let stray = (0..u16::MAX)
@@ -124,7 +137,7 @@ fn audit_slices(server: &mut Server, slices: &[u32]) -> Result<(), TestCaseError
         for slots in slices {
             if let Some(round) = shard.audit(*slots, map) {
                 prop_assert_eq!(round.drift(), 0, "{:?}", round);
-                prop_assert_eq!(round.devices, u64::from(shard.devices()));
+                prop_assert_eq!(round.devices, u64::from(shard.devices() + shard.removed()));
             }
         }
     }
@@ -161,7 +174,7 @@ proptest! {
         history in any_history(),
         slices in prop::collection::vec(any_slices(), 1..50),
     ) {
-        let mut server = Server::new(shards);
+        let mut server = Server::new(shards, 9);
         for (step, slices) in history.iter().zip(slices.iter().cycle()) {
             apply_step(&mut server, step);
             audit_slices(&mut server, slices)?;
@@ -178,7 +191,7 @@ proptest! {
         fault in prop::sample::select(FAULTS),
         pick in any::<usize>(),
     ) {
-        let mut server = Server::new(2);
+        let mut server = Server::new(2, 9);
         for step in &history {
             apply_step(&mut server, step);
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::*;
 use crate::facet::FacetWord;
 use crate::model::{ModelCell, ModelDisk};
-use crate::page::Page;
 use crate::shard::recovery::Recovery;
 
 #[derive(Clone, Debug, Default)]
@@ -14,11 +13,24 @@ pub(super) struct Disk {
     pages: BTreeMap<PageNumber, Vec<u8>>,
     journal: BTreeMap<Sequence, Vec<u8>>,
     cursor: Sequence,
-    checkpoint_begin: Sequence,
+    /// The context of the last completed checkpoint.
+    context: Vec<u8>,
+    begun: (Sequence, Vec<u8>),
     policies: BTreeMap<Revision, Arc<PolicySet>>,
 }
 
 impl Disk {
+    /// The disk of a shard that has no devices yet: it has its policy sets and its context.
+    pub(super) fn of(shard: &Shard) -> Self {
+        let mut disk = Self {
+            context: shard.context().encode(),
+            cursor: shard.sequence(),
+            ..Self::default()
+        };
+        disk.add_policy(shard.policy());
+        disk
+    }
+
     pub(super) fn add_policy(&mut self, policy: &Arc<PolicySet>) {
         self.policies.insert(policy.revision(), Arc::clone(policy));
     }
@@ -34,13 +46,13 @@ impl Disk {
         }
     }
 
-    pub(super) fn checkpoint_begins(&mut self, sequence: Sequence) {
-        self.checkpoint_begin = sequence;
+    pub(super) fn checkpoint_begins(&mut self, shard: &Shard) {
+        self.begun = (shard.sequence(), shard.context().encode());
     }
 
     /// Completes the checkpoint: trims the journal up to its begin.
     pub(super) fn checkpoint_is_complete(&mut self) {
-        self.cursor = self.checkpoint_begin;
+        (self.cursor, self.context) = self.begun.clone();
         self.journal = self.journal.split_off(&self.cursor.next());
     }
 
@@ -51,10 +63,7 @@ impl Disk {
         let mut records = decoded.records.iter_mut();
         let record = records.find(|record| record.device_id == *device);
         record.unwrap().facets = facets;
-        let Page {
-            revision, sequence, ..
-        } = decoded;
-        let bytes = crate::page::encode(revision, sequence, &decoded.records, &decoded.cold);
+        let bytes = crate::page::encode(decoded.sequence, &decoded.records, &decoded.cold);
         self.pages.insert(page, bytes);
     }
 
@@ -63,16 +72,19 @@ impl Disk {
     }
 
     /// The cells on this disk, counted by the model's rules.
-    pub(super) fn recount(&self, now: Timestamp) -> BTreeMap<ModelCell, u64> {
+    pub(super) fn recount(&self) -> BTreeMap<ModelCell, u64> {
         let mut model = ModelDisk::default();
         let mut policy_set = |revision: Revision| self.policies.get(&revision).cloned();
         self.pages
             .iter()
             .for_each(|(page, bytes)| model.page(*page, bytes).unwrap());
-        model.evaluate_pages(now, &mut policy_set);
-        for (sequence, bytes) in &self.journal {
-            model.journal(*sequence, bytes, &mut policy_set).unwrap();
+        if !self.context.is_empty() {
+            model.checkpoint(&self.context).unwrap();
         }
+        for (sequence, bytes) in &self.journal {
+            model.journal(*sequence, bytes).unwrap();
+        }
+        model.evaluate(&mut policy_set).unwrap();
         model.cells()
     }
 
@@ -87,10 +99,12 @@ impl Disk {
         for (page, bytes) in &self.pages {
             recovery.page(*page, bytes)?;
         }
-        recovery.cursor(self.cursor);
+        if !self.context.is_empty() {
+            recovery.checkpoint(self.cursor, &self.context, &mut policy_set)?;
+        }
         for (sequence, bytes) in &self.journal {
             recovery.replay(*sequence, bytes, &mut policy_set)?;
         }
-        recovery.finish(&mut policy_set)
+        recovery.finish()
     }
 }

@@ -32,8 +32,14 @@ pub(super) enum Event {
         tenant: TenantIndex,
         device_id: DeviceId,
     },
-    /// This many seconds pass, or the clock is set back by as many; then every device is re-evaluated.
-    Time(i32),
+    /// An operator removes a device, or restores it.
+    Remove {
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        restores: bool,
+    },
+    /// This many seconds pass, or the clock is set back by as many. Due devices are visited in slices.
+    Time { seconds: i32, crashes: bool },
 }
 
 /// An action of the server between events.
@@ -132,12 +138,23 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
             secure,
         },
     );
-    let time = prop_oneof![3 => 0..200_000, 1 => -800_000..0].prop_map(Event::Time);
+    // Up to the limits of the sensor, and beyond the retention of removed and of offboarded devices.
+    let seconds = prop_oneof![30 => 0..200_000, 10 => -800_000..0, 1 => 2_600_000..16_000_000];
+    let time =
+        (seconds, any::<bool>()).prop_map(|(seconds, crashes)| Event::Time { seconds, crashes });
+    let removal =
+        (0..2u16, 0..300u16, prop::bool::weighted(0.3)).prop_map(|(tenant, number, restores)| {
+            Event::Remove {
+                tenant: TenantIndex(tenant),
+                device_id: device_id(number),
+                restores,
+            }
+        });
     let reset = (0..2u16, 0..300u16).prop_map(|(tenant, number)| Event::Reset {
         tenant: TenantIndex(tenant),
         device_id: device_id(number),
     });
-    prop_oneof![60 => any_check_in(), 6 => inventory, 1 => policy, 2 => time, 3 => reset]
+    prop_oneof![60 => any_check_in(), 6 => inventory, 2 => policy, 2 => time, 3 => reset, 6 => removal]
 }
 
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
@@ -154,22 +171,22 @@ pub(super) struct Server {
     pub(super) shards: Vec<(Shard, Disk, Effects)>,
     policy: Arc<PolicySet>,
     now: Timestamp,
-    /// The highest time so far.
-    highest: Timestamp,
+    /// Slots of one step of a policy pass, and due devices of one slice of a tick.
+    slice: u32,
 }
 
 impl Server {
-    pub(super) fn new(shards: u16) -> Self {
+    pub(super) fn new(shards: u16, slice: u32) -> Self {
         let policy = policy(1);
         let start = |number| {
             let mut shard = Shard::new(ShardId(number), LIMITS, u64::from(number));
             let (mut disk, mut effects) = (Disk::default(), Effects::default());
             disk.add_policy(&policy);
-            shard.begin(NOW, &mut effects);
+            begin(&mut shard, NOW, &mut effects);
             shard.apply_policy(Arc::clone(&policy), &mut effects);
             let sequence = shard.seal(&mut effects);
             disk.commit(sequence, &effects);
-            shard.begin(NOW, &mut effects);
+            begin(&mut shard, NOW, &mut effects);
             (shard, disk, effects)
         };
         let map = ShardMap::new(shards);
@@ -178,7 +195,7 @@ impl Server {
             shards: (0..shards).map(start).collect(),
             policy,
             now: NOW,
-            highest: NOW,
+            slice,
         }
     }
 
@@ -187,14 +204,23 @@ impl Server {
         &mut self.shards[usize::from(shard.0)]
     }
 
-    /// Seals and commits the open batch of every shard and opens the next.
+    /// Seals and commits the open batch of every shard, with a step of the policy pass, and opens the next.
     pub(super) fn commit(&mut self) {
-        let now = self.now;
+        let (now, slice) = (self.now, self.slice);
         for (shard, disk, effects) in &mut self.shards {
+            shard.policy_step(slice, effects);
             let sequence = shard.seal(effects);
             disk.commit(sequence, effects);
-            shard.begin(now, effects);
+            begin(shard, now, effects);
         }
+    }
+
+    /// Ends the policy pass.
+    fn end_pass(&mut self) {
+        for (shard, _, effects) in &mut self.shards {
+            shard.policy_step(u32::MAX, effects);
+        }
+        self.commit();
     }
 
     pub(super) fn checkpoint(&mut self, pages: usize) {
@@ -202,24 +228,25 @@ impl Server {
         for (shard, disk, effects) in &mut self.shards {
             let sequence = shard.seal(effects);
             if shard.checkpoint_begin() {
-                disk.checkpoint_begins(sequence);
+                disk.checkpoint_begins(shard);
             }
             let progress = shard.checkpoint_step(pages, effects);
             disk.commit(sequence, effects);
             if progress == CheckpointProgress::Complete {
                 disk.checkpoint_is_complete();
             }
-            shard.begin(now, effects);
+            begin(shard, now, effects);
         }
     }
 
     /// Loses all memory. The open batch is committed first, because this test counts every record as acknowledged.
     pub(super) fn crash(&mut self) {
-        self.commit();
         let now = self.now;
         for (shard, disk, effects) in &mut self.shards {
-            *shard = disk.recover(shard.id(), LIMITS, 99).unwrap();
-            shard.begin(now, effects);
+            let sequence = shard.seal(effects);
+            disk.commit(sequence, effects);
+            recover(shard, disk);
+            begin(shard, now, effects);
             if shard.revision() != self.policy.revision() {
                 // As a server does when no durable state names the policy set in force.
                 shard.apply_policy(Arc::clone(&self.policy), effects);
@@ -245,7 +272,7 @@ impl Server {
                 blocked,
                 secure,
             } => {
-                self.commit();
+                self.end_pass();
                 let mut rules = TenantPolicy::default();
                 rules.secure_by_default = *secure;
                 for &platform in Platform::ALL {
@@ -259,7 +286,7 @@ impl Server {
                 ));
                 for (shard, disk, effects) in &mut self.shards {
                     disk.add_policy(&self.policy);
-                    shard.apply_policy(Arc::clone(&self.policy), effects);
+                    shard.begin_policy_pass(Arc::clone(&self.policy), effects);
                 }
                 None
             }
@@ -268,20 +295,44 @@ impl Server {
                 shard.reset_sequence(*tenant, device_id, effects);
                 None
             }
-            Event::Time(seconds) => {
+            Event::Remove {
+                tenant,
+                device_id,
+                restores,
+            } => {
+                let (shard, _, effects) = self.owner(device_id);
+                if *restores {
+                    shard.restore_device(*tenant, device_id, effects);
+                } else {
+                    shard.remove_device(*tenant, device_id, effects);
+                }
+                None
+            }
+            Event::Time { seconds, crashes } => {
                 let now = self.now.as_seconds().saturating_add_signed(*seconds);
-                self.now = Timestamp::from_seconds(now);
-                self.highest = self.highest.max(self.now);
-                self.commit();
-                self.sweep();
+                self.pass_time(Timestamp::from_seconds(now), *crashes);
                 None
             }
         }
     }
 
-    fn sweep(&mut self) {
-        for (shard, _, effects) in &mut self.shards {
-            shard.apply_time(SlotIndex(0), shard.slots(), effects);
+    fn pass_time(&mut self, now: Timestamp, crashes: bool) {
+        self.now = now;
+        for (shard, disk, effects) in &mut self.shards {
+            let sequence = shard.seal(effects);
+            disk.commit(sequence, effects);
+            let mut crashes = crashes;
+            while shard.context().time.base != now.as_seconds() {
+                shard.begin(now, effects);
+                shard.tick(self.slice, effects);
+                let sequence = shard.seal(effects);
+                disk.commit(sequence, effects);
+                assert_eq!(cells_of(shard), disk.recount(), "in the middle of a tick");
+                if std::mem::take(&mut crashes) {
+                    recover(shard, disk);
+                }
+            }
+            begin(shard, now, effects);
         }
     }
 
@@ -289,7 +340,7 @@ impl Server {
     fn recount(&self) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         for (_, disk, _) in &self.shards {
-            for (cell, count) in disk.recount(self.highest) {
+            for (cell, count) in disk.recount() {
                 *cells.entry(cell).or_default() += count;
             }
         }
@@ -299,18 +350,45 @@ impl Server {
     fn cells(&self) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         for (shard, ..) in &self.shards {
-            add_cells(shard, &mut cells);
+            for (cell, count) in cells_of(shard) {
+                *cells.entry(cell).or_default() += count;
+            }
         }
         cells
     }
+
+    /// A full round of the audit of every shard finds no fault.
+    fn audit(&mut self) {
+        for (shard, ..) in &mut self.shards {
+            let round = shard.audit(u32::MAX, self.map).unwrap();
+            assert_eq!(round.drift(), 0, "{round:?}");
+        }
+    }
 }
 
-/// Adds the counters of a shard.
-fn add_cells(shard: &Shard, into: &mut BTreeMap<ModelCell, u64>) {
-    for (key, count) in shard.cells() {
+/// Opens a batch. Time has passed completely since the last one.
+fn begin(shard: &mut Shard, now: Timestamp, effects: &mut Effects) {
+    shard.begin(now, effects);
+    shard.tick(u32::MAX, effects);
+}
+
+/// Replaces a shard by the one on its disk, which must have the same devices in the same slots.
+fn recover(shard: &mut Shard, disk: &Disk) {
+    let recovered = disk.recover(shard.id(), LIMITS, 99).unwrap();
+    assert!(recovered.iter().eq(shard.iter()));
+    assert_eq!(recovered.revision(), shard.revision());
+    assert_eq!(recovered.policy_pass(), shard.policy_pass());
+    assert_eq!(recovered.removed(), shard.removed());
+    *shard = recovered;
+}
+
+/// The counters of a shard.
+fn cells_of(shard: &Shard) -> BTreeMap<ModelCell, u64> {
+    let cells = shard.cells().map(|(key, count)| {
         let facets = Facets::from_word(key.facets).unwrap();
-        *into.entry((key.tenant, facets)).or_default() += u64::from(count);
-    }
+        ((key.tenant, facets), u64::from(count))
+    });
+    cells.collect()
 }
 
 /// The answer in an outcome of one record, with the reason of a rejection.
@@ -320,8 +398,11 @@ fn answer(outcome: Outcome, effects: &mut Effects) -> Answer {
         Outcome { accepted: 1, .. } => Answer::Accepted,
         Outcome { duplicate: 1, .. } => Answer::Duplicate,
         Outcome { stale: 1, .. } => Answer::Stale,
-        _ if noted.unwrap().reason() == Some(RejectReason::SeqAhead) => Answer::SeqAhead,
-        _ => Answer::UnknownDevice,
+        _ => match noted.unwrap().reason() {
+            Some(RejectReason::SeqAhead) => Answer::SeqAhead,
+            Some(RejectReason::DeviceRemoved) => Answer::DeviceRemoved,
+            _ => Answer::UnknownDevice,
+        },
     }
 }
 
@@ -333,9 +414,10 @@ proptest! {
     #[test]
     fn any_interleaving_gives_the_oracles_counts(
         shards in 1..5u16,
+        slice in 1..70u32,
         history in prop::collection::vec((any_event(), prop::option::of(any_step())), 1..400),
     ) {
-        let mut server = Server::new(shards);
+        let mut server = Server::new(shards, slice);
         let mut model = Model::default();
         for (event, step) in &history {
             let answer = server.event(event);
@@ -350,7 +432,15 @@ proptest! {
                     model.reset_sequence(*tenant, *device_id, server.now);
                     None
                 }
-                Event::Policy { .. } | Event::Time(_) => None,
+                Event::Remove { tenant, device_id, restores } => {
+                    model.remove(*tenant, *device_id, *restores, server.now);
+                    None
+                }
+                Event::Time { .. } => {
+                    model.time(server.now);
+                    None
+                }
+                Event::Policy { .. } => None,
             };
             prop_assert_eq!(answer, expected);
             match step {
@@ -362,10 +452,12 @@ proptest! {
             let devices: u32 = server.shards.iter().map(|(shard, ..)| shard.devices()).sum();
             prop_assert_eq!(devices as usize, model.devices());
         }
-        // Counters equal an independent recount of the disks, also before the last sweep.
+        // Counters equal an independent recount of the disks, also in the middle of a policy pass.
         server.commit();
         prop_assert_eq!(server.cells(), server.recount());
-        server.sweep();
+        server.audit();
+        server.end_pass();
+        server.audit();
         prop_assert_eq!(server.cells(), model.cells(&server.policy, server.now));
         server.crash();
         prop_assert_eq!(server.cells(), model.cells(&server.policy, server.now));
@@ -378,7 +470,7 @@ proptest! {
         shards in 1..3u16,
         states in prop::collection::vec((any_report(), any_tags()), 1..400),
     ) {
-        let mut server = Server::new(shards);
+        let mut server = Server::new(shards, 7);
         for (seq, (event, tags)) in (1..).zip(states) {
             let Event::CheckIn { tenant, record } = event else {
                 continue;
@@ -405,7 +497,6 @@ proptest! {
                 server.event(&Event::CheckIn { tenant, record });
             }
         }
-        server.sweep();
         let cells: Vec<_> = server.cells().into_iter().collect();
         prop_assert_eq!(cells.len(), 2, "one state of two tenants");
         prop_assert!(cells.iter().all(|(_, devices)| *devices == 300));
@@ -450,7 +541,7 @@ proptest! {
 
 #[test]
 fn a_page_that_is_ahead_of_a_lost_journal_tail_is_refused() {
-    let mut server = Server::new(1);
+    let mut server = Server::new(1, 7);
     server.event(&Event::CheckIn {
         tenant: TENANT,
         record: record(check_in(1, 1)),
@@ -475,7 +566,7 @@ fn a_page_that_is_ahead_of_a_lost_journal_tail_is_refused() {
 
 #[test]
 fn lower_limits_do_not_lose_accepted_devices() {
-    let mut server = Server::new(1);
+    let mut server = Server::new(1, 7);
     for number in 0..20 {
         server.event(&Event::CheckIn {
             tenant: TENANT,

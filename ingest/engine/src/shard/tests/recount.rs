@@ -12,7 +12,6 @@ fn two_devices() -> (Disk, [FacetWord; 2]) {
     let mut commit = |shard: &mut Shard, effects: &mut Effects| {
         let sequence = shard.seal(effects);
         disk.commit(sequence, effects);
-        sequence
     };
     shard.begin(NOW, &mut effects);
     shard.apply_policy(policy(1), &mut effects);
@@ -24,9 +23,9 @@ fn two_devices() -> (Disk, [FacetWord; 2]) {
     shard.begin(NOW, &mut effects);
     let records = [record(check_in(1, 1)), record(impaired)];
     shard.apply_check_ins(TENANT, &records, &mut effects);
-    let sequence = commit(&mut shard, &mut effects);
+    commit(&mut shard, &mut effects);
     assert!(shard.checkpoint_begin());
-    disk.checkpoint_begins(sequence);
+    disk.checkpoint_begins(&shard);
     shard.begin(NOW, &mut effects);
     let sequence = shard.seal(&mut effects);
     shard.checkpoint_step(usize::MAX, &mut effects);
@@ -40,10 +39,10 @@ fn two_devices() -> (Disk, [FacetWord; 2]) {
 fn a_device_with_wrong_facets_is_counted_with_those_that_the_rules_give() {
     let (mut disk, [first, second]) = two_devices();
     assert_ne!(first, second);
-    let correct = disk.recount(NOW);
+    let correct = disk.recount();
     assert_eq!(correct.len(), 2);
     disk.set_facets(PageNumber(0), &device_id(1), second);
-    assert_eq!(disk.recount(NOW), correct, "evaluated by the rules");
+    assert_eq!(disk.recount(), correct, "evaluated by the rules");
     let shard = disk.recover(ShardId(0), LIMITS, 1).unwrap();
     assert_eq!(
         shard.cells().count(),

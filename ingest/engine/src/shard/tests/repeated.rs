@@ -122,6 +122,7 @@ fn the_first_check_in_of_a_device_is_never_a_repeated_one() {
 #[test]
 fn kinds_alternate_in_the_order_of_the_check_ins() {
     let (mut shard, mut effects) = (shard(), Effects::default());
+    let mut disk = Disk::of(&shard);
     let risky = |seq| CheckIn {
         risk: Risk::High,
         ..check_in(1, seq)
@@ -136,9 +137,7 @@ fn kinds_alternate_in_the_order_of_the_check_ins() {
     ];
     apply(&mut shard, &report.map(record), &mut effects);
     assert_eq!(journaled(&effects), (3, 3));
-    let mut disk = Disk::default();
-    disk.add_policy(&policy(1));
-    disk.commit(Sequence(1), &effects);
+    disk.commit(shard.sequence(), &effects);
     let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
     assert_eq!(
         recovered.device(TENANT, &device_id(1)),
@@ -149,8 +148,7 @@ fn kinds_alternate_in_the_order_of_the_check_ins() {
 /// Recovers two devices from a journal whose repeated check-ins were changed.
 fn recover_changed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
     let (mut shard, mut effects) = (shard(), Effects::default());
-    let mut disk = Disk::default();
-    disk.add_policy(&policy(1));
+    let mut disk = Disk::of(&shard);
     for seq in 1..=2 {
         apply(
             &mut shard,
@@ -163,7 +161,7 @@ fn recover_changed(change: impl Fn(&mut [u8])) -> Result<Shard, RecoveryError> {
             change(&mut value[first..]);
         }
         effects.swap_journal(&mut value);
-        disk.commit(Sequence(seq), &effects);
+        disk.commit(shard.sequence(), &effects);
     }
     disk.recover(ShardId(0), LIMITS, 7)
 }
@@ -228,7 +226,7 @@ fn other_formats_and_kinds_are_refused() {
         assert_eq!(JournalValue::decode(&bytes).err(), Some(JournalError));
     }
     let kind_at = value.len() - REPEATED_BYTES - 8;
-    for kind in [0, 7, u8::MAX] {
+    for kind in [0, 12, u8::MAX] {
         let mut bytes = value.clone();
         bytes[kind_at] = kind;
         let mut read = JournalValue::decode(&bytes).unwrap();
@@ -243,15 +241,14 @@ fn other_formats_and_kinds_are_refused() {
 #[test]
 fn flags_of_a_repeated_check_in_are_recovered() {
     let (mut shard, mut effects) = (shard(), Effects::default());
-    let mut disk = Disk::default();
-    disk.add_policy(&policy(1));
+    let mut disk = Disk::of(&shard);
     for (seq, bit) in (1..).zip(0..12) {
         let report = CheckIn {
             flags: Flags::from_bits(1 << bit).unwrap(),
             ..check_in(1, seq)
         };
         apply(&mut shard, &[record(report)], &mut effects);
-        disk.commit(Sequence(seq), &effects);
+        disk.commit(shard.sequence(), &effects);
         let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
         let device = device_id(1);
         assert_eq!(

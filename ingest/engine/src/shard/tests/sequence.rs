@@ -3,7 +3,7 @@
 use super::disk::Disk;
 use super::*;
 use crate::CheckpointProgress;
-use crate::journal::{JournalValue, Segment};
+use crate::journal::{DeviceAction, JournalValue, Segment};
 
 const LEAP: u64 = 1 << 20;
 const DAY_MS: u64 = 86_400_000;
@@ -217,8 +217,7 @@ fn a_reset_raises_the_seq_too_but_not_the_revision_and_not_a_device_without_chec
 #[test]
 fn a_page_that_is_newer_than_a_reset_stays_as_it_is() {
     let (mut shard, mut effects) = (shard(), Effects::default());
-    let mut disk = Disk::default();
-    disk.add_policy(&policy(1));
+    let mut disk = Disk::of(&shard);
     let later = Timestamp::from_seconds(NOW.as_seconds() + 1);
     let risky = |seq| {
         record(CheckIn {
@@ -226,11 +225,10 @@ fn a_page_that_is_newer_than_a_reset_stays_as_it_is() {
             ..check_in(1, seq)
         })
     };
-    disk.commit(shard.sequence(), &effects);
     apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
     disk.commit(shard.sequence(), &effects);
     assert!(shard.checkpoint_begin());
-    disk.checkpoint_begins(shard.sequence());
+    disk.checkpoint_begins(&shard);
     let high = NOW.as_millis() + DAY_MS;
     for seq in [high, high + 1] {
         apply(&mut shard, &[record(check_in(1, seq))], &mut effects);
@@ -254,7 +252,7 @@ fn a_page_that_is_newer_than_a_reset_stays_as_it_is() {
         shard.device(TENANT, &device)
     );
     assert_eq!(
-        disk.recount(later).into_values().collect::<Vec<_>>(),
+        disk.recount().into_values().collect::<Vec<_>>(),
         [1],
         "the model agrees on the number of devices"
     );
@@ -263,15 +261,14 @@ fn a_page_that_is_newer_than_a_reset_stays_as_it_is() {
 #[test]
 fn a_replay_accepts_what_an_older_server_accepted_and_refuses_a_reset_of_another_device() {
     let (mut shard, mut effects) = (shard(), Effects::default());
+    let mut disk = Disk::of(&shard);
     apply(&mut shard, &[record(check_in(1, 5))], &mut effects);
     let mut value = effects.journal_value().to_vec();
-    // Header, segment, device id, seq.
-    let seq_at = 16 + 8 + 16;
+    // Header, segment, slot, device id, seq.
+    let seq_at = 16 + 8 + 4 + 16;
     value[seq_at..seq_at + 8].fill(0xff);
-    let mut disk = Disk::default();
-    disk.add_policy(&policy(1));
     effects.swap_journal(&mut value);
-    disk.commit(Sequence(1), &effects);
+    disk.commit(shard.sequence(), &effects);
     let recovered = disk.recover(ShardId(0), LIMITS, 7).unwrap();
     let (record, _) = recovered.device(TENANT, &device_id(1)).unwrap();
     assert_eq!(record.seq, u64::MAX);
@@ -279,7 +276,8 @@ fn a_replay_accepts_what_an_older_server_accepted_and_refuses_a_reset_of_another
     reset(&mut shard, NOW, &mut effects).unwrap();
     let mut value = effects.journal_value().to_vec();
     let mut read = JournalValue::decode(&value).unwrap();
-    let expected = Segment::Reset {
+    let expected = Segment::Action {
+        action: DeviceAction::Reset,
         tenant: TENANT,
         slot: SlotIndex(0),
         device_id: device_id(1),
@@ -287,7 +285,7 @@ fn a_replay_accepts_what_an_older_server_accepted_and_refuses_a_reset_of_another
     assert_eq!(read.next_segment(), Ok(Some(expected)));
     *value.last_mut().unwrap() ^= 1;
     effects.swap_journal(&mut value);
-    disk.commit(Sequence(2), &effects);
+    disk.commit(shard.sequence(), &effects);
     let refused = disk.recover(ShardId(0), LIMITS, 7).unwrap_err();
     assert!(
         matches!(refused, RecoveryError::Journal { .. }),

@@ -1,0 +1,43 @@
+//! The deadline of a device: when time alone may change its verdict, or end its retention (design D26).
+//!
+//! A pure function. A lower bound: it takes every limit by itself, also one that changes nothing because of another.
+//! So a check-in that reports the same again can only postpone it, and hardly any check-in has to compute it.
+
+use super::removal::retention_ends;
+use crate::deadlines::NEVER;
+use crate::device::{ColdRecord, DeviceRecord};
+use crate::policy::TenantPolicy;
+use crate::rules::sensor::FULL_REPORT_DUE_SECONDS;
+
+/// The first second after `evaluated_at` at which time alone may change the verdict of a device that is not removed.
+/// `first_seen` is read only if it has never made a full report.
+pub(super) fn deadline(
+    record: &DeviceRecord,
+    policy: &TenantPolicy,
+    first_seen: u32,
+    evaluated_at: u32,
+) -> u32 {
+    if !record.facets.ever_onboarded() {
+        return NEVER;
+    }
+    let limits = &policy.sensor_limits;
+    let report = match record.last_full_report {
+        0 => first_seen,
+        report => report,
+    };
+    let limits = [
+        (record.last_check_in, limits.inactive_seconds),
+        (record.last_contact, limits.inactive_seconds),
+        (record.last_telemetry, limits.inactive_seconds),
+        (record.last_telemetry, limits.no_sensor_data_seconds),
+        (record.last_check_in, FULL_REPORT_DUE_SECONDS),
+        (report, FULL_REPORT_DUE_SECONDS),
+    ];
+    let retention = retention_ends(record, &ColdRecord::default(), policy);
+    // A limit is inclusive: what depends on it changes a second later.
+    let ends = limits.map(|(then, seconds)| then.saturating_add(seconds).saturating_add(1));
+    let ends = ends.into_iter().chain(retention);
+    ends.filter(|end| *end > evaluated_at)
+        .min()
+        .unwrap_or(NEVER)
+}
