@@ -220,7 +220,7 @@ fn in_shard(shard: ShardId) -> impl FnOnce(RecoveryError) -> RecoverError {
 #[cfg(test)]
 mod tests {
     use muster_engine::{ColdRecord, DeviceRecord, PAGE_RECORDS, PageNumber, page};
-    use muster_store::{Commit, PageWrite, PoisonReason, Sink, StoreConfig};
+    use muster_store::{Commit, CommitPart, PageWrite, PoisonReason, Sink, StoreConfig};
 
     use super::*;
 
@@ -242,11 +242,11 @@ mod tests {
             page: PageNumber(0),
             bytes: page::encode(Revision::default(), Sequence(5), &records, &cold),
         };
-        let mut commits = vec![Commit::<()> {
+        let part = CommitPart {
             pages: vec![ahead],
-            ..Commit::default()
-        }];
-        writer.write(&mut commits, &mut NoSink);
+            ..CommitPart::default()
+        };
+        writer.write(&mut vec![part.into()], &mut NoSink);
         let view = store.snapshot();
         let error_of = |end: Result<(), RecoverError>| match rebuild(&view, OPTIONS, |_| end) {
             Ok(_) => unreachable!("a page is ahead"),

@@ -8,7 +8,7 @@ mod control;
 mod worker;
 pub mod writer;
 
-pub use commit_payload::{CommitPayload, Reply};
+pub use commit_payload::{CommitPayload, Reply, empty_commit};
 pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{PAGES_DRAINING, pages_beside};

@@ -1,8 +1,7 @@
-//! The commit: the atomic unit that a shard hands to the writer.
+//! The commit: the atomic unit that a thread with shards hands to the writer, in one part for each shard.
 //!
-//! All of a commit becomes durable, or none of it. The writer returns the same object to its shard, so that the shard
-//! reuses its buffers without allocating. Bounded by the shard that fills it. The store does not interpret the engine's
-//! bytes.
+//! All of a commit becomes durable, or none of it. The writer returns the same object, so that its thread reuses the
+//! buffers without allocating. Bounded by the thread that fills it. The store does not interpret the engine's bytes.
 
 use std::time::Instant;
 
@@ -21,13 +20,13 @@ pub enum CheckpointMark {
     Complete,
 }
 
-/// One atomic unit of a shard. `P` is the shard's payload, returned with the commit, such as outcomes to publish.
+/// The part of a commit that one shard has.
 #[derive(Clone, Debug, Default)]
-pub struct Commit<P> {
-    /// The shard that made the commit.
+pub struct CommitPart {
+    /// The shard.
     pub shard: ShardId,
-    /// Sequence of this commit in its shard: the successor of that of the shard's last commit with a journal value.
-    /// Ignored if `journal` is empty: such a commit consumes no sequence.
+    /// Sequence of this part in its shard: the successor of that of the shard's last part with a journal value.
+    /// Ignored if `journal` is empty: such a part consumes no sequence.
     pub sequence: Sequence,
     /// The journal value; empty if there is none.
     pub journal: Vec<u8>,
@@ -37,20 +36,10 @@ pub struct Commit<P> {
     pub inventories: Vec<InventoryWrite>,
     /// Begin or end of a checkpoint, if any.
     pub checkpoint: Option<CheckpointMark>,
-    /// Returned unchanged.
-    pub payload: P,
 }
 
-impl<P> Commit<P> {
-    /// Clears everything except `shard`, `sequence` and `payload`; keeps capacities.
-    pub fn clear(&mut self) {
-        self.journal.clear();
-        self.pages.clear();
-        self.inventories.clear();
-        self.checkpoint = None;
-    }
-
-    /// Bytes of all values: approximately what the commit adds to a write.
+impl CommitPart {
+    /// Bytes of all values: approximately what the part adds to a write.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let pages = self.pages.iter().map(|page| page.bytes.len());
@@ -59,8 +48,51 @@ impl<P> Commit<P> {
     }
 
     /// Number of values of all kinds.
-    pub(crate) fn values(&self) -> usize {
+    fn values(&self) -> usize {
         usize::from(!self.journal.is_empty()) + self.pages.len() + self.inventories.len()
+    }
+}
+
+/// One atomic unit of one or several shards. `P` is the payload of the thread that made it, returned with the commit,
+/// such as outcomes to publish.
+#[derive(Clone, Debug, Default)]
+pub struct Commit<P> {
+    /// The parts, at most one for each shard. A part without values and mark is skipped.
+    pub parts: Vec<CommitPart>,
+    /// Returned unchanged.
+    pub payload: P,
+}
+
+impl<P> Commit<P> {
+    /// Clears everything except `payload` and the shard and sequence of each part; keeps capacities.
+    pub fn clear(&mut self) {
+        for part in &mut self.parts {
+            part.journal.clear();
+            part.pages.clear();
+            part.inventories.clear();
+            part.checkpoint = None;
+        }
+    }
+
+    /// Bytes of all values: approximately what the commit adds to a write.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(CommitPart::bytes).sum()
+    }
+
+    /// Number of values of all kinds.
+    pub(crate) fn values(&self) -> usize {
+        self.parts.iter().map(CommitPart::values).sum()
+    }
+}
+
+/// A commit of one shard.
+impl<P: Default> From<CommitPart> for Commit<P> {
+    fn from(part: CommitPart) -> Self {
+        Self {
+            parts: vec![part],
+            payload: P::default(),
+        }
     }
 }
 

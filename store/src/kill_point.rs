@@ -223,11 +223,11 @@ impl GroupPoints {
         if !cfg!(feature = "failpoints") {
             return;
         }
-        for commit in commits {
-            if !commit.pages.is_empty() {
+        for part in commits.iter().flat_map(|commit| &commit.parts) {
+            if !part.pages.is_empty() {
                 (self.pages)();
             }
-            match commit.checkpoint {
+            match part.checkpoint {
                 None => {}
                 Some(CheckpointMark::Begin) => (self.begin)(),
                 Some(CheckpointMark::Complete) => (self.complete)(),

@@ -6,12 +6,14 @@
 //!
 //! ```
 //! use muster_engine::ShardId;
-//! use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};
+//! use muster_store::{Commit, CommitPart, PoisonReason, ReadError, Sink, Store, StoreConfig};
 //!
 //! struct Print;
 //! impl Sink<()> for Print {
 //!     fn committed(&mut self, commit: Commit<()>, _: std::time::Instant) {
-//!         println!("shard {} sequence {} is durable", commit.shard, commit.sequence);
+//!         for part in commit.parts {
+//!             println!("shard {} sequence {} is durable", part.shard, part.sequence);
+//!         }
 //!     }
 //!     fn failed(&mut self, _: Commit<()>, reason: &PoisonReason) {
 //!         println!("refused: {reason}");
@@ -25,8 +27,8 @@
 //!     Ok::<(), ReadError>(())
 //! })?;
 //! let sequence = writer.sequence(ShardId(0)).next();
-//! let mut group = vec![Commit { sequence, journal: b"events".to_vec(), ..Commit::default() }];
-//! writer.write(&mut group, &mut Print);
+//! let part = CommitPart { sequence, journal: b"events".to_vec(), ..CommitPart::default() };
+//! writer.write(&mut vec![part.into()], &mut Print);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -58,7 +60,7 @@ mod value;
 mod view;
 mod writer;
 
-pub use commit::{CheckpointMark, Commit, Sink};
+pub use commit::{CheckpointMark, Commit, CommitPart, Sink};
 pub use config::StoreConfig;
 pub use deferred_deletion::DeferredDeletion;
 pub use error::{BackupError, OpenError, ReadError, RestoringError, WriteError};

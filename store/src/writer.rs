@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use muster_engine::{Sequence, ShardId, Timestamp};
 
-use crate::commit::{CheckpointMark, Commit, Sink};
+use crate::commit::{CheckpointMark, Commit, CommitPart, Sink};
 use crate::database::WriteSet;
 use crate::health::PoisonReason;
 use crate::inner::Inner;
@@ -180,8 +180,8 @@ impl Writer {
             .sum();
         let inner = Arc::clone(&self.inner);
         let mut writes = inner.db.writes(capacity);
-        for commit in commits.iter_mut() {
-            self.add(&mut *writes, commit)
+        for part in commits.iter_mut().flat_map(|commit| &mut commit.parts) {
+            self.add(&mut *writes, part)
                 .map_err(|error| self.poison(format!("invalid commit: {error}")))?;
         }
         let clock = self.clock_due(!writes.is_empty());
@@ -227,33 +227,33 @@ impl Writer {
         (is_due && (has_values || self.clock_written.is_some())).then_some(clock)
     }
 
-    /// Adds all values of a commit. Leaves its buffers unchanged.
-    fn add<P>(
+    /// Adds all values of a part. Leaves its buffers unchanged.
+    fn add(
         &mut self,
         writes: &mut dyn WriteSet,
-        commit: &mut Commit<P>,
+        part: &mut CommitPart,
     ) -> Result<(), JournalStateError> {
-        let shard = commit.shard;
-        if !commit.journal.is_empty() {
-            let bytes = commit.journal.len();
+        let shard = part.shard;
+        if !part.journal.is_empty() {
+            let bytes = part.journal.len();
             let lsn = self
                 .journal_state
-                .append(shard, commit.sequence, bytes as u64)?;
+                .append(shard, part.sequence, bytes as u64)?;
             JournalStamp {
                 shard,
-                sequence: commit.sequence,
+                sequence: part.sequence,
             }
-            .append_to(&mut commit.journal);
+            .append_to(&mut part.journal);
             Self::put(
                 writes,
                 Keyspace::Journal,
                 &keys::journal(lsn),
-                &mut commit.journal,
+                &mut part.journal,
             );
-            commit.journal.truncate(bytes);
+            part.journal.truncate(bytes);
             self.metrics.journal_values += 1;
         }
-        for page in &mut commit.pages {
+        for page in &mut part.pages {
             Self::put(
                 writes,
                 Keyspace::Pages,
@@ -261,12 +261,12 @@ impl Writer {
                 &mut page.bytes,
             );
         }
-        self.metrics.pages += commit.pages.len() as u64;
-        for inventory in &mut commit.inventories {
+        self.metrics.pages += part.pages.len() as u64;
+        for inventory in &mut part.inventories {
             let key = keys::inventory(inventory.tenant, &inventory.device_id);
             Self::put(writes, Keyspace::Inventory, &key, &mut inventory.bytes);
         }
-        match commit.checkpoint {
+        match part.checkpoint {
             None => Ok(()),
             Some(CheckpointMark::Begin) => self.journal_state.begin(shard),
             Some(CheckpointMark::Complete) => self.complete(writes, shard),

@@ -10,7 +10,9 @@ use anyhow::{Context, ensure};
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{Outcome, PageNumber, ShardId};
 use muster_ingest::clock::{Clock, SimulatedTime, Stamp};
-use muster_store::{Commit, PageWrite, PoisonReason, ReadError, Sink, Store, StoreConfig};
+use muster_store::{
+    Commit, CommitPart, PageWrite, PoisonReason, ReadError, Sink, Store, StoreConfig,
+};
 use muster_wire::{
     CheckInBytes, CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX, VERSION_MIN,
     encode_client_hello,
@@ -150,18 +152,18 @@ fn commit() -> anyhow::Result<Work> {
         page,
         bytes: vec![0x5a; PAGE_BYTES],
     });
-    let commit = Commit {
+    let part = CommitPart {
         journal,
         pages: pages.collect(),
-        ..Commit::default()
+        ..CommitPart::default()
     };
-    let mut group: Vec<Commit<()>> = vec![commit; COMMITS as usize];
+    let mut group: Vec<Commit<()>> = vec![part.into(); COMMITS as usize];
     let mut returned = Returned::default();
     let mut write = move || {
         let mut sequence = writer.sequence(ShardId(0));
         for commit in &mut group {
             sequence = sequence.next();
-            commit.sequence = sequence;
+            commit.parts[0].sequence = sequence;
         }
         writer.write(&mut group, &mut returned);
         ensure!(returned.0.len() == COMMITS as usize, "a commit failed");

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use muster_engine::{Sequence, ShardId};
-use muster_store::{Commit, PoisonReason, ReadError, Sink, Store, StoreConfig};
+use muster_store::{Commit, CommitPart, PoisonReason, ReadError, Sink, Store, StoreConfig};
 use muster_wire::CheckInRecord;
 use rocksdb::{DB, DBCompressionType, Options, WriteOptions};
 
@@ -111,17 +111,17 @@ fn write_through_store(
     let mut writer = store.recover(|_| Ok::<(), ReadError>(()))?;
     let writes = check_ins.div_ceil((grouping.value_len * grouping.group) as u64);
     let mut returned = Returned::default();
-    let mut group: Vec<Commit<()>> = vec![Commit::default(); grouping.group];
+    let mut group: Vec<Commit<()>> = vec![CommitPart::default().into(); grouping.group];
     let value = bytes_of(&records[..grouping.value_len]);
     for commit in &mut group {
-        commit.journal.clone_from(&value);
+        commit.parts[0].journal.clone_from(&value);
     }
     let mut sequence = 0;
     let running = Stopwatch::default().start();
     for _ in 0..writes {
         for commit in &mut group {
             sequence += 1;
-            commit.sequence = Sequence(sequence);
+            commit.parts[0].sequence = Sequence(sequence);
         }
         writer.write(&mut group, &mut returned);
         if let Some(failure) = &returned.failure {

@@ -19,7 +19,9 @@ use crate::net::SessionRegistry;
 use crate::phase::PhaseSwitch;
 use crate::route::{BufferPool, RouteTable, inbox};
 use crate::shard::writer::{self, WriterReport, WriterThread};
-use crate::shard::{CheckpointTurn, CommitPayload, Control, Worker, WorkerChannels, WorkerConfig};
+use crate::shard::{
+    CheckpointTurn, CommitPayload, Control, Worker, WorkerChannels, WorkerConfig, empty_commit,
+};
 
 /// Capacity of a shard's control channel.
 const CONTROLS_MAX: usize = 64;
@@ -166,12 +168,8 @@ impl Channels {
             let (control, control_receiver) = bounded(CONTROLS_MAX);
             let (returning, returned) = bounded(in_flight);
             for _ in 0..in_flight {
-                let commit = Commit {
-                    shard,
-                    ..Commit::default()
-                };
                 returning
-                    .send(commit)
+                    .send(empty_commit(shard))
                     .expect("the channel has capacity for all commits");
             }
             inboxes.push(sender);

@@ -2,8 +2,8 @@
 //!
 //! Owner: the shard until the commit is sent, then the writer. Bounded by the shard batches of a batch.
 
-use muster_engine::Outcome;
-use muster_store::kill_point;
+use muster_engine::{Outcome, ShardId};
+use muster_store::{Commit, CommitPart, kill_point};
 
 use crate::clock::Stamp;
 use crate::route::Completion;
@@ -23,12 +23,29 @@ pub type Reply = Box<dyn FnOnce(Fate) + Send>;
 /// The payload of a commit. Its buffers are reused with the commit.
 #[derive(Default)]
 pub struct CommitPayload {
+    /// The shard to which the writer returns the commit.
+    pub shard: ShardId,
     /// The completions of the batch's shard batches, with their outcomes.
     pub completions: Vec<(Completion, Outcome)>,
     /// Replies to the control channel.
     pub replies: Vec<Reply>,
     /// When the batch was evaluated.
     pub applied_at: Stamp,
+}
+
+/// One of the commits that a shard fills again and again.
+pub fn empty_commit(shard: ShardId) -> Commit<CommitPayload> {
+    let part = CommitPart {
+        shard,
+        ..CommitPart::default()
+    };
+    Commit {
+        parts: vec![part],
+        payload: CommitPayload {
+            shard,
+            ..CommitPayload::default()
+        },
+    }
 }
 
 impl std::fmt::Debug for CommitPayload {

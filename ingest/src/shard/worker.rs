@@ -326,18 +326,20 @@ impl Worker {
 
     /// Closes the batch and sends it to the writer, with a slice of the checkpoint in progress.
     fn commit(&mut self, mut commit: Commit<CommitPayload>, check_ins: usize) {
-        commit.sequence = self.shard.seal(&mut self.effects);
+        let part = &mut commit.parts[0];
+        part.sequence = self.shard.seal(&mut self.effects);
         self.journal_bytes += self.effects.journal_bytes() as u64;
         self.journal_check_ins += check_ins as u64;
-        commit.checkpoint = self.checkpoint_slice(check_ins);
+        part.checkpoint = self.checkpoint_slice(check_ins);
         self.hand_over(commit);
     }
 
     /// Moves the effects of the sealed batch into the commit and sends it.
     fn hand_over(&mut self, mut commit: Commit<CommitPayload>) {
-        self.effects.swap_journal(&mut commit.journal);
-        commit.pages.append(&mut self.effects.pages);
-        commit.inventories.append(&mut self.effects.inventories);
+        let part = &mut commit.parts[0];
+        self.effects.swap_journal(&mut part.journal);
+        part.pages.append(&mut self.effects.pages);
+        part.inventories.append(&mut self.effects.inventories);
         commit.payload.replies.append(&mut self.replies);
         self.batches += 1;
         self.transitions += self.effects.transitions;

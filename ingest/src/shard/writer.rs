@@ -167,7 +167,7 @@ impl Finish<'_> {
     fn give_back(&self, mut commit: Commit<CommitPayload>) {
         commit.clear();
         // Fails if the shard has ended: the buffers are freed.
-        if let Some(shard) = self.returns.get(usize::from(commit.shard)) {
+        if let Some(shard) = self.returns.get(usize::from(commit.payload.shard)) {
             let _ = shard.try_send(commit);
         }
     }

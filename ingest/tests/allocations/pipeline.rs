@@ -23,6 +23,7 @@ use muster_ingest::route::{BufferPool, RouteTable, inbox};
 use muster_ingest::shard::writer::{self, WriterThread};
 use muster_ingest::shard::{
     CommitPayload, Control, RecountPoint, ShardReport, Worker, WorkerChannels, WorkerConfig,
+    empty_commit,
 };
 use muster_store::{Commit, Store, StoreConfig, Writer};
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES};
@@ -269,15 +270,11 @@ fn grown_commits(
     wait_once(&receiver);
     let check_ins_max = BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX;
     for _ in 0..COMMITS_IN_FLIGHT {
-        let commit = Commit {
-            shard: ShardId(shard),
-            journal: Vec::with_capacity((check_ins_max + 1) * CHECK_IN_BYTES),
-            payload: CommitPayload {
-                completions: Vec::with_capacity(check_ins_max),
-                ..CommitPayload::default()
-            },
-            ..Commit::default()
-        };
+        let mut commit = empty_commit(ShardId(shard));
+        let journal_bytes = (check_ins_max + 1) * CHECK_IN_BYTES;
+        commit.parts[0].journal.reserve_exact(journal_bytes);
+        let completions = &mut commit.payload.completions;
+        completions.reserve_exact(check_ins_max);
         sender.send(commit).unwrap();
     }
     (sender, receiver)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use muster_engine::{Effects, ShardId, ShardMap, TenantIndex};
 use muster_ingest::clock;
-use muster_store::Commit;
+use muster_store::CommitPart;
 use serde_json::{Value, json};
 
 use crate::behind::write_behind;
@@ -52,12 +52,12 @@ fn put_a_device_into_the_wrong_shard(directory: &Path) {
         let records = [random_check_in(&mut Random::new(1, 0), stray, 1)];
         let outcome = shard.apply_check_ins(TenantIndex(0), &records, &mut effects);
         assert_eq!(outcome.accepted, 1);
-        let mut commit = Commit {
+        let mut part = CommitPart {
             sequence: shard.seal(&mut effects),
-            ..Commit::default()
+            ..CommitPart::default()
         };
-        effects.swap_journal(&mut commit.journal);
-        commit
+        effects.swap_journal(&mut part.journal);
+        part
     });
 }
 

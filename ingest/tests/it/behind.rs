@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use muster_engine::{Shard, ShardLimits};
 use muster_ingest::recovery::{RecoverOptions, recover};
-use muster_store::{Commit, PoisonReason, Sink, Store, StoreConfig};
+use muster_store::{Commit, CommitPart, PoisonReason, Sink, Store, StoreConfig};
 
 /// Counts the commits written.
 #[derive(Default)]
@@ -23,9 +23,9 @@ impl Sink<()> for Written {
     }
 }
 
-/// Writes the commit that `make` creates from the recovered shards.
+/// Writes a commit with the part that `make` creates from the recovered shards.
 #[track_caller]
-pub(crate) fn write_behind(directory: &Path, make: impl FnOnce(&mut [Shard]) -> Commit<()>) {
+pub(crate) fn write_behind(directory: &Path, make: impl FnOnce(&mut [Shard]) -> CommitPart) {
     let store = Store::open(&StoreConfig::new(directory)).expect("no server uses the directory");
     let options = RecoverOptions {
         limits: ShardLimits { devices_max: 1000 },
@@ -34,6 +34,6 @@ pub(crate) fn write_behind(directory: &Path, make: impl FnOnce(&mut [Shard]) -> 
     let (mut shards, mut writer) = recover(&store, options).expect("the directory is intact");
 
     let mut written = Written::default();
-    writer.write(&mut vec![make(&mut shards)], &mut written);
+    writer.write(&mut vec![make(&mut shards).into()], &mut written);
     assert_eq!(written.0, 1);
 }

@@ -1,7 +1,7 @@
 //! Inconsistent data with valid checksums in a data directory is refused with its location.
 
 use muster_engine::TenantIndex;
-use muster_store::{Commit, InventoryWrite};
+use muster_store::{CommitPart, InventoryWrite};
 use muster_wire::Inventory;
 
 use crate::behind::write_behind;
@@ -14,9 +14,9 @@ fn inject(place: &Installation, inventory: &Inventory) {
         device_id: inventory.device_id,
         bytes: inventory.to_bytes().expect("a valid inventory"),
     };
-    write_behind(&place.data(), |_| Commit {
+    write_behind(&place.data(), |_| CommitPart {
         inventories: vec![injected],
-        ..Commit::default()
+        ..CommitPart::default()
     });
 }
 

@@ -1,7 +1,7 @@
 //! Checkpoint and trim: which values recovery replays, and that trimmed files are deleted.
 
 use muster_engine::{Sequence, ShardId};
-use muster_store::{CheckpointMark, CheckpointRecord, Commit, Lsn, Store, StoreConfig};
+use muster_store::{CheckpointMark, CheckpointRecord, CommitPart, Lsn, Store, StoreConfig};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -12,11 +12,11 @@ fn recovery_replays_only_the_journal_after_the_checkpoint() {
     let config = config(directory.path());
     let store = Store::open(&config).unwrap();
     let (mut writer, _) = recover(&store);
-    let begin = |commit| Commit {
+    let begin = |commit| CommitPart {
         checkpoint: Some(CheckpointMark::Begin),
         ..commit
     };
-    let complete = |commit| Commit {
+    let complete = |commit| CommitPart {
         checkpoint: Some(CheckpointMark::Complete),
         ..commit
     };
@@ -26,7 +26,7 @@ fn recovery_replays_only_the_journal_after_the_checkpoint() {
     );
     write(
         &mut writer,
-        vec![Commit {
+        vec![CommitPart {
             pages: vec![page(0, b"p0")],
             ..journal(0, 3, "c")
         }],
@@ -38,7 +38,7 @@ fn recovery_replays_only_the_journal_after_the_checkpoint() {
     );
     write(
         &mut writer,
-        vec![complete(Commit {
+        vec![complete(CommitPart {
             pages: vec![page(1, b"p1")],
             ..journal(0, 4, "d")
         })],
@@ -87,13 +87,13 @@ fn an_incomplete_checkpoint_leaves_the_old_cursor() {
     let store = Store::open(&config).unwrap();
     let (mut writer, _) = recover(&store);
     write(&mut writer, vec![journal(0, 1, "a")]);
-    let begin = Commit {
+    let begin = CommitPart {
         checkpoint: Some(CheckpointMark::Begin),
-        ..Commit::default()
+        ..CommitPart::default()
     };
-    let pages = Commit {
+    let pages = CommitPart {
         pages: vec![page(0, b"newer")],
-        ..Commit::default()
+        ..CommitPart::default()
     };
     write(&mut writer, vec![begin, pages]);
     drop((writer, store));

@@ -1,7 +1,7 @@
 //! The clock record: written beside other values, rarely alone, and found by the next server.
 
 use muster_engine::Timestamp;
-use muster_store::{ClockRecord, Commit, Store, Writer};
+use muster_store::{ClockRecord, CommitPart, Store, Writer};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -49,7 +49,7 @@ fn an_idle_server_keeps_the_time_once_an_hour() {
     let directory = tempdir().unwrap();
     let config = config(directory.path());
     let store = Store::open(&config).unwrap();
-    let idle = || vec![Commit::default()];
+    let idle = || vec![CommitPart::default()];
     let (mut writer, _) = recover(&store);
     writer.set_clock(at(HOUR_MS, HOUR_MS));
     write(&mut writer, idle());

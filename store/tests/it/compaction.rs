@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use muster_engine::ShardId;
-use muster_store::{Commit, Store, StoreConfig};
+use muster_store::{CommitPart, Store, StoreConfig};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -21,13 +21,13 @@ const READS: usize = 300;
 const WRITES_MAX: u32 = 5_000;
 
 /// A commit of one page only, so that no other column family has files to compact.
-fn page_commit(number: u32, byte: u8) -> Commit<()> {
+fn page_commit(number: u32, byte: u8) -> CommitPart {
     // Bytes that LZ4 hardly compresses.
     let noise = |at: u32| (at.wrapping_mul(at).wrapping_mul(2_654_435_761) >> 13) as u8 ^ byte;
     let bytes: Vec<u8> = (0..4_096).map(|at| noise(at + number * 4_096)).collect();
-    Commit {
+    CommitPart {
         pages: vec![page(number, &bytes)],
-        ..Commit::default()
+        ..CommitPart::default()
     }
 }
 
@@ -87,10 +87,10 @@ fn the_pages_of_a_checkpoint_are_compacted_with_those_they_replace_and_no_others
             for some in numbers.chunks(100) {
                 let page = |&number| page(number, &[round as u8; 8_192]);
                 let pages = some.iter().map(page).collect();
-                let commit = Commit {
+                let commit = CommitPart {
                     shard: ShardId(shard),
                     pages,
-                    ..Commit::default()
+                    ..CommitPart::default()
                 };
                 write(&mut writer, vec![commit]);
             }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use muster_store::{Commit, OpenError, ReadError, Store};
+use muster_store::{CommitPart, OpenError, ReadError, Store};
 use rocksdb::{Cache, DB, Env, Options};
 use tempfile::{TempDir, tempdir};
 
@@ -17,7 +17,7 @@ fn stored(close: bool) -> TempDir {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
-    let first = Commit {
+    let first = CommitPart {
         pages: vec![page(0, PAGE)],
         ..journal(0, 1, JOURNAL)
     };
@@ -142,7 +142,7 @@ fn a_missing_log_is_detected() {
             .collect();
         write(
             &mut writer,
-            vec![Commit {
+            vec![CommitPart {
                 pages,
                 ..journal(0, sequence, "small")
             }],

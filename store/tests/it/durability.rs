@@ -1,7 +1,7 @@
 //! Synced writes are recovered, however the process ends.
 
 use muster_engine::{Sequence, ShardId, TenantIndex};
-use muster_store::{Commit, InventoryWrite, Store};
+use muster_store::{CommitPart, InventoryWrite, Store};
 use muster_wire::DeviceId;
 use tempfile::tempdir;
 
@@ -17,7 +17,7 @@ fn reopening_without_close_recovers_everything() {
         let store = Store::open(&config).unwrap();
         let (mut writer, entries) = recover(&store);
         assert_eq!(entries, []);
-        let everything = Commit {
+        let everything = CommitPart {
             pages: vec![page(0, b"page 0"), page(3, b"page 3")],
             inventories: vec![InventoryWrite {
                 tenant: TenantIndex(1),
@@ -131,7 +131,7 @@ fn a_snapshot_is_not_changed_by_later_writes() {
     let (mut writer, _) = recover(&store);
     write(
         &mut writer,
-        vec![Commit {
+        vec![CommitPart {
             pages: vec![page(0, b"old")],
             ..journal(0, 1, "a")
         }],
@@ -139,7 +139,7 @@ fn a_snapshot_is_not_changed_by_later_writes() {
     let view = store.snapshot();
     write(
         &mut writer,
-        vec![Commit {
+        vec![CommitPart {
             pages: vec![page(0, b"new")],
             ..journal(0, 2, "b")
         }],
@@ -155,10 +155,10 @@ fn shards_are_read_in_parallel_from_one_view() {
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
     let pages_of = |shard: u16| (0..50).map(|n| page(n, &[shard as u8; 500])).collect();
-    let commit = |shard| Commit {
+    let commit = |shard| CommitPart {
         shard: ShardId(shard),
         pages: pages_of(shard),
-        ..Commit::default()
+        ..CommitPart::default()
     };
     write(&mut writer, (0..4).map(commit).collect());
     let view = store.snapshot();

@@ -1,6 +1,7 @@
 //! Group commit: number of syncs, order of completions, size of groups.
 
-use muster_store::{CheckpointMark, Commit, Store, StoreConfig};
+use muster_engine::ShardId;
+use muster_store::{CheckpointMark, Commit, CommitPart, Store, StoreConfig};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -44,9 +45,9 @@ fn a_group_with_nothing_to_write_is_not_synced() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
-    let begin = Commit {
+    let begin = CommitPart {
         checkpoint: Some(CheckpointMark::Begin),
-        ..Commit::default()
+        ..CommitPart::default()
     };
     let outcomes = write(
         &mut writer,
@@ -79,21 +80,64 @@ fn buffers_are_returned_unchanged() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
     let (mut writer, _) = recover(&store);
-    let mut commit = Commit {
+    let mut commit = CommitPart {
         pages: vec![page(1, b"page")],
         ..journal(0, 1, "value")
     };
     commit.journal.reserve(10_000);
     let (address, capacity) = (commit.journal.as_ptr(), commit.journal.capacity());
     let mut commit = write(&mut writer, vec![commit]).returned.pop().unwrap();
-    assert_eq!(commit.journal, b"value");
-    assert_eq!(commit.pages, [page(1, b"page")]);
+    assert_eq!(commit.parts[0].journal, b"value");
+    assert_eq!(commit.parts[0].pages, [page(1, b"page")]);
     commit.clear();
     assert_eq!(commit.bytes(), 0);
-    assert_eq!(
-        (commit.journal.as_ptr(), commit.journal.capacity()),
-        (address, capacity)
+    let journal = &commit.parts[0].journal;
+    assert_eq!((journal.as_ptr(), journal.capacity()), (address, capacity));
+}
+
+#[test]
+fn every_part_of_a_commit_has_its_own_journal_value_and_an_empty_one_has_none() {
+    let directory = tempdir().unwrap();
+    let config = config(directory.path());
+    let store = Store::open(&config).unwrap();
+    let (mut writer, _) = recover(&store);
+    let mark = |checkpoint, parts: [CommitPart; 4]| {
+        let with_mark = |part| CommitPart { checkpoint, ..part };
+        let parts = parts.into_iter().map(with_mark).collect();
+        vec![Commit { parts, payload: () }]
+    };
+    let begin = mark(
+        Some(CheckpointMark::Begin),
+        [
+            journal(2, 1, "a"),
+            journal(0, 0, ""),
+            journal(3, 1, "b"),
+            journal(1, 0, ""),
+        ],
     );
+    let complete = mark(
+        Some(CheckpointMark::Complete),
+        [
+            journal(2, 2, "c"),
+            journal(0, 1, "d"),
+            journal(3, 1, ""),
+            journal(1, 0, ""),
+        ],
+    );
+    let mut outcomes = Outcomes::default();
+    for mut group in [begin, complete] {
+        writer.write(&mut group, &mut outcomes);
+    }
+    assert_eq!((outcomes.returned.len(), outcomes.failed.len()), (2, 0));
+    let metrics = writer.metrics();
+    assert_eq!((metrics.commits, metrics.journal_values), (2, 4));
+    assert_eq!((metrics.syncs, metrics.checkpoints), (2, 4));
+    drop((writer, store));
+    let (writer, entries) = recover(&Store::open(&config).unwrap());
+    let after = [(3, 2, 2, b"c".to_vec()), (4, 0, 1, b"d".to_vec())];
+    assert_eq!(entries, after, "the rest is checkpointed");
+    let sequences = [0, 1, 2, 3].map(|shard| writer.sequence(ShardId(shard)).0);
+    assert_eq!(sequences, [1, 0, 2, 1]);
 }
 
 #[test]
@@ -112,7 +156,7 @@ fn the_values_of_a_commit_are_atomic_with_its_journal() {
     };
     let created = log_end(directory.path());
     let mark = std::fs::read(directory.path().join("ACKNOWLEDGED")).unwrap();
-    let commit = Commit {
+    let commit = CommitPart {
         pages: vec![page(0, &[5; 40])],
         ..journal(0, 1, [6; 40])
     };

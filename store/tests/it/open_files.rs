@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use muster_store::{Commit, Store, StoreConfig};
+use muster_store::{CommitPart, Store, StoreConfig};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -61,5 +61,5 @@ fn open_files_stay_within_the_limit() {
     let beside = StoreConfig::OPEN_FILES_MAX - 512;
     assert!(all - tables <= beside as usize / 4, "{all} files were open");
     drop(views);
-    write(&mut writer, vec![Commit::default()]);
+    write(&mut writer, vec![CommitPart::default()]);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use muster_engine::{Revision, ShardId};
-use muster_store::{CheckpointMark, Commit, Store, WriteError};
+use muster_store::{CheckpointMark, CommitPart, Store, WriteError};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -20,10 +20,10 @@ fn a_failed_write_poisons_and_acknowledged_writes_are_recovered() {
 
     let mut outcomes = Outcomes::default();
     for sequence in 2..100 {
-        let mut group = vec![
+        let mut group = commits([
             journal(0, sequence, vec![3; 100_000]),
             journal(1, sequence - 1, "b"),
-        ];
+        ]);
         writer.write(&mut group, &mut outcomes);
         assert!(group.is_empty());
         if !outcomes.failed.is_empty() {
@@ -47,7 +47,7 @@ fn a_failed_write_poisons_and_acknowledged_writes_are_recovered() {
     fs::rename(&moved, &data).unwrap();
     let acknowledged = outcomes.committed.len();
     let sequence = writer.sequence(ShardId(0)).next().0;
-    writer.write(&mut vec![journal(0, sequence, "late")], &mut outcomes);
+    writer.write(&mut commits([journal(0, sequence, "late")]), &mut outcomes);
     assert_eq!(outcomes.failed.last().unwrap().2, reason.as_str());
     assert_eq!(outcomes.committed.len(), acknowledged);
     assert_eq!(
@@ -81,16 +81,16 @@ fn a_failed_write_poisons_and_acknowledged_writes_are_recovered() {
 
 #[test]
 fn an_invalid_commit_poisons_before_anything_is_written() {
-    let cases: [(Commit<()>, &str); 3] = [
+    let cases: [(CommitPart, &str); 3] = [
         (journal(0, 3, "x"), "shard 0 sent sequence 3 after 1"),
         (
             journal(9, 1, "x"),
             "shard 9 does not exist; there are 4 shards",
         ),
         (
-            Commit {
+            CommitPart {
                 checkpoint: Some(CheckpointMark::Complete),
-                ..Commit::default()
+                ..CommitPart::default()
             },
             "completed a checkpoint that it did not begin",
         ),
@@ -101,7 +101,7 @@ fn an_invalid_commit_poisons_before_anything_is_written() {
         let (mut writer, _) = recover(&store);
         write(&mut writer, vec![journal(0, 1, "a")]);
         let mut outcomes = Outcomes::default();
-        writer.write(&mut vec![journal(1, 1, "b"), commit], &mut outcomes);
+        writer.write(&mut commits([journal(1, 1, "b"), commit]), &mut outcomes);
         assert_eq!((outcomes.committed.len(), outcomes.failed.len()), (0, 2));
         assert!(
             outcomes.failed[0].2.contains(reason),

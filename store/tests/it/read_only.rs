@@ -1,7 +1,7 @@
 //! A read-only open includes the tail of the log and changes no file.
 
 use muster_engine::{Sequence, ShardId};
-use muster_store::{Commit, Store};
+use muster_store::{CommitPart, Store};
 use tempfile::tempdir;
 
 use crate::support::*;
@@ -16,7 +16,7 @@ fn a_reader_of_a_killed_server_reads_the_log_and_changes_nothing() {
         let pages = vec![page(sequence as u32, &[sequence as u8; 1_000])];
         write(
             &mut writer,
-            vec![Commit {
+            vec![CommitPart {
                 pages,
                 ..journal(1, sequence, vec![1; 30_000])
             }],

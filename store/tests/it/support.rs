@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use muster_engine::{PageNumber, Sequence, ShardId};
 use muster_store::{
-    CheckpointMark, Commit, JournalEntry, PageWrite, PoisonReason, ReadError, Sink, Store,
-    StoreConfig, StoreView, Writer,
+    CheckpointMark, Commit, CommitPart, JournalEntry, PageWrite, PoisonReason, ReadError, Sink,
+    Store, StoreConfig, StoreView, Writer,
 };
 
 pub(crate) const MIB: usize = 1024 * 1024;
@@ -36,24 +36,27 @@ pub(crate) struct Outcomes {
 
 impl Sink<()> for Outcomes {
     fn committed(&mut self, commit: Commit<()>, durable_at: Instant) {
-        self.committed.push((commit.shard.0, commit.sequence.0));
+        let parts = commit.parts.iter();
+        self.committed
+            .extend(parts.map(|part| (part.shard.0, part.sequence.0)));
         self.durable_at.push(durable_at);
         self.returned.push(commit);
     }
 
     fn failed(&mut self, commit: Commit<()>, reason: &PoisonReason) {
-        self.failed
-            .push((commit.shard.0, commit.sequence.0, reason.to_string()));
+        let parts = commit.parts.iter();
+        let failed = parts.map(|part| (part.shard.0, part.sequence.0, reason.to_string()));
+        self.failed.extend(failed);
     }
 }
 
-/// A commit of one journal value only.
-pub(crate) fn journal(shard: u16, sequence: u64, bytes: impl Into<Vec<u8>>) -> Commit<()> {
-    Commit {
+/// A part of one journal value only.
+pub(crate) fn journal(shard: u16, sequence: u64, bytes: impl Into<Vec<u8>>) -> CommitPart {
+    CommitPart {
         shard: ShardId(shard),
         sequence: Sequence(sequence),
         journal: bytes.into(),
-        ..Commit::default()
+        ..CommitPart::default()
     }
 }
 
@@ -66,20 +69,25 @@ pub(crate) fn page(page: u32, bytes: &[u8]) -> PageWrite {
 
 /// Begins and completes a checkpoint in two commits without journal value.
 pub(crate) fn checkpoint(writer: &mut Writer, shard: u16, pages: Vec<PageWrite>) {
-    let mark = |mark, pages| Commit {
+    let mark = |mark, pages| CommitPart {
         shard: ShardId(shard),
         checkpoint: Some(mark),
         pages,
-        ..Commit::default()
+        ..CommitPart::default()
     };
     let begin = mark(CheckpointMark::Begin, Vec::new());
     write(writer, vec![begin, mark(CheckpointMark::Complete, pages)]);
 }
 
-/// Writes a group and asserts success.
-pub(crate) fn write(writer: &mut Writer, mut group: Vec<Commit<()>>) -> Outcomes {
+/// A group in which each part is a commit.
+pub(crate) fn commits(parts: impl IntoIterator<Item = CommitPart>) -> Vec<Commit<()>> {
+    parts.into_iter().map(Commit::from).collect()
+}
+
+/// Writes a group in which each part is a commit, and asserts success.
+pub(crate) fn write(writer: &mut Writer, parts: Vec<CommitPart>) -> Outcomes {
     let mut outcomes = Outcomes::default();
-    writer.write(&mut group, &mut outcomes);
+    writer.write(&mut commits(parts), &mut outcomes);
     assert_eq!(outcomes.failed, []);
     outcomes
 }

@@ -5,7 +5,7 @@
 
 use muster_ingest::clock::Stamp;
 use muster_ingest::shard::CommitPayload;
-use muster_store::Commit;
+use muster_store::{Commit, CommitPart};
 use muster_testkit::random::Random;
 
 /// A fault that some check must find.
@@ -64,12 +64,13 @@ impl InjectedFault {
                     outcome.accepted += std::mem::take(&mut outcome.duplicate);
                 }
             }
-            Self::CorruptJournal
-                if commit.journal.len() > BOOT_ID
-                    && commit.journal[KIND] == CHECK_INS
-                    && random.below(8) == 0 =>
-            {
-                commit.journal[BOOT_ID] ^= 1;
+            Self::CorruptJournal => {
+                for CommitPart { journal, .. } in &mut commit.parts {
+                    let has_check_in = journal.len() > BOOT_ID && journal[KIND] == CHECK_INS;
+                    if has_check_in && random.below(8) == 0 {
+                        journal[BOOT_ID] ^= 1;
+                    }
+                }
             }
             _ => (),
         }

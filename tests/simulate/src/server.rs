@@ -20,6 +20,7 @@ use muster_ingest::route::{BufferPool, RouteTable, inbox};
 use muster_ingest::shard::writer::{Groups, WriterThread};
 use muster_ingest::shard::{
     CheckpointTurn, CommitPayload, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig,
+    empty_commit,
 };
 use muster_store::{Commit, Store, StoreConfig, Writer};
 use muster_testkit::random::Random;
@@ -373,12 +374,8 @@ fn commit_pool(
 ) {
     let (return_sender, returned) = bounded(count);
     for _ in 0..count {
-        let commit = Commit {
-            shard,
-            ..Commit::default()
-        };
         return_sender
-            .send(commit)
+            .send(empty_commit(shard))
             .expect("the channel has room for all commits");
     }
     (return_sender, returned)

@@ -161,13 +161,14 @@ impl Worker {
     /// Commits the next pages; returns whether the checkpoint is complete.
     fn drain_pages(&mut self, begins: bool) -> bool {
         let mut commit = self.begin();
-        commit.sequence = self.shard.seal(&mut self.effects);
-        commit.checkpoint = if begins {
+        let part = &mut commit.parts[0];
+        part.sequence = self.shard.seal(&mut self.effects);
+        part.checkpoint = if begins {
             Some(CheckpointMark::Begin)
         } else {
             self.checkpoint_pages(PAGES_DRAINING)
         };
-        let complete = commit.checkpoint == Some(CheckpointMark::Complete);
+        let complete = part.checkpoint == Some(CheckpointMark::Complete);
         self.hand_over(commit);
         complete || !self.shard.checkpoint_is_running()
     }

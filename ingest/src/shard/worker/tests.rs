@@ -24,7 +24,7 @@ use crate::route::{
     BufferPool, Inbox, Payload, ReceivedInventory, RouteTable, ShardBatch, Window, WindowCursor,
     inbox,
 };
-use crate::shard::{CommitPayload, Control};
+use crate::shard::{CommitPayload, Control, empty_commit};
 
 const BATCH_CHECK_INS_MAX: usize = 1_000;
 
@@ -52,7 +52,7 @@ impl Fixture {
         let (control, control_receiver) = bounded(4);
         let (commit_sender, commits) = bounded(1);
         let (returns, returned) = bounded(1);
-        returns.send(Commit::default()).unwrap();
+        returns.send(empty_commit(ShardId(0))).unwrap();
         let limits = ShardLimits { devices_max: 1_000 };
         let time = Arc::new(SimulatedTime::at(Timestamp::from_seconds(1_800_000_000)));
         let routes = RouteTable {
@@ -119,8 +119,9 @@ impl Fixture {
         commit
             .payload
             .durable(Clock::Simulated(Arc::clone(&self.time)).stamp());
-        let batch = (commit.journal.len(), batches, commit.checkpoint);
-        self.returns.send(Commit::default()).unwrap();
+        let part = &commit.parts[0];
+        let batch = (part.journal.len(), batches, part.checkpoint);
+        self.returns.send(empty_commit(ShardId(0))).unwrap();
         batch
     }
 
@@ -315,7 +316,7 @@ fn queries_behind_a_drain_are_dropped_when_the_shard_ends() {
     for mut commit in commits {
         commit.payload.durable(Stamp(1));
         // Fails once the shard has ended.
-        let _ = returns.send(Commit::default());
+        let _ = returns.send(empty_commit(ShardId(0)));
     }
     shard.join().unwrap();
     assert!(matches!(answer.try_recv(), Err(TryRecvError::Closed)));

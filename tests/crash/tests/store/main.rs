@@ -40,7 +40,7 @@ struct RecordingSink {
 
 impl Sink<()> for RecordingSink {
     fn committed(&mut self, commit: Commit<()>, _: std::time::Instant) {
-        self.committed = commit.sequence.0;
+        self.committed = commit.parts[0].sequence.0;
     }
 
     fn failed(&mut self, _: Commit<()>, _: &PoisonReason) {

@@ -7,7 +7,7 @@ use muster_crash::disk::{
     Action, DiskSettings, EntryDurability, FileKind, Operation, Rule, Timing,
 };
 use muster_engine::{Sequence, ShardId};
-use muster_store::{Commit, ReadError, Store};
+use muster_store::{CommitPart, ReadError, Store};
 use muster_testkit::random::Random;
 
 use super::{RecordingSink, config, disk};
@@ -44,13 +44,13 @@ fn run(directory: &Path, durable: u64, commits: u64, context: &str) -> Result<u6
         failed: false,
     };
     for sequence in found + 1..=found + commits {
-        let commit = Commit {
+        let part = CommitPart {
             shard: ShardId(0),
             sequence: Sequence(sequence),
             journal: bytes(sequence),
-            ..Commit::default()
+            ..CommitPart::default()
         };
-        writer.write(&mut vec![commit], &mut sink);
+        writer.write(&mut vec![part.into()], &mut sink);
         if sink.failed {
             break;
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use muster_crash::disk::{Action, DiskSettings, FaultDisk, FileKind, Operation, Rule};
 use muster_engine::{PageNumber, Sequence, ShardId};
-use muster_store::{CheckpointMark, Commit, PageWrite, ReadError, Store, Writer};
+use muster_store::{CheckpointMark, Commit, CommitPart, PageWrite, ReadError, Store, Writer};
 use muster_testkit::random::Random;
 
 use super::{RecordingSink, config, disk};
@@ -33,7 +33,7 @@ fn commit(sequence: u64) -> Commit<()> {
             page: PageNumber(page),
             bytes: bytes(sequence),
         });
-    Commit {
+    let part = CommitPart {
         sequence: Sequence(sequence),
         journal: bytes(sequence),
         pages: pages.collect(),
@@ -42,8 +42,9 @@ fn commit(sequence: u64) -> Commit<()> {
             1 => Some(CheckpointMark::Begin),
             _ => None,
         },
-        ..Commit::default()
-    }
+        ..CommitPart::default()
+    };
+    part.into()
 }
 
 /// Opens the store and checks that the journal has no gap and ends at `durable` or later, and that each page is
