@@ -84,11 +84,7 @@ impl Clock {
     /// The clock record for the data directory.
     pub fn record(&self) -> ClockRecord {
         match self {
-            Self::System => {
-                let time = wall();
-                let highest = time;
-                ClockRecord { time, highest }
-            }
+            Self::System => ClockRecord { time: wall() },
             Self::Steered(time) => time.record(),
             Self::Simulated(time) => time.record(),
         }

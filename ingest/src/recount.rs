@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use muster_api::{Difference, Recount};
 use muster_engine::model::{DiskError, ModelDisk};
-use muster_engine::{Facets, Revision, Shard, ShardId, TenantIndex, Timestamp};
-use muster_store::{ClockRecord, ReadError, StoreView};
+use muster_engine::{Facets, Revision, Shard, ShardId, TenantIndex};
+use muster_store::{ReadError, StoreView};
 
 use crate::recovery::policy_set_of;
 use crate::shard::CellCount;
@@ -105,32 +105,21 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
         .collect()
 }
 
-/// The latest time at which anything in a store can have been evaluated: what a recount uses instead of a clock.
-pub fn evaluated_until(view: &StoreView<'_>) -> Result<Timestamp, RecountError> {
-    let record = view.clock()?;
-    Ok(record.map_or(Timestamp::default(), ClockRecord::evaluated_until))
-}
-
 /// Counts the devices of one shard from its pages and its journal, with the oracle.
-pub fn count_shard(
-    view: &StoreView<'_>,
-    shard: ShardId,
-    now: Timestamp,
-) -> Result<Cells, RecountError> {
-    Ok(read_shard(view, shard, now)?.cells())
+pub fn count_shard(view: &StoreView<'_>, shard: ShardId) -> Result<Cells, RecountError> {
+    Ok(read_shard(view, shard)?.cells())
 }
 
 /// Reads one shard from its pages and journal, with the oracle.
-pub fn read_shard(
-    view: &StoreView<'_>,
-    shard: ShardId,
-    now: Timestamp,
-) -> Result<ModelDisk, RecountError> {
+pub fn read_shard(view: &StoreView<'_>, shard: ShardId) -> Result<ModelDisk, RecountError> {
     let in_shard = |source| RecountError::Model { shard, source };
     let mut model = ModelDisk::default();
     view.pages(shard, |page, bytes| {
         model.page(page, bytes).map_err(in_shard)
     })?;
+    if let Some(record) = view.checkpoint(shard)? {
+        model.checkpoint(&record.context).map_err(in_shard)?;
+    }
     let mut known = HashMap::new();
     let mut policy_set = |revision: Revision| {
         let entry = known
@@ -138,15 +127,12 @@ pub fn read_shard(
             .or_insert_with(|| policy_set_of(view, revision));
         entry.clone()
     };
-    model.evaluate_pages(now, &mut policy_set);
     view.journal(|entry| {
         if entry.shard != shard {
             return Ok(());
         }
-        model
-            .journal(entry.sequence, entry.bytes, &mut policy_set)
-            .map_err(in_shard)
+        model.journal(entry.sequence, entry.bytes).map_err(in_shard)
     })?;
-
+    model.evaluate(&mut policy_set).map_err(in_shard)?;
     Ok(model)
 }

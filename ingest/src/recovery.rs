@@ -183,8 +183,8 @@ fn rebuild_one(
     policies: &PolicySets<'_>,
     FeedEnd { values, spent }: FeedEnd,
 ) -> Result<Shard, RecoverError> {
-    let mut recovery = read_state(view, shard, options)?;
     let mut policy_set = |revision| policies.get(revision);
+    let mut recovery = read_state(view, shard, options, &mut policy_set)?;
     for Value { sequence, bytes } in values {
         recovery
             .replay(sequence, &bytes, &mut policy_set)
@@ -192,24 +192,25 @@ fn rebuild_one(
         // Fails if the channel is full or the sender has ended: the buffer is freed.
         let _ = spent.try_send(bytes);
     }
-    recovery.finish(&mut policy_set).map_err(in_shard(shard))
+    recovery.finish().map_err(in_shard(shard))
 }
 
-/// Reads pages and cursor: everything but the journal tail.
+/// Reads pages and checkpoint record: everything but the journal tail.
 fn read_state(
     view: &StoreView<'_>,
     shard: ShardId,
     options: RecoverOptions,
+    policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
 ) -> Result<Recovery, RecoverError> {
     let mut recovery = Recovery::new(shard, options.limits, options.hash_seed);
-    recovery.expect_pages(view.pages_end(shard)?);
     view.pages(shard, |page, bytes| {
         recovery.page(page, bytes).map_err(in_shard(shard))
     })?;
-    recovery.cursor(
-        view.checkpoint(shard)?
-            .map_or(Sequence(0), |record| record.cursor_sequence),
-    );
+    if let Some(record) = view.checkpoint(shard)? {
+        recovery
+            .checkpoint(record.cursor_sequence, &record.context, policy_set)
+            .map_err(in_shard(shard))?;
+    }
     Ok(recovery)
 }
 
@@ -240,7 +241,7 @@ mod tests {
         let cold = [ColdRecord::default(); PAGE_RECORDS];
         let ahead = PageWrite {
             page: PageNumber(0),
-            bytes: page::encode(Revision::default(), Sequence(5), &records, &cold),
+            bytes: page::encode(Sequence(5), &records, &cold),
         };
         let part = CommitPart {
             pages: vec![ahead],

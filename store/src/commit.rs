@@ -36,6 +36,8 @@ pub struct CommitPart {
     pub inventories: Vec<InventoryWrite>,
     /// Begin or end of a checkpoint, if any.
     pub checkpoint: Option<CheckpointMark>,
+    /// With [`CheckpointMark::Begin`]: what the checkpoint record has of the shard besides its pages.
+    pub context: Vec<u8>,
 }
 
 impl CommitPart {
@@ -71,6 +73,7 @@ impl<P> Commit<P> {
             part.pages.clear();
             part.inventories.clear();
             part.checkpoint = None;
+            part.context.clear();
         }
     }
 

@@ -71,6 +71,9 @@ pub trait WriteSet {
     /// Adds one value.
     fn put(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8]);
 
+    /// Adds the deletion of one value.
+    fn delete(&mut self, keyspace: Keyspace, key: &[u8]);
+
     /// Whether the set is empty.
     fn is_empty(&self) -> bool;
 

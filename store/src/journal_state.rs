@@ -24,9 +24,10 @@ impl Run {
 }
 
 /// A running checkpoint: the sequence that it covers, and the values after it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct RunningCheckpoint {
     sequence: Sequence,
+    context: Vec<u8>,
     after: Run,
 }
 
@@ -138,11 +139,16 @@ impl JournalState {
         self.next = self.next.next();
     }
 
-    /// Begins a checkpoint, which will cover all values so far. Abandons a running one.
-    pub(crate) fn begin(&mut self, shard: ShardId) -> Result<(), JournalStateError> {
+    /// Begins a checkpoint, which will cover all values so far and has this context. Abandons a running one.
+    pub(crate) fn begin(
+        &mut self,
+        shard: ShardId,
+        context: &[u8],
+    ) -> Result<(), JournalStateError> {
         let entry = self.shard(shard)?;
         entry.running = Some(RunningCheckpoint {
             sequence: entry.sequence,
+            context: context.to_vec(),
             after: Run::default(),
         });
         Ok(())
@@ -163,6 +169,7 @@ impl JournalState {
         Ok(CheckpointRecord {
             cursor_sequence: checkpoint.sequence,
             next_lsn,
+            context: checkpoint.context,
         })
     }
 
@@ -222,7 +229,7 @@ mod tests {
         let mut state = journal_state(2);
         append(&mut state, 0, 1, 10).unwrap();
         append(&mut state, 0, 2, 10).unwrap();
-        state.begin(ShardId(0)).unwrap();
+        state.begin(ShardId(0), b"context").unwrap();
         append(&mut state, 0, 3, 5).unwrap();
         assert_eq!(state.trim(), Lsn(1), "pages are not complete");
         let record = state.complete(ShardId(0)).unwrap();
@@ -230,7 +237,8 @@ mod tests {
             record,
             CheckpointRecord {
                 cursor_sequence: Sequence(2),
-                next_lsn: Lsn(4)
+                next_lsn: Lsn(4),
+                context: b"context".to_vec(),
             }
         );
         assert_eq!((state.trim(), state.live_bytes(ShardId(0))), (Lsn(3), 5));
@@ -245,10 +253,10 @@ mod tests {
         let mut state = journal_state(3);
         append(&mut state, 0, 1, 1).unwrap();
         append(&mut state, 1, 1, 1).unwrap();
-        state.begin(ShardId(0)).unwrap();
+        state.begin(ShardId(0), b"context").unwrap();
         state.complete(ShardId(0)).unwrap();
         assert_eq!(state.trim(), Lsn(2), "shard 1 still needs it");
-        state.begin(ShardId(1)).unwrap();
+        state.begin(ShardId(1), b"context").unwrap();
         state.complete(ShardId(1)).unwrap();
         assert_eq!(state.trim(), Lsn(3), "no value is live");
     }
@@ -257,9 +265,9 @@ mod tests {
     fn a_second_begin_covers_the_values_after_the_first() {
         let mut state = journal_state(1);
         append(&mut state, 0, 1, 1).unwrap();
-        state.begin(ShardId(0)).unwrap();
+        state.begin(ShardId(0), b"context").unwrap();
         append(&mut state, 0, 2, 1).unwrap();
-        state.begin(ShardId(0)).unwrap();
+        state.begin(ShardId(0), b"context").unwrap();
         assert_eq!(
             state.complete(ShardId(0)).unwrap().cursor_sequence,
             Sequence(2)

@@ -284,6 +284,11 @@ impl WriteSet for RocksWrites<'_> {
             .put_cf(keyspace.column_family(&self.rocks.db), key, value);
     }
 
+    fn delete(&mut self, keyspace: Keyspace, key: &[u8]) {
+        self.batch
+            .delete_cf(keyspace.column_family(&self.rocks.db), key);
+    }
+
     fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }

@@ -32,7 +32,8 @@ pub fn stamp(payload: &[u8]) -> Option<(ShardId, Sequence, Vec<u8>)> {
 /// A checkpoint record, and its encoding again.
 pub fn checkpoint(payload: &[u8]) -> Option<(CheckpointRecord, Vec<u8>)> {
     let record = CheckpointRecord::decode(payload)?;
-    Some((record, record.encode()))
+    let encoded = record.encode();
+    Some((record, encoded))
 }
 
 /// A clock record, and its encoding again.

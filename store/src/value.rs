@@ -16,13 +16,10 @@ use crate::lsn::Lsn;
 pub(crate) const CRC_BYTES: usize = 4;
 /// Stamp of a journal value, before the checksum: `shard u16 | reserved u16 | sequence u64`.
 pub(crate) const STAMP_BYTES: usize = 12;
-/// Checkpoint record: `cursor sequence u64 | next log sequence number u64`.
+/// Checkpoint record: `cursor sequence u64 | next log sequence number u64`, then the context of the shard.
 const CHECKPOINT_BYTES: usize = 16;
-/// Clock record: `time u64 | highest u64`, milliseconds since the Unix epoch.
-const CLOCK_BYTES: usize = 16;
-/// How much later than its clock record a journal value or page may have been evaluated: a record is written with every
-/// write that is a second or more after the last one.
-const CLOCK_LAG_MS: u64 = 2_000;
+/// Clock record: the time u64, in milliseconds since the Unix epoch.
+const CLOCK_BYTES: usize = 8;
 
 fn checksum(keyspace: Keyspace, key: &[u8], body: &[u8]) -> u32 {
     let location = crc32c::crc32c_append(crc32c::crc32c(&[keyspace.tag()]), key);
@@ -74,29 +71,34 @@ impl JournalStamp {
 }
 
 /// The record of a completed checkpoint of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointRecord {
     /// The pages include every event up to and including this sequence of the shard.
     pub cursor_sequence: Sequence,
     /// Log sequence number of the next journal value when the record was written. A journal that ends before it has
     /// lost its tail.
     pub next_lsn: Lsn,
+    /// What the shard has besides its pages, as of that sequence. Its bytes belong to the engine.
+    pub context: Vec<u8>,
 }
 
 impl CheckpointRecord {
-    pub(crate) fn encode(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(CHECKPOINT_BYTES + CRC_BYTES);
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let capacity = CHECKPOINT_BYTES + self.context.len() + CRC_BYTES;
+        let mut bytes = Vec::with_capacity(capacity);
         bytes.extend_from_slice(&self.cursor_sequence.0.to_le_bytes());
         bytes.extend_from_slice(&self.next_lsn.0.to_le_bytes());
+        bytes.extend_from_slice(&self.context);
         bytes
     }
 
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
-        let bytes: &[u8; CHECKPOINT_BYTES] = payload.try_into().ok()?;
-        let (cursor, next) = bytes.split_first_chunk()?;
+        let (cursor, rest) = payload.split_first_chunk()?;
+        let (next, context) = rest.split_first_chunk()?;
         Some(Self {
             cursor_sequence: Sequence(u64::from_le_bytes(*cursor)),
-            next_lsn: Lsn(u64::from_le_bytes(next.try_into().ok()?)),
+            next_lsn: Lsn(u64::from_le_bytes(*next)),
+            context: context.to_vec(),
         })
     }
 }
@@ -106,31 +108,19 @@ impl CheckpointRecord {
 pub struct ClockRecord {
     /// The service time.
     pub time: Timestamp,
-    /// The highest service time so far: it may have been set back since.
-    pub highest: Timestamp,
 }
 
 impl ClockRecord {
-    /// The latest time at which anything in the directory can have been evaluated.
-    #[must_use]
-    pub fn evaluated_until(self) -> Timestamp {
-        Timestamp::from_millis(self.highest.as_millis().saturating_add(CLOCK_LAG_MS))
-    }
-
     pub(crate) fn encode(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(CLOCK_BYTES + CRC_BYTES);
         bytes.extend_from_slice(&self.time.as_millis().to_le_bytes());
-        bytes.extend_from_slice(&self.highest.as_millis().to_le_bytes());
         bytes
     }
 
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
-        let bytes: &[u8; CLOCK_BYTES] = payload.try_into().ok()?;
-        let (time, highest) = bytes.split_first_chunk()?;
-        let highest = highest.try_into().ok()?;
+        let time = u64::from_le_bytes(payload.try_into().ok()?);
         Some(Self {
-            time: Timestamp::from_millis(u64::from_le_bytes(*time)),
-            highest: Timestamp::from_millis(u64::from_le_bytes(highest)),
+            time: Timestamp::from_millis(time),
         })
     }
 }
@@ -191,15 +181,15 @@ mod tests {
         let record = CheckpointRecord {
             cursor_sequence: Sequence(5),
             next_lsn: Lsn(6),
+            context: vec![7],
         };
-        assert_eq!(CheckpointRecord::decode(&record.encode()), Some(record));
+        let read = CheckpointRecord::decode(&record.encode());
+        assert_eq!(read, Some(record));
         assert_eq!(CheckpointRecord::decode(&[0; 15]), None);
         let record = ClockRecord {
             time: Timestamp::from_millis(7),
-            highest: Timestamp::from_millis(u64::MAX),
         };
         assert_eq!(ClockRecord::decode(&record.encode()), Some(record));
-        assert_eq!(ClockRecord::decode(&[0; 17]), None);
-        assert_eq!(record.evaluated_until(), record.highest);
+        assert_eq!(ClockRecord::decode(&[0; 9]), None);
     }
 }

@@ -220,9 +220,9 @@ impl Writer {
         let is_far = |one: Timestamp, other: Timestamp| {
             one.as_millis().abs_diff(other.as_millis()) >= every_ms
         };
-        let is_due = self.clock_written.is_none_or(|written| {
-            is_far(written.time, clock.time) || is_far(written.highest, clock.highest)
-        });
+        let is_due = self
+            .clock_written
+            .is_none_or(|written| is_far(written.time, clock.time));
         // A directory to which nothing was ever written needs no time.
         (is_due && (has_values || self.clock_written.is_some())).then_some(clock)
     }
@@ -264,11 +264,15 @@ impl Writer {
         self.metrics.pages += part.pages.len() as u64;
         for inventory in &mut part.inventories {
             let key = keys::inventory(inventory.tenant, &inventory.device_id);
-            Self::put(writes, Keyspace::Inventory, &key, &mut inventory.bytes);
+            if inventory.bytes.is_empty() {
+                writes.delete(Keyspace::Inventory, &key);
+            } else {
+                Self::put(writes, Keyspace::Inventory, &key, &mut inventory.bytes);
+            }
         }
         match part.checkpoint {
             None => Ok(()),
-            Some(CheckpointMark::Begin) => self.journal_state.begin(shard),
+            Some(CheckpointMark::Begin) => self.journal_state.begin(shard, &part.context),
             Some(CheckpointMark::Complete) => self.complete(writes, shard),
         }
     }

@@ -66,6 +66,13 @@ impl WriteSet for Writes<'_> {
         }
     }
 
+    fn delete(&mut self, keyspace: Keyspace, key: &[u8]) {
+        self.bytes += key.len();
+        if keyspace == Keyspace::Meta {
+            self.database.with(|meta| meta.remove(key));
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.bytes == 0
     }

@@ -10,6 +10,7 @@
 
 use crate::bytes::Reader;
 use crate::ids::{Revision, SlotIndex};
+use crate::time::Timestamp;
 
 /// Version of [`Context::encode`].
 const ENCODING: u8 = 1;
@@ -52,7 +53,20 @@ pub struct Context {
     pub pass: Option<PolicyPass>,
 }
 
+/// How much earlier than the evaluation time a clock may be that was not set back, in seconds: a data directory has the
+/// time of its server once a second, so the next server may begin that much earlier.
+const LAG_SECONDS: u32 = 3;
+
 impl EvaluationTime {
+    /// A time of the clock, or the evaluation time if the clock lags behind it.
+    pub(crate) fn not_just_before(&self, now: Timestamp) -> Timestamp {
+        let lag = self.base.saturating_sub(now.as_seconds());
+        if (1..=LAG_SECONDS).contains(&lag) {
+            return Timestamp::from_seconds(self.base);
+        }
+        now
+    }
+
     /// The evaluation time of the device in a slot, in seconds.
     pub fn of(&self, slot: SlotIndex) -> u32 {
         match self.tick {

@@ -151,6 +151,27 @@ struct ModelEntry {
     removed_at: Option<u32>,
 }
 
+impl ModelEntry {
+    fn set_back(&mut self, now: Timestamp) {
+        self.device.set_back(now);
+        self.removed_at = self.removed_at.map(|at| at.min(now.as_seconds()));
+    }
+
+    /// Whether its retention has ended, by the default settings.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let days = |days: u32| days * 24 * 60 * 60;
+        let onboarding = self.device.last.map(|check_in| check_in.onboarding());
+        let is_offboarded =
+            self.device.ever_onboarded && onboarding == Some(Onboarding::NotOnboarded);
+        let (since, kept) = match self.removed_at {
+            Some(at) => (at, days(30)),
+            None if is_offboarded => (self.device.last_check_in, days(180)),
+            None => return false,
+        };
+        now.as_seconds() - since > kept
+    }
+}
+
 impl Model {
     /// Applies a check-in of a tenant's device.
     pub fn check_in(
@@ -238,22 +259,23 @@ impl Model {
     /// The clock has this time now, which may be before the last one. Devices whose retention has ended are gone: after
     /// 30 days if they are removed, after 180 days of silence if they are offboarded.
     pub fn time(&mut self, now: Timestamp) {
-        let days = |days: u32| days * 24 * 60 * 60;
-        for entry in self.devices.values_mut() {
-            entry.device.set_back(now);
-            entry.removed_at = entry.removed_at.map(|at| at.min(now.as_seconds()));
+        self.devices
+            .values_mut()
+            .for_each(|entry| entry.set_back(now));
+        self.devices.retain(|_, entry| !entry.is_over(now));
+    }
+
+    /// The clock was set back for one device.
+    pub fn set_back(&mut self, tenant: TenantIndex, device_id: DeviceId, now: Timestamp) {
+        if let Some(entry) = self.devices.get_mut(&(tenant, device_id)) {
+            entry.set_back(now);
         }
-        self.devices.retain(|_, entry| {
-            let onboarding = entry.device.last.map(|check_in| check_in.onboarding());
-            let is_offboarded =
-                entry.device.ever_onboarded && onboarding == Some(Onboarding::NotOnboarded);
-            let (since, kept) = match entry.removed_at {
-                Some(at) => (at, days(30)),
-                None if is_offboarded => (entry.device.last_check_in, days(180)),
-                None => return true,
-            };
-            now.as_seconds() - since <= kept
-        });
+    }
+
+    /// A device is gone. Returns whether its retention has ended.
+    pub fn free(&mut self, tenant: TenantIndex, device_id: DeviceId, now: Timestamp) -> bool {
+        let entry = self.devices.remove(&(tenant, device_id));
+        entry.is_some_and(|entry| entry.is_over(now))
     }
 
     fn is_removed(&self, tenant: TenantIndex, device_id: DeviceId) -> bool {

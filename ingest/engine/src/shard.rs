@@ -99,6 +99,7 @@ impl Shard {
     /// Opens a batch: clears `effects` and sets the receive time of all events in it. It may be before that of the last
     /// batch, if the clock was set back.
     pub fn begin(&self, now: Timestamp, effects: &mut Effects) {
+        let now = self.time.not_just_before(now);
         effects.clear();
         effects.time = now;
         effects.now = now.as_seconds();

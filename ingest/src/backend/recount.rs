@@ -11,7 +11,7 @@ use muster_store::Store;
 use tokio::task::spawn_blocking;
 
 use super::ServerBackend;
-use crate::recount::{Cells, Comparison, count_shard, counters_of, evaluated_until};
+use crate::recount::{Cells, Comparison, count_shard, counters_of};
 use crate::shard::{Control, RecountPoint};
 
 impl ServerBackend {
@@ -54,7 +54,7 @@ fn count(store: &Store, shard: ShardId, point: RecountPoint) -> Result<(Cells, C
         });
     }
     drop(point.release);
-    let counted = evaluated_until(&snapshot).and_then(|until| count_shard(&snapshot, shard, until));
+    let counted = count_shard(&snapshot, shard);
     let counted = counted.map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
     Ok((counted, counters_of(point.cells)))
 }

@@ -59,8 +59,6 @@ pub struct ClockState {
 #[derive(Debug)]
 pub(super) struct Service {
     published: AtomicU64,
-    /// The highest T before a step back, in milliseconds.
-    highest_ms: AtomicU64,
     steering: Mutex<Steering>,
     steps: AtomicU64,
     followed: AtomicU64,
@@ -70,10 +68,8 @@ impl Service {
     /// The service time of a server whose data directory has this record.
     pub(super) fn start(reading: Reading, record: Option<ClockRecord>) -> (Self, Option<Event>) {
         let (steering, event) = Steering::start(reading, record.map(|record| record.time));
-        let highest = record.map_or(0, |record| record.highest.as_millis());
         let service = Self {
             published: AtomicU64::new(word(&steering)),
-            highest_ms: AtomicU64::new(highest),
             steering: Mutex::new(steering),
             steps: AtomicU64::new(u64::from(event.is_some())),
             followed: AtomicU64::new(0),
@@ -92,13 +88,10 @@ impl Service {
         }
     }
 
-    /// T, and the highest T at which anything can have been evaluated.
+    /// T, for the data directory.
     pub(super) fn record(&self, monotonic_ms: u64) -> ClockRecord {
-        let time = self.read(monotonic_ms).time;
-        let highest = self.highest_ms.load(Ordering::Acquire);
         ClockRecord {
-            time,
-            highest: time.max(Timestamp::from_millis(highest)),
+            time: self.read(monotonic_ms).time,
         }
     }
 
@@ -108,7 +101,7 @@ impl Service {
         let event = steering.observe(reading);
         match event {
             Some(Event::Stepped(_)) => drop(self.steps.fetch_add(1, Ordering::Relaxed)),
-            Some(Event::Followed(followed)) => self.note(followed),
+            Some(Event::Followed(_)) => drop(self.followed.fetch_add(1, Ordering::Relaxed)),
             Some(Event::Returned) | None => (),
         }
         self.publish(&steering);
@@ -119,7 +112,7 @@ impl Service {
     pub(super) fn confirm(&self, reading: Reading) -> Option<Followed> {
         let mut steering = self.lock();
         let followed = steering.confirm(reading)?;
-        self.note(followed);
+        self.followed.fetch_add(1, Ordering::Relaxed);
         self.publish(&steering);
         Some(followed)
     }
@@ -141,13 +134,6 @@ impl Service {
     /// Number of steps that T has followed.
     pub(super) fn followed(&self) -> u64 {
         self.followed.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, followed: Followed) {
-        self.followed.fetch_add(1, Ordering::Relaxed);
-        // Before the lower T is published, so a thread that reads the lower T also reads this.
-        self.highest_ms
-            .fetch_max(followed.from.as_millis(), Ordering::Release);
     }
 
     fn publish(&self, steering: &Steering) {
@@ -214,19 +200,5 @@ mod tests {
         assert_eq!(now.not_before(earlier), now);
         assert_eq!(now.time.as_millis(), DAY);
         assert_eq!((service.steps(), service.followed()), (1, 1));
-    }
-
-    #[test]
-    fn the_highest_time_outlives_steps_back_and_restarts() {
-        let (service, _) = Service::start(at(10 * DAY, 0), None);
-        let highest = |service: &Service| service.record(0).highest.as_millis();
-        assert_eq!(highest(&service), 10 * DAY);
-        service.confirm(at(DAY, 0)).unwrap();
-        assert_eq!(highest(&service), 10 * DAY);
-        let record = service.record(0);
-        assert_eq!(record.time.as_millis(), DAY);
-        let (restarted, event) = Service::start(at(DAY + 1, 0), Some(record));
-        assert_eq!((event, highest(&restarted)), (None, 10 * DAY));
-        assert_eq!(read(&restarted, 0), DAY + 1);
     }
 }

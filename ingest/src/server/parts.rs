@@ -144,12 +144,12 @@ impl Parts {
             if report.revision == policy.revision() {
                 continue;
             }
-            let command = Control::policy(policy);
-            control.send(command).map_err(|_| ServerError::ShardEnded)?;
             let (reply, done) = oneshot::channel();
-            control
-                .send(Control::Report(reply))
-                .map_err(|_| ServerError::ShardEnded)?;
+            let command = Control::Policy {
+                policy: Arc::clone(policy),
+                reply: Some(reply),
+            };
+            control.send(command).map_err(|_| ServerError::ShardEnded)?;
             done.blocking_recv().map_err(|_| ServerError::ShardEnded)?;
         }
         Ok(())

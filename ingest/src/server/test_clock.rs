@@ -3,7 +3,7 @@
 //! Only for a configuration with `[test] clock = true`. Each command and each answer is one line:
 //!
 //! ```text
-//! advance SECONDS   both clocks; answers once every device was swept at the new time
+//! advance SECONDS   both clocks; answers once every device was ticked at the new time
 //! leap SECONDS      the wall clock alone; may be negative
 //! now               nothing
 //! ok time=1790000000.000 wall=1790691200.000 step=691200.000
@@ -171,7 +171,7 @@ impl Moved {
                     let slice_ms = left_ms.min(SLICE_MS);
                     self.time.advance(slice_ms);
                     self.keep()?;
-                    self.sweep()?;
+                    self.tick()?;
                     left_ms -= slice_ms;
                     if left_ms == 0 {
                         break;
@@ -194,17 +194,17 @@ impl Moved {
             .map_err(|error| format!("cannot write {FILE_NAME}: {error}"))
     }
 
-    /// Waits until every shard has swept every device and the result is durable.
-    fn sweep(&self) -> Result<(), String> {
+    /// Waits until every shard has evaluated the devices that are due and the result is durable.
+    fn tick(&self) -> Result<(), String> {
         let stopped = || "the server is stopping".to_owned();
-        let mut swept = Vec::with_capacity(self.controls.len());
+        let mut ticked = Vec::with_capacity(self.controls.len());
         for control in &self.controls {
             let (reply, done) = oneshot::channel();
-            let command = Control::Sweep(reply);
+            let command = Control::Tick(reply);
             control.send(command).map_err(|_| stopped())?;
-            swept.push(done);
+            ticked.push(done);
         }
-        for done in swept {
+        for done in ticked {
             done.blocking_recv().map_err(|_| stopped())?;
         }
         Ok(())
@@ -264,20 +264,20 @@ mod tests {
     }
 
     #[test]
-    fn an_advance_sweeps_every_slice_and_is_kept() {
+    fn an_advance_ticks_every_slice_and_is_kept() {
         let scratch = tempfile::tempdir().unwrap();
         let directory = scratch.path().to_path_buf();
         assert_eq!(wall_shift_ms(&directory).unwrap(), 0);
         let (control, questions) = bounded(1);
         let shard = std::thread::spawn(move || {
-            let mut sweeps = 0;
+            let mut ticks = 0;
             for question in questions {
-                if let Control::Sweep(reply) = question {
-                    sweeps += 1;
+                if let Control::Tick(reply) = question {
+                    ticks += 1;
                     let _ = reply.send(());
                 }
             }
-            sweeps
+            ticks
         });
         let moved = Moved {
             time: Arc::new(SteeredTime::start(None, 0)),

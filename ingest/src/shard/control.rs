@@ -41,16 +41,29 @@ pub struct DeviceView {
     pub stale_since: Option<u32>,
 }
 
+/// A removed device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// When it was removed, in seconds.
+    pub at: u32,
+}
+
 /// The state and statistics of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardReport {
-    /// Devices.
+    /// Devices, without the removed ones.
     pub devices: u32,
+    /// Removed devices whose retention has not ended.
+    pub removed: u32,
+    /// Slots of devices.
+    pub slots: u32,
+    /// Slots that the policy pass in progress has reached.
+    pub policy_pass: Option<u32>,
     /// Cells by tenant.
     pub cells: Vec<u32>,
     /// Sequence of the last commit.
     pub sequence: Sequence,
-    /// Revision of the policy set in force.
+    /// Revision of the policy set in force, or of that which the pass in progress puts in force.
     pub revision: Revision,
     /// Devices that changed cell since the start.
     pub transitions: u64,
@@ -108,6 +121,24 @@ pub enum Control {
         /// The reply, once that is durable; `None` for an unknown device.
         reply: oneshot::Sender<Option<SequenceReset>>,
     },
+    /// Removes a device.
+    Remove {
+        /// The tenant of the device.
+        tenant: TenantIndex,
+        /// The id of the device.
+        device_id: DeviceId,
+        /// The reply, once that is durable; `None` for an unknown device.
+        reply: oneshot::Sender<Option<Removal>>,
+    },
+    /// Restores a removed device.
+    Restore {
+        /// The tenant of the device.
+        tenant: TenantIndex,
+        /// The id of the device.
+        device_id: DeviceId,
+        /// The reply, once that is durable: whether it was removed; `None` for an unknown device.
+        reply: oneshot::Sender<Option<bool>>,
+    },
     /// The state and statistics of the shard.
     Report(oneshot::Sender<Box<ShardReport>>),
     /// Puts a policy set in force.
@@ -117,8 +148,8 @@ pub enum Control {
         /// The reply, once that is durable: the number of devices that changed. Dropped if it never will be.
         reply: Option<oneshot::Sender<u32>>,
     },
-    /// Re-evaluates every device at the current time.
-    Sweep(oneshot::Sender<()>),
+    /// Evaluates every device that is due at the current time.
+    Tick(oneshot::Sender<()>),
     /// Pauses the shard at a committed state until the point is dropped, at most ten seconds.
     Recount(oneshot::Sender<RecountPoint>),
     /// Takes the rest of the inbox, checkpoints everything, and ends the shard.

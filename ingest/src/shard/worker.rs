@@ -9,6 +9,7 @@
 mod audit;
 mod checkpoint;
 mod control;
+mod policy;
 mod step;
 mod task;
 #[cfg(test)]
@@ -22,12 +23,13 @@ use crossbeam::channel::{Receiver, Sender};
 use crossbeam::select;
 use hdrhistogram::Histogram;
 use muster_engine::journal::REPEATED_BYTES;
-use muster_engine::{Effects, Outcome, Shard, SlotIndex};
-use muster_store::Commit;
+use muster_engine::{Effects, Outcome, Shard};
+use muster_store::{CheckpointMark, Commit, CommitPart};
 use muster_wire::limits::CHECK_IN_BYTES;
 
 use self::audit::AuditLog;
 pub use self::checkpoint::{PAGES_DRAINING, pages_beside};
+use self::policy::PolicyChanges;
 pub use self::step::{Input, Stepped};
 use self::task::{Drain, Task};
 pub use self::turn::CheckpointTurn;
@@ -38,11 +40,11 @@ use crate::clock::{Clock, ServiceTime, Stamp};
 use crate::metrics::{Metrics, latency_histogram};
 use crate::route::{InboxReceiver, Payload, RouteTable, ShardBatch};
 
-/// Interval between two sweeps for devices whose state changes by time alone.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Interval between two ticks, which evaluate the devices that time alone changes.
+const TICK_EVERY: Duration = Duration::from_secs(1);
 
-/// Sweeps per round: every device is visited once a minute.
-const SWEEPS_PER_ROUND: u32 = 60;
+/// Due devices that a batch evaluates: about a third of a millisecond.
+const DUE_MAX: u32 = 16_384;
 
 /// The configuration of a worker.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +77,8 @@ pub struct Worker {
     /// The service time of the last batch. It goes back only when the service time has followed a clock that was set
     /// back.
     now: ServiceTime,
-    swept_at: Stamp,
-    sweep_next: SlotIndex,
+    ticked_at: Stamp,
+    policy_changes: PolicyChanges,
     audited: AuditLog,
     /// Journal bytes since the last checkpoint began.
     journal_bytes: u64,
@@ -153,8 +155,8 @@ impl Worker {
             task: Task::Serve,
             replies: Vec::new(),
             now: clock.now(),
-            swept_at: clock.stamp(),
-            sweep_next: SlotIndex(0),
+            ticked_at: clock.stamp(),
+            policy_changes: PolicyChanges::default(),
             audited: AuditLog::new(clock.stamp()),
             journal_bytes: config.journal_bytes_replayed,
             // Upper bound: every check-in takes at least this many bytes.
@@ -190,13 +192,18 @@ impl Worker {
     }
 
     fn wait(&mut self) -> Event {
+        let idle = if self.is_behind() {
+            Duration::ZERO
+        } else {
+            audit::EVERY
+        };
         loop {
             select! {
                 recv(self.control) -> message => {
                     return message.map_or(Event::Closed, Event::Control);
                 }
                 recv(self.inbox.wake()) -> _ => (),
-                default(audit::EVERY) => return Event::Tick,
+                default(idle) => return Event::Tick,
             }
             // The last batch may already have taken the shard batch that the token announced.
             if let Some(batch) = self.inbox.try_take() {
@@ -218,6 +225,8 @@ impl Worker {
     /// Evaluates and commits one batch: the first shard batch and those queued behind it, up to the bound.
     fn batch(&mut self, first: Option<ShardBatch>) {
         let mut commit = self.begin();
+        self.pass_time(commit.payload.applied_at);
+        self.policy_slice();
         let mut check_ins = 0;
         let mut next = first;
         while let Some(batch) = next {
@@ -232,15 +241,14 @@ impl Worker {
         if check_ins > 0 {
             self.batch_check_ins.saturating_record(check_ins as u64);
         }
-        self.sweep(commit.payload.applied_at);
         self.audit(commit.payload.applied_at);
         self.commit(commit, check_ins);
     }
 
-    /// Handles a timeout without input: commits an empty batch if a sweep is due, otherwise only audits.
+    /// Handles a timeout without input: commits a batch without check-ins if one is due, otherwise only audits.
     fn tick(&mut self) {
         let now = self.clock.stamp();
-        if now.since(self.swept_at) >= SWEEP_EVERY {
+        if self.is_behind() || now.since(self.ticked_at) >= TICK_EVERY {
             self.batch(None);
         } else {
             self.audit(now);
@@ -301,20 +309,15 @@ impl Worker {
         outcome.total() as usize
     }
 
-    /// Sweeps the next slice of devices for changes by time alone, if a sweep is due.
-    fn sweep(&mut self, now: Stamp) {
-        if now.since(self.swept_at) < SWEEP_EVERY {
-            return;
-        }
-        self.swept_at = now;
-        let slots = self.shard.slots();
-        if self.sweep_next.0 >= slots {
-            self.sweep_next = SlotIndex(0);
-        }
-        let count = slots.div_ceil(SWEEPS_PER_ROUND);
-        self.shard
-            .apply_time(self.sweep_next, count, &mut self.effects);
-        self.sweep_next.0 += count;
+    /// Whether the next batch has devices to evaluate, whatever arrives.
+    fn is_behind(&self) -> bool {
+        self.changes_policy() || self.shard.context().time.tick.is_some()
+    }
+
+    /// Evaluates the devices that are due, before the events of the batch.
+    fn pass_time(&mut self, now: Stamp) {
+        self.ticked_at = now;
+        self.shard.tick(DUE_MAX, &mut self.effects);
     }
 
     /// Audits the next slots, if an audit slice is due.
@@ -326,12 +329,22 @@ impl Worker {
 
     /// Closes the batch and sends it to the writer, with a slice of the checkpoint in progress.
     fn commit(&mut self, mut commit: Commit<CommitPayload>, check_ins: usize) {
-        let part = &mut commit.parts[0];
-        part.sequence = self.shard.seal(&mut self.effects);
+        let sequence = self.shard.seal(&mut self.effects);
         self.journal_bytes += self.effects.journal_bytes() as u64;
         self.journal_check_ins += check_ins as u64;
-        part.checkpoint = self.checkpoint_slice(check_ins);
+        let checkpoint = self.checkpoint_slice(check_ins);
+        let part = &mut commit.parts[0];
+        part.sequence = sequence;
+        part.checkpoint = checkpoint;
+        self.add_context(part);
         self.hand_over(commit);
+    }
+
+    /// Adds what a checkpoint that begins needs besides pages.
+    fn add_context(&self, part: &mut CommitPart) {
+        if part.checkpoint == Some(CheckpointMark::Begin) {
+            part.context = self.shard.context().encode();
+        }
     }
 
     /// Moves the effects of the sealed batch into the commit and sends it.

@@ -136,6 +136,7 @@ fn evaluate(frame: &ReceivedFrame, model: &Mutex<Model>) -> Outcome {
         Answer::Duplicate => outcome.duplicate += 1,
         Answer::Stale => outcome.stale += 1,
         Answer::SeqAhead => panic!("no seq is ahead of the clock"),
+        Answer::DeviceRemoved => panic!("no device is removed"),
         Answer::UnknownDevice => panic!("the tenant creates devices"),
     };
     if frame.kind == FrameKind::Inventory {

@@ -50,6 +50,7 @@ fn recovery_replays_only_the_journal_after_the_checkpoint() {
     let record = CheckpointRecord {
         cursor_sequence: Sequence(2),
         next_lsn: Lsn(5),
+        context: b"context".to_vec(),
     };
     let found = store.snapshot().checkpoint(ShardId(0)).unwrap();
     assert_eq!(found, Some(record));

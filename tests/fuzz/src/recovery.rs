@@ -12,7 +12,7 @@ use muster_engine::model::{DiskError, ModelDisk};
 use muster_engine::page::{self, PAGE_BYTES};
 use muster_engine::{
     CellKey, Effects, PageNumber, PolicySet, Recovery, RecoveryError, Revision, Sequence, Shard,
-    ShardId, ShardLimits, SlotIndex, TenantPolicy, Threshold, Timestamp,
+    ShardId, ShardLimits, TenantPolicy, Threshold, Timestamp,
 };
 
 use crate::Input;
@@ -42,6 +42,7 @@ pub fn recovery(data: &[u8]) {
 struct Disk {
     pages: BTreeMap<PageNumber, Vec<u8>>,
     cursor: Sequence,
+    context: Vec<u8>,
     journal: Vec<Vec<u8>>,
 }
 
@@ -49,7 +50,7 @@ impl Disk {
     fn parse(mut input: Input<'_>) -> Self {
         let mut disk = Self::default();
         while !input.is_empty() {
-            let kind = input.u8() % 3;
+            let kind = input.u8() % 4;
             let length = usize::from(input.u8());
             match kind {
                 0 => {
@@ -60,6 +61,7 @@ impl Disk {
                     disk.pages.insert(PageNumber(number), bytes);
                 }
                 1 => disk.cursor = Sequence(input.u64()),
+                2 => disk.context = input.take(length).to_vec(),
                 _ => disk.journal.push(input.take(length * 4).to_vec()),
             }
         }
@@ -71,7 +73,9 @@ impl Disk {
         for (number, bytes) in &self.pages {
             recovery.page(*number, bytes)?;
         }
-        recovery.cursor(self.cursor);
+        if !self.context.is_empty() {
+            recovery.checkpoint(self.cursor, &self.context, &mut policy_set)?;
+        }
         for (index, bytes) in (1..).zip(&self.journal) {
             recovery.replay(
                 Sequence(self.cursor.0.wrapping_add(index)),
@@ -79,21 +83,20 @@ impl Disk {
                 &mut policy_set,
             )?;
         }
-        recovery.finish(&mut policy_set)
+        recovery.finish()
     }
 
     fn read_by_model(&self, model: &mut ModelDisk) -> Result<(), DiskError> {
         for (number, bytes) in &self.pages {
             model.page(*number, bytes)?;
         }
-        for (index, bytes) in (1..).zip(&self.journal) {
-            model.journal(
-                Sequence(self.cursor.0.wrapping_add(index)),
-                bytes,
-                &mut policy_set,
-            )?;
+        if !self.context.is_empty() {
+            model.checkpoint(&self.context)?;
         }
-        Ok(())
+        for (index, bytes) in (1..).zip(&self.journal) {
+            model.journal(Sequence(self.cursor.0.wrapping_add(index)), bytes)?;
+        }
+        model.evaluate(&mut policy_set)
     }
 }
 
@@ -133,11 +136,14 @@ fn touch_every_device(shard: &mut Shard) {
         vec![TenantPolicy::with_threshold(Threshold::Medium); 2],
     );
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
+    shard.tick(u32::MAX, &mut effects);
+    // A pass may be in progress.
+    shard.policy_step(u32::MAX, &mut effects);
     shard.apply_policy(Arc::new(policy), &mut effects);
     shard.seal(&mut effects);
     check(shard);
     shard.begin(Timestamp::from_seconds(1_900_000_000), &mut effects);
-    shard.apply_time(SlotIndex(0), shard.slots(), &mut effects);
+    shard.tick(u32::MAX, &mut effects);
     shard.seal(&mut effects);
     shard.checkpoint_begin();
     shard.checkpoint_step(1000, &mut effects);

@@ -6,8 +6,8 @@ use muster_control::{
     Actor, Change, Command, ControlPlane, Key, ObjectId, Precondition, Properties,
 };
 use muster_engine::{
-    ColdRecord, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision, Sequence, Shard,
-    ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold, Timestamp, page,
+    ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
+    Sequence, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold, Timestamp, page,
 };
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
@@ -176,6 +176,7 @@ fn journal_value() -> Vec<u8> {
         vec![TenantPolicy::with_threshold(Threshold::Medium); 2],
     );
     shard.begin(Timestamp::from_seconds(1_800_000_000), &mut effects);
+    shard.tick(u32::MAX, &mut effects);
     shard.apply_policy(policy.into(), &mut effects);
     let repeated = check_in(2).with_seq(9).expect("the seq is not zero");
     shard.apply_check_ins(
@@ -187,6 +188,9 @@ fn journal_value() -> Vec<u8> {
     let inventory = Inventory::from_bytes(&bytes).expect("the archive is valid");
     shard.apply_inventory(TenantIndex(0), &inventory, &bytes, &mut effects);
     shard.reset_sequence(TenantIndex(0), &device(1), &mut effects);
+    shard.remove_device(TenantIndex(0), &device(1), &mut effects);
+    shard.restore_device(TenantIndex(0), &device(1), &mut effects);
+    shard.remove_device(TenantIndex(0), &device(1), &mut effects);
     shard.seal(&mut effects);
     effects.journal_value().to_vec()
 }
@@ -200,7 +204,8 @@ fn stored_records() -> Vec<Vec<u8>> {
     vec![
         kind(0, &journal_value()),
         kind(1, &[&[1][..], &page_header(), &record().encode()].concat()),
-        kind(2, &policy.encode()),
+        kind(2, &Context::default().encode()),
+        kind(3, &policy.encode()),
     ]
 }
 
@@ -217,7 +222,7 @@ fn record() -> DeviceRecord {
 fn page_header() -> Vec<u8> {
     let empty = [DeviceRecord::default(); PAGE_RECORDS];
     let cold = [ColdRecord::default(); PAGE_RECORDS];
-    page::encode(Revision(1), Sequence(1), &empty, &cold)[..16].to_vec()
+    page::encode(Sequence(1), &empty, &cold)[..12].to_vec()
 }
 
 /// A disk for the target `recovery`: a page with one device, and a journal value with a policy change and time.
@@ -230,11 +235,14 @@ fn disk() -> Vec<u8> {
     };
     let page = [page_header(), record().encode().to_vec()].concat();
     value(0, Some(0), 1, &page);
-    let mut journal = vec![1, 0, 0, 0, 1, 0, 0, 0];
+    value(2, None, 1, &Context::default().encode());
+    let mut journal = vec![1, 0, 0, 0];
+    journal.extend(1_800_000_000_u32.to_le_bytes());
     journal.extend(1_800_000_000_000_u64.to_le_bytes());
     journal.extend([3, 0, 0, 0, 1, 0, 0, 0]);
-    journal.extend([4, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0]);
-    value(2, None, 4, &journal);
+    journal.extend([4, 0, 0, 0, 255, 255, 255, 255]);
+    journal.extend([9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
+    value(3, None, 4, &journal);
     out
 }
 

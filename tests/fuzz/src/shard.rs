@@ -10,8 +10,8 @@ use std::sync::Arc;
 use muster_engine::model::{Answer, Model, ModelCell, ModelDisk};
 use muster_engine::{
     CheckpointProgress, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber, PolicySet, Recovery,
-    Revision, Sequence, Shard, ShardId, ShardLimits, SlotIndex, TenantIndex, TenantPolicy,
-    Threshold, Timestamp,
+    Revision, Sequence, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold,
+    Timestamp,
 };
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{
@@ -30,7 +30,7 @@ const LIMITS: ShardLimits = ShardLimits { devices_max: 1000 };
 /// second, so that a crash can hit a checkpoint between its pages.
 const INITIAL_DEVICES: u8 = PAGE_RECORDS as u8 - 2;
 
-/// Applies a list of events: check-ins, inventories, resets of numbers, time, policy changes, crashes. The high bits of
+/// Applies a list of events: check-ins, inventories, actions on devices, time, policy changes, crashes. The high bits of
 /// an event choose how many pages of a checkpoint its commit writes.
 pub fn shard(data: &[u8]) {
     let mut input = Input(data);
@@ -43,7 +43,7 @@ pub fn shard(data: &[u8]) {
         harness.pages_max = usize::from(event / 8 % 3);
         match event % 8 {
             0..=2 => harness.check_in(&mut input),
-            3 => harness.reset(&mut input),
+            3 => harness.act(&mut input),
             4 => harness.inventory(&mut input),
             5 => harness.advance_time(u32::from(input.u16())),
             6 => harness.change_policy(&mut input),
@@ -76,8 +76,9 @@ struct Disk {
     journal: BTreeMap<Sequence, Vec<u8>>,
     /// The last sequence that a complete checkpoint covers.
     cursor: Sequence,
-    /// The last sequence that the current checkpoint covers.
-    next_cursor: Sequence,
+    context: Vec<u8>,
+    /// What the current checkpoint covers: the last sequence, and the context then.
+    begun: (Sequence, Vec<u8>),
     policies: BTreeMap<u32, Arc<PolicySet>>,
 }
 
@@ -92,6 +93,7 @@ impl Harness {
             effects: Effects::default(),
             pages_max: 0,
         };
+        harness.advance_time(0);
         harness.apply_policy(vec![TenantPolicy::with_threshold(Threshold::Medium); 2]);
         harness.add_initial_devices();
         harness
@@ -176,28 +178,41 @@ impl Harness {
         assert_eq!(to_answer(outcome, reason), answer);
     }
 
-    /// Resets the numbers of a device.
-    fn reset(&mut self, input: &mut Input<'_>) {
-        let (tenant, device) = (TenantIndex((input.u8() % 2).into()), input.u8() % 4);
+    /// An operator resets the numbers of a device, removes it, or restores it.
+    fn act(&mut self, input: &mut Input<'_>) {
+        let (tenant, byte) = (TenantIndex((input.u8() % 2).into()), input.u8());
         let mut id = [0; 16];
-        id[15] = device + 1;
+        id[15] = byte % 4 + 1;
         let device_id = DeviceId::from_bytes(id);
         let mut effects = std::mem::take(&mut self.effects);
         self.shard.begin(self.now, &mut effects);
-        let reset = self.shard.reset_sequence(tenant, &device_id, &mut effects);
+        let (shard, model) = (&mut self.shard, &mut self.model);
+        match byte / 4 % 4 {
+            0 | 1 => {
+                let reset = shard.reset_sequence(tenant, &device_id, &mut effects);
+                let is_known = model.reset_sequence(tenant, device_id, self.now);
+                assert_eq!(reset.is_some(), is_known);
+            }
+            2 => {
+                shard.remove_device(tenant, &device_id, &mut effects);
+                model.remove(tenant, device_id, false, self.now);
+            }
+            _ => {
+                shard.restore_device(tenant, &device_id, &mut effects);
+                model.remove(tenant, device_id, true, self.now);
+            }
+        }
         self.commit(effects);
-        let is_known = self.model.reset_sequence(tenant, device_id, self.now);
-        assert_eq!(reset.is_some(), is_known);
     }
 
-    /// Advances the time and sweeps all devices.
+    /// Advances the time.
     fn advance_time(&mut self, minutes: u32) {
         let millis = self.now.as_millis() + u64::from(minutes) * 60_000;
         self.now = Timestamp::from_millis(millis);
+        self.model.time(self.now);
         let mut effects = std::mem::take(&mut self.effects);
         self.shard.begin(self.now, &mut effects);
-        self.shard
-            .apply_time(SlotIndex(0), self.shard.slots(), &mut effects);
+        self.shard.tick(u32::MAX, &mut effects);
         self.commit(effects);
     }
 
@@ -239,7 +254,7 @@ impl Harness {
         let mut is_complete = false;
         if self.pages_max > 0 {
             if self.shard.checkpoint_begin() {
-                disk.next_cursor = sequence;
+                disk.begun = (sequence, self.shard.context().encode());
             } else {
                 let progress = self.shard.checkpoint_step(self.pages_max, &mut effects);
                 is_complete = progress == CheckpointProgress::Complete;
@@ -253,7 +268,7 @@ impl Harness {
         disk.pages
             .extend(pages.map(|page| (page.page, page.bytes.clone())));
         if is_complete {
-            disk.cursor = disk.next_cursor;
+            (disk.cursor, disk.context) = disk.begun.clone();
             disk.journal = disk.journal.split_off(&disk.cursor.next());
         }
         self.effects = effects;
@@ -268,33 +283,25 @@ impl Harness {
                 .page(*number, bytes)
                 .expect("recovery reads what was written");
         }
-        recovery.cursor(self.disk.cursor);
+        if !self.disk.context.is_empty() {
+            recovery
+                .checkpoint(self.disk.cursor, &self.disk.context, &mut policy_set)
+                .expect("recovery reads what was written");
+        }
         for (sequence, bytes) in &self.disk.journal {
             recovery
                 .replay(*sequence, bytes, &mut policy_set)
                 .expect("recovery reads what was written");
         }
-        let recovered = recovery
-            .finish(&mut policy_set)
-            .expect("recovery needs nothing else");
+        let recovered = recovery.finish().expect("recovery needs nothing else");
         assert_eq!(cells(&recovered), cells(&self.shard));
         assert!(
             recovered.iter().eq(self.shard.iter()),
             "recovery rebuilds every device"
         );
         assert_eq!(recovered.sequence(), self.shard.sequence());
-        let is_current = recovered.revision() == self.shard.revision();
-        assert!(is_current || self.disk.journal.is_empty());
-        assert!(recovered.revision() <= self.shard.revision());
+        assert_eq!(recovered.revision(), self.shard.revision());
         self.shard = recovered;
-        if !is_current {
-            // A checkpoint covers a policy change that moved no device; as at a start, the policy is applied again.
-            let mut effects = std::mem::take(&mut self.effects);
-            self.shard.begin(self.now, &mut effects);
-            self.shard
-                .apply_policy(Arc::clone(&self.policy), &mut effects);
-            self.commit(effects);
-        }
     }
 
     fn check(&self) {
@@ -311,11 +318,13 @@ impl Harness {
         for (number, bytes) in &self.disk.pages {
             model_disk.page(*number, bytes).expect(READS);
         }
-        for (sequence, bytes) in &self.disk.journal {
-            model_disk
-                .journal(*sequence, bytes, &mut policy_set)
-                .expect(READS);
+        if !self.disk.context.is_empty() {
+            model_disk.checkpoint(&self.disk.context).expect(READS);
         }
+        for (sequence, bytes) in &self.disk.journal {
+            model_disk.journal(*sequence, bytes).expect(READS);
+        }
+        model_disk.evaluate(&mut policy_set).expect(READS);
         assert_eq!(model_disk.cells(), counted);
     }
 }
@@ -327,8 +336,11 @@ fn to_answer(outcome: Outcome, reason: Option<RejectReason>) -> Answer {
         Outcome { accepted: 1, .. } => Answer::Accepted,
         Outcome { duplicate: 1, .. } => Answer::Duplicate,
         Outcome { stale: 1, .. } => Answer::Stale,
-        _ if reason == Some(RejectReason::SeqAhead) => Answer::SeqAhead,
-        _ => Answer::UnknownDevice,
+        _ => match reason {
+            Some(RejectReason::SeqAhead) => Answer::SeqAhead,
+            Some(RejectReason::DeviceRemoved) => Answer::DeviceRemoved,
+            _ => Answer::UnknownDevice,
+        },
     }
 }
 

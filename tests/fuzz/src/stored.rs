@@ -4,16 +4,17 @@
 //! has one encoding only, and a decoder cannot ignore any byte of it.
 
 use muster_engine::journal::{JournalValue, Segment};
-use muster_engine::{PolicySet, TenantIndex, page};
+use muster_engine::{Context, PolicySet, TenantIndex, page};
 
 use crate::Input;
 
 /// Decodes one record; the first byte selects its kind.
 pub fn stored_records(data: &[u8]) {
     let mut input = Input(data);
-    match input.u8() % 3 {
+    match input.u8() % 4 {
         0 => journal_value(input.0),
         1 => page_of_devices(input),
+        2 => context(input.0),
         _ => policy_set(input.0),
     }
 }
@@ -23,7 +24,7 @@ fn journal_value(bytes: &[u8]) {
         return;
     };
     let mut encoded = vec![1, 0, 0, 0];
-    encoded.extend(value.revision.0.to_le_bytes());
+    encoded.extend(value.evaluated_at.to_le_bytes());
     encoded.extend(value.now.as_millis().to_le_bytes());
     let is_complete = loop {
         match value.next_segment() {
@@ -37,24 +38,46 @@ fn journal_value(bytes: &[u8]) {
                 encoded.extend(segment_header(5, tenant, records.len() as u32));
                 encoded.extend_from_slice(records.as_flattened());
             }
-            Ok(Some(Segment::Inventory { tenant, archive })) => {
-                encoded.extend(segment_header(2, tenant, archive.len() as u32));
+            Ok(Some(Segment::Inventory {
+                tenant,
+                slot,
+                archive,
+            })) => {
+                encoded.extend(segment_header(2, tenant, slot.0));
+                encoded.extend((archive.len() as u32).to_le_bytes());
                 encoded.extend_from_slice(archive);
             }
             Ok(Some(Segment::Policy { revision })) => {
                 encoded.extend(segment_header(3, TenantIndex(0), revision.0))
             }
-            Ok(Some(Segment::Reset {
+            Ok(Some(Segment::PolicyReached { slot })) => {
+                encoded.extend(segment_header(4, TenantIndex(0), slot.0));
+            }
+            Ok(Some(Segment::Action {
+                action,
                 tenant,
                 slot,
                 device_id,
             })) => {
-                encoded.extend(segment_header(6, tenant, slot.0));
+                encoded.extend(segment_header(action as u8, tenant, slot.0));
                 encoded.extend(device_id.as_bytes());
             }
-            Ok(Some(Segment::Time { first, slots })) => {
-                encoded.extend(segment_header(4, TenantIndex(0), slots));
-                encoded.extend(first.0.to_le_bytes());
+            Ok(Some(Segment::Due {
+                time,
+                reached,
+                slots,
+            })) => {
+                encoded.extend(segment_header(9, TenantIndex(0), slots.len() as u32));
+                encoded.extend(time.to_le_bytes());
+                encoded.extend(reached.0.to_le_bytes());
+                encoded.extend_from_slice(slots.as_flattened());
+            }
+            Ok(Some(Segment::Freed { slots })) => {
+                encoded.extend(segment_header(10, TenantIndex(0), slots.len() as u32));
+                encoded.extend_from_slice(slots.as_flattened());
+            }
+            Ok(Some(Segment::ClockSetBack)) => {
+                encoded.extend(segment_header(11, TenantIndex(0), 0));
             }
         }
     };
@@ -64,6 +87,12 @@ fn journal_value(bytes: &[u8]) {
     );
     if is_complete {
         assert_eq!(bytes, encoded);
+    }
+}
+
+fn context(bytes: &[u8]) {
+    if let Some(context) = Context::decode(bytes) {
+        assert_eq!(context.encode(), bytes);
     }
 }
 
@@ -86,7 +115,7 @@ fn page_of_devices(mut input: Input<'_>) {
         return;
     };
     assert_eq!(
-        page::encode(page.revision, page.sequence, &page.records, &page.cold),
+        page::encode(page.sequence, &page.records, &page.cold),
         bytes
     );
 }

@@ -8,7 +8,7 @@ mod memory;
 use std::collections::BTreeSet;
 
 use muster_engine::{Shard, ShardMap};
-use muster_ingest::recount::{count_shard, counters, evaluated_until};
+use muster_ingest::recount::{count_shard, counters};
 use muster_store::StoreView;
 use muster_wire::Inventory;
 
@@ -72,8 +72,7 @@ fn acknowledged_is_durable(server: &Server, expected: &Expected<'_>) -> Result<(
 
 fn counters_match_the_recount(view: &StoreView<'_>, shard: &Shard) -> Result<(), Violation> {
     let id = shard.id();
-    let counted = evaluated_until(view).and_then(|until| count_shard(view, id, until));
-    let counted = counted.map_err(|error| {
+    let counted = count_shard(view, id).map_err(|error| {
         Violation::new(
             "recount",
             format!("shard {id} cannot be recounted: {error}"),

@@ -69,6 +69,7 @@ type Keyspaces = Arc<[BTreeMap<Key, Value>; Keyspace::ALL.len()]>;
 #[derive(Clone)]
 enum Operation {
     Put(Keyspace, Key, Value),
+    Delete(Keyspace, Key),
     Trim { first: Lsn, end: Lsn },
 }
 
@@ -78,6 +79,9 @@ impl Operation {
         match self {
             Self::Put(keyspace, key, value) => {
                 keyspaces[*keyspace as usize].insert(key.clone(), Arc::clone(value));
+            }
+            Self::Delete(keyspace, key) => {
+                keyspaces[*keyspace as usize].remove(key);
             }
             Self::Trim { first, end } => {
                 let journal = &mut keyspaces[Keyspace::Journal as usize];
@@ -302,6 +306,12 @@ impl WriteSet for SimulatedWrites<'_> {
         self.bytes += key.len() + value.len();
         self.operations
             .push(Operation::Put(keyspace, key.to_vec(), value.into()));
+    }
+
+    fn delete(&mut self, keyspace: Keyspace, key: &[u8]) {
+        self.bytes += key.len();
+        self.operations
+            .push(Operation::Delete(keyspace, key.to_vec()));
     }
 
     fn is_empty(&self) -> bool {

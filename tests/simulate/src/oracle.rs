@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_engine::journal::{JournalValue, Repeated, Segment};
+use muster_engine::journal::{
+    CheckInEntry, DeviceAction, JournalValue, Repeated, Segment, slot_of,
+};
 use muster_engine::model::{Answer, Model, ModelCell};
 use muster_engine::{PolicySet, Revision, Sequence, ShardId, SlotIndex, TenantIndex, Timestamp};
 use muster_store::Lsn;
@@ -21,12 +23,12 @@ pub struct Oracle {
     model: Model,
     next_lsn: Lsn,
     policies: BTreeMap<Revision, Arc<PolicySet>>,
-    /// By shard and sequence: the policy revision of the journal value.
-    revisions: BTreeMap<(ShardId, Sequence), Revision>,
-    /// By shard: its devices by slot, which is the order in which the journal first names them.
-    slots: BTreeMap<ShardId, Vec<(TenantIndex, DeviceId)>>,
-    /// The last check-in of each device; none if it has only sent inventories.
-    last_check_ins: BTreeMap<(TenantIndex, DeviceId), Option<CheckInRecord>>,
+    /// By shard: the last sequence, and the newest policy revision that it has begun to put in force.
+    shards: BTreeMap<ShardId, (Sequence, Revision)>,
+    /// The device in each slot.
+    slots: BTreeMap<(ShardId, SlotIndex), (TenantIndex, DeviceId)>,
+    /// The last check-in of each device.
+    last_check_ins: BTreeMap<(TenantIndex, DeviceId), CheckInRecord>,
 }
 
 impl Default for Oracle {
@@ -35,7 +37,7 @@ impl Default for Oracle {
             model: Model::default(),
             next_lsn: Lsn::FIRST,
             policies: BTreeMap::new(),
-            revisions: BTreeMap::new(),
+            shards: BTreeMap::new(),
             slots: BTreeMap::new(),
             last_check_ins: BTreeMap::new(),
         }
@@ -73,91 +75,136 @@ impl Oracle {
         let invalid = |detail: String| Violation::new("journal", format!("at {lsn}: {detail}"));
         let undecodable = |_| invalid("the value cannot be decoded".to_owned());
         let mut value = JournalValue::decode(bytes).map_err(undecodable)?;
-        let Some(policy) = self.policies.get(&value.revision).cloned() else {
-            return Err(invalid(format!("unknown {:?}", value.revision)));
-        };
-        let previous = Sequence(sequence.0.wrapping_sub(1));
-        let follows = self.revision_at(shard, previous).is_some();
-        let is_first = self
-            .revisions
-            .insert((shard, sequence), value.revision)
-            .is_none();
-        if !follows || !is_first {
+        let (last, revision) = self.shards.get(&shard).copied().unwrap_or_default();
+        if sequence != last.next() {
             let detail = format!("unexpected sequence {sequence} of shard {shard} at {lsn}");
             return Err(Violation::new("no gap", detail));
         }
+        let mut revision = revision;
         while let Some(segment) = value.next_segment().map_err(undecodable)? {
-            match segment {
-                Segment::CheckIns { tenant, records } => {
-                    for bytes in records {
-                        let record = CheckInRecord::validate(bytes)
-                            .map_err(|reason| invalid(format!("invalid check-in: {reason:?}")))?;
-                        let answer = self.model.check_in(&policy, tenant, &record, value.now);
-                        expect_accepted(answer, lsn, record.seq())?;
-                        self.last_check_in(shard, tenant, record.device_id())
-                            .replace(record);
-                    }
-                }
-                Segment::Repeated { tenant, records } => {
-                    for bytes in records {
-                        let record = Repeated::read(bytes)
-                            .and_then(|repeated| self.expand(shard, tenant, repeated))
-                            .ok_or_else(|| {
-                                invalid("a repeated check-in without a first one".to_owned())
-                            })?;
-                        let answer = self.model.check_in(&policy, tenant, &record, value.now);
-                        expect_accepted(answer, lsn, record.seq())?;
-                        self.last_check_in(shard, tenant, record.device_id())
-                            .replace(record);
-                    }
-                }
-                Segment::Inventory { tenant, archive } => {
-                    let inventory = Inventory::from_bytes(archive)
-                        .map_err(|error| invalid(format!("invalid inventory: {error}")))?;
-                    let answer = self.model.inventory(&policy, tenant, &inventory, value.now);
-                    expect_accepted(answer, lsn, u64::from(inventory.revision))?;
-                    self.last_check_in(shard, tenant, inventory.device_id);
-                }
-                Segment::Reset {
-                    tenant,
-                    slot,
-                    device_id,
-                } => {
-                    if !self.reset(shard, slot, (tenant, device_id), value.now) {
-                        return Err(invalid("a reset of a device not in its slot".to_owned()));
-                    }
-                }
-                Segment::Policy { .. } | Segment::Time { .. } => (),
+            if let Segment::Policy { revision: next } = segment {
+                revision = next;
+                continue;
             }
+            let policy = self.policies.get(&revision).cloned();
+            let policy = policy.or_else(|| (revision.0 == 0).then(Arc::default));
+            let policy = policy.ok_or_else(|| invalid(format!("unknown {revision:?}")))?;
+            self.segment(shard, &policy, value.now, segment)
+                .map_err(|detail| {
+                    let check = match detail {
+                        Fault::NotAccepted(_) => "counted once",
+                        Fault::Invalid(_) => "journal",
+                    };
+                    let (Fault::NotAccepted(detail) | Fault::Invalid(detail)) = detail;
+                    Violation::new(check, format!("at {lsn}: {detail}"))
+                })?;
+        }
+        self.shards.insert(shard, (sequence, revision));
+        Ok(())
+    }
+
+    fn segment(
+        &mut self,
+        shard: ShardId,
+        policy: &PolicySet,
+        now: Timestamp,
+        segment: Segment<'_>,
+    ) -> Result<(), Fault> {
+        let invalid = |detail: &str| Fault::Invalid(detail.to_owned());
+        match segment {
+            Segment::CheckIns { tenant, records } => {
+                for bytes in records {
+                    let entry = CheckInEntry::read(bytes);
+                    let CheckInEntry { slot, record } =
+                        entry.ok_or_else(|| invalid("an invalid check-in"))?;
+                    self.occupy((shard, slot), (tenant, record.device_id()))?;
+                    self.check_in(policy, tenant, record, now)?;
+                }
+            }
+            Segment::Repeated { tenant, records } => {
+                for bytes in records {
+                    let record = Repeated::read(bytes)
+                        .and_then(|repeated| self.expand(shard, tenant, repeated))
+                        .ok_or_else(|| invalid("a repeated check-in without a first one"))?;
+                    self.check_in(policy, tenant, record, now)?;
+                }
+            }
+            Segment::Inventory {
+                tenant,
+                slot,
+                archive,
+            } => {
+                let inventory =
+                    Inventory::from_bytes(archive).map_err(|_| invalid("an invalid inventory"))?;
+                self.occupy((shard, slot), (tenant, inventory.device_id))?;
+                let answer = self.model.inventory(policy, tenant, &inventory, now);
+                expect_accepted(answer, u64::from(inventory.revision))?;
+            }
+            Segment::Action {
+                action,
+                tenant,
+                slot,
+                device_id,
+            } => {
+                if self.slots.get(&(shard, slot)) != Some(&(tenant, device_id)) {
+                    return Err(invalid("an action on a device that is not in its slot"));
+                }
+                match action {
+                    DeviceAction::Reset => {
+                        self.model.reset_sequence(tenant, device_id, now);
+                    }
+                    DeviceAction::Remove => self.model.remove(tenant, device_id, false, now),
+                    DeviceAction::Restore => self.model.remove(tenant, device_id, true, now),
+                }
+            }
+            Segment::Freed { slots } => {
+                for slot in slots.iter().map(slot_of) {
+                    let device = self.slots.remove(&(shard, slot));
+                    let (tenant, device_id) =
+                        device.ok_or_else(|| invalid("an empty slot becomes free"))?;
+                    self.last_check_ins.remove(&(tenant, device_id));
+                    if !self.model.free(tenant, device_id, now) {
+                        return Err(invalid("a device is gone before its retention has ended"));
+                    }
+                }
+            }
+            Segment::ClockSetBack => {
+                let devices = self.slots.iter().filter(|((of, _), _)| *of == shard);
+                for (_, (tenant, device_id)) in devices {
+                    self.model.set_back(*tenant, *device_id, now);
+                }
+            }
+            Segment::Policy { .. } | Segment::PolicyReached { .. } | Segment::Due { .. } => (),
         }
         Ok(())
     }
 
-    /// Resets the seq of the device in a slot; `false` if the slot has another device.
-    fn reset(
+    fn check_in(
         &mut self,
-        shard: ShardId,
-        slot: SlotIndex,
-        (tenant, device_id): (TenantIndex, DeviceId),
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        record: CheckInRecord,
         now: Timestamp,
-    ) -> bool {
-        let slots = self.slots.get(&shard);
-        let device = slots.and_then(|slots| slots.get(slot.0 as usize));
-        device == Some(&(tenant, device_id)) && self.model.reset_sequence(tenant, device_id, now)
+    ) -> Result<(), Fault> {
+        let answer = self.model.check_in(policy, tenant, &record, now);
+        expect_accepted(answer, record.seq())?;
+        self.last_check_ins
+            .insert((tenant, record.device_id()), record);
+        Ok(())
     }
 
-    /// The last check-in of a device. A new device gets the next slot of its shard.
-    fn last_check_in(
+    /// Notes that a slot has a device. It keeps it until the slot is free.
+    fn occupy(
         &mut self,
-        shard: ShardId,
-        tenant: TenantIndex,
-        device_id: DeviceId,
-    ) -> &mut Option<CheckInRecord> {
-        let key = (tenant, device_id);
-        self.last_check_ins.entry(key).or_insert_with(|| {
-            self.slots.entry(shard).or_default().push(key);
-            None
-        })
+        slot: (ShardId, SlotIndex),
+        device: (TenantIndex, DeviceId),
+    ) -> Result<(), Fault> {
+        let found = *self.slots.entry(slot).or_insert(device);
+        if found != device {
+            let detail = format!("{slot:?} has {found:?}, an event names {device:?}");
+            return Err(Fault::Invalid(detail));
+        }
+        Ok(())
     }
 
     /// The full record of a repeated check-in.
@@ -167,9 +214,9 @@ impl Oracle {
         tenant: TenantIndex,
         repeated: Repeated,
     ) -> Option<CheckInRecord> {
-        let key = self.slots.get(&shard)?.get(repeated.slot.0 as usize)?;
+        let key = self.slots.get(&(shard, repeated.slot))?;
         let (owner, device_id) = key;
-        let last = (*self.last_check_ins.get(key)?)?;
+        let last = self.last_check_ins.get(key)?;
         if *owner != tenant || !repeated.is_of(device_id) {
             return None;
         }
@@ -177,15 +224,7 @@ impl Oracle {
         Some(record.with_flags(repeated.flags))
     }
 
-    /// The policy revision of a shard at a sequence; none if the journal has no such sequence.
-    pub fn revision_at(&self, shard: ShardId, sequence: Sequence) -> Option<Revision> {
-        match sequence {
-            Sequence(0) => Some(Revision::default()),
-            _ => self.revisions.get(&(shard, sequence)).copied(),
-        }
-    }
-
-    /// Number of devices that the journal ever created.
+    /// Number of devices that the journal has created, without those that are removed or gone.
     pub fn devices(&self) -> usize {
         self.model.devices()
     }
@@ -196,12 +235,20 @@ impl Oracle {
     }
 }
 
-fn expect_accepted(answer: Answer, lsn: Lsn, number: u64) -> Result<(), Violation> {
+/// What is wrong with an event.
+enum Fault {
+    /// The model does not accept a record: it has taken effect before.
+    NotAccepted(String),
+    /// It does not fit the events before it.
+    Invalid(String),
+}
+
+fn expect_accepted(answer: Answer, number: u64) -> Result<(), Fault> {
     match answer {
         Answer::Accepted => Ok(()),
         other => {
-            let detail = format!("the model answers {other:?} to the record {number} at {lsn}");
-            Err(Violation::new("counted once", detail))
+            let detail = format!("the model answers {other:?} to the record {number}");
+            Err(Fault::NotAccepted(detail))
         }
     }
 }

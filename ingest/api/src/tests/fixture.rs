@@ -368,6 +368,7 @@ fn device() -> Device {
         cold: ColdRecord {
             inventory_revision: 3,
             first_seen: 1_767_225_600,
+            removed_at: 0,
         },
         facets: at_risk(),
         stale_since: Some(1_767_230_000),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use muster_engine::ShardId;
 use muster_engine::model::ModelListing;
-use muster_ingest::recount::{evaluated_until, read_shard};
+use muster_ingest::recount::read_shard;
 use muster_wire::{Digest, Inventory, Owner};
 use serde::Serialize;
 
@@ -52,9 +52,8 @@ pub fn devices<E: From<OfflineError>>(
     let store = open_read_only(directory).map_err(OfflineError::from)?;
     let view = store.view();
     let names = tenant_names(&view).map_err(OfflineError::from)?;
-    let until = evaluated_until(&view).map_err(OfflineError::from)?;
     for shard in (0..view.shards()).map(ShardId) {
-        let model = read_shard(&view, shard, until).map_err(OfflineError::from)?;
+        let model = read_shard(&view, shard).map_err(OfflineError::from)?;
         for device in model.devices() {
             let stored = view
                 .inventory(device.tenant, &device.device_id)

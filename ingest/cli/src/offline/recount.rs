@@ -6,7 +6,7 @@ use std::path::Path;
 
 use muster_api::Recount;
 use muster_engine::ShardLimits;
-use muster_ingest::recount::{Comparison, count_shard, counters, evaluated_until};
+use muster_ingest::recount::{Comparison, count_shard, counters};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 
 use super::{OfflineError, open_read_only, tenant_names};
@@ -28,10 +28,9 @@ pub fn recount(directory: &Path) -> Result<Recount, OfflineError> {
     let view = store.view();
     let names = tenant_names(&view)?;
     let shards = recover_view(&view, UNLIMITED)?;
-    let until = evaluated_until(&view)?;
     let mut comparison = Comparison::default();
     for shard in &shards {
-        let counted = count_shard(&view, shard.id(), until)?;
+        let counted = count_shard(&view, shard.id())?;
         comparison.add(counted, counters(shard));
     }
     Ok(comparison.report(|index| names.get(&index).cloned().unwrap_or_default()))

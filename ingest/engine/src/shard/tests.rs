@@ -6,6 +6,7 @@ mod clock;
 mod disk;
 mod properties;
 mod recount;
+mod removal;
 mod repeated;
 mod rules_version;
 mod sequence;

@@ -166,6 +166,8 @@ fn answer(shard: usize, control: Control) {
             let known = tenant == TenantIndex(0) && device_id == self::device_id();
             let _ = reply.send(known.then_some(RESET));
         }
+        Control::Remove { reply, .. } => drop(reply.send(None)),
+        Control::Restore { reply, .. } => drop(reply.send(None)),
         Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
         Control::Recount(reply) => {
             let (release, released) = bounded(1);
@@ -175,7 +177,7 @@ fn answer(shard: usize, control: Control) {
 
             let _ = released.recv();
         }
-        Control::Sweep(reply) => reply.send(()).unwrap_or_default(),
+        Control::Tick(reply) => reply.send(()).unwrap_or_default(),
         Control::Policy { reply, .. } => drop(reply.map(|reply| reply.send(1 + shard as u32))),
         Control::Drain => (),
     }
@@ -236,6 +238,9 @@ fn report(shard: usize) -> ShardReport {
     batch_check_ins.record(100).unwrap();
     ShardReport {
         devices: 5 + shard as u32,
+        removed: 1,
+        slots: 8192,
+        policy_pass: None,
         cells: vec![2, shard as u32],
         sequence: Sequence(9),
         revision: Revision(4),

@@ -88,11 +88,13 @@ impl AuditLog {
                 devices,
                 miscounted,
                 misplaced,
+                outdated,
             } = round;
             tracing::error!(
                 devices,
                 miscounted,
                 misplaced,
+                outdated,
                 "counters differ from a recount of the devices in memory; acknowledged check-ins are safe in the journal: restart to rebuild the counters, and report this bug"
             );
         }
@@ -113,6 +115,7 @@ mod tests {
             devices: 10,
             miscounted: 0,
             misplaced: 0,
+            outdated: 0,
         };
         log.note(clean, now, &metrics);
         assert_eq!(metrics.audit_drift.get(), 0);

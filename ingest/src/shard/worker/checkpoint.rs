@@ -168,6 +168,7 @@ impl Worker {
         } else {
             self.checkpoint_pages(PAGES_DRAINING)
         };
+        self.add_context(part);
         let complete = part.checkpoint == Some(CheckpointMark::Complete);
         self.hand_over(commit);
         complete || !self.shard.checkpoint_is_running()

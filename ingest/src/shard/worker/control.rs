@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use crossbeam::channel;
-use muster_engine::{Facets, SequenceReset, SlotIndex, TenantIndex};
+use muster_engine::{Facets, SequenceReset, TenantIndex};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 
 use super::Worker;
 use super::task::{Paused, Task};
 use crate::shard::commit_payload::Fate;
-use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
+use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, Removal, ShardReport};
 
 /// Maximum pause of a shard for a recount: much longer than it takes to create a snapshot.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -53,12 +53,10 @@ impl Worker {
     /// Handles a message at a batch boundary, with its own commit.
     pub(super) fn answer(&mut self, control: Control) {
         let commit = self.begin();
-        // A continuous stream of queries must not starve the sweep and audit of a quiet shard. A policy set must be
-        // the first event of its batch.
-        if !matches!(control, Control::Policy { .. }) {
-            self.sweep(commit.payload.applied_at);
-            self.audit(commit.payload.applied_at);
-        }
+        // A continuous stream of queries must not starve the time, the policies and the audit of a quiet shard.
+        self.pass_time(commit.payload.applied_at);
+        self.policy_slice();
+        self.audit(commit.payload.applied_at);
         match control {
             Control::Cells(reply) => self.later(reply, self.cell_counts()),
             Control::Device {
@@ -91,21 +89,27 @@ impl Worker {
                 self.once_durable(reply, reset);
             }
             Control::Report(reply) => self.later(reply, Box::new(self.report())),
-            Control::Policy { policy, reply } => {
-                let changed = self.shard.apply_policy(policy, &mut self.effects);
-                if let Some(reply) = reply {
-                    self.once_durable(reply, changed);
-                }
-                tracing::info!(
-                    revision = self.shard.revision().0,
-                    changed,
-                    "policy set in force"
-                );
+            Control::Remove {
+                tenant,
+                device_id,
+                reply,
+            } => {
+                let removal = self.remove(tenant, device_id);
+                self.once_durable(reply, removal);
             }
-            Control::Sweep(reply) => {
-                let slots = self.shard.slots();
-                self.shard
-                    .apply_time(SlotIndex(0), slots, &mut self.effects);
+            Control::Restore {
+                tenant,
+                device_id,
+                reply,
+            } => {
+                let restored = self.restore(tenant, device_id);
+                self.once_durable(reply, restored);
+            }
+            Control::Policy { policy, reply } => self.change_policy(policy, reply),
+            Control::Tick(reply) => {
+                while self.shard.context().time.tick.is_some() {
+                    self.shard.tick(u32::MAX, &mut self.effects);
+                }
                 self.later(reply, ());
             }
             Control::Recount(reply) => {
@@ -135,6 +139,24 @@ impl Worker {
         Some(reset)
     }
 
+    fn remove(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<Removal> {
+        let effects = &mut self.effects;
+        let (at, is_new) = self.shard.remove_device(tenant, &device, effects)?;
+        if is_new {
+            tracing::info!(tenant = tenant.0, %device, "device removed");
+        }
+        Some(Removal { at })
+    }
+
+    fn restore(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<bool> {
+        let effects = &mut self.effects;
+        let was_removed = self.shard.restore_device(tenant, &device, effects)?;
+        if was_removed {
+            tracing::info!(tenant = tenant.0, %device, "device restored");
+        }
+        Some(was_removed)
+    }
+
     /// Sends a reply once the next commit is durable or has failed. The receiver may have been dropped.
     fn later<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.replies
@@ -142,7 +164,7 @@ impl Worker {
     }
 
     /// Sends a reply once the next commit is durable, and none if it fails.
-    fn once_durable<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
+    pub(super) fn once_durable<T: Send + 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.replies.push(Box::new(move |fate| {
             if fate == Fate::Durable {
                 drop(reply.send(answer));
@@ -181,6 +203,9 @@ impl Worker {
     fn report(&self) -> ShardReport {
         ShardReport {
             devices: self.shard.devices(),
+            removed: self.shard.removed(),
+            slots: self.shard.slots(),
+            policy_pass: self.shard.policy_pass().map(|reached| reached.0),
             cells: self.shard.cells_of_tenants().to_vec(),
             sequence: self.shard.sequence(),
             revision: self.shard.revision(),

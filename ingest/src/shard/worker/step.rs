@@ -6,7 +6,7 @@
 use muster_engine::Shard;
 
 use super::task::Task;
-use super::{Event, SWEEP_EVERY, Worker};
+use super::{Event, TICK_EVERY, Worker};
 
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,8 @@ impl Worker {
             Input::Inbox => inbox().or_else(control),
         };
         let now = self.clock.stamp();
-        let is_due = now.since(self.swept_at) >= SWEEP_EVERY || self.audited.is_due(now);
+        let is_due =
+            self.is_behind() || now.since(self.ticked_at) >= TICK_EVERY || self.audited.is_due(now);
         event.or_else(|| is_due.then_some(Event::Tick))
     }
 }

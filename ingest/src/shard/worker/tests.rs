@@ -17,7 +17,7 @@ use muster_wire::{
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::checkpoint::CHECKPOINT_AGE_MAX;
-use super::{Input, SWEEP_EVERY, Stepped, Worker, WorkerChannels, WorkerConfig, audit};
+use super::{Input, Stepped, TICK_EVERY, Worker, WorkerChannels, WorkerConfig, audit};
 use crate::clock::{Clock, SimulatedTime, Stamp};
 use crate::metrics::Metrics;
 use crate::route::{
@@ -206,7 +206,7 @@ fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
         fixture.tick(CHECKPOINT_AGE_MAX).2,
         Some(CheckpointMark::Begin)
     );
-    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert_eq!(fixture.tick(TICK_EVERY).2, Some(CheckpointMark::Complete));
     // Without new journal bytes nothing becomes due, however much time passes.
     for _ in 0..3 {
         assert_eq!(fixture.tick(CHECKPOINT_AGE_MAX).2, None);
@@ -219,14 +219,14 @@ fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
         Some(CheckpointMark::Begin),
         "the last one is too old"
     );
-    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert_eq!(fixture.tick(TICK_EVERY).2, Some(CheckpointMark::Complete));
 
     fixture.send(check_in(2));
     assert_eq!(fixture.step().2, None, "the last one has just completed");
-    let soon = CHECKPOINT_AGE_MAX - 2 * SWEEP_EVERY;
+    let soon = CHECKPOINT_AGE_MAX - 2 * TICK_EVERY;
     assert_eq!(fixture.tick(soon).2, None, "not yet");
-    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
-    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert_eq!(fixture.tick(TICK_EVERY).2, Some(CheckpointMark::Begin));
+    assert_eq!(fixture.tick(TICK_EVERY).2, Some(CheckpointMark::Complete));
     assert_eq!(
         fixture.tick(CHECKPOINT_AGE_MAX).2,
         None,
@@ -268,24 +268,24 @@ fn a_shard_that_is_due_waits_for_its_turn_but_not_forever() {
         "another shard has the turn"
     );
     fixture.worker.turn.give_back(other);
-    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Begin));
+    assert_eq!(fixture.tick(TICK_EVERY).2, Some(CheckpointMark::Begin));
     assert!(!fixture.worker.turn.take(other), "it has the turn");
-    assert_eq!(fixture.tick(SWEEP_EVERY).2, Some(CheckpointMark::Complete));
+    assert_eq!(fixture.tick(TICK_EVERY).2, Some(CheckpointMark::Complete));
     assert!(fixture.worker.turn.take(other), "it has given it back");
 
     fixture.send(check_in(1));
     assert_eq!(fixture.step().2, None);
     let overdue = CHECKPOINT_AGE_MAX + CHECKPOINT_AGE_MAX / 2;
-    assert_eq!(fixture.tick(overdue - 2 * SWEEP_EVERY).2, None);
+    assert_eq!(fixture.tick(overdue - 2 * TICK_EVERY).2, None);
     assert_eq!(
-        fixture.tick(2 * SWEEP_EVERY).2,
+        fixture.tick(2 * TICK_EVERY).2,
         Some(CheckpointMark::Begin),
         "its journal must not grow forever"
     );
 }
 
 #[test]
-fn a_slice_of_the_audit_is_due_between_two_sweeps() {
+fn a_slice_of_the_audit_is_due_between_two_ticks() {
     let mut fixture = Fixture::new();
     let batches = fixture.worker.batches;
     for slices in 0..3 {
@@ -294,7 +294,7 @@ fn a_slice_of_the_audit_is_due_between_two_sweeps() {
         fixture.time.pass(audit::EVERY);
         let stepped = fixture.worker.step(Input::Inbox);
         assert_eq!(stepped, Stepped::Worked, "{slices}");
-        assert_eq!(fixture.worker.batches, batches, "no sweep was due");
+        assert_eq!(fixture.worker.batches, batches, "no tick was due");
     }
 }
 

@@ -189,6 +189,7 @@ impl Oracle {
             Answer::Duplicate => 1,
             Answer::Stale => 2,
             Answer::SeqAhead => return Some(RejectReason::SeqAhead),
+            Answer::DeviceRemoved => return Some(RejectReason::DeviceRemoved),
             Answer::UnknownDevice => panic!("the default rules create devices"),
         };
         self.answers[index] += 1;

@@ -32,6 +32,7 @@ fn feed(part: &mut FleetPart, model: &mut Model, policy: &PolicySet) -> Tally {
                 Answer::Duplicate => tally.duplicate += 1,
                 Answer::Stale => tally.stale += 1,
                 Answer::SeqAhead => panic!("no seq is ahead of the clock"),
+                Answer::DeviceRemoved => panic!("no device is removed"),
                 Answer::UnknownDevice => panic!("the tenant creates devices"),
             }
         }

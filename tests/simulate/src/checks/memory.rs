@@ -1,20 +1,13 @@
 //! Recovery matches memory: a recovery now would rebuild the state of every shard.
 //!
-//! The policy revision may differ: a policy change that moved no device leaves no trace once a checkpoint covers
-//! it, and the next start applies the latest policy set again. So the recovered revision is that of the journal to
-//! replay, which equals the one in memory, or, if there is none to replay, that of the newest page. The history has
-//! the revision of each page, so a page with the wrong one is found too.
-//!
 //! Checks an idle server; called by `checks`. Bounded by twice the state of the server.
 
 use std::collections::BTreeMap;
 
-use muster_engine::{CellKey, Revision, Sequence, Shard, page};
+use muster_engine::{CellKey, Shard};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
-use muster_store::{ReadError, StoreView};
 
 use super::Expected;
-use crate::oracle::Oracle;
 use crate::server::Server;
 use crate::violation::Violation;
 
@@ -34,9 +27,7 @@ pub(super) fn recovery_matches_memory(
         .map_err(|error| Violation::new("recovery", error.to_string()))?;
     for (shard, worker) in shards.iter().zip(&server.workers) {
         let memory = worker.shard();
-        let difference = difference(shard, memory)
-            .or_else(|| revision_difference(&view, shard, memory, expected.oracle));
-        if let Some(difference) = difference {
+        if let Some(difference) = difference(shard, memory) {
             let detail = format!("{:?}: {difference}", shard.id());
             return Err(Violation::new(CHECK, detail));
         }
@@ -44,13 +35,18 @@ pub(super) fn recovery_matches_memory(
     Ok(())
 }
 
-/// The first difference between a recovered shard and the one in memory, except for the revision.
+/// The first difference between a recovered shard and the one in memory. The evaluation time may differ: it is not
+/// written when no device is due.
 fn difference(shard: &Shard, memory: &Shard) -> Option<String> {
-    let numbers = |shard: &Shard| (shard.sequence(), shard.devices(), shard.slots());
+    let numbers = |shard: &Shard| {
+        let context = shard.context();
+        let devices = (shard.devices(), shard.removed(), shard.slots());
+        (shard.sequence(), devices, context.revision, context.pass)
+    };
     let (recovered, expected) = (numbers(shard), numbers(memory));
     if recovered != expected {
         return Some(format!(
-            "(sequence, devices, slots) is {recovered:?} recovered, {expected:?} in memory"
+            "(sequence, devices, revision, pass) is {recovered:?} recovered, {expected:?} in memory"
         ));
     }
     first_difference("device", shard.iter(), memory.iter())
@@ -75,58 +71,4 @@ fn first_difference<T: PartialEq + std::fmt::Debug>(
             "{kind} {index} is {recovered:?} recovered, {memory:?} in memory"
         ))),
     })?
-}
-
-fn revision_difference(
-    view: &StoreView<'_>,
-    shard: &Shard,
-    memory: &Shard,
-    oracle: &Oracle,
-) -> Option<String> {
-    let id = shard.id();
-    if oracle.revision_at(id, memory.sequence()) != Some(memory.revision()) {
-        let (sequence, revision) = (memory.sequence(), memory.revision());
-        return Some(format!(
-            "{revision:?} in memory is not that of sequence {sequence} in the history"
-        ));
-    }
-    let expected = match expected_revision(view, memory, oracle) {
-        Ok(expected) => expected,
-        Err(error) => return Some(error),
-    };
-    let recovered = shard.revision();
-    (recovered != expected).then(|| format!("{recovered:?} recovered instead of {expected:?}"))
-}
-
-/// The revision that a recovery from this disk must have.
-fn expected_revision(
-    view: &StoreView<'_>,
-    memory: &Shard,
-    oracle: &Oracle,
-) -> Result<Revision, String> {
-    let to_text = |error: ReadError| error.to_string();
-    let id = memory.id();
-    let covered = view
-        .checkpoint(id)
-        .map_err(to_text)?
-        .map_or(Sequence(0), |record| record.cursor_sequence);
-    if covered < memory.sequence() {
-        return Ok(memory.revision());
-    }
-    let mut newest = Revision::default();
-    let mut wrong_page = None;
-    view.pages(id, |number, bytes| {
-        match page::decode(bytes) {
-            Some(page) if oracle.revision_at(id, page.sequence) == Some(page.revision) => {
-                newest = newest.max(page.revision);
-            }
-            page => {
-                let found = page.map(|page| (page.sequence, page.revision));
-                wrong_page = Some(format!("page {number} has a wrong revision: {found:?}"));
-            }
-        }
-        Ok::<(), ReadError>(())
-    })
-    .map_err(to_text)?;
-    wrong_page.map_or(Ok(newest), Err)
 }

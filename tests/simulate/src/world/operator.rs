@@ -1,10 +1,11 @@
-//! What operators do: they change objects of tenants, recount, look up devices, and reset the seqs of some.
+//! What operators do: they change objects of tenants, recount, look up devices, reset the seqs of some, and remove and
+//! restore others.
 //!
 //! Bounded to one request of each kind at a time. A shard may be paused for a recount over many steps.
 
 use muster_engine::{SequenceReset, ShardId};
 use muster_ingest::phase::Phase;
-use muster_ingest::recount::{count_shard, counters_of, evaluated_until};
+use muster_ingest::recount::{count_shard, counters_of};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
 use tokio::sync::oneshot;
 
@@ -16,6 +17,9 @@ use crate::violation::Violation;
 
 /// The seq of one in this many devices is sometimes reset; the expected seqs of the others are exact.
 const RESET_ONE_OF: u32 = 4;
+
+/// One in this many devices is sometimes removed, and restored.
+const REMOVE_ONE_OF: u32 = 3;
 
 /// Requests that are not answered yet.
 #[derive(Debug, Default)]
@@ -129,7 +133,41 @@ impl World {
             {
                 self.reset_sequence(device);
             }
+            if device.number % REMOVE_ONE_OF == 1 && self.random.below(4) == 0 {
+                self.remove_or_restore(device);
+            }
         }
+    }
+
+    /// Nobody waits for the answer: the oracle reads the outcome from the journal.
+    fn remove_or_restore(&mut self, device: Device) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let tenant = device.tenant;
+        let device_id = self.fleet.id(device.number);
+        let shard = usize::from(server.context.routes.map.shard_of(&device_id).0);
+        let name = if self.random.below(2) == 0 {
+            let (reply, _) = oneshot::channel();
+            let command = Control::Remove {
+                tenant,
+                device_id,
+                reply,
+            };
+            server.send_control(shard, command);
+            "remove"
+        } else {
+            let (reply, _) = oneshot::channel();
+            let command = Control::Restore {
+                tenant,
+                device_id,
+                reply,
+            };
+            server.send_control(shard, command);
+            "restore"
+        };
+        self.trace
+            .record(name, shard, &[("device", u64::from(device.number))]);
     }
 
     fn reset_sequence(&mut self, device: Device) {
@@ -163,8 +201,7 @@ impl World {
         }
         self.summary.recounts += 1;
         let shard_id = ShardId(shard as u16);
-        let counted = evaluated_until(&snapshot)
-            .and_then(|until| count_shard(&snapshot, shard_id, until))
+        let counted = count_shard(&snapshot, shard_id)
             .map_err(|error| Violation::new("recount", error.to_string()))?;
         let counters = counters_of(point.cells);
         if counted == counters {

@@ -1,0 +1,80 @@
+//! Changes of policy: the devices of a shard change over in slices, one slice in each batch, beside check-ins.
+//!
+//! Owner: the shard's thread. One pass runs at a time; of the policy sets that arrive meanwhile only the newest runs
+//! afterwards, because it contains the others. Bounded: [`SLOTS`] in a batch, and one reply for each change in progress.
+
+use std::sync::Arc;
+
+use muster_engine::{PolicySet, Revision};
+use tokio::sync::oneshot;
+
+use super::Worker;
+
+/// Slots that a batch evaluates: about a third of a millisecond.
+const SLOTS: u32 = 16_384;
+
+/// What a shard has to do about policies.
+#[derive(Debug, Default)]
+pub(super) struct PolicyChanges {
+    /// The policy set of the next pass.
+    waiting: Option<Arc<PolicySet>>,
+    /// To send once a policy set of at least this revision is in force.
+    replies: Vec<(Revision, oneshot::Sender<u32>)>,
+    /// Devices that the pass in progress has changed.
+    changed: u32,
+}
+
+impl Worker {
+    /// Takes over a policy set, which is put in force by the next batches.
+    pub(super) fn change_policy(
+        &mut self,
+        policy: Arc<PolicySet>,
+        reply: Option<oneshot::Sender<u32>>,
+    ) {
+        let revision = policy.revision();
+        let changes = &mut self.policy_changes;
+        changes.replies.extend(reply.map(|reply| (revision, reply)));
+        let latest = changes.waiting.as_ref().unwrap_or(self.shard.policy());
+        if revision > latest.revision() {
+            changes.waiting = Some(policy);
+        }
+    }
+
+    /// Whether devices have to be evaluated under another policy set, or replies are due.
+    pub(super) fn changes_policy(&self) -> bool {
+        let changes = &self.policy_changes;
+        self.shard.policy_pass().is_some()
+            || changes.waiting.is_some()
+            || !changes.replies.is_empty()
+    }
+
+    /// Evaluates the next slice of the pass in progress, or of the next one.
+    pub(super) fn policy_slice(&mut self) {
+        if self.shard.policy_pass().is_none()
+            && let Some(policy) = self.policy_changes.waiting.take()
+        {
+            self.policy_changes.changed = 0;
+            self.shard.begin_policy_pass(policy, &mut self.effects);
+        }
+        if self.shard.policy_pass().is_some() {
+            self.policy_changes.changed += self.shard.policy_step(SLOTS, &mut self.effects);
+            if self.shard.policy_pass().is_some() {
+                return;
+            }
+            tracing::info!(
+                revision = self.shard.revision().0,
+                changed = self.policy_changes.changed,
+                "policy set in force"
+            );
+        }
+        let in_force = self.shard.revision();
+        let replies = std::mem::take(&mut self.policy_changes.replies);
+        for (revision, reply) in replies {
+            if revision <= in_force {
+                self.once_durable(reply, self.policy_changes.changed);
+            } else {
+                self.policy_changes.replies.push((revision, reply));
+            }
+        }
+    }
+}
