@@ -1,6 +1,6 @@
 //! The backend of the operations endpoint.
 //!
-//! Runs on the ops runtime. It reads published atomics, queries shards over their control channel, and reads the store
+//! Runs on the ops runtime. It reads published atomics, queries shard threads over their control channels, and reads the store
 //! on blocking threads. Bounded: every query has a deadline; one recount, one backup and one read of the store's
 //! statistics run at a time. Routes and documents are in `muster-api`.
 
@@ -49,9 +49,9 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     /// Open sessions.
     pub(crate) registry: Arc<SessionRegistry>,
-    /// The shard map, and the depth of the inboxes.
+    /// The thread map, and the depth of the inboxes.
     pub(crate) routes: Arc<RouteTable>,
-    /// The control channels, by shard.
+    /// The control channels, by thread.
     pub(crate) controls: Vec<Sender<Control>>,
     /// The statistics that the writer last published.
     pub(crate) writer: Arc<Mutex<WriterReport>>,
@@ -96,7 +96,7 @@ const DEADLINES: Deadlines = Deadlines {
 pub(crate) struct ServerBackend {
     context: Arc<Context>,
     deadlines: Deadlines,
-    /// Locked during a recount: it takes the memory of a shard, so only one runs at a time.
+    /// Locked during a recount: it takes the memory of some shards, so only one runs at a time.
     recounting: Arc<tokio::sync::Mutex<()>>,
     /// Locked during a backup: two would only compete for the disk.
     backing_up: Arc<tokio::sync::Mutex<()>>,
@@ -174,10 +174,10 @@ impl Backend for ServerBackend {
 
     fn cells(&self) -> Answer<'_, Vec<Cell>> {
         Box::pin(async {
-            let shards = self.query_all(Control::Cells).await?;
+            let threads = self.query_all(Control::Cells).await?;
             // Of exactly that size: `memory` has an account of it.
-            let mut cells = Vec::with_capacity(shards.iter().map(Vec::len).sum());
-            cells.extend(shards.into_iter().flatten().map(|cell| Cell {
+            let mut cells = Vec::with_capacity(threads.iter().map(Vec::len).sum());
+            cells.extend(threads.into_iter().flatten().map(|cell| Cell {
                 tenant: cell.tenant,
                 facets: cell.facets,
                 count: cell.count,
@@ -192,8 +192,8 @@ impl Backend for ServerBackend {
 
     fn stale_devices(&self) -> Answer<'_, Vec<StaleDevice>> {
         Box::pin(async {
-            let shards = self.query_all(Control::Stale).await?;
-            Ok(shards.into_iter().flatten().collect())
+            let threads = self.query_all(Control::Stale).await?;
+            Ok(threads.into_iter().flatten().collect())
         })
     }
 

@@ -2,11 +2,12 @@
 //!
 //! The oracle ([`ModelDisk`]) reads the disk; it shares only the codecs with the shards. Offline, a recount compares
 //! the directory of a stopped or killed server, which is only read, with the counters that a server would start with.
-//! Online, each shard in turn is paused at a committed state while a snapshot is created; its counters at that point
-//! must equal the recount of the snapshot. Memory: about 300 bytes per device of the shard being recounted. It repairs
-//! nothing.
+//! Online, each shard thread in turn is paused at a committed state while a snapshot is created; the counters of its
+//! shards at that point must equal the recount of the snapshot. Memory: about 300 bytes per device of
+//! [`SHARDS_PER_PASS`] shards. It repairs nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use muster_api::{Difference, Recount};
 use muster_engine::model::{DiskError, ModelDisk};
@@ -18,6 +19,9 @@ use crate::shard::CellCount;
 
 /// Maximum number of differences listed in a report; all are counted.
 const DIFFERENCES_LISTED_MAX: usize = 100;
+
+/// Shards that are read in one pass over the journal: more passes take longer, more shards take more memory.
+pub const SHARDS_PER_PASS: u16 = 8;
 
 /// Why a shard could not be recounted.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +51,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Adds the cells of a shard: those counted on disk, and its counters.
+    /// Adds the cells of some shards: those counted on disk, and their counters.
     pub fn add(&mut self, counted: Cells, counters: Cells) {
         self.devices += counted.values().sum::<u64>();
         for (into, from) in [(&mut self.counted, counted), (&mut self.counters, counters)] {
@@ -97,29 +101,39 @@ pub fn counters(shard: &Shard) -> Cells {
     cells.collect()
 }
 
-/// Converts the counters that a shard replied with.
+/// Adds up the counters that a shard thread replied with.
 pub fn counters_of(cells: Vec<CellCount>) -> Cells {
-    let cells = cells.into_iter();
-    cells
-        .map(|cell| ((cell.tenant, cell.facets), cell.count))
-        .collect()
-}
-
-/// Counts the devices of one shard from its pages and its journal, with the oracle.
-pub fn count_shard(view: &StoreView<'_>, shard: ShardId) -> Result<Cells, RecountError> {
-    Ok(read_shard(view, shard)?.cells())
-}
-
-/// Reads one shard from its pages and journal, with the oracle.
-pub fn read_shard(view: &StoreView<'_>, shard: ShardId) -> Result<ModelDisk, RecountError> {
-    let in_shard = |source| RecountError::Model { shard, source };
-    let mut model = ModelDisk::default();
-    view.pages(shard, |page, bytes| {
-        model.page(page, bytes).map_err(in_shard)
-    })?;
-    if let Some(record) = view.checkpoint(shard)? {
-        model.checkpoint(&record.context).map_err(in_shard)?;
+    let mut counters = Cells::new();
+    for cell in cells {
+        *counters.entry((cell.tenant, cell.facets)).or_default() += cell.count;
     }
+    counters
+}
+
+/// Counts the devices of some shards from their pages and the journal, with the oracle.
+pub fn count_shards(view: &StoreView<'_>, shards: Range<u16>) -> Result<Cells, RecountError> {
+    let mut cells = Cells::new();
+    for pass in passes(shards) {
+        for (_, model) in read_shards(view, pass)? {
+            for (cell, count) in model.cells() {
+                *cells.entry(cell).or_default() += count;
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// Divides shards into those that [`read_shards`] should read at once.
+pub fn passes(shards: Range<u16>) -> impl Iterator<Item = Range<u16>> {
+    let ends = shards.clone().step_by(usize::from(SHARDS_PER_PASS));
+    ends.map(move |first| first..shards.end.min(first + SHARDS_PER_PASS))
+}
+
+/// Reads some shards from their pages and one pass over the journal, with the oracle.
+pub fn read_shards(
+    view: &StoreView<'_>,
+    shards: Range<u16>,
+) -> Result<Vec<(ShardId, ModelDisk)>, RecountError> {
     let mut known = HashMap::new();
     let mut policy_set = |revision: Revision| {
         let entry = known
@@ -127,12 +141,32 @@ pub fn read_shard(view: &StoreView<'_>, shard: ShardId) -> Result<ModelDisk, Rec
             .or_insert_with(|| policy_set_of(view, revision));
         entry.clone()
     };
-    view.journal(|entry| {
-        if entry.shard != shard {
-            return Ok(());
+    let mut models = Vec::with_capacity(shards.len());
+    for shard in shards.clone().map(ShardId) {
+        let mut model = ModelDisk::default();
+        view.pages(shard, |page, bytes| {
+            model.page(page, bytes).map_err(in_shard(shard))
+        })?;
+        if let Some(record) = view.checkpoint(shard)? {
+            model.checkpoint(&record.context).map_err(in_shard(shard))?;
         }
-        model.journal(entry.sequence, entry.bytes).map_err(in_shard)
+        models.push((shard, model));
+    }
+    view.journal(|entry| {
+        let place = usize::from(entry.shard).checked_sub(usize::from(shards.start));
+        let Some((shard, model)) = place.and_then(|place| models.get_mut(place)) else {
+            return Ok(());
+        };
+        model
+            .journal(entry.sequence, entry.bytes)
+            .map_err(in_shard(*shard))
     })?;
-    model.evaluate(&mut policy_set).map_err(in_shard)?;
-    Ok(model)
+    for (shard, model) in &mut models {
+        model.evaluate(&mut policy_set).map_err(in_shard(*shard))?;
+    }
+    Ok(models)
+}
+
+fn in_shard(shard: ShardId) -> impl FnOnce(DiskError) -> RecountError {
+    move |source| RecountError::Model { shard, source }
 }

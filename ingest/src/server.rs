@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_api::Gate;
-use muster_engine::{PolicySet, ShardLimits, TenantIndex, Timestamp};
+use muster_engine::{PolicySet, ShardLimits, ShardMap, TenantIndex, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
@@ -35,6 +35,7 @@ use crate::memory::MemoryBound;
 use crate::net::{self, EndpointError, Listener, ListenerContext};
 use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
+use crate::route::ThreadMap;
 
 use clock::ClockThread;
 use parts::Parts;
@@ -282,7 +283,9 @@ fn start_parts(
         journal_bytes = writer.journal_bytes_live(),
         "recovered"
     );
-    Parts::start(config, shards, writer, policy, time)
+    let map = ShardMap::new(store.shards());
+    let map = ThreadMap::new(map, store.shards());
+    Parts::start(config, map, shards, writer, policy, time)
 }
 
 fn cores() -> usize {

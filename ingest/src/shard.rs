@@ -1,7 +1,7 @@
-//! The shard threads: each owns one [`muster_engine::Shard`] and is its only user.
+//! The shard threads: each owns some shards ([`muster_engine::ShardSet`]) and is their only user.
 //!
 //! [`Worker`] drains the inbox in batches, sends commits to the writer and serves the control channel;
-//! [`writer::run`] is the writer thread that all shards share.
+//! [`writer::run`] is the writer thread that all of them share.
 
 mod commit_payload;
 mod control;
@@ -9,11 +9,11 @@ mod worker;
 pub mod writer;
 
 pub use commit_payload::{CommitPayload, Reply, empty_commit};
-pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
+pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport, ThreadReport};
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{PAGES_DRAINING, pages_beside};
 
-/// Aborts the process if the thread that holds it panics: without a shard or the writer the server would look alive
+/// Aborts the process if the thread that holds it panics: without a shard thread or the writer the server would look alive
 /// and acknowledge nothing. The next start recovers.
 #[derive(Debug)]
 pub struct AbortOnPanic;

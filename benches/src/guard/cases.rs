@@ -110,7 +110,7 @@ fn read(
     Ok(valid)
 }
 
-/// From records to shard batches, through the inboxes of two shards; buffers return to the pool.
+/// From records to shard batches, through the inboxes of two threads; buffers return to the pool.
 fn route(loops: Loops) -> anyhow::Result<Work> {
     let records: Vec<CheckInRecord> = (0..STREAM_CHECK_INS)
         .map(|number| fleet::check_in(number, 1))

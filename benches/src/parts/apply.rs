@@ -1,20 +1,23 @@
-//! One shard: deduplication, rules, cells and journal value, for devices in random order.
+//! The shards of one thread: deduplication, rules, cells and journal values, for devices in random order.
 //!
-//! Only the shard is timed, batch by batch; generating the check-ins is not. All devices are in one shard, whereas a
+//! Only the shards are timed, batch by batch; generating the check-ins is not. All devices are on one thread, whereas a
 //! server distributes them over several.
 
 use std::sync::Arc;
 
 use anyhow::ensure;
 use muster_engine::{
-    Effects, Outcome, PolicySet, Revision, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy,
-    Threshold, Timestamp,
+    Outcome, PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, ShardSet, TenantIndex,
+    TenantPolicy, Threshold, Timestamp,
 };
 use muster_wire::CheckInRecord;
 
 use super::{Name, PartsOptions, Size};
 use crate::fleet::{self, Random};
 use crate::measure::{Digest, Row, Run, Stopwatch};
+
+/// Shards of the thread: the half of 48 that one of two threads has.
+const SHARDS: u16 = 24;
 
 /// Check-ins per shard batch, and shard batches per batch, as in a server under load.
 const SHARD_BATCH_CHECK_INS: usize = 4096;
@@ -49,11 +52,11 @@ pub(super) fn run(options: &PartsOptions) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// A shard with a fleet, and the next batch.
+/// Shards with a fleet, and the next batch.
 pub(crate) struct Bench {
-    shard: Shard,
-    effects: Effects,
-    journal: Vec<u8>,
+    shards: ShardSet,
+    /// The last journal value of each shard.
+    journal: Vec<Vec<u8>>,
     batch: Vec<CheckInRecord>,
     random: Random,
     devices: u64,
@@ -63,22 +66,20 @@ pub(crate) struct Bench {
 
 impl Bench {
     fn new(devices: u64) -> Self {
-        let limits = ShardLimits {
-            devices_max: u32::MAX,
-        };
-        let mut shard = Shard::new(ShardId(0), limits, 1);
-        let mut effects = Effects::default();
+        let devices_max = u32::MAX;
+        let new = |shard| Shard::new(ShardId(shard), ShardLimits { devices_max }, 1);
+        let map = ShardMap::new(SHARDS);
+        let mut shards = ShardSet::new(map, (0..SHARDS).map(new).collect(), devices_max);
         let policy = PolicySet::new(
             Revision(1),
             vec![TenantPolicy::with_threshold(Threshold::Medium)],
         );
-        shard.begin(Timestamp::from_seconds(1), &mut effects);
-        shard.apply_policy(Arc::new(policy), &mut effects);
-        shard.seal(&mut effects);
+        shards.begin(Timestamp::from_seconds(1));
+        shards.apply_policy(&Arc::new(policy));
+        shards.seal();
         Self {
-            shard,
-            effects,
-            journal: Vec::new(),
+            shards,
+            journal: vec![Vec::new(); usize::from(SHARDS)],
             batch: Vec::with_capacity(SHARD_BATCH_CHECK_INS * BATCH_SHARD_BATCHES),
             random: Random::new(devices),
             devices,
@@ -149,24 +150,26 @@ impl Bench {
     /// Processes a batch as a shard thread does, without its channels.
     pub(crate) fn one_batch(&mut self, outcome: &mut Outcome) {
         let now = Timestamp::from_seconds(1_700_000_000);
-        self.shard.begin(now, &mut self.effects);
+        self.shards.begin(now);
         for part in self.batch.chunks(SHARD_BATCH_CHECK_INS) {
-            *outcome += self
-                .shard
-                .apply_check_ins(TenantIndex(0), part, &mut self.effects);
+            *outcome += self.shards.apply_check_ins(TenantIndex(0), part);
         }
-        self.shard.seal(&mut self.effects);
-        self.effects.swap_journal(&mut self.journal);
+        self.shards.seal();
+        for (place, _, effects) in self.shards.touched() {
+            effects.swap_journal(&mut self.journal[place]);
+        }
     }
 
     fn digest(&self) -> u64 {
         let mut digest = Digest::default();
-        for (cell, count) in self.shard.cells() {
-            digest.add(cell.facets.0);
-            digest.add(count.into());
+        for shard in self.shards.shards() {
+            for (cell, count) in shard.cells() {
+                digest.add(cell.facets.0);
+                digest.add(count.into());
+            }
         }
-        digest.add(u64::from(self.shard.devices()));
-        digest.add(self.journal.len() as u64);
+        digest.add(u64::from(self.shards.devices()));
+        digest.add(self.journal.iter().map(Vec::len).sum::<usize>() as u64);
         digest.value()
     }
 }

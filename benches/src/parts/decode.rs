@@ -10,7 +10,8 @@ use anyhow::{bail, ensure};
 use muster_engine::{Outcome, ShardMap, TenantIndex};
 use muster_ingest::clock::{self, Clock, Stamp};
 use muster_ingest::route::{
-    BufferPool, InboxReceiver, Listed, Payload, RouteTable, Router, Window, WindowCursor, inbox,
+    BufferPool, InboxReceiver, Listed, Payload, RouteTable, Router, ThreadMap, Window,
+    WindowCursor, inbox,
 };
 use muster_wire::{
     CheckInBytes, CheckInRecord, ClientHello, Decoder, Item, Role, VERSION_MAX, VERSION_MIN,
@@ -21,7 +22,10 @@ use super::{Name, PartsOptions};
 use crate::fleet;
 use crate::measure::{Digest, Row, Run, Stopwatch};
 
-const SHARDS: u16 = 2;
+const SHARDS: u16 = 48;
+
+/// Threads that run them.
+const THREADS: u16 = 2;
 
 /// Check-ins in the stream that is read repeatedly: 1.5 MB.
 pub(crate) const STREAM_CHECK_INS: u64 = 32_000;
@@ -70,7 +74,7 @@ fn one_run(stream: &[u8], rounds: u64) -> anyhow::Result<Run> {
     let items = rounds * STREAM_CHECK_INS;
     ensure!(front.accepted() - before == items, "check-ins were lost");
     let mut digest = Digest::default();
-    front.by_shard.iter().for_each(|count| digest.add(*count));
+    front.by_thread.iter().for_each(|count| digest.add(*count));
     Ok(stopwatch.run(items, digest.value()))
 }
 
@@ -81,15 +85,15 @@ pub(crate) struct FrontDoor {
     window: WindowCursor,
     routes: Arc<RouteTable>,
     receivers: Vec<InboxReceiver>,
-    by_shard: Vec<u64>,
+    by_thread: Vec<u64>,
     accepted: u64,
 }
 
 impl FrontDoor {
     pub(crate) fn new(clock: Clock) -> anyhow::Result<Self> {
-        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| inbox(16, 1)).unzip();
+        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| inbox(16, 1)).unzip();
         let routes = Arc::new(RouteTable {
-            map: ShardMap::new(SHARDS),
+            map: ThreadMap::new(ShardMap::new(SHARDS), THREADS),
             inboxes: inboxes.into_boxed_slice(),
             pool: BufferPool::new(16),
         });
@@ -98,7 +102,7 @@ impl FrontDoor {
             router: Router::new(Arc::clone(&routes), TenantIndex(0), clock),
             window: Window::open(64),
             routes,
-            by_shard: vec![0; receivers.len()],
+            by_thread: vec![0; receivers.len()],
             receivers,
             accepted: 0,
         };
@@ -130,7 +134,7 @@ impl FrontDoor {
         Ok(())
     }
 
-    /// Number of check-ins that shards have received so far.
+    /// Number of check-ins that threads have received so far.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted
     }
@@ -154,13 +158,13 @@ impl FrontDoor {
     }
 
     pub(crate) fn end_frame(&mut self, read_at: Stamp) -> anyhow::Result<()> {
-        for shard in 0..self.router.shards() {
-            let Some(batch) = self.router.batch(shard, &self.window, read_at) else {
+        for thread in 0..self.router.threads() {
+            let Some(batch) = self.router.batch(thread, &self.window, read_at) else {
                 continue;
             };
-            let left = self.router.inbox(shard).try_send(batch)?;
+            let left = self.router.inbox(thread).try_send(batch)?;
             ensure!(left.is_none(), "an inbox is full");
-            self.consume(shard, read_at);
+            self.consume(thread, read_at);
         }
         self.window.close_frame();
         while let Some(frame) = self.window.collect(&mut Listed::default()) {
@@ -169,8 +173,8 @@ impl FrontDoor {
         Ok(())
     }
 
-    fn consume(&mut self, shard: usize, now: Stamp) {
-        while let Some(batch) = self.receivers[shard].try_take() {
+    fn consume(&mut self, thread: usize, now: Stamp) {
+        while let Some(batch) = self.receivers[thread].try_take() {
             let count = match batch.payload {
                 Payload::CheckIn(_) => 1,
                 Payload::CheckIns(buffer) => {
@@ -180,7 +184,7 @@ impl FrontDoor {
                 }
                 Payload::Inventory(_) => 0,
             };
-            self.by_shard[shard] += u64::from(count);
+            self.by_thread[thread] += u64::from(count);
             let accepted = Outcome {
                 accepted: count,
                 ..Outcome::default()

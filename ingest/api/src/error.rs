@@ -83,11 +83,11 @@ pub enum ApiError {
     /// The service time agrees with the wall clock.
     #[error("no step to confirm: the service time agrees with the wall clock")]
     NoClockStep,
-    /// The control channel of a shard is full.
-    #[error("too many queries are queued for shard {shard}; retry later")]
+    /// The control channel of a shard thread is full.
+    #[error("too many queries are queued for shard thread {thread}; retry later")]
     Busy {
-        /// The shard.
-        shard: usize,
+        /// The thread.
+        thread: usize,
     },
     /// The limit of concurrent requests is reached.
     #[error("the limit of {max} concurrent requests of this kind is reached; retry later")]
@@ -98,7 +98,7 @@ pub enum ApiError {
     /// No answer in time: the disk may be stuck.
     #[error("{what} did not respond in time; the disk may be stuck")]
     Timeout {
-        /// The shard, or the store.
+        /// The shard thread, or the store.
         what: String,
     },
     /// A write failed, so the shard's state in memory may not be durable.

@@ -45,6 +45,9 @@ pub use rules::onboarding::OnboardingStatus;
 pub use rules::sensor::SensorState;
 pub use rules::threat::{ThreatSetting, Threshold};
 pub use shard::recovery::{Recovery, RecoveryError};
-pub use shard::{AuditRound, CheckpointProgress, SequenceReset, Shard, ShardLimits, StaleDevice};
+pub use shard::{
+    AuditRound, CheckpointProgress, SequenceReset, Shard, ShardLimits, ShardSet, StaleDevice,
+    Ticked,
+};
 pub use shard_map::ShardMap;
 pub use time::Timestamp;

@@ -20,6 +20,7 @@ mod policies;
 pub(crate) mod recovery;
 mod removal;
 mod sequence;
+mod set;
 mod stale_runs;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,9 @@ use crate::time::Timestamp;
 pub use audit::AuditRound;
 pub use checkpoint::CheckpointProgress;
 pub use sequence::SequenceReset;
+pub use set::ShardSet;
 pub use stale_runs::StaleDevice;
+pub use tick::Ticked;
 
 use audit::{Audit, Audited};
 use checkpoint::Checkpoint;
@@ -176,6 +179,11 @@ impl Shard {
     /// Number of devices, without the removed ones.
     pub fn devices(&self) -> u32 {
         self.devices.devices() - self.removed
+    }
+
+    /// Number of slots that are in use.
+    pub(crate) fn occupied(&self) -> u32 {
+        self.devices.devices()
     }
 
     /// Number of removed devices, which occupy memory until their retention ends.

@@ -17,13 +17,13 @@ impl ServerBackend {
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Result<Option<Device>, ApiError> {
-        let shard = usize::from(self.context.routes.map.shard_of(&device_id).0);
+        let thread = self.context.routes.map.thread_of(&device_id);
         let query = |reply| Control::Device {
             tenant,
             device_id,
             reply,
         };
-        let Some(view) = self.query(shard, query).await? else {
+        let Some(view) = self.query(thread, query).await? else {
             return Ok(None);
         };
         let inventory = match view.cold.inventory_revision {
@@ -48,13 +48,13 @@ impl ServerBackend {
         if self.context.store.health().poisoned().is_some() {
             return Err(ApiError::StorePoisoned);
         }
-        let shard = usize::from(self.context.routes.map.shard_of(&device_id).0);
+        let thread = self.context.routes.map.thread_of(&device_id);
         let order = |reply| Control::ResetSequence {
             tenant,
             device_id,
             reply,
         };
-        self.query(shard, order).await
+        self.query(thread, order).await
     }
 
     /// Reads the stored inventory on a blocking thread, as it may be on disk.

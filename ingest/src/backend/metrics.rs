@@ -23,14 +23,14 @@ use tokio::time::timeout;
 
 use super::{Context, ServerBackend};
 use crate::shard::writer::WriterReport;
-use crate::shard::{Control, ShardReport};
+use crate::shard::{Control, ThreadReport};
 
 /// All values of one scrape, read once.
 #[derive(Debug)]
 struct Scrape {
     context: Arc<Context>,
-    /// Reports by shard; `None` for a shard that did not respond.
-    shards: Vec<Option<Box<ShardReport>>>,
+    /// Reports by shard thread; `None` for one that did not respond.
+    threads: Vec<Option<Box<ThreadReport>>>,
     writer: WriterReport,
     /// `None` if the store did not respond.
     store: Option<StoreMetrics>,
@@ -52,13 +52,13 @@ impl ServerBackend {
         &self,
         connections: Arc<ConnectionCounters>,
     ) -> Result<String, ApiError> {
-        let (shards, store) = tokio::join!(
+        let (threads, store) = tokio::join!(
             self.query_each(self.deadlines.scrape, Control::Report),
             self.store_metrics()
         );
         let scrape = Scrape {
             context: Arc::clone(&self.context),
-            shards: shards.into_iter().map(Result::ok).collect(),
+            threads: threads.into_iter().map(Result::ok).collect(),
             writer: writer_report(&self.context),
             store,
             resident_bytes: process::resident_bytes(),

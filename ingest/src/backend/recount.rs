@@ -1,17 +1,17 @@
-//! Recounts every device from disk while the server runs, shard by shard.
+//! Recounts every device from disk while the server runs, shard thread by shard thread.
 //!
-//! A shard is paused only while the snapshot is created. Counting rebuilds the shard on a blocking thread, so a recount
-//! takes the memory of one more shard; one runs at a time.
+//! A thread is paused only while the snapshot is created. Counting rebuilds its shards on a blocking thread, some at a
+//! time, so a recount takes memory for them; one runs at a time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use muster_api::{ApiError, Recount};
-use muster_engine::ShardId;
 use muster_store::Store;
 use tokio::task::spawn_blocking;
 
 use super::ServerBackend;
-use crate::recount::{Cells, Comparison, count_shard, counters_of};
+use crate::recount::{Cells, Comparison, count_shards, counters_of};
 use crate::shard::{Control, RecountPoint};
 
 impl ServerBackend {
@@ -20,12 +20,14 @@ impl ServerBackend {
         let running = Arc::clone(&self.recounting).try_lock_owned();
         let mut turn = running.map_err(|_| ApiError::RecountRunning)?;
         let mut comparison = Comparison::default();
-        for shard in (0..self.context.store.shards()).map(ShardId) {
-            let point = self.query(usize::from(shard), Control::Recount).await?;
+        let map = &self.context.routes.map;
+        for thread in 0..map.threads() {
+            let point = self.query(usize::from(thread), Control::Recount).await?;
+            let shards = map.shards_of(thread);
             let store = Arc::clone(&self.context.store);
             // The thread owns the lock: if the request is cancelled, its count still ends before the next recount
             // begins.
-            let counting = spawn_blocking(move || (count(&store, shard, point), turn));
+            let counting = spawn_blocking(move || (count(&store, shards, point), turn));
             let (counted, back) = counting
                 .await
                 .map_err(|error| ApiError::Internal(error.to_string()))?;
@@ -44,17 +46,26 @@ impl ServerBackend {
     }
 }
 
-/// Counts the devices on disk at the point where the shard is paused; returns them with the counters of that point.
-fn count(store: &Store, shard: ShardId, point: RecountPoint) -> Result<(Cells, Cells), ApiError> {
+/// Counts the devices of these shards on disk at the point where their thread is paused; returns them with the counters
+/// of that point.
+fn count(
+    store: &Store,
+    shards: Range<u16>,
+    point: RecountPoint,
+) -> Result<(Cells, Cells), ApiError> {
     let snapshot = store.snapshot();
-    // Fails if the pause has timed out: the shard has resumed, and the snapshot does not match the counters.
+    // Fails if the pause has timed out: the thread has resumed, and the snapshot does not match the counters.
     if point.release.try_send(()).is_err() {
         return Err(ApiError::Timeout {
-            what: format!("the snapshot of shard {shard}"),
+            what: format!(
+                "the snapshot of shards {} to {}",
+                shards.start,
+                shards.end - 1
+            ),
         });
     }
     drop(point.release);
-    let counted = count_shard(&snapshot, shard);
+    let counted = count_shards(&snapshot, shards);
     let counted = counted.map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
     Ok((counted, counters_of(point.cells)))
 }

@@ -1,7 +1,7 @@
-//! Queries to shards, over their control channels.
+//! Queries to shard threads, over their control channels.
 //!
-//! Sending never blocks: a full channel is an error at once. A reply has a deadline. Queries are sent to all shards
-//! before the first reply is awaited, so the shards work in parallel.
+//! Sending never blocks: a full channel is an error at once. A reply has a deadline. Queries are sent to all threads
+//! before the first reply is awaited, so they work in parallel.
 
 use std::time::Duration;
 
@@ -15,37 +15,37 @@ use crate::phase::Phase;
 use crate::shard::Control;
 
 impl ServerBackend {
-    /// Queries one shard.
+    /// Queries one thread.
     pub(super) async fn query<T>(
         &self,
-        shard: usize,
+        thread: usize,
         query: impl FnOnce(oneshot::Sender<T>) -> Control,
     ) -> Result<T, ApiError> {
         let deadline = Instant::now() + self.deadlines.answer;
-        let reply = self.send(shard, query)?;
-        self.receive(shard, reply, deadline).await
+        let reply = self.send(thread, query)?;
+        self.receive(thread, reply, deadline).await
     }
 
-    /// Queries every shard; returns the reply or error of each.
+    /// Queries every thread; returns the reply or error of each.
     pub(super) async fn query_each<T>(
         &self,
         within: Duration,
         query: impl Fn(oneshot::Sender<T>) -> Control,
     ) -> Vec<Result<T, ApiError>> {
         let deadline = Instant::now() + within;
-        let shards = 0..self.context.controls.len();
-        let sent: Vec<_> = shards.map(|shard| self.send(shard, &query)).collect();
+        let threads = 0..self.context.controls.len();
+        let sent: Vec<_> = threads.map(|thread| self.send(thread, &query)).collect();
         let mut replies = Vec::with_capacity(sent.len());
-        for (shard, sent) in sent.into_iter().enumerate() {
+        for (thread, sent) in sent.into_iter().enumerate() {
             replies.push(match sent {
-                Ok(reply) => self.receive(shard, reply, deadline).await,
+                Ok(reply) => self.receive(thread, reply, deadline).await,
                 Err(error) => Err(error),
             });
         }
         replies
     }
 
-    /// Queries every shard; returns all replies, or the first error.
+    /// Queries every thread; returns all replies, or the first error.
     pub(super) async fn query_all<T>(
         &self,
         query: impl Fn(oneshot::Sender<T>) -> Control,
@@ -58,25 +58,24 @@ impl ServerBackend {
 
     fn send<T>(
         &self,
-        shard: usize,
+        thread: usize,
         query: impl FnOnce(oneshot::Sender<T>) -> Control,
     ) -> Result<oneshot::Receiver<T>, ApiError> {
-        let control = self
-            .context
-            .controls
-            .get(shard)
-            .ok_or_else(|| ApiError::Internal(format!("shard {shard} does not exist")))?;
+        let control =
+            self.context.controls.get(thread).ok_or_else(|| {
+                ApiError::Internal(format!("shard thread {thread} does not exist"))
+            })?;
         let (reply, receiver) = oneshot::channel();
         match control.try_send(query(reply)) {
             Ok(()) => Ok(receiver),
-            Err(TrySendError::Full(_)) => Err(ApiError::Busy { shard }),
+            Err(TrySendError::Full(_)) => Err(ApiError::Busy { thread }),
             Err(TrySendError::Disconnected(_)) => Err(self.no_reply()),
         }
     }
 
     async fn receive<T>(
         &self,
-        shard: usize,
+        thread: usize,
         reply: oneshot::Receiver<T>,
         deadline: Instant,
     ) -> Result<T, ApiError> {
@@ -84,7 +83,7 @@ impl ServerBackend {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => Err(self.no_reply()),
             Err(_) => Err(ApiError::Timeout {
-                what: format!("shard {shard}"),
+                what: format!("shard thread {thread}"),
             }),
         }
     }
@@ -97,7 +96,7 @@ impl ServerBackend {
         }
     }
 
-    /// Why a shard dropped a query: it has ended, or its state is not durable.
+    /// Why a thread dropped a query: it has ended, or its state is not durable.
     fn no_reply(&self) -> ApiError {
         match self.context.phase.get() {
             Phase::Draining => ApiError::Draining,

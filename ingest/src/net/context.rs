@@ -26,7 +26,7 @@ pub struct ListenerContext {
     pub config: ListenConfig,
     /// The configured tenants and their indexes; certificates of other tenants are refused.
     pub tenants: HashMap<String, TenantIndex>,
-    /// Inboxes of the shards.
+    /// Inboxes of the shard threads.
     pub routes: Arc<RouteTable>,
     /// Open sessions.
     pub registry: Arc<SessionRegistry>,

@@ -5,27 +5,28 @@
 
 use std::sync::Arc;
 
-use muster_engine::{ShardMap, TenantIndex};
+use muster_engine::TenantIndex;
 use muster_wire::CheckInRecord;
 
 use super::inbox::Inbox;
 use super::pool::BufferPool;
 use super::shard_batch::{Payload, ReceivedInventory, ShardBatch};
+use super::thread_map::ThreadMap;
 use super::window::WindowCursor;
 use crate::clock::{Clock, Stamp};
 
-/// The shard map, inboxes and buffers; shared by all sessions.
+/// The thread map, inboxes and buffers; shared by all sessions.
 #[derive(Debug)]
 pub struct RouteTable {
-    /// Maps a device to its shard.
-    pub map: ShardMap,
-    /// By shard.
+    /// Maps a device to its shard, and to the thread that runs it.
+    pub map: ThreadMap,
+    /// By thread.
     pub inboxes: Box<[Inbox]>,
     /// Buffers for shard batches.
     pub pool: BufferPool,
 }
 
-/// The check-ins that the current frame has for one shard so far.
+/// The check-ins that the current frame has for one thread so far.
 #[derive(Debug, Default)]
 enum Cut {
     #[default]
@@ -34,13 +35,13 @@ enum Cut {
     Many(Vec<CheckInRecord>),
 }
 
-/// Splits frames by shard. Owned by one session.
+/// Splits frames by thread. Owned by one session.
 #[derive(Debug)]
 pub struct Router {
     table: Arc<RouteTable>,
     tenant: TenantIndex,
     clock: Clock,
-    /// The check-ins of the frame being read, by shard.
+    /// The check-ins of the frame being read, by thread.
     cuts: Box<[Cut]>,
 }
 
@@ -61,17 +62,17 @@ impl Router {
     // loaded as a whole at once, which defeats the processor's store forwarding.
     #[inline(always)]
     pub fn check_in(&mut self, record: CheckInRecord) {
-        let shard = usize::from(self.table.map.shard_of(&record.device_id()).0);
-        match &mut self.cuts[shard] {
+        let thread = self.table.map.thread_of(&record.device_id());
+        match &mut self.cuts[thread] {
             Cut::Many(buffer) => buffer.push(record),
-            _ => self.begin(shard, record),
+            _ => self.begin(thread, record),
         }
     }
 
-    /// Adds the first or second check-in that a frame has for a shard.
+    /// Adds the first or second check-in that a frame has for a thread.
     #[inline(never)]
-    fn begin(&mut self, shard: usize, record: CheckInRecord) {
-        let cut = &mut self.cuts[shard];
+    fn begin(&mut self, thread: usize, record: CheckInRecord) {
+        let cut = &mut self.cuts[thread];
         *cut = match std::mem::take(cut) {
             Cut::Nothing => Cut::One(record),
             Cut::One(first) => {
@@ -86,19 +87,19 @@ impl Router {
         };
     }
 
-    /// Number of shards; a frame has at most one shard batch for each.
-    pub fn shards(&self) -> usize {
+    /// Number of threads; a frame has at most one shard batch for each.
+    pub fn threads(&self) -> usize {
         self.cuts.len()
     }
 
-    /// Takes the shard batch that the frame just read has for a shard.
+    /// Takes the shard batch that the frame just read has for a thread.
     pub fn batch(
         &mut self,
-        shard: usize,
+        thread: usize,
         window: &WindowCursor,
         read_at: Stamp,
     ) -> Option<ShardBatch> {
-        let payload = match std::mem::take(&mut self.cuts[shard]) {
+        let payload = match std::mem::take(&mut self.cuts[thread]) {
             Cut::Nothing => return None,
             Cut::One(record) => Payload::CheckIn(record),
             Cut::Many(buffer) => Payload::CheckIns(buffer),
@@ -114,14 +115,14 @@ impl Router {
         })
     }
 
-    /// The one shard batch of an inventory frame, with the index of its shard.
+    /// The one shard batch of an inventory frame, with the index of its thread.
     pub fn inventory(
         &self,
         inventory: Box<ReceivedInventory>,
         window: &WindowCursor,
         read_at: Stamp,
     ) -> (usize, ShardBatch) {
-        let shard = self.table.map.shard_of(&inventory.inventory.device_id);
+        let thread = self.table.map.thread_of(&inventory.inventory.device_id);
         let batch = ShardBatch {
             tenant: self.tenant,
             payload: Payload::Inventory(inventory),
@@ -129,12 +130,12 @@ impl Router {
             read_at,
             routed_at: self.clock.stamp(),
         };
-        (usize::from(shard.0), batch)
+        (thread, batch)
     }
 
-    /// The inbox of a shard.
-    pub fn inbox(&self, shard: usize) -> &Inbox {
-        &self.table.inboxes[shard]
+    /// The inbox of a thread.
+    pub fn inbox(&self, thread: usize) -> &Inbox {
+        &self.table.inboxes[thread]
     }
 }
 

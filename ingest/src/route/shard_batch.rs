@@ -1,6 +1,6 @@
-//! A shard batch: the records of one frame for one shard.
+//! A shard batch: the records of one frame for the shards of one thread.
 //!
-//! Owner: the session until it is sent, then the shard. Bounded by the records of a frame.
+//! Owner: the session until it is sent, then the thread. Bounded by the records of a frame.
 
 use muster_engine::TenantIndex;
 use muster_wire::limits::CHECK_IN_BYTES;
@@ -30,7 +30,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// Its cost to the shard and the journal, in check-ins: an inventory by its bytes.
+    /// Its cost to the thread and the journal, in check-ins: an inventory by its bytes.
     pub fn weight(&self) -> usize {
         match self {
             Self::CheckIn(_) => 1,

@@ -1,4 +1,4 @@
-//! Starts the threads of shards and writer, and the channels between them.
+//! Starts the shard threads and the writer, and the channels between them.
 //!
 //! Owner: the main thread. Bounded by `shards.inbox_batches`, `shards.commits_in_flight` and [`CONTROLS_MAX`]. Stopping
 //! them is in `shutdown.rs`.
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use muster_engine::{PolicySet, Shard, ShardId, ShardMap};
+use muster_engine::{PolicySet, Shard};
 use muster_store::{Commit, Writer};
 use tokio::sync::oneshot;
 
@@ -17,16 +17,16 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::SessionRegistry;
 use crate::phase::PhaseSwitch;
-use crate::route::{BufferPool, RouteTable, inbox};
+use crate::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use crate::shard::writer::{self, WriterReport, WriterThread};
 use crate::shard::{
     CheckpointTurn, CommitPayload, Control, Worker, WorkerChannels, WorkerConfig, empty_commit,
 };
 
-/// Capacity of a shard's control channel.
+/// Capacity of the control channel of a shard thread.
 const CONTROLS_MAX: usize = 64;
 
-/// The running shards and writer, and the state they share with the front door.
+/// The running shard threads and writer, and the state they share with the front door.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) routes: Arc<RouteTable>,
@@ -50,9 +50,10 @@ struct Channels {
 }
 
 impl Parts {
-    /// Starts the writer and the shards, and waits until `policy` is in force in every shard.
+    /// Starts the writer and the threads of `shards`, and waits until `policy` is in force in every shard.
     pub(super) fn start(
         config: &Config,
+        map: ThreadMap,
         shards: Vec<Shard>,
         writer: Writer,
         policy: &Arc<PolicySet>,
@@ -65,7 +66,7 @@ impl Parts {
             commits,
             returns,
             routes,
-        } = Channels::new(config, shards.len(), policy.tenants().len());
+        } = Channels::new(config, map, policy.tenants().len());
         let metrics = Arc::new(Metrics::default());
         let phase = PhaseSwitch::default();
         // Set here, so that a scrape before the writer's first report does not read 0 journal bytes.
@@ -73,10 +74,14 @@ impl Parts {
             journal_bytes_live: writer.journal_bytes_live(),
             ..WriterReport::default()
         }));
-        let replayed: Vec<u64> = shards
-            .iter()
-            .map(|shard| writer.journal_bytes_live_of(shard.id()))
-            .collect();
+        let sets = routes.map.distribute(shards, config.shards.devices_max);
+        let replayed = sets.iter().map(|set| {
+            let shards = set.shards().iter();
+            shards
+                .map(|shard| writer.journal_bytes_live_of(shard.id()))
+                .sum()
+        });
+        let replayed: Vec<u64> = replayed.collect();
         let thread = WriterThread {
             writer,
             commits,
@@ -86,33 +91,26 @@ impl Parts {
             clock: clock.clone(),
         };
         let writer_thread = spawn("writer".to_owned(), move || writer::run(thread))?;
-        let worker_config = WorkerConfig {
-            batch_check_ins_max: config.shards.batch_check_ins_max as usize,
-            checkpoint_journal_bytes: config
-                .store
-                .checkpoint_journal_bytes
-                .get()
-                .div_ceil(shards.len() as u64),
-            journal_bytes_replayed: 0,
-        };
+        let checkpoint_journal_bytes = config.store.checkpoint_journal_bytes.get();
         let turn = Arc::new(CheckpointTurn::default());
-        let mut shard_threads = Vec::with_capacity(shards.len());
-        for (shard, channels) in shards.into_iter().zip(workers) {
-            let name = format!("shard-{}", shard.id().0);
-            let (routes, turn) = (Arc::clone(&routes), Arc::clone(&turn));
+        let mut shard_threads = Vec::with_capacity(sets.len());
+        for (thread, (set, channels)) in sets.into_iter().zip(workers).enumerate() {
             let worker_config = WorkerConfig {
-                journal_bytes_replayed: replayed[usize::from(shard.id().0)],
-                ..worker_config
+                thread: thread as u16,
+                batch_check_ins_max: config.shards.batch_check_ins_max as usize,
+                checkpoint_journal_bytes: checkpoint_journal_bytes.div_ceil(replayed.len() as u64),
+                journal_bytes_replayed: replayed[thread],
             };
             let worker = Worker::new(
-                shard,
+                set,
                 worker_config,
                 channels,
-                routes,
-                turn,
+                Arc::clone(&routes),
+                Arc::clone(&turn),
                 Arc::clone(&metrics),
                 clock.clone(),
             );
+            let name = format!("shards-{thread}");
             shard_threads.push(spawn(name, move || worker.run())?);
         }
         let parts = Self {
@@ -130,7 +128,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Evaluates the devices of every shard whose policy set differs from `policy`, and waits until that is durable: no
+    /// Evaluates the devices of every thread with a shard whose policy set differs from `policy`, and waits until that is durable: no
     /// check-in may reach a shard that does not know its tenant.
     fn put_in_force(&self, policy: &Arc<PolicySet>) -> Result<(), ServerError> {
         for control in &self.controls {
@@ -141,7 +139,8 @@ impl Parts {
             let report = report
                 .blocking_recv()
                 .map_err(|_| ServerError::ShardEnded)?;
-            if report.revision == policy.revision() {
+            let mut shards = report.shards.iter();
+            if shards.all(|shard| shard.revision == policy.revision()) {
                 continue;
             }
             let (reply, done) = oneshot::channel();
@@ -157,19 +156,20 @@ impl Parts {
 }
 
 impl Channels {
-    fn new(config: &Config, shards: usize, tenants: usize) -> Self {
+    fn new(config: &Config, map: ThreadMap, tenants: usize) -> Self {
+        let threads = usize::from(map.threads());
         let in_flight = (config.shards.commits_in_flight as usize).max(1);
         let inbox_batches = config.shards.inbox_batches as usize;
-        let (commit_sender, commits) = bounded(in_flight * shards);
-        let mut workers = Vec::with_capacity(shards);
+        let (commit_sender, commits) = bounded(in_flight * threads);
+        let mut workers = Vec::with_capacity(threads);
         let (mut controls, mut returns, mut inboxes) = (Vec::new(), Vec::new(), Vec::new());
-        for shard in (0..shards as u16).map(ShardId) {
+        for thread in 0..map.threads() {
             let (sender, receiver) = inbox(inbox_batches, tenants);
             let (control, control_receiver) = bounded(CONTROLS_MAX);
             let (returning, returned) = bounded(in_flight);
             for _ in 0..in_flight {
                 returning
-                    .send(empty_commit(shard))
+                    .send(empty_commit(thread, map.shards_of(thread)))
                     .expect("the channel has capacity for all commits");
             }
             inboxes.push(sender);
@@ -183,10 +183,10 @@ impl Channels {
             });
         }
         let routes = Arc::new(RouteTable {
-            map: ShardMap::new(shards as u16),
             inboxes: inboxes.into_boxed_slice(),
+            map,
             // One for every queued shard batch, and some for those being filled or evaluated.
-            pool: BufferPool::new((inbox_batches + 16) * shards),
+            pool: BufferPool::new((inbox_batches + 16) * threads),
         });
         Self {
             workers,

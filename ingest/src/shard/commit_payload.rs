@@ -1,6 +1,8 @@
 //! The payload of a commit: the completions and replies that wait for its durability.
 //!
-//! Owner: the shard until the commit is sent, then the writer. Bounded by the shard batches of a batch.
+//! Owner: the shard thread until the commit is sent, then the writer. Bounded by the shard batches of a batch.
+
+use std::ops::Range;
 
 use muster_engine::{Outcome, ShardId};
 use muster_store::{Commit, CommitPart, kill_point};
@@ -23,8 +25,8 @@ pub type Reply = Box<dyn FnOnce(Fate) + Send>;
 /// The payload of a commit. Its buffers are reused with the commit.
 #[derive(Default)]
 pub struct CommitPayload {
-    /// The shard to which the writer returns the commit.
-    pub shard: ShardId,
+    /// The thread to which the writer returns the commit.
+    pub thread: u16,
     /// The completions of the batch's shard batches, with their outcomes.
     pub completions: Vec<(Completion, Outcome)>,
     /// Replies to the control channel.
@@ -33,16 +35,16 @@ pub struct CommitPayload {
     pub applied_at: Stamp,
 }
 
-/// One of the commits that a shard fills again and again.
-pub fn empty_commit(shard: ShardId) -> Commit<CommitPayload> {
-    let part = CommitPart {
-        shard,
+/// One of the commits that a thread fills again and again, with a part for each of its shards.
+pub fn empty_commit(thread: u16, shards: Range<u16>) -> Commit<CommitPayload> {
+    let part = |shard| CommitPart {
+        shard: ShardId(shard),
         ..CommitPart::default()
     };
     Commit {
-        parts: vec![part],
+        parts: shards.map(part).collect(),
         payload: CommitPayload {
-            shard,
+            thread,
             ..CommitPayload::default()
         },
     }

@@ -1,7 +1,7 @@
-//! The control channel of a shard: queries of operators and commands of the server.
+//! The control channel of a shard thread: queries of operators and commands of the server.
 //!
 //! Separate from the inbox, so that a flood of check-ins cannot starve it; bounded by the sender. A query sees
-//! committed state only: the shard answers it at a batch boundary and sends the reply once that batch is durable.
+//! committed state only: the thread answers it at a batch boundary and sends the reply once that batch is durable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use crossbeam::channel;
 use hdrhistogram::Histogram;
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, StaleDevice,
-    TenantIndex,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
+    StaleDevice, TenantIndex,
 };
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
@@ -48,9 +48,11 @@ pub struct Removal {
     pub at: u32,
 }
 
-/// The state and statistics of a shard.
+/// The state of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardReport {
+    /// The shard.
+    pub shard: ShardId,
     /// Devices, without the removed ones.
     pub devices: u32,
     /// Removed devices whose retention has not ended.
@@ -65,6 +67,13 @@ pub struct ShardReport {
     pub sequence: Sequence,
     /// Revision of the policy set in force, or of that which the pass in progress puts in force.
     pub revision: Revision,
+}
+
+/// The statistics of a shard thread, and the state of its shards.
+#[derive(Clone, Debug)]
+pub struct ThreadReport {
+    /// Its shards.
+    pub shards: Vec<ShardReport>,
     /// Devices that changed cell since the start.
     pub transitions: u64,
     /// Batches since the start.
@@ -77,7 +86,7 @@ pub struct ShardReport {
     pub audit_devices: u64,
     /// CPU time of the audit since the start.
     pub audit_took: Duration,
-    /// When the last audit round ended, or the shard started.
+    /// When the last audit round ended, or the thread started.
     pub audit_round_at: Stamp,
     /// Nanoseconds from reading a chunk to offering its shard batches to the inbox.
     pub decode_to_inbox: Histogram<u64>,
@@ -87,19 +96,19 @@ pub struct ShardReport {
     pub batch_check_ins: Histogram<u64>,
 }
 
-/// A shard that is paused at a committed state, for a recount.
+/// A thread that is paused at a committed state, for a recount.
 #[derive(Debug)]
 pub struct RecountPoint {
-    /// The counters at the last commit, which is durable.
+    /// The counters of its shards at the last commit, which is durable.
     pub cells: Vec<CellCount>,
-    /// The shard resumes when this is dropped.
+    /// The thread resumes when this is dropped.
     pub release: channel::Sender<()>,
 }
 
-/// A message to a shard. On a poisoned store a recount, a policy set and a reset are dropped without a reply.
+/// A message to a shard thread. On a poisoned store a recount, a policy set and a reset are dropped without a reply.
 #[derive(Debug)]
 pub enum Control {
-    /// The counters.
+    /// The counters of all shards of the thread; a cell that several of them have is in the reply several times.
     Cells(oneshot::Sender<Vec<CellCount>>),
     /// One device.
     Device {
@@ -139,8 +148,8 @@ pub enum Control {
         /// The reply, once that is durable: whether it was removed; `None` for an unknown device.
         reply: oneshot::Sender<Option<bool>>,
     },
-    /// The state and statistics of the shard.
-    Report(oneshot::Sender<Box<ShardReport>>),
+    /// The statistics of the thread, and the state of its shards.
+    Report(oneshot::Sender<Box<ThreadReport>>),
     /// Puts a policy set in force.
     Policy {
         /// The policy set.
@@ -150,9 +159,9 @@ pub enum Control {
     },
     /// Evaluates every device that is due at the current time.
     Tick(oneshot::Sender<()>),
-    /// Pauses the shard at a committed state until the point is dropped, at most ten seconds.
+    /// Pauses the thread at a committed state until the point is dropped, at most ten seconds.
     Recount(oneshot::Sender<RecountPoint>),
-    /// Takes the rest of the inbox, checkpoints everything, and ends the shard.
+    /// Takes the rest of the inbox, checkpoints everything, and ends the thread.
     Drain,
 }
 

@@ -1,8 +1,8 @@
-//! The thread of a shard: takes a batch, evaluates it, and sends the commit to the writer.
+//! A shard thread: takes a batch, applies it to the shards that it owns, and sends the commit to the writer.
 //!
 //! Loop: wait for an [`Event`], apply it without blocking, commit. The clock is read once per batch. Commits are reused
 //! from a fixed set (`shards.commits_in_flight`), so the next batch is evaluated while the last one syncs, and a slow
-//! disk blocks the shard instead of growing a queue. This thread never locks, never uses a socket, and allocates
+//! disk blocks the thread instead of growing a queue. This thread never locks, never uses a socket, and allocates
 //! nothing per check-in. A drain or a pause takes several commits and is kept as a state, so that a simulation can take
 //! the same steps one by one ([`Worker::step`]).
 
@@ -22,10 +22,9 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender};
 use crossbeam::select;
 use hdrhistogram::Histogram;
+use muster_engine::ShardSet;
 use muster_engine::journal::REPEATED_BYTES;
-use muster_engine::{Effects, Outcome, Shard};
-use muster_store::{CheckpointMark, Commit, CommitPart};
-use muster_wire::limits::CHECK_IN_BYTES;
+use muster_store::{CheckpointMark, Commit};
 
 use self::audit::AuditLog;
 pub use self::checkpoint::{PAGES_DRAINING, pages_beside};
@@ -49,17 +48,19 @@ const DUE_MAX: u32 = 16_384;
 /// The configuration of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerConfig {
-    /// Number of check-ins at which a batch ends.
+    /// Number of the thread.
+    pub thread: u16,
+    /// Check-ins at which a batch ends; inventories count by their bytes.
     pub batch_check_ins_max: usize,
-    /// Journal bytes of the shard since its last checkpoint at which the next one begins.
+    /// Journal bytes of the thread since its last checkpoint at which the next one begins.
     pub checkpoint_journal_bytes: u64,
-    /// Journal bytes that the shard's recovery has replayed and no checkpoint covers yet.
+    /// Journal bytes that the recovery of its shards has replayed and no checkpoint covers yet.
     pub journal_bytes_replayed: u64,
 }
 
 /// The state of the thread.
 pub struct Worker {
-    shard: Shard,
+    shards: ShardSet,
     config: WorkerConfig,
     inbox: InboxReceiver,
     control: Receiver<Control>,
@@ -69,7 +70,6 @@ pub struct Worker {
     turn: Arc<CheckpointTurn>,
     metrics: Arc<Metrics>,
     clock: Clock,
-    effects: Effects,
     /// The task in progress, which may take several commits.
     task: Task,
     /// Replies to send once the next commit is durable.
@@ -80,6 +80,8 @@ pub struct Worker {
     ticked_at: Stamp,
     policy_changes: PolicyChanges,
     audited: AuditLog,
+    /// While a checkpoint is running: the place of the shard whose pages are next.
+    checkpointing: Option<usize>,
     /// Journal bytes since the last checkpoint began.
     journal_bytes: u64,
     /// Check-ins in these bytes.
@@ -107,7 +109,7 @@ pub struct WorkerChannels {
     pub returned: Receiver<Commit<CommitPayload>>,
 }
 
-/// What woke the shard.
+/// What woke the thread.
 enum Event {
     ShardBatch(ShardBatch),
     Control(Control),
@@ -119,15 +121,15 @@ impl std::fmt::Debug for Worker {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Worker")
-            .field("shard", &self.shard.id())
+            .field("thread", &self.config.thread)
             .finish_non_exhaustive()
     }
 }
 
 impl Worker {
-    /// Creates the worker of a recovered shard.
+    /// Creates the worker of recovered shards.
     pub fn new(
-        shard: Shard,
+        shards: ShardSet,
         config: WorkerConfig,
         channels: WorkerChannels,
         routes: Arc<RouteTable>,
@@ -142,7 +144,7 @@ impl Worker {
             returned,
         } = channels;
         Self {
-            shard,
+            shards,
             config,
             inbox,
             control,
@@ -151,13 +153,13 @@ impl Worker {
             routes,
             turn,
             metrics,
-            effects: Effects::default(),
             task: Task::Serve,
             replies: Vec::new(),
             now: clock.now(),
             ticked_at: clock.stamp(),
             policy_changes: PolicyChanges::default(),
             audited: AuditLog::new(clock.stamp()),
+            checkpointing: None,
             journal_bytes: config.journal_bytes_replayed,
             // Upper bound: every check-in takes at least this many bytes.
             journal_check_ins: config.journal_bytes_replayed / REPEATED_BYTES as u64,
@@ -175,7 +177,7 @@ impl Worker {
     /// Runs until a drain is complete, or until the control channel is disconnected.
     pub fn run(mut self) {
         let _abort = AbortOnPanic;
-        let _span = tracing::info_span!("shard", id = self.shard.id().0).entered();
+        let _span = tracing::info_span!("shards", thread = self.config.thread).entered();
         loop {
             match std::mem::replace(&mut self.task, Task::Serve) {
                 Task::Serve => {
@@ -227,14 +229,12 @@ impl Worker {
         let mut commit = self.begin();
         self.pass_time(commit.payload.applied_at);
         self.policy_slice();
-        let mut check_ins = 0;
+        let (mut check_ins, mut weight) = (0, 0);
         let mut next = first;
         while let Some(batch) = next {
+            weight += batch.payload.weight();
             check_ins += self.evaluate(batch, commit.payload.applied_at, &mut commit.payload);
-            // Inventories are longer than check-ins, so bytes are bounded as well.
-            let bytes_max = self.config.batch_check_ins_max * CHECK_IN_BYTES;
-            let has_room = check_ins < self.config.batch_check_ins_max
-                && self.effects.journal_bytes() < bytes_max;
+            let has_room = weight < self.config.batch_check_ins_max;
             next = has_room.then(|| self.inbox.try_take()).flatten();
         }
         self.inbox.rearm();
@@ -260,10 +260,10 @@ impl Worker {
         let mut commit = self
             .returned
             .recv()
-            .expect("the writer outlives its shards");
+            .expect("the writer outlives the shard threads");
         self.now = self.clock.now().not_before(self.now);
         commit.payload.applied_at = self.clock.stamp();
-        self.shard.begin(self.now.time, &mut self.effects);
+        self.shards.begin(self.now.time);
         commit
     }
 
@@ -285,25 +285,25 @@ impl Worker {
             .saturating_record(routed_at.nanos_since(read_at));
         self.inbox_to_apply
             .saturating_record(applied_at.nanos_since(routed_at));
-        let (shard, effects) = (&mut self.shard, &mut self.effects);
-        let outcome: Outcome = match payload {
-            Payload::CheckIn(record) => {
-                shard.apply_check_ins(tenant, std::slice::from_ref(&record), effects)
-            }
+        let shards = &mut self.shards;
+        let outcome = match payload {
+            Payload::CheckIn(record) => shards.apply_check_in(tenant, &record),
             Payload::CheckIns(records) => {
-                let outcome = shard.apply_check_ins(tenant, &records, effects);
+                let outcome = shards.apply_check_ins(tenant, &records);
                 self.routes.pool.give(records);
                 outcome
             }
             Payload::Inventory(received) => {
-                shard.apply_inventory(tenant, &received.inventory, &received.archive, effects)
+                shards.apply_inventory(tenant, &received.inventory, &received.archive)
             }
         };
-        for rejection in self.effects.rejections.drain(..) {
-            if let Some(reason) = rejection.reason() {
-                self.metrics.rejected[reason.index()].add(1);
-            }
-            completion.note_rejection(rejection);
+        if outcome.rejected + outcome.stale > 0 {
+            shards.drain_rejections(|rejection| {
+                if let Some(reason) = rejection.reason() {
+                    self.metrics.rejected[reason.index()].add(1);
+                }
+                completion.note_rejection(rejection);
+            });
         }
         commit.completions.push((completion, outcome));
         outcome.total() as usize
@@ -311,53 +311,53 @@ impl Worker {
 
     /// Whether the next batch has devices to evaluate, whatever arrives.
     fn is_behind(&self) -> bool {
-        self.changes_policy() || self.shard.context().time.tick.is_some()
+        self.changes_policy() || self.shards.tick_is_running()
     }
 
     /// Evaluates the devices that are due, before the events of the batch.
     fn pass_time(&mut self, now: Stamp) {
         self.ticked_at = now;
-        self.shard.tick(DUE_MAX, &mut self.effects);
+        self.shards.tick(DUE_MAX);
     }
 
     /// Audits the next slots, if an audit slice is due.
     fn audit(&mut self, now: Stamp) {
-        let (map, metrics) = (self.routes.map, &self.metrics);
+        let (threads, metrics) = (self.routes.map.threads(), &self.metrics);
         self.audited
-            .step(now, &mut self.shard, map, &self.clock, metrics);
+            .step(now, &mut self.shards, threads, &self.clock, metrics);
     }
 
     /// Closes the batch and sends it to the writer, with a slice of the checkpoint in progress.
-    fn commit(&mut self, mut commit: Commit<CommitPayload>, check_ins: usize) {
-        let sequence = self.shard.seal(&mut self.effects);
-        self.journal_bytes += self.effects.journal_bytes() as u64;
+    fn commit(&mut self, commit: Commit<CommitPayload>, check_ins: usize) {
+        let journal_bytes = self.shards.seal();
+        self.journal_bytes += journal_bytes as u64;
         self.journal_check_ins += check_ins as u64;
-        let checkpoint = self.checkpoint_slice(check_ins);
-        let part = &mut commit.parts[0];
-        part.sequence = sequence;
-        part.checkpoint = checkpoint;
-        self.add_context(part);
-        self.hand_over(commit);
+        let mark = self.checkpoint_slice(journal_bytes, check_ins);
+        self.hand_over(commit, mark);
     }
 
-    /// Adds what a checkpoint that begins needs besides pages.
-    fn add_context(&self, part: &mut CommitPart) {
-        if part.checkpoint == Some(CheckpointMark::Begin) {
-            part.context = self.shard.context().encode();
+    /// Moves the effects of the sealed batch into the commit, marks it for all shards, and sends it.
+    fn hand_over(&mut self, mut commit: Commit<CommitPayload>, mark: Option<CheckpointMark>) {
+        for (place, shard, effects) in self.shards.touched() {
+            let part = &mut commit.parts[place];
+            part.sequence = shard.sequence();
+            effects.swap_journal(&mut part.journal);
+            part.pages.append(&mut effects.pages);
+            part.inventories.append(&mut effects.inventories);
+            self.transitions += effects.transitions;
         }
-    }
-
-    /// Moves the effects of the sealed batch into the commit and sends it.
-    fn hand_over(&mut self, mut commit: Commit<CommitPayload>) {
-        let part = &mut commit.parts[0];
-        self.effects.swap_journal(&mut part.journal);
-        part.pages.append(&mut self.effects.pages);
-        part.inventories.append(&mut self.effects.inventories);
+        if mark.is_some() {
+            for (part, shard) in commit.parts.iter_mut().zip(self.shards.shards()) {
+                part.checkpoint = mark;
+                if mark == Some(CheckpointMark::Begin) {
+                    part.context = shard.context().encode();
+                }
+            }
+        }
         commit.payload.replies.append(&mut self.replies);
         self.batches += 1;
-        self.transitions += self.effects.transitions;
         self.commits
             .send(commit)
-            .expect("the writer outlives its shards");
+            .expect("the writer outlives the shard threads");
     }
 }

@@ -1,7 +1,7 @@
-//! The writer thread: group commit of all shards' queued commits, with one write and one sync per group.
+//! The writer thread: group commit of all threads' queued commits, with one write and one sync per group.
 //!
 //! It adds no delay at low load: a lone commit is written at once, and while it syncs the next group queues up.
-//! Bounded by the shards' commits (`shards.commits_in_flight` each). [`run`] is the thread; a simulation drives
+//! Bounded by the commits of the shard threads (`shards.commits_in_flight` each). [`run`] is the thread; a simulation drives
 //! [`Groups`] step by step. A failed write poisons the store: nothing is retried here.
 
 use std::sync::{Arc, Mutex};
@@ -43,9 +43,9 @@ impl Default for WriterReport {
 pub struct WriterThread {
     /// The store's writer.
     pub writer: Writer,
-    /// Commits of all shards; disconnected once every shard has ended.
+    /// Commits of all shard threads; disconnected once every one has ended.
     pub commits: Receiver<Commit<CommitPayload>>,
-    /// Returns finished commits to their shard; indexed by shard.
+    /// Returns finished commits to their thread; indexed by thread.
     pub returns: Vec<Sender<Commit<CommitPayload>>>,
     /// The published statistics.
     pub report: Arc<Mutex<WriterReport>>,
@@ -58,7 +58,7 @@ pub struct WriterThread {
 /// Interval between two publications of the statistics.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// Runs until every shard has ended.
+/// Runs until every shard thread has ended.
 pub fn run(thread: WriterThread) {
     let _abort = AbortOnPanic;
     let mut groups = Groups::new(thread);
@@ -155,7 +155,7 @@ impl Groups {
     }
 }
 
-/// Receives finished commits from the store: completes their payload and returns their buffers to the shard.
+/// Receives finished commits from the store: completes their payload and returns their buffers to the thread.
 struct Finish<'a> {
     returns: &'a [Sender<Commit<CommitPayload>>],
     latencies: &'a mut Histogram<u64>,
@@ -166,9 +166,9 @@ struct Finish<'a> {
 impl Finish<'_> {
     fn give_back(&self, mut commit: Commit<CommitPayload>) {
         commit.clear();
-        // Fails if the shard has ended: the buffers are freed.
-        if let Some(shard) = self.returns.get(usize::from(commit.payload.shard)) {
-            let _ = shard.try_send(commit);
+        // Fails if the thread has ended: the buffers are freed.
+        if let Some(thread) = self.returns.get(usize::from(commit.payload.thread)) {
+            let _ = thread.try_send(commit);
         }
     }
 }

@@ -64,6 +64,10 @@ impl Steady {
             drop(held);
             steady.pipeline.finish();
         }
+        // The first audit of a shard allocates its table of cells.
+        while !steady.pipeline.is_audited() {
+            steady.run(steady.fleet.round_len());
+        }
         steady
     }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{
-    PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantPolicy, Threshold,
+    PolicySet, Revision, Shard, ShardLimits, ShardMap, ShardSet, SlotIndex, TenantPolicy,
+    Threshold, Timestamp,
 };
 use muster_ingest::clock::Clock;
 use muster_ingest::config::Config;
@@ -19,10 +20,10 @@ use muster_ingest::metrics::Metrics;
 use muster_ingest::net::{PendingSession, Principal, SessionCore, Take};
 use muster_ingest::phase::PhaseSwitch;
 use muster_ingest::recovery::{self, RecoverOptions};
-use muster_ingest::route::{BufferPool, RouteTable, inbox};
+use muster_ingest::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use muster_ingest::shard::writer::{self, WriterThread};
 use muster_ingest::shard::{
-    CommitPayload, Control, RecountPoint, ShardReport, Worker, WorkerChannels, WorkerConfig,
+    CommitPayload, Control, RecountPoint, ThreadReport, Worker, WorkerChannels, WorkerConfig,
     empty_commit,
 };
 use muster_store::{Commit, Store, StoreConfig, Writer};
@@ -34,8 +35,11 @@ use tokio::sync::oneshot;
 use crate::context::context;
 use crate::counting::Meter;
 
-const SHARDS: u16 = 2;
+const SHARDS: u16 = 6;
+const THREADS: u16 = 2;
 const COMMITS_IN_FLIGHT: usize = 4;
+
+const DEVICES_MAX: u32 = 1 << 20;
 
 /// A batch ends at this many check-ins, and may exceed it by one shard batch.
 const BATCH_CHECK_INS_MAX: usize = 4096;
@@ -73,17 +77,21 @@ impl Pipeline {
     pub(crate) fn start(window_frames: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (shards, writer) = recovered(directory.path());
-        let (commit_sender, commits) = bounded(COMMITS_IN_FLIGHT * shards.len());
+        let map = ThreadMap::new(ShardMap::new(SHARDS), THREADS);
+        let threads_len = usize::from(THREADS);
+        let (commit_sender, commits) = bounded(COMMITS_IN_FLIGHT * threads_len);
         // A chunk may bring the end of the last frame that the window has room for and the beginning of one more.
         let batches_max = usize::from(window_frames) + 1;
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            shards.iter().map(|_| inbox(batches_max, 1)).unzip();
+            (0..THREADS).map(|_| inbox(batches_max, 1)).unzip();
         let routes = Arc::new(RouteTable {
-            map: ShardMap::new(SHARDS),
+            map: map.clone(),
             inboxes: inboxes.into_boxed_slice(),
-            pool: grown_pool(batches_max * shards.len()),
+            pool: grown_pool(batches_max * threads_len),
         });
-        let (returns, returned): (Vec<_>, Vec<_>) = (0..SHARDS).map(grown_commits).unzip();
+        let (returns, returned): (Vec<_>, Vec<_>) = (0..THREADS)
+            .map(|thread| grown_commits(thread, &map))
+            .unzip();
         let thread = WriterThread {
             writer,
             commits,
@@ -94,14 +102,17 @@ impl Pipeline {
         };
         let mut threads = vec![thread::spawn(move || writer::run(thread))];
         let meter = Meter::new();
-        let config = WorkerConfig {
+        let config = |thread| WorkerConfig {
+            thread,
             batch_check_ins_max: BATCH_CHECK_INS_MAX,
             checkpoint_journal_bytes: NEVER,
             journal_bytes_replayed: 0,
         };
         let (metrics, turn) = (Arc::new(Metrics::default()), Arc::default());
         let mut controls = Vec::new();
-        for ((shard, inbox), returned) in shards.into_iter().zip(receivers).zip(returned) {
+        let sets = (0..).zip(map.distribute(shards, DEVICES_MAX));
+        for (((thread, mut set), inbox), returned) in sets.zip(receivers).zip(returned) {
+            grow(&mut set);
             let (control, control_receiver) = bounded(8);
             controls.push(control);
             wait_once(inbox.wake());
@@ -115,8 +126,8 @@ impl Pipeline {
             let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
             let turn = Arc::clone(&turn);
             let worker = Worker::new(
-                shard,
-                config,
+                set,
+                config(thread),
                 channels,
                 routes,
                 turn,
@@ -178,15 +189,21 @@ impl Pipeline {
         }
     }
 
-    /// Pauses every shard until the result is dropped, so that the inboxes fill.
+    /// Pauses every shard thread until the result is dropped, so that the inboxes fill.
     pub(crate) fn hold(&self) -> Vec<RecountPoint> {
         self.ask(Control::Recount)
     }
 
-    /// The reports of all shards.
-    pub(crate) fn report(&self) -> Vec<ShardReport> {
+    /// The reports of all threads.
+    pub(crate) fn report(&self) -> Vec<ThreadReport> {
         let reports = self.ask(Control::Report);
         reports.into_iter().map(|report| *report).collect()
+    }
+
+    /// Whether every shard has been audited.
+    pub(crate) fn is_audited(&self) -> bool {
+        let mut reports = self.report().into_iter();
+        reports.all(|report| report.audit_rounds > 0)
     }
 
     fn ask<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Control) -> Vec<T> {
@@ -198,7 +215,7 @@ impl Pipeline {
         self.controls.iter().map(ask).collect()
     }
 
-    /// Drains the shards and joins all threads.
+    /// Drains the shard threads and joins all threads.
     pub(crate) fn stop(self) {
         for control in &self.controls {
             control.send(Control::Drain).unwrap();
@@ -234,7 +251,7 @@ fn session(routes: Arc<RouteTable>, metrics: Arc<Metrics>, window_frames: u16) -
 fn recovered(directory: &Path) -> (Vec<Shard>, Writer) {
     let store = Store::open(&StoreConfig::new(directory).with_shards(SHARDS)).unwrap();
     let limits = ShardLimits {
-        devices_max: 1 << 20,
+        devices_max: DEVICES_MAX,
     };
     let options = RecoverOptions {
         limits,
@@ -252,16 +269,33 @@ fn wait_once<T>(receiver: &Receiver<T>) {
 
 /// A pool whose buffers all have the size of a full frame, as in a server that has run for a while.
 fn grown_pool(buffers: usize) -> BufferPool {
-    let pool = BufferPool::new(buffers + usize::from(SHARDS));
-    for _ in 0..buffers + usize::from(SHARDS) {
+    let pool = BufferPool::new(buffers + usize::from(THREADS));
+    for _ in 0..buffers + usize::from(THREADS) {
         pool.give(Vec::with_capacity(CHECK_INS_PER_FRAME_MAX));
     }
     pool
 }
 
-/// The commits of a shard, with buffers of the size of the largest batch.
+/// Journal bytes of the largest batch.
+const fn journal_bytes_max() -> usize {
+    (BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX + 1) * (CHECK_IN_BYTES + size_of::<SlotIndex>())
+}
+
+/// Gives a set of shards buffers of the size of the largest batch.
+fn grow(set: &mut ShardSet) {
+    set.begin(Timestamp::default());
+    // Every shard has a part in it.
+    set.apply_policy(&medium());
+    set.seal();
+    for (_, _, effects) in set.touched() {
+        effects.swap_journal(&mut Vec::with_capacity(journal_bytes_max()));
+    }
+}
+
+/// The commits of a thread, with buffers of the size of the largest batch.
 fn grown_commits(
-    shard: u16,
+    thread: u16,
+    map: &ThreadMap,
 ) -> (
     Sender<Commit<CommitPayload>>,
     Receiver<Commit<CommitPayload>>,
@@ -270,9 +304,10 @@ fn grown_commits(
     wait_once(&receiver);
     let check_ins_max = BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX;
     for _ in 0..COMMITS_IN_FLIGHT {
-        let mut commit = empty_commit(ShardId(shard));
-        let journal_bytes = (check_ins_max + 1) * CHECK_IN_BYTES;
-        commit.parts[0].journal.reserve_exact(journal_bytes);
+        let mut commit = empty_commit(thread, map.shards_of(thread));
+        for part in &mut commit.parts {
+            part.journal.reserve_exact(journal_bytes_max());
+        }
         let completions = &mut commit.payload.completions;
         completions.reserve_exact(check_ins_max);
         sender.send(commit).unwrap();

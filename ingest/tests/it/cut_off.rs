@@ -12,7 +12,7 @@ use muster_engine::ShardMap;
 use muster_ingest::config::Config;
 use muster_ingest::net::{self, Listener};
 use muster_ingest::pki::tls;
-use muster_ingest::route::{BufferPool, RouteTable, inbox};
+use muster_ingest::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use muster_wire::CloseCode;
 
 use crate::harness::*;
@@ -25,7 +25,7 @@ fn the_records_of_a_session_that_is_cut_off_with_its_runtime_are_counted() {
         .listen;
     let (inbox, _receiver) = inbox(16, 1);
     let routes = RouteTable {
-        map: ShardMap::new(1),
+        map: ThreadMap::new(ShardMap::new(1), 1),
         inboxes: [inbox].into(),
         pool: BufferPool::new(1),
     };

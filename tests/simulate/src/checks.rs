@@ -8,8 +8,7 @@ mod memory;
 use std::collections::BTreeSet;
 
 use muster_engine::{Shard, ShardMap};
-use muster_ingest::recount::{count_shard, counters};
-use muster_store::StoreView;
+use muster_ingest::recount::{Cells, counters, read_shards};
 use muster_wire::Inventory;
 
 use crate::acknowledged_state::AcknowledgedState;
@@ -36,9 +35,11 @@ pub struct Expected<'a> {
 pub fn recovered(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
     acknowledged_is_durable(server, expected)?;
     let view = server.store.snapshot();
-    for worker in &server.workers {
-        counters_match_the_recount(&view, worker.shard())?;
-        index_finds_each_device_once(worker.shard(), server.context.routes.map)?;
+    let recount = |error| Violation::new("recount", format!("shards cannot be read: {error}"));
+    let recounted = read_shards(&view, 0..view.shards()).map_err(recount)?;
+    for (shard, (_, model)) in server.shards().zip(recounted) {
+        counters_match_the_recount(&model.cells(), shard)?;
+        index_finds_each_device_once(shard, server.context.routes.map.shards())?;
     }
     devices_match_the_history(server, expected)?;
     inventories_match_the_records(server, expected)
@@ -58,10 +59,10 @@ pub fn at_rest(server: &Server, expected: &Expected<'_>) -> Result<(), Violation
 }
 
 fn acknowledged_is_durable(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
-    let map = server.context.routes.map;
+    let map = &server.context.routes.map;
     for device in expected.acknowledged_state.devices() {
         let id = expected.fleet.id(device.number);
-        let shard = server.workers[usize::from(map.shard_of(&id).0)].shard();
+        let shard = server.workers[map.thread_of(&id)].shards().shard_of(&id);
         let found = shard.device(device.tenant, &id);
         expected
             .acknowledged_state
@@ -70,16 +71,10 @@ fn acknowledged_is_durable(server: &Server, expected: &Expected<'_>) -> Result<(
     Ok(())
 }
 
-fn counters_match_the_recount(view: &StoreView<'_>, shard: &Shard) -> Result<(), Violation> {
+fn counters_match_the_recount(counted: &Cells, shard: &Shard) -> Result<(), Violation> {
     let id = shard.id();
-    let counted = count_shard(view, id).map_err(|error| {
-        Violation::new(
-            "recount",
-            format!("shard {id} cannot be recounted: {error}"),
-        )
-    })?;
     let counters = counters(shard);
-    if counted != counters {
+    if *counted != counters {
         let detail = format!("shard {id} counts {counters:?}, the recount gives {counted:?}");
         return Err(Violation::new("counters match the recount", detail));
     }
@@ -111,9 +106,8 @@ fn index_finds_each_device_once(shard: &Shard, map: ShardMap) -> Result<(), Viol
 
 fn devices_match_the_history(server: &Server, expected: &Expected<'_>) -> Result<(), Violation> {
     let devices: u64 = server
-        .workers
-        .iter()
-        .map(|worker| u64::from(worker.shard().devices()))
+        .shards()
+        .map(|shard| u64::from(shard.devices()))
         .sum();
     let created = expected.oracle.devices() as u64;
     if devices == created {
@@ -128,11 +122,7 @@ fn inventories_match_the_records(
     server: &Server,
     expected: &Expected<'_>,
 ) -> Result<(), Violation> {
-    for (record, cold) in server
-        .workers
-        .iter()
-        .flat_map(|worker| worker.shard().iter())
-    {
+    for (record, cold) in server.shards().flat_map(Shard::iter) {
         if cold.inventory_revision == 0 {
             continue;
         }

@@ -1,22 +1,22 @@
-//! A running server without threads: shards, writer, routes and context, assembled as the server does it.
+//! A running server without threads: workers, writer, routes and context, assembled as the server does it.
 //!
 //! A crash loses all of it; only the disk survives. Each method is one step of one thread, and it polls where a thread
 //! of the server would block. Start and stop follow the order of `ingest/src/server.rs` and `server/shutdown.rs`: the
-//! policy set is durable and applied before clients connect, and sessions end before shards.
+//! policy set is durable and applied before clients connect, and sessions end before workers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_control::ControlPlane;
-use muster_engine::{PolicySet, Shard, ShardId, ShardMap, TenantIndex};
+use muster_engine::{PolicySet, Shard, ShardMap, ShardSet, TenantIndex};
 use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
 use muster_ingest::net::ListenerContext;
 use muster_ingest::phase::{Phase, PhaseSwitch};
 use muster_ingest::recovery::{self, RecoverOptions};
-use muster_ingest::route::{BufferPool, RouteTable, inbox};
+use muster_ingest::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use muster_ingest::shard::writer::{Groups, WriterThread};
 use muster_ingest::shard::{
     CheckpointTurn, CommitPayload, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig,
@@ -38,6 +38,8 @@ const CONTROLS_MAX: usize = 64;
 pub struct StartOptions<'a> {
     /// The settings of the run.
     pub settings: &'a Settings,
+    /// Number of threads that a server would run the shards on; at most one for each shard.
+    pub threads: u16,
     /// The `listen` section.
     pub listen: &'a ListenConfig,
     /// Tenant names by index.
@@ -55,8 +57,8 @@ pub enum StopPhase {
     Running,
     /// Sessions drain.
     DrainingSessions,
-    /// Shards drain.
-    DrainingShards,
+    /// Workers drain.
+    DrainingWorkers,
 }
 
 /// A running server.
@@ -65,7 +67,7 @@ pub struct Server {
     pub store: Store,
     /// The context that sessions share.
     pub context: Arc<ListenerContext>,
-    /// Workers by shard.
+    /// Workers by thread.
     pub workers: Vec<Worker>,
     /// The writer.
     pub groups: Groups,
@@ -77,10 +79,10 @@ pub struct Server {
     pub stop: StopPhase,
     has_ended: Vec<bool>,
     controls: Vec<Sender<Control>>,
-    /// By shard: controls for which its control channel has no room yet.
+    /// By thread: controls for which its control channel has no room yet.
     pending_controls: Vec<VecDeque<Control>>,
-    /// Commits from the shards, which [`Self::forward_commits`] moves to the writer.
-    from_shards: Receiver<Commit<CommitPayload>>,
+    /// Commits from the workers, which [`Self::forward_commits`] moves to the writer.
+    from_workers: Receiver<Commit<CommitPayload>>,
     to_writer: Sender<Commit<CommitPayload>>,
 }
 
@@ -130,39 +132,35 @@ impl Server {
         start: &StartOptions<'_>,
     ) -> Self {
         let settings = start.settings;
-        let (controls, channels) = Channels::new(settings);
+        let map = ThreadMap::new(ShardMap::new(settings.shards), start.threads);
+        let (controls, channels) = Channels::new(settings, map);
         let Channels {
             workers: worker_channels,
             routes,
-            from_shards,
+            from_workers,
             to_writer,
             writer_commits,
             returns,
         } = channels;
         let (metrics, phase) = (Arc::new(Metrics::default()), PhaseSwitch::default());
         let turn = Arc::new(CheckpointTurn::default());
-        let new_worker = |(shard, channels): (Shard, WorkerChannels)| {
+        let sets = routes.map.distribute(shards, settings.limits.devices_max);
+        let new_worker = |(thread, (set, channels)): (u16, (ShardSet, WorkerChannels))| {
+            let replayed = set.shards().iter().map(Shard::id);
+            let replayed = replayed.map(|shard| writer.journal_bytes_live_of(shard));
             let config = WorkerConfig {
+                thread,
                 batch_check_ins_max: settings.batch_check_ins_max,
                 checkpoint_journal_bytes: settings.checkpoint_journal_bytes,
-                journal_bytes_replayed: writer.journal_bytes_live_of(shard.id()),
+                journal_bytes_replayed: replayed.sum(),
             };
             let (routes, metrics) = (Arc::clone(&routes), Arc::clone(&metrics));
-            Worker::new(
-                shard,
-                config,
-                channels,
-                routes,
-                Arc::clone(&turn),
-                metrics,
-                start.clock.clone(),
-            )
+            let turn = Arc::clone(&turn);
+            let clock = start.clock.clone();
+            Worker::new(set, config, channels, routes, turn, metrics, clock)
         };
-        let workers: Vec<_> = shards
-            .into_iter()
-            .zip(worker_channels)
-            .map(new_worker)
-            .collect();
+        let workers = sets.into_iter().zip(worker_channels);
+        let workers: Vec<_> = (0..).zip(workers).map(new_worker).collect();
         let groups = Groups::new(WriterThread {
             writer,
             commits: writer_commits,
@@ -193,20 +191,31 @@ impl Server {
             policy,
             stop: StopPhase::Running,
             controls,
-            from_shards,
+            from_workers,
             to_writer,
         };
         server.apply_latest_policy();
         server
     }
 
-    /// Sends the latest policy set to shards that have applied another one.
+    /// Sends the latest policy set to workers with a shard that has applied another one.
     fn apply_latest_policy(&mut self) {
-        for shard in 0..self.workers.len() {
-            if self.workers[shard].shard().revision() != self.policy.revision() {
-                self.send_control(shard, Control::policy(&self.policy));
+        for worker in 0..self.workers.len() {
+            if !self.has_latest_policy(&self.workers[worker]) {
+                self.send_control(worker, Control::policy(&self.policy));
             }
         }
+    }
+
+    fn has_latest_policy(&self, worker: &Worker) -> bool {
+        let mut shards = worker.shards().shards().iter();
+        shards.all(|shard| shard.revision() == self.policy.revision())
+    }
+
+    /// All shards, in the order of their ids.
+    pub fn shards(&self) -> impl Iterator<Item = &Shard> {
+        let workers = self.workers.iter();
+        workers.flat_map(|worker| worker.shards().shards())
     }
 
     /// The current phase.
@@ -221,18 +230,18 @@ impl Server {
             && self
                 .workers
                 .iter()
-                .all(|worker| worker.shard().revision() == self.policy.revision());
+                .all(|worker| self.has_latest_policy(worker));
         if is_ready {
             self.context.phase.advance(Phase::Serving);
         }
     }
 
-    /// Sends a control to a shard as soon as its control channel has room.
-    pub fn send_control(&mut self, shard: usize, control: Control) {
-        self.pending_controls[shard].push_back(control);
+    /// Sends a control to a worker as soon as its control channel has room.
+    pub fn send_control(&mut self, worker: usize, control: Control) {
+        self.pending_controls[worker].push_back(control);
     }
 
-    /// Makes a command durable, then sends the resulting policy set to every shard. A failed write changes nothing.
+    /// Makes a command durable, then sends the resulting policy set to every worker. A failed write changes nothing.
     pub fn carry_out(&mut self, decided: Decided, injected_fault: Option<InjectedFault>) {
         let Decided {
             entry,
@@ -252,26 +261,26 @@ impl Server {
         }
         self.plane = plane;
         let Some(policy) = policy else { return };
-        for shard in 0..self.workers.len() {
-            self.send_control(shard, Control::policy(&policy));
+        for worker in 0..self.workers.len() {
+            self.send_control(worker, Control::policy(&policy));
         }
         self.policy = policy;
     }
 
-    /// One step of a shard.
-    pub fn step_shard(&mut self, shard: usize, first: Input) -> Stepped {
-        while let Some(control) = self.pending_controls[shard].pop_front() {
-            if let Err(error) = self.controls[shard].try_send(control) {
-                self.pending_controls[shard].push_front(error.into_inner());
+    /// One step of a worker.
+    pub fn step_worker(&mut self, worker: usize, first: Input) -> Stepped {
+        while let Some(control) = self.pending_controls[worker].pop_front() {
+            if let Err(error) = self.controls[worker].try_send(control) {
+                self.pending_controls[worker].push_front(error.into_inner());
                 break;
             }
         }
-        let stepped = self.workers[shard].step(first);
-        self.has_ended[shard] |= stepped == Stepped::Ended;
+        let stepped = self.workers[worker].step(first);
+        self.has_ended[worker] |= stepped == Stepped::Ended;
         stepped
     }
 
-    /// Moves commits from the shards to the writer. Returns whether there were any.
+    /// Moves commits from the workers to the writer. Returns whether there were any.
     pub fn forward_commits(
         &mut self,
         injected_fault: Option<InjectedFault>,
@@ -279,7 +288,7 @@ impl Server {
     ) -> bool {
         let mut moved = false;
         while !self.to_writer.is_full()
-            && let Ok(mut commit) = self.from_shards.try_recv()
+            && let Ok(mut commit) = self.from_workers.try_recv()
         {
             if let Some(fault) = injected_fault {
                 fault.apply_to_commit(&mut commit, self.context.clock.stamp(), random);
@@ -297,20 +306,20 @@ impl Server {
         self.groups.step()
     }
 
-    /// Whether neither a shard nor the writer has work, timers aside.
+    /// Whether neither a worker nor the writer has work, timers aside.
     pub fn is_idle(&self) -> bool {
         let routes = &self.context.routes;
-        self.from_shards.is_empty()
+        self.from_workers.is_empty()
             && !self.groups.has_work()
             && self.pending_controls.iter().all(VecDeque::is_empty)
             && self.controls.iter().all(Sender::is_empty)
             && routes.inboxes.iter().all(|inbox| inbox.depth() == 0)
     }
 
-    /// Whether every shard has ended and the writer has written everything.
+    /// Whether every worker has ended and the writer has written everything.
     pub fn has_stopped(&self) -> bool {
         self.has_ended.iter().all(|has_ended| *has_ended)
-            && self.from_shards.is_empty()
+            && self.from_workers.is_empty()
             && !self.groups.has_work()
     }
 }
@@ -319,24 +328,24 @@ impl Server {
 struct Channels {
     workers: Vec<WorkerChannels>,
     routes: Arc<RouteTable>,
-    from_shards: Receiver<Commit<CommitPayload>>,
+    from_workers: Receiver<Commit<CommitPayload>>,
     to_writer: Sender<Commit<CommitPayload>>,
     writer_commits: Receiver<Commit<CommitPayload>>,
     returns: Vec<Sender<Commit<CommitPayload>>>,
 }
 
 impl Channels {
-    fn new(settings: &Settings) -> (Vec<Sender<Control>>, Self) {
-        let shards = usize::from(settings.shards);
-        let commits_max = settings.commits_in_flight * shards;
-        let (commits, from_shards) = bounded(commits_max);
+    fn new(settings: &Settings, map: ThreadMap) -> (Vec<Sender<Control>>, Self) {
+        let threads = usize::from(map.threads());
+        let commits_max = settings.commits_in_flight * threads;
+        let (commits, from_workers) = bounded(commits_max);
         let (to_writer, writer_commits) = bounded(commits_max);
         let (mut workers, mut inboxes) = (Vec::new(), Vec::new());
         let (mut controls, mut returns) = (Vec::new(), Vec::new());
-        for shard in 0..settings.shards {
+        for thread in 0..map.threads() {
             let (sender, receiver) = inbox(settings.inbox_batches, usize::from(settings.tenants));
             let (control_sender, control) = bounded(CONTROLS_MAX);
-            let (return_sender, returned) = commit_pool(ShardId(shard), settings.commits_in_flight);
+            let (return_sender, returned) = commit_pool(thread, &map, settings.commits_in_flight);
             inboxes.push(sender);
             controls.push(control_sender);
             returns.push(return_sender);
@@ -348,14 +357,14 @@ impl Channels {
             });
         }
         let routes = Arc::new(RouteTable {
-            map: ShardMap::new(settings.shards),
+            map,
             inboxes: inboxes.into_boxed_slice(),
-            pool: BufferPool::new((settings.inbox_batches + 16) * shards),
+            pool: BufferPool::new((settings.inbox_batches + 16) * threads),
         });
         let channels = Self {
             workers,
             routes,
-            from_shards,
+            from_workers,
             to_writer,
             writer_commits,
             returns,
@@ -364,9 +373,10 @@ impl Channels {
     }
 }
 
-/// The channel through which the writer returns commits to a shard, filled with empty ones.
+/// The channel through which the writer returns commits to a worker, filled with empty ones.
 fn commit_pool(
-    shard: ShardId,
+    thread: u16,
+    map: &ThreadMap,
     count: usize,
 ) -> (
     Sender<Commit<CommitPayload>>,
@@ -375,7 +385,7 @@ fn commit_pool(
     let (return_sender, returned) = bounded(count);
     for _ in 0..count {
         return_sender
-            .send(empty_commit(shard))
+            .send(empty_commit(thread, map.shards_of(thread)))
             .expect("the channel has room for all commits");
     }
     (return_sender, returned)

@@ -9,7 +9,7 @@ use muster_testkit::random::Random;
 /// The settings of one run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Number of shards.
+    /// Number of shards; a server has 48.
     pub shards: u16,
     /// Number of tenants.
     pub tenants: u16,
@@ -25,13 +25,13 @@ pub struct Settings {
     pub batch_check_ins_max: usize,
     /// `shards.commits_in_flight`.
     pub commits_in_flight: usize,
-    /// `store.checkpoint_journal_bytes` of each shard.
+    /// `store.checkpoint_journal_bytes` of each thread.
     pub checkpoint_journal_bytes: u64,
     /// `store.group_bytes_max`.
     pub group_bytes_max: usize,
     /// `listen.window_frames_device` and `_gateway`.
     pub window_frames: u16,
-    /// The limits of each shard.
+    /// `shards.devices_max`.
     pub limits: ShardLimits,
     /// Rates of events.
     pub rates: EventRates,
@@ -64,7 +64,7 @@ impl Settings {
             _ => u32::MAX,
         };
         Self {
-            shards: random.choose(&[1, 1, 2, 3, 4]),
+            shards: random.choose(&[1, 2, 3, 4, 48]),
             tenants: random.choose(&[1, 2, 3]),
             devices_per_tenant: random.choose(&[2, 5, 20, 60, 300]),
             clients: 1 + random.below(5) as usize,

@@ -13,7 +13,7 @@ mod operator;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_engine::{TenantIndex, Timestamp};
+use muster_engine::{Shard, TenantIndex, Timestamp};
 use muster_ingest::clock::{Clock, SimulatedTime};
 use muster_ingest::config::{Config, ListenConfig};
 use muster_ingest::phase::Phase;
@@ -35,8 +35,11 @@ use crate::settings::Settings;
 use crate::trace::{Event, Trace};
 use crate::violation::Violation;
 
-/// Shards and writer that are not idle after this many steps hang.
+/// Workers and writer that are not idle after this many steps hang.
 const IDLE_STEPS_MAX: usize = 100_000;
+
+/// Each start has at most this many threads.
+const THREADS_MAX: u16 = 5;
 
 /// The wall clock at the start of every run: a day in 2026.
 const START_TIME: Timestamp = Timestamp::from_seconds(1_790_000_000);
@@ -183,8 +186,10 @@ impl World {
 
     /// Starts a server on the disk. It may be killed before it has recovered.
     fn start_server(&mut self) -> Result<(), Violation> {
+        let threads_max = u64::from(self.settings.shards.min(THREADS_MAX));
         let options = StartOptions {
             settings: &self.settings,
+            threads: 1 + self.random.below(threads_max) as u16,
             listen: &self.listen,
             tenants: &self.tenants,
             clock: &self.clock,
@@ -205,7 +210,7 @@ impl World {
         self.oracle.add_policy(&server.policy);
         self.oracle.catch_up(&self.disk)?;
         checks::recovered(&server, &self.expected())?;
-        let devices = server.workers.iter().map(|worker| worker.shard().devices());
+        let devices = server.shards().map(Shard::devices);
         self.trace
             .record("recovered", 0, &[("devices", devices.map(u64::from).sum())]);
         self.server = Some(server);
@@ -248,7 +253,7 @@ impl World {
         self.disk.crash(&mut self.random);
     }
 
-    /// Runs shards and writer until they are idle or the store is poisoned.
+    /// Runs workers and writer until they are idle or the store is poisoned.
     fn run_until_idle(&mut self) -> Result<(), Violation> {
         self.operator.cancel_recount();
         let Some(server) = &mut self.server else {
@@ -256,8 +261,8 @@ impl World {
         };
         for _ in 0..IDLE_STEPS_MAX {
             let mut worked = false;
-            for shard in 0..server.workers.len() {
-                worked |= server.step_shard(shard, Input::Control) == Stepped::Worked;
+            for worker in 0..server.workers.len() {
+                worked |= server.step_worker(worker, Input::Control) == Stepped::Worked;
             }
             worked |= server.forward_commits(self.options.injected_fault, &mut self.random);
             worked |= server.step_writer();
@@ -267,7 +272,7 @@ impl World {
         }
         Err(Violation::new(
             "liveness",
-            "shards and writer are never idle",
+            "workers and writer are never idle",
         ))
     }
 

@@ -30,6 +30,7 @@ fn server() -> Server {
     let time = SimulatedTime::at(Timestamp::from_seconds(1));
     let options = StartOptions {
         settings: &settings,
+        threads: 1,
         listen: &config.listen,
         tenants: &["contoso".to_owned()],
         clock: &Clock::Simulated(Arc::new(time)),
@@ -47,8 +48,8 @@ fn run_until_idle(server: &mut Server) {
     let mut worked = true;
     while worked {
         worked = false;
-        for shard in 0..server.workers.len() {
-            worked |= server.step_shard(shard, Input::Control) == Stepped::Worked;
+        for worker in 0..server.workers.len() {
+            worked |= server.step_worker(worker, Input::Control) == Stepped::Worked;
         }
         worked |= server.forward_commits(None, &mut Random::new(1, 3));
         worked |= server.step_writer();

@@ -115,7 +115,7 @@ async fn every_error_of_the_backend_has_its_status_and_code() {
             "backupFailed",
         ),
         (|| ApiError::NoClockStep, 409, "noClockStep"),
-        (|| ApiError::Busy { shard: 1 }, 503, "busy"),
+        (|| ApiError::Busy { thread: 1 }, 503, "busy"),
         (
             || ApiError::Timeout {
                 what: "the store".to_owned(),

@@ -1,16 +1,15 @@
 //! Lists every device of a data directory, read from disk by the oracle.
 //!
 //! It compares what is stored with what was sent without trusting the server: the shards are read as the recount reads
-//! them ([`muster_ingest::recount`]), one after the other, and every device is returned as stored, duplicates included.
-//! The directory is only read. Memory: about 300 bytes per device of one shard. It verifies one property that no count
+//! them ([`muster_ingest::recount`]), some at a time, and every device is returned as stored, duplicates included.
+//! The directory is only read. Memory: about 300 bytes per device of these shards. It verifies one property that no count
 //! shows: the stored inventory of a device has the revision of its record.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use muster_engine::ShardId;
 use muster_engine::model::ModelListing;
-use muster_ingest::recount::read_shard;
+use muster_ingest::recount::{passes, read_shards};
 use muster_wire::{Digest, Inventory, Owner};
 use serde::Serialize;
 
@@ -52,9 +51,14 @@ pub fn devices<E: From<OfflineError>>(
     let store = open_read_only(directory).map_err(OfflineError::from)?;
     let view = store.view();
     let names = tenant_names(&view).map_err(OfflineError::from)?;
-    for shard in (0..view.shards()).map(ShardId) {
-        let model = read_shard(&view, shard).map_err(OfflineError::from)?;
-        for device in model.devices() {
+    let read = |pass| read_shards(&view, pass).map_err(OfflineError::from);
+    for shards in passes(0..view.shards()).map(read) {
+        let shards = shards?;
+        let devices = shards.iter().flat_map(|(shard, model)| {
+            let devices = model.devices().into_iter();
+            devices.map(move |device| (*shard, device))
+        });
+        for (shard, device) in devices {
             let stored = view
                 .inventory(device.tenant, &device.device_id)
                 .map_err(OfflineError::from)?;

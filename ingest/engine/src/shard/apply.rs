@@ -256,7 +256,7 @@ impl Shard {
 /// Counts the verdict of a check-in, journals an accepted one, and notes a stale or rejected one. Inlined because
 /// it runs once per check-in.
 #[inline(always)]
-fn record_verdict(
+pub(super) fn record_verdict(
     tenant: TenantIndex,
     record: &CheckInRecord,
     verdict: Verdict,

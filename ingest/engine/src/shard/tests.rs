@@ -260,7 +260,7 @@ fn silence_alone_takes_a_sensor_from_active_to_no_data_to_inactive() {
         (hours(7 * 24 + 1), 1, SensorState::Inactive),
     ] {
         shard.begin(now, &mut effects);
-        assert_eq!(shard.tick(u32::MAX, &mut effects), changed);
+        assert_eq!(shard.tick(u32::MAX, &mut effects).changed, changed);
         shard.seal(&mut effects);
         assert_eq!(effects.journal_value().is_empty(), changed == 0);
         let (device, _) = shard.device(TENANT, &device_id(1)).unwrap();

@@ -14,18 +14,41 @@ use crate::deadlines::NEVER;
 use crate::device::DeviceRecord;
 use crate::effects::Effects;
 use crate::ids::SlotIndex;
+use crate::time::Timestamp;
+
+/// What a tick has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Devices that were due.
+    pub due: u32,
+    /// Those of them that changed cell or are gone.
+    pub changed: u32,
+}
 
 impl Shard {
+    /// Passes time if no device is due, and returns whether it did: otherwise, call [`Shard::tick`]. Call it between
+    /// batches, or before the first event of one.
+    pub fn pass_idle_time(&mut self, now: Timestamp) -> bool {
+        let now = self.time.not_just_before(now).as_seconds();
+        if self.time.tick.is_some() || now < self.time.base {
+            return false;
+        }
+        let is_idle = now == self.time.base || self.deadlines.next_due(SlotIndex(0), now).is_none();
+        if is_idle {
+            self.time.base = now;
+        }
+        is_idle
+    }
+
     /// Evaluates up to `due_max` devices whose deadline has come at the time of the batch; the next batches visit the
-    /// others. Call it before the events of every batch: it does nothing within the second of the last one. Returns the
-    /// number of devices that changed cell or are gone.
-    pub fn tick(&mut self, due_max: u32, effects: &mut Effects) -> u32 {
+    /// others. Call it before the events of every batch: it does nothing within the second of the last one.
+    pub fn tick(&mut self, due_max: u32, effects: &mut Effects) -> Ticked {
         let now = effects.now;
         if now < self.time.base {
             return self.clock_set_back(effects);
         }
         if now == self.time.base && self.time.tick.is_none() {
-            return 0;
+            return Ticked::default();
         }
         let from = self.time.tick.unwrap_or(Tick {
             time: now,
@@ -34,7 +57,8 @@ impl Shard {
         let was_in_progress = self.time.tick.is_some();
         let mut changed = std::mem::take(&mut effects.due);
         let mut cursor = from.cursor;
-        for _ in 0..due_max {
+        let mut due = 0;
+        while due < due_max {
             let Some(slot) = self.deadlines.next_due(cursor, from.time) else {
                 cursor = SlotIndex::MAX;
                 break;
@@ -43,6 +67,7 @@ impl Shard {
                 changed.push(slot);
             }
             cursor = SlotIndex(slot.0 + 1);
+            due += 1;
         }
         self.time.reached(from.time, cursor);
         if was_in_progress || !changed.is_empty() || cursor != SlotIndex::MAX {
@@ -60,7 +85,10 @@ impl Shard {
             effects.freed = freed;
             effects.freed.clear();
         }
-        count
+        Ticked {
+            due,
+            changed: count,
+        }
     }
 
     /// Evaluates a due device, or frees its slot. Returns whether it changed cell.
@@ -86,7 +114,7 @@ impl Shard {
 
     /// Moves times that lie ahead of the clock to its time, and evaluates every device at it: the clock was set back,
     /// which an operator confirms and which happens rarely. All at once, so that no verdict rests on the old time.
-    fn clock_set_back(&mut self, effects: &mut Effects) -> u32 {
+    fn clock_set_back(&mut self, effects: &mut Effects) -> Ticked {
         let now = effects.now;
         effects.journal.clock_set_back();
         self.time.reached(now, SlotIndex::MAX);
@@ -109,7 +137,10 @@ impl Shard {
                 changed += u32::from(self.reevaluate(slot, policy, now, effects));
             }
         }
-        changed
+        Ticked {
+            due: self.occupied(),
+            changed,
+        }
     }
 
     /// Replaces a record without changing the cell of its device.

@@ -1,6 +1,6 @@
 //! Every metric family, with its help text. docs/reference/METRICS.md adds the actions for operators.
 //!
-//! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets, the number of a shard or the name of a
+//! Names: `muster_<component>_<noun>_<unit>`. Label values are closed sets, the number of a shard or shard thread, or the name of a
 //! tenant; no device or session, so the cardinality is known before the first client connects.
 
 pub(super) mod clock;
@@ -139,7 +139,7 @@ pub(super) const SHARD_SEQUENCE: Family = family(
     "muster_shard_sequence",
     Gauge,
     &["shard"],
-    "Sequence of the last commit of the shard, continued over restarts.",
+    "Sequence of the last journal value of the shard, continued over restarts.",
 );
 pub(super) const SHARD_REVISION: Family = family(
     "muster_shard_policy_revision",
@@ -150,38 +150,38 @@ pub(super) const SHARD_REVISION: Family = family(
 pub(super) const SHARD_TRANSITIONS: Family = family(
     "muster_shard_transitions",
     Counter,
-    &["shard"],
-    "Devices that changed cell since the start.",
+    &["thread"],
+    "Devices of the thread that changed cell since the start.",
 );
 pub(super) const SHARD_BATCHES: Family = family(
     "muster_shard_batches",
     Counter,
-    &["shard"],
-    "Batches since the start, including those for queries and timers.",
+    &["thread"],
+    "Batches of the thread since the start, including those for queries and timers.",
 );
 pub(super) const SHARD_CHECKPOINTS: Family = family(
     "muster_shard_checkpoints",
     Counter,
-    &["shard"],
-    "Checkpoints completed by the shard since the start.",
+    &["thread"],
+    "Checkpoints of all its shards that the thread has completed since the start.",
 );
 pub(super) const BATCH_CHECK_INS: Family = family(
     "muster_shard_batch_check_ins",
     Histogram,
     &[],
-    "Check-ins per batch, over all shards.",
+    "Check-ins per batch, over all threads.",
 );
 pub(super) const INBOX_BATCHES: Family = family(
     "muster_shard_inbox_batches",
     Gauge,
-    &["shard"],
-    "Shard batches queued in the inbox of the shard.",
+    &["thread"],
+    "Shard batches queued in the inbox of the thread.",
 );
 pub(super) const SHARD_MISSING: Family = family(
     "muster_shard_report_missing",
     Gauge,
-    &["shard"],
-    "1 if the shard did not respond to this scrape in time; its other metrics are missing.",
+    &["thread"],
+    "1 if the thread did not respond to this scrape in time; its other metrics and those of its shards are missing.",
 );
 pub(super) const AUDIT_DRIFT: Family = family(
     "muster_audit_drift",
@@ -192,25 +192,25 @@ pub(super) const AUDIT_DRIFT: Family = family(
 pub(super) const AUDIT_ROUNDS: Family = family(
     "muster_audit_rounds",
     Counter,
-    &["shard"],
-    "Audit rounds: every device of the shard recounted and compared with the counters.",
+    &["thread"],
+    "Audit rounds: every device of the thread recounted and compared with the counters.",
 );
 pub(super) const AUDIT_DEVICES: Family = family(
     "muster_audit_devices",
     Counter,
-    &["shard"],
+    &["thread"],
     "Devices recounted by these rounds.",
 );
 pub(super) const AUDIT_SECONDS: Family = family(
     "muster_audit_seconds",
     Counter,
-    &["shard"],
-    "CPU time of the audit of the shard since the start.",
+    &["thread"],
+    "CPU time of the audit of the thread since the start.",
 );
 pub(super) const AUDIT_ROUND_AGE: Family = family(
     "muster_audit_round_age_seconds",
     Gauge,
-    &["shard"],
+    &["thread"],
     "Time since the end of the last audit round, or since the start before the first.",
 );
 pub(super) const GROUPS: Family = family(

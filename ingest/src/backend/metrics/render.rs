@@ -1,6 +1,6 @@
 //! Renders the values of a scrape, family by family.
 //!
-//! Pure: values in, text out. A value that is missing because a shard or the store did not respond is omitted.
+//! Pure: values in, text out. A value that is missing because a shard thread or the store did not respond is omitted.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use super::page::{Page, Value};
 use crate::clock::{ClockState, SteeredTime};
 use crate::metrics::{ByClose, Counter, HandshakeFailure, Metrics, Refusal};
 use crate::phase::Phase;
-use crate::shard::ShardReport;
+use crate::shard::{ShardReport, ThreadReport};
 use crate::telemetry;
 
 const PHASES: [Phase; 4] = [
@@ -176,21 +176,21 @@ fn sessions(metrics: &Metrics, page: &mut Page<'_>) -> fmt::Result {
     page.one(&families::BUSY, metrics.busy.get())
 }
 
-/// The stages in the order in which a check-in passes them. A sum over shards is exported only if every shard reported:
+/// The stages in the order in which a check-in passes them. A sum over threads is exported only if every thread reported:
 /// a counter that decreases looks like a restart.
 fn stages(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let reports = all_reports(scrape);
-    let over_shards = |histogram: fn(&ShardReport) -> &hdrhistogram::Histogram<u64>| {
+    let over_threads = |histogram: fn(&ThreadReport) -> &hdrhistogram::Histogram<u64>| {
         merged(reports.iter().flatten().map(|report| histogram(report)))
     };
     let stages = [
         (
             "decode_to_inbox",
-            over_shards(|report| &report.decode_to_inbox),
+            over_threads(|report| &report.decode_to_inbox),
         ),
         (
             "inbox_to_apply",
-            over_shards(|report| &report.inbox_to_apply),
+            over_threads(|report| &report.inbox_to_apply),
         ),
         (
             "apply_to_durable",
@@ -214,18 +214,26 @@ fn stages(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     page.many(&families::STAGE_QUANTILE, quantiles)
 }
 
-/// The reports of all shards; `None` if one is missing.
-fn all_reports(scrape: &Scrape) -> Option<Vec<&ShardReport>> {
-    scrape.shards.iter().map(Option::as_deref).collect()
+/// The reports of all threads; `None` if one is missing.
+fn all_reports(scrape: &Scrape) -> Option<Vec<&ThreadReport>> {
+    scrape.threads.iter().map(Option::as_deref).collect()
 }
 
-/// A value of each shard that reported.
-fn by_shard<'a, V: Into<Value>>(
+/// A value of each thread that reported.
+fn by_thread<'a, V: Into<Value>>(
     scrape: &'a Scrape,
-    number: impl Fn(&ShardReport) -> V + 'a,
+    number: impl Fn(&ThreadReport) -> V + 'a,
 ) -> impl Iterator<Item = ([String; 1], V)> + 'a {
-    let known = scrape.shards.iter().enumerate();
-    known.filter_map(move |(shard, report)| Some(([shard.to_string()], number(report.as_deref()?))))
+    let known = scrape.threads.iter().enumerate();
+    known.filter_map(move |(thread, report)| {
+        Some(([thread.to_string()], number(report.as_deref()?)))
+    })
+}
+
+/// The shards of the threads that reported.
+fn shards_of(scrape: &Scrape) -> impl Iterator<Item = &ShardReport> {
+    let reports = scrape.threads.iter().flatten();
+    reports.flat_map(|report| &report.shards)
 }
 
 fn audit(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
@@ -235,27 +243,30 @@ fn audit(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.many(
         &families::AUDIT_ROUNDS,
-        by_shard(scrape, |report| report.audit_rounds),
+        by_thread(scrape, |report| report.audit_rounds),
     )?;
     page.many(
         &families::AUDIT_DEVICES,
-        by_shard(scrape, |report| report.audit_devices),
+        by_thread(scrape, |report| report.audit_devices),
     )?;
     page.many(
         &families::AUDIT_SECONDS,
-        by_shard(scrape, |report| report.audit_took.as_secs_f64()),
+        by_thread(scrape, |report| report.audit_took.as_secs_f64()),
     )?;
     let now = scrape.context.clock.stamp();
     page.many(
         &families::AUDIT_ROUND_AGE,
-        by_shard(scrape, |report| {
+        by_thread(scrape, |report| {
             now.since(report.audit_round_at).as_secs_f64()
         }),
     )
 }
 
 fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
-    let by_shard = |number: fn(&ShardReport) -> u64| by_shard(scrape, number);
+    let by_shard = |number: fn(&ShardReport) -> u64| {
+        shards_of(scrape).map(move |shard| ([shard.shard.to_string()], number(shard)))
+    };
+    let by_thread = |number: fn(&ThreadReport) -> u64| by_thread(scrape, number);
     page.many(
         &families::SHARD_DEVICES,
         by_shard(|report| report.devices.into()),
@@ -275,12 +286,12 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     )?;
     page.many(
         &families::SHARD_TRANSITIONS,
-        by_shard(|report| report.transitions),
+        by_thread(|report| report.transitions),
     )?;
-    page.many(&families::SHARD_BATCHES, by_shard(|report| report.batches))?;
+    page.many(&families::SHARD_BATCHES, by_thread(|report| report.batches))?;
     page.many(
         &families::SHARD_CHECKPOINTS,
-        by_shard(|report| report.checkpoints),
+        by_thread(|report| report.checkpoints),
     )?;
     let reports = all_reports(scrape).unwrap_or_default();
     let batches = merged(reports.iter().map(|report| &report.batch_check_ins));
@@ -289,19 +300,19 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         batches.iter().map(|batches| ([], sizes(batches))),
     )?;
     let inboxes = scrape.context.routes.inboxes.iter().enumerate();
-    let depths = inboxes.map(|(shard, inbox)| ([shard.to_string()], inbox.depth()));
+    let depths = inboxes.map(|(thread, inbox)| ([thread.to_string()], inbox.depth()));
     page.many(&families::INBOX_BATCHES, depths)?;
-    let missing = scrape.shards.iter().enumerate();
-    let missing = missing.map(|(shard, report)| ([shard.to_string()], report.is_none()));
+    let missing = scrape.threads.iter().enumerate();
+    let missing = missing.map(|(thread, report)| ([thread.to_string()], report.is_none()));
     page.many(&families::SHARD_MISSING, missing)
 }
 
-/// The cells of every tenant, in the shards that responded.
+/// The cells of every tenant, in the shards whose threads responded.
 fn cells_by_tenant(scrape: &Scrape) -> impl Iterator<Item = ([String; 1], u64)> {
     let tenants = scrape.context.tenants.iter().enumerate();
     tenants.map(|(index, name)| {
-        let reports = scrape.shards.iter().flatten();
-        let cells = reports.map(|report| report.cells.get(index).copied().map_or(0, u64::from));
+        let shards = shards_of(scrape);
+        let cells = shards.map(|shard| shard.cells.get(index).copied().map_or(0, u64::from));
         ([name.clone()], cells.sum())
     })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardMap,
-    TenantIndex, TenantPolicy, Threshold, Timestamp,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
+    ShardMap, TenantIndex, TenantPolicy, Threshold, Timestamp,
 };
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
@@ -19,9 +19,9 @@ use crate::control_plane::{ControlLog, ControlService};
 use crate::metrics::{Metrics, latency_histogram};
 use crate::net::SessionRegistry;
 use crate::phase::{Phase, PhaseSwitch};
-use crate::route::{BufferPool, RouteTable, inbox};
+use crate::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use crate::shard::writer::WriterReport;
-use crate::shard::{CellCount, Control, DeviceView, RecountPoint, ShardReport};
+use crate::shard::{CellCount, Control, DeviceView, RecountPoint, ShardReport, ThreadReport};
 
 pub(super) const SHARDS: u16 = 2;
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -84,7 +84,7 @@ impl Server {
             registry: Arc::new(SessionRegistry::default()),
             controls,
             routes: Arc::new(RouteTable {
-                map: ShardMap::new(conducts.len() as u16),
+                map: ThreadMap::new(ShardMap::new(SHARDS), conducts.len() as u16),
                 inboxes: inboxes.into(),
                 pool: BufferPool::new(1),
             }),
@@ -231,19 +231,22 @@ fn device() -> DeviceView {
     }
 }
 
-fn report(shard: usize) -> ShardReport {
+fn report(shard: usize) -> ThreadReport {
     let mut latencies = latency_histogram();
     latencies.record(1_500_000).unwrap();
     let mut batch_check_ins = Histogram::new_with_max(1 << 24, 2).unwrap();
     batch_check_ins.record(100).unwrap();
-    ShardReport {
-        devices: 5 + shard as u32,
-        removed: 1,
-        slots: 8192,
-        policy_pass: None,
-        cells: vec![2, shard as u32],
-        sequence: Sequence(9),
-        revision: Revision(4),
+    ThreadReport {
+        shards: vec![ShardReport {
+            shard: ShardId(shard as u16),
+            devices: 5 + shard as u32,
+            removed: 1,
+            slots: 8192,
+            policy_pass: None,
+            cells: vec![2, shard as u32],
+            sequence: Sequence(9),
+            revision: Revision(4),
+        }],
         transitions: 6,
         batches: 8,
         checkpoints: 1,

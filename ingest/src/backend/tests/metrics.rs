@@ -27,7 +27,7 @@ async fn a_scrape_reads_the_counters_of_all_threads() {
         ),
         ("muster_audit_drift", 2.0),
         ("muster_shard_devices{shard=\"1\"}", 6.0),
-        ("muster_shard_report_missing{shard=\"0\"}", 0.0),
+        ("muster_shard_report_missing{thread=\"0\"}", 0.0),
         ("muster_server_phase{phase=\"serving\"}", 1.0),
         ("muster_server_phase{phase=\"poisoned\"}", 0.0),
         (
@@ -64,11 +64,11 @@ async fn a_scrape_succeeds_without_the_shards_that_do_not_respond() {
         let server = Server::with(&[Conduct::Answers, conduct]);
         let page = server.scrape().await;
         assert_eq!(
-            value(&page, "muster_shard_report_missing{shard=\"0\"}"),
+            value(&page, "muster_shard_report_missing{thread=\"0\"}"),
             0.0
         );
         assert_eq!(
-            value(&page, "muster_shard_report_missing{shard=\"1\"}"),
+            value(&page, "muster_shard_report_missing{thread=\"1\"}"),
             1.0
         );
         assert_eq!(value(&page, "muster_shard_devices{shard=\"0\"}"), 5.0);

@@ -78,7 +78,7 @@ async fn a_recount_compares_the_disk_with_the_counters_of_every_shard() {
 async fn a_shard_without_a_reply_is_an_error_with_its_cause() {
     let is_timeout = |error: &ApiError| matches!(error, ApiError::Timeout { .. });
     let is_poisoned = |error: &ApiError| matches!(error, ApiError::StorePoisoned);
-    let is_busy = |error: &ApiError| matches!(error, ApiError::Busy { shard: 1 });
+    let is_busy = |error: &ApiError| matches!(error, ApiError::Busy { thread: 1 });
     type IsCause = fn(&ApiError) -> bool;
     let causes: [(Conduct, IsCause); 4] = [
         (Conduct::Silent, is_timeout),

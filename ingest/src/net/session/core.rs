@@ -282,7 +282,7 @@ impl SessionCore {
     /// The inbox and tenant of the blocked shard batch, if there is one.
     pub fn blocked_on(&self) -> Option<(&Inbox, TenantIndex)> {
         let delivery = self.delivery.as_ref()?;
-        Some((self.router.inbox(delivery.shard()), delivery.tenant()))
+        Some((self.router.inbox(delivery.thread()), delivery.tenant()))
     }
 
     /// Records of completely read frames that no ack covers.

@@ -1,6 +1,6 @@
 //! Decodes bytes into shard batches: the session's part of the hot path.
 //!
-//! Each 48-byte record is validated in place in the chunk and copied once, into the buffer of its shard. Nothing here
+//! Each 48-byte record is validated in place in the chunk and copied once, into the buffer of its thread. Nothing here
 //! waits, allocates per check-in, locks or logs. Bounded by the window and the check-ins of a frame.
 
 use std::sync::atomic::Ordering;
@@ -54,9 +54,11 @@ impl SessionCore {
     pub fn offer(&mut self) -> Result<bool, CloseCode> {
         match self.delivery.take() {
             None => Ok(true),
-            Some(Delivery { batch, shard, next }) => {
-                Ok(self.deliver(batch, shard, next)? && self.deliver_from(next)?)
-            }
+            Some(Delivery {
+                batch,
+                thread,
+                next,
+            }) => Ok(self.deliver(batch, thread, next)? && self.deliver_from(next)?),
         }
     }
 
@@ -110,9 +112,9 @@ impl SessionCore {
         match Inventory::from_bytes(&archive) {
             Ok(inventory) if self.speaks_for(inventory.device_id) => {
                 let inventory = Box::new(ReceivedInventory { inventory, archive });
-                let (shard, batch) = self.router.inventory(inventory, &self.window, self.read_at);
-                let none = self.router.shards();
-                return Ok(self.deliver(batch, shard, none)? && self.deliver_from(none)?);
+                let (thread, batch) = self.router.inventory(inventory, &self.window, self.read_at);
+                let none = self.router.threads();
+                return Ok(self.deliver(batch, thread, none)? && self.deliver_from(none)?);
             }
             Ok(inventory) => {
                 let revision = u64::from(inventory.revision);
@@ -131,11 +133,11 @@ impl SessionCore {
         Ok(true)
     }
 
-    /// Sends the shard batches of the completed frame to their shards, from `first` on, and ends the frame.
+    /// Sends the shard batches of the completed frame to their threads, from `first` on, and ends the frame.
     fn deliver_from(&mut self, first: usize) -> Result<bool, CloseCode> {
-        for shard in first..self.router.shards() {
-            if let Some(batch) = self.router.batch(shard, &self.window, self.read_at)
-                && !self.deliver(batch, shard, shard + 1)?
+        for thread in first..self.router.threads() {
+            if let Some(batch) = self.router.batch(thread, &self.window, self.read_at)
+                && !self.deliver(batch, thread, thread + 1)?
             {
                 return Ok(false);
             }
@@ -144,12 +146,21 @@ impl SessionCore {
         Ok(true)
     }
 
-    /// Sends a shard batch to its shard; if the inbox is full, keeps it and returns `false`.
-    fn deliver(&mut self, batch: ShardBatch, shard: usize, next: usize) -> Result<bool, CloseCode> {
-        match self.router.inbox(shard).try_send(batch) {
+    /// Sends a shard batch to its thread; if the inbox is full, keeps it and returns `false`.
+    fn deliver(
+        &mut self,
+        batch: ShardBatch,
+        thread: usize,
+        next: usize,
+    ) -> Result<bool, CloseCode> {
+        match self.router.inbox(thread).try_send(batch) {
             Ok(None) => Ok(true),
             Ok(Some(batch)) => {
-                self.delivery = Some(Delivery { batch, shard, next });
+                self.delivery = Some(Delivery {
+                    batch,
+                    thread,
+                    next,
+                });
                 Ok(false)
             }
             Err(_) => Err(CloseCode::Draining),

@@ -8,14 +8,14 @@ use crate::route::ShardBatch;
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) batch: ShardBatch,
-    pub(super) shard: usize,
-    /// The next shard of the frame to deliver to.
+    pub(super) thread: usize,
+    /// The next thread of the frame to deliver to.
     pub(super) next: usize,
 }
 
 impl Delivery {
-    pub(super) fn shard(&self) -> usize {
-        self.shard
+    pub(super) fn thread(&self) -> usize {
+        self.thread
     }
 
     pub(super) fn tenant(&self) -> TenantIndex {

@@ -1,25 +1,27 @@
 //! Serves the control channel. Each reply is sent once everything before it is durable.
 //!
-//! Owner: the shard's thread. Bounded by the channel: one message per batch. On a poisoned store reads continue: they
+//! Owner: the shard thread. Bounded by the channel: one message per batch. On a poisoned store reads continue: they
 //! are answered from memory, which may hold check-ins that were never acknowledged.
 
 use std::time::Duration;
 
 use crossbeam::channel;
-use muster_engine::{Facets, SequenceReset, TenantIndex};
+use muster_engine::{Facets, SequenceReset, Shard, TenantIndex};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 
 use super::Worker;
 use super::task::{Paused, Task};
 use crate::shard::commit_payload::Fate;
-use crate::shard::control::{CellCount, Control, DeviceView, RecountPoint, Removal, ShardReport};
+use crate::shard::control::{
+    CellCount, Control, DeviceView, RecountPoint, Removal, ShardReport, ThreadReport,
+};
 
-/// Maximum pause of a shard for a recount: much longer than it takes to create a snapshot.
+/// Maximum pause of a thread for a recount: much longer than it takes to create a snapshot.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 impl Paused {
-    /// Blocks until the shard may resume.
+    /// Blocks until the thread may resume.
     pub(super) fn wait(self, worker: &Worker) {
         match self {
             Self::Committing { reply, is_durable } => {
@@ -28,12 +30,12 @@ impl Paused {
                     next.wait(worker);
                 }
             }
-            // Nothing is ever sent: the recount drops its end to resume the shard.
+            // Nothing is ever sent: the recount drops its end to resume the thread.
             Self::Waiting { released, .. } => drop(released.recv_timeout(PAUSE_MAX)),
         }
     }
 
-    /// Returns the next state of the pause, or `None` if the shard may resume.
+    /// Returns the next state of the pause, or `None` if the thread may resume.
     pub(super) fn poll(self, worker: &Worker) -> Option<Self> {
         match self {
             Self::Committing { reply, is_durable } => match is_durable.try_recv() {
@@ -53,7 +55,7 @@ impl Worker {
     /// Handles a message at a batch boundary, with its own commit.
     pub(super) fn answer(&mut self, control: Control) {
         let commit = self.begin();
-        // A continuous stream of queries must not starve the time, the policies and the audit of a quiet shard.
+        // A continuous stream of queries must not starve the time, the policies and the audit of a quiet thread.
         self.pass_time(commit.payload.applied_at);
         self.policy_slice();
         self.audit(commit.payload.applied_at);
@@ -64,20 +66,22 @@ impl Worker {
                 device_id,
                 reply,
             } => {
-                let device = self.shard.device(tenant, &device_id);
+                let shard = self.shards.shard_of(&device_id);
+                let device = shard.device(tenant, &device_id);
                 // A record has facets that decode: the shard encoded them.
                 let view = device.and_then(|(record, cold)| {
                     Some(Box::new(DeviceView {
                         record: *record,
                         cold: *cold,
                         facets: Facets::from_word(record.facets)?,
-                        stale_since: self.shard.stale_since(tenant, &device_id),
+                        stale_since: shard.stale_since(tenant, &device_id),
                     }))
                 });
                 self.later(reply, view);
             }
             Control::Stale(reply) => {
-                let stale = self.shard.stale_devices().collect();
+                let shards = self.shards.shards().iter();
+                let stale = shards.flat_map(Shard::stale_devices).collect();
                 self.later(reply, stale);
             }
             Control::ResetSequence {
@@ -107,9 +111,7 @@ impl Worker {
             }
             Control::Policy { policy, reply } => self.change_policy(policy, reply),
             Control::Tick(reply) => {
-                while self.shard.context().time.tick.is_some() {
-                    self.shard.tick(u32::MAX, &mut self.effects);
-                }
+                self.shards.tick(u32::MAX);
                 self.later(reply, ());
             }
             Control::Recount(reply) => {
@@ -127,8 +129,7 @@ impl Worker {
     }
 
     fn reset_sequence(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<SequenceReset> {
-        let effects = &mut self.effects;
-        let reset = self.shard.reset_sequence(tenant, &device, effects)?;
+        let reset = self.shards.reset_sequence(tenant, &device)?;
         tracing::info!(
             tenant = tenant.0,
             %device,
@@ -140,8 +141,7 @@ impl Worker {
     }
 
     fn remove(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<Removal> {
-        let effects = &mut self.effects;
-        let (at, is_new) = self.shard.remove_device(tenant, &device, effects)?;
+        let (at, is_new) = self.shards.remove_device(tenant, &device)?;
         if is_new {
             tracing::info!(tenant = tenant.0, %device, "device removed");
         }
@@ -149,8 +149,7 @@ impl Worker {
     }
 
     fn restore(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<bool> {
-        let effects = &mut self.effects;
-        let was_removed = self.shard.restore_device(tenant, &device, effects)?;
+        let was_removed = self.shards.restore_device(tenant, &device)?;
         if was_removed {
             tracing::info!(tenant = tenant.0, %device, "device restored");
         }
@@ -172,7 +171,7 @@ impl Worker {
         }));
     }
 
-    /// Replies with the counters once everything is durable. Returns the pause until the recount releases the shard.
+    /// Replies with the counters once everything is durable. Returns the pause until the recount releases the thread.
     fn hand_out(&self, reply: oneshot::Sender<RecountPoint>, fate: Option<Fate>) -> Option<Paused> {
         if fate != Some(Fate::Durable) {
             return None; // poisoned: the query is dropped without a reply
@@ -190,7 +189,8 @@ impl Worker {
     }
 
     fn cell_counts(&self) -> Vec<CellCount> {
-        let cells = self.shard.cells().filter_map(|(key, count)| {
+        let cells = self.shards.shards().iter().flat_map(Shard::cells);
+        let cells = cells.filter_map(|(key, count)| {
             Some(CellCount {
                 tenant: key.tenant,
                 facets: Facets::from_word(key.facets)?,
@@ -200,15 +200,19 @@ impl Worker {
         cells.collect()
     }
 
-    fn report(&self) -> ShardReport {
-        ShardReport {
-            devices: self.shard.devices(),
-            removed: self.shard.removed(),
-            slots: self.shard.slots(),
-            policy_pass: self.shard.policy_pass().map(|reached| reached.0),
-            cells: self.shard.cells_of_tenants().to_vec(),
-            sequence: self.shard.sequence(),
-            revision: self.shard.revision(),
+    fn report(&self) -> ThreadReport {
+        let shard = |shard: &Shard| ShardReport {
+            shard: shard.id(),
+            devices: shard.devices(),
+            removed: shard.removed(),
+            slots: shard.slots(),
+            policy_pass: shard.policy_pass().map(|reached| reached.0),
+            cells: shard.cells_of_tenants().to_vec(),
+            sequence: shard.sequence(),
+            revision: shard.revision(),
+        };
+        ThreadReport {
+            shards: self.shards.shards().iter().map(shard).collect(),
             transitions: self.transitions,
             batches: self.batches,
             checkpoints: self.checkpoints,

@@ -1,6 +1,6 @@
-//! Changes of policy: the devices of a shard change over in slices, one slice in each batch, beside check-ins.
+//! Changes of policy: devices change over in slices, one slice in each batch, beside check-ins.
 //!
-//! Owner: the shard's thread. One pass runs at a time; of the policy sets that arrive meanwhile only the newest runs
+//! Owner: the shard thread. One pass runs at a time; of the policy sets that arrive meanwhile only the newest runs
 //! afterwards, because it contains the others. Bounded: [`SLOTS`] in a batch, and one reply for each change in progress.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::Worker;
 /// Slots that a batch evaluates: about a third of a millisecond.
 const SLOTS: u32 = 16_384;
 
-/// What a shard has to do about policies.
+/// What a thread has to do about policies.
 #[derive(Debug, Default)]
 pub(super) struct PolicyChanges {
     /// The policy set of the next pass.
@@ -34,7 +34,7 @@ impl Worker {
         let revision = policy.revision();
         let changes = &mut self.policy_changes;
         changes.replies.extend(reply.map(|reply| (revision, reply)));
-        let latest = changes.waiting.as_ref().unwrap_or(self.shard.policy());
+        let latest = changes.waiting.as_ref().unwrap_or(self.shards.policy());
         if revision > latest.revision() {
             changes.waiting = Some(policy);
         }
@@ -43,31 +43,31 @@ impl Worker {
     /// Whether devices have to be evaluated under another policy set, or replies are due.
     pub(super) fn changes_policy(&self) -> bool {
         let changes = &self.policy_changes;
-        self.shard.policy_pass().is_some()
+        self.shards.policy_pass_is_running()
             || changes.waiting.is_some()
             || !changes.replies.is_empty()
     }
 
     /// Evaluates the next slice of the pass in progress, or of the next one.
     pub(super) fn policy_slice(&mut self) {
-        if self.shard.policy_pass().is_none()
+        if !self.shards.policy_pass_is_running()
             && let Some(policy) = self.policy_changes.waiting.take()
         {
             self.policy_changes.changed = 0;
-            self.shard.begin_policy_pass(policy, &mut self.effects);
+            self.shards.begin_policy_pass(&policy);
         }
-        if self.shard.policy_pass().is_some() {
-            self.policy_changes.changed += self.shard.policy_step(SLOTS, &mut self.effects);
-            if self.shard.policy_pass().is_some() {
+        if self.shards.policy_pass_is_running() {
+            self.policy_changes.changed += self.shards.policy_step(SLOTS);
+            if self.shards.policy_pass_is_running() {
                 return;
             }
             tracing::info!(
-                revision = self.shard.revision().0,
+                revision = self.shards.policy().revision().0,
                 changed = self.policy_changes.changed,
                 "policy set in force"
             );
         }
-        let in_force = self.shard.revision();
+        let in_force = self.shards.policy().revision();
         let replies = std::mem::take(&mut self.policy_changes.replies);
         for (revision, reply) in replies {
             if revision <= in_force {

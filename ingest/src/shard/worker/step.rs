@@ -1,9 +1,9 @@
-//! Non-blocking stepping of a worker, for a simulation that drives all shards on one thread.
+//! Non-blocking stepping of a worker, for a simulation that drives all workers on one thread.
 //!
 //! Handles the same events, tasks and commits as [`Worker::run`](super::Worker::run), but polls where `run` blocks. Not
 //! used by the server.
 
-use muster_engine::Shard;
+use muster_engine::ShardSet;
 
 use super::task::Task;
 use super::{Event, TICK_EVERY, Worker};
@@ -15,7 +15,7 @@ pub enum Stepped {
     Worked,
     /// The worker would block: no event, no free commit, or paused.
     Idle,
-    /// The shard has ended.
+    /// The worker has ended.
     Ended,
 }
 
@@ -63,9 +63,9 @@ impl Worker {
         }
     }
 
-    /// The state of the shard in memory, which may be ahead of the durable one.
-    pub fn shard(&self) -> &Shard {
-        &self.shard
+    /// The state of the shards in memory, which may be ahead of the durable one.
+    pub fn shards(&self) -> &ShardSet {
+        &self.shards
     }
 
     fn poll(&mut self, first: Input) -> Option<Event> {

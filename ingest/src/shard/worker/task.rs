@@ -1,6 +1,6 @@
-//! The states of a shard that last for several events and commits.
+//! The states of a worker that last for several events and commits.
 //!
-//! Owner: the thread of the shard. The transitions are in `control.rs` and `checkpoint.rs`.
+//! Owner: the shard thread. The transitions are in `control.rs` and `checkpoint.rs`.
 
 use crossbeam::channel;
 use tokio::sync::oneshot;
@@ -9,7 +9,7 @@ use crate::clock::Stamp;
 use crate::shard::commit_payload::Fate;
 use crate::shard::control::RecountPoint;
 
-/// The current task of a shard.
+/// The current task of a worker.
 pub(super) enum Task {
     /// Handles events.
     Serve,
@@ -21,7 +21,7 @@ pub(super) enum Task {
     Ended,
 }
 
-/// A shard that is paused for a recount.
+/// A worker that is paused for a recount.
 pub(super) enum Paused {
     /// Until everything is durable.
     Committing {

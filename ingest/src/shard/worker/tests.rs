@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{
-    PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, TenantIndex, TenantPolicy,
-    Threshold, Timestamp,
+    PolicySet, Revision, Shard, ShardId, ShardLimits, ShardMap, ShardSet, TenantIndex,
+    TenantPolicy, Threshold, Timestamp,
 };
 use muster_store::{CheckpointMark, Commit};
 use muster_wire::limits::CHECK_IN_BYTES;
@@ -21,12 +21,14 @@ use super::{Input, Stepped, TICK_EVERY, Worker, WorkerChannels, WorkerConfig, au
 use crate::clock::{Clock, SimulatedTime, Stamp};
 use crate::metrics::Metrics;
 use crate::route::{
-    BufferPool, Inbox, Payload, ReceivedInventory, RouteTable, ShardBatch, Window, WindowCursor,
-    inbox,
+    BufferPool, Inbox, Payload, ReceivedInventory, RouteTable, ShardBatch, ThreadMap, Window,
+    WindowCursor, inbox,
 };
 use crate::shard::{CommitPayload, Control, empty_commit};
 
 const BATCH_CHECK_INS_MAX: usize = 1_000;
+
+const SHARDS: u16 = 3;
 
 /// Capacity of the inbox, more than any test sends.
 const INBOX_BATCHES: usize = 64;
@@ -46,23 +48,27 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// An empty shard with a policy set in force.
+    /// Empty shards with a policy set in force.
     fn new() -> Self {
         let (inbox, receiver) = inbox(INBOX_BATCHES, 1);
         let (control, control_receiver) = bounded(4);
         let (commit_sender, commits) = bounded(1);
         let (returns, returned) = bounded(1);
-        returns.send(empty_commit(ShardId(0))).unwrap();
+        returns.send(empty_commit(0, 0..SHARDS)).unwrap();
         let limits = ShardLimits { devices_max: 1_000 };
         let time = Arc::new(SimulatedTime::at(Timestamp::from_seconds(1_800_000_000)));
+        let map = ShardMap::new(SHARDS);
+        let shards = (0..SHARDS).map(|shard| Shard::new(ShardId(shard), limits, 1));
+        let shards = ShardSet::new(map, shards.collect(), limits.devices_max);
         let routes = RouteTable {
-            map: ShardMap::new(1),
+            map: ThreadMap::new(map, 1),
             inboxes: Box::default(),
             pool: BufferPool::new(1),
         };
         let worker = Worker::new(
-            Shard::new(ShardId(0), limits, 1),
+            shards,
             WorkerConfig {
+                thread: 0,
                 batch_check_ins_max: BATCH_CHECK_INS_MAX,
                 checkpoint_journal_bytes: NEVER,
                 journal_bytes_replayed: 0,
@@ -119,9 +125,11 @@ impl Fixture {
         commit
             .payload
             .durable(Clock::Simulated(Arc::clone(&self.time)).stamp());
-        let part = &commit.parts[0];
-        let batch = (part.journal.len(), batches, part.checkpoint);
-        self.returns.send(empty_commit(ShardId(0))).unwrap();
+        let mark = commit.parts[0].checkpoint;
+        assert!(commit.parts.iter().all(|part| part.checkpoint == mark));
+        let bytes = commit.parts.iter().map(|part| part.journal.len()).sum();
+        let batch = (bytes, batches, mark);
+        self.returns.send(empty_commit(0, 0..SHARDS)).unwrap();
         batch
     }
 
@@ -199,7 +207,7 @@ fn a_batch_of_inventories_ends_at_the_bytes_of_a_full_batch_of_check_ins() {
 }
 
 #[test]
-fn a_shard_with_little_traffic_checkpoints_when_its_journal_is_old() {
+fn a_thread_with_little_traffic_checkpoints_when_its_journal_is_old() {
     let mut fixture = Fixture::new();
     // The policy set is in the journal.
     assert_eq!(
@@ -239,7 +247,7 @@ fn a_checkpoint_is_due_by_check_ins_by_state_and_by_configuration() {
     let mut fixture = Fixture::new();
     fixture.send(check_in(1));
     fixture.step();
-    assert_eq!(fixture.worker.shard.devices(), 1);
+    assert_eq!(fixture.worker.shards.devices(), 1);
     let mut due_at = |journal_bytes, check_ins, configured| {
         fixture.worker.journal_bytes = journal_bytes;
         fixture.worker.journal_check_ins = check_ins;
@@ -258,14 +266,14 @@ fn a_checkpoint_is_due_by_check_ins_by_state_and_by_configuration() {
 }
 
 #[test]
-fn a_shard_that_is_due_waits_for_its_turn_but_not_forever() {
+fn a_thread_that_is_due_waits_for_its_turn_but_not_forever() {
     let mut fixture = Fixture::new();
-    let other = ShardId(1);
+    let other = 1;
     assert!(fixture.worker.turn.take(other));
     assert_eq!(
         fixture.tick(CHECKPOINT_AGE_MAX).2,
         None,
-        "another shard has the turn"
+        "another thread has the turn"
     );
     fixture.worker.turn.give_back(other);
     assert_eq!(fixture.tick(TICK_EVERY).2, Some(CheckpointMark::Begin));
@@ -300,7 +308,7 @@ fn a_slice_of_the_audit_is_due_between_two_ticks() {
 
 /// A stop would wait for the client of such a query.
 #[test]
-fn queries_behind_a_drain_are_dropped_when_the_shard_ends() {
+fn queries_behind_a_drain_are_dropped_when_the_thread_ends() {
     let Fixture {
         worker,
         commits,
@@ -315,8 +323,8 @@ fn queries_behind_a_drain_are_dropped_when_the_shard_ends() {
     let shard = std::thread::spawn(move || worker.run());
     for mut commit in commits {
         commit.payload.durable(Stamp(1));
-        // Fails once the shard has ended.
-        let _ = returns.send(empty_commit(ShardId(0)));
+        // Fails once the worker has ended.
+        let _ = returns.send(empty_commit(0, 0..SHARDS));
     }
     shard.join().unwrap();
     assert!(matches!(answer.try_recv(), Err(TryRecvError::Closed)));

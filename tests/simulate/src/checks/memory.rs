@@ -25,8 +25,7 @@ pub(super) fn recovery_matches_memory(
     let view = server.store.snapshot();
     let shards = recover_view(&view, options)
         .map_err(|error| Violation::new("recovery", error.to_string()))?;
-    for (shard, worker) in shards.iter().zip(&server.workers) {
-        let memory = worker.shard();
+    for (shard, memory) in shards.iter().zip(server.shards()) {
         if let Some(difference) = difference(shard, memory) {
             let detail = format!("{:?}: {difference}", shard.id());
             return Err(Violation::new(CHECK, detail));

@@ -33,7 +33,7 @@ impl World {
         match self.random.below(100) {
             0..=34 => self.step_client()?,
             35..=64 => self.step_session(),
-            65..=84 => self.step_shard(),
+            65..=84 => self.step_worker(),
             85..=96 => self.step_writer(),
             97 => self.step_operator()?,
             98 => self.step_stop()?,
@@ -233,16 +233,17 @@ impl World {
         }
     }
 
-    fn step_shard(&mut self) {
+    fn step_worker(&mut self) {
         let first = self.random.choose(&[Input::Control, Input::Inbox]);
         let Some(server) = &mut self.server else {
             return;
         };
-        let shard = self.random.below(server.workers.len() as u64) as usize;
-        if server.step_shard(shard, first) == Stepped::Worked {
-            let sequence = server.workers[shard].shard().sequence();
+        let worker = self.random.below(server.workers.len() as u64) as usize;
+        if server.step_worker(worker, first) == Stepped::Worked {
+            let shards = server.workers[worker].shards().shards().iter();
+            let sequences = shards.map(|shard| shard.sequence().0).sum();
             self.trace
-                .record("shard", shard, &[("sequence", sequence.0)]);
+                .record("worker", worker, &[("sequences", sequences)]);
         }
     }
 
@@ -268,7 +269,7 @@ impl World {
         }
     }
 
-    /// One step of a graceful stop: sessions end, then shards, then the writer.
+    /// One step of a graceful stop: sessions end, then workers, then the writer.
     pub(super) fn step_stop(&mut self) -> Result<(), Violation> {
         let Some(server) = &mut self.server else {
             return Ok(());
@@ -288,16 +289,16 @@ impl World {
                     self.connections[number] = None;
                 }
                 if let Some(server) = &mut self.server {
-                    server.stop = StopPhase::DrainingShards;
-                    for shard in 0..server.workers.len() {
-                        server.send_control(shard, Control::Drain);
+                    server.stop = StopPhase::DrainingWorkers;
+                    for worker in 0..server.workers.len() {
+                        server.send_control(worker, Control::Drain);
                     }
                 }
                 Ok(())
             }
             StopPhase::DrainingSessions => Ok(()),
-            StopPhase::DrainingShards if server.has_stopped() => self.finish_stop(),
-            StopPhase::DrainingShards => Ok(()),
+            StopPhase::DrainingWorkers if server.has_stopped() => self.finish_stop(),
+            StopPhase::DrainingWorkers => Ok(()),
         }
     }
 

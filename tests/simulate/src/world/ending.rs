@@ -6,7 +6,7 @@ use muster_ingest::phase::Phase;
 use muster_ingest::recount::{Cells, counters};
 
 use super::World;
-use crate::server::StopPhase;
+use crate::server::{Server, StopPhase};
 use crate::violation::Violation;
 
 /// A run that needs more steps than this without faults hangs.
@@ -85,8 +85,8 @@ impl World {
 
     fn counters(&self) -> Cells {
         let mut cells = Cells::new();
-        for worker in self.server.iter().flat_map(|server| &server.workers) {
-            for (cell, count) in counters(worker.shard()) {
+        for shard in self.server.iter().flat_map(Server::shards) {
+            for (cell, count) in counters(shard) {
                 *cells.entry(cell).or_default() += count;
             }
         }

@@ -1,11 +1,11 @@
 //! What operators do: they change objects of tenants, recount, look up devices, reset the seqs of some, and remove and
 //! restore others.
 //!
-//! Bounded to one request of each kind at a time. A shard may be paused for a recount over many steps.
+//! Bounded to one request of each kind at a time. A worker may be paused for a recount over many steps.
 
-use muster_engine::{SequenceReset, ShardId};
+use muster_engine::SequenceReset;
 use muster_ingest::phase::Phase;
-use muster_ingest::recount::{count_shard, counters_of};
+use muster_ingest::recount::{count_shards, counters_of};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
 use tokio::sync::oneshot;
 
@@ -25,14 +25,14 @@ const REMOVE_ONE_OF: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Operator {
     recount: Option<(usize, oneshot::Receiver<RecountPoint>)>,
-    /// The shard that is paused for a recount.
+    /// The worker that is paused for a recount.
     paused: Option<(usize, RecountPoint)>,
     device: Option<(Device, oneshot::Receiver<Option<Box<DeviceView>>>)>,
     reset: Option<(Device, oneshot::Receiver<Option<SequenceReset>>)>,
 }
 
 impl Operator {
-    /// Gives up a recount, which resumes a paused shard.
+    /// Gives up a recount, which resumes a paused worker.
     pub(super) fn cancel_recount(&mut self) {
         self.recount = None;
         self.paused = None;
@@ -64,14 +64,14 @@ impl World {
 
     /// An operator requests a recount or a device, or reads the answer.
     pub(super) fn step_operator(&mut self) -> Result<(), Violation> {
-        if let Some((shard, point)) = self.operator.paused.take() {
-            return self.recount(shard, point);
+        if let Some((worker, point)) = self.operator.paused.take() {
+            return self.recount(worker, point);
         }
-        if let Some((shard, mut answer)) = self.operator.recount.take() {
+        if let Some((worker, mut answer)) = self.operator.recount.take() {
             match answer.try_recv() {
-                Ok(point) => self.operator.paused = Some((shard, point)),
+                Ok(point) => self.operator.paused = Some((worker, point)),
                 Err(oneshot::error::TryRecvError::Empty) => {
-                    self.operator.recount = Some((shard, answer));
+                    self.operator.recount = Some((worker, answer));
                 }
                 Err(oneshot::error::TryRecvError::Closed) => (),
             }
@@ -102,24 +102,24 @@ impl World {
         let Some(server) = &mut self.server else {
             return;
         };
-        if server.stop == StopPhase::DrainingShards || self.faults_disabled {
+        if server.stop == StopPhase::DrainingWorkers || self.faults_disabled {
             return;
         }
         if self.operator.recount.is_none() && self.operator.paused.is_none() {
-            let shard = self.random.below(server.workers.len() as u64) as usize;
+            let worker = self.random.below(server.workers.len() as u64) as usize;
             let (reply, answer) = oneshot::channel();
-            server.send_control(shard, Control::Recount(reply));
-            self.operator.recount = Some((shard, answer));
+            server.send_control(worker, Control::Recount(reply));
+            self.operator.recount = Some((worker, answer));
         }
         let acknowledged: Vec<Device> = self.acknowledged_state.devices().collect();
         if self.operator.device.is_none() && !acknowledged.is_empty() {
             let device = self.random.choose(&acknowledged);
             let device_id = self.fleet.id(device.number);
-            let shard = usize::from(server.context.routes.map.shard_of(&device_id).0);
+            let worker = server.context.routes.map.thread_of(&device_id);
             let (reply, answer) = oneshot::channel();
             let tenant = device.tenant;
             server.send_control(
-                shard,
+                worker,
                 Control::Device {
                     tenant,
                     device_id,
@@ -146,7 +146,7 @@ impl World {
         };
         let tenant = device.tenant;
         let device_id = self.fleet.id(device.number);
-        let shard = usize::from(server.context.routes.map.shard_of(&device_id).0);
+        let shard = server.context.routes.map.thread_of(&device_id);
         let name = if self.random.below(2) == 0 {
             let (reply, _) = oneshot::channel();
             let command = Control::Remove {
@@ -176,38 +176,38 @@ impl World {
         };
         let tenant = device.tenant;
         let device_id = self.fleet.id(device.number);
-        let shard = usize::from(server.context.routes.map.shard_of(&device_id).0);
+        let worker = server.context.routes.map.thread_of(&device_id);
         let (reply, answer) = oneshot::channel();
         let order = Control::ResetSequence {
             tenant,
             device_id,
             reply,
         };
-        server.send_control(shard, order);
+        server.send_control(worker, order);
         self.trace
-            .record("reset", shard, &[("device", u64::from(device.number))]);
+            .record("reset", worker, &[("device", u64::from(device.number))]);
         self.acknowledged_state.note_reset(device);
         self.operator.reset = Some((device, answer));
     }
 
-    /// Compares the counters of a paused shard with a recount from a snapshot.
-    fn recount(&mut self, shard: usize, point: RecountPoint) -> Result<(), Violation> {
+    /// Compares the counters of a paused worker with a recount from a snapshot.
+    fn recount(&mut self, worker: usize, point: RecountPoint) -> Result<(), Violation> {
         let Some(server) = &self.server else {
             return Ok(());
         };
         let snapshot = server.store.snapshot();
         if point.release.try_send(()).is_err() {
-            return Ok(()); // the shard has resumed after its timeout
+            return Ok(()); // the worker has resumed after its timeout
         }
         self.summary.recounts += 1;
-        let shard_id = ShardId(shard as u16);
-        let counted = count_shard(&snapshot, shard_id)
+        let shards = server.context.routes.map.shards_of(worker as u16);
+        let counted = count_shards(&snapshot, shards)
             .map_err(|error| Violation::new("recount", error.to_string()))?;
         let counters = counters_of(point.cells);
         if counted == counters {
             return Ok(());
         }
-        let detail = format!("shard {shard} counts {counters:?}, the recount gives {counted:?}");
+        let detail = format!("worker {worker} counts {counters:?}, the recount gives {counted:?}");
         Err(Violation::new("counters match the recount", detail))
     }
 

@@ -2,6 +2,7 @@
 
 use super::disk::Disk;
 use super::*;
+use crate::Ticked;
 
 const DAY: u32 = 24 * 3600;
 
@@ -215,7 +216,7 @@ fn many_due_devices_are_evaluated_in_slices() {
     let mut changed = Vec::new();
     loop {
         shard.begin(later, &mut effects);
-        changed.push(shard.tick(30, &mut effects));
+        changed.push(shard.tick(30, &mut effects).changed);
         shard.seal(&mut effects);
         if shard.context().time.tick.is_none() {
             break;
@@ -224,7 +225,7 @@ fn many_due_devices_are_evaluated_in_slices() {
     assert_eq!(changed, [30, 30, 30, 10]);
     assert_eq!(shard.context().time.base, later.as_seconds());
     shard.begin(later, &mut effects);
-    assert_eq!(shard.tick(30, &mut effects), 0);
+    assert_eq!(shard.tick(30, &mut effects), Ticked::default());
     shard.seal(&mut effects);
     assert!(effects.journal_value().is_empty());
 }

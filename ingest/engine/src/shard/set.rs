@@ -1,0 +1,414 @@
+//! The shards of one thread, and the batch that it applies to them.
+//!
+//! A shard batch has the records of one frame for all shards of the thread. They are applied in the order in which they
+//! were sent, each to its own shard and its own [`Effects`]; as in a single shard, [`LOOKAHEAD`] devices are looked up
+//! before the first of them is applied, so that their cache misses overlap. Only shards that a batch touches are opened
+//! and sealed.
+//!
+//! Owned by the thread. Hot path of check-ins: it allocates no more than [`Shard::apply_check_ins`]. Bounded by the
+//! number of devices, which the shards share: one that is full gets room that the others do not need.
+
+use std::sync::Arc;
+
+use muster_wire::{CheckInRecord, DeviceId, Inventory, RejectReason, Rejection};
+
+use super::Shard;
+use super::apply::{Verdict, record_verdict};
+use super::audit::AuditRound;
+use super::checkpoint::CheckpointProgress;
+use super::lookup::{LOOKAHEAD, Lookup};
+use super::policies::PolicySets;
+use super::sequence::SequenceReset;
+use crate::effects::{Effects, Outcome};
+use crate::ids::{ShardId, SlotIndex, TenantIndex};
+use crate::policy::PolicySet;
+use crate::shard_map::ShardMap;
+use crate::time::Timestamp;
+
+/// Shards of a set: a bit of a word each.
+const SHARDS_MAX: usize = u64::BITS as usize;
+
+/// The shards of one thread, in the order of their ids, which have no gap. The place of a shard is its index here.
+#[derive(Debug)]
+pub struct ShardSet {
+    map: ShardMap,
+    first: ShardId,
+    shards: Vec<Shard>,
+    /// By place.
+    effects: Vec<Effects>,
+    /// By place: the policy sets of the shard, here so that they can be read while the shard changes.
+    policies: Vec<PolicySets>,
+    /// Receive time of the batch.
+    now: Timestamp,
+    /// Shards that the batch has touched, a bit each by place.
+    touched: u64,
+    devices_max: u32,
+}
+
+/// A record's shard, and what its lookup there has found.
+#[derive(Clone, Copy, Default)]
+struct Located {
+    place: usize,
+    lookup: Lookup,
+}
+
+impl ShardSet {
+    /// A set of consecutive shards, at least one, which together have at most `devices_max` devices.
+    ///
+    /// # Panics
+    /// If the shards are not consecutive.
+    pub fn new(map: ShardMap, shards: Vec<Shard>, devices_max: u32) -> Self {
+        assert!((1..=SHARDS_MAX).contains(&shards.len()));
+        let first = shards[0].id;
+        let are_consecutive = shards.iter().zip(first.0..).all(|(one, id)| one.id.0 == id);
+        assert!(are_consecutive, "the place of a shard follows from its id");
+        let mut set = Self {
+            map,
+            first,
+            effects: shards.iter().map(|_| Effects::default()).collect(),
+            policies: shards.iter().map(|one| one.policies.clone()).collect(),
+            shards,
+            now: Timestamp::default(),
+            touched: 0,
+            devices_max,
+        };
+        set.share_room(0);
+        set
+    }
+
+    /// The shards, by place.
+    pub fn shards(&self) -> &[Shard] {
+        &self.shards
+    }
+
+    /// The shard that owns a device.
+    pub fn shard_of(&self, device: &DeviceId) -> &Shard {
+        &self.shards[self.place_of(device)]
+    }
+
+    /// Number of devices, without the removed ones.
+    pub fn devices(&self) -> u32 {
+        self.shards.iter().map(Shard::devices).sum()
+    }
+
+    /// Number of slots.
+    pub fn slots(&self) -> u32 {
+        self.shards.iter().map(Shard::slots).sum()
+    }
+
+    /// Opens a batch, see [`Shard::begin`].
+    pub fn begin(&mut self, now: Timestamp) {
+        self.now = now;
+        self.touched = 0;
+    }
+
+    /// Closes the batch in every shard that it has touched, see [`Shard::seal`]. Returns the bytes of all journal values.
+    pub fn seal(&mut self) -> usize {
+        let mut bytes = 0;
+        for place in places(self.touched) {
+            self.shards[place].seal(&mut self.effects[place]);
+            bytes += self.effects[place].journal_bytes();
+        }
+        bytes
+    }
+
+    /// The shards that the batch has touched, with their effects.
+    pub fn touched(&mut self) -> impl Iterator<Item = (usize, &Shard, &mut Effects)> {
+        let (shards, touched) = (&self.shards, self.touched);
+        let effects = self.effects.iter_mut().enumerate();
+        let of_batch = effects.filter(move |(place, _)| touched & (1 << place) != 0);
+        of_batch.map(|(place, effects)| (place, &shards[place], effects))
+    }
+
+    /// Passes the records that were rejected or found stale since the last call to `each`.
+    pub fn drain_rejections(&mut self, mut each: impl FnMut(Rejection)) {
+        for place in places(self.touched) {
+            self.effects[place].rejections.drain(..).for_each(&mut each);
+        }
+    }
+
+    /// Applies the check-ins of one tenant in order, each to the shard that owns its device; see
+    /// [`Shard::apply_check_ins`].
+    pub fn apply_check_ins(&mut self, tenant: TenantIndex, records: &[CheckInRecord]) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut found = [Located::default(); LOOKAHEAD];
+        for records in records.chunks(LOOKAHEAD) {
+            self.locate(tenant, records, &mut found[..records.len()]);
+            for (located, record) in found.iter().zip(records) {
+                self.apply_located(tenant, record, *located, &mut outcome);
+            }
+        }
+        outcome
+    }
+
+    /// Applies one check-in, as devices without a gateway send them.
+    pub fn apply_check_in(&mut self, tenant: TenantIndex, record: &CheckInRecord) -> Outcome {
+        let mut outcome = Outcome::default();
+        let place = self.place_of(&record.device_id());
+        let lookup = self.shards[place].look_up(tenant, &record.device_id());
+        let located = Located { place, lookup };
+        self.apply_located(tenant, record, located, &mut outcome);
+        outcome
+    }
+
+    /// Looks up the devices of these records. Each pass over them contains no branch on what it loads, so that the
+    /// processor overlaps the cache misses, see `lookup.rs`.
+    fn locate(&self, tenant: TenantIndex, records: &[CheckInRecord], found: &mut [Located]) {
+        for (located, record) in found.iter_mut().zip(records) {
+            let device_id = record.device_id();
+            located.place = self.place_of(&device_id);
+            located.lookup.hash = self.shards[located.place].index.hash(tenant, &device_id);
+        }
+        let mut candidates = [SlotIndex(0); LOOKAHEAD];
+        for (candidate, Located { place, lookup }) in candidates.iter_mut().zip(&*found) {
+            let index = &self.shards[*place].index;
+            *candidate = index.candidate(lookup.hash).unwrap_or_default();
+        }
+        let touched = candidates.iter().zip(&*found);
+        let touched = touched.fold(0, |sum, (slot, Located { place, .. })| {
+            sum ^ self.shards[*place].devices.touch(*slot)
+        });
+        std::hint::black_box(touched);
+        for (located, record) in found.iter_mut().zip(records) {
+            let Shard { index, devices, .. } = &self.shards[located.place];
+            let hash = located.lookup.hash;
+            located.lookup.slot = index.find(hash, tenant, &record.device_id(), devices);
+        }
+        let cold = found.iter().fold(0, |sum, Located { place, lookup }| {
+            let devices = &self.shards[*place].devices;
+            match lookup.slot {
+                Some(slot) if devices.get(slot).last_full_report == 0 => {
+                    sum ^ devices.cold(slot).first_seen
+                }
+                _ => sum,
+            }
+        });
+        std::hint::black_box(cold);
+    }
+
+    #[inline(always)]
+    fn apply_located(
+        &mut self,
+        tenant: TenantIndex,
+        record: &CheckInRecord,
+        located: Located,
+        outcome: &mut Outcome,
+    ) {
+        let mut verdict = self.verdict_on(tenant, record, located);
+        if matches!(verdict, Verdict::Rejected(RejectReason::DeviceLimit)) {
+            verdict = self.verdict_with_room(tenant, record, located);
+        }
+        let effects = &mut self.effects[located.place];
+        record_verdict(tenant, record, verdict, outcome, effects);
+    }
+
+    #[inline(always)]
+    fn verdict_on(
+        &mut self,
+        tenant: TenantIndex,
+        record: &CheckInRecord,
+        Located { place, lookup }: Located,
+    ) -> Verdict {
+        self.touch(place);
+        let (shard, effects) = (&mut self.shards[place], &mut self.effects[place]);
+        match self.policies[place].of(tenant) {
+            // Sessions admit only tenants of the policy set. Deny by default.
+            None => Verdict::Rejected(RejectReason::UnknownDevice),
+            Some(policies) => shard.apply_check_in(tenant, policies, record, lookup, effects),
+        }
+    }
+
+    /// The verdict on a check-in whose shard is full, after the shards have shared the room that is left.
+    #[cold]
+    #[inline(never)]
+    fn verdict_with_room(
+        &mut self,
+        tenant: TenantIndex,
+        record: &CheckInRecord,
+        located: Located,
+    ) -> Verdict {
+        self.share_room(located.place);
+        self.verdict_on(tenant, record, located)
+    }
+
+    /// Shares the room for further devices among the shards; what cannot be divided goes to one of them. The limits add
+    /// up to the maximum, so no shard has to ask the others for each device.
+    fn share_room(&mut self, place: usize) {
+        let occupied: u32 = self.shards.iter().map(Shard::occupied).sum();
+        let left = self.devices_max.saturating_sub(occupied);
+        let shards = self.shards.len() as u32;
+        for shard in &mut self.shards {
+            shard.limits.devices_max = shard.occupied() + left / shards;
+        }
+        self.shards[place].limits.devices_max += left % shards;
+    }
+
+    /// Applies an inventory to the shard that owns its device, see [`Shard::apply_inventory`].
+    pub fn apply_inventory(
+        &mut self,
+        tenant: TenantIndex,
+        inventory: &Inventory,
+        archive: &[u8],
+    ) -> Outcome {
+        let place = self.place_of(&inventory.device_id);
+        self.touch(place);
+        // May be the first record of its device, and inventories are rare.
+        if self.shards[place].occupied() >= self.shards[place].limits.devices_max {
+            self.share_room(place);
+        }
+        let effects = &mut self.effects[place];
+        self.shards[place].apply_inventory(tenant, inventory, archive, effects)
+    }
+
+    /// The policy set that every shard has, or will have when the pass in progress has ended.
+    pub fn policy(&self) -> &Arc<PolicySet> {
+        let policies = self.shards.iter().map(Shard::policy);
+        // The same in all of them but after a crash in the middle of their recovery from several passes.
+        policies
+            .min_by_key(|policy| policy.revision())
+            .expect("a set has at least one shard")
+    }
+
+    /// Whether some devices are still evaluated under an earlier policy set.
+    pub fn policy_pass_is_running(&self) -> bool {
+        self.shards
+            .iter()
+            .any(|shard| shard.policy_pass().is_some())
+    }
+
+    /// Begins a policy pass in every shard that has an older policy set, see [`Shard::begin_policy_pass`].
+    pub fn begin_policy_pass(&mut self, policy: &Arc<PolicySet>) {
+        for place in 0..self.shards.len() {
+            if self.shards[place].revision() < policy.revision() {
+                self.touch(place);
+                let effects = &mut self.effects[place];
+                self.shards[place].begin_policy_pass(Arc::clone(policy), effects);
+                self.policies[place] = self.shards[place].policies.clone();
+            }
+        }
+    }
+
+    /// Evaluates the devices of the next `slots` slots, one shard after the other, see [`Shard::policy_step`].
+    pub fn policy_step(&mut self, slots: u32) -> u32 {
+        let (mut changed, mut left) = (0, slots);
+        for place in 0..self.shards.len() {
+            let Some(reached) = self.shards[place].policy_pass() else {
+                continue;
+            };
+            if left == 0 {
+                break;
+            }
+            self.touch(place);
+            let effects = &mut self.effects[place];
+            changed += self.shards[place].policy_step(left, effects);
+            self.policies[place] = self.shards[place].policies.clone();
+            left = left.saturating_sub((self.shards[place].slots() - reached.0).max(1));
+        }
+        changed
+    }
+
+    /// A whole policy pass of every shard.
+    pub fn apply_policy(&mut self, policy: &Arc<PolicySet>) -> u32 {
+        self.begin_policy_pass(policy);
+        self.policy_step(u32::MAX)
+    }
+
+    /// Evaluates up to `due_max` due devices, one shard after the other, see [`Shard::tick`]. A shard in which no device
+    /// is due stays untouched.
+    pub fn tick(&mut self, due_max: u32) -> u32 {
+        let (mut changed, mut left) = (0, due_max);
+        for place in 0..self.shards.len() {
+            if left > 0 && !self.shards[place].pass_idle_time(self.now) {
+                self.touch(place);
+                let (effects, shard) = (&mut self.effects[place], &mut self.shards[place]);
+                let visited = shard.tick(left, effects);
+                changed += visited.changed;
+                left = left.saturating_sub(visited.due.max(1));
+            }
+        }
+        changed
+    }
+
+    /// Whether further devices are due at the time of the last tick.
+    pub fn tick_is_running(&self) -> bool {
+        self.shards.iter().any(|shard| shard.time.tick.is_some())
+    }
+
+    /// Removes a device, see [`Shard::remove_device`].
+    pub fn remove_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<(u32, bool)> {
+        let place = self.place_of(device);
+        self.touch(place);
+        self.shards[place].remove_device(tenant, device, &mut self.effects[place])
+    }
+
+    /// Restores a removed device, see [`Shard::restore_device`].
+    pub fn restore_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<bool> {
+        let place = self.place_of(device);
+        self.touch(place);
+        self.shards[place].restore_device(tenant, device, &mut self.effects[place])
+    }
+
+    /// Resets the numbers of a device, see [`Shard::reset_sequence`].
+    pub fn reset_sequence(
+        &mut self,
+        tenant: TenantIndex,
+        device: &DeviceId,
+    ) -> Option<SequenceReset> {
+        let place = self.place_of(device);
+        self.touch(place);
+        self.shards[place].reset_sequence(tenant, device, &mut self.effects[place])
+    }
+
+    /// Audits the next slots of a shard, see [`Shard::audit`].
+    pub fn audit(&mut self, place: usize, slots: u32) -> Option<AuditRound> {
+        self.shards[place].audit(slots, self.map)
+    }
+
+    /// Begins a checkpoint of a shard, see [`Shard::checkpoint_begin`].
+    pub fn checkpoint_begin(&mut self, place: usize) -> bool {
+        self.shards[place].checkpoint_begin()
+    }
+
+    /// Adds up to `pages_max` pages of a shard to the effects of the batch just sealed, see [`Shard::checkpoint_step`].
+    /// Returns also how many it added.
+    pub fn checkpoint_step(
+        &mut self,
+        place: usize,
+        pages_max: usize,
+    ) -> (CheckpointProgress, usize) {
+        self.touched |= 1 << place;
+        let effects = &mut self.effects[place];
+        let progress = self.shards[place].checkpoint_step(pages_max, effects);
+        (progress, effects.pages.len())
+    }
+
+    #[inline(always)]
+    fn place_of(&self, device: &DeviceId) -> usize {
+        usize::from(self.map.shard_of(device).0 - self.first.0)
+    }
+
+    /// Opens the batch in a shard, once.
+    #[inline(always)]
+    fn touch(&mut self, place: usize) {
+        if self.touched & (1 << place) == 0 {
+            self.open(place);
+        }
+    }
+
+    #[inline(never)]
+    fn open(&mut self, place: usize) {
+        self.touched |= 1 << place;
+        self.shards[place].begin(self.now, &mut self.effects[place]);
+    }
+}
+
+/// The places whose bits are set, in ascending order.
+fn places(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros() as usize;
+        (bits != 0).then(|| {
+            bits &= bits - 1;
+            place
+        })
+    })
+}
