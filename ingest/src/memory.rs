@@ -15,7 +15,7 @@ use muster_api::{
     TENANT_REQUESTS_MAX,
 };
 use muster_control::limits::{ENTRIES_MAX, POLICIES_MAX};
-use muster_engine::device::DEVICE_BYTES;
+use muster_engine::SLOT_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, index_table_entries};
 use muster_store::StoreConfig;
@@ -177,9 +177,9 @@ fn cells(config: &Config, shards: u64) -> u64 {
 
 fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 3] {
     let devices = u64::from(config.shards.devices_max).div_ceil(shards);
-    // Chunks of 8,192 records of 64 and 8 bytes; hash tables of slots with a maximum load of 7/8 and a control byte per
+    // Chunks of 8,192 records of 64 and 12 bytes and as many deadlines; hash tables of slots with a maximum load of 7/8 and a control byte per
     // slot. A table that grows exists twice.
-    let slab = devices.div_ceil(8_192) * 8_192 * DEVICE_BYTES as u64;
+    let slab = devices.div_ceil(8_192) * 8_192 * SLOT_BYTES as u64;
     let table = |table| {
         let entries = index_table_entries(table, devices as usize) as u64;
         (entries * 8 / 7).next_power_of_two() * 5
@@ -189,7 +189,7 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 3] {
         part(
             "devices",
             shards * (slab + index),
-            "devices_max x 72 B in chunks of 576 KiB, plus 64 tables of 5 B x the next power of two",
+            "devices_max x 72 B in chunks of 640 KiB, plus 64 tables of 5 B x the next power of two",
         ),
         part(
             "cells",
@@ -344,7 +344,7 @@ mod tests {
         // Per shard 62 chunks of 576 KiB and 64 tables, the smaller ones with 2^13 slots and the larger ones with 2^14,
         // one of which grows.
         let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
-        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 589_824 + slots * 5));
+        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 655_360 + slots * 5));
         assert_eq!(bytes(&bound, "objects"), 200 * (6 << 10) + 100_000 * 8);
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);

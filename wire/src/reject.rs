@@ -200,7 +200,7 @@ mod tests {
             assert_eq!(RejectReason::from_code(reason.code()), Some(*reason));
         }
         assert_eq!(RejectReason::from_code(0), None);
-        assert_eq!(RejectReason::from_code(15), None);
+        assert_eq!(RejectReason::from_code(16), None);
     }
 
     #[test]

@@ -4,11 +4,15 @@
 //! due early gets a later one. Derived from the records, and kept in memory only. Owned by the slab's shard; 4 bytes for
 //! each slot. Does not evaluate.
 
+use crate::device::DEVICE_BYTES;
 use crate::ids::SlotIndex;
 use crate::slab::CHUNK_RECORDS;
 
 /// The deadline of a device that time alone does not change, and of an empty slot.
 pub(crate) const NEVER: u32 = u32::MAX;
+
+/// Memory of a slot: the records of a device and its deadline.
+pub const SLOT_BYTES: usize = DEVICE_BYTES + size_of::<u32>();
 
 /// Deadlines whose minimum is compared at once.
 const BLOCK: usize = 64;

@@ -33,6 +33,7 @@ mod time;
 pub use cell::{CELL_BYTES, CellKey};
 pub use context::{Context, EvaluationTime, PolicyPass, Tick};
 pub use counts::Counts;
+pub use deadlines::SLOT_BYTES;
 pub use device::{ColdRecord, DeviceRecord};
 pub use effects::{Effects, Outcome};
 pub use facet::{COMBINATIONS_MAX, FacetWord, Facets};

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{
-    PolicySet, Revision, Shard, ShardLimits, ShardMap, ShardSet, SlotIndex, TenantPolicy,
-    Threshold, Timestamp,
+    PolicySet, Revision, Shard, ShardLimits, ShardMap, ShardSet, SlotIndex, TenantIndex,
+    TenantPolicy, Threshold, Timestamp,
 };
 use muster_ingest::clock::Clock;
 use muster_ingest::config::Config;
@@ -28,7 +28,9 @@ use muster_ingest::shard::{
 };
 use muster_store::{Commit, Store, StoreConfig, Writer};
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES};
-use muster_wire::{AckTotals, ClientHello, VERSION_MAX, VERSION_MIN, encode_client_hello};
+use muster_wire::{
+    AckTotals, ClientHello, DeviceId, VERSION_MAX, VERSION_MIN, encode_client_hello,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -284,9 +286,13 @@ const fn journal_bytes_max() -> usize {
 /// Gives a set of shards buffers of the size of the largest batch.
 fn grow(set: &mut ShardSet) {
     set.begin(Timestamp::default());
-    // Every shard has a part in it.
-    set.apply_policy(&medium());
+    // Nothing happens to an unknown device, but its shard has a part in the batch.
+    for number in 1..10_000_u128 {
+        let device = DeviceId::from_bytes(number.to_le_bytes());
+        assert!(set.reset_sequence(TenantIndex(0), &device).is_none());
+    }
     set.seal();
+    assert_eq!(set.touched().count(), set.shards().len());
     for (_, _, effects) in set.touched() {
         effects.swap_journal(&mut Vec::with_capacity(journal_bytes_max()));
     }

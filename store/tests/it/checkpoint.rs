@@ -14,6 +14,7 @@ fn recovery_replays_only_the_journal_after_the_checkpoint() {
     let (mut writer, _) = recover(&store);
     let begin = |commit| CommitPart {
         checkpoint: Some(CheckpointMark::Begin),
+        context: b"context".to_vec(),
         ..commit
     };
     let complete = |commit| CommitPart {

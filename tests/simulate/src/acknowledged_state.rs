@@ -25,6 +25,8 @@ pub struct AcknowledgedState {
     devices: BTreeMap<Device, Acknowledged>,
     /// Devices whose seq an operator may have reset: it may have any value, and go back with the clock.
     reset: BTreeSet<Device>,
+    /// Devices that an operator may have removed: once their retention has ended they are gone, or new.
+    removed: BTreeSet<Device>,
 }
 
 impl AcknowledgedState {
@@ -45,12 +47,24 @@ impl AcknowledgedState {
             tenant,
             number: record.device,
         };
-        self.reset.contains(&device) || record.number > self.acknowledged(tenant, record)
+        self.reset.contains(&device)
+            || self.removed.contains(&device)
+            || record.number > self.acknowledged(tenant, record)
     }
 
     /// Notes that an operator requests a reset of the seq of a device.
     pub fn note_reset(&mut self, device: Device) {
         self.reset.insert(device);
+    }
+
+    /// Notes that an operator requests the removal of a device.
+    pub fn note_removal(&mut self, device: Device) {
+        self.removed.insert(device);
+    }
+
+    /// Whether a device may be gone.
+    pub fn may_be_gone(&self, device: Device) -> bool {
+        self.removed.contains(&device)
     }
 
     /// The highest acknowledged number of the device and kind of a record.
@@ -142,13 +156,17 @@ impl AcknowledgedState {
             let facets = Facets::from_word(record.facets)?;
             Some((record, facets, u64::from(cold.inventory_revision)))
         });
+        let is_removed = self.removed.contains(&device);
         let Some((record, facets, revision)) = found else {
+            if is_removed {
+                return Ok(());
+            }
             let detail = format!("{device:?} is missing, {acknowledged:?}");
             return Err(Violation::new("acknowledged is durable", detail));
         };
         let is_reset = self.reset.contains(&device);
         let is_old = record.seq < acknowledged.seq && !is_reset;
-        if is_old || revision < acknowledged.revision {
+        if !is_removed && (is_old || revision < acknowledged.revision) {
             let seq = record.seq;
             let detail =
                 format!("{device:?} has seq {seq} and revision {revision}, {acknowledged:?}");

@@ -109,7 +109,10 @@ impl Worker {
                 let restored = self.restore(tenant, device_id);
                 self.once_durable(reply, restored);
             }
-            Control::Policy { policy, reply } => self.change_policy(policy, reply),
+            Control::Policy { policy, reply } => {
+                self.change_policy(policy, reply);
+                self.policy_slice();
+            }
             Control::Tick(reply) => {
                 self.shards.tick(u32::MAX);
                 self.later(reply, ());

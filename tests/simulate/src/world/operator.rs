@@ -155,6 +155,7 @@ impl World {
                 reply,
             };
             server.send_control(shard, command);
+            self.acknowledged_state.note_removal(device);
             "remove"
         } else {
             let (reply, _) = oneshot::channel();
@@ -214,6 +215,7 @@ impl World {
     fn check_answer(&self, device: Device, view: Option<Box<DeviceView>>) -> Result<(), Violation> {
         // The acknowledged state may be newer than the answer, so only the identity is checked.
         match view.as_ref().map(|view| &view.record) {
+            None if self.acknowledged_state.may_be_gone(device) => Ok(()),
             None => {
                 let detail = format!("{device:?} was acknowledged and is unknown");
                 Err(Violation::new("acknowledged is readable", detail))

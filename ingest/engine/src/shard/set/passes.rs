@@ -1,0 +1,114 @@
+//! What is not a record of a device: the passing of time, changes of policy, and actions on single devices.
+//!
+//! Owned by the thread. Time and policies visit one shard after the other, so that most batches touch one or two.
+
+use std::sync::Arc;
+
+use muster_wire::DeviceId;
+
+use super::super::Shard;
+use super::super::sequence::SequenceReset;
+use super::ShardSet;
+use crate::ids::TenantIndex;
+use crate::policy::PolicySet;
+
+impl ShardSet {
+    /// The policy set that every shard has, or will have when the pass in progress has ended.
+    pub fn policy(&self) -> &Arc<PolicySet> {
+        let policies = self.shards.iter().map(Shard::policy);
+        // The same in all of them but after a crash in the middle of their recovery from several passes.
+        policies
+            .min_by_key(|policy| policy.revision())
+            .expect("a set has at least one shard")
+    }
+
+    /// Whether some devices are still evaluated under an earlier policy set.
+    pub fn policy_pass_is_running(&self) -> bool {
+        self.shards
+            .iter()
+            .any(|shard| shard.policy_pass().is_some())
+    }
+
+    /// Begins a policy pass in every shard that has an older policy set, see [`Shard::begin_policy_pass`].
+    pub fn begin_policy_pass(&mut self, policy: &Arc<PolicySet>) {
+        for place in 0..self.shards.len() {
+            if self.shards[place].revision() < policy.revision() {
+                self.touch(place);
+                let effects = &mut self.effects[place];
+                self.shards[place].begin_policy_pass(Arc::clone(policy), effects);
+                self.policies[place] = self.shards[place].policies.clone();
+            }
+        }
+    }
+
+    /// Evaluates the devices of the next `slots` slots, one shard after the other, see [`Shard::policy_step`].
+    pub fn policy_step(&mut self, slots: u32) -> u32 {
+        let (mut changed, mut left) = (0, slots);
+        for place in 0..self.shards.len() {
+            let Some(reached) = self.shards[place].policy_pass() else {
+                continue;
+            };
+            if left == 0 {
+                break;
+            }
+            self.touch(place);
+            let effects = &mut self.effects[place];
+            changed += self.shards[place].policy_step(left, effects);
+            self.policies[place] = self.shards[place].policies.clone();
+            left = left.saturating_sub((self.shards[place].slots() - reached.0).max(1));
+        }
+        changed
+    }
+
+    /// A whole policy pass of every shard.
+    pub fn apply_policy(&mut self, policy: &Arc<PolicySet>) -> u32 {
+        self.begin_policy_pass(policy);
+        self.policy_step(u32::MAX)
+    }
+
+    /// Evaluates up to `due_max` due devices, one shard after the other, see [`Shard::tick`]. A shard in which no device
+    /// is due stays untouched.
+    pub fn tick(&mut self, due_max: u32) -> u32 {
+        let (mut changed, mut left) = (0, due_max);
+        for place in 0..self.shards.len() {
+            if left > 0 && !self.shards[place].pass_idle_time(self.now) {
+                self.touch(place);
+                let (effects, shard) = (&mut self.effects[place], &mut self.shards[place]);
+                let visited = shard.tick(left, effects);
+                changed += visited.changed;
+                left = left.saturating_sub(visited.due.max(1));
+            }
+        }
+        changed
+    }
+
+    /// Whether further devices are due at the time of the last tick.
+    pub fn tick_is_running(&self) -> bool {
+        self.shards.iter().any(|shard| shard.time.tick.is_some())
+    }
+
+    /// Removes a device, see [`Shard::remove_device`].
+    pub fn remove_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<(u32, bool)> {
+        let place = self.place_of(device);
+        self.touch(place);
+        self.shards[place].remove_device(tenant, device, &mut self.effects[place])
+    }
+
+    /// Restores a removed device, see [`Shard::restore_device`].
+    pub fn restore_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<bool> {
+        let place = self.place_of(device);
+        self.touch(place);
+        self.shards[place].restore_device(tenant, device, &mut self.effects[place])
+    }
+
+    /// Resets the numbers of a device, see [`Shard::reset_sequence`].
+    pub fn reset_sequence(
+        &mut self,
+        tenant: TenantIndex,
+        device: &DeviceId,
+    ) -> Option<SequenceReset> {
+        let place = self.place_of(device);
+        self.touch(place);
+        self.shards[place].reset_sequence(tenant, device, &mut self.effects[place])
+    }
+}
