@@ -5,7 +5,7 @@
 readonly tenant=demo wait_seconds_max=900
 
 work=''
-shards=''
+threads=''
 server_pid=''
 loadgen_pid=''
 ready=''
@@ -67,7 +67,7 @@ directory = "$1"
 [[tenants]]
 name = "$tenant"
 CONFIGURATION
-  if [[ -n $shards ]]; then printf '[shards]\ncount = %s\n' "$shards" >>"$work/muster.toml"; fi
+  if [[ -n $threads ]]; then printf '[shards]\nthreads = %s\n' "$threads" >>"$work/muster.toml"; fi
   local began line=''
   rm -f -- "$work/ready"
   mkfifo -- "$work/ready"

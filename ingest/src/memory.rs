@@ -17,7 +17,9 @@ use muster_api::{
 use muster_control::limits::{ENTRIES_MAX, POLICIES_MAX};
 use muster_engine::SLOT_BYTES;
 use muster_engine::page::PAGE_BYTES;
-use muster_engine::{CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, index_table_entries};
+use muster_engine::{
+    CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, SLAB_CHUNK_RECORDS, shard_devices_max,
+};
 use muster_store::StoreConfig;
 use muster_wire::limits::{
     CHECK_IN_BYTES, CHECK_INS_BYTES_MAX, CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX,
@@ -25,9 +27,12 @@ use muster_wire::limits::{
 
 use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
+use crate::recount::SHARDS_PER_PASS;
 use crate::route::FRAME_BYTES_MAX;
-use crate::shard::{PAGES_DRAINING, pages_beside};
+use crate::shard::{JOURNAL_BATCHES_KEPT, PAGES_DRAINING, pages_beside};
 use crate::telemetry::{QUEUE_BYTES_MAX, QUEUE_LINES_MAX};
+
+const SHARDS: u64 = muster_engine::SHARDS as u64;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -55,16 +60,17 @@ const GROWTH: u64 = 2;
 /// A completion and its outcome, per check-in.
 const COMPLETION: u64 = 32;
 
-/// Per device of the shard that a recount rebuilds ([`crate::recount`]).
+/// Per device of the shards that a recount reads ([`crate::recount`]).
 const RECOUNT_DEVICE: u64 = 300;
 
 /// A connection of an operator: 16 KiB of headers, a body of 32 KiB or two chunks of 16 KiB of an answer.
 const OPS_CONNECTION: u64 = 64 * KIB;
 
-/// A scrape: the text of its page, which grows by doubling; for each shard, the histograms that it reports and its
-/// lines; for each tenant a line.
+/// A scrape: the text of its page, which grows by doubling; for each thread, the histograms that it reports and its
+/// lines; for each shard its lines; for each tenant a line.
 const SCRAPE: u64 = 512 * KIB;
-const SCRAPE_SHARD: u64 = 128 * KIB;
+const SCRAPE_THREAD: u64 = 128 * KIB;
+const SCRAPE_SHARD: u64 = KIB;
 const SCRAPE_TENANT: u64 = 512;
 
 /// A listed session with its identity and its row; and, for every session, its number.
@@ -112,16 +118,16 @@ pub struct MemoryPart {
 pub struct MemoryBound(Vec<MemoryPart>);
 
 impl MemoryBound {
-    /// Computes the bound of a server with `shards` shards on a machine with `cores` cores.
-    pub fn of(config: &Config, shards: u16, cores: usize) -> Self {
-        let shards = u64::from(shards.max(1));
-        let mut parts = shard_state(config, shards).to_vec();
-        parts.extend(pipeline(config, shards));
-        parts.extend(front_door(config, shards));
-        let devices = u64::from(config.shards.devices_max);
-        let threads = u64::from(config.listen.network_threads).max(cores as u64) + shards + 9;
+    /// Computes the bound of a server on a machine with `cores` cores.
+    pub fn of(config: &Config, cores: usize) -> Self {
+        let shard_threads = u64::from(config.shards.threads_on(cores));
+        let mut parts = shard_state(config).to_vec();
+        parts.extend(pipeline(config, shard_threads));
+        parts.extend(front_door(config, shard_threads));
+        let threads = u64::from(config.listen.network_threads).max(cores as u64);
+        let threads = threads + shard_threads + 9;
         parts.extend([
-            operators(config, shards),
+            operators(config, shard_threads),
             part(
                 "objects",
                 config.tenants.len() as u64
@@ -130,8 +136,9 @@ impl MemoryBound {
             ),
             part(
                 "recount",
-                devices.div_ceil(shards) * RECOUNT_DEVICE + cells(config, shards) * RECOUNT_CELL,
-                "devices_max / shards x 300 B + cells x 256 B",
+                recounted(config.shards.devices_max) * RECOUNT_DEVICE
+                    + cells(config) * RECOUNT_CELL,
+                "8 of 48 shards x (2 x devices_max / 48 + 1,024) x 300 B + cells x 256 B",
             ),
             part(
                 "log",
@@ -168,33 +175,37 @@ fn part(component: &'static str, bytes: u64, formula: &'static str) -> MemoryPar
     }
 }
 
-/// Cells of all shards: in each one for every device, and for all combinations of facets that devices of its tenants
-/// can have. A fleet has some thousands.
-fn cells(config: &Config, shards: u64) -> u64 {
-    let devices = u64::from(config.shards.devices_max).div_ceil(shards);
-    shards * devices.min((config.tenants.len() * COMBINATIONS_MAX) as u64)
+/// Devices of the shards that a recount reads at once.
+fn recounted(devices_max: u32) -> u64 {
+    let of_shard = shard_devices_max(devices_max, SHARDS as u32);
+    u64::from(devices_max).min(u64::from(of_shard) * u64::from(SHARDS_PER_PASS))
 }
 
-fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 3] {
-    let devices = u64::from(config.shards.devices_max).div_ceil(shards);
-    // Chunks of 8,192 records of 64 and 12 bytes and as many deadlines; hash tables of slots with a maximum load of 7/8 and a control byte per
-    // slot. A table that grows exists twice.
-    let slab = devices.div_ceil(8_192) * 8_192 * SLOT_BYTES as u64;
-    let table = |table| {
-        let entries = index_table_entries(table, devices as usize) as u64;
-        (entries * 8 / 7).next_power_of_two() * 5
-    };
-    let index = (0..INDEX_TABLES).map(table).sum::<u64>() + table(INDEX_TABLES - 1) / 2;
+/// Cells of all shards: one for every device, and in each shard one for every combination of facets that devices of its
+/// tenants can have. A fleet has some thousands.
+fn cells(config: &Config) -> u64 {
+    let combinations = (config.tenants.len() * COMBINATIONS_MAX) as u64;
+    u64::from(config.shards.devices_max).min(SHARDS * combinations)
+}
+
+fn shard_state(config: &Config) -> [MemoryPart; 3] {
+    let devices = u64::from(config.shards.devices_max);
+    // Chunks of records of 64 and 12 bytes and deadlines of 4, of which each shard fills one in part. Hash tables of slots with a maximum
+    // load of 7/8 and a control byte per slot, whose sizes are powers of two. A table that grows exists twice.
+    let chunks = devices.div_ceil(SLAB_CHUNK_RECORDS as u64) + SHARDS;
+    let slab = chunks * (SLAB_CHUNK_RECORDS * SLOT_BYTES) as u64;
+    let tables = SHARDS * INDEX_TABLES as u64;
+    let index = (devices * 2 * 8 / 7 + tables * 4) * 5;
     [
         part(
             "devices",
-            shards * (slab + index),
-            "devices_max x 72 B in chunks of 640 KiB, plus 64 tables of 5 B x the next power of two",
+            slab + index + index / INDEX_TABLES as u64,
+            "devices_max x (80 B in chunks of 80 KiB + 11.6 B in 64 tables for each of 48 shards)",
         ),
         part(
             "cells",
-            cells(config, shards) * CELL,
-            "cells x 288 B; one a device, and at most tenants x 561,600 in each shard",
+            cells(config) * CELL,
+            "cells x 288 B; one a device, and at most tenants x 561,600 in each of 48 shards",
         ),
         part(
             "table readers",
@@ -206,9 +217,9 @@ fn shard_state(config: &Config, shards: u64) -> [MemoryPart; 3] {
 
 /// Responses are serialized while the client reads them, so a connection holds little of their text. The rows of a long
 /// response are in memory until it has been read; there are at most [`LONG_RESPONSES_MAX`] long responses.
-fn operators(config: &Config, shards: u64) -> MemoryPart {
-    // In the replies of the shards, in vectors that may be half empty, and again for the response.
-    let cells = cells(config, shards) * (GROWTH + 1) * size_of::<Cell>() as u64;
+fn operators(config: &Config, threads: u64) -> MemoryPart {
+    // In the replies of the threads, in vectors that may be half empty, and again for the response.
+    let cells = cells(config) * (GROWTH + 1) * size_of::<Cell>() as u64;
     let tenants = config.tenants.len() as u64;
     let counts = tenants * size_of::<Counts>() as u64;
     let sessions = u64::from(config.listen.connections_max) * GROWTH * SESSION
@@ -218,40 +229,42 @@ fn operators(config: &Config, shards: u64) -> MemoryPart {
         CONNECTIONS_MAX as u64 * OPS_CONNECTION
             + LONG_RESPONSES_MAX as u64 * (cells + counts).max(sessions)
             + TENANT_REQUESTS_MAX as u64 * TENANT_REQUEST
-            + SCRAPES_MAX as u64 * (SCRAPE + shards * SCRAPE_SHARD + tenants * SCRAPE_TENANT),
-        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants x 424 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shards x 128 KiB + tenants x 512 B)",
+            + SCRAPES_MAX as u64
+                * (SCRAPE
+                    + threads * SCRAPE_THREAD
+                    + SHARDS * (SCRAPE_SHARD + tenants * GROWTH * 4)
+                    + tenants * SCRAPE_TENANT),
+        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants x 424 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shard threads x 128 KiB + 48 x (1 KiB + tenants x 8 B) + tenants x 512 B)",
     )
 }
 
-fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
+fn pipeline(config: &Config, threads: u64) -> [MemoryPart; 4] {
     let batches = u64::from(config.shards.inbox_batches);
     let check_ins = u64::from(config.shards.batch_check_ins_max) + CHECK_INS_PER_FRAME_MAX as u64;
     let records = check_ins * CHECK_IN_BYTES as u64;
-    let beside = pages_beside(
-        check_ins as usize,
-        u16::try_from(shards).unwrap_or(u16::MAX),
-    );
+    let beside = pages_beside(check_ins as usize, threads as u16);
     let pages = (beside.max(PAGES_DRAINING) * PAGE_BYTES) as u64;
-    // The journal value, its inventories and pages, and the completions.
+    // The journal values, their inventories and pages, the completions, and the buffers that are kept for each shard.
     let written = GROWTH * records + records + pages;
-    let commit = written + GROWTH * check_ins * COMPLETION;
+    let kept = JOURNAL_BATCHES_KEPT as u64 * records;
+    let commit = written + kept + GROWTH * check_ins * COMPLETION;
     let commits = u64::from(config.shards.commits_in_flight) + 1;
     let group = config.store.group_bytes_max.get() + records + pages;
     [
         part(
             "inboxes",
-            shards * batches * CHECK_INS_BYTES_MAX as u64,
-            "shards x inbox_batches x 192 KiB",
+            threads * batches * CHECK_INS_BYTES_MAX as u64,
+            "shard threads x inbox_batches x 192 KiB",
         ),
         part(
             "buffer pool",
-            shards * (batches + 16) * CHECK_INS_BYTES_MAX as u64,
-            "shards x (inbox_batches + 16) x 192 KiB",
+            threads * (batches + 16) * CHECK_INS_BYTES_MAX as u64,
+            "shard threads x (inbox_batches + 16) x 192 KiB",
         ),
         part(
             "commits",
-            shards * commits * commit,
-            "shards x (commits_in_flight + 1) x ((batch_check_ins_max + 4,096) x (208 B + shards x 96 B for pages), where pages are at least 8 MiB)",
+            threads * commits * commit,
+            "shard threads x (commits_in_flight + 1) x ((batch_check_ins_max + 4,096) x (400 B + shard threads x 96 B for pages), where pages are at least 8 MiB)",
         ),
         part(
             "store",
@@ -261,9 +274,9 @@ fn pipeline(config: &Config, shards: u64) -> [MemoryPart; 4] {
     ]
 }
 
-fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
+fn front_door(config: &Config, threads: u64) -> [MemoryPart; 5] {
     let listen = &config.listen;
-    let frame = shards * CHECK_INS_BYTES_MAX as u64 + INVENTORY_BYTES_MAX as u64;
+    let frame = threads * CHECK_INS_BYTES_MAX as u64 + INVENTORY_BYTES_MAX as u64;
     let window = u64::from(
         listen
             .window_frames_gateway
@@ -279,7 +292,7 @@ fn front_door(config: &Config, shards: u64) -> [MemoryPart; 5] {
         part(
             "connections",
             u64::from(listen.connections_max) * connection,
-            "connections_max x (40 kB + 64 KiB send window + 2.5 x 64 KiB receive window + 32 KiB + one frame: shards x 192 KiB + window_frames x 3 kB)",
+            "connections_max x (40 kB + 64 KiB send window + 2.5 x 64 KiB receive window + 32 KiB + one frame: shard threads x 192 KiB + window_frames x 3 kB)",
         ),
         part(
             "large receive windows",
@@ -320,11 +333,11 @@ mod tests {
         name = "contoso"
     "#;
 
-    fn bound(more: &[(&str, &str)], shards: u16) -> MemoryBound {
+    fn bound(more: &[(&str, &str)], cores: usize) -> MemoryBound {
         let text = more
             .iter()
             .fold(SMALL.to_owned(), |text, (from, to)| text.replace(from, to));
-        MemoryBound::of(&Config::parse(&text, Path::new("/")).unwrap(), shards, 2)
+        MemoryBound::of(&Config::parse(&text, Path::new("/")).unwrap(), cores)
     }
 
     fn bytes(bound: &MemoryBound, component: &str) -> u64 {
@@ -341,10 +354,11 @@ mod tests {
         assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * 196_608);
         assert_eq!(bytes(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(bytes(&bound, "handshakes"), 256 << 16);
-        // Per shard 62 chunks of 576 KiB and 64 tables, the smaller ones with 2^13 slots and the larger ones with 2^14,
-        // one of which grows.
-        let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
-        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 655_360 + slots * 5));
+        // 977 chunks of 80 KiB and one for each shard, and slots of 5 bytes, of which one table has a 64th twice.
+        let slots = 2_285_714 + 48 * 64 * 4;
+        let index = slots * 5 + slots * 5 / 64;
+        assert_eq!(bytes(&bound, "devices"), (977 + 48) * 81_920 + index);
+        assert_eq!(bytes(&bound, "recount"), 341_536 * 300 + 1_000_000 * 256);
         assert_eq!(bytes(&bound, "objects"), 200 * (6 << 10) + 100_000 * 8);
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);
@@ -355,19 +369,20 @@ mod tests {
     #[test]
     fn a_shard_has_no_more_cells_than_its_tenants_can_fill() {
         let many = ("1_000_000", "200_000_000");
-        assert_eq!(bytes(&bound(&[many], 2), "cells"), 2 * 561_600 * 288);
+        assert_eq!(bytes(&bound(&[many], 2), "cells"), 48 * 561_600 * 288);
         let two = (
             "[[tenants]]",
             "[[tenants]]\nname = \"fabrikam\"\n[[tenants]]",
         );
-        assert_eq!(bytes(&bound(&[many, two], 2), "cells"), 4 * 561_600 * 288);
+        assert_eq!(bytes(&bound(&[many, two], 2), "cells"), 96 * 561_600 * 288);
     }
 
     #[test]
     fn operators_are_kept_memory_for_every_cell_of_every_long_answer() {
         let part = bytes(&bound(&[], 2), "operators");
         let cells = 1_000_000 * 72;
-        let rest = 128 * (64 << 10) + 8 * ((512 << 10) + 2 * (128 << 10) + 512);
+        let scrape = (512 << 10) + 2 * (128 << 10) + 48 * ((1 << 10) + 8) + 512;
+        let rest = 128 * (64 << 10) + 8 * scrape;
         let rest = rest + 4 * (10 << 20);
         assert_eq!(part, 4 * (cells + 424) + rest);
         // Few cells and many sessions: 10,000 are listed.
@@ -377,11 +392,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shard_reports_to_a_scrape_fits_into_what_is_kept_for_it() {
+    fn what_a_thread_reports_to_a_scrape_fits_into_what_is_kept_for_it() {
         let batches = hdrhistogram::Histogram::<u64>::new_with_max(1 << 24, 2).unwrap();
         let bytes = |histogram: &hdrhistogram::Histogram<u64>| histogram.distinct_values() * 8;
         let report = 2 * bytes(&crate::metrics::latency_histogram()) + bytes(&batches);
-        assert!(report as u64 <= SCRAPE_SHARD * 3 / 4, "{report}");
+        assert!(report as u64 <= SCRAPE_THREAD * 3 / 4, "{report}");
     }
 
     /// Raising any limit raises the bound.

@@ -143,7 +143,7 @@ pub fn run(
     let clock = ClockThread::start(&config, &store)?;
     let space = SpaceReclaimer::start(&store)?;
     let rules = policy::put_in_store(&config, &store)?;
-    let memory = MemoryBound::of(&config, store.shards(), cores());
+    let memory = MemoryBound::of(&config, cores());
     tracing::info!(
         bytes = memory.bytes(),
         "memory bound of this configuration; muster config check prints its parts"
@@ -170,7 +170,7 @@ pub fn run(
     let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
     gate.open(backend, http.ip());
-    tracing::info!(%quic, ops = %http, shards = store.shards(), tenants, "serving");
+    tracing::info!(%quic, ops = %http, shard_threads = parts.shard_threads.len(), tenants, "serving");
     announce(quic, http)?;
 
     drain.wait();
@@ -231,20 +231,10 @@ fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
     bind().map_err(|source| ServerError::Ops { address, source })
 }
 
-/// Opens the data directory; a new one gets the configured number of shards, or one per core.
 fn open_store(config: &Config) -> Result<Store, ServerError> {
     let mut wanted = StoreConfig::new(&config.store.directory);
     wanted.group_bytes_max = config.store.group_bytes_max.get() as usize;
-    let store = if config.shards.count > 0 {
-        Store::open(&wanted.with_shards(config.shards.count))?
-    } else {
-        match Store::open(&wanted) {
-            Err(OpenError::ShardCountMissing { .. }) => {
-                Store::open(&wanted.with_shards(u16::try_from(cores()).unwrap_or(u16::MAX)))?
-            }
-            opened => opened?,
-        }
-    };
+    let store = Store::open(&wanted)?;
     for notice in store.notices() {
         tracing::warn!(
             what = notice.as_str(),
@@ -263,10 +253,7 @@ fn start_parts(
     let began = crate::clock::stamp();
     let options = RecoverOptions {
         limits: ShardLimits {
-            devices_max: config
-                .shards
-                .devices_max
-                .div_ceil(u32::from(store.shards())),
+            devices_max: config.shards.devices_max,
         },
         hash_seed: random_seed(),
     };
@@ -284,7 +271,7 @@ fn start_parts(
         "recovered"
     );
     let map = ShardMap::new(store.shards());
-    let map = ThreadMap::new(map, store.shards());
+    let map = ThreadMap::new(map, config.shards.threads_on(cores()));
     Parts::start(config, map, shards, writer, policy, time)
 }
 

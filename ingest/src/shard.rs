@@ -8,7 +8,9 @@ mod control;
 mod worker;
 pub mod writer;
 
-pub use commit_payload::{CommitPayload, Reply, empty_commit};
+pub use commit_payload::{
+    CommitPayload, JOURNAL_BATCHES_KEPT, Reply, empty_commit, journal_bytes_kept,
+};
 pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport, ThreadReport};
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{PAGES_DRAINING, pages_beside};

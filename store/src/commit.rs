@@ -66,10 +66,14 @@ pub struct Commit<P> {
 }
 
 impl<P> Commit<P> {
-    /// Clears everything except `payload` and the shard and sequence of each part; keeps capacities.
-    pub fn clear(&mut self) {
+    /// Clears everything except `payload` and the shard and sequence of each part. Keeps capacities, of each journal up
+    /// to `journal_bytes_kept`.
+    pub fn clear(&mut self, journal_bytes_kept: usize) {
         for part in &mut self.parts {
             part.journal.clear();
+            if part.journal.capacity() > journal_bytes_kept {
+                part.journal = Vec::new();
+            }
             part.pages.clear();
             part.inventories.clear();
             part.checkpoint = None;

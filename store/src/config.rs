@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use muster_engine::SHARDS;
+
 use crate::error::OpenError;
 use crate::paths;
 
@@ -35,9 +37,8 @@ const OPEN_BESIDE_TABLES_MAX: u64 = 128;
 pub struct StoreConfig {
     /// The data directory. Created if missing; otherwise it must be empty or a data directory of Muster.
     pub directory: PathBuf,
-    /// Number of shards, 1 or more. Required for a new directory, and fixed from then on; `None` accepts the number of
-    /// an existing directory.
-    pub shards: Option<u16>,
+    /// Number of shards. A directory with another number is refused.
+    pub shards: u16,
     /// Size of one group of commits at most. Bounds its memory and the time of its sync. A larger commit is written
     /// alone.
     pub group_bytes_max: usize,
@@ -63,7 +64,7 @@ impl StoreConfig {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
-            shards: None,
+            shards: SHARDS,
             group_bytes_max: 8 * MIB,
             journal_memtable_bytes: 32 * MIB,
             pages_memtable_bytes: 32 * MIB,
@@ -92,12 +93,9 @@ impl StoreConfig {
         })
     }
 
-    /// Sets the number of shards.
+    /// Sets the number of shards, for tests: a server always has [`SHARDS`].
     #[must_use]
     pub fn with_shards(self, shards: u16) -> Self {
-        Self {
-            shards: Some(shards),
-            ..self
-        }
+        Self { shards, ..self }
     }
 }

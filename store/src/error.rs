@@ -90,25 +90,18 @@ pub enum OpenError {
         /// The incomplete directory.
         directory: PathBuf,
     },
-    /// The number of shards of a directory is fixed. The operator configures that number.
+    /// Another version divides the devices differently. The operator runs the version that wrote the directory.
     #[error(
-        "data directory {} has {} shards, but the configuration has {configured}: set the \
-         number of shards to {}; it cannot be changed",
-        directory.display(), found, found
+        "data directory {} has {found} shards, and this version of Muster has {expected}: run the version that wrote it",
+        directory.display()
     )]
     ShardCountDiffers {
         /// The data directory.
         directory: PathBuf,
         /// Number of shards in the directory.
         found: u16,
-        /// Number of shards in the configuration.
-        configured: u16,
-    },
-    /// A new directory needs at least one shard. The operator configures the number.
-    #[error("data directory {} is new: set the number of shards to 1 or more", directory.display())]
-    ShardCountMissing {
-        /// The data directory.
-        directory: PathBuf,
+        /// Number of shards of this version.
+        expected: u16,
     },
     /// The operating system reported an error. The operator reads the cause (permission, disk full, ...).
     #[error("data directory {}: cannot {action}: {source}", directory.display())]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! muster-store 1
-//! shards 4
+//! shards 48
 //! ```
 //!
 //! The file is locked (flock) while a store is open: exclusively by a server, shared by offline readers. The kernel
@@ -42,39 +42,25 @@ pub(crate) struct Claim {
 }
 
 /// Locks a directory for writing. Begins its creation if it is missing or empty.
-pub(crate) fn claim(directory: &Path, shards: Option<u16>) -> Result<Claim, OpenError> {
+pub(crate) fn claim(directory: &Path, shards: u16) -> Result<Claim, OpenError> {
     require_restored(directory)?;
     if let Some(mut file) = open(directory, NAME)? {
         lock(directory, &file, File::try_lock)?;
-        let found = parse(directory, &read(directory, &mut file)?)?;
-        return match shards {
-            Some(configured) if configured != found => {
-                let directory = directory.to_path_buf();
-                Err(OpenError::ShardCountDiffers {
-                    directory,
-                    found,
-                    configured,
-                })
-            }
-            _ => Ok(claimed(directory, file, found, false)),
-        };
+        require_shards(directory, &mut file, shards)?;
+        return Ok(claimed(directory, file, shards, false));
     }
-    let missing = || OpenError::ShardCountMissing {
-        directory: directory.to_path_buf(),
-    };
     let resumed = open(directory, NAME_CREATING)?.is_some();
     if !resumed {
         require_empty(directory)?;
         // A new store under the name of one that is being restored would be mistaken for it.
         require_restored(&partial_of(directory))?;
     }
-    let shards = shards.filter(|&shards| shards > 0).ok_or_else(missing)?;
     let file = begin_creation(directory, shards)?;
     Ok(claimed(directory, file, shards, true))
 }
 
 /// Locks a directory for reading. Several readers may, but not a reader and a server.
-pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
+pub(crate) fn claim_read_only(directory: &Path, shards: u16) -> Result<Claim, OpenError> {
     let Some(mut file) = open(directory, NAME)? else {
         let is_there = directory.try_exists();
         if !is_there.map_err(|error| OpenError::io(directory, "access it", error))? {
@@ -87,8 +73,21 @@ pub(crate) fn claim_read_only(directory: &Path) -> Result<Claim, OpenError> {
         return Err(OpenError::NotADataDirectory { directory, what });
     };
     lock(directory, &file, File::try_lock_shared)?;
-    let found = parse(directory, &read(directory, &mut file)?)?;
-    Ok(claimed(directory, file, found, false))
+    require_shards(directory, &mut file, shards)?;
+    Ok(claimed(directory, file, shards, false))
+}
+
+/// Reads FORMAT and refuses another number of shards.
+fn require_shards(directory: &Path, file: &mut File, expected: u16) -> Result<(), OpenError> {
+    let found = parse(directory, &read(directory, file)?)?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(OpenError::ShardCountDiffers {
+        directory: directory.to_path_buf(),
+        found,
+        expected,
+    })
 }
 
 impl Claim {

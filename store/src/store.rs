@@ -75,9 +75,7 @@ impl Store {
     /// `config.shards`; any other must have been initialised with the same number.
     pub fn open_on(db: Box<dyn Database>, config: &StoreConfig) -> Result<Self, OpenError> {
         let directory = &config.directory;
-        let shards = config.shards.ok_or_else(|| OpenError::ShardCountMissing {
-            directory: directory.clone(),
-        })?;
+        let shards = config.shards;
         let format = StoreView::latest(&*db, shards)
             .get(Keyspace::Meta, keys::FORMAT)
             .map_err(|error| OpenError::read(directory, error))?;
@@ -239,7 +237,7 @@ impl ReadOnlyStore {
     fn open(config: &StoreConfig) -> Result<Self, OpenError> {
         let config = &config.resolved()?;
         let directory = &config.directory;
-        let claim = format::claim_read_only(directory)?;
+        let claim = format::claim_read_only(directory, config.shards)?;
         let db = Rocks::open(directory, config, Mode::ReadOnly)?;
         check_meta(directory, &db, claim.shards)?;
         Ok(Self { db, claim })

@@ -144,7 +144,7 @@ impl DeviceIndex {
 
 /// Maximum number of entries of this table with this many devices, which it exceeds with a probability of one in a
 /// billion.
-pub fn index_table_entries(table: usize, devices: usize) -> usize {
+fn index_table_entries(table: usize, devices: usize) -> usize {
     let parts = TABLE_OF_PART.iter().filter(|of| usize::from(**of) == table);
     let mean = (devices * parts.count()).div_ceil(PARTS);
     mean + 6 * mean.isqrt()

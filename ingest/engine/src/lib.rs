@@ -38,7 +38,7 @@ pub use device::{ColdRecord, DeviceRecord};
 pub use effects::{Effects, Outcome};
 pub use facet::{COMBINATIONS_MAX, FacetWord, Facets};
 pub use ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
-pub use index::{INDEX_TABLES, index_table_entries};
+pub use index::INDEX_TABLES;
 pub use policy::{PolicySet, Retention, TenantPolicy};
 pub use rules::compliance::Compliance;
 pub use rules::managed_by::ManagedBy;
@@ -48,7 +48,8 @@ pub use rules::threat::{ThreatSetting, Threshold};
 pub use shard::recovery::{Recovery, RecoveryError};
 pub use shard::{
     AuditRound, CheckpointProgress, SequenceReset, Shard, ShardLimits, ShardSet, StaleDevice,
-    Ticked,
+    Ticked, shard_devices_max,
 };
-pub use shard_map::ShardMap;
+pub use shard_map::{SHARDS, ShardMap};
+pub use slab::CHUNK_RECORDS as SLAB_CHUNK_RECORDS;
 pub use time::Timestamp;

@@ -6,7 +6,7 @@
 //! by [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
 //!
 //! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (a chunk of
-//! records per 8,192 devices) and while the number of cells exceeds its previous maximum.
+//! records per 1,024 devices) and while the number of cells exceeds its previous maximum.
 
 mod apply;
 mod audit;
@@ -43,7 +43,7 @@ use crate::time::Timestamp;
 pub use audit::AuditRound;
 pub use checkpoint::CheckpointProgress;
 pub use sequence::SequenceReset;
-pub use set::ShardSet;
+pub use set::{ShardSet, shard_devices_max};
 pub use stale_runs::StaleDevice;
 pub use tick::Ticked;
 

@@ -6,6 +6,9 @@ use muster_wire::DeviceId;
 
 use crate::ids::ShardId;
 
+/// Number of shards of a server. A server runs them on fewer threads; with 48, most numbers of cores get equal shares.
+pub const SHARDS: u16 = 48;
+
 /// The partitioning of devices over a fixed number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardMap {

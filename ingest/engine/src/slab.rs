@@ -10,8 +10,9 @@
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::ids::{PAGE_RECORDS, PageNumber, SlotIndex};
 
-/// Records in one chunk (512 KiB hot, 96 KiB cold); a whole number of pages.
-pub(crate) const CHUNK_RECORDS: usize = 64 * PAGE_RECORDS;
+/// Records in one chunk (64 KiB hot, 12 KiB cold); a whole number of pages. Small, because each of 48 shards has a chunk
+/// that is full in part.
+pub const CHUNK_RECORDS: usize = 8 * PAGE_RECORDS;
 
 /// An array, not a slice: its length is a constant, so finding a record loads one pointer.
 type Chunk<R> = [R; CHUNK_RECORDS];

@@ -1,33 +1,34 @@
-//! `[shards]`: the number of shards, and the limits of each.
+//! `[shards]`: the number of threads that run the shards, and their limits.
 
+use muster_engine::SHARDS;
 use serde::Serialize;
 
 use super::key::{Integer, Key, KeyRow};
 use super::reader::Section;
 
-/// The shards and their limits. docs/reference/CONFIGURATION.md describes each key.
+/// The shard threads and their limits. docs/reference/CONFIGURATION.md describes each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShardsConfig {
-    /// Number of shards; 0 for the number of the data directory, or one per core for a new one.
-    pub count: u16,
-    /// Capacity of a shard's inbox in shard batches.
+    /// Number of threads that run the shards; 0 for one per core.
+    pub threads: u16,
+    /// Capacity of a thread's inbox in shard batches.
     pub inbox_batches: u32,
     /// Number of check-ins at which a batch is full.
     pub batch_check_ins_max: u32,
-    /// Maximum number of commits of a shard in flight to the writer.
+    /// Maximum number of commits of a thread in flight to the writer.
     pub commits_in_flight: u32,
     /// Maximum number of devices of the server.
     pub devices_max: u32,
 }
 
-const COUNT: Key<Integer<u16>> = Key {
-    path: "shards.count",
+const THREADS: Key<Integer<u16>> = Key {
+    path: "shards.threads",
     kind: Integer {
         default: 0,
         min: 0,
-        max: 256,
+        max: SHARDS,
     },
-    meaning: "Number of shards, one thread each. Fixed when the data directory is created; the server refuses to start with another number. 0: the number of the data directory, or one per core for a new one.",
+    meaning: "Number of threads that run the 48 shards of the server. Every start may have another number. 0: one per core.",
 };
 
 const INBOX_BATCHES: Key<Integer<u32>> = Key {
@@ -37,7 +38,7 @@ const INBOX_BATCHES: Key<Integer<u32>> = Key {
         min: 16,
         max: 65_536,
     },
-    meaning: "Capacity of a shard's inbox in shard batches (the records of one frame for one shard). It is divided evenly among lanes, one per tenant, but at most 64 and with at least 4 shard batches each; further tenants share lanes. A tenant that floods fills only its own lane, and its sessions stop reading. A shard batch has up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB per shard at the default. Raise it if many tenants connect without gateways.",
+    meaning: "Capacity of a thread's inbox in shard batches (the records of one frame for the shards of one thread). It is divided evenly among lanes, one per tenant, but at most 64 and with at least 4 shard batches each; further tenants share lanes. A tenant that floods fills only its own lane, and its sessions stop reading. A shard batch has up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB per thread at the default. Raise it if many tenants connect without gateways.",
 };
 
 const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
@@ -47,7 +48,7 @@ const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
         min: 1_024,
         max: 1_048_576,
     },
-    meaning: "Number of check-ins at which a batch is full; its last shard batch may exceed it. A batch is evaluated at once and becomes one journal value. Larger batches help if an fsync is slow, and add latency for queries and, while one tenant floods, for the other tenants. Memory: 48 bytes per check-in, 192 KiB at the default.",
+    meaning: "Number of check-ins at which a batch is full; its last shard batch may exceed it. A batch is evaluated at once and becomes one commit. Larger batches help if an fsync is slow, and add latency for queries and, while one tenant floods, for the other tenants. Memory: 48 bytes per check-in, 192 KiB at the default.",
 };
 
 const COMMITS_IN_FLIGHT: Key<Integer<u32>> = Key {
@@ -57,7 +58,7 @@ const COMMITS_IN_FLIGHT: Key<Integer<u32>> = Key {
         min: 1,
         max: 64,
     },
-    meaning: "Maximum number of commits a shard may have in flight to the writer before it stops taking check-ins. Acks always wait for the fsync. Memory: one batch each.",
+    meaning: "Maximum number of commits a thread may have in flight to the writer before it stops taking check-ins. Acks always wait for the fsync. Memory: one batch each.",
 };
 
 const DEVICES_MAX: Key<Integer<u32>> = Key {
@@ -71,9 +72,17 @@ const DEVICES_MAX: Key<Integer<u32>> = Key {
 };
 
 impl ShardsConfig {
+    /// Number of threads on a machine with `cores` cores.
+    pub fn threads_on(&self, cores: usize) -> u16 {
+        match self.threads {
+            0 => u16::try_from(cores).unwrap_or(SHARDS).clamp(1, SHARDS),
+            threads => threads,
+        }
+    }
+
     pub(super) fn rows() -> Vec<KeyRow> {
         vec![
-            COUNT.row(),
+            THREADS.row(),
             INBOX_BATCHES.row(),
             BATCH_CHECK_INS_MAX.row(),
             COMMITS_IN_FLIGHT.row(),
@@ -83,7 +92,7 @@ impl ShardsConfig {
 
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let config = Self {
-            count: section.read(&COUNT),
+            threads: section.read(&THREADS),
             inbox_batches: section.read(&INBOX_BATCHES),
             batch_check_ins_max: section.read(&BATCH_CHECK_INS_MAX),
             commits_in_flight: section.read(&COMMITS_IN_FLIGHT),

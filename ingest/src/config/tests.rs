@@ -43,7 +43,10 @@ fn the_minimal_configuration_is_filled_with_defaults() {
     );
     assert_eq!(config.listen.udp_receive_buffer.get(), 8 << 20);
     assert_eq!(config.store.checkpoint_journal_bytes.get(), 256 << 20);
-    assert_eq!((config.shards.count, config.shards.inbox_batches), (0, 256));
+    assert_eq!(
+        (config.shards.threads, config.shards.inbox_batches),
+        (0, 256)
+    );
     assert_eq!(
         (config.log.level.as_str(), config.log.format),
         ("info", LogFormat::Text)

@@ -21,6 +21,7 @@ use crate::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use crate::shard::writer::{self, WriterReport, WriterThread};
 use crate::shard::{
     CheckpointTurn, CommitPayload, Control, Worker, WorkerChannels, WorkerConfig, empty_commit,
+    journal_bytes_kept,
 };
 
 /// Capacity of the control channel of a shard thread.
@@ -86,6 +87,10 @@ impl Parts {
             writer,
             commits,
             returns,
+            journal_bytes_kept: journal_bytes_kept(
+                config.shards.batch_check_ins_max as usize,
+                usize::from(routes.map.shards().shards().div_ceil(routes.map.threads())),
+            ),
             report: Arc::clone(&writer_report),
             phase: phase.clone(),
             clock: clock.clone(),

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use muster_engine::{Outcome, ShardId};
 use muster_store::{Commit, CommitPart, kill_point};
+use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX};
 
 use crate::clock::Stamp;
 use crate::route::Completion;
@@ -33,6 +34,16 @@ pub struct CommitPayload {
     pub replies: Vec<Reply>,
     /// When the batch was evaluated.
     pub applied_at: Stamp,
+}
+
+/// Bytes of full batches up to which the journal buffers of a commit keep their capacity: they grow by doubling, and
+/// from batch to batch a shard has more or less than its share.
+pub const JOURNAL_BATCHES_KEPT: usize = 4;
+
+/// Capacity that the journal buffer of one of `shards` shards keeps.
+pub fn journal_bytes_kept(batch_check_ins_max: usize, shards: usize) -> usize {
+    let check_ins = batch_check_ins_max + CHECK_INS_PER_FRAME_MAX;
+    JOURNAL_BATCHES_KEPT * check_ins * CHECK_IN_BYTES / shards.max(1)
 }
 
 /// One of the commits that a thread fills again and again, with a part for each of its shards.

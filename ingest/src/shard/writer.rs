@@ -47,6 +47,8 @@ pub struct WriterThread {
     pub commits: Receiver<Commit<CommitPayload>>,
     /// Returns finished commits to their thread; indexed by thread.
     pub returns: Vec<Sender<Commit<CommitPayload>>>,
+    /// Capacity that each journal buffer of a returned commit keeps.
+    pub journal_bytes_kept: usize,
     /// The published statistics.
     pub report: Arc<Mutex<WriterReport>>,
     /// Set to poisoned by a failed write.
@@ -118,6 +120,7 @@ impl Groups {
         self.thread.writer.set_clock(self.thread.clock.record());
         let mut finish = Finish {
             returns: &self.thread.returns,
+            journal_bytes_kept: self.thread.journal_bytes_kept,
             latencies: &mut self.latencies,
             phase: &self.thread.phase,
             clock: &self.thread.clock,
@@ -158,6 +161,7 @@ impl Groups {
 /// Receives finished commits from the store: completes their payload and returns their buffers to the thread.
 struct Finish<'a> {
     returns: &'a [Sender<Commit<CommitPayload>>],
+    journal_bytes_kept: usize,
     latencies: &'a mut Histogram<u64>,
     phase: &'a PhaseSwitch,
     clock: &'a Clock,
@@ -165,7 +169,7 @@ struct Finish<'a> {
 
 impl Finish<'_> {
     fn give_back(&self, mut commit: Commit<CommitPayload>) {
-        commit.clear();
+        commit.clear(self.journal_bytes_kept);
         // Fails if the thread has ended: the buffers are freed.
         if let Some(thread) = self.returns.get(usize::from(commit.payload.thread)) {
             let _ = thread.try_send(commit);

@@ -98,6 +98,7 @@ impl Pipeline {
             writer,
             commits,
             returns,
+            journal_bytes_kept: usize::MAX,
             report: Arc::default(),
             phase: PhaseSwitch::default(),
             clock: Clock::System,

@@ -79,7 +79,7 @@ fn a_tenant_waits_for_its_turn_and_not_for_the_whole_flood_of_another() {
         // So that the journal is not trimmed.
         store: "checkpoint_journal_bytes = \"4GiB\"".to_owned(),
         shards: format!(
-            "count = 1\ninbox_batches = {INBOX_BATCHES}\nbatch_check_ins_max = 4096\ncommits_in_flight = 1"
+            "threads = 1\ninbox_batches = {INBOX_BATCHES}\nbatch_check_ins_max = 4096\ncommits_in_flight = 1"
         ),
         ..Settings::default()
     });

@@ -89,10 +89,12 @@ fn buffers_are_returned_unchanged() {
     let mut commit = write(&mut writer, vec![commit]).returned.pop().unwrap();
     assert_eq!(commit.parts[0].journal, b"value");
     assert_eq!(commit.parts[0].pages, [page(1, b"page")]);
-    commit.clear();
+    commit.clear(capacity);
     assert_eq!(commit.bytes(), 0);
     let journal = &commit.parts[0].journal;
     assert_eq!((journal.as_ptr(), journal.capacity()), (address, capacity));
+    commit.clear(capacity - 1);
+    assert_eq!(commit.parts[0].journal.capacity(), 0);
 }
 
 #[test]

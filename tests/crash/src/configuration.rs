@@ -10,10 +10,16 @@ pub fn backups(data: &Path) -> PathBuf {
     data.with_file_name("backups")
 }
 
-/// The configuration of a server with this number of tenants on a data directory, with the certificates in `pki`.
-pub fn to_toml(settings: &Settings, tenants: usize, data: &Path, pki: &Path) -> String {
+/// The configuration of a server with this number of shard threads and tenants on a data directory, with the
+/// certificates in `pki`.
+pub fn to_toml(
+    settings: &Settings,
+    threads: u64,
+    tenants: usize,
+    data: &Path,
+    pki: &Path,
+) -> String {
     let Settings {
-        shards,
         batch_check_ins_max,
         inbox_batches,
         commits_in_flight,
@@ -51,7 +57,7 @@ group_bytes_max = "{group_bytes_max}B"
 checkpoint_journal_bytes = "{checkpoint_journal_bytes}B"
 
 [shards]
-count = {shards}
+threads = {threads}
 batch_check_ins_max = {batch_check_ins_max}
 inbox_batches = {inbox_batches}
 commits_in_flight = {commits_in_flight}

@@ -34,6 +34,7 @@ use crate::muster;
 use crate::observe;
 use crate::options::DirectoryOptions;
 use crate::policy;
+use crate::sampling::uniform;
 use crate::sender::Sender;
 use crate::shared_ledger::SharedLedger;
 use crate::termination::Termination;
@@ -49,6 +50,7 @@ pub struct Directory {
     data: PathBuf,
     options: DirectoryOptions,
     random: Random,
+    threads: u64, // of shards, of the next server
     tenants: usize,
     senders: Vec<Sender>,
     ledger: Arc<SharedLedger>,
@@ -85,6 +87,7 @@ impl Directory {
             data,
             options,
             random: Random::new(seed, 1),
+            threads: 2,
             tenants,
             senders: Vec::new(),
             ledger,
@@ -143,8 +146,9 @@ impl Directory {
         }
     }
 
-    /// Samples the changes before a restart: a new tenant, other rules.
+    /// Samples the changes before a restart: a new tenant, other rules, another number of threads.
     fn sample_changes(&mut self, environment: &TestEnvironment) {
+        self.threads = uniform(&mut self.random, 1, 4);
         if self.tenants < TENANTS.len() && self.random.per_mille(50) {
             self.add_fleet(environment, self.tenants);
             self.tenants += 1;
@@ -165,7 +169,8 @@ impl Directory {
     fn command(&self, environment: &TestEnvironment, data: &Path) -> Result<Command, CrashError> {
         let file = self.path.join("muster.toml");
         let settings = &self.options.settings;
-        let text = configuration::to_toml(settings, self.tenants, data, &environment.pki());
+        let (threads, tenants, pki) = (self.threads, self.tenants, environment.pki());
+        let text = configuration::to_toml(settings, threads, tenants, data, &pki);
         fs::write(&file, text).map_err(CrashError::file(&file))?;
         let path = file.to_string_lossy();
         Ok(environment.muster.command(["serve", "--config", &*path]))

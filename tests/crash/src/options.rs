@@ -58,8 +58,6 @@ impl ResendPolicy {
 /// The settings of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// `shards.count`
-    pub shards: u64,
     /// `shards.batch_check_ins_max`
     pub batch_check_ins_max: u64,
     /// `shards.inbox_batches`
@@ -83,7 +81,6 @@ impl Settings {
         let group_bytes_max = random.choose(&[64 * KIB, 256 * KIB, 8192 * KIB]);
         let checkpoint = random.choose(&[64 * KIB, 64 * KIB, 256 * KIB, 4096 * KIB]);
         Self {
-            shards: uniform(random, 1, 4),
             batch_check_ins_max: random.choose(&[4096, 16_384, 65_536]),
             inbox_batches: random.choose(&[16, 64, 256]),
             commits_in_flight: uniform(random, 1, 8),
@@ -196,7 +193,6 @@ impl DirectoryOptions {
             settings, fleet, ..
         } = self;
         vec![
-            ("shards", settings.shards.to_string()),
             (
                 "batch_check_ins_max",
                 settings.batch_check_ins_max.to_string(),
@@ -259,14 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn every_mode_and_number_of_shards_is_sampled() {
+    fn every_mode_is_sampled() {
         let all: Vec<DirectoryOptions> = (0..100).map(DirectoryOptions::sample).collect();
         for mode in [Mode::Gateway, Mode::Device, Mode::Mixed] {
             assert!(all.iter().any(|options| options.fleet.mode == mode));
-        }
-        for shards in 1..=4 {
-            let has = |options: &DirectoryOptions| options.settings.shards == shards;
-            assert!(all.iter().any(has));
         }
     }
 }

@@ -165,6 +165,7 @@ impl Server {
             writer,
             commits: writer_commits,
             returns,
+            journal_bytes_kept: 1_000,
             report: Arc::default(),
             phase: phase.clone(),
             clock: start.clock.clone(),

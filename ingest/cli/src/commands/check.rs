@@ -16,14 +16,8 @@ pub(super) fn check(file: &Path) -> Result<(), Failure> {
     open_files::require(open_files::max_of_server())?;
     output::print("ok")?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let (shards, note) = match config.shards.count {
-        0 => (
-            u16::try_from(cores).unwrap_or(u16::MAX),
-            ", one per core; an existing data directory keeps its number",
-        ),
-        count => (count, ""),
-    };
-    let bound = MemoryBound::of(&config, shards, cores);
+    let threads = config.shards.threads_on(cores);
+    let bound = MemoryBound::of(&config, cores);
     let row = |component: &str, bytes: u64, formula: &str| {
         let mebibytes = bytes.div_ceil(1 << 20);
         json!({"memory bound": component, "MiB": mebibytes, "formula": formula})
@@ -32,8 +26,12 @@ pub(super) fn check(file: &Path) -> Result<(), Failure> {
     let mut rows: Vec<_> = parts
         .map(|part| row(part.component, part.bytes, part.formula))
         .collect();
-    let plural = if shards == 1 { "" } else { "s" };
-    let total = format!("with {shards} shard{plural}{note}");
+    let plural = if threads == 1 { "" } else { "s" };
+    let note = match config.shards.threads {
+        0 => ", one per core",
+        _ => "",
+    };
+    let total = format!("with {threads} shard thread{plural}{note}");
     rows.push(row("total", bound.bytes(), &total));
     output::print(table::list(&rows).trim_end())?;
     let files = open_files::max_of_server();

@@ -165,7 +165,7 @@ fn listing_a_missing_data_directory_is_refused() {
 fn commands_that_read_a_directory_print_its_notices() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join("data");
-    let store = Store::open(&StoreConfig::new(&directory).with_shards(1)).unwrap();
+    let store = Store::open(&StoreConfig::new(&directory)).unwrap();
     store.close().unwrap();
     muster(&["devices", "--data-dir", text(&directory)]).done();
     std::fs::write(directory.join("ACKNOWLEDGED"), "muster").unwrap();

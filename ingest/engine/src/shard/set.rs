@@ -26,6 +26,13 @@ use crate::time::Timestamp;
 /// Shards of a set: a bit of a word each.
 const SHARDS_MAX: usize = u64::BITS as usize;
 
+/// Maximum number of devices of one of `shards` shards that have `devices_max` together. Clients choose device ids, so
+/// one shard may have more than its share, but no single one may have all.
+pub fn shard_devices_max(devices_max: u32, shards: u32) -> u32 {
+    let share = devices_max.div_ceil(shards);
+    devices_max.min(share.saturating_mul(2).saturating_add(1_024))
+}
+
 /// The shards of one thread, in the order of their ids, which have no gap. The place of a shard is its index here.
 #[derive(Debug)]
 pub struct ShardSet {
@@ -235,10 +242,11 @@ impl ShardSet {
         let occupied: u32 = self.shards.iter().map(Shard::occupied).sum();
         let left = self.devices_max.saturating_sub(occupied);
         let shards = self.shards.len() as u32;
-        for shard in &mut self.shards {
-            shard.limits.devices_max = shard.occupied() + left / shards;
+        let shard_max = shard_devices_max(self.devices_max, shards);
+        for (other, shard) in self.shards.iter_mut().enumerate() {
+            let rest = if other == place { left % shards } else { 0 };
+            shard.limits.devices_max = shard_max.min(shard.occupied() + left / shards + rest);
         }
-        self.shards[place].limits.devices_max += left % shards;
     }
 
     /// Applies an inventory to the shard that owns its device, see [`Shard::apply_inventory`].

@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Two shards, the tenants contoso and fabrikam with the default rules, and operators who may change them.
+    /// Two shard threads, the tenants contoso and fabrikam with the default rules, and operators who may change them.
     fn default() -> Self {
         Self {
             quic_port: 0,
@@ -45,7 +45,7 @@ impl Default for Settings {
             ops: "allow_changes = true".to_owned(),
             directory: "data",
             store: String::new(),
-            shards: "count = 2".to_owned(),
+            shards: "threads = 2".to_owned(),
             log: String::new(),
             tenants: "[[tenants]]\nname = \"contoso\"\n[[tenants]]\nname = \"fabrikam\"\n"
                 .to_owned(),

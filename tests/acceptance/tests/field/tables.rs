@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_engine::{ShardId, ShardMap};
+use muster_engine::{SHARDS, ShardId, ShardMap};
 use muster_testkit::harness::frame;
 use muster_wire::{AckTotals, CheckIn, CheckInRecord, DeviceId, Risk};
 use serde_json::{Value, json};
 
 use crate::harness::*;
 
-const SHARDS: u16 = 4;
+/// Number of devices of *evil* that walk through the states, each in another shard.
+const WALKING: u16 = 4;
 
 /// Maximum number of frames that a session has in flight.
 const WINDOW: usize = 64;
@@ -29,7 +30,6 @@ const FLEET: u64 = 200;
 fn settings() -> Settings {
     Settings {
         listen: format!("window_frames_device = {WINDOW}"),
-        shards: format!("count = {SHARDS}"),
         tenants: "[[tenants]]\nname = \"evil\"\n[[tenants]]\nname = \"victim\"\n".to_owned(),
         ..Settings::default()
     }
@@ -130,7 +130,7 @@ fn x1_a_tenant_that_fills_tables_delays_no_other_tenant() {
     let stored = server.ops.device("evil", device(0)).expect("it is known");
     assert_eq!(stored["tags"], json!([format!("t{}", INVENTORIES - 1)]));
     let map = ShardMap::new(SHARDS);
-    let walking: Vec<_> = (0..SHARDS)
+    let walking: Vec<_> = (0..WALKING)
         .map(|shard| {
             let mut devices = (1..).map(device);
             let own = devices.find(|id| map.shard_of(id) == ShardId(shard));
@@ -166,7 +166,7 @@ fn x1_a_tenant_that_fills_tables_delays_no_other_tenant() {
     let rest = walking.into_iter().map(|id| (id, STATES + 1));
     let rest = rest.chain(crowd(1000));
     let rest = rest.map(|(id, seq)| check_in(id, seq, Risk::Low));
-    let number = FLEET + u64::from(SHARDS);
+    let number = FLEET + u64::from(WALKING);
     accepts(&server, pki, &evil, &frames(rest, number), number);
     let cells = cells_of(&server, "evil");
     let counts: BTreeSet<u64> = cells.values().copied().collect();

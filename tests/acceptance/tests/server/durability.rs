@@ -191,7 +191,7 @@ fn checkpoints_under_load_change_neither_counts_nor_recovery() {
     let server = place.start_with(&settings);
     let port = server.quic.port();
     let senders = senders(&server, &place);
-    eventually("both shards have ended three checkpoints", || {
+    eventually("both threads have ended three checkpoints", || {
         let checkpoints = server
             .ops
             .metrics()

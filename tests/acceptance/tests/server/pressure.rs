@@ -11,7 +11,8 @@ const CLIENTS: u64 = 12;
 #[test]
 fn nothing_is_lost_and_counts_are_exact_with_the_smallest_queues() {
     let place = Installation::new();
-    let shards = "count = 2\ninbox_batches = 16\nbatch_check_ins_max = 4096\ncommits_in_flight = 1";
+    let shards =
+        "threads = 2\ninbox_batches = 16\nbatch_check_ins_max = 4096\ncommits_in_flight = 1";
     let settings = Settings {
         shards: shards.to_owned(),
         ..Settings::default()

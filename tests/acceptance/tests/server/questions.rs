@@ -163,7 +163,7 @@ fn question_in_which_order_the_frames_of_a_stream_are_applied() {
 fn question_which_of_several_reasons_wins() {
     let place = Installation::new();
     let server = place.start_with(&Settings {
-        shards: "count = 1\ndevices_max = 1".to_owned(),
+        shards: "threads = 1\ndevices_max = 1".to_owned(),
         ..Settings::default()
     });
     server.ops.put_in_force("fabrikam", &no_creation());

@@ -105,16 +105,18 @@ fn a_directory_of_another_version_shard_count_or_program_is_not_changed() {
     let settings = Settings::default();
     let data = place.data();
     let own = text(&data);
-    let six = Settings {
-        shards: "count = 6".to_owned(),
-        ..Settings::default()
-    };
-    refused(&place, &six, 6, &[own, "2 shards", "has 6"]);
     let format = fs::read_to_string(data.join("FORMAT")).unwrap();
+    overwrite(&place, "FORMAT", "muster-store 1\nshards 6\n");
+    refused(
+        &place,
+        &settings,
+        6,
+        &[own, "6 shards", "run the version that wrote it"],
+    );
     overwrite(
         &place,
         "FORMAT",
-        "muster-store 2\nshards 2\nand something new\n",
+        "muster-store 2\nshards 48\nand something new\n",
     );
     refused(
         &place,
@@ -299,7 +301,7 @@ fn an_invalid_configuration_is_reported_with_one_line_per_error() {
     let place = Installation::new();
     let settings = Settings {
         listen: "connections_max = 0\nport = 7440".to_owned(),
-        shards: "count = 1000".to_owned(),
+        shards: "threads = 49".to_owned(),
         store: "checkpoint_journal_bytes = \"many\"".to_owned(),
         tenants: "[[tenants]]\nname = \"Contoso\"\n".to_owned(),
         ..Settings::default()
@@ -315,7 +317,7 @@ fn an_invalid_configuration_is_reported_with_one_line_per_error() {
     for key in [
         "listen.connections_max",
         "listen.port",
-        "shards.count",
+        "shards.threads",
         "store.checkpoint_journal_bytes",
         "tenants",
     ] {

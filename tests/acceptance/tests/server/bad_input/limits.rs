@@ -61,7 +61,7 @@ fn devices_that_the_tenant_does_not_create_are_rejected() {
 #[test]
 fn devices_beyond_the_limit_are_rejected() {
     let place = Installation::new();
-    let shards = "count = 1\ndevices_max = 3".to_owned();
+    let shards = "threads = 1\ndevices_max = 3".to_owned();
     let server = place.start_with(&Settings {
         shards,
         ..Settings::default()
@@ -91,7 +91,7 @@ fn devices_beyond_the_limit_are_rejected() {
     server.stop();
 
     // A lower limit does not reject devices that already exist.
-    let shards = "count = 1\ndevices_max = 1".to_owned();
+    let shards = "threads = 1\ndevices_max = 1".to_owned();
     let server = place.start_with(&Settings {
         shards,
         ..Settings::default()
