@@ -26,6 +26,7 @@ pub(super) struct FacetNames {
     sensor: &'static str,
     compliance: &'static str,
     threat_setting: &'static str,
+    threat_setting_reason: Option<&'static str>,
 }
 
 impl From<&Facets> for FacetNames {
@@ -40,7 +41,8 @@ impl From<&Facets> for FacetNames {
             registered: facets.registered,
             sensor: facets.sensor.name(),
             compliance: facets.compliance.name(),
-            threat_setting: facets.threat_setting.name(),
+            threat_setting: facets.threat_setting.status(),
+            threat_setting_reason: facets.threat_setting.reason(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use muster_engine::rules::threat::platform_has_threshold;
+use muster_engine::rules::threat::{PlatformRules, platform_has_threshold};
 use muster_wire::Platform;
 use serde_json::{Map, Value, json};
 
@@ -23,12 +23,12 @@ pub(super) async fn policy(
     })?;
     let policy = api.backend.policy();
     let rules = policy.tenant(index).ok_or(ApiError::UnknownTenant)?;
-    let by_platform = |value: &dyn Fn(Platform) -> Value| -> Map<String, Value> {
+    let by_platform = |value: &dyn Fn(&PlatformRules) -> Value| -> Map<String, Value> {
         let platforms = Platform::ALL
             .iter()
             .filter(|platform| platform_has_threshold(**platform));
         platforms
-            .map(|platform| (platform.name().to_owned(), value(*platform)))
+            .map(|platform| (platform.name().to_owned(), value(rules.platform(*platform))))
             .collect()
     };
     Ok(Json(json!({
@@ -36,9 +36,10 @@ pub(super) async fn policy(
         "revision": policy.revision().0,
         "secure_by_default": rules.secure_by_default,
         "auto_create_devices": rules.auto_create_devices,
-        "thresholds": by_platform(&|platform| rules.threshold(platform).name().into()),
-        "blocked_on_missing_partner_data":
-            by_platform(&|platform| rules.blocked_on_missing(platform).into()),
+        "policy_assigned": by_platform(&|rules| rules.policy_assigned.into()),
+        "thresholds": by_platform(&|rules| rules.threshold.name().into()),
+        "connector": by_platform(&|rules| rules.connector.name().into()),
+        "blocked_on_missing_partner_data": by_platform(&|rules| rules.blocked_on_missing.into()),
         "sensor_inactive_seconds": rules.sensor_limits.inactive_seconds,
         "no_sensor_data_seconds": rules.sensor_limits.no_sensor_data_seconds,
     })))

@@ -25,8 +25,10 @@ pub(super) fn why(
 }
 
 fn setting(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
-    let threshold = rules.map_or("notSet", |rules| rules.threshold(facets.platform).name());
-    let (platform, risk) = (facets.platform.name(), facets.risk.name());
+    let platform = facets.platform.name();
+    let rules = rules.map(|rules| *rules.platform(facets.platform));
+    let threshold = rules.unwrap_or_default().threshold.name();
+    let risk = facets.risk.name();
     let partner = facets.partner_threat.name();
     let level = match ThreatLevel::effective(facets.partner_threat, facets.risk) {
         None => "unknown",
@@ -35,24 +37,38 @@ fn setting(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
         Some(ThreatLevel::Medium) => "medium",
         Some(ThreatLevel::High) => "high",
     };
-    let reason = match facets.threat_setting {
-        ThreatSetting::NotApplicable => format!("platform {platform} has no threshold"),
-        ThreatSetting::Compliant => {
-            format!("threat level {level} is within the threshold {threshold}")
-        }
-        ThreatSetting::NonCompliant => {
-            format!("threat level {level} is above the threshold {threshold}")
-        }
-        ThreatSetting::CompliantWithoutData => {
-            "no threat level is known, which the tenant allows".to_owned()
-        }
-        ThreatSetting::MissingPartnerData => {
-            "no threat level is known, which the tenant blocks".to_owned()
-        }
-        ThreatSetting::Error => "the device reported a failed setting".to_owned(),
+    let (row, reason) = match facets.threat_setting {
+        ThreatSetting::NotAssigned => ("R4", "no policy applies to the device".to_owned()),
+        ThreatSetting::NotConfigured => ("R2 row 1", "no policy has a threshold".to_owned()),
+        ThreatSetting::PlatformNotSupported => (
+            "R2 row 2",
+            format!("no policy exists for platform {platform}"),
+        ),
+        ThreatSetting::ConnectorNotEnabled => ("R2 row 3", "there is no connector".to_owned()),
+        ThreatSetting::PlatformToggleOff => (
+            "R2 row 4",
+            format!("the connector is off for platform {platform}"),
+        ),
+        ThreatSetting::Compliant => (
+            "R3",
+            format!("threat level {level} is within the threshold {threshold}"),
+        ),
+        ThreatSetting::NonCompliant => (
+            "R3",
+            format!("threat level {level} is above the threshold {threshold}"),
+        ),
+        ThreatSetting::MissingDataAllowed => (
+            "R3",
+            "no threat level is known, which the tenant allows".to_owned(),
+        ),
+        ThreatSetting::MissingPartnerData => (
+            "R3",
+            "no threat level is known, which the tenant blocks".to_owned(),
+        ),
+        ThreatSetting::Error => ("R3", "the device reported a failed setting".to_owned()),
     };
-    let setting = facets.threat_setting.name();
-    format!("R3: threat setting is {setting}: {reason} (risk {risk}, partner {partner})")
+    let status = facets.threat_setting.status();
+    format!("{row}: threat setting is {status}: {reason} (risk {risk}, partner {partner})")
 }
 
 fn compliance(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
@@ -68,10 +84,11 @@ fn compliance(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
         (2, "Configuration Manager decides")
     } else {
         match facets.threat_setting {
-            ThreatSetting::NotApplicable if secure => {
+            ThreatSetting::PlatformNotSupported => (3, "no policy exists for the platform"),
+            ThreatSetting::NotAssigned if secure => {
                 (4, "no policy applies, and the tenant is secure by default")
             }
-            ThreatSetting::NotApplicable => (
+            ThreatSetting::NotAssigned => (
                 4,
                 "no policy applies, and the tenant is not secure by default",
             ),
@@ -79,9 +96,11 @@ fn compliance(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
                 (6, "the threat setting fails")
             }
             ThreatSetting::Error => (7, "the threat setting is in error"),
-            ThreatSetting::Compliant | ThreatSetting::CompliantWithoutData => {
-                (10, "every applicable policy passes")
-            }
+            ThreatSetting::NotConfigured
+            | ThreatSetting::ConnectorNotEnabled
+            | ThreatSetting::PlatformToggleOff
+            | ThreatSetting::Compliant
+            | ThreatSetting::MissingDataAllowed => (10, "every applicable policy passes"),
         }
     };
     format!(
@@ -231,7 +250,14 @@ mod tests {
             ),
             (
                 Facets {
-                    threat_setting: ThreatSetting::NotApplicable,
+                    threat_setting: ThreatSetting::PlatformNotSupported,
+                    ..managed()
+                },
+                "R7 row 3",
+            ),
+            (
+                Facets {
+                    threat_setting: ThreatSetting::NotAssigned,
                     ..managed()
                 },
                 "R7 row 4",
@@ -242,6 +268,13 @@ mod tests {
                     ..managed()
                 },
                 "R7 row 7",
+            ),
+            (
+                Facets {
+                    threat_setting: ThreatSetting::PlatformToggleOff,
+                    ..managed()
+                },
+                "R7 row 10",
             ),
             (
                 Facets {

@@ -4,7 +4,7 @@
 //! [`crate::limits::POLICIES_MAX`].
 
 use muster_engine::rules::sensor::SensorLimits;
-use muster_engine::{TenantIndex, TenantPolicy, Threshold};
+use muster_engine::{Connector as State, TenantIndex, TenantPolicy, Threshold};
 use muster_wire::Platform;
 
 use crate::id::DEFENDER;
@@ -12,7 +12,7 @@ use crate::object::{Assignments, CompliancePolicy, Connector, TenantSettings};
 use crate::state::ControlPlane;
 use crate::value::SecurityLevel;
 
-/// The policy that follows from the objects of a tenant. Without a connector and policies there is no threshold.
+/// The policy that follows from the objects of a tenant.
 #[must_use]
 pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     let settings = plane.settings(tenant);
@@ -21,64 +21,74 @@ pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     compiled.auto_create_devices = settings.auto_create_devices;
     compiled.sensor_limits = sensor_limits(&settings);
     let mut connectors = plane.connectors(tenant);
-    let Some((_, connector, _)) = connectors.find(|(id, ..)| *id == DEFENDER) else {
-        return compiled; // R2 row 3
-    };
+    let connector = connectors.find(|(id, ..)| *id == DEFENDER);
+    let connector = connector.map(|(_, connector, _)| connector);
     for &platform in Platform::ALL {
-        let Some((is_enabled, blocks_on_missing)) = switches(connector, platform) else {
-            continue;
-        };
-        compiled.set_blocked_on_missing(platform, blocks_on_missing);
-        // R2 row 4
-        if is_enabled {
-            let policies = plane.policies(tenant).map(|(_, policy, _)| policy);
-            compiled.set_threshold(platform, lowest(platform, policies));
-        }
+        let policies = plane.policies(tenant).map(|(_, policy, _)| policy);
+        let assigned = policies.filter(|policy| is_assigned(policy, platform));
+        compiled.change_platform(platform, |rules| {
+            (rules.connector, rules.blocked_on_missing) = switches(connector, platform);
+            for policy in assigned {
+                rules.policy_assigned = true;
+                rules.threshold = lower(rules.threshold, threshold(policy));
+            }
+        });
     }
     compiled
 }
 
-/// Whether threat levels decide about the compliance of devices of a platform, and whether one without threat data is
-/// noncompliant; `None` if they cannot decide on this platform (R2 row 2).
-const fn switches(connector: &Connector, platform: Platform) -> Option<(bool, bool)> {
-    match platform {
-        Platform::Windows => Some((
+/// R2 rows 3 and 4: whether the connector delivers threat levels of a platform; and whether a device without one is
+/// noncompliant.
+fn switches(connector: Option<&Connector>, platform: Platform) -> (State, bool) {
+    let Some(connector) = connector else {
+        return (State::NotEnabled, false);
+    };
+    let (is_on, blocks_on_missing) = match platform {
+        Platform::Windows => (
             connector.windows_enabled,
             connector.windows_blocked_on_missing,
-        )),
-        Platform::Ios => Some((connector.ios_enabled, connector.ios_blocked_on_missing)),
-        Platform::Android | Platform::AndroidEnterprise => Some((
+        ),
+        Platform::Ios => (connector.ios_enabled, connector.ios_blocked_on_missing),
+        Platform::Android | Platform::AndroidEnterprise => (
             connector.android_enabled,
             connector.android_blocked_on_missing,
-        )),
-        _ => None,
+        ),
+        _ => (false, false),
+    };
+    let state = if is_on {
+        State::Enabled
+    } else {
+        State::PlatformToggleOff
+    };
+    (state, blocks_on_missing)
+}
+
+/// R4: whether a policy applies to the devices of a platform.
+fn is_assigned(policy: &CompliancePolicy, platform: Platform) -> bool {
+    policy.subclass.platform() == platform && policy.properties.assignments != Assignments::None
+}
+
+/// R3: of several policies the lowest threshold applies.
+fn lower(one: Threshold, other: Threshold) -> Threshold {
+    match (one, other) {
+        (Threshold::NotSet, other) => other,
+        (one, Threshold::NotSet) => one,
+        (one, other) => one.min(other),
     }
 }
 
-/// R3: the lowest threshold of the policies that are assigned to devices of a platform applies.
-fn lowest<'a>(
-    platform: Platform,
-    policies: impl Iterator<Item = &'a CompliancePolicy>,
-) -> Threshold {
-    policies
-        .filter(|policy| policy.subclass.platform() == platform)
-        .filter_map(threshold)
-        .min()
-        .unwrap_or(Threshold::NotSet)
-}
-
-/// The threshold of a policy; `None` if it has none or applies to no device (R2 row 1).
-fn threshold(policy: &CompliancePolicy) -> Option<Threshold> {
+/// R2 row 1: the threshold of a policy.
+fn threshold(policy: &CompliancePolicy) -> Threshold {
     let properties = &policy.properties;
-    if !properties.threat_protection_enabled || properties.assignments == Assignments::None {
-        return None;
+    if !properties.threat_protection_enabled {
+        return Threshold::NotSet;
     }
     match properties.required_security_level {
-        SecurityLevel::Unavailable | SecurityLevel::NotSet => None,
-        SecurityLevel::Secured => Some(Threshold::Clear),
-        SecurityLevel::Low => Some(Threshold::Low),
-        SecurityLevel::Medium => Some(Threshold::Medium),
-        SecurityLevel::High => Some(Threshold::High),
+        SecurityLevel::Unavailable | SecurityLevel::NotSet => Threshold::NotSet,
+        SecurityLevel::Secured => Threshold::Clear,
+        SecurityLevel::Low => Threshold::Low,
+        SecurityLevel::Medium => Threshold::Medium,
+        SecurityLevel::High => Threshold::High,
     }
 }
 

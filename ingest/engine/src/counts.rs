@@ -42,10 +42,10 @@ impl Counts {
         self.managed_by[facets.managed_by().index() as usize] += number;
         self.partner_threat[facets.partner_threat.index()] += number;
         let compliant = facets.compliance == Compliance::Compliant;
-        if compliant && facets.threat_setting == ThreatSetting::CompliantWithoutData {
+        if compliant && facets.threat_setting == ThreatSetting::MissingDataAllowed {
             self.compliant_without_data += number;
         }
-        if compliant && facets.threat_setting == ThreatSetting::NotApplicable {
+        if compliant && facets.threat_setting == ThreatSetting::NotAssigned {
             self.compliant_without_policy += number;
         }
         if !is_enrolled(facets.registered, facets.management_agent) {

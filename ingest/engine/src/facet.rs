@@ -53,7 +53,7 @@ const EVER_ONBOARDED: Field = Field::after(&FOREIGN_ORG, 1);
 const REGISTERED: Field = Field::after(&EVER_ONBOARDED, 1);
 const SENSOR: Field = Field::after(&REGISTERED, 3);
 const COMPLIANCE: Field = Field::after(&SENSOR, 3);
-const THREAT_SETTING: Field = Field::after(&COMPLIANCE, 3);
+const THREAT_SETTING: Field = Field::after(&COMPLIANCE, 4);
 
 // Every set fits its field, and words fit the integers that JavaScript reads exactly: the API gives them as numbers.
 const _: () = assert!(SensorState::ALL.len() <= 1 << SENSOR.bits);
@@ -119,7 +119,7 @@ pub struct Facets {
     pub sensor: SensorState,
     /// Compliance state (R7).
     pub compliance: Compliance,
-    /// Result of the threat-level setting (R3).
+    /// Result of the threat-level setting (R2, R3).
     pub threat_setting: ThreatSetting,
 }
 

@@ -44,7 +44,7 @@ pub use rules::compliance::Compliance;
 pub use rules::managed_by::ManagedBy;
 pub use rules::onboarding::OnboardingStatus;
 pub use rules::sensor::SensorState;
-pub use rules::threat::{ThreatSetting, Threshold};
+pub use rules::threat::{Connector, PlatformRules, ThreatSetting, Threshold};
 pub use shard::recovery::{Recovery, RecoveryError};
 pub use shard::{
     AuditRound, CheckpointProgress, SequenceReset, Shard, ShardLimits, ShardSet, StaleDevice,

@@ -1,8 +1,8 @@
 //! The policy set: what every tenant requires, as one immutable snapshot with a revision.
 //!
 //! A shard journals the revision it switches to; the store keeps each revision's bytes, so a replay evaluates every
-//! event by the rules that were in force (design D4). A tenant has one threat threshold per platform, compiled from its
-//! objects; full policies extend [`TenantPolicy`] and its encoding.
+//! event by the rules that were in force (design D4). What a tenant requires of a platform is compiled from its objects;
+//! full policies extend [`TenantPolicy`] and its encoding.
 
 use muster_wire::Platform;
 
@@ -10,7 +10,9 @@ use crate::bytes::Reader;
 use crate::ids::{Revision, TenantIndex};
 use crate::rules::RULES_VERSION;
 use crate::rules::sensor::SensorLimits;
-use crate::rules::threat::{Threshold, platform_has_threshold};
+use crate::rules::threat::{
+    Connector, PlatformRules, Threshold, platform_has_policies, platform_has_threshold,
+};
 
 /// Number of platforms in the wire format.
 const PLATFORMS: usize = Platform::ALL.len();
@@ -49,56 +51,56 @@ pub struct TenantPolicy {
     pub sensor_limits: SensorLimits,
     /// Retention of devices.
     pub retention: Retention,
-    threshold: [Threshold; PLATFORMS],
-    blocked_on_missing: [bool; PLATFORMS],
+    platforms: [PlatformRules; PLATFORMS],
 }
 
 impl Default for TenantPolicy {
-    /// The policy of a tenant without objects: no threshold on any platform, unknown devices are created.
+    /// The policy of a tenant without objects: no policy on any platform, unknown devices are created.
     fn default() -> Self {
         Self {
             secure_by_default: false,
             auto_create_devices: true,
             sensor_limits: SensorLimits::default(),
             retention: Retention::default(),
-            threshold: [Threshold::NotSet; PLATFORMS],
-            blocked_on_missing: [false; PLATFORMS],
+            platforms: [PlatformRules::default(); PLATFORMS],
         }
     }
 }
 
 impl TenantPolicy {
-    /// The default with this threshold on every platform that has one.
+    /// The default with an enabled connector and, on every platform that can have one, a policy with this threshold.
     pub fn with_threshold(threshold: Threshold) -> Self {
         let mut policy = Self::default();
         for &platform in Platform::ALL {
-            policy.set_threshold(platform, threshold);
+            policy.change_platform(platform, |rules| {
+                *rules = PlatformRules {
+                    policy_assigned: platform_has_threshold(platform),
+                    threshold,
+                    connector: Connector::Enabled,
+                    blocked_on_missing: false,
+                };
+            });
         }
         policy
     }
 
-    /// Sets the threshold of a platform; without effect on a platform that has none (R2 row 2).
-    pub fn set_threshold(&mut self, platform: Platform, threshold: Threshold) {
-        if platform_has_threshold(platform) {
-            self.threshold[platform.index()] = threshold;
+    /// Changes what the tenant requires of a platform. What the platform cannot have stays unset: a policy, or a
+    /// threshold (R2 row 2).
+    pub fn change_platform(&mut self, platform: Platform, change: impl FnOnce(&mut PlatformRules)) {
+        let rules = &mut self.platforms[platform.index()];
+        change(rules);
+        rules.policy_assigned &= platform_has_policies(platform);
+        if !platform_has_threshold(platform) {
+            *rules = PlatformRules {
+                policy_assigned: rules.policy_assigned,
+                ..PlatformRules::default()
+            };
         }
     }
 
-    /// Sets whether devices of a platform are blocked while their threat data is missing.
-    pub fn set_blocked_on_missing(&mut self, platform: Platform, blocked: bool) {
-        if platform_has_threshold(platform) {
-            self.blocked_on_missing[platform.index()] = blocked;
-        }
-    }
-
-    /// The threshold of a platform.
-    pub fn threshold(&self, platform: Platform) -> Threshold {
-        self.threshold[platform.index()]
-    }
-
-    /// Whether devices of a platform are blocked while their threat data is missing.
-    pub fn blocked_on_missing(&self, platform: Platform) -> bool {
-        self.blocked_on_missing[platform.index()]
+    /// What the tenant requires of a platform.
+    pub fn platform(&self, platform: Platform) -> &PlatformRules {
+        &self.platforms[platform.index()]
     }
 
     fn encode(&self, into: &mut Vec<u8>) {
@@ -108,9 +110,11 @@ impl TenantPolicy {
         into.extend(self.sensor_limits.no_sensor_data_seconds.to_le_bytes());
         into.extend(self.retention.removed_seconds.to_le_bytes());
         into.extend(self.retention.profile_seconds.to_le_bytes());
-        for (threshold, blocked) in self.threshold.iter().zip(self.blocked_on_missing) {
-            into.push(*threshold as u8);
-            into.push(u8::from(blocked));
+        for rules in &self.platforms {
+            into.push(u8::from(rules.policy_assigned));
+            into.push(rules.threshold as u8);
+            into.push(rules.connector as u8);
+            into.push(u8::from(rules.blocked_on_missing));
         }
     }
 
@@ -126,14 +130,15 @@ impl TenantPolicy {
                 removed_seconds: reader.u32()?,
                 profile_seconds: reader.u32()?,
             },
-            threshold: [Threshold::NotSet; PLATFORMS],
-            blocked_on_missing: [false; PLATFORMS],
+            platforms: [PlatformRules::default(); PLATFORMS],
         };
         for index in 0..platforms {
-            let threshold = Threshold::from_index(u32::from(reader.u8()?))?;
-            let blocked = reader.u8()? != 0;
-            *policy.threshold.get_mut(index)? = threshold;
-            *policy.blocked_on_missing.get_mut(index)? = blocked;
+            *policy.platforms.get_mut(index)? = PlatformRules {
+                policy_assigned: reader.u8()? != 0,
+                threshold: Threshold::from_index(u32::from(reader.u8()?))?,
+                connector: Connector::from_index(u32::from(reader.u8()?))?,
+                blocked_on_missing: reader.u8()? != 0,
+            };
         }
         Some(policy)
     }
@@ -222,8 +227,14 @@ mod tests {
             secure_by_default: true,
             ..TenantPolicy::default()
         };
-        strict.set_threshold(Platform::Ios, Threshold::Clear);
-        strict.set_blocked_on_missing(Platform::Windows, true);
+        strict.change_platform(Platform::Ios, |rules| {
+            *rules = PlatformRules {
+                policy_assigned: true,
+                threshold: Threshold::Clear,
+                connector: Connector::PlatformToggleOff,
+                blocked_on_missing: true,
+            };
+        });
         let medium = TenantPolicy::with_threshold(Threshold::Medium);
         let set = PolicySet::new(Revision(7), vec![TenantPolicy::default(), medium, strict]);
         let bytes = set.encode();
@@ -243,26 +254,45 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_on_a_platform_without_one_has_no_effect() {
-        let mut policy = TenantPolicy::default();
-        policy.set_threshold(Platform::Linux, Threshold::Clear);
-        assert_eq!(policy.threshold(Platform::Linux), Threshold::NotSet);
+    fn a_platform_gets_only_what_it_can_have() {
+        let all = PlatformRules {
+            policy_assigned: true,
+            threshold: Threshold::Clear,
+            connector: Connector::Enabled,
+            blocked_on_missing: true,
+        };
+        let policy_alone = PlatformRules {
+            policy_assigned: true,
+            ..PlatformRules::default()
+        };
+        for &platform in Platform::ALL {
+            let mut policy = TenantPolicy::default();
+            assert_eq!(*policy.platform(platform), PlatformRules::default());
+            policy.change_platform(platform, |rules| *rules = all);
+            let expected = match platform {
+                Platform::Windows
+                | Platform::Ios
+                | Platform::Android
+                | Platform::AndroidEnterprise => all,
+                Platform::MacOs => policy_alone,
+                _ => PlatformRules::default(),
+            };
+            assert_eq!(*policy.platform(platform), expected, "{platform:?}");
+        }
     }
 
     #[test]
-    fn by_default_there_is_no_threshold() {
-        let (default, medium) = (
-            TenantPolicy::default(),
-            TenantPolicy::with_threshold(Threshold::Medium),
-        );
+    fn a_threshold_for_all_is_on_the_platforms_that_have_one() {
+        let medium = TenantPolicy::with_threshold(Threshold::Medium);
         for &platform in Platform::ALL {
-            assert_eq!(default.threshold(platform), Threshold::NotSet);
             let expected = if platform_has_threshold(platform) {
-                Threshold::Medium
+                (true, Threshold::Medium, Connector::Enabled)
             } else {
-                Threshold::NotSet
+                (false, Threshold::NotSet, Connector::NotEnabled)
             };
-            assert_eq!(medium.threshold(platform), expected);
+            let rules = medium.platform(platform);
+            let found = (rules.policy_assigned, rules.threshold, rules.connector);
+            assert_eq!(found, expected, "{platform:?}");
         }
     }
 }

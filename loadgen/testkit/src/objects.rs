@@ -2,7 +2,7 @@
 //!
 //! Blocking, like [`Ops`]. Needs `ops.allow_changes` in the configuration of the server.
 
-use muster_engine::{TenantPolicy, Threshold};
+use muster_engine::{Connector, PlatformRules, TenantPolicy, Threshold};
 use muster_wire::Platform;
 use serde_json::{Value, json};
 
@@ -40,9 +40,10 @@ pub fn no_creation() -> TenantPolicy {
     rules
 }
 
-/// Changes the objects of a tenant so that these rules follow: settings, a connector that is on for all platforms, and
-/// one policy per platform, which is created unless one exists. Limits of silence are not changed, and both kinds of
-/// Android block on missing data if one of them does.
+/// Changes the objects of a tenant so that these rules follow: settings, the connector, and one policy per platform, of
+/// which the first of its type is changed if there is one. Limits of silence are not changed. What the objects cannot
+/// tell apart is the same afterwards: the connector exists if any platform has it, and both kinds of Android have one
+/// toggle.
 ///
 /// # Errors
 /// If a request fails or is refused. Then some of the objects may have been changed.
@@ -53,33 +54,59 @@ pub fn put_in_force(ops: &Ops, tenant: &str, rules: &TenantPolicy) -> Result<(),
         "autoCreateDevices": rules.auto_create_devices,
     });
     send(ops, "PATCH", &format!("{tenant}/settings"), &settings)?;
-    let android = [Platform::Android, Platform::AndroidEnterprise];
-    let connector = json!({
-        "windowsEnabled": true,
-        "windowsDeviceBlockedOnMissingPartnerData": rules.blocked_on_missing(Platform::Windows),
-        "iosEnabled": true,
-        "iosDeviceBlockedOnMissingPartnerData": rules.blocked_on_missing(Platform::Ios),
-        "androidEnabled": true,
-        "androidDeviceBlockedOnMissingPartnerData":
-            android.iter().any(|platform| rules.blocked_on_missing(*platform)),
-    });
-    let connectors = format!("{tenant}/mobileThreatDefenseConnectors/{DEFENDER}");
-    send(ops, "PUT", &connectors, &connector)?;
+    let path = format!("{tenant}/mobileThreatDefenseConnectors/{DEFENDER}");
+    match connector_document(rules) {
+        Some(connector) => send(ops, "PUT", &path, &connector)?,
+        None if ops.get(&path)?.0 == 404 => (),
+        None => send(ops, "DELETE", &path, &Value::Null)?,
+    }
     let policies = format!("{tenant}/deviceCompliancePolicies");
     let existing = read(ops, &policies)?;
     for (platform, of_type) in TYPES {
-        let level = level(rules.threshold(platform));
+        let rules = rules.platform(platform);
+        let level = level(rules.threshold);
         let mut all = existing["value"].as_array().into_iter().flatten();
         let policy = all.find(|policy| policy["@odata.type"] == of_type);
         match policy.and_then(|policy| policy["id"].as_str()) {
             Some(id) => {
-                let body = json!({ "deviceThreatProtectionRequiredSecurityLevel": level });
+                let body = json!({
+                    "deviceThreatProtectionRequiredSecurityLevel": level,
+                    "assignments": assignments(rules.policy_assigned),
+                });
                 send(ops, "PATCH", &format!("{policies}/{id}"), &body)?;
             }
-            None => send(ops, "POST", &policies, &policy_document(of_type, level))?,
+            None if rules.policy_assigned => {
+                send(ops, "POST", &policies, &policy_document(of_type, level))?;
+            }
+            None => (),
         }
     }
     Ok(())
+}
+
+/// The connector of these rules; `None` if no platform has one.
+fn connector_document(rules: &TenantPolicy) -> Option<Value> {
+    let any = |platforms: &[Platform], is: fn(&PlatformRules) -> bool| {
+        platforms
+            .iter()
+            .any(|platform| is(rules.platform(*platform)))
+    };
+    if !any(Platform::ALL, |rules| {
+        rules.connector != Connector::NotEnabled
+    }) {
+        return None;
+    }
+    let enabled = |rules: &PlatformRules| rules.connector == Connector::Enabled;
+    let blocks = |rules: &PlatformRules| rules.blocked_on_missing;
+    let android = [Platform::Android, Platform::AndroidEnterprise];
+    Some(json!({
+        "windowsEnabled": any(&[Platform::Windows], enabled),
+        "windowsDeviceBlockedOnMissingPartnerData": any(&[Platform::Windows], blocks),
+        "iosEnabled": any(&[Platform::Ios], enabled),
+        "iosDeviceBlockedOnMissingPartnerData": any(&[Platform::Ios], blocks),
+        "androidEnabled": any(&android, enabled),
+        "androidDeviceBlockedOnMissingPartnerData": any(&android, blocks),
+    }))
 }
 
 /// A policy that requires a level of all devices.
@@ -89,8 +116,14 @@ pub fn policy_document(of_type: &str, level: &str) -> Value {
         "displayName": "Threat level",
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": level,
-        "assignments": [{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }],
+        "assignments": assignments(true),
     })
+}
+
+/// An assignment to all devices, or none.
+fn assignments(to_all: bool) -> Value {
+    let all = json!({ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } });
+    if to_all { json!([all]) } else { json!([]) }
 }
 
 const fn level(threshold: Threshold) -> &'static str {

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use muster_engine::{FacetWord, TenantPolicy, Threshold};
+use muster_engine::{Connector, FacetWord, PlatformRules, TenantPolicy, Threshold};
 use muster_wire::Platform;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -190,7 +190,9 @@ struct Cell {
 struct PolicyAnswer {
     secure_by_default: bool,
     auto_create_devices: bool,
+    policy_assigned: HashMap<String, bool>,
     thresholds: HashMap<String, String>,
+    connector: HashMap<String, String>,
     blocked_on_missing_partner_data: HashMap<String, bool>,
     sensor_inactive_seconds: Option<u32>,
     no_sensor_data_seconds: Option<u32>,
@@ -276,15 +278,25 @@ fn policy_of(answer: PolicyAnswer) -> Result<TenantPolicy, String> {
     let mut policy = TenantPolicy::default();
     policy.secure_by_default = answer.secure_by_default;
     policy.auto_create_devices = answer.auto_create_devices;
-    for (name, threshold) in &answer.thresholds {
-        let known = Threshold::ALL
-            .iter()
-            .find(|known| known.name() == threshold);
-        let known = known.ok_or_else(|| format!("unknown threshold \"{threshold}\""))?;
-        policy.set_threshold(platform(name)?, *known);
-    }
-    for (name, blocked) in &answer.blocked_on_missing_partner_data {
-        policy.set_blocked_on_missing(platform(name)?, *blocked);
+    for (name, policy_assigned) in answer.policy_assigned {
+        let known = |map: &HashMap<String, String>| map.get(&name).cloned().unwrap_or_default();
+        let (threshold, connector) = (known(&answer.thresholds), known(&answer.connector));
+        let mut thresholds = Threshold::ALL.iter().copied();
+        let threshold = thresholds
+            .find(|known| known.name() == threshold)
+            .ok_or_else(|| format!("unknown threshold \"{threshold}\""))?;
+        let mut states = Connector::ALL.iter().copied();
+        let connector = states
+            .find(|known| known.name() == connector)
+            .ok_or_else(|| format!("unknown state of the connector \"{connector}\""))?;
+        let blocked = &answer.blocked_on_missing_partner_data;
+        let of_platform = PlatformRules {
+            policy_assigned,
+            threshold,
+            connector,
+            blocked_on_missing: blocked.get(&name).copied().unwrap_or_default(),
+        };
+        policy.change_platform(platform(&name)?, |rules| *rules = of_platform);
     }
     let limits = &mut policy.sensor_limits;
     limits.inactive_seconds = answer
@@ -303,8 +315,10 @@ mod tests {
     fn answer(threshold: &str) -> PolicyAnswer {
         let json = format!(
             r#"{{"tenant":"demo","revision":3,"secure_by_default":true,"auto_create_devices":true,
-            "thresholds":{{"windows":"{threshold}","iOS":"clear"}},
-            "blocked_on_missing_partner_data":{{"android":true}},"sensor_inactive_seconds":5}}"#
+            "policy_assigned":{{"windows":true,"iOS":false}},
+            "thresholds":{{"windows":"{threshold}","iOS":"notSet"}},
+            "connector":{{"windows":"enabled","iOS":"platformToggleOff"}},
+            "blocked_on_missing_partner_data":{{"windows":false,"iOS":true}},"sensor_inactive_seconds":5}}"#
         );
         serde_json::from_str(&json).unwrap()
     }
@@ -313,13 +327,22 @@ mod tests {
     fn a_policy_is_parsed_by_name() {
         let policy = policy_of(answer("low")).unwrap();
         assert!(policy.secure_by_default);
-        assert_eq!(policy.threshold(Platform::Windows), Threshold::Low);
-        assert_eq!(policy.threshold(Platform::Ios), Threshold::Clear);
-        assert_eq!(
-            policy.threshold(Platform::AndroidEnterprise),
-            Threshold::NotSet
-        );
-        assert!(policy.blocked_on_missing(Platform::Android));
+        let windows = PlatformRules {
+            policy_assigned: true,
+            threshold: Threshold::Low,
+            connector: Connector::Enabled,
+            blocked_on_missing: false,
+        };
+        assert_eq!(*policy.platform(Platform::Windows), windows);
+        let ios = PlatformRules {
+            policy_assigned: false,
+            threshold: Threshold::NotSet,
+            connector: Connector::PlatformToggleOff,
+            blocked_on_missing: true,
+        };
+        assert_eq!(*policy.platform(Platform::Ios), ios);
+        let others = policy.platform(Platform::AndroidEnterprise);
+        assert_eq!(*others, PlatformRules::default());
         assert_eq!(policy.sensor_limits.inactive_seconds, 5);
         assert_eq!(policy.sensor_limits.no_sensor_data_seconds, 48 * 3600);
     }

@@ -181,15 +181,26 @@ fn answer(mut stream: TcpStream, model: &Mutex<Model>, fault: InjectedFault) {
     .expect("the answer can be sent");
 }
 
+/// The answer for [`policy`].
 fn policy_json() -> Value {
+    let for_each = |value: Value| {
+        let platforms = ["windows", "iOS", "android", "androidEnterprise"];
+        json!(
+            platforms
+                .map(|platform| (platform, value.clone()))
+                .into_iter()
+                .collect::<HashMap<_, _>>()
+        )
+    };
     json!({
         "tenant": "demo",
         "revision": 1,
         "secure_by_default": false,
         "auto_create_devices": true,
-        "thresholds":
-            {"windows": "medium", "iOS": "medium", "android": "medium", "androidEnterprise": "medium"},
-        "blocked_on_missing_partner_data": {"windows": false},
+        "policy_assigned": for_each(true.into()),
+        "thresholds": for_each("medium".into()),
+        "connector": for_each("enabled".into()),
+        "blocked_on_missing_partner_data": for_each(false.into()),
     })
 }
 

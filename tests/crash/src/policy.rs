@@ -3,17 +3,35 @@
 //! The loop samples them and puts them in force over HTTP, as an operator does. `autoCreateDevices` stays on, so that
 //! every record that is sent is accepted, duplicate or stale.
 
-use muster_engine::{TenantPolicy, Threshold};
+use muster_engine::{Connector, PlatformRules, TenantPolicy, Threshold};
 use muster_testkit::random::Random;
 use muster_wire::Platform;
 
-/// Samples the rules of a tenant.
+/// Samples the rules of a tenant: what its objects can express.
 pub fn sample(random: &mut Random) -> TenantPolicy {
     let mut rules = TenantPolicy::default();
     rules.secure_by_default = random.per_mille(500);
+    let has_connector = random.per_mille(900);
+    let android = sample_connector(random, has_connector);
     for &platform in Platform::ALL {
-        rules.set_threshold(platform, random.choose(Threshold::ALL));
-        rules.set_blocked_on_missing(platform, random.per_mille(300));
+        let of_platform = PlatformRules {
+            policy_assigned: random.per_mille(800),
+            threshold: random.choose(Threshold::ALL),
+            connector: match platform {
+                Platform::Android | Platform::AndroidEnterprise => android,
+                _ => sample_connector(random, has_connector),
+            },
+            blocked_on_missing: random.per_mille(300),
+        };
+        rules.change_platform(platform, |rules| *rules = of_platform);
     }
     rules
+}
+
+fn sample_connector(random: &mut Random, has_connector: bool) -> Connector {
+    match (has_connector, random.per_mille(800)) {
+        (false, _) => Connector::NotEnabled,
+        (true, false) => Connector::PlatformToggleOff,
+        (true, true) => Connector::Enabled,
+    }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use muster_engine::model::{Answer, Model, ModelCell, ModelDisk};
 use muster_engine::{
-    CheckpointProgress, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber, PolicySet, Recovery,
-    Revision, Sequence, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold,
-    Timestamp,
+    CheckpointProgress, Connector, Effects, Facets, Outcome, PAGE_RECORDS, PageNumber,
+    PlatformRules, PolicySet, Recovery, Revision, Sequence, Shard, ShardId, ShardLimits,
+    TenantIndex, TenantPolicy, Threshold, Timestamp,
 };
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{
@@ -223,11 +223,16 @@ impl Harness {
             tenant.secure_by_default = bits & 1 == 1;
             tenant.auto_create_devices = bits & 2 == 0;
             for &platform in Platform::ALL {
-                let bits = input.u8();
-                if let Some(threshold) = Threshold::from_index(u32::from(bits & 7)) {
-                    tenant.set_threshold(platform, threshold);
-                }
-                tenant.set_blocked_on_missing(platform, bits & 8 != 0);
+                let bits = u32::from(input.u8());
+                let of_platform = PlatformRules {
+                    policy_assigned: bits & 0x10 == 0,
+                    threshold: Threshold::from_index(bits & 7).unwrap_or_default(),
+                    // Bits that are not set give an enabled connector, so that levels decide for most inputs.
+                    connector: Connector::from_index(bits >> 5 & 3 ^ 2)
+                        .unwrap_or(Connector::Enabled),
+                    blocked_on_missing: bits & 8 != 0,
+                };
+                tenant.change_platform(platform, |rules| *rules = of_platform);
             }
         }
         self.apply_policy(tenants);

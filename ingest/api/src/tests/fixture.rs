@@ -47,7 +47,7 @@ impl Default for Fake {
     fn default() -> Self {
         let mut strict = TenantPolicy::with_threshold(Threshold::Medium);
         strict.secure_by_default = true;
-        strict.set_blocked_on_missing(Platform::Ios, true);
+        strict.change_platform(Platform::Ios, |rules| rules.blocked_on_missing = true);
         Self {
             readiness: Readiness {
                 phase: "serving",

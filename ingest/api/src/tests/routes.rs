@@ -106,7 +106,7 @@ async fn cells_of_all_shards_are_merged_and_sorted() {
         "count": 6, "platform": "windows", "management_agent": "mdm", "managed_by": "intune",
         "onboarding_status": "onboarded", "risk": "high", "partner_threat": "unknown",
         "registered": true, "sensor": "active", "compliance": "noncompliant",
-        "threat_setting": "nonCompliant",
+        "threat_setting": "nonCompliant", "threat_setting_reason": null,
     });
     assert_eq!(cells[0], expected);
     assert_eq!(
@@ -121,11 +121,18 @@ async fn cells_of_all_shards_are_merged_and_sorted() {
 async fn a_policy_shows_the_platforms_that_have_a_threshold() {
     let answer = Server::new().get("/policy?tenant=other").await.json();
     let platforms = json!(["windows", "iOS", "android", "androidEnterprise"]);
-    for map in ["thresholds", "blocked_on_missing_partner_data"] {
+    for map in [
+        "policy_assigned",
+        "thresholds",
+        "connector",
+        "blocked_on_missing_partner_data",
+    ] {
         let keys: Vec<_> = answer[map].as_object().unwrap().keys().collect();
         assert_eq!(json!(keys), platforms, "{map}");
     }
+    assert_eq!(answer["policy_assigned"]["windows"], true);
     assert_eq!(answer["thresholds"]["windows"], "medium");
+    assert_eq!(answer["connector"]["windows"], "enabled");
     assert_eq!(answer["blocked_on_missing_partner_data"]["iOS"], true);
     assert_eq!(answer["blocked_on_missing_partner_data"]["windows"], false);
     assert_eq!(

@@ -1,8 +1,8 @@
-//! R2 rows 1 to 4 and R3 by platform, connector and policies: which threshold the shards get.
+//! R2 rows 1 to 4, R3 and R4 by platform, connector and policies: what the shards get.
 
 use muster_control::{ControlPlane, DEFENDER, Key, compile};
 use muster_engine::rules::sensor::SensorLimits;
-use muster_engine::{TenantPolicy, Threshold};
+use muster_engine::{Connector as State, PlatformRules, TenantPolicy, Threshold};
 use muster_wire::Platform;
 use serde_json::{Value, json};
 
@@ -68,17 +68,23 @@ fn with(plane: &ControlPlane, policies: &[Value]) -> TenantPolicy {
     compile(&plane, TENANT)
 }
 
-/// Asserts the threshold of one platform, and that no other has one.
+/// Asserts whether one platform has a policy, and its threshold; and that no other has either.
 #[track_caller]
-fn assert_only(compiled: &TenantPolicy, platform: Platform, expected: Threshold, cell: &str) {
+fn assert_only(
+    compiled: &TenantPolicy,
+    platform: Platform,
+    expected: (bool, Threshold),
+    cell: &str,
+) {
     for &each in Platform::ALL {
         let expected = if each == platform {
             expected
         } else {
-            Threshold::NotSet
+            (false, Threshold::NotSet)
         };
+        let rules = compiled.platform(each);
         assert_eq!(
-            compiled.threshold(each),
+            (rules.policy_assigned, rules.threshold),
             expected,
             "{each:?} in the cell {platform:?} {cell}"
         );
@@ -86,22 +92,16 @@ fn assert_only(compiled: &TenantPolicy, platform: Platform, expected: Threshold,
 }
 
 #[test]
-fn the_threshold_of_every_cell() {
+fn policy_and_threshold_of_every_cell() {
     for (platform, prefix, subclass) in PLATFORMS {
         for connector in [Connector::Absent, Connector::Off, Connector::On] {
             let plane = with_connector(connector, prefix);
             let cell = |policies: &str| format!("{subclass} {connector:?} {policies}");
-            let is_on = connector == Connector::On;
-            let expected = |threshold| if is_on { threshold } else { Threshold::NotSet };
-            assert_only(
-                &with(&plane, &[]),
-                platform,
-                Threshold::NotSet,
-                &cell("none"),
-            );
+            let none = with(&plane, &[]);
+            assert_only(&none, platform, (false, Threshold::NotSet), &cell("none"));
             for (level, threshold) in LEVELS {
                 let compiled = with(&plane, &[policy(subclass, level)]);
-                assert_only(&compiled, platform, expected(threshold), &cell(level));
+                assert_only(&compiled, platform, (true, threshold), &cell(level));
                 for (other, further) in LEVELS {
                     let both = [policy(subclass, level), policy(subclass, other)];
                     let lowest = [threshold, further]
@@ -109,7 +109,7 @@ fn the_threshold_of_every_cell() {
                         .filter(|one| *one != Threshold::NotSet);
                     let lowest = lowest.min().unwrap_or(Threshold::NotSet);
                     let cell = cell(&format!("{level} and {other}"));
-                    assert_only(&with(&plane, &both), platform, expected(lowest), &cell);
+                    assert_only(&with(&plane, &both), platform, (true, lowest), &cell);
                 }
             }
         }
@@ -117,27 +117,34 @@ fn the_threshold_of_every_cell() {
 }
 
 #[test]
-fn a_policy_that_is_not_assigned_or_not_enabled_sets_no_threshold() {
+fn the_connector_of_every_platform() {
+    for (platform, prefix, _) in PLATFORMS {
+        for (connector, expected) in [
+            (Connector::Absent, State::NotEnabled),
+            (Connector::Off, State::PlatformToggleOff),
+            (Connector::On, State::Enabled),
+        ] {
+            let compiled = compile(&with_connector(connector, prefix), TENANT);
+            let found = compiled.platform(platform).connector;
+            assert_eq!(found, expected, "{platform:?} {connector:?}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_is_not_enabled_sets_no_threshold_and_one_that_is_not_assigned_does_not_apply() {
     let plane = with_connector(Connector::On, "ios");
-    for (property, value) in [
-        ("assignments", json!([])),
-        ("deviceThreatProtectionEnabled", json!(false)),
+    for (property, value, is_assigned) in [
+        ("assignments", json!([]), false),
+        ("deviceThreatProtectionEnabled", json!(false), true),
     ] {
         let mut without = policy("ios", "secured");
         without[property] = value;
-        assert_only(
-            &with(&plane, &[without.clone()]),
-            Platform::Ios,
-            Threshold::NotSet,
-            property,
-        );
-        let both = [without, policy("ios", "medium")];
-        assert_only(
-            &with(&plane, &both),
-            Platform::Ios,
-            Threshold::Medium,
-            property,
-        );
+        let alone = with(&plane, &[without.clone()]);
+        let expected = (is_assigned, Threshold::NotSet);
+        assert_only(&alone, Platform::Ios, expected, property);
+        let both = with(&plane, &[without, policy("ios", "medium")]);
+        assert_only(&both, Platform::Ios, (true, Threshold::Medium), property);
     }
 }
 
@@ -150,18 +157,22 @@ fn the_modes_of_android_enterprise_share_the_lowest_threshold() {
         policy("android", "medium"),
     ];
     let compiled = with(&plane, &policies);
-    assert_eq!(
-        compiled.threshold(Platform::AndroidEnterprise),
-        Threshold::Low
-    );
-    assert_eq!(compiled.threshold(Platform::Android), Threshold::Medium);
+    let threshold = |platform| compiled.platform(platform).threshold;
+    assert_eq!(threshold(Platform::AndroidEnterprise), Threshold::Low);
+    assert_eq!(threshold(Platform::Android), Threshold::Medium);
 }
 
 #[test]
 fn missing_data_blocks_as_the_connector_says() {
     for (platform, prefix, _) in PLATFORMS {
         let mut plane = ControlPlane::default();
-        let blocks = |plane: &ControlPlane| compile(plane, TENANT).blocked_on_missing(platform);
+        let blocks_on = |plane: &ControlPlane, platform| {
+            let PlatformRules {
+                blocked_on_missing, ..
+            } = *compile(plane, TENANT).platform(platform);
+            blocked_on_missing
+        };
+        let blocks = |plane: &ControlPlane| blocks_on(plane, platform);
         assert!(!blocks(&plane), "without a connector");
         let name = format!("{prefix}DeviceBlockedOnMissingPartnerData");
         create(&mut plane, Key::Connector(DEFENDER), json!({ &name: true }));
@@ -172,10 +183,7 @@ fn missing_data_blocks_as_the_connector_says() {
             **other != platform && !(is_android(**other) && is_android(platform))
         });
         for other in others {
-            assert!(
-                !compile(&plane, TENANT).blocked_on_missing(*other),
-                "{platform:?} {other:?}"
-            );
+            assert!(!blocks_on(&plane, *other), "{platform:?} {other:?}");
         }
         update(&mut plane, Key::Connector(DEFENDER), json!({ name: false }));
         assert!(!blocks(&plane), "{platform:?}");

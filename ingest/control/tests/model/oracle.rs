@@ -6,7 +6,7 @@ use muster_control::{
     ALL_DEVICES, Change, Command, DEFENDER, Entry, Key, ObjectId, Precondition, Properties, Refusal,
 };
 use muster_engine::rules::sensor::SensorLimits;
-use muster_engine::{TenantIndex, TenantPolicy, Threshold};
+use muster_engine::{Connector, TenantIndex, TenantPolicy, Threshold};
 use muster_wire::{DeviceId, Platform};
 use serde_json::{Value, json};
 
@@ -356,7 +356,7 @@ impl Oracle {
                     .as_ref()
                     .is_some_and(|(connector, _)| connector[&name] == true)
             };
-            let mut thresholds = Vec::new();
+            let (mut assigned, mut thresholds) = (false, Vec::new());
             for row in self.rows.iter().filter(|row| row.tenant == tenant) {
                 let is_of = |name: &&str| {
                     row.document["@odata.type"]
@@ -365,8 +365,11 @@ impl Oracle {
                 if !matches!(row.key, Key::Policy(_)) || !subclasses.iter().any(is_of) {
                     continue;
                 }
-                let assigned = row.document["assignments"] != json!([]);
-                if assigned && row.document["deviceThreatProtectionEnabled"] == true {
+                if row.document["assignments"] == json!([]) {
+                    continue;
+                }
+                assigned = true;
+                if row.document["deviceThreatProtectionEnabled"] == true {
                     let level = &row.document["deviceThreatProtectionRequiredSecurityLevel"];
                     thresholds.push(level.as_str().unwrap().to_owned());
                 }
@@ -380,12 +383,17 @@ impl Oracle {
             let lowest = levels
                 .iter()
                 .find(|(name, _)| thresholds.iter().any(|level| level == name));
-            let lowest = lowest.filter(|_| switch("Enabled"));
-            compiled.set_threshold(
-                platform,
-                lowest.map_or(Threshold::NotSet, |(_, level)| *level),
-            );
-            compiled.set_blocked_on_missing(platform, switch("DeviceBlockedOnMissingPartnerData"));
+            let threshold = lowest.map_or(Threshold::NotSet, |(_, level)| *level);
+            compiled.change_platform(platform, |rules| {
+                rules.policy_assigned = assigned;
+                rules.threshold = threshold;
+                rules.connector = match (&connector, switch("Enabled")) {
+                    (None, _) => Connector::NotEnabled,
+                    (Some(_), false) => Connector::PlatformToggleOff,
+                    (Some(_), true) => Connector::Enabled,
+                };
+                rules.blocked_on_missing = switch("DeviceBlockedOnMissingPartnerData");
+            });
         }
         compiled
     }

@@ -9,7 +9,7 @@ use crate::facet::Facets;
 use crate::policy::TenantPolicy;
 use crate::rules::compliance::Compliance;
 use crate::rules::sensor::SensorState;
-use crate::rules::threat::{ThreatSetting, Threshold};
+use crate::rules::threat::{Connector, ThreatSetting, Threshold};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -68,21 +68,45 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
     SensorState::Active
 }
 
+/// R4: whether policies reach a device that reports this.
+fn is_reached(registered: bool, agent: ManagementAgent) -> bool {
+    let others = [
+        ManagementAgent::MsSense,
+        ManagementAgent::ConfigurationManagerClient,
+    ];
+    registered && !others.contains(&agent)
+}
+
 /// R2 and R3: the table of twelve combinations, and the rows around it.
 pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
     let Some(check_in) = &device.last else {
-        return ThreatSetting::NotApplicable;
+        return ThreatSetting::PlatformNotSupported; // its platform is not known
     };
     let platform = check_in.platform();
-    let covered = [
+    let with_policies = [
         Platform::Windows,
+        Platform::MacOs,
         Platform::Ios,
         Platform::Android,
         Platform::AndroidEnterprise,
     ];
-    let threshold = policy.threshold(platform);
-    if !covered.contains(&platform) || threshold == Threshold::NotSet {
-        return ThreatSetting::NotApplicable;
+    let rules = policy.platform(platform);
+    let registered = device.flag(Flags::REGISTERED);
+    if !with_policies.contains(&platform) {
+        return ThreatSetting::PlatformNotSupported;
+    }
+    if !rules.policy_assigned || !is_reached(registered, check_in.management_agent()) {
+        return ThreatSetting::NotAssigned;
+    }
+    let threshold = rules.threshold;
+    if threshold == Threshold::NotSet {
+        return ThreatSetting::NotConfigured;
+    }
+    if rules.connector == Connector::NotEnabled {
+        return ThreatSetting::ConnectorNotEnabled;
+    }
+    if rules.connector == Connector::PlatformToggleOff {
+        return ThreatSetting::PlatformToggleOff;
     }
     if device.flag(Flags::SETTING_ERROR) {
         return ThreatSetting::Error;
@@ -98,10 +122,10 @@ pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
         (_, Risk::NotReported) => None,
     };
     let compliant = match (level, threshold) {
-        (None, _) if policy.blocked_on_missing(platform) => {
+        (None, _) if rules.blocked_on_missing => {
             return ThreatSetting::MissingPartnerData;
         }
-        (None, _) => return ThreatSetting::CompliantWithoutData,
+        (None, _) => return ThreatSetting::MissingDataAllowed,
         (_, Threshold::High) | (Some(0), _) => true,
         (Some(1), Threshold::Low | Threshold::Medium) => true,
         (Some(2), Threshold::Medium) => true,
@@ -125,7 +149,9 @@ pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
         Compliance::Unknown
     } else if facets.management_agent == ManagementAgent::ConfigurationManagerClient {
         Compliance::ConfigManager
-    } else if facets.threat_setting == ThreatSetting::NotApplicable {
+    } else if facets.threat_setting == ThreatSetting::PlatformNotSupported {
+        Compliance::Unknown
+    } else if facets.threat_setting == ThreatSetting::NotAssigned {
         if policy.secure_by_default {
             Compliance::Noncompliant
         } else {

@@ -43,7 +43,12 @@ pub const fn is_enrolled(registered: bool, agent: ManagementAgent) -> bool {
     registered && !matches!(agent, ManagementAgent::MsSense)
 }
 
-/// R7, first matching row wins.
+/// R4: whether compliance policies reach the device: it is enrolled, and not managed by Configuration Manager alone.
+pub(crate) fn is_reached(registered: bool, agent: ManagementAgent) -> bool {
+    is_enrolled(registered, agent) && ManagedBy::of(agent) != ManagedBy::ConfigMgr
+}
+
+/// R7, first matching row wins. `setting` is that of a device that policies reach.
 pub(crate) fn compliance_state(
     registered: bool,
     agent: ManagementAgent,
@@ -57,13 +62,18 @@ pub(crate) fn compliance_state(
         return Compliance::ConfigManager; // row 2
     }
     match setting {
-        ThreatSetting::NotApplicable if secure_by_default => Compliance::Noncompliant, // row 4
-        ThreatSetting::NotApplicable => Compliance::Compliant,                         // row 4
+        ThreatSetting::NotAssigned if secure_by_default => Compliance::Noncompliant, // row 4
+        ThreatSetting::NotAssigned => Compliance::Compliant,                         // row 4
         ThreatSetting::NonCompliant | ThreatSetting::MissingPartnerData => {
             Compliance::Noncompliant // row 6
         }
         ThreatSetting::Error => Compliance::Error, // row 7 without the hold
-        ThreatSetting::Compliant | ThreatSetting::CompliantWithoutData => Compliance::Compliant, // row 10
+        ThreatSetting::PlatformNotSupported => Compliance::Unknown, // row 3: there is nothing to evaluate
+        ThreatSetting::NotConfigured
+        | ThreatSetting::ConnectorNotEnabled
+        | ThreatSetting::PlatformToggleOff
+        | ThreatSetting::Compliant
+        | ThreatSetting::MissingDataAllowed => Compliance::Compliant, // row 10
     }
 }
 
@@ -84,13 +94,17 @@ mod tests {
             (true,  Agent::MsSense,                    false, Setting::NonCompliant,         Unknown),
             (true,  Agent::ConfigurationManagerClient, true,  Setting::NonCompliant,         ConfigManager),
             (true,  co_managed,                        false, Setting::NonCompliant,         Noncompliant),
-            (true,  Agent::Mdm,                        true,  Setting::NotApplicable,        Noncompliant),
-            (true,  Agent::Mdm,                        false, Setting::NotApplicable,        Compliant),
+            (true,  Agent::Mdm,                        true,  Setting::NotAssigned,          Noncompliant),
+            (true,  Agent::Mdm,                        false, Setting::NotAssigned,          Compliant),
+            (true,  Agent::Mdm,                        true,  Setting::PlatformNotSupported, Unknown),
+            (true,  Agent::Mdm,                        true,  Setting::NotConfigured,        Compliant),
+            (true,  Agent::Mdm,                        true,  Setting::ConnectorNotEnabled,  Compliant),
+            (true,  Agent::Mdm,                        true,  Setting::PlatformToggleOff,    Compliant),
             (true,  Agent::Mdm,                        false, Setting::NonCompliant,         Noncompliant),
             (true,  Agent::Mdm,                        false, Setting::MissingPartnerData,   Noncompliant),
             (true,  Agent::Mdm,                        false, Setting::Error,                Error),
             (true,  Agent::Mdm,                        true,  Setting::Compliant,            Compliant),
-            (true,  Agent::Mdm,                        true,  Setting::CompliantWithoutData, Compliant),
+            (true,  Agent::Mdm,                        true,  Setting::MissingDataAllowed,   Compliant),
         ];
         for (registered, agent, secure, setting, expected) in table {
             assert_eq!(

@@ -1,7 +1,6 @@
 //! R2 and R3: the threat level of a device, and its comparison with the compliance threshold.
 //!
-//! Not implemented, and assumed to be in the reference's normal case: the connector (enabled in R2 rows 3 to 5), its
-//! minimum OS version (row 6) and its staleness (row 8).
+//! Not implemented: an unresponsive connector (R2 row 5), its minimum OS version (row 6) and its staleness (row 8).
 
 use muster_wire::{PartnerThreatState, Platform, Risk};
 
@@ -74,25 +73,85 @@ impl ThreatLevel {
 }
 
 states! {
-    /// The result of the threat-level setting on one device (R3), with its reason.
-    ThreatSetting {
-        /// Off: no threshold, or a platform that the rule does not cover (R2 rows 1, 2).
+    /// What the partner connector of a tenant is for the compliance of one platform (R2 rows 3 and 4).
+    Connector {
+        /// It does not exist.
         #[default]
-        NotApplicable = 0 "notApplicable",
-        /// The level is at or below the threshold.
-        Compliant = 1 "compliant",
-        /// No level is reported, and the tenant allows that (`missingDataAllowed`).
-        CompliantWithoutData = 2 "compliantWithoutData",
-        /// The level is above the threshold.
-        NonCompliant = 3 "nonCompliant",
-        /// No level is reported, and the tenant blocks that (`missingPartnerData`).
-        MissingPartnerData = 4 "missingPartnerData",
-        /// The device reported that the setting failed.
-        Error = 5 "error",
+        NotEnabled = 0 "notEnabled",
+        /// It is enabled, and its toggle for the platform is off.
+        PlatformToggleOff = 1 "platformToggleOff",
+        /// It is enabled, and so is the platform.
+        Enabled = 2 "enabled",
     }
 }
 
-/// R2 row 2: the platforms whose compliance policies carry the threshold.
+/// What a tenant requires of the devices of one platform.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlatformRules {
+    /// Whether a compliance policy for this platform is assigned.
+    pub policy_assigned: bool,
+    /// The lowest threshold of the assigned policies.
+    pub threshold: Threshold,
+    /// Whether the connector delivers threat levels of this platform.
+    pub connector: Connector,
+    /// Whether a device without threat data fails.
+    pub blocked_on_missing: bool,
+}
+
+states! {
+    /// The result of the threat-level setting on one device (R2, R3), with its reason.
+    ThreatSetting {
+        /// No policy applies to the device.
+        #[default]
+        NotAssigned = 0 "notAssigned",
+        /// R2 row 1: the policies that apply have no threshold.
+        NotConfigured = 1 "notConfigured",
+        /// R2 row 2: no policy can have a threshold for the platform.
+        PlatformNotSupported = 2 "platformNotSupported",
+        /// R2 row 3: there is no connector.
+        ConnectorNotEnabled = 3 "connectorNotEnabled",
+        /// R2 row 4: the toggle of the connector for the platform is off.
+        PlatformToggleOff = 4 "platformToggleOff",
+        /// The level is at or below the threshold.
+        Compliant = 5 "compliant",
+        /// No level is reported, and the tenant allows that.
+        MissingDataAllowed = 6 "missingDataAllowed",
+        /// The level is above the threshold.
+        NonCompliant = 7 "nonCompliant",
+        /// No level is reported, and the tenant blocks that.
+        MissingPartnerData = 8 "missingPartnerData",
+        /// The device reported that the setting failed.
+        Error = 9 "error",
+    }
+}
+
+impl ThreatSetting {
+    /// The status that the reference gives a setting with this result (`complianceStatus`).
+    pub const fn status(self) -> &'static str {
+        match self {
+            Self::NotAssigned => "notAssigned",
+            Self::NotConfigured
+            | Self::PlatformNotSupported
+            | Self::ConnectorNotEnabled
+            | Self::PlatformToggleOff => "notApplicable",
+            Self::Compliant | Self::MissingDataAllowed => "compliant",
+            Self::NonCompliant | Self::MissingPartnerData => "nonCompliant",
+            Self::Error => "error",
+        }
+    }
+
+    /// The reason for the status; `None` if the level decided, or nothing is to be explained.
+    pub fn reason(self) -> Option<&'static str> {
+        (self.name() != self.status()).then(|| self.name())
+    }
+}
+
+/// The platforms that compliance policies exist for.
+pub const fn platform_has_policies(platform: Platform) -> bool {
+    platform_has_threshold(platform) || matches!(platform, Platform::MacOs)
+}
+
+/// R2 row 2: the platforms whose compliance policies have a threshold.
 pub const fn platform_has_threshold(platform: Platform) -> bool {
     matches!(
         platform,
@@ -100,24 +159,43 @@ pub const fn platform_has_threshold(platform: Platform) -> bool {
     )
 }
 
-/// R3: the setting's result for one device under one threshold.
-pub fn threat_setting(
-    threshold: Threshold,
-    blocked_on_missing: bool,
+/// R4, and R2 rows 1 to 4: why the threat level does not decide about a device; `None` if it does.
+fn off(platform: Platform, rules: &PlatformRules, is_reached: bool) -> Option<ThreatSetting> {
+    if !platform_has_policies(platform) {
+        return Some(ThreatSetting::PlatformNotSupported); // R2 row 2: not even a policy
+    }
+    if !is_reached || !rules.policy_assigned {
+        return Some(ThreatSetting::NotAssigned); // R4
+    }
+    match (rules.threshold, rules.connector) {
+        (Threshold::NotSet, _) => Some(ThreatSetting::NotConfigured), // row 1
+        (_, Connector::NotEnabled) => Some(ThreatSetting::ConnectorNotEnabled), // row 3
+        (_, Connector::PlatformToggleOff) => Some(ThreatSetting::PlatformToggleOff), // row 4
+        (_, Connector::Enabled) => None,
+    }
+}
+
+/// R2 and R3: the setting's result for one device. Policies apply only to a device that they reach.
+pub(crate) fn threat_setting(
+    platform: Platform,
+    rules: &PlatformRules,
+    is_reached: bool,
     level: Option<ThreatLevel>,
     setting_error: bool,
 ) -> ThreatSetting {
-    let highest_compliant = match threshold {
-        Threshold::NotSet => return ThreatSetting::NotApplicable,
+    if let Some(off) = off(platform, rules, is_reached) {
+        return off;
+    }
+    let highest_compliant = match rules.threshold {
+        Threshold::NotSet | Threshold::High => ThreatLevel::High,
         Threshold::Clear => ThreatLevel::None,
         Threshold::Low => ThreatLevel::Low,
         Threshold::Medium => ThreatLevel::Medium,
-        Threshold::High => ThreatLevel::High,
     };
     match level {
         _ if setting_error => ThreatSetting::Error,
-        None if blocked_on_missing => ThreatSetting::MissingPartnerData,
-        None => ThreatSetting::CompliantWithoutData,
+        None if rules.blocked_on_missing => ThreatSetting::MissingPartnerData,
+        None => ThreatSetting::MissingDataAllowed,
         Some(level) if level <= highest_compliant => ThreatSetting::Compliant,
         Some(_) => ThreatSetting::NonCompliant,
     }
@@ -126,6 +204,21 @@ pub fn threat_setting(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use ThreatSetting as Setting;
+
+    const MEDIUM: PlatformRules = PlatformRules {
+        policy_assigned: true,
+        threshold: Threshold::Medium,
+        connector: Connector::Enabled,
+        blocked_on_missing: false,
+    };
+
+    const HIGH: Option<ThreatLevel> = Some(ThreatLevel::High);
+
+    fn windows(rules: PlatformRules, level: Option<ThreatLevel>, setting_error: bool) -> Setting {
+        threat_setting(Platform::Windows, &rules, true, level, setting_error)
+    }
 
     #[test]
     fn r3_cell_by_cell() {
@@ -144,38 +237,105 @@ mod tests {
         ];
         for (level, row) in table {
             for (threshold, expected) in thresholds.into_iter().zip(row) {
-                assert_eq!(
-                    threat_setting(threshold, false, Some(level), false),
-                    expected,
-                    "{level:?} under {threshold:?}"
-                );
+                let rules = PlatformRules {
+                    threshold,
+                    ..MEDIUM
+                };
+                let found = windows(rules, Some(level), false);
+                assert_eq!(found, expected, "{level:?} under {threshold:?}");
             }
         }
     }
 
     #[test]
     fn missing_data_is_allowed_or_blocked_as_the_tenant_says() {
-        assert_eq!(
-            threat_setting(Threshold::Clear, false, None, false),
-            ThreatSetting::CompliantWithoutData
-        );
-        assert_eq!(
-            threat_setting(Threshold::High, true, None, false),
-            ThreatSetting::MissingPartnerData
-        );
+        for threshold in &Threshold::ALL[1..] {
+            for (blocked_on_missing, expected) in [
+                (false, Setting::MissingDataAllowed),
+                (true, Setting::MissingPartnerData),
+            ] {
+                let rules = PlatformRules {
+                    threshold: *threshold,
+                    blocked_on_missing,
+                    ..MEDIUM
+                };
+                assert_eq!(windows(rules, None, false), expected, "{threshold:?}");
+            }
+        }
+    }
+
+    /// Each row changes one thing for the worse, so the first that matches is named; nothing after it matters.
+    #[test]
+    fn a_setting_that_does_not_apply_names_the_first_row_that_matches() {
+        let toggle_off = PlatformRules {
+            connector: Connector::PlatformToggleOff,
+            blocked_on_missing: true,
+            ..MEDIUM
+        };
+        let no_connector = PlatformRules {
+            connector: Connector::NotEnabled,
+            ..toggle_off
+        };
+        let not_configured = PlatformRules {
+            threshold: Threshold::NotSet,
+            ..no_connector
+        };
+        let not_assigned = PlatformRules {
+            policy_assigned: false,
+            ..not_configured
+        };
+        for (rules, expected) in [
+            (toggle_off, Setting::PlatformToggleOff),
+            (no_connector, Setting::ConnectorNotEnabled),
+            (not_configured, Setting::NotConfigured),
+            (not_assigned, Setting::NotAssigned),
+        ] {
+            for level in [None, HIGH] {
+                for error in [false, true] {
+                    assert_eq!(windows(rules, level, error), expected, "{level:?} {error}");
+                }
+            }
+            for &platform in Platform::ALL {
+                let expected = match platform {
+                    Platform::Linux
+                    | Platform::WindowsServer
+                    | Platform::Other
+                    | Platform::Unknown => Setting::PlatformNotSupported,
+                    _ => expected,
+                };
+                let found = threat_setting(platform, &rules, true, HIGH, true);
+                assert_eq!(found, expected, "{platform:?}");
+            }
+        }
+        let unreached = threat_setting(Platform::Windows, &MEDIUM, false, HIGH, true);
+        assert_eq!(unreached, Setting::NotAssigned);
     }
 
     #[test]
-    fn no_threshold_is_not_applicable_and_an_error_is_an_error() {
-        let high = Some(ThreatLevel::High);
-        assert_eq!(
-            threat_setting(Threshold::NotSet, true, high, true),
-            ThreatSetting::NotApplicable
-        );
-        assert_eq!(
-            threat_setting(Threshold::High, false, high, true),
-            ThreatSetting::Error
-        );
+    fn an_error_of_the_device_wins_over_its_level() {
+        for level in [None, Some(ThreatLevel::None), HIGH] {
+            assert_eq!(windows(MEDIUM, level, true), Setting::Error, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn a_result_shows_its_status_and_why_it_is_not_the_level_that_decided() {
+        let shown = Setting::ALL
+            .iter()
+            .map(|each| (each.status(), each.reason()));
+        let expected = [
+            ("notAssigned", None),
+            ("notApplicable", Some("notConfigured")),
+            ("notApplicable", Some("platformNotSupported")),
+            ("notApplicable", Some("connectorNotEnabled")),
+            ("notApplicable", Some("platformToggleOff")),
+            ("compliant", None),
+            ("compliant", Some("missingDataAllowed")),
+            ("nonCompliant", None),
+            ("nonCompliant", Some("missingPartnerData")),
+            ("error", None),
+        ];
+        assert!(shown.eq(expected));
     }
 
     #[test]

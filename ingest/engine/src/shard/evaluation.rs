@@ -11,7 +11,7 @@ use crate::device::DeviceRecord;
 use crate::facet::Facets;
 use crate::journal::REPEATED_SEQ_MAX;
 use crate::policy::TenantPolicy;
-use crate::rules::compliance::compliance_state;
+use crate::rules::compliance::{compliance_state, is_reached};
 use crate::rules::sensor::{SensorFacts, SensorState, sensor_state};
 use crate::rules::threat::{ThreatLevel, threat_setting};
 
@@ -132,8 +132,9 @@ pub(super) fn evaluate(
     let (onboarded, ever_onboarded) = (reported.onboarded, reported.ever_onboarded);
     let sensor = sensor(record, onboarded, ever_onboarded, policy, first_seen, now);
     let threat_setting = threat_setting(
-        policy.threshold(reported.platform),
-        policy.blocked_on_missing(reported.platform),
+        reported.platform,
+        policy.platform(reported.platform),
+        is_reached(reported.registered, reported.management_agent),
         ThreatLevel::effective(reported.partner_threat, reported.risk),
         record.flags.contains(Flags::SETTING_ERROR),
     );

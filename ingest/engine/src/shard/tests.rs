@@ -277,7 +277,9 @@ fn a_new_policy_set_reevaluates_every_device() {
     };
     apply(&mut shard, &[record(medium)], &mut effects);
     let mut strict = TenantPolicy::with_threshold(Threshold::Medium);
-    strict.set_threshold(Platform::Windows, crate::Threshold::Clear);
+    strict.change_platform(Platform::Windows, |rules| {
+        rules.threshold = Threshold::Clear
+    });
     shard.begin(NOW, &mut effects);
     let changed = shard.apply_policy(
         Arc::new(PolicySet::new(Revision(2), vec![strict])),

@@ -18,8 +18,10 @@ use crate::harness::*;
 fn strict() -> TenantPolicy {
     let mut strict = medium();
     strict.secure_by_default = true;
-    strict.set_threshold(Platform::Windows, Threshold::Clear);
-    strict.set_threshold(Platform::Ios, Threshold::Low);
+    strict.change_platform(Platform::Windows, |rules| {
+        rules.threshold = Threshold::Clear
+    });
+    strict.change_platform(Platform::Ios, |rules| rules.threshold = Threshold::Low);
     strict
 }
 

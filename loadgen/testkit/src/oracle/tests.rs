@@ -53,8 +53,10 @@ fn policies() -> [TenantPolicy; 2] {
     let mut strict = TenantPolicy::with_threshold(Threshold::Medium);
     strict.secure_by_default = true;
     for platform in Platform::ALL {
-        strict.set_threshold(*platform, Threshold::Clear);
-        strict.set_blocked_on_missing(*platform, true);
+        strict.change_platform(*platform, |rules| {
+            rules.threshold = Threshold::Clear;
+            rules.blocked_on_missing = true;
+        });
     }
     [TenantPolicy::with_threshold(Threshold::Medium), strict]
 }

@@ -8,11 +8,15 @@ use crate::harness::*;
 fn strict() -> TenantPolicy {
     let mut strict = medium();
     strict.secure_by_default = true;
-    strict.set_threshold(Platform::Windows, Threshold::Clear);
-    strict.set_threshold(Platform::Ios, Threshold::Clear);
-    strict.set_threshold(Platform::Android, Threshold::NotSet);
-    strict.set_blocked_on_missing(Platform::Windows, true);
-    strict.set_blocked_on_missing(Platform::Ios, true);
+    for platform in [Platform::Windows, Platform::Ios] {
+        strict.change_platform(platform, |rules| {
+            rules.threshold = Threshold::Clear;
+            rules.blocked_on_missing = true;
+        });
+    }
+    strict.change_platform(Platform::Android, |rules| {
+        rules.threshold = Threshold::NotSet
+    });
     strict
 }
 

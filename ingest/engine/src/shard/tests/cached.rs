@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::properties::any_rules;
 use super::*;
-use crate::Threshold;
 use crate::shard::evaluation::report_and_observe;
 
 /// One difference from the device's previous report.
@@ -54,29 +54,15 @@ fn changes() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn policies() -> impl Strategy<Value = Arc<PolicySet>> {
-    (select(Threshold::ALL), any::<bool>(), any::<bool>()).prop_map(
-        |(threshold, blocked, secure_by_default)| {
-            let mut policy = TenantPolicy::default();
-            policy.secure_by_default = secure_by_default;
-            for &platform in Platform::ALL {
-                policy.set_threshold(platform, threshold);
-                policy.set_blocked_on_missing(platform, blocked);
-            }
-            Arc::new(PolicySet::new(Revision(1), vec![policy]))
-        },
-    )
-}
-
 proptest! {
     /// Beside the shard each device has a record to which every check-in is applied without the shortcut.
     #[test]
     fn cached_facets_equal_a_full_evaluation(
-        policy in policies(),
+        rules in any_rules(),
         reports in vec((0..3u16, changes(), 0..100_000u32), 1..80),
     ) {
-        let mut shard = shard_with(LIMITS, Arc::clone(&policy));
-        let rules = policy.tenant(TENANT).unwrap();
+        let policy = Arc::new(PolicySet::new(Revision(1), vec![rules.clone()]));
+        let mut shard = shard_with(LIMITS, policy);
         let mut fleet = [0, 1, 2].map(|number| (check_in(number, 0), None));
         let mut seconds = NOW.as_seconds();
         for (number, change, passed) in reports {
@@ -89,7 +75,7 @@ proptest! {
                 let device_id = report.device_id();
                 (DeviceRecord { device_id, ..DeviceRecord::default() }, seconds)
             });
-            report_and_observe(record, &report, rules, *first_seen, seconds);
+            report_and_observe(record, &report, &rules, *first_seen, seconds);
             let mut effects = Effects::default();
             shard.begin(Timestamp::from_seconds(seconds), &mut effects);
             let outcome = shard.apply_check_ins(TENANT, &[report], &mut effects);

@@ -9,7 +9,7 @@ use super::disk::Disk;
 use super::*;
 use crate::ShardMap;
 use crate::model::{Answer, Model, ModelCell};
-use crate::rules::threat::Threshold;
+use crate::rules::threat::{Connector, PlatformRules, Threshold};
 
 /// An event that a server applies.
 #[derive(Clone, Debug)]
@@ -22,11 +22,8 @@ pub(super) enum Event {
         tenant: TenantIndex,
         inventory: Inventory,
     },
-    Policy {
-        threshold: Threshold,
-        blocked: bool,
-        secure: bool,
-    },
+    /// The rules of the first tenant change.
+    Policy(TenantPolicy),
     /// An operator resets the numbers of a device.
     Reset {
         tenant: TenantIndex,
@@ -116,6 +113,39 @@ fn any_report() -> impl Strategy<Value = Event> {
         )
 }
 
+/// Mostly with a policy, a threshold and the connector, so that levels decide.
+fn any_platform_rules() -> impl Strategy<Value = PlatformRules> {
+    let usually = || prop::bool::weighted(0.8);
+    let connector = prop_oneof![4 => Just(Connector::Enabled), 1 => any_member(Connector::ALL)];
+    (
+        usually(),
+        any_member(Threshold::ALL),
+        connector,
+        any::<bool>(),
+    )
+        .prop_map(
+            |(policy_assigned, threshold, connector, blocked_on_missing)| PlatformRules {
+                policy_assigned,
+                threshold,
+                connector,
+                blocked_on_missing,
+            },
+        )
+}
+
+/// The rules of a tenant that creates devices.
+pub(super) fn any_rules() -> impl Strategy<Value = TenantPolicy> {
+    let platforms = prop::collection::vec(any_platform_rules(), Platform::ALL.len());
+    (platforms, any::<bool>()).prop_map(|(platforms, secure_by_default)| {
+        let mut rules = TenantPolicy::default();
+        rules.secure_by_default = secure_by_default;
+        for (&platform, of_platform) in Platform::ALL.iter().zip(platforms) {
+            rules.change_platform(platform, |rules| *rules = of_platform);
+        }
+        rules
+    })
+}
+
 fn any_tags() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[a-z]{1,8}", 0..3)
 }
@@ -131,13 +161,7 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
             tenant: TenantIndex(tenant),
             inventory: inventory(number, revision, &tags),
         });
-    let policy = (any_member(Threshold::ALL), any::<bool>(), any::<bool>()).prop_map(
-        |(threshold, blocked, secure)| Event::Policy {
-            threshold,
-            blocked,
-            secure,
-        },
-    );
+    let policy = any_rules().prop_map(Event::Policy);
     // Up to the limits of the sensor, and beyond the retention of removed and of offboarded devices.
     let seconds = prop_oneof![30 => 0..200_000, 10 => -800_000..0, 1 => 2_600_000..16_000_000];
     let time =
@@ -267,22 +291,15 @@ impl Server {
                 let outcome = shard.apply_inventory(*tenant, inventory, &archive, effects);
                 Some(answer(outcome, effects))
             }
-            Event::Policy {
-                threshold,
-                blocked,
-                secure,
-            } => {
+            Event::Policy(rules) => {
                 self.end_pass();
-                let mut rules = TenantPolicy::default();
-                rules.secure_by_default = *secure;
-                for &platform in Platform::ALL {
-                    rules.set_threshold(platform, *threshold);
-                    rules.set_blocked_on_missing(platform, *blocked);
-                }
                 let revision = Revision(self.policy.revision().0 + 1);
                 self.policy = Arc::new(PolicySet::new(
                     revision,
-                    vec![rules, TenantPolicy::with_threshold(Threshold::Medium)],
+                    vec![
+                        rules.clone(),
+                        TenantPolicy::with_threshold(Threshold::Medium),
+                    ],
                 ));
                 for (shard, disk, effects) in &mut self.shards {
                     disk.add_policy(&self.policy);
@@ -440,7 +457,7 @@ proptest! {
                     model.time(server.now);
                     None
                 }
-                Event::Policy { .. } => None,
+                Event::Policy(_) => None,
             };
             prop_assert_eq!(answer, expected);
             match step {

@@ -4,6 +4,7 @@ use super::evaluation::evaluate;
 use super::*;
 use crate::rules::RULES_VERSION;
 use crate::rules::sensor::SensorLimits;
+use crate::rules::threat::{Connector, PlatformRules};
 
 /// Evaluations in the sample.
 const SAMPLES: usize = 50_000;
@@ -38,14 +39,21 @@ impl Numbers {
     }
 
     fn policy(&mut self) -> TenantPolicy {
-        let mut policy = TenantPolicy::with_threshold(self.one_of(Threshold::ALL));
+        let mut policy = TenantPolicy::default();
         policy.secure_by_default = self.flag();
         policy.sensor_limits = SensorLimits {
             inactive_seconds: self.one_of(&[48, 168]) * HOUR,
             no_sensor_data_seconds: self.one_of(&[24, 48]) * HOUR,
         };
         for &platform in Platform::ALL {
-            policy.set_blocked_on_missing(platform, self.flag());
+            policy.change_platform(platform, |rules| {
+                *rules = PlatformRules {
+                    policy_assigned: self.one_of(&[true, true, false]),
+                    threshold: self.one_of(Threshold::ALL),
+                    connector: self.one_of(Connector::ALL),
+                    blocked_on_missing: self.flag(),
+                };
+            });
         }
         policy
     }
@@ -91,7 +99,7 @@ fn other_results_of_the_rules_have_another_version() {
     }
     assert_eq!(
         (RULES_VERSION, digest),
-        (1, 11463736819091976908),
+        (2, 11_098_572_347_912_067_624),
         "the rules have other results: raise RULES_VERSION"
     );
 }
