@@ -45,17 +45,13 @@ pub(super) async fn counts(
     Ok(rows::answer("{\"tenants\":[", rows, after))
 }
 
-/// Every member of every dimension, including zeros, so that clients need no list of members.
+/// Every member of every group, including zeros, so that clients need no list of members.
 fn numbers(counts: &Counts) -> Map<String, Value> {
     let mut object = Map::new();
-    object.insert("devices".into(), counts.devices().into());
-    object.insert("onboarded".into(), counts.onboarded().into());
-    object.insert("not_onboarded".into(), counts.not_onboarded().into());
-    for (name, members) in counts
-        .dimensions()
-        .into_iter()
-        .chain([("subsets", counts.subsets())])
-    {
+    for (name, number) in counts.totals() {
+        object.insert(name.into(), number.into());
+    }
+    for (name, members) in counts.groups() {
         let members = members
             .into_iter()
             .map(|(member, number)| (member.to_owned(), number.into()));

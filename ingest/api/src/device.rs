@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use muster_wire::{DeviceId, Inventory, Owner};
+use muster_wire::{DeviceId, Flags, Inventory, Owner};
 use serde_json::{Value, json};
 
 use crate::backend::Device;
@@ -57,7 +57,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "onboarded": facets.onboarded,
         "ever_onboarded": facets.ever_onboarded,
         "foreign_org": facets.foreign_org,
-        "registered": facets.registered,
+        "registered": record.flags.contains(Flags::REGISTERED),
         "risk": facets.risk.name(),
         "partner_threat": facets.partner_threat.name(),
         "threat_setting": facets.threat_setting.status(),

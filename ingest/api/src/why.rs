@@ -73,13 +73,8 @@ fn setting(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
 
 fn compliance(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
     let secure = rules.is_some_and(|rules| rules.secure_by_default);
-    let (row, reason) = if !facets.registered {
-        (1, "the device is not registered")
-    } else if !is_enrolled(facets.registered, facets.management_agent) {
-        (
-            1,
-            "the sensor alone manages the device, so no policy reaches it",
-        )
+    let (row, reason) = if !is_enrolled(facets.management_agent) {
+        (1, "the device is not enrolled, so no policy reaches it")
     } else if facets.managed_by() == ManagedBy::ConfigMgr {
         (2, "Configuration Manager decides")
     } else {
@@ -191,7 +186,6 @@ mod tests {
         Facets {
             platform: Platform::Windows,
             management_agent: ManagementAgent::Mdm,
-            registered: true,
             risk: Risk::High,
             threat_setting: ThreatSetting::NonCompliant,
             compliance: Compliance::Noncompliant,
@@ -227,13 +221,6 @@ mod tests {
     #[test]
     fn compliance_cites_the_first_row_that_matches() {
         let cases = [
-            (
-                Facets {
-                    registered: false,
-                    ..managed()
-                },
-                "R7 row 1",
-            ),
             (
                 Facets {
                     management_agent: ManagementAgent::MsSense,

@@ -5,7 +5,7 @@
 use muster_wire::{PartnerThreatState, Platform, Risk};
 
 use crate::facet::Facets;
-use crate::rules::compliance::{Compliance, is_enrolled};
+use crate::rules::compliance::{Compliance, Summary};
 use crate::rules::managed_by::ManagedBy;
 use crate::rules::onboarding::OnboardingStatus;
 use crate::rules::sensor::SensorState;
@@ -25,9 +25,9 @@ pub struct Counts {
     platform: [u64; Platform::ALL.len()],
     managed_by: [u64; ManagedBy::ALL.len()],
     partner_threat: [u64; PartnerThreatState::ALL.len()],
+    summary: [u64; Summary::ALL.len()],
     compliant_without_data: u64,
     compliant_without_policy: u64,
-    not_enrolled: u64,
 }
 
 impl Counts {
@@ -48,8 +48,8 @@ impl Counts {
         if compliant && facets.threat_setting == ThreatSetting::NotAssigned {
             self.compliant_without_policy += number;
         }
-        if !is_enrolled(facets.registered, facets.management_agent) {
-            self.not_enrolled += number;
+        if let Some(summary) = facets.summary() {
+            self.summary[summary.index() as usize] += number;
         }
     }
 
@@ -63,32 +63,43 @@ impl Counts {
         self.onboarding_status[OnboardingStatus::Onboarded.index() as usize]
     }
 
-    /// All other devices.
-    pub fn not_onboarded(&self) -> u64 {
-        self.devices - self.onboarded()
+    /// Enrolled devices.
+    pub fn enrolled(&self) -> u64 {
+        self.summary.iter().sum()
     }
 
-    /// The additional counters of C4: subsets of `compliant`, and the devices that are not enrolled.
-    pub fn subsets(&self) -> Dimension {
+    /// The totals with their API names, in report order.
+    pub fn totals(&self) -> [(&'static str, u64); 4] {
+        [
+            ("devices", self.devices),
+            ("onboarded", self.onboarded()),
+            ("not_onboarded", self.devices - self.onboarded()),
+            ("enrolled", self.enrolled()),
+        ]
+    }
+
+    /// Every group of counts with its API name, in report order: the dimensions, then summaries of some devices.
+    pub fn groups(&self) -> Vec<(&'static str, Dimension)> {
+        let mut groups = Vec::from(self.dimensions());
+        groups.push((
+            "deviceCompliancePolicyDeviceStateSummary",
+            named(Summary::ALL, Summary::name, &self.summary),
+        ));
+        groups.push(("subsets", self.subsets()));
+        groups
+    }
+
+    /// Counts of devices that other counts include.
+    fn subsets(&self) -> Dimension {
         vec![
             ("compliantWithoutData", self.compliant_without_data),
             ("compliantWithoutPolicy", self.compliant_without_policy),
-            ("notEnrolled", self.not_enrolled),
+            ("notEnrolled", self.devices - self.enrolled()),
         ]
     }
 
     /// Every dimension with its API name, in report order.
     pub fn dimensions(&self) -> [(&'static str, Dimension); 7] {
-        fn named<T: Copy>(
-            all: &[T],
-            name: impl Fn(T) -> &'static str,
-            numbers: &[u64],
-        ) -> Dimension {
-            all.iter()
-                .map(|member| name(*member))
-                .zip(numbers.iter().copied())
-                .collect()
-        }
         [
             (
                 "onboarding_status",
@@ -127,6 +138,11 @@ impl Counts {
     }
 }
 
+fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, numbers: &[u64]) -> Dimension {
+    let names = all.iter().map(|member| name(*member));
+    names.zip(numbers.iter().copied()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,7 +160,8 @@ mod tests {
             4,
         );
         assert_eq!(counts.devices(), 7);
-        assert_eq!((counts.onboarded(), counts.not_onboarded()), (4, 3));
+        let totals = counts.totals();
+        assert_eq!(totals[1..3], [("onboarded", 4), ("not_onboarded", 3)]);
         for (name, members) in counts.dimensions() {
             assert_eq!(members.iter().map(|(_, n)| n).sum::<u64>(), 7, "{name}");
         }

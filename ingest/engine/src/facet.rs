@@ -7,7 +7,7 @@
 
 use muster_wire::{Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 
-use crate::rules::compliance::Compliance;
+use crate::rules::compliance::{Compliance, Summary};
 use crate::rules::managed_by::ManagedBy;
 use crate::rules::onboarding::OnboardingStatus;
 use crate::rules::sensor::SensorState;
@@ -50,8 +50,7 @@ const PLATFORM: Field = Field::after(&ONBOARDING, 8);
 const AGENT: Field = Field::after(&PLATFORM, 8);
 const FOREIGN_ORG: Field = Field::after(&AGENT, 1);
 const EVER_ONBOARDED: Field = Field::after(&FOREIGN_ORG, 1);
-const REGISTERED: Field = Field::after(&EVER_ONBOARDED, 1);
-const SENSOR: Field = Field::after(&REGISTERED, 3);
+const SENSOR: Field = Field::after(&EVER_ONBOARDED, 3);
 const COMPLIANCE: Field = Field::after(&SENSOR, 3);
 const THREAT_SETTING: Field = Field::after(&COMPLIANCE, 4);
 
@@ -68,8 +67,8 @@ pub const COMBINATIONS_MAX: usize = Risk::ALL.len()
     * Platform::ALL.len()
     * ManagementAgent::ALL.len()
     * (5 + 4 + 1)
-    // Foreign organisation and registered; setting error, which R3 reads.
-    * (2 * 2 * 2);
+    // Foreign organisation; setting error, which R3 reads.
+    * (2 * 2);
 
 /// [`Facets`] packed; equal words mean equal facets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,8 +112,6 @@ pub struct Facets {
     pub risk: Risk,
     /// Reported state of a threat defence partner.
     pub partner_threat: PartnerThreatState,
-    /// Registered with the directory.
-    pub registered: bool,
     /// Sensor state (R17).
     pub sensor: SensorState,
     /// Compliance state (R7).
@@ -134,7 +131,6 @@ impl Default for Facets {
             ever_onboarded: false,
             risk: Risk::NotReported,
             partner_threat: PartnerThreatState::Unknown,
-            registered: false,
             sensor: SensorState::default(),
             compliance: Compliance::default(),
             threat_setting: ThreatSetting::default(),
@@ -158,7 +154,6 @@ impl Facets {
                 | AGENT.put(self.management_agent.code().into())
                 | FOREIGN_ORG.put(self.foreign_org.into())
                 | EVER_ONBOARDED.put(self.ever_onboarded.into())
-                | REGISTERED.put(self.registered.into())
                 | SENSOR.put(self.sensor.index().into())
                 | COMPLIANCE.put(self.compliance.index().into())
                 | THREAT_SETTING.put(self.threat_setting.index().into()),
@@ -175,7 +170,6 @@ impl Facets {
             ever_onboarded: EVER_ONBOARDED.get(word) == 1,
             risk: Risk::from_code(RISK.code(word))?,
             partner_threat: PartnerThreatState::from_code(PARTNER.code(word))?,
-            registered: REGISTERED.get(word) == 1,
             sensor: SensorState::from_index(SENSOR.get(word) as u32)?,
             compliance: Compliance::from_index(COMPLIANCE.get(word) as u32)?,
             threat_setting: ThreatSetting::from_index(THREAT_SETTING.get(word) as u32)?,
@@ -187,12 +181,16 @@ impl Facets {
     #[inline]
     pub(crate) fn set_flags(&mut self, flags: Flags) {
         self.foreign_org = flags.contains(Flags::FOREIGN_ORG);
-        self.registered = flags.contains(Flags::REGISTERED);
     }
 
     /// Onboarding status (R18), derived from the reported attributes.
     pub fn onboarding_status(&self) -> OnboardingStatus {
         OnboardingStatus::of(self.platform, self.onboarded, self.foreign_org)
+    }
+
+    /// The bucket of the device in the summary of C4; `None` if it is not enrolled.
+    pub fn summary(&self) -> Option<Summary> {
+        Summary::of(self.management_agent, self.platform, self.compliance)
     }
 
     /// `managedBy` (docs/reference/DOMAIN.md), derived from the agent.
@@ -241,10 +239,6 @@ mod tests {
             ever_onboarded: true,
             ..base
         });
-        check(Facets {
-            registered: true,
-            ..base
-        });
         for &risk in Risk::ALL {
             for &partner_threat in PartnerThreatState::ALL {
                 for &management_agent in ManagementAgent::ALL {
@@ -262,7 +256,7 @@ mod tests {
             + Compliance::ALL.len()
             + ThreatSetting::ALL.len()
             - 4
-            + 4
+            + 3
             + Risk::ALL.len() * PartnerThreatState::ALL.len() * ManagementAgent::ALL.len();
         assert_eq!(words.len(), fields, "two facets share a word");
     }

@@ -106,7 +106,6 @@ impl ModelDevice {
             facets.foreign_org = check_in.flags().contains(Flags::FOREIGN_ORG);
             facets.risk = check_in.risk();
             facets.partner_threat = check_in.partner_threat_state();
-            facets.registered = check_in.flags().contains(Flags::REGISTERED);
         }
         facets.sensor = rules::r17(self, policy, now.as_seconds());
         facets.threat_setting = rules::r3(self, policy);

@@ -214,14 +214,10 @@ fn counts_json(model: &Model, tenant: TenantIndex) -> Value {
     }
     let mut object = Map::new();
     object.insert("tenant".to_owned(), TENANTS[usize::from(tenant.0)].into());
-    object.insert("devices".to_owned(), counts.devices().into());
-    object.insert("onboarded".to_owned(), counts.onboarded().into());
-    object.insert("not_onboarded".to_owned(), counts.not_onboarded().into());
-    for (name, members) in counts
-        .dimensions()
-        .into_iter()
-        .chain([("subsets", counts.subsets())])
-    {
+    for (name, number) in counts.totals() {
+        object.insert(name.to_owned(), number.into());
+    }
+    for (name, members) in counts.groups() {
         object.insert(
             name.to_owned(),
             json!(members.into_iter().collect::<HashMap<_, _>>()),

@@ -329,7 +329,6 @@ pub(super) fn at_risk() -> Facets {
         onboarded: true,
         ever_onboarded: true,
         risk: Risk::High,
-        registered: true,
         sensor: SensorState::Active,
         compliance: Compliance::Noncompliant,
         threat_setting: ThreatSetting::NonCompliant,

@@ -68,14 +68,18 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
     SensorState::Active
 }
 
-/// R4: whether policies reach a device that reports this.
-fn is_reached(registered: bool, agent: ManagementAgent) -> bool {
-    let others = [
-        ManagementAgent::MsSense,
-        ManagementAgent::ConfigurationManagerClient,
-    ];
-    registered && !others.contains(&agent)
-}
+/// The agents of enrolled devices that policies reach; Configuration Manager alone is the only other one.
+const REACHED: [ManagementAgent; 9] = [
+    ManagementAgent::Mdm,
+    ManagementAgent::EasMdm,
+    ManagementAgent::IntuneClient,
+    ManagementAgent::EasIntuneClient,
+    ManagementAgent::ConfigurationManagerClientMdm,
+    ManagementAgent::ConfigurationManagerClientMdmEas,
+    ManagementAgent::Jamf,
+    ManagementAgent::GoogleCloudDevicePolicyController,
+    ManagementAgent::Microsoft365ManagedMdm,
+];
 
 /// R2 and R3: the table of twelve combinations, and the rows around it.
 pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
@@ -91,11 +95,10 @@ pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
         Platform::AndroidEnterprise,
     ];
     let rules = policy.platform(platform);
-    let registered = device.flag(Flags::REGISTERED);
     if !with_policies.contains(&platform) {
         return ThreatSetting::PlatformNotSupported;
     }
-    if !rules.policy_assigned || !is_reached(registered, check_in.management_agent()) {
+    if !rules.policy_assigned || !REACHED.contains(&check_in.management_agent()) {
         return ThreatSetting::NotAssigned;
     }
     let threshold = rules.threshold;
@@ -140,15 +143,14 @@ pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
 
 /// R7, the implemented rows.
 pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
-    let enrolled = facets.registered && facets.management_agent != ManagementAgent::MsSense;
     let fails = [
         ThreatSetting::NonCompliant,
         ThreatSetting::MissingPartnerData,
     ];
-    if !enrolled {
-        Compliance::Unknown
-    } else if facets.management_agent == ManagementAgent::ConfigurationManagerClient {
+    if facets.management_agent == ManagementAgent::ConfigurationManagerClient {
         Compliance::ConfigManager
+    } else if !REACHED.contains(&facets.management_agent) {
+        Compliance::Unknown
     } else if facets.threat_setting == ThreatSetting::PlatformNotSupported {
         Compliance::Unknown
     } else if facets.threat_setting == ThreatSetting::NotAssigned {

@@ -4,7 +4,7 @@
 //! error. Not implemented: validity (row 5), grace (R6) and the error hold (R5); so a reported error is `error` at
 //! once.
 
-use muster_wire::ManagementAgent;
+use muster_wire::{ManagementAgent, Platform};
 
 use super::managed_by::ManagedBy;
 use super::states;
@@ -38,24 +38,86 @@ impl Compliance {
     }
 }
 
-/// Whether compliance policies apply to the device: it is registered, and not managed by the sensor alone.
-pub const fn is_enrolled(registered: bool, agent: ManagementAgent) -> bool {
-    registered && !matches!(agent, ManagementAgent::MsSense)
+states! {
+    /// The summary of a tenant's enrolled devices (C4, `deviceCompliancePolicyDeviceStateSummary`): each is in one.
+    Summary {
+        /// Compliant.
+        Compliant = 0 "compliantDeviceCount",
+        /// Some policy fails, and its grace period runs.
+        InGracePeriod = 1 "inGracePeriodCount",
+        /// Noncompliant.
+        Noncompliant = 2 "nonCompliantDeviceCount",
+        /// Compliant after a setting was remediated, which no setting of a compliance policy is.
+        Remediated = 3 "remediatedDeviceCount",
+        /// In error.
+        Error = 4 "errorDeviceCount",
+        /// Two policies contradict each other.
+        Conflict = 5 "conflictDeviceCount",
+        /// Not evaluated yet.
+        #[default]
+        Unknown = 6 "unknownDeviceCount",
+        /// No policy exists for the platform.
+        NotApplicable = 7 "notApplicableDeviceCount",
+        /// Configuration Manager decides.
+        ConfigManager = 8 "configManagerCount",
+    }
+}
+
+impl Summary {
+    /// C4, for a device with this state; `None` if it is not enrolled.
+    pub const fn of(
+        agent: ManagementAgent,
+        platform: Platform,
+        compliance: Compliance,
+    ) -> Option<Self> {
+        if !is_enrolled(agent) {
+            return None;
+        }
+        Some(match compliance {
+            Compliance::Compliant => Self::Compliant,
+            Compliance::InGracePeriod => Self::InGracePeriod,
+            Compliance::Noncompliant => Self::Noncompliant,
+            Compliance::Error => Self::Error,
+            Compliance::Conflict => Self::Conflict,
+            Compliance::ConfigManager => Self::ConfigManager,
+            Compliance::Unknown => match platform {
+                Platform::Unknown => Self::Unknown,
+                _ => Self::NotApplicable,
+            },
+        })
+    }
+}
+
+/// Whether the device is enrolled. It does not have to be registered in the directory.
+pub const fn is_enrolled(agent: ManagementAgent) -> bool {
+    use ManagementAgent as Agent;
+    match agent {
+        Agent::MsSense | Agent::Eas | Agent::Unknown => false,
+        Agent::Mdm
+        | Agent::EasMdm
+        | Agent::IntuneClient
+        | Agent::EasIntuneClient
+        | Agent::ConfigurationManagerClient
+        | Agent::ConfigurationManagerClientMdm
+        | Agent::ConfigurationManagerClientMdmEas
+        | Agent::Jamf
+        | Agent::GoogleCloudDevicePolicyController
+        | Agent::Microsoft365ManagedMdm => true,
+    }
 }
 
 /// R4: whether compliance policies reach the device: it is enrolled, and not managed by Configuration Manager alone.
-pub(crate) fn is_reached(registered: bool, agent: ManagementAgent) -> bool {
-    is_enrolled(registered, agent) && ManagedBy::of(agent) != ManagedBy::ConfigMgr
+pub(crate) fn is_reached(agent: ManagementAgent) -> bool {
+    is_enrolled(agent) && ManagedBy::of(agent) != ManagedBy::ConfigMgr
 }
 
 /// R7, first matching row wins. `setting` is that of a device that policies reach.
 pub(crate) fn compliance_state(
-    registered: bool,
     agent: ManagementAgent,
     secure_by_default: bool,
     setting: ThreatSetting,
 ) -> Compliance {
-    if !is_enrolled(registered, agent) {
+    if !is_enrolled(agent) {
         return Compliance::Unknown; // row 1
     }
     if ManagedBy::of(agent) == ManagedBy::ConfigMgr {
@@ -87,31 +149,75 @@ mod tests {
     fn r7_row_by_row() {
         use Compliance::{Compliant, ConfigManager, Error, Noncompliant, Unknown};
         let co_managed = Agent::ConfigurationManagerClientMdm;
-        // registered, agent, secure by default, setting, state
+        // agent, secure by default, setting, state
         #[rustfmt::skip]
         let table = [
-            (false, Agent::Mdm,                        false, Setting::NonCompliant,         Unknown),
-            (true,  Agent::MsSense,                    false, Setting::NonCompliant,         Unknown),
-            (true,  Agent::ConfigurationManagerClient, true,  Setting::NonCompliant,         ConfigManager),
-            (true,  co_managed,                        false, Setting::NonCompliant,         Noncompliant),
-            (true,  Agent::Mdm,                        true,  Setting::NotAssigned,          Noncompliant),
-            (true,  Agent::Mdm,                        false, Setting::NotAssigned,          Compliant),
-            (true,  Agent::Mdm,                        true,  Setting::PlatformNotSupported, Unknown),
-            (true,  Agent::Mdm,                        true,  Setting::NotConfigured,        Compliant),
-            (true,  Agent::Mdm,                        true,  Setting::ConnectorNotEnabled,  Compliant),
-            (true,  Agent::Mdm,                        true,  Setting::PlatformToggleOff,    Compliant),
-            (true,  Agent::Mdm,                        false, Setting::NonCompliant,         Noncompliant),
-            (true,  Agent::Mdm,                        false, Setting::MissingPartnerData,   Noncompliant),
-            (true,  Agent::Mdm,                        false, Setting::Error,                Error),
-            (true,  Agent::Mdm,                        true,  Setting::Compliant,            Compliant),
-            (true,  Agent::Mdm,                        true,  Setting::MissingDataAllowed,   Compliant),
+            (Agent::MsSense,                    true,  Setting::NotAssigned,          Unknown),
+            (Agent::Eas,                        true,  Setting::NotAssigned,          Unknown),
+            (Agent::Unknown,                    true,  Setting::NotAssigned,          Unknown),
+            (Agent::ConfigurationManagerClient, true,  Setting::NotAssigned,          ConfigManager),
+            (co_managed,                        false, Setting::NonCompliant,         Noncompliant),
+            (Agent::Mdm,                        true,  Setting::PlatformNotSupported, Unknown),
+            (Agent::Mdm,                        true,  Setting::NotAssigned,          Noncompliant),
+            (Agent::Mdm,                        false, Setting::NotAssigned,          Compliant),
+            (Agent::Mdm,                        true,  Setting::NotConfigured,        Compliant),
+            (Agent::Mdm,                        true,  Setting::ConnectorNotEnabled,  Compliant),
+            (Agent::Mdm,                        true,  Setting::PlatformToggleOff,    Compliant),
+            (Agent::Mdm,                        false, Setting::NonCompliant,         Noncompliant),
+            (Agent::Mdm,                        false, Setting::MissingPartnerData,   Noncompliant),
+            (Agent::Mdm,                        false, Setting::Error,                Error),
+            (Agent::Mdm,                        true,  Setting::Compliant,            Compliant),
+            (Agent::Mdm,                        true,  Setting::MissingDataAllowed,   Compliant),
         ];
-        for (registered, agent, secure, setting, expected) in table {
+        for (agent, secure, setting, expected) in table {
             assert_eq!(
-                compliance_state(registered, agent, secure, setting),
+                compliance_state(agent, secure, setting),
                 expected,
-                "registered {registered} {agent:?} secure by default {secure} {setting:?}"
+                "{agent:?} secure by default {secure} {setting:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_enrolled_device_is_in_one_bucket_and_another_in_none() {
+        use Compliance::{Compliant, ConfigManager, Unknown};
+        for (agent, platform, compliance, expected) in [
+            (Agent::MsSense, Platform::Windows, Unknown, None),
+            (Agent::Eas, Platform::Android, Unknown, None),
+            (Agent::Unknown, Platform::Unknown, Unknown, None),
+            (
+                Agent::Mdm,
+                Platform::Windows,
+                Compliant,
+                Some("compliantDeviceCount"),
+            ),
+            (
+                Agent::Mdm,
+                Platform::Unknown,
+                Unknown,
+                Some("unknownDeviceCount"),
+            ),
+            (
+                Agent::Mdm,
+                Platform::Linux,
+                Unknown,
+                Some("notApplicableDeviceCount"),
+            ),
+            (
+                Agent::ConfigurationManagerClient,
+                Platform::WindowsServer,
+                ConfigManager,
+                Some("configManagerCount"),
+            ),
+        ] {
+            let found = Summary::of(agent, platform, compliance).map(Summary::name);
+            assert_eq!(found, expected, "{agent:?} {platform:?} {compliance:?}");
+        }
+        let of_state = |state| Summary::of(Agent::Mdm, Platform::Windows, state);
+        let distinct: std::collections::HashSet<_> = Compliance::ALL
+            .iter()
+            .map(|state| of_state(*state))
+            .collect();
+        assert_eq!(distinct.len(), Compliance::ALL.len());
     }
 }

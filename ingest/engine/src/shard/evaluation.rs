@@ -83,10 +83,8 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
 /// policy change evaluates all records at once.
 #[inline(always)]
 pub(super) fn is_cached(record: &DeviceRecord, check_in: &CheckInRecord) -> bool {
-    /// The flags that are facets, and the one that R3 reads in addition.
-    const CACHED: Flags = Flags::FOREIGN_ORG
-        .union(Flags::REGISTERED)
-        .union(Flags::SETTING_ERROR);
+    /// The flag that is a facet, and the one that R3 reads in addition.
+    const CACHED: Flags = Flags::FOREIGN_ORG.union(Flags::SETTING_ERROR);
     let changed = record.flags.bits() ^ check_in.flags().bits();
     record.facets.codes() == check_in.codes() && changed & CACHED.bits() == 0
 }
@@ -134,12 +132,11 @@ pub(super) fn evaluate(
     let threat_setting = threat_setting(
         reported.platform,
         policy.platform(reported.platform),
-        is_reached(reported.registered, reported.management_agent),
+        is_reached(reported.management_agent),
         ThreatLevel::effective(reported.partner_threat, reported.risk),
         record.flags.contains(Flags::SETTING_ERROR),
     );
     let compliance = compliance_state(
-        reported.registered,
         reported.management_agent,
         policy.secure_by_default,
         threat_setting,

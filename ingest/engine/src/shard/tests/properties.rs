@@ -519,6 +519,38 @@ proptest! {
         prop_assert!(cells.iter().all(|(_, devices)| *devices == 300));
     }
 
+    /// Each enrolled device is in one of the nine counts of C4, and each other device in none.
+    #[test]
+    fn counts_of_a_summary_sum_to_the_devices_that_it_is_about(
+        rules in any_rules(),
+        events in prop::collection::vec(any_report(), 1..200),
+    ) {
+        let policy = Arc::new(PolicySet::new(Revision(1), vec![rules; 2]));
+        let (mut shard, mut effects) = (shard_with(LIMITS, policy), Effects::default());
+        let records = events.into_iter().filter_map(|event| match event {
+            Event::CheckIn { record, .. } => record.with_seq(1).ok(),
+            _ => None,
+        });
+        apply(&mut shard, &records.collect::<Vec<_>>(), &mut effects);
+        let mut counts = crate::Counts::default();
+        let mut enrolled = 0;
+        for (device, _) in shard.iter() {
+            let facets = Facets::from_word(device.facets).unwrap();
+            let others = [ManagementAgent::MsSense, ManagementAgent::Eas, ManagementAgent::Unknown];
+            enrolled += u64::from(!others.contains(&facets.management_agent));
+            counts.add(&facets, 1);
+        }
+        let groups: BTreeMap<_, _> = counts.groups().into_iter().collect();
+        let sum = |group: &str| groups[group].iter().map(|(_, count)| count).sum::<u64>();
+        prop_assert_eq!(sum("deviceCompliancePolicyDeviceStateSummary"), enrolled);
+        let subsets: BTreeMap<_, _> = groups["subsets"].iter().copied().collect();
+        let summary: BTreeMap<_, _> =
+            groups["deviceCompliancePolicyDeviceStateSummary"].iter().copied().collect();
+        prop_assert_eq!(subsets["notEnrolled"], u64::from(shard.devices()) - enrolled);
+        let compliant = subsets["compliantWithoutPolicy"] + subsets["compliantWithoutData"];
+        prop_assert!(compliant <= summary["compliantDeviceCount"]);
+    }
+
     /// State derived from the latest check-in alone does not depend on the order of arrival.
     #[test]
     fn reported_state_is_that_of_the_highest_seq_in_any_order(
