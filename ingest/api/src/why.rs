@@ -30,7 +30,7 @@ fn setting(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
     let threshold = rules.unwrap_or_default().threshold.name();
     let risk = facets.risk.name();
     let partner = facets.partner_threat.name();
-    let level = match ThreatLevel::effective(facets.partner_threat, facets.risk) {
+    let level = match facets.threat_level() {
         None => "unknown",
         Some(ThreatLevel::None) => "none",
         Some(ThreatLevel::Low) => "low",
@@ -186,6 +186,7 @@ mod tests {
         Facets {
             platform: Platform::Windows,
             management_agent: ManagementAgent::Mdm,
+            onboarded: true,
             risk: Risk::High,
             threat_setting: ThreatSetting::NonCompliant,
             compliance: Compliance::Noncompliant,

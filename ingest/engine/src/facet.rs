@@ -11,7 +11,7 @@ use crate::rules::compliance::{Compliance, Summary};
 use crate::rules::managed_by::ManagedBy;
 use crate::rules::onboarding::OnboardingStatus;
 use crate::rules::sensor::SensorState;
-use crate::rules::threat::ThreatSetting;
+use crate::rules::threat::{ThreatLevel, ThreatSetting};
 
 /// The bit field of an attribute.
 struct Field {
@@ -186,6 +186,12 @@ impl Facets {
     /// Onboarding status (R18), derived from the reported attributes.
     pub fn onboarding_status(&self) -> OnboardingStatus {
         OnboardingStatus::of(self.platform, self.onboarded, self.foreign_org)
+    }
+
+    /// The level that decides about compliance (R2), derived from the reported attributes; `None` if it is missing.
+    pub fn threat_level(&self) -> Option<ThreatLevel> {
+        let is_onboarded = self.onboarded && !self.foreign_org;
+        ThreatLevel::effective(is_onboarded, self.partner_threat, self.risk)
     }
 
     /// The bucket of the device in the summary of C4; `None` if it is not enrolled.

@@ -2,7 +2,7 @@
 //!
 //! Pure functions of the oracle. They share no code with [`crate::rules`] but the names of states.
 
-use muster_wire::{Flags, ManagementAgent, PartnerThreatState, Platform, Risk};
+use muster_wire::{Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 
 use super::ModelDevice;
 use crate::facet::Facets;
@@ -22,7 +22,7 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
     let older = |then: u32, seconds: u64| u64::from(now) > u64::from(then) + seconds;
     let onboarded = device
         .last
-        .is_some_and(|check_in| check_in.onboarding() == muster_wire::Onboarding::Onboarded);
+        .is_some_and(|check_in| check_in.onboarding() == Onboarding::Onboarded);
     let inactive = u64::from(policy.sensor_limits.inactive_seconds);
     let no_data = u64::from(policy.sensor_limits.no_sensor_data_seconds);
 
@@ -115,7 +115,13 @@ pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
         return ThreatSetting::Error;
     }
     // From the highest level down: the first that either side reports.
-    let level = match (check_in.partner_threat_state(), check_in.risk()) {
+    let here = check_in.onboarding() == Onboarding::Onboarded && !device.flag(Flags::FOREIGN_ORG);
+    let risk = if here {
+        check_in.risk()
+    } else {
+        Risk::NotReported // of no sensor of this organisation
+    };
+    let level = match (check_in.partner_threat_state(), risk) {
         (PartnerThreatState::HighSeverity, _)
         | (PartnerThreatState::Compromised, _)
         | (_, Risk::High) => Some(3),

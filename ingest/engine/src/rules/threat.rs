@@ -64,11 +64,13 @@ impl ThreatLevel {
         }
     }
 
-    /// R2 rows 7 and 9: the higher of the two levels; `None`, the table's Missing, if neither Defender nor another
-    /// partner reports one.
-    pub fn effective(partner: PartnerThreatState, risk: Risk) -> Option<Self> {
+    /// R2 rows 7 and 9: the higher of the two levels; `None`, the table's Missing, if there is none. Defender's counts
+    /// once the device is onboarded to the organisation of its tenant. A partner gives a level only while its own agent
+    /// is active on the device, so that one always counts.
+    pub fn effective(is_onboarded: bool, partner: PartnerThreatState, risk: Risk) -> Option<Self> {
+        let defender = Self::of_risk(risk).filter(|_| is_onboarded);
         // `None` is less than any level.
-        Self::of_partner(partner).max(Self::of_risk(risk))
+        Self::of_partner(partner).max(defender)
     }
 }
 
@@ -348,7 +350,7 @@ mod tests {
             State::Unresponsive,
             State::Misconfigured,
         ] {
-            let level = |risk| ThreatLevel::effective(state, risk);
+            let level = |risk| ThreatLevel::effective(true, state, risk);
             assert_eq!(level(Risk::NotReported), None, "{state:?}");
             // A partner without a level does not remove Defender's level.
             assert_eq!(level(Risk::None), Some(ThreatLevel::None), "{state:?}");
@@ -366,10 +368,24 @@ mod tests {
         ];
         for (partner, risk, expected) in table {
             assert_eq!(
-                ThreatLevel::effective(partner, risk),
+                ThreatLevel::effective(true, partner, risk),
                 Some(expected),
                 "{partner:?} {risk:?}"
             );
+        }
+    }
+
+    #[test]
+    fn without_onboarding_only_a_partner_gives_a_level() {
+        for &risk in Risk::ALL {
+            for &partner in PartnerThreatState::ALL {
+                let found = ThreatLevel::effective(false, partner, risk);
+                assert_eq!(
+                    found,
+                    ThreatLevel::of_partner(partner),
+                    "{partner:?} {risk:?}"
+                );
+            }
         }
     }
 }

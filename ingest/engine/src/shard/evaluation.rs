@@ -13,7 +13,7 @@ use crate::journal::REPEATED_SEQ_MAX;
 use crate::policy::TenantPolicy;
 use crate::rules::compliance::{compliance_state, is_reached};
 use crate::rules::sensor::{SensorFacts, SensorState, sensor_state};
-use crate::rules::threat::{ThreatLevel, threat_setting};
+use crate::rules::threat::threat_setting;
 
 /// Applies a check-in to the record of its device: copies what it reports and evaluates everything (R22).
 #[inline(always)]
@@ -133,7 +133,7 @@ pub(super) fn evaluate(
         reported.platform,
         policy.platform(reported.platform),
         is_reached(reported.management_agent),
-        ThreatLevel::effective(reported.partner_threat, reported.risk),
+        reported.threat_level(),
         record.flags.contains(Flags::SETTING_ERROR),
     );
     let compliance = compliance_state(
