@@ -158,7 +158,7 @@ pub fn read_shards(
             return Ok(());
         };
         model
-            .journal(entry.sequence, entry.bytes)
+            .journal(entry.sequence, entry.bytes, &mut policy_set)
             .map_err(in_shard(*shard))
     })?;
     for (shard, model) in &mut models {

@@ -73,7 +73,7 @@ impl Job {
                 let device = devices
                     .entry(record.device_id().to_bytes())
                     .or_insert_with(|| ModelDevice::new(now));
-                device.check_in(&record, now);
+                device.check_in(&record, &policy, now);
                 let facets = device.facets(&policy, now);
                 let mut bytes = *bytes;
                 let onboarding = facets.onboarding_status().index() as u8;

@@ -55,7 +55,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "managed_by": facets.managed_by().name(),
         "onboarding_status": facets.onboarding_status().name(),
         "onboarded": facets.onboarded,
-        "ever_onboarded": facets.ever_onboarded,
+        "ever_onboarded": facets.ever_onboarded(),
         "foreign_org": facets.foreign_org,
         "registered": record.flags.contains(Flags::REGISTERED),
         "risk": facets.risk.name(),

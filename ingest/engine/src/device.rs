@@ -46,7 +46,7 @@ pub struct DeviceRecord {
     pub last_contact: u32,
     /// R17's T: last check-in of the onboarded sensor with telemetry working.
     pub last_telemetry: u32,
-    /// Last full report.
+    /// Last full report of the onboarded sensor; until its first one, when it was onboarded.
     pub last_full_report: u32,
     /// Flags of the latest check-in.
     pub flags: Flags,

@@ -49,9 +49,10 @@ const ONBOARDING: Field = Field::after(&PARTNER, 8);
 const PLATFORM: Field = Field::after(&ONBOARDING, 8);
 const AGENT: Field = Field::after(&PLATFORM, 8);
 const FOREIGN_ORG: Field = Field::after(&AGENT, 1);
-const EVER_ONBOARDED: Field = Field::after(&FOREIGN_ORG, 1);
-const SENSOR: Field = Field::after(&EVER_ONBOARDED, 3);
-const COMPLIANCE: Field = Field::after(&SENSOR, 3);
+// The state of the sensor, or the one that it has kept if it is inactive since it was offboarded.
+const SENSOR: Field = Field::after(&FOREIGN_ORG, 3);
+const SENSOR_SILENT: Field = Field::after(&SENSOR, 1);
+const COMPLIANCE: Field = Field::after(&SENSOR_SILENT, 3);
 const THREAT_SETTING: Field = Field::after(&COMPLIANCE, 4);
 
 // Every set fits its field, and words fit the integers that JavaScript reads exactly: the API gives them as numbers.
@@ -61,12 +62,13 @@ const _: () = assert!(ThreatSetting::ALL.len() <= 1 << THREAT_SETTING.bits);
 const _: () = assert!(THREAT_SETTING.shift + THREAT_SETTING.bits <= 53);
 
 /// Maximum number of combinations of facets, and so of cells, of one tenant: all that its devices can report, with the
-/// sensor states that R17 can give: 5 while onboarded, 4 afterwards, 1 before.
+/// sensor states that R17 can give: 5 while onboarded, afterwards those, and 4 that are inactive and have kept another;
+/// 1 before.
 pub const COMBINATIONS_MAX: usize = Risk::ALL.len()
     * PartnerThreatState::ALL.len()
     * Platform::ALL.len()
     * ManagementAgent::ALL.len()
-    * (5 + 4 + 1)
+    * (5 + 5 + 4 + 1)
     // Foreign organisation; setting error, which R3 reads.
     * (2 * 2);
 
@@ -84,14 +86,21 @@ impl FacetWord {
         ONBOARDING.code(self.0) == Onboarding::Onboarded.code()
     }
 
-    pub(crate) const fn ever_onboarded(self) -> bool {
-        EVER_ONBOARDED.get(self.0) == 1
+    /// Whether some accepted check-in reported onboarded.
+    pub(crate) fn ever_onboarded(self) -> bool {
+        self.onboarded() || self.kept_sensor() != SensorState::NeverOnboarded
     }
 
-    /// These facets with this sensor state.
-    pub(crate) const fn with_sensor(self, sensor: SensorState) -> Self {
-        let others = !SENSOR.put((1 << SENSOR.bits) - 1);
-        Self(self.0 & others | SENSOR.put(sensor.index() as u64))
+    /// The state of the sensor, apart from silence since it was offboarded.
+    pub(crate) fn kept_sensor(self) -> SensorState {
+        SensorState::from_index(SENSOR.get(self.0) as u32).unwrap_or_default()
+    }
+
+    /// These facets with this sensor state, and the one that the sensor keeps if it is offboarded.
+    pub(crate) fn with_sensor(self, sensor: SensorState, kept: SensorState) -> Self {
+        let others = !(SENSOR.put((1 << SENSOR.bits) - 1) | SENSOR_SILENT.put(1));
+        let silent = SENSOR_SILENT.put((sensor != kept).into());
+        Self(self.0 & others | SENSOR.put(kept.index().into()) | silent)
     }
 }
 
@@ -106,14 +115,14 @@ pub struct Facets {
     pub onboarded: bool,
     /// The sensor is onboarded to another organisation than this tenant's.
     pub foreign_org: bool,
-    /// Some accepted check-in reported onboarded.
-    pub ever_onboarded: bool,
     /// Reported Defender risk score.
     pub risk: Risk,
     /// Reported state of a threat defence partner.
     pub partner_threat: PartnerThreatState,
     /// Sensor state (R17).
     pub sensor: SensorState,
+    /// The state that the sensor kept from when it was offboarded until it was inactive; `None` if it is not such one.
+    pub sensor_before_silence: Option<SensorState>,
     /// Compliance state (R7).
     pub compliance: Compliance,
     /// Result of the threat-level setting (R2, R3).
@@ -128,10 +137,10 @@ impl Default for Facets {
             management_agent: ManagementAgent::Unknown,
             onboarded: false,
             foreign_org: false,
-            ever_onboarded: false,
             risk: Risk::NotReported,
             partner_threat: PartnerThreatState::Unknown,
             sensor: SensorState::default(),
+            sensor_before_silence: None,
             compliance: Compliance::default(),
             threat_setting: ThreatSetting::default(),
         }
@@ -153,8 +162,8 @@ impl Facets {
                 | PLATFORM.put(self.platform.code().into())
                 | AGENT.put(self.management_agent.code().into())
                 | FOREIGN_ORG.put(self.foreign_org.into())
-                | EVER_ONBOARDED.put(self.ever_onboarded.into())
-                | SENSOR.put(self.sensor.index().into())
+                | SENSOR.put(self.kept_sensor().index().into())
+                | SENSOR_SILENT.put(self.sensor_before_silence.is_some().into())
                 | COMPLIANCE.put(self.compliance.index().into())
                 | THREAT_SETTING.put(self.threat_setting.index().into()),
         )
@@ -162,25 +171,45 @@ impl Facets {
 
     /// Unpacks a word; `None` if [`Facets::word`] cannot have produced it.
     pub fn from_word(FacetWord(word): FacetWord) -> Option<Self> {
+        let kept = SensorState::from_index(SENSOR.get(word) as u32)?;
+        let (sensor, sensor_before_silence) = match SENSOR_SILENT.get(word) {
+            0 => (kept, None),
+            _ => (SensorState::Inactive, Some(kept)),
+        };
         let facets = Self {
             platform: Platform::from_code(PLATFORM.code(word))?,
             management_agent: ManagementAgent::from_code(AGENT.code(word))?,
             onboarded: Onboarding::from_code(ONBOARDING.code(word))? == Onboarding::Onboarded,
             foreign_org: FOREIGN_ORG.get(word) == 1,
-            ever_onboarded: EVER_ONBOARDED.get(word) == 1,
             risk: Risk::from_code(RISK.code(word))?,
             partner_threat: PartnerThreatState::from_code(PARTNER.code(word))?,
-            sensor: SensorState::from_index(SENSOR.get(word) as u32)?,
+            sensor,
+            sensor_before_silence,
             compliance: Compliance::from_index(COMPLIANCE.get(word) as u32)?,
             threat_setting: ThreatSetting::from_index(THREAT_SETTING.get(word) as u32)?,
         };
-        (facets.word() == FacetWord(word)).then_some(facets)
+        let is_possible = match facets.sensor_before_silence {
+            None => true,
+            Some(SensorState::NeverOnboarded | SensorState::Inactive) => false,
+            Some(_) => !facets.onboarded,
+        };
+        (is_possible && facets.word() == FacetWord(word)).then_some(facets)
     }
 
     /// Sets the facets that are reported by flags.
     #[inline]
     pub(crate) fn set_flags(&mut self, flags: Flags) {
         self.foreign_org = flags.contains(Flags::FOREIGN_ORG);
+    }
+
+    /// The state of the sensor, apart from silence since it was offboarded (R17).
+    pub(crate) fn kept_sensor(&self) -> SensorState {
+        self.sensor_before_silence.unwrap_or(self.sensor)
+    }
+
+    /// Whether some accepted check-in reported onboarded.
+    pub fn ever_onboarded(&self) -> bool {
+        self.sensor != SensorState::NeverOnboarded
     }
 
     /// Onboarding status (R18), derived from the reported attributes.
@@ -241,10 +270,16 @@ mod tests {
             foreign_org: true,
             ..base
         });
-        check(Facets {
-            ever_onboarded: true,
-            ..base
-        });
+        for &kept in SensorState::ALL {
+            if [SensorState::NeverOnboarded, SensorState::Inactive].contains(&kept) {
+                continue;
+            }
+            check(Facets {
+                sensor: SensorState::Inactive,
+                sensor_before_silence: Some(kept),
+                ..base
+            });
+        }
         for &risk in Risk::ALL {
             for &partner_threat in PartnerThreatState::ALL {
                 for &management_agent in ManagementAgent::ALL {
@@ -261,8 +296,10 @@ mod tests {
             + SensorState::ALL.len()
             + Compliance::ALL.len()
             + ThreatSetting::ALL.len()
+            + SensorState::ALL.len()
+            - 2
             - 4
-            + 3
+            + 2
             + Risk::ALL.len() * PartnerThreatState::ALL.len() * ManagementAgent::ALL.len();
         assert_eq!(words.len(), fields, "two facets share a word");
     }
@@ -275,6 +312,21 @@ mod tests {
             Facets::from_word(FacetWord(Facets::default().word().0 | spare)),
             None
         );
+        for (sensor, onboarded, is_possible) in [
+            (SensorState::Active, false, true),
+            (SensorState::Active, true, false),
+            (SensorState::Inactive, false, false),
+            (SensorState::NeverOnboarded, false, false),
+        ] {
+            let facets = Facets {
+                sensor: SensorState::Inactive,
+                sensor_before_silence: Some(sensor),
+                onboarded,
+                ..Facets::default()
+            };
+            let unpacked = Facets::from_word(facets.word());
+            assert_eq!(unpacked.is_some(), is_possible, "{sensor:?} {onboarded}");
+        }
         for field in [RISK, PARTNER, ONBOARDING, PLATFORM, AGENT] {
             let unknown = Facets::default().word().0 | field.put(0xff);
             assert_eq!(Facets::from_word(FacetWord(unknown)), None);

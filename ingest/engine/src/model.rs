@@ -16,6 +16,7 @@ use muster_wire::{CheckInRecord, DeviceId, Flags, Inventory, Onboarding};
 use crate::facet::Facets;
 use crate::ids::TenantIndex;
 use crate::policy::{PolicySet, TenantPolicy};
+use crate::rules::sensor::SensorState;
 use crate::time::Timestamp;
 
 /// The oracle's outcome of one record.
@@ -39,7 +40,8 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ModelDevice {
     last: Option<CheckInRecord>,
-    ever_onboarded: bool,
+    /// The state of the sensor when it was last offboarded.
+    kept: Option<SensorState>,
     first_seen: u32,
     last_check_in: u32,
     last_contact: Option<u32>,
@@ -68,8 +70,14 @@ impl ModelDevice {
         }
     }
 
-    /// Applies a check-in if its seq is higher than the last accepted one.
-    pub fn check_in(&mut self, check_in: &CheckInRecord, now: Timestamp) -> Answer {
+    /// Applies a check-in if its seq is higher than the last accepted one. The rules decide in which state a sensor is
+    /// offboarded.
+    pub fn check_in(
+        &mut self,
+        check_in: &CheckInRecord,
+        rules: &TenantPolicy,
+        now: Timestamp,
+    ) -> Answer {
         match check_in.seq().cmp(&self.seq()) {
             std::cmp::Ordering::Less => return Answer::Stale,
             std::cmp::Ordering::Equal => return Answer::Duplicate,
@@ -78,16 +86,24 @@ impl ModelDevice {
         let now = now.as_seconds();
         let flags = check_in.flags();
         let onboarded = check_in.onboarding() == Onboarding::Onboarded;
+        match (self.is_onboarded(), onboarded) {
+            (true, false) => self.kept = Some(rules::r17(self, rules, now)),
+            (false, true) => {
+                self.last_contact = None;
+                self.last_telemetry = None;
+                self.last_full_report = Some(now);
+            }
+            (true, true) | (false, false) => (),
+        }
         self.last = Some(*check_in);
         self.last_check_in = now;
-        self.ever_onboarded |= onboarded;
         if onboarded && flags.contains(Flags::COMMAND_AND_CONTROL_OK) {
             self.last_contact = Some(now);
         }
         if onboarded && flags.contains(Flags::TELEMETRY_OK) {
             self.last_telemetry = Some(now);
         }
-        if flags.contains(Flags::FULL_REPORT) {
+        if onboarded && flags.contains(Flags::FULL_REPORT) {
             self.last_full_report = Some(now);
         }
         Answer::Accepted
@@ -95,10 +111,7 @@ impl ModelDevice {
 
     /// The facets of the device at `now`, evaluated by the tables.
     pub fn facets(&self, policy: &TenantPolicy, now: Timestamp) -> Facets {
-        let mut facets = Facets {
-            ever_onboarded: self.ever_onboarded,
-            ..Facets::default()
-        };
+        let mut facets = Facets::default();
         if let Some(check_in) = &self.last {
             facets.platform = check_in.platform();
             facets.management_agent = check_in.management_agent();
@@ -108,6 +121,12 @@ impl ModelDevice {
             facets.partner_threat = check_in.partner_threat_state();
         }
         facets.sensor = rules::r17(self, policy, now.as_seconds());
+        if let Some(kept) = self.kept
+            && !facets.onboarded
+            && facets.sensor != kept
+        {
+            facets.sensor_before_silence = Some(kept);
+        }
         facets.threat_setting = rules::r3(self, policy);
         facets.compliance = rules::r7(&facets, policy);
         facets
@@ -125,6 +144,11 @@ impl ModelDevice {
         ] {
             *time = time.map(|time| time.min(now));
         }
+    }
+
+    fn is_onboarded(&self) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|check_in| check_in.onboarding() == Onboarding::Onboarded)
     }
 
     fn flag(&self, flag: Flags) -> bool {
@@ -159,9 +183,7 @@ impl ModelEntry {
     /// Whether its retention has ended, by the default settings.
     fn is_over(&self, now: Timestamp) -> bool {
         let days = |days: u32| days * 24 * 60 * 60;
-        let onboarding = self.device.last.map(|check_in| check_in.onboarding());
-        let is_offboarded =
-            self.device.ever_onboarded && onboarding == Some(Onboarding::NotOnboarded);
+        let is_offboarded = self.device.kept.is_some() && !self.device.is_onboarded();
         let (since, kept) = match self.removed_at {
             Some(at) => (at, days(30)),
             None if is_offboarded => (self.device.last_check_in, days(180)),
@@ -189,9 +211,10 @@ impl Model {
         if is_ahead && self.takes(policy, tenant, check_in.device_id()) {
             return Answer::SeqAhead;
         }
-        match self.entry(policy, tenant, check_in.device_id(), now) {
-            Some(entry) => entry.device.check_in(check_in, now),
-            None => Answer::UnknownDevice,
+        let rules = policy.tenant(tenant);
+        match (self.entry(policy, tenant, check_in.device_id(), now), rules) {
+            (Some(entry), Some(rules)) => entry.device.check_in(check_in, rules, now),
+            _ => Answer::UnknownDevice,
         }
     }
 

@@ -43,8 +43,8 @@ const NO_INVENTORY: u8 = u8::MAX;
 
 const _: () = assert!(size_of::<Device>() == 24);
 
-/// The state that a server must have after the check-ins that were sent: the codes of the last accepted check-in, and
-/// in `ever` which of the bits below any accepted check-in has set.
+/// The state that a server must have after the check-ins that were sent: the codes of the last accepted check-in, and in
+/// `onboarding_bits` what accepted check-ins have reported in the last onboarding.
 #[derive(Debug, Clone, Copy, Default)]
 struct ExpectedState {
     /// The sequence number of the last accepted check-in; 0 before the first.
@@ -53,14 +53,17 @@ struct ExpectedState {
     risk: u8,
     partner: u8,
     onboarding: u8,
-    ever: u8,
+    onboarding_bits: u8,
 }
 
 impl ExpectedState {
+    /// There was one.
     const ONBOARDED: u8 = 1;
-    const COMMAND_AND_CONTROL: u8 = 2;
-    const TELEMETRY: u8 = 4;
-    const FULL_REPORT: u8 = 8;
+    /// Some check-in has reported that telemetry works.
+    const TELEMETRY: u8 = 2;
+    /// The last check-in has reported that command and control works, or that the sensor runs.
+    const COMMAND_AND_CONTROL: u8 = 4;
+    const SENSOR_RUNNING: u8 = 8;
 }
 
 /// Parameters of the fleet that determine its devices.
@@ -195,23 +198,24 @@ impl Device {
                 Answer::Stale
             };
         }
+        let was_onboarded = expected.onboarding == Onboarding::Onboarded.code();
         expected.seq = check_in.seq as u32;
         expected.flags = check_in.flags;
         expected.risk = check_in.risk.code();
         expected.partner = check_in.partner_threat_state.code();
         expected.onboarding = check_in.onboarding.code();
-        let onboarded = check_in.onboarding == Onboarding::Onboarded;
-        let has = |flag| check_in.flags.contains(flag);
-        expected.ever |= bit(onboarded, ExpectedState::ONBOARDED)
-            | bit(
-                onboarded && has(Flags::COMMAND_AND_CONTROL_OK),
-                ExpectedState::COMMAND_AND_CONTROL,
-            )
-            | bit(
-                onboarded && has(Flags::TELEMETRY_OK),
-                ExpectedState::TELEMETRY,
-            )
-            | bit(has(Flags::FULL_REPORT), ExpectedState::FULL_REPORT);
+        if check_in.onboarding == Onboarding::Onboarded {
+            let has = |flag| check_in.flags.contains(flag);
+            let telemetry = has(Flags::TELEMETRY_OK)
+                || was_onboarded && expected.onboarding_bits & ExpectedState::TELEMETRY != 0;
+            expected.onboarding_bits = ExpectedState::ONBOARDED
+                | bit(telemetry, ExpectedState::TELEMETRY)
+                | bit(
+                    has(Flags::COMMAND_AND_CONTROL_OK),
+                    ExpectedState::COMMAND_AND_CONTROL,
+                )
+                | bit(has(Flags::SENSOR_RUNNING), ExpectedState::SENSOR_RUNNING);
+        }
         Answer::Accepted
     }
 
@@ -246,7 +250,7 @@ impl Device {
     }
 
     /// The fewest check-ins that bring a server into the same state as all the accepted ones. These are the last one
-    /// and, unless it is the first, one before it that combines everything that any of them has reported.
+    /// and, unless it is the first, one before it that has what matters of the last onboarding.
     pub fn minimal_check_ins(&self, device_id: DeviceId) -> impl Iterator<Item = CheckIn> {
         let expected = self.expected;
         let last = CheckIn {
@@ -264,17 +268,17 @@ impl Device {
             platform: self.platform,
             management_agent: self.agent,
         };
-        let ever = |bit| expected.ever & bit != 0;
+        let had = |bit| expected.onboarding_bits & bit != 0;
         let before = CheckIn {
             seq: last.seq.saturating_sub(1),
             flags: Flags::NONE
                 .with(
                     Flags::COMMAND_AND_CONTROL_OK,
-                    ever(ExpectedState::COMMAND_AND_CONTROL),
+                    had(ExpectedState::COMMAND_AND_CONTROL),
                 )
-                .with(Flags::TELEMETRY_OK, ever(ExpectedState::TELEMETRY))
-                .with(Flags::FULL_REPORT, ever(ExpectedState::FULL_REPORT)),
-            onboarding: if ever(ExpectedState::ONBOARDED) {
+                .with(Flags::TELEMETRY_OK, had(ExpectedState::TELEMETRY))
+                .with(Flags::SENSOR_RUNNING, had(ExpectedState::SENSOR_RUNNING)),
+            onboarding: if had(ExpectedState::ONBOARDED) {
                 Onboarding::Onboarded
             } else {
                 Onboarding::NotOnboarded

@@ -54,7 +54,7 @@ fn facets(device_id: DeviceId, device: &Device, policy: &TenantPolicy, now: Time
     let mut model = ModelDevice::new(now);
     for check_in in device.minimal_check_ins(device_id) {
         let record = check_in.to_record().expect("neither id nor seq is zero");
-        model.check_in(&record, now);
+        model.check_in(&record, policy, now);
     }
     model.facets(policy, now)
 }

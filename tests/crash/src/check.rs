@@ -131,6 +131,7 @@ impl Comparison {
                 let unevaluated = Facets::default();
                 let reported = Facets {
                     sensor: unevaluated.sensor,
+                    sensor_before_silence: unevaluated.sensor_before_silence,
                     compliance: unevaluated.compliance,
                     threat_setting: unevaluated.threat_setting,
                     ..facets

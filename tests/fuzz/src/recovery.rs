@@ -94,7 +94,8 @@ impl Disk {
             model.checkpoint(&self.context)?;
         }
         for (index, bytes) in (1..).zip(&self.journal) {
-            model.journal(Sequence(self.cursor.0.wrapping_add(index)), bytes)?;
+            let sequence = Sequence(self.cursor.0.wrapping_add(index));
+            model.journal(sequence, bytes, &mut policy_set)?;
         }
         model.evaluate(&mut policy_set)
     }

@@ -327,7 +327,9 @@ impl Harness {
             model_disk.checkpoint(&self.disk.context).expect(READS);
         }
         for (sequence, bytes) in &self.disk.journal {
-            model_disk.journal(*sequence, bytes).expect(READS);
+            model_disk
+                .journal(*sequence, bytes, &mut policy_set)
+                .expect(READS);
         }
         model_disk.evaluate(&mut policy_set).expect(READS);
         assert_eq!(model_disk.cells(), counted);

@@ -23,8 +23,7 @@ pub struct Oracle {
     model: Model,
     next_lsn: Lsn,
     policies: BTreeMap<Revision, Arc<PolicySet>>,
-    /// By shard: the last sequence, and the newest policy revision that it has begun to put in force.
-    shards: BTreeMap<ShardId, (Sequence, Revision)>,
+    shards: BTreeMap<ShardId, Progress>,
     /// The device in each slot.
     slots: BTreeMap<(ShardId, SlotIndex), (TenantIndex, DeviceId)>,
     /// The last check-in of each device.
@@ -75,21 +74,15 @@ impl Oracle {
         let invalid = |detail: String| Violation::new("journal", format!("at {lsn}: {detail}"));
         let undecodable = |_| invalid("the value cannot be decoded".to_owned());
         let mut value = JournalValue::decode(bytes).map_err(undecodable)?;
-        let (last, revision) = self.shards.get(&shard).copied().unwrap_or_default();
-        if sequence != last.next() {
+        let mut progress = self.shards.get(&shard).copied().unwrap_or_default();
+        if sequence != progress.sequence.next() {
             let detail = format!("unexpected sequence {sequence} of shard {shard} at {lsn}");
             return Err(Violation::new("no gap", detail));
         }
-        let mut revision = revision;
+        progress.sequence = sequence;
         while let Some(segment) = value.next_segment().map_err(undecodable)? {
-            if let Segment::Policy { revision: next } = segment {
-                revision = next;
-                continue;
-            }
-            let policy = self.policies.get(&revision).cloned();
-            let policy = policy.or_else(|| (revision.0 == 0).then(Arc::default));
-            let policy = policy.ok_or_else(|| invalid(format!("unknown {revision:?}")))?;
-            self.segment(shard, &policy, value.now, segment)
+            progress.note(&segment);
+            self.segment(shard, progress, value.now, segment)
                 .map_err(|detail| {
                     let check = match detail {
                         Fault::NotAccepted(_) => "counted once",
@@ -99,14 +92,14 @@ impl Oracle {
                     Violation::new(check, format!("at {lsn}: {detail}"))
                 })?;
         }
-        self.shards.insert(shard, (sequence, revision));
+        self.shards.insert(shard, progress);
         Ok(())
     }
 
     fn segment(
         &mut self,
         shard: ShardId,
-        policy: &PolicySet,
+        progress: Progress,
         now: Timestamp,
         segment: Segment<'_>,
     ) -> Result<(), Fault> {
@@ -118,15 +111,19 @@ impl Oracle {
                     let CheckInEntry { slot, record } =
                         entry.ok_or_else(|| invalid("an invalid check-in"))?;
                     self.occupy((shard, slot), (tenant, record.device_id()))?;
-                    self.check_in(policy, tenant, record, now)?;
+                    let policy = self.policy(progress.revision(slot))?;
+                    self.check_in(&policy, tenant, record, now)?;
                 }
             }
             Segment::Repeated { tenant, records } => {
                 for bytes in records {
-                    let record = Repeated::read(bytes)
-                        .and_then(|repeated| self.expand(shard, tenant, repeated))
+                    let (slot, record) = Repeated::read(bytes)
+                        .and_then(|repeated| {
+                            Some((repeated.slot, self.expand(shard, tenant, repeated)?))
+                        })
                         .ok_or_else(|| invalid("a repeated check-in without a first one"))?;
-                    self.check_in(policy, tenant, record, now)?;
+                    let policy = self.policy(progress.revision(slot))?;
+                    self.check_in(&policy, tenant, record, now)?;
                 }
             }
             Segment::Inventory {
@@ -137,7 +134,8 @@ impl Oracle {
                 let inventory =
                     Inventory::from_bytes(archive).map_err(|_| invalid("an invalid inventory"))?;
                 self.occupy((shard, slot), (tenant, inventory.device_id))?;
-                let answer = self.model.inventory(policy, tenant, &inventory, now);
+                let policy = self.policy(progress.revision(slot))?;
+                let answer = self.model.inventory(&policy, tenant, &inventory, now);
                 expect_accepted(answer, u64::from(inventory.revision))?;
             }
             Segment::Action {
@@ -177,6 +175,14 @@ impl Oracle {
             Segment::Policy { .. } | Segment::PolicyReached { .. } | Segment::Due { .. } => (),
         }
         Ok(())
+    }
+
+    fn policy(&self, revision: Revision) -> Result<Arc<PolicySet>, Fault> {
+        if revision == Revision::default() {
+            return Ok(Arc::default());
+        }
+        let policy = self.policies.get(&revision).cloned();
+        policy.ok_or_else(|| Fault::Invalid(format!("unknown {revision:?}")))
     }
 
     fn check_in(
@@ -232,6 +238,40 @@ impl Oracle {
     /// Every cell with its number of devices, all evaluated at `now`.
     pub fn cells(&self, policy: &PolicySet, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         self.model.cells(policy, now)
+    }
+}
+
+/// How far the journal of a shard has been read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The last sequence.
+    sequence: Sequence,
+    /// The policy set of the slots that no pass has reached.
+    revision: Revision,
+    /// The one of the pass in progress, and the slot that it has reached.
+    next: Option<(Revision, SlotIndex)>,
+}
+
+impl Progress {
+    fn note(&mut self, segment: &Segment<'_>) {
+        match (segment, self.next) {
+            (Segment::Policy { revision }, _) => self.next = Some((*revision, SlotIndex(0))),
+            (Segment::PolicyReached { slot }, Some((revision, _))) => {
+                self.next = (*slot != SlotIndex::MAX).then_some((revision, *slot));
+                if self.next.is_none() {
+                    self.revision = revision;
+                }
+            }
+            _ => (),
+        }
+    }
+
+    /// The policy set of the device in a slot.
+    fn revision(&self, slot: SlotIndex) -> Revision {
+        match self.next {
+            Some((revision, reached)) if slot < reached => revision,
+            _ => self.revision,
+        }
     }
 }
 

@@ -327,7 +327,6 @@ pub(super) fn at_risk() -> Facets {
         platform: Platform::Windows,
         management_agent: ManagementAgent::Mdm,
         onboarded: true,
-        ever_onboarded: true,
         risk: Risk::High,
         sensor: SensorState::Active,
         compliance: Compliance::Noncompliant,

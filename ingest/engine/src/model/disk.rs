@@ -91,7 +91,12 @@ impl ModelDisk {
     }
 
     /// Applies the next journal value.
-    pub fn journal(&mut self, sequence: Sequence, bytes: &[u8]) -> Result<(), DiskError> {
+    pub fn journal(
+        &mut self,
+        sequence: Sequence,
+        bytes: &[u8],
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+    ) -> Result<(), DiskError> {
         let unreadable = |_| fault("an unreadable journal value");
         let mut value = JournalValue::decode(bytes).map_err(unreadable)?;
         let now = value.now;
@@ -105,14 +110,21 @@ impl ModelDisk {
                     for bytes in records {
                         let entry = CheckInEntry::read(bytes)
                             .ok_or_else(|| fault("an invalid check-in in the journal"))?;
-                        self.check_in(tenant, entry.slot, &entry.record, sequence, now)?;
+                        self.check_in(
+                            tenant,
+                            entry.slot,
+                            &entry.record,
+                            sequence,
+                            now,
+                            policy_set,
+                        )?;
                     }
                 }
                 Segment::Repeated { tenant, records } => {
                     for bytes in records {
                         let repeated = Repeated::read(bytes)
                             .ok_or_else(|| fault("unknown flags in the journal"))?;
-                        self.repeated(tenant, repeated, sequence, now)?;
+                        self.repeated(tenant, repeated, sequence, now, policy_set)?;
                     }
                 }
                 Segment::Inventory {
@@ -236,6 +248,7 @@ impl ModelDisk {
         repeated: Repeated,
         sequence: Sequence,
         now: Timestamp,
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), DiskError> {
         if !self.is_newer_than_page(repeated.slot, sequence) {
             return Ok(());
@@ -249,7 +262,7 @@ impl ModelDisk {
             .with_seq(repeated.seq)
             .map_err(|_| fault("an invalid repeated check-in in the journal"))?;
         let record = record.with_flags(repeated.flags);
-        self.check_in(tenant, repeated.slot, &record, sequence, now)
+        self.check_in(tenant, repeated.slot, &record, sequence, now, policy_set)
     }
 
     fn check_in(
@@ -259,10 +272,15 @@ impl ModelDisk {
         record: &CheckInRecord,
         sequence: Sequence,
         now: Timestamp,
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), DiskError> {
+        let policy = policy_set(self.context.revision(slot));
+        let policy = policy.ok_or_else(|| fault("a missing policy set"))?;
+        let rules = policy.tenant(tenant);
+        let rules = rules.ok_or_else(|| fault("a tenant that is not in the policy set"))?;
         let entry = self.of_or_new(tenant, slot, record.device_id(), sequence, now)?;
         let Some(entry) = entry else { return Ok(()) };
-        if entry.removed || entry.device.check_in(record, now) != Answer::Accepted {
+        if entry.removed || entry.device.check_in(record, rules, now) != Answer::Accepted {
             return Err(fault("a check-in that is not accepted"));
         }
         Ok(())
@@ -368,7 +386,7 @@ impl ModelDevice {
         Self {
             // A device that has not checked in has seq 0, which no check-in has.
             last: last.to_record().ok(),
-            ever_onboarded: facets.ever_onboarded,
+            kept: facets.ever_onboarded().then(|| facets.kept_sensor()),
             first_seen: cold.first_seen,
             last_check_in: record.last_check_in,
             last_contact: time(record.last_contact),

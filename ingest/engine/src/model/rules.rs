@@ -13,6 +13,9 @@ use crate::rules::threat::{Connector, ThreatSetting, Threshold};
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// 26.4 hours.
+const REPORT: u64 = 26 * 60 * 60 + 24 * 60;
+
 /// R17, row by row. A check-in may be later than `now` if the clock was set back: then that is the time.
 pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> SensorState {
     let now = match device.last {
@@ -20,24 +23,32 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
         _ => now,
     };
     let older = |then: u32, seconds: u64| u64::from(now) > u64::from(then) + seconds;
-    let onboarded = device
-        .last
-        .is_some_and(|check_in| check_in.onboarding() == Onboarding::Onboarded);
+    let onboarded = device.is_onboarded();
     let inactive = u64::from(policy.sensor_limits.inactive_seconds);
     let no_data = u64::from(policy.sensor_limits.no_sensor_data_seconds);
+    let report = device.last_full_report;
 
     // 0: not onboarded and never was.
-    if !device.ever_onboarded {
+    if !onboarded && device.kept.is_none() {
         return SensorState::NeverOnboarded;
     }
-    // 1: now - max(C,T) > 7 days.
-    match device.last_contact.max(device.last_telemetry) {
-        Some(sign) if older(sign, inactive) => return SensorState::Inactive,
-        None if older(device.last_check_in, inactive) => return SensorState::Inactive,
-        _ => (),
+    // 1: now - max(C,T) > 7 days (also after offboarding).
+    let silent_since = match device.last_contact.max(device.last_telemetry) {
+        Some(sign) => Some(sign),
+        None if onboarded => Some(device.last_check_in),
+        None => report,
+    };
+    if silent_since.is_some_and(|then| older(then, inactive)) {
+        return SensorState::Inactive;
     }
-    let impaired = onboarded && !device.flag(Flags::COMMAND_AND_CONTROL_OK);
-    let stopped = onboarded && !device.flag(Flags::SENSOR_RUNNING);
+    // An offboarded device keeps its last state.
+    if let Some(kept) = device.kept
+        && !onboarded
+    {
+        return kept;
+    }
+    let impaired = !device.flag(Flags::COMMAND_AND_CONTROL_OK);
+    let stopped = !device.flag(Flags::SENSOR_RUNNING);
     let telemetry_missing = match device.last_telemetry {
         None => true,
         Some(telemetry) => older(telemetry, no_data) || stopped,
@@ -50,17 +61,11 @@ pub(super) fn r17(device: &ModelDevice, policy: &TenantPolicy, now: u32) -> Sens
     if impaired {
         return SensorState::ImpairedCommunication;
     }
-    // 3: no full report for more than 24 h while heartbeats come.
-    let report = device.last_full_report.unwrap_or(device.first_seen);
-    if onboarded && older(report, DAY) && !older(device.last_check_in, DAY) {
+    // 3: no full report for more than 26.4 hours while heartbeats come.
+    if report.is_some_and(|report| older(report, REPORT)) && !older(device.last_check_in, DAY) {
         return SensorState::ImpairedCommunication;
     }
-    // 5 before 4, as it is the narrower one: never contacted.
-    let never = device.last_contact.is_none() && device.last_telemetry.is_none();
-    if never && !onboarded {
-        return SensorState::Unknown;
-    }
-    // 4: T missing.
+    // 4: T missing, or never since onboarding; so 5 cannot match.
     if telemetry_missing {
         return SensorState::NoSensorData;
     }

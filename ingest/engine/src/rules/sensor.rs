@@ -26,8 +26,12 @@ states! {
     }
 }
 
-/// A full report is due every 24 h. Heartbeats without one for longer mean impaired communication.
-pub const FULL_REPORT_DUE_SECONDS: u32 = 24 * 3600;
+/// A full report is due every 24 h, give or take a tenth of that, which sensors draw at random to spread their load.
+/// Heartbeats without one for longer mean impaired communication.
+pub const FULL_REPORT_DUE_SECONDS: u32 = 24 * 3600 + 24 * 3600 / 10;
+
+/// Heartbeats arrive while the last check-in is at most this old.
+pub const HEARTBEAT_DUE_SECONDS: u32 = 24 * 3600;
 
 /// How long a device may be silent before its state changes; see docs/reference/DOMAIN.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +52,14 @@ impl Default for SensorLimits {
     }
 }
 
-/// The inputs of R17. Times are seconds since the epoch, 0 = never.
+/// The inputs of R17. Times are seconds since the epoch, 0 = never; contact, telemetry and full report are those of the
+/// last onboarding.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SensorFacts {
     /// The latest check-in reported onboarded.
     pub onboarded: bool,
-    /// Some accepted check-in reported onboarded.
-    pub ever_onboarded: bool,
+    /// The state in which the sensor was offboarded. Never onboarded if it was not; without meaning while onboarded.
+    pub kept: SensorState,
     /// The latest check-in reported that the sensor process is running.
     pub sensor_running: bool,
     /// The latest check-in reported that command and control works.
@@ -63,7 +68,7 @@ pub(crate) struct SensorFacts {
     pub last_contact: u32,
     /// T: last check-in of the onboarded sensor with telemetry working.
     pub last_telemetry: u32,
-    /// Last full report, or the creation of the device if there was none.
+    /// Last full report, or the onboarding if there was none since.
     pub last_full_report: u32,
     /// Last accepted check-in.
     pub last_check_in: u32,
@@ -71,39 +76,38 @@ pub(crate) struct SensorFacts {
 
 /// R17 at `now` (seconds). The first matching row wins.
 ///
-/// Interpretations where the table is open: "T missing" means never, older than the tenant's limit, or onboarded while
-/// the sensor process is not running (its last sentence). Row 1 uses the last check-in if there never was a contact, so
-/// that a misconfigured device that falls silent becomes inactive too. Row 3 applies only while heartbeats arrive, that
-/// is while the last check-in is younger than the full-report interval. A device that has checked in after `now`,
-/// before the clock was set back, is evaluated as at that check-in.
+/// Interpretations where the table is open: "T missing" means never, older than the tenant's limit, or the sensor
+/// process is not running (its last sentence). Without any contact, row 1 uses the last check-in of an onboarded device,
+/// so that a misconfigured device that falls silent becomes inactive too, and the last full report of an offboarded one,
+/// whose check-ins do not come from the sensor. A device that has checked in after `now`, before the clock was set back,
+/// is evaluated as at that check-in.
 pub(crate) fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
-    if !facts.ever_onboarded {
+    if !facts.onboarded && facts.kept == SensorState::NeverOnboarded {
         return SensorState::NeverOnboarded; // row 0
     }
     let now = now.max(facts.last_check_in);
     let age = |then: u32| now.saturating_sub(then);
-    let last_sign = facts.last_contact.max(facts.last_telemetry);
-    let silent_since = if last_sign == 0 {
-        facts.last_check_in
-    } else {
-        last_sign
+    let silent_since = match facts.last_contact.max(facts.last_telemetry) {
+        0 if facts.onboarded => facts.last_check_in,
+        0 => facts.last_full_report,
+        last_sign => last_sign,
     };
     if age(silent_since) > limits.inactive_seconds {
         return SensorState::Inactive; // row 1
     }
+    if !facts.onboarded {
+        return facts.kept;
+    }
     let no_telemetry = facts.last_telemetry == 0
         || age(facts.last_telemetry) > limits.no_sensor_data_seconds
-        || (facts.onboarded && !facts.sensor_running);
-    let impaired = facts.onboarded && !facts.command_and_control_ok;
-    let report_overdue = facts.onboarded
-        && age(facts.last_full_report) > FULL_REPORT_DUE_SECONDS
-        && age(facts.last_check_in) <= FULL_REPORT_DUE_SECONDS;
-    match (impaired, no_telemetry) {
+        || !facts.sensor_running;
+    let report_overdue = age(facts.last_full_report) > FULL_REPORT_DUE_SECONDS
+        && age(facts.last_check_in) <= HEARTBEAT_DUE_SECONDS;
+    match (!facts.command_and_control_ok, no_telemetry) {
         (true, true) => SensorState::NoSensorDataImpairedCommunication, // row 2
         (true, false) => SensorState::ImpairedCommunication,            // row 3
         (false, _) if report_overdue => SensorState::ImpairedCommunication, // row 3
-        (false, true) if last_sign != 0 || facts.onboarded => SensorState::NoSensorData, // row 4
-        (false, true) => SensorState::Unknown,                          // row 5
+        (false, true) => SensorState::NoSensorData,                     // row 4
         (false, false) => SensorState::Active,                          // row 6
     }
 }
@@ -119,7 +123,7 @@ mod tests {
     fn healthy() -> SensorFacts {
         SensorFacts {
             onboarded: true,
-            ever_onboarded: true,
+            kept: SensorState::Active,
             sensor_running: true,
             command_and_control_ok: true,
             last_contact: NOW,
@@ -137,36 +141,46 @@ mod tests {
 
     /// The number of combinations of facets depends on it.
     #[test]
-    fn an_onboarded_sensor_has_five_states_a_former_one_four_and_others_one() {
+    fn an_onboarded_sensor_has_five_states_and_a_former_one_the_one_it_kept_or_inactive() {
         use std::collections::HashSet;
-        let times = [0, NOW - 8 * DAY, NOW - 3 * DAY, NOW - 25 * HOUR, NOW];
-        let mut states: HashSet<(bool, bool, SensorState)> = HashSet::new();
-        for number in 0..16 * times.len().pow(4) {
+        let times = [0, NOW - 8 * DAY, NOW - 3 * DAY, NOW - 27 * HOUR, NOW];
+        let mut states: HashSet<(Option<SensorState>, SensorState)> = HashSet::new();
+        for number in 0..4 * SensorState::ALL.len() * times.len().pow(4) {
+            let (kept, number) = (
+                number % SensorState::ALL.len(),
+                number / SensorState::ALL.len(),
+            );
             let bit = |bit: u32| (number >> bit) & 1 == 1;
-            let time = |power| times[(number >> 4) / times.len().pow(power) % times.len()];
-            let facts = SensorFacts {
-                onboarded: bit(0),
-                ever_onboarded: bit(0) || bit(1),
-                sensor_running: bit(2),
-                command_and_control_ok: bit(3),
-                last_contact: time(0),
-                last_telemetry: time(1),
-                last_full_report: time(2),
-                last_check_in: time(3),
-            };
-            let state = sensor_state(&facts, &SensorLimits::default(), NOW);
-            states.insert((facts.onboarded, facts.ever_onboarded, state));
+            let time = |power| times[(number >> 2) / times.len().pow(power) % times.len()];
+            for onboarded in [false, true] {
+                let facts = SensorFacts {
+                    onboarded,
+                    kept: SensorState::ALL[kept],
+                    sensor_running: bit(0),
+                    command_and_control_ok: bit(1),
+                    last_contact: time(0),
+                    last_telemetry: time(1),
+                    last_full_report: time(2),
+                    last_check_in: time(3),
+                };
+                let state = sensor_state(&facts, &SensorLimits::default(), NOW);
+                states.insert(((!onboarded).then_some(facts.kept), state));
+            }
         }
-        let count = |onboarded, ever| {
-            let of = states
-                .iter()
-                .filter(|(o, e, _)| (*o, *e) == (onboarded, ever));
-            of.count()
+        let of = |kept: Option<SensorState>| {
+            let states = states.iter().filter(|(of, _)| *of == kept);
+            states.map(|(_, state)| *state).collect::<HashSet<_>>()
         };
-        assert_eq!(
-            (count(true, true), count(false, true), count(false, false)),
-            (5, 4, 1)
-        );
+        let mut onboarded = HashSet::from_iter(SensorState::ALL.iter().copied());
+        onboarded.remove(&SensorState::NeverOnboarded);
+        onboarded.remove(&SensorState::Unknown); // row 5: row 4 comes first
+        assert_eq!(of(None), onboarded);
+        let never = SensorState::NeverOnboarded;
+        assert_eq!(of(Some(never)), HashSet::from([never]));
+        for &kept in SensorState::ALL.iter().filter(|kept| **kept != never) {
+            let expected = HashSet::from([kept, SensorState::Inactive]);
+            assert_eq!(of(Some(kept)), expected);
+        }
     }
 
     #[test]
@@ -174,7 +188,7 @@ mod tests {
         assert_eq!(
             state(|f| {
                 f.onboarded = false;
-                f.ever_onboarded = false;
+                f.kept = SensorState::NeverOnboarded;
             }),
             SensorState::NeverOnboarded
         );
@@ -234,14 +248,26 @@ mod tests {
             state(|f| f.command_and_control_ok = false),
             SensorState::ImpairedCommunication
         );
-        assert_eq!(
-            state(|f| f.last_full_report = NOW - DAY - 1),
-            SensorState::ImpairedCommunication
-        );
-        assert_eq!(
-            state(|f| f.last_full_report = NOW - DAY),
-            SensorState::Active
-        );
+        let (report_due, heartbeat_due) = (95_040, DAY);
+        for (report, check_in, expected) in [
+            (report_due, 0, SensorState::Active),
+            (report_due + 1, 0, SensorState::ImpairedCommunication),
+            (
+                report_due + 1,
+                heartbeat_due,
+                SensorState::ImpairedCommunication,
+            ),
+            (report_due + 1, heartbeat_due + 1, SensorState::Active),
+        ] {
+            let found = state(|f| {
+                f.last_full_report = NOW - report;
+                f.last_check_in = NOW - check_in;
+            });
+            assert_eq!(
+                found, expected,
+                "report {report} s ago, check-in {check_in} s ago"
+            );
+        }
     }
 
     #[test]
@@ -262,15 +288,40 @@ mod tests {
     }
 
     #[test]
-    fn row_5_offboarded_before_any_contact_is_unknown() {
-        assert_eq!(
+    fn an_offboarded_sensor_keeps_its_state_until_it_is_inactive() {
+        for &kept in &SensorState::ALL[1..] {
+            let offboarded = |seconds: u32| {
+                state(|f| {
+                    f.onboarded = false;
+                    f.kept = kept;
+                    f.sensor_running = false;
+                    f.command_and_control_ok = false;
+                    f.last_contact = NOW - seconds;
+                    f.last_telemetry = NOW - seconds - DAY;
+                    f.last_full_report = NOW - seconds - DAY;
+                })
+            };
+            assert_eq!(offboarded(7 * DAY), kept);
+            assert_eq!(offboarded(7 * DAY + 1), SensorState::Inactive, "{kept:?}");
+        }
+    }
+
+    #[test]
+    fn an_offboarded_sensor_without_any_contact_is_inactive_by_its_last_full_report() {
+        let offboarded = |seconds: u32| {
             state(|f| {
                 f.onboarded = false;
+                f.kept = SensorState::NoSensorDataImpairedCommunication;
                 f.last_contact = 0;
                 f.last_telemetry = 0;
-            }),
-            SensorState::Unknown
+                f.last_full_report = NOW - seconds;
+            })
+        };
+        assert_eq!(
+            offboarded(7 * DAY),
+            SensorState::NoSensorDataImpairedCommunication
         );
+        assert_eq!(offboarded(7 * DAY + 1), SensorState::Inactive);
     }
 
     #[test]

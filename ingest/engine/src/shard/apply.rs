@@ -85,7 +85,6 @@ impl Shard {
                     self.index
                         .find(lookup.hash, tenant, &record.device_id(), &self.devices);
             }
-            self.prefetch_cold(&found[..records.len()]);
             for (lookup, record) in found.iter().zip(records) {
                 let verdict = self.apply_check_in(tenant, policies, record, *lookup, effects);
                 on_verdict(record, verdict, effects);
@@ -120,13 +119,12 @@ impl Shard {
         }
         let policy = policies.of(slot);
         let repeats = repeats(&before, check_in);
-        let first_seen = self.first_seen_without_report(slot, &before);
         let mut record = before;
         let is_cached = is_cached(&before, check_in);
         if is_cached {
-            observe_cached(&mut record, check_in, policy, first_seen, now);
+            observe_cached(&mut record, check_in, policy, now);
         } else {
-            report_and_observe(&mut record, check_in, policy, first_seen, now);
+            report_and_observe(&mut record, check_in, policy, now);
         }
         let postpones = is_cached
             && record.flags == before.flags
@@ -134,8 +132,7 @@ impl Shard {
             && now - before.last_check_in <= DEADLINE_KEPT_WITHIN;
         self.update(slot, record, effects);
         if !postpones {
-            self.deadlines
-                .set(slot, deadline(&record, policy, first_seen, now));
+            self.deadlines.set(slot, deadline(&record, policy, now));
         }
         Verdict::Accepted { slot, repeats }
     }
@@ -162,7 +159,7 @@ impl Shard {
             tenant,
             ..DeviceRecord::default()
         };
-        report_and_observe(&mut record, check_in, policy, now, now);
+        report_and_observe(&mut record, check_in, policy, now);
         let cold = ColdRecord {
             first_seen: now,
             ..ColdRecord::default()
@@ -197,17 +194,6 @@ impl Shard {
         Verdict::Stale
     }
 
-    /// When the device was created, which the rules ask for a device that has never made a full report; 0 for others,
-    /// whose cold record stays untouched.
-    #[inline(always)]
-    pub(super) fn first_seen_without_report(&self, slot: SlotIndex, record: &DeviceRecord) -> u32 {
-        if record.last_full_report == 0 {
-            self.devices.cold(slot).first_seen
-        } else {
-            0
-        }
-    }
-
     pub(super) fn refuses_new_device(&self, policy: &TenantPolicy) -> Option<RejectReason> {
         if !policy.auto_create_devices {
             return Some(RejectReason::UnknownDevice);
@@ -228,10 +214,8 @@ impl Shard {
             .record_write(slot, &DeviceRecord::default(), &record);
         self.index.insert(hash, slot, &self.devices);
         self.cells.enter(record.cell());
-        self.deadlines.set(
-            slot,
-            deadline(&record, policy, cold.first_seen, effects.now),
-        );
+        self.deadlines
+            .set(slot, deadline(&record, policy, effects.now));
         self.checkpoint.dirty.insert(slot.page());
         effects.transitions += 1;
         slot

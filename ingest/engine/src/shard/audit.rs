@@ -197,8 +197,8 @@ impl Audited<'_> {
         let Some(reported) = Facets::from_word(record.facets) else {
             return true;
         };
-        let (first_seen, time) = (cold.first_seen, self.time.of(slot));
-        let facets = evaluate(record, reported, policy, first_seen, time).word();
-        facets != record.facets || at > deadline(record, policy, first_seen, time)
+        let time = self.time.of(slot);
+        let facets = evaluate(record, reported, policy, time).word();
+        facets != record.facets || at > deadline(record, policy, time)
     }
 }

@@ -7,31 +7,22 @@ use super::removal::retention_ends;
 use crate::deadlines::NEVER;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::policy::TenantPolicy;
-use crate::rules::sensor::FULL_REPORT_DUE_SECONDS;
+use crate::rules::sensor::{FULL_REPORT_DUE_SECONDS, HEARTBEAT_DUE_SECONDS};
 
 /// The first second after `evaluated_at` at which time alone may change the verdict of a device that is not removed.
-/// `first_seen` is read only if it has never made a full report.
-pub(super) fn deadline(
-    record: &DeviceRecord,
-    policy: &TenantPolicy,
-    first_seen: u32,
-    evaluated_at: u32,
-) -> u32 {
+pub(super) fn deadline(record: &DeviceRecord, policy: &TenantPolicy, evaluated_at: u32) -> u32 {
     if !record.facets.ever_onboarded() {
         return NEVER;
     }
     let limits = &policy.sensor_limits;
-    let report = match record.last_full_report {
-        0 => first_seen,
-        report => report,
-    };
     let limits = [
         (record.last_check_in, limits.inactive_seconds),
         (record.last_contact, limits.inactive_seconds),
         (record.last_telemetry, limits.inactive_seconds),
         (record.last_telemetry, limits.no_sensor_data_seconds),
-        (record.last_check_in, FULL_REPORT_DUE_SECONDS),
-        (report, FULL_REPORT_DUE_SECONDS),
+        (record.last_check_in, HEARTBEAT_DUE_SECONDS),
+        (record.last_full_report, limits.inactive_seconds),
+        (record.last_full_report, FULL_REPORT_DUE_SECONDS),
     ];
     let retention = retention_ends(record, &ColdRecord::default(), policy);
     // A limit is inclusive: what depends on it changes a second later.

@@ -21,22 +21,39 @@ pub(super) fn report_and_observe(
     record: &mut DeviceRecord,
     check_in: &CheckInRecord,
     policy: &TenantPolicy,
-    first_seen: u32,
     now: u32,
 ) {
+    let before = record.facets;
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
+    // R17: a sensor that is offboarded now keeps the state that it has now, however long ago it was evaluated.
+    let kept = if before.onboarded() && !onboarded {
+        sensor(record, true, before.kept_sensor(), policy, now)
+    } else {
+        before.kept_sensor()
+    };
     let mut reported = Facets {
         platform: check_in.platform(),
         management_agent: check_in.management_agent(),
         onboarded,
-        ever_onboarded: onboarded || record.facets.ever_onboarded(),
+        sensor: kept,
         risk: check_in.risk(),
         partner_threat: check_in.partner_threat_state(),
         ..Facets::default()
     };
     reported.set_flags(check_in.flags());
     store_report(record, check_in);
-    observe(record, reported, check_in.seq(), policy, first_seen, now);
+    if onboarded && !before.onboarded() {
+        begin_onboarding(record, now);
+    }
+    observe(record, reported, check_in.seq(), policy, now);
+}
+
+/// Times of an earlier onboarding do not count for this one, and the first full report is due from now on.
+#[inline(always)]
+fn begin_onboarding(record: &mut DeviceRecord, now: u32) {
+    record.last_contact = 0;
+    record.last_telemetry = 0;
+    record.last_full_report = now;
 }
 
 /// Copies the fields that a record stores as reported.
@@ -54,11 +71,10 @@ pub(super) fn observe(
     reported: Facets,
     seq: u64,
     policy: &TenantPolicy,
-    first_seen: u32,
     now: u32,
 ) {
     record_seq_and_time(record, reported.onboarded, seq, now);
-    record.facets = evaluate(record, reported, policy, first_seen, now).word();
+    record.facets = evaluate(record, reported, policy, now).word();
 }
 
 /// Records seq and receive time of a check-in whose flags are in the record.
@@ -73,7 +89,7 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
     if onboarded && flags.contains(Flags::TELEMETRY_OK) {
         record.last_telemetry = now;
     }
-    if flags.contains(Flags::FULL_REPORT) {
+    if onboarded && flags.contains(Flags::FULL_REPORT) {
         record.last_full_report = now;
     }
 }
@@ -95,15 +111,15 @@ pub(super) fn observe_cached(
     record: &mut DeviceRecord,
     check_in: &CheckInRecord,
     policy: &TenantPolicy,
-    first_seen: u32,
     now: u32,
 ) {
     let cached = record.facets;
-    let (onboarded, ever_onboarded) = (cached.onboarded(), cached.ever_onboarded());
+    let (onboarded, kept) = (cached.onboarded(), cached.kept_sensor());
     store_report(record, check_in);
     record_seq_and_time(record, onboarded, check_in.seq(), now);
-    let sensor = sensor(record, onboarded, ever_onboarded, policy, first_seen, now);
-    record.facets = cached.with_sensor(sensor);
+    let sensor = sensor(record, onboarded, kept, policy, now);
+    let kept = if onboarded { sensor } else { kept };
+    record.facets = cached.with_sensor(sensor, kept);
 }
 
 /// Whether a check-in repeats the device's previous one in everything except seq and flags. The first check-in never
@@ -117,18 +133,17 @@ pub(super) fn repeats(before: &DeviceRecord, check_in: &CheckInRecord) -> bool {
         && check_in.seq() <= REPEATED_SEQ_MAX
 }
 
-/// Derives the evaluated facets of a device (R17, R2, R3, R7) from the reported ones. `first_seen` is read only if the
-/// device has never made a full report.
+/// Derives the evaluated facets of a device (R17, R2, R3, R7) from the reported ones, and from the state that its sensor
+/// keeps if it is offboarded.
 #[inline(always)]
 pub(super) fn evaluate(
     record: &DeviceRecord,
     reported: Facets,
     policy: &TenantPolicy,
-    first_seen: u32,
     now: u32,
 ) -> Facets {
-    let (onboarded, ever_onboarded) = (reported.onboarded, reported.ever_onboarded);
-    let sensor = sensor(record, onboarded, ever_onboarded, policy, first_seen, now);
+    let (onboarded, kept) = (reported.onboarded, reported.kept_sensor());
+    let sensor = sensor(record, onboarded, kept, policy, now);
     let threat_setting = threat_setting(
         reported.platform,
         policy.platform(reported.platform),
@@ -143,6 +158,7 @@ pub(super) fn evaluate(
     );
     Facets {
         sensor,
+        sensor_before_silence: (!onboarded && sensor != kept).then_some(kept),
         threat_setting,
         compliance,
         ..reported
@@ -154,24 +170,19 @@ pub(super) fn evaluate(
 fn sensor(
     record: &DeviceRecord,
     onboarded: bool,
-    ever_onboarded: bool,
+    kept: SensorState,
     policy: &TenantPolicy,
-    first_seen: u32,
     now: u32,
 ) -> SensorState {
-    let last_full_report = match record.last_full_report {
-        0 => first_seen,
-        report => report,
-    };
     sensor_state(
         &SensorFacts {
             onboarded,
-            ever_onboarded,
+            kept,
             sensor_running: record.flags.contains(Flags::SENSOR_RUNNING),
             command_and_control_ok: record.flags.contains(Flags::COMMAND_AND_CONTROL_OK),
             last_contact: record.last_contact,
             last_telemetry: record.last_telemetry,
-            last_full_report,
+            last_full_report: record.last_full_report,
             last_check_in: record.last_check_in,
         },
         &policy.sensor_limits,

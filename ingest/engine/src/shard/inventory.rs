@@ -118,7 +118,7 @@ pub(super) fn created_by_inventory(
         tenant,
         ..DeviceRecord::default()
     };
-    record.facets = evaluate(&record, Facets::default(), policy, now, now).word();
+    record.facets = evaluate(&record, Facets::default(), policy, now).word();
     let cold = ColdRecord {
         inventory_revision: inventory.revision,
         first_seen: now,

@@ -36,15 +36,6 @@ impl Shard {
         std::hint::black_box(touched);
     }
 
-    /// Prefetches the cold records that a check-in reads: those of devices that have never made a full report. Their
-    /// hot records are in the cache already, so these reads overlap as well.
-    pub(super) fn prefetch_cold(&self, lookups: &[Lookup]) {
-        let slots = lookups.iter().filter_map(|lookup| lookup.slot);
-        let slots = slots.filter(|slot| self.devices.get(*slot).last_full_report == 0);
-        let touched = slots.fold(0, |sum, slot| sum ^ self.devices.cold(slot).first_seen);
-        std::hint::black_box(touched);
-    }
-
     /// Looks up one device.
     pub(super) fn look_up(&self, tenant: TenantIndex, device_id: &DeviceId) -> Lookup {
         let hash = self.index.hash(tenant, device_id);

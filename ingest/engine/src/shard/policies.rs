@@ -148,15 +148,14 @@ impl Shard {
         let Some(reported) = Facets::from_word(record.facets) else {
             return false;
         };
-        let first_seen = self.first_seen_without_report(slot, &record);
-        let facets = evaluate(&record, reported, policy, first_seen, evaluated_at).word();
+        let facets = evaluate(&record, reported, policy, evaluated_at).word();
         let changed = facets != record.facets;
         if changed {
             record.facets = facets;
             self.update(slot, record, effects);
         }
         self.deadlines
-            .set(slot, deadline(&record, policy, first_seen, evaluated_at));
+            .set(slot, deadline(&record, policy, evaluated_at));
         changed
     }
 

@@ -4,6 +4,7 @@ mod audit;
 mod cached;
 mod clock;
 mod disk;
+mod onboarding;
 mod properties;
 mod recount;
 mod removal;

@@ -165,8 +165,7 @@ impl Shard {
             let at = if record.removed {
                 retention_ends(record, cold, policy).unwrap_or(NEVER)
             } else {
-                let first_seen = self.first_seen_without_report(slot, record);
-                deadline(record, policy, first_seen, self.time.of(slot))
+                deadline(record, policy, self.time.of(slot))
             };
             self.deadlines.set(slot, at);
         }

@@ -154,7 +154,7 @@ impl Replay<'_> {
         if record.seq() <= stored.seq || stored.removed {
             return Err("a check-in that the shard does not accept");
         }
-        report_and_observe(&mut stored, record, policy, cold.first_seen, now);
+        report_and_observe(&mut stored, record, policy, now);
         self.write(slot, stored, cold);
         Ok(())
     }
@@ -186,13 +186,12 @@ impl Replay<'_> {
                 if repeated.seq <= record.seq || record.removed {
                     return Err("a check-in that the shard does not accept");
                 }
-                let first_seen = self.shard.first_seen_without_report(slot, &record);
                 let reported = Facets::from_word(record.facets);
                 let mut reported = reported.ok_or("a device with unreadable facets")?;
                 record.flags = repeated.flags;
                 reported.set_flags(repeated.flags);
                 let (policy, now) = (policies.of(slot), self.now.as_seconds());
-                observe(&mut record, reported, repeated.seq, policy, first_seen, now);
+                observe(&mut record, reported, repeated.seq, policy, now);
                 *self.shard.devices.get_mut(slot) = record;
                 self.shard.checkpoint.dirty.insert(slot.page());
             }
@@ -301,8 +300,7 @@ impl Replay<'_> {
         let Some(reported) = Facets::from_word(record.facets) else {
             return;
         };
-        let first_seen = self.shard.first_seen_without_report(slot, &record);
-        let facets = evaluate(&record, reported, policy, first_seen, time).word();
+        let facets = evaluate(&record, reported, policy, time).word();
         if facets != record.facets {
             record.facets = facets;
             *self.shard.devices.get_mut(slot) = record;

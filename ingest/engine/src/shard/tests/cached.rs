@@ -75,7 +75,7 @@ proptest! {
                 let device_id = report.device_id();
                 (DeviceRecord { device_id, ..DeviceRecord::default() }, seconds)
             });
-            report_and_observe(record, &report, &rules, *first_seen, seconds);
+            report_and_observe(record, &report, &rules, seconds);
             let mut effects = Effects::default();
             shard.begin(Timestamp::from_seconds(seconds), &mut effects);
             let outcome = shard.apply_check_ins(TENANT, &[report], &mut effects);

@@ -82,7 +82,7 @@ impl Disk {
             model.checkpoint(&self.context).unwrap();
         }
         for (sequence, bytes) in &self.journal {
-            model.journal(*sequence, bytes).unwrap();
+            model.journal(*sequence, bytes, &mut policy_set).unwrap();
         }
         model.evaluate(&mut policy_set).unwrap();
         model.cells()
