@@ -44,6 +44,7 @@ pub trait Backend: Debug + Send + Sync {
     fn new_object_id(&self) -> ObjectId;
 
     /// Carries out a change. It is durable and in force in every shard when this returns. Changes run one at a time.
+    /// Devices that become members of a group must exist.
     fn change(
         &self,
         tenant: TenantIndex,

@@ -7,6 +7,7 @@
 mod audit;
 mod change;
 mod document;
+mod groups;
 mod sequence;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, get, on, patch, post};
+use axum::routing::{MethodFilter, MethodRouter, delete, get, on, patch, post};
 use muster_control::{Change, ControlPlane, Key, ObjectId, Properties, Refusal};
 use muster_engine::TenantIndex;
 
@@ -32,6 +33,11 @@ const CONNECTORS: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors";
 const CONNECTOR: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors/{id}";
 const POLICIES: &str = "/tenants/{tenant}/deviceCompliancePolicies";
 const POLICY: &str = "/tenants/{tenant}/deviceCompliancePolicies/{id}";
+const GROUPS: &str = "/tenants/{tenant}/groups";
+const GROUP: &str = "/tenants/{tenant}/groups/{id}";
+const MEMBERS: &str = "/tenants/{tenant}/groups/{id}/members";
+const MEMBERS_REF: &str = "/tenants/{tenant}/groups/{id}/members/$ref";
+const MEMBER_REF: &str = "/tenants/{tenant}/groups/{id}/members/{member}/$ref";
 const STALE_DEVICES: &str = "/tenants/{tenant}/staleDevices";
 const RESET_SEQUENCE: &str = "/tenants/{tenant}/devices/{id}/resetSequence";
 const CHANGES: &str = "/tenants/{tenant}/auditEvents";
@@ -60,7 +66,7 @@ pub(super) fn routes() -> Vec<Route> {
         parameters: &[],
         handler,
     };
-    let (connector, policy): (Kind, Kind) = (Key::Connector, Key::Policy);
+    let (connector, policy, group): (Kind, Kind, Kind) = (Key::Connector, Key::Policy, Key::Group);
     vec![
         route("GET", SETTINGS, get(settings)),
         route("PATCH", SETTINGS, patch(change_settings)),
@@ -78,10 +84,23 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         route("DELETE", CONNECTOR, remove(connector)),
         route("GET", POLICIES, get(policies)),
-        route("POST", POLICIES, post(create_policy)),
+        route("POST", POLICIES, create(POLICY, policy)),
         route("GET", POLICY, one(policy)),
         route("PATCH", POLICY, write(MethodFilter::PATCH, policy, UPDATE)),
         route("DELETE", POLICY, remove(policy)),
+        route("GET", GROUPS, get(groups::groups)),
+        route("POST", GROUPS, create(GROUP, group)),
+        route("GET", GROUP, one(group)),
+        route("PATCH", GROUP, patch(groups::patch)),
+        route("DELETE", GROUP, remove(group)),
+        Route {
+            method: "GET",
+            path: MEMBERS,
+            parameters: &["$top", "$skiptoken"],
+            handler: get(groups::members),
+        },
+        route("POST", MEMBERS_REF, post(groups::add_member)),
+        route("DELETE", MEMBER_REF, delete(groups::remove_member)),
         route("GET", STALE_DEVICES, get(sequence::stale)),
         route("POST", RESET_SEQUENCE, post(sequence::reset)),
         Route {
@@ -135,27 +154,29 @@ async fn policies(
     Ok(listed(control, tenant, keys))
 }
 
-async fn create_policy(
-    State(api): State<Arc<Api>>,
-    name: Segment<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let Path(name) = name.map_err(|error| ApiError::BadRequest(error.body_text()))?;
-    let tenant = tenant::index(&api, &name)?;
-    let id = api.backend.new_object_id();
-    let key = Key::Policy(id);
-    let create = |properties| CREATE(key, properties);
-    let changed = change::carry_out(&api, tenant, &headers, body, create).await?;
-    let mut response = written(&changed, tenant, key)?;
-    *response.status_mut() = StatusCode::CREATED;
-    let location = POLICY
-        .replace("{tenant}", &name)
-        .replace("{id}", &id.to_string());
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+/// `POST` that creates an object, whose path is `path`.
+fn create(path: &'static str, kind: Kind) -> MethodRouter<Arc<Api>> {
+    post(
+        async move |State(api): State<Arc<Api>>,
+                    name: Segment<String>,
+                    headers: HeaderMap,
+                    body: Body| {
+            let Path(name) = name.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+            let tenant = tenant::index(&api, &name)?;
+            let id = api.backend.new_object_id();
+            let create = |properties| CREATE(kind(id), properties);
+            let changed = change::carry_out(&api, tenant, &headers, body, create).await?;
+            let mut response = written(&changed, tenant, kind(id))?;
+            *response.status_mut() = StatusCode::CREATED;
+            let location = path
+                .replace("{tenant}", &name)
+                .replace("{id}", &id.to_string());
+            if let Ok(location) = HeaderValue::try_from(location) {
+                response.headers_mut().insert(LOCATION, location);
+            }
+            Ok::<_, ApiError>(response)
+        },
+    )
 }
 
 /// `GET` of one object.
@@ -192,7 +213,8 @@ fn remove(kind: Kind) -> MethodRouter<Arc<Api>> {
                     path: Segment<(String, String)>,
                     headers: HeaderMap| {
             let (tenant, key) = object_of(&api, path, kind)?;
-            let changed = change::delete(&api, tenant, &headers, key).await?;
+            let delete = Change::Delete { key };
+            let changed = change::without_body(&api, tenant, &headers, delete).await?;
             let devices = [(DEVICES_CHANGED, changed.devices.to_string())];
             Ok::<_, ApiError>((StatusCode::NO_CONTENT, devices))
         },

@@ -9,6 +9,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use muster_control::{Fault, Faults, Refusal};
+use muster_wire::DeviceId;
 use serde_json::{Value, json};
 
 use crate::once_per_cause::{OncePerCause, monotonic_ms};
@@ -62,6 +63,12 @@ pub enum ApiError {
     /// The tenant has no device with this ID.
     #[error("the tenant has no device with this id")]
     UnknownDevice,
+    /// The tenant has no devices with these ids, which were to become members.
+    #[error("the tenant has no devices with the ids in the details")]
+    UnknownDevices(Vec<DeviceId>),
+    /// The group has no member with this id.
+    #[error("the group has no member with this id")]
+    UnknownMember,
     /// A recount is in progress.
     #[error("a recount is in progress; retry when it has completed")]
     RecountRunning,
@@ -132,6 +139,8 @@ impl ApiError {
             Self::OriginRefused => (StatusCode::FORBIDDEN, "originRefused"),
             Self::UnknownTenant => (StatusCode::NOT_FOUND, "unknownTenant"),
             Self::UnknownDevice => (StatusCode::NOT_FOUND, "unknownDevice"),
+            Self::UnknownDevices(_) => (StatusCode::NOT_FOUND, "unknownDevice"),
+            Self::UnknownMember => (StatusCode::NOT_FOUND, "unknownMember"),
             Self::RecountRunning => (StatusCode::CONFLICT, "recountRunning"),
             Self::BackupRunning => (StatusCode::CONFLICT, "backupRunning"),
             Self::BackupsOff => (StatusCode::FORBIDDEN, "backupsOff"),
@@ -183,6 +192,18 @@ fn details(faults: &Faults) -> Vec<Value> {
     details
 }
 
+/// A detail for each device that does not exist; a command has at most a thousand.
+fn unknown_devices(ids: &[DeviceId]) -> Vec<Value> {
+    let detail = |id: &DeviceId| {
+        json!({
+            "code": "unknownDevice",
+            "target": "members",
+            "message": format!("no device has the id {id}"),
+        })
+    };
+    ids.iter().map(detail).collect()
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.status_and_code();
@@ -195,6 +216,9 @@ impl IntoResponse for ApiError {
         if let Self::Refused(Refusal::Invalid(faults)) = &self {
             body["message"] = "the document has faults".into();
             body["details"] = details(faults).into();
+        }
+        if let Self::UnknownDevices(ids) = &self {
+            body["details"] = unknown_devices(ids).into();
         }
         (status, Json(body)).into_response()
     }

@@ -4,5 +4,6 @@ mod changes;
 mod documents;
 mod errors;
 mod fixture;
+mod groups;
 mod routes;
 mod socket;

@@ -4,15 +4,52 @@ use muster_engine::Revision;
 use muster_wire::DeviceId;
 
 use crate::command::{Change, Command, Precondition, Refusal};
+use crate::document::Properties;
 use crate::entry::{Effect, Entry};
 use crate::fault::{FaultKind, Faults};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
 use crate::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX};
 use crate::object::{Key, Object};
+use crate::reference::{self, MEMBERS};
 use crate::state::ControlPlane;
 
-/// The property in the faults of members.
-const MEMBERS: &str = "members";
+/// The members that a command lists.
+struct Listed {
+    /// The property in their faults.
+    property: &'static str,
+    /// Each with its place in the list.
+    members: Vec<(DeviceId, usize)>,
+    /// The faults found so far.
+    faults: Faults,
+}
+
+impl Listed {
+    /// Those of a command that has only members.
+    fn new(members: &[DeviceId]) -> Self {
+        let mut faults = Faults::default();
+        let has_valid_length = (1..=MEMBERS_PER_COMMAND_MAX).contains(&members.len());
+        if !has_valid_length {
+            let allowed = format!("1 to {MEMBERS_PER_COMMAND_MAX} devices");
+            faults.push(FaultKind::Invalid, "members", allowed);
+        }
+        let members = members.iter().copied().zip(0..);
+        Self {
+            property: "members",
+            members: members.filter(|_| has_valid_length).collect(),
+            faults,
+        }
+    }
+
+    /// Those of a document.
+    fn bound(properties: &Properties) -> Self {
+        let (members, faults) = reference::members(properties);
+        Self {
+            property: MEMBERS,
+            members,
+            faults,
+        }
+    }
+}
 
 impl ControlPlane {
     /// The entry that carries out a command.
@@ -60,17 +97,27 @@ impl ControlPlane {
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
                 (properties, false)
             }
+            Change::Update {
+                key: Key::Group(group),
+                properties,
+            } if properties.contains_key(MEMBERS) => {
+                let listed = Listed::bound(properties);
+                let members = self.checked_members(command, *group, listed, false)?;
+                return Ok(Effect::MembersAdded(members));
+            }
             Change::Update { properties, .. } => (properties, true),
             Change::Delete { .. } => {
                 let before = current.ok_or(Refusal::Unknown { key })?;
                 return Ok(Effect::Deleted { before });
             }
             Change::AddMembers { group, members } => {
-                let members = self.checked_members(command, *group, members, false)?;
+                let listed = Listed::new(members);
+                let members = self.checked_members(command, *group, listed, false)?;
                 return Ok(Effect::MembersAdded(members));
             }
             Change::RemoveMembers { group, members } => {
-                let members = self.checked_members(command, *group, members, true)?;
+                let listed = Listed::new(members);
+                let members = self.checked_members(command, *group, listed, true)?;
                 return Ok(Effect::MembersRemoved(members));
             }
         };
@@ -88,21 +135,19 @@ impl ControlPlane {
         &self,
         command: &Command,
         group: ObjectId,
-        members: &[DeviceId],
+        listed: Listed,
         are_members: bool,
     ) -> Result<Vec<DeviceId>, Refusal> {
-        let mut faults = Faults::default();
-        if !(1..=MEMBERS_PER_COMMAND_MAX).contains(&members.len()) {
-            let allowed = format!("1 to {MEMBERS_PER_COMMAND_MAX} devices");
-            faults.push(FaultKind::Invalid, MEMBERS, allowed);
-            return Err(Refusal::Invalid(faults));
-        }
+        let Listed {
+            property,
+            mut members,
+            mut faults,
+        } = listed;
         let tenant = self.tenant(command.tenant);
         let is_member = |member| tenant.is_some_and(|tenant| tenant.has_member(group, member));
-        let mut sorted: Vec<(DeviceId, usize)> = members.iter().copied().zip(0..).collect();
-        sorted.sort_unstable();
+        members.sort_unstable();
         let mut previous = None;
-        for (member, index) in &sorted {
+        for (member, index) in &members {
             let allowed = match is_member(member) {
                 _ if member.is_zero() => "the id of a device",
                 _ if previous == Some(member) => "each device once",
@@ -111,12 +156,12 @@ impl ControlPlane {
                 _ => "",
             };
             if !allowed.is_empty() {
-                faults.push(FaultKind::Invalid, format!("{MEMBERS}[{index}]"), allowed);
+                faults.push(FaultKind::Invalid, format!("{property}[{index}]"), allowed);
             }
             previous = Some(member);
         }
         if faults.is_empty() {
-            Ok(sorted.into_iter().map(|(member, _)| member).collect())
+            Ok(members.into_iter().map(|(member, _)| member).collect())
         } else {
             Err(Refusal::Invalid(faults))
         }

@@ -1,7 +1,8 @@
 //! The document of a command: JSON properties, read one by one, with every fault noted.
 //!
 //! As Graph does, it ignores what the server computes and all annotations (names with `@`) except the type, so that a
-//! document that was read can be sent back. Any other unknown name is a fault.
+//! document that was read can be sent back. Any other unknown name is a fault, and so is a reference (`@odata.bind`)
+//! that the command does not take.
 
 use serde_json::{Map, Value as Json};
 
@@ -11,6 +12,9 @@ use crate::value::Value;
 
 /// The annotation that says which type an object has.
 pub(crate) const TYPE: &str = "@odata.type";
+
+/// The end of the names of annotations that refer to other objects.
+const BIND: &str = "@odata.bind";
 
 /// The prefix of the names of types.
 const NAMESPACE: &str = "#microsoft.graph.";
@@ -48,6 +52,12 @@ impl<'a> Document<'a> {
         value
     }
 
+    /// The JSON of a property.
+    pub(crate) fn raw(&mut self, name: &'static str) -> Option<&'a Json> {
+        self.known.push(name);
+        self.properties.get(name)
+    }
+
     /// Notes a required property that is missing.
     pub(crate) fn require<V: Value>(&mut self, name: &'static str) {
         if !self.properties.contains_key(name) {
@@ -71,7 +81,7 @@ impl<'a> Document<'a> {
         for name in self.properties.keys() {
             let is_known = self.known.contains(&name.as_str())
                 || self.ignored.contains(&name.as_str())
-                || name.contains('@');
+                || (name.contains('@') && !name.ends_with(BIND));
             if !is_known {
                 let shown: String = name.chars().take(SHOWN_NAME_MAX).collect();
                 self.faults

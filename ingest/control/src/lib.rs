@@ -19,6 +19,7 @@ mod history;
 mod id;
 pub mod limits;
 mod object;
+mod reference;
 mod state;
 mod value;
 
@@ -31,8 +32,10 @@ pub use fault::{Fault, FaultKind, Faults};
 pub use history::history;
 pub use id::{ALL_DEVICES, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
-    Assignments, CompliancePolicy, Connector, Group, Key, Object, PolicyProperties, Subclass,
+    Assignments, CompliancePolicy, Connector, Group, GroupProperties, GroupTypes, Key, MailEnabled,
+    MailNickname, MembershipRule, Object, PolicyProperties, SecurityEnabled, Subclass,
     TenantSettings,
 };
+pub use reference::reference;
 pub use state::{Contradiction, ControlPlane};
 pub use value::{Actor, Description, DisplayName, Number, SecurityLevel, Text};

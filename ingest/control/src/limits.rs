@@ -9,7 +9,7 @@ pub const GROUPS_MAX: usize = 1_000;
 /// Members of all groups of a tenant together. Each takes about 32 bytes, also if a device is in several groups.
 pub const MEMBERS_MAX: usize = 1_000_000;
 
-/// Members that one command adds or removes: 16 KB of its entry, and a body that fits 64 KiB.
+/// Members that one command adds or removes: 16 KB of its entry, and a body of 64 KiB has no room for more.
 pub const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
 
 /// Entries of a tenant. A change every ten minutes reaches it after two years. A start reads this many, of 700 bytes
@@ -21,6 +21,9 @@ pub const DISPLAY_NAME_MAX: usize = 256;
 
 /// Characters of a description, as in Graph.
 pub const DESCRIPTION_MAX: usize = 1_024;
+
+/// Characters of the mail nickname of a group, as in Graph.
+pub const MAIL_NICKNAME_MAX: usize = 64;
 
 /// Characters of the name of an actor: a user principal name has at most 113.
 pub const ACTOR_MAX: usize = 256;

@@ -11,7 +11,9 @@ mod settings;
 use muster_engine::Timestamp;
 
 pub use self::connector::Connector;
-pub use self::group::Group;
+pub use self::group::{
+    Group, GroupProperties, GroupTypes, MailEnabled, MailNickname, MembershipRule, SecurityEnabled,
+};
 pub use self::policy::{Assignments, CompliancePolicy, PolicyProperties, Subclass};
 pub use self::settings::TenantSettings;
 
@@ -137,10 +139,10 @@ impl Key {
                 Object::Policy(base.changed(keeps, document, at))
             }
             (Self::Policy(_), _) => Object::Policy(CompliancePolicy::created(document, at)?),
-            (Self::Group(_), Some(Object::Group(base))) if keeps => {
-                Object::Group(Group::read(base, document))
+            (Self::Group(_), Some(Object::Group(base))) => {
+                Object::Group(base.changed(keeps, document))
             }
-            (Self::Group(_), _) => Object::Group(Group::created(document)),
+            (Self::Group(_), _) => Object::Group(Group::created(document, at)),
         })
     }
 
@@ -154,7 +156,7 @@ impl Key {
 }
 
 /// What the server computes, or what is in the path: ignored in every document.
-const COMPUTED: &[&str] = &[
+pub(crate) const COMPUTED: &[&str] = &[
     "id",
     "version",
     "createdDateTime",
@@ -180,6 +182,7 @@ impl Object {
     pub(crate) fn has_same_properties(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Policy(one), Self::Policy(other)) => one.properties == other.properties,
+            (Self::Group(one), Self::Group(other)) => one.properties == other.properties,
             (one, other) => one == other,
         }
     }

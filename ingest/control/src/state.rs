@@ -5,6 +5,7 @@
 //! so that one state can be published while the next one is prepared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use muster_engine::{Revision, TenantIndex};
@@ -127,15 +128,22 @@ impl ControlPlane {
             })
     }
 
-    /// The members of a group, in ascending order. Those of a built-in group are not listed.
-    pub fn members(&self, tenant: TenantIndex, group: ObjectId) -> impl Iterator<Item = DeviceId> {
+    /// The members of a group, in ascending order; only those after a device if one is given. Those of a built-in
+    /// group are not listed.
+    pub fn members(
+        &self,
+        tenant: TenantIndex,
+        group: ObjectId,
+        after: Option<DeviceId>,
+    ) -> impl Iterator<Item = DeviceId> {
         let members = self
             .tenants
             .get(&tenant)
             .and_then(|tenant| tenant.members.get(&group));
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         members
             .into_iter()
-            .flat_map(|members| members.iter().copied())
+            .flat_map(move |members| members.range((begin, Bound::Unbounded)).copied())
     }
 
     fn of(&self, tenant: TenantIndex) -> impl Iterator<Item = (&Key, &Versioned)> {

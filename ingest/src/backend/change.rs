@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use muster_api::{ApiError, Changed, Changes};
-use muster_control::{Actor, Change, Command, Entry, ObjectId, Precondition};
+use muster_control::{Actor, Change, Command, Effect, Entry, Key, ObjectId, Precondition, Refusal};
 use muster_engine::{Revision, TenantIndex};
 use muster_store::WriteError;
 use tokio::sync::oneshot;
@@ -30,11 +30,6 @@ impl ServerBackend {
         if self.context.store.health().poisoned().is_some() {
             return Err(ApiError::StorePoisoned);
         }
-        let control = Arc::clone(&self.context.control);
-        let next = timeout(self.deadlines.answer, control.next_change()).await;
-        let next = next.map_err(|_| ApiError::Timeout {
-            what: "the previous change".to_owned(),
-        })?;
         let command = Command {
             actor: Actor::new(ACTOR).expect("its length is allowed"),
             at: self.context.clock.now().time,
@@ -42,6 +37,12 @@ impl ServerBackend {
             expected,
             change,
         };
+        self.require_devices(&command).await?;
+        let control = Arc::clone(&self.context.control);
+        let next = timeout(self.deadlines.answer, control.next_change()).await;
+        let next = next.map_err(|_| ApiError::Timeout {
+            what: "the previous change".to_owned(),
+        })?;
         let (durable, mut is_durable) = oneshot::channel();
         let task = async move { control.carry_out(next, command, durable).await };
         let done = timeout(self.deadlines.change, tokio::spawn(task)).await;
@@ -59,6 +60,33 @@ impl ServerBackend {
             control: self.context.control.plane(),
             devices,
         })
+    }
+
+    /// Refuses members that are not devices of the tenant. The command is decided before that, so that one that is
+    /// refused anyway costs no query.
+    async fn require_devices(&self, command: &Command) -> Result<(), ApiError> {
+        let adds = match &command.change {
+            Change::AddMembers { .. } => true,
+            Change::Update { key, .. } => matches!(key, Key::Group(_)),
+            _ => false,
+        };
+        if !adds {
+            return Ok(());
+        }
+        let members = match self.context.control.plane().decide(command) {
+            Err(Refusal::Unchanged) => return Ok(()),
+            Err(refusal) => return Err(ApiError::Refused(refusal)),
+            Ok(entry) => match entry.effect {
+                Effect::MembersAdded(members) => members,
+                _ => return Ok(()),
+            },
+        };
+        let unknown = self.unknown_devices(command.tenant, members).await?;
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::UnknownDevices(unknown))
+        }
     }
 
     fn explain(&self, error: ChangeError) -> ApiError {

@@ -39,6 +39,34 @@ impl ServerBackend {
         }))
     }
 
+    /// Those of some devices that do not exist, in ascending order, with one query for each shard that would own any.
+    pub(super) async fn unknown_devices(
+        &self,
+        tenant: TenantIndex,
+        devices: Vec<DeviceId>,
+    ) -> Result<Vec<DeviceId>, ApiError> {
+        let mut by_shard = vec![Vec::new(); self.context.controls.len()];
+        for device in devices {
+            let shard = self.context.routes.map.shard_of(&device);
+            by_shard[usize::from(shard.0)].push(device);
+        }
+        let asked = by_shard.into_iter().enumerate();
+        let queries = asked
+            .filter(|(_, devices)| !devices.is_empty())
+            .map(|(shard, devices)| {
+                let query = |reply| Control::Unknown {
+                    tenant,
+                    devices,
+                    reply,
+                };
+                (shard, query)
+            });
+        let replies = self.query_some(queries).await?;
+        let mut unknown: Vec<_> = replies.into_iter().flatten().collect();
+        unknown.sort_unstable();
+        Ok(unknown)
+    }
+
     pub(super) async fn reset_numbers(
         &self,
         tenant: TenantIndex,

@@ -56,6 +56,22 @@ impl ServerBackend {
             .collect()
     }
 
+    /// Sends a query to each of some shards; returns all replies, or the first error.
+    pub(super) async fn query_some<T>(
+        &self,
+        queries: impl Iterator<Item = (usize, impl FnOnce(oneshot::Sender<T>) -> Control)>,
+    ) -> Result<Vec<T>, ApiError> {
+        let deadline = Instant::now() + self.deadlines.answer;
+        let sent: Vec<_> = queries
+            .map(|(shard, query)| (shard, self.send(shard, query)))
+            .collect();
+        let mut replies = Vec::with_capacity(sent.len());
+        for (shard, sent) in sent {
+            replies.push(self.receive(shard, sent?, deadline).await?);
+        }
+        Ok(replies)
+    }
+
     fn send<T>(
         &self,
         thread: usize,

@@ -119,6 +119,15 @@ pub enum Control {
         /// The reply; `None` for an unknown device.
         reply: oneshot::Sender<Option<Box<DeviceView>>>,
     },
+    /// Which of some devices do not exist.
+    Unknown {
+        /// The tenant of the devices.
+        tenant: TenantIndex,
+        /// Their ids.
+        devices: Vec<DeviceId>,
+        /// The reply: those that do not exist, in the same order.
+        reply: oneshot::Sender<Vec<DeviceId>>,
+    },
     /// The devices whose check-ins are stale.
     Stale(oneshot::Sender<Vec<StaleDevice>>),
     /// Resets the numbers of a device to the clock.

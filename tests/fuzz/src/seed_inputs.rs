@@ -289,7 +289,10 @@ const DOCUMENTS: [(u8, &str); 4] = [
         "deviceThreatProtectionEnabled":true,"deviceThreatProtectionRequiredSecurityLevel":"Low",
         "assignments":[{"target":{"@odata.type":"#microsoft.graph.allDevicesAssignmentTarget"}}]}"##,
     ),
-    (3, r#"{"displayName":"Ring 1"}"#),
+    (
+        3,
+        r#"{"displayName":"Ring 1","mailEnabled":false,"mailNickname":"ring1","securityEnabled":true,"groupTypes":[]}"#,
+    ),
 ];
 
 fn control_documents() -> Vec<Vec<u8>> {

@@ -3,7 +3,7 @@
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
-use muster_control::{Change, Key, Precondition, Properties};
+use muster_control::{Change, Precondition, Properties, Refusal};
 use muster_engine::TenantIndex;
 use tokio::time::timeout;
 
@@ -22,21 +22,32 @@ pub(super) async fn carry_out(
     body: Body,
     change: impl FnOnce(Properties) -> Change,
 ) -> Result<Changed, ApiError> {
-    require_permission(api)?;
-    let expected = precondition(headers)?;
-    let change = change(read(api, body).await?);
-    api.backend.change(tenant, expected, change).await
+    let change = |properties| Ok(change(properties));
+    try_carry_out(api, tenant, headers, body, change).await
 }
 
-/// Deletes an object.
-pub(super) async fn delete(
+/// The same for a body in which `change` may find faults.
+pub(super) async fn try_carry_out(
     api: &Api,
     tenant: TenantIndex,
     headers: &HeaderMap,
-    key: Key,
+    body: Body,
+    change: impl FnOnce(Properties) -> Result<Change, Refusal>,
 ) -> Result<Changed, ApiError> {
     require_permission(api)?;
-    let change = Change::Delete { key };
+    let expected = precondition(headers)?;
+    let change = change(read(api, body).await?).map_err(ApiError::Refused)?;
+    api.backend.change(tenant, expected, change).await
+}
+
+/// Carries out a change that needs no body.
+pub(super) async fn without_body(
+    api: &Api,
+    tenant: TenantIndex,
+    headers: &HeaderMap,
+    change: Change,
+) -> Result<Changed, ApiError> {
+    require_permission(api)?;
     let expected = precondition(headers)?;
     api.backend.change(tenant, expected, change).await
 }

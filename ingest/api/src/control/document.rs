@@ -13,13 +13,19 @@ pub(super) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
     let mut document = Properties::new();
     document.insert(ETAG.to_owned(), etag.to_string().into());
     document.extend(object.document(key));
-    if let Object::Policy(policy) = object {
-        let mut time = |name: &str, at: Timestamp| {
-            let at = times::timestamp(at).map_or(Value::Null, Value::from);
-            document.insert(name.to_owned(), at);
-        };
-        time("createdDateTime", policy.created_at);
-        time("lastModifiedDateTime", policy.modified_at);
+    let mut time = |name: &str, at: Option<Timestamp>| {
+        let at = at
+            .and_then(times::timestamp)
+            .map_or(Value::Null, Value::from);
+        document.insert(name.to_owned(), at);
+    };
+    match object {
+        Object::Policy(policy) => {
+            time("createdDateTime", Some(policy.created_at));
+            time("lastModifiedDateTime", Some(policy.modified_at));
+        }
+        Object::Group(group) => time("createdDateTime", group.created_at),
+        Object::Settings(_) | Object::Connector(_) => (),
     }
     document
 }

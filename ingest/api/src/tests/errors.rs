@@ -59,7 +59,7 @@ async fn every_route_refuses_unknown_parameters() {
     let server = Server::new();
     for route in routes() {
         let path = route.path.replace("{tenant}", "demo");
-        let path = path.replace("{id}", DEVICE);
+        let path = path.replace("{id}", DEVICE).replace("{member}", DEVICE);
         for query in ["x=1", "tenant=demo&x=1", "limit=1&x", "limits=1"] {
             let target = format!("{path}?{query}");
             let answer = server.send(request(route.method, &target)).await;

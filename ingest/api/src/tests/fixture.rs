@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Entry, ObjectId, Precondition, Refusal,
+    Actor, Change, Command, ControlPlane, Effect, Entry, ObjectId, Precondition, Refusal,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -118,6 +118,10 @@ impl Backend for Fake {
         let mut control = self.control.lock().unwrap();
         let (plane, log) = &mut *control;
         let devices = match plane.decide(&command) {
+            Ok(entry) if !unknown(&entry.effect).is_empty() => {
+                let unknown = ApiError::UnknownDevices(unknown(&entry.effect));
+                return Box::pin(std::future::ready(Err(unknown)));
+            }
             Ok(entry) => {
                 plane.apply(&entry).unwrap();
                 log.push(entry);
@@ -232,6 +236,24 @@ impl Backend for Fake {
     fn metrics(&self, _: Arc<ConnectionCounters>) -> Answering<'_, String> {
         self.answer("# EOF\n".to_owned())
     }
+}
+
+/// The ids of the devices that may become members.
+pub(super) fn known_devices() -> Vec<String> {
+    let tail = &DEVICE[8..];
+    let others = (1..8).map(|number| format!("{number:08x}{tail}"));
+    std::iter::once(DEVICE.to_owned()).chain(others).collect()
+}
+
+/// The new members that do not exist.
+fn unknown(effect: &Effect) -> Vec<DeviceId> {
+    let Effect::MembersAdded(members) = effect else {
+        return Vec::new();
+    };
+    let known = known_devices();
+    let is_known = |member: &DeviceId| known.contains(&member.to_string());
+    let unknown = members.iter().filter(|member| !is_known(member));
+    unknown.copied().collect()
 }
 
 /// The endpoint with a backend.

@@ -1,30 +1,218 @@
 //! A group of devices (`group`). Its members are kept separately, because there may be a million.
+//!
+//! Only security groups with assigned members: the properties of Graph that say so have one allowed value each.
 
-use crate::document::{Document, properties};
-use crate::value::{Description, DisplayName};
+use muster_engine::Timestamp;
+use serde_json::{Value as Json, json};
+
+use crate::bytes::{EntryError, Reader, Stored};
+use crate::document::{Document, Properties, properties};
+use crate::limits::MAIL_NICKNAME_MAX;
+use crate::value::{Description, DisplayName, Text, Value};
+
+const DISPLAY_NAME: &str = "displayName";
+const MAIL_ENABLED: &str = "mailEnabled";
+const MAIL_NICKNAME: &str = "mailNickname";
+const SECURITY_ENABLED: &str = "securityEnabled";
+
+/// The name of a group in addresses. Nothing is sent there, but clients of Graph require it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailNickname(Text<1, MAIL_NICKNAME_MAX>);
+
+impl MailNickname {
+    /// The name; `None` if its length or a character is not allowed.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b"@()\\[]\";:.<>,".contains(&byte);
+        let fits = text.bytes().all(is_allowed);
+        fits.then(|| Text::new(text).map(Self)).flatten()
+    }
+}
+
+impl Stored for MailNickname {
+    fn put(&self, into: &mut Vec<u8>) {
+        self.0.put(into);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        Self::new(from.text()?).ok_or(EntryError::Invalid("text"))
+    }
+}
+
+impl Value for MailNickname {
+    fn allowed() -> String {
+        format!("1 to {MAIL_NICKNAME_MAX} ASCII characters except blanks and @()\\[]\";:.<>,")
+    }
+
+    fn read(json: &Json) -> Option<Self> {
+        Self::new(json.as_str()?)
+    }
+
+    fn show(&self) -> Json {
+        self.0.show()
+    }
+}
+
+/// Declares properties with one allowed value, which is shown and not stored.
+macro_rules! fixed {
+    ($($(#[$meta:meta])* $name:ident = $value:tt;)+) => {
+        $($(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl Stored for $name {
+            fn put(&self, _: &mut Vec<u8>) {}
+
+            fn take(_: &mut Reader<'_>) -> Result<Self, EntryError> {
+                Ok(Self)
+            }
+        }
+
+        impl Value for $name {
+            fn allowed() -> String {
+                Self.show().to_string()
+            }
+
+            fn read(json: &Json) -> Option<Self> {
+                (*json == Self.show()).then_some(Self)
+            }
+
+            fn show(&self) -> Json {
+                json!($value)
+            }
+        })+
+    };
+}
+
+fixed! {
+    /// A group has no mailbox.
+    MailEnabled = false;
+    /// A group is a security group.
+    SecurityEnabled = true;
+    /// The members of a group are assigned, not derived from a rule.
+    GroupTypes = [];
+    /// There is no rule.
+    MembershipRule = null;
+}
 
 properties! {
-    /// A group of devices, without its members.
-    Group {
+    /// What operators set on a group.
+    GroupProperties {
         /// Its name.
         display_name: DisplayName = "displayName", DisplayName::new("unnamed").expect("its length is allowed");
         /// Its description.
         description: Description = "description", Description::default();
+        /// Always false.
+        mail_enabled: MailEnabled = "mailEnabled", MailEnabled;
+        /// Its name in addresses.
+        mail_nickname: MailNickname = "mailNickname", MailNickname::new("unnamed").expect("its characters are allowed");
+        /// Always true.
+        security_enabled: SecurityEnabled = "securityEnabled", SecurityEnabled;
+        /// Always empty.
+        group_types: GroupTypes = "groupTypes", GroupTypes;
+        /// Always null.
+        membership_rule: MembershipRule = "membershipRule", MembershipRule;
     }
 }
 
+/// A group of devices, without its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// When it was created; `None` for a built-in group.
+    pub created_at: Option<Timestamp>,
+    /// What operators set on it.
+    pub properties: GroupProperties,
+}
+
 impl Group {
-    /// Creates a group from a document, which must have a name.
-    pub(super) fn created(document: &mut Document<'_>) -> Self {
-        document.require::<DisplayName>("displayName");
-        Self::read(&Self::default(), document)
+    /// Creates a group from a document, which must have the properties that Graph requires.
+    pub(super) fn created(document: &mut Document<'_>, at: Timestamp) -> Self {
+        Self {
+            created_at: Some(at),
+            properties: Self::whole(document),
+        }
+    }
+
+    /// The group with the properties of a document. Those that the document does not have keep their values if
+    /// `keeps`, and get their defaults otherwise.
+    pub(super) fn changed(&self, keeps: bool, document: &mut Document<'_>) -> Self {
+        let properties = if keeps {
+            GroupProperties::read(&self.properties, document)
+        } else {
+            Self::whole(document)
+        };
+        Self {
+            created_at: self.created_at,
+            properties,
+        }
+    }
+
+    fn whole(document: &mut Document<'_>) -> GroupProperties {
+        document.require::<DisplayName>(DISPLAY_NAME);
+        document.require::<MailEnabled>(MAIL_ENABLED);
+        document.require::<MailNickname>(MAIL_NICKNAME);
+        document.require::<SecurityEnabled>(SECURITY_ENABLED);
+        GroupProperties::read(&GroupProperties::default(), document)
     }
 
     /// The built-in group of all devices.
     pub(crate) fn all_devices() -> Self {
-        Self {
+        let properties = GroupProperties {
             display_name: DisplayName::new("All devices").expect("its length is allowed"),
-            description: Description::default(),
+            mail_nickname: MailNickname::new("all-devices").expect("its characters are allowed"),
+            ..GroupProperties::default()
+        };
+        Self {
+            created_at: None,
+            properties,
         }
+    }
+
+    pub(super) fn show(&self, into: &mut Properties) {
+        self.properties.show(into);
+    }
+}
+
+/// Only groups that an operator has created are stored.
+impl Stored for Group {
+    fn put(&self, into: &mut Vec<u8>) {
+        self.created_at.unwrap_or_default().put(into);
+        self.properties.put(into);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        Ok(Self {
+            created_at: Some(Stored::take(from)?),
+            properties: Stored::take(from)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_nickname_has_the_characters_that_graph_allows() {
+        let longest = "x".repeat(MAIL_NICKNAME_MAX);
+        for text in ["ring1", "!#$%&'*+-/=?^_`{|}~", &longest] {
+            assert!(MailNickname::new(text).is_some(), "{text}");
+        }
+        for character in "@()\\[]\";:.<>, \tü".chars() {
+            let text = format!("ring{character}");
+            assert_eq!(MailNickname::new(&text), None, "{text}");
+        }
+        assert_eq!(MailNickname::new(""), None);
+        assert_eq!(MailNickname::new(&format!("{longest}x")), None);
+    }
+
+    #[test]
+    fn a_fixed_property_has_one_value() {
+        assert_eq!(MailEnabled::read(&json!(false)), Some(MailEnabled));
+        assert_eq!(MailEnabled::read(&json!(true)), None);
+        assert_eq!(SecurityEnabled::read(&json!(false)), None);
+        assert_eq!(GroupTypes::read(&json!(["DynamicMembership"])), None);
+        assert_eq!(GroupTypes::allowed(), "[]");
+        assert_eq!(MembershipRule::read(&Json::Null), Some(MembershipRule));
     }
 }

@@ -11,7 +11,7 @@ use crate::support::*;
 /// One entry of each kind, in the order of a log.
 fn log() -> Vec<Entry> {
     let mut plane = ControlPlane::default();
-    let (policy, group) = (Key::Policy(id(1)), id(2));
+    let (policy, ring) = (Key::Policy(id(1)), id(2));
     let device = DeviceId::from_bytes([7; 16]);
     let json = json!({
         "@odata.type": "#microsoft.graph.iosCompliancePolicy",
@@ -31,19 +31,18 @@ fn log() -> Vec<Entry> {
             json!({ "iosEnabled": true }),
         ),
         create(&mut plane, policy, json),
-        create(
-            &mut plane,
-            Key::Group(group),
-            json!({ "displayName": "Ring 1" }),
-        ),
+        create(&mut plane, Key::Group(ring), group("Ring 1")),
     ];
     let members = vec![device];
     for change in [
         Change::AddMembers {
-            group,
+            group: ring,
             members: members.clone(),
         },
-        Change::RemoveMembers { group, members },
+        Change::RemoveMembers {
+            group: ring,
+            members,
+        },
         Change::Delete { key: policy },
     ] {
         log.push(carry_out(&mut plane, &command(change)).unwrap());
@@ -72,7 +71,7 @@ fn the_bytes_of_an_entry_never_change() {
         head(1) + "00 01 00 1e000000 01 07000000 30000000 01 1e000000 01 07000000 30000000",
         head(2) + "01 fc780465201740d4a0c5307022471b92 00 00 00 01 00 00 00 07000000",
         head(3) + &format!("{policy} 00 {ios}"),
-        head(4) + &format!("{group} 00 0600 52696e672031 0000"),
+        head(4) + &format!("{group} 00 {time} 0600 52696e672031 0000 0400 72696e67"),
         head(5) + &format!("{group} 03 0100 {seven}"),
         head(6) + &format!("{group} 04 0100 {seven}"),
         head(7) + &format!("{policy} 02 {ios}"),

@@ -15,7 +15,7 @@ fn policies_and_groups_of_a_tenant_are_bounded() {
     let mut plane = ControlPlane::default();
     let policy =
         json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "x" });
-    let group = json!({ "displayName": "x" });
+    let group = group("x");
     let make_key: [fn(ObjectId) -> Key; 2] = [Key::Policy, Key::Group];
     let kinds = [(policy, POLICIES_MAX), (group, GROUPS_MAX)];
     for (key, (json, limit)) in make_key.into_iter().zip(kinds) {
@@ -46,8 +46,8 @@ fn devices(number: usize) -> Vec<DeviceId> {
 fn members_of_all_groups_are_bounded_together() {
     let mut plane = ControlPlane::default();
     let groups = [id(1), id(2)];
-    for group in groups {
-        create(&mut plane, Key::Group(group), json!({ "displayName": "x" }));
+    for id in groups {
+        create(&mut plane, Key::Group(id), group("x"));
     }
     for number in 0..MEMBERS_MAX / MEMBERS_PER_COMMAND_MAX {
         let group = groups[number % 2];

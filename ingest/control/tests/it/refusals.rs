@@ -1,5 +1,6 @@
 //! A refused command lists all faults at once and changes nothing.
 
+use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
 use muster_control::{
     ALL_DEVICES, Change, ControlPlane, DEFENDER, ETag, Key, Precondition, Refusal,
 };
@@ -77,10 +78,13 @@ fn what_is_missing_is_listed_beside_what_is_wrong() {
     ];
     assert_eq!(starts, expected);
     let group = faults(refusal_of(creation(Key::Group(id(1)), json!({}))));
-    assert_eq!(
-        group,
-        ["displayName is missing; allowed: a text of 1 to 256 characters"]
-    );
+    let expected = [
+        "displayName is missing; allowed: a text of 1 to 256 characters",
+        "mailEnabled is missing; allowed: false",
+        "mailNickname is missing; allowed: 1 to 64 ASCII characters except blanks and @()\\[]\";:.<>,",
+        "securityEnabled is missing; allowed: true",
+    ];
+    assert_eq!(group, expected);
 }
 
 #[test]
@@ -195,11 +199,7 @@ fn members_are_added_all_or_none() {
     let mut plane = ControlPlane::default();
     let group = id(1);
     let device = |number| DeviceId::from_bytes([number; 16]);
-    create(
-        &mut plane,
-        Key::Group(group),
-        json!({ "displayName": "Ring 1" }),
-    );
+    create(&mut plane, Key::Group(group), self::group("Ring 1"));
     let members = vec![device(2), device(1)];
     carry_out(&mut plane, &command(Change::AddMembers { group, members })).unwrap();
     let members = vec![device(3), device(1), device(3), DeviceId::ZERO];
@@ -214,7 +214,7 @@ fn members_are_added_all_or_none() {
         "members[3] has a value that is not allowed; allowed: the id of a device",
     ];
     assert_eq!(listed, expected);
-    let members: Vec<_> = plane.members(TENANT, group).collect();
+    let members: Vec<_> = plane.members(TENANT, group, None).collect();
     assert_eq!(members, [device(1), device(2)]);
     assert!(matches!(
         plane.decide(&command(Change::RemoveMembers {
@@ -223,6 +223,61 @@ fn members_are_added_all_or_none() {
         })),
         Err(Refusal::Unknown { .. })
     ));
+}
+
+#[test]
+fn a_document_adds_members_and_nothing_else() {
+    let mut plane = ControlPlane::default();
+    let group = id(1);
+    let key = Key::Group(group);
+    create(&mut plane, key, self::group("Ring 1"));
+    let device = |number| DeviceId::from_bytes([number; 16]);
+    let url = |number| {
+        format!(
+            "https://graph.microsoft.com/v1.0/devices/{}",
+            device(number)
+        )
+    };
+    let bind = |list: Value| json!({ "members@odata.bind": list });
+    let entry = update(&mut plane, key, bind(json!([url(2), url(1)])));
+    assert_eq!(entry.operation(), "SetReference");
+    let members = || plane.members(TENANT, group, None).collect::<Vec<_>>();
+    assert_eq!(members(), [device(1), device(2)]);
+    let after: Vec<_> = plane.members(TENANT, group, Some(device(1))).collect();
+    assert_eq!(after, [device(2)]);
+    let refused = |json: Value| {
+        let change = Change::Update {
+            key,
+            properties: properties(json),
+        };
+        faults(plane.decide(&command(change)).unwrap_err())
+    };
+    let mut json = bind(json!([url(3), "x", url(1), url(3)]));
+    json["displayName"] = "Ring 2".into();
+    json["@odata.id"] = "ignored".into();
+    let listed = refused(json);
+    let expected = [
+        "members@odata.bind[1] has a value that is not allowed; allowed: a URL that ends in the id of a device",
+        "displayName is not known; known: members@odata.bind",
+        "members@odata.bind[2] has a value that is not allowed; allowed: a device that is not a member",
+        "members@odata.bind[3] has a value that is not allowed; allowed: each device once",
+    ];
+    assert_eq!(listed, expected);
+    let many: Vec<_> = (0..=MEMBERS_PER_COMMAND_MAX).map(|_| url(3)).collect();
+    for list in [json!([]), json!("x"), Value::Null, json!(many)] {
+        let listed = refused(bind(list));
+        let expected =
+            "members@odata.bind has a value that is not allowed; allowed: a list of 1 to 1000 URLs";
+        assert_eq!(listed, [expected]);
+    }
+    // A reference that a command does not take is not ignored.
+    let other = id(2);
+    let mut json = self::group("Ring 2");
+    json["members@odata.bind"] = json!([url(1)]);
+    let listed = faults(refusal_of(creation(Key::Group(other), json)));
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert!(listed[0].starts_with("members@odata.bind is not known"));
+    assert_eq!(refused(json!({ "owners@odata.bind": [url(1)] })).len(), 1);
 }
 
 #[test]

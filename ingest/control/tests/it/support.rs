@@ -4,7 +4,7 @@ use muster_control::{
     Actor, Change, Command, ControlPlane, Entry, Key, ObjectId, Precondition, Properties, Refusal,
 };
 use muster_engine::{TenantIndex, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) const TENANT: TenantIndex = TenantIndex(3);
 
@@ -46,4 +46,14 @@ pub(crate) fn create(plane: &mut ControlPlane, key: Key, json: Value) -> Entry {
 pub(crate) fn update(plane: &mut ControlPlane, key: Key, json: Value) -> Entry {
     let properties = properties(json);
     carry_out(plane, &command(Change::Update { key, properties })).unwrap()
+}
+
+/// The document of a group with this name.
+pub(crate) fn group(name: &str) -> Value {
+    json!({
+        "displayName": name,
+        "mailEnabled": false,
+        "mailNickname": "ring",
+        "securityEnabled": true,
+    })
 }

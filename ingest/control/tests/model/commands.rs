@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// Both tenants.
 pub(crate) const TENANTS: [TenantIndex; 2] = [TenantIndex(0), TenantIndex(7)];
 
+/// The property that adds members.
+pub(crate) const MEMBERS: &str = "members@odata.bind";
+
 fn id(number: u8) -> ObjectId {
     ObjectId::from_bytes([number; 16])
 }
@@ -75,9 +78,15 @@ fn properties(key: Key) -> impl Strategy<Value = Properties> {
     let candidates = candidates(key);
     let names = candidates.len();
     let picks = prop::collection::vec(prop::option::weighted(0.6, any::<u16>()), names);
-    (picks, 0..20u8).prop_map(move |(picks, unknown)| {
+    (picks, 0..20u8, 0..4u8).prop_map(move |(picks, unknown, members)| {
         let mut properties = Properties::new();
         for ((name, values), pick) in candidates.iter().zip(picks) {
+            // A document with members has nothing else, or is invalid.
+            let is_members = *name == MEMBERS;
+            if is_members && members == 0 && unknown != 0 {
+                properties.clear();
+            }
+            let pick = pick.filter(|_| !is_members || members == 0);
             if let Some(pick) = pick {
                 let value = values[usize::from(pick) % values.len()].clone();
                 properties.insert((*name).to_owned(), value);
@@ -132,6 +141,18 @@ fn candidates(key: Key) -> Candidates {
                 vec![json!("Ring 1"), json!("Ring 2"), json!("")],
             ),
             ("description", vec![json!("x"), Value::Null, json!(5)]),
+            ("mailEnabled", vec![json!(false)]),
+            (
+                "mailNickname",
+                vec![json!("ring1"), json!("ring2"), json!("ring 1")],
+            ),
+            (
+                "securityEnabled",
+                vec![json!(true), json!(true), json!(false)],
+            ),
+            ("groupTypes", vec![json!([])]),
+            ("membershipRule", vec![Value::Null]),
+            (MEMBERS, bound_members()),
         ],
     };
     let some = vec![json!(null), json!("any")];
@@ -139,6 +160,20 @@ fn candidates(key: Key) -> Candidates {
     candidates.push(("members@odata.context", some.clone()));
     candidates.push(("lastModifiedDateTime", some));
     candidates
+}
+
+/// Lists of members, rarely used: a document with members and other properties is invalid.
+fn bound_members() -> Vec<Value> {
+    let url = |number: u8| {
+        let id = DeviceId::from_bytes([number; 16]);
+        format!("https://graph.microsoft.com/v1.0/devices/{id}")
+    };
+    vec![
+        json!([url(1)]),
+        json!([url(2), url(3)]),
+        json!([url(4), "x", url(4)]),
+        json!([]),
+    ]
 }
 
 fn policy_candidates() -> Candidates {

@@ -48,7 +48,7 @@ fn check(plane: &ControlPlane, oracle: &Oracle) -> Result<(), TestCaseError> {
             prop_assert_eq!(found, oracle.document(tenant, key), "{:?}", key);
         }
         for group in groups() {
-            let members: Vec<_> = plane.members(tenant, group).collect();
+            let members: Vec<_> = plane.members(tenant, group, None).collect();
             prop_assert_eq!(members, oracle.members(tenant, group));
         }
         prop_assert_eq!(compile(plane, tenant), oracle.compiled(tenant));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::commands::MEMBERS;
 use muster_control::{
     ALL_DEVICES, Change, Command, DEFENDER, Entry, Key, ObjectId, Precondition, Properties, Refusal,
 };
@@ -147,6 +148,18 @@ fn properties(key: Key) -> Vec<Property> {
         Key::Group(_) => vec![
             ("displayName", Value::Null, name),
             ("description", json!(""), description),
+            ("mailEnabled", json!(false), |value| {
+                (*value == json!(false)).then(|| value.clone())
+            }),
+            ("mailNickname", Value::Null, |value| {
+                let text = value.as_str()?;
+                (!text.contains(' ')).then(|| value.clone())
+            }),
+            ("securityEnabled", json!(true), |value| {
+                (*value == json!(true)).then(|| value.clone())
+            }),
+            ("groupTypes", json!([]), |value| Some(value.clone())),
+            ("membershipRule", Value::Null, |value| Some(value.clone())),
         ],
     }
 }
@@ -193,6 +206,7 @@ impl Oracle {
         }
         let mut all = initial(key);
         all.insert("displayName".into(), "All devices".into());
+        all.insert("mailNickname".into(), "all-devices".into());
         (key == Key::Group(ALL_DEVICES)).then_some((all, 0))
     }
 
@@ -248,13 +262,18 @@ impl Oracle {
                 return Outcome::Done(revision);
             }
             Change::AddMembers { members, .. } => {
-                return self.change_members(command, members, true);
+                return self.change_members(command, members, true, "members", BTreeSet::new());
             }
             Change::RemoveMembers { members, .. } => {
-                return self.change_members(command, members, false);
+                return self.change_members(command, members, false, "members", BTreeSet::new());
             }
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
                 merged(key, current.as_ref(), false, properties)
+            }
+            Change::Update { properties, .. }
+                if matches!(key, Key::Group(_)) && properties.contains_key(MEMBERS) =>
+            {
+                return self.bind_members(command, properties);
             }
             Change::Update { properties, .. } => merged(key, current.as_ref(), true, properties),
         };
@@ -296,18 +315,44 @@ impl Oracle {
         Outcome::Done(revision)
     }
 
-    fn change_members(&mut self, command: &Command, members: &[DeviceId], adds: bool) -> Outcome {
+    /// A document that adds members: the last 36 characters of each URL are an id.
+    fn bind_members(&mut self, command: &Command, sent: &Properties) -> Outcome {
+        let mut faults = unknown_names(sent, &[MEMBERS]);
+        let list = sent[MEMBERS].as_array().unwrap();
+        // A place without an id has one that no device has and that is not repeated.
+        let mut members = Vec::new();
+        for (index, url) in list.iter().enumerate() {
+            let url = url.as_str().unwrap();
+            let id = url.len().checked_sub(36).map(|begin| &url[begin..]);
+            members.push(match id {
+                Some(id) => id.parse().unwrap(),
+                None => {
+                    faults.insert((format!("{MEMBERS}[{index}]"), "invalid"));
+                    DeviceId::from_bytes([0xf0 + index as u8; 16])
+                }
+            });
+        }
+        self.change_members(command, &members, true, MEMBERS, faults)
+    }
+
+    fn change_members(
+        &mut self,
+        command: &Command,
+        members: &[DeviceId],
+        adds: bool,
+        property: &str,
+        mut faults: BTreeSet<(String, &'static str)>,
+    ) -> Outcome {
         let key = command.change.key();
         let row = self.row(command.tenant, key).expect("it exists");
-        let mut faults = BTreeSet::new();
         if members.is_empty() {
-            faults.insert(("members".to_owned(), "invalid"));
+            faults.insert((property.to_owned(), "invalid"));
         }
         for (index, member) in members.iter().enumerate() {
             let again = members[..index].contains(member);
             let is_member = self.rows[row].members.contains(member);
             if again || is_member == adds || member.is_zero() {
-                faults.insert((format!("members[{index}]"), "invalid"));
+                faults.insert((format!("{property}[{index}]"), "invalid"));
             }
         }
         if !faults.is_empty() {
@@ -439,9 +484,9 @@ fn merged(
     if matches!(key, Key::Connector(id) if id != DEFENDER) {
         fault("id", "invalid");
     }
-    for (name, default, allowed) in properties(key) {
+    for (name, _, allowed) in properties(key) {
         match sent.get(name) {
-            None if default.is_null() && (has.is_none() || !keeps) => fault(name, "missing"),
+            None if required(key, name) && (has.is_none() || !keeps) => fault(name, "missing"),
             None => (),
             Some(value) => match allowed(value) {
                 Some(value) => document[name] = value,
@@ -449,16 +494,35 @@ fn merged(
             },
         }
     }
-    for name in sent.keys() {
-        let ignored = ["id", "lastModifiedDateTime"].contains(&name.as_str());
-        let known = properties(key).iter().any(|(known, ..)| known == name);
-        if !ignored && !known && !name.contains('@') {
-            fault(name, "unknownProperty");
-        }
-    }
+    let known: Vec<_> = properties(key).into_iter().map(|(name, ..)| name).collect();
+    faults.extend(unknown_names(sent, &known));
     if faults.is_empty() {
         Ok(document)
     } else {
         Err(faults)
     }
+}
+
+/// The properties that a new object must have.
+fn required(key: Key, name: &str) -> bool {
+    match key {
+        Key::Group(_) => [
+            "displayName",
+            "mailEnabled",
+            "mailNickname",
+            "securityEnabled",
+        ]
+        .contains(&name),
+        _ => name == "displayName",
+    }
+}
+
+/// The faults of names that are neither known nor ignored.
+fn unknown_names(sent: &Properties, known: &[&str]) -> BTreeSet<(String, &'static str)> {
+    let ignored = ["id", "lastModifiedDateTime", "members@odata.context"];
+    sent.keys()
+        .filter(|name| !ignored.contains(&name.as_str()) && !known.contains(&name.as_str()))
+        .filter(|name| *name != "@odata.type")
+        .map(|name| (name.clone(), "unknownProperty"))
+        .collect()
 }

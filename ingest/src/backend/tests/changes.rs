@@ -1,11 +1,13 @@
 //! Tests of changes: durable, then in force in every shard.
 
 use muster_api::{ApiError, Backend, Changed};
+use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
 use muster_control::{Change, ETag, Key, Precondition, Refusal};
 use muster_engine::{Revision, TenantIndex};
+use muster_wire::DeviceId;
 use serde_json::json;
 
-use super::fixture::{Conduct, Server};
+use super::fixture::{Conduct, Server, device_id};
 use crate::control_plane::ControlLog;
 use crate::phase::Phase;
 
@@ -99,6 +101,75 @@ async fn a_refused_change_is_in_no_log() {
     );
     let store = &server.backend.context.store;
     assert_eq!(store.revision_latest(), Ok(Revision(0)));
+}
+
+#[tokio::test]
+async fn members_must_be_devices_of_the_tenant() {
+    let server = Server::new();
+    let group = server.backend.new_object_id();
+    let key = Key::Group(group);
+    let json = json!({
+        "displayName": "Ring 1", "mailEnabled": false, "mailNickname": "x", "securityEnabled": true,
+    });
+    let properties = json.as_object().unwrap().clone();
+    for tenant in [TENANT, TenantIndex(1)] {
+        let properties = properties.clone();
+        let create = Change::Create { key, properties };
+        let created = server.backend.change(tenant, Precondition::Nothing, create);
+        created.await.unwrap();
+    }
+    let add = async |tenant, members: &[DeviceId]| {
+        let members = members.to_vec();
+        let add = Change::AddMembers { group, members };
+        server
+            .backend
+            .change(tenant, Precondition::Nothing, add)
+            .await
+    };
+    let [one, other] = [[1; 16], [2; 16]].map(DeviceId::from_bytes);
+    let error = add(TENANT, &[other, device_id(), one]).await.unwrap_err();
+    assert!(
+        matches!(&error, ApiError::UnknownDevices(ids) if ids[..] == [one, other]),
+        "{error:?}"
+    );
+    let error = add(TenantIndex(1), &[device_id()]).await.unwrap_err();
+    assert!(matches!(error, ApiError::UnknownDevices(_)), "{error}");
+    let changed = add(TENANT, &[device_id()]).await.unwrap();
+    let members = changed.control.members(TENANT, group, None);
+    assert_eq!(members.collect::<Vec<_>>(), [device_id()]);
+}
+
+#[tokio::test]
+async fn members_that_are_refused_anyway_cost_no_query() {
+    let server = Server::with(&[Conduct::Silent; 2]);
+    let group = server.backend.new_object_id();
+    let members: Vec<_> = (1..=MEMBERS_PER_COMMAND_MAX as u128 + 1)
+        .map(|number| DeviceId::from_bytes(number.to_be_bytes()))
+        .collect();
+    // The group exists, so that only the number of members refuses the first command; the second has no group.
+    let json = json!({
+        "displayName": "Ring 1", "mailEnabled": false, "mailNickname": "x", "securityEnabled": true,
+    });
+    let properties = json.as_object().unwrap().clone();
+    let key = Key::Group(group);
+    let create = Change::Create { key, properties };
+    let created = server.backend.change(TENANT, Precondition::Nothing, create);
+    // The shards do not answer, but the group is in the log.
+    assert!(matches!(created.await, Err(ApiError::NotInForce)));
+    let other = server.backend.new_object_id();
+    for (group, members) in [(group, members.clone()), (other, members[..1].to_vec())] {
+        let add = Change::AddMembers { group, members };
+        let error = server.backend.change(TENANT, Precondition::Nothing, add);
+        let error = error.await.unwrap_err();
+        assert!(matches!(error, ApiError::Refused(_)), "{error}");
+    }
+    let members = members[..1].to_vec();
+    let add = Change::AddMembers { group, members };
+    let error = server.backend.change(TENANT, Precondition::Nothing, add);
+    assert!(
+        matches!(error.await, Err(ApiError::Timeout { .. })),
+        "this one is asked"
+    );
 }
 
 #[tokio::test]

@@ -157,6 +157,15 @@ fn answer(shard: usize, control: Control) {
             let known = tenant == TenantIndex(0) && device_id == self::device_id();
             drop(reply.send(known.then(|| Box::new(device()))));
         }
+        Control::Unknown {
+            tenant,
+            mut devices,
+            reply,
+        } => {
+            let known = |device: &DeviceId| tenant == TenantIndex(0) && *device == device_id();
+            devices.retain(|device| !known(device));
+            drop(reply.send(devices));
+        }
         Control::Stale(reply) => drop(reply.send(Vec::new())),
         Control::ResetSequence {
             tenant,

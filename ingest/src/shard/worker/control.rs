@@ -79,6 +79,14 @@ impl Worker {
                 });
                 self.later(reply, view);
             }
+            Control::Unknown {
+                tenant,
+                mut devices,
+                reply,
+            } => {
+                devices.retain(|device| self.shard.device(tenant, device).is_none());
+                self.later(reply, devices);
+            }
             Control::Stale(reply) => {
                 let shards = self.shards.shards().iter();
                 let stale = shards.flat_map(Shard::stale_devices).collect();
