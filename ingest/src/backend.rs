@@ -24,7 +24,7 @@ use muster_api::{
     Answer, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
     ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
 };
-use muster_control::{Change, ControlPlane, ObjectId, Precondition};
+use muster_control::{Change, ControlPlane, Key, ObjectId, Precondition};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
@@ -166,10 +166,11 @@ impl Backend for ServerBackend {
     fn changes(
         &self,
         tenant: TenantIndex,
+        key: Option<Key>,
         before: Option<Revision>,
         limit: usize,
     ) -> Answer<'_, Changes> {
-        Box::pin(self.list_changes(tenant, before, limit))
+        Box::pin(self.list_changes(tenant, key, before, limit))
     }
 
     fn cells(&self) -> Answer<'_, Vec<Cell>> {

@@ -3,15 +3,14 @@
 //! A change is decided, appended to the control log together with the policy set that follows, published, and then put
 //! in force by every shard; one change at a time, off the hot path. Once it is in the log it is never undone: a shard
 //! that has not put it in force when the process ends does so at the next start. Owned by the ops runtime; what is
-//! published is shared. Bounded by the limits of `muster-control`; 4 bytes of memory for each entry, its revision.
+//! published is shared. Bounded by the limits of `muster-control`.
 
 mod replay;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossbeam::channel::Sender;
-use muster_control::{Command, ControlPlane, Entry, Refusal, compile};
+use muster_control::{Command, ControlPlane, Entry, History, Key, Page, Refusal, compile};
 use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy};
 use muster_store::{Store, WriteError};
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
@@ -42,8 +41,8 @@ pub(crate) enum ChangeError {
 pub(crate) struct ControlLog {
     /// The objects.
     pub(crate) plane: Arc<ControlPlane>,
-    /// The revisions of the entries of each tenant, ascending.
-    revisions: BTreeMap<TenantIndex, Vec<Revision>>,
+    /// The revisions of its entries.
+    history: History,
 }
 
 /// What readers see.
@@ -72,8 +71,7 @@ pub(crate) struct NextChange(OwnedMutexGuard<Arc<PolicySet>>);
 
 impl ControlLog {
     fn push(&mut self, entry: &Entry, plane: Arc<ControlPlane>) {
-        let revisions = self.revisions.entry(entry.tenant).or_default();
-        revisions.push(entry.revision);
+        self.history.push(entry);
         self.plane = plane;
     }
 }
@@ -105,22 +103,20 @@ impl ControlService {
         Arc::clone(&self.read().log.plane)
     }
 
-    /// The newest revisions of a tenant below `before`, newest first, at most `limit`, and whether there are more.
-    pub(crate) fn revisions(
+    /// The newest changes of an object, or of a tenant: see [`History::page`].
+    pub(crate) fn page(
         &self,
         tenant: TenantIndex,
+        key: Option<Key>,
         before: Option<Revision>,
         limit: usize,
-    ) -> (Vec<Revision>, bool) {
-        let published = self.read();
-        let all = published.log.revisions.get(&tenant);
-        let all = all.map_or(&[][..], Vec::as_slice);
-        let end = before.map_or(all.len(), |before| {
-            all.partition_point(|revision| *revision < before)
-        });
-        let first = end.saturating_sub(limit);
-        let listed = all[first..end].iter().rev().copied().collect();
-        (listed, first > 0)
+    ) -> Page {
+        self.read().log.history.page(tenant, key, before, limit)
+    }
+
+    /// Whether an object has ever been changed.
+    pub(crate) fn has_history(&self, tenant: TenantIndex, key: Key) -> bool {
+        self.read().log.history.has(tenant, key)
     }
 
     /// Waits until the earlier changes have ended.

@@ -14,7 +14,7 @@ use muster_api::{
     CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX,
     TENANT_REQUESTS_MAX,
 };
-use muster_control::limits::{ENTRIES_MAX, POLICIES_MAX};
+use muster_control::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX};
 use muster_engine::SLOT_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
@@ -83,9 +83,20 @@ const RECOUNT_CELL: u64 = 256;
 /// Log lines that wait for their reader, and the slots of their channel.
 const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
 
-/// A compliance policy: name and description of 1,280 characters of up to four bytes, the rest, and its place in a
-/// tree.
-const POLICY: u64 = 6 * KIB;
+/// A compliance policy or group: name and description of 1,280 characters of up to four bytes, the rest, and its place
+/// in a tree.
+const OBJECT: u64 = 6 * KIB;
+
+/// A member of a group, in a tree. A change copies the members of its group.
+const MEMBER: u64 = 32;
+
+/// A change: its revision, twice, and the object that it created, in the history.
+const CHANGE: u64 = 128;
+
+/// The objects of a tenant.
+const OBJECTS: u64 = (POLICIES_MAX + GROUPS_MAX) as u64 * OBJECT
+    + 2 * MEMBERS_MAX as u64 * MEMBER
+    + ENTRIES_MAX as u64 * CHANGE;
 
 /// A request for objects of a tenant. A body of 64 KiB that is a list of lists of one number takes 150 times its size
 /// when it is parsed; a page of changes takes less.
@@ -130,9 +141,8 @@ impl MemoryBound {
             operators(config, shard_threads),
             part(
                 "objects",
-                config.tenants.len() as u64
-                    * (POLICIES_MAX as u64 * POLICY + u64::from(ENTRIES_MAX) * GROWTH * 4),
-                "tenants x (200 policies x 6 KiB + 100,000 changes x 8 B)",
+                config.tenants.len() as u64 * OBJECTS,
+                "tenants x (1,200 policies and groups x 6 KiB + 2,000,000 members x 32 B + 100,000 changes x 128 B)",
             ),
             part(
                 "recount",
@@ -360,6 +370,14 @@ mod tests {
         assert_eq!(bytes(&bound, "devices"), (977 + 48) * 81_920 + index);
         assert_eq!(bytes(&bound, "recount"), 341_536 * 300 + 1_000_000 * 256);
         assert_eq!(bytes(&bound, "objects"), 200 * (6 << 10) + 100_000 * 8);
+        // Per shard 62 chunks of 576 KiB and 64 tables, the smaller ones with 2^13 slots and the larger ones with 2^14,
+        // one of which grows.
+        let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
+        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 589_824 + slots * 5));
+        assert_eq!(
+            bytes(&bound, "objects"),
+            1_200 * (6 << 10) + 2_000_000 * 32 + 100_000 * 128
+        );
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();

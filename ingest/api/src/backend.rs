@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use muster_control::{Change, ControlPlane, Entry, ObjectId, Precondition};
+use muster_control::{Change, ControlPlane, Entry, Key, ObjectId, Precondition};
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex,
     Timestamp,
@@ -52,10 +52,12 @@ pub trait Backend: Debug + Send + Sync {
         change: Change,
     ) -> Answer<'_, Changed>;
 
-    /// The newest changes of a tenant, newest first, at most `limit`; only those before a revision if one is given.
+    /// The newest changes of an object, or of all objects of a tenant, newest first, at most `limit`; only those before
+    /// a revision if one is given. An object that never existed is refused.
     fn changes(
         &self,
         tenant: TenantIndex,
+        key: Option<Key>,
         before: Option<Revision>,
         limit: usize,
     ) -> Answer<'_, Changes>;

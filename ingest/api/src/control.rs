@@ -29,12 +29,16 @@ use crate::error::ApiError;
 use crate::{Api, Route, rows, tenant};
 
 const SETTINGS: &str = "/tenants/{tenant}/settings";
+const SETTINGS_HISTORY: &str = "/tenants/{tenant}/settings/history";
 const CONNECTORS: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors";
 const CONNECTOR: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors/{id}";
+const CONNECTOR_HISTORY: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors/{id}/history";
 const POLICIES: &str = "/tenants/{tenant}/deviceCompliancePolicies";
 const POLICY: &str = "/tenants/{tenant}/deviceCompliancePolicies/{id}";
+const POLICY_HISTORY: &str = "/tenants/{tenant}/deviceCompliancePolicies/{id}/history";
 const GROUPS: &str = "/tenants/{tenant}/groups";
 const GROUP: &str = "/tenants/{tenant}/groups/{id}";
+const GROUP_HISTORY: &str = "/tenants/{tenant}/groups/{id}/history";
 const MEMBERS: &str = "/tenants/{tenant}/groups/{id}/members";
 const MEMBERS_REF: &str = "/tenants/{tenant}/groups/{id}/members/$ref";
 const MEMBER_REF: &str = "/tenants/{tenant}/groups/{id}/members/{member}/$ref";
@@ -64,6 +68,12 @@ pub(super) fn routes() -> Vec<Route> {
         method,
         path,
         parameters: &[],
+        handler,
+    };
+    let changes = |path, handler| Route {
+        method: "GET",
+        path,
+        parameters: &["limit", "before"],
         handler,
     };
     let (connector, policy, group): (Kind, Kind, Kind) = (Key::Connector, Key::Policy, Key::Group);
@@ -103,12 +113,14 @@ pub(super) fn routes() -> Vec<Route> {
         route("DELETE", MEMBER_REF, delete(groups::remove_member)),
         route("GET", STALE_DEVICES, get(sequence::stale)),
         route("POST", RESET_SEQUENCE, post(sequence::reset)),
-        Route {
-            method: "GET",
-            path: CHANGES,
-            parameters: &["limit", "before"],
-            handler: get(audit::changes),
-        },
+        changes(CHANGES, get(audit::changes)),
+        changes(SETTINGS_HISTORY, get(audit::history_of_settings)),
+        changes(
+            CONNECTOR_HISTORY,
+            audit::history(CONNECTOR_HISTORY, connector),
+        ),
+        changes(POLICY_HISTORY, audit::history(POLICY_HISTORY, policy)),
+        changes(GROUP_HISTORY, audit::history(GROUP_HISTORY, group)),
     ]
 }
 

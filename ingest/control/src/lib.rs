@@ -3,7 +3,7 @@
 //! [`ControlPlane::decide`] turns a [`Command`] into an [`Entry`] or a [`Refusal`]. The caller makes the entry durable
 //! and then applies it ([`ControlPlane::apply`]). Applying all entries in order rebuilds the state, and [`compile`]
 //! derives from it the policies by which shards evaluate. An entry is the audit record of its change, and the entries
-//! of an object are its [`history`]. Names of objects and properties are those of Microsoft Graph.
+//! of an object are its [`History`]. Names of objects and properties are those of Microsoft Graph.
 //!
 //! Bounds: [`limits`]. Deliberately absent: IO, clocks, threads, randomness, HTTP formats, and the state of devices.
 #![forbid(unsafe_code)]
@@ -29,7 +29,7 @@ pub use compile::compile;
 pub use document::Properties;
 pub use entry::{Effect, Entry, ModifiedProperty};
 pub use fault::{Fault, FaultKind, Faults};
-pub use history::history;
+pub use history::{History, Page};
 pub use id::{ALL_DEVICES, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
     Assignments, CompliancePolicy, Connector, Group, GroupProperties, GroupTypes, Key, MailEnabled,

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use muster_api::{ApiError, Changed, Changes};
-use muster_control::{Actor, Change, Command, Effect, Entry, Key, ObjectId, Precondition, Refusal};
+use muster_control::{
+    Actor, Change, Command, Effect, Entry, Key, ObjectId, Page, Precondition, Refusal,
+};
 use muster_engine::{Revision, TenantIndex};
 use muster_store::WriteError;
 use tokio::sync::oneshot;
@@ -103,10 +105,21 @@ impl ServerBackend {
     pub(super) async fn list_changes(
         &self,
         tenant: TenantIndex,
+        key: Option<Key>,
         before: Option<Revision>,
         limit: usize,
     ) -> Result<Changes, ApiError> {
-        let (revisions, has_more) = self.context.control.revisions(tenant, before, limit);
+        let control = &self.context.control;
+        if let Some(key) = key
+            && !control.has_history(tenant, key)
+            && control.plane().object(tenant, key).is_none()
+        {
+            return Err(ApiError::Refused(Refusal::Unknown { key }));
+        }
+        let Page {
+            revisions,
+            has_more,
+        } = control.page(tenant, key, before, limit);
         let store = Arc::clone(&self.context.store);
         let read = spawn_blocking(move || {
             let read = |revision| store.control_entry(revision).transpose();

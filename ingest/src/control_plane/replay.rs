@@ -50,8 +50,7 @@ impl ControlLog {
                 return Err(ReplayError::Revision { revision, says });
             }
             plane.apply(&entry)?;
-            let revisions = log.revisions.entry(entry.tenant).or_default();
-            revisions.push(revision);
+            log.history.push(&entry);
             Ok(())
         })?;
         log.plane = Arc::new(plane);

@@ -1,4 +1,5 @@
-//! `GET /tenants/{tenant}/auditEvents`: the changes of the objects of a tenant, newest first, in pages.
+//! `GET /tenants/{tenant}/auditEvents`, and `.../history` of an object: the changes of all objects of a tenant, or of one,
+//! newest first, in pages.
 
 use std::sync::Arc;
 
@@ -7,12 +8,13 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::response::Response;
-use muster_control::{Effect, Entry, ModifiedProperty};
-use muster_engine::Revision;
+use axum::routing::{MethodRouter, get};
+use muster_control::{Effect, Entry, Key, ModifiedProperty};
+use muster_engine::{Revision, TenantIndex};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Segment, tenant_of};
+use super::{CHANGES, Kind, SETTINGS_HISTORY, Segment, object_of, tenant_of};
 use crate::error::ApiError;
 use crate::{Api, rows, tenant, times};
 
@@ -36,23 +38,63 @@ pub(super) async fn changes(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    let index = tenant_of(&api, tenant)?;
+    let path = CHANGES.replace("{tenant}", &tenant::name(&api, index));
+    page(&api, index, None, &query, &path, &headers).await
+}
+
+/// `GET` of the history of an object, whose path is `path`.
+pub(super) fn history(path: &'static str, kind: Kind) -> MethodRouter<Arc<Api>> {
+    get(
+        async move |State(api): State<Arc<Api>>,
+                    segments: Segment<(String, String)>,
+                    query: Result<Query<ChangesQuery>, QueryRejection>,
+                    headers: HeaderMap| {
+            let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+            let (tenant, key) = object_of(&api, segments, kind)?;
+            let id = key.id().map(|id| id.to_string());
+            let path = path
+                .replace("{tenant}", &tenant::name(&api, tenant))
+                .replace("{id}", &id.unwrap_or_default());
+            page(&api, tenant, Some(key), &query, &path, &headers).await
+        },
+    )
+}
+
+/// `GET` of the history of the settings.
+pub(super) async fn history_of_settings(
+    State(api): State<Arc<Api>>,
+    tenant: Segment<String>,
+    query: Result<Query<ChangesQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    let tenant = tenant_of(&api, tenant)?;
+    let path = SETTINGS_HISTORY.replace("{tenant}", &tenant::name(&api, tenant));
+    page(&api, tenant, Some(Key::Settings), &query, &path, &headers).await
+}
+
+async fn page(
+    api: &Api,
+    tenant: TenantIndex,
+    key: Option<Key>,
+    query: &ChangesQuery,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::BadRequest(format!("limit: 1 to {LIMIT_MAX}")));
     }
-    let index = tenant_of(&api, tenant)?;
     let before = query.before.map(Revision);
-    let page = api.backend.changes(index, before, limit).await?;
+    let page = api.backend.changes(tenant, key, before, limit).await?;
     let next = page.listed.last().filter(|_| page.has_more);
     let after = match next {
         None => "]}".to_owned(),
         Some(last) => {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            let (host, name) = (host.unwrap_or_default(), tenant::name(&api, index));
-            let link = format!(
-                "http://{host}/tenants/{name}/auditEvents?limit={limit}&before={}",
-                last.revision
-            );
+            let (host, before) = (host.unwrap_or_default(), last.revision);
+            let link = format!("http://{host}{path}?limit={limit}&before={before}");
             format!("],\"@odata.nextLink\":{}}}", Value::from(link))
         }
     };

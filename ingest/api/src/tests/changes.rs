@@ -329,6 +329,65 @@ async fn an_audit_says_who_when_and_what_page_by_page() {
 }
 
 #[tokio::test]
+async fn the_history_of_an_object_has_its_changes_and_no_others() {
+    let server = Server::new();
+    let patch = async |days: u32| {
+        let body = json!({ "sensorInactiveDays": days });
+        server.change("PATCH", SETTINGS, body).await
+    };
+    patch(1).await;
+    server.change("POST", POLICIES, ios_policy()).await;
+    patch(2).await;
+    let body = json!({ "description": "for phones" });
+    server.change("PATCH", &policy(), body).await;
+    server.change("DELETE", &policy(), Value::Null).await;
+    let ids = |page: &Value| -> Vec<String> {
+        let events = page["value"].as_array().unwrap().iter();
+        events
+            .map(|event| event["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let path = format!("{}/history", policy());
+    let page = server.get(&format!("{path}?limit=2")).await.json();
+    assert_eq!(ids(&page), ["5", "4"], "also of an object that was deleted");
+    let modified = &page["value"][1]["resources"][0]["modifiedProperties"];
+    let expected =
+        json!({ "displayName": "description", "oldValue": "", "newValue": "for phones" });
+    assert!(
+        modified.as_array().unwrap().contains(&expected),
+        "{modified}"
+    );
+    let next = page["@odata.nextLink"].as_str().unwrap();
+    let expected = format!("http://127.0.0.1:7441{path}?limit=2&before=4");
+    assert_eq!(next, expected);
+    let last = server.get(next).await.json();
+    assert_eq!(
+        (ids(&last), last.get("@odata.nextLink")),
+        (vec!["2".to_owned()], None)
+    );
+    let settings = server
+        .get(&format!("{SETTINGS}/history?limit=1"))
+        .await
+        .json();
+    assert_eq!(ids(&settings), ["3"]);
+    let next = settings["@odata.nextLink"].as_str().unwrap();
+    assert_eq!(ids(&server.get(next).await.json()), ["1"]);
+    for never in [format!("{CONNECTOR}/history"), path.replace("00aa", "00ab")] {
+        assert!(
+            is(&server.get(&never).await, 404, "unknownObject"),
+            "{never}"
+        );
+    }
+    let built_in = "/tenants/demo/groups/adadadad-808e-44e2-905a-0b7873a8a531/history";
+    assert_eq!(server.get(built_in).await.json(), json!({ "value": [] }));
+    assert!(is(
+        &server.get(&format!("{path}?limit=0")).await,
+        400,
+        "badRequest"
+    ));
+}
+
+#[tokio::test]
 async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
     let path = |device: &str| format!("/tenants/demo/devices/{device}/resetSequence");
     let server = Server::new();

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Effect, Entry, ObjectId, Precondition, Refusal,
+    Actor, Change, Command, ControlPlane, Effect, Entry, Key, ObjectId, Precondition, Refusal,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -139,14 +139,24 @@ impl Backend for Fake {
     fn changes(
         &self,
         tenant: TenantIndex,
+        key: Option<Key>,
         before: Option<Revision>,
         limit: usize,
     ) -> Answering<'_, Changes> {
         let control = self.control.lock().unwrap();
         let is_listed = |entry: &&Entry| {
-            entry.tenant == tenant && before.is_none_or(|before| entry.revision < before)
+            entry.tenant == tenant
+                && key.is_none_or(|key| entry.key == key)
+                && before.is_none_or(|before| entry.revision < before)
         };
         let all: Vec<Entry> = control.1.iter().rev().filter(is_listed).cloned().collect();
+        if let Some(key) = key
+            && control.0.object(tenant, key).is_none()
+            && !control.1.iter().any(|entry| entry.key == key)
+        {
+            let unknown = ApiError::Refused(Refusal::Unknown { key });
+            return Box::pin(std::future::ready(Err(unknown)));
+        }
         let has_more = all.len() > limit;
         let listed = all.into_iter().take(limit).collect();
         self.answer(Changes { listed, has_more })

@@ -1,8 +1,9 @@
 //! The encoding of entries, and what an audit shows of them.
 
 use muster_control::{
-    Actor, Change, ControlPlane, DEFENDER, Entry, EntryError, Key, ModifiedProperty, history,
+    Actor, Change, ControlPlane, DEFENDER, Entry, EntryError, History, Key, ModifiedProperty,
 };
+use muster_engine::Revision;
 use muster_wire::DeviceId;
 use serde_json::json;
 
@@ -195,11 +196,23 @@ fn an_audit_shows_what_was_changed_and_by_whom() {
 #[test]
 fn the_history_of_an_object_is_newest_first() {
     let log = log();
-    let revisions = |key| {
-        let entries = history(log.iter(), TENANT, key);
-        entries.map(|entry| entry.revision.0).collect::<Vec<_>>()
+    let mut history = History::default();
+    for entry in &log {
+        history.push(entry);
+    }
+    let page = |key, before: Option<u32>, limit| {
+        let page = history.page(TENANT, key, before.map(Revision), limit);
+        let revisions: Vec<u32> = page.revisions.iter().map(|revision| revision.0).collect();
+        (revisions, page.has_more)
     };
-    assert_eq!(revisions(Key::Policy(id(1))), [7, 3]);
-    assert_eq!(revisions(Key::Group(id(2))), [6, 5, 4]);
-    assert_eq!(revisions(Key::Policy(id(2))), [0; 0]);
+    let group = Some(Key::Group(id(2)));
+    assert_eq!(page(Some(Key::Policy(id(1))), None, 9), (vec![7, 3], false));
+    assert_eq!(page(group, None, 9), (vec![6, 5, 4], false));
+    assert_eq!(page(group, None, 2), (vec![6, 5], true));
+    assert_eq!(page(group, Some(5), 2), (vec![4], false));
+    assert_eq!(page(Some(Key::Policy(id(2))), None, 9), (vec![], false));
+    assert_eq!(page(None, None, 3), (vec![7, 6, 5], true));
+    assert_eq!(page(None, Some(3), 3), (vec![2, 1], false));
+    assert!(history.has(TENANT, Key::Policy(id(1))), "it was deleted");
+    assert!(!history.has(TENANT, Key::Policy(id(2))));
 }

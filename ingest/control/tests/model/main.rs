@@ -10,7 +10,7 @@ mod commands;
 mod oracle;
 
 use commands::{TENANTS, command, groups, keys};
-use muster_control::{ControlPlane, Entry, Key, compile, history};
+use muster_control::{ControlPlane, Entry, History, Key, compile};
 use oracle::{Oracle, Outcome};
 use proptest::prelude::*;
 
@@ -69,12 +69,17 @@ fn replays(plane: &ControlPlane, log: &[Entry]) -> Result<(), TestCaseError> {
 }
 
 fn histories_match(oracle: &Oracle, log: &[Entry]) -> Result<(), TestCaseError> {
+    let mut history = History::default();
+    for entry in log {
+        history.push(entry);
+    }
     for tenant in TENANTS {
         for key in keys() {
-            let found: Vec<u32> = history(log.iter(), tenant, key)
-                .map(|entry| entry.revision.0)
-                .collect();
-            prop_assert_eq!(found, oracle.history(tenant, key));
+            let page = history.page(tenant, Some(key), None, usize::MAX);
+            let found: Vec<u32> = page.revisions.iter().map(|revision| revision.0).collect();
+            let expected = oracle.history(tenant, key);
+            prop_assert_eq!(history.has(tenant, key), !expected.is_empty());
+            prop_assert_eq!(found, expected);
         }
     }
     let settings = |entry: &&Entry| entry.key == Key::Settings;

@@ -2,7 +2,7 @@
 
 use muster_api::{ApiError, Backend, Changed};
 use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
-use muster_control::{Change, ETag, Key, Precondition, Refusal};
+use muster_control::{Change, DEFENDER, ETag, Key, Precondition, Refusal};
 use muster_engine::{Revision, TenantIndex};
 use muster_wire::DeviceId;
 use serde_json::json;
@@ -212,7 +212,7 @@ async fn changes_are_listed_from_the_newest_on() {
     let list = async |before: Option<u32>, limit| {
         let page = server
             .backend
-            .changes(TENANT, before.map(Revision), limit)
+            .changes(TENANT, None, before.map(Revision), limit)
             .await
             .unwrap();
         let revisions: Vec<u32> = page.listed.iter().map(|entry| entry.revision.0).collect();
@@ -226,10 +226,56 @@ async fn changes_are_listed_from_the_newest_on() {
     assert_eq!(list(Some(99), 9).await, (vec![5, 4, 3, 2, 1], false));
     let other = server
         .backend
-        .changes(TenantIndex(1), None, 9)
+        .changes(TenantIndex(1), None, None, 9)
         .await
         .unwrap();
     assert!(other.listed.is_empty());
+}
+
+#[tokio::test]
+async fn the_history_of_an_object_is_read_from_the_log() {
+    let server = Server::new();
+    let connector = Key::Connector(DEFENDER);
+    let put = |json: serde_json::Value| Change::Replace {
+        key: connector,
+        properties: json.as_object().unwrap().clone(),
+    };
+    change(&server, json!({ "sensorInactiveDays": 9 }))
+        .await
+        .unwrap();
+    let orders = [
+        put(json!({})),
+        put(json!({ "iosEnabled": true })),
+        Change::Delete { key: connector },
+    ];
+    for order in orders {
+        let changed = server.backend.change(TENANT, Precondition::Nothing, order);
+        changed.await.unwrap();
+    }
+    let list = async |key, before: Option<u32>, limit| {
+        let page = server
+            .backend
+            .changes(TENANT, Some(key), before.map(Revision), limit);
+        let page = page.await?;
+        let revisions: Vec<u32> = page.listed.iter().map(|entry| entry.revision.0).collect();
+        Ok::<_, ApiError>((revisions, page.has_more))
+    };
+    assert_eq!(
+        list(connector, None, 2).await.unwrap(),
+        (vec![4, 3], true),
+        "also of what is deleted"
+    );
+    assert_eq!(list(connector, Some(3), 2).await.unwrap(), (vec![2], false));
+    assert_eq!(
+        list(Key::Settings, None, 2).await.unwrap(),
+        (vec![1], false)
+    );
+    let never = Key::Policy(DEFENDER);
+    let error = list(never, None, 2).await.unwrap_err();
+    assert!(
+        matches!(error, ApiError::Refused(Refusal::Unknown { .. })),
+        "{error}"
+    );
 }
 
 #[tokio::test]
