@@ -203,7 +203,7 @@ impl Backend for ServerBackend {
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<SequenceReset>> {
-        Box::pin(self.reset_numbers(tenant, device_id))
+        Box::pin(self.reset(tenant, device_id))
     }
 
     fn sessions(&self, limit: usize) -> Sessions {

@@ -31,6 +31,9 @@ pub(crate) enum ChangeError {
     /// It is durable, but a shard has ended or cannot make it durable: the next start puts it in force.
     #[error("a shard has not put the change in force")]
     NotInForce,
+    /// The shard has ended, or cannot make the reset durable.
+    #[error("the shard has not reset the device")]
+    NotReset,
     /// A bug.
     #[error("{0}")]
     Internal(String),
@@ -159,7 +162,7 @@ impl ControlService {
             revision = entry.revision.0,
             tenant = entry.tenant.0,
             actor = entry.actor.as_str(),
-            operation = entry.operation(),
+            operation = entry.activity(),
             of = entry.key.type_name(),
             devices,
             "change in force"

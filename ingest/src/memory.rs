@@ -14,7 +14,7 @@ use muster_api::{
     CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX,
     TENANT_REQUESTS_MAX,
 };
-use muster_control::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX};
+use muster_control::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX, RESETS_MAX};
 use muster_engine::SLOT_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
@@ -90,13 +90,13 @@ const OBJECT: u64 = 6 * KIB;
 /// A member of a group, in a tree. A change copies the members of its group.
 const MEMBER: u64 = 32;
 
-/// A change: its revision, twice, and the object that it created, in the history.
+/// A change or reset: its revision, twice, and the object that it created or the device, in the history.
 const CHANGE: u64 = 128;
 
 /// The objects of a tenant.
 const OBJECTS: u64 = (POLICIES_MAX + GROUPS_MAX) as u64 * OBJECT
     + 2 * MEMBERS_MAX as u64 * MEMBER
-    + ENTRIES_MAX as u64 * CHANGE;
+    + (ENTRIES_MAX + RESETS_MAX) as u64 * CHANGE;
 
 /// A request for objects of a tenant. A body of 64 KiB that is a list of lists of one number takes 150 times its size
 /// when it is parsed; a page of changes takes less.
@@ -142,7 +142,7 @@ impl MemoryBound {
             part(
                 "objects",
                 config.tenants.len() as u64 * OBJECTS,
-                "tenants x (1,200 policies and groups x 6 KiB + 2,000,000 members x 32 B + 100,000 changes x 128 B)",
+                "tenants x (1,200 policies and groups x 6 KiB + 2,000,000 members x 32 B + 200,000 changes and resets x 128 B)",
             ),
             part(
                 "recount",
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(bytes(&bound, "devices"), 2 * (62 * 589_824 + slots * 5));
         assert_eq!(
             bytes(&bound, "objects"),
-            1_200 * (6 << 10) + 2_000_000 * 32 + 100_000 * 128
+            1_200 * (6 << 10) + 2_000_000 * 32 + 200_000 * 128
         );
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);

@@ -53,7 +53,7 @@ pub trait Backend: Debug + Send + Sync {
     ) -> Answer<'_, Changed>;
 
     /// The newest changes of an object, or of all objects of a tenant, newest first, at most `limit`; only those before
-    /// a revision if one is given. An object that never existed is refused.
+    /// a revision if one is given. An object or device that never existed is refused.
     fn changes(
         &self,
         tenant: TenantIndex,
@@ -71,7 +71,8 @@ pub trait Backend: Debug + Send + Sync {
     /// The devices whose check-ins are stale, as far as the server remembers them.
     fn stale_devices(&self) -> Answer<'_, Vec<StaleDevice>>;
 
-    /// Resets the numbers of a device to the clock; `None` for an unknown device. Durable when this returns.
+    /// Resets the numbers of a device to the clock; `None` for an unknown device. The reset and the entry about it are
+    /// durable when this returns.
     fn reset_sequence(
         &self,
         tenant: TenantIndex,

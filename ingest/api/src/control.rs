@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, delete, get, on, patch, post};
 use muster_control::{Change, ControlPlane, Key, ObjectId, Properties, Refusal};
 use muster_engine::TenantIndex;
+use muster_wire::DeviceId;
 
 pub use self::audit::LIMIT_MAX as CHANGES_LISTED_MAX;
 pub use self::change::BODY_BYTES_MAX;
@@ -44,6 +45,7 @@ const MEMBERS_REF: &str = "/tenants/{tenant}/groups/{id}/members/$ref";
 const MEMBER_REF: &str = "/tenants/{tenant}/groups/{id}/members/{member}/$ref";
 const STALE_DEVICES: &str = "/tenants/{tenant}/staleDevices";
 const RESET_SEQUENCE: &str = "/tenants/{tenant}/devices/{id}/resetSequence";
+const DEVICE_HISTORY: &str = "/tenants/{tenant}/devices/{id}/history";
 const CHANGES: &str = "/tenants/{tenant}/auditEvents";
 
 /// The header of the response to a change: the number of devices whose state changed.
@@ -77,6 +79,7 @@ pub(super) fn routes() -> Vec<Route> {
         handler,
     };
     let (connector, policy, group): (Kind, Kind, Kind) = (Key::Connector, Key::Policy, Key::Group);
+    let device: Kind = |id| Key::Device(DeviceId::from_bytes(*id.as_bytes()));
     vec![
         route("GET", SETTINGS, get(settings)),
         route("PATCH", SETTINGS, patch(change_settings)),
@@ -120,6 +123,7 @@ pub(super) fn routes() -> Vec<Route> {
             audit::history(CONNECTOR_HISTORY, connector),
         ),
         changes(POLICY_HISTORY, audit::history(POLICY_HISTORY, policy)),
+        changes(DEVICE_HISTORY, audit::history(DEVICE_HISTORY, device)),
         changes(GROUP_HISTORY, audit::history(GROUP_HISTORY, group)),
     ]
 }

@@ -1,6 +1,6 @@
 //! A command of an operator, and why one is refused.
 
-use muster_engine::{TenantIndex, Timestamp};
+use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 
 use crate::document::Properties;
@@ -79,10 +79,17 @@ pub enum Change {
         /// Devices that are members.
         members: Vec<DeviceId>,
     },
+    /// Record that the numbers of a device were reset. This changes no object.
+    ResetSequence {
+        /// The device.
+        device: DeviceId,
+        /// Its numbers before and after.
+        numbers: SequenceReset,
+    },
 }
 
 impl Change {
-    /// The object to change.
+    /// The object to change, or the device.
     #[must_use]
     pub const fn key(&self) -> Key {
         match self {
@@ -93,6 +100,7 @@ impl Change {
             Self::AddMembers { group, .. } | Self::RemoveMembers { group, .. } => {
                 Key::Group(*group)
             }
+            Self::ResetSequence { device, .. } => Key::Device(*device),
         }
     }
 }

@@ -8,7 +8,9 @@ use crate::document::Properties;
 use crate::entry::{Effect, Entry};
 use crate::fault::{FaultKind, Faults};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
-use crate::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX};
+use crate::limits::{
+    ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX, RESETS_MAX,
+};
 use crate::object::{Key, Object};
 use crate::reference::{self, MEMBERS};
 use crate::state::ControlPlane;
@@ -66,6 +68,8 @@ impl ControlPlane {
             return Err(Refusal::BuiltIn { key });
         }
         match (&command.change, etag) {
+            (Change::ResetSequence { .. }, _) => (),
+            (_, None) if matches!(key, Key::Device(_)) => return Err(Refusal::Unknown { key }),
             (Change::Create { .. }, Some(_)) => return Err(Refusal::Exists { key }),
             (Change::Create { .. } | Change::Replace { .. }, _) | (_, Some(_)) => (),
             (_, None) => return Err(Refusal::Unknown { key }),
@@ -120,6 +124,7 @@ impl ControlPlane {
                 let members = self.checked_members(command, *group, listed, true)?;
                 return Ok(Effect::MembersRemoved(members));
             }
+            Change::ResetSequence { numbers, .. } => return Ok(Effect::SequenceReset(*numbers)),
         };
         let after = key.object(current.as_ref(), keeps, properties, command.at);
         let after = after.map_err(Refusal::Invalid)?;
@@ -182,8 +187,14 @@ impl ControlPlane {
             }
             _ => None,
         };
-        let entries = self.entries(command.tenant) as usize + 1;
-        let entries = ("changes", ENTRIES_MAX as usize, entries);
+        let resets = tenant.map_or(0, |tenant| tenant.resets) as usize;
+        let entries = match effect {
+            Effect::SequenceReset(_) => ("resets of devices", RESETS_MAX as usize, resets + 1),
+            _ => {
+                let entries = self.entries(command.tenant) as usize;
+                ("changes", ENTRIES_MAX as usize, entries + 1)
+            }
+        };
         for (what, max, number) in limits.into_iter().chain([entries]) {
             if number > max {
                 return Err(Refusal::Limit { what, max });

@@ -1,10 +1,10 @@
-//! An entry of the log: one change of one object. It is also the audit record of the change and a part of the history
-//! of the object.
+//! An entry of the log: one change of one object, or the record of what was done to a device. It is also the audit
+//! record and a part of the history of the object.
 //!
 //! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 17 KB, which
 //! follows from the limits of the values.
 
-use muster_engine::{Revision, TenantIndex, Timestamp};
+use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
@@ -25,7 +25,7 @@ pub struct Entry {
     pub actor: Actor,
     /// The tenant of the object.
     pub tenant: TenantIndex,
-    /// The object.
+    /// The object, or the device.
     pub key: Key,
     /// What happened to it.
     pub effect: Effect,
@@ -55,6 +55,8 @@ pub enum Effect {
     MembersAdded(Vec<DeviceId>),
     /// Devices are no longer members; all of them were. In ascending order.
     MembersRemoved(Vec<DeviceId>),
+    /// The numbers of a device are reset, which changes no object.
+    SequenceReset(SequenceReset),
 }
 
 /// A property whose value a change has replaced, for the audit.
@@ -78,6 +80,16 @@ impl Entry {
             Effect::Deleted { .. } => "Delete",
             Effect::MembersAdded(_) => "SetReference",
             Effect::MembersRemoved(_) => "RemoveReference",
+            Effect::SequenceReset(_) => "Action",
+        }
+    }
+
+    /// The operation, or the name of the action.
+    #[must_use]
+    pub const fn activity(&self) -> &'static str {
+        match self.effect {
+            Effect::SequenceReset(_) => "resetSequence",
+            _ => self.operation(),
         }
     }
 
@@ -102,6 +114,9 @@ impl Entry {
     /// The properties whose values the change has replaced.
     #[must_use]
     pub fn modified_properties(&self) -> Vec<ModifiedProperty> {
+        if let Effect::SequenceReset(numbers) = &self.effect {
+            return reset_properties(numbers);
+        }
         let document = |object: Option<&Object>| object.map(|object| object.document(self.key));
         let (before, after) = (document(self.before()), document(self.after()));
         let names = before.iter().chain(&after).flat_map(Properties::keys);
@@ -138,6 +153,7 @@ impl Entry {
             Effect::MembersAdded(members) | Effect::MembersRemoved(members) => {
                 put_members(members, &mut bytes);
             }
+            Effect::SequenceReset(numbers) => numbers.put(&mut bytes),
         }
         bytes
     }
@@ -180,13 +196,15 @@ impl Effect {
             Self::Deleted { .. } => 2,
             Self::MembersAdded(_) => 3,
             Self::MembersRemoved(_) => 4,
+            Self::SequenceReset(_) => 5,
         }
     }
 
     fn take(key: Key, from: &mut Reader<'_>) -> Result<Self, EntryError> {
         let code = u8::take(from)?;
-        if code >= 3 && !matches!(key, Key::Group(_)) {
-            return Err(EntryError::Invalid("change of members"));
+        match (code, key) {
+            (3 | 4, Key::Group(_)) | (5, Key::Device(_)) | (..=2, _) => (),
+            _ => return Err(EntryError::Invalid("kind of change")),
         }
         Ok(match code {
             0 => Self::Created {
@@ -201,7 +219,43 @@ impl Effect {
             },
             3 => Self::MembersAdded(take_members(from)?),
             4 => Self::MembersRemoved(take_members(from)?),
+            5 => Self::SequenceReset(Stored::take(from)?),
             _ => return Err(EntryError::Invalid("kind of change")),
+        })
+    }
+}
+
+/// Both numbers, also if one of them has not changed.
+fn reset_properties(numbers: &SequenceReset) -> Vec<ModifiedProperty> {
+    let property = |name: &str, old: Json, new: Json| ModifiedProperty {
+        name: name.to_owned(),
+        old: Some(old),
+        new: Some(new),
+    };
+    vec![
+        property("seq", numbers.seq_before.into(), numbers.seq.into()),
+        property(
+            "inventoryRevision",
+            numbers.inventory_revision_before.into(),
+            numbers.inventory_revision.into(),
+        ),
+    ]
+}
+
+impl Stored for SequenceReset {
+    fn put(&self, into: &mut Vec<u8>) {
+        self.seq_before.put(into);
+        self.seq.put(into);
+        self.inventory_revision_before.put(into);
+        self.inventory_revision.put(into);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        Ok(Self {
+            seq_before: Stored::take(from)?,
+            seq: Stored::take(from)?,
+            inventory_revision_before: Stored::take(from)?,
+            inventory_revision: Stored::take(from)?,
         })
     }
 }

@@ -9,6 +9,7 @@ mod policy;
 mod settings;
 
 use muster_engine::Timestamp;
+use muster_wire::DeviceId;
 
 pub use self::connector::Connector;
 pub use self::group::{
@@ -22,7 +23,7 @@ use crate::document::{Document, Properties, TYPE, full_type};
 use crate::fault::{FaultKind, Faults};
 use crate::id::{DEFENDER, ObjectId};
 
-/// Which object of a tenant.
+/// Which object of a tenant; or which device, for the record of what was done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// The settings of the tenant, which always exist.
@@ -33,6 +34,8 @@ pub enum Key {
     Policy(ObjectId),
     /// A group of devices.
     Group(ObjectId),
+    /// A device, which is no object of the control plane.
+    Device(DeviceId),
 }
 
 /// An object.
@@ -57,6 +60,7 @@ impl Key {
             Self::Connector(_) => "mobileThreatDefenseConnector",
             Self::Policy(_) => "deviceCompliancePolicy",
             Self::Group(_) => "group",
+            Self::Device(_) => "managedDevice",
         }
     }
 
@@ -66,6 +70,7 @@ impl Key {
         match self {
             Self::Settings => None,
             Self::Connector(id) | Self::Policy(id) | Self::Group(id) => Some(id),
+            Self::Device(id) => Some(ObjectId::from_bytes(*id.as_bytes())),
         }
     }
 
@@ -76,6 +81,7 @@ impl Key {
             Self::Connector(_) => 1,
             Self::Policy(_) => 2,
             Self::Group(_) => 3,
+            Self::Device(_) => 4,
         }
     }
 
@@ -86,6 +92,7 @@ impl Key {
             Self::Connector(_) => Object::Connector(Stored::take(from)?),
             Self::Policy(_) => Object::Policy(Stored::take(from)?),
             Self::Group(_) => Object::Group(Stored::take(from)?),
+            Self::Device(_) => return Err(EntryError::Invalid("type of object")),
         })
     }
 
@@ -107,7 +114,7 @@ impl Key {
         }
     }
 
-    /// Reads the object; `None` if its type is not known.
+    /// Reads the object; `None` if its type is not known, or it is a device.
     fn read(
         self,
         current: Option<&Object>,
@@ -143,6 +150,7 @@ impl Key {
                 Object::Group(base.changed(keeps, document))
             }
             (Self::Group(_), _) => Object::Group(Group::created(document, at)),
+            (Self::Device(_), _) => return None,
         })
     }
 
@@ -233,6 +241,7 @@ impl Stored for Key {
             1 => Self::Connector(ObjectId::take(from)?),
             2 => Self::Policy(ObjectId::take(from)?),
             3 => Self::Group(ObjectId::take(from)?),
+            4 => Self::Device(DeviceId::take(from)?),
             _ => return Err(EntryError::Invalid("type of object")),
         })
     }

@@ -49,6 +49,8 @@ pub(crate) struct Tenant {
     /// Number of members of all groups.
     pub(crate) members_count: usize,
     pub(crate) entries: u32,
+    /// Number of entries of resets, which `entries` does not include.
+    pub(crate) resets: u32,
 }
 
 /// The objects of all tenants as of one revision.
@@ -70,7 +72,7 @@ impl ControlPlane {
         self.revision = self.revision.max(revision);
     }
 
-    /// Number of entries of a tenant.
+    /// Number of entries of a tenant, without those of resets.
     #[must_use]
     pub fn entries(&self, tenant: TenantIndex) -> u32 {
         self.tenants.get(&tenant).map_or(0, |tenant| tenant.entries)
@@ -180,7 +182,10 @@ impl ControlPlane {
             }
             return Err(fault(what));
         }
-        tenant.entries += 1;
+        match entry.effect {
+            Effect::SequenceReset(_) => tenant.resets += 1,
+            _ => tenant.entries += 1,
+        }
         self.revision = entry.revision;
         Ok(())
     }
@@ -228,6 +233,8 @@ impl Tenant {
             Effect::Deleted { .. } => self.delete(key),
             Effect::MembersAdded(members) => self.add_members(entry, members)?,
             Effect::MembersRemoved(members) => self.remove_members(entry, members)?,
+            Effect::SequenceReset(_) if matches!(key, Key::Device(_)) => (),
+            Effect::SequenceReset(_) => return Err("only devices have numbers"),
         }
         Ok(())
     }

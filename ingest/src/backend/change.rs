@@ -9,14 +9,15 @@ use muster_api::{ApiError, Changed, Changes};
 use muster_control::{
     Actor, Change, Command, Effect, Entry, Key, ObjectId, Page, Precondition, Refusal,
 };
-use muster_engine::{Revision, TenantIndex};
+use muster_engine::{Revision, SequenceReset, TenantIndex};
 use muster_store::WriteError;
+use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::ServerBackend;
-use crate::control_plane::ChangeError;
+use crate::control_plane::{ChangeError, NextChange};
 
 /// The actor of every change: the endpoint has no authentication.
 const ACTOR: &str = "local";
@@ -28,23 +29,11 @@ impl ServerBackend {
         expected: Precondition,
         change: Change,
     ) -> Result<Changed, ApiError> {
-        self.refuse_while_draining()?;
-        if self.context.store.health().poisoned().is_some() {
-            return Err(ApiError::StorePoisoned);
-        }
-        let command = Command {
-            actor: Actor::new(ACTOR).expect("its length is allowed"),
-            at: self.context.clock.now().time,
-            tenant,
-            expected,
-            change,
-        };
+        self.refuse_changes()?;
+        let command = self.command(tenant, expected, change);
         self.require_devices(&command).await?;
+        let next = self.next_change().await?;
         let control = Arc::clone(&self.context.control);
-        let next = timeout(self.deadlines.answer, control.next_change()).await;
-        let next = next.map_err(|_| ApiError::Timeout {
-            what: "the previous change".to_owned(),
-        })?;
         let (durable, mut is_durable) = oneshot::channel();
         let task = async move { control.carry_out(next, command, durable).await };
         let done = timeout(self.deadlines.change, tokio::spawn(task)).await;
@@ -62,6 +51,81 @@ impl ServerBackend {
             control: self.context.control.plane(),
             devices,
         })
+    }
+
+    /// Resets the numbers of a device, then records that. It runs to its end even if the client disconnects or the
+    /// disk is slow, so that a reset has no entry only if the process ends between the two.
+    pub(super) async fn reset(
+        &self,
+        tenant: TenantIndex,
+        device: DeviceId,
+    ) -> Result<Option<SequenceReset>, ApiError> {
+        self.refuse_changes()?;
+        let next = self.next_change().await?;
+        let control = Arc::clone(&self.context.control);
+        let numbers = SequenceReset::default();
+        let change = Change::ResetSequence { device, numbers };
+        let mut command = self.command(tenant, Precondition::Nothing, change);
+        // Decided before anything is reset, because the limit may be reached.
+        let decided = control.plane().decide(&command);
+        decided.map_err(ApiError::Refused)?;
+        let reply = self.order_reset(tenant, device)?;
+        let task = async move {
+            let Some(numbers) = reply.await.map_err(|_| ChangeError::NotReset)? else {
+                return Ok(None);
+            };
+            command.change = Change::ResetSequence { device, numbers };
+            let (durable, _) = oneshot::channel();
+            control.carry_out(next, command, durable).await?;
+            Ok(Some(numbers))
+        };
+        let done = timeout(self.deadlines.answer, tokio::spawn(task)).await;
+        let done = done.map_err(|_| ApiError::Timeout {
+            what: "the shard or the store".to_owned(),
+        })?;
+        let done = done.map_err(|error| ApiError::Internal(error.to_string()))?;
+        done.map_err(|error| self.explain(error))
+    }
+
+    fn refuse_changes(&self) -> Result<(), ApiError> {
+        self.refuse_while_draining()?;
+        match self.context.store.health().poisoned() {
+            Some(_) => Err(ApiError::StorePoisoned),
+            None => Ok(()),
+        }
+    }
+
+    fn command(&self, tenant: TenantIndex, expected: Precondition, change: Change) -> Command {
+        Command {
+            actor: Actor::new(ACTOR).expect("its length is allowed"),
+            at: self.context.clock.now().time,
+            tenant,
+            expected,
+            change,
+        }
+    }
+
+    async fn next_change(&self) -> Result<NextChange, ApiError> {
+        let next = self.context.control.next_change();
+        let next = timeout(self.deadlines.answer, next).await;
+        next.map_err(|_| ApiError::Timeout {
+            what: "the previous change".to_owned(),
+        })
+    }
+
+    /// Refuses an object or a device that does not exist.
+    async fn require_object(&self, tenant: TenantIndex, key: Key) -> Result<(), ApiError> {
+        if let Key::Device(device) = key {
+            let unknown = self.unknown_devices(tenant, vec![device]).await?;
+            return unknown
+                .is_empty()
+                .then_some(())
+                .ok_or(ApiError::UnknownDevice);
+        }
+        match self.context.control.plane().object(tenant, key) {
+            Some(_) => Ok(()),
+            None => Err(ApiError::Refused(Refusal::Unknown { key })),
+        }
     }
 
     /// Refuses members that are not devices of the tenant. The command is decided before that, so that one that is
@@ -97,6 +161,7 @@ impl ServerBackend {
             ChangeError::Write(WriteError::Poisoned(_)) => ApiError::StorePoisoned,
             ChangeError::Write(error) => ApiError::Internal(error.to_string()),
             ChangeError::NotInForce => ApiError::NotInForce,
+            ChangeError::NotReset => self.no_reply(),
             ChangeError::Internal(what) => ApiError::Internal(what),
         }
     }
@@ -112,9 +177,8 @@ impl ServerBackend {
         let control = &self.context.control;
         if let Some(key) = key
             && !control.has_history(tenant, key)
-            && control.plane().object(tenant, key).is_none()
         {
-            return Err(ApiError::Refused(Refusal::Unknown { key }));
+            self.require_object(tenant, key).await?;
         }
         let Page {
             revisions,

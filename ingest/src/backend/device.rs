@@ -1,10 +1,11 @@
-//! Looks up one device: its record in the shard that owns it, its inventory in the store. Resets its numbers.
+//! Looks up devices: the records in the shards that own them, the inventory in the store.
 
 use std::sync::Arc;
 
 use muster_api::{ApiError, Device};
 use muster_engine::{SequenceReset, TenantIndex};
 use muster_wire::{DeviceId, Inventory};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -39,27 +40,26 @@ impl ServerBackend {
         }))
     }
 
-    /// Those of some devices that do not exist, in ascending order, with one query for each shard that would own any.
+    /// Those of some devices that do not exist, in ascending order, with one query for each thread that would own any.
     pub(super) async fn unknown_devices(
         &self,
         tenant: TenantIndex,
         devices: Vec<DeviceId>,
     ) -> Result<Vec<DeviceId>, ApiError> {
-        let mut by_shard = vec![Vec::new(); self.context.controls.len()];
+        let mut by_thread = vec![Vec::new(); self.context.controls.len()];
         for device in devices {
-            let shard = self.context.routes.map.shard_of(&device);
-            by_shard[usize::from(shard.0)].push(device);
+            by_thread[self.context.routes.map.thread_of(&device)].push(device);
         }
-        let asked = by_shard.into_iter().enumerate();
+        let asked = by_thread.into_iter().enumerate();
         let queries = asked
             .filter(|(_, devices)| !devices.is_empty())
-            .map(|(shard, devices)| {
+            .map(|(thread, devices)| {
                 let query = |reply| Control::Unknown {
                     tenant,
                     devices,
                     reply,
                 };
-                (shard, query)
+                (thread, query)
             });
         let replies = self.query_some(queries).await?;
         let mut unknown: Vec<_> = replies.into_iter().flatten().collect();
@@ -67,22 +67,19 @@ impl ServerBackend {
         Ok(unknown)
     }
 
-    pub(super) async fn reset_numbers(
+    /// Orders the shard that owns a device to reset its numbers. The reply comes once that is durable.
+    pub(super) fn order_reset(
         &self,
         tenant: TenantIndex,
         device_id: DeviceId,
-    ) -> Result<Option<SequenceReset>, ApiError> {
-        self.refuse_while_draining()?;
-        if self.context.store.health().poisoned().is_some() {
-            return Err(ApiError::StorePoisoned);
-        }
+    ) -> Result<oneshot::Receiver<Option<SequenceReset>>, ApiError> {
         let thread = self.context.routes.map.thread_of(&device_id);
         let order = |reply| Control::ResetSequence {
             tenant,
             device_id,
             reply,
         };
-        self.query(thread, order).await
+        self.send(thread, order)
     }
 
     /// Reads the stored inventory on a blocking thread, as it may be on disk.

@@ -72,7 +72,7 @@ impl ServerBackend {
         Ok(replies)
     }
 
-    fn send<T>(
+    pub(super) fn send<T>(
         &self,
         thread: usize,
         query: impl FnOnce(oneshot::Sender<T>) -> Control,
@@ -113,7 +113,7 @@ impl ServerBackend {
     }
 
     /// Why a thread dropped a query: it has ended, or its state is not durable.
-    fn no_reply(&self) -> ApiError {
+    pub(super) fn no_reply(&self) -> ApiError {
         match self.context.phase.get() {
             Phase::Draining => ApiError::Draining,
             _ => ApiError::StorePoisoned,

@@ -7,7 +7,8 @@ use muster_control::{
 };
 use muster_engine::{
     ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
-    Sequence, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold, Timestamp, page,
+    Sequence, SequenceReset, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold,
+    Timestamp, page,
 };
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
@@ -329,6 +330,15 @@ fn control_entries() -> Vec<Vec<u8>> {
     });
     changes.push(Change::RemoveMembers { group, members });
     changes.push(Change::Delete { key: keys[2] });
+    changes.push(Change::ResetSequence {
+        device: DeviceId::from_bytes([3; 16]),
+        numbers: SequenceReset {
+            seq_before: 4_102_444_800_000,
+            seq: 1_767_225_600_000,
+            inventory_revision_before: 3,
+            inventory_revision: 3,
+        },
+    });
     let command = |change| Command {
         actor: Actor::new("somebody").expect("its length is allowed"),
         at: Timestamp::from_seconds(1),

@@ -104,7 +104,7 @@ async fn page(
 
 fn event(entry: &Entry) -> Value {
     let type_name = capitalized(entry.key.type_name());
-    let activity = format!("{} {type_name}", entry.operation());
+    let activity = format!("{} {type_name}", entry.activity());
     let object = entry.after().or(entry.before());
     let shown = object.map(|object| object.document(entry.key));
     let name = shown.and_then(|mut document| document.remove("displayName"));

@@ -402,6 +402,28 @@ async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
         "inventory_revision": 3,
     });
     assert_eq!(done.json(), expected);
+    let history = format!("/tenants/demo/devices/{DEVICE}/history");
+    let history = server.get(&history).await.json();
+    assert_eq!(history, server.get(AUDIT).await.json());
+    let expected = json!([{
+        "id": "1",
+        "displayName": "resetSequence ManagedDevice",
+        "activityType": "resetSequence ManagedDevice",
+        "activityOperationType": "Action",
+        "activityDateTime": "2026-01-01T00:00:00Z",
+        "activityResult": "Success",
+        "actor": { "auditActorType": "ItPro", "userPrincipalName": "local" },
+        "resources": [{
+            "displayName": null,
+            "auditResourceType": "ManagedDevice",
+            "resourceId": DEVICE,
+            "modifiedProperties": [
+                { "displayName": "seq", "oldValue": u64::MAX.to_string(), "newValue": "1767229200000" },
+                { "displayName": "inventoryRevision", "oldValue": "3", "newValue": "3" },
+            ],
+        }],
+    }]);
+    assert_eq!(history["value"], expected);
     let other = DEVICE.replace('0', "9");
     for (device, status, code) in [
         (other.as_str(), 404, "unknownDevice"),

@@ -151,6 +151,7 @@ impl Backend for Fake {
         };
         let all: Vec<Entry> = control.1.iter().rev().filter(is_listed).cloned().collect();
         if let Some(key) = key
+            && !matches!(key, Key::Device(_))
             && control.0.object(tenant, key).is_none()
             && !control.1.iter().any(|entry| entry.key == key)
         {
@@ -187,12 +188,21 @@ impl Backend for Fake {
         device_id: DeviceId,
     ) -> Answering<'_, Option<SequenceReset>> {
         let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
-        self.answer(is_known.then_some(SequenceReset {
+        let numbers = SequenceReset {
             seq_before: u64::MAX,
             seq: 1_767_229_200_000,
             inventory_revision_before: 3,
             inventory_revision: 3,
-        }))
+        };
+        if is_known {
+            let change = Change::ResetSequence {
+                device: device_id,
+                numbers,
+            };
+            let recorded = self.change(tenant, Precondition::Nothing, change);
+            drop(recorded);
+        }
+        self.answer(is_known.then_some(numbers))
     }
 
     fn sessions(&self, limit: usize) -> Sessions {

@@ -3,7 +3,7 @@
 use muster_control::{
     Actor, Change, ControlPlane, DEFENDER, Entry, EntryError, History, Key, ModifiedProperty,
 };
-use muster_engine::Revision;
+use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
 use serde_json::json;
 
@@ -45,6 +45,15 @@ fn log() -> Vec<Entry> {
             members,
         },
         Change::Delete { key: policy },
+        Change::ResetSequence {
+            device,
+            numbers: SequenceReset {
+                seq_before: u64::MAX,
+                seq: 9,
+                inventory_revision_before: 8,
+                inventory_revision: 8,
+            },
+        },
     ] {
         log.push(carry_out(&mut plane, &command(change)).unwrap());
     }
@@ -76,6 +85,7 @@ fn the_bytes_of_an_entry_never_change() {
         head(5) + &format!("{group} 03 0100 {seven}"),
         head(6) + &format!("{group} 04 0100 {seven}"),
         head(7) + &format!("{policy} 02 {ios}"),
+        head(8) + &format!("04 {seven} 05 ffffffffffffffff 0900000000000000 08000000 08000000"),
     ];
     for (entry, golden) in log().iter().zip(golden) {
         assert_eq!(hex(&entry.encode()), golden.replace([' ', '-'], ""));
@@ -168,6 +178,7 @@ fn an_audit_shows_what_was_changed_and_by_whom() {
         "SetReference",
         "RemoveReference",
         "Delete",
+        "Action",
     ];
     assert_eq!(operations, expected);
     let changed = ModifiedProperty {
@@ -191,6 +202,21 @@ fn an_audit_shows_what_was_changed_and_by_whom() {
     );
     assert_eq!(created.len(), deleted.len());
     assert_eq!(log[4].modified_properties(), []);
+    let reset = &log[7];
+    assert_eq!(
+        (reset.operation(), reset.activity()),
+        ("Action", "resetSequence")
+    );
+    let property = |name: &str, old: u64, new: u64| ModifiedProperty {
+        name: name.to_owned(),
+        old: Some(old.into()),
+        new: Some(new.into()),
+    };
+    let expected = [
+        property("seq", u64::MAX, 9),
+        property("inventoryRevision", 8, 8),
+    ];
+    assert_eq!(reset.modified_properties(), expected);
 }
 
 #[test]
@@ -211,7 +237,9 @@ fn the_history_of_an_object_is_newest_first() {
     assert_eq!(page(group, None, 2), (vec![6, 5], true));
     assert_eq!(page(group, Some(5), 2), (vec![4], false));
     assert_eq!(page(Some(Key::Policy(id(2))), None, 9), (vec![], false));
-    assert_eq!(page(None, None, 3), (vec![7, 6, 5], true));
+    let device = Some(Key::Device(DeviceId::from_bytes([7; 16])));
+    assert_eq!(page(device, None, 9), (vec![8], false));
+    assert_eq!(page(None, None, 4), (vec![8, 7, 6, 5], true));
     assert_eq!(page(None, Some(3), 3), (vec![2, 1], false));
     assert!(history.has(TENANT, Key::Policy(id(1))), "it was deleted");
     assert!(!history.has(TENANT, Key::Policy(id(2))));

@@ -2,9 +2,10 @@
 
 use muster_control::limits::{
     ENTRIES_MAX, FAULTS_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX,
+    RESETS_MAX,
 };
 use muster_control::{Change, ControlPlane, Key, ObjectId, Properties, Refusal};
-use muster_engine::Revision;
+use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
 use serde_json::json;
 
@@ -102,8 +103,35 @@ fn changes_of_a_tenant_are_bounded() {
         refusal.to_string(),
         format!("the tenant has reached the limit of {ENTRIES_MAX} changes")
     );
+    let tenant = further.tenant;
     further.tenant.0 += 1;
     assert!(plane.decide(&further).is_ok(), "another tenant has its own");
+    // Resets are counted separately.
+    further.tenant = tenant;
+    further.change = Change::ResetSequence {
+        device: DeviceId::from_bytes([1; 16]),
+        numbers: SequenceReset {
+            seq_before: 2,
+            seq: 1,
+            inventory_revision_before: 0,
+            inventory_revision: 0,
+        },
+    };
+    for _ in 0..RESETS_MAX {
+        carry_out(&mut plane, &further).unwrap();
+    }
+    assert_eq!(plane.entries(TENANT), ENTRIES_MAX);
+    let refusal = plane.decide(&further).unwrap_err();
+    assert!(
+        matches!(
+            refusal,
+            Refusal::Limit {
+                what: "resets of devices",
+                ..
+            }
+        ),
+        "{refusal}"
+    );
 }
 
 #[test]

@@ -281,6 +281,25 @@ fn a_document_adds_members_and_nothing_else() {
 }
 
 #[test]
+fn a_device_is_no_object() {
+    let key = Key::Device(DeviceId::from_bytes([1; 16]));
+    for change in [
+        creation(key, json!({})),
+        Change::Delete { key },
+        Change::Replace {
+            key,
+            properties: properties(json!({})),
+        },
+        Change::Update {
+            key,
+            properties: properties(json!({})),
+        },
+    ] {
+        assert_eq!(refusal_of(change), Refusal::Unknown { key });
+    }
+}
+
+#[test]
 fn an_entry_of_another_state_changes_nothing() {
     let mut plane = ControlPlane::default();
     let key = Key::Connector(DEFENDER);

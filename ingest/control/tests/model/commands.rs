@@ -3,7 +3,7 @@
 use muster_control::{
     ALL_DEVICES, Actor, Change, Command, DEFENDER, ETag, Key, ObjectId, Precondition, Properties,
 };
-use muster_engine::{Revision, TenantIndex, Timestamp};
+use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -32,6 +32,7 @@ pub(crate) fn keys() -> Vec<Key> {
     ];
     keys.extend([1, 2, 3].map(|number| Key::Policy(id(number))));
     keys.extend(groups().map(Key::Group));
+    keys.push(Key::Device(DeviceId::from_bytes([1; 16])));
     keys
 }
 
@@ -70,7 +71,16 @@ fn change() -> impl Strategy<Value = Change> {
             Change::RemoveMembers { group, members }
         }
     });
-    prop_oneof![3 => whole, 1 => members]
+    let reset = (0..2u8, any::<u64>()).prop_map(|(number, seq)| Change::ResetSequence {
+        device: DeviceId::from_bytes([number; 16]),
+        numbers: SequenceReset {
+            seq_before: u64::MAX,
+            seq,
+            inventory_revision_before: 7,
+            inventory_revision: 5,
+        },
+    });
+    prop_oneof![12 => whole, 4 => members, 1 => reset]
 }
 
 /// Properties of an object with this key, each present or absent, and rarely invalid.
@@ -154,6 +164,7 @@ fn candidates(key: Key) -> Candidates {
             ("membershipRule", vec![Value::Null]),
             (MEMBERS, bound_members()),
         ],
+        Key::Device(_) => Vec::new(),
     };
     let some = vec![json!(null), json!("any")];
     candidates.push(("id", some.clone()));

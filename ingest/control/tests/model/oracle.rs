@@ -161,6 +161,7 @@ fn properties(key: Key) -> Vec<Property> {
             ("groupTypes", json!([]), |value| Some(value.clone())),
             ("membershipRule", Value::Null, |value| Some(value.clone())),
         ],
+        Key::Device(_) => Vec::new(),
     }
 }
 
@@ -171,6 +172,7 @@ fn initial(key: Key) -> Properties {
         Key::Connector(_) => "mobileThreatDefenseConnector",
         Key::Policy(_) => "",
         Key::Group(_) => "group",
+        Key::Device(_) => "managedDevice",
     };
     let mut document = Properties::new();
     document.insert(
@@ -230,6 +232,9 @@ impl Oracle {
         let key = command.change.key();
         let tenant = command.tenant;
         let current = self.document(tenant, key);
+        if matches!(key, Key::Device(_)) {
+            return self.reset(command);
+        }
         let deletes = matches!(command.change, Change::Delete { .. });
         if key == Key::Group(ALL_DEVICES) || key == Key::Settings && deletes {
             return Outcome::BuiltIn;
@@ -267,6 +272,7 @@ impl Oracle {
             Change::RemoveMembers { members, .. } => {
                 return self.change_members(command, members, false, "members", BTreeSet::new());
             }
+            Change::ResetSequence { .. } => unreachable!("handled above"),
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
                 merged(key, current.as_ref(), false, properties)
             }
@@ -289,6 +295,20 @@ impl Oracle {
             return Outcome::Unchanged;
         }
         self.write(tenant, key, document, revision)
+    }
+
+    /// A device is no object: all that can be done is to record a reset.
+    fn reset(&mut self, command: &Command) -> Outcome {
+        let revision = self.changes.len() as u32 + 1;
+        if !matches!(command.change, Change::ResetSequence { .. }) {
+            return Outcome::Unknown;
+        }
+        if command.expected != Precondition::Nothing {
+            return Outcome::Stale(None);
+        }
+        let key = command.change.key();
+        self.changes.push((command.tenant, key, revision));
+        Outcome::Done(revision)
     }
 
     fn write(

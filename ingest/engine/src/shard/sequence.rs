@@ -12,7 +12,7 @@ use crate::journal::DeviceAction;
 use crate::time::Timestamp;
 
 /// The numbers of a device before and after [`Shard::reset_sequence`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SequenceReset {
     /// Seq before.
     pub seq_before: u64,

@@ -2,12 +2,12 @@
 
 use muster_api::{ApiError, Backend, Changed};
 use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
-use muster_control::{Change, DEFENDER, ETag, Key, Precondition, Refusal};
+use muster_control::{Change, DEFENDER, ETag, Effect, Key, Precondition, Refusal};
 use muster_engine::{Revision, TenantIndex};
 use muster_wire::DeviceId;
 use serde_json::json;
 
-use super::fixture::{Conduct, Server, device_id};
+use super::fixture::{Conduct, RESET, Server, device_id};
 use crate::control_plane::ControlLog;
 use crate::phase::Phase;
 
@@ -276,6 +276,49 @@ async fn the_history_of_an_object_is_read_from_the_log() {
         matches!(error, ApiError::Refused(Refusal::Unknown { .. })),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_reset_is_recorded_with_its_numbers() {
+    let server = Server::new();
+    let backend = &server.backend;
+    let reset = backend.reset_sequence(TENANT, device_id()).await;
+    assert_eq!(reset.unwrap(), Some(RESET));
+    let key = Key::Device(device_id());
+    let page = backend.changes(TENANT, Some(key), None, 9).await.unwrap();
+    let effects: Vec<_> = page.listed.iter().map(|entry| &entry.effect).collect();
+    assert_eq!(effects, [&Effect::SequenceReset(RESET)]);
+    let replayed = ControlLog::replay(&backend.context.store).unwrap();
+    assert_eq!(replayed.plane, backend.control());
+    let [unknown, other] = [
+        (TENANT, DeviceId::from_bytes([9; 16])),
+        (TenantIndex(1), device_id()),
+    ];
+    for (tenant, device) in [unknown, other] {
+        assert_eq!(backend.reset_sequence(tenant, device).await.unwrap(), None);
+        let history = backend
+            .changes(tenant, Some(Key::Device(device)), None, 9)
+            .await;
+        assert!(matches!(history, Err(ApiError::UnknownDevice)));
+    }
+    assert_eq!(backend.control().revision(), Revision(1));
+    server.backend.context.phase.advance(Phase::Draining);
+    let refused = backend.reset_sequence(TENANT, device_id()).await;
+    assert!(matches!(refused, Err(ApiError::Draining)));
+}
+
+#[tokio::test]
+async fn a_reset_that_a_shard_does_not_confirm_has_no_entry() {
+    for conduct in Conduct::WITHOUT_REPLY {
+        let server = Server::with(&[conduct; 2]);
+        let reset = server.backend.reset_sequence(TENANT, device_id()).await;
+        reset.unwrap_err();
+        assert_eq!(
+            server.backend.control().revision(),
+            Revision(0),
+            "{conduct:?}"
+        );
+    }
 }
 
 #[tokio::test]

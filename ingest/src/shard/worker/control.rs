@@ -84,7 +84,11 @@ impl Worker {
                 mut devices,
                 reply,
             } => {
-                devices.retain(|device| self.shard.device(tenant, device).is_none());
+                devices.retain(|device| {
+                    let shard = self.shards.shard_of(device);
+                    let found = shard.device(tenant, device);
+                    found.is_none_or(|(record, _)| record.removed)
+                });
                 self.later(reply, devices);
             }
             Control::Stale(reply) => {

@@ -200,6 +200,13 @@ fn x3_an_operator_resets_the_numbers_of_a_device() {
     server.kill();
     let server = place.start();
     assert_eq!(server.ops.seq("contoso", device(1)), seq);
+    let history = format!("/tenants/contoso/devices/{}/history", device(1));
+    let history = server.ops.get_json(&history);
+    let modified = &history["value"][0]["resources"][0]["modifiedProperties"][0];
+    let expected = json!({
+        "displayName": "seq", "oldValue": ahead.to_string(), "newValue": seq.to_string(),
+    });
+    assert_eq!(modified, &expected, "{history}");
     let mut session = server.session(&place.pki, &credentials);
     session.check_ins(&[check_in(seq + 1, Risk::High)]);
     session.write(&inventory((seq / 1000) as u32 + 1));
