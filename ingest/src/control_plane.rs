@@ -10,14 +10,19 @@ mod replay;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossbeam::channel::Sender;
-use muster_control::{Command, ControlPlane, Entry, History, Key, Page, Refusal, compile};
+use muster_control::{Command, ControlPlane, Effect, Entry, History, Key, Page, Refusal, compile};
 use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy};
 use muster_store::{Store, WriteError};
+use muster_wire::DeviceId;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::spawn_blocking;
 
 pub use self::replay::ReplayError;
-use crate::shard::Control;
+use crate::route::ThreadMap;
+use crate::shard::{Control, DeviceTargets};
+
+/// Devices whose targets one message to a shard thread has at most.
+const TARGETED_AT_ONCE: usize = 10_000;
 
 /// Why a change failed.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +69,7 @@ type Turn = Mutex<Arc<PolicySet>>;
 pub(crate) struct ControlService {
     store: Arc<Store>,
     shards: Vec<Sender<Control>>,
+    map: ThreadMap,
     turn: Arc<Turn>,
     published: RwLock<Published>,
 }
@@ -84,6 +90,7 @@ impl ControlService {
     pub(crate) fn new(
         store: Arc<Store>,
         shards: Vec<Sender<Control>>,
+        map: ThreadMap,
         log: ControlLog,
         policy: Arc<PolicySet>,
     ) -> Self {
@@ -91,6 +98,7 @@ impl ControlService {
         Self {
             store,
             shards,
+            map,
             turn: Arc::new(Mutex::new(policy)),
             published: RwLock::new(Published { log, in_force }),
         }
@@ -146,18 +154,21 @@ impl ControlService {
             .apply(&entry)
             .map_err(|error| ChangeError::Internal(error.to_string()))?;
         let compiled = compile(&plane, entry.tenant);
+        let members = members_changed(&before, &entry);
         let policy = with(&next.0, &entry, compiled).map(Arc::new);
         self.append(&entry, policy.as_deref()).await?;
-        self.write().log.push(&entry, Arc::new(plane));
+        let plane = Arc::new(plane);
+        self.write().log.push(&entry, Arc::clone(&plane));
         // The receiver may be gone: its client did not wait.
         let _ = durable.send(());
-        let devices = match policy {
-            None => 0,
-            Some(policy) => {
-                *next.0 = Arc::clone(&policy);
-                self.put_in_force(policy).await?
-            }
-        };
+        let mut devices = 0;
+        if let Some(policy) = policy {
+            *next.0 = Arc::clone(&policy);
+            devices += self.put_in_force(policy).await?;
+        }
+        if !members.is_empty() {
+            devices += self.target(plane, entry.tenant, members).await?;
+        }
         tracing::info!(
             revision = entry.revision.0,
             tenant = entry.tenant.0,
@@ -197,6 +208,35 @@ impl ControlService {
         Ok(devices)
     }
 
+    /// Gives the shards the targets of devices, and waits until the result is durable.
+    async fn target(
+        &self,
+        plane: Arc<ControlPlane>,
+        tenant: TenantIndex,
+        members: Vec<DeviceId>,
+    ) -> Result<u64, ChangeError> {
+        let (shards, map) = (self.shards.clone(), self.map.clone());
+        // On a blocking thread: a group may have a million members, and the channel of a shard may be full.
+        let order = move || {
+            let mut replies = Vec::new();
+            for members in members.chunks(TARGETED_AT_ONCE) {
+                let targets = members.iter().map(|device| {
+                    let targets = plane.targets_of(tenant, device);
+                    (tenant, *device, targets)
+                });
+                replies.extend(send_targets(&shards, &map, targets, false));
+            }
+            replies
+        };
+        let replies = spawn_blocking(order).await;
+        let replies = replies.map_err(|error| ChangeError::Internal(error.to_string()))?;
+        let mut devices = 0;
+        for reply in replies {
+            devices += u64::from(reply.await.map_err(|_| ChangeError::NotInForce)?);
+        }
+        Ok(devices)
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Published> {
         // No statement leaves it half changed, so it is valid after a panic too.
         self.published
@@ -209,6 +249,45 @@ impl ControlService {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The devices whose targets an entry changes.
+fn members_changed(before: &ControlPlane, entry: &Entry) -> Vec<DeviceId> {
+    match (&entry.effect, entry.key) {
+        (Effect::MembersAdded(members) | Effect::MembersRemoved(members), _) => members.clone(),
+        (Effect::Deleted { .. }, Key::Group(group)) => {
+            before.members(entry.tenant, group, None).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Sends each shard thread the targets of its devices. The reply of one that has ended fails.
+pub(crate) fn send_targets(
+    shards: &[Sender<Control>],
+    map: &ThreadMap,
+    targets: impl Iterator<Item = DeviceTargets>,
+    is_complete: bool,
+) -> Vec<oneshot::Receiver<u32>> {
+    let mut by_thread = vec![Vec::new(); shards.len()];
+    for (tenant, device, targets) in targets {
+        by_thread[map.thread_of(&device)].push((tenant, device, targets));
+    }
+    let mut replies = Vec::new();
+    for (shard, devices) in shards.iter().zip(by_thread) {
+        if devices.is_empty() && !is_complete {
+            continue;
+        }
+        let (reply, changed) = oneshot::channel();
+        // A thread that has ended drops the message, and with it the reply.
+        let _ = shard.send(Control::Targets {
+            devices,
+            is_complete,
+            reply,
+        });
+        replies.push(changed);
+    }
+    replies
 }
 
 /// Orders one shard to put a policy set in force. The reply fails if the shard has ended.

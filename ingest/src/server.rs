@@ -149,6 +149,7 @@ pub fn run(
         "memory bound of this configuration; muster config check prints its parts"
     );
     let parts = start_parts(&config, &store, &rules.policy, clock.time())?;
+    parts.give_targets(&rules.log.plane)?;
     if let Some(socket) = test_clock {
         test_clock::serve(socket, &parts, &config)?;
     }
@@ -330,7 +331,8 @@ fn backend(
     memory_bound_bytes: u64,
 ) -> Arc<ServerBackend> {
     let (store, shards) = (Arc::clone(store), parts.controls.clone());
-    let control = ControlService::new(Arc::clone(&store), shards, rules.log, rules.policy);
+    let map = parts.routes.map.clone();
+    let control = ControlService::new(Arc::clone(&store), shards, map, rules.log, rules.policy);
     Arc::new(ServerBackend::new(backend::Context {
         phase: parts.phase.clone(),
         metrics: Arc::clone(&parts.metrics),

@@ -11,7 +11,9 @@ pub mod writer;
 pub use commit_payload::{
     CommitPayload, JOURNAL_BATCHES_KEPT, Reply, empty_commit, journal_bytes_kept,
 };
-pub use control::{CellCount, Control, DeviceView, RecountPoint, ShardReport, ThreadReport};
+pub use control::{
+    CellCount, Control, DeviceTargets, DeviceView, RecountPoint, ShardReport, ThreadReport,
+};
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
 pub use worker::{PAGES_DRAINING, pages_beside};
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use muster_control::{Change, ControlPlane, Entry, Key, ObjectId, Precondition};
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex,
-    Timestamp,
+    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, StaleDevice, TargetId,
+    TenantIndex, Timestamp,
 };
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
@@ -155,6 +155,8 @@ pub struct Device {
     pub facets: Facets,
     /// Since when its check-ins are stale, in seconds; `None` if its last one was accepted.
     pub stale_since: Option<u32>,
+    /// What it is a member of, as policies see it.
+    pub targets: Vec<TargetId>,
     /// Its last accepted inventory.
     pub inventory: Option<Inventory>,
 }

@@ -37,6 +37,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         cold,
         facets,
         stale_since,
+        targets,
         inventory,
     } = device;
     let owner = inventory
@@ -45,7 +46,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
     // Tags are a set: order and repetition have no meaning.
     let tags: BTreeSet<_> = inventory.iter().flat_map(|known| &known.tags).collect();
     let policy = api.backend.policy();
-    let rules = policy.tenant(record.tenant);
+    let rules = policy.for_targets(record.tenant, targets);
     json!({
         "id": record.device_id.to_string(),
         "tenant": tenant,
@@ -65,7 +66,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "compliance": facets.compliance.name(),
         "is_compliant": facets.compliance.is_compliant(),
         "sensor": facets.sensor.name(),
-        "why": why::why(record, facets, rules),
+        "why": why::why(record, facets, rules.as_ref()),
         "first_seen": times::seconds(cold.first_seen),
         "last_check_in": times::seconds(record.last_check_in),
         "stale_since": stale_since.and_then(times::seconds),

@@ -3,12 +3,14 @@
 //! A pure function of the state. Its cost grows with the policies of the tenant, at most
 //! [`crate::limits::POLICIES_MAX`].
 
+use std::collections::BTreeSet;
+
 use muster_engine::rules::sensor::SensorLimits;
-use muster_engine::{Connector as State, TenantIndex, TenantPolicy, Threshold};
+use muster_engine::{Connector as State, TargetedRules, TenantIndex, TenantPolicy, Threshold};
 use muster_wire::Platform;
 
-use crate::id::DEFENDER;
-use crate::object::{Assignments, CompliancePolicy, Connector, TenantSettings};
+use crate::id::{DEFENDER, ObjectId};
+use crate::object::{CompliancePolicy, Connector, TenantSettings};
 use crate::state::ControlPlane;
 use crate::value::SecurityLevel;
 
@@ -25,16 +27,52 @@ pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     let connector = connector.map(|(_, connector, _)| connector);
     for &platform in Platform::ALL {
         let policies = plane.policies(tenant).map(|(_, policy, _)| policy);
-        let assigned = policies.filter(|policy| is_assigned(policy, platform));
+        let assigned = policies.filter(|policy| is_assigned_to_all(policy, platform));
         compiled.change_platform(platform, |rules| {
             (rules.connector, rules.blocked_on_missing) = switches(connector, platform);
             for policy in assigned {
                 rules.policy_assigned = true;
-                rules.threshold = lower(rules.threshold, threshold(policy));
+                rules.threshold = rules.threshold.stricter(threshold(policy));
             }
         });
     }
+    for (_, policy, _) in plane.policies(tenant) {
+        if let Some(rules) = targeted(plane, tenant, policy) {
+            compiled.add_targeted(rules);
+        }
+    }
     compiled
+}
+
+/// What a policy requires that is assigned to groups, or from which some are excluded; `None` for others. A group that
+/// is deleted has no members.
+fn targeted(
+    plane: &ControlPlane,
+    tenant: TenantIndex,
+    policy: &CompliancePolicy,
+) -> Option<TargetedRules> {
+    let assignments = &policy.properties.assignments;
+    let targets = |groups: &BTreeSet<ObjectId>| {
+        let targets = groups
+            .iter()
+            .filter_map(|group| plane.target(tenant, *group));
+        let mut targets: Vec<_> = targets.collect();
+        targets.sort_unstable();
+        targets
+    };
+    let (included, excluded) = (
+        targets(&assignments.included),
+        targets(&assignments.excluded),
+    );
+    let is_targeted = !assignments.excluded.is_empty() || !assignments.all_devices;
+    let reaches_any = assignments.all_devices || !included.is_empty();
+    (is_targeted && reaches_any).then(|| TargetedRules {
+        platform: policy.subclass.platform(),
+        threshold: threshold(policy),
+        all_devices: assignments.all_devices,
+        included,
+        excluded,
+    })
 }
 
 /// R2 rows 3 and 4: whether the connector delivers threat levels of a platform; and whether a device without one is
@@ -63,18 +101,11 @@ fn switches(connector: Option<&Connector>, platform: Platform) -> (State, bool) 
     (state, blocks_on_missing)
 }
 
-/// R4: whether a policy applies to the devices of a platform.
-fn is_assigned(policy: &CompliancePolicy, platform: Platform) -> bool {
-    policy.subclass.platform() == platform && policy.properties.assignments != Assignments::None
-}
-
-/// R3: of several policies the lowest threshold applies.
-fn lower(one: Threshold, other: Threshold) -> Threshold {
-    match (one, other) {
-        (Threshold::NotSet, other) => other,
-        (one, Threshold::NotSet) => one,
-        (one, other) => one.min(other),
-    }
+/// R4, R12: whether a policy applies to every device of a platform.
+fn is_assigned_to_all(policy: &CompliancePolicy, platform: Platform) -> bool {
+    let assignments = &policy.properties.assignments;
+    let is_for_all = assignments.all_devices && assignments.excluded.is_empty();
+    is_for_all && policy.subclass.platform() == platform
 }
 
 /// R2 row 1: the threshold of a policy.

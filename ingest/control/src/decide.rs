@@ -53,6 +53,9 @@ impl Listed {
     }
 }
 
+/// The property in the faults of groups that do not exist.
+const ASSIGNMENTS: &str = "assignments";
+
 impl ControlPlane {
     /// The entry that carries out a command.
     ///
@@ -128,10 +131,45 @@ impl ControlPlane {
         };
         let after = key.object(current.as_ref(), keeps, properties, command.at);
         let after = after.map_err(Refusal::Invalid)?;
+        self.check_groups(command, current.as_ref(), &after)?;
         match current {
             None => Ok(Effect::Created { after }),
             Some(before) if before.has_same_properties(&after) => Err(Refusal::Unchanged),
             Some(before) => Ok(Effect::Updated { before, after }),
+        }
+    }
+
+    /// Every group that a policy is newly assigned to must exist.
+    fn check_groups(
+        &self,
+        command: &Command,
+        before: Option<&Object>,
+        after: &Object,
+    ) -> Result<(), Refusal> {
+        let Object::Policy(policy) = after else {
+            return Ok(());
+        };
+        let had = |group: &ObjectId| match before {
+            Some(Object::Policy(before)) => before
+                .properties
+                .assignments
+                .groups()
+                .any(|had| had == *group),
+            _ => false,
+        };
+        let exists = |group: &ObjectId| self.target(command.tenant, *group).is_some();
+        let mut faults = Faults::default();
+        let groups = policy.properties.assignments.groups();
+        for group in groups.filter(|group| !had(group)) {
+            if !exists(&group) {
+                let allowed = format!("groups of the tenant, without {group}");
+                faults.push(FaultKind::Invalid, ASSIGNMENTS, allowed);
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Invalid(faults))
         }
     }
 

@@ -3,6 +3,9 @@
 /// Compliance policies of a tenant. Each change of a tenant compiles all of them, and each takes at most 6 KiB.
 pub const POLICIES_MAX: usize = 200;
 
+/// Assignments of a policy. A change of a tenant compiles those of all its policies.
+pub const ASSIGNMENTS_MAX: usize = 100;
+
 /// Groups of a tenant, without the built-in ones. Each takes at most 6 KiB without its members.
 pub const GROUPS_MAX: usize = 1_000;
 

@@ -3,6 +3,7 @@
 //! An object is what operators have set, with what follows from its history (its version and times). Its id is in its
 //! key. Names of properties are those of Graph; properties that only Muster has are marked \[OWN\].
 
+mod assignments;
 mod connector;
 mod group;
 mod policy;
@@ -11,11 +12,12 @@ mod settings;
 use muster_engine::Timestamp;
 use muster_wire::DeviceId;
 
+pub use self::assignments::Assignments;
 pub use self::connector::Connector;
 pub use self::group::{
     Group, GroupProperties, GroupTypes, MailEnabled, MailNickname, MembershipRule, SecurityEnabled,
 };
-pub use self::policy::{Assignments, CompliancePolicy, PolicyProperties, Subclass};
+pub use self::policy::{CompliancePolicy, PolicyProperties, Subclass};
 pub use self::settings::TenantSettings;
 
 use crate::bytes::{EntryError, Reader, Stored};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use muster_engine::{Revision, TenantIndex};
+use muster_engine::{Revision, TargetId, TenantIndex};
 use muster_wire::DeviceId;
 
 use crate::entry::{Effect, Entry};
@@ -46,6 +46,8 @@ pub(crate) struct Tenant {
     objects: BTreeMap<Key, Arc<Versioned>>,
     /// The members of each group that has any.
     members: BTreeMap<ObjectId, Arc<BTreeSet<DeviceId>>>,
+    /// What each group is for shards: the revision that created it.
+    targets: BTreeMap<ObjectId, TargetId>,
     /// Number of members of all groups.
     pub(crate) members_count: usize,
     pub(crate) entries: u32,
@@ -148,6 +150,46 @@ impl ControlPlane {
             .flat_map(move |members| members.range((begin, Bound::Unbounded)).copied())
     }
 
+    /// The target that a group is for shards; `None` for a group that does not exist and for a built-in one.
+    #[must_use]
+    pub fn target(&self, tenant: TenantIndex, group: ObjectId) -> Option<TargetId> {
+        let tenant = self.tenants.get(&tenant)?;
+        tenant.targets.get(&group).copied()
+    }
+
+    /// The targets of one device, ascending.
+    #[must_use]
+    pub fn targets_of(&self, tenant: TenantIndex, device: &DeviceId) -> Vec<TargetId> {
+        let Some(tenant) = self.tenants.get(&tenant) else {
+            return Vec::new();
+        };
+        let groups = tenant.targets.iter();
+        let groups = groups.filter(|(group, _)| tenant.has_member(**group, device));
+        let mut targets: Vec<_> = groups.map(|(_, target)| *target).collect();
+        targets.sort_unstable();
+        targets
+    }
+
+    /// Every device that is a member of a group, with its targets, ascending.
+    #[must_use]
+    pub fn targeted(&self) -> BTreeMap<(TenantIndex, DeviceId), Vec<TargetId>> {
+        let mut targeted: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (index, tenant) in &self.tenants {
+            for (group, members) in &tenant.members {
+                let Some(target) = tenant.targets.get(group) else {
+                    continue;
+                };
+                for member in &**members {
+                    targeted.entry((*index, *member)).or_default().push(*target);
+                }
+            }
+        }
+        targeted
+            .values_mut()
+            .for_each(|targets| targets.sort_unstable());
+        targeted
+    }
+
     fn of(&self, tenant: TenantIndex) -> impl Iterator<Item = (&Key, &Versioned)> {
         self.tenants
             .get(&tenant)
@@ -227,6 +269,9 @@ impl Tenant {
             Effect::Created { after } | Effect::Updated { after, .. } => {
                 let object = after.clone();
                 let revision = entry.revision;
+                if let Key::Group(group) = key {
+                    self.targets.entry(group).or_insert(TargetId(revision.0));
+                }
                 let found = Versioned { object, revision };
                 self.objects.insert(key, Arc::new(found));
             }
@@ -242,6 +287,7 @@ impl Tenant {
     fn delete(&mut self, key: Key) {
         self.objects.remove(&key);
         if let Key::Group(id) = key {
+            self.targets.remove(&id);
             let members = self.members.remove(&id).unwrap_or_default();
             self.members_count -= members.len();
         }

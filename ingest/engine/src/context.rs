@@ -150,8 +150,8 @@ impl Context {
         bytes
     }
 
-    /// Reads [`Context::encode`]; `None` if the bytes are not of a known encoding.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads [`Context::encode`], and returns the bytes behind it; `None` if they are not of a known encoding.
+    pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let mut reader = Reader::new(bytes);
         let [ENCODING, has_tick @ (0 | 1), has_pass @ (0 | 1), 0] = reader.array()? else {
             return None;
@@ -163,7 +163,8 @@ impl Context {
         context.time.tick = (has_tick == 1).then_some(Tick { time, cursor });
         let (revision, cursor) = (Revision(reader.u32()?), SlotIndex(reader.u32()?));
         context.pass = (has_pass == 1).then_some(PolicyPass { revision, cursor });
-        (reader.is_empty() && context.encode() == bytes).then_some(context)
+        let (own, rest) = bytes.split_at_checked(context.encode().len())?;
+        (context.encode() == own).then_some((context, rest))
     }
 }
 
@@ -189,7 +190,7 @@ mod tests {
             [2, 3, 4, 5].map(|slot| of(&context, slot)),
             [(20, 2), (20, 1), (20, 1), (10, 1)]
         );
-        assert_eq!(Context::decode(&context.encode()), Some(context));
+        assert_eq!(Context::decode(&context.encode()), Some((context, &[][..])));
         context.time.reached(20, SlotIndex::MAX);
         assert!(context.policy_reached(SlotIndex::MAX));
         assert_eq!(of(&context, u32::MAX), (20, 2));
@@ -197,7 +198,7 @@ mod tests {
             !context.policy_reached(SlotIndex(9)),
             "no pass is in progress"
         );
-        assert_eq!(Context::decode(&context.encode()), Some(context));
+        assert_eq!(Context::decode(&context.encode()), Some((context, &[][..])));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use muster_wire::{DeviceId, Flags};
 use crate::bytes::Reader;
 use crate::cell::CellKey;
 use crate::facet::{FacetWord, Facets};
-use crate::ids::TenantIndex;
+use crate::ids::{ProfileId, TenantIndex};
 
 /// Size of a device record in memory and on disk.
 pub const DEVICE_RECORD_BYTES: usize = 64;
@@ -19,8 +19,8 @@ pub const COLD_RECORD_BYTES: usize = 12;
 /// Size of both.
 pub const DEVICE_BYTES: usize = DEVICE_RECORD_BYTES + COLD_RECORD_BYTES;
 
-/// Zero bytes of an encoded record, between the mark of a removed device and the boot id.
-const SPARE: [u8; 3] = [0; 3];
+/// The bit of [`DeviceRecord::profile_word`] that marks a removed device.
+const REMOVED: u32 = 1 << 31;
 
 /// The record of one device, as check-ins read and write it.
 ///
@@ -34,8 +34,8 @@ pub struct DeviceRecord {
     pub seq: u64,
     /// Result of the last evaluation; with the tenant, the cell that the device is counted in.
     pub facets: FacetWord,
-    /// An operator has removed the device: it is in no count, and its check-ins are rejected.
-    pub removed: bool,
+    /// The profile, and in the highest bit whether an operator has removed the device.
+    pub profile_word: u32,
     /// Changes when the device restarts (R15).
     pub boot_id: u32,
     /// Short hash of the onboarding payload in force (R15, C11).
@@ -62,9 +62,27 @@ impl DeviceRecord {
         !self.device_id.is_zero()
     }
 
+    /// Whether an operator has removed the device: it is in no count, and its check-ins are rejected.
+    pub fn removed(&self) -> bool {
+        self.profile_word & REMOVED != 0
+    }
+
+    pub(crate) fn set_removed(&mut self, removed: bool) {
+        self.profile_word = self.profile_word & !REMOVED | if removed { REMOVED } else { 0 };
+    }
+
+    /// The targets that hold for the device.
+    pub fn profile(&self) -> ProfileId {
+        ProfileId(self.profile_word & !REMOVED)
+    }
+
+    pub(crate) fn set_profile(&mut self, profile: ProfileId) {
+        self.profile_word = self.profile_word & REMOVED | profile.0;
+    }
+
     /// The cell that the device is counted in; `None` for an empty slot and for a removed device.
     pub(crate) fn counted_in(&self) -> Option<CellKey> {
-        (self.is_occupied() && !self.removed).then(|| self.cell())
+        (self.is_occupied() && !self.removed()).then(|| self.cell())
     }
 
     /// Whether the slot holds this device.
@@ -92,15 +110,14 @@ impl DeviceRecord {
         }
     }
 
-    /// The encoding in a page: the fields in declaration order, little-endian, three zero bytes before the boot id.
+    /// The encoding in a page: the fields in declaration order, little-endian.
     pub fn encode(&self) -> [u8; DEVICE_RECORD_BYTES] {
         let mut bytes = [0; DEVICE_RECORD_BYTES];
         bytes[0..16].copy_from_slice(self.device_id.as_bytes());
         bytes[16..24].copy_from_slice(&self.seq.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.facets.0.to_le_bytes());
-        bytes[32] = u8::from(self.removed);
-        bytes[33..36].copy_from_slice(&SPARE);
         let words = [
+            self.profile_word,
             self.boot_id,
             self.payload,
             self.last_check_in,
@@ -108,7 +125,7 @@ impl DeviceRecord {
             self.last_telemetry,
             self.last_full_report,
         ];
-        for (chunk, word) in bytes[36..60].as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        for (chunk, word) in bytes[32..60].as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *chunk = word.to_le_bytes();
         }
         bytes[60..62].copy_from_slice(&self.flags.bits().to_le_bytes());
@@ -121,19 +138,11 @@ impl DeviceRecord {
         let device_id = DeviceId::from_bytes(reader.array()?);
         let seq = reader.u64()?;
         let facets = FacetWord(reader.u64()?);
-        let removed = match reader.u8()? {
-            0 => false,
-            1 => true,
-            _ => return None,
-        };
-        if reader.array()? != SPARE {
-            return None;
-        }
         let record = Self {
             device_id,
             seq,
             facets,
-            removed,
+            profile_word: reader.u32()?,
             boot_id: reader.u32()?,
             payload: reader.u32()?,
             last_check_in: reader.u32()?,
@@ -196,7 +205,7 @@ mod tests {
             device_id: DeviceId::from_bytes(std::array::from_fn(|i| i as u8 + 1)),
             seq: u64::MAX - 1,
             facets: Facets::default().word(),
-            removed: true,
+            profile_word: REMOVED | 5,
             boot_id: 3,
             payload: 4,
             last_check_in: 7,
@@ -229,8 +238,6 @@ mod tests {
         for (what, at, value) in [
             ("a risk that does not exist", 24, 0xff),
             ("a spare bit of the facets", 31, 0x80),
-            ("a mark that does not exist", 32, 2),
-            ("a spare byte", 35, 1),
             ("a reserved flag", 61, 0x80),
         ] {
             let mut bytes = record().encode();

@@ -7,7 +7,7 @@
 
 use muster_wire::{DeviceId, RejectReason, Rejection, STALE_CODE, Stored};
 
-use crate::ids::{PageNumber, SlotIndex, TenantIndex};
+use crate::ids::{PageNumber, ProfileId, SlotIndex, TenantIndex};
 use crate::journal::JournalBuffer;
 use crate::numbers::NumbersMax;
 use crate::time::Timestamp;
@@ -76,6 +76,8 @@ pub struct Effects {
     /// The slots of devices that a tick has changed, and of those that are gone; empty between ticks.
     pub(crate) due: Vec<SlotIndex>,
     pub(crate) freed: Vec<SlotIndex>,
+    /// Devices with another profile, to journal at the end of the batch.
+    pub(crate) targeted: Vec<(SlotIndex, ProfileId)>,
     /// Inventories accepted in this batch, and those of devices that are gone, in order.
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.
@@ -92,6 +94,7 @@ impl Effects {
         self.journal.clear();
         self.inventories.clear();
         self.pages.clear();
+        self.targeted.clear();
         self.transitions = 0;
         self.rejections.clear();
     }

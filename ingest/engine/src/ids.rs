@@ -35,6 +35,10 @@ ids! {
     Revision(u32);
     /// Position of a device's record in its shard.
     SlotIndex(u32);
+    /// What policies are assigned to, such as a group: the revision that created it, so it is never reused.
+    TargetId(u32);
+    /// A set of targets of a shard, from 1; 0 is the empty set. At most 2^31 - 1.
+    ProfileId(u32);
     /// A page of a shard: a run of [`PAGE_RECORDS`] slots.
     PageNumber(u32);
     /// Number of a batch that changed the state of its shard, from 1 without a gap; 0 is before the first.
@@ -67,6 +71,13 @@ impl SlotIndex {
     /// The slots from this one up to but not including `end`.
     pub(crate) fn until(self, end: Self) -> impl Iterator<Item = Self> {
         (self.0..end.0).map(Self)
+    }
+}
+
+impl ProfileId {
+    /// Whether a record has room for it.
+    pub(crate) const fn is_possible(self) -> bool {
+        self.0 >= 1 && self.0 < 1 << 31
     }
 }
 

@@ -16,6 +16,8 @@
 //! | 9 due | count | time u32, slot u32, a slot u32 for each: these devices were evaluated at the time, and no other below the slot changes until then; 2^32-1 ends it |
 //! | 10 freed | count | a slot u32 for each: its device is gone |
 //! | 11 clock set back | none | none: times after the receive time became it, and every device was evaluated at it |
+//! | 12 profile | number | targets u32, a target u32 for each: the profile with this number is this set |
+//! | 13 targeted | count | for each: slot u32, profile u32: these devices have these profiles, and were evaluated |
 //!
 //! Most check-ins repeat the device's previous one in everything except seq and flags. These are stored as kind 5, a
 //! third of the bytes: the slot names the device, and its record has the other fields. Every event of a device names its
@@ -33,8 +35,10 @@ mod value;
 use muster_wire::limits::CHECK_IN_BYTES;
 use muster_wire::{CheckInRecord, DeviceId};
 
-pub use self::value::{CheckInEntry, JournalError, JournalValue, Repeated, Segment, slot_of};
-use crate::ids::{Revision, SlotIndex, TenantIndex};
+pub use self::value::{
+    CheckInEntry, JournalError, JournalValue, Repeated, Segment, slot_of, target_of, targeted_of,
+};
+use crate::ids::{ProfileId, Revision, SlotIndex, TargetId, TenantIndex};
 use crate::time::Timestamp;
 
 const FORMAT: u8 = 1;
@@ -52,6 +56,8 @@ const RESTORATION: u8 = 8;
 const DUE: u8 = 9;
 const FREED: u8 = 10;
 const CLOCK_SET_BACK: u8 = 11;
+const PROFILE: u8 = 12;
+const TARGETED: u8 = 13;
 
 /// The tenant field of segments that belong to no tenant.
 const NO_TENANT: TenantIndex = TenantIndex(0);
@@ -192,6 +198,27 @@ impl JournalBuffer {
     pub(crate) fn freed(&mut self, slots: &[SlotIndex]) {
         self.segment(FREED, NO_TENANT, slots.len() as u32);
         self.slots(slots);
+    }
+
+    pub(crate) fn profile(
+        &mut self,
+        profile: ProfileId,
+        tenant: TenantIndex,
+        targets: &[TargetId],
+    ) {
+        self.segment(PROFILE, tenant, profile.0);
+        self.bytes.extend((targets.len() as u32).to_le_bytes());
+        for target in targets {
+            self.bytes.extend(target.0.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn targeted(&mut self, devices: &[(SlotIndex, ProfileId)]) {
+        self.segment(TARGETED, NO_TENANT, devices.len() as u32);
+        for (slot, profile) in devices {
+            self.bytes.extend(slot.0.to_le_bytes());
+            self.bytes.extend(profile.0.to_le_bytes());
+        }
     }
 
     pub(crate) fn clock_set_back(&mut self) {

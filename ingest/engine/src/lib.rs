@@ -24,6 +24,7 @@ pub mod model;
 mod numbers;
 pub mod page;
 pub mod policy;
+mod profile;
 pub mod rules;
 mod shard;
 mod shard_map;
@@ -37,9 +38,12 @@ pub use deadlines::SLOT_BYTES;
 pub use device::{ColdRecord, DeviceRecord};
 pub use effects::{Effects, Outcome};
 pub use facet::{COMBINATIONS_MAX, FacetWord, Facets};
-pub use ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, ShardId, SlotIndex, TenantIndex};
+pub use ids::{
+    PAGE_RECORDS, PageNumber, ProfileId, Revision, Sequence, ShardId, SlotIndex, TargetId,
+    TenantIndex,
+};
 pub use index::INDEX_TABLES;
-pub use policy::{PolicySet, Retention, TenantPolicy};
+pub use policy::{PolicySet, Retention, TargetedRules, TenantPolicy};
 pub use rules::compliance::Compliance;
 pub use rules::managed_by::ManagedBy;
 pub use rules::onboarding::OnboardingStatus;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use muster_wire::{CheckInRecord, DeviceId, Flags, Inventory, Onboarding};
 
 use crate::facet::Facets;
-use crate::ids::TenantIndex;
+use crate::ids::{TargetId, TenantIndex};
 use crate::policy::{PolicySet, TenantPolicy};
 use crate::rules::sensor::SensorState;
 use crate::time::Timestamp;
@@ -164,6 +164,8 @@ pub type ModelCell = (TenantIndex, Facets);
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     devices: BTreeMap<(TenantIndex, DeviceId), ModelEntry>,
+    /// The targets of devices, whether they exist or not.
+    targets: BTreeMap<(TenantIndex, DeviceId), Vec<TargetId>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -355,18 +357,35 @@ impl Model {
         now: Timestamp,
     ) -> Option<Facets> {
         let entry = self.devices.get(&(tenant, device_id))?;
-        Some(entry.device.facets(policy.tenant(tenant)?, now))
+        let rules = self.rules(policy, tenant, device_id)?;
+        Some(entry.device.facets(&rules, now))
+    }
+
+    /// Sets all targets of a device.
+    pub fn set_targets(&mut self, tenant: TenantIndex, device_id: DeviceId, targets: &[TargetId]) {
+        self.targets.insert((tenant, device_id), targets.to_vec());
+    }
+
+    fn rules(
+        &self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Option<TenantPolicy> {
+        let targets = self.targets.get(&(tenant, device_id));
+        policy.for_targets(tenant, targets.map_or(&[], Vec::as_slice))
     }
 
     /// Every cell with its number of devices at `now`, counted over all devices.
     pub fn cells(&self, policy: &PolicySet, now: Timestamp) -> BTreeMap<ModelCell, u64> {
         let mut cells = BTreeMap::new();
         let present = self.devices.iter();
-        for ((tenant, _), entry) in present.filter(|(_, entry)| entry.removed_at.is_none()) {
-            let Some(rules) = policy.tenant(*tenant) else {
+        for ((tenant, device_id), entry) in present.filter(|(_, entry)| entry.removed_at.is_none())
+        {
+            let Some(rules) = self.rules(policy, *tenant, *device_id) else {
                 continue;
             };
-            let facets = entry.device.facets(rules, now);
+            let facets = entry.device.facets(&rules, now);
             *cells.entry((*tenant, facets)).or_default() += 1;
         }
         cells

@@ -7,7 +7,7 @@
 use muster_wire::Platform;
 
 use crate::bytes::Reader;
-use crate::ids::{Revision, TenantIndex};
+use crate::ids::{Revision, TargetId, TenantIndex};
 use crate::rules::RULES_VERSION;
 use crate::rules::sensor::SensorLimits;
 use crate::rules::threat::{
@@ -40,6 +40,29 @@ impl Default for Retention {
     }
 }
 
+/// A compliance policy of a platform that is assigned to targets, or from which some are excluded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetedRules {
+    /// The platform.
+    pub platform: Platform,
+    /// The threshold.
+    pub threshold: Threshold,
+    /// Whether it is assigned to all devices.
+    pub all_devices: bool,
+    /// The targets that it is assigned to, ascending.
+    pub included: Vec<TargetId>,
+    /// The targets that are excluded, ascending: exclusion wins (R12).
+    pub excluded: Vec<TargetId>,
+}
+
+impl TargetedRules {
+    /// Whether it applies to a device for which these targets hold (R12).
+    fn applies(&self, targets: &[TargetId]) -> bool {
+        let holds = |list: &[TargetId]| targets.iter().any(|target| list.contains(target));
+        (self.all_devices || holds(&self.included)) && !holds(&self.excluded)
+    }
+}
+
 /// What one tenant requires of its devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantPolicy {
@@ -51,7 +74,10 @@ pub struct TenantPolicy {
     pub sensor_limits: SensorLimits,
     /// Retention of devices.
     pub retention: Retention,
+    /// What holds for devices without targets, and for the others besides `targeted`.
     platforms: [PlatformRules; PLATFORMS],
+    /// What depends on targets.
+    targeted: Vec<TargetedRules>,
 }
 
 impl Default for TenantPolicy {
@@ -63,6 +89,7 @@ impl Default for TenantPolicy {
             sensor_limits: SensorLimits::default(),
             retention: Retention::default(),
             platforms: [PlatformRules::default(); PLATFORMS],
+            targeted: Vec::new(),
         }
     }
 }
@@ -98,7 +125,27 @@ impl TenantPolicy {
         }
     }
 
-    /// What the tenant requires of a platform.
+    /// Adds a policy that depends on targets.
+    pub fn add_targeted(&mut self, rules: TargetedRules) {
+        self.targeted.push(rules);
+    }
+
+    /// What the tenant requires of a device for which these targets hold.
+    pub fn for_targets(&self, targets: &[TargetId]) -> Self {
+        let mut policy = Self {
+            targeted: Vec::new(),
+            ..self.clone()
+        };
+        for rules in self.targeted.iter().filter(|rules| rules.applies(targets)) {
+            policy.change_platform(rules.platform, |platform| {
+                platform.policy_assigned = true;
+                platform.threshold = platform.threshold.stricter(rules.threshold);
+            });
+        }
+        policy
+    }
+
+    /// What the tenant requires of a platform of devices without targets, apart from policies that exclude some.
     pub fn platform(&self, platform: Platform) -> &PlatformRules {
         &self.platforms[platform.index()]
     }
@@ -116,6 +163,15 @@ impl TenantPolicy {
             into.push(rules.connector as u8);
             into.push(u8::from(rules.blocked_on_missing));
         }
+        into.extend((self.targeted.len() as u32).to_le_bytes());
+        for rules in &self.targeted {
+            into.extend([rules.platform.code(), rules.threshold as u8]);
+            into.push(u8::from(rules.all_devices));
+            for targets in [&rules.included, &rules.excluded] {
+                into.extend((targets.len() as u32).to_le_bytes());
+                into.extend(targets.iter().flat_map(|target| target.0.to_le_bytes()));
+            }
+        }
     }
 
     fn decode(reader: &mut Reader<'_>, platforms: usize) -> Option<Self> {
@@ -131,6 +187,7 @@ impl TenantPolicy {
                 profile_seconds: reader.u32()?,
             },
             platforms: [PlatformRules::default(); PLATFORMS],
+            targeted: Vec::new(),
         };
         for index in 0..platforms {
             *policy.platforms.get_mut(index)? = PlatformRules {
@@ -140,8 +197,28 @@ impl TenantPolicy {
                 blocked_on_missing: reader.u8()? != 0,
             };
         }
+        for _ in 0..reader.u32()? {
+            policy.targeted.push(TargetedRules {
+                platform: Platform::from_code(reader.u8()?)?,
+                threshold: Threshold::from_index(u32::from(reader.u8()?))?,
+                all_devices: reader.u8()? != 0,
+                included: decode_targets(reader)?,
+                excluded: decode_targets(reader)?,
+            });
+        }
         Some(policy)
     }
+}
+
+fn decode_targets(reader: &mut Reader<'_>) -> Option<Vec<TargetId>> {
+    let count = reader.u32()?;
+    let bytes = reader.take((count as usize).checked_mul(4)?)?;
+    let targets = bytes.as_chunks().0.iter();
+    Some(
+        targets
+            .map(|bytes| TargetId(u32::from_le_bytes(*bytes)))
+            .collect(),
+    )
 }
 
 /// The rules of all tenants at one revision.
@@ -152,6 +229,8 @@ pub struct PolicySet {
     rules_version: u16,
     /// By tenant index, also of tenants that the configuration no longer names.
     tenants: Vec<TenantPolicy>,
+    /// The same for devices without targets.
+    untargeted: Vec<TenantPolicy>,
 }
 
 impl PolicySet {
@@ -160,6 +239,7 @@ impl PolicySet {
         Self {
             revision,
             rules_version: RULES_VERSION,
+            untargeted: untargeted(&tenants),
             tenants,
         }
     }
@@ -174,9 +254,15 @@ impl PolicySet {
         self.revision
     }
 
-    /// The rules of one tenant; `None` for a tenant this set does not know.
+    /// The rules of one tenant for devices without targets; `None` for a tenant this set does not know.
     pub fn tenant(&self, tenant: TenantIndex) -> Option<&TenantPolicy> {
-        self.tenants.get(usize::from(tenant))
+        self.untargeted.get(usize::from(tenant))
+    }
+
+    /// The rules of one tenant for devices for which these targets hold.
+    pub fn for_targets(&self, tenant: TenantIndex, targets: &[TargetId]) -> Option<TenantPolicy> {
+        let tenant = self.tenants.get(usize::from(tenant))?;
+        Some(tenant.for_targets(targets))
     }
 
     /// The rules by tenant index.
@@ -212,9 +298,15 @@ impl PolicySet {
         reader.is_empty().then_some(Self {
             revision,
             rules_version,
+            untargeted: untargeted(&tenants),
             tenants,
         })
     }
+}
+
+fn untargeted(tenants: &[TenantPolicy]) -> Vec<TenantPolicy> {
+    let policies = tenants.iter().map(|tenant| tenant.for_targets(&[]));
+    policies.collect()
 }
 
 #[cfg(test)]

@@ -17,15 +17,18 @@ mod evaluation;
 mod inventory;
 mod lookup;
 mod policies;
+mod policy_pass;
 pub(crate) mod recovery;
 mod removal;
 mod sequence;
 mod set;
 mod stale_runs;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod tick;
 
+use foldhash::HashMap;
 use muster_wire::DeviceId;
 
 use crate::cell::{CellKey, CellTable};
@@ -33,9 +36,10 @@ use crate::context::EvaluationTime;
 use crate::deadlines::Deadlines;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::Effects;
-use crate::ids::{Revision, Sequence, ShardId, SlotIndex, TenantIndex};
+use crate::ids::{Revision, Sequence, ShardId, SlotIndex, TargetId, TenantIndex};
 use crate::index::DeviceIndex;
 use crate::numbers::NumbersMax;
+use crate::profile::Profiles;
 use crate::shard_map::ShardMap;
 use crate::slab::DeviceSlab;
 use crate::time::Timestamp;
@@ -72,6 +76,9 @@ pub struct Shard {
     /// Number of removed devices.
     removed: u32,
     deadlines: Deadlines,
+    profiles: Profiles,
+    /// The targets of devices that do not exist yet.
+    waiting: HashMap<(TenantIndex, DeviceId), Box<[TargetId]>>,
     index: DeviceIndex,
     cells: CellTable,
     checkpoint: Checkpoint,
@@ -91,6 +98,8 @@ impl Shard {
             devices: DeviceSlab::default(),
             removed: 0,
             deadlines: Deadlines::default(),
+            profiles: Profiles::new(hash_seed),
+            waiting: HashMap::default(),
             index: DeviceIndex::new(hash_seed),
             cells: CellTable::new(hash_seed),
             checkpoint: Checkpoint::default(),
@@ -113,6 +122,9 @@ impl Shard {
     /// Closes a batch and returns the sequence to commit it under. A batch that changed nothing has an empty journal
     /// value and keeps the previous sequence.
     pub fn seal(&mut self, effects: &mut Effects) -> Sequence {
+        if !effects.targeted.is_empty() {
+            effects.journal.targeted(&effects.targeted);
+        }
         effects.journal.seal();
         if !effects.journal_value().is_empty() {
             self.sequence = self.sequence.next();
@@ -244,7 +256,7 @@ impl Shard {
     /// Every device that is not removed, in order of slots.
     pub fn iter(&self) -> impl Iterator<Item = (&DeviceRecord, &ColdRecord)> {
         let devices = self.devices.occupied();
-        let devices = devices.filter(|slot| !self.devices.get(*slot).removed);
+        let devices = devices.filter(|slot| !self.devices.get(*slot).removed());
         devices.map(|slot| (self.devices.get(slot), self.devices.cold(slot)))
     }
 }

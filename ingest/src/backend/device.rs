@@ -36,6 +36,7 @@ impl ServerBackend {
             cold: view.cold,
             facets: view.facets,
             stale_since: view.stale_since,
+            targets: view.targets,
             inventory,
         }))
     }

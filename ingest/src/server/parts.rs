@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
+use muster_control::ControlPlane;
 use muster_engine::{PolicySet, Shard};
 use muster_store::{Commit, Writer};
 use tokio::sync::oneshot;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use super::ServerError;
 use crate::clock::{Clock, SteeredTime};
 use crate::config::Config;
+use crate::control_plane::send_targets;
 use crate::metrics::Metrics;
 use crate::net::SessionRegistry;
 use crate::phase::PhaseSwitch;
@@ -131,6 +133,19 @@ impl Parts {
         };
         parts.put_in_force(policy)?;
         Ok(parts)
+    }
+
+    /// Gives every thread the targets of its devices, and waits until that is durable. It changes only what the last
+    /// server had no time for.
+    pub(super) fn give_targets(&self, plane: &ControlPlane) -> Result<(), ServerError> {
+        let targeted = plane.targeted().into_iter();
+        let targets = targeted.map(|((tenant, device), targets)| (tenant, device, targets));
+        for changed in send_targets(&self.controls, &self.routes.map, targets, true) {
+            changed
+                .blocking_recv()
+                .map_err(|_| ServerError::ShardEnded)?;
+        }
+        Ok(())
     }
 
     /// Evaluates the devices of every thread with a shard whose policy set differs from `policy`, and waits until that is durable: no

@@ -10,7 +10,7 @@ use crossbeam::channel;
 use hdrhistogram::Histogram;
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
-    StaleDevice, TenantIndex,
+    StaleDevice, TargetId, TenantIndex,
 };
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
@@ -39,7 +39,12 @@ pub struct DeviceView {
     pub facets: Facets,
     /// Since when its check-ins are stale, in seconds.
     pub stale_since: Option<u32>,
+    /// The targets that hold for it.
+    pub targets: Vec<TargetId>,
 }
+
+/// All targets of a device.
+pub type DeviceTargets = (TenantIndex, DeviceId, Vec<TargetId>);
 
 /// A removed device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +143,15 @@ pub enum Control {
         device_id: DeviceId,
         /// The reply, once that is durable; `None` for an unknown device.
         reply: oneshot::Sender<Option<SequenceReset>>,
+    },
+    /// Sets the targets of devices.
+    Targets {
+        /// The targets of devices that this thread owns.
+        devices: Vec<DeviceTargets>,
+        /// Whether these are all devices that have any.
+        is_complete: bool,
+        /// The reply, once that is durable: the number of devices that changed.
+        reply: oneshot::Sender<u32>,
     },
     /// Removes a device.
     Remove {

@@ -28,9 +28,8 @@ use muster_store::{CheckpointMark, Commit};
 
 use self::audit::AuditLog;
 pub use self::checkpoint::{PAGES_DRAINING, pages_beside};
-use self::policy::PolicyChanges;
 pub use self::step::{Input, Stepped};
-use self::task::{Drain, Task};
+use self::task::{Drain, PolicyChanges, Task};
 pub use self::turn::CheckpointTurn;
 use super::AbortOnPanic;
 use super::commit_payload::{CommitPayload, Reply};
@@ -350,7 +349,7 @@ impl Worker {
             for (part, shard) in commit.parts.iter_mut().zip(self.shards.shards()) {
                 part.checkpoint = mark;
                 if mark == Some(CheckpointMark::Begin) {
-                    part.context = shard.context().encode();
+                    part.context = shard.checkpoint_context();
                 }
             }
         }

@@ -115,7 +115,7 @@ impl Pipeline {
         let mut controls = Vec::new();
         let sets = (0..).zip(map.distribute(shards, DEVICES_MAX));
         for (((thread, mut set), inbox), returned) in sets.zip(receivers).zip(returned) {
-            grow(&mut set);
+            grow(&mut set, &map, thread);
             let (control, control_receiver) = bounded(8);
             controls.push(control);
             wait_once(inbox.wake());
@@ -285,11 +285,14 @@ const fn journal_bytes_max() -> usize {
 }
 
 /// Gives a set of shards buffers of the size of the largest batch.
-fn grow(set: &mut ShardSet) {
+fn grow(set: &mut ShardSet, map: &ThreadMap, thread: u16) {
     set.begin(Timestamp::default());
     // Nothing happens to an unknown device, but its shard has a part in the batch.
     for number in 1..10_000_u128 {
         let device = DeviceId::from_bytes(number.to_le_bytes());
+        if map.thread_of(&device) != usize::from(thread) {
+            continue;
+        }
         assert!(set.reset_sequence(TenantIndex(0), &device).is_none());
     }
     set.seal();

@@ -7,8 +7,8 @@ use muster_control::{
 };
 use muster_engine::{
     ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
-    Sequence, SequenceReset, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold,
-    Timestamp, page,
+    Sequence, SequenceReset, Shard, ShardId, ShardLimits, TargetId, TenantIndex, TenantPolicy,
+    Threshold, Timestamp, page,
 };
 use muster_wire::{
     AckTotals, Busy, CheckIn, CheckInRecord, ClientHello, CloseCode, DeviceId, Flags, Goodbye,
@@ -189,6 +189,8 @@ fn journal_value() -> Vec<u8> {
     let inventory = Inventory::from_bytes(&bytes).expect("the archive is valid");
     shard.apply_inventory(TenantIndex(0), &inventory, &bytes, &mut effects);
     shard.reset_sequence(TenantIndex(0), &device(1), &mut effects);
+    let targets = [TargetId(3), TargetId(5)];
+    shard.set_targets(TenantIndex(0), &device(1), &targets, &mut effects);
     shard.remove_device(TenantIndex(0), &device(1), &mut effects);
     shard.restore_device(TenantIndex(0), &device(1), &mut effects);
     shard.remove_device(TenantIndex(0), &device(1), &mut effects);

@@ -259,7 +259,7 @@ impl Harness {
         let mut is_complete = false;
         if self.pages_max > 0 {
             if self.shard.checkpoint_begin() {
-                disk.begun = (sequence, self.shard.context().encode());
+                disk.begun = (sequence, self.shard.checkpoint_context());
             } else {
                 let progress = self.shard.checkpoint_step(self.pages_max, &mut effects);
                 is_complete = progress == CheckpointProgress::Complete;

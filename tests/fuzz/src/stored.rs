@@ -76,6 +76,19 @@ fn journal_value(bytes: &[u8]) {
                 encoded.extend(segment_header(10, TenantIndex(0), slots.len() as u32));
                 encoded.extend_from_slice(slots.as_flattened());
             }
+            Ok(Some(Segment::Profile {
+                profile,
+                tenant,
+                targets,
+            })) => {
+                encoded.extend(segment_header(12, tenant, profile.0));
+                encoded.extend((targets.len() as u32).to_le_bytes());
+                encoded.extend_from_slice(targets.as_flattened());
+            }
+            Ok(Some(Segment::Targeted { devices })) => {
+                encoded.extend(segment_header(13, TenantIndex(0), devices.len() as u32));
+                encoded.extend_from_slice(devices.as_flattened());
+            }
             Ok(Some(Segment::ClockSetBack)) => {
                 encoded.extend(segment_header(11, TenantIndex(0), 0));
             }
@@ -91,8 +104,8 @@ fn journal_value(bytes: &[u8]) {
 }
 
 fn context(bytes: &[u8]) {
-    if let Some(context) = Context::decode(bytes) {
-        assert_eq!(context.encode(), bytes);
+    if let Some((context, profiles)) = Context::decode(bytes) {
+        assert_eq!([&context.encode(), profiles].concat(), bytes);
     }
 }
 

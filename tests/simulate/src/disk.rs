@@ -80,14 +80,11 @@ impl Operation {
             Self::Put(keyspace, key, value) => {
                 keyspaces[*keyspace as usize].insert(key.clone(), Arc::clone(value));
             }
-            Self::Delete(keyspace, key) => {
-                keyspaces[*keyspace as usize].remove(key);
-            }
+            Self::Delete(keyspace, key) => drop(keyspaces[*keyspace as usize].remove(key)),
             Self::Trim { first, end } => {
                 let journal = &mut keyspaces[Keyspace::Journal as usize];
                 let trimmed = first.0.to_be_bytes().to_vec()..end.0.to_be_bytes().to_vec();
-                let keys: Vec<Key> = journal.range(trimmed).map(|(key, _)| key.clone()).collect();
-                keys.iter().for_each(|key| drop(journal.remove(key)));
+                journal.retain(|key, _| !trimmed.contains(key));
             }
         }
     }
@@ -310,8 +307,8 @@ impl WriteSet for SimulatedWrites<'_> {
 
     fn delete(&mut self, keyspace: Keyspace, key: &[u8]) {
         self.bytes += key.len();
-        self.operations
-            .push(Operation::Delete(keyspace, key.to_vec()));
+        let operation = Operation::Delete(keyspace, key.to_vec());
+        self.operations.push(operation);
     }
 
     fn is_empty(&self) -> bool {

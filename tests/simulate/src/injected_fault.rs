@@ -53,10 +53,10 @@ impl InjectedFault {
         random: &mut Random,
     ) {
         // A journal value begins with a header of 16 bytes and the 8 bytes of its first segment; the boot id of a
-        // check-in is at offset 32.
+        // check-in is at offset 32, behind its slot of 4 bytes.
         const KIND: usize = 16;
         const CHECK_INS: u8 = 1;
-        const BOOT_ID: usize = 16 + 8 + 32;
+        const BOOT_ID: usize = 16 + 8 + 4 + 32;
         match self {
             Self::AckBeforeSync if random.below(4) == 0 => commit.payload.durable(now),
             Self::AcceptTwice => {

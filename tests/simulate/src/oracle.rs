@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_engine::journal::{
-    CheckInEntry, DeviceAction, JournalValue, Repeated, Segment, slot_of,
+    CheckInEntry, DeviceAction, JournalValue, Repeated, Segment, slot_of, target_of, targeted_of,
 };
 use muster_engine::model::{Answer, Model, ModelCell};
-use muster_engine::{PolicySet, Revision, Sequence, ShardId, SlotIndex, TenantIndex, Timestamp};
+use muster_engine::{
+    PolicySet, ProfileId, Revision, Sequence, ShardId, SlotIndex, TargetId, TenantIndex, Timestamp,
+};
 use muster_store::Lsn;
 use muster_wire::{CheckInRecord, DeviceId, Inventory};
 
@@ -26,6 +28,8 @@ pub struct Oracle {
     shards: BTreeMap<ShardId, Progress>,
     /// The device in each slot.
     slots: BTreeMap<(ShardId, SlotIndex), (TenantIndex, DeviceId)>,
+    /// The tenant and the targets of each profile.
+    profiles: BTreeMap<(ShardId, ProfileId), (TenantIndex, Vec<TargetId>)>,
     /// The last check-in of each device.
     last_check_ins: BTreeMap<(TenantIndex, DeviceId), CheckInRecord>,
 }
@@ -38,6 +42,7 @@ impl Default for Oracle {
             policies: BTreeMap::new(),
             shards: BTreeMap::new(),
             slots: BTreeMap::new(),
+            profiles: BTreeMap::new(),
             last_check_ins: BTreeMap::new(),
         }
     }
@@ -166,6 +171,19 @@ impl Oracle {
                     }
                 }
             }
+            Segment::Profile {
+                profile,
+                tenant,
+                targets,
+            } => {
+                let targets: Vec<_> = targets.iter().map(target_of).collect();
+                self.profiles.insert((shard, profile), (tenant, targets));
+            }
+            Segment::Targeted { devices } => {
+                for (slot, profile) in devices.iter().map(targeted_of) {
+                    self.target(shard, slot, profile)?;
+                }
+            }
             Segment::ClockSetBack => {
                 let devices = self.slots.iter().filter(|((of, _), _)| *of == shard);
                 for (_, (tenant, device_id)) in devices {
@@ -183,6 +201,23 @@ impl Oracle {
         }
         let policy = self.policies.get(&revision).cloned();
         policy.ok_or_else(|| Fault::Invalid(format!("unknown {revision:?}")))
+    }
+
+    fn target(&mut self, shard: ShardId, slot: SlotIndex, profile: ProfileId) -> Result<(), Fault> {
+        let invalid = |detail: &str| Fault::Invalid(detail.to_owned());
+        let device = self.slots.get(&(shard, slot));
+        let (tenant, device_id) = device.ok_or_else(|| invalid("a profile without a device"))?;
+        let none = (*tenant, Vec::new());
+        let set = match profile {
+            ProfileId(0) => Some(&none),
+            profile => self.profiles.get(&(shard, profile)),
+        };
+        let (of, targets) = set.ok_or_else(|| invalid("a profile that is not defined"))?;
+        if of != tenant {
+            return Err(invalid("a profile of another tenant"));
+        }
+        self.model.set_targets(*tenant, *device_id, targets);
+        Ok(())
     }
 
     fn check_in(

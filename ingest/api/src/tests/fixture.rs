@@ -412,6 +412,7 @@ fn device() -> Device {
         },
         facets: at_risk(),
         stale_since: Some(1_767_230_000),
+        targets: Vec::new(),
         inventory: Some(inventory()),
     }
 }

@@ -4,18 +4,15 @@
 
 use muster_engine::Timestamp;
 use muster_wire::Platform;
-use serde_json::{Value as Json, json};
 
+use super::assignments::Assignments;
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::{Document, Properties, TYPE, full_type, properties};
 use crate::fault::FaultKind;
-use crate::value::{Description, DisplayName, SecurityLevel, Value, choices};
+use crate::value::{Description, DisplayName, SecurityLevel, choices};
 
 /// The name of a required property.
 const DISPLAY_NAME: &str = "displayName";
-
-/// The only target of assignments so far.
-const ALL_DEVICES_TARGET: &str = "allDevicesAssignmentTarget";
 
 choices! {
     /// The platform of a policy.
@@ -55,64 +52,6 @@ impl Subclass {
     }
 }
 
-choices! {
-    /// The devices that a policy is assigned to.
-    Assignments {
-        /// None.
-        None = 0 "none",
-        /// Every device of the tenant.
-        AllDevices = 1 "allDevices",
-    }
-}
-
-impl Value for Assignments {
-    fn allowed() -> String {
-        format!(
-            "[] or [{{\"target\": {{\"@odata.type\": \"{}\"}}}}], without a filter",
-            full_type(ALL_DEVICES_TARGET)
-        )
-    }
-
-    fn read(json: &Json) -> Option<Self> {
-        let list = json.as_array()?;
-        match list.as_slice() {
-            [] => Some(Self::None),
-            [one] if is_for_all_devices(one) => Some(Self::AllDevices),
-            _ => None,
-        }
-    }
-
-    fn show(&self) -> Json {
-        match self {
-            Self::None => json!([]),
-            Self::AllDevices => json!([{ "target": { TYPE: full_type(ALL_DEVICES_TARGET) } }]),
-        }
-    }
-}
-
-/// Whether an assignment is to all devices, without a filter. The server computes its id.
-fn is_for_all_devices(assignment: &Json) -> bool {
-    let only = |json: &Json, allowed: &dyn Fn(&str, &Json) -> bool| {
-        json.as_object()
-            .is_some_and(|object| object.iter().all(|(name, value)| allowed(name, value)))
-    };
-    let full = full_type(ALL_DEVICES_TARGET);
-    let in_target = |name: &str, value: &Json| match name {
-        TYPE => value
-            .as_str()
-            .is_some_and(|name| name == full || name == &full[1..]),
-        "deviceAndAppManagementAssignmentFilterId" => value.is_null(),
-        "deviceAndAppManagementAssignmentFilterType" => value.as_str() == Some("none"),
-        _ => false,
-    };
-    let is_target = |json: &Json| json.get(TYPE).is_some() && only(json, &in_target);
-    let in_assignment = |name: &str, value: &Json| match name {
-        "target" => is_target(value),
-        name => name == "id" || name.contains('@'),
-    };
-    assignment.get("target").is_some() && only(assignment, &in_assignment)
-}
-
 properties! {
     /// What operators set on a compliance policy.
     PolicyProperties {
@@ -126,7 +65,7 @@ properties! {
         required_security_level: SecurityLevel = "deviceThreatProtectionRequiredSecurityLevel",
             SecurityLevel::Unavailable;
         /// The devices it is assigned to. Graph has a separate route for assignments.
-        assignments: Assignments = "assignments", Assignments::None;
+        assignments: Assignments = "assignments", Assignments::default();
     }
 }
 
@@ -218,55 +157,5 @@ impl Stored for CompliancePolicy {
             modified_at: Stored::take(from)?,
             properties: Stored::take(from)?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_all_devices_without_a_filter_can_be_assigned() {
-        let all = "#microsoft.graph.allDevicesAssignmentTarget";
-        let target = |target: Json| json!([{ "target": target }]);
-        for (json, expected) in [
-            (json!([]), Some(Assignments::None)),
-            (target(json!({ TYPE: all })), Some(Assignments::AllDevices)),
-            (
-                target(json!({ TYPE: &all[1..] })),
-                Some(Assignments::AllDevices),
-            ),
-            (
-                json!([{ "id": "x", "target@odata.context": 1, "target": {
-                    TYPE: all,
-                    "deviceAndAppManagementAssignmentFilterId": null,
-                    "deviceAndAppManagementAssignmentFilterType": "none",
-                }}]),
-                Some(Assignments::AllDevices),
-            ),
-            (Json::Null, None),
-            (json!({}), None),
-            (json!([{}]), None),
-            (json!([{ "target": {} }]), None),
-            (json!([{ "target": { TYPE: all }, "intent": 1 }]), None),
-            (
-                target(json!({ TYPE: "#microsoft.graph.groupAssignmentTarget" })),
-                None,
-            ),
-            (target(json!({ TYPE: all, "groupId": "x" })), None),
-            (
-                target(json!({ TYPE: all, "deviceAndAppManagementAssignmentFilterId": "x" })),
-                None,
-            ),
-            (
-                json!([{ "target": { TYPE: all } }, { "target": { TYPE: all } }]),
-                None,
-            ),
-        ] {
-            assert_eq!(Assignments::read(&json), expected, "{json}");
-        }
-        for assignments in Assignments::ALL {
-            assert_eq!(Assignments::read(&assignments.show()), Some(*assignments));
-        }
     }
 }

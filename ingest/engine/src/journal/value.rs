@@ -6,11 +6,11 @@ use muster_wire::{CheckInRecord, DeviceId, Flags};
 
 use super::{
     CHECK_IN_ENTRY_BYTES, CHECK_INS, CLOCK_SET_BACK, DUE, DeviceAction, FORMAT, FREED, INVENTORY,
-    NO_TENANT, POLICY, POLICY_REACHED, REMOVAL, REPEATED, REPEATED_BYTES, REPEATED_SEQ_MAX, RESET,
-    RESTORATION, tag, words,
+    NO_TENANT, POLICY, POLICY_REACHED, PROFILE, REMOVAL, REPEATED, REPEATED_BYTES,
+    REPEATED_SEQ_MAX, RESET, RESTORATION, TARGETED, tag, words,
 };
 use crate::bytes::Reader;
-use crate::ids::{Revision, SlotIndex, TenantIndex};
+use crate::ids::{ProfileId, Revision, SlotIndex, TargetId, TenantIndex};
 use crate::time::Timestamp;
 
 /// One event of a journal value.
@@ -76,6 +76,31 @@ pub enum Segment<'a> {
     },
     /// The clock was set back.
     ClockSetBack,
+    /// A profile is a set of targets from now on.
+    Profile {
+        /// The profile.
+        profile: ProfileId,
+        /// The tenant of its devices.
+        tenant: TenantIndex,
+        /// The targets, see [`target_of`].
+        targets: &'a [[u8; 4]],
+    },
+    /// Devices have profiles, and were evaluated.
+    Targeted {
+        /// Slots and profiles, see [`targeted_of`].
+        devices: &'a [[u8; 8]],
+    },
+}
+
+/// Reads a target of a list.
+pub fn target_of(bytes: &[u8; 4]) -> TargetId {
+    TargetId(u32::from_le_bytes(*bytes))
+}
+
+/// Reads a slot and the profile of its device.
+pub fn targeted_of(bytes: &[u8; 8]) -> (SlotIndex, ProfileId) {
+    let number = u64::from_le_bytes(*bytes);
+    (SlotIndex(number as u32), ProfileId((number >> 32) as u32))
 }
 
 /// Reads a slot of a list.
@@ -217,6 +242,14 @@ impl<'a> JournalValue<'a> {
             RESET => action(DeviceAction::Reset, tenant, number, reader),
             REMOVAL => action(DeviceAction::Remove, tenant, number, reader),
             RESTORATION => action(DeviceAction::Restore, tenant, number, reader),
+            PROFILE if ProfileId(number).is_possible() => {
+                let targets = reader.u32()?;
+                Some(Segment::Profile {
+                    profile: ProfileId(number),
+                    tenant,
+                    targets: slots(targets, reader)?,
+                })
+            }
             // The encoding is canonical: any other form of the same event is refused.
             _ if tenant != NO_TENANT => None,
             POLICY => Some(Segment::Policy {
@@ -233,6 +266,12 @@ impl<'a> JournalValue<'a> {
             FREED => Some(Segment::Freed {
                 slots: slots(number, reader)?,
             }),
+            TARGETED => {
+                let bytes = reader.take((number as usize).checked_mul(8)?)?;
+                Some(Segment::Targeted {
+                    devices: bytes.as_chunks().0,
+                })
+            }
             CLOCK_SET_BACK if number == 0 => Some(Segment::ClockSetBack),
             _ => None,
         }

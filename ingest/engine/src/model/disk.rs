@@ -5,38 +5,33 @@
 //! set and as of the time of its slot, and the recount compares the counters with that. Owned by the caller; memory
 //! grows with the number of devices.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_wire::{CheckIn, CheckInRecord, DeviceId, Inventory, Onboarding};
+use muster_wire::{CheckInRecord, DeviceId, Inventory};
 
+use self::entry::Entry;
 use super::{Answer, ModelCell, ModelDevice};
+use crate::bytes::Reader;
 use crate::context::Context;
-use crate::device::{ColdRecord, DeviceRecord};
 use crate::facet::Facets;
-use crate::ids::{PAGE_RECORDS, PageNumber, Revision, Sequence, SlotIndex, TenantIndex};
-use crate::journal::{CheckInEntry, DeviceAction, JournalValue, Repeated, Segment, slot_of};
+use crate::ids::{
+    PAGE_RECORDS, PageNumber, ProfileId, Revision, Sequence, SlotIndex, TargetId, TenantIndex,
+};
+use crate::journal::{
+    CheckInEntry, JournalValue, Repeated, Segment, slot_of, target_of, targeted_of,
+};
 use crate::page;
 use crate::policy::PolicySet;
+use crate::profile;
 use crate::time::Timestamp;
 
 /// The durable state cannot be decoded as a shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DiskError(String);
-
-/// The oracle's state of one device.
-#[derive(Clone, Debug)]
-struct Entry {
-    device_id: DeviceId,
-    tenant: TenantIndex,
-    device: ModelDevice,
-    inventory_revision: u32,
-    /// An operator has removed the device.
-    removed: bool,
-    /// Its verdict, once all have been evaluated.
-    facets: Facets,
-}
 
 /// One device in a listing.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +56,8 @@ pub struct ModelDisk {
     /// By page: it includes all events up to this sequence.
     pages: Vec<Sequence>,
     context: Context,
+    /// The targets of each profile.
+    profiles: BTreeMap<ProfileId, Vec<TargetId>>,
 }
 
 impl ModelDisk {
@@ -85,8 +82,14 @@ impl ModelDisk {
 
     /// Ends the pages: the context as of the begin of the checkpoint that wrote them.
     pub fn checkpoint(&mut self, context: &[u8]) -> Result<(), DiskError> {
-        let context = Context::decode(context);
-        self.context = context.ok_or_else(|| fault("an unreadable checkpoint record"))?;
+        let unreadable = || fault("an unreadable checkpoint record");
+        let (context, profiles) = Context::decode(context).ok_or_else(unreadable)?;
+        self.context = context;
+        let mut reader = Reader::new(profiles);
+        while !reader.is_empty() {
+            let (profile, _, targets) = profile::read(&mut reader).ok_or_else(unreadable)?;
+            self.profiles.insert(profile, targets);
+        }
         Ok(())
     }
 
@@ -153,6 +156,21 @@ impl ModelDisk {
                         }
                     }
                 }
+                Segment::Profile {
+                    profile, targets, ..
+                } => {
+                    let targets = targets.iter().map(target_of).collect();
+                    self.profiles.insert(profile, targets);
+                }
+                Segment::Targeted { devices } => {
+                    for (slot, profile) in devices.iter().map(targeted_of) {
+                        if self.is_newer_than_page(slot, sequence) {
+                            let entry = self.slot(slot)?.as_mut();
+                            let entry = entry.ok_or_else(|| fault("a profile without a device"))?;
+                            entry.profile = profile;
+                        }
+                    }
+                }
                 Segment::ClockSetBack => self.clock_set_back(sequence, now),
                 Segment::Policy { revision } => self.context.policy(revision),
                 Segment::PolicyReached { slot } => {
@@ -177,10 +195,19 @@ impl ModelDisk {
             let slot = SlotIndex(slot as u32);
             let revision = self.context.revision(slot);
             let policy = policy_set(revision).ok_or_else(|| fault("a missing policy set"))?;
-            if let Some(rules) = policy.tenant(entry.tenant) {
-                let time = Timestamp::from_seconds(self.context.time.of(slot));
-                entry.facets = entry.device.facets(rules, time);
-            }
+            let time = Timestamp::from_seconds(self.context.time.of(slot));
+            let facets = match self.profiles.get(&entry.profile) {
+                _ if entry.profile == ProfileId::default() => {
+                    let rules = policy.tenant(entry.tenant);
+                    rules.map(|rules| entry.device.facets(rules, time))
+                }
+                None => return Err(fault("a profile that is not defined")),
+                Some(targets) => {
+                    let rules = policy.for_targets(entry.tenant, targets);
+                    rules.map(|rules| entry.device.facets(&rules, time))
+                }
+            };
+            entry.facets = facets.unwrap_or(entry.facets);
         }
         Ok(())
     }
@@ -235,6 +262,7 @@ impl ModelDisk {
                 device: ModelDevice::new(now),
                 inventory_revision: 0,
                 removed: false,
+                profile: ProfileId::default(),
                 facets: Facets::default(),
             });
         }
@@ -335,70 +363,6 @@ impl ModelDisk {
         }
         cells
     }
-}
-
-impl Entry {
-    /// The device in the records of a page.
-    fn of_record(record: &DeviceRecord, cold: &ColdRecord) -> Result<Self, DiskError> {
-        let facets = Facets::from_word(record.facets).ok_or_else(|| fault("unreadable facets"))?;
-        Ok(Self {
-            device_id: record.device_id,
-            tenant: record.tenant,
-            device: ModelDevice::of_record(record, cold, &facets),
-            inventory_revision: cold.inventory_revision,
-            removed: record.removed,
-            facets,
-        })
-    }
-
-    fn act(&mut self, action: DeviceAction, now: Timestamp) {
-        match action {
-            DeviceAction::Reset => {
-                self.device.reset_sequence(now);
-                self.inventory_revision = self.inventory_revision.min(now.as_seconds());
-            }
-            DeviceAction::Remove => self.removed = true,
-            DeviceAction::Restore => self.removed = false,
-        }
-    }
-}
-
-impl ModelDevice {
-    /// The model's state of the device in a record, whose reported attributes are `facets`.
-    fn of_record(record: &DeviceRecord, cold: &ColdRecord, facets: &Facets) -> Self {
-        let last = CheckIn {
-            device_id: record.device_id,
-            seq: record.seq,
-            sent_at_ms: 0,
-            boot_id: record.boot_id,
-            payload: record.payload,
-            flags: record.flags,
-            risk: facets.risk,
-            partner_threat_state: facets.partner_threat,
-            onboarding: if facets.onboarded {
-                Onboarding::Onboarded
-            } else {
-                Onboarding::NotOnboarded
-            },
-            platform: facets.platform,
-            management_agent: facets.management_agent,
-        };
-        Self {
-            // A device that has not checked in has seq 0, which no check-in has.
-            last: last.to_record().ok(),
-            kept: facets.ever_onboarded().then(|| facets.kept_sensor()),
-            first_seen: cold.first_seen,
-            last_check_in: record.last_check_in,
-            last_contact: time(record.last_contact),
-            last_telemetry: time(record.last_telemetry),
-            last_full_report: time(record.last_full_report),
-        }
-    }
-}
-
-/// A time of a record, where 0 means never.
-fn time(seconds: u32) -> Option<u32> {
-    (seconds != 0).then_some(seconds)
 }
 
 fn fault(what: &str) -> DiskError {

@@ -23,6 +23,18 @@ states! {
     }
 }
 
+impl Threshold {
+    /// R3: of several policies the lowest threshold applies.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::NotSet, other) => other,
+            (one, Self::NotSet) => one,
+            (one, other) => one.min(other),
+        }
+    }
+}
+
 /// The effective threat level (R2), by rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ThreatLevel {

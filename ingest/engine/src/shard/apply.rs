@@ -3,16 +3,16 @@
 //! Hot path: no allocation per check-in except those that [`super`] lists. Owned by the thread of the shard. Bounded by
 //! [`super::ShardLimits`]. Does not write: effects are collected for the caller.
 
-use muster_wire::{CheckInRecord, RejectReason, Rejection, Stored};
+use muster_wire::{CheckInRecord, RejectReason, Stored};
 
 use super::Shard;
 use super::deadline::deadline;
 use super::evaluation::{is_cached, observe_cached, repeats, report_and_observe};
-use super::lookup::{LOOKAHEAD, Lookup};
+use super::lookup::Lookup;
 use super::policies::Policies;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::{Effects, Outcome};
-use crate::ids::{SlotIndex, TenantIndex};
+use crate::ids::{ProfileId, SlotIndex, TenantIndex};
 use crate::numbers::is_leap;
 use crate::policy::TenantPolicy;
 
@@ -33,63 +33,27 @@ pub(super) enum Verdict {
 }
 
 impl Shard {
-    /// Applies the check-ins of one tenant in order: exactly-once by (device, seq) (design D9).
+    /// Applies the check-ins of one tenant in order: exactly-once by (device, seq) (design D9). A thread with several
+    /// shards applies them to a [`super::ShardSet`], which overlaps the cache misses of the lookups.
     pub fn apply_check_ins(
         &mut self,
         tenant: TenantIndex,
         records: &[CheckInRecord],
         effects: &mut Effects,
     ) -> Outcome {
-        let policies = self.policies.clone();
         let mut outcome = Outcome::default();
-        let Some(policies) = policies.of(tenant) else {
-            // Sessions admit only tenants of the policy set. Deny by default.
-            for record in records {
-                let reason = RejectReason::UnknownDevice;
-                effects
-                    .rejections
-                    .push(Rejection::new(record.device_id(), record.seq(), reason));
-            }
-            outcome.rejected = records.len() as u32;
-            return outcome;
-        };
-        self.apply_in_order(
-            tenant,
-            policies,
-            records,
-            effects,
-            |record, verdict, effects| {
-                record_verdict(tenant, record, verdict, &mut outcome, effects);
-            },
-        );
-        outcome
-    }
-
-    /// Applies the check-ins of one tenant in order and calls `on_verdict` for each.
-    fn apply_in_order(
-        &mut self,
-        tenant: TenantIndex,
-        policies: Policies<'_>,
-        records: &[CheckInRecord],
-        effects: &mut Effects,
-        mut on_verdict: impl FnMut(&CheckInRecord, Verdict, &mut Effects),
-    ) {
-        let mut found = [Lookup::default(); LOOKAHEAD];
-        for records in records.chunks(LOOKAHEAD) {
-            for (lookup, record) in found.iter_mut().zip(records) {
-                lookup.hash = self.index.hash(tenant, &record.device_id());
-            }
-            self.prefetch(&found[..records.len()]);
-            for (lookup, record) in found.iter_mut().zip(records) {
-                lookup.slot =
-                    self.index
-                        .find(lookup.hash, tenant, &record.device_id(), &self.devices);
-            }
-            for (lookup, record) in found.iter().zip(records) {
-                let verdict = self.apply_check_in(tenant, policies, record, *lookup, effects);
-                on_verdict(record, verdict, effects);
-            }
+        for record in records {
+            // Again for each record: a new device may define a profile.
+            let policies = self.policies.clone();
+            let lookup = self.look_up(tenant, &record.device_id());
+            let verdict = match policies.of(tenant) {
+                // Sessions admit only tenants of the policy set. Deny by default.
+                None => Verdict::Rejected(RejectReason::UnknownDevice),
+                Some(policies) => self.apply_check_in(tenant, policies, record, lookup, effects),
+            };
+            record_verdict(tenant, record, verdict, &mut outcome, effects);
         }
+        outcome
     }
 
     /// Applies one check-in. Its lookup may be older than the check-ins before it in the batch: a slot that was found
@@ -110,14 +74,14 @@ impl Shard {
             return self.first_check_in(tenant, policies, check_in, hash, effects);
         };
         let before = *self.devices.get(slot);
-        if check_in.seq() <= before.seq || before.removed {
+        if check_in.seq() <= before.seq || before.removed() {
             return self.unaccepted(slot, &before, check_in, effects);
         }
         if check_in.seq() > effects.numbers_max.seq && is_leap(before.seq, check_in.seq()) {
             effects.stored = Some(Stored::Seq(before.seq));
             return Verdict::Rejected(RejectReason::SeqAhead);
         }
-        let policy = policies.of(slot);
+        let policy = policies.of(slot, before.profile());
         let repeats = repeats(&before, check_in);
         let mut record = before;
         let is_cached = is_cached(&before, check_in);
@@ -146,7 +110,8 @@ impl Shard {
         hash: u64,
         effects: &mut Effects,
     ) -> Verdict {
-        let (now, policy) = (effects.now, policies.of(self.devices.next_slot()));
+        let policy = policies.of(self.devices.next_slot(), ProfileId::default());
+        let now = effects.now;
         if let Some(reason) = self.refuses_new_device(policy) {
             return Verdict::Rejected(reason);
         }
@@ -179,7 +144,7 @@ impl Shard {
         check_in: &CheckInRecord,
         effects: &mut Effects,
     ) -> Verdict {
-        if record.removed {
+        if record.removed() {
             return Verdict::Rejected(RejectReason::DeviceRemoved);
         }
         if check_in.seq() == record.seq {
@@ -218,6 +183,7 @@ impl Shard {
             .set(slot, deadline(&record, policy, effects.now));
         self.checkpoint.dirty.insert(slot.page());
         effects.transitions += 1;
+        self.target_new_device(slot, effects);
         slot
     }
 

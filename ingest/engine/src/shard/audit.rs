@@ -19,10 +19,9 @@ use std::collections::hash_map::Entry;
 
 use foldhash::HashMap;
 
-use super::deadline::deadline;
+use super::deadline::{deadline, retention_ends};
 use super::evaluation::evaluate;
 use super::policies::PolicySets;
-use super::removal::retention_ends;
 use crate::cell::{CellKey, CellTable};
 use crate::context::EvaluationTime;
 use crate::deadlines::{Deadlines, NEVER};
@@ -186,12 +185,12 @@ impl Audited<'_> {
     }
 
     fn is_outdated(&self, slot: SlotIndex, record: &DeviceRecord) -> bool {
-        let Some(policy) = self.policies.at(record.tenant, slot) else {
+        let Some(policy) = self.policies.at(&record, slot) else {
             return false;
         };
         let cold = self.devices.cold(slot);
         let at = self.deadlines.get(slot);
-        if record.removed {
+        if record.removed() {
             return at != retention_ends(record, cold, policy).unwrap_or(NEVER);
         }
         let Some(reported) = Facets::from_word(record.facets) else {

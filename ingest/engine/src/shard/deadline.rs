@@ -3,7 +3,6 @@
 //! A pure function. A lower bound: it takes every limit by itself, also one that changes nothing because of another.
 //! So a check-in that reports the same again can only postpone it, and hardly any check-in has to compute it.
 
-use super::removal::retention_ends;
 use crate::deadlines::NEVER;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::policy::TenantPolicy;
@@ -31,4 +30,18 @@ pub(super) fn deadline(record: &DeviceRecord, policy: &TenantPolicy, evaluated_a
     ends.filter(|end| *end > evaluated_at)
         .min()
         .unwrap_or(NEVER)
+}
+
+/// The first second at which the slot of a device becomes free by retention; `None` if it does not.
+pub(super) fn retention_ends(
+    record: &DeviceRecord,
+    cold: &ColdRecord,
+    policy: &TenantPolicy,
+) -> Option<u32> {
+    let after = |then: u32, seconds: u32| then.saturating_add(seconds).saturating_add(1);
+    if record.removed() {
+        return Some(after(cold.removed_at, policy.retention.removed_seconds));
+    }
+    let is_offboarded = record.facets.ever_onboarded() && !record.facets.onboarded();
+    is_offboarded.then(|| after(record.last_check_in, policy.retention.profile_seconds))
 }

@@ -14,7 +14,7 @@ use super::lookup::Lookup;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::effects::{Effects, InventoryWrite, Outcome};
 use crate::facet::Facets;
-use crate::ids::TenantIndex;
+use crate::ids::{ProfileId, TenantIndex};
 use crate::numbers::is_leap;
 use crate::policy::TenantPolicy;
 
@@ -72,7 +72,7 @@ impl Shard {
             repeats: false,
         };
         let Some(slot) = slot else {
-            let policy = policies.of(self.devices.next_slot());
+            let policy = policies.of(self.devices.next_slot(), ProfileId::default());
             if let Some(reason) = self.refuses_new_device(policy) {
                 return Verdict::Rejected(reason);
             }
@@ -83,7 +83,7 @@ impl Shard {
             let (record, cold) = created_by_inventory(tenant, inventory, policy, effects.now);
             return accepted(self.create(hash, record, cold, policy, effects));
         };
-        if self.devices.get(slot).removed {
+        if self.devices.get(slot).removed() {
             return Verdict::Rejected(RejectReason::DeviceRemoved);
         }
         let stored = &mut self.devices.cold_mut(slot).inventory_revision;

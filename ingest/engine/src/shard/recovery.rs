@@ -16,9 +16,10 @@ use std::sync::Arc;
 use self::replay::Replay;
 use super::lookup::{LOOKAHEAD, Lookup};
 use super::{Shard, ShardLimits};
+use crate::bytes::Reader;
 use crate::context::Context;
-use crate::ids::{PageNumber, Revision, Sequence, ShardId, SlotIndex};
-use crate::journal::{JournalValue, Segment};
+use crate::ids::{PageNumber, ProfileId, Revision, Sequence, ShardId, SlotIndex};
+use crate::journal::{JournalValue, Segment, target_of};
 use crate::page;
 use crate::policy::PolicySet;
 use crate::time::Timestamp;
@@ -112,7 +113,10 @@ impl Recovery {
         policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
     ) -> Result<(), RecoveryError> {
         let invalid = |fault| RecoveryError::Checkpoint { fault };
-        let context = Context::decode(context).ok_or_else(|| invalid("an unknown format"))?;
+        let (context, profiles) =
+            Context::decode(context).ok_or_else(|| invalid("an unknown format"))?;
+        let read = self.shard.profiles.decode(&mut Reader::new(profiles));
+        read.ok_or_else(|| invalid("profiles of an unknown format"))?;
         self.shard.sequence = sequence;
         self.shard.time = context.time;
         self.set_policies(context, policy_set).map_err(invalid)
@@ -126,18 +130,23 @@ impl Recovery {
     ) -> Result<(), &'static str> {
         let missing = "its policy set is missing";
         let policies = &mut self.shard.policies;
-        if policies.current.revision() != context.revision {
-            policies.current = policy_set(context.revision).ok_or(missing)?;
-        }
-        policies.next = match context.pass {
-            None => None,
-            Some(pass) => {
-                let loaded = policies.next.take().map(|(policy, _)| policy);
-                let policy = loaded.filter(|policy| policy.revision() == pass.revision);
-                let policy = policy.or_else(|| policy_set(pass.revision));
-                Some((policy.ok_or(missing)?, pass.cursor))
+        let next = policies.next.as_ref().map(|(policy, _)| policy.revision());
+        if context.pass.is_none() && next == Some(context.revision) {
+            policies.end_pass();
+        } else if let (Some(pass), Some((policy, cursor))) = (context.pass, &mut policies.next)
+            && policy.revision() == pass.revision
+        {
+            *cursor = pass.cursor;
+        } else {
+            if policies.current.revision() != context.revision {
+                policies.current = policy_set(context.revision).ok_or(missing)?;
             }
-        };
+            policies.next = match context.pass {
+                None => None,
+                Some(pass) => Some((policy_set(pass.revision).ok_or(missing)?, pass.cursor)),
+            };
+            policies.define_all(&self.shard.profiles);
+        }
         self.context = context;
         Ok(())
     }
@@ -161,13 +170,28 @@ impl Recovery {
             match segment {
                 Segment::Policy { revision } => context.policy(revision),
                 Segment::PolicyReached { slot } => {
-                    let policies = self.shard.policies.clone();
                     let from = context.pass.map_or(SlotIndex(0), |pass| pass.cursor);
-                    let mut replay = self.replay_of(sequence, value.now);
-                    replay.policy_slice(&policies, from, slot);
                     if !context.policy_reached(slot) {
                         return Err(invalid("a policy pass that has not begun"));
                     }
+                    self.set_policies(context, policy_set).map_err(invalid)?;
+                    let policies = self.shard.policies.clone();
+                    let mut replay = self.replay_of(sequence, value.now);
+                    replay.policy_slice(&policies, from, slot);
+                    continue;
+                }
+                Segment::Profile {
+                    profile,
+                    tenant,
+                    targets,
+                } => {
+                    let targets: Vec<_> = targets.iter().map(target_of).collect();
+                    let shard = &mut self.shard;
+                    shard.profiles.define(profile, tenant, &targets);
+                    if let Some(set) = shard.profiles.get(profile) {
+                        shard.policies.define(profile, set);
+                    }
+                    continue;
                 }
                 other => {
                     let policies = self.shard.policies.clone();
@@ -205,6 +229,9 @@ impl Recovery {
         }
         self.shard.devices.find_free();
         self.shard.index_devices()?;
+        self.shard.profiles.forget_unused();
+        let policies = &mut self.shard.policies;
+        policies.define_all(&self.shard.profiles);
         self.shard.set_deadlines();
         Ok(self.shard)
     }
@@ -254,6 +281,16 @@ impl Shard {
                 Some(cell) => self.cells.enter(cell),
                 None => self.removed += 1,
             }
+            let profile = record.profile();
+            let set = self.profiles.get(profile);
+            let is_of_its_tenant = set.is_some_and(|set| set.tenant == record.tenant);
+            if profile != ProfileId::default() && !is_of_its_tenant {
+                return Err(RecoveryError::Page {
+                    page: slot.page(),
+                    fault: "a device whose profile is not defined",
+                });
+            }
+            self.profiles.enter(profile);
         }
         Ok(())
     }

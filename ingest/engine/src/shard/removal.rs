@@ -10,27 +10,14 @@
 use muster_wire::DeviceId;
 
 use super::Shard;
+use super::deadline::retention_ends;
 use super::lookup::Lookup;
 use crate::deadlines::NEVER;
-use crate::device::{ColdRecord, DeviceRecord};
+use crate::device::DeviceRecord;
 use crate::effects::{Effects, InventoryWrite};
 use crate::ids::{SlotIndex, TenantIndex};
 use crate::journal::DeviceAction;
 use crate::policy::TenantPolicy;
-
-/// The first second at which the slot of a device becomes free by retention; `None` if it does not.
-pub(super) fn retention_ends(
-    record: &DeviceRecord,
-    cold: &ColdRecord,
-    policy: &TenantPolicy,
-) -> Option<u32> {
-    let after = |then: u32, seconds: u32| then.saturating_add(seconds).saturating_add(1);
-    if record.removed {
-        return Some(after(cold.removed_at, policy.retention.removed_seconds));
-    }
-    let is_offboarded = record.facets.ever_onboarded() && !record.facets.onboarded();
-    is_offboarded.then(|| after(record.last_check_in, policy.retention.profile_seconds))
-}
 
 impl Shard {
     /// Removes a device. Returns when it was removed, in seconds, and whether that was now; `None` for an unknown device.
@@ -42,20 +29,20 @@ impl Shard {
     ) -> Option<(u32, bool)> {
         let slot = self.look_up(tenant, device_id).slot?;
         let mut record = *self.devices.get(slot);
-        if record.removed {
+        if record.removed() {
             return Some((self.devices.cold(slot).removed_at, false));
         }
         effects
             .journal
             .action(DeviceAction::Remove, tenant, slot, device_id);
-        record.removed = true;
+        record.set_removed(true);
         self.cells.leave(record.cell());
         effects.transitions += 1;
         self.devices.cold_mut(slot).removed_at = effects.now;
         self.removed += 1;
         self.write(slot, record);
         let policies = self.policies.clone();
-        if let Some(policy) = policies.at(tenant, slot) {
+        if let Some(policy) = policies.at(&record, slot) {
             self.set_deadline_of_removed(slot, policy);
         }
         Some((effects.now, true))
@@ -70,20 +57,20 @@ impl Shard {
     ) -> Option<bool> {
         let slot = self.look_up(tenant, device_id).slot?;
         let mut record = *self.devices.get(slot);
-        if !record.removed {
+        if !record.removed() {
             return Some(false);
         }
         effects
             .journal
             .action(DeviceAction::Restore, tenant, slot, device_id);
-        record.removed = false;
+        record.set_removed(false);
         self.devices.cold_mut(slot).removed_at = 0;
         self.removed -= 1;
         self.write(slot, record);
         self.cells.enter(record.cell());
         effects.transitions += 1;
         let (policies, time) = (self.policies.clone(), self.time.of(slot));
-        if let Some(policy) = policies.at(tenant, slot) {
+        if let Some(policy) = policies.at(&record, slot) {
             // Time has passed, and policies have changed, without it.
             self.reevaluate(slot, policy, time, effects);
         }
@@ -101,13 +88,14 @@ impl Shard {
         let (tenant, device_id) = (record.tenant, record.device_id);
         let Lookup { hash, .. } = self.look_up(tenant, &device_id);
         self.index.remove(hash, slot);
-        if record.removed {
+        if record.removed() {
             self.removed -= 1;
         } else {
             self.cells.leave(record.cell());
             effects.transitions += 1;
         }
         self.stale_runs.forget(tenant, slot);
+        self.release_profile(slot);
         self.audit
             .record_write(slot, &record, &DeviceRecord::default());
         self.devices.free(slot);

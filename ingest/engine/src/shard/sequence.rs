@@ -34,7 +34,7 @@ impl Shard {
         effects: &mut Effects,
     ) -> Option<SequenceReset> {
         let slot = self.look_up(tenant, device_id).slot?;
-        if self.devices.get(slot).removed {
+        if self.devices.get(slot).removed() {
             return None;
         }
         effects

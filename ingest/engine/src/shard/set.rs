@@ -216,11 +216,16 @@ impl ShardSet {
     ) -> Verdict {
         self.touch(place);
         let (shard, effects) = (&mut self.shards[place], &mut self.effects[place]);
-        match self.policies[place].of(tenant) {
+        let verdict = match self.policies[place].of(tenant) {
             // Sessions admit only tenants of the policy set. Deny by default.
             None => Verdict::Rejected(RejectReason::UnknownDevice),
             Some(policies) => shard.apply_check_in(tenant, policies, record, lookup, effects),
+        };
+        if !effects.targeted.is_empty() {
+            // A new device may have defined a profile.
+            self.policies[place] = shard.policies.clone();
         }
+        verdict
     }
 
     /// The verdict on a check-in whose shard is full, after the shards have shared the room that is left.
@@ -262,8 +267,9 @@ impl ShardSet {
         if self.shards[place].occupied() >= self.shards[place].limits.devices_max {
             self.share_room(place);
         }
-        let effects = &mut self.effects[place];
-        self.shards[place].apply_inventory(tenant, inventory, archive, effects)
+        self.change_policies(place, |shard, effects| {
+            shard.apply_inventory(tenant, inventory, archive, effects)
+        })
     }
 
     /// Audits the next slots of a shard, see [`Shard::audit`].

@@ -25,7 +25,7 @@ use crate::ShardMap;
 use crate::effects::Outcome;
 use crate::facet::Facets;
 use crate::ids::{PageNumber, SlotIndex};
-use crate::policy::{PolicySet, TenantPolicy};
+use crate::policy::{PolicySet, TargetedRules, TenantPolicy};
 use crate::rules::sensor::SensorState;
 use crate::rules::threat::Threshold;
 

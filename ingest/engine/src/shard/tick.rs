@@ -7,8 +7,7 @@
 //! Owned by the thread of the shard. Cost: a scan of 4 bytes for each slot, once a second.
 
 use super::Shard;
-use super::deadline::deadline;
-use super::removal::retention_ends;
+use super::deadline::{deadline, retention_ends};
 use crate::context::Tick;
 use crate::deadlines::NEVER;
 use crate::device::DeviceRecord;
@@ -95,7 +94,7 @@ impl Shard {
     fn visit_due(&mut self, slot: SlotIndex, time: u32, effects: &mut Effects) -> bool {
         let record = *self.devices.get(slot);
         let policies = self.policies.clone();
-        let Some(policy) = policies.at(record.tenant, slot) else {
+        let Some(policy) = policies.at(&record, slot) else {
             self.deadlines.set(slot, NEVER);
             return false;
         };
@@ -105,7 +104,7 @@ impl Shard {
             effects.freed.push(slot);
             return false;
         }
-        if record.removed {
+        if record.removed() {
             self.deadlines.set(slot, ends.unwrap_or(NEVER));
             return false;
         }
@@ -128,10 +127,10 @@ impl Shard {
             record.clip_times(now);
             self.devices.cold_mut(slot).clip_times(now);
             self.write(slot, record);
-            let Some(policy) = policies.at(record.tenant, slot) else {
+            let Some(policy) = policies.at(&record, slot) else {
                 continue;
             };
-            if record.removed {
+            if record.removed() {
                 self.set_deadline_of_removed(slot, policy);
             } else {
                 changed += u32::from(self.reevaluate(slot, policy, now, effects));
@@ -159,10 +158,10 @@ impl Shard {
             if !record.is_occupied() {
                 continue;
             }
-            let Some(policy) = policies.at(record.tenant, slot) else {
+            let Some(policy) = policies.at(&record, slot) else {
                 continue;
             };
-            let at = if record.removed {
+            let at = if record.removed() {
                 retention_ends(record, cold, policy).unwrap_or(NEVER)
             } else {
                 deadline(record, policy, self.time.of(slot))

@@ -75,7 +75,8 @@ impl Server {
         let store = Arc::new(store);
         let shards = controls.clone();
         let log = ControlLog::default();
-        let control = ControlService::new(Arc::clone(&store), shards, log, policy());
+        let map = ThreadMap::new(ShardMap::new(SHARDS), SHARDS);
+        let control = ControlService::new(Arc::clone(&store), shards, map, log, policy());
         let phase = PhaseSwitch::default();
         phase.advance(Phase::Serving);
         let context = Context {
@@ -175,6 +176,7 @@ fn answer(shard: usize, control: Control) {
             let known = tenant == TenantIndex(0) && device_id == self::device_id();
             let _ = reply.send(known.then_some(RESET));
         }
+        Control::Targets { reply, .. } => drop(reply.send(0)),
         Control::Remove { reply, .. } => drop(reply.send(None)),
         Control::Restore { reply, .. } => drop(reply.send(None)),
         Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
@@ -237,6 +239,7 @@ fn device() -> DeviceView {
         cold: ColdRecord::default(),
         facets: Facets::default(),
         stale_since: None,
+        targets: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::Worker;
 use super::task::{Paused, Task};
 use crate::shard::commit_payload::Fate;
 use crate::shard::control::{
-    CellCount, Control, DeviceView, RecountPoint, Removal, ShardReport, ThreadReport,
+    CellCount, Control, DeviceTargets, DeviceView, RecountPoint, Removal, ShardReport, ThreadReport,
 };
 
 /// Maximum pause of a thread for a recount: much longer than it takes to create a snapshot.
@@ -75,6 +75,7 @@ impl Worker {
                         cold: *cold,
                         facets: Facets::from_word(record.facets)?,
                         stale_since: shard.stale_since(tenant, &device_id),
+                        targets: shard.targets_of(record.profile()).to_vec(),
                     }))
                 });
                 self.later(reply, view);
@@ -87,7 +88,7 @@ impl Worker {
                 devices.retain(|device| {
                     let shard = self.shards.shard_of(device);
                     let found = shard.device(tenant, device);
-                    found.is_none_or(|(record, _)| record.removed)
+                    found.is_none_or(|(record, _)| record.removed())
                 });
                 self.later(reply, devices);
             }
@@ -105,6 +106,14 @@ impl Worker {
                 self.once_durable(reply, reset);
             }
             Control::Report(reply) => self.later(reply, Box::new(self.report())),
+            Control::Targets {
+                devices,
+                is_complete,
+                reply,
+            } => {
+                let changed = self.set_targets(devices, is_complete);
+                self.once_durable(reply, changed);
+            }
             Control::Remove {
                 tenant,
                 device_id,
@@ -153,6 +162,18 @@ impl Worker {
             "sequence of a device reset"
         );
         Some(reset)
+    }
+
+    fn set_targets(&mut self, devices: Vec<DeviceTargets>, is_complete: bool) -> u32 {
+        let mut changed = 0;
+        if is_complete {
+            let known = devices.iter().map(|(tenant, device, _)| (*tenant, *device));
+            changed += self.shards.clear_targets_except(&known.collect());
+        }
+        for (tenant, device, targets) in devices {
+            changed += u32::from(self.shards.set_targets(tenant, &device, &targets));
+        }
+        changed
     }
 
     fn remove(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<Removal> {

@@ -5,24 +5,13 @@
 
 use std::sync::Arc;
 
-use muster_engine::{PolicySet, Revision};
+use muster_engine::PolicySet;
 use tokio::sync::oneshot;
 
 use super::Worker;
 
 /// Slots that a batch evaluates: about a third of a millisecond.
 const SLOTS: u32 = 16_384;
-
-/// What a thread has to do about policies.
-#[derive(Debug, Default)]
-pub(super) struct PolicyChanges {
-    /// The policy set of the next pass.
-    waiting: Option<Arc<PolicySet>>,
-    /// To send once a policy set of at least this revision is in force.
-    replies: Vec<(Revision, oneshot::Sender<u32>)>,
-    /// Devices that the pass in progress has changed.
-    changed: u32,
-}
 
 impl Worker {
     /// Takes over a policy set, which is put in force by the next batches.

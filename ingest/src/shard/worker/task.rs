@@ -2,7 +2,10 @@
 //!
 //! Owner: the shard thread. The transitions are in `control.rs` and `checkpoint.rs`.
 
+use std::sync::Arc;
+
 use crossbeam::channel;
+use muster_engine::{PolicySet, Revision};
 use tokio::sync::oneshot;
 
 use crate::clock::Stamp;
@@ -46,4 +49,15 @@ pub(super) enum Drain {
         /// Whether it covers everything, so that no further one is needed.
         last: bool,
     },
+}
+
+/// What a thread has to do about policies.
+#[derive(Debug, Default)]
+pub(super) struct PolicyChanges {
+    /// The policy set of the next pass.
+    pub(super) waiting: Option<Arc<PolicySet>>,
+    /// To send once a policy set of at least this revision is in force.
+    pub(super) replies: Vec<(Revision, oneshot::Sender<u32>)>,
+    /// Devices that the pass in progress has changed.
+    pub(super) changed: u32,
 }

@@ -13,9 +13,10 @@ use super::super::policies::PolicySets;
 use super::super::sequence;
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::facet::Facets;
-use crate::ids::{Sequence, SlotIndex, TenantIndex};
-use crate::journal::{CheckInEntry, DeviceAction, REPEATED_BYTES, Repeated, Segment, slot_of};
-use crate::policy::TenantPolicy;
+use crate::ids::{ProfileId, Sequence, SlotIndex, TenantIndex};
+use crate::journal::{
+    CheckInEntry, DeviceAction, REPEATED_BYTES, Repeated, Segment, slot_of, targeted_of,
+};
 use crate::time::Timestamp;
 
 /// The replay of one journal value.
@@ -90,9 +91,15 @@ impl Replay<'_> {
                     self.write(slot, DeviceRecord::default(), ColdRecord::default());
                 }
             }
+            Segment::Targeted { devices } => {
+                for (slot, profile) in devices.iter().map(targeted_of) {
+                    self.slot(slot)?;
+                    self.target(policies, slot, profile);
+                }
+            }
             Segment::ClockSetBack => self.clock_set_back(policies),
             // The caller's.
-            Segment::Policy { .. } | Segment::PolicyReached { .. } => (),
+            Segment::Policy { .. } | Segment::PolicyReached { .. } | Segment::Profile { .. } => (),
         }
         Ok(())
     }
@@ -135,7 +142,6 @@ impl Replay<'_> {
         let policies = policies
             .of(tenant)
             .ok_or("its tenant is not in the policy set")?;
-        let policy = policies.of(slot);
         let now = self.now.as_seconds();
         let exists = slot < self.shard.slots_end();
         let found = exists.then(|| {
@@ -151,9 +157,10 @@ impl Replay<'_> {
         } else if !stored.is_of(tenant, &record.device_id()) {
             return Err("a check-in of a device that is not in its slot");
         }
-        if record.seq() <= stored.seq || stored.removed {
+        if record.seq() <= stored.seq || stored.removed() {
             return Err("a check-in that the shard does not accept");
         }
+        let policy = policies.of(slot, stored.profile());
         report_and_observe(&mut stored, record, policy, now);
         self.write(slot, stored, cold);
         Ok(())
@@ -183,14 +190,15 @@ impl Replay<'_> {
                 if !is_there || record.seq == 0 {
                     return Err("a repeated check-in whose device is not in its slot");
                 }
-                if repeated.seq <= record.seq || record.removed {
+                if repeated.seq <= record.seq || record.removed() {
                     return Err("a check-in that the shard does not accept");
                 }
                 let reported = Facets::from_word(record.facets);
                 let mut reported = reported.ok_or("a device with unreadable facets")?;
                 record.flags = repeated.flags;
                 reported.set_flags(repeated.flags);
-                let (policy, now) = (policies.of(slot), self.now.as_seconds());
+                let policy = policies.of(slot, record.profile());
+                let now = self.now.as_seconds();
                 observe(&mut record, reported, repeated.seq, policy, now);
                 *self.shard.devices.get_mut(slot) = record;
                 self.shard.checkpoint.dirty.insert(slot.page());
@@ -223,8 +231,9 @@ impl Replay<'_> {
                 Ok(())
             }
             None => {
-                let policy = policies.at(tenant, slot);
-                let policy = policy.ok_or("its tenant is not in the policy set")?;
+                let policies = policies.of(tenant);
+                let policies = policies.ok_or("its tenant is not in the policy set")?;
+                let policy = policies.of(slot, ProfileId::default());
                 let now = self.now.as_seconds();
                 let (record, cold) = created_by_inventory(tenant, inventory, policy, now);
                 self.write(slot, record, cold);
@@ -243,9 +252,13 @@ impl Replay<'_> {
         match action {
             DeviceAction::Reset => sequence::reset(&mut record, &mut cold, self.now),
             DeviceAction::Remove => {
-                (record.removed, cold.removed_at) = (true, self.now.as_seconds())
+                record.set_removed(true);
+                cold.removed_at = self.now.as_seconds();
             }
-            DeviceAction::Restore => (record.removed, cold.removed_at) = (false, 0),
+            DeviceAction::Restore => {
+                record.set_removed(false);
+                cold.removed_at = 0;
+            }
         }
         self.write(slot, record, cold);
         if action == DeviceAction::Restore {
@@ -254,16 +267,18 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Evaluates the devices from a slot under the next policy set.
+    fn target(&mut self, policies: &PolicySets, slot: SlotIndex, profile: ProfileId) {
+        if self.is_newer_than_page(slot) {
+            self.shard.devices.get_mut(slot).set_profile(profile);
+            self.shard.checkpoint.dirty.insert(slot.page());
+            self.evaluate(policies, slot, self.shard.time.of(slot));
+        }
+    }
+
+    /// Evaluates the devices that a policy pass has reached.
     pub(super) fn policy_slice(&mut self, policies: &PolicySets, from: SlotIndex, end: SlotIndex) {
-        let Some((next, _)) = &policies.next else {
-            return;
-        };
         for slot in from.until(end.min(self.shard.slots_end())) {
-            let tenant = self.shard.devices.get(slot).tenant;
-            if let Some(policy) = next.tenant(tenant) {
-                self.evaluate_by(policy, slot, self.shard.time.of(slot));
-            }
+            self.evaluate(policies, slot, self.shard.time.of(slot));
         }
     }
 
@@ -284,19 +299,15 @@ impl Replay<'_> {
         }
     }
 
-    fn evaluate(&mut self, policies: &PolicySets, slot: SlotIndex, time: u32) {
-        let tenant = self.shard.devices.get(slot).tenant;
-        if let Some(policy) = policies.at(tenant, slot) {
-            self.evaluate_by(policy, slot, time);
-        }
-    }
-
     /// Evaluates the device in a slot, if there is one that is not removed.
-    fn evaluate_by(&mut self, policy: &TenantPolicy, slot: SlotIndex, time: u32) {
+    fn evaluate(&mut self, policies: &PolicySets, slot: SlotIndex, time: u32) {
         let mut record = *self.shard.devices.get(slot);
         if record.counted_in().is_none() || !self.is_newer_than_page(slot) {
             return;
         }
+        let Some(policy) = policies.at(&record, slot) else {
+            return;
+        };
         let Some(reported) = Facets::from_word(record.facets) else {
             return;
         };

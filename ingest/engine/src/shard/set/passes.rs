@@ -2,14 +2,17 @@
 //!
 //! Owned by the thread. Time and policies visit one shard after the other, so that most batches touch one or two.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use muster_wire::DeviceId;
 
 use super::super::Shard;
+use super::super::policies::PolicySets;
 use super::super::sequence::SequenceReset;
 use super::ShardSet;
-use crate::ids::TenantIndex;
+use crate::effects::Effects;
+use crate::ids::{TargetId, TenantIndex};
 use crate::policy::PolicySet;
 
 impl ShardSet {
@@ -34,9 +37,10 @@ impl ShardSet {
         for place in 0..self.shards.len() {
             if self.shards[place].revision() < policy.revision() {
                 self.touch(place);
-                let effects = &mut self.effects[place];
-                self.shards[place].begin_policy_pass(Arc::clone(policy), effects);
-                self.policies[place] = self.shards[place].policies.clone();
+                let policy = Arc::clone(policy);
+                self.change_policies(place, |shard, effects| {
+                    shard.begin_policy_pass(policy, effects);
+                });
             }
         }
     }
@@ -52,9 +56,8 @@ impl ShardSet {
                 break;
             }
             self.touch(place);
-            let effects = &mut self.effects[place];
-            changed += self.shards[place].policy_step(left, effects);
-            self.policies[place] = self.shards[place].policies.clone();
+            changed +=
+                self.change_policies(place, |shard, effects| shard.policy_step(left, effects));
             left = left.saturating_sub((self.shards[place].slots() - reached.0).max(1));
         }
         changed
@@ -85,6 +88,46 @@ impl ShardSet {
     /// Whether further devices are due at the time of the last tick.
     pub fn tick_is_running(&self) -> bool {
         self.shards.iter().any(|shard| shard.time.tick.is_some())
+    }
+
+    /// Calls a method that changes the policies of a shard. Its copy here is dropped before, so that it changes them in
+    /// place.
+    pub(super) fn change_policies<R>(
+        &mut self,
+        place: usize,
+        change: impl FnOnce(&mut Shard, &mut Effects) -> R,
+    ) -> R {
+        self.policies[place] = PolicySets::default();
+        let result = change(&mut self.shards[place], &mut self.effects[place]);
+        self.policies[place] = self.shards[place].policies.clone();
+        result
+    }
+
+    /// Sets the targets of a device, see [`Shard::set_targets`].
+    pub fn set_targets(
+        &mut self,
+        tenant: TenantIndex,
+        device: &DeviceId,
+        targets: &[TargetId],
+    ) -> bool {
+        let place = self.place_of(device);
+        self.touch(place);
+        self.change_policies(place, |shard, effects| {
+            shard.set_targets(tenant, device, targets, effects)
+        })
+    }
+
+    /// Clears the targets of all devices that are not among these.
+    pub fn clear_targets_except(&mut self, known: &HashSet<(TenantIndex, DeviceId)>) -> u32 {
+        let mut changed = 0;
+        for place in 0..self.shards.len() {
+            for (tenant, device) in self.shards[place].targeted_devices() {
+                if !known.contains(&(tenant, device)) {
+                    changed += u32::from(self.set_targets(tenant, &device, &[]));
+                }
+            }
+        }
+        changed
     }
 
     /// Removes a device, see [`Shard::remove_device`].

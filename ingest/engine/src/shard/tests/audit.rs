@@ -58,7 +58,7 @@ impl Fault {
     /// Injects the fault into a shard with at least two devices and two cells; `pick` selects the device.
     fn inject(self, shard: &mut Shard, map: ShardMap, pick: usize) {
         let devices = shard.devices.occupied();
-        let devices = devices.filter(|slot| !shard.devices.get(*slot).removed);
+        let devices = devices.filter(|slot| !shard.devices.get(*slot).removed());
         let devices: Vec<SlotIndex> = devices.collect();
         let slot = devices[pick % devices.len()];
         let neighbour = devices[(pick + 1) % devices.len()];

@@ -61,6 +61,7 @@ proptest! {
         rules in any_rules(),
         reports in vec((0..3u16, changes(), 0..100_000u32), 1..80),
     ) {
+        let rules = rules.for_targets(&[]);
         let policy = Arc::new(PolicySet::new(Revision(1), vec![rules.clone()]));
         let mut shard = shard_with(LIMITS, policy);
         let mut fleet = [0, 1, 2].map(|number| (check_in(number, 0), None));

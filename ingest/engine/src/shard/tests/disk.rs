@@ -23,7 +23,7 @@ impl Disk {
     /// The disk of a shard that has no devices yet: it has its policy sets and its context.
     pub(super) fn of(shard: &Shard) -> Self {
         let mut disk = Self {
-            context: shard.context().encode(),
+            context: shard.checkpoint_context(),
             cursor: shard.sequence(),
             ..Self::default()
         };
@@ -47,7 +47,7 @@ impl Disk {
     }
 
     pub(super) fn checkpoint_begins(&mut self, shard: &Shard) {
-        self.begun = (shard.sequence(), shard.context().encode());
+        self.begun = (shard.sequence(), shard.checkpoint_context());
     }
 
     /// Completes the checkpoint: trims the journal up to its begin.

@@ -35,6 +35,12 @@ pub(super) enum Event {
         device_id: DeviceId,
         restores: bool,
     },
+    /// A device becomes a member of some groups, and of no others.
+    Targets {
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        targets: Vec<TargetId>,
+    },
     /// This many seconds pass, or the clock is set back by as many. Due devices are visited in slices.
     Time { seconds: i32, crashes: bool },
 }
@@ -133,11 +139,40 @@ fn any_platform_rules() -> impl Strategy<Value = PlatformRules> {
         )
 }
 
+/// Some of four targets.
+fn any_targets() -> impl Strategy<Value = Vec<TargetId>> {
+    let all: Vec<_> = (1..5).map(TargetId).collect();
+    prop::sample::subsequence(all, 0..=4)
+}
+
+fn any_targeted() -> impl Strategy<Value = TargetedRules> {
+    (
+        any_member(Platform::ALL),
+        any_member(Threshold::ALL),
+        any::<bool>(),
+        any_targets(),
+        any_targets(),
+    )
+        .prop_map(
+            |(platform, threshold, all_devices, included, excluded)| TargetedRules {
+                platform,
+                threshold,
+                all_devices,
+                included,
+                excluded,
+            },
+        )
+}
+
 /// The rules of a tenant that creates devices.
 pub(super) fn any_rules() -> impl Strategy<Value = TenantPolicy> {
     let platforms = prop::collection::vec(any_platform_rules(), Platform::ALL.len());
-    (platforms, any::<bool>()).prop_map(|(platforms, secure_by_default)| {
+    let targeted = prop::collection::vec(any_targeted(), 0..4);
+    (platforms, targeted, any::<bool>()).prop_map(|(platforms, targeted, secure_by_default)| {
         let mut rules = TenantPolicy::default();
+        targeted
+            .into_iter()
+            .for_each(|targeted| rules.add_targeted(targeted));
         rules.secure_by_default = secure_by_default;
         for (&platform, of_platform) in Platform::ALL.iter().zip(platforms) {
             rules.change_platform(platform, |rules| *rules = of_platform);
@@ -178,7 +213,13 @@ pub(super) fn any_event() -> impl Strategy<Value = Event> {
         tenant: TenantIndex(tenant),
         device_id: device_id(number),
     });
-    prop_oneof![60 => any_check_in(), 6 => inventory, 2 => policy, 2 => time, 3 => reset, 6 => removal]
+    let targets =
+        (0..2u16, 0..300u16, any_targets()).prop_map(|(tenant, number, targets)| Event::Targets {
+            tenant: TenantIndex(tenant),
+            device_id: device_id(number),
+            targets,
+        });
+    prop_oneof![60 => any_check_in(), 6 => inventory, 2 => policy, 2 => time, 3 => reset, 6 => removal, 8 => targets]
 }
 
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
@@ -195,6 +236,8 @@ pub(super) struct Server {
     pub(super) shards: Vec<(Shard, Disk, Effects)>,
     policy: Arc<PolicySet>,
     now: Timestamp,
+    /// The targets of devices, which the control plane would know.
+    targets: BTreeMap<(TenantIndex, DeviceId), Vec<TargetId>>,
     /// Slots of one step of a policy pass, and due devices of one slice of a tick.
     slice: u32,
 }
@@ -219,6 +262,7 @@ impl Server {
             shards: (0..shards).map(start).collect(),
             policy,
             now: NOW,
+            targets: BTreeMap::new(),
             slice,
         }
     }
@@ -271,6 +315,11 @@ impl Server {
             disk.commit(sequence, effects);
             recover(shard, disk);
             begin(shard, now, effects);
+            for ((tenant, device_id), targets) in &self.targets {
+                if self.map.shard_of(device_id) == shard.id() {
+                    shard.set_targets(*tenant, device_id, targets, effects);
+                }
+            }
             if shard.revision() != self.policy.revision() {
                 // As a server does when no durable state names the policy set in force.
                 shard.apply_policy(Arc::clone(&self.policy), effects);
@@ -325,6 +374,16 @@ impl Server {
                 }
                 None
             }
+            Event::Targets {
+                tenant,
+                device_id,
+                targets,
+            } => {
+                self.targets.insert((*tenant, *device_id), targets.clone());
+                let (shard, _, effects) = self.owner(device_id);
+                shard.set_targets(*tenant, device_id, targets, effects);
+                None
+            }
             Event::Time { seconds, crashes } => {
                 let now = self.now.as_seconds().saturating_add_signed(*seconds);
                 self.pass_time(Timestamp::from_seconds(now), *crashes);
@@ -347,6 +406,13 @@ impl Server {
                 assert_eq!(cells_of(shard), disk.recount(), "in the middle of a tick");
                 if std::mem::take(&mut crashes) {
                     recover(shard, disk);
+                    shard.begin(now, effects);
+                    for ((tenant, device_id), targets) in &self.targets {
+                        if self.map.shard_of(device_id) == shard.id() {
+                            shard.set_targets(*tenant, device_id, targets, effects);
+                        }
+                    }
+                    assert!(effects.journal_value().len() <= 16, "the disk has them");
                 }
             }
             begin(shard, now, effects);
@@ -451,6 +517,10 @@ proptest! {
                 }
                 Event::Remove { tenant, device_id, restores } => {
                     model.remove(*tenant, *device_id, *restores, server.now);
+                    None
+                }
+                Event::Targets { tenant, device_id, targets } => {
+                    model.set_targets(*tenant, *device_id, targets);
                     None
                 }
                 Event::Time { .. } => {

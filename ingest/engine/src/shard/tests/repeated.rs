@@ -226,7 +226,7 @@ fn other_formats_and_kinds_are_refused() {
         assert_eq!(JournalValue::decode(&bytes).err(), Some(JournalError));
     }
     let kind_at = value.len() - REPEATED_BYTES - 8;
-    for kind in [0, 12, u8::MAX] {
+    for kind in [0, 14, u8::MAX] {
         let mut bytes = value.clone();
         bytes[kind_at] = kind;
         let mut read = JournalValue::decode(&bytes).unwrap();
