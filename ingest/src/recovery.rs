@@ -1,21 +1,24 @@
-//! Recovery: rebuilds the shards from a data directory. Tables and pages are read in parallel by shard; then one pass
-//! over the journal distributes its tail to all shards.
+//! Recovery: rebuilds the shards from a data directory, on as many threads as there are cores. Each reads the pages of its
+//! shards; then one pass over the journal distributes its tail to all of them.
 //!
 //! Owner: the main thread, before the server listens. Memory: the state itself, plus `VALUES_IN_FLIGHT` journal
-//! values per shard. It writes nothing.
+//! values per thread. It writes nothing.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_engine::{
-    PolicySet, Recovery, RecoveryError, Revision, Sequence, Shard, ShardId, ShardLimits,
+    PolicySet, Recovery, RecoveryError, Revision, Sequence, Shard, ShardId, ShardLimits, ShardMap,
 };
 use muster_store::{ReadError, Store, StoreView, Writer};
 
-/// Capacity of the channel of journal values to one shard: bounds memory if a shard is slower than the others.
-const VALUES_IN_FLIGHT: usize = 16;
+use crate::route::ThreadMap;
+
+/// Capacity of the channel of journal values to one thread: bounds memory if a thread is slower than the others.
+const VALUES_IN_FLIGHT: usize = 64;
 
 /// Why the data directory cannot be recovered. The attempt loses nothing; RocksDB may have flushed its write-ahead log.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +34,7 @@ pub enum RecoverError {
         /// The cause.
         source: RecoveryError,
     },
-    /// A shard failed and receives no more values; its own error is reported instead of this one.
+    /// A thread failed and receives no more values; its own error is reported instead of this one.
     #[error("recovery was aborted")]
     Aborted,
 }
@@ -47,18 +50,19 @@ pub struct RecoverOptions {
 
 /// One journal value, sent to its shard.
 struct Value {
+    shard: ShardId,
     sequence: Sequence,
     bytes: Vec<u8>,
 }
 
-/// Sends journal values to one shard and receives their buffers for reuse: a journal of gigabytes takes a few megabytes
+/// Sends journal values to one thread and receives their buffers for reuse: a journal of gigabytes takes a few megabytes
 /// of memory.
 struct Feed {
     values: Sender<Value>,
     spent: Receiver<Vec<u8>>,
 }
 
-/// The shard's end of a [`Feed`].
+/// The thread's end of a [`Feed`].
 struct FeedEnd {
     values: Receiver<Value>,
     spent: Sender<Vec<u8>>,
@@ -106,7 +110,7 @@ pub fn recover(
 ) -> Result<(Vec<Shard>, Writer), RecoverError> {
     let view = store.snapshot();
     rebuild(&view, options, |feeds| {
-        store.recover(|entry| send_value(feeds, entry))
+        store.recover(|entry| feeds.send(entry))
     })
 }
 
@@ -116,44 +120,55 @@ pub fn recover_view(
     options: RecoverOptions,
 ) -> Result<Vec<Shard>, RecoverError> {
     let (shards, ()) = rebuild(view, options, |feeds| {
-        view.journal(|entry| send_value(feeds, entry))
+        view.journal(|entry| feeds.send(entry))
     })?;
     Ok(shards)
 }
 
-fn send_value(feeds: &[Feed], entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
-    let feed = feeds
-        .get(usize::from(entry.shard))
-        .ok_or(RecoverError::Aborted)?;
-    let mut bytes = feed.spent.try_recv().unwrap_or_default();
-    bytes.clear();
-    bytes.extend_from_slice(entry.bytes);
-    let value = Value {
-        sequence: entry.sequence,
-        bytes,
-    };
-    feed.values.send(value).map_err(|_| RecoverError::Aborted)
+/// The feeds of all threads.
+struct Feeds {
+    map: ThreadMap,
+    by_thread: Vec<Feed>,
+}
+
+impl Feeds {
+    fn send(&self, entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
+        let thread = self.map.thread_of_shard(entry.shard);
+        let feed = &self.by_thread[thread.ok_or(RecoverError::Aborted)?];
+        let mut bytes = feed.spent.try_recv().unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(entry.bytes);
+        let value = Value {
+            shard: entry.shard,
+            sequence: entry.sequence,
+            bytes,
+        };
+        feed.values.send(value).map_err(|_| RecoverError::Aborted)
+    }
 }
 
 fn rebuild<T>(
     view: &StoreView<'_>,
     options: RecoverOptions,
-    journal: impl FnOnce(&[Feed]) -> Result<T, RecoverError>,
+    journal: impl FnOnce(&Feeds) -> Result<T, RecoverError>,
 ) -> Result<(Vec<Shard>, T), RecoverError> {
     let policies = PolicySets {
         view,
         known: Mutex::default(),
     };
-    let (feeds, ends): (Vec<_>, Vec<_>) = (0..view.shards()).map(|_| feed()).unzip();
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let cores = u16::try_from(cores).unwrap_or(u16::MAX);
+    let map = ThreadMap::new(ShardMap::new(view.shards()), cores);
+    let (by_thread, ends): (Vec<_>, Vec<_>) = (0..map.threads()).map(|_| feed()).unzip();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..view.shards())
-            .map(ShardId)
+        let threads: Vec<_> = (0..)
             .zip(ends)
-            .map(|(shard, end)| {
-                let policies = &policies;
-                scope.spawn(move || rebuild_one(view, shard, options, policies, end))
+            .map(|(thread, end)| {
+                let (policies, shards) = (&policies, map.shards_of(thread));
+                scope.spawn(move || rebuild_some(view, shards, options, policies, end))
             })
             .collect();
+        let feeds = Feeds { map, by_thread };
         let outcome = journal(&feeds);
         drop(feeds); // signals the end of the journal
         let shards: Vec<_> = threads.into_iter().map(join).collect();
@@ -161,8 +176,8 @@ fn rebuild<T>(
             // A shard also fails if its journal ends early; the error that ended the journal is the cause.
             Err(cause) if !matches!(cause, RecoverError::Aborted) => Err(cause),
             outcome => {
-                let shards = shards.into_iter().collect::<Result<_, _>>()?;
-                Ok((shards, outcome?))
+                let shards = shards.into_iter().collect::<Result<Vec<_>, _>>()?;
+                Ok((shards.into_iter().flatten().collect(), outcome?))
             }
         }
     })
@@ -176,23 +191,32 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     }
 }
 
-fn rebuild_one(
+fn rebuild_some(
     view: &StoreView<'_>,
-    shard: ShardId,
+    shards: Range<u16>,
     options: RecoverOptions,
     policies: &PolicySets<'_>,
     FeedEnd { values, spent }: FeedEnd,
-) -> Result<Shard, RecoverError> {
+) -> Result<Vec<Shard>, RecoverError> {
+    let first = shards.start;
     let mut policy_set = |revision| policies.get(revision);
-    let mut recovery = read_state(view, shard, options, &mut policy_set)?;
-    for Value { sequence, bytes } in values {
-        recovery
+    let read = |shard| read_state(view, ShardId(shard), options, &mut policy_set);
+    let mut recoveries = shards.map(read).collect::<Result<Vec<_>, _>>()?;
+    for Value {
+        shard,
+        sequence,
+        bytes,
+    } in values
+    {
+        recoveries[usize::from(shard.0 - first)]
             .replay(sequence, &bytes, &mut policy_set)
             .map_err(in_shard(shard))?;
         // Fails if the channel is full or the sender has ended: the buffer is freed.
         let _ = spent.try_send(bytes);
     }
-    recovery.finish().map_err(in_shard(shard))
+    let finish =
+        |(shard, recovery): (u16, Recovery)| recovery.finish().map_err(in_shard(ShardId(shard)));
+    (first..).zip(recoveries).map(finish).collect()
 }
 
 /// Reads pages and checkpoint record: everything but the journal tail.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use muster_engine::{Shard, ShardMap, ShardSet};
+use muster_engine::{Shard, ShardId, ShardMap, ShardSet};
 use muster_wire::DeviceId;
 
 /// The distribution of the shards over the threads that run them.
@@ -42,6 +42,12 @@ impl ThreadMap {
     /// The thread that runs the shard of a device.
     pub fn thread_of(&self, device: &DeviceId) -> usize {
         usize::from(self.threads[usize::from(self.shards.shard_of(device))])
+    }
+
+    /// The thread that runs a shard, if there is such a shard.
+    pub fn thread_of_shard(&self, shard: ShardId) -> Option<usize> {
+        let thread = self.threads.get(usize::from(shard))?;
+        Some(usize::from(*thread))
     }
 
     /// Distributes the shards, which are in the order of their ids. Each thread has the share of the devices that it has

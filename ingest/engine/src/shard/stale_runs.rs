@@ -11,9 +11,9 @@ use muster_wire::DeviceId;
 
 use crate::ids::{SlotIndex, TenantIndex};
 
-/// Devices of a shard that are remembered, 64 KiB; one for each tenant if there are more tenants. Further ones are not
+/// Devices of a shard that are remembered, 8 KiB; one for each tenant if there are more tenants. Further ones are not
 /// remembered; the metric of stale records counts them.
-const RUNS_MAX: usize = 1024;
+const RUNS_MAX: usize = 128;
 
 /// A device whose check-ins are stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod removal;
 mod repeated;
 mod rules_version;
 mod sequence;
+mod set;
 
 use std::sync::Arc;
 

@@ -19,5 +19,6 @@ mod questions;
 mod resumption;
 mod start_up;
 mod stops;
+mod threads;
 
 use muster_testkit::harness;
