@@ -12,7 +12,8 @@ use std::sync::{Arc, OnceLock};
 pub struct PoisonReason(Arc<str>);
 
 impl PoisonReason {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
+    /// A reason, for logs other than that of this crate.
+    pub fn new(reason: impl Into<String>) -> Self {
         Self(Arc::from(reason.into()))
     }
 

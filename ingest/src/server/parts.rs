@@ -86,7 +86,7 @@ impl Parts {
         });
         let replayed: Vec<u64> = replayed.collect();
         let thread = WriterThread {
-            writer,
+            log: writer,
             commits,
             returns,
             journal_bytes_kept: journal_bytes_kept(

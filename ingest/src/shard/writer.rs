@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use hdrhistogram::Histogram;
-use muster_store::{Commit, PoisonReason, Sink, Writer, WriterMetrics};
+use muster_store::{Commit, Log, PoisonReason, Sink, Writer, WriterMetrics};
 
 use super::AbortOnPanic;
 use super::commit_payload::CommitPayload;
@@ -40,9 +40,9 @@ impl Default for WriterReport {
 
 /// The state of the writer thread.
 #[derive(Debug)]
-pub struct WriterThread {
-    /// The store's writer.
-    pub writer: Writer,
+pub struct WriterThread<L = Writer> {
+    /// What makes commits durable: the store's writer.
+    pub log: L,
     /// Commits of all shard threads; disconnected once every one has ended.
     pub commits: Receiver<Commit<CommitPayload>>,
     /// Returns finished commits to their thread; indexed by thread.
@@ -61,7 +61,7 @@ pub struct WriterThread {
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs until every shard thread has ended.
-pub fn run(thread: WriterThread) {
+pub fn run(thread: WriterThread<impl Log<CommitPayload>>) {
     let _abort = AbortOnPanic;
     let mut groups = Groups::new(thread);
     loop {
@@ -77,16 +77,16 @@ pub fn run(thread: WriterThread) {
 
 /// Writes commits, one group at a time.
 #[derive(Debug)]
-pub struct Groups {
-    thread: WriterThread,
+pub struct Groups<L = Writer> {
+    thread: WriterThread<L>,
     group: Vec<Commit<CommitPayload>>,
     latencies: Histogram<u64>,
     published_at: Stamp,
 }
 
-impl Groups {
+impl<L: Log<CommitPayload>> Groups<L> {
     /// Creates a writer that has written nothing yet.
-    pub fn new(thread: WriterThread) -> Self {
+    pub fn new(thread: WriterThread<L>) -> Self {
         Self {
             published_at: thread.clock.stamp(),
             thread,
@@ -109,15 +109,15 @@ impl Groups {
         !self.thread.commits.is_empty()
     }
 
-    /// The store's writer.
-    pub fn writer(&self) -> &Writer {
-        &self.thread.writer
+    /// The log.
+    pub fn log(&self) -> &L {
+        &self.thread.log
     }
 
     fn write(&mut self, first: Commit<CommitPayload>) {
         self.gather(first);
         // After the commits, so that it is not before the time of any of them.
-        self.thread.writer.set_clock(self.thread.clock.record());
+        let clock = self.thread.clock.record();
         let mut finish = Finish {
             returns: &self.thread.returns,
             journal_bytes_kept: self.thread.journal_bytes_kept,
@@ -125,14 +125,14 @@ impl Groups {
             phase: &self.thread.phase,
             clock: &self.thread.clock,
         };
-        self.thread.writer.write(&mut self.group, &mut finish);
+        self.thread.log.append(&mut self.group, clock, &mut finish);
     }
 
     /// Fills the group with queued commits, up to the bytes of one write.
     fn gather(&mut self, first: Commit<CommitPayload>) {
         let mut bytes = first.bytes();
         self.group.push(first);
-        while bytes < self.thread.writer.group_bytes_max()
+        while bytes < self.thread.log.room()
             && let Ok(next) = self.thread.commits.try_recv()
         {
             bytes += next.bytes();
@@ -151,9 +151,9 @@ impl Groups {
         let Ok(mut report) = self.thread.report.lock() else {
             return;
         };
-        let writer = &self.thread.writer;
-        report.metrics.clone_from(writer.metrics());
-        report.journal_bytes_live = writer.journal_bytes_live();
+        let log = &self.thread.log;
+        report.metrics.clone_from(log.metrics());
+        report.journal_bytes_live = log.journal_bytes_live();
         report.apply_to_durable.clone_from(&self.latencies);
     }
 }
@@ -195,3 +195,6 @@ impl Sink<CommitPayload> for Finish<'_> {
         self.give_back(commit);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ impl Pipeline {
             .map(|thread| grown_commits(thread, &map))
             .unzip();
         let thread = WriterThread {
-            writer,
+            log: writer,
             commits,
             returns,
             journal_bytes_kept: usize::MAX,

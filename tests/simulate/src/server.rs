@@ -162,7 +162,7 @@ impl Server {
         let workers = sets.into_iter().zip(worker_channels);
         let workers: Vec<_> = (0..).zip(workers).map(new_worker).collect();
         let groups = Groups::new(WriterThread {
-            writer,
+            log: writer,
             commits: writer_commits,
             returns,
             journal_bytes_kept: 1_000,

@@ -125,7 +125,7 @@ pub fn run(seed: u64, options: Options) -> Outcome {
     let result = world.run_steps().and_then(|()| world.finish());
     let violation = result.err();
     if let Some(server) = &world.server {
-        world.summary.checkpoints += server.groups.writer().metrics().checkpoints;
+        world.summary.checkpoints += server.groups.log().metrics().checkpoints;
     }
     world.summary.trims = world.disk.trims();
     world.summary.clock_steps = world.time.followed();
@@ -242,7 +242,7 @@ impl World {
         }
         self.operator = operator::Operator::default();
         if let Some(server) = self.server.take() {
-            self.summary.checkpoints += server.groups.writer().metrics().checkpoints;
+            self.summary.checkpoints += server.groups.log().metrics().checkpoints;
         }
         self.crash_pending = false;
         self.lose_power();

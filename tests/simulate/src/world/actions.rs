@@ -254,7 +254,7 @@ impl World {
         if self.random.below(2) == 0 {
             server.forward_commits(self.options.injected_fault, &mut self.random);
         } else if server.step_writer() {
-            let metrics = server.groups.writer().metrics();
+            let metrics = server.groups.log().metrics();
             let numbers = [("commits", metrics.commits), ("bytes", metrics.bytes)];
             self.trace.record("write", 0, &numbers);
         }
@@ -308,7 +308,7 @@ impl World {
             return Ok(());
         };
         if server.phase() != Phase::Poisoned && !self.disk.has_failed() {
-            let bytes = server.groups.writer().journal_bytes_live();
+            let bytes = server.groups.log().journal_bytes_live();
             if bytes != 0 {
                 let detail = format!("{bytes} bytes of journal remain to be replayed");
                 return Err(Violation::new("a stop leaves nothing to replay", detail));
