@@ -134,7 +134,7 @@ struct Feeds {
 impl Feeds {
     fn send(&self, entry: muster_store::JournalEntry<'_>) -> Result<(), RecoverError> {
         let thread = self.map.thread_of_shard(entry.shard);
-        let feed = &self.by_thread[thread.ok_or(RecoverError::Aborted)?];
+        let feed = self.by_thread.get(thread).ok_or(RecoverError::Aborted)?;
         let mut bytes = feed.spent.try_recv().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(entry.bytes);

@@ -10,22 +10,25 @@ use muster_engine::{Shard, ShardId, ShardMap, ShardSet};
 use muster_wire::DeviceId;
 
 /// The distribution of the shards over the threads that run them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ThreadMap {
     shards: ShardMap,
-    /// By shard.
-    threads: Box<[u16]>,
+    threads: u16,
+    /// Threads for each shard, in units of 2^-32: a multiplication instead of a division for each check-in.
+    threads_of_shard: u64,
 }
 
 impl ThreadMap {
     /// Distributes the shards over `threads` threads: at least one, and no more than there are shards.
     pub fn new(shards: ShardMap, threads: u16) -> Self {
-        let count = u32::from(shards.shards());
-        let threads = u32::from(threads).clamp(1, count);
-        let thread_of = |shard| (shard * threads / count) as u16;
+        let threads = threads.clamp(1, shards.shards());
+        let share = u64::from(threads) << 32;
         Self {
             shards,
-            threads: (0..count).map(thread_of).collect(),
+            threads,
+            // Rounded up, which changes no result: the error of a product is less than 2^-16, and the exact product is
+            // a whole number or at least as far below one.
+            threads_of_shard: share.div_ceil(u64::from(shards.shards())),
         }
     }
 
@@ -36,18 +39,17 @@ impl ThreadMap {
 
     /// Number of threads.
     pub fn threads(&self) -> u16 {
-        self.threads.last().map_or(0, |last| last + 1)
+        self.threads
     }
 
     /// The thread that runs the shard of a device.
     pub fn thread_of(&self, device: &DeviceId) -> usize {
-        usize::from(self.threads[usize::from(self.shards.shard_of(device))])
+        self.thread_of_shard(self.shards.shard_of(device))
     }
 
-    /// The thread that runs a shard, if there is such a shard.
-    pub fn thread_of_shard(&self, shard: ShardId) -> Option<usize> {
-        let thread = self.threads.get(usize::from(shard))?;
-        Some(usize::from(*thread))
+    /// The thread that runs a shard.
+    pub fn thread_of_shard(&self, shard: ShardId) -> usize {
+        (u64::from(shard.0) * self.threads_of_shard >> 32) as usize
     }
 
     /// Distributes the shards, which are in the order of their ids. Each thread has the share of the devices that it has
@@ -65,8 +67,9 @@ impl ThreadMap {
 
     /// The shards of a thread.
     pub fn shards_of(&self, thread: u16) -> Range<u16> {
-        let end = |of: u16| self.threads.partition_point(|thread| *thread < of) as u16;
-        end(thread)..end(thread + 1)
+        let shards = u32::from(self.shards.shards());
+        let first = |thread: u16| (u32::from(thread) * shards).div_ceil(self.threads.into()) as u16;
+        first(thread)..first(thread + 1)
     }
 }
 
@@ -76,7 +79,7 @@ mod tests {
 
     #[test]
     fn each_thread_has_its_share_of_the_shards() {
-        for shards in [1, 2, 7, 48] {
+        for shards in [1, 2, 7, 48, 211] {
             for threads in 1..=shards + 2 {
                 let map = ThreadMap::new(ShardMap::new(shards), threads);
                 assert_eq!(map.threads(), threads.min(shards));
@@ -86,6 +89,8 @@ mod tests {
                     let range = map.shards_of(thread);
                     assert_eq!(range.start, next, "{shards} shards, {threads} threads");
                     assert!((share..=share + 1).contains(&(range.end - range.start)));
+                    let own = |shard| map.thread_of_shard(ShardId(shard)) == usize::from(thread);
+                    assert!(range.clone().all(own), "{shards} shards, {threads} threads");
                     next = range.end;
                 }
                 assert_eq!(next, shards);

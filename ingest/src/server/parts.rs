@@ -79,7 +79,7 @@ impl Parts {
         }));
         let sets = routes.map.distribute(shards, config.shards.devices_max);
         let replayed = sets.iter().map(|set| {
-            let shards = set.shards().iter();
+            let shards = set.shards();
             shards
                 .map(|shard| writer.journal_bytes_live_of(shard.id()))
                 .sum()

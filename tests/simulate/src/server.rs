@@ -146,7 +146,7 @@ impl Server {
         let turn = Arc::new(CheckpointTurn::default());
         let sets = routes.map.distribute(shards, settings.limits.devices_max);
         let new_worker = |(thread, (set, channels)): (u16, (ShardSet, WorkerChannels))| {
-            let replayed = set.shards().iter().map(Shard::id);
+            let replayed = set.shards().map(Shard::id);
             let replayed = replayed.map(|shard| writer.journal_bytes_live_of(shard));
             let config = WorkerConfig {
                 thread,
@@ -209,7 +209,7 @@ impl Server {
     }
 
     fn has_latest_policy(&self, worker: &Worker) -> bool {
-        let mut shards = worker.shards().shards().iter();
+        let mut shards = worker.shards().shards();
         shards.all(|shard| shard.revision() == self.policy.revision())
     }
 

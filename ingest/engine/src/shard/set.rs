@@ -10,6 +10,8 @@
 
 mod passes;
 
+use std::ops::Range;
+
 use muster_wire::{CheckInRecord, DeviceId, Inventory, RejectReason, Rejection};
 
 use super::Shard;
@@ -38,16 +40,21 @@ pub fn shard_devices_max(devices_max: u32, shards: u32) -> u32 {
 pub struct ShardSet {
     map: ShardMap,
     first: ShardId,
-    shards: Vec<Shard>,
-    /// By place.
-    effects: Vec<Effects>,
-    /// By place: the policy sets of the shard, here so that they can be read while the shard changes.
-    policies: Vec<PolicySets>,
+    members: Vec<Member>,
     /// Receive time of the batch.
     now: Timestamp,
     /// Shards that the batch has touched, a bit each by place.
     touched: u64,
     devices_max: u32,
+}
+
+/// A shard, and what the batch has done to it.
+#[derive(Debug)]
+struct Member {
+    shard: Shard,
+    effects: Effects,
+    /// Those of the shard, here so that they can be read while the shard changes.
+    policies: PolicySets,
 }
 
 /// A record's shard, and what its lookup there has found.
@@ -67,12 +74,15 @@ impl ShardSet {
         let first = shards[0].id;
         let are_consecutive = shards.iter().zip(first.0..).all(|(one, id)| one.id.0 == id);
         assert!(are_consecutive, "the place of a shard follows from its id");
+        let member = |shard: Shard| Member {
+            effects: Effects::default(),
+            policies: shard.policies.clone(),
+            shard,
+        };
         let mut set = Self {
             map,
             first,
-            effects: shards.iter().map(|_| Effects::default()).collect(),
-            policies: shards.iter().map(|one| one.policies.clone()).collect(),
-            shards,
+            members: shards.into_iter().map(member).collect(),
             now: Timestamp::default(),
             touched: 0,
             devices_max,
@@ -82,23 +92,33 @@ impl ShardSet {
     }
 
     /// The shards, by place.
-    pub fn shards(&self) -> &[Shard] {
-        &self.shards
+    pub fn shards(&self) -> impl ExactSizeIterator<Item = &Shard> {
+        self.members.iter().map(|member| &member.shard)
+    }
+
+    /// The places of all shards.
+    pub fn places(&self) -> Range<usize> {
+        0..self.members.len()
+    }
+
+    /// The shard at a place.
+    pub fn shard(&self, place: usize) -> &Shard {
+        &self.members[place].shard
     }
 
     /// The shard that owns a device.
     pub fn shard_of(&self, device: &DeviceId) -> &Shard {
-        &self.shards[self.place_of(device)]
+        self.shard(self.place_of(device))
     }
 
     /// Number of devices, without the removed ones.
     pub fn devices(&self) -> u32 {
-        self.shards.iter().map(Shard::devices).sum()
+        self.shards().map(Shard::devices).sum()
     }
 
     /// Number of slots.
     pub fn slots(&self) -> u32 {
-        self.shards.iter().map(Shard::slots).sum()
+        self.shards().map(Shard::slots).sum()
     }
 
     /// Opens a batch, see [`Shard::begin`].
@@ -111,24 +131,26 @@ impl ShardSet {
     pub fn seal(&mut self) -> usize {
         let mut bytes = 0;
         for place in places(self.touched) {
-            self.shards[place].seal(&mut self.effects[place]);
-            bytes += self.effects[place].journal_bytes();
+            let Member { shard, effects, .. } = &mut self.members[place];
+            shard.seal(effects);
+            bytes += effects.journal_bytes();
         }
         bytes
     }
 
     /// The shards that the batch has touched, with their effects.
     pub fn touched(&mut self) -> impl Iterator<Item = (usize, &Shard, &mut Effects)> {
-        let (shards, touched) = (&self.shards, self.touched);
-        let effects = self.effects.iter_mut().enumerate();
-        let of_batch = effects.filter(move |(place, _)| touched & (1 << place) != 0);
-        of_batch.map(|(place, effects)| (place, &shards[place], effects))
+        let touched = self.touched;
+        let members = self.members.iter_mut().enumerate();
+        let of_batch = members.filter(move |(place, _)| touched >> place & 1 != 0);
+        of_batch.map(|(place, member)| (place, &member.shard, &mut member.effects))
     }
 
     /// Passes the records that were rejected or found stale since the last call to `each`.
     pub fn drain_rejections(&mut self, mut each: impl FnMut(Rejection)) {
         for place in places(self.touched) {
-            self.effects[place].rejections.drain(..).for_each(&mut each);
+            let rejections = self.members[place].effects.rejections.drain(..);
+            rejections.for_each(&mut each);
         }
     }
 
@@ -138,7 +160,7 @@ impl ShardSet {
         let mut outcome = Outcome::default();
         let mut found = [Located::default(); LOOKAHEAD];
         for records in records.chunks(LOOKAHEAD) {
-            self.locate(tenant, records, &mut found[..records.len()]);
+            self.locate(tenant, records, &mut found);
             for (located, record) in found.iter().zip(records) {
                 self.apply_located(tenant, record, *located, &mut outcome);
             }
@@ -150,45 +172,42 @@ impl ShardSet {
     pub fn apply_check_in(&mut self, tenant: TenantIndex, record: &CheckInRecord) -> Outcome {
         let mut outcome = Outcome::default();
         let place = self.place_of(&record.device_id());
-        let lookup = self.shards[place].look_up(tenant, &record.device_id());
+        let lookup = self.shard(place).look_up(tenant, &record.device_id());
         let located = Located { place, lookup };
         self.apply_located(tenant, record, located, &mut outcome);
         outcome
     }
 
-    /// Looks up the devices of these records. Each pass over them contains no branch on what it loads, so that the
-    /// processor overlaps the cache misses, see `lookup.rs`.
-    fn locate(&self, tenant: TenantIndex, records: &[CheckInRecord], found: &mut [Located]) {
-        for (located, record) in found.iter_mut().zip(records) {
+    /// Looks up the devices of these records, at most [`LOOKAHEAD`]. Each pass over them contains no branch on what it
+    /// loads, so that the processor overlaps the cache misses, see `lookup.rs`.
+    fn locate(
+        &self,
+        tenant: TenantIndex,
+        records: &[CheckInRecord],
+        found: &mut [Located; LOOKAHEAD],
+    ) {
+        let mut shards = [self.shard(0); LOOKAHEAD];
+        let mut touched = 0;
+        for ((located, shard), record) in found.iter_mut().zip(&mut shards).zip(records) {
             let device_id = record.device_id();
             located.place = self.place_of(&device_id);
-            located.lookup.hash = self.shards[located.place].index.hash(tenant, &device_id);
+            *shard = self.shard(located.place);
+            located.lookup.hash = shard.index.hash(tenant, &device_id);
         }
         let mut candidates = [SlotIndex(0); LOOKAHEAD];
-        for (candidate, Located { place, lookup }) in candidates.iter_mut().zip(&*found) {
-            let index = &self.shards[*place].index;
-            *candidate = index.candidate(lookup.hash).unwrap_or_default();
+        let all = found.iter().zip(shards).take(records.len());
+        for (candidate, (located, shard)) in candidates.iter_mut().zip(all) {
+            let candidate_of = shard.index.candidate(located.lookup.hash);
+            *candidate = candidate_of.unwrap_or_default();
         }
-        let touched = candidates.iter().zip(&*found);
-        let touched = touched.fold(0, |sum, (slot, Located { place, .. })| {
-            sum ^ self.shards[*place].devices.touch(*slot)
-        });
+        for (slot, shard) in candidates.iter().zip(shards).take(records.len()) {
+            touched ^= shard.devices.touch(*slot);
+        }
         std::hint::black_box(touched);
-        for (located, record) in found.iter_mut().zip(records) {
-            let Shard { index, devices, .. } = &self.shards[located.place];
-            let hash = located.lookup.hash;
+        for ((located, shard), record) in found.iter_mut().zip(shards).zip(records) {
+            let (Shard { index, devices, .. }, hash) = (shard, located.lookup.hash);
             located.lookup.slot = index.find(hash, tenant, &record.device_id(), devices);
         }
-        let cold = found.iter().fold(0, |sum, Located { place, lookup }| {
-            let devices = &self.shards[*place].devices;
-            match lookup.slot {
-                Some(slot) if devices.get(slot).last_full_report == 0 => {
-                    sum ^ devices.cold(slot).first_seen
-                }
-                _ => sum,
-            }
-        });
-        std::hint::black_box(cold);
     }
 
     #[inline(always)]
@@ -199,56 +218,66 @@ impl ShardSet {
         located: Located,
         outcome: &mut Outcome,
     ) {
-        let mut verdict = self.verdict_on(tenant, record, located);
-        if matches!(verdict, Verdict::Rejected(RejectReason::DeviceLimit)) {
-            verdict = self.verdict_with_room(tenant, record, located);
+        let Located { place, lookup } = located;
+        if self.touched >> place & 1 == 0 {
+            self.open(place);
         }
-        let effects = &mut self.effects[located.place];
+        let Member {
+            shard,
+            effects,
+            policies,
+        } = &mut self.members[place];
+        let verdict = match policies.of(tenant) {
+            Some(policies) => shard.apply_check_in(tenant, policies, record, lookup, effects),
+            // Sessions admit only tenants of the policy set. Deny by default.
+            None => Verdict::Rejected(RejectReason::UnknownDevice),
+        };
+        if !effects.targeted.is_empty() {
+            // A new device may have defined a profile.
+            *policies = shard.policies.clone();
+        }
+        if let Verdict::Rejected(reason) = verdict {
+            return self.rejected(tenant, record, located, reason, outcome);
+        }
         record_verdict(tenant, record, verdict, outcome, effects);
     }
 
-    #[inline(always)]
-    fn verdict_on(
+    /// Records a rejection, unless there is room for the device after the shards have shared what is left.
+    #[cold]
+    #[inline(never)]
+    fn rejected(
         &mut self,
         tenant: TenantIndex,
         record: &CheckInRecord,
         Located { place, lookup }: Located,
-    ) -> Verdict {
-        self.touch(place);
-        let (shard, effects) = (&mut self.shards[place], &mut self.effects[place]);
-        let verdict = match self.policies[place].of(tenant) {
-            // Sessions admit only tenants of the policy set. Deny by default.
-            None => Verdict::Rejected(RejectReason::UnknownDevice),
-            Some(policies) => shard.apply_check_in(tenant, policies, record, lookup, effects),
-        };
-        if !effects.targeted.is_empty() {
-            // A new device may have defined a profile.
-            self.policies[place] = shard.policies.clone();
+        reason: RejectReason,
+        outcome: &mut Outcome,
+    ) {
+        let mut verdict = Verdict::Rejected(reason);
+        if reason == RejectReason::DeviceLimit {
+            self.share_room(place);
+            let Member {
+                shard,
+                effects,
+                policies,
+            } = &mut self.members[place];
+            if let Some(of_tenant) = policies.of(tenant) {
+                verdict = shard.apply_check_in(tenant, of_tenant, record, lookup, effects);
+                *policies = shard.policies.clone();
+            }
         }
-        verdict
-    }
-
-    /// The verdict on a check-in whose shard is full, after the shards have shared the room that is left.
-    #[cold]
-    #[inline(never)]
-    fn verdict_with_room(
-        &mut self,
-        tenant: TenantIndex,
-        record: &CheckInRecord,
-        located: Located,
-    ) -> Verdict {
-        self.share_room(located.place);
-        self.verdict_on(tenant, record, located)
+        let effects = &mut self.members[place].effects;
+        record_verdict(tenant, record, verdict, outcome, effects);
     }
 
     /// Shares the room for further devices among the shards; what cannot be divided goes to one of them. The limits add
     /// up to the maximum, so no shard has to ask the others for each device.
     fn share_room(&mut self, place: usize) {
-        let occupied: u32 = self.shards.iter().map(Shard::occupied).sum();
+        let occupied: u32 = self.shards().map(Shard::occupied).sum();
         let left = self.devices_max.saturating_sub(occupied);
-        let shards = self.shards.len() as u32;
+        let shards = self.members.len() as u32;
         let shard_max = shard_devices_max(self.devices_max, shards);
-        for (other, shard) in self.shards.iter_mut().enumerate() {
+        for (other, Member { shard, .. }) in self.members.iter_mut().enumerate() {
             let rest = if other == place { left % shards } else { 0 };
             shard.limits.devices_max = shard_max.min(shard.occupied() + left / shards + rest);
         }
@@ -262,11 +291,11 @@ impl ShardSet {
         archive: &[u8],
     ) -> Outcome {
         let place = self.place_of(&inventory.device_id);
-        self.touch(place);
         // May be the first record of its device, and inventories are rare.
-        if self.shards[place].occupied() >= self.shards[place].limits.devices_max {
+        if self.shard(place).occupied() >= self.shard(place).limits.devices_max {
             self.share_room(place);
         }
+        self.touch(place);
         self.change_policies(place, |shard, effects| {
             shard.apply_inventory(tenant, inventory, archive, effects)
         })
@@ -274,12 +303,12 @@ impl ShardSet {
 
     /// Audits the next slots of a shard, see [`Shard::audit`].
     pub fn audit(&mut self, place: usize, slots: u32) -> Option<AuditRound> {
-        self.shards[place].audit(slots, self.map)
+        self.members[place].shard.audit(slots, self.map)
     }
 
     /// Begins a checkpoint of a shard, see [`Shard::checkpoint_begin`].
     pub fn checkpoint_begin(&mut self, place: usize) -> bool {
-        self.shards[place].checkpoint_begin()
+        self.members[place].shard.checkpoint_begin()
     }
 
     /// Adds up to `pages_max` pages of a shard to the effects of the batch just sealed, see [`Shard::checkpoint_step`].
@@ -290,8 +319,8 @@ impl ShardSet {
         pages_max: usize,
     ) -> (CheckpointProgress, usize) {
         self.touched |= 1 << place;
-        let effects = &mut self.effects[place];
-        let progress = self.shards[place].checkpoint_step(pages_max, effects);
+        let Member { shard, effects, .. } = &mut self.members[place];
+        let progress = shard.checkpoint_step(pages_max, effects);
         (progress, effects.pages.len())
     }
 
@@ -300,18 +329,19 @@ impl ShardSet {
         usize::from(self.map.shard_of(device).0 - self.first.0)
     }
 
-    /// Opens the batch in a shard, once.
-    #[inline(always)]
-    fn touch(&mut self, place: usize) {
-        if self.touched & (1 << place) == 0 {
+    /// The shard at a place, in which the batch is open.
+    fn touch(&mut self, place: usize) -> &mut Member {
+        if self.touched >> place & 1 == 0 {
             self.open(place);
         }
+        &mut self.members[place]
     }
 
     #[inline(never)]
     fn open(&mut self, place: usize) {
         self.touched |= 1 << place;
-        self.shards[place].begin(self.now, &mut self.effects[place]);
+        let Member { shard, effects, .. } = &mut self.members[place];
+        shard.begin(self.now, effects);
     }
 }
 

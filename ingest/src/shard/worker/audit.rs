@@ -71,7 +71,7 @@ impl AuditLog {
         let round = shards.audit(self.place, slots);
         self.took += clock.thread().saturating_sub(began);
         if let Some(round) = round {
-            self.note(shards.shards()[self.place].id(), round, metrics);
+            self.note(shards.shard(self.place).id(), round, metrics);
             self.place = (self.place + 1) % shards.shards().len();
             if self.place == 0 {
                 self.round_at = now;

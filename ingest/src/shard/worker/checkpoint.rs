@@ -103,7 +103,7 @@ impl Worker {
     fn begin_checkpoint(&mut self) -> bool {
         let begun = self.checkpointing.is_none();
         if begun {
-            for place in 0..self.shards.shards().len() {
+            for place in self.shards.places() {
                 self.shards.checkpoint_begin(place);
             }
             self.checkpointing = Some(0);
@@ -164,7 +164,7 @@ impl Worker {
     /// Whether another checkpoint is needed: one that was in progress when the drain began does not cover later
     /// changes.
     fn begin_is_owed(&self) -> bool {
-        let mut shards = self.shards.shards().iter();
+        let mut shards = self.shards.shards();
         shards.any(|shard| !shard.checkpoint_is_clean())
     }
 

@@ -93,7 +93,7 @@ impl Worker {
                 self.later(reply, devices);
             }
             Control::Stale(reply) => {
-                let shards = self.shards.shards().iter();
+                let shards = self.shards.shards();
                 let stale = shards.flat_map(Shard::stale_devices).collect();
                 self.later(reply, stale);
             }
@@ -225,7 +225,7 @@ impl Worker {
     }
 
     fn cell_counts(&self) -> Vec<CellCount> {
-        let cells = self.shards.shards().iter().flat_map(Shard::cells);
+        let cells = self.shards.shards().flat_map(Shard::cells);
         let cells = cells.filter_map(|(key, count)| {
             Some(CellCount {
                 tenant: key.tenant,
@@ -248,7 +248,7 @@ impl Worker {
             revision: shard.revision(),
         };
         ThreadReport {
-            shards: self.shards.shards().iter().map(shard).collect(),
+            shards: self.shards.shards().map(shard).collect(),
             transitions: self.transitions,
             batches: self.batches,
             checkpoints: self.checkpoints,

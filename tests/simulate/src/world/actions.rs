@@ -240,7 +240,7 @@ impl World {
         };
         let worker = self.random.below(server.workers.len() as u64) as usize;
         if server.step_worker(worker, first) == Stepped::Worked {
-            let shards = server.workers[worker].shards().shards().iter();
+            let shards = server.workers[worker].shards().shards();
             let sequences = shards.map(|shard| shard.sequence().0).sum();
             self.trace
                 .record("worker", worker, &[("sequences", sequences)]);

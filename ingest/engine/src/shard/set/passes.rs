@@ -10,7 +10,7 @@ use muster_wire::DeviceId;
 use super::super::Shard;
 use super::super::policies::PolicySets;
 use super::super::sequence::SequenceReset;
-use super::ShardSet;
+use super::{Member, ShardSet};
 use crate::effects::Effects;
 use crate::ids::{TargetId, TenantIndex};
 use crate::policy::PolicySet;
@@ -18,7 +18,7 @@ use crate::policy::PolicySet;
 impl ShardSet {
     /// The policy set that every shard has, or will have when the pass in progress has ended.
     pub fn policy(&self) -> &Arc<PolicySet> {
-        let policies = self.shards.iter().map(Shard::policy);
+        let policies = self.shards().map(Shard::policy);
         // The same in all of them but after a crash in the middle of their recovery from several passes.
         policies
             .min_by_key(|policy| policy.revision())
@@ -27,15 +27,13 @@ impl ShardSet {
 
     /// Whether some devices are still evaluated under an earlier policy set.
     pub fn policy_pass_is_running(&self) -> bool {
-        self.shards
-            .iter()
-            .any(|shard| shard.policy_pass().is_some())
+        self.shards().any(|shard| shard.policy_pass().is_some())
     }
 
     /// Begins a policy pass in every shard that has an older policy set, see [`Shard::begin_policy_pass`].
     pub fn begin_policy_pass(&mut self, policy: &Arc<PolicySet>) {
-        for place in 0..self.shards.len() {
-            if self.shards[place].revision() < policy.revision() {
+        for place in self.places() {
+            if self.shard(place).revision() < policy.revision() {
                 self.touch(place);
                 let policy = Arc::clone(policy);
                 self.change_policies(place, |shard, effects| {
@@ -48,8 +46,8 @@ impl ShardSet {
     /// Evaluates the devices of the next `slots` slots, one shard after the other, see [`Shard::policy_step`].
     pub fn policy_step(&mut self, slots: u32) -> u32 {
         let (mut changed, mut left) = (0, slots);
-        for place in 0..self.shards.len() {
-            let Some(reached) = self.shards[place].policy_pass() else {
+        for place in self.places() {
+            let Some(reached) = self.shard(place).policy_pass() else {
                 continue;
             };
             if left == 0 {
@@ -58,7 +56,7 @@ impl ShardSet {
             self.touch(place);
             changed +=
                 self.change_policies(place, |shard, effects| shard.policy_step(left, effects));
-            left = left.saturating_sub((self.shards[place].slots() - reached.0).max(1));
+            left = left.saturating_sub((self.shard(place).slots() - reached.0).max(1));
         }
         changed
     }
@@ -73,10 +71,10 @@ impl ShardSet {
     /// is due stays untouched.
     pub fn tick(&mut self, due_max: u32) -> u32 {
         let (mut changed, mut left) = (0, due_max);
-        for place in 0..self.shards.len() {
-            if left > 0 && !self.shards[place].pass_idle_time(self.now) {
-                self.touch(place);
-                let (effects, shard) = (&mut self.effects[place], &mut self.shards[place]);
+        for place in self.places() {
+            let now = self.now;
+            if left > 0 && !self.members[place].shard.pass_idle_time(now) {
+                let Member { shard, effects, .. } = self.touch(place);
                 let visited = shard.tick(left, effects);
                 changed += visited.changed;
                 left = left.saturating_sub(visited.due.max(1));
@@ -87,7 +85,7 @@ impl ShardSet {
 
     /// Whether further devices are due at the time of the last tick.
     pub fn tick_is_running(&self) -> bool {
-        self.shards.iter().any(|shard| shard.time.tick.is_some())
+        self.shards().any(|shard| shard.time.tick.is_some())
     }
 
     /// Calls a method that changes the policies of a shard. Its copy here is dropped before, so that it changes them in
@@ -97,9 +95,14 @@ impl ShardSet {
         place: usize,
         change: impl FnOnce(&mut Shard, &mut Effects) -> R,
     ) -> R {
-        self.policies[place] = PolicySets::default();
-        let result = change(&mut self.shards[place], &mut self.effects[place]);
-        self.policies[place] = self.shards[place].policies.clone();
+        let Member {
+            shard,
+            effects,
+            policies,
+        } = &mut self.members[place];
+        *policies = PolicySets::default();
+        let result = change(shard, effects);
+        *policies = shard.policies.clone();
         result
     }
 
@@ -120,8 +123,8 @@ impl ShardSet {
     /// Clears the targets of all devices that are not among these.
     pub fn clear_targets_except(&mut self, known: &HashSet<(TenantIndex, DeviceId)>) -> u32 {
         let mut changed = 0;
-        for place in 0..self.shards.len() {
-            for (tenant, device) in self.shards[place].targeted_devices() {
+        for place in self.places() {
+            for (tenant, device) in self.shard(place).targeted_devices() {
                 if !known.contains(&(tenant, device)) {
                     changed += u32::from(self.set_targets(tenant, &device, &[]));
                 }
@@ -132,16 +135,14 @@ impl ShardSet {
 
     /// Removes a device, see [`Shard::remove_device`].
     pub fn remove_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<(u32, bool)> {
-        let place = self.place_of(device);
-        self.touch(place);
-        self.shards[place].remove_device(tenant, device, &mut self.effects[place])
+        let Member { shard, effects, .. } = self.touch(self.place_of(device));
+        shard.remove_device(tenant, device, effects)
     }
 
     /// Restores a removed device, see [`Shard::restore_device`].
     pub fn restore_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<bool> {
-        let place = self.place_of(device);
-        self.touch(place);
-        self.shards[place].restore_device(tenant, device, &mut self.effects[place])
+        let Member { shard, effects, .. } = self.touch(self.place_of(device));
+        shard.restore_device(tenant, device, effects)
     }
 
     /// Resets the numbers of a device, see [`Shard::reset_sequence`].
@@ -150,8 +151,7 @@ impl ShardSet {
         tenant: TenantIndex,
         device: &DeviceId,
     ) -> Option<SequenceReset> {
-        let place = self.place_of(device);
-        self.touch(place);
-        self.shards[place].reset_sequence(tenant, device, &mut self.effects[place])
+        let Member { shard, effects, .. } = self.touch(self.place_of(device));
+        shard.reset_sequence(tenant, device, effects)
     }
 }

@@ -88,7 +88,7 @@ fn check_ins_of_several_shards_are_applied_as_one_by_one() {
         assert_eq!(together, values, "batch {batch}");
     }
     assert_eq!(together.shards().len(), alone.len());
-    for (one, other) in together.shards().iter().zip(&alone) {
+    for (one, other) in together.shards().zip(&alone) {
         assert_eq!(state(one), state(other));
     }
 }
@@ -109,7 +109,7 @@ fn a_batch_opens_and_seals_only_the_shards_that_it_touches() {
         (place, false),
         "after the policy"
     );
-    let others = set.shards().iter().filter(|other| other.id() != shard);
+    let others = set.shards().filter(|other| other.id() != shard);
     assert!(
         others
             .map(Shard::sequence)
