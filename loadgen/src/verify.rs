@@ -179,7 +179,7 @@ mod tests {
         let expected = expected_counts();
         let verdict = Verdict::of(&expected, &counts_of(&expected), &expected.cells);
         assert!(verdict.matches(), "{verdict:?}");
-        assert_eq!((verdict.matching_dimensions.len(), verdict.cells), (9, 1));
+        assert_eq!((verdict.matching_dimensions.len(), verdict.cells), (17, 1));
     }
 
     #[test]

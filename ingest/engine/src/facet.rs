@@ -7,9 +7,9 @@
 
 use muster_wire::{Flags, ManagementAgent, Onboarding, PartnerThreatState, Platform, Risk};
 
-use crate::rules::compliance::{Compliance, Summary};
+use crate::rules::compliance::{Compliance, Summary, is_reached};
 use crate::rules::managed_by::ManagedBy;
-use crate::rules::onboarding::OnboardingStatus;
+use crate::rules::onboarding::{OnboardingStatus, WindowsOnboarding};
 use crate::rules::sensor::SensorState;
 use crate::rules::threat::{ThreatLevel, ThreatSetting};
 
@@ -226,6 +226,22 @@ impl Facets {
     /// The bucket of the device in the summary of C4; `None` if it is not enrolled.
     pub fn summary(&self) -> Option<Summary> {
         Summary::of(self.management_agent, self.platform, self.compliance)
+    }
+
+    /// How a Windows device is onboarded (C1); `None` for a device that this count is not about.
+    pub fn windows_onboarding(&self) -> Option<WindowsOnboarding> {
+        WindowsOnboarding::of(
+            self.platform,
+            self.managed_by(),
+            self.onboarded,
+            self.foreign_org,
+            self.ever_onboarded(),
+        )
+    }
+
+    /// Whether no policy applies to the device, although policies reach it (C9).
+    pub fn is_without_policy(&self) -> bool {
+        self.threat_setting == ThreatSetting::NotAssigned && is_reached(self.management_agent)
     }
 
     /// `managedBy` (docs/reference/DOMAIN.md), derived from the agent.

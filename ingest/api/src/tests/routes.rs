@@ -78,12 +78,25 @@ async fn counts_add_up_over_shards_and_show_every_member() {
     );
     assert_eq!(total["subsets"]["notEnrolled"], 2);
     assert_eq!(total["enrolled"], 6);
-    for (name, members) in total.iter().filter(|(name, _)| *name != "subsets") {
-        if let Some(members) = members.as_object() {
-            let sum: u64 = members.values().filter_map(Value::as_u64).sum();
-            let of_some = name == "deviceCompliancePolicyDeviceStateSummary";
-            assert_eq!(sum, if of_some { 6 } else { 8 }, "{name}");
-        }
+    let dimensions = [
+        "onboarding_status",
+        "compliance",
+        "sensor",
+        "risk",
+        "platform",
+        "managed_by",
+        "partner_threat",
+    ];
+    let of_some = [
+        ("deviceCompliancePolicyDeviceStateSummary", 6),
+        ("windows_onboarding", 6),
+        ("edr_onboarding", 6),
+        ("advancedThreatProtectionOnboardingStateSummary", 6),
+    ];
+    for (name, expected) in dimensions.map(|name| (name, 8)).into_iter().chain(of_some) {
+        let members = total[name].as_object().unwrap();
+        let sum: u64 = members.values().filter_map(Value::as_u64).sum();
+        assert_eq!(sum, expected, "{name}");
     }
 }
 

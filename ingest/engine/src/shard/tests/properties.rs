@@ -589,36 +589,57 @@ proptest! {
         prop_assert!(cells.iter().all(|(_, devices)| *devices == 300));
     }
 
-    /// Each enrolled device is in one of the nine counts of C4, and each other device in none.
+    /// Each group of counts sums to the devices that it is about, which are counted here one by one.
     #[test]
-    fn counts_of_a_summary_sum_to_the_devices_that_it_is_about(
+    fn counts_of_a_group_sum_to_the_devices_that_it_is_about(
         rules in any_rules(),
-        events in prop::collection::vec(any_report(), 1..200),
+        events in prop::collection::vec((any_report(), 1..4u64), 1..200),
     ) {
         let policy = Arc::new(PolicySet::new(Revision(1), vec![rules; 2]));
         let (mut shard, mut effects) = (shard_with(LIMITS, policy), Effects::default());
-        let records = events.into_iter().filter_map(|event| match event {
-            Event::CheckIn { record, .. } => record.with_seq(1).ok(),
+        let records = events.into_iter().filter_map(|(event, seq)| match event {
+            Event::CheckIn { record, .. } => record.with_seq(seq).ok(),
             _ => None,
         });
         apply(&mut shard, &records.collect::<Vec<_>>(), &mut effects);
         let mut counts = crate::Counts::default();
-        let mut enrolled = 0;
+        let (mut enrolled, mut managed, mut supported, mut windows) = (0, 0, 0, 0);
         for (device, _) in shard.iter() {
             let facets = Facets::from_word(device.facets).unwrap();
+            counts.add(&facets, 1);
             let others = [ManagementAgent::MsSense, ManagementAgent::Eas, ManagementAgent::Unknown];
             enrolled += u64::from(!others.contains(&facets.management_agent));
-            counts.add(&facets, 1);
+            if !["intune", "configMgr"].contains(&facets.managed_by().name()) {
+                continue;
+            }
+            managed += 1;
+            let status = facets.onboarding_status().name();
+            supported += u64::from(["onboarded", "canBeOnboarded"].contains(&status));
+            windows += u64::from(facets.platform.name().starts_with("windows"));
         }
-        let groups: BTreeMap<_, _> = counts.groups().into_iter().collect();
-        let sum = |group: &str| groups[group].iter().map(|(_, count)| count).sum::<u64>();
+        let groups: BTreeMap<_, BTreeMap<_, _>> = counts
+            .groups()
+            .into_iter()
+            .map(|(name, members)| (name, members.into_iter().collect()))
+            .collect();
+        let sum = |group: &str| groups[group].values().sum::<u64>();
         prop_assert_eq!(sum("deviceCompliancePolicyDeviceStateSummary"), enrolled);
-        let subsets: BTreeMap<_, _> = groups["subsets"].iter().copied().collect();
-        let summary: BTreeMap<_, _> =
-            groups["deviceCompliancePolicyDeviceStateSummary"].iter().copied().collect();
+        prop_assert_eq!(sum("windows_onboarding"), windows);
+        let buckets = &groups["windows_onboarding_buckets"];
+        prop_assert_eq!(sum("windows_onboarding_buckets") - buckets["mdeManaged"], windows);
+        prop_assert_eq!(sum("edr_onboarding"), supported);
+        for side in ["onboarded", "notOnboarded"] {
+            let total = groups["edr_onboarding"][side];
+            let name = side.replace("notO", "not_o");
+            prop_assert_eq!(sum(&format!("edr_{name}_by_platform")), total);
+            prop_assert_eq!(sum(&format!("edr_{name}_by_managed_by")), total);
+        }
+        prop_assert_eq!(sum("advancedThreatProtectionOnboardingStateSummary"), managed);
+        let (subsets, states) = (&groups["subsets"], &groups["deviceCompliancePolicyDeviceStateSummary"]);
         prop_assert_eq!(subsets["notEnrolled"], u64::from(shard.devices()) - enrolled);
         let compliant = subsets["compliantWithoutPolicy"] + subsets["compliantWithoutData"];
-        prop_assert!(compliant <= summary["compliantDeviceCount"]);
+        prop_assert!(compliant <= states["compliantDeviceCount"]);
+        prop_assert!(subsets["compliantWithoutPolicy"] <= subsets["devicesWithoutCompliancePolicy"]);
     }
 
     /// State derived from the latest check-in alone does not depend on the order of arrival.
