@@ -215,7 +215,7 @@ fn shard_state(config: &Config) -> [MemoryPart; 3] {
         part(
             "cells",
             cells(config) * CELL,
-            "cells x 288 B; one a device, and at most tenants x 280,800 in each of 48 shards",
+            "cells x 288 B; one a device, and at most tenants x 842,400 in each of 48 shards",
         ),
         part(
             "table readers",
@@ -387,12 +387,12 @@ mod tests {
     #[test]
     fn a_shard_has_no_more_cells_than_its_tenants_can_fill() {
         let many = ("1_000_000", "200_000_000");
-        assert_eq!(bytes(&bound(&[many], 2), "cells"), 48 * 280_800 * 288);
+        assert_eq!(bytes(&bound(&[many], 2), "cells"), 48 * 842_400 * 288);
         let two = (
             "[[tenants]]",
             "[[tenants]]\nname = \"fabrikam\"\n[[tenants]]",
         );
-        assert_eq!(bytes(&bound(&[many, two], 2), "cells"), 96 * 280_800 * 288);
+        assert_eq!(bytes(&bound(&[many, two], 2), "cells"), 96 * 842_400 * 288);
     }
 
     #[test]

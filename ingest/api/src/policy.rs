@@ -42,5 +42,6 @@ pub(super) async fn policy(
         "blocked_on_missing_partner_data": by_platform(&|rules| rules.blocked_on_missing.into()),
         "sensor_inactive_seconds": rules.sensor_limits.inactive_seconds,
         "no_sensor_data_seconds": rules.sensor_limits.no_sensor_data_seconds,
+        "report_valid_seconds": rules.validity_seconds,
     })))
 }

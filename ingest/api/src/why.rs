@@ -19,7 +19,7 @@ pub(super) fn why(
 ) -> Vec<String> {
     vec![
         setting(facets, rules),
-        compliance(facets, rules),
+        compliance(record, facets, rules),
         sensor(record, facets, rules),
     ]
 }
@@ -71,8 +71,16 @@ fn setting(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
     format!("{row}: threat setting is {status}: {reason} (risk {risk}, partner {partner})")
 }
 
-fn compliance(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
+fn compliance(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) -> String {
     let secure = rules.is_some_and(|rules| rules.secure_by_default);
+    if facets.validity_expired {
+        let valid = rules.map_or(0, |rules| rules.validity_seconds);
+        let last = times::seconds(record.last_check_in).unwrap_or_default();
+        return format!(
+            "R7 row 5: compliance is {}: setting \"Is active\": no check-in for {valid} s (last {last})",
+            facets.compliance.name()
+        );
+    }
     let (row, reason) = if !is_enrolled(facets.management_agent) {
         (1, "the device is not enrolled, so no policy reaches it")
     } else if facets.managed_by() == ManagedBy::ConfigMgr {

@@ -22,6 +22,7 @@ pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     compiled.secure_by_default = settings.secure_by_default;
     compiled.auto_create_devices = settings.auto_create_devices;
     compiled.sensor_limits = sensor_limits(&settings);
+    compiled.validity_seconds = settings.check_in_threshold_days.get() * 24 * 3600;
     let mut connectors = plane.connectors(tenant);
     let connector = connectors.find(|(id, ..)| *id == DEFENDER);
     let connector = connector.map(|(_, connector, _)| connector);

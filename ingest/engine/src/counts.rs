@@ -35,6 +35,7 @@ pub struct Counts {
     compliant_without_data: u64,
     compliant_without_policy: u64,
     without_policy: u64,
+    validity_expired: u64,
 }
 
 /// One side of C2.
@@ -105,6 +106,9 @@ impl Counts {
         }
         if compliant && facets.threat_setting == ThreatSetting::NotAssigned {
             self.compliant_without_policy += number;
+        }
+        if facets.validity_expired {
+            self.validity_expired += number;
         }
         if facets.is_without_policy() {
             self.without_policy += number;
@@ -217,6 +221,7 @@ impl Counts {
             ("devicesWithoutCompliancePolicy", self.without_policy),
             ("misconfigured", misconfigured.iter().sum()),
             ("notEnrolled", self.devices - self.enrolled()),
+            ("validityExpired", self.validity_expired),
         ]
     }
 

@@ -48,7 +48,9 @@ const PARTNER: Field = Field::after(&RISK, 8);
 const ONBOARDING: Field = Field::after(&PARTNER, 8);
 const PLATFORM: Field = Field::after(&ONBOARDING, 8);
 const AGENT: Field = Field::after(&PLATFORM, 8);
-const FOREIGN_ORG: Field = Field::after(&AGENT, 1);
+// Right behind the codes, so that one comparison of codes also covers it: a check-in ends it.
+const VALIDITY_EXPIRED: Field = Field::after(&AGENT, 1);
+const FOREIGN_ORG: Field = Field::after(&VALIDITY_EXPIRED, 1);
 // The state of the sensor, or the one that it has kept if it is inactive since it was offboarded.
 const SENSOR: Field = Field::after(&FOREIGN_ORG, 3);
 const SENSOR_SILENT: Field = Field::after(&SENSOR, 1);
@@ -69,8 +71,8 @@ pub const COMBINATIONS_MAX: usize = Risk::ALL.len()
     * Platform::ALL.len()
     * ManagementAgent::ALL.len()
     * (5 + 5 + 4 + 1)
-    // Foreign organisation; setting error, which R3 reads.
-    * (2 * 2);
+    // Foreign organisation; setting error, which R3 reads; expired validity.
+    * (2 * 2 * 2);
 
 /// [`Facets`] packed; equal words mean equal facets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,7 +81,12 @@ pub struct FacetWord(pub u64);
 impl FacetWord {
     /// The [`muster_wire::CheckInRecord::codes`] of a check-in that reports these facets.
     pub(crate) const fn codes(self) -> u64 {
-        self.0 & ((1 << FOREIGN_ORG.shift) - 1)
+        self.0 & ((1 << VALIDITY_EXPIRED.shift) - 1)
+    }
+
+    /// Whether these facets are those of a valid report with these codes.
+    pub(crate) const fn are_valid_with(self, codes: u64) -> bool {
+        self.0 & ((1 << FOREIGN_ORG.shift) - 1) == codes
     }
 
     pub(crate) const fn onboarded(self) -> bool {
@@ -125,6 +132,8 @@ pub struct Facets {
     pub sensor_before_silence: Option<SensorState>,
     /// Compliance state (R7).
     pub compliance: Compliance,
+    /// The device is noncompliant because its last report is no longer valid (R7 row 5).
+    pub validity_expired: bool,
     /// Result of the threat-level setting (R2, R3).
     pub threat_setting: ThreatSetting,
 }
@@ -142,6 +151,7 @@ impl Default for Facets {
             sensor: SensorState::default(),
             sensor_before_silence: None,
             compliance: Compliance::default(),
+            validity_expired: false,
             threat_setting: ThreatSetting::default(),
         }
     }
@@ -161,6 +171,7 @@ impl Facets {
                 | ONBOARDING.put(onboarding.code().into())
                 | PLATFORM.put(self.platform.code().into())
                 | AGENT.put(self.management_agent.code().into())
+                | VALIDITY_EXPIRED.put(self.validity_expired.into())
                 | FOREIGN_ORG.put(self.foreign_org.into())
                 | SENSOR.put(self.kept_sensor().index().into())
                 | SENSOR_SILENT.put(self.sensor_before_silence.is_some().into())
@@ -180,6 +191,7 @@ impl Facets {
             platform: Platform::from_code(PLATFORM.code(word))?,
             management_agent: ManagementAgent::from_code(AGENT.code(word))?,
             onboarded: Onboarding::from_code(ONBOARDING.code(word))? == Onboarding::Onboarded,
+            validity_expired: VALIDITY_EXPIRED.get(word) == 1,
             foreign_org: FOREIGN_ORG.get(word) == 1,
             risk: Risk::from_code(RISK.code(word))?,
             partner_threat: PartnerThreatState::from_code(PARTNER.code(word))?,
@@ -286,6 +298,10 @@ mod tests {
             foreign_org: true,
             ..base
         });
+        check(Facets {
+            validity_expired: true,
+            ..base
+        });
         for &kept in SensorState::ALL {
             if [SensorState::NeverOnboarded, SensorState::Inactive].contains(&kept) {
                 continue;
@@ -315,7 +331,7 @@ mod tests {
             + SensorState::ALL.len()
             - 2
             - 4
-            + 2
+            + 3
             + Risk::ALL.len() * PartnerThreatState::ALL.len() * ManagementAgent::ALL.len();
         assert_eq!(words.len(), fields, "two facets share a word");
     }

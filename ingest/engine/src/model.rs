@@ -128,6 +128,7 @@ impl ModelDevice {
             facets.sensor_before_silence = Some(kept);
         }
         facets.threat_setting = rules::r3(self, policy);
+        facets.validity_expired = rules::is_expired(self, &facets, policy, now.as_seconds());
         facets.compliance = rules::r7(&facets, policy);
         facets
     }

@@ -75,6 +75,8 @@ pub struct TenantPolicy {
     /// Retention of devices.
     pub retention: Retention,
     /// What holds for devices without targets, and for the others besides `targeted`.
+    /// R7 row 5: how long a report is valid, `deviceComplianceCheckinThresholdDays`, in seconds.
+    pub validity_seconds: u32,
     platforms: [PlatformRules; PLATFORMS],
     /// What depends on targets.
     targeted: Vec<TargetedRules>,
@@ -88,6 +90,7 @@ impl Default for TenantPolicy {
             auto_create_devices: true,
             sensor_limits: SensorLimits::default(),
             retention: Retention::default(),
+            validity_seconds: 30 * 24 * 3600,
             platforms: [PlatformRules::default(); PLATFORMS],
             targeted: Vec::new(),
         }
@@ -157,6 +160,7 @@ impl TenantPolicy {
         into.extend(self.sensor_limits.no_sensor_data_seconds.to_le_bytes());
         into.extend(self.retention.removed_seconds.to_le_bytes());
         into.extend(self.retention.profile_seconds.to_le_bytes());
+        into.extend(self.validity_seconds.to_le_bytes());
         for rules in &self.platforms {
             into.push(u8::from(rules.policy_assigned));
             into.push(rules.threshold as u8);
@@ -186,6 +190,7 @@ impl TenantPolicy {
                 removed_seconds: reader.u32()?,
                 profile_seconds: reader.u32()?,
             },
+            validity_seconds: reader.u32()?,
             platforms: [PlatformRules::default(); PLATFORMS],
             targeted: Vec::new(),
         };
@@ -317,6 +322,7 @@ mod tests {
     fn encoding_round_trips_and_refuses_other_bytes() {
         let mut strict = TenantPolicy {
             secure_by_default: true,
+            validity_seconds: 24 * 3600,
             ..TenantPolicy::default()
         };
         strict.change_platform(Platform::Ios, |rules| {

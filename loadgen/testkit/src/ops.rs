@@ -196,6 +196,7 @@ struct PolicyAnswer {
     blocked_on_missing_partner_data: HashMap<String, bool>,
     sensor_inactive_seconds: Option<u32>,
     no_sensor_data_seconds: Option<u32>,
+    report_valid_seconds: Option<u32>,
 }
 
 impl TenantOps {
@@ -305,6 +306,9 @@ fn policy_of(answer: PolicyAnswer) -> Result<TenantPolicy, String> {
     limits.no_sensor_data_seconds = answer
         .no_sensor_data_seconds
         .unwrap_or(limits.no_sensor_data_seconds);
+    if let Some(seconds) = answer.report_valid_seconds {
+        policy.validity_seconds = seconds;
+    }
     Ok(policy)
 }
 

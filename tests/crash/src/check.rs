@@ -133,6 +133,7 @@ impl Comparison {
                     sensor: unevaluated.sensor,
                     sensor_before_silence: unevaluated.sensor_before_silence,
                     compliance: unevaluated.compliance,
+                    validity_expired: unevaluated.validity_expired,
                     threat_setting: unevaluated.threat_setting,
                     ..facets
                 };

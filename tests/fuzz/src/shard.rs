@@ -222,6 +222,9 @@ impl Harness {
             let bits = input.u8();
             tenant.secure_by_default = bits & 1 == 1;
             tenant.auto_create_devices = bits & 2 == 0;
+            if bits & 4 != 0 {
+                tenant.validity_seconds = 24 * 3600;
+            }
             for &platform in Platform::ALL {
                 let bits = u32::from(input.u8());
                 let of_platform = PlatformRules {

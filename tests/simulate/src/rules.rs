@@ -122,6 +122,7 @@ fn sample_settings(random: &mut Random) -> Properties {
         "autoCreateDevices": random.below(5) != 0,
         "sensorInactiveDays": 1 + random.below(8),
         "noSensorDataHours": 1 + random.below(48),
+        "deviceComplianceCheckinThresholdDays": 1 + random.below(8),
     }))
 }
 

@@ -160,6 +160,7 @@ async fn a_policy_shows_the_platforms_that_have_a_threshold() {
     );
     assert_eq!(answer["sensor_inactive_seconds"], 604_800);
     assert_eq!(answer["no_sensor_data_seconds"], 172_800);
+    assert_eq!(answer["report_valid_seconds"], 2_592_000);
 }
 
 #[tokio::test]

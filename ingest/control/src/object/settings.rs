@@ -10,7 +10,7 @@ properties! {
     TenantSettings {
         /// R7 row 4: whether a device to which no policy applies is noncompliant.
         secure_by_default: bool = "secureByDefault", false;
-        /// The validity period of a report, in days (R7 row 5). Stored; its rule does not exist yet.
+        /// R7 row 5: the validity period of a report, in days.
         check_in_threshold_days: Number<1, 120> = "deviceComplianceCheckinThresholdDays",
             Number::new(30).expect("in range");
         /// R22 \[OWN\]: whether the first check-in of an unknown device creates it.

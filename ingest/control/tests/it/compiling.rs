@@ -201,6 +201,7 @@ fn settings_compile_to_the_switches_and_limits_of_the_engine() {
         "autoCreateDevices": false,
         "sensorInactiveDays": 3,
         "noSensorDataHours": 5,
+        "deviceComplianceCheckinThresholdDays": 2,
     });
     update(&mut plane, Key::Settings, json);
     let compiled = compile(&plane, TENANT);
@@ -210,6 +211,10 @@ fn settings_compile_to_the_switches_and_limits_of_the_engine() {
         no_sensor_data_seconds: 18_000,
     };
     assert_eq!(compiled.sensor_limits, limits);
+    assert_eq!(
+        (initial.validity_seconds, compiled.validity_seconds),
+        (2_592_000, 172_800)
+    );
     let other = muster_engine::TenantIndex(TENANT.0 + 1);
     assert_eq!(compile(&plane, other), initial, "of another tenant");
 }

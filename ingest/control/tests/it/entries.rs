@@ -75,7 +75,8 @@ fn the_bytes_of_an_entry_never_change() {
     let (first, second) = (id(1).to_string(), id(2).to_string());
     let (policy, group) = (format!("02 {first}"), format!("03 {second}"));
     let time = "00a8da769b010000";
-    let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 01 03 00");
+    let none = "00 00000000 00000000";
+    let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 01 03 {none}");
     let seven = "07".repeat(16);
     let golden = [
         head(1) + "00 01 00 1e000000 01 07000000 30000000 01 1e000000 01 07000000 30000000",

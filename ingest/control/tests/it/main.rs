@@ -7,3 +7,4 @@ mod entries;
 mod limits;
 mod refusals;
 mod support;
+mod targeting;

@@ -51,8 +51,10 @@ fn every_fault_of_a_policy_is_listed_with_what_is_allowed() {
         "deviceThreatProtectionEnabled has a value that is not allowed; allowed: true or false",
         "deviceThreatProtectionRequiredSecurityLevel has a value that is not allowed; allowed: unavailable, secured, \
          low, medium, high, notSet",
-        "assignments has a value that is not allowed; allowed: [] or [{\"target\": {\"@odata.type\": \
-         \"#microsoft.graph.allDevicesAssignmentTarget\"}}], without a filter",
+        "assignments has a value that is not allowed; allowed: at most 100 assignments without a filter, each to \
+         another target: {\"target\": {\"@odata.type\": \"#microsoft.graph.allDevicesAssignmentTarget\"}}, or \
+         \"#microsoft.graph.groupAssignmentTarget\" or \"#microsoft.graph.exclusionGroupAssignmentTarget\" with a \
+         groupId",
         &format!("passwordRequired is not known; known: {known}"),
     ];
     assert_eq!(

@@ -404,6 +404,7 @@ impl Oracle {
             inactive_seconds: number("sensorInactiveDays") * 86_400,
             no_sensor_data_seconds: number("noSensorDataHours") * 3_600,
         };
+        compiled.validity_seconds = number("deviceComplianceCheckinThresholdDays") * 86_400;
         let platforms: [(Platform, &str, &[&str]); 4] = [
             (Platform::Windows, "windows", &["windows10"]),
             (Platform::Ios, "ios", &["ios"]),

@@ -152,6 +152,21 @@ pub(super) fn r3(device: &ModelDevice, policy: &TenantPolicy) -> ThreatSetting {
     }
 }
 
+/// R7 row 5: a policy applies, and the last report is older than its validity.
+pub(super) fn is_expired(
+    device: &ModelDevice,
+    facets: &Facets,
+    policy: &TenantPolicy,
+    now: u32,
+) -> bool {
+    let without_policy = [
+        ThreatSetting::NotAssigned,
+        ThreatSetting::PlatformNotSupported,
+    ];
+    let valid_until = u64::from(device.last_check_in) + u64::from(policy.validity_seconds);
+    !without_policy.contains(&facets.threat_setting) && u64::from(now) > valid_until
+}
+
 /// R7, the implemented rows.
 pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
     let fails = [
@@ -170,6 +185,8 @@ pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
         } else {
             Compliance::Compliant
         }
+    } else if facets.validity_expired {
+        Compliance::Noncompliant
     } else if facets.threat_setting == ThreatSetting::Error {
         Compliance::Error
     } else if fails.contains(&facets.threat_setting) {

@@ -1,8 +1,7 @@
 //! R7: the compliance state of a device.
 //!
-//! Implemented: rows 1, 2, 4, 6 and 10, with one threat-level policy per tenant and platform, and the device's own
-//! error. Not implemented: validity (row 5), grace (R6) and the error hold (R5); so a reported error is `error` at
-//! once.
+//! Implemented: rows 1 to 6 and 10, with one threat-level policy per tenant and platform, and the device's own error. Not
+//! implemented: grace (R6) and the error hold (R5); so a reported error is `error` at once.
 
 use muster_wire::{ManagementAgent, Platform};
 
@@ -111,10 +110,12 @@ pub(crate) fn is_reached(agent: ManagementAgent) -> bool {
     is_enrolled(agent) && ManagedBy::of(agent) != ManagedBy::ConfigMgr
 }
 
-/// R7, first matching row wins. `setting` is that of a device that policies reach.
+/// R7, first matching row wins. `setting` is that of a device that policies reach; the validity of its report can only
+/// have expired if a policy applies.
 pub(crate) fn compliance_state(
     agent: ManagementAgent,
     secure_by_default: bool,
+    validity_expired: bool,
     setting: ThreatSetting,
 ) -> Compliance {
     if !is_enrolled(agent) {
@@ -124,13 +125,14 @@ pub(crate) fn compliance_state(
         return Compliance::ConfigManager; // row 2
     }
     match setting {
+        ThreatSetting::PlatformNotSupported => Compliance::Unknown, // row 3: there is nothing to evaluate
         ThreatSetting::NotAssigned if secure_by_default => Compliance::Noncompliant, // row 4
-        ThreatSetting::NotAssigned => Compliance::Compliant,                         // row 4
+        ThreatSetting::NotAssigned => Compliance::Compliant,        // row 4
+        _ if validity_expired => Compliance::Noncompliant,          // row 5
         ThreatSetting::NonCompliant | ThreatSetting::MissingPartnerData => {
             Compliance::Noncompliant // row 6
         }
         ThreatSetting::Error => Compliance::Error, // row 7 without the hold
-        ThreatSetting::PlatformNotSupported => Compliance::Unknown, // row 3: there is nothing to evaluate
         ThreatSetting::NotConfigured
         | ThreatSetting::ConnectorNotEnabled
         | ThreatSetting::PlatformToggleOff
@@ -149,32 +151,34 @@ mod tests {
     fn r7_row_by_row() {
         use Compliance::{Compliant, ConfigManager, Error, Noncompliant, Unknown};
         let co_managed = Agent::ConfigurationManagerClientMdm;
-        // agent, secure by default, setting, state
+        // agent, secure by default, setting, state; and with an expired validity
         #[rustfmt::skip]
         let table = [
-            (Agent::MsSense,                    true,  Setting::NotAssigned,          Unknown),
-            (Agent::Eas,                        true,  Setting::NotAssigned,          Unknown),
-            (Agent::Unknown,                    true,  Setting::NotAssigned,          Unknown),
-            (Agent::ConfigurationManagerClient, true,  Setting::NotAssigned,          ConfigManager),
-            (co_managed,                        false, Setting::NonCompliant,         Noncompliant),
-            (Agent::Mdm,                        true,  Setting::PlatformNotSupported, Unknown),
-            (Agent::Mdm,                        true,  Setting::NotAssigned,          Noncompliant),
-            (Agent::Mdm,                        false, Setting::NotAssigned,          Compliant),
-            (Agent::Mdm,                        true,  Setting::NotConfigured,        Compliant),
-            (Agent::Mdm,                        true,  Setting::ConnectorNotEnabled,  Compliant),
-            (Agent::Mdm,                        true,  Setting::PlatformToggleOff,    Compliant),
-            (Agent::Mdm,                        false, Setting::NonCompliant,         Noncompliant),
-            (Agent::Mdm,                        false, Setting::MissingPartnerData,   Noncompliant),
-            (Agent::Mdm,                        false, Setting::Error,                Error),
-            (Agent::Mdm,                        true,  Setting::Compliant,            Compliant),
-            (Agent::Mdm,                        true,  Setting::MissingDataAllowed,   Compliant),
+            (Agent::MsSense,                    true,  Setting::NotAssigned,          Unknown,      Unknown),
+            (Agent::Eas,                        true,  Setting::NotAssigned,          Unknown,      Unknown),
+            (Agent::Unknown,                    true,  Setting::NotAssigned,          Unknown,      Unknown),
+            (Agent::ConfigurationManagerClient, true,  Setting::NotAssigned,          ConfigManager,ConfigManager),
+            (co_managed,                        false, Setting::NonCompliant,         Noncompliant, Noncompliant),
+            (Agent::Mdm,                        true,  Setting::PlatformNotSupported, Unknown,      Unknown),
+            (Agent::Mdm,                        true,  Setting::NotAssigned,          Noncompliant, Noncompliant),
+            (Agent::Mdm,                        false, Setting::NotAssigned,          Compliant,    Compliant),
+            (Agent::Mdm,                        true,  Setting::NotConfigured,        Compliant,    Noncompliant),
+            (Agent::Mdm,                        true,  Setting::ConnectorNotEnabled,  Compliant,    Noncompliant),
+            (Agent::Mdm,                        true,  Setting::PlatformToggleOff,    Compliant,    Noncompliant),
+            (Agent::Mdm,                        false, Setting::NonCompliant,         Noncompliant, Noncompliant),
+            (Agent::Mdm,                        false, Setting::MissingPartnerData,   Noncompliant, Noncompliant),
+            (Agent::Mdm,                        false, Setting::Error,                Error,        Noncompliant),
+            (Agent::Mdm,                        true,  Setting::Compliant,            Compliant,    Noncompliant),
+            (Agent::Mdm,                        true,  Setting::MissingDataAllowed,   Compliant,    Noncompliant),
         ];
-        for (agent, secure, setting, expected) in table {
-            assert_eq!(
-                compliance_state(agent, secure, setting),
-                expected,
-                "{agent:?} secure by default {secure} {setting:?}"
-            );
+        for (agent, secure, setting, valid, expired) in table {
+            for (validity_expired, expected) in [(false, valid), (true, expired)] {
+                assert_eq!(
+                    compliance_state(agent, secure, validity_expired, setting),
+                    expected,
+                    "{agent:?} secure by default {secure} expired {validity_expired} {setting:?}"
+                );
+            }
         }
     }
 

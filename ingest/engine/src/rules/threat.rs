@@ -140,6 +140,11 @@ states! {
 }
 
 impl ThreatSetting {
+    /// Whether it is the result of a policy that applies to the device (R4).
+    pub(crate) const fn is_of_a_policy(self) -> bool {
+        !matches!(self, Self::NotAssigned | Self::PlatformNotSupported)
+    }
+
     /// The status that the reference gives a setting with this result (`complianceStatus`).
     pub const fn status(self) -> &'static str {
         match self {

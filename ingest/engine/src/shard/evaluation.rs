@@ -96,13 +96,14 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
 
 /// Whether a check-in reports the facets that its device has. Then those derived from them stay valid, except the
 /// sensor state, which depends on further flags and on time: a record has the facets of its last evaluation, and a
-/// policy change evaluates all records at once.
+/// policy change evaluates all records at once. A report that was no longer valid decided about compliance itself, so
+/// the facets that follow from it are not the ones that follow from this one.
 #[inline(always)]
 pub(super) fn is_cached(record: &DeviceRecord, check_in: &CheckInRecord) -> bool {
     /// The flag that is a facet, and the one that R3 reads in addition.
     const CACHED: Flags = Flags::FOREIGN_ORG.union(Flags::SETTING_ERROR);
     let changed = record.flags.bits() ^ check_in.flags().bits();
-    record.facets.codes() == check_in.codes() && changed & CACHED.bits() == 0
+    record.facets.are_valid_with(check_in.codes()) && changed & CACHED.bits() == 0
 }
 
 /// [`report_and_observe`] for a check-in that [`is_cached`], the common case: evaluates the sensor state only (R17).
@@ -151,9 +152,12 @@ pub(super) fn evaluate(
         reported.threat_level(),
         record.flags.contains(Flags::SETTING_ERROR),
     );
+    let age = now.saturating_sub(record.last_check_in);
+    let validity_expired = threat_setting.is_of_a_policy() && age > policy.validity_seconds;
     let compliance = compliance_state(
         reported.management_agent,
         policy.secure_by_default,
+        validity_expired,
         threat_setting,
     );
     Facets {
@@ -161,6 +165,7 @@ pub(super) fn evaluate(
         sensor_before_silence: (!onboarded && sensor != kept).then_some(kept),
         threat_setting,
         compliance,
+        validity_expired,
         ..reported
     }
 }

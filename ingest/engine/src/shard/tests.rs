@@ -12,6 +12,7 @@ mod repeated;
 mod rules_version;
 mod sequence;
 mod set;
+mod validity;
 
 use std::sync::Arc;
 

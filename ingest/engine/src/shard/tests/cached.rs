@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use super::properties::any_rules;
 use super::*;
-use crate::shard::evaluation::report_and_observe;
+use crate::shard::evaluation::{evaluate, report_and_observe};
 
 /// One difference from the device's previous report.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,8 @@ proptest! {
         let rules = rules.for_targets(&[]);
         let policy = Arc::new(PolicySet::new(Revision(1), vec![rules.clone()]));
         let mut shard = shard_with(LIMITS, policy);
-        let mut fleet = [0, 1, 2].map(|number| (check_in(number, 0), None));
+        let mut fleet =
+            [0, 1, 2].map(|number| (check_in(number, 0), None::<(DeviceRecord, u32)>));
         let mut seconds = NOW.as_seconds();
         for (number, change, passed) in reports {
             let (report, full) = &mut fleet[usize::from(number)];
@@ -72,12 +73,20 @@ proptest! {
             report.seq += 1;
             seconds += passed;
             let report = record(*report);
+            // Time passes first, so that some reports are no longer valid.
+            let mut effects = Effects::default();
+            shard.begin(Timestamp::from_seconds(seconds), &mut effects);
+            shard.tick(u32::MAX, &mut effects);
+            shard.seal(&mut effects);
+            if let Some((record, _)) = full {
+                let reported = Facets::from_word(record.facets).unwrap();
+                record.facets = evaluate(record, reported, &rules, seconds).word();
+            }
             let (record, first_seen) = full.get_or_insert_with(|| {
                 let device_id = report.device_id();
                 (DeviceRecord { device_id, ..DeviceRecord::default() }, seconds)
             });
             report_and_observe(record, &report, &rules, seconds);
-            let mut effects = Effects::default();
             shard.begin(Timestamp::from_seconds(seconds), &mut effects);
             let outcome = shard.apply_check_ins(TENANT, &[report], &mut effects);
             shard.seal(&mut effects);

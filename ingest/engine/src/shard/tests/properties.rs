@@ -168,12 +168,15 @@ fn any_targeted() -> impl Strategy<Value = TargetedRules> {
 pub(super) fn any_rules() -> impl Strategy<Value = TenantPolicy> {
     let platforms = prop::collection::vec(any_platform_rules(), Platform::ALL.len());
     let targeted = prop::collection::vec(any_targeted(), 0..4);
-    (platforms, targeted, any::<bool>()).prop_map(|(platforms, targeted, secure_by_default)| {
+    let days = prop_oneof![2 => 1..4u32, 1 => Just(30)];
+    let rules = (platforms, targeted, any::<bool>(), days);
+    rules.prop_map(|(platforms, targeted, secure_by_default, days)| {
         let mut rules = TenantPolicy::default();
         targeted
             .into_iter()
             .for_each(|targeted| rules.add_targeted(targeted));
         rules.secure_by_default = secure_by_default;
+        rules.validity_seconds = days * 24 * 3600;
         for (&platform, of_platform) in Platform::ALL.iter().zip(platforms) {
             rules.change_platform(platform, |rules| *rules = of_platform);
         }
@@ -594,6 +597,7 @@ proptest! {
     fn counts_of_a_group_sum_to_the_devices_that_it_is_about(
         rules in any_rules(),
         events in prop::collection::vec((any_report(), 1..4u64), 1..200),
+        hours in 0..240u32,
     ) {
         let policy = Arc::new(PolicySet::new(Revision(1), vec![rules; 2]));
         let (mut shard, mut effects) = (shard_with(LIMITS, policy), Effects::default());
@@ -602,6 +606,9 @@ proptest! {
             _ => None,
         });
         apply(&mut shard, &records.collect::<Vec<_>>(), &mut effects);
+        let later = Timestamp::from_seconds(NOW.as_seconds() + hours * 3600);
+        shard.begin(later, &mut effects);
+        shard.tick(u32::MAX, &mut effects);
         let mut counts = crate::Counts::default();
         let (mut enrolled, mut managed, mut supported, mut windows) = (0, 0, 0, 0);
         for (device, _) in shard.iter() {
@@ -639,6 +646,7 @@ proptest! {
         prop_assert_eq!(subsets["notEnrolled"], u64::from(shard.devices()) - enrolled);
         let compliant = subsets["compliantWithoutPolicy"] + subsets["compliantWithoutData"];
         prop_assert!(compliant <= states["compliantDeviceCount"]);
+        prop_assert!(subsets["validityExpired"] <= states["nonCompliantDeviceCount"]);
         prop_assert!(subsets["compliantWithoutPolicy"] <= subsets["devicesWithoutCompliancePolicy"]);
     }
 
