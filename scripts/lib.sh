@@ -78,6 +78,12 @@ policy_document() {
 POLICY
 }
 
+# create_tenant URL NAME: creates a tenant on the server at this URL (http://HOST:PORT), unless it exists.
+create_tenant() {
+  curl -sf --noproxy '*' --max-time 10 "$1/tenants/$2" >/dev/null ||
+    change POST "$1/tenants" "{\"name\": \"$2\"}"
+}
+
 # create_rules URL: creates the connector and the policies of the tenant at this URL (http://HOST:PORT/tenants/NAME).
 create_rules() {
   local of_type

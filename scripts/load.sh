@@ -64,8 +64,6 @@ address = "127.0.0.1:0"
 allow_changes = true
 [store]
 directory = "$1"
-[[tenants]]
-name = "$tenant"
 CONFIGURATION
   if [[ -n $threads ]]; then printf '[shards]\nthreads = %s\n' "$threads" >>"$work/muster.toml"; fi
   local began line=''
@@ -86,9 +84,10 @@ CONFIGURATION
   ops_url="${line##* ops=}"
 }
 
-# create_rules_once: gives the tenant the rules of lib.sh, unless it has them from an earlier server.
+# create_rules_once: creates the tenant with the rules of lib.sh, unless it has them from an earlier server.
 create_rules_once() {
   local policies
+  create_tenant "$ops_url" "$tenant"
   policies="$(curl -sf --noproxy '*' --max-time 10 "$ops_url/tenants/$tenant/deviceCompliancePolicies")"
   if [[ $policies == '{"value":[]}' ]]; then create_rules "$ops_url/tenants/$tenant"; fi
 }

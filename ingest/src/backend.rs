@@ -24,7 +24,7 @@ use muster_api::{
     Answer, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
     ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
 };
-use muster_control::{Change, ControlPlane, Key, ObjectId, Precondition};
+use muster_control::{Change, ControlPlane, ObjectId, Precondition, Scope};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
@@ -63,8 +63,6 @@ pub(crate) struct Context {
     pub(crate) takes_changes: bool,
     /// The directory of backups; `None` disables them.
     pub(crate) backup_directory: Option<PathBuf>,
-    /// Tenant names by index, including tenants that are no longer configured.
-    pub(crate) tenants: Vec<String>,
     /// When the process started.
     pub(crate) started_at: Timestamp,
     /// The memory bound of the configuration.
@@ -134,10 +132,6 @@ impl Backend for ServerBackend {
         }
     }
 
-    fn tenants(&self) -> &[String] {
-        &self.context.tenants
-    }
-
     fn policy(&self) -> Arc<PolicySet> {
         self.context.control.policy()
     }
@@ -163,14 +157,8 @@ impl Backend for ServerBackend {
         Box::pin(self.carry_out(tenant, expected, change))
     }
 
-    fn changes(
-        &self,
-        tenant: TenantIndex,
-        key: Option<Key>,
-        before: Option<Revision>,
-        limit: usize,
-    ) -> Answer<'_, Changes> {
-        Box::pin(self.list_changes(tenant, key, before, limit))
+    fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes> {
+        Box::pin(self.list_changes(scope, before, limit))
     }
 
     fn cells(&self) -> Answer<'_, Vec<Cell>> {

@@ -18,7 +18,6 @@ mod reader;
 mod shards;
 mod shutdown;
 mod store;
-mod tenants;
 mod test;
 mod units;
 
@@ -36,7 +35,6 @@ pub use ops::OpsConfig;
 pub use shards::ShardsConfig;
 pub use shutdown::ShutdownConfig;
 pub use store::StoreConfig;
-pub use tenants::TenantConfig;
 pub use test::TestConfig;
 pub use units::{ByteSize, ConfigDuration, UnitError};
 
@@ -60,8 +58,6 @@ pub struct Config {
     pub log: LogConfig,
     /// What tests may do.
     pub test: TestConfig,
-    /// The tenants, at least one, with unique names.
-    pub tenants: Vec<TenantConfig>,
 }
 
 impl Config {
@@ -80,8 +76,12 @@ impl Config {
             shutdown: ShutdownConfig::read(document.section("shutdown")),
             log: LogConfig::read(document.section("log")),
             test: TestConfig::read(document.section("test")),
-            tenants: TenantConfig::read_all(&mut document),
         };
+        document.refuse(
+            "tenants",
+            "unknown key; tenants are created with POST /tenants on the operations endpoint (docs/reference/API.md)"
+                .to_owned(),
+        );
         document.finish();
         let faults = reader.into_faults();
         if faults.is_empty() {
@@ -131,7 +131,6 @@ pub fn keys() -> Vec<KeyRow> {
     rows.extend(ShutdownConfig::rows());
     rows.extend(LogConfig::rows());
     rows.extend(TestConfig::rows());
-    rows.extend(TenantConfig::rows());
     rows
 }
 

@@ -1,7 +1,8 @@
 //! The control plane of the running server: what operators have set, and the only path to change it.
 //!
 //! A change is decided, appended to the control log together with the policy set that follows, published, and then put
-//! in force by every shard; one change at a time, off the hot path. Once it is in the log it is never undone: a shard
+//! in force by every shard; one change at a time, off the hot path. The devices of a new tenant are admitted after that;
+//! those of a deleted one are refused before. Once it is in the log it is never undone: a shard
 //! that has not put it in force when the process ends does so at the next start. Owned by the ops runtime; what is
 //! published is shared. Bounded by the limits of `muster-control`.
 
@@ -10,15 +11,19 @@ mod replay;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossbeam::channel::Sender;
-use muster_control::{Command, ControlPlane, Effect, Entry, History, Key, Page, Refusal, compile};
+use muster_control::{
+    Command, ControlPlane, Effect, Entry, History, Key, Object, Page, Refusal, Scope, compile,
+};
 use muster_engine::{PolicySet, Revision, TenantIndex, TenantPolicy};
 use muster_store::{Store, WriteError};
 use muster_wire::DeviceId;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::spawn_blocking;
 
-pub use self::replay::ReplayError;
-use crate::route::ThreadMap;
+pub use self::replay::{ReplayError, objects};
+use crate::net::ServedTenants;
+use crate::phase::PhaseSwitch;
+use crate::route::{RouteTable, ThreadMap};
 use crate::shard::{Control, DeviceTargets};
 
 /// Devices whose targets one message to a shard thread has at most.
@@ -64,12 +69,25 @@ struct Published {
 /// The latest policy set that is durable. The holder of the lock may create the next one.
 type Turn = Mutex<Arc<PolicySet>>;
 
+/// What admits the devices of tenants, which come and go.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// The tenants whose devices are admitted.
+    pub(crate) served: Arc<ServedTenants>,
+    /// The inboxes, which tenants share.
+    pub(crate) routes: Arc<RouteTable>,
+    /// Wakes the sessions of a tenant that is deleted.
+    pub(crate) phase: PhaseSwitch,
+    /// How many tenants may exist.
+    pub(crate) tenants_max: usize,
+}
+
 /// The control plane of a server.
 #[derive(Debug)]
 pub(crate) struct ControlService {
     store: Arc<Store>,
+    admission: Admission,
     shards: Vec<Sender<Control>>,
-    map: ThreadMap,
     turn: Arc<Turn>,
     published: RwLock<Published>,
 }
@@ -90,15 +108,15 @@ impl ControlService {
     pub(crate) fn new(
         store: Arc<Store>,
         shards: Vec<Sender<Control>>,
-        map: ThreadMap,
         log: ControlLog,
         policy: Arc<PolicySet>,
+        admission: Admission,
     ) -> Self {
         let in_force = Arc::clone(&policy);
         Self {
             store,
+            admission,
             shards,
-            map,
             turn: Arc::new(Mutex::new(policy)),
             published: RwLock::new(Published { log, in_force }),
         }
@@ -114,15 +132,9 @@ impl ControlService {
         Arc::clone(&self.read().log.plane)
     }
 
-    /// The newest changes of an object, or of a tenant: see [`History::page`].
-    pub(crate) fn page(
-        &self,
-        tenant: TenantIndex,
-        key: Option<Key>,
-        before: Option<Revision>,
-        limit: usize,
-    ) -> Page {
-        self.read().log.history.page(tenant, key, before, limit)
+    /// The newest changes: see [`History::page`].
+    pub(crate) fn page(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Page {
+        self.read().log.history.page(scope, before, limit)
     }
 
     /// Whether an object has ever been changed.
@@ -149,6 +161,7 @@ impl ControlService {
             Err(Refusal::Unchanged) => return Ok(0),
             Err(refusal) => return Err(ChangeError::Refused(refusal)),
         };
+        self.check_tenants(&before, &entry)?;
         let mut plane = ControlPlane::clone(&before);
         plane
             .apply(&entry)
@@ -161,6 +174,7 @@ impl ControlService {
         self.write().log.push(&entry, Arc::clone(&plane));
         // The receiver may be gone: its client did not wait.
         let _ = durable.send(());
+        self.refuse_devices(&entry);
         let mut devices = 0;
         if let Some(policy) = policy {
             *next.0 = Arc::clone(&policy);
@@ -169,6 +183,7 @@ impl ControlService {
         if !members.is_empty() {
             devices += self.target(plane, entry.tenant, members).await?;
         }
+        self.admit_devices(&entry);
         tracing::info!(
             revision = entry.revision.0,
             tenant = entry.tenant.0,
@@ -179,6 +194,44 @@ impl ControlService {
             "change in force"
         );
         Ok(devices)
+    }
+
+    /// Refuses one tenant more than may exist.
+    fn check_tenants(&self, plane: &ControlPlane, entry: &Entry) -> Result<(), ChangeError> {
+        let max = self.admission.tenants_max;
+        let is_new = matches!(entry.after(), Some(Object::Tenant(_))) && entry.before().is_none();
+        if is_new && plane.tenants().count() >= max {
+            let what = "tenants at a time (shards.tenants_max)";
+            return Err(ChangeError::Refused(Refusal::Limit { what, max }));
+        }
+        Ok(())
+    }
+
+    /// Refuses the devices of a tenant that is deleted, and closes their sessions.
+    fn refuse_devices(&self, entry: &Entry) {
+        if let Effect::Deleted {
+            before: Object::Tenant(tenant),
+        } = &entry.effect
+        {
+            self.admission.served.remove(tenant.name.as_str());
+            self.admission.phase.wake();
+        }
+    }
+
+    /// Admits the devices of a new tenant, which every shard knows by now, and divides the inboxes anew.
+    fn admit_devices(&self, entry: &Entry) {
+        if entry.key != Key::Tenant || matches!(entry.effect, Effect::Updated { .. }) {
+            return;
+        }
+        let tenants: Vec<_> = self.plane().tenants().map(|(index, _)| index).collect();
+        self.admission.routes.set_tenants(&tenants);
+        if let Effect::Created {
+            after: Object::Tenant(tenant),
+        } = &entry.effect
+        {
+            let name = tenant.name.as_str();
+            self.admission.served.add(name, entry.tenant);
+        }
     }
 
     /// Makes an entry and its policy set durable, on a blocking thread, because it waits for the disk.
@@ -215,7 +268,7 @@ impl ControlService {
         tenant: TenantIndex,
         members: Vec<DeviceId>,
     ) -> Result<u64, ChangeError> {
-        let (shards, map) = (self.shards.clone(), self.map.clone());
+        let (shards, routes) = (self.shards.clone(), Arc::clone(&self.admission.routes));
         // On a blocking thread: a group may have a million members, and the channel of a shard may be full.
         let order = move || {
             let mut replies = Vec::new();
@@ -224,7 +277,7 @@ impl ControlService {
                     let targets = plane.targets_of(tenant, device);
                     (tenant, *device, targets)
                 });
-                replies.extend(send_targets(&shards, &map, targets, false));
+                replies.extend(send_targets(&shards, &routes.map, targets, false));
             }
             replies
         };
@@ -300,13 +353,14 @@ fn order(shard: &Sender<Control>, policy: &Arc<PolicySet>) -> oneshot::Receiver<
     changed
 }
 
-/// The policy set in which the tenant of an entry has these rules; `None` if it has them already.
+/// The policy set in which the tenant of an entry has these rules; `None` if it has them already. A new tenant has the
+/// next index.
 fn with(latest: &PolicySet, entry: &Entry, rules: TenantPolicy) -> Option<PolicySet> {
     let mut tenants = latest.tenants().to_vec();
-    let own = tenants.get_mut(usize::from(entry.tenant))?;
-    if *own == rules {
-        return None;
+    match tenants.get_mut(usize::from(entry.tenant)) {
+        Some(own) if *own == rules => return None,
+        Some(own) => *own = rules,
+        None => tenants.push(rules),
     }
-    *own = rules;
     Some(PolicySet::new(entry.revision, tenants))
 }

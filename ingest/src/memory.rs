@@ -8,7 +8,8 @@
 //! check it and once to serve: nothing else is allocated yet, so that is below the bound. And quinn receives several
 //! packets of a client in one buffer of up to 64 KiB, which the smallest slice keeps alive: the bound assumes full
 //! packets. A client with a certificate that sends tiny stream frames with gaps can make the server hold more than its
-//! receive window; this gap is known and open. And tenants that an earlier configuration named keep their cells.
+//! receive window; this gap is known and open. And an inbox may hold up to twice its capacity for a moment after a
+//! tenant was created (`route/inbox.rs`).
 
 use muster_api::{
     CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX,
@@ -28,7 +29,7 @@ use muster_wire::limits::{
 use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
 use crate::recount::SHARDS_PER_PASS;
-use crate::route::FRAME_BYTES_MAX;
+use crate::route::{FRAME_BYTES_MAX, LANES_MAX};
 use crate::shard::{JOURNAL_BATCHES_KEPT, PAGES_DRAINING, pages_beside};
 use crate::telemetry::{QUEUE_BYTES_MAX, QUEUE_LINES_MAX};
 
@@ -56,6 +57,9 @@ const fn received(window: u64) -> u64 {
 
 /// Buffers grow by doubling: their capacity is at most twice their length.
 const GROWTH: u64 = 2;
+
+/// A slot of a lane of an inbox, empty or not. Each lane has as many as the inbox.
+const INBOX_SLOT: u64 = 128;
 
 /// A completion and its outcome, per check-in.
 const COMPLETION: u64 = 32;
@@ -141,8 +145,8 @@ impl MemoryBound {
             operators(config, shard_threads),
             part(
                 "objects",
-                config.tenants.len() as u64 * OBJECTS,
-                "tenants x (1,200 policies and groups x 6 KiB + 2,000,000 members x 32 B + 200,000 changes and resets x 128 B)",
+                u64::from(config.shards.tenants_max) * OBJECTS,
+                "tenants_max x (1,200 policies and groups x 6 KiB + 2,000,000 members x 32 B + 200,000 changes and resets x 128 B)",
             ),
             part(
                 "recount",
@@ -194,14 +198,15 @@ fn recounted(devices_max: u32) -> u64 {
 /// Cells of all shards: one for every device, and in each shard one for every combination of facets that devices of its
 /// tenants can have. A fleet has some thousands.
 fn cells(config: &Config) -> u64 {
-    let combinations = (config.tenants.len() * COMBINATIONS_MAX) as u64;
+    let combinations = u64::from(config.shards.tenants_max) * COMBINATIONS_MAX as u64;
     u64::from(config.shards.devices_max).min(SHARDS * combinations)
 }
 
 fn shard_state(config: &Config) -> [MemoryPart; 3] {
     let devices = u64::from(config.shards.devices_max);
-    // Chunks of records of 64 and 12 bytes and deadlines of 4, of which each shard fills one in part. Hash tables of slots with a maximum
-    // load of 7/8 and a control byte per slot, whose sizes are powers of two. A table that grows exists twice.
+    // Chunks of records of 64 and 12 bytes and deadlines of 4, of which each shard fills one in part. Hash tables of
+    // slots with a maximum load of 7/8 and a control byte per slot, whose sizes are powers of two. A table that grows
+    // exists twice.
     let chunks = devices.div_ceil(SLAB_CHUNK_RECORDS as u64) + SHARDS;
     let slab = chunks * (SLAB_CHUNK_RECORDS * SLOT_BYTES) as u64;
     let tables = SHARDS * INDEX_TABLES as u64;
@@ -215,7 +220,7 @@ fn shard_state(config: &Config) -> [MemoryPart; 3] {
         part(
             "cells",
             cells(config) * CELL,
-            "cells x 288 B; one a device, and at most tenants x 842,400 in each of 48 shards",
+            "cells x 288 B; one a device, and at most tenants_max x 842,400 in each of 48 shards",
         ),
         part(
             "table readers",
@@ -230,7 +235,7 @@ fn shard_state(config: &Config) -> [MemoryPart; 3] {
 fn operators(config: &Config, threads: u64) -> MemoryPart {
     // In the replies of the threads, in vectors that may be half empty, and again for the response.
     let cells = cells(config) * (GROWTH + 1) * size_of::<Cell>() as u64;
-    let tenants = config.tenants.len() as u64;
+    let tenants = u64::from(config.shards.tenants_max);
     let counts = tenants * size_of::<Counts>() as u64;
     let sessions = u64::from(config.listen.connections_max) * GROWTH * SESSION
         + SESSIONS_LISTED_MAX as u64 * SESSION_LISTED;
@@ -244,7 +249,7 @@ fn operators(config: &Config, threads: u64) -> MemoryPart {
                     + threads * SCRAPE_THREAD
                     + SHARDS * (SCRAPE_SHARD + tenants * GROWTH * 4)
                     + tenants * SCRAPE_TENANT),
-        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants x 424 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shard threads x 128 KiB + 48 x (1 KiB + tenants x 8 B) + tenants x 512 B)",
+        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants_max x 424 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shard threads x 128 KiB + 48 x (1 KiB + tenants_max x 8 B) + tenants_max x 512 B)",
     )
 }
 
@@ -260,11 +265,12 @@ fn pipeline(config: &Config, threads: u64) -> [MemoryPart; 4] {
     let commit = written + kept + GROWTH * check_ins * COMPLETION;
     let commits = u64::from(config.shards.commits_in_flight) + 1;
     let group = config.store.group_bytes_max.get() + records + pages;
+    let lanes = u64::from(config.shards.tenants_max).min(LANES_MAX as u64);
     [
         part(
             "inboxes",
-            threads * batches * CHECK_INS_BYTES_MAX as u64,
-            "shard threads x inbox_batches x 192 KiB",
+            threads * batches * (CHECK_INS_BYTES_MAX as u64 + lanes * INBOX_SLOT),
+            "shard threads x inbox_batches x (192 KiB + tenants_max, at most 64, x 128 B)",
         ),
         part(
             "buffer pool",
@@ -339,8 +345,7 @@ mod tests {
         directory = "data"
         [shards]
         devices_max = 1_000_000
-        [[tenants]]
-        name = "contoso"
+        tenants_max = 1
     "#;
 
     fn bound(more: &[(&str, &str)], cores: usize) -> MemoryBound {
@@ -361,7 +366,7 @@ mod tests {
     #[test]
     fn the_components_match_their_formulas() {
         let bound = bound(&[], 2);
-        assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * 196_608);
+        assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * (196_608 + 128));
         assert_eq!(bytes(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(bytes(&bound, "handshakes"), 256 << 16);
         // 977 chunks of 80 KiB and one for each shard, and slots of 5 bytes, of which one table has a 64th twice.
@@ -388,10 +393,7 @@ mod tests {
     fn a_shard_has_no_more_cells_than_its_tenants_can_fill() {
         let many = ("1_000_000", "200_000_000");
         assert_eq!(bytes(&bound(&[many], 2), "cells"), 48 * 842_400 * 288);
-        let two = (
-            "[[tenants]]",
-            "[[tenants]]\nname = \"fabrikam\"\n[[tenants]]",
-        );
+        let two = ("tenants_max = 1", "tenants_max = 2");
         assert_eq!(bytes(&bound(&[many, two], 2), "cells"), 96 * 842_400 * 288);
     }
 
@@ -437,6 +439,7 @@ mod tests {
                 "connections_max",
                 "tickets_max = \"65MiB\"\nconnections_max",
             ),
+            ("tenants_max = 1", "tenants_max = 2"),
             ("devices_max", "inbox_batches = 257\ndevices_max"),
             ("devices_max", "batch_check_ins_max = 9000\ndevices_max"),
             ("devices_max", "commits_in_flight = 5\ndevices_max"),

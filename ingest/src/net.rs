@@ -11,6 +11,7 @@ mod listener;
 mod quotas;
 mod registry;
 mod session;
+mod tenants;
 mod tickets;
 
 pub use context::ListenerContext;
@@ -19,4 +20,5 @@ pub use endpoint::{EndpointError, bind, endpoint};
 pub use listener::Listener;
 pub use registry::{SessionInfo, SessionRegistry};
 pub use session::{PendingSession, Principal, SessionCore, Take};
+pub use tenants::{ServedTenant, ServedTenants};
 pub use tickets::resumable;

@@ -52,6 +52,11 @@ impl PhaseSwitch {
         });
     }
 
+    /// Wakes everyone that watches the phase, without a change of it.
+    pub fn wake(&self) {
+        self.0.send_modify(|_| ());
+    }
+
     /// The current phase.
     pub fn get(&self) -> Phase {
         *self.0.borrow()

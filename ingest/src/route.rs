@@ -11,7 +11,7 @@ mod shard_batch;
 mod thread_map;
 mod window;
 
-pub use inbox::{Inbox, InboxClosed, InboxReceiver, inbox};
+pub use inbox::{Inbox, InboxClosed, InboxReceiver, LANES_MAX, inbox};
 pub use pool::BufferPool;
 pub use router::{RouteTable, Router};
 pub use shard_batch::{Payload, ReceivedInventory, ShardBatch};

@@ -13,7 +13,6 @@ mod signals;
 mod space_reclaimer;
 mod test_clock;
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_api::Gate;
-use muster_engine::{PolicySet, ShardLimits, ShardMap, TenantIndex, Timestamp};
+use muster_engine::{ShardLimits, ShardMap, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
@@ -29,10 +28,10 @@ use tokio::sync::oneshot;
 use crate::backend::{self, ServerBackend};
 use crate::clock::{Clock, SteeredTime};
 use crate::config::Config;
-use crate::control_plane::ControlService;
-pub use crate::control_plane::ReplayError;
+use crate::control_plane::{Admission, ControlService};
+pub use crate::control_plane::{ReplayError, objects};
 use crate::memory::MemoryBound;
-use crate::net::{self, EndpointError, Listener, ListenerContext};
+use crate::net::{self, EndpointError, Listener, ListenerContext, ServedTenants};
 use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
 use crate::route::ThreadMap;
@@ -148,7 +147,7 @@ pub fn run(
         bytes = memory.bytes(),
         "memory bound of this configuration; muster config check prints its parts"
     );
-    let parts = start_parts(&config, &store, &rules.policy, clock.time())?;
+    let parts = start_parts(&config, &store, &rules, clock.time())?;
     parts.give_targets(&rules.log.plane)?;
     if let Some(socket) = test_clock {
         test_clock::serve(socket, &parts, &config)?;
@@ -156,7 +155,7 @@ pub fn run(
 
     kill_point("ingest.start.before_serving");
     let runtime = net_runtime(&config)?;
-    let context = listener_context(&config, &parts, &rules.tenants);
+    let context = listener_context(&config, &parts, &rules);
     let (tickets, early_data) = (config.listen.tickets_max.get(), config.listen.early_data);
     let tls = net::resumable(tls, tickets, early_data, &parts.metrics);
     let endpoint = {
@@ -166,8 +165,9 @@ pub fn run(
     let quic = endpoint.local_addr().map_err(EndpointError::Start)?;
     runtime.spawn(Listener::new(endpoint.clone(), Arc::clone(&context)).run());
 
-    let tenants = rules.tenants.len();
-    let backend = backend(&config, &parts, &store, rules, started_at, memory.bytes());
+    let tenants = context.tenants.count();
+    let control = control_service(&config, &parts, &store, rules, &context);
+    let backend = backend(&config, &parts, &store, control, started_at, memory.bytes());
     let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
     gate.open(backend, http.ip());
@@ -248,7 +248,7 @@ fn open_store(config: &Config) -> Result<Store, ServerError> {
 fn start_parts(
     config: &Config,
     store: &Arc<Store>,
-    policy: &Arc<PolicySet>,
+    rules: &policy::Rules,
     time: Arc<SteeredTime>,
 ) -> Result<Parts, ServerError> {
     let began = crate::clock::stamp();
@@ -273,7 +273,8 @@ fn start_parts(
     );
     let map = ShardMap::new(store.shards());
     let map = ThreadMap::new(map, config.shards.threads_on(cores()));
-    Parts::start(config, map, shards, writer, policy, time)
+    let tenants: Vec<_> = rules.log.plane.tenants().map(|(index, _)| index).collect();
+    Parts::start(config, map, shards, writer, &rules.policy, &tenants, time)
 }
 
 fn cores() -> usize {
@@ -302,17 +303,12 @@ fn net_runtime(config: &Config) -> Result<tokio::runtime::Runtime, ServerError> 
     })
 }
 
-fn listener_context(config: &Config, parts: &Parts, tenants: &[String]) -> Arc<ListenerContext> {
-    let configured = config.tenants.iter().map(|tenant| tenant.name.as_str());
-    let indexes: HashMap<&str, TenantIndex> = (0..)
-        .map(TenantIndex)
-        .zip(tenants)
-        .map(|(index, name)| (name.as_str(), index))
-        .collect();
-    let admitted = configured.filter_map(|name| Some((name.to_owned(), *indexes.get(name)?)));
+fn listener_context(config: &Config, parts: &Parts, rules: &policy::Rules) -> Arc<ListenerContext> {
+    let tenants = rules.log.plane.tenants();
+    let named = tenants.map(|(index, tenant)| (tenant.name.to_string(), index));
     Arc::new(ListenerContext {
         config: config.listen.clone(),
-        tenants: admitted.collect(),
+        tenants: Arc::new(ServedTenants::new(named)),
         routes: Arc::clone(&parts.routes),
         registry: Arc::clone(&parts.registry),
         metrics: Arc::clone(&parts.metrics),
@@ -322,17 +318,31 @@ fn listener_context(config: &Config, parts: &Parts, tenants: &[String]) -> Arc<L
     })
 }
 
-fn backend(
+fn control_service(
     config: &Config,
     parts: &Parts,
     store: &Arc<Store>,
     rules: policy::Rules,
+    context: &ListenerContext,
+) -> ControlService {
+    let admission = Admission {
+        served: Arc::clone(&context.tenants),
+        routes: Arc::clone(&parts.routes),
+        phase: parts.phase.clone(),
+        tenants_max: config.shards.tenants_max as usize,
+    };
+    let (store, shards) = (Arc::clone(store), parts.controls.clone());
+    ControlService::new(store, shards, rules.log, rules.policy, admission)
+}
+
+fn backend(
+    config: &Config,
+    parts: &Parts,
+    store: &Arc<Store>,
+    control: ControlService,
     started_at: Timestamp,
     memory_bound_bytes: u64,
 ) -> Arc<ServerBackend> {
-    let (store, shards) = (Arc::clone(store), parts.controls.clone());
-    let map = parts.routes.map.clone();
-    let control = ControlService::new(Arc::clone(&store), shards, map, rules.log, rules.policy);
     Arc::new(ServerBackend::new(backend::Context {
         phase: parts.phase.clone(),
         metrics: Arc::clone(&parts.metrics),
@@ -340,11 +350,10 @@ fn backend(
         routes: Arc::clone(&parts.routes),
         controls: parts.controls.clone(),
         writer: Arc::clone(&parts.writer_report),
-        store,
+        store: Arc::clone(store),
         control: Arc::new(control),
         takes_changes: config.ops.allow_changes,
         backup_directory: config.store.backup_directory.clone(),
-        tenants: rules.tenants,
         started_at,
         memory_bound_bytes,
         clock: Arc::clone(&parts.time),

@@ -1,12 +1,12 @@
-//! Control objects: tenants, policy sets and the control log. Written rarely, each with its own sync, from any thread.
+//! Control objects: policy sets and the control log. Written rarely, each with its own sync, from any thread.
 //!
-//! A call returns once its object is durable, so before a journal value can refer to it. At most 65,536 tenants; policy
-//! sets and entries are not deleted, and the caller bounds the number of entries. Their bytes belong to the engine and
+//! A call returns once its object is durable, so before a journal value can refer to it. Policy sets and entries are not
+//! deleted, and the caller bounds the number of entries. Their bytes belong to the engine and
 //! the control plane.
 
 use std::sync::PoisonError;
 
-use muster_engine::{Revision, TenantIndex};
+use muster_engine::Revision;
 
 use crate::database::Stored;
 use crate::error::{ReadError, WriteError};
@@ -17,41 +17,6 @@ use crate::store::Store;
 use crate::value;
 
 impl Store {
-    /// The index of a tenant, assigned on first use: 0, 1, 2 and so on. It never changes.
-    ///
-    /// The first call for a name waits for a sync: call it at start and when a tenant first connects, not per check-in.
-    pub fn tenant_index(&self, name: &str) -> Result<TenantIndex, WriteError> {
-        let mut tenants = self
-            .inner
-            .tenants
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(&index) = tenants.get(name) {
-            return Ok(index);
-        }
-        let index = u16::try_from(tenants.len()).map_err(|_| WriteError::TenantLimit)?;
-        let index = TenantIndex(index);
-        kill_point("store.tenant.before_put");
-        self.put_control(&keys::tenant(name), index.0.to_le_bytes().to_vec())?;
-        kill_point("store.tenant.after_put");
-        tenants.insert(name.to_owned(), index);
-        Ok(index)
-    }
-
-    /// Every tenant with its index, ordered by name.
-    #[must_use]
-    pub fn tenants(&self) -> Vec<(String, TenantIndex)> {
-        let tenants = self
-            .inner
-            .tenants
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        tenants
-            .iter()
-            .map(|(name, &index)| (name.clone(), index))
-            .collect()
-    }
-
     /// Writes a policy set. Idempotent for equal bytes; other bytes under the same revision are an error, because the
     /// journal refers to the revision and a replay must find the policy set that was in force.
     pub fn put_policy_set(&self, revision: Revision, bytes: &[u8]) -> Result<(), WriteError> {

@@ -194,7 +194,7 @@ impl ReadError {
     }
 }
 
-/// Why a control object (tenant, policy set) was not written, or the store was not flushed.
+/// Why a control object (entry, policy set) was not written, or the store was not flushed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// An earlier write failed. The operator restarts the server, which recovers the durable state.
@@ -203,9 +203,6 @@ pub enum WriteError {
     /// A read before the write failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// 65,536 tenants exist; indexes are not reused.
-    #[error("no tenant can be added: all 65536 tenant indexes are in use")]
-    TenantLimit,
     /// A policy revision is immutable once written, because the journal refers to it.
     #[error("policy revision {revision} exists with different content: use a new revision")]
     PolicyRevisionTaken {

@@ -1,12 +1,9 @@
 //! The state that all clones of a store and its writer share.
 //!
-//! Reference-counted: dropped with the last clone. Bounds: one entry per tenant, at most 65,536.
+//! Reference-counted: dropped with the last clone.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-
-use muster_engine::TenantIndex;
 
 use crate::config::StoreConfig;
 use crate::database::Database;
@@ -21,8 +18,6 @@ pub(crate) struct Inner {
     pub(crate) config: StoreConfig,
     pub(crate) health: Health,
     pub(crate) trim_gate: TrimGate,
-    /// Index of every tenant; locked while one is added.
-    pub(crate) tenants: Mutex<BTreeMap<String, TenantIndex>>,
     /// Locked while an entry is appended to the control log.
     pub(crate) appending: Mutex<()>,
     /// Whether a [`Writer`](crate::Writer) exists: only one may assign log sequence numbers.
@@ -37,7 +32,6 @@ impl Inner {
         db: Box<dyn Database>,
         shards: u16,
         config: StoreConfig,
-        tenants: BTreeMap<String, TenantIndex>,
         notices: Vec<String>,
         claim: Option<Claim>,
     ) -> Self {
@@ -47,7 +41,6 @@ impl Inner {
             config,
             health: Health::default(),
             trim_gate: TrimGate::default(),
-            tenants: Mutex::new(tenants),
             appending: Mutex::default(),
             has_writer: AtomicBool::new(false),
             notices,

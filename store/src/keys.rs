@@ -33,7 +33,6 @@ pub(crate) const CLOCK: &[u8] = b"clock";
 
 const CONTROL_ENTRY: u8 = b'e';
 const POLICY_SET: u8 = b'p';
-const TENANT: u8 = b't';
 const CHECKPOINT: u8 = b'k';
 
 /// Keys from `first` up to but not including `end`.
@@ -108,21 +107,6 @@ pub(crate) fn control_entries() -> KeyRange {
     KeyRange::including(&first, &last)
 }
 
-pub(crate) fn tenant(name: &str) -> Vec<u8> {
-    [&[TENANT], name.as_bytes()].concat()
-}
-
-pub(crate) fn tenant_name(key: &[u8]) -> Option<&str> {
-    std::str::from_utf8(key.strip_prefix(&[TENANT])?).ok()
-}
-
-pub(crate) fn tenants() -> KeyRange {
-    KeyRange {
-        first: vec![TENANT],
-        end: vec![TENANT + 1],
-    }
-}
-
 pub(crate) fn checkpoint(shard: ShardId) -> [u8; CHECKPOINT_KEY_BYTES] {
     let [high, low] = shard.0.to_be_bytes();
     [CHECKPOINT, high, low]
@@ -146,7 +130,6 @@ mod tests {
         assert_eq!(inventory(TenantIndex(0x0102), &device)[..3], [1, 2, 7]);
         assert_eq!(policy_set(Revision(9)), [b'p', 0, 0, 0, 9]);
         assert_eq!(control_entry(Revision(9)), [b'e', 0, 0, 0, 9]);
-        assert_eq!(tenant("contoso"), b"tcontoso");
         assert_eq!(checkpoint(shard), [b'k', 1, 2]);
     }
 
@@ -157,8 +140,6 @@ mod tests {
         assert_eq!(journal_lsn(&[1, 2]), None);
         assert_eq!(last_u32(&page(ShardId(3), PageNumber(77))), Some(77));
         assert_eq!(last_u32(&policy_set(Revision(78))), Some(78));
-        assert_eq!(tenant_name(&tenant("a-b")), Some("a-b"));
-        assert_eq!(tenant_name(b"x"), None);
     }
 
     #[test]

@@ -38,14 +38,6 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
         "recovery: the journal is read, nothing is written",
     ),
     (
-        "store.tenant.before_put",
-        "a new tenant has an index, not written",
-    ),
-    (
-        "store.tenant.after_put",
-        "a new tenant is durable, not yet reported",
-    ),
-    (
         "store.policy_set.before_put",
         "a new policy set is not written",
     ),

@@ -4,7 +4,6 @@
 //! before RocksDB is opened for writing changes no byte. Used from any thread; holds one database, bounded by
 //! [`StoreConfig`]. Reads are in `view.rs`, group commits in `writer.rs`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -94,14 +93,7 @@ impl Store {
         claim: Option<Claim>,
         notices: Vec<String>,
     ) -> Result<Self, OpenError> {
-        let mut tenants = BTreeMap::new();
-        StoreView::latest(&*db, shards)
-            .tenants(|name, index| {
-                tenants.insert(name.to_owned(), index);
-                Ok::<(), ReadError>(())
-            })
-            .map_err(|error| OpenError::read(&config.directory, error))?;
-        let inner = Inner::new(db, shards, config.clone(), tenants, notices, claim);
+        let inner = Inner::new(db, shards, config.clone(), notices, claim);
         Ok(Self {
             inner: Arc::new(inner),
         })

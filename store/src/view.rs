@@ -194,21 +194,6 @@ impl<'a> StoreView<'a> {
         Ok(journal_state)
     }
 
-    /// Every tenant with its index, ordered by name.
-    pub fn tenants<E: From<ReadError>>(
-        &self,
-        mut visit: impl FnMut(&str, TenantIndex) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.scan(Keyspace::Control, &keys::tenants(), |key, payload| {
-            let index = payload.try_into().map(u16::from_le_bytes).ok();
-            let (Some(name), Some(index)) = (keys::tenant_name(key), index) else {
-                let what = format!("unreadable tenant, key {key:02x?}");
-                return Err(ReadError::corrupt(Keyspace::Control, what).into());
-            };
-            visit(name, TenantIndex(index))
-        })
-    }
-
     /// The inventory of a device.
     pub fn inventory(
         &self,

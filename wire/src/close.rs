@@ -12,7 +12,7 @@ pub enum Actor {
     None,
     /// The developer of the client, which violates the protocol. Reconnecting does not help.
     ClientDeveloper,
-    /// The operator who issues certificates or configures tenants. Reconnecting does not help before that.
+    /// The operator who issues certificates or creates tenants. Reconnecting does not help before that.
     ClientOperator,
     /// The operator of the server. Clients reconnect with backoff.
     ServerOperator,

@@ -4,7 +4,7 @@
 //! always valid. Deny by default: a certificate with no such URI, or with two, has no identity.
 //!
 //! Bounds: names of 1 to 63 characters. What it does not do: X.509; the caller passes the URIs of a certificate whose
-//! chain was verified. The server's configuration says which tenants exist.
+//! chain was verified, and knows which tenants exist.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use muster_testkit::identities::{self, IdentityFile, Kind};
 use muster_testkit::muster::Muster;
-use muster_testkit::objects::{medium, put_in_force};
+use muster_testkit::objects::{create_tenant, medium, put_in_force};
 use muster_testkit::ops::Ops;
 use muster_testkit::server::{Addresses, Ended, Server, log_errors};
 use muster_testkit::usage::resident_bytes;
@@ -173,7 +173,9 @@ impl Environment {
             let errors = log_errors(&log, 0).join("\n");
             bail!("muster serve did not become ready: {errors}");
         };
-        put_in_force(&Ops::new(&addresses.ops), TENANT, &medium())?;
+        let ops = Ops::new(&addresses.ops);
+        create_tenant(&ops, TENANT)?;
+        put_in_force(&ops, TENANT, &medium())?;
         Ok(ServerProcess {
             environment: self,
             core_at_start: core_time_of(&server.id().to_string()),
@@ -205,9 +207,6 @@ allow_changes = true
 
 [store]
 directory = "{data}"
-
-[[tenants]]
-name = "{TENANT}"
 "#
         )
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use muster_control::{Change, ControlPlane, Entry, Key, ObjectId, Precondition};
+use muster_control::{Change, ControlPlane, Entry, ObjectId, Precondition, Scope};
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, StaleDevice, TargetId,
     TenantIndex, Timestamp,
@@ -28,9 +28,6 @@ pub trait Backend: Debug + Send + Sync {
     /// The readiness of the server.
     fn readiness(&self) -> Readiness;
 
-    /// The names of all tenants by index, including those that are no longer configured.
-    fn tenants(&self) -> &[String];
-
     /// The policy set in force.
     fn policy(&self) -> Arc<PolicySet>;
 
@@ -44,7 +41,8 @@ pub trait Backend: Debug + Send + Sync {
     fn new_object_id(&self) -> ObjectId;
 
     /// Carries out a change. It is durable and in force in every shard when this returns. Changes run one at a time.
-    /// Devices that become members of a group must exist.
+    /// Devices that become members of a group must exist, and a tenant that is deleted may have no devices. The tenant
+    /// is ignored if the change creates one.
     fn change(
         &self,
         tenant: TenantIndex,
@@ -52,15 +50,9 @@ pub trait Backend: Debug + Send + Sync {
         change: Change,
     ) -> Answer<'_, Changed>;
 
-    /// The newest changes of an object, or of all objects of a tenant, newest first, at most `limit`; only those before
-    /// a revision if one is given. An object or device that never existed is refused.
-    fn changes(
-        &self,
-        tenant: TenantIndex,
-        key: Option<Key>,
-        before: Option<Revision>,
-        limit: usize,
-    ) -> Answer<'_, Changes>;
+    /// The newest changes, newest first, at most `limit`; only those before a revision if one is given. An object or
+    /// device that never existed is refused.
+    fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes>;
 
     /// Every cell, by shard: two shards may have the same cell.
     fn cells(&self) -> Answer<'_, Vec<Cell>>;

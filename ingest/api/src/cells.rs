@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use muster_control::ControlPlane;
 use muster_engine::Facets;
 use serde::Serialize;
 
 use crate::backend::Cell;
 use crate::error::ApiError;
-use crate::tenant::{self, TenantQuery};
+use crate::tenant::TenantQuery;
 use crate::{Api, rows};
 
 /// The names of a cell's facets, the same as those of `GET /devices`.
@@ -60,9 +61,12 @@ pub(super) async fn cells(
 ) -> Result<Response, ApiError> {
     let only = TenantQuery::index(query, &api)?;
     let mut cells = api.backend.cells().await?;
-    cells.retain(|cell| only.is_none_or(|only| only == cell.tenant));
+    let control = api.backend.control();
+    cells.retain(|cell| {
+        only.is_none_or(|only| only == cell.tenant) && control.has_tenant(cell.tenant)
+    });
     merge(&mut cells);
-    let rows = cells.into_iter().map(move |cell| row(&api, cell));
+    let rows = cells.into_iter().map(move |cell| row(&control, cell));
     Ok(rows::answer("{\"cells\":[", rows, "]}".to_owned()))
 }
 
@@ -79,9 +83,9 @@ fn merge(cells: &mut Vec<Cell>) {
     });
 }
 
-fn row(api: &Api, cell: Cell) -> CellRow {
+fn row(control: &ControlPlane, cell: Cell) -> CellRow {
     CellRow {
-        tenant: tenant::name(api, cell.tenant),
+        tenant: control.tenant_name(cell.tenant),
         facets: cell.facets.word().0,
         count: cell.count,
         names: FacetNames::from(&cell.facets),

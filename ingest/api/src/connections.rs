@@ -154,7 +154,7 @@ impl Connections {
     fn second_permits_for(&self, path: &str) -> Option<(&Arc<Semaphore>, usize)> {
         match path {
             "/counts" | "/cells" | "/sessions" => Some((&self.long_responses, LONG_RESPONSES_MAX)),
-            path if path.starts_with("/tenants/") => {
+            path if path.starts_with("/tenants") || path == "/auditEvents" => {
                 Some((&self.tenant_requests, TENANT_REQUESTS_MAX))
             }
             _ => None,

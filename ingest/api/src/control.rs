@@ -1,4 +1,4 @@
-//! `/tenants/{tenant}/...`: reads and changes the objects of a tenant, and lists their changes.
+//! `/tenants` and `/tenants/{tenant}/...`: reads and changes tenants and their objects, and lists the changes.
 //!
 //! Names, documents and ETags are those of Microsoft Graph. A change is refused unless the configuration allows
 //! changes, because this endpoint has no authentication. Bounded by [`BODY_BYTES_MAX`], [`CHANGES_LISTED_MAX`] and the
@@ -9,6 +9,7 @@ mod change;
 mod document;
 mod groups;
 mod sequence;
+mod tenants;
 
 use std::sync::Arc;
 
@@ -29,6 +30,9 @@ use crate::backend::Changed;
 use crate::error::ApiError;
 use crate::{Api, Route, rows, tenant};
 
+const TENANTS: &str = "/tenants";
+const TENANT: &str = "/tenants/{tenant}";
+const TENANTS_CHANGES: &str = "/auditEvents";
 const SETTINGS: &str = "/tenants/{tenant}/settings";
 const SETTINGS_HISTORY: &str = "/tenants/{tenant}/settings/history";
 const CONNECTORS: &str = "/tenants/{tenant}/mobileThreatDefenseConnectors";
@@ -81,6 +85,12 @@ pub(super) fn routes() -> Vec<Route> {
     let (connector, policy, group): (Kind, Kind, Kind) = (Key::Connector, Key::Policy, Key::Group);
     let device: Kind = |id| Key::Device(DeviceId::from_bytes(*id.as_bytes()));
     vec![
+        route("GET", TENANTS, get(tenants::list)),
+        route("POST", TENANTS, post(tenants::create)),
+        route("GET", TENANT, get(tenants::one)),
+        route("PATCH", TENANT, patch(tenants::patch)),
+        route("DELETE", TENANT, delete(tenants::remove)),
+        changes(TENANTS_CHANGES, get(audit::changes_of_tenants)),
         route("GET", SETTINGS, get(settings)),
         route("PATCH", SETTINGS, patch(change_settings)),
         route("GET", CONNECTORS, get(connectors)),

@@ -20,9 +20,11 @@ pub(super) async fn counts(
 ) -> Result<Response, ApiError> {
     let only = TenantQuery::index(query, &api)?;
     let mut total = Counts::default();
-    let mut by_tenant = vec![Counts::default(); api.backend.tenants().len()];
-    for cell in api.backend.cells().await? {
-        if only.is_some_and(|only| only != cell.tenant) {
+    let cells = api.backend.cells().await?;
+    let control = api.backend.control();
+    let mut by_tenant = vec![Counts::default(); usize::from(control.next_tenant())];
+    for cell in cells {
+        if only.is_some_and(|only| only != cell.tenant) || !control.has_tenant(cell.tenant) {
             continue;
         }
         total.add(&cell.facets, cell.count);
@@ -35,6 +37,7 @@ pub(super) async fn counts(
         .into_iter()
         .zip(0..)
         .map(|(counts, index)| (counts, TenantIndex(index)));
+    let by_tenant = by_tenant.filter(move |(_, index)| control.has_tenant(*index));
     let shown = by_tenant.filter(move |(_, index)| only.is_none_or(|only| only == *index));
     let rows = shown.map(move |(counts, index)| {
         let mut row = Map::new();

@@ -69,6 +69,12 @@ pub enum ApiError {
     /// The group has no member with this id.
     #[error("the group has no member with this id")]
     UnknownMember,
+    /// The tenant cannot be deleted, because it has devices.
+    #[error("the tenant has {devices} devices; a tenant can be deleted only without devices")]
+    TenantHasDevices {
+        /// Their number.
+        devices: u64,
+    },
     /// A recount is in progress.
     #[error("a recount is in progress; retry when it has completed")]
     RecountRunning,
@@ -141,6 +147,7 @@ impl ApiError {
             Self::UnknownDevice => (StatusCode::NOT_FOUND, "unknownDevice"),
             Self::UnknownDevices(_) => (StatusCode::NOT_FOUND, "unknownDevice"),
             Self::UnknownMember => (StatusCode::NOT_FOUND, "unknownMember"),
+            Self::TenantHasDevices { .. } => (StatusCode::CONFLICT, "tenantHasDevices"),
             Self::RecountRunning => (StatusCode::CONFLICT, "recountRunning"),
             Self::BackupRunning => (StatusCode::CONFLICT, "backupRunning"),
             Self::BackupsOff => (StatusCode::FORBIDDEN, "backupsOff"),
@@ -166,6 +173,7 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "badRequest"),
         Refusal::BuiltIn { .. } => (StatusCode::BAD_REQUEST, "builtIn"),
+        Refusal::UnknownTenant => (StatusCode::NOT_FOUND, "unknownTenant"),
         Refusal::Unknown { .. } => (StatusCode::NOT_FOUND, "unknownObject"),
         Refusal::Exists { .. } => (StatusCode::CONFLICT, "objectExists"),
         Refusal::Limit { .. } => (StatusCode::CONFLICT, "limitReached"),

@@ -28,16 +28,11 @@ impl TenantQuery {
 
 /// The index of a tenant by its name.
 pub(super) fn index(api: &Api, name: &str) -> Result<TenantIndex, ApiError> {
-    let tenants = api.backend.tenants();
-    let index = tenants.iter().position(|tenant| tenant == name);
-    index
-        .and_then(|index| u16::try_from(index).ok())
-        .map(TenantIndex)
-        .ok_or(ApiError::UnknownTenant)
+    let index = api.backend.control().tenant_named(name);
+    index.ok_or(ApiError::UnknownTenant)
 }
 
 /// The name of a tenant by its index.
 pub(super) fn name(api: &Api, index: TenantIndex) -> String {
-    let name = api.backend.tenants().get(usize::from(index)).cloned();
-    name.unwrap_or_else(|| format!("tenant-{index}"))
+    api.backend.control().tenant_name(index)
 }

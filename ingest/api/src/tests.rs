@@ -7,3 +7,4 @@ mod fixture;
 mod groups;
 mod routes;
 mod socket;
+mod tenants;

@@ -14,6 +14,7 @@ use std::path::Path;
 use muster_engine::{ShardId, TenantIndex};
 use muster_ingest::recount::RecountError;
 use muster_ingest::recovery::RecoverError;
+use muster_ingest::server::{ReplayError, objects};
 use muster_store::{OpenError, ReadError, ReadOnlyStore, Store, StoreConfig, StoreView};
 use muster_wire::DeviceId;
 
@@ -29,6 +30,9 @@ pub enum OfflineError {
     /// It cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Its control log cannot be read.
+    #[error("{0}: restore a backup")]
+    Control(#[from] ReplayError),
     /// A shard of it cannot be counted.
     #[error(transparent)]
     Recount(#[from] RecountError),
@@ -55,12 +59,20 @@ fn open_read_only(directory: &Path) -> Result<ReadOnlyStore, OpenError> {
     Ok(store)
 }
 
-/// The tenants of a store by index.
-pub fn tenant_names(view: &StoreView<'_>) -> Result<BTreeMap<TenantIndex, String>, ReadError> {
-    let mut names = BTreeMap::new();
-    view.tenants(|name, index| {
-        names.insert(index, name.to_owned());
-        Ok::<(), ReadError>(())
-    })?;
-    Ok(names)
+/// The names of the tenants that exist, by index.
+///
+/// # Errors
+/// The control log is damaged.
+pub fn tenant_names(view: &StoreView<'_>) -> Result<BTreeMap<TenantIndex, String>, ReplayError> {
+    let objects = objects(view)?;
+    let tenants = objects.tenants();
+    Ok(tenants
+        .map(|(index, tenant)| (index, tenant.name.to_string()))
+        .collect())
+}
+
+/// The name of a tenant; its index for one that was deleted.
+fn name_of(names: &BTreeMap<TenantIndex, String>, index: TenantIndex) -> String {
+    let name = names.get(&index).cloned();
+    name.unwrap_or_else(|| format!("tenant-{index}"))
 }

@@ -16,7 +16,7 @@ pub struct Command {
     pub actor: Actor,
     /// When it was sent.
     pub at: Timestamp,
-    /// The tenant of the object.
+    /// The tenant of the object; ignored if it is a new tenant, which gets the next index.
     pub tenant: TenantIndex,
     /// The condition that the object must meet.
     pub expected: Precondition,
@@ -111,6 +111,9 @@ pub enum Refusal {
     /// The document has faults, all of which are listed.
     #[error("{0}")]
     Invalid(Faults),
+    /// The tenant does not exist.
+    #[error("the server has no tenant with this name")]
+    UnknownTenant,
     /// The object does not exist.
     #[error("no {} has this id", key.type_name())]
     Unknown {
@@ -118,7 +121,7 @@ pub enum Refusal {
         key: Key,
     },
     /// An object with this key already exists.
-    #[error("a {} with this id exists", key.type_name())]
+    #[error("a {} with this {} exists", key.type_name(), if key.id().is_some() { "id" } else { "name" })]
     Exists {
         /// Its key.
         key: Key,
@@ -135,8 +138,8 @@ pub enum Refusal {
         /// Its key.
         key: Key,
     },
-    /// The tenant has reached a limit.
-    #[error("the tenant has reached the limit of {max} {what}")]
+    /// The tenant or the server has reached a limit.
+    #[error("the limit of {max} {what} is reached")]
     Limit {
         /// What is limited.
         what: &'static str,

@@ -14,9 +14,15 @@ use crate::object::{CompliancePolicy, Connector, TenantSettings};
 use crate::state::ControlPlane;
 use crate::value::SecurityLevel;
 
-/// The policy that follows from the objects of a tenant.
+/// The policy that follows from the objects of a tenant. Without a connector and policies there is no threshold. A
+/// tenant that does not exist gets no devices.
 #[must_use]
 pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
+    if !plane.has_tenant(tenant) {
+        let mut none = TenantPolicy::default();
+        none.auto_create_devices = false;
+        return none;
+    }
     let settings = plane.settings(tenant);
     let mut compiled = TenantPolicy::default();
     compiled.secure_by_default = settings.secure_by_default;

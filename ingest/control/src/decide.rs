@@ -10,6 +10,7 @@ use crate::fault::{FaultKind, Faults};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
 use crate::limits::{
     ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX, RESETS_MAX,
+    TENANTS_CREATED_MAX,
 };
 use crate::object::{Key, Object};
 use crate::reference::{self, MEMBERS};
@@ -60,11 +61,18 @@ impl ControlPlane {
     /// The entry that carries out a command.
     ///
     /// # Errors
-    /// The command is refused. Of several reasons it has the first in this order: built in, unknown or existing, stale,
+    /// The command is refused. Of several reasons it has the first in this order: unknown tenant, built in, unknown or
+    /// existing, stale,
     /// invalid, beyond a limit. It lists all faults of a document at once.
     pub fn decide(&self, command: &Command) -> Result<Entry, Refusal> {
         let key = command.change.key();
-        let current = self.object(command.tenant, key);
+        let is_new_tenant = key == Key::Tenant && matches!(command.change, Change::Create { .. });
+        let tenant = match is_new_tenant {
+            true => self.next_tenant(),
+            false if self.has_tenant(command.tenant) => command.tenant,
+            false => return Err(Refusal::UnknownTenant),
+        };
+        let current = self.object(tenant, key);
         let etag = current.as_ref().map(|(_, etag)| *etag);
         let is_deletion = matches!(command.change, Change::Delete { .. });
         if key == Key::Group(ALL_DEVICES) || (key == Key::Settings && is_deletion) {
@@ -91,7 +99,7 @@ impl ControlPlane {
             revision,
             at: command.at,
             actor: command.actor.clone(),
-            tenant: command.tenant,
+            tenant,
             key,
             effect,
         })
@@ -133,7 +141,12 @@ impl ControlPlane {
         let after = after.map_err(Refusal::Invalid)?;
         self.check_groups(command, current.as_ref(), &after)?;
         match current {
-            None => Ok(Effect::Created { after }),
+            None => match &after {
+                Object::Tenant(tenant) if self.tenant_named(tenant.name.as_str()).is_some() => {
+                    Err(Refusal::Exists { key })
+                }
+                _ => Ok(Effect::Created { after }),
+            },
             Some(before) if before.has_same_properties(&after) => Err(Refusal::Unchanged),
             Some(before) => Ok(Effect::Updated { before, after }),
         }
@@ -225,6 +238,16 @@ impl ControlPlane {
             }
             _ => None,
         };
+        // A tenant can be deleted also if it has used up its changes.
+        let is_change = matches!(effect, Effect::Updated { .. });
+        if key == Key::Tenant && !is_change {
+            let number = usize::from(self.next_tenant().0) + 1;
+            let (what, max) = ("tenants that were ever created", TENANTS_CREATED_MAX);
+            return match effect {
+                Effect::Created { .. } if number > max => Err(Refusal::Limit { what, max }),
+                _ => Ok(()),
+            };
+        }
         let resets = tenant.map_or(0, |tenant| tenant.resets) as usize;
         let entries = match effect {
             Effect::SequenceReset(_) => ("resets of devices", RESETS_MAX as usize, resets + 1),

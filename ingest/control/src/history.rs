@@ -10,9 +10,22 @@ use muster_engine::{Revision, TenantIndex};
 use crate::entry::Entry;
 use crate::object::Key;
 
+/// Whose changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Creations, changes and deletions of tenants.
+    Tenants,
+    /// All changes of a tenant.
+    Tenant(TenantIndex),
+    /// The changes of an object of a tenant, or what was done to a device.
+    Object(TenantIndex, Key),
+}
+
 /// The revisions of all changes.
 #[derive(Clone, Debug, Default)]
 pub struct History {
+    /// Ascending, also of tenants that were deleted.
+    of_tenants: Vec<Revision>,
     /// Ascending.
     tenants: BTreeMap<TenantIndex, Vec<Revision>>,
     /// Ascending, also of objects that were deleted.
@@ -37,24 +50,21 @@ impl History {
             revision,
             ..
         } = *entry;
+        if key == Key::Tenant {
+            self.of_tenants.push(revision);
+        }
         self.tenants.entry(tenant).or_default().push(revision);
         let of_object = self.objects.entry((tenant, key)).or_default();
         of_object.push(revision);
     }
 
-    /// The newest changes of an object, or of all objects of a tenant, at most `limit`; only those before a revision if
-    /// one is given.
+    /// The newest changes, at most `limit`; only those before a revision if one is given.
     #[must_use]
-    pub fn page(
-        &self,
-        tenant: TenantIndex,
-        key: Option<Key>,
-        before: Option<Revision>,
-        limit: usize,
-    ) -> Page {
-        let all = match key {
-            None => self.tenants.get(&tenant),
-            Some(key) => self.objects.get(&(tenant, key)),
+    pub fn page(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Page {
+        let all = match scope {
+            Scope::Tenants => Some(&self.of_tenants),
+            Scope::Tenant(tenant) => self.tenants.get(&tenant),
+            Scope::Object(tenant, key) => self.objects.get(&(tenant, key)),
         };
         let all = all.map_or(&[][..], Vec::as_slice);
         let end = before.map_or(all.len(), |before| {

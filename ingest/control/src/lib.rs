@@ -29,12 +29,12 @@ pub use compile::compile;
 pub use document::Properties;
 pub use entry::{Effect, Entry, ModifiedProperty};
 pub use fault::{Fault, FaultKind, Faults};
-pub use history::{History, Page};
+pub use history::{History, Page, Scope};
 pub use id::{ALL_DEVICES, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
     Assignments, CompliancePolicy, Connector, Group, GroupProperties, GroupTypes, Key, MailEnabled,
     MailNickname, MembershipRule, Object, PolicyProperties, SecurityEnabled, Subclass,
-    TenantSettings,
+    TenantObject, TenantSettings,
 };
 pub use reference::reference;
 pub use state::{Contradiction, ControlPlane};

@@ -1,4 +1,9 @@
-//! Every bound of the control plane, with its reason. A command that exceeds one is refused and changes nothing.
+//! Every bound of the control plane, with its reason. A command that exceeds one is refused and changes nothing. The
+//! number of tenants at a time is bounded by the configuration of the server.
+
+/// Tenants that were ever created: an index is never reused, and a policy set has 24 bytes for each. The index has 16
+/// bits.
+pub const TENANTS_CREATED_MAX: usize = 10_000;
 
 /// Compliance policies of a tenant. Each change of a tenant compiles all of them, and each takes at most 6 KiB.
 pub const POLICIES_MAX: usize = 200;

@@ -8,6 +8,7 @@ mod connector;
 mod group;
 mod policy;
 mod settings;
+mod tenant;
 
 use muster_engine::Timestamp;
 use muster_wire::DeviceId;
@@ -19,6 +20,7 @@ pub use self::group::{
 };
 pub use self::policy::{CompliancePolicy, PolicyProperties, Subclass};
 pub use self::settings::TenantSettings;
+pub use self::tenant::TenantObject;
 
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::{Document, Properties, TYPE, full_type};
@@ -38,6 +40,8 @@ pub enum Key {
     Group(ObjectId),
     /// A device, which is no object of the control plane.
     Device(DeviceId),
+    /// The tenant itself.
+    Tenant,
 }
 
 /// An object.
@@ -51,6 +55,8 @@ pub enum Object {
     Policy(CompliancePolicy),
     /// A group, without its members.
     Group(Group),
+    /// The tenant itself.
+    Tenant(TenantObject),
 }
 
 impl Key {
@@ -63,14 +69,15 @@ impl Key {
             Self::Policy(_) => "deviceCompliancePolicy",
             Self::Group(_) => "group",
             Self::Device(_) => "managedDevice",
+            Self::Tenant => "tenant",
         }
     }
 
-    /// The id; `None` for the settings, of which a tenant has one.
+    /// The id; `None` for the tenant itself and its settings.
     #[must_use]
     pub const fn id(self) -> Option<ObjectId> {
         match self {
-            Self::Settings => None,
+            Self::Settings | Self::Tenant => None,
             Self::Connector(id) | Self::Policy(id) | Self::Group(id) => Some(id),
             Self::Device(id) => Some(ObjectId::from_bytes(*id.as_bytes())),
         }
@@ -84,6 +91,7 @@ impl Key {
             Self::Policy(_) => 2,
             Self::Group(_) => 3,
             Self::Device(_) => 4,
+            Self::Tenant => 5,
         }
     }
 
@@ -95,6 +103,7 @@ impl Key {
             Self::Policy(_) => Object::Policy(Stored::take(from)?),
             Self::Group(_) => Object::Group(Stored::take(from)?),
             Self::Device(_) => return Err(EntryError::Invalid("type of object")),
+            Self::Tenant => Object::Tenant(Stored::take(from)?),
         })
     }
 
@@ -116,7 +125,7 @@ impl Key {
         }
     }
 
-    /// Reads the object; `None` if its type is not known, or it is a device.
+    /// Reads the object; `None` if its type is not known, a tenant has no name, or it is a device.
     fn read(
         self,
         current: Option<&Object>,
@@ -153,6 +162,8 @@ impl Key {
             }
             (Self::Group(_), _) => Object::Group(Group::created(document, at)),
             (Self::Device(_), _) => return None,
+            (Self::Tenant, Some(Object::Tenant(base))) => Object::Tenant(base.changed(document)),
+            (Self::Tenant, _) => Object::Tenant(TenantObject::created(document, at)?),
         })
     }
 
@@ -185,6 +196,7 @@ impl Object {
                 | (Self::Connector(_), Key::Connector(_))
                 | (Self::Policy(_), Key::Policy(_))
                 | (Self::Group(_), Key::Group(_))
+                | (Self::Tenant(_), Key::Tenant)
         )
     }
 
@@ -214,6 +226,7 @@ impl Object {
             Self::Connector(connector) => connector.show(&mut document),
             Self::Policy(policy) => policy.show(&mut document),
             Self::Group(group) => group.show(&mut document),
+            Self::Tenant(tenant) => tenant.show(&mut document),
         }
         document
     }
@@ -225,6 +238,7 @@ impl Object {
             Self::Connector(connector) => connector.put(into),
             Self::Policy(policy) => policy.put(into),
             Self::Group(group) => group.put(into),
+            Self::Tenant(tenant) => tenant.put(into),
         }
     }
 }
@@ -244,6 +258,7 @@ impl Stored for Key {
             2 => Self::Policy(ObjectId::take(from)?),
             3 => Self::Group(ObjectId::take(from)?),
             4 => Self::Device(DeviceId::take(from)?),
+            5 => Self::Tenant,
             _ => return Err(EntryError::Invalid("type of object")),
         })
     }

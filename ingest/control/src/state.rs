@@ -1,6 +1,7 @@
 //! The control plane: the objects of all tenants as of one revision.
 //!
-//! Owned by the caller, which applies one entry at a time. Bounded by `limits` for each tenant. [`ControlPlane::apply`]
+//! Owned by the caller, which applies one entry at a time and bounds the number of tenants. Bounded by `limits` for each
+//! tenant. [`ControlPlane::apply`]
 //! is the only way to change it; `decide.rs` creates the entries. A clone shares everything that neither copy changes,
 //! so that one state can be published while the next one is prepared.
 
@@ -13,7 +14,9 @@ use muster_wire::DeviceId;
 
 use crate::entry::{Effect, Entry};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
-use crate::object::{CompliancePolicy, Connector, Group, Key, Object, TenantSettings};
+use crate::object::{
+    CompliancePolicy, Connector, Group, Key, Object, TenantObject, TenantSettings,
+};
 
 /// An entry that does not follow from the state that it is applied to: the log is damaged, or belongs to another state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +62,9 @@ pub(crate) struct Tenant {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlPlane {
     revision: Revision,
+    /// Number of tenants that were ever created, which is the index of the next one.
+    created: u16,
+    /// The tenants that exist.
     tenants: BTreeMap<TenantIndex, Arc<Tenant>>,
 }
 
@@ -74,6 +80,46 @@ impl ControlPlane {
         self.revision = self.revision.max(revision);
     }
 
+    /// The index of the next tenant. Indexes are assigned in order and never reused.
+    #[must_use]
+    pub const fn next_tenant(&self) -> TenantIndex {
+        TenantIndex(self.created)
+    }
+
+    /// Whether a tenant exists.
+    #[must_use]
+    pub fn has_tenant(&self, tenant: TenantIndex) -> bool {
+        self.tenants.contains_key(&tenant)
+    }
+
+    /// The tenants that exist, by index.
+    pub fn tenants(&self) -> impl Iterator<Item = (TenantIndex, &TenantObject)> {
+        self.tenants
+            .iter()
+            .filter_map(|(index, tenant)| match &tenant.get(Key::Tenant)?.object {
+                Object::Tenant(object) => Some((*index, object)),
+                _ => None,
+            })
+    }
+
+    /// The index of a tenant by its name.
+    #[must_use]
+    pub fn tenant_named(&self, name: &str) -> Option<TenantIndex> {
+        let mut tenants = self.tenants();
+        tenants
+            .find(|(_, tenant)| tenant.name.as_str() == name)
+            .map(|(index, _)| index)
+    }
+
+    /// The name of a tenant; one that makes its index known for a tenant that was deleted.
+    #[must_use]
+    pub fn tenant_name(&self, tenant: TenantIndex) -> String {
+        match self.object(tenant, Key::Tenant) {
+            Some((Object::Tenant(object), _)) => object.name.to_string(),
+            _ => format!("tenant-{tenant}"),
+        }
+    }
+
     /// Number of entries of a tenant, without those of resets.
     #[must_use]
     pub fn entries(&self, tenant: TenantIndex) -> u32 {
@@ -83,7 +129,7 @@ impl ControlPlane {
     /// An object with its ETag; `None` if it does not exist.
     #[must_use]
     pub fn object(&self, tenant: TenantIndex, key: Key) -> Option<(Object, ETag)> {
-        let found = self.tenants.get(&tenant).and_then(|tenant| tenant.get(key));
+        let found = self.tenants.get(&tenant)?.get(key);
         let found = found.map(|found| (found.object.clone(), found.etag()));
         found.or_else(|| Some((built_in(key)?, ETag::default())))
     }
@@ -198,7 +244,7 @@ impl ControlPlane {
             .map(|(key, found)| (key, &**found))
     }
 
-    /// The state of a tenant; `None` before its first entry.
+    /// The state of a tenant; `None` if it does not exist.
     pub(crate) fn tenant(&self, tenant: TenantIndex) -> Option<&Tenant> {
         self.tenants.get(&tenant).map(|tenant| &**tenant)
     }
@@ -215,20 +261,47 @@ impl ControlPlane {
         if entry.revision <= self.revision {
             return Err(fault("its revision is not above the last one"));
         }
-        let is_new = !self.tenants.contains_key(&entry.tenant);
-        let tenant = self.tenants.entry(entry.tenant).or_default();
-        let tenant = Arc::make_mut(tenant);
-        if let Err(what) = tenant.apply(entry) {
-            if is_new {
+        match (&entry.effect, entry.key) {
+            (Effect::Created { after }, Key::Tenant) => self.create(entry, after).map_err(fault)?,
+            (Effect::Deleted { .. }, Key::Tenant) => {
+                let object = self.object(entry.tenant, Key::Tenant);
+                if object.as_ref().map(|(object, _)| object) != entry.before() {
+                    return Err(fault("the tenant differs from the one that it deletes"));
+                }
                 self.tenants.remove(&entry.tenant);
             }
-            return Err(fault(what));
-        }
-        match entry.effect {
-            Effect::SequenceReset(_) => tenant.resets += 1,
-            _ => tenant.entries += 1,
+            _ => {
+                let tenant = self.tenants.get_mut(&entry.tenant);
+                let tenant = tenant.ok_or_else(|| fault("its tenant does not exist"))?;
+                let tenant = Arc::make_mut(tenant);
+                tenant.apply(entry).map_err(fault)?;
+                match entry.effect {
+                    Effect::SequenceReset(_) => tenant.resets += 1,
+                    _ => tenant.entries += 1,
+                }
+            }
         }
         self.revision = entry.revision;
+        Ok(())
+    }
+}
+
+impl ControlPlane {
+    /// Creates the tenant of an entry.
+    fn create(&mut self, entry: &Entry, after: &Object) -> Result<(), &'static str> {
+        let Object::Tenant(object) = after else {
+            return Err("the object is of another type");
+        };
+        if entry.tenant != self.next_tenant() {
+            return Err("its tenant is not the next one");
+        }
+        if self.tenant_named(object.name.as_str()).is_some() {
+            return Err("another tenant has this name");
+        }
+        let mut tenant = Tenant::default();
+        tenant.apply(entry)?;
+        self.tenants.insert(entry.tenant, Arc::new(tenant));
+        self.created += 1;
         Ok(())
     }
 }

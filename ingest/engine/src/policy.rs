@@ -232,7 +232,7 @@ pub struct PolicySet {
     revision: Revision,
     /// The [`RULES_VERSION`] of the program that made it.
     rules_version: u16,
-    /// By tenant index, also of tenants that the configuration no longer names.
+    /// By tenant index, also of tenants that were deleted.
     tenants: Vec<TenantPolicy>,
     /// The same for devices without targets.
     untargeted: Vec<TenantPolicy>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use muster_api::{ApiError, Changed, Changes};
 use muster_control::{
-    Actor, Change, Command, Effect, Entry, Key, ObjectId, Page, Precondition, Refusal,
+    Actor, Change, Command, Effect, Entry, Key, ObjectId, Page, Precondition, Refusal, Scope,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex};
 use muster_store::WriteError;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::ServerBackend;
 use crate::control_plane::{ChangeError, NextChange};
+use crate::shard::Control;
 
 /// The actor of every change: the endpoint has no authentication.
 const ACTOR: &str = "local";
@@ -32,6 +33,10 @@ impl ServerBackend {
         self.refuse_changes()?;
         let command = self.command(tenant, expected, change);
         self.require_devices(&command).await?;
+        let deletes_tenant = matches!(command.change, Change::Delete { key: Key::Tenant });
+        if deletes_tenant {
+            self.require_no_devices(&command).await?;
+        }
         let next = self.next_change().await?;
         let control = Arc::clone(&self.context.control);
         let (durable, mut is_durable) = oneshot::channel();
@@ -47,6 +52,13 @@ impl ServerBackend {
         };
         let done = done.map_err(|error| ApiError::Internal(error.to_string()))?;
         let devices = done.map_err(|error| self.explain(error))?;
+        if deletes_tenant && let Ok(left @ 1..) = self.devices_of(tenant).await {
+            tracing::warn!(
+                tenant = tenant.0,
+                devices = left,
+                "devices checked in for the first time while their tenant was deleted; they stay on disk and are not counted"
+            );
+        }
         Ok(Changed {
             control: self.context.control.plane(),
             devices,
@@ -155,6 +167,24 @@ impl ServerBackend {
         }
     }
 
+    /// Refuses to delete a tenant that has devices. The command is decided before that.
+    async fn require_no_devices(&self, command: &Command) -> Result<(), ApiError> {
+        let decided = self.context.control.plane().decide(command);
+        decided.map_err(ApiError::Refused)?;
+        match self.devices_of(command.tenant).await? {
+            0 => Ok(()),
+            devices => Err(ApiError::TenantHasDevices { devices }),
+        }
+    }
+
+    /// Number of devices of a tenant.
+    async fn devices_of(&self, tenant: TenantIndex) -> Result<u64, ApiError> {
+        let shards = self.query_all(Control::Cells).await?;
+        let cells = shards.iter().flatten();
+        let own = cells.filter(|cell| cell.tenant == tenant);
+        Ok(own.map(|cell| cell.count).sum())
+    }
+
     fn explain(&self, error: ChangeError) -> ApiError {
         match error {
             ChangeError::Refused(refusal) => ApiError::Refused(refusal),
@@ -169,13 +199,12 @@ impl ServerBackend {
     /// Reads a part of the control log on a blocking thread.
     pub(super) async fn list_changes(
         &self,
-        tenant: TenantIndex,
-        key: Option<Key>,
+        scope: Scope,
         before: Option<Revision>,
         limit: usize,
     ) -> Result<Changes, ApiError> {
         let control = &self.context.control;
-        if let Some(key) = key
+        if let Scope::Object(tenant, key) = scope
             && !control.has_history(tenant, key)
         {
             self.require_object(tenant, key).await?;
@@ -183,7 +212,7 @@ impl ServerBackend {
         let Page {
             revisions,
             has_more,
-        } = control.page(tenant, key, before, limit);
+        } = control.page(scope, before, limit);
         let store = Arc::clone(&self.context.store);
         let read = spawn_blocking(move || {
             let read = |revision| store.control_entry(revision).transpose();

@@ -36,11 +36,8 @@ impl ServerBackend {
             comparison.add(counted, counters);
         }
         drop(turn);
-        let tenants = &self.context.tenants;
-        let recount = comparison.report(|index| {
-            let name = tenants.get(usize::from(index)).cloned();
-            name.unwrap_or_else(|| format!("tenant-{index}"))
-        });
+        let control = self.context.control.plane();
+        let recount = comparison.report(|index| control.tenant_name(index));
         tracing::info!(verified = recount.verified, "recount completed");
         Ok(recount)
     }

@@ -43,7 +43,7 @@ impl<K: Kind> Key<K> {
 /// One row of the reference of all keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRow {
-    /// The full name, sections included. `tenants` means every element of the list of tenants.
+    /// The full name, sections included.
     pub path: &'static str,
     /// The type of the value in TOML.
     pub kind: &'static str,

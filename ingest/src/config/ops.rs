@@ -30,7 +30,7 @@ const ADDRESS: Key<Text<SocketAddr>> = Key {
 const ALLOW_CHANGES: Key<Flag> = Key {
     path: "ops.allow_changes",
     kind: Flag { default: false },
-    meaning: "Whether settings, connectors and compliance policies of tenants can be changed through this endpoint; otherwise changes are refused with `changesOff`. It has no authentication: with `true`, every program on this machine can change the rules, and audit events name the actor `local`.",
+    meaning: "Whether tenants and their objects can be created, changed and deleted through this endpoint; otherwise changes are refused with `changesOff`. It has no authentication: with `true`, every program on this machine can change the rules, and audit events name the actor `local`.",
 };
 
 impl OpsConfig {

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::ConfigFault;
@@ -128,40 +127,6 @@ impl<'r, 't> Section<'r, 't> {
         };
         let prefix = format!("{}{name}.", self.prefix);
         Section::new(self.reader, prefix, table)
-    }
-
-    /// Calls `each` for every table in a list of tables. Returns whether the list has an element, valid or not: the
-    /// caller decides about a missing or empty list.
-    pub(super) fn sections(
-        &mut self,
-        name: &'static str,
-        mut each: impl FnMut(Section<'_, 't>),
-    ) -> bool {
-        let elements = match self.take(name) {
-            Some(DeValue::Array(elements)) => elements,
-            Some(other) => {
-                self.note(
-                    name,
-                    format!("expected a list of tables, found {}", other.type_str()),
-                );
-                return true;
-            }
-            None => return false,
-        };
-        let any = !elements.is_empty();
-        for (index, element) in elements.into_iter().enumerate() {
-            let line = self.reader.line(element.span().start);
-            let prefix = format!("{}{name}[{index}].", self.prefix);
-            match Spanned::into_inner(element) {
-                DeValue::Table(table) => each(Section::new(self.reader, prefix, table)),
-                other => {
-                    let message = format!("expected a table, found {}", other.type_str());
-                    self.reader
-                        .note(Some(line), prefix.trim_end_matches('.').to_owned(), message);
-                }
-            }
-        }
-        any
     }
 
     /// Reports an error of the key `name` of this section, on its line if it is set.

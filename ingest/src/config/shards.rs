@@ -19,6 +19,8 @@ pub struct ShardsConfig {
     pub commits_in_flight: u32,
     /// Maximum number of devices of the server.
     pub devices_max: u32,
+    /// Maximum number of tenants at a time.
+    pub tenants_max: u32,
 }
 
 const THREADS: Key<Integer<u16>> = Key {
@@ -38,7 +40,7 @@ const INBOX_BATCHES: Key<Integer<u32>> = Key {
         min: 16,
         max: 65_536,
     },
-    meaning: "Capacity of a thread's inbox in shard batches (the records of one frame for the shards of one thread). It is divided evenly among lanes, one per tenant, but at most 64 and with at least 4 shard batches each; further tenants share lanes. A tenant that floods fills only its own lane, and its sessions stop reading. A shard batch has up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB per thread at the default. Raise it if many tenants connect without gateways.",
+    meaning: "Capacity of a thread's inbox in shard batches (the records of one frame for the shards of one thread). It is divided evenly among lanes, one per tenant, but at most 64 and with at least 4 shard batches each; further tenants share lanes. The lanes change with the tenants, without a restart. A tenant that floods fills only its own lane, and its sessions stop reading. A shard batch has up to 4,096 check-ins (192 KiB), so the worst case is 48 MiB per thread at the default. Raise it if many tenants connect without gateways.",
 };
 
 const BATCH_CHECK_INS_MAX: Key<Integer<u32>> = Key {
@@ -71,6 +73,16 @@ const DEVICES_MAX: Key<Integer<u32>> = Key {
     meaning: "Maximum number of devices of the server; check-ins of further devices are rejected with `deviceLimit`. Memory: about 85 bytes per device, allocated as devices appear.",
 };
 
+const TENANTS_MAX: Key<Integer<u32>> = Key {
+    path: "shards.tenants_max",
+    kind: Integer {
+        default: 16,
+        min: 1,
+        max: 1_000,
+    },
+    meaning: "Maximum number of tenants at a time; the creation of a further one is refused with `limitReached`. A lower value than the number of tenants deletes none. Memory: up to 94 MB per tenant if it reaches all limits of its objects, most of it for members of groups.",
+};
+
 impl ShardsConfig {
     /// Number of threads on a machine with `cores` cores.
     pub fn threads_on(&self, cores: usize) -> u16 {
@@ -87,6 +99,7 @@ impl ShardsConfig {
             BATCH_CHECK_INS_MAX.row(),
             COMMITS_IN_FLIGHT.row(),
             DEVICES_MAX.row(),
+            TENANTS_MAX.row(),
         ]
     }
 
@@ -97,6 +110,7 @@ impl ShardsConfig {
             batch_check_ins_max: section.read(&BATCH_CHECK_INS_MAX),
             commits_in_flight: section.read(&COMMITS_IN_FLIGHT),
             devices_max: section.read(&DEVICES_MAX),
+            tenants_max: section.read(&TENANTS_MAX),
         };
         section.finish();
         config

@@ -51,7 +51,7 @@ fn the_minimal_configuration_is_filled_with_defaults() {
         (config.log.level.as_str(), config.log.format),
         ("info", LogFormat::Text)
     );
-    assert_eq!(config.tenants[0].name.as_str(), "contoso");
+    assert_eq!(config.shards.tenants_max, 16);
 }
 
 #[test]
@@ -68,12 +68,10 @@ fn relative_paths_are_resolved_against_the_directory_of_the_file() {
 #[test]
 fn a_printed_configuration_parses_back_to_an_equal_one() {
     let text = format!(
-        "{MINIMAL}\n[listen.unused]\n[log]\nlevel = \"warn,muster_ingest=debug\"\nformat = \"json\"\n\
-         [[tenants]]\nname = \"fabrikam\"\n"
+        "{MINIMAL}\n[listen.unused]\n[log]\nlevel = \"warn,muster_ingest=debug\"\nformat = \"json\"\n"
     )
     .replace("[listen.unused]\n", "");
     let config = parse(&text).unwrap();
-    assert_eq!(config.tenants[1].name.as_str(), "fabrikam");
     let printed = config.to_toml();
     assert_eq!(
         Config::parse(&printed, Path::new("/elsewhere")).unwrap(),
@@ -99,8 +97,7 @@ address = "0.0.0.0:7441"
 directory = "data"
 
 [[tenants]]
-name = "Contoso"
-thresholds = { windows = "low" }
+name = "contoso"
 "#,
     );
     let expected = [
@@ -109,9 +106,8 @@ thresholds = { windows = "low" }
         "line 5: listen.connections_max: 0 is out of range; allowed: 1 to 1000000",
         "line 6: listen.idle_timeout: \"30\" is not a duration: its unit is missing or unknown (ms, s, m, h or d); allowed: ",
         "line 9: ops.address: 0.0.0.0:7441 can be reached from other machines",
-        "line 11: stor: unknown key; known keys: listen, ops, store, shards, shutdown, log, test, tenants",
-        "line 15: tenants[0].name: \"Contoso\" is not a valid tenant name",
-        "line 16: tenants[0].thresholds: unknown key; known keys: name",
+        "line 11: stor: unknown key; known keys: listen, ops, store, shards, shutdown, log, test",
+        "line 14: tenants: unknown key; tenants are created with POST /tenants on the operations endpoint",
         "listen.client_ca: missing",
         "store.directory: missing",
     ];
@@ -154,58 +150,10 @@ fn backups_are_off_unless_they_have_a_directory() {
 }
 
 #[test]
-fn at_least_one_tenant_is_required_and_names_are_unique() {
-    let without = MINIMAL.split("[[tenants]]").next().unwrap();
-    assert!(faults(without)[0].starts_with("tenants: at least one [[tenants]]"));
-    assert!(
-        fault_with("[[tenants]]\nname = \"contoso\"")
-            .contains("already the name of another tenant")
-    );
-    assert!(fault_with("[[tenants]]").contains("tenants[1].name: missing"));
-    let scalar = format!("tenants = 3\n{without}");
-    assert!(
-        faults(&scalar)
-            .iter()
-            .any(|line| line.contains("expected a list of tables"))
-    );
-}
-
-#[test]
-fn a_key_that_is_an_object_now_is_refused_with_its_place() {
-    let text = format!(
-        "{MINIMAL}\nsecure_by_default = true\nauto_create_devices = false\n\
-         threat_threshold = {{ windows = \"low\" }}\nblocked_on_missing_partner_data.iOS = true\n"
-    );
-    let found = faults(&text);
-    let expected = [
-        ("secure_by_default", "/tenants/{tenant}/settings"),
-        ("auto_create_devices", "/tenants/{tenant}/settings"),
-        ("threat_threshold", "/deviceCompliancePolicies"),
-        (
-            "blocked_on_missing_partner_data",
-            "/mobileThreatDefenseConnectors/",
-        ),
-    ];
-    assert_eq!(found.len(), expected.len(), "{found:#?}");
-    for (line, (key, place)) in found.iter().zip(expected) {
-        assert!(
-            line.contains(&format!("tenants[0].{key}: unknown key; ")) && line.contains(place),
-            "{line}"
-        );
-    }
-}
-
-#[test]
-fn sections_and_elements_of_another_type_are_refused() {
+fn sections_of_another_type_are_refused() {
     assert_eq!(
         faults(&format!("ops = 1\n{MINIMAL}")),
         ["line 1: ops: expected a table, found integer"]
-    );
-    let text = MINIMAL.replace("[[tenants]]\nname = \"contoso\"", "");
-    let found = faults(&format!("tenants = [\"contoso\"]\n{text}"));
-    assert_eq!(
-        found,
-        ["line 1: tenants[0]: expected a table, found string"]
     );
 }
 
@@ -243,7 +191,7 @@ fn every_syntax_error_is_reported_and_nothing_else() {
         found.iter().all(|line| line.contains("not valid TOML")),
         "{found:#?}"
     );
-    let found = faults(&format!("{MINIMAL}name = \"twice\"\n"));
+    let found = faults(&format!("{MINIMAL}directory = \"twice\"\n"));
     assert!(found[0].contains("duplicate key"), "{found:#?}");
 }
 
@@ -265,7 +213,7 @@ fn a_file_is_named_in_each_of_its_faults() {
     std::fs::write(&file, format!("{MINIMAL}\n[ops]\nport = 1\n")).unwrap();
     let found: Vec<String> = Config::load(&file).unwrap_err().lines().collect();
     assert!(
-        found[0].starts_with(&format!("{}:12: ops.port: unknown key", file.display())),
+        found[0].starts_with(&format!("{}:10: ops.port: unknown key", file.display())),
         "{found:?}"
     );
 }

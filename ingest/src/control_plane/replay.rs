@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_control::{Contradiction, ControlPlane, Entry, EntryError};
 use muster_engine::Revision;
-use muster_store::{ReadError, Store};
+use muster_store::{ReadError, Store, StoreView};
 
 use super::ControlLog;
 
@@ -37,12 +37,24 @@ pub enum ReplayError {
     Contradiction(#[from] Contradiction),
 }
 
+/// The objects in a data directory, for offline tools.
+///
+/// # Errors
+/// The control log cannot be read.
+pub fn objects(view: &StoreView<'_>) -> Result<Arc<ControlPlane>, ReplayError> {
+    Ok(ControlLog::of(view)?.plane)
+}
+
 impl ControlLog {
     /// Reads the log of a store.
     pub(crate) fn replay(store: &Store) -> Result<Self, ReplayError> {
+        Self::of(&store.snapshot())
+    }
+
+    fn of(view: &StoreView<'_>) -> Result<Self, ReplayError> {
         let mut plane = ControlPlane::default();
         let mut log = Self::default();
-        store.snapshot().control_log(|revision, bytes| {
+        view.control_log(|revision, bytes| {
             let entry = Entry::decode(bytes);
             let entry = entry.map_err(|source| ReplayError::Entry { revision, source })?;
             if entry.revision != revision {

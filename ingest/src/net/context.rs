@@ -3,12 +3,10 @@
 //! Owner: the server; each field has its own lock or none. Bounds: those of the fields, and [`LOGGED_CAUSES_MAX`]
 //! causes in the log.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use muster_engine::TenantIndex;
-
 use super::registry::SessionRegistry;
+use super::tenants::ServedTenants;
 use crate::clock::Clock;
 use crate::config::ListenConfig;
 use crate::metrics::Metrics;
@@ -24,8 +22,8 @@ const LOGGED_CAUSES_MAX: usize = 64;
 pub struct ListenerContext {
     /// The `listen` section of the configuration.
     pub config: ListenConfig,
-    /// The configured tenants and their indexes; certificates of other tenants are refused.
-    pub tenants: HashMap<String, TenantIndex>,
+    /// The tenants that exist; certificates of others are refused.
+    pub tenants: Arc<ServedTenants>,
     /// Inboxes of the shard threads.
     pub routes: Arc<RouteTable>,
     /// Open sessions.

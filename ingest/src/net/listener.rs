@@ -30,7 +30,7 @@ impl Listener {
     pub fn new(endpoint: quinn::Endpoint, context: Arc<ListenerContext>) -> Self {
         Self {
             endpoint,
-            quotas: Arc::new(Quotas::new(&context)),
+            quotas: Arc::new(Quotas::new(&context.config)),
             context,
         }
     }

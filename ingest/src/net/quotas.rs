@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use muster_engine::TenantIndex;
-
 use super::context::ListenerContext;
+use super::tenants::ServedTenant;
 use crate::config::ListenConfig;
 
 /// A share of a quota, released on drop.
@@ -37,52 +36,45 @@ impl Drop for Permit {
     }
 }
 
-/// The quotas of all connections.
+/// The quotas that the connections of all tenants share. Those of one tenant are in [`ServedTenant`]; its share depends
+/// on how many tenants exist when a permit is acquired.
 #[derive(Debug)]
 pub(super) struct Quotas {
-    /// Connections by tenant index.
-    tenants: Vec<Arc<AtomicUsize>>,
-    tenant_max: usize,
-    /// Bytes of receive windows beyond those every connection has: of all tenants, and by tenant index.
+    /// Bytes of receive windows beyond those every connection has.
     windows: Arc<AtomicUsize>,
     windows_max: usize,
-    tenants_windows: Vec<Arc<AtomicUsize>>,
-    tenant_windows_max: usize,
 }
 
 impl Quotas {
-    pub(super) fn new(context: &ListenerContext) -> Self {
-        let tenants = context
-            .tenants
-            .values()
-            .map(|index| usize::from(*index) + 1);
-        let indexes = tenants.max().unwrap_or(0);
-        Self::of(&context.config, context.tenants.len(), indexes)
-    }
-
-    /// Quotas for `tenants` tenants, whose indexes are all below `indexes`.
-    fn of(config: &ListenConfig, tenants: usize, indexes: usize) -> Self {
-        let by_tenant = || (0..indexes).map(|_| Arc::default()).collect();
+    pub(super) fn new(config: &ListenConfig) -> Self {
         Self {
-            tenants: by_tenant(),
-            tenant_max: config.connections_of_tenant(tenants) as usize,
             windows: Arc::default(),
             windows_max: config.receive_windows_max.get() as usize,
-            tenants_windows: by_tenant(),
-            tenant_windows_max: config.receive_windows_of_tenant(tenants) as usize,
         }
     }
 
     /// Acquires a connection permit for a tenant; `None` if the tenant's share is in use.
-    pub(super) fn of_tenant(&self, tenant: TenantIndex) -> Option<Permit> {
-        Permit::acquire(self.tenants.get(usize::from(tenant))?, 1, self.tenant_max)
+    pub(super) fn of_tenant(
+        &self,
+        tenant: &ServedTenant,
+        context: &ListenerContext,
+    ) -> Option<Permit> {
+        let tenants = context.tenants.count();
+        let max = context.config.connections_of_tenant(tenants) as usize;
+        Permit::acquire(&tenant.connections, 1, max)
     }
 
     /// Acquires memory for the larger receive window of a tenant's gateway; `None` if the total or the tenant's share
     /// is in use.
-    pub(super) fn window(&self, tenant: TenantIndex, bytes: usize) -> Option<(Permit, Permit)> {
-        let of_tenant = self.tenants_windows.get(usize::from(tenant))?;
-        let share = Permit::acquire(of_tenant, bytes, self.tenant_windows_max)?;
+    pub(super) fn window(
+        &self,
+        tenant: &ServedTenant,
+        bytes: usize,
+        context: &ListenerContext,
+    ) -> Option<(Permit, Permit)> {
+        let tenants = context.tenants.count();
+        let max = context.config.receive_windows_of_tenant(tenants) as usize;
+        let share = Permit::acquire(&tenant.windows, bytes, max)?;
         Some((
             share,
             Permit::acquire(&self.windows, bytes, self.windows_max)?,
@@ -94,25 +86,48 @@ impl Quotas {
 mod tests {
     use std::path::Path;
 
+    use muster_engine::{ShardMap, TenantIndex};
+
     use super::*;
-    use crate::config::Config;
-    use crate::config::GATEWAY_RECEIVE_WINDOW;
+    use crate::clock::Clock;
+    use crate::config::{Config, GATEWAY_RECEIVE_WINDOW};
+    use crate::net::ServedTenants;
+    use crate::phase::PhaseSwitch;
+    use crate::route::{BufferPool, RouteTable, ThreadMap};
 
     /// How many large windows each tenant gets if one after the other acquires all it can.
     fn windows(total: &str, tenants: u16) -> Vec<usize> {
         let text = format!(
             "[listen]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\nreceive_windows_max = \"{total}\"\n\
-             [store]\ndirectory = \"data\"\n[[tenants]]\nname = \"contoso\"\n"
+             [store]\ndirectory = \"data\"\n"
         );
         let config = Config::parse(&text, Path::new("/")).unwrap().listen;
-        let quotas = Quotas::of(&config, usize::from(tenants), usize::from(tenants));
-        let take = |tenant| quotas.window(tenant, GATEWAY_RECEIVE_WINDOW as usize);
+        let quotas = Quotas::new(&config);
+        let named = (0..tenants).map(|tenant| (tenant.to_string(), TenantIndex(tenant)));
+        let context = ListenerContext {
+            config,
+            tenants: Arc::new(ServedTenants::new(named)),
+            routes: Arc::new(RouteTable {
+                map: ThreadMap::new(ShardMap::new(1), 1),
+                inboxes: Box::new([]),
+                pool: BufferPool::new(1),
+            }),
+            registry: Arc::default(),
+            metrics: Arc::default(),
+            phase: PhaseSwitch::default(),
+            log: ListenerContext::new_log(),
+            clock: Clock::System,
+        };
+        let take = |tenant: u16| {
+            let tenant = context.tenants.get(&tenant.to_string()).unwrap();
+            quotas.window(&tenant, GATEWAY_RECEIVE_WINDOW as usize, &context)
+        };
         let taken: Vec<Vec<_>> = (0..tenants)
-            .map(|tenant| std::iter::from_fn(|| take(TenantIndex(tenant))).collect())
+            .map(|tenant| std::iter::from_fn(|| take(tenant)).collect())
             .collect();
         let counts = taken.iter().map(Vec::len).collect();
         drop(taken);
-        assert!(take(TenantIndex(0)).is_some(), "all were released");
+        assert!(take(0).is_some(), "all were released");
         counts
     }
 

@@ -233,8 +233,11 @@ impl Session {
         }
     }
 
-    /// Checks the phase in every iteration, so that no change is missed, whichever wait consumed its notification.
+    /// Checks phase and tenant in every iteration, so that no change is missed, whichever wait consumed its notification.
     async fn check_phase(&mut self) -> Result<(), End> {
+        if self.core.tenant_is_gone() {
+            return Err(CloseCode::UnknownTenant.into());
+        }
         let phase = *self.phase.borrow_and_update();
         match phase {
             Phase::Starting | Phase::Serving => Ok(()),
@@ -272,6 +275,9 @@ impl Session {
     async fn wait_for_room(&mut self) -> Result<(), End> {
         let mut busy_at = Instant::now() + BUSY_AFTER;
         while let Some((inbox, tenant)) = self.core.blocked_on() {
+            if self.core.tenant_is_gone() {
+                return Err(CloseCode::UnknownTenant.into());
+            }
             let in_flight = self.core.in_flight() > 1;
             let full_for_long = tokio::select! {
                 () = inbox.room(tenant) => false,

@@ -1,9 +1,11 @@
 //! The bounded queue of one shard: many sessions push, one thread takes, tenants are served in turn.
 //!
-//! The capacity is divided among lanes, and a tenant pushes into one lane only (its index modulo the number of lanes).
-//! So a tenant that floods fills its own lane and waits there, while [`DeficitRoundRobin`] serves every backlogged lane
-//! the same number of check-ins. Tenants of one lane share its service; a lane is a FIFO, so the order within a session
-//! is kept.
+//! The capacity is divided among the lanes that tenants use, and a tenant pushes into one lane only (its index modulo
+//! the number of lanes). So a tenant that floods fills its own lane and waits there, while [`DeficitRoundRobin`] serves
+//! every backlogged lane the same number of check-ins. Tenants of one lane share its service; a lane is a FIFO, so the
+//! order within a session is kept. When tenants come or go ([`Inbox::set_tenants`]), the lane of the others stays, and
+//! only its share of the capacity changes. A lane that holds more than its new share accepts nothing until it has
+//! drained to it, so for that moment the inbox may hold up to twice its capacity.
 //!
 //! A full lane is the first stage of back-pressure: its sessions stop reading their streams until the lane has
 //! capacity, and QUIC's flow control stops the clients. Nothing is dropped here. Lock-free; bounded by
@@ -11,8 +13,9 @@
 
 mod deficit_round_robin;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use crossbeam::queue::ArrayQueue;
@@ -20,7 +23,9 @@ use muster_engine::TenantIndex;
 use tokio::sync::Notify;
 
 use super::shard_batch::ShardBatch;
-use deficit_round_robin::{DeficitRoundRobin, LANES_MAX};
+use deficit_round_robin::DeficitRoundRobin;
+
+pub use deficit_round_robin::LANES_MAX;
 
 /// Minimum capacity of a lane: while a shard evaluates one shard batch, others can be queued.
 const LANE_CAPACITY_MIN: usize = 4;
@@ -33,7 +38,8 @@ pub struct InboxClosed;
 /// The queue of some tenants, and the wait list of their sessions.
 #[derive(Debug)]
 struct Lane {
-    batches: ArrayQueue<ShardBatch>,
+    /// Allocated for the first tenant of the lane, with the capacity of the whole inbox: its share of it may grow.
+    batches: OnceLock<ArrayQueue<ShardBatch>>,
     freed: Notify,
     waiting: AtomicUsize,
 }
@@ -42,6 +48,9 @@ struct Lane {
 #[derive(Debug)]
 struct Shared {
     lanes: Box<[Lane]>,
+    /// Capacity of the inbox, and the share of each lane that is in use.
+    batches_max: usize,
+    share: AtomicUsize,
     /// Lanes that received a shard batch since the receiver last read this, a bit each.
     ready: AtomicU64,
     /// Holds a token whenever the shard must poll the lanes.
@@ -49,21 +58,21 @@ struct Shared {
     closed: AtomicBool,
 }
 
-/// Creates an inbox for `tenants` tenants that holds at most `batches_max` shard batches, and at least one.
+/// Creates an inbox that holds at most `batches_max` shard batches, and at least one, for the tenants with the indexes
+/// `0..tenants`.
 pub fn inbox(batches_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
     let batches_max = batches_max.max(1);
-    let lanes = tenants
-        .min(LANES_MAX)
-        .min(batches_max / LANE_CAPACITY_MIN)
-        .max(1);
+    let lanes = LANES_MAX.min(batches_max / LANE_CAPACITY_MIN).max(1);
     let lane = |_| Lane {
-        batches: ArrayQueue::new(batches_max / lanes),
+        batches: OnceLock::new(),
         freed: Notify::new(),
         waiting: AtomicUsize::new(0),
     };
     let (wake, woken) = bounded(1);
     let shared = Arc::new(Shared {
         lanes: (0..lanes).map(lane).collect(),
+        batches_max,
+        share: AtomicUsize::new(batches_max),
         ready: AtomicU64::new(0),
         wake,
         closed: AtomicBool::new(false),
@@ -73,7 +82,37 @@ pub fn inbox(batches_max: usize, tenants: usize) -> (Inbox, InboxReceiver) {
         woken,
         scheduler: DeficitRoundRobin::new(lanes),
     };
-    (Inbox(shared), receiver)
+    let inbox = Inbox(shared);
+    inbox.set_tenants((0..tenants).map(|index| TenantIndex(index as u16)));
+    (inbox, receiver)
+}
+
+impl Shared {
+    fn batches<'a>(&self, lane: &'a Lane) -> &'a ArrayQueue<ShardBatch> {
+        lane.batches
+            .get_or_init(|| ArrayQueue::new(self.batches_max))
+    }
+
+    /// Pushes a shard batch, or returns it. Sessions that push at once may exceed the share by one each.
+    fn push(&self, lane: &Lane, batch: ShardBatch) -> Option<ShardBatch> {
+        let is_shared = self.share.load(Ordering::Relaxed) < self.batches_max;
+        if is_shared && self.is_full(lane) {
+            return Some(batch);
+        }
+        self.batches(lane).push(batch).err()
+    }
+
+    /// Whether a lane has no capacity left of its share.
+    fn is_full(&self, lane: &Lane) -> bool {
+        let batches = self.batches(lane);
+        let share = self.share.load(Ordering::Relaxed);
+        // With one lane in use, the queue itself is the limit, and the receiver's end of it need not be read.
+        if share >= self.batches_max {
+            batches.is_full()
+        } else {
+            batches.len() >= share
+        }
+    }
 }
 
 /// The sending side, shared by all sessions.
@@ -85,6 +124,21 @@ impl Inbox {
         usize::from(tenant) % self.0.lanes.len()
     }
 
+    /// Divides the capacity among the lanes of these tenants.
+    pub fn set_tenants(&self, tenants: impl Iterator<Item = TenantIndex>) {
+        let lanes: BTreeSet<usize> = tenants.map(|tenant| self.lane(tenant)).collect();
+        for lane in &lanes {
+            // Allocated here and not by the first session.
+            self.0.batches(&self.0.lanes[*lane]);
+        }
+        let share = self.0.batches_max / lanes.len().max(1);
+        self.0.share.store(share, Ordering::Relaxed);
+        // Sessions that wait may have capacity now.
+        for lane in lanes {
+            self.0.lanes[lane].freed.notify_waiters();
+        }
+    }
+
     /// Pushes a shard batch, or returns it if its tenant's lane is full.
     ///
     /// # Errors
@@ -92,7 +146,7 @@ impl Inbox {
     pub fn try_send(&self, batch: ShardBatch) -> Result<Option<ShardBatch>, InboxClosed> {
         let shared = &*self.0;
         let lane = self.lane(batch.tenant);
-        let refused = shared.lanes[lane].batches.push(batch).err();
+        let refused = shared.push(&shared.lanes[lane], batch);
         if refused.is_none() {
             // AcqRel, here and in the shard's swap, orders the two. Either the swap comes later and the shard finds
             // this shard batch, or it came earlier, `ready` was 0 here, and the token below wakes the shard again.
@@ -124,14 +178,16 @@ impl Inbox {
         let _waiting = Waiting(&lane.waiting);
         let mut freed = std::pin::pin!(lane.freed.notified());
         freed.as_mut().enable();
-        if lane.batches.is_full() {
+        if self.0.is_full(lane) {
             freed.await;
         }
     }
 
     /// Number of queued shard batches.
     pub fn depth(&self) -> usize {
-        self.0.lanes.iter().map(|lane| lane.batches.len()).sum()
+        let lanes = self.0.lanes.iter();
+        let used = lanes.filter_map(|lane| lane.batches.get());
+        used.map(ArrayQueue::len).sum()
     }
 }
 
@@ -165,7 +221,7 @@ impl InboxReceiver {
                 freed,
                 waiting,
             } = &self.shared.lanes[lane];
-            match batches.pop() {
+            match batches.get().and_then(ArrayQueue::pop) {
                 Some(batch) => {
                     self.scheduler.served(batch.payload.weight());
                     if waiting.load(Ordering::SeqCst) > 0 {
@@ -194,7 +250,7 @@ impl Drop for InboxReceiver {
         // AcqRel pairs with `Inbox::try_send`: a sender whose shard batch this drain misses sees `closed`.
         self.shared.ready.swap(0, Ordering::AcqRel);
         for lane in &self.shared.lanes {
-            while lane.batches.pop().is_some() {}
+            while lane.batches.get().and_then(ArrayQueue::pop).is_some() {}
             lane.freed.notify_waiters();
         }
     }

@@ -26,6 +26,15 @@ pub struct RouteTable {
     pub pool: BufferPool,
 }
 
+impl RouteTable {
+    /// Divides the inboxes among these tenants.
+    pub fn set_tenants(&self, tenants: &[TenantIndex]) {
+        for inbox in &self.inboxes {
+            inbox.set_tenants(tenants.iter().copied());
+        }
+    }
+}
+
 /// The check-ins that the current frame has for one thread so far.
 #[derive(Debug, Default)]
 enum Cut {

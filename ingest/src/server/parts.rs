@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_control::ControlPlane;
-use muster_engine::{PolicySet, Shard};
+use muster_engine::{PolicySet, Shard, TenantIndex};
 use muster_store::{Commit, Writer};
 use tokio::sync::oneshot;
 
@@ -60,6 +60,7 @@ impl Parts {
         shards: Vec<Shard>,
         writer: Writer,
         policy: &Arc<PolicySet>,
+        tenants: &[TenantIndex],
         time: Arc<SteeredTime>,
     ) -> Result<Self, ServerError> {
         let clock = Clock::Steered(Arc::clone(&time));
@@ -69,7 +70,7 @@ impl Parts {
             commits,
             returns,
             routes,
-        } = Channels::new(config, map, policy.tenants().len());
+        } = Channels::new(config, map, tenants);
         let metrics = Arc::new(Metrics::default());
         let phase = PhaseSwitch::default();
         // Set here, so that a scrape before the writer's first report does not read 0 journal bytes.
@@ -176,7 +177,7 @@ impl Parts {
 }
 
 impl Channels {
-    fn new(config: &Config, map: ThreadMap, tenants: usize) -> Self {
+    fn new(config: &Config, map: ThreadMap, tenants: &[TenantIndex]) -> Self {
         let threads = usize::from(map.threads());
         let in_flight = (config.shards.commits_in_flight as usize).max(1);
         let inbox_batches = config.shards.inbox_batches as usize;
@@ -184,7 +185,8 @@ impl Channels {
         let mut workers = Vec::with_capacity(threads);
         let (mut controls, mut returns, mut inboxes) = (Vec::new(), Vec::new(), Vec::new());
         for thread in 0..map.threads() {
-            let (sender, receiver) = inbox(inbox_batches, tenants);
+            let (sender, receiver) = inbox(inbox_batches, 0);
+            sender.set_tenants(tenants.iter().copied());
             let (control, control_receiver) = bounded(CONTROLS_MAX);
             let (returning, returned) = bounded(in_flight);
             for _ in 0..in_flight {

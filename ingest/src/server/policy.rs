@@ -1,7 +1,7 @@
-//! Stores the tenants and the policy set in force before any shard uses them.
+//! Stores the policy set in force before any shard uses it.
 //!
-//! The rules of a tenant follow from its objects, also those of a tenant that is no longer configured. Owner: the main
-//! thread, once at start. Bounded by the stored tenants and the control log.
+//! The rules of a tenant follow from its objects; one that was deleted has rules too, because its index is never reused.
+//! Owner: the main thread, once at start. Bounded by the tenants ever created and the control log.
 
 use std::sync::Arc;
 
@@ -16,23 +16,15 @@ use crate::control_plane::ControlLog;
 /// What every tenant requires.
 #[derive(Debug)]
 pub(super) struct Rules {
-    /// The names of all stored tenants by index.
-    pub(super) tenants: Vec<String>,
     /// What operators have changed.
     pub(super) log: ControlLog,
     /// The resulting policy set.
     pub(super) policy: Arc<PolicySet>,
 }
 
-/// Assigns every configured tenant its index, reads the control log, and assigns the policy set its revision: the latest
-/// one if no rule changed, otherwise the next. So a program with other rules evaluates every device at its first start.
+/// Reads the control log and assigns the policy set its revision: the latest one if no rule changed, otherwise the next.
+/// So a program with other rules evaluates every device at its first start.
 pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, ServerError> {
-    for tenant in &config.tenants {
-        store.tenant_index(tenant.name.as_str())?;
-    }
-    let mut names = store.tenants();
-    names.sort_unstable_by_key(|(_, index)| *index);
-    let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
     let directory = || config.store.directory.display().to_string();
     let mut log = ControlLog::replay(store).map_err(|source| ServerError::Control {
         directory: directory(),
@@ -44,12 +36,11 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
             PolicySet::decode(&bytes).ok_or_else(|| ServerError::Policy(directory()))?
         }
     };
-    let indexes = (0..names.len() as u16).map(TenantIndex);
+    let indexes = (0..log.plane.next_tenant().0).map(TenantIndex);
     let rules: Vec<_> = indexes.map(|index| compile(&log.plane, index)).collect();
     if latest.results_in(&rules) && latest.revision() != Revision::default() {
         log.skip_to(latest.revision());
         return Ok(Rules {
-            tenants: names,
             log,
             policy: Arc::new(latest),
         });
@@ -59,11 +50,10 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
     log.skip_to(set.revision());
     tracing::info!(
         revision = set.revision().0,
-        tenants = names.len(),
+        tenants = log.plane.tenants().count(),
         "stored a new policy set"
     );
     Ok(Rules {
-        tenants: names,
         log,
         policy: Arc::new(set),
     })
@@ -73,6 +63,8 @@ pub(super) fn put_in_store(config: &Config, store: &Store) -> Result<Rules, Serv
 mod tests {
     use std::path::Path;
 
+    use muster_control::{Actor, Change, Command, ControlPlane, Key, Precondition};
+    use muster_engine::Timestamp;
     use muster_store::StoreConfig;
 
     use super::*;
@@ -84,8 +76,6 @@ mod tests {
         client_ca = "ca.pem"
         [store]
         directory = "data"
-        [[tenants]]
-        name = "contoso"
     "#;
 
     #[test]
@@ -94,16 +84,34 @@ mod tests {
         let config = Config::parse(CONFIG, Path::new("/")).unwrap();
         let store = StoreConfig::new(scratch.path().join("data")).with_shards(1);
         let store = Store::open(&store).unwrap();
+        // The control log of a server on which a tenant was created.
+        let command = Command {
+            actor: Actor::new("local").unwrap(),
+            at: Timestamp::from_seconds(1),
+            tenant: TenantIndex(0),
+            expected: Precondition::Nothing,
+            change: Change::Create {
+                key: Key::Tenant,
+                properties: [("name".to_owned(), "contoso".into())]
+                    .into_iter()
+                    .collect(),
+            },
+        };
+        let entry = ControlPlane::default().decide(&command).unwrap();
+        store
+            .append_control(Revision(1), &entry.encode(), None)
+            .unwrap();
         let start = || put_in_store(&config, &store).unwrap().policy;
         let first = start();
-        assert_eq!(first.revision(), Revision(1));
+        assert_eq!(first.revision(), Revision(2));
+        assert_eq!(first.tenants().len(), 1);
         assert_eq!(start(), first, "the same rules");
         // As another program has stored it: the version of the rules is behind the revision.
-        let mut bytes = PolicySet::new(Revision(2), first.tenants().to_vec()).encode();
+        let mut bytes = PolicySet::new(Revision(3), first.tenants().to_vec()).encode();
         bytes[8] ^= 1;
-        store.put_policy_set(Revision(2), &bytes).unwrap();
+        store.put_policy_set(Revision(3), &bytes).unwrap();
         let evaluated = start();
-        assert_eq!(evaluated.revision(), Revision(3));
+        assert_eq!(evaluated.revision(), Revision(4));
         assert_eq!(evaluated.tenants(), first.tenants());
         assert_eq!(start(), evaluated);
     }

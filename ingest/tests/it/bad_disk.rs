@@ -12,6 +12,7 @@ use std::path::Path;
 use muster_cli::offline::recount::recount;
 use muster_engine::{ShardLimits, TenantIndex};
 use muster_ingest::recovery::{RecoverOptions, recover};
+use muster_ingest::server::objects;
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
 use serde_json::Value;
@@ -123,6 +124,8 @@ impl Intact {
             },
             hash_seed: 0,
         };
+        let objects = objects(&store.snapshot());
+        objects.map_err(|error| Refusal::ByReading(error.to_string()))?;
         let (shards, writer) =
             recover(&store, options).map_err(|error| Refusal::ByReading(error.to_string()))?;
         let devices: u64 = shards.iter().map(|shard| u64::from(shard.devices())).sum();

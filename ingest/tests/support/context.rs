@@ -8,7 +8,7 @@ use muster_engine::TenantIndex;
 use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
-use muster_ingest::net::ListenerContext;
+use muster_ingest::net::{ListenerContext, ServedTenants};
 use muster_ingest::phase::PhaseSwitch;
 use muster_ingest::route::RouteTable;
 
@@ -19,7 +19,7 @@ pub(crate) fn context(
 ) -> Arc<ListenerContext> {
     Arc::new(ListenerContext {
         config,
-        tenants: [("contoso".to_owned(), TenantIndex(0))].into(),
+        tenants: Arc::new(ServedTenants::new([("contoso".to_owned(), TenantIndex(0))])),
         routes,
         registry: Arc::default(),
         metrics,

@@ -1,4 +1,4 @@
-//! Sets the rules of a tenant as an operator does, by its settings, its connector and its compliance policies.
+//! Creates tenants and sets their rules as an operator does: by settings, a connector and compliance policies.
 //!
 //! Blocking, like [`Ops`]. Needs `ops.allow_changes` in the configuration of the server.
 
@@ -27,6 +27,26 @@ const TYPES: [(Platform, &str); 4] = [
         "#microsoft.graph.androidWorkProfileCompliancePolicy",
     ),
 ];
+
+/// Creates a tenant, unless it exists.
+///
+/// # Errors
+/// If a request fails or is refused.
+pub fn create_tenant(ops: &Ops, name: &str) -> Result<(), OpsError> {
+    let (status, _) = ops.get(&format!("/tenants/{name}"))?;
+    if status == 200 {
+        return Ok(());
+    }
+    send(ops, "POST", "/tenants", &json!({ "name": name }))
+}
+
+/// Deletes a tenant, which must have no devices.
+///
+/// # Errors
+/// If the request fails or is refused.
+pub fn delete_tenant(ops: &Ops, name: &str) -> Result<(), OpsError> {
+    send(ops, "DELETE", &format!("/tenants/{name}"), &Value::Null)
+}
 
 /// Threshold medium on every platform that has one.
 pub fn medium() -> TenantPolicy {

@@ -209,7 +209,6 @@ fn is_refused_and_unchanged_after_loss(killed: &Killed) {
 fn the_mark_covers_control_objects() {
     let directory = tempdir().unwrap();
     let store = Store::open(&config(directory.path())).unwrap();
-    store.tenant_index("contoso").unwrap();
     store.put_policy_set(Revision(1), b"rules").unwrap();
     drop(store);
     for log in with_extension(directory.path(), "log") {

@@ -51,10 +51,6 @@ fn a_failed_write_poisons_and_acknowledged_writes_are_recovered() {
     assert_eq!(outcomes.failed.last().unwrap().2, reason.as_str());
     assert_eq!(outcomes.committed.len(), acknowledged);
     assert_eq!(
-        store.tenant_index("contoso"),
-        Err(WriteError::Poisoned(reason.clone()))
-    );
-    assert_eq!(
         store.put_policy_set(Revision(1), b"x"),
         Err(WriteError::Poisoned(reason.clone()))
     );

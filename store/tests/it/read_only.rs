@@ -1,6 +1,6 @@
 //! A read-only open includes the tail of the log and changes no file.
 
-use muster_engine::{Sequence, ShardId};
+use muster_engine::{Revision, Sequence, ShardId};
 use muster_store::{CommitPart, Store};
 use tempfile::tempdir;
 
@@ -10,7 +10,7 @@ use crate::support::*;
 fn a_reader_of_a_killed_server_reads_the_log_and_changes_nothing() {
     let (directory, crashed) = (tempdir().unwrap(), tempdir().unwrap());
     let store = Store::open(&config(directory.path())).unwrap();
-    let tenant = store.tenant_index("contoso").unwrap();
+    store.append_control(Revision(1), b"entry", None).unwrap();
     let (mut writer, _) = recover(&store);
     for sequence in 1..=100 {
         let pages = vec![page(sequence as u32, &[sequence as u8; 1_000])];
@@ -42,13 +42,13 @@ fn a_reader_of_a_killed_server_reads_the_log_and_changes_nothing() {
             .cursor_sequence,
         Sequence(100)
     );
-    let mut tenants = Vec::new();
-    view.tenants(|name, index| {
-        tenants.push((name.to_owned(), index));
+    let mut log = Vec::new();
+    view.control_log(|revision, bytes| {
+        log.push((revision, bytes.to_vec()));
         Ok::<(), muster_store::ReadError>(())
     })
     .unwrap();
-    assert_eq!(tenants, [("contoso".to_owned(), tenant)]);
+    assert_eq!(log, [(Revision(1), b"entry".to_vec())]);
     drop(view);
     drop(reader);
     assert_eq!(files(crashed.path()), before);

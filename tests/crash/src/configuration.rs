@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::environment::TENANTS;
 use crate::options::Settings;
 
 /// The backup directory of the servers on a data directory.
@@ -10,15 +9,9 @@ pub fn backups(data: &Path) -> PathBuf {
     data.with_file_name("backups")
 }
 
-/// The configuration of a server with this number of shard threads and tenants on a data directory, with the
+/// The configuration of a server with this number of shard threads on a data directory, with the
 /// certificates in `pki`.
-pub fn to_toml(
-    settings: &Settings,
-    threads: u64,
-    tenants: usize,
-    data: &Path,
-    pki: &Path,
-) -> String {
+pub fn to_toml(settings: &Settings, threads: u64, data: &Path, pki: &Path) -> String {
     let Settings {
         batch_check_ins_max,
         inbox_batches,
@@ -32,10 +25,6 @@ pub fn to_toml(
     let backups = backups(data);
     let backups = backups.display();
     let (data, pki) = (data.display(), pki.display());
-    let tenants: String = TENANTS[..tenants]
-        .iter()
-        .map(|name| format!("[[tenants]]\nname = \"{name}\"\n"))
-        .collect();
     format!(
         r#"[listen]
 address = "127.0.0.1:0"
@@ -61,7 +50,6 @@ threads = {threads}
 batch_check_ins_max = {batch_check_ins_max}
 inbox_batches = {inbox_batches}
 commits_in_flight = {commits_in_flight}
-
-{tenants}"#
+"#
     )
 }

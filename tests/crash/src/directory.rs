@@ -5,6 +5,7 @@
 
 mod cycle;
 mod restored;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,13 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_testkit::fleet::DeviceSet;
-use muster_testkit::objects::put_in_force;
-use muster_testkit::ops::{Ops, TenantOps};
+use muster_testkit::ops::TenantOps;
 use muster_testkit::random::Random;
 use muster_testkit::server::{Addresses, Server};
 use tokio::time::{sleep, timeout};
 
 pub use self::cycle::Cycle;
+use self::tenants::KnownTenants;
 use crate::answers::Numbers;
 use crate::check::{self, Comparison, Finding, Observed};
 use crate::configuration;
@@ -31,9 +32,7 @@ use crate::ledger::Kind;
 use crate::listing::ListedDevice;
 use crate::load::{self, kill};
 use crate::muster;
-use crate::observe;
 use crate::options::DirectoryOptions;
-use crate::policy;
 use crate::sampling::uniform;
 use crate::sender::Sender;
 use crate::shared_ledger::SharedLedger;
@@ -52,6 +51,7 @@ pub struct Directory {
     random: Random,
     threads: u64, // of shards, of the next server
     tenants: usize,
+    known_tenants: KnownTenants,
     senders: Vec<Sender>,
     ledger: Arc<SharedLedger>,
     /// The devices that the last check listed.
@@ -89,6 +89,7 @@ impl Directory {
             random: Random::new(seed, 1),
             threads: 2,
             tenants,
+            known_tenants: KnownTenants::default(),
             senders: Vec::new(),
             ledger,
             listing: Vec::new(),
@@ -169,8 +170,8 @@ impl Directory {
     fn command(&self, environment: &TestEnvironment, data: &Path) -> Result<Command, CrashError> {
         let file = self.path.join("muster.toml");
         let settings = &self.options.settings;
-        let (threads, tenants, pki) = (self.threads, self.tenants, environment.pki());
-        let text = configuration::to_toml(settings, threads, tenants, data, &pki);
+        let pki = environment.pki();
+        let text = configuration::to_toml(settings, self.threads, data, &pki);
         fs::write(&file, text).map_err(CrashError::file(&file))?;
         let path = file.to_string_lossy();
         Ok(environment.muster.command(["serve", "--config", &*path]))
@@ -241,7 +242,11 @@ impl Directory {
         termination: &Termination,
         disk: &mut dyn DiskBackend,
     ) -> Result<Cycle, CrashError> {
-        let mut findings = self.check_running(environment, &addresses.ops);
+        let created = self.create_tenants(&addresses.ops).await;
+        let mut findings = match created {
+            Ok(()) => self.check_running(environment, &addresses.ops),
+            Err(finding) => vec![finding],
+        };
         if is_power_lost(disk) {
             // Without its disk the server may answer anything, and may not have applied its policy set.
             findings.clear();
@@ -314,22 +319,6 @@ impl Directory {
             senders.push((sender, numbers));
         }
         senders
-    }
-
-    /// Changes the rules of all tenants, as an operator does.
-    async fn change_rules(&mut self, ops: &str) -> Result<(), Finding> {
-        self.are_rules_settled = false;
-        for name in TENANTS.iter().take(self.tenants) {
-            let rules = policy::sample(&mut self.random);
-            let ops = Ops::with_timeout(ops, observe::ANSWER_TIMEOUT);
-            let change = move || put_in_force(&ops, name, &rules);
-            let changed = tokio::task::spawn_blocking(change).await;
-            let changed = changed.map_err(|error| Finding::Behavior(error.to_string()))?;
-            changed.map_err(|error| Finding::Behavior(format!("rules cannot change: {error}")))?;
-        }
-        self.is_change_due = false;
-        self.are_rules_settled = true;
-        Ok(())
     }
 
     /// Compares a server that has just become ready with the listing of its disk.

@@ -43,7 +43,7 @@ fn source() -> Option<Source> {
     };
     let settings = DirectoryOptions::sample(1).settings;
     let file = directory.join("muster.toml");
-    let text = configuration::to_toml(&settings, 2, 1, &data, &environment.pki());
+    let text = configuration::to_toml(&settings, 2, &data, &environment.pki());
     fs::write(&file, text).expect("the file is written");
     let command = environment
         .muster

@@ -21,6 +21,25 @@ pub fn control_entry(data: &[u8]) {
     }
 }
 
+/// A state with one tenant.
+fn with_tenant() -> ControlPlane {
+    let mut plane = ControlPlane::default();
+    let properties = [("name".to_owned(), "contoso".into())];
+    let command = Command {
+        actor: Actor::new("operator").expect("its length is allowed"),
+        at: Timestamp::from_seconds(1),
+        tenant: TenantIndex(0),
+        expected: Precondition::Nothing,
+        change: Change::Create {
+            key: Key::Tenant,
+            properties: properties.into_iter().collect(),
+        },
+    };
+    let entry = plane.decide(&command).expect("the command is valid");
+    plane.apply(&entry).expect("it was decided on this state");
+    plane
+}
+
 /// Decides a document: the first two bytes select the object and what to do with it. The resulting entry can be applied
 /// and decoded again.
 pub fn control_document(data: &[u8]) {
@@ -29,13 +48,14 @@ pub fn control_document(data: &[u8]) {
     let Ok(properties) = serde_json::from_slice::<Properties>(input.0) else {
         return;
     };
-    let key = match kind % 4 {
+    let key = match kind % 5 {
         0 => Key::Settings,
         1 => Key::Connector(DEFENDER),
         2 => Key::Policy(ObjectId::from_bytes([1; 16])),
+        4 => Key::Tenant,
         _ => Key::Group(ObjectId::from_bytes([2; 16])),
     };
-    let mut plane = ControlPlane::default();
+    let mut plane = with_tenant();
     let created = properties.clone();
     let changes = match verb % 3 {
         0 => vec![Change::Create { key, properties }],

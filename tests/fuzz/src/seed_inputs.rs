@@ -19,8 +19,6 @@ use muster_wire::{
 
 /// The smallest valid configuration.
 const CONFIGURATION: &str = r#"
-[[tenants]]
-name = "contoso"
 [store]
 directory = "data"
 [listen]
@@ -280,7 +278,7 @@ fn events() -> Vec<u8> {
 }
 
 /// What operators send, each with the bytes that select object and verb.
-const DOCUMENTS: [(u8, &str); 4] = [
+const DOCUMENTS: [(u8, &str); 5] = [
     (0, r#"{"secureByDefault":true,"sensorInactiveDays":9}"#),
     (
         1,
@@ -296,6 +294,7 @@ const DOCUMENTS: [(u8, &str); 4] = [
         3,
         r#"{"displayName":"Ring 1","mailEnabled":false,"mailNickname":"ring1","securityEnabled":true,"groupTypes":[]}"#,
     ),
+    (4, r#"{"name":"contoso","displayName":"Contoso"}"#),
 ];
 
 fn control_documents() -> Vec<Vec<u8>> {
@@ -317,14 +316,18 @@ fn control_entries() -> Vec<Vec<u8>> {
     ];
     let read =
         |json: &str| -> Properties { serde_json::from_str(json).expect("the JSON is valid") };
-    let mut changes: Vec<Change> = keys
-        .into_iter()
-        .zip(DOCUMENTS)
-        .map(|(key, (_, json))| Change::Replace {
-            key,
-            properties: read(json),
-        })
-        .collect();
+    let mut changes = vec![Change::Create {
+        key: Key::Tenant,
+        properties: read(DOCUMENTS[4].1),
+    }];
+    changes.extend(
+        keys.into_iter()
+            .zip(DOCUMENTS)
+            .map(|(key, (_, json))| Change::Replace {
+                key,
+                properties: read(json),
+            }),
+    );
     let members = vec![DeviceId::from_bytes([3; 16])];
     changes.push(Change::AddMembers {
         group,
@@ -341,6 +344,7 @@ fn control_entries() -> Vec<Vec<u8>> {
             inventory_revision: 3,
         },
     });
+    changes.push(Change::Delete { key: Key::Tenant });
     let command = |change| Command {
         actor: Actor::new("somebody").expect("its length is allowed"),
         at: Timestamp::from_seconds(1),

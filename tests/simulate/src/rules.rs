@@ -40,23 +40,30 @@ pub struct Decided {
     pub policy: Option<Arc<PolicySet>>,
 }
 
-/// Replays the control log of a store. The latest policy set must follow from it; a new store gets one.
+/// Replays the control log of a store, and creates the tenants that a new store does not have. The latest policy set
+/// must follow from the log; a new store gets one.
 pub(crate) fn recover(
     store: &Store,
-    tenants: usize,
+    tenants: &[String],
 ) -> Result<(ControlPlane, Arc<PolicySet>), Box<dyn Error>> {
     let mut plane = ControlPlane::default();
     store
         .snapshot()
         .control_log::<Box<dyn Error>>(|_, bytes| Ok(plane.apply(&Entry::decode(bytes)?)?))?;
-    let indexes = (0..tenants as u16).map(TenantIndex);
+    for name in &tenants[usize::from(plane.next_tenant())..] {
+        let entry = plane.decide(&creation(name))?;
+        store.append_control(entry.revision, &entry.encode(), None)?;
+        plane.apply(&entry)?;
+    }
+    let indexes = (0..tenants.len() as u16).map(TenantIndex);
     let rules: Vec<_> = indexes.map(|tenant| compile(&plane, tenant)).collect();
     let policy = match store.policy_set_latest()? {
         Some((_, bytes)) => {
             PolicySet::decode(&bytes).ok_or("the latest policy set is unreadable")?
         }
         None => {
-            let policy = PolicySet::new(Revision(1), rules.clone());
+            let revision = Revision(plane.revision().0 + 1);
+            let policy = PolicySet::new(revision, rules.clone());
             store.put_policy_set(policy.revision(), &policy.encode())?;
             policy
         }
@@ -66,6 +73,19 @@ pub(crate) fn recover(
     }
     plane.skip_to(policy.revision());
     Ok((plane, Arc::new(policy)))
+}
+
+fn creation(name: &str) -> Command {
+    Command {
+        actor: Actor::new("operator").expect("a short text"),
+        at: Timestamp::default(),
+        tenant: TenantIndex(0),
+        expected: Precondition::Nothing,
+        change: Change::Create {
+            key: Key::Tenant,
+            properties: properties(json!({ "name": name })),
+        },
+    }
 }
 
 /// Decides a random command; `None` if it is refused or would change nothing.

@@ -13,7 +13,7 @@ use muster_engine::{PolicySet, Shard, ShardMap, ShardSet, TenantIndex};
 use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
-use muster_ingest::net::ListenerContext;
+use muster_ingest::net::{ListenerContext, ServedTenants};
 use muster_ingest::phase::{Phase, PhaseSwitch};
 use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, RouteTable, ThreadMap, inbox};
@@ -107,13 +107,7 @@ impl Server {
         if let Clock::Simulated(time) = start.clock {
             time.start(store.clock().map_err(|error| error.to_string())?);
         }
-        for name in *tenants {
-            store
-                .tenant_index(name)
-                .map_err(|error| error.to_string())?;
-        }
-        let (plane, policy) =
-            rules::recover(&store, tenants.len()).map_err(|error| error.to_string())?;
+        let (plane, policy) = rules::recover(&store, tenants).map_err(|error| error.to_string())?;
         let options = RecoverOptions {
             limits: settings.limits,
             hash_seed: start.hash_seed,
@@ -173,7 +167,7 @@ impl Server {
         let tenants = start.tenants.iter().cloned();
         let context = ListenerContext {
             config: start.listen.clone(),
-            tenants: tenants.zip((0..).map(TenantIndex)).collect(),
+            tenants: Arc::new(ServedTenants::new(tenants.zip((0..).map(TenantIndex)))),
             routes,
             registry: Arc::default(),
             metrics,

@@ -338,7 +338,7 @@ fn listen(settings: &Settings) -> ListenConfig {
     let frames = settings.window_frames;
     let text = format!(
         "[listen]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\nwindow_frames_device = {frames}\n\
-         window_frames_gateway = {frames}\n[store]\ndirectory = \"d\"\n[[tenants]]\nname = \"tenant-0\"\n"
+         window_frames_gateway = {frames}\n[store]\ndirectory = \"d\"\n"
     );
     let config = Config::parse(&text, std::path::Path::new("/"));
     config.expect("the configuration is valid").listen

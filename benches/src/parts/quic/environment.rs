@@ -39,9 +39,6 @@ client_ca = "ca.pem"
 
 [store]
 directory = "unused"
-
-[[tenants]]
-name = "bench"
 "#;
 
 /// Certificates of both ends, in a temporary directory.

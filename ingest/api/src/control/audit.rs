@@ -1,5 +1,5 @@
-//! `GET /tenants/{tenant}/auditEvents`, and `.../history` of an object: the changes of all objects of a tenant, or of one,
-//! newest first, in pages.
+//! `GET /auditEvents`, `GET /tenants/{tenant}/auditEvents`, and `.../history` of an object: the changes of tenants, of all
+//! objects of a tenant, or of one, newest first, in pages.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use muster_control::{Effect, Entry, Key, ModifiedProperty};
-use muster_engine::{Revision, TenantIndex};
+use muster_control::{Effect, Entry, Key, ModifiedProperty, Object, Scope};
+use muster_engine::Revision;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CHANGES, Kind, SETTINGS_HISTORY, Segment, object_of, tenant_of};
+use super::{CHANGES, Kind, SETTINGS_HISTORY, Segment, TENANTS_CHANGES, object_of, tenant_of};
 use crate::error::ApiError;
 use crate::{Api, rows, tenant, times};
 
@@ -40,7 +40,17 @@ pub(super) async fn changes(
     let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     let index = tenant_of(&api, tenant)?;
     let path = CHANGES.replace("{tenant}", &tenant::name(&api, index));
-    page(&api, index, None, &query, &path, &headers).await
+    page(&api, Scope::Tenant(index), &query, &path, &headers).await
+}
+
+/// `GET /auditEvents`.
+pub(super) async fn changes_of_tenants(
+    State(api): State<Arc<Api>>,
+    query: Result<Query<ChangesQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    page(&api, Scope::Tenants, &query, TENANTS_CHANGES, &headers).await
 }
 
 /// `GET` of the history of an object, whose path is `path`.
@@ -56,7 +66,7 @@ pub(super) fn history(path: &'static str, kind: Kind) -> MethodRouter<Arc<Api>> 
             let path = path
                 .replace("{tenant}", &tenant::name(&api, tenant))
                 .replace("{id}", &id.unwrap_or_default());
-            page(&api, tenant, Some(key), &query, &path, &headers).await
+            page(&api, Scope::Object(tenant, key), &query, &path, &headers).await
         },
     )
 }
@@ -71,13 +81,13 @@ pub(super) async fn history_of_settings(
     let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     let tenant = tenant_of(&api, tenant)?;
     let path = SETTINGS_HISTORY.replace("{tenant}", &tenant::name(&api, tenant));
-    page(&api, tenant, Some(Key::Settings), &query, &path, &headers).await
+    let scope = Scope::Object(tenant, Key::Settings);
+    page(&api, scope, &query, &path, &headers).await
 }
 
 async fn page(
     api: &Api,
-    tenant: TenantIndex,
-    key: Option<Key>,
+    scope: Scope,
     query: &ChangesQuery,
     path: &str,
     headers: &HeaderMap,
@@ -87,7 +97,7 @@ async fn page(
         return Err(ApiError::BadRequest(format!("limit: 1 to {LIMIT_MAX}")));
     }
     let before = query.before.map(Revision);
-    let page = api.backend.changes(tenant, key, before, limit).await?;
+    let page = api.backend.changes(scope, before, limit).await?;
     let next = page.listed.last().filter(|_| page.has_more);
     let after = match next {
         None => "]}".to_owned(),
@@ -106,6 +116,11 @@ fn event(entry: &Entry) -> Value {
     let type_name = capitalized(entry.key.type_name());
     let activity = format!("{} {type_name}", entry.activity());
     let object = entry.after().or(entry.before());
+    let id = match object {
+        // A tenant has a name instead of an id.
+        Some(Object::Tenant(tenant)) => Some(tenant.name.to_string()),
+        _ => entry.key.id().map(|id| id.to_string()),
+    };
     let shown = object.map(|object| object.document(entry.key));
     let name = shown.and_then(|mut document| document.remove("displayName"));
     json!({
@@ -119,7 +134,7 @@ fn event(entry: &Entry) -> Value {
         "resources": [{
             "displayName": name,
             "auditResourceType": type_name,
-            "resourceId": entry.key.id().map(|id| id.to_string()),
+            "resourceId": id,
             "modifiedProperties": modified(entry),
         }],
     })

@@ -25,6 +25,7 @@ pub(super) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
             time("lastModifiedDateTime", Some(policy.modified_at));
         }
         Object::Group(group) => time("createdDateTime", group.created_at),
+        Object::Tenant(tenant) => time("createdDateTime", Some(tenant.created_at)),
         Object::Settings(_) | Object::Connector(_) => (),
     }
     document

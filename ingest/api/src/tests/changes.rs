@@ -50,7 +50,7 @@ async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
     let patch = json!({ "secureByDefault": true });
     let changed = server.change("PATCH", SETTINGS, patch.clone()).await;
     assert_eq!(changed.status, 200);
-    assert_eq!(changed.headers["etag"], "\"1\"");
+    assert_eq!(changed.headers["etag"], "\"3\"");
     assert_eq!(changed.headers["muster-devices-changed"], "7");
     assert_eq!(changed.json()["secureByDefault"], true);
     assert_eq!(changed.json()["sensorInactiveDays"], 7);
@@ -69,7 +69,8 @@ async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
             .as_array()
             .unwrap()
             .len(),
-        1
+        2,
+        "the tenant was created, and the settings were changed"
     );
 }
 
@@ -94,7 +95,7 @@ async fn a_policy_is_created_read_listed_changed_and_deleted() {
     let changed = server.change("PATCH", &policy(), patch).await.json();
     assert_eq!(
         (&changed["version"], &changed["@odata.etag"]),
-        (&json!(2), &json!("\"2\""))
+        (&json!(2), &json!("\"4\""))
     );
     assert_eq!(changed["displayName"], "iOS risk");
     let deleted = server.change("DELETE", &policy(), Value::Null).await;
@@ -155,7 +156,7 @@ async fn a_stale_order_changes_nothing() {
             .insert("if-match", etag.parse().unwrap());
         server.send(change).await
     };
-    assert!(is(&change("\"3\"").await, 412, "preconditionFailed"));
+    assert!(is(&change("\"9\"").await, 412, "preconditionFailed"));
     assert_eq!(server.get(SETTINGS).await.json()["sensorInactiveDays"], 7);
     for malformed in ["0", "\"x\"", "\"0\", \"1\"", ""] {
         assert!(
@@ -262,7 +263,6 @@ async fn unknown_names_and_ids_are_not_found() {
         400,
         "badRequest"
     ));
-    assert!(is(&server.get("/tenants/demo").await, 404, "unknownRoute"));
     let refused = server.change("POST", SETTINGS, json!({})).await;
     assert!(is(&refused, 405, "methodNotAllowed"));
     assert_eq!(
@@ -291,21 +291,21 @@ async fn an_audit_says_who_when_and_what_page_by_page() {
             .map(|event| event["id"].as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(ids(&page), ["6", "5", "4", "3"]);
+    assert_eq!(ids(&page), ["8", "7", "6", "5"]);
     let next = page["@odata.nextLink"].as_str().unwrap();
     assert_eq!(
         next,
-        format!("http://127.0.0.1:7441{AUDIT}?limit=4&before=3")
+        format!("http://127.0.0.1:7441{AUDIT}?limit=4&before=5")
     );
     let last = server.get(next).await.json();
-    assert_eq!(ids(&last), ["2", "1"]);
+    assert_eq!(ids(&last), ["4", "3", "1"]);
     assert_eq!(last.get("@odata.nextLink"), None);
     let created = &page["value"][0];
     assert_eq!(created["displayName"], "Create DeviceCompliancePolicy");
     assert_eq!(created["resources"][0]["displayName"], "iOS risk");
     assert_eq!(created["resources"][0]["resourceId"], POLICY);
     let expected = json!({
-        "id": "5",
+        "id": "7",
         "displayName": "Patch DeviceManagementSettings",
         "activityType": "Patch DeviceManagementSettings",
         "activityOperationType": "Patch",
@@ -349,7 +349,7 @@ async fn the_history_of_an_object_has_its_changes_and_no_others() {
     };
     let path = format!("{}/history", policy());
     let page = server.get(&format!("{path}?limit=2")).await.json();
-    assert_eq!(ids(&page), ["5", "4"], "also of an object that was deleted");
+    assert_eq!(ids(&page), ["7", "6"], "also of an object that was deleted");
     let modified = &page["value"][1]["resources"][0]["modifiedProperties"];
     let expected =
         json!({ "displayName": "description", "oldValue": "", "newValue": "for phones" });
@@ -358,20 +358,20 @@ async fn the_history_of_an_object_has_its_changes_and_no_others() {
         "{modified}"
     );
     let next = page["@odata.nextLink"].as_str().unwrap();
-    let expected = format!("http://127.0.0.1:7441{path}?limit=2&before=4");
+    let expected = format!("http://127.0.0.1:7441{path}?limit=2&before=6");
     assert_eq!(next, expected);
     let last = server.get(next).await.json();
     assert_eq!(
         (ids(&last), last.get("@odata.nextLink")),
-        (vec!["2".to_owned()], None)
+        (vec!["4".to_owned()], None)
     );
     let settings = server
         .get(&format!("{SETTINGS}/history?limit=1"))
         .await
         .json();
-    assert_eq!(ids(&settings), ["3"]);
+    assert_eq!(ids(&settings), ["5"]);
     let next = settings["@odata.nextLink"].as_str().unwrap();
-    assert_eq!(ids(&server.get(next).await.json()), ["1"]);
+    assert_eq!(ids(&server.get(next).await.json()), ["3"]);
     for never in [format!("{CONNECTOR}/history"), path.replace("00aa", "00ab")] {
         assert!(
             is(&server.get(&never).await, 404, "unknownObject"),
@@ -404,9 +404,10 @@ async fn the_numbers_of_a_device_are_reset_if_changes_are_allowed() {
     assert_eq!(done.json(), expected);
     let history = format!("/tenants/demo/devices/{DEVICE}/history");
     let history = server.get(&history).await.json();
-    assert_eq!(history, server.get(AUDIT).await.json());
+    let audit = server.get(&format!("{AUDIT}?limit=1")).await.json();
+    assert_eq!(history["value"], audit["value"]);
     let expected = json!([{
-        "id": "1",
+        "id": "3",
         "displayName": "resetSequence ManagedDevice",
         "activityType": "resetSequence ManagedDevice",
         "activityOperationType": "Action",

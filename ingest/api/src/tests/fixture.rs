@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
     Actor, Change, Command, ControlPlane, Effect, Entry, Key, ObjectId, Precondition, Refusal,
+    Scope,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -36,7 +37,6 @@ pub(super) struct Fake {
     pub(super) readiness: Readiness,
     /// The error of every fallible method.
     pub(super) failure: Option<fn() -> ApiError>,
-    pub(super) tenants: Vec<String>,
     pub(super) policy: PolicySet,
     /// Whether it takes changes, which it carries out in memory.
     pub(super) takes_changes: bool,
@@ -56,13 +56,12 @@ impl Default for Fake {
                 audit_drift: 0,
             },
             failure: None,
-            tenants: vec!["demo".to_owned(), "other".to_owned()],
             policy: PolicySet::new(
                 Revision(4),
                 vec![TenantPolicy::with_threshold(Threshold::Medium), strict],
             ),
             takes_changes: true,
-            control: Mutex::default(),
+            control: Mutex::new(two_tenants()),
         }
     }
 }
@@ -80,10 +79,6 @@ impl Fake {
 impl Backend for Fake {
     fn readiness(&self) -> Readiness {
         self.readiness.clone()
-    }
-
-    fn tenants(&self) -> &[String] {
-        &self.tenants
     }
 
     fn policy(&self) -> Arc<PolicySet> {
@@ -118,6 +113,14 @@ impl Backend for Fake {
         let mut control = self.control.lock().unwrap();
         let (plane, log) = &mut *control;
         let devices = match plane.decide(&command) {
+            Ok(entry)
+                if entry.key == Key::Tenant
+                    && matches!(entry.effect, Effect::Deleted { .. })
+                    && entry.tenant == TenantIndex(0) =>
+            {
+                let error = ApiError::TenantHasDevices { devices: 6 };
+                return Box::pin(std::future::ready(Err(error)));
+            }
             Ok(entry) if !unknown(&entry.effect).is_empty() => {
                 let unknown = ApiError::UnknownDevices(unknown(&entry.effect));
                 return Box::pin(std::future::ready(Err(unknown)));
@@ -138,19 +141,21 @@ impl Backend for Fake {
 
     fn changes(
         &self,
-        tenant: TenantIndex,
-        key: Option<Key>,
+        scope: Scope,
         before: Option<Revision>,
         limit: usize,
     ) -> Answering<'_, Changes> {
         let control = self.control.lock().unwrap();
         let is_listed = |entry: &&Entry| {
-            entry.tenant == tenant
-                && key.is_none_or(|key| entry.key == key)
-                && before.is_none_or(|before| entry.revision < before)
+            let is_in_scope = match scope {
+                Scope::Tenants => entry.key == Key::Tenant,
+                Scope::Tenant(tenant) => entry.tenant == tenant,
+                Scope::Object(tenant, key) => (entry.tenant, entry.key) == (tenant, key),
+            };
+            is_in_scope && before.is_none_or(|before| entry.revision < before)
         };
         let all: Vec<Entry> = control.1.iter().rev().filter(is_listed).cloned().collect();
-        if let Some(key) = key
+        if let Scope::Object(tenant, key) = scope
             && !matches!(key, Key::Device(_))
             && control.0.object(tenant, key).is_none()
             && !control.1.iter().any(|entry| entry.key == key)
@@ -274,6 +279,28 @@ fn unknown(effect: &Effect) -> Vec<DeviceId> {
     let is_known = |member: &DeviceId| known.contains(&member.to_string());
     let unknown = members.iter().filter(|member| !is_known(member));
     unknown.copied().collect()
+}
+
+/// The tenants demo and other, which were created with the revisions 1 and 2.
+fn two_tenants() -> (ControlPlane, Vec<Entry>) {
+    let mut plane = ControlPlane::default();
+    let mut log = Vec::new();
+    for name in ["demo", "other"] {
+        let command = Command {
+            actor: Actor::new("local").unwrap(),
+            at: Timestamp::from_seconds(1_767_225_600),
+            tenant: TenantIndex(0),
+            expected: Precondition::Nothing,
+            change: Change::Create {
+                key: Key::Tenant,
+                properties: [("name".to_owned(), name.into())].into_iter().collect(),
+            },
+        };
+        let entry = plane.decide(&command).unwrap();
+        plane.apply(&entry).unwrap();
+        log.push(entry);
+    }
+    (plane, log)
 }
 
 /// The endpoint with a backend.

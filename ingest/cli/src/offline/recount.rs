@@ -9,7 +9,7 @@ use muster_engine::ShardLimits;
 use muster_ingest::recount::{Cells, Comparison, count_shards, counters};
 use muster_ingest::recovery::{RecoverOptions, recover_view};
 
-use super::{OfflineError, open_read_only, tenant_names};
+use super::{OfflineError, name_of, open_read_only, tenant_names};
 
 /// A recount has no limits: every accepted device is counted.
 const UNLIMITED: RecoverOptions = RecoverOptions {
@@ -33,5 +33,5 @@ pub fn recount(directory: &Path) -> Result<Recount, OfflineError> {
     for shard in &shards {
         comparison.add(Cells::new(), counters(shard));
     }
-    Ok(comparison.report(|index| names.get(&index).cloned().unwrap_or_default()))
+    Ok(comparison.report(|index| name_of(&names, index)))
 }

@@ -41,7 +41,7 @@ fn all_errors_are_reported_at_once_one_line_each() {
         format!("muster: {name}:7: listen.idle_timeout: \"30\" is not a duration"),
         format!("muster: {name}:8: listen.adress: unknown key"),
         format!("muster: {name}:10: store.size: unknown key"),
-        format!("muster: {name}:15: ops.address: 192.0.2.1:80 can be reached"),
+        format!("muster: {name}:13: ops.address: 192.0.2.1:80 can be reached"),
     ];
     let lines: Vec<&str> = ended.err.lines().collect();
     assert_eq!(lines.len(), starts.len(), "{}", ended.err);

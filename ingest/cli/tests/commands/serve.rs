@@ -19,8 +19,6 @@ fn set_up(scratch: &Path) -> PathBuf {
         address = "127.0.0.1:0"
         [store]
         directory = "data"
-        [[tenants]]
-        name = "contoso"
     "#;
     fs::write(&file, configuration).expect("a scratch directory is writable");
     file

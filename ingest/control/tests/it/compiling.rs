@@ -1,6 +1,6 @@
 //! R2 rows 1 to 4, R3 and R4 by platform, connector and policies: what the shards get.
 
-use muster_control::{ControlPlane, DEFENDER, Key, compile};
+use muster_control::{Change, ControlPlane, DEFENDER, Key, compile};
 use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{Connector as State, PlatformRules, TenantPolicy, Threshold};
 use muster_wire::Platform;
@@ -37,7 +37,7 @@ const LEVELS: [(&str, Threshold); 6] = [
 ];
 
 fn with_connector(connector: Connector, prefix: &str) -> ControlPlane {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     if connector == Connector::Absent {
         return plane;
     }
@@ -165,7 +165,7 @@ fn the_modes_of_android_enterprise_share_the_lowest_threshold() {
 #[test]
 fn missing_data_blocks_as_the_connector_says() {
     for (platform, prefix, _) in PLATFORMS {
-        let mut plane = ControlPlane::default();
+        let mut plane = plane();
         let blocks_on = |plane: &ControlPlane, platform| {
             let PlatformRules {
                 blocked_on_missing, ..
@@ -192,7 +192,7 @@ fn missing_data_blocks_as_the_connector_says() {
 
 #[test]
 fn settings_compile_to_the_switches_and_limits_of_the_engine() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let initial = compile(&plane, TENANT);
     assert!(!initial.secure_by_default && initial.auto_create_devices);
     assert_eq!(initial.sensor_limits, SensorLimits::default());
@@ -215,6 +215,14 @@ fn settings_compile_to_the_switches_and_limits_of_the_engine() {
         (initial.validity_seconds, compiled.validity_seconds),
         (2_592_000, 172_800)
     );
-    let other = muster_engine::TenantIndex(TENANT.0 + 1);
-    assert_eq!(compile(&plane, other), initial, "of another tenant");
+    let other = create(&mut plane, Key::Tenant, json!({ "name": "fabrikam" }));
+    assert_eq!(compile(&plane, other.tenant), initial, "of another tenant");
+    let delete = Change::Delete { key: Key::Tenant };
+    carry_out(&mut plane, &command(delete)).unwrap();
+    let none = compile(&plane, TENANT);
+    assert!(
+        !none.auto_create_devices,
+        "a deleted tenant gets no devices"
+    );
+    assert!(!none.secure_by_default);
 }

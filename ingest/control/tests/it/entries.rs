@@ -1,7 +1,7 @@
 //! The encoding of entries, and what an audit shows of them.
 
 use muster_control::{
-    Actor, Change, ControlPlane, DEFENDER, Entry, EntryError, History, Key, ModifiedProperty,
+    Actor, Change, DEFENDER, Entry, EntryError, History, Key, ModifiedProperty, Scope,
 };
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
@@ -11,7 +11,7 @@ use crate::support::*;
 
 /// One entry of each kind, in the order of a log.
 fn log() -> Vec<Entry> {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let (policy, ring) = (Key::Policy(id(1)), id(2));
     let device = DeviceId::from_bytes([7; 16]);
     let json = json!({
@@ -57,6 +57,18 @@ fn log() -> Vec<Entry> {
     ] {
         log.push(carry_out(&mut plane, &command(change)).unwrap());
     }
+    log.push(update(
+        &mut plane,
+        Key::Tenant,
+        json!({ "displayName": "Contoso Ltd" }),
+    ));
+    let change = Change::Delete { key: Key::Tenant };
+    log.push(carry_out(&mut plane, &command(change)).unwrap());
+    log.push(create(
+        &mut plane,
+        Key::Tenant,
+        json!({ "name": "contoso" }),
+    ));
     log
 }
 
@@ -67,27 +79,35 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn the_bytes_of_an_entry_never_change() {
     // version, revision, time in milliseconds, tenant, actor, key, kind of change
-    let head = |revision: u8| {
+    let of = |tenant: u8, revision: u8| {
         format!(
-            "01 {revision:02x}000000 00a8da769b010000 0300 1300 61646140636f6e746f736f2e6578616d706c65"
+            "01 {revision:02x}000000 00a8da769b010000 {tenant:02x}00 1300 61646140636f6e746f736f2e6578616d706c65"
         )
     };
+    let head = |revision| of(0, revision);
     let (first, second) = (id(1).to_string(), id(2).to_string());
     let (policy, group) = (format!("02 {first}"), format!("03 {second}"));
     let time = "00a8da769b010000";
     let none = "00 00000000 00000000";
     let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 01 03 {none}");
     let seven = "07".repeat(16);
+    let name = "636f6e746f736f";
+    let contoso = format!("0700 {name} {time}");
+    let name_of_people = "436f6e746f736f204c7464";
     let golden = [
-        head(1) + "00 01 00 1e000000 01 07000000 30000000 01 1e000000 01 07000000 30000000",
-        head(2) + "01 fc780465201740d4a0c5307022471b92 00 00 00 01 00 00 00 07000000",
-        head(3) + &format!("{policy} 00 {ios}"),
-        head(4) + &format!("{group} 00 {time} 0600 52696e672031 0000 0400 72696e67"),
-        head(5) + &format!("{group} 03 0100 {seven}"),
-        head(6) + &format!("{group} 04 0100 {seven}"),
-        head(7) + &format!("{policy} 02 {ios}"),
-        head(8) + &format!("04 {seven} 05 ffffffffffffffff 0900000000000000 08000000 08000000"),
+        head(2) + "00 01 00 1e000000 01 07000000 30000000 01 1e000000 01 07000000 30000000",
+        head(3) + "01 fc780465201740d4a0c5307022471b92 00 00 00 01 00 00 00 07000000",
+        head(4) + &format!("{policy} 00 {ios}"),
+        head(5) + &format!("{group} 00 {time} 0600 52696e672031 0000 0400 72696e67"),
+        head(6) + &format!("{group} 03 0100 {seven}"),
+        head(7) + &format!("{group} 04 0100 {seven}"),
+        head(8) + &format!("{policy} 02 {ios}"),
+        head(9) + &format!("04 {seven} 05 ffffffffffffffff 0900000000000000 08000000 08000000"),
+        head(10) + &format!("05 01 {contoso} 0700 {name} {contoso} 0b00 {name_of_people}"),
+        head(11) + &format!("05 02 {contoso} 0b00 {name_of_people}"),
+        of(1, 12) + &format!("05 00 {contoso} 0700 {name}"),
     ];
+    assert_eq!(log().len(), golden.len());
     for (entry, golden) in log().iter().zip(golden) {
         assert_eq!(hex(&entry.encode()), golden.replace([' ', '-'], ""));
     }
@@ -147,7 +167,7 @@ fn members_of_an_entry_are_in_one_order() {
 
 #[test]
 fn the_largest_entry_is_bounded() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let key = Key::Policy(id(1));
     let (name, description) = ("\u{1f600}".repeat(256), "\u{1f600}".repeat(1024));
     let json = json!({
@@ -180,6 +200,9 @@ fn an_audit_shows_what_was_changed_and_by_whom() {
         "RemoveReference",
         "Delete",
         "Action",
+        "Patch",
+        "Delete",
+        "Create",
     ];
     assert_eq!(operations, expected);
     let changed = ModifiedProperty {
@@ -227,21 +250,25 @@ fn the_history_of_an_object_is_newest_first() {
     for entry in &log {
         history.push(entry);
     }
-    let page = |key, before: Option<u32>, limit| {
-        let page = history.page(TENANT, key, before.map(Revision), limit);
+    let page = |scope, before: Option<u32>, limit| {
+        let page = history.page(scope, before.map(Revision), limit);
         let revisions: Vec<u32> = page.revisions.iter().map(|revision| revision.0).collect();
         (revisions, page.has_more)
     };
-    let group = Some(Key::Group(id(2)));
-    assert_eq!(page(Some(Key::Policy(id(1))), None, 9), (vec![7, 3], false));
-    assert_eq!(page(group, None, 9), (vec![6, 5, 4], false));
-    assert_eq!(page(group, None, 2), (vec![6, 5], true));
-    assert_eq!(page(group, Some(5), 2), (vec![4], false));
-    assert_eq!(page(Some(Key::Policy(id(2))), None, 9), (vec![], false));
-    let device = Some(Key::Device(DeviceId::from_bytes([7; 16])));
-    assert_eq!(page(device, None, 9), (vec![8], false));
-    assert_eq!(page(None, None, 4), (vec![8, 7, 6, 5], true));
-    assert_eq!(page(None, Some(3), 3), (vec![2, 1], false));
-    assert!(history.has(TENANT, Key::Policy(id(1))), "it was deleted");
+    let of = |key| Scope::Object(TENANT, key);
+    let (policy, group) = (of(Key::Policy(id(1))), of(Key::Group(id(2))));
+    assert_eq!(page(policy, None, 9), (vec![8, 4], false), "it was deleted");
+    assert_eq!(page(group, None, 9), (vec![7, 6, 5], false));
+    assert_eq!(page(group, None, 2), (vec![7, 6], true));
+    assert_eq!(page(group, Some(6), 2), (vec![5], false));
+    assert_eq!(page(of(Key::Policy(id(2))), None, 9), (vec![], false));
+    let device = of(Key::Device(DeviceId::from_bytes([7; 16])));
+    assert_eq!(page(device, None, 9), (vec![9], false));
+    let tenant = Scope::Tenant(TENANT);
+    assert_eq!(page(tenant, None, 4), (vec![11, 10, 9, 8], true));
+    assert_eq!(page(tenant, Some(4), 3), (vec![3, 2], false));
+    assert_eq!(page(Scope::Tenants, None, 2), (vec![12, 11], true));
+    assert_eq!(page(Scope::Tenants, Some(11), 2), (vec![10], false));
+    assert!(history.has(TENANT, Key::Policy(id(1))));
     assert!(!history.has(TENANT, Key::Policy(id(2))));
 }

@@ -2,9 +2,9 @@
 
 use muster_control::limits::{
     ENTRIES_MAX, FAULTS_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX,
-    RESETS_MAX,
+    RESETS_MAX, TENANTS_CREATED_MAX,
 };
-use muster_control::{Change, ControlPlane, Key, ObjectId, Properties, Refusal};
+use muster_control::{Change, Key, ObjectId, Properties, Refusal};
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::support::*;
 
 #[test]
 fn policies_and_groups_of_a_tenant_are_bounded() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let policy =
         json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "x" });
     let group = group("x");
@@ -45,7 +45,7 @@ fn devices(number: usize) -> Vec<DeviceId> {
 
 #[test]
 fn members_of_all_groups_are_bounded_together() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let groups = [id(1), id(2)];
     for id in groups {
         create(&mut plane, Key::Group(id), group("x"));
@@ -86,7 +86,7 @@ fn members_of_all_groups_are_bounded_together() {
 
 #[test]
 fn changes_of_a_tenant_are_bounded() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let key = Key::Settings;
     for number in 0..ENTRIES_MAX {
         update(
@@ -101,10 +101,10 @@ fn changes_of_a_tenant_are_bounded() {
     let refusal = plane.decide(&further).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        format!("the tenant has reached the limit of {ENTRIES_MAX} changes")
+        format!("the limit of {ENTRIES_MAX} changes is reached")
     );
     let tenant = further.tenant;
-    further.tenant.0 += 1;
+    further.tenant = create(&mut plane, Key::Tenant, json!({ "name": "fabrikam" })).tenant;
     assert!(plane.decide(&further).is_ok(), "another tenant has its own");
     // Resets are counted separately.
     further.tenant = tenant;
@@ -135,8 +135,37 @@ fn changes_of_a_tenant_are_bounded() {
 }
 
 #[test]
+fn tenants_that_were_ever_created_are_bounded() {
+    let mut plane = plane();
+    for number in 1..TENANTS_CREATED_MAX {
+        let name = format!("tenant-{number}");
+        let mut delete = command(Change::Delete { key: Key::Tenant });
+        delete.tenant = create(&mut plane, Key::Tenant, json!({ "name": name })).tenant;
+        carry_out(&mut plane, &delete).unwrap();
+    }
+    assert_eq!(plane.tenants().count(), 1);
+    let change = Change::Create {
+        key: Key::Tenant,
+        properties: properties(json!({ "name": "fabrikam" })),
+    };
+    let refusal = plane.decide(&command(change)).unwrap_err();
+    assert!(
+        matches!(
+            refusal,
+            Refusal::Limit {
+                max: TENANTS_CREATED_MAX,
+                ..
+            }
+        ),
+        "{refusal}"
+    );
+    let delete = command(Change::Delete { key: Key::Tenant });
+    carry_out(&mut plane, &delete).unwrap();
+}
+
+#[test]
 fn revisions_end() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     plane.skip_to(Revision(u32::MAX - 1));
     update(
         &mut plane,
@@ -166,7 +195,7 @@ fn faults_of_a_document_are_bounded() {
         key: Key::Settings,
         properties,
     };
-    match ControlPlane::default().decide(&command(change)) {
+    match plane().decide(&command(change)) {
         Err(Refusal::Invalid(faults)) => {
             assert_eq!((faults.listed().len(), faults.omitted()), (FAULTS_MAX, 7));
             assert!(faults.listed().iter().all(|fault| fault.target.len() == 64));

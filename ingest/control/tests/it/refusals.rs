@@ -19,9 +19,7 @@ fn faults(refusal: Refusal) -> Vec<String> {
 }
 
 fn refusal_of(change: Change) -> Refusal {
-    ControlPlane::default()
-        .decide(&command(change))
-        .unwrap_err()
+    plane().decide(&command(change)).unwrap_err()
 }
 
 fn creation(key: Key, json: Value) -> Change {
@@ -91,7 +89,7 @@ fn what_is_missing_is_listed_beside_what_is_wrong() {
 
 #[test]
 fn a_document_that_was_read_can_be_sent_back() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let key = Key::Policy(id(1));
     let json =
         json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "iOS" });
@@ -99,7 +97,7 @@ fn a_document_that_was_read_can_be_sent_back() {
     let (object, _) = plane.object(TENANT, key).unwrap();
     let mut read = Value::from(object.document(key));
     read["createdDateTime"] = json!("2026-01-01T00:00:00Z");
-    read["@odata.etag"] = json!("\"1\"");
+    read["@odata.etag"] = json!("\"2\"");
     let properties = properties(read);
     let change = Change::Update { key, properties };
     assert_eq!(plane.decide(&command(change)), Err(Refusal::Unchanged));
@@ -107,7 +105,7 @@ fn a_document_that_was_read_can_be_sent_back() {
 
 #[test]
 fn the_platform_of_a_policy_and_the_partner_of_a_connector_are_fixed() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let key = Key::Policy(id(1));
     let json =
         json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "iOS" });
@@ -135,7 +133,7 @@ fn the_platform_of_a_policy_and_the_partner_of_a_connector_are_fixed() {
 
 #[test]
 fn an_etag_holds_until_the_next_change_and_never_again() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let key = Key::Connector(DEFENDER);
     let created = create(&mut plane, key, json!({})).revision;
     update(
@@ -198,7 +196,7 @@ fn built_in_objects_stay() {
 
 #[test]
 fn members_are_added_all_or_none() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let group = id(1);
     let device = |number| DeviceId::from_bytes([number; 16]);
     create(&mut plane, Key::Group(group), self::group("Ring 1"));
@@ -229,7 +227,7 @@ fn members_are_added_all_or_none() {
 
 #[test]
 fn a_document_adds_members_and_nothing_else() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let group = id(1);
     let key = Key::Group(group);
     create(&mut plane, key, self::group("Ring 1"));
@@ -303,7 +301,7 @@ fn a_device_is_no_object() {
 
 #[test]
 fn an_entry_of_another_state_changes_nothing() {
-    let mut plane = ControlPlane::default();
+    let mut plane = plane();
     let key = Key::Connector(DEFENDER);
     let mut entry = create(&mut plane, key, json!({}));
     let before = plane.clone();
@@ -315,15 +313,78 @@ fn an_entry_of_another_state_changes_nothing() {
     };
     assert_eq!(what(&|_| ()), "its revision is not above the last one");
     assert_eq!(
-        what(&|entry| entry.revision = Revision(2)),
+        what(&|entry| entry.revision = Revision(3)),
         "the object differs from the one that it changes"
     );
     let other_tenant = |entry: &mut muster_control::Entry| {
         entry.tenant = muster_engine::TenantIndex(9);
         entry.key = Key::Settings;
     };
-    assert_eq!(
-        what(&other_tenant),
-        "the object differs from the one that it changes"
+    assert_eq!(what(&other_tenant), "its tenant does not exist");
+    let tenant = |entry: &mut muster_control::Entry| {
+        let mut state = ControlPlane::default();
+        entry.key = Key::Tenant;
+        entry.effect = create(&mut state, Key::Tenant, json!({ "name": "contoso" })).effect;
+    };
+    assert_eq!(what(&tenant), "its tenant is not the next one");
+    let named = |entry: &mut muster_control::Entry| entry.tenant = muster_engine::TenantIndex(1);
+    assert_eq!(what(&named), "another tenant has this name");
+    let mut entry = carry_out(&mut plane, &command(Change::Delete { key: Key::Tenant })).unwrap();
+    entry.revision = Revision(9);
+    let what = plane.apply(&entry).unwrap_err().what;
+    assert_eq!(what, "the tenant differs from the one that it deletes");
+}
+
+#[test]
+fn a_tenant_is_created_changed_and_deleted() {
+    let mut plane = plane();
+    let names = |plane: &ControlPlane| -> Vec<_> {
+        let tenants = plane.tenants();
+        tenants
+            .map(|(index, tenant)| (index.0, tenant.name.to_string()))
+            .collect()
+    };
+    create(
+        &mut plane,
+        Key::Tenant,
+        json!({ "name": "fabrikam", "displayName": "Fabrikam" }),
     );
+    let both = [(0, "contoso".to_owned()), (1, "fabrikam".to_owned())];
+    assert_eq!(names(&plane), both);
+    let refused = |plane: &ControlPlane, change| plane.decide(&command(change)).unwrap_err();
+    let again = creation(Key::Tenant, json!({ "name": "contoso" }));
+    assert_eq!(refused(&plane, again), Refusal::Exists { key: Key::Tenant });
+    let bad = creation(
+        Key::Tenant,
+        json!({ "name": "Contoso", "displayName": "", "x": 1 }),
+    );
+    let listed = faults(refused(&plane, bad));
+    assert_eq!(listed.len(), 3, "{listed:?}");
+    let nameless = faults(refused(&plane, creation(Key::Tenant, json!({}))));
+    assert!(nameless[0].starts_with("name is missing"), "{nameless:?}");
+    let change = Change::Update {
+        key: Key::Tenant,
+        properties: properties(json!({ "name": "other", "displayName": "Contoso Ltd" })),
+    };
+    let listed = faults(refused(&plane, change));
+    assert_eq!(listed, ["name cannot be changed; it is contoso"]);
+    create(&mut plane, Key::Group(id(1)), group("Ring 1"));
+    carry_out(&mut plane, &command(Change::Delete { key: Key::Tenant })).unwrap();
+    assert_eq!(names(&plane), both[1..]);
+    let key = Key::Settings;
+    let properties = properties(json!({}));
+    for change in [
+        Change::Update { key, properties },
+        Change::Delete { key: Key::Tenant },
+    ] {
+        assert_eq!(refused(&plane, change), Refusal::UnknownTenant);
+    }
+    assert_eq!(plane.object(TENANT, key), None);
+    assert_eq!(plane.groups(TENANT).count(), 0);
+    // Its index is not used again, its name may be.
+    let entry = create(&mut plane, Key::Tenant, json!({ "name": "contoso" }));
+    assert_eq!((entry.tenant.0, plane.next_tenant().0), (2, 3));
+    assert_eq!(plane.tenant_named("contoso"), Some(entry.tenant));
+    assert_eq!(plane.groups(entry.tenant).count(), 0);
+    assert_eq!(plane.tenant_name(TENANT), "tenant-0");
 }

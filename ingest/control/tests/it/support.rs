@@ -6,7 +6,7 @@ use muster_control::{
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::{Value, json};
 
-pub(crate) const TENANT: TenantIndex = TenantIndex(3);
+pub(crate) const TENANT: TenantIndex = TenantIndex(0);
 
 pub(crate) fn id(number: u16) -> ObjectId {
     let mut bytes = [0xab; 16];
@@ -56,4 +56,11 @@ pub(crate) fn group(name: &str) -> Value {
         "mailNickname": "ring",
         "securityEnabled": true,
     })
+}
+
+/// A state with one tenant, which has the revision 1.
+pub(crate) fn plane() -> ControlPlane {
+    let mut plane = ControlPlane::default();
+    create(&mut plane, Key::Tenant, json!({ "name": "contoso" }));
+    plane
 }

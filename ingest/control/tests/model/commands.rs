@@ -9,8 +9,28 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-/// Both tenants.
-pub(crate) const TENANTS: [TenantIndex; 2] = [TenantIndex(0), TenantIndex(7)];
+/// The first tenants, two of which exist at the beginning.
+pub(crate) const TENANTS: [TenantIndex; 4] = [
+    TenantIndex(0),
+    TenantIndex(1),
+    TenantIndex(2),
+    TenantIndex(3),
+];
+
+/// The command that creates a tenant.
+pub(crate) fn creation(name: &str) -> Command {
+    let properties = json!({ "name": name });
+    Command {
+        actor: Actor::new("operator").unwrap(),
+        at: Timestamp::from_millis(0),
+        tenant: TENANTS[0],
+        expected: Precondition::Nothing,
+        change: Change::Create {
+            key: Key::Tenant,
+            properties: properties.as_object().unwrap().clone(),
+        },
+    }
+}
 
 /// The property that adds members.
 pub(crate) const MEMBERS: &str = "members@odata.bind";
@@ -37,7 +57,7 @@ pub(crate) fn keys() -> Vec<Key> {
 }
 
 pub(crate) fn command() -> impl Strategy<Value = Command> {
-    let tenant = select(TENANTS.to_vec());
+    let tenant = prop_oneof![4 => select(TENANTS[..2].to_vec()), 1 => select(TENANTS.to_vec())];
     let expected = prop_oneof![
         6 => Just(Precondition::Nothing),
         1 => Just(Precondition::Exists),
@@ -80,7 +100,15 @@ fn change() -> impl Strategy<Value = Change> {
             inventory_revision: 5,
         },
     });
-    prop_oneof![12 => whole, 4 => members, 1 => reset]
+    let tenant = (0..8u8, properties(Key::Tenant)).prop_map(|(verb, properties)| {
+        let key = Key::Tenant;
+        match verb {
+            0..=3 => Change::Create { key, properties },
+            4..=6 => Change::Update { key, properties },
+            _ => Change::Delete { key },
+        }
+    });
+    prop_oneof![12 => whole, 4 => members, 1 => reset, 2 => tenant]
 }
 
 /// Properties of an object with this key, each present or absent, and rarely invalid.
@@ -165,6 +193,13 @@ fn candidates(key: Key) -> Candidates {
             (MEMBERS, bound_members()),
         ],
         Key::Device(_) => Vec::new(),
+        Key::Tenant => vec![
+            (
+                "name",
+                vec![json!("t-0"), json!("t-1"), json!("t-2"), json!("T")],
+            ),
+            ("displayName", vec![json!("One"), json!("")]),
+        ],
     };
     let some = vec![json!(null), json!("any")];
     candidates.push(("id", some.clone()));

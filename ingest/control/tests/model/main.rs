@@ -9,8 +9,8 @@
 mod commands;
 mod oracle;
 
-use commands::{TENANTS, command, groups, keys};
-use muster_control::{ControlPlane, Entry, History, Key, compile};
+use commands::{TENANTS, command, creation, groups, keys};
+use muster_control::{ControlPlane, Entry, History, Key, Scope, compile};
 use oracle::{Oracle, Outcome};
 use proptest::prelude::*;
 
@@ -22,6 +22,8 @@ proptest! {
         let mut plane = ControlPlane::default();
         let mut oracle = Oracle::default();
         let mut log: Vec<Entry> = Vec::new();
+        let tenants = ["t-0", "t-1"].map(creation);
+        let commands: Vec<_> = tenants.into_iter().chain(commands).collect();
         for command in &commands {
             let before = plane.clone();
             let decided = plane.decide(command);
@@ -41,8 +43,12 @@ proptest! {
 
 /// Compares everything that the state shows.
 fn check(plane: &ControlPlane, oracle: &Oracle) -> Result<(), TestCaseError> {
+    let names = plane
+        .tenants()
+        .map(|(index, tenant)| (index, tenant.name.to_string()));
+    prop_assert_eq!(names.collect::<Vec<_>>(), oracle.tenants());
     for tenant in TENANTS {
-        for key in keys() {
+        for key in keys().into_iter().chain([Key::Tenant]) {
             let found = plane.object(tenant, key);
             let found = found.map(|(object, etag)| (object.document(key), etag.revision().0));
             prop_assert_eq!(found, oracle.document(tenant, key), "{:?}", key);
@@ -75,7 +81,7 @@ fn histories_match(oracle: &Oracle, log: &[Entry]) -> Result<(), TestCaseError> 
     }
     for tenant in TENANTS {
         for key in keys() {
-            let page = history.page(tenant, Some(key), None, usize::MAX);
+            let page = history.page(Scope::Object(tenant, key), None, usize::MAX);
             let found: Vec<u32> = page.revisions.iter().map(|revision| revision.0).collect();
             let expected = oracle.history(tenant, key);
             prop_assert_eq!(history.has(tenant, key), !expected.is_empty());

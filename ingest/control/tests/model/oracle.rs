@@ -17,6 +17,7 @@ pub(crate) enum Outcome {
     Done(u32),
     Invalid(BTreeSet<(String, &'static str)>),
     Unknown,
+    UnknownTenant,
     Exists,
     Stale(Option<u32>),
     BuiltIn,
@@ -37,6 +38,7 @@ impl Outcome {
                 )
             }
             Err(Refusal::Unknown { .. }) => Self::Unknown,
+            Err(Refusal::UnknownTenant) => Self::UnknownTenant,
             Err(Refusal::Exists { .. }) => Self::Exists,
             Err(Refusal::Stale { current }) => Self::Stale(current.map(|etag| etag.revision().0)),
             Err(Refusal::BuiltIn { .. }) => Self::BuiltIn,
@@ -58,6 +60,8 @@ struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     rows: Vec<Row>,
+    /// Number of tenants ever created.
+    created: u16,
     /// Every change: tenant, key, revision.
     changes: Vec<(TenantIndex, Key, u32)>,
 }
@@ -162,6 +166,12 @@ fn properties(key: Key) -> Vec<Property> {
             ("membershipRule", Value::Null, |value| Some(value.clone())),
         ],
         Key::Device(_) => Vec::new(),
+        Key::Tenant => vec![
+            ("name", Value::Null, |value| {
+                (value != "T").then(|| value.clone())
+            }),
+            ("displayName", Value::Null, name),
+        ],
     }
 }
 
@@ -173,6 +183,7 @@ fn initial(key: Key) -> Properties {
         Key::Policy(_) => "",
         Key::Group(_) => "group",
         Key::Device(_) => "managedDevice",
+        Key::Tenant => "tenant",
     };
     let mut document = Properties::new();
     document.insert(
@@ -200,6 +211,7 @@ impl Oracle {
 
     /// The document of an object and the revision of its last change.
     pub(crate) fn document(&self, tenant: TenantIndex, key: Key) -> Option<(Properties, u32)> {
+        self.row(tenant, Key::Tenant)?;
         if let Some(row) = self.row(tenant, key) {
             return Some((self.rows[row].document.clone(), self.rows[row].revision));
         }
@@ -210,6 +222,61 @@ impl Oracle {
         all.insert("displayName".into(), "All devices".into());
         all.insert("mailNickname".into(), "all-devices".into());
         (key == Key::Group(ALL_DEVICES)).then_some((all, 0))
+    }
+
+    /// The index and name of each tenant.
+    pub(crate) fn tenants(&self) -> Vec<(TenantIndex, String)> {
+        let rows = self.rows.iter().filter(|row| row.key == Key::Tenant);
+        let mut tenants: Vec<_> = rows
+            .map(|row| {
+                (
+                    row.tenant,
+                    row.document["name"].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect();
+        tenants.sort();
+        tenants
+    }
+
+    /// Creates, changes or deletes a tenant.
+    fn change_tenant(&mut self, command: &Command) -> Outcome {
+        let revision = self.changes.len() as u32 + 1;
+        let creates = matches!(command.change, Change::Create { .. });
+        let tenant = if creates {
+            TenantIndex(self.created)
+        } else {
+            command.tenant
+        };
+        let current = self.document(tenant, Key::Tenant);
+        let revision_now = current.as_ref().map(|(_, revision)| *revision);
+        if is_stale(command.expected, revision_now) {
+            return Outcome::Stale(revision_now);
+        }
+        let properties = match &command.change {
+            Change::Create { properties, .. } | Change::Update { properties, .. } => properties,
+            _ => {
+                self.rows.retain(|row| row.tenant != tenant);
+                self.changes.push((tenant, Key::Tenant, revision));
+                return Outcome::Done(revision);
+            }
+        };
+        let mut document = match merged(Key::Tenant, current.as_ref(), true, properties) {
+            Ok(document) => document,
+            Err(faults) => return Outcome::Invalid(faults),
+        };
+        if document["displayName"].is_null() {
+            document["displayName"] = document["name"].clone();
+        }
+        let is_taken =
+            |row: &Row| row.key == Key::Tenant && row.document["name"] == document["name"];
+        match current {
+            None if self.rows.iter().any(is_taken) => return Outcome::Exists,
+            Some((current, _)) if current == document => return Outcome::Unchanged,
+            _ => (),
+        }
+        self.created += u16::from(creates);
+        self.write(tenant, Key::Tenant, document, revision)
     }
 
     pub(crate) fn members(&self, tenant: TenantIndex, group: ObjectId) -> Vec<DeviceId> {
@@ -231,6 +298,13 @@ impl Oracle {
     pub(crate) fn carry_out(&mut self, command: &Command) -> Outcome {
         let key = command.change.key();
         let tenant = command.tenant;
+        let creates = matches!(command.change, Change::Create { .. }) && key == Key::Tenant;
+        if !creates && self.row(tenant, Key::Tenant).is_none() {
+            return Outcome::UnknownTenant;
+        }
+        if key == Key::Tenant {
+            return self.change_tenant(command);
+        }
         let current = self.document(tenant, key);
         if matches!(key, Key::Device(_)) {
             return self.reset(command);
@@ -250,12 +324,7 @@ impl Oracle {
             return Outcome::Unknown;
         }
         let revision_now = current.as_ref().map(|(_, revision)| *revision);
-        let is_stale = match command.expected {
-            Precondition::Nothing => false,
-            Precondition::Exists => current.is_none(),
-            Precondition::Is(etag) => revision_now != Some(etag.revision().0),
-        };
-        if is_stale {
+        if is_stale(command.expected, revision_now) {
             return Outcome::Stale(revision_now);
         }
         let revision = self.changes.len() as u32 + 1;
@@ -394,7 +463,11 @@ impl Oracle {
 
     /// The policy of a tenant: each row of R2 and R3 for each platform.
     pub(crate) fn compiled(&self, tenant: TenantIndex) -> TenantPolicy {
-        let (settings, _) = self.document(tenant, Key::Settings).expect("always there");
+        let Some((settings, _)) = self.document(tenant, Key::Settings) else {
+            let mut none = TenantPolicy::default();
+            none.auto_create_devices = false;
+            return none;
+        };
         let connector = self.document(tenant, Key::Connector(DEFENDER));
         let mut compiled = TenantPolicy::default();
         compiled.secure_by_default = settings["secureByDefault"] == true;
@@ -465,6 +538,15 @@ impl Oracle {
     }
 }
 
+/// Whether an object with this revision, or no object, does not meet the precondition.
+fn is_stale(expected: Precondition, revision: Option<u32>) -> bool {
+    match expected {
+        Precondition::Nothing => false,
+        Precondition::Exists => revision.is_none(),
+        Precondition::Is(etag) => revision != Some(etag.revision().0),
+    }
+}
+
 /// The document with these properties, or their faults.
 fn merged(
     key: Key,
@@ -505,6 +587,12 @@ fn merged(
     if matches!(key, Key::Connector(id) if id != DEFENDER) {
         fault("id", "invalid");
     }
+    if let (Key::Tenant, Some(has)) = (key, has) {
+        let sent = sent.get("name");
+        if sent.is_some_and(|name| *name != "T" && *name != has["name"]) {
+            fault("name", "unchangeable");
+        }
+    }
     for (name, _, allowed) in properties(key) {
         match sent.get(name) {
             None if required(key, name) && (has.is_none() || !keeps) => fault(name, "missing"),
@@ -534,6 +622,7 @@ fn required(key: Key, name: &str) -> bool {
             "securityEnabled",
         ]
         .contains(&name),
+        Key::Tenant => name == "name",
         _ => name == "displayName",
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use muster_api::ConnectionCounters;
+use muster_control::ControlPlane;
 use muster_engine::Timestamp;
 use muster_store::{StoreMetrics, WriterMetrics};
 use muster_wire::{CloseCode, RejectReason};
@@ -275,7 +276,8 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         &families::SHARD_CELLS,
         by_shard(|report| report.cells.iter().map(|cells| u64::from(*cells)).sum()),
     )?;
-    page.many(&families::TENANT_CELLS, cells_by_tenant(scrape))?;
+    let control = scrape.context.control.plane();
+    page.many(&families::TENANT_CELLS, cells_by_tenant(scrape, &control))?;
     page.many(
         &families::SHARD_SEQUENCE,
         by_shard(|report| report.sequence.0),
@@ -308,12 +310,15 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
 }
 
 /// The cells of every tenant, in the shards whose threads responded.
-fn cells_by_tenant(scrape: &Scrape) -> impl Iterator<Item = ([String; 1], u64)> {
-    let tenants = scrape.context.tenants.iter().enumerate();
-    tenants.map(|(index, name)| {
-        let shards = shards_of(scrape);
-        let cells = shards.map(|shard| shard.cells.get(index).copied().map_or(0, u64::from));
-        ([name.clone()], cells.sum())
+fn cells_by_tenant<'a>(
+    scrape: &'a Scrape,
+    control: &'a ControlPlane,
+) -> impl Iterator<Item = ([String; 1], u64)> + 'a {
+    control.tenants().map(|(index, tenant)| {
+        let index = usize::from(index);
+        let cells =
+            shards_of(scrape).map(|shard| shard.cells.get(index).copied().map_or(0, u64::from));
+        ([tenant.name.to_string()], cells.sum())
     })
 }
 

@@ -2,7 +2,7 @@
 
 use muster_api::{ApiError, Backend, Changed};
 use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
-use muster_control::{Change, DEFENDER, ETag, Effect, Key, Precondition, Refusal};
+use muster_control::{Change, DEFENDER, ETag, Effect, Key, Precondition, Refusal, Scope};
 use muster_engine::{Revision, TenantIndex};
 use muster_wire::DeviceId;
 use serde_json::json;
@@ -42,12 +42,12 @@ async fn a_change_is_in_the_log_and_in_force_in_every_shard() {
     assert_eq!(changed.devices, 3, "the sum over shards");
     assert!(changed.control.settings(TENANT).secure_by_default);
     let policy = server.backend.policy();
-    assert_eq!(policy.revision(), Revision(1));
+    assert_eq!(policy.revision(), Revision(3));
     assert!(policy.tenant(TENANT).unwrap().secure_by_default);
     assert!(!policy.tenant(TenantIndex(1)).unwrap().secure_by_default);
     let store = &server.backend.context.store;
     assert_eq!(
-        store.policy_set(Revision(1)).unwrap(),
+        store.policy_set(Revision(3)).unwrap(),
         Some(policy.encode())
     );
     let replayed = ControlLog::replay(store).unwrap();
@@ -74,18 +74,18 @@ async fn a_change_that_changes_no_rule_reaches_no_shard() {
         .await
         .unwrap();
     let changed = change(&server, stored.clone()).await.unwrap();
-    assert_eq!((changed.devices, revision(&server)), (0, Revision(1)));
-    assert_eq!(changed.control.revision(), Revision(2));
-    assert_ne!(before.revision(), Revision(2));
+    assert_eq!((changed.devices, revision(&server)), (0, Revision(3)));
+    assert_eq!(changed.control.revision(), Revision(4));
+    assert_ne!(before.revision(), Revision(4));
     // The same values again are not written.
     let again = change(&server, stored).await.unwrap();
-    assert_eq!((again.devices, again.control.revision()), (0, Revision(2)));
+    assert_eq!((again.devices, again.control.revision()), (0, Revision(4)));
 }
 
 #[tokio::test]
 async fn a_refused_change_is_in_no_log() {
     let server = Server::new();
-    let stale = Precondition::Is(ETag::of(Revision(7)));
+    let stale = Precondition::Is(ETag::of(Revision(9)));
     let json = json!({ "secureByDefault": true });
     let error = change_if(&server, stale, json).await.unwrap_err();
     assert!(
@@ -100,7 +100,7 @@ async fn a_refused_change_is_in_no_log() {
         "{error}"
     );
     let store = &server.backend.context.store;
-    assert_eq!(store.revision_latest(), Ok(Revision(0)));
+    assert_eq!(store.revision_latest(), Ok(Revision(2)));
 }
 
 #[tokio::test]
@@ -212,24 +212,27 @@ async fn changes_are_listed_from_the_newest_on() {
     let list = async |before: Option<u32>, limit| {
         let page = server
             .backend
-            .changes(TENANT, None, before.map(Revision), limit)
+            .changes(Scope::Tenant(TENANT), before.map(Revision), limit)
             .await
             .unwrap();
         let revisions: Vec<u32> = page.listed.iter().map(|entry| entry.revision.0).collect();
         (revisions, page.has_more)
     };
-    assert_eq!(list(None, 2).await, (vec![5, 4], true));
-    assert_eq!(list(Some(4), 2).await, (vec![3, 2], true));
-    assert_eq!(list(Some(2), 2).await, (vec![1], false));
-    assert_eq!(list(Some(3), 2).await, (vec![2, 1], false));
+    assert_eq!(list(None, 2).await, (vec![7, 6], true));
+    assert_eq!(list(Some(6), 2).await, (vec![5, 4], true));
+    assert_eq!(
+        list(Some(4), 2).await,
+        (vec![3, 1], false),
+        "1 created the tenant"
+    );
     assert_eq!(list(Some(0), 2).await, (vec![], false));
-    assert_eq!(list(Some(99), 9).await, (vec![5, 4, 3, 2, 1], false));
+    assert_eq!(list(Some(99), 9).await, (vec![7, 6, 5, 4, 3, 1], false));
     let other = server
         .backend
-        .changes(TenantIndex(1), None, None, 9)
+        .changes(Scope::Tenant(TenantIndex(1)), None, 9)
         .await
         .unwrap();
-    assert!(other.listed.is_empty());
+    assert_eq!(other.listed.len(), 1);
 }
 
 #[tokio::test]
@@ -255,20 +258,20 @@ async fn the_history_of_an_object_is_read_from_the_log() {
     let list = async |key, before: Option<u32>, limit| {
         let page = server
             .backend
-            .changes(TENANT, Some(key), before.map(Revision), limit);
+            .changes(Scope::Object(TENANT, key), before.map(Revision), limit);
         let page = page.await?;
         let revisions: Vec<u32> = page.listed.iter().map(|entry| entry.revision.0).collect();
         Ok::<_, ApiError>((revisions, page.has_more))
     };
     assert_eq!(
         list(connector, None, 2).await.unwrap(),
-        (vec![4, 3], true),
+        (vec![6, 5], true),
         "also of what is deleted"
     );
-    assert_eq!(list(connector, Some(3), 2).await.unwrap(), (vec![2], false));
+    assert_eq!(list(connector, Some(5), 2).await.unwrap(), (vec![4], false));
     assert_eq!(
         list(Key::Settings, None, 2).await.unwrap(),
-        (vec![1], false)
+        (vec![3], false)
     );
     let never = Key::Policy(DEFENDER);
     let error = list(never, None, 2).await.unwrap_err();
@@ -285,7 +288,10 @@ async fn a_reset_is_recorded_with_its_numbers() {
     let reset = backend.reset_sequence(TENANT, device_id()).await;
     assert_eq!(reset.unwrap(), Some(RESET));
     let key = Key::Device(device_id());
-    let page = backend.changes(TENANT, Some(key), None, 9).await.unwrap();
+    let page = backend
+        .changes(Scope::Object(TENANT, key), None, 9)
+        .await
+        .unwrap();
     let effects: Vec<_> = page.listed.iter().map(|entry| &entry.effect).collect();
     assert_eq!(effects, [&Effect::SequenceReset(RESET)]);
     let replayed = ControlLog::replay(&backend.context.store).unwrap();
@@ -297,11 +303,11 @@ async fn a_reset_is_recorded_with_its_numbers() {
     for (tenant, device) in [unknown, other] {
         assert_eq!(backend.reset_sequence(tenant, device).await.unwrap(), None);
         let history = backend
-            .changes(tenant, Some(Key::Device(device)), None, 9)
+            .changes(Scope::Object(tenant, Key::Device(device)), None, 9)
             .await;
         assert!(matches!(history, Err(ApiError::UnknownDevice)));
     }
-    assert_eq!(backend.control().revision(), Revision(1));
+    assert_eq!(backend.control().revision(), Revision(3));
     server.backend.context.phase.advance(Phase::Draining);
     let refused = backend.reset_sequence(TENANT, device_id()).await;
     assert!(matches!(refused, Err(ApiError::Draining)));
@@ -315,7 +321,7 @@ async fn a_reset_that_a_shard_does_not_confirm_has_no_entry() {
         reset.unwrap_err();
         assert_eq!(
             server.backend.control().revision(),
-            Revision(0),
+            Revision(2),
             "{conduct:?}"
         );
     }
@@ -330,6 +336,97 @@ async fn new_ids_are_random_uuids() {
     assert!("89ab".contains(&one[19..20]), "{one}");
 }
 
+/// Creates or deletes a tenant.
+async fn tenant(server: &Server, name: &str) -> Result<TenantIndex, ApiError> {
+    let create = Change::Create {
+        key: Key::Tenant,
+        properties: [("name".to_owned(), name.into())].into_iter().collect(),
+    };
+    let changed = server
+        .backend
+        .change(TENANT, Precondition::Nothing, create)
+        .await?;
+    Ok(changed.control.tenant_named(name).unwrap())
+}
+
+#[tokio::test]
+async fn the_devices_of_a_tenant_are_admitted_from_its_creation_to_its_deletion() {
+    let server = Server::new();
+    let served = |name| server.served.get(name).map(|tenant| tenant.index);
+    assert_eq!(served("contoso"), None);
+    let index = tenant(&server, "contoso").await.unwrap();
+    assert_eq!((index, served("contoso")), (TenantIndex(2), Some(index)));
+    let policy = server.backend.policy();
+    assert!(
+        policy.tenant(index).unwrap().auto_create_devices,
+        "every shard knows it"
+    );
+    let further = tenant(&server, "adatum").await.unwrap_err();
+    assert!(
+        matches!(further, ApiError::Refused(Refusal::Limit { max: 3, .. })),
+        "{further}"
+    );
+    let session = server.served.get("contoso").unwrap();
+    let mut phase = server.backend.context.phase.watch();
+    phase.mark_unchanged();
+    let delete = Change::Delete { key: Key::Tenant };
+    let deleted = server
+        .backend
+        .change(index, Precondition::Nothing, delete)
+        .await
+        .unwrap();
+    assert!(!deleted.control.has_tenant(index));
+    assert_eq!(served("contoso"), None);
+    assert!(
+        session.is_gone() && phase.has_changed().unwrap(),
+        "its sessions are woken"
+    );
+    assert!(
+        !server
+            .backend
+            .policy()
+            .tenant(index)
+            .unwrap()
+            .auto_create_devices
+    );
+    assert_eq!(tenant(&server, "contoso").await.unwrap(), TenantIndex(3));
+    let replayed = ControlLog::replay(&server.backend.context.store).unwrap();
+    assert_eq!(replayed.plane, server.backend.control());
+}
+
+#[tokio::test]
+async fn a_tenant_with_devices_is_not_deleted() {
+    let server = Server::new();
+    let delete = || Change::Delete { key: Key::Tenant };
+    let refused = server
+        .backend
+        .change(TENANT, Precondition::Nothing, delete())
+        .await;
+    let error = refused.unwrap_err();
+    assert!(
+        matches!(error, ApiError::TenantHasDevices { devices: 6 }),
+        "{error}"
+    );
+    assert!(server.served.get("demo").is_some());
+    assert_eq!(server.backend.control().revision(), Revision(2));
+    // A shard that does not answer may have devices.
+    let server = Server::with(&[Conduct::Answers, Conduct::Silent]);
+    let refused = server
+        .backend
+        .change(TENANT, Precondition::Nothing, delete())
+        .await;
+    assert!(matches!(refused, Err(ApiError::Timeout { .. })));
+}
+
+#[tokio::test]
+async fn a_tenant_that_a_shard_does_not_know_is_not_admitted() {
+    let server = Server::with(&[Conduct::Answers, Conduct::Gone]);
+    let error = tenant(&server, "contoso").await.unwrap_err();
+    assert!(matches!(error, ApiError::NotInForce), "{error}");
+    assert!(server.served.get("contoso").is_none());
+    assert!(server.backend.control().tenant_named("contoso").is_some());
+}
+
 #[tokio::test]
 async fn a_log_that_contradicts_itself_is_refused() {
     let server = Server::new();
@@ -337,21 +434,21 @@ async fn a_log_that_contradicts_itself_is_refused() {
         .await
         .unwrap();
     let store = &server.backend.context.store;
-    let first = store.control_entry(Revision(1)).unwrap().unwrap();
-    store.append_control(Revision(2), &first, None).unwrap();
+    let first = store.control_entry(Revision(3)).unwrap().unwrap();
+    store.append_control(Revision(4), &first, None).unwrap();
     let error = ControlLog::replay(store).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "entry 2 of the control log says that it is entry 1"
+        "entry 4 of the control log says that it is entry 3"
     );
     let server = Server::new();
     let store = &server.backend.context.store;
     store
-        .append_control(Revision(1), &first[..9], None)
+        .append_control(Revision(3), &first[..9], None)
         .unwrap();
     let error = ControlLog::replay(store).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "entry 1 of the control log: the entry ends early"
+        "entry 3 of the control log: the entry ends early"
     );
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
+use muster_control::{Actor, Change, Command, Key, Precondition};
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
     ShardMap, TenantIndex, TenantPolicy, Threshold, Timestamp,
@@ -15,15 +16,19 @@ use tempfile::TempDir;
 
 use crate::backend::{Context, Deadlines, ServerBackend};
 use crate::clock::{self, SteeredTime};
-use crate::control_plane::{ControlLog, ControlService};
+use crate::control_plane::{Admission, ControlLog, ControlService};
 use crate::metrics::{Metrics, latency_histogram};
-use crate::net::SessionRegistry;
+use crate::net::{ServedTenants, SessionRegistry};
 use crate::phase::{Phase, PhaseSwitch};
 use crate::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use crate::shard::writer::WriterReport;
 use crate::shard::{CellCount, Control, DeviceView, RecountPoint, ShardReport, ThreadReport};
 
 pub(super) const SHARDS: u16 = 2;
+
+/// The indexes of the tenants demo and other, which were created with the revisions 1 and 2.
+const TENANTS: [TenantIndex; 2] = [TenantIndex(0), TenantIndex(1)];
+
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
 
 /// The behaviour of a fake shard.
@@ -50,6 +55,7 @@ impl Conduct {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) backend: ServerBackend,
+    pub(super) served: Arc<ServedTenants>,
     /// Receivers of the full channels; the threads of the other shards own theirs.
     _full: Vec<Receiver<Control>>,
     _directory: TempDir,
@@ -74,27 +80,37 @@ impl Server {
         let controls: Vec<_> = controls.collect();
         let store = Arc::new(store);
         let shards = controls.clone();
-        let log = ControlLog::default();
-        let map = ThreadMap::new(ShardMap::new(SHARDS), SHARDS);
-        let control = ControlService::new(Arc::clone(&store), shards, map, log, policy());
+        for name in ["demo", "other"] {
+            create_tenant(&store, name);
+        }
+        let log = ControlLog::replay(&store).unwrap();
         let phase = PhaseSwitch::default();
         phase.advance(Phase::Serving);
+        let routes = Arc::new(RouteTable {
+            map: ThreadMap::new(ShardMap::new(SHARDS), conducts.len() as u16),
+            inboxes: inboxes.into(),
+            pool: BufferPool::new(1),
+        });
+        let served = ["demo", "other"].map(str::to_owned);
+        let served = Arc::new(ServedTenants::new(served.into_iter().zip(TENANTS)));
+        let admission = Admission {
+            served: Arc::clone(&served),
+            routes: Arc::clone(&routes),
+            phase: phase.clone(),
+            tenants_max: 3,
+        };
+        let control = ControlService::new(Arc::clone(&store), shards, log, policy(), admission);
         let context = Context {
             phase,
             metrics: Arc::new(Metrics::default()),
             registry: Arc::new(SessionRegistry::default()),
             controls,
-            routes: Arc::new(RouteTable {
-                map: ThreadMap::new(ShardMap::new(SHARDS), conducts.len() as u16),
-                inboxes: inboxes.into(),
-                pool: BufferPool::new(1),
-            }),
+            routes,
             writer: Arc::new(Mutex::new(WriterReport::default())),
             store,
             control: Arc::new(control),
             takes_changes: true,
             backup_directory: None,
-            tenants: vec!["demo".to_owned(), "other".to_owned()],
             started_at: Timestamp::from_seconds(1_767_225_600),
             memory_bound_bytes: 1 << 30,
             clock: Arc::new(SteeredTime::start(None, 0)),
@@ -107,6 +123,7 @@ impl Server {
         };
         Self {
             backend: ServerBackend::with_deadlines(context, deadlines),
+            served,
             _full: full,
             _directory: directory,
         }
@@ -192,6 +209,24 @@ fn answer(shard: usize, control: Control) {
         Control::Policy { reply, .. } => drop(reply.map(|reply| reply.send(1 + shard as u32))),
         Control::Drain => (),
     }
+}
+
+/// Appends the creation of a tenant to the control log.
+fn create_tenant(store: &Store, name: &str) {
+    let plane = ControlLog::replay(store).unwrap().plane;
+    let command = Command {
+        actor: Actor::new("local").unwrap(),
+        at: Timestamp::from_seconds(1_767_225_600),
+        tenant: TenantIndex(0),
+        expected: Precondition::Nothing,
+        change: Change::Create {
+            key: Key::Tenant,
+            properties: [("name".to_owned(), name.into())].into_iter().collect(),
+        },
+    };
+    let entry = plane.decide(&command).unwrap();
+    let appended = store.append_control(entry.revision, &entry.encode(), None);
+    appended.unwrap();
 }
 
 /// The policy set of two tenants without a change.

@@ -26,12 +26,7 @@ fn reference() -> String {
         let (own, name) = row.path.split_once('.').unwrap();
         if own != section {
             section = own;
-            let title = if own == "tenants" {
-                "[[tenants]]".to_owned()
-            } else {
-                format!("[{own}]")
-            };
-            text.push_str(&format!("\n### `{title}`\n\n| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n"));
+            text.push_str(&format!("\n### `[{own}]`\n\n| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n"));
         }
         text.push_str(&line(name, &row));
     }

@@ -19,6 +19,7 @@ use super::stale::StaleRecords;
 use crate::clock::Stamp;
 use crate::net::context::ListenerContext;
 use crate::net::registry::SessionEntry;
+use crate::net::tenants::ServedTenant;
 use crate::route::{Inbox, Listed, Router, Window, WindowCursor};
 
 /// The retry delay in the Goodbye of a draining server.
@@ -33,20 +34,20 @@ pub enum Take {
     Blocked,
 }
 
-/// The authenticated client of a session, from its certificate and the configuration.
+/// The authenticated client of a session, from its certificate and the tenants that exist.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// The identity in the certificate.
     pub identity: Identity,
-    /// The index of its tenant.
-    pub tenant: TenantIndex,
+    /// Its tenant.
+    pub tenant: Arc<ServedTenant>,
 }
 
 impl Principal {
     /// Authorizes an identity, or returns the close code.
     pub fn admit(identity: Identity, context: &ListenerContext) -> Result<Self, CloseCode> {
         match context.tenants.get(identity.tenant.as_str()) {
-            Some(&tenant) => Ok(Self { identity, tenant }),
+            Some(tenant) => Ok(Self { identity, tenant }),
             None => Err(CloseCode::UnknownTenant),
         }
     }
@@ -92,6 +93,7 @@ impl PendingSession {
         context: Arc<ListenerContext>,
     ) -> SessionCore {
         let Principal { identity, tenant } = principal;
+        let index = tenant.index;
         let (own_device, window_frames) = match &identity.subject {
             Subject::Device(device) => (Some(*device), context.config.window_frames_device),
             Subject::Gateway(_) => (None, context.config.window_frames_gateway),
@@ -112,7 +114,8 @@ impl PendingSession {
             entry: context.registry.enter(identity, remote, now),
             own_device,
             decoder: self.0,
-            router: Router::new(Arc::clone(&context.routes), tenant, context.clock.clone()),
+            router: Router::new(Arc::clone(&context.routes), index, context.clock.clone()),
+            tenant,
             window: Window::open(window_frames),
             totals: AckTotals {
                 next_check_in_seconds,
@@ -137,6 +140,8 @@ impl PendingSession {
 pub struct SessionCore {
     pub(super) context: Arc<ListenerContext>,
     pub(super) entry: SessionEntry,
+    /// The tenant of the client.
+    tenant: Arc<ServedTenant>,
     /// The only device that a device certificate may send for; `None` for a gateway.
     pub(super) own_device: Option<DeviceId>,
     pub(super) decoder: Decoder,
@@ -262,6 +267,11 @@ impl SessionCore {
             return Some(CloseCode::Done);
         }
         self.draining.then_some(CloseCode::Draining)
+    }
+
+    /// Whether the tenant of the client has been deleted.
+    pub fn tenant_is_gone(&self) -> bool {
+        self.tenant.is_gone()
     }
 
     /// Whether the session still reads from the client.

@@ -32,7 +32,7 @@ impl Session {
         context: Arc<ListenerContext>,
     ) -> Result<(Box<Self>, bytes::Bytes), End> {
         let principal = Principal::admit(identity(&connection, &context)?, &context)?;
-        let Some(permit) = quotas.of_tenant(principal.tenant) else {
+        let Some(permit) = quotas.of_tenant(&principal.tenant, &context) else {
             context.metrics.over_tenant_share.add(1);
             return Err(CloseCode::TooManyConnections.into());
         };
@@ -48,7 +48,10 @@ impl Session {
         let wanted = match &principal.identity.subject {
             Subject::Device(_) => None,
             // A gateway without a permit keeps the window of a device: slower, but not refused.
-            Subject::Gateway(_) => quotas.window(principal.tenant, GATEWAY_RECEIVE_WINDOW as usize),
+            Subject::Gateway(_) => {
+                let bytes = GATEWAY_RECEIVE_WINDOW as usize;
+                quotas.window(&principal.tenant, bytes, &context)
+            }
         };
         let (chunks, window) = match wanted {
             Some(window) => {

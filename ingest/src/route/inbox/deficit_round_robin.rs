@@ -9,7 +9,7 @@
 use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
 
 /// Maximum number of lanes of an inbox: a bit of a word each.
-pub(super) const LANES_MAX: usize = 64;
+pub const LANES_MAX: usize = 64;
 
 /// Credit of a turn, in check-ins: the largest shard batch, so that each turn serves at least one.
 pub(super) const QUANTUM: i32 = CHECK_INS_PER_FRAME_MAX as i32;

@@ -118,11 +118,8 @@ fn the_capacity_is_divided_among_lanes_and_never_exceeds_the_configured_one() {
         // The remainder of the division is unused: less than one shard batch a lane.
         let unused = batches_max - accepted;
         assert!(unused < tenants.min(LANES_MAX), "{batches_max} {tenants}");
-        let lane_capacity = inbox.0.lanes[0].batches.capacity();
-        assert!(
-            lane_capacity >= LANE_CAPACITY_MIN,
-            "{batches_max} {tenants}"
-        );
+        let share = inbox.0.share.load(Ordering::Relaxed);
+        assert!(share >= LANE_CAPACITY_MIN, "{batches_max} {tenants}");
     }
 }
 
@@ -301,7 +298,7 @@ proptest! {
     #[test]
     fn it_behaves_like_queues_that_take_turns(steps in prop::collection::vec(step(), 1..400)) {
         const LANES: usize = 4;
-        const LANE_CAPACITY: usize = 8;
+        const LANE_CAPACITY: usize = LANE_CAPACITY_MIN;
         let (inbox, mut receiver) = inbox(LANES * LANE_CAPACITY, LANES);
         let mut queues: [VecDeque<(u16, usize, u64)>; LANES] = Default::default();
         // By pair: how much more service the first got than the second since both became backlogged.
@@ -352,4 +349,55 @@ proptest! {
             prop_assert_eq!(inbox.depth(), queues.iter().map(VecDeque::len).sum::<usize>());
         }
     }
+}
+
+#[test]
+fn tenants_that_come_and_go_change_the_shares_and_not_the_lanes() {
+    let (inbox, mut receiver) = inbox(16, 1);
+    let fill = |tenant: u16| {
+        let push = || inbox.try_send(shard_batch(tenant, 1, 0)).unwrap();
+        std::iter::from_fn(|| push().is_none().then_some(())).count()
+    };
+    let served = |tenants: &[u16]| inbox.set_tenants(tenants.iter().copied().map(TenantIndex));
+    assert_eq!(fill(0), 16, "the only tenant has all of it");
+    served(&[0, 1]);
+    assert_eq!(
+        (fill(0), fill(1)),
+        (0, 8),
+        "the first one must drain to its share"
+    );
+    for _ in 0..24 {
+        receiver.try_take().unwrap();
+    }
+    assert_eq!((fill(0), fill(1)), (8, 8));
+    // The index of a tenant that was created later shares the lane of another one.
+    served(&[0, 1, 4]);
+    assert_eq!(fill(4), 0);
+    served(&[1]);
+    assert_eq!(fill(1), 8);
+    assert_eq!(inbox.depth(), 24);
+    let mut left = 0;
+    while receiver.try_take().is_some() {
+        left += 1;
+    }
+    assert_eq!(
+        (left, inbox.depth()),
+        (24, 0),
+        "nothing of a deleted tenant is lost"
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_waits_gets_the_share_of_a_tenant_that_is_deleted() {
+    let (inbox, _receiver) = inbox(16, 2);
+    while inbox.try_send(shard_batch(0, 1, 0)).unwrap().is_none() {}
+    let mut room = std::pin::pin!(inbox.room(TenantIndex(0)));
+    tokio::select! {
+        biased;
+        () = &mut room => panic!("its share is used"),
+        () = tokio::task::yield_now() => (),
+    }
+    inbox.set_tenants([TenantIndex(0)].into_iter());
+    room.await;
+    assert!(inbox.try_send(shard_batch(0, 1, 0)).unwrap().is_none());
 }

@@ -60,6 +60,21 @@ impl Ops {
         (changed, body)
     }
 
+    /// Creates tenants, unless they exist.
+    #[track_caller]
+    pub fn create_tenants(&self, names: &[&str]) {
+        for name in names {
+            objects::create_tenant(&self.ops, name).expect("the server allows changes");
+        }
+    }
+
+    /// Whether all these tenants exist.
+    #[track_caller]
+    pub fn has_tenants(&self, names: &[&str]) -> bool {
+        let exists = |name: &&str| self.get(&format!("/tenants/{name}")).0 == 200;
+        names.iter().all(exists)
+    }
+
     /// Changes the objects of a tenant so that these rules follow.
     #[track_caller]
     pub fn put_in_force(&self, tenant: &str, rules: &TenantPolicy) {

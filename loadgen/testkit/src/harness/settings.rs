@@ -31,8 +31,10 @@ pub struct Settings {
     pub shards: String,
     /// Lines of the section `log`.
     pub log: String,
-    /// The tables of the tenants.
-    pub tenants: String,
+    /// Further sections.
+    pub more: String,
+    /// The tenants, which are created once the server is ready.
+    pub tenants: Vec<&'static str>,
 }
 
 impl Default for Settings {
@@ -47,8 +49,8 @@ impl Default for Settings {
             store: String::new(),
             shards: "threads = 2".to_owned(),
             log: String::new(),
-            tenants: "[[tenants]]\nname = \"contoso\"\n[[tenants]]\nname = \"fabrikam\"\n"
-                .to_owned(),
+            more: String::new(),
+            tenants: vec!["contoso", "fabrikam"],
         }
     }
 }
@@ -64,7 +66,8 @@ impl Settings {
             store,
             shards,
             log,
-            tenants,
+            more,
+            tenants: _,
         } = self;
         format!(
             r#"
@@ -85,7 +88,7 @@ directory = "{directory}"
 [log]
 format = "json"
 {log}
-{tenants}
+{more}
 "#
         )
     }
@@ -144,9 +147,30 @@ impl Installation {
         self.start_with(&Settings::default())
     }
 
-    /// Starts a server and waits until it is ready.
+    /// Starts a server, waits until it is ready, and creates the tenants that do not exist. If it does not allow changes,
+    /// another server creates them first.
     #[track_caller]
     pub fn start_with(&self, settings: &Settings) -> Server {
+        let server = self.launch(settings);
+        if server.ops.has_tenants(&settings.tenants) {
+            return server;
+        }
+        if settings.ops.contains("allow_changes = true") {
+            server.ops.create_tenants(&settings.tenants);
+            return server;
+        }
+        server.stop();
+        self.start_with(&Settings {
+            ops: Settings::default().ops,
+            ..settings.clone()
+        })
+        .stop();
+        self.launch(settings)
+    }
+
+    /// Starts a server and waits until it is ready.
+    #[track_caller]
+    fn launch(&self, settings: &Settings) -> Server {
         let file = self.configure(settings);
         let is_free = settings.quic_port == 0;
         eventually("the server starts", || {
@@ -177,7 +201,9 @@ impl Installation {
         commands: &str,
         settings: &Settings,
     ) -> Result<Server, CommandOutput> {
-        Server::start(self.serve_after(commands, settings))
+        let server = Server::start(self.serve_after(commands, settings))?;
+        server.ops.create_tenants(&settings.tenants);
+        Ok(server)
     }
 
     /// The command that runs a server from a shell that first runs `commands`.

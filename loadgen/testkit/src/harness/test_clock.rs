@@ -79,10 +79,9 @@ impl Installation {
     /// Starts a server whose clocks the test moves. They continue where an earlier server left them.
     #[track_caller]
     pub fn start_with_clock(&self) -> (Server, TestClock) {
-        let defaults = Settings::default();
         let file = self.configure(&Settings {
-            tenants: format!("[test]\nclock = true\n{}", defaults.tenants),
-            ..defaults
+            more: "[test]\nclock = true".to_owned(),
+            ..Settings::default()
         });
         let socket = self.path("clock.socket");
         let arguments = [
@@ -95,6 +94,7 @@ impl Installation {
         let server = eventually("the server starts", || {
             Server::start(Muster::beside_this_test().command(arguments)).ok()
         });
+        server.ops.create_tenants(&Settings::default().tenants);
         (server, TestClock { socket })
     }
 }

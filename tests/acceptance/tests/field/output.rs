@@ -30,7 +30,9 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 #[track_caller]
 fn start_with_log(place: &Installation, settings: &Settings, log: PipeWriter) -> Server {
     let command = place.serve_after("exec 2>&0", settings);
-    Server::start_with_input(command, log).expect("the server starts")
+    let server = Server::start_with_input(command, log).expect("the server starts");
+    server.ops.create_tenants(&settings.tenants);
+    server
 }
 
 /// A server with redirected standard output, such as `>/dev/full`. The test keeps its own pipe open to detect the end of
@@ -39,14 +41,16 @@ fn start_with_log(place: &Installation, settings: &Settings, log: PipeWriter) ->
 fn start_with_output(place: &Installation, redirection: &str, input: Stdio) -> Server {
     let commands = format!("exec 3>&1 {redirection}");
     let command = place.serve_after(&commands, &Settings::default());
-    Server::start_without_ready_line(command, input, |log| {
+    let server = Server::start_without_ready_line(command, input, |log| {
         let lines = whole_lines(log.as_bytes());
         let serving = lines.iter().find(|line| line["message"] == "serving")?;
         Some(Addresses {
             quic: serving["quic"].as_str()?.parse().ok()?,
             ops: format!("http://{}", serving["ops"].as_str()?),
         })
-    })
+    });
+    server.ops.create_tenants(&Settings::default().tenants);
+    server
 }
 
 /// Collects a log as it is written.

@@ -98,6 +98,7 @@ fn x8_a_server_drains_when_its_terminal_closes() {
         terminal = Some(open);
         Some(addresses)
     });
+    server.ops.create_tenants(&Settings::default().tenants);
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));
     let fleet = [random_check_in(&mut Random::new(8, 0), device(1), 1)];
     session.check_ins(&fleet);
@@ -145,10 +146,9 @@ fn x8_a_hangup_that_was_ignored_at_the_start_stays_ignored() {
 fn x8_a_hangup_does_not_abort_a_drain() {
     for first in ["HUP", "TERM"] {
         let place = Installation::new();
-        let tenants = Settings::default().tenants;
         let server = place.start_with(&Settings {
             listen: "frame_timeout = \"300s\"".to_owned(),
-            tenants: format!("[shutdown]\ndeadline = \"600s\"\n{tenants}"),
+            more: "[shutdown]\ndeadline = \"600s\"".to_owned(),
             ..Settings::default()
         });
         let credentials = place.pki.gateway("contoso", "gw-1");

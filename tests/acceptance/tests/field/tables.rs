@@ -30,7 +30,7 @@ const FLEET: u64 = 200;
 fn settings() -> Settings {
     Settings {
         listen: format!("window_frames_device = {WINDOW}"),
-        tenants: "[[tenants]]\nname = \"evil\"\n[[tenants]]\nname = \"victim\"\n".to_owned(),
+        tenants: vec!["evil", "victim"],
         ..Settings::default()
     }
 }

@@ -162,9 +162,8 @@ fn a_stop_under_load_sends_goodbye_and_leaves_nothing_to_replay() {
 #[test]
 fn a_stop_that_exceeds_its_deadline_loses_nothing_acknowledged() {
     let place = Installation::new();
-    let tenants = Settings::default().tenants;
     let server = place.start_with(&Settings {
-        tenants: format!("[shutdown]\ndeadline = \"100ms\"\n{tenants}"),
+        more: "[shutdown]\ndeadline = \"100ms\"".to_owned(),
         ..settings()
     });
     let port = server.quic.port();
@@ -324,10 +323,9 @@ fn a_restarted_server_resets_the_connections_of_the_previous_one() {
 #[test]
 fn a_stop_does_not_wait_for_the_rest_of_a_frame() {
     let place = Installation::new();
-    let tenants = Settings::default().tenants;
     let server = place.start_with(&Settings {
         // Twice as long as the deadline of a test.
-        tenants: format!("[shutdown]\ndeadline = \"120s\"\n{tenants}"),
+        more: "[shutdown]\ndeadline = \"120s\"".to_owned(),
         ..Settings::default()
     });
     let mut session = server.session(&place.pki, &place.pki.gateway("contoso", "gw-1"));

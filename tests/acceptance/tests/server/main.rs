@@ -19,6 +19,7 @@ mod questions;
 mod resumption;
 mod start_up;
 mod stops;
+mod tenants;
 mod threads;
 
 use muster_testkit::harness;

@@ -303,7 +303,7 @@ fn an_invalid_configuration_is_reported_with_one_line_per_error() {
         listen: "connections_max = 0\nport = 7440".to_owned(),
         shards: "threads = 49".to_owned(),
         store: "checkpoint_journal_bytes = \"many\"".to_owned(),
-        tenants: "[[tenants]]\nname = \"Contoso\"\n".to_owned(),
+        more: "[[tenants]]\nname = \"contoso\"\n".to_owned(),
         ..Settings::default()
     };
     let ended = place.refused(&settings);

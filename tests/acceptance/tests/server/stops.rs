@@ -18,11 +18,10 @@ pub(crate) fn record_counts(log: &[Value]) -> [u64; 3] {
 }
 
 fn with_deadline(deadline: &str, quic_port: u16) -> Settings {
-    let tenants = Settings::default().tenants;
     Settings {
         quic_port,
         listen: "frame_timeout = \"300s\"".to_owned(),
-        tenants: format!("[shutdown]\ndeadline = \"{deadline}\"\n{tenants}"),
+        more: format!("[shutdown]\ndeadline = \"{deadline}\""),
         ..Settings::default()
     }
 }
