@@ -2,16 +2,17 @@
 //!
 //! Sums the cells of all shards: its cost depends on the number of cells, not on the number of devices.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use muster_engine::{Counts, TenantIndex};
+use muster_engine::Counts;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::tenant::{self, TenantQuery};
+use crate::tenant::TenantQuery;
 use crate::{Api, rows};
 
 pub(super) async fn counts(
@@ -22,26 +23,20 @@ pub(super) async fn counts(
     let mut total = Counts::default();
     let cells = api.backend.cells().await?;
     let control = api.backend.control();
-    let mut by_tenant = vec![Counts::default(); usize::from(control.next_tenant())];
+    let shown = control.tenants().map(|(index, _)| index);
+    let shown = shown.filter(|index| only.is_none_or(|only| only == *index));
+    let mut by_tenant: BTreeMap<_, _> = shown.map(|index| (index, Counts::default())).collect();
     for cell in cells {
-        if only.is_some_and(|only| only != cell.tenant) || !control.has_tenant(cell.tenant) {
+        let Some(counts) = by_tenant.get_mut(&cell.tenant) else {
             continue;
-        }
+        };
         total.add(&cell.facets, cell.count);
-        if let Some(counts) = by_tenant.get_mut(usize::from(cell.tenant)) {
-            counts.add(&cell.facets, cell.count);
-        }
+        counts.add(&cell.facets, cell.count);
     }
     let after = format!("],\"total\":{}}}", Value::Object(numbers(&total)));
-    let by_tenant = by_tenant
-        .into_iter()
-        .zip(0..)
-        .map(|(counts, index)| (counts, TenantIndex(index)));
-    let by_tenant = by_tenant.filter(move |(_, index)| control.has_tenant(*index));
-    let shown = by_tenant.filter(move |(_, index)| only.is_none_or(|only| only == *index));
-    let rows = shown.map(move |(counts, index)| {
+    let rows = by_tenant.into_iter().map(move |(index, counts)| {
         let mut row = Map::new();
-        row.insert("tenant".into(), tenant::name(&api, index).into());
+        row.insert("tenant".into(), control.tenant_name(index).into());
         row.append(&mut numbers(&counts));
         row
     });

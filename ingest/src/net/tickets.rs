@@ -2,8 +2,8 @@
 //!
 //! Owner: the TLS configuration; connection tasks call it when a handshake begins and when it completes. Bounded by
 //! `listen.tickets_max` in bytes: the oldest sessions are evicted, and their clients pay for a full handshake. A ticket
-//! works once, for a day, and in this process only, so a restart with other authorities or tenants applies to every
-//! connection. It does not authorize: identity and validity of the certificate are checked whenever a session opens
+//! works once, for a day, and in this process only, so a restart with other authorities applies to every connection. It
+//! does not authorize: tenant, identity and validity of the certificate are checked whenever a session opens
 //! (`session/open.rs`).
 
 use std::collections::{BTreeMap, HashMap};

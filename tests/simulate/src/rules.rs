@@ -1,7 +1,7 @@
 //! Rules of the tenants of a simulated server: the replay of its control log, and the commands of its operators.
 //!
 //! What `ControlService` and the start of the server do, without waiting. Bounded by the limits of `muster-control`;
-//! random commands create at most `POLICIES_MAX` policies for a tenant.
+//! random commands create at most `POLICIES_MAX` policies for a tenant, and one more tenant at a time.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 
 /// More policies would hide each other: the lowest threshold of a platform decides.
 const POLICIES_MAX: usize = 6;
+
+/// A tenant without devices that comes and goes.
+const TRANSIENT: &str = "transient";
 
 const TYPES: [&str; 5] = [
     "#microsoft.graph.windows10CompliancePolicy",
@@ -50,12 +53,17 @@ pub(crate) fn recover(
     store
         .snapshot()
         .control_log::<Box<dyn Error>>(|_, bytes| Ok(plane.apply(&Entry::decode(bytes)?)?))?;
-    for name in &tenants[usize::from(plane.next_tenant())..] {
-        let entry = plane.decide(&creation(name))?;
+    let created = usize::from(plane.next_tenant());
+    for name in tenants.iter().skip(created) {
+        let entry = plane.decide(&command(
+            Timestamp::default(),
+            TenantIndex(0),
+            creation(name),
+        ))?;
         store.append_control(entry.revision, &entry.encode(), None)?;
         plane.apply(&entry)?;
     }
-    let indexes = (0..tenants.len() as u16).map(TenantIndex);
+    let indexes = (0..plane.next_tenant().0).map(TenantIndex);
     let rules: Vec<_> = indexes.map(|tenant| compile(&plane, tenant)).collect();
     let policy = match store.policy_set_latest()? {
         Some((_, bytes)) => {
@@ -75,16 +83,20 @@ pub(crate) fn recover(
     Ok((plane, Arc::new(policy)))
 }
 
-fn creation(name: &str) -> Command {
+fn command(at: Timestamp, tenant: TenantIndex, change: Change) -> Command {
     Command {
         actor: Actor::new("operator").expect("a short text"),
-        at: Timestamp::default(),
-        tenant: TenantIndex(0),
+        at,
+        tenant,
         expected: Precondition::Nothing,
-        change: Change::Create {
-            key: Key::Tenant,
-            properties: properties(json!({ "name": name })),
-        },
+        change,
+    }
+}
+
+fn creation(name: &str) -> Change {
+    Change::Create {
+        key: Key::Tenant,
+        properties: properties(json!({ "name": name })),
     }
 }
 
@@ -95,21 +107,22 @@ pub(crate) fn decide(
     random: &mut Random,
     at: Timestamp,
 ) -> Option<Decided> {
-    let tenant = TenantIndex(random.below(latest.tenants().len() as u64) as u16);
-    let command = Command {
-        actor: Actor::new("operator").expect("a short text"),
-        at,
-        tenant,
-        expected: Precondition::Nothing,
-        change: sample(plane, tenant, random),
+    let (tenant, change) = match (random.below(12), plane.tenant_named(TRANSIENT)) {
+        (0, None) => (TenantIndex(0), creation(TRANSIENT)),
+        (0, Some(tenant)) => (tenant, Change::Delete { key: Key::Tenant }),
+        _ => {
+            let tenants: Vec<_> = plane.tenants().map(|(index, _)| index).collect();
+            let tenant = random.choose(&tenants);
+            (tenant, sample(plane, tenant, random))
+        }
     };
-    let entry = plane.decide(&command).ok()?;
+    let entry = plane.decide(&command(at, tenant, change)).ok()?;
     let mut plane = plane.clone();
     plane
         .apply(&entry)
         .expect("an entry follows from the state that decided it");
-    let mut tenants = latest.tenants().to_vec();
-    tenants[usize::from(tenant)] = compile(&plane, tenant);
+    let indexes = (0..plane.next_tenant().0).map(TenantIndex);
+    let tenants: Vec<_> = indexes.map(|tenant| compile(&plane, tenant)).collect();
     let differs = tenants != latest.tenants();
     let policy = differs.then(|| Arc::new(PolicySet::new(entry.revision, tenants)));
     Some(Decided {
