@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use muster_engine::{decide, evaluate};
 use muster_wire::{DeviceId, Flags, Inventory, Owner};
 use serde_json::{Value, json};
 
@@ -46,7 +47,16 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
     // Tags are a set: order and repetition have no meaning.
     let tags: BTreeSet<_> = inventory.iter().flat_map(|known| &known.tags).collect();
     let policy = api.backend.policy();
-    let rules = policy.for_targets(record.tenant, targets);
+    // Time may have changed the device since it was evaluated. What is explained is what is shown.
+    let now = api.backend.clock().time.as_seconds();
+    let (facets, why) = match policy.for_targets(record.tenant, targets) {
+        None => (*facets, Vec::new()),
+        Some(rules) => {
+            let decisions = decide(record, facets, &rules, now);
+            let why = why::why(record, facets, &rules, &decisions);
+            (evaluate(record, *facets, &rules, now), why)
+        }
+    };
     json!({
         "id": record.device_id.to_string(),
         "tenant": tenant,
@@ -66,7 +76,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "compliance": facets.compliance.name(),
         "is_compliant": facets.compliance.is_compliant(),
         "sensor": facets.sensor.name(),
-        "why": why::why(record, facets, rules.as_ref()),
+        "why": why,
         "first_seen": times::seconds(cold.first_seen),
         "last_check_in": times::seconds(record.last_check_in),
         "stale_since": stale_since.and_then(times::seconds),

@@ -1,13 +1,13 @@
-//! Explains the state of a device: the rules that decided it, with their inputs.
+//! Explains the state of a device: the rows of the rules that decided it, with the facts.
 //!
-//! Pure. It explains the stored state from the stored facts and evaluates nothing. Rows are those of R3, R7 and R17 in
+//! Pure. It formats the decisions of the engine's rules and has no rule of its own. Rows are those of
 //! docs/reference/DOMAIN.md.
 
-use muster_engine::rules::compliance::is_enrolled;
-use muster_engine::rules::sensor::{FULL_REPORT_DUE_SECONDS, SensorLimits};
+use muster_engine::rules::compliance::ComplianceCause;
+use muster_engine::rules::sensor::SensorCause;
 use muster_engine::rules::threat::ThreatLevel;
-use muster_engine::{DeviceRecord, Facets, ManagedBy, SensorState, TenantPolicy, ThreatSetting};
-use muster_wire::Flags;
+use muster_engine::{Decisions, DeviceRecord, Facets, TenantPolicy, ThreatSetting};
+use muster_wire::Risk;
 
 use crate::times;
 
@@ -15,289 +15,239 @@ use crate::times;
 pub(super) fn why(
     record: &DeviceRecord,
     facets: &Facets,
-    rules: Option<&TenantPolicy>,
+    rules: &TenantPolicy,
+    decisions: &Decisions,
 ) -> Vec<String> {
     vec![
-        setting(facets, rules),
-        compliance(record, facets, rules),
-        sensor(record, facets, rules),
+        setting(facets, decisions),
+        compliance(record, rules, decisions),
+        sensor(record, rules, decisions),
     ]
 }
 
-fn setting(facets: &Facets, rules: Option<&TenantPolicy>) -> String {
+fn setting(facets: &Facets, decisions: &Decisions) -> String {
+    let decision = &decisions.threat_setting;
     let platform = facets.platform.name();
-    let rules = rules.map(|rules| *rules.platform(facets.platform));
-    let threshold = rules.unwrap_or_default().threshold.name();
-    let risk = facets.risk.name();
-    let partner = facets.partner_threat.name();
-    let level = match facets.threat_level() {
-        None => "unknown",
-        Some(ThreatLevel::None) => "none",
-        Some(ThreatLevel::Low) => "low",
-        Some(ThreatLevel::Medium) => "medium",
-        Some(ThreatLevel::High) => "high",
+    let (risk, partner) = (facets.risk.name(), facets.partner_threat.name());
+    let threshold = decision.cause.threshold.name();
+    let level = match decision.cause.level {
+        // The device reports a risk score, which R2 does not use.
+        None if facets.risk != Risk::NotReported => "no threat level counts before onboarding",
+        None => "no threat level is known",
+        Some(ThreatLevel::None) => "threat level none",
+        Some(ThreatLevel::Low) => "threat level low",
+        Some(ThreatLevel::Medium) => "threat level medium",
+        Some(ThreatLevel::High) => "threat level high",
     };
-    let (row, reason) = match facets.threat_setting {
-        ThreatSetting::NotAssigned => ("R4", "no policy applies to the device".to_owned()),
-        ThreatSetting::NotConfigured => ("R2 row 1", "no policy has a threshold".to_owned()),
-        ThreatSetting::PlatformNotSupported => (
-            "R2 row 2",
-            format!("no policy exists for platform {platform}"),
-        ),
-        ThreatSetting::ConnectorNotEnabled => ("R2 row 3", "there is no connector".to_owned()),
-        ThreatSetting::PlatformToggleOff => (
-            "R2 row 4",
-            format!("the connector is off for platform {platform}"),
-        ),
-        ThreatSetting::Compliant => (
-            "R3",
-            format!("threat level {level} is within the threshold {threshold}"),
-        ),
-        ThreatSetting::NonCompliant => (
-            "R3",
-            format!("threat level {level} is above the threshold {threshold}"),
-        ),
-        ThreatSetting::MissingDataAllowed => (
-            "R3",
-            "no threat level is known, which the tenant allows".to_owned(),
-        ),
-        ThreatSetting::MissingPartnerData => (
-            "R3",
-            "no threat level is known, which the tenant blocks".to_owned(),
-        ),
-        ThreatSetting::Error => ("R3", "the device reported a failed setting".to_owned()),
+    let reason = match decision.state {
+        ThreatSetting::NotAssigned => "no policy applies to the device".to_owned(),
+        ThreatSetting::NotConfigured => "no policy has a threshold".to_owned(),
+        ThreatSetting::PlatformNotSupported => format!("no policy exists for platform {platform}"),
+        ThreatSetting::ConnectorNotEnabled => "there is no connector".to_owned(),
+        ThreatSetting::PlatformToggleOff => format!("the connector is off for platform {platform}"),
+        ThreatSetting::Compliant => format!("{level} is within the threshold {threshold}"),
+        ThreatSetting::NonCompliant => format!("{level} is above the threshold {threshold}"),
+        ThreatSetting::MissingDataAllowed => format!("{level}, which the tenant allows"),
+        ThreatSetting::MissingPartnerData => format!("{level}, which the tenant blocks"),
+        ThreatSetting::Error => "the device reported a failed setting".to_owned(),
     };
-    let status = facets.threat_setting.status();
+    let (row, status) = (decision.row, decision.state.status());
     format!("{row}: threat setting is {status}: {reason} (risk {risk}, partner {partner})")
 }
 
-fn compliance(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) -> String {
-    let secure = rules.is_some_and(|rules| rules.secure_by_default);
-    if facets.validity_expired {
-        let valid = rules.map_or(0, |rules| rules.validity_seconds);
-        let last = times::seconds(record.last_check_in).unwrap_or_default();
-        return format!(
-            "R7 row 5: compliance is {}: setting \"Is active\": no check-in for {valid} s (last {last})",
-            facets.compliance.name()
-        );
-    }
-    let (row, reason) = if !is_enrolled(facets.management_agent) {
-        (1, "the device is not enrolled, so no policy reaches it")
-    } else if facets.managed_by() == ManagedBy::ConfigMgr {
-        (2, "Configuration Manager decides")
-    } else {
-        match facets.threat_setting {
-            ThreatSetting::PlatformNotSupported => (3, "no policy exists for the platform"),
-            ThreatSetting::NotAssigned if secure => {
-                (4, "no policy applies, and the tenant is secure by default")
-            }
-            ThreatSetting::NotAssigned => (
-                4,
-                "no policy applies, and the tenant is not secure by default",
-            ),
-            ThreatSetting::NonCompliant | ThreatSetting::MissingPartnerData => {
-                (6, "the threat setting fails")
-            }
-            ThreatSetting::Error => (7, "the threat setting is in error"),
-            ThreatSetting::NotConfigured
-            | ThreatSetting::ConnectorNotEnabled
-            | ThreatSetting::PlatformToggleOff
-            | ThreatSetting::Compliant
-            | ThreatSetting::MissingDataAllowed => (10, "every applicable policy passes"),
+fn compliance(record: &DeviceRecord, rules: &TenantPolicy, decisions: &Decisions) -> String {
+    let decision = &decisions.compliance;
+    let reason = match decision.cause {
+        ComplianceCause::NotEnrolled => "the device is not enrolled, so no policy reaches it",
+        ComplianceCause::ConfigurationManager => "Configuration Manager decides",
+        ComplianceCause::NothingToEvaluate => "no policy exists for the platform",
+        ComplianceCause::SecureByDefault => {
+            "no policy applies, and the tenant is secure by default"
         }
+        ComplianceCause::NoPolicy => "no policy applies, and the tenant is not secure by default",
+        ComplianceCause::NotActive => &format!(
+            "setting \"Is active\": no check-in for {} s (last {})",
+            rules.validity_seconds,
+            at(record.last_check_in)
+        ),
+        ComplianceCause::SettingFails => "the threat setting fails",
+        ComplianceCause::SettingInError => "the threat setting is in error",
+        ComplianceCause::PoliciesPass => "every policy that applies passes",
     };
-    format!(
-        "R7 row {row}: compliance is {}: {reason}",
-        facets.compliance.name()
-    )
+    let (row, state) = (decision.row, decision.state.name());
+    format!("{row}: compliance is {state}: {reason}")
 }
 
-fn sensor(record: &DeviceRecord, facets: &Facets, rules: Option<&TenantPolicy>) -> String {
-    let limits = rules.map_or_else(SensorLimits::default, |rules| rules.sensor_limits);
-    let at = |seconds| times::seconds(seconds).unwrap_or_else(|| "never".to_owned());
+fn sensor(record: &DeviceRecord, rules: &TenantPolicy, decisions: &Decisions) -> String {
+    let decision = &decisions.sensor;
+    let limits = rules.sensor_limits;
+    let inactive = limits.inactive_seconds;
     let (contact, telemetry) = (at(record.last_contact), at(record.last_telemetry));
-    let impaired = facets.onboarded && !record.flags.contains(Flags::COMMAND_AND_CONTROL_OK);
-    let (row, reason) = match facets.sensor {
-        SensorState::NeverOnboarded => (0, "the sensor was never onboarded".to_owned()),
-        SensorState::Inactive => {
-            let limit = limits.inactive_seconds;
-            let last = record.last_contact.max(record.last_telemetry);
-            match last {
-                0 => (
-                    1,
-                    format!(
-                        "never in contact, no check-in for {limit} s (last {})",
-                        at(record.last_check_in)
-                    ),
-                ),
-                last => (
-                    1,
-                    format!(
-                        "no contact and no telemetry for {limit} s (last {})",
-                        at(last)
-                    ),
-                ),
-            }
+    let reason = match decision.cause {
+        SensorCause::NeverOnboarded => "the sensor was never onboarded".to_owned(),
+        SensorCause::NoSign { since } => {
+            let since = at(since);
+            format!("no contact and no telemetry for {inactive} s (last {since})")
         }
-        SensorState::NoSensorDataImpairedCommunication => (
-            2,
-            format!("command and control is impaired, telemetry is missing (last {telemetry})"),
-        ),
-        SensorState::ImpairedCommunication if impaired => (
-            3,
-            format!("command and control is impaired (last contact {contact})"),
-        ),
-        SensorState::ImpairedCommunication => {
-            let last = at(record.last_full_report);
-            (
-                3,
-                format!(
-                    "heartbeats arrive, but no full report for {FULL_REPORT_DUE_SECONDS} s (last {last})"
-                ),
+        SensorCause::NoCheckIn { since } => {
+            let since = at(since);
+            format!("never in contact, no check-in for {inactive} s (last {since})")
+        }
+        SensorCause::NoSignOffboarded { since } => {
+            let since = at(since);
+            format!("offboarded, never in contact for {inactive} s (last full report {since})")
+        }
+        SensorCause::Offboarded => {
+            format!(
+                "the sensor keeps the state in which it was offboarded (last contact {contact})"
             )
         }
-        SensorState::NoSensorData
-            if facets.onboarded && !record.flags.contains(Flags::SENSOR_RUNNING) =>
-        {
-            (
-                4,
-                "the sensor is onboarded, but its process is not running".to_owned(),
-            )
+        SensorCause::ImpairedWithoutTelemetry => {
+            format!("command and control is impaired, telemetry is missing (last {telemetry})")
         }
-        SensorState::NoSensorData => {
+        SensorCause::Impaired => {
+            format!("command and control is impaired (last contact {contact})")
+        }
+        SensorCause::NoFullReport { since } => {
+            let since = at(since);
+            format!("heartbeats arrive, but the next full report is overdue (last {since})")
+        }
+        SensorCause::NotRunning => "the process of the sensor is not running".to_owned(),
+        SensorCause::NoTelemetry => {
             let limit = limits.no_sensor_data_seconds;
-            (
-                4,
-                format!("no telemetry within {limit} s (last {telemetry}, last contact {contact})"),
-            )
+            format!("no telemetry within {limit} s (last {telemetry}, last contact {contact})")
         }
-        SensorState::Unknown => (5, "the sensor never made contact".to_owned()),
-        SensorState::Active => (
-            6,
-            format!("last contact {contact}, last telemetry {telemetry}"),
-        ),
+        SensorCause::Healthy => format!("last contact {contact}, last telemetry {telemetry}"),
     };
-    format!(
-        "R17 row {row}: sensor is {}: {reason}",
-        facets.sensor.name()
-    )
+    let (row, state) = (decision.row, decision.state.name());
+    format!("{row}: sensor is {state}: {reason}")
+}
+
+fn at(seconds: u32) -> String {
+    times::seconds(seconds).unwrap_or_else(|| "never".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use muster_engine::{Compliance, Threshold};
-    use muster_wire::{ManagementAgent, Platform, Risk};
+    use muster_engine::{Connector, SensorState, Threshold, decide};
+    use muster_wire::{Flags, ManagementAgent, Platform};
 
     use super::*;
 
-    fn managed() -> Facets {
-        Facets {
+    const DAY: u32 = 24 * 3600;
+
+    /// When the device has checked in last.
+    const THEN: u32 = 1_767_225_600;
+
+    /// An onboarded Windows device at high risk, managed by Intune, whose sensor works.
+    fn device() -> (DeviceRecord, Facets) {
+        let facets = Facets {
             platform: Platform::Windows,
             management_agent: ManagementAgent::Mdm,
             onboarded: true,
             risk: Risk::High,
-            threat_setting: ThreatSetting::NonCompliant,
-            compliance: Compliance::Noncompliant,
             ..Facets::default()
-        }
+        };
+        let record = DeviceRecord {
+            last_check_in: THEN,
+            last_contact: THEN,
+            last_telemetry: THEN,
+            last_full_report: THEN,
+            flags: Flags::SENSOR_RUNNING | Flags::COMMAND_AND_CONTROL_OK | Flags::TELEMETRY_OK,
+            ..DeviceRecord::default()
+        };
+        (record, facets)
     }
 
-    fn lines(facets: &Facets) -> [String; 3] {
-        let rules = TenantPolicy::with_threshold(Threshold::Medium);
-        why(&DeviceRecord::default(), facets, Some(&rules))
-            .try_into()
-            .unwrap()
+    fn medium() -> TenantPolicy {
+        TenantPolicy::with_threshold(Threshold::Medium)
+    }
+
+    fn lines(
+        (record, facets): (DeviceRecord, Facets),
+        rules: &TenantPolicy,
+        now: u32,
+    ) -> [String; 3] {
+        let decisions = decide(&record, &facets, rules, now);
+        why(&record, &facets, rules, &decisions).try_into().unwrap()
     }
 
     #[test]
-    fn each_line_cites_the_row_that_decided_and_its_inputs() {
-        let [setting, compliance, sensor] = lines(&managed());
-        assert_eq!(
-            setting,
+    fn each_line_cites_the_row_that_decided_and_its_facts() {
+        let expected = [
             "R3: threat setting is nonCompliant: threat level high is above the threshold medium \
-             (risk high, partner unknown)"
-        );
-        assert_eq!(
-            compliance,
-            "R7 row 6: compliance is noncompliant: the threat setting fails"
-        );
-        assert!(
-            sensor.starts_with("R17 row 0: sensor is neverOnboarded"),
-            "{sensor}"
-        );
-    }
-
-    #[test]
-    fn compliance_cites_the_first_row_that_matches() {
-        let cases = [
-            (
-                Facets {
-                    management_agent: ManagementAgent::MsSense,
-                    ..managed()
-                },
-                "R7 row 1",
-            ),
-            (
-                Facets {
-                    management_agent: ManagementAgent::ConfigurationManagerClient,
-                    ..managed()
-                },
-                "R7 row 2",
-            ),
-            (
-                Facets {
-                    threat_setting: ThreatSetting::PlatformNotSupported,
-                    ..managed()
-                },
-                "R7 row 3",
-            ),
-            (
-                Facets {
-                    threat_setting: ThreatSetting::NotAssigned,
-                    ..managed()
-                },
-                "R7 row 4",
-            ),
-            (
-                Facets {
-                    threat_setting: ThreatSetting::Error,
-                    ..managed()
-                },
-                "R7 row 7",
-            ),
-            (
-                Facets {
-                    threat_setting: ThreatSetting::PlatformToggleOff,
-                    ..managed()
-                },
-                "R7 row 10",
-            ),
-            (
-                Facets {
-                    threat_setting: ThreatSetting::Compliant,
-                    ..managed()
-                },
-                "R7 row 10",
-            ),
+             (risk high, partner unknown)",
+            "R7 row 6: compliance is noncompliant: the threat setting fails",
+            "R17 row 6: sensor is active: last contact 2026-01-01T00:00:00Z, \
+             last telemetry 2026-01-01T00:00:00Z",
         ];
-        for (facets, row) in cases {
-            let [_, compliance, _] = lines(&facets);
-            assert!(compliance.starts_with(&format!("{row}:")), "{compliance}");
+        assert_eq!(lines(device(), &medium(), THEN), expected);
+    }
+
+    #[test]
+    fn silence_is_explained_by_the_last_sign() {
+        let expected = [
+            "R3: threat setting is nonCompliant: threat level high is above the threshold medium \
+             (risk high, partner unknown)",
+            "R7 row 5: compliance is noncompliant: setting \"Is active\": no check-in for 2592000 s \
+             (last 2026-01-01T00:00:00Z)",
+            "R17 row 1: sensor is inactive: no contact and no telemetry for 604800 s \
+             (last 2026-01-01T00:00:00Z)",
+        ];
+        assert_eq!(lines(device(), &medium(), THEN + 31 * DAY), expected);
+    }
+
+    #[test]
+    fn a_setting_that_does_not_apply_says_why() {
+        let off = |connector| {
+            let mut rules = medium();
+            rules.change_platform(Platform::Windows, |rules| rules.connector = connector);
+            rules
+        };
+        let (record, facets) = device();
+        let elsewhere = Facets {
+            foreign_org: true,
+            ..facets
+        };
+        for (facets, rules, expected) in [
+            (
+                facets,
+                off(Connector::PlatformToggleOff),
+                "R2 row 4: threat setting is notApplicable: the connector is off for platform windows",
+            ),
+            (
+                facets,
+                off(Connector::NotEnabled),
+                "R2 row 3: threat setting is notApplicable: there is no connector",
+            ),
+            (
+                facets,
+                TenantPolicy::default(),
+                "R4: threat setting is notAssigned: no policy applies to the device",
+            ),
+            (
+                elsewhere,
+                medium(),
+                "R2 row 7: threat setting is compliant: no threat level counts before onboarding, \
+                 which the tenant allows",
+            ),
+        ] {
+            let [setting, ..] = lines((record, facets), &rules, THEN);
+            assert_eq!(setting, format!("{expected} (risk high, partner unknown)"));
         }
     }
 
     #[test]
-    fn every_sensor_state_cites_a_row_of_its_own_name() {
-        for &sensor in SensorState::ALL {
-            let [_, _, line] = lines(&Facets {
-                sensor,
-                onboarded: true,
-                ..managed()
-            });
-            assert!(
-                line.contains(&format!("sensor is {}:", sensor.name())),
-                "{line}"
-            );
-        }
+    fn an_offboarded_sensor_says_that_it_keeps_its_state() {
+        let (record, facets) = device();
+        let offboarded = Facets {
+            onboarded: false,
+            sensor: SensorState::ImpairedCommunication,
+            ..facets
+        };
+        let [_, _, sensor] = lines((record, offboarded), &medium(), THEN);
+        let expected = "R17: sensor is impairedCommunication: the sensor keeps the state in which it was \
+                        offboarded (last contact 2026-01-01T00:00:00Z)";
+        assert_eq!(sensor, expected);
     }
 }

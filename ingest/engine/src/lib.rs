@@ -51,8 +51,8 @@ pub use rules::sensor::SensorState;
 pub use rules::threat::{Connector, PlatformRules, ThreatSetting, Threshold};
 pub use shard::recovery::{Recovery, RecoveryError};
 pub use shard::{
-    AuditRound, CheckpointProgress, SequenceReset, Shard, ShardLimits, ShardSet, StaleDevice,
-    Ticked, shard_devices_max,
+    AuditRound, CheckpointProgress, Decisions, SequenceReset, Shard, ShardLimits, ShardSet,
+    StaleDevice, Ticked, decide, evaluate, shard_devices_max,
 };
 pub use shard_map::{SHARDS, ShardMap};
 pub use slab::CHUNK_RECORDS as SLAB_CHUNK_RECORDS;

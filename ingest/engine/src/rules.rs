@@ -10,6 +10,18 @@ pub mod threat;
 /// version evaluates every device again, and a test compares it with a sample of results.
 pub const RULES_VERSION: u16 = 6;
 
+/// What a rule decides about a device. An evaluation uses the state alone: rules are inlined, so that row and cause, which
+/// explain it, cost nothing there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision<State, Cause> {
+    /// The state of the device.
+    pub state: State,
+    /// The row that matched, as docs/reference/DOMAIN.md cites it.
+    pub row: &'static str,
+    /// The facts that decided.
+    pub cause: Cause,
+}
+
 /// Declares a closed set of states: each has a dense index (its bits in a facet word) and the name in the reference.
 macro_rules! states {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $index:literal $text:literal),+ $(,)? }) => {

@@ -46,6 +46,7 @@ use crate::time::Timestamp;
 
 pub use audit::AuditRound;
 pub use checkpoint::CheckpointProgress;
+pub use evaluation::{Decisions, decide, evaluate};
 pub use sequence::SequenceReset;
 pub use set::{ShardSet, shard_devices_max};
 pub use stale_runs::StaleDevice;

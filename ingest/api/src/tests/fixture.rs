@@ -429,7 +429,11 @@ fn device() -> Device {
             last_check_in: 1_767_229_200,
             last_contact: 1_767_229_200,
             last_telemetry: 1_767_229_200,
-            flags: Flags::SENSOR_RUNNING.union(Flags::REGISTERED),
+            last_full_report: 1_767_225_600,
+            flags: Flags::SENSOR_RUNNING
+                | Flags::COMMAND_AND_CONTROL_OK
+                | Flags::TELEMETRY_OK
+                | Flags::REGISTERED,
             ..DeviceRecord::default()
         },
         cold: ColdRecord {

@@ -180,9 +180,15 @@ async fn a_device_shows_its_state_its_times_and_why() {
     assert_eq!(answer["first_seen"], "2026-01-01T00:00:00Z");
     assert_eq!(answer["last_check_in"], "2026-01-01T01:00:00Z");
     assert_eq!(answer["stale_since"], "2026-01-01T01:13:20Z");
-    assert_eq!(answer["last_full_report"], Value::Null, "never");
+    assert_eq!(answer["last_full_report"], "2026-01-01T00:00:00Z");
     assert_eq!(answer["payload"], "000000ab");
-    assert_eq!(answer["flags"], json!(["sensorRunning", "registered"]));
+    let flags = [
+        "sensorRunning",
+        "commandAndControlOk",
+        "telemetryOk",
+        "registered",
+    ];
+    assert_eq!(answer["flags"], json!(flags));
     assert_eq!(
         (&answer["owner"], &answer["tags"]),
         (&json!("company"), &json!(["floor"]))

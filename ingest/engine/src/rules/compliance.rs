@@ -6,8 +6,8 @@
 use muster_wire::{ManagementAgent, Platform};
 
 use super::managed_by::ManagedBy;
-use super::states;
 use super::threat::ThreatSetting;
+use super::{Decision, states};
 
 states! {
     /// `complianceState` of a device.
@@ -110,34 +110,68 @@ pub(crate) fn is_reached(agent: ManagementAgent) -> bool {
     is_enrolled(agent) && ManagedBy::of(agent) != ManagedBy::ConfigMgr
 }
 
+/// What decided about the compliance of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComplianceCause {
+    /// It is not enrolled.
+    NotEnrolled,
+    /// Configuration Manager alone manages it.
+    ConfigurationManager,
+    /// There is nothing to evaluate: no policy exists for its platform.
+    NothingToEvaluate,
+    /// No policy applies, and the tenant is secure by default.
+    SecureByDefault,
+    /// No policy applies, and the tenant is not secure by default.
+    NoPolicy,
+    /// Its last report is no longer valid.
+    NotActive,
+    /// The threat setting fails.
+    SettingFails,
+    /// The threat setting is in error.
+    SettingInError,
+    /// Every policy that applies passes.
+    PoliciesPass,
+}
+
 /// R7, first matching row wins. `setting` is that of a device that policies reach; the validity of its report can only
 /// have expired if a policy applies.
+#[inline(always)]
 pub(crate) fn compliance_state(
     agent: ManagementAgent,
     secure_by_default: bool,
     validity_expired: bool,
     setting: ThreatSetting,
-) -> Compliance {
+) -> Decision<Compliance, ComplianceCause> {
+    use ComplianceCause as Cause;
+    let decided = |row, state, cause| Decision { state, row, cause };
     if !is_enrolled(agent) {
-        return Compliance::Unknown; // row 1
+        return decided("R7 row 1", Compliance::Unknown, Cause::NotEnrolled);
     }
     if ManagedBy::of(agent) == ManagedBy::ConfigMgr {
-        return Compliance::ConfigManager; // row 2
+        let state = Compliance::ConfigManager;
+        return decided("R7 row 2", state, Cause::ConfigurationManager);
     }
     match setting {
-        ThreatSetting::PlatformNotSupported => Compliance::Unknown, // row 3: there is nothing to evaluate
-        ThreatSetting::NotAssigned if secure_by_default => Compliance::Noncompliant, // row 4
-        ThreatSetting::NotAssigned => Compliance::Compliant,        // row 4
-        _ if validity_expired => Compliance::Noncompliant,          // row 5
-        ThreatSetting::NonCompliant | ThreatSetting::MissingPartnerData => {
-            Compliance::Noncompliant // row 6
+        ThreatSetting::PlatformNotSupported => {
+            decided("R7 row 3", Compliance::Unknown, Cause::NothingToEvaluate)
         }
-        ThreatSetting::Error => Compliance::Error, // row 7 without the hold
+        ThreatSetting::NotAssigned if secure_by_default => {
+            decided("R7 row 4", Compliance::Noncompliant, Cause::SecureByDefault)
+        }
+        ThreatSetting::NotAssigned => decided("R7 row 4", Compliance::Compliant, Cause::NoPolicy),
+        _ if validity_expired => decided("R7 row 5", Compliance::Noncompliant, Cause::NotActive),
+        ThreatSetting::NonCompliant | ThreatSetting::MissingPartnerData => {
+            decided("R7 row 6", Compliance::Noncompliant, Cause::SettingFails)
+        }
+        // Row 7 without the hold.
+        ThreatSetting::Error => decided("R7 row 7", Compliance::Error, Cause::SettingInError),
         ThreatSetting::NotConfigured
         | ThreatSetting::ConnectorNotEnabled
         | ThreatSetting::PlatformToggleOff
         | ThreatSetting::Compliant
-        | ThreatSetting::MissingDataAllowed => Compliance::Compliant, // row 10
+        | ThreatSetting::MissingDataAllowed => {
+            decided("R7 row 10", Compliance::Compliant, Cause::PoliciesPass)
+        }
     }
 }
 
@@ -174,11 +208,73 @@ mod tests {
         for (agent, secure, setting, valid, expired) in table {
             for (validity_expired, expected) in [(false, valid), (true, expired)] {
                 assert_eq!(
-                    compliance_state(agent, secure, validity_expired, setting),
+                    compliance_state(agent, secure, validity_expired, setting).state,
                     expected,
                     "{agent:?} secure by default {secure} expired {validity_expired} {setting:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_decision_cites_its_row() {
+        use ComplianceCause as Cause;
+        let (mdm, server) = (Agent::Mdm, Agent::ConfigurationManagerClient);
+        // agent, secure by default, expired, setting
+        for (facts, row, cause) in [
+            (
+                (Agent::Eas, true, false, Setting::NotAssigned),
+                1,
+                Cause::NotEnrolled,
+            ),
+            (
+                (server, true, false, Setting::NotAssigned),
+                2,
+                Cause::ConfigurationManager,
+            ),
+            (
+                (mdm, true, false, Setting::PlatformNotSupported),
+                3,
+                Cause::NothingToEvaluate,
+            ),
+            (
+                (mdm, true, false, Setting::NotAssigned),
+                4,
+                Cause::SecureByDefault,
+            ),
+            (
+                (mdm, false, false, Setting::NotAssigned),
+                4,
+                Cause::NoPolicy,
+            ),
+            (
+                (mdm, true, true, Setting::NonCompliant),
+                5,
+                Cause::NotActive,
+            ),
+            (
+                (mdm, true, false, Setting::NonCompliant),
+                6,
+                Cause::SettingFails,
+            ),
+            (
+                (mdm, true, false, Setting::MissingPartnerData),
+                6,
+                Cause::SettingFails,
+            ),
+            ((mdm, true, false, Setting::Error), 7, Cause::SettingInError),
+            (
+                (mdm, true, false, Setting::PlatformToggleOff),
+                10,
+                Cause::PoliciesPass,
+            ),
+        ] {
+            let (agent, secure, expired, setting) = facts;
+            let found = compliance_state(agent, secure, expired, setting);
+            assert_eq!(
+                (found.row, found.cause),
+                (format!("R7 row {row}").as_str(), cause)
+            );
         }
     }
 

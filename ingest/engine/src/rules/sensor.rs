@@ -3,7 +3,7 @@
 //! A pure function. The passing of time changes its result, so the shard re-evaluates silent devices
 //! ([`crate::Shard::apply_time`]).
 
-use super::states;
+use super::{Decision, states};
 
 states! {
     /// `machine.healthStatus`; the reference's null is a separate state here.
@@ -74,6 +74,45 @@ pub(crate) struct SensorFacts {
     pub last_check_in: u32,
 }
 
+/// What decided about the state of a sensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SensorCause {
+    /// It was never onboarded.
+    NeverOnboarded,
+    /// No contact and no telemetry since this time, although there was some.
+    NoSign {
+        /// Seconds since the epoch.
+        since: u32,
+    },
+    /// No check-in since this time, and never a contact.
+    NoCheckIn {
+        /// Seconds since the epoch.
+        since: u32,
+    },
+    /// Offboarded, without any contact since its last full report at this time.
+    NoSignOffboarded {
+        /// Seconds since the epoch.
+        since: u32,
+    },
+    /// Offboarded not long ago.
+    Offboarded,
+    /// Command and control does not work, and telemetry is missing.
+    ImpairedWithoutTelemetry,
+    /// Command and control does not work.
+    Impaired,
+    /// Heartbeats arrive, but no full report since this time.
+    NoFullReport {
+        /// Seconds since the epoch.
+        since: u32,
+    },
+    /// Its process does not run.
+    NotRunning,
+    /// No telemetry, or none for too long.
+    NoTelemetry,
+    /// Contact and telemetry are recent.
+    Healthy,
+}
+
 /// R17 at `now` (seconds). The first matching row wins.
 ///
 /// Interpretations where the table is open: "T missing" means never, older than the tenant's limit, or the sensor
@@ -81,34 +120,69 @@ pub(crate) struct SensorFacts {
 /// so that a misconfigured device that falls silent becomes inactive too, and the last full report of an offboarded one,
 /// whose check-ins do not come from the sensor. A device that has checked in after `now`, before the clock was set back,
 /// is evaluated as at that check-in.
-pub(crate) fn sensor_state(facts: &SensorFacts, limits: &SensorLimits, now: u32) -> SensorState {
+#[inline(always)]
+pub(crate) fn sensor_state(
+    facts: &SensorFacts,
+    limits: &SensorLimits,
+    now: u32,
+) -> Decision<SensorState, SensorCause> {
+    let decided = |row, state, cause| Decision { state, row, cause };
     if !facts.onboarded && facts.kept == SensorState::NeverOnboarded {
-        return SensorState::NeverOnboarded; // row 0
+        let cause = SensorCause::NeverOnboarded;
+        return decided("R17 row 0", SensorState::NeverOnboarded, cause);
     }
     let now = now.max(facts.last_check_in);
     let age = |then: u32| now.saturating_sub(then);
-    let silent_since = match facts.last_contact.max(facts.last_telemetry) {
-        0 if facts.onboarded => facts.last_check_in,
-        0 => facts.last_full_report,
-        last_sign => last_sign,
+    let (since, silence) = match facts.last_contact.max(facts.last_telemetry) {
+        0 if facts.onboarded => {
+            let since = facts.last_check_in;
+            (since, SensorCause::NoCheckIn { since })
+        }
+        0 => {
+            let since = facts.last_full_report;
+            (since, SensorCause::NoSignOffboarded { since })
+        }
+        since => (since, SensorCause::NoSign { since }),
     };
-    if age(silent_since) > limits.inactive_seconds {
-        return SensorState::Inactive; // row 1
+    if age(since) > limits.inactive_seconds {
+        return decided("R17 row 1", SensorState::Inactive, silence);
     }
     if !facts.onboarded {
-        return facts.kept;
+        return decided("R17", facts.kept, SensorCause::Offboarded);
     }
     let no_telemetry = facts.last_telemetry == 0
         || age(facts.last_telemetry) > limits.no_sensor_data_seconds
         || !facts.sensor_running;
-    let report_overdue = age(facts.last_full_report) > FULL_REPORT_DUE_SECONDS
-        && age(facts.last_check_in) <= HEARTBEAT_DUE_SECONDS;
+    let report = facts.last_full_report;
+    let no_report =
+        age(report) > FULL_REPORT_DUE_SECONDS && age(facts.last_check_in) <= HEARTBEAT_DUE_SECONDS;
     match (!facts.command_and_control_ok, no_telemetry) {
-        (true, true) => SensorState::NoSensorDataImpairedCommunication, // row 2
-        (true, false) => SensorState::ImpairedCommunication,            // row 3
-        (false, _) if report_overdue => SensorState::ImpairedCommunication, // row 3
-        (false, true) => SensorState::NoSensorData,                     // row 4
-        (false, false) => SensorState::Active,                          // row 6
+        (true, true) => decided(
+            "R17 row 2",
+            SensorState::NoSensorDataImpairedCommunication,
+            SensorCause::ImpairedWithoutTelemetry,
+        ),
+        (true, false) => decided(
+            "R17 row 3",
+            SensorState::ImpairedCommunication,
+            SensorCause::Impaired,
+        ),
+        (false, _) if no_report => decided(
+            "R17 row 3",
+            SensorState::ImpairedCommunication,
+            SensorCause::NoFullReport { since: report },
+        ),
+        (false, true) if !facts.sensor_running => decided(
+            "R17 row 4",
+            SensorState::NoSensorData,
+            SensorCause::NotRunning,
+        ),
+        (false, true) => decided(
+            "R17 row 4",
+            SensorState::NoSensorData,
+            SensorCause::NoTelemetry,
+        ),
+        (false, false) => decided("R17 row 6", SensorState::Active, SensorCause::Healthy),
     }
 }
 
@@ -133,10 +207,89 @@ mod tests {
         }
     }
 
-    fn state(change: impl FnOnce(&mut SensorFacts)) -> SensorState {
+    fn decision(change: impl FnOnce(&mut SensorFacts)) -> Decision<SensorState, SensorCause> {
         let mut facts = healthy();
         change(&mut facts);
         sensor_state(&facts, &SensorLimits::default(), NOW)
+    }
+
+    fn state(change: impl FnOnce(&mut SensorFacts)) -> SensorState {
+        decision(change).state
+    }
+
+    #[test]
+    fn a_decision_cites_its_row_and_the_facts_that_decided() {
+        type Change = fn(&mut SensorFacts);
+        let since = NOW - 8 * DAY;
+        let table: [(Change, &str, SensorCause); 11] = [
+            (
+                |f| {
+                    f.onboarded = false;
+                    f.kept = SensorState::NeverOnboarded;
+                },
+                "R17 row 0",
+                SensorCause::NeverOnboarded,
+            ),
+            (
+                |f| {
+                    f.last_contact = NOW - 8 * DAY;
+                    f.last_telemetry = NOW - 9 * DAY;
+                },
+                "R17 row 1",
+                SensorCause::NoSign { since },
+            ),
+            (
+                |f| {
+                    (f.last_contact, f.last_telemetry) = (0, 0);
+                    f.last_check_in = NOW - 8 * DAY;
+                },
+                "R17 row 1",
+                SensorCause::NoCheckIn { since },
+            ),
+            (
+                |f| {
+                    f.onboarded = false;
+                    (f.last_contact, f.last_telemetry) = (0, 0);
+                    f.last_full_report = NOW - 8 * DAY;
+                },
+                "R17 row 1",
+                SensorCause::NoSignOffboarded { since },
+            ),
+            (|f| f.onboarded = false, "R17", SensorCause::Offboarded),
+            (
+                |f| {
+                    f.command_and_control_ok = false;
+                    f.last_telemetry = 0;
+                },
+                "R17 row 2",
+                SensorCause::ImpairedWithoutTelemetry,
+            ),
+            (
+                |f| f.command_and_control_ok = false,
+                "R17 row 3",
+                SensorCause::Impaired,
+            ),
+            (
+                |f| f.last_full_report = NOW - 8 * DAY,
+                "R17 row 3",
+                SensorCause::NoFullReport { since },
+            ),
+            (
+                |f| f.sensor_running = false,
+                "R17 row 4",
+                SensorCause::NotRunning,
+            ),
+            (
+                |f| f.last_telemetry = 0,
+                "R17 row 4",
+                SensorCause::NoTelemetry,
+            ),
+            (|_| (), "R17 row 6", SensorCause::Healthy),
+        ];
+        for (change, row, cause) in table {
+            let found = decision(change);
+            assert_eq!((found.row, found.cause), (row, cause));
+        }
     }
 
     /// The number of combinations of facets depends on it.
@@ -163,7 +316,7 @@ mod tests {
                     last_full_report: time(2),
                     last_check_in: time(3),
                 };
-                let state = sensor_state(&facts, &SensorLimits::default(), NOW);
+                let state = sensor_state(&facts, &SensorLimits::default(), NOW).state;
                 states.insert(((!onboarded).then_some(facts.kept), state));
             }
         }
@@ -329,7 +482,7 @@ mod tests {
         let mut facts = healthy();
         facts.last_telemetry = NOW - 48 * HOUR - 1;
         for now in [NOW, NOW - 1, NOW - 8 * DAY, 0] {
-            let state = sensor_state(&facts, &SensorLimits::default(), now);
+            let state = sensor_state(&facts, &SensorLimits::default(), now).state;
             assert_eq!(state, SensorState::NoSensorData, "{now}");
         }
     }

@@ -4,7 +4,7 @@
 
 use muster_wire::{PartnerThreatState, Platform, Risk};
 
-use super::states;
+use super::{Decision, states};
 
 states! {
     /// `deviceThreatProtectionLevel`: the highest threat level that is still compliant.
@@ -178,45 +178,53 @@ pub const fn platform_has_threshold(platform: Platform) -> bool {
     )
 }
 
-/// R4, and R2 rows 1 to 4: why the threat level does not decide about a device; `None` if it does.
-fn off(platform: Platform, rules: &PlatformRules, is_reached: bool) -> Option<ThreatSetting> {
-    if !platform_has_policies(platform) {
-        return Some(ThreatSetting::PlatformNotSupported); // R2 row 2: not even a policy
-    }
-    if !is_reached || !rules.policy_assigned {
-        return Some(ThreatSetting::NotAssigned); // R4
-    }
-    match (rules.threshold, rules.connector) {
-        (Threshold::NotSet, _) => Some(ThreatSetting::NotConfigured), // row 1
-        (_, Connector::NotEnabled) => Some(ThreatSetting::ConnectorNotEnabled), // row 3
-        (_, Connector::PlatformToggleOff) => Some(ThreatSetting::PlatformToggleOff), // row 4
-        (_, Connector::Enabled) => None,
-    }
+/// What decided about the threat setting, with its reason ([`ThreatSetting`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreatCause {
+    /// The level of the device (R2 rows 7 and 9); `None` if it is missing.
+    pub level: Option<ThreatLevel>,
+    /// The lowest threshold of the policies of its platform.
+    pub threshold: Threshold,
 }
 
-/// R2 and R3: the setting's result for one device. Policies apply only to a device that they reach.
+/// R2 and R3: the setting's result for one device. Policies apply only to a device that they reach (R4).
+#[inline(always)]
 pub(crate) fn threat_setting(
     platform: Platform,
     rules: &PlatformRules,
     is_reached: bool,
     level: Option<ThreatLevel>,
     setting_error: bool,
-) -> ThreatSetting {
-    if let Some(off) = off(platform, rules, is_reached) {
-        return off;
+) -> Decision<ThreatSetting, ThreatCause> {
+    let threshold = rules.threshold;
+    let cause = ThreatCause { level, threshold };
+    let decided = |row, state| Decision { state, row, cause };
+    if !platform_has_policies(platform) {
+        return decided("R2 row 2", ThreatSetting::PlatformNotSupported); // not even a policy
     }
-    let highest_compliant = match rules.threshold {
-        Threshold::NotSet | Threshold::High => ThreatLevel::High,
+    if !is_reached || !rules.policy_assigned {
+        return decided("R4", ThreatSetting::NotAssigned);
+    }
+    let highest_compliant = match threshold {
+        Threshold::NotSet => return decided("R2 row 1", ThreatSetting::NotConfigured),
         Threshold::Clear => ThreatLevel::None,
         Threshold::Low => ThreatLevel::Low,
         Threshold::Medium => ThreatLevel::Medium,
+        Threshold::High => ThreatLevel::High,
     };
+    match rules.connector {
+        Connector::NotEnabled => return decided("R2 row 3", ThreatSetting::ConnectorNotEnabled),
+        Connector::PlatformToggleOff => {
+            return decided("R2 row 4", ThreatSetting::PlatformToggleOff);
+        }
+        Connector::Enabled => (),
+    }
     match level {
-        _ if setting_error => ThreatSetting::Error,
-        None if rules.blocked_on_missing => ThreatSetting::MissingPartnerData,
-        None => ThreatSetting::MissingDataAllowed,
-        Some(level) if level <= highest_compliant => ThreatSetting::Compliant,
-        Some(_) => ThreatSetting::NonCompliant,
+        _ if setting_error => decided("R3", ThreatSetting::Error),
+        None if rules.blocked_on_missing => decided("R2 row 7", ThreatSetting::MissingPartnerData),
+        None => decided("R2 row 7", ThreatSetting::MissingDataAllowed),
+        Some(level) if level <= highest_compliant => decided("R3", ThreatSetting::Compliant),
+        Some(_) => decided("R3", ThreatSetting::NonCompliant),
     }
 }
 
@@ -236,7 +244,7 @@ mod tests {
     const HIGH: Option<ThreatLevel> = Some(ThreatLevel::High);
 
     fn windows(rules: PlatformRules, level: Option<ThreatLevel>, setting_error: bool) -> Setting {
-        threat_setting(Platform::Windows, &rules, true, level, setting_error)
+        threat_setting(Platform::Windows, &rules, true, level, setting_error).state
     }
 
     #[test]
@@ -303,12 +311,16 @@ mod tests {
             policy_assigned: false,
             ..not_configured
         };
-        for (rules, expected) in [
-            (toggle_off, Setting::PlatformToggleOff),
-            (no_connector, Setting::ConnectorNotEnabled),
-            (not_configured, Setting::NotConfigured),
-            (not_assigned, Setting::NotAssigned),
+        for (rules, row, expected) in [
+            (toggle_off, "R2 row 4", Setting::PlatformToggleOff),
+            (no_connector, "R2 row 3", Setting::ConnectorNotEnabled),
+            (not_configured, "R2 row 1", Setting::NotConfigured),
+            (not_assigned, "R4", Setting::NotAssigned),
         ] {
+            let cited = threat_setting(Platform::Windows, &rules, true, HIGH, true);
+            let ThreatCause { level, threshold } = cited.cause;
+            assert_eq!(cited.row, row);
+            assert_eq!((level, threshold), (HIGH, rules.threshold));
             for level in [None, HIGH] {
                 for error in [false, true] {
                     assert_eq!(windows(rules, level, error), expected, "{level:?} {error}");
@@ -323,11 +335,11 @@ mod tests {
                     _ => expected,
                 };
                 let found = threat_setting(platform, &rules, true, HIGH, true);
-                assert_eq!(found, expected, "{platform:?}");
+                assert_eq!(found.state, expected, "{platform:?}");
             }
         }
         let unreached = threat_setting(Platform::Windows, &MEDIUM, false, HIGH, true);
-        assert_eq!(unreached, Setting::NotAssigned);
+        assert_eq!(unreached.state, Setting::NotAssigned);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use crate::device::DeviceRecord;
 use crate::facet::Facets;
 use crate::journal::REPEATED_SEQ_MAX;
 use crate::policy::TenantPolicy;
-use crate::rules::compliance::{compliance_state, is_reached};
-use crate::rules::sensor::{SensorFacts, SensorState, sensor_state};
-use crate::rules::threat::threat_setting;
+use crate::rules::Decision;
+use crate::rules::compliance::{Compliance, ComplianceCause, compliance_state, is_reached};
+use crate::rules::sensor::{SensorCause, SensorFacts, SensorState, sensor_state};
+use crate::rules::threat::{ThreatCause, ThreatSetting, threat_setting};
 
 /// Applies a check-in to the record of its device: copies what it reports and evaluates everything (R22).
 #[inline(always)]
@@ -25,9 +26,8 @@ pub(super) fn report_and_observe(
 ) {
     let before = record.facets;
     let onboarded = check_in.onboarding() == Onboarding::Onboarded;
-    // R17: a sensor that is offboarded now keeps the state that it has now, however long ago it was evaluated.
     let kept = if before.onboarded() && !onboarded {
-        sensor(record, true, before.kept_sensor(), policy, now)
+        sensor_when_offboarded(*record, policy, now)
     } else {
         before.kept_sensor()
     };
@@ -46,6 +46,14 @@ pub(super) fn report_and_observe(
         begin_onboarding(record, now);
     }
     observe(record, reported, check_in.seq(), policy, now);
+}
+
+/// R17: a sensor that is offboarded now keeps the state that it has now, however long ago it was evaluated. Rare, and by
+/// value so that the caller's record stays in registers.
+#[cold]
+#[inline(never)]
+fn sensor_when_offboarded(record: DeviceRecord, policy: &TenantPolicy, now: u32) -> SensorState {
+    sensor(&record, true, record.facets.kept_sensor(), policy, now).state
 }
 
 /// Times of an earlier onboarding do not count for this one, and the first full report is due from now on.
@@ -118,7 +126,7 @@ pub(super) fn observe_cached(
     let (onboarded, kept) = (cached.onboarded(), cached.kept_sensor());
     store_report(record, check_in);
     record_seq_and_time(record, onboarded, check_in.seq(), now);
-    let sensor = sensor(record, onboarded, kept, policy, now);
+    let sensor = sensor(record, onboarded, kept, policy, now).state;
     let kept = if onboarded { sensor } else { kept };
     record.facets = cached.with_sensor(sensor, kept);
 }
@@ -134,17 +142,28 @@ pub(super) fn repeats(before: &DeviceRecord, check_in: &CheckInRecord) -> bool {
         && check_in.seq() <= REPEATED_SEQ_MAX
 }
 
-/// Derives the evaluated facets of a device (R17, R2, R3, R7) from the reported ones, and from the state that its sensor
-/// keeps if it is offboarded.
+/// The decisions of all rules about a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Decisions {
+    /// R17.
+    pub sensor: Decision<SensorState, SensorCause>,
+    /// R2 and R3.
+    pub threat_setting: Decision<ThreatSetting, ThreatCause>,
+    /// R7.
+    pub compliance: Decision<Compliance, ComplianceCause>,
+}
+
+/// Decides about a device by its record and what it has reported; `reported` also has the state that its sensor keeps if
+/// it is offboarded.
 #[inline(always)]
-pub(super) fn evaluate(
+pub fn decide(
     record: &DeviceRecord,
-    reported: Facets,
+    reported: &Facets,
     policy: &TenantPolicy,
     now: u32,
-) -> Facets {
-    let (onboarded, kept) = (reported.onboarded, reported.kept_sensor());
-    let sensor = sensor(record, onboarded, kept, policy, now);
+) -> Decisions {
+    let kept = reported.kept_sensor();
+    let sensor = sensor(record, reported.onboarded, kept, policy, now);
     let threat_setting = threat_setting(
         reported.platform,
         policy.platform(reported.platform),
@@ -153,19 +172,36 @@ pub(super) fn evaluate(
         record.flags.contains(Flags::SETTING_ERROR),
     );
     let age = now.saturating_sub(record.last_check_in);
-    let validity_expired = threat_setting.is_of_a_policy() && age > policy.validity_seconds;
+    let is_expired = threat_setting.state.is_of_a_policy() && age > policy.validity_seconds;
     let compliance = compliance_state(
         reported.management_agent,
         policy.secure_by_default,
-        validity_expired,
-        threat_setting,
+        is_expired,
+        threat_setting.state,
     );
-    Facets {
+    Decisions {
         sensor,
-        sensor_before_silence: (!onboarded && sensor != kept).then_some(kept),
         threat_setting,
         compliance,
-        validity_expired,
+    }
+}
+
+/// Derives the evaluated facets of a device from the reported ones by [`decide`].
+#[inline(always)]
+pub fn evaluate(
+    record: &DeviceRecord,
+    reported: Facets,
+    policy: &TenantPolicy,
+    now: u32,
+) -> Facets {
+    let decided = decide(record, &reported, policy, now);
+    let (sensor, kept) = (decided.sensor.state, reported.kept_sensor());
+    Facets {
+        sensor,
+        sensor_before_silence: (!reported.onboarded && sensor != kept).then_some(kept),
+        threat_setting: decided.threat_setting.state,
+        compliance: decided.compliance.state,
+        validity_expired: decided.compliance.cause == ComplianceCause::NotActive,
         ..reported
     }
 }
@@ -178,7 +214,7 @@ fn sensor(
     kept: SensorState,
     policy: &TenantPolicy,
     now: u32,
-) -> SensorState {
+) -> Decision<SensorState, SensorCause> {
     sensor_state(
         &SensorFacts {
             onboarded,
