@@ -175,9 +175,9 @@ pub(super) fn r7(facets: &Facets, policy: &TenantPolicy) -> Compliance {
     ];
     if facets.management_agent == ManagementAgent::ConfigurationManagerClient {
         Compliance::ConfigManager
-    } else if !REACHED.contains(&facets.management_agent) {
-        Compliance::Unknown
-    } else if facets.threat_setting == ThreatSetting::PlatformNotSupported {
+    } else if !REACHED.contains(&facets.management_agent)
+        || facets.threat_setting == ThreatSetting::PlatformNotSupported
+    {
         Compliance::Unknown
     } else if facets.threat_setting == ThreatSetting::NotAssigned {
         if policy.secure_by_default {

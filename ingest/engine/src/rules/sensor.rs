@@ -223,10 +223,7 @@ mod tests {
         let since = NOW - 8 * DAY;
         let table: [(Change, &str, SensorCause); 11] = [
             (
-                |f| {
-                    f.onboarded = false;
-                    f.kept = SensorState::NeverOnboarded;
-                },
+                |f| (f.onboarded, f.kept) = (false, SensorState::NeverOnboarded),
                 "R17 row 0",
                 SensorCause::NeverOnboarded,
             ),
