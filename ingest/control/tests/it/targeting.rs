@@ -39,8 +39,8 @@ fn add(plane: &mut ControlPlane, group: ObjectId, members: Vec<DeviceId>) {
 }
 
 /// Two groups: device 1 is in the first, 2 in the second, 3 in both, 4 in none.
-fn plane() -> ControlPlane {
-    let mut plane = ControlPlane::default();
+fn grouped() -> ControlPlane {
+    let mut plane = crate::support::plane();
     for number in [11, 12] {
         create(&mut plane, Key::Group(id(number)), group("ring"));
     }
@@ -72,7 +72,7 @@ fn r12_row_by_row() {
         (vec![(ALL, None), (EXCLUDED, two)], [low, none, none, low]),
         (vec![(EXCLUDED, two)], [none; 4]),
     ] {
-        let mut plane = plane();
+        let mut plane = grouped();
         create(&mut plane, Key::Policy(id(1)), policy("low", &targets));
         let found = [1, 2, 3, 4].map(|number| of(&plane, number));
         assert_eq!(found, expected, "{targets:?}");
@@ -82,7 +82,7 @@ fn r12_row_by_row() {
 /// R3 with several policies; the platforms of others stay as they are.
 #[test]
 fn the_lowest_threshold_of_all_policies_that_apply_wins() {
-    let mut plane = plane();
+    let mut plane = grouped();
     for (number, level, targets) in [
         (1, "high", vec![(ALL, None)]),
         (2, "medium", vec![(GROUP, Some(id(11)))]),
@@ -99,7 +99,7 @@ fn the_lowest_threshold_of_all_policies_that_apply_wins() {
 
 #[test]
 fn a_group_that_does_not_exist_cannot_be_assigned_and_one_that_is_deleted_has_no_members() {
-    let mut plane = plane();
+    let mut plane = grouped();
     let unknown = policy("low", &[(GROUP, Some(id(99))), (EXCLUDED, Some(id(98)))]);
     let change = Change::Create {
         key: Key::Policy(id(1)),
@@ -131,7 +131,7 @@ fn a_group_that_does_not_exist_cannot_be_assigned_and_one_that_is_deleted_has_no
 /// A target is never used again: a group with the id of a deleted one is another target.
 #[test]
 fn a_group_is_the_same_target_for_life() {
-    let mut plane = plane();
+    let mut plane = grouped();
     let target = |plane: &ControlPlane| plane.target(TENANT, id(11)).unwrap();
     let before = target(&plane);
     assert_eq!(before, TargetId(1));
