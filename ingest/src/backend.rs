@@ -7,6 +7,7 @@
 mod backup;
 mod change;
 mod device;
+mod device_actions;
 mod metrics;
 mod recount;
 mod shards;
@@ -192,6 +193,14 @@ impl Backend for ServerBackend {
         device_id: DeviceId,
     ) -> Answer<'_, Option<SequenceReset>> {
         Box::pin(self.reset(tenant, device_id))
+    }
+
+    fn remove_device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<bool>> {
+        Box::pin(self.remove(tenant, device_id))
+    }
+
+    fn restore_device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<bool>> {
+        Box::pin(self.restore(tenant, device_id))
     }
 
     fn sessions(&self, limit: usize) -> Sessions {

@@ -41,9 +41,9 @@ pub(crate) enum ChangeError {
     /// It is durable, but a shard has ended or cannot make it durable: the next start puts it in force.
     #[error("a shard has not put the change in force")]
     NotInForce,
-    /// The shard has ended, or cannot make the reset durable.
-    #[error("the shard has not reset the device")]
-    NotReset,
+    /// The shard has ended, or cannot make the action on the device durable.
+    #[error("the shard has not carried out the action on the device")]
+    NotDone,
     /// A bug.
     #[error("{0}")]
     Internal(String),

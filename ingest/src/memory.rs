@@ -15,7 +15,9 @@ use muster_api::{
     CONNECTIONS_MAX, Cell, LONG_RESPONSES_MAX, SCRAPES_MAX, SESSIONS_LISTED_MAX,
     TENANT_REQUESTS_MAX,
 };
-use muster_control::limits::{ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX, RESETS_MAX};
+use muster_control::limits::{
+    DEVICE_ACTIONS_MAX, ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX,
+};
 use muster_engine::SLOT_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
@@ -100,7 +102,7 @@ const CHANGE: u64 = 128;
 /// The objects of a tenant.
 const OBJECTS: u64 = (POLICIES_MAX + GROUPS_MAX) as u64 * OBJECT
     + 2 * MEMBERS_MAX as u64 * MEMBER
-    + (ENTRIES_MAX + RESETS_MAX) as u64 * CHANGE;
+    + (ENTRIES_MAX + DEVICE_ACTIONS_MAX) as u64 * CHANGE;
 
 /// A request for objects of a tenant. A body of 64 KiB that is a list of lists of one number takes 150 times its size
 /// when it is parsed; a page of changes takes less.
@@ -249,7 +251,7 @@ fn operators(config: &Config, threads: u64) -> MemoryPart {
                     + threads * SCRAPE_THREAD
                     + SHARDS * (SCRAPE_SHARD + tenants * GROWTH * 4)
                     + tenants * SCRAPE_TENANT),
-        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants_max x 424 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shard threads x 128 KiB + 48 x (1 KiB + tenants_max x 8 B) + tenants_max x 512 B)",
+        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants_max x 864 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shard threads x 128 KiB + 48 x (1 KiB + tenants_max x 8 B) + tenants_max x 512 B)",
     )
 }
 
@@ -374,11 +376,6 @@ mod tests {
         let index = slots * 5 + slots * 5 / 64;
         assert_eq!(bytes(&bound, "devices"), (977 + 48) * 81_920 + index);
         assert_eq!(bytes(&bound, "recount"), 341_536 * 300 + 1_000_000 * 256);
-        assert_eq!(bytes(&bound, "objects"), 200 * (6 << 10) + 100_000 * 8);
-        // Per shard 62 chunks of 576 KiB and 64 tables, the smaller ones with 2^13 slots and the larger ones with 2^14,
-        // one of which grows.
-        let slots = 18 * (1 << 13) + 46 * (1 << 14) + (1 << 14) / 2;
-        assert_eq!(bytes(&bound, "devices"), 2 * (62 * 589_824 + slots * 5));
         assert_eq!(
             bytes(&bound, "objects"),
             1_200 * (6 << 10) + 2_000_000 * 32 + 200_000 * 128
@@ -404,7 +401,7 @@ mod tests {
         let scrape = (512 << 10) + 2 * (128 << 10) + 48 * ((1 << 10) + 8) + 512;
         let rest = 128 * (64 << 10) + 8 * scrape;
         let rest = rest + 4 * (10 << 20);
-        assert_eq!(part, 4 * (cells + 424) + rest);
+        assert_eq!(part, 4 * (cells + 864) + rest);
         // Few cells and many sessions: 10,000 are listed.
         let more = [("= 1_000_000", "= 100"), ("= 1000", "= 1000000")];
         let part = bytes(&bound(&more, 2), "operators");

@@ -71,6 +71,14 @@ pub trait Backend: Debug + Send + Sync {
         device_id: DeviceId,
     ) -> Answer<'_, Option<SequenceReset>>;
 
+    /// Removes a device, which is no longer counted and whose check-ins are rejected. Returns whether it was not removed
+    /// before; `None` for an unknown device. The removal and the entry about it are durable when this returns.
+    fn remove_device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<bool>>;
+
+    /// Restores a removed device. Returns whether it was removed; `None` for an unknown device. The restoration and the
+    /// entry about it are durable when this returns.
+    fn restore_device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<bool>>;
+
     /// The oldest sessions, at most `limit`, and the number of all sessions.
     fn sessions(&self, limit: usize) -> Sessions;
 

@@ -6,9 +6,10 @@
 
 mod audit;
 mod change;
+mod device;
 mod document;
 mod groups;
-mod sequence;
+mod stale;
 mod tenants;
 
 use std::sync::Arc;
@@ -48,6 +49,8 @@ const MEMBERS: &str = "/tenants/{tenant}/groups/{id}/members";
 const MEMBERS_REF: &str = "/tenants/{tenant}/groups/{id}/members/$ref";
 const MEMBER_REF: &str = "/tenants/{tenant}/groups/{id}/members/{member}/$ref";
 const STALE_DEVICES: &str = "/tenants/{tenant}/staleDevices";
+const DEVICE: &str = "/tenants/{tenant}/devices/{id}";
+const RESTORE: &str = "/tenants/{tenant}/devices/{id}/restore";
 const RESET_SEQUENCE: &str = "/tenants/{tenant}/devices/{id}/resetSequence";
 const DEVICE_HISTORY: &str = "/tenants/{tenant}/devices/{id}/history";
 const CHANGES: &str = "/tenants/{tenant}/auditEvents";
@@ -124,8 +127,10 @@ pub(super) fn routes() -> Vec<Route> {
         },
         route("POST", MEMBERS_REF, post(groups::add_member)),
         route("DELETE", MEMBER_REF, delete(groups::remove_member)),
-        route("GET", STALE_DEVICES, get(sequence::stale)),
-        route("POST", RESET_SEQUENCE, post(sequence::reset)),
+        route("GET", STALE_DEVICES, get(stale::devices)),
+        route("DELETE", DEVICE, delete(device::remove)),
+        route("POST", RESTORE, post(device::restore)),
+        route("POST", RESET_SEQUENCE, post(device::reset_sequence)),
         changes(CHANGES, get(audit::changes)),
         changes(SETTINGS_HISTORY, get(audit::history_of_settings)),
         changes(

@@ -50,12 +50,13 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
     // Time may have changed the device since it was evaluated. What is explained is what is shown.
     let now = api.backend.clock().time.as_seconds();
     let (facets, why) = match policy.for_targets(record.tenant, targets) {
-        None => (*facets, Vec::new()),
-        Some(rules) => {
+        // A removed device stays as it was.
+        Some(rules) if !record.removed() => {
             let decisions = decide(record, facets, &rules, now);
             let why = why::why(record, facets, &rules, &decisions);
             (evaluate(record, *facets, &rules, now), why)
         }
+        _ => (*facets, Vec::new()),
     };
     json!({
         "id": record.device_id.to_string(),
@@ -77,6 +78,7 @@ fn object(api: &Api, tenant: &str, device: &Device) -> Value {
         "is_compliant": facets.compliance.is_compliant(),
         "sensor": facets.sensor.name(),
         "why": why,
+        "removed_at": times::seconds(cold.removed_at),
         "first_seen": times::seconds(cold.first_seen),
         "last_check_in": times::seconds(record.last_check_in),
         "stale_since": stale_since.and_then(times::seconds),

@@ -79,13 +79,24 @@ pub enum Change {
         /// Devices that are members.
         members: Vec<DeviceId>,
     },
-    /// Record that the numbers of a device were reset. This changes no object.
-    ResetSequence {
+    /// Record what was done to a device. This changes no object.
+    Device {
         /// The device.
         device: DeviceId,
-        /// Its numbers before and after.
-        numbers: SequenceReset,
+        /// What was done.
+        action: DeviceAction,
     },
+}
+
+/// What operators do to a device, which the shard that owns it carries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceAction {
+    /// Its numbers are reset: before and after.
+    ResetSequence(SequenceReset),
+    /// It is removed.
+    Remove,
+    /// It is restored as it was before it was removed.
+    Restore,
 }
 
 impl Change {
@@ -100,7 +111,7 @@ impl Change {
             Self::AddMembers { group, .. } | Self::RemoveMembers { group, .. } => {
                 Key::Group(*group)
             }
-            Self::ResetSequence { device, .. } => Key::Device(*device),
+            Self::Device { device, .. } => Key::Device(*device),
         }
     }
 }

@@ -6,13 +6,18 @@
 use std::collections::BTreeSet;
 
 use muster_engine::rules::sensor::SensorLimits;
-use muster_engine::{Connector as State, TargetedRules, TenantIndex, TenantPolicy, Threshold};
+use muster_engine::{
+    Connector as State, Retention, TargetedRules, TenantIndex, TenantPolicy, Threshold,
+};
 use muster_wire::Platform;
 
 use crate::id::{DEFENDER, ObjectId};
 use crate::object::{CompliancePolicy, Connector, TenantSettings};
 use crate::state::ControlPlane;
 use crate::value::SecurityLevel;
+
+/// Seconds.
+const DAY: u32 = 24 * 3600;
 
 /// The policy that follows from the objects of a tenant. Without a connector and policies there is no threshold. A
 /// tenant that does not exist gets no devices.
@@ -28,7 +33,11 @@ pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     compiled.secure_by_default = settings.secure_by_default;
     compiled.auto_create_devices = settings.auto_create_devices;
     compiled.sensor_limits = sensor_limits(&settings);
-    compiled.validity_seconds = settings.check_in_threshold_days.get() * 24 * 3600;
+    compiled.validity_seconds = settings.check_in_threshold_days.get() * DAY;
+    compiled.retention = Retention {
+        removed_seconds: settings.removed_retention_days.get() * DAY,
+        profile_seconds: settings.profile_retention_days.get() * DAY,
+    };
     let mut connectors = plane.connectors(tenant);
     let connector = connectors.find(|(id, ..)| *id == DEFENDER);
     let connector = connector.map(|(_, connector, _)| connector);
@@ -132,7 +141,7 @@ fn threshold(policy: &CompliancePolicy) -> Threshold {
 
 fn sensor_limits(settings: &TenantSettings) -> SensorLimits {
     SensorLimits {
-        inactive_seconds: settings.sensor_inactive_days.get() * 24 * 3600,
+        inactive_seconds: settings.sensor_inactive_days.get() * DAY,
         no_sensor_data_seconds: settings.no_sensor_data_hours.get() * 3600,
     }
 }

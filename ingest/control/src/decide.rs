@@ -9,8 +9,8 @@ use crate::entry::{Effect, Entry};
 use crate::fault::{FaultKind, Faults};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
 use crate::limits::{
-    ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX, RESETS_MAX,
-    TENANTS_CREATED_MAX,
+    DEVICE_ACTIONS_MAX, ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX,
+    POLICIES_MAX, TENANTS_CREATED_MAX,
 };
 use crate::object::{Key, Object};
 use crate::reference::{self, MEMBERS};
@@ -79,7 +79,7 @@ impl ControlPlane {
             return Err(Refusal::BuiltIn { key });
         }
         match (&command.change, etag) {
-            (Change::ResetSequence { .. }, _) => (),
+            (Change::Device { .. }, _) => (),
             (_, None) if matches!(key, Key::Device(_)) => return Err(Refusal::Unknown { key }),
             (Change::Create { .. }, Some(_)) => return Err(Refusal::Exists { key }),
             (Change::Create { .. } | Change::Replace { .. }, _) | (_, Some(_)) => (),
@@ -135,7 +135,7 @@ impl ControlPlane {
                 let members = self.checked_members(command, *group, listed, true)?;
                 return Ok(Effect::MembersRemoved(members));
             }
-            Change::ResetSequence { numbers, .. } => return Ok(Effect::SequenceReset(*numbers)),
+            Change::Device { action, .. } => return Ok(Effect::Device(*action)),
         };
         let after = key.object(current.as_ref(), keeps, properties, command.at);
         let after = after.map_err(Refusal::Invalid)?;
@@ -248,9 +248,13 @@ impl ControlPlane {
                 _ => Ok(()),
             };
         }
-        let resets = tenant.map_or(0, |tenant| tenant.resets) as usize;
+        let actions = tenant.map_or(0, |tenant| tenant.device_actions) as usize;
         let entries = match effect {
-            Effect::SequenceReset(_) => ("resets of devices", RESETS_MAX as usize, resets + 1),
+            Effect::Device(_) => (
+                "actions on devices",
+                DEVICE_ACTIONS_MAX as usize,
+                actions + 1,
+            ),
             _ => {
                 let entries = self.entries(command.tenant) as usize;
                 ("changes", ENTRIES_MAX as usize, entries + 1)

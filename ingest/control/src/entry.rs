@@ -9,6 +9,7 @@ use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
 use crate::bytes::{EntryError, Reader, Stored, VERSION};
+use crate::command::DeviceAction;
 use crate::document::Properties;
 use crate::limits::MEMBERS_PER_COMMAND_MAX;
 use crate::object::{Key, Object};
@@ -55,8 +56,8 @@ pub enum Effect {
     MembersAdded(Vec<DeviceId>),
     /// Devices are no longer members; all of them were. In ascending order.
     MembersRemoved(Vec<DeviceId>),
-    /// The numbers of a device are reset, which changes no object.
-    SequenceReset(SequenceReset),
+    /// Something is done to a device, which changes no object.
+    Device(DeviceAction),
 }
 
 /// A property whose value a change has replaced, for the audit.
@@ -80,7 +81,8 @@ impl Entry {
             Effect::Deleted { .. } => "Delete",
             Effect::MembersAdded(_) => "SetReference",
             Effect::MembersRemoved(_) => "RemoveReference",
-            Effect::SequenceReset(_) => "Action",
+            Effect::Device(DeviceAction::Remove) => "Delete",
+            Effect::Device(_) => "Action",
         }
     }
 
@@ -88,7 +90,8 @@ impl Entry {
     #[must_use]
     pub const fn activity(&self) -> &'static str {
         match self.effect {
-            Effect::SequenceReset(_) => "resetSequence",
+            Effect::Device(DeviceAction::ResetSequence(_)) => "resetSequence",
+            Effect::Device(DeviceAction::Restore) => "restore",
             _ => self.operation(),
         }
     }
@@ -114,7 +117,7 @@ impl Entry {
     /// The properties whose values the change has replaced.
     #[must_use]
     pub fn modified_properties(&self) -> Vec<ModifiedProperty> {
-        if let Effect::SequenceReset(numbers) = &self.effect {
+        if let Effect::Device(DeviceAction::ResetSequence(numbers)) = &self.effect {
             return reset_properties(numbers);
         }
         let document = |object: Option<&Object>| object.map(|object| object.document(self.key));
@@ -153,7 +156,8 @@ impl Entry {
             Effect::MembersAdded(members) | Effect::MembersRemoved(members) => {
                 put_members(members, &mut bytes);
             }
-            Effect::SequenceReset(numbers) => numbers.put(&mut bytes),
+            Effect::Device(DeviceAction::ResetSequence(numbers)) => numbers.put(&mut bytes),
+            Effect::Device(DeviceAction::Remove | DeviceAction::Restore) => (),
         }
         bytes
     }
@@ -196,14 +200,16 @@ impl Effect {
             Self::Deleted { .. } => 2,
             Self::MembersAdded(_) => 3,
             Self::MembersRemoved(_) => 4,
-            Self::SequenceReset(_) => 5,
+            Self::Device(DeviceAction::ResetSequence(_)) => 5,
+            Self::Device(DeviceAction::Remove) => 6,
+            Self::Device(DeviceAction::Restore) => 7,
         }
     }
 
     fn take(key: Key, from: &mut Reader<'_>) -> Result<Self, EntryError> {
         let code = u8::take(from)?;
         match (code, key) {
-            (3 | 4, Key::Group(_)) | (5, Key::Device(_)) | (..=2, _) => (),
+            (3 | 4, Key::Group(_)) | (5..=7, Key::Device(_)) | (..=2, _) => (),
             _ => return Err(EntryError::Invalid("kind of change")),
         }
         Ok(match code {
@@ -219,7 +225,9 @@ impl Effect {
             },
             3 => Self::MembersAdded(take_members(from)?),
             4 => Self::MembersRemoved(take_members(from)?),
-            5 => Self::SequenceReset(Stored::take(from)?),
+            5 => Self::Device(DeviceAction::ResetSequence(Stored::take(from)?)),
+            6 => Self::Device(DeviceAction::Remove),
+            7 => Self::Device(DeviceAction::Restore),
             _ => return Err(EntryError::Invalid("kind of change")),
         })
     }

@@ -24,7 +24,7 @@ mod state;
 mod value;
 
 pub use bytes::EntryError;
-pub use command::{Change, Command, Precondition, Refusal};
+pub use command::{Change, Command, DeviceAction, Precondition, Refusal};
 pub use compile::compile;
 pub use document::Properties;
 pub use entry::{Effect, Entry, ModifiedProperty};

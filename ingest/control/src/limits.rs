@@ -24,9 +24,9 @@ pub const MEMBERS_PER_COMMAND_MAX: usize = 1_000;
 /// each, in 0.2 to 0.4 seconds on the reference machine, so snapshots are not needed.
 pub const ENTRIES_MAX: u32 = 100_000;
 
-/// Resets of devices of a tenant, which do not count as changes of objects, so that a fleet whose clock was wrong leaves
+/// Actions on devices of a tenant, which do not count as changes of objects, so that a fleet whose clock was wrong leaves
 /// room for these. A start reads this many, of 90 bytes each, faster than as many changes.
-pub const RESETS_MAX: u32 = 100_000;
+pub const DEVICE_ACTIONS_MAX: u32 = 100_000;
 
 /// Characters of a display name, as in Graph.
 pub const DISPLAY_NAME_MAX: usize = 256;

@@ -1,9 +1,10 @@
 //! The control plane: the objects of all tenants as of one revision.
 //!
 //! Owned by the caller, which applies one entry at a time and bounds the number of tenants. Bounded by `limits` for each
-//! tenant. [`ControlPlane::apply`]
-//! is the only way to change it; `decide.rs` creates the entries. A clone shares everything that neither copy changes,
-//! so that one state can be published while the next one is prepared.
+//! tenant. [`ControlPlane::apply`] is the only way to change it; `decide.rs` creates the entries. A clone shares
+//! everything that neither copy changes, so that one state can be published while the next one is prepared.
+
+mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -54,8 +55,8 @@ pub(crate) struct Tenant {
     /// Number of members of all groups.
     pub(crate) members_count: usize,
     pub(crate) entries: u32,
-    /// Number of entries of resets, which `entries` does not include.
-    pub(crate) resets: u32,
+    /// Number of entries about devices, which `entries` does not include.
+    pub(crate) device_actions: u32,
 }
 
 /// The objects of all tenants as of one revision.
@@ -120,7 +121,7 @@ impl ControlPlane {
         }
     }
 
-    /// Number of entries of a tenant, without those of resets.
+    /// Number of entries of a tenant, without those about devices.
     #[must_use]
     pub fn entries(&self, tenant: TenantIndex) -> u32 {
         self.tenants.get(&tenant).map_or(0, |tenant| tenant.entries)
@@ -196,46 +197,6 @@ impl ControlPlane {
             .flat_map(move |members| members.range((begin, Bound::Unbounded)).copied())
     }
 
-    /// The target that a group is for shards; `None` for a group that does not exist and for a built-in one.
-    #[must_use]
-    pub fn target(&self, tenant: TenantIndex, group: ObjectId) -> Option<TargetId> {
-        let tenant = self.tenants.get(&tenant)?;
-        tenant.targets.get(&group).copied()
-    }
-
-    /// The targets of one device, ascending.
-    #[must_use]
-    pub fn targets_of(&self, tenant: TenantIndex, device: &DeviceId) -> Vec<TargetId> {
-        let Some(tenant) = self.tenants.get(&tenant) else {
-            return Vec::new();
-        };
-        let groups = tenant.targets.iter();
-        let groups = groups.filter(|(group, _)| tenant.has_member(**group, device));
-        let mut targets: Vec<_> = groups.map(|(_, target)| *target).collect();
-        targets.sort_unstable();
-        targets
-    }
-
-    /// Every device that is a member of a group, with its targets, ascending.
-    #[must_use]
-    pub fn targeted(&self) -> BTreeMap<(TenantIndex, DeviceId), Vec<TargetId>> {
-        let mut targeted: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (index, tenant) in &self.tenants {
-            for (group, members) in &tenant.members {
-                let Some(target) = tenant.targets.get(group) else {
-                    continue;
-                };
-                for member in &**members {
-                    targeted.entry((*index, *member)).or_default().push(*target);
-                }
-            }
-        }
-        targeted
-            .values_mut()
-            .for_each(|targets| targets.sort_unstable());
-        targeted
-    }
-
     fn of(&self, tenant: TenantIndex) -> impl Iterator<Item = (&Key, &Versioned)> {
         self.tenants
             .get(&tenant)
@@ -276,7 +237,7 @@ impl ControlPlane {
                 let tenant = Arc::make_mut(tenant);
                 tenant.apply(entry).map_err(fault)?;
                 match entry.effect {
-                    Effect::SequenceReset(_) => tenant.resets += 1,
+                    Effect::Device(_) => tenant.device_actions += 1,
                     _ => tenant.entries += 1,
                 }
             }
@@ -351,8 +312,8 @@ impl Tenant {
             Effect::Deleted { .. } => self.delete(key),
             Effect::MembersAdded(members) => self.add_members(entry, members)?,
             Effect::MembersRemoved(members) => self.remove_members(entry, members)?,
-            Effect::SequenceReset(_) if matches!(key, Key::Device(_)) => (),
-            Effect::SequenceReset(_) => return Err("only devices have numbers"),
+            Effect::Device(_) if matches!(key, Key::Device(_)) => (),
+            Effect::Device(_) => return Err("it is not about a device"),
         }
         Ok(())
     }

@@ -183,13 +183,15 @@ impl ModelEntry {
         self.removed_at = self.removed_at.map(|at| at.min(now.as_seconds()));
     }
 
-    /// Whether its retention has ended, by the default settings.
-    fn is_over(&self, now: Timestamp) -> bool {
-        let days = |days: u32| days * 24 * 60 * 60;
+    /// Whether its retention has ended.
+    fn is_over(&self, policy: &PolicySet, tenant: TenantIndex, now: Timestamp) -> bool {
+        let Some(rules) = policy.tenant(tenant) else {
+            return false;
+        };
         let is_offboarded = self.device.kept.is_some() && !self.device.is_onboarded();
         let (since, kept) = match self.removed_at {
-            Some(at) => (at, days(30)),
-            None if is_offboarded => (self.device.last_check_in, days(180)),
+            Some(at) => (at, rules.retention.removed_seconds),
+            None if is_offboarded => (self.device.last_check_in, rules.retention.profile_seconds),
             None => return false,
         };
         now.as_seconds() - since > kept
@@ -281,13 +283,14 @@ impl Model {
         }
     }
 
-    /// The clock has this time now, which may be before the last one. Devices whose retention has ended are gone: after
-    /// 30 days if they are removed, after 180 days of silence if they are offboarded.
-    pub fn time(&mut self, now: Timestamp) {
+    /// The clock has this time now, which may be before the last one. Devices whose retention has ended are gone:
+    /// some days after they were removed, or of silence if they are offboarded.
+    pub fn time(&mut self, policy: &PolicySet, now: Timestamp) {
         self.devices
             .values_mut()
             .for_each(|entry| entry.set_back(now));
-        self.devices.retain(|_, entry| !entry.is_over(now));
+        self.devices
+            .retain(|(tenant, _), entry| !entry.is_over(policy, *tenant, now));
     }
 
     /// The clock was set back for one device.
@@ -298,9 +301,15 @@ impl Model {
     }
 
     /// A device is gone. Returns whether its retention has ended.
-    pub fn free(&mut self, tenant: TenantIndex, device_id: DeviceId, now: Timestamp) -> bool {
+    pub fn free(
+        &mut self,
+        policy: &PolicySet,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+        now: Timestamp,
+    ) -> bool {
         let entry = self.devices.remove(&(tenant, device_id));
-        entry.is_some_and(|entry| entry.is_over(now))
+        entry.is_some_and(|entry| entry.is_over(policy, tenant, now))
     }
 
     fn is_removed(&self, tenant: TenantIndex, device_id: DeviceId) -> bool {

@@ -9,9 +9,8 @@ use muster_api::{ApiError, Changed, Changes};
 use muster_control::{
     Actor, Change, Command, Effect, Entry, Key, ObjectId, Page, Precondition, Refusal, Scope,
 };
-use muster_engine::{Revision, SequenceReset, TenantIndex};
+use muster_engine::{Revision, TenantIndex};
 use muster_store::WriteError;
-use muster_wire::DeviceId;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -65,41 +64,7 @@ impl ServerBackend {
         })
     }
 
-    /// Resets the numbers of a device, then records that. It runs to its end even if the client disconnects or the
-    /// disk is slow, so that a reset has no entry only if the process ends between the two.
-    pub(super) async fn reset(
-        &self,
-        tenant: TenantIndex,
-        device: DeviceId,
-    ) -> Result<Option<SequenceReset>, ApiError> {
-        self.refuse_changes()?;
-        let next = self.next_change().await?;
-        let control = Arc::clone(&self.context.control);
-        let numbers = SequenceReset::default();
-        let change = Change::ResetSequence { device, numbers };
-        let mut command = self.command(tenant, Precondition::Nothing, change);
-        // Decided before anything is reset, because the limit may be reached.
-        let decided = control.plane().decide(&command);
-        decided.map_err(ApiError::Refused)?;
-        let reply = self.order_reset(tenant, device)?;
-        let task = async move {
-            let Some(numbers) = reply.await.map_err(|_| ChangeError::NotReset)? else {
-                return Ok(None);
-            };
-            command.change = Change::ResetSequence { device, numbers };
-            let (durable, _) = oneshot::channel();
-            control.carry_out(next, command, durable).await?;
-            Ok(Some(numbers))
-        };
-        let done = timeout(self.deadlines.answer, tokio::spawn(task)).await;
-        let done = done.map_err(|_| ApiError::Timeout {
-            what: "the shard or the store".to_owned(),
-        })?;
-        let done = done.map_err(|error| ApiError::Internal(error.to_string()))?;
-        done.map_err(|error| self.explain(error))
-    }
-
-    fn refuse_changes(&self) -> Result<(), ApiError> {
+    pub(super) fn refuse_changes(&self) -> Result<(), ApiError> {
         self.refuse_while_draining()?;
         match self.context.store.health().poisoned() {
             Some(_) => Err(ApiError::StorePoisoned),
@@ -107,7 +72,12 @@ impl ServerBackend {
         }
     }
 
-    fn command(&self, tenant: TenantIndex, expected: Precondition, change: Change) -> Command {
+    pub(super) fn command(
+        &self,
+        tenant: TenantIndex,
+        expected: Precondition,
+        change: Change,
+    ) -> Command {
         Command {
             actor: Actor::new(ACTOR).expect("its length is allowed"),
             at: self.context.clock.now().time,
@@ -117,7 +87,7 @@ impl ServerBackend {
         }
     }
 
-    async fn next_change(&self) -> Result<NextChange, ApiError> {
+    pub(super) async fn next_change(&self) -> Result<NextChange, ApiError> {
         let next = self.context.control.next_change();
         let next = timeout(self.deadlines.answer, next).await;
         next.map_err(|_| ApiError::Timeout {
@@ -185,13 +155,13 @@ impl ServerBackend {
         Ok(own.map(|cell| cell.count).sum())
     }
 
-    fn explain(&self, error: ChangeError) -> ApiError {
+    pub(super) fn explain(&self, error: ChangeError) -> ApiError {
         match error {
             ChangeError::Refused(refusal) => ApiError::Refused(refusal),
             ChangeError::Write(WriteError::Poisoned(_)) => ApiError::StorePoisoned,
             ChangeError::Write(error) => ApiError::Internal(error.to_string()),
             ChangeError::NotInForce => ApiError::NotInForce,
-            ChangeError::NotReset => self.no_reply(),
+            ChangeError::NotDone => self.no_reply(),
             ChangeError::Internal(what) => ApiError::Internal(what),
         }
     }

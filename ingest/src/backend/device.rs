@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use muster_api::{ApiError, Device};
-use muster_engine::{SequenceReset, TenantIndex};
+use muster_engine::TenantIndex;
 use muster_wire::{DeviceId, Inventory};
-use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -66,21 +65,6 @@ impl ServerBackend {
         let mut unknown: Vec<_> = replies.into_iter().flatten().collect();
         unknown.sort_unstable();
         Ok(unknown)
-    }
-
-    /// Orders the shard that owns a device to reset its numbers. The reply comes once that is durable.
-    pub(super) fn order_reset(
-        &self,
-        tenant: TenantIndex,
-        device_id: DeviceId,
-    ) -> Result<oneshot::Receiver<Option<SequenceReset>>, ApiError> {
-        let thread = self.context.routes.map.thread_of(&device_id);
-        let order = |reply| Control::ResetSequence {
-            tenant,
-            device_id,
-            reply,
-        };
-        self.send(thread, order)
     }
 
     /// Reads the stored inventory on a blocking thread, as it may be on disk.

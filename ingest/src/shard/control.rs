@@ -46,13 +46,6 @@ pub struct DeviceView {
 /// All targets of a device.
 pub type DeviceTargets = (TenantIndex, DeviceId, Vec<TargetId>);
 
-/// A removed device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Removal {
-    /// When it was removed, in seconds.
-    pub at: u32,
-}
-
 /// The state of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardReport {
@@ -159,8 +152,8 @@ pub enum Control {
         tenant: TenantIndex,
         /// The id of the device.
         device_id: DeviceId,
-        /// The reply, once that is durable; `None` for an unknown device.
-        reply: oneshot::Sender<Option<Removal>>,
+        /// The reply, once that is durable: whether it was not removed before; `None` for an unknown device.
+        reply: oneshot::Sender<Option<bool>>,
     },
     /// Restores a removed device.
     Restore {

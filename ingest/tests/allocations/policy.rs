@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use muster_engine::effects::Effects;
 use muster_engine::{
-    PolicySet, Revision, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Threshold,
-    Timestamp,
+    PolicySet, Revision, Shard, ShardId, ShardLimits, TenantIndex, TenantPolicy, Timestamp,
 };
 use muster_wire::CheckInRecord;
 
@@ -14,9 +13,9 @@ use crate::fleet::check_in;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-/// A policy set with which devices without a threshold change their compliance from one revision to the next.
+/// A policy set with which devices without a policy change their compliance from one revision to the next.
 fn policy(revision: u32) -> Arc<PolicySet> {
-    let mut tenant = TenantPolicy::with_threshold(Threshold::Medium);
+    let mut tenant = TenantPolicy::default();
     tenant.secure_by_default = revision.is_multiple_of(2);
     Arc::new(PolicySet::new(Revision(revision), vec![tenant]))
 }

@@ -3,7 +3,7 @@
 //! Deterministic: the bytes do not depend on machine or time.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Key, ObjectId, Precondition, Properties,
+    Actor, Change, Command, ControlPlane, DeviceAction, Key, ObjectId, Precondition, Properties,
 };
 use muster_engine::{
     ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
@@ -335,15 +335,19 @@ fn control_entries() -> Vec<Vec<u8>> {
     });
     changes.push(Change::RemoveMembers { group, members });
     changes.push(Change::Delete { key: keys[2] });
-    changes.push(Change::ResetSequence {
+    changes.push(Change::Device {
         device: DeviceId::from_bytes([3; 16]),
-        numbers: SequenceReset {
+        action: DeviceAction::ResetSequence(SequenceReset {
             seq_before: 4_102_444_800_000,
             seq: 1_767_225_600_000,
             inventory_revision_before: 3,
             inventory_revision: 3,
-        },
+        }),
     });
+    for action in [DeviceAction::Remove, DeviceAction::Restore] {
+        let device = DeviceId::from_bytes([3; 16]);
+        changes.push(Change::Device { device, action });
+    }
     changes.push(Change::Delete { key: Key::Tenant });
     let command = |change| Command {
         actor: Actor::new("somebody").expect("its length is allowed"),

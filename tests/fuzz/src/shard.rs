@@ -209,7 +209,7 @@ impl Harness {
     fn advance_time(&mut self, minutes: u32) {
         let millis = self.now.as_millis() + u64::from(minutes) * 60_000;
         self.now = Timestamp::from_millis(millis);
-        self.model.time(self.now);
+        self.model.time(&self.policy, self.now);
         let mut effects = std::mem::take(&mut self.effects);
         self.shard.begin(self.now, &mut effects);
         self.shard.tick(u32::MAX, &mut effects);

@@ -328,9 +328,8 @@ struct Snapshot(Keyspaces);
 
 impl Reads for Snapshot {
     fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(self.0[keyspace as usize]
-            .get(key)
-            .map(|value| value.to_vec()))
+        let found = self.0[keyspace as usize].get(key);
+        Ok(found.map(|value| value.to_vec()))
     }
 
     fn scan(

@@ -166,7 +166,8 @@ impl Oracle {
                     let (tenant, device_id) =
                         device.ok_or_else(|| invalid("an empty slot becomes free"))?;
                     self.last_check_ins.remove(&(tenant, device_id));
-                    if !self.model.free(tenant, device_id, now) {
+                    let policy = self.policy(progress.revision(slot))?;
+                    if !self.model.free(&policy, tenant, device_id, now) {
                         return Err(invalid("a device is gone before its retention has ended"));
                     }
                 }

@@ -156,6 +156,8 @@ fn sample_settings(random: &mut Random) -> Properties {
         "sensorInactiveDays": 1 + random.below(8),
         "noSensorDataHours": 1 + random.below(48),
         "deviceComplianceCheckinThresholdDays": 1 + random.below(8),
+        "removedRetentionDays": 1 + random.below(8),
+        "profileRetentionDays": 1 + random.below(8),
     }))
 }
 

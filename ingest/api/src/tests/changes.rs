@@ -45,6 +45,8 @@ async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
         "autoCreateDevices": true,
         "sensorInactiveDays": 7,
         "noSensorDataHours": 48,
+        "removedRetentionDays": 30,
+        "profileRetentionDays": 180,
     });
     assert_eq!(initial.json(), expected);
     let patch = json!({ "secureByDefault": true });

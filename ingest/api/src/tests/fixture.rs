@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Effect, Entry, Key, ObjectId, Precondition, Refusal,
-    Scope,
+    Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Key, ObjectId, Precondition,
+    Refusal, Scope,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -41,6 +42,8 @@ pub(super) struct Fake {
     /// Whether it takes changes, which it carries out in memory.
     pub(super) takes_changes: bool,
     pub(super) control: Mutex<(ControlPlane, Vec<Entry>)>,
+    /// Whether its device is removed.
+    pub(super) removed: AtomicBool,
 }
 
 impl Default for Fake {
@@ -62,11 +65,18 @@ impl Default for Fake {
             ),
             takes_changes: true,
             control: Mutex::new(two_tenants()),
+            removed: AtomicBool::new(false),
         }
     }
 }
 
 impl Fake {
+    /// Records what was done to a device.
+    fn record(&self, tenant: TenantIndex, device: DeviceId, action: DeviceAction) {
+        let change = Change::Device { device, action };
+        drop(self.change(tenant, Precondition::Nothing, change));
+    }
+
     fn answer<T: Send + 'static>(&self, answer: T) -> Answering<'_, T> {
         let answer = match self.failure {
             Some(failure) => Err(failure()),
@@ -200,14 +210,36 @@ impl Backend for Fake {
             inventory_revision: 3,
         };
         if is_known {
-            let change = Change::ResetSequence {
-                device: device_id,
-                numbers,
-            };
-            let recorded = self.change(tenant, Precondition::Nothing, change);
-            drop(recorded);
+            let action = DeviceAction::ResetSequence(numbers);
+            self.record(tenant, device_id, action);
         }
         self.answer(is_known.then_some(numbers))
+    }
+
+    fn remove_device(
+        &self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Answering<'_, Option<bool>> {
+        let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
+        let is_new = is_known && !self.removed.swap(true, Ordering::Relaxed);
+        if is_new {
+            self.record(tenant, device_id, DeviceAction::Remove);
+        }
+        self.answer(is_known.then_some(is_new))
+    }
+
+    fn restore_device(
+        &self,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Answering<'_, Option<bool>> {
+        let is_known = tenant == TenantIndex(0) && device_id == DEVICE.parse().unwrap();
+        let was_removed = is_known && self.removed.swap(false, Ordering::Relaxed);
+        if was_removed {
+            self.record(tenant, device_id, DeviceAction::Restore);
+        }
+        self.answer(is_known.then_some(was_removed))
     }
 
     fn sessions(&self, limit: usize) -> Sessions {

@@ -19,5 +19,9 @@ properties! {
         sensor_inactive_days: Number<1, 180> = "sensorInactiveDays", Number::new(7).expect("in range");
         /// R17 row 4 \[OWN\]: hours without telemetry after which a sensor sends no data.
         no_sensor_data_hours: Number<1, 720> = "noSensorDataHours", Number::new(48).expect("in range");
+        /// \[OWN\]: days after which a removed device is forgotten; until then it can be restored.
+        removed_retention_days: Number<1, 3650> = "removedRetentionDays", Number::new(30).expect("in range");
+        /// R18 \[OWN\]: days of silence after which an offboarded device is removed.
+        profile_retention_days: Number<1, 3650> = "profileRetentionDays", Number::new(180).expect("in range");
     }
 }

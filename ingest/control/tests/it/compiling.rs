@@ -202,6 +202,8 @@ fn settings_compile_to_the_switches_and_limits_of_the_engine() {
         "sensorInactiveDays": 3,
         "noSensorDataHours": 5,
         "deviceComplianceCheckinThresholdDays": 2,
+        "removedRetentionDays": 1,
+        "profileRetentionDays": 3,
     });
     update(&mut plane, Key::Settings, json);
     let compiled = compile(&plane, TENANT);
@@ -215,6 +217,12 @@ fn settings_compile_to_the_switches_and_limits_of_the_engine() {
         (initial.validity_seconds, compiled.validity_seconds),
         (2_592_000, 172_800)
     );
+    let kept = |policy: &TenantPolicy| {
+        let kept = policy.retention;
+        (kept.removed_seconds, kept.profile_seconds)
+    };
+    assert_eq!(kept(&initial), (30 * 86_400, 180 * 86_400));
+    assert_eq!(kept(&compiled), (86_400, 259_200));
     let other = create(&mut plane, Key::Tenant, json!({ "name": "fabrikam" }));
     assert_eq!(compile(&plane, other.tenant), initial, "of another tenant");
     let delete = Change::Delete { key: Key::Tenant };

@@ -1,7 +1,7 @@
 //! The encoding of entries, and what an audit shows of them.
 
 use muster_control::{
-    Actor, Change, DEFENDER, Entry, EntryError, History, Key, ModifiedProperty, Scope,
+    Actor, Change, DEFENDER, DeviceAction, Entry, EntryError, History, Key, ModifiedProperty, Scope,
 };
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
@@ -45,14 +45,22 @@ fn log() -> Vec<Entry> {
             members,
         },
         Change::Delete { key: policy },
-        Change::ResetSequence {
+        Change::Device {
             device,
-            numbers: SequenceReset {
+            action: DeviceAction::ResetSequence(SequenceReset {
                 seq_before: u64::MAX,
                 seq: 9,
                 inventory_revision_before: 8,
                 inventory_revision: 8,
-            },
+            }),
+        },
+        Change::Device {
+            device,
+            action: DeviceAction::Remove,
+        },
+        Change::Device {
+            device,
+            action: DeviceAction::Restore,
         },
     ] {
         log.push(carry_out(&mut plane, &command(change)).unwrap());
@@ -103,9 +111,11 @@ fn the_bytes_of_an_entry_never_change() {
         head(7) + &format!("{group} 04 0100 {seven}"),
         head(8) + &format!("{policy} 02 {ios}"),
         head(9) + &format!("04 {seven} 05 ffffffffffffffff 0900000000000000 08000000 08000000"),
-        head(10) + &format!("05 01 {contoso} 0700 {name} {contoso} 0b00 {name_of_people}"),
-        head(11) + &format!("05 02 {contoso} 0b00 {name_of_people}"),
-        of(1, 12) + &format!("05 00 {contoso} 0700 {name}"),
+        head(10) + &format!("04 {seven} 06"),
+        head(11) + &format!("04 {seven} 07"),
+        head(12) + &format!("05 01 {contoso} 0700 {name} {contoso} 0b00 {name_of_people}"),
+        head(13) + &format!("05 02 {contoso} 0b00 {name_of_people}"),
+        of(1, 14) + &format!("05 00 {contoso} 0700 {name}"),
     ];
     assert_eq!(log().len(), golden.len());
     for (entry, golden) in log().iter().zip(golden) {
@@ -200,6 +210,8 @@ fn an_audit_shows_what_was_changed_and_by_whom() {
         "RemoveReference",
         "Delete",
         "Action",
+        "Delete",
+        "Action",
         "Patch",
         "Delete",
         "Create",
@@ -263,12 +275,12 @@ fn the_history_of_an_object_is_newest_first() {
     assert_eq!(page(group, Some(6), 2), (vec![5], false));
     assert_eq!(page(of(Key::Policy(id(2))), None, 9), (vec![], false));
     let device = of(Key::Device(DeviceId::from_bytes([7; 16])));
-    assert_eq!(page(device, None, 9), (vec![9], false));
+    assert_eq!(page(device, None, 9), (vec![11, 10, 9], false));
     let tenant = Scope::Tenant(TENANT);
-    assert_eq!(page(tenant, None, 4), (vec![11, 10, 9, 8], true));
+    assert_eq!(page(tenant, None, 6), (vec![13, 12, 11, 10, 9, 8], true));
     assert_eq!(page(tenant, Some(4), 3), (vec![3, 2], false));
-    assert_eq!(page(Scope::Tenants, None, 2), (vec![12, 11], true));
-    assert_eq!(page(Scope::Tenants, Some(11), 2), (vec![10], false));
+    assert_eq!(page(Scope::Tenants, None, 2), (vec![14, 13], true));
+    assert_eq!(page(Scope::Tenants, Some(13), 2), (vec![12], false));
     assert!(history.has(TENANT, Key::Policy(id(1))));
     assert!(!history.has(TENANT, Key::Policy(id(2))));
 }

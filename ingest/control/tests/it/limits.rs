@@ -1,10 +1,10 @@
 //! Everything that an operator can make grow has a limit.
 
 use muster_control::limits::{
-    ENTRIES_MAX, FAULTS_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX, POLICIES_MAX,
-    RESETS_MAX, TENANTS_CREATED_MAX,
+    DEVICE_ACTIONS_MAX, ENTRIES_MAX, FAULTS_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX,
+    POLICIES_MAX, TENANTS_CREATED_MAX,
 };
-use muster_control::{Change, Key, ObjectId, Properties, Refusal};
+use muster_control::{Change, DeviceAction, Key, ObjectId, Properties, Refusal};
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
 use serde_json::json;
@@ -106,18 +106,18 @@ fn changes_of_a_tenant_are_bounded() {
     let tenant = further.tenant;
     further.tenant = create(&mut plane, Key::Tenant, json!({ "name": "fabrikam" })).tenant;
     assert!(plane.decide(&further).is_ok(), "another tenant has its own");
-    // Resets are counted separately.
+    // Actions on devices are counted separately.
     further.tenant = tenant;
-    further.change = Change::ResetSequence {
+    further.change = Change::Device {
         device: DeviceId::from_bytes([1; 16]),
-        numbers: SequenceReset {
+        action: DeviceAction::ResetSequence(SequenceReset {
             seq_before: 2,
             seq: 1,
             inventory_revision_before: 0,
             inventory_revision: 0,
-        },
+        }),
     };
-    for _ in 0..RESETS_MAX {
+    for _ in 0..DEVICE_ACTIONS_MAX {
         carry_out(&mut plane, &further).unwrap();
     }
     assert_eq!(plane.entries(TENANT), ENTRIES_MAX);
@@ -126,7 +126,7 @@ fn changes_of_a_tenant_are_bounded() {
         matches!(
             refusal,
             Refusal::Limit {
-                what: "resets of devices",
+                what: "actions on devices",
                 ..
             }
         ),

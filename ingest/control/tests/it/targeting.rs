@@ -134,7 +134,7 @@ fn a_group_is_the_same_target_for_life() {
     let mut plane = grouped();
     let target = |plane: &ControlPlane| plane.target(TENANT, id(11)).unwrap();
     let before = target(&plane);
-    assert_eq!(before, TargetId(1));
+    assert_eq!(before, TargetId(2), "the revision of its creation");
     update(
         &mut plane,
         Key::Group(id(11)),

@@ -1,7 +1,8 @@
 //! Random commands of few tenants, ids and values, so that they collide; some are invalid.
 
 use muster_control::{
-    ALL_DEVICES, Actor, Change, Command, DEFENDER, ETag, Key, ObjectId, Precondition, Properties,
+    ALL_DEVICES, Actor, Change, Command, DEFENDER, DeviceAction, ETag, Key, ObjectId, Precondition,
+    Properties,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -91,14 +92,14 @@ fn change() -> impl Strategy<Value = Change> {
             Change::RemoveMembers { group, members }
         }
     });
-    let reset = (0..2u8, any::<u64>()).prop_map(|(number, seq)| Change::ResetSequence {
+    let reset = (0..2u8, any::<u64>()).prop_map(|(number, seq)| Change::Device {
         device: DeviceId::from_bytes([number; 16]),
-        numbers: SequenceReset {
+        action: DeviceAction::ResetSequence(SequenceReset {
             seq_before: u64::MAX,
             seq,
             inventory_revision_before: 7,
             inventory_revision: 5,
-        },
+        }),
     });
     let tenant = (0..8u8, properties(Key::Tenant)).prop_map(|(verb, properties)| {
         let key = Key::Tenant;
@@ -159,6 +160,11 @@ fn candidates(key: Key) -> Candidates {
             ),
             ("sensorInactiveDays", vec![json!(3), json!(180), json!(0)]),
             ("noSensorDataHours", vec![json!(5), json!(720), json!(1.5)]),
+            (
+                "removedRetentionDays",
+                vec![json!(1), json!(3650), json!(0)],
+            ),
+            ("profileRetentionDays", vec![json!(90), json!(3651)]),
         ],
         Key::Connector(_) => vec![
             ("androidEnabled", flag()),

@@ -116,6 +116,8 @@ fn properties(key: Key) -> Vec<Property> {
             ("autoCreateDevices", json!(true), flag),
             ("sensorInactiveDays", json!(7), up_to::<180>),
             ("noSensorDataHours", json!(48), up_to::<720>),
+            ("removedRetentionDays", json!(30), up_to::<3650>),
+            ("profileRetentionDays", json!(180), up_to::<3650>),
         ],
         Key::Connector(_) => vec![
             ("androidEnabled", json!(false), flag),
@@ -307,7 +309,7 @@ impl Oracle {
         }
         let current = self.document(tenant, key);
         if matches!(key, Key::Device(_)) {
-            return self.reset(command);
+            return self.act(command);
         }
         let deletes = matches!(command.change, Change::Delete { .. });
         if key == Key::Group(ALL_DEVICES) || key == Key::Settings && deletes {
@@ -341,7 +343,7 @@ impl Oracle {
             Change::RemoveMembers { members, .. } => {
                 return self.change_members(command, members, false, "members", BTreeSet::new());
             }
-            Change::ResetSequence { .. } => unreachable!("handled above"),
+            Change::Device { .. } => unreachable!("handled above"),
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
                 merged(key, current.as_ref(), false, properties)
             }
@@ -366,10 +368,10 @@ impl Oracle {
         self.write(tenant, key, document, revision)
     }
 
-    /// A device is no object: all that can be done is to record a reset.
-    fn reset(&mut self, command: &Command) -> Outcome {
+    /// A device is no object: all that can be done is to record an action.
+    fn act(&mut self, command: &Command) -> Outcome {
         let revision = self.changes.len() as u32 + 1;
-        if !matches!(command.change, Change::ResetSequence { .. }) {
+        if !matches!(command.change, Change::Device { .. }) {
             return Outcome::Unknown;
         }
         if command.expected != Precondition::Nothing {
@@ -478,6 +480,8 @@ impl Oracle {
             no_sensor_data_seconds: number("noSensorDataHours") * 3_600,
         };
         compiled.validity_seconds = number("deviceComplianceCheckinThresholdDays") * 86_400;
+        compiled.retention.removed_seconds = number("removedRetentionDays") * 86_400;
+        compiled.retention.profile_seconds = number("profileRetentionDays") * 86_400;
         let platforms: [(Platform, &str, &[&str]); 4] = [
             (Platform::Windows, "windows", &["windows10"]),
             (Platform::Ios, "ios", &["ios"]),

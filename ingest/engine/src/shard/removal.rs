@@ -20,17 +20,17 @@ use crate::journal::DeviceAction;
 use crate::policy::TenantPolicy;
 
 impl Shard {
-    /// Removes a device. Returns when it was removed, in seconds, and whether that was now; `None` for an unknown device.
+    /// Removes a device. Returns whether it was not removed before; `None` for an unknown device.
     pub fn remove_device(
         &mut self,
         tenant: TenantIndex,
         device_id: &DeviceId,
         effects: &mut Effects,
-    ) -> Option<(u32, bool)> {
+    ) -> Option<bool> {
         let slot = self.look_up(tenant, device_id).slot?;
         let mut record = *self.devices.get(slot);
         if record.removed() {
-            return Some((self.devices.cold(slot).removed_at, false));
+            return Some(false);
         }
         effects
             .journal
@@ -45,7 +45,7 @@ impl Shard {
         if let Some(policy) = policies.at(&record, slot) {
             self.set_deadline_of_removed(slot, policy);
         }
-        Some((effects.now, true))
+        Some(true)
     }
 
     /// Restores a removed device as it was. Returns whether it was removed; `None` for an unknown device.

@@ -2,7 +2,9 @@
 
 use muster_api::{ApiError, Backend, Changed};
 use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
-use muster_control::{Change, DEFENDER, ETag, Effect, Key, Precondition, Refusal, Scope};
+use muster_control::{
+    Change, DEFENDER, DeviceAction, ETag, Effect, Key, Precondition, Refusal, Scope,
+};
 use muster_engine::{Revision, TenantIndex};
 use muster_wire::DeviceId;
 use serde_json::json;
@@ -63,8 +65,16 @@ async fn a_change_that_changes_no_rule_reaches_no_shard() {
         .await
         .unwrap_err();
     let before = server.backend.policy();
-    let stored = json!({ "deviceComplianceCheckinThresholdDays": 9 });
-    let error = change(&server, stored.clone()).await.unwrap_err();
+    let rename = async |server: &Server| {
+        let properties = json!({ "displayName": "renamed" });
+        let change = Change::Update {
+            key: Key::Tenant,
+            properties: properties.as_object().unwrap().clone(),
+        };
+        let nothing = Precondition::Nothing;
+        server.backend.change(TENANT, nothing, change).await
+    };
+    let error = rename(&server).await.unwrap_err();
     assert!(
         matches!(error, ApiError::Timeout { .. }),
         "the previous change has not ended: {error}"
@@ -73,12 +83,12 @@ async fn a_change_that_changes_no_rule_reaches_no_shard() {
     change(&server, json!({ "sensorInactiveDays": 9 }))
         .await
         .unwrap();
-    let changed = change(&server, stored.clone()).await.unwrap();
+    let changed = rename(&server).await.unwrap();
     assert_eq!((changed.devices, revision(&server)), (0, Revision(3)));
     assert_eq!(changed.control.revision(), Revision(4));
     assert_ne!(before.revision(), Revision(4));
-    // The same values again are not written.
-    let again = change(&server, stored).await.unwrap();
+    // The same name again is not written.
+    let again = rename(&server).await.unwrap();
     assert_eq!((again.devices, again.control.revision()), (0, Revision(4)));
 }
 
@@ -293,7 +303,10 @@ async fn a_reset_is_recorded_with_its_numbers() {
         .await
         .unwrap();
     let effects: Vec<_> = page.listed.iter().map(|entry| &entry.effect).collect();
-    assert_eq!(effects, [&Effect::SequenceReset(RESET)]);
+    assert_eq!(
+        effects,
+        [&Effect::Device(DeviceAction::ResetSequence(RESET))]
+    );
     let replayed = ControlLog::replay(&backend.context.store).unwrap();
     assert_eq!(replayed.plane, backend.control());
     let [unknown, other] = [

@@ -194,8 +194,16 @@ fn answer(shard: usize, control: Control) {
             let _ = reply.send(known.then_some(RESET));
         }
         Control::Targets { reply, .. } => drop(reply.send(0)),
-        Control::Remove { reply, .. } => drop(reply.send(None)),
-        Control::Restore { reply, .. } => drop(reply.send(None)),
+        Control::Remove {
+            tenant,
+            device_id,
+            reply,
+        } => {
+            let known = tenant == TenantIndex(0) && device_id == self::device_id();
+            let _ = reply.send(known.then_some(true));
+        }
+        // As if every device was never removed.
+        Control::Restore { reply, .. } => drop(reply.send(Some(false))),
         Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
         Control::Recount(reply) => {
             let (release, released) = bounded(1);

@@ -14,7 +14,7 @@ use super::Worker;
 use super::task::{Paused, Task};
 use crate::shard::commit_payload::Fate;
 use crate::shard::control::{
-    CellCount, Control, DeviceTargets, DeviceView, RecountPoint, Removal, ShardReport, ThreadReport,
+    CellCount, Control, DeviceTargets, DeviceView, RecountPoint, ShardReport, ThreadReport,
 };
 
 /// Maximum pause of a thread for a recount: much longer than it takes to create a snapshot.
@@ -176,12 +176,12 @@ impl Worker {
         changed
     }
 
-    fn remove(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<Removal> {
-        let (at, is_new) = self.shards.remove_device(tenant, &device)?;
+    fn remove(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<bool> {
+        let is_new = self.shards.remove_device(tenant, &device)?;
         if is_new {
             tracing::info!(tenant = tenant.0, %device, "device removed");
         }
-        Some(Removal { at })
+        Some(is_new)
     }
 
     fn restore(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<bool> {

@@ -80,6 +80,7 @@ impl Installation {
     #[track_caller]
     pub fn start_with_clock(&self) -> (Server, TestClock) {
         let file = self.configure(&Settings {
+            store: "backup_directory = \"backups\"".to_owned(),
             more: "[test]\nclock = true".to_owned(),
             ..Settings::default()
         });

@@ -264,3 +264,40 @@ fn x4_a_test_clock_needs_a_configuration_of_tests() {
     };
     assert!(log.iter().any(warned), "{log:#?}");
 }
+
+/// X5: 100 devices just past a 48 h limit, stop, clock 60 s back, start -> recount judges by the time the counters were
+/// judged at, which is on disk with them; the witnesses agree.
+#[test]
+fn x5_a_clock_that_is_back_after_a_restart_does_not_contradict_the_counters() {
+    const LIMIT: u64 = 48 * 3600;
+    let place = Installation::new();
+    let (server, test_clock) = place.start_with_clock();
+    check_in(&place, &server, 0..100, 1);
+    test_clock.advance(LIMIT + 30);
+    let sensor = |server: &Server| server.ops.total()["sensor"]["noSensorData"].clone();
+    assert_eq!(sensor(&server), 100);
+    server.stop();
+    assert_eq!(place.recount()["verified"], true);
+
+    // The clock of this one is the right one, two days before.
+    let (server, test_clock) = place.start_with_clock();
+    server.ops.recount_is_verified();
+    assert_eq!(sensor(&server), 100);
+    let backup = muster(&["backup", "--json", "--server", &server.ops.base, "x5"]);
+    assert_eq!(backup.code, 0, "{}", backup.err);
+    let (backup, copy) = (place.path("backups/x5"), place.path("copy"));
+    let restored = muster(&[
+        "restore",
+        "--json",
+        text(&backup),
+        "--data-dir",
+        text(&copy),
+    ]);
+    assert_eq!(restored.code, 0, "{}", restored.err);
+    test_clock.advance(60);
+    server.ops.recount_is_verified();
+    let drift = server.ops.metrics().get("muster_audit_drift");
+    assert_eq!(drift, 0.0);
+    server.stop();
+    assert_eq!(place.recount()["verified"], true);
+}

@@ -16,5 +16,6 @@ mod protocol;
 mod sequence;
 mod signals;
 mod tables;
+mod threads;
 
 use muster_testkit::harness;

@@ -7,6 +7,7 @@ mod bad_input;
 mod changes;
 mod counting;
 mod deferred_deletion;
+mod devices;
 mod durability;
 mod floods;
 mod known_flaws;

@@ -176,7 +176,7 @@ fn a_deleted_tenant_is_gone_at_once_and_its_name_can_be_used_again() {
 fn the_number_of_tenants_is_bounded() {
     let place = Installation::new();
     let server = place.start_with(&Settings {
-        shards: "count = 2\ntenants_max = 2".to_owned(),
+        shards: "threads = 2\ntenants_max = 2".to_owned(),
         ..Settings::default()
     });
     let third = || change(&server, "POST", "/tenants", &json!({ "name": "adatum" }));

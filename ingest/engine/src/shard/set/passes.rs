@@ -134,7 +134,7 @@ impl ShardSet {
     }
 
     /// Removes a device, see [`Shard::remove_device`].
-    pub fn remove_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<(u32, bool)> {
+    pub fn remove_device(&mut self, tenant: TenantIndex, device: &DeviceId) -> Option<bool> {
         let Member { shard, effects, .. } = self.touch(self.place_of(device));
         shard.remove_device(tenant, device, effects)
     }

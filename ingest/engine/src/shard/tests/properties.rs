@@ -527,7 +527,7 @@ proptest! {
                     None
                 }
                 Event::Time { .. } => {
-                    model.time(server.now);
+                    model.time(&server.policy, server.now);
                     None
                 }
                 Event::Policy(_) => None,
