@@ -5,6 +5,7 @@
 //! load generator's verdict rely on it. Memory grows with the number of devices; nothing on the hot path uses it.
 
 mod disk;
+mod removal;
 mod rules;
 
 pub use disk::{DiskError, ModelDisk, ModelListing};
@@ -182,20 +183,6 @@ impl ModelEntry {
         self.device.set_back(now);
         self.removed_at = self.removed_at.map(|at| at.min(now.as_seconds()));
     }
-
-    /// Whether its retention has ended.
-    fn is_over(&self, policy: &PolicySet, tenant: TenantIndex, now: Timestamp) -> bool {
-        let Some(rules) = policy.tenant(tenant) else {
-            return false;
-        };
-        let is_offboarded = self.device.kept.is_some() && !self.device.is_onboarded();
-        let (since, kept) = match self.removed_at {
-            Some(at) => (at, rules.retention.removed_seconds),
-            None if is_offboarded => (self.device.last_check_in, rules.retention.profile_seconds),
-            None => return false,
-        };
-        now.as_seconds() - since > kept
-    }
 }
 
 impl Model {
@@ -269,20 +256,6 @@ impl Model {
         true
     }
 
-    /// An operator removes a device, or restores it.
-    pub fn remove(
-        &mut self,
-        tenant: TenantIndex,
-        device_id: DeviceId,
-        restores: bool,
-        now: Timestamp,
-    ) {
-        if let Some(entry) = self.devices.get_mut(&(tenant, device_id)) {
-            let since = entry.removed_at.unwrap_or(now.as_seconds());
-            entry.removed_at = (!restores).then_some(since);
-        }
-    }
-
     /// The clock has this time now, which may be before the last one. Devices whose retention has ended are gone:
     /// some days after they were removed, or of silence if they are offboarded.
     pub fn time(&mut self, policy: &PolicySet, now: Timestamp) {
@@ -298,23 +271,6 @@ impl Model {
         if let Some(entry) = self.devices.get_mut(&(tenant, device_id)) {
             entry.set_back(now);
         }
-    }
-
-    /// A device is gone. Returns whether its retention has ended.
-    pub fn free(
-        &mut self,
-        policy: &PolicySet,
-        tenant: TenantIndex,
-        device_id: DeviceId,
-        now: Timestamp,
-    ) -> bool {
-        let entry = self.devices.remove(&(tenant, device_id));
-        entry.is_some_and(|entry| entry.is_over(policy, tenant, now))
-    }
-
-    fn is_removed(&self, tenant: TenantIndex, device_id: DeviceId) -> bool {
-        let entry = self.devices.get(&(tenant, device_id));
-        entry.is_some_and(|entry| entry.removed_at.is_some())
     }
 
     /// Seq and inventory revision of a device; 0 for one that does not exist.
