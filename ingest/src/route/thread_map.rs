@@ -49,7 +49,7 @@ impl ThreadMap {
 
     /// The thread that runs a shard.
     pub fn thread_of_shard(&self, shard: ShardId) -> usize {
-        (u64::from(shard.0) * self.threads_of_shard >> 32) as usize
+        ((u64::from(shard.0) * self.threads_of_shard) >> 32) as usize
     }
 
     /// Distributes the shards, which are in the order of their ids. Each thread has the share of the devices that it has

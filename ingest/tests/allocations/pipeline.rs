@@ -74,6 +74,23 @@ fn medium() -> Arc<PolicySet> {
     Arc::new(PolicySet::new(Revision(1), vec![medium]))
 }
 
+fn start_writer(
+    log: Writer,
+    commits: Receiver<Commit<CommitPayload>>,
+    returns: Vec<Sender<Commit<CommitPayload>>>,
+) -> JoinHandle<()> {
+    let thread = WriterThread {
+        log,
+        commits,
+        returns,
+        journal_bytes_kept: usize::MAX,
+        report: Arc::default(),
+        phase: PhaseSwitch::default(),
+        clock: Clock::System,
+    };
+    thread::spawn(move || writer::run(thread))
+}
+
 impl Pipeline {
     /// Starts all threads on an empty data directory, with a window of `window_frames` frames.
     pub(crate) fn start(window_frames: u16) -> Self {
@@ -87,23 +104,14 @@ impl Pipeline {
         let (inboxes, receivers): (Vec<_>, Vec<_>) =
             (0..THREADS).map(|_| inbox(batches_max, 1)).unzip();
         let routes = Arc::new(RouteTable {
-            map: map.clone(),
+            map,
             inboxes: inboxes.into_boxed_slice(),
             pool: grown_pool(batches_max * threads_len),
         });
         let (returns, returned): (Vec<_>, Vec<_>) = (0..THREADS)
             .map(|thread| grown_commits(thread, &map))
             .unzip();
-        let thread = WriterThread {
-            log: writer,
-            commits,
-            returns,
-            journal_bytes_kept: usize::MAX,
-            report: Arc::default(),
-            phase: PhaseSwitch::default(),
-            clock: Clock::System,
-        };
-        let mut threads = vec![thread::spawn(move || writer::run(thread))];
+        let mut threads = vec![start_writer(writer, commits, returns)];
         let meter = Meter::new();
         let config = |thread| WorkerConfig {
             thread,

@@ -30,68 +30,7 @@ fn journal_value(bytes: &[u8]) {
         match value.next_segment() {
             Ok(None) => break true,
             Err(_) => break false,
-            Ok(Some(Segment::CheckIns { tenant, records })) => {
-                encoded.extend(segment_header(1, tenant, records.len() as u32));
-                encoded.extend_from_slice(records.as_flattened());
-            }
-            Ok(Some(Segment::Repeated { tenant, records })) => {
-                encoded.extend(segment_header(5, tenant, records.len() as u32));
-                encoded.extend_from_slice(records.as_flattened());
-            }
-            Ok(Some(Segment::Inventory {
-                tenant,
-                slot,
-                archive,
-            })) => {
-                encoded.extend(segment_header(2, tenant, slot.0));
-                encoded.extend((archive.len() as u32).to_le_bytes());
-                encoded.extend_from_slice(archive);
-            }
-            Ok(Some(Segment::Policy { revision })) => {
-                encoded.extend(segment_header(3, TenantIndex(0), revision.0))
-            }
-            Ok(Some(Segment::PolicyReached { slot })) => {
-                encoded.extend(segment_header(4, TenantIndex(0), slot.0));
-            }
-            Ok(Some(Segment::Action {
-                action,
-                tenant,
-                slot,
-                device_id,
-            })) => {
-                encoded.extend(segment_header(action as u8, tenant, slot.0));
-                encoded.extend(device_id.as_bytes());
-            }
-            Ok(Some(Segment::Due {
-                time,
-                reached,
-                slots,
-            })) => {
-                encoded.extend(segment_header(9, TenantIndex(0), slots.len() as u32));
-                encoded.extend(time.to_le_bytes());
-                encoded.extend(reached.0.to_le_bytes());
-                encoded.extend_from_slice(slots.as_flattened());
-            }
-            Ok(Some(Segment::Freed { slots })) => {
-                encoded.extend(segment_header(10, TenantIndex(0), slots.len() as u32));
-                encoded.extend_from_slice(slots.as_flattened());
-            }
-            Ok(Some(Segment::Profile {
-                profile,
-                tenant,
-                targets,
-            })) => {
-                encoded.extend(segment_header(12, tenant, profile.0));
-                encoded.extend((targets.len() as u32).to_le_bytes());
-                encoded.extend_from_slice(targets.as_flattened());
-            }
-            Ok(Some(Segment::Targeted { devices })) => {
-                encoded.extend(segment_header(13, TenantIndex(0), devices.len() as u32));
-                encoded.extend_from_slice(devices.as_flattened());
-            }
-            Ok(Some(Segment::ClockSetBack)) => {
-                encoded.extend(segment_header(11, TenantIndex(0), 0));
-            }
+            Ok(Some(segment)) => put(&segment, &mut encoded),
         }
     };
     assert!(
@@ -100,6 +39,74 @@ fn journal_value(bytes: &[u8]) {
     );
     if is_complete {
         assert_eq!(bytes, encoded);
+    }
+}
+
+/// Encodes a segment.
+fn put(segment: &Segment<'_>, encoded: &mut Vec<u8>) {
+    match *segment {
+        Segment::CheckIns { tenant, records } => {
+            encoded.extend(segment_header(1, tenant, records.len() as u32));
+            encoded.extend_from_slice(records.as_flattened());
+        }
+        Segment::Repeated { tenant, records } => {
+            encoded.extend(segment_header(5, tenant, records.len() as u32));
+            encoded.extend_from_slice(records.as_flattened());
+        }
+        Segment::Inventory {
+            tenant,
+            slot,
+            archive,
+        } => {
+            encoded.extend(segment_header(2, tenant, slot.0));
+            encoded.extend((archive.len() as u32).to_le_bytes());
+            encoded.extend_from_slice(archive);
+        }
+        Segment::Policy { revision } => {
+            encoded.extend(segment_header(3, TenantIndex(0), revision.0))
+        }
+        Segment::PolicyReached { slot } => {
+            encoded.extend(segment_header(4, TenantIndex(0), slot.0));
+        }
+        Segment::Action {
+            action,
+            tenant,
+            slot,
+            device_id,
+        } => {
+            encoded.extend(segment_header(action as u8, tenant, slot.0));
+            encoded.extend(device_id.as_bytes());
+        }
+        Segment::Due {
+            time,
+            reached,
+            slots,
+        } => {
+            encoded.extend(segment_header(9, TenantIndex(0), slots.len() as u32));
+            encoded.extend(time.to_le_bytes());
+            encoded.extend(reached.0.to_le_bytes());
+            encoded.extend_from_slice(slots.as_flattened());
+        }
+        Segment::Freed { slots } => {
+            encoded.extend(segment_header(10, TenantIndex(0), slots.len() as u32));
+            encoded.extend_from_slice(slots.as_flattened());
+        }
+        Segment::Profile {
+            profile,
+            tenant,
+            targets,
+        } => {
+            encoded.extend(segment_header(12, tenant, profile.0));
+            encoded.extend((targets.len() as u32).to_le_bytes());
+            encoded.extend_from_slice(targets.as_flattened());
+        }
+        Segment::Targeted { devices } => {
+            encoded.extend(segment_header(13, TenantIndex(0), devices.len() as u32));
+            encoded.extend_from_slice(devices.as_flattened());
+        }
+        Segment::ClockSetBack => {
+            encoded.extend(segment_header(11, TenantIndex(0), 0));
+        }
     }
 }
 

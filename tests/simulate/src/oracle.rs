@@ -172,6 +172,19 @@ impl Oracle {
                     }
                 }
             }
+            segment => return self.other_segment(shard, now, segment),
+        }
+        Ok(())
+    }
+
+    /// A segment about profiles or about the shard as a whole.
+    fn other_segment(
+        &mut self,
+        shard: ShardId,
+        now: Timestamp,
+        segment: Segment<'_>,
+    ) -> Result<(), Fault> {
+        match segment {
             Segment::Profile {
                 profile,
                 tenant,
@@ -191,7 +204,8 @@ impl Oracle {
                     self.model.set_back(*tenant, *device_id, now);
                 }
             }
-            Segment::Policy { .. } | Segment::PolicyReached { .. } | Segment::Due { .. } => (),
+            // They change no device that the model knows: it evaluates when asked.
+            _ => (),
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ pub fn devices<E: From<OfflineError>>(
     for shards in passes(0..view.shards()).map(read) {
         let shards = shards?;
         let devices = shards.iter().flat_map(|(shard, model)| {
-            let devices = model.devices().into_iter();
+            let devices = model.devices();
             devices.map(move |device| (*shard, device))
         });
         for (shard, device) in devices {

@@ -142,13 +142,11 @@ type Candidates = Vec<(&'static str, Vec<Value>)>;
 
 fn candidates(key: Key) -> Candidates {
     let flag = || {
-        vec![
-            json!(true),
-            json!(false),
-            json!(true),
-            json!(false),
-            json!("true"),
-        ]
+        [true, false, true, false]
+            .map(Value::from)
+            .into_iter()
+            .chain([json!("true")])
+            .collect::<Vec<_>>()
     };
     let mut candidates: Candidates = match key {
         Key::Settings => vec![

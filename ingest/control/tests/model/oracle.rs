@@ -471,17 +471,7 @@ impl Oracle {
             return none;
         };
         let connector = self.document(tenant, Key::Connector(DEFENDER));
-        let mut compiled = TenantPolicy::default();
-        compiled.secure_by_default = settings["secureByDefault"] == true;
-        compiled.auto_create_devices = settings["autoCreateDevices"] == true;
-        let number = |name: &str| settings[name].as_u64().unwrap() as u32;
-        compiled.sensor_limits = SensorLimits {
-            inactive_seconds: number("sensorInactiveDays") * 86_400,
-            no_sensor_data_seconds: number("noSensorDataHours") * 3_600,
-        };
-        compiled.validity_seconds = number("deviceComplianceCheckinThresholdDays") * 86_400;
-        compiled.retention.removed_seconds = number("removedRetentionDays") * 86_400;
-        compiled.retention.profile_seconds = number("profileRetentionDays") * 86_400;
+        let mut compiled = of_settings(&settings);
         let platforms: [(Platform, &str, &[&str]); 4] = [
             (Platform::Windows, "windows", &["windows10"]),
             (Platform::Ios, "ios", &["ios"]),
@@ -540,6 +530,21 @@ impl Oracle {
         }
         compiled
     }
+}
+
+fn of_settings(settings: &Properties) -> TenantPolicy {
+    let mut compiled = TenantPolicy::default();
+    compiled.secure_by_default = settings["secureByDefault"] == true;
+    compiled.auto_create_devices = settings["autoCreateDevices"] == true;
+    let number = |name: &str| settings[name].as_u64().unwrap() as u32;
+    compiled.sensor_limits = SensorLimits {
+        inactive_seconds: number("sensorInactiveDays") * 86_400,
+        no_sensor_data_seconds: number("noSensorDataHours") * 3_600,
+    };
+    compiled.validity_seconds = number("deviceComplianceCheckinThresholdDays") * 86_400;
+    compiled.retention.removed_seconds = number("removedRetentionDays") * 86_400;
+    compiled.retention.profile_seconds = number("profileRetentionDays") * 86_400;
+    compiled
 }
 
 /// Whether an object with this revision, or no object, does not meet the precondition.

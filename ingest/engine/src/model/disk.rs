@@ -108,79 +108,96 @@ impl ModelDisk {
             self.context.time.tick = None;
         }
         while let Some(segment) = value.next_segment().map_err(unreadable)? {
-            match segment {
-                Segment::CheckIns { tenant, records } => {
-                    for bytes in records {
-                        let entry = CheckInEntry::read(bytes)
-                            .ok_or_else(|| fault("an invalid check-in in the journal"))?;
-                        self.check_in(
-                            tenant,
-                            entry.slot,
-                            &entry.record,
-                            sequence,
-                            now,
-                            policy_set,
-                        )?;
-                    }
+            self.segment(segment, (sequence, now), policy_set)?;
+        }
+        Ok(())
+    }
+
+    fn segment(
+        &mut self,
+        segment: Segment<'_>,
+        (sequence, now): (Sequence, Timestamp),
+        policy_set: &mut impl FnMut(Revision) -> Option<Arc<PolicySet>>,
+    ) -> Result<(), DiskError> {
+        match segment {
+            Segment::CheckIns { tenant, records } => {
+                for bytes in records {
+                    let entry = CheckInEntry::read(bytes)
+                        .ok_or_else(|| fault("an invalid check-in in the journal"))?;
+                    self.check_in(tenant, entry.slot, &entry.record, sequence, now, policy_set)?;
                 }
-                Segment::Repeated { tenant, records } => {
-                    for bytes in records {
-                        let repeated = Repeated::read(bytes)
-                            .ok_or_else(|| fault("unknown flags in the journal"))?;
-                        self.repeated(tenant, repeated, sequence, now, policy_set)?;
-                    }
-                }
-                Segment::Inventory {
-                    tenant,
-                    slot,
-                    archive,
-                } => {
-                    let inventory = Inventory::from_bytes(archive)
-                        .map_err(|_| fault("an invalid inventory in the journal"))?;
-                    self.inventory(tenant, slot, &inventory, sequence, now)?;
-                }
-                Segment::Action {
-                    action,
-                    tenant,
-                    slot,
-                    device_id,
-                } => {
-                    if let Some(entry) = self.of(tenant, slot, &device_id, sequence)? {
-                        entry.act(action, now);
-                    }
-                }
-                Segment::Freed { slots } => {
-                    for slot in slots.iter().map(slot_of) {
-                        if self.is_newer_than_page(slot, sequence) {
-                            *self.slot(slot)? = None;
-                        }
-                    }
-                }
-                Segment::Profile {
-                    profile, targets, ..
-                } => {
-                    let targets = targets.iter().map(target_of).collect();
-                    self.profiles.insert(profile, targets);
-                }
-                Segment::Targeted { devices } => {
-                    for (slot, profile) in devices.iter().map(targeted_of) {
-                        if self.is_newer_than_page(slot, sequence) {
-                            let entry = self.slot(slot)?.as_mut();
-                            let entry = entry.ok_or_else(|| fault("a profile without a device"))?;
-                            entry.profile = profile;
-                        }
-                    }
-                }
-                Segment::ClockSetBack => self.clock_set_back(sequence, now),
-                Segment::Policy { revision } => self.context.policy(revision),
-                Segment::PolicyReached { slot } => {
-                    if !self.context.policy_reached(slot) {
-                        return Err(fault("a policy pass that has not begun"));
-                    }
-                }
-                // Which devices changed follows from the time.
-                Segment::Due { time, reached, .. } => self.context.time.reached(time, reached),
             }
+            Segment::Repeated { tenant, records } => {
+                for bytes in records {
+                    let repeated = Repeated::read(bytes)
+                        .ok_or_else(|| fault("unknown flags in the journal"))?;
+                    self.repeated(tenant, repeated, sequence, now, policy_set)?;
+                }
+            }
+            Segment::Inventory {
+                tenant,
+                slot,
+                archive,
+            } => {
+                let inventory = Inventory::from_bytes(archive)
+                    .map_err(|_| fault("an invalid inventory in the journal"))?;
+                self.inventory(tenant, slot, &inventory, sequence, now)?;
+            }
+            Segment::Action {
+                action,
+                tenant,
+                slot,
+                device_id,
+            } => {
+                if let Some(entry) = self.of(tenant, slot, &device_id, sequence)? {
+                    entry.act(action, now);
+                }
+            }
+            Segment::Freed { slots } => {
+                for slot in slots.iter().map(slot_of) {
+                    if self.is_newer_than_page(slot, sequence) {
+                        *self.slot(slot)? = None;
+                    }
+                }
+            }
+            segment => return self.progress(segment, sequence, now),
+        }
+        Ok(())
+    }
+
+    /// A segment about profiles or about the shard as a whole.
+    fn progress(
+        &mut self,
+        segment: Segment<'_>,
+        sequence: Sequence,
+        now: Timestamp,
+    ) -> Result<(), DiskError> {
+        match segment {
+            Segment::Profile {
+                profile, targets, ..
+            } => {
+                let targets = targets.iter().map(target_of).collect();
+                self.profiles.insert(profile, targets);
+            }
+            Segment::Targeted { devices } => {
+                for (slot, profile) in devices.iter().map(targeted_of) {
+                    if self.is_newer_than_page(slot, sequence) {
+                        let entry = self.slot(slot)?.as_mut();
+                        let entry = entry.ok_or_else(|| fault("a profile without a device"))?;
+                        entry.profile = profile;
+                    }
+                }
+            }
+            Segment::ClockSetBack => self.clock_set_back(sequence, now),
+            Segment::Policy { revision } => self.context.policy(revision),
+            Segment::PolicyReached { slot } => {
+                if !self.context.policy_reached(slot) {
+                    return Err(fault("a policy pass that has not begun"));
+                }
+            }
+            // Which devices changed follows from the time.
+            Segment::Due { time, reached, .. } => self.context.time.reached(time, reached),
+            _ => unreachable!("a segment about records"),
         }
         Ok(())
     }

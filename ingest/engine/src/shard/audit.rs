@@ -185,7 +185,7 @@ impl Audited<'_> {
     }
 
     fn is_outdated(&self, slot: SlotIndex, record: &DeviceRecord) -> bool {
-        let Some(policy) = self.policies.at(&record, slot) else {
+        let Some(policy) = self.policies.at(record, slot) else {
             return false;
         };
         let cold = self.devices.cold(slot);

@@ -158,7 +158,7 @@ impl Shard {
             if !record.is_occupied() {
                 continue;
             }
-            let Some(policy) = policies.at(&record, slot) else {
+            let Some(policy) = policies.at(record, slot) else {
                 continue;
             };
             let at = if record.removed() {

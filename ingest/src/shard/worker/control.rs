@@ -59,6 +59,14 @@ impl Worker {
         self.pass_time(commit.payload.applied_at);
         self.policy_slice();
         self.audit(commit.payload.applied_at);
+        if let Some(order) = self.query(control) {
+            self.carry_out(order);
+        }
+        self.commit(commit, 0);
+    }
+
+    /// Answers a query. Returns what is none.
+    fn query(&mut self, control: Control) -> Option<Control> {
         match control {
             Control::Cells(reply) => self.later(reply, self.cell_counts()),
             Control::Device {
@@ -97,6 +105,15 @@ impl Worker {
                 let stale = shards.flat_map(Shard::stale_devices).collect();
                 self.later(reply, stale);
             }
+            Control::Report(reply) => self.later(reply, Box::new(self.report())),
+            order => return Some(order),
+        }
+        None
+    }
+
+    /// Carries out what is no query.
+    fn carry_out(&mut self, order: Control) {
+        match order {
             Control::ResetSequence {
                 tenant,
                 device_id,
@@ -105,7 +122,6 @@ impl Worker {
                 let reset = self.reset_sequence(tenant, device_id);
                 self.once_durable(reply, reset);
             }
-            Control::Report(reply) => self.later(reply, Box::new(self.report())),
             Control::Targets {
                 devices,
                 is_complete,
@@ -146,10 +162,9 @@ impl Worker {
                 }));
                 self.task = Task::Paused(Paused::Committing { reply, is_durable });
             }
-            // Handled by `Worker::apply`.
-            Control::Drain => (),
+            // Queries, and the drain, which `Worker::apply` handles.
+            _ => (),
         }
-        self.commit(commit, 0);
     }
 
     fn reset_sequence(&mut self, tenant: TenantIndex, device: DeviceId) -> Option<SequenceReset> {
