@@ -217,7 +217,7 @@ fn shard_state(config: &Config) -> [MemoryPart; 3] {
         part(
             "devices",
             slab + index + index / INDEX_TABLES as u64,
-            "devices_max x (80 B in chunks of 80 KiB + 11.6 B in 64 tables for each of 48 shards)",
+            "devices_max x (80 B in chunks of 320 KiB + 11.6 B in 8 tables for each of 48 shards)",
         ),
         part(
             "cells",
@@ -371,10 +371,10 @@ mod tests {
         assert_eq!(bytes(&bound, "inboxes"), 2 * 256 * (196_608 + 128));
         assert_eq!(bytes(&bound, "buffer pool"), 2 * 272 * 196_608);
         assert_eq!(bytes(&bound, "handshakes"), 256 << 16);
-        // 977 chunks of 80 KiB and one for each shard, and slots of 5 bytes, of which one table has a 64th twice.
-        let slots = 2_285_714 + 48 * 64 * 4;
-        let index = slots * 5 + slots * 5 / 64;
-        assert_eq!(bytes(&bound, "devices"), (977 + 48) * 81_920 + index);
+        // 245 chunks of 320 KiB and one for each shard, and slots of 5 bytes, of which one table has an eighth twice.
+        let slots = 2_285_714 + 48 * 8 * 4;
+        let index = slots * 5 + slots * 5 / 8;
+        assert_eq!(bytes(&bound, "devices"), (245 + 48) * 327_680 + index);
         assert_eq!(bytes(&bound, "recount"), 341_536 * 300 + 1_000_000 * 256);
         assert_eq!(
             bytes(&bound, "objects"),

@@ -30,9 +30,10 @@ const DEVICES: u64 = 20_000;
 /// Check-ins per routed frame.
 const FRAME: usize = 4000;
 
-/// Commits per write, and check-ins and pages per commit.
+/// Commits per write, shards of the thread that makes them, and check-ins and pages per commit.
 const COMMITS: u64 = 16;
-const COMMIT_CHECK_INS: u64 = 1000;
+const COMMIT_SHARDS: u16 = 24;
+const COMMIT_CHECK_INS: u64 = 1008;
 const COMMIT_PAGES: u32 = 8;
 
 /// The counted work; returns the number of check-ins that it processed.
@@ -50,7 +51,9 @@ pub(super) const CASES: [(&str, Prepare); 6] = [
         Ok(apply(Bench::known(DEVICES)?))
     }),
     ("apply, new devices", |_| Ok(apply(Bench::unknown(DEVICES)))),
-    ("commit, 1,000 check-ins and 8 pages", |_| commit()),
+    ("commit, 1,008 check-ins of 24 shards and 8 pages", |_| {
+        commit()
+    }),
 ];
 
 /// Runs one case in [`counted_work`] and returns the number of check-ins and the features of the processor.
@@ -142,28 +145,32 @@ fn apply(mut bench: Bench) -> Work {
 
 /// From commits to writes to the database below the store: log sequence numbers, stamps, checksums.
 fn commit() -> anyhow::Result<Work> {
-    let config = StoreConfig::new("null-database").with_shards(1);
+    let config = StoreConfig::new("null-database").with_shards(COMMIT_SHARDS);
     let store = Store::open_on(Box::<NullDatabase>::default(), &config)?;
     let mut writer = store.recover(|_| Ok::<(), ReadError>(()))?;
-    let journal: Vec<u8> = (0..COMMIT_CHECK_INS)
+    let journal: Vec<u8> = (0..COMMIT_CHECK_INS / u64::from(COMMIT_SHARDS))
         .flat_map(|number| *fleet::check_in(number, 1).as_bytes())
         .collect();
     let pages = (0..COMMIT_PAGES).map(PageNumber).map(|page| PageWrite {
         page,
         bytes: vec![0x5a; PAGE_BYTES],
     });
-    let part = CommitPart {
-        journal,
-        pages: pages.collect(),
+    let part = |shard| CommitPart {
+        shard: ShardId(shard),
+        journal: journal.clone(),
         ..CommitPart::default()
     };
-    let mut group: Vec<Commit<()>> = vec![part.into(); COMMITS as usize];
+    let mut parts: Vec<_> = (0..COMMIT_SHARDS).map(part).collect();
+    parts[0].pages = pages.collect();
+    let mut group = vec![Commit { parts, payload: () }; COMMITS as usize];
     let mut returned = Returned::default();
     let mut write = move || {
         let mut sequence = writer.sequence(ShardId(0));
         for commit in &mut group {
             sequence = sequence.next();
-            commit.parts[0].sequence = sequence;
+            for part in &mut commit.parts {
+                part.sequence = sequence;
+            }
         }
         writer.write(&mut group, &mut returned);
         ensure!(returned.0.len() == COMMITS as usize, "a commit failed");

@@ -6,7 +6,7 @@
 //! by [`ShardLimits`]: an event beyond a limit is rejected with a reason. [`recovery::Recovery`] rebuilds a shard.
 //!
 //! Hot path: once its buffers have grown, [`Shard::apply_check_ins`] allocates only for a new device (a chunk of
-//! records per 1,024 devices) and while the number of cells exceeds its previous maximum.
+//! records per 4,096 devices) and while the number of cells exceeds its previous maximum.
 
 mod apply;
 mod audit;

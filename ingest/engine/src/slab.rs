@@ -10,9 +10,10 @@
 use crate::device::{ColdRecord, DeviceRecord};
 use crate::ids::{PAGE_RECORDS, PageNumber, SlotIndex};
 
-/// Records in one chunk (64 KiB hot, 12 KiB cold); a whole number of pages. Small, because each of 48 shards has a chunk
-/// that is full in part.
-pub const CHUNK_RECORDS: usize = 8 * PAGE_RECORDS;
+/// Records in one chunk (256 KiB hot, 48 KiB cold); a whole number of pages. With larger chunks a small fleet takes more
+/// memory, because each of 48 shards has one that is full in part; with smaller ones a check-in of a large fleet waits
+/// for the pointer to its chunk.
+pub const CHUNK_RECORDS: usize = 32 * PAGE_RECORDS;
 
 /// An array, not a slice: its length is a constant, so finding a record loads one pointer.
 type Chunk<R> = [R; CHUNK_RECORDS];
