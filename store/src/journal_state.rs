@@ -108,13 +108,13 @@ impl JournalState {
         oldest.unwrap_or(self.next)
     }
 
-    /// Assigns the next log sequence number to a journal value.
+    /// Adds what a shard has in the next journal value.
     pub(crate) fn append(
         &mut self,
         shard: ShardId,
         sequence: Sequence,
         bytes: u64,
-    ) -> Result<Lsn, JournalStateError> {
+    ) -> Result<(), JournalStateError> {
         let lsn = self.next;
         let entry = self.shard(shard)?;
         if entry.sequence.0.checked_add(1) != Some(sequence.0) {
@@ -130,13 +130,14 @@ impl JournalState {
         if let Some(running) = &mut entry.running {
             running.after.add(lsn, bytes);
         }
-        self.next = lsn.next();
-        Ok(lsn)
+        Ok(())
     }
 
-    /// Skips an obsolete value (recovery only).
-    pub(crate) fn skip(&mut self) {
-        self.next = self.next.next();
+    /// Ends a journal value, to which any number of shards were added; returns its log sequence number.
+    pub(crate) fn end_value(&mut self) -> Lsn {
+        let lsn = self.next;
+        self.next = lsn.next();
+        lsn
     }
 
     /// Begins a checkpoint, which will cover all values so far and has this context. Abandons a running one.
@@ -195,7 +196,8 @@ mod tests {
         sequence: u64,
         bytes: u64,
     ) -> Result<Lsn, JournalStateError> {
-        state.append(ShardId(shard), Sequence(sequence), bytes)
+        state.append(ShardId(shard), Sequence(sequence), bytes)?;
+        Ok(state.end_value())
     }
 
     #[test]

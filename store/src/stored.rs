@@ -21,11 +21,11 @@ pub fn unseal_page(shard: ShardId, page: PageNumber, value: &[u8]) -> Option<&[u
     value::unseal(Keyspace::Pages, &keys::page(shard, page), value)
 }
 
-/// Shard and sequence of an unsealed journal value, and its encoding again.
+/// Shard and sequence of the last part of an unsealed journal value, and the encoding of the value again.
 pub fn stamp(payload: &[u8]) -> Option<(ShardId, Sequence, Vec<u8>)> {
-    let (stamp, bytes) = JournalStamp::split(payload)?;
-    let mut written = bytes.to_vec();
-    stamp.append_to(&mut written);
+    let (before, stamp, bytes) = JournalStamp::split_last(payload)?;
+    let mut written = before.to_vec();
+    stamp.append_to(&mut written, bytes);
     Some((stamp.shard, stamp.sequence, written))
 }
 

@@ -1,6 +1,6 @@
 //! The frame of every stored value: a trailing checksum that also covers the value's location.
 //!
-//! `payload | crc32c u32`, little-endian; a journal value has a stamp between the two. The checksum covers column
+//! `payload | crc32c u32`, little-endian; in a journal value the bytes of each shard are followed by a stamp. The checksum covers column
 //! family, key and all bytes before it, so an intact value under a wrong key is detected too. It is a trailer so that
 //! the writer appends it to the caller's buffer without a copy.
 //!
@@ -14,8 +14,8 @@ use crate::lsn::Lsn;
 
 /// Checksum at the end of every value.
 pub(crate) const CRC_BYTES: usize = 4;
-/// Stamp of a journal value, before the checksum: `shard u16 | reserved u16 | sequence u64`.
-pub(crate) const STAMP_BYTES: usize = 12;
+/// Stamp after the bytes of a shard in a journal value: `bytes u32 | shard u16 | reserved u16 | sequence u64`.
+pub(crate) const STAMP_BYTES: usize = 16;
 /// Checkpoint record: `cursor sequence u64 | next log sequence number u64`, then the context of the shard.
 const CHECKPOINT_BYTES: usize = 16;
 /// Clock record: the time u64, in milliseconds since the Unix epoch.
@@ -38,7 +38,7 @@ pub(crate) fn unseal<'a>(keyspace: Keyspace, key: &[u8], value: &'a [u8]) -> Opt
     (checksum(keyspace, key, payload) == u32::from_le_bytes(*crc)).then_some(payload)
 }
 
-/// The shard that wrote a journal value, and its sequence.
+/// The shard that wrote a part of a journal value, and its sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalStamp {
     pub(crate) shard: ShardId,
@@ -46,27 +46,29 @@ pub(crate) struct JournalStamp {
 }
 
 impl JournalStamp {
-    /// Appends the stamp to the engine's bytes; [`seal`] follows.
-    pub(crate) fn append_to(self, payload: &mut Vec<u8>) {
-        let mut bytes = [0; STAMP_BYTES];
-        bytes[..2].copy_from_slice(&self.shard.0.to_le_bytes());
-        bytes[4..].copy_from_slice(&self.sequence.0.to_le_bytes());
-        payload.extend_from_slice(&bytes);
+    /// Appends the engine's bytes of a shard, and their stamp, to a journal value; [`seal`] follows.
+    pub(crate) fn append_to(self, payload: &mut Vec<u8>, bytes: &[u8]) {
+        let mut stamp = [0; STAMP_BYTES];
+        stamp[..4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+        stamp[4..6].copy_from_slice(&self.shard.0.to_le_bytes());
+        stamp[8..].copy_from_slice(&self.sequence.0.to_le_bytes());
+        payload.extend_from_slice(bytes);
+        payload.extend_from_slice(&stamp);
     }
 
-    /// Splits an unsealed journal value into stamp and engine's bytes.
-    pub(crate) fn split(payload: &[u8]) -> Option<(Self, &[u8])> {
-        let (bytes, stamp) = payload.split_last_chunk::<STAMP_BYTES>()?;
-        let (shard, rest) = stamp.split_first_chunk()?;
+    /// Splits the last part from an unsealed journal value: the value before it, its stamp and the engine's bytes.
+    pub(crate) fn split_last(payload: &[u8]) -> Option<(&[u8], Self, &[u8])> {
+        let (payload, stamp) = payload.split_last_chunk::<STAMP_BYTES>()?;
+        let (length, rest) = stamp.split_first_chunk()?;
+        let (shard, rest) = rest.split_first_chunk()?;
         let (reserved, sequence) = rest.split_first_chunk::<2>()?;
-        let sequence = u64::from_le_bytes(sequence.try_into().ok()?);
-        (*reserved == [0; 2]).then_some((
-            Self {
-                shard: ShardId(u16::from_le_bytes(*shard)),
-                sequence: Sequence(sequence),
-            },
-            bytes,
-        ))
+        let length = u32::from_le_bytes(*length) as usize;
+        let (before, bytes) = payload.split_at_checked(payload.len().checked_sub(length)?)?;
+        let stamp = Self {
+            shard: ShardId(u16::from_le_bytes(*shard)),
+            sequence: Sequence(u64::from_le_bytes(sequence.try_into().ok()?)),
+        };
+        (*reserved == [0; 2]).then_some((before, stamp, bytes))
     }
 }
 
@@ -136,20 +138,18 @@ mod tests {
             crc32c::crc32c_append(crc32c::crc32c(b"12345"), b"6789"),
             0xE306_9283
         );
-        let mut value = b"abc".to_vec();
-        JournalStamp {
+        let mut value = Vec::new();
+        let stamp = JournalStamp {
             shard: ShardId(0x0102),
             sequence: Sequence(0x0304),
-        }
-        .append_to(&mut value);
+        };
+        stamp.append_to(&mut value, b"abc");
         seal(Keyspace::Journal, &[9], &mut value);
-        assert_eq!(
-            value[..15],
-            [b'a', b'b', b'c', 2, 1, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0]
-        );
+        let stamped = [3, 0, 0, 0, 2, 1, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0];
+        assert_eq!(value[..19], [&b"abc"[..], &stamped].concat());
         let mut covered = vec![b'j', 9];
-        covered.extend_from_slice(&value[..15]);
-        assert_eq!(value[15..], crc32c::crc32c(&covered).to_le_bytes());
+        covered.extend_from_slice(&value[..19]);
+        assert_eq!(value[19..], crc32c::crc32c(&covered).to_le_bytes());
     }
 
     #[test]
@@ -174,10 +174,20 @@ mod tests {
             shard: ShardId(7),
             sequence: Sequence(u64::MAX),
         };
-        let mut value = vec![1, 2];
-        stamp.append_to(&mut value);
-        assert_eq!(JournalStamp::split(&value), Some((stamp, &[1, 2][..])));
-        assert_eq!(JournalStamp::split(&value[..5]), None);
+        let mut value = Vec::new();
+        stamp.append_to(&mut value, &[1, 2]);
+        let first = value.clone();
+        let other = JournalStamp {
+            shard: ShardId(8),
+            sequence: Sequence(1),
+        };
+        other.append_to(&mut value, &[3]);
+        let last = JournalStamp::split_last(&value);
+        assert_eq!(last, Some((&first[..], other, &[3][..])));
+        let last = JournalStamp::split_last(&first);
+        assert_eq!(last, Some((&[][..], stamp, &[1, 2][..])));
+        assert_eq!(JournalStamp::split_last(&first[..5]), None);
+        assert_eq!(JournalStamp::split_last(&first[1..]), None, "too few bytes");
         let record = CheckpointRecord {
             cursor_sequence: Sequence(5),
             next_lsn: Lsn(6),

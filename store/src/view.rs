@@ -154,7 +154,7 @@ impl<'a> StoreView<'a> {
         self.scan(
             Keyspace::Journal,
             &keys::journal_from(trim),
-            |key, payload| {
+            |key, payload| -> Result<(), E> {
                 let expected = journal_state.next_lsn();
                 if keys::journal_lsn(key) != Some(expected) {
                     let what = format!(
@@ -162,26 +162,31 @@ impl<'a> StoreView<'a> {
                     );
                     return Err(corrupt(what).into());
                 }
-                let (JournalStamp { shard, sequence }, bytes) = JournalStamp::split(payload)
-                    .ok_or_else(|| {
-                        corrupt(format!("log sequence number {expected} has no stamp"))
+                let mut rest = payload;
+                while !rest.is_empty() {
+                    let (before, JournalStamp { shard, sequence }, bytes) =
+                        JournalStamp::split_last(rest).ok_or_else(|| {
+                            corrupt(format!("log sequence number {expected} has no stamp"))
+                        })?;
+                    rest = before;
+                    let cursor = cursors.get(usize::from(shard));
+                    if cursor.is_some_and(|&cursor| sequence <= cursor) {
+                        continue;
+                    }
+                    journal_state
+                        .append(shard, sequence, bytes.len() as u64)
+                        .map_err(|error| {
+                            corrupt(format!("log sequence number {expected}: {error}"))
+                        })?;
+                    visit(JournalEntry {
+                        lsn: expected,
+                        shard,
+                        sequence,
+                        bytes,
                     })?;
-                if cursors
-                    .get(usize::from(shard))
-                    .is_some_and(|&cursor| sequence <= cursor)
-                {
-                    journal_state.skip();
-                    return Ok(());
                 }
-                let lsn = journal_state
-                    .append(shard, sequence, bytes.len() as u64)
-                    .map_err(|error| corrupt(format!("log sequence number {expected}: {error}")))?;
-                visit(JournalEntry {
-                    lsn,
-                    shard,
-                    sequence,
-                    bytes,
-                })
+                journal_state.end_value();
+                Ok(())
             },
         )?;
         let end = journal_state.next_lsn();

@@ -48,6 +48,8 @@ pub struct Writer {
     /// The durable clock record.
     clock_written: Option<ClockRecord>,
     metrics: WriterMetrics,
+    /// Buffer of a journal value.
+    journal: Vec<u8>,
 }
 
 impl fmt::Debug for Writer {
@@ -81,6 +83,7 @@ impl Writer {
             clock: None,
             clock_written,
             metrics,
+            journal: Vec::new(),
         }
     }
 
@@ -180,8 +183,8 @@ impl Writer {
             .sum();
         let inner = Arc::clone(&self.inner);
         let mut writes = inner.db.writes(capacity);
-        for part in commits.iter_mut().flat_map(|commit| &mut commit.parts) {
-            self.add(&mut *writes, part)
+        for commit in commits.iter_mut() {
+            self.add(&mut *writes, commit)
                 .map_err(|error| self.poison(format!("invalid commit: {error}")))?;
         }
         let clock = self.clock_due(!writes.is_empty());
@@ -227,32 +230,53 @@ impl Writer {
         (is_due && (has_values || self.clock_written.is_some())).then_some(clock)
     }
 
-    /// Adds all values of a part. Leaves its buffers unchanged.
-    fn add(
+    /// Adds all values of a commit. Leaves its buffers unchanged.
+    fn add<P>(
+        &mut self,
+        writes: &mut dyn WriteSet,
+        commit: &mut Commit<P>,
+    ) -> Result<(), JournalStateError> {
+        self.add_journal(writes, &commit.parts)?;
+        for part in &mut commit.parts {
+            self.add_part(writes, part)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the journal value of a commit. One for all shards, because most of the cost of a value does not depend on its
+    /// size, and a commit of a few check-ins touches as many shards.
+    fn add_journal(
+        &mut self,
+        writes: &mut dyn WriteSet,
+        parts: &[CommitPart],
+    ) -> Result<(), JournalStateError> {
+        self.journal.clear();
+        for part in parts.iter().filter(|part| !part.journal.is_empty()) {
+            let CommitPart {
+                shard,
+                sequence,
+                ref journal,
+                ..
+            } = *part;
+            let bytes = journal.len() as u64;
+            self.journal_state.append(shard, sequence, bytes)?;
+            JournalStamp { shard, sequence }.append_to(&mut self.journal, journal);
+        }
+        if !self.journal.is_empty() {
+            let key = keys::journal(self.journal_state.end_value());
+            Self::put(writes, Keyspace::Journal, &key, &mut self.journal);
+            self.metrics.journal_values += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds what a part has beside its journal.
+    fn add_part(
         &mut self,
         writes: &mut dyn WriteSet,
         part: &mut CommitPart,
     ) -> Result<(), JournalStateError> {
         let shard = part.shard;
-        if !part.journal.is_empty() {
-            let bytes = part.journal.len();
-            let lsn = self
-                .journal_state
-                .append(shard, part.sequence, bytes as u64)?;
-            JournalStamp {
-                shard,
-                sequence: part.sequence,
-            }
-            .append_to(&mut part.journal);
-            Self::put(
-                writes,
-                Keyspace::Journal,
-                &keys::journal(lsn),
-                &mut part.journal,
-            );
-            part.journal.truncate(bytes);
-            self.metrics.journal_values += 1;
-        }
         for page in &mut part.pages {
             Self::put(
                 writes,

@@ -4,19 +4,22 @@
 //! as in a log. Owned by the world, shared with the store of the running server. The disk also keeps every journal
 //! value that ever became durable, for the oracle, and records misuse by the store: a durable journal value that is
 //! overwritten, or a write after a failed one. Bounded by what one run writes. It interprets no keys but those of the
-//! journal, and of values only the stamp of a journal value.
+//! journal, and of values only the stamps of a journal value.
+
+mod durable_value;
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use muster_engine::{Sequence, ShardId};
 use muster_store::database::{Database, DatabaseError, Reads, Stored, Visitor, WriteSet};
 use muster_store::{Keyspace, Lsn, ReadError, StoreMetrics};
 use muster_testkit::random::Random;
 
 use crate::injected_fault::InjectedFault;
 use crate::violation::Violation;
+
+pub use self::durable_value::DurableValue;
 
 type Key = Vec<u8>;
 type Value = Arc<[u8]>;
@@ -32,36 +35,6 @@ pub enum WriteFailure {
 
 /// The check that no journal value is overwritten.
 const ONE_VALUE: &str = "one value per log sequence number";
-
-/// A journal value that became durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DurableValue {
-    /// Its log sequence number.
-    pub lsn: Lsn,
-    /// Its shard.
-    pub shard: ShardId,
-    /// Its sequence within the shard.
-    pub sequence: Sequence,
-    /// The bytes as the engine made them.
-    pub bytes: Vec<u8>,
-}
-
-impl DurableValue {
-    /// Strips what the store appends to the engine's bytes: the stamp `shard u16 | reserved u16 | sequence u64` and
-    /// four bytes of checksum.
-    fn new(lsn: Lsn, value: &[u8]) -> Option<Self> {
-        const CHECKSUM: usize = 4;
-        let (value, _) = value.split_last_chunk::<CHECKSUM>()?;
-        let (value, sequence) = value.split_last_chunk()?;
-        let (bytes, [shard @ .., _, _]) = value.split_last_chunk::<4>()?;
-        Some(Self {
-            lsn,
-            shard: ShardId(u16::from_le_bytes(*shard)),
-            sequence: Sequence(u64::from_le_bytes(*sequence)),
-            bytes: bytes.to_vec(),
-        })
-    }
-}
 
 /// A version of all keyspaces.
 type Keyspaces = Arc<[BTreeMap<Key, Value>; Keyspace::ALL.len()]>;
@@ -182,10 +155,12 @@ impl SimulatedDisk {
     }
 
     /// The journal values that ever became durable, from a log sequence number on.
-    pub fn durable_values_from(&self, first: Lsn) -> Vec<DurableValue> {
+    pub fn durable_values_from(&self, first: Lsn) -> Vec<Vec<DurableValue>> {
         let state = self.state();
-        let values = state.history.range(first..);
-        let values = values.map_while(|(lsn, value)| DurableValue::new(*lsn, value));
+        let values = state
+            .history
+            .range(first..)
+            .map_while(|(lsn, value)| DurableValue::all(*lsn, value));
         values.collect()
     }
 

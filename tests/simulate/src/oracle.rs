@@ -58,13 +58,13 @@ impl Oracle {
     pub fn catch_up(&mut self, disk: &SimulatedDisk) -> Result<(), Violation> {
         // A value is read once, so it must not be overwritten later.
         disk.check_usage()?;
-        for durable in disk.durable_values_from(self.next_lsn) {
-            if durable.lsn != self.next_lsn {
+        for value in disk.durable_values_from(self.next_lsn) {
+            if value.iter().any(|durable| durable.lsn != self.next_lsn) {
                 let detail = format!("no journal value at {}", self.next_lsn);
                 return Err(Violation::new("no gap", detail));
             }
             self.next_lsn = self.next_lsn.next();
-            self.apply(&durable)?;
+            value.iter().try_for_each(|durable| self.apply(durable))?;
         }
         Ok(())
     }

@@ -1,16 +1,20 @@
 //! The simulated disk records misuse and keeps every durable journal value.
 
+use muster_engine::{Sequence, ShardId};
+
 use super::*;
 
 fn disk() -> SimulatedDisk {
     SimulatedDisk::new(Random::new(1, 1), None)
 }
 
-/// Writes a journal value as a store does: the bytes, a stamp, a checksum.
+/// Writes a journal value as a store does: the bytes and stamps of two shards, a checksum.
 fn write(disk: &SimulatedDisk, lsn: u64, bytes: &[u8]) -> Result<(), DatabaseError> {
-    let stamp = [2, 1, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+    let length = bytes.len() as u8;
+    let stamp = [length, 0, 0, 0, 2, 1, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+    let other = [0, 0, 0, 0, 3, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
     let mut writes = disk.writes(0);
-    let value = [bytes, &stamp, b"sum!"].concat();
+    let value = [bytes, &stamp, &other, b"sum!"].concat();
     writes.put(Keyspace::Journal, &lsn.to_be_bytes(), &value);
     writes.commit()
 }
@@ -44,7 +48,7 @@ fn a_write_after_a_failed_one_is_misuse_until_a_crash() {
 }
 
 #[test]
-fn durable_values_have_their_stamp_and_bytes() {
+fn durable_values_have_their_stamps_and_bytes() {
     let disk = disk();
     write(&disk, 7, b"value").unwrap();
     let durable = DurableValue {
@@ -53,6 +57,13 @@ fn durable_values_have_their_stamp_and_bytes() {
         sequence: Sequence(9),
         bytes: b"value".to_vec(),
     };
-    assert_eq!(disk.durable_values_from(Lsn(7)), [durable]);
+    let other = DurableValue {
+        lsn: Lsn(7),
+        shard: ShardId(0x0103),
+        sequence: Sequence(1),
+        bytes: Vec::new(),
+    };
+    let last_first = vec![other, durable];
+    assert_eq!(disk.durable_values_from(Lsn(7)), [last_first]);
     assert!(disk.durable_values_from(Lsn(8)).is_empty());
 }
