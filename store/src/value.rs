@@ -1,8 +1,7 @@
 //! The frame of every stored value: a trailing checksum that also covers the value's location.
 //!
-//! `payload | crc32c u32`, little-endian; in a journal value the bytes of each shard are followed by a stamp. The checksum covers column
-//! family, key and all bytes before it, so an intact value under a wrong key is detected too. It is a trailer so that
-//! the writer appends it to the caller's buffer without a copy.
+//! `payload | crc32c u32`, little-endian; in a journal value the bytes of each shard are followed by a stamp. The
+//! checksum covers column family, key and all bytes before it, so an intact value under a wrong key is detected too.
 //!
 //! CRC-32C is what RocksDB, iSCSI and ext4 use; processors compute several bytes per cycle in hardware. Pure functions:
 //! no IO, and no knowledge of the payload.
