@@ -1,36 +1,26 @@
 //! The shards of one thread, and the batch that it applies to them.
 //!
-//! A shard batch has the records of one frame for all shards of the thread. They are applied shard after shard, and in a
-//! shard in the order in which they were sent, which is also that of each device; every shard has its own [`Effects`].
-//! [`LOOKAHEAD`] devices are looked up before the first of them is applied, also across shards, so that their cache
-//! misses overlap. Only shards that a batch touches are opened and sealed.
-//!
-//! Owned by the thread. Hot path of check-ins: it allocates no more than [`Shard::apply_check_ins`]. Bounded by the
-//! number of devices, which the shards share: one that is full gets room that the others do not need.
+//! Only shards that a batch touches are opened and sealed. `set/apply.rs` has the hot path. Owned by the thread. Bounded
+//! by the number of devices, which the shards share: one that is full gets room that the others do not need.
 
+mod apply;
 mod passes;
 
 use std::ops::Range;
 
-use muster_wire::limits::CHECK_INS_PER_FRAME_MAX;
-use muster_wire::{CheckInRecord, DeviceId, Inventory, RejectReason, Rejection};
+use muster_wire::{CheckInRecord, DeviceId, Inventory, Rejection};
 
 use super::Shard;
-use super::apply::{Verdict, record_verdict};
 use super::audit::AuditRound;
 use super::checkpoint::CheckpointProgress;
-use super::lookup::{LOOKAHEAD, Lookup};
 use super::policies::PolicySets;
 use crate::effects::{Effects, Outcome};
-use crate::ids::{ShardId, SlotIndex, TenantIndex};
+use crate::ids::{ShardId, TenantIndex};
 use crate::shard_map::ShardMap;
 use crate::time::Timestamp;
 
 /// Shards of a set: a bit of a word each.
 const SHARDS_MAX: usize = u64::BITS as usize;
-
-/// Check-ins that are sorted by shard at once: a full shard batch.
-const SORTED_MAX: usize = CHECK_INS_PER_FRAME_MAX;
 
 /// Maximum number of devices of one of `shards` shards that have `devices_max` together. Clients choose device ids, so
 /// one shard may have more than its share, but no single one may have all.
@@ -51,14 +41,7 @@ pub struct ShardSet {
     touched: u64,
     devices_max: u32,
     /// Buffer of [`ShardSet::apply_check_ins`].
-    sorted: Vec<At>,
-}
-
-/// A record of a shard batch, and the place of its shard.
-#[derive(Clone, Copy, Debug, Default)]
-struct At {
-    place: u16,
-    number: u16,
+    sorted: Vec<CheckInRecord>,
 }
 
 /// A shard, and what the batch has done to it.
@@ -68,13 +51,6 @@ struct Member {
     effects: Effects,
     /// Those of the shard, here so that they can be read while the shard changes.
     policies: PolicySets,
-}
-
-/// A record's shard, and what its lookup there has found.
-#[derive(Clone, Copy, Default)]
-struct Located {
-    place: usize,
-    lookup: Lookup,
 }
 
 impl ShardSet {
@@ -166,148 +142,6 @@ impl ShardSet {
             let rejections = self.members[place].effects.rejections.drain(..);
             rejections.for_each(&mut each);
         }
-    }
-
-    /// Applies the check-ins of one tenant, those of a shard in their order; see [`Shard::apply_check_ins`].
-    pub fn apply_check_ins(&mut self, tenant: TenantIndex, records: &[CheckInRecord]) -> Outcome {
-        let mut outcome = Outcome::default();
-        let mut found = [Located::default(); LOOKAHEAD];
-        let mut sorted = std::mem::take(&mut self.sorted);
-        for records in records.chunks(SORTED_MAX) {
-            self.sort(records, &mut sorted);
-            for sorted in sorted.chunks(LOOKAHEAD) {
-                self.locate(tenant, records, sorted, &mut found);
-                for (located, at) in found.iter().zip(sorted) {
-                    let record = &records[usize::from(at.number)];
-                    self.apply_located(tenant, record, *located, &mut outcome);
-                }
-            }
-        }
-        self.sorted = sorted;
-        outcome
-    }
-
-    /// Sorts records by shard, so that what a shard reads for each of its check-ins stays in the fastest cache. Those of a
-    /// shard stay in their order.
-    fn sort(&self, records: &[CheckInRecord], sorted: &mut Vec<At>) {
-        let mut places = [0_u8; SORTED_MAX];
-        let mut next = [0_u16; SHARDS_MAX];
-        for (place, record) in places.iter_mut().zip(records) {
-            *place = self.place_of(&record.device_id()) as u8;
-            next[usize::from(*place)] += 1;
-        }
-        let mut end = 0;
-        for next in &mut next {
-            end += *next;
-            *next = end - *next;
-        }
-        sorted.resize(records.len(), At::default());
-        for (number, place) in (0..).zip(&places[..records.len()]) {
-            let next = &mut next[usize::from(*place)];
-            let place = u16::from(*place);
-            sorted[usize::from(*next)] = At { place, number };
-            *next += 1;
-        }
-    }
-
-    /// Applies one check-in, as devices without a gateway send them.
-    pub fn apply_check_in(&mut self, tenant: TenantIndex, record: &CheckInRecord) -> Outcome {
-        let mut outcome = Outcome::default();
-        let place = self.place_of(&record.device_id());
-        let lookup = self.shard(place).look_up(tenant, &record.device_id());
-        let located = Located { place, lookup };
-        self.apply_located(tenant, record, located, &mut outcome);
-        outcome
-    }
-
-    /// Looks up the devices of some records, at most [`LOOKAHEAD`]. Each pass over them contains no branch on what it
-    /// loads, so that the processor overlaps the cache misses, see `lookup.rs`.
-    fn locate(
-        &self,
-        tenant: TenantIndex,
-        records: &[CheckInRecord],
-        sorted: &[At],
-        found: &mut [Located; LOOKAHEAD],
-    ) {
-        let found = &mut found[..sorted.len()];
-        let id = |at: &At| records[usize::from(at.number)].device_id();
-        for (located, at) in found.iter_mut().zip(sorted) {
-            located.place = at.place.into();
-            located.lookup.hash = self.shard(located.place).index.hash(tenant, &id(at));
-        }
-        let mut candidates = [SlotIndex(0); LOOKAHEAD];
-        for (candidate, Located { place, lookup }) in candidates.iter_mut().zip(&*found) {
-            let index = &self.shard(*place).index;
-            *candidate = index.candidate(lookup.hash).unwrap_or_default();
-        }
-        let hot = candidates.iter().zip(&*found);
-        std::hint::black_box(hot.fold(0, |sum, (slot, Located { place, .. })| {
-            sum ^ self.shard(*place).devices.touch(*slot)
-        }));
-        for (located, at) in found.iter_mut().zip(sorted) {
-            let Shard { index, devices, .. } = self.shard(located.place);
-            located.lookup.slot = index.find(located.lookup.hash, tenant, &id(at), devices);
-        }
-    }
-
-    #[inline(always)]
-    fn apply_located(
-        &mut self,
-        tenant: TenantIndex,
-        record: &CheckInRecord,
-        located: Located,
-        outcome: &mut Outcome,
-    ) {
-        let Located { place, lookup } = located;
-        if self.touched >> place & 1 == 0 {
-            self.open(place);
-        }
-        let Member {
-            shard,
-            effects,
-            policies,
-        } = &mut self.members[place];
-        let verdict = match policies.of(tenant) {
-            Some(policies) => shard.apply_check_in(tenant, policies, record, lookup, effects),
-            // Sessions admit only tenants of the policy set. Deny by default.
-            None => Verdict::Rejected(RejectReason::UnknownDevice),
-        };
-        if !effects.targeted.is_empty() {
-            // A new device may have defined a profile.
-            *policies = shard.policies.clone();
-        }
-        if let Verdict::Rejected(reason) = verdict {
-            return self.rejected(tenant, record, located, reason, outcome);
-        }
-        record_verdict(tenant, record, verdict, outcome, effects);
-    }
-
-    /// Records a rejection, unless there is room for the device after the shards have shared what is left.
-    #[cold]
-    #[inline(never)]
-    fn rejected(
-        &mut self,
-        tenant: TenantIndex,
-        record: &CheckInRecord,
-        Located { place, lookup }: Located,
-        reason: RejectReason,
-        outcome: &mut Outcome,
-    ) {
-        let mut verdict = Verdict::Rejected(reason);
-        if reason == RejectReason::DeviceLimit {
-            self.share_room(place);
-            let Member {
-                shard,
-                effects,
-                policies,
-            } = &mut self.members[place];
-            if let Some(of_tenant) = policies.of(tenant) {
-                verdict = shard.apply_check_in(tenant, of_tenant, record, lookup, effects);
-                *policies = shard.policies.clone();
-            }
-        }
-        let effects = &mut self.members[place].effects;
-        record_verdict(tenant, record, verdict, outcome, effects);
     }
 
     /// Shares the room for further devices among the shards; what cannot be divided goes to one of them. The limits add

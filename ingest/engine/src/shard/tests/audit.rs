@@ -159,7 +159,7 @@ fn any_history() -> impl Strategy<Value = Vec<(Event, Option<Step>)>> {
 }
 
 /// Slices that end between any two devices, and one that ends the round: all devices of this test are
-/// in the lowest 300 slots of 8,192.
+/// in the lowest 300 slots of 4,096.
 fn any_slices() -> impl Strategy<Value = Vec<u32>> {
     let slices = prop_oneof![8 => 1..60u32, 1 => Just(8192)];
     prop::collection::vec(slices, 0..3)

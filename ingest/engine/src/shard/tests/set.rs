@@ -51,6 +51,7 @@ fn state(shard: &Shard) -> impl PartialEq + std::fmt::Debug {
 /// New devices, changes, repeats, duplicates and stale records, also several of one device close together.
 #[test]
 fn check_ins_of_several_shards_are_applied_as_one_by_one() {
+    // Batches of 150 are sorted by shard, those of 30 are not.
     let devices: Vec<_> = own().take(200).collect();
     let mut numbers = (1..).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33);
     let mut next = |below: u64| numbers.next().unwrap_or_default() % below;
@@ -66,7 +67,8 @@ fn check_ins_of_several_shards_are_applied_as_one_by_one() {
                 ..check_in(number, seq)
             }))
         });
-        let records: Vec<_> = records.take(150).collect();
+        let len = if batch % 2 == 0 { 150 } else { 30 };
+        let records: Vec<_> = records.take(len).collect();
         together.begin(NOW);
         let (first, rest) = records.split_first().unwrap();
         let mut outcome = together.apply_check_in(TENANT, first);
@@ -124,12 +126,18 @@ fn a_batch_opens_and_seals_only_the_shards_that_it_touches() {
 /// Devices are not evenly distributed over the shards, and the limit is that of all of them.
 #[test]
 fn the_shards_share_the_room_for_devices() {
-    for devices_max in [1, 2, 7, 100] {
+    for devices_max in [1, 2, 7, 100, 137] {
         let mut set = set(devices_max);
         let mut devices = own();
         for accepted in 0..devices_max {
             let number = devices.next().unwrap();
-            let outcome = if accepted % 2 == 0 {
+            let outcome = if accepted + 100 == devices_max {
+                // A large batch, of which the last devices have room only in shards that others have filled.
+                let rest = (0..99).map(|_| devices.next().unwrap()).chain([number]);
+                let rest: Vec<_> = rest.map(|number| record(check_in(number, 1))).collect();
+                assert_eq!(set.apply_check_ins(TENANT, &rest).accepted, 100);
+                break;
+            } else if accepted % 2 == 0 {
                 set.apply_check_ins(TENANT, &[record(check_in(number, 1))])
             } else {
                 let inventory = inventory(number, 1, &[]);
