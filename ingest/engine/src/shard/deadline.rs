@@ -10,27 +10,29 @@ use crate::rules::sensor::{FULL_REPORT_DUE_SECONDS, HEARTBEAT_DUE_SECONDS};
 
 /// The first second after `evaluated_at` at which time alone may change the verdict of a device that is not removed.
 pub(super) fn deadline(record: &DeviceRecord, policy: &TenantPolicy, evaluated_at: u32) -> u32 {
-    let limits = &policy.sensor_limits;
-    let validity = (record.last_check_in, policy.validity_seconds);
-    let of_sensor = [
-        (record.last_check_in, limits.inactive_seconds),
-        (record.last_contact, limits.inactive_seconds),
-        (record.last_telemetry, limits.inactive_seconds),
-        (record.last_full_report, limits.inactive_seconds),
-        (record.last_telemetry, limits.no_sensor_data_seconds),
-        (record.last_check_in, HEARTBEAT_DUE_SECONDS),
-        (record.last_full_report, FULL_REPORT_DUE_SECONDS),
-    ];
-    let has_sensor = record.facets.ever_onboarded();
-    let of_sensor = of_sensor.into_iter().filter(|_| has_sensor);
     // A limit is inclusive: what depends on it changes a second later.
-    let ends = std::iter::once(validity).chain(of_sensor);
-    let ends = ends.map(|(then, seconds)| then.saturating_add(seconds).saturating_add(1));
+    let next = |then: u32, seconds: u32| {
+        let end = then.saturating_add(seconds).saturating_add(1);
+        if end > evaluated_at { end } else { NEVER }
+    };
+    let mut first = next(record.last_check_in, policy.validity_seconds);
+    if record.facets.ever_onboarded() {
+        let limits = &policy.sensor_limits;
+        for (then, seconds) in [
+            (record.last_check_in, limits.inactive_seconds),
+            (record.last_contact, limits.inactive_seconds),
+            (record.last_telemetry, limits.inactive_seconds),
+            (record.last_full_report, limits.inactive_seconds),
+            (record.last_telemetry, limits.no_sensor_data_seconds),
+            (record.last_check_in, HEARTBEAT_DUE_SECONDS),
+            (record.last_full_report, FULL_REPORT_DUE_SECONDS),
+        ] {
+            first = first.min(next(then, seconds));
+        }
+    }
     let retention = retention_ends(record, &ColdRecord::default(), policy);
-    let ends = ends.chain(retention);
-    ends.filter(|end| *end > evaluated_at)
-        .min()
-        .unwrap_or(NEVER)
+    let retention = retention.filter(|end| *end > evaluated_at);
+    first.min(retention.unwrap_or(NEVER))
 }
 
 /// The first second at which the slot of a device becomes free by retention; `None` if it does not.
