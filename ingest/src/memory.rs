@@ -18,11 +18,11 @@ use muster_api::{
 use muster_control::limits::{
     DEVICE_ACTIONS_MAX, ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX,
 };
-use muster_engine::SLOT_BYTES;
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
     CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, SLAB_CHUNK_RECORDS, shard_devices_max,
 };
+use muster_engine::{SLOT_BYTES, SlotIndex};
 use muster_store::StoreConfig;
 use muster_wire::limits::{
     CHECK_IN_BYTES, CHECK_INS_BYTES_MAX, CHECK_INS_PER_FRAME_MAX, INVENTORY_BYTES_MAX,
@@ -262,8 +262,9 @@ fn pipeline(config: &Config, threads: u64) -> [MemoryPart; 4] {
     let beside = pages_beside(check_ins as usize, threads as u16);
     let pages = (beside.max(PAGES_DRAINING) * PAGE_BYTES) as u64;
     // The journal values, their inventories and pages, the completions, and the buffers that are kept for each shard.
-    let written = GROWTH * records + records + pages;
-    let kept = JOURNAL_BATCHES_KEPT as u64 * records;
+    let journal = check_ins * (CHECK_IN_BYTES + size_of::<SlotIndex>()) as u64;
+    let written = GROWTH * journal + records + pages;
+    let kept = JOURNAL_BATCHES_KEPT as u64 * journal;
     let commit = written + kept + GROWTH * check_ins * COMPLETION;
     let commits = u64::from(config.shards.commits_in_flight) + 1;
     let group = config.store.group_bytes_max.get() + records + pages;

@@ -26,7 +26,7 @@ use crate::value::{self, ClockRecord, JournalStamp};
 /// Overhead of key, checksum and headers per value. Only used to allocate a write's buffer once.
 const VALUE_OVERHEAD_BYTES: usize = 64;
 
-/// Milliseconds of the service time between two clock records. Recovery and recount allow for it ([`ClockRecord`]).
+/// Milliseconds of the service time between two clock records: a start continues at most this much earlier.
 const CLOCK_EVERY_MS: u64 = 1_000;
 
 /// The same while there is nothing else to write: then a record costs a separate sync. Short compared with the day

@@ -1,7 +1,7 @@
 //! Every bound of the control plane, with its reason. A command that exceeds one is refused and changes nothing. The
 //! number of tenants at a time is bounded by the configuration of the server.
 
-/// Tenants that were ever created: an index is never reused, and a policy set has 24 bytes for each. The index has 16
+/// Tenants that were ever created: an index is never reused, and a policy set has 62 bytes for each. The index has 16
 /// bits.
 pub const TENANTS_CREATED_MAX: usize = 10_000;
 

@@ -1,9 +1,8 @@
 //! The effects of a batch: the bytes to make durable, and the outcomes to report.
 //!
 //! One `Effects` serves one batch at a time. Its buffers are reused, so the hot path does not allocate once they have
-//! grown. Bounded by the batch: at most one entry per rejected or stale record, 48 journal bytes per accepted check-in,
-//! 16 per repeated one. Transitions are counted, not listed, because a new policy can move every device of the shard in
-//! one batch.
+//! grown. Bounded by the batch: at most one entry per rejected or stale record, 52 journal bytes per accepted check-in,
+//! 16 per repeated one. Transitions are counted, not listed, because a slice of a new policy can move all its devices.
 
 use muster_wire::{DeviceId, RejectReason, Rejection, STALE_CODE, Stored};
 

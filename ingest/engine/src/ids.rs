@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// Records in a page: 9 KiB, small enough to rewrite for one changed device, large enough that 10 M devices need only
+/// Records in a page: 9.5 KiB, small enough to rewrite for one changed device, large enough that 10 M devices need only
 /// 78,000 keys.
 pub const PAGE_RECORDS: usize = 128;
 

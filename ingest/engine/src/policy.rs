@@ -74,9 +74,9 @@ pub struct TenantPolicy {
     pub sensor_limits: SensorLimits,
     /// Retention of devices.
     pub retention: Retention,
-    /// What holds for devices without targets, and for the others besides `targeted`.
     /// R7 row 5: how long a report is valid, `deviceComplianceCheckinThresholdDays`, in seconds.
     pub validity_seconds: u32,
+    /// What holds for devices without targets, and for the others besides `targeted`.
     platforms: [PlatformRules; PLATFORMS],
     /// What depends on targets.
     targeted: Vec<TargetedRules>,

@@ -60,7 +60,7 @@ use stale_runs::StaleRuns;
 /// Limits that bound a shard's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardLimits {
-    /// Devices, about 93 bytes each. Beyond it new ones are rejected with `deviceLimit`.
+    /// Devices, with the removed ones, about 92 bytes each. Beyond it new ones are rejected with `deviceLimit`.
     pub devices_max: u32,
 }
 

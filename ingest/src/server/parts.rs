@@ -22,8 +22,8 @@ use crate::phase::PhaseSwitch;
 use crate::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use crate::shard::writer::{self, WriterReport, WriterThread};
 use crate::shard::{
-    CheckpointTurn, CommitPayload, Control, Worker, WorkerChannels, WorkerConfig, empty_commit,
-    journal_bytes_kept,
+    CheckpointTurn, CommitPayload, Control, ShardReport, Worker, WorkerChannels, WorkerConfig,
+    empty_commit, journal_bytes_kept,
 };
 
 /// Capacity of the control channel of a shard thread.
@@ -149,8 +149,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Evaluates the devices of every thread with a shard whose policy set differs from `policy`, and waits until that is durable: no
-    /// check-in may reach a shard that does not know its tenant.
+    /// Evaluates the devices of every thread with a shard whose policy set differs from `policy`, and waits until that is
+    /// durable: no check-in may reach a shard that does not know its tenant.
     fn put_in_force(&self, policy: &Arc<PolicySet>) -> Result<(), ServerError> {
         for control in &self.controls {
             let (reply, report) = oneshot::channel();
@@ -161,7 +161,11 @@ impl Parts {
                 .blocking_recv()
                 .map_err(|_| ServerError::ShardEnded)?;
             let mut shards = report.shards.iter();
-            if shards.all(|shard| shard.revision == policy.revision()) {
+            // A pass that a crash has interrupted goes on.
+            let is_in_force = |shard: &ShardReport| {
+                shard.revision == policy.revision() && shard.policy_pass.is_none()
+            };
+            if shards.all(is_in_force) {
                 continue;
             }
             let (reply, done) = oneshot::channel();

@@ -103,7 +103,7 @@ pub struct RecountPoint {
     pub release: channel::Sender<()>,
 }
 
-/// A message to a shard thread. On a poisoned store a recount, a policy set and a reset are dropped without a reply.
+/// A message to a shard thread. On a poisoned store a recount and everything that changes state are dropped without a reply.
 #[derive(Debug)]
 pub enum Control {
     /// The counters of all shards of the thread; a cell that several of them have is in the reply several times.

@@ -1,7 +1,7 @@
 //! R17: the state of a device's sensor (`healthStatus`), derived from its reports and from their absence.
 //!
-//! A pure function. The passing of time changes its result, so the shard re-evaluates silent devices
-//! ([`crate::Shard::apply_time`]).
+//! A pure function. The passing of time changes its result, so the shard re-evaluates a device at its deadline
+//! ([`crate::Shard::tick`]).
 
 use super::{Decision, states};
 

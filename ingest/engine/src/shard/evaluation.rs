@@ -103,8 +103,8 @@ fn record_seq_and_time(record: &mut DeviceRecord, onboarded: bool, seq: u64, now
 }
 
 /// Whether a check-in reports the facets that its device has. Then those derived from them stay valid, except the
-/// sensor state, which depends on further flags and on time: a record has the facets of its last evaluation, and a
-/// policy change evaluates all records at once. A report that was no longer valid decided about compliance itself, so
+/// sensor state, which depends on further flags and on time: a record has the facets of its last evaluation, and it
+/// is evaluated anew before its check-ins get another policy. A report that was no longer valid decided about compliance itself, so
 /// the facets that follow from it are not the ones that follow from this one.
 #[inline(always)]
 pub(super) fn is_cached(record: &DeviceRecord, check_in: &CheckInRecord) -> bool {

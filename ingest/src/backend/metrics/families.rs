@@ -123,6 +123,12 @@ pub(super) const SHARD_DEVICES: Family = family(
     &["shard"],
     "Devices of the shard.",
 );
+pub(super) const SHARD_DEVICES_REMOVED: Family = family(
+    "muster_shard_devices_removed",
+    Gauge,
+    &["shard"],
+    "Removed devices of the shard whose retention has not ended.",
+);
 pub(super) const SHARD_CELLS: Family = family(
     "muster_shard_cells",
     Gauge,
@@ -145,7 +151,13 @@ pub(super) const SHARD_REVISION: Family = family(
     "muster_shard_policy_revision",
     Gauge,
     &["shard"],
-    "Revision of the policy set in force in the shard.",
+    "Revision of the latest policy set of the shard.",
+);
+pub(super) const SHARD_POLICY_SLOTS_LEFT: Family = family(
+    "muster_shard_policy_slots_left",
+    Gauge,
+    &["shard"],
+    "Slots of devices that the shard has not yet evaluated under its latest policy set.",
 );
 pub(super) const SHARD_TRANSITIONS: Family = family(
     "muster_shard_transitions",

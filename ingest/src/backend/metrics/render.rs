@@ -273,6 +273,10 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
         by_shard(|report| report.devices.into()),
     )?;
     page.many(
+        &families::SHARD_DEVICES_REMOVED,
+        by_shard(|report| report.removed.into()),
+    )?;
+    page.many(
         &families::SHARD_CELLS,
         by_shard(|report| report.cells.iter().map(|cells| u64::from(*cells)).sum()),
     )?;
@@ -285,6 +289,10 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     page.many(
         &families::SHARD_REVISION,
         by_shard(|report| report.revision.0.into()),
+    )?;
+    page.many(
+        &families::SHARD_POLICY_SLOTS_LEFT,
+        by_shard(policy_slots_left),
     )?;
     page.many(
         &families::SHARD_TRANSITIONS,
@@ -307,6 +315,11 @@ fn shards(scrape: &Scrape, page: &mut Page<'_>) -> fmt::Result {
     let missing = scrape.threads.iter().enumerate();
     let missing = missing.map(|(thread, report)| ([thread.to_string()], report.is_none()));
     page.many(&families::SHARD_MISSING, missing)
+}
+
+fn policy_slots_left(shard: &ShardReport) -> u64 {
+    let reached = shard.policy_pass.unwrap_or(shard.slots);
+    shard.slots.saturating_sub(reached).into()
 }
 
 /// The cells of every tenant, in the shards whose threads responded.

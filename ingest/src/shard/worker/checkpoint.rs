@@ -50,7 +50,7 @@ impl Worker {
     /// Adds the next slice of a checkpoint to the sealed batch, and begins a checkpoint if one is due.
     ///
     /// A checkpoint writes every dirty page once, so it is due when the journal has grown by the configured bytes and
-    /// by [`CHECK_IN_THIRDS`]: pages then cost 27 bytes per check-in, whatever the number of devices. Rarer checkpoints
+    /// by [`CHECK_IN_THIRDS`]: pages then cost 28.5 bytes per check-in, whatever the number of devices. Rarer checkpoints
     /// would cost less and leave more to replay. One thread at a time writes pages, at the pace of all threads together
     /// and at most [`PAGE_BYTES_BESIDE_CHECK_IN`]: the journal grows by half of what makes a checkpoint due until all
     /// threads are done, and the disk holds less than three times the state (docs/reference/STORAGE.md).

@@ -112,7 +112,7 @@ impl Replay<'_> {
             .ok_or("an event in a slot that does not exist")
     }
 
-    /// Slots are used in order, so a new device is at most in the next one.
+    /// A new device is in a slot that was used before, or in the next one.
     fn is_used_or_next(&self, slot: SlotIndex) -> Result<(), &'static str> {
         if slot > self.shard.devices.unused() {
             return Err("a new device in a slot that is not the next one");

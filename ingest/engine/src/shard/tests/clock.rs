@@ -21,7 +21,7 @@ fn apply_at(shard: &mut Shard, now: u32, check_in: CheckIn, disk: &mut Disk) {
     disk.commit(sequence, &effects);
 }
 
-fn sweep_at(shard: &mut Shard, now: u32, disk: &mut Disk) {
+fn tick_at(shard: &mut Shard, now: u32, disk: &mut Disk) {
     let mut effects = Effects::default();
     shard.begin(at(now), &mut effects);
     shard.tick(u32::MAX, &mut effects);
@@ -137,9 +137,9 @@ fn devices_that_a_leap_of_the_clock_made_inactive_are_active_after_it() {
     let (mut shard, mut disk) = shard_and_disk();
     let now = NOW.as_seconds();
     apply_at(&mut shard, now, check_in(1, 1), &mut disk);
-    sweep_at(&mut shard, now + 8 * DAY, &mut disk);
+    tick_at(&mut shard, now + 8 * DAY, &mut disk);
     assert_eq!(device(&shard).2, SensorState::Inactive);
-    sweep_at(&mut shard, now + 300, &mut disk);
+    tick_at(&mut shard, now + 300, &mut disk);
     assert_eq!(device(&shard).2, SensorState::Active);
     let recovered = disk.recover(ShardId(0), LIMITS, 2).unwrap();
     assert_eq!(device(&recovered), device(&shard));

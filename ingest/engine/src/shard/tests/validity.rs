@@ -15,7 +15,7 @@ fn facets(shard: &Shard) -> Facets {
 }
 
 /// State by the rules, and whether the validity decides.
-fn swept(shard: &mut Shard, seconds: u32) -> (Compliance, bool) {
+fn after_tick(shard: &mut Shard, seconds: u32) -> (Compliance, bool) {
     let mut effects = Effects::default();
     shard.begin(at(seconds), &mut effects);
     shard.tick(u32::MAX, &mut effects);
@@ -31,15 +31,15 @@ const EXPIRED: (Compliance, bool) = (Compliance::Noncompliant, true);
 fn a_silent_device_is_noncompliant_once_its_report_is_no_longer_valid() {
     let (mut shard, mut effects) = (shard(), Effects::default());
     apply(&mut shard, &[record(check_in(1, 1))], &mut effects);
-    assert_eq!(swept(&mut shard, 30 * DAY), VALID, "exactly the limit");
-    assert_eq!(swept(&mut shard, 30 * DAY + 1), EXPIRED);
+    assert_eq!(after_tick(&mut shard, 30 * DAY), VALID, "exactly the limit");
+    assert_eq!(after_tick(&mut shard, 30 * DAY + 1), EXPIRED);
     // The same report again, which repeats everything that the device has reported.
     shard.begin(at(31 * DAY), &mut effects);
     shard.apply_check_ins(TENANT, &[record(check_in(1, 2))], &mut effects);
     shard.seal(&mut effects);
     let facets = facets(&shard);
     assert_eq!((facets.compliance, facets.validity_expired), VALID);
-    assert_eq!(swept(&mut shard, 61 * DAY), VALID);
+    assert_eq!(after_tick(&mut shard, 61 * DAY), VALID);
 
     // A shorter validity counts at once.
     let mut rules = TenantPolicy::with_threshold(Threshold::Medium);
@@ -50,8 +50,12 @@ fn a_silent_device_is_noncompliant_once_its_report_is_no_longer_valid() {
         &mut effects,
     );
     shard.seal(&mut effects);
-    assert_eq!(swept(&mut shard, 33 * DAY), EXPIRED);
-    assert_eq!(swept(&mut shard, 32 * DAY), VALID, "the clock went back");
+    assert_eq!(after_tick(&mut shard, 33 * DAY), EXPIRED);
+    assert_eq!(
+        after_tick(&mut shard, 32 * DAY),
+        VALID,
+        "the clock went back"
+    );
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn validity_matters_where_a_policy_applies() {
             ..check_in(1, 1)
         };
         apply(&mut shard, &[record(report)], &mut effects);
-        swept(&mut shard, 400 * DAY)
+        after_tick(&mut shard, 400 * DAY)
     };
     use ManagementAgent as Agent;
     let medium = || TenantPolicy::with_threshold(Threshold::Medium);
