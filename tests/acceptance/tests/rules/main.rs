@@ -8,6 +8,7 @@
 mod compliance;
 mod scene;
 mod sensor;
+mod targets;
 mod threat;
 
 use muster_testkit::harness;

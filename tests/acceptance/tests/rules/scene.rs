@@ -8,6 +8,7 @@ use crate::harness::*;
 const DEFENDER: &str =
     "/tenants/contoso/mobileThreatDefenseConnectors/fc780465-2017-40d4-a0c5-307022471b92";
 const POLICIES: &str = "/tenants/contoso/deviceCompliancePolicies";
+const GROUPS: &str = "/tenants/contoso/groups";
 const SETTINGS: &str = "/tenants/contoso/settings";
 
 pub(crate) const MINUTE: u64 = 60;
@@ -48,9 +49,13 @@ impl Scene {
         server
     }
 
-    pub(crate) fn advance(&self, seconds: u64) {
+    pub(crate) fn clock(&self) -> &TestClock {
         let (_, clock) = self.running.as_ref().expect("it runs except in a restart");
-        clock.advance(seconds);
+        clock
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock().advance(seconds);
     }
 
     /// Replaces the connector.
@@ -73,9 +78,51 @@ impl Scene {
     /// Creates a policy for all devices of a subclass and returns its path.
     #[track_caller]
     pub(crate) fn create_policy(&self, subclass: &str, level: &str) -> String {
-        let body = policy(subclass, level);
-        let policy = self.change("POST", POLICIES, &body);
-        format!("{POLICIES}/{}", policy["id"].as_str().expect("a new id"))
+        self.create(POLICIES, &policy(subclass, level))
+    }
+
+    /// Creates a policy for Windows devices that are in one group and not in another.
+    #[track_caller]
+    pub(crate) fn create_targeted(&self, level: &str, included: &str, excluded: &str) {
+        let target = |name: &str, group: &str| {
+            let group = group.rsplit('/').next();
+            json!({ "target": {
+                "@odata.type": format!("#microsoft.graph.{name}"), "groupId": group,
+            }})
+        };
+        let mut body = policy("windows10", level);
+        body["assignments"] = json!([
+            target("groupAssignmentTarget", included),
+            target("exclusionGroupAssignmentTarget", excluded),
+        ]);
+        self.create(POLICIES, &body);
+    }
+
+    /// Creates a group with these members and returns its path.
+    #[track_caller]
+    pub(crate) fn create_group(&self, name: &str, members: &[DeviceId]) -> String {
+        let group = self.create(
+            GROUPS,
+            &json!({
+                "displayName": name,
+                "mailEnabled": false,
+                "mailNickname": name,
+                "securityEnabled": true,
+            }),
+        );
+        for member in members {
+            let member = format!("http://localhost/tenants/contoso/devices/{member}");
+            let path = format!("{group}/members/$ref");
+            self.change("POST", &path, &json!({ "@odata.id": member }));
+        }
+        group
+    }
+
+    /// Creates an object and returns its path.
+    #[track_caller]
+    fn create(&self, collection: &str, body: &Value) -> String {
+        let object = self.change("POST", collection, body);
+        format!("{collection}/{}", object["id"].as_str().expect("a new id"))
     }
 
     /// Whether the server refuses a policy of this subclass.
