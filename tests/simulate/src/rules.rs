@@ -157,7 +157,7 @@ fn sample_settings(random: &mut Random) -> Properties {
         "noSensorDataHours": 1 + random.below(48),
         "deviceComplianceCheckinThresholdDays": 1 + random.below(8),
         "removedRetentionDays": 1 + random.below(8),
-        // So long that it ends in no run: what is acknowledged does not say which devices are offboarded.
+        // So long that it ends in no run, see `world/clock.rs`.
         "profileRetentionDays": 170 + random.below(20),
     }))
 }

@@ -93,6 +93,7 @@ impl World {
         if self.chance(clock_jump) {
             let seconds_max = self.random.choose(&[2, 90, 400, 3_600, 100_000, 900_000]);
             let seconds = 1 + self.random.below(seconds_max);
+            let seconds = if self.is_late() { 1 } else { seconds };
             self.trace.record("clock jump", 0, &[("seconds", seconds)]);
             self.advance_time(Duration::from_secs(seconds));
         }

@@ -7,7 +7,11 @@ use std::time::Duration;
 use muster_engine::Timestamp;
 use muster_testkit::random::Random;
 
-use super::World;
+use super::{START_TIME, World};
+
+/// How long the time of a run goes ahead by days: less than the retention of offboarded devices, because what is
+/// acknowledged does not say which devices are offboarded.
+const DAYS_AHEAD_MAX: u32 = 120;
 
 /// The stream of random numbers for the clock.
 const STREAM: u64 = 2;
@@ -31,8 +35,15 @@ impl ClockSteps {
 }
 
 impl World {
+    /// Whether the time may go ahead by seconds only.
+    pub(super) fn is_late(&self) -> bool {
+        let latest = START_TIME.as_seconds() + DAYS_AHEAD_MAX * 24 * 3600;
+        self.time.state().time.as_seconds() > latest
+    }
+
     /// Sometimes the wall clock leaps, comes back, or an operator confirms where it is.
     pub(super) fn step_clock(&mut self) {
+        let is_late = self.is_late();
         let ClockSteps { random, rate } = &mut self.clock_steps;
         if random.below(100_000) >= *rate {
             return;
@@ -50,7 +61,7 @@ impl World {
             _ => {
                 let seconds_max = random.choose(&[10, 400, 100_000, 900_000]);
                 let milliseconds = 1 + random.below(seconds_max * 1_000);
-                let is_back = random.below(2) == 0;
+                let is_back = random.below(2) == 0 || is_late;
                 let wall_ms = if is_back {
                     time_ms - milliseconds
                 } else {
