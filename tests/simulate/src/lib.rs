@@ -27,9 +27,8 @@
 //! | protocol | the server does not close honest clients for a protocol violation |
 //! | audit | the server's own audit finds no drift |
 //! | liveness | without faults everything is acknowledged in a bounded number of steps |
-//! | counts match the model | at the end, with every device re-evaluated |
+//! | counts match the model | at the end, with every device re-evaluated, and after a restart |
 //! | a stop leaves nothing to replay | |
-//! | a restart changes no count | |
 //! | no panic | the server does not panic |
 //!
 //! # Extending it
