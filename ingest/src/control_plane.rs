@@ -22,6 +22,7 @@ use tokio::task::spawn_blocking;
 
 pub use self::replay::{ReplayError, objects};
 use crate::net::ServedTenants;
+use crate::old_policy_sets;
 use crate::phase::PhaseSwitch;
 use crate::route::{RouteTable, ThreadMap};
 use crate::shard::{Control, DeviceTargets};
@@ -184,6 +185,7 @@ impl ControlService {
             devices += self.target(plane, entry.tenant, members).await?;
         }
         self.admit_devices(&entry);
+        self.delete_old_policy_sets().await;
         tracing::info!(
             revision = entry.revision.0,
             tenant = entry.tenant.0,
@@ -242,6 +244,16 @@ impl ControlService {
         let appended = spawn_blocking(append).await;
         appended.map_err(|error| ChangeError::Internal(error.to_string()))??;
         Ok(())
+    }
+
+    /// Deletes the policy sets that no shard needs. If that fails, a later change does it.
+    async fn delete_old_policy_sets(&self) {
+        let store = Arc::clone(&self.store);
+        match spawn_blocking(move || old_policy_sets::delete(&store)).await {
+            Ok(Ok(_)) => (),
+            Ok(Err(error)) => tracing::warn!(%error, "old policy sets are not deleted"),
+            Err(error) => tracing::warn!(%error, "old policy sets are not deleted"),
+        }
     }
 
     /// Makes every shard evaluate its devices by a policy set, and waits until the result is durable.

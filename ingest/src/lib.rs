@@ -12,6 +12,7 @@ pub mod kill_points;
 pub mod memory;
 pub mod metrics;
 pub mod net;
+pub mod old_policy_sets;
 pub mod open_files;
 pub mod phase;
 pub mod pki;

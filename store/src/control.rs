@@ -1,14 +1,14 @@
 //! Control objects: policy sets and the control log. Written rarely, each with its own sync, from any thread.
 //!
-//! A call returns once its object is durable, so before a journal value can refer to it. Policy sets and entries are not
-//! deleted, and the caller bounds the number of entries. Their bytes belong to the engine and
-//! the control plane.
+//! A call returns once its object is durable, so before a journal value can refer to it. Entries are never deleted, and
+//! the caller bounds their number. It deletes policy sets to which nothing on disk refers any more. The bytes of both
+//! belong to the engine and the control plane.
 
 use std::sync::PoisonError;
 
 use muster_engine::Revision;
 
-use crate::database::Stored;
+use crate::database::{Stored, WriteSet};
 use crate::error::{ReadError, WriteError};
 use crate::keys;
 use crate::keyspace::Keyspace;
@@ -77,6 +77,28 @@ impl Store {
         Ok(())
     }
 
+    /// Deletes the policy sets before a revision, to which no checkpoint and no later journal value may refer. Returns
+    /// their number.
+    pub fn delete_policy_sets(&self, before: Revision) -> Result<u32, WriteError> {
+        let mut found = Vec::new();
+        self.latest()
+            .policy_sets(before, |revision| found.push(revision))?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        if let Some(reason) = self.inner.health.poisoned() {
+            return Err(WriteError::Poisoned(reason.clone()));
+        }
+        let mut writes = self.inner.db.writes(0);
+        for revision in &found {
+            writes.delete(Keyspace::Control, &keys::policy_set(*revision));
+        }
+        kill_point("store.policy_set.before_delete");
+        self.commit(writes)?;
+        kill_point("store.policy_set.after_delete");
+        Ok(found.len() as u32)
+    }
+
     fn put_control(&self, key: &[u8], payload: Vec<u8>) -> Result<(), WriteError> {
         self.put_controls(vec![(key.to_vec(), payload)])
     }
@@ -91,6 +113,10 @@ impl Store {
             value::seal(Keyspace::Control, &key, &mut payload);
             writes.put(Keyspace::Control, &key, &payload);
         }
+        self.commit(writes)
+    }
+
+    fn commit(&self, writes: Box<dyn WriteSet + '_>) -> Result<(), WriteError> {
         writes.commit().map_err(|error| {
             let reason = format!("write of a control object failed: {error}");
             WriteError::Poisoned(self.inner.health.poison(reason).clone())

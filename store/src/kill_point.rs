@@ -46,6 +46,14 @@ pub const KILL_POINTS: &[(&str, &str)] = &[
         "a new policy set is durable, not yet reported",
     ),
     (
+        "store.policy_set.before_delete",
+        "policy sets that nothing refers to are not deleted",
+    ),
+    (
+        "store.policy_set.after_delete",
+        "policy sets that nothing refers to are deleted",
+    ),
+    (
         "store.control.before_append",
         "a control entry and its policy set are not written",
     ),

@@ -218,6 +218,20 @@ impl<'a> StoreView<'a> {
         self.latest_in(&keys::policy_sets())
     }
 
+    /// The policy sets before a revision, in ascending order.
+    pub(crate) fn policy_sets(
+        &self,
+        before: Revision,
+        mut visit: impl FnMut(Revision),
+    ) -> Result<(), ReadError> {
+        let mut range = keys::policy_sets();
+        range.end = keys::policy_set(before).to_vec();
+        self.scan_numbered(Keyspace::Control, &range, |revision, _| {
+            visit(Revision(revision));
+            Ok(())
+        })
+    }
+
     /// The highest revision of any control entry or policy set; 0 if there is none.
     pub fn revision_latest(&self) -> Result<Revision, ReadError> {
         let mut latest = Revision::default();

@@ -23,6 +23,13 @@ const SHARDS: u16 = 24;
 const SHARD_BATCH_CHECK_INS: usize = 4096;
 const BATCH_SHARD_BATCHES: usize = 16;
 
+/// When devices check in, in seconds; and a time at which each of them is due.
+const NOW: u32 = 1_700_000_000;
+const ALL_DUE: u32 = NOW + 8 * 24 * 3600;
+
+/// Devices that a pass evaluates in a batch, as in a server.
+const SLICE: u32 = 16_384;
+
 /// The sizes of the fleets, with the names of their two cases.
 pub(crate) const fn fleets(size: Size) -> &'static [(u64, &'static str, &'static str)] {
     match size {
@@ -49,7 +56,24 @@ pub(super) fn run(options: &PartsOptions) -> anyhow::Result<Vec<Row>> {
         rows.push(Row::new(Name::Apply, *known, updated)?);
         rows.push(Row::new(Name::Apply, *new, created)?);
     }
+    rows.extend(passes(options)?);
     Ok(rows)
+}
+
+/// What evaluates all devices of a fleet: a change of policy, and a time at which all of them are due.
+fn passes(options: &PartsOptions) -> anyhow::Result<[Row; 2]> {
+    let devices = options.size.pick(20_000, 1_000_000);
+    let (mut changes, mut ticks) = (Vec::new(), Vec::new());
+    for _ in 0..options.repeats {
+        let mut bench = Bench::new(devices);
+        bench.create()?;
+        changes.push(bench.change_policy());
+        ticks.push(bench.tick());
+    }
+    Ok([
+        Row::new(Name::Apply, "all devices by a new policy", changes)?,
+        Row::new(Name::Apply, "all devices due at once", ticks)?,
+    ])
 }
 
 /// Shards with a fleet, and the next batch.
@@ -149,11 +173,46 @@ impl Bench {
 
     /// Processes a batch as a shard thread does, without its channels.
     pub(crate) fn one_batch(&mut self, outcome: &mut Outcome) {
-        let now = Timestamp::from_seconds(1_700_000_000);
-        self.shards.begin(now);
+        self.shards.begin(Timestamp::from_seconds(NOW));
         for part in self.batch.chunks(SHARD_BATCH_CHECK_INS) {
             *outcome += self.shards.apply_check_ins(TenantIndex(0), part);
         }
+        self.seal();
+    }
+
+    /// Puts a policy set in force, a slice in each batch.
+    fn change_policy(&mut self) -> Run {
+        let policy = TenantPolicy::with_threshold(Threshold::Clear);
+        let policy = Arc::new(PolicySet::new(Revision(2), vec![policy]));
+        let running = Stopwatch::default().start();
+        self.shards.begin(Timestamp::from_seconds(NOW));
+        self.shards.begin_policy_pass(&policy);
+        loop {
+            self.shards.policy_step(SLICE);
+            self.seal();
+            if !self.shards.policy_pass_is_running() {
+                break;
+            }
+            self.shards.begin(Timestamp::from_seconds(NOW));
+        }
+        running.stop().run(self.devices, self.digest())
+    }
+
+    /// Evaluates the devices that are due, a slice in each batch.
+    fn tick(&mut self) -> Run {
+        let running = Stopwatch::default().start();
+        loop {
+            self.shards.begin(Timestamp::from_seconds(ALL_DUE));
+            self.shards.tick(SLICE);
+            self.seal();
+            if !self.shards.tick_is_running() {
+                break;
+            }
+        }
+        running.stop().run(self.devices, self.digest())
+    }
+
+    fn seal(&mut self) {
         self.shards.seal();
         for (place, _, effects) in self.shards.touched() {
             effects.swap_journal(&mut self.journal[place]);

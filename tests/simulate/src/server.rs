@@ -14,6 +14,7 @@ use muster_ingest::clock::Clock;
 use muster_ingest::config::ListenConfig;
 use muster_ingest::metrics::Metrics;
 use muster_ingest::net::{ListenerContext, ServedTenants};
+use muster_ingest::old_policy_sets;
 use muster_ingest::phase::{Phase, PhaseSwitch};
 use muster_ingest::recovery::{self, RecoverOptions};
 use muster_ingest::route::{BufferPool, RouteTable, ThreadMap, inbox};
@@ -255,6 +256,10 @@ impl Server {
             return;
         }
         self.plane = plane;
+        if old_policy_sets::delete(&self.store).is_err() {
+            self.context.phase.advance(Phase::Poisoned);
+            return;
+        }
         let Some(policy) = policy else { return };
         for worker in 0..self.workers.len() {
             self.send_control(worker, Control::policy(&policy));
