@@ -52,6 +52,22 @@ impl AcknowledgedState {
             || record.number > self.acknowledged(tenant, record)
     }
 
+    /// How many records are of devices that an operator may have reset or removed.
+    pub fn acted_on<'a>(
+        &self,
+        tenant: TenantIndex,
+        records: impl Iterator<Item = &'a SentRecord>,
+    ) -> u64 {
+        let is_acted_on = |record: &&SentRecord| {
+            let device = Device {
+                tenant,
+                number: record.device,
+            };
+            self.reset.contains(&device) || self.removed.contains(&device)
+        };
+        records.filter(is_acted_on).count() as u64
+    }
+
     /// Notes that an operator requests a reset of the seq of a device.
     pub fn note_reset(&mut self, device: Device) {
         self.reset.insert(device);

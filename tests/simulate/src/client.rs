@@ -182,6 +182,9 @@ impl Client {
         let expected = records().count() as u64;
         let invalid = records().filter(|record| !record.is_valid).count() as u64;
         let accepted_max: u64 = done.iter().map(|frame| frame.accepted_max).sum();
+        // Since they were sent, an operator may have reset or removed a device.
+        let accepted_max =
+            accepted_max + acknowledged_state.acted_on(self.sender.tenant, records());
         let accepted = now.accepted.wrapping_sub(before.accepted);
         let rejected = now.rejected.wrapping_sub(before.rejected);
         let duplicate = now.duplicate.wrapping_sub(before.duplicate);
