@@ -173,6 +173,7 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "badRequest"),
         Refusal::BuiltIn { .. } => (StatusCode::BAD_REQUEST, "builtIn"),
+        Refusal::Unchangeable { .. } => (StatusCode::BAD_REQUEST, "unchangeable"),
         Refusal::UnknownTenant => (StatusCode::NOT_FOUND, "unknownTenant"),
         Refusal::Unknown { .. } => (StatusCode::NOT_FOUND, "unknownObject"),
         Refusal::Exists { .. } => (StatusCode::CONFLICT, "objectExists"),

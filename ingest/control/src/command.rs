@@ -6,7 +6,7 @@ use muster_wire::DeviceId;
 use crate::document::Properties;
 use crate::fault::Faults;
 use crate::id::{ETag, ObjectId};
-use crate::object::Key;
+use crate::object::{Key, Token};
 use crate::value::Actor;
 
 /// A command.
@@ -45,6 +45,13 @@ pub enum Change {
         key: Key,
         /// Its properties; the others have their defaults.
         properties: Properties,
+    },
+    /// Create a token. No document makes one, because only the server knows its secret.
+    Issue {
+        /// Its id, which no token may have yet.
+        id: ObjectId,
+        /// The token.
+        token: Token,
     },
     /// Create it, or replace all its properties.
     Replace {
@@ -112,6 +119,7 @@ impl Change {
                 Key::Group(*group)
             }
             Self::Device { device, .. } => Key::Device(*device),
+            Self::Issue { id, .. } => Key::Token(*id),
         }
     }
 }
@@ -146,6 +154,12 @@ pub enum Refusal {
     /// The object is built in: it cannot be changed, or cannot be deleted.
     #[error("this {} is built in", key.type_name())]
     BuiltIn {
+        /// Its key.
+        key: Key,
+    },
+    /// The object is made and deleted, but never changed.
+    #[error("a {} cannot be changed; delete it and create another", key.type_name())]
+    Unchangeable {
         /// Its key.
         key: Key,
     },

@@ -10,7 +10,7 @@ use crate::fault::{FaultKind, Faults};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
 use crate::limits::{
     DEVICE_ACTIONS_MAX, ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX,
-    POLICIES_MAX, TENANTS_CREATED_MAX,
+    POLICIES_MAX, TENANTS_CREATED_MAX, TOKENS_MAX,
 };
 use crate::object::{Key, Object};
 use crate::reference::{self, MEMBERS};
@@ -81,7 +81,15 @@ impl ControlPlane {
         match (&command.change, etag) {
             (Change::Device { .. }, _) => (),
             (_, None) if matches!(key, Key::Device(_)) => return Err(Refusal::Unknown { key }),
-            (Change::Create { .. }, Some(_)) => return Err(Refusal::Exists { key }),
+            (Change::Create { .. } | Change::Issue { .. }, Some(_)) => {
+                return Err(Refusal::Exists { key });
+            }
+            (Change::Issue { .. }, None) => (),
+            (Change::Create { .. } | Change::Replace { .. } | Change::Update { .. }, _)
+                if matches!(key, Key::Token(_)) =>
+            {
+                return Err(Refusal::Unchangeable { key });
+            }
             (Change::Create { .. } | Change::Replace { .. }, _) | (_, Some(_)) => (),
             (_, None) => return Err(Refusal::Unknown { key }),
         }
@@ -136,6 +144,13 @@ impl ControlPlane {
                 return Ok(Effect::MembersRemoved(members));
             }
             Change::Device { action, .. } => return Ok(Effect::Device(*action)),
+            Change::Issue { token, .. } => {
+                if self.token_with(&token.hash).is_some() {
+                    return Err(Refusal::Exists { key });
+                }
+                let after = Object::Token(token.clone());
+                return Ok(Effect::Created { after });
+            }
         };
         let after = key.object(current.as_ref(), keeps, properties, command.at);
         let after = after.map_err(Refusal::Invalid)?;
@@ -233,6 +248,7 @@ impl ControlPlane {
                 Some(("compliance policies", POLICIES_MAX, count() + 1))
             }
             (Effect::Created { .. }, Key::Group(_)) => Some(("groups", GROUPS_MAX, count() + 1)),
+            (Effect::Created { .. }, Key::Token(_)) => Some(("tokens", TOKENS_MAX, count() + 1)),
             (Effect::MembersAdded(added), _) => {
                 Some(("members of groups", MEMBERS_MAX, members() + added.len()))
             }

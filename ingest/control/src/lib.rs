@@ -20,6 +20,7 @@ mod id;
 pub mod limits;
 mod object;
 mod reference;
+mod role;
 mod state;
 mod value;
 
@@ -33,9 +34,10 @@ pub use history::{History, Page, Scope};
 pub use id::{ALL_DEVICES, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
     Assignments, CompliancePolicy, Connector, Group, GroupProperties, GroupTypes, Key, MailEnabled,
-    MailNickname, MembershipRule, Object, PolicyProperties, SecurityEnabled, Subclass,
-    TenantObject, TenantSettings,
+    MailNickname, MembershipRule, Object, PolicyProperties, SecretHash, SecurityEnabled, Subclass,
+    TenantObject, TenantSettings, Token,
 };
 pub use reference::reference;
+pub use role::{Action, BuiltInRole};
 pub use state::{Contradiction, ControlPlane};
 pub use value::{Actor, Description, DisplayName, Number, SecurityLevel, Text};

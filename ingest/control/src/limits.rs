@@ -14,6 +14,9 @@ pub const ASSIGNMENTS_MAX: usize = 100;
 /// Groups of a tenant, without the built-in ones. Each takes at most 6 KiB without its members.
 pub const GROUPS_MAX: usize = 1_000;
 
+/// API tokens of a tenant. Each takes about 1 KiB, and every request looks one up by its hash.
+pub const TOKENS_MAX: usize = 1_000;
+
 /// Members of all groups of a tenant together. Each takes about 32 bytes, also if a device is in several groups.
 pub const MEMBERS_MAX: usize = 1_000_000;
 

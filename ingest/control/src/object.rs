@@ -9,6 +9,7 @@ mod group;
 mod policy;
 mod settings;
 mod tenant;
+mod token;
 
 use muster_engine::Timestamp;
 use muster_wire::DeviceId;
@@ -21,6 +22,7 @@ pub use self::group::{
 pub use self::policy::{CompliancePolicy, PolicyProperties, Subclass};
 pub use self::settings::TenantSettings;
 pub use self::tenant::TenantObject;
+pub use self::token::{SecretHash, Token};
 
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::{Document, Properties, TYPE, full_type};
@@ -42,6 +44,8 @@ pub enum Key {
     Device(DeviceId),
     /// The tenant itself.
     Tenant,
+    /// An API token.
+    Token(ObjectId),
 }
 
 /// An object.
@@ -57,6 +61,8 @@ pub enum Object {
     Group(Group),
     /// The tenant itself.
     Tenant(TenantObject),
+    /// An API token.
+    Token(Token),
 }
 
 impl Key {
@@ -70,6 +76,7 @@ impl Key {
             Self::Group(_) => "group",
             Self::Device(_) => "managedDevice",
             Self::Tenant => "tenant",
+            Self::Token(_) => "token",
         }
     }
 
@@ -78,7 +85,7 @@ impl Key {
     pub const fn id(self) -> Option<ObjectId> {
         match self {
             Self::Settings | Self::Tenant => None,
-            Self::Connector(id) | Self::Policy(id) | Self::Group(id) => Some(id),
+            Self::Connector(id) | Self::Policy(id) | Self::Group(id) | Self::Token(id) => Some(id),
             Self::Device(id) => Some(ObjectId::from_bytes(*id.as_bytes())),
         }
     }
@@ -92,6 +99,7 @@ impl Key {
             Self::Group(_) => 3,
             Self::Device(_) => 4,
             Self::Tenant => 5,
+            Self::Token(_) => 6,
         }
     }
 
@@ -104,6 +112,7 @@ impl Key {
             Self::Group(_) => Object::Group(Stored::take(from)?),
             Self::Device(_) => return Err(EntryError::Invalid("type of object")),
             Self::Tenant => Object::Tenant(Stored::take(from)?),
+            Self::Token(_) => Object::Token(Stored::take(from)?),
         })
     }
 
@@ -125,7 +134,7 @@ impl Key {
         }
     }
 
-    /// Reads the object; `None` if its type is not known, a tenant has no name, or it is a device.
+    /// Reads the object; `None` if its type is not known, a tenant has no name, or it is a device or token.
     fn read(
         self,
         current: Option<&Object>,
@@ -161,7 +170,7 @@ impl Key {
                 Object::Group(base.changed(keeps, document))
             }
             (Self::Group(_), _) => Object::Group(Group::created(document, at)),
-            (Self::Device(_), _) => return None,
+            (Self::Device(_) | Self::Token(_), _) => return None,
             (Self::Tenant, Some(Object::Tenant(base))) => Object::Tenant(base.changed(document)),
             (Self::Tenant, _) => Object::Tenant(TenantObject::created(document, at)?),
         })
@@ -197,6 +206,7 @@ impl Object {
                 | (Self::Policy(_), Key::Policy(_))
                 | (Self::Group(_), Key::Group(_))
                 | (Self::Tenant(_), Key::Tenant)
+                | (Self::Token(_), Key::Token(_))
         )
     }
 
@@ -227,6 +237,7 @@ impl Object {
             Self::Policy(policy) => policy.show(&mut document),
             Self::Group(group) => group.show(&mut document),
             Self::Tenant(tenant) => tenant.show(&mut document),
+            Self::Token(token) => token.show(&mut document),
         }
         document
     }
@@ -239,6 +250,7 @@ impl Object {
             Self::Policy(policy) => policy.put(into),
             Self::Group(group) => group.put(into),
             Self::Tenant(tenant) => tenant.put(into),
+            Self::Token(token) => token.put(into),
         }
     }
 }
@@ -259,6 +271,7 @@ impl Stored for Key {
             3 => Self::Group(ObjectId::take(from)?),
             4 => Self::Device(DeviceId::take(from)?),
             5 => Self::Tenant,
+            6 => Self::Token(ObjectId::take(from)?),
             _ => return Err(EntryError::Invalid("type of object")),
         })
     }

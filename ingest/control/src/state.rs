@@ -5,6 +5,7 @@
 //! everything that neither copy changes, so that one state can be published while the next one is prepared.
 
 mod targets;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use muster_engine::{Revision, TargetId, TenantIndex};
 use muster_wire::DeviceId;
 
+use self::tokens::Secrets;
 use crate::entry::{Effect, Entry};
 use crate::id::{ALL_DEVICES, ETag, ObjectId};
 use crate::object::{
@@ -67,6 +69,8 @@ pub struct ControlPlane {
     created: u16,
     /// The tenants that exist.
     tenants: BTreeMap<TenantIndex, Arc<Tenant>>,
+    /// The tokens of these tenants by their secrets.
+    secrets: Secrets,
 }
 
 impl ControlPlane {
@@ -230,12 +234,15 @@ impl ControlPlane {
                     return Err(fault("the tenant differs from the one that it deletes"));
                 }
                 self.tenants.remove(&entry.tenant);
+                self.secrets.forget_tenant(entry.tenant);
             }
             _ => {
                 let tenant = self.tenants.get_mut(&entry.tenant);
                 let tenant = tenant.ok_or_else(|| fault("its tenant does not exist"))?;
                 let tenant = Arc::make_mut(tenant);
+                self.secrets.check(entry).map_err(fault)?;
                 tenant.apply(entry).map_err(fault)?;
+                self.secrets.note(entry);
                 match entry.effect {
                     Effect::Device(_) => tenant.device_actions += 1,
                     _ => tenant.entries += 1,

@@ -26,6 +26,10 @@ pub(super) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
         }
         Object::Group(group) => time("createdDateTime", group.created_at),
         Object::Tenant(tenant) => time("createdDateTime", Some(tenant.created_at)),
+        Object::Token(token) => {
+            time("createdDateTime", Some(token.created_at));
+            time("expirationDateTime", Some(token.expires_at));
+        }
         Object::Settings(_) | Object::Connector(_) => (),
     }
     document

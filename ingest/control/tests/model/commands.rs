@@ -1,8 +1,8 @@
 //! Random commands of few tenants, ids and values, so that they collide; some are invalid.
 
 use muster_control::{
-    ALL_DEVICES, Actor, Change, Command, DEFENDER, DeviceAction, ETag, Key, ObjectId, Precondition,
-    Properties,
+    ALL_DEVICES, Actor, BuiltInRole, Change, Command, DEFENDER, DeviceAction, DisplayName, ETag,
+    Key, ObjectId, Precondition, Properties, SecretHash, Token,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -54,6 +54,7 @@ pub(crate) fn keys() -> Vec<Key> {
     keys.extend([1, 2, 3].map(|number| Key::Policy(id(number))));
     keys.extend(groups().map(Key::Group));
     keys.push(Key::Device(DeviceId::from_bytes([1; 16])));
+    keys.extend([1, 2].map(|number| Key::Token(id(number))));
     keys
 }
 
@@ -109,7 +110,22 @@ fn change() -> impl Strategy<Value = Change> {
             _ => Change::Delete { key },
         }
     });
-    prop_oneof![12 => whole, 4 => members, 1 => reset, 2 => tenant]
+    let token = (1..3u8, 0..4u8).prop_map(|(number, secret)| Change::Issue {
+        id: id(number),
+        token: token(secret),
+    });
+    prop_oneof![12 => whole, 4 => members, 1 => reset, 2 => tenant, 1 => token]
+}
+
+/// A token with this secret, which its time of creation shows.
+fn token(secret: u8) -> Token {
+    Token {
+        display_name: DisplayName::new("script").unwrap(),
+        hash: SecretHash::from_bytes([secret; 32]),
+        role: BuiltInRole::ReadOnlyOperator,
+        created_at: Timestamp::from_millis(secret.into()),
+        expires_at: Timestamp::from_millis(1_000),
+    }
 }
 
 /// Properties of an object with this key, each present or absent, and rarely invalid.
@@ -196,7 +212,7 @@ fn candidates(key: Key) -> Candidates {
             ("membershipRule", vec![Value::Null]),
             (MEMBERS, bound_members()),
         ],
-        Key::Device(_) => Vec::new(),
+        Key::Device(_) | Key::Token(_) => Vec::new(),
         Key::Tenant => vec![
             (
                 "name",

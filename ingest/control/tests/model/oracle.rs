@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::commands::MEMBERS;
 use muster_control::{
-    ALL_DEVICES, Change, Command, DEFENDER, Entry, Key, ObjectId, Precondition, Properties, Refusal,
+    ALL_DEVICES, Change, Command, DEFENDER, Entry, Key, ObjectId, Precondition, Properties,
+    Refusal, Token,
 };
 use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{Connector, TenantIndex, TenantPolicy, Threshold};
@@ -23,6 +24,7 @@ pub(crate) enum Outcome {
     BuiltIn,
     Limit,
     Unchanged,
+    Unchangeable,
 }
 
 impl Outcome {
@@ -44,6 +46,7 @@ impl Outcome {
             Err(Refusal::BuiltIn { .. }) => Self::BuiltIn,
             Err(Refusal::Limit { .. }) => Self::Limit,
             Err(Refusal::Unchanged) => Self::Unchanged,
+            Err(Refusal::Unchangeable { .. }) => Self::Unchangeable,
         }
     }
 }
@@ -55,6 +58,8 @@ struct Row {
     document: Properties,
     revision: u32,
     members: BTreeSet<DeviceId>,
+    /// Of a token.
+    secret: Value,
 }
 
 #[derive(Debug, Default)]
@@ -167,7 +172,7 @@ fn properties(key: Key) -> Vec<Property> {
             ("groupTypes", json!([]), |value| Some(value.clone())),
             ("membershipRule", Value::Null, |value| Some(value.clone())),
         ],
-        Key::Device(_) => Vec::new(),
+        Key::Device(_) | Key::Token(_) => Vec::new(),
         Key::Tenant => vec![
             ("name", Value::Null, |value| {
                 (value != "T").then(|| value.clone())
@@ -186,6 +191,7 @@ fn initial(key: Key) -> Properties {
         Key::Group(_) => "group",
         Key::Device(_) => "managedDevice",
         Key::Tenant => "tenant",
+        Key::Token(_) => "token",
     };
     let mut document = Properties::new();
     document.insert(
@@ -315,8 +321,14 @@ impl Oracle {
         if key == Key::Group(ALL_DEVICES) || key == Key::Settings && deletes {
             return Outcome::BuiltIn;
         }
+        if let Change::Issue { token, .. } = &command.change {
+            return self.issue(command, token, current);
+        }
         if current.is_some() && matches!(command.change, Change::Create { .. }) {
             return Outcome::Exists;
+        }
+        if matches!(key, Key::Token(_)) && !deletes {
+            return Outcome::Unchangeable;
         }
         let makes = matches!(
             command.change,
@@ -331,19 +343,14 @@ impl Oracle {
         }
         let revision = self.changes.len() as u32 + 1;
         let document = match &command.change {
-            Change::Delete { .. } => {
-                self.rows
-                    .retain(|row| (row.tenant, row.key) != (tenant, key));
-                self.changes.push((tenant, key, revision));
-                return Outcome::Done(revision);
-            }
+            Change::Delete { .. } => return self.delete(tenant, key),
             Change::AddMembers { members, .. } => {
                 return self.change_members(command, members, true, "members", BTreeSet::new());
             }
             Change::RemoveMembers { members, .. } => {
                 return self.change_members(command, members, false, "members", BTreeSet::new());
             }
-            Change::Device { .. } => unreachable!("handled above"),
+            Change::Device { .. } | Change::Issue { .. } => unreachable!("handled above"),
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
                 merged(key, current.as_ref(), false, properties)
             }
@@ -366,6 +373,42 @@ impl Oracle {
             return Outcome::Unchanged;
         }
         self.write(tenant, key, document, revision)
+    }
+
+    fn delete(&mut self, tenant: TenantIndex, key: Key) -> Outcome {
+        let revision = self.changes.len() as u32 + 1;
+        self.rows
+            .retain(|row| (row.tenant, row.key) != (tenant, key));
+        self.changes.push((tenant, key, revision));
+        Outcome::Done(revision)
+    }
+
+    /// Makes a token, unless its id or its secret is taken, by whatever tenant.
+    fn issue(
+        &mut self,
+        command: &Command,
+        token: &Token,
+        current: Option<(Properties, u32)>,
+    ) -> Outcome {
+        let key = command.change.key();
+        let secret = json!(format!("{:?}", token.created_at));
+        let is_taken = |row: &Row| matches!(row.key, Key::Token(_)) && row.secret == secret;
+        if current.is_some() {
+            return Outcome::Exists;
+        }
+        if is_stale(command.expected, None) {
+            return Outcome::Stale(None);
+        }
+        if self.rows.iter().any(is_taken) {
+            return Outcome::Exists;
+        }
+        let mut document = initial(key);
+        document.insert("displayName".into(), token.display_name.as_str().into());
+        document.insert("role".into(), token.role.name().into());
+        let revision = self.changes.len() as u32 + 1;
+        let outcome = self.write(command.tenant, key, document, revision);
+        self.rows.last_mut().unwrap().secret = secret;
+        outcome
     }
 
     /// A device is no object: all that can be done is to record an action.
@@ -400,6 +443,7 @@ impl Oracle {
                 document,
                 revision,
                 members: BTreeSet::new(),
+                secret: Value::Null,
             }),
         }
         self.changes.push((tenant, key, revision));
