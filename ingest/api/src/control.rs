@@ -7,7 +7,7 @@
 mod audit;
 mod change;
 mod device;
-mod document;
+pub(crate) mod document;
 mod groups;
 mod stale;
 mod tenants;
@@ -26,6 +26,7 @@ use muster_engine::TenantIndex;
 use muster_wire::DeviceId;
 
 pub use self::audit::LIMIT_MAX as CHANGES_LISTED_MAX;
+pub(crate) use self::audit::{CATEGORIES, event};
 pub use self::change::BODY_BYTES_MAX;
 use crate::backend::Changed;
 use crate::error::ApiError;

@@ -15,9 +15,11 @@ mod control;
 mod counts;
 mod device;
 mod error;
+mod graph;
 mod guard;
 mod listen;
 mod metrics;
+mod odata;
 mod once_per_cause;
 mod parameters;
 mod policy;
@@ -43,14 +45,18 @@ use axum::routing::{MethodRouter, get, post};
 use tower::ServiceExt;
 
 pub use backend::{
-    Answer, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep, Device, Difference,
-    Readiness, Recount, Session, Sessions,
+    Answer, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep, Device, DeviceChange,
+    Difference, Matches, Position, ROWS_MAX, Readiness, Recount, Session, Sessions, TooOld,
 };
 pub use connections::{
     CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX, TENANT_REQUESTS_MAX,
 };
 pub use control::{BODY_BYTES_MAX, CHANGES_LISTED_MAX};
 pub use error::ApiError;
+pub use graph::{
+    GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate, GraphOptions, ServerNames,
+    VALID_DAYS_DEFAULT, VALID_DAYS_MAX, default_host, hash_of, new_secret, serve_graph, token,
+};
 pub use once_per_cause::OncePerCause;
 pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;
 

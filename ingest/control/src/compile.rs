@@ -9,7 +9,7 @@ use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{
     Connector as State, Retention, TargetedRules, TenantIndex, TenantPolicy, Threshold,
 };
-use muster_wire::Platform;
+use muster_wire::{DeviceId, Platform};
 
 use crate::id::{DEFENDER, ObjectId};
 use crate::object::{CompliancePolicy, Connector, TenantSettings};
@@ -28,6 +28,56 @@ pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
         none.auto_create_devices = false;
         return none;
     }
+    let mut compiled = base(plane, tenant);
+    for &platform in Platform::ALL {
+        let policies = plane.policies(tenant).map(|(_, policy, _)| policy);
+        let assigned = policies.filter(|policy| is_assigned_to_all(policy, platform));
+        compiled.change_platform(platform, |rules| {
+            for policy in assigned {
+                rules.policy_assigned = true;
+                rules.threshold = rules.threshold.stricter(threshold(policy));
+            }
+        });
+    }
+    for (_, policy, _) in plane.policies(tenant) {
+        if let Some(rules) = targeted(plane, tenant, policy) {
+            compiled.add_targeted(rules);
+        }
+    }
+    compiled
+}
+
+/// The policy of a device if this compliance policy were the only one, for the state of each policy on its own; `None`
+/// if it does not apply to the device (R12).
+#[must_use]
+pub fn policy_alone(
+    plane: &ControlPlane,
+    tenant: TenantIndex,
+    policy: &CompliancePolicy,
+    device: &DeviceId,
+) -> Option<TenantPolicy> {
+    let assignments = &policy.properties.assignments;
+    let of_device = plane.targets_of(tenant, device);
+    let is_in = |groups: &BTreeSet<ObjectId>| {
+        let mut targets = groups
+            .iter()
+            .filter_map(|group| plane.target(tenant, *group));
+        targets.any(|target| of_device.contains(&target))
+    };
+    let is_included = assignments.all_devices || is_in(&assignments.included);
+    if !is_included || is_in(&assignments.excluded) {
+        return None;
+    }
+    let mut alone = base(plane, tenant);
+    alone.change_platform(policy.subclass.platform(), |rules| {
+        rules.policy_assigned = true;
+        rules.threshold = threshold(policy);
+    });
+    Some(alone)
+}
+
+/// The policy of a tenant without compliance policies: its settings and its connector.
+fn base(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     let settings = plane.settings(tenant);
     let mut compiled = TenantPolicy::default();
     compiled.secure_by_default = settings.secure_by_default;
@@ -42,20 +92,9 @@ pub fn compile(plane: &ControlPlane, tenant: TenantIndex) -> TenantPolicy {
     let connector = connectors.find(|(id, ..)| *id == DEFENDER);
     let connector = connector.map(|(_, connector, _)| connector);
     for &platform in Platform::ALL {
-        let policies = plane.policies(tenant).map(|(_, policy, _)| policy);
-        let assigned = policies.filter(|policy| is_assigned_to_all(policy, platform));
         compiled.change_platform(platform, |rules| {
             (rules.connector, rules.blocked_on_missing) = switches(connector, platform);
-            for policy in assigned {
-                rules.policy_assigned = true;
-                rules.threshold = rules.threshold.stricter(threshold(policy));
-            }
         });
-    }
-    for (_, policy, _) in plane.policies(tenant) {
-        if let Some(rules) = targeted(plane, tenant, policy) {
-            compiled.add_targeted(rules);
-        }
     }
     compiled
 }

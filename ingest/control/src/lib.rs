@@ -26,7 +26,7 @@ mod value;
 
 pub use bytes::EntryError;
 pub use command::{Change, Command, DeviceAction, Precondition, Refusal};
-pub use compile::compile;
+pub use compile::{compile, policy_alone};
 pub use document::Properties;
 pub use entry::{Effect, Entry, ModifiedProperty};
 pub use fault::{Fault, FaultKind, Faults};

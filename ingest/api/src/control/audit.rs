@@ -112,7 +112,29 @@ async fn page(
     Ok(rows::answer("{\"value\":[", rows, after))
 }
 
-fn event(entry: &Entry) -> Value {
+/// Every category of audit events.
+pub(crate) const CATEGORIES: &[&str] = &[
+    "Compliance",
+    "Device",
+    "DeviceConfiguration",
+    "Group",
+    "Role",
+    "Other",
+];
+
+fn category(key: Key) -> &'static str {
+    match key {
+        Key::Policy(_) => "Compliance",
+        Key::Device(_) => "Device",
+        Key::Settings | Key::Connector(_) => "DeviceConfiguration",
+        Key::Group(_) => "Group",
+        Key::Token(_) => "Role",
+        Key::Tenant => "Other",
+    }
+}
+
+/// An entry of the log as an `auditEvent`.
+pub(crate) fn event(entry: &Entry) -> Value {
     let type_name = capitalized(entry.key.type_name());
     let activity = format!("{} {type_name}", entry.activity());
     let object = entry.after().or(entry.before());
@@ -126,17 +148,40 @@ fn event(entry: &Entry) -> Value {
     json!({
         "id": entry.revision.to_string(),
         "displayName": activity,
+        "componentName": category(entry.key),
+        "category": category(entry.key),
+        "activity": null,
+        "correlationId": null,
         "activityType": activity,
         "activityOperationType": entry.operation(),
         "activityDateTime": times::timestamp(entry.at),
         "activityResult": "Success",
-        "actor": { "auditActorType": "ItPro", "userPrincipalName": entry.actor.as_str() },
+        "actor": actor(entry),
         "resources": [{
             "displayName": name,
             "auditResourceType": type_name,
             "resourceId": id,
             "modifiedProperties": modified(entry),
         }],
+    })
+}
+
+/// Tokens are service principals; only changes on the machine itself are by a person.
+fn actor(entry: &Entry) -> Value {
+    let name = entry.actor.as_str();
+    let (kind, user, service) = match name {
+        "local" => ("ItPro", Some(name), None),
+        _ => ("Application", None, Some(name)),
+    };
+    json!({
+        "auditActorType": kind,
+        "userPermissions": [],
+        "applicationId": null,
+        "applicationDisplayName": service,
+        "userPrincipalName": user,
+        "servicePrincipalName": service,
+        "ipAddress": null,
+        "userId": null,
     })
 }
 

@@ -11,7 +11,7 @@ use muster_wire::DeviceId;
 use serde_json::{Value, json};
 
 use super::Segment;
-use super::change::require_permission;
+use super::change::{local_actor, require_permission};
 use crate::error::ApiError;
 use crate::{Api, device, tenant};
 
@@ -20,7 +20,8 @@ pub(super) async fn remove(
     path: Segment<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let (_, tenant, device_id) = changeable(&api, path)?;
-    let removed = api.backend.remove_device(tenant, device_id).await?;
+    let removed = api.backend.remove_device(local_actor(), tenant, device_id);
+    let removed = removed.await?;
     removed.ok_or(ApiError::UnknownDevice)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -30,7 +31,8 @@ pub(super) async fn restore(
     path: Segment<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let (_, tenant, device_id) = changeable(&api, path)?;
-    let restored = api.backend.restore_device(tenant, device_id).await?;
+    let restored = api.backend.restore_device(local_actor(), tenant, device_id);
+    let restored = restored.await?;
     restored.ok_or(ApiError::UnknownDevice)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -40,7 +42,8 @@ pub(super) async fn reset_sequence(
     path: Segment<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (tenant_name, tenant, device_id) = changeable(&api, path)?;
-    let reset = api.backend.reset_sequence(tenant, device_id).await?;
+    let reset = api.backend.reset_sequence(local_actor(), tenant, device_id);
+    let reset = reset.await?;
     let reset = reset.ok_or(ApiError::UnknownDevice)?;
     Ok(Json(json!({
         "id": device_id.to_string(),

@@ -9,7 +9,7 @@ use crate::times;
 /// The annotation with the ETag.
 const ETAG: &str = "@odata.etag";
 
-pub(super) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
+pub(crate) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
     let mut document = Properties::new();
     document.insert(ETAG.to_owned(), etag.to_string().into());
     document.extend(object.document(key));

@@ -111,7 +111,7 @@ async fn counts_of_one_tenant_hold_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn cells_of_all_shards_are_merged_and_sorted() {
+async fn cells_are_sorted_by_tenant_and_facets() {
     let server = Server::new();
     let answer = server.get("/cells").await.json();
     let cells = answer["cells"].as_array().unwrap();

@@ -1,0 +1,230 @@
+//! The operators' API in the shape of Microsoft Graph: over HTTPS, with a token, at `/v1.0` and `/beta`.
+//!
+//! Owner: the API runtime of the server, which has threads of its own, so that no request delays a check-in or a probe.
+//! It reads and changes through [`Backend`] only. The tenant of a request is that of its token. Bounded: connections
+//! and their times in `listen.rs`, requests of a principal in `answer.rs`, bodies in `body.rs`, passes over all devices
+//! here, export jobs in `exports.rs`.
+
+mod answer;
+mod assignments;
+mod audit;
+mod auth;
+mod batch;
+mod body;
+mod call;
+mod collection;
+mod connectors;
+mod devices;
+mod downloads;
+mod error;
+mod exports;
+mod groups;
+mod listen;
+mod objects;
+mod path;
+mod schemas;
+mod settings;
+mod states;
+mod summaries;
+mod tokens;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+pub use self::auth::{hash_of, new_secret};
+pub use self::body::BODY_BYTES_MAX as GRAPH_BODY_BYTES_MAX;
+pub use self::listen::{CONNECTIONS_MAX as GRAPH_CONNECTIONS_MAX, serve as serve_graph};
+pub use self::tokens::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX, token};
+use crate::backend::Backend;
+use crate::odata::TokenKey;
+
+use self::error::GraphError;
+
+/// Requests that pass over all devices or all events at a time; further ones wait.
+const SCANS_MAX: usize = 2;
+
+/// How long one waits for that.
+const SCAN_WAIT: Duration = Duration::from_secs(30);
+
+/// The names of the server, for links.
+#[derive(Clone, Debug)]
+pub struct ServerNames {
+    /// Host names and addresses in the certificate, in lower case.
+    pub own: Vec<String>,
+    /// Host and port for clients that use none of them.
+    pub default: String,
+}
+
+impl ServerNames {
+    /// Whether a host, with or without a port, is one of them.
+    fn are_own(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map_or(rest, |(name, _)| name),
+            None => host.rsplit_once(':').map_or(host.as_str(), |(name, port)| {
+                if port.bytes().all(|byte| byte.is_ascii_digit()) {
+                    name
+                } else {
+                    &host
+                }
+            }),
+        };
+        self.own.iter().any(|own| own == name)
+    }
+}
+
+/// What the API needs besides its backend.
+#[derive(Debug)]
+pub struct GraphOptions {
+    /// The names of the server.
+    pub names: ServerNames,
+    /// Authenticates the tokens in links. Stays the same over restarts, so links do too.
+    pub link_secret: [u8; 32],
+}
+
+/// The state behind the routes.
+#[derive(Debug)]
+struct GraphApi {
+    backend: Arc<dyn Backend>,
+    names: ServerNames,
+    /// Authenticates the tokens in links.
+    tokens: TokenKey,
+    permits: answer::Permits,
+    scans: Arc<Semaphore>,
+    jobs: exports::Jobs,
+    router: Router,
+}
+
+impl GraphApi {
+    /// The permit for a pass over all devices or events.
+    async fn scan_permit(&self) -> Result<OwnedSemaphorePermit, GraphError> {
+        let permit = Arc::clone(&self.scans).acquire_owned();
+        match timeout(SCAN_WAIT, permit).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(GraphError::unavailable(
+                "Other requests read all devices at the moment; retry later.",
+            )),
+        }
+    }
+}
+
+/// Answers for the API until the server has recovered.
+#[derive(Debug, Default)]
+pub struct GraphGate(OnceLock<Arc<GraphApi>>);
+
+impl GraphGate {
+    /// Opens the API once the server has recovered.
+    pub fn open(&self, backend: Arc<dyn Backend>, options: GraphOptions) {
+        self.0.get_or_init(|| {
+            Arc::new(GraphApi {
+                backend,
+                names: options.names,
+                tokens: TokenKey::new(&options.link_secret),
+                permits: answer::Permits::default(),
+                scans: Arc::new(Semaphore::new(SCANS_MAX)),
+                jobs: exports::Jobs::default(),
+                router: router(),
+            })
+        });
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response {
+        match self.0.get() {
+            Some(api) => answer::answer(Arc::clone(api), request).await,
+            None => GraphError::unavailable("The server is starting; retry later.").into_response(),
+        }
+    }
+}
+
+/// The host and port of an address for links.
+#[must_use]
+pub fn default_host(address: SocketAddr) -> String {
+    address.to_string()
+}
+
+/// Every route. Paths are in the form of `path.rs`, without the version.
+fn router() -> Router {
+    Router::new()
+        .merge(objects::routes())
+        .merge(devices())
+        .merge(reports())
+        .route(
+            "/devicemanagement",
+            get(settings::parent).patch(settings::patch),
+        )
+        .route("/devicemanagement/settings", get(settings::read))
+        .route(
+            "/devicemanagement/devicecompliancepolicies/{id}/assign",
+            post(assignments::assign),
+        )
+        .route(
+            "/devicemanagement/devicecompliancepolicies/{id}/assignments",
+            get(assignments::list),
+        )
+        .route("/groups/{id}/members", get(groups::members))
+        .route("/groups/{id}/members/$count", get(groups::count))
+        .route("/groups/{id}/members/$ref", post(groups::add))
+        .route("/groups/{id}/members/{member}/$ref", delete(groups::remove))
+        .route("/muster/tokens", get(tokens::list).post(tokens::create))
+        .route("/muster/tokens/{id}", delete(tokens::revoke))
+}
+
+fn devices() -> Router {
+    let at = |path: &str| format!("/devicemanagement/manageddevices{path}");
+    Router::new()
+        .route(&at(""), get(devices::list))
+        .route(&at("/$count"), get(devices::count))
+        .route(&at("/delta"), get(devices::delta::delta))
+        .route(&at("/{id}"), get(devices::one).delete(devices::delete))
+        .route(
+            &at("/{id}/devicecompliancepolicystates"),
+            get(devices::policy_states),
+        )
+        .route(
+            &at("/{id}/devicecompliancepolicystates/{state}/settingstates"),
+            get(devices::setting_states),
+        )
+        .route("/muster/devices/{id}/why", get(devices::reasons))
+}
+
+fn reports() -> Router {
+    let at = |path: &str| format!("/devicemanagement/{path}");
+    Router::new()
+        .route(&at("manageddeviceoverview"), get(summaries::overview))
+        .route(
+            &at("devicecompliancepolicydevicestatesummary"),
+            get(summaries::compliance),
+        )
+        .route(
+            &at("devicecompliancepolicysettingstatesummaries"),
+            get(summaries::settings),
+        )
+        .route(
+            &at("advancedthreatprotectiononboardingstatesummary"),
+            get(summaries::onboarding),
+        )
+        .route(&at("auditevents"), get(audit::list))
+        .route(
+            &at("auditevents/getauditcategories"),
+            get(audit::categories),
+        )
+        .route(&at("auditevents/{id}"), get(audit::one))
+        .route(
+            &at("reports/exportjobs"),
+            get(exports::list).post(exports::create),
+        )
+        .route(
+            &at("reports/exportjobs/{id}"),
+            get(exports::one).delete(exports::delete),
+        )
+        .route("/muster/counts", get(summaries::counts))
+}

@@ -1,0 +1,136 @@
+//! Who sends a request, and what they may do.
+//!
+//! The identity comes from the token alone, never from a body or a path. A token is random and its hash is looked up,
+//! so the time of a lookup says nothing about other tokens. Denied by default: a handler states the action that it
+//! carries out ([`Principal::require`]).
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use muster_control::{Action, Actor, BuiltInRole, ControlPlane, ObjectId, SecretHash};
+use muster_engine::{TenantIndex, Timestamp};
+
+use super::error::GraphError;
+
+/// The prefix of every secret, by which scanners for leaked secrets recognize one.
+const PREFIX: &str = "muster_";
+
+/// Random bytes of a secret.
+const SECRET_BYTES: usize = 32;
+
+/// Length of a secret.
+const SECRET_CHARS: usize = PREFIX.len() + SECRET_BYTES.div_ceil(3) * 4 - 1;
+
+/// Who sends a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Principal {
+    /// The tenant, the only one that the principal sees.
+    pub(super) tenant: TenantIndex,
+    /// The id of its token.
+    pub(super) id: ObjectId,
+    /// Its name in audit events.
+    pub(super) actor: Actor,
+    /// What it may do.
+    role: BuiltInRole,
+}
+
+impl Principal {
+    /// Refuses an action that the role does not allow.
+    pub(super) fn require(&self, action: Action) -> Result<(), GraphError> {
+        if self.role.allows(action) {
+            Ok(())
+        } else {
+            Err(GraphError::forbidden(&format!(
+                "Microsoft.Intune_{}",
+                action.name()
+            )))
+        }
+    }
+}
+
+/// A new secret.
+#[must_use]
+pub fn new_secret() -> String {
+    let mut bytes = [0; SECRET_BYTES];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has random numbers");
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The hash of a secret.
+#[must_use]
+pub fn hash_of(secret: &str) -> SecretHash {
+    let hash = digest::digest(&digest::SHA256, secret.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hash.as_ref());
+    SecretHash::from_bytes(bytes)
+}
+
+/// The principal of a request.
+pub(super) fn authenticate(
+    headers: &HeaderMap,
+    control: &Arc<ControlPlane>,
+    now: Timestamp,
+) -> Result<Principal, GraphError> {
+    let token = bearer(headers).filter(|token| token.len() == SECRET_CHARS);
+    let found = token.and_then(|token| control.token_with(&hash_of(token)));
+    match found {
+        Some((tenant, id, token)) if token.is_valid_at(now) => Ok(Principal {
+            tenant,
+            id,
+            actor: Actor::new(token.display_name.as_str()).expect("both have the same limits"),
+            role: token.role,
+        }),
+        _ => Err(GraphError::unauthenticated()),
+    }
+}
+
+/// The token of the one header `Authorization: Bearer`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut found = headers.get_all(AUTHORIZATION).iter();
+    let (value, further) = (found.next()?, found.next());
+    if further.is_some() {
+        return None;
+    }
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_one_length_and_is_never_the_same() {
+        let (one, other) = (new_secret(), new_secret());
+        assert_eq!((one.len(), other.len()), (SECRET_CHARS, SECRET_CHARS));
+        assert!(one.starts_with(PREFIX));
+        assert_ne!(one, other);
+        assert_ne!(hash_of(&one), hash_of(&other));
+    }
+
+    #[test]
+    fn only_one_bearer_token_counts() {
+        let headers = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            headers
+        };
+        assert_eq!(bearer(&headers(&["Bearer x"])), Some("x"));
+        assert_eq!(bearer(&headers(&["bearer  x "])), Some("x"));
+        for values in [
+            &[][..],
+            &["Basic x"],
+            &["Bearer"],
+            &["Bearer x", "Bearer x"],
+        ] {
+            assert_eq!(bearer(&headers(values)), None, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `deviceManagement/managedDevices`: one device, and what belongs to it.
+
+pub(super) mod delta;
+pub(super) mod list;
+pub(super) mod row;
+
+use axum::extract::{Path, RawQuery};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use muster_control::Action;
+use muster_engine::decide;
+use muster_wire::DeviceId;
+use serde_json::{Map, Value, json};
+
+use self::row::{DeviceRow, Formatted, SCHEMA};
+use super::call::Call;
+use super::collection::{self, Collection};
+use super::error::GraphError;
+use super::states;
+use crate::backend::Device;
+use crate::odata::{Expand, Options, Select};
+use crate::why::why;
+
+const COLLECTION: Collection = Collection {
+    schema: &SCHEMA,
+    context: list::CONTEXT,
+    order: "id",
+};
+
+/// The document of a device, selected and expanded.
+fn document(
+    call: &Call,
+    device: &Device,
+    select: &Select,
+    options: &Options,
+) -> Result<Value, GraphError> {
+    let formatted = Formatted::of(device);
+    let mut document = DeviceRow::new(device, &formatted).document();
+    let expand = |document: &mut Map<String, Value>, expand: &Expand| {
+        expanded(call, device, document, expand)
+    };
+    collection::finish(&mut document, select, options, &expand)?;
+    Ok(document)
+}
+
+fn expanded(
+    call: &Call,
+    device: &Device,
+    document: &mut Map<String, Value>,
+    expand: &Expand,
+) -> Result<(), GraphError> {
+    match expand.name.to_ascii_lowercase().as_str() {
+        "devicecompliancepolicystates" => {
+            let states = states::of_policies(call, device);
+            document.insert("deviceCompliancePolicyStates".to_owned(), states.into());
+            Ok(())
+        }
+        "users" => {
+            document.insert("users".to_owned(), json!([]));
+            Ok(())
+        }
+        _ => collection::no_expansion(document, expand),
+    }
+}
+
+/// The id in a path, or 404.
+fn id_of(text: &str) -> Result<DeviceId, GraphError> {
+    let id = text.parse().ok().filter(|id: &DeviceId| !id.is_zero());
+    id.ok_or_else(|| unknown(text))
+}
+
+fn unknown(id: &str) -> GraphError {
+    GraphError::not_found(format!("No managedDevice has the id '{id}'."))
+}
+
+/// The device of a path; one that is removed is not found, as in Graph.
+pub(super) async fn find(call: &Call, id: &str) -> Result<Device, GraphError> {
+    let device = call.api.backend.device(call.tenant(), id_of(id)?).await?;
+    let device = device.filter(|device| !device.record.removed());
+    device.ok_or_else(|| unknown(id))
+}
+
+/// `GET managedDevices`.
+pub(super) async fn list(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
+    call.require(Action::ReadDevices)?;
+    list::list(&call, query.as_deref()).await
+}
+
+/// `GET managedDevices/$count`.
+pub(super) async fn count(call: Call, RawQuery(query): RawQuery) -> Result<Response, GraphError> {
+    call.require(Action::ReadDevices)?;
+    list::count(&call, query.as_deref()).await
+}
+
+/// `GET managedDevices/{id}`.
+pub(super) async fn one(
+    call: Call,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, GraphError> {
+    call.require(Action::ReadDevices)?;
+    let device = find(&call, &id).await?;
+    let formatted = Formatted::of(&device);
+    let document = DeviceRow::new(&device, &formatted).document();
+    let expand = |document: &mut Map<String, Value>, expand: &Expand| {
+        expanded(&call, &device, document, expand)
+    };
+    collection::single(&call, query.as_deref(), COLLECTION, document, &expand)
+}
+
+/// `DELETE managedDevices/{id}`.
+pub(super) async fn delete(
+    call: Call,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, GraphError> {
+    call.require(Action::DeleteDevices)?;
+    super::body::precondition(&headers)?;
+    let device = id_of(&id)?;
+    let actor = call.principal.actor.clone();
+    let removed = call
+        .api
+        .backend
+        .remove_device(actor, call.tenant(), device)
+        .await?;
+    match removed {
+        Some(true) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(false) | None => Err(unknown(&id)),
+    }
+}
+
+/// `GET managedDevices/{id}/deviceCompliancePolicyStates`.
+pub(super) async fn policy_states(
+    call: Call,
+    Path(id): Path<String>,
+) -> Result<Response, GraphError> {
+    call.require(Action::ReadDevices)?;
+    let device = find(&call, &id).await?;
+    let states = states::of_policies(&call, &device);
+    let context = format!("{}('{id}')/deviceCompliancePolicyStates", list::CONTEXT);
+    Ok(collection::answer(
+        &call, &context, states, None, None, None,
+    ))
+}
+
+/// `GET managedDevices/{id}/deviceCompliancePolicyStates/{state}/settingStates`.
+pub(super) async fn setting_states(
+    call: Call,
+    Path((id, state)): Path<(String, String)>,
+) -> Result<Response, GraphError> {
+    call.require(Action::ReadDevices)?;
+    let device = find(&call, &id).await?;
+    let states = states::of_settings(&call, &device, &state);
+    let states = states.ok_or_else(|| {
+        GraphError::not_found(format!(
+            "No deviceCompliancePolicyState has the id '{state}'."
+        ))
+    })?;
+    let context = format!(
+        "{}('{id}')/deviceCompliancePolicyStates('{state}')/settingStates",
+        list::CONTEXT
+    );
+    Ok(collection::answer(
+        &call, &context, states, None, None, None,
+    ))
+}
+
+/// \[OWN\] `GET muster/devices/{id}/why`: the rows of the rules that decided the state of a device, with the facts.
+pub(super) async fn reasons(call: Call, Path(id): Path<String>) -> Result<Response, GraphError> {
+    call.require(Action::ReadDevices)?;
+    let device = find(&call, &id).await?;
+    let policy = call.api.backend.policy();
+    let now = call.api.backend.clock().time.as_seconds();
+    let rules = policy.for_targets(device.record.tenant, &device.targets);
+    let lines = rules.map(|rules| {
+        let decisions = decide(&device.record, &device.facets, &rules, now);
+        why(&device.record, &device.facets, &rules, &decisions)
+    });
+    Ok(axum::Json(json!({ "id": id, "why": lines.unwrap_or_default() })).into_response())
+}

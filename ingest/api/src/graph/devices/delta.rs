@@ -1,0 +1,196 @@
+//! `managedDevices/delta`: the present state first, then what changes, from the change feed.
+//!
+//! The first round pages through all devices, and its last page has a link with the position in the feed at which the
+//! round began: what changed meanwhile is in the next round. The feed is bounded; a link that it no longer reaches is
+//! answered with 410 and where to start again.
+
+use std::collections::BTreeSet;
+
+use axum::extract::RawQuery;
+use axum::http::header::{HeaderValue, LOCATION};
+use axum::response::{IntoResponse, Response};
+use muster_control::Action;
+use muster_wire::DeviceId;
+use serde_json::{Value, json};
+
+use super::list::{CONTEXT, Query, payload_of, position_of};
+use super::row::SCHEMA;
+use crate::backend::{Position, ROWS_MAX};
+use crate::graph::call::Call;
+use crate::graph::collection::{answer, conditions, options};
+use crate::graph::error::GraphError;
+use crate::odata::{Options, Purpose, Select, TokenError, TokenScope};
+
+/// How long a link is valid, in seconds; the feed is usually shorter.
+const LINK_SECONDS: u64 = 30 * 24 * 3600;
+
+/// Where a round is.
+enum At {
+    /// In the pages of the present state, begun at a position of the feed.
+    State { head: u64, from: Position },
+    /// In the changes from a position of the feed on.
+    Changes(u64),
+}
+
+impl At {
+    fn payload(&self) -> Vec<u8> {
+        match self {
+            Self::State { head, from } => [&head.to_le_bytes()[..], &payload_of(*from)].concat(),
+            Self::Changes(position) => position.to_le_bytes().to_vec(),
+        }
+    }
+
+    fn read(payload: &[u8]) -> Option<Self> {
+        let (number, rest) = payload.split_first_chunk()?;
+        let number = u64::from_le_bytes(*number);
+        match rest {
+            [] => Some(Self::Changes(number)),
+            rest => Some(Self::State {
+                head: number,
+                from: position_of(rest)?,
+            }),
+        }
+    }
+}
+
+/// What a round needs of its request.
+struct Round<'a> {
+    call: &'a Call,
+    options: &'a Options,
+    select: Select,
+    now: u64,
+}
+
+impl Round<'_> {
+    fn scope(&self) -> TokenScope {
+        TokenScope {
+            purpose: Purpose::Delta,
+            tenant: self.call.tenant().0.into(),
+            options: self.options.hash("managedDevices/delta"),
+        }
+    }
+
+    fn link(&self, name: &str, at: &At) -> Result<String, GraphError> {
+        let expires = self.now + LINK_SECONDS;
+        let tokens = &self.call.api.tokens;
+        let token = tokens.seal(&self.scope(), expires, &at.payload())?;
+        let query = self.options.continued(name, &token);
+        Ok(format!("{}?{query}", self.call.url()))
+    }
+
+    /// Where the request is.
+    fn at(&self) -> Result<At, GraphError> {
+        let head = self.call.api.backend.changes_head(self.call.tenant());
+        let latest = self.options.deltatoken.as_deref();
+        if latest.is_some_and(|token| token.eq_ignore_ascii_case("latest")) {
+            return Ok(At::Changes(head));
+        }
+        let token = self
+            .options
+            .skiptoken
+            .as_ref()
+            .or(self.options.deltatoken.as_ref());
+        let Some(token) = token else {
+            let from = Position::default();
+            return Ok(At::State { head, from });
+        };
+        let payload = self.call.api.tokens.open(&self.scope(), self.now, token)?;
+        At::read(&payload).ok_or_else(|| TokenError::Invalid.into())
+    }
+
+    async fn state(&self, head: u64, from: Position) -> Result<Response, GraphError> {
+        let filter = conditions(self.options, &SCHEMA)?;
+        let query = Query::new(self.call, filter);
+        let (found, next) = query.page(from, 0, self.options.page_rows()).await?;
+        let mut page = Vec::with_capacity(found.len());
+        for (_, device) in &found {
+            page.push(super::document(
+                self.call,
+                device,
+                &self.select,
+                self.options,
+            )?);
+        }
+        let (next, delta) = match next {
+            Some(from) => (
+                Some(self.link("$skiptoken", &At::State { head, from })?),
+                None,
+            ),
+            None => (None, Some(self.link("$deltatoken", &At::Changes(head))?)),
+        };
+        Ok(answer(self.call, CONTEXT, page, None, next, delta))
+    }
+
+    async fn changes(&self, position: u64) -> Result<Response, GraphError> {
+        let (backend, tenant) = (&self.call.api.backend, self.call.tenant());
+        let limit = self.options.page_rows().min(ROWS_MAX);
+        let Ok(changes) = backend.changes_since(tenant, position, limit) else {
+            return self.too_old();
+        };
+        let after = changes.last().map_or(position, |last| last.position + 1);
+        let ids: BTreeSet<DeviceId> = changes.iter().map(|change| change.device_id).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let devices = backend.devices_by_id(tenant, ids.clone()).await?;
+        let mut page = Vec::with_capacity(ids.len());
+        for id in ids {
+            let found = devices.iter().find(|device| device.record.device_id == id);
+            page.push(match found.filter(|device| !device.record.removed()) {
+                Some(device) => super::document(self.call, device, &self.select, self.options)?,
+                None => removed(id),
+            });
+        }
+        let at = At::Changes(after);
+        let has_more = changes.len() == limit;
+        let link = self.link(
+            if has_more {
+                "$skiptoken"
+            } else {
+                "$deltatoken"
+            },
+            &at,
+        )?;
+        let (next, delta) = match has_more {
+            true => (Some(link), None),
+            false => (None, Some(link)),
+        };
+        Ok(answer(self.call, CONTEXT, page, None, next, delta))
+    }
+
+    /// The feed no longer reaches the link.
+    fn too_old(&self) -> Result<Response, GraphError> {
+        let message = "The changes since this link are no longer known: start with a fresh round.";
+        let mut response = GraphError::gone(message).into_response();
+        if let Ok(fresh) = HeaderValue::try_from(self.call.url()) {
+            response.headers_mut().insert(LOCATION, fresh);
+        }
+        Ok(response)
+    }
+}
+
+fn removed(id: DeviceId) -> Value {
+    json!({ "id": id.to_string(), "@removed": { "reason": "deleted" } })
+}
+
+/// `GET managedDevices/delta`.
+pub(in crate::graph) async fn delta(
+    call: Call,
+    RawQuery(query): RawQuery,
+) -> Result<Response, GraphError> {
+    call.require(Action::ReadDevices)?;
+    let options = options(query.as_deref())?;
+    if options.orderby.is_some() {
+        return Err(GraphError::bad_request(
+            "A delta query does not support $orderby.",
+        ));
+    }
+    let round = Round {
+        call: &call,
+        select: Select::new(&options.select, &SCHEMA)?,
+        now: call.api.backend.clock().time.as_millis() / 1_000,
+        options: &options,
+    };
+    match round.at()? {
+        At::State { head, from } => round.state(head, from).await,
+        At::Changes(position) => round.changes(position).await,
+    }
+}

@@ -1,0 +1,280 @@
+//! The list of managed devices: a scan of the facets of all devices, then the records of those that may match.
+//!
+//! Conditions that facets decide are tested in the scan; the others need the record, and some the inventory, which is in
+//! the store. Without `$orderby` a list is in the order of positions, where a page continues; with one, every page is
+//! the smallest rows after the last one. Bounded: a thousand devices at a time in memory, twice that for a sorted page;
+//! two passes over all devices at a time.
+
+use std::cmp::Ordering;
+
+use axum::response::Response;
+use muster_engine::{FacetWord, Facets, ShardId, SlotIndex};
+
+use super::row::{DeviceRow, FACET_PROPERTIES, FacetRow, Formatted, SCHEMA, system};
+use crate::backend::{Device, Matches, Position, ROWS_MAX};
+use crate::graph::call::Call;
+use crate::graph::collection::{Links, answer, conditions, options, plain_count};
+use crate::graph::error::GraphError;
+use crate::odata::{Filter, Options, OrderBy, Row, Select, TokenError, Value};
+
+/// The context of the list.
+pub(in crate::graph) const CONTEXT: &str = "deviceManagement/managedDevices";
+
+/// A device with its place.
+type Found = (Position, Device);
+
+/// A query over the devices of a tenant.
+pub(in crate::graph) struct Query<'a> {
+    call: &'a Call,
+    filter: Option<Filter>,
+}
+
+impl<'a> Query<'a> {
+    pub(in crate::graph) fn new(call: &'a Call, filter: Option<Filter>) -> Self {
+        Self { call, filter }
+    }
+
+    /// The conditions that facets alone decide, as a test of them.
+    fn matches(&self) -> Matches {
+        let properties = facet_properties();
+        let all = self.filter.as_ref().map_or(&[][..], Filter::conjuncts);
+        let mine: Vec<_> = all
+            .iter()
+            .filter(|condition| condition.uses_only(&properties))
+            .cloned()
+            .collect();
+        Box::new(move |word| {
+            let row = FacetRow(word);
+            mine.iter().all(|condition| condition.matches(&row))
+        })
+    }
+
+    /// Whether facets alone decide the whole filter.
+    fn is_of_facets(&self) -> bool {
+        let properties = facet_properties();
+        let filter = self.filter.as_ref();
+        filter.is_none_or(|filter| filter.uses_only(&properties))
+    }
+
+    /// The matching devices at the next thousand positions that may match, and where to continue.
+    async fn next(
+        &self,
+        from: Position,
+        limit: usize,
+    ) -> Result<(Vec<Found>, Option<Position>), GraphError> {
+        let (backend, tenant) = (&self.call.api.backend, self.call.tenant());
+        let positions = backend.scan(tenant, from, limit, self.matches()).await?;
+        let next = positions.last().map(|last| last.next());
+        let next = next.filter(|_| positions.len() == limit);
+        let mut found = backend.rows(tenant, positions).await?;
+        if let Some(filter) = &self.filter {
+            found.retain(|(_, device)| {
+                let formatted = Formatted::of(device);
+                filter.matches(&DeviceRow::new(device, &formatted))
+            });
+        }
+        Ok((found, next))
+    }
+
+    /// The number of matching devices.
+    pub(in crate::graph) async fn count(&self) -> Result<u64, GraphError> {
+        let matches = self.matches();
+        if self.is_of_facets() {
+            let cells = self.call.api.backend.cells(Some(self.call.tenant()));
+            let own = cells.iter().filter(|cell| matches(cell.facets.word()));
+            return Ok(own.map(|cell| cell.count).sum());
+        }
+        let _permit = self.call.api.scan_permit().await?;
+        let (mut count, mut from) = (0, Some(Position::default()));
+        while let Some(at) = from {
+            let (found, next) = self.next(at, ROWS_MAX).await?;
+            count += found.len() as u64;
+            from = next;
+        }
+        Ok(count)
+    }
+
+    /// At most `rows` matching devices from a position on, in the order of positions, without the first `skip`; and
+    /// where to continue.
+    pub(in crate::graph) async fn page(
+        &self,
+        from: Position,
+        mut skip: u64,
+        rows: usize,
+    ) -> Result<(Vec<Found>, Option<Position>), GraphError> {
+        let mut page = Vec::new();
+        let mut from = Some(from);
+        while let Some(at) = from {
+            let (mut found, next) = self.next(at, ROWS_MAX).await?;
+            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(found.len());
+            found.drain(..skipped);
+            skip -= skipped as u64;
+            let room = rows - page.len();
+            if found.len() > room {
+                found.truncate(room);
+                page.append(&mut found);
+                let last = page.last().map(|(position, _): &Found| position.next());
+                return Ok((page, last));
+            }
+            page.append(&mut found);
+            from = next;
+            if page.len() == rows {
+                break;
+            }
+        }
+        Ok((page, from))
+    }
+
+    /// The smallest matching devices of an order after a row, without the first `skip`, and whether there are more.
+    async fn sorted(
+        &self,
+        order: &OrderBy,
+        after: Option<&[u8]>,
+        skip: u64,
+        rows: usize,
+    ) -> Result<(Vec<Device>, bool), GraphError> {
+        let _permit = self.call.api.scan_permit().await?;
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let keep = skip.saturating_add(rows).saturating_add(1);
+        let after = after
+            .map(|bytes| order.decode(bytes).ok_or(TokenError::Invalid))
+            .transpose()?;
+        let mut smallest: Vec<(Device, Formatted)> = Vec::new();
+        let mut from = Some(Position::default());
+        while let Some(at) = from {
+            let (found, next) = self.next(at, ROWS_MAX).await?;
+            for (_, device) in found {
+                let formatted = Formatted::of(&device);
+                let row = DeviceRow::new(&device, &formatted);
+                let is_later = after
+                    .as_ref()
+                    .is_none_or(|after| order.compare_to(&row, after) == Ordering::Greater);
+                if is_later {
+                    smallest.push((device, formatted));
+                }
+            }
+            if smallest.len() >= keep.saturating_mul(2) {
+                sort(&mut smallest, order);
+                smallest.truncate(keep);
+            }
+            from = next;
+        }
+        sort(&mut smallest, order);
+        let has_more = smallest.len() >= keep;
+        let page = smallest.into_iter().skip(skip).take(rows);
+        Ok((page.map(|(device, _)| device).collect(), has_more))
+    }
+}
+
+fn sort(rows: &mut [(Device, Formatted)], order: &OrderBy) {
+    rows.sort_by(|(one, formatted), (other, other_formatted)| {
+        let other = DeviceRow::new(other, other_formatted);
+        order.compare(&DeviceRow::new(one, formatted), &other)
+    });
+}
+
+/// The indices of the properties that facets decide.
+fn facet_properties() -> Vec<usize> {
+    let index = |name: &&str| SCHEMA.index_of(name).expect("the name is in the schema");
+    FACET_PROPERTIES.iter().map(index).collect()
+}
+
+/// `GET managedDevices`.
+pub(in crate::graph) async fn list(
+    call: &Call,
+    query: Option<&str>,
+) -> Result<Response, GraphError> {
+    let options = options(query)?;
+    let select = Select::new(&options.select, &SCHEMA)?;
+    let query = Query::new(call, conditions(&options, &SCHEMA)?);
+    let links = Links::new(call, &options, CONTEXT);
+    let payload = links.payload()?;
+    let skip = payload.as_ref().map_or(options.skip, |_| 0);
+    let count = match options.count && payload.is_none() {
+        true => Some(query.count().await?),
+        false => None,
+    };
+    let (devices, next) = match &options.orderby {
+        None => by_position(&query, &options, payload.as_deref(), skip).await?,
+        Some(order) => {
+            let order = OrderBy::parse(order, &SCHEMA)?;
+            let rows = options.page_rows();
+            let sorted = query.sorted(&order, payload.as_deref(), skip, rows);
+            let (devices, has_more) = sorted.await?;
+            let last = devices.last().filter(|_| has_more);
+            let position = last.map(|last| {
+                let formatted = Formatted::of(last);
+                order.encode(&DeviceRow::new(last, &formatted))
+            });
+            let position = position.transpose();
+            let position = position.map_err(|error| GraphError::bad_request(error.to_string()))?;
+            (devices, position)
+        }
+    };
+    let next = next.map(|payload| links.next(&payload)).transpose()?;
+    let mut page = Vec::with_capacity(devices.len());
+    for device in &devices {
+        page.push(super::document(call, device, &select, &options)?);
+    }
+    let count = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+    Ok(answer(call, CONTEXT, page, count, next, None))
+}
+
+async fn by_position(
+    query: &Query<'_>,
+    options: &Options,
+    payload: Option<&[u8]>,
+    skip: u64,
+) -> Result<(Vec<Device>, Option<Vec<u8>>), GraphError> {
+    let from = match payload {
+        Some(payload) => position_of(payload).ok_or(TokenError::Invalid)?,
+        None => Position::default(),
+    };
+    let (page, next) = query.page(from, skip, options.page_rows()).await?;
+    let devices = page.into_iter().map(|(_, device)| device).collect();
+    Ok((devices, next.map(payload_of)))
+}
+
+/// A position as the payload of a token.
+pub(in crate::graph) fn payload_of(position: Position) -> Vec<u8> {
+    let mut bytes = position.shard.0.to_le_bytes().to_vec();
+    bytes.extend(position.slot.0.to_le_bytes());
+    bytes
+}
+
+/// The position in the payload of a token.
+pub(in crate::graph) fn position_of(payload: &[u8]) -> Option<Position> {
+    let (shard, slot) = payload.split_first_chunk()?;
+    Some(Position {
+        shard: ShardId(u16::from_le_bytes(*shard)),
+        slot: SlotIndex(u32::from_le_bytes(slot.try_into().ok()?)),
+    })
+}
+
+/// `GET managedDevices/$count`.
+pub(in crate::graph) async fn count(
+    call: &Call,
+    query: Option<&str>,
+) -> Result<Response, GraphError> {
+    let options = options(query)?;
+    let query = Query::new(call, conditions(&options, &SCHEMA)?);
+    Ok(plain_count(query.count().await?))
+}
+
+impl Row for FacetRow {
+    fn value(&self, property: usize) -> Value<'_> {
+        let facets = facets_of(self.0);
+        match SCHEMA.properties[property].name {
+            "complianceState" => Value::Member(facets.compliance.index() as u8),
+            "managementAgent" => Value::Member(facets.management_agent.index() as u8),
+            "operatingSystem" => Value::Text(system(facets.platform)),
+            "partnerReportedThreatState" => Value::Member(facets.partner_threat.index() as u8),
+            "managementState" => Value::Member(0),
+            _ => Value::Null,
+        }
+    }
+}
+
+fn facets_of(word: FacetWord) -> Facets {
+    Facets::from_word(word).expect("the words of devices are those of facets")
+}

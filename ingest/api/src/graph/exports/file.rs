@@ -1,0 +1,251 @@
+//! Writes the file of an export job: a zip with one csv or json, whose name scripts look for.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use serde_json::{Map, Value as Json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::reports::{Report, ReportRow, localized};
+use crate::backend::{Position, ROWS_MAX};
+use crate::graph::call::Call;
+use crate::graph::devices::list::Query;
+use crate::graph::devices::row::{DeviceRow, Formatted, json};
+use crate::odata::{Filter, Kind, Row, Value};
+
+/// The format of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Csv,
+    Json,
+}
+
+impl Format {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "" | "csv" => Some(Self::Csv),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// What is done with values that the portal shows in other words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Localization {
+    /// The number is in the column, the words are in one more.
+    AdditionalColumn,
+    /// The words are in the column.
+    Replace,
+}
+
+impl Localization {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "" | "localizedvaluesasadditionalcolumn" => Some(Self::AdditionalColumn),
+            "replacelocalizablevalues" => Some(Self::Replace),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::AdditionalColumn => "localizedValuesAsAdditionalColumn",
+            Self::Replace => "replaceLocalizableValues",
+        }
+    }
+}
+
+/// What to write.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// The id of the job.
+    pub(super) id: String,
+    pub(super) report: &'static Report,
+    /// The columns in their order.
+    pub(super) columns: Vec<usize>,
+    pub(super) filter: Option<Filter>,
+    pub(super) format: Format,
+    pub(super) localization: Localization,
+}
+
+/// Why a file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("the devices cannot be read: {0}")]
+    Read(String),
+    #[error("the file cannot be written: {0}")]
+    Io(#[from] io::Error),
+    #[error("the file cannot be written: {0}")]
+    Zip(#[from] zip::result::ZipError),
+    #[error("the file cannot be written: {0}")]
+    Csv(#[from] csv::Error),
+}
+
+/// Writes the file.
+pub(super) async fn write(call: &Call, order: &Order) -> Result<File, WriteError> {
+    let read = |error: &dyn std::fmt::Display| WriteError::Read(error.to_string());
+    let _permit = call.api.scan_permit().await.map_err(|error| read(&error))?;
+    let mut zip = ZipWriter::new(tempfile::tempfile()?);
+    let name = format!("{}.{}", order.id, order.format.name());
+    zip.start_file(name, SimpleFileOptions::default().large_file(true))?;
+    let mut begun = order.begin()?;
+    zip.write_all(&begun)?;
+    let query = Query::new(call, None);
+    let (mut from, mut is_first) = (Some(Position::default()), true);
+    while let Some(at) = from {
+        let (found, next) = query
+            .page(at, 0, ROWS_MAX)
+            .await
+            .map_err(|error| read(&error))?;
+        begun.clear();
+        for (_, device) in &found {
+            if !(order.report.has)(&device.facets) {
+                continue;
+            }
+            let formatted = Formatted::of(device);
+            let row = ReportRow {
+                report: order.report,
+                device: DeviceRow::new(device, &formatted),
+            };
+            if order
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(&row))
+            {
+                order.row(&row, &mut begun, std::mem::take(&mut is_first))?;
+            }
+        }
+        zip.write_all(&begun)?;
+        from = next;
+    }
+    zip.write_all(order.end())?;
+    Ok(zip.finish()?)
+}
+
+impl Order {
+    /// The names of the columns with those that localization adds.
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for &column in &self.columns {
+            let property = &self.report.schema.properties[column];
+            names.push(property.name.to_owned());
+            if self.adds_column(property.kind) {
+                names.push(format!("{}_loc", property.name));
+            }
+        }
+        names
+    }
+
+    fn adds_column(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Enum(_)) && self.localization == Localization::AdditionalColumn
+    }
+
+    /// What is before the first row.
+    fn begin(&self) -> Result<Vec<u8>, WriteError> {
+        match self.format {
+            Format::Json => Ok(b"{\"values\":[".to_vec()),
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(Vec::new());
+                writer.write_record(self.names())?;
+                writer
+                    .into_inner()
+                    .map_err(|error| error.into_error().into())
+            }
+        }
+    }
+
+    /// What is behind the last row.
+    const fn end(&self) -> &'static [u8] {
+        match self.format {
+            Format::Json => b"]}",
+            Format::Csv => b"",
+        }
+    }
+
+    fn row(
+        &self,
+        row: &ReportRow<'_>,
+        into: &mut Vec<u8>,
+        is_first: bool,
+    ) -> Result<(), WriteError> {
+        let values = self.values(row);
+        match self.format {
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(into);
+                writer.write_record(values.iter().map(cell))?;
+                writer.flush()?;
+            }
+            Format::Json => {
+                if !is_first {
+                    into.push(b',');
+                }
+                let object: Map<String, Json> = self.names().into_iter().zip(values).collect();
+                serde_json::to_writer(into, &object).map_err(io::Error::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn values(&self, row: &ReportRow<'_>) -> Vec<Json> {
+        let mut values = Vec::new();
+        for &column in &self.columns {
+            let kind = self.report.schema.properties[column].kind;
+            let value = row.value(column);
+            match (value, kind) {
+                (Value::Member(index), Kind::Enum(members)) => {
+                    let words = localized(members.names()[usize::from(index)]);
+                    if self.adds_column(kind) {
+                        values.push(members.number(index).into());
+                    }
+                    values.push(words.into());
+                }
+                (value, kind) => values.push(json(value, kind)),
+            }
+        }
+        values
+    }
+}
+
+/// A value as a cell. A text that a spreadsheet would take for a formula begins with an apostrophe.
+fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+            format!("'{text}")
+        }
+        Json::String(text) => text.clone(),
+        Json::Bool(true) => "True".to_owned(),
+        Json::Bool(false) => "False".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_never_a_formula() {
+        for (value, expected) in [
+            ("=1+1", "'=1+1"),
+            ("@x", "'@x"),
+            ("-1", "'-1"),
+            ("+x", "'+x"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ] {
+            assert_eq!(cell(&value.into()), expected);
+        }
+        assert_eq!(cell(&Json::Null), "");
+        assert_eq!(cell(&true.into()), "True");
+    }
+}
