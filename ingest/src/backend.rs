@@ -23,13 +23,15 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 use muster_api::{
     Answer, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
-    ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
+    ConnectionCounters, Device, DeviceChange, Matches, Position, Readiness, Recount, Session,
+    Sessions, TooOld,
 };
 use muster_control::{Change, ControlPlane, ObjectId, Precondition, Scope};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 use crate::clock::steering::Followed;
 use crate::clock::{ClockState, SteeredTime};
@@ -40,6 +42,7 @@ use crate::phase::{Phase, PhaseSwitch};
 use crate::route::RouteTable;
 use crate::shard::Control;
 use crate::shard::writer::WriterReport;
+use crate::view::View;
 
 /// The state that the backend reads; created once by the server.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(crate) struct Context {
     pub(crate) controls: Vec<Sender<Control>>,
     /// The statistics that the writer last published.
     pub(crate) writer: Arc<Mutex<WriterReport>>,
+    /// What queries about many devices are answered from.
+    pub(crate) view: Arc<View>,
     /// The store: inventories, snapshots, statistics.
     pub(crate) store: Arc<Store>,
     /// Objects of tenants and the policy set that follows from them.
@@ -162,18 +167,45 @@ impl Backend for ServerBackend {
         Box::pin(self.list_changes(scope, before, limit))
     }
 
-    fn cells(&self) -> Answer<'_, Vec<Cell>> {
+    fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell> {
+        self.context.view.cells(tenant)
+    }
+
+    fn scan(
+        &self,
+        tenant: TenantIndex,
+        from: Position,
+        limit: usize,
+        matches: Matches,
+    ) -> Answer<'_, Vec<Position>> {
+        let view = Arc::clone(&self.context.view);
+        // Not on the ops runtime, which has one thread and other requests.
+        let scan = spawn_blocking(move || view.scan(tenant, from, limit, matches));
         Box::pin(async {
-            let threads = self.query_all(Control::Cells).await?;
-            // Of exactly that size: `memory` has an account of it.
-            let mut cells = Vec::with_capacity(threads.iter().map(Vec::len).sum());
-            cells.extend(threads.into_iter().flatten().map(|cell| Cell {
-                tenant: cell.tenant,
-                facets: cell.facets,
-                count: cell.count,
-            }));
-            Ok(cells)
+            scan.await
+                .map_err(|error| ApiError::Internal(error.to_string()))
         })
+    }
+
+    fn rows(&self, tenant: TenantIndex, positions: Vec<Position>) -> Answer<'_, Vec<Device>> {
+        Box::pin(self.devices_at(tenant, positions))
+    }
+
+    fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answer<'_, Vec<Device>> {
+        Box::pin(self.devices_with(tenant, ids))
+    }
+
+    fn changes_head(&self, tenant: TenantIndex) -> u64 {
+        self.context.view.changes_head(tenant)
+    }
+
+    fn changes_since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld> {
+        self.context.view.changes_since(tenant, position, limit)
     }
 
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>> {

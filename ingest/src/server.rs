@@ -350,6 +350,7 @@ fn backend(
         routes: Arc::clone(&parts.routes),
         controls: parts.controls.clone(),
         writer: Arc::clone(&parts.writer_report),
+        view: Arc::clone(&parts.view),
         store: Arc::clone(store),
         control: Arc::new(control),
         takes_changes: config.ops.allow_changes,

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use muster_control::{Change, ControlPlane, Entry, ObjectId, Precondition, Scope};
 use muster_engine::{
-    ColdRecord, DeviceRecord, Facets, PolicySet, Revision, SequenceReset, StaleDevice, TargetId,
-    TenantIndex, Timestamp,
+    ColdRecord, DeviceRecord, FacetWord, Facets, PolicySet, Revision, SequenceReset, ShardId,
+    SlotIndex, StaleDevice, TargetId, TenantIndex, Timestamp,
 };
 use muster_wire::{DeviceId, Identity, Inventory};
 use serde::Serialize;
@@ -54,8 +54,42 @@ pub trait Backend: Debug + Send + Sync {
     /// device that never existed is refused.
     fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes>;
 
-    /// Every cell, by shard: two shards may have the same cell.
-    fn cells(&self) -> Answer<'_, Vec<Cell>>;
+    /// The cells of one tenant or of all, each once, in no order: the counts of everything that is acknowledged.
+    fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell>;
+
+    /// The positions of the devices of a tenant whose facets match, in ascending order from `from` on, at most `limit`.
+    /// The next page is from [`Position::next`] of the last one on: a device keeps its position for life, so pages
+    /// neither repeat nor miss one that matches all the time. The cost is that of a scan of all devices, about 2 ms per
+    /// million, if few of them match.
+    fn scan(
+        &self,
+        tenant: TenantIndex,
+        from: Position,
+        limit: usize,
+        matches: Matches,
+    ) -> Answer<'_, Vec<Position>>;
+
+    /// The devices at these positions, at most [`ROWS_MAX`], in their order, with their inventories. Those that are
+    /// gone, removed or of another tenant are left out; those that are listed may have changed since the scan.
+    fn rows(&self, tenant: TenantIndex, positions: Vec<Position>) -> Answer<'_, Vec<Device>>;
+
+    /// The devices with these ids, at most [`ROWS_MAX`], in their order, with their inventories. Unknown ones are left
+    /// out.
+    fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answer<'_, Vec<Device>>;
+
+    /// The position that the next change of a device of this tenant will have.
+    fn changes_head(&self, tenant: TenantIndex) -> u64;
+
+    /// Up to `limit` changes of devices of a tenant from a position on, in the order in which they became durable.
+    ///
+    /// # Errors
+    /// The feed no longer has that position, or it is from an earlier run of the server.
+    fn changes_since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld>;
 
     /// One device with its inventory; `None` for an unknown device.
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>>;
@@ -132,6 +166,59 @@ pub struct Readiness {
     /// Maximum drift that an audit has found since the start, in devices; must be 0.
     pub audit_drift: u64,
 }
+
+/// Maximum number of devices that [`Backend::rows`] and [`Backend::devices_by_id`] return at once: their shard threads
+/// answer in one batch, beside check-ins.
+pub const ROWS_MAX: usize = 1_000;
+
+/// Whether a device with these facets is wanted. Called for every device that is scanned.
+pub type Matches = Box<dyn Fn(FacetWord) -> bool + Send>;
+
+/// Where a device is, for as long as it exists; lists are in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Its shard.
+    pub shard: ShardId,
+    /// Its slot there.
+    pub slot: SlotIndex,
+}
+
+impl Position {
+    /// The first position after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self.slot.0.checked_add(1) {
+            Some(slot) => Self {
+                slot: SlotIndex(slot),
+                ..self
+            },
+            None => Self {
+                shard: ShardId(self.shard.0.saturating_add(1)),
+                slot: SlotIndex(0),
+            },
+        }
+    }
+}
+
+/// A device that moved to another cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceChange {
+    /// Its place in the changes of the tenant.
+    pub position: u64,
+    /// The device.
+    pub device_id: DeviceId,
+    /// Its facets before; `None` if it was in no count: new, or removed.
+    pub before: Option<FacetWord>,
+    /// Its facets afterwards; `None` if it is in no count any more: removed, or gone.
+    pub after: Option<FacetWord>,
+    /// Service time of the change in seconds since the epoch.
+    pub at: u32,
+}
+
+/// The change feed does not go back to a position: list all devices, and continue from the head of before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the changes since then are no longer known: list all devices again")]
+pub struct TooOld;
 
 /// Devices that share tenant and facets.
 #[derive(Clone, Debug)]
@@ -221,7 +308,7 @@ pub struct Session {
 /// The result of a recount, as API and CLI show it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recount {
-    /// Whether all counters match the devices on disk.
+    /// Whether all counters match the devices on disk, and the view matches the counters.
     pub verified: bool,
     /// Devices counted on disk.
     pub devices: u64,
@@ -231,6 +318,8 @@ pub struct Recount {
     pub differing_cells: u64,
     /// The first of these cells.
     pub differences: Vec<Difference>,
+    /// Devices by which the counts and columns that queries are answered from differ from the counters; 0 offline.
+    pub view_drift: u64,
 }
 
 /// A cell whose counter differs from the devices on disk.

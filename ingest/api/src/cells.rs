@@ -60,27 +60,12 @@ pub(super) async fn cells(
     query: Result<Query<TenantQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let only = TenantQuery::index(query, &api)?;
-    let mut cells = api.backend.cells().await?;
+    let mut cells = api.backend.cells(only);
     let control = api.backend.control();
-    cells.retain(|cell| {
-        only.is_none_or(|only| only == cell.tenant) && control.has_tenant(cell.tenant)
-    });
-    merge(&mut cells);
+    cells.retain(|cell| control.has_tenant(cell.tenant));
+    cells.sort_unstable_by_key(|cell| (cell.tenant, cell.facets));
     let rows = cells.into_iter().map(move |cell| row(&control, cell));
     Ok(rows::answer("{\"cells\":[", rows, "]}".to_owned()))
-}
-
-/// In the order of tenant and facets, and each once. In place: there may be as many cells as memory is kept for.
-fn merge(cells: &mut Vec<Cell>) {
-    let key = |cell: &Cell| (cell.tenant, cell.facets);
-    cells.sort_unstable_by_key(key);
-    cells.dedup_by(|cell, kept| {
-        let is_same = key(cell) == key(kept);
-        if is_same {
-            kept.count += cell.count;
-        }
-        is_same
-    });
 }
 
 fn row(control: &ControlPlane, cell: Cell) -> CellRow {

@@ -1,6 +1,6 @@
 //! `GET /counts`: the number of devices in each state, by tenant and in total.
 //!
-//! Sums the cells of all shards: its cost depends on the number of cells, not on the number of devices.
+//! Sums the cells of the view: its cost depends on the number of cells, not on the number of devices.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) async fn counts(
 ) -> Result<Response, ApiError> {
     let only = TenantQuery::index(query, &api)?;
     let mut total = Counts::default();
-    let cells = api.backend.cells().await?;
+    let cells = api.backend.cells(only);
     let control = api.backend.control();
     let shown = control.tenants().map(|(index, _)| index);
     let shown = shown.filter(|index| only.is_none_or(|only| only == *index));

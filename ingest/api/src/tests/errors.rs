@@ -138,7 +138,7 @@ async fn every_error_of_the_backend_has_its_status_and_code() {
             ..Fake::default()
         });
         let device = format!("/devices/demo/{DEVICE}");
-        for path in ["/counts", "/cells", "/metrics", &device] {
+        for path in ["/tenants/demo/staleDevices", "/metrics", &device] {
             let expected = (status, code.to_owned());
             assert_eq!(fault(&server, path).await, expected, "{path}");
         }

@@ -23,8 +23,8 @@ use tower::ServiceExt;
 
 use crate::{
     Answer as Answering, Api, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove,
-    ClockStep, ConnectionCounters, Device, Difference, Readiness, Recount, Session, Sessions,
-    Timeouts, router,
+    ClockStep, ConnectionCounters, Device, DeviceChange, Difference, Matches, Position, Readiness,
+    Recount, Session, Sessions, Timeouts, TooOld, router,
 };
 
 pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
@@ -32,7 +32,7 @@ pub(super) const DEVICE: &str = "00112233-4455-6677-8899-aabbccddeeff";
 /// The id of every new object.
 pub(super) const POLICY: &str = "7a0b1c2d-0000-4000-8000-0000000000aa";
 
-/// A backend with two shards, two tenants, a device and three sessions.
+/// A backend with two tenants, a device and three sessions.
 #[derive(Debug)]
 pub(super) struct Fake {
     pub(super) readiness: Readiness,
@@ -178,8 +178,65 @@ impl Backend for Fake {
         self.answer(Changes { listed, has_more })
     }
 
-    fn cells(&self) -> Answering<'_, Vec<Cell>> {
-        self.answer(cells())
+    fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell> {
+        let cells = cells().into_iter();
+        cells
+            .filter(|cell| tenant.is_none_or(|tenant| tenant == cell.tenant))
+            .collect()
+    }
+
+    fn scan(
+        &self,
+        tenant: TenantIndex,
+        from: Position,
+        limit: usize,
+        matches: Matches,
+    ) -> Answering<'_, Vec<Position>> {
+        let is_found = tenant == TenantIndex(0)
+            && from <= Position::default()
+            && matches(device().facets.word());
+        let found = is_found.then(Position::default).into_iter();
+        self.answer(found.take(limit).collect())
+    }
+
+    fn rows(&self, tenant: TenantIndex, positions: Vec<Position>) -> Answering<'_, Vec<Device>> {
+        let is_known =
+            |position: &Position| tenant == TenantIndex(0) && *position == Position::default();
+        let known = positions.iter().filter(|position| is_known(position));
+        self.answer(known.map(|_| device()).collect())
+    }
+
+    fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answering<'_, Vec<Device>> {
+        let known = DEVICE.parse().unwrap();
+        let known = ids
+            .iter()
+            .filter(|id| tenant == TenantIndex(0) && **id == known);
+        self.answer(known.map(|_| device()).collect())
+    }
+
+    fn changes_head(&self, _: TenantIndex) -> u64 {
+        1
+    }
+
+    fn changes_since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld> {
+        let device = device();
+        let change = DeviceChange {
+            position: 0,
+            device_id: device.record.device_id,
+            before: None,
+            after: Some(device.facets.word()),
+            at: device.record.last_check_in,
+        };
+        match position {
+            0 if tenant == TenantIndex(0) => Ok([change].into_iter().take(limit).collect()),
+            1 => Ok(Vec::new()),
+            _ => Err(TooOld),
+        }
     }
 
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answering<'_, Option<Device>> {
@@ -261,6 +318,7 @@ impl Backend for Fake {
                 counted_on_disk: 2,
                 counter: 3,
             }],
+            view_drift: 0,
         })
     }
 
@@ -436,19 +494,19 @@ pub(super) fn at_risk() -> Facets {
     }
 }
 
-/// Both shards have one cell in common; the second has another one, of the other tenant.
+/// A cell of each tenant.
 fn cells() -> Vec<Cell> {
-    let common = Cell {
+    let many = Cell {
         tenant: TenantIndex(0),
         facets: at_risk(),
-        count: 3,
+        count: 6,
     };
     let other = Cell {
         tenant: TenantIndex(1),
         facets: Facets::default(),
         count: 2,
     };
-    vec![common.clone(), other, common]
+    vec![other, many]
 }
 
 fn device() -> Device {
