@@ -59,6 +59,8 @@ address = "127.0.0.1:0"
 certificate = "$work/pki/server.pem"
 key = "$work/pki/server.key"
 client_ca = "$work/pki/ca.pem"
+[api]
+address = "127.0.0.1:0"
 [ops]
 address = "127.0.0.1:0"
 allow_changes = true

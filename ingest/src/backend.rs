@@ -23,14 +23,17 @@ use std::time::Duration;
 use crossbeam::channel::Sender;
 use muster_api::{
     Answer, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
-    ConnectionCounters, Device, Readiness, Recount, Session, Sessions,
+    ConnectionCounters, Device, DeviceChange, Matches, Position, Readiness, Recount, Session,
+    Sessions, TooOld,
 };
-use muster_control::{Change, ControlPlane, ObjectId, Precondition, Scope};
+use muster_control::{Actor, Change, ControlPlane, ObjectId, Precondition, Scope};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
+pub use self::change::new_object_id;
 use crate::clock::steering::Followed;
 use crate::clock::{ClockState, SteeredTime};
 use crate::control_plane::ControlService;
@@ -40,6 +43,7 @@ use crate::phase::{Phase, PhaseSwitch};
 use crate::route::RouteTable;
 use crate::shard::Control;
 use crate::shard::writer::WriterReport;
+use crate::view::View;
 
 /// The state that the backend reads; created once by the server.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) controls: Vec<Sender<Control>>,
     /// The statistics that the writer last published.
     pub(crate) writer: Arc<Mutex<WriterReport>>,
+    /// What queries about many devices are answered from.
+    pub(crate) view: Arc<View>,
     /// The store: inventories, snapshots, statistics.
     pub(crate) store: Arc<Store>,
     /// Objects of tenants and the policy set that follows from them.
@@ -146,34 +152,66 @@ impl Backend for ServerBackend {
     }
 
     fn new_object_id(&self) -> ObjectId {
-        change::new_object_id()
+        new_object_id()
     }
 
     fn change(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         expected: Precondition,
         change: Change,
     ) -> Answer<'_, Changed> {
-        Box::pin(self.carry_out(tenant, expected, change))
+        Box::pin(self.carry_out(actor, tenant, expected, change))
     }
 
     fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes> {
         Box::pin(self.list_changes(scope, before, limit))
     }
 
-    fn cells(&self) -> Answer<'_, Vec<Cell>> {
+    fn cells(&self, tenant: Option<TenantIndex>) -> Vec<Cell> {
+        self.context.view.cells(tenant)
+    }
+
+    fn scan(
+        &self,
+        tenant: TenantIndex,
+        from: Position,
+        limit: usize,
+        matches: Matches,
+    ) -> Answer<'_, Vec<Position>> {
+        let view = Arc::clone(&self.context.view);
+        // Not on the ops runtime, which has one thread and other requests.
+        let scan = spawn_blocking(move || view.scan(tenant, from, limit, matches));
         Box::pin(async {
-            let threads = self.query_all(Control::Cells).await?;
-            // Of exactly that size: `memory` has an account of it.
-            let mut cells = Vec::with_capacity(threads.iter().map(Vec::len).sum());
-            cells.extend(threads.into_iter().flatten().map(|cell| Cell {
-                tenant: cell.tenant,
-                facets: cell.facets,
-                count: cell.count,
-            }));
-            Ok(cells)
+            scan.await
+                .map_err(|error| ApiError::Internal(error.to_string()))
         })
+    }
+
+    fn rows(
+        &self,
+        tenant: TenantIndex,
+        positions: Vec<Position>,
+    ) -> Answer<'_, Vec<(Position, Device)>> {
+        Box::pin(self.devices_at(tenant, positions))
+    }
+
+    fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answer<'_, Vec<Device>> {
+        Box::pin(self.devices_with(tenant, ids))
+    }
+
+    fn changes_head(&self, tenant: TenantIndex) -> u64 {
+        self.context.view.changes_head(tenant)
+    }
+
+    fn changes_since(
+        &self,
+        tenant: TenantIndex,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<DeviceChange>, TooOld> {
+        self.context.view.changes_since(tenant, position, limit)
     }
 
     fn device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<Device>> {
@@ -189,18 +227,29 @@ impl Backend for ServerBackend {
 
     fn reset_sequence(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answer<'_, Option<SequenceReset>> {
-        Box::pin(self.reset(tenant, device_id))
+        Box::pin(self.reset(actor, tenant, device_id))
     }
 
-    fn remove_device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<bool>> {
-        Box::pin(self.remove(tenant, device_id))
+    fn remove_device(
+        &self,
+        actor: Actor,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Answer<'_, Option<bool>> {
+        Box::pin(self.remove(actor, tenant, device_id))
     }
 
-    fn restore_device(&self, tenant: TenantIndex, device_id: DeviceId) -> Answer<'_, Option<bool>> {
-        Box::pin(self.restore(tenant, device_id))
+    fn restore_device(
+        &self,
+        actor: Actor,
+        tenant: TenantIndex,
+        device_id: DeviceId,
+    ) -> Answer<'_, Option<bool>> {
+        Box::pin(self.restore(actor, tenant, device_id))
     }
 
     fn sessions(&self, limit: usize) -> Sessions {

@@ -8,6 +8,7 @@
 //! Every key is declared once (see `config/key.rs`); [`keys`] lists them, and docs/reference/CONFIGURATION.md is
 //! compared with that list by a test.
 
+mod api;
 mod fault;
 mod key;
 mod listen;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use api::ApiConfig;
 pub use fault::{ConfigFault, ConfigFaults};
 pub use key::KeyRow;
 pub(crate) use listen::GATEWAY_RECEIVE_WINDOW;
@@ -46,6 +48,8 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 pub struct Config {
     /// The QUIC endpoint for devices and gateways.
     pub listen: ListenConfig,
+    /// The operators' API.
+    pub api: ApiConfig,
     /// The operations endpoint.
     pub ops: OpsConfig,
     /// The data directory.
@@ -70,6 +74,7 @@ impl Config {
         let mut document = reader::Section::new(&mut reader, String::new(), table);
         let config = Self {
             listen: ListenConfig::read(document.section("listen")),
+            api: ApiConfig::read(document.section("api")),
             ops: OpsConfig::read(document.section("ops")),
             store: StoreConfig::read(document.section("store")),
             shards: ShardsConfig::read(document.section("shards")),
@@ -125,6 +130,7 @@ impl Config {
 /// Every key of the configuration, in the order of the reference.
 pub fn keys() -> Vec<KeyRow> {
     let mut rows = ListenConfig::rows();
+    rows.extend(ApiConfig::rows());
     rows.extend(OpsConfig::rows());
     rows.extend(StoreConfig::rows());
     rows.extend(ShardsConfig::rows());

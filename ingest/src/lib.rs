@@ -22,3 +22,4 @@ pub mod route;
 pub mod server;
 pub mod shard;
 pub mod telemetry;
+pub mod view;

@@ -20,7 +20,8 @@ use muster_control::limits::{
 };
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
-    CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, SLAB_CHUNK_RECORDS, shard_devices_max,
+    CELL_BYTES, COMBINATIONS_MAX, Counts, INDEX_TABLES, SLAB_CHUNK_RECORDS, TRANSITION_BYTES,
+    shard_devices_max,
 };
 use muster_engine::{SLOT_BYTES, SlotIndex};
 use muster_store::StoreConfig;
@@ -32,8 +33,9 @@ use crate::config::Config;
 use crate::net::{DEVICE_RECEIVE_WINDOW, INCOMING_BUFFER_TOTAL, SEND_WINDOW};
 use crate::recount::SHARDS_PER_PASS;
 use crate::route::{FRAME_BYTES_MAX, LANES_MAX};
-use crate::shard::{JOURNAL_BATCHES_KEPT, PAGES_DRAINING, pages_beside};
+use crate::shard::{DUE_MAX, JOURNAL_BATCHES_KEPT, PAGES_DRAINING, POLICY_SLOTS, pages_beside};
 use crate::telemetry::{QUEUE_BYTES_MAX, QUEUE_LINES_MAX};
+use crate::view::{CHANGE_BYTES, CHANGES_MAX, SLOT_BYTES as VIEW_SLOT_BYTES};
 
 const SHARDS: u64 = muster_engine::SHARDS as u64;
 
@@ -119,6 +121,9 @@ const HASH_SLOTS_SEVENTHS: u64 = 16 + 32;
 /// A cell in the table of its shard, and in that of the audit, which has a wider count; a control byte for each.
 const CELL: u64 = (CELL_BYTES as u64 + 1 + 24 + 1) * HASH_SLOTS_SEVENTHS / 7;
 
+/// A cell of the view, a pair of words; a control byte.
+const VIEW_CELL: u64 = (16 + 1) * HASH_SLOTS_SEVENTHS / 7;
+
 /// The bound of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPart {
@@ -139,6 +144,7 @@ impl MemoryBound {
     pub fn of(config: &Config, cores: usize) -> Self {
         let shard_threads = u64::from(config.shards.threads_on(cores));
         let mut parts = shard_state(config).to_vec();
+        parts.push(view(config));
         parts.extend(pipeline(config, shard_threads));
         parts.extend(front_door(config, shard_threads));
         let threads = u64::from(config.listen.network_threads).max(cores as u64);
@@ -232,11 +238,29 @@ fn shard_state(config: &Config) -> [MemoryPart; 3] {
     ]
 }
 
+/// Cells of the view: one for every device, and for every combination of facets that devices of its tenants can have.
+fn view_cells(config: &Config) -> u64 {
+    let combinations = u64::from(config.shards.tenants_max) * COMBINATIONS_MAX as u64;
+    u64::from(config.shards.devices_max).min(combinations)
+}
+
+/// Columns in chunks like those of the records, cells, and feeds, which exist one and a half times while they grow.
+fn view(config: &Config) -> MemoryPart {
+    let chunks = u64::from(config.shards.devices_max).div_ceil(SLAB_CHUNK_RECORDS as u64) + SHARDS;
+    let columns = chunks * (SLAB_CHUNK_RECORDS * VIEW_SLOT_BYTES) as u64;
+    let feed = CHANGES_MAX as u64 * CHANGE_BYTES as u64 * 3 / 2;
+    part(
+        "view",
+        columns + view_cells(config) * VIEW_CELL + u64::from(config.shards.tenants_max) * feed,
+        "devices_max x 10 B in chunks of 40 KiB, at least one for each of 48 shards, plus cells x 116 B; one a device, and at most tenants_max x 842,400; plus tenants_max x 131,072 changes x 60 B",
+    )
+}
+
 /// Responses are serialized while the client reads them, so a connection holds little of their text. The rows of a long
 /// response are in memory until it has been read; there are at most [`LONG_RESPONSES_MAX`] long responses.
 fn operators(config: &Config, threads: u64) -> MemoryPart {
-    // In the replies of the threads, in vectors that may be half empty, and again for the response.
-    let cells = cells(config) * (GROWTH + 1) * size_of::<Cell>() as u64;
+    // A copy of the cells of all tenants, made tenant by tenant in a vector that grows to their number.
+    let cells = view_cells(config) * GROWTH * size_of::<Cell>() as u64;
     let tenants = u64::from(config.shards.tenants_max);
     let counts = tenants * size_of::<Counts>() as u64;
     let sessions = u64::from(config.listen.connections_max) * GROWTH * SESSION
@@ -251,7 +275,7 @@ fn operators(config: &Config, threads: u64) -> MemoryPart {
                     + threads * SCRAPE_THREAD
                     + SHARDS * (SCRAPE_SHARD + tenants * GROWTH * 4)
                     + tenants * SCRAPE_TENANT),
-        "128 connections x 64 KiB, 4 long responses x (cells x 72 B + tenants_max x 864 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shard threads x 128 KiB + 48 x (1 KiB + tenants_max x 8 B) + tenants_max x 512 B)",
+        "128 connections x 64 KiB, 4 long responses x (cells of the view x 48 B + tenants_max x 864 B, or the sessions if they are more), 4 requests for objects x 10 MiB, 8 scrapes x (512 KiB + shard threads x 128 KiB + 48 x (1 KiB + tenants_max x 8 B) + tenants_max x 512 B)",
     )
 }
 
@@ -265,7 +289,14 @@ fn pipeline(config: &Config, threads: u64) -> [MemoryPart; 4] {
     let journal = check_ins * (CHECK_IN_BYTES + size_of::<SlotIndex>()) as u64;
     let written = GROWTH * journal + records + pages;
     let kept = JOURNAL_BATCHES_KEPT as u64 * journal;
-    let commit = written + kept + GROWTH * check_ins * COMPLETION;
+    // Of a new device with targets there are two. Time and a policy move others; a clock that is set back moves those of
+    // a shard.
+    let moved = 2 * check_ins
+        + u64::from(DUE_MAX + POLICY_SLOTS)
+        + u64::from(shard_devices_max(config.shards.devices_max, SHARDS as u32));
+    let kept_moved = JOURNAL_BATCHES_KEPT as u64 * check_ins;
+    let transitions = (GROWTH * moved + kept_moved) * TRANSITION_BYTES as u64;
+    let commit = written + kept + transitions + GROWTH * check_ins * COMPLETION;
     let commits = u64::from(config.shards.commits_in_flight) + 1;
     let group = config.store.group_bytes_max.get() + records + pages;
     let lanes = u64::from(config.shards.tenants_max).min(LANES_MAX as u64);
@@ -283,7 +314,7 @@ fn pipeline(config: &Config, threads: u64) -> [MemoryPart; 4] {
         part(
             "commits",
             threads * commits * commit,
-            "shard threads x (commits_in_flight + 1) x ((batch_check_ins_max + 4,096) x (400 B + shard threads x 96 B for pages), where pages are at least 8 MiB)",
+            "shard threads x (commits_in_flight + 1) x ((batch_check_ins_max + 4,096) x (848 B + shard threads x 96 B for pages) + (32,768 + 2 x devices_max / 48 + 1,024) x 112 B, where pages are at least 8 MiB)",
         ),
         part(
             "store",
@@ -383,6 +414,10 @@ mod tests {
         );
         assert_eq!(bytes(&bound, "table readers"), 5_000_000);
         assert_eq!(bytes(&bound, "cells"), 1_000_000 * 288);
+        assert_eq!(
+            bytes(&bound, "view"),
+            (245 + 48) * 40_960 + 842_400 * 116 + 131_072 * 60
+        );
         let sum: u64 = bound.parts().iter().map(|part| part.bytes).sum();
         assert_eq!(bound.bytes(), sum);
     }
@@ -398,7 +433,7 @@ mod tests {
     #[test]
     fn operators_are_kept_memory_for_every_cell_of_every_long_answer() {
         let part = bytes(&bound(&[], 2), "operators");
-        let cells = 1_000_000 * 72;
+        let cells = 842_400 * 48;
         let scrape = (512 << 10) + 2 * (128 << 10) + 48 * ((1 << 10) + 8) + 512;
         let rest = 128 * (64 << 10) + 8 * scrape;
         let rest = rest + 4 * (10 << 20);

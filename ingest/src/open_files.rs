@@ -7,7 +7,7 @@
 use muster_store::StoreConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use muster_api::CONNECTIONS_MAX;
+use muster_api::{CONNECTIONS_MAX, EXPORT_JOBS_MAX, GRAPH_CONNECTIONS_MAX};
 
 /// Standard streams, listening sockets, the epoll instances of the runtimes, and files that are open briefly, such as
 /// `/proc` during a scrape. An idle server has 20.
@@ -47,10 +47,15 @@ pub const fn max_of_command() -> u64 {
     StoreConfig::OPEN_FILES_MAX + PROCESS
 }
 
+/// Those of the operators' API: its connections, each of which may download a file, and the files of export jobs.
+const fn api() -> u64 {
+    2 * GRAPH_CONNECTIONS_MAX as u64 + EXPORT_JOBS_MAX as u64
+}
+
 /// The maximum number of open files of a server.
 #[must_use]
 pub const fn max_of_server() -> u64 {
-    max_of_command() + CONNECTIONS_MAX as u64
+    max_of_command() + CONNECTIONS_MAX as u64 + api()
 }
 
 /// Ensures that the process may open `files` more files than it was started with: raises the soft limit if it is lower.
@@ -101,9 +106,10 @@ mod tests {
         assert!(guide.contains(&format!("opens at most {} files", max_of_server())));
         let numbers = [
             format!(
-                "at most {} files open at the same time: {} of the store, {} connections of operators, and {PROCESS} for",
+                "at most {} files open at the same time: {} of the store, {} of the operators' API, {} connections of the operations endpoint, and {PROCESS} for",
                 max_of_server(),
                 StoreConfig::OPEN_FILES_MAX,
+                api(),
                 CONNECTIONS_MAX
             ),
             format!("`restore` need {}.", max_of_command()),

@@ -11,11 +11,12 @@ use std::ops::Range;
 
 use muster_api::{Difference, Recount};
 use muster_engine::model::{DiskError, ModelDisk};
-use muster_engine::{Facets, Revision, Shard, ShardId, TenantIndex};
+use muster_engine::{CellKey, Facets, Revision, Shard, ShardId, TenantIndex};
 use muster_store::{ReadError, StoreView};
 
 use crate::recovery::policy_set_of;
 use crate::shard::CellCount;
+use crate::view::View;
 
 /// Maximum number of differences listed in a report; all are counted.
 const DIFFERENCES_LISTED_MAX: usize = 100;
@@ -48,6 +49,7 @@ pub struct Comparison {
     counted: Cells,
     counters: Cells,
     devices: u64,
+    view_drift: u64,
 }
 
 impl Comparison {
@@ -59,6 +61,11 @@ impl Comparison {
                 *into.entry(cell).or_default() += count;
             }
         }
+    }
+
+    /// Adds the number of devices by which the view differs from counters or from itself.
+    pub fn add_view_drift(&mut self, devices: u64) {
+        self.view_drift += devices;
     }
 
     /// Reports the differences by cell. `tenant` returns the name of a tenant.
@@ -83,11 +90,12 @@ impl Comparison {
             }
         }
         Recount {
-            verified: self.counted == self.counters,
+            verified: self.counted == self.counters && self.view_drift == 0,
             devices: self.devices,
             cells: self.counted.len(),
             differing_cells,
             differences,
+            view_drift: self.view_drift,
         }
     }
 }
@@ -108,6 +116,24 @@ pub fn counters_of(cells: Vec<CellCount>) -> Cells {
         *counters.entry((cell.tenant, cell.facets)).or_default() += cell.count;
     }
     counters
+}
+
+/// The number of devices by which the columns of some shards differ from the counters that their paused thread replied
+/// with.
+pub fn view_drift(view: &View, shards: Range<u16>, counters: &[CellCount]) -> u64 {
+    let mut left = HashMap::new();
+    for cell in counters {
+        let key = CellKey {
+            tenant: cell.tenant,
+            facets: cell.facets.word(),
+        };
+        *left.entry(key).or_default() += cell.count;
+    }
+    let drift = view.count_columns(shards).map(|(cell, counted)| {
+        let counter: u64 = left.remove(&cell).unwrap_or(0);
+        counter.abs_diff(counted)
+    });
+    drift.sum::<u64>() + left.into_values().sum::<u64>()
 }
 
 /// Counts the devices of some shards from their pages and the journal, with the oracle.

@@ -5,6 +5,7 @@
 //! configured policy set in force, then listen. Stop: see `server/shutdown.rs`. Owner: the main thread, which has the
 //! net runtime and every join handle.
 
+mod api;
 mod clock;
 mod parts;
 mod policy;
@@ -19,12 +20,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_api::Gate;
+use muster_api::{Backend, Gate};
 use muster_engine::{ShardLimits, ShardMap, Timestamp};
 use muster_store::{OpenError, ReadError, Store, StoreConfig, WriteError, kill_point};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
+pub use crate::backend::new_object_id;
 use crate::backend::{self, ServerBackend};
 use crate::clock::{Clock, SteeredTime};
 use crate::config::Config;
@@ -36,6 +38,8 @@ use crate::phase::Phase;
 use crate::recovery::{self, RecoverError, RecoverOptions};
 use crate::route::ThreadMap;
 
+use api::ApiServer;
+pub use api::ApiTls;
 use clock::ClockThread;
 use parts::Parts;
 use shutdown::Running;
@@ -58,6 +62,14 @@ pub enum ServerError {
     /// The ops address cannot be used.
     #[error("cannot listen on {address} (TCP): {source}")]
     Ops {
+        /// The configured address.
+        address: SocketAddr,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The address of the operators' API cannot be used.
+    #[error("cannot listen on {address} (TCP) for the API: {source}")]
+    Api {
         /// The configured address.
         address: SocketAddr,
         /// The cause.
@@ -120,6 +132,7 @@ pub fn run(
     config: Config,
     tls: rustls::ServerConfig,
     restart_secret: [u8; 32],
+    api: Option<ApiTls>,
     test_clock: Option<&Path>,
 ) -> Result<(), ServerError> {
     let started_at = crate::clock::wall();
@@ -132,6 +145,9 @@ pub fn run(
             address: config.ops.address,
             source,
         })?;
+    let api = api
+        .map(|tls| api::start(tls, config.api.address))
+        .transpose()?;
     let test_clock = test_clock.map(test_clock::bind).transpose()?;
     let gate = Arc::new(Gate::default());
     let (ops_stop, ops_stopped) = oneshot::channel::<()>();
@@ -170,9 +186,12 @@ pub fn run(
     let backend = backend(&config, &parts, &store, control, started_at, memory.bytes());
     let drain = signals.listen()?;
     parts.phase.advance(Phase::Serving);
+    if let Some(api) = &api {
+        api.open(Arc::clone(&backend) as Arc<dyn Backend>);
+    }
     gate.open(backend, http.ip());
     tracing::info!(%quic, ops = %http, shard_threads = parts.shard_threads.len(), tenants, "serving");
-    announce(quic, http)?;
+    announce(quic, http, api.as_ref().map(|api| api.address))?;
 
     drain.wait();
     let deadline = config.shutdown.deadline.get();
@@ -183,10 +202,12 @@ pub fn run(
     };
     shutdown::drain(running, parts, deadline);
     // Last, so that operators can observe the drain. The backend also has a reference to the store.
+    let api = api.map(ApiServer::stop);
     drop(gate);
     drop(ops_stop);
     // Fails only if the thread panicked, which it has reported itself.
     let _ = ops.join();
+    let _ = api.map(std::thread::JoinHandle::join);
     drop((space, clock));
     close(store)?;
     tracing::info!("stopped");
@@ -207,9 +228,17 @@ fn close(store: Arc<Store>) -> Result<(), WriteError> {
 }
 
 /// Prints the line that scripts wait for, on its own thread: the main thread must not wait for a reader.
-fn announce(quic: SocketAddr, http: SocketAddr) -> Result<(), ServerError> {
+fn announce(
+    quic: SocketAddr,
+    http: SocketAddr,
+    api: Option<SocketAddr>,
+) -> Result<(), ServerError> {
     let print = move || {
-        let line = format!("ready quic={quic} ops=http://{http}\n");
+        let api = api.map(|api| format!(" api=https://{api}"));
+        let line = format!(
+            "ready quic={quic} ops=http://{http}{}\n",
+            api.unwrap_or_default()
+        );
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             tracing::warn!(%error, "cannot print the ready line");
@@ -218,18 +247,20 @@ fn announce(quic: SocketAddr, http: SocketAddr) -> Result<(), ServerError> {
     parts::spawn("ready".to_owned(), print).map(drop)
 }
 
+/// A TCP listener.
+fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let (domain, protocol) = (Domain::for_address(address), Some(Protocol::TCP));
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    // As std does: the port of a server that has just ended can be bound again.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(OPS_BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
 fn bind_ops(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    let bind = || {
-        let (domain, protocol) = (Domain::for_address(address), Some(Protocol::TCP));
-        let socket = Socket::new(domain, Type::STREAM, protocol)?;
-        // As std does: the port of a server that has just ended can be bound again.
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(OPS_BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
-    };
-    bind().map_err(|source| ServerError::Ops { address, source })
+    bind_tcp(address).map_err(|source| ServerError::Ops { address, source })
 }
 
 fn open_store(config: &Config) -> Result<Store, ServerError> {
@@ -350,6 +381,7 @@ fn backend(
         routes: Arc::clone(&parts.routes),
         controls: parts.controls.clone(),
         writer: Arc::clone(&parts.writer_report),
+        view: Arc::clone(&parts.view),
         store: Arc::clone(store),
         control: Arc::new(control),
         takes_changes: config.ops.allow_changes,

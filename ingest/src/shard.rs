@@ -12,10 +12,11 @@ pub use commit_payload::{
     CommitPayload, JOURNAL_BATCHES_KEPT, Reply, empty_commit, journal_bytes_kept,
 };
 pub use control::{
-    CellCount, Control, DeviceTargets, DeviceView, RecountPoint, ShardReport, ThreadReport,
+    CellCount, Control, DeviceKey, DeviceTargets, DeviceView, RecountPoint, ShardReport,
+    ThreadReport,
 };
 pub use worker::{CheckpointTurn, Input, Stepped, Worker, WorkerChannels, WorkerConfig};
-pub use worker::{PAGES_DRAINING, pages_beside};
+pub use worker::{DUE_MAX, PAGES_DRAINING, POLICY_SLOTS, pages_beside};
 
 /// Aborts the process if the thread that holds it panics: without a shard thread or the writer the server would look alive
 /// and acknowledge nothing. The next start recovers.

@@ -201,6 +201,8 @@ window_frames_device = 8
 idle_timeout = "{idle}s"
 hello_timeout = "60s"
 
+[api]
+address = "127.0.0.1:0"
 [ops]
 address = "127.0.0.1:0"
 allow_changes = true

@@ -11,6 +11,7 @@ pub(crate) mod document;
 mod groups;
 mod stale;
 mod tenants;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -54,6 +55,7 @@ const DEVICE: &str = "/tenants/{tenant}/devices/{id}";
 const RESTORE: &str = "/tenants/{tenant}/devices/{id}/restore";
 const RESET_SEQUENCE: &str = "/tenants/{tenant}/devices/{id}/resetSequence";
 const DEVICE_HISTORY: &str = "/tenants/{tenant}/devices/{id}/history";
+const TOKENS: &str = "/tenants/{tenant}/tokens";
 const CHANGES: &str = "/tenants/{tenant}/auditEvents";
 
 /// The header of the response to a change: the number of devices whose state changed.
@@ -132,6 +134,7 @@ pub(super) fn routes() -> Vec<Route> {
         route("DELETE", DEVICE, delete(device::remove)),
         route("POST", RESTORE, post(device::restore)),
         route("POST", RESET_SEQUENCE, post(device::reset_sequence)),
+        route("POST", TOKENS, post(tokens::create)),
         changes(CHANGES, get(audit::changes)),
         changes(SETTINGS_HISTORY, get(audit::history_of_settings)),
         changes(

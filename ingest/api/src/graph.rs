@@ -28,7 +28,6 @@ mod states;
 mod summaries;
 mod tokens;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,8 +39,9 @@ use axum::routing::{delete, get, post};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-pub use self::auth::{hash_of, new_secret};
+pub use self::auth::new_secret;
 pub use self::body::BODY_BYTES_MAX as GRAPH_BODY_BYTES_MAX;
+pub use self::exports::JOBS_MAX as EXPORT_JOBS_MAX;
 pub use self::listen::{CONNECTIONS_MAX as GRAPH_CONNECTIONS_MAX, serve as serve_graph};
 pub use self::tokens::{VALID_DAYS_DEFAULT, VALID_DAYS_MAX, token};
 use crate::backend::Backend;
@@ -82,13 +82,23 @@ impl ServerNames {
     }
 }
 
+/// The secret that authenticates the tokens in links. Never shown.
+#[derive(Clone, Copy)]
+pub struct LinkSecret(pub [u8; 32]);
+
+impl std::fmt::Debug for LinkSecret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("LinkSecret(..)")
+    }
+}
+
 /// What the API needs besides its backend.
 #[derive(Debug)]
 pub struct GraphOptions {
     /// The names of the server.
     pub names: ServerNames,
     /// Authenticates the tokens in links. Stays the same over restarts, so links do too.
-    pub link_secret: [u8; 32],
+    pub link_secret: LinkSecret,
 }
 
 /// The state behind the routes.
@@ -128,7 +138,7 @@ impl GraphGate {
             Arc::new(GraphApi {
                 backend,
                 names: options.names,
-                tokens: TokenKey::new(&options.link_secret),
+                tokens: TokenKey::new(&options.link_secret.0),
                 permits: answer::Permits::default(),
                 scans: Arc::new(Semaphore::new(SCANS_MAX)),
                 jobs: exports::Jobs::default(),
@@ -143,12 +153,6 @@ impl GraphGate {
             None => GraphError::unavailable("The server is starting; retry later.").into_response(),
         }
     }
-}
-
-/// The host and port of an address for links.
-#[must_use]
-pub fn default_host(address: SocketAddr) -> String {
-    address.to_string()
 }
 
 /// Every route. Paths are in the form of `path.rs`, without the version.

@@ -54,8 +54,8 @@ pub use connections::{
 pub use control::{BODY_BYTES_MAX, CHANGES_LISTED_MAX};
 pub use error::ApiError;
 pub use graph::{
-    GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate, GraphOptions, ServerNames,
-    VALID_DAYS_DEFAULT, VALID_DAYS_MAX, default_host, hash_of, new_secret, serve_graph, token,
+    EXPORT_JOBS_MAX, GRAPH_BODY_BYTES_MAX, GRAPH_CONNECTIONS_MAX, GraphGate, GraphOptions,
+    LinkSecret, ServerNames, VALID_DAYS_DEFAULT, VALID_DAYS_MAX, new_secret, serve_graph, token,
 };
 pub use once_per_cause::OncePerCause;
 pub use sessions::LIMIT_MAX as SESSIONS_LISTED_MAX;

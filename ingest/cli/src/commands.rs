@@ -12,6 +12,7 @@ mod pki;
 mod recount;
 mod restore;
 mod serve;
+mod token;
 
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ pub struct Arguments {
 enum Command {
     /// Run the server until a signal stops it.
     ///
-    /// Prints one line on standard output once it serves: ready quic=ADDRESS ops=URL. The log goes to standard error.
+    /// Prints one line on standard output once it serves: ready quic=ADDRESS ops=URL api=URL. The log goes to standard error.
     /// The server never waits for a reader of either: a line that cannot be written is dropped; dropped log lines are
     /// counted.
     ///
@@ -43,6 +44,9 @@ enum Command {
     /// Create certificates for evaluation and tests.
     #[command(subcommand)]
     Pki(pki::PkiCommand),
+    /// Create tokens for the operators' API.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Show the number of devices in each state.
     Counts(counts::CountsArguments),
     /// Show one device.
@@ -86,6 +90,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Pki(command) => pki::run(&command),
+        Command::Token(command) => token::run(&command),
         Command::Counts(arguments) => counts::run(&arguments),
         Command::Device(arguments) => device::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

@@ -6,6 +6,7 @@
 pub mod listing;
 pub mod recount;
 pub mod restore;
+pub mod token;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -126,6 +126,13 @@ impl OpsClient {
         self.answer(request.send_empty())
     }
 
+    /// Sends a JSON body.
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> Result<Answer, OpsError> {
+        let request = self.agent.post(format!("{}{path}", self.server));
+        let request = request.content_type("application/json");
+        self.answer(request.send(body.to_string()))
+    }
+
     /// Requests a backup with a JSON body, and waits up to [`BACKUP_TIMEOUT`].
     pub(crate) fn back_up(&self, body: &Value) -> Result<Answer, OpsError> {
         let request = self.agent.post(format!("{}/backup", self.server));

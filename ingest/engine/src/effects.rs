@@ -2,10 +2,12 @@
 //!
 //! One `Effects` serves one batch at a time. Its buffers are reused, so the hot path does not allocate once they have
 //! grown. Bounded by the batch: at most one entry per rejected or stale record, 52 journal bytes per accepted check-in,
-//! 16 per repeated one. Transitions are counted, not listed, because a slice of a new policy can move all its devices.
+//! 16 per repeated one; a transition for every device that a check-in, a tick, a slice of a policy pass or an action
+//! moves, two for one that is created or restored, and one for each device of a shard when the clock is set back.
 
 use muster_wire::{DeviceId, RejectReason, Rejection, STALE_CODE, Stored};
 
+use crate::facet::FacetWord;
 use crate::ids::{PageNumber, ProfileId, SlotIndex, TenantIndex};
 use crate::journal::JournalBuffer;
 use crate::numbers::NumbersMax;
@@ -60,6 +62,26 @@ pub struct PageWrite {
     pub bytes: Vec<u8>,
 }
 
+/// A move of a device between cells: what counts and lists outside of the shard follow from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Slot of the device.
+    pub slot: SlotIndex,
+    /// The device.
+    pub device_id: DeviceId,
+    /// Its tenant.
+    pub tenant: TenantIndex,
+    /// Its facets before; `None` if it was in no count: new, or removed.
+    pub before: Option<FacetWord>,
+    /// Its facets now; `None` if it is in no count any more: removed, or gone.
+    pub after: Option<FacetWord>,
+}
+
+/// Size of a transition in memory.
+pub const TRANSITION_BYTES: usize = size_of::<Transition>();
+
+const _: () = assert!(TRANSITION_BYTES == 56);
+
 /// The effects of one batch.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -81,8 +103,8 @@ pub struct Effects {
     pub inventories: Vec<InventoryWrite>,
     /// Page images of a running checkpoint.
     pub pages: Vec<PageWrite>,
-    /// Number of moves between cells; a new device counts as one.
-    pub transitions: u64,
+    /// The moves between cells, in order; a device may have several. A removed device whose slot becomes free has none.
+    pub transitions: Vec<Transition>,
     /// Records rejected by the shard, and stale ones. The caller drains them after each shard batch.
     pub rejections: Vec<Rejection>,
 }
@@ -94,7 +116,7 @@ impl Effects {
         self.inventories.clear();
         self.pages.clear();
         self.targeted.clear();
-        self.transitions = 0;
+        self.transitions.clear();
         self.rejections.clear();
     }
 

@@ -260,4 +260,21 @@ impl Shard {
         let devices = devices.filter(|slot| !self.devices.get(*slot).removed());
         devices.map(|slot| (self.devices.get(slot), self.devices.cold(slot)))
     }
+
+    /// Tenant and facets of every device that is in a count, in order of slots.
+    pub fn counted(&self) -> impl Iterator<Item = (SlotIndex, CellKey)> + '_ {
+        let slots = SlotIndex(0).until(self.slots_end());
+        slots.filter_map(|slot| Some((slot, self.devices.get(slot).counted_in()?)))
+    }
+
+    /// The records of the device in a slot, which may be removed; `None` if the slot is empty.
+    pub fn device_in(&self, slot: SlotIndex) -> Option<(&DeviceRecord, &ColdRecord)> {
+        if slot >= self.slots_end() {
+            return None;
+        }
+        let record = self.devices.get(slot);
+        record
+            .is_occupied()
+            .then(|| (record, self.devices.cold(slot)))
+    }
 }

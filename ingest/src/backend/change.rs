@@ -17,24 +17,21 @@ use tokio::time::timeout;
 
 use super::ServerBackend;
 use crate::control_plane::{ChangeError, NextChange};
-use crate::shard::Control;
-
-/// The actor of every change: the endpoint has no authentication.
-const ACTOR: &str = "local";
 
 impl ServerBackend {
     pub(super) async fn carry_out(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         expected: Precondition,
         change: Change,
     ) -> Result<Changed, ApiError> {
         self.refuse_changes()?;
-        let command = self.command(tenant, expected, change);
+        let command = self.command(actor, tenant, expected, change);
         self.require_devices(&command).await?;
         let deletes_tenant = matches!(command.change, Change::Delete { key: Key::Tenant });
         if deletes_tenant {
-            self.require_no_devices(&command).await?;
+            self.require_no_devices(&command)?;
         }
         let next = self.next_change().await?;
         let control = Arc::clone(&self.context.control);
@@ -51,7 +48,10 @@ impl ServerBackend {
         };
         let done = done.map_err(|error| ApiError::Internal(error.to_string()))?;
         let devices = done.map_err(|error| self.explain(error))?;
-        if deletes_tenant && let Ok(left @ 1..) = self.devices_of(tenant).await {
+        if deletes_tenant {
+            self.context.view.end_feed(tenant);
+        }
+        if deletes_tenant && let left @ 1.. = self.devices_of(tenant) {
             tracing::warn!(
                 tenant = tenant.0,
                 devices = left,
@@ -74,12 +74,13 @@ impl ServerBackend {
 
     pub(super) fn command(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         expected: Precondition,
         change: Change,
     ) -> Command {
         Command {
-            actor: Actor::new(ACTOR).expect("its length is allowed"),
+            actor,
             at: self.context.clock.now().time,
             tenant,
             expected,
@@ -138,21 +139,18 @@ impl ServerBackend {
     }
 
     /// Refuses to delete a tenant that has devices. The command is decided before that.
-    async fn require_no_devices(&self, command: &Command) -> Result<(), ApiError> {
+    fn require_no_devices(&self, command: &Command) -> Result<(), ApiError> {
         let decided = self.context.control.plane().decide(command);
         decided.map_err(ApiError::Refused)?;
-        match self.devices_of(command.tenant).await? {
+        match self.devices_of(command.tenant) {
             0 => Ok(()),
             devices => Err(ApiError::TenantHasDevices { devices }),
         }
     }
 
     /// Number of devices of a tenant.
-    async fn devices_of(&self, tenant: TenantIndex) -> Result<u64, ApiError> {
-        let shards = self.query_all(Control::Cells).await?;
-        let cells = shards.iter().flatten();
-        let own = cells.filter(|cell| cell.tenant == tenant);
-        Ok(own.map(|cell| cell.count).sum())
+    fn devices_of(&self, tenant: TenantIndex) -> u64 {
+        self.context.view.count(tenant, |_| true)
     }
 
     pub(super) fn explain(&self, error: ChangeError) -> ApiError {
@@ -204,7 +202,8 @@ impl ServerBackend {
 }
 
 /// A random UUID (version 4).
-pub(super) fn new_object_id() -> ObjectId {
+#[must_use]
+pub fn new_object_id() -> ObjectId {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has random numbers");
     bytes[6] = bytes[6] & 0x0f | 0x40;

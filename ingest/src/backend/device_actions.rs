@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use muster_api::ApiError;
-use muster_control::{Change, DeviceAction, Precondition};
+use muster_control::{Actor, Change, DeviceAction, Precondition};
 use muster_engine::{SequenceReset, TenantIndex};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
@@ -20,6 +20,7 @@ use crate::shard::Control;
 impl ServerBackend {
     pub(super) async fn reset(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Result<Option<SequenceReset>, ApiError> {
@@ -29,11 +30,12 @@ impl ServerBackend {
             reply,
         };
         let record = |numbers: &SequenceReset| Some(DeviceAction::ResetSequence(*numbers));
-        self.act(tenant, device_id, order, record).await
+        self.act(actor, tenant, device_id, order, record).await
     }
 
     pub(super) async fn remove(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Result<Option<bool>, ApiError> {
@@ -43,11 +45,12 @@ impl ServerBackend {
             reply,
         };
         let record = |is_new: &bool| is_new.then_some(DeviceAction::Remove);
-        self.act(tenant, device_id, order, record).await
+        self.act(actor, tenant, device_id, order, record).await
     }
 
     pub(super) async fn restore(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Result<Option<bool>, ApiError> {
@@ -57,13 +60,14 @@ impl ServerBackend {
             reply,
         };
         let record = |was_removed: &bool| was_removed.then_some(DeviceAction::Restore);
-        self.act(tenant, device_id, order, record).await
+        self.act(actor, tenant, device_id, order, record).await
     }
 
     /// Orders the shard of a device to do something, then records what `record` makes of the result. `None` for an
     /// unknown device.
     async fn act<T: Send + 'static>(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         device: DeviceId,
         order: impl FnOnce(oneshot::Sender<Option<T>>) -> Control,
@@ -74,7 +78,12 @@ impl ServerBackend {
         let control = Arc::clone(&self.context.control);
         let change = move |action| Change::Device { device, action };
         // Decided before anything is done, because the limit may be reached. No action is decided differently.
-        let mut command = self.command(tenant, Precondition::Nothing, change(DeviceAction::Remove));
+        let mut command = self.command(
+            actor,
+            tenant,
+            Precondition::Nothing,
+            change(DeviceAction::Remove),
+        );
         let decided = control.plane().decide(&command);
         decided.map_err(ApiError::Refused)?;
         let thread = self.context.routes.map.thread_of(&device);

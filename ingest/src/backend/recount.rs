@@ -1,6 +1,6 @@
 //! Recounts every device from disk while the server runs, shard thread by shard thread.
 //!
-//! A thread is paused only while the snapshot is created. Counting rebuilds its shards on a blocking thread, some at a
+//! A thread is paused only while the snapshot is created and its columns in the view are counted. Counting rebuilds its shards on a blocking thread, some at a
 //! time, so a recount takes memory for them; one runs at a time.
 
 use std::ops::Range;
@@ -11,8 +11,9 @@ use muster_store::Store;
 use tokio::task::spawn_blocking;
 
 use super::ServerBackend;
-use crate::recount::{Cells, Comparison, count_shards, counters_of};
+use crate::recount::{Cells, Comparison, count_shards, counters_of, view_drift};
 use crate::shard::{Control, RecountPoint};
+use crate::view::View;
 
 impl ServerBackend {
     pub(super) async fn recount_shards(&self) -> Result<Recount, ApiError> {
@@ -27,14 +28,20 @@ impl ServerBackend {
             let store = Arc::clone(&self.context.store);
             // The thread owns the lock: if the request is cancelled, its count still ends before the next recount
             // begins.
-            let counting = spawn_blocking(move || (count(&store, shards, point), turn));
+            let view = Arc::clone(&self.context.view);
+            let counting = spawn_blocking(move || (count(&store, &view, shards, point), turn));
             let (counted, back) = counting
                 .await
                 .map_err(|error| ApiError::Internal(error.to_string()))?;
             turn = back;
-            let (counted, counters) = counted?;
+            let (counted, counters, view_drift) = counted?;
             comparison.add(counted, counters);
+            comparison.add_view_drift(view_drift);
         }
+        let view = Arc::clone(&self.context.view);
+        let drift = spawn_blocking(move || (view.drift(), turn)).await;
+        let (drift, turn) = drift.map_err(|error| ApiError::Internal(error.to_string()))?;
+        comparison.add_view_drift(drift);
         drop(turn);
         let control = self.context.control.plane();
         let recount = comparison.report(|index| control.tenant_name(index));
@@ -44,14 +51,16 @@ impl ServerBackend {
 }
 
 /// Counts the devices of these shards on disk at the point where their thread is paused; returns them with the counters
-/// of that point.
+/// of that point, and the number of devices by which the view differs from these.
 fn count(
     store: &Store,
+    view: &View,
     shards: Range<u16>,
     point: RecountPoint,
-) -> Result<(Cells, Cells), ApiError> {
+) -> Result<(Cells, Cells, u64), ApiError> {
     let snapshot = store.snapshot();
-    // Fails if the pause has timed out: the thread has resumed, and the snapshot does not match the counters.
+    let view_drift = view_drift(view, shards.clone(), &point.cells);
+    // Fails if the pause has timed out: the thread has resumed, and snapshot and view do not match the counters.
     if point.release.try_send(()).is_err() {
         return Err(ApiError::Timeout {
             what: format!(
@@ -64,5 +73,5 @@ fn count(
     drop(point.release);
     let counted = count_shards(&snapshot, shards);
     let counted = counted.map_err(|error| ApiError::StoreUnreadable(error.to_string()))?;
-    Ok((counted, counters_of(point.cells)))
+    Ok((counted, counters_of(point.cells), view_drift))
 }

@@ -25,6 +25,16 @@ pub(super) fn faults(config: &Config) -> Vec<ConfigFault> {
             faults.push(fault(key, inside(path, data)));
         }
     }
+    for (key, path) in [
+        ("api.certificate", &config.api.certificate),
+        ("api.key", &config.api.key),
+    ] {
+        if let Some(path) = path
+            && is_inside(path, data).unwrap_or(false)
+        {
+            faults.push(fault(key, inside(path, data)));
+        }
+    }
     if let Some(path) = &store.backup_directory {
         let key = "store.backup_directory";
         match is_inside(path, data) {

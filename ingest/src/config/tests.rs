@@ -106,7 +106,7 @@ name = "contoso"
         "line 5: listen.connections_max: 0 is out of range; allowed: 1 to 1000000",
         "line 6: listen.idle_timeout: \"30\" is not a duration: its unit is missing or unknown (ms, s, m, h or d); allowed: ",
         "line 9: ops.address: 0.0.0.0:7441 can be reached from other machines",
-        "line 11: stor: unknown key; known keys: listen, ops, store, shards, shutdown, log, test",
+        "line 11: stor: unknown key; known keys: listen, api, ops, store, shards, shutdown, log, test",
         "line 14: tenants: unknown key; tenants are created with POST /tenants on the operations endpoint",
         "listen.client_ca: missing",
         "store.directory: missing",

@@ -6,6 +6,7 @@
 //! checks the validity of the certificates itself. The crypto provider is passed explicitly; no global one is
 //! installed.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// The certificate files of the listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +72,7 @@ pub enum TlsError {
 /// Builds the TLS configuration of the listener. Reads the files once; later changes are not picked up.
 pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
     let chain = certificates("listen.certificate", &files.certificate)?;
-    let key = private_key(&files.key)?;
+    let key = private_key("listen.key", &files.key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let roots = Arc::new(client_roots(&files.client_ca)?);
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
@@ -94,13 +96,62 @@ pub fn server_config(files: &ServerTls) -> Result<ServerConfig, TlsError> {
     Ok(config)
 }
 
+/// The TLS configuration of the operators' API, and the names in its certificate. Clients have tokens, not certificates,
+/// and may not speak TLS 1.3 yet.
+pub fn api_config(certificate: &Path, key: &Path) -> Result<(ServerConfig, Vec<String>), TlsError> {
+    let chain = certificates("api.certificate", certificate)?;
+    let names = chain.first().map(|leaf| names_of(leaf)).unwrap_or_default();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Provider)?
+        .with_no_client_auth()
+        .with_single_cert(chain, private_key("api.key", key)?)
+        .map_err(|source| TlsError::Mismatch {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            source,
+        })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok((config, names))
+}
+
+/// The host names and addresses of a certificate, in lower case.
+fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return Vec::new();
+    };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => Some(IpAddr::from(<[u8; 4]>::try_from(*bytes).ok()?).to_string()),
+            _ => Some(IpAddr::from(<[u8; 16]>::try_from(*bytes).ok()?).to_string()),
+        },
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(name).collect()
+}
+
+/// The secret that authenticates the links of the API, derived from the listener's private key: links stay valid over
+/// restarts.
+pub fn link_secret(files: &ServerTls) -> Result<[u8; 32], TlsError> {
+    derived(files, b"muster links of the API 1")
+}
+
 /// A secret derived from the listener's private key: with it, a restarted server sends valid stateless resets to
 /// clients of the previous process.
 pub fn restart_secret(files: &ServerTls) -> Result<[u8; 32], TlsError> {
-    let key = private_key(&files.key)?;
+    derived(files, b"muster restart secret 1")
+}
+
+fn derived(files: &ServerTls, purpose: &[u8]) -> Result<[u8; 32], TlsError> {
+    let key = private_key("listen.key", &files.key)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.secret_der());
     let mut secret = [0; 32];
-    secret.copy_from_slice(hmac::sign(&key, b"muster restart secret 1").as_ref());
+    secret.copy_from_slice(hmac::sign(&key, purpose).as_ref());
     Ok(secret)
 }
 
@@ -129,10 +180,9 @@ fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'st
     }
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = read("listen.key", file)?;
-    PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|error| unusable("listen.key", file, "private key", &error))
+fn private_key(key: &'static str, file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = read(key, file)?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| unusable(key, file, "private key", &error))
 }
 
 fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {

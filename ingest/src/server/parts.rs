@@ -25,6 +25,7 @@ use crate::shard::{
     CheckpointTurn, CommitPayload, Control, ShardReport, Worker, WorkerChannels, WorkerConfig,
     empty_commit, journal_bytes_kept,
 };
+use crate::view::View;
 
 /// Capacity of the control channel of a shard thread.
 const CONTROLS_MAX: usize = 64;
@@ -37,6 +38,7 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) phase: PhaseSwitch,
     pub(super) time: Arc<SteeredTime>,
+    pub(super) view: Arc<View>,
     pub(super) controls: Vec<Sender<Control>>,
     pub(super) writer_report: Arc<Mutex<WriterReport>>,
     pub(super) shard_threads: Vec<JoinHandle<()>>,
@@ -78,6 +80,8 @@ impl Parts {
             journal_bytes_live: writer.journal_bytes_live(),
             ..WriterReport::default()
         }));
+        let count = routes.map.shards().shards();
+        let view = Arc::new(View::new(count, &shards, clock.now().time));
         let sets = routes.map.distribute(shards, config.shards.devices_max);
         let replayed = sets.iter().map(|set| {
             let shards = set.shards();
@@ -94,6 +98,7 @@ impl Parts {
                 config.shards.batch_check_ins_max as usize,
                 usize::from(routes.map.shards().shards().div_ceil(routes.map.threads())),
             ),
+            view: Arc::clone(&view),
             report: Arc::clone(&writer_report),
             phase: phase.clone(),
             clock: clock.clone(),
@@ -127,6 +132,7 @@ impl Parts {
             metrics,
             phase,
             time,
+            view,
             controls,
             writer_report,
             shard_threads,

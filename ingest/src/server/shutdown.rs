@@ -121,7 +121,7 @@ mod tests {
     fn full() -> (Sender<Control>, Receiver<Control>) {
         let (control, queries) = bounded(64);
         while control
-            .try_send(Control::Cells(oneshot::channel().0))
+            .try_send(Control::Stale(oneshot::channel().0))
             .is_ok()
         {}
         (control, queries)

@@ -1,15 +1,17 @@
-//! The payload of a commit: the completions and replies that wait for its durability.
+//! The payload of a commit: what waits for its durability, the transitions for the view, completions and replies.
 //!
-//! Owner: the shard thread until the commit is sent, then the writer. Bounded by the shard batches of a batch.
+//! Owner: the shard thread until the commit is sent, then the writer. Bounded by the shard batches of a batch, and by
+//! the devices that time and policies may move in one ([`muster_engine::effects`]).
 
 use std::ops::Range;
 
-use muster_engine::{Outcome, ShardId};
+use muster_engine::{Outcome, ShardId, Timestamp, Transition};
 use muster_store::{Commit, CommitPart, kill_point};
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX};
 
 use crate::clock::Stamp;
 use crate::route::Completion;
+use crate::view::View;
 
 /// The result of the commit that a reply waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,10 @@ pub type Reply = Box<dyn FnOnce(Fate) + Send>;
 pub struct CommitPayload {
     /// The thread to which the writer returns the commit.
     pub thread: u16,
+    /// Service time of the batch.
+    pub time: Timestamp,
+    /// The transitions of the batch, for each shard of the thread.
+    pub transitions: Vec<(ShardId, Vec<Transition>)>,
     /// The completions of the batch's shard batches, with their outcomes.
     pub completions: Vec<(Completion, Outcome)>,
     /// Replies to the control channel.
@@ -52,12 +58,14 @@ pub fn empty_commit(thread: u16, shards: Range<u16>) -> Commit<CommitPayload> {
         shard: ShardId(shard),
         ..CommitPart::default()
     };
+    let transitions = shards.clone().map(|shard| (ShardId(shard), Vec::new()));
     Commit {
-        parts: shards.map(part).collect(),
         payload: CommitPayload {
             thread,
+            transitions: transitions.collect(),
             ..CommitPayload::default()
         },
+        parts: shards.map(part).collect(),
     }
 }
 
@@ -72,8 +80,13 @@ impl std::fmt::Debug for CommitPayload {
 }
 
 impl CommitPayload {
-    /// The batch is durable: completes its shard batches and sends its replies.
-    pub fn durable(&mut self, at: Stamp) {
+    /// The batch is durable: shows its transitions in the view, then completes its shard batches and sends its replies,
+    /// so that whoever has an ack or a reply sees in the view what it is about.
+    pub fn durable(&mut self, at: Stamp, view: &View) {
+        for (shard, transitions) in &mut self.transitions {
+            view.apply(*shard, transitions, self.time);
+            transitions.clear();
+        }
         kill_point("ingest.batch.before_complete");
         for (completion, outcome) in self.completions.drain(..) {
             completion.complete(outcome, at);
@@ -85,12 +98,24 @@ impl CommitPayload {
         }
     }
 
-    /// The batch will never be durable: drops the completions, so no frame is acknowledged; sessions end by the phase.
-    /// Reads continue on a poisoned store, so the replies are still sent.
+    /// The batch will never be durable: drops the transitions, which the view never shows, and the completions, so no
+    /// frame is acknowledged; sessions end by the phase. Reads continue on a poisoned store, so the replies are still
+    /// sent.
     pub fn abandon(&mut self) {
+        for (_, transitions) in &mut self.transitions {
+            transitions.clear();
+        }
         self.completions.clear();
         for reply in self.replies.drain(..) {
             reply(Fate::Unknown);
+        }
+    }
+    /// Frees the buffers of transitions that are larger than those of `kept` of them: few batches move many devices.
+    pub fn shrink(&mut self, kept: usize) {
+        for (_, transitions) in &mut self.transitions {
+            if transitions.capacity() > kept {
+                *transitions = Vec::new();
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam::channel;
 use hdrhistogram::Histogram;
+use muster_api::Position;
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
     StaleDevice, TargetId, TenantIndex,
@@ -41,6 +42,15 @@ pub struct DeviceView {
     pub stale_since: Option<u32>,
     /// The targets that hold for it.
     pub targets: Vec<TargetId>,
+}
+
+/// What a query finds a device by.
+#[derive(Clone, Copy, Debug)]
+pub enum DeviceKey {
+    /// Its id: also a removed device.
+    Id(DeviceId),
+    /// Its position: only a device that is not removed.
+    At(Position),
 }
 
 /// All targets of a device.
@@ -106,8 +116,6 @@ pub struct RecountPoint {
 /// A message to a shard thread. On a poisoned store a recount and everything that changes state are dropped without a reply.
 #[derive(Debug)]
 pub enum Control {
-    /// The counters of all shards of the thread; a cell that several of them have is in the reply several times.
-    Cells(oneshot::Sender<Vec<CellCount>>),
     /// One device.
     Device {
         /// The tenant of the device.
@@ -116,6 +124,15 @@ pub enum Control {
         device_id: DeviceId,
         /// The reply; `None` for an unknown device.
         reply: oneshot::Sender<Option<Box<DeviceView>>>,
+    },
+    /// Some devices.
+    Devices {
+        /// Their tenant.
+        tenant: TenantIndex,
+        /// Which.
+        keys: Vec<DeviceKey>,
+        /// The reply: those that exist, each with its index in `keys`, in the same order.
+        reply: oneshot::Sender<Vec<(usize, Box<DeviceView>)>>,
     },
     /// Which of some devices do not exist.
     Unknown {

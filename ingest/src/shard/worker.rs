@@ -28,6 +28,7 @@ use muster_store::{CheckpointMark, Commit};
 
 use self::audit::AuditLog;
 pub use self::checkpoint::{PAGES_DRAINING, pages_beside};
+pub use self::policy::SLOTS as POLICY_SLOTS;
 pub use self::step::{Input, Stepped};
 use self::task::{Drain, PolicyChanges, Task};
 pub use self::turn::CheckpointTurn;
@@ -42,7 +43,7 @@ use crate::route::{InboxReceiver, Payload, RouteTable, ShardBatch};
 const TICK_EVERY: Duration = Duration::from_secs(1);
 
 /// Due devices that a batch evaluates: about a third of a millisecond.
-const DUE_MAX: u32 = 16_384;
+pub const DUE_MAX: u32 = 16_384;
 
 /// The configuration of a worker.
 #[derive(Clone, Copy, Debug)]
@@ -262,6 +263,7 @@ impl Worker {
             .expect("the writer outlives the shard threads");
         self.now = self.clock.now().not_before(self.now);
         commit.payload.applied_at = self.clock.stamp();
+        commit.payload.time = self.now.time;
         self.shards.begin(self.now.time);
         commit
     }
@@ -343,7 +345,9 @@ impl Worker {
             effects.swap_journal(&mut part.journal);
             part.pages.append(&mut effects.pages);
             part.inventories.append(&mut effects.inventories);
-            self.transitions += effects.transitions;
+            self.transitions += effects.transitions.len() as u64;
+            let (_, transitions) = &mut commit.payload.transitions[place];
+            std::mem::swap(transitions, &mut effects.transitions);
         }
         if mark.is_some() {
             for (part, shard) in commit.parts.iter_mut().zip(self.shards.shards()) {

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use hdrhistogram::Histogram;
 use muster_store::{Commit, Log, PoisonReason, Sink, Writer, WriterMetrics};
+use muster_wire::limits::CHECK_IN_BYTES;
 
 use super::AbortOnPanic;
 use super::commit_payload::CommitPayload;
 use crate::clock::{Clock, Stamp};
 use crate::metrics::latency_histogram;
 use crate::phase::{Phase, PhaseSwitch};
+use crate::view::View;
 
 /// The state and statistics of the writer, published at most every `REPORT_EVERY`.
 #[derive(Debug)]
@@ -47,8 +49,11 @@ pub struct WriterThread<L = Writer> {
     pub commits: Receiver<Commit<CommitPayload>>,
     /// Returns finished commits to their thread; indexed by thread.
     pub returns: Vec<Sender<Commit<CommitPayload>>>,
-    /// Capacity that each journal buffer of a returned commit keeps.
+    /// Capacity that each journal buffer of a returned commit keeps; a buffer of transitions keeps as many as it has
+    /// check-ins.
     pub journal_bytes_kept: usize,
+    /// What queries read.
+    pub view: Arc<View>,
     /// The published statistics.
     pub report: Arc<Mutex<WriterReport>>,
     /// Set to poisoned by a failed write.
@@ -122,6 +127,7 @@ impl<L: Log<CommitPayload>> Groups<L> {
             returns: &self.thread.returns,
             journal_bytes_kept: self.thread.journal_bytes_kept,
             latencies: &mut self.latencies,
+            view: &self.thread.view,
             phase: &self.thread.phase,
             clock: &self.thread.clock,
         };
@@ -163,6 +169,7 @@ struct Finish<'a> {
     returns: &'a [Sender<Commit<CommitPayload>>],
     journal_bytes_kept: usize,
     latencies: &'a mut Histogram<u64>,
+    view: &'a View,
     phase: &'a PhaseSwitch,
     clock: &'a Clock,
 }
@@ -170,6 +177,9 @@ struct Finish<'a> {
 impl Finish<'_> {
     fn give_back(&self, mut commit: Commit<CommitPayload>) {
         commit.clear(self.journal_bytes_kept);
+        commit
+            .payload
+            .shrink(self.journal_bytes_kept / CHECK_IN_BYTES);
         // Fails if the thread has ended: the buffers are freed.
         if let Some(thread) = self.returns.get(usize::from(commit.payload.thread)) {
             let _ = thread.try_send(commit);
@@ -182,7 +192,7 @@ impl Sink<CommitPayload> for Finish<'_> {
         let now = self.clock.stamp();
         self.latencies
             .saturating_record(now.nanos_since(commit.payload.applied_at));
-        commit.payload.durable(now);
+        commit.payload.durable(now, self.view);
         self.give_back(commit);
     }
 

@@ -26,6 +26,7 @@ use muster_ingest::shard::{
     CommitPayload, Control, RecountPoint, ThreadReport, Worker, WorkerChannels, WorkerConfig,
     empty_commit,
 };
+use muster_ingest::view::View;
 use muster_store::{Commit, Store, StoreConfig, Writer};
 use muster_wire::limits::{CHECK_IN_BYTES, CHECK_INS_PER_FRAME_MAX, HEADER_BYTES};
 use muster_wire::{
@@ -84,6 +85,7 @@ fn start_writer(
         commits,
         returns,
         journal_bytes_kept: usize::MAX,
+        view: Arc::new(View::new(SHARDS, [], Timestamp::default())),
         report: Arc::default(),
         phase: PhaseSwitch::default(),
         clock: Clock::System,
@@ -307,6 +309,7 @@ fn grow(set: &mut ShardSet, map: &ThreadMap, thread: u16) {
     assert_eq!(set.touched().count(), set.shards().len());
     for (_, _, effects) in set.touched() {
         effects.swap_journal(&mut Vec::with_capacity(journal_bytes_max()));
+        effects.transitions = Vec::with_capacity(BATCH_CHECK_INS_MAX + CHECK_INS_PER_FRAME_MAX);
     }
 }
 
@@ -325,6 +328,9 @@ fn grown_commits(
         let mut commit = empty_commit(thread, map.shards_of(thread));
         for part in &mut commit.parts {
             part.journal.reserve_exact(journal_bytes_max());
+        }
+        for (_, transitions) in &mut commit.payload.transitions {
+            transitions.reserve_exact(check_ins_max);
         }
         let completions = &mut commit.payload.completions;
         completions.reserve_exact(check_ins_max);

@@ -23,8 +23,10 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 pub struct Addresses {
     /// The UDP address for devices and gateways.
     pub quic: SocketAddr,
-    /// The HTTP base URL for operators.
+    /// The HTTP base URL of the operations endpoint.
     pub ops: String,
+    /// The HTTPS base URL of the operators' API.
+    pub api: Option<String>,
 }
 
 /// The state of the process, as read from its standard output.
@@ -195,10 +197,15 @@ fn read_lines(stdout: impl Read, state: &watch::Sender<OutputState>) {
 
 /// Parses the addresses from a ready line.
 pub fn parse_ready(line: &str) -> Option<Addresses> {
-    let (quic, ops) = line.strip_prefix("ready quic=")?.split_once(" ops=")?;
+    let (quic, rest) = line.strip_prefix("ready quic=")?.split_once(" ops=")?;
+    let (ops, api) = match rest.split_once(" api=") {
+        Some((ops, api)) => (ops, Some(api.to_owned())),
+        None => (rest, None),
+    };
     Some(Addresses {
         quic: quic.parse().ok()?,
         ops: ops.to_owned(),
+        api,
     })
 }
 
@@ -210,7 +217,14 @@ mod tests {
     fn a_ready_line_is_parsed() {
         let found = parse_ready("ready quic=127.0.0.1:7440 ops=http://127.0.0.1:7441").unwrap();
         assert_eq!(found.quic.port(), 7440);
+        assert_eq!(
+            (found.ops.as_str(), found.api),
+            ("http://127.0.0.1:7441", None)
+        );
+        let line = "ready quic=127.0.0.1:7440 ops=http://127.0.0.1:7441 api=https://127.0.0.1:7443";
+        let found = parse_ready(line).unwrap();
         assert_eq!(found.ops, "http://127.0.0.1:7441");
+        assert_eq!(found.api.as_deref(), Some("https://127.0.0.1:7443"));
         assert_eq!(parse_ready("ready quic=nowhere ops=x"), None);
         assert_eq!(parse_ready("hello"), None);
     }

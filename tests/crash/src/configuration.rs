@@ -35,6 +35,8 @@ window_frames_gateway = {window_frames_gateway}
 window_frames_device = {window_frames_device}
 network_threads = {network_threads}
 
+[api]
+address = "127.0.0.1:0"
 [ops]
 address = "127.0.0.1:0"
 allow_changes = true

@@ -4,6 +4,7 @@
 //! it from [`at_rest`] or [`recovered`].
 
 mod memory;
+mod view;
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,8 @@ use crate::oracle::Oracle;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::violation::Violation;
+
+pub use view::view_after_a_write;
 
 /// The expectations that a server is checked against.
 #[derive(Debug)]
@@ -41,6 +44,7 @@ pub fn recovered(server: &Server, expected: &Expected<'_>) -> Result<(), Violati
         counters_match_the_recount(&model.cells(), shard)?;
         index_finds_each_device_once(shard, server.context.routes.map.shards())?;
     }
+    view::view_matches_memory(server)?;
     devices_match_the_history(server, expected)?;
     inventories_match_the_records(server, expected)
 }

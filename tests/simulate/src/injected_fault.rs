@@ -5,6 +5,7 @@
 
 use muster_ingest::clock::Stamp;
 use muster_ingest::shard::CommitPayload;
+use muster_ingest::view::View;
 use muster_store::{Commit, CommitPart};
 use muster_testkit::random::Random;
 
@@ -29,11 +30,13 @@ pub enum InjectedFault {
     PolicyNotStored,
     /// A failed write is retried and the error is hidden from the server.
     RetryFailedWrite,
+    /// A transition does not reach the view.
+    LoseTransition,
 }
 
 impl InjectedFault {
     /// All faults.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AckBeforeSync,
         Self::LoseSyncedWrite,
         Self::TornWrite,
@@ -43,6 +46,7 @@ impl InjectedFault {
         Self::CorruptJournal,
         Self::PolicyNotStored,
         Self::RetryFailedWrite,
+        Self::LoseTransition,
     ];
 
     /// Applies the fault to a commit between its shard and the writer.
@@ -50,6 +54,7 @@ impl InjectedFault {
         self,
         commit: &mut Commit<CommitPayload>,
         now: Stamp,
+        view: &View,
         random: &mut Random,
     ) {
         // A journal value begins with a header of 16 bytes and the 8 bytes of its first segment; the boot id of a
@@ -58,7 +63,7 @@ impl InjectedFault {
         const CHECK_INS: u8 = 1;
         const BOOT_ID: usize = 16 + 8 + 4 + 32;
         match self {
-            Self::AckBeforeSync if random.below(4) == 0 => commit.payload.durable(now),
+            Self::AckBeforeSync if random.below(4) == 0 => commit.payload.durable(now, view),
             Self::AcceptTwice => {
                 for (_, outcome) in &mut commit.payload.completions {
                     outcome.accepted += std::mem::take(&mut outcome.duplicate);
@@ -70,6 +75,11 @@ impl InjectedFault {
                     if has_check_in && random.below(8) == 0 {
                         journal[BOOT_ID] ^= 1;
                     }
+                }
+            }
+            Self::LoseTransition if random.below(8) == 0 => {
+                for (_, transitions) in &mut commit.payload.transitions {
+                    transitions.pop();
                 }
             }
             _ => (),

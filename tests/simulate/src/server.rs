@@ -23,6 +23,7 @@ use muster_ingest::shard::{
     CheckpointTurn, CommitPayload, Control, Input, Stepped, Worker, WorkerChannels, WorkerConfig,
     empty_commit,
 };
+use muster_ingest::view::View;
 use muster_store::{Commit, Store, StoreConfig, Writer};
 use muster_testkit::random::Random;
 
@@ -72,6 +73,8 @@ pub struct Server {
     pub workers: Vec<Worker>,
     /// The writer.
     pub groups: Groups,
+    /// What queries are answered from.
+    pub view: Arc<View>,
     /// The objects of all tenants.
     pub plane: ControlPlane,
     /// The latest policy set.
@@ -139,6 +142,8 @@ impl Server {
         } = channels;
         let (metrics, phase) = (Arc::new(Metrics::default()), PhaseSwitch::default());
         let turn = Arc::new(CheckpointTurn::default());
+        let view = View::new(settings.shards, &shards, start.clock.now().time);
+        let view = Arc::new(view);
         let sets = routes.map.distribute(shards, settings.limits.devices_max);
         let new_worker = |(thread, (set, channels)): (u16, (ShardSet, WorkerChannels))| {
             let replayed = set.shards().map(Shard::id);
@@ -161,6 +166,7 @@ impl Server {
             commits: writer_commits,
             returns,
             journal_bytes_kept: 1_000,
+            view: Arc::clone(&view),
             report: Arc::default(),
             phase: phase.clone(),
             clock: start.clock.clone(),
@@ -183,6 +189,7 @@ impl Server {
             pending_controls: workers.iter().map(|_| VecDeque::new()).collect(),
             workers,
             groups,
+            view,
             plane,
             policy,
             stop: StopPhase::Running,
@@ -291,7 +298,8 @@ impl Server {
             && let Ok(mut commit) = self.from_workers.try_recv()
         {
             if let Some(fault) = injected_fault {
-                fault.apply_to_commit(&mut commit, self.context.clock.stamp(), random);
+                let now = self.context.clock.stamp();
+                fault.apply_to_commit(&mut commit, now, &self.view, random);
             }
             if self.to_writer.try_send(commit).is_err() {
                 unreachable!("the channel has room and the writer holds its other end");

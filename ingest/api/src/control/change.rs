@@ -90,7 +90,7 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
     }
 }
 
-async fn read(api: &Api, body: Body) -> Result<Properties, ApiError> {
+pub(super) async fn read(api: &Api, body: Body) -> Result<Properties, ApiError> {
     let invalid =
         |cause: &str| ApiError::BadRequest(format!("the request body is invalid: {cause}"));
     let read = timeout(api.timeouts.request, to_bytes(body, BODY_BYTES_MAX)).await;

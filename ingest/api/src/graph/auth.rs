@@ -62,7 +62,7 @@ pub fn new_secret() -> String {
 
 /// The hash of a secret.
 #[must_use]
-pub fn hash_of(secret: &str) -> SecretHash {
+pub(super) fn hash_of(secret: &str) -> SecretHash {
     let hash = digest::digest(&digest::SHA256, secret.as_bytes());
     let mut bytes = [0; 32];
     bytes.copy_from_slice(hash.as_ref());

@@ -32,7 +32,7 @@ use crate::times;
 const JOBS_OF_TENANT_MAX: usize = 20;
 
 /// Jobs of all tenants.
-const JOBS_MAX: usize = 200;
+pub const JOBS_MAX: usize = 64;
 
 /// How long a job and its file are kept, in seconds.
 const KEPT_SECONDS: u64 = 6 * 3600;

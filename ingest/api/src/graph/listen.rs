@@ -29,7 +29,7 @@ use super::GraphGate;
 use crate::once_per_cause::monotonic_ms;
 
 /// Connections of operators and scripts.
-pub const CONNECTIONS_MAX: usize = 1_024;
+pub const CONNECTIONS_MAX: usize = 512;
 
 /// For the TLS handshake, and for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -74,7 +74,8 @@ impl Fake {
     /// Records what was done to a device.
     fn record(&self, tenant: TenantIndex, device: DeviceId, action: DeviceAction) {
         let change = Change::Device { device, action };
-        drop(self.change(tenant, Precondition::Nothing, change));
+        let actor = Actor::new("local").unwrap();
+        drop(self.change(actor, tenant, Precondition::Nothing, change));
     }
 
     fn answer<T: Send + 'static>(&self, answer: T) -> Answering<'_, T> {
@@ -109,12 +110,13 @@ impl Backend for Fake {
 
     fn change(
         &self,
+        actor: Actor,
         tenant: TenantIndex,
         expected: Precondition,
         change: Change,
     ) -> Answering<'_, Changed> {
         let command = Command {
-            actor: Actor::new("local").unwrap(),
+            actor,
             at: Timestamp::from_seconds(1_767_225_600),
             tenant,
             expected,
@@ -199,11 +201,15 @@ impl Backend for Fake {
         self.answer(found.take(limit).collect())
     }
 
-    fn rows(&self, tenant: TenantIndex, positions: Vec<Position>) -> Answering<'_, Vec<Device>> {
+    fn rows(
+        &self,
+        tenant: TenantIndex,
+        positions: Vec<Position>,
+    ) -> Answering<'_, Vec<(Position, Device)>> {
         let is_known =
             |position: &Position| tenant == TenantIndex(0) && *position == Position::default();
         let known = positions.iter().filter(|position| is_known(position));
-        self.answer(known.map(|_| device()).collect())
+        self.answer(known.map(|position| (*position, device())).collect())
     }
 
     fn devices_by_id(&self, tenant: TenantIndex, ids: Vec<DeviceId>) -> Answering<'_, Vec<Device>> {
@@ -256,6 +262,7 @@ impl Backend for Fake {
 
     fn reset_sequence(
         &self,
+        _: Actor,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answering<'_, Option<SequenceReset>> {
@@ -275,6 +282,7 @@ impl Backend for Fake {
 
     fn remove_device(
         &self,
+        _: Actor,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answering<'_, Option<bool>> {
@@ -288,6 +296,7 @@ impl Backend for Fake {
 
     fn restore_device(
         &self,
+        _: Actor,
         tenant: TenantIndex,
         device_id: DeviceId,
     ) -> Answering<'_, Option<bool>> {

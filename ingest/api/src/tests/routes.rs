@@ -243,7 +243,7 @@ async fn a_recount_lists_its_differences_and_is_marked_as_online() {
         "differences": [{
             "tenant": "demo", "facets": at_risk().word().0, "counted_on_disk": 2, "counter": 3,
         }],
-        "online": true,
+        "view_drift": 0, "online": true,
     });
     assert_eq!(answer.text, expected.to_string(), "in this order");
 }

@@ -5,11 +5,12 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use muster_api::LinkSecret;
 use muster_ingest::config::Config;
 use muster_ingest::net::EndpointError;
 use muster_ingest::open_files;
 use muster_ingest::pki::tls;
-use muster_ingest::server::{self, ServerError};
+use muster_ingest::server::{self, ApiTls, ServerError};
 use muster_ingest::telemetry;
 
 use crate::exit::Failure;
@@ -41,21 +42,43 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let files = config.listen.tls();
     let tls = tls::server_config(&files)?;
     let restart_secret = tls::restart_secret(&files)?;
+    let api = api_tls(&config)?;
     telemetry::init(&config.log)?;
     if let Some(limit) = raised_from {
         let needed = open_files::max_of_server();
         tracing::info!(limit, needed, "soft limit of open files raised");
     }
-    serve(config, tls, restart_secret, test_clock)
+    serve(config, tls, restart_secret, api, test_clock)
+}
+
+/// What the operators' API needs, if it is served.
+fn api_tls(config: &Config) -> Result<Option<ApiTls>, Failure> {
+    if !config.api.enabled {
+        return Ok(None);
+    }
+    let files = config.listen.tls();
+    let certificate = config.api.certificate.as_ref();
+    let key = config.api.key.as_ref();
+    let (certificate, key) = (
+        certificate.unwrap_or(&files.certificate),
+        key.unwrap_or(&files.key),
+    );
+    let (tls, names) = tls::api_config(certificate, key)?;
+    Ok(Some(ApiTls {
+        config: tls,
+        names,
+        link_secret: LinkSecret(tls::link_secret(&files)?),
+    }))
 }
 
 fn serve(
     config: Config,
     tls: rustls::ServerConfig,
     restart_secret: [u8; 32],
+    api: Option<ApiTls>,
     test_clock: Option<&Path>,
 ) -> Result<(), Failure> {
-    server::run(config, tls, restart_secret, test_clock).map_err(|error| {
+    server::run(config, tls, restart_secret, api, test_clock).map_err(|error| {
         let line = error.to_string();
         match &error {
             ServerError::Endpoint(EndpointError::Bind { source, .. }) => {
@@ -63,6 +86,9 @@ fn serve(
             }
             ServerError::Ops { source, .. } => {
                 Failure::Address(format!("{line}; {}", advice(source, "ops.address")))
+            }
+            ServerError::Api { source, .. } => {
+                Failure::Address(format!("{line}; {}", advice(source, "api.address")))
             }
             ServerError::TestClock { .. } => Failure::File(line),
             ServerError::Open(_)

@@ -15,6 +15,8 @@ fn set_up(scratch: &Path) -> PathBuf {
         certificate = "pki/server.pem"
         key = "pki/server.key"
         client_ca = "pki/ca.pem"
+        [api]
+        address = "127.0.0.1:0"
         [ops]
         address = "127.0.0.1:0"
         [store]

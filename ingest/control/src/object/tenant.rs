@@ -51,6 +51,14 @@ pub struct TenantObject {
 }
 
 impl TenantObject {
+    /// The properties of a command that creates a tenant with this name.
+    #[must_use]
+    pub fn properties(name: &TenantName) -> Properties {
+        let mut properties = Properties::new();
+        properties.insert(NAME.to_owned(), name.as_str().into());
+        properties
+    }
+
     /// Creates a tenant from a document; `None` without a valid name, which is noted.
     pub(super) fn created(document: &mut Document<'_>, at: Timestamp) -> Option<Self> {
         document.require::<TenantName>(NAME);

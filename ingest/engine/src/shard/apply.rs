@@ -10,8 +10,10 @@ use super::deadline::deadline;
 use super::evaluation::{is_cached, observe_cached, repeats, report_and_observe};
 use super::lookup::Lookup;
 use super::policies::Policies;
+use crate::cell::CellKey;
 use crate::device::{ColdRecord, DeviceRecord};
-use crate::effects::{Effects, Outcome};
+use crate::effects::{Effects, Outcome, Transition};
+use crate::facet::FacetWord;
 use crate::ids::{ProfileId, SlotIndex, TenantIndex};
 use crate::numbers::is_leap;
 use crate::policy::TenantPolicy;
@@ -178,25 +180,68 @@ impl Shard {
         self.audit
             .record_write(slot, &DeviceRecord::default(), &record);
         self.index.insert(hash, slot, &self.devices);
-        self.cells.enter(record.cell());
+        self.count(slot, &record, effects);
         self.deadlines
             .set(slot, deadline(&record, policy, effects.now));
         self.checkpoint.dirty.insert(slot.page());
-        effects.transitions += 1;
         self.target_new_device(slot, effects);
         slot
+    }
+
+    /// Moves a device, whose record still has the facets of its cell, to another cell. By value and not inlined, so that
+    /// the record of the caller stays in registers: few check-ins change facets.
+    #[inline(never)]
+    fn move_to(&mut self, slot: SlotIndex, facets: FacetWord, effects: &mut Effects) {
+        let stored = self.devices.get(slot);
+        let before = stored.cell();
+        self.cells.leave(before);
+        self.cells.enter(CellKey { facets, ..before });
+        effects.transitions.push(Transition {
+            slot,
+            device_id: stored.device_id,
+            tenant: before.tenant,
+            before: Some(before.facets),
+            after: Some(facets),
+        });
+    }
+
+    /// Puts a device that was in no count into the cell of its record.
+    pub(super) fn count(&mut self, slot: SlotIndex, record: &DeviceRecord, effects: &mut Effects) {
+        self.cells.enter(record.cell());
+        effects.transitions.push(Transition {
+            slot,
+            device_id: record.device_id,
+            tenant: record.tenant,
+            before: None,
+            after: Some(record.facets),
+        });
+    }
+
+    /// Takes a device out of its cell, and so out of every count.
+    pub(super) fn uncount(
+        &mut self,
+        slot: SlotIndex,
+        record: &DeviceRecord,
+        effects: &mut Effects,
+    ) {
+        self.cells.leave(record.cell());
+        effects.transitions.push(Transition {
+            slot,
+            device_id: record.device_id,
+            tenant: record.tenant,
+            before: Some(record.facets),
+            after: None,
+        });
     }
 
     /// Replaces the record of a device that is not removed, and moves the device to the cell of its new facets. Inlined
     /// for the reason given in `evaluation.rs`.
     #[inline(always)]
     pub(super) fn update(&mut self, slot: SlotIndex, record: DeviceRecord, effects: &mut Effects) {
-        let stored = self.devices.get_mut(slot);
-        if record.facets != stored.facets {
-            self.cells.leave(stored.cell());
-            self.cells.enter(record.cell());
-            effects.transitions += 1;
+        if record.facets != self.devices.get(slot).facets {
+            self.move_to(slot, record.facets, effects);
         }
+        let stored = self.devices.get_mut(slot);
         self.audit.record_write(slot, stored, &record);
         *stored = record;
         self.checkpoint.dirty.insert(slot.page());

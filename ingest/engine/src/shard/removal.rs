@@ -36,8 +36,7 @@ impl Shard {
             .journal
             .action(DeviceAction::Remove, tenant, slot, device_id);
         record.set_removed(true);
-        self.cells.leave(record.cell());
-        effects.transitions += 1;
+        self.uncount(slot, &record, effects);
         self.devices.cold_mut(slot).removed_at = effects.now;
         self.removed += 1;
         self.write(slot, record);
@@ -67,8 +66,7 @@ impl Shard {
         self.devices.cold_mut(slot).removed_at = 0;
         self.removed -= 1;
         self.write(slot, record);
-        self.cells.enter(record.cell());
-        effects.transitions += 1;
+        self.count(slot, &record, effects);
         let (policies, time) = (self.policies.clone(), self.time.of(slot));
         if let Some(policy) = policies.at(&record, slot) {
             // Time has passed, and policies have changed, without it.
@@ -91,8 +89,7 @@ impl Shard {
         if record.removed() {
             self.removed -= 1;
         } else {
-            self.cells.leave(record.cell());
-            effects.transitions += 1;
+            self.uncount(slot, &record, effects);
         }
         self.stale_runs.forget(tenant, slot);
         self.release_profile(slot);

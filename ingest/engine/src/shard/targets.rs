@@ -30,13 +30,13 @@ impl Shard {
             }
             return false;
         };
-        let before = effects.transitions;
+        let before = effects.transitions.len();
         if self.change_profile(slot, targets, effects).is_some() {
             effects
                 .targeted
                 .push((slot, self.devices.get(slot).profile()));
         }
-        effects.transitions != before
+        effects.transitions.len() != before
     }
 
     /// Number of sets of targets that are in use.

@@ -195,6 +195,18 @@ pub(super) const SHARD_MISSING: Family = family(
     &["thread"],
     "1 if the thread did not respond to this scrape in time; its other metrics and those of its shards are missing.",
 );
+pub(super) const VIEW_CHANGES: Family = family(
+    "muster_view_changes",
+    Gauge,
+    &[],
+    "Changes of devices in the change feeds of all tenants.",
+);
+pub(super) const VIEW_CHANGES_EVICTED: Family = family(
+    "muster_view_changes_evicted",
+    Counter,
+    &[],
+    "Changes that left their feed because it was full, before they were a day old.",
+);
 pub(super) const AUDIT_DRIFT: Family = family(
     "muster_audit_drift",
     Gauge,

@@ -37,6 +37,9 @@ pub(super) fn render(scrape: &Scrape, mut page: Page<'_>) -> fmt::Result {
     sessions(&scrape.context.metrics, page)?;
     stages(scrape, page)?;
     shards(scrape, page)?;
+    let view = &scrape.context.view;
+    page.one(&families::VIEW_CHANGES, view.changes())?;
+    page.one(&families::VIEW_CHANGES_EVICTED, view.evicted())?;
     audit(scrape, page)?;
     writer(
         &scrape.writer.metrics,

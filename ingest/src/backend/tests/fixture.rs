@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use muster_control::{Actor, Change, Command, Key, Precondition};
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
-    ShardMap, TenantIndex, TenantPolicy, Threshold, Timestamp,
+    ShardMap, SlotIndex, TenantIndex, TenantPolicy, Threshold, Timestamp, Transition,
 };
 use muster_store::{Store, StoreConfig};
 use muster_wire::DeviceId;
@@ -22,7 +22,10 @@ use crate::net::{ServedTenants, SessionRegistry};
 use crate::phase::{Phase, PhaseSwitch};
 use crate::route::{BufferPool, RouteTable, ThreadMap, inbox};
 use crate::shard::writer::WriterReport;
-use crate::shard::{CellCount, Control, DeviceView, RecountPoint, ShardReport, ThreadReport};
+use crate::shard::{
+    CellCount, Control, DeviceKey, DeviceView, RecountPoint, ShardReport, ThreadReport,
+};
+use crate::view::View;
 
 pub(super) const SHARDS: u16 = 2;
 
@@ -107,6 +110,7 @@ impl Server {
             controls,
             routes,
             writer: Arc::new(Mutex::new(WriterReport::default())),
+            view: Arc::new(view()),
             store,
             control: Arc::new(control),
             takes_changes: true,
@@ -166,7 +170,6 @@ fn run(shard: usize, conduct: Conduct, questions: &Receiver<Control>) {
 
 fn answer(shard: usize, control: Control) {
     match control {
-        Control::Cells(reply) => drop(reply.send(cells(shard))),
         Control::Device {
             tenant,
             device_id,
@@ -174,6 +177,26 @@ fn answer(shard: usize, control: Control) {
         } => {
             let known = tenant == TenantIndex(0) && device_id == self::device_id();
             drop(reply.send(known.then(|| Box::new(device()))));
+        }
+        Control::Devices {
+            tenant,
+            keys,
+            reply,
+        } => {
+            let known = |key: &DeviceKey| match key {
+                DeviceKey::Id(id) => tenant == TenantIndex(0) && *id == device_id(),
+                // Every slot has a device.
+                DeviceKey::At(position) => usize::from(position.shard) == shard,
+            };
+            let keys = keys.iter().enumerate().filter(|(_, key)| known(key));
+            let found = keys.map(|(index, key)| {
+                let mut found = device();
+                if let DeviceKey::At(position) = key {
+                    found.record.seq = position.slot.0.into();
+                }
+                (index, Box::new(found))
+            });
+            drop(reply.send(found.collect()));
         }
         Control::Unknown {
             tenant,
@@ -207,7 +230,8 @@ fn answer(shard: usize, control: Control) {
         Control::Report(reply) => drop(reply.send(Box::new(report(shard)))),
         Control::Recount(reply) => {
             let (release, released) = bounded(1);
-            // The store is empty, so the counters of shard 0 match it and those of shard 1 do not.
+            // The store is empty, so the counters of shard 0 match it, but not the view, and those of shard 1 match the
+            // view only.
             let cells = if shard == 0 { Vec::new() } else { cells(shard) };
             drop(reply.send(RecountPoint { cells, release }));
 
@@ -253,6 +277,29 @@ pub(super) const RESET: SequenceReset = SequenceReset {
 
 pub(super) fn device_id() -> DeviceId {
     DEVICE.parse().unwrap()
+}
+
+/// A view of the devices of [`cells`] of both shards, as they became durable.
+fn view() -> View {
+    let view = View::new(SHARDS, [], Timestamp::from_seconds(1_767_225_600));
+    for shard in 0..SHARDS {
+        let devices = cells(shard.into()).into_iter().flat_map(|cell| {
+            let facets = cell.facets.word();
+            (0..cell.count).map(move |_| (cell.tenant, facets))
+        });
+        let transitions = (0..)
+            .zip(devices)
+            .map(|(slot, (tenant, facets))| Transition {
+                slot: SlotIndex(slot),
+                device_id: device_id(),
+                tenant,
+                before: None,
+                after: Some(facets),
+            });
+        let transitions: Vec<_> = transitions.collect();
+        view.apply(ShardId(shard), &transitions, Timestamp::default());
+    }
+    view
 }
 
 /// Both shards have one cell in common; shard 1 has another one, of the other tenant.

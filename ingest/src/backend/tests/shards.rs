@@ -2,26 +2,60 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use muster_api::{ApiError, Backend};
-use muster_engine::TenantIndex;
+use muster_api::{ApiError, Backend, Matches, Position, ROWS_MAX};
+use muster_engine::{ShardId, SlotIndex, TenantIndex};
 use muster_wire::Identity;
 
 use super::fixture::{Conduct, Server, device_id};
 use crate::phase::Phase;
 
+#[test]
+fn cells_are_read_from_the_view_whatever_the_shards_do() {
+    let server = Server::with(&[Conduct::Silent, Conduct::Gone]);
+    let counts = |tenant| -> Vec<_> {
+        let cells = server.backend.cells(tenant).into_iter();
+        cells.map(|cell| (cell.tenant, cell.count)).collect()
+    };
+    let (demo, other) = ((TenantIndex(0), 6), (TenantIndex(1), 2));
+    assert_eq!(counts(None), [demo, other]);
+    assert_eq!(counts(Some(TenantIndex(1))), [other]);
+    assert_eq!(counts(Some(TenantIndex(2))), []);
+}
+
 #[tokio::test]
-async fn cells_are_those_of_every_shard() {
+async fn a_scan_gives_pages_of_positions_and_rows_their_devices_in_that_order() {
     let server = Server::new();
-    let cells = server.backend.cells().await.unwrap();
-    let counts: Vec<_> = cells.iter().map(|cell| (cell.tenant, cell.count)).collect();
-    assert_eq!(
-        counts,
-        [
-            (TenantIndex(0), 3),
-            (TenantIndex(0), 3),
-            (TenantIndex(1), 2)
-        ]
-    );
+    let backend = &server.backend;
+    let mut found = Vec::new();
+    let mut from = Position::default();
+    loop {
+        let matches: Matches = Box::new(|_| true);
+        let page = backend
+            .scan(TenantIndex(0), from, 4, matches)
+            .await
+            .unwrap();
+        let Some(last) = page.last() else { break };
+        from = last.next();
+        found.extend(page);
+    }
+    let at = |shard, slot| Position {
+        shard: ShardId(shard),
+        slot: SlotIndex(slot),
+    };
+    let expected = [0, 1].map(|shard| [0, 1, 2].map(|slot| at(shard, slot)));
+    assert_eq!(found, expected.concat());
+    let asked = vec![at(1, 7), at(0, 3), at(9, 1), at(1, 2)];
+    let rows = backend.rows(TenantIndex(0), asked).await.unwrap();
+    let slots: Vec<_> = rows.iter().map(|device| device.record.seq).collect();
+    assert_eq!(slots, [7, 3, 2], "there is no shard 9");
+    let ids = vec![device_id(); 2];
+    let devices = backend.devices_by_id(TenantIndex(0), ids.clone()).await;
+    assert_eq!(devices.unwrap().len(), 2);
+    let of_other = backend.devices_by_id(TenantIndex(1), ids).await;
+    assert!(of_other.unwrap().is_empty());
+    let many = vec![at(0, 0); ROWS_MAX + 1];
+    let refused = backend.rows(TenantIndex(0), many).await.unwrap_err();
+    assert!(matches!(refused, ApiError::Internal(_)), "{refused}");
 }
 
 #[tokio::test]
@@ -66,6 +100,7 @@ async fn a_recount_compares_the_disk_with_the_counters_of_every_shard() {
     let server = Server::new();
     let recount = server.backend.recount().await.unwrap();
     assert!(!recount.verified);
+    assert_eq!(recount.view_drift, 3, "the devices of shard 0");
     assert_eq!((recount.devices, recount.differing_cells), (0, 2));
     let first = &recount.differences[0];
     assert_eq!(
@@ -86,10 +121,19 @@ async fn a_shard_without_a_reply_is_an_error_with_its_cause() {
         (Conduct::Full, is_busy),
         (Conduct::Gone, is_poisoned),
     ];
+    let shard_1 = Position {
+        shard: ShardId(1),
+        slot: SlotIndex(0),
+    };
     for (conduct, is_cause) in causes {
         let server = Server::with(&[Conduct::Answers, conduct]);
         let backend = &server.backend;
-        let error = backend.cells().await.unwrap_err();
+        let error = backend.stale_devices().await.unwrap_err();
+        assert!(is_cause(&error), "{conduct:?}: {error}");
+        let error = backend
+            .rows(TenantIndex(0), vec![shard_1])
+            .await
+            .unwrap_err();
         assert!(is_cause(&error), "{conduct:?}: {error}");
         let error = backend.recount().await.unwrap_err();
         assert!(is_cause(&error), "{conduct:?}: {error}");
@@ -97,7 +141,7 @@ async fn a_shard_without_a_reply_is_an_error_with_its_cause() {
     let server = Server::with(&[Conduct::Gone; 2]);
     let backend = &server.backend;
     backend.context.phase.advance(Phase::Draining);
-    let error = backend.cells().await.unwrap_err();
+    let error = backend.stale_devices().await.unwrap_err();
     assert!(matches!(error, ApiError::Draining), "{error}");
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crossbeam::channel;
+use muster_api::Position;
 use muster_engine::{Facets, SequenceReset, Shard, TenantIndex};
 use muster_wire::DeviceId;
 use tokio::sync::oneshot;
@@ -14,7 +15,8 @@ use super::Worker;
 use super::task::{Paused, Task};
 use crate::shard::commit_payload::Fate;
 use crate::shard::control::{
-    CellCount, Control, DeviceTargets, DeviceView, RecountPoint, ShardReport, ThreadReport,
+    CellCount, Control, DeviceKey, DeviceTargets, DeviceView, RecountPoint, ShardReport,
+    ThreadReport,
 };
 
 /// Maximum pause of a thread for a recount: much longer than it takes to create a snapshot.
@@ -68,25 +70,24 @@ impl Worker {
     /// Answers a query. Returns what is none.
     fn query(&mut self, control: Control) -> Option<Control> {
         match control {
-            Control::Cells(reply) => self.later(reply, self.cell_counts()),
             Control::Device {
                 tenant,
                 device_id,
                 reply,
             } => {
-                let shard = self.shards.shard_of(&device_id);
-                let device = shard.device(tenant, &device_id);
-                // A record has facets that decode: the shard encoded them.
-                let view = device.and_then(|(record, cold)| {
-                    Some(Box::new(DeviceView {
-                        record: *record,
-                        cold: *cold,
-                        facets: Facets::from_word(record.facets)?,
-                        stale_since: shard.stale_since(tenant, &device_id),
-                        targets: shard.targets_of(record.profile()).to_vec(),
-                    }))
-                });
+                let view = self.device(tenant, DeviceKey::Id(device_id));
                 self.later(reply, view);
+            }
+            Control::Devices {
+                tenant,
+                keys,
+                reply,
+            } => {
+                let devices = keys.into_iter().enumerate();
+                let found = devices
+                    .filter_map(|(index, key)| Some((index, self.device(tenant, key)?)))
+                    .collect();
+                self.later(reply, found);
             }
             Control::Unknown {
                 tenant,
@@ -109,6 +110,31 @@ impl Worker {
             order => return Some(order),
         }
         None
+    }
+
+    fn device(&self, tenant: TenantIndex, key: DeviceKey) -> Option<Box<DeviceView>> {
+        let (shard, (record, cold)) = match key {
+            DeviceKey::Id(id) => {
+                let shard = self.shards.shard_of(&id);
+                (shard, shard.device(tenant, &id)?)
+            }
+            DeviceKey::At(Position { shard, slot }) => {
+                let mut shards = self.shards.shards();
+                let shard = shards.find(|other| other.id() == shard)?;
+                let found = shard.device_in(slot);
+                // Another tenant may have the slot by now.
+                let found = found.filter(|(record, _)| record.tenant == tenant);
+                (shard, found.filter(|(record, _)| !record.removed())?)
+            }
+        };
+        Some(Box::new(DeviceView {
+            record: *record,
+            cold: *cold,
+            // A record has facets that decode: the shard encoded them.
+            facets: Facets::from_word(record.facets)?,
+            stale_since: shard.stale_since(tenant, &record.device_id),
+            targets: shard.targets_of(record.profile()).to_vec(),
+        }))
     }
 
     /// Carries out what is no query.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Worker;
 
 /// Slots that a batch evaluates: about a third of a millisecond.
-const SLOTS: u32 = 16_384;
+pub const SLOTS: u32 = 16_384;
 
 impl Worker {
     /// Takes over a policy set, which is put in force by the next batches.

@@ -21,10 +21,11 @@ use super::{Input, Stepped, TICK_EVERY, Worker, WorkerChannels, WorkerConfig, au
 use crate::clock::{Clock, SimulatedTime, Stamp};
 use crate::metrics::Metrics;
 use crate::route::{
-    BufferPool, Inbox, Payload, ReceivedInventory, RouteTable, ShardBatch, ThreadMap, Window,
-    WindowCursor, inbox,
+    BufferPool, Inbox, Listed, Payload, ReceivedInventory, RouteTable, ShardBatch, ThreadMap,
+    Window, WindowCursor, inbox,
 };
 use crate::shard::{CommitPayload, Control, empty_commit};
+use crate::view::View;
 
 const BATCH_CHECK_INS_MAX: usize = 1_000;
 
@@ -45,6 +46,7 @@ struct Fixture {
     commits: Receiver<Commit<CommitPayload>>,
     returns: Sender<Commit<CommitPayload>>,
     control: Sender<Control>,
+    view: Arc<View>,
 }
 
 impl Fixture {
@@ -97,6 +99,7 @@ impl Fixture {
             commits,
             returns,
             control,
+            view: Arc::new(View::new(SHARDS, [], Timestamp::from_seconds(1))),
         };
         fixture.step();
         fixture
@@ -124,7 +127,7 @@ impl Fixture {
         let batches = commit.payload.completions.len();
         commit
             .payload
-            .durable(Clock::Simulated(Arc::clone(&self.time)).stamp());
+            .durable(Clock::Simulated(Arc::clone(&self.time)).stamp(), &self.view);
         let mark = commit.parts[0].checkpoint;
         assert!(commit.parts.iter().all(|part| part.checkpoint == mark));
         let bytes = commit.parts.iter().map(|part| part.journal.len()).sum();
@@ -306,6 +309,34 @@ fn a_slice_of_the_audit_is_due_between_two_ticks() {
     }
 }
 
+#[test]
+fn a_check_in_is_in_the_view_when_it_is_acknowledged_and_not_before() {
+    let mut fixture = Fixture::new();
+    let counted = |fixture: &Fixture| fixture.view.count(TenantIndex(0), |_| true);
+    let mut listed = Listed::default();
+    for (seq, device) in [(1, 1), (2, 1)] {
+        fixture.send(check_in(seq));
+        assert_eq!(fixture.worker.step(Input::Control), Stepped::Worked);
+        assert_eq!(counted(&fixture), seq - 1, "applied, but not durable");
+        assert!(fixture.window.collect(&mut listed).is_none());
+        let mut commit = fixture.commits.try_recv().unwrap();
+        let stamp = Clock::Simulated(Arc::clone(&fixture.time)).stamp();
+        commit.payload.durable(stamp, &fixture.view);
+        assert!(fixture.window.collect(&mut listed).is_some());
+        assert_eq!(counted(&fixture), device);
+        assert_eq!(fixture.view.drift(), 0);
+        fixture.returns.send(commit).unwrap();
+    }
+    let changes = fixture.view.changes_since(
+        TenantIndex(0),
+        fixture.view.changes_head(TenantIndex(0)) - 1,
+        9,
+    );
+    let change = changes.unwrap()[0];
+    assert_eq!((change.device_id, change.before), (device(0), None));
+    assert!(change.after.is_some());
+}
+
 /// A stop would wait for the client of such a query.
 #[test]
 fn queries_behind_a_drain_are_dropped_when_the_thread_ends() {
@@ -314,15 +345,16 @@ fn queries_behind_a_drain_are_dropped_when_the_thread_ends() {
         commits,
         returns,
         control,
+        view,
         ..
     } = Fixture::new();
     let (reply, mut answer) = oneshot::channel();
-    for message in [Control::Drain, Control::Cells(reply)] {
+    for message in [Control::Drain, Control::Stale(reply)] {
         control.send(message).unwrap();
     }
     let shard = std::thread::spawn(move || worker.run());
     for mut commit in commits {
-        commit.payload.durable(Stamp(1));
+        commit.payload.durable(Stamp(1), &view);
         // Fails once the worker has ended.
         let _ = returns.send(empty_commit(0, 0..SHARDS));
     }

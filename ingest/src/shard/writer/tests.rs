@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crossbeam::channel::bounded;
-use muster_engine::{Outcome, Timestamp};
+use muster_engine::{Facets, Outcome, SlotIndex, TenantIndex, Timestamp, Transition};
 use muster_store::{ClockRecord, CommitPart};
+use muster_wire::DeviceId;
 
 use super::*;
 use crate::clock::SimulatedTime;
@@ -19,6 +20,8 @@ use crate::shard::empty_commit;
 
 /// Bytes of the journal value of every commit.
 const BYTES: usize = 10;
+
+const TENANT: TenantIndex = TenantIndex(0);
 
 /// Completes a commit when two later ones have been appended, as a log does that waits for other machines.
 #[derive(Debug, Default)]
@@ -64,13 +67,31 @@ impl Log<CommitPayload> for Late {
     }
 }
 
-/// A thread with eight commits, each with a frame of its own, on their way to the log.
-fn queued(log: Late) -> (Groups<Late>, Receiver<Commit<CommitPayload>>, WindowCursor) {
+fn new_device(number: u8) -> Transition {
+    Transition {
+        slot: SlotIndex(number.into()),
+        device_id: DeviceId::from_bytes([number + 1; 16]),
+        tenant: TENANT,
+        before: None,
+        after: Some(Facets::default().word()),
+    }
+}
+
+fn view() -> Arc<View> {
+    Arc::new(View::new(2, [], Timestamp::from_seconds(1)))
+}
+
+/// A thread with eight commits, each with a frame and a new device of its own, on their way to the log.
+fn queued(
+    log: Late,
+    view: &Arc<View>,
+) -> (Groups<Late>, Receiver<Commit<CommitPayload>>, WindowCursor) {
     let (sender, commits) = bounded(8);
     let (returning, returned) = bounded(8);
     let mut window = Window::open(8);
-    for _ in 0..8 {
+    for number in 0..8 {
         let mut commit = empty_commit(0, 0..2);
+        commit.payload.transitions[1].1 = vec![new_device(number)];
         commit.parts[1].journal = vec![1; BYTES];
         window.open_frame();
         let completion = window.completion();
@@ -85,6 +106,7 @@ fn queued(log: Late) -> (Groups<Late>, Receiver<Commit<CommitPayload>>, WindowCu
         commits,
         returns: vec![returning],
         journal_bytes_kept: usize::MAX,
+        view: Arc::clone(view),
         report: Arc::default(),
         phase: PhaseSwitch::default(),
         clock: Clock::Simulated(Arc::new(time)),
@@ -94,18 +116,22 @@ fn queued(log: Late) -> (Groups<Late>, Receiver<Commit<CommitPayload>>, WindowCu
 
 #[test]
 fn commits_complete_when_the_log_says_so() {
-    let (mut groups, returned, mut window) = queued(Late::default());
+    let view = view();
+    let counted = || view.count(TENANT, |_| true);
+    let (mut groups, returned, mut window) = queued(Late::default(), &view);
     assert!(groups.step());
     assert_eq!(groups.log().groups, [3], "the room of the log");
-    assert_eq!(returned.len(), 1);
+    assert_eq!((returned.len(), counted()), (1, 1));
     assert!(window.collect(&mut Listed::default()).is_some());
     assert!(window.collect(&mut Listed::default()).is_none(), "pending");
     while groups.step() {}
     assert_eq!(groups.log().groups, [3, 3, 2]);
-    assert_eq!(returned.len(), 6);
+    assert_eq!((returned.len(), counted()), (6, 6));
     for commit in returned.try_iter() {
         let is_empty = |part: &CommitPart| part.journal.is_empty();
         assert!(commit.parts.iter().all(is_empty) && commit.payload.completions.is_empty());
+        let transitions = &commit.payload.transitions;
+        assert!(transitions.iter().all(|(_, moved)| moved.is_empty()));
     }
     for _ in 1..6 {
         assert!(window.collect(&mut Listed::default()).is_some());
@@ -119,9 +145,11 @@ fn a_commit_that_failed_is_returned_and_never_acknowledged() {
         fails: true,
         ..Late::default()
     };
-    let (mut groups, returned, mut window) = queued(failing);
+    let view = view();
+    let (mut groups, returned, mut window) = queued(failing, &view);
     while groups.step() {}
     assert_eq!(groups.thread.phase.get(), Phase::Poisoned);
     assert_eq!(returned.len(), 6);
     assert!(window.collect(&mut Listed::default()).is_none());
+    assert_eq!(view.count(TENANT, |_| true), 0, "it may be lost");
 }

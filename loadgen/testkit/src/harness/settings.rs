@@ -77,6 +77,8 @@ certificate = "pki/server.pem"
 key = "pki/server.key"
 client_ca = "pki/ca.pem"
 {listen}
+[api]
+address = "127.0.0.1:0"
 [ops]
 address = "127.0.0.1:{ops_port}"
 {ops}

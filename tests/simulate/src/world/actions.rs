@@ -8,6 +8,7 @@ use muster_ingest::shard::{Control, Input, Stepped};
 use muster_wire::CloseCode;
 
 use super::World;
+use crate::checks;
 use crate::connection::{Connection, SessionStep};
 use crate::disk::WriteFailure;
 use crate::server::StopPhase;
@@ -34,7 +35,7 @@ impl World {
             0..=34 => self.step_client()?,
             35..=64 => self.step_session(),
             65..=84 => self.step_worker(),
-            85..=96 => self.step_writer(),
+            85..=96 => self.step_writer()?,
             97 => self.step_operator()?,
             98 => self.step_stop()?,
             _ => self.tick(),
@@ -248,9 +249,9 @@ impl World {
         }
     }
 
-    fn step_writer(&mut self) {
+    fn step_writer(&mut self) -> Result<(), Violation> {
         let Some(server) = &mut self.server else {
-            return;
+            return Ok(());
         };
         if self.random.below(2) == 0 {
             server.forward_commits(self.options.injected_fault, &mut self.random);
@@ -258,6 +259,20 @@ impl World {
             let metrics = server.groups.log().metrics();
             let numbers = [("commits", metrics.commits), ("bytes", metrics.bytes)];
             self.trace.record("write", 0, &numbers);
+            return self.check_view();
+        }
+        Ok(())
+    }
+
+    /// Checks the view after a write: everything that is durable, and nothing else, is counted.
+    fn check_view(&mut self) -> Result<(), Violation> {
+        if self.crash_pending || self.disk.has_failed() {
+            return Ok(());
+        }
+        self.oracle.catch_up(&self.disk)?;
+        match &self.server {
+            Some(server) => checks::view_after_a_write(server, &self.oracle),
+            None => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use muster_engine::SequenceReset;
 use muster_ingest::phase::Phase;
-use muster_ingest::recount::{count_shards, counters_of};
+use muster_ingest::recount::{count_shards, counters_of, view_drift};
 use muster_ingest::shard::{Control, DeviceView, RecountPoint};
 use tokio::sync::oneshot;
 
@@ -197,11 +197,16 @@ impl World {
             return Ok(());
         };
         let snapshot = server.store.snapshot();
+        let shards = server.context.routes.map.shards_of(worker as u16);
+        let drift = view_drift(&server.view, shards.clone(), &point.cells);
         if point.release.try_send(()).is_err() {
             return Ok(()); // the worker has resumed after its timeout
         }
         self.summary.recounts += 1;
-        let shards = server.context.routes.map.shards_of(worker as u16);
+        if drift != 0 {
+            let detail = format!("the view differs from worker {worker} by {drift} devices");
+            return Err(Violation::new("the view matches the counters", detail));
+        }
         let counted = count_shards(&snapshot, shards)
             .map_err(|error| Violation::new("recount", error.to_string()))?;
         let counters = counters_of(point.cells);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::cell::CellKey;
+use crate::effects::Transition;
 use crate::facet::FacetWord;
 use crate::model::{ModelCell, ModelDisk};
 use crate::shard::recovery::Recovery;
@@ -17,6 +19,8 @@ pub(super) struct Disk {
     context: Vec<u8>,
     begun: (Sequence, Vec<u8>),
     policies: BTreeMap<Revision, Arc<PolicySet>>,
+    /// The devices that are counted, by the transitions of all commits.
+    counted: BTreeMap<SlotIndex, (DeviceId, CellKey)>,
 }
 
 impl Disk {
@@ -44,6 +48,23 @@ impl Disk {
             self.journal
                 .insert(sequence, effects.journal_value().to_vec());
         }
+        for transition in &effects.transitions {
+            let Transition {
+                tenant, device_id, ..
+            } = *transition;
+            let of = |facets| (device_id, CellKey { tenant, facets });
+            let before = match transition.after {
+                Some(after) => self.counted.insert(transition.slot, of(after)),
+                None => self.counted.remove(&transition.slot),
+            };
+            assert_eq!(before, transition.before.map(of), "{transition:?}");
+        }
+    }
+
+    /// Whether the transitions of all commits lead to the devices that a shard counts.
+    pub(super) fn counts_what_is_in(&self, shard: &Shard) -> bool {
+        let counted = self.counted.iter().map(|(slot, (_, cell))| (*slot, *cell));
+        counted.eq(shard.counted())
     }
 
     pub(super) fn checkpoint_begins(&mut self, shard: &Shard) {

@@ -282,6 +282,7 @@ impl Server {
             shard.policy_step(slice, effects);
             let sequence = shard.seal(effects);
             disk.commit(sequence, effects);
+            assert!(disk.counts_what_is_in(shard));
             begin(shard, now, effects);
         }
     }
@@ -407,6 +408,7 @@ impl Server {
                 let sequence = shard.seal(effects);
                 disk.commit(sequence, effects);
                 assert_eq!(cells_of(shard), disk.recount(), "in the middle of a tick");
+                assert!(disk.counts_what_is_in(shard));
                 if std::mem::take(&mut crashes) {
                     recover(shard, disk);
                     shard.begin(now, effects);
@@ -462,6 +464,7 @@ fn begin(shard: &mut Shard, now: Timestamp, effects: &mut Effects) {
 fn recover(shard: &mut Shard, disk: &Disk) {
     let recovered = disk.recover(shard.id(), LIMITS, 99).unwrap();
     assert!(recovered.iter().eq(shard.iter()));
+    assert!(disk.counts_what_is_in(&recovered));
     assert_eq!(recovered.revision(), shard.revision());
     assert_eq!(recovered.policy_pass(), shard.policy_pass());
     assert_eq!(recovered.removed(), shard.removed());

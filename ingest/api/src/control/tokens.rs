@@ -1,0 +1,54 @@
+//! `POST /tenants/{tenant}/tokens`: makes a token for the operators' API, on the machine itself.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use muster_control::{Change, Precondition};
+use serde_json::{Value, json};
+
+use super::change::{local_actor, read, require_permission};
+use super::{Segment, tenant_of};
+use crate::error::ApiError;
+use crate::graph::{VALID_DAYS_DEFAULT, new_secret, token};
+use crate::{Api, times};
+
+/// Makes a token. Its secret is in the response, and never again.
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    tenant: Segment<String>,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let tenant = tenant_of(&api, tenant)?;
+    require_permission(&api)?;
+    let sent = read(&api, body).await?;
+    let known = ["displayName", "role", "validDays"];
+    if let Some(name) = sent.keys().find(|name| !known.contains(&name.as_str())) {
+        let message = format!("a token has no property {name}");
+        return Err(ApiError::BadRequest(message));
+    }
+    let text = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
+    let days = match sent.get("validDays") {
+        None => VALID_DAYS_DEFAULT,
+        Some(days) => days.as_u64().unwrap_or_default(),
+    };
+    let secret = new_secret();
+    let now = api.backend.clock().time;
+    let token = token(text("displayName"), text("role"), days, &secret, now);
+    let token = token.map_err(ApiError::BadRequest)?;
+    let id = api.backend.new_object_id();
+    let shown = json!({
+        "id": id.to_string(),
+        "displayName": token.display_name.as_str(),
+        "role": token.role.name(),
+        "expirationDateTime": times::timestamp(token.expires_at),
+        "secret": secret,
+    });
+    let issue = Change::Issue { id, token };
+    let expected = Precondition::Nothing;
+    let changed = api.backend.change(local_actor(), tenant, expected, issue);
+    changed.await?;
+    Ok((StatusCode::CREATED, Json(shown)))
+}

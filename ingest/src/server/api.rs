@@ -1,0 +1,103 @@
+//! The operators' API: its listener, its runtime, and when it opens.
+//!
+//! Owner: the main thread. The runtime has one thread, so that requests of operators take at most one core from
+//! check-ins; what blocks runs on its blocking threads.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use muster_api::{Backend, GraphGate, GraphOptions, LinkSecret, ServerNames, serve_graph};
+use tokio::sync::oneshot;
+
+use super::{OPS_READS_MAX, ServerError, bind_tcp};
+
+/// What the API needs besides its address.
+#[derive(Debug)]
+pub struct ApiTls {
+    /// Its TLS configuration.
+    pub config: rustls::ServerConfig,
+    /// The names in its certificate.
+    pub names: Vec<String>,
+    /// Authenticates the tokens in links.
+    pub link_secret: LinkSecret,
+}
+
+/// The API of a server.
+#[derive(Debug)]
+pub(super) struct ApiServer {
+    /// The address that it listens on.
+    pub(super) address: SocketAddr,
+    gate: Arc<GraphGate>,
+    names: Vec<String>,
+    link_secret: LinkSecret,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Binds the address and starts the runtime. Until it is opened, every request is refused with 503.
+pub(super) fn start(tls: ApiTls, address: SocketAddr) -> Result<ApiServer, ServerError> {
+    let refused = |source| ServerError::Api { address, source };
+    let listener = bind_tcp(address).map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    let gate = Arc::new(GraphGate::default());
+    let (stop, stopped) = oneshot::channel();
+    let thread = spawn(listener, tls.config, Arc::clone(&gate), stopped)?;
+    Ok(ApiServer {
+        address: bound,
+        gate,
+        names: tls.names,
+        link_secret: tls.link_secret,
+        stop,
+        thread,
+    })
+}
+
+fn spawn(
+    listener: TcpListener,
+    tls: rustls::ServerConfig,
+    gate: Arc<GraphGate>,
+    stop: oneshot::Receiver<()>,
+) -> Result<JoinHandle<()>, ServerError> {
+    let start = |source| ServerError::Start {
+        what: "the API thread",
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(start)?;
+    let serve = move || {
+        let stopped = async move { drop(stop.await) };
+        let serving = serve_graph(listener, Arc::new(tls), gate, stopped);
+        if let Err(error) = runtime.block_on(serving) {
+            tracing::error!(%error, "API failed");
+        }
+        // A read of a stuck disk must not delay the exit of the process.
+        runtime.shutdown_timeout(OPS_READS_MAX);
+    };
+    std::thread::Builder::new()
+        .name("api".to_owned())
+        .spawn(serve)
+        .map_err(start)
+}
+
+impl ApiServer {
+    /// Opens the API once the server has recovered.
+    pub(super) fn open(&self, backend: Arc<dyn Backend>) {
+        let names = ServerNames {
+            own: self.names.clone(),
+            default: self.address.to_string(),
+        };
+        let link_secret = self.link_secret;
+        self.gate.open(backend, GraphOptions { names, link_secret });
+    }
+
+    /// Stops it; requests in progress may take a few seconds longer.
+    pub(super) fn stop(self) -> JoinHandle<()> {
+        drop(self.stop);
+        // The gate has a reference to the backend, and with it to the store.
+        drop(self.gate);
+        self.thread
+    }
+}
