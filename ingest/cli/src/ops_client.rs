@@ -163,7 +163,7 @@ impl OpsClient {
             .read_to_string()
             .map_err(|error| self.unreachable(&error))?;
         let value: Result<Value, _> = serde_json::from_str(&text);
-        if status != 200 {
+        if !matches!(status, 200 | 201) {
             let message = value
                 .ok()
                 .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
