@@ -18,6 +18,7 @@ mod error;
 mod guard;
 mod listen;
 mod metrics;
+pub mod odata;
 mod once_per_cause;
 mod parameters;
 mod policy;
