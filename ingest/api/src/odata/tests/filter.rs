@@ -66,6 +66,14 @@ fn filters_that_match_the_device() {
         "technologies eq 'microsoftSense,mdm'",
         "technologies ne 'mdm'",
         "not(technologies has 'windows10XManagement')",
+    ] {
+        assert!(matches(text), "{text}");
+    }
+}
+
+#[test]
+fn filters_of_other_kinds_that_match_the_device() {
+    for text in [
         "isEncrypted",
         "isEncrypted eq true",
         "isEncrypted eq True",
@@ -208,31 +216,6 @@ fn messages_name_the_problem_and_its_place() {
             0,
         ),
         (
-            "complianceState eq 'compliant' and",
-            "Syntax error: a condition is expected, not the end (at position 34)",
-            34,
-        ),
-        (
-            "complianceState eq",
-            "Syntax error: a property or a literal is expected, not the end (at position 18)",
-            18,
-        ),
-        (
-            "deviceName eq 'é' zz",
-            "Syntax error: 'and', 'or' or the end is expected, not 'zz' (at position 18)",
-            18,
-        ),
-        (
-            "deviceName eq 'unclosed",
-            "Syntax error: the string has no closing quote (at position 14)",
-            14,
-        ),
-        (
-            "\0",
-            "Syntax error: the character '\\u{0}' is not expected (at position 0)",
-            0,
-        ),
-        (
             "year(lastSyncDateTime) eq 2026",
             "The function 'year' is not supported.",
             0,
@@ -256,6 +239,41 @@ fn messages_name_the_problem_and_its_place() {
             "isof('microsoft.graph.group')",
             "The type 'microsoft.graph.group' is unknown or not derived from managedDevice.",
             5,
+        ),
+    ] {
+        let error = error(text);
+        assert_eq!(error.to_string(), message, "{text}");
+        assert_eq!(error.position, Some(position), "{text}");
+    }
+}
+
+#[test]
+fn syntax_errors_name_what_is_expected_and_where() {
+    for (text, message, position) in [
+        (
+            "complianceState eq 'compliant' and",
+            "Syntax error: a condition is expected, not the end (at position 34)",
+            34,
+        ),
+        (
+            "complianceState eq",
+            "Syntax error: a property or a literal is expected, not the end (at position 18)",
+            18,
+        ),
+        (
+            "deviceName eq 'é' zz",
+            "Syntax error: 'and', 'or' or the end is expected, not 'zz' (at position 18)",
+            18,
+        ),
+        (
+            "deviceName eq 'unclosed",
+            "Syntax error: the string has no closing quote (at position 14)",
+            14,
+        ),
+        (
+            "\0",
+            "Syntax error: the character '\\u{0}' is not expected (at position 0)",
+            0,
         ),
     ] {
         let error = error(text);
