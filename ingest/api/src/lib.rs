@@ -19,7 +19,7 @@ mod graph;
 mod guard;
 mod listen;
 mod metrics;
-mod odata;
+pub mod odata;
 mod once_per_cause;
 mod parameters;
 mod policy;

@@ -13,6 +13,7 @@
 mod control;
 mod frames;
 mod names;
+mod odata;
 mod records;
 mod recovery;
 pub mod seed_inputs;
@@ -24,6 +25,7 @@ mod stored;
 pub use control::{control_document, control_entry};
 pub use frames::{answers, decoder, hello};
 pub use names::identity;
+pub use odata::query_options;
 pub use records::{check_in, inventory};
 pub use recovery::recovery;
 #[cfg(feature = "server")]
@@ -47,6 +49,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("shard", shard),
     ("control_entry", control_entry),
     ("control_document", control_document),
+    ("query_options", query_options),
     #[cfg(feature = "server")]
     ("certificate", certificate),
     #[cfg(feature = "server")]

@@ -38,6 +38,15 @@ level = "info,quinn=warn"
 format = "json"
 "#;
 
+/// Queries with every option and every part of the grammar of filters.
+const QUERIES: [&str; 4] = [
+    "$filter=(startswith(name,'FIN') or endsWith(tolower(name),'1')) and not (state eq 'compliant') and at ge \
+     2026-11-30T08:15:00.5Z&$orderby=name desc,at&$top=50&$count=true&$select=id,name,first/size",
+    "%24filter=resources/any(r:r/size gt -1.5) and tags/any(t:t in ('a','b''c')) and first/size ne null&%24skip=6",
+    "$expand=a,b($expand=c;$select=d),microsoft.graph.phone/e&$search=%22FIN%22 OR name:1&$skiptoken=x",
+    "$filter=isof('microsoft.graph.phone') and flags has 'compliant' and contains(name,'I') eq true and null ne id",
+];
+
 /// The seed inputs of a target; none for an unknown target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
@@ -60,6 +69,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             b"muster://contoso/device/00112233-4455-6677-8899-aabbccddeeff".to_vec(),
             b"https://contoso.example/\nmuster://contoso/gateway/gw-1".to_vec(),
         ],
+        "query_options" => QUERIES.map(|query| query.as_bytes().to_vec()).to_vec(),
         "stored_records" => stored_records(),
         "recovery" => vec![disk()],
         "shard" => vec![events(), events_between_pages()],

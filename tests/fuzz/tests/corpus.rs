@@ -201,7 +201,7 @@ macro_rules! targets {
 
 targets! {
     decoder answers hello check_in inventory identity stored_records recovery shard control_entry
-    control_document certificate configuration stored_values
+    control_document query_options certificate configuration stored_values
 }
 
 #[test]
@@ -239,6 +239,11 @@ fn seed_inputs_are_valid() {
     }
     for entry in seed_inputs::of("control_entry") {
         assert!(muster_control::Entry::decode(&entry).is_ok());
+    }
+    for query in seed_inputs::of("query_options") {
+        let query = String::from_utf8(query).expect("the query is text");
+        let options = muster_api::odata::Options::parse(&query, &[]);
+        assert!(options.is_ok(), "{options:?}");
     }
     for text in seed_inputs::of("configuration") {
         let text = String::from_utf8(text).expect("the configuration is text");

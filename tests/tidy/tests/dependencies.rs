@@ -18,7 +18,10 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
     ("loadgen", &["testkit", "client", "wire", "engine"]),
     ("acceptance", &["testkit", "client", "wire", "engine"]),
     ("crash", &["testkit", "client", "wire", "engine"]),
-    ("fuzz", &["ingest", "control", "store", "engine", "wire"]),
+    (
+        "fuzz",
+        &["ingest", "api", "control", "store", "engine", "wire"],
+    ),
     (
         "simulate",
         &["ingest", "control", "store", "engine", "wire", "testkit"],
