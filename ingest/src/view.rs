@@ -24,10 +24,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use foldhash::HashMap;
-use muster_api::{Cell, DeviceChange, Position, TooOld};
+use muster_api::{Cell, DeviceChange, TooOld};
 use muster_engine::{
     CellKey, FacetWord, Facets, Shard, ShardId, SlotIndex, TenantIndex, Timestamp, Transition,
 };
+
+pub use muster_api::Position;
 
 pub(crate) use column::SLOT_BYTES;
 pub(crate) use feed::{CHANGE_BYTES, CHANGES_MAX};
