@@ -159,9 +159,10 @@ impl View {
         let mut found = Vec::new();
         let columns = (0..).map(ShardId).zip(&self.columns);
         for (shard, column) in columns.skip(from.shard.into()) {
-            let from = match shard == from.shard {
-                true => from.slot,
-                false => SlotIndex(0),
+            let from = if shard == from.shard {
+                from.slot
+            } else {
+                SlotIndex(0)
             };
             let visited = column.visit(from, |slot, of, facets| {
                 if found.len() >= limit {

@@ -111,7 +111,7 @@ impl ServerBackend {
     async fn with_inventories(
         &self,
         tenant: TenantIndex,
-        found: Vec<Box<DeviceView>>,
+        found: Vec<DeviceView>,
     ) -> Result<Vec<Device>, ApiError> {
         let store = Arc::clone(&self.context.store);
         self.read_store(move || {
@@ -121,7 +121,7 @@ impl ServerBackend {
                     0 => None,
                     _ => inventory(&store, tenant, device_id)?,
                 };
-                Ok(device(*view, inventory))
+                Ok(device(view, inventory))
             });
             found.collect()
         })
