@@ -24,10 +24,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use foldhash::HashMap;
-use muster_api::{Cell, DeviceChange, Position, TooOld};
+use muster_api::{Cell, DeviceChange, TooOld};
 use muster_engine::{
     CellKey, FacetWord, Facets, Shard, ShardId, SlotIndex, TenantIndex, Timestamp, Transition,
 };
+
+pub use muster_api::Position;
 
 pub(crate) use column::SLOT_BYTES;
 pub(crate) use feed::{CHANGE_BYTES, CHANGES_MAX};
@@ -157,9 +159,10 @@ impl View {
         let mut found = Vec::new();
         let columns = (0..).map(ShardId).zip(&self.columns);
         for (shard, column) in columns.skip(from.shard.into()) {
-            let from = match shard == from.shard {
-                true => from.slot,
-                false => SlotIndex(0),
+            let from = if shard == from.shard {
+                from.slot
+            } else {
+                SlotIndex(0)
             };
             let visited = column.visit(from, |slot, of, facets| {
                 if found.len() >= limit {

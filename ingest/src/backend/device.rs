@@ -116,7 +116,7 @@ impl ServerBackend {
     async fn with_inventories(
         &self,
         tenant: TenantIndex,
-        found: Vec<(usize, Box<DeviceView>)>,
+        found: Vec<(usize, DeviceView)>,
     ) -> Result<Vec<(usize, Device)>, ApiError> {
         let store = Arc::clone(&self.context.store);
         self.read_store(move || {
@@ -126,7 +126,7 @@ impl ServerBackend {
                     0 => None,
                     _ => inventory(&store, tenant, device_id)?,
                 };
-                Ok((place, device(*view, inventory)))
+                Ok((place, device(view, inventory)))
             });
             found.collect()
         })

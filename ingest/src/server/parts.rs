@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_control::ControlPlane;
-use muster_engine::{PolicySet, Shard, TenantIndex};
+use muster_engine::{PolicySet, Shard, ShardSet, TenantIndex};
 use muster_store::{Commit, Writer};
 use tokio::sync::oneshot;
 
@@ -83,13 +83,7 @@ impl Parts {
         let count = routes.map.shards().shards();
         let view = Arc::new(View::new(count, &shards, clock.now().time));
         let sets = routes.map.distribute(shards, config.shards.devices_max);
-        let replayed = sets.iter().map(|set| {
-            let shards = set.shards();
-            shards
-                .map(|shard| writer.journal_bytes_live_of(shard.id()))
-                .sum()
-        });
-        let replayed: Vec<u64> = replayed.collect();
+        let replayed = replayed(&sets, &writer);
         let thread = WriterThread {
             log: writer,
             commits,
@@ -184,6 +178,17 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// The journal bytes that the recovery has replayed for the shards of each thread.
+fn replayed(sets: &[ShardSet], writer: &Writer) -> Vec<u64> {
+    let of_set = |set: &ShardSet| {
+        let shards = set.shards();
+        shards
+            .map(|shard| writer.journal_bytes_live_of(shard.id()))
+            .sum()
+    };
+    sets.iter().map(of_set).collect()
 }
 
 impl Channels {

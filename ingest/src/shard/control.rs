@@ -132,7 +132,7 @@ pub enum Control {
         /// Which.
         keys: Vec<DeviceKey>,
         /// The reply: those that exist, each with its index in `keys`, in the same order.
-        reply: oneshot::Sender<Vec<(usize, Box<DeviceView>)>>,
+        reply: oneshot::Sender<Vec<(usize, DeviceView)>>,
     },
     /// Which of some devices do not exist.
     Unknown {

@@ -202,9 +202,10 @@ impl Server {
 }
 
 fn check_in(device_id: DeviceId, seq: u64, report: Report) -> CheckIn {
-    let onboarding = match report.is_onboarded {
-        true => Onboarding::Onboarded,
-        false => Onboarding::NotOnboarded,
+    let onboarding = if report.is_onboarded {
+        Onboarding::Onboarded
+    } else {
+        Onboarding::NotOnboarded
     };
     let healthy = Flags::SENSOR_RUNNING
         | Flags::COMMAND_AND_CONTROL_OK

@@ -30,7 +30,7 @@ pub enum InjectedFault {
     PolicyNotStored,
     /// A failed write is retried and the error is hidden from the server.
     RetryFailedWrite,
-    /// A transition does not reach the view.
+    /// The view is not told of devices that are removed or gone.
     LoseTransition,
 }
 
@@ -63,7 +63,12 @@ impl InjectedFault {
         const CHECK_INS: u8 = 1;
         const BOOT_ID: usize = 16 + 8 + 4 + 32;
         match self {
-            Self::AckBeforeSync if random.below(4) == 0 => commit.payload.durable(now, view),
+            Self::AckBeforeSync if random.below(4) == 0 => {
+                // The view gets them in order, when they are durable.
+                let transitions = std::mem::take(&mut commit.payload.transitions);
+                commit.payload.durable(now, view);
+                commit.payload.transitions = transitions;
+            }
             Self::AcceptTwice => {
                 for (_, outcome) in &mut commit.payload.completions {
                     outcome.accepted += std::mem::take(&mut outcome.duplicate);
@@ -77,9 +82,9 @@ impl InjectedFault {
                     }
                 }
             }
-            Self::LoseTransition if random.below(8) == 0 => {
+            Self::LoseTransition => {
                 for (_, transitions) in &mut commit.payload.transitions {
-                    transitions.pop();
+                    transitions.retain(|transition| transition.after.is_some());
                 }
             }
             _ => (),

@@ -194,7 +194,7 @@ fn answer(shard: usize, control: Control) {
                 if let DeviceKey::At(position) = key {
                     found.record.seq = position.slot.0.into();
                 }
-                (index, Box::new(found))
+                (index, found)
             });
             drop(reply.send(found.collect()));
         }

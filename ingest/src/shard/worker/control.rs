@@ -76,7 +76,7 @@ impl Worker {
                 reply,
             } => {
                 let view = self.device(tenant, DeviceKey::Id(device_id));
-                self.later(reply, view);
+                self.later(reply, view.map(Box::new));
             }
             Control::Devices {
                 tenant,
@@ -112,7 +112,7 @@ impl Worker {
         None
     }
 
-    fn device(&self, tenant: TenantIndex, key: DeviceKey) -> Option<Box<DeviceView>> {
+    fn device(&self, tenant: TenantIndex, key: DeviceKey) -> Option<DeviceView> {
         let (shard, (record, cold)) = match key {
             DeviceKey::Id(id) => {
                 let shard = self.shards.shard_of(&id);
@@ -127,14 +127,14 @@ impl Worker {
                 (shard, found.filter(|(record, _)| !record.removed())?)
             }
         };
-        Some(Box::new(DeviceView {
+        Some(DeviceView {
             record: *record,
             cold: *cold,
             // A record has facets that decode: the shard encoded them.
             facets: Facets::from_word(record.facets)?,
             stale_since: shard.stale_since(tenant, &record.device_id),
             targets: shard.targets_of(record.profile()).to_vec(),
-        }))
+        })
     }
 
     /// Carries out what is no query.

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use muster_api::Position;
 use muster_engine::TenantIndex;
+use muster_ingest::view::Position;
 
 use crate::oracle::Oracle;
 use crate::server::Server;
