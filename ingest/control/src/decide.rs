@@ -1,5 +1,7 @@
 //! Decides commands: each becomes an entry, or a refusal that lists every fault. Changes nothing.
 
+mod references;
+
 use muster_engine::Revision;
 use muster_wire::DeviceId;
 
@@ -12,7 +14,7 @@ use crate::limits::{
     DEVICE_ACTIONS_MAX, ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX,
     POLICIES_MAX, TENANTS_CREATED_MAX, TOKENS_MAX,
 };
-use crate::object::{Key, Object};
+use crate::object::{Key, Object, Part};
 use crate::reference::{self, MEMBERS};
 use crate::state::ControlPlane;
 
@@ -53,9 +55,6 @@ impl Listed {
         }
     }
 }
-
-/// The property in the faults of groups that do not exist.
-const ASSIGNMENTS: &str = "assignments";
 
 impl ControlPlane {
     /// The entry that carries out a command.
@@ -143,6 +142,12 @@ impl ControlPlane {
                 let members = self.checked_members(command, *group, listed, true)?;
                 return Ok(Effect::MembersRemoved(members));
             }
+            Change::Assign { properties, .. } => {
+                return self.part(command, current, Part::Assignments, properties);
+            }
+            Change::ScheduleActions { properties, .. } => {
+                return self.part(command, current, Part::Actions, properties);
+            }
             Change::Device { action, .. } => return Ok(Effect::Device(*action)),
             Change::Issue { token, .. } => {
                 if self.token_with(&token.hash).is_some() {
@@ -152,9 +157,15 @@ impl ControlPlane {
                 return Ok(Effect::Created { after });
             }
         };
-        let after = key.object(current.as_ref(), keeps, properties, command.at);
+        let after = key.object(
+            current.as_ref(),
+            keeps,
+            properties,
+            command.handling,
+            command.at,
+        );
         let after = after.map_err(Refusal::Invalid)?;
-        self.check_groups(command, current.as_ref(), &after)?;
+        self.check_references(command.tenant, current.as_ref(), &after)?;
         match current {
             None => match &after {
                 Object::Tenant(tenant) if self.tenant_named(tenant.name.as_str()).is_some() => {
@@ -167,38 +178,26 @@ impl ControlPlane {
         }
     }
 
-    /// Every group that a policy is newly assigned to must exist.
-    fn check_groups(
+    /// What a command does to a part of a policy.
+    fn part(
         &self,
         command: &Command,
-        before: Option<&Object>,
-        after: &Object,
-    ) -> Result<(), Refusal> {
-        let Object::Policy(policy) = after else {
-            return Ok(());
+        current: Option<Object>,
+        part: Part,
+        properties: &Properties,
+    ) -> Result<Effect, Refusal> {
+        let key = command.change.key();
+        let Some(Object::Policy(policy)) = current else {
+            return Err(Refusal::Unknown { key });
         };
-        let had = |group: &ObjectId| match before {
-            Some(Object::Policy(before)) => before
-                .properties
-                .assignments
-                .groups()
-                .any(|had| had == *group),
-            _ => false,
-        };
-        let exists = |group: &ObjectId| self.target(command.tenant, *group).is_some();
-        let mut faults = Faults::default();
-        let groups = policy.properties.assignments.groups();
-        for group in groups.filter(|group| !had(group)) {
-            if !exists(&group) {
-                let allowed = format!("groups of the tenant, without {group}");
-                faults.push(FaultKind::Invalid, ASSIGNMENTS, allowed);
-            }
+        let after = policy.with(part, properties, command.handling, command.at);
+        let after = Object::Policy(after.map_err(Refusal::Invalid)?);
+        let before = Object::Policy(policy);
+        self.check_references(command.tenant, Some(&before), &after)?;
+        if before.has_same_properties(&after) {
+            return Err(Refusal::Unchanged);
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::Invalid(faults))
-        }
+        Ok(Effect::Updated { before, after })
     }
 
     /// The members in ascending order, if the command may add or remove all of them.

@@ -27,15 +27,17 @@ mod value;
 pub use bytes::EntryError;
 pub use command::{Change, Command, DeviceAction, Precondition, Refusal};
 pub use compile::compile;
-pub use document::Properties;
+pub use document::{Handling, Properties};
 pub use entry::{Effect, Entry, ModifiedProperty};
 pub use fault::{Fault, FaultKind, Faults};
 pub use history::{History, Page, Scope};
-pub use id::{ALL_DEVICES, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
+pub use id::{ALL_DEVICES, ALL_USERS, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
-    Assignments, CompliancePolicy, Connector, Group, GroupProperties, GroupTypes, Key, MailEnabled,
-    MailNickname, MembershipRule, Object, PolicyProperties, SecretHash, SecurityEnabled, Subclass,
-    TenantObject, TenantSettings, Token,
+    ActionType, Assignments, CollectionId, CompliancePolicy, Connector, Copies, FilterMode,
+    Filtered, Group, GroupProperties, GroupTypes, Key, MailEnabled, MailNickname, MembershipRule,
+    Object, PolicyProperties, Requirements, ScheduledAction, ScheduledActions, ScopeTag,
+    ScopeTagId, ScopeTagIdError, ScopeTags, SecretHash, SecurityEnabled, Subclass, Target,
+    Template, TenantObject, TenantSettings, Token,
 };
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};

@@ -48,3 +48,28 @@ pub const FAULTS_MAX: usize = 100;
 
 /// Characters of the name of an unknown property that a fault shows.
 pub const SHOWN_NAME_MAX: usize = 64;
+
+/// Names of known properties that a fault shows; of an object with more of them, it names the type.
+pub const KNOWN_NAMES_MAX: usize = 32;
+
+/// Characters of a text that a compliance policy requires, as a version of an antivirus.
+pub const REQUIREMENT_TEXT_MAX: usize = 64;
+
+/// Bytes of a list or object that a compliance policy has and that is not evaluated, such as its restricted apps. A
+/// policy has at most two of them.
+pub const REQUIREMENT_JSON_BYTES_MAX: usize = 4_096;
+
+/// Actions for devices that fail a compliance policy. Intune offers six kinds.
+pub const SCHEDULED_ACTIONS_MAX: usize = 10;
+
+/// Groups that get a copy of a notification.
+pub const COPIES_MAX: usize = 10;
+
+/// Characters of the id of a collection of Configuration Manager.
+pub const COLLECTION_ID_MAX: usize = 40;
+
+/// Scope tags of a tenant.
+pub const SCOPE_TAGS_MAX: usize = 500;
+
+/// Scope tags of an object.
+pub const TAGS_OF_OBJECT_MAX: usize = 50;

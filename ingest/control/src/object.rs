@@ -3,29 +3,39 @@
 //! An object is what operators have set, with what follows from its history (its version and times). Its id is in its
 //! key. Names of properties are those of Graph; properties that only Muster has are marked \[OWN\].
 
+mod actions;
 mod assignments;
 mod connector;
 mod group;
 mod policy;
+mod requirements;
+mod scope_tag;
 mod settings;
+mod subclass;
 mod tenant;
 mod token;
 
 use muster_engine::Timestamp;
 use muster_wire::DeviceId;
 
-pub use self::assignments::Assignments;
+pub use self::actions::{ActionType, Copies, ScheduledAction, ScheduledActions, Template};
+pub(crate) use self::assignments::ASSIGNMENTS;
+pub use self::assignments::{Assignments, CollectionId, FilterMode, Filtered, Target};
 pub use self::connector::Connector;
 pub use self::group::{
     Group, GroupProperties, GroupTypes, MailEnabled, MailNickname, MembershipRule, SecurityEnabled,
 };
-pub use self::policy::{CompliancePolicy, PolicyProperties, Subclass};
+pub use self::policy::{CompliancePolicy, PolicyProperties};
+pub use self::requirements::Requirements;
+pub use self::scope_tag::{ScopeTag, ScopeTagId, ScopeTagIdError, ScopeTags};
 pub use self::settings::TenantSettings;
+pub use self::subclass::Subclass;
 pub use self::tenant::TenantObject;
 pub use self::token::{SecretHash, Token};
 
+use self::policy::NOT_EVALUATED;
 use crate::bytes::{EntryError, Reader, Stored};
-use crate::document::{Document, Properties, TYPE, full_type};
+use crate::document::{Document, Handling, Properties, TYPE, full_type};
 use crate::fault::{FaultKind, Faults};
 use crate::id::{DEFENDER, ObjectId};
 
@@ -123,15 +133,12 @@ impl Key {
         current: Option<&Object>,
         keeps: bool,
         properties: &Properties,
+        handling: Handling,
         at: Timestamp,
     ) -> Result<Object, Faults> {
-        let mut document = Document::new(properties, COMPUTED);
+        let mut document = Document::new(properties, COMPUTED, handling);
         let object = self.read(current, keeps, &mut document, at);
-        let faults = document.finish();
-        match object {
-            Some(object) if faults.is_empty() => Ok(object),
-            _ => Err(faults),
-        }
+        finished(object, document)
     }
 
     /// Reads the object; `None` if its type is not known, a tenant has no name, or it is a device or token.
@@ -162,10 +169,13 @@ impl Key {
                 };
                 Object::Connector(Connector::read(&base, document))
             }
-            (Self::Policy(_), Some(Object::Policy(base))) => {
-                Object::Policy(base.changed(keeps, document, at))
+            (Self::Policy(id), Some(Object::Policy(base))) if keeps => {
+                Object::Policy(base.changed(id, document, at))
             }
-            (Self::Policy(_), _) => Object::Policy(CompliancePolicy::created(document, at)?),
+            (Self::Policy(_), Some(Object::Policy(base))) => {
+                Object::Policy(CompliancePolicy::written(Some(base), document, at)?)
+            }
+            (Self::Policy(_), _) => Object::Policy(CompliancePolicy::written(None, document, at)?),
             (Self::Group(_), Some(Object::Group(base))) => {
                 Object::Group(base.changed(keeps, document))
             }
@@ -187,6 +197,12 @@ impl Key {
 
 /// What the server computes, or what is in the path: ignored in every document.
 pub(crate) const COMPUTED: &[&str] = &[
+    NOT_EVALUATED,
+    "deviceStatuses",
+    "deviceStatusOverview",
+    "userStatuses",
+    "userStatusOverview",
+    "deviceSettingStateSummaries",
     "id",
     "version",
     "createdDateTime",
@@ -194,6 +210,42 @@ pub(crate) const COMPUTED: &[&str] = &[
     "partnerState",
     "lastHeartbeatDateTime",
 ];
+
+/// The object that was read, or the faults of its document.
+fn finished<T>(object: Option<T>, document: Document<'_>) -> Result<T, Faults> {
+    let faults = document.finish();
+    match object {
+        Some(object) if faults.is_empty() => Ok(object),
+        _ => Err(faults),
+    }
+}
+
+/// Which part of a policy has a command of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Its assignments.
+    Assignments,
+    /// Its scheduled actions.
+    Actions,
+}
+
+impl CompliancePolicy {
+    /// The policy with another part, which a document has.
+    pub(crate) fn with(
+        &self,
+        part: Part,
+        properties: &Properties,
+        handling: Handling,
+        at: Timestamp,
+    ) -> Result<Self, Faults> {
+        let mut document = Document::new(properties, &[], handling);
+        let policy = match part {
+            Part::Assignments => Some(self.assigned(&mut document, at)),
+            Part::Actions => self.scheduled(&mut document, at),
+        };
+        finished(policy, document)
+    }
+}
 
 impl Object {
     /// Whether the object is of the type of this key.
@@ -213,9 +265,17 @@ impl Object {
     /// Whether operators have set the same values in both.
     pub(crate) fn has_same_properties(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Policy(one), Self::Policy(other)) => one.properties == other.properties,
+            (Self::Policy(one), Self::Policy(other)) => one.is_set_as(other),
             (Self::Group(one), Self::Group(other)) => one.properties == other.properties,
             (one, other) => one == other,
+        }
+    }
+
+    /// The name of the action that makes `after` of the object; `None` for a change by a document.
+    pub(crate) fn action_to(&self, after: &Self) -> Option<&'static str> {
+        match (self, after) {
+            (Self::Policy(before), Self::Policy(after)) => before.action_to(after),
+            _ => None,
         }
     }
 
@@ -238,6 +298,15 @@ impl Object {
             Self::Group(group) => group.show(&mut document),
             Self::Tenant(tenant) => tenant.show(&mut document),
             Self::Token(token) => token.show(&mut document),
+        }
+        document
+    }
+
+    /// The document with what Graph shows only if a request expands it, for the audit.
+    pub(crate) fn whole_document(&self, key: Key) -> Properties {
+        let mut document = self.document(key);
+        if let (Self::Policy(policy), Some(id)) = (self, key.id()) {
+            policy.show_separate(id, &mut document);
         }
         document
     }

@@ -19,6 +19,7 @@ fn log() -> Vec<Entry> {
         "displayName": "iOS",
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": "medium",
+        "scheduledActionsForRule": block_at_once(),
     });
     let mut log = vec![
         update(
@@ -96,17 +97,20 @@ fn the_bytes_of_an_entry_never_change() {
     let (first, second) = (id(1).to_string(), id(2).to_string());
     let (policy, group) = (format!("02 {first}"), format!("03 {second}"));
     let time = "00a8da769b010000";
-    let none = "00 00000000 00000000";
-    let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 01 03 {none}");
+    // no requirement, one action, no assignment
+    let block = format!("00 01 02 00000000 {} 00 00", "00".repeat(16));
+    let tags = "01 00000000";
+    let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 {tags} 01 03 {block}");
     let seven = "07".repeat(16);
     let name = "636f6e746f736f";
     let contoso = format!("0700 {name} {time}");
     let name_of_people = "436f6e746f736f204c7464";
     let golden = [
         head(2)
-            + "00 01 00 1e000000 01 07000000 30000000 1e000000 b4000000 \
-                   01 1e000000 01 07000000 30000000 1e000000 b4000000",
-        head(3) + "01 fc780465201740d4a0c5307022471b92 00 00 00 01 00 00 00 07000000",
+            + "00 01 00 1e000000 01 00 01 07000000 30000000 1e000000 b4000000 \
+                   01 1e000000 01 00 01 07000000 30000000 1e000000 b4000000",
+        head(3)
+            + "01 fc780465201740d4a0c5307022471b92 00 000000 010000 000000 0000 00 07000000 0000000000 00",
         head(4) + &format!("{policy} 00 {ios}"),
         head(5) + &format!("{group} 00 {time} 0600 52696e672031 0000 0400 72696e67"),
         head(6) + &format!("{group} 03 0100 {seven}"),
@@ -186,6 +190,7 @@ fn the_largest_entry_is_bounded() {
         "@odata.type": "#microsoft.graph.iosCompliancePolicy",
         "displayName": name,
         "description": description,
+        "scheduledActionsForRule": block_at_once(),
     });
     create(&mut plane, key, json);
     let mut entry = update(

@@ -14,8 +14,7 @@ use crate::support::*;
 #[test]
 fn policies_and_groups_of_a_tenant_are_bounded() {
     let mut plane = plane();
-    let policy =
-        json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "x" });
+    let policy = ios("x");
     let group = group("x");
     let make_key: [fn(ObjectId) -> Key; 2] = [Key::Policy, Key::Group];
     let kinds = [(policy, POLICIES_MAX), (group, GROUPS_MAX)];

@@ -5,6 +5,7 @@
 mod compiling;
 mod entries;
 mod limits;
+mod policies;
 mod refusals;
 mod support;
 mod targeting;

@@ -2,7 +2,7 @@
 
 use muster_control::{
     ALL_DEVICES, Actor, BuiltInRole, Change, Command, DEFENDER, DeviceAction, DisplayName, ETag,
-    Key, ObjectId, Precondition, Properties, SecretHash, Token,
+    Handling, Key, ObjectId, Precondition, Properties, SecretHash, Token,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -26,6 +26,7 @@ pub(crate) fn creation(name: &str) -> Command {
         at: Timestamp::from_millis(0),
         tenant: TENANTS[0],
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
             properties: properties.as_object().unwrap().clone(),
@@ -65,11 +66,14 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         1 => Just(Precondition::Exists),
         2 => (0..12u32).prop_map(|revision| Precondition::Is(ETag::of(Revision(revision)))),
     ];
-    (tenant, expected, change(), 0..1_000u64).prop_map(|(tenant, expected, change, at)| Command {
+    let handling = prop_oneof![3 => Just(Handling::Strict), 1 => Just(Handling::Lenient)];
+    let values = (tenant, expected, handling, change(), 0..1_000u64);
+    values.prop_map(|(tenant, expected, handling, change, at)| Command {
         actor: Actor::new("operator").unwrap(),
         at: Timestamp::from_millis(at),
         tenant,
         expected,
+        handling,
         change,
     })
 }
@@ -114,7 +118,31 @@ fn change() -> impl Strategy<Value = Change> {
         id: id(number),
         token: token(secret),
     });
-    prop_oneof![12 => whole, 4 => members, 1 => reset, 2 => tenant, 1 => token]
+    prop_oneof![12 => whole, 4 => members, 2 => part(), 1 => reset, 2 => tenant, 1 => token]
+}
+
+/// A change of a part of a policy, whose property may be missing, beside one that is not known.
+fn part() -> impl Strategy<Value = Change> {
+    let values = (1..4u8, any::<bool>(), 0..8usize, 0..10u8);
+    values.prop_map(|(number, assigns, pick, rare)| {
+        let (name, values) = match assigns {
+            true => ("assignments", assignment_lists()),
+            false => ("deviceComplianceScheduledActionForRules", action_lists()),
+        };
+        let mut properties = Properties::new();
+        if rare != 0 {
+            let value = values[pick % values.len()].clone();
+            properties.insert(name.to_owned(), value);
+        }
+        if rare == 1 {
+            properties.insert("unknown".to_owned(), json!(true));
+        }
+        let policy = id(number);
+        match assigns {
+            true => Change::Assign { policy, properties },
+            false => Change::ScheduleActions { policy, properties },
+        }
+    })
 }
 
 /// A token with this secret, which its time of creation shows.
@@ -142,13 +170,16 @@ fn properties(key: Key) -> impl Strategy<Value = Properties> {
                 properties.clear();
             }
             let pick = pick.filter(|_| !is_members || members == 0);
+            // A new policy must have them, a changed one must not.
+            let is_rare = ["osMinimumVersion", "storageRequireEncryption"].contains(name);
+            let pick = pick.filter(|pick| !is_rare || pick % 3 == 0);
             if let Some(pick) = pick {
                 let value = values[usize::from(pick) % values.len()].clone();
                 properties.insert((*name).to_owned(), value);
             }
         }
         if unknown == 0 {
-            properties.insert("macEnabled".to_owned(), json!(true));
+            properties.insert("unknown".to_owned(), json!(true));
         }
         properties
     })
@@ -172,6 +203,8 @@ fn candidates(key: Key) -> Candidates {
                 "deviceComplianceCheckinThresholdDays",
                 vec![json!(1), json!(120), json!(121)],
             ),
+            ("isScheduledActionEnabled", flag()),
+            ("enhancedJailBreak", flag()),
             ("sensorInactiveDays", vec![json!(3), json!(180), json!(0)]),
             ("noSensorDataHours", vec![json!(5), json!(720), json!(1.5)]),
             (
@@ -187,6 +220,9 @@ fn candidates(key: Key) -> Candidates {
             ("androidDeviceBlockedOnMissingPartnerData", flag()),
             ("iosDeviceBlockedOnMissingPartnerData", flag()),
             ("windowsDeviceBlockedOnMissingPartnerData", flag()),
+            ("macEnabled", flag()),
+            ("allowPartnerToCollectIOSApplicationMetadata", flag()),
+            ("iosMobileApplicationManagementEnabled", flag()),
             (
                 "partnerUnresponsivenessThresholdInDays",
                 vec![json!(1), json!(365), json!(366)],
@@ -242,6 +278,36 @@ fn bound_members() -> Vec<Value> {
     ]
 }
 
+/// Lists of assignments: valid, not evaluated, invalid.
+fn assignment_lists() -> Vec<Value> {
+    let to = |name: &str| json!({ "target": { "@odata.type": format!("#microsoft.graph.{name}AssignmentTarget") } });
+    let all = json!([to("allDevices")]);
+    vec![
+        all.clone(),
+        all.clone(),
+        all,
+        json!([]),
+        json!([to("allDevices"), to("allLicensedUsers")]),
+        json!([{}]),
+    ]
+}
+
+/// Lists of scheduled actions: two valid ones, one without a block action.
+fn action_lists() -> Vec<Value> {
+    let block =
+        json!({ "actionType": "Block", "gracePeriodHours": 24, "notificationTemplateId": "" });
+    let push = json!({ "actionType": "pushNotification", "notificationMessageCCList": [] });
+    let rule = |actions: Value| json!([{ "ruleName": "PasswordRequired", "scheduledActionConfigurations": actions }]);
+    let valid = rule(json!([block]));
+    vec![
+        valid.clone(),
+        valid.clone(),
+        valid,
+        rule(json!([push, block])),
+        rule(json!([push])),
+    ]
+}
+
 fn policy_candidates() -> Candidates {
     let types = [
         "#microsoft.graph.windows10CompliancePolicy",
@@ -250,9 +316,8 @@ fn policy_candidates() -> Candidates {
         "#microsoft.graph.androidWorkProfileCompliancePolicy",
         "#microsoft.graph.androidDeviceOwnerCompliancePolicy",
         "#microsoft.graph.macOSCompliancePolicy",
+        "#microsoft.graph.noSuchPolicy",
     ];
-    let all =
-        json!([{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }]);
     let levels = [
         "unavailable",
         "secured",
@@ -289,9 +354,15 @@ fn policy_candidates() -> Candidates {
             "deviceThreatProtectionRequiredSecurityLevel",
             levels.map(Value::from).to_vec(),
         ),
+        ("assignments", assignment_lists()),
+        ("scheduledActionsForRule", action_lists()),
         (
-            "assignments",
-            vec![all.clone(), all.clone(), all, json!([]), json!([{}])],
+            "osMinimumVersion",
+            vec![Value::Null, Value::Null, json!("14.2"), json!("14,2")],
+        ),
+        (
+            "storageRequireEncryption",
+            vec![json!(false), json!(false), json!(true)],
         ),
     ]
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::commands::MEMBERS;
 use muster_control::{
-    ALL_DEVICES, Change, Command, DEFENDER, Entry, Key, ObjectId, Precondition, Properties,
-    Refusal, Token,
+    ALL_DEVICES, Change, Command, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
+    Properties, Refusal, Token,
 };
 use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{Connector, TenantIndex, TenantPolicy, Threshold};
@@ -105,8 +105,86 @@ fn level(value: &Value) -> Option<Value> {
     }
 }
 
-fn assignments(value: &Value) -> Option<Value> {
-    (*value == json!([]) || value[0].get("target").is_some()).then(|| value.clone())
+/// What a policy may require: name, default, the subclasses without it.
+pub(crate) const fn requirements() -> [(&'static str, Value, &'static str); 2] {
+    [
+        ("osMinimumVersion", Value::Null, ""),
+        ("storageRequireEncryption", Value::Bool(false), "ios"),
+    ]
+}
+
+/// Whether a type of policies publishes a requirement.
+fn publishes(of_type: &Value, without: &str) -> bool {
+    without.is_empty() || !of_type.as_str().unwrap().contains(without)
+}
+
+/// Assignments as they are shown, for the policy with this id; or the fault.
+fn assignments(id: &str, value: &Value) -> Result<Value, &'static str> {
+    if *value == json!([{}]) {
+        return Err("assignments[0].target");
+    }
+    let row = |assignment: &Value| {
+        let name = assignment["target"]["@odata.type"].as_str().unwrap();
+        let group = match name {
+            "#microsoft.graph.allDevicesAssignmentTarget" => ALL_DEVICES.to_string(),
+            _ => "acacacac-9df4-4c7d-9d50-4ef0226f57a9".to_owned(),
+        };
+        json!({ "id": format!("{id}_{group}"), "target": {
+            "@odata.type": name,
+            "deviceAndAppManagementAssignmentFilterId": null,
+            "deviceAndAppManagementAssignmentFilterType": "none",
+        }})
+    };
+    Ok(value.as_array().unwrap().iter().map(row).collect())
+}
+
+fn has_users(assignments: &Value) -> bool {
+    assignments.to_string().contains("allLicensedUsers")
+}
+
+/// Scheduled actions as they are shown, for the policy with this id; `None` without a block action.
+fn actions(id: &str, value: &Value) -> Option<Value> {
+    let sent = value[0]["scheduledActionConfigurations"]
+        .as_array()
+        .unwrap();
+    let mut shown = Vec::new();
+    for (place, action) in (1..).zip(sent) {
+        let begin = u64::from_str_radix(&id[..8], 16).unwrap() + place;
+        let is_block = action["actionType"] == "Block";
+        shown.push(json!({
+            "id": format!("{begin:08x}{}", &id[8..]),
+            "actionType": if is_block { "block" } else { "pushNotification" },
+            "gracePeriodHours": if is_block { 24 } else { 0 },
+            "notificationTemplateId": "00000000-0000-0000-0000-000000000000",
+            "notificationMessageCCList": [],
+        }));
+    }
+    let has_block = shown.iter().any(|action| action["actionType"] == "block");
+    has_block
+        .then(|| json!([{ "id": id, "ruleName": null, "scheduledActionConfigurations": shown }]))
+}
+
+/// What is stored in the document of a policy and not evaluated.
+fn not_evaluated(document: &Properties) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if document["@odata.type"] == "#microsoft.graph.macOSCompliancePolicy" {
+        if document["deviceThreatProtectionEnabled"] == true {
+            names.push("deviceThreatProtectionEnabled");
+        }
+        let level = &document["deviceThreatProtectionRequiredSecurityLevel"];
+        if level != "unavailable" && level != "notSet" {
+            names.push("deviceThreatProtectionRequiredSecurityLevel");
+        }
+    }
+    for (name, default, _) in requirements() {
+        if document.get(name).is_some_and(|value| *value != default) {
+            names.push(name);
+        }
+    }
+    if has_users(&document["assignments"]) {
+        names.push("assignments/allLicensedUsersAssignmentTarget");
+    }
+    names
 }
 
 fn properties(key: Key) -> Vec<Property> {
@@ -118,43 +196,51 @@ fn properties(key: Key) -> Vec<Property> {
                 json!(30),
                 up_to::<120>,
             ),
+            ("isScheduledActionEnabled", json!(true), flag),
+            ("enhancedJailBreak", json!(false), flag),
             ("autoCreateDevices", json!(true), flag),
             ("sensorInactiveDays", json!(7), up_to::<180>),
             ("noSensorDataHours", json!(48), up_to::<720>),
             ("removedRetentionDays", json!(30), up_to::<3650>),
             ("profileRetentionDays", json!(180), up_to::<3650>),
         ],
-        Key::Connector(_) => vec![
-            ("androidEnabled", json!(false), flag),
-            (
+        Key::Connector(_) => {
+            let mut all: Vec<Property> = [
+                "androidEnabled",
                 "androidDeviceBlockedOnMissingPartnerData",
-                json!(false),
-                flag,
-            ),
-            ("iosEnabled", json!(false), flag),
-            ("iosDeviceBlockedOnMissingPartnerData", json!(false), flag),
-            ("windowsEnabled", json!(false), flag),
-            (
+                "androidMobileApplicationManagementEnabled",
+                "iosEnabled",
+                "iosDeviceBlockedOnMissingPartnerData",
+                "iosMobileApplicationManagementEnabled",
+                "windowsEnabled",
                 "windowsDeviceBlockedOnMissingPartnerData",
-                json!(false),
-                flag,
-            ),
-            (
-                "partnerUnresponsivenessThresholdInDays",
-                json!(7),
-                up_to::<365>,
-            ),
-        ],
+                "windowsMobileApplicationManagementEnabled",
+                "macEnabled",
+                "macDeviceBlockedOnMissingPartnerData",
+                "partnerUnsupportedOsVersionBlocked",
+                "allowPartnerToCollectIOSApplicationMetadata",
+                "allowPartnerToCollectIOSPersonalApplicationMetadata",
+                "allowPartnerToCollectIosCertificateMetadata",
+                "allowPartnerToCollectIosPersonalCertificateMetadata",
+                "grantMobileThreatDefensePartnerRole",
+                "microsoftDefenderForEndpointAttachEnabled",
+            ]
+            .map(|name| (name, json!(false), flag as fn(&Value) -> _))
+            .to_vec();
+            let days = "partnerUnresponsivenessThresholdInDays";
+            all.push((days, json!(7), up_to::<365>));
+            all
+        }
         Key::Policy(_) => vec![
             ("displayName", Value::Null, name),
             ("description", json!(""), description),
+            ("roleScopeTagIds", json!(["0"]), |value| Some(value.clone())),
             ("deviceThreatProtectionEnabled", json!(false), flag),
             (
                 "deviceThreatProtectionRequiredSecurityLevel",
                 json!("unavailable"),
                 level,
             ),
-            ("assignments", json!([]), assignments),
         ],
         Key::Group(_) => vec![
             ("displayName", Value::Null, name),
@@ -207,6 +293,10 @@ fn initial(key: Key) -> Properties {
     for (name, default, _) in properties(key) {
         document.insert(name.into(), default);
     }
+    if matches!(key, Key::Policy(_)) {
+        document.insert("assignments".into(), json!([]));
+        document.insert("scheduledActionsForRule".into(), json!([]));
+    }
     document
 }
 
@@ -230,6 +320,18 @@ impl Oracle {
         all.insert("displayName".into(), "All devices".into());
         all.insert("mailNickname".into(), "all-devices".into());
         (key == Key::Group(ALL_DEVICES)).then_some((all, 0))
+    }
+
+    /// The document with what is not evaluated.
+    pub(crate) fn shown(&self, tenant: TenantIndex, key: Key) -> Option<(Properties, u32)> {
+        let (mut document, revision) = self.document(tenant, key)?;
+        if matches!(key, Key::Policy(_)) {
+            let names = not_evaluated(&document);
+            if !names.is_empty() {
+                document.insert("musterNotEvaluated".into(), names.into());
+            }
+        }
+        Some((document, revision))
     }
 
     /// The index and name of each tenant.
@@ -269,7 +371,7 @@ impl Oracle {
                 return Outcome::Done(revision);
             }
         };
-        let mut document = match merged(Key::Tenant, current.as_ref(), true, properties) {
+        let mut document = match merged(command, current.as_ref(), true, properties) {
             Ok(document) => document,
             Err(faults) => return Outcome::Invalid(faults),
         };
@@ -350,29 +452,116 @@ impl Oracle {
             Change::RemoveMembers { members, .. } => {
                 return self.change_members(command, members, false, "members", BTreeSet::new());
             }
+            Change::Assign { properties, .. } => {
+                return self.change_part(command, "assignments", properties);
+            }
+            Change::ScheduleActions { properties, .. } => {
+                return self.change_part(
+                    command,
+                    "deviceComplianceScheduledActionForRules",
+                    properties,
+                );
+            }
             Change::Device { .. } | Change::Issue { .. } => unreachable!("handled above"),
             Change::Create { properties, .. } | Change::Replace { properties, .. } => {
-                merged(key, current.as_ref(), false, properties)
+                merged(command, current.as_ref(), false, properties)
             }
             Change::Update { properties, .. }
                 if matches!(key, Key::Group(_)) && properties.contains_key(MEMBERS) =>
             {
                 return self.bind_members(command, properties);
             }
-            Change::Update { properties, .. } => merged(key, current.as_ref(), true, properties),
+            Change::Update { properties, .. } => {
+                merged(command, current.as_ref(), true, properties)
+            }
         };
         let document = match document {
             Ok(document) => document,
             Err(faults) => return Outcome::Invalid(faults),
         };
+        let faults = self.missing_references(command, current.as_ref(), &document);
+        if !faults.is_empty() {
+            return Outcome::Invalid(faults);
+        }
         let same = |one: &Properties, other: &Properties| {
-            let mut names = properties(key).into_iter().map(|(name, ..)| name);
-            names.all(|name| one[name] == other[name])
+            let ignored = ["version", "lastModifiedDateTime"];
+            let mut names = other
+                .keys()
+                .filter(|name| !ignored.contains(&name.as_str()));
+            names.all(|name| one.get(name) == other.get(name))
         };
         if current.is_some_and(|(current, _)| same(&current, &document)) {
             return Outcome::Unchanged;
         }
         self.write(tenant, key, document, revision)
+    }
+
+    /// A command that replaces a part of a policy.
+    fn change_part(&mut self, command: &Command, name: &str, sent: &Properties) -> Outcome {
+        let key = command.change.key();
+        let (current, _) = self.document(command.tenant, key).unwrap();
+        let mut document = current.clone();
+        document["version"] = (current["version"].as_u64().unwrap() + 1).into();
+        let mut faults = BTreeSet::new();
+        let id = key.id().unwrap().to_string();
+        if sent.contains_key("unknown") {
+            faults.insert(("unknown".to_owned(), "unknownProperty"));
+        }
+        let is_lenient = command.handling == Handling::Lenient;
+        match sent.get(name) {
+            None => {
+                faults.insert((name.to_owned(), "missing"));
+            }
+            Some(value) if name == "assignments" => match assignments(&id, value) {
+                Ok(value) if has_users(&value) && !is_lenient && !has_users(&current[name]) => {
+                    faults.insert(("assignments[1].target".to_owned(), "invalid"));
+                }
+                Ok(value) => document[name] = value,
+                Err(target) => {
+                    faults.insert((target.to_owned(), "invalid"));
+                }
+            },
+            Some(value) => match actions(&id, value) {
+                Some(value) => document["scheduledActionsForRule"] = value,
+                None => {
+                    let target = format!("{name}[0].scheduledActionConfigurations");
+                    faults.insert((target, "invalid"));
+                }
+            },
+        }
+        if !faults.is_empty() {
+            return Outcome::Invalid(faults);
+        }
+        let parts = ["assignments", "scheduledActionsForRule"];
+        if parts.iter().all(|part| document[*part] == current[*part]) {
+            return Outcome::Unchanged;
+        }
+        let revision = self.changes.len() as u32 + 1;
+        self.write(command.tenant, key, document, revision)
+    }
+
+    /// The faults of what a document newly refers to and what does not exist.
+    fn missing_references(
+        &self,
+        command: &Command,
+        current: Option<&(Properties, u32)>,
+        document: &Properties,
+    ) -> BTreeSet<(String, &'static str)> {
+        let mut faults = BTreeSet::new();
+        let (tenant, key) = (command.tenant, command.change.key());
+        if matches!(key, Key::Policy(_)) {
+            let before = current
+                .map(|(document, _)| not_evaluated(document))
+                .unwrap_or_default();
+            let connector = self.document(tenant, Key::Connector(DEFENDER));
+            let has_mac = connector.is_some_and(|(connector, _)| connector["macEnabled"] == true);
+            for name in not_evaluated(document) {
+                if name.starts_with("deviceThreat") && !before.contains(&name) && !has_mac {
+                    faults.insert((name.to_owned(), "invalid"));
+                }
+            }
+        }
+        faults
     }
 
     fn delete(&mut self, tenant: TenantIndex, key: Key) -> Outcome {
@@ -516,7 +705,8 @@ impl Oracle {
         };
         let connector = self.document(tenant, Key::Connector(DEFENDER));
         let mut compiled = of_settings(&settings);
-        let platforms: [(Platform, &str, &[&str]); 4] = [
+        let platforms: [(Platform, &str, &[&str]); 5] = [
+            (Platform::MacOs, "mac", &["macOS"]),
             (Platform::Windows, "windows", &["windows10"]),
             (Platform::Ios, "ios", &["ios"]),
             (Platform::Android, "android", &["android"]),
@@ -546,7 +736,8 @@ impl Oracle {
                     continue;
                 }
                 assigned = true;
-                if row.document["deviceThreatProtectionEnabled"] == true {
+                let is_mac = platform == Platform::MacOs;
+                if row.document["deviceThreatProtectionEnabled"] == true && !is_mac {
                     let level = &row.document["deviceThreatProtectionRequiredSecurityLevel"];
                     thresholds.push(level.as_str().unwrap().to_owned());
                 }
@@ -602,41 +793,31 @@ fn is_stale(expected: Precondition, revision: Option<u32>) -> bool {
 
 /// The document with these properties, or their faults.
 fn merged(
-    key: Key,
+    command: &Command,
     current: Option<&(Properties, u32)>,
     keeps: bool,
     sent: &Properties,
 ) -> Result<Properties, BTreeSet<(String, &'static str)>> {
+    let key = command.change.key();
     let mut faults = BTreeSet::new();
-    let mut fault = |target: &str, kind| {
-        faults.insert((target.to_owned(), kind));
-    };
     let mut document = initial(key);
     let has = current.map(|(document, _)| document);
     if let (true, Some(has)) = (keeps, has) {
         document = has.clone();
     }
+    let mut known: Vec<_> = properties(key).into_iter().map(|(name, ..)| name).collect();
+    let mut knows_type = true;
     if let Key::Policy(_) = key {
         if let Some(has) = has {
             document["version"] = (has["version"].as_u64().unwrap() + 1).into();
             document["@odata.type"] = has["@odata.type"].clone();
         }
-        match (sent.get("@odata.type").and_then(Value::as_str), has) {
-            (None, None) => fault("@odata.type", "missing"),
-            (Some(name), None) if name.contains("macOS") => fault("@odata.type", "invalid"),
-            (Some(name), None) => {
-                let name = format!("#{}", name.trim_start_matches('#'));
-                document["@odata.type"] = name.into();
-            }
-            (Some(name), Some(has)) => {
-                let has = has["@odata.type"].as_str().unwrap();
-                if has.trim_start_matches('#') != name.trim_start_matches('#') {
-                    fault("@odata.type", "unchangeable");
-                }
-            }
-            (None, Some(_)) => (),
-        }
+        knows_type = read_type(has, sent, &mut document, &mut faults);
+        known.extend(["assignments", "scheduledActionsForRule"]);
     }
+    let mut fault = |target: &str, kind| {
+        faults.insert((target.to_owned(), kind));
+    };
     if matches!(key, Key::Connector(id) if id != DEFENDER) {
         fault("id", "invalid");
     }
@@ -656,13 +837,147 @@ fn merged(
             },
         }
     }
-    let known: Vec<_> = properties(key).into_iter().map(|(name, ..)| name).collect();
-    faults.extend(unknown_names(sent, &known));
+    if let Key::Policy(_) = key {
+        read_parts(
+            command,
+            has.filter(|_| keeps),
+            sent,
+            &mut document,
+            &mut faults,
+            has,
+        );
+        if knows_type {
+            known.extend(read_requirements(
+                command,
+                has,
+                sent,
+                &mut document,
+                &mut faults,
+            ));
+        }
+    }
+    if knows_type {
+        faults.extend(unknown_names(sent, &known));
+    }
     if faults.is_empty() {
         Ok(document)
     } else {
         Err(faults)
     }
+}
+
+type Faults = BTreeSet<(String, &'static str)>;
+
+/// Whether the type of a policy is known.
+fn read_type(
+    has: Option<&Properties>,
+    sent: &Properties,
+    document: &mut Properties,
+    faults: &mut Faults,
+) -> bool {
+    let mut fault = |kind| {
+        faults.insert(("@odata.type".to_owned(), kind));
+    };
+    match (sent.get("@odata.type").and_then(Value::as_str), has) {
+        (None, None) => fault("missing"),
+        (Some(name), None) if name.contains("noSuch") => fault("invalid"),
+        (Some(name), None) => {
+            let name = format!("#{}", name.trim_start_matches('#'));
+            document["@odata.type"] = name.into();
+            return true;
+        }
+        (Some(name), Some(has)) => {
+            let has = has["@odata.type"].as_str().unwrap();
+            if has.trim_start_matches('#') != name.trim_start_matches('#') {
+                fault("unchangeable");
+            }
+            return true;
+        }
+        (None, Some(_)) => return true,
+    }
+    false
+}
+
+/// Actions and assignments: of a new policy, or of one that has them and keeps them.
+fn read_parts(
+    command: &Command,
+    kept: Option<&Properties>,
+    sent: &Properties,
+    document: &mut Properties,
+    faults: &mut Faults,
+    has: Option<&Properties>,
+) {
+    let id = command.change.key().id().unwrap().to_string();
+    let is_lenient = command.handling == Handling::Lenient;
+    let mut fault = |target: &str, kind| {
+        faults.insert((target.to_owned(), kind));
+    };
+    let (name, sent_actions) = (
+        "scheduledActionsForRule",
+        sent.get("scheduledActionsForRule"),
+    );
+    match (kept, sent_actions) {
+        (Some(_), Some(_)) => fault(name, "unchangeable"),
+        (Some(_), None) => (),
+        (None, None) => fault(name, "missing"),
+        (None, Some(value)) => match actions(&id, value) {
+            Some(value) => document[name] = value,
+            None => fault(
+                "scheduledActionsForRule[0].scheduledActionConfigurations",
+                "invalid",
+            ),
+        },
+    }
+    let Some(value) = sent.get("assignments") else {
+        return;
+    };
+    let value = assignments(&id, value);
+    match (kept, value) {
+        (Some(kept), Ok(value)) if value == json!([]) || value == kept["assignments"] => (),
+        (Some(_), _) => fault("assignments", "unchangeable"),
+        (None, Err(target)) => fault(target, "invalid"),
+        (None, Ok(value)) => {
+            let had = has.is_some_and(|has| has_users(&has["assignments"]));
+            if has_users(&value) && !is_lenient && !had {
+                fault("assignments[1].target", "invalid");
+            }
+            document["assignments"] = value;
+        }
+    }
+}
+
+/// What a policy requires; gives the names that its type publishes. What is not evaluated is a fault if it is new.
+fn read_requirements(
+    command: &Command,
+    has: Option<&Properties>,
+    sent: &Properties,
+    document: &mut Properties,
+    faults: &mut Faults,
+) -> Vec<&'static str> {
+    let before = has.map(not_evaluated).unwrap_or_default();
+    let of_type = document["@odata.type"].clone();
+    let mut known = Vec::new();
+    for (name, default, without) in requirements() {
+        if !publishes(&of_type, without) {
+            continue;
+        }
+        known.push(name);
+        let value = sent.get(name);
+        let old = document.get(name).cloned().unwrap_or(default);
+        let new = value.filter(|value| **value != "14,2").cloned();
+        if value.is_some() && new.is_none() {
+            faults.insert((name.to_owned(), "invalid"));
+        }
+        document.insert(name.into(), new.unwrap_or(old));
+    }
+    if command.handling == Handling::Strict {
+        for name in not_evaluated(document) {
+            if !before.contains(&name) && !name.starts_with("assignments") {
+                faults.insert((name.to_owned(), "invalid"));
+            }
+        }
+    }
+    known
 }
 
 /// The properties that a new object must have.
