@@ -173,7 +173,7 @@ pub enum Refusal {
         key: Key,
     },
     /// An object with this key already exists.
-    #[error("a {} with this {} exists", key.type_name(), if key.id().is_some() { "id" } else { "name" })]
+    #[error("a {} with this {} exists", key.type_name(), if key.id_text().is_some() { "id" } else { "name" })]
     Exists {
         /// Its key.
         key: Key,
@@ -189,6 +189,14 @@ pub enum Refusal {
     BuiltIn {
         /// Its key.
         key: Key,
+    },
+    /// Another object refers to it, so it cannot be deleted.
+    #[error("this {} is used by the {}{}", key.type_name(), by.type_name(), with_id(*by))]
+    InUse {
+        /// Its key.
+        key: Key,
+        /// An object that refers to it.
+        by: Key,
     },
     /// The object is made and deleted, but never changed.
     #[error("a {} cannot be changed; delete it and create another", key.type_name())]
@@ -207,6 +215,11 @@ pub enum Refusal {
     /// The object already has these values, so nothing is written.
     #[error("the object already has these values")]
     Unchanged,
+}
+
+fn with_id(key: Key) -> String {
+    key.id_text()
+        .map_or_else(String::new, |id| format!(" {id}"))
 }
 
 fn has(current: Option<ETag>) -> String {

@@ -171,6 +171,14 @@ pub(crate) fn bare_type(json: &Json) -> &str {
     bare.strip_prefix(&NAMESPACE[1..]).unwrap_or_default()
 }
 
+/// The last part of a URL, which is an id: `.../{id}` or `...('{id}')`.
+pub(crate) fn url_tail(json: &Json) -> Option<&str> {
+    let url = json.as_str()?;
+    let url = url.strip_suffix("')").unwrap_or(url);
+    let begin = url.rfind(['/', '\'']).map_or(0, |index| index + 1);
+    Some(&url[begin..])
+}
+
 /// The full name of a type.
 pub(crate) fn full_type(name: &str) -> String {
     format!("{NAMESPACE}{name}")

@@ -1,8 +1,8 @@
 //! An entry of the log: one change of one object, or the record of what was done to a device. It is also the audit
 //! record and a part of the history of the object.
 //!
-//! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 17 KB, which
-//! follows from the limits of the values.
+//! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 80 KB, which
+//! follows from the limits of the values; usually below 1 KB.
 
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;

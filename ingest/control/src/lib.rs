@@ -33,11 +33,14 @@ pub use fault::{Fault, FaultKind, Faults};
 pub use history::{History, Page, Scope};
 pub use id::{ALL_DEVICES, ALL_USERS, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
-    ActionType, Assignments, CollectionId, CompliancePolicy, Connector, Copies, FilterMode,
-    Filtered, Group, GroupProperties, GroupTypes, Key, MailEnabled, MailNickname, MembershipRule,
-    Object, PolicyProperties, Requirements, ScheduledAction, ScheduledActions, ScopeTag,
-    ScopeTagId, ScopeTagIdError, ScopeTags, SecretHash, SecurityEnabled, Subclass, Target,
-    Template, TenantObject, TenantSettings, Token,
+    ActionName, ActionType, AssignmentFilter, Assignments, CollectionId, CompliancePolicy,
+    Connector, Copies, FilterManagementType, FilterMode, FilterOperator, FilterPlatform,
+    FilterProperties, FilterProperty, FilterRule, FilterText, Filtered, Group, GroupIds,
+    GroupProperties, GroupTypes, Key, MailEnabled, MailNickname, MembershipRule, Object,
+    PolicyProperties, ProcessingState, Requirements, RoleAssignment, RoleAssignmentProperties,
+    RoleDefinition, RolePermissions, RuleError, RuleProblem, ScheduledAction, ScheduledActions,
+    ScopeTag, ScopeTagId, ScopeTagIdError, ScopeTags, ScopeType, SecretHash, SecurityEnabled,
+    Subclass, Target, Template, TenantObject, TenantSettings, Token,
 };
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};

@@ -3,7 +3,7 @@
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
-use crate::document::{Document, Handling, Properties};
+use crate::document::{Document, Handling, Properties, url_tail};
 use crate::fault::{FaultKind, Faults};
 use crate::limits::MEMBERS_PER_COMMAND_MAX;
 use crate::object::COMPUTED;
@@ -61,15 +61,10 @@ pub(crate) fn members(properties: &Properties) -> (Vec<(DeviceId, usize)>, Fault
     (members, document.finish())
 }
 
-/// The device at the end of a URL: `.../{id}` or `...('{id}')`.
+/// The device at the end of a URL.
 fn device(json: &Json) -> Option<DeviceId> {
-    let url = json.as_str()?;
-    let url = url.strip_suffix("')").unwrap_or(url);
-    let begin = url.rfind(['/', '\'']).map_or(0, |index| index + 1);
-    url[begin..]
-        .parse()
-        .ok()
-        .filter(|id: &DeviceId| !id.is_zero())
+    let id = url_tail(json)?.parse().ok();
+    id.filter(|id: &DeviceId| !id.is_zero())
 }
 
 #[cfg(test)]

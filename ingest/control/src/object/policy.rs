@@ -21,7 +21,7 @@ use crate::value::{Description, DisplayName, SecurityLevel};
 const DISPLAY_NAME: &str = "displayName";
 
 /// \[OWN\] The property that lists what is stored and not evaluated.
-pub(super) const NOT_EVALUATED: &str = "musterNotEvaluated";
+const NOT_EVALUATED: &str = "musterNotEvaluated";
 
 properties! {
     /// What operators set on a compliance policy.

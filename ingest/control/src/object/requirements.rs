@@ -289,7 +289,7 @@ fn fits(text: &str) -> bool {
 }
 
 /// A part has no sign and no more digits than it needs, so that a version has one spelling.
-fn is_version(text: &str) -> bool {
+pub(super) fn is_version(text: &str) -> bool {
     let part = |part: &str| {
         part.parse::<u16>()
             .is_ok_and(|number| number.to_string() == part)

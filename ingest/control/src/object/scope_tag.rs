@@ -157,9 +157,9 @@ impl ScopeTag {
         }
     }
 
-    pub(super) fn show_with(&self, id: ScopeTagId, into: &mut Properties) {
+    pub(super) fn show_with(&self, is_built_in: bool, into: &mut Properties) {
         self.show(into);
-        into.insert("isBuiltIn".to_owned(), (id == ScopeTagId::DEFAULT).into());
+        into.insert("isBuiltIn".to_owned(), is_built_in.into());
     }
 }
 

@@ -22,11 +22,6 @@ fn refusal_of(change: Change) -> Refusal {
     plane().decide(&command(change)).unwrap_err()
 }
 
-fn creation(key: Key, json: Value) -> Change {
-    let properties = properties(json);
-    Change::Create { key, properties }
-}
-
 #[test]
 fn every_fault_of_a_policy_is_listed_with_what_is_allowed() {
     let json = json!({

@@ -50,6 +50,33 @@ pub(crate) fn update(plane: &mut ControlPlane, key: Key, json: Value) -> Entry {
     carry_out(plane, &command(Change::Update { key, properties })).unwrap()
 }
 
+/// The targets of the faults of a refused change.
+pub(crate) fn faults_of(plane: &ControlPlane, change: Change) -> Vec<String> {
+    match plane.decide(&command(change)) {
+        Err(Refusal::Invalid(faults)) => {
+            let faults = faults.listed().iter();
+            faults.map(|fault| fault.target.clone()).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn creation(key: Key, json: Value) -> Change {
+    let properties = properties(json);
+    Change::Create { key, properties }
+}
+
+pub(crate) fn patch(key: Key, json: Value) -> Change {
+    let properties = properties(json);
+    Change::Update { key, properties }
+}
+
+/// The document of an object.
+pub(crate) fn document(plane: &ControlPlane, key: Key) -> Value {
+    let (object, _) = plane.object(TENANT, key).unwrap();
+    object.document(key).into()
+}
+
 /// The actions that a new policy must have.
 pub(crate) fn block_at_once() -> Value {
     json!([{ "ruleName": "PasswordRequired", "scheduledActionConfigurations": [{ "actionType": "block" }] }])

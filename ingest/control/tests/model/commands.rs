@@ -2,7 +2,7 @@
 
 use muster_control::{
     ALL_DEVICES, Actor, BuiltInRole, Change, Command, DEFENDER, DeviceAction, DisplayName, ETag,
-    Handling, Key, ObjectId, Precondition, Properties, SecretHash, Token,
+    Handling, Key, ObjectId, Precondition, Properties, ScopeTagId, SecretHash, Token,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -56,6 +56,10 @@ pub(crate) fn keys() -> Vec<Key> {
     keys.extend(groups().map(Key::Group));
     keys.push(Key::Device(DeviceId::from_bytes([1; 16])));
     keys.extend([1, 2].map(|number| Key::Token(id(number))));
+    keys.extend([1, 2].map(|number| Key::Filter(id(number))));
+    keys.extend([0, 1, 2, 3].map(|number| Key::ScopeTag(ScopeTagId(number))));
+    keys.push(Key::RoleDefinition(id(1)));
+    keys.push(Key::RoleAssignment(id(1)));
     keys
 }
 
@@ -244,11 +248,29 @@ fn candidates(key: Key) -> Candidates {
                 "securityEnabled",
                 vec![json!(true), json!(true), json!(false)],
             ),
-            ("groupTypes", vec![json!([])]),
-            ("membershipRule", vec![Value::Null]),
+            (
+                "groupTypes",
+                vec![
+                    json!([]),
+                    json!([]),
+                    json!(["DynamicMembership"]),
+                    json!(["Unified"]),
+                ],
+            ),
+            (
+                "membershipRule",
+                vec![Value::Null, Value::Null, json!("true"), json!("(")],
+            ),
+            (
+                "membershipRuleProcessingState",
+                vec![Value::Null, Value::Null, json!("on"), json!("off")],
+            ),
             (MEMBERS, bound_members()),
         ],
         Key::Device(_) | Key::Token(_) => Vec::new(),
+        Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
+            access_candidates(key)
+        }
         Key::Tenant => vec![
             (
                 "name",
@@ -261,6 +283,104 @@ fn candidates(key: Key) -> Candidates {
     candidates.push(("id", some.clone()));
     candidates.push(("members@odata.context", some.clone()));
     candidates.push(("lastModifiedDateTime", some));
+    candidates
+}
+
+/// Ids of scope tags, of which few exist.
+fn tags() -> Vec<Value> {
+    let zero = json!(["0"]);
+    vec![
+        zero.clone(),
+        zero,
+        json!(["0", "1"]),
+        json!(["2"]),
+        json!([]),
+        json!([0]),
+    ]
+}
+
+/// Of filters, scope tags and roles.
+fn access_candidates(key: Key) -> Candidates {
+    let names = vec![json!("One"), json!("Two"), json!("One"), json!("")];
+    let mut candidates = vec![
+        ("displayName", names),
+        ("description", vec![json!("x"), json!(5)]),
+    ];
+    let group = |id: ObjectId| id.to_string();
+    let [one, two, all] = groups().map(group);
+    candidates.extend(match key {
+        Key::Filter(_) => vec![
+            (
+                "platform",
+                vec![
+                    json!("iOS"),
+                    json!("windows10AndLater"),
+                    json!("ios"),
+                    json!("tv"),
+                ],
+            ),
+            (
+                "rule",
+                vec![
+                    json!("device.model -eq 'a'"),
+                    json!("device.model -eq 'b'"),
+                    json!("a"),
+                ],
+            ),
+            ("roleScopeTags", tags()),
+        ],
+        Key::RoleDefinition(_) => {
+            let actions = |name: &str| {
+                json!([{ "resourceActions": [
+                    { "allowedResourceActions": [name], "notAllowedResourceActions": [] },
+                ]}])
+            };
+            let names = [
+                "Microsoft.Intune_Roles_Read",
+                "Microsoft.Intune_Audit_Read",
+                "Read",
+            ];
+            vec![
+                ("rolePermissions", names.map(actions).to_vec()),
+                ("roleScopeTagIds", tags()),
+            ]
+        }
+        Key::RoleAssignment(_) => vec![
+            (
+                "members",
+                vec![
+                    json!([one]),
+                    json!([one]),
+                    json!([one, two]),
+                    json!([all]),
+                    json!(["x"]),
+                ],
+            ),
+            (
+                "resourceScopes",
+                vec![json!([]), json!([two]), json!([all])],
+            ),
+            ("scopeType", vec![json!("allDevices"), json!("some")]),
+            (
+                "roleDefinition@odata.bind",
+                vec![
+                    json!(format!("roleDefinitions('{one}')")),
+                    json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
+                    json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
+                    json!("roleDefinitions('x')"),
+                ],
+            ),
+            (
+                "roleScopeTags@odata.bind",
+                vec![
+                    json!([]),
+                    json!(["roleScopeTags('1')"]),
+                    json!(["roleScopeTags('x')"]),
+                ],
+            ),
+        ],
+        _ => Vec::new(),
+    });
     candidates
 }
 
@@ -282,12 +402,16 @@ fn bound_members() -> Vec<Value> {
 fn assignment_lists() -> Vec<Value> {
     let to = |name: &str| json!({ "target": { "@odata.type": format!("#microsoft.graph.{name}AssignmentTarget") } });
     let all = json!([to("allDevices")]);
+    let mut filtered = to("allDevices");
+    filtered["target"]["deviceAndAppManagementAssignmentFilterId"] = id(1).to_string().into();
+    filtered["target"]["deviceAndAppManagementAssignmentFilterType"] = "include".into();
     vec![
         all.clone(),
         all.clone(),
         all,
         json!([]),
         json!([to("allDevices"), to("allLicensedUsers")]),
+        json!([filtered]),
         json!([{}]),
     ]
 }

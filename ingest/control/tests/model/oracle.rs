@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::commands::MEMBERS;
 use muster_control::{
     ALL_DEVICES, Change, Command, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
-    Properties, Refusal, Token,
+    Properties, Refusal, ScopeTagId, Token,
 };
 use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{Connector, TenantIndex, TenantPolicy, Threshold};
@@ -25,6 +25,7 @@ pub(crate) enum Outcome {
     Limit,
     Unchanged,
     Unchangeable,
+    InUse,
 }
 
 impl Outcome {
@@ -47,6 +48,7 @@ impl Outcome {
             Err(Refusal::Limit { .. }) => Self::Limit,
             Err(Refusal::Unchanged) => Self::Unchanged,
             Err(Refusal::Unchangeable { .. }) => Self::Unchangeable,
+            Err(Refusal::InUse { .. }) => Self::InUse,
         }
     }
 }
@@ -124,22 +126,46 @@ fn assignments(id: &str, value: &Value) -> Result<Value, &'static str> {
         return Err("assignments[0].target");
     }
     let row = |assignment: &Value| {
-        let name = assignment["target"]["@odata.type"].as_str().unwrap();
+        let target = &assignment["target"];
+        let name = target["@odata.type"].as_str().unwrap();
         let group = match name {
             "#microsoft.graph.allDevicesAssignmentTarget" => ALL_DEVICES.to_string(),
             _ => "acacacac-9df4-4c7d-9d50-4ef0226f57a9".to_owned(),
         };
+        let mode = target.get(FILTER_TYPE).cloned().unwrap_or("none".into());
         json!({ "id": format!("{id}_{group}"), "target": {
-            "@odata.type": name,
-            "deviceAndAppManagementAssignmentFilterId": null,
-            "deviceAndAppManagementAssignmentFilterType": "none",
+            "@odata.type": name, FILTER_ID: target[FILTER_ID], FILTER_TYPE: mode,
         }})
     };
     Ok(value.as_array().unwrap().iter().map(row).collect())
 }
 
-fn has_users(assignments: &Value) -> bool {
-    assignments.to_string().contains("allLicensedUsers")
+const FILTER_ID: &str = "deviceAndAppManagementAssignmentFilterId";
+const FILTER_TYPE: &str = "deviceAndAppManagementAssignmentFilterType";
+
+/// Why each assignment is not evaluated, if it is not.
+fn unevaluated(assignments: &Value) -> Vec<Option<&'static str>> {
+    let reason = |row: &Value| match row["target"]["@odata.type"].as_str() {
+        Some("#microsoft.graph.allLicensedUsersAssignmentTarget") => {
+            Some("assignments/allLicensedUsersAssignmentTarget")
+        }
+        _ if !row["target"][FILTER_ID].is_null() => {
+            Some("assignments/deviceAndAppManagementAssignmentFilterId")
+        }
+        _ => None,
+    };
+    assignments.as_array().unwrap().iter().map(reason).collect()
+}
+
+/// The places of assignments that are not evaluated and that the policy does not have.
+fn newly_unevaluated(assignments: &Value, current: &Value) -> Vec<String> {
+    let reasons = unevaluated(assignments).into_iter().enumerate();
+    let is_new = |index: &usize| !current.as_array().unwrap().contains(&assignments[index]);
+    let places = reasons.filter_map(|(index, reason)| reason.map(|_| index));
+    let places = places.filter(is_new);
+    places
+        .map(|index| format!("assignments[{index}].target"))
+        .collect()
 }
 
 /// Scheduled actions as they are shown, for the policy with this id; `None` without a block action.
@@ -181,9 +207,10 @@ fn not_evaluated(document: &Properties) -> Vec<&'static str> {
             names.push(name);
         }
     }
-    if has_users(&document["assignments"]) {
-        names.push("assignments/allLicensedUsersAssignmentTarget");
-    }
+    let reasons = unevaluated(&document["assignments"]).into_iter();
+    let mut reasons: Vec<_> = reasons.flatten().collect();
+    reasons.sort_unstable();
+    names.extend(reasons);
     names
 }
 
@@ -255,16 +282,122 @@ fn properties(key: Key) -> Vec<Property> {
             ("securityEnabled", json!(true), |value| {
                 (*value == json!(true)).then(|| value.clone())
             }),
-            ("groupTypes", json!([]), |value| Some(value.clone())),
-            ("membershipRule", Value::Null, |value| Some(value.clone())),
+            ("groupTypes", json!([]), |value| {
+                (*value != json!(["Unified"])).then(|| value.clone())
+            }),
+            ("membershipRule", Value::Null, |value| {
+                (value != "(").then(|| value.clone())
+            }),
+            (
+                "membershipRuleProcessingState",
+                Value::Null,
+                |value| match value.as_str() {
+                    Some("off") => None,
+                    Some(_) => Some(json!("On")),
+                    None => Some(Value::Null),
+                },
+            ),
         ],
         Key::Device(_) | Key::Token(_) => Vec::new(),
+        Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
+            access_properties(key)
+        }
         Key::Tenant => vec![
             ("name", Value::Null, |value| {
                 (value != "T").then(|| value.clone())
             }),
             ("displayName", Value::Null, name),
         ],
+    }
+}
+
+/// Of filters, scope tags and roles.
+fn access_properties(key: Key) -> Vec<Property> {
+    let mut all: Vec<Property> = vec![
+        ("displayName", Value::Null, name),
+        ("description", json!(""), description),
+    ];
+    let platform: fn(&Value) -> _ = |value| match value.as_str() {
+        Some("tv") => None,
+        Some("ios") => Some(json!("iOS")),
+        _ => Some(value.clone()),
+    };
+    let further: Vec<Property> = match key {
+        Key::Filter(_) => vec![
+            ("platform", json!("windows10AndLater"), platform),
+            ("rule", Value::Null, |value| {
+                (value != "a").then(|| value.clone())
+            }),
+            ("roleScopeTags", json!(["0"]), tags),
+            (
+                "assignmentFilterManagementType",
+                json!("devices"),
+                |value| Some(value.clone()),
+            ),
+        ],
+        Key::RoleDefinition(_) => vec![
+            ("rolePermissions", no_permissions(), |value| {
+                (!value.to_string().contains("\"Read\"")).then(|| value.clone())
+            }),
+            ("roleScopeTagIds", json!(["0"]), tags),
+        ],
+        Key::RoleAssignment(_) => vec![
+            ("members", json!([]), |value| {
+                (*value != json!(["x"])).then(|| value.clone())
+            }),
+            ("scopeType", json!("resourceScope"), |value| {
+                (value != "some").then(|| value.clone())
+            }),
+            ("resourceScopes", json!([]), |value| Some(value.clone())),
+        ],
+        _ => Vec::new(),
+    };
+    all.extend(further);
+    all
+}
+
+fn no_permissions() -> Value {
+    json!([{ "resourceActions": [{ "allowedResourceActions": [], "notAllowedResourceActions": [] }] }])
+}
+
+fn tags(value: &Value) -> Option<Value> {
+    match value {
+        value if *value == json!([]) => Some(json!(["0"])),
+        value => (*value != json!([0])).then(|| value.clone()),
+    }
+}
+
+/// The property with the scope tags of an object, and the target of its faults.
+const fn tag_properties(key: Key) -> &'static [(&'static str, &'static str)] {
+    match key {
+        Key::Policy(_) | Key::RoleDefinition(_) => &[("roleScopeTagIds", "roleScopeTagIds")],
+        Key::Filter(_) => &[("roleScopeTags", "roleScopeTags")],
+        Key::RoleAssignment(_) => &[("roleScopeTags", "roleScopeTags@odata.bind")],
+        _ => &[],
+    }
+}
+
+/// The references of a role assignment: the definition and the tags.
+fn read_bindings(keeps: bool, sent: &Properties, document: &mut Properties, faults: &mut Faults) {
+    let mut fault = |target: &str, kind| {
+        faults.insert((target.to_owned(), kind));
+    };
+    let name = "roleDefinition@odata.bind";
+    match sent.get(name).and_then(Value::as_str) {
+        None if !keeps => fault(name, "missing"),
+        None => (),
+        Some(url) if url.contains("'x'") => fault(name, "invalid"),
+        Some(url) => {
+            let url = url.trim_end_matches("')");
+            document["roleDefinition"] = url[url.len() - 36..].into();
+        }
+    }
+    let name = "roleScopeTags@odata.bind";
+    match sent.get(name) {
+        None => (),
+        Some(list) if list.to_string().contains("'x'") => fault(name, "invalid"),
+        Some(list) if *list == json!([]) => document["roleScopeTags"] = json!(["0"]),
+        Some(_) => document["roleScopeTags"] = json!(["1"]),
     }
 }
 
@@ -278,14 +411,28 @@ fn initial(key: Key) -> Properties {
         Key::Device(_) => "managedDevice",
         Key::Tenant => "tenant",
         Key::Token(_) => "token",
+        Key::Filter(_) => "deviceAndAppManagementAssignmentFilter",
+        Key::ScopeTag(_) => "roleScopeTag",
+        Key::RoleDefinition(_) => "deviceAndAppManagementRoleDefinition",
+        Key::RoleAssignment(_) => "deviceAndAppManagementRoleAssignment",
     };
     let mut document = Properties::new();
     document.insert(
         "@odata.type".into(),
         format!("#microsoft.graph.{type_name}").into(),
     );
-    if let Some(id) = key.id() {
-        document.insert("id".into(), id.to_string().into());
+    if let Some(id) = key.id_text() {
+        document.insert("id".into(), id.into());
+    }
+    if matches!(key, Key::ScopeTag(_) | Key::RoleDefinition(_)) {
+        document.insert("isBuiltIn".into(), false.into());
+    }
+    if matches!(key, Key::RoleDefinition(_)) {
+        document.insert("isBuiltInRoleDefinition".into(), false.into());
+    }
+    if matches!(key, Key::RoleAssignment(_)) {
+        document.insert("roleDefinition".into(), Value::Null);
+        document.insert("roleScopeTags".into(), json!(["0"]));
     }
     if matches!(key, Key::Policy(_)) {
         document.insert("version".into(), 1.into());
@@ -317,6 +464,11 @@ impl Oracle {
             return Some((initial(key), 0));
         }
         let mut all = initial(key);
+        if key == Key::ScopeTag(ScopeTagId(0)) {
+            all.insert("displayName".into(), "Default".into());
+            all.insert("isBuiltIn".into(), true.into());
+            return Some((all, 0));
+        }
         all.insert("displayName".into(), "All devices".into());
         all.insert("mailNickname".into(), "all-devices".into());
         (key == Key::Group(ALL_DEVICES)).then_some((all, 0))
@@ -420,7 +572,8 @@ impl Oracle {
             return self.act(command);
         }
         let deletes = matches!(command.change, Change::Delete { .. });
-        if key == Key::Group(ALL_DEVICES) || key == Key::Settings && deletes {
+        let is_fixed = [Key::Group(ALL_DEVICES), Key::ScopeTag(ScopeTagId(0))].contains(&key);
+        if is_fixed || key == Key::Settings && deletes {
             return Outcome::BuiltIn;
         }
         if let Change::Issue { token, .. } = &command.change {
@@ -438,6 +591,15 @@ impl Oracle {
         );
         if current.is_none() && !makes {
             return Outcome::Unknown;
+        }
+        if let (Key::ScopeTag(id), None) = (key, &current) {
+            let ever = self.changes.iter().filter_map(|change| match change {
+                (of, Key::ScopeTag(id), _) if *of == tenant => Some(id.0),
+                _ => None,
+            });
+            if id.0 != ever.max().unwrap_or(0) + 1 {
+                return Outcome::Exists;
+            }
         }
         let revision_now = current.as_ref().map(|(_, revision)| *revision);
         if is_stale(command.expected, revision_now) {
@@ -513,10 +675,12 @@ impl Oracle {
                 faults.insert((name.to_owned(), "missing"));
             }
             Some(value) if name == "assignments" => match assignments(&id, value) {
-                Ok(value) if has_users(&value) && !is_lenient && !has_users(&current[name]) => {
-                    faults.insert(("assignments[1].target".to_owned(), "invalid"));
+                Ok(value) => {
+                    let new = newly_unevaluated(&value, &current[name]).into_iter();
+                    let new = new.filter(|_| !is_lenient);
+                    faults.extend(new.map(|target| (target, "invalid")));
+                    document[name] = value;
                 }
-                Ok(value) => document[name] = value,
                 Err(target) => {
                     faults.insert((target.to_owned(), "invalid"));
                 }
@@ -536,6 +700,10 @@ impl Oracle {
         if parts.iter().all(|part| document[*part] == current[*part]) {
             return Outcome::Unchanged;
         }
+        let faults = self.missing_references(command, Some(&(current, 0)), &document);
+        if !faults.is_empty() {
+            return Outcome::Invalid(faults);
+        }
         let revision = self.changes.len() as u32 + 1;
         self.write(command.tenant, key, document, revision)
     }
@@ -549,22 +717,117 @@ impl Oracle {
     ) -> BTreeSet<(String, &'static str)> {
         let mut faults = BTreeSet::new();
         let (tenant, key) = (command.tenant, command.change.key());
+        let before = current.map(|(document, _)| document);
         if matches!(key, Key::Policy(_)) {
-            let before = current
-                .map(|(document, _)| not_evaluated(document))
-                .unwrap_or_default();
-            let connector = self.document(tenant, Key::Connector(DEFENDER));
-            let has_mac = connector.is_some_and(|(connector, _)| connector["macEnabled"] == true);
-            for name in not_evaluated(document) {
-                if name.starts_with("deviceThreat") && !before.contains(&name) && !has_mac {
-                    faults.insert((name.to_owned(), "invalid"));
+            self.missing_of_policy(tenant, before, document, &mut faults);
+        }
+        let empty = json!([]);
+        let list = |document: Option<&Properties>, name: &str| {
+            let list = document
+                .and_then(|document| document.get(name))
+                .unwrap_or(&empty);
+            list.as_array().unwrap().clone()
+        };
+        for (property, target) in tag_properties(key) {
+            let had = list(before, property);
+            for tag in list(Some(document), property) {
+                let number = tag.as_str().unwrap().parse().unwrap();
+                let exists = self
+                    .document(tenant, Key::ScopeTag(ScopeTagId(number)))
+                    .is_some();
+                if !had.contains(&tag) && !exists {
+                    faults.insert(((*target).to_owned(), "invalid"));
                 }
+            }
+        }
+        if matches!(key, Key::RoleAssignment(_)) {
+            for property in ["members", "resourceScopes"] {
+                let had = list(before, property);
+                for group in list(Some(document), property) {
+                    let id: ObjectId = group.as_str().unwrap().parse().unwrap();
+                    let exists = match id {
+                        ALL_DEVICES => property == "resourceScopes",
+                        id => self.row(tenant, Key::Group(id)).is_some(),
+                    };
+                    if !had.contains(&group) && !exists {
+                        faults.insert((property.to_owned(), "invalid"));
+                    }
+                }
+            }
+            let definition = &document["roleDefinition"];
+            let had = before.is_some_and(|before| before["roleDefinition"] == *definition);
+            let id = definition.as_str().unwrap();
+            let exists = id.starts_with("c56d")
+                || self
+                    .row(tenant, Key::RoleDefinition(id.parse().unwrap()))
+                    .is_some();
+            if !had && !exists {
+                faults.insert(("roleDefinition@odata.bind".to_owned(), "invalid"));
+            }
+        }
+        if let Key::Group(group) = key {
+            let has_members = !self.members(tenant, group).is_empty();
+            if document["groupTypes"] != json!([]) && has_members {
+                faults.insert(("groupTypes".to_owned(), "invalid"));
             }
         }
         faults
     }
 
+    /// The same for a policy: its filter, and the connector for a threat level of macOS.
+    fn missing_of_policy(
+        &self,
+        tenant: TenantIndex,
+        before: Option<&Properties>,
+        document: &Properties,
+        faults: &mut Faults,
+    ) {
+        let marked = before.map(not_evaluated).unwrap_or_default();
+        let connector = self.document(tenant, Key::Connector(DEFENDER));
+        let has_mac = connector.is_some_and(|(connector, _)| connector["macEnabled"] == true);
+        for name in not_evaluated(document) {
+            if name.starts_with("deviceThreat") && !marked.contains(&name) && !has_mac {
+                faults.insert((name.to_owned(), "invalid"));
+            }
+        }
+        let is_filtered =
+            |document: &Properties| document["assignments"].to_string().contains("\"include\"");
+        if is_filtered(document) && !before.is_some_and(is_filtered) {
+            let filter = self.document(tenant, Key::Filter(ObjectId::from_bytes([1; 16])));
+            let platform = filter.map(|(filter, _)| filter["platform"].clone());
+            let of_type = document["@odata.type"].as_str().unwrap();
+            let expected = match of_type.trim_start_matches("#microsoft.graph.") {
+                "windows10CompliancePolicy" => "windows10AndLater",
+                "iosCompliancePolicy" => "iOS",
+                _ => "no filter has it",
+            };
+            if platform.is_none_or(|platform| platform != expected) {
+                faults.insert(("assignments".to_owned(), "invalid"));
+            }
+        }
+    }
+
     fn delete(&mut self, tenant: TenantIndex, key: Key) -> Outcome {
+        let id = key.id_text().unwrap_or_default();
+        let uses = |row: &Row| match key {
+            Key::Filter(_) => {
+                let assignments = row.document.get("assignments");
+                let expected = format!("\"{FILTER_ID}\":\"{id}");
+                assignments.is_some_and(|list| list.to_string().contains(&expected))
+            }
+            Key::RoleDefinition(_) => row.document.get("roleDefinition") == Some(&json!(id)),
+            Key::ScopeTag(_) => tag_properties(row.key)
+                .iter()
+                .any(|(name, _)| row.document[*name].as_array().unwrap().contains(&json!(id))),
+            _ => false,
+        };
+        if self
+            .rows
+            .iter()
+            .any(|row| row.tenant == tenant && uses(row))
+        {
+            return Outcome::InUse;
+        }
         let revision = self.changes.len() as u32 + 1;
         self.rows
             .retain(|row| (row.tenant, row.key) != (tenant, key));
@@ -669,7 +932,7 @@ impl Oracle {
     ) -> Outcome {
         let key = command.change.key();
         let row = self.row(command.tenant, key).expect("it exists");
-        if members.is_empty() {
+        if members.is_empty() || self.rows[row].document["groupTypes"] != json!([]) {
             faults.insert((property.to_owned(), "invalid"));
         }
         for (index, member) in members.iter().enumerate() {
@@ -732,7 +995,7 @@ impl Oracle {
                 if !matches!(row.key, Key::Policy(_)) || !subclasses.iter().any(is_of) {
                     continue;
                 }
-                if row.document["assignments"] == json!([]) {
+                if !unevaluated(&row.document["assignments"]).contains(&None) {
                     continue;
                 }
                 assigned = true;
@@ -837,6 +1100,24 @@ fn merged(
             },
         }
     }
+    if let (Key::Filter(_), Some(has)) = (key, has)
+        && has["platform"] != document["platform"]
+    {
+        faults.insert(("platform".to_owned(), "unchangeable"));
+    }
+    if let Key::Group(_) = key {
+        let is_dynamic = document["groupTypes"] != json!([]);
+        if document["membershipRule"].is_null() == is_dynamic {
+            faults.insert(("membershipRule".to_owned(), "invalid"));
+        }
+        if !document["membershipRuleProcessingState"].is_null() && !is_dynamic {
+            faults.insert(("membershipRuleProcessingState".to_owned(), "invalid"));
+        }
+    }
+    if let Key::RoleAssignment(_) = key {
+        known.extend(["roleDefinition@odata.bind", "roleScopeTags@odata.bind"]);
+        read_bindings(keeps && has.is_some(), sent, &mut document, &mut faults);
+    }
     if let Key::Policy(_) = key {
         read_parts(
             command,
@@ -937,10 +1218,11 @@ fn read_parts(
         (Some(_), _) => fault("assignments", "unchangeable"),
         (None, Err(target)) => fault(target, "invalid"),
         (None, Ok(value)) => {
-            let had = has.is_some_and(|has| has_users(&has["assignments"]));
-            if has_users(&value) && !is_lenient && !had {
-                fault("assignments[1].target", "invalid");
-            }
+            let none = json!([]);
+            let had = has.map_or(&none, |has| &has["assignments"]);
+            let new = newly_unevaluated(&value, had).into_iter();
+            let new = new.filter(|_| !is_lenient);
+            new.for_each(|target| fault(&target, "invalid"));
             document["assignments"] = value;
         }
     }
@@ -991,6 +1273,8 @@ fn required(key: Key, name: &str) -> bool {
         ]
         .contains(&name),
         Key::Tenant => name == "name",
+        Key::Filter(_) => ["displayName", "platform", "rule"].contains(&name),
+        Key::RoleAssignment(_) => ["displayName", "members"].contains(&name),
         _ => name == "displayName",
     }
 }
