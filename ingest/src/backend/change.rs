@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use muster_api::{ApiError, Changed, Changes};
 use muster_control::{
-    Actor, Change, Command, Effect, Entry, Key, ObjectId, Page, Precondition, Refusal, Scope,
+    Actor, Change, Command, Effect, Entry, Handling, Key, ObjectId, Page, Precondition, Refusal,
+    Scope,
 };
 use muster_engine::{Revision, TenantIndex};
 use muster_store::WriteError;
@@ -83,6 +84,7 @@ impl ServerBackend {
             at: self.context.clock.now().time,
             tenant,
             expected,
+            handling: Handling::Strict,
             change,
         }
     }

@@ -1,7 +1,8 @@
 //! The control plane: entries from disk, and documents of operators.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Key, ObjectId, Precondition, Properties,
+    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
+    Properties,
 };
 use muster_engine::{TenantIndex, Timestamp};
 
@@ -30,6 +31,7 @@ fn with_tenant() -> ControlPlane {
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
             properties: properties.into_iter().collect(),
@@ -75,6 +77,7 @@ pub fn control_document(data: &[u8]) {
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,
+            handling: Handling::Strict,
             change,
         };
         let Ok(entry) = plane.decide(&command) else {

@@ -3,7 +3,8 @@
 //! Deterministic: the bytes do not depend on machine or time.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, Key, ObjectId, Precondition, Properties,
+    Actor, Change, Command, ControlPlane, DeviceAction, Handling, Key, ObjectId, Precondition,
+    Properties,
 };
 use muster_engine::{
     ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
@@ -288,6 +289,7 @@ const DOCUMENTS: [(u8, &str); 5] = [
         2,
         r##"{"@odata.type":"#microsoft.graph.iosCompliancePolicy","displayName":"iOS","description":null,
         "deviceThreatProtectionEnabled":true,"deviceThreatProtectionRequiredSecurityLevel":"Low",
+        "scheduledActionsForRule":[{"scheduledActionConfigurations":[{"actionType":"block"}]}],
         "assignments":[{"target":{"@odata.type":"#microsoft.graph.allDevicesAssignmentTarget"}}]}"##,
     ),
     (
@@ -354,6 +356,7 @@ fn control_entries() -> Vec<Vec<u8>> {
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change,
     };
     let commands = changes.into_iter().map(command);

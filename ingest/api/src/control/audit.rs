@@ -62,7 +62,7 @@ pub(super) fn history(path: &'static str, kind: Kind) -> MethodRouter<Arc<Api>> 
                     headers: HeaderMap| {
             let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
             let (tenant, key) = object_of(&api, segments, kind)?;
-            let id = key.id().map(|id| id.to_string());
+            let id = key.id_text();
             let path = path
                 .replace("{tenant}", &tenant::name(&api, tenant))
                 .replace("{id}", &id.unwrap_or_default());
@@ -119,7 +119,7 @@ fn event(entry: &Entry) -> Value {
     let id = match object {
         // A tenant has a name instead of an id.
         Some(Object::Tenant(tenant)) => Some(tenant.name.to_string()),
-        _ => entry.key.id().map(|id| id.to_string()),
+        _ => entry.key.id_text(),
     };
     let shown = object.map(|object| object.document(entry.key));
     let name = shown.and_then(|mut document| document.remove("displayName"));

@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Key, ObjectId, Precondition,
-    Refusal, Scope,
+    Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Handling, Key, ObjectId,
+    Precondition, Refusal, Scope,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -118,6 +118,7 @@ impl Backend for Fake {
             at: Timestamp::from_seconds(1_767_225_600),
             tenant,
             expected,
+            handling: Handling::Strict,
             change,
         };
         let mut control = self.control.lock().unwrap();
@@ -323,6 +324,7 @@ fn two_tenants() -> (ControlPlane, Vec<Entry>) {
             at: Timestamp::from_seconds(1_767_225_600),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,
+            handling: Handling::Strict,
             change: Change::Create {
                 key: Key::Tenant,
                 properties: [("name".to_owned(), name.into())].into_iter().collect(),

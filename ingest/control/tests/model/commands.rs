@@ -129,9 +129,10 @@ fn change() -> impl Strategy<Value = Change> {
 fn part() -> impl Strategy<Value = Change> {
     let values = (1..4u8, any::<bool>(), 0..8usize, 0..10u8);
     values.prop_map(|(number, assigns, pick, rare)| {
-        let (name, values) = match assigns {
-            true => ("assignments", assignment_lists()),
-            false => ("deviceComplianceScheduledActionForRules", action_lists()),
+        let (name, values) = if assigns {
+            ("assignments", assignment_lists())
+        } else {
+            ("deviceComplianceScheduledActionForRules", action_lists())
         };
         let mut properties = Properties::new();
         if rare != 0 {
@@ -142,9 +143,10 @@ fn part() -> impl Strategy<Value = Change> {
             properties.insert("unknown".to_owned(), json!(true));
         }
         let policy = id(number);
-        match assigns {
-            true => Change::Assign { policy, properties },
-            false => Change::ScheduleActions { policy, properties },
+        if assigns {
+            Change::Assign { policy, properties }
+        } else {
+            Change::ScheduleActions { policy, properties }
         }
     })
 }
@@ -233,40 +235,7 @@ fn candidates(key: Key) -> Candidates {
             ),
         ],
         Key::Policy(_) => policy_candidates(),
-        Key::Group(_) => vec![
-            (
-                "displayName",
-                vec![json!("Ring 1"), json!("Ring 2"), json!("")],
-            ),
-            ("description", vec![json!("x"), Value::Null, json!(5)]),
-            ("mailEnabled", vec![json!(false)]),
-            (
-                "mailNickname",
-                vec![json!("ring1"), json!("ring2"), json!("ring 1")],
-            ),
-            (
-                "securityEnabled",
-                vec![json!(true), json!(true), json!(false)],
-            ),
-            (
-                "groupTypes",
-                vec![
-                    json!([]),
-                    json!([]),
-                    json!(["DynamicMembership"]),
-                    json!(["Unified"]),
-                ],
-            ),
-            (
-                "membershipRule",
-                vec![Value::Null, Value::Null, json!("true"), json!("(")],
-            ),
-            (
-                "membershipRuleProcessingState",
-                vec![Value::Null, Value::Null, json!("on"), json!("off")],
-            ),
-            (MEMBERS, bound_members()),
-        ],
+        Key::Group(_) => group_candidates(),
         Key::Device(_) | Key::Token(_) => Vec::new(),
         Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
             access_candidates(key)
@@ -286,6 +255,43 @@ fn candidates(key: Key) -> Candidates {
     candidates
 }
 
+fn group_candidates() -> Candidates {
+    vec![
+        (
+            "displayName",
+            vec![json!("Ring 1"), json!("Ring 2"), json!("")],
+        ),
+        ("description", vec![json!("x"), Value::Null, json!(5)]),
+        ("mailEnabled", vec![json!(false)]),
+        (
+            "mailNickname",
+            vec![json!("ring1"), json!("ring2"), json!("ring 1")],
+        ),
+        (
+            "securityEnabled",
+            vec![json!(true), json!(true), json!(false)],
+        ),
+        (
+            "groupTypes",
+            vec![
+                json!([]),
+                json!([]),
+                json!(["DynamicMembership"]),
+                json!(["Unified"]),
+            ],
+        ),
+        (
+            "membershipRule",
+            vec![Value::Null, Value::Null, json!("true"), json!("(")],
+        ),
+        (
+            "membershipRuleProcessingState",
+            vec![Value::Null, Value::Null, json!("on"), json!("off")],
+        ),
+        (MEMBERS, bound_members()),
+    ]
+}
+
 /// Ids of scope tags, of which few exist.
 fn tags() -> Vec<Value> {
     let zero = json!(["0"]);
@@ -299,6 +305,44 @@ fn tags() -> Vec<Value> {
     ]
 }
 
+fn role_assignment_candidates() -> Candidates {
+    let [one, two, all] = groups().map(|id| id.to_string());
+    vec![
+        (
+            "members",
+            vec![
+                json!([one]),
+                json!([one]),
+                json!([one, two]),
+                json!([all]),
+                json!(["x"]),
+            ],
+        ),
+        (
+            "resourceScopes",
+            vec![json!([]), json!([two]), json!([all])],
+        ),
+        ("scopeType", vec![json!("allDevices"), json!("some")]),
+        (
+            "roleDefinition@odata.bind",
+            vec![
+                json!(format!("roleDefinitions('{one}')")),
+                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
+                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
+                json!("roleDefinitions('x')"),
+            ],
+        ),
+        (
+            "roleScopeTags@odata.bind",
+            vec![
+                json!([]),
+                json!(["roleScopeTags('1')"]),
+                json!(["roleScopeTags('x')"]),
+            ],
+        ),
+    ]
+}
+
 /// Of filters, scope tags and roles.
 fn access_candidates(key: Key) -> Candidates {
     let names = vec![json!("One"), json!("Two"), json!("One"), json!("")];
@@ -306,8 +350,6 @@ fn access_candidates(key: Key) -> Candidates {
         ("displayName", names),
         ("description", vec![json!("x"), json!(5)]),
     ];
-    let group = |id: ObjectId| id.to_string();
-    let [one, two, all] = groups().map(group);
     candidates.extend(match key {
         Key::Filter(_) => vec![
             (
@@ -345,40 +387,7 @@ fn access_candidates(key: Key) -> Candidates {
                 ("roleScopeTagIds", tags()),
             ]
         }
-        Key::RoleAssignment(_) => vec![
-            (
-                "members",
-                vec![
-                    json!([one]),
-                    json!([one]),
-                    json!([one, two]),
-                    json!([all]),
-                    json!(["x"]),
-                ],
-            ),
-            (
-                "resourceScopes",
-                vec![json!([]), json!([two]), json!([all])],
-            ),
-            ("scopeType", vec![json!("allDevices"), json!("some")]),
-            (
-                "roleDefinition@odata.bind",
-                vec![
-                    json!(format!("roleDefinitions('{one}')")),
-                    json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
-                    json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
-                    json!("roleDefinitions('x')"),
-                ],
-            ),
-            (
-                "roleScopeTags@odata.bind",
-                vec![
-                    json!([]),
-                    json!(["roleScopeTags('1')"]),
-                    json!(["roleScopeTags('x')"]),
-                ],
-            ),
-        ],
+        Key::RoleAssignment(_) => role_assignment_candidates(),
         _ => Vec::new(),
     });
     candidates

@@ -214,6 +214,34 @@ fn not_evaluated(document: &Properties) -> Vec<&'static str> {
     names
 }
 
+fn connector_properties() -> Vec<Property> {
+    let mut all: Vec<Property> = [
+        "androidEnabled",
+        "androidDeviceBlockedOnMissingPartnerData",
+        "androidMobileApplicationManagementEnabled",
+        "iosEnabled",
+        "iosDeviceBlockedOnMissingPartnerData",
+        "iosMobileApplicationManagementEnabled",
+        "windowsEnabled",
+        "windowsDeviceBlockedOnMissingPartnerData",
+        "windowsMobileApplicationManagementEnabled",
+        "macEnabled",
+        "macDeviceBlockedOnMissingPartnerData",
+        "partnerUnsupportedOsVersionBlocked",
+        "allowPartnerToCollectIOSApplicationMetadata",
+        "allowPartnerToCollectIOSPersonalApplicationMetadata",
+        "allowPartnerToCollectIosCertificateMetadata",
+        "allowPartnerToCollectIosPersonalCertificateMetadata",
+        "grantMobileThreatDefensePartnerRole",
+        "microsoftDefenderForEndpointAttachEnabled",
+    ]
+    .map(|name| (name, json!(false), flag as fn(&Value) -> _))
+    .to_vec();
+    let days = "partnerUnresponsivenessThresholdInDays";
+    all.push((days, json!(7), up_to::<365>));
+    all
+}
+
 fn properties(key: Key) -> Vec<Property> {
     match key {
         Key::Settings => vec![
@@ -231,33 +259,7 @@ fn properties(key: Key) -> Vec<Property> {
             ("removedRetentionDays", json!(30), up_to::<3650>),
             ("profileRetentionDays", json!(180), up_to::<3650>),
         ],
-        Key::Connector(_) => {
-            let mut all: Vec<Property> = [
-                "androidEnabled",
-                "androidDeviceBlockedOnMissingPartnerData",
-                "androidMobileApplicationManagementEnabled",
-                "iosEnabled",
-                "iosDeviceBlockedOnMissingPartnerData",
-                "iosMobileApplicationManagementEnabled",
-                "windowsEnabled",
-                "windowsDeviceBlockedOnMissingPartnerData",
-                "windowsMobileApplicationManagementEnabled",
-                "macEnabled",
-                "macDeviceBlockedOnMissingPartnerData",
-                "partnerUnsupportedOsVersionBlocked",
-                "allowPartnerToCollectIOSApplicationMetadata",
-                "allowPartnerToCollectIOSPersonalApplicationMetadata",
-                "allowPartnerToCollectIosCertificateMetadata",
-                "allowPartnerToCollectIosPersonalCertificateMetadata",
-                "grantMobileThreatDefensePartnerRole",
-                "microsoftDefenderForEndpointAttachEnabled",
-            ]
-            .map(|name| (name, json!(false), flag as fn(&Value) -> _))
-            .to_vec();
-            let days = "partnerUnresponsivenessThresholdInDays";
-            all.push((days, json!(7), up_to::<365>));
-            all
-        }
+        Key::Connector(_) => connector_properties(),
         Key::Policy(_) => vec![
             ("displayName", Value::Null, name),
             ("description", json!(""), description),
@@ -365,6 +367,12 @@ fn tags(value: &Value) -> Option<Value> {
         value if *value == json!([]) => Some(json!(["0"])),
         value => (*value != json!([0])).then(|| value.clone()),
     }
+}
+
+/// The elements of a property that is a list, or is missing.
+fn list(document: Option<&Properties>, name: &str) -> Vec<Value> {
+    let list = document.and_then(|document| document.get(name)?.as_array());
+    list.cloned().unwrap_or_default()
 }
 
 /// The property with the scope tags of an object, and the target of its faults.
@@ -605,6 +613,12 @@ impl Oracle {
         if is_stale(command.expected, revision_now) {
             return Outcome::Stale(revision_now);
         }
+        self.carry_out_on(command, current)
+    }
+
+    /// A command that nothing refuses before its document is read.
+    fn carry_out_on(&mut self, command: &Command, current: Option<(Properties, u32)>) -> Outcome {
+        let (tenant, key) = (command.tenant, command.change.key());
         let revision = self.changes.len() as u32 + 1;
         let document = match &command.change {
             Change::Delete { .. } => return self.delete(tenant, key),
@@ -721,13 +735,6 @@ impl Oracle {
         if matches!(key, Key::Policy(_)) {
             self.missing_of_policy(tenant, before, document, &mut faults);
         }
-        let empty = json!([]);
-        let list = |document: Option<&Properties>, name: &str| {
-            let list = document
-                .and_then(|document| document.get(name))
-                .unwrap_or(&empty);
-            list.as_array().unwrap().clone()
-        };
         for (property, target) in tag_properties(key) {
             let had = list(before, property);
             for tag in list(Some(document), property) {
@@ -741,29 +748,7 @@ impl Oracle {
             }
         }
         if matches!(key, Key::RoleAssignment(_)) {
-            for property in ["members", "resourceScopes"] {
-                let had = list(before, property);
-                for group in list(Some(document), property) {
-                    let id: ObjectId = group.as_str().unwrap().parse().unwrap();
-                    let exists = match id {
-                        ALL_DEVICES => property == "resourceScopes",
-                        id => self.row(tenant, Key::Group(id)).is_some(),
-                    };
-                    if !had.contains(&group) && !exists {
-                        faults.insert((property.to_owned(), "invalid"));
-                    }
-                }
-            }
-            let definition = &document["roleDefinition"];
-            let had = before.is_some_and(|before| before["roleDefinition"] == *definition);
-            let id = definition.as_str().unwrap();
-            let exists = id.starts_with("c56d")
-                || self
-                    .row(tenant, Key::RoleDefinition(id.parse().unwrap()))
-                    .is_some();
-            if !had && !exists {
-                faults.insert(("roleDefinition@odata.bind".to_owned(), "invalid"));
-            }
+            self.missing_of_role(tenant, before, document, &mut faults);
         }
         if let Key::Group(group) = key {
             let has_members = !self.members(tenant, group).is_empty();
@@ -772,6 +757,39 @@ impl Oracle {
             }
         }
         faults
+    }
+
+    /// The same for a role assignment: groups and definition.
+    fn missing_of_role(
+        &self,
+        tenant: TenantIndex,
+        before: Option<&Properties>,
+        document: &Properties,
+        faults: &mut Faults,
+    ) {
+        for property in ["members", "resourceScopes"] {
+            let had = list(before, property);
+            for group in list(Some(document), property) {
+                let id: ObjectId = group.as_str().unwrap().parse().unwrap();
+                let exists = match id {
+                    ALL_DEVICES => property == "resourceScopes",
+                    id => self.row(tenant, Key::Group(id)).is_some(),
+                };
+                if !had.contains(&group) && !exists {
+                    faults.insert((property.to_owned(), "invalid"));
+                }
+            }
+        }
+        let definition = &document["roleDefinition"];
+        let had = before.is_some_and(|before| before["roleDefinition"] == *definition);
+        let id = definition.as_str().unwrap();
+        let exists = id.starts_with("c56d")
+            || self
+                .row(tenant, Key::RoleDefinition(id.parse().unwrap()))
+                .is_some();
+        if !had && !exists {
+            faults.insert(("roleDefinition@odata.bind".to_owned(), "invalid"));
+        }
     }
 
     /// The same for a policy: its filter, and the connector for a threat level of macOS.
@@ -1081,15 +1099,6 @@ fn merged(
     let mut fault = |target: &str, kind| {
         faults.insert((target.to_owned(), kind));
     };
-    if matches!(key, Key::Connector(id) if id != DEFENDER) {
-        fault("id", "invalid");
-    }
-    if let (Key::Tenant, Some(has)) = (key, has) {
-        let sent = sent.get("name");
-        if sent.is_some_and(|name| *name != "T" && *name != has["name"]) {
-            fault("name", "unchangeable");
-        }
-    }
     for (name, _, allowed) in properties(key) {
         match sent.get(name) {
             None if required(key, name) && (has.is_none() || !keeps) => fault(name, "missing"),
@@ -1100,20 +1109,7 @@ fn merged(
             },
         }
     }
-    if let (Key::Filter(_), Some(has)) = (key, has)
-        && has["platform"] != document["platform"]
-    {
-        faults.insert(("platform".to_owned(), "unchangeable"));
-    }
-    if let Key::Group(_) = key {
-        let is_dynamic = document["groupTypes"] != json!([]);
-        if document["membershipRule"].is_null() == is_dynamic {
-            faults.insert(("membershipRule".to_owned(), "invalid"));
-        }
-        if !document["membershipRuleProcessingState"].is_null() && !is_dynamic {
-            faults.insert(("membershipRuleProcessingState".to_owned(), "invalid"));
-        }
-    }
+    check_consistency(key, has, sent, &document, &mut faults);
     if let Key::RoleAssignment(_) = key {
         known.extend(["roleDefinition@odata.bind", "roleScopeTags@odata.bind"]);
         read_bindings(keeps && has.is_some(), sent, &mut document, &mut faults);
@@ -1148,6 +1144,39 @@ fn merged(
 }
 
 type Faults = BTreeSet<(String, &'static str)>;
+
+/// What one property allows depends on another, or on the value before.
+fn check_consistency(
+    key: Key,
+    has: Option<&Properties>,
+    sent: &Properties,
+    document: &Properties,
+    faults: &mut Faults,
+) {
+    if matches!(key, Key::Connector(id) if id != DEFENDER) {
+        faults.insert(("id".to_owned(), "invalid"));
+    }
+    if let (Key::Tenant, Some(has)) = (key, has) {
+        let sent = sent.get("name");
+        if sent.is_some_and(|name| *name != "T" && *name != has["name"]) {
+            faults.insert(("name".to_owned(), "unchangeable"));
+        }
+    }
+    if let (Key::Filter(_), Some(has)) = (key, has)
+        && has["platform"] != document["platform"]
+    {
+        faults.insert(("platform".to_owned(), "unchangeable"));
+    }
+    if let Key::Group(_) = key {
+        let is_dynamic = document["groupTypes"] != json!([]);
+        if document["membershipRule"].is_null() == is_dynamic {
+            faults.insert(("membershipRule".to_owned(), "invalid"));
+        }
+        if !document["membershipRuleProcessingState"].is_null() && !is_dynamic {
+            faults.insert(("membershipRuleProcessingState".to_owned(), "invalid"));
+        }
+    }
+}
 
 /// Whether the type of a policy is known.
 fn read_type(

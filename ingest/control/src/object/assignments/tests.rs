@@ -83,6 +83,11 @@ fn each_target_is_assigned_once() {
         assert_eq!(targets, expected, "{json}");
         assert_eq!(assignments.not_evaluated().count(), 0);
     }
+}
+
+#[test]
+fn a_target_that_is_wrong_or_repeated_is_a_fault() {
+    let all = || target(ALL_DEVICES_TARGET);
     let at = |index: usize| format!("{ASSIGNMENTS}[{index}].{TARGET}");
     for (json, expected) in [
         (list(&[all(), all()]), at(1)),

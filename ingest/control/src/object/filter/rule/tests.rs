@@ -59,17 +59,18 @@ fn every_property_and_operator_has_a_rule() {
             };
             let text = format!("device.{} -{} {value}", property.name(), operator.name());
             let parsed = FilterRule::parse(&text);
-            match operator.is_ordering() && !property.is_ordered() {
-                true => assert_eq!(
+            if operator.is_ordering() && !property.is_ordered() {
+                assert_eq!(
                     parsed.unwrap_err().problem,
                     RuleProblem::NotOrdered,
                     "{text}"
-                ),
-                false => assert_eq!(
+                );
+            } else {
+                assert_eq!(
                     parsed,
                     Ok(compare(*property, *operator, &["10.0"])),
                     "{text}"
-                ),
+                );
             }
         }
     }
