@@ -4,7 +4,7 @@
 
 use muster_control::{
     Actor, Change, Command, ControlPlane, DeviceAction, Handling, Key, ObjectId, Precondition,
-    Properties,
+    Properties, ScopeTagId,
 };
 use muster_engine::{
     ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
@@ -279,7 +279,7 @@ fn events() -> Vec<u8> {
 }
 
 /// What operators send, each with the bytes that select object and verb.
-const DOCUMENTS: [(u8, &str); 5] = [
+const DOCUMENTS: [(u8, &str); 9] = [
     (0, r#"{"secureByDefault":true,"sensorInactiveDays":9}"#),
     (
         1,
@@ -297,6 +297,22 @@ const DOCUMENTS: [(u8, &str); 5] = [
         r#"{"displayName":"Ring 1","mailEnabled":false,"mailNickname":"ring1","securityEnabled":true,"groupTypes":[]}"#,
     ),
     (4, r#"{"name":"contoso","displayName":"Contoso"}"#),
+    (
+        5,
+        r#"{"displayName":"Dell","platform":"windows10AndLater","roleScopeTags":["0"],
+        "rule":"(device.manufacturer -eq \"Dell\") and device.osVersion -ge \"10.0\""}"#,
+    ),
+    (6, r#"{"displayName":"Site A","description":"north"}"#),
+    (
+        7,
+        r#"{"displayName":"Reader","rolePermissions":[{"resourceActions":[
+        {"allowedResourceActions":["Microsoft.Intune_MobileThreatDefense_Read"]}]}]}"#,
+    ),
+    (
+        8,
+        r#"{"displayName":"Readers","members":[],"roleScopeTags@odata.bind":["roleScopeTags('0')"],
+        "roleDefinition@odata.bind":"roleDefinitions('c56d53a2-73d0-4502-b6bd-4a9d3dba28d5')"}"#,
+    ),
 ];
 
 fn control_documents() -> Vec<Vec<u8>> {
@@ -310,6 +326,12 @@ fn control_documents() -> Vec<Vec<u8>> {
 fn control_entries() -> Vec<Vec<u8>> {
     let mut plane = ControlPlane::default();
     let (policy, group) = (ObjectId::from_bytes([1; 16]), ObjectId::from_bytes([2; 16]));
+    let further = [
+        Key::Filter(policy),
+        Key::ScopeTag(ScopeTagId(1)),
+        Key::RoleDefinition(policy),
+        Key::RoleAssignment(policy),
+    ];
     let keys = [
         Key::Settings,
         Key::Connector(muster_control::DEFENDER),
@@ -330,6 +352,11 @@ fn control_entries() -> Vec<Vec<u8>> {
                 properties: read(json),
             }),
     );
+    let documents = DOCUMENTS[5..].iter();
+    changes.extend(further.into_iter().zip(documents).map(|(key, (_, json))| {
+        let properties = read(json);
+        Change::Create { key, properties }
+    }));
     let members = vec![DeviceId::from_bytes([3; 16])];
     changes.push(Change::AddMembers {
         group,
