@@ -8,7 +8,7 @@ use super::ControlPlane;
 use crate::id::{ETag, ObjectId};
 use crate::object::{
     AssignmentFilter, CompliancePolicy, Connector, Group, Key, Object, RoleAssignment,
-    RoleDefinition, ScopeTag, ScopeTagId,
+    RoleDefinition, ScopeTag, ScopeTagId, SecretHash, Token,
 };
 use crate::role::BuiltInRole;
 
@@ -34,6 +34,8 @@ lists! {
     policies: Policy, ObjectId => CompliancePolicy;
     /// The groups of a tenant, by id, without the built-in ones.
     groups: Group, ObjectId => Group;
+    /// The tokens of a tenant, by id.
+    tokens: Token, ObjectId => Token;
     /// The assignment filters of a tenant, by id.
     filters: Filter, ObjectId => AssignmentFilter;
     /// The scope tags of a tenant, by id, without the built-in one.
@@ -58,6 +60,16 @@ impl ControlPlane {
         let built_in = BuiltInRole::ALL.iter().map(|role| role.id());
         let made = self.role_definitions(tenant).map(|(id, ..)| id);
         built_in.chain(made).map(Key::RoleDefinition)
+    }
+
+    /// The token with this secret, of any tenant, whether it is still valid or not.
+    #[must_use]
+    pub fn token_with(&self, hash: &SecretHash) -> Option<(TenantIndex, ObjectId, &Token)> {
+        let (tenant, id) = self.secrets.find(hash)?;
+        match &self.tenants.get(&tenant)?.get(Key::Token(id))?.object {
+            Object::Token(token) => Some((tenant, id, token)),
+            _ => None,
+        }
     }
 
     /// Whatever refers to an object that cannot be deleted while something does; `None` for other objects.
