@@ -66,7 +66,7 @@ pub(crate) fn keys() -> Vec<Key> {
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     let tenant = prop_oneof![4 => select(TENANTS[..2].to_vec()), 1 => select(TENANTS.to_vec())];
     let expected = prop_oneof![
-        6 => Just(Precondition::Nothing),
+        16 => Just(Precondition::Nothing),
         1 => Just(Precondition::Exists),
         2 => (0..12u32).prop_map(|revision| Precondition::Is(ETag::of(Revision(revision)))),
     ];
@@ -83,8 +83,8 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let whole = select(keys()).prop_flat_map(|key| {
-        (0..10u8, properties(key)).prop_map(move |(verb, properties)| match verb {
+    let whole = (select(keys()), 0..10u8).prop_flat_map(|(key, verb)| {
+        properties(key, verb < 5).prop_map(move |properties| match verb {
             0..=3 => Change::Create { key, properties },
             4 => Change::Replace { key, properties },
             5..=8 => Change::Update { key, properties },
@@ -110,7 +110,7 @@ fn change() -> impl Strategy<Value = Change> {
             inventory_revision: 5,
         }),
     });
-    let tenant = (0..8u8, properties(Key::Tenant)).prop_map(|(verb, properties)| {
+    let tenant = (0..8u8, properties(Key::Tenant, true)).prop_map(|(verb, properties)| {
         let key = Key::Tenant;
         match verb {
             0..=3 => Change::Create { key, properties },
@@ -122,7 +122,7 @@ fn change() -> impl Strategy<Value = Change> {
         id: id(number),
         token: token(secret),
     });
-    prop_oneof![12 => whole, 4 => members, 2 => part(), 1 => reset, 2 => tenant, 1 => token]
+    prop_oneof![20 => whole, 4 => members, 2 => part(), 1 => reset, 1 => tenant, 1 => token]
 }
 
 /// A change of a part of a policy, whose property may be missing, beside one that is not known.
@@ -163,25 +163,21 @@ fn token(secret: u8) -> Token {
 }
 
 /// Properties of an object with this key, each present or absent, and rarely invalid.
-fn properties(key: Key) -> impl Strategy<Value = Properties> {
+fn properties(key: Key, makes: bool) -> impl Strategy<Value = Properties> {
     let candidates = candidates(key);
     let names = candidates.len();
-    let picks = prop::collection::vec(prop::option::weighted(0.6, any::<u16>()), names);
-    (picks, 0..20u8, 0..4u8).prop_map(move |(picks, unknown, members)| {
+    let picks = prop::collection::vec((0..100u8, any::<u16>()), names);
+    (picks, 0..40u8, 0..4u8).prop_map(move |(picks, unknown, members)| {
         let mut properties = Properties::new();
-        for ((name, values), pick) in candidates.iter().zip(picks) {
+        let adds_members = members == 0 && (!makes || unknown == 1);
+        for ((name, values), (chance, pick)) in candidates.iter().zip(picks) {
             // A document with members has nothing else, or is invalid.
             let is_members = *name == MEMBERS;
-            if is_members && members == 0 && unknown != 0 {
+            if is_members && adds_members && unknown != 0 {
                 properties.clear();
             }
-            let pick = pick.filter(|_| !is_members || members == 0);
-            // A new policy must have them, a changed one must not.
-            let is_rare = ["osMinimumVersion", "storageRequireEncryption"].contains(name);
-            let pick = pick.filter(|pick| !is_rare || pick % 3 == 0);
-            if let Some(pick) = pick {
-                let value = values[usize::from(pick) % values.len()].clone();
-                properties.insert((*name).to_owned(), value);
+            if chance < presence(name, makes) && (!is_members || adds_members) {
+                properties.insert((*name).to_owned(), value(values, pick.into()));
             }
         }
         if unknown == 0 {
@@ -189,6 +185,43 @@ fn properties(key: Key) -> impl Strategy<Value = Properties> {
         }
         properties
     })
+}
+
+/// In how many of a hundred documents a property is.
+fn presence(name: &str, makes: bool) -> u8 {
+    let required = [
+        "@odata.type",
+        "displayName",
+        "mailEnabled",
+        "mailNickname",
+        "securityEnabled",
+        "platform",
+        "rule",
+        "members",
+        "name",
+        "roleDefinition@odata.bind",
+        "scheduledActionsForRule",
+    ];
+    match name {
+        MEMBERS => 100,
+        "osMinimumVersion" | "storageRequireEncryption" => 20,
+        "scheduledActionsForRule" if !makes => 3,
+        "assignments" if !makes => 10,
+        "@odata.type" if !makes => 10,
+        name if required.contains(&name) && makes => 97,
+        _ => 40,
+    }
+}
+
+/// One of the values, of which the first half is valid by itself: mostly one of these.
+fn value(values: &[Value], pick: usize) -> Value {
+    let (kind, pick) = (pick % 8, pick / 8);
+    let length = if kind == 0 {
+        values.len()
+    } else {
+        values.len().div_ceil(2)
+    };
+    values[pick % length].clone()
 }
 
 type Candidates = Vec<(&'static str, Vec<Value>)>;
@@ -326,9 +359,9 @@ fn role_assignment_candidates() -> Candidates {
         (
             "roleDefinition@odata.bind",
             vec![
+                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
+                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
                 json!(format!("roleDefinitions('{one}')")),
-                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
-                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
                 json!("roleDefinitions('x')"),
             ],
         ),
@@ -475,8 +508,8 @@ fn policy_candidates() -> Candidates {
             "description",
             vec![
                 json!("ü".repeat(1024)),
-                json!("ü".repeat(1025)),
                 Value::Null,
+                json!("ü".repeat(1025)),
             ],
         ),
         (

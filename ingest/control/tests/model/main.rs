@@ -19,7 +19,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_control_plane_does_what_the_model_does(commands in prop::collection::vec(command(), 0..60)) {
+    fn the_control_plane_does_what_the_model_does(commands in prop::collection::vec(command(), 0..100)) {
         let mut plane = ControlPlane::default();
         let mut oracle = Oracle::default();
         let mut log: Vec<Entry> = Vec::new();
@@ -86,6 +86,12 @@ fn whole(key: Key, object: &Object) -> Properties {
             "scheduledActionsForRule".into(),
             policy.scheduled_actions_document(id),
         );
+    }
+    if let Object::RoleAssignment(assignment) = object {
+        let tags: Vec<_> = object.scope_tags().map(|tag| tag.to_string()).collect();
+        document.insert("roleScopeTags".into(), tags.into());
+        let definition = assignment.definition.to_string();
+        document.insert("roleDefinition".into(), definition.into());
     }
     document
 }
