@@ -73,6 +73,7 @@ policy_document() {
 {
   "@odata.type": "#microsoft.graph.$1", "displayName": "Threat level",
   "deviceThreatProtectionEnabled": true, "deviceThreatProtectionRequiredSecurityLevel": "medium",
+  "scheduledActionsForRule": [{"scheduledActionConfigurations": [{"actionType": "block"}]}],
   "assignments": [{"target": {"@odata.type": "#microsoft.graph.allDevicesAssignmentTarget"}}]
 }
 POLICY

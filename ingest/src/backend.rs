@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use muster_api::{
-    Answer, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
+    Answer, ApiError, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove, ClockStep,
     ConnectionCounters, Device, DeviceChange, Matches, Position, Readiness, Recount, Session,
     Sessions, TooOld,
 };
@@ -155,14 +155,8 @@ impl Backend for ServerBackend {
         new_object_id()
     }
 
-    fn change(
-        &self,
-        actor: Actor,
-        tenant: TenantIndex,
-        expected: Precondition,
-        change: Change,
-    ) -> Answer<'_, Changed> {
-        Box::pin(self.carry_out(actor, tenant, expected, change))
+    fn change(&self, caller: Caller, tenant: TenantIndex, change: Change) -> Answer<'_, Changed> {
+        Box::pin(self.carry_out(caller, tenant, change))
     }
 
     fn changes(&self, scope: Scope, before: Option<Revision>, limit: usize) -> Answer<'_, Changes> {

@@ -16,7 +16,8 @@ use muster_api::{
     TENANT_REQUESTS_MAX,
 };
 use muster_control::limits::{
-    DEVICE_ACTIONS_MAX, ENTRIES_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX,
+    DEVICE_ACTIONS_MAX, ENTRIES_MAX, FILTERS_MAX, GROUPS_MAX, MEMBERS_MAX, POLICIES_MAX,
+    ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX, SCOPE_TAGS_MAX,
 };
 use muster_engine::page::PAGE_BYTES;
 use muster_engine::{
@@ -91,9 +92,23 @@ const RECOUNT_CELL: u64 = 256;
 /// Log lines that wait for their reader, and the slots of their channel.
 const LOG: u64 = (QUEUE_BYTES_MAX + QUEUE_LINES_MAX * 24) as u64;
 
-/// A compliance policy or group: name and description of 1,280 characters of up to four bytes, the rest, and its place
-/// in a tree.
-const OBJECT: u64 = 6 * KIB;
+/// A scope tag: name and description of 1,280 characters of up to four bytes, and its place in a tree.
+const SCOPE_TAG: u64 = 6 * KIB;
+
+/// A group: the same, and a rule of 3,072 characters.
+const GROUP: u64 = 18 * KIB;
+
+/// A compliance policy: the same as a scope tag, three lists of 4 KiB, 100 assignments and 10 actions.
+const POLICY: u64 = 40 * KIB;
+
+/// An assignment filter: the same as a group, and the rule once more when it is parsed.
+const FILTER: u64 = 32 * KIB;
+
+/// A role definition: the same as a scope tag, and 256 names of 80 bytes in a tree.
+const ROLE_DEFINITION: u64 = 40 * KIB;
+
+/// A role assignment: the same as a scope tag, 200 groups and 50 scope tags in trees.
+const ROLE_ASSIGNMENT: u64 = 16 * KIB;
 
 /// A member of a group, in a tree. A change copies the members of its group.
 const MEMBER: u64 = 32;
@@ -102,7 +117,12 @@ const MEMBER: u64 = 32;
 const CHANGE: u64 = 128;
 
 /// The objects of a tenant.
-const OBJECTS: u64 = (POLICIES_MAX + GROUPS_MAX) as u64 * OBJECT
+const OBJECTS: u64 = POLICIES_MAX as u64 * POLICY
+    + GROUPS_MAX as u64 * GROUP
+    + FILTERS_MAX as u64 * FILTER
+    + SCOPE_TAGS_MAX as u64 * SCOPE_TAG
+    + ROLE_DEFINITIONS_MAX as u64 * ROLE_DEFINITION
+    + ROLE_ASSIGNMENTS_MAX as u64 * ROLE_ASSIGNMENT
     + 2 * MEMBERS_MAX as u64 * MEMBER
     + (ENTRIES_MAX + DEVICE_ACTIONS_MAX) as u64 * CHANGE;
 

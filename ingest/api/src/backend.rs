@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use muster_control::{Actor, Change, ControlPlane, Entry, ObjectId, Precondition, Scope};
+use muster_control::{Actor, Change, ControlPlane, Entry, Handling, ObjectId, Precondition, Scope};
 use muster_engine::{
     ColdRecord, DeviceRecord, FacetWord, Facets, PolicySet, Revision, SequenceReset, ShardId,
     SlotIndex, StaleDevice, TargetId, TenantIndex, Timestamp,
@@ -43,13 +43,7 @@ pub trait Backend: Debug + Send + Sync {
     /// Carries out a change. It is durable and in force in every shard when this returns. Changes run one at a time.
     /// Devices that become members of a group must exist, and a tenant that is deleted may have no devices. The tenant
     /// is ignored if the change creates one.
-    fn change(
-        &self,
-        actor: Actor,
-        tenant: TenantIndex,
-        expected: Precondition,
-        change: Change,
-    ) -> Answer<'_, Changed>;
+    fn change(&self, caller: Caller, tenant: TenantIndex, change: Change) -> Answer<'_, Changed>;
 
     /// The newest changes, newest first, at most `limit`; only those before a revision if one is given. An object or
     /// device that never existed is refused.
@@ -150,6 +144,35 @@ pub trait Backend: Debug + Send + Sync {
 
     /// The numbers of the whole server as OpenMetrics text.
     fn metrics(&self, endpoint: Arc<ConnectionCounters>) -> Answer<'_, String>;
+}
+
+/// Who sends a change, and on which terms.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The actor in the audit event.
+    pub actor: Actor,
+    /// The condition that the object must meet.
+    pub expected: Precondition,
+    /// How much of the document is checked.
+    pub handling: Handling,
+}
+
+impl Caller {
+    /// A program on this machine, through the operations endpoint.
+    #[must_use]
+    pub fn local(expected: Precondition) -> Self {
+        Self {
+            actor: local_actor(),
+            expected,
+            handling: Handling::Strict,
+        }
+    }
+}
+
+/// The actor of everything that comes through the operations endpoint, which has no authentication.
+#[must_use]
+pub fn local_actor() -> Actor {
+    Actor::new("local").expect("its length is allowed")
 }
 
 /// The result of a change.

@@ -176,6 +176,7 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Unchangeable { .. } => (StatusCode::BAD_REQUEST, "unchangeable"),
         Refusal::UnknownTenant => (StatusCode::NOT_FOUND, "unknownTenant"),
         Refusal::Unknown { .. } => (StatusCode::NOT_FOUND, "unknownObject"),
+        Refusal::InUse { .. } => (StatusCode::CONFLICT, "objectInUse"),
         Refusal::Exists { .. } => (StatusCode::CONFLICT, "objectExists"),
         Refusal::Limit { .. } => (StatusCode::CONFLICT, "limitReached"),
         // The server answers with the object as it is.

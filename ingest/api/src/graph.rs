@@ -22,6 +22,7 @@ mod groups;
 mod listen;
 mod objects;
 mod path;
+mod roles;
 mod schemas;
 mod settings;
 mod states;
@@ -173,6 +174,10 @@ fn router() -> Router {
         .route(
             "/devicemanagement/devicecompliancepolicies/{id}/assignments",
             get(assignments::list),
+        )
+        .route(
+            "/devicemanagement/devicecompliancepolicies/{id}/scheduleactionsforrules",
+            post(assignments::schedule),
         )
         .route("/groups/{id}/members", get(groups::members))
         .route("/groups/{id}/members/$count", get(groups::count))

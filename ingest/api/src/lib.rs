@@ -45,8 +45,9 @@ use axum::routing::{MethodRouter, get, post};
 use tower::ServiceExt;
 
 pub use backend::{
-    Answer, Backend, Cell, Changed, Changes, Clock, ClockMove, ClockStep, Device, DeviceChange,
-    Difference, Matches, Position, ROWS_MAX, Readiness, Recount, Session, Sessions, TooOld,
+    Answer, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove, ClockStep, Device,
+    DeviceChange, Difference, Matches, Position, ROWS_MAX, Readiness, Recount, Session, Sessions,
+    TooOld, local_actor,
 };
 pub use connections::{
     CONNECTIONS_MAX, ConnectionCounters, LONG_RESPONSES_MAX, SCRAPES_MAX, TENANT_REQUESTS_MAX,

@@ -2,11 +2,12 @@
 
 use muster_engine::{SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
+use serde_json::Value as Json;
 
-use crate::document::Properties;
+use crate::document::{Handling, Properties};
 use crate::fault::Faults;
 use crate::id::{ETag, ObjectId};
-use crate::object::{Key, Token};
+use crate::object::{ASSIGNMENTS, Key, Token};
 use crate::value::Actor;
 
 /// A command.
@@ -20,6 +21,8 @@ pub struct Command {
     pub tenant: TenantIndex,
     /// The condition that the object must meet.
     pub expected: Precondition,
+    /// How much of its document is checked: the header `Prefer`.
+    pub handling: Handling,
     /// What to do.
     pub change: Change,
 }
@@ -72,6 +75,20 @@ pub enum Change {
         /// Its key.
         key: Key,
     },
+    /// Replace the assignments of a policy: the action `assign`.
+    Assign {
+        /// The policy.
+        policy: ObjectId,
+        /// The property `assignments`.
+        properties: Properties,
+    },
+    /// Replace the scheduled actions of a compliance policy: the action `scheduleActionsForRules`.
+    ScheduleActions {
+        /// The policy.
+        policy: ObjectId,
+        /// The property `deviceComplianceScheduledActionForRules`.
+        properties: Properties,
+    },
     /// Add members to a group: all of them or none.
     AddMembers {
         /// The group.
@@ -118,8 +135,24 @@ impl Change {
             Self::AddMembers { group, .. } | Self::RemoveMembers { group, .. } => {
                 Key::Group(*group)
             }
+            Self::Assign { policy, .. } | Self::ScheduleActions { policy, .. } => {
+                Key::Policy(*policy)
+            }
             Self::Device { device, .. } => Key::Device(*device),
             Self::Issue { id, .. } => Key::Token(*id),
+        }
+    }
+
+    /// Whether it assigns a policy, which is a right of its own.
+    #[must_use]
+    pub fn assigns(&self) -> bool {
+        match self {
+            Self::Assign { .. } => true,
+            Self::Create { key, properties } | Self::Replace { key, properties } => {
+                let sent = properties.get(ASSIGNMENTS).and_then(Json::as_array);
+                matches!(key, Key::Policy(_)) && sent.is_some_and(|list| !list.is_empty())
+            }
+            _ => false,
         }
     }
 }
@@ -140,7 +173,7 @@ pub enum Refusal {
         key: Key,
     },
     /// An object with this key already exists.
-    #[error("a {} with this {} exists", key.type_name(), if key.id().is_some() { "id" } else { "name" })]
+    #[error("a {} with this {} exists", key.type_name(), if key.id_text().is_some() { "id" } else { "name" })]
     Exists {
         /// Its key.
         key: Key,
@@ -156,6 +189,14 @@ pub enum Refusal {
     BuiltIn {
         /// Its key.
         key: Key,
+    },
+    /// Another object refers to it, so it cannot be deleted.
+    #[error("this {} is used by the {}{}", key.type_name(), by.type_name(), with_id(*by))]
+    InUse {
+        /// Its key.
+        key: Key,
+        /// An object that refers to it.
+        by: Key,
     },
     /// The object is made and deleted, but never changed.
     #[error("a {} cannot be changed; delete it and create another", key.type_name())]
@@ -174,6 +215,11 @@ pub enum Refusal {
     /// The object already has these values, so nothing is written.
     #[error("the object already has these values")]
     Unchanged,
+}
+
+fn with_id(key: Key) -> String {
+    key.id_text()
+        .map_or_else(String::new, |id| format!(" {id}"))
 }
 
 fn has(current: Option<ETag>) -> String {

@@ -3,8 +3,6 @@
 //! A pure function of the state. Its cost grows with the policies of the tenant, at most
 //! [`crate::limits::POLICIES_MAX`].
 
-use std::collections::BTreeSet;
-
 use muster_engine::rules::sensor::SensorLimits;
 use muster_engine::{
     Connector as State, Retention, TargetedRules, TenantIndex, TenantPolicy, Threshold,
@@ -12,7 +10,7 @@ use muster_engine::{
 use muster_wire::{DeviceId, Platform};
 
 use crate::id::{DEFENDER, ObjectId};
-use crate::object::{CompliancePolicy, Connector, TenantSettings};
+use crate::object::{CompliancePolicy, Connector, Subclass, TenantSettings};
 use crate::state::ControlPlane;
 use crate::value::SecurityLevel;
 
@@ -56,16 +54,14 @@ pub fn policy_alone(
     policy: &CompliancePolicy,
     device: &DeviceId,
 ) -> Option<TenantPolicy> {
-    let assignments = &policy.properties.assignments;
+    let assignments = &policy.assignments;
     let of_device = plane.targets_of(tenant, device);
-    let is_in = |groups: &BTreeSet<ObjectId>| {
-        let mut targets = groups
-            .iter()
-            .filter_map(|group| plane.target(tenant, *group));
+    let is_in = |groups: &mut dyn Iterator<Item = ObjectId>| {
+        let mut targets = groups.filter_map(|group| plane.target(tenant, group));
         targets.any(|target| of_device.contains(&target))
     };
-    let is_included = assignments.all_devices || is_in(&assignments.included);
-    if !is_included || is_in(&assignments.excluded) {
+    let is_included = assignments.all_devices() || is_in(&mut assignments.included());
+    if !is_included || is_in(&mut assignments.excluded()) {
         return None;
     }
     let mut alone = base(plane, tenant);
@@ -106,25 +102,21 @@ fn targeted(
     tenant: TenantIndex,
     policy: &CompliancePolicy,
 ) -> Option<TargetedRules> {
-    let assignments = &policy.properties.assignments;
-    let targets = |groups: &BTreeSet<ObjectId>| {
-        let targets = groups
-            .iter()
-            .filter_map(|group| plane.target(tenant, *group));
+    let assignments = &policy.assignments;
+    let targets = |groups: &mut dyn Iterator<Item = ObjectId>| {
+        let targets = groups.filter_map(|group| plane.target(tenant, group));
         let mut targets: Vec<_> = targets.collect();
         targets.sort_unstable();
         targets
     };
-    let (included, excluded) = (
-        targets(&assignments.included),
-        targets(&assignments.excluded),
-    );
-    let is_targeted = !assignments.excluded.is_empty() || !assignments.all_devices;
-    let reaches_any = assignments.all_devices || !included.is_empty();
+    let included = targets(&mut assignments.included());
+    let excluded = targets(&mut assignments.excluded());
+    let is_targeted = !is_for_all(policy);
+    let reaches_any = assignments.all_devices() || !included.is_empty();
     (is_targeted && reaches_any).then(|| TargetedRules {
         platform: policy.subclass.platform(),
         threshold: threshold(policy),
-        all_devices: assignments.all_devices,
+        all_devices: assignments.all_devices(),
         included,
         excluded,
     })
@@ -158,15 +150,19 @@ fn switches(connector: Option<&Connector>, platform: Platform) -> (State, bool) 
 
 /// R4, R12: whether a policy applies to every device of a platform.
 fn is_assigned_to_all(policy: &CompliancePolicy, platform: Platform) -> bool {
-    let assignments = &policy.properties.assignments;
-    let is_for_all = assignments.all_devices && assignments.excluded.is_empty();
-    is_for_all && policy.subclass.platform() == platform
+    is_for_all(policy) && policy.subclass.platform() == platform
+}
+
+fn is_for_all(policy: &CompliancePolicy) -> bool {
+    let assignments = &policy.assignments;
+    assignments.all_devices() && assignments.excluded().next().is_none()
 }
 
 /// R2 row 1: the threshold of a policy.
 fn threshold(policy: &CompliancePolicy) -> Threshold {
     let properties = &policy.properties;
-    if !properties.threat_protection_enabled {
+    // R2 row 2: macOS has no threat level yet.
+    if !properties.threat_protection_enabled || policy.subclass == Subclass::MacOs {
         return Threshold::NotSet;
     }
     match properties.required_security_level {

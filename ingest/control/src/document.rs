@@ -7,7 +7,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::fault::{FaultKind, Faults};
-use crate::limits::SHOWN_NAME_MAX;
+use crate::limits::{KNOWN_NAMES_MAX, SHOWN_NAME_MAX};
 use crate::value::Value;
 
 /// The annotation that says which type an object has.
@@ -22,34 +22,93 @@ const NAMESPACE: &str = "#microsoft.graph.";
 /// The properties that a command sends.
 pub type Properties = Map<String, Json>;
 
-/// Properties that are being read.
+/// How much of a document is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Handling {
+    /// A rule that is not evaluated is a fault, because an operator would rely on it.
+    #[default]
+    Strict,
+    /// A rule that is not evaluated is stored, and the object shows it: `Prefer: handling=lenient`.
+    Lenient,
+}
+
+/// Properties that are being read: those of a command, or of an object inside it.
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
+    /// Where the properties are, before the names in faults.
+    path: String,
     properties: &'a Properties,
     known: Vec<&'static str>,
     ignored: &'static [&'static str],
+    handling: Handling,
+    /// Whether unknown names are no faults, because another fault is their cause.
+    ignores_unknown: bool,
     faults: Faults,
 }
 
 impl<'a> Document<'a> {
     /// Starts reading. `ignored` are the properties that the server computes.
-    pub(crate) fn new(properties: &'a Properties, ignored: &'static [&'static str]) -> Self {
+    pub(crate) fn new(
+        properties: &'a Properties,
+        ignored: &'static [&'static str],
+        handling: Handling,
+    ) -> Self {
         Self {
+            path: String::new(),
             properties,
             known: Vec::new(),
             ignored,
+            handling,
+            ignores_unknown: false,
             faults: Faults::default(),
         }
+    }
+
+    /// What `read` makes of the same properties; `None` if it finds faults, which are not noted.
+    pub(crate) fn probe<T>(&self, read: impl FnOnce(&mut Document<'_>) -> Option<T>) -> Option<T> {
+        let mut copy = Document::new(self.properties, self.ignored, Handling::Lenient);
+        let value = read(&mut copy);
+        value.filter(|_| copy.faults.is_empty())
+    }
+
+    /// Makes unknown names no faults.
+    pub(crate) const fn ignore_unknown(&mut self) {
+        self.ignores_unknown = true;
+    }
+
+    /// Reads the object that a property, or an element of it, is: the faults of `read` are in this document.
+    pub(crate) fn nested<T>(
+        &mut self,
+        target: &str,
+        json: &Json,
+        ignored: &'static [&'static str],
+        read: impl FnOnce(&mut Document<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let Some(properties) = json.as_object() else {
+            self.fault(FaultKind::Invalid, target, "an object");
+            return None;
+        };
+        let mut nested = Document::new(properties, ignored, self.handling);
+        nested.path = format!("{}{target}.", self.path);
+        let value = read(&mut nested);
+        self.faults.append(nested.finish());
+        value
     }
 
     /// The value of a property; `None` if it is missing, or is not allowed, which is noted.
     pub(crate) fn read<V: Value>(&mut self, name: &'static str) -> Option<V> {
         self.known.push(name);
-        let value = V::read(self.properties.get(name)?);
+        let json = self.properties.get(name)?;
+        let value = V::read(json);
         if value.is_none() {
-            self.fault(FaultKind::Invalid, name, V::allowed());
+            self.fault(FaultKind::Invalid, name, V::fault(json));
         }
         value
+    }
+
+    /// The JSON of a property that is read elsewhere.
+    pub(crate) fn value(&self, name: &str) -> Option<&'a Json> {
+        self.properties.get(name)
     }
 
     /// The JSON of a property.
@@ -65,31 +124,59 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Notes a rule that is not evaluated, unless the command stores such rules.
+    pub(crate) fn not_evaluated(&mut self, target: &str, instead: &str) {
+        if self.handling == Handling::Strict {
+            let allowed = format!(
+                "{instead}; its rule is not evaluated, and is stored only with handling=lenient"
+            );
+            self.fault(FaultKind::Invalid, target, allowed);
+        }
+    }
+
     /// The name of the type, without its namespace; `None` if it is missing, empty if it is not a text.
     pub(crate) fn type_name(&self) -> Option<&'a str> {
-        let name = self.properties.get(TYPE)?.as_str().unwrap_or_default();
-        let bare = name.strip_prefix('#').unwrap_or(name);
-        Some(bare.strip_prefix(&NAMESPACE[1..]).unwrap_or_default())
+        self.properties.get(TYPE).map(bare_type)
     }
 
     pub(crate) fn fault(&mut self, kind: FaultKind, target: &str, allowed: impl Into<String>) {
-        self.faults.push(kind, target, allowed);
+        self.faults
+            .push(kind, format!("{}{target}", self.path), allowed);
     }
 
     /// Finishes reading: every other property is a fault.
     pub(crate) fn finish(mut self) -> Faults {
-        for name in self.properties.keys() {
+        let properties = self.properties;
+        for name in properties.keys() {
             let is_known = self.known.contains(&name.as_str())
                 || self.ignored.contains(&name.as_str())
                 || (name.contains('@') && !name.ends_with(BIND));
-            if !is_known {
+            if !is_known && !self.ignores_unknown {
                 let shown: String = name.chars().take(SHOWN_NAME_MAX).collect();
-                self.faults
-                    .push(FaultKind::UnknownProperty, shown, self.known.join(", "));
+                let known = match self.known.len() {
+                    ..=KNOWN_NAMES_MAX => self.known.join(", "),
+                    _ => "the published properties of its type".to_owned(),
+                };
+                self.fault(FaultKind::UnknownProperty, &shown, known);
             }
         }
         self.faults
     }
+}
+
+/// The name of a type, without its namespace; empty if it is not a text in this namespace.
+pub(crate) fn bare_type(json: &Json) -> &str {
+    let name = json.as_str().unwrap_or_default();
+    let bare = name.strip_prefix('#').unwrap_or(name);
+    bare.strip_prefix(&NAMESPACE[1..]).unwrap_or_default()
+}
+
+/// The last part of a URL, which is an id: `.../{id}` or `...('{id}')`.
+pub(crate) fn url_tail(json: &Json) -> Option<&str> {
+    let url = json.as_str()?;
+    let url = url.strip_suffix("')").unwrap_or(url);
+    let begin = url.rfind(['/', '\'']).map_or(0, |index| index + 1);
+    Some(&url[begin..])
 }
 
 /// The full name of a type.

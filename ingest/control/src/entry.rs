@@ -1,8 +1,8 @@
 //! An entry of the log: one change of one object, or the record of what was done to a device. It is also the audit
 //! record and a part of the history of the object.
 //!
-//! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 17 KB, which
-//! follows from the limits of the values.
+//! The encoding is canonical: equal entries have equal bytes, and any other bytes are refused. At most 80 KB, which
+//! follows from the limits of the values; usually below 1 KB.
 
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -74,10 +74,13 @@ pub struct ModifiedProperty {
 impl Entry {
     /// What was done, in the words of Graph's audit.
     #[must_use]
-    pub const fn operation(&self) -> &'static str {
-        match self.effect {
+    pub fn operation(&self) -> &'static str {
+        match &self.effect {
             Effect::Created { .. } => "Create",
-            Effect::Updated { .. } => "Patch",
+            Effect::Updated { before, after } => match before.action_to(after) {
+                Some(_) => "Action",
+                None => "Patch",
+            },
             Effect::Deleted { .. } => "Delete",
             Effect::MembersAdded(_) => "SetReference",
             Effect::MembersRemoved(_) => "RemoveReference",
@@ -88,8 +91,11 @@ impl Entry {
 
     /// The operation, or the name of the action.
     #[must_use]
-    pub const fn activity(&self) -> &'static str {
-        match self.effect {
+    pub fn activity(&self) -> &'static str {
+        match &self.effect {
+            Effect::Updated { before, after } => {
+                before.action_to(after).unwrap_or_else(|| self.operation())
+            }
             Effect::Device(DeviceAction::ResetSequence(_)) => "resetSequence",
             Effect::Device(DeviceAction::Restore) => "restore",
             _ => self.operation(),
@@ -120,7 +126,8 @@ impl Entry {
         if let Effect::Device(DeviceAction::ResetSequence(numbers)) = &self.effect {
             return reset_properties(numbers);
         }
-        let document = |object: Option<&Object>| object.map(|object| object.document(self.key));
+        let document =
+            |object: Option<&Object>| object.map(|object| object.whole_document(self.key));
         let (before, after) = (document(self.before()), document(self.after()));
         let names = before.iter().chain(&after).flat_map(Properties::keys);
         let mut modified: Vec<ModifiedProperty> = Vec::new();

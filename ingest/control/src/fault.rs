@@ -85,6 +85,13 @@ impl Faults {
         });
     }
 
+    /// Adds the faults of a part of the document.
+    pub(crate) fn append(&mut self, part: Self) {
+        let room = FAULTS_MAX - self.listed.len();
+        self.omitted += part.omitted + part.listed.len().saturating_sub(room);
+        self.listed.extend(part.listed.into_iter().take(room));
+    }
+
     /// The listed faults.
     #[must_use]
     pub fn listed(&self) -> &[Fault] {

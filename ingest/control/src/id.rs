@@ -20,6 +20,14 @@ pub const ALL_DEVICES: ObjectId = ObjectId::from_bytes([
     0xad, 0xad, 0xad, 0xad, 0x80, 0x8e, 0x44, 0xe2, 0x90, 0x5a, 0x0b, 0x78, 0x73, 0xa8, 0xa5, 0x31,
 ]);
 
+/// The built-in group of all users, with the id that it has in Intune.
+pub const ALL_USERS: ObjectId = ObjectId::from_bytes([
+    0xac, 0xac, 0xac, 0xac, 0x9d, 0xf4, 0x4c, 0x7d, 0x9d, 0x50, 0x4e, 0xf0, 0x22, 0x6f, 0x57, 0xa9,
+]);
+
+/// The id that stands for none where Graph has no null.
+pub(crate) const NO_OBJECT: ObjectId = ObjectId::from_bytes([0; 16]);
+
 /// The id of an object, unique within its tenant and kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(DeviceId);
@@ -123,6 +131,10 @@ mod tests {
         assert_eq!(
             ALL_DEVICES.to_string(),
             "adadadad-808e-44e2-905a-0b7873a8a531"
+        );
+        assert_eq!(
+            ALL_USERS.to_string(),
+            "acacacac-9df4-4c7d-9d50-4ef0226f57a9"
         );
         assert_eq!(DEFENDER.to_string().to_uppercase().parse(), Ok(DEFENDER));
         assert_eq!("fc780465".parse::<ObjectId>(), Err(ObjectIdError));

@@ -27,15 +27,20 @@ mod value;
 pub use bytes::EntryError;
 pub use command::{Change, Command, DeviceAction, Precondition, Refusal};
 pub use compile::{compile, policy_alone};
-pub use document::Properties;
+pub use document::{Handling, Properties};
 pub use entry::{Effect, Entry, ModifiedProperty};
 pub use fault::{Fault, FaultKind, Faults};
 pub use history::{History, Page, Scope};
-pub use id::{ALL_DEVICES, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
+pub use id::{ALL_DEVICES, ALL_USERS, DEFENDER, ETag, ETagError, ObjectId, ObjectIdError};
 pub use object::{
-    Assignments, CompliancePolicy, Connector, Group, GroupProperties, GroupTypes, Key, MailEnabled,
-    MailNickname, MembershipRule, Object, PolicyProperties, SecretHash, SecurityEnabled, Subclass,
-    TenantObject, TenantSettings, Token,
+    ActionName, ActionType, AssignmentFilter, Assignments, CollectionId, CompliancePolicy,
+    Connector, Copies, FilterManagementType, FilterMode, FilterOperator, FilterPlatform,
+    FilterProperties, FilterProperty, FilterRule, FilterText, Filtered, Group, GroupIds,
+    GroupProperties, GroupTypes, Key, MailEnabled, MailNickname, MembershipRule, Object,
+    PolicyProperties, ProcessingState, Requirements, RoleAssignment, RoleAssignmentProperties,
+    RoleDefinition, RolePermissions, RuleError, RuleProblem, ScheduledAction, ScheduledActions,
+    ScopeTag, ScopeTagId, ScopeTagIdError, ScopeTags, ScopeType, SecretHash, SecurityEnabled,
+    Subclass, Target, Template, TenantObject, TenantSettings, Token,
 };
 pub use reference::reference;
 pub use role::{Action, BuiltInRole};

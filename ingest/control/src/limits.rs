@@ -5,13 +5,13 @@
 /// bits.
 pub const TENANTS_CREATED_MAX: usize = 10_000;
 
-/// Compliance policies of a tenant. Each change of a tenant compiles all of them, and each takes at most 6 KiB.
+/// Compliance policies of a tenant. Each change of a tenant compiles all of them, and each takes at most 40 KiB.
 pub const POLICIES_MAX: usize = 200;
 
 /// Assignments of a policy. A change of a tenant compiles those of all its policies.
 pub const ASSIGNMENTS_MAX: usize = 100;
 
-/// Groups of a tenant, without the built-in ones. Each takes at most 6 KiB without its members.
+/// Groups of a tenant, without the built-in ones. Each takes at most 18 KiB without its members.
 pub const GROUPS_MAX: usize = 1_000;
 
 /// API tokens of a tenant. Each takes about 1 KiB, and every request looks one up by its hash.
@@ -48,3 +48,52 @@ pub const FAULTS_MAX: usize = 100;
 
 /// Characters of the name of an unknown property that a fault shows.
 pub const SHOWN_NAME_MAX: usize = 64;
+
+/// Names of known properties that a fault shows; of an object with more of them, it names the type.
+pub const KNOWN_NAMES_MAX: usize = 32;
+
+/// Characters of a text that a compliance policy requires, as a version of an antivirus.
+pub const REQUIREMENT_TEXT_MAX: usize = 64;
+
+/// Bytes of a list or object that a compliance policy has and that is not evaluated, such as its restricted apps. A
+/// policy has at most three of them.
+pub const REQUIREMENT_JSON_BYTES_MAX: usize = 4_096;
+
+/// Actions for devices that fail a compliance policy. Intune offers six kinds.
+pub const SCHEDULED_ACTIONS_MAX: usize = 10;
+
+/// Groups that get a copy of a notification.
+pub const COPIES_MAX: usize = 10;
+
+/// Characters of the id of a collection of Configuration Manager.
+pub const COLLECTION_ID_MAX: usize = 40;
+
+/// Scope tags of a tenant. Each takes at most 6 KiB.
+pub const SCOPE_TAGS_MAX: usize = 500;
+
+/// Scope tags of an object.
+pub const TAGS_OF_OBJECT_MAX: usize = 50;
+
+/// Assignment filters of a tenant, as many as in Intune. Each takes at most 32 KiB, half of which is its parsed rule.
+pub const FILTERS_MAX: usize = 200;
+
+/// Characters of the rule of a filter or of a dynamic group, as in Intune.
+pub const RULE_CHARACTERS_MAX: usize = 3_072;
+
+/// Depth of the parentheses of a rule: its parser and its evaluation need stack for each.
+pub const RULE_DEPTH_MAX: usize = 32;
+
+/// Role definitions of a tenant, without the built-in ones. Each takes at most 40 KiB.
+pub const ROLE_DEFINITIONS_MAX: usize = 200;
+
+/// Role assignments of a tenant. Each takes at most 16 KiB.
+pub const ROLE_ASSIGNMENTS_MAX: usize = 500;
+
+/// Actions that a role allows, and those that it does not, together. Intune has about 200.
+pub const ROLE_ACTIONS_MAX: usize = 256;
+
+/// Characters of the name of an action.
+pub const ACTION_NAME_MAX: usize = 80;
+
+/// Groups that a role assignment has as members, and as many that limit it.
+pub const ROLE_GROUPS_MAX: usize = 100;

@@ -3,50 +3,50 @@
 //! An object is what operators have set, with what follows from its history (its version and times). Its id is in its
 //! key. Names of properties are those of Graph; properties that only Muster has are marked \[OWN\].
 
+mod actions;
 mod assignments;
 mod connector;
+mod filter;
 mod group;
+mod key;
 mod policy;
+mod requirements;
+mod role_assignment;
+mod role_definition;
+mod scope_tag;
 mod settings;
+mod subclass;
 mod tenant;
 mod token;
+mod writing;
 
-use muster_engine::Timestamp;
-use muster_wire::DeviceId;
-
-pub use self::assignments::Assignments;
+pub use self::actions::{ActionType, Copies, ScheduledAction, ScheduledActions, Template};
+pub(crate) use self::assignments::ASSIGNMENTS;
+pub use self::assignments::{Assignments, CollectionId, FilterMode, Filtered, Target};
 pub use self::connector::Connector;
-pub use self::group::{
-    Group, GroupProperties, GroupTypes, MailEnabled, MailNickname, MembershipRule, SecurityEnabled,
+pub use self::filter::{
+    AssignmentFilter, FilterManagementType, FilterOperator, FilterPlatform, FilterProperties,
+    FilterProperty, FilterRule, FilterText, RuleError, RuleProblem,
 };
-pub use self::policy::{CompliancePolicy, PolicyProperties, Subclass};
+pub use self::group::{
+    Group, GroupProperties, GroupTypes, MailEnabled, MailNickname, MembershipRule, ProcessingState,
+    SecurityEnabled,
+};
+pub use self::key::Key;
+pub use self::policy::{CompliancePolicy, PolicyProperties};
+pub use self::requirements::Requirements;
+pub use self::role_assignment::{GroupIds, RoleAssignment, RoleAssignmentProperties, ScopeType};
+pub use self::role_definition::{ActionName, RoleDefinition, RolePermissions};
+pub use self::scope_tag::{ScopeTag, ScopeTagId, ScopeTagIdError, ScopeTags};
 pub use self::settings::TenantSettings;
+pub use self::subclass::Subclass;
 pub use self::tenant::TenantObject;
 pub use self::token::{SecretHash, Token};
-
-use crate::bytes::{EntryError, Reader, Stored};
-use crate::document::{Document, Properties, TYPE, full_type};
-use crate::fault::{FaultKind, Faults};
-use crate::id::{DEFENDER, ObjectId};
-
-/// Which object of a tenant; or which device, for the record of what was done to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    /// The settings of the tenant, which always exist.
-    Settings,
-    /// A connector to a partner.
-    Connector(ObjectId),
-    /// A compliance policy.
-    Policy(ObjectId),
-    /// A group of devices.
-    Group(ObjectId),
-    /// A device, which is no object of the control plane.
-    Device(DeviceId),
-    /// The tenant itself.
-    Tenant,
-    /// An API token.
-    Token(ObjectId),
-}
+pub(crate) use self::writing::{COMPUTED, Part};
+use crate::bytes::Stored;
+use crate::document::{Properties, TYPE, full_type};
+use crate::id::ALL_DEVICES;
+use crate::role::BuiltInRole;
 
 /// An object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,137 +63,15 @@ pub enum Object {
     Tenant(TenantObject),
     /// An API token.
     Token(Token),
+    /// An assignment filter.
+    Filter(AssignmentFilter),
+    /// A scope tag.
+    ScopeTag(ScopeTag),
+    /// A role definition.
+    RoleDefinition(RoleDefinition),
+    /// A role assignment.
+    RoleAssignment(RoleAssignment),
 }
-
-impl Key {
-    /// The name of the type in Graph; for a policy, that of its base type.
-    #[must_use]
-    pub const fn type_name(self) -> &'static str {
-        match self {
-            Self::Settings => "deviceManagementSettings",
-            Self::Connector(_) => "mobileThreatDefenseConnector",
-            Self::Policy(_) => "deviceCompliancePolicy",
-            Self::Group(_) => "group",
-            Self::Device(_) => "managedDevice",
-            Self::Tenant => "tenant",
-            Self::Token(_) => "token",
-        }
-    }
-
-    /// The id; `None` for the tenant itself and its settings.
-    #[must_use]
-    pub const fn id(self) -> Option<ObjectId> {
-        match self {
-            Self::Settings | Self::Tenant => None,
-            Self::Connector(id) | Self::Policy(id) | Self::Group(id) | Self::Token(id) => Some(id),
-            Self::Device(id) => Some(ObjectId::from_bytes(*id.as_bytes())),
-        }
-    }
-
-    /// The code of the type in the bytes of an entry.
-    const fn code(self) -> u8 {
-        match self {
-            Self::Settings => 0,
-            Self::Connector(_) => 1,
-            Self::Policy(_) => 2,
-            Self::Group(_) => 3,
-            Self::Device(_) => 4,
-            Self::Tenant => 5,
-            Self::Token(_) => 6,
-        }
-    }
-
-    /// Reads the object that an entry has for this key.
-    pub(crate) fn take_object(self, from: &mut Reader<'_>) -> Result<Object, EntryError> {
-        Ok(match self {
-            Self::Settings => Object::Settings(Stored::take(from)?),
-            Self::Connector(_) => Object::Connector(Stored::take(from)?),
-            Self::Policy(_) => Object::Policy(Stored::take(from)?),
-            Self::Group(_) => Object::Group(Stored::take(from)?),
-            Self::Device(_) => return Err(EntryError::Invalid("type of object")),
-            Self::Tenant => Object::Tenant(Stored::take(from)?),
-            Self::Token(_) => Object::Token(Stored::take(from)?),
-        })
-    }
-
-    /// The object that results if a document is applied to `current`, or to nothing, at this time. Properties that the
-    /// document does not have keep their values if `keeps`, and get their defaults otherwise.
-    pub(crate) fn object(
-        self,
-        current: Option<&Object>,
-        keeps: bool,
-        properties: &Properties,
-        at: Timestamp,
-    ) -> Result<Object, Faults> {
-        let mut document = Document::new(properties, COMPUTED);
-        let object = self.read(current, keeps, &mut document, at);
-        let faults = document.finish();
-        match object {
-            Some(object) if faults.is_empty() => Ok(object),
-            _ => Err(faults),
-        }
-    }
-
-    /// Reads the object; `None` if its type is not known, a tenant has no name, or it is a device or token.
-    fn read(
-        self,
-        current: Option<&Object>,
-        keeps: bool,
-        document: &mut Document<'_>,
-        at: Timestamp,
-    ) -> Option<Object> {
-        if !matches!(self, Self::Policy(_)) {
-            self.check_type(document);
-        }
-        Some(match (self, current) {
-            (Self::Settings, Some(Object::Settings(base))) if keeps => {
-                Object::Settings(TenantSettings::read(base, document))
-            }
-            (Self::Settings, _) => {
-                Object::Settings(TenantSettings::read(&TenantSettings::default(), document))
-            }
-            (Self::Connector(id), current) => {
-                if id != DEFENDER {
-                    document.fault(FaultKind::Invalid, "id", DEFENDER.to_string());
-                }
-                let base = match current {
-                    Some(Object::Connector(base)) if keeps => base.clone(),
-                    _ => Connector::default(),
-                };
-                Object::Connector(Connector::read(&base, document))
-            }
-            (Self::Policy(_), Some(Object::Policy(base))) => {
-                Object::Policy(base.changed(keeps, document, at))
-            }
-            (Self::Policy(_), _) => Object::Policy(CompliancePolicy::created(document, at)?),
-            (Self::Group(_), Some(Object::Group(base))) => {
-                Object::Group(base.changed(keeps, document))
-            }
-            (Self::Group(_), _) => Object::Group(Group::created(document, at)),
-            (Self::Device(_) | Self::Token(_), _) => return None,
-            (Self::Tenant, Some(Object::Tenant(base))) => Object::Tenant(base.changed(document)),
-            (Self::Tenant, _) => Object::Tenant(TenantObject::created(document, at)?),
-        })
-    }
-
-    /// Notes a type that is not that of the key. A document may omit it.
-    fn check_type(self, document: &mut Document<'_>) {
-        let expected = self.type_name();
-        if document.type_name().is_some_and(|name| name != expected) {
-            document.fault(FaultKind::Invalid, TYPE, full_type(expected));
-        }
-    }
-}
-
-/// What the server computes, or what is in the path: ignored in every document.
-pub(crate) const COMPUTED: &[&str] = &[
-    "id",
-    "version",
-    "createdDateTime",
-    "lastModifiedDateTime",
-    "partnerState",
-    "lastHeartbeatDateTime",
-];
 
 impl Object {
     /// Whether the object is of the type of this key.
@@ -207,15 +85,40 @@ impl Object {
                 | (Self::Group(_), Key::Group(_))
                 | (Self::Tenant(_), Key::Tenant)
                 | (Self::Token(_), Key::Token(_))
+                | (Self::Filter(_), Key::Filter(_))
+                | (Self::ScopeTag(_), Key::ScopeTag(_))
+                | (Self::RoleDefinition(_), Key::RoleDefinition(_))
+                | (Self::RoleAssignment(_), Key::RoleAssignment(_))
         )
     }
 
     /// Whether operators have set the same values in both.
     pub(crate) fn has_same_properties(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Policy(one), Self::Policy(other)) => one.properties == other.properties,
+            (Self::Policy(one), Self::Policy(other)) => one.is_set_as(other),
             (Self::Group(one), Self::Group(other)) => one.properties == other.properties,
+            (Self::Filter(one), Self::Filter(other)) => one.properties == other.properties,
             (one, other) => one == other,
+        }
+    }
+
+    /// The scope tags of the object, or those of the objects that a role assignment makes visible.
+    pub fn scope_tags(&self) -> impl Iterator<Item = ScopeTagId> + '_ {
+        let tags = match self {
+            Self::Policy(policy) => Some(&policy.properties.scope_tags),
+            Self::Filter(filter) => Some(&filter.properties.scope_tags),
+            Self::RoleDefinition(role) => Some(&role.scope_tags),
+            Self::RoleAssignment(assignment) => Some(&assignment.scope_tags),
+            _ => None,
+        };
+        tags.into_iter().flat_map(ScopeTags::iter)
+    }
+
+    /// The name of the action that makes `after` of the object; `None` for a change by a document.
+    pub(crate) fn action_to(&self, after: &Self) -> Option<&'static str> {
+        match (self, after) {
+            (Self::Policy(before), Self::Policy(after)) => before.action_to(after),
+            _ => None,
         }
     }
 
@@ -228,8 +131,8 @@ impl Object {
         };
         let mut document = Properties::new();
         document.insert(TYPE.to_owned(), full_type(type_name).into());
-        if let Some(id) = key.id() {
-            document.insert("id".to_owned(), id.to_string().into());
+        if let Some(id) = key.id_text() {
+            document.insert("id".to_owned(), id.into());
         }
         match self {
             Self::Settings(settings) => settings.show(&mut document),
@@ -238,6 +141,21 @@ impl Object {
             Self::Group(group) => group.show(&mut document),
             Self::Tenant(tenant) => tenant.show(&mut document),
             Self::Token(token) => token.show(&mut document),
+            Self::Filter(filter) => filter.show(&mut document),
+            Self::ScopeTag(tag) => tag.show_with(key.is_built_in(), &mut document),
+            Self::RoleDefinition(role) => role.show_with(key.is_built_in(), &mut document),
+            Self::RoleAssignment(assignment) => assignment.show(&mut document),
+        }
+        document
+    }
+
+    /// The document with what Graph shows only if a request expands it, for the audit.
+    pub(crate) fn whole_document(&self, key: Key) -> Properties {
+        let mut document = self.document(key);
+        match (self, key.id()) {
+            (Self::Policy(policy), Some(id)) => policy.show_separate(id, &mut document),
+            (Self::RoleAssignment(assignment), _) => assignment.show_separate(&mut document),
+            _ => (),
         }
         document
     }
@@ -251,28 +169,32 @@ impl Object {
             Self::Group(group) => group.put(into),
             Self::Tenant(tenant) => tenant.put(into),
             Self::Token(token) => token.put(into),
+            Self::Filter(filter) => filter.put(into),
+            Self::ScopeTag(tag) => tag.put(into),
+            Self::RoleDefinition(role) => role.put(into),
+            Self::RoleAssignment(assignment) => assignment.put(into),
         }
     }
 }
 
-impl Stored for Key {
-    fn put(&self, into: &mut Vec<u8>) {
-        self.code().put(into);
-        if let Some(id) = self.id() {
-            id.put(into);
-        }
+impl Key {
+    /// Whether the object is built in: it always exists, and is not deleted. Only the settings can be changed.
+    #[must_use]
+    pub fn is_built_in(self) -> bool {
+        built_in(self).is_some()
     }
+}
 
-    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
-        Ok(match u8::take(from)? {
-            0 => Self::Settings,
-            1 => Self::Connector(ObjectId::take(from)?),
-            2 => Self::Policy(ObjectId::take(from)?),
-            3 => Self::Group(ObjectId::take(from)?),
-            4 => Self::Device(DeviceId::take(from)?),
-            5 => Self::Tenant,
-            6 => Self::Token(ObjectId::take(from)?),
-            _ => return Err(EntryError::Invalid("type of object")),
-        })
+/// The object with this key that every tenant has from the start.
+pub(crate) fn built_in(key: Key) -> Option<Object> {
+    match key {
+        Key::Settings => Some(Object::Settings(TenantSettings::default())),
+        Key::Group(ALL_DEVICES) => Some(Object::Group(Group::all_devices())),
+        Key::ScopeTag(ScopeTagId::DEFAULT) => Some(Object::ScopeTag(ScopeTag::built_in())),
+        Key::RoleDefinition(id) => {
+            let role = BuiltInRole::with_id(id)?;
+            Some(Object::RoleDefinition(RoleDefinition::built_in(role)))
+        }
+        _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use muster_wire::DeviceId;
 use serde_json::Value as Json;
 
-use crate::document::{Document, Properties};
+use crate::document::{Document, Handling, Properties, url_tail};
 use crate::fault::{FaultKind, Faults};
 use crate::limits::MEMBERS_PER_COMMAND_MAX;
 use crate::object::COMPUTED;
@@ -21,7 +21,7 @@ const ALLOWED: &str = "a URL that ends in the id of a device";
 /// # Errors
 /// All faults of the document.
 pub fn reference(properties: &Properties) -> Result<DeviceId, Faults> {
-    let mut document = Document::new(properties, &[]);
+    let mut document = Document::new(properties, &[], Handling::Strict);
     let found = document.raw(REFERENCE);
     let found = match found {
         None => {
@@ -43,7 +43,7 @@ pub fn reference(properties: &Properties) -> Result<DeviceId, Faults> {
 /// The devices that a document adds to a group, each with its place in the list, and the faults of the document. A
 /// document that adds members changes no property.
 pub(crate) fn members(properties: &Properties) -> (Vec<(DeviceId, usize)>, Faults) {
-    let mut document = Document::new(properties, COMPUTED);
+    let mut document = Document::new(properties, COMPUTED, Handling::Strict);
     let list = document.raw(MEMBERS).and_then(Json::as_array);
     let length = list.map_or(0, Vec::len);
     let mut members = Vec::new();
@@ -61,15 +61,10 @@ pub(crate) fn members(properties: &Properties) -> (Vec<(DeviceId, usize)>, Fault
     (members, document.finish())
 }
 
-/// The device at the end of a URL: `.../{id}` or `...('{id}')`.
+/// The device at the end of a URL.
 fn device(json: &Json) -> Option<DeviceId> {
-    let url = json.as_str()?;
-    let url = url.strip_suffix("')").unwrap_or(url);
-    let begin = url.rfind(['/', '\'']).map_or(0, |index| index + 1);
-    url[begin..]
-        .parse()
-        .ok()
-        .filter(|id: &DeviceId| !id.is_zero())
+    let id = url_tail(json)?.parse().ok();
+    id.filter(|id: &DeviceId| !id.is_zero())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Roles: what a principal may do (section 7 of the domain).
 //!
-//! [`BuiltInRole::allows`] is the one place that decides; what it does not name is denied. Roles that operators define
-//! do not exist yet.
+//! [`BuiltInRole::allows`] is the one place that decides for built-in roles; what it does not name is denied. The roles
+//! that operators define are objects.
 
+use crate::id::ObjectId;
 use crate::value::choices;
 
 choices! {
@@ -94,6 +95,13 @@ actions! {
     UpdateGroups = "Groups_Update": IntuneRoleAdministrator PolicyAndProfileManager;
     /// Read roles, their assignments and tokens.
     ReadRoles = "Roles_Read": EndpointSecurityManager ReadOnlyOperator HelpDeskOperator IntuneRoleAdministrator;
+    /// Create, change and delete roles, their assignments and scope tags.
+    ChangeRoles = "Roles_Update": IntuneRoleAdministrator;
+    /// Read assignment filters.
+    ReadFilters = "AssignmentFilter_Read": EndpointSecurityManager ReadOnlyOperator PolicyAndProfileManager
+        HelpDeskOperator ApplicationManager;
+    /// Create, change and delete assignment filters.
+    ChangeFilters = "AssignmentFilter_Update": PolicyAndProfileManager ApplicationManager;
     /// Read the audit log.
     ReadAudit = "Audit_Read": EndpointSecurityManager ReadOnlyOperator PolicyAndProfileManager HelpDeskOperator;
     /// \[OWN\] Make and revoke tokens: only the administrator, because a token may have any role.
@@ -101,6 +109,29 @@ actions! {
 }
 
 impl BuiltInRole {
+    /// The id of its definition: that of Intune, or \[OWN\] one that begins with the bytes of "muster".
+    #[must_use]
+    pub const fn id(self) -> ObjectId {
+        let id: u128 = match self {
+            Self::Administrator => 0x6d757374_6572_4000_8000_000000000000,
+            Self::EndpointSecurityManager => 0xc56d53a2_73d0_4502_b6bd_4a9d3dba28d5,
+            Self::ReadOnlyOperator => 0xfa1d7878_e8cb_41a1_8254_0142355c9f84,
+            Self::PolicyAndProfileManager => 0x0bd113fe_6be5_400c_a28f_ae5553f9c0be,
+            Self::HelpDeskOperator => 0x9e0cc482_82df_4ab2_a24c_0c23a3f52e1e,
+            Self::ApplicationManager => 0xc1d9fcbb_cba5_40b0_bf6b_527006585f4b,
+            Self::IntuneRoleAdministrator => 0xfb2603eb_3c87_4be3_8b5b_d58a5b4a0bc0,
+            Self::Partner => 0x6d757374_6572_4000_8000_000000000007,
+            Self::Metrics => 0x6d757374_6572_4000_8000_000000000008,
+        };
+        ObjectId::from_bytes(id.to_be_bytes())
+    }
+
+    /// The role whose definition has this id.
+    #[must_use]
+    pub fn with_id(id: ObjectId) -> Option<Self> {
+        Self::ALL.iter().copied().find(|role| role.id() == id)
+    }
+
     /// Whether a principal with this role may do this.
     #[must_use]
     pub fn allows(self, action: Action) -> bool {
@@ -140,6 +171,9 @@ mod tests {
             (Action::ReadDeviceReports, "++-+--"),
             (Action::SyncDevices, "+--+--"),
             (Action::ReadRoles, "++-+-+"),
+            (Action::ChangeRoles, "-----+"),
+            (Action::ReadFilters, "+++++-"),
+            (Action::ChangeFilters, "--+-+-"),
             (Action::ReadAudit, "++++--"),
             (Action::ReadOrganization, "++++++"),
         ] {
@@ -147,6 +181,15 @@ mod tests {
             let allowed: String = allowed.into_iter().collect();
             assert_eq!(allowed, expected, "{}", action.name());
         }
+    }
+
+    #[test]
+    fn the_definitions_have_the_ids_of_intune() {
+        for role in BuiltInRole::ALL.iter().copied() {
+            assert_eq!(BuiltInRole::with_id(role.id()), Some(role), "each its own");
+        }
+        let manager = BuiltInRole::EndpointSecurityManager.id();
+        assert_eq!(manager.to_string(), "c56d53a2-73d0-4502-b6bd-4a9d3dba28d5");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! tenant. [`ControlPlane::apply`] is the only way to change it; `decide.rs` creates the entries. A clone shares
 //! everything that neither copy changes, so that one state can be published while the next one is prepared.
 
+mod lists;
 mod targets;
 mod tokens;
 
@@ -16,10 +17,8 @@ use muster_wire::DeviceId;
 
 use self::tokens::Secrets;
 use crate::entry::{Effect, Entry};
-use crate::id::{ALL_DEVICES, ETag, ObjectId};
-use crate::object::{
-    CompliancePolicy, Connector, Group, Key, Object, TenantObject, TenantSettings,
-};
+use crate::id::{ETag, ObjectId};
+use crate::object::{Key, Object, ScopeTagId, TenantObject, TenantSettings, built_in};
 
 /// An entry that does not follow from the state that it is applied to: the log is damaged, or belongs to another state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +53,8 @@ pub(crate) struct Tenant {
     members: BTreeMap<ObjectId, Arc<BTreeSet<DeviceId>>>,
     /// What each group is for shards: the revision that created it.
     targets: BTreeMap<ObjectId, TargetId>,
+    /// The id of the next scope tag; 0 for 1, which is the first.
+    next_scope_tag: u32,
     /// Number of members of all groups.
     pub(crate) members_count: usize,
     pub(crate) entries: u32,
@@ -148,41 +149,6 @@ impl ControlPlane {
         }
     }
 
-    /// The connectors of a tenant, by id.
-    pub fn connectors(
-        &self,
-        tenant: TenantIndex,
-    ) -> impl Iterator<Item = (ObjectId, &Connector, ETag)> {
-        self.of(tenant)
-            .filter_map(|(key, found)| match (key, &found.object) {
-                (Key::Connector(id), Object::Connector(connector)) => {
-                    Some((*id, connector, found.etag()))
-                }
-                _ => None,
-            })
-    }
-
-    /// The compliance policies of a tenant, by id.
-    pub fn policies(
-        &self,
-        tenant: TenantIndex,
-    ) -> impl Iterator<Item = (ObjectId, &CompliancePolicy, ETag)> {
-        self.of(tenant)
-            .filter_map(|(key, found)| match (key, &found.object) {
-                (Key::Policy(id), Object::Policy(policy)) => Some((*id, policy, found.etag())),
-                _ => None,
-            })
-    }
-
-    /// The groups of a tenant, by id, without the built-in ones.
-    pub fn groups(&self, tenant: TenantIndex) -> impl Iterator<Item = (ObjectId, &Group, ETag)> {
-        self.of(tenant)
-            .filter_map(|(key, found)| match (key, &found.object) {
-                (Key::Group(id), Object::Group(group)) => Some((*id, group, found.etag())),
-                _ => None,
-            })
-    }
-
     /// The members of a group, in ascending order; only those after a device if one is given. Those of a built-in
     /// group are not listed.
     pub fn members(
@@ -199,6 +165,13 @@ impl ControlPlane {
         members
             .into_iter()
             .flat_map(move |members| members.range((begin, Bound::Unbounded)).copied())
+    }
+
+    /// The id that the next scope tag of a tenant gets. Ids are assigned in order and never reused.
+    #[must_use]
+    pub fn next_scope_tag(&self, tenant: TenantIndex) -> ScopeTagId {
+        let tenant = self.tenants.get(&tenant);
+        ScopeTagId(tenant.map_or(1, |tenant| tenant.next_scope_tag.max(1)))
     }
 
     fn of(&self, tenant: TenantIndex) -> impl Iterator<Item = (&Key, &Versioned)> {
@@ -313,6 +286,9 @@ impl Tenant {
                 if let Key::Group(group) = key {
                     self.targets.entry(group).or_insert(TargetId(revision.0));
                 }
+                if let Key::ScopeTag(id) = key {
+                    self.next_scope_tag = self.next_scope_tag.max(id.0.saturating_add(1));
+                }
                 let found = Versioned { object, revision };
                 self.objects.insert(key, Arc::new(found));
             }
@@ -386,14 +362,5 @@ impl Entry {
             self.effect,
             Effect::MembersAdded(_) | Effect::MembersRemoved(_)
         )
-    }
-}
-
-/// The object with this key that every tenant has from the start.
-fn built_in(key: Key) -> Option<Object> {
-    match key {
-        Key::Settings => Some(Object::Settings(TenantSettings::default())),
-        Key::Group(ALL_DEVICES) => Some(Object::Group(Group::all_devices())),
-        _ => None,
     }
 }

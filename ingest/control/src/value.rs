@@ -6,6 +6,7 @@
 use serde_json::Value as Json;
 
 use crate::bytes::{EntryError, Reader, Stored, put_text};
+use crate::id::{ObjectId, ObjectIdError};
 use crate::limits::{ACTOR_MAX, DESCRIPTION_MAX, DISPLAY_NAME_MAX};
 
 /// A type that properties have.
@@ -15,6 +16,11 @@ pub(crate) trait Value: Stored + Clone {
 
     /// The value; `None` if the JSON is not allowed.
     fn read(json: &Json) -> Option<Self>;
+
+    /// What is allowed instead of this JSON, which is not.
+    fn fault(_: &Json) -> String {
+        Self::allowed()
+    }
 
     /// The value as JSON.
     fn show(&self) -> Json;
@@ -133,6 +139,20 @@ impl<const MIN: u32, const MAX: u32> Value for Number<MIN, MAX> {
     }
 }
 
+impl Value for ObjectId {
+    fn allowed() -> String {
+        ObjectIdError.to_string()
+    }
+
+    fn read(json: &Json) -> Option<Self> {
+        json.as_str()?.parse().ok()
+    }
+
+    fn show(&self) -> Json {
+        self.to_string().into()
+    }
+}
+
 impl Value for bool {
     fn allowed() -> String {
         "true or false".to_owned()
@@ -188,6 +208,27 @@ macro_rules! choices {
 }
 pub(crate) use choices;
 
+/// Makes choices values of properties.
+macro_rules! choice_values {
+    ($($name:ty),+) => {
+        $(impl $crate::value::Value for $name {
+            fn allowed() -> String {
+                let names: Vec<_> = Self::ALL.iter().map(|choice| choice.name()).collect();
+                names.join(", ")
+            }
+
+            fn read(json: &serde_json::Value) -> Option<Self> {
+                Self::from_name(json.as_str()?)
+            }
+
+            fn show(&self) -> serde_json::Value {
+                self.name().into()
+            }
+        })+
+    };
+}
+pub(crate) use choice_values;
+
 choices! {
     /// `deviceThreatProtectionLevel`: the highest threat level at which a device is compliant.
     SecurityLevel {
@@ -206,20 +247,7 @@ choices! {
     }
 }
 
-impl Value for SecurityLevel {
-    fn allowed() -> String {
-        let names: Vec<_> = Self::ALL.iter().map(|level| level.name()).collect();
-        names.join(", ")
-    }
-
-    fn read(json: &Json) -> Option<Self> {
-        Self::from_name(json.as_str()?)
-    }
-
-    fn show(&self) -> Json {
-        self.name().into()
-    }
-}
+choice_values!(SecurityLevel);
 
 #[cfg(test)]
 mod tests {

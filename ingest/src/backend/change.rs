@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use muster_api::{ApiError, Changed, Changes};
+use muster_api::{ApiError, Caller, Changed, Changes};
 use muster_control::{
-    Actor, Change, Command, Effect, Entry, Key, ObjectId, Page, Precondition, Refusal, Scope,
+    Actor, Change, Command, Effect, Entry, Handling, Key, ObjectId, Page, Precondition, Refusal,
+    Scope,
 };
 use muster_engine::{Revision, TenantIndex};
 use muster_store::WriteError;
@@ -21,13 +22,12 @@ use crate::control_plane::{ChangeError, NextChange};
 impl ServerBackend {
     pub(super) async fn carry_out(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
-        expected: Precondition,
         change: Change,
     ) -> Result<Changed, ApiError> {
         self.refuse_changes()?;
-        let command = self.command(actor, tenant, expected, change);
+        let command = self.command(caller, tenant, change);
         self.require_devices(&command).await?;
         let deletes_tenant = matches!(command.change, Change::Delete { key: Key::Tenant });
         if deletes_tenant {
@@ -72,18 +72,13 @@ impl ServerBackend {
         }
     }
 
-    pub(super) fn command(
-        &self,
-        actor: Actor,
-        tenant: TenantIndex,
-        expected: Precondition,
-        change: Change,
-    ) -> Command {
+    pub(super) fn command(&self, caller: Caller, tenant: TenantIndex, change: Change) -> Command {
         Command {
-            actor,
+            actor: caller.actor,
             at: self.context.clock.now().time,
             tenant,
-            expected,
+            expected: caller.expected,
+            handling: caller.handling,
             change,
         }
     }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use muster_api::ApiError;
+use muster_api::{ApiError, Caller};
 use muster_control::{Actor, Change, DeviceAction, Precondition};
 use muster_engine::{SequenceReset, TenantIndex};
 use muster_wire::DeviceId;
@@ -78,12 +78,11 @@ impl ServerBackend {
         let control = Arc::clone(&self.context.control);
         let change = move |action| Change::Device { device, action };
         // Decided before anything is done, because the limit may be reached. No action is decided differently.
-        let mut command = self.command(
+        let caller = Caller {
             actor,
-            tenant,
-            Precondition::Nothing,
-            change(DeviceAction::Remove),
-        );
+            ..Caller::local(Precondition::Nothing)
+        };
+        let mut command = self.command(caller, tenant, change(DeviceAction::Remove));
         let decided = control.plane().decide(&command);
         decided.map_err(ApiError::Refused)?;
         let thread = self.context.routes.map.thread_of(&device);

@@ -61,7 +61,7 @@ pub fn no_creation() -> TenantPolicy {
 }
 
 /// Changes the objects of a tenant so that these rules follow: settings, the connector, and one policy per platform, of
-/// which the first of its type is changed if there is one. Limits of silence are not changed. What the objects cannot
+/// which the first of its type is changed or deleted if there is one. Limits of silence are not changed. What the objects cannot
 /// tell apart is the same afterwards: the connector exists if any platform has it, and both kinds of Android have one
 /// toggle.
 ///
@@ -88,13 +88,11 @@ pub fn put_in_force(ops: &Ops, tenant: &str, rules: &TenantPolicy) -> Result<(),
         let mut all = existing["value"].as_array().into_iter().flatten();
         let policy = all.find(|policy| policy["@odata.type"] == of_type);
         match policy.and_then(|policy| policy["id"].as_str()) {
-            Some(id) => {
-                let body = json!({
-                    "deviceThreatProtectionRequiredSecurityLevel": level,
-                    "assignments": assignments(rules.policy_assigned),
-                });
+            Some(id) if rules.policy_assigned => {
+                let body = json!({ "deviceThreatProtectionRequiredSecurityLevel": level });
                 send(ops, "PATCH", &format!("{policies}/{id}"), &body)?;
             }
+            Some(id) => send(ops, "DELETE", &format!("{policies}/{id}"), &Value::Null)?,
             None if rules.policy_assigned => {
                 send(ops, "POST", &policies, &policy_document(of_type, level))?;
             }
@@ -136,14 +134,9 @@ pub fn policy_document(of_type: &str, level: &str) -> Value {
         "displayName": "Threat level",
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": level,
-        "assignments": assignments(true),
+        "scheduledActionsForRule": [{ "scheduledActionConfigurations": [{ "actionType": "block" }] }],
+        "assignments": [{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }],
     })
-}
-
-/// An assignment to all devices, or none.
-fn assignments(to_all: bool) -> Value {
-    let all = json!({ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } });
-    if to_all { json!([all]) } else { json!([]) }
 }
 
 const fn level(threshold: Threshold) -> &'static str {

@@ -1,7 +1,8 @@
 //! The control plane: entries from disk, and documents of operators.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Key, ObjectId, Precondition, Properties,
+    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
+    Properties, ScopeTagId,
 };
 use muster_engine::{TenantIndex, Timestamp};
 
@@ -30,6 +31,7 @@ fn with_tenant() -> ControlPlane {
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
             properties: properties.into_iter().collect(),
@@ -48,15 +50,25 @@ pub fn control_document(data: &[u8]) {
     let Ok(properties) = serde_json::from_slice::<Properties>(input.0) else {
         return;
     };
-    let key = match kind % 5 {
+    let id = ObjectId::from_bytes([1; 16]);
+    let key = match kind % 9 {
         0 => Key::Settings,
         1 => Key::Connector(DEFENDER),
-        2 => Key::Policy(ObjectId::from_bytes([1; 16])),
+        2 => Key::Policy(id),
+        3 => Key::Group(id),
         4 => Key::Tenant,
-        _ => Key::Group(ObjectId::from_bytes([2; 16])),
+        5 => Key::Filter(id),
+        6 => Key::ScopeTag(ScopeTagId(1)),
+        7 => Key::RoleDefinition(id),
+        _ => Key::RoleAssignment(id),
+    };
+    let handling = match verb & 0x80 {
+        0 => Handling::Strict,
+        _ => Handling::Lenient,
     };
     let mut plane = with_tenant();
     let created = properties.clone();
+    let parts = properties.clone();
     let changes = match verb % 3 {
         0 => vec![Change::Create { key, properties }],
         1 => vec![Change::Replace { key, properties }],
@@ -66,6 +78,14 @@ pub fn control_document(data: &[u8]) {
                 properties: created,
             },
             Change::Update { key, properties },
+            Change::Assign {
+                policy: id,
+                properties: parts.clone(),
+            },
+            Change::ScheduleActions {
+                policy: id,
+                properties: parts,
+            },
             Change::Delete { key },
         ],
     };
@@ -75,6 +95,7 @@ pub fn control_document(data: &[u8]) {
             at: Timestamp::from_seconds(1),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,
+            handling,
             change,
         };
         let Ok(entry) = plane.decide(&command) else {

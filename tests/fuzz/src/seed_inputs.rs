@@ -3,7 +3,8 @@
 //! Deterministic: the bytes do not depend on machine or time.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, Key, ObjectId, Precondition, Properties,
+    Actor, Change, Command, ControlPlane, DeviceAction, Handling, Key, ObjectId, Precondition,
+    Properties, ScopeTagId,
 };
 use muster_engine::{
     ColdRecord, Context, DeviceRecord, Effects, Facets, PAGE_RECORDS, PolicySet, Revision,
@@ -288,7 +289,7 @@ fn events() -> Vec<u8> {
 }
 
 /// What operators send, each with the bytes that select object and verb.
-const DOCUMENTS: [(u8, &str); 5] = [
+const DOCUMENTS: [(u8, &str); 9] = [
     (0, r#"{"secureByDefault":true,"sensorInactiveDays":9}"#),
     (
         1,
@@ -298,6 +299,7 @@ const DOCUMENTS: [(u8, &str); 5] = [
         2,
         r##"{"@odata.type":"#microsoft.graph.iosCompliancePolicy","displayName":"iOS","description":null,
         "deviceThreatProtectionEnabled":true,"deviceThreatProtectionRequiredSecurityLevel":"Low",
+        "scheduledActionsForRule":[{"scheduledActionConfigurations":[{"actionType":"block"}]}],
         "assignments":[{"target":{"@odata.type":"#microsoft.graph.allDevicesAssignmentTarget"}}]}"##,
     ),
     (
@@ -305,6 +307,22 @@ const DOCUMENTS: [(u8, &str); 5] = [
         r#"{"displayName":"Ring 1","mailEnabled":false,"mailNickname":"ring1","securityEnabled":true,"groupTypes":[]}"#,
     ),
     (4, r#"{"name":"contoso","displayName":"Contoso"}"#),
+    (
+        5,
+        r#"{"displayName":"Dell","platform":"windows10AndLater","roleScopeTags":["0"],
+        "rule":"(device.manufacturer -eq \"Dell\") and device.osVersion -ge \"10.0\""}"#,
+    ),
+    (6, r#"{"displayName":"Site A","description":"north"}"#),
+    (
+        7,
+        r#"{"displayName":"Reader","rolePermissions":[{"resourceActions":[
+        {"allowedResourceActions":["Microsoft.Intune_MobileThreatDefense_Read"]}]}]}"#,
+    ),
+    (
+        8,
+        r#"{"displayName":"Readers","members":[],"roleScopeTags@odata.bind":["roleScopeTags('0')"],
+        "roleDefinition@odata.bind":"roleDefinitions('c56d53a2-73d0-4502-b6bd-4a9d3dba28d5')"}"#,
+    ),
 ];
 
 fn control_documents() -> Vec<Vec<u8>> {
@@ -318,6 +336,12 @@ fn control_documents() -> Vec<Vec<u8>> {
 fn control_entries() -> Vec<Vec<u8>> {
     let mut plane = ControlPlane::default();
     let (policy, group) = (ObjectId::from_bytes([1; 16]), ObjectId::from_bytes([2; 16]));
+    let further = [
+        Key::Filter(policy),
+        Key::ScopeTag(ScopeTagId(1)),
+        Key::RoleDefinition(policy),
+        Key::RoleAssignment(policy),
+    ];
     let keys = [
         Key::Settings,
         Key::Connector(muster_control::DEFENDER),
@@ -338,6 +362,11 @@ fn control_entries() -> Vec<Vec<u8>> {
                 properties: read(json),
             }),
     );
+    let documents = DOCUMENTS[5..].iter();
+    changes.extend(further.into_iter().zip(documents).map(|(key, (_, json))| {
+        let properties = read(json);
+        Change::Create { key, properties }
+    }));
     let members = vec![DeviceId::from_bytes([3; 16])];
     changes.push(Change::AddMembers {
         group,
@@ -364,6 +393,7 @@ fn control_entries() -> Vec<Vec<u8>> {
         at: Timestamp::from_seconds(1),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change,
     };
     let commands = changes.into_iter().map(command);

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Key, ObjectId, Precondition, Properties,
-    compile,
+    Actor, Change, Command, ControlPlane, DEFENDER, Entry, Handling, Key, ObjectId, Precondition,
+    Properties, compile,
 };
 use muster_engine::{PolicySet, Revision, TenantIndex, Timestamp};
 use muster_store::Store;
@@ -89,6 +89,7 @@ fn command(at: Timestamp, tenant: TenantIndex, change: Change) -> Command {
         at,
         tenant,
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change,
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn history(path: &'static str, kind: Kind) -> MethodRouter<Arc<Api>> 
                     headers: HeaderMap| {
             let Query(query) = query.map_err(|error| ApiError::BadRequest(error.body_text()))?;
             let (tenant, key) = object_of(&api, segments, kind)?;
-            let id = key.id().map(|id| id.to_string());
+            let id = key.id_text();
             let path = path
                 .replace("{tenant}", &tenant::name(&api, tenant))
                 .replace("{id}", &id.unwrap_or_default());
@@ -128,7 +128,10 @@ fn category(key: Key) -> &'static str {
         Key::Device(_) => "Device",
         Key::Settings | Key::Connector(_) => "DeviceConfiguration",
         Key::Group(_) => "Group",
-        Key::Token(_) => "Role",
+        Key::Token(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
+            "Role"
+        }
+        Key::Filter(_) => "DeviceConfiguration",
         Key::Tenant => "Other",
     }
 }
@@ -141,7 +144,7 @@ pub(crate) fn event(entry: &Entry) -> Value {
     let id = match object {
         // A tenant has a name instead of an id.
         Some(Object::Tenant(tenant)) => Some(tenant.name.to_string()),
-        _ => entry.key.id().map(|id| id.to_string()),
+        _ => entry.key.id_text(),
     };
     let shown = object.map(|object| object.document(entry.key));
     let name = shown.and_then(|mut document| document.remove("displayName"));

@@ -3,12 +3,12 @@
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
-use muster_control::{Actor, Change, Precondition, Properties, Refusal};
+use muster_control::{Change, Precondition, Properties, Refusal};
 use muster_engine::TenantIndex;
 use tokio::time::timeout;
 
 use crate::Api;
-use crate::backend::Changed;
+use crate::backend::{Caller, Changed};
 use crate::error::ApiError;
 
 /// Maximum size of a body: several times that of the largest object.
@@ -37,8 +37,9 @@ pub(super) async fn try_carry_out(
     require_permission(api)?;
     let expected = precondition(headers)?;
     let change = change(read(api, body).await?).map_err(ApiError::Refused)?;
-    let actor = local_actor();
-    api.backend.change(actor, tenant, expected, change).await
+    api.backend
+        .change(Caller::local(expected), tenant, change)
+        .await
 }
 
 /// Carries out a change that needs no body.
@@ -50,13 +51,9 @@ pub(super) async fn without_body(
 ) -> Result<Changed, ApiError> {
     require_permission(api)?;
     let expected = precondition(headers)?;
-    let actor = local_actor();
-    api.backend.change(actor, tenant, expected, change).await
-}
-
-/// The actor of every change through this endpoint, which has no authentication.
-pub(super) fn local_actor() -> Actor {
-    Actor::new("local").expect("its length is allowed")
+    api.backend
+        .change(Caller::local(expected), tenant, change)
+        .await
 }
 
 pub(super) fn require_permission(api: &Api) -> Result<(), ApiError> {

@@ -11,7 +11,8 @@ use muster_wire::DeviceId;
 use serde_json::{Value, json};
 
 use super::Segment;
-use super::change::{local_actor, require_permission};
+use super::change::require_permission;
+use crate::backend::local_actor;
 use crate::error::ApiError;
 use crate::{Api, device, tenant};
 

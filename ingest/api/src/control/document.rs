@@ -1,4 +1,5 @@
-//! The document of an object: that of `muster-control`, with the times and the ETag.
+//! The document of an object: that of `muster-control`, with the times and the ETag, and with the actions and assignments
+//! of a policy, because requests here cannot expand them.
 
 use muster_control::{ETag, Key, Object, Properties};
 use muster_engine::Timestamp;
@@ -13,6 +14,11 @@ pub(crate) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
     let mut document = Properties::new();
     document.insert(ETAG.to_owned(), etag.to_string().into());
     document.extend(object.document(key));
+    if let (Object::Policy(policy), Some(id)) = (object, key.id()) {
+        let actions = policy.scheduled_actions_document(id);
+        document.insert("scheduledActionsForRule".to_owned(), actions);
+        document.insert("assignments".to_owned(), policy.assignments_document(id));
+    }
     let mut time = |name: &str, at: Option<Timestamp>| {
         let at = at
             .and_then(times::timestamp)
@@ -30,7 +36,15 @@ pub(crate) fn of(object: &Object, key: Key, etag: ETag) -> Properties {
             time("createdDateTime", Some(token.created_at));
             time("expirationDateTime", Some(token.expires_at));
         }
-        Object::Settings(_) | Object::Connector(_) => (),
+        Object::Filter(filter) => {
+            time("createdDateTime", Some(filter.created_at));
+            time("lastModifiedDateTime", Some(filter.modified_at));
+        }
+        Object::Settings(_)
+        | Object::Connector(_)
+        | Object::ScopeTag(_)
+        | Object::RoleDefinition(_)
+        | Object::RoleAssignment(_) => (),
     }
     document
 }

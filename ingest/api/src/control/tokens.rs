@@ -9,8 +9,9 @@ use axum::http::StatusCode;
 use muster_control::{Change, Precondition};
 use serde_json::{Value, json};
 
-use super::change::{local_actor, read, require_permission};
+use super::change::{read, require_permission};
 use super::{Segment, tenant_of};
+use crate::backend::Caller;
 use crate::error::ApiError;
 use crate::graph::{VALID_DAYS_DEFAULT, new_secret, token};
 use crate::{Api, times};
@@ -47,8 +48,8 @@ pub(super) async fn create(
         "secret": secret,
     });
     let issue = Change::Issue { id, token };
-    let expected = Precondition::Nothing;
-    let changed = api.backend.change(local_actor(), tenant, expected, issue);
+    let caller = Caller::local(Precondition::Nothing);
+    let changed = api.backend.change(caller, tenant, issue);
     changed.await?;
     Ok((StatusCode::CREATED, Json(shown)))
 }

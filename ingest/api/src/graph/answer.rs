@@ -12,7 +12,7 @@ use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderName, HeaderVa
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use muster_control::ObjectId;
+use muster_control::{Handling, ObjectId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -121,7 +121,7 @@ pub(super) async fn route(
         origin,
         path: sent.into(),
         metadata: metadata(request.headers()),
-        is_lenient: is_lenient(request.headers()),
+        handling: handling(request.headers()),
     };
     if path == "/$batch" {
         return batch::answer(call, request).await;
@@ -181,12 +181,17 @@ fn metadata(headers: &HeaderMap) -> Metadata {
 }
 
 /// Whether the client prefers lenient handling.
-fn is_lenient(headers: &HeaderMap) -> bool {
+fn handling(headers: &HeaderMap) -> Handling {
     let all = headers.get_all("prefer").iter();
     let mut preferences = all
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']));
-    preferences.any(|preference| preference.trim().eq_ignore_ascii_case("handling=lenient"))
+    let is_lenient =
+        preferences.any(|preference| preference.trim().eq_ignore_ascii_case("handling=lenient"));
+    match is_lenient {
+        true => Handling::Lenient,
+        false => Handling::Strict,
+    }
 }
 
 /// Adds what every response has: its ids, and to an error its body.

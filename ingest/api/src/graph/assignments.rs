@@ -1,20 +1,22 @@
-//! The assignments of compliance policies: read, replaced as a whole, expanded.
+//! The assignments and scheduled actions of compliance policies: read, replaced as a whole, expanded.
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use muster_control::{Action, Change, ControlPlane, Key, Object, Refusal};
+use muster_control::{
+    Action, Change, CompliancePolicy, ControlPlane, Key, Object, ObjectId, Refusal,
+};
 use serde_json::{Map, Value, json};
 
+use super::body;
 use super::call::Call;
 use super::collection;
 use super::error::GraphError;
 use super::objects::{change_by, id_of};
-use super::{body, groups};
 use crate::odata::Expand;
 
-/// Expands `assignments` of a policy.
+/// Expands `assignments` or `scheduledActionsForRule` of a policy.
 pub(super) fn expand(
     call: &Call,
     control: &ControlPlane,
@@ -22,34 +24,39 @@ pub(super) fn expand(
     document: &mut Map<String, Value>,
     expand: &Expand,
 ) -> Result<(), GraphError> {
-    match expand.name.to_ascii_lowercase().as_str() {
-        "assignments" => {
-            let rows = rows(call, control, key)?;
-            document.insert("assignments".to_owned(), rows.into());
-            Ok(())
-        }
-        _ => collection::no_expansion(document, expand),
+    let policy = policy_of(call, control, key)?;
+    let Key::Policy(id) = key else {
+        return collection::no_expansion(document, expand);
+    };
+    let (name, value) = match expand.name.to_ascii_lowercase().as_str() {
+        "assignments" => ("assignments", policy.assignments_document(id)),
+        "scheduledactionsforrule" => (
+            "scheduledActionsForRule",
+            policy.scheduled_actions_document(id),
+        ),
+        _ => return collection::no_expansion(document, expand),
+    };
+    document.insert(name.to_owned(), value);
+    Ok(())
+}
+
+fn policy_of(
+    call: &Call,
+    control: &ControlPlane,
+    key: Key,
+) -> Result<CompliancePolicy, GraphError> {
+    match control.object(call.tenant(), key) {
+        Some((Object::Policy(policy), _)) => Ok(policy),
+        _ => Err(Refusal::Unknown { key }.into()),
     }
 }
 
-fn rows(call: &Call, control: &ControlPlane, key: Key) -> Result<Vec<Value>, GraphError> {
-    let found = control.object(call.tenant(), key);
-    let Some((object @ Object::Policy(_), _)) = found else {
-        return Err(Refusal::Unknown { key }.into());
-    };
-    let id = key.id().map(|id| id.to_string()).unwrap_or_default();
-    let Some(Value::Array(mut all)) = object.document(key).remove("assignments") else {
-        return Ok(Vec::new());
-    };
-    for assignment in &mut all {
-        let target = &mut assignment["target"];
-        let of = target["groupId"].as_str();
-        let of = of.unwrap_or(groups::ALL_DEVICES_ID).to_owned();
-        target["deviceAndAppManagementAssignmentFilterId"] = Value::Null;
-        target["deviceAndAppManagementAssignmentFilterType"] = "none".into();
-        *assignment = json!({ "id": format!("{id}_{of}"), "target": target.take() });
+fn rows(call: &Call, control: &ControlPlane, id: ObjectId) -> Result<Vec<Value>, GraphError> {
+    let policy = policy_of(call, control, Key::Policy(id))?;
+    match policy.assignments_document(id) {
+        Value::Array(rows) => Ok(rows),
+        _ => Ok(Vec::new()),
     }
-    Ok(all)
 }
 
 /// `GET {policy}/assignments`.
@@ -59,8 +66,8 @@ pub(super) async fn list(
     _: RawQuery,
 ) -> Result<Response, GraphError> {
     call.require(Action::ReadCompliancePolicies)?;
-    let key = Key::Policy(id_of(&id, "deviceCompliancePolicy")?);
-    let rows = rows(&call, &call.control(), key)?;
+    let policy = id_of(&id, "deviceCompliancePolicy")?;
+    let rows = rows(&call, &call.control(), policy)?;
     let context = format!("deviceManagement/deviceCompliancePolicies('{id}')/assignments");
     Ok(collection::answer(&call, &context, rows, None, None, None))
 }
@@ -73,16 +80,29 @@ pub(super) async fn assign(
     body: Body,
 ) -> Result<Response, GraphError> {
     call.require(Action::AssignCompliancePolicies)?;
-    let key = Key::Policy(id_of(&id, "deviceCompliancePolicy")?);
-    let mut sent = body::object(&headers, body).await?;
-    let assignments = sent.remove("assignments");
-    let assignments = assignments
-        .filter(Value::is_array)
-        .ok_or_else(|| GraphError::bad_request("The body must have a list 'assignments'."))?;
-    let mut properties = Map::new();
-    properties.insert("assignments".to_owned(), assignments);
-    let change = Change::Update { key, properties };
+    let policy = id_of(&id, "deviceCompliancePolicy")?;
+    let properties = body::object(&headers, body).await?;
+    if !properties.get("assignments").is_some_and(Value::is_array) {
+        let message = "The body must have a list 'assignments'.";
+        return Err(GraphError::bad_request(message));
+    }
+    let change = Change::Assign { policy, properties };
     let control = change_by(&call, &headers, change).await?;
-    let rows = rows(&call, &control, key)?;
+    let rows = rows(&call, &control, policy)?;
     Ok(axum::Json(json!({ "value": rows })).into_response())
+}
+
+/// `POST {policy}/scheduleActionsForRules`, which replaces the scheduled actions.
+pub(super) async fn schedule(
+    call: Call,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, GraphError> {
+    call.require(Action::UpdateCompliancePolicies)?;
+    let policy = id_of(&id, "deviceCompliancePolicy")?;
+    let properties = body::object(&headers, body).await?;
+    let change = Change::ScheduleActions { policy, properties };
+    change_by(&call, &headers, change).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

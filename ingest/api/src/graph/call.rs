@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use muster_control::{Action, ControlPlane};
+use muster_control::{Action, ControlPlane, Handling};
 use muster_engine::TenantIndex;
 
 use super::GraphApi;
@@ -40,7 +40,7 @@ pub(super) struct Call {
     /// The annotations it wants.
     pub(super) metadata: Metadata,
     /// Whether rules that are not evaluated are stored instead of refused (`Prefer: handling=lenient`).
-    pub(super) is_lenient: bool,
+    pub(super) handling: Handling,
 }
 
 impl Call {

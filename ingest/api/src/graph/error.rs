@@ -171,9 +171,10 @@ impl From<Refusal> for GraphError {
         match refusal {
             Refusal::Invalid(faults) => invalid(&faults),
             Refusal::UnknownTenant | Refusal::Unknown { .. } => Self::not_found(message),
-            Refusal::Exists { .. } | Refusal::Limit { .. } | Refusal::Unchanged => {
-                Self::conflict(message)
-            }
+            Refusal::Exists { .. }
+            | Refusal::Limit { .. }
+            | Refusal::InUse { .. }
+            | Refusal::Unchanged => Self::conflict(message),
             Refusal::BuiltIn { .. } | Refusal::Unchangeable { .. } => Self::bad_request(message),
             Refusal::Stale { .. } => Self::new(
                 StatusCode::PRECONDITION_FAILED,

@@ -21,9 +21,6 @@ use super::objects::{change_by, id_of};
 use super::schemas;
 use crate::odata::{Expand, Select, TokenError};
 
-/// The id of the built-in group of all devices.
-pub(super) const ALL_DEVICES_ID: &str = "adadadad-808e-44e2-905a-0b7873a8a531";
-
 /// Members that `$expand=members` shows, as in Graph.
 const EXPANDED_MAX: usize = 20;
 

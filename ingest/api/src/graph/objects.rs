@@ -20,7 +20,8 @@ use super::body;
 use super::call::Call;
 use super::collection::{self, Collection};
 use super::error::GraphError;
-use super::{assignments, connectors, schemas};
+use super::{assignments, connectors, roles, schemas};
+use crate::backend::Caller;
 use crate::control::document;
 use crate::odata::Expand;
 
@@ -37,7 +38,12 @@ pub(super) struct Resource {
     /// Its path without the version.
     path: &'static str,
     collection: Collection,
-    key: fn(ObjectId) -> Key,
+    /// The key with the id in a path.
+    key: fn(&str) -> Option<Key>,
+    /// The key of a new object.
+    new_key: fn(&Call) -> Key,
+    /// The name of the type.
+    type_name: &'static str,
     keys: Keys,
     expand: Expanding,
     read: Action,
@@ -56,7 +62,10 @@ const RESOURCES: &[Resource] = &[
             context: "deviceManagement/mobileThreatDefenseConnectors",
             order: "id",
         },
-        key: Key::Connector,
+        key: |id| id.parse().ok().map(Key::Connector),
+        // The id of a connector is that of its partner.
+        new_key: |_| Key::Connector(DEFENDER),
+        type_name: "mobileThreatDefenseConnector",
         keys: |control, tenant| {
             let all = control.connectors(tenant);
             all.map(|(id, ..)| Key::Connector(id)).collect()
@@ -75,7 +84,9 @@ const RESOURCES: &[Resource] = &[
             context: "deviceManagement/deviceCompliancePolicies",
             order: "displayName",
         },
-        key: Key::Policy,
+        key: |id| id.parse().ok().map(Key::Policy),
+        new_key: |call| Key::Policy(call.api.backend.new_object_id()),
+        type_name: "deviceCompliancePolicy",
         keys: |control, tenant| {
             let all = control.policies(tenant);
             all.map(|(id, ..)| Key::Policy(id)).collect()
@@ -94,7 +105,9 @@ const RESOURCES: &[Resource] = &[
             context: "groups",
             order: "displayName",
         },
-        key: Key::Group,
+        key: |id| id.parse().ok().map(Key::Group),
+        new_key: |call| Key::Group(call.api.backend.new_object_id()),
+        type_name: "group",
         keys: |control, tenant| {
             let own = control.groups(tenant).map(|(id, ..)| id);
             own.chain([ALL_DEVICES]).map(Key::Group).collect()
@@ -105,6 +118,84 @@ const RESOURCES: &[Resource] = &[
         update: Action::UpdateGroups,
         delete: Action::UpdateGroups,
         patch_answers: false,
+    },
+    Resource {
+        path: "/devicemanagement/assignmentfilters",
+        collection: Collection {
+            schema: &schemas::FILTER,
+            context: "deviceManagement/assignmentFilters",
+            order: "displayName",
+        },
+        key: |id| id.parse().ok().map(Key::Filter),
+        new_key: |call| Key::Filter(call.api.backend.new_object_id()),
+        type_name: "deviceAndAppManagementAssignmentFilter",
+        keys: |control, tenant| {
+            let all = control.filters(tenant);
+            all.map(|(id, ..)| Key::Filter(id)).collect()
+        },
+        expand: no_expansion,
+        read: Action::ReadFilters,
+        create: Action::ChangeFilters,
+        update: Action::ChangeFilters,
+        delete: Action::ChangeFilters,
+        patch_answers: true,
+    },
+    Resource {
+        path: "/devicemanagement/rolescopetags",
+        collection: Collection {
+            schema: &schemas::SCOPE_TAG,
+            context: "deviceManagement/roleScopeTags",
+            order: "id",
+        },
+        key: |id| id.parse().ok().map(Key::ScopeTag),
+        new_key: |call| Key::ScopeTag(call.control().next_scope_tag(call.tenant())),
+        type_name: "roleScopeTag",
+        keys: |control, tenant| control.scope_tag_keys(tenant).collect(),
+        expand: no_expansion,
+        read: Action::ReadRoles,
+        create: Action::ChangeRoles,
+        update: Action::ChangeRoles,
+        delete: Action::ChangeRoles,
+        patch_answers: true,
+    },
+    Resource {
+        path: "/devicemanagement/roledefinitions",
+        collection: Collection {
+            schema: &schemas::ROLE_DEFINITION,
+            context: "deviceManagement/roleDefinitions",
+            order: "displayName",
+        },
+        key: |id| id.parse().ok().map(Key::RoleDefinition),
+        new_key: |call| Key::RoleDefinition(call.api.backend.new_object_id()),
+        type_name: "roleDefinition",
+        keys: |control, tenant| control.role_definition_keys(tenant).collect(),
+        expand: roles::expand_definition,
+        read: Action::ReadRoles,
+        create: Action::ChangeRoles,
+        update: Action::ChangeRoles,
+        delete: Action::ChangeRoles,
+        patch_answers: true,
+    },
+    Resource {
+        path: "/devicemanagement/roleassignments",
+        collection: Collection {
+            schema: &schemas::ROLE_ASSIGNMENT,
+            context: "deviceManagement/roleAssignments",
+            order: "displayName",
+        },
+        key: |id| id.parse().ok().map(Key::RoleAssignment),
+        new_key: |call| Key::RoleAssignment(call.api.backend.new_object_id()),
+        type_name: "roleAssignment",
+        keys: |control, tenant| {
+            let all = control.role_assignments(tenant);
+            all.map(|(id, ..)| Key::RoleAssignment(id)).collect()
+        },
+        expand: roles::expand_assignment,
+        read: Action::ReadRoles,
+        create: Action::ChangeRoles,
+        update: Action::ChangeRoles,
+        delete: Action::ChangeRoles,
+        patch_answers: true,
     },
 ];
 
@@ -170,7 +261,6 @@ fn shown(call: &Call, control: &ControlPlane, key: Key) -> Option<Map<String, Va
     let mut document = document::of(&object, key, etag);
     // The ETag is a header: scripts send whole documents back.
     document.remove("@odata.etag");
-    document.remove("assignments");
     if matches!(key, Key::Connector(_)) {
         connectors::add_state(call, &mut document);
     }
@@ -194,7 +284,7 @@ fn list(call: &Call, resource: &Resource, query: Option<&str>) -> Result<Respons
             .get("id")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let key = (resource.key)(id_of(id, "object")?);
+        let key = key_of(resource, id)?;
         (resource.expand)(call, &control, key, document, expand)
     };
     let rows = rows(call, resource);
@@ -220,8 +310,8 @@ fn one(
 }
 
 fn key_of(resource: &Resource, id: &str) -> Result<Key, GraphError> {
-    let unknown = (resource.key)(ALL_DEVICES).type_name();
-    Ok((resource.key)(id_of(id, unknown)?))
+    let unknown = || GraphError::not_found(format!("No {} has the id '{id}'.", resource.type_name));
+    (resource.key)(id).ok_or_else(unknown)
 }
 
 async fn create(
@@ -232,16 +322,12 @@ async fn create(
 ) -> Result<Response, GraphError> {
     call.require(resource.create)?;
     let properties = body::object(headers, body).await?;
-    let key = match (resource.key)(ALL_DEVICES) {
-        // The id of a connector is that of its partner.
-        Key::Connector(_) => Key::Connector(DEFENDER),
-        _ => (resource.key)(call.api.backend.new_object_id()),
-    };
+    let key = (resource.new_key)(call);
     let change = Change::Create { key, properties };
     let control = change_by(call, headers, change).await?;
     let mut response = changed(call, resource, &control, key)?;
     *response.status_mut() = StatusCode::CREATED;
-    let id = key.id().map(|id| id.to_string()).unwrap_or_default();
+    let id = key.id_text().unwrap_or_default();
     let location = format!("{}/{}/{id}", call.base(), resource.collection.context);
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(LOCATION, location);
@@ -286,12 +372,15 @@ pub(super) async fn change_by(
     headers: &HeaderMap,
     change: Change,
 ) -> Result<Arc<ControlPlane>, GraphError> {
-    let expected = body::precondition(headers)?;
-    let actor = call.principal.actor.clone();
-    let changed = call
-        .api
-        .backend
-        .change(actor, call.tenant(), expected, change);
+    if change.assigns() {
+        call.require(Action::AssignCompliancePolicies)?;
+    }
+    let caller = Caller {
+        actor: call.principal.actor.clone(),
+        expected: body::precondition(headers)?,
+        handling: call.handling,
+    };
+    let changed = call.api.backend.change(caller, call.tenant(), change);
     Ok(changed.await?.control)
 }
 

@@ -83,6 +83,77 @@ pub(super) const POLICY: Schema = Schema {
     ],
 };
 
+/// `deviceAndAppManagementAssignmentFilter`.
+pub(super) const FILTER: Schema = Schema {
+    name: "microsoft.graph.deviceAndAppManagementAssignmentFilter",
+    properties: &[
+        usable("id", TEXT),
+        named("displayName"),
+        usable("description", TEXT),
+        usable("platform", TEXT),
+        usable("rule", TEXT),
+        Property::new("roleScopeTags", LIST_OF_TEXTS).filterable(),
+        Property::new("payloads", LIST_OF_TEXTS),
+        usable("assignmentFilterManagementType", TEXT),
+        usable("createdDateTime", DATE),
+        usable("lastModifiedDateTime", DATE),
+    ],
+    subtypes: &[],
+};
+
+/// `roleScopeTag`.
+pub(super) const SCOPE_TAG: Schema = Schema {
+    name: "microsoft.graph.roleScopeTag",
+    properties: &[
+        usable("id", TEXT),
+        named("displayName"),
+        usable("description", TEXT),
+        usable("isBuiltIn", FLAG),
+    ],
+    subtypes: &[],
+};
+
+const ROLE_DEFINITION_TYPE: &str = "microsoft.graph.roleDefinition";
+
+/// `roleDefinition`.
+pub(super) const ROLE_DEFINITION: Schema = Schema {
+    name: ROLE_DEFINITION_TYPE,
+    properties: &[
+        usable("id", TEXT),
+        named("displayName"),
+        usable("description", TEXT),
+        usable("isBuiltIn", FLAG),
+        usable("isBuiltInRoleDefinition", FLAG),
+        Property::new("rolePermissions", LIST_OF_TEXTS),
+        Property::new("permissions", LIST_OF_TEXTS),
+        Property::new("roleScopeTagIds", LIST_OF_TEXTS).filterable(),
+    ],
+    subtypes: &[(
+        "microsoft.graph.deviceAndAppManagementRoleDefinition",
+        ROLE_DEFINITION_TYPE,
+    )],
+};
+
+const ROLE_ASSIGNMENT_TYPE: &str = "microsoft.graph.roleAssignment";
+
+/// `roleAssignment`.
+pub(super) const ROLE_ASSIGNMENT: Schema = Schema {
+    name: ROLE_ASSIGNMENT_TYPE,
+    properties: &[
+        usable("id", TEXT),
+        named("displayName"),
+        usable("description", TEXT),
+        Property::new("members", LIST_OF_TEXTS).filterable(),
+        Property::new("resourceScopes", LIST_OF_TEXTS).filterable(),
+        Property::new("scopeMembers", LIST_OF_TEXTS).filterable(),
+        usable("scopeType", TEXT),
+    ],
+    subtypes: &[(
+        "microsoft.graph.deviceAndAppManagementRoleAssignment",
+        ROLE_ASSIGNMENT_TYPE,
+    )],
+};
+
 /// `group`.
 pub(super) const GROUP: Schema = Schema {
     name: "microsoft.graph.group",

@@ -90,6 +90,7 @@ fn platform_type(policy: &CompliancePolicy) -> &'static str {
     match policy.subclass {
         Subclass::Windows10 => "windows10AndLater",
         Subclass::Ios => "iOS",
+        Subclass::MacOs => "macOS",
         Subclass::Android => "android",
         Subclass::AndroidWorkProfile | Subclass::AndroidDeviceOwner => "androidForWork",
     }

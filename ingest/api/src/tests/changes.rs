@@ -17,6 +17,7 @@ fn ios_policy() -> Value {
         "displayName": "iOS risk",
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": "low",
+        "scheduledActionsForRule": [{ "scheduledActionConfigurations": [{ "actionType": "block" }] }],
         "assignments": [{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }],
     })
 }
@@ -42,6 +43,8 @@ async fn settings_exist_from_the_beginning_and_are_changed_in_part() {
         "@odata.type": "#microsoft.graph.deviceManagementSettings",
         "secureByDefault": false,
         "deviceComplianceCheckinThresholdDays": 30,
+        "isScheduledActionEnabled": true,
+        "enhancedJailBreak": false,
         "autoCreateDevices": true,
         "sensorInactiveDays": 7,
         "noSensorDataHours": 48,
@@ -196,7 +199,7 @@ async fn a_bad_document_lists_every_fault() {
         ("@odata.type", "missing"),
         ("displayName", "invalid"),
         ("deviceThreatProtectionEnabled", "invalid"),
-        ("passwordRequired", "unknownProperty"),
+        ("scheduledActionsForRule", "missing"),
     ];
     assert_eq!(
         faults,

@@ -10,8 +10,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Key, ObjectId, Precondition,
-    Refusal, Scope,
+    Actor, Change, Command, ControlPlane, DeviceAction, Effect, Entry, Handling, Key, ObjectId,
+    Precondition, Refusal, Scope,
 };
 use muster_engine::{
     ColdRecord, Compliance, DeviceRecord, Facets, PolicySet, Revision, SensorState, SequenceReset,
@@ -22,7 +22,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    Answer as Answering, Api, ApiError, Backend, Cell, Changed, Changes, Clock, ClockMove,
+    Answer as Answering, Api, ApiError, Backend, Caller, Cell, Changed, Changes, Clock, ClockMove,
     ClockStep, ConnectionCounters, Device, DeviceChange, Difference, Matches, Position, Readiness,
     Recount, Session, Sessions, Timeouts, TooOld, router,
 };
@@ -74,8 +74,8 @@ impl Fake {
     /// Records what was done to a device.
     fn record(&self, tenant: TenantIndex, device: DeviceId, action: DeviceAction) {
         let change = Change::Device { device, action };
-        let actor = Actor::new("local").unwrap();
-        drop(self.change(actor, tenant, Precondition::Nothing, change));
+        let caller = Caller::local(Precondition::Nothing);
+        drop(self.change(caller, tenant, change));
     }
 
     fn answer<T: Send + 'static>(&self, answer: T) -> Answering<'_, T> {
@@ -110,16 +110,16 @@ impl Backend for Fake {
 
     fn change(
         &self,
-        actor: Actor,
+        caller: Caller,
         tenant: TenantIndex,
-        expected: Precondition,
         change: Change,
     ) -> Answering<'_, Changed> {
         let command = Command {
-            actor,
+            actor: caller.actor,
             at: Timestamp::from_seconds(1_767_225_600),
             tenant,
-            expected,
+            expected: caller.expected,
+            handling: caller.handling,
             change,
         };
         let mut control = self.control.lock().unwrap();
@@ -390,6 +390,7 @@ fn two_tenants() -> (ControlPlane, Vec<Entry>) {
             at: Timestamp::from_seconds(1_767_225_600),
             tenant: TenantIndex(0),
             expected: Precondition::Nothing,
+            handling: Handling::Strict,
             change: Change::Create {
                 key: Key::Tenant,
                 properties: [("name".to_owned(), name.into())].into_iter().collect(),

@@ -68,6 +68,7 @@ async fn a_group_is_created_read_listed_changed_and_deleted() {
         "securityEnabled": true,
         "groupTypes": [],
         "membershipRule": null,
+        "membershipRuleProcessingState": null,
         "createdDateTime": "2026-01-01T00:00:00Z",
     });
     assert_eq!(created.json(), expected);
@@ -101,8 +102,8 @@ async fn a_bad_group_lists_every_fault() {
     let body = json!({
         "mailEnabled": true,
         "mailNickname": "ring 1",
-        "groupTypes": ["DynamicMembership"],
-        "membershipRule": "x",
+        "groupTypes": ["Unified"],
+        "membershipRule": "(device",
         "members@odata.bind": [url(DEVICE)],
     });
     let refused = Server::new().change("POST", GROUPS, body).await;

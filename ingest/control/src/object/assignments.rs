@@ -1,240 +1,367 @@
 //! The devices that a policy is assigned to (`deviceCompliancePolicyAssignment` in Graph).
 //!
-//! All devices, groups, and groups that are excluded; no filters. A group is named at most once. Whether the groups
-//! exist is checked when a command is decided; one that is deleted later has no members.
+//! A target is assigned at most once, a group either included or excluded. Whether groups and filters exist is checked
+//! when a command is decided; a group that is deleted later has no members. Assignments to all users, to collections
+//! and with a filter are not evaluated yet: only a lenient command stores them, and they reach no device.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
 use crate::bytes::{EntryError, Reader, Stored};
-use crate::document::{TYPE, full_type};
-use crate::id::ObjectId;
-use crate::limits::ASSIGNMENTS_MAX;
-use crate::value::Value;
+use crate::document::{Document, TYPE, bare_type, full_type};
+use crate::fault::FaultKind;
+use crate::id::{ALL_DEVICES, ALL_USERS, NO_OBJECT, ObjectId};
+use crate::limits::{ASSIGNMENTS_MAX, COLLECTION_ID_MAX};
+use crate::value::{Text, Value, choice_values, choices};
+
+/// The property with the assignments.
+pub(crate) const ASSIGNMENTS: &str = "assignments";
 
 const ALL_DEVICES_TARGET: &str = "allDevicesAssignmentTarget";
+const ALL_USERS_TARGET: &str = "allLicensedUsersAssignmentTarget";
 const GROUP_TARGET: &str = "groupAssignmentTarget";
 const EXCLUSION_TARGET: &str = "exclusionGroupAssignmentTarget";
+const COLLECTION_TARGET: &str = "configurationManagerCollectionAssignmentTarget";
+const TARGETS: &[&str] = &[
+    ALL_DEVICES_TARGET,
+    ALL_USERS_TARGET,
+    GROUP_TARGET,
+    EXCLUSION_TARGET,
+    COLLECTION_TARGET,
+];
+const TARGET: &str = "target";
 const GROUP_ID: &str = "groupId";
+const COLLECTION_ID: &str = "collectionId";
+const FILTER_ID: &str = "deviceAndAppManagementAssignmentFilterId";
+const FILTER_TYPE: &str = "deviceAndAppManagementAssignmentFilterType";
+
+/// What Graph computes for an assignment.
+const COMPUTED: &[&str] = &["id", "source", "sourceId"];
+
+/// The id of a collection of Configuration Manager.
+pub type CollectionId = Text<1, COLLECTION_ID_MAX>;
+
+/// To whom a policy is assigned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// Every device of the tenant.
+    AllDevices,
+    /// Every user of the tenant. Not evaluated.
+    AllUsers,
+    /// The members of a group.
+    Included(ObjectId),
+    /// The members of a group are excluded, which wins (R12).
+    Excluded(ObjectId),
+    /// The devices of a collection of Configuration Manager. Not evaluated.
+    Collection(CollectionId),
+}
+
+choices! {
+    /// `deviceAndAppManagementAssignmentFilterType`.
+    FilterMode {
+        /// No filter.
+        None = 0 "none",
+        /// Only devices that match.
+        Include = 1 "include",
+        /// Only devices that do not match.
+        Exclude = 2 "exclude",
+    }
+}
+
+choice_values!(FilterMode);
+
+/// The filter of an assignment. Not evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filtered {
+    /// The filter.
+    pub filter: ObjectId,
+    /// Which devices it leaves: never [`FilterMode::None`].
+    pub mode: FilterMode,
+}
 
 /// The devices that a policy is assigned to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Assignments {
-    /// Every device of the tenant.
-    pub all_devices: bool,
-    /// The members of these groups.
-    pub included: BTreeSet<ObjectId>,
-    /// The members of these groups are excluded, which wins (R12).
-    pub excluded: BTreeSet<ObjectId>,
-}
-
-/// One assignment.
-enum Target {
-    AllDevices,
-    Included(ObjectId),
-    Excluded(ObjectId),
-}
+pub struct Assignments(BTreeMap<Target, Option<Filtered>>);
 
 impl Assignments {
-    /// Every device of the tenant.
+    /// Each target, with its filter.
+    pub fn list(&self) -> impl Iterator<Item = (&Target, Option<Filtered>)> {
+        self.0.iter().map(|(target, filtered)| (target, *filtered))
+    }
+
+    /// Whether the policy is assigned to every device of the tenant.
     #[must_use]
-    pub fn all() -> Self {
-        Self {
-            all_devices: true,
-            ..Self::default()
-        }
+    pub fn all_devices(&self) -> bool {
+        self.0.get(&Target::AllDevices) == Some(&None)
+    }
+
+    /// The groups whose members get the policy.
+    pub fn included(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.list().filter_map(|assignment| match assignment {
+            (Target::Included(group), None) => Some(*group),
+            _ => None,
+        })
+    }
+
+    /// The groups whose members do not get the policy.
+    pub fn excluded(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.list().filter_map(|assignment| match assignment {
+            (Target::Excluded(group), None) => Some(*group),
+            _ => None,
+        })
     }
 
     /// Every group that is named.
     pub fn groups(&self) -> impl Iterator<Item = ObjectId> + '_ {
-        self.included.union(&self.excluded).copied()
+        self.0.keys().filter_map(Target::group)
     }
 
-    /// Adds an assignment; `false` if its target has one.
-    fn add(&mut self, target: Target) -> bool {
-        match target {
-            Target::AllDevices => !std::mem::replace(&mut self.all_devices, true),
-            Target::Included(group) => {
-                !self.excluded.contains(&group) && self.included.insert(group)
-            }
-            Target::Excluded(group) => {
-                !self.included.contains(&group) && self.excluded.insert(group)
-            }
-        }
-    }
-}
-
-impl Value for Assignments {
-    fn allowed() -> String {
-        format!(
-            "at most {ASSIGNMENTS_MAX} assignments without a filter, each to another target: \
-             {{\"target\": {{\"@odata.type\": \"{}\"}}}}, or \"{}\" or \"{}\" with a groupId",
-            full_type(ALL_DEVICES_TARGET),
-            full_type(GROUP_TARGET),
-            full_type(EXCLUSION_TARGET),
-        )
+    /// Every filter that is named.
+    pub fn filters(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.0.values().flatten().map(|filtered| filtered.filter)
     }
 
-    fn read(json: &Json) -> Option<Self> {
-        let list = json.as_array()?;
+    /// The kinds of assignments that are not evaluated.
+    pub(super) fn not_evaluated(&self) -> impl Iterator<Item = String> {
+        let kinds = [ALL_USERS_TARGET, COLLECTION_TARGET, FILTER_ID];
+        let has = |kind: &&str| {
+            self.list()
+                .any(|(target, filtered)| unevaluated(target, filtered) == Some(*kind))
+        };
+        let found: Vec<_> = kinds.into_iter().filter(has).collect();
+        found
+            .into_iter()
+            .map(|kind| format!("{ASSIGNMENTS}/{kind}"))
+    }
+
+    /// The assignments of a document, each of which must be evaluated or one of `base`; `None` without the property.
+    pub(super) fn read(base: &Self, document: &mut Document<'_>) -> Option<Self> {
+        let json = document.raw(ASSIGNMENTS)?;
+        let list = json.as_array().filter(|list| list.len() <= ASSIGNMENTS_MAX);
+        let Some(list) = list else {
+            let allowed = format!("a list of at most {ASSIGNMENTS_MAX} assignments");
+            document.fault(FaultKind::Invalid, ASSIGNMENTS, allowed);
+            return None;
+        };
         let mut assignments = Self::default();
-        let mut all_differ = list.len() <= ASSIGNMENTS_MAX;
-        for assignment in list {
-            all_differ &= assignments.add(read_assignment(assignment)?);
+        for (index, json) in list.iter().enumerate() {
+            let at = format!("{ASSIGNMENTS}[{index}]");
+            let Some((target, filtered)) = document.nested(&at, json, COMPUTED, read_assignment)
+            else {
+                continue;
+            };
+            let unevaluated = unevaluated(&target, filtered);
+            if let Some(kind) = unevaluated.filter(|_| base.0.get(&target) != Some(&filtered)) {
+                let instead = format!("an assignment without {kind}");
+                document.not_evaluated(&format!("{at}.{TARGET}"), &instead);
+            }
+            let group = target.group();
+            let is_taken =
+                group.is_some() && assignments.groups().any(|other| Some(other) == group);
+            if is_taken || assignments.0.insert(target, filtered).is_some() {
+                document.fault(
+                    FaultKind::Invalid,
+                    &format!("{at}.{TARGET}"),
+                    "each target once",
+                );
+            }
         }
-        all_differ.then_some(assignments)
+        Some(assignments)
     }
 
-    fn show(&self) -> Json {
-        let all = self
-            .all_devices
-            .then(|| json!({ TYPE: full_type(ALL_DEVICES_TARGET) }));
-        let group =
-            |name: &str, id: &ObjectId| json!({ TYPE: full_type(name), GROUP_ID: id.to_string() });
-        let included = self.included.iter().map(|id| group(GROUP_TARGET, id));
-        let excluded = self.excluded.iter().map(|id| group(EXCLUSION_TARGET, id));
-        let targets = all.into_iter().chain(included).chain(excluded);
-        targets.map(|target| json!({ "target": target })).collect()
+    /// The assignments, as Graph shows them for a policy with this id.
+    pub(super) fn show(&self, policy: ObjectId) -> Json {
+        let rows = self.list().map(|(target, filtered)| {
+            let (name, id, member) = match target {
+                Target::AllDevices => (ALL_DEVICES_TARGET, ALL_DEVICES.to_string(), None),
+                Target::AllUsers => (ALL_USERS_TARGET, ALL_USERS.to_string(), None),
+                Target::Included(group) => (GROUP_TARGET, group.to_string(), Some(GROUP_ID)),
+                Target::Excluded(group) => (EXCLUSION_TARGET, group.to_string(), Some(GROUP_ID)),
+                Target::Collection(id) => (
+                    COLLECTION_TARGET,
+                    id.as_str().to_owned(),
+                    Some(COLLECTION_ID),
+                ),
+            };
+            let mut shown = json!({
+                TYPE: full_type(name),
+                FILTER_ID: filtered.map(|filtered| filtered.filter.to_string()),
+                FILTER_TYPE: filtered.map_or(FilterMode::None, |filtered| filtered.mode).name(),
+            });
+            if let Some(member) = member {
+                shown[member] = id.as_str().into();
+            }
+            json!({ "id": format!("{policy}_{id}"), TARGET: shown })
+        });
+        rows.collect()
     }
 }
 
-/// Reads one assignment. The server computes its id, and Graph adds annotations.
-fn read_assignment(json: &Json) -> Option<Target> {
-    let object = json.as_object()?;
-    let known = |name: &String| name == "target" || name == "id" || name.contains('@');
-    object.keys().all(known).then_some(())?;
-    let target = object.get("target")?.as_object()?;
-    let has_no_filter = |name: &str, value: &Json| match name {
-        TYPE | GROUP_ID => true,
-        "deviceAndAppManagementAssignmentFilterId" => value.is_null(),
-        "deviceAndAppManagementAssignmentFilterType" => value.as_str() == Some("none"),
-        _ => false,
-    };
-    let is_known = target
-        .iter()
-        .all(|(name, value)| has_no_filter(name, value));
-    is_known.then_some(())?;
-    let name = target.get(TYPE)?.as_str()?;
-    let is = |expected: &str| {
-        let full = full_type(expected);
-        name == full || name == &full[1..]
-    };
-    match target.get(GROUP_ID) {
-        None if is(ALL_DEVICES_TARGET) => Some(Target::AllDevices),
-        Some(group) if is(GROUP_TARGET) => Some(Target::Included(group.as_str()?.parse().ok()?)),
-        Some(group) if is(EXCLUSION_TARGET) => {
-            Some(Target::Excluded(group.as_str()?.parse().ok()?))
+impl Target {
+    /// The group that it is about.
+    #[must_use]
+    pub const fn group(&self) -> Option<ObjectId> {
+        match self {
+            Self::Included(group) | Self::Excluded(group) => Some(*group),
+            _ => None,
         }
-        _ => None,
     }
 }
 
-impl Stored for Assignments {
+/// What makes an assignment one that is not evaluated.
+const fn unevaluated(target: &Target, filtered: Option<Filtered>) -> Option<&'static str> {
+    match (target, filtered) {
+        (Target::AllUsers, _) => Some(ALL_USERS_TARGET),
+        (Target::Collection(_), _) => Some(COLLECTION_TARGET),
+        (_, Some(_)) => Some(FILTER_ID),
+        (_, None) => None,
+    }
+}
+
+fn read_assignment(assignment: &mut Document<'_>) -> Option<(Target, Option<Filtered>)> {
+    let json = assignment.raw(TARGET).unwrap_or(&Json::Null);
+    assignment.nested(TARGET, json, &[], |target| {
+        let found = read_target(target);
+        let filtered = read_filter(target);
+        let (found, filtered) = (found?, filtered?);
+        if filtered.is_some() && matches!(found, Target::Excluded(_) | Target::Collection(_)) {
+            target.fault(
+                FaultKind::Invalid,
+                FILTER_ID,
+                "null for a group that is excluded, and for a collection",
+            );
+            return None;
+        }
+        Some((found, filtered))
+    })
+}
+
+fn read_target(target: &mut Document<'_>) -> Option<Target> {
+    let name = target.raw(TYPE).map(bare_type).unwrap_or_default();
+    match name {
+        ALL_DEVICES_TARGET => Some(Target::AllDevices),
+        ALL_USERS_TARGET => Some(Target::AllUsers),
+        GROUP_TARGET => required(target, GROUP_ID).map(Target::Included),
+        EXCLUSION_TARGET => required(target, GROUP_ID).map(Target::Excluded),
+        COLLECTION_TARGET => required(target, COLLECTION_ID).map(Target::Collection),
+        _ => {
+            let names: Vec<_> = TARGETS.iter().map(|name| full_type(name)).collect();
+            target.fault(FaultKind::Invalid, TYPE, names.join(", "));
+            None
+        }
+    }
+}
+
+fn required<V: Value>(target: &mut Document<'_>, name: &'static str) -> Option<V> {
+    target.require::<V>(name);
+    target.read(name)
+}
+
+/// The filter, or that there is none; `None` if it is not valid.
+fn read_filter(target: &mut Document<'_>) -> Option<Option<Filtered>> {
+    let id = match target
+        .raw(FILTER_ID)
+        .filter(|json| !json.is_null() && *json != "")
+    {
+        None => NO_OBJECT,
+        Some(_) => target.read::<ObjectId>(FILTER_ID)?,
+    };
+    let mode = match target.raw(FILTER_TYPE).filter(|json| !json.is_null()) {
+        None => FilterMode::None,
+        Some(_) => target.read::<FilterMode>(FILTER_TYPE)?,
+    };
+    match (id, mode) {
+        (NO_OBJECT, FilterMode::None) => Some(None),
+        (filter, mode) if filter != NO_OBJECT && mode != FilterMode::None => {
+            Some(Some(Filtered { filter, mode }))
+        }
+        _ => {
+            target.fault(
+                FaultKind::Invalid,
+                FILTER_TYPE,
+                "include or exclude with a filter, none without",
+            );
+            None
+        }
+    }
+}
+
+impl Target {
+    const fn code(&self) -> u8 {
+        match self {
+            Self::AllDevices => 0,
+            Self::AllUsers => 1,
+            Self::Included(_) => 2,
+            Self::Excluded(_) => 3,
+            Self::Collection(_) => 4,
+        }
+    }
+}
+
+impl Stored for Target {
     fn put(&self, into: &mut Vec<u8>) {
-        self.all_devices.put(into);
-        for groups in [&self.included, &self.excluded] {
-            (groups.len() as u32).put(into);
-            groups.iter().for_each(|group| group.put(into));
+        self.code().put(into);
+        match self {
+            Self::AllDevices | Self::AllUsers => (),
+            Self::Included(group) | Self::Excluded(group) => group.put(into),
+            Self::Collection(id) => id.put(into),
         }
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
-        Ok(Self {
-            all_devices: Stored::take(from)?,
-            included: take_groups(from)?,
-            excluded: take_groups(from)?,
+        Ok(match u8::take(from)? {
+            0 => Self::AllDevices,
+            1 => Self::AllUsers,
+            2 => Self::Included(Stored::take(from)?),
+            3 => Self::Excluded(Stored::take(from)?),
+            4 => Self::Collection(Stored::take(from)?),
+            _ => return Err(EntryError::Invalid("target")),
         })
     }
 }
 
-/// Reads groups in ascending order, the only one in which they are stored.
-fn take_groups(from: &mut Reader<'_>) -> Result<BTreeSet<ObjectId>, EntryError> {
-    let mut groups = BTreeSet::new();
-    for _ in 0..u32::take(from)? {
-        let group = ObjectId::take(from)?;
-        if groups.last().is_some_and(|last| *last >= group) {
-            return Err(EntryError::Invalid("order of groups"));
+/// In ascending order of the targets, the only one in which they are stored.
+impl Stored for Assignments {
+    fn put(&self, into: &mut Vec<u8>) {
+        let count = u8::try_from(self.0.len()).expect("at most ASSIGNMENTS_MAX");
+        count.put(into);
+        for (target, filtered) in &self.0 {
+            target.put(into);
+            filtered
+                .map_or(FilterMode::None, |filtered| filtered.mode)
+                .put(into);
+            if let Some(filtered) = filtered {
+                filtered.filter.put(into);
+            }
         }
-        groups.insert(group);
     }
-    Ok(groups)
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        let mut assignments = BTreeMap::new();
+        for _ in 0..u8::take(from)? {
+            let target = Target::take(from)?;
+            let filtered = match FilterMode::take(from)? {
+                FilterMode::None => None,
+                mode => Some(Filtered {
+                    filter: Stored::take(from)?,
+                    mode,
+                }),
+            };
+            if assignments
+                .last_key_value()
+                .is_some_and(|(last, _)| *last >= target)
+            {
+                return Err(EntryError::Invalid("order of assignments"));
+            }
+            assignments.insert(target, filtered);
+        }
+        match assignments.len() {
+            ..=ASSIGNMENTS_MAX => Ok(Self(assignments)),
+            _ => Err(EntryError::Invalid("number of assignments")),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GROUP: &str = "0f2c0000-0000-4000-8000-000000000001";
-
-    #[test]
-    fn each_target_is_assigned_once_and_without_a_filter() {
-        let all = || json!({ TYPE: "#microsoft.graph.allDevicesAssignmentTarget" });
-        let group = |name: &str| json!({ TYPE: full_type(name), GROUP_ID: GROUP });
-        let list = |targets: &[Json]| -> Json {
-            let targets = targets.iter();
-            targets.map(|target| json!({ "target": target })).collect()
-        };
-        let included = Assignments {
-            included: BTreeSet::from([GROUP.parse().unwrap()]),
-            ..Assignments::default()
-        };
-        let all_but = Assignments {
-            all_devices: true,
-            excluded: BTreeSet::from([GROUP.parse().unwrap()]),
-            ..Assignments::default()
-        };
-        let mut filtered = all();
-        filtered["deviceAndAppManagementAssignmentFilterId"] = json!("x");
-        for (json, expected) in [
-            (json!([]), Some(Assignments::default())),
-            (list(&[all()]), Some(Assignments::all())),
-            (
-                list(&[json!({ TYPE: "microsoft.graph.allDevicesAssignmentTarget" })]),
-                Some(Assignments::all()),
-            ),
-            (list(&[group(GROUP_TARGET)]), Some(included)),
-            (list(&[group(EXCLUSION_TARGET), all()]), Some(all_but)),
-            (
-                json!([{ "id": "x", "target@odata.context": 1, "target": {
-                    TYPE: full_type(ALL_DEVICES_TARGET),
-                    "deviceAndAppManagementAssignmentFilterId": null,
-                    "deviceAndAppManagementAssignmentFilterType": "none",
-                }}]),
-                Some(Assignments::all()),
-            ),
-            (list(&[all(), all()]), None),
-            (list(&[group(GROUP_TARGET), group(GROUP_TARGET)]), None),
-            (list(&[group(GROUP_TARGET), group(EXCLUSION_TARGET)]), None),
-            (list(&[filtered]), None),
-            (list(&[group(ALL_DEVICES_TARGET)]), None),
-            (list(&[json!({ TYPE: full_type(GROUP_TARGET) })]), None),
-            (
-                list(&[json!({ TYPE: full_type(GROUP_TARGET), GROUP_ID: "x" })]),
-                None,
-            ),
-            (Json::Null, None),
-            (json!({}), None),
-            (json!([{}]), None),
-            (json!([{ "target": {} }]), None),
-            (json!([{ "target": all(), "intent": 1 }]), None),
-        ] {
-            assert_eq!(Assignments::read(&json), expected, "{json}");
-            if let Some(assignments) = expected {
-                assert_eq!(
-                    Assignments::read(&assignments.show()),
-                    Some(assignments.clone())
-                );
-                let mut bytes = Vec::new();
-                assignments.put(&mut bytes);
-                assert_eq!(Assignments::take(&mut Reader::new(&bytes)), Ok(assignments));
-            }
-        }
-        let many = (0..=ASSIGNMENTS_MAX as u128).map(|n| ObjectId::from_bytes(n.to_be_bytes()));
-        let many = Assignments {
-            included: many.collect(),
-            ..Assignments::default()
-        };
-        assert_eq!(Assignments::read(&many.show()), None, "too many");
-    }
-}
+mod tests;

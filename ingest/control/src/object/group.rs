@@ -1,19 +1,27 @@
 //! A group of devices (`group`). Its members are kept separately, because there may be a million.
 //!
-//! Only security groups with assigned members: the properties of Graph that say so have one allowed value each.
+//! Only security groups: the properties of Graph that say so have one allowed value each. The rule of a dynamic group
+//! is not evaluated yet, so it has no members.
 
 use muster_engine::Timestamp;
 use serde_json::{Value as Json, json};
 
-use crate::bytes::{EntryError, Reader, Stored};
+use super::filter::check_balanced;
+use crate::bytes::{EntryError, Reader, Stored, put_text};
 use crate::document::{Document, Properties, properties};
+use crate::fault::FaultKind;
 use crate::limits::MAIL_NICKNAME_MAX;
-use crate::value::{Description, DisplayName, Text, Value};
+use crate::value::{Description, DisplayName, Text, Value, choices};
 
 const DISPLAY_NAME: &str = "displayName";
 const MAIL_ENABLED: &str = "mailEnabled";
 const MAIL_NICKNAME: &str = "mailNickname";
 const SECURITY_ENABLED: &str = "securityEnabled";
+const MEMBERSHIP_RULE: &str = "membershipRule";
+const PROCESSING_STATE: &str = "membershipRuleProcessingState";
+
+/// The only type of a group.
+const DYNAMIC: &str = "DynamicMembership";
 
 /// The name of a group in addresses. Nothing is sent there, but clients of Graph require it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +97,131 @@ fixed! {
     MailEnabled = false;
     /// A group is a security group.
     SecurityEnabled = true;
-    /// The members of a group are assigned, not derived from a rule.
-    GroupTypes = [];
-    /// There is no rule.
-    MembershipRule = null;
+}
+
+/// `groupTypes`: whether the members follow from a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupTypes {
+    /// They follow from a rule, and cannot be added.
+    pub is_dynamic: bool,
+}
+
+impl Value for GroupTypes {
+    fn allowed() -> String {
+        format!("[] or [\"{DYNAMIC}\"]")
+    }
+
+    fn read(json: &Json) -> Option<Self> {
+        let is_dynamic = match json.as_array()?.as_slice() {
+            [] => false,
+            [one] if one.as_str()?.eq_ignore_ascii_case(DYNAMIC) => true,
+            _ => return None,
+        };
+        Some(Self { is_dynamic })
+    }
+
+    fn show(&self) -> Json {
+        if self.is_dynamic {
+            json!([DYNAMIC])
+        } else {
+            json!([])
+        }
+    }
+}
+
+impl Stored for GroupTypes {
+    fn put(&self, into: &mut Vec<u8>) {
+        self.is_dynamic.put(into);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        let is_dynamic = Stored::take(from)?;
+        Ok(Self { is_dynamic })
+    }
+}
+
+/// The rule of a dynamic group, if it is one. Stored, with balanced parentheses; not evaluated yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembershipRule(Option<Box<str>>);
+
+impl MembershipRule {
+    /// The rule.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    fn parse(json: &Json) -> Result<Self, String> {
+        match json {
+            Json::Null => Ok(Self(None)),
+            Json::String(text) if text.is_empty() => Ok(Self(None)),
+            Json::String(text) => match check_balanced(text) {
+                Ok(()) => Ok(Self(Some(text.as_str().into()))),
+                Err(error) => Err(format!("a rule, or null; {error}")),
+            },
+            _ => Err(Self::allowed()),
+        }
+    }
+}
+
+impl Value for MembershipRule {
+    fn allowed() -> String {
+        "a rule, or null".to_owned()
+    }
+
+    fn read(json: &Json) -> Option<Self> {
+        Self::parse(json).ok()
+    }
+
+    fn fault(json: &Json) -> String {
+        Self::parse(json).err().unwrap_or_else(Self::allowed)
+    }
+
+    fn show(&self) -> Json {
+        self.as_str().into()
+    }
+}
+
+impl Stored for MembershipRule {
+    fn put(&self, into: &mut Vec<u8>) {
+        put_text(self.as_str().unwrap_or_default(), into);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, EntryError> {
+        Self::parse(&from.text()?.into()).map_err(|_| EntryError::Invalid("rule"))
+    }
+}
+
+choices! {
+    /// `membershipRuleProcessingState`, or that the group is not dynamic.
+    ProcessingState {
+        /// The group has no rule: null.
+        None = 0 "",
+        /// The rule decides.
+        On = 1 "On",
+        /// The members stay as they are.
+        Paused = 2 "Paused",
+    }
+}
+
+impl Value for ProcessingState {
+    fn allowed() -> String {
+        "On or Paused with a rule, null without".to_owned()
+    }
+
+    fn read(json: &Json) -> Option<Self> {
+        match json {
+            Json::Null => Some(Self::None),
+            json => Self::from_name(json.as_str()?),
+        }
+    }
+
+    fn show(&self) -> Json {
+        match self {
+            Self::None => Json::Null,
+            state => state.name().into(),
+        }
+    }
 }
 
 properties! {
@@ -108,10 +237,12 @@ properties! {
         mail_nickname: MailNickname = "mailNickname", MailNickname::new("unnamed").expect("its characters are allowed");
         /// Always true.
         security_enabled: SecurityEnabled = "securityEnabled", SecurityEnabled;
-        /// Always empty.
-        group_types: GroupTypes = "groupTypes", GroupTypes;
-        /// Always null.
-        membership_rule: MembershipRule = "membershipRule", MembershipRule;
+        /// Whether it is dynamic.
+        group_types: GroupTypes = "groupTypes", GroupTypes::default();
+        /// The rule of a dynamic group.
+        membership_rule: MembershipRule = "membershipRule", MembershipRule::default();
+        /// Whether the rule is processed. Stored.
+        processing_state: ProcessingState = "membershipRuleProcessingState", ProcessingState::None;
     }
 }
 
@@ -127,9 +258,11 @@ pub struct Group {
 impl Group {
     /// Creates a group from a document, which must have the properties that Graph requires.
     pub(super) fn created(document: &mut Document<'_>, at: Timestamp) -> Self {
+        let properties = Self::whole(document);
+        check_rule(&properties, document);
         Self {
             created_at: Some(at),
-            properties: Self::whole(document),
+            properties,
         }
     }
 
@@ -141,6 +274,7 @@ impl Group {
         } else {
             Self::whole(document)
         };
+        check_rule(&properties, document);
         Self {
             created_at: self.created_at,
             properties,
@@ -170,6 +304,22 @@ impl Group {
 
     pub(super) fn show(&self, into: &mut Properties) {
         self.properties.show(into);
+    }
+}
+
+/// Notes a rule of a group that is not dynamic, and one that a dynamic group lacks.
+fn check_rule(properties: &GroupProperties, document: &mut Document<'_>) {
+    let is_dynamic = properties.group_types.is_dynamic;
+    if properties.membership_rule.0.is_some() != is_dynamic {
+        let allowed = format!("a rule with the group type {DYNAMIC}, null without");
+        document.fault(FaultKind::Invalid, MEMBERSHIP_RULE, allowed);
+    }
+    if properties.processing_state != ProcessingState::None && !is_dynamic {
+        document.fault(
+            FaultKind::Invalid,
+            PROCESSING_STATE,
+            ProcessingState::allowed(),
+        );
     }
 }
 
@@ -211,8 +361,12 @@ mod tests {
         assert_eq!(MailEnabled::read(&json!(false)), Some(MailEnabled));
         assert_eq!(MailEnabled::read(&json!(true)), None);
         assert_eq!(SecurityEnabled::read(&json!(false)), None);
-        assert_eq!(GroupTypes::read(&json!(["DynamicMembership"])), None);
-        assert_eq!(GroupTypes::allowed(), "[]");
-        assert_eq!(MembershipRule::read(&Json::Null), Some(MembershipRule));
+        assert_eq!(GroupTypes::read(&json!(["Unified"])), None);
+        assert_eq!(GroupTypes::allowed(), "[] or [\"DynamicMembership\"]");
+        assert_eq!(MembershipRule::read(&json!("(a")), None);
+        assert_eq!(
+            MembershipRule::fault(&json!("(a")),
+            "a rule, or null; character 2: expected \")\""
+        );
     }
 }

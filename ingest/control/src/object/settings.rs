@@ -13,6 +13,10 @@ properties! {
         /// R7 row 5: the validity period of a report, in days.
         check_in_threshold_days: Number<1, 120> = "deviceComplianceCheckinThresholdDays",
             Number::new(30).expect("in range");
+        /// R8: whether scheduled actions are carried out. Stored.
+        scheduled_actions_enabled: bool = "isScheduledActionEnabled", true;
+        /// Whether devices report more often that they are jailbroken. Stored, without effect: check-ins report it.
+        enhanced_jail_break: bool = "enhancedJailBreak", false;
         /// R22 \[OWN\]: whether the first check-in of an unknown device creates it.
         auto_create_devices: bool = "autoCreateDevices", true;
         /// R17 row 1 \[OWN\]: days of silence after which a sensor is inactive.

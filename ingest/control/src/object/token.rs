@@ -4,12 +4,12 @@
 //! hash needs no salt and no slow function. Never changed: a token is made and deleted.
 
 use muster_engine::Timestamp;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use crate::bytes::{EntryError, Reader, Stored};
 use crate::document::Properties;
 use crate::role::BuiltInRole;
-use crate::value::{DisplayName, Value};
+use crate::value::{DisplayName, Value, choice_values};
 
 /// The SHA-256 of the secret of a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,17 +79,4 @@ impl Stored for Token {
     }
 }
 
-impl Value for BuiltInRole {
-    fn allowed() -> String {
-        let names: Vec<_> = Self::ALL.iter().map(|role| role.name()).collect();
-        names.join(", ")
-    }
-
-    fn read(json: &Json) -> Option<Self> {
-        Self::from_name(json.as_str()?)
-    }
-
-    fn show(&self) -> Json {
-        self.name().into()
-    }
-}
+choice_values!(BuiltInRole);

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use muster_engine::TenantIndex;
 
-use super::ControlPlane;
 use crate::entry::Entry;
-use crate::id::{ETag, ObjectId};
-use crate::object::{Key, Object, SecretHash, Token};
+use crate::id::ObjectId;
+use crate::object::{Key, Object, SecretHash};
 
 /// The tokens by their secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,29 +39,13 @@ impl Secrets {
         }
     }
 
+    /// The tenant and the id of the token with this secret.
+    pub(super) fn find(&self, hash: &SecretHash) -> Option<(TenantIndex, ObjectId)> {
+        self.0.get(hash).copied()
+    }
+
     /// Forgets the tokens of a tenant that is deleted.
     pub(super) fn forget_tenant(&mut self, tenant: TenantIndex) {
         Arc::make_mut(&mut self.0).retain(|_, (of, _)| *of != tenant);
-    }
-}
-
-impl ControlPlane {
-    /// The tokens of a tenant, by id.
-    pub fn tokens(&self, tenant: TenantIndex) -> impl Iterator<Item = (ObjectId, &Token, ETag)> {
-        self.of(tenant)
-            .filter_map(|(key, found)| match (key, &found.object) {
-                (Key::Token(id), Object::Token(token)) => Some((*id, token, found.etag())),
-                _ => None,
-            })
-    }
-
-    /// The token with this secret, of any tenant, whether it is still valid or not.
-    #[must_use]
-    pub fn token_with(&self, hash: &SecretHash) -> Option<(TenantIndex, ObjectId, &Token)> {
-        let (tenant, id) = *self.secrets.0.get(hash)?;
-        match &self.tenants.get(&tenant)?.get(Key::Token(id))?.object {
-            Object::Token(token) => Some((tenant, id, token)),
-            _ => None,
-        }
     }
 }

@@ -56,6 +56,7 @@ fn policy(subclass: &str, level: &str) -> Value {
         "displayName": level,
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": level,
+        "scheduledActionsForRule": block_at_once(),
         "assignments": [{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }],
     })
 }

@@ -1,7 +1,11 @@
 //! The encoding of entries, and what an audit shows of them.
 
+use muster_control::limits::{
+    ASSIGNMENTS_MAX, REQUIREMENT_JSON_BYTES_MAX, ROLE_ACTIONS_MAX, RULE_CHARACTERS_MAX,
+};
 use muster_control::{
-    Actor, Change, DEFENDER, DeviceAction, Entry, EntryError, History, Key, ModifiedProperty, Scope,
+    Actor, Change, DEFENDER, DeviceAction, Entry, EntryError, Handling, History, Key,
+    ModifiedProperty, ObjectId, Scope, ScopeTagId,
 };
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
@@ -19,6 +23,7 @@ fn log() -> Vec<Entry> {
         "displayName": "iOS",
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": "medium",
+        "scheduledActionsForRule": block_at_once(),
     });
     let mut log = vec![
         update(
@@ -80,6 +85,65 @@ fn log() -> Vec<Entry> {
     log
 }
 
+/// One entry of each further kind of object.
+fn access_log() -> Vec<Entry> {
+    let mut plane = plane();
+    let (ring, role) = (id(2), id(3));
+    let actions = json!(["Microsoft.Intune_Audit_Read"]);
+    vec![
+        create(
+            &mut plane,
+            Key::Filter(id(1)),
+            json!({ "displayName": "L", "platform": "windows10AndLater", "rule": "device.model -eq 'L'" }),
+        ),
+        create(
+            &mut plane,
+            Key::ScopeTag(ScopeTagId(1)),
+            json!({ "displayName": "A" }),
+        ),
+        create(
+            &mut plane,
+            Key::RoleDefinition(role),
+            json!({ "displayName": "B", "rolePermissions": [{ "actions": actions }] }),
+        ),
+        create(&mut plane, Key::Group(ring), group("Ring 1")),
+        create(
+            &mut plane,
+            Key::RoleAssignment(id(4)),
+            json!({
+                "displayName": "C",
+                "members": [ring.to_string()],
+                "roleDefinition@odata.bind": role.to_string(),
+                "roleScopeTags@odata.bind": ["1"],
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn the_bytes_of_objects_of_access_never_change() {
+    let head = |revision: u8| {
+        format!(
+            "01 {revision:02x}000000 00a8da769b010000 0000 1300 61646140636f6e746f736f2e6578616d706c65"
+        )
+    };
+    let time = "00a8da769b010000";
+    let [filter, ring, role, assignment] = [1, 2, 3, 4].map(|number| id(number).to_string());
+    let rule = hex(b"device.model -eq 'L'");
+    let action = hex(b"Microsoft.Intune_Audit_Read");
+    let default = "01 00000000";
+    let golden = [
+        head(2) + &format!("07 {filter} 00 {time} {time} 0100 4c 0000 06 1400 {rule} {default} 00"),
+        head(3) + "08 01000000 00 0100 41 0000",
+        head(4) + &format!("09 {role} 00 0100 42 0000 0100 1b00 {action} 0000 {default}"),
+        head(5) + &format!("03 {ring} 00 {time} 0600 52696e672031 0000 0400 72696e67 00 0000 00"),
+        head(6) + &format!("0a {assignment} 00 0100 43 0000 01 {ring} 00 00 {role} 01 01000000"),
+    ];
+    for (entry, golden) in access_log().iter().zip(golden) {
+        assert_eq!(hex(&entry.encode()), golden.replace([' ', '-'], ""));
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -96,19 +160,22 @@ fn the_bytes_of_an_entry_never_change() {
     let (first, second) = (id(1).to_string(), id(2).to_string());
     let (policy, group) = (format!("02 {first}"), format!("03 {second}"));
     let time = "00a8da769b010000";
-    let none = "00 00000000 00000000";
-    let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 01 03 {none}");
+    // no requirement, one action, no assignment
+    let block = format!("00 01 02 00000000 {} 00 00", "00".repeat(16));
+    let tags = "01 00000000";
+    let ios = format!("01 01000000 {time} {time} 0300 694f53 0000 {tags} 01 03 {block}");
     let seven = "07".repeat(16);
     let name = "636f6e746f736f";
     let contoso = format!("0700 {name} {time}");
     let name_of_people = "436f6e746f736f204c7464";
     let golden = [
         head(2)
-            + "00 01 00 1e000000 01 07000000 30000000 1e000000 b4000000 \
-                   01 1e000000 01 07000000 30000000 1e000000 b4000000",
-        head(3) + "01 fc780465201740d4a0c5307022471b92 00 00 00 01 00 00 00 07000000",
+            + "00 01 00 1e000000 01 00 01 07000000 30000000 1e000000 b4000000 \
+                   01 1e000000 01 00 01 07000000 30000000 1e000000 b4000000",
+        head(3)
+            + "01 fc780465201740d4a0c5307022471b92 00 000000 010000 000000 0000 00 07000000 0000000000 00",
         head(4) + &format!("{policy} 00 {ios}"),
-        head(5) + &format!("{group} 00 {time} 0600 52696e672031 0000 0400 72696e67"),
+        head(5) + &format!("{group} 00 {time} 0600 52696e672031 0000 0400 72696e67 00 0000 00"),
         head(6) + &format!("{group} 03 0100 {seven}"),
         head(7) + &format!("{group} 04 0100 {seven}"),
         head(8) + &format!("{policy} 02 {ios}"),
@@ -127,7 +194,7 @@ fn the_bytes_of_an_entry_never_change() {
 
 #[test]
 fn bytes_that_are_not_an_entry_are_refused() {
-    for entry in log() {
+    for entry in log().into_iter().chain(access_log()) {
         let bytes = entry.encode();
         assert_eq!(Entry::decode(&bytes).as_ref(), Ok(&entry));
         for length in 0..bytes.len() {
@@ -178,25 +245,56 @@ fn members_of_an_entry_are_in_one_order() {
 }
 
 #[test]
-fn the_largest_entry_is_bounded() {
+fn the_largest_entries_are_bounded() {
     let mut plane = plane();
-    let key = Key::Policy(id(1));
-    let (name, description) = ("\u{1f600}".repeat(256), "\u{1f600}".repeat(1024));
-    let json = json!({
-        "@odata.type": "#microsoft.graph.iosCompliancePolicy",
+    let widest = "\u{1f600}";
+    let (name, description) = (widest.repeat(256), widest.repeat(1024));
+    let apps = json!([{ "name": "x".repeat(REQUIREMENT_JSON_BYTES_MAX - 13) }]);
+    let groups: Vec<_> = (1_000..1_000 + ASSIGNMENTS_MAX as u16).map(id).collect();
+    for id in &groups {
+        create(&mut plane, Key::Group(*id), group("x"));
+    }
+    let target = |id: &ObjectId| {
+        json!({ "target": {
+            "@odata.type": "#microsoft.graph.groupAssignmentTarget", "groupId": id.to_string(),
+        }})
+    };
+    let targets: Vec<_> = groups.iter().map(target).collect();
+    let mut policy = ios(&name);
+    policy["description"] = description.clone().into();
+    policy["restrictedApps"] = apps;
+    policy["assignments"] = targets.into();
+    let rule = format!(
+        "device.model -eq \"{}\"",
+        widest.repeat(RULE_CHARACTERS_MAX - 19)
+    );
+    let filter = json!({
+        "displayName": name, "description": description, "platform": "iOS", "rule": rule,
+    });
+    let action = |number: usize| format!("Microsoft.Intune_{number:0>63}");
+    let actions: Vec<_> = (0..ROLE_ACTIONS_MAX).map(action).collect();
+    let role = json!({
         "displayName": name,
         "description": description,
+        "rolePermissions": [{ "resourceActions": [
+            { "allowedResourceActions": actions },
+        ]}],
     });
-    create(&mut plane, key, json);
-    let mut entry = update(
-        &mut plane,
-        key,
-        json!({ "displayName": "\u{1f601}".repeat(256) }),
-    );
-    entry.actor = Actor::new(&"\u{1f600}".repeat(256)).unwrap();
-    let length = entry.encode().len();
-    assert!(length <= 12_000, "{length}");
-    assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
+    for (key, json, max) in [
+        (Key::Policy(id(1)), policy, 24_000),
+        (Key::Filter(id(1)), filter, 36_000),
+        (Key::RoleDefinition(id(1)), role, 54_000),
+    ] {
+        let mut lenient = command(creation(key, json));
+        lenient.handling = Handling::Lenient;
+        carry_out(&mut plane, &lenient).unwrap();
+        let renamed = json!({ "displayName": "\u{1f601}".repeat(256) });
+        let mut entry = update(&mut plane, key, renamed);
+        entry.actor = Actor::new(&name).unwrap();
+        let length = entry.encode().len();
+        assert!((max * 9 / 10..=max).contains(&length), "{key:?}: {length}");
+        assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
+    }
 }
 
 #[test]

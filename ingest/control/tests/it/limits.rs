@@ -1,10 +1,13 @@
 //! Everything that an operator can make grow has a limit.
 
 use muster_control::limits::{
-    DEVICE_ACTIONS_MAX, ENTRIES_MAX, FAULTS_MAX, GROUPS_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX,
-    POLICIES_MAX, TENANTS_CREATED_MAX,
+    DEVICE_ACTIONS_MAX, ENTRIES_MAX, FAULTS_MAX, FILTERS_MAX, GROUPS_MAX, MEMBERS_MAX,
+    MEMBERS_PER_COMMAND_MAX, POLICIES_MAX, ROLE_ASSIGNMENTS_MAX, ROLE_DEFINITIONS_MAX,
+    SCOPE_TAGS_MAX, TENANTS_CREATED_MAX,
 };
-use muster_control::{Change, DeviceAction, Key, ObjectId, Properties, Refusal};
+use muster_control::{
+    BuiltInRole, Change, DeviceAction, Key, ObjectId, Properties, Refusal, ScopeTagId,
+};
 use muster_engine::{Revision, SequenceReset};
 use muster_wire::DeviceId;
 use serde_json::json;
@@ -12,13 +15,36 @@ use serde_json::json;
 use crate::support::*;
 
 #[test]
-fn policies_and_groups_of_a_tenant_are_bounded() {
+fn objects_of_a_tenant_are_bounded() {
     let mut plane = plane();
-    let policy =
-        json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "x" });
+    let policy = ios("x");
     let group = group("x");
-    let make_key: [fn(ObjectId) -> Key; 2] = [Key::Policy, Key::Group];
-    let kinds = [(policy, POLICIES_MAX), (group, GROUPS_MAX)];
+    let filter = json!({ "displayName": "x", "platform": "iOS", "rule": "device.model -eq 'a'" });
+    let role = json!({ "displayName": "x" });
+    let assignment = json!({
+        "displayName": "x",
+        "members": [],
+        "roleDefinition@odata.bind": BuiltInRole::Metrics.id().to_string(),
+    });
+    let make_key: [fn(ObjectId) -> Key; 6] = [
+        Key::Policy,
+        Key::Group,
+        Key::Filter,
+        Key::RoleDefinition,
+        Key::RoleAssignment,
+        |id| {
+            let [.., high, low] = *id.as_bytes();
+            Key::ScopeTag(ScopeTagId(u32::from(u16::from_be_bytes([high, low])) + 1))
+        },
+    ];
+    let kinds = [
+        (policy, POLICIES_MAX),
+        (group, GROUPS_MAX),
+        (filter, FILTERS_MAX),
+        (role.clone(), ROLE_DEFINITIONS_MAX),
+        (assignment, ROLE_ASSIGNMENTS_MAX),
+        (role, SCOPE_TAGS_MAX),
+    ];
     for (key, (json, limit)) in make_key.into_iter().zip(kinds) {
         for number in 0..limit as u16 {
             create(&mut plane, key(id(number)), json.clone());

@@ -4,7 +4,10 @@
 
 mod compiling;
 mod entries;
+mod filters;
 mod limits;
+mod policies;
 mod refusals;
+mod roles;
 mod support;
 mod targeting;

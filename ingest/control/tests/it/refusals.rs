@@ -22,43 +22,60 @@ fn refusal_of(change: Change) -> Refusal {
     plane().decide(&command(change)).unwrap_err()
 }
 
-fn creation(key: Key, json: Value) -> Change {
-    let properties = properties(json);
-    Change::Create { key, properties }
-}
-
 #[test]
 fn every_fault_of_a_policy_is_listed_with_what_is_allowed() {
     let json = json!({
-        "@odata.type": "#microsoft.graph.macOSCompliancePolicy",
+        "@odata.type": "#microsoft.graph.iosCompliancePolicy",
         "displayName": "",
         "description": 5,
         "deviceThreatProtectionEnabled": "yes",
         "deviceThreatProtectionRequiredSecurityLevel": "clear",
+        "passcodeRequired": true,
         "passwordRequired": true,
+        "roleScopeTagIds": [0],
         "assignments": [{ "target": { "@odata.type": "#microsoft.graph.groupAssignmentTarget" } }],
     });
-    let known = "displayName, description, deviceThreatProtectionEnabled, \
-                 deviceThreatProtectionRequiredSecurityLevel, assignments";
     let expected = [
-        "@odata.type has a value that is not allowed; allowed: #microsoft.graph.windows10CompliancePolicy, \
-         #microsoft.graph.iosCompliancePolicy, #microsoft.graph.androidCompliancePolicy, \
-         #microsoft.graph.androidWorkProfileCompliancePolicy, #microsoft.graph.androidDeviceOwnerCompliancePolicy",
         "displayName has a value that is not allowed; allowed: a text of 1 to 256 characters",
         "description has a value that is not allowed; allowed: a text of at most 1024 characters, or null",
+        "roleScopeTagIds has a value that is not allowed; allowed: a list of at most 50 ids of scope tags, as texts",
         "deviceThreatProtectionEnabled has a value that is not allowed; allowed: true or false",
         "deviceThreatProtectionRequiredSecurityLevel has a value that is not allowed; allowed: unavailable, secured, \
          low, medium, high, notSet",
-        "assignments has a value that is not allowed; allowed: at most 100 assignments without a filter, each to \
-         another target: {\"target\": {\"@odata.type\": \"#microsoft.graph.allDevicesAssignmentTarget\"}}, or \
-         \"#microsoft.graph.groupAssignmentTarget\" or \"#microsoft.graph.exclusionGroupAssignmentTarget\" with a \
-         groupId",
-        &format!("passwordRequired is not known; known: {known}"),
+        "scheduledActionsForRule is missing; allowed: a list of one rule, with exactly one block action",
+        "assignments[0].target.groupId is missing; allowed: an id has 32 hexadecimal digits in the form 8-4-4-4-12",
+        "passcodeRequired has a value that is not allowed; allowed: false; its rule is not evaluated, and is stored \
+         only with handling=lenient",
+        "passwordRequired is not known; known: displayName, description, roleScopeTagIds, \
+         deviceThreatProtectionEnabled, deviceThreatProtectionRequiredSecurityLevel, scheduledActionsForRule, \
+         assignments, advancedThreatProtectionRequiredSecurityLevel, managedEmailProfileRequired, \
+         osMaximumBuildVersion, osMaximumVersion, osMinimumBuildVersion, osMinimumVersion, passcodeBlockSimple, \
+         passcodeExpirationDays, passcodeMinimumCharacterSetCount, passcodeMinimumLength, \
+         passcodeMinutesOfInactivityBeforeLock, passcodeMinutesOfInactivityBeforeScreenTimeout, \
+         passcodePreviousPasscodeBlockCount, passcodeRequired, passcodeRequiredType, restrictedApps, \
+         securityBlockJailbrokenDevices",
     ];
     assert_eq!(
         faults(refusal_of(creation(Key::Policy(id(1)), json))),
         expected
     );
+}
+
+/// Which other properties a policy has depends on its type.
+#[test]
+fn a_policy_of_an_unknown_type_has_no_unknown_properties() {
+    let json = json!({
+        "@odata.type": "#microsoft.graph.noSuchPolicy",
+        "displayName": "x",
+        "bitLockerEnabled": true,
+        "scheduledActionsForRule": block_at_once(),
+    });
+    let expected = "@odata.type has a value that is not allowed; allowed: #microsoft.graph.windows10CompliancePolicy, \
+         #microsoft.graph.iosCompliancePolicy, #microsoft.graph.androidCompliancePolicy, \
+         #microsoft.graph.androidWorkProfileCompliancePolicy, #microsoft.graph.androidDeviceOwnerCompliancePolicy, \
+         #microsoft.graph.macOSCompliancePolicy";
+    let found = faults(refusal_of(creation(Key::Policy(id(1)), json)));
+    assert_eq!(found, [expected]);
 }
 
 #[test]
@@ -75,6 +92,7 @@ fn what_is_missing_is_listed_beside_what_is_wrong() {
         "@odata.type is missing",
         "displayName is missing",
         "description has a value that is not allowed",
+        "scheduledActionsForRule is missing",
     ];
     assert_eq!(starts, expected);
     let group = faults(refusal_of(creation(Key::Group(id(1)), json!({}))));
@@ -91,8 +109,7 @@ fn what_is_missing_is_listed_beside_what_is_wrong() {
 fn a_document_that_was_read_can_be_sent_back() {
     let mut plane = plane();
     let key = Key::Policy(id(1));
-    let json =
-        json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "iOS" });
+    let json = ios("iOS");
     create(&mut plane, key, json);
     let (object, _) = plane.object(TENANT, key).unwrap();
     let mut read = Value::from(object.document(key));
@@ -107,8 +124,7 @@ fn a_document_that_was_read_can_be_sent_back() {
 fn the_platform_of_a_policy_and_the_partner_of_a_connector_are_fixed() {
     let mut plane = plane();
     let key = Key::Policy(id(1));
-    let json =
-        json!({ "@odata.type": "#microsoft.graph.iosCompliancePolicy", "displayName": "iOS" });
+    let json = ios("iOS");
     create(&mut plane, key, json);
     let properties =
         properties(json!({ "@odata.type": "#microsoft.graph.androidCompliancePolicy" }));

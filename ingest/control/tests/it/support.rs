@@ -1,7 +1,8 @@
 //! One tenant, and commands that are carried out.
 
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Entry, Key, ObjectId, Precondition, Properties, Refusal,
+    Actor, Change, Command, ControlPlane, Entry, Handling, Key, ObjectId, Precondition, Properties,
+    Refusal,
 };
 use muster_engine::{TenantIndex, Timestamp};
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub(crate) fn command(change: Change) -> Command {
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TENANT,
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change,
     }
 }
@@ -46,6 +48,47 @@ pub(crate) fn create(plane: &mut ControlPlane, key: Key, json: Value) -> Entry {
 pub(crate) fn update(plane: &mut ControlPlane, key: Key, json: Value) -> Entry {
     let properties = properties(json);
     carry_out(plane, &command(Change::Update { key, properties })).unwrap()
+}
+
+/// The targets of the faults of a refused change.
+pub(crate) fn faults_of(plane: &ControlPlane, change: Change) -> Vec<String> {
+    match plane.decide(&command(change)) {
+        Err(Refusal::Invalid(faults)) => {
+            let faults = faults.listed().iter();
+            faults.map(|fault| fault.target.clone()).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn creation(key: Key, json: Value) -> Change {
+    let properties = properties(json);
+    Change::Create { key, properties }
+}
+
+pub(crate) fn patch(key: Key, json: Value) -> Change {
+    let properties = properties(json);
+    Change::Update { key, properties }
+}
+
+/// The document of an object.
+pub(crate) fn document(plane: &ControlPlane, key: Key) -> Value {
+    let (object, _) = plane.object(TENANT, key).unwrap();
+    object.document(key).into()
+}
+
+/// The actions that a new policy must have.
+pub(crate) fn block_at_once() -> Value {
+    json!([{ "ruleName": "PasswordRequired", "scheduledActionConfigurations": [{ "actionType": "block" }] }])
+}
+
+/// The document of a policy for iOS with this name.
+pub(crate) fn ios(name: &str) -> Value {
+    json!({
+        "@odata.type": "#microsoft.graph.iosCompliancePolicy",
+        "displayName": name,
+        "scheduledActionsForRule": block_at_once(),
+    })
 }
 
 /// The document of a group with this name.

@@ -29,6 +29,7 @@ fn policy(level: &str, targets: &[(&str, Option<ObjectId>)]) -> Value {
         "displayName": level,
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": level,
+        "scheduledActionsForRule": block_at_once(),
         "assignments": targets.iter().map(target).collect::<Vec<_>>(),
     })
 }

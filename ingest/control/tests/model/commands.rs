@@ -2,7 +2,7 @@
 
 use muster_control::{
     ALL_DEVICES, Actor, BuiltInRole, Change, Command, DEFENDER, DeviceAction, DisplayName, ETag,
-    Key, ObjectId, Precondition, Properties, SecretHash, Token,
+    Handling, Key, ObjectId, Precondition, Properties, ScopeTagId, SecretHash, Token,
 };
 use muster_engine::{Revision, SequenceReset, TenantIndex, Timestamp};
 use muster_wire::DeviceId;
@@ -26,6 +26,7 @@ pub(crate) fn creation(name: &str) -> Command {
         at: Timestamp::from_millis(0),
         tenant: TENANTS[0],
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
             properties: properties.as_object().unwrap().clone(),
@@ -55,28 +56,35 @@ pub(crate) fn keys() -> Vec<Key> {
     keys.extend(groups().map(Key::Group));
     keys.push(Key::Device(DeviceId::from_bytes([1; 16])));
     keys.extend([1, 2].map(|number| Key::Token(id(number))));
+    keys.extend([1, 2].map(|number| Key::Filter(id(number))));
+    keys.extend([0, 1, 2, 3].map(|number| Key::ScopeTag(ScopeTagId(number))));
+    keys.push(Key::RoleDefinition(id(1)));
+    keys.push(Key::RoleAssignment(id(1)));
     keys
 }
 
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     let tenant = prop_oneof![4 => select(TENANTS[..2].to_vec()), 1 => select(TENANTS.to_vec())];
     let expected = prop_oneof![
-        6 => Just(Precondition::Nothing),
+        16 => Just(Precondition::Nothing),
         1 => Just(Precondition::Exists),
         2 => (0..12u32).prop_map(|revision| Precondition::Is(ETag::of(Revision(revision)))),
     ];
-    (tenant, expected, change(), 0..1_000u64).prop_map(|(tenant, expected, change, at)| Command {
+    let handling = prop_oneof![3 => Just(Handling::Strict), 1 => Just(Handling::Lenient)];
+    let values = (tenant, expected, handling, change(), 0..1_000u64);
+    values.prop_map(|(tenant, expected, handling, change, at)| Command {
         actor: Actor::new("operator").unwrap(),
         at: Timestamp::from_millis(at),
         tenant,
         expected,
+        handling,
         change,
     })
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let whole = select(keys()).prop_flat_map(|key| {
-        (0..10u8, properties(key)).prop_map(move |(verb, properties)| match verb {
+    let whole = (select(keys()), 0..10u8).prop_flat_map(|(key, verb)| {
+        properties(key, verb < 5).prop_map(move |properties| match verb {
             0..=3 => Change::Create { key, properties },
             4 => Change::Replace { key, properties },
             5..=8 => Change::Update { key, properties },
@@ -102,7 +110,7 @@ fn change() -> impl Strategy<Value = Change> {
             inventory_revision: 5,
         }),
     });
-    let tenant = (0..8u8, properties(Key::Tenant)).prop_map(|(verb, properties)| {
+    let tenant = (0..8u8, properties(Key::Tenant, true)).prop_map(|(verb, properties)| {
         let key = Key::Tenant;
         match verb {
             0..=3 => Change::Create { key, properties },
@@ -114,7 +122,33 @@ fn change() -> impl Strategy<Value = Change> {
         id: id(number),
         token: token(secret),
     });
-    prop_oneof![12 => whole, 4 => members, 1 => reset, 2 => tenant, 1 => token]
+    prop_oneof![20 => whole, 4 => members, 2 => part(), 1 => reset, 1 => tenant, 1 => token]
+}
+
+/// A change of a part of a policy, whose property may be missing, beside one that is not known.
+fn part() -> impl Strategy<Value = Change> {
+    let values = (1..4u8, any::<bool>(), 0..8usize, 0..10u8);
+    values.prop_map(|(number, assigns, pick, rare)| {
+        let (name, values) = if assigns {
+            ("assignments", assignment_lists())
+        } else {
+            ("deviceComplianceScheduledActionForRules", action_lists())
+        };
+        let mut properties = Properties::new();
+        if rare != 0 {
+            let value = values[pick % values.len()].clone();
+            properties.insert(name.to_owned(), value);
+        }
+        if rare == 1 {
+            properties.insert("unknown".to_owned(), json!(true));
+        }
+        let policy = id(number);
+        if assigns {
+            Change::Assign { policy, properties }
+        } else {
+            Change::ScheduleActions { policy, properties }
+        }
+    })
 }
 
 /// A token with this secret, which its time of creation shows.
@@ -129,29 +163,65 @@ fn token(secret: u8) -> Token {
 }
 
 /// Properties of an object with this key, each present or absent, and rarely invalid.
-fn properties(key: Key) -> impl Strategy<Value = Properties> {
+fn properties(key: Key, makes: bool) -> impl Strategy<Value = Properties> {
     let candidates = candidates(key);
     let names = candidates.len();
-    let picks = prop::collection::vec(prop::option::weighted(0.6, any::<u16>()), names);
-    (picks, 0..20u8, 0..4u8).prop_map(move |(picks, unknown, members)| {
+    let picks = prop::collection::vec((0..100u8, any::<u16>()), names);
+    (picks, 0..40u8, 0..4u8).prop_map(move |(picks, unknown, members)| {
         let mut properties = Properties::new();
-        for ((name, values), pick) in candidates.iter().zip(picks) {
+        let adds_members = members == 0 && (!makes || unknown == 1);
+        for ((name, values), (chance, pick)) in candidates.iter().zip(picks) {
             // A document with members has nothing else, or is invalid.
             let is_members = *name == MEMBERS;
-            if is_members && members == 0 && unknown != 0 {
+            if is_members && adds_members && unknown != 0 {
                 properties.clear();
             }
-            let pick = pick.filter(|_| !is_members || members == 0);
-            if let Some(pick) = pick {
-                let value = values[usize::from(pick) % values.len()].clone();
-                properties.insert((*name).to_owned(), value);
+            if chance < presence(name, makes) && (!is_members || adds_members) {
+                properties.insert((*name).to_owned(), value(values, pick.into()));
             }
         }
         if unknown == 0 {
-            properties.insert("macEnabled".to_owned(), json!(true));
+            properties.insert("unknown".to_owned(), json!(true));
         }
         properties
     })
+}
+
+/// In how many of a hundred documents a property is.
+fn presence(name: &str, makes: bool) -> u8 {
+    let required = [
+        "@odata.type",
+        "displayName",
+        "mailEnabled",
+        "mailNickname",
+        "securityEnabled",
+        "platform",
+        "rule",
+        "members",
+        "name",
+        "roleDefinition@odata.bind",
+        "scheduledActionsForRule",
+    ];
+    match name {
+        MEMBERS => 100,
+        "osMinimumVersion" | "storageRequireEncryption" => 20,
+        "scheduledActionsForRule" if !makes => 3,
+        "assignments" if !makes => 10,
+        "@odata.type" if !makes => 10,
+        name if required.contains(&name) && makes => 97,
+        _ => 40,
+    }
+}
+
+/// One of the values, of which the first half is valid by itself: mostly one of these.
+fn value(values: &[Value], pick: usize) -> Value {
+    let (kind, pick) = (pick % 8, pick / 8);
+    let length = if kind == 0 {
+        values.len()
+    } else {
+        values.len().div_ceil(2)
+    };
+    values[pick % length].clone()
 }
 
 type Candidates = Vec<(&'static str, Vec<Value>)>;
@@ -172,6 +242,8 @@ fn candidates(key: Key) -> Candidates {
                 "deviceComplianceCheckinThresholdDays",
                 vec![json!(1), json!(120), json!(121)],
             ),
+            ("isScheduledActionEnabled", flag()),
+            ("enhancedJailBreak", flag()),
             ("sensorInactiveDays", vec![json!(3), json!(180), json!(0)]),
             ("noSensorDataHours", vec![json!(5), json!(720), json!(1.5)]),
             (
@@ -187,32 +259,20 @@ fn candidates(key: Key) -> Candidates {
             ("androidDeviceBlockedOnMissingPartnerData", flag()),
             ("iosDeviceBlockedOnMissingPartnerData", flag()),
             ("windowsDeviceBlockedOnMissingPartnerData", flag()),
+            ("macEnabled", flag()),
+            ("allowPartnerToCollectIOSApplicationMetadata", flag()),
+            ("iosMobileApplicationManagementEnabled", flag()),
             (
                 "partnerUnresponsivenessThresholdInDays",
                 vec![json!(1), json!(365), json!(366)],
             ),
         ],
         Key::Policy(_) => policy_candidates(),
-        Key::Group(_) => vec![
-            (
-                "displayName",
-                vec![json!("Ring 1"), json!("Ring 2"), json!("")],
-            ),
-            ("description", vec![json!("x"), Value::Null, json!(5)]),
-            ("mailEnabled", vec![json!(false)]),
-            (
-                "mailNickname",
-                vec![json!("ring1"), json!("ring2"), json!("ring 1")],
-            ),
-            (
-                "securityEnabled",
-                vec![json!(true), json!(true), json!(false)],
-            ),
-            ("groupTypes", vec![json!([])]),
-            ("membershipRule", vec![Value::Null]),
-            (MEMBERS, bound_members()),
-        ],
+        Key::Group(_) => group_candidates(),
         Key::Device(_) | Key::Token(_) => Vec::new(),
+        Key::Filter(_) | Key::ScopeTag(_) | Key::RoleDefinition(_) | Key::RoleAssignment(_) => {
+            access_candidates(key)
+        }
         Key::Tenant => vec![
             (
                 "name",
@@ -225,6 +285,144 @@ fn candidates(key: Key) -> Candidates {
     candidates.push(("id", some.clone()));
     candidates.push(("members@odata.context", some.clone()));
     candidates.push(("lastModifiedDateTime", some));
+    candidates
+}
+
+fn group_candidates() -> Candidates {
+    vec![
+        (
+            "displayName",
+            vec![json!("Ring 1"), json!("Ring 2"), json!("")],
+        ),
+        ("description", vec![json!("x"), Value::Null, json!(5)]),
+        ("mailEnabled", vec![json!(false)]),
+        (
+            "mailNickname",
+            vec![json!("ring1"), json!("ring2"), json!("ring 1")],
+        ),
+        (
+            "securityEnabled",
+            vec![json!(true), json!(true), json!(false)],
+        ),
+        (
+            "groupTypes",
+            vec![
+                json!([]),
+                json!([]),
+                json!(["DynamicMembership"]),
+                json!(["Unified"]),
+            ],
+        ),
+        (
+            "membershipRule",
+            vec![Value::Null, Value::Null, json!("true"), json!("(")],
+        ),
+        (
+            "membershipRuleProcessingState",
+            vec![Value::Null, Value::Null, json!("on"), json!("off")],
+        ),
+        (MEMBERS, bound_members()),
+    ]
+}
+
+/// Ids of scope tags, of which few exist.
+fn tags() -> Vec<Value> {
+    let zero = json!(["0"]);
+    vec![
+        zero.clone(),
+        zero,
+        json!(["0", "1"]),
+        json!(["2"]),
+        json!([]),
+        json!([0]),
+    ]
+}
+
+fn role_assignment_candidates() -> Candidates {
+    let [one, two, all] = groups().map(|id| id.to_string());
+    vec![
+        (
+            "members",
+            vec![
+                json!([one]),
+                json!([one]),
+                json!([one, two]),
+                json!([all]),
+                json!(["x"]),
+            ],
+        ),
+        (
+            "resourceScopes",
+            vec![json!([]), json!([two]), json!([all])],
+        ),
+        ("scopeType", vec![json!("allDevices"), json!("some")]),
+        (
+            "roleDefinition@odata.bind",
+            vec![
+                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
+                json!("https://h/beta/roleDefinitions/c56d53a2-73d0-4502-b6bd-4a9d3dba28d5"),
+                json!(format!("roleDefinitions('{one}')")),
+                json!("roleDefinitions('x')"),
+            ],
+        ),
+        (
+            "roleScopeTags@odata.bind",
+            vec![
+                json!([]),
+                json!(["roleScopeTags('1')"]),
+                json!(["roleScopeTags('x')"]),
+            ],
+        ),
+    ]
+}
+
+/// Of filters, scope tags and roles.
+fn access_candidates(key: Key) -> Candidates {
+    let names = vec![json!("One"), json!("Two"), json!("One"), json!("")];
+    let mut candidates = vec![
+        ("displayName", names),
+        ("description", vec![json!("x"), json!(5)]),
+    ];
+    candidates.extend(match key {
+        Key::Filter(_) => vec![
+            (
+                "platform",
+                vec![
+                    json!("iOS"),
+                    json!("windows10AndLater"),
+                    json!("ios"),
+                    json!("tv"),
+                ],
+            ),
+            (
+                "rule",
+                vec![
+                    json!("device.model -eq 'a'"),
+                    json!("device.model -eq 'b'"),
+                    json!("a"),
+                ],
+            ),
+            ("roleScopeTags", tags()),
+        ],
+        Key::RoleDefinition(_) => {
+            let actions = |name: &str| {
+                json!([{ "resourceActions": [
+                    { "allowedResourceActions": [name], "notAllowedResourceActions": [] },
+                ]}])
+            };
+            let names = [
+                "Microsoft.Intune_Roles_Read",
+                "Microsoft.Intune_Audit_Read",
+                "Read",
+            ];
+            vec![
+                ("rolePermissions", names.map(actions).to_vec()),
+                ("roleScopeTagIds", tags()),
+            ]
+        }
+        Key::RoleAssignment(_) => role_assignment_candidates(),
+        _ => Vec::new(),
+    });
     candidates
 }
 
@@ -242,6 +440,40 @@ fn bound_members() -> Vec<Value> {
     ]
 }
 
+/// Lists of assignments: valid, not evaluated, invalid.
+fn assignment_lists() -> Vec<Value> {
+    let to = |name: &str| json!({ "target": { "@odata.type": format!("#microsoft.graph.{name}AssignmentTarget") } });
+    let all = json!([to("allDevices")]);
+    let mut filtered = to("allDevices");
+    filtered["target"]["deviceAndAppManagementAssignmentFilterId"] = id(1).to_string().into();
+    filtered["target"]["deviceAndAppManagementAssignmentFilterType"] = "include".into();
+    vec![
+        all.clone(),
+        all.clone(),
+        all,
+        json!([]),
+        json!([to("allDevices"), to("allLicensedUsers")]),
+        json!([filtered]),
+        json!([{}]),
+    ]
+}
+
+/// Lists of scheduled actions: two valid ones, one without a block action.
+fn action_lists() -> Vec<Value> {
+    let block =
+        json!({ "actionType": "Block", "gracePeriodHours": 24, "notificationTemplateId": "" });
+    let push = json!({ "actionType": "pushNotification", "notificationMessageCCList": [] });
+    let rule = |actions: Value| json!([{ "ruleName": "PasswordRequired", "scheduledActionConfigurations": actions }]);
+    let valid = rule(json!([block]));
+    vec![
+        valid.clone(),
+        valid.clone(),
+        valid,
+        rule(json!([push, block])),
+        rule(json!([push])),
+    ]
+}
+
 fn policy_candidates() -> Candidates {
     let types = [
         "#microsoft.graph.windows10CompliancePolicy",
@@ -250,9 +482,8 @@ fn policy_candidates() -> Candidates {
         "#microsoft.graph.androidWorkProfileCompliancePolicy",
         "#microsoft.graph.androidDeviceOwnerCompliancePolicy",
         "#microsoft.graph.macOSCompliancePolicy",
+        "#microsoft.graph.noSuchPolicy",
     ];
-    let all =
-        json!([{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }]);
     let levels = [
         "unavailable",
         "secured",
@@ -277,8 +508,8 @@ fn policy_candidates() -> Candidates {
             "description",
             vec![
                 json!("ü".repeat(1024)),
-                json!("ü".repeat(1025)),
                 Value::Null,
+                json!("ü".repeat(1025)),
             ],
         ),
         (
@@ -289,9 +520,15 @@ fn policy_candidates() -> Candidates {
             "deviceThreatProtectionRequiredSecurityLevel",
             levels.map(Value::from).to_vec(),
         ),
+        ("assignments", assignment_lists()),
+        ("scheduledActionsForRule", action_lists()),
         (
-            "assignments",
-            vec![all.clone(), all.clone(), all, json!([]), json!([{}])],
+            "osMinimumVersion",
+            vec![Value::Null, Value::Null, json!("14.2"), json!("14,2")],
+        ),
+        (
+            "storageRequireEncryption",
+            vec![json!(false), json!(false), json!(true)],
         ),
     ]
 }

@@ -1,6 +1,6 @@
 //! Tests of changes: durable, then in force in every shard.
 
-use muster_api::{ApiError, Backend, Changed};
+use muster_api::{ApiError, Backend, Caller, Changed, local_actor};
 use muster_control::limits::MEMBERS_PER_COMMAND_MAX;
 use muster_control::{
     Change, DEFENDER, DeviceAction, ETag, Effect, Key, Precondition, Refusal, Scope,
@@ -15,6 +15,11 @@ use crate::phase::Phase;
 
 const TENANT: TenantIndex = TenantIndex(0);
 
+/// A change without a condition.
+fn unconditional() -> Caller {
+    Caller::local(Precondition::Nothing)
+}
+
 async fn change(server: &Server, json: serde_json::Value) -> Result<Changed, ApiError> {
     change_if(server, Precondition::Nothing, json).await
 }
@@ -28,7 +33,10 @@ async fn change_if(
         key: Key::Settings,
         properties: json.as_object().unwrap().clone(),
     };
-    server.backend.change(TENANT, expected, change).await
+    server
+        .backend
+        .change(Caller::local(expected), TENANT, change)
+        .await
 }
 
 fn revision(server: &Server) -> Revision {
@@ -72,7 +80,10 @@ async fn a_change_that_changes_no_rule_reaches_no_shard() {
             properties: properties.as_object().unwrap().clone(),
         };
         let nothing = Precondition::Nothing;
-        server.backend.change(TENANT, nothing, change).await
+        server
+            .backend
+            .change(Caller::local(nothing), TENANT, change)
+            .await
     };
     let error = rename(&server).await.unwrap_err();
     assert!(
@@ -125,7 +136,7 @@ async fn members_must_be_devices_of_the_tenant() {
     for tenant in [TENANT, TenantIndex(1)] {
         let properties = properties.clone();
         let create = Change::Create { key, properties };
-        let created = server.backend.change(tenant, Precondition::Nothing, create);
+        let created = server.backend.change(unconditional(), tenant, create);
         created.await.unwrap();
     }
     let add = async |tenant, members: &[DeviceId]| {
@@ -163,19 +174,19 @@ async fn members_that_are_refused_anyway_cost_no_query() {
     let properties = json.as_object().unwrap().clone();
     let key = Key::Group(group);
     let create = Change::Create { key, properties };
-    let created = server.backend.change(TENANT, Precondition::Nothing, create);
+    let created = server.backend.change(unconditional(), TENANT, create);
     // The shards do not answer, but the group is in the log.
     assert!(matches!(created.await, Err(ApiError::NotInForce)));
     let other = server.backend.new_object_id();
     for (group, members) in [(group, members.clone()), (other, members[..1].to_vec())] {
         let add = Change::AddMembers { group, members };
-        let error = server.backend.change(TENANT, Precondition::Nothing, add);
+        let error = server.backend.change(unconditional(), TENANT, add);
         let error = error.await.unwrap_err();
         assert!(matches!(error, ApiError::Refused(_)), "{error}");
     }
     let members = members[..1].to_vec();
     let add = Change::AddMembers { group, members };
-    let error = server.backend.change(TENANT, Precondition::Nothing, add);
+    let error = server.backend.change(unconditional(), TENANT, add);
     assert!(
         matches!(error.await, Err(ApiError::Timeout { .. })),
         "this one is asked"
@@ -262,7 +273,7 @@ async fn the_history_of_an_object_is_read_from_the_log() {
         Change::Delete { key: connector },
     ];
     for order in orders {
-        let changed = server.backend.change(TENANT, Precondition::Nothing, order);
+        let changed = server.backend.change(unconditional(), TENANT, order);
         changed.await.unwrap();
     }
     let list = async |key, before: Option<u32>, limit| {
@@ -295,7 +306,9 @@ async fn the_history_of_an_object_is_read_from_the_log() {
 async fn a_reset_is_recorded_with_its_numbers() {
     let server = Server::new();
     let backend = &server.backend;
-    let reset = backend.reset_sequence(TENANT, device_id()).await;
+    let reset = backend
+        .reset_sequence(local_actor(), TENANT, device_id())
+        .await;
     assert_eq!(reset.unwrap(), Some(RESET));
     let key = Key::Device(device_id());
     let page = backend
@@ -314,7 +327,13 @@ async fn a_reset_is_recorded_with_its_numbers() {
         (TenantIndex(1), device_id()),
     ];
     for (tenant, device) in [unknown, other] {
-        assert_eq!(backend.reset_sequence(tenant, device).await.unwrap(), None);
+        assert_eq!(
+            backend
+                .reset_sequence(local_actor(), tenant, device)
+                .await
+                .unwrap(),
+            None
+        );
         let history = backend
             .changes(Scope::Object(tenant, Key::Device(device)), None, 9)
             .await;
@@ -322,7 +341,9 @@ async fn a_reset_is_recorded_with_its_numbers() {
     }
     assert_eq!(backend.control().revision(), Revision(3));
     server.backend.context.phase.advance(Phase::Draining);
-    let refused = backend.reset_sequence(TENANT, device_id()).await;
+    let refused = backend
+        .reset_sequence(local_actor(), TENANT, device_id())
+        .await;
     assert!(matches!(refused, Err(ApiError::Draining)));
 }
 
@@ -330,7 +351,10 @@ async fn a_reset_is_recorded_with_its_numbers() {
 async fn a_reset_that_a_shard_does_not_confirm_has_no_entry() {
     for conduct in Conduct::WITHOUT_REPLY {
         let server = Server::with(&[conduct; 2]);
-        let reset = server.backend.reset_sequence(TENANT, device_id()).await;
+        let reset = server
+            .backend
+            .reset_sequence(local_actor(), TENANT, device_id())
+            .await;
         reset.unwrap_err();
         assert_eq!(
             server.backend.control().revision(),
@@ -357,7 +381,7 @@ async fn tenant(server: &Server, name: &str) -> Result<TenantIndex, ApiError> {
     };
     let changed = server
         .backend
-        .change(TENANT, Precondition::Nothing, create)
+        .change(unconditional(), TENANT, create)
         .await?;
     Ok(changed.control.tenant_named(name).unwrap())
 }
@@ -413,7 +437,7 @@ async fn a_tenant_with_devices_is_not_deleted() {
     let delete = || Change::Delete { key: Key::Tenant };
     let refused = server
         .backend
-        .change(TENANT, Precondition::Nothing, delete())
+        .change(unconditional(), TENANT, delete())
         .await;
     let error = refused.unwrap_err();
     assert!(
@@ -426,7 +450,7 @@ async fn a_tenant_with_devices_is_not_deleted() {
     let server = Server::with(&[Conduct::Answers, Conduct::Silent]);
     let refused = server
         .backend
-        .change(TENANT, Precondition::Nothing, delete())
+        .change(unconditional(), TENANT, delete())
         .await;
     let error = refused.unwrap_err();
     assert!(

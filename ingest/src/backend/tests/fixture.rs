@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
-use muster_control::{Actor, Change, Command, Key, Precondition};
+use muster_control::{Actor, Change, Command, Handling, Key, Precondition};
 use muster_engine::{
     ColdRecord, DeviceRecord, Facets, PolicySet, Revision, Sequence, SequenceReset, ShardId,
     ShardMap, SlotIndex, TenantIndex, TenantPolicy, Threshold, Timestamp, Transition,
@@ -251,6 +251,7 @@ fn create_tenant(store: &Store, name: &str) {
         at: Timestamp::from_seconds(1_767_225_600),
         tenant: TenantIndex(0),
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change: Change::Create {
             key: Key::Tenant,
             properties: [("name".to_owned(), name.into())].into_iter().collect(),

@@ -230,6 +230,7 @@ fn policy(subclass: &str, level: &str) -> Value {
         "displayName": subclass,
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": level,
+        "scheduledActionsForRule": [{ "scheduledActionConfigurations": [{ "actionType": "block" }] }],
         "assignments": [{ "target": { "@odata.type": "#microsoft.graph.allDevicesAssignmentTarget" } }],
     })
 }

@@ -126,6 +126,7 @@ fn policy(included: &str, excluded: &str) -> Value {
         "displayName": "ring 0",
         "deviceThreatProtectionEnabled": true,
         "deviceThreatProtectionRequiredSecurityLevel": "secured",
+        "scheduledActionsForRule": [{ "scheduledActionConfigurations": [{ "actionType": "block" }] }],
         "assignments": [
             target("groupAssignmentTarget", included),
             target("exclusionGroupAssignmentTarget", excluded),
