@@ -26,7 +26,7 @@ use muster_api::{
     ConnectionCounters, Device, DeviceChange, Matches, Position, Readiness, Recount, Session,
     Sessions, TooOld,
 };
-use muster_control::{Actor, Change, ControlPlane, ObjectId, Precondition, Scope};
+use muster_control::{Actor, Change, ControlPlane, ObjectId, Scope};
 use muster_engine::{PolicySet, Revision, SequenceReset, StaleDevice, TenantIndex, Timestamp};
 use muster_store::Store;
 use muster_wire::DeviceId;

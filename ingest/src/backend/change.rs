@@ -6,10 +6,7 @@
 use std::sync::Arc;
 
 use muster_api::{ApiError, Caller, Changed, Changes};
-use muster_control::{
-    Actor, Change, Command, Effect, Entry, Handling, Key, ObjectId, Page, Precondition, Refusal,
-    Scope,
-};
+use muster_control::{Change, Command, Effect, Entry, Key, ObjectId, Page, Refusal, Scope};
 use muster_engine::{Revision, TenantIndex};
 use muster_store::WriteError;
 use tokio::sync::oneshot;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use muster_api::{new_secret, token};
 use muster_control::{
-    Actor, Change, Command, ControlPlane, Key, Precondition, Refusal, TenantObject,
+    Actor, Change, Command, ControlPlane, Handling, Key, Precondition, Refusal, TenantObject,
 };
 use muster_engine::{TenantIndex, Timestamp};
 use muster_ingest::clock;
@@ -102,6 +102,7 @@ fn append(
         at,
         tenant,
         expected: Precondition::Nothing,
+        handling: Handling::Strict,
         change,
     })?;
     store.append_control(entry.revision, &entry.encode(), None)?;
