@@ -125,7 +125,7 @@ macro_rules! properties {
 properties! {
     "id" Kind::Text, [filterable orderable] => |row| Value::Guid(row.device.record.device_id.to_bytes());
     "userId" Kind::Text, [filterable] => |_| Value::Null;
-    "deviceName" Kind::Text, [filterable orderable searchable] => |row| row.text(|known| &known.device_name);
+    "deviceName" Kind::Text, [filterable orderable searchable] => |row| row.name();
     "managedDeviceOwnerType" Kind::Enum(&OWNER), [filterable orderable] => |row| Value::Member(row.owner().index() as u8);
     "managementState" Kind::Enum(&MANAGEMENT), [filterable orderable] => |_| Value::Member(0);
     "enrolledDateTime" Kind::Date, [filterable orderable] => |row| date(row.device.cold.first_seen);
@@ -156,7 +156,7 @@ properties! {
     "partnerReportedThreatState" Kind::Enum(&PARTNER), [filterable orderable] =>
         |row| Value::Member(row.device.facets.partner_threat.index() as u8);
     "exchangeAccessState" Kind::Enum(&EXCHANGE), [filterable] => |_| Value::Member(0);
-    "managedDeviceName" Kind::Text, [filterable] => |row| row.text(|known| &known.device_name);
+    "managedDeviceName" Kind::Text, [filterable] => |row| row.name();
     "enrollmentProfileName" Kind::Text, [] => |_| Value::Null;
     "totalStorageSpaceInBytes" Kind::Int, [] => |_| Value::Int(0);
     "freeStorageSpaceInBytes" Kind::Int, [] => |_| Value::Int(0);
@@ -187,6 +187,14 @@ impl<'a> DeviceRow<'a> {
             .inventory
             .as_ref()
             .map_or(Value::Null, |known| text(of(known)))
+    }
+
+    /// The name; until the inventory tells it, the id, because clients expect a name.
+    fn name(&self) -> Value<'a> {
+        match self.text(|known| &known.device_name) {
+            Value::Null => Value::Guid(self.device.record.device_id.to_bytes()),
+            name => name,
+        }
     }
 
     fn owner(&self) -> Owner {
